@@ -1,0 +1,147 @@
+//! What can happen to a job, durably. Transient news (percent, current zone, queue place) is not here: it never
+//! touches the log.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BatchId, JobId, Owner, RequestId, Timestamp, WorkerId};
+use crate::job::{Document, Format, JobError, Lane, Page};
+
+/// One change and when it happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, by the clock of the server that wrote it. Not an order: the revision is.
+    pub at: Timestamp,
+    /// What.
+    pub change: Change,
+}
+
+/// What happened. Changes of an attempt carry its number, so that late reports are recognised.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Change {
+    /// The job came into being.
+    Submitted(Box<Submission>),
+    /// A worker took it.
+    Started {
+        /// The new attempt: the last one plus 1.
+        attempt: u32,
+        /// Who.
+        worker: WorkerId,
+    },
+    /// The number of pages is known.
+    Planned {
+        /// The attempt.
+        attempt: u32,
+        /// Pages in the document.
+        pages: u32,
+    },
+    /// A page is done and stored.
+    PageFinished {
+        /// The attempt.
+        attempt: u32,
+        /// The page.
+        page: Box<Page>,
+    },
+    /// An export began.
+    ExportStarted {
+        /// The attempt.
+        attempt: u32,
+        /// The format.
+        format: Format,
+    },
+    /// An export is stored.
+    ExportCompleted {
+        /// The attempt.
+        attempt: u32,
+        /// The format.
+        format: Format,
+        /// Its size.
+        bytes: u64,
+        /// Its checksum, lower-case hexadecimal.
+        sha256: Box<str>,
+    },
+    /// An export failed.
+    ExportFailed {
+        /// The attempt.
+        attempt: u32,
+        /// The format.
+        format: Format,
+        /// Why.
+        error: JobError,
+    },
+    /// The attempt ended badly, and another will be made.
+    Retrying {
+        /// The attempt that ended.
+        attempt: u32,
+        /// Why.
+        error: JobError,
+        /// When the next may start.
+        not_before: Timestamp,
+        /// Whether the attempt counts against the job.
+        counts: Counts,
+    },
+    /// A person asked for another try of an ended job.
+    Requeued {
+        /// Who asked.
+        by: Box<str>,
+    },
+    /// A cancel was asked for while a worker holds the job.
+    Cancelling {
+        /// Who asked.
+        by: Box<str>,
+    },
+    /// The job ended well.
+    Succeeded {
+        /// The attempt.
+        attempt: u32,
+        /// For the reader of the result.
+        warnings: Vec<String>,
+    },
+    /// The job ended badly.
+    Failed {
+        /// The attempt.
+        attempt: u32,
+        /// Why.
+        error: JobError,
+    },
+    /// The job was stopped.
+    Cancelled {
+        /// Who asked.
+        by: Box<str>,
+    },
+}
+
+/// Whether an attempt that ended badly counts against `max_attempts`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Counts {
+    /// It does, unless it finished a page.
+    Yes,
+    /// It does not: the worker handed the job back in good order.
+    No,
+}
+
+/// What is fixed when a job comes into being.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Submission {
+    /// Its id.
+    pub id: JobId,
+    /// Whose it is.
+    pub owner: Owner,
+    /// What is processed.
+    pub document: Document,
+    /// Submitted together with others.
+    pub batch: Option<BatchId>,
+    /// The submit, when it may be repeated.
+    pub request: Option<RequestId>,
+    /// The kind of work.
+    pub kind: Box<str>,
+    /// The line to wait in.
+    pub lane: Lane,
+    /// Labels of the caller.
+    pub labels: BTreeMap<String, String>,
+    /// What to export.
+    pub formats: Vec<Format>,
+    /// How many fruitless attempts end the job, at least 1.
+    pub max_attempts: u32,
+}

@@ -1,0 +1,110 @@
+//! Names and positions. Every id is its own type, so that none is taken for another.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Takes the text as it is; limits are checked where it enters the system.
+            pub fn new(text: impl Into<Box<str>>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// A job. Made by [`JobId::random`] or [`JobId::derived`]: 26 characters of `[0-9A-Z]`.
+    JobId
+);
+id!(
+    /// The user a job belongs to: the subject of a token. Any text.
+    Owner
+);
+id!(
+    /// A document, named by its owner.
+    DocumentId
+);
+id!(
+    /// Several jobs submitted together.
+    BatchId
+);
+id!(
+    /// A submit that may be repeated (AIP-155).
+    RequestId
+);
+id!(
+    /// A worker, stable over reconnects.
+    WorkerId
+);
+
+impl JobId {
+    /// A new id, sortable by time.
+    pub fn random() -> Self {
+        Self::new(ulid::Ulid::generate().to_string())
+    }
+
+    /// The id that a repeated submit always gives: computed from the owner and the request.
+    pub fn derived(owner: &Owner, request: &RequestId) -> Self {
+        let mut bytes = Vec::with_capacity(owner.0.len() + request.0.len() + 8);
+        bytes.extend_from_slice(&(owner.0.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(owner.0.as_bytes());
+        bytes.extend_from_slice(request.0.as_bytes());
+        Self::new(ulid::Ulid(xxhash_rust::xxh3::xxh3_128(&bytes)).to_string())
+    }
+}
+
+/// A position in the log. Revisions only grow; nobody may compute `revision + 1`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub u64);
+
+impl Revision {
+    /// Before every entry.
+    pub const ZERO: Self = Self(0);
+}
+
+impl std::fmt::Display for Revision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Milliseconds since 1970-01-01 UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The wall clock.
+    pub fn now() -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self(since.as_millis() as i64)
+    }
+
+    /// This moment plus some milliseconds.
+    pub fn plus_ms(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to this moment; 0 when the clock went back.
+    pub fn ms_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0).max(0)
+    }
+}

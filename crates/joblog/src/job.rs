@@ -1,0 +1,361 @@
+//! The job as a snapshot: everything one needs to know about it, without its history.
+//!
+//! Written only by [`apply`](crate::apply::apply). Kept in every log entry, so every entry stands by itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Timestamp, WorkerId};
+
+/// How many past attempts a job remembers.
+pub const KEPT_ATTEMPTS: usize = 20;
+/// How many warnings a job keeps.
+pub const KEPT_WARNINGS: usize = 100;
+
+/// One document on its way through the pipeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// Whose it is.
+    pub owner: Owner,
+    /// What is processed.
+    pub document: Document,
+    /// Submitted together with others.
+    pub batch: Option<BatchId>,
+    /// The submit it came from, when that may be repeated.
+    pub request: Option<RequestId>,
+    /// The kind of work, matched with what workers take.
+    pub kind: Box<str>,
+    /// The line it waits in.
+    pub lane: Lane,
+    /// Labels of the caller.
+    pub labels: BTreeMap<String, String>,
+    /// What to export, in this order, without repeats.
+    pub formats: Vec<Format>,
+    /// Where it is in its life.
+    pub state: State,
+    /// The current or last attempt; 0 before the first.
+    pub attempt: u32,
+    /// How many attempts without a finished page end the job.
+    pub max_attempts: u32,
+    /// Attempts in a row that ended without finishing a page.
+    pub fruitless: u32,
+    /// Who holds it; only while running or cancelling.
+    pub worker: Option<WorkerId>,
+    /// How far it is, as of the last durable event.
+    pub progress: Progress,
+    /// Pages, as far as known.
+    pub pages: Pages,
+    /// Zones found on finished pages.
+    pub zones: u32,
+    /// Exports begun so far.
+    pub exports: Vec<Export>,
+    /// For the reader of the result.
+    pub warnings: Vec<String>,
+    /// Why the last attempt failed.
+    pub error: Option<JobError>,
+    /// Attempts that did not succeed, oldest first, at most [`KEPT_ATTEMPTS`].
+    pub attempts: Vec<Attempt>,
+    /// When it was submitted.
+    pub created: Timestamp,
+    /// When it was queued last.
+    pub queued: Timestamp,
+    /// When the first attempt started.
+    pub started: Option<Timestamp>,
+    /// When the current or last attempt started.
+    pub attempt_started: Option<Timestamp>,
+    /// When it reached its terminal state.
+    pub ended: Option<Timestamp>,
+    /// Not before this time may the next attempt start.
+    pub not_before: Option<Timestamp>,
+    /// Who asked for the cancel, once someone did.
+    pub cancelled_by: Option<Box<str>>,
+}
+
+/// What is processed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// Its id.
+    pub id: DocumentId,
+    /// Its name, for people.
+    pub name: Box<str>,
+    /// Its size.
+    pub bytes: u64,
+    /// Its checksum, lower-case hexadecimal.
+    pub sha256: Box<str>,
+}
+
+/// Where a job is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum State {
+    /// Waiting.
+    Queued,
+    /// Held by a worker.
+    Running,
+    /// Being stopped.
+    Cancelling,
+    /// Ended well. Terminal.
+    Succeeded,
+    /// Ended badly. Terminal, but may be retried by hand.
+    Failed,
+    /// Stopped. Terminal, but may be retried by hand.
+    Cancelled,
+}
+
+impl State {
+    /// Whether the job has ended.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// Whether a worker holds the job.
+    pub fn is_held(self) -> bool {
+        matches!(self, Self::Running | Self::Cancelling)
+    }
+}
+
+/// The line a job waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Lane {
+    /// Served first.
+    Premium,
+    /// The default.
+    Normal,
+    /// For large documents.
+    Large,
+}
+
+impl Lane {
+    /// All lanes, first served first.
+    pub const ALL: [Self; 3] = [Self::Premium, Self::Normal, Self::Large];
+}
+
+/// Where in the pipeline an attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Stage {
+    /// Waiting.
+    Queued,
+    /// Opening the document.
+    Analyse,
+    /// Page by page.
+    Extract,
+    /// Putting the pages together.
+    Merge,
+    /// Writing results.
+    Export,
+    /// Nothing more to do.
+    Done,
+}
+
+/// How far an attempt is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// 0 to 100, never back within an attempt.
+    pub percent: f64,
+    /// The stage.
+    pub stage: Stage,
+    /// One sentence for people.
+    pub operation: String,
+    /// Units finished.
+    pub units_done: u32,
+    /// Units in all; 0 until known.
+    pub units_total: u32,
+}
+
+/// Pages, as far as known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pages {
+    /// In the document, once it was opened.
+    pub total: Option<u32>,
+    /// Finished, in order, neighbours of one attempt joined.
+    pub done: Vec<PageRange>,
+}
+
+/// Finished pages and who finished them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageRange {
+    /// The first, from 1.
+    pub first: u32,
+    /// The last, inclusive.
+    pub last: u32,
+    /// The attempt.
+    pub attempt: u32,
+}
+
+/// The format of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Format {
+    /// Pages, zones and text.
+    Json,
+    /// Markdown.
+    Markdown,
+    /// Plain text.
+    Text,
+    /// One page of HTML.
+    Html,
+}
+
+impl Format {
+    /// All formats, in the order they are written by default.
+    pub const ALL: [Self; 4] = [Self::Json, Self::Markdown, Self::Text, Self::Html];
+
+    /// The usual end of a file name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Markdown => "md",
+            Self::Text => "txt",
+            Self::Html => "html",
+        }
+    }
+}
+
+/// One result format of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Export {
+    /// The format.
+    pub format: Format,
+    /// The attempt that writes or wrote it.
+    pub attempt: u32,
+    /// How it stands.
+    pub state: ExportState,
+}
+
+/// How an export stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ExportState {
+    /// Being written.
+    Started,
+    /// Stored.
+    Completed {
+        /// Its size.
+        bytes: u64,
+        /// Its checksum, lower-case hexadecimal.
+        sha256: Box<str>,
+    },
+    /// Not written.
+    Failed(JobError),
+}
+
+/// Why something failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobError {
+    /// For programs, upper case.
+    pub code: Box<str>,
+    /// For people.
+    pub message: Box<str>,
+    /// Whether trying again can help.
+    pub retryable: bool,
+}
+
+/// An attempt that did not succeed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// Who made it.
+    pub worker: WorkerId,
+    /// When it started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Why.
+    pub error: JobError,
+    /// Pages it finished.
+    pub pages_done: u32,
+}
+
+/// A region of a page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Zone {
+    /// Unique within the job.
+    pub id: Box<str>,
+    /// Reading order on the page, from 1.
+    pub index: u32,
+    /// The page, from 1.
+    pub page: u32,
+    /// Left, top, right, bottom in points from the top left corner.
+    pub bbox: [f64; 4],
+    /// What it is.
+    pub kind: ZoneKind,
+    /// What extracted it.
+    pub tool: Box<str>,
+    /// How that went.
+    pub status: ZoneStatus,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// Time spent.
+    pub duration_ms: u64,
+    /// Why it was skipped or failed; empty otherwise.
+    pub note: Box<str>,
+}
+
+/// What a zone holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ZoneKind {
+    /// A heading.
+    Heading,
+    /// Running text.
+    Paragraph,
+    /// A list.
+    List,
+    /// A table.
+    Table,
+    /// A picture or drawing.
+    Figure,
+    /// A running header.
+    Header,
+    /// A running footer.
+    Footer,
+    /// A scanned region without a text layer.
+    Scan,
+}
+
+/// How the extraction of a zone ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ZoneStatus {
+    /// Under way.
+    Processing,
+    /// Extracted.
+    Completed,
+    /// Left out on purpose.
+    Skipped,
+    /// Could not be extracted.
+    Failed,
+}
+
+/// A finished page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Page {
+    /// From 1.
+    pub number: u32,
+    /// In points.
+    pub width: f64,
+    /// In points.
+    pub height: f64,
+    /// In reading order.
+    pub zones: Vec<Zone>,
+    /// Time spent.
+    pub duration_ms: u64,
+    /// What went wrong.
+    pub warnings: Vec<String>,
+}
+
+impl Pages {
+    /// How many are finished.
+    pub fn done_count(&self) -> u32 {
+        self.done.iter().map(|range| range.last - range.first + 1).sum()
+    }
+
+    /// Whether this page is finished.
+    pub fn is_done(&self, page: u32) -> bool {
+        self.done.iter().any(|range| (range.first..=range.last).contains(&page))
+    }
+
+    /// How many were finished by this attempt.
+    pub fn done_by(&self, attempt: u32) -> u32 {
+        self.done.iter().filter(|range| range.attempt == attempt).map(|range| range.last - range.first + 1).sum()
+    }
+}

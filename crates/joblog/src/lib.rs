@@ -1,0 +1,19 @@
+//! The truth: what a job is, what can happen to it, and the one ordered log all of it is written to.
+//!
+//! - [`job`] and [`event`]: the snapshot and the change.
+//! - [`apply`]: the job's life as one pure, total function.
+//! - [`log`]: the [`Log`](log::Log) trait with its laws, and [`memory`] and [`sqlite`], its engines.
+//!
+//! This crate knows neither gRPC nor JSON nor HTTP.
+
+pub mod apply;
+pub mod codec;
+pub mod event;
+pub mod ids;
+pub mod job;
+pub mod log;
+pub mod memory;
+pub mod sqlite;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;

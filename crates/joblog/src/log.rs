@@ -1,0 +1,254 @@
+//! The one ordered log, as a trait with laws. Engines: [`memory`](crate::memory), [`sqlite`](crate::sqlite).
+//!
+//! # Laws
+//!
+//! Every engine MUST keep them; [`conformance`](crate::conformance) has a test for each.
+//!
+//! 1. **Order.** Every successful append gets a revision greater than that of every entry visible before it. Revisions
+//!    are unique over all keys and never given twice, not even after a crash. They MAY have gaps.
+//! 2. **Compare and set.** An append succeeds only if `expect` is the revision of the key's newest entry (`None`: the
+//!    key has none, or was forgotten). Of several appends with the same expectation at most one succeeds.
+//! 3. **Durable before visible.** An entry is returned by `append`, `read`, `latest` or announced by `head` only when it
+//!    survives a crash of the process and of the machine (the memory engine: of nothing). This holds for the revision
+//!    named in a conflict too.
+//! 4. **Prefix.** Once `head` announces R, `read` returns every entry up to R that still exists. A reader that reads
+//!    until it reaches `head` and then waits for `head` to change sees each entry exactly once, in order.
+//! 5. **Latest.** `latest` returns the newest entry of each key that is not forgotten, and the revision it is true for.
+//! 6. **Forget.** `forget` removes a key's entries and appends a [`Record::Forgotten`], so that followers hear of it.
+//!    Afterwards the key is as if it never was.
+//! 7. **Trimmed is told.** When entries are removed (history cap, forget), `trimmed` of that scope covers them: a reader
+//!    whose position is below it may have missed something. An engine MAY over-report, MUST NOT under-report.
+//! 8. **Unknown is said.** When the outcome of an append cannot be known the error is [`AppendError::Unknown`]; the
+//!    caller reads back before it tries again. After it the engine MAY refuse all further appends.
+//! 9. **Epochs.** Each opening of a log begins an epoch with a fresh random id. [`LogInfo::covers`] tells whether a
+//!    position handed out in an epoch still means the same: false when the log was replaced, cut or restored since.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::event::Event;
+use crate::ids::{DocumentId, JobId, Owner, Revision};
+use crate::job::Job;
+
+/// What entries are about. Engines that need text (files, subjects) use [`Key::encode`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Whose.
+    pub owner: Owner,
+    /// Of which document.
+    pub document: DocumentId,
+    /// Which job.
+    pub job: JobId,
+}
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its place.
+    pub revision: Revision,
+    /// What it is about.
+    pub key: Key,
+    /// What it says.
+    pub record: Record,
+}
+
+/// What an entry says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// Something happened; the job afterwards.
+    Changed {
+        /// What happened.
+        event: Event,
+        /// The job afterwards.
+        job: Arc<Job>,
+    },
+    /// The key and all its earlier entries are gone.
+    Forgotten,
+}
+
+/// A wish to append.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// What it is about.
+    pub key: Key,
+    /// The revision of the key's newest entry, `None` if there must be none.
+    pub expect: Option<Revision>,
+    /// What happened.
+    pub event: Event,
+    /// The job afterwards.
+    pub job: Arc<Job>,
+}
+
+/// Which entries to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// All.
+    All,
+    /// Those of one owner.
+    Owner(Owner),
+    /// Those of one job.
+    Job(JobId),
+}
+
+/// One opening of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// Random.
+    pub id: u64,
+    /// The newest revision when it began.
+    pub start: Revision,
+}
+
+/// Facts about a log that change only when it is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogInfo {
+    /// Oldest first; the last is the current one. Never empty.
+    pub epochs: Vec<Epoch>,
+}
+
+/// Why an append did not happen, or may not have.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Somebody else appended to the key first. Read again and decide anew.
+    #[error("the key is at revision {actual:?}, not where it was expected")]
+    Conflict {
+        /// The key's newest revision.
+        actual: Option<Revision>,
+    },
+    /// The record is over the engine's limit. Make it smaller.
+    #[error("the record has {bytes} bytes, over the limit of {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Whether it happened is not known. Read back; the log may need to be opened again.
+    #[error("the outcome of the append is not known: {reason}")]
+    Unknown {
+        /// For the operator.
+        reason: Arc<str>,
+    },
+}
+
+/// Why a read failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The storage failed.
+    #[error("the log cannot be read: {reason}")]
+    Storage {
+        /// For the operator.
+        reason: String,
+    },
+    /// An entry has a format this version does not know. Use a newer version.
+    #[error("entry {revision} has format {version}, which this version cannot read")]
+    Version {
+        /// Where.
+        revision: Revision,
+        /// Its version byte.
+        version: u8,
+    },
+}
+
+/// The newest entry of every key, and the revision this is true for.
+#[derive(Debug)]
+pub struct Latest {
+    /// In revision order.
+    pub entries: Vec<Arc<Entry>>,
+    /// True as of here; follow from here.
+    pub revision: Revision,
+}
+
+/// One ordered log of job events. See the module's laws.
+#[async_trait]
+pub trait Log: Send + Sync + 'static {
+    /// Appends one entry. Cancel-safe in the sense of law 8: a dropped call may or may not have happened.
+    async fn append(&self, append: Append) -> Result<Revision, AppendError>;
+
+    /// Reads at most `limit` (at least 1) entries after `after` (exclusive) that match, oldest first. Empty means there
+    /// are none up to the head at the time of the call.
+    async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError>;
+
+    /// The newest durable revision, and a signal when it grows. The sender is gone when the engine has stopped.
+    fn head(&self) -> watch::Receiver<Revision>;
+
+    /// The newest entry of each key.
+    async fn latest(&self) -> Result<Latest, ReadError>;
+
+    /// Removes a key. `expect` as in `append`; forgetting an absent key is a conflict.
+    async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError>;
+
+    /// The newest revision removed from this scope; ZERO when nothing ever was.
+    async fn trimmed(&self, filter: &Filter) -> Result<Revision, ReadError>;
+
+    /// Facts fixed at opening.
+    fn info(&self) -> &LogInfo;
+}
+
+impl LogInfo {
+    /// The current epoch.
+    pub fn current(&self) -> Epoch {
+        self.epochs.last().copied().unwrap_or(Epoch { id: 0, start: Revision::ZERO })
+    }
+
+    /// Whether position `revision`, handed out in epoch `epoch`, still means the same today.
+    pub fn covers(&self, epoch: u64, revision: Revision) -> bool {
+        let Some(place) = self.epochs.iter().position(|known| known.id == epoch) else { return false };
+        match self.epochs.get(place + 1) {
+            Some(next) => revision <= next.start,
+            None => true,
+        }
+    }
+}
+
+impl Filter {
+    /// Whether an entry of this key matches.
+    pub fn matches(&self, key: &Key) -> bool {
+        match self {
+            Self::All => true,
+            Self::Owner(owner) => *owner == key.owner,
+            Self::Job(job) => *job == key.job,
+        }
+    }
+}
+
+/// How many parts the key space has, for ever.
+pub const PARTITIONS: u64 = 64;
+/// The longest token of an encoded key in bytes.
+pub const MAX_TOKEN: usize = 64;
+
+impl Key {
+    /// The key of a job.
+    pub fn of(job: &Job) -> Self {
+        Self { owner: job.owner.clone(), document: job.document.id.clone(), job: job.id.clone() }
+    }
+
+    /// The part of the key space this key is in: fixed by its owner.
+    pub fn partition(&self) -> u8 {
+        (xxhash_rust::xxh3::xxh3_64(self.owner.as_str().as_bytes()) % PARTITIONS) as u8
+    }
+
+    /// `job.<partition>.<owner>.<document>.<job>`, each token of `[A-Za-z0-9_-]` and at most [`MAX_TOKEN`] bytes.
+    pub fn encode(&self) -> String {
+        let [owner, document, job] = [self.owner.as_str(), self.document.as_str(), self.job.as_str()].map(token);
+        format!("job.{:02}.{owner}.{document}.{job}", self.partition())
+    }
+}
+
+/// Letters, digits and `-` as they are, all else as `_xx`; what gets too long or is empty becomes `_h` and a hash.
+fn token(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' => out.push(byte as char),
+            other => write!(out, "_{other:02x}").unwrap_or_default(),
+        }
+    }
+    if out.is_empty() || out.len() > MAX_TOKEN {
+        return format!("_h{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()));
+    }
+    out
+}

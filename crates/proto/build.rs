@@ -1,0 +1,22 @@
+//! Compiles `proto/` without `protoc`.
+
+use std::path::PathBuf;
+
+use prost::Message;
+
+const FILES: [&str; 4] = [
+    "courant/v1/error_reason.proto",
+    "courant/v1/job.proto",
+    "courant/v1/job_service.proto",
+    "courant/v1/worker_service.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
+    println!("cargo::rerun-if-changed={}", root.display());
+    let descriptors = protox::compile(FILES, [&root])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().bytes(".courant.v1").compile_fds(descriptors)?;
+    Ok(())
+}

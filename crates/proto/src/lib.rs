@@ -1,0 +1,12 @@
+//! The wire: the types and services of `courant.v1`, generated from `proto/`, and nothing else.
+//!
+//! The meaning of every message and field is written in the `.proto` files and carried over into this documentation.
+
+/// Version 1 of the API.
+#[allow(missing_docs, clippy::all)]
+pub mod v1 {
+    tonic::include_proto!("courant.v1");
+}
+
+/// The compiled descriptors of all files under `proto/`, for server reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
