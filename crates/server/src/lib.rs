@@ -1,1 +1,25 @@
-//! Placeholder until the crate is written.
+//! The service: takes jobs, gives them to workers, and tells everyone who may know what happens to them.
+//!
+//! Everything durable is in the log ([`courant_joblog`]); what is kept here can be rebuilt from it at any time.
+//!
+//! - [`engine`]: the one way to change a job; [`view`]: what the log says, in memory.
+//! - [`jobs`] and [`worker`]: the two gRPC services. [`watch`]: following jobs.
+//! - [`error`] and [`status`]: what can go wrong, and how it looks on the wire.
+
+pub mod auth;
+pub mod config;
+pub mod convert;
+pub mod cursor;
+pub mod engine;
+pub mod error;
+pub mod estimate;
+pub mod jobs;
+pub mod objects;
+pub mod server;
+pub mod status;
+pub mod view;
+pub mod watch;
+pub mod worker;
+
+pub use config::Config;
+pub use server::{ServeError, Server, StartError};

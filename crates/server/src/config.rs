@@ -1,0 +1,159 @@
+//! Configuration: every limit of the service has its name, default and range here. Checked once, then fixed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+/// What the service needs to know. Also a group of flags: each has an environment variable `COURANT_…`.
+#[derive(Args, Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Folder of the log and, unless --objects says otherwise, of documents and results
+    #[arg(long, env = "COURANT_DATA_DIR", default_value = "courant-data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+
+    /// Where documents and results live: a URL (s3://…, gs://…, az://…, file:///…); default: DATA_DIR/objects
+    #[arg(long, env = "COURANT_OBJECTS", value_name = "URL")]
+    pub objects: Option<String>,
+
+    /// Largest document in bytes
+    #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = 512 << 20, value_name = "BYTES")]
+    pub max_document_bytes: u64,
+
+    /// Documents over this many bytes go to the large lane by themselves
+    #[arg(long, env = "COURANT_LARGE_DOCUMENT_BYTES", default_value_t = 32 << 20, value_name = "BYTES")]
+    pub large_document_bytes: u64,
+
+    /// Largest page result or export in bytes
+    #[arg(long, env = "COURANT_MAX_ARTIFACT_BYTES", default_value_t = 256 << 20, value_name = "BYTES")]
+    pub max_artifact_bytes: u64,
+
+    /// Attempts in a row without a finished page after which a job fails (1 to 100)
+    #[arg(long, env = "COURANT_MAX_ATTEMPTS", default_value_t = 3, value_name = "N")]
+    pub max_attempts: u32,
+
+    /// How long a job stays with a worker that is silent
+    #[arg(long, env = "COURANT_LEASE", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub lease: Duration,
+
+    /// How long a worker may take to accept an assignment
+    #[arg(long, env = "COURANT_ACCEPT_WITHIN", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub accept_within: Duration,
+
+    /// How long a worker may take to stop a cancelled job before the job is cancelled without it
+    #[arg(long, env = "COURANT_CANCEL_GRACE", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub cancel_grace: Duration,
+
+    /// Longest first wait before a retry; doubles with each attempt, with full jitter
+    #[arg(long, env = "COURANT_RETRY_BASE", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub retry_base: Duration,
+
+    /// Longest wait before a retry
+    #[arg(long, env = "COURANT_RETRY_MAX", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub retry_max: Duration,
+
+    /// Silence on a watch after which a bookmark is sent
+    #[arg(long, env = "COURANT_BOOKMARK_INTERVAL", default_value = "25s", value_parser = humantime::parse_duration)]
+    pub bookmark_interval: Duration,
+
+    /// Events a slow watcher may have waiting in memory before it is served from the log instead
+    #[arg(long, env = "COURANT_WATCH_BUFFER", default_value_t = 1024, value_name = "N")]
+    pub watch_buffer: usize,
+
+    /// How long a stopping server waits for its workers to hand back their jobs
+    #[arg(long, env = "COURANT_DRAIN_GRACE", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub drain_grace: Duration,
+
+    /// Calls and streams one connection may have open at once
+    #[arg(long, env = "COURANT_MAX_STREAMS", default_value_t = 4096, value_name = "N")]
+    pub max_streams: u32,
+
+    /// Open a log that has lost its end, and tell every watcher that there is a gap
+    #[arg(long, env = "COURANT_ACCEPT_LOG_LOSS")]
+    pub accept_log_loss: bool,
+}
+
+/// A value that cannot be used, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{flag} {problem}")]
+pub struct ConfigError {
+    /// The flag.
+    pub flag: &'static str,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+impl Config {
+    /// The defaults, on this folder.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            objects: None,
+            max_document_bytes: 512 << 20,
+            large_document_bytes: 32 << 20,
+            max_artifact_bytes: 256 << 20,
+            max_attempts: 3,
+            lease: Duration::from_secs(30),
+            accept_within: Duration::from_secs(5),
+            cancel_grace: Duration::from_secs(10),
+            retry_base: Duration::from_secs(1),
+            retry_max: Duration::from_secs(60),
+            bookmark_interval: Duration::from_secs(25),
+            watch_buffer: 1024,
+            drain_grace: Duration::from_secs(5),
+            max_streams: 4096,
+            accept_log_loss: false,
+        }
+    }
+
+    /// How often a worker must send something: three signs of life fit into a lease.
+    pub fn heartbeat_interval(&self) -> Duration {
+        self.lease / 3
+    }
+
+    /// Refuses values that cannot work.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let rules = [
+            ("--max-document-bytes", self.max_document_bytes == 0, "must be at least 1"),
+            ("--max-artifact-bytes", self.max_artifact_bytes == 0, "must be at least 1"),
+            ("--max-attempts", !(1..=100).contains(&self.max_attempts), "must be 1 to 100"),
+            ("--lease", self.lease < Duration::from_millis(300), "must be at least 300ms"),
+            ("--accept-within", self.accept_within.is_zero(), "must be longer than 0s"),
+            ("--retry-max", self.retry_max < self.retry_base, "must not be shorter than --retry-base"),
+            ("--bookmark-interval", self.bookmark_interval < Duration::from_millis(100), "must be at least 100ms"),
+            ("--watch-buffer", self.watch_buffer == 0, "must be at least 1"),
+        ];
+        match rules.into_iter().find(|(_, broken, _)| *broken) {
+            Some((flag, _, problem)) => Err(ConfigError { flag, problem }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    #[test]
+    fn flags_and_code_have_the_same_defaults() {
+        let flags = Flags::parse_from(["test", "--data-dir", "d"]).config;
+        assert_eq!(format!("{flags:?}"), format!("{:?}", Config::new("d")));
+        flags.check().unwrap();
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_its_flag() {
+        let mut config = Config::new("d");
+        config.max_attempts = 0;
+        assert_eq!(config.check().unwrap_err().to_string(), "--max-attempts must be 1 to 100");
+    }
+}

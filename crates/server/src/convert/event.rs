@@ -1,0 +1,114 @@
+//! The steps of a watch on the wire.
+
+use courant_joblog::event::Change;
+use courant_joblog::job::{Export, ExportState, Job};
+use courant_joblog::log::Record;
+use courant_proto::v1;
+use courant_proto::v1::job_event::Change as Wire;
+
+use super::{error, export, format, job, known, page, seen, time, zone};
+use crate::engine::Engine;
+use crate::watch::mailbox::{Durable, News, Transient};
+use crate::watch::{Step, Told};
+
+/// A step of a watch over one job.
+pub fn watch_job(engine: &Engine, told: Told) -> v1::WatchJobResponse {
+    use v1::watch_job_response::Step as Out;
+    let step = match told.step {
+        Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(seen(&at)) }),
+        Step::Event(durable) => Out::Event(durable_event(&durable)),
+        Step::News(news, folded) => Out::Event(news_event(engine, &news, folded)),
+        Step::Live => Out::Live(v1::WatchLive {}),
+        Step::Bookmark => Out::Bookmark(v1::WatchBookmark {}),
+        Step::Gap(reason) => Out::Gap(v1::WatchGap { reason: reason.into() }),
+    };
+    v1::WatchJobResponse { cursor: text(told.cursor), step: Some(step) }
+}
+
+/// A step of a watch over many jobs.
+pub fn watch_jobs(engine: &Engine, told: Told) -> v1::WatchJobsResponse {
+    use v1::{watch_job_response::Step as One, watch_jobs_response::Step as Many};
+    let v1::WatchJobResponse { cursor, step } = watch_job(engine, told);
+    let step = step.map(|step| match step {
+        One::Snapshot(snapshot) => Many::Snapshot(snapshot),
+        One::Event(event) => Many::Event(event),
+        One::Live(live) => Many::Live(live),
+        One::Bookmark(bookmark) => Many::Bookmark(bookmark),
+        One::Gap(gap) => Many::Gap(gap),
+    });
+    v1::WatchJobsResponse { cursor, step }
+}
+
+fn text(cursor: Option<crate::cursor::Cursor>) -> String {
+    cursor.map(crate::cursor::Cursor::encode).unwrap_or_default()
+}
+
+fn durable_event(durable: &Durable) -> v1::JobEvent {
+    let revision = durable.entry.revision.0;
+    match &durable.entry.record {
+        Record::Forgotten => v1::JobEvent { revision: revision as i64, ..v1::JobEvent::default() },
+        Record::Changed { event, job: after } => {
+            let mut wire = job(after, revision);
+            if let Some(progress) = wire.progress.as_mut().filter(|_| after.state.is_held()) {
+                progress.percent = progress.percent.max(durable.percent);
+            }
+            v1::JobEvent {
+                revision: revision as i64,
+                event_time: Some(time(event.at)),
+                job: Some(wire),
+                folded: 0,
+                change: Some(change(&event.change, after)),
+            }
+        }
+    }
+}
+
+fn news_event(engine: &Engine, news: &Transient, folded: u32) -> v1::JobEvent {
+    let (job, change) = match &news.news {
+        News::Progress => (known(&news.known), Wire::Progressed(v1::JobProgressed {})),
+        News::Zone(at) => (known(&news.known), Wire::ZoneStarted(v1::ZoneStarted { zone: Some(zone(at)) })),
+        News::Export { format: of, percent } => {
+            let change = v1::ExportProgressed { format: format(*of).into(), percent: *percent };
+            (known(&news.known), Wire::ExportProgressed(change))
+        }
+        News::Place => {
+            let mut now = engine.seen(&news.known);
+            now.place = news.place;
+            (seen(&now), Wire::QueuePlaceChanged(v1::QueuePlaceChanged {}))
+        }
+    };
+    let event_time = Some(time(news.at));
+    v1::JobEvent { revision: 0, event_time, job: Some(job), folded: folded as i32, change: Some(change) }
+}
+
+fn change(change: &Change, after: &Job) -> Wire {
+    match change {
+        Change::Submitted(_) => Wire::Queued(v1::JobQueued {}),
+        Change::Started { attempt, worker } => {
+            Wire::Started(v1::JobStarted { attempt: *attempt as i32, worker_id: worker.to_string() })
+        }
+        Change::Planned { pages, .. } => Wire::Planned(v1::JobPlanned { pages_total: *pages as i32 }),
+        Change::PageFinished { page: at, .. } => Wire::PageFinished(v1::PageFinished { page: Some(page(at)) }),
+        Change::ExportStarted { format: of, .. } => {
+            Wire::ExportStarted(v1::ExportStarted { format: format(*of).into() })
+        }
+        Change::ExportCompleted { attempt, format, bytes, sha256 } => {
+            let state = ExportState::Completed { bytes: *bytes, sha256: sha256.clone() };
+            let done = Export { format: *format, attempt: *attempt, state };
+            Wire::ExportCompleted(v1::ExportCompleted { export: Some(export(&done)) })
+        }
+        Change::ExportFailed { attempt, format, error } => {
+            let failed = Export { format: *format, attempt: *attempt, state: ExportState::Failed(error.clone()) };
+            Wire::ExportFailed(v1::ExportFailed { export: Some(export(&failed)) })
+        }
+        Change::Retrying { error: why, not_before, .. } => {
+            Wire::Retrying(v1::JobRetrying { error: Some(error(why)), retry_time: Some(time(*not_before)) })
+        }
+        Change::Requeued { .. } => Wire::Retrying(v1::JobRetrying { error: None, retry_time: after.not_before.map(time) }),
+        Change::Cancelling { by } => Wire::Cancelling(v1::JobCancelling { requested_by: by.to_string() }),
+        Change::Succeeded { .. } => Wire::Succeeded(v1::JobSucceeded {}),
+        Change::Failed { error: why, .. } => Wire::Failed(v1::JobFailed { error: Some(error(why)) }),
+        Change::Cancelled { by } => Wire::Cancelled(v1::JobCancelled { requested_by: by.to_string() }),
+    }
+}
+

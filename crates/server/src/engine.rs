@@ -1,0 +1,287 @@
+//! The engine: the one way to change a job, and the one place where the log becomes the view and the watchers' mail.
+//!
+//! View and hub lie under one lock, so what a watcher sees first and what it is told afterwards fit together without a
+//! gap. Nothing waits while holding it.
+
+use std::sync::Arc;
+
+use courant_joblog::apply::apply;
+use courant_joblog::event::{Change, Event};
+use courant_joblog::ids::{JobId, Revision, Timestamp};
+use courant_joblog::job::Job;
+use courant_joblog::log::{Append, AppendError, Entry, Key, Log, ReadError, Record};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::cursor::Cursor;
+use crate::error::Error;
+use crate::estimate::Estimates;
+use crate::objects::Objects;
+use crate::view::{Known, Live, Place, View};
+use crate::watch::hub::{Hub, Scope, Topic, WatcherId};
+use crate::watch::mailbox::{Durable, Mailbox, News, Transient};
+
+/// How often a change is tried again after losing a race.
+const RACES: usize = 32;
+/// Entries read from the log at a time.
+pub const PAGE: usize = 512;
+/// Finished jobs among the first snapshots of a watch over many jobs.
+pub const RECENT_FINISHED: usize = 50;
+
+/// Everything the services share.
+pub struct Engine {
+    /// The limits.
+    pub config: Config,
+    /// The truth.
+    pub log: Arc<dyn Log>,
+    /// Documents and results.
+    pub objects: Objects,
+    /// Told when a job may be waiting for a worker.
+    pub wake: Notify,
+    /// Told to every stream when the server stops.
+    pub stopping: CancellationToken,
+    state: Mutex<State>,
+    applied: watch::Sender<Revision>,
+}
+
+#[derive(Default)]
+struct State {
+    view: View,
+    hub: Hub,
+    estimates: Estimates,
+}
+
+/// A job as a reader sees it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The job and its news.
+    pub known: Known,
+    /// Its place while it waits.
+    pub place: Option<Place>,
+    /// How long it may wait, in milliseconds.
+    pub wait_ms: Option<u64>,
+}
+
+impl Engine {
+    /// Reads the newest entry of every job and is ready to follow from there.
+    pub async fn open(config: Config, log: Arc<dyn Log>, objects: Objects) -> Result<Arc<Self>, ReadError> {
+        let latest = log.latest().await?;
+        let mut state = State::default();
+        latest.entries.iter().for_each(|entry| state.view.apply(entry));
+        state.view.advance(latest.revision);
+        Ok(Arc::new(Self {
+            config,
+            log,
+            objects,
+            wake: Notify::new(),
+            stopping: CancellationToken::new(),
+            applied: watch::Sender::new(latest.revision),
+            state: Mutex::new(state),
+        }))
+    }
+
+    /// Follows the log until it stops. Whoever runs this must not go on serving when it ends.
+    pub async fn follow(&self) -> Result<(), ReadError> {
+        let mut head = self.log.head();
+        loop {
+            let after = *self.applied.borrow();
+            if *head.borrow_and_update() <= after {
+                if head.changed().await.is_err() {
+                    return Err(ReadError::Storage { reason: "the log has stopped".into() });
+                }
+                continue;
+            }
+            let page = self.log.read(after, &courant_joblog::log::Filter::All, PAGE).await?;
+            self.take_in(&page);
+        }
+    }
+
+    /// One job, if there is such a one.
+    pub fn get(&self, id: &JobId) -> Option<Seen> {
+        let state = self.state.lock();
+        state.view.get(id).map(|known| state.seen(known))
+    }
+
+    /// Reads the view. Keep it short: everybody waits.
+    pub fn read<T>(&self, read: impl FnOnce(&View) -> T) -> T {
+        read(&self.state.lock().view)
+    }
+
+    /// The job as readers see it.
+    pub fn seen(&self, known: &Known) -> Seen {
+        self.state.lock().seen(known)
+    }
+
+    /// A cursor for a position in the log.
+    pub fn cursor(&self, revision: Revision) -> Cursor {
+        Cursor::now(self.log.info(), revision)
+    }
+
+    /// Brings a job into being. `false` if it was there already.
+    pub async fn create(&self, change: Change, id: JobId) -> Result<(Seen, bool), Error> {
+        let event = Event { at: Timestamp::now(), change };
+        let job = Arc::new(apply(None, &event)?);
+        let append = Append { key: Key::of(&job), expect: None, event, job };
+        match self.log.append(append).await {
+            Ok(revision) => {
+                self.caught_up(revision).await;
+                Ok((self.get(&id).ok_or(Error::JobNotFound(id))?, true))
+            }
+            Err(AppendError::Conflict { actual }) => {
+                self.caught_up(actual.unwrap_or_default()).await;
+                Ok((self.get(&id).ok_or(Error::JobNotFound(id))?, false))
+            }
+            Err(error) => Err(Error::Append(error)),
+        }
+    }
+
+    /// Changes a job: `decide` sees the newest job and says what should happen (`None`: nothing). It is asked again when
+    /// somebody else was quicker. The caller reads its own write: the view has it when this returns.
+    pub async fn change(
+        &self,
+        id: &JobId,
+        decide: impl Fn(&Job) -> Result<Option<Change>, Error>,
+    ) -> Result<Seen, Error> {
+        for _ in 0..RACES {
+            let known = self.read(|view| view.get(id).cloned()).ok_or_else(|| Error::JobNotFound(id.clone()))?;
+            let Some(change) = decide(&known.job)? else { return Ok(self.seen(&known)) };
+            let event = Event { at: Timestamp::now(), change };
+            let job = Arc::new(apply(Some(&known.job), &event)?);
+            let append = Append { key: Key::of(&job), expect: Some(known.revision), event, job };
+            match self.log.append(append).await {
+                Ok(revision) => {
+                    self.caught_up(revision).await;
+                    return self.get(id).ok_or_else(|| Error::JobNotFound(id.clone()));
+                }
+                Err(AppendError::Conflict { actual }) => self.caught_up(actual.unwrap_or_default()).await,
+                Err(error) => return Err(Error::Append(error)),
+            }
+        }
+        Err(Error::Busy(id.clone()))
+    }
+
+    /// Takes in news of a running attempt that is not for the log. `false` if it is not the job's attempt.
+    pub fn report(&self, id: &JobId, live: Live, news: News) -> bool {
+        let mut state = self.state.lock();
+        let Some(known) = state.view.set_live(id, live) else { return false };
+        let news = Transient { at: Timestamp::now(), known, place: None, news };
+        state.hub.tell_news(&Arc::new(news));
+        true
+    }
+
+    /// Takes the next waiting job of these kinds out of its line for a claim.
+    pub fn take_next(&self, kinds: &[Box<str>]) -> Option<Known> {
+        self.state.lock().view.take_next(kinds, Timestamp::now())
+    }
+
+    /// Gives a job back whose claim failed.
+    pub fn give_back(&self, id: &JobId) {
+        self.state.lock().view.give_back(id);
+    }
+
+    /// Joins the watchers; from the returned revision on everything comes into the mailbox.
+    pub fn join(&self, scope: Scope, mailbox: &Arc<Mailbox>) -> (WatcherId, Revision) {
+        let mut state = self.state.lock();
+        let id = state.hub.join(scope, mailbox.clone());
+        (id, state.view.revision())
+    }
+
+    /// Leaves the watchers.
+    pub fn leave(&self, id: &WatcherId) {
+        self.state.lock().hub.leave(id);
+    }
+
+    /// Empties a mailbox; from the returned revision on everything comes into it again.
+    pub fn rejoin(&self, mailbox: &Mailbox) -> Revision {
+        let state = self.state.lock();
+        mailbox.clear();
+        state.view.revision()
+    }
+
+    /// The revision up to which nothing is missing from a watcher whose mailbox is empty; `None` when it is not empty.
+    pub fn quiet_since(&self, mailbox: &Mailbox) -> Option<Revision> {
+        let state = self.state.lock();
+        mailbox.is_empty().then(|| state.view.revision())
+    }
+
+    /// The jobs of a scope as they are now, oldest first: all unfinished and the newest finished. Empties the mailbox,
+    /// which continues from the returned revision.
+    pub fn snapshots(&self, scope: &Scope, mailbox: &Mailbox) -> (Vec<Seen>, Revision) {
+        let state = self.state.lock();
+        mailbox.clear();
+        (state.snapshots(scope), state.view.revision())
+    }
+
+    /// Tells waiting jobs' places to those who watch them, where `changed` says they are new.
+    pub fn tell_places(&self, mut changed: impl FnMut(&JobId, Place) -> bool) {
+        let state = self.state.lock();
+        for (place, known) in state.view.places() {
+            if state.hub.is_watched(&known.job) && changed(&known.job.id, place) {
+                let (at, known, news) = (Timestamp::now(), known.clone(), News::Place);
+                state.hub.tell_news(&Arc::new(Transient { at, known, place: Some(place), news }));
+            }
+        }
+    }
+
+    /// How many jobs can run at once, for estimates.
+    pub fn set_slots(&self, slots: u32) {
+        self.state.lock().estimates.slots = slots;
+    }
+
+    /// Waits until the log has moved on.
+    pub async fn changed(&self) {
+        let _ = self.applied.subscribe().changed().await;
+    }
+
+    async fn caught_up(&self, revision: Revision) {
+        // An error means that the engine is going down; the caller finds out by itself.
+        let _ = self.applied.subscribe().wait_for(|applied| *applied >= revision).await;
+    }
+
+    fn take_in(&self, page: &[Arc<Entry>]) {
+        let Some(last) = page.last() else { return };
+        let mut state = self.state.lock();
+        page.iter().for_each(|entry| state.take_in(entry));
+        drop(state);
+        self.applied.send_replace(last.revision);
+        self.wake.notify_one();
+    }
+}
+
+impl State {
+    fn take_in(&mut self, entry: &Arc<Entry>) {
+        self.view.apply(entry);
+        let Record::Changed { job, .. } = &entry.record else { return };
+        self.estimates.learn(job);
+        let live = self.view.get(&job.id).and_then(|known| known.live.as_ref());
+        let percent = live.map_or(job.progress.percent, |live| live.progress.percent);
+        self.hub.tell(job, &Durable { entry: entry.clone(), percent });
+    }
+
+    fn seen(&self, known: &Known) -> Seen {
+        let place = self.view.place(&known.job);
+        let wait_ms = place.and_then(|place| self.estimates.wait_ms(place));
+        Seen { known: known.clone(), place, wait_ms }
+    }
+
+    fn snapshots(&self, scope: &Scope) -> Vec<Seen> {
+        let owner = match &scope.topic {
+            Topic::Job(id) => return self.view.get(id).map(|known| self.seen(known)).into_iter().collect(),
+            Topic::Owner(owner) => Some(owner),
+            Topic::All => None,
+        };
+        let mut finished = 0;
+        let jobs = self.view.list(owner, None).map(|(_, known)| known).filter(|known| scope.holds(&known.job));
+        let mut seen: Vec<Seen> = jobs
+            .filter(|known| {
+                finished += usize::from(known.job.state.is_terminal());
+                !known.job.state.is_terminal() || finished <= RECENT_FINISHED
+            })
+            .map(|known| self.seen(known))
+            .collect();
+        seen.reverse();
+        seen
+    }
+}

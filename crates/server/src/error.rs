@@ -1,0 +1,150 @@
+//! What can go wrong in the service, in words that tell the caller what to do. How it looks on the wire is decided in
+//! one other place: [`status`](crate::status).
+
+use courant_joblog::apply::Illegal;
+use courant_joblog::ids::JobId;
+use courant_joblog::job::{Format, State};
+use courant_joblog::log::{AppendError, ReadError};
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No token.
+    #[error("no token was sent; send the metadata `authorization: Bearer <token>`")]
+    TokenMissing,
+    /// A bad or old token.
+    #[error(transparent)]
+    Token(#[from] courant_auth::TokenError),
+    /// The token is good but not for this.
+    #[error("this needs a token with the role {0}")]
+    RoleRequired(&'static str),
+    /// No such job, or not the caller's. Both look the same.
+    #[error("there is no job {0}, or it is not yours")]
+    JobNotFound(JobId),
+    /// The job is not asked to export that.
+    #[error("job {job} has no {} result", format.extension())]
+    ResultNotFound {
+        /// The job.
+        job: JobId,
+        /// The format.
+        format: Format,
+    },
+    /// Not yet.
+    #[error("the {} result of job {job} is not written yet; watch the job and read it when it is", format.extension())]
+    ResultNotReady {
+        /// The job.
+        job: JobId,
+        /// The format.
+        format: Format,
+    },
+    /// The job's state does not allow it.
+    #[error("job {job} is {}; {needs}", state_name(*state))]
+    JobState {
+        /// The job.
+        job: JobId,
+        /// Its state.
+        state: State,
+        /// What would be needed.
+        needs: &'static str,
+    },
+    /// A field is out of its range.
+    #[error("{field} {problem}")]
+    Field {
+        /// Its name in the request.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// Messages of a stream in the wrong order.
+    #[error("{0}")]
+    WrongOrder(&'static str),
+    /// Nothing was uploaded.
+    #[error("the document is empty; send its bytes after the header")]
+    DocumentEmpty,
+    /// Too much was uploaded.
+    #[error("the document is larger than the limit of {limit} bytes")]
+    DocumentTooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// Damaged on the way.
+    #[error("the document's SHA-256 is {found}, not the promised one; send it again")]
+    ChecksumMismatch {
+        /// What arrived.
+        found: String,
+    },
+    /// A request id used twice.
+    #[error("the request id was used for another document; use a new one")]
+    RequestIdMismatch,
+    /// Not a cursor.
+    #[error(transparent)]
+    Cursor(#[from] crate::cursor::NotACursor),
+    /// Not a page token.
+    #[error("not a page token of this list; use one exactly as it was given, with the same filter")]
+    PageToken,
+    /// The attempt is somebody else's.
+    #[error("attempt {attempt} of job {job} is not, or no longer, yours; stop working on it")]
+    LeaseLost {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// No such artifact.
+    #[error("there is no artifact {0}")]
+    ArtifactNotFound(String),
+    /// The artifact is too large.
+    #[error("the artifact is larger than the limit of {limit} bytes")]
+    ArtifactTooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// Behind the end.
+    #[error("the offset {offset} is behind the end of the result, which has {size} bytes")]
+    Offset {
+        /// Asked for.
+        offset: u64,
+        /// What there is.
+        size: u64,
+    },
+    /// The server is stopping.
+    #[error("the server is stopping; connect again and continue from your cursor")]
+    Draining,
+    /// A stream was replaced by a newer one of the same worker.
+    #[error("another stream of this worker took over")]
+    Replaced,
+    /// The log does not take entries.
+    #[error("the log does not answer; try again")]
+    Append(#[source] AppendError),
+    /// The log cannot be read.
+    #[error("the log does not answer; try again")]
+    Read(#[from] ReadError),
+    /// The object store does not answer.
+    #[error("the store of documents and results does not answer; try again")]
+    Objects(#[from] object_store::Error),
+    /// Lost too many races.
+    #[error("too many changes to job {0} at once; try again")]
+    Busy(JobId),
+    /// A move that the life of a job does not have, where the service should have known better.
+    #[error("internal error; the server's log says more")]
+    Illegal(#[from] Illegal),
+}
+
+impl Error {
+    /// A field out of its range.
+    pub fn field(field: &'static str, problem: impl Into<String>) -> Self {
+        Self::Field { field, problem: problem.into() }
+    }
+}
+
+/// The state in a sentence.
+pub fn state_name(state: State) -> &'static str {
+    match state {
+        State::Queued => "queued",
+        State::Running => "running",
+        State::Cancelling => "being cancelled",
+        State::Succeeded => "finished",
+        State::Failed => "failed",
+        State::Cancelled => "cancelled",
+    }
+}

@@ -1,0 +1,211 @@
+//! `JobService`: what users, services and the bridge call.
+
+mod list;
+mod results;
+mod submit;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_auth::{Identity, Role};
+use courant_joblog::event::Change;
+use courant_joblog::ids::{BatchId, DocumentId, JobId};
+use courant_joblog::job::{Job, State};
+use courant_proto::v1::job_service_server::JobService;
+use courant_proto::v1::{
+    CancelJobRequest, CancelJobResponse, GetJobRequest, GetJobResponse, ListJobsRequest, ListJobsResponse,
+    ReadResultRequest, ReadResultResponse, RetryJobRequest, RetryJobResponse, SubmitJobRequest, SubmitJobResponse,
+    WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
+};
+use futures::stream::BoxStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::auth::{caller, scope, seen, time_left};
+use crate::convert;
+use crate::cursor::Cursor;
+use crate::engine::{Engine, Seen};
+use crate::error::Error;
+use crate::watch::hub::{Scope, Topic};
+use crate::watch::{self, End, Watch};
+
+pub use results::artifact_name;
+pub use submit::is_kind;
+
+/// The longest `min_interval` of a watch.
+pub const MAX_INTERVAL: Duration = Duration::from_secs(60);
+/// The longest id a caller may give, in bytes.
+pub const MAX_ID: usize = 128;
+
+/// The service.
+pub struct Jobs(pub Arc<Engine>);
+
+impl Jobs {
+    /// The job, if the caller may see it.
+    fn visible(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
+        let id = job_id(id)?;
+        let found = self.0.get(&id);
+        seen(identity, &id, found.as_ref().map(|seen| &*seen.known.job))?;
+        found.ok_or(Error::JobNotFound(id))
+    }
+
+    /// Changes a job the caller may change.
+    async fn change(
+        &self,
+        identity: &Identity,
+        id: &str,
+        decide: impl Fn(&Job) -> Result<Option<Change>, Error>,
+    ) -> Result<Seen, Error> {
+        let found = self.visible(identity, id)?;
+        let job = &found.known.job;
+        // The bridge sees all but changes nothing: it forwards the user's own token for that.
+        if job.owner.as_str() != identity.subject && !identity.has(Role::Admin) {
+            return Err(Error::JobNotFound(job.id.clone()));
+        }
+        self.0.change(&job.id, decide).await
+    }
+
+    async fn cancel(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
+        let by: Box<str> = identity.subject.as_str().into();
+        let seen = self
+            .change(identity, id, |job| match job.state {
+                State::Queued => Ok(Some(Change::Cancelled { by: by.clone() })),
+                State::Running => Ok(Some(Change::Cancelling { by: by.clone() })),
+                State::Cancelling | State::Cancelled => Ok(None),
+                state @ (State::Succeeded | State::Failed) => {
+                    Err(Error::JobState { job: job.id.clone(), state, needs: "only an unfinished job can be cancelled" })
+                }
+            })
+            .await?;
+        tracing::info!(job = %seen.known.job.id, by = %identity.subject, "cancel asked for");
+        Ok(seen)
+    }
+
+    async fn retry(&self, identity: &Identity, id: &str) -> Result<(Seen, Cursor), Error> {
+        let before = self.visible(identity, id)?.known.revision;
+        let by: Box<str> = identity.subject.as_str().into();
+        let seen = self
+            .change(identity, id, |job| match job.state {
+                State::Failed | State::Cancelled => Ok(Some(Change::Requeued { by: by.clone() })),
+                state => Err(Error::JobState {
+                    job: job.id.clone(),
+                    state,
+                    needs: "only a failed or cancelled job can be tried again",
+                }),
+            })
+            .await?;
+        Ok((seen, self.0.cursor(before)))
+    }
+}
+
+#[tonic::async_trait]
+impl JobService for Jobs {
+    type WatchJobStream = ReceiverStream<Result<WatchJobResponse, Status>>;
+    type WatchJobsStream = ReceiverStream<Result<WatchJobsResponse, Status>>;
+    type ReadResultStream = BoxStream<'static, Result<ReadResultResponse, Status>>;
+
+    async fn submit_job(
+        &self,
+        request: Request<Streaming<SubmitJobRequest>>,
+    ) -> Result<Response<SubmitJobResponse>, Status> {
+        let identity = caller(&request)?;
+        Ok(Response::new(submit::submit(&self.0, &identity, request.into_inner()).await?))
+    }
+
+    async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {
+        let identity = caller(&request)?;
+        let seen = self.visible(&identity, &request.get_ref().job_id)?;
+        let cursor = self.0.cursor(seen.known.revision).encode();
+        Ok(Response::new(GetJobResponse { job: Some(convert::seen(&seen)), cursor }))
+    }
+
+    async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Result<Response<ListJobsResponse>, Status> {
+        let identity = caller(&request)?;
+        Ok(Response::new(list::list(&self.0, &identity, request.into_inner())?))
+    }
+
+    async fn cancel_job(&self, request: Request<CancelJobRequest>) -> Result<Response<CancelJobResponse>, Status> {
+        let identity = caller(&request)?;
+        let seen = self.cancel(&identity, &request.get_ref().job_id).await?;
+        Ok(Response::new(CancelJobResponse { job: Some(convert::seen(&seen)) }))
+    }
+
+    async fn retry_job(&self, request: Request<RetryJobRequest>) -> Result<Response<RetryJobResponse>, Status> {
+        let identity = caller(&request)?;
+        let (seen, cursor) = self.retry(&identity, &request.get_ref().job_id).await?;
+        Ok(Response::new(RetryJobResponse { job: Some(convert::seen(&seen)), cursor: cursor.encode() }))
+    }
+
+    async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
+        let identity = caller(&request)?;
+        let request = request.into_inner();
+        let seen = self.visible(&identity, &request.job_id)?;
+        let watch = Watch {
+            scope: Scope::job(seen.known.job.id.clone()),
+            after: cursor_in(&request.after_cursor)?,
+            min_interval: interval_in(request.min_interval)?,
+            end: End::WithTheJob,
+            token_left: time_left(&identity),
+        };
+        Ok(Response::new(watch::start(self.0.clone(), watch, convert::watch_job).into()))
+    }
+
+    async fn watch_jobs(&self, request: Request<WatchJobsRequest>) -> Result<Response<Self::WatchJobsStream>, Status> {
+        let identity = caller(&request)?;
+        let request = request.into_inner();
+        let topic = scope(&identity, &request.owner)?.map_or(Topic::All, Topic::Owner);
+        let watch = Watch {
+            scope: Scope {
+                topic,
+                document: id_in("document_id", &request.document_id)?.map(DocumentId::new),
+                batch: id_in("batch_id", &request.batch_id)?.map(BatchId::new),
+            },
+            after: cursor_in(&request.after_cursor)?,
+            min_interval: interval_in(request.min_interval)?,
+            end: End::Never,
+            token_left: time_left(&identity),
+        };
+        Ok(Response::new(watch::start(self.0.clone(), watch, convert::watch_jobs).into()))
+    }
+
+    async fn read_result(
+        &self,
+        request: Request<ReadResultRequest>,
+    ) -> Result<Response<Self::ReadResultStream>, Status> {
+        let identity = caller(&request)?;
+        let request = request.into_inner();
+        let seen = self.visible(&identity, &request.job_id)?;
+        Ok(Response::new(results::read(&self.0, &seen.known.job, &request).await?))
+    }
+}
+
+/// A job's id as a caller gives it.
+pub fn job_id(text: &str) -> Result<JobId, Error> {
+    if text.is_empty() || text.len() > MAX_ID {
+        return Err(Error::field("job_id", format!("must have 1 to {MAX_ID} bytes")));
+    }
+    Ok(JobId::new(text))
+}
+
+/// An id that may be left out.
+fn id_in<'a>(field: &'static str, id: &'a str) -> Result<Option<&'a str>, Error> {
+    if id.len() > MAX_ID {
+        return Err(Error::field(field, format!("must have at most {MAX_ID} bytes")));
+    }
+    if id.chars().any(char::is_control) {
+        return Err(Error::field(field, "must not have control characters"));
+    }
+    Ok((!id.is_empty()).then_some(id))
+}
+
+fn cursor_in(text: &str) -> Result<Option<Cursor>, Error> {
+    if text.is_empty() { Ok(None) } else { Ok(Some(Cursor::decode(text)?)) }
+}
+
+fn interval_in(interval: Option<prost_types::Duration>) -> Result<Duration, Error> {
+    let Some(interval) = interval else { return Ok(Duration::ZERO) };
+    Duration::try_from(interval)
+        .ok()
+        .filter(|interval| *interval <= MAX_INTERVAL)
+        .ok_or_else(|| Error::field("min_interval", format!("must be 0 to {} seconds", MAX_INTERVAL.as_secs())))
+}

@@ -1,0 +1,65 @@
+//! `courant-server`: the service by itself. Workers and bridges connect to it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use courant_auth::{Secret, Verifier};
+use courant_server::{Config, Server};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Courant's server: takes jobs over gRPC, gives them to workers, and tells everyone live what happens to them
+#[derive(Parser)]
+#[command(version)]
+struct Flags {
+    /// Address for gRPC
+    #[arg(long, env = "COURANT_GRPC", default_value = "127.0.0.1:50051", value_name = "ADDR")]
+    grpc: SocketAddr,
+    /// File with the secret of HS256 tokens, mode 0600; default: DATA_DIR/secret, made on first start
+    #[arg(long, env = "COURANT_SECRET_FILE", value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    config: Config,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    match run(Flags::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("courant-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(flags: Flags) -> anyhow::Result<()> {
+    let secret_file = flags.secret_file.unwrap_or_else(|| flags.config.data_dir.join("secret"));
+    std::fs::create_dir_all(&flags.config.data_dir)
+        .with_context(|| format!("the data folder {} cannot be used", flags.config.data_dir.display()))?;
+    let secret = Secret::load_or_create(&secret_file)?;
+    let server = Server::open(flags.config, Verifier::hs256(&secret)).await?;
+    let listener = TcpListener::bind(flags.grpc).await.with_context(|| format!("cannot listen on {}", flags.grpc))?;
+    tracing::info!(address = %listener.local_addr()?, "serving gRPC");
+    let shutdown = CancellationToken::new();
+    tokio::spawn(stop_on_signal(shutdown.clone()));
+    Ok(server.serve(listener, shutdown).await?)
+}
+
+async fn stop_on_signal(shutdown: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        shutdown.cancel();
+    }
+}

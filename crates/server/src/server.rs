@@ -1,0 +1,188 @@
+//! The server as a whole: what it starts with, what it runs, how it stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_auth::Verifier;
+use courant_joblog::log::{Log, ReadError};
+use courant_joblog::sqlite::{self, SqliteLog};
+use courant_proto::v1::job_service_server::JobServiceServer;
+use courant_proto::v1::work_response::Message;
+use courant_proto::v1::worker_service_server::WorkerServiceServer;
+use courant_proto::v1::Drain;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::codec::CompressionEncoding::{Gzip, Zstd};
+use tonic::service::interceptor::InterceptedService;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::auth::Guard;
+use crate::config::{Config, ConfigError};
+use crate::engine::Engine;
+use crate::jobs::Jobs;
+use crate::objects::{self, Objects};
+use crate::worker::registry::Registry;
+use crate::worker::{Workers, dispatch, sweep};
+
+/// The largest message: pieces of documents are at most 1 MiB, pages with their zones stay below 4.
+pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
+/// HTTP/2 pings to clients that are silent, and how long they may take to answer.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+/// How long connections may take to end once every stream was told to.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+/// Service names for health checks; the empty one is the whole server.
+const SERVICES: [&str; 3] = ["", "courant.v1.JobService", "courant.v1.WorkerService"];
+
+/// A server that is ready to serve.
+pub struct Server {
+    engine: Arc<Engine>,
+    registry: Arc<Registry>,
+    verifier: Verifier,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A value of the configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder cannot be used.
+    #[error("the data folder {folder} cannot be used: {source}")]
+    Folder {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] sqlite::OpenError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The object store cannot be opened.
+    #[error(transparent)]
+    Objects(#[from] objects::OpenError),
+}
+
+/// Why a server stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The log failed: going on could lie.
+    #[error("the log failed: {0}")]
+    Log(#[from] ReadError),
+    /// The listener failed.
+    #[error("serving failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The reflection service could not be made.
+    #[error("reflection failed: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+impl Server {
+    /// Opens the log and the store in the data folder.
+    pub async fn open(config: Config, verifier: Verifier) -> Result<Self, StartError> {
+        config.check()?;
+        let folder = config.data_dir.clone();
+        std::fs::create_dir_all(&folder).map_err(|source| StartError::Folder { folder: folder.clone(), source })?;
+        let options = sqlite::Options {
+            loss: if config.accept_log_loss { sqlite::Loss::Accept } else { sqlite::Loss::Refuse },
+            ..sqlite::Options::default()
+        };
+        let log: Arc<dyn Log> = Arc::new(SqliteLog::open(&folder, options)?);
+        let objects = match &config.objects {
+            Some(url) => Objects::at(url)?,
+            None => Objects::local(&folder.join("objects"))?,
+        };
+        if let Err(error) = objects.sweep_uploads().await {
+            tracing::warn!(%error, "old uploads could not be swept");
+        }
+        let engine = Engine::open(config, log, objects).await?;
+        Ok(Self { engine, registry: Arc::default(), verifier })
+    }
+
+    /// Serves until told to stop, then drains: health turns NOT_SERVING, workers hand back, streams say where to go on.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), ServeError> {
+        let (health, health_service) = tonic_health::server::health_reporter();
+        announce(&health, ServingStatus::Serving).await;
+        let router = self.router().await?.add_service(health_service);
+        let mut background = JoinSet::new();
+        background.spawn(dispatch::run(self.engine.clone(), self.registry.clone()));
+        background.spawn(sweep::run(self.engine.clone(), self.registry.clone()));
+        let closing = CancellationToken::new();
+        let incoming = TcpListenerStream::new(listener);
+        let serving = router.serve_with_incoming_shutdown(incoming, closing.clone().cancelled_owned());
+        tokio::pin!(serving);
+        tokio::select! {
+            served = &mut serving => return Ok(served?),
+            followed = self.engine.follow() => return Ok(followed?),
+            () = shutdown.cancelled() => {}
+        }
+        announce(&health, ServingStatus::NotServing).await;
+        let drain = async {
+            self.drain().await;
+            self.engine.stopping.cancel();
+            closing.cancel();
+            tokio::time::sleep(CLOSE_WITHIN).await;
+        };
+        tokio::select! {
+            // Draining needs the log followed and the connections served.
+            followed = self.engine.follow() => followed?,
+            served = &mut serving => served?,
+            () = drain => tracing::info!("connections were cut after {CLOSE_WITHIN:?}"),
+        }
+        Ok(())
+    }
+
+    async fn router(&self) -> Result<tonic::transport::server::Router, ServeError> {
+        let guard = Guard::new(self.verifier.clone());
+        let jobs = JobServiceServer::new(Jobs(self.engine.clone()))
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .accept_compressed(Gzip)
+            .accept_compressed(Zstd)
+            .send_compressed(Gzip)
+            .send_compressed(Zstd);
+        let workers = WorkerServiceServer::new(Workers { engine: self.engine.clone(), registry: self.registry.clone() })
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .accept_compressed(Gzip)
+            .accept_compressed(Zstd);
+        let describe = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(courant_proto::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        Ok(tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE.0))
+            .http2_keepalive_timeout(Some(KEEPALIVE.1))
+            .max_concurrent_streams(Some(self.engine.config.max_streams))
+            .tcp_nodelay(true)
+            .add_service(InterceptedService::new(jobs, guard.clone()))
+            .add_service(InterceptedService::new(workers, guard))
+            .add_service(describe().build_v1()?)
+            .add_service(describe().build_v1alpha()?))
+    }
+
+    /// Asks workers to hand back or finish what they hold, for as long as the grace lasts.
+    async fn drain(&self) {
+        self.registry.tell_all(&Message::Drain(Drain {}));
+        let deadline = tokio::time::Instant::now() + self.engine.config.drain_grace;
+        while self.registry.slots() > 0 && self.engine.read(|view| view.held().next().is_some()) {
+            tokio::select! {
+                () = self.engine.changed() => {}
+                () = tokio::time::sleep_until(deadline) => {
+                    tracing::info!("jobs are still running; their workers keep them until their lease ends");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn announce(health: &HealthReporter, status: ServingStatus) {
+    for service in SERVICES {
+        health.set_service_status(service, status).await;
+    }
+}

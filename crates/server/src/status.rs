@@ -1,0 +1,102 @@
+//! Errors as gRPC statuses: the only place that knows how one becomes the other.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use courant_auth::TokenError;
+use courant_proto::v1::ErrorReason;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::error::Error;
+
+/// The domain of every `ErrorInfo`.
+pub const DOMAIN: &str = "courant";
+/// When a caller may try again after a passing fault.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let (code, reason) = classify(&error);
+        if matches!(code, Code::Internal | Code::Unavailable) {
+            log(&error);
+        }
+        let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
+        let mut details = ErrorDetails::with_error_info(name, DOMAIN, HashMap::new());
+        if let Error::Field { field, problem } = &error {
+            details.add_bad_request_violation(*field, problem);
+        }
+        if let Error::JobState { job, needs, .. } = &error {
+            details.add_precondition_failure_violation("STATE", job.as_str(), *needs);
+        }
+        if code == Code::Unavailable {
+            details.set_retry_info(Some(RETRY_AFTER));
+        }
+        Status::with_error_details(code, error.to_string(), details)
+    }
+}
+
+/// What the log keeps and the client does not read.
+fn log(error: &Error) {
+    match error {
+        Error::Illegal(cause) => tracing::error!(%cause, "a change was illegal where it should not be"),
+        Error::Append(cause) => tracing::error!(%cause, "append failed"),
+        Error::Read(cause) => tracing::error!(%cause, "read failed"),
+        Error::Objects(cause) => tracing::error!(%cause, "object store failed"),
+        other => tracing::debug!(%other, "call refused"),
+    }
+}
+
+fn classify(error: &Error) -> (Code, ErrorReason) {
+    match error {
+        Error::TokenMissing => (Code::Unauthenticated, ErrorReason::TokenMissing),
+        Error::Token(TokenError::Invalid) => (Code::Unauthenticated, ErrorReason::TokenInvalid),
+        Error::Token(TokenError::Expired) => (Code::Unauthenticated, ErrorReason::TokenExpired),
+        Error::RoleRequired(_) => (Code::PermissionDenied, ErrorReason::RoleRequired),
+        Error::JobNotFound(_) => (Code::NotFound, ErrorReason::JobNotFound),
+        Error::ResultNotFound { .. } => (Code::NotFound, ErrorReason::ResultNotFound),
+        Error::ResultNotReady { .. } => (Code::FailedPrecondition, ErrorReason::ResultNotReady),
+        Error::JobState { .. } => (Code::FailedPrecondition, ErrorReason::JobState),
+        Error::Field { .. } => (Code::InvalidArgument, ErrorReason::InvalidField),
+        Error::WrongOrder(_) => (Code::InvalidArgument, ErrorReason::WrongOrder),
+        Error::DocumentEmpty => (Code::InvalidArgument, ErrorReason::DocumentEmpty),
+        Error::DocumentTooLarge { .. } => (Code::ResourceExhausted, ErrorReason::DocumentTooLarge),
+        Error::ChecksumMismatch { .. } => (Code::InvalidArgument, ErrorReason::ChecksumMismatch),
+        Error::RequestIdMismatch => (Code::AlreadyExists, ErrorReason::RequestIdMismatch),
+        Error::Cursor(_) => (Code::InvalidArgument, ErrorReason::CursorInvalid),
+        Error::PageToken => (Code::InvalidArgument, ErrorReason::PageTokenInvalid),
+        Error::LeaseLost { .. } => (Code::Aborted, ErrorReason::LeaseLost),
+        Error::ArtifactNotFound(_) => (Code::NotFound, ErrorReason::ArtifactNotFound),
+        Error::ArtifactTooLarge { .. } => (Code::ResourceExhausted, ErrorReason::ArtifactTooLarge),
+        Error::Offset { .. } => (Code::OutOfRange, ErrorReason::OffsetOutOfRange),
+        Error::Draining | Error::Replaced => (Code::Unavailable, ErrorReason::Draining),
+        Error::Append(_) | Error::Read(_) | Error::Objects(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
+        Error::Busy(_) => (Code::Unavailable, ErrorReason::Busy),
+        Error::Illegal(_) => (Code::Internal, ErrorReason::Internal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use courant_joblog::ids::JobId;
+
+    use super::*;
+
+    #[test]
+    fn a_status_carries_reason_domain_and_field() {
+        let status = Status::from(Error::field("page_size", "must not be negative"));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("INVALID_FIELD", DOMAIN));
+        assert_eq!(details.bad_request().unwrap().field_violations[0].field, "page_size");
+    }
+
+    #[test]
+    fn only_passing_faults_say_when_to_try_again() {
+        let busy = Status::from(Error::Busy(JobId::new("J")));
+        assert!(busy.get_error_details().retry_info().is_some());
+        let gone = Status::from(Error::JobNotFound(JobId::new("J")));
+        assert!(gone.get_error_details().retry_info().is_none());
+    }
+}

@@ -1,0 +1,275 @@
+//! The view: what the log says, kept in memory for reading. Rebuilt at start, advanced only by the follower, never
+//! written to by calls. The live news of running jobs, which the log does not have, lies beside it.
+
+mod line;
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use courant_joblog::ids::{JobId, Owner, Revision, Timestamp};
+use courant_joblog::job::{Job, Progress, State, Zone};
+use courant_joblog::log::{Entry, Record};
+
+pub use line::Place;
+use line::Lines;
+
+/// When a job was submitted, and its id: the order of lists.
+pub type ListKey = (Timestamp, JobId);
+
+/// All jobs of the log as they are at one revision.
+#[derive(Debug, Default)]
+pub struct View {
+    revision: Revision,
+    jobs: HashMap<JobId, Known>,
+    all: BTreeSet<ListKey>,
+    owners: HashMap<Owner, BTreeSet<ListKey>>,
+    held: BTreeSet<JobId>,
+    lines: Lines,
+}
+
+/// One job.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The revision of its newest entry.
+    pub revision: Revision,
+    /// As the log has it.
+    pub job: Arc<Job>,
+    /// What is newer than the log.
+    pub live: Option<Arc<Live>>,
+}
+
+/// News of a running attempt that is not in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    /// The attempt.
+    pub attempt: u32,
+    /// How far it is.
+    pub progress: Progress,
+    /// What it works on.
+    pub zone: Option<Zone>,
+}
+
+impl Known {
+    /// How far the job is, by the newest news.
+    pub fn progress(&self) -> &Progress {
+        match &self.live {
+            Some(live) => &live.progress,
+            None => &self.job.progress,
+        }
+    }
+}
+
+impl View {
+    /// Everything up to here is in the view.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// One job.
+    pub fn get(&self, id: &JobId) -> Option<&Known> {
+        self.jobs.get(id)
+    }
+
+    /// Jobs of an owner, or all, newest first, those before a key.
+    pub fn list<'a>(
+        &'a self,
+        owner: Option<&Owner>,
+        before: Option<&'a ListKey>,
+    ) -> impl Iterator<Item = (&'a ListKey, &'a Known)> {
+        let keys = match owner {
+            Some(owner) => self.owners.get(owner),
+            None => Some(&self.all),
+        };
+        let end = before.map_or(Bound::Unbounded, Bound::Excluded);
+        keys.into_iter()
+            .flat_map(move |keys| keys.range::<ListKey, _>((Bound::Unbounded, end)).rev())
+            .filter_map(|key| Some((key, self.jobs.get(&key.1)?)))
+    }
+
+    /// The jobs that workers hold.
+    pub fn held(&self) -> impl Iterator<Item = &Known> {
+        self.held.iter().filter_map(|id| self.jobs.get(id))
+    }
+
+    /// The place of a waiting job.
+    pub fn place(&self, job: &Job) -> Option<Place> {
+        self.lines.place(job)
+    }
+
+    /// All places.
+    pub fn places(&self) -> impl Iterator<Item = (Place, &Known)> {
+        self.lines.iter().filter_map(|(place, id)| Some((place, self.jobs.get(id)?)))
+    }
+
+    /// When the next delayed job is due.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.lines.next_due()
+    }
+
+    /// Takes the next job of these kinds out of its line, for a claim. A claim that fails gives it back by
+    /// [`View::give_back`].
+    pub fn take_next(&mut self, kinds: &[Box<str>], now: Timestamp) -> Option<Known> {
+        for id in self.lines.take_due(now) {
+            if let Some(known) = self.jobs.get(&id) {
+                self.lines.insert(&known.job, now);
+            }
+        }
+        let id = self.lines.take_next(kinds)?;
+        self.jobs.get(&id).cloned()
+    }
+
+    /// Puts a job whose claim failed back into its line, if it still waits.
+    pub fn give_back(&mut self, id: &JobId) {
+        if let Some(known) = self.jobs.get(id).filter(|known| known.job.state == State::Queued) {
+            self.lines.insert(&known.job, Timestamp::now());
+        }
+    }
+
+    /// Takes in one entry of the log. An entry older than what is known is passed over.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.revision = self.revision.max(entry.revision);
+        if self.jobs.get(&entry.key.job).is_some_and(|known| known.revision >= entry.revision) {
+            return;
+        }
+        let old = self.jobs.remove(&entry.key.job);
+        if let Some(known) = &old {
+            self.lines.remove(&known.job);
+            self.held.remove(&known.job.id);
+        }
+        match &entry.record {
+            Record::Forgotten => self.unlist(old.as_ref()),
+            Record::Changed { job, .. } => self.admit(entry.revision, job, old),
+        }
+    }
+
+    /// Takes in a list as of a revision: how a start begins.
+    pub fn advance(&mut self, revision: Revision) {
+        self.revision = self.revision.max(revision);
+    }
+
+    /// Takes in news of a running attempt; percent never goes back. `None` if it is not the job's attempt.
+    pub fn set_live(&mut self, id: &JobId, mut live: Live) -> Option<Known> {
+        let known = self.jobs.get_mut(id)?;
+        if known.job.attempt != live.attempt || !known.job.state.is_held() {
+            return None;
+        }
+        live.progress.percent = live.progress.percent.max(known.progress().percent);
+        known.live = Some(Arc::new(live));
+        Some(known.clone())
+    }
+
+    fn admit(&mut self, revision: Revision, job: &Arc<Job>, old: Option<Known>) {
+        let key = (job.created, job.id.clone());
+        self.all.insert(key.clone());
+        self.owners.entry(job.owner.clone()).or_default().insert(key);
+        if job.state == State::Queued {
+            self.lines.insert(job, Timestamp::now());
+        }
+        if job.state.is_held() {
+            self.held.insert(job.id.clone());
+        }
+        let live = old.and_then(|known| known.live).and_then(|live| carried(&live, job));
+        self.jobs.insert(job.id.clone(), Known { revision, job: job.clone(), live });
+    }
+
+    fn unlist(&mut self, old: Option<&Known>) {
+        let Some(known) = old else { return };
+        let key = (known.job.created, known.job.id.clone());
+        self.all.remove(&key);
+        if let Some(keys) = self.owners.get_mut(&known.job.owner) {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.owners.remove(&known.job.owner);
+            }
+        }
+    }
+}
+
+/// The live news after a durable event: what the event says, but no percent lower than was told already.
+fn carried(live: &Live, job: &Job) -> Option<Arc<Live>> {
+    if !job.state.is_held() || job.attempt != live.attempt {
+        return None;
+    }
+    let percent = live.progress.percent.max(job.progress.percent);
+    let progress = Progress { percent, ..job.progress.clone() };
+    Some(Arc::new(Live { attempt: live.attempt, progress, zone: None }))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use courant_joblog::apply::apply;
+    use courant_joblog::event::{Change, Event, Submission};
+    use courant_joblog::ids::{DocumentId, WorkerId};
+    use courant_joblog::job::{Document, Format, Lane, Stage};
+    use courant_joblog::log::Key;
+
+    use super::*;
+
+    pub(crate) fn queued(id: &str, owner: &str) -> Job {
+        let submission = Submission {
+            id: JobId::new(id),
+            owner: Owner::new(owner),
+            document: Document { id: DocumentId::new("D"), name: "a.pdf".into(), bytes: 1, sha256: "00".into() },
+            batch: None,
+            request: None,
+            kind: "pdf".into(),
+            lane: Lane::Normal,
+            labels: Default::default(),
+            formats: Format::ALL.to_vec(),
+            max_attempts: 3,
+        };
+        let change = Change::Submitted(Box::new(submission));
+        apply(None, &Event { at: Timestamp(1), change }).unwrap()
+    }
+
+    fn started(job: &Job) -> Job {
+        let change = Change::Started { attempt: job.attempt + 1, worker: WorkerId::new("w") };
+        apply(Some(job), &Event { at: Timestamp(2), change }).unwrap()
+    }
+
+    fn entry(revision: u64, job: &Job) -> Entry {
+        let event = Event { at: Timestamp(1), change: Change::Requeued { by: "x".into() } };
+        let record = Record::Changed { event, job: Arc::new(job.clone()) };
+        Entry { revision: Revision(revision), key: Key::of(job), record }
+    }
+
+    #[test]
+    fn lists_are_by_owner_and_forget() {
+        let (a, b) = (queued("A", "alice"), queued("B", "bob"));
+        let mut view = View::default();
+        view.apply(&entry(1, &a));
+        view.apply(&entry(2, &b));
+        assert_eq!(view.list(Some(&a.owner), None).count(), 1);
+        assert_eq!(view.list(None, None).count(), 2);
+        view.apply(&Entry { revision: Revision(3), key: Key::of(&a), record: Record::Forgotten });
+        assert_eq!(view.list(Some(&a.owner), None).count(), 0);
+        assert!(view.get(&a.id).is_none());
+    }
+
+    #[test]
+    fn an_old_entry_changes_nothing() {
+        let job = queued("A", "alice");
+        let mut view = View::default();
+        view.apply(&entry(2, &started(&job)));
+        view.apply(&entry(1, &job));
+        assert_eq!(view.get(&job.id).unwrap().job.state, State::Running);
+        assert!(view.place(&job).is_none());
+    }
+
+    #[test]
+    fn percent_told_live_is_never_taken_back() {
+        let job = started(&queued("A", "alice"));
+        let mut view = View::default();
+        view.apply(&entry(1, &job));
+        let progress = Progress { percent: 40.0, stage: Stage::Extract, ..job.progress.clone() };
+        let live = Live { attempt: 1, progress, zone: None };
+        view.set_live(&job.id, live.clone()).unwrap();
+        let lower = Progress { percent: 30.0, ..live.progress.clone() };
+        let known = view.set_live(&job.id, Live { progress: lower, ..live.clone() }).unwrap();
+        assert_eq!(known.progress().percent, 40.0);
+        view.apply(&entry(2, &job));
+        assert_eq!(view.get(&job.id).unwrap().progress().percent, 40.0);
+        assert!(view.set_live(&job.id, Live { attempt: 2, ..live }).is_none());
+    }
+}

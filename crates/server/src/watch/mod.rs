@@ -1,0 +1,285 @@
+//! Following jobs: first what is or what was missed, then everything as it happens, with no gap and no double.
+
+pub mod hub;
+pub mod mailbox;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_auth::TokenError;
+use courant_joblog::ids::Revision;
+use courant_joblog::log::{Filter, Record};
+use courant_proto::v1::GapReason;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tonic::Status;
+
+use crate::cursor::Cursor;
+use crate::engine::{Engine, PAGE, Seen};
+use crate::error::Error;
+use hub::{Scope, Topic, WatcherId};
+use mailbox::{Durable, Found, Mail, Mailbox, Transient};
+
+/// Steps under way to one client. The rest waits in the mailbox, which is bounded too.
+pub const IN_FLIGHT: usize = 16;
+
+/// What a client wants to follow.
+pub struct Watch {
+    /// Which jobs.
+    pub scope: Scope,
+    /// From where; `None`: from a snapshot.
+    pub after: Option<Cursor>,
+    /// At most one piece of news of a job and kind in this time.
+    pub min_interval: Duration,
+    /// Whether it ends with the job.
+    pub end: End,
+    /// How long the caller's token is good.
+    pub token_left: Duration,
+}
+
+/// When a watch ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// When its job has ended.
+    WithTheJob,
+    /// Never.
+    Never,
+}
+
+/// One step of a watch.
+#[derive(Debug)]
+pub enum Step {
+    /// A job as it is.
+    Snapshot(Box<Seen>),
+    /// An entry of the log.
+    Event(Durable),
+    /// News, and how much was folded into it.
+    News(Arc<Transient>, u32),
+    /// From here on it is live.
+    Live,
+    /// Still there.
+    Bookmark,
+    /// It cannot be continued.
+    Gap(GapReason),
+}
+
+/// A step and where to continue after it.
+#[derive(Debug)]
+pub struct Told {
+    /// `None` for news.
+    pub cursor: Option<Cursor>,
+    /// The step.
+    pub step: Step,
+}
+
+/// Starts a watch; its steps come out of the receiver in the client's own form.
+pub fn start<T: Send + 'static>(
+    engine: Arc<Engine>,
+    watch: Watch,
+    form: fn(&Engine, Told) -> T,
+) -> mpsc::Receiver<Result<T, Status>> {
+    let (out, steps) = mpsc::channel(IN_FLIGHT);
+    let mailbox = Arc::new(Mailbox::new(engine.config.watch_buffer, watch.min_interval));
+    let (id, revision) = engine.join(watch.scope.clone(), &mailbox);
+    let left = Leave { engine: engine.clone(), id };
+    let watcher = Watcher { engine, watch, mailbox, last: revision, out, form };
+    tokio::spawn(async move {
+        let _left = left;
+        watcher.run().await;
+    });
+    steps
+}
+
+struct Leave {
+    engine: Arc<Engine>,
+    id: WatcherId,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.engine.leave(&self.id);
+    }
+}
+
+struct Watcher<T> {
+    engine: Arc<Engine>,
+    watch: Watch,
+    mailbox: Arc<Mailbox>,
+    last: Revision,
+    out: mpsc::Sender<Result<T, Status>>,
+    form: fn(&Engine, Told) -> T,
+}
+
+/// Why a watcher stops.
+enum Stop {
+    /// The job has ended, or the client has gone.
+    Done,
+    /// The client is told.
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl<T: Send> Watcher<T> {
+    async fn run(mut self) {
+        let expired = Instant::now() + self.watch.token_left.min(Duration::from_secs(366 * 24 * 3600));
+        let (stopping, out) = (self.engine.stopping.clone(), self.out.clone());
+        let stop = tokio::select! {
+            stop = self.follow() => stop,
+            () = stopping.cancelled() => Stop::Failed(Error::Draining),
+            () = tokio::time::sleep_until(expired) => Stop::Failed(TokenError::Expired.into()),
+            () = out.closed() => Stop::Done,
+        };
+        if let Stop::Failed(error) = stop {
+            let _ = out.send(Err(error.into())).await;
+        }
+    }
+
+    async fn follow(&mut self) -> Stop {
+        match self.begin().await {
+            Err(stop) => stop,
+            Ok(()) => loop {
+                if let Err(stop) = self.next().await {
+                    break stop;
+                }
+            },
+        }
+    }
+
+    async fn begin(&mut self) -> Result<(), Stop> {
+        let target = self.last;
+        match self.watch.after {
+            None => self.snapshots().await?,
+            Some(cursor) => match self.gap(cursor).await? {
+                Some(reason) => self.start_over(reason).await?,
+                None => self.replay(cursor.revision, target).await?,
+            },
+        }
+        self.send(Some(self.last), Step::Live).await?;
+        self.ended()
+    }
+
+    /// Why a cursor cannot be continued from, if so.
+    async fn gap(&self, cursor: Cursor) -> Result<Option<GapReason>, Stop> {
+        let head = *self.engine.log.head().borrow();
+        if !self.engine.log.info().covers(cursor.epoch, cursor.revision) || cursor.revision > head {
+            return Ok(Some(GapReason::LogReplaced));
+        }
+        let trimmed = self.engine.log.trimmed(&self.filter()).await?;
+        Ok((cursor.revision < trimmed).then_some(GapReason::HistoryTrimmed))
+    }
+
+    async fn start_over(&mut self, reason: GapReason) -> Result<(), Stop> {
+        self.send(None, Step::Gap(reason)).await?;
+        self.snapshots().await
+    }
+
+    async fn snapshots(&mut self) -> Result<(), Stop> {
+        let (jobs, revision) = self.engine.snapshots(&self.watch.scope, &self.mailbox);
+        self.last = revision;
+        for seen in jobs {
+            self.send(Some(revision), Step::Snapshot(Box::new(seen))).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what the log has after one position up to another; the mailbox has the rest.
+    async fn replay(&mut self, after: Revision, target: Revision) -> Result<(), Stop> {
+        self.last = after;
+        let filter = self.filter();
+        while self.last < target {
+            let page = self.engine.log.read(self.last, &filter, PAGE).await?;
+            let known = page.iter().filter(|entry| entry.revision <= target).cloned();
+            let mut any = false;
+            for entry in known {
+                any = true;
+                self.entry(Durable { entry, percent: 0.0 }).await?;
+            }
+            if !any {
+                self.last = target;
+            }
+        }
+        self.last = self.last.max(target);
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<(), Stop> {
+        let silence = tokio::time::sleep(self.engine.config.bookmark_interval);
+        tokio::select! {
+            found = self.mailbox.next() => match found {
+                Found::Mail(mail) => {
+                    for mail in mail {
+                        self.mail(mail).await?;
+                    }
+                }
+                Found::Lagged => self.catch_up().await?,
+            },
+            () = silence => {
+                // Entries of other scopes moved the log on: the bookmark keeps this cursor from falling behind.
+                self.last = self.engine.quiet_since(&self.mailbox).unwrap_or(self.last);
+                self.send(Some(self.last), Step::Bookmark).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The mailbox threw entries away: they are in the log.
+    async fn catch_up(&mut self) -> Result<(), Stop> {
+        let target = self.engine.rejoin(&self.mailbox);
+        let trimmed = self.engine.log.trimmed(&self.filter()).await?;
+        if self.last < trimmed { self.start_over(GapReason::HistoryTrimmed).await } else { self.replay(self.last, target).await }?;
+        self.ended()
+    }
+
+    async fn mail(&mut self, mail: Mail) -> Result<(), Stop> {
+        match mail {
+            Mail::News(news, folded) => self.send(None, Step::News(news, folded)).await,
+            Mail::Durable(durable) => {
+                let ends = matches!(&durable.entry.record,
+                    Record::Changed { job, .. } if job.state.is_terminal()) || durable.entry.record == Record::Forgotten;
+                self.entry(durable).await?;
+                if ends && self.watch.end == End::WithTheJob { Err(Stop::Done) } else { Ok(()) }
+            }
+        }
+    }
+
+    async fn entry(&mut self, durable: Durable) -> Result<(), Stop> {
+        let revision = durable.entry.revision;
+        if revision <= self.last {
+            return Ok(());
+        }
+        self.last = revision;
+        match &durable.entry.record {
+            Record::Changed { job, .. } if self.watch.scope.holds(job) => {
+                self.send(Some(revision), Step::Event(durable)).await
+            }
+            Record::Changed { .. } | Record::Forgotten => Ok(()),
+        }
+    }
+
+    /// Stops a watch that is to end with its job, if that has ended by the position reached.
+    fn ended(&self) -> Result<(), Stop> {
+        let Topic::Job(id) = &self.watch.scope.topic else { return Ok(()) };
+        let over = self.engine.read(|view| {
+            view.get(id).is_none_or(|known| known.job.state.is_terminal() && known.revision <= self.last)
+        });
+        if over && self.watch.end == End::WithTheJob { Err(Stop::Done) } else { Ok(()) }
+    }
+
+    fn filter(&self) -> Filter {
+        match &self.watch.scope.topic {
+            Topic::Job(id) => Filter::Job(id.clone()),
+            Topic::Owner(owner) => Filter::Owner(owner.clone()),
+            Topic::All => Filter::All,
+        }
+    }
+
+    async fn send(&self, at: Option<Revision>, step: Step) -> Result<(), Stop> {
+        let told = Told { cursor: at.map(|revision| self.engine.cursor(revision)), step };
+        self.out.send(Ok((self.form)(&self.engine, told))).await.map_err(|_| Stop::Done)
+    }
+}

@@ -1,0 +1,129 @@
+//! Documents to workers, artifacts from and to them. Each attempt writes into its own folder: a worker that lost its
+//! lease can do no harm there.
+
+use courant_proto::v1::write_artifact_request::Part;
+use courant_proto::v1::{
+    ReadArtifactRequest, ReadArtifactResponse, ReadDocumentResponse, WriteArtifactHeader, WriteArtifactRequest,
+    WriteArtifactResponse,
+};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use tonic::{Status, Streaming};
+
+use super::{AttemptId, attempt_in};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::objects::{Stored, Writer};
+
+/// The longest name of an artifact in bytes.
+pub const MAX_NAME: usize = 128;
+
+/// The document of a held job.
+pub async fn read_document(
+    engine: &Engine,
+    attempt: &AttemptId,
+) -> Result<BoxStream<'static, Result<ReadDocumentResponse, Status>>, Error> {
+    let job = attempt.held(engine)?;
+    let path = engine.objects.document(&job.id, &job.document.sha256);
+    let pieces = engine.objects.read(&path, 0, None).await?;
+    Ok(pieces.map_ok(|chunk| ReadDocumentResponse { chunk }).map_err(Status::from).boxed())
+}
+
+/// An artifact of this or an earlier attempt.
+pub async fn read(
+    engine: &Engine,
+    request: ReadArtifactRequest,
+) -> Result<BoxStream<'static, Result<ReadArtifactResponse, Status>>, Error> {
+    let attempt = attempt_in(request.attempt)?;
+    attempt.held(engine)?;
+    check_name(&request.name)?;
+    let writer = u32::try_from(request.written_by).map_err(|_| Error::field("written_by", "must be at least 1"))?;
+    let path = engine.objects.artifact(&attempt.job, writer, &request.name);
+    let pieces = engine.objects.read(&path, 0, None).await.map_err(|error| match error {
+        Error::Objects(object_store::Error::NotFound { .. }) => Error::ArtifactNotFound(request.name),
+        other => other,
+    })?;
+    Ok(pieces.map_ok(|chunk| ReadArtifactResponse { chunk }).map_err(Status::from).boxed())
+}
+
+/// Stores an artifact.
+pub async fn write(
+    engine: &Engine,
+    mut parts: Streaming<WriteArtifactRequest>,
+) -> Result<WriteArtifactResponse, Error> {
+    let Some(Part::Header(WriteArtifactHeader { attempt, name })) = next(&mut parts).await? else {
+        return Err(Error::WrongOrder("the first message must be the header"));
+    };
+    let attempt = attempt_in(attempt)?;
+    check_name(&name)?;
+    attempt.held(engine)?;
+    let path = engine.objects.artifact(&attempt.job, attempt.number, &name);
+    let mut writer = engine.objects.write(path).await?;
+    match pour(engine.config.max_artifact_bytes, &mut parts, &mut writer).await {
+        Ok(()) => {
+            let Stored { bytes, sha256 } = writer.finish().await?;
+            attempt.held(engine)?;
+            Ok(WriteArtifactResponse { size_bytes: bytes as i64, sha256: sha256.into() })
+        }
+        Err(error) => {
+            writer.abort().await;
+            Err(error)
+        }
+    }
+}
+
+async fn next(parts: &mut Streaming<WriteArtifactRequest>) -> Result<Option<Part>, Error> {
+    let message = parts.message().await.map_err(|_| Error::WrongOrder("the artifact was cut off"))?;
+    match message {
+        None => Ok(None),
+        Some(WriteArtifactRequest { part: Some(part) }) => Ok(Some(part)),
+        Some(WriteArtifactRequest { part: None }) => {
+            Err(Error::WrongOrder("every message must be a header or a chunk"))
+        }
+    }
+}
+
+async fn pour(limit: u64, parts: &mut Streaming<WriteArtifactRequest>, writer: &mut Writer) -> Result<(), Error> {
+    while let Some(part) = next(parts).await? {
+        let Part::Chunk(chunk) = part else {
+            return Err(Error::WrongOrder("only the first message may be a header"));
+        };
+        if writer.bytes() + chunk.len() as u64 > limit {
+            return Err(Error::ArtifactTooLarge { limit });
+        }
+        writer.push(chunk).await?;
+    }
+    Ok(())
+}
+
+/// The name of a page's artifact.
+pub fn page_name(page: u32) -> String {
+    format!("pages/{page:06}.json")
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let part_fits = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
+    };
+    if name.len() <= MAX_NAME && name.split('/').count() <= 2 && name.split('/').all(part_fits) {
+        return Ok(());
+    }
+    Err(Error::field("name", "must be 1 to 128 of [a-z0-9._-] in at most two parts divided by /, none beginning with a dot"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_names_are_taken() {
+        for good in ["result.md", "pages/000001.json", "a-b_c"] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "/", "a/", "../x", "a/../b", "a/b/c", ".hidden", "Ä", "a b", "a\\b", &"x".repeat(129)] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Giving waiting jobs to free workers. A claim is an append with compare-and-set, so nobody gets a job twice however
+//! many servers there are. Claims for different workers are written at the same time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use courant_joblog::event::{Change, Counts};
+use courant_joblog::ids::{Timestamp, WorkerId};
+use courant_joblog::job::{Job, JobError, State};
+use courant_proto::v1::work_response::Message;
+use courant_proto::v1::{Assignment, FinishedPages};
+use tokio::time::Duration;
+
+use super::AttemptId;
+use super::registry::{Free, Registry};
+use crate::convert;
+use crate::engine::Engine;
+use crate::error::Error;
+
+/// Gives out jobs for ever.
+pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
+    loop {
+        assign_all(&engine, &registry);
+        let due = engine.read(|view| view.next_due());
+        let wait = due.map(|due| Duration::from_millis(due.ms_since(Timestamp::now()) as u64));
+        tokio::select! {
+            () = engine.wake.notified() => {}
+            () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() => {}
+        }
+    }
+}
+
+fn assign_all(engine: &Arc<Engine>, registry: &Arc<Registry>) {
+    loop {
+        let mut free = free(engine, registry);
+        // The worker with most room first, so that jobs spread.
+        free.sort_by(|a, b| b.slots.cmp(&a.slots).then_with(|| a.worker.cmp(&b.worker)));
+        let taken = free.into_iter().filter(|free| assign(engine, registry, free)).count();
+        if taken == 0 {
+            return;
+        }
+    }
+}
+
+fn free(engine: &Engine, registry: &Registry) -> Vec<Free> {
+    let mut held: HashMap<WorkerId, u32> = HashMap::new();
+    engine.read(|view| {
+        for worker in view.held().filter_map(|known| known.job.worker.as_ref()) {
+            *held.entry(worker.clone()).or_default() += 1;
+        }
+    });
+    registry.free(|worker| held.get(worker).copied().unwrap_or(0))
+}
+
+fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free) -> bool {
+    let Some(known) = engine.take_next(&free.kinds) else { return false };
+    registry.claiming(&free.worker);
+    let (engine, registry, worker) = (engine.clone(), registry.clone(), free.worker.clone());
+    tokio::spawn(async move {
+        if let Err(error) = claim(&engine, &registry, &worker, &known.job).await {
+            tracing::warn!(job = %known.job.id, %worker, %error, "a claim failed");
+            engine.give_back(&known.job.id);
+        }
+        registry.claimed(&worker);
+        engine.wake.notify_one();
+    });
+    true
+}
+
+async fn claim(engine: &Engine, registry: &Registry, worker: &WorkerId, job: &Job) -> Result<(), Error> {
+    let claimed = engine
+        .change(&job.id, |job| {
+            let started = Change::Started { attempt: job.attempt + 1, worker: worker.clone() };
+            Ok((job.state == State::Queued).then_some(started))
+        })
+        .await?
+        .known
+        .job;
+    if claimed.state != State::Running || claimed.attempt != job.attempt + 1 {
+        return Ok(());
+    }
+    let attempt = AttemptId::of(&claimed);
+    tracing::info!(job = %job.id, attempt = attempt.number, %worker, "job started");
+    if registry.assign(worker, attempt.clone(), Message::Assignment(assignment(&claimed))) {
+        return Ok(());
+    }
+    let why = JobError {
+        code: "WORKER_GONE".into(),
+        message: "The worker left before it got the job.".into(),
+        retryable: true,
+    };
+    super::verdict::end_attempt(engine, &attempt, why, Counts::No).await
+}
+
+fn assignment(job: &Job) -> Assignment {
+    let finished = job.pages.done.iter().map(|range| FinishedPages {
+        first: range.first as i32,
+        last: range.last as i32,
+        attempt: range.attempt as i32,
+    });
+    Assignment {
+        attempt: Some(AttemptId::of(job).wire()),
+        kind: job.kind.to_string(),
+        filename: job.document.name.to_string(),
+        document_bytes: job.document.bytes as i64,
+        document_sha256: job.document.sha256.to_string(),
+        formats: job.formats.iter().map(|format| convert::format(*format).into()).collect(),
+        pages_total: job.pages.total.unwrap_or(0) as i32,
+        finished_pages: finished.collect(),
+    }
+}

@@ -1,0 +1,286 @@
+//! What workers report, one message at a time and in order. A report is checked, becomes a change or news, or is
+//! answered with *lease lost*. A repeated report changes nothing: workers repeat what they are not sure of.
+
+use std::sync::Arc;
+
+use courant_joblog::event::{Change, Counts};
+use courant_joblog::ids::WorkerId;
+use courant_joblog::job::{ExportState, Format, Job, JobError, KEPT_WARNINGS, Progress, Stage, State};
+use courant_proto::v1;
+use courant_proto::v1::work_request::Message as In;
+use courant_proto::v1::work_response::Message as Out;
+
+use super::artifacts::page_name;
+use super::registry::Registry;
+use super::verdict::{cancelled, end_attempt};
+use super::{AttemptId, attempt_in};
+use crate::convert;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::jobs::artifact_name;
+use crate::view::Live;
+use crate::watch::mailbox::News;
+
+/// Pages of one document.
+pub const MAX_PAGES: i32 = 100_000;
+/// Bytes of a sentence about what is being done.
+pub const MAX_OPERATION: usize = 255;
+
+/// Takes one message; says what to answer.
+pub async fn take(
+    engine: &Engine,
+    registry: &Registry,
+    worker: &WorkerId,
+    message: In,
+) -> Result<Option<Out>, Error> {
+    let attempt = match &message {
+        In::Hello(_) => return Err(Error::WrongOrder("only the first message may be the hello")),
+        In::Heartbeat(_) => return Ok(Some(heartbeat(engine, worker))),
+        In::Accepted(at) => &at.attempt,
+        In::Progress(at) => &at.attempt,
+        In::Zone(at) => &at.attempt,
+        In::Plan(at) => &at.attempt,
+        In::Page(at) => &at.attempt,
+        In::ExportStarted(at) => &at.attempt,
+        In::ExportProgress(at) => &at.attempt,
+        In::ExportCompleted(at) => &at.attempt,
+        In::ExportFailed(at) => &at.attempt,
+        In::Succeeded(at) => &at.attempt,
+        In::Failed(at) => &at.attempt,
+        In::Cancelled(at) => &at.attempt,
+        In::Released(at) => &at.attempt,
+    };
+    let report = Report { engine, worker, attempt: attempt_in(attempt.clone())? };
+    registry.answered(worker, &report.attempt);
+    match report.take(message).await {
+        Ok(()) => Ok(None),
+        Err(Error::LeaseLost { .. }) => Ok(Some(report.lease_lost())),
+        Err(error) => report.refuse(error).await,
+    }
+}
+
+fn heartbeat(engine: &Engine, worker: &WorkerId) -> Out {
+    let cancel = engine.read(|view| {
+        let held = view.held().map(|known| &known.job);
+        let mine = held.filter(|job| job.state == State::Cancelling && job.worker.as_ref() == Some(worker));
+        mine.map(|job| AttemptId::of(job).wire()).collect()
+    });
+    Out::HeartbeatAck(v1::HeartbeatAck { cancel })
+}
+
+struct Report<'a> {
+    engine: &'a Engine,
+    worker: &'a WorkerId,
+    attempt: AttemptId,
+}
+
+impl Report<'_> {
+    async fn take(&self, message: In) -> Result<(), Error> {
+        match message {
+            In::Hello(_) | In::Heartbeat(_) => Ok(()),
+            In::Accepted(_) => self.held().map(drop),
+            In::Progress(report) => self.progress(report),
+            In::Zone(report) => self.zone(report),
+            In::Plan(report) => self.plan(report).await,
+            In::Page(report) => self.page(report).await,
+            In::ExportStarted(report) => self.export_started(report.format).await,
+            In::ExportProgress(report) => self.export_progress(&report),
+            In::ExportCompleted(report) => self.export_completed(report.format).await,
+            In::ExportFailed(report) => self.export_failed(report).await,
+            In::Succeeded(report) => self.succeeded(report.warnings).await,
+            In::Failed(report) => self.end(convert::error_in(report.error)?, Counts::Yes).await,
+            In::Cancelled(_) => self.end(handed_back(), Counts::No).await,
+            In::Released(_) => self.end(handed_back(), Counts::No).await,
+        }
+    }
+
+    fn lease_lost(&self) -> Out {
+        Out::LeaseLost(v1::LeaseLost { attempt: Some(self.attempt.wire()) })
+    }
+
+    /// A report that makes no sense ends its attempt for good: sent again, it would make no more sense.
+    async fn refuse(&self, error: Error) -> Result<Option<Out>, Error> {
+        let problem = match &error {
+            Error::Field { .. } | Error::ArtifactNotFound(_) => error.to_string(),
+            Error::Illegal(illegal) => illegal.to_string(),
+            _ => return Err(error),
+        };
+        tracing::warn!(job = %self.attempt.job, worker = %self.worker, problem, "a report was refused");
+        let message = format!("The worker sent a report that makes no sense: {problem}.").into();
+        let why = JobError { code: "INVALID_REPORT".into(), message, retryable: false };
+        self.end(why, Counts::Yes).await?;
+        Ok(Some(self.lease_lost()))
+    }
+
+    /// The job, if this worker holds it in this attempt.
+    fn held(&self) -> Result<Arc<Job>, Error> {
+        let job = self.attempt.held(self.engine)?;
+        self.owned(&job)?;
+        Ok(job)
+    }
+
+    fn owned(&self, job: &Job) -> Result<(), Error> {
+        let mine = job.state.is_held() && job.attempt == self.attempt.number && job.worker.as_ref() == Some(self.worker);
+        if mine { Ok(()) } else { Err(self.attempt.lost()) }
+    }
+
+    /// Changes the job if it is still this worker's and not being cancelled.
+    async fn change(&self, decide: impl Fn(&Job) -> Option<Change>) -> Result<(), Error> {
+        let decide = |job: &Job| {
+            self.owned(job)?;
+            Ok(if job.state == State::Running { decide(job) } else { None })
+        };
+        self.engine.change(&self.attempt.job, decide).await.map(drop)
+    }
+
+    fn news(&self, job: &Job, progress: Progress, news: News) -> Result<(), Error> {
+        if job.state != State::Running {
+            return Ok(());
+        }
+        let zone = match &news {
+            News::Zone(zone) => Some(zone.clone()),
+            News::Progress | News::Export { .. } | News::Place => None,
+        };
+        let live = Live { attempt: self.attempt.number, progress, zone };
+        if self.engine.report(&job.id, live, news) { Ok(()) } else { Err(self.attempt.lost()) }
+    }
+
+    fn current(&self, job: &Job) -> Progress {
+        self.engine.read(|view| view.get(&job.id).map_or_else(|| job.progress.clone(), |known| known.progress().clone()))
+    }
+
+    fn progress(&self, report: v1::ReportProgress) -> Result<(), Error> {
+        let job = self.held()?;
+        if !(0.0..=100.0).contains(&report.percent) {
+            return Err(Error::field("progress.percent", "must be 0 to 100"));
+        }
+        if report.operation.len() > MAX_OPERATION {
+            return Err(Error::field("progress.operation", format!("must have at most {MAX_OPERATION} bytes")));
+        }
+        let units = |units: i32| u32::try_from(units).map_err(|_| Error::field("progress.units", "must not be negative"));
+        let progress = Progress {
+            // 100 is for the end alone.
+            percent: report.percent.min(99.0),
+            stage: convert::stage_in(report.stage)?,
+            operation: report.operation,
+            units_done: units(report.units_done)?,
+            units_total: units(report.units_total)?,
+        };
+        self.news(&job, progress, News::Progress)
+    }
+
+    fn zone(&self, report: v1::ReportZone) -> Result<(), Error> {
+        let job = self.held()?;
+        let zone = report.zone.ok_or_else(|| Error::field("zone.zone", "must be set"))?;
+        self.news(&job, self.current(&job), News::Zone(convert::zone_in(zone)?))
+    }
+
+    fn export_progress(&self, report: &v1::ReportExportProgress) -> Result<(), Error> {
+        let job = self.held()?;
+        if !(0.0..=100.0).contains(&report.percent) {
+            return Err(Error::field("export_progress.percent", "must be 0 to 100"));
+        }
+        let format = convert::format_in("export_progress.format", report.format)?;
+        let mut progress = self.current(&job);
+        let share = 25.0 / job.formats.len().max(1) as f64;
+        let done = job.exports.iter().filter(|export| export.state != ExportState::Started).count() as f64;
+        progress.percent = progress.percent.max(75.0 + share * (done + report.percent / 100.0)).min(99.0);
+        progress.stage = Stage::Export;
+        self.news(&job, progress, News::Export { format, percent: report.percent })
+    }
+
+    async fn plan(&self, report: v1::ReportPlan) -> Result<(), Error> {
+        if !(0..=MAX_PAGES).contains(&report.pages_total) {
+            return Err(Error::field("plan.pages_total", format!("must be 0 to {MAX_PAGES}")));
+        }
+        let (attempt, pages) = (self.attempt.number, report.pages_total as u32);
+        self.change(|job| (job.pages.total != Some(pages)).then_some(Change::Planned { attempt, pages })).await
+    }
+
+    async fn page(&self, report: v1::ReportPage) -> Result<(), Error> {
+        let page = convert::page_in(report.page)?;
+        let job = self.held()?;
+        if job.pages.is_done(page.number) {
+            return Ok(());
+        }
+        self.stored(&page_name(page.number)).await?;
+        let attempt = self.attempt.number;
+        self.change(|job| {
+            let new = !job.pages.is_done(page.number);
+            new.then(|| Change::PageFinished { attempt, page: Box::new(page.clone()) })
+        })
+        .await
+    }
+
+    /// Says so if an artifact that must be there is not.
+    async fn stored(&self, name: &str) -> Result<(), Error> {
+        let path = self.engine.objects.artifact(&self.attempt.job, self.attempt.number, name);
+        if self.engine.objects.exists(&path).await? { Ok(()) } else { Err(Error::ArtifactNotFound(name.to_owned())) }
+    }
+
+    async fn export_started(&self, format: i32) -> Result<(), Error> {
+        let (attempt, format) = (self.attempt.number, convert::format_in("export.format", format)?);
+        self.change(|job| export(job, format).is_none().then_some(Change::ExportStarted { attempt, format })).await
+    }
+
+    async fn export_completed(&self, format: i32) -> Result<(), Error> {
+        let (attempt, format) = (self.attempt.number, convert::format_in("export.format", format)?);
+        self.held()?;
+        let name = artifact_name(format);
+        let path = self.engine.objects.artifact(&self.attempt.job, attempt, &name);
+        let stored = self.engine.objects.describe(&path).await?.ok_or(Error::ArtifactNotFound(name))?;
+        self.change(|job| {
+            let (bytes, sha256) = (stored.bytes, stored.sha256.clone());
+            (!over(job, format)).then_some(Change::ExportCompleted { attempt, format, bytes, sha256 })
+        })
+        .await
+    }
+
+    async fn export_failed(&self, report: v1::ReportExportFailed) -> Result<(), Error> {
+        let (attempt, format) = (self.attempt.number, convert::format_in("export.format", report.format)?);
+        let error = convert::error_in(report.error)?;
+        self.change(|job| {
+            let error = error.clone();
+            (!over(job, format)).then_some(Change::ExportFailed { attempt, format, error })
+        })
+        .await
+    }
+
+    async fn succeeded(&self, mut warnings: Vec<String>) -> Result<(), Error> {
+        warnings.truncate(KEPT_WARNINGS);
+        if warnings.iter().any(|warning| warning.len() > 1024) {
+            return Err(Error::field("succeeded.warnings", "must have at most 1024 bytes each"));
+        }
+        let attempt = self.attempt.number;
+        let decide = |job: &Job| {
+            self.owned(job)?;
+            let done = Change::Succeeded { attempt, warnings: warnings.clone() };
+            // A cancel that was promised is kept, even if the work was done in the meantime.
+            Ok(Some(if job.state == State::Cancelling { cancelled(job) } else { done }))
+        };
+        self.engine.change(&self.attempt.job, decide).await?;
+        tracing::info!(job = %self.attempt.job, attempt, worker = %self.worker, "job finished");
+        Ok(())
+    }
+
+    async fn end(&self, why: JobError, counts: Counts) -> Result<(), Error> {
+        self.held()?;
+        end_attempt(self.engine, &self.attempt, why, counts).await
+    }
+}
+
+fn handed_back() -> JobError {
+    JobError {
+        code: "HANDED_BACK".into(),
+        message: "The worker handed the job back unfinished.".into(),
+        retryable: true,
+    }
+}
+
+fn export(job: &Job, format: Format) -> Option<&ExportState> {
+    job.exports.iter().find(|export| export.format == format).map(|export| &export.state)
+}
+
+fn over(job: &Job, format: Format) -> bool {
+    export(job, format).is_some_and(|state| *state != ExportState::Started)
+}

@@ -1,0 +1,192 @@
+//! One stream of one worker, from hello to the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_auth::TokenError;
+use courant_joblog::event::Counts;
+use courant_joblog::ids::WorkerId;
+use courant_joblog::job::{Job, JobError};
+use courant_proto::v1::work_request::Message as In;
+use courant_proto::v1::work_response::Message as Out;
+use courant_proto::v1::{Hello, WorkRequest, WorkResponse};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tonic::{Status, Streaming};
+
+use super::registry::{OUTBOX, Outbox, Registry, Session};
+use super::{AttemptId, attempt_in, reports, verdict};
+use crate::convert;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::jobs::is_kind;
+
+/// How long a stream may take to say hello.
+pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// The most jobs a worker may take at once.
+pub const MAX_SLOTS: i32 = 1024;
+/// The most kinds a worker may name.
+pub const MAX_KINDS: usize = 64;
+/// The longest id of a worker in bytes.
+pub const MAX_WORKER_ID: usize = 64;
+
+/// Serves the stream; what goes to the worker comes out of the receiver.
+pub fn start(
+    engine: Arc<Engine>,
+    registry: Arc<Registry>,
+    inbound: Streaming<WorkRequest>,
+    token_left: Duration,
+) -> mpsc::Receiver<Result<WorkResponse, Status>> {
+    let (outbox, out) = mpsc::channel(OUTBOX);
+    tokio::spawn(async move {
+        let expires = Instant::now() + token_left.min(Duration::from_secs(366 * 24 * 3600));
+        if let Err(error) = serve(&engine, &registry, inbound, &outbox, expires).await {
+            tracing::debug!(%error, "a worker's stream ended");
+            let _ = outbox.send(Err(error.into())).await;
+        }
+    });
+    out
+}
+
+async fn serve(
+    engine: &Arc<Engine>,
+    registry: &Registry,
+    mut inbound: Streaming<WorkRequest>,
+    outbox: &Outbox,
+    expires: Instant,
+) -> Result<(), Error> {
+    let hello = tokio::time::timeout(HELLO_WITHIN, receive(&mut inbound))
+        .await
+        .map_err(|_| Error::WrongOrder("no hello came in time"))?;
+    let Some(In::Hello(hello)) = hello else {
+        return Err(Error::WrongOrder("the first message must be the hello"));
+    };
+    let greeting = Greeting::check(hello)?;
+    let session = registry.attach(greeting.worker.clone(), greeting.kinds.clone(), greeting.slots, outbox.clone());
+    tracing::info!(worker = %session.worker, software = %greeting.software, slots = greeting.slots, "worker connected");
+    let served = tokio::select! {
+        served = converse(engine, registry, &session, &greeting, &mut inbound, outbox) => served,
+        () = session.replaced.0.cancelled() => Err(Error::Replaced),
+        () = engine.stopping.cancelled() => Err(Error::Draining),
+        () = tokio::time::sleep_until(expires) => Err(TokenError::Expired.into()),
+    };
+    registry.detach(&session);
+    tracing::info!(worker = %session.worker, "worker disconnected");
+    served
+}
+
+async fn converse(
+    engine: &Arc<Engine>,
+    registry: &Registry,
+    session: &Session,
+    greeting: &Greeting,
+    inbound: &mut Streaming<WorkRequest>,
+    outbox: &Outbox,
+) -> Result<(), Error> {
+    let kept = reconcile(engine, registry, session, &greeting.in_flight).await?;
+    say(outbox, welcome(engine, &kept)).await;
+    engine.wake.notify_one();
+    while let Some(message) = receive(inbound).await {
+        registry.heard(&session.worker);
+        if let Some(answer) = reports::take(engine, registry, &session.worker, message).await? {
+            say(outbox, answer).await;
+        }
+    }
+    Ok(())
+}
+
+/// The next message; `None` at the end of the stream, however it came.
+async fn receive(inbound: &mut Streaming<WorkRequest>) -> Option<In> {
+    loop {
+        match inbound.message().await {
+            // A message of a newer protocol: nothing this server knows.
+            Ok(Some(WorkRequest { message: None })) => {}
+            Ok(Some(WorkRequest { message })) => return message,
+            Ok(None) | Err(_) => return None,
+        }
+    }
+}
+
+async fn say(outbox: &Outbox, message: Out) {
+    // A worker that is gone is noticed by the reading side.
+    let _ = outbox.send(Ok(WorkResponse { message: Some(message) })).await;
+}
+
+fn welcome(engine: &Engine, kept: &[AttemptId]) -> Out {
+    let config = &engine.config;
+    Out::Welcome(courant_proto::v1::Welcome {
+        heartbeat_interval: Some(convert::duration(config.heartbeat_interval())),
+        lease_duration: Some(convert::duration(config.lease)),
+        in_flight: kept.iter().map(AttemptId::wire).collect(),
+        max_artifact_bytes: config.max_artifact_bytes as i64,
+    })
+}
+
+/// Compares what the worker says it works on with what it holds: it keeps what is on both lists; what it lost is queued
+/// again at once.
+async fn reconcile(
+    engine: &Engine,
+    registry: &Registry,
+    session: &Session,
+    in_flight: &[AttemptId],
+) -> Result<Vec<AttemptId>, Error> {
+    let held: Vec<Arc<Job>> = engine.read(|view| {
+        let held = view.held().filter(|known| known.job.worker.as_ref() == Some(&session.worker));
+        held.map(|known| known.job.clone()).collect()
+    });
+    let mut kept = Vec::new();
+    for attempt in held.iter().map(|job| AttemptId::of(job)) {
+        let unanswered = registry.answered(&session.worker, &attempt);
+        if in_flight.contains(&attempt) {
+            kept.push(attempt);
+            continue;
+        }
+        let why = JobError {
+            code: "WORKER_RESTARTED".into(),
+            message: "The worker was restarted while it worked on the job.".into(),
+            retryable: true,
+        };
+        // An assignment that never arrived is nobody's failure.
+        let counts = if unanswered { Counts::No } else { Counts::Yes };
+        verdict::end_attempt(engine, &attempt, why, counts).await?;
+    }
+    Ok(kept)
+}
+
+/// A hello whose every field is in its range.
+struct Greeting {
+    worker: WorkerId,
+    kinds: Vec<Box<str>>,
+    slots: u32,
+    in_flight: Vec<AttemptId>,
+    software: String,
+}
+
+impl Greeting {
+    fn check(hello: Hello) -> Result<Self, Error> {
+        let id_fits = (1..=MAX_WORKER_ID).contains(&hello.worker_id.len())
+            && hello.worker_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if !id_fits {
+            return Err(Error::field("hello.worker_id", "must be 1 to 64 of [A-Za-z0-9._-]"));
+        }
+        let kinds_fit = (1..=MAX_KINDS).contains(&hello.kinds.len()) && hello.kinds.iter().all(|kind| is_kind(kind));
+        if !kinds_fit {
+            return Err(Error::field("hello.kinds", "must be 1 to 64 names of [a-z0-9-]"));
+        }
+        if !(1..=MAX_SLOTS).contains(&hello.slots) {
+            return Err(Error::field("hello.slots", format!("must be 1 to {MAX_SLOTS}")));
+        }
+        if hello.in_flight.len() > MAX_SLOTS as usize {
+            return Err(Error::field("hello.in_flight", format!("must be at most {MAX_SLOTS}")));
+        }
+        let mut software = hello.software;
+        software.retain(|letter| !letter.is_control());
+        Ok(Self {
+            worker: WorkerId::new(hello.worker_id),
+            kinds: hello.kinds.into_iter().map(Into::into).collect(),
+            slots: hello.slots as u32,
+            in_flight: hello.in_flight.into_iter().map(|at| attempt_in(Some(at))).collect::<Result<_, _>>()?,
+            software: software.chars().take(MAX_WORKER_ID).collect(),
+        })
+    }
+}

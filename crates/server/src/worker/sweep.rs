@@ -1,0 +1,122 @@
+//! What time does to jobs: leases run out, assignments stay unanswered, cancels are overdue, places move up.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use courant_joblog::event::Counts;
+use courant_joblog::ids::JobId;
+use courant_joblog::job::{Job, JobError, State};
+use courant_proto::v1::work_response::Message;
+use courant_proto::v1::{CancelAttempt, LeaseLost};
+use tokio::time::{Duration, Instant, MissedTickBehavior};
+
+use super::AttemptId;
+use super::registry::Registry;
+use super::verdict::{cancelled, end_attempt};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::view::Place;
+
+/// The longest pause between two looks, and how often places are told.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Looks after leases for ever.
+pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
+    let every = TICK.min(engine.config.lease / 10);
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sweep = Sweep { engine, registry, cancelling: HashMap::new(), places: HashMap::new(), told: Instant::now() };
+    let mut last = Instant::now();
+    loop {
+        ticks.tick().await;
+        if last.elapsed() > every + sweep.engine.config.lease / 3 {
+            // This process stood still: the workers' signs of life lie unread, nobody is to blame.
+            sweep.registry.forgive();
+        }
+        last = Instant::now();
+        if let Err(error) = sweep.once().await {
+            tracing::warn!(%error, "looking after leases failed; trying again");
+        }
+    }
+}
+
+struct Sweep {
+    engine: Arc<Engine>,
+    registry: Arc<Registry>,
+    cancelling: HashMap<JobId, Instant>,
+    places: HashMap<JobId, Place>,
+    told: Instant,
+}
+
+impl Sweep {
+    async fn once(&mut self) -> Result<(), Error> {
+        let held: Vec<Arc<Job>> = self.engine.read(|view| view.held().map(|known| known.job.clone()).collect());
+        self.leases(&held).await?;
+        self.unanswered().await?;
+        self.cancels(&held).await?;
+        self.registry.forget_gone(self.engine.config.lease);
+        self.engine.set_slots(self.registry.slots());
+        if self.told.elapsed() >= TICK {
+            self.told = Instant::now();
+            self.tell_places();
+        }
+        Ok(())
+    }
+
+    async fn leases(&self, held: &[Arc<Job>]) -> Result<(), Error> {
+        let lease = self.engine.config.lease;
+        for job in held {
+            let Some(worker) = job.worker.as_ref().filter(|worker| self.registry.is_lost(worker, lease)) else {
+                continue;
+            };
+            let why = JobError {
+                code: "WORKER_LOST".into(),
+                message: format!("Nothing was heard from the worker for {} s.", lease.as_secs_f32()).into(),
+                retryable: true,
+            };
+            tracing::warn!(job = %job.id, %worker, "lease ran out");
+            end_attempt(&self.engine, &AttemptId::of(job), why, Counts::Yes).await?;
+            self.registry.tell(worker, Message::LeaseLost(LeaseLost { attempt: Some(AttemptId::of(job).wire()) }));
+        }
+        Ok(())
+    }
+
+    async fn unanswered(&self) -> Result<(), Error> {
+        for attempt in self.registry.take_unanswered(self.engine.config.accept_within) {
+            let why = JobError {
+                code: "NOT_ACCEPTED".into(),
+                message: "The worker did not accept the job in time.".into(),
+                retryable: true,
+            };
+            end_attempt(&self.engine, &attempt, why, Counts::No).await?;
+        }
+        Ok(())
+    }
+
+    async fn cancels(&mut self, held: &[Arc<Job>]) -> Result<(), Error> {
+        let cancelling: Vec<&Arc<Job>> = held.iter().filter(|job| job.state == State::Cancelling).collect();
+        self.cancelling.retain(|id, _| cancelling.iter().any(|job| job.id == *id));
+        for job in cancelling {
+            let Some(worker) = job.worker.as_ref() else { continue };
+            let since = self.cancelling.entry(job.id.clone()).or_insert_with(Instant::now);
+            let attempt = AttemptId::of(job);
+            if since.elapsed() <= self.engine.config.cancel_grace {
+                self.registry.tell(worker, Message::Cancel(CancelAttempt { attempt: Some(attempt.wire()) }));
+                continue;
+            }
+            let over = |now: &Job| Ok((now.state == State::Cancelling).then(|| cancelled(now)));
+            self.engine.change(&job.id, over).await?;
+            self.registry.tell(worker, Message::LeaseLost(LeaseLost { attempt: Some(attempt.wire()) }));
+        }
+        Ok(())
+    }
+
+    fn tell_places(&mut self) {
+        let (mut now, before) = (HashMap::new(), std::mem::take(&mut self.places));
+        self.engine.tell_places(|id, place| {
+            now.insert(id.clone(), place);
+            before.get(id) != Some(&place)
+        });
+        self.places = now;
+    }
+}
