@@ -1,1 +1,188 @@
-//! Placeholder.
+//! The life of a job as one pure, total function: the only writer of [`Job`].
+//!
+//! It reads no clock, asks nobody and never panics; the same job and event always give the same job. What it refuses
+//! is no event: it must not be appended.
+//!
+//! ```mermaid
+//! stateDiagram-v2
+//!     [*] --> Queued: Submitted
+//!     Queued --> Running: Started
+//!     Running --> Running: Planned, PageFinished, Export…
+//!     Running --> Queued: Retrying
+//!     Running --> Succeeded: Succeeded
+//!     Running --> Failed: Failed
+//!     Running --> Cancelling: Cancelling
+//!     Queued --> Cancelled: Cancelled
+//!     Running --> Cancelled: Cancelled
+//!     Cancelling --> Cancelled: Cancelled
+//!     Failed --> Queued: Requeued
+//!     Cancelled --> Queued: Requeued
+//! ```
+//!
+//! A cancel that was promised is kept: from Cancelling the only way is Cancelled, also when the worker reports another
+//! end first.
+
+mod begin;
+mod end;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use crate::event::{Change, Event};
+use crate::ids::Timestamp;
+use crate::job::{Format, Job, KEPT_WARNINGS, Stage, State};
+
+/// Why a change is not possible, in words of what the caller can do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Illegal {
+    /// Only a submit brings a job into being. Submit it first.
+    #[error("the job does not exist yet")]
+    NotYet,
+    /// A job is submitted once. Read it.
+    #[error("the job exists already")]
+    AlreadyExists,
+    /// The job's state does not have this way out. Read the job again and decide anew.
+    #[error("the job is {state:?}, which does not allow this")]
+    WrongState {
+        /// The state.
+        state: State,
+    },
+    /// The report is of another attempt. Whoever sent it does not hold the job and must stop.
+    #[error("the job is at attempt {current}, not at this one")]
+    WrongAttempt {
+        /// The job's attempt.
+        current: u32,
+    },
+    /// The number of pages is not known yet. Report the plan first.
+    #[error("the number of pages is not known yet")]
+    NotPlanned,
+    /// A plan of no pages, or not the one an earlier attempt made of the same document. Fail the attempt.
+    #[error("a plan of {told} pages, where {known:?} are known")]
+    BadPlan {
+        /// Known before.
+        known: Option<u32>,
+        /// Said now.
+        told: u32,
+    },
+    /// The document has no such page. Fail the attempt.
+    #[error("there is no page {page} among {total}")]
+    BadPage {
+        /// The page.
+        page: u32,
+        /// Pages in the document.
+        total: u32,
+    },
+    /// It was reported before. Take it as done.
+    #[error("it was reported before")]
+    Duplicate,
+    /// The job did not ask for this format. Leave it out.
+    #[error("the job does not export {format:?}")]
+    NotAsked {
+        /// The format.
+        format: Format,
+    },
+    /// An export ends that did not start. Report the start first.
+    #[error("the export of {format:?} has not started")]
+    NotStarted {
+        /// The format.
+        format: Format,
+    },
+    /// The job cannot end well while an export is being written. Report its end first.
+    #[error("the export of {format:?} has not ended")]
+    NotEnded {
+        /// The format.
+        format: Format,
+    },
+}
+
+/// The job after the event, or why there is no such event in its life.
+pub fn apply(job: Option<&Job>, event: &Event) -> Result<Job, Illegal> {
+    let at = event.at;
+    let Some(job) = job else {
+        return match &event.change {
+            Change::Submitted(submission) => Ok(begin::submitted(submission, at)),
+            Change::Started { .. }
+            | Change::Planned { .. }
+            | Change::PageFinished { .. }
+            | Change::ExportStarted { .. }
+            | Change::ExportCompleted { .. }
+            | Change::ExportFailed { .. }
+            | Change::Retrying { .. }
+            | Change::Requeued { .. }
+            | Change::Cancelling { .. }
+            | Change::Succeeded { .. }
+            | Change::Failed { .. }
+            | Change::Cancelled { .. } => Err(Illegal::NotYet),
+        };
+    };
+    let mut next = job.clone();
+    change(&mut next, &event.change, at)?;
+    Ok(next)
+}
+
+/// Whether another attempt may follow if the current one ends now and counts: false when it would be the last fruitless
+/// one that the job has.
+pub fn may_retry(job: &Job) -> bool {
+    end::fruitless_after(job) < job.max_attempts
+}
+
+fn change(job: &mut Job, change: &Change, at: Timestamp) -> Result<(), Illegal> {
+    match change {
+        Change::Submitted(_) => Err(Illegal::AlreadyExists),
+        Change::Started { attempt, worker } => begin::started(job, *attempt, worker, at),
+        Change::Planned { attempt, pages } => work::planned(running(job, *attempt)?, *pages),
+        Change::PageFinished { attempt, page } => work::page_finished(running(job, *attempt)?, page),
+        Change::ExportStarted { attempt, format } => work::export_started(running(job, *attempt)?, *format),
+        Change::ExportCompleted { attempt, format, bytes, sha256 } => {
+            work::export_completed(running(job, *attempt)?, *format, *bytes, sha256)
+        }
+        Change::ExportFailed { attempt, format, error } => work::export_failed(running(job, *attempt)?, *format, error),
+        Change::Retrying { attempt, error, not_before, counts } => {
+            end::retrying(running(job, *attempt)?, error, *not_before, *counts, at);
+            Ok(())
+        }
+        Change::Requeued { by: _ } => begin::requeued(job, at),
+        Change::Cancelling { by } => end::cancelling(job, by),
+        Change::Succeeded { attempt, warnings } => end::succeeded(running(job, *attempt)?, warnings, at),
+        Change::Failed { attempt, error } => {
+            end::failed(running(job, *attempt)?, error, at);
+            Ok(())
+        }
+        Change::Cancelled { by } => end::cancelled(job, by, at),
+    }
+}
+
+/// The job, if this attempt of it is running.
+fn running(job: &mut Job, attempt: u32) -> Result<&mut Job, Illegal> {
+    // The attempt first: an old worker must hear that it is out, whatever became of the job.
+    if job.attempt != attempt {
+        return Err(Illegal::WrongAttempt { current: job.attempt });
+    }
+    match job.state {
+        State::Running => Ok(job),
+        State::Queued | State::Cancelling | State::Succeeded | State::Failed | State::Cancelled => wrong_state(job),
+    }
+}
+
+fn wrong_state<T>(job: &Job) -> Result<T, Illegal> {
+    Err(Illegal::WrongState { state: job.state })
+}
+
+/// Moves the progress on, never back.
+fn advance(job: &mut Job, percent: f64, stage: Stage, operation: String) {
+    job.progress.percent = job.progress.percent.max(percent);
+    job.progress.stage = job.progress.stage.max(stage);
+    job.progress.operation = operation;
+    count_units(job);
+}
+
+fn count_units(job: &mut Job) {
+    job.progress.units_done = job.pages.done_count();
+    job.progress.units_total = job.pages.total.unwrap_or(0);
+}
+
+fn warn(job: &mut Job, warnings: impl Iterator<Item = String>) {
+    let room = KEPT_WARNINGS.saturating_sub(job.warnings.len());
+    job.warnings.extend(warnings.take(room));
+}

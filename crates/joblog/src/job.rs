@@ -343,10 +343,17 @@ pub struct Page {
     pub warnings: Vec<String>,
 }
 
+impl PageRange {
+    /// How many pages it has.
+    pub fn pages(&self) -> u32 {
+        self.last.saturating_sub(self.first).saturating_add(1)
+    }
+}
+
 impl Pages {
     /// How many are finished.
     pub fn done_count(&self) -> u32 {
-        self.done.iter().map(|range| range.last - range.first + 1).sum()
+        self.done.iter().map(PageRange::pages).fold(0, u32::saturating_add)
     }
 
     /// Whether this page is finished.
@@ -356,6 +363,7 @@ impl Pages {
 
     /// How many were finished by this attempt.
     pub fn done_by(&self, attempt: u32) -> u32 {
-        self.done.iter().filter(|range| range.attempt == attempt).map(|range| range.last - range.first + 1).sum()
+        let ranges = self.done.iter().filter(|range| range.attempt == attempt);
+        ranges.map(PageRange::pages).fold(0, u32::saturating_add)
     }
 }

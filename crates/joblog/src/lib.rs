@@ -17,3 +17,5 @@ pub mod sqlite;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+pub mod samples;

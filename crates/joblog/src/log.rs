@@ -125,6 +125,12 @@ pub enum AppendError {
         /// The limit.
         limit: usize,
     },
+    /// The record cannot be written down: a defect of this crate. It did not happen.
+    #[error("the record cannot be encoded: {reason}")]
+    Unencodable {
+        /// For the operator.
+        reason: String,
+    },
     /// Whether it happened is not known. Read back; the log may need to be opened again.
     #[error("the outcome of the append is not known: {reason}")]
     Unknown {
@@ -149,6 +155,14 @@ pub enum ReadError {
         revision: Revision,
         /// Its version byte.
         version: u8,
+    },
+    /// An entry is not what was written: the storage lost or changed bytes. Restore a backup.
+    #[error("entry {revision} is damaged: {reason}")]
+    Damaged {
+        /// Where.
+        revision: Revision,
+        /// For the operator.
+        reason: String,
     },
 }
 
@@ -185,6 +199,14 @@ pub trait Log: Send + Sync + 'static {
 
     /// Facts fixed at opening.
     fn info(&self) -> &LogInfo;
+}
+
+impl Epoch {
+    /// A new epoch that begins here.
+    pub fn begin(start: Revision) -> Self {
+        // The lower half of a ULID is random.
+        Self { id: ulid::Ulid::generate().0 as u64, start }
+    }
 }
 
 impl LogInfo {

@@ -1,1 +1,143 @@
-//! Placeholder.
+//! The memory engine: for tests, and the shortest way to say what the laws mean. Nothing survives the process.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::codec;
+use crate::ids::{JobId, Owner, Revision};
+use crate::log::{Append, AppendError, Entry, Epoch, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
+
+/// A log in memory.
+#[derive(Debug)]
+pub struct MemoryLog {
+    info: LogInfo,
+    history_per_job: usize,
+    state: Mutex<State>,
+    head: watch::Sender<Revision>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: BTreeMap<Revision, Arc<Entry>>,
+    last: Revision,
+    jobs: HashMap<JobId, Vec<Revision>>,
+    trimmed: Trimmed,
+}
+
+#[derive(Debug, Default)]
+struct Trimmed {
+    all: Revision,
+    owners: HashMap<Owner, Revision>,
+    jobs: HashMap<JobId, Revision>,
+}
+
+impl Default for MemoryLog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryLog {
+    /// An empty log with all history.
+    pub fn new() -> Self {
+        Self::with_history(usize::MAX)
+    }
+
+    /// An empty log that keeps only the newest entries of each job, at least one.
+    pub fn with_history(per_job: usize) -> Self {
+        Self {
+            info: LogInfo { epochs: vec![Epoch::begin(Revision::ZERO)] },
+            history_per_job: per_job.max(1),
+            state: Mutex::default(),
+            head: watch::Sender::new(Revision::ZERO),
+        }
+    }
+}
+
+#[async_trait]
+impl Log for MemoryLog {
+    async fn append(&self, append: Append) -> Result<Revision, AppendError> {
+        let record = Record::Changed { event: append.event, job: append.job };
+        // The same limit as the engines that store bytes, so that tests on this one find what would not fit there.
+        codec::encode(&record)?;
+        let mut state = self.state.lock();
+        state.check(&append.key.job, append.expect)?;
+        let revision = state.push(append.key.clone(), record);
+        let revisions = state.jobs.entry(append.key.job.clone()).or_default();
+        revisions.push(revision);
+        if revisions.len() > self.history_per_job {
+            let oldest = revisions.remove(0);
+            state.remove(&append.key, oldest);
+        }
+        self.head.send_replace(revision);
+        Ok(revision)
+    }
+
+    async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let state = self.state.lock();
+        let entries = state.entries.range((Excluded(after), Unbounded)).map(|(_, entry)| entry);
+        Ok(entries.filter(|entry| filter.matches(&entry.key)).take(limit.max(1)).cloned().collect())
+    }
+
+    fn head(&self) -> watch::Receiver<Revision> {
+        self.head.subscribe()
+    }
+
+    async fn latest(&self) -> Result<Latest, ReadError> {
+        let state = self.state.lock();
+        let mut heads: Vec<Revision> = state.jobs.values().filter_map(|revisions| revisions.last().copied()).collect();
+        heads.sort_unstable();
+        let entries = heads.iter().filter_map(|revision| state.entries.get(revision).cloned()).collect();
+        Ok(Latest { entries, revision: state.last })
+    }
+
+    async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError> {
+        let mut state = self.state.lock();
+        state.check(&key.job, Some(expect))?;
+        for revision in state.jobs.remove(&key.job).unwrap_or_default() {
+            state.remove(key, revision);
+        }
+        let revision = state.push(key.clone(), Record::Forgotten);
+        self.head.send_replace(revision);
+        Ok(revision)
+    }
+
+    async fn trimmed(&self, filter: &Filter) -> Result<Revision, ReadError> {
+        let trimmed = &self.state.lock().trimmed;
+        Ok(match filter {
+            Filter::All => trimmed.all,
+            Filter::Owner(owner) => trimmed.owners.get(owner).copied().unwrap_or_default(),
+            Filter::Job(job) => trimmed.jobs.get(job).copied().unwrap_or_default(),
+        })
+    }
+
+    fn info(&self) -> &LogInfo {
+        &self.info
+    }
+}
+
+impl State {
+    fn check(&self, job: &JobId, expect: Option<Revision>) -> Result<(), AppendError> {
+        let actual = self.jobs.get(job).and_then(|revisions| revisions.last().copied());
+        if actual == expect { Ok(()) } else { Err(AppendError::Conflict { actual }) }
+    }
+
+    fn push(&mut self, key: Key, record: Record) -> Revision {
+        self.last = Revision(self.last.0 + 1);
+        self.entries.insert(self.last, Arc::new(Entry { revision: self.last, key, record }));
+        self.last
+    }
+
+    fn remove(&mut self, key: &Key, revision: Revision) {
+        self.entries.remove(&revision);
+        let Trimmed { all, owners, jobs } = &mut self.trimmed;
+        for newest in [all, owners.entry(key.owner.clone()).or_default(), jobs.entry(key.job.clone()).or_default()] {
+            *newest = revision.max(*newest);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! How a job comes into being, into a worker's hands and back into its lane.
+
+use super::{Illegal, count_units, wrong_state};
+use crate::event::Submission;
+use crate::ids::{Timestamp, WorkerId};
+use crate::job::{Format, Job, Lane, Pages, Progress, Stage, State};
+
+pub(super) fn submitted(submission: &Submission, at: Timestamp) -> Job {
+    let of = submission.clone();
+    Job {
+        id: of.id,
+        owner: of.owner,
+        document: of.document,
+        batch: of.batch,
+        request: of.request,
+        kind: of.kind,
+        lane: of.lane,
+        labels: of.labels,
+        formats: without_repeats(&of.formats),
+        state: State::Queued,
+        attempt: 0,
+        max_attempts: of.max_attempts.max(1),
+        fruitless: 0,
+        worker: None,
+        progress: waiting(format!("Waiting in the {} lane", lane_name(submission.lane))),
+        pages: Pages::default(),
+        zones: 0,
+        exports: Vec::new(),
+        warnings: Vec::new(),
+        error: None,
+        attempts: Vec::new(),
+        created: at,
+        queued: at,
+        started: None,
+        attempt_started: None,
+        ended: None,
+        not_before: None,
+        cancelled_by: None,
+    }
+}
+
+pub(super) fn started(job: &mut Job, attempt: u32, worker: &WorkerId, at: Timestamp) -> Result<(), Illegal> {
+    if job.state != State::Queued {
+        return wrong_state(job);
+    }
+    if job.attempt.checked_add(1) != Some(attempt) {
+        return Err(Illegal::WrongAttempt { current: job.attempt });
+    }
+    job.state = State::Running;
+    job.attempt = attempt;
+    job.worker = Some(worker.clone());
+    job.started.get_or_insert(at);
+    job.attempt_started = Some(at);
+    job.not_before = None;
+    // Results are written from all pages at once: those of an earlier attempt are of no use to this one.
+    job.exports.clear();
+    job.progress.percent = 5.0;
+    job.progress.stage = Stage::Analyse;
+    job.progress.operation = "Opening the document".into();
+    count_units(job);
+    Ok(())
+}
+
+pub(super) fn requeued(job: &mut Job, at: Timestamp) -> Result<(), Illegal> {
+    match job.state {
+        State::Failed | State::Cancelled => {}
+        State::Queued | State::Running | State::Cancelling | State::Succeeded => return wrong_state(job),
+    }
+    job.fruitless = 0;
+    job.error = None;
+    job.ended = None;
+    job.cancelled_by = None;
+    queue(job, format!("Waiting in the {} lane", lane_name(job.lane)), at);
+    Ok(())
+}
+
+/// Back into the lane. Finished pages stay finished.
+pub(super) fn queue(job: &mut Job, operation: String, at: Timestamp) {
+    job.state = State::Queued;
+    job.worker = None;
+    job.queued = at;
+    job.not_before = None;
+    job.progress = waiting(operation);
+    count_units(job);
+}
+
+fn waiting(operation: String) -> Progress {
+    Progress { percent: 0.0, stage: Stage::Queued, operation, units_done: 0, units_total: 0 }
+}
+
+fn lane_name(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Premium => "premium",
+        Lane::Normal => "normal",
+        Lane::Large => "large",
+    }
+}
+
+fn without_repeats(formats: &[Format]) -> Vec<Format> {
+    let mut kept = Vec::with_capacity(formats.len().min(Format::ALL.len()));
+    for format in formats {
+        if !kept.contains(format) {
+            kept.push(*format);
+        }
+    }
+    kept
+}

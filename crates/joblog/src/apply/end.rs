@@ -1,0 +1,82 @@
+//! How an attempt ends, and with it, maybe, the job.
+
+use super::begin::queue;
+use super::{Illegal, warn, wrong_state};
+use crate::event::Counts;
+use crate::ids::Timestamp;
+use crate::job::{Attempt, ExportState, Job, JobError, KEPT_ATTEMPTS, Stage, State};
+
+pub(super) fn retrying(job: &mut Job, error: &JobError, not_before: Timestamp, counts: Counts, at: Timestamp) {
+    job.fruitless = match counts {
+        Counts::Yes => fruitless_after(job),
+        Counts::No if job.pages.done_by(job.attempt) > 0 => 0,
+        Counts::No => job.fruitless,
+    };
+    remember(job, error, at);
+    queue(job, "Waiting to try again".into(), at);
+    job.not_before = Some(not_before);
+}
+
+pub(super) fn failed(job: &mut Job, error: &JobError, at: Timestamp) {
+    job.fruitless = fruitless_after(job);
+    remember(job, error, at);
+    end(job, State::Failed, "Failed", at);
+}
+
+pub(super) fn cancelling(job: &mut Job, by: &str) -> Result<(), Illegal> {
+    if job.state != State::Running {
+        return wrong_state(job);
+    }
+    job.state = State::Cancelling;
+    job.cancelled_by = Some(by.into());
+    job.progress.operation = "Stopping".into();
+    Ok(())
+}
+
+pub(super) fn cancelled(job: &mut Job, by: &str, at: Timestamp) -> Result<(), Illegal> {
+    match job.state {
+        State::Queued | State::Running | State::Cancelling => {}
+        State::Succeeded | State::Failed | State::Cancelled => return wrong_state(job),
+    }
+    // Who asked first: the one who reports the end may be another.
+    job.cancelled_by.get_or_insert_with(|| by.into());
+    job.not_before = None;
+    end(job, State::Cancelled, "Cancelled", at);
+    Ok(())
+}
+
+pub(super) fn succeeded(job: &mut Job, warnings: &[String], at: Timestamp) -> Result<(), Illegal> {
+    if let Some(export) = job.exports.iter().find(|export| export.state == ExportState::Started) {
+        return Err(Illegal::NotEnded { format: export.format });
+    }
+    warn(job, warnings.iter().cloned());
+    // It says why the last attempt failed, and the last did not.
+    job.error = None;
+    job.progress.percent = 100.0;
+    job.progress.stage = Stage::Done;
+    end(job, State::Succeeded, "Done", at);
+    Ok(())
+}
+
+/// Fruitless attempts in a row if the current one ends now and counts.
+pub(super) fn fruitless_after(job: &Job) -> u32 {
+    if job.pages.done_by(job.attempt) > 0 { 0 } else { job.fruitless.saturating_add(1) }
+}
+
+fn end(job: &mut Job, state: State, operation: &str, at: Timestamp) {
+    job.state = state;
+    job.worker = None;
+    job.ended = Some(at);
+    job.progress.operation = operation.into();
+}
+
+/// Keeps the reason of an attempt that did not succeed. To be called while the worker is still known.
+fn remember(job: &mut Job, error: &JobError, at: Timestamp) {
+    job.error = Some(error.clone());
+    let (Some(worker), Some(started)) = (job.worker.clone(), job.attempt_started) else { return };
+    if job.attempts.len() >= KEPT_ATTEMPTS {
+        job.attempts.drain(..=job.attempts.len() - KEPT_ATTEMPTS);
+    }
+    let pages_done = job.pages.done_by(job.attempt);
+    job.attempts.push(Attempt { number: job.attempt, worker, started, ended: at, error: error.clone(), pages_done });
+}

@@ -1,0 +1,298 @@
+use super::*;
+use crate::event::Counts;
+use crate::ids::{JobId, WorkerId};
+use crate::job::{ExportState, KEPT_ATTEMPTS, PageRange};
+use crate::samples::{error, page, submission};
+
+/// Applies one change after another, a second apart.
+struct Story {
+    job: Job,
+    clock: i64,
+}
+
+impl Story {
+    fn submitted() -> Self {
+        let change = Change::Submitted(Box::new(submission("J", "alice")));
+        let job = apply(None, &Event { at: Timestamp(1_000), change }).unwrap();
+        Self { job, clock: 1_000 }
+    }
+
+    fn running() -> Self {
+        let mut story = Self::submitted();
+        story.then(started(1));
+        story
+    }
+
+    fn planned(pages: u32) -> Self {
+        let mut story = Self::running();
+        story.then(Change::Planned { attempt: 1, pages });
+        story
+    }
+
+    fn then(&mut self, change: Change) -> &Job {
+        self.job = self.attempt(change.clone()).unwrap_or_else(|illegal| panic!("{change:?}: {illegal}"));
+        &self.job
+    }
+
+    fn refuses(&mut self, change: Change) -> Illegal {
+        self.attempt(change).unwrap_err()
+    }
+
+    fn attempt(&mut self, change: Change) -> Result<Job, Illegal> {
+        self.clock += 1_000;
+        apply(Some(&self.job), &Event { at: Timestamp(self.clock), change })
+    }
+
+    fn percent(&self) -> f64 {
+        self.job.progress.percent
+    }
+}
+
+fn started(attempt: u32) -> Change {
+    Change::Started { attempt, worker: WorkerId::new(format!("worker-{attempt}")) }
+}
+
+fn finished(attempt: u32, number: u32) -> Change {
+    Change::PageFinished { attempt, page: Box::new(page("J", number, 2)) }
+}
+
+fn completed(attempt: u32, format: Format) -> Change {
+    Change::ExportCompleted { attempt, format, bytes: 10, sha256: "ab".into() }
+}
+
+fn retrying(attempt: u32, counts: Counts) -> Change {
+    Change::Retrying { attempt, error: error("WORKER_LOST"), not_before: Timestamp(99_000), counts }
+}
+
+fn failed(attempt: u32, code: &str) -> Change {
+    Change::Failed { attempt, error: error(code) }
+}
+
+fn cancelled(by: &str) -> Change {
+    Change::Cancelled { by: by.into() }
+}
+
+#[test]
+fn a_whole_life_that_ends_well() {
+    let mut story = Story::submitted();
+    let job = &story.job;
+    assert_eq!((job.state, job.attempt, job.progress.percent), (State::Queued, 0, 0.0));
+    assert_eq!((job.progress.stage, job.progress.operation.as_str()), (Stage::Queued, "Waiting in the normal lane"));
+    assert_eq!((job.created, job.queued, job.started), (Timestamp(1_000), Timestamp(1_000), None));
+
+    let job = story.then(started(1));
+    assert_eq!((job.state, job.attempt, job.progress.percent), (State::Running, 1, 5.0));
+    assert_eq!((job.started, job.attempt_started), (Some(Timestamp(2_000)), Some(Timestamp(2_000))));
+    assert_eq!(job.worker.as_ref().map(WorkerId::as_str), Some("worker-1"));
+
+    let job = story.then(Change::Planned { attempt: 1, pages: 3 });
+    assert_eq!((job.progress.percent, job.pages.total, job.progress.units_total), (10.0, Some(3), 3));
+
+    let job = story.then(finished(1, 1));
+    assert_eq!((job.progress.percent, job.progress.stage), (35.0, Stage::Extract));
+    assert_eq!(job.progress.operation, "Processed 1/3 pages");
+    story.then(finished(1, 2));
+    let job = story.then(finished(1, 3));
+    assert_eq!((job.progress.percent, job.zones, job.progress.units_done), (75.0, 6, 3));
+    assert_eq!(job.pages.done, [PageRange { first: 1, last: 3, attempt: 1 }]);
+
+    story.then(Change::ExportStarted { attempt: 1, format: Format::Json });
+    story.then(Change::ExportStarted { attempt: 1, format: Format::Text });
+    let job = story.then(completed(1, Format::Json));
+    assert_eq!((job.progress.percent, job.progress.stage), (87.5, Stage::Export));
+    assert_eq!(job.exports[0].state, ExportState::Completed { bytes: 10, sha256: "ab".into() });
+    let job = story.then(Change::ExportFailed { attempt: 1, format: Format::Text, error: error("DISK") });
+    assert_eq!((job.progress.percent, &job.exports[1].state), (99.0, &ExportState::Failed(error("DISK"))));
+
+    let job = story.then(Change::Succeeded { attempt: 1, warnings: vec!["no OCR".into()] });
+    assert_eq!((job.state, job.progress.percent, job.progress.stage), (State::Succeeded, 100.0, Stage::Done));
+    assert_eq!((job.worker.as_ref(), job.ended), (None, Some(Timestamp(11_000))));
+    assert_eq!(job.warnings, ["no OCR"]);
+    assert_eq!(story.refuses(Change::Requeued { by: "alice".into() }), Illegal::WrongState { state: State::Succeeded });
+}
+
+#[test]
+fn a_second_attempt_goes_on_from_the_last_finished_page() {
+    let mut story = Story::planned(4);
+    story.then(finished(1, 1));
+    story.then(finished(1, 2));
+    story.then(Change::ExportStarted { attempt: 1, format: Format::Json });
+    let job = story.then(retrying(1, Counts::Yes));
+    assert_eq!((job.state, job.fruitless, job.worker.as_ref()), (State::Queued, 0, None));
+    assert_eq!((job.progress.percent, job.progress.operation.as_str()), (0.0, "Waiting to try again"));
+    assert_eq!((job.not_before, job.progress.units_done), (Some(Timestamp(99_000)), 2));
+    let attempt = &job.attempts[0];
+    assert_eq!((attempt.number, attempt.pages_done, attempt.worker.as_str()), (1, 2, "worker-1"));
+    assert_eq!(job.error, Some(error("WORKER_LOST")));
+
+    let job = story.then(started(2));
+    assert_eq!((job.not_before, job.exports.len(), job.progress.percent), (None, 0, 5.0));
+    assert_eq!((job.started, job.attempt_started), (Some(Timestamp(2_000)), Some(Timestamp(8_000))));
+    assert_eq!(story.refuses(finished(1, 3)), Illegal::WrongAttempt { current: 2 });
+    assert_eq!(story.refuses(Change::Planned { attempt: 2, pages: 5 }), Illegal::BadPlan { known: Some(4), told: 5 });
+    story.then(Change::Planned { attempt: 2, pages: 4 });
+    assert_eq!(story.refuses(finished(2, 2)), Illegal::Duplicate);
+    let job = story.then(finished(2, 3));
+    let ranges = [PageRange { first: 1, last: 2, attempt: 1 }, PageRange { first: 3, last: 3, attempt: 2 }];
+    assert_eq!((job.pages.done.as_slice(), job.progress.percent), (ranges.as_slice(), 60.0));
+    story.then(finished(2, 4));
+    let job = story.then(Change::Succeeded { attempt: 2, warnings: vec![] });
+    assert_eq!((job.error.as_ref(), job.attempts.len()), (None, 1));
+}
+
+#[test]
+fn fruitless_attempts_are_counted_until_none_is_left() {
+    let mut story = Story::running();
+    assert_eq!(story.job.max_attempts, 3);
+    assert_eq!(story.then(retrying(1, Counts::Yes)).fruitless, 1);
+    story.then(started(2));
+    assert_eq!(story.then(retrying(2, Counts::No)).fruitless, 1);
+    story.then(started(3));
+    assert!(may_retry(&story.job));
+    assert_eq!(story.then(retrying(3, Counts::Yes)).fruitless, 2);
+    story.then(started(4));
+    assert!(!may_retry(&story.job));
+    story.then(Change::Planned { attempt: 4, pages: 2 });
+    story.then(finished(4, 1));
+    assert!(may_retry(&story.job), "a finished page earns the job another attempt");
+    assert_eq!(story.then(retrying(4, Counts::Yes)).fruitless, 0);
+}
+
+#[test]
+fn a_failed_job_may_be_tried_again_by_hand() {
+    let mut story = Story::running();
+    let job = story.then(failed(1, "PASSWORD_REQUIRED"));
+    assert_eq!((job.state, job.ended, job.worker.as_ref()), (State::Failed, Some(Timestamp(3_000)), None));
+    assert_eq!((job.error.as_ref(), job.attempts.len()), (Some(&error("PASSWORD_REQUIRED")), 1));
+    assert_eq!(story.refuses(started(2)), Illegal::WrongState { state: State::Failed });
+    let job = story.then(Change::Requeued { by: "alice".into() });
+    assert_eq!((job.state, job.ended, job.error.as_ref(), job.fruitless), (State::Queued, None, None, 0));
+    assert_eq!((job.queued, job.attempts.len()), (Timestamp(5_000), 1));
+    assert_eq!(story.then(started(2)).attempt, 2);
+}
+
+#[test]
+fn a_promised_cancel_is_kept() {
+    let mut story = Story::planned(2);
+    let job = story.then(Change::Cancelling { by: "alice".into() });
+    assert_eq!(
+        (job.state, job.worker.is_some(), job.cancelled_by.as_deref()),
+        (State::Cancelling, true, Some("alice"))
+    );
+    let cancelling = Illegal::WrongState { state: State::Cancelling };
+    assert_eq!(story.refuses(Change::Cancelling { by: "bob".into() }), cancelling);
+    assert_eq!(story.refuses(Change::Succeeded { attempt: 1, warnings: vec![] }), cancelling);
+    assert_eq!(story.refuses(failed(1, "X")), cancelling);
+    assert_eq!(story.refuses(retrying(1, Counts::Yes)), cancelling);
+    assert_eq!(story.refuses(finished(1, 1)), cancelling);
+    let job = story.then(cancelled("server"));
+    assert_eq!((job.state, job.worker.as_ref(), job.cancelled_by.as_deref()), (State::Cancelled, None, Some("alice")));
+    assert!(job.ended.is_some());
+    assert_eq!(story.refuses(cancelled("alice")), Illegal::WrongState { state: State::Cancelled });
+    let job = story.then(Change::Requeued { by: "alice".into() });
+    assert_eq!((job.state, job.cancelled_by.as_ref(), job.ended), (State::Queued, None, None));
+}
+
+#[test]
+fn a_waiting_job_is_cancelled_at_once() {
+    let mut story = Story::running();
+    story.then(retrying(1, Counts::Yes));
+    assert_eq!(story.refuses(Change::Cancelling { by: "a".into() }), Illegal::WrongState { state: State::Queued });
+    let job = story.then(cancelled("alice"));
+    assert_eq!((job.state, job.not_before, job.cancelled_by.as_deref()), (State::Cancelled, None, Some("alice")));
+}
+
+#[test]
+fn only_a_submit_begins_and_only_once() {
+    let event = Event { at: Timestamp(1), change: started(1) };
+    assert_eq!(apply(None, &event), Err(Illegal::NotYet));
+    let again = Change::Submitted(Box::new(submission("J", "alice")));
+    assert_eq!(Story::submitted().refuses(again), Illegal::AlreadyExists);
+}
+
+#[test]
+fn attempts_are_counted_without_a_gap() {
+    let mut story = Story::submitted();
+    assert_eq!(story.refuses(started(2)), Illegal::WrongAttempt { current: 0 });
+    assert_eq!(story.refuses(started(0)), Illegal::WrongAttempt { current: 0 });
+    story.then(started(1));
+    assert_eq!(story.refuses(started(2)), Illegal::WrongState { state: State::Running });
+    story.job.attempt = u32::MAX;
+    story.job.state = State::Queued;
+    assert_eq!(story.refuses(started(0)), Illegal::WrongAttempt { current: u32::MAX });
+}
+
+#[test]
+fn pages_need_a_plan_and_a_place_in_it() {
+    let mut story = Story::running();
+    assert_eq!(story.refuses(finished(1, 1)), Illegal::NotPlanned);
+    assert_eq!(story.refuses(Change::Planned { attempt: 1, pages: 0 }), Illegal::BadPlan { known: None, told: 0 });
+    story.then(Change::Planned { attempt: 1, pages: 2 });
+    assert_eq!(story.refuses(finished(1, 0)), Illegal::BadPage { page: 0, total: 2 });
+    assert_eq!(story.refuses(finished(1, 3)), Illegal::BadPage { page: 3, total: 2 });
+}
+
+#[test]
+fn pages_in_any_order_become_one_range() {
+    let mut story = Story::planned(6);
+    for (number, ranges) in [(5, 1), (2, 2), (1, 2), (4, 2), (6, 2), (3, 1)] {
+        assert_eq!(story.then(finished(1, number)).pages.done.len(), ranges, "after page {number}");
+    }
+    assert_eq!(story.job.pages.done, [PageRange { first: 1, last: 6, attempt: 1 }]);
+}
+
+#[test]
+fn exports_are_asked_for_started_and_ended_once() {
+    let mut story = Story::planned(1);
+    let start = |format| Change::ExportStarted { attempt: 1, format };
+    assert_eq!(story.refuses(start(Format::Html)), Illegal::NotAsked { format: Format::Html });
+    assert_eq!(story.refuses(completed(1, Format::Json)), Illegal::NotStarted { format: Format::Json });
+    story.then(start(Format::Json));
+    assert_eq!(story.percent(), 75.0);
+    assert_eq!(story.refuses(start(Format::Json)), Illegal::Duplicate);
+    let early = Change::Succeeded { attempt: 1, warnings: vec![] };
+    assert_eq!(story.refuses(early), Illegal::NotEnded { format: Format::Json });
+    story.then(completed(1, Format::Json));
+    assert_eq!(story.refuses(completed(1, Format::Json)), Illegal::Duplicate);
+}
+
+#[test]
+fn warnings_and_attempts_are_kept_within_their_limits() {
+    let mut story = Story::planned(1);
+    let mut with_warnings = page("J", 1, 0);
+    with_warnings.warnings = vec!["a scan".into(); KEPT_WARNINGS + 1];
+    let job = story.then(Change::PageFinished { attempt: 1, page: Box::new(with_warnings) });
+    assert_eq!((job.warnings.len(), job.warnings[0].as_str()), (KEPT_WARNINGS, "page 1: a scan"));
+
+    for attempt in 1..=KEPT_ATTEMPTS as u32 + 5 {
+        story.then(retrying(attempt, Counts::No));
+        story.then(started(attempt + 1));
+    }
+    let numbers: Vec<u32> = story.job.attempts.iter().map(|attempt| attempt.number).collect();
+    assert_eq!(numbers, (6..=25).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_submission_is_put_in_order() {
+    let mut sloppy = submission("J", "alice");
+    sloppy.formats = vec![Format::Text, Format::Json, Format::Text];
+    sloppy.max_attempts = 0;
+    let change = Change::Submitted(Box::new(sloppy));
+    let job = apply(None, &Event { at: Timestamp(0), change }).unwrap();
+    assert_eq!((job.formats.as_slice(), job.max_attempts), ([Format::Text, Format::Json].as_slice(), 1));
+    assert_eq!(job.id, JobId::new("J"));
+}
+
+#[test]
+fn numbers_at_the_edge_do_not_overflow() {
+    let mut story = Story::planned(u32::MAX);
+    story.job.zones = u32::MAX;
+    story.job.fruitless = u32::MAX;
+    story.then(finished(1, u32::MAX));
+    story.then(finished(1, u32::MAX - 1));
+    assert_eq!(story.job.zones, u32::MAX);
+    story.job.pages.done =
+        vec![PageRange { first: 9, last: 1, attempt: 1 }, PageRange { first: 0, last: u32::MAX, attempt: 1 }];
+    assert_eq!(story.job.pages.done_count(), u32::MAX);
+    assert!(matches!(story.then(failed(1, "X")), Job { state: State::Failed, .. }));
+}
