@@ -1,0 +1,219 @@
+//! One attempt as the task, the stream and the shutdown see it.
+//!
+//! Written by the task (reports) and by the stream (acknowledgements, stop). Lives until the server knows how it ended.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use courant_proto::v1::work_request::Message;
+use courant_proto::v1::{AttemptRef, JobError, ReportCancelled, ReportFailed, ReportReleased, ReportSucceeded};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::outbox::{Outbox, Slot};
+use crate::{Outcome, TaskError};
+
+/// Warnings beyond this many are not sent.
+const MAX_WARNINGS: usize = 100;
+
+/// An attempt at a job.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AttemptKey {
+    pub(crate) job_id: String,
+    pub(crate) number: i32,
+}
+
+impl AttemptKey {
+    pub(crate) fn to_ref(&self) -> AttemptRef {
+        AttemptRef { job_id: self.job_id.clone(), attempt: self.number }
+    }
+}
+
+impl From<AttemptRef> for AttemptKey {
+    fn from(attempt: AttemptRef) -> Self {
+        Self { job_id: attempt.job_id, number: attempt.attempt }
+    }
+}
+
+/// Why an attempt was told to stop. The first reason stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Somebody cancelled the job.
+    Cancelled,
+    /// The job belongs to someone else now; nothing more is reported.
+    Lost,
+    /// This worker is going away.
+    Released,
+}
+
+struct State {
+    outbox: Outbox,
+    stop: Option<Stop>,
+}
+
+/// See the module.
+pub(crate) struct Attempt {
+    pub(crate) key: AttemptKey,
+    state: Mutex<State>,
+    stopped: CancellationToken,
+    /// Room in the outbox.
+    room: Notify,
+    /// Something to send: wakes the stream.
+    wake: Arc<Notify>,
+}
+
+impl Attempt {
+    pub(crate) fn new(key: AttemptKey, capacity: usize, wake: Arc<Notify>) -> Self {
+        let state = Mutex::new(State { outbox: Outbox::new(capacity), stop: None });
+        Self { key, state, stopped: CancellationToken::new(), room: Notify::new(), wake }
+    }
+
+    /// Fires when the attempt must stop, for whatever reason.
+    pub(crate) fn stopped(&self) -> &CancellationToken {
+        &self.stopped
+    }
+
+    pub(crate) fn stop(&self, why: Stop) {
+        let mut state = self.state();
+        // A lost job overrules: nothing may be reported for it any more.
+        if state.stop.is_none() || why == Stop::Lost {
+            state.stop = Some(why);
+        }
+        drop(state);
+        self.stopped.cancel();
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.state().stop == Some(Stop::Lost)
+    }
+
+    /// Queues a durable report; waits while the outbox is full. False when the attempt was stopped.
+    pub(crate) async fn report(&self, message: Message) -> bool {
+        let mut message = Some(message);
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            // Registered before looking, so that room made in between is not missed.
+            room.as_mut().enable();
+            if self.stopped.is_cancelled() {
+                return false;
+            }
+            if self.push_if_room(&mut message) {
+                self.wake.notify_one();
+                return true;
+            }
+            tokio::select! {
+                () = room => {}
+                () = self.stopped.cancelled() => return false,
+            }
+        }
+    }
+
+    fn push_if_room(&self, message: &mut Option<Message>) -> bool {
+        let mut state = self.state();
+        if !state.outbox.has_room() {
+            return false;
+        }
+        if let Some(message) = message.take() {
+            state.outbox.push(message);
+        }
+        true
+    }
+
+    /// Replaces a transient report.
+    pub(crate) fn report_latest(&self, slot: Slot, message: Message) {
+        self.state().outbox.set(slot, message);
+        self.wake.notify_one();
+    }
+
+    /// The handler has returned: queues the last report.
+    pub(crate) fn end(&self, result: Result<Outcome, TaskError>) {
+        let attempt = Some(self.key.to_ref());
+        let mut state = self.state();
+        let last = match (state.stop, result) {
+            (Some(Stop::Cancelled), _) => Message::Cancelled(ReportCancelled { attempt }),
+            (Some(Stop::Released), Err(_)) => Message::Released(ReportReleased { attempt }),
+            (_, Ok(Outcome { mut warnings })) => {
+                warnings.truncate(MAX_WARNINGS);
+                Message::Succeeded(ReportSucceeded { attempt, warnings })
+            }
+            (_, Err(TaskError { code, message, retryable })) => {
+                Message::Failed(ReportFailed { attempt, error: Some(JobError { code, message, retryable }) })
+            }
+        };
+        state.outbox.end(last);
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Access for the stream.
+    pub(crate) fn with_outbox<T>(&self, work: impl FnOnce(&mut Outbox) -> T) -> T {
+        work(&mut self.state().outbox)
+    }
+
+    /// Everything sent up to `seq` has arrived.
+    pub(crate) fn acknowledge(&self, seq: u64) {
+        if self.with_outbox(|outbox| outbox.acknowledge(seq)) {
+            self.room.notify_waiters();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while it was held leaves no half-made change behind: every change is one call.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use courant_proto::v1::ReportPlan;
+
+    use super::*;
+
+    fn attempt() -> Attempt {
+        let key = AttemptKey { job_id: "J".into(), number: 1 };
+        Attempt::new(key, 1, Arc::new(Notify::new()))
+    }
+
+    fn last(attempt: &Attempt) -> Option<Message> {
+        attempt.with_outbox(|outbox| outbox.next_durable(1))
+    }
+
+    #[test]
+    fn a_cancelled_attempt_is_cancelled_whatever_the_handler_says() {
+        let attempt = attempt();
+        attempt.stop(Stop::Cancelled);
+        attempt.stop(Stop::Released);
+        attempt.end(Ok(Outcome::default()));
+        assert!(matches!(last(&attempt), Some(Message::Cancelled(_))));
+    }
+
+    #[test]
+    fn a_released_attempt_that_made_it_counts() {
+        let made = attempt();
+        made.stop(Stop::Released);
+        made.end(Ok(Outcome::default()));
+        assert!(matches!(last(&made), Some(Message::Succeeded(_))));
+        let given_up = attempt();
+        given_up.stop(Stop::Released);
+        given_up.end(Err(TaskError::transient("STOPPED", "stopped")));
+        assert!(matches!(last(&given_up), Some(Message::Released(_))));
+    }
+
+    #[tokio::test]
+    async fn a_full_outbox_holds_the_task_until_there_is_room_or_it_is_stopped() {
+        let attempt = Arc::new(attempt());
+        let plan = || Message::Plan(ReportPlan::default());
+        assert!(attempt.report(plan()).await);
+        let held = tokio::spawn({
+            let attempt = attempt.clone();
+            async move { attempt.report(Message::Plan(ReportPlan::default())).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!held.is_finished());
+        assert!(last(&attempt).is_some());
+        attempt.acknowledge(1);
+        assert!(held.await.unwrap());
+        attempt.stop(Stop::Lost);
+        assert!(!attempt.report(plan()).await);
+    }
+}

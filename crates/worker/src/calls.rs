@@ -1,0 +1,268 @@
+//! Reading and writing beside the stream: the document in, artifacts out and in.
+//!
+//! Every call carries a fresh token. While the server is away calls are tried again from the start, for as long as the
+//! configured patience lasts and the attempt is not stopped. Bytes are checked before they are believed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use courant_proto::v1::worker_service_client::WorkerServiceClient;
+use courant_proto::v1::write_artifact_request::Part;
+use courant_proto::v1::{
+    ReadArtifactRequest, ReadDocumentRequest, WriteArtifactHeader, WriteArtifactRequest, WriteArtifactResponse,
+};
+use futures::StreamExt;
+use sha2::{Digest, Sha256};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+
+use crate::attempt::{Attempt, Stop};
+use crate::backoff::Backoff;
+use crate::config::TokenSource;
+use crate::task::{CallError, Source};
+
+/// How much is sent at once.
+const CHUNK: usize = 256 * 1024;
+/// Chunks of an artifact read ahead of the network.
+const AHEAD: usize = 4;
+
+pub(crate) type Client = WorkerServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// Puts the token on every call.
+#[derive(Clone)]
+pub(crate) struct Bearer(pub(crate) TokenSource);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let value = format!("Bearer {}", (self.0)());
+        let value = value.parse().map_err(|_| Status::unauthenticated("the token has characters no token has"))?;
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
+    }
+}
+
+/// The way to the server.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    pub(crate) client: Client,
+    pub(crate) patience: Duration,
+    pub(crate) backoff: (Duration, Duration),
+}
+
+impl Calls {
+    /// Reads the document into `path`; the file is whole and right when this returns.
+    pub(crate) async fn read_document(
+        &self,
+        attempt: &Attempt,
+        path: &Path,
+        (bytes, sha256): (i64, &str),
+    ) -> Result<(), CallError> {
+        self.patiently(attempt, || async {
+            let request = ReadDocumentRequest { attempt: Some(attempt.key.to_ref()) };
+            let mut chunks = self.client.clone().read_document(request).await?.into_inner();
+            let mut file = File::create(path).await.map_err(Fault::io)?;
+            let mut seen = Seen::new(bytes.max(0).unsigned_abs());
+            while let Some(message) = chunks.next().await {
+                let chunk = message?.chunk;
+                seen.add(&chunk)?;
+                file.write_all(&chunk).await.map_err(Fault::io)?;
+            }
+            file.flush().await.map_err(Fault::io)?;
+            seen.finish(Some(sha256)).map(drop)
+        })
+        .await
+    }
+
+    /// Stores an artifact and compares what the server has with what was sent.
+    pub(crate) async fn write_artifact(
+        &self,
+        attempt: &Attempt,
+        name: &str,
+        source: &Source,
+    ) -> Result<WriteArtifactResponse, CallError> {
+        self.patiently(attempt, || async {
+            let header = WriteArtifactHeader { attempt: Some(attempt.key.to_ref()), name: name.to_owned() };
+            let (send, receive) = tokio::sync::mpsc::channel(AHEAD);
+            let feed = feed(send, header, source);
+            let mut client = self.client.clone();
+            // Both at once: a refusal ends the call while there is still something to send.
+            let (answer, sum) = tokio::join!(client.write_artifact(ReceiverStream::new(receive)), feed);
+            let answer = answer?.into_inner();
+            let (bytes, sha256) = sum?;
+            if answer.sha256 != sha256 || answer.size_bytes.max(0).unsigned_abs() != bytes {
+                return Err(Fault::Corrupt);
+            }
+            Ok(answer)
+        })
+        .await
+    }
+
+    /// Reads an artifact of at most `limit` bytes.
+    pub(crate) async fn read_artifact(
+        &self,
+        attempt: &Attempt,
+        written_by: i32,
+        name: &str,
+        limit: usize,
+    ) -> Result<Bytes, CallError> {
+        self.patiently(attempt, || async {
+            let request =
+                ReadArtifactRequest { attempt: Some(attempt.key.to_ref()), written_by, name: name.to_owned() };
+            let mut chunks = self.client.clone().read_artifact(request).await?.into_inner();
+            let mut whole = BytesMut::new();
+            while let Some(message) = chunks.next().await {
+                let chunk = message?.chunk;
+                if whole.len() + chunk.len() > limit {
+                    return Err(Fault::Corrupt);
+                }
+                whole.extend_from_slice(&chunk);
+            }
+            Ok(whole.freeze())
+        })
+        .await
+    }
+
+    /// Runs a call until it is answered, the attempt is stopped or patience ends.
+    async fn patiently<T, F>(&self, attempt: &Attempt, mut call: impl FnMut() -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let deadline = Instant::now() + self.patience;
+        let mut backoff = Backoff::new(self.backoff.0, self.backoff.1);
+        loop {
+            let fault = tokio::select! {
+                biased;
+                () = attempt.stopped().cancelled() => return Err(CallError::Stopped),
+                result = call() => match result {
+                    Ok(value) => return Ok(value),
+                    Err(fault) => fault,
+                },
+            };
+            let again = matches!(&fault, Fault::Status(status) if may_pass(status)) || matches!(fault, Fault::Corrupt);
+            if !again || Instant::now() >= deadline {
+                return Err(fault.into_error(attempt));
+            }
+            tracing::debug!(?fault, "the call is tried again");
+            tokio::select! {
+                () = attempt.stopped().cancelled() => return Err(CallError::Stopped),
+                () = sleep(backoff.next()) => {}
+            }
+        }
+    }
+}
+
+/// Sends the header and the bytes; gives their number and checksum. A receiver that has gone is not a fault here: its
+/// answer says more.
+async fn feed(
+    send: tokio::sync::mpsc::Sender<WriteArtifactRequest>,
+    header: WriteArtifactHeader,
+    source: &Source,
+) -> Result<(u64, String), Fault> {
+    let mut seen = Seen::new(u64::MAX);
+    let part = |part| WriteArtifactRequest { part: Some(part) };
+    let mut open = send.send(part(Part::Header(header))).await.is_ok();
+    match source {
+        Source::Bytes(bytes) => {
+            let mut rest = bytes.clone();
+            while open && !rest.is_empty() {
+                let chunk = rest.split_to(rest.len().min(CHUNK));
+                seen.add(&chunk)?;
+                open = send.send(part(Part::Chunk(chunk))).await.is_ok();
+            }
+        }
+        Source::File(path) => {
+            let mut file = File::open(path).await.map_err(Fault::io)?;
+            while open {
+                let mut chunk = BytesMut::with_capacity(CHUNK);
+                if file.read_buf(&mut chunk).await.map_err(Fault::io)? == 0 {
+                    break;
+                }
+                let chunk = chunk.freeze();
+                seen.add(&chunk)?;
+                open = send.send(part(Part::Chunk(chunk))).await.is_ok();
+            }
+        }
+    }
+    seen.finish(None)
+}
+
+/// Counts and hashes what passes.
+struct Seen {
+    expected: u64,
+    bytes: u64,
+    hash: Sha256,
+}
+
+impl Seen {
+    fn new(expected: u64) -> Self {
+        Self { expected, bytes: 0, hash: Sha256::new() }
+    }
+
+    fn add(&mut self, chunk: &[u8]) -> Result<(), Fault> {
+        self.bytes += chunk.len() as u64;
+        self.hash.update(chunk);
+        if self.bytes > self.expected { Err(Fault::Corrupt) } else { Ok(()) }
+    }
+
+    fn finish(self, sha256: Option<&str>) -> Result<(u64, String), Fault> {
+        let sum: String = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        match sha256 {
+            Some(expected) if expected != sum || self.bytes != self.expected => Err(Fault::Corrupt),
+            _ => Ok((self.bytes, sum)),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Fault {
+    Status(Status),
+    Io(std::io::Error),
+    Corrupt,
+}
+
+impl Fault {
+    fn io(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+
+    fn into_error(self, attempt: &Attempt) -> CallError {
+        match self {
+            Self::Io(error) => CallError::Io(error),
+            Self::Corrupt => CallError::Corrupt,
+            Self::Status(status) if status.code() == Code::Aborted => {
+                attempt.stop(Stop::Lost);
+                CallError::Stopped
+            }
+            Self::Status(status) if status.code() == Code::NotFound => CallError::NotFound,
+            Self::Status(status) if status.code() == Code::ResourceExhausted => {
+                CallError::TooLarge(status.message().to_owned())
+            }
+            Self::Status(status) if may_pass(&status) => CallError::Unavailable(status.message().to_owned()),
+            Self::Status(status) => CallError::Refused(status.message().to_owned()),
+        }
+    }
+}
+
+impl From<Status> for Fault {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
+}
+
+/// Whether the same call may work later. A broken connection shows as UNAVAILABLE or, in the middle of an answer, as a
+/// status that this side made up, which has the broken connection as its source.
+pub(crate) fn may_pass(status: &Status) -> bool {
+    let broken = std::error::Error::source(status).is_some();
+    match status.code() {
+        Code::Unavailable => true,
+        Code::Unknown | Code::Internal | Code::Cancelled => broken,
+        _ => false,
+    }
+}

@@ -1,0 +1,157 @@
+//! What a worker needs to know, checked once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::transport::Endpoint;
+
+/// Gives the token for the next call. Called for every call, so that a process that lives longer than a token can
+/// make or read a fresh one. Must be quick.
+pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// How a worker connects and behaves. [`Config::new`] fills in the defaults.
+#[derive(Clone)]
+pub struct Config {
+    /// The server, for example `http://127.0.0.1:50051`.
+    pub server: String,
+    /// Where tokens come from; they need the role `worker`.
+    pub token: TokenSource,
+    /// Stable over restarts where possible, unique among workers: 1 to 64 of `[A-Za-z0-9._-]`.
+    pub worker_id: String,
+    /// The kinds of job to take, at least one.
+    pub kinds: Vec<String>,
+    /// How many jobs to do at once, 1 to 1024. Default 1.
+    pub slots: u32,
+    /// Name and version of the program, for people.
+    pub software: String,
+    /// How long a connection may take to be made. Default 5 s.
+    pub connect_timeout: Duration,
+    /// The longest first wait before a new stream is opened; it doubles with every failure. Default 0.2 s.
+    pub backoff_min: Duration,
+    /// The longest wait before a new stream is opened. Default 5 s.
+    pub backoff_max: Duration,
+    /// How long reading and writing are tried again while the server is away. Default 60 s.
+    pub patience: Duration,
+    /// How long tasks may go on after a shutdown was asked for, before they are stopped and handed back. Default 15 s.
+    pub grace: Duration,
+    /// How long a stopped task and the last reports may take at a shutdown. Default 5 s.
+    pub stop_timeout: Duration,
+    /// Reports of one attempt that may wait for the server's acknowledgement before the task is held up. Default 64.
+    pub outbox: usize,
+}
+
+/// Why a configuration cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not an address.
+    #[error("the server's address {address:?} is not usable: {reason}; write it like http://127.0.0.1:50051")]
+    Server {
+        /// What was given.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Not an id.
+    #[error("the worker id {0:?} must be 1 to 64 of A-Z, a-z, 0-9, dot, underscore and hyphen")]
+    WorkerId(String),
+    /// Nothing to take.
+    #[error("name at least one kind of job to take")]
+    NoKinds,
+    /// Out of range.
+    #[error("slots must be 1 to 1024, not {0}")]
+    Slots(u32),
+    /// Nothing could ever be reported.
+    #[error("the outbox must hold at least 1 report")]
+    Outbox,
+}
+
+impl Config {
+    /// A configuration with the defaults.
+    pub fn new(
+        server: impl Into<String>,
+        token: TokenSource,
+        worker_id: impl Into<String>,
+        kinds: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        Self {
+            server: server.into(),
+            token,
+            worker_id: worker_id.into(),
+            kinds: kinds.into_iter().map(Into::into).collect(),
+            slots: 1,
+            software: concat!("courant-worker/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(5),
+            backoff_min: Duration::from_millis(200),
+            backoff_max: Duration::from_secs(5),
+            patience: Duration::from_secs(60),
+            grace: Duration::from_secs(15),
+            stop_timeout: Duration::from_secs(5),
+            outbox: 64,
+        }
+    }
+
+    /// Checks everything and gives the address to connect to.
+    pub(crate) fn endpoint(&self) -> Result<Endpoint, ConfigError> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if self.worker_id.is_empty() || self.worker_id.len() > 64 || !self.worker_id.chars().all(plain) {
+            return Err(ConfigError::WorkerId(self.worker_id.clone()));
+        }
+        if self.kinds.is_empty() {
+            return Err(ConfigError::NoKinds);
+        }
+        if !(1..=1024).contains(&self.slots) {
+            return Err(ConfigError::Slots(self.slots));
+        }
+        if self.outbox == 0 {
+            return Err(ConfigError::Outbox);
+        }
+        let unusable = |reason: String| ConfigError::Server { address: self.server.clone(), reason };
+        if !self.server.starts_with("http://") {
+            return Err(unusable("only http:// is supported; put a TLS proxy beside the worker".into()));
+        }
+        let endpoint = Endpoint::from_shared(self.server.clone()).map_err(|error| unusable(error.to_string()))?;
+        Ok(endpoint
+            .connect_timeout(self.connect_timeout)
+            .tcp_nodelay(true)
+            .http2_adaptive_window(true)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(10))
+            .keep_alive_while_idle(true))
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("server", &self.server)
+            .field("worker_id", &self.worker_id)
+            .field("kinds", &self.kinds)
+            .field("slots", &self.slots)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::new("http://127.0.0.1:1", Arc::new(String::new), "w-1", ["text"])
+    }
+
+    #[tokio::test]
+    async fn bad_settings_are_refused_with_the_reason() {
+        assert!(config().endpoint().is_ok());
+        let refused = |change: fn(&mut Config)| {
+            let mut config = config();
+            change(&mut config);
+            config.endpoint().unwrap_err().to_string()
+        };
+        assert!(refused(|c| c.server = "127.0.0.1:50051".into()).contains("http://127.0.0.1:50051"));
+        assert!(refused(|c| c.server = "https://core".into()).contains("TLS"));
+        assert!(refused(|c| c.worker_id = "a b".into()).contains("1 to 64"));
+        assert!(refused(|c| c.slots = 0).contains("1 to 1024"));
+        assert!(refused(|c| c.kinds.clear()).contains("kind"));
+        assert!(refused(|c| c.outbox = 0).contains("outbox"));
+    }
+}

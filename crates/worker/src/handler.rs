@@ -1,0 +1,47 @@
+//! What a worker's author writes.
+
+use async_trait::async_trait;
+
+use crate::Task;
+
+/// Does the work of one kind of job.
+///
+/// `run` is called once for every attempt, up to `slots` at a time, on its own task. It should look at
+/// [`Task::cancelled`] often enough to end within a second of it: the result is then not looked at, and the server is
+/// told what happened. Long computations belong on a thread or, for input from strangers, in a child process.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// Does one attempt.
+    async fn run(&self, task: Task) -> Result<Outcome, TaskError>;
+}
+
+/// An attempt that ended well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Things a reader of the result should know; the first 100 are kept.
+    pub warnings: Vec<String>,
+}
+
+/// An attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct TaskError {
+    /// For programs, upper case, for example `PASSWORD_REQUIRED`.
+    pub code: String,
+    /// For people: what happened and what to do about it.
+    pub message: String,
+    /// Whether trying again, later or elsewhere, can help.
+    pub retryable: bool,
+}
+
+impl TaskError {
+    /// A failure that trying again does not mend.
+    pub fn permanent(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), retryable: false }
+    }
+
+    /// A failure that may go away by itself.
+    pub fn transient(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), retryable: true }
+    }
+}

@@ -1,0 +1,179 @@
+//! The reports of one attempt that the server may not have yet.
+//!
+//! Durable reports wait in order until they are acknowledged and are sent again on every new stream. Transient ones
+//! have one place each: the newest wins, and a stream that is down forgets them. Never grows beyond its capacity, but
+//! for the one report that ends the attempt.
+
+use std::collections::VecDeque;
+
+use courant_proto::v1::work_request::Message;
+
+/// The order of reports on one stream, over all attempts.
+pub(crate) type Seq = u64;
+
+struct Waiting {
+    message: Message,
+    /// Where on the current stream it went out.
+    sent: Option<Seq>,
+}
+
+/// A transient report's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Progress,
+    Zone,
+    Export,
+}
+
+const SLOTS: usize = 3;
+
+/// See the module.
+pub(crate) struct Outbox {
+    capacity: usize,
+    waiting: VecDeque<Waiting>,
+    /// How many of `waiting`, from the front, went out on the current stream.
+    sent: usize,
+    latest: [Option<Message>; SLOTS],
+    ended: bool,
+}
+
+impl Outbox {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { capacity, waiting: VecDeque::new(), sent: 0, latest: [const { None }; SLOTS], ended: false }
+    }
+
+    /// Whether another durable report fits.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting.len() < self.capacity
+    }
+
+    /// Takes a durable report, for which there must be room. After the end it is dropped.
+    pub(crate) fn push(&mut self, message: Message) {
+        if !self.ended {
+            self.waiting.push_back(Waiting { message, sent: None });
+        }
+    }
+
+    /// Takes the report that ends the attempt. There is always room for it; nothing is taken afterwards.
+    pub(crate) fn end(&mut self, message: Message) {
+        if !self.ended {
+            self.ended = true;
+            self.latest = [const { None }; SLOTS];
+            self.waiting.push_back(Waiting { message, sent: None });
+        }
+    }
+
+    /// Takes a transient report in place of the one before.
+    pub(crate) fn set(&mut self, slot: Slot, message: Message) {
+        if !self.ended {
+            self.latest[slot as usize] = Some(message);
+        }
+    }
+
+    /// The next durable report to send, as number `seq` of the stream.
+    pub(crate) fn next_durable(&mut self, seq: Seq) -> Option<Message> {
+        let waiting = self.waiting.get_mut(self.sent)?;
+        waiting.sent = Some(seq);
+        self.sent += 1;
+        Some(waiting.message.clone())
+    }
+
+    /// The next transient report to send. To be asked only when nothing durable is left, since transient reports speak
+    /// of what comes after it.
+    pub(crate) fn next_transient(&mut self) -> Option<Message> {
+        self.latest.iter_mut().find_map(Option::take)
+    }
+
+    /// Everything sent up to `seq` has arrived. Whether room was made.
+    pub(crate) fn acknowledge(&mut self, seq: Seq) -> bool {
+        let before = self.waiting.len();
+        while self.waiting.front().is_some_and(|waiting| waiting.sent.is_some_and(|sent| sent <= seq)) {
+            self.waiting.pop_front();
+            self.sent -= 1;
+        }
+        self.waiting.len() < before
+    }
+
+    /// A new stream: what was not acknowledged goes out again.
+    pub(crate) fn rewind(&mut self) {
+        self.sent = 0;
+        self.waiting.iter_mut().for_each(|waiting| waiting.sent = None);
+    }
+
+    /// The stream is down: what is only of the moment is forgotten.
+    pub(crate) fn forget_transient(&mut self) {
+        self.latest = [const { None }; SLOTS];
+    }
+
+    /// Whether the attempt has ended, known to the server or not.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether the attempt has ended and the server knows all about it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.ended && self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use courant_proto::v1::{ReportPlan, ReportProgress, ReportSucceeded};
+
+    use super::*;
+
+    fn plan(pages_total: i32) -> Message {
+        Message::Plan(ReportPlan { attempt: None, pages_total })
+    }
+
+    fn progress(percent: f64) -> Message {
+        Message::Progress(ReportProgress { percent, ..Default::default() })
+    }
+
+    fn drain(outbox: &mut Outbox, seq: &mut Seq) -> Vec<Message> {
+        let next = || {
+            *seq += 1;
+            outbox.next_durable(*seq).or_else(|| outbox.next_transient())
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn unacknowledged_reports_go_out_again_in_order() {
+        let (mut outbox, mut seq) = (Outbox::new(8), 0);
+        for n in 1..=3 {
+            outbox.push(plan(n));
+        }
+        assert_eq!(drain(&mut outbox, &mut seq), [plan(1), plan(2), plan(3)]);
+        assert!(outbox.acknowledge(1));
+        outbox.rewind();
+        assert!(!outbox.acknowledge(99), "nothing of this stream was sent yet");
+        assert_eq!(drain(&mut outbox, &mut seq), [plan(2), plan(3)]);
+    }
+
+    #[test]
+    fn room_comes_back_with_the_acknowledgement_and_the_end_always_fits() {
+        let (mut outbox, mut seq) = (Outbox::new(1), 0);
+        assert!(outbox.has_room());
+        outbox.push(plan(1));
+        assert!(!outbox.has_room());
+        outbox.end(Message::Succeeded(ReportSucceeded::default()));
+        assert_eq!(drain(&mut outbox, &mut seq).len(), 2);
+        assert!(!outbox.is_settled());
+        assert!(outbox.acknowledge(seq));
+        assert!(outbox.is_settled());
+    }
+
+    #[test]
+    fn the_newest_progress_wins_and_comes_after_what_is_durable() {
+        let (mut outbox, mut seq) = (Outbox::new(8), 0);
+        outbox.set(Slot::Progress, progress(10.0));
+        outbox.set(Slot::Progress, progress(20.0));
+        outbox.push(plan(1));
+        assert_eq!(drain(&mut outbox, &mut seq), [plan(1), progress(20.0)]);
+        outbox.set(Slot::Progress, progress(30.0));
+        outbox.end(Message::Succeeded(ReportSucceeded::default()));
+        outbox.set(Slot::Progress, progress(40.0));
+        assert_eq!(drain(&mut outbox, &mut seq).len(), 1, "nothing of the moment after the end");
+    }
+}

@@ -1,0 +1,219 @@
+//! One stream to the server, from hello to its end.
+//!
+//! Owns what belongs to this stream only: the numbering of reports, the heartbeat under way, the time of the last sign
+//! of life. What outlives it stands in [`Attempts`](crate::worker::Attempts).
+//!
+//! There is no acknowledgement of single reports on the wire. The server handles a stream in order, so the answer to a
+//! heartbeat says that everything sent before it has arrived; one heartbeat is under way at a time, and one follows
+//! every batch of durable reports.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use courant_proto::v1::work_request::Message;
+use courant_proto::v1::work_response::Message as Reply;
+use courant_proto::v1::{Accepted, Assignment, AttemptRef, Heartbeat, ReportCancelled, Welcome, WorkRequest};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use crate::attempt::{AttemptKey, Stop};
+use crate::outbox::Seq;
+use crate::worker::Worker;
+
+/// Messages handed to the transport and not yet sent. When it is full, reports wait in their outboxes.
+const OUTGOING: usize = 64;
+/// Small answers (accepted, cancelled) waiting to be sent; more than this means the server is flooding us.
+const MAX_ANSWERS: usize = 4096;
+/// How long the server may take for its welcome.
+const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// What to assume when the server gives no or a senseless interval.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How a stream ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The server closed it or it broke.
+    Closed(Option<Status>),
+    /// Nothing was heard for two heartbeat intervals.
+    Silent,
+    /// Everything is settled and a shutdown was asked for.
+    Drained,
+    /// The server gave a job that will not be done: say hello again without it.
+    Unwanted,
+}
+
+/// See the module.
+pub(crate) struct Session {
+    outgoing: mpsc::Sender<WorkRequest>,
+    incoming: Streaming<courant_proto::v1::WorkResponse>,
+    interval: Duration,
+    max_artifact_bytes: u64,
+    /// Sent before any report.
+    answers: VecDeque<Message>,
+    seq: Seq,
+    acknowledged: Seq,
+    /// Everything up to here arrives with the answer to the heartbeat under way.
+    asked: Option<Seq>,
+    heartbeat_due: Instant,
+    last_heard: Instant,
+}
+
+impl Session {
+    /// Opens a stream, says hello and takes the welcome.
+    pub(crate) async fn open(worker: &Worker) -> Result<(Self, Welcome), Status> {
+        let (outgoing, requests) = mpsc::channel(OUTGOING);
+        let hello = WorkRequest { message: Some(Message::Hello(worker.hello())) };
+        outgoing.try_send(hello).map_err(|_| Status::internal("a new stream has no room"))?;
+        let mut client = worker.calls.client.clone();
+        let opened = async {
+            let mut incoming = client.work(ReceiverStream::new(requests)).await?.into_inner();
+            match incoming.message().await?.and_then(|response| response.message) {
+                Some(Reply::Welcome(welcome)) => Ok((incoming, welcome)),
+                _ => Err(Status::unavailable("the server did not answer the hello with a welcome")),
+            }
+        };
+        let (incoming, welcome) = timeout(WELCOME_TIMEOUT, opened)
+            .await
+            .map_err(|_| Status::unavailable("the server did not answer the hello in time"))??;
+        let interval = welcome.heartbeat_interval.and_then(|interval| Duration::try_from(interval).ok());
+        let now = Instant::now();
+        let interval = interval.filter(|interval| !interval.is_zero()).unwrap_or(DEFAULT_INTERVAL);
+        let session = Self {
+            outgoing,
+            incoming,
+            interval,
+            max_artifact_bytes: u64::try_from(welcome.max_artifact_bytes).ok().filter(|&max| max > 0).unwrap_or(u64::MAX),
+            answers: VecDeque::new(),
+            seq: 0,
+            acknowledged: 0,
+            asked: None,
+            heartbeat_due: now + interval,
+            last_heard: now,
+        };
+        Ok((session, welcome))
+    }
+
+    /// Carries reports and orders until the stream ends.
+    pub(crate) async fn carry(mut self, worker: &mut Worker) -> End {
+        let outgoing = self.outgoing.clone();
+        let mut more = true;
+        loop {
+            if worker.is_drained() {
+                return End::Drained;
+            }
+            tokio::select! {
+                biased;
+                heard = self.incoming.message() => match heard {
+                    Ok(Some(response)) => {
+                        if let Some(end) = self.heard(worker, response.message) {
+                            return end;
+                        }
+                        more = true;
+                    }
+                    Ok(None) => return End::Closed(None),
+                    Err(status) => return End::Closed(Some(status)),
+                },
+                permit = outgoing.reserve(), if more => {
+                    let Ok(permit) = permit else { return End::Closed(None) };
+                    match self.next(worker) {
+                        Some(message) => permit.send(WorkRequest { message: Some(message) }),
+                        None => more = false,
+                    }
+                }
+                () = worker.woken() => more = true,
+                () = sleep_until(self.heartbeat_due), if !more && self.asked.is_none() => more = true,
+                () = sleep_until(self.last_heard + 2 * self.interval) => return End::Silent,
+            }
+        }
+    }
+
+    /// The next message: answers first, then durable reports, then a heartbeat when some of that
+    /// waits for its acknowledgement or it is time for one, at last what is only of the moment.
+    fn next(&mut self, worker: &mut Worker) -> Option<Message> {
+        if let Some(answer) = self.answers.pop_front() {
+            return Some(answer);
+        }
+        if let Some(report) = worker.next_durable(self.seq + 1) {
+            self.seq += 1;
+            return Some(report);
+        }
+        let now = Instant::now();
+        if self.asked.is_none() && (self.seq != self.acknowledged || now >= self.heartbeat_due) {
+            self.asked = Some(self.seq);
+            self.heartbeat_due = now + self.interval;
+            return Some(Message::Heartbeat(Heartbeat {}));
+        }
+        worker.next_transient()
+    }
+
+    fn heard(&mut self, worker: &mut Worker, reply: Option<Reply>) -> Option<End> {
+        self.last_heard = Instant::now();
+        self.take(worker, reply?)
+    }
+
+    /// Does what the server says.
+    fn take(&mut self, worker: &mut Worker, reply: Reply) -> Option<End> {
+        match reply {
+            Reply::Welcome(_) => None,
+            Reply::Assignment(assignment) => self.assigned(worker, assignment),
+            Reply::Cancel(cancel) => {
+                self.cancel(worker, cancel.attempt);
+                None
+            }
+            Reply::HeartbeatAck(ack) => {
+                if let Some(seq) = self.asked.take() {
+                    self.acknowledged = seq;
+                    worker.acknowledge(seq);
+                }
+                for attempt in ack.cancel {
+                    self.cancel(worker, Some(attempt));
+                }
+                None
+            }
+            Reply::LeaseLost(lost) => {
+                if let Some(attempt) = lost.attempt {
+                    worker.lose(&attempt.into());
+                }
+                None
+            }
+            Reply::Drain(_) => {
+                tracing::info!("the server is stopping and gives no new jobs");
+                None
+            }
+        }
+    }
+
+    fn assigned(&mut self, worker: &mut Worker, assignment: Assignment) -> Option<End> {
+        let Some(attempt) = assignment.attempt.clone() else {
+            tracing::warn!("the server gave a job without saying which");
+            return None;
+        };
+        if worker.is_draining() {
+            return Some(End::Unwanted);
+        }
+        self.answer(Message::Accepted(Accepted { attempt: Some(attempt) }))?;
+        worker.start(assignment, self.max_artifact_bytes);
+        None
+    }
+
+    fn cancel(&mut self, worker: &mut Worker, attempt: Option<AttemptRef>) {
+        let Some(attempt) = attempt else { return };
+        let key = AttemptKey::from(attempt.clone());
+        if !worker.stop(&key, Stop::Cancelled) {
+            // Not here (any more): saying so ends the waiting.
+            let _ = self.answer(Message::Cancelled(ReportCancelled { attempt: Some(attempt) }));
+        }
+    }
+
+    /// Queues an answer. `None` when there are too many of them, which no server of good will brings about.
+    fn answer(&mut self, message: Message) -> Option<()> {
+        if self.answers.len() >= MAX_ANSWERS {
+            tracing::warn!("too many orders at once; one is not answered");
+            return None;
+        }
+        self.answers.push_back(message);
+        Some(())
+    }
+}

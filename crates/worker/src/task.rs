@@ -1,0 +1,272 @@
+//! What a handler holds: one attempt at one job.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use courant_proto::v1::work_request::Message;
+use courant_proto::v1::{
+    Assignment, JobError, Page, ReportExportCompleted, ReportExportFailed, ReportExportProgress, ReportExportStarted,
+    ReportPage, ReportPlan, ReportProgress, ReportZone, ResultFormat, Stage, Zone,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::TaskError;
+use crate::attempt::Attempt;
+use crate::calls::Calls;
+use crate::outbox::Slot;
+
+/// One attempt at one job. Cheap to clone; all clones are the same attempt.
+///
+/// Durable reports (`plan`, `page`, `export_*`) reach the server, in order, even if the connection breaks; they wait
+/// when [`Config::outbox`](crate::Config::outbox) of them are not acknowledged yet, and fail with
+/// [`CallError::Stopped`] once the attempt was stopped. Progress and zones are of the moment: the newest wins.
+#[derive(Clone)]
+pub struct Task {
+    pub(crate) attempt: Arc<Attempt>,
+    pub(crate) assignment: Arc<Assignment>,
+    pub(crate) calls: Calls,
+    pub(crate) max_artifact_bytes: u64,
+}
+
+/// Where an artifact's bytes come from. Must be readable twice, since a broken connection starts the call over.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Memory.
+    Bytes(Bytes),
+    /// A file, read in pieces.
+    File(PathBuf),
+}
+
+impl From<Bytes> for Source {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Source {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+impl From<String> for Source {
+    fn from(text: String) -> Self {
+        Self::Bytes(text.into())
+    }
+}
+
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+/// A stored artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Its checksum, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A page that an earlier attempt has finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FinishedPage {
+    /// The page, from 1.
+    pub number: u32,
+    /// The attempt that wrote its artifact, for [`Task::read_artifact`].
+    pub written_by: i32,
+}
+
+/// Why a call of a [`Task`] failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The attempt was stopped: return from the handler, the result is not looked at.
+    #[error("the attempt was stopped")]
+    Stopped,
+    /// The server did not answer for as long as [`Config::patience`](crate::Config::patience) says.
+    #[error("the server cannot be reached: {0}")]
+    Unavailable(String),
+    /// The server refused; trying again will not help.
+    #[error("the server refused: {0}")]
+    Refused(String),
+    /// There is no such artifact.
+    #[error("there is no such artifact")]
+    NotFound,
+    /// The artifact is over the server's limit.
+    #[error("the artifact is too large: {0}")]
+    TooLarge(String),
+    /// What arrived is not what was promised, again and again.
+    #[error("the bytes that arrived do not match their checksum")]
+    Corrupt,
+    /// A local file could not be read or written.
+    #[error("a local file cannot be used: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<CallError> for TaskError {
+    fn from(error: CallError) -> Self {
+        let message = format!("The worker could not talk to the server: {error}.");
+        match error {
+            CallError::Stopped => Self::transient("STOPPED", "The attempt was stopped."),
+            CallError::Unavailable(_) => Self::transient("SERVER_UNAVAILABLE", message),
+            CallError::Corrupt => Self::transient("CHECKSUM_MISMATCH", message),
+            CallError::Io(error) => {
+                Self::transient("WORKER_DISK", format!("The worker could not use its own disk: {error}."))
+            }
+            CallError::TooLarge(_) => Self::permanent("RESULT_TOO_LARGE", message),
+            CallError::Refused(_) | CallError::NotFound => Self::permanent("SERVER_REFUSED", message),
+        }
+    }
+}
+
+impl Task {
+    /// The job.
+    pub fn job_id(&self) -> &str {
+        &self.attempt.key.job_id
+    }
+
+    /// The number of this attempt, from 1.
+    pub fn number(&self) -> i32 {
+        self.attempt.key.number
+    }
+
+    /// The kind of job.
+    pub fn kind(&self) -> &str {
+        &self.assignment.kind
+    }
+
+    /// The document's name, for people; never a path to trust.
+    pub fn filename(&self) -> &str {
+        &self.assignment.filename
+    }
+
+    /// Size of the document in bytes.
+    pub fn document_bytes(&self) -> u64 {
+        self.assignment.document_bytes.max(0).unsigned_abs()
+    }
+
+    /// SHA-256 of the document, 64 lower-case hexadecimal digits.
+    pub fn document_sha256(&self) -> &str {
+        &self.assignment.document_sha256
+    }
+
+    /// The formats to export, in this order. Formats unknown to this version are left out.
+    pub fn formats(&self) -> Vec<ResultFormat> {
+        let known = |&number: &i32| ResultFormat::try_from(number).ok();
+        self.assignment.formats.iter().filter_map(known).filter(|f| *f != ResultFormat::Unspecified).collect()
+    }
+
+    /// Pages in the document, when an earlier attempt found out.
+    pub fn pages_total(&self) -> Option<u32> {
+        u32::try_from(self.assignment.pages_total).ok().filter(|&pages| pages > 0)
+    }
+
+    /// Pages that are done already: do not do them again, read their artifacts.
+    pub fn finished_pages(&self) -> impl Iterator<Item = FinishedPage> + '_ {
+        self.assignment.finished_pages.iter().flat_map(|range| {
+            let first = u32::try_from(range.first).unwrap_or(0).max(1);
+            let last = u32::try_from(range.last).unwrap_or(0);
+            (first..=last).map(|number| FinishedPage { number, written_by: range.attempt })
+        })
+    }
+
+    /// The largest artifact the server takes, in bytes.
+    pub fn max_artifact_bytes(&self) -> u64 {
+        self.max_artifact_bytes
+    }
+
+    /// Fires when the attempt must stop: the job was cancelled, belongs to someone else, or this worker shuts down.
+    pub fn cancelled(&self) -> &CancellationToken {
+        self.attempt.stopped()
+    }
+
+    /// Writes the document to `path`. Its size and checksum have been verified when this returns.
+    pub async fn read_document(&self, path: &Path) -> Result<(), CallError> {
+        let promised = (self.assignment.document_bytes, self.document_sha256());
+        self.calls.read_document(&self.attempt, path, promised).await
+    }
+
+    /// Stores something made from the document; durable when this returns. `name`: 1 to 128 of `[a-z0-9._-]` in at
+    /// most two parts divided by `/`.
+    pub async fn write_artifact(&self, name: &str, source: impl Into<Source>) -> Result<Artifact, CallError> {
+        let stored = self.calls.write_artifact(&self.attempt, name, &source.into()).await?;
+        Ok(Artifact { bytes: stored.size_bytes.max(0).unsigned_abs(), sha256: stored.sha256 })
+    }
+
+    /// Reads an artifact that this or an earlier attempt wrote.
+    pub async fn read_artifact(&self, written_by: i32, name: &str) -> Result<Bytes, CallError> {
+        let limit = usize::try_from(self.max_artifact_bytes).unwrap_or(usize::MAX);
+        self.calls.read_artifact(&self.attempt, written_by, name, limit).await
+    }
+
+    /// Says how far the attempt is: 0 to 100 percent, a sentence for people (at most 255 bytes, the rest is cut off),
+    /// and units done of all. Transient.
+    pub fn progress(&self, percent: f64, stage: Stage, operation: &str, units: (u32, u32)) {
+        let report = ReportProgress {
+            attempt: Some(self.attempt.key.to_ref()),
+            percent: if percent.is_finite() { percent.clamp(0.0, 100.0) } else { 0.0 },
+            stage: stage.into(),
+            operation: operation[..operation.floor_char_boundary(255)].to_owned(),
+            units_done: clamp(units.0),
+            units_total: clamp(units.1),
+        };
+        self.attempt.report_latest(Slot::Progress, Message::Progress(report));
+    }
+
+    /// Says that work on a zone began. Transient.
+    pub fn zone(&self, zone: Zone) {
+        let report = ReportZone { attempt: Some(self.attempt.key.to_ref()), zone: Some(zone) };
+        self.attempt.report_latest(Slot::Zone, Message::Zone(report));
+    }
+
+    /// Says how many pages the document has. Durable.
+    pub async fn plan(&self, pages_total: u32) -> Result<(), CallError> {
+        let attempt = Some(self.attempt.key.to_ref());
+        self.durable(Message::Plan(ReportPlan { attempt, pages_total: clamp(pages_total) })).await
+    }
+
+    /// Says that a page is done. Its artifact `pages/<number, six digits>.json` must have been written. At most 1,000
+    /// zones. Durable.
+    pub async fn page(&self, page: Page) -> Result<(), CallError> {
+        let attempt = Some(self.attempt.key.to_ref());
+        self.durable(Message::Page(ReportPage { attempt, page: Some(page) })).await
+    }
+
+    /// Says that an export began. Durable.
+    pub async fn export_started(&self, format: ResultFormat) -> Result<(), CallError> {
+        let attempt = Some(self.attempt.key.to_ref());
+        self.durable(Message::ExportStarted(ReportExportStarted { attempt, format: format.into() })).await
+    }
+
+    /// Says how far an export is, 0 to 100. Transient.
+    pub fn export_progress(&self, format: ResultFormat, percent: f64) {
+        let attempt = Some(self.attempt.key.to_ref());
+        let report = ReportExportProgress { attempt, format: format.into(), percent };
+        self.attempt.report_latest(Slot::Export, Message::ExportProgress(report));
+    }
+
+    /// Says that an export is done. Its artifact `result.<json|md|txt|html>` must have been written. Durable.
+    pub async fn export_completed(&self, format: ResultFormat) -> Result<(), CallError> {
+        let attempt = Some(self.attempt.key.to_ref());
+        self.durable(Message::ExportCompleted(ReportExportCompleted { attempt, format: format.into() })).await
+    }
+
+    /// Says that an export failed; the other formats and the job are not affected. Durable.
+    pub async fn export_failed(&self, format: ResultFormat, error: TaskError) -> Result<(), CallError> {
+        let TaskError { code, message, retryable } = error;
+        let attempt = Some(self.attempt.key.to_ref());
+        let error = Some(JobError { code, message, retryable });
+        self.durable(Message::ExportFailed(ReportExportFailed { attempt, format: format.into(), error })).await
+    }
+
+    async fn durable(&self, message: Message) -> Result<(), CallError> {
+        if self.attempt.report(message).await { Ok(()) } else { Err(CallError::Stopped) }
+    }
+}
+
+fn clamp(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

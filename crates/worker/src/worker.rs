@@ -1,0 +1,297 @@
+//! The worker over all streams: which attempts are here, connecting, reconnecting, shutting down.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_proto::v1::work_request::Message;
+use courant_proto::v1::worker_service_client::WorkerServiceClient;
+use courant_proto::v1::{Assignment, Hello, Welcome};
+use futures::FutureExt;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::{Code, Status};
+
+use crate::attempt::{Attempt, AttemptKey, Stop};
+use crate::backoff::Backoff;
+use crate::calls::{Bearer, Calls};
+use crate::outbox::{Outbox, Seq};
+use crate::session::{End, Session};
+use crate::{Config, ConfigError, Handler, Outcome, Task, TaskError};
+
+/// Messages of the server are small; a larger one is a mistake.
+const MAX_MESSAGE: usize = 8 * 1024 * 1024;
+/// The longest wait before the next try while shutting down.
+const DRAINING_WAIT: Duration = Duration::from_millis(500);
+
+/// Why a worker gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The server will not have this worker; trying again cannot help.
+    #[error("the server refuses this worker: {0}")]
+    Refused(String),
+}
+
+/// Takes jobs and does them until `shutdown` fires; then finishes or hands back what is under way and returns.
+///
+/// Never gives up because the server is away. Errors: a configuration that cannot work, or a server that refuses the
+/// worker (role, id, kinds; the token only until the first welcome, since a server may be restarted with other keys).
+pub async fn run(config: Config, handler: Arc<dyn Handler>, shutdown: CancellationToken) -> Result<(), Error> {
+    let channel = config.endpoint()?.connect_lazy();
+    let client = WorkerServiceClient::with_interceptor(channel, Bearer(config.token.clone()))
+        .max_decoding_message_size(MAX_MESSAGE);
+    let calls = Calls { client, patience: config.patience, backoff: (config.backoff_min, config.backoff_max) };
+    let mut worker = Worker {
+        calls,
+        handler,
+        attempts: BTreeMap::new(),
+        wake: Arc::new(Notify::new()),
+        draining: CancellationToken::new(),
+        released: CancellationToken::new(),
+        turn: None,
+        tracker: TaskTracker::new(),
+        config,
+    };
+    let watch = worker.watch_shutdown(shutdown);
+    let result = worker.serve().await;
+    watch.abort();
+    // Whatever still runs is told to stop: nobody would hear of it any more.
+    worker.attempts.values().for_each(|attempt| attempt.stop(Stop::Lost));
+    worker.tracker.close();
+    let _ = timeout(worker.config.stop_timeout, worker.tracker.wait()).await;
+    result
+}
+
+/// See the module. Owned by one task; the streams borrow it.
+pub(crate) struct Worker {
+    config: Config,
+    pub(crate) calls: Calls,
+    handler: Arc<dyn Handler>,
+    /// From assignment until the server knows how the attempt ended.
+    attempts: BTreeMap<AttemptKey, Arc<Attempt>>,
+    wake: Arc<Notify>,
+    /// No new jobs.
+    draining: CancellationToken,
+    /// The grace period is over.
+    released: CancellationToken,
+    /// Whose report went out last, so that every attempt gets its turn.
+    turn: Option<AttemptKey>,
+    tracker: TaskTracker,
+}
+
+impl Worker {
+    /// One stream after the other until everything is drained.
+    async fn serve(&mut self) -> Result<(), Error> {
+        let mut backoff = Backoff::new(self.config.backoff_min, self.config.backoff_max);
+        let mut welcomed = false;
+        let mut unheard = None;
+        let draining = self.draining.clone();
+        loop {
+            if self.is_drained() || self.is_unheard(&mut unheard) {
+                return Ok(());
+            }
+            let end = match Session::open(self).await {
+                Ok((session, welcome)) => {
+                    welcomed = true;
+                    backoff.reset();
+                    self.welcome(&welcome);
+                    session.carry(self).await
+                }
+                Err(status) => End::Closed(Some(status)),
+            };
+            self.forget_transient();
+            match end {
+                End::Drained => return Ok(()),
+                End::Closed(Some(status)) if fatal(&status, welcomed) => return Err(refused(&status)),
+                End::Closed(status) => tracing::warn!(?status, "no stream to the server; connecting again"),
+                End::Silent => tracing::warn!("nothing heard from the server; connecting again"),
+                End::Unwanted => tracing::debug!("a job came while shutting down; saying hello again without it"),
+            }
+            let wait = backoff.next();
+            tokio::select! {
+                () = sleep(if self.is_draining() { wait.min(DRAINING_WAIT) } else { wait }) => {}
+                () = draining.cancelled(), if !self.is_draining() => {}
+            }
+        }
+    }
+
+    /// Whether, at a shutdown, the last reports have waited long enough for a server that does not come back.
+    fn is_unheard(&self, since: &mut Option<Instant>) -> bool {
+        if !self.is_draining() || !self.attempts.values().all(|attempt| attempt.with_outbox(|outbox| outbox.has_ended())) {
+            return false;
+        }
+        let since = *since.get_or_insert_with(Instant::now);
+        let over = since.elapsed() >= self.config.stop_timeout;
+        if over {
+            tracing::warn!("the last reports did not reach the server; it will notice when the leases end");
+        }
+        over
+    }
+
+    /// Takes no new jobs from the shutdown on; tasks go on for the grace period.
+    fn watch_shutdown(&self, shutdown: CancellationToken) -> tokio::task::JoinHandle<()> {
+        let (draining, released, wake) = (self.draining.clone(), self.released.clone(), self.wake.clone());
+        let grace = self.config.grace;
+        tokio::spawn(async move {
+            shutdown.cancelled().await;
+            tracing::info!(?grace, "shutting down: no new jobs");
+            draining.cancel();
+            wake.notify_one();
+            sleep(grace).await;
+            released.cancel();
+        })
+    }
+
+    pub(crate) fn hello(&self) -> Hello {
+        let here = i32::try_from(self.attempts.len()).unwrap_or(i32::MAX);
+        // While draining there is no free slot: as many as are taken, and the wire asks for at least one.
+        let slots = if self.is_draining() { here.clamp(1, 1024) } else { i32::try_from(self.config.slots).unwrap_or(1) };
+        Hello {
+            worker_id: self.config.worker_id.clone(),
+            kinds: self.config.kinds.clone(),
+            slots,
+            in_flight: self.attempts.keys().map(AttemptKey::to_ref).collect(),
+            software: self.config.software.clone(),
+        }
+    }
+
+    /// A new stream: goes on with what is still ours, stops the rest, sends again what may not have arrived.
+    fn welcome(&mut self, welcome: &Welcome) {
+        let ours: Vec<AttemptKey> = welcome.in_flight.iter().cloned().map(AttemptKey::from).collect();
+        let lost: Vec<AttemptKey> = self.attempts.keys().filter(|key| !ours.contains(key)).cloned().collect();
+        lost.iter().for_each(|key| self.lose(key));
+        self.attempts.values().for_each(|attempt| attempt.with_outbox(|outbox| outbox.rewind()));
+        tracing::info!(in_flight = self.attempts.len(), lost = lost.len(), "connected");
+    }
+
+    /// Starts an attempt on its own task. One that is here already goes on.
+    pub(crate) fn start(&mut self, assignment: Assignment, max_artifact_bytes: u64) {
+        let Some(key) = assignment.attempt.clone().map(AttemptKey::from) else { return };
+        if self.attempts.contains_key(&key) {
+            return;
+        }
+        tracing::info!(job_id = key.job_id, attempt = key.number, kind = assignment.kind, "job taken");
+        let attempt = Arc::new(Attempt::new(key.clone(), self.config.outbox, self.wake.clone()));
+        self.attempts.insert(key, attempt.clone());
+        let calls = self.calls.clone();
+        let task = Task { attempt: attempt.clone(), assignment: Arc::new(assignment), calls, max_artifact_bytes };
+        let (handler, released, patience) = (self.handler.clone(), self.released.clone(), self.config.stop_timeout);
+        self.tracker.spawn(async move {
+            let work = AssertUnwindSafe(handler.run(task)).catch_unwind();
+            let result = until_stopped(work, &attempt, &released, patience).await;
+            tracing::info!(job_id = attempt.key.job_id, attempt = attempt.key.number, ?result, "job ended");
+            attempt.end(result);
+        });
+    }
+
+    /// Stops an attempt. False when it is not here.
+    pub(crate) fn stop(&self, key: &AttemptKey, why: Stop) -> bool {
+        self.attempts.get(key).is_some_and(|attempt| {
+            attempt.stop(why);
+            true
+        })
+    }
+
+    /// The attempt is not ours any more.
+    pub(crate) fn lose(&mut self, key: &AttemptKey) {
+        if let Some(attempt) = self.attempts.remove(key) {
+            tracing::info!(job_id = key.job_id, attempt = key.number, "the job belongs to someone else now");
+            attempt.stop(Stop::Lost);
+        }
+    }
+
+    pub(crate) fn acknowledge(&mut self, seq: Seq) {
+        self.attempts.retain(|_, attempt| {
+            attempt.acknowledge(seq);
+            !attempt.with_outbox(|outbox| outbox.is_settled()) && !attempt.is_lost()
+        });
+    }
+
+    /// The next durable report, of one attempt after the other.
+    pub(crate) fn next_durable(&mut self, seq: Seq) -> Option<Message> {
+        self.next(|outbox| outbox.next_durable(seq))
+    }
+
+    /// The next transient report, of one attempt after the other.
+    pub(crate) fn next_transient(&mut self) -> Option<Message> {
+        self.next(Outbox::next_transient)
+    }
+
+    fn next(&mut self, mut of: impl FnMut(&mut Outbox) -> Option<Message>) -> Option<Message> {
+        let after = self.turn.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.attempts.range::<AttemptKey, _>((after, Bound::Unbounded));
+        let (key, message) = behind
+            .chain(self.attempts.iter())
+            .find_map(|(key, attempt)| Some((key, attempt.with_outbox(&mut of)?)))?;
+        self.turn = Some(key.clone());
+        Some(message)
+    }
+
+    fn forget_transient(&self) {
+        self.attempts.values().for_each(|attempt| attempt.with_outbox(|outbox| outbox.forget_transient()));
+    }
+
+    pub(crate) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
+    /// Whether a shutdown was asked for and nothing is left to do or say.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.is_draining() && self.attempts.is_empty()
+    }
+}
+
+/// The result of the work. Work that does not end soon after it was stopped is dropped.
+async fn until_stopped(
+    work: impl Future<Output = std::thread::Result<Result<Outcome, TaskError>>>,
+    attempt: &Attempt,
+    released: &CancellationToken,
+    patience: Duration,
+) -> Result<Outcome, TaskError> {
+    tokio::pin!(work);
+    let result = tokio::select! {
+        result = &mut work => result,
+        () = attempt.stopped().cancelled() => give_time(work, patience).await,
+        () = released.cancelled() => {
+            attempt.stop(Stop::Released);
+            give_time(work, patience).await
+        }
+    };
+    result.unwrap_or_else(|_| {
+        Err(TaskError::transient("WORKER_FAULT", "The worker had a fault of its own while doing this job."))
+    })
+}
+
+async fn give_time<T>(
+    work: impl Future<Output = std::thread::Result<Result<T, TaskError>>>,
+    patience: Duration,
+) -> std::thread::Result<Result<T, TaskError>> {
+    timeout(patience, work).await.unwrap_or_else(|_| {
+        tracing::warn!("a handler did not stop in time and was dropped");
+        Ok(Err(TaskError::transient("STOPPED", "The attempt was stopped.")))
+    })
+}
+
+/// Whether trying again cannot help.
+fn fatal(status: &Status, welcomed: bool) -> bool {
+    match status.code() {
+        Code::PermissionDenied | Code::InvalidArgument | Code::Unimplemented => true,
+        Code::Unauthenticated => !welcomed,
+        _ => false,
+    }
+}
+
+fn refused(status: &Status) -> Error {
+    Error::Refused(status.message().to_owned())
+}
