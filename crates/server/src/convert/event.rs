@@ -48,7 +48,7 @@ fn durable_event(durable: &Durable) -> v1::JobEvent {
     match &durable.entry.record {
         Record::Forgotten => v1::JobEvent { revision: revision as i64, ..v1::JobEvent::default() },
         Record::Changed { event, job: after } => {
-            let mut wire = job(after, revision);
+            let mut wire = job(after, revision, event.at);
             if let Some(progress) = wire.progress.as_mut().filter(|_| after.state.is_held()) {
                 progress.percent = progress.percent.max(durable.percent);
             }

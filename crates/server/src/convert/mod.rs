@@ -46,7 +46,7 @@ pub fn seen(seen: &Seen) -> v1::Job {
 /// A job with its live news.
 pub fn known(known: &Known) -> v1::Job {
     let now = Timestamp::now();
-    let mut out = job(&known.job, known.revision.0);
+    let mut out = job(&known.job, known.revision.0, now);
     let mut progress = progress(known.progress(), &known.job, now);
     progress.estimated_remaining = remaining_ms(known, now).map(span);
     progress.current_zone = known.live.as_ref().and_then(|live| live.zone.as_ref()).map(zone);
@@ -54,8 +54,8 @@ pub fn known(known: &Known) -> v1::Job {
     out
 }
 
-/// A job as the log has it.
-pub fn job(job: &Job, revision: u64) -> v1::Job {
+/// A job as the log has it, at a moment.
+pub fn job(job: &Job, revision: u64, at: Timestamp) -> v1::Job {
     v1::Job {
         job_id: job.id.to_string(),
         owner: job.owner.to_string(),
@@ -69,7 +69,7 @@ pub fn job(job: &Job, revision: u64) -> v1::Job {
         lane: lane(job.lane).into(),
         labels: job.labels.clone().into_iter().collect(),
         state: state(job.state).into(),
-        progress: Some(progress(&job.progress, job, job.ended.unwrap_or_else(Timestamp::now))),
+        progress: Some(progress(&job.progress, job, at)),
         attempt: job.attempt as i32,
         max_attempts: job.max_attempts as i32,
         error: job.error.as_ref().map(error),

@@ -1,0 +1,309 @@
+//! The server of a story, its callers and its worker.
+
+use std::time::Duration;
+
+use courant_auth::{Role, Secret, Signer, Verifier};
+use courant_proto::v1::job_service_client::JobServiceClient;
+use courant_proto::v1::submit_job_request::Part;
+use courant_proto::v1::watch_job_response::Step;
+use courant_proto::v1::work_request::Message as Report;
+use courant_proto::v1::work_response::Message as Order;
+use courant_proto::v1::worker_service_client::WorkerServiceClient;
+use courant_proto::v1::*;
+use courant_server::{Config, Server};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataValue;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status, Streaming};
+use tonic_types::StatusExt;
+
+/// Longer than anything here may take: a story that waits this long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct World {
+    pub folder: TempDir,
+    pub channel: Channel,
+    signer: Signer,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+    tune: fn(&mut Config),
+}
+
+pub type Authed = InterceptedService<Channel, Bearer>;
+
+#[derive(Clone)]
+pub struct Bearer(pub String);
+
+impl tonic::service::Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let value: MetadataValue<_> = format!("Bearer {}", self.0).parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
+    }
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::tuned(|_| ()).await
+    }
+
+    pub async fn tuned(tune: fn(&mut Config)) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), tune).await
+    }
+
+    async fn on(folder: TempDir, tune: fn(&mut Config)) -> Self {
+        let secret = Secret::new([7u8; 32]).unwrap();
+        let mut config = Config::new(folder.path());
+        config.retry_base = Duration::ZERO;
+        config.drain_grace = Duration::ZERO;
+        tune(&mut config);
+        let server = Server::open(config, Verifier::hs256(&secret)).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let serving = tokio::spawn(async move { server.serve(listener, stopped).await.unwrap() });
+        let channel = Endpoint::from_shared(address).unwrap().connect_lazy();
+        Self { folder, channel, signer: Signer::hs256(&secret), stop, serving, tune }
+    }
+
+    /// Stops the server and starts another on the same data.
+    pub async fn restart(self) -> Self {
+        let Self { folder, stop, serving, tune, channel, .. } = self;
+        stop.cancel();
+        drop(channel);
+        serving.await.unwrap();
+        Self::on(folder, tune).await
+    }
+
+    pub fn token(&self, who: &str, roles: &[Role]) -> String {
+        self.signer.sign(who, roles, Duration::from_secs(600)).unwrap()
+    }
+
+    pub fn jobs(&self, who: &str) -> JobServiceClient<Authed> {
+        self.jobs_as(who, &[])
+    }
+
+    pub fn jobs_as(&self, who: &str, roles: &[Role]) -> JobServiceClient<Authed> {
+        JobServiceClient::with_interceptor(self.channel.clone(), Bearer(self.token(who, roles)))
+    }
+
+    pub async fn submit(&self, who: &str) -> SubmitJobResponse {
+        self.submit_with(who, SubmitJobHeader::default(), b"%PDF-1.7 hello").await.unwrap()
+    }
+
+    pub async fn submit_with(
+        &self,
+        who: &str,
+        header: SubmitJobHeader,
+        document: &[u8],
+    ) -> Result<SubmitJobResponse, Status> {
+        self.submit_parts(who, vec![Part::Header(header), Part::Chunk(document.to_vec().into())]).await
+    }
+
+    pub async fn submit_parts(&self, who: &str, parts: Vec<Part>) -> Result<SubmitJobResponse, Status> {
+        let parts = parts.into_iter().map(|part| SubmitJobRequest { part: Some(part) });
+        Ok(self.jobs(who).submit_job(tokio_stream::iter(parts.collect::<Vec<_>>())).await?.into_inner())
+    }
+
+    pub async fn job(&self, who: &str, id: &str) -> Job {
+        self.jobs(who).get_job(GetJobRequest { job_id: id.into() }).await.unwrap().into_inner().job.unwrap()
+    }
+
+    pub async fn cancel(&self, who: &str, id: &str) -> Result<Job, Status> {
+        let request = CancelJobRequest { job_id: id.into() };
+        Ok(self.jobs(who).cancel_job(request).await?.into_inner().job.unwrap())
+    }
+
+    /// Follows a job from a cursor, or from a snapshot if that is empty.
+    pub async fn watch(&self, who: &str, id: &str, after: &str) -> Watcher {
+        let request = WatchJobRequest { job_id: id.into(), after_cursor: after.into(), min_interval: None };
+        Watcher(self.jobs(who).watch_job(request).await.unwrap().into_inner())
+    }
+
+    pub async fn worker(&self, id: &str) -> Worker {
+        self.worker_with(id, 1, vec![]).await
+    }
+
+    pub async fn worker_with(&self, id: &str, slots: i32, in_flight: Vec<AttemptRef>) -> Worker {
+        let token = Bearer(self.token("worker", &[Role::Worker]));
+        let mut client = WorkerServiceClient::with_interceptor(self.channel.clone(), token);
+        let (out, inbox) = mpsc::channel(64);
+        let hello = Hello { worker_id: id.into(), kinds: vec!["pdf".into()], slots, in_flight, software: "test".into() };
+        out.send(WorkRequest { message: Some(Report::Hello(hello)) }).await.unwrap();
+        let orders = client.work(ReceiverStream::new(inbox)).await.unwrap().into_inner();
+        let mut worker = Worker { client, out, orders, welcome: Welcome::default() };
+        match worker.order().await {
+            Order::Welcome(welcome) => worker.welcome = welcome,
+            other => panic!("expected a welcome, not {other:?}"),
+        }
+        worker
+    }
+}
+
+/// A worker that does what the story says.
+pub struct Worker {
+    pub client: WorkerServiceClient<Authed>,
+    out: mpsc::Sender<WorkRequest>,
+    orders: Streaming<WorkResponse>,
+    pub welcome: Welcome,
+}
+
+impl Worker {
+    pub async fn order(&mut self) -> Order {
+        self.next().await.expect("the stream ended").message.unwrap()
+    }
+
+    pub async fn next(&mut self) -> Result<WorkResponse, Status> {
+        let next = tokio::time::timeout(PATIENCE, self.orders.message()).await.expect("no order came");
+        next.map(|order| order.expect("the stream ended"))
+    }
+
+    pub async fn say(&self, report: Report) {
+        self.out.send(WorkRequest { message: Some(report) }).await.unwrap();
+    }
+
+    /// Waits for a job and accepts it.
+    pub async fn take(&mut self) -> Assignment {
+        let assignment = self.assigned().await;
+        self.say(Report::Accepted(Accepted { attempt: assignment.attempt.clone() })).await;
+        assignment
+    }
+
+    pub async fn assigned(&mut self) -> Assignment {
+        match self.order().await {
+            Order::Assignment(assignment) => assignment,
+            other => panic!("expected an assignment, not {other:?}"),
+        }
+    }
+
+    /// Makes sure that everything said so far has been dealt with.
+    pub async fn settle(&mut self) -> Vec<Order> {
+        self.say(Report::Heartbeat(Heartbeat {})).await;
+        let mut before = Vec::new();
+        loop {
+            match self.order().await {
+                ack @ Order::HeartbeatAck(_) => {
+                    before.push(ack);
+                    return before;
+                }
+                other => before.push(other),
+            }
+        }
+    }
+
+    pub async fn write(&mut self, at: &AttemptRef, name: &str, bytes: &[u8]) -> Result<WriteArtifactResponse, Status> {
+        use write_artifact_request::Part;
+        let header = WriteArtifactHeader { attempt: Some(at.clone()), name: name.into() };
+        let parts = [Part::Header(header), Part::Chunk(bytes.to_vec().into())];
+        let parts = parts.map(|part| WriteArtifactRequest { part: Some(part) });
+        Ok(self.client.write_artifact(tokio_stream::iter(parts)).await?.into_inner())
+    }
+
+    pub async fn plan(&self, at: &AttemptRef, pages_total: i32) {
+        self.say(Report::Plan(ReportPlan { attempt: Some(at.clone()), pages_total })).await;
+    }
+
+    pub async fn page(&mut self, at: &AttemptRef, number: i32) {
+        self.write(at, &format!("pages/{number:06}.json"), b"{}").await.unwrap();
+        let page = Page { number, width: 100.0, height: 100.0, zones: vec![zone(number)], ..Page::default() };
+        self.say(Report::Page(ReportPage { attempt: Some(at.clone()), page: Some(page) })).await;
+    }
+
+    pub async fn succeed(&self, at: &AttemptRef) {
+        self.say(Report::Succeeded(ReportSucceeded { attempt: Some(at.clone()), warnings: vec![] })).await;
+    }
+
+    pub async fn fail(&self, at: &AttemptRef, retryable: bool) {
+        let error = JobError { code: "BROKEN".into(), message: "It broke.".into(), retryable };
+        self.say(Report::Failed(ReportFailed { attempt: Some(at.clone()), error: Some(error) })).await;
+    }
+
+    /// The whole of a job with so many pages and one Markdown result.
+    pub async fn work_off(&mut self, at: &AttemptRef, pages: i32) {
+        self.plan(at, pages).await;
+        for page in 1..=pages {
+            self.page(at, page).await;
+        }
+        self.write(at, "result.md", b"# Hello").await.unwrap();
+        let format = ResultFormat::Markdown.into();
+        self.say(Report::ExportStarted(ReportExportStarted { attempt: Some(at.clone()), format })).await;
+        self.say(Report::ExportCompleted(ReportExportCompleted { attempt: Some(at.clone()), format })).await;
+        self.succeed(at).await;
+    }
+}
+
+pub fn zone(page: i32) -> Zone {
+    Zone {
+        zone_id: format!("p{page}z1"),
+        index: 1,
+        page,
+        kind: ZoneKind::Paragraph.into(),
+        tool: "text-layer".into(),
+        status: ZoneStatus::Completed.into(),
+        confidence: 0.9,
+        ..Zone::default()
+    }
+}
+
+/// A stream of steps.
+pub struct Watcher(pub Streaming<WatchJobResponse>);
+
+impl Watcher {
+    pub async fn next(&mut self) -> Option<WatchJobResponse> {
+        tokio::time::timeout(PATIENCE, self.0.message()).await.expect("no step came").expect("the watch failed")
+    }
+
+    /// The durable events until the stream ends, each with its cursor.
+    pub async fn durable(mut self) -> Vec<(i64, String, JobEvent)> {
+        let mut events = Vec::new();
+        while let Some(step) = self.next().await {
+            if let Some(Step::Event(event)) = step.step.filter(|_| !step.cursor.is_empty()) {
+                events.push((event.revision, step.cursor, event));
+            }
+        }
+        events
+    }
+}
+
+/// The name of what happened.
+pub fn name(event: &JobEvent) -> &'static str {
+    use job_event::Change::*;
+    match event.change.as_ref().unwrap() {
+        Queued(_) => "queued",
+        Started(_) => "started",
+        Planned(_) => "planned",
+        Progressed(_) => "progressed",
+        ZoneStarted(_) => "zone",
+        PageFinished(_) => "page",
+        ExportStarted(_) => "export-started",
+        ExportProgressed(_) => "export-progressed",
+        ExportCompleted(_) => "export-completed",
+        ExportFailed(_) => "export-failed",
+        Retrying(_) => "retrying",
+        Cancelling(_) => "cancelling",
+        Succeeded(_) => "succeeded",
+        Failed(_) => "failed",
+        Cancelled(_) => "cancelled",
+        QueuePlaceChanged(_) => "place",
+    }
+}
+
+pub fn names(events: &[(i64, String, JobEvent)]) -> Vec<&'static str> {
+    events.iter().map(|(_, _, event)| name(event)).collect()
+}
+
+/// The reason in a status.
+pub fn reason(status: &Status) -> String {
+    status.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
+}
+
+pub fn markdown_only() -> SubmitJobHeader {
+    SubmitJobHeader { formats: vec![ResultFormat::Markdown.into()], ..SubmitJobHeader::default() }
+}
