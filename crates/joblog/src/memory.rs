@@ -141,3 +141,18 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh() -> (Arc<dyn Log>, ()) {
+        (Arc::new(MemoryLog::new()), ())
+    }
+
+    fn short() -> (Arc<dyn Log>, ()) {
+        (Arc::new(MemoryLog::with_history(4)), ())
+    }
+
+    crate::conformance!(fresh(), short());
+}

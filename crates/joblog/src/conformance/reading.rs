@@ -1,0 +1,110 @@
+//! Laws 4 and 5: reading, filters, limits, latest.
+
+use super::{Subject, create, number, of_job, read_all, read_on, revisions, write};
+use crate::ids::{JobId, Owner, Revision};
+use crate::log::{Entry, Filter, Record};
+use crate::samples;
+
+/// Nothing is there at first.
+pub async fn an_empty_log_is_empty(log: Subject) {
+    assert_eq!(*log.head().borrow(), Revision::ZERO);
+    assert!(log.read(Revision::ZERO, &Filter::All, 10).await.unwrap().is_empty());
+    let latest = log.latest().await.unwrap();
+    assert_eq!((latest.entries.len(), latest.revision), (0, Revision::ZERO));
+    for filter in [Filter::All, Filter::Owner(Owner::new("alice")), of_job("A")] {
+        assert_eq!(log.trimmed(&filter).await.unwrap(), Revision::ZERO);
+    }
+}
+
+/// An entry comes back as it was, by every way of reading.
+pub async fn what_was_appended_is_read(log: Subject) {
+    let append = samples::create("A", "zoë / \u{1F4C4} 'quoted' *.>");
+    let revision = log.append(append.clone()).await.unwrap();
+    let record = Record::Changed { event: append.event, job: append.job };
+    let expected = Entry { revision, key: append.key.clone(), record };
+    for filter in [Filter::All, Filter::Owner(append.key.owner), Filter::Job(append.key.job)] {
+        let read = log.read(Revision::ZERO, &filter, 10).await.unwrap();
+        assert_eq!((read.len(), &*read[0]), (1, &expected));
+    }
+    assert_eq!(*log.latest().await.unwrap().entries[0], expected);
+}
+
+/// Owners and jobs are told apart, exactly.
+pub async fn filters_select(log: Subject) {
+    let a = write(&log, "A", "alice", 3).await;
+    let b = write(&log, "B", "bob", 2).await;
+    let c = write(&log, "C", "alice", 1).await;
+    let owner = |name: &str| Filter::Owner(Owner::new(name));
+    let all = [a.clone(), b.clone(), c.clone()].concat();
+    assert_eq!(revisions(&read_all(&log, &Filter::All).await), all);
+    assert_eq!(revisions(&read_all(&log, &owner("alice")).await), [a.clone(), c].concat());
+    assert_eq!(revisions(&read_all(&log, &owner("bob")).await), b);
+    assert_eq!(revisions(&read_all(&log, &of_job("A")).await), a);
+    for other in ["", "Alice", "alic", "alice ", "A"] {
+        assert!(read_all(&log, &owner(other)).await.is_empty(), "{other:?}");
+    }
+    assert!(read_all(&log, &of_job("alice")).await.is_empty());
+    let later = log.read(a[1], &of_job("A"), 10).await.unwrap();
+    assert_eq!(revisions(&later), [a[2]], "`after` is exclusive");
+}
+
+/// Pages of any size join without a gap or a double.
+pub async fn limits_cut_and_pages_join(log: Subject) {
+    let mut all = Vec::new();
+    for id in ["A", "B", "C"] {
+        all.extend(write(&log, id, "alice", 5).await);
+    }
+    for limit in [1, 2, 4, 5, 14, 15, 16, usize::MAX] {
+        let page = log.read(Revision::ZERO, &Filter::All, limit).await.unwrap();
+        assert_eq!(revisions(&page), all[..limit.min(15)], "limit {limit}");
+        assert_eq!(revisions(&read_on(&log, &Filter::All, Revision::ZERO, limit).await), all, "limit {limit}");
+        assert_eq!(revisions(&read_on(&log, &of_job("B"), all[6], limit).await), all[7..10], "limit {limit}");
+    }
+    assert_eq!(log.read(Revision::ZERO, &Filter::All, 0).await.unwrap().len(), 1, "a limit is at least 1");
+    let head = *log.head().borrow();
+    for after in [head, Revision(head.0 + 1), Revision(u64::MAX >> 1)] {
+        assert!(log.read(after, &Filter::All, 10).await.unwrap().is_empty(), "after {after}");
+    }
+}
+
+/// Law 5.
+pub async fn latest_has_the_newest_of_each_key(log: Subject) {
+    let a = write(&log, "A", "alice", 3).await;
+    let b = write(&log, "B", "bob", 1).await;
+    let (gone, made) = create(&log, "C", "bob").await;
+    let forgotten = log.forget(&gone.key, made).await.unwrap();
+    let latest = log.latest().await.unwrap();
+    assert_eq!(revisions(&latest.entries), [a[2], b[0]]);
+    assert_eq!((number(&latest.entries[0]), latest.revision), (Some(2), forgotten));
+    let one = samples::create("A", "alice");
+    let three = log.append(samples::update(&one.job, a[2], 7)).await.unwrap();
+    let latest = log.latest().await.unwrap();
+    assert_eq!((revisions(&latest.entries), latest.revision), (vec![b[0], three], three));
+}
+
+/// Laws 4 and 5 together, as a server starts: `latest`, then read on from there, while others write.
+pub async fn latest_and_then_reading_on_misses_nothing(log: Subject) {
+    let writing = (0..4).map(|writer| {
+        let log = log.clone();
+        tokio::spawn(async move { write(&log, &format!("J{writer}"), "alice", 50).await })
+    });
+    let writing: Vec<_> = writing.collect();
+    for _ in 0..10 {
+        let latest = log.latest().await.unwrap();
+        assert!(latest.entries.is_sorted_by_key(|entry| entry.revision));
+        assert!(latest.entries.iter().all(|entry| entry.revision <= latest.revision));
+        for entry in &latest.entries {
+            let later = read_on(&log, &Filter::Job(entry.key.job.clone()), entry.revision, 100).await;
+            assert!(later.first().is_none_or(|next| next.revision > latest.revision), "not the newest of its key");
+        }
+        let jobs: Vec<&JobId> = latest.entries.iter().map(|entry| &entry.key.job).collect();
+        for entry in read_all(&log, &Filter::All).await {
+            let known = jobs.contains(&&entry.key.job);
+            assert!(known || entry.revision > latest.revision, "{} is missing in latest", entry.key.job);
+        }
+    }
+    for writer in writing {
+        writer.await.unwrap();
+    }
+    assert_eq!(log.latest().await.unwrap().entries.len(), 4);
+}

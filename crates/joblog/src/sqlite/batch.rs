@@ -1,0 +1,86 @@
+//! What is asked of the writer, and what came of it: gathered until the commit, told only after it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::ring::Kept;
+use crate::ids::{JobId, Revision};
+use crate::log::{AppendError, Entry, Key, Record};
+
+/// At most so many requests are committed together.
+const MAX_REQUESTS: usize = 1_024;
+/// At most about so many bytes are committed together.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// What became of a request.
+pub(super) type Outcome = Result<Revision, AppendError>;
+
+/// Something to be appended.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) key: Key,
+    pub(super) expect: Option<Revision>,
+    pub(super) wish: Wish,
+    /// Nobody may be listening any more; the request is carried out all the same.
+    pub(super) answer: oneshot::Sender<Outcome>,
+}
+
+/// What is to be appended; bytes as stored.
+#[derive(Debug)]
+pub(super) enum Wish {
+    Append { record: Record, bytes: Vec<u8> },
+    Forget { bytes: Vec<u8> },
+}
+
+/// What one commit holds.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) entries: Vec<Kept>,
+    pub(super) forgotten: HashSet<JobId>,
+    answers: Vec<(oneshot::Sender<Outcome>, Outcome)>,
+    bytes: usize,
+}
+
+impl Batch {
+    pub(super) fn is_full(&self) -> bool {
+        self.answers.len() >= MAX_REQUESTS || self.bytes >= MAX_BYTES
+    }
+
+    /// Remembers an answer. Conflicts too wait for the commit: they name a revision that may be part of it.
+    pub(super) fn answer(&mut self, to: oneshot::Sender<Outcome>, outcome: Outcome) {
+        self.answers.push((to, outcome));
+    }
+
+    pub(super) fn entry(&mut self, revision: Revision, key: Key, record: Record, bytes: usize) {
+        self.bytes += bytes;
+        self.entries.push(Kept { entry: Arc::new(Entry { revision, key, record }), bytes });
+    }
+
+    /// Drops what this very batch holds of a job that is forgotten in it.
+    pub(super) fn forget(&mut self, job: &JobId) {
+        self.entries.retain(|kept| kept.entry.key.job != *job);
+        self.forgotten.insert(job.clone());
+    }
+
+    /// The newest revision, if there is any.
+    pub(super) fn last(&self) -> Option<Revision> {
+        self.entries.last().map(|kept| kept.entry.revision)
+    }
+
+    /// Tells everybody after the commit.
+    pub(super) fn tell(self) {
+        for (to, outcome) in self.answers {
+            // Who does not listen any more does not need the answer.
+            let _ = to.send(outcome);
+        }
+    }
+
+    /// Tells everybody that the commit failed.
+    pub(super) fn tell_unknown(self, reason: &Arc<str>) {
+        for (to, _) in self.answers {
+            let _ = to.send(Err(AppendError::Unknown { reason: reason.clone() }));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The mark: a small file beside the log that says how far it once reached.
+//!
+//! SQLite silently ends its write-ahead log at the first frame that is damaged or missing, so a log can lose what it
+//! acknowledged and still open. The mark notices. It is written after the commit it tells of and never before, so it can
+//! be behind the log, but the log never behind it.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+use crate::ids::Revision;
+
+const MAGIC: [u8; 8] = *b"CRNTMRK1";
+const SIZE: usize = 20;
+
+/// The open file.
+#[derive(Debug)]
+pub(super) struct Mark {
+    file: File,
+}
+
+/// What it said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Marked {
+    /// Nothing: it is new.
+    Absent,
+    /// The log reached this revision.
+    At(Revision),
+    /// It cannot be read.
+    Damaged,
+}
+
+impl Mark {
+    pub(super) fn open(path: &Path) -> io::Result<(Self, Marked)> {
+        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut bytes = Vec::with_capacity(SIZE);
+        (&mut file).take(SIZE as u64 + 1).read_to_end(&mut bytes)?;
+        Ok((Self { file }, parse(&bytes)))
+    }
+
+    /// Overwrites it in place. Not synced: after a power cut it may be older than it could be, which is no harm.
+    pub(super) fn write(&self, revision: Revision) -> io::Result<()> {
+        let mut file = &self.file;
+        file.rewind()?;
+        file.write_all(&format(revision))
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+}
+
+fn format(revision: Revision) -> [u8; SIZE] {
+    let mut bytes = [0; SIZE];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..16].copy_from_slice(&revision.0.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[..16]);
+    bytes[16..].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+fn parse(bytes: &[u8]) -> Marked {
+    if bytes.is_empty() {
+        return Marked::Absent;
+    }
+    let revision =
+        bytes.get(8..).and_then(|rest| rest.first_chunk()).map(|number| Revision(u64::from_le_bytes(*number)));
+    match revision {
+        Some(revision) if bytes == format(revision) => Marked::At(revision),
+        Some(_) | None => Marked::Damaged,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_was_written_and_notices_any_damage() {
+        let bytes = format(Revision(0x0102_0304_0506));
+        assert_eq!(parse(&bytes), Marked::At(Revision(0x0102_0304_0506)));
+        assert_eq!(parse(&[]), Marked::Absent);
+        for place in 0..SIZE {
+            let mut flipped = bytes;
+            flipped[place] ^= 1;
+            assert_eq!(parse(&flipped), Marked::Damaged, "byte {place}");
+            assert_eq!(place == 0, parse(&bytes[..place]) == Marked::Absent, "cut at {place}");
+        }
+        assert_eq!(parse(&[bytes.as_slice(), &[0]].concat()), Marked::Damaged);
+    }
+}

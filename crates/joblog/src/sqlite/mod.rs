@@ -1,0 +1,183 @@
+//! The SQLite engine: one file, one writer, nothing to install.
+//!
+//! A folder holds `log.db` (the entries, openable with any SQLite tool), `log.lock` (held while a process has the log
+//! open) and `log.mark` (how far the log must reach). One thread owns the only writing connection and commits what is
+//! ready in one transaction with one fsync; nothing is told to anybody before that. A second thread moves the write-ahead
+//! log into the database and writes the mark. Readers of what is new are served from memory, others by a few reading
+//! connections.
+//!
+//! A reader that needs to know whether it missed something asks `trimmed` after `read`, not before.
+//!
+//! Not for network file systems: their locks and syncs cannot be trusted.
+
+mod batch;
+mod epochs;
+mod keeper;
+mod lock;
+mod mark;
+mod options;
+mod reader;
+mod ring;
+mod schema;
+mod table;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::batch::{Outcome, Request, Wish};
+use self::keeper::Keeper;
+use self::lock::Lock;
+use self::mark::{Mark, Marked};
+pub use self::options::{Loss, OpenError, Options};
+use self::reader::Readers;
+use self::ring::Ring;
+use self::writer::{Stopped, Writer};
+use crate::codec;
+use crate::ids::Revision;
+use crate::log::{Append, AppendError, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
+
+/// How far revisions jump when the mark cannot say how far they once went.
+const JUMP: u64 = 1 << 20;
+
+/// A log in a folder. Dropping it waits until what is queued is committed, then lets go of the folder.
+#[derive(Debug)]
+pub struct SqliteLog {
+    info: LogInfo,
+    head: watch::Receiver<Revision>,
+    recent: Arc<Mutex<Ring>>,
+    readers: Readers,
+    stopped: Stopped,
+    /// `None` only while dropping: the writer ends when the sender is gone.
+    requests: Option<mpsc::Sender<Request>>,
+    writer: Option<JoinHandle<()>>,
+    keeper: Keeper,
+    /// The last field, so that it is let go last.
+    _lock: Lock,
+}
+
+impl SqliteLog {
+    /// Opens the log in this folder, or makes an empty one. Blocks: some 50 ms, and more with very many entries.
+    pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        let io = |source| OpenError::Io { path: dir.to_owned(), source };
+        std::fs::create_dir_all(dir).map_err(io)?;
+        let lock = Lock::take(&dir.join("log.lock"))?;
+        let path = dir.join("log.db");
+        let failed = |source| OpenError::Database { path: path.clone(), source };
+
+        let mut db = schema::open(&path, &options)?;
+        let have = table::newest(&db).map_err(failed)?;
+        let (mark, marked) = Mark::open(&dir.join("log.mark")).map_err(io)?;
+        let floor = floor(marked, have, options.loss, dir)?;
+        let opening = epochs::begin(&mut db, have, floor).map_err(failed)?;
+        // Only now: should this be cut short, the loss must be found again.
+        mark.write(have).map_err(io)?;
+        schema::grow_wal(&db, &path, options.wal_ahead_bytes).map_err(failed)?;
+
+        let recent = Arc::new(Mutex::new(Ring::new(have, options.recent_entries, options.recent_bytes)));
+        let keeper = Keeper::spawn(schema::open_keeper(&path).map_err(failed)?, mark, have, options.checkpoint_bytes);
+        let keeper = keeper.map_err(io)?;
+        let (announce, head) = watch::channel(have);
+        let (requests, waiting) = mpsc::channel(options.queue.max(1));
+        let stopped = Stopped::default();
+        let writer =
+            Writer::new(db, opening.next, &options, recent.clone(), announce, keeper.duty()).map_err(failed)?;
+        let writer = writer.spawn(waiting, stopped.clone()).map_err(io)?;
+        Ok(Self {
+            info: opening.info,
+            head,
+            recent,
+            readers: Readers::new(path, options.readers),
+            stopped,
+            requests: Some(requests),
+            writer: Some(writer),
+            keeper,
+            _lock: lock,
+        })
+    }
+
+    async fn ask(&self, key: Key, expect: Option<Revision>, wish: Wish) -> Outcome {
+        let (answer, outcome) = oneshot::channel();
+        let requests = self.requests.as_ref().ok_or_else(|| self.stopped.unknown())?;
+        // Full: the caller waits. That is the back-pressure.
+        let request = Request { key, expect, wish, answer };
+        requests.send(request).await.map_err(|_| self.stopped.unknown())?;
+        outcome.await.unwrap_or_else(|_| Err(self.stopped.unknown()))
+    }
+}
+
+impl Drop for SqliteLog {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the writer of the log panicked");
+        }
+        self.keeper.close();
+    }
+}
+
+#[async_trait]
+impl Log for SqliteLog {
+    async fn append(&self, append: Append) -> Result<Revision, AppendError> {
+        let record = Record::Changed { event: append.event, job: append.job };
+        let bytes = codec::encode(&record)?;
+        self.ask(append.key, append.expect, Wish::Append { record, bytes }).await
+    }
+
+    async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
+        let limit = limit.max(1);
+        if let Some(entries) = self.recent.lock().read(after, filter, limit) {
+            return Ok(entries);
+        }
+        let filter = filter.clone();
+        self.readers.run(move |db| reader::read(db, after, &filter, limit)).await
+    }
+
+    fn head(&self) -> watch::Receiver<Revision> {
+        self.head.clone()
+    }
+
+    async fn latest(&self) -> Result<Latest, ReadError> {
+        self.readers.run(reader::latest).await
+    }
+
+    async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError> {
+        let bytes = codec::encode(&Record::Forgotten)?;
+        self.ask(key.clone(), Some(expect), Wish::Forget { bytes }).await
+    }
+
+    async fn trimmed(&self, filter: &Filter) -> Result<Revision, ReadError> {
+        let filter = filter.clone();
+        self.readers.run(move |db| reader::trimmed(db, &filter)).await
+    }
+
+    fn info(&self) -> &LogInfo {
+        &self.info
+    }
+}
+
+/// Above which revision new ones must be, or why the log must not be opened.
+fn floor(marked: Marked, have: Revision, loss: Loss, dir: &Path) -> Result<Revision, OpenError> {
+    match (marked, loss) {
+        (Marked::Absent, _) => Ok(have),
+        (Marked::At(expected), _) if expected <= have => Ok(have),
+        (Marked::At(expected), Loss::Refuse) => Err(OpenError::Truncated { path: dir.join("log.db"), have, expected }),
+        (Marked::At(expected), Loss::Accept) => {
+            tracing::warn!(%have, %expected, "entries are missing from the log; going on without them, as told");
+            Ok(expected)
+        }
+        (Marked::Damaged, Loss::Refuse) => Err(OpenError::MarkDamaged { path: dir.join("log.mark") }),
+        (Marked::Damaged, Loss::Accept) => {
+            tracing::warn!(%have, "whether entries are missing from the log is not known; going on, as told");
+            Ok(Revision(have.0.saturating_add(JUMP)))
+        }
+    }
+}

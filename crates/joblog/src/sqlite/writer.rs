@@ -1,0 +1,229 @@
+//! The writer: one thread, the only one that changes the log.
+//!
+//! It takes what is ready, never waits for more, commits it with one fsync, and only then tells: first the ring, then the
+//! head, then the callers. An error of the storage is final: what was under way is unknown, and the writer stops. A
+//! failed fsync cannot be tried again; only opening the log anew shows what is there.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, watch};
+
+use super::batch::{Batch, Request, Wish};
+use super::keeper::Duty;
+use super::ring::Ring;
+use super::table::{self, Head, Kind};
+use super::{Options, schema};
+use crate::ids::{JobId, Revision};
+use crate::log::{AppendError, Record};
+
+/// Entries removed in one transaction of its own, at most: a few milliseconds.
+const CARE_ROWS: usize = 1_000;
+/// Unused pages left in the file.
+const FREE_PAGES: u64 = 1_024;
+/// Pages given back to the disk at a time.
+const SHRINK_PAGES: u32 = 64;
+
+/// What the writer owns.
+pub(super) struct Writer {
+    db: Connection,
+    next: u64,
+    heads: HashMap<JobId, Head>,
+    forgotten: usize,
+    /// Jobs with more entries than they may keep.
+    overdue: Vec<JobId>,
+    history: usize,
+    forgotten_kept: usize,
+    recent: Arc<Mutex<Ring>>,
+    head: watch::Sender<Revision>,
+    duty: Arc<Duty>,
+    wal: Arc<AtomicU64>,
+    wal_limit: u64,
+}
+
+/// Why the writer stopped, once it has.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stopped(Arc<OnceLock<Arc<str>>>);
+
+impl Stopped {
+    pub(super) fn unknown(&self) -> AppendError {
+        let reason = self.0.get().cloned().unwrap_or_else(|| "the log is closed".into());
+        AppendError::Unknown { reason }
+    }
+}
+
+impl Writer {
+    pub(super) fn new(
+        mut db: Connection,
+        next: u64,
+        options: &Options,
+        recent: Arc<Mutex<Ring>>,
+        head: watch::Sender<Revision>,
+        duty: Arc<Duty>,
+    ) -> rusqlite::Result<Self> {
+        Ok(Self {
+            next,
+            heads: table::heads(&db)?,
+            forgotten: table::count_forgotten(&db)?,
+            overdue: Vec::new(),
+            history: options.history_per_job.max(1),
+            forgotten_kept: options.forgotten_kept.max(1),
+            recent,
+            head,
+            duty,
+            wal: schema::watch_wal(&mut db)?,
+            // The keeper begins at a quarter of this. Under a load that never pauses it cannot finish.
+            wal_limit: (options.checkpoint_bytes as u64).saturating_mul(4),
+            db,
+        })
+    }
+
+    pub(super) fn spawn(self, requests: mpsc::Receiver<Request>, stopped: Stopped) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("joblog-writer".into()).spawn(move || self.run(requests, &stopped))
+    }
+
+    fn run(mut self, mut requests: mpsc::Receiver<Request>, stopped: &Stopped) {
+        while let Some(first) = requests.blocking_recv() {
+            let mut batch = Batch::default();
+            let outcome = self.commit(first, &mut requests, &mut batch);
+            let outcome = match outcome {
+                Ok(()) => {
+                    self.publish(batch);
+                    self.care()
+                }
+                Err(error) => {
+                    let reason = stop(&error, stopped);
+                    batch.tell_unknown(&reason);
+                    Err(error)
+                }
+            };
+            if let Err(error) = outcome {
+                stop(&error, stopped);
+                // Nobody is left who would take what still waits: its callers learn that when the channel goes.
+                return;
+            }
+        }
+    }
+
+    fn commit(
+        &mut self,
+        first: Request,
+        requests: &mut mpsc::Receiver<Request>,
+        batch: &mut Batch,
+    ) -> rusqlite::Result<()> {
+        self.begin()?;
+        self.take(first, batch)?;
+        while !batch.is_full()
+            && let Ok(request) = requests.try_recv()
+        {
+            self.take(request, batch)?;
+        }
+        self.end()
+    }
+
+    fn take(&mut self, request: Request, batch: &mut Batch) -> rusqlite::Result<()> {
+        let Request { key, expect, wish, answer } = request;
+        let actual = self.heads.get(&key.job).map(|head| head.revision);
+        if actual != expect {
+            batch.answer(answer, Err(AppendError::Conflict { actual }));
+            return Ok(());
+        }
+        let revision = Revision(self.next);
+        self.next += 1;
+        batch.answer(answer, Ok(revision));
+        match wish {
+            Wish::Append { record, bytes } => {
+                table::insert(&self.db, revision, &key, Kind::Changed, &bytes)?;
+                self.advance(&key.job, revision);
+                batch.entry(revision, key, record, bytes.len());
+            }
+            Wish::Forget { bytes } => {
+                table::forget(&self.db, &key, actual.unwrap_or_default())?;
+                table::insert(&self.db, revision, &key, Kind::Forgotten, &bytes)?;
+                self.heads.remove(&key.job);
+                self.forgotten += 1;
+                batch.forget(&key.job);
+                batch.entry(revision, key, Record::Forgotten, bytes.len());
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, job: &JobId, revision: Revision) {
+        let head = self.heads.entry(job.clone()).or_insert(Head { revision, entries: 0 });
+        head.revision = revision;
+        head.entries += 1;
+        if head.entries > with_slack(self.history) && !self.overdue.contains(job) {
+            self.overdue.push(job.clone());
+        }
+    }
+
+    fn publish(&self, mut batch: Batch) {
+        if let Some(last) = batch.last() {
+            self.recent.lock().push(std::mem::take(&mut batch.entries), &batch.forgotten);
+            self.head.send_replace(last);
+            self.duty.committed(last, self.wal.load(Ordering::Relaxed));
+        }
+        batch.tell();
+    }
+
+    /// A little housekeeping after each commit, so that it never piles up nor takes long.
+    fn care(&mut self) -> rusqlite::Result<()> {
+        if self.wal.load(Ordering::Relaxed) >= self.wal_limit {
+            schema::checkpoint(&self.db)?;
+        }
+        let mut removed = 0;
+        if let Some(job) = self.overdue.pop() {
+            removed += self.trim(job)?;
+        }
+        if self.forgotten > with_slack(self.forgotten_kept) {
+            let most = (self.forgotten - self.forgotten_kept).min(CARE_ROWS);
+            self.begin()?;
+            let dropped = table::drop_forgotten(&self.db, most)?;
+            self.end()?;
+            self.forgotten -= dropped.min(self.forgotten);
+            removed += dropped;
+        }
+        if removed > 0 {
+            table::shrink(&self.db, FREE_PAGES, SHRINK_PAGES)?;
+        }
+        Ok(())
+    }
+
+    fn trim(&mut self, job: JobId) -> rusqlite::Result<usize> {
+        let Some(head) = self.heads.get_mut(&job) else { return Ok(0) };
+        let over = head.entries.saturating_sub(self.history);
+        let most = over.min(CARE_ROWS);
+        head.entries -= most;
+        self.begin()?;
+        let removed = table::trim(&self.db, &job, self.history, most)?;
+        self.end()?;
+        if over > most {
+            self.overdue.push(job);
+        }
+        Ok(removed)
+    }
+
+    fn begin(&self) -> rusqlite::Result<()> {
+        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
+    }
+
+    fn end(&self) -> rusqlite::Result<()> {
+        self.db.prepare_cached("COMMIT")?.execute([]).map(drop)
+    }
+}
+
+/// Going over a limit by an eighth lets many be removed at once.
+fn with_slack(limit: usize) -> usize {
+    limit.saturating_add(limit / 8)
+}
+
+fn stop(error: &rusqlite::Error, stopped: &Stopped) -> Arc<str> {
+    tracing::error!(%error, "the log cannot be written any more; restart to see what it holds");
+    let reason: Arc<str> = format!("the log cannot be written: {error}").into();
+    stopped.0.get_or_init(|| reason).clone()
+}
