@@ -1,0 +1,46 @@
+import type { Job } from '@courant/client';
+import { bytes, dateTime, span } from '../ui/format.ts';
+
+/** The small print of a job. */
+export function Facts({ job }: { readonly job: Job }) {
+  const facts: readonly (readonly [string, string | null])[] = [
+    ['Job', job.jobId],
+    ['Document', job.documentId],
+    ['Size', bytes(job.documentBytes)],
+    ['SHA-256', job.documentSha256],
+    ['Lane', job.lane],
+    ['Submitted', dateTime(job.createTime)],
+    ['Started', job.startTime && dateTime(job.startTime)],
+    ['Ended', job.endTime && dateTime(job.endTime)],
+    ['Attempt', job.attempt === 0 ? null : `${job.attempt} of ${job.maxAttempts}`],
+  ];
+  return (
+    <section className="facts" aria-labelledby="facts-title">
+      <h2 id="facts-title">Details</h2>
+      <dl>
+        {facts.map(([name, value]) =>
+          value ? (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ) : null,
+        )}
+      </dl>
+      {job.attempts.length > 0 && (
+        <>
+          <h3>Earlier attempts</h3>
+          <ul className="attempts">
+            {job.attempts.map(({ number, startTime, endTime, error, pagesDone }) => (
+              <li key={number}>
+                <strong>Attempt {number}</strong> finished {pagesDone} pages
+                {startTime && endTime && ` in ${span((Date.parse(endTime) - Date.parse(startTime)) / 1000)}`}
+                {error && `: ${error.message} (${error.code})`}
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,98 @@
+import { isFinished, type JobView } from '@courant/client';
+import { useCourant, useJob, useTopic } from '@courant/react';
+import { ArrowLeft } from 'lucide-react';
+import { useEffect, useState } from 'react';
+import { Actions } from '../jobs/Actions.tsx';
+import { Downloads } from '../jobs/Downloads.tsx';
+import { Progress } from '../jobs/Progress.tsx';
+import { StateChip } from '../jobs/StateChip.tsx';
+import { Troubles } from '../jobs/Troubles.tsx';
+import { home } from '../shell/route.ts';
+import { firstCursor } from '../upload/uploads.ts';
+import { Facts } from './Facts.tsx';
+import { PagesMap } from './PagesMap.tsx';
+import { Results } from './Results.tsx';
+
+export function JobPage({ jobId }: { readonly jobId: string }) {
+  const client = useCourant();
+  const [known] = useState(() => client.jobs.get(jobId));
+  // What was missed is told again from the first event, unless all of it was seen here anyway.
+  const [after] = useState(() => (known && complete(known) ? undefined : firstCursor(jobId)));
+  const view = useJob(jobId, { after, minIntervalMs: 250 });
+  const topic = useTopic(`job/${jobId}`);
+  useTitle(view);
+
+  if (topic.phase === 'ended' && view === undefined) return <Missing message={topic.message} />;
+  if (view === undefined) return <Loading />;
+  return <Loaded view={view} />;
+}
+
+function complete({ job, pages }: JobView): boolean {
+  return pages.filter(Boolean).length >= job.pagesDone;
+}
+
+function useTitle(view: JobView | undefined): void {
+  const name = view?.job.filename;
+  const progress = view === undefined || isFinished(view.job) ? null : Math.floor(view.job.progress);
+  useEffect(() => {
+    if (name !== undefined) document.title = `${progress === null ? '' : `${progress} % `}${name} – Courant`;
+    return () => {
+      document.title = 'Courant';
+    };
+  }, [name, progress]);
+}
+
+function Back() {
+  return (
+    <a className="back" href={home} data-testid="back">
+      <ArrowLeft aria-hidden="true" />
+      All jobs
+    </a>
+  );
+}
+
+function Missing({ message }: { readonly message: string }) {
+  return (
+    <div className="detail">
+      <Back />
+      <div className="note bad" role="alert" data-testid="job-missing">
+        This job cannot be shown: {message}.
+      </div>
+    </div>
+  );
+}
+
+function Loading() {
+  return (
+    <div className="detail" aria-busy="true">
+      <Back />
+      <div className="card skeleton-card" />
+    </div>
+  );
+}
+
+function Loaded({ view }: { readonly view: JobView }) {
+  const { job } = view;
+  return (
+    <div className="detail" data-testid="job-detail" data-job-id={job.jobId} data-state={job.state}>
+      <Back />
+      <div className="card job">
+        <div className="card-head">
+          <div className="card-title">
+            <h1 className="detail-name">{job.filename}</h1>
+          </div>
+          <StateChip job={job} />
+          <Actions job={job} />
+        </div>
+        <Progress view={view} />
+        <Troubles job={job} />
+        <Downloads job={job} />
+      </div>
+      <div className="detail-columns">
+        <Results job={job} />
+        <PagesMap view={view} />
+      </div>
+      <Facts job={job} />
+    </div>
+  );
+}

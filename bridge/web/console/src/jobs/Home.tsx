@@ -1,0 +1,63 @@
+import { isFinished, type JobView } from '@courant/client';
+import { useCourant, useJobs, useTopic } from '@courant/react';
+import { useUploads } from '../upload/context.tsx';
+import { DropZone } from '../upload/DropZone.tsx';
+import { UploadCard } from '../upload/UploadCard.tsx';
+import { History } from './History.tsx';
+import { JobCard } from './JobCard.tsx';
+import { useRecent } from './recent.tsx';
+
+export function Home() {
+  const client = useCourant();
+  const views = useJobs({ minIntervalMs: 250 });
+  const { ids, recent } = useRecent();
+  const { list: uploads } = useUploads();
+  const topic = useTopic('mine');
+  const loading = topic.phase === 'waiting' || topic.phase === 'loading';
+
+  const onStage = (view: JobView): boolean => ids.has(view.job.jobId) || !isFinished(view.job);
+  const current = views.filter(onStage);
+  const past = views.filter((view) => !onStage(view));
+  const nothing = views.length === 0 && uploads.length === 0;
+  const done = current.filter(({ job }) => isFinished(job)).length;
+
+  return (
+    <div className="home">
+      <DropZone large={nothing} />
+      {topic.phase === 'ended' && (
+        <div className="note bad" role="alert">
+          Your jobs cannot be watched: {topic.message}.{' '}
+          <button type="button" className="button small" onClick={() => client.reconnect()}>
+            Try again
+          </button>
+        </div>
+      )}
+      {(current.length > 0 || uploads.length > 0) && (
+        <section aria-labelledby="current-title">
+          <div className="section-head">
+            <h2 id="current-title">Now</h2>
+            {done > 0 && (
+              <button
+                type="button"
+                className="button small"
+                onClick={() => recent.clear()}
+                data-testid="clear-finished"
+              >
+                Move finished to history
+              </button>
+            )}
+          </div>
+          <div className="cards">
+            {uploads.map((upload) => (
+              <UploadCard key={upload.id} upload={upload} />
+            ))}
+            {current.map((view) => (
+              <JobCard key={view.job.jobId} view={view} />
+            ))}
+          </div>
+        </section>
+      )}
+      <History views={past} loading={loading && views.length === 0} />
+    </div>
+  );
+}

@@ -1,0 +1,42 @@
+import { isFinished, type JobView } from '@courant/client';
+import { FileText } from 'lucide-react';
+import { memo } from 'react';
+import { jobHref } from '../shell/route.ts';
+import { bytes, count } from '../ui/format.ts';
+import { Actions } from './Actions.tsx';
+import { Downloads } from './Downloads.tsx';
+import { Progress } from './Progress.tsx';
+import { StateChip } from './StateChip.tsx';
+import { Troubles } from './Troubles.tsx';
+
+/** One job, live. Renders again only when the job changed. */
+export const JobCard = memo(function JobCard({ view }: { readonly view: JobView }) {
+  const { job } = view;
+  const pages = job.pagesTotal === null ? null : count(job.pagesTotal, 'page');
+  return (
+    <article
+      className="card job"
+      data-testid="job-card"
+      data-job-id={job.jobId}
+      data-state={job.state}
+      aria-label={job.filename}
+    >
+      <div className="card-head">
+        <FileText className="card-icon" aria-hidden="true" />
+        <div className="card-title">
+          <h3 className="card-name">
+            <a href={jobHref(job.jobId)} title={job.filename} data-testid="open-job">
+              {job.filename}
+            </a>
+          </h3>
+          <p className="muted small">{[pages, bytes(job.documentBytes)].filter(Boolean).join(' · ')}</p>
+        </div>
+        <StateChip job={job} />
+        <Actions job={job} />
+      </div>
+      <Progress view={view} />
+      <Troubles job={job} />
+      {isFinished(job) && <Downloads job={job} />}
+    </article>
+  );
+});

@@ -1,0 +1,69 @@
+import { isFinished, type JobView } from '@courant/client';
+import { pagesSentence } from '../ui/format.ts';
+
+const mostCells = 96;
+
+/** Which pages are done. Those told before this page was open are known by number only: they are taken to be the first. */
+export function donePages({ job, pages }: JobView): readonly boolean[] {
+  const total = job.pagesTotal ?? 0;
+  const done = Array.from({ length: total }, (_, index) => pages[index] !== undefined);
+  let missing = job.pagesDone - done.filter(Boolean).length;
+  for (let index = 0; index < total && missing > 0; index += 1) {
+    if (done[index]) continue;
+    done[index] = true;
+    missing -= 1;
+  }
+  return done;
+}
+
+export interface Cell {
+  readonly first: number;
+  readonly last: number;
+  /** 0 to 1. */
+  readonly filled: number;
+}
+
+/** Cells of one page each, or of several where there are too many to draw. */
+export function cells(done: readonly boolean[]): readonly Cell[] {
+  const perCell = Math.max(1, Math.ceil(done.length / mostCells));
+  return Array.from({ length: Math.ceil(done.length / perCell) }, (_, index) => {
+    const pages = done.slice(index * perCell, (index + 1) * perCell);
+    const first = index * perCell + 1;
+    return { first, last: first + pages.length - 1, filled: pages.filter(Boolean).length / pages.length };
+  });
+}
+
+function title({ first, last, filled }: Cell): string {
+  const name = first === last ? `Page ${first}` : `Pages ${first} to ${last}`;
+  return filled === 1 ? `${name}: done` : name;
+}
+
+/** The document as a strip of small sheets that fill as pages finish. */
+export function PageStrip({ view }: { readonly view: JobView }) {
+  const { job } = view;
+  const strip = cells(donePages(view));
+  const at = isFinished(job) ? -1 : (job.currentZone?.page ?? -1);
+  return (
+    <div
+      className="pages"
+      data-testid="job-pages"
+      data-done={job.pagesDone}
+      data-total={job.pagesTotal ?? 0}
+      data-density={strip.length > 48 ? 'high' : strip.length > 20 ? 'middle' : 'low'}
+    >
+      <div className="strip" aria-hidden="true">
+        {strip.map((cell) => (
+          <span
+            key={cell.first}
+            className="sheet"
+            title={title(cell)}
+            data-now={cell.first <= at && at <= cell.last}
+          >
+            <span className="sheet-fill" style={{ transform: `scaleY(${cell.filled})` }} />
+          </span>
+        ))}
+      </div>
+      <span className="pages-words">{pagesSentence(job)}</span>
+    </div>
+  );
+}

@@ -1,0 +1,23 @@
+import type { Job } from '@courant/client';
+import { Ban, CircleAlert, CircleCheck, Clock, LoaderCircle } from 'lucide-react';
+import { stateNames } from '../ui/format.ts';
+
+const icons = {
+  queued: Clock,
+  running: LoaderCircle,
+  cancelling: LoaderCircle,
+  succeeded: CircleCheck,
+  failed: CircleAlert,
+  cancelled: Ban,
+};
+
+export function StateChip({ job }: { readonly job: Job }) {
+  const Icon = icons[job.state];
+  const label = job.status === 'retrying' ? 'Trying again' : stateNames[job.state];
+  return (
+    <span className="chip" data-state={job.state} data-testid="job-state">
+      <Icon aria-hidden="true" />
+      {label}
+    </span>
+  );
+}

@@ -1,0 +1,60 @@
+import type { Job } from '@courant/client';
+import { CircleAlert, TriangleAlert } from 'lucide-react';
+import { advice, count } from '../ui/format.ts';
+import { useNow } from '../ui/useNow.ts';
+
+function RetryIn({ time }: { readonly time: string }) {
+  const seconds = Math.ceil((Date.parse(time) - useNow()) / 1000);
+  return <> Next try {seconds > 0 ? `in ${seconds} s` : 'any moment'}.</>;
+}
+
+/** What went wrong and what to do about it; and what a reader of the result should know. */
+export function Troubles({ job }: { readonly job: Job }) {
+  const { error, warnings } = job;
+  const hint = error === null || job.state !== 'failed' ? null : advice(error.code);
+  const showError = error !== null && job.state !== 'succeeded';
+  const failedExports = job.result?.formats.filter(({ state }) => state === 'failed') ?? [];
+  return (
+    <>
+      {showError && (
+        <div
+          className={job.state === 'failed' ? 'note bad' : 'note warn'}
+          data-testid="job-error"
+          data-code={error.code}
+        >
+          <CircleAlert aria-hidden="true" />
+          <div>
+            <strong>{error.message}</strong>
+            {hint !== null && <p>{hint}</p>}
+            <p className="small muted">
+              {error.code}
+              {job.attempt > 0 && ` · attempt ${job.attempt} of ${job.maxAttempts}`}
+              {job.retryTime !== null && job.state === 'queued' && <RetryIn time={job.retryTime} />}
+            </p>
+          </div>
+        </div>
+      )}
+      {failedExports.map(({ format, error: reason }) => (
+        <div key={format} className="note warn">
+          <TriangleAlert aria-hidden="true" />
+          <div>
+            The {format} result could not be written{reason ? `: ${reason.message}` : ''}.
+          </div>
+        </div>
+      ))}
+      {warnings.length > 0 && (
+        <details className="note warn" data-testid="job-warnings">
+          <summary>
+            <TriangleAlert aria-hidden="true" />
+            {count(warnings.length, 'thing')} to know about the result
+          </summary>
+          <ul>
+            {warnings.map((warning) => (
+              <li key={warning}>{warning}</li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </>
+  );
+}

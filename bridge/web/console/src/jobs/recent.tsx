@@ -1,0 +1,52 @@
+/**
+ * Jobs that were under way while this page was open: they keep their card when they end, so that nothing one was just
+ * looking at is swept away. "Move to history" puts the finished ones down.
+ */
+import { isFinished, type JobStore } from '@courant/client';
+import { createContext, useContext, useSyncExternalStore } from 'react';
+
+export class Recent {
+  readonly #jobs: JobStore;
+  readonly #listeners = new Set<() => void>();
+  #ids: ReadonlySet<string> = new Set();
+
+  constructor(jobs: JobStore) {
+    this.#jobs = jobs;
+  }
+
+  start(): () => void {
+    const look = (): void => {
+      const more = this.#jobs.list().filter(({ job }) => !isFinished(job) && !this.#ids.has(job.jobId));
+      if (more.length > 0) this.#set(new Set([...this.#ids, ...more.map(({ job }) => job.jobId)]));
+    };
+    look();
+    return this.#jobs.subscribe(look);
+  }
+
+  /** Puts finished jobs down. */
+  clear(): void {
+    const open = this.#jobs.list().filter(({ job }) => !isFinished(job));
+    this.#set(new Set(open.map(({ job }) => job.jobId)));
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  readonly ids = (): ReadonlySet<string> => this.#ids;
+
+  #set(ids: ReadonlySet<string>): void {
+    this.#ids = ids;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+const Context = createContext<Recent | null>(null);
+export const RecentProvider = Context.Provider;
+
+export function useRecent(): { readonly recent: Recent; readonly ids: ReadonlySet<string> } {
+  const recent = useContext(Context);
+  if (recent === null) throw new Error('useRecent needs a <RecentProvider> above it');
+  return { recent, ids: useSyncExternalStore(recent.subscribe, recent.ids) };
+}

@@ -1,0 +1,56 @@
+import { type FormEvent, useState } from 'react';
+import { Logo } from '../ui/Logo.tsx';
+import { ThemeToggle } from '../ui/ThemeToggle.tsx';
+import { signIn, tokenFrom } from './session.ts';
+
+export function SignIn({ notice }: { readonly notice: string | null }) {
+  const [pasted, setPasted] = useState('');
+  const [problem, setProblem] = useState<string | null>(null);
+
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    const token = tokenFrom(pasted);
+    if (token === null) setProblem('That is not a token. It has three parts with dots between them.');
+    else signIn(token);
+  };
+  const message = problem ?? notice;
+
+  return (
+    <main className="signin">
+      <div className="signin-corner">
+        <ThemeToggle />
+      </div>
+      <form className="signin-card" onSubmit={submit} aria-labelledby="signin-title">
+        <Logo large />
+        <h1 id="signin-title">Sign in</h1>
+        <p className="muted">
+          Open the link that <code>courant up</code> prints, or paste a token from <code>courant token</code>.
+        </p>
+        <label htmlFor="token">Token or link</label>
+        <input
+          id="token"
+          type="password"
+          autoComplete="off"
+          spellCheck={false}
+          required
+          data-testid="signin-token"
+          placeholder="eyJ…"
+          aria-invalid={message !== null}
+          aria-describedby="signin-message"
+          value={pasted}
+          onChange={(event) => {
+            setPasted(event.target.value);
+            setProblem(null);
+          }}
+        />
+        <p id="signin-message" className="signin-message" role="alert" data-testid="signin-message">
+          {message}
+        </p>
+        <button type="submit" className="button primary" data-testid="signin-submit">
+          Sign in
+        </button>
+      </form>
+      <p className="signin-foot muted">The token stays in this tab and is forgotten when you close it.</p>
+    </main>
+  );
+}

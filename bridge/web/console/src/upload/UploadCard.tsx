@@ -1,0 +1,69 @@
+import { RotateCw, X } from 'lucide-react';
+import { bytes } from '../ui/format.ts';
+import { useUploads } from './context.tsx';
+import type { Upload } from './uploads.ts';
+
+function words({ state, sent, error }: Upload): string {
+  switch (state) {
+    case 'waiting':
+      return 'Waiting to be sent';
+    case 'sending':
+      return `Sending, ${Math.round(sent * 100)} %`;
+    case 'storing':
+      return 'Being stored';
+    case 'failed':
+      return error ?? 'The upload failed.';
+  }
+}
+
+export function UploadCard({ upload }: { readonly upload: Upload }) {
+  const { uploads } = useUploads();
+  const { id, file, state, sent, canRetry } = upload;
+  const failed = state === 'failed';
+  return (
+    <article
+      className="card upload"
+      data-testid="upload"
+      data-state={state}
+      aria-label={`Upload of ${file.name}`}
+    >
+      <div className="card-head">
+        <h3 className="card-name" title={file.name}>
+          {file.name}
+        </h3>
+        <span className="muted nowrap">{bytes(file.size)}</span>
+        <div className="card-actions">
+          {canRetry && (
+            <button type="button" className="button small" onClick={() => uploads.retry(id)}>
+              <RotateCw aria-hidden="true" />
+              Try again
+            </button>
+          )}
+          <button
+            type="button"
+            className="button icon small"
+            onClick={() => uploads.remove(id)}
+            aria-label={failed ? 'Dismiss' : `Stop the upload of ${file.name}`}
+          >
+            <X aria-hidden="true" />
+          </button>
+        </div>
+      </div>
+      {!failed && (
+        <div
+          className="bar"
+          role="progressbar"
+          aria-label={`Upload of ${file.name}`}
+          aria-valuemin={0}
+          aria-valuemax={100}
+          aria-valuenow={Math.round(sent * 100)}
+        >
+          <span className="bar-fill" style={{ transform: `scaleX(${sent})` }} />
+        </div>
+      )}
+      <p className={failed ? 'upload-words bad' : 'upload-words muted'} role={failed ? 'alert' : undefined}>
+        {words(upload)}
+      </p>
+    </article>
+  );
+}

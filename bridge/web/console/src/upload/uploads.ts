@@ -1,0 +1,119 @@
+/** Files on their way to the server: a few at a time, each with its progress, safe to try again. */
+import { type CourantClient, CourantError, newRequestId } from '@courant/client';
+import { failure } from '../ui/format.ts';
+
+export interface Upload {
+  readonly id: string;
+  readonly file: File;
+  readonly state: 'waiting' | 'sending' | 'storing' | 'failed';
+  /** 0 to 1. */
+  readonly sent: number;
+  readonly error: string | null;
+  readonly canRetry: boolean;
+}
+
+const atOnce = 3;
+
+/** Why a file is not sent at all. `null` when it is. */
+export function objection(file: File): string | null {
+  if (file.size === 0) return 'The file is empty.';
+  const isPdf = file.type === 'application/pdf' || /\.pdf$/i.test(file.name);
+  return isPdf ? null : 'Only PDF files can be read. Export the document as PDF and drop that.';
+}
+
+/** The cursors just before the first event of each job submitted here: watching from there tells every page again. */
+const cursorKey = (jobId: string): string => `courant.cursor.${jobId}`;
+
+export function firstCursor(jobId: string): string | undefined {
+  try {
+    return sessionStorage.getItem(cursorKey(jobId)) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function rememberCursor(jobId: string, cursor: string | null): void {
+  try {
+    if (cursor !== null) sessionStorage.setItem(cursorKey(jobId), cursor);
+  } catch {
+    // Without storage a job opened late shows its pages from the result instead.
+  }
+}
+
+export class Uploads {
+  readonly #client: CourantClient;
+  readonly #listeners = new Set<() => void>();
+  readonly #aborts = new Map<string, AbortController>();
+  #all: readonly Upload[] = [];
+
+  constructor(client: CourantClient) {
+    this.#client = client;
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  readonly list = (): readonly Upload[] => this.#all;
+
+  add(files: Iterable<File>): void {
+    const added = Array.from(files, (file): Upload => {
+      const error = objection(file);
+      const state = error === null ? 'waiting' : 'failed';
+      return { id: newRequestId(), file, state, sent: 0, error, canRetry: false };
+    });
+    this.#set([...added, ...this.#all]);
+    this.#next();
+  }
+
+  /** Stops an upload, or puts a failed one away. */
+  remove(id: string): void {
+    this.#aborts.get(id)?.abort();
+    this.#aborts.delete(id);
+    this.#set(this.#all.filter((upload) => upload.id !== id));
+    this.#next();
+  }
+
+  retry(id: string): void {
+    this.#change(id, { state: 'waiting', sent: 0, error: null, canRetry: false });
+    this.#next();
+  }
+
+  #next(): void {
+    const busy = this.#all.filter(({ state }) => state === 'sending' || state === 'storing').length;
+    const waiting = this.#all.filter(({ state }) => state === 'waiting').reverse();
+    for (const upload of waiting.slice(0, Math.max(0, atOnce - busy))) void this.#send(upload);
+  }
+
+  async #send({ id, file }: Upload): Promise<void> {
+    const abort = new AbortController();
+    this.#aborts.set(id, abort);
+    this.#change(id, { state: 'sending' });
+    try {
+      const { job, cursor } = await this.#client.submit(file, {
+        // The same id on every try: a file that did arrive is not submitted twice.
+        requestId: id,
+        signal: abort.signal,
+        onProgress: (sent) => this.#change(id, { sent, state: sent >= 1 ? 'storing' : 'sending' }),
+      });
+      rememberCursor(job.jobId, cursor);
+      this.remove(id);
+    } catch (error) {
+      if (error instanceof CourantError && error.code === 'ABORTED') return;
+      this.#aborts.delete(id);
+      const canRetry = !(error instanceof CourantError) || error.retryable;
+      this.#change(id, { state: 'failed', error: failure(error), canRetry });
+      this.#next();
+    }
+  }
+
+  #change(id: string, change: Partial<Upload>): void {
+    this.#set(this.#all.map((upload) => (upload.id === id ? { ...upload, ...change } : upload)));
+  }
+
+  #set(all: readonly Upload[]): void {
+    this.#all = all;
+    for (const listener of this.#listeners) listener();
+  }
+}

@@ -1,0 +1,309 @@
+/**
+ * One connection to the bridge that comes back by itself: opens, authenticates, notices death, waits and tries again.
+ * Knows nothing of topics and jobs. Holds at most one socket; what an older one still says is not heard.
+ */
+import { decode } from './decode.ts';
+import { Heartbeat } from './heartbeat.ts';
+import type { Connected, ServerMessage } from './messages.ts';
+import { online, watchNetwork } from './network.ts';
+import { discard, type SocketConstructor, type SocketLike, subprotocol } from './socket.ts';
+import { backoffMs, type Cause, type ConnectionState, verdict } from './state.ts';
+import { Timer } from './timer.ts';
+
+/** Gives a token, a fresh one where possible. `null`: there is none, the user must sign in. */
+export type TokenProvider = () => string | null | Promise<string | null>;
+
+export interface ConnectionOptions {
+  readonly url: string;
+  readonly token: TokenProvider;
+  readonly socket: SocketConstructor;
+  /** 0 to 1; for tests. */
+  readonly random: () => number;
+  /** The ceiling of the first wait. */
+  readonly backoffFirstMs: number;
+  /** The ceiling of all waits. */
+  readonly backoffMaxMs: number;
+  /** From opening to `connected`. */
+  readonly connectTimeoutMs: number;
+}
+
+export interface ConnectionHandlers {
+  readonly onState: (state: ConnectionState) => void;
+  /** Authenticated: commands can be sent. */
+  readonly onReady: () => void;
+  /** All messages but those of the connection itself. */
+  readonly onMessage: (message: ServerMessage) => void;
+  /** A message that could not be read: a fault of the bridge or of this client. */
+  readonly onBroken: (reason: string) => void;
+}
+
+/** A connection that lived this long was a good one: the next wait starts small again. */
+const stableMs = 5_000;
+const authId = 0;
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #handlers: ConnectionHandlers;
+  readonly #retry = new Timer();
+  readonly #opening = new Timer();
+  readonly #stable = new Timer();
+  readonly #renew = new Timer();
+  readonly #heartbeat: Heartbeat;
+  #state: ConnectionState = { status: 'disconnected' };
+  #unwatch: (() => void) | null = null;
+  #socket: SocketLike | null = null;
+  /** Grows with every try, so that answers of an older one are recognised. */
+  #run = 0;
+  #attempt = 0;
+  #token: string | null = null;
+  #rejected: string | null = null;
+  #verdict: { readonly cause: Cause; readonly retryAfterMs: number } | null = null;
+
+  constructor(options: ConnectionOptions, handlers: ConnectionHandlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#heartbeat = new Heartbeat({
+      sendPing: (id) => this.send({ id, type: 'ping' }),
+      onDead: () => this.#lost({ code: 1006, reason: 'SILENT', message: 'the connection went silent' }),
+      onLatency: (latencyMs) => this.#patch({ latencyMs }),
+    });
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  connect(): void {
+    if (this.#state.status !== 'disconnected' && this.#state.status !== 'failed') return;
+    this.#unwatch ??= watchNetwork({
+      onOnline: () => this.#hurry(),
+      onOffline: () => this.#probe(),
+      onVisible: () => this.#hurry(),
+    });
+    this.#attempt = 0;
+    this.#rejected = null;
+    this.#verdict = null;
+    void this.#open();
+  }
+
+  /** Drops what there is and connects anew, without waiting. */
+  reconnect(): void {
+    this.disconnect();
+    this.connect();
+  }
+
+  disconnect(): void {
+    this.#unwatch?.();
+    this.#unwatch = null;
+    this.#teardown();
+    this.#set({ status: 'disconnected' });
+  }
+
+  /** Sends a command if the connection is ready; says whether it did. */
+  send(command: object): boolean {
+    if (this.#state.status !== 'connected' || this.#socket === null) return false;
+    this.#socket.send(JSON.stringify(command));
+    return true;
+  }
+
+  setStalled(stalled: boolean): void {
+    this.#patch({ stalled });
+  }
+
+  async #open(): Promise<void> {
+    this.#teardown();
+    const run = this.#run;
+    if (online()) this.#set({ status: 'connecting', attempt: this.#attempt });
+    const timeout: Cause = { code: 1006, reason: 'TIMEOUT', message: 'the server did not answer in time' };
+    this.#opening.set(this.#options.connectTimeoutMs, () => this.#lost(timeout));
+    const token = await this.#fetchToken();
+    if (run !== this.#run || token === undefined) return;
+    if (token === null || token === this.#rejected) {
+      this.#fail(this.#verdict?.cause ?? { code: 4401, reason: 'TOKEN_MISSING', message: 'sign in first' });
+      return;
+    }
+    this.#verdict = null;
+    this.#token = token;
+    this.#dial(run);
+  }
+
+  /** `undefined`: the provider failed and the loss is already dealt with. */
+  async #fetchToken(): Promise<string | null | undefined> {
+    const run = this.#run;
+    try {
+      return await this.#options.token();
+    } catch (cause) {
+      if (run === this.#run) {
+        this.#lost({
+          code: 1006,
+          reason: 'TOKEN_UNAVAILABLE',
+          message: `no token could be had: ${String(cause)}`,
+        });
+      }
+      return undefined;
+    }
+  }
+
+  #dial(run: number): void {
+    let socket: SocketLike;
+    try {
+      socket = new this.#options.socket(this.#options.url, [subprotocol]);
+    } catch (cause) {
+      this.#fail({ code: 4400, reason: 'BAD_ADDRESS', message: String(cause) });
+      return;
+    }
+    this.#socket = socket;
+    socket.onopen = () => socket.send(JSON.stringify({ id: authId, type: 'auth', token: this.#token }));
+    socket.onmessage = (event) => {
+      if (run === this.#run) this.#receive(event.data);
+    };
+    socket.onclose = (event) => {
+      if (run !== this.#run) return;
+      this.#lost({ code: event.code, reason: event.reason || 'CLOSED', message: 'the connection was lost' });
+    };
+  }
+
+  #receive(data: unknown): void {
+    this.#heartbeat.heard();
+    const decoded = decode(data);
+    if (decoded.kind === 'broken') this.#handlers.onBroken(decoded.reason);
+    if (decoded.kind !== 'message') return;
+    const { message } = decoded;
+    switch (message.type) {
+      case 'connected':
+        this.#ready(message);
+        return;
+      case 'pong':
+        this.#heartbeat.pong(message.id);
+        return;
+      case 'auth-error':
+        this.#remember({ code: 4401, reason: message.code, message: message.message }, 0);
+        return;
+      case 'closing':
+        this.#remember(message, message.retryAfterMs ?? 0);
+        return;
+      case 'draining':
+        return;
+      default:
+        this.#handlers.onMessage(message);
+    }
+  }
+
+  /** The first word on why the connection is about to end counts; the close code may be lost on the way. */
+  #remember({ code, reason, message }: Cause, retryAfterMs: number): void {
+    this.#verdict ??= { cause: { code, reason, message }, retryAfterMs };
+  }
+
+  #ready(message: Connected): void {
+    const renewed = this.#state.status === 'connected';
+    this.#opening.clear();
+    this.#rejected = null;
+    const { connectionId, user, roles, tokenExpiresAt } = message;
+    const before = this.#state.status === 'connected' ? this.#state : { latencyMs: null, stalled: false };
+    const { latencyMs, stalled } = before;
+    this.#set({ status: 'connected', connectionId, user, roles, tokenExpiresAt, latencyMs, stalled });
+    this.#planRenewal(tokenExpiresAt);
+    if (renewed) return;
+    this.#stable.set(stableMs, () => {
+      this.#attempt = 0;
+    });
+    this.#heartbeat.start(message.pingIntervalMs, message.pongTimeoutMs);
+    this.#handlers.onReady();
+  }
+
+  /** Asks for a fresh token a minute before the old one runs out, or after four fifths of a short life. */
+  #planRenewal(expiresAt: string | null): void {
+    if (expiresAt === null) return;
+    const left = Date.parse(expiresAt) - Date.now();
+    if (Number.isFinite(left))
+      this.#renew.set(Math.max(left - 60_000, left * 0.8), () => void this.#renewToken());
+  }
+
+  async #renewToken(): Promise<void> {
+    const run = this.#run;
+    // A provider that fails now is asked again when the old token has run out.
+    const token = await Promise.resolve(this.#options.token()).catch(() => null);
+    if (run !== this.#run || token === null || token === this.#token) return;
+    this.#token = token;
+    this.send({ id: authId, type: 'auth', token });
+  }
+
+  #lost(cause: Cause): void {
+    const known = this.#verdict;
+    const why = known?.cause ?? cause;
+    const wasStable = this.#state.status === 'connected' && !this.#stable.pending;
+    this.#teardown();
+    this.#verdict = { cause: why, retryAfterMs: 0 };
+    switch (verdict(why.code)) {
+      case 'token':
+        this.#tokenRefused(why);
+        return;
+      case 'stop':
+        this.#fail(why);
+        return;
+      case 'at-once':
+        this.#wait(wasStable ? 0 : this.#backoff(), why);
+        return;
+      case 'backoff':
+        this.#wait(Math.max(known?.retryAfterMs ?? 0, this.#backoff()), why);
+    }
+  }
+
+  /** Another token may be had: one try with it at once. A second refusal is final. */
+  #tokenRefused(cause: Cause): void {
+    if (this.#rejected !== null) {
+      this.#fail(cause);
+      return;
+    }
+    this.#rejected = this.#token;
+    void this.#open();
+  }
+
+  #backoff(): number {
+    const { random, backoffFirstMs, backoffMaxMs } = this.#options;
+    return backoffMs(this.#attempt, random, backoffFirstMs, backoffMaxMs);
+  }
+
+  #wait(ms: number, cause: Cause): void {
+    this.#attempt += 1;
+    // Even without a network a try now and then: what the browser says of it is not always true.
+    const delay = online() ? ms : this.#options.backoffMaxMs;
+    const retryAt = Date.now() + delay;
+    this.#set(
+      online() ? { status: 'reconnecting', attempt: this.#attempt, retryAt, cause } : { status: 'offline' },
+    );
+    this.#retry.set(delay, () => void this.#open());
+  }
+
+  #hurry(): void {
+    if (this.#retry.pending) void this.#open();
+    else this.#probe();
+  }
+
+  #probe(): void {
+    if (this.#state.status === 'connected') this.#heartbeat.probe();
+  }
+
+  #fail(cause: Cause): void {
+    this.#teardown();
+    const { code, reason, message } = cause;
+    this.#set({ status: 'failed', code, reason, message });
+  }
+
+  #teardown(): void {
+    this.#run += 1;
+    this.#heartbeat.stop();
+    for (const timer of [this.#retry, this.#opening, this.#stable, this.#renew]) timer.clear();
+    if (this.#socket !== null) discard(this.#socket);
+    this.#socket = null;
+  }
+
+  #patch(change: { latencyMs: number } | { stalled: boolean }): void {
+    if (this.#state.status === 'connected') this.#set({ ...this.#state, ...change });
+  }
+
+  #set(state: ConnectionState): void {
+    this.#state = state;
+    this.#handlers.onState(state);
+  }
+}

@@ -1,0 +1,53 @@
+/** The states of a connection, as a page shows them. */
+
+/** Why the last connection ended or could not be made. */
+export interface Cause {
+  /** The close code, 1006 when there was none. */
+  readonly code: number;
+  readonly reason: string;
+  readonly message: string;
+}
+
+export type ConnectionState =
+  /** Not asked to connect. */
+  | { readonly status: 'disconnected' }
+  /** Opening; `attempt` is 0 the first time and counts the tries since the connection was lost. */
+  | { readonly status: 'connecting'; readonly attempt: number }
+  | {
+      readonly status: 'connected';
+      readonly connectionId: string;
+      readonly user: string;
+      readonly roles: readonly string[];
+      readonly tokenExpiresAt: string | null;
+      /** The newest round trip; `null` until one was measured. */
+      readonly latencyMs: number | null;
+      /** The bridge has lost its source: messages are late, not lost. */
+      readonly stalled: boolean;
+    }
+  /** Waiting to try again at `retryAt` (milliseconds since 1970). */
+  | {
+      readonly status: 'reconnecting';
+      readonly attempt: number;
+      readonly retryAt: number;
+      readonly cause: Cause;
+    }
+  /** The browser says there is no network; a try follows at once when it comes back. */
+  | { readonly status: 'offline' }
+  /** Trying again by itself would not help: a new token is needed, or the client is at fault. */
+  | ({ readonly status: 'failed' } & Cause);
+
+/** What a lost connection means, by its close code (PROTOCOL.md, section 6). */
+export type Verdict = 'token' | 'stop' | 'backoff' | 'at-once';
+
+export function verdict(code: number): Verdict {
+  if (code === 4401) return 'token';
+  if (code === 4508) return 'at-once';
+  // Not our fault and worth another try: too slow a network for `auth`, or too many at this moment.
+  if (code === 4408 || code === 4429) return 'backoff';
+  return code >= 4400 && code < 4500 ? 'stop' : 'backoff';
+}
+
+/** Full jitter: anything from 0 to the ceiling, which doubles from `firstMs` to `maxMs`. */
+export function backoffMs(attempt: number, random: () => number, firstMs: number, maxMs: number): number {
+  return random() * Math.min(maxMs, firstMs * 2 ** Math.min(attempt, 30));
+}

@@ -1,0 +1,118 @@
+/**
+ * All jobs this client knows, folded from snapshots, events and HTTP answers. Every value it gives out is immutable and
+ * keeps its identity until it changes. Listeners are told after the message that was being worked on, all changes at once.
+ */
+import { fold, type JobView, view, withJob } from './fold.ts';
+import type { JobEvent } from './messages.ts';
+import { isFinished, type Job } from './types.ts';
+
+/** Runs `flush` soon, once. */
+export type Schedule = (flush: () => void) => void;
+
+interface Restart {
+  readonly replace: boolean;
+  /** What was known when it began and has not been among the snapshots yet. */
+  readonly unseen: Set<string>;
+}
+
+function newestFirst(a: JobView, b: JobView): number {
+  if (a.job.createTime !== b.job.createTime) return a.job.createTime < b.job.createTime ? 1 : -1;
+  return a.job.jobId < b.job.jobId ? 1 : -1;
+}
+
+export class JobStore {
+  readonly #schedule: Schedule;
+  readonly #views = new Map<string, JobView>();
+  readonly #listeners = new Set<() => void>();
+  readonly #restarts = new Map<string, Restart>();
+  #list: readonly JobView[] | null = null;
+  #flushing = false;
+
+  constructor(schedule: Schedule = queueMicrotask) {
+    this.#schedule = schedule;
+  }
+
+  get(jobId: string): JobView | undefined {
+    return this.#views.get(jobId);
+  }
+
+  /** All jobs, newest first. */
+  list(): readonly JobView[] {
+    this.#list ??= [...this.#views.values()].sort(newestFirst);
+    return this.#list;
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Takes a job from a snapshot or an HTTP answer. */
+  put(job: Job): void {
+    const known = this.#views.get(job.jobId);
+    this.#set(known ? withJob(known, job, Date.now()) : view(job, Date.now()));
+  }
+
+  snapshot(topic: string, job: Job): void {
+    const restart = this.#restarts.get(topic);
+    const first = restart?.unseen.delete(job.jobId) ?? false;
+    if (first && restart?.replace) this.#set(view(job, Date.now()));
+    else this.put(job);
+  }
+
+  apply(event: JobEvent): void {
+    if (event.type === 'zone-completed') {
+      const known = this.#views.get(event.jobId);
+      if (known) this.#set(fold(known, event, Date.now()));
+      return;
+    }
+    this.#set(fold(this.#views.get(event.job.jobId) ?? view(event.job, Date.now()), event, Date.now()));
+  }
+
+  /** A topic begins anew with snapshots. After a replaced log nothing known before counts. */
+  restart(topic: string, reason: string | null): void {
+    this.#restarts.set(topic, { replace: reason === 'LOG_REPLACED', unseen: new Set(this.#views.keys()) });
+  }
+
+  /** The snapshots of a restarted topic are complete: what should have been among them and was not is gone. */
+  live(topic: string): void {
+    const restart = this.#restarts.get(topic);
+    if (restart === undefined) return;
+    this.#restarts.delete(topic);
+    if (topic !== 'mine') return;
+    for (const jobId of restart.unseen) {
+      const known = this.#views.get(jobId);
+      if (known && (restart.replace || !isFinished(known.job))) this.remove(jobId);
+    }
+  }
+
+  remove(jobId: string): void {
+    if (this.#views.delete(jobId)) this.#changed();
+  }
+
+  clear(): void {
+    this.#views.clear();
+    this.#changed();
+  }
+
+  /** Tells listeners, for changes that are not of a job (the state of a topic). */
+  touch(): void {
+    this.#changed();
+  }
+
+  #set(next: JobView): void {
+    if (this.#views.get(next.job.jobId) === next) return;
+    this.#views.set(next.job.jobId, next);
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#list = null;
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#schedule(() => {
+      this.#flushing = false;
+      for (const listener of this.#listeners) listener();
+    });
+  }
+}

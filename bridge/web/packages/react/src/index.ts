@@ -1,0 +1,3 @@
+/** `@courant/react`: `@courant/client` as React hooks. */
+export { CourantProvider, useCourant } from './context.ts';
+export { useConnection, useJob, useJobs, useTopic, useWatch } from './hooks.ts';
