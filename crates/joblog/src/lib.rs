@@ -7,6 +7,8 @@
 //! This crate knows neither gRPC nor JSON nor HTTP.
 
 pub mod apply;
+#[cfg(test)]
+mod arbitrary;
 pub mod codec;
 pub mod event;
 pub mod ids;

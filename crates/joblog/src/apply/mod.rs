@@ -27,6 +27,8 @@ mod end;
 mod work;
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 use crate::event::{Change, Event};

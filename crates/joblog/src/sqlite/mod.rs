@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::batch::{Outcome, Request, Wish};
@@ -53,7 +53,7 @@ const JUMP: u64 = 1 << 20;
 pub struct SqliteLog {
     info: LogInfo,
     head: watch::Receiver<Revision>,
-    recent: Arc<Mutex<Ring>>,
+    recent: Arc<RwLock<Ring>>,
     readers: Readers,
     stopped: Stopped,
     /// `None` only while dropping: the writer ends when the sender is gone.
@@ -82,7 +82,7 @@ impl SqliteLog {
         mark.write(have).map_err(io)?;
         schema::grow_wal(&db, &path, options.wal_ahead_bytes).map_err(failed)?;
 
-        let recent = Arc::new(Mutex::new(Ring::new(have, options.recent_entries, options.recent_bytes)));
+        let recent = Arc::new(RwLock::new(Ring::new(have, options.recent_entries, options.recent_bytes)));
         let keeper = Keeper::spawn(schema::open_keeper(&path).map_err(failed)?, mark, have, options.checkpoint_bytes);
         let keeper = keeper.map_err(io)?;
         let (announce, head) = watch::channel(have);
@@ -117,6 +117,8 @@ impl SqliteLog {
 impl Drop for SqliteLog {
     fn drop(&mut self) {
         drop(self.requests.take());
+        // Before the others: whoever closes last tidies up, and a reader could not.
+        self.readers.close();
         if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the writer of the log panicked");
         }
@@ -134,7 +136,7 @@ impl Log for SqliteLog {
 
     async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
         let limit = limit.max(1);
-        if let Some(entries) = self.recent.lock().read(after, filter, limit) {
+        if let Some(entries) = self.recent.read().read(after, filter, limit) {
             return Ok(entries);
         }
         let filter = filter.clone();

@@ -29,6 +29,11 @@ impl Readers {
         Self { path, idle: Arc::default(), permits }
     }
 
+    /// Closes what is not in use.
+    pub(super) fn close(&self) {
+        self.idle.lock().clear();
+    }
+
     /// Asks on a thread that may block.
     pub(super) async fn run<T: Send + 'static>(
         &self,

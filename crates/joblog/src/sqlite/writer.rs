@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 
@@ -38,7 +38,7 @@ pub(super) struct Writer {
     overdue: Vec<JobId>,
     history: usize,
     forgotten_kept: usize,
-    recent: Arc<Mutex<Ring>>,
+    recent: Arc<RwLock<Ring>>,
     head: watch::Sender<Revision>,
     duty: Arc<Duty>,
     wal: Arc<AtomicU64>,
@@ -54,6 +54,10 @@ impl Stopped {
         let reason = self.0.get().cloned().unwrap_or_else(|| "the log is closed".into());
         AppendError::Unknown { reason }
     }
+
+    fn because(&self, error: &rusqlite::Error) -> Arc<str> {
+        self.0.get_or_init(|| format!("the log cannot be written: {error}").into()).clone()
+    }
 }
 
 impl Writer {
@@ -61,7 +65,7 @@ impl Writer {
         mut db: Connection,
         next: u64,
         options: &Options,
-        recent: Arc<Mutex<Ring>>,
+        recent: Arc<RwLock<Ring>>,
         head: watch::Sender<Revision>,
         duty: Arc<Duty>,
     ) -> rusqlite::Result<Self> {
@@ -88,23 +92,30 @@ impl Writer {
 
     fn run(mut self, mut requests: mpsc::Receiver<Request>, stopped: &Stopped) {
         while let Some(first) = requests.blocking_recv() {
-            let mut batch = Batch::default();
-            let outcome = self.commit(first, &mut requests, &mut batch);
-            let outcome = match outcome {
-                Ok(()) => {
-                    self.publish(batch);
-                    self.care()
-                }
-                Err(error) => {
-                    let reason = stop(&error, stopped);
-                    batch.tell_unknown(&reason);
-                    Err(error)
-                }
-            };
-            if let Err(error) = outcome {
-                stop(&error, stopped);
-                // Nobody is left who would take what still waits: its callers learn that when the channel goes.
+            if let Err(error) = self.serve(first, &mut requests, stopped) {
+                tracing::error!(%error, "the log cannot be written any more; restart to see what it holds");
+                stopped.because(&error);
+                // Those still waiting learn it when the channel goes with this thread.
                 return;
+            }
+        }
+    }
+
+    fn serve(
+        &mut self,
+        first: Request,
+        requests: &mut mpsc::Receiver<Request>,
+        stopped: &Stopped,
+    ) -> rusqlite::Result<()> {
+        let mut batch = Batch::default();
+        match self.commit(first, requests, &mut batch) {
+            Ok(()) => {
+                self.publish(batch);
+                self.care()
+            }
+            Err(error) => {
+                batch.tell_unknown(&stopped.because(&error));
+                Err(error)
             }
         }
     }
@@ -164,7 +175,7 @@ impl Writer {
 
     fn publish(&self, mut batch: Batch) {
         if let Some(last) = batch.last() {
-            self.recent.lock().push(std::mem::take(&mut batch.entries), &batch.forgotten);
+            self.recent.write().push(std::mem::take(&mut batch.entries), &batch.forgotten);
             self.head.send_replace(last);
             self.duty.committed(last, self.wal.load(Ordering::Relaxed));
         }
@@ -220,10 +231,4 @@ impl Writer {
 /// Going over a limit by an eighth lets many be removed at once.
 fn with_slack(limit: usize) -> usize {
     limit.saturating_add(limit / 8)
-}
-
-fn stop(error: &rusqlite::Error, stopped: &Stopped) -> Arc<str> {
-    tracing::error!(%error, "the log cannot be written any more; restart to see what it holds");
-    let reason: Arc<str> = format!("the log cannot be written: {error}").into();
-    stopped.0.get_or_init(|| reason).clone()
 }
