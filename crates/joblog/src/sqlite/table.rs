@@ -64,8 +64,8 @@ pub(super) fn forget(db: &Connection, key: &Key, head: Revision) -> rusqlite::Re
     removed(db, key.owner.as_str(), key.job.as_str(), head)
 }
 
-/// Removes the oldest entries of a job until `keep` are left, at most `most`. How many it removed.
-pub(super) fn trim(db: &Connection, job: &JobId, keep: usize, most: usize) -> rusqlite::Result<usize> {
+/// Removes the oldest entries of a job until `keep` are left, at most `most`.
+pub(super) fn trim(db: &Connection, job: &JobId, keep: usize, most: usize) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(
         "DELETE FROM entry WHERE revision IN (
              SELECT revision FROM entry WHERE job = ?1 ORDER BY revision
@@ -74,14 +74,11 @@ pub(super) fn trim(db: &Connection, job: &JobId, keep: usize, most: usize) -> ru
     )?;
     let gone = statement.query_map((job.as_str(), keep, most), |row| Ok((row.get(0)?, Revision(row.get(1)?))))?;
     let gone: Vec<(Box<str>, Revision)> = gone.collect::<rusqlite::Result<_>>()?;
-    for (owner, revision) in &gone {
-        removed(db, owner, job.as_str(), *revision)?;
-    }
-    Ok(gone.len())
+    gone.iter().try_for_each(|(owner, revision)| removed(db, owner, job.as_str(), *revision))
 }
 
-/// Removes the oldest notices of forgotten jobs, at most `most`. How many it removed.
-pub(super) fn drop_forgotten(db: &Connection, most: usize) -> rusqlite::Result<usize> {
+/// Removes the oldest notices of forgotten jobs, at most `most`.
+pub(super) fn drop_forgotten(db: &Connection, most: usize) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(
         "DELETE FROM entry WHERE revision IN (
              SELECT revision FROM entry WHERE forgotten = 1 ORDER BY revision LIMIT ?1
@@ -98,7 +95,7 @@ pub(super) fn drop_forgotten(db: &Connection, most: usize) -> rusqlite::Result<u
         // What is remembered for each forgotten job goes with its notice; from here on 'forgotten' speaks for it.
         clear.execute([job])?;
     }
-    Ok(gone.len())
+    Ok(())
 }
 
 pub(super) fn count_forgotten(db: &Connection) -> rusqlite::Result<usize> {
@@ -126,14 +123,15 @@ fn raise(db: &Connection, scope: &str, name: &str, revision: Revision) -> rusqli
     Ok(())
 }
 
-/// Gives some unused space at the end of the file back to the disk.
-pub(super) fn shrink(db: &Connection, more_than: u64, pages: u32) -> rusqlite::Result<()> {
-    let free: u64 = db.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
-    if free > more_than {
-        // Works only as long as it is asked for rows.
-        let mut statement = db.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
-        let mut rows = statement.query([])?;
-        while rows.next()?.is_some() {}
+/// Gives up to so many unused pages back to the disk, when there are more than `kept`. Whether there still are.
+pub(super) fn shrink(db: &Connection, kept: u64, pages: u32) -> rusqlite::Result<bool> {
+    let free = || db.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u64>(0));
+    if free()? <= kept {
+        return Ok(false);
     }
-    Ok(())
+    // Works only as long as it is asked for rows.
+    let mut statement = db.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(free()? > kept)
 }

@@ -36,6 +36,8 @@ pub(super) struct Writer {
     forgotten: usize,
     /// Jobs with more entries than they may keep.
     overdue: Vec<JobId>,
+    /// Entries were removed, so there may be space to give back.
+    freed: bool,
     history: usize,
     forgotten_kept: usize,
     recent: Arc<RwLock<Ring>>,
@@ -74,6 +76,7 @@ impl Writer {
             heads: table::heads(&db)?,
             forgotten: table::count_forgotten(&db)?,
             overdue: Vec::new(),
+            freed: false,
             history: options.history_per_job.max(1),
             forgotten_kept: options.forgotten_kept.max(1),
             recent,
@@ -157,6 +160,7 @@ impl Writer {
                 table::insert(&self.db, revision, &key, Kind::Forgotten, &bytes)?;
                 self.heads.remove(&key.job);
                 self.forgotten += 1;
+                self.freed = true;
                 batch.forget(&key.job);
                 batch.entry(revision, key, Record::Forgotten, bytes.len());
             }
@@ -187,36 +191,41 @@ impl Writer {
         if self.wal.load(Ordering::Relaxed) >= self.wal_limit {
             schema::checkpoint(&self.db)?;
         }
-        let mut removed = 0;
         if let Some(job) = self.overdue.pop() {
-            removed += self.trim(job)?;
+            self.trim(job)?;
         }
         if self.forgotten > with_slack(self.forgotten_kept) {
-            let most = (self.forgotten - self.forgotten_kept).min(CARE_ROWS);
-            self.begin()?;
-            let dropped = table::drop_forgotten(&self.db, most)?;
-            self.end()?;
-            self.forgotten -= dropped.min(self.forgotten);
-            removed += dropped;
+            self.drop_forgotten()?;
         }
-        if removed > 0 {
-            table::shrink(&self.db, FREE_PAGES, SHRINK_PAGES)?;
+        if self.freed {
+            self.freed = table::shrink(&self.db, FREE_PAGES, SHRINK_PAGES)?;
         }
         Ok(())
     }
 
-    fn trim(&mut self, job: JobId) -> rusqlite::Result<usize> {
-        let Some(head) = self.heads.get_mut(&job) else { return Ok(0) };
+    fn trim(&mut self, job: JobId) -> rusqlite::Result<()> {
+        let Some(head) = self.heads.get_mut(&job) else { return Ok(()) };
         let over = head.entries.saturating_sub(self.history);
         let most = over.min(CARE_ROWS);
         head.entries -= most;
         self.begin()?;
-        let removed = table::trim(&self.db, &job, self.history, most)?;
+        table::trim(&self.db, &job, self.history, most)?;
         self.end()?;
+        self.freed = true;
         if over > most {
             self.overdue.push(job);
         }
-        Ok(removed)
+        Ok(())
+    }
+
+    fn drop_forgotten(&mut self) -> rusqlite::Result<()> {
+        let most = (self.forgotten - self.forgotten_kept).min(CARE_ROWS);
+        self.begin()?;
+        table::drop_forgotten(&self.db, most)?;
+        self.end()?;
+        self.forgotten -= most;
+        self.freed = true;
+        Ok(())
     }
 
     fn begin(&self) -> rusqlite::Result<()> {

@@ -1,0 +1,78 @@
+//! How many durable appends a second this disk gives: `cargo run --release --example append_rate [folder]`.
+//!
+//! Each appender waits for its answer before it appends again, as a server's callers do; each job gets 10 entries.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use courant_joblog::apply::apply;
+use courant_joblog::event::{Change, Event, Submission};
+use courant_joblog::ids::{DocumentId, JobId, Owner, Timestamp};
+use courant_joblog::job::{Document, Format, Job, Lane};
+use courant_joblog::log::{Append, Key, Log};
+use courant_joblog::sqlite::{Options, SqliteLog};
+
+const RUN: Duration = Duration::from_secs(5);
+const ENTRIES_PER_JOB: u32 = 10;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let parent = std::env::args().nth(1).unwrap_or_else(|| ".".into());
+    println!("{:>9}  {:>9}  {:>8}  {:>8}", "appenders", "appends/s", "p50 ms", "p99 ms");
+    for appenders in [1, 16, 256] {
+        let dir = tempfile::tempdir_in(&parent)?;
+        let log = Arc::new(SqliteLog::open(dir.path(), Options::default())?);
+        let began = Instant::now();
+        let running: Vec<_> = (0..appenders).map(|number| tokio::spawn(appender(log.clone(), number, began))).collect();
+        let mut times = Vec::new();
+        for appender in running {
+            times.extend(appender.await??);
+        }
+        let rate = times.len() as f64 / began.elapsed().as_secs_f64();
+        times.sort_unstable();
+        let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1_000.0;
+        println!("{appenders:>9}  {rate:>9.0}  {:>8.2}  {:>8.2}", at(0.5), at(0.99));
+    }
+    Ok(())
+}
+
+async fn appender(log: Arc<SqliteLog>, number: u32, began: Instant) -> Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    while began.elapsed() < RUN {
+        let (event, job) = submitted(number)?;
+        let job = Arc::new(job);
+        let mut expect = None;
+        for _ in 0..ENTRIES_PER_JOB {
+            let append = Append { key: Key::of(&job), expect, event: event.clone(), job: job.clone() };
+            let asked = Instant::now();
+            expect = Some(log.append(append).await?);
+            times.push(asked.elapsed());
+        }
+    }
+    Ok(times)
+}
+
+fn submitted(number: u32) -> Result<(Event, Job)> {
+    let submission = Submission {
+        id: JobId::random(),
+        owner: Owner::new(format!("owner-{number}")),
+        document: Document {
+            id: DocumentId::new("a-document"),
+            name: "report.pdf".into(),
+            bytes: 123_456,
+            sha256: "0".repeat(64).into(),
+        },
+        batch: None,
+        request: None,
+        kind: "pdf".into(),
+        lane: Lane::Normal,
+        labels: Default::default(),
+        formats: Format::ALL.to_vec(),
+        max_attempts: 3,
+    };
+    let event = Event { at: Timestamp::now(), change: Change::Submitted(Box::new(submission)) };
+    let job = apply(None, &event)?;
+    Ok((event, job))
+}
