@@ -21,6 +21,7 @@ export function JobPage({ jobId }: { readonly jobId: string }) {
   const view = useJob(jobId, { after, minIntervalMs: 250 });
   const topic = useTopic(`job/${jobId}`);
   useTitle(view);
+  useEffect(() => void scrollTo(0, 0), []);
 
   if (topic.phase === 'ended' && view === undefined) return <Missing message={topic.message} />;
   if (view === undefined) return <Loading />;

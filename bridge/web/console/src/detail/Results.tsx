@@ -21,7 +21,7 @@ export function Results({ job }: { readonly job: Job }) {
   return (
     <section className="panel results" aria-labelledby="results-title" data-testid="job-results">
       <div className="panel-head">
-        <h2 id="results-title">Text</h2>
+        <h2 id="results-title">Result</h2>
         {format !== undefined && <Tabs formats={formats} selected={format} select={setWanted} />}
       </div>
       {format === undefined ? <NoResult job={job} /> : <Viewer job={job} format={format} />}

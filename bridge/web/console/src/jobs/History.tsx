@@ -2,7 +2,7 @@ import type { JobView } from '@courant/client';
 import { useCourant } from '@courant/react';
 import { useState } from 'react';
 import { jobHref } from '../shell/route.ts';
-import { ago, bytes, count, dateTime, failure, span } from '../ui/format.ts';
+import { ago, bytes, count, dateTime, failure, sentenceCase, span } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { Actions } from './Actions.tsx';
 import { StateChip } from './StateChip.tsx';
@@ -71,7 +71,7 @@ function Row({ view: { job } }: { readonly view: JobView }) {
   const now = useNow();
   const end = job.endTime ?? job.createTime;
   const facts = [
-    job.state === 'failed' ? job.error?.message : null,
+    job.state === 'failed' && job.error !== null ? sentenceCase(job.error.message) : null,
     job.pagesTotal === null ? null : count(job.pagesTotal, 'page'),
     bytes(job.documentBytes),
     job.elapsed === null ? null : span(job.elapsed),

@@ -47,10 +47,14 @@ export function Home() {
               </button>
             )}
           </div>
+          {uploads.length > 0 && (
+            <div className="uploads">
+              {uploads.map((upload) => (
+                <UploadCard key={upload.id} upload={upload} />
+              ))}
+            </div>
+          )}
           <div className="cards">
-            {uploads.map((upload) => (
-              <UploadCard key={upload.id} upload={upload} />
-            ))}
             {current.map((view) => (
               <JobCard key={view.job.jobId} view={view} />
             ))}

@@ -1,6 +1,6 @@
 import type { Job } from '@courant/client';
-import { CircleAlert, TriangleAlert } from 'lucide-react';
-import { advice, count } from '../ui/format.ts';
+import { ChevronDown, CircleAlert, TriangleAlert } from 'lucide-react';
+import { advice, count, sentenceCase } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 
 function RetryIn({ time }: { readonly time: string }) {
@@ -24,7 +24,7 @@ export function Troubles({ job }: { readonly job: Job }) {
         >
           <CircleAlert aria-hidden="true" />
           <div>
-            <strong>{error.message}</strong>
+            <strong>{sentenceCase(error.message)}</strong>
             {hint !== null && <p>{hint}</p>}
             <p className="small muted">
               {error.code}
@@ -47,6 +47,7 @@ export function Troubles({ job }: { readonly job: Job }) {
           <summary>
             <TriangleAlert aria-hidden="true" />
             {count(warnings.length, 'thing')} to know about the result
+            <ChevronDown className="chevron" aria-hidden="true" />
           </summary>
           <ul>
             {warnings.map((warning) => (

@@ -1,6 +1,6 @@
 /** Turns events into toasts and into sentences for screen readers. */
 import type { CourantClient, Job, JobEvent } from '@courant/client';
-import { count } from '../ui/format.ts';
+import { count, sentenceCase } from '../ui/format.ts';
 import { toast } from '../ui/toasts.ts';
 import { jobHref } from './route.ts';
 
@@ -30,7 +30,12 @@ function show(type: JobEvent['type'], job: Job): void {
   if (type === 'job-completed') {
     toast({ tone: 'good', title: `${job.filename} is done`, text: count(job.pagesDone, 'page'), href });
   } else if (type === 'job-failed') {
-    toast({ tone: 'bad', title: `${job.filename} failed`, text: job.error?.message, href });
+    toast({
+      tone: 'bad',
+      title: `${job.filename} failed`,
+      text: job.error === null ? undefined : sentenceCase(job.error.message),
+      href,
+    });
   }
 }
 

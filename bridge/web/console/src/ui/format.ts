@@ -107,9 +107,13 @@ export function toolName(tool: string): string {
   return tools[tool] ?? tool;
 }
 
+export function sentenceCase(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
 /** A failure as one sentence. */
 export function failure(error: unknown): string {
-  if (error instanceof CourantError) return error.message.charAt(0).toUpperCase() + error.message.slice(1);
+  if (error instanceof CourantError) return sentenceCase(error.message);
   return error instanceof Error ? error.message : String(error);
 }
 

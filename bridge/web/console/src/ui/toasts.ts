@@ -1,4 +1,4 @@
-/** Short messages in the corner. Good news leaves by itself, bad news stays until it was seen. */
+/** Short messages in the corner. They leave by themselves, bad news later: cards and history keep what they say. */
 import { useSyncExternalStore } from 'react';
 
 export interface Toast {
@@ -10,7 +10,7 @@ export interface Toast {
 }
 
 const most = 4;
-const staysMs = 7_000;
+const staysMs = { good: 6_000, plain: 6_000, bad: 15_000 } as const;
 const listeners = new Set<() => void>();
 let toasts: readonly Toast[] = [];
 let nextId = 1;
@@ -27,7 +27,7 @@ export function dismiss(id: number): void {
 export function toast(message: Omit<Toast, 'id'>): void {
   const id = nextId++;
   set([...toasts, { ...message, id }].slice(-most));
-  if (message.tone !== 'bad') setTimeout(() => dismiss(id), staysMs);
+  setTimeout(() => dismiss(id), staysMs[message.tone]);
 }
 
 export function useToasts(): readonly Toast[] {
