@@ -66,8 +66,9 @@ export class CourantClient {
       {
         onState: (state) => this.#stateChanged(state),
         onReady: () => {
-          this.#subscriptions.ready();
+          // What waited goes first: the subscriptions below add to it.
           this.#commands.ready();
+          this.#subscriptions.ready();
         },
         onMessage: (message) => this.#receive(message),
         onBroken: (reason) => options.onBroken?.(reason),

@@ -66,16 +66,14 @@ export class Subscriptions {
   /** Watches a topic until the returned function is called. */
   watch(topic: string, options: WatchOptions): () => void {
     const interval = options.minIntervalMs ?? defaultIntervalMs;
-    const entry = this.#entries.get(topic) ?? this.#create(topic, options.after ?? null, interval);
+    const known = this.#entries.get(topic);
+    const entry = known ?? this.#create(topic, options.after ?? null, interval);
     entry.leave.clear();
     const holder = Symbol(topic);
     entry.holders.set(holder, interval);
-    if (interval < entry.minIntervalMs) {
-      entry.minIntervalMs = interval;
-      this.#subscribe(entry);
-    } else if (entry.holders.size === 1 && entry.state.phase === 'waiting') {
-      this.#subscribe(entry);
-    }
+    const shorter = interval < entry.minIntervalMs;
+    if (shorter) entry.minIntervalMs = interval;
+    if (known === undefined || shorter || entry.state.phase === 'ended') this.#subscribe(entry);
     return () => this.#release(entry, holder);
   }
 

@@ -1,0 +1,196 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { dispositionName } from '../src/http.ts';
+import { client, job } from './harness.ts';
+
+type Call = { readonly url: string; readonly init: RequestInit };
+
+function answering(status: number, body: unknown, headers: Record<string, string> = {}) {
+  const calls: Call[] = [];
+  const fetch = (async (url: string, init: RequestInit) => {
+    calls.push({ url, init });
+    return new Response(typeof body === 'string' ? body : JSON.stringify(body), { status, headers });
+  }) as typeof globalThis.fetch;
+  return { calls, fetch };
+}
+
+describe('HTTP', () => {
+  it('lists with a bearer token and keeps what it got', async () => {
+    const { calls, fetch } = answering(200, { jobs: [job()], nextPageToken: 'n', cursor: 'c' });
+    const made = client({ fetch, token: () => 'T' });
+    const list = await made.list({ pageSize: 5, pageToken: 'p', states: ['failed', 'succeeded'] });
+    expect(list).toMatchObject({ nextPageToken: 'n', cursor: 'c' });
+    expect(calls[0]?.url).toBe(
+      'http://bridge.test/v1/jobs?pageSize=5&pageToken=p&state=failed&state=succeeded',
+    );
+    expect(calls[0]?.init.headers).toEqual({ authorization: 'Bearer T' });
+    expect(made.jobs.get('J1')?.job.filename).toBe('report.pdf');
+  });
+
+  it('cancels and retries', async () => {
+    const { calls, fetch } = answering(200, {
+      job: job({ state: 'cancelling', status: 'cancelling', revision: 12 }),
+    });
+    const made = client({ fetch });
+    await made.cancel('J1');
+    await made.retry('J1');
+    expect(calls.map(({ url, init }) => `${init.method} ${url}`)).toEqual([
+      'POST http://bridge.test/v1/jobs/J1:cancel',
+      'POST http://bridge.test/v1/jobs/J1:retry',
+    ]);
+    expect(made.jobs.get('J1')?.job.state).toBe('cancelling');
+  });
+
+  it('fetches a result as a file with its name', async () => {
+    const disposition = 'attachment; filename="r.md"; filename*=UTF-8\'\'%C3%A4.md';
+    const { fetch } = answering(200, '# Ä', { 'content-disposition': disposition });
+    const { blob, filename } = await client({ fetch }).resultFile('J1', 'md');
+    expect(filename).toBe('ä.md');
+    expect(await blob.text()).toBe('# Ä');
+  });
+
+  it('names a result also without a header, or with a broken one', () => {
+    expect(dispositionName(null)).toBeNull();
+    expect(dispositionName("attachment; filename*=UTF-8''%zz; filename=a.txt")).toBe('a.txt');
+  });
+
+  it('turns problem+json into an error with code and wait', async () => {
+    const problem = { status: 429, code: 'TOO_MANY', detail: 'slow down', retryable: true };
+    const { fetch } = answering(429, problem, { 'retry-after': '3' });
+    await expect(client({ fetch }).get('J1')).rejects.toMatchObject({
+      code: 'TOO_MANY',
+      message: 'slow down',
+      status: 429,
+      retryable: true,
+      retryAfterMs: 3000,
+    });
+  });
+
+  it('makes sense of the answer of a proxy', async () => {
+    const { fetch } = answering(502, '<h1>Bad Gateway</h1>');
+    await expect(client({ fetch }).get('J1')).rejects.toMatchObject({ code: 'HTTP_502', retryable: true });
+  });
+
+  it('says that the server cannot be reached, and tells that from being stopped', async () => {
+    const fetch = (async (_: string, init: RequestInit) => {
+      init.signal?.throwIfAborted();
+      throw new TypeError('fetch failed');
+    }) as unknown as typeof globalThis.fetch;
+    await expect(client({ fetch }).get('J1')).rejects.toMatchObject({ code: 'NETWORK', retryable: true });
+    await expect(client({ fetch }).get('J1', AbortSignal.abort())).rejects.toMatchObject({ code: 'ABORTED' });
+  });
+
+  it('says when an answer is not what the protocol promises', async () => {
+    const { fetch } = answering(200, { job: { jobId: 1 } });
+    await expect(client({ fetch }).get('J1')).rejects.toMatchObject({ code: 'BAD_ANSWER' });
+  });
+
+  it('asks to sign in when there is no token', async () => {
+    const { fetch, calls } = answering(200, {});
+    await expect(client({ fetch, token: () => null }).list()).rejects.toMatchObject({
+      code: 'TOKEN_MISSING',
+      isAuth: true,
+    });
+    expect(calls).toHaveLength(0);
+  });
+});
+
+class FakeRequest {
+  static last: FakeRequest;
+  readonly upload: { onprogress: ((event: object) => void) | null } = { onprogress: null };
+  readonly headers: Record<string, string> = {};
+  onload: (() => void) | null = null;
+  onerror: (() => void) | null = null;
+  onabort: (() => void) | null = null;
+  onloadend: (() => void) | null = null;
+  status = 0;
+  responseText = '';
+  method = '';
+  url = '';
+  body: unknown;
+  constructor() {
+    FakeRequest.last = this;
+  }
+  open(method: string, url: string): void {
+    Object.assign(this, { method, url });
+  }
+  setRequestHeader(name: string, value: string): void {
+    this.headers[name] = value;
+  }
+  getResponseHeader(): null {
+    return null;
+  }
+  send(body: unknown): void {
+    this.body = body;
+  }
+  abort(): void {
+    this.onabort?.();
+  }
+}
+
+describe('uploads', () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  const document = new File(['%PDF-1.7'], 'täst & co.pdf', { type: 'application/pdf' });
+
+  it('sends the document with its name and reports progress', async () => {
+    vi.stubGlobal('XMLHttpRequest', FakeRequest);
+    const sent: number[] = [];
+    const made = client();
+    const submitted = made.submit(document, {
+      requestId: 'r1',
+      lane: 'premium',
+      labels: { team: 'law' },
+      onProgress: (part) => sent.push(part),
+    });
+    await Promise.resolve();
+    await Promise.resolve();
+    const request = FakeRequest.last;
+    const query = new URL(request.url).searchParams;
+    expect(Object.fromEntries(query)).toEqual({
+      name: 'täst & co.pdf',
+      requestId: 'r1',
+      lane: 'premium',
+      label: 'team:law',
+    });
+    expect(request.headers).toEqual({ authorization: 'Bearer token', 'content-type': 'application/pdf' });
+    expect(request.body).toBe(document);
+    request.upload.onprogress?.({ lengthComputable: true, loaded: 4, total: 8 });
+    Object.assign(request, { status: 201, responseText: JSON.stringify({ job: job(), cursor: 'c9' }) });
+    request.onload?.();
+    expect(await submitted).toMatchObject({ cursor: 'c9', job: { jobId: 'J1' } });
+    expect(sent).toEqual([0.5]);
+    expect(made.jobs.get('J1')).toBeDefined();
+  });
+
+  it('stops when asked to', async () => {
+    vi.stubGlobal('XMLHttpRequest', FakeRequest);
+    const abort = new AbortController();
+    const submitted = client().submit(document, { signal: abort.signal });
+    await Promise.resolve();
+    await Promise.resolve();
+    abort.abort();
+    await expect(submitted).rejects.toMatchObject({ code: 'ABORTED' });
+  });
+
+  it('says why the server refused it', async () => {
+    vi.stubGlobal('XMLHttpRequest', FakeRequest);
+    const submitted = client().submit(document);
+    await Promise.resolve();
+    await Promise.resolve();
+    const body = { status: 413, code: 'DOCUMENT_TOO_LARGE', detail: 'at most 512 MiB', retryable: false };
+    Object.assign(FakeRequest.last, { status: 413, responseText: JSON.stringify(body) });
+    FakeRequest.last.onload?.();
+    await expect(submitted).rejects.toMatchObject({ code: 'DOCUMENT_TOO_LARGE', message: 'at most 512 MiB' });
+  });
+
+  it('works without XMLHttpRequest, as in Node', async () => {
+    const fetch = vi.fn(
+      async () => new Response(JSON.stringify({ job: job(), cursor: 'c' }), { status: 201 }),
+    );
+    vi.stubGlobal('fetch', fetch);
+    await expect(client().submit(new Blob(['%PDF']), { name: 'a.pdf' })).resolves.toMatchObject({
+      cursor: 'c',
+    });
+    expect(fetch).toHaveBeenCalledOnce();
+  });
+});

@@ -1,0 +1,55 @@
+/** Every example the protocol document gives for the server must be read by this client. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { jobAndCursor } from '../src/http.ts';
+import { decode } from '../src/index.ts';
+
+const document = readFileSync(new URL('../../../../PROTOCOL.md', import.meta.url), 'utf8');
+
+function examples(kind: string): string[] {
+  return [...document.matchAll(new RegExp(`\`\`\`json ${kind}\\n(.*?)\\n\`\`\``, 'gs'))].map(
+    (match) => match[1] ?? '',
+  );
+}
+
+describe('the protocol document', () => {
+  const server = examples('server');
+
+  it('has examples', () => {
+    expect(server.length).toBeGreaterThan(15);
+  });
+
+  it.each(server)('%s', (example) => {
+    const { type } = JSON.parse(example) as { type: string };
+    expect(decode(example)).toMatchObject({ kind: 'message', message: { type } });
+  });
+
+  it.each(examples('submitted'))('an answer to a submit: %s', (example) => {
+    expect(jobAndCursor(example)).toMatchObject({ job: { jobId: expect.any(String) }, cursor: 'Y3Vyc29y' });
+  });
+
+  it('reads every kind of job message', () => {
+    const table = [...document.matchAll(/^\| `([a-z-]+)` \| (?:durable|transient)/gm)].map(
+      (match) => match[1] ?? '',
+    );
+    expect(table.length).toBeGreaterThan(14);
+    const base = server.find((example) => example.includes('"job-progress"')) ?? '{}';
+    const parts = {
+      zone: JSON.parse(base).currentZone,
+      page: { number: 1, width: 1, height: 1, zoneCount: 0, durationMs: 1, warnings: [] },
+      export: {
+        format: 'md',
+        state: 'started',
+        progress: 0,
+        sizeBytes: null,
+        sha256: null,
+        url: null,
+        error: null,
+      },
+    };
+    for (const type of table) {
+      const message = JSON.stringify({ ...JSON.parse(base), ...parts, type });
+      expect(decode(message), type).toMatchObject({ kind: 'message', message: { type } });
+    }
+  });
+});
