@@ -17,7 +17,8 @@
 //! 6. **Forget.** `forget` removes a key's entries and appends a [`Record::Forgotten`], so that followers hear of it.
 //!    Afterwards the key is as if it never was.
 //! 7. **Trimmed is told.** When entries are removed (history cap, forget), `trimmed` of that scope covers them: a reader
-//!    whose position is below it may have missed something. An engine MAY over-report, MUST NOT under-report.
+//!    whose position is below it may have missed something. An engine MAY over-report, MUST NOT under-report. Entries may
+//!    go while one reads: to be sure that nothing was missed, ask after the last `read`, not before the first.
 //! 8. **Unknown is said.** When the outcome of an append cannot be known the error is [`AppendError::Unknown`]; the
 //!    caller reads back before it tries again. After it the engine MAY refuse all further appends.
 //! 9. **Epochs.** Each opening of a log begins an epoch with a fresh random id. [`LogInfo::covers`] tells whether a

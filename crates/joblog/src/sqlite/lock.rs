@@ -9,7 +9,7 @@ use super::OpenError;
 /// Held as long as the log is open. The operating system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -25,7 +25,16 @@ impl Lock {
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
         note(&mut file).map_err(io)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would do, but not while a child process that is just being started still has a copy of the file.
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the log's lock file cannot be unlocked");
+        }
     }
 }
 

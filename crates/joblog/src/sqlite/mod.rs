@@ -116,9 +116,9 @@ impl SqliteLog {
 
 impl Drop for SqliteLog {
     fn drop(&mut self) {
-        drop(self.requests.take());
-        // Before the others: whoever closes last tidies up, and a reader could not.
+        // First of all: the connection that is closed last tidies up, and one that only reads could not.
         self.readers.close();
+        drop(self.requests.take());
         if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the writer of the log panicked");
         }
