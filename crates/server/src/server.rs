@@ -12,10 +12,10 @@ use courant_proto::v1::worker_service_server::WorkerServiceServer;
 use courant_proto::v1::Drain;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -113,7 +113,8 @@ impl Server {
         background.spawn(dispatch::run(self.engine.clone(), self.registry.clone()));
         background.spawn(sweep::run(self.engine.clone(), self.registry.clone()));
         let closing = CancellationToken::new();
-        let incoming = TcpListenerStream::new(listener);
+        // Small answers must not wait for the client's delayed acknowledgement.
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = router.serve_with_incoming_shutdown(incoming, closing.clone().cancelled_owned());
         tokio::pin!(serving);
         tokio::select! {
@@ -158,7 +159,6 @@ impl Server {
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
             .max_concurrent_streams(Some(self.engine.config.max_streams))
-            .tcp_nodelay(true)
             .add_service(InterceptedService::new(jobs, guard.clone()))
             .add_service(InterceptedService::new(workers, guard))
             .add_service(describe().build_v1()?)

@@ -173,8 +173,8 @@ impl Greeting {
         if !kinds_fit {
             return Err(Error::field("hello.kinds", "must be 1 to 64 names of [a-z0-9-]"));
         }
-        if !(1..=MAX_SLOTS).contains(&hello.slots) {
-            return Err(Error::field("hello.slots", format!("must be 1 to {MAX_SLOTS}")));
+        if !(0..=MAX_SLOTS).contains(&hello.slots) {
+            return Err(Error::field("hello.slots", format!("must be 0 to {MAX_SLOTS}")));
         }
         if hello.in_flight.len() > MAX_SLOTS as usize {
             return Err(Error::field("hello.in_flight", format!("must be at most {MAX_SLOTS}")));
