@@ -1,2 +1,60 @@
-//! Placeholder.
-fn main() {}
+//! `courant`, the front door: the all-in-one (`up`) and the commands that talk to a running one.
+//!
+//! Owns the command line, the data folder of the all-in-one and what people read on a terminal. Speaks to the service
+//! through its gRPC face only, like any other client; must never open the log of a running `up`.
+#![allow(missing_docs, reason = "a program, not a library: its documentation is --help and the README")]
+
+mod act;
+mod args;
+mod connect;
+mod failure;
+mod follow;
+mod home;
+mod jobs;
+mod result;
+mod submit;
+mod telemetry;
+mod token;
+mod up;
+mod view;
+mod watch;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Command, Courant};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let command = Courant::parse().command;
+    if matches!(command, Command::PdfChild) {
+        // The isolated child: no runtime, no threads of ours.
+        return courant_pdf::child::main();
+    }
+    let ended = tokio::runtime::Runtime::new().map_err(Failure::from).and_then(|runtime| {
+        let ended = runtime.block_on(run(command));
+        // Blocking reads of standard input or a stuck disk must not hold the exit up.
+        runtime.shutdown_background();
+        ended
+    });
+    ended.unwrap_or_else(|failure| {
+        eprintln!("courant: {failure}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Up(up) => up::run(*up).await,
+        Command::Submit(submit) => submit::run(submit).await,
+        Command::Watch(watch) => watch::run(watch).await,
+        Command::Jobs(jobs) => jobs::run(jobs).await,
+        Command::Cancel(cancel) => act::cancel(cancel).await,
+        Command::Retry(retry) => act::retry(retry).await,
+        Command::Result(result) => result::run(result).await,
+        Command::Token(token) => token::run(&token),
+        Command::PdfChild => Ok(courant_pdf::child::main()),
+    }
+}

@@ -1,0 +1,336 @@
+//! The command line. Every flag has an environment variable `COURANT_…`; the texts here are what `--help` prints.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Live document jobs: submit a PDF, watch it being processed, get the result.
+#[derive(Parser)]
+#[command(name = "courant", version, about, max_term_width = 100, propagate_version = true)]
+#[command(after_help = "Start with `courant up`, then `courant submit FILE.pdf --watch` in another terminal.")]
+pub struct Courant {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run everything in one process: the service, the browser edge and PDF workers
+    Up(Box<Up>),
+    /// Submit documents; prints one job id per line
+    Submit(Submit),
+    /// Follow jobs until they end
+    Watch(Watch),
+    /// List jobs, newest first
+    Jobs(Jobs),
+    /// Cancel jobs
+    Cancel(Act),
+    /// Queue failed or cancelled jobs again; finished pages are kept
+    Retry(Act),
+    /// Download a result
+    Result(ResultArgs),
+    /// Make a token from the secret of a data folder; prints only the token
+    Token(Token),
+    /// The isolated process that reads one PDF; started by workers
+    #[command(hide = true)]
+    PdfChild,
+}
+
+#[derive(Args)]
+pub struct Up {
+    #[command(flatten)]
+    pub server: courant_server::Config,
+
+    /// Address of the gRPC face; port 0 takes a free one
+    #[arg(long, env = "COURANT_GRPC", default_value = "127.0.0.1:50051", value_name = "ADDR:PORT")]
+    pub grpc: SocketAddr,
+
+    /// Address of the browser face (console, WebSocket, HTTP); port 0 takes a free one
+    #[arg(long, env = "COURANT_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
+    pub http: SocketAddr,
+
+    /// PDF workers, one document each at a time; 0 leaves the work to other processes; default: the number of CPUs
+    #[arg(long, env = "COURANT_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(0..=256))]
+    pub workers: Option<u16>,
+
+    /// The user whom the printed console link signs in; default: the login name
+    #[arg(long, env = "COURANT_USER", value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// How long the printed console link is valid
+    #[arg(long, env = "COURANT_LINK_TTL", default_value = "24h", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub link_ttl: Duration,
+
+    /// Submit this PDF once ready, show its progress and keep its Markdown under DATA_DIR/demo
+    #[arg(long, env = "COURANT_DEMO", value_name = "FILE")]
+    pub demo: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub log: Log,
+}
+
+#[derive(Args, Clone)]
+pub struct Log {
+    /// How log lines look on standard error
+    #[arg(long, env = "COURANT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug or trace, also per module (warn,courant_server=debug)
+    #[arg(long = "log", env = "COURANT_LOG", default_value = "info", value_name = "FILTER")]
+    pub log_filter: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+/// Where the service is and who asks.
+#[derive(Args, Clone)]
+pub struct Connection {
+    /// The gRPC address; default: that of the `courant up` on the data folder
+    #[arg(long, env = "COURANT_SERVER", value_name = "ADDR:PORT")]
+    pub server: Option<String>,
+
+    /// The token; default: one made from the secret in the data folder
+    #[arg(long, env = "COURANT_TOKEN", hide_env_values = true, value_name = "JWT")]
+    pub token: Option<String>,
+
+    /// Data folder of a `courant up` on this machine
+    #[arg(long, env = "COURANT_DATA_DIR", default_value = "courant-data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+
+    /// The user to act as when the token is made here; default: the login name
+    #[arg(long, env = "COURANT_USER", value_name = "NAME")]
+    pub user: Option<String>,
+}
+
+/// How following behaves.
+#[derive(Args, Clone)]
+pub struct Following {
+    /// How long to try to reach a service that does not answer before giving up
+    #[arg(long, env = "COURANT_GIVE_UP_AFTER", default_value = "10m", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub give_up_after: Duration,
+
+    /// Least time between two progress messages of a job; changes of state always come at once
+    #[arg(long, env = "COURANT_MIN_INTERVAL", default_value = "200ms", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub min_interval: Duration,
+}
+
+#[derive(Args)]
+pub struct Submit {
+    /// The documents
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// The line to stand in; large documents go to `large` by themselves
+    #[arg(long, env = "COURANT_LANE", value_enum)]
+    pub lane: Option<LaneName>,
+
+    /// Follow the jobs until all have ended; exit code 1 unless all succeeded
+    #[arg(long, short, env = "COURANT_WATCH")]
+    pub watch: bool,
+
+    /// Print JSON, one object per line
+    #[arg(long, env = "COURANT_JSON")]
+    pub json: bool,
+
+    /// Group the jobs under this id
+    #[arg(long, env = "COURANT_BATCH", value_name = "ID")]
+    pub batch: Option<String>,
+
+    /// Your own id of the document (one file only)
+    #[arg(long, env = "COURANT_DOCUMENT_ID", value_name = "ID")]
+    pub document_id: Option<String>,
+
+    /// A label, KEY=VALUE; may be given several times
+    #[arg(long = "label", env = "COURANT_LABELS", value_delimiter = ',', value_parser = label, value_name = "KEY=VALUE")]
+    pub labels: Vec<(String, String)>,
+
+    /// Makes the submit safe to repeat: the same id gives the same job (one file only); default: a new id
+    #[arg(long, env = "COURANT_REQUEST_ID", value_name = "ID")]
+    pub request_id: Option<String>,
+
+    /// The kind of work; `pdf` is what the built-in workers do
+    #[arg(long, env = "COURANT_KIND", value_name = "KIND")]
+    pub kind: Option<String>,
+
+    /// The user to submit for; needs the role `service`
+    #[arg(long, env = "COURANT_OWNER", value_name = "USER")]
+    pub owner: Option<String>,
+
+    #[command(flatten)]
+    pub following: Following,
+
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Args)]
+pub struct Watch {
+    /// The jobs
+    #[arg(required = true, value_name = "JOB")]
+    pub jobs: Vec<String>,
+
+    /// Print every event as one line of JSON, with its revision and cursor
+    #[arg(long, env = "COURANT_JSON")]
+    pub json: bool,
+
+    /// Continue after this cursor (one job only); default: begin with the job as it is now
+    #[arg(long, env = "COURANT_AFTER", value_name = "CURSOR")]
+    pub after: Option<String>,
+
+    #[command(flatten)]
+    pub following: Following,
+
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Args)]
+pub struct Jobs {
+    /// Only jobs in this state; may be given several times
+    #[arg(long = "state", env = "COURANT_STATE", value_enum, value_delimiter = ',')]
+    pub states: Vec<StateName>,
+
+    /// Jobs of all users; needs the role `admin`
+    #[arg(long, env = "COURANT_ALL")]
+    pub all: bool,
+
+    /// Only jobs of this batch
+    #[arg(long, env = "COURANT_BATCH", value_name = "ID")]
+    pub batch: Option<String>,
+
+    /// How many at most; 0 for all
+    #[arg(long, env = "COURANT_LIMIT", default_value_t = 50, value_name = "N")]
+    pub limit: usize,
+
+    /// Print JSON, one job per line
+    #[arg(long, env = "COURANT_JSON")]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Args)]
+pub struct Act {
+    /// The jobs
+    #[arg(required = true, value_name = "JOB")]
+    pub jobs: Vec<String>,
+
+    /// Print JSON, one job per line
+    #[arg(long, env = "COURANT_JSON")]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Args)]
+pub struct ResultArgs {
+    /// The job
+    #[arg(value_name = "JOB")]
+    pub job: String,
+
+    /// The format
+    #[arg(long, short, env = "COURANT_FORMAT", value_enum, default_value_t = FormatName::Md)]
+    pub format: FormatName,
+
+    /// Write to this file, all or nothing; default: standard output
+    #[arg(long, short, env = "COURANT_OUTPUT", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Args)]
+pub struct Token {
+    /// Data folder of a `courant up`; its secret is made if there is none
+    #[arg(long, env = "COURANT_DATA_DIR", default_value = "courant-data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+
+    /// The user the token speaks for
+    #[arg(long, env = "COURANT_SUB", value_name = "USER")]
+    pub sub: String,
+
+    /// A role: admin, service, worker or bridge; may be given several times
+    #[arg(long = "role", env = "COURANT_ROLES", value_delimiter = ',', value_name = "ROLE")]
+    pub roles: Vec<courant_auth::Role>,
+
+    /// How long the token is valid
+    #[arg(long, env = "COURANT_TTL", default_value = "1h", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub ttl: Duration,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum LaneName {
+    /// Served first
+    Premium,
+    /// The default
+    Normal,
+    /// For large documents
+    Large,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum StateName {
+    Queued,
+    Running,
+    Cancelling,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum FormatName {
+    /// Pages, zones and text
+    Json,
+    /// Markdown
+    Md,
+    /// Plain text
+    Txt,
+    /// One self-contained HTML page
+    Html,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a label looks like KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Courant::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_variable_and_a_help_text() {
+        for command in Courant::command().get_subcommands() {
+            for flag in command.get_arguments().filter(|flag| flag.get_long().is_some()) {
+                let name = flag.get_id().as_str();
+                if matches!(name, "help" | "version") {
+                    continue;
+                }
+                let variable = flag.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+                assert!(variable.starts_with("COURANT_"), "{} --{name}", command.get_name());
+                assert!(flag.get_help().is_some(), "{} --{name}", command.get_name());
+            }
+        }
+    }
+}

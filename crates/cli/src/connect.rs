@@ -1,0 +1,81 @@
+//! Finding the service and speaking to it with a token.
+
+use std::time::Duration;
+
+use courant_proto::v1::job_service_client::JobServiceClient;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::{Interceptor, interceptor::InterceptedService};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use crate::args::Connection;
+use crate::failure::Failure;
+use crate::home::Home;
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
+const KEEPALIVE_WITHIN: Duration = Duration::from_secs(10);
+/// An event carries a page with up to 1000 zones.
+const MAX_MESSAGE_BYTES: usize = 16 << 20;
+const DEFAULT_SERVER: &str = "127.0.0.1:50051";
+
+/// The job service with our token on every call.
+pub type Client = JobServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// Puts the token on a call.
+#[derive(Clone)]
+pub struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// Connects. Address and token are found anew each time, because a restarted `up` may listen elsewhere and a token that a
+/// command made for itself runs out.
+pub async fn connect(to: &Connection) -> Result<Client, Failure> {
+    let address = address(to)?;
+    let token = match &to.token {
+        Some(token) => token.clone(),
+        None => Home::at(&to.data_dir).own_token(to.user.as_deref())?,
+    };
+    let channel = endpoint(&address)?.connect().await.map_err(|error| unreachable(&address, &error))?;
+    let mut bearer: MetadataValue<Ascii> = format!("Bearer {}", token.trim()).parse().map_err(|_| Failure::OddToken)?;
+    bearer.set_sensitive(true);
+    Ok(JobServiceClient::with_interceptor(channel, Bearer(bearer)).max_decoding_message_size(MAX_MESSAGE_BYTES))
+}
+
+fn address(to: &Connection) -> Result<String, Failure> {
+    match &to.server {
+        Some(server) => Ok(server.clone()),
+        None => match Home::at(&to.data_dir).note() {
+            Ok(note) => Ok(note.grpc),
+            // With a token of one's own the well-known port is worth a try; without, there is nothing to go by.
+            Err(_) if to.token.is_some() => Ok(DEFAULT_SERVER.to_owned()),
+            Err(failure) => Err(failure),
+        },
+    }
+}
+
+fn endpoint(address: &str) -> Result<Endpoint, Failure> {
+    if address.starts_with("https://") {
+        return Err(Failure::Tls(address.to_owned()));
+    }
+    let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let endpoint = Endpoint::from_shared(url).map_err(|_| Failure::Address(address.to_owned()))?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_WITHIN)
+        .http2_keep_alive_interval(KEEPALIVE_EVERY)
+        .keep_alive_timeout(KEEPALIVE_WITHIN)
+        .tcp_nodelay(true))
+}
+
+fn unreachable(address: &str, error: &tonic::transport::Error) -> Failure {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Failure::Unreachable { address: address.to_owned(), cause: cause.to_string() }
+}

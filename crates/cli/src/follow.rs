@@ -1,0 +1,162 @@
+//! Following one job to its end over broken connections, restarts and moves of the service, without losing or repeating
+//! an event: after a break it continues at the last cursor.
+
+use std::time::{Duration, Instant};
+
+use courant_proto::v1::watch_job_response::Step;
+use courant_proto::v1::{GapReason, GetJobRequest, Job, JobEvent, WatchJobRequest, WatchJobResponse};
+use tokio::sync::mpsc::Sender;
+use tonic::Streaming;
+
+use crate::args::{Connection, Following};
+use crate::connect::{Client, connect};
+use crate::failure::{Failure, passes};
+use crate::words::is_terminal;
+
+/// The service says something at least every 25 s by default; a stream silent for this long is dead.
+const SILENCE: Duration = Duration::from_secs(90);
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// What a view is told about a job. Sent over a bounded channel: a slow terminal slows the stream, and the service then
+/// folds progress together; nothing is lost.
+pub enum News {
+    Snapshot(Box<Job>),
+    Event { cursor: String, event: Box<JobEvent> },
+    Live { cursor: String },
+    Gap(GapReason),
+    /// The connection broke; it is being made again.
+    Interrupted(String),
+    Ended(Box<Job>),
+}
+
+/// One job being followed.
+pub struct Follower {
+    pub job_id: String,
+    pub connection: Connection,
+    pub following: Following,
+    /// Where to continue; empty to begin with a snapshot.
+    pub cursor: String,
+}
+
+/// Why one stretch of the stream ended.
+enum Pause {
+    Ended(Box<Job>),
+    Broken(String),
+}
+
+impl Follower {
+    /// Follows until the job has ended and gives it back as it was then.
+    pub async fn run(mut self, news: Sender<(String, News)>) -> Result<Job, Failure> {
+        let mut heard = Instant::now();
+        let mut wait = FIRST_WAIT;
+        loop {
+            let before = self.cursor.clone();
+            let cause = match self.stretch(&news, &mut heard).await? {
+                Pause::Ended(job) => {
+                    self.tell(&news, News::Ended(job.clone())).await;
+                    return Ok(*job);
+                }
+                Pause::Broken(cause) => cause,
+            };
+            if heard.elapsed() > self.following.give_up_after {
+                return Err(Failure::GaveUp(humantime::format_duration(self.following.give_up_after)));
+            }
+            self.tell(&news, News::Interrupted(cause)).await;
+            wait = if self.cursor == before { (wait * 2).min(LONGEST_WAIT) } else { FIRST_WAIT };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// One connection, from connecting to its end.
+    async fn stretch(&mut self, news: &Sender<(String, News)>, heard: &mut Instant) -> Result<Pause, Failure> {
+        let mut client = match connect(&self.connection).await {
+            Ok(client) => client,
+            Err(failure @ (Failure::Unreachable { .. } | Failure::NotRunning(_))) => {
+                return Ok(Pause::Broken(failure.to_string()));
+            }
+            Err(failure) => return Err(failure),
+        };
+        let mut stream = match client.watch_job(self.request()).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => return broken(status),
+        };
+        loop {
+            match next(&mut stream).await {
+                Ok(Some(message)) => {
+                    *heard = Instant::now();
+                    if let Some(job) = self.take(message, news).await {
+                        return Ok(Pause::Ended(job));
+                    }
+                }
+                Ok(None) => return self.look(&mut client).await,
+                Err(status) => return broken(status),
+            }
+        }
+    }
+
+    fn request(&self) -> WatchJobRequest {
+        WatchJobRequest {
+            job_id: self.job_id.clone(),
+            after_cursor: self.cursor.clone(),
+            min_interval: prost_types::Duration::try_from(self.following.min_interval).ok(),
+        }
+    }
+
+    /// Passes one message on. Gives the job back when it has ended.
+    async fn take(&mut self, message: WatchJobResponse, news: &Sender<(String, News)>) -> Option<Box<Job>> {
+        let cursor = message.cursor;
+        if !cursor.is_empty() {
+            self.cursor.clone_from(&cursor);
+        }
+        let mut ended = None;
+        let said = match message.step? {
+            Step::Snapshot(snapshot) => {
+                let job = Box::new(snapshot.job?);
+                ended = is_terminal(job.state()).then(|| job.clone());
+                News::Snapshot(job)
+            }
+            Step::Event(event) => {
+                // A terminal state in the middle of a replay may be followed by a retry; only the end of the stream or
+                // the newest state counts, which `look` finds out when the stream ends.
+                News::Event { cursor, event: Box::new(event) }
+            }
+            Step::Live(_) => News::Live { cursor },
+            Step::Bookmark(_) => return None,
+            Step::Gap(gap) => {
+                self.cursor.clear();
+                News::Gap(gap.reason())
+            }
+        };
+        self.tell(news, said).await;
+        ended
+    }
+
+    /// The stream ended in order: has the job?
+    async fn look(&self, client: &mut Client) -> Result<Pause, Failure> {
+        match client.get_job(GetJobRequest { job_id: self.job_id.clone() }).await {
+            Ok(answer) => {
+                let job = answer.into_inner().job.ok_or(Failure::Incomplete("the job"))?;
+                let ended = is_terminal(job.state());
+                Ok(if ended { Pause::Ended(Box::new(job)) } else { Pause::Broken("the stream ended".to_owned()) })
+            }
+            Err(status) => broken(status),
+        }
+    }
+
+    async fn tell(&self, news: &Sender<(String, News)>, said: News) {
+        // Nobody listens any more only when the whole command is ending.
+        let _ = news.send((self.job_id.clone(), said)).await;
+    }
+}
+
+async fn next(stream: &mut Streaming<WatchJobResponse>) -> Result<Option<WatchJobResponse>, tonic::Status> {
+    match tokio::time::timeout(SILENCE, stream.message()).await {
+        Ok(message) => message,
+        Err(_) => Err(tonic::Status::unavailable("the service has gone silent")),
+    }
+}
+
+fn broken(status: tonic::Status) -> Result<Pause, Failure> {
+    if passes(&status) { Ok(Pause::Broken(status.message().to_owned())) } else { Err(status.into()) }
+}

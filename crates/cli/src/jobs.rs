@@ -1,0 +1,61 @@
+//! `courant jobs`.
+
+use std::process::ExitCode;
+
+use courant_bridge::wire::{job::Job as JobJson, names};
+use courant_proto::v1::{Job, JobState, ListJobsRequest};
+
+use crate::args::Jobs;
+use crate::connect::connect;
+use crate::failure::Failure;
+use crate::view::{percent, sentence};
+
+/// The largest page the service gives.
+const PAGE: usize = 1000;
+const NAME_WIDTH: usize = 28;
+
+/// Prints a table or JSON lines, newest job first.
+pub async fn run(args: Jobs) -> Result<ExitCode, Failure> {
+    let mut client = connect(&args.connection).await?;
+    let wanted = if args.limit == 0 { usize::MAX } else { args.limit };
+    let (mut shown, mut page_token) = (0, String::new());
+    while shown < wanted {
+        let answer = client.list_jobs(request(&args, wanted - shown, page_token)).await?.into_inner();
+        if shown == 0 && !args.json {
+            println!("{:<26}  {:<10}  {:>5}  {:<7}  {:<NAME_WIDTH$}  WHAT", "JOB", "STATE", "DONE", "LANE", "DOCUMENT");
+        }
+        for job in &answer.jobs {
+            print(job, args.json)?;
+        }
+        shown += answer.jobs.len();
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn request(args: &Jobs, wanted: usize, page_token: String) -> ListJobsRequest {
+    ListJobsRequest {
+        page_size: i32::try_from(wanted.min(PAGE)).unwrap_or(i32::MAX),
+        page_token,
+        states: args.states.iter().map(|state| JobState::from(*state).into()).collect(),
+        owner: if args.all { "-".to_owned() } else { String::new() },
+        batch_id: args.batch.clone().unwrap_or_default(),
+        ..ListJobsRequest::default()
+    }
+}
+
+/// One job: a line of the table, or of JSON.
+pub fn print(job: &Job, json: bool) -> Result<(), Failure> {
+    if json {
+        println!("{}", serde_json::to_string(&JobJson::from(job))?);
+        return Ok(());
+    }
+    let name: String = job.filename.chars().filter(|c| !c.is_control()).take(NAME_WIDTH).collect();
+    let (state, lane) = (names::state(job.state()), names::lane(job.lane()));
+    let what = sentence(job);
+    println!("{}  {state:<10}  {:>3.0} %  {lane:<7}  {name:<NAME_WIDTH$}  {what}", job.job_id, percent(job));
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! `courant submit`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use courant_bridge::wire::job::Job as JobJson;
+use courant_proto::v1::submit_job_request::Part;
+use courant_proto::v1::{Lane, SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
+use sha2::{Digest, Sha256};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::args::{Connection, Submit};
+use crate::connect::connect;
+use crate::failure::{Failure, passes};
+use crate::follow::Follower;
+use crate::view;
+
+const PIECE_BYTES: usize = 256 << 10;
+/// Pieces read ahead of the network; when it is full the reading waits.
+const PIECES_AHEAD: usize = 4;
+const WAIT: Duration = Duration::from_millis(500);
+
+/// Submits every file, then follows the jobs if asked to.
+pub async fn run(args: Submit) -> Result<ExitCode, Failure> {
+    for (given, flag) in [(args.request_id.is_some(), "--request-id"), (args.document_id.is_some(), "--document-id")] {
+        if given && args.files.len() > 1 {
+            return Err(Failure::OneOnly { flag, thing: "file" });
+        }
+    }
+    let mut followers = Vec::new();
+    for file in &args.files {
+        let answer = submit(file, &args).await?;
+        let job = answer.job.ok_or(Failure::Incomplete("the job"))?;
+        if args.json {
+            println!("{}", serde_json::json!({ "job": JobJson::from(&job), "cursor": answer.cursor }));
+        } else {
+            println!("{}", job.job_id);
+        }
+        followers.push(Follower {
+            job_id: job.job_id,
+            connection: args.connection.clone(),
+            following: args.following.clone(),
+            cursor: answer.cursor,
+        });
+    }
+    if !args.watch {
+        return Ok(ExitCode::SUCCESS);
+    }
+    view::follow(followers, view::fitting(args.json).as_mut()).await
+}
+
+/// Submits one file. Safe to repeat, because every submit has a request id: it is repeated while the service is away.
+pub async fn submit(file: &Path, args: &Submit) -> Result<SubmitJobResponse, Failure> {
+    let header = header(file, args).await?;
+    let begun = Instant::now();
+    loop {
+        match attempt(file, &header, &args.connection).await {
+            Err(Sent::Lost(_)) if begun.elapsed() < args.following.give_up_after => tokio::time::sleep(WAIT).await,
+            Err(Sent::Lost(failure) | Sent::Final(failure)) => return Err(failure),
+            Ok(answer) => return Ok(answer),
+        }
+    }
+}
+
+/// Why a submit did not get through.
+enum Sent {
+    /// The service went away meanwhile.
+    Lost(Failure),
+    /// The same would happen again.
+    Final(Failure),
+}
+
+async fn attempt(file: &Path, header: &SubmitJobHeader, to: &Connection) -> Result<SubmitJobResponse, Sent> {
+    let mut client = connect(to).await.map_err(Sent::Final)?;
+    let (pieces, body) = mpsc::channel(PIECES_AHEAD);
+    let reading = tokio::spawn(read(file.to_owned(), header.clone(), pieces));
+    let answer = client.submit_job(ReceiverStream::new(body)).await;
+    let read = reading.await.map_err(|error| Sent::Final(Failure::Io(std::io::Error::other(error))))?;
+    match (answer, read) {
+        // A file that cannot be read to its end is the cause of whatever the service says.
+        (_, Err(failure)) => Err(Sent::Final(failure)),
+        (Ok(answer), Ok(())) => Ok(answer.into_inner()),
+        (Err(status), Ok(())) if passes(&status) => Err(Sent::Lost(status.into())),
+        (Err(status), Ok(())) => Err(Sent::Final(status.into())),
+    }
+}
+
+/// Sends the header and then the file in pieces, until all is sent or the service stops listening.
+async fn read(path: PathBuf, header: SubmitJobHeader, to: mpsc::Sender<SubmitJobRequest>) -> Result<(), Failure> {
+    if to.send(SubmitJobRequest { part: Some(Part::Header(header)) }).await.is_err() {
+        return Ok(());
+    }
+    let mut file = open(&path).await?;
+    while let Some(chunk) = piece(&mut file, &path).await? {
+        if to.send(SubmitJobRequest { part: Some(Part::Chunk(chunk)) }).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn header(file: &Path, args: &Submit) -> Result<SubmitJobHeader, Failure> {
+    Ok(SubmitJobHeader {
+        request_id: args.request_id.clone().unwrap_or_else(|| ulid::Ulid::generate().to_string()),
+        filename: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        document_id: args.document_id.clone().unwrap_or_default(),
+        batch_id: args.batch.clone().unwrap_or_default(),
+        lane: args.lane.map_or(Lane::Unspecified, Lane::from).into(),
+        labels: args.labels.iter().cloned().collect(),
+        kind: args.kind.clone().unwrap_or_default(),
+        formats: Vec::new(),
+        owner: args.owner.clone().unwrap_or_default(),
+        // Sent ahead, so that a file that changes while it is sent is refused and not half processed.
+        sha256: hash(file).await?,
+    })
+}
+
+async fn hash(path: &Path) -> Result<String, Failure> {
+    let mut file = open(path).await?;
+    let (mut hasher, mut size) = (Sha256::new(), 0);
+    while let Some(chunk) = piece(&mut file, path).await? {
+        size += chunk.len();
+        hasher.update(&chunk);
+    }
+    if size == 0 { Err(Failure::EmptyFile(path.to_owned())) } else { Ok(hex(&hasher.finalize())) }
+}
+
+async fn open(path: &Path) -> Result<File, Failure> {
+    File::open(path).await.map_err(|source| Failure::File { path: path.to_owned(), source })
+}
+
+async fn piece(file: &mut File, path: &Path) -> Result<Option<Bytes>, Failure> {
+    let mut buffer = vec![0; PIECE_BYTES];
+    let count = file.read(&mut buffer).await.map_err(|source| Failure::File { path: path.to_owned(), source })?;
+    buffer.truncate(count);
+    Ok((count > 0).then(|| buffer.into()))
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

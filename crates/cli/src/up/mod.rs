@@ -1,0 +1,103 @@
+//! `courant up`: everything in one process, on one folder.
+//!
+//! Owns the order of starting and stopping. The parts speak to each other over loopback exactly as they would on several
+//! machines; nothing here may reach into one of them.
+
+mod demo;
+mod parts;
+mod ready;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_auth::{Role, Secret, Signer, Verifier};
+use courant_server::Server;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use self::parts::Parts;
+use crate::args::Up;
+use crate::failure::Failure;
+use crate::home::{Home, Note, user_name};
+use crate::telemetry;
+
+/// What the parts show each other; made anew for each call or connection.
+const PART_TOKEN_TTL: Duration = Duration::from_secs(3600);
+
+/// Runs until told to stop, or until a part dies.
+pub async fn run(args: Up) -> Result<ExitCode, Failure> {
+    telemetry::start(&args.log)?;
+    let shutdown = CancellationToken::new();
+    stop_on_signals(shutdown.clone())?;
+    let home = Home::open(&args.server.data_dir)?;
+    let secret = home.secret()?;
+    let server = Server::open(args.server.clone(), Verifier::hs256(&secret)).await;
+    let server = server.map_err(|error| Failure::Start(error.to_string()))?;
+    let grpc = listen("grpc", args.grpc).await?;
+    let http = listen("http", args.http).await?;
+    let (grpc_address, http_address) = (reachable(grpc.local_addr()?), reachable(http.local_addr()?));
+    let core = format!("http://{grpc_address}");
+
+    let mut parts = Parts::new(shutdown.clone());
+    parts.server(server, grpc);
+    parts.bridge(http, courant_bridge::Config::new(&core, Verifier::hs256(&secret), source(&secret, "bridge", Role::Bridge)));
+    let workers = args.workers.map_or_else(default_workers, usize::from);
+    for number in 1..=workers {
+        parts.worker(&core, &format!("local-{number}"), source(&secret, "worker", Role::Worker))?;
+    }
+
+    home.write_note(&Note { pid: std::process::id(), grpc: grpc_address.to_string(), http: http_address.to_string() })?;
+    let user = user_name(args.user.as_deref());
+    let link_token = Signer::hs256(&secret).sign(&user, &[], args.link_ttl)?;
+    ready::Ready { grpc: grpc_address, http: http_address, token: &link_token, home: &home, workers }.print()?;
+    if let Some(file) = args.demo {
+        parts.demo(demo::run(file, home.clone(), user, shutdown.clone()));
+    }
+    let ended = parts.until_end().await;
+    home.remove_note();
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// First Ctrl-C or SIGTERM: drain. Second: leave at once; what is lost is only what was not yet promised to anyone.
+fn stop_on_signals(shutdown: CancellationToken) -> Result<(), Failure> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        let mut one = async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
+        one().await;
+        shutdown.cancel();
+        one().await;
+        std::process::exit(130);
+    });
+    Ok(())
+}
+
+async fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|source| Failure::Listen { flag, address, source })
+}
+
+/// The address to give to people and parts: one cannot connect to 0.0.0.0 everywhere.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    address
+}
+
+fn source(secret: &Secret, subject: &'static str, role: Role) -> Arc<dyn Fn() -> String + Send + Sync> {
+    let signer = Signer::hs256(secret);
+    Arc::new(move || match signer.sign(subject, &[role], PART_TOKEN_TTL) {
+        Ok(token) => token,
+        Err(error) => {
+            // The other side refuses the empty token, and says so in its own log.
+            tracing::error!(%error, "no token could be made");
+            String::new()
+        }
+    })
+}
+
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

@@ -1,0 +1,35 @@
+//! One JSON object per line: the messages of the browser protocol, `bridge/PROTOCOL.md`.
+
+use std::sync::Arc;
+
+use courant_bridge::wire::ServerMessage;
+use courant_bridge::wire::encode::Push;
+use courant_bridge::wire::message::Mark;
+
+use super::View;
+use crate::failure::Failure;
+use crate::follow::News;
+
+/// Every message, as it comes.
+pub struct Json;
+
+impl View for Json {
+    fn show(&mut self, job_id: &str, news: News) -> Result<(), Failure> {
+        let topic: Arc<str> = format!("job/{job_id}").into();
+        let push = match news {
+            News::Snapshot(job) => Some(Push::snapshot(&topic, &job)),
+            News::Event { cursor, event } => Push::event(&topic, cursor, &event),
+            News::Live { cursor } => Some(Push::mark(ServerMessage::Live(Mark { topic, cursor }))),
+            News::Gap(reason) => Some(Push::gap(&topic, reason)),
+            News::Interrupted(_) | News::Ended(_) => None,
+        };
+        for frame in push.iter().flat_map(|push| push.frames.iter()) {
+            println!("{}", frame.as_str());
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, job_id: &str, failure: &Failure) {
+        eprintln!("courant: {job_id}: {failure}");
+    }
+}
