@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The browser edge of Courant: WebSocket rooms over the core's watches, uploads and downloads, and the console.
+//!
+//! Speaks `PROTOCOL.md` to browsers and `courant.v1` to the core. Keeps no state that matters: any number of bridges may
+//! stand side by side, and each may be killed at any time.
+
+pub mod app;
+pub mod config;
+pub mod core;
+pub mod fault;
+pub mod http;
+pub mod metrics;
+pub mod rooms;
+pub mod serve;
+pub mod wire;
+pub mod ws;
+
+pub use config::{Config, ConfigError, Limits, Times, TokenSource};
+pub use serve::{Error, run};

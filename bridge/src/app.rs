@@ -1,0 +1,99 @@
+//! What all parts of a running bridge share.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::core::Core;
+use crate::core::health::{self, Health};
+use crate::metrics::Metrics;
+use crate::rooms::Rooms;
+use crate::ws::registry::Registry;
+
+/// The shared parts. Holds nothing that another bridge could not make anew.
+pub struct App {
+    /// What the bridge was told.
+    pub config: Config,
+    /// The way to the server.
+    pub core: Core,
+    /// All rooms.
+    pub rooms: Arc<Rooms>,
+    /// All connections.
+    pub registry: Arc<Registry>,
+    /// All numbers.
+    pub metrics: Metrics,
+    /// Whether the core serves.
+    pub health: watch::Receiver<Health>,
+    /// Changes when the core has been away for so long that the connections are better off elsewhere.
+    pub core_away: watch::Receiver<u64>,
+    /// Cancelled when the bridge stops.
+    pub drain: CancellationToken,
+    /// All sessions and HTTP connections.
+    pub tasks: TaskTracker,
+}
+
+/// The address a connection came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+impl App {
+    /// Starts the shared parts. They stop with `drain`; rooms stop when `stop` is cancelled, after the sessions.
+    pub fn start(
+        config: Config,
+        drain: CancellationToken,
+        stop: CancellationToken,
+    ) -> Result<Arc<Self>, tonic::transport::Error> {
+        let core = Core::new(&config)?;
+        let metrics = Metrics::default();
+        let rooms = Rooms::new(core.clone(), config.times.clone(), metrics.clone(), stop.clone());
+        let registry = Registry::new(config.limits.clone(), metrics.clone());
+        let (told, health) = watch::channel(Health::Away);
+        tokio::spawn(health::watch(core.clone(), config.times.health, told, stop.clone()));
+        let (away, core_away) = watch::channel(0);
+        tokio::spawn(watch_absence(health.clone(), config.times.core_grace, away, stop));
+        Ok(Arc::new(Self {
+            config,
+            core,
+            rooms,
+            registry,
+            metrics,
+            health,
+            core_away,
+            drain,
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// Whether new work is welcome.
+    pub fn is_ready(&self) -> bool {
+        *self.health.borrow() == Health::Serving && !self.drain.is_cancelled()
+    }
+}
+
+/// Says so once for each time the core has been away for the grace.
+async fn watch_absence(
+    mut health: watch::Receiver<Health>,
+    grace: std::time::Duration,
+    away: watch::Sender<u64>,
+    stop: CancellationToken,
+) {
+    let watch = async {
+        loop {
+            health.wait_for(|health| *health == Health::Serving).await?;
+            health.wait_for(|health| *health == Health::Away).await?;
+            let back = health.wait_for(|health| *health == Health::Serving);
+            if tokio::time::timeout(grace, back).await.is_err() {
+                away.send_modify(|times| *times += 1);
+            }
+        }
+    };
+    let watch: std::pin::Pin<Box<dyn Future<Output = Result<(), watch::error::RecvError>> + Send>> = Box::pin(watch);
+    tokio::select! {
+        _ = watch => {}
+        () = stop.cancelled() => {}
+    }
+}

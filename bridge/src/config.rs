@@ -1,0 +1,234 @@
+//! What a bridge can be told. Checked once at the start, then never changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_auth::Verifier;
+
+/// Makes a fresh token with the role `bridge`, whenever one is needed.
+pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The configuration of a bridge.
+#[derive(Clone)]
+pub struct Config {
+    /// Where the server is: `http://host:port`.
+    pub core: String,
+    /// Judges the users' tokens.
+    pub verifier: Verifier,
+    /// For the bridge's own watches.
+    pub core_token: TokenSource,
+    /// Origins besides our own that may open WebSockets, as a browser writes them (`https://app.example`).
+    pub allow_origins: Vec<String>,
+    /// Take a client's address from the last `X-Forwarded-For`. Only behind a proxy that sets it.
+    pub trust_forwarded: bool,
+    /// How much of everything.
+    pub limits: Limits,
+    /// How long everything may take.
+    pub times: Times,
+}
+
+/// How much of everything.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// TCP connections at once, HTTP and WebSocket together. More wait in the listen queue.
+    pub sockets: usize,
+    /// WebSocket connections at once. More are closed with 4429.
+    pub connections: usize,
+    /// WebSocket connections of one user.
+    pub connections_per_user: usize,
+    /// WebSocket connections from one address.
+    pub connections_per_address: usize,
+    /// New WebSocket connections from one address in a minute. More get HTTP 429.
+    pub attempts_per_minute: u32,
+    /// Messages a connection may send in a second, on average over two. More: 4429.
+    pub messages_per_second: u32,
+    /// Subscriptions of one connection. More get an error.
+    pub subscriptions: usize,
+    /// Bytes of a client's message. More: 4413.
+    pub message_bytes: usize,
+    /// Bytes that may wait for one connection. More: 4508.
+    pub outbox_bytes: usize,
+    /// Bytes of a document.
+    pub upload_bytes: u64,
+}
+
+/// How long everything may take.
+#[derive(Clone, Debug)]
+pub struct Times {
+    /// Until the token is there. Then 4408.
+    pub auth: Duration,
+    /// Between protocol pings; who misses two is dropped.
+    pub ping: Duration,
+    /// Silence after which a client should send `ping`.
+    pub client_ping: Duration,
+    /// How long a client should wait for the `pong`.
+    pub client_pong: Duration,
+    /// For the last words and the closing handshake.
+    pub close: Duration,
+    /// For a request's head.
+    pub header: Duration,
+    /// Between two pieces of an upload.
+    pub body: Duration,
+    /// For a call to the core that is not a stream.
+    pub call: Duration,
+    /// Between two looks at the core's health.
+    pub health: Duration,
+    /// After which all connections are closed with 4504 while the core is gone.
+    pub core_grace: Duration,
+    /// How long a room outlives its last member.
+    pub room_grace: Duration,
+    /// The longest pause before a room tries the core again.
+    pub backoff: Duration,
+    /// Over which the return of the clients of a stopping bridge is spread.
+    pub drain_spread: Duration,
+    /// For everything to end when the bridge stops.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sockets: 12_000,
+            connections: 10_000,
+            connections_per_user: 100,
+            connections_per_address: 1_000,
+            attempts_per_minute: 6_000,
+            messages_per_second: 50,
+            subscriptions: 128,
+            message_bytes: 64 << 10,
+            outbox_bytes: 1 << 20,
+            upload_bytes: 1 << 30,
+        }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            auth: Duration::from_secs(10),
+            ping: Duration::from_secs(30),
+            client_ping: Duration::from_secs(25),
+            client_pong: Duration::from_secs(8),
+            close: Duration::from_secs(5),
+            header: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            call: Duration::from_secs(10),
+            health: Duration::from_secs(2),
+            core_grace: Duration::from_secs(60),
+            room_grace: Duration::from_secs(10),
+            backoff: Duration::from_secs(5),
+            drain_spread: Duration::from_secs(5),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not an address of a server.
+    #[error("core {address:?} is not an address like http://127.0.0.1:50051: {why}")]
+    Core {
+        /// As given.
+        address: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Not an origin.
+    #[error("{0:?} is not an origin; write it as https://app.example[:port], and never *")]
+    Origin(String),
+    /// Nothing would work with a limit of 0.
+    #[error("{0} must be at least 1")]
+    Zero(&'static str),
+}
+
+impl Config {
+    /// With all defaults.
+    pub fn new(core: impl Into<String>, verifier: Verifier, core_token: TokenSource) -> Self {
+        Self {
+            core: core.into(),
+            verifier,
+            core_token,
+            allow_origins: Vec::new(),
+            trust_forwarded: false,
+            limits: Limits::default(),
+            times: Times::default(),
+        }
+    }
+
+    /// Refuses what cannot work.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        check_core(&self.core)?;
+        for origin in &self.allow_origins {
+            check_origin(origin)?;
+        }
+        let limits = &self.limits;
+        let counts = [
+            ("sockets", limits.sockets),
+            ("connections", limits.connections),
+            ("connections per user", limits.connections_per_user),
+            ("connections per address", limits.connections_per_address),
+            ("attempts per minute", limits.attempts_per_minute as usize),
+            ("messages per second", limits.messages_per_second as usize),
+            ("subscriptions", limits.subscriptions),
+            ("message bytes", limits.message_bytes),
+            ("outbox bytes", limits.outbox_bytes),
+            ("ping interval", usize::from(!self.times.ping.is_zero())),
+            ("health interval", usize::from(!self.times.health.is_zero())),
+        ];
+        counts.into_iter().find(|(_, count)| *count == 0).map_or(Ok(()), |(name, _)| Err(ConfigError::Zero(name)))
+    }
+}
+
+fn check_core(address: &str) -> Result<(), ConfigError> {
+    let refuse = |why: &str| Err(ConfigError::Core { address: address.to_owned(), why: why.to_owned() });
+    match address.parse::<http::Uri>() {
+        Err(error) => refuse(&error.to_string()),
+        Ok(uri) if uri.scheme_str() != Some("http") => refuse("it must begin with http://"),
+        Ok(uri) if uri.authority().is_none() => refuse("the host is missing"),
+        Ok(_) => Ok(()),
+    }
+}
+
+fn check_origin(origin: &str) -> Result<(), ConfigError> {
+    let good = origin.parse::<http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.path() == "/"
+            && uri.query().is_none()
+            && !origin.ends_with('/')
+    });
+    if good { Ok(()) } else { Err(ConfigError::Origin(origin.to_owned())) }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("core", &self.core)
+            .field("allow_origins", &self.allow_origins)
+            .field("trust_forwarded", &self.trust_forwarded)
+            .field("limits", &self.limits)
+            .field("times", &self.times)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_addresses_and_origins_are_refused() {
+        for good in ["http://127.0.0.1:50051", "http://core:1", "http://[::1]:50051"] {
+            assert!(check_core(good).is_ok(), "{good}");
+        }
+        for bad in ["", "127.0.0.1:50051", "https://core", "http://", "core"] {
+            assert!(check_core(bad).is_err(), "{bad}");
+        }
+        for good in ["https://app.example", "http://127.0.0.1:5173"] {
+            assert!(check_origin(good).is_ok(), "{good}");
+        }
+        for bad in ["*", "app.example", "https://app.example/", "https://a/b", "null"] {
+            assert!(check_origin(bad).is_err(), "{bad}");
+        }
+    }
+}

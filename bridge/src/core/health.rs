@@ -1,0 +1,54 @@
+//! Whether the core serves, looked at in a steady beat. The one place readiness comes from.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::Core;
+
+/// What is known of the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It serves.
+    Serving,
+    /// It does not answer, or says it does not serve.
+    Away,
+}
+
+/// Looks until cancelled. Starts from [`Health::Away`]: what has not been seen is not promised.
+pub async fn watch(core: Core, beat: Duration, told: watch::Sender<Health>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(beat);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let found = tokio::select! {
+            () = stop.cancelled() => return,
+            found = tokio::time::timeout(core.call, look(&core)) => found.unwrap_or(Health::Away),
+        };
+        let changed = told.send_if_modified(|known| std::mem::replace(known, found) != found);
+        match (changed, found) {
+            (true, Health::Serving) => tracing::info!("the core serves"),
+            (true, Health::Away) => tracing::warn!("the core is away"),
+            (false, _) => {}
+        }
+    }
+}
+
+async fn look(core: &Core) -> Health {
+    let answer = HealthClient::new(core.live.clone()).check(HealthCheckRequest::default()).await;
+    match answer {
+        Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => Health::Serving,
+        Ok(_) => Health::Away,
+        Err(status) => {
+            tracing::debug!(%status, "health check failed");
+            Health::Away
+        }
+    }
+}

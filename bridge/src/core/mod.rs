@@ -1,0 +1,94 @@
+//! The way to the server: channels, tokens and deadlines. Knows calls, not what they mean to browsers.
+
+pub mod health;
+
+use std::time::Duration;
+
+use courant_proto::v1::job_service_client::JobServiceClient;
+use tonic::Request;
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::config::{Config, TokenSource};
+use crate::fault::{Code, Fault};
+
+/// The largest message from the core.
+const MAX_MESSAGE: usize = 8 << 20;
+/// Pings on the way to the core notice a dead one though nothing is asked.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(3);
+/// What a stream at a client's pace may hold back, so that a thousand slow ones do not starve the others: on their
+/// connection each has a small window and all together a very large one.
+const BULK_STREAM_WINDOW: u32 = 64 << 10;
+const BULK_CONNECTION_WINDOW: u32 = 1 << 30;
+
+/// The server, as the bridge calls it. Cheap to clone.
+#[derive(Clone)]
+pub struct Core {
+    live: Channel,
+    bulk: Channel,
+    token: TokenSource,
+    call: Duration,
+}
+
+impl Core {
+    /// Connects when first needed, and again after every loss.
+    pub fn new(config: &Config) -> Result<Self, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(config.core.clone())?
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .keep_alive_while_idle(true);
+        let bulk = endpoint
+            .clone()
+            .initial_stream_window_size(BULK_STREAM_WINDOW)
+            .initial_connection_window_size(BULK_CONNECTION_WINDOW)
+            .connect_lazy();
+        let token = config.core_token.clone();
+        Ok(Self { live: endpoint.connect_lazy(), bulk, token, call: config.times.call })
+    }
+
+    /// For calls that answer at once, and for streams that are always read at once.
+    pub fn jobs(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.live.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// For streams that go at a client's pace.
+    pub fn bulk(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.bulk.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// A request in a user's name, with a deadline.
+    pub fn call_as<T>(&self, message: T, token: &str) -> Result<Request<T>, Fault> {
+        let mut request = self.stream_as(message, token)?;
+        request.set_timeout(self.call);
+        Ok(request)
+    }
+
+    /// A request in a user's name, without a deadline.
+    pub fn stream_as<T>(&self, message: T, token: &str) -> Result<Request<T>, Fault> {
+        let mut value = MetadataValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| Fault::from(courant_auth::TokenError::Invalid))?;
+        value.set_sensitive(true);
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
+    }
+
+    /// A request in the bridge's own name, without a deadline.
+    pub fn stream_own<T>(&self, message: T) -> Result<Request<T>, Fault> {
+        self.stream_as(message, &(self.token)()).map_err(|_| own_token())
+    }
+
+    /// A request in the bridge's own name, with a deadline.
+    pub fn call_own<T>(&self, message: T) -> Result<Request<T>, Fault> {
+        self.call_as(message, &(self.token)()).map_err(|_| own_token())
+    }
+}
+
+fn own_token() -> Fault {
+    tracing::error!("the bridge's own token cannot be sent");
+    Fault::new(Code::Core(courant_proto::v1::ErrorReason::Internal), "the bridge is set up wrongly; tell its operator")
+}

@@ -1,0 +1,242 @@
+//! What can go wrong, as clients are told. The only file that maps the core's statuses to codes and codes to HTTP.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use courant_proto::v1::ErrorReason;
+use http::StatusCode;
+use tonic::Code as Grpc;
+use tonic_types::StatusExt as _;
+
+/// The prefix of the reasons in the proto, which clients do not see.
+const PREFIX: &str = "ERROR_REASON_";
+/// How long a client waits before trying again, when nobody says better.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A failure as the client is told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", code.name())]
+pub struct Fault {
+    /// For programs.
+    pub code: Code,
+    /// For people: what to do.
+    pub message: Cow<'static, str>,
+    /// When trying again can help: how long to wait.
+    pub retry_after: Option<Duration>,
+    /// The fields that are wrong, with what is wrong about them.
+    pub fields: Vec<(String, String)>,
+}
+
+/// The closed list of codes: the core's and our own (`PROTOCOL.md`, section 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// One of the core's.
+    Core(ErrorReason),
+    /// Not a message of the protocol.
+    BadMessage,
+    /// No such command.
+    UnknownCommand,
+    /// The page asking is not one of ours.
+    OriginForbidden,
+    /// Another user's token on an open connection.
+    SubjectChanged,
+    /// No token in time.
+    AuthTimeout,
+    /// None of the offered subprotocols is known.
+    SubprotocolUnknown,
+    /// The message is over the limit.
+    MessageTooLarge,
+    /// The client does not read fast enough.
+    TooSlow,
+    /// The server cannot be reached.
+    CoreUnreachable,
+    /// A WebSocket handshake was expected.
+    UpgradeRequired,
+    /// No such path.
+    NotFound,
+    /// No such method on this path.
+    MethodNotAllowed,
+}
+
+impl Code {
+    /// The name clients see.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Core(reason) => reason.as_str_name().trim_start_matches(PREFIX),
+            Self::BadMessage => "BAD_MESSAGE",
+            Self::UnknownCommand => "UNKNOWN_COMMAND",
+            Self::OriginForbidden => "ORIGIN_FORBIDDEN",
+            Self::SubjectChanged => "SUBJECT_CHANGED",
+            Self::AuthTimeout => "AUTH_TIMEOUT",
+            Self::SubprotocolUnknown => "SUBPROTOCOL_UNKNOWN",
+            Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Self::TooSlow => "TOO_SLOW",
+            Self::CoreUnreachable => "CORE_UNREACHABLE",
+            Self::UpgradeRequired => "UPGRADE_REQUIRED",
+            Self::NotFound => "NOT_FOUND",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+        }
+    }
+
+    /// The status over HTTP.
+    pub fn http(self) -> StatusCode {
+        match self {
+            Self::Core(reason) => reason_http(reason),
+            Self::BadMessage | Self::UnknownCommand | Self::SubprotocolUnknown => StatusCode::BAD_REQUEST,
+            Self::OriginForbidden | Self::SubjectChanged => StatusCode::FORBIDDEN,
+            Self::AuthTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::MessageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::CoreUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        }
+    }
+}
+
+fn reason_http(reason: ErrorReason) -> StatusCode {
+    use ErrorReason as R;
+    match reason {
+        R::TokenMissing | R::TokenInvalid | R::TokenExpired => StatusCode::UNAUTHORIZED,
+        R::RoleRequired => StatusCode::FORBIDDEN,
+        R::JobNotFound | R::ResultNotFound | R::ArtifactNotFound => StatusCode::NOT_FOUND,
+        R::ResultNotReady | R::JobState | R::RequestIdMismatch | R::LeaseLost => StatusCode::CONFLICT,
+        R::InvalidField | R::WrongOrder | R::DocumentEmpty | R::CursorInvalid | R::PageTokenInvalid => {
+            StatusCode::BAD_REQUEST
+        }
+        R::ChecksumMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+        R::DocumentTooLarge | R::ArtifactTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        R::OffsetOutOfRange => StatusCode::RANGE_NOT_SATISFIABLE,
+        R::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        R::Draining | R::StorageUnavailable | R::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        R::Unspecified | R::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl Fault {
+    /// A failure of our own that trying again does not help.
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), retry_after: None, fields: Vec::new() }
+    }
+
+    /// A field of a request is wrong.
+    pub fn field(name: &str, problem: impl Into<String>) -> Self {
+        let problem = problem.into();
+        let message = format!("{name}: {problem}");
+        Self { fields: vec![(name.to_owned(), problem)], ..Self::new(Code::Core(ErrorReason::InvalidField), message) }
+    }
+
+    /// Too much of something, for now.
+    pub fn too_many(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { retry_after: Some(RETRY_AFTER), ..Self::new(Code::Core(ErrorReason::TooMany), message) }
+    }
+
+    /// The core does not answer.
+    pub fn unreachable() -> Self {
+        let message = "the server cannot be reached at the moment; try again";
+        Self { retry_after: Some(RETRY_AFTER), ..Self::new(Code::CoreUnreachable, message) }
+    }
+
+    /// No such job or not the caller's: always the same words.
+    pub fn job_not_found() -> Self {
+        Self::new(Code::Core(ErrorReason::JobNotFound), "there is no such job, or it is not yours")
+    }
+
+    /// Whether trying again can help.
+    pub fn retryable(&self) -> bool {
+        self.retry_after.is_some()
+    }
+
+    /// Whether it is the core's verdict with this reason.
+    pub fn is(&self, reason: ErrorReason) -> bool {
+        self.code == Code::Core(reason)
+    }
+}
+
+impl From<courant_auth::TokenError> for Fault {
+    fn from(error: courant_auth::TokenError) -> Self {
+        let reason = match error {
+            courant_auth::TokenError::Invalid => ErrorReason::TokenInvalid,
+            courant_auth::TokenError::Expired => ErrorReason::TokenExpired,
+        };
+        Self::new(Code::Core(reason), error.to_string())
+    }
+}
+
+impl From<tonic::Status> for Fault {
+    fn from(status: tonic::Status) -> Self {
+        let Some(reason) = reason(&status) else { return unexplained(&status) };
+        if reason == ErrorReason::JobNotFound {
+            return Self::job_not_found();
+        }
+        let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
+        let passing = matches!(status.code(), Grpc::Unavailable | Grpc::ResourceExhausted)
+            && !matches!(reason, ErrorReason::DocumentTooLarge | ErrorReason::ArtifactTooLarge);
+        let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+        Self {
+            code: Code::Core(reason),
+            message: status.message().to_owned().into(),
+            retry_after: retry.or(passing.then_some(RETRY_AFTER)),
+            fields: violations.into_iter().map(|violation| (violation.field, violation.description)).collect(),
+        }
+    }
+}
+
+fn reason(status: &tonic::Status) -> Option<ErrorReason> {
+    let info = status.get_details_error_info()?;
+    ErrorReason::from_str_name(&format!("{PREFIX}{}", info.reason))
+}
+
+/// A status without a reason of ours: from the transport, a proxy between, or another version of the core.
+fn unexplained(status: &tonic::Status) -> Fault {
+    let internal = || {
+        tracing::warn!(code = ?status.code(), message = status.message(), "the core answered without a reason");
+        Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; the server's log says more")
+    };
+    match status.code() {
+        // How a lost connection shows depends on when it was lost.
+        Grpc::Unavailable | Grpc::Unknown | Grpc::DeadlineExceeded | Grpc::Cancelled | Grpc::Aborted => {
+            Fault::unreachable()
+        }
+        Grpc::Internal if std::error::Error::source(status).is_some() => Fault::unreachable(),
+        Grpc::NotFound => Fault::job_not_found(),
+        Grpc::Unauthenticated => courant_auth::TokenError::Invalid.into(),
+        Grpc::PermissionDenied => Fault::new(Code::Core(ErrorReason::RoleRequired), "your token does not allow this"),
+        Grpc::ResourceExhausted => Fault::too_many("too many requests at once; try again later"),
+        Grpc::InvalidArgument | Grpc::OutOfRange => {
+            Fault::new(Code::Core(ErrorReason::InvalidField), status.message().to_owned())
+        }
+        Grpc::Ok
+        | Grpc::AlreadyExists
+        | Grpc::FailedPrecondition
+        | Grpc::Unimplemented
+        | Grpc::Internal
+        | Grpc::DataLoss => internal(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strangers_job_reads_like_one_that_never_was() {
+        let told = |message: &str| {
+            let details = tonic_types::ErrorDetails::with_error_info(
+                "JOB_NOT_FOUND",
+                "courant",
+                std::collections::HashMap::new(),
+            );
+            Fault::from(tonic::Status::with_error_details(Grpc::NotFound, message, details))
+        };
+        assert_eq!(told("job 1 is bob's"), told("there is no job 2"));
+    }
+
+    #[test]
+    fn a_lost_core_is_worth_another_try() {
+        let fault = Fault::from(tonic::Status::unavailable("tcp connect error"));
+        assert_eq!((fault.code, fault.retryable()), (Code::CoreUnreachable, true));
+        assert!(!Fault::from(tonic::Status::internal("bug at line 7")).message.contains("line 7"));
+    }
+}

@@ -1,0 +1,67 @@
+//! The console's files, built into the program.
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{Method, StatusCode};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+use crate::fault::{Code, Fault};
+
+/// In debug builds the files are read from the folder at every request.
+#[derive(RustEmbed)]
+#[folder = "web/dist/"]
+struct Files;
+
+/// Files under this have a hash in their name: a new content is a new name.
+const HASHED: &str = "assets/";
+const INDEX: &str = "index.html";
+
+/// Any path that is nothing else: a file, or the page itself for paths of the page's own.
+pub async fn serve(request: Request) -> Result<Response, Fault> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return Err(Fault::new(Code::MethodNotAllowed, "this path can only be read"));
+    }
+    let path = request.uri().path().trim_start_matches('/');
+    let path = if path.is_empty() { INDEX } else { path };
+    let known = request.headers().get(IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
+    match Files::get(path) {
+        Some(file) => Ok(file_response(path, file, known)),
+        // What looks like a file and is not there is missing; everything else is a place inside the page.
+        None if path.rsplit('/').next().is_some_and(|last| last.contains('.')) => {
+            Err(Fault::new(Code::NotFound, "there is nothing at this path"))
+        }
+        None => {
+            let index = Files::get(INDEX).ok_or_else(|| Fault::new(Code::NotFound, "the console is not built in"))?;
+            Ok(file_response(INDEX, index, known))
+        }
+    }
+}
+
+fn file_response(path: &str, file: EmbeddedFile, known: Option<&str>) -> Response {
+    let hash: String = file.metadata.sha256_hash().iter().map(|byte| format!("{byte:02x}")).collect();
+    let tag = format!("\"{hash}\"");
+    let keep = if path.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let headers = [(CACHE_CONTROL, keep), (CONTENT_TYPE, media_type(path)), (ETAG, tag.as_str())];
+    if known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, file.data).into_response()
+}
+
+/// The kinds of files a console has.
+fn media_type(path: &str) -> &'static str {
+    match path.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "json" | "map" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}

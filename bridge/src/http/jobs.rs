@@ -1,0 +1,85 @@
+//! Reading, cancelling and retrying jobs.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use courant_proto::v1;
+use http::header::CACHE_CONTROL;
+use serde::{Deserialize, Serialize};
+
+use super::caller::Caller;
+use super::query;
+use crate::app::App;
+use crate::fault::{Code, Fault};
+use crate::wire::job::Job;
+
+/// A job and where to start watching it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobAnswer {
+    /// The job.
+    pub job: Job,
+    /// A watch from here misses nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// A page of jobs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobsAnswer {
+    /// Newest first.
+    pub jobs: Vec<Job>,
+    /// For the next page.
+    pub next_page_token: Option<String>,
+    /// A watch from here misses nothing.
+    pub cursor: String,
+}
+
+impl JobAnswer {
+    /// Of a job that the core always sends.
+    pub fn new(job: Option<v1::Job>, cursor: Option<String>) -> Result<Self, Fault> {
+        let job = job.as_ref().map(Job::from).ok_or_else(Fault::job_not_found)?;
+        Ok(Self { job, cursor })
+    }
+}
+
+/// JSON that no cache may keep.
+pub fn fresh(body: impl Serialize) -> Response {
+    ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// `GET /v1/jobs`
+pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
+    let request = app.core.call_as(query::listing(query::pairs(&uri)?)?, &caller.token)?;
+    let found = app.core.jobs().list_jobs(request).await?.into_inner();
+    let next_page_token = Some(found.next_page_token).filter(|token| !token.is_empty());
+    Ok(fresh(JobsAnswer { jobs: found.jobs.iter().map(Job::from).collect(), next_page_token, cursor: found.cursor }))
+}
+
+/// `GET /v1/jobs/{id}`
+pub async fn get(State(app): State<Arc<App>>, caller: Caller, Path(job_id): Path<String>) -> Result<Response, Fault> {
+    let request = app.core.call_as(v1::GetJobRequest { job_id }, &caller.token)?;
+    let found = app.core.jobs().get_job(request).await?.into_inner();
+    Ok(fresh(JobAnswer::new(found.job, Some(found.cursor))?))
+}
+
+/// `POST /v1/jobs/{id}:cancel` and `:retry`
+pub async fn act(State(app): State<Arc<App>>, caller: Caller, Path(path): Path<String>) -> Result<Response, Fault> {
+    let mut jobs = app.core.jobs();
+    let answer = match path.rsplit_once(':') {
+        Some((id, "cancel")) => {
+            let request = app.core.call_as(v1::CancelJobRequest { job_id: id.to_owned() }, &caller.token)?;
+            JobAnswer::new(jobs.cancel_job(request).await?.into_inner().job, None)?
+        }
+        Some((id, "retry")) => {
+            let request = app.core.call_as(v1::RetryJobRequest { job_id: id.to_owned() }, &caller.token)?;
+            let retried = jobs.retry_job(request).await?.into_inner();
+            JobAnswer::new(retried.job, Some(retried.cursor))?
+        }
+        _ => return Err(Fault::new(Code::NotFound, "a job can be told :cancel and :retry")),
+    };
+    Ok(fresh(answer))
+}

@@ -1,0 +1,108 @@
+//! Everything over HTTP: the jobs API, probes, the console and the door to WebSockets.
+
+pub mod caller;
+pub mod console;
+pub mod headers;
+pub mod jobs;
+pub mod problem;
+pub mod query;
+pub mod results;
+pub mod upload;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use http::StatusCode;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::app::{App, Peer};
+use crate::fault::{Code, Fault};
+use crate::ws::handshake::{Format, Opening};
+use crate::ws::session::Session;
+use caller::Caller;
+
+/// All paths.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/ws", any(open_socket))
+        .route("/v1/jobs", get(jobs::list).post(upload::submit).fallback(wrong_method))
+        .route("/v1/jobs/{id}", get(jobs::get).post(jobs::act).fallback(wrong_method))
+        .route("/v1/jobs/{id}/results/{format}", get(results::read).fallback(wrong_method))
+        .route("/v1/{*rest}", any(no_such_path))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/healthz", get(ready))
+        .route("/metrics", get(metrics))
+        .fallback(console::serve)
+        .layer(axum::middleware::map_response(headers::secure))
+        .with_state(app)
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    if app.is_ready() {
+        return "ok\n".into_response();
+    }
+    let why = if app.drain.is_cancelled() { "draining\n" } else { "the core cannot be reached\n" };
+    (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+}
+
+/// For admins: the numbers tell how busy everybody is.
+async fn metrics(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
+    caller.needs(courant_auth::Role::Admin)?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(http::header::CONTENT_TYPE, kind)], app.metrics.text()).into_response())
+}
+
+async fn no_such_path() -> Fault {
+    Fault::new(Code::NotFound, "there is nothing at this path")
+}
+
+async fn wrong_method() -> Fault {
+    Fault::new(Code::MethodNotAllowed, "this path does not know that method")
+}
+
+async fn open_socket(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
+    let opening = Opening::read(request.method(), request.version(), request.headers(), &app.config.allow_origins)?;
+    let peer = request.extensions().get::<Peer>().map(|peer| headers::address(*peer, request.headers(), &app.config));
+    let Some(address) = peer else {
+        return Err(Fault::new(Code::UpgradeRequired, "this connection cannot be upgraded"));
+    };
+    app.registry.may_try(address)?;
+    let response = opening.response();
+    let tasks = app.tasks.clone();
+    tasks.spawn(async move {
+        match take_socket(request).await {
+            Some((socket, read)) => converse(app, opening, address, socket, read).await,
+            None => tracing::debug!("an upgrade came to nothing"),
+        }
+    });
+    Ok(response)
+}
+
+/// The bare socket under an upgraded connection, and what was read past the handshake.
+async fn take_socket(request: Request) -> Option<(TcpStream, bytes::Bytes)> {
+    let upgraded = hyper::upgrade::on(request).await.ok()?;
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}
+
+async fn converse(app: Arc<App>, opening: Opening, address: std::net::IpAddr, socket: TcpStream, read: bytes::Bytes) {
+    match app.registry.seat(address) {
+        Ok(seat) => {
+            let mut session = Session::new(app, seat);
+            match (opening.format, opening.token) {
+                (Format::Unknown, _) => {
+                    session.refuse(Fault::new(Code::SubprotocolUnknown, "offer the subprotocol courant.v1.json"));
+                }
+                (Format::Json | Format::Default, Some(token)) => session.offer(token),
+                (Format::Json | Format::Default, None) => {}
+            }
+            session.run(socket, read).await;
+        }
+        Err(fault) => crate::ws::session::turn_away(&app, fault, socket, read).await,
+    }
+}

@@ -1,0 +1,239 @@
+//! `GET /v1/jobs/{id}/results/{format}`: a result streams from the core to the browser.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use bytes::Bytes;
+use courant_proto::v1::{self, ErrorReason, read_result_response::Part};
+use futures::StreamExt;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tonic::Streaming;
+
+use super::caller::Caller;
+use crate::app::App;
+use crate::fault::{Code, Fault};
+use crate::wire::names;
+
+/// A result of a document nobody has vetted: when shown, it runs nothing and reaches nothing.
+const SANDBOX: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
+/// The part of a result that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// All of it.
+    All,
+    /// From here to there, inclusive; to the end if open.
+    From(u64, Option<u64>),
+    /// The last so many bytes.
+    Last(u64),
+}
+
+/// `GET /v1/jobs/{id}/results/{format}`
+pub async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path((job_id, format)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let unknown = || Fault::new(Code::Core(ErrorReason::ResultNotFound), "a result is json, md, txt or html");
+    let format = names::parse_format(&format).ok_or_else(unknown)?;
+    let source = Source { app, caller, job_id, format };
+    let conditional = headers.contains_key(IF_NONE_MATCH) || headers.contains_key(RANGE);
+    if !conditional {
+        let (header, stream) = source.open(0, 0).await?;
+        let length = header.size_bytes;
+        return answer(&header, format, StatusCode::OK, body(stream, length));
+    }
+    let (header, _) = source.open(0, 1).await?;
+    if matches(headers.get(IF_NONE_MATCH), &header) {
+        return answer(&header, format, StatusCode::NOT_MODIFIED, (Body::empty(), None));
+    }
+    let range_holds = headers.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == etag(&header).as_bytes());
+    let wanted = headers.get(RANGE).filter(|_| range_holds).map_or(Wanted::All, range);
+    let size = u64::try_from(header.size_bytes).unwrap_or_default();
+    match span(wanted, size) {
+        None => unsatisfiable(size),
+        Some(_) if wanted == Wanted::All => {
+            let (header, stream) = source.open(0, 0).await?;
+            let length = header.size_bytes;
+            answer(&header, format, StatusCode::OK, body(stream, length))
+        }
+        Some((first, last)) => {
+            let length = (last - first + 1) as i64;
+            let (header, stream) = source.open(first as i64, length).await?;
+            let mut response = answer(&header, format, StatusCode::PARTIAL_CONTENT, body(stream, length))?;
+            put(&mut response, CONTENT_RANGE, &format!("bytes {first}-{last}/{size}"))?;
+            Ok(response)
+        }
+    }
+}
+
+struct Source {
+    app: Arc<App>,
+    caller: Caller,
+    job_id: String,
+    format: v1::ResultFormat,
+}
+
+impl Source {
+    async fn open(
+        &self,
+        offset: i64,
+        limit: i64,
+    ) -> Result<(v1::ReadResultHeader, Streaming<v1::ReadResultResponse>), Fault> {
+        let request = v1::ReadResultRequest { job_id: self.job_id.clone(), format: self.format.into(), offset, limit };
+        let request = self.app.core.stream_as(request, &self.caller.token)?;
+        let mut stream = self.app.core.bulk().read_result(request).await?.into_inner();
+        match stream.message().await?.and_then(|message| message.part) {
+            Some(Part::Header(header)) => Ok((header, stream)),
+            Some(Part::Chunk(_)) | None => {
+                tracing::error!("the core sent a result without its header");
+                Err(Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; try again"))
+            }
+        }
+    }
+}
+
+/// The bytes and how many they are. A stream that breaks breaks the response, so that half a file is never taken for one.
+fn body(stream: Streaming<v1::ReadResultResponse>, length: i64) -> (Body, Option<i64>) {
+    let bytes = stream.map(|message| match message.map_err(std::io::Error::other)?.part {
+        Some(Part::Chunk(chunk)) => Ok(chunk),
+        Some(Part::Header(_)) | None => Ok::<_, std::io::Error>(Bytes::new()),
+    });
+    (Body::from_stream(bytes), Some(length))
+}
+
+fn answer(
+    header: &v1::ReadResultHeader,
+    format: v1::ResultFormat,
+    status: StatusCode,
+    (body, length): (Body, Option<i64>),
+) -> Result<Response, Fault> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    put(&mut response, ETAG, &etag(header))?;
+    put(&mut response, CACHE_CONTROL, "private, no-cache")?;
+    put(&mut response, ACCEPT_RANGES, "bytes")?;
+    if let Some(length) = length {
+        put(&mut response, CONTENT_LENGTH, &length.to_string())?;
+        put(&mut response, CONTENT_TYPE, &header.content_type)?;
+        put(&mut response, CONTENT_DISPOSITION, &disposition(&header.filename))?;
+    }
+    if format == v1::ResultFormat::Html {
+        put(&mut response, CONTENT_SECURITY_POLICY, SANDBOX)?;
+    }
+    Ok(response)
+}
+
+fn put(response: &mut Response, name: HeaderName, value: &str) -> Result<(), Fault> {
+    let value = HeaderValue::from_str(value).map_err(|_| {
+        tracing::error!(%name, "the core sent a value that no header can carry");
+        Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; the log says more")
+    })?;
+    response.headers_mut().insert(name, value);
+    Ok(())
+}
+
+fn unsatisfiable(size: u64) -> Result<Response, Fault> {
+    use axum::response::IntoResponse as _;
+    let fault = Fault::new(Code::Core(ErrorReason::OffsetOutOfRange), format!("the result has {size} bytes"));
+    let mut response = fault.into_response();
+    put(&mut response, CONTENT_RANGE, &format!("bytes */{size}"))?;
+    Ok(response)
+}
+
+fn etag(header: &v1::ReadResultHeader) -> String {
+    format!("\"{}\"", header.sha256)
+}
+
+fn matches(condition: Option<&HeaderValue>, header: &v1::ReadResultHeader) -> bool {
+    let tag = etag(header);
+    let condition = condition.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    condition.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+}
+
+/// One range; anything else means all of it (RFC 9110, section 14.2).
+fn range(value: &HeaderValue) -> Wanted {
+    let parse = || {
+        let (first, last) = value.to_str().ok()?.strip_prefix("bytes=")?.split_once('-')?;
+        Some(match (first.trim(), last.trim()) {
+            ("", last) => Wanted::Last(last.parse().ok()?),
+            (first, "") => Wanted::From(first.parse().ok()?, None),
+            (first, last) => {
+                let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+                (first <= last).then_some(Wanted::From(first, Some(last)))?
+            }
+        })
+    };
+    parse().unwrap_or(Wanted::All)
+}
+
+/// First and last byte, inclusive; none when there are no such bytes.
+fn span(wanted: Wanted, size: u64) -> Option<(u64, u64)> {
+    let end = size.checked_sub(1);
+    match wanted {
+        Wanted::All => Some((0, end.unwrap_or_default())),
+        Wanted::From(first, last) => {
+            let end = end.filter(|end| first <= *end)?;
+            Some((first, last.unwrap_or(end).min(end)))
+        }
+        Wanted::Last(0) => None,
+        Wanted::Last(count) => end.map(|end| (size.saturating_sub(count), end)),
+    }
+}
+
+/// A download with a name that cannot break out of the header: plain, and in full for those who read RFC 8187.
+fn disposition(name: &str) -> String {
+    let plain: String = name.chars().map(|letter| if is_plain(letter) { letter } else { '_' }).collect();
+    let mut full = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            full.push(char::from(byte));
+        } else {
+            full.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{full}")
+}
+
+fn is_plain(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || " ()+,-._@".contains(letter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_and_cut_to_size() {
+        let of = |text: &'static str, size| span(range(&HeaderValue::from_static(text)), size);
+        assert_eq!(of("bytes=0-99", 10), Some((0, 9)));
+        assert_eq!(of("bytes=4-", 10), Some((4, 9)));
+        assert_eq!(of("bytes=-3", 10), Some((7, 9)));
+        assert_eq!(of("bytes=-30", 10), Some((0, 9)));
+        for none in ["bytes=10-", "bytes=10-20", "bytes=-0"] {
+            assert_eq!(of(none, 10), None, "{none}");
+        }
+        assert_eq!(of("bytes=-1", 0), None);
+        for all in ["bytes=5-4", "bytes=1-2,4-5", "lines=1-2", "bytes=a-"] {
+            assert_eq!(range(&HeaderValue::from_static(all)), Wanted::All, "{all}");
+        }
+    }
+
+    #[test]
+    fn names_cannot_break_out_of_the_header() {
+        let value = disposition("a\"; x=\"é\r\n.md");
+        assert_eq!(
+            value,
+            "attachment; filename=\"a__ x____.md\"; filename*=UTF-8''a%22%3B%20x%3D%22%C3%A9%0D%0A.md"
+                .replace("a__ x____", "a__ x_____")
+        );
+        assert!(HeaderValue::from_str(&value).is_ok());
+    }
+}

@@ -1,0 +1,259 @@
+//! `POST /v1/jobs`: a document streams through to the core, a few pieces at a time.
+//!
+//! The core takes the end of the stream for the end of the document. So when an upload breaks off, the stream to the
+//! core must not end but be cancelled: half a document is never submitted.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::BodyDataStream;
+use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use courant_proto::v1::{self, ErrorReason, submit_job_request::Part};
+use futures::{Stream, StreamExt};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, StatusCode};
+use tokio::sync::mpsc;
+
+use super::caller::Caller;
+use super::jobs::{JobAnswer, fresh};
+use super::query;
+use crate::app::App;
+use crate::fault::{Code, Fault};
+
+/// Pieces on their way to the core. When they are in flight, the browser's upload waits.
+const IN_FLIGHT: usize = 4;
+/// What the core takes in one piece.
+const PIECE: usize = 1 << 20;
+/// The longest text part of a form.
+const TEXT_PART: usize = 8 << 10;
+/// Read on after a refusal, so that the browser sees the answer and not a reset connection.
+const DRAIN: usize = 16 << 20;
+
+/// `POST /v1/jobs`
+pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
+    let limit = app.config.limits.upload_bytes;
+    if promised(request.headers()).is_some_and(|bytes| bytes > limit.saturating_add(64 << 10)) {
+        return Err(too_large(limit));
+    }
+    let mut header = v1::SubmitJobHeader::default();
+    let upload = Upload { app: app.clone(), token: caller.token, left: limit };
+    let answer = if is_form(request.headers()) {
+        upload.form(header, request).await?
+    } else {
+        for (name, value) in query::pairs(request.uri())? {
+            query::submission(&mut header, &name, value)?;
+        }
+        upload.body(header, request.into_body().into_data_stream()).await?
+    };
+    let location = answer.job.as_ref().map(|job| format!("/v1/jobs/{}", job.job_id)).unwrap_or_default();
+    let body = fresh(JobAnswer::new(answer.job, Some(answer.cursor))?);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], body).into_response())
+}
+
+struct Upload {
+    app: Arc<App>,
+    token: String,
+    left: u64,
+}
+
+impl Upload {
+    /// The body is the document.
+    async fn body(
+        mut self,
+        header: v1::SubmitJobHeader,
+        mut body: BodyDataStream,
+    ) -> Result<v1::SubmitJobResponse, Fault> {
+        let (parts, stream) = pipe(header);
+        let (app, token) = (self.app.clone(), self.token.clone());
+        let sent = async {
+            while let Some(piece) = self.next(body.next()).await?.transpose().map_err(|_| broken_off())? {
+                self.send(&parts, piece).await?;
+            }
+            finish(&parts).await
+        };
+        let result = async {
+            let call = submit_stream(&app, &token, stream);
+            tokio::pin!(call);
+            match beside(call.as_mut(), sent).await? {
+                Answered::Already(answer) => Ok(answer),
+                Answered::NotYet => call.await,
+            }
+        }
+        .await;
+        if result.is_err() {
+            drain(body, app.config.times.body).await;
+        }
+        result
+    }
+
+    /// The document is the part `file` of a form; the fields come before it.
+    async fn form(mut self, mut header: v1::SubmitJobHeader, request: Request) -> Result<v1::SubmitJobResponse, Fault> {
+        let mut form = Multipart::from_request(request, &())
+            .await
+            .map_err(|error| Fault::field("body", format!("is not a form: {error}")))?;
+        loop {
+            let Some(mut field) = self.next(form.next_field()).await?.map_err(|error| form_fault(&error))? else {
+                return Err(Fault::field("file", "the part with the document is missing"));
+            };
+            let name = field.name().unwrap_or_default().to_owned();
+            if name != "file" {
+                let value = self.text(&mut field).await?;
+                query::submission(&mut header, &name, value)?;
+                continue;
+            }
+            if header.filename.is_empty() {
+                header.filename = field.file_name().unwrap_or_default().to_owned();
+            }
+            let (parts, stream) = pipe(header);
+            let (app, token) = (self.app.clone(), self.token.clone());
+            let call = submit_stream(&app, &token, stream);
+            tokio::pin!(call);
+            let file = async {
+                while let Some(piece) = self.next(field.chunk()).await?.map_err(|error| form_fault(&error))? {
+                    self.send(&parts, piece).await?;
+                }
+                Ok(())
+            };
+            if let Answered::Already(answer) = beside(call.as_mut(), file).await? {
+                return Ok(answer);
+            }
+            drop(field);
+            let rest = async {
+                match self.next(form.next_field()).await?.map_err(|error| form_fault(&error))? {
+                    Some(_) => Err(Fault::field("file", "must be the last part of the form")),
+                    None => finish(&parts).await,
+                }
+            };
+            return match beside(call.as_mut(), rest).await? {
+                Answered::Already(answer) => Ok(answer),
+                Answered::NotYet => call.await,
+            };
+        }
+    }
+
+    async fn text(&self, field: &mut axum::extract::multipart::Field<'_>) -> Result<String, Fault> {
+        let mut text = Vec::new();
+        while let Some(piece) = self.next(field.chunk()).await?.map_err(|error| form_fault(&error))? {
+            if text.len() + piece.len() > TEXT_PART {
+                return Err(Fault::field("form", format!("a text part may have at most {TEXT_PART} bytes")));
+            }
+            text.extend_from_slice(&piece);
+        }
+        String::from_utf8(text).map_err(|_| Fault::field("form", "a text part is not UTF-8"))
+    }
+
+    /// Waits for the client, but not for ever.
+    async fn next<T>(&self, wait: impl Future<Output = T>) -> Result<T, Fault> {
+        tokio::time::timeout(self.app.config.times.body, wait).await.map_err(|_| broken_off())
+    }
+
+    async fn send(&mut self, parts: &mpsc::Sender<Sent>, mut piece: Bytes) -> Result<(), Fault> {
+        let limit = self.app.config.limits.upload_bytes;
+        self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| too_large(limit))?;
+        while !piece.is_empty() {
+            let chunk = piece.split_to(piece.len().min(PIECE));
+            if parts.send(Sent::Part(Part::Chunk(chunk))).await.is_err() {
+                // The core has answered already; its answer says why.
+                return std::future::pending().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn finish(parts: &mpsc::Sender<Sent>) -> Result<(), Fault> {
+    // When nobody takes it any more, the core has answered already.
+    let _ = parts.send(Sent::End).await;
+    Ok(())
+}
+
+/// Whether the core has answered before it got everything.
+enum Answered {
+    Already(v1::SubmitJobResponse),
+    NotYet,
+}
+
+/// Does a step of the upload while the call runs. A failed step makes the caller drop the call, which cancels it.
+async fn beside(
+    call: Pin<&mut impl Future<Output = Result<v1::SubmitJobResponse, Fault>>>,
+    step: impl Future<Output = Result<(), Fault>>,
+) -> Result<Answered, Fault> {
+    tokio::select! {
+        answer = call => answer.map(Answered::Already),
+        done = step => done.map(|()| Answered::NotYet),
+    }
+}
+
+async fn submit_stream(app: &App, token: &str, stream: Pipe) -> Result<v1::SubmitJobResponse, Fault> {
+    let request = app.core.stream_as(stream, token)?;
+    Ok(app.core.bulk().submit_job(request).await?.into_inner())
+}
+
+/// What goes to the core, or that it was all.
+enum Sent {
+    Part(Part),
+    End,
+}
+
+/// The document on its way. Ends only when told so; a sender that just goes away leaves it open.
+struct Pipe {
+    header: Option<v1::SubmitJobHeader>,
+    parts: mpsc::Receiver<Sent>,
+}
+
+fn pipe(header: v1::SubmitJobHeader) -> (mpsc::Sender<Sent>, Pipe) {
+    let (sender, parts) = mpsc::channel(IN_FLIGHT);
+    (sender, Pipe { header: Some(header), parts })
+}
+
+impl Stream for Pipe {
+    type Item = v1::SubmitJobRequest;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(header) = self.header.take() {
+            return Poll::Ready(Some(v1::SubmitJobRequest { part: Some(Part::Header(header)) }));
+        }
+        match ready!(self.parts.poll_recv(context)) {
+            Some(Sent::Part(part)) => Poll::Ready(Some(v1::SubmitJobRequest { part: Some(part) })),
+            Some(Sent::End) => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.to_ascii_lowercase().starts_with("multipart/form-data")
+}
+
+fn promised(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large(limit: u64) -> Fault {
+    Fault::new(Code::Core(ErrorReason::DocumentTooLarge), format!("a document may have at most {limit} bytes here"))
+}
+
+fn broken_off() -> Fault {
+    Fault::new(Code::BadMessage, "the upload broke off; send it again")
+}
+
+fn form_fault(error: &axum::extract::multipart::MultipartError) -> Fault {
+    Fault::field("body", format!("is not a whole form: {error}"))
+}
+
+/// Reads on for a while, so that the client gets to read the answer.
+async fn drain(mut body: BodyDataStream, patience: std::time::Duration) {
+    let read = async {
+        let mut left = DRAIN;
+        while let Some(Ok(piece)) = body.next().await
+            && left > piece.len()
+        {
+            left -= piece.len();
+        }
+    };
+    let _ = tokio::time::timeout(patience.min(std::time::Duration::from_secs(5)), read).await;
+}

@@ -1,0 +1,46 @@
+//! The few numbers a bridge counts about itself, in the Prometheus text format.
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Everything counted. Cloning shares.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "the help texts below say it")]
+pub struct Metrics {
+    pub connections: Gauge,
+    pub refused: Counter,
+    pub rooms: Gauge,
+    pub subscriptions: Gauge,
+    pub encoded: Counter,
+    pub sent: Counter,
+    pub sent_bytes: Counter,
+    pub coalesced: Counter,
+    pub dropped: Counter,
+    pub too_slow: Counter,
+    pub upstream_losses: Counter,
+}
+
+impl Metrics {
+    /// The text a scraper reads.
+    pub fn text(&self) -> String {
+        let mut all = Registry::with_prefix("courant_bridge");
+        all.register("connections", "WebSocket connections now", self.connections.clone());
+        all.register("refused", "Connections refused for a limit", self.refused.clone());
+        all.register("rooms", "Rooms now, each one watch on the core", self.rooms.clone());
+        all.register("subscriptions", "Subscriptions now", self.subscriptions.clone());
+        all.register("encoded", "Messages encoded for rooms", self.encoded.clone());
+        all.register("sent", "Messages handed to connections", self.sent.clone());
+        all.register("sent_bytes", "Bytes of them", self.sent_bytes.clone());
+        all.register("coalesced", "Transient messages replaced by newer ones", self.coalesced.clone());
+        all.register("dropped", "Transient messages left out for a full outbox", self.dropped.clone());
+        all.register("too_slow", "Connections closed because they did not read", self.too_slow.clone());
+        all.register("upstream_losses", "Watches lost and taken up again", self.upstream_losses.clone());
+        let mut text = String::new();
+        match encode(&mut text, &all) {
+            Ok(()) => text,
+            Err(_) => String::new(),
+        }
+    }
+}

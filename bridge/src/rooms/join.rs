@@ -1,0 +1,262 @@
+//! How a member gets from its cursor to live: enter the room first, then read what was missed, then let go what the room
+//! said meanwhile. Reading goes at the client's pace and never holds up the room.
+
+use std::sync::Arc;
+
+use courant_proto::v1::{self, ErrorReason, watch_jobs_response::Step};
+
+use super::member::{Member, Released};
+use super::room::pause;
+use super::source::Source;
+use super::{Place, RoomKey, Rooms, Started};
+use crate::fault::Fault;
+use crate::wire::encode::Push;
+use crate::wire::message::{Mark, Mode, Subscribed};
+use crate::wire::{ServerMessage, Tier, Topic, names};
+
+/// Everything a join needs to know of who joins.
+pub struct Join {
+    /// All rooms.
+    pub rooms: Arc<Rooms>,
+    /// Who joins.
+    pub member: Arc<Member>,
+    /// For asking the core whether the user may.
+    pub token: String,
+    /// The user.
+    pub user: String,
+    /// Whose jobs the topics `document` and `batch` are about.
+    pub reach: Reach,
+    /// What to follow.
+    pub topic: Topic,
+    /// From where.
+    pub after: Option<String>,
+    /// How often transient messages come.
+    pub tier: Tier,
+    /// The command to answer.
+    pub id: Option<u64>,
+}
+
+/// Whose jobs a user sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// One's own.
+    Own,
+    /// Everybody's.
+    All,
+}
+
+/// A subscription that is live.
+pub struct Joined {
+    /// Giving it up leaves the room.
+    pub place: Place,
+    /// Whose jobs it shows.
+    pub owner: String,
+}
+
+/// Where a join stands.
+struct Reading {
+    source: Source,
+    name: Arc<str>,
+    from: String,
+    answered: bool,
+}
+
+/// Why a round of reading ended.
+enum Round {
+    /// At the live mark.
+    Done,
+    /// Somewhere to go on from: the room has said too much meanwhile, or a single job starts over.
+    Again,
+}
+
+/// Why a join came to nothing.
+#[derive(Debug)]
+pub enum Failed {
+    /// The command has no answer yet: this.
+    Unanswered(Fault),
+    /// It was answered, and the client has been told of the end.
+    Told,
+}
+
+impl Join {
+    /// Joins.
+    pub async fn run(self) -> Result<Joined, Failed> {
+        let (source, job, cursor) = self.look_up().await.map_err(Failed::Unanswered)?;
+        let key = RoomKey { source: source.clone(), tier: self.tier };
+        let (place, started) = match self.rooms.enter(&key, &self.member) {
+            Some(place) => (place, Started::Before),
+            None => {
+                let cursor = match &cursor {
+                    Some(cursor) => cursor.clone(),
+                    None => self.now(&source).await.map_err(Failed::Unanswered)?,
+                };
+                self.rooms.enter_or_start(&key, &cursor, &self.member)
+            }
+        };
+        let owner = source.owner.clone();
+        let mut reading =
+            Reading { name: source.name(), source, from: self.after.clone().unwrap_or_default(), answered: false };
+        if let (None, Some(job), Some(cursor)) = (&self.after, &job, cursor) {
+            self.answer(&mut reading, Mode::Snapshot, None);
+            self.send(Push::snapshot(&reading.name, job)).await;
+            if started == Started::Now && self.release(&reading.name, &cursor) == Released::Live {
+                return Ok(Joined { place, owner });
+            }
+            reading.from = cursor;
+        }
+        self.read(&mut reading).await?;
+        Ok(Joined { place, owner })
+    }
+
+    /// Asks the core, with the user's token, whether this may be seen; a single job comes back with its cursor.
+    async fn look_up(&self) -> Result<(Source, Option<v1::Job>, Option<String>), Fault> {
+        let owner = match (&self.topic, self.reach) {
+            (Topic::Job(id), _) => {
+                let (job, cursor) = self.job(id).await?;
+                return Ok((Source::job(&job), Some(job), Some(cursor)));
+            }
+            (Topic::Mine, _) | (Topic::Document(_) | Topic::Batch(_), Reach::Own) => self.user.clone(),
+            (Topic::Document(_) | Topic::Batch(_), Reach::All) => "-".to_owned(),
+        };
+        Ok((Source { topic: self.topic.clone(), owner, document: None }, None, None))
+    }
+
+    async fn job(&self, id: &str) -> Result<(v1::Job, String), Fault> {
+        let request = self.rooms.core.call_as(v1::GetJobRequest { job_id: id.to_owned() }, &self.token)?;
+        let answer = self.rooms.core.jobs().get_job(request).await?.into_inner();
+        Ok((answer.job.ok_or_else(Fault::job_not_found)?, answer.cursor))
+    }
+
+    /// The end of the log as the core sees it now.
+    async fn now(&self, source: &Source) -> Result<String, Fault> {
+        let list = v1::ListJobsRequest { page_size: 1, owner: source.owner.clone(), ..v1::ListJobsRequest::default() };
+        let request = self.rooms.core.call_as(list, &self.token)?;
+        Ok(self.rooms.core.jobs().list_jobs(request).await?.into_inner().cursor)
+    }
+
+    /// Reads rounds until one ends at a live mark that the room agrees with.
+    async fn read(&self, reading: &mut Reading) -> Result<(), Failed> {
+        let mut losses = 0;
+        loop {
+            match self.round(reading).await {
+                Ok(Round::Done) => return Ok(()),
+                Ok(Round::Again) => losses = 0,
+                Err(fault) if !reading.answered => return Err(Failed::Unanswered(fault)),
+                Err(fault) if fault.is(ErrorReason::JobNotFound) => {
+                    self.send(Push::ended(&reading.name, fault.code.name())).await;
+                    return Err(Failed::Told);
+                }
+                // The cursor is the core's own: it was replaced under us.
+                Err(fault) if fault.is(ErrorReason::CursorInvalid) => {
+                    self.send(Push::gap(&reading.name, v1::GapReason::LogReplaced)).await;
+                    reading.from.clear();
+                }
+                Err(fault) => {
+                    losses += 1;
+                    tracing::debug!(topic = %reading.name, %fault, losses, "replay lost");
+                    tokio::time::sleep(pause(losses, self.rooms.times.backoff)).await;
+                }
+            }
+        }
+    }
+
+    async fn round(&self, reading: &mut Reading) -> Result<Round, Fault> {
+        // Transient events are of no use in a replay: as few as possible.
+        let watch = reading.source.watch(&reading.from, Tier::FiveSeconds.interval());
+        let mut steps = self.rooms.core.bulk().watch_jobs(self.rooms.core.stream_own(watch)?).await?.into_inner();
+        while let Some(v1::WatchJobsResponse { cursor, step }) = steps.message().await? {
+            match step {
+                Some(Step::Gap(gap)) => {
+                    let reason = gap.reason();
+                    if reading.source.only().is_some() {
+                        self.start_over(reading, reason).await?;
+                        return Ok(Round::Again);
+                    }
+                    self.gap(reading, reason).await;
+                }
+                Some(Step::Snapshot(v1::JobSnapshot { job })) => {
+                    self.answer(reading, Mode::Snapshot, None);
+                    if let Some(job) = job.filter(|job| reading.source.holds(Some(job))) {
+                        self.send(Push::snapshot(&reading.name, &job)).await;
+                    }
+                }
+                Some(Step::Event(event)) => self.event(reading, cursor, &event).await,
+                Some(Step::Live(_)) => return Ok(self.live(reading, cursor)),
+                Some(Step::Bookmark(_)) | None => {}
+            }
+        }
+        Err(Fault::unreachable())
+    }
+
+    async fn event(&self, reading: &mut Reading, cursor: String, event: &v1::JobEvent) {
+        self.answer(reading, Mode::Resumed, None);
+        if event.revision == 0 {
+            return;
+        }
+        if reading.source.holds(event.job.as_ref())
+            && let Some(push) = Push::event(&reading.name, cursor.clone(), event)
+        {
+            self.send(push).await;
+        }
+        if !cursor.is_empty() {
+            reading.from = cursor;
+        }
+    }
+
+    fn live(&self, reading: &mut Reading, cursor: String) -> Round {
+        let mode = if reading.from.is_empty() { Mode::Snapshot } else { Mode::Resumed };
+        self.answer(reading, mode, None);
+        match self.release(&reading.name, &cursor) {
+            Released::Live => Round::Done,
+            Released::Again => {
+                reading.from = cursor;
+                Round::Again
+            }
+        }
+    }
+
+    async fn gap(&self, reading: &mut Reading, reason: v1::GapReason) {
+        if reading.answered {
+            self.send(Push::gap(&reading.name, reason)).await;
+        } else {
+            self.answer(reading, Mode::Snapshot, Some(names::gap_reason(reason).to_owned()));
+        }
+        reading.from.clear();
+    }
+
+    /// A single job cannot be resumed: its snapshot, and from there on.
+    async fn start_over(&self, reading: &mut Reading, reason: v1::GapReason) -> Result<(), Fault> {
+        let Some(id) = reading.source.only().map(str::to_owned) else { return Ok(()) };
+        let (job, cursor) = self.job(&id).await?;
+        self.gap(reading, reason).await;
+        self.send(Push::snapshot(&reading.name, &job)).await;
+        reading.from = cursor;
+        Ok(())
+    }
+
+    /// Answers the command, once.
+    fn answer(&self, reading: &mut Reading, mode: Mode, reason: Option<String>) {
+        if std::mem::replace(&mut reading.answered, true) {
+            return;
+        }
+        let message = ServerMessage::Subscribed(Subscribed {
+            id: self.id,
+            topic: reading.name.clone(),
+            mode,
+            reason,
+            cursor: self.after.clone().filter(|_| mode == Mode::Resumed),
+            min_interval_ms: self.tier.interval().as_millis() as u64,
+        });
+        self.member.replay(Arc::new(Push::mark(message)));
+    }
+
+    async fn send(&self, push: Push) {
+        self.member.outbox.has_room().await;
+        self.member.replay(Arc::new(push));
+    }
+
+    fn release(&self, topic: &Arc<str>, cursor: &str) -> Released {
+        let mark = Mark { topic: topic.clone(), cursor: cursor.to_owned() };
+        self.member.release(Arc::new(Push::mark(ServerMessage::Live(mark))))
+    }
+}

@@ -1,0 +1,295 @@
+//! One subscription of one connection: takes what the room says, from the moment of entering, without doubles.
+//!
+//! While the member reads what it missed, live messages are held, up to a bound; beyond it they are thrown away and
+//! the reading goes on in another round. So joining costs bounded memory and never loses anything.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::wire::encode::{Kind, Push, Slot};
+use crate::ws::outbox::Outbox;
+
+/// Bytes of live messages held for one joining member.
+const HELD_BYTES: usize = 256 << 10;
+
+/// One subscription.
+#[derive(Debug)]
+pub struct Member {
+    /// Unique in the bridge.
+    pub id: u64,
+    /// Where its messages go.
+    pub outbox: Arc<Outbox>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Joining(Held, Seen),
+    Live(Seen),
+    Gone,
+}
+
+/// Live messages that wait for the join to finish.
+#[derive(Debug, Default)]
+struct Held {
+    facts: Vec<Arc<Push>>,
+    news: HashMap<(Arc<str>, Slot), Arc<Push>>,
+    bytes: usize,
+    overflowed: bool,
+}
+
+/// What the member has been sent in another way than through the room; empty once the room has come past it.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Every event up to here was in the replay.
+    replayed: i64,
+    /// The revision each job was sent at.
+    jobs: HashMap<Arc<str>, i64>,
+    /// The largest revision in all of the above.
+    newest: i64,
+}
+
+/// Whether a join is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// The member is live.
+    Live,
+    /// Too much has happened meanwhile: read again from where the replay ended.
+    Again,
+}
+
+impl Member {
+    /// A member that has not read what it missed.
+    pub fn new(id: u64, outbox: Arc<Outbox>) -> Arc<Self> {
+        Arc::new(Self { id, outbox, state: Mutex::new(State::Joining(Held::default(), Seen::default())) })
+    }
+
+    /// Takes a message of the room.
+    pub fn deliver(&self, push: &Arc<Push>) {
+        match &mut *self.state.lock() {
+            State::Joining(held, _) => held.take(push),
+            State::Live(seen) => {
+                if seen.admits(&push.kind) {
+                    self.outbox.push(self.id, push.clone());
+                }
+            }
+            State::Gone => {}
+        }
+    }
+
+    /// Sends a message of the replay. The caller waits for room in the outbox before.
+    pub fn replay(&self, push: Arc<Push>) {
+        if let State::Joining(_, seen) = &mut *self.state.lock() {
+            seen.note(&push.kind);
+            self.outbox.push_replayed(push);
+        }
+    }
+
+    /// Ends the replay: sends `live` and what was held.
+    pub fn release(&self, live: Arc<Push>) -> Released {
+        let mut state = self.state.lock();
+        let State::Joining(held, seen) = &mut *state else { return Released::Live };
+        let (held, mut seen) = match mem::take(held) {
+            held if held.overflowed => return Released::Again,
+            held => (held, mem::take(seen)),
+        };
+        self.outbox.push_replayed(live);
+        for fact in held.facts {
+            if seen.admits(&fact.kind) {
+                seen.follow(&fact.kind);
+                self.outbox.push(self.id, fact);
+            }
+        }
+        for news in held.news.into_values() {
+            if seen.admits(&news.kind) {
+                self.outbox.push(self.id, news);
+            }
+        }
+        *state = State::Live(seen);
+        Released::Live
+    }
+
+    /// From here on nothing is sent any more.
+    pub fn leave(&self) {
+        *self.state.lock() = State::Gone;
+    }
+}
+
+impl Held {
+    fn take(&mut self, push: &Arc<Push>) {
+        match &push.kind {
+            Kind::Bookmark => {}
+            Kind::Transient { job, slot, .. } => {
+                self.news.insert((job.clone(), *slot), push.clone());
+            }
+            Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Mark if self.overflowed => {}
+            Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Mark => {
+                self.bytes += push.bytes;
+                self.facts.push(push.clone());
+            }
+        }
+        let waiting = self.bytes + self.news.values().map(|news| news.bytes).sum::<usize>();
+        if waiting > HELD_BYTES {
+            *self = Self { overflowed: true, ..Self::default() };
+        }
+    }
+}
+
+impl Seen {
+    /// Takes note of what the replay sent.
+    fn note(&mut self, kind: &Kind) {
+        match kind {
+            Kind::Durable { job, revision } => {
+                self.replayed = *revision;
+                self.record(job, *revision);
+            }
+            Kind::Snapshot { job, revision } => self.record(job, *revision),
+            Kind::Gap => *self = Self::default(),
+            Kind::Transient { .. } | Kind::Mark | Kind::Bookmark => {}
+        }
+    }
+
+    /// Takes note of a fact sent out of the held ones, so that news from before it is not sent after it.
+    fn follow(&mut self, kind: &Kind) {
+        if let Kind::Durable { job, revision } | Kind::Snapshot { job, revision } = kind {
+            self.record(job, *revision);
+        }
+    }
+
+    fn record(&mut self, job: &Arc<str>, revision: i64) {
+        self.jobs.insert(job.clone(), revision);
+        self.newest = self.newest.max(revision);
+    }
+
+    /// Whether a message of the room is new to the member.
+    fn admits(&mut self, kind: &Kind) -> bool {
+        if self.newest == 0 {
+            return true;
+        }
+        match kind {
+            Kind::Durable { job, revision } => {
+                if *revision > self.newest {
+                    // The room's events come in order: it has passed everything that was sent otherwise.
+                    *self = Self::default();
+                    return true;
+                }
+                *revision > self.replayed && self.jobs.get(job).is_none_or(|seen| revision > seen)
+            }
+            Kind::Transient { job, revision, .. } | Kind::Snapshot { job, revision } => {
+                self.jobs.get(job).is_none_or(|seen| revision >= seen)
+            }
+            Kind::Gap => {
+                *self = Self::default();
+                true
+            }
+            Kind::Mark => true,
+            // Its cursor may lie before what was sent already.
+            Kind::Bookmark => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::task::Context;
+
+    use futures::task::noop_waker;
+    use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::ws::outbox::Taken;
+
+    fn push(kind: Kind, text: &str, bytes: usize) -> Arc<Push> {
+        Arc::new(Push { frames: [Utf8Bytes::from(text)].into(), bytes, kind })
+    }
+
+    fn fact(job: &str, revision: i64) -> Arc<Push> {
+        push(Kind::Durable { job: job.into(), revision }, &format!("{job}{revision}"), 10)
+    }
+
+    fn news(job: &str, revision: i64) -> Arc<Push> {
+        push(Kind::Transient { job: job.into(), revision, slot: Slot::Progress }, &format!("news {job}{revision}"), 10)
+    }
+
+    fn snapshot(job: &str, revision: i64) -> Arc<Push> {
+        push(Kind::Snapshot { job: job.into(), revision }, &format!("snapshot {job}{revision}"), 10)
+    }
+
+    fn live() -> Arc<Push> {
+        push(Kind::Mark, "live", 4)
+    }
+
+    fn member() -> Arc<Member> {
+        Member::new(1, Arc::new(Outbox::new(1 << 20, Metrics::default())))
+    }
+
+    fn sent(member: &Member) -> Vec<String> {
+        let waker = noop_waker();
+        let (mut batch, mut out) = (VecDeque::new(), Vec::new());
+        while member.outbox.take(&mut batch, &Context::from_waker(&waker)) == Taken::Some {
+            out.extend(batch.drain(..).map(|text| text.to_string()));
+        }
+        out
+    }
+
+    #[test]
+    fn what_replay_and_room_both_say_is_sent_once_and_in_order() {
+        let member = member();
+        for revision in [3, 4, 5, 6] {
+            member.deliver(&fact("A", revision));
+        }
+        member.deliver(&news("A", 4));
+        for revision in [1, 2, 3, 4] {
+            member.replay(fact("A", revision));
+        }
+        assert_eq!(member.release(live()), Released::Live);
+        for revision in [6, 7] {
+            member.deliver(&fact("A", revision));
+        }
+        // The news was older than what was sent by then.
+        assert_eq!(sent(&member), ["A1", "A2", "A3", "A4", "live", "A5", "A6", "A7"]);
+    }
+
+    #[test]
+    fn a_room_that_lags_behind_a_snapshot_says_nothing_old() {
+        let member = member();
+        member.replay(snapshot("A", 7));
+        member.replay(snapshot("B", 4));
+        member.release(live());
+        for (job, revision) in [("A", 5), ("B", 4), ("B", 6), ("A", 7), ("A", 8), ("B", 9)] {
+            member.deliver(&news(job, revision - 1));
+            member.deliver(&fact(job, revision));
+        }
+        let expected = ["snapshot A7", "snapshot B4", "live", "news B5", "B6", "news A7", "A8", "news B8", "B9"];
+        assert_eq!(sent(&member), expected);
+    }
+
+    #[test]
+    fn when_too_much_is_held_the_replay_goes_on() {
+        let member = member();
+        member.deliver(&push(Kind::Durable { job: "A".into(), revision: 1 }, "A1", HELD_BYTES + 1));
+        member.deliver(&fact("A", 2));
+        assert_eq!(member.release(live()), Released::Again);
+        member.deliver(&fact("A", 3));
+        for revision in [1, 2] {
+            member.replay(fact("A", revision));
+        }
+        assert_eq!(member.release(live()), Released::Live);
+        assert_eq!(sent(&member), ["A1", "A2", "live", "A3"]);
+    }
+
+    #[test]
+    fn after_leaving_nothing_is_sent() {
+        let member = member();
+        member.leave();
+        member.replay(fact("A", 1));
+        member.release(live());
+        member.deliver(&fact("A", 2));
+        assert!(sent(&member).is_empty());
+    }
+}

@@ -1,0 +1,126 @@
+//! Rooms: one watch on the core per topic, scope and tier, however many browsers follow it.
+//!
+//! A room starts with its first member and ends a while after its last. It keeps a cursor and no history: what a member
+//! missed, it reads from the core when it joins ([`join`]). Must never decide who may enter: that is done before.
+
+pub mod join;
+pub mod member;
+pub mod room;
+pub mod source;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Times;
+use crate::core::Core;
+use crate::metrics::Metrics;
+use crate::wire::Tier;
+use member::Member;
+use room::{Members, Room};
+use source::Source;
+
+/// What makes two subscriptions share a room.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RoomKey {
+    /// Which jobs.
+    pub source: Source,
+    /// How often transient messages come.
+    pub tier: Tier,
+}
+
+/// All rooms of the bridge.
+pub struct Rooms {
+    rooms: Mutex<HashMap<RoomKey, Arc<Room>>>,
+    /// The way to the core.
+    pub core: Core,
+    /// Graces and pauses.
+    pub times: Times,
+    /// Counters.
+    pub metrics: Metrics,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// A member's place in a room; giving it up leaves the room.
+pub struct Place {
+    room: Arc<Room>,
+    member: u64,
+    metrics: Metrics,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.room.leave(self.member);
+        self.metrics.subscriptions.dec();
+    }
+}
+
+impl Rooms {
+    /// No rooms yet.
+    pub fn new(core: Core, times: Times, metrics: Metrics, stop: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { rooms: Mutex::default(), core, times, metrics, stop, tasks: TaskTracker::new() })
+    }
+
+    /// Enters a room that is there already.
+    pub fn enter(&self, key: &RoomKey, member: &Arc<Member>) -> Option<Place> {
+        let rooms = self.rooms.lock();
+        rooms.get(key).map(|room| self.place(room, member))
+    }
+
+    /// Enters a room; starts it at `cursor` if nobody has.
+    pub fn enter_or_start(self: &Arc<Self>, key: &RoomKey, cursor: &str, member: &Arc<Member>) -> (Place, Started) {
+        let mut rooms = self.rooms.lock();
+        if let Some(room) = rooms.get(key) {
+            return (self.place(room, member), Started::Before);
+        }
+        let room = Arc::new(Room::new(key.clone()));
+        rooms.insert(key.clone(), room.clone());
+        let place = self.place(&room, member);
+        drop(rooms);
+        self.metrics.rooms.inc();
+        let (all, stop) = (self.clone(), self.stop.clone());
+        let task = room::run(all, room, cursor.to_owned());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        (place, Started::Now)
+    }
+
+    fn place(&self, room: &Arc<Room>, member: &Arc<Member>) -> Place {
+        room.enter(member.clone());
+        self.metrics.subscriptions.inc();
+        Place { room: room.clone(), member: member.id, metrics: self.metrics.clone() }
+    }
+
+    /// Ends a room unless somebody has come in the meantime.
+    fn end_if_empty(&self, room: &Arc<Room>) -> bool {
+        let mut rooms = self.rooms.lock();
+        let empty = room.with_members(Members::is_empty);
+        if empty {
+            rooms.remove(&room.key);
+            self.metrics.rooms.dec();
+        }
+        empty
+    }
+
+    /// How many rooms there are.
+    pub fn count(&self) -> usize {
+        self.rooms.lock().len()
+    }
+}
+
+/// Who started a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// This member: everything after its cursor comes through the room.
+    Now,
+    /// Somebody else: what came before the member entered must be read from the core.
+    Before,
+}

@@ -1,0 +1,242 @@
+//! One room: follows the core, encodes each event once, hands it to all members, and finds its way back after a loss.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_proto::v1::{self, ErrorReason, GapReason, watch_jobs_response::Step};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::member::Member;
+use super::{RoomKey, Rooms};
+use crate::fault::{Code, Fault};
+use crate::wire::ServerMessage;
+use crate::wire::encode::Push;
+use crate::wire::message::{Ended, Mark};
+
+/// The first pause before trying the core again; it doubles up to the configured longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Losses in a row before the members are told: the first try to come back is silent.
+const TELL_AFTER: u32 = 2;
+
+/// One room.
+pub struct Room {
+    /// What it is about.
+    pub key: RoomKey,
+    name: Arc<str>,
+    members: Mutex<Members>,
+    emptied: Notify,
+}
+
+/// Who is in a room.
+pub type Members = Vec<Arc<Member>>;
+
+impl Room {
+    /// An empty room.
+    pub fn new(key: RoomKey) -> Self {
+        let name = key.source.name();
+        Self { key, name, members: Mutex::default(), emptied: Notify::new() }
+    }
+
+    /// Lets a member in.
+    pub fn enter(&self, member: Arc<Member>) {
+        self.members.lock().push(member);
+    }
+
+    /// Lets a member out.
+    pub fn leave(&self, id: u64) {
+        let mut members = self.members.lock();
+        if let Some(index) = members.iter().position(|member| member.id == id) {
+            members.swap_remove(index).leave();
+        }
+        if members.is_empty() {
+            self.emptied.notify_one();
+        }
+    }
+
+    /// Looks at the members.
+    pub fn with_members<T>(&self, look: impl FnOnce(&Members) -> T) -> T {
+        look(&self.members.lock())
+    }
+
+    fn say(&self, push: Push) {
+        let push = Arc::new(push);
+        self.members.lock().iter().for_each(|member| member.deliver(&push));
+    }
+}
+
+/// Runs a room until it has been empty for its grace.
+pub async fn run(rooms: Arc<Rooms>, room: Arc<Room>, cursor: String) {
+    let mut follower = Follower { rooms: &rooms, room: &room, cursor, losses: 0, announce: Announce::Nothing };
+    loop {
+        tokio::select! {
+            () = follower.follow_for_ever() => {}
+            () = empty_for(&room, rooms.times.room_grace) => {
+                if rooms.end_if_empty(&room) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn empty_for(room: &Room, grace: Duration) {
+    loop {
+        room.emptied.notified().await;
+        tokio::time::sleep(grace).await;
+        if room.with_members(Members::is_empty) {
+            return;
+        }
+    }
+}
+
+struct Follower<'a> {
+    rooms: &'a Rooms,
+    room: &'a Room,
+    cursor: String,
+    losses: u32,
+    announce: Announce,
+}
+
+/// What the members are waiting to hear once the watch is live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Announce {
+    /// They know of no trouble.
+    Nothing,
+    /// That it is live again.
+    Live,
+    /// The same, and they wait for the room's only job, too.
+    LiveAndJob,
+}
+
+impl Follower<'_> {
+    async fn follow_for_ever(&mut self) {
+        loop {
+            let fault = match self.follow().await {
+                Err(fault) => fault,
+                Ok(()) => Fault::unreachable(),
+            };
+            self.lost(&fault).await;
+        }
+    }
+
+    /// One watch, until it ends.
+    async fn follow(&mut self) -> Result<(), Fault> {
+        let key = &self.room.key;
+        let request = self.rooms.core.stream_own(key.source.watch(&self.cursor, key.tier.interval()))?;
+        let mut steps = self.rooms.core.jobs().watch_jobs(request).await?.into_inner();
+        while let Some(v1::WatchJobsResponse { cursor, step }) = steps.message().await? {
+            match step {
+                Some(step) => self.step(cursor, step).await?,
+                // A step this version does not know.
+                None => self.moved(cursor),
+            }
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, cursor: String, step: Step) -> Result<(), Fault> {
+        self.losses = 0;
+        let name = &self.room.name;
+        match step {
+            Step::Event(event) => {
+                if self.room.key.source.holds(event.job.as_ref())
+                    && let Some(push) = Push::event(name, cursor.clone(), &event)
+                {
+                    self.rooms.metrics.encoded.inc();
+                    self.room.say(push);
+                }
+                self.moved(cursor);
+            }
+            Step::Snapshot(v1::JobSnapshot { job }) => {
+                if let Some(job) = job
+                    && self.room.key.source.holds(Some(&job))
+                {
+                    self.room.say(Push::snapshot(name, &job));
+                    self.announce = Announce::Live;
+                }
+            }
+            Step::Gap(gap) => self.gap(gap.reason()),
+            Step::Live(_) => self.live(cursor).await?,
+            Step::Bookmark(_) => {
+                self.room.say(Push::bookmark(name, cursor.clone()));
+                self.moved(cursor);
+            }
+        }
+        Ok(())
+    }
+
+    fn moved(&mut self, cursor: String) {
+        if !cursor.is_empty() {
+            self.cursor = cursor;
+        }
+    }
+
+    fn gap(&mut self, reason: GapReason) {
+        self.room.say(Push::gap(&self.room.name, reason));
+        self.announce = if self.room.key.source.only().is_some() { Announce::LiveAndJob } else { Announce::Live };
+    }
+
+    async fn live(&mut self, cursor: String) -> Result<(), Fault> {
+        if self.announce == Announce::LiveAndJob {
+            self.only_job().await?;
+        }
+        self.moved(cursor);
+        if std::mem::replace(&mut self.announce, Announce::Nothing) != Announce::Nothing {
+            let mark = Mark { topic: self.room.name.clone(), cursor: self.cursor.clone() };
+            self.room.say(Push::mark(ServerMessage::Live(mark)));
+        }
+        Ok(())
+    }
+
+    /// After a gap, the job may be too old to be among the snapshots.
+    async fn only_job(&mut self) -> Result<(), Fault> {
+        let Some(id) = self.room.key.source.only() else { return Ok(()) };
+        let request = self.rooms.core.call_own(v1::GetJobRequest { job_id: id.to_owned() })?;
+        match self.rooms.core.jobs().get_job(request).await.map_err(Fault::from) {
+            Ok(answer) => {
+                if let Some(job) = answer.into_inner().job {
+                    self.room.say(Push::snapshot(&self.room.name, &job));
+                }
+                Ok(())
+            }
+            Err(fault) if fault.is(ErrorReason::JobNotFound) => {
+                self.room.say(Push::ended(&self.room.name, fault.code.name()));
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn lost(&mut self, fault: &Fault) {
+        self.rooms.metrics.upstream_losses.inc();
+        if fault.is(ErrorReason::CursorInvalid) {
+            tracing::warn!(topic = %self.room.name, "the core does not know the room's cursor; starting anew");
+            self.gap(GapReason::LogReplaced);
+            self.cursor.clear();
+        }
+        self.losses = self.losses.saturating_add(1);
+        tracing::debug!(topic = %self.room.name, %fault, losses = self.losses, "watch lost");
+        if self.losses == TELL_AFTER {
+            let stalled = Ended { topic: self.room.name.clone(), code: Code::CoreUnreachable.name().to_owned() };
+            self.room.say(Push::mark(ServerMessage::Stalled(stalled)));
+            if self.announce == Announce::Nothing {
+                self.announce = Announce::Live;
+            }
+        }
+        if self.losses >= TELL_AFTER || !fault.is(ErrorReason::TokenExpired) {
+            tokio::time::sleep(pause(self.losses, self.rooms.times.backoff)).await;
+        }
+    }
+}
+
+/// Exponential, with full jitter: a thousand rooms that lost the core do not come back in step.
+pub fn pause(losses: u32, longest: Duration) -> Duration {
+    let most = FIRST_PAUSE.saturating_mul(2u32.saturating_pow(losses.saturating_sub(1))).min(longest);
+    most.mul_f64(chance())
+}
+
+/// A number from 0 to 1.
+pub fn chance() -> f64 {
+    getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
+}

@@ -1,0 +1,230 @@
+//! The core's events as finished text, encoded once for everyone who gets them.
+
+use std::sync::Arc;
+
+use courant_proto::v1::{self, job_event::Change};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::job::{Export, Job, Page, Zone, time};
+use super::message::{JobEvent, ServerMessage, Snapshot, ZoneEvent};
+use super::names;
+
+/// One or more messages that belong together, encoded, with what is needed to route them.
+#[derive(Debug)]
+pub struct Push {
+    /// The messages in order; sharing them costs nothing.
+    pub frames: Box<[Utf8Bytes]>,
+    /// Their size in all.
+    pub bytes: usize,
+    /// What they are.
+    pub kind: Kind,
+}
+
+/// What a push is, to those who pass it on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Must arrive, in order, once.
+    Durable {
+        /// The job.
+        job: Arc<str>,
+        /// Grows over all jobs.
+        revision: i64,
+    },
+    /// May be replaced by a newer one of the same job and slot.
+    Transient {
+        /// The job.
+        job: Arc<str>,
+        /// The job's newest durable revision when it was made.
+        revision: i64,
+        /// Which of the transient types.
+        slot: Slot,
+    },
+    /// A job as it was at a revision.
+    Snapshot {
+        /// The job.
+        job: Arc<str>,
+        /// The job's revision.
+        revision: i64,
+    },
+    /// The topic starts anew.
+    Gap,
+    /// Everything else about the topic (`live`, `stalled`, `unsubscribed`).
+    Mark,
+    /// A sign of life.
+    Bookmark,
+}
+
+/// The transient types: one message of each waits at most per job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// `job-progress`.
+    Progress,
+    /// `zone-processing`.
+    Zone,
+    /// `export-progress`.
+    Export,
+    /// `queue-position`.
+    Place,
+}
+
+impl Push {
+    fn new(kind: Kind, messages: impl IntoIterator<Item = ServerMessage>) -> Self {
+        let frames: Box<[Utf8Bytes]> = messages.into_iter().map(|message| text(&message)).collect();
+        let bytes = frames.iter().map(|frame| frame.len()).sum();
+        Self { frames, bytes, kind }
+    }
+
+    /// A push that says something about a topic.
+    pub fn mark(message: ServerMessage) -> Self {
+        Self::new(Kind::Mark, [message])
+    }
+
+    /// Nothing more comes on the topic.
+    pub fn ended(topic: &Arc<str>, code: &str) -> Self {
+        let ended = super::message::Ended { topic: topic.clone(), code: code.to_owned() };
+        Self::mark(ServerMessage::Unsubscribed(ended))
+    }
+
+    /// The topic starts anew.
+    pub fn gap(topic: &Arc<str>, reason: v1::GapReason) -> Self {
+        let reason = names::gap_reason(reason).to_owned();
+        Self::new(Kind::Gap, [ServerMessage::Gap(super::message::Gap { topic: topic.clone(), reason })])
+    }
+
+    /// A sign of life.
+    pub fn bookmark(topic: &Arc<str>, cursor: String) -> Self {
+        let mark = super::message::Mark { topic: topic.clone(), cursor };
+        Self::new(Kind::Bookmark, [ServerMessage::Bookmark(mark)])
+    }
+
+    /// A job as it is.
+    pub fn snapshot(topic: &Arc<str>, job: &v1::Job) -> Self {
+        let kind = Kind::Snapshot { job: job.job_id.as_str().into(), revision: job.revision };
+        let message = Snapshot { topic: topic.clone(), job: Box::new(Job::from(job)) };
+        Self::new(kind, [ServerMessage::Snapshot(message)])
+    }
+
+    /// Something that happened. None when this version does not know what, or the event has no job.
+    pub fn event(topic: &Arc<str>, cursor: String, event: &v1::JobEvent) -> Option<Self> {
+        let (job, change) = (event.job.as_ref()?, event.change.as_ref()?);
+        let slot = slot(change);
+        let id: Arc<str> = job.job_id.as_str().into();
+        let kind = match slot {
+            None => Kind::Durable { job: id, revision: event.revision },
+            Some(slot) => Kind::Transient { job: id, revision: job.revision, slot },
+        };
+        let mut body = JobEvent {
+            topic: topic.clone(),
+            cursor: slot.is_none().then_some(cursor).filter(|cursor| !cursor.is_empty()),
+            folded: slot.is_some().then_some(event.folded),
+            job: Job { timestamp: time(event.event_time.as_ref()), ..Job::from(job) },
+            zone: None,
+            page: None,
+            export: None,
+        };
+        let zones = match change {
+            Change::PageFinished(v1::PageFinished { page: Some(page) }) => zones(&body, page),
+            _ => Vec::new(),
+        };
+        attach(&mut body, job, change);
+        Some(Self::new(kind, zones.into_iter().chain([named(change, Box::new(body))])))
+    }
+}
+
+/// Any message as text. Our types always can be written: no maps with odd keys, no failing impls.
+pub fn text(message: &ServerMessage) -> Utf8Bytes {
+    match serde_json::to_string(message) {
+        Ok(text) => text.into(),
+        Err(error) => {
+            tracing::error!(%error, "a message could not be encoded");
+            Utf8Bytes::from_static("{}")
+        }
+    }
+}
+
+fn slot(change: &Change) -> Option<Slot> {
+    match change {
+        Change::Progressed(_) => Some(Slot::Progress),
+        Change::ZoneStarted(_) => Some(Slot::Zone),
+        Change::ExportProgressed(_) => Some(Slot::Export),
+        Change::QueuePlaceChanged(_) => Some(Slot::Place),
+        Change::Queued(_)
+        | Change::Started(_)
+        | Change::Planned(_)
+        | Change::PageFinished(_)
+        | Change::ExportStarted(_)
+        | Change::ExportCompleted(_)
+        | Change::ExportFailed(_)
+        | Change::Retrying(_)
+        | Change::Cancelling(_)
+        | Change::Succeeded(_)
+        | Change::Failed(_)
+        | Change::Cancelled(_) => None,
+    }
+}
+
+/// Adds what the change is about.
+fn attach(body: &mut JobEvent, job: &v1::Job, change: &Change) {
+    match change {
+        Change::ZoneStarted(started) => body.zone = started.zone.as_ref().map(Zone::from),
+        Change::PageFinished(finished) => body.page = finished.page.as_ref().map(Page::from),
+        Change::ExportStarted(started) => body.export = Some(Export::running(started.format(), 0.0)),
+        Change::ExportProgressed(moved) => body.export = Some(Export::running(moved.format(), moved.percent)),
+        Change::ExportCompleted(v1::ExportCompleted { export }) | Change::ExportFailed(v1::ExportFailed { export }) => {
+            body.export = export.as_ref().map(|export| Export::new(&job.job_id, export));
+        }
+        Change::Queued(_)
+        | Change::Started(_)
+        | Change::Planned(_)
+        | Change::Progressed(_)
+        | Change::Retrying(_)
+        | Change::Cancelling(_)
+        | Change::Succeeded(_)
+        | Change::Failed(_)
+        | Change::Cancelled(_)
+        | Change::QueuePlaceChanged(_) => {}
+    }
+}
+
+fn named(change: &Change, body: Box<JobEvent>) -> ServerMessage {
+    match change {
+        Change::Queued(_) => ServerMessage::JobQueued(body),
+        Change::Started(_) => ServerMessage::JobStarted(body),
+        Change::Planned(_) => ServerMessage::JobPlanned(body),
+        Change::Progressed(_) => ServerMessage::JobProgress(body),
+        Change::ZoneStarted(_) => ServerMessage::ZoneProcessing(body),
+        Change::PageFinished(_) => ServerMessage::PageCompleted(body),
+        Change::ExportStarted(_) => ServerMessage::ExportStarted(body),
+        Change::ExportProgressed(_) => ServerMessage::ExportProgress(body),
+        Change::ExportCompleted(_) => ServerMessage::ExportCompleted(body),
+        Change::ExportFailed(_) => ServerMessage::ExportFailed(body),
+        Change::Retrying(_) => ServerMessage::JobRetrying(body),
+        Change::Cancelling(_) => ServerMessage::JobCancelling(body),
+        Change::Succeeded(_) => ServerMessage::JobCompleted(body),
+        Change::Failed(_) => ServerMessage::JobFailed(body),
+        Change::Cancelled(_) => ServerMessage::JobCancelled(body),
+        Change::QueuePlaceChanged(_) => ServerMessage::QueuePosition(body),
+    }
+}
+
+/// The zones of a page, to be sent just before it.
+fn zones(body: &JobEvent, page: &v1::Page) -> Vec<ServerMessage> {
+    let job = &body.job;
+    let zone = |zone: &v1::Zone| {
+        ServerMessage::ZoneCompleted(Box::new(ZoneEvent {
+            topic: body.topic.clone(),
+            job_id: job.job_id.clone(),
+            document_id: job.document_id.clone(),
+            batch_id: job.batch_id.clone(),
+            status: job.status.clone(),
+            progress: job.progress,
+            step: job.step.clone(),
+            zones_completed: job.zones_completed,
+            zones_total: job.zones_total,
+            revision: job.revision,
+            timestamp: job.timestamp.clone(),
+            zone: Zone::from(zone),
+        }))
+    };
+    page.zones.iter().map(zone).collect()
+}

@@ -1,0 +1,303 @@
+//! The job in JSON, the same in every message and over HTTP (`PROTOCOL.md`, section 4).
+
+use std::collections::BTreeMap;
+
+use courant_proto::v1;
+use serde::{Deserialize, Serialize};
+
+use super::names;
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Job {
+    pub job_id: String,
+    pub document_id: String,
+    pub batch_id: Option<String>,
+    pub owner: String,
+    pub kind: String,
+    pub filename: String,
+    pub document_bytes: i64,
+    pub document_sha256: String,
+    pub lane: String,
+    pub labels: BTreeMap<String, String>,
+    pub state: String,
+    pub status: String,
+    pub progress: f64,
+    pub step: String,
+    pub operation: String,
+    pub units_done: i32,
+    pub units_total: i32,
+    pub current_zone: Option<Zone>,
+    pub zones_completed: i32,
+    pub zones_total: i32,
+    pub pages_done: i32,
+    pub pages_total: Option<i32>,
+    pub queue_position: Option<i32>,
+    pub estimated_wait: Option<f64>,
+    pub estimated_time_remaining: Option<f64>,
+    pub elapsed: Option<f64>,
+    pub attempt: i32,
+    pub max_attempts: i32,
+    pub attempts: Vec<Attempt>,
+    pub result: Option<JobResult>,
+    pub error: Option<JobError>,
+    pub warnings: Vec<String>,
+    pub create_time: Option<String>,
+    pub start_time: Option<String>,
+    pub end_time: Option<String>,
+    pub retry_time: Option<String>,
+    pub revision: i64,
+    pub timestamp: Option<String>,
+}
+
+/// A zone of a page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Zone {
+    pub zone_id: String,
+    pub index: i32,
+    pub page: i32,
+    pub bounding_box: BoundingBox,
+    pub kind: String,
+    pub tool: String,
+    pub status: String,
+    pub confidence: f64,
+    pub duration_ms: f64,
+    pub note: Option<String>,
+}
+
+/// Points from the top left of the page.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct BoundingBox {
+    pub x0: f64,
+    pub y0: f64,
+    pub x1: f64,
+    pub y1: f64,
+}
+
+/// A finished page, without its zones: they came just before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Page {
+    pub number: i32,
+    pub width: f64,
+    pub height: f64,
+    pub zone_count: usize,
+    pub duration_ms: f64,
+    pub warnings: Vec<String>,
+}
+
+/// What a job has made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct JobResult {
+    pub formats: Vec<Export>,
+}
+
+/// One format of the result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Export {
+    pub format: String,
+    pub state: String,
+    pub progress: f64,
+    pub size_bytes: Option<i64>,
+    pub sha256: Option<String>,
+    pub url: Option<String>,
+    pub error: Option<JobError>,
+}
+
+/// An attempt that did not succeed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Attempt {
+    pub number: i32,
+    pub start_time: Option<String>,
+    pub end_time: Option<String>,
+    pub error: Option<JobError>,
+    pub pages_done: i32,
+}
+
+/// Why a job or an export failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct JobError {
+    pub code: String,
+    pub message: String,
+    pub retryable: bool,
+}
+
+impl From<&v1::Job> for Job {
+    fn from(job: &v1::Job) -> Self {
+        let nothing = v1::Progress::default();
+        let progress = job.progress.as_ref().unwrap_or(&nothing);
+        let place = job.queue_place.as_ref();
+        let changed = job.end_time.as_ref().or(job.start_time.as_ref()).or(job.create_time.as_ref());
+        Self {
+            job_id: job.job_id.clone(),
+            document_id: job.document_id.clone(),
+            batch_id: some_text(&job.batch_id),
+            owner: job.owner.clone(),
+            kind: job.kind.clone(),
+            filename: job.filename.clone(),
+            document_bytes: job.document_bytes,
+            document_sha256: job.document_sha256.clone(),
+            lane: names::lane(job.lane()).to_owned(),
+            labels: job.labels.clone().into_iter().collect(),
+            state: names::state(job.state()).to_owned(),
+            status: names::status(job).to_owned(),
+            progress: tenths(progress.percent),
+            step: names::step(progress.stage()).to_owned(),
+            operation: progress.operation.clone(),
+            units_done: progress.units_done,
+            units_total: progress.units_total,
+            current_zone: progress.current_zone.as_ref().map(Zone::from),
+            zones_completed: job.zones_completed,
+            zones_total: job.zones_completed.saturating_add(i32::from(progress.current_zone.is_some())),
+            pages_done: job.pages_done,
+            pages_total: (job.pages_total > 0).then_some(job.pages_total),
+            queue_position: place.map(|place| place.position),
+            estimated_wait: place.and_then(|place| place.estimated_wait.as_ref()).map(seconds),
+            estimated_time_remaining: progress.estimated_remaining.as_ref().map(seconds),
+            elapsed: progress.elapsed.as_ref().map(seconds),
+            attempt: job.attempt,
+            max_attempts: job.max_attempts,
+            attempts: job.attempts.iter().map(Attempt::from).collect(),
+            result: exports(job),
+            error: job.error.as_ref().map(JobError::from),
+            warnings: job.warnings.clone(),
+            create_time: time(job.create_time.as_ref()),
+            start_time: time(job.start_time.as_ref()),
+            end_time: time(job.end_time.as_ref()),
+            retry_time: time(job.retry_time.as_ref()),
+            revision: job.revision,
+            timestamp: time(changed),
+        }
+    }
+}
+
+impl From<&v1::Zone> for Zone {
+    fn from(zone: &v1::Zone) -> Self {
+        let area = zone.bounding_box.as_ref();
+        Self {
+            zone_id: zone.zone_id.clone(),
+            index: zone.index,
+            page: zone.page,
+            bounding_box: area.map_or_else(BoundingBox::default, |area| BoundingBox {
+                x0: hundredths(area.x0),
+                y0: hundredths(area.y0),
+                x1: hundredths(area.x1),
+                y1: hundredths(area.y1),
+            }),
+            kind: names::zone_kind(zone.kind()).to_owned(),
+            tool: zone.tool.clone(),
+            status: names::zone_status(zone.status()).to_owned(),
+            confidence: hundredths(zone.confidence),
+            duration_ms: zone.duration.as_ref().map_or(0.0, millis),
+            note: some_text(&zone.note),
+        }
+    }
+}
+
+impl From<&v1::Page> for Page {
+    fn from(page: &v1::Page) -> Self {
+        Self {
+            number: page.number,
+            width: hundredths(page.width),
+            height: hundredths(page.height),
+            zone_count: page.zones.len(),
+            duration_ms: page.duration.as_ref().map_or(0.0, millis),
+            warnings: page.warnings.clone(),
+        }
+    }
+}
+
+impl Export {
+    /// The export of a job; `url` is a path on this bridge.
+    pub fn new(job_id: &str, export: &v1::Export) -> Self {
+        let format = names::format(export.format());
+        let done = export.state() == v1::ExportState::Completed;
+        Self {
+            format: format.to_owned(),
+            state: names::export_state(export.state()).to_owned(),
+            progress: if done { 100.0 } else { 0.0 },
+            size_bytes: done.then_some(export.size_bytes),
+            sha256: done.then(|| export.sha256.clone()),
+            url: done.then(|| format!("/v1/jobs/{job_id}/results/{format}")),
+            error: export.error.as_ref().map(JobError::from),
+        }
+    }
+
+    /// An export that is under way.
+    pub fn running(format: v1::ResultFormat, percent: f64) -> Self {
+        Self {
+            format: names::format(format).to_owned(),
+            state: names::export_state(v1::ExportState::Started).to_owned(),
+            progress: tenths(percent),
+            size_bytes: None,
+            sha256: None,
+            url: None,
+            error: None,
+        }
+    }
+}
+
+impl From<&v1::Attempt> for Attempt {
+    fn from(attempt: &v1::Attempt) -> Self {
+        Self {
+            number: attempt.number,
+            start_time: time(attempt.start_time.as_ref()),
+            end_time: time(attempt.end_time.as_ref()),
+            error: attempt.error.as_ref().map(JobError::from),
+            pages_done: attempt.pages_done,
+        }
+    }
+}
+
+impl From<&v1::JobError> for JobError {
+    fn from(error: &v1::JobError) -> Self {
+        Self { code: error.code.clone(), message: error.message.clone(), retryable: error.retryable }
+    }
+}
+
+fn exports(job: &v1::Job) -> Option<JobResult> {
+    let formats: Vec<_> = job.exports.iter().map(|export| Export::new(&job.job_id, export)).collect();
+    (!formats.is_empty()).then_some(JobResult { formats })
+}
+
+/// RFC 3339 in UTC.
+pub fn time(stamp: Option<&prost_types::Timestamp>) -> Option<String> {
+    stamp.map(ToString::to_string)
+}
+
+fn some_text(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// JSON has no infinities: what is not a number becomes 0.
+fn rounded(value: f64, steps: f64) -> f64 {
+    if value.is_finite() { (value * steps).round() / steps } else { 0.0 }
+}
+
+fn tenths(value: f64) -> f64 {
+    rounded(value, 10.0).clamp(0.0, 100.0)
+}
+
+fn hundredths(value: f64) -> f64 {
+    rounded(value, 100.0)
+}
+
+fn seconds(span: &prost_types::Duration) -> f64 {
+    rounded(span.seconds as f64 + f64::from(span.nanos) / 1e9, 1e3)
+}
+
+fn millis(span: &prost_types::Duration) -> f64 {
+    rounded(span.seconds as f64 * 1e3 + f64::from(span.nanos) / 1e6, 10.0)
+}

@@ -1,0 +1,222 @@
+//! Everything the bridge says (`PROTOCOL.md`, sections 2 and 3).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::job::{Export, Job, Page, Zone};
+
+/// A message to the browser. Replies have an `id`, pushes do not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to these types")]
+pub enum ServerMessage {
+    Connected(Connected),
+    AuthError(Refusal),
+    Subscribed(Subscribed),
+    Ok(Reply),
+    Pong(Reply),
+    Error(ErrorReply),
+    Snapshot(Snapshot),
+    Live(Mark),
+    Gap(Gap),
+    Bookmark(Mark),
+    Stalled(Ended),
+    Unsubscribed(Ended),
+    Draining(Draining),
+    Closing(Closing),
+    JobQueued(Event),
+    JobStarted(Event),
+    JobPlanned(Event),
+    JobProgress(Event),
+    ZoneProcessing(Event),
+    ZoneCompleted(Box<ZoneEvent>),
+    PageCompleted(Event),
+    ExportStarted(Event),
+    ExportProgress(Event),
+    ExportCompleted(Event),
+    ExportFailed(Event),
+    JobRetrying(Event),
+    JobCancelling(Event),
+    JobCompleted(Event),
+    JobFailed(Event),
+    JobCancelled(Event),
+    QueuePosition(Event),
+}
+
+/// Boxed, so that small messages stay small.
+pub type Event = Box<JobEvent>;
+
+/// Answers `auth`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Connected {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    pub connection_id: String,
+    pub user: String,
+    pub roles: Vec<courant_auth::Role>,
+    pub token_expires_at: String,
+    pub ping_interval_ms: u64,
+    pub pong_timeout_ms: u64,
+    pub limits: Limits,
+    pub version: String,
+}
+
+/// What the bridge allows one connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Limits {
+    pub max_message_bytes: usize,
+    pub max_subscriptions: usize,
+    pub messages_per_second: u32,
+    pub outbox_bytes: usize,
+}
+
+/// The token is not accepted, or not any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Refusal {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    pub code: String,
+    pub message: String,
+}
+
+/// Answers `subscribe`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Subscribed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    pub topic: Arc<str>,
+    pub mode: Mode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub cursor: Option<String>,
+    pub min_interval_ms: u64,
+}
+
+/// What follows a `subscribed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// What was missed.
+    Resumed,
+    /// The jobs as they are.
+    Snapshot,
+}
+
+/// An answer that says no more than that.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Reply {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+}
+
+/// A command failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct ErrorReply {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    pub code: String,
+    pub message: String,
+    pub retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// A job as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Snapshot {
+    pub topic: Arc<str>,
+    pub job: Box<Job>,
+}
+
+/// A place in the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Mark {
+    pub topic: Arc<str>,
+    pub cursor: String,
+}
+
+/// The topic starts anew.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Gap {
+    pub topic: Arc<str>,
+    pub reason: String,
+}
+
+/// Nothing comes on the topic, for the time being or for good.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Ended {
+    pub topic: Arc<str>,
+    pub code: String,
+}
+
+/// The bridge is stopping.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Draining {
+    pub retry_after_ms: u64,
+}
+
+/// The connection is about to be closed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Closing {
+    pub code: u16,
+    pub reason: String,
+    pub message: String,
+    pub retry_after_ms: u64,
+}
+
+/// Something happened to a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct JobEvent {
+    pub topic: Arc<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folded: Option<i32>,
+    #[serde(flatten)]
+    pub job: Job,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Zone>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export: Option<Export>,
+}
+
+/// A zone of a page that is about to be announced. Not the whole job: a page may have hundreds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct ZoneEvent {
+    pub topic: Arc<str>,
+    pub job_id: String,
+    pub document_id: String,
+    pub batch_id: Option<String>,
+    pub status: String,
+    pub progress: f64,
+    pub step: String,
+    pub zones_completed: i32,
+    pub zones_total: i32,
+    pub revision: i64,
+    pub timestamp: Option<String>,
+    pub zone: Zone,
+}

@@ -1,0 +1,14 @@
+//! What goes over the browser's wire: the types of `PROTOCOL.md`, and how the core's events become them.
+//!
+//! Owns names, shapes and rounding. Must never know about sockets, rooms or who may see what.
+
+pub mod command;
+pub mod encode;
+pub mod job;
+pub mod message;
+pub mod names;
+pub mod topic;
+
+pub use command::{Command, CommandError};
+pub use message::ServerMessage;
+pub use topic::{Tier, Topic};

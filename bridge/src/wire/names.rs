@@ -1,0 +1,123 @@
+//! The words of the browser protocol for the enums of the core.
+
+use courant_proto::v1;
+
+/// `queued`, `running`, …
+pub fn state(state: v1::JobState) -> &'static str {
+    match state {
+        v1::JobState::Unspecified => "unknown",
+        v1::JobState::Queued => "queued",
+        v1::JobState::Running => "running",
+        v1::JobState::Cancelling => "cancelling",
+        v1::JobState::Succeeded => "succeeded",
+        v1::JobState::Failed => "failed",
+        v1::JobState::Cancelled => "cancelled",
+    }
+}
+
+/// The state of that name.
+pub fn parse_state(name: &str) -> Option<v1::JobState> {
+    use v1::JobState::{Cancelled, Cancelling, Failed, Queued, Running, Succeeded};
+    [Queued, Running, Cancelling, Succeeded, Failed, Cancelled].into_iter().find(|known| state(*known) == name)
+}
+
+/// `premium`, `normal`, `large`.
+pub fn lane(lane: v1::Lane) -> &'static str {
+    match lane {
+        // The server always chooses one; to be safe, the default.
+        v1::Lane::Unspecified | v1::Lane::Normal => "normal",
+        v1::Lane::Premium => "premium",
+        v1::Lane::Large => "large",
+    }
+}
+
+/// The lane of that name.
+pub fn parse_lane(name: &str) -> Option<v1::Lane> {
+    [v1::Lane::Premium, v1::Lane::Normal, v1::Lane::Large].into_iter().find(|known| lane(*known) == name)
+}
+
+/// `analyse`, `extract`, …
+pub fn step(stage: v1::Stage) -> &'static str {
+    match stage {
+        v1::Stage::Unspecified | v1::Stage::Queued => "queued",
+        v1::Stage::Analyse => "analyse",
+        v1::Stage::Extract => "extract",
+        v1::Stage::Merge => "merge",
+        v1::Stage::Export => "export",
+        v1::Stage::Done => "done",
+    }
+}
+
+/// `heading`, `paragraph`, …
+pub fn zone_kind(kind: v1::ZoneKind) -> &'static str {
+    match kind {
+        v1::ZoneKind::Unspecified => "unknown",
+        v1::ZoneKind::Heading => "heading",
+        v1::ZoneKind::Paragraph => "paragraph",
+        v1::ZoneKind::List => "list",
+        v1::ZoneKind::Table => "table",
+        v1::ZoneKind::Figure => "figure",
+        v1::ZoneKind::Header => "header",
+        v1::ZoneKind::Footer => "footer",
+        v1::ZoneKind::Scan => "scan",
+    }
+}
+
+/// `processing`, `completed`, …
+pub fn zone_status(status: v1::ZoneStatus) -> &'static str {
+    match status {
+        v1::ZoneStatus::Unspecified | v1::ZoneStatus::Processing => "processing",
+        v1::ZoneStatus::Completed => "completed",
+        v1::ZoneStatus::Skipped => "skipped",
+        v1::ZoneStatus::Failed => "failed",
+    }
+}
+
+/// `json`, `md`, `txt`, `html`: also the last part of a result's path.
+pub fn format(format: v1::ResultFormat) -> &'static str {
+    match format {
+        v1::ResultFormat::Unspecified => "unknown",
+        v1::ResultFormat::Json => "json",
+        v1::ResultFormat::Markdown => "md",
+        v1::ResultFormat::Text => "txt",
+        v1::ResultFormat::Html => "html",
+    }
+}
+
+/// The format of that name.
+pub fn parse_format(name: &str) -> Option<v1::ResultFormat> {
+    use v1::ResultFormat::{Html, Json, Markdown, Text};
+    [Json, Markdown, Text, Html].into_iter().find(|known| format(*known) == name)
+}
+
+/// `started`, `completed`, `failed`.
+pub fn export_state(state: v1::ExportState) -> &'static str {
+    match state {
+        v1::ExportState::Unspecified | v1::ExportState::Started => "started",
+        v1::ExportState::Completed => "completed",
+        v1::ExportState::Failed => "failed",
+    }
+}
+
+/// Why a cursor cannot be continued from.
+pub fn gap_reason(reason: v1::GapReason) -> &'static str {
+    match reason {
+        v1::GapReason::Unspecified | v1::GapReason::HistoryTrimmed => "HISTORY_TRIMMED",
+        v1::GapReason::LogReplaced => "LOG_REPLACED",
+    }
+}
+
+/// `status` of a job: follows from the job alone, so that it is the same in every place.
+pub fn status(job: &v1::Job) -> &'static str {
+    match job.state() {
+        v1::JobState::Unspecified => "unknown",
+        v1::JobState::Queued if job.attempt > 0 => "retrying",
+        v1::JobState::Queued => "queued",
+        v1::JobState::Running if job.progress.as_ref().is_none_or(|progress| progress.percent <= 5.0) => "started",
+        v1::JobState::Running => "progress",
+        v1::JobState::Cancelling => "cancelling",
+        v1::JobState::Succeeded => "completed",
+        v1::JobState::Failed => "failed",
+        v1::JobState::Cancelled => "cancelled",
+    }
+}

@@ -1,0 +1,129 @@
+//! Topics and throttle tiers as clients name them.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The longest id after the `/` of a topic, in bytes.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// What a client subscribes to. Who may, is not decided here.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// One job.
+    Job(String),
+    /// The jobs of one document.
+    Document(String),
+    /// The jobs of one batch.
+    Batch(String),
+    /// All jobs of the user.
+    Mine,
+}
+
+/// Not a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TopicError {
+    /// No such kind of topic.
+    #[error("topic must be mine, job/ID, document/ID or batch/ID")]
+    Unknown,
+    /// The id cannot be one.
+    #[error("the id of a topic has 1 to {MAX_ID_BYTES} bytes and no control characters")]
+    Id,
+}
+
+impl std::str::FromStr for Topic {
+    type Err = TopicError;
+
+    fn from_str(text: &str) -> Result<Self, TopicError> {
+        if text == "mine" {
+            return Ok(Self::Mine);
+        }
+        let (kind, id) = text.split_once('/').ok_or(TopicError::Unknown)?;
+        let kind = match kind {
+            "job" => Self::Job,
+            "document" => Self::Document,
+            "batch" => Self::Batch,
+            _ => return Err(TopicError::Unknown),
+        };
+        if id.is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
+            return Err(TopicError::Id);
+        }
+        Ok(kind(id.to_owned()))
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Job(id) => write!(f, "job/{id}"),
+            Self::Document(id) => write!(f, "document/{id}"),
+            Self::Batch(id) => write!(f, "batch/{id}"),
+            Self::Mine => f.write_str("mine"),
+        }
+    }
+}
+
+/// How often transient messages come. A few fixed steps, so that members of a room can share every message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// As fast as they come.
+    Every,
+    /// Four a second.
+    Quarter,
+    /// One a second.
+    #[default]
+    Second,
+    /// One in five seconds.
+    FiveSeconds,
+}
+
+impl Tier {
+    /// The slowest tier that is not faster than asked for; the slowest there is for anything beyond.
+    pub fn at_least(interval_ms: u64) -> Self {
+        match interval_ms {
+            0 => Self::Every,
+            1..=250 => Self::Quarter,
+            251..=1000 => Self::Second,
+            1001.. => Self::FiveSeconds,
+        }
+    }
+
+    /// The interval.
+    pub fn interval(self) -> Duration {
+        match self {
+            Self::Every => Duration::ZERO,
+            Self::Quarter => Duration::from_millis(250),
+            Self::Second => Duration::from_secs(1),
+            Self::FiveSeconds => Duration::from_secs(5),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_read_back_as_written() {
+        for text in ["mine", "job/01K9", "document/a/b c", "batch/ü"] {
+            assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_topic() {
+        for text in ["", "Mine", "queue", "jobs/1", "admin/1"] {
+            assert_eq!(text.parse::<Topic>(), Err(TopicError::Unknown), "{text}");
+        }
+        for text in ["job/", "job/a\nb", &format!("batch/{}", "x".repeat(129))] {
+            assert_eq!(text.parse::<Topic>(), Err(TopicError::Id), "{text}");
+        }
+    }
+
+    #[test]
+    fn intervals_are_rounded_up_to_a_tier() {
+        let steps = [(0, 0), (1, 250), (250, 250), (251, 1000), (1000, 1000), (1001, 5000), (u64::MAX, 5000)];
+        for (asked, given) in steps {
+            assert_eq!(Tier::at_least(asked).interval().as_millis(), given, "{asked}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The opening of a WebSocket (RFC 6455, section 4.2), by hand: so that the frames are tungstenite's own, with small
+//! buffers, and the HTTP connection's memory goes away.
+
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::header::{
+    CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::fault::{Code, Fault};
+
+/// The only format so far.
+const JSON: &str = "courant.v1.json";
+/// What comes before a token that is offered as a subprotocol.
+const TOKEN: &str = "courant.token.";
+
+/// A WebSocket that may be opened.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Opening {
+    accept: String,
+    /// What to speak.
+    pub format: Format,
+    /// The token, if it was offered as a subprotocol.
+    pub token: Option<String>,
+}
+
+/// What to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON that was asked for.
+    Json,
+    /// JSON because nothing was asked for.
+    Default,
+    /// Only unknown formats were offered.
+    Unknown,
+}
+
+impl Opening {
+    /// Judges the head of a request.
+    pub fn read(method: &Method, version: Version, headers: &HeaderMap, allowed: &[String]) -> Result<Self, Fault> {
+        let upgrade = |why| Fault::new(Code::UpgradeRequired, why);
+        if method != Method::GET || version != Version::HTTP_11 {
+            return Err(upgrade("open a WebSocket here: GET with Upgrade: websocket over HTTP/1.1"));
+        }
+        if !lists(headers, CONNECTION, "upgrade") || !lists(headers, UPGRADE, "websocket") {
+            return Err(upgrade("open a WebSocket here: Connection: Upgrade and Upgrade: websocket are missing"));
+        }
+        if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+            return Err(upgrade("only WebSocket version 13 is spoken here"));
+        }
+        let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|key| key.len() == 16));
+        let key = key.ok_or_else(|| Fault::new(Code::BadMessage, "Sec-WebSocket-Key is not a key"))?;
+        check_origin(headers, allowed)?;
+        let (format, token) = subprotocols(headers);
+        Ok(Self { accept: derive_accept_key(key.as_bytes()), format, token })
+    }
+
+    /// The answer that opens it.
+    pub fn response(&self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        if let Ok(accept) = HeaderValue::try_from(&self.accept) {
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        if self.format == Format::Json {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(JSON));
+        }
+        response
+    }
+}
+
+/// Whether a header that lists words has this one.
+fn lists(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
+    words(headers, name).any(|found| found.eq_ignore_ascii_case(word))
+}
+
+fn words(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .map(str::trim)
+}
+
+/// A page of another site must not open sockets here; programs that send no origin may.
+fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Fault> {
+    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+    let origin = origin.to_str().unwrap_or_default();
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let own = origin.split_once("://").is_some_and(|(scheme, authority)| {
+        matches!(scheme, "http" | "https") && !host.is_empty() && authority.eq_ignore_ascii_case(host)
+    });
+    if own || allowed.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Code::OriginForbidden,
+        "pages of this origin may not connect; the operator can allow it (--allow-origin)",
+    ))
+}
+
+fn subprotocols(headers: &HeaderMap) -> (Format, Option<String>) {
+    let mut format = Format::Default;
+    let mut token = None;
+    for word in words(headers, SEC_WEBSOCKET_PROTOCOL) {
+        match (word.strip_prefix(TOKEN), word) {
+            (Some(found), _) => token = Some(found.to_owned()),
+            (None, JSON) => format = Format::Json,
+            (None, "") => {}
+            (None, _) if format == Format::Default => format = Format::Unknown,
+            (None, _) => {}
+        }
+    }
+    (format, token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(more: &[(&'static str, &str)]) -> HeaderMap {
+        let basic = [
+            ("host", "app.example:8080"),
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "WebSocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let mut headers = HeaderMap::new();
+        for (name, value) in basic.iter().chain(more) {
+            headers.insert(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn open(headers: &HeaderMap) -> Result<Opening, Code> {
+        let allowed = ["https://other.example".to_owned()];
+        Opening::read(&Method::GET, Version::HTTP_11, headers, &allowed).map_err(|fault| fault.code)
+    }
+
+    #[test]
+    fn the_example_of_the_rfc_opens() {
+        let response = open(&head(&[])).unwrap().response();
+        assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert!(response.headers().get(SEC_WEBSOCKET_PROTOCOL).is_none());
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_kept_out() {
+        for good in ["http://app.example:8080", "https://APP.example:8080", "https://other.example"] {
+            assert!(open(&head(&[("origin", good)])).is_ok(), "{good}");
+        }
+        for bad in [
+            "https://evil.example",
+            "http://app.example",
+            "http://app.example:8080.evil.example",
+            "null",
+            "",
+            "ftp://app.example:8080",
+        ] {
+            assert_eq!(open(&head(&[("origin", bad)])), Err(Code::OriginForbidden), "{bad}");
+        }
+    }
+
+    #[test]
+    fn subprotocols_choose_the_format_and_carry_the_token() {
+        let offered = |value| {
+            let opening = open(&head(&[("sec-websocket-protocol", value)])).unwrap();
+            (opening.format, opening.token)
+        };
+        assert_eq!(offered("courant.v1.json"), (Format::Json, None));
+        assert_eq!(offered("courant.v9.xml, courant.v1.json"), (Format::Json, None));
+        assert_eq!(offered("courant.v9.xml"), (Format::Unknown, None));
+        assert_eq!(offered("courant.v1.json,courant.token.a.b.c"), (Format::Json, Some("a.b.c".into())));
+    }
+
+    #[test]
+    fn what_is_no_handshake_is_told_so() {
+        for (name, value) in [("connection", "close"), ("upgrade", "h2c"), ("sec-websocket-version", "8")] {
+            assert_eq!(open(&head(&[(name, value)])), Err(Code::UpgradeRequired), "{name}");
+        }
+        assert_eq!(open(&head(&[("sec-websocket-key", "short")])), Err(Code::BadMessage));
+    }
+}

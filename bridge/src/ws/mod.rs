@@ -1,0 +1,8 @@
+//! WebSocket connections: handshake, session, what waits for it, and how many there may be.
+
+pub mod close;
+pub mod handshake;
+pub mod outbox;
+pub mod registry;
+pub mod session;
+pub mod wire;

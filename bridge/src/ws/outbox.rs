@@ -1,0 +1,351 @@
+//! What waits to be written to one connection. Bounded in bytes, whatever the client does.
+//!
+//! When it is full: transient messages are left out (newer ones follow), anything else ends the connection with 4508, so
+//! that the client comes back and resumes by cursor. A transient message takes the place of an older one of the same
+//! subscription, job and type that still waits; it goes to the end, so that it never overtakes a durable one.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::Context;
+
+use futures::task::AtomicWaker;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::close::Verdict;
+use crate::metrics::Metrics;
+use crate::wire::ServerMessage;
+use crate::wire::encode::{Kind, Push, Slot, text};
+
+/// Written in one go before others get a turn.
+const BATCH_BYTES: usize = 32 << 10;
+/// Empty places are swept out when there are more than this, and more than places in use.
+const SWEEP: usize = 64;
+
+/// What waits for one connection.
+#[derive(Debug)]
+pub struct Outbox {
+    inner: Mutex<Inner>,
+    writer: AtomicWaker,
+    drained: Notify,
+    ended: Notify,
+    limit: usize,
+    metrics: Metrics,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Empty places are messages that were replaced.
+    queue: VecDeque<Option<Waiting>>,
+    /// The number of the first place.
+    first: u64,
+    empty: usize,
+    bytes: usize,
+    slots: HashMap<SlotKey, u64>,
+    verdict: Option<Verdict>,
+}
+
+type SlotKey = (u64, Arc<str>, Slot);
+
+#[derive(Debug)]
+struct Waiting {
+    content: Content,
+    slot: Option<SlotKey>,
+}
+
+#[derive(Debug)]
+enum Content {
+    One(Utf8Bytes),
+    Shared(Arc<Push>),
+}
+
+impl Content {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::One(text) => text.len(),
+            Self::Shared(push) => push.bytes,
+        }
+    }
+}
+
+/// What the writer found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Messages to write.
+    Some,
+    /// Nothing for now.
+    Nothing,
+    /// Nothing any more: close with this.
+    End(Box<Verdict>),
+}
+
+impl Outbox {
+    /// An empty one that holds at most `limit` bytes.
+    pub fn new(limit: usize, metrics: Metrics) -> Self {
+        Self {
+            inner: Mutex::default(),
+            writer: AtomicWaker::new(),
+            drained: Notify::new(),
+            ended: Notify::new(),
+            limit,
+            metrics,
+        }
+    }
+
+    /// Puts in a reply.
+    pub fn reply(&self, message: &ServerMessage) {
+        self.put(Waiting { content: Content::One(text(message)), slot: None });
+    }
+
+    /// Puts in a push for the subscription.
+    pub fn push(&self, subscription: u64, push: Arc<Push>) {
+        let slot = match &push.kind {
+            Kind::Transient { job, slot, .. } => Some((subscription, job.clone(), *slot)),
+            Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Mark | Kind::Bookmark => None,
+        };
+        self.put(Waiting { content: Content::Shared(push), slot });
+    }
+
+    /// Puts in a push of a replay. It waited for [`Outbox::has_room`], so it may go over the limit by itself.
+    pub fn push_replayed(&self, push: Arc<Push>) {
+        let mut inner = self.inner.lock();
+        if inner.verdict.is_none() {
+            inner.append(Waiting { content: Content::Shared(push), slot: None });
+        }
+        drop(inner);
+        self.writer.wake();
+    }
+
+    /// Ends the connection after what waits already. The first verdict stands.
+    pub fn end(&self, verdict: Verdict) {
+        let mut inner = self.inner.lock();
+        if inner.verdict.is_none() {
+            let closing = Content::One(text(&verdict.closing()));
+            inner.append(Waiting { content: closing, slot: None });
+            inner.verdict = Some(verdict);
+        }
+        drop(inner);
+        self.announce_end();
+    }
+
+    fn announce_end(&self) {
+        self.writer.wake();
+        self.drained.notify_waiters();
+        self.ended.notify_one();
+    }
+
+    /// Waits until the connection is to end, by whoever's verdict. For the session alone.
+    pub async fn ended(&self) {
+        if !self.is_ended() {
+            self.ended.notified().await;
+        }
+    }
+
+    /// Whether the connection is ending.
+    pub fn is_ended(&self) -> bool {
+        self.inner.lock().verdict.is_some()
+    }
+
+    /// Waits until half of the space is free, so that a long replay goes at the client's pace.
+    pub async fn has_room(&self) {
+        loop {
+            let drained = self.drained.notified();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
+            {
+                let inner = self.inner.lock();
+                if inner.bytes * 2 <= self.limit || inner.verdict.is_some() {
+                    return;
+                }
+            }
+            drained.await;
+        }
+    }
+
+    fn put(&self, waiting: Waiting) {
+        let mut inner = self.inner.lock();
+        if inner.verdict.is_some() {
+            return;
+        }
+        if let Some(slot) = &waiting.slot
+            && inner.vacate(slot)
+        {
+            self.metrics.coalesced.inc();
+        }
+        if inner.bytes + waiting.content.bytes() <= self.limit {
+            inner.append(waiting);
+        } else if waiting.slot.is_some() {
+            self.metrics.dropped.inc();
+        } else {
+            self.metrics.too_slow.inc();
+            let verdict = Verdict::too_slow();
+            *inner = Inner::default();
+            inner.append(Waiting { content: Content::One(text(&verdict.closing())), slot: None });
+            inner.verdict = Some(verdict);
+            drop(inner);
+            self.announce_end();
+        }
+        self.writer.wake();
+    }
+
+    /// Moves what waits into `batch`, up to a bounded size; registers the writer when there is nothing.
+    pub fn take(&self, batch: &mut VecDeque<Utf8Bytes>, context: &Context<'_>) -> Taken {
+        self.writer.register(context.waker());
+        let mut inner = self.inner.lock();
+        let mut bytes = 0;
+        while bytes < BATCH_BYTES
+            && let Some(waiting) = inner.pop()
+        {
+            bytes += waiting.content.bytes();
+            match waiting.content {
+                Content::One(text) => batch.push_back(text),
+                Content::Shared(push) => batch.extend(push.frames.iter().cloned()),
+            }
+        }
+        let verdict = inner.verdict.clone();
+        let roomy = inner.bytes * 2 <= self.limit;
+        drop(inner);
+        if bytes > 0 {
+            self.metrics.sent.inc_by(batch.len() as u64);
+            self.metrics.sent_bytes.inc_by(bytes as u64);
+            if roomy {
+                self.drained.notify_waiters();
+            }
+            return Taken::Some;
+        }
+        verdict.map_or(Taken::Nothing, |verdict| Taken::End(Box::new(verdict)))
+    }
+}
+
+impl Inner {
+    fn append(&mut self, waiting: Waiting) {
+        self.bytes += waiting.content.bytes();
+        if let Some(slot) = &waiting.slot {
+            self.slots.insert(slot.clone(), self.first + self.queue.len() as u64);
+        }
+        self.queue.push_back(Some(waiting));
+    }
+
+    /// Removes the message that waits in a slot.
+    fn vacate(&mut self, slot: &SlotKey) -> bool {
+        let Some(place) = self.slots.remove(slot) else { return false };
+        let Some(old) = self.queue.get_mut((place - self.first) as usize).and_then(Option::take) else { return false };
+        self.bytes -= old.content.bytes();
+        self.empty += 1;
+        if self.empty > SWEEP && self.empty * 2 > self.queue.len() {
+            self.sweep();
+        }
+        true
+    }
+
+    fn sweep(&mut self) {
+        self.queue.retain(Option::is_some);
+        self.empty = 0;
+        let slots = self.queue.iter().enumerate().filter_map(|(index, waiting)| {
+            let slot = waiting.as_ref()?.slot.clone()?;
+            Some((slot, self.first + index as u64))
+        });
+        self.slots = slots.collect();
+    }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        loop {
+            let place = self.queue.pop_front()?;
+            self.first += 1;
+            let Some(waiting) = place else {
+                self.empty -= 1;
+                continue;
+            };
+            self.bytes -= waiting.content.bytes();
+            if let Some(slot) = &waiting.slot {
+                self.slots.remove(slot);
+            }
+            return Some(waiting);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::task::noop_waker;
+
+    use super::*;
+
+    fn push(kind: Kind, text: &str) -> Arc<Push> {
+        Arc::new(Push { frames: [Utf8Bytes::from(text)].into(), bytes: text.len(), kind })
+    }
+
+    fn news(job: &str, text: &str) -> Arc<Push> {
+        push(Kind::Transient { job: job.into(), revision: 1, slot: Slot::Progress }, text)
+    }
+
+    fn fact(text: &str) -> Arc<Push> {
+        push(Kind::Durable { job: "A".into(), revision: 1 }, text)
+    }
+
+    fn outbox(limit: usize) -> Outbox {
+        Outbox::new(limit, Metrics::default())
+    }
+
+    fn all(outbox: &Outbox) -> Vec<String> {
+        let waker = noop_waker();
+        let (mut batch, mut out) = (VecDeque::new(), Vec::new());
+        while outbox.take(&mut batch, &Context::from_waker(&waker)) == Taken::Some {
+            out.extend(batch.drain(..).map(|text| text.to_string()));
+        }
+        out
+    }
+
+    #[test]
+    fn news_replaces_older_news_of_its_job_and_never_overtakes_a_fact() {
+        let outbox = outbox(100);
+        for (job, text) in [("A", "a1"), ("B", "b1")] {
+            outbox.push(1, news(job, text));
+        }
+        outbox.push(1, fact("f"));
+        outbox.push(1, news("A", "a2"));
+        outbox.push(2, news("A", "other subscription"));
+        assert_eq!(all(&outbox), ["b1", "f", "a2", "other subscription"]);
+    }
+
+    #[test]
+    fn a_million_news_to_a_client_that_does_not_read_cost_one_place() {
+        let outbox = outbox(100);
+        outbox.push(1, fact("f"));
+        for _ in 0..1_000_000 {
+            outbox.push(1, news("A", "a"));
+        }
+        assert!(outbox.inner.lock().queue.len() <= 2 * SWEEP + 2);
+        assert_eq!(all(&outbox), ["f", "a"]);
+    }
+
+    #[test]
+    fn when_full_news_is_left_out_and_a_fact_ends_the_connection() {
+        let outbox = outbox(10);
+        outbox.push(1, fact("123456789"));
+        outbox.push(1, news("A", "news"));
+        assert!(!outbox.is_ended());
+        outbox.push(1, fact("fact"));
+        assert!(outbox.is_ended());
+        let last = all(&outbox);
+        assert_eq!(last.len(), 1);
+        assert!(last[0].contains("\"code\":4508"), "{last:?}");
+        outbox.push(1, fact("late"));
+        assert!(all(&outbox).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_replay_waits_until_half_is_free() {
+        let outbox = Arc::new(outbox(10));
+        outbox.push(1, fact("123456"));
+        let waiting = tokio::spawn({
+            let outbox = outbox.clone();
+            async move { outbox.has_room().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        all(&outbox);
+        waiting.await.unwrap();
+    }
+}

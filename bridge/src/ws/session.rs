@@ -1,0 +1,441 @@
+//! One connection from handshake to close: who it is, what it follows, when it must end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use courant_auth::{Identity, Role};
+use courant_proto::v1::ErrorReason;
+use governor::clock::MonotonicClock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::close::Verdict;
+use super::outbox::Outbox;
+use super::registry::{Seat, at_least_one};
+use super::wire::{Inbound, Wire};
+use crate::app::App;
+use crate::fault::{Code, Fault};
+use crate::rooms::join::{Failed, Join, Joined, Reach};
+use crate::rooms::member::Member;
+use crate::wire::command::{Auth, Subscribe, TopicOnly, Verb};
+use crate::wire::encode::Push;
+use crate::wire::message::{Connected, Draining, ErrorReply, Limits, Refusal, Reply};
+use crate::wire::{Command, CommandError, ServerMessage, Tier, Topic};
+
+/// Replays under way at once for one connection; more wait their turn.
+const REPLAYS: usize = 4;
+/// Pings without a sign of life after which the peer is gone.
+const MISSED_PINGS: u32 = 2;
+
+static NEXT_MEMBER: AtomicU64 = AtomicU64::new(1);
+
+type Rate = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
+
+/// One connection.
+pub struct Session {
+    app: Arc<App>,
+    seat: Seat,
+    id: ulid::Ulid,
+    outbox: Arc<Outbox>,
+    rate: Rate,
+    user: Option<User>,
+    subscriptions: HashMap<Topic, Subscription>,
+    joins: JoinSet<(Topic, u64, Result<Joined, Failed>)>,
+    replays: Arc<Semaphore>,
+    unanswered: u32,
+    ending: bool,
+    /// When the next thing is due that is not a ping: the token, then its end, then the end of the closing handshake.
+    deadline: Instant,
+}
+
+/// Who the connection speaks for.
+struct User {
+    identity: Identity,
+    token: String,
+}
+
+struct Subscription {
+    member: Arc<Member>,
+    join: AbortHandle,
+    /// None while joining.
+    joined: Option<Joined>,
+    command: Option<u64>,
+}
+
+impl Subscription {
+    fn end(self) {
+        self.member.leave();
+        self.join.abort();
+    }
+}
+
+/// What wakes a session.
+enum Turn {
+    Inbound(Inbound),
+    Joined(Result<(Id, (Topic, u64, Result<Joined, Failed>)), JoinError>),
+    Ping,
+    Deadline,
+    Ending,
+    Drain,
+    CoreAway,
+}
+
+impl Session {
+    /// A connection whose user is not known yet.
+    pub fn new(app: Arc<App>, seat: Seat) -> Self {
+        let limits = &app.config.limits;
+        let second = at_least_one(limits.messages_per_second);
+        let quota = Quota::per_second(second).allow_burst(second.saturating_mul(at_least_one(2)));
+        Self {
+            seat,
+            id: ulid::Ulid::from_parts(now_ms(), random()),
+            outbox: Arc::new(Outbox::new(limits.outbox_bytes, app.metrics.clone())),
+            rate: RateLimiter::direct_with_clock(quota, MonotonicClock),
+            user: None,
+            subscriptions: HashMap::new(),
+            joins: JoinSet::new(),
+            replays: Arc::new(Semaphore::new(REPLAYS)),
+            unanswered: 0,
+            ending: false,
+            deadline: Instant::now() + app.config.times.auth,
+            app,
+        }
+    }
+
+    /// Puts in a verdict before the first message.
+    pub fn refuse(&mut self, fault: Fault) {
+        self.end(fault);
+    }
+
+    /// Takes a token that came with the handshake.
+    pub fn offer(&mut self, token: String) {
+        self.auth(None, Auth { token });
+    }
+
+    /// Runs it to its end.
+    pub async fn run(mut self, socket: TcpStream, read: Bytes) {
+        let mut wire = Wire::new(socket, read, self.outbox.clone(), self.app.config.limits.message_bytes).await;
+        let every = self.app.config.times.ping;
+        let mut pings = tokio::time::interval_at(Instant::now() + every, every);
+        pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut away = self.app.core_away.clone();
+        away.mark_unchanged();
+        tracing::debug!(connection = %self.id, "opened");
+        loop {
+            let ending = self.ending;
+            let turn = tokio::select! {
+                inbound = wire.next() => Turn::Inbound(inbound),
+                Some(joined) = self.joins.join_next_with_id() => Turn::Joined(joined),
+                _ = pings.tick() => Turn::Ping,
+                () = tokio::time::sleep_until(self.deadline) => Turn::Deadline,
+                () = self.outbox.ended(), if !ending => Turn::Ending,
+                () = self.app.drain.cancelled(), if !ending => Turn::Drain,
+                Ok(()) = away.changed(), if !ending => Turn::CoreAway,
+            };
+            if self.turn(turn, &mut wire) == Then::Stop {
+                break;
+            }
+        }
+        self.subscriptions.drain().for_each(|(_, subscription)| subscription.end());
+        tracing::debug!(connection = %self.id, "closed");
+    }
+
+    fn turn(&mut self, turn: Turn, wire: &mut Wire) -> Then {
+        match turn {
+            Turn::Inbound(Inbound::Gone) => return Then::Stop,
+            Turn::Inbound(inbound) => {
+                self.unanswered = 0;
+                self.inbound(inbound);
+            }
+            Turn::Joined(joined) => self.joined(joined),
+            Turn::Ping if self.unanswered >= MISSED_PINGS => {
+                tracing::debug!(connection = %self.id, "missed its pings");
+                return Then::Stop;
+            }
+            Turn::Ping => {
+                self.unanswered += 1;
+                wire.ping();
+            }
+            Turn::Deadline if self.ending => return Then::Stop,
+            Turn::Deadline => self.overdue(),
+            Turn::Ending => self.ending(),
+            Turn::Drain => self.drain(),
+            Turn::CoreAway => self.end(Fault { retry_after: Some(Duration::from_secs(1)), ..Fault::unreachable() }),
+        }
+        Then::GoOn
+    }
+
+    /// From here on only the last words are written, and they have limited time.
+    fn ending(&mut self) {
+        self.ending = true;
+        self.deadline = Instant::now() + self.app.config.times.close;
+        self.subscriptions.drain().for_each(|(_, subscription)| subscription.end());
+    }
+
+    fn inbound(&mut self, inbound: Inbound) {
+        if self.outbox.is_ended() {
+            return;
+        }
+        match inbound {
+            Inbound::Text(text) if self.rate.check().is_ok() => self.text(text.as_str()),
+            Inbound::Text(_) => self.end(Fault::too_many("too many messages at once; wait, then connect again")),
+            Inbound::Binary => self.end(Fault::new(Code::BadMessage, "binary messages are not spoken here")),
+            Inbound::Broken => self.end(Fault::new(Code::BadMessage, "not a WebSocket message of text in UTF-8")),
+            Inbound::TooLarge => {
+                let limit = self.app.config.limits.message_bytes;
+                self.end(Fault::new(Code::MessageTooLarge, format!("a message may have at most {limit} bytes")));
+            }
+            Inbound::Alive | Inbound::Gone => {}
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        let Command { id, verb } = match Command::parse(text) {
+            Ok(command) => command,
+            Err(error) => {
+                let (id, code) = match error {
+                    CommandError::Bad { id, .. } => (id, Code::BadMessage),
+                    CommandError::Unknown { id } => (id, Code::UnknownCommand),
+                };
+                return self.error(id, &Fault::new(code, error.to_string()));
+            }
+        };
+        match verb {
+            Verb::Ping => self.outbox.reply(&ServerMessage::Pong(Reply { id })),
+            Verb::Auth(auth) => self.auth(id, auth),
+            Verb::Subscribe(_) | Verb::Unsubscribe(_) | Verb::Ack(_) if self.user.is_none() => {
+                let code = Code::Core(ErrorReason::TokenMissing);
+                self.error(id, &Fault::new(code, "send {\"type\":\"auth\",\"token\":…} first"));
+            }
+            Verb::Subscribe(subscribe) => self.subscribe(id, subscribe),
+            Verb::Unsubscribe(TopicOnly { topic }) => self.with_topic(id, &topic, |session, topic| {
+                session.drop_subscription(&topic);
+                session.ok(id);
+            }),
+            Verb::Ack(ack) => self.with_topic(id, &ack.topic, |session, _| session.ok(id)),
+        }
+    }
+
+    fn auth(&mut self, id: Option<u64>, auth: Auth) {
+        let identity = match self.app.config.verifier.verify(&auth.token) {
+            Ok(identity) => identity,
+            Err(error) => return self.refuse_token(id, error.into()),
+        };
+        if self.user.as_ref().is_some_and(|user| user.identity.subject != identity.subject) {
+            let message = "this connection belongs to another user; open a new one";
+            return self.refuse_token(id, Fault::new(Code::SubjectChanged, message));
+        }
+        if let Err(fault) = self.seat.belongs_to(&identity.subject) {
+            return self.end(fault);
+        }
+        // The verifier's leeway is for clocks that differ; the connection ends when the token says so.
+        let left = identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
+        self.deadline = Instant::now() + left.min(Duration::from_secs(366 * 24 * 3600));
+        self.outbox.reply(&ServerMessage::Connected(self.connected(id, &identity)));
+        let lost_sight = !reaches_all(&identity) && self.user.as_ref().is_some_and(|user| reaches_all(&user.identity));
+        self.user = Some(User { identity, token: auth.token });
+        if lost_sight {
+            self.drop_foreign();
+        }
+    }
+
+    fn refuse_token(&mut self, id: Option<u64>, fault: Fault) {
+        let (code, message) = (fault.code.name().to_owned(), fault.message.to_string());
+        self.outbox.reply(&ServerMessage::AuthError(Refusal { id, code, message }));
+        self.end(fault);
+    }
+
+    fn connected(&self, id: Option<u64>, identity: &Identity) -> Connected {
+        let (limits, times) = (&self.app.config.limits, &self.app.config.times);
+        Connected {
+            id,
+            connection_id: self.id.to_string(),
+            user: identity.subject.clone(),
+            roles: identity.roles.iter().copied().collect(),
+            token_expires_at: prost_types::Timestamp::from(identity.expires).to_string(),
+            ping_interval_ms: times.client_ping.as_millis() as u64,
+            pong_timeout_ms: times.client_pong.as_millis() as u64,
+            limits: Limits {
+                max_message_bytes: limits.message_bytes,
+                max_subscriptions: limits.subscriptions,
+                messages_per_second: limits.messages_per_second,
+                outbox_bytes: limits.outbox_bytes,
+            },
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    fn with_topic(&mut self, id: Option<u64>, topic: &str, then: impl FnOnce(&mut Self, Topic)) {
+        match topic.parse() {
+            Ok(topic) => then(self, topic),
+            Err(error) => self.error(id, &Fault::field("topic", format!("{error}"))),
+        }
+    }
+
+    fn subscribe(&mut self, id: Option<u64>, command: Subscribe) {
+        let Subscribe { topic, after, min_interval_ms } = command;
+        self.with_topic(id, &topic, |session, topic| {
+            session.drop_subscription(&topic);
+            if session.subscriptions.len() >= session.app.config.limits.subscriptions {
+                let limit = session.app.config.limits.subscriptions;
+                return session
+                    .error(id, &Fault::too_many(format!("a connection may have {limit} subscriptions; end some")));
+            }
+            session.join(id, topic, after.filter(|after| !after.is_empty()), min_interval_ms);
+        });
+    }
+
+    fn join(&mut self, id: Option<u64>, topic: Topic, after: Option<String>, min_interval_ms: Option<u64>) {
+        let Some(user) = &self.user else { return };
+        let member = Member::new(NEXT_MEMBER.fetch_add(1, Ordering::Relaxed), self.outbox.clone());
+        let join = Join {
+            rooms: self.app.rooms.clone(),
+            member: member.clone(),
+            token: user.token.clone(),
+            user: user.identity.subject.clone(),
+            reach: if reaches_all(&user.identity) { Reach::All } else { Reach::Own },
+            topic: topic.clone(),
+            after,
+            tier: min_interval_ms.map_or_else(Tier::default, Tier::at_least),
+            id,
+        };
+        let (replays, name, number) = (self.replays.clone(), topic.clone(), member.id);
+        let join = self.joins.spawn(async move {
+            let _turn = replays.acquire_owned().await;
+            (name, number, join.run().await)
+        });
+        self.subscriptions.insert(topic, Subscription { member, join, joined: None, command: id });
+    }
+
+    /// Keeps what a join brought, unless its subscription has been dropped meanwhile.
+    fn joined(&mut self, joined: Result<(Id, (Topic, u64, Result<Joined, Failed>)), JoinError>) {
+        let (topic, number, result) = match joined {
+            Ok((_, output)) => output,
+            Err(error) if error.is_cancelled() => return,
+            Err(error) => return self.join_broke(&error),
+        };
+        let Some(subscription) = self.subscriptions.get_mut(&topic).filter(|found| found.member.id == number) else {
+            return;
+        };
+        match result {
+            Ok(joined) => subscription.joined = Some(joined),
+            Err(failed) => {
+                let id = subscription.command;
+                self.drop_subscription(&topic);
+                if let Failed::Unanswered(fault) = failed {
+                    self.error(id, &fault);
+                }
+            }
+        }
+    }
+
+    fn join_broke(&mut self, error: &JoinError) {
+        tracing::error!(%error, "a join broke");
+        let broken = self.subscriptions.iter().find(|(_, subscription)| subscription.join.id() == error.id());
+        if let Some((topic, id)) = broken.map(|(topic, subscription)| (topic.clone(), subscription.command)) {
+            self.drop_subscription(&topic);
+            self.error(id, &Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side"));
+        }
+    }
+
+    fn drop_subscription(&mut self, topic: &Topic) {
+        if let Some(subscription) = self.subscriptions.remove(topic) {
+            subscription.end();
+        }
+    }
+
+    /// An admin is admin no longer: what shows the jobs of others ends, also what is only just being joined.
+    fn drop_foreign(&mut self) {
+        let Some(user) = &self.user else { return };
+        let own = &user.identity.subject;
+        let foreign = self.subscriptions.iter().filter(|(topic, subscription)| match &subscription.joined {
+            Some(joined) => joined.owner != *own,
+            None => **topic != Topic::Mine,
+        });
+        for topic in foreign.map(|(topic, _)| topic.clone()).collect::<Vec<_>>() {
+            self.drop_subscription(&topic);
+            let code = Code::Core(ErrorReason::RoleRequired).name();
+            self.outbox.push(0, Arc::new(Push::ended(&topic.to_string().into(), code)));
+        }
+    }
+
+    fn overdue(&mut self) {
+        if self.user.is_some() {
+            self.refuse_token(None, courant_auth::TokenError::Expired.into());
+        } else {
+            self.end(Fault::new(
+                Code::AuthTimeout,
+                "no token came in time; send {\"type\":\"auth\",\"token\":…} first",
+            ));
+        }
+    }
+
+    fn drain(&mut self) {
+        let wait = self.app.config.times.drain_spread.mul_f64(crate::rooms::room::chance());
+        self.outbox.reply(&ServerMessage::Draining(Draining { retry_after_ms: wait.as_millis() as u64 }));
+        let code = Code::Core(ErrorReason::Draining);
+        self.end(Fault { retry_after: Some(wait), ..Fault::new(code, "the bridge is stopping; connect again") });
+    }
+
+    fn ok(&self, id: Option<u64>) {
+        if id.is_some() {
+            self.outbox.reply(&ServerMessage::Ok(Reply { id }));
+        }
+    }
+
+    fn error(&self, id: Option<u64>, fault: &Fault) {
+        self.outbox.reply(&ServerMessage::Error(ErrorReply {
+            id,
+            code: fault.code.name().to_owned(),
+            message: fault.message.to_string(),
+            retryable: fault.retryable(),
+            retry_after_ms: fault.retry_after.map(|wait| wait.as_millis() as u64),
+        }));
+    }
+
+    fn end(&mut self, fault: Fault) {
+        tracing::debug!(connection = %self.id, %fault, "closing");
+        self.outbox.end(Verdict::on(fault));
+    }
+}
+
+/// What a session does after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    GoOn,
+    Stop,
+}
+
+fn reaches_all(identity: &Identity) -> bool {
+    identity.has(Role::Admin)
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+fn random() -> u128 {
+    let mut bytes = [0; 16];
+    // Only to tell connections apart in logs: a weak one is better than none.
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes[..8].copy_from_slice(&NEXT_MEMBER.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    }
+    u128::from_le_bytes(bytes)
+}
+
+/// Tells a connection there is no seat for why, and closes it.
+pub async fn turn_away(app: &App, fault: Fault, socket: TcpStream, read: Bytes) {
+    let outbox = Arc::new(Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone()));
+    outbox.end(Verdict::on(fault));
+    let mut wire = Wire::new(socket, read, outbox, app.config.limits.message_bytes).await;
+    let farewell = async { while !matches!(wire.next().await, Inbound::Gone) {} };
+    let _ = tokio::time::timeout(app.config.times.close, farewell).await;
+}

@@ -1,0 +1,169 @@
+//! Reading and writing one socket, both whenever either can go on. Writes everything that is ready and flushes once.
+//!
+//! A client that does not read blocks only its own writing: reading and the session's clocks go on.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures::{Sink, Stream};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use super::close::Verdict;
+use super::outbox::{Outbox, Taken};
+
+/// tungstenite zero-fills this at the first read, so it is most of the memory of an idle connection.
+const READ_BUFFER: usize = 1 << 10;
+/// Gathered before it is written in the middle of a batch.
+const WRITE_BUFFER: usize = 16 << 10;
+/// A single message is never larger: pages of the largest size are sent zone by zone.
+const MAX_WRITE_BUFFER: usize = 16 << 20;
+
+/// What came from the client.
+#[derive(Debug)]
+pub enum Inbound {
+    /// A text message.
+    Text(Utf8Bytes),
+    /// A sign of life.
+    Alive,
+    /// Not text.
+    Binary,
+    /// Over the limit.
+    TooLarge,
+    /// Not what a WebSocket client may send.
+    Broken,
+    /// The connection is over.
+    Gone,
+}
+
+/// One socket with its outbox.
+pub struct Wire {
+    socket: WebSocketStream<TcpStream>,
+    outbox: Arc<Outbox>,
+    batch: VecDeque<Utf8Bytes>,
+    ping: bool,
+    flush: Flush,
+    closed: bool,
+    deaf: bool,
+}
+
+/// Whether something is written that may still be in a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flush {
+    Due,
+    Done,
+}
+
+impl Wire {
+    /// Takes over a socket after the handshake, with what was read past it.
+    pub async fn new(socket: TcpStream, read: Bytes, outbox: Arc<Outbox>, max_message: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(WRITE_BUFFER)
+            .max_write_buffer_size(MAX_WRITE_BUFFER)
+            .max_message_size(Some(max_message))
+            .max_frame_size(Some(max_message));
+        let socket = WebSocketStream::from_partially_read(socket, read.to_vec(), Role::Server, Some(config)).await;
+        Self { socket, outbox, batch: VecDeque::new(), ping: false, flush: Flush::Done, closed: false, deaf: false }
+    }
+
+    /// Sends a protocol ping as soon as it can be written.
+    pub fn ping(&mut self) {
+        self.ping = true;
+    }
+
+    /// The next thing from the client; writes what waits meanwhile. Cancel-safe.
+    pub async fn next(&mut self) -> Inbound {
+        std::future::poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Inbound> {
+        if let Err(error) = self.poll_write(context) {
+            tracing::debug!(%error, "write failed");
+            return Poll::Ready(Inbound::Gone);
+        }
+        if self.deaf {
+            return self.poll_discard(context).map(|()| Inbound::Gone);
+        }
+        let found = inbound(ready!(Pin::new(&mut self.socket).poll_next(context)));
+        self.deaf = matches!(found, Inbound::TooLarge | Inbound::Broken);
+        Poll::Ready(found)
+    }
+
+    /// After a broken message nothing more can be understood. It is still read: closing a socket with unread bytes
+    /// makes the kernel reset it, and our last words would be lost.
+    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(self.socket.get_mut()).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Writes until nothing waits or the client does not read. Returns in both cases; errors end the connection.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Result<(), Error> {
+        loop {
+            match Pin::new(&mut self.socket).poll_ready(context)? {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(()) if self.closed => return self.poll_flush(context),
+                Poll::Ready(()) => {}
+            }
+            if std::mem::take(&mut self.ping) {
+                self.send(Message::Ping(Bytes::new()))?;
+            } else if let Some(text) = self.batch.pop_front() {
+                self.send(Message::Text(text))?;
+            } else {
+                match self.outbox.take(&mut self.batch, context) {
+                    Taken::Some => {}
+                    Taken::Nothing => return self.poll_flush(context),
+                    Taken::End(verdict) => {
+                        self.closed = true;
+                        self.send(Message::Close(Some(close_frame(&verdict))))?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), Error> {
+        self.flush = Flush::Due;
+        Pin::new(&mut self.socket).start_send(message)
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Result<(), Error> {
+        if self.flush == Flush::Due && Pin::new(&mut self.socket).poll_flush(context)?.is_ready() {
+            self.flush = Flush::Done;
+        }
+        Ok(())
+    }
+}
+
+fn close_frame(verdict: &Verdict) -> CloseFrame {
+    CloseFrame { code: CloseCode::from(verdict.code), reason: Utf8Bytes::from_static(verdict.fault.code.name()) }
+}
+
+fn inbound(message: Option<Result<Message, Error>>) -> Inbound {
+    match message {
+        Some(Ok(Message::Text(text))) => Inbound::Text(text),
+        Some(Ok(Message::Binary(_))) => Inbound::Binary,
+        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => Inbound::Alive,
+        Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => Inbound::TooLarge,
+        Some(Err(Error::Protocol(error))) => {
+            tracing::debug!(%error, "not a WebSocket message");
+            Inbound::Broken
+        }
+        Some(Err(Error::Utf8(_))) => Inbound::Broken,
+        Some(Err(_)) | None => Inbound::Gone,
+    }
+}

@@ -1,0 +1,126 @@
+//! Binds the examples of `PROTOCOL.md` to the types the bridge sends and reads.
+
+use courant_bridge::fault::Code;
+use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
+use courant_bridge::http::problem::Problem;
+use courant_bridge::wire::{Command, ServerMessage};
+use courant_proto::v1::ErrorReason;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+const DOCUMENT: &str = include_str!("../PROTOCOL.md");
+
+/// The examples: kind, text and the line they begin at.
+fn examples() -> Vec<(String, String, usize)> {
+    let mut found: Vec<(String, String, usize)> = Vec::new();
+    let mut inside = false;
+    for (number, line) in DOCUMENT.lines().enumerate() {
+        match (inside, line.strip_prefix("```")) {
+            (false, Some(kind)) => {
+                let kind = kind.strip_prefix("json").unwrap_or_else(|| panic!("line {}: not json", number + 1));
+                found.push((kind.trim().to_owned(), String::new(), number + 2));
+                inside = true;
+            }
+            (true, Some(_)) => inside = false,
+            (true, None) => found.last_mut().unwrap().1.push_str(line),
+            (false, None) => {}
+        }
+    }
+    found
+}
+
+/// Reads an example into its type and writes it back: nothing may be lost, nothing added.
+fn same<T: DeserializeOwned + Serialize>(text: &str, line: usize) {
+    let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("line {line}: {error}"));
+    let read: T = serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("line {line}: {error}"));
+    assert_eq!(serde_json::to_value(&read).unwrap(), value, "line {line}");
+}
+
+#[test]
+fn every_example_is_what_the_bridge_speaks() {
+    let examples = examples();
+    for (kind, text, line) in &examples {
+        match kind.as_str() {
+            "client" => drop(Command::parse(text).unwrap_or_else(|error| panic!("line {line}: {error}"))),
+            "server" => same::<ServerMessage>(text, *line),
+            "problem" => same::<Problem>(text, *line),
+            "submitted" => same::<JobAnswer>(text, *line),
+            "jobs" => same::<JobsAnswer>(text, *line),
+            other => panic!("line {line}: nobody checks examples of the kind {other:?}"),
+        }
+    }
+    assert!(examples.len() > 20, "only {} examples were found", examples.len());
+}
+
+#[test]
+fn every_message_type_is_described() {
+    let types = [
+        "connected",
+        "auth-error",
+        "subscribed",
+        "ok",
+        "pong",
+        "error",
+        "snapshot",
+        "live",
+        "gap",
+        "bookmark",
+        "stalled",
+        "unsubscribed",
+        "draining",
+        "closing",
+        "job-queued",
+        "job-started",
+        "job-planned",
+        "job-progress",
+        "zone-processing",
+        "zone-completed",
+        "page-completed",
+        "export-started",
+        "export-progress",
+        "export-completed",
+        "export-failed",
+        "job-retrying",
+        "job-cancelling",
+        "job-completed",
+        "job-failed",
+        "job-cancelled",
+        "queue-position",
+    ];
+    for name in types {
+        let described = DOCUMENT.contains(&format!("`{name}`")) || DOCUMENT.contains(&format!("\"type\":\"{name}\""));
+        assert!(described, "{name} is not described");
+        // The name is one the types know: any other error than an unknown variant will do.
+        let error = serde_json::from_value::<ServerMessage>(serde_json::json!({ "type": name }));
+        assert!(!error.is_err_and(|error| error.to_string().contains("unknown variant")), "{name} is not a type");
+    }
+}
+
+#[test]
+fn every_code_of_the_bridge_is_described() {
+    use Code::{
+        AuthTimeout, BadMessage, CoreUnreachable, MessageTooLarge, MethodNotAllowed, NotFound, OriginForbidden,
+        SubjectChanged, SubprotocolUnknown, TooSlow, UnknownCommand, UpgradeRequired,
+    };
+    let own = [
+        AuthTimeout,
+        BadMessage,
+        CoreUnreachable,
+        MessageTooLarge,
+        MethodNotAllowed,
+        NotFound,
+        OriginForbidden,
+        SubjectChanged,
+        SubprotocolUnknown,
+        TooSlow,
+        UnknownCommand,
+        UpgradeRequired,
+        Code::Core(ErrorReason::TooMany),
+        Code::Core(ErrorReason::Draining),
+        Code::Core(ErrorReason::TokenExpired),
+    ];
+    for code in own {
+        assert!(DOCUMENT.contains(&format!("`{}`", code.name())), "{} is not described", code.name());
+    }
+}
