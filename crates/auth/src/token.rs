@@ -146,10 +146,11 @@ impl Verifier {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Invalid);
         }
-        let found = jsonwebtoken::decode::<Found>(token, &self.key, &self.rules).map_err(|error| match error.kind() {
-            ErrorKind::ExpiredSignature => TokenError::Expired,
-            _ => TokenError::Invalid,
-        })?;
+        let found =
+            jsonwebtoken::decode::<Found>(token, &self.key, &self.rules).map_err(|error| match error.kind() {
+                ErrorKind::ExpiredSignature => TokenError::Expired,
+                _ => TokenError::Invalid,
+            })?;
         let Found { sub, exp, roles, role } = found.claims;
         if sub.is_empty() || sub.len() > MAX_SUBJECT_BYTES {
             return Err(TokenError::Invalid);

@@ -52,9 +52,8 @@ impl Cursor {
         if bytes[..2] != [FORMAT, WHOLE] {
             return Err(NotACursor);
         }
-        let number = |from: usize| {
-            bytes[from..from + 8].iter().fold(0u64, |number, byte| (number << 8) | u64::from(*byte))
-        };
+        let number =
+            |from: usize| bytes[from..from + 8].iter().fold(0u64, |number, byte| (number << 8) | u64::from(*byte));
         Ok(Self { epoch: number(2), revision: Revision(number(10)) })
     }
 }
@@ -73,7 +72,9 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         let good = Cursor { epoch: 1, revision: Revision(1) }.encode();
-        for text in ["", "x", "älterer Cursor", &good[1..], &format!("{good}A"), &good.replace("Af", "Bf"), &"/".repeat(24)] {
+        for text in
+            ["", "x", "älterer Cursor", &good[1..], &format!("{good}A"), &good.replace("Af", "Bf"), &"/".repeat(24)]
+        {
             assert_eq!(Cursor::decode(text), Err(NotACursor), "{text}");
         }
     }

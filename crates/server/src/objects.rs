@@ -214,11 +214,13 @@ impl Writer {
 fn hex(hash: Sha256) -> Box<str> {
     use std::fmt::Write as _;
     let digest = hash.finalize();
-    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-    .into_boxed_str()
+    digest
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+        .into_boxed_str()
 }
 
 #[cfg(test)]

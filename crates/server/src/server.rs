@@ -6,10 +6,10 @@ use std::time::Duration;
 use courant_auth::Verifier;
 use courant_joblog::log::{Log, ReadError};
 use courant_joblog::sqlite::{self, SqliteLog};
+use courant_proto::v1::Drain;
 use courant_proto::v1::job_service_server::JobServiceServer;
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::worker_service_server::WorkerServiceServer;
-use courant_proto::v1::Drain;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -146,10 +146,11 @@ impl Server {
             .accept_compressed(Zstd)
             .send_compressed(Gzip)
             .send_compressed(Zstd);
-        let workers = WorkerServiceServer::new(Workers { engine: self.engine.clone(), registry: self.registry.clone() })
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .accept_compressed(Gzip)
-            .accept_compressed(Zstd);
+        let workers =
+            WorkerServiceServer::new(Workers { engine: self.engine.clone(), registry: self.registry.clone() })
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .accept_compressed(Gzip)
+                .accept_compressed(Zstd);
         let describe = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(courant_proto::DESCRIPTORS)

@@ -104,11 +104,12 @@ fn change(change: &Change, after: &Job) -> Wire {
         Change::Retrying { error: why, not_before, .. } => {
             Wire::Retrying(v1::JobRetrying { error: Some(error(why)), retry_time: Some(time(*not_before)) })
         }
-        Change::Requeued { .. } => Wire::Retrying(v1::JobRetrying { error: None, retry_time: after.not_before.map(time) }),
+        Change::Requeued { .. } => {
+            Wire::Retrying(v1::JobRetrying { error: None, retry_time: after.not_before.map(time) })
+        }
         Change::Cancelling { by } => Wire::Cancelling(v1::JobCancelling { requested_by: by.to_string() }),
         Change::Succeeded { .. } => Wire::Succeeded(v1::JobSucceeded {}),
         Change::Failed { error: why, .. } => Wire::Failed(v1::JobFailed { error: Some(error(why)) }),
         Change::Cancelled { by } => Wire::Cancelled(v1::JobCancelled { requested_by: by.to_string() }),
     }
 }
-

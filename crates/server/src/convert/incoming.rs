@@ -87,7 +87,8 @@ pub fn page_in(page: Option<v1::Page>) -> Result<Page, Error> {
     if page.warnings.len() > MAX_PAGE_WARNINGS {
         return Err(Error::field("page.warnings", format!("must be at most {MAX_PAGE_WARNINGS}")));
     }
-    let warnings = page.warnings.into_iter().map(|warning| text("page.warnings", warning, MAX_SENTENCE).map(String::from));
+    let warnings =
+        page.warnings.into_iter().map(|warning| text("page.warnings", warning, MAX_SENTENCE).map(String::from));
     Ok(Page {
         number,
         width: points("page.width", page.width)?,
@@ -153,7 +154,11 @@ fn count(field: &'static str, number: i32) -> Result<u32, Error> {
 }
 
 fn points(field: &'static str, length: f64) -> Result<f64, Error> {
-    if (0.0..=MAX_POINTS).contains(&length) { Ok(length) } else { Err(Error::field(field, "must be a number of points")) }
+    if (0.0..=MAX_POINTS).contains(&length) {
+        Ok(length)
+    } else {
+        Err(Error::field(field, "must be a number of points"))
+    }
 }
 
 fn word(field: &'static str, word: String) -> Result<Box<str>, Error> {
@@ -173,7 +178,10 @@ fn text(field: &'static str, text: String, limit: usize) -> Result<Box<str>, Err
 /// Milliseconds; negative and absent spans are 0.
 fn span_in(span: Option<prost_types::Duration>) -> u64 {
     let span = span.unwrap_or_default();
-    u64::try_from(span.seconds).unwrap_or(0).saturating_mul(1000).saturating_add(u64::try_from(span.nanos).unwrap_or(0) / 1_000_000)
+    u64::try_from(span.seconds)
+        .unwrap_or(0)
+        .saturating_mul(1000)
+        .saturating_add(u64::try_from(span.nanos).unwrap_or(0) / 1_000_000)
 }
 
 #[cfg(test)]

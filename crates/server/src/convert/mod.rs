@@ -36,10 +36,9 @@ pub fn duration(span: Duration) -> prost_types::Duration {
 /// A job as a reader sees it now.
 pub fn seen(seen: &Seen) -> v1::Job {
     let mut job = known(&seen.known);
-    job.queue_place = seen.place.map(|place| v1::QueuePlace {
-        position: place.position as i32,
-        estimated_wait: seen.wait_ms.map(span),
-    });
+    job.queue_place = seen
+        .place
+        .map(|place| v1::QueuePlace { position: place.position as i32, estimated_wait: seen.wait_ms.map(span) });
     job
 }
 

@@ -29,7 +29,8 @@ pub fn list(engine: &Engine, identity: &Identity, request: ListJobsRequest) -> R
     let before = token_in(&request.page_token, mark)?;
     let (mut found, revision) = engine.read(|view| {
         let jobs = view.list(owner.as_ref(), before.as_ref()).filter(|(_, known)| filter.holds(&known.job));
-        let found: Vec<(ListKey, Known)> = jobs.take(size + 1).map(|(key, known)| (key.clone(), known.clone())).collect();
+        let found: Vec<(ListKey, Known)> =
+            jobs.take(size + 1).map(|(key, known)| (key.clone(), known.clone())).collect();
         (found, view.revision())
     });
     let more = found.len() > size;

@@ -72,9 +72,11 @@ impl Jobs {
                 State::Queued => Ok(Some(Change::Cancelled { by: by.clone() })),
                 State::Running => Ok(Some(Change::Cancelling { by: by.clone() })),
                 State::Cancelling | State::Cancelled => Ok(None),
-                state @ (State::Succeeded | State::Failed) => {
-                    Err(Error::JobState { job: job.id.clone(), state, needs: "only an unfinished job can be cancelled" })
-                }
+                state @ (State::Succeeded | State::Failed) => Err(Error::JobState {
+                    job: job.id.clone(),
+                    state,
+                    needs: "only an unfinished job can be cancelled",
+                }),
             })
             .await?;
         tracing::info!(job = %seen.known.job.id, by = %identity.subject, "cancel asked for");

@@ -70,11 +70,7 @@ async fn next(parts: &mut Streaming<SubmitJobRequest>) -> Result<Option<Part>, E
     }
 }
 
-async fn receive(
-    engine: &Engine,
-    parts: &mut Streaming<SubmitJobRequest>,
-    draft: &Path,
-) -> Result<Stored, Error> {
+async fn receive(engine: &Engine, parts: &mut Streaming<SubmitJobRequest>, draft: &Path) -> Result<Stored, Error> {
     let mut writer = engine.objects.write(draft.clone()).await?;
     match pour(engine.config.max_document_bytes, parts, &mut writer).await {
         Ok(()) => writer.finish().await,
@@ -242,7 +238,8 @@ fn labels(labels: std::collections::HashMap<String, String>) -> Result<BTreeMap<
     }
     for (key, value) in &labels {
         if key.is_empty() || key.len() > MAX_LABEL_KEY || value.len() > MAX_LABEL_VALUE {
-            let problem = format!("must have keys of 1 to {MAX_LABEL_KEY} and values of at most {MAX_LABEL_VALUE} bytes");
+            let problem =
+                format!("must have keys of 1 to {MAX_LABEL_KEY} and values of at most {MAX_LABEL_VALUE} bytes");
             return Err(Error::field("labels", problem));
         }
     }

@@ -17,11 +17,14 @@ const fn stride(lane: Lane) -> u64 {
     }
 }
 
+/// Jobs by the time they were queued; the id decides between equals.
+type Line = BTreeSet<(Timestamp, JobId)>;
+
 /// All waiting jobs.
 #[derive(Debug, Default)]
 pub struct Lines {
-    lines: HashMap<(Box<str>, Lane), BTreeSet<(Timestamp, JobId)>>,
-    delayed: BTreeSet<(Timestamp, JobId)>,
+    lines: HashMap<(Box<str>, Lane), Line>,
+    delayed: Line,
     clocks: HashMap<Lane, u64>,
     now: u64,
 }
@@ -99,7 +102,7 @@ impl Lines {
             .flat_map(|line| line.iter().zip(1u32..).map(|((_, job), position)| (Place { position }, job)))
     }
 
-    fn line(&mut self, job: &Job) -> &mut BTreeSet<(Timestamp, JobId)> {
+    fn line(&mut self, job: &Job) -> &mut Line {
         self.lines.entry((job.kind.clone(), job.lane)).or_default()
     }
 

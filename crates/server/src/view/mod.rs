@@ -11,8 +11,8 @@ use courant_joblog::ids::{JobId, Owner, Revision, Timestamp};
 use courant_joblog::job::{Job, Progress, State, Zone};
 use courant_joblog::log::{Entry, Record};
 
-pub use line::Place;
 use line::Lines;
+pub use line::Place;
 
 /// When a job was submitted, and its id: the order of lists.
 pub type ListKey = (Timestamp, JobId);

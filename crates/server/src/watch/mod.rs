@@ -231,7 +231,11 @@ impl<T: Send> Watcher<T> {
     async fn catch_up(&mut self) -> Result<(), Stop> {
         let target = self.engine.rejoin(&self.mailbox);
         let trimmed = self.engine.log.trimmed(&self.filter()).await?;
-        if self.last < trimmed { self.start_over(GapReason::HistoryTrimmed).await } else { self.replay(self.last, target).await }?;
+        if self.last < trimmed {
+            self.start_over(GapReason::HistoryTrimmed).await
+        } else {
+            self.replay(self.last, target).await
+        }?;
         self.ended()
     }
 
@@ -240,7 +244,8 @@ impl<T: Send> Watcher<T> {
             Mail::News(news, folded) => self.send(None, Step::News(news, folded)).await,
             Mail::Durable(durable) => {
                 let ends = matches!(&durable.entry.record,
-                    Record::Changed { job, .. } if job.state.is_terminal()) || durable.entry.record == Record::Forgotten;
+                    Record::Changed { job, .. } if job.state.is_terminal())
+                    || durable.entry.record == Record::Forgotten;
                 self.entry(durable).await?;
                 if ends && self.watch.end == End::WithTheJob { Err(Stop::Done) } else { Ok(()) }
             }
@@ -264,9 +269,9 @@ impl<T: Send> Watcher<T> {
     /// Stops a watch that is to end with its job, if that has ended by the position reached.
     fn ended(&self) -> Result<(), Stop> {
         let Topic::Job(id) = &self.watch.scope.topic else { return Ok(()) };
-        let over = self.engine.read(|view| {
-            view.get(id).is_none_or(|known| known.job.state.is_terminal() && known.revision <= self.last)
-        });
+        let over = self
+            .engine
+            .read(|view| view.get(id).is_none_or(|known| known.job.state.is_terminal() && known.revision <= self.last));
         if over && self.watch.end == End::WithTheJob { Err(Stop::Done) } else { Ok(()) }
     }
 

@@ -110,7 +110,10 @@ fn check_name(name: &str) -> Result<(), Error> {
     if name.len() <= MAX_NAME && name.split('/').count() <= 2 && name.split('/').all(part_fits) {
         return Ok(());
     }
-    Err(Error::field("name", "must be 1 to 128 of [a-z0-9._-] in at most two parts divided by /, none beginning with a dot"))
+    Err(Error::field(
+        "name",
+        "must be 1 to 128 of [a-z0-9._-] in at most two parts divided by /, none beginning with a dot",
+    ))
 }
 
 #[cfg(test)]

@@ -110,10 +110,10 @@ impl Registry {
 
     /// A stream ended. The lease goes on.
     pub fn detach(&self, session: &Session) {
-        if let Some(worker) = self.inner.lock().workers.get_mut(&session.worker) {
-            if worker.session == session.number {
-                worker.line = None;
-            }
+        if let Some(worker) = self.inner.lock().workers.get_mut(&session.worker)
+            && worker.session == session.number
+        {
+            worker.line = None;
         }
     }
 

@@ -27,12 +27,7 @@ pub const MAX_PAGES: i32 = 100_000;
 pub const MAX_OPERATION: usize = 255;
 
 /// Takes one message; says what to answer.
-pub async fn take(
-    engine: &Engine,
-    registry: &Registry,
-    worker: &WorkerId,
-    message: In,
-) -> Result<Option<Out>, Error> {
+pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, message: In) -> Result<Option<Out>, Error> {
     let attempt = match &message {
         In::Hello(_) => return Err(Error::WrongOrder("only the first message may be the hello")),
         In::Heartbeat(_) => return Ok(Some(heartbeat(engine, worker))),
@@ -120,7 +115,8 @@ impl Report<'_> {
     }
 
     fn owned(&self, job: &Job) -> Result<(), Error> {
-        let mine = job.state.is_held() && job.attempt == self.attempt.number && job.worker.as_ref() == Some(self.worker);
+        let mine =
+            job.state.is_held() && job.attempt == self.attempt.number && job.worker.as_ref() == Some(self.worker);
         if mine { Ok(()) } else { Err(self.attempt.lost()) }
     }
 
@@ -146,7 +142,8 @@ impl Report<'_> {
     }
 
     fn current(&self, job: &Job) -> Progress {
-        self.engine.read(|view| view.get(&job.id).map_or_else(|| job.progress.clone(), |known| known.progress().clone()))
+        self.engine
+            .read(|view| view.get(&job.id).map_or_else(|| job.progress.clone(), |known| known.progress().clone()))
     }
 
     fn progress(&self, report: v1::ReportProgress) -> Result<(), Error> {
@@ -157,7 +154,8 @@ impl Report<'_> {
         if report.operation.len() > MAX_OPERATION {
             return Err(Error::field("progress.operation", format!("must have at most {MAX_OPERATION} bytes")));
         }
-        let units = |units: i32| u32::try_from(units).map_err(|_| Error::field("progress.units", "must not be negative"));
+        let units =
+            |units: i32| u32::try_from(units).map_err(|_| Error::field("progress.units", "must not be negative"));
         let progress = Progress {
             // 100 is for the end alone.
             percent: report.percent.min(99.0),

@@ -25,7 +25,8 @@ pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
     let every = TICK.min(engine.config.lease / 10);
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sweep = Sweep { engine, registry, cancelling: HashMap::new(), places: HashMap::new(), told: Instant::now() };
+    let mut sweep =
+        Sweep { engine, registry, cancelling: HashMap::new(), places: HashMap::new(), told: Instant::now() };
     let mut last = Instant::now();
     loop {
         ticks.tick().await;

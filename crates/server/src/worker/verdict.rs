@@ -81,10 +81,7 @@ mod tests {
     fn a_job_being_cancelled_ends_cancelled_whatever_happened() {
         let change = Change::Cancelling { by: "alice".into() };
         let job = apply(Some(&running()), &Event { at: Timestamp(6), change }).unwrap();
-        assert_eq!(
-            verdict(&Config::new("d"), &job, why(true), Counts::Yes),
-            Change::Cancelled { by: "alice".into() }
-        );
+        assert_eq!(verdict(&Config::new("d"), &job, why(true), Counts::Yes), Change::Cancelled { by: "alice".into() });
     }
 
     #[test]

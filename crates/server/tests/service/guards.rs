@@ -80,11 +80,8 @@ async fn roles_are_needed_for_more_than_ones_own() {
 async fn a_service_submits_for_its_users() {
     let world = World::new().await;
     let header = SubmitJobHeader { owner: "alice".into(), ..SubmitJobHeader::default() };
-    let parts = [
-        submit_job_request::Part::Header(header),
-        submit_job_request::Part::Chunk(b"x".to_vec().into()),
-    ]
-    .map(|part| SubmitJobRequest { part: Some(part) });
+    let parts = [submit_job_request::Part::Header(header), submit_job_request::Part::Chunk(b"x".to_vec().into())]
+        .map(|part| SubmitJobRequest { part: Some(part) });
     let mut service = world.jobs_as("intake", &[Role::Service]);
     let job = service.submit_job(tokio_stream::iter(parts)).await.unwrap().into_inner().job.unwrap();
     assert_eq!(job.owner, "alice");

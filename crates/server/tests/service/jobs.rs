@@ -16,8 +16,7 @@ async fn a_document_becomes_a_job_and_the_job_a_result() {
     let at = worker.take().await.attempt.unwrap();
     worker.work_off(&at, 2).await;
     let events = watcher.durable().await;
-    let expected =
-        ["queued", "started", "planned", "page", "page", "export-started", "export-completed", "succeeded"];
+    let expected = ["queued", "started", "planned", "page", "page", "export-started", "export-completed", "succeeded"];
     assert_eq!(names(&events), expected);
     assert!(events.windows(2).all(|pair| pair[0].0 < pair[1].0), "revisions grow");
     let percents: Vec<f64> =
@@ -27,7 +26,9 @@ async fn a_document_becomes_a_job_and_the_job_a_result() {
 
     let request = ReadResultRequest { job_id: id.clone(), format: ResultFormat::Markdown.into(), offset: 2, limit: 3 };
     let mut parts = world.jobs("alice").read_result(request).await.unwrap().into_inner();
-    let Some(read_result_response::Part::Header(header)) = parts.message().await.unwrap().unwrap().part else { panic!() };
+    let Some(read_result_response::Part::Header(header)) = parts.message().await.unwrap().unwrap().part else {
+        panic!()
+    };
     assert_eq!((header.size_bytes, header.content_type.as_str()), (7, "text/markdown; charset=utf-8"));
     let Some(read_result_response::Part::Chunk(chunk)) = parts.message().await.unwrap().unwrap().part else { panic!() };
     assert_eq!(&chunk[..], b"Hel");

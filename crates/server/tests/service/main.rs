@@ -1,5 +1,7 @@
 //! Stories about the service: the real server on a real log, real gRPC clients, and a worker that does what a story says.
 
+#![allow(clippy::unwrap_used, reason = "a story that goes wrong here has failed")]
+
 mod following;
 mod guards;
 mod jobs;

@@ -135,7 +135,8 @@ impl World {
         let token = Bearer(self.token("worker", &[Role::Worker]));
         let mut client = WorkerServiceClient::with_interceptor(self.channel.clone(), token);
         let (out, inbox) = mpsc::channel(64);
-        let hello = Hello { worker_id: id.into(), kinds: vec!["pdf".into()], slots, in_flight, software: "test".into() };
+        let hello =
+            Hello { worker_id: id.into(), kinds: vec!["pdf".into()], slots, in_flight, software: "test".into() };
         out.send(WorkRequest { message: Some(Report::Hello(hello)) }).await.unwrap();
         let orders = client.work(ReceiverStream::new(inbox)).await.unwrap().into_inner();
         let mut worker = Worker { client, out, orders, welcome: Welcome::default() };

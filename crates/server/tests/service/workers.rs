@@ -29,7 +29,10 @@ async fn a_silent_worker_loses_its_job_and_its_late_reports_are_refused() {
     second.work_off(&new, 1).await;
     second.settle().await;
     let job = world.job("alice", &id).await;
-    assert_eq!((job.state(), job.attempt, job.attempts[0].error.as_ref().unwrap().code.as_str()), (JobState::Succeeded, 2, "WORKER_LOST"));
+    assert_eq!(
+        (job.state(), job.attempt, job.attempts[0].error.as_ref().unwrap().code.as_str()),
+        (JobState::Succeeded, 2, "WORKER_LOST")
+    );
 }
 
 /// Never ends; gives `select!` something to wait beside.
