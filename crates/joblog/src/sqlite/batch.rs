@@ -37,6 +37,8 @@ pub(super) enum Wish {
 /// What one commit holds.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
+    /// Whether its transaction began: conflicts alone need none.
+    pub(super) begun: bool,
     pub(super) entries: Vec<Kept>,
     pub(super) forgotten: HashSet<JobId>,
     answers: Vec<(oneshot::Sender<Outcome>, Outcome)>,

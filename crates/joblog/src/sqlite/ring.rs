@@ -56,3 +56,47 @@ impl Ring {
         Some(entries.filter(|entry| filter.matches(&entry.key)).take(limit).cloned().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Record;
+    use crate::samples;
+
+    fn kept(revision: u64, job: &str, bytes: usize) -> Kept {
+        let key = samples::create(job, "alice").key;
+        Kept { entry: Arc::new(Entry { revision: Revision(revision), key, record: Record::Forgotten }), bytes }
+    }
+
+    fn read(ring: &Ring, after: u64) -> Option<Vec<u64>> {
+        let entries = ring.read(Revision(after), &Filter::All, 100)?;
+        Some(entries.iter().map(|entry| entry.revision.0).collect())
+    }
+
+    #[test]
+    fn begins_where_the_log_was_opened() {
+        let ring = Ring::new(Revision(5), 10, 100);
+        assert_eq!((read(&ring, 4), read(&ring, 5), read(&ring, 9)), (None, Some(vec![]), Some(vec![])));
+    }
+
+    #[test]
+    fn the_oldest_make_room() {
+        let mut ring = Ring::new(Revision(5), 3, 100);
+        ring.push(vec![kept(6, "A", 10), kept(9, "B", 10), kept(10, "A", 10)], &HashSet::new());
+        assert_eq!((read(&ring, 5), read(&ring, 6)), (Some(vec![6, 9, 10]), Some(vec![9, 10])));
+        ring.push(vec![kept(11, "A", 10)], &HashSet::new());
+        assert_eq!((read(&ring, 5), read(&ring, 6)), (None, Some(vec![9, 10, 11])));
+        ring.push(vec![kept(12, "A", 85)], &HashSet::new());
+        assert_eq!((read(&ring, 9), read(&ring, 10), ring.bytes), (None, Some(vec![11, 12]), 95));
+        ring.push(vec![kept(13, "A", 101)], &HashSet::new());
+        assert_eq!((read(&ring, 12), read(&ring, 13), ring.bytes), (None, Some(vec![]), 0));
+    }
+
+    #[test]
+    fn forgotten_jobs_go() {
+        let mut ring = Ring::new(Revision(0), 10, 100);
+        ring.push(vec![kept(1, "A", 10), kept(2, "B", 20)], &HashSet::new());
+        ring.push(vec![kept(3, "A", 5)], &HashSet::from([JobId::new("A")]));
+        assert_eq!((read(&ring, 0), ring.bytes), (Some(vec![2, 3]), 25));
+    }
+}

@@ -129,14 +129,13 @@ impl Writer {
         requests: &mut mpsc::Receiver<Request>,
         batch: &mut Batch,
     ) -> rusqlite::Result<()> {
-        self.begin()?;
         self.take(first, batch)?;
         while !batch.is_full()
             && let Ok(request) = requests.try_recv()
         {
             self.take(request, batch)?;
         }
-        self.end()
+        if batch.begun { self.end() } else { Ok(()) }
     }
 
     fn take(&mut self, request: Request, batch: &mut Batch) -> rusqlite::Result<()> {
@@ -149,6 +148,9 @@ impl Writer {
         let revision = Revision(self.next);
         self.next += 1;
         batch.answer(answer, Ok(revision));
+        if !std::mem::replace(&mut batch.begun, true) {
+            self.begin()?;
+        }
         match wish {
             Wish::Append { record, bytes } => {
                 table::insert(&self.db, revision, &key, Kind::Changed, &bytes)?;

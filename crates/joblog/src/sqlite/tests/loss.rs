@@ -55,12 +55,18 @@ async fn a_crash_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_write_ahead_log_cut_short_is_noticed() {
-    let crashed = Crashed::new().await;
-    crashed.change("log.db-wal", |bytes| bytes.truncate(bytes.len() * 2 / 3));
-    let (have, expected) = crashed.refused();
-    assert!(Revision::ZERO < have && have < expected && expected == crashed.head, "{have} of {expected}");
-    assert_eq!(crashed.refused(), (have, expected), "asking twice changes nothing");
+async fn a_write_ahead_log_cut_short_anywhere_is_noticed() {
+    for tenth in 0..=10 {
+        let crashed = Crashed::new().await;
+        crashed.change("log.db-wal", |bytes| bytes.truncate(bytes.len() * tenth / 10));
+        if tenth == 10 {
+            assert_eq!(revisions(&crashed.open(Loss::Refuse).unwrap()).await.len(), 20);
+            continue;
+        }
+        let (have, expected) = crashed.refused();
+        assert!(have < expected && expected == crashed.head, "{tenth} tenths: {have} of {expected}");
+        assert_eq!(crashed.refused(), (have, expected), "asking twice changes nothing");
+    }
 }
 
 #[tokio::test]
