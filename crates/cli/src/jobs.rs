@@ -8,6 +8,7 @@ use courant_proto::v1::{Job, JobState, ListJobsRequest};
 use crate::args::Jobs;
 use crate::connect::connect;
 use crate::failure::Failure;
+use crate::out;
 use crate::view::{percent, sentence};
 
 /// The largest page the service gives.
@@ -22,7 +23,8 @@ pub async fn run(args: Jobs) -> Result<ExitCode, Failure> {
     while shown < wanted {
         let answer = client.list_jobs(request(&args, wanted - shown, page_token)).await?.into_inner();
         if shown == 0 && !args.json {
-            println!("{:<26}  {:<10}  {:>5}  {:<7}  {:<NAME_WIDTH$}  WHAT", "JOB", "STATE", "DONE", "LANE", "DOCUMENT");
+            let (job, name) = ("JOB", "DOCUMENT");
+            out::line(format_args!("{job:<26}  STATE        DONE  LANE     {name:<NAME_WIDTH$}  WHAT"))?;
         }
         for job in &answer.jobs {
             print(job, args.json)?;
@@ -50,12 +52,11 @@ fn request(args: &Jobs, wanted: usize, page_token: String) -> ListJobsRequest {
 /// One job: a line of the table, or of JSON.
 pub fn print(job: &Job, json: bool) -> Result<(), Failure> {
     if json {
-        println!("{}", serde_json::to_string(&JobJson::from(job))?);
-        return Ok(());
+        return out::line(serde_json::to_string(&JobJson::from(job))?);
     }
     let name: String = job.filename.chars().filter(|c| !c.is_control()).take(NAME_WIDTH).collect();
     let (state, lane) = (names::state(job.state()), names::lane(job.lane()));
     let what = sentence(job);
-    println!("{}  {state:<10}  {:>3.0} %  {lane:<7}  {name:<NAME_WIDTH$}  {what}", job.job_id, percent(job));
-    Ok(())
+    let (id, percent) = (&job.job_id, percent(job));
+    out::line(format_args!("{id}  {state:<10}  {percent:>3.0} %  {lane:<7}  {name:<NAME_WIDTH$}  {what}"))
 }

@@ -11,6 +11,7 @@ mod failure;
 mod follow;
 mod home;
 mod jobs;
+mod out;
 mod result;
 mod submit;
 mod telemetry;
@@ -39,10 +40,14 @@ fn main() -> ExitCode {
         runtime.shutdown_background();
         ended
     });
-    ended.unwrap_or_else(|failure| {
-        eprintln!("courant: {failure}");
-        ExitCode::FAILURE
-    })
+    match ended {
+        Ok(code) => code,
+        Err(failure) if out::had_enough(&failure) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("courant: {failure}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn run(command: Command) -> Result<ExitCode, Failure> {

@@ -1,6 +1,6 @@
 //! `courant result`.
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,11 +21,7 @@ pub async fn run(args: ResultArgs) -> Result<ExitCode, Failure> {
     let format = ResultFormat::from(args.format);
     match &args.output {
         Some(path) => save(&mut client, &args.job, format, path).await?,
-        None => match download(&mut client, &args.job, format, &mut std::io::stdout().lock()).await {
-            // The reader (`head`, say) has seen enough.
-            Err(Failure::Io(error)) if error.kind() == ErrorKind::BrokenPipe => {}
-            done => done?,
-        },
+        None => download(&mut client, &args.job, format, &mut std::io::stdout().lock()).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

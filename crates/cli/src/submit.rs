@@ -18,6 +18,7 @@ use crate::args::{Connection, Submit};
 use crate::connect::connect;
 use crate::failure::{Failure, passes};
 use crate::follow::Follower;
+use crate::out;
 use crate::view;
 
 const PIECE_BYTES: usize = 256 << 10;
@@ -37,9 +38,9 @@ pub async fn run(args: Submit) -> Result<ExitCode, Failure> {
         let answer = submit(file, &args).await?;
         let job = answer.job.ok_or(Failure::Incomplete("the job"))?;
         if args.json {
-            println!("{}", serde_json::json!({ "job": JobJson::from(&job), "cursor": answer.cursor }));
+            out::line(serde_json::json!({ "job": JobJson::from(&job), "cursor": answer.cursor }))?;
         } else {
-            println!("{}", job.job_id);
+            out::line(&job.job_id)?;
         }
         followers.push(Follower {
             job_id: job.job_id,

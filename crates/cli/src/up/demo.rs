@@ -12,7 +12,7 @@ use crate::connect::connect;
 use crate::failure::Failure;
 use crate::follow::Follower;
 use crate::home::Home;
-use crate::{result, submit, view};
+use crate::{out, result, submit, view};
 
 /// Submits the file, shows its progress and keeps its Markdown. Stops early when the whole is told to stop.
 pub async fn run(file: PathBuf, home: Home, user: String, shutdown: CancellationToken) -> Result<(), Failure> {
@@ -24,7 +24,7 @@ pub async fn run(file: PathBuf, home: Home, user: String, shutdown: Cancellation
 
 async fn process(file: &Path, home: &Home, user: &str) -> Result<(), Failure> {
     let args = as_typed(file, home, user)?;
-    println!("\nProcessing {} to show how it looks …", file.display());
+    out::line(format_args!("\nProcessing {} to show how it looks …", file.display()))?;
     let answer = submit::submit(file, &args).await?;
     let job = answer.job.ok_or(Failure::Incomplete("the job"))?;
     let follower = Follower {
@@ -42,9 +42,8 @@ async fn process(file: &Path, home: &Home, user: &str) -> Result<(), Failure> {
     let kept = folder.join("result.md");
     let mut client = connect(&args.connection).await?;
     result::save(&mut client, &job.job_id, ResultFormat::Markdown, &kept).await?;
-    println!("\nThe result is in {}", kept.display());
-    println!("Open the console link above to send your own. Ctrl-C stops.");
-    Ok(())
+    out::line(format_args!("\nThe result is in {}", kept.display()))?;
+    out::line("Open the console link above to send your own. Ctrl-C stops.")
 }
 
 /// The same as if the person had typed `courant submit --data-dir … FILE`.

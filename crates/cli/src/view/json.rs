@@ -9,6 +9,7 @@ use courant_bridge::wire::message::Mark;
 use super::View;
 use crate::failure::Failure;
 use crate::follow::News;
+use crate::out;
 
 /// Every message, as it comes.
 pub struct Json;
@@ -24,7 +25,7 @@ impl View for Json {
             News::Interrupted(_) | News::Ended(_) => None,
         };
         for frame in push.iter().flat_map(|push| push.frames.iter()) {
-            println!("{}", frame.as_str());
+            out::line(frame.as_str())?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use courant_proto::v1::Job;
 use super::{View, percent, sentence};
 use crate::failure::Failure;
 use crate::follow::News;
+use crate::out;
 
 /// A line for every state and stage, and one each time this much more is done.
 const STEP_PERCENT: f64 = 5.0;
@@ -29,10 +30,10 @@ struct Shown {
 impl View for Lines {
     fn show(&mut self, job_id: &str, news: News) -> Result<(), Failure> {
         match news {
-            News::Snapshot(job) | News::Ended(job) => self.line(job_id, &job),
+            News::Snapshot(job) | News::Ended(job) => self.line(job_id, &job)?,
             News::Event { event, .. } => {
                 if let Some(job) = &event.job {
-                    self.line(job_id, job);
+                    self.line(job_id, job)?;
                 }
             }
             News::Live { .. } | News::Gap(_) => {}
@@ -47,17 +48,18 @@ impl View for Lines {
 }
 
 impl Lines {
-    fn line(&mut self, job_id: &str, job: &Job) {
+    fn line(&mut self, job_id: &str, job: &Job) -> Result<(), Failure> {
         let stage = job.progress.as_ref().map_or(0, |progress| progress.stage);
         // Whole steps of 0 to 100: fits.
         #[allow(clippy::cast_possible_truncation)]
         let steps = (percent(job) / STEP_PERCENT) as i64;
         let now = Shown { state: job.state, stage, attempt: job.attempt, steps };
         if self.shown.get(job_id) == Some(&now) {
-            return;
+            return Ok(());
         }
         self.shown.insert(job_id.to_owned(), now);
         let state = names::state(job.state());
-        println!("{job_id}  {:>3.0} %  {state:<10}  {}  {}", percent(job), job.filename, sentence(job));
+        let (percent, name, what) = (percent(job), &job.filename, sentence(job));
+        out::line(format_args!("{job_id}  {percent:>3.0} %  {state:<10}  {name}  {what}"))
     }
 }

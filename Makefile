@@ -1,0 +1,125 @@
+# One command surface for people and CI. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(TARGET)/release/courant
+# What was set up is noted here, so that it is not done twice.
+DONE := $(TARGET)/make
+VENV := tests/.venv
+BUF := tests/node_modules/.bin/buf
+SAMPLE ?= tests/fixtures/pdf/cc-by-sa-4.0/pages-120.pdf
+DATA ?= data
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- set-up ---------------------------------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: $(DONE)/web-deps $(DONE)/tools $(DONE)/venv packages ## Install what building and testing need
+
+$(DONE)/web-deps: bridge/web/package-lock.json
+	@tests/setup/need node 20.19 npm 10
+	npm ci --prefix bridge/web --no-audit --no-fund
+	@mkdir -p $(@D) && touch $@
+
+$(DONE)/tools: tests/package-lock.json
+	@tests/setup/need node 20.19 npm 10
+	npm ci --prefix tests --no-audit --no-fund
+	@mkdir -p $(@D) && touch $@
+
+$(DONE)/venv: tests/requirements.txt
+	@tests/setup/need python3 3.9
+	python3 -m venv $(VENV) || { echo 'The Python venv cannot be made; on Debian: sudo apt-get install python3-venv' >&2; exit 1; }
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@mkdir -p $(@D) && touch $@
+
+.PHONY: packages
+packages: ## Install Debian packages that only tests need, if they are missing
+	@tests/setup/packages
+
+# --- building -------------------------------------------------------------------------------------------------------
+
+WEB_SOURCES := $(shell find bridge/web -name node_modules -prune -o -name dist -prune -o -type f -print 2>/dev/null)
+
+# The folder is looked at as well: it may have been removed, or hold only the page that says it was not built.
+$(DONE)/web: $(DONE)/web-deps $(WEB_SOURCES) $(if $(wildcard bridge/web/dist/assets),,rebuild)
+	npm run --prefix bridge/web build
+	@mkdir -p $(@D) && touch $@
+
+.PHONY: rebuild
+rebuild:
+
+.PHONY: web
+web: $(DONE)/web ## Build the console
+
+.PHONY: build
+build: $(DONE)/web ## Build everything, optimised
+	@tests/setup/need cargo 1.95
+	cargo build --release --workspace --bins --locked
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: build ## Build, start Courant on ./data, show a sample document being processed
+	$(BIN) up --data-dir $(DATA) --demo $(SAMPLE) --log warn
+
+# --- testing --------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: test-rust test-web test-python test-browser lint-proto ## Run all tests
+
+.PHONY: test-rust
+test-rust: build $(DONE)/tools packages ## Unit, property and end-to-end tests in Rust
+	cargo test --release --workspace --locked --no-fail-fast
+
+.PHONY: test-web
+test-web: $(DONE)/web-deps ## Tests of the TypeScript client, the React bindings and the console
+	npm test --prefix bridge/web
+
+.PHONY: test-python
+test-python: build $(DONE)/venv $(DONE)/tools ## Foreign clients: Python over gRPC and WebSocket, buf curl, the README
+	COURANT_BIN=$(abspath $(BIN)) $(VENV)/bin/python -m pytest -q tests/python
+
+.PHONY: test-browser
+test-browser: build $(DONE)/tools packages ## The console in a real Chromium
+	COURANT_BIN=$(abspath $(BIN)) node --test --test-reporter=spec --test-concurrency=1 tests/browser/
+
+# --- checking -------------------------------------------------------------------------------------------------------
+
+.PHONY: check
+check: lint-rust lint-proto lint-web lint-licences ## Formatting, lints, types, licences, breaking changes
+
+.PHONY: lint-rust
+lint-rust:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: lint-proto
+lint-proto: $(DONE)/tools ## Lint the protos, and compare them with the main branch
+	$(BUF) lint
+	@tests/setup/breaking $(BUF)
+
+.PHONY: lint-web
+lint-web: $(DONE)/web-deps
+	npm run --prefix bridge/web typecheck
+	npm run --prefix bridge/web lint
+
+.PHONY: lint-licences
+lint-licences:
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
+	else echo 'Licences and advisories were not checked: cargo install --locked cargo-deny'; fi
+
+.PHONY: bench
+bench: build ## First figures: jobs and events a second through the whole of it
+	cargo run --release --locked -p courant-tests --bin bench
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed here; ./data stays
+	cargo clean
+	rm -rf bridge/web/node_modules bridge/web/dist tests/node_modules $(VENV) tests/browser/shots
