@@ -1,7 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
+// The packages of this workspace are read as source: no build of theirs is needed first.
+const conditions = ['source', 'module', 'node', 'development|production'];
+
 export default defineConfig({
-  resolve: { conditions: ['source', 'module', 'node', 'development|production'] },
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
   test: {
     include: ['packages/*/test/**/*.test.{ts,tsx}', 'console/test/**/*.test.{ts,tsx}'],
     restoreMocks: true,

@@ -12,6 +12,7 @@ import { firstCursor } from '../upload/uploads.ts';
 import { Facts } from './Facts.tsx';
 import { PagesMap } from './PagesMap.tsx';
 import { Results } from './Results.tsx';
+import { useDocument } from './useResult.ts';
 
 export function JobPage({ jobId }: { readonly jobId: string }) {
   const client = useCourant();
@@ -74,6 +75,8 @@ function Loading() {
 
 function Loaded({ view }: { readonly view: JobView }) {
   const { job } = view;
+  const pages = useDocument(job);
+  const [goTo, setGoTo] = useState<{ readonly page: number } | null>(null);
   return (
     <div className="detail" data-testid="job-detail" data-job-id={job.jobId} data-state={job.state}>
       <Back />
@@ -90,8 +93,13 @@ function Loaded({ view }: { readonly view: JobView }) {
         <Downloads job={job} />
       </div>
       <div className="detail-columns">
-        <Results job={job} />
-        <PagesMap view={view} />
+        <Results job={job} pages={pages} goTo={goTo} />
+        <PagesMap
+          view={view}
+          read={pages}
+          selected={goTo?.page ?? null}
+          select={(page) => setGoTo(page === null ? null : { page })}
+        />
       </div>
       <Facts job={job} />
     </div>

@@ -1,24 +1,37 @@
 import type { JobView, PageView, Zone } from '@courant/client';
 import { useState } from 'react';
 import { count, span, toolName, zoneNames } from '../ui/format.ts';
+import type { DocumentPage } from './document.ts';
 
 const atFirst = 24;
 
+interface Props {
+  readonly view: JobView;
+  /** The pages of the result, for those this page has not seen being read. */
+  readonly read: readonly DocumentPage[] | null;
+  readonly selected: number | null;
+  readonly select: (page: number | null) => void;
+}
+
+function allPages({ job, pages }: JobView, read: readonly DocumentPage[] | null): readonly PageView[] {
+  const live = pages.filter((page) => page !== undefined);
+  return read !== null && live.length < job.pagesDone ? read.map((page) => page.view) : live;
+}
+
 /** The pages as they were found: each zone where it is, coloured by what it is. */
-export function PagesMap({ view }: { readonly view: JobView }) {
-  const pages = view.pages.filter((page) => page !== undefined);
+export function PagesMap({ view, read, selected, select }: Props) {
+  const pages = allPages(view, read);
   const [limit, setLimit] = useState(atFirst);
-  const [selected, setSelected] = useState<number | null>(null);
   const page = pages.find(({ number }) => number === selected);
   const words =
     view.job.pagesDone > 0
-      ? 'The pages were read before this page was opened; their zones are in the JSON result.'
+      ? 'These pages were read before you came; they show here with the result.'
       : 'Pages appear here the moment they are read.';
   return (
     <section className="panel" aria-labelledby="pages-title" data-testid="pages-map">
       <div className="panel-head">
         <h2 id="pages-title">Pages</h2>
-        {pages.length > 0 && <span className="muted small">Choose one to see its zones</span>}
+        {pages.length > 0 && <span className="muted small">Choose one to see what is on it</span>}
       </div>
       {pages.length === 0 && <p className="empty muted">{words}</p>}
       <ul className="thumbs">
@@ -28,7 +41,7 @@ export function PagesMap({ view }: { readonly view: JobView }) {
               type="button"
               className="thumb"
               aria-pressed={each.number === selected}
-              onClick={() => setSelected(each.number === selected ? null : each.number)}
+              onClick={() => select(each.number === selected ? null : each.number)}
               aria-label={`Page ${each.number}, ${count(each.zones.length, 'zone')}`}
               data-testid="page-thumb"
               data-page={each.number}

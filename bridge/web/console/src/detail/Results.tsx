@@ -1,30 +1,48 @@
-import { type Export, isFinished, type Job, type ResultFormat } from '@courant/client';
+import { isFinished, type Job, type ResultFormat } from '@courant/client';
 import { Check, Copy } from 'lucide-react';
 import { type KeyboardEvent, useRef, useState } from 'react';
 import { formatNames } from '../ui/format.ts';
+import type { DocumentPage } from './document.ts';
+import { Reader } from './Reader.tsx';
 import { useResult } from './useResult.ts';
 
-const shown: readonly ResultFormat[] = ['txt', 'md', 'json', 'html'];
+type Tab = 'read' | ResultFormat;
+
+const sources: readonly ResultFormat[] = ['txt', 'md', 'json', 'html'];
 /** More than this is slow to lay out; the whole is in the download. */
 const mostCharacters = 1_500_000;
 
-function ready(job: Job): readonly ResultFormat[] {
-  const written = (format: ResultFormat) => (each: Export) =>
-    each.format === format && each.state === 'completed';
-  return shown.filter((format) => job.result?.formats.some(written(format)));
+interface Props {
+  readonly job: Job;
+  /** The JSON result, once there is one. */
+  readonly pages: readonly DocumentPage[] | null;
+  readonly goTo: { readonly page: number } | null;
 }
 
-export function Results({ job }: { readonly job: Job }) {
-  const formats = ready(job);
-  const [wanted, setWanted] = useState<ResultFormat>('txt');
-  const format = formats.includes(wanted) ? wanted : formats[0];
+function tabsOf(job: Job, pages: readonly DocumentPage[] | null): readonly Tab[] {
+  const written =
+    job.result?.formats.filter(({ state }) => state === 'completed').map(({ format }) => format) ?? [];
+  const plain = sources.filter((format) => written.includes(format));
+  return pages === null ? plain : ['read', ...plain];
+}
+
+export function Results({ job, pages, goTo }: Props) {
+  const tabs = tabsOf(job, pages);
+  const [wanted, setWanted] = useState<Tab>('read');
+  const tab = tabs.includes(wanted) ? wanted : tabs[0];
   return (
     <section className="panel results" aria-labelledby="results-title" data-testid="job-results">
       <div className="panel-head">
         <h2 id="results-title">Result</h2>
-        {format !== undefined && <Tabs formats={formats} selected={format} select={setWanted} />}
+        {tab !== undefined && <Tabs tabs={tabs} selected={tab} select={setWanted} />}
       </div>
-      {format === undefined ? <NoResult job={job} /> : <Viewer job={job} format={format} />}
+      {tab === undefined ? (
+        <NoResult job={job} />
+      ) : (
+        <div role="tabpanel" id="result-panel" aria-labelledby={`tab-${tab}`} className="viewer">
+          {tab === 'read' ? <Reader pages={pages ?? []} goTo={goTo} /> : <SourceOf job={job} format={tab} />}
+        </div>
+      )}
     </section>
   );
 }
@@ -37,38 +55,38 @@ function NoResult({ job }: { readonly job: Job }) {
 }
 
 interface TabsProps {
-  readonly formats: readonly ResultFormat[];
-  readonly selected: ResultFormat;
-  readonly select: (format: ResultFormat) => void;
+  readonly tabs: readonly Tab[];
+  readonly selected: Tab;
+  readonly select: (tab: Tab) => void;
 }
 
 /** Tabs as the ARIA practices have them: one stop for Tab, arrows between them. */
-function Tabs({ formats, selected, select }: TabsProps) {
+function Tabs({ tabs, selected, select }: TabsProps) {
   const list = useRef<HTMLDivElement>(null);
   const move = (event: KeyboardEvent) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step === undefined) return;
     event.preventDefault();
-    const next = formats.at((formats.indexOf(selected) + step) % formats.length);
+    const next = tabs.at((tabs.indexOf(selected) + step) % tabs.length);
     if (next === undefined) return;
     select(next);
     list.current?.querySelector<HTMLElement>(`#tab-${next}`)?.focus();
   };
   return (
     <div className="tabs" role="tablist" aria-label="Format" ref={list} onKeyDown={move}>
-      {formats.map((format) => (
+      {tabs.map((tab) => (
         <button
-          key={format}
+          key={tab}
           type="button"
           role="tab"
-          id={`tab-${format}`}
-          aria-selected={format === selected}
+          id={`tab-${tab}`}
+          aria-selected={tab === selected}
           aria-controls="result-panel"
-          tabIndex={format === selected ? 0 : -1}
-          onClick={() => select(format)}
-          data-testid={`tab-${format}`}
+          tabIndex={tab === selected ? 0 : -1}
+          onClick={() => select(tab)}
+          data-testid={`tab-${tab}`}
         >
-          {formatNames[format]}
+          {tab === 'read' ? 'Read' : formatNames[tab]}
         </button>
       ))}
     </div>
@@ -84,19 +102,20 @@ function pretty(text: string, format: ResultFormat): string {
   }
 }
 
-function Viewer({ job, format }: { readonly job: Job; readonly format: ResultFormat }) {
+function SourceOf({ job, format }: { readonly job: Job; readonly format: ResultFormat }) {
   const result = useResult(job, format);
-  return (
-    <div role="tabpanel" id="result-panel" aria-labelledby={`tab-${format}`} className="viewer">
-      {result.state === 'loading' && <p className="empty muted">Loading…</p>}
-      {result.state === 'failed' && (
+  switch (result.state) {
+    case 'loading':
+      return <p className="empty muted">Loading…</p>;
+    case 'failed':
+      return (
         <p className="empty bad" role="alert">
           {result.message}
         </p>
-      )}
-      {result.state === 'ready' && <Source text={pretty(result.text, format)} format={format} />}
-    </div>
-  );
+      );
+    case 'ready':
+      return <Source text={pretty(result.text, format)} format={format} />;
+  }
 }
 
 function Source({ text, format }: { readonly text: string; readonly format: ResultFormat }) {
@@ -104,7 +123,6 @@ function Source({ text, format }: { readonly text: string; readonly format: Resu
   return (
     <>
       <CopyButton text={text} />
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard. */}
       <pre className="source" tabIndex={0} data-format={format} data-testid="job-text" dir="auto">
         {text.trim() === '' ? 'No text was found.' : cut ? text.slice(0, mostCharacters) : text}
       </pre>

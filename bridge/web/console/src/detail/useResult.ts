@@ -1,7 +1,8 @@
 import { CourantError, type Job, type ResultFormat } from '@courant/client';
 import { useCourant } from '@courant/react';
-import { useEffect, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import { failure } from '../ui/format.ts';
+import { type DocumentPage, readDocument } from './document.ts';
 
 export type Loaded =
   | { readonly state: 'loading' }
@@ -9,12 +10,17 @@ export type Loaded =
   | { readonly state: 'ready'; readonly text: string };
 
 const loading: Loaded = { state: 'loading' };
+/** A larger JSON result is not taken apart in the browser; it can be downloaded. */
+const mostJsonBytes = 32_000_000;
 
-/** A result as text, read again when it was written anew. */
-export function useResult(job: Job, format: ResultFormat): Loaded {
+function written(job: Job, format: ResultFormat) {
+  return job.result?.formats.find((each) => each.format === format && each.state === 'completed');
+}
+
+/** A result as text, read again when it was written anew. `null`: not wanted now. */
+export function useResult(job: Job, format: ResultFormat | null): Loaded {
   const client = useCourant();
-  const written = job.result?.formats.find((each) => each.format === format && each.state === 'completed');
-  const sha256 = written?.sha256 ?? null;
+  const sha256 = format === null ? null : (written(job, format)?.sha256 ?? null);
   const key = `${job.jobId} ${format} ${sha256}`;
   const [loaded, setLoaded] = useState<{ readonly key: string; readonly value: Loaded }>({
     key,
@@ -22,7 +28,7 @@ export function useResult(job: Job, format: ResultFormat): Loaded {
   });
 
   useEffect(() => {
-    if (sha256 === null) return;
+    if (format === null || sha256 === null) return;
     const abort = new AbortController();
     const set = (value: Loaded) => {
       if (!abort.signal.aborted) setLoaded({ key, value });
@@ -30,12 +36,20 @@ export function useResult(job: Job, format: ResultFormat): Loaded {
     client.resultText(job.jobId, format, abort.signal).then(
       (text) => set({ state: 'ready', text }),
       (error: unknown) => {
-        if (!(error instanceof CourantError && error.code === 'ABORTED'))
-          set({ state: 'failed', message: failure(error) });
+        if (error instanceof CourantError && error.code === 'ABORTED') return;
+        set({ state: 'failed', message: failure(error) });
       },
     );
     return () => abort.abort();
   }, [client, job.jobId, format, sha256, key]);
 
   return loaded.key === key ? loaded.value : loading;
+}
+
+/** The JSON result of a job, taken apart. `null` until it is there, or when it is not one this page understands. */
+export function useDocument(job: Job): readonly DocumentPage[] | null {
+  const size = written(job, 'json')?.sizeBytes ?? 0;
+  const result = useResult(job, size <= mostJsonBytes ? 'json' : null);
+  const json = result.state === 'ready' ? result.text : null;
+  return useMemo(() => (json === null ? null : readDocument(json)), [json]);
 }

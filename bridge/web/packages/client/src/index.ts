@@ -3,7 +3,7 @@ export { type ClientOptions, CourantClient } from './client.ts';
 export type { TokenProvider } from './connection.ts';
 export { type Decoded, decode } from './decode.ts';
 export { CourantError } from './errors.ts';
-export type { JobView, PageView, ZoneCounts } from './fold.ts';
+export { type JobView, type PageView, view, type ZoneCounts } from './fold.ts';
 export type { JobAndCursor, JobList, ListOptions, ResultFile } from './http.ts';
 export type { JobEvent, ServerMessage } from './messages.ts';
 export type { SocketConstructor, SocketLike } from './socket.ts';

@@ -1,0 +1,120 @@
+// @vitest-environment jsdom
+import { CourantClient } from '@courant/client';
+import { act, cleanup, render, screen } from '@testing-library/react';
+import type { ReactNode } from 'react';
+import { renderToString } from 'react-dom/server';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { event, FakeSocket, job, socket } from '../../client/test/harness.ts';
+import { CourantProvider, useConnection, useCourant, useJob, useJobs, useTopic } from '../src/index.ts';
+
+function start(): CourantClient {
+  FakeSocket.all = [];
+  return new CourantClient({ url: 'http://bridge.test', token: () => 't', WebSocket: FakeSocket });
+}
+
+async function show(client: CourantClient, children: ReactNode) {
+  const shown = render(<CourantProvider client={client}>{children}</CourantProvider>);
+  await act(async () => client.connect());
+  await act(async () => socket().accept());
+  return shown;
+}
+
+const says = (message: object) => act(async () => socket().says(message));
+
+function Connection() {
+  return <p data-testid="connection">{useConnection().status}</p>;
+}
+
+function One({ id, rendered }: { readonly id: string; readonly rendered?: () => void }) {
+  rendered?.();
+  const view = useJob(id);
+  const topic = useTopic(`job/${id}`);
+  return <p data-testid={id}>{view ? `${view.job.state} ${view.job.progress}` : topic.phase}</p>;
+}
+
+function All() {
+  return (
+    <ul data-testid="all">
+      {useJobs().map((view) => (
+        <li key={view.job.jobId}>{view.job.jobId}</li>
+      ))}
+    </ul>
+  );
+}
+
+describe('the hooks', () => {
+  afterEach(cleanup);
+
+  it('follow the connection', async () => {
+    const client = start();
+    render(
+      <CourantProvider client={client}>
+        <Connection />
+      </CourantProvider>,
+    );
+    expect(screen.getByTestId('connection').textContent).toBe('disconnected');
+    await act(async () => client.connect());
+    await act(async () => socket().accept());
+    expect(screen.getByTestId('connection').textContent).toBe('connected');
+    await act(async () => socket().ends(4400));
+    expect(screen.getByTestId('connection').textContent).toBe('failed');
+  });
+
+  it('subscribe to a job while it is shown, and render what comes', async () => {
+    const { rerender } = await show(start(), <One id="J1" />);
+    expect(socket().ofType('subscribe')).toMatchObject([{ topic: 'job/J1' }]);
+    await act(async () => socket().subscribed('job/J1'));
+    expect(screen.getByTestId('J1').textContent).toBe('loading');
+    await says({ type: 'snapshot', topic: 'job/J1', job: job({ progress: 20 }) });
+    expect(screen.getByTestId('J1').textContent).toBe('running 20');
+    await says(event('job-completed', 'job/J1', { revision: 11, state: 'succeeded', progress: 100 }));
+    expect(screen.getByTestId('J1').textContent).toBe('succeeded 100');
+    vi.useFakeTimers();
+    rerender(<p>gone</p>);
+    vi.advanceTimersByTime(1000);
+    vi.useRealTimers();
+    expect(socket().ofType('unsubscribe')).toMatchObject([{ topic: 'job/J1' }]);
+  });
+
+  it('render a job only when that job changed', async () => {
+    const rendered = vi.fn();
+    await show(
+      start(),
+      <>
+        <One id="J1" rendered={rendered} />
+        <All />
+      </>,
+    );
+    await act(async () => socket().subscribed('mine'));
+    await says({ type: 'snapshot', topic: 'mine', job: job() });
+    const before = rendered.mock.calls.length;
+    await says({ type: 'snapshot', topic: 'mine', job: job({ jobId: 'J2' }) });
+    expect(rendered).toHaveBeenCalledTimes(before);
+    expect(screen.getByTestId('all').textContent).toBe('J2J1');
+  });
+
+  it('tell why there is no job', async () => {
+    await show(start(), <One id="J9" />);
+    const id = socket().ofType('subscribe')[0]?.['id'];
+    await says({ id, type: 'error', code: 'JOB_NOT_FOUND', message: 'no such job', retryable: false });
+    expect(screen.getByTestId('J9').textContent).toBe('ended');
+  });
+
+  it('render on a server without a connection', () => {
+    const html = renderToString(
+      <CourantProvider client={start()}>
+        <Connection />
+        <All />
+      </CourantProvider>,
+    );
+    expect(html).toContain('disconnected');
+    expect(FakeSocket.all).toHaveLength(0);
+  });
+
+  it('say what is missing when there is no provider', () => {
+    const Lost = () => <p>{useCourant().connection.status}</p>;
+    const quiet = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    expect(() => render(<Lost />)).toThrow('useCourant needs a <CourantProvider> above it');
+    quiet.mockRestore();
+  });
+});
