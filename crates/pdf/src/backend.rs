@@ -1,0 +1,187 @@
+//! The one seam between the pipeline and a PDF library.
+//!
+//! Everything above speaks in these types: points from the top left corner of the page as it is seen, blocks in reading
+//! order. Runs in the isolated child only. A back end must never write, open other files or reach the network; it may
+//! panic or run out of memory, which costs a page.
+
+pub mod frame;
+pub mod furniture;
+pub mod pdfboss;
+
+use crate::artifact::Bbox;
+
+/// A document opened for reading.
+pub trait PdfBackend: Sized {
+    /// A page as it was read, before its layout is known.
+    type Raw;
+
+    /// Opens a document.
+    fn open(bytes: Vec<u8>) -> Result<Self, OpenError>;
+
+    /// How many pages can be asked for.
+    fn page_count(&self) -> u32;
+
+    /// Reads a page, counted from 1.
+    fn read(&self, number: u32) -> Result<Self::Raw, PageError>;
+
+    /// What a page tells about the whole document.
+    fn hints(&self, raw: &Self::Raw) -> PageHints;
+
+    /// Finds the blocks of a page.
+    fn layout(&self, raw: &Self::Raw, context: &Context) -> Layout;
+}
+
+/// Why a document cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Not a PDF at all.
+    #[error("there is no PDF header")]
+    NotPdf,
+    /// Encrypted, and the empty password does not open it.
+    #[error("the document is encrypted")]
+    Encrypted,
+    /// A PDF whose structure cannot be read, not even leniently.
+    #[error("the document is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Why a page cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PageError(pub String);
+
+/// What one page tells about the whole document.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PageHints {
+    /// Characters by size of type, in half points.
+    pub sizes: Vec<(i32, usize)>,
+    /// The outermost lines.
+    pub edges: Vec<EdgeLine>,
+}
+
+/// One of the outermost lines of a page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EdgeLine {
+    /// At the top or at the foot.
+    pub edge: Edge,
+    /// Lower case, white space folded, every digit a `#`.
+    pub shape: String,
+    /// Its base line, in points from the top of the page.
+    pub y: f64,
+    /// The height of the page.
+    pub page_height: f64,
+    /// The document itself marks it as a page header, page footer or page number.
+    pub marked: bool,
+}
+
+/// An end of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// The top.
+    Top,
+    /// The foot.
+    Foot,
+}
+
+/// What the rest of the document says about a page.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Context {
+    /// Characters by size of type, in half points, over a sample of pages.
+    pub sizes: Vec<(i32, usize)>,
+    /// The lines of this page that are its running header or footer.
+    pub furniture: Vec<EdgeLine>,
+}
+
+/// A page with its blocks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    /// Width in points, as the page is seen.
+    pub width: f64,
+    /// Height in points, as the page is seen.
+    pub height: f64,
+    /// In reading order.
+    pub blocks: Vec<Block>,
+    /// Placed pictures, in drawing order.
+    pub images: Vec<Image>,
+    /// Parts of the page that could not be read, for people.
+    pub losses: Vec<String>,
+}
+
+/// A block of a page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// Where it is.
+    pub bbox: Bbox,
+    /// What it is.
+    pub content: Content,
+    /// Its text is drawn invisibly: the work of an earlier OCR under a scan.
+    pub invisible: bool,
+}
+
+/// What a block holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// A heading of level 1 to 6.
+    Heading(u8, Vec<Line>),
+    /// Running text.
+    Paragraph(Vec<Line>),
+    /// Text in a fixed pitch.
+    Preformatted(Vec<Line>),
+    /// A list.
+    List(Vec<ListItem>),
+    /// A table, and whether its lines are drawn.
+    Table(Vec<Vec<TableCell>>, Ruled),
+    /// The running header.
+    Header(Vec<Line>),
+    /// The running footer.
+    Footer(Vec<Line>),
+}
+
+/// Whether the grid of a table is drawn or only seen in the alignment of its cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ruled {
+    /// Drawn.
+    Drawn,
+    /// Guessed.
+    Guessed,
+}
+
+/// A line of text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// The text.
+    pub text: String,
+    /// Where it begins, in points.
+    pub x: f64,
+    /// Size of type in points.
+    pub size: f64,
+}
+
+/// An item of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListItem {
+    /// Its number; none for a bullet.
+    pub number: Option<u32>,
+    /// Its lines, without the marker.
+    pub lines: Vec<Line>,
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableCell {
+    /// Its text.
+    pub text: String,
+    /// Columns it covers.
+    pub colspan: u8,
+    /// Rows it covers.
+    pub rowspan: u8,
+}
+
+/// A placed picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Image {
+    /// Where it is; may reach over the edge of the page.
+    pub bbox: Bbox,
+    /// Its own size in pixels; 0 where the document does not say.
+    pub pixels: [u32; 2],
+}

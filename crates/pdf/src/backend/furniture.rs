@@ -1,0 +1,100 @@
+//! Running headers, running footers and page numbers: outermost lines that come again on other pages.
+
+use super::{Edge, EdgeLine};
+
+/// How far apart the base lines of the same header may be, in points.
+const TOLERANCE: f64 = 3.0;
+/// On how many other pages a line must come again.
+const MIN_REPEATS: usize = 2;
+/// How much of the page, from either end, may hold furniture.
+const BAND: f64 = 0.16;
+
+/// Lower case, white space folded, every digit a `#`: equal for the same line on different pages.
+pub fn shape(text: &str) -> String {
+    let marked: String = text.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect();
+    marked.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The lines of a page that are furniture, given the outermost lines of other pages.
+pub fn of_page(lines: &[EdgeLine], others: &[&[EdgeLine]]) -> Vec<EdgeLine> {
+    lines.iter().filter(|line| in_band(line) && (line.marked || comes_again(line, others))).cloned().collect()
+}
+
+fn in_band(line: &EdgeLine) -> bool {
+    from_edge(line) <= line.page_height * BAND
+}
+
+fn comes_again(line: &EdgeLine, others: &[&[EdgeLine]]) -> bool {
+    // A page number alone is telling; its shape changes only with the number of digits.
+    let number = is_page_number(&line.shape);
+    let needed = if number { 1 } else { MIN_REPEATS };
+    let same = |other: &EdgeLine| {
+        other.edge == line.edge
+            && (other.shape == line.shape || (number && is_page_number(&other.shape)))
+            && (from_edge(other) - from_edge(line)).abs() <= TOLERANCE
+    };
+    others.iter().filter(|page| page.iter().any(same)).take(needed).count() >= needed
+}
+
+fn from_edge(line: &EdgeLine) -> f64 {
+    match line.edge {
+        Edge::Top => line.y,
+        Edge::Foot => line.page_height - line.y,
+    }
+}
+
+/// `#`, `page #`, `# of #`, `#/#`, `- # -`, or a Roman number.
+fn is_page_number(shape: &str) -> bool {
+    let body = shape.strip_prefix("page ").unwrap_or(shape);
+    let number = |text: &str| !text.is_empty() && text.len() <= 5 && text.bytes().all(|b| b == b'#');
+    let roman = |text: &str| text.len() <= 7 && !text.is_empty() && text.bytes().all(|b| b"ivxlc".contains(&b));
+    let pair = |separator| body.split_once(separator).is_some_and(|(a, b): (&str, &str)| number(a.trim()) && number(b.trim()));
+    let dashed = body.trim_matches(['-', '–', '—', '·', '[', ']', ' ']);
+    number(body) || number(dashed) || roman(body) || pair(" of ") || pair("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(edge: Edge, text: &str, y: f64) -> EdgeLine {
+        EdgeLine { edge, shape: shape(text), y, page_height: 800.0, marked: false }
+    }
+
+    fn found(of: EdgeLine, others: &[EdgeLine]) -> bool {
+        let pages: Vec<&[EdgeLine]> = others.iter().map(std::slice::from_ref).collect();
+        !of_page(&[of], &pages).is_empty()
+    }
+
+    #[test]
+    fn a_line_that_comes_again_is_a_header() {
+        let others = [line(Edge::Top, "Chapter 12: Log", 50.0), line(Edge::Top, "Chapter 14:  Log", 51.0)];
+        assert!(found(line(Edge::Top, "Chapter 10: log", 50.0), &others));
+        assert!(!found(line(Edge::Top, "Chapter 10: log", 50.0), &others[..1]), "once is chance");
+        assert!(!found(line(Edge::Top, "Chapter 10: log", 70.0), &others), "elsewhere on the page");
+        assert!(!found(line(Edge::Foot, "Chapter 10: log", 50.0), &others), "other end");
+        assert!(!found(line(Edge::Top, "Another line", 50.0), &others));
+    }
+
+    #[test]
+    fn page_numbers_need_one_other() {
+        for (one, other) in [("9", "10"), ("Page 3", "Page 4"), ("3 of 12", "4 of 12"), ("- 7 -", "8"), ("iv", "v")] {
+            assert!(found(line(Edge::Foot, one, 780.0), &[line(Edge::Foot, other, 781.0)]), "{one}");
+        }
+        assert!(!found(line(Edge::Foot, "7", 780.0), &[]));
+        assert!(!found(line(Edge::Foot, "1999 people", 780.0), &[line(Edge::Foot, "2000 birds", 780.0)]));
+    }
+
+    #[test]
+    fn nothing_from_the_middle_of_the_page() {
+        let others = [line(Edge::Top, "same", 400.0), line(Edge::Top, "same", 400.0)];
+        assert!(!found(line(Edge::Top, "same", 400.0), &others));
+    }
+
+    #[test]
+    fn what_the_document_marks_is_believed() {
+        let mut marked = line(Edge::Foot, "Draft", 790.0);
+        marked.marked = true;
+        assert!(found(marked, &[]));
+    }
+}

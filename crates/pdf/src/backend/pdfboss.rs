@@ -1,0 +1,363 @@
+//! The back end on pdfboss: text spans, drawn lines and placed pictures in, blocks out.
+//!
+//! Sizes of type are ranked over a sample of the document, not the page alone: the sample goes into the layout as a
+//! second page that holds nothing but the right number of characters of each size.
+
+use pdfboss_core::{Document, Error, Immediate, OcState, Page, block_on};
+use pdfboss_output::{
+    BBox, Block as FoundBlock, LayoutOptions, Line as FoundLine, Marker, document_layout_opts, retain_rulings_on_page,
+    retain_spans_on_page,
+};
+use pdfboss_text::{
+    ArtifactKind, ExtractReport, FontCache, PlacedImage, ReadingOrder, Ruling, SkipCause, SkippedTextKind, TextSpan,
+};
+
+use super::frame::Frame;
+use super::furniture::shape;
+use super::{
+    Block, Content, Context, Edge, EdgeLine, Image, Layout, Line, ListItem, OpenError, PageError, PageHints,
+    PdfBackend, Ruled, TableCell,
+};
+use crate::artifact::Bbox;
+
+const ORDER: ReadingOrder = ReadingOrder::Content;
+/// How many of the outermost lines at either end may be furniture.
+const EDGE_LINES: usize = 2;
+/// Two spans are on one line when their base lines are closer than this part of the size of type.
+const SAME_LINE: f32 = 0.5;
+/// A gap wider than this part of the size of type is a space.
+const SPACE: f32 = 0.15;
+/// How much more the sample weighs than the page.
+const SAMPLE_WEIGHT: usize = 10;
+/// Share of characters of fixed pitch, in percent, from which a paragraph counts as preformatted.
+const MONOSPACE_PERCENT: usize = 90;
+/// How far a drawn line may lie outside its table, in points.
+const RULING_SLACK: f64 = 4.0;
+/// Reports of lost parts of one page; more of them say nothing new.
+const MAX_LOSSES: usize = 8;
+
+/// A document opened with pdfboss.
+pub struct Pdfboss {
+    document: Document,
+    fonts: FontCache,
+    layers: Option<OcState>,
+}
+
+/// A page as pdfboss reads it.
+pub struct RawPage {
+    frame: Frame,
+    rotate: i32,
+    spans: Vec<TextSpan>,
+    rulings: Vec<Ruling>,
+    images: Vec<PlacedImage>,
+    report: ExtractReport,
+}
+
+impl PdfBackend for Pdfboss {
+    type Raw = RawPage;
+
+    fn open(bytes: Vec<u8>) -> Result<Self, OpenError> {
+        let head = &bytes[..bytes.len().min(1024)];
+        if !head.windows(5).any(|window| window == b"%PDF-") {
+            return Err(OpenError::NotPdf);
+        }
+        let document = Document::load(bytes).map_err(|error| match error {
+            Error::Encrypted => OpenError::Encrypted,
+            other => OpenError::Damaged(other.to_string()),
+        })?;
+        if document.is_locked() {
+            return Err(OpenError::Encrypted);
+        }
+        let layers = document.oc_state();
+        Ok(Self { document, fonts: FontCache::default(), layers })
+    }
+
+    fn page_count(&self) -> u32 {
+        u32::try_from(self.document.flattened_page_count()).unwrap_or(u32::MAX)
+    }
+
+    fn read(&self, number: u32) -> Result<RawPage, PageError> {
+        let failed = |error: Error| PageError(error.to_string());
+        let page = self.document.page(number.saturating_sub(1) as usize).map_err(failed)?;
+        let (mut spans, mut rulings, report) =
+            block_on(pdfboss_text::extract_spans_and_rulings_reporting_cached_with(
+                Immediate(&self.document),
+                &page,
+                &self.fonts,
+                self.layers.as_ref(),
+                None,
+                ORDER,
+            ))
+            .map_err(failed)?;
+        retain_spans_on_page(&mut spans, &page);
+        retain_rulings_on_page(&mut rulings, &page);
+        let (images, _) =
+            pdfboss_text::placed_images_reporting_cached(&self.document, &page, &self.fonts).map_err(failed)?;
+        Ok(RawPage { frame: frame(&page), rotate: page.rotate.rem_euclid(360), spans, rulings, images, report })
+    }
+
+    fn hints(&self, raw: &RawPage) -> PageHints {
+        PageHints { sizes: sizes(&raw.spans), edges: edges(raw) }
+    }
+
+    fn layout(&self, raw: &RawPage, context: &Context) -> Layout {
+        let (width, height) = raw.frame.size();
+        let is_furniture = |span: &TextSpan| context.furniture.iter().any(|line| on_line(raw, span, line));
+        let (furniture, body): (Vec<TextSpan>, Vec<TextSpan>) = raw.spans.iter().cloned().partition(is_furniture);
+        let mut blocks: Vec<Block> = furniture_blocks(raw, &furniture, context, Edge::Top);
+        blocks.extend(body_blocks(raw, body, context));
+        blocks.extend(furniture_blocks(raw, &furniture, context, Edge::Foot));
+        let image = |image: &PlacedImage| Image {
+            bbox: raw.frame.rect([image.bbox.x0, image.bbox.y0, image.bbox.x1, image.bbox.y1]),
+            pixels: [image.width, image.height],
+        };
+        Layout { width, height, blocks, images: raw.images.iter().map(image).collect(), losses: losses(&raw.report) }
+    }
+}
+
+fn frame(page: &Page) -> Frame {
+    let crop = page.crop_box;
+    Frame::new([crop.x0, crop.y0, crop.x1, crop.y1], page.rotate)
+}
+
+fn seen(raw: &RawPage, bbox: &BBox) -> Bbox {
+    raw.frame.rect([bbox.x0, bbox.y0, bbox.x1, bbox.y1])
+}
+
+fn span_seen(raw: &RawPage, span: &TextSpan) -> Bbox {
+    raw.frame.rect([span.bbox.x0, span.bbox.y0, span.bbox.x1, span.bbox.y1])
+}
+
+fn sizes(spans: &[TextSpan]) -> Vec<(i32, usize)> {
+    let mut sizes = std::collections::BTreeMap::new();
+    for span in spans.iter().filter(|span| span.size.is_finite()) {
+        #[allow(clippy::cast_possible_truncation)]
+        let half_points = (span.size.clamp(0.0, 1000.0) * 2.0).round() as i32;
+        *sizes.entry(half_points).or_insert(0) += span.text.chars().count();
+    }
+    sizes.into_iter().collect()
+}
+
+/// Spans that read upright on the page as it is seen and show something.
+fn upright(raw: &RawPage) -> impl Iterator<Item = &TextSpan> {
+    raw.spans.iter().filter(|span| span.rotate.rem_euclid(360) == raw.rotate && !span.text.trim().is_empty())
+}
+
+/// The outermost lines of the page.
+fn edges(raw: &RawPage) -> Vec<EdgeLine> {
+    let mut spans: Vec<(f64, &TextSpan)> = upright(raw).map(|span| (raw.frame.point(span.x, span.y).1, span)).collect();
+    spans.retain(|(y, _)| y.is_finite());
+    spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let top = first_lines(raw, spans.iter().copied(), Edge::Top);
+    let foot = first_lines(raw, spans.iter().rev().copied(), Edge::Foot);
+    top.into_iter().chain(foot).collect()
+}
+
+fn first_lines<'a>(
+    raw: &RawPage,
+    spans: impl Iterator<Item = (f64, &'a TextSpan)>,
+    edge: Edge,
+) -> Vec<EdgeLine> {
+    let mut lines: Vec<(f64, Vec<&TextSpan>)> = Vec::new();
+    for (y, span) in spans {
+        let count = lines.len();
+        match lines.last_mut() {
+            Some((line_y, line)) if (y - *line_y).abs() <= f64::from(span.size * SAME_LINE) => line.push(span),
+            _ if count == EDGE_LINES => break,
+            _ => lines.push((y, vec![span])),
+        }
+    }
+    let page_height = raw.frame.size().1;
+    let line = |(y, spans): (f64, Vec<&TextSpan>)| EdgeLine {
+        edge,
+        shape: shape(&joined(raw, &spans)),
+        y,
+        page_height,
+        marked: spans.iter().all(|span| is_marked(span)),
+    };
+    lines.into_iter().map(line).collect()
+}
+
+fn is_marked(span: &TextSpan) -> bool {
+    span.artifact.as_ref().is_some_and(|artifact| {
+        artifact.kind == ArtifactKind::Pagination && artifact.subtype.as_deref() != Some("Watermark")
+    })
+}
+
+fn joined(raw: &RawPage, spans: &[&TextSpan]) -> String {
+    let mut placed: Vec<(f64, f64, &TextSpan)> = spans
+        .iter()
+        .map(|span| (raw.frame.point(span.x, span.y).0, raw.frame.point(span.end_x, span.end_y).0, *span))
+        .collect();
+    placed.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut text = String::new();
+    let mut end = f64::NEG_INFINITY;
+    for (start, span_end, span) in placed {
+        if start - end > f64::from(span.size * SPACE) && !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&span.text);
+        end = span_end;
+    }
+    text
+}
+
+fn on_line(raw: &RawPage, span: &TextSpan, line: &EdgeLine) -> bool {
+    let y = raw.frame.point(span.x, span.y).1;
+    span.rotate.rem_euclid(360) == raw.rotate && (y - line.y).abs() <= f64::from(span.size * SAME_LINE)
+}
+
+fn furniture_blocks(raw: &RawPage, spans: &[TextSpan], context: &Context, edge: Edge) -> Vec<Block> {
+    let of_line = |line: &EdgeLine| -> Option<Block> {
+        let own: Vec<TextSpan> = spans.iter().filter(|span| on_line(raw, span, line)).cloned().collect();
+        let bbox = own.iter().map(|span| span_seen(raw, span)).reduce(|a, b| a.around(&b))?;
+        let lines: Vec<Line> = laid_out(&own, &[], &[]).into_iter().flat_map(lines_of).map(line_of).collect();
+        let content = match edge {
+            Edge::Top => Content::Header(lines),
+            Edge::Foot => Content::Footer(lines),
+        };
+        Some(Block { bbox, content, invisible: own.iter().all(|span| span.invisible) })
+    };
+    let mut lines: Vec<&EdgeLine> = context.furniture.iter().filter(|line| line.edge == edge).collect();
+    lines.sort_by(|a, b| a.y.total_cmp(&b.y));
+    lines.into_iter().filter_map(of_line).collect()
+}
+
+fn body_blocks(raw: &RawPage, body: Vec<TextSpan>, context: &Context) -> Vec<Block> {
+    let found = laid_out(&body, &raw.rulings, &context.sizes);
+    found.into_iter().map(|block| body_block(raw, &body, block)).collect()
+}
+
+fn laid_out(spans: &[TextSpan], rulings: &[Ruling], sizes: &[(i32, usize)]) -> Vec<FoundBlock> {
+    let Some(first) = spans.first() else { return Vec::new() };
+    let page = (spans.to_vec(), rulings.to_vec(), ORDER);
+    let sample = (sample_page(first, spans, sizes), Vec::new(), ORDER);
+    let mut layouts = document_layout_opts(&[page, sample], &LayoutOptions::default());
+    layouts.truncate(1);
+    layouts.pop().map(|layout| layout.blocks).unwrap_or_default()
+}
+
+/// A page with as many characters of each size as the sampled pages have, scaled to outweigh the page itself.
+fn sample_page(model: &TextSpan, spans: &[TextSpan], sizes: &[(i32, usize)]) -> Vec<TextSpan> {
+    let total: usize = sizes.iter().map(|(_, count)| count).sum();
+    let wanted = SAMPLE_WEIGHT * spans.iter().map(|span| span.text.len()).sum::<usize>();
+    let span = |(index, &(half_points, count)): (usize, &(i32, usize))| {
+        let share = (wanted as u128 * count as u128 / total.max(1) as u128) as usize;
+        #[allow(clippy::cast_precision_loss)]
+        let (size, y) = (half_points as f32 / 2.0, -1000.0 * index as f32);
+        let mut span = model.clone();
+        span.text = "x".repeat(share.max(1));
+        (span.size, span.x, span.y, span.end_x, span.end_y) = (size, 0.0, y, 100.0, y);
+        (span.bbox.x0, span.bbox.y0, span.bbox.x1, span.bbox.y1) = (0.0, y, 100.0, y + size);
+        span.rotate = 0;
+        span.glyph_x = Box::default();
+        span
+    };
+    sizes.iter().enumerate().map(span).collect()
+}
+
+fn body_block(raw: &RawPage, spans: &[TextSpan], found: FoundBlock) -> Block {
+    let bbox = match &found {
+        FoundBlock::Heading { bbox, .. }
+        | FoundBlock::Paragraph { bbox, .. }
+        | FoundBlock::List { bbox, .. }
+        | FoundBlock::Table { bbox, .. } => seen(raw, bbox),
+    };
+    let inside = |span: &&TextSpan| bbox.holds_middle_of(&span_seen(raw, span));
+    let (mut all, mut mono, mut hidden) = (0, 0, 0);
+    for span in spans.iter().filter(inside) {
+        let count = span.text.chars().filter(|c| !c.is_whitespace()).count();
+        all += count;
+        mono += if span.monospace { count } else { 0 };
+        hidden += if span.invisible { count } else { 0 };
+    }
+    let content = match found {
+        FoundBlock::Heading { level, lines, .. } => Content::Heading(level, to_lines(lines)),
+        FoundBlock::Paragraph { lines, .. } if all > 0 && mono * 100 >= all * MONOSPACE_PERCENT => {
+            Content::Preformatted(to_lines(lines))
+        }
+        FoundBlock::Paragraph { lines, .. } => Content::Paragraph(to_lines(lines)),
+        FoundBlock::List { items, .. } => Content::List(items.into_iter().map(item).collect()),
+        FoundBlock::Table { rows, .. } => Content::Table(rows.into_iter().map(row).collect(), ruled(raw, &bbox)),
+    };
+    Block { bbox, content, invisible: all > 0 && hidden * 2 > all }
+}
+
+fn row(cells: Vec<pdfboss_output::Cell>) -> Vec<TableCell> {
+    let cell = |cell: pdfboss_output::Cell| TableCell {
+        text: cell.line.map(|line| line_of(line).text).unwrap_or_default(),
+        colspan: cell.colspan.max(1),
+        rowspan: cell.rowspan.max(1),
+    };
+    cells.into_iter().map(cell).collect()
+}
+
+fn item(found: pdfboss_output::ListItem) -> ListItem {
+    let number = match found.marker {
+        Marker::Bullet => None,
+        Marker::Number(number) => Some(number),
+    };
+    let mut lines = to_lines(found.lines);
+    if let Some(first) = lines.first_mut() {
+        first.text = first.text.chars().skip(found.marker_len).collect();
+    }
+    lines.retain(|line| !line.text.trim().is_empty());
+    ListItem { number, lines }
+}
+
+fn lines_of(block: FoundBlock) -> Vec<FoundLine> {
+    match block {
+        FoundBlock::Heading { lines, .. } | FoundBlock::Paragraph { lines, .. } => lines,
+        FoundBlock::List { items, .. } => items.into_iter().flat_map(|item| item.lines).collect(),
+        FoundBlock::Table { rows, .. } => rows.into_iter().flatten().filter_map(|cell| cell.line).collect(),
+    }
+}
+
+fn to_lines(lines: Vec<FoundLine>) -> Vec<Line> {
+    lines.into_iter().map(line_of).collect()
+}
+
+fn line_of(line: FoundLine) -> Line {
+    let text = line.inlines.iter().map(|inline| inline.text.as_str()).collect();
+    Line { text, x: f64::from(line.x), size: f64::from(line.size) }
+}
+
+/// A grid is drawn when enough lines run through the table.
+fn ruled(raw: &RawPage, table: &Bbox) -> Ruled {
+    let around = Bbox {
+        x0: table.x0 - RULING_SLACK,
+        y0: table.y0 - RULING_SLACK,
+        x1: table.x1 + RULING_SLACK,
+        y1: table.y1 + RULING_SLACK,
+    };
+    let (mut flat, mut steep) = (0, 0);
+    for ruling in &raw.rulings {
+        let line = raw.frame.rect([ruling.start.x, ruling.start.y, ruling.end.x, ruling.end.y]);
+        if around.holds_middle_of(&line) {
+            if line.width() >= line.height() { flat += 1 } else { steep += 1 }
+        }
+    }
+    if flat >= 3 || (flat >= 2 && steep >= 2) { Ruled::Drawn } else { Ruled::Guessed }
+}
+
+fn losses(report: &ExtractReport) -> Vec<String> {
+    let loss = |skipped: &pdfboss_text::SkippedText| {
+        let what = match skipped.kind {
+            SkippedTextKind::PageContents => "the content of this page",
+            SkippedTextKind::Form => "a part of this page",
+            SkippedTextKind::XObject => "an object on this page",
+            SkippedTextKind::FontEncoding => "the encoding of a font on this page",
+        };
+        match &skipped.cause {
+            SkipCause::UnsupportedFilter(name) => format!("{what} is compressed in a way not supported ({name})"),
+            SkipCause::Unreadable => format!("{what} cannot be decoded"),
+            SkipCause::Parse => format!("{what} is not valid"),
+            SkipCause::Missing => format!("{what} is missing from the file"),
+            SkipCause::LimitExceeded => format!("{what} is nested too deeply"),
+        }
+    };
+    let mut losses: Vec<String> = report.skipped.iter().map(loss).collect();
+    losses.dedup();
+    losses.truncate(MAX_LOSSES);
+    losses
+}

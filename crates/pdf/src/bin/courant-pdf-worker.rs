@@ -1,0 +1,170 @@
+//! The PDF worker as a program of its own: takes PDF jobs from a Courant server.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+use courant_auth::{Role, Secret, Signer};
+use courant_pdf::{ChildCommand, PdfConfig, PdfWorker};
+use courant_worker::{Config, TokenSource};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// How long a self-made token is valid; a fresh one is made for every call.
+const TOKEN_LIFE: Duration = Duration::from_secs(300);
+
+/// Takes PDF jobs from a Courant server, finds the zones of their pages, and writes the results.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The isolated process that parses one document. Not for people.
+    #[command(hide = true)]
+    PdfChild,
+}
+
+#[derive(Args)]
+struct Options {
+    /// The server's gRPC address.
+    #[arg(long, env = "COURANT_SERVER", default_value = "http://127.0.0.1:50051")]
+    server: String,
+    #[command(flatten)]
+    access: Access,
+    /// A name of its own among all workers, the same after a restart. Default: the host's name.
+    #[arg(long, env = "COURANT_WORKER_ID")]
+    worker_id: Option<String>,
+    /// How many documents to process at once.
+    #[arg(long, env = "COURANT_SLOTS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    slots: u32,
+    /// How long running jobs may go on after a stop was asked for, in seconds; then they are handed back.
+    #[arg(long, env = "COURANT_GRACE_SECONDS", default_value_t = 15)]
+    grace_seconds: u64,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// Where the token comes from: exactly one of these.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Access {
+    /// A token with the role `worker`. Visible to others on this machine when given as a flag; prefer the environment.
+    #[arg(long, env = "COURANT_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// A file with such a token, read again for every call.
+    #[arg(long, env = "COURANT_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+    /// The server's secret (HS256): the worker makes its own tokens.
+    #[arg(long, env = "COURANT_SECRET_FILE")]
+    secret_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Limits")]
+struct Limits {
+    /// The most pages of a document.
+    #[arg(long, env = "COURANT_PDF_MAX_PAGES", default_value_t = 5_000)]
+    max_pages: u32,
+    /// The largest document, in MiB.
+    #[arg(long, env = "COURANT_PDF_MAX_DOCUMENT_MIB", default_value_t = 512)]
+    max_document_mib: u64,
+    /// How long one page may take, in seconds.
+    #[arg(long, env = "COURANT_PDF_PAGE_TIMEOUT_SECONDS", default_value_t = 60)]
+    page_timeout_seconds: u64,
+    /// Memory of the process that parses a document, in MiB.
+    #[arg(long, env = "COURANT_PDF_CHILD_MEMORY_MIB", default_value_t = 1024)]
+    child_memory_mib: u64,
+    /// Processor time of the process that parses a document, in seconds.
+    #[arg(long, env = "COURANT_PDF_CHILD_CPU_SECONDS", default_value_t = 1_800)]
+    child_cpu_seconds: u64,
+    /// Where temporary files go. Default: the system's directory for them.
+    #[arg(long, env = "COURANT_WORK_DIR")]
+    work_dir: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Some(Command::PdfChild) = cli.command {
+        return courant_pdf::child::main();
+    }
+    let filter = EnvFilter::try_from_env("COURANT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match work(cli.options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("courant-pdf-worker: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn work(options: Options) -> anyhow::Result<()> {
+    let worker_id = options.worker_id.clone().unwrap_or_else(host_name);
+    let config = Config {
+        slots: options.slots,
+        software: concat!("courant-pdf-worker/", env!("CARGO_PKG_VERSION")).to_owned(),
+        grace: Duration::from_secs(options.grace_seconds),
+        ..Config::new(options.server.clone(), token_source(&options.access, &worker_id)?, worker_id, ["pdf"])
+    };
+    let handler = PdfWorker::new(pdf_config(&options.limits)?);
+    let shutdown = CancellationToken::new();
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(courant_worker::run(config, Arc::new(handler), shutdown).await?)
+}
+
+fn pdf_config(limits: &Limits) -> anyhow::Result<PdfConfig> {
+    let mut config = PdfConfig::new(ChildCommand::this_program().context("cannot find this program's own file")?);
+    config.max_pages = limits.max_pages;
+    config.max_document_bytes = limits.max_document_mib.saturating_mul(1 << 20);
+    config.page_timeout = Duration::from_secs(limits.page_timeout_seconds);
+    config.child_memory_bytes = limits.child_memory_mib.saturating_mul(1 << 20);
+    config.child_cpu_seconds = limits.child_cpu_seconds;
+    if let Some(dir) = &limits.work_dir {
+        if !dir.is_dir() {
+            bail!("{} is not a directory; make it, or give another with --work-dir", dir.display());
+        }
+        config.work_dir.clone_from(dir);
+    }
+    Ok(config)
+}
+
+fn token_source(access: &Access, worker_id: &str) -> anyhow::Result<TokenSource> {
+    if let Some(token) = access.token.clone() {
+        return Ok(Arc::new(move || token.clone()));
+    }
+    if let Some(path) = access.token_file.clone() {
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read the token file {}", path.display()))?;
+        return Ok(Arc::new(move || std::fs::read_to_string(&path).unwrap_or_default().trim().to_owned()));
+    }
+    let Some(path) = &access.secret_file else { bail!("no token: give --token, --token-file or --secret-file") };
+    let (signer, subject) = (Signer::hs256(&Secret::load(path)?), format!("worker:{worker_id}"));
+    signer.sign(&subject, &[Role::Worker], TOKEN_LIFE)?;
+    Ok(Arc::new(move || signer.sign(&subject, &[Role::Worker], TOKEN_LIFE).unwrap_or_default()))
+}
+
+/// The host's name, as far as it can be an id.
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+    let id: String = name.chars().map(plain).take(64).collect();
+    if id.is_empty() { "pdf-worker".into() } else { id }
+}

@@ -1,0 +1,127 @@
+//! The pages around the one worked on, read once, and what a sample of all pages tells about each.
+//!
+//! Holds the content of at most [`REACH`] pages on either side; of sampled pages only their hints.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::backend::furniture::of_page;
+use crate::backend::{Context, EdgeLine, PageHints};
+
+/// How many pages on either side are compared for running headers.
+const REACH: u32 = 3;
+/// How many pages are sampled for sizes of type.
+const SAMPLE: u32 = 24;
+
+struct Known<R> {
+    /// The content, or why there is none.
+    content: Result<Rc<R>, String>,
+    hints: PageHints,
+    time: Duration,
+}
+
+/// See the module.
+pub(super) struct Window<R> {
+    pages: BTreeMap<u32, Known<R>>,
+    sampled: BTreeMap<u32, PageHints>,
+}
+
+impl<R> Default for Window<R> {
+    fn default() -> Self {
+        Self { pages: BTreeMap::new(), sampled: BTreeMap::new() }
+    }
+}
+
+/// The pages to sample, evenly spread over the document.
+pub(super) fn sample(pages: u32) -> impl Iterator<Item = u32> {
+    let count = pages.min(SAMPLE);
+    (0..count).map(move |n| 1 + u32::try_from(u64::from(n) * u64::from(pages) / u64::from(count)).unwrap_or(0))
+}
+
+/// A page and its neighbours.
+pub(super) fn around(page: u32, pages: u32) -> impl Iterator<Item = u32> {
+    page.saturating_sub(REACH).max(1)..=page.saturating_add(REACH).min(pages)
+}
+
+impl<R> Window<R> {
+    pub(super) fn knows(&self, page: u32) -> bool {
+        self.pages.contains_key(&page)
+    }
+
+    pub(super) fn insert(&mut self, page: u32, content: R, hints: PageHints, time: Duration) {
+        self.pages.insert(page, Known { content: Ok(Rc::new(content)), hints, time });
+    }
+
+    pub(super) fn insert_broken(&mut self, page: u32, why: String, time: Duration) {
+        self.pages.insert(page, Known { content: Err(why), hints: PageHints::default(), time });
+    }
+
+    /// Remembers the hints of a sampled page for good. The first few pages, about to be worked on, stay whole.
+    pub(super) fn keep_hints(&mut self, page: u32) {
+        if let Some(known) = self.pages.get(&page) {
+            self.sampled.insert(page, known.hints.clone());
+            if page > REACH + 1 && known.content.is_ok() {
+                self.pages.remove(&page);
+            }
+        }
+    }
+
+    /// Forgets what is out of reach, but not which pages are broken.
+    pub(super) fn move_to(&mut self, page: u32) {
+        self.pages.retain(|&other, known| other.abs_diff(page) <= REACH || known.content.is_err());
+    }
+
+    /// The content of a page and the time reading it took, or why there is none.
+    pub(super) fn page(&self, page: u32) -> Result<(Rc<R>, Duration), (String, Duration)> {
+        match self.pages.get(&page) {
+            Some(Known { content: Ok(content), time, .. }) => Ok((content.clone(), *time)),
+            Some(Known { content: Err(why), time, .. }) => Err((why.clone(), *time)),
+            None => Err(("the page was not read".into(), Duration::ZERO)),
+        }
+    }
+
+    /// What the other pages say about this one.
+    pub(super) fn context(&self, page: u32) -> Context {
+        let mut sizes: BTreeMap<i32, usize> = BTreeMap::new();
+        for hints in self.sampled.values() {
+            for &(size, count) in &hints.sizes {
+                *sizes.entry(size).or_default() += count;
+            }
+        }
+        let near = self.pages.iter().map(|(number, known)| (number, &known.hints));
+        let far = self.sampled.iter().filter(|(number, _)| !self.pages.contains_key(number));
+        let others: Vec<&[EdgeLine]> =
+            near.chain(far).filter(|(number, _)| **number != page).map(|(_, hints)| &*hints.edges).collect();
+        let own = self.pages.get(&page).map(|known| &*known.hints.edges).unwrap_or_default();
+        Context { sizes: sizes.into_iter().collect(), furniture: of_page(own, &others) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_spread_and_inside() {
+        for pages in [1, 5, 24, 25, 100, 5000] {
+            let sampled: Vec<u32> = sample(pages).collect();
+            assert_eq!(sampled.len() as u32, pages.min(SAMPLE));
+            assert!(sampled.windows(2).all(|pair| pair[0] < pair[1]));
+            assert!(sampled[0] == 1 && *sampled.last().unwrap() <= pages);
+        }
+    }
+
+    #[test]
+    fn the_window_stays_small_and_remembers_what_is_broken() {
+        let mut window: Window<()> = Window::default();
+        window.insert_broken(1, "broken".into(), Duration::ZERO);
+        for page in 2..=100 {
+            window.insert(page, (), PageHints::default(), Duration::ZERO);
+            window.move_to(page);
+        }
+        assert_eq!(window.pages.len() as u32, REACH + 2);
+        assert!(window.knows(1) && window.page(1).is_err());
+        assert!(window.page(99).is_ok() && window.page(50).is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! Why a document could not be processed: a code for programs and a sentence for people.
+
+use courant_worker::{CallError, TaskError};
+
+use crate::process::Fault;
+use crate::protocol::Refusal;
+
+/// Everything that ends a job badly.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The document is refused.
+    #[error("{0:?}")]
+    Refused(Refusal, Limits),
+    /// Larger than allowed.
+    #[error("the document is too large")]
+    DocumentTooLarge(Limits),
+    /// The child failed once too often.
+    #[error("the child failed on page {page:?}: {fault}")]
+    Child {
+        /// How.
+        fault: Fault,
+        /// Over which page; none while opening.
+        page: Option<u32>,
+    },
+    /// No page could be read.
+    #[error("no page could be read")]
+    NothingRead,
+    /// The child could not be started or set up.
+    #[error("the child cannot be started: {0}")]
+    Start(String),
+    /// A temporary file could not be used.
+    #[error("a temporary file cannot be used: {0}")]
+    Disk(#[from] std::io::Error),
+    /// The server could not be told.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+/// The limits that messages speak of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_pages: u32,
+    pub(crate) max_document_bytes: u64,
+}
+
+impl From<Failure> for TaskError {
+    fn from(failure: Failure) -> Self {
+        tracing::info!(%failure, "the document could not be processed");
+        match failure {
+            Failure::Refused(why, limits) => refused(why, limits),
+            Failure::DocumentTooLarge(limits) => Self::permanent(
+                "RESULT_TOO_LARGE",
+                format!("The document is larger than the {} MiB this worker takes. Split it and submit the parts.", limits.max_document_bytes >> 20),
+            ),
+            Failure::Child { fault, page } => crashed(&fault, page),
+            Failure::NothingRead => Self::permanent(
+                "DAMAGED_DOCUMENT",
+                "No page of the document could be read. Open it in a PDF viewer, save it anew, and submit that copy.",
+            ),
+            Failure::Start(_) => Self::transient(
+                "WORKER_FAULT",
+                "The worker could not start its isolated process. It is tried again; if it stays so, look at the worker's log.",
+            ),
+            Failure::Disk(error) => Self::transient(
+                "WORKER_DISK",
+                format!("The worker could not use its own disk: {error}. It is tried again."),
+            ),
+            Failure::Call(error) => error.into(),
+        }
+    }
+}
+
+fn refused(why: Refusal, limits: Limits) -> TaskError {
+    match why {
+        Refusal::NotPdf => TaskError::permanent("NOT_A_PDF", "This is not a PDF file. Submit a PDF."),
+        Refusal::Encrypted => TaskError::permanent(
+            "PASSWORD_REQUIRED",
+            "The document is protected with a password. Remove the protection, or save a copy without it, and submit that.",
+        ),
+        Refusal::Damaged => TaskError::permanent(
+            "DAMAGED_DOCUMENT",
+            "The document is damaged and cannot be read. Open it in a PDF viewer, save it anew, and submit that copy.",
+        ),
+        Refusal::NoPages => TaskError::permanent("NO_PAGES", "The document has no pages. Check that it is the right file."),
+        Refusal::TooManyPages => TaskError::permanent(
+            "TOO_MANY_PAGES",
+            format!("The document has more than {} pages. Split it and submit the parts.", limits.max_pages),
+        ),
+        Refusal::Setup => TaskError::transient(
+            "WORKER_FAULT",
+            "The worker could not isolate its process. It is tried again; if it stays so, look at the worker's log.",
+        ),
+    }
+}
+
+fn crashed(fault: &Fault, page: Option<u32>) -> TaskError {
+    let at = page.map_or("while it was opened".to_owned(), |page| format!("on page {page}"));
+    if fault.is_out_of_memory() {
+        let message = format!("The document needs more memory than is allowed ({at}). Save it anew with a PDF printer, or split it.");
+        return TaskError::permanent("OUT_OF_MEMORY", message);
+    }
+    match fault {
+        Fault::Silent => TaskError::permanent(
+            "PAGE_TIMEOUT",
+            format!("Reading the document took too long ({at}). Save it anew with a PDF printer, or split it."),
+        ),
+        Fault::TooMuch => TaskError::permanent(
+            "RESULT_TOO_LARGE",
+            format!("The document holds more text than is allowed ({at}). Split it and submit the parts."),
+        ),
+        Fault::Senseless(_) | Fault::Died { .. } => TaskError::permanent(
+            "PARSER_CRASHED",
+            format!("The document made the PDF reader crash ({at}). Save it anew with a PDF printer and submit that copy."),
+        ),
+    }
+}

@@ -1,0 +1,168 @@
+//! One job from document to results.
+//!
+//! Everything it reports is in terms of pages and formats; how pages come about is [`extract`]'s, how results look is
+//! [`export`](crate::export)'s. Being dropped is how it is cancelled: that kills the child and removes the files.
+
+mod extract;
+mod progress;
+mod warnings;
+
+use courant_worker::{Handler, Outcome, ResultFormat, Task, TaskError, async_trait};
+
+use crate::PdfConfig;
+use crate::artifact::PageArtifact;
+use crate::export::{self, Document, ExportError, Format};
+use crate::failure::{Failure, Limits};
+use crate::store::{Pages, Store, verified};
+use extract::{Extraction, Finished};
+use progress::Progress;
+use warnings::Warnings;
+
+/// Processes PDFs. Takes jobs of the kind `pdf`.
+#[derive(Clone, Debug)]
+pub struct PdfWorker {
+    config: PdfConfig,
+}
+
+impl PdfWorker {
+    /// With these settings.
+    pub fn new(config: PdfConfig) -> Self {
+        Self { config }
+    }
+}
+
+#[async_trait]
+impl Handler for PdfWorker {
+    async fn run(&self, task: Task) -> Result<Outcome, TaskError> {
+        let stopped = task.cancelled().clone();
+        let job = Job { config: &self.config, task: &task };
+        tokio::select! {
+            biased;
+            () = stopped.cancelled() => Err(TaskError::transient("STOPPED", "The attempt was stopped.")),
+            result = job.run() => Ok(result?),
+        }
+    }
+}
+
+struct Job<'a> {
+    config: &'a PdfConfig,
+    task: &'a Task,
+}
+
+impl Job<'_> {
+    async fn run(&self) -> Result<Outcome, Failure> {
+        let limits = Limits { max_pages: self.config.max_pages, max_document_bytes: self.config.max_document_bytes };
+        if self.task.document_bytes() > self.config.max_document_bytes {
+            return Err(Failure::DocumentTooLarge(limits));
+        }
+        let mut progress = Progress::new(self.task);
+        progress.analysing();
+        let store = Store::new(&self.config.work_dir)?;
+        self.task.read_document(&store.document()).await?;
+        let finished = self.finished_pages(&store).await?;
+        let extraction = Extraction { config: self.config, task: self.task, store: &store, limits };
+        let pages = extraction.run(finished, &mut progress).await?;
+        progress.merging(pages);
+        let pages = store.pages(pages);
+        let warnings = self.merge(pages.clone()).await?;
+        self.export(&store, pages, &warnings, &mut progress).await?;
+        Ok(Outcome { warnings })
+    }
+
+    /// Pages of earlier attempts whose artifacts are there and right; all others are done again.
+    async fn finished_pages(&self, store: &Store) -> Result<Finished, Failure> {
+        let mut finished = Finished::default();
+        for page in self.task.finished_pages() {
+            let name = PageArtifact::name(page.number);
+            match self.task.read_artifact(page.written_by, &name).await {
+                Ok(json) => {
+                    if let Some(page) = verified(page.number, &json) {
+                        store.put(page.number, &json).await?;
+                        finished.add(&page);
+                    }
+                }
+                Err(courant_worker::CallError::NotFound | courant_worker::CallError::Corrupt) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tracing::debug!(pages = finished.len(), "pages of earlier attempts taken over");
+        Ok(finished)
+    }
+
+    /// Goes through all pages once, in order: they must all be there, and their warnings are gathered.
+    async fn merge(&self, pages: Pages) -> Result<Vec<String>, Failure> {
+        let gathered = blocking(move || {
+            let mut warnings = Warnings::default();
+            for page in pages.iter() {
+                warnings.add(&page?);
+            }
+            Ok(warnings)
+        });
+        Ok(gathered.await?.sentences())
+    }
+
+    async fn export(
+        &self,
+        store: &Store,
+        pages: Pages,
+        warnings: &[String],
+        progress: &mut Progress<'_>,
+    ) -> Result<(), Failure> {
+        let formats = self.task.formats();
+        for (done, &wire) in formats.iter().enumerate() {
+            let Some(format) = Format::from_wire(wire) else { continue };
+            progress.exporting(format, done, formats.len());
+            self.task.export_started(wire).await?;
+            match self.export_one(store, pages.clone(), warnings, format, wire).await {
+                Ok(()) => self.task.export_completed(wire).await?,
+                Err(Failure::Call(courant_worker::CallError::Stopped)) => {
+                    return Err(courant_worker::CallError::Stopped.into());
+                }
+                Err(failure) => self.task.export_failed(wire, failure.into()).await?,
+            }
+        }
+        progress.exported(formats.len());
+        Ok(())
+    }
+
+    async fn export_one(
+        &self,
+        store: &Store,
+        pages: Pages,
+        warnings: &[String],
+        format: Format,
+        wire: ResultFormat,
+    ) -> Result<(), Failure> {
+        let (name, path) = (format.artifact(), store.result(format.artifact()));
+        let document = Document {
+            filename: self.task.filename().to_owned(),
+            bytes: self.task.document_bytes(),
+            sha256: self.task.document_sha256().to_owned(),
+            pages: pages.count,
+            warnings: warnings.to_vec(),
+        };
+        let (task, limit, target) = (self.task.clone(), self.task.max_artifact_bytes(), path.clone());
+        let written = blocking(move || {
+            let tell = |percent| task.export_progress(wire, percent);
+            Ok(export::write(format, &document, &pages, &target, limit, task.cancelled(), tell))
+        });
+        match written.await? {
+            Ok(()) => {}
+            Err(ExportError::TooLarge) => {
+                return Err(courant_worker::CallError::TooLarge(format!("over {limit} bytes")).into());
+            }
+            Err(ExportError::Stopped) => return Err(courant_worker::CallError::Stopped.into()),
+            Err(ExportError::Io(error)) => return Err(error.into()),
+        }
+        self.task.write_artifact(name, path.clone()).await?;
+        // Results of large documents need not all lie on the disk at once.
+        let _ = tokio::fs::remove_file(&path).await;
+        Ok(())
+    }
+}
+
+/// Runs work that uses files or the processor for long on a thread of its own.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}
+

@@ -1,0 +1,63 @@
+//! What a reader of the result should know, gathered over all pages: one sentence for each thing, with its pages.
+
+use std::collections::BTreeMap;
+
+use crate::artifact::{Kind, PageArtifact, Status};
+use crate::protocol::ranges;
+use crate::zones::NO_OCR;
+
+/// Sentences name at most this many ranges of pages.
+const MAX_RANGES: usize = 12;
+
+/// What was found, by page.
+#[derive(Default)]
+pub(super) struct Warnings {
+    scans: Vec<u32>,
+    others: BTreeMap<String, Vec<u32>>,
+}
+
+impl Warnings {
+    pub(super) fn add(&mut self, page: &PageArtifact) {
+        if page.zones.iter().any(|zone| zone.kind == Kind::Scan && zone.status == Status::Skipped) {
+            self.scans.push(page.number);
+        }
+        for warning in &page.warnings {
+            self.others.entry(warning.clone()).or_default().push(page.number);
+        }
+    }
+
+    pub(super) fn sentences(self) -> Vec<String> {
+        let scans = (!self.scans.is_empty()).then(|| sentence(self.scans, &format!("scanned; {NO_OCR}")));
+        scans.into_iter().chain(self.others.into_iter().map(|(what, pages)| sentence(pages, &what))).collect()
+    }
+}
+
+fn sentence(pages: Vec<u32>, what: &str) -> String {
+    let count = pages.len();
+    let named: Vec<String> = ranges(pages)
+        .into_iter()
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}\u{2013}{last}") })
+        .collect();
+    let more = if named.len() > MAX_RANGES { ", …" } else { "" };
+    let named = named[..named.len().min(MAX_RANGES)].join(", ");
+    let word = if count == 1 { "Page" } else { "Pages" };
+    format!("{word} {named}{more}: {what}.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_with_the_same_trouble_share_a_sentence() {
+        let mut warnings = Warnings::default();
+        for number in [1, 2, 3, 7] {
+            warnings.add(&PageArtifact::unreadable(number, 0.0, "this page could not be read"));
+        }
+        warnings.add(&PageArtifact::unreadable(9, 0.0, "something else"));
+        assert_eq!(
+            warnings.sentences(),
+            ["Page 9: something else.", "Pages 1–3, 7: this page could not be read."]
+        );
+    }
+}

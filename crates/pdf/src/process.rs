@@ -1,0 +1,220 @@
+//! Starting the isolated child, hearing it, and making sure it is gone.
+//!
+//! The parent never parses a document. Dropping a [`Child`] kills its whole process group.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::process::{ChildStdout, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::protocol::{REQUEST_VARIABLE, Request, Said};
+
+/// How much of the child's last words is kept for the log.
+const TAIL: usize = 4096;
+/// How long a child that closed its output may take to end.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How to start the child: a program and what makes it one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildCommand {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments, for example `pdf-child`.
+    pub args: Vec<OsString>,
+}
+
+impl ChildCommand {
+    /// The running program itself, with the hidden subcommand `pdf-child`.
+    pub fn this_program() -> std::io::Result<Self> {
+        Ok(Self { program: std::env::current_exe()?, args: vec!["pdf-child".into()] })
+    }
+}
+
+/// Limits on what is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hearing {
+    /// The longest line, in bytes.
+    pub line_bytes: usize,
+    /// All lines together, in bytes.
+    pub total_bytes: u64,
+}
+
+/// How a child failed its parent.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// It said nothing for too long.
+    #[error("it said nothing for too long")]
+    Silent,
+    /// It said too much.
+    #[error("it said too much")]
+    TooMuch,
+    /// It said something that makes no sense.
+    #[error("it said something senseless: {0}")]
+    Senseless(String),
+    /// It ended before it was done.
+    #[error("it died ({status:?}): {last_words}")]
+    Died {
+        /// How.
+        status: Option<ExitStatus>,
+        /// Its last words on standard error.
+        last_words: String,
+    },
+}
+
+impl Fault {
+    /// Whether the child died because it was given no more memory.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Died { last_words, .. } if last_words.contains("memory allocation of"))
+    }
+}
+
+/// A running child.
+pub struct Child {
+    child: tokio::process::Child,
+    group: Option<Pid>,
+    lines: Lines<ChildStdout>,
+    last_words: Option<JoinHandle<String>>,
+}
+
+impl Child {
+    /// Starts a child on a document.
+    pub fn spawn(command: &ChildCommand, request: &Request, document: File, hearing: Hearing) -> std::io::Result<Self> {
+        let mut child = Command::new(&command.program)
+            .args(&command.args)
+            .env_clear()
+            .env(REQUEST_VARIABLE, serde_json::to_string(request)?)
+            // Arenas of the allocator count against the address space, used or not.
+            .env("MALLOC_ARENA_MAX", "2")
+            .current_dir("/")
+            .stdin(document)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let missing = || std::io::Error::other("the child has no pipes");
+        let stdout = child.stdout.take().ok_or_else(missing)?;
+        let stderr = child.stderr.take().ok_or_else(missing)?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let last_words = Some(tokio::spawn(tail(stderr)));
+        Ok(Self { child, group, lines: Lines::new(stdout, hearing), last_words })
+    }
+
+    /// What it says next. Waits at most `patience`. May be dropped and called again without losing anything.
+    pub async fn next(&mut self, patience: Duration) -> Result<Said, Fault> {
+        match timeout(patience, self.lines.next()).await {
+            Err(_) => Err(Fault::Silent),
+            Ok(Ok(Some(line))) => serde_json::from_slice(&line).map_err(|error| Fault::Senseless(error.to_string())),
+            Ok(Ok(None)) => Err(self.autopsy().await),
+            Ok(Err(fault)) => Err(fault),
+        }
+    }
+
+    /// How it ended.
+    async fn autopsy(&mut self) -> Fault {
+        let status = timeout(END_TIMEOUT, self.child.wait()).await.ok().and_then(Result::ok);
+        if status.is_some() {
+            // Its number may be someone else's from now on.
+            self.group = None;
+        }
+        let last_words = match self.last_words.take() {
+            Some(words) => timeout(END_TIMEOUT, words).await.ok().and_then(Result::ok).unwrap_or_default(),
+            None => String::new(),
+        };
+        Fault::Died { status, last_words }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let Some(group) = self.group.take() {
+            // Fails only when all of them are gone already.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Lines with a greatest length.
+struct Lines<R> {
+    from: BufReader<R>,
+    partial: Vec<u8>,
+    heard: u64,
+    hearing: Hearing,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    fn new(from: R, hearing: Hearing) -> Self {
+        Self { from: BufReader::with_capacity(64 * 1024, from), partial: Vec::new(), heard: 0, hearing }
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        loop {
+            let died = |_| Fault::Died { status: None, last_words: String::new() };
+            let piece = self.from.fill_buf().await.map_err(died)?;
+            if piece.is_empty() {
+                // Half a line is no line: the child died over it.
+                return Ok(None);
+            }
+            let end = piece.iter().position(|&byte| byte == b'\n');
+            let taken = end.map_or(piece.len(), |end| end + 1);
+            self.partial.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
+            self.from.consume(taken);
+            self.heard += taken as u64;
+            if self.partial.len() > self.hearing.line_bytes || self.heard > self.hearing.total_bytes {
+                return Err(Fault::TooMuch);
+            }
+            if end.is_some() {
+                return Ok(Some(std::mem::take(&mut self.partial)));
+            }
+        }
+    }
+}
+
+/// Reads everything, keeps the end.
+async fn tail(mut from: impl AsyncRead + Unpin) -> String {
+    let mut kept = Vec::new();
+    let mut piece = [0; 1024];
+    while let Ok(read @ 1..) = from.read(&mut piece).await {
+        kept.extend_from_slice(&piece[..read]);
+        kept.drain(..kept.len().saturating_sub(TAIL));
+    }
+    String::from_utf8_lossy(&kept).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn heard(input: &[u8], line_bytes: usize, total_bytes: u64) -> (Vec<Vec<u8>>, bool) {
+        let mut lines = Lines::new(input, Hearing { line_bytes, total_bytes });
+        let mut all = Vec::new();
+        loop {
+            match lines.next().await {
+                Ok(Some(line)) => all.push(line),
+                Ok(None) => return (all, true),
+                Err(_) => return (all, false),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_have_a_greatest_length_each_and_together() {
+        assert_eq!(heard(b"ab\ncd\nhalf", 10, 100).await, (vec![b"ab".to_vec(), b"cd".to_vec()], true));
+        assert_eq!(heard(b"ab\nabcdef\n", 5, 100).await, (vec![b"ab".to_vec()], false));
+        assert_eq!(heard(b"ab\nab\nab\n", 5, 7).await, (vec![b"ab".to_vec(), b"ab".to_vec()], false));
+    }
+
+    #[tokio::test]
+    async fn only_the_end_of_the_last_words_is_kept() {
+        let words = "x".repeat(10_000) + "the end";
+        let kept = tail(words.as_bytes()).await;
+        assert!(kept.len() <= TAIL && kept.ends_with("the end"));
+    }
+}

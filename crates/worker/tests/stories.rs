@@ -1,0 +1,348 @@
+//! The SDK against a server that the test plays, one story each.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use courant_proto::v1::work_request::Message as Said;
+use courant_proto::v1::work_response::Message as Reply;
+use courant_proto::v1::*;
+use courant_worker::{CallError, Config, Error, Handler, Outcome, Page, Task, TaskError, async_trait, run};
+use futures::future::BoxFuture;
+use support::{FakeServer, LONG, assignment};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+type Work = Box<dyn Fn(Task) -> BoxFuture<'static, Result<Outcome, TaskError>> + Send + Sync>;
+
+struct Does(Work);
+
+#[async_trait]
+impl Handler for Does {
+    async fn run(&self, task: Task) -> Result<Outcome, TaskError> {
+        (self.0)(task).await
+    }
+}
+
+struct Running {
+    shutdown: CancellationToken,
+    worker: JoinHandle<Result<(), Error>>,
+}
+
+impl Running {
+    async fn end(self) -> Result<(), Error> {
+        tokio::time::timeout(LONG, self.worker).await.expect("the worker ends").unwrap()
+    }
+}
+
+fn config(server: &FakeServer) -> Config {
+    let mut config = Config::new(server.url(), Arc::new(|| "token".to_owned()), "w-1", ["text"]);
+    (config.backoff_min, config.backoff_max) = (Duration::from_millis(1), Duration::from_millis(20));
+    config
+}
+
+fn start<F>(config: Config, work: impl Fn(Task) -> F + Send + Sync + 'static) -> Running
+where
+    F: Future<Output = Result<Outcome, TaskError>> + Send + 'static,
+{
+    let shutdown = CancellationToken::new();
+    let handler = Arc::new(Does(Box::new(move |task| Box::pin(work(task)))));
+    let worker = tokio::spawn(run(config, handler, shutdown.clone()));
+    Running { shutdown, worker }
+}
+
+async fn until_stopped(task: Task) -> Result<Outcome, TaskError> {
+    task.cancelled().cancelled().await;
+    Err(TaskError::transient("STOPPED", "stopped"))
+}
+
+async fn five_pages(task: Task) -> Result<Outcome, TaskError> {
+    task.plan(5).await?;
+    for number in 1..=5 {
+        task.page(Page { number, ..Default::default() }).await?;
+    }
+    Ok(Outcome::default())
+}
+
+fn page_numbers(said: &[Said]) -> Vec<i32> {
+    let number = |said: &Said| match said {
+        Said::Page(report) => report.page.as_ref().map(|page| page.number),
+        _ => None,
+    };
+    said.iter().filter_map(number).collect()
+}
+
+#[tokio::test]
+async fn a_job_runs_from_assignment_to_success() {
+    let mut server = FakeServer::start().await;
+    let worker = start(config(&server), five_pages);
+    let (mut line, hello) = server.line().await;
+    assert_eq!((hello.worker_id.as_str(), hello.slots, hello.in_flight.len()), ("w-1", 1, 0));
+    line.welcome(vec![], LONG).await;
+    line.assign(assignment("J", 1)).await;
+    let said = line.reports().await;
+    assert!(matches!(said.first(), Some(Said::Plan(plan)) if plan.pages_total == 5));
+    assert_eq!(page_numbers(&said), [1, 2, 3, 4, 5]);
+    assert!(matches!(said.last(), Some(Said::Succeeded(_))));
+    worker.shutdown.cancel();
+    while line.report().await.is_some() {}
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_is_sent_again_on_the_next_stream() {
+    let mut server = FakeServer::start().await;
+    let _worker = start(config(&server), five_pages);
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment("J", 1)).await;
+    let mut first = Vec::new();
+    while page_numbers(&first).len() < 5 {
+        first.push(line.unanswered().await.unwrap());
+    }
+    line.fail(Status::unavailable("cut")).await;
+
+    let (mut line, hello) = server.line().await;
+    assert_eq!(hello.in_flight, [AttemptRef { job_id: "J".into(), attempt: 1 }], "not known to have ended");
+    line.welcome(hello.in_flight, LONG).await;
+    let said = line.reports().await;
+    assert!(matches!(said.first(), Some(Said::Plan(_))));
+    assert_eq!(page_numbers(&said), [1, 2, 3, 4, 5]);
+    assert!(matches!(said.last(), Some(Said::Succeeded(_))));
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_not_sent_again() {
+    let mut server = FakeServer::start().await;
+    let go_on = Arc::new(tokio::sync::Notify::new());
+    let wait = go_on.clone();
+    let _worker = start(config(&server), move |task| {
+        let wait = wait.clone();
+        async move {
+            task.page(Page { number: 1, ..Default::default() }).await?;
+            wait.notified().await;
+            task.page(Page { number: 2, ..Default::default() }).await?;
+            Ok(Outcome::default())
+        }
+    });
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment("J", 1)).await;
+    assert!(matches!(line.next().await, Some(Said::Page(_))));
+    assert!(matches!(line.next().await, Some(Said::Heartbeat(_))), "a batch is followed by a heartbeat");
+    line.reply(Reply::HeartbeatAck(HeartbeatAck::default())).await;
+    // An order behind the answer, and its own answer, show that the answer was heard.
+    line.reply(Reply::Cancel(CancelAttempt { attempt: Some(AttemptRef { job_id: "X".into(), attempt: 9 }) })).await;
+    assert!(matches!(line.report().await, Some(Said::Cancelled(_))));
+    line.fail(Status::unavailable("cut")).await;
+
+    let mut line = server.welcomed_line().await;
+    go_on.notify_one();
+    assert_eq!(page_numbers(&line.reports().await), [2]);
+}
+
+#[tokio::test]
+async fn a_full_outbox_holds_the_task_until_the_server_answers() {
+    let mut server = FakeServer::start().await;
+    let done = Arc::new(AtomicU32::new(0));
+    let counter = done.clone();
+    let _worker = start(Config { outbox: 2, ..config(&server) }, move |task| {
+        let counter = counter.clone();
+        async move {
+            for number in 1..=6 {
+                task.page(Page { number, ..Default::default() }).await?;
+                counter.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(Outcome::default())
+        }
+    });
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment("J", 1)).await;
+    assert!(matches!(line.next().await, Some(Said::Page(_))));
+    while !matches!(line.next().await, Some(Said::Heartbeat(_))) {}
+    assert!(done.load(Ordering::SeqCst) <= 3, "two wait, one may just have gone");
+    line.reply(Reply::HeartbeatAck(HeartbeatAck::default())).await;
+    assert_eq!(page_numbers(&line.reports().await).last(), Some(&6));
+}
+
+#[tokio::test]
+async fn a_cancelled_job_is_stopped_and_said_to_be() {
+    let mut server = FakeServer::start().await;
+    let _worker = start(config(&server), until_stopped);
+    let mut line = server.welcomed_line().await;
+    for (job, by_heartbeat) in [("A", false), ("B", true)] {
+        line.assign(assignment(job, 1)).await;
+        let attempt = AttemptRef { job_id: job.into(), attempt: 1 };
+        if by_heartbeat {
+            line.reply(Reply::HeartbeatAck(HeartbeatAck { cancel: vec![attempt.clone()] })).await;
+        } else {
+            line.reply(Reply::Cancel(CancelAttempt { attempt: Some(attempt.clone()) })).await;
+        }
+        let said = line.reports().await;
+        assert!(matches!(said.last(), Some(Said::Cancelled(c)) if c.attempt == Some(attempt)), "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_does_not_listen_is_dropped() {
+    let mut server = FakeServer::start().await;
+    let config = Config { stop_timeout: Duration::from_millis(10), ..config(&server) };
+    let _worker = start(config, |_| std::future::pending());
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment("J", 1)).await;
+    let attempt = Some(AttemptRef { job_id: "J".into(), attempt: 1 });
+    line.reply(Reply::Cancel(CancelAttempt { attempt })).await;
+    assert!(matches!(line.report().await, Some(Said::Cancelled(_))));
+}
+
+#[tokio::test]
+async fn a_lost_lease_stops_the_task_and_nothing_more_is_said() {
+    let mut server = FakeServer::start().await;
+    let (send, mut stopped) = tokio::sync::mpsc::unbounded_channel();
+    let _worker = start(Config { slots: 3, ..config(&server) }, move |task| {
+        let send = send.clone();
+        async move {
+            task.cancelled().cancelled().await;
+            let refused = task.plan(1).await;
+            send.send((task.job_id().to_owned(), matches!(refused, Err(CallError::Stopped)))).unwrap();
+            Ok(Outcome::default())
+        }
+    });
+    let mut line = server.welcomed_line().await;
+    for job in ["A", "B", "C"] {
+        line.assign(assignment(job, 1)).await;
+    }
+    let attempt = Some(AttemptRef { job_id: "A".into(), attempt: 1 });
+    line.reply(Reply::LeaseLost(LeaseLost { attempt })).await;
+    assert_eq!(stopped.recv().await, Some(("A".into(), true)));
+
+    // The next stream: B is still ours, C is not.
+    line.fail(Status::unavailable("cut")).await;
+    let (mut line, hello) = server.line().await;
+    let names: Vec<&str> = hello.in_flight.iter().map(|attempt| attempt.job_id.as_str()).collect();
+    assert_eq!(names, ["B", "C"]);
+    line.welcome(vec![hello.in_flight[0].clone()], LONG).await;
+    assert_eq!(stopped.recv().await, Some(("C".into(), true)));
+    let attempt = Some(AttemptRef { job_id: "B".into(), attempt: 1 });
+    line.reply(Reply::Cancel(CancelAttempt { attempt: attempt.clone() })).await;
+    assert!(matches!(line.report().await, Some(Said::Cancelled(c)) if c.attempt == attempt));
+}
+
+#[tokio::test]
+async fn a_silent_server_is_left_for_a_new_stream() {
+    let mut server = FakeServer::start().await;
+    let _worker = start(config(&server), until_stopped);
+    let (mut line, _) = server.line().await;
+    line.welcome(vec![], Duration::from_millis(20)).await;
+    assert!(matches!(line.next().await, Some(Said::Heartbeat(_))), "an idle worker shows that it lives");
+    let (_again, _) = server.line().await;
+}
+
+#[tokio::test]
+async fn a_panic_is_a_failed_attempt_and_the_worker_lives_on() {
+    let mut server = FakeServer::start().await;
+    let _worker = start(config(&server), |task| async move {
+        if task.number() == 1 {
+            panic!("a fault in the handler");
+        }
+        Ok(Outcome { warnings: vec!["w".into()] })
+    });
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment("J", 1)).await;
+    let said = line.reports().await;
+    let Some(Said::Failed(ReportFailed { error: Some(error), .. })) = said.last() else { panic!("{said:?}") };
+    assert_eq!((error.code.as_str(), error.retryable), ("WORKER_FAULT", true));
+    line.assign(assignment("J", 2)).await;
+    assert!(matches!(line.reports().await.last(), Some(Said::Succeeded(s)) if s.warnings == ["w"]));
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_a_job_finish_within_the_grace_period() {
+    let mut server = FakeServer::start().await;
+    let finish = Arc::new(tokio::sync::Notify::new());
+    let wait = finish.clone();
+    let worker = start(config(&server), move |_| {
+        let wait = wait.clone();
+        async move {
+            wait.notified().await;
+            Ok(Outcome::default())
+        }
+    });
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment("J", 1)).await;
+    worker.shutdown.cancel();
+    // A job given now is not taken: the worker says hello again without it, and with no slot free.
+    line.reply(Reply::Assignment(assignment("K", 1))).await;
+    let (mut line, hello) = server.line().await;
+    assert_eq!((hello.slots, hello.in_flight.len()), (1, 1));
+    line.welcome(hello.in_flight, LONG).await;
+    finish.notify_one();
+    assert!(matches!(line.reports().await.last(), Some(Said::Succeeded(_))));
+    while line.report().await.is_some() {}
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_hands_back_what_takes_too_long() {
+    let mut server = FakeServer::start().await;
+    let worker = start(Config { grace: Duration::from_millis(10), ..config(&server) }, until_stopped);
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment("J", 1)).await;
+    worker.shutdown.cancel();
+    assert!(matches!(line.reports().await.last(), Some(Said::Released(_))));
+    while line.report().await.is_some() {}
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_ends_the_worker_one_that_is_away_does_not() {
+    let mut server = FakeServer::start().await;
+    let worker = start(config(&server), until_stopped);
+    let (line, _) = server.line().await;
+    line.fail(Status::unavailable("not yet")).await;
+    let (line, _) = server.line().await;
+    line.fail(Status::permission_denied("the token lacks the role worker")).await;
+    let refused = worker.end().await;
+    assert!(matches!(refused, Err(Error::Refused(why)) if why.contains("role worker")));
+}
+
+#[tokio::test]
+async fn documents_and_artifacts_are_tried_again_and_checked() {
+    let mut server = FakeServer::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("document");
+    let target = path.clone();
+    let _worker = start(config(&server), move |task| {
+        let path = target.clone();
+        async move {
+            task.read_document(&path).await?;
+            let stored = task.write_artifact("result.json", path.clone()).await?;
+            assert_eq!(stored.sha256, task.document_sha256());
+            let back = task.read_artifact(1, "result.json").await?;
+            assert_eq!(back, std::fs::read(&path).unwrap());
+            assert!(matches!(task.read_artifact(1, "nothing").await, Err(CallError::NotFound)));
+            Ok(Outcome::default())
+        }
+    });
+    let document = bytes::Bytes::from(vec![7u8; 300_000]);
+    server.memory.documents.lock().unwrap().insert("J".into(), document.clone());
+    server.memory.failing_calls.store(2, Ordering::SeqCst);
+    let mut line = server.welcomed_line().await;
+    let sha256 = "0bed63eaf30eebd5cb1fc17b2bfdaaa8d9df9babc59a8e9b0f7ab9e8a8a2a1d1";
+    let sum: String = {
+        use sha2::Digest;
+        sha2::Sha256::digest(&document).iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let job = Assignment { document_bytes: 300_000, document_sha256: sum, ..assignment("J", 1) };
+    line.assign(job).await;
+    let said = line.reports().await;
+    assert!(matches!(said.last(), Some(Said::Succeeded(_))), "{said:?}");
+    assert!(server.memory.tokens.lock().unwrap().iter().all(|token| token == "Bearer token"));
+
+    // The wrong checksum is not believed, however often it comes.
+    let job = Assignment { document_bytes: 300_000, document_sha256: sha256.into(), ..assignment("J", 2) };
+    line.assign(job).await;
+    line.reply(Reply::Cancel(CancelAttempt { attempt: Some(AttemptRef { job_id: "J".into(), attempt: 2 }) })).await;
+    assert!(matches!(line.reports().await.last(), Some(Said::Cancelled(_))));
+}
