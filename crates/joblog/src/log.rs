@@ -2,7 +2,7 @@
 //!
 //! # Laws
 //!
-//! Every engine MUST keep them; [`conformance`](crate::conformance) has a test for each.
+//! Every engine MUST keep them; the module `conformance` (feature `conformance`) has tests for each.
 //!
 //! 1. **Order.** Every successful append gets a revision greater than that of every entry visible before it. Revisions
 //!    are unique over all keys and never given twice, not even after a crash. They MAY have gaps.
