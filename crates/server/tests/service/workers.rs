@@ -47,7 +47,7 @@ async fn a_worker_that_comes_back_with_its_job_keeps_it_and_without_it_loses_it(
     let mut worker = world.worker("w").await;
     let at = worker.take().await.attempt.unwrap();
     let back = world.worker_with("w", 1, vec![at.clone()]).await;
-    assert_eq!(back.welcome.in_flight, [at.clone()]);
+    assert_eq!(back.welcome.in_flight, std::slice::from_ref(&at));
     let replaced = loop {
         match worker.next().await {
             Ok(_) => continue,
