@@ -94,7 +94,8 @@ pub(super) fn escape(text: &str) -> String {
             out.push('\\');
         }
         out.push(c);
-        if at < 10 && is_ordinal(&chars[..=at]) && matches!(after, Some('.' | ')')) {
+        let behind = chars.get(at + 2).is_none_or(|c| c.is_whitespace());
+        if behind && matches!(after, Some('.' | ')')) && is_ordinal(&chars[..=at]) {
             out.push('\\');
         }
     }

@@ -1,0 +1,171 @@
+//! Runs a document through the whole worker, child process included, against a server in memory.
+
+#![allow(dead_code)]
+
+#[path = "../../../worker/tests/support/mod.rs"]
+pub mod server;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use courant_pdf::artifact::{Kind, PageArtifact, Zone};
+use courant_pdf::{ChildCommand, PdfConfig, PdfWorker};
+use courant_proto::v1::work_request::Message as Said;
+use courant_proto::v1::*;
+use courant_worker::Config;
+use sha2::Digest;
+use tokio_util::sync::CancellationToken;
+
+pub use server::{FakeServer, Line};
+
+/// The repository's PDFs.
+pub fn fixture(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/pdf").join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The worker with its own program as the child.
+pub fn config() -> PdfConfig {
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_courant-pdf-worker"));
+    PdfConfig::new(ChildCommand { program, args: vec!["pdf-child".into()] })
+}
+
+/// A worker at work.
+pub struct Bench {
+    pub server: FakeServer,
+    pub line: Line,
+    shutdown: CancellationToken,
+    jobs: u32,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// What came of a job.
+pub struct Finished {
+    pub said: Vec<Said>,
+    artifacts: Vec<(String, Bytes)>,
+}
+
+impl Bench {
+    pub async fn start(config: PdfConfig) -> Self {
+        let mut server = FakeServer::start().await;
+        let worker = Config::new(server.url(), Arc::new(String::new), "pdf-1", ["pdf"]);
+        let shutdown = CancellationToken::new();
+        tokio::spawn(courant_worker::run(worker, Arc::new(PdfWorker::new(config)), shutdown.clone()));
+        let line = server.welcomed_line().await;
+        Self { server, line, shutdown, jobs: 0 }
+    }
+
+    /// An assignment for a new job on this document.
+    pub fn job(&mut self, document: &[u8]) -> Assignment {
+        self.jobs += 1;
+        let job_id = format!("J{}", self.jobs);
+        self.server.memory.documents.lock().unwrap().insert(job_id.clone(), Bytes::copy_from_slice(document));
+        let formats = [ResultFormat::Json, ResultFormat::Markdown, ResultFormat::Text, ResultFormat::Html];
+        Assignment {
+            attempt: Some(AttemptRef { job_id, attempt: 1 }),
+            kind: "pdf".into(),
+            filename: "document.pdf".into(),
+            document_bytes: document.len() as i64,
+            document_sha256: sha2::Sha256::digest(document).iter().map(|byte| format!("{byte:02x}")).collect(),
+            formats: formats.map(i32::from).to_vec(),
+            ..Default::default()
+        }
+    }
+
+    /// Gives a job and waits for its end.
+    pub async fn run(&mut self, assignment: Assignment) -> Finished {
+        let attempt = assignment.attempt.clone().unwrap();
+        self.line.assign(assignment).await;
+        let said = self.line.reports().await;
+        let artifacts = self.server.memory.artifacts.lock().unwrap();
+        let own = artifacts.iter().filter(|((job, number, _), _)| (job, *number) == (&attempt.job_id, attempt.attempt));
+        Finished { said, artifacts: own.map(|((_, _, name), bytes)| (name.clone(), bytes.clone())).collect() }
+    }
+}
+
+/// Runs one of the repository's PDFs with the default settings.
+pub async fn run(name: &str) -> Finished {
+    let mut bench = Bench::start(config()).await;
+    let job = bench.job(&fixture(name));
+    let finished = bench.run(job).await;
+    finished.show(name);
+    finished
+}
+
+impl Finished {
+    pub fn artifact(&self, name: &str) -> &[u8] {
+        let found = self.artifacts.iter().find(|(other, _)| other == name);
+        found.map(|(_, bytes)| &**bytes).unwrap_or_else(|| panic!("{name} was not written; the end: {:?}", self.said.last()))
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.artifacts.iter().any(|(other, _)| other == name)
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        String::from_utf8(self.artifact(name).to_vec()).unwrap()
+    }
+
+    /// The JSON result's pages.
+    pub fn pages(&self) -> Vec<PageArtifact> {
+        let mut value: serde_json::Value = serde_json::from_slice(self.artifact("result.json")).unwrap();
+        serde_json::from_value(value["pages"].take()).unwrap()
+    }
+
+    pub fn zones(&self) -> Vec<Zone> {
+        self.pages().into_iter().flat_map(|page| page.zones).collect()
+    }
+
+    pub fn of_kind(&self, kind: Kind) -> Vec<Zone> {
+        self.zones().into_iter().filter(|zone| zone.kind == kind).collect()
+    }
+
+    pub fn reported_pages(&self) -> Vec<&Page> {
+        let page = |said| match said {
+            &Said::Page(ref report) => report.page.as_ref(),
+            _ => None,
+        };
+        self.said.iter().filter_map(page).collect()
+    }
+
+    pub fn progress(&self) -> Vec<(f64, String)> {
+        let progress = |said: &Said| match said {
+            Said::Progress(report) => Some((report.percent, report.operation.clone())),
+            _ => None,
+        };
+        self.said.iter().filter_map(progress).collect()
+    }
+
+    /// The warnings of a job that ended well.
+    pub fn warnings(&self) -> &[String] {
+        match self.said.last() {
+            Some(Said::Succeeded(end)) => &end.warnings,
+            other => panic!("not a success: {other:?}"),
+        }
+    }
+
+    /// The error of a job that failed.
+    pub fn error(&self) -> &JobError {
+        match self.said.last() {
+            Some(Said::Failed(ReportFailed { error: Some(error), .. })) => error,
+            other => panic!("not a failure: {other:?}"),
+        }
+    }
+
+    /// Writes everything below the directory in `COURANT_TEST_OUTPUT`, to be looked at.
+    pub fn show(&self, name: &str) {
+        let Some(root) = std::env::var_os("COURANT_TEST_OUTPUT") else { return };
+        let dir = PathBuf::from(root).join(name.replace('/', "_"));
+        for (name, bytes) in &self.artifacts {
+            let path = dir.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+}
