@@ -12,7 +12,7 @@ pub mod upload;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use http::StatusCode;
@@ -30,6 +30,8 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/ws", any(open_socket))
         .route("/v1/jobs", get(jobs::list).post(upload::submit).fallback(wrong_method))
+        // Uploads have their own limit, which counts the document and not the form.
+        .route_layer(DefaultBodyLimit::disable())
         .route("/v1/jobs/{id}", get(jobs::get).post(jobs::act).fallback(wrong_method))
         .route("/v1/jobs/{id}/results/{format}", get(results::read).fallback(wrong_method))
         .route("/v1/{*rest}", any(no_such_path))

@@ -1,7 +1,7 @@
 //! `POST /v1/jobs`: a document streams through to the core, a few pieces at a time.
 //!
 //! The core takes the end of the stream for the end of the document. So when an upload breaks off, the stream to the
-//! core must not end but be cancelled: half a document is never submitted.
+//! core must not end but be cancelled: half a document is never submitted. (The core drops a cancelled call.)
 
 use std::pin::Pin;
 use std::sync::Arc;

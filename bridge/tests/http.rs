@@ -1,0 +1,175 @@
+//! Stories of the HTTP side: documents in, results out, the console, and those who play foul.
+
+mod support;
+
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use serde_json::Value;
+use support::{Stage, token};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+#[tokio::test]
+async fn a_document_streams_through_as_body_and_as_form() {
+    let stage = Stage::new().await;
+    let document: Vec<u8> = (0..3_000_000u32).map(|number| (number % 251) as u8).collect();
+    let http = Client::new();
+    let url = stage.url("/v1/jobs?name=r%C3%A9port.pdf&lane=premium&label=team:law");
+    let answer = http.post(url).bearer_auth(token("alice")).body(document.clone()).send().await.unwrap();
+    assert_eq!(
+        (answer.status(), answer.headers()["location"].to_str().unwrap()),
+        (StatusCode::CREATED, "/v1/jobs/NEW")
+    );
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!((&body["job"]["jobId"], &body["job"]["owner"]), (&"NEW".into(), &"alice".into()));
+
+    let mut form = b"--X\r\nContent-Disposition: form-data; name=\"batchId\"\r\n\r\nb-1\r\n\
+        --X\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.pdf\"\r\nContent-Type: application/pdf\r\n\r\n".to_vec();
+    form.extend_from_slice(&document);
+    form.extend_from_slice(b"\r\n--X--\r\n");
+    let request = http.post(stage.url("/v1/jobs")).bearer_auth(token("alice"));
+    let answer = request.header("content-type", "multipart/form-data; boundary=X").body(form).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED);
+
+    let submitted = stage.core.submitted();
+    assert!(submitted.iter().all(|(_, bytes)| *bytes == document));
+    assert_eq!((submitted[0].0.filename.as_str(), submitted[0].0.labels["team"].as_str()), ("réport.pdf", "law"));
+    assert_eq!((submitted[1].0.filename.as_str(), submitted[1].0.batch_id.as_str()), ("a.pdf", "b-1"));
+}
+
+#[tokio::test]
+async fn half_a_document_is_never_submitted() {
+    let stage = Stage::new().await;
+    let mut socket = TcpStream::connect(stage.address).await.unwrap();
+    let head = format!(
+        "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 1000000\r\n\r\n%PDF-1.7",
+        token("alice")
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(&[b'x'; 100_000]).await.unwrap();
+    // What has arrived is on its way to the core; now the browser is closed.
+    drop(socket);
+    stage.core.broken_uploads(1).await;
+    assert!(stage.core.submitted().is_empty());
+}
+
+#[tokio::test]
+async fn bad_submissions_are_refused_with_the_reason() {
+    let stage = Stage::with(|config| config.limits.upload_bytes = 1000).await;
+    let http = Client::new();
+    let submit = |query: &str, body: Vec<u8>| {
+        http.post(stage.url(&format!("/v1/jobs{query}"))).bearer_auth(token("alice")).body(body).send()
+    };
+    for (query, size, status, code) in [
+        ("?lane=fast", 10, 400, "INVALID_FIELD"),
+        ("?lain=large", 10, 400, "INVALID_FIELD"),
+        ("", 0, 400, "DOCUMENT_EMPTY"),
+        ("", 1001, 413, "DOCUMENT_TOO_LARGE"),
+        ("", 1_000_000, 413, "DOCUMENT_TOO_LARGE"),
+    ] {
+        let answer = submit(query, vec![b'x'; size]).await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{query} {size}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!((&problem["code"], &problem["status"]), (&code.into(), &status.into()));
+    }
+    let answer = http.post(stage.url("/v1/jobs")).body("x").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["www-authenticate"].to_str().unwrap()), (401, "Bearer"));
+}
+
+#[tokio::test]
+async fn results_are_downloaded_whole_in_part_and_not_again() {
+    let stage = Stage::new().await;
+    stage.core.submit("A", "alice", "doc");
+    let result: Vec<u8> = (0..2_000_000u32).map(|number| (number % 253) as u8).collect();
+    stage.core.set_result(&result);
+    let http = Client::new();
+    let get = |name: &'static str, value: &str| {
+        let request = http.get(stage.url("/v1/jobs/A/results/md")).bearer_auth(token("alice"));
+        request.header(name, value).send()
+    };
+    let whole = get("accept", "*/*").await.unwrap();
+    assert_eq!(whole.headers()["content-type"], "text/markdown; charset=utf-8");
+    let saved_as = "attachment; filename=\"rep_rt.md\"; filename*=UTF-8''rep%C3%B6rt.md";
+    assert_eq!(whole.headers()["content-disposition"], saved_as);
+    let tag = whole.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(whole.bytes().await.unwrap(), result);
+
+    assert_eq!(get("if-none-match", &tag).await.unwrap().status(), StatusCode::NOT_MODIFIED);
+    let part = get("range", "bytes=1000000-").await.unwrap();
+    assert_eq!(
+        (part.status().as_u16(), part.headers()["content-range"].to_str().unwrap()),
+        (206, "bytes 1000000-1999999/2000000")
+    );
+    assert_eq!(part.bytes().await.unwrap(), result[1_000_000..]);
+    let beyond = get("range", "bytes=2000000-").await.unwrap();
+    assert_eq!(
+        (beyond.status().as_u16(), beyond.headers()["content-range"].to_str().unwrap()),
+        (416, "bytes */2000000")
+    );
+}
+
+#[tokio::test]
+async fn a_shown_html_result_runs_nothing() {
+    let stage = Stage::new().await;
+    stage.core.submit("A", "alice", "doc");
+    let answer =
+        Client::new().get(stage.url("/v1/jobs/A/results/html")).bearer_auth(token("alice")).send().await.unwrap();
+    assert!(answer.headers()["content-security-policy"].to_str().unwrap().starts_with("sandbox;"));
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+}
+
+#[tokio::test]
+async fn the_console_is_served_with_its_policy_and_paths_of_its_own() {
+    let stage = Stage::new().await;
+    for path in ["/", "/jobs/A"] {
+        let page = reqwest::get(stage.url(path)).await.unwrap();
+        assert_eq!(
+            (page.status().as_u16(), page.headers()["content-type"].to_str().unwrap()),
+            (200, "text/html; charset=utf-8")
+        );
+        assert_eq!(page.headers()["cache-control"], "no-cache");
+        assert!(page.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    }
+    for path in ["/assets/missing.js", "/v1/nothing", "/../../Cargo.toml", "/%2e%2e/Cargo.toml"] {
+        let answer = reqwest::get(stage.url(path)).await.unwrap();
+        assert!(answer.status() == 404 || !answer.text().await.unwrap().contains("[package]"), "{path}");
+    }
+    let wrong = Client::new().delete(stage.url("/v1/jobs")).send().await.unwrap();
+    assert_eq!(wrong.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn who_dawdles_over_a_request_is_cut_off() {
+    let stage = Stage::with(|config| {
+        config.times.header = Duration::from_millis(50);
+        config.times.body = Duration::from_millis(50);
+    })
+    .await;
+    let body = format!(
+        "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 10\r\n\r\nx",
+        token("alice")
+    );
+    for begin in ["", "GET / HTTP/1.1\r\nHost: x\r\n", &body] {
+        let mut socket = TcpStream::connect(stage.address).await.unwrap();
+        socket.write_all(begin.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        tokio::time::timeout(support::PATIENCE, socket.read_to_end(&mut rest)).await.expect("still open").unwrap();
+    }
+    stage.core.broken_uploads(1).await;
+}
+
+#[tokio::test]
+async fn probes_follow_the_core_and_the_numbers_are_for_admins() {
+    let stage = Stage::new().await;
+    stage.ready(200).await;
+    assert_eq!(reqwest::get(stage.url("/livez")).await.unwrap().status(), 200);
+    let refused = Client::new().get(stage.url("/metrics")).bearer_auth(token("alice")).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    let text = stage.metrics().await;
+    assert!(text.contains("courant_bridge_connections 0"), "{text}");
+    stage.core.go_away().await;
+    stage.ready(503).await;
+    assert_eq!(reqwest::get(stage.url("/livez")).await.unwrap().status(), 200);
+}
