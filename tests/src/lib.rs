@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The harness: starts the real binaries on free ports in a folder of their own, and speaks to them as clients do.
+//!
+//! Waits for signals (a line, an event, an exit), never for time to pass. Every wait has an end: [`within`].
+
+pub mod documents;
+pub mod grpc;
+pub mod http;
+pub mod program;
+pub mod up;
+pub mod worker;
+pub mod ws;
+
+use std::time::Duration;
+
+pub use up::Up;
+
+/// The longest a single thing may take on a slow and busy machine. Nothing waits this long when all is well.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Ends a wait that would never end, and says which.
+pub async fn within<T>(what: &str, waiting: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    match tokio::time::timeout(PATIENCE, waiting).await {
+        Ok(done) => done,
+        Err(_) => anyhow::bail!("waited {PATIENCE:?} for {what}"),
+    }
+}

@@ -1,0 +1,52 @@
+//! What the documents say is checked against what is there.
+#![allow(missing_docs, reason = "the names of the tests are their documentation")]
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(name: &str) -> anyhow::Result<String> {
+    std::fs::read_to_string(root().join(name)).with_context(|| name.to_owned())
+}
+
+/// The words in backquotes that look like paths of this repository.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    let roots = ["crates", "bridge", "tests", "proto", "docs", ".ci"];
+    text.split('`').skip(1).step_by(2).filter(move |word| {
+        let first = word.split('/').next().unwrap_or_default();
+        word.contains('/') && !word.contains(char::is_whitespace) && roots.contains(&first)
+    })
+}
+
+#[test]
+fn every_path_named_in_the_architecture_exists() -> anyhow::Result<()> {
+    let text = read("ARCHITECTURE.md")?;
+    ensure!(paths(&text).count() > 15, "the test no longer finds the paths");
+    for path in paths(&text) {
+        ensure!(root().join(path).exists(), "ARCHITECTURE.md names {path}, which is not there");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_link_and_path_of_the_readme_exists() -> anyhow::Result<()> {
+    let text = read("README.md")?;
+    let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let local = links.filter(|link| !link.starts_with("http") && !link.starts_with('#'));
+    for path in local.chain(paths(&text)) {
+        ensure!(root().join(path).exists(), "README.md names {path}, which is not there");
+    }
+    Ok(())
+}
+
+#[test]
+fn no_lock_file_names_a_registry() -> anyhow::Result<()> {
+    for name in ["bridge/web/package-lock.json", "tests/package-lock.json"] {
+        ensure!(!read(name)?.contains("\"resolved\": \"http"), "{name} names where packages came from");
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! The HTTP face, as a client sees it.
+
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde_json::Value;
+
+use crate::within;
+
+/// The HTTP face for one user, or for nobody.
+pub struct Web {
+    client: Client,
+    base: String,
+    token: Option<String>,
+}
+
+/// An answer, read whole.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The media type.
+    pub content_type: String,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> anyhow::Result<Value> {
+        Ok(serde_json::from_str(&self.body)?)
+    }
+}
+
+impl Web {
+    /// Speaks to this address with this token.
+    pub fn new(address: &str, token: Option<String>) -> Self {
+        Self { client: Client::new(), base: format!("http://{address}"), token }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        read(self.request(Method::GET, path)).await
+    }
+
+    /// POST with a body.
+    pub async fn post(&self, path: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
+        read(self.request(Method::POST, path).header("content-type", "application/pdf").body(body)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+}
+
+async fn read(request: RequestBuilder) -> anyhow::Result<Answer> {
+    within("an HTTP answer", async {
+        let answer: Response = request.send().await?;
+        let content_type = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_owned();
+        Ok(Answer { status: answer.status().as_u16(), content_type, body: answer.text().await? })
+    })
+    .await
+}

@@ -1,0 +1,61 @@
+//! Running the `courant` program as a person would.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context as _, ensure};
+use tokio::process::Command;
+
+use crate::within;
+
+/// The program of the same build as this test. Built by `make build`, never by the test.
+pub fn courant() -> anyhow::Result<PathBuf> {
+    if let Some(given) = std::env::var_os("COURANT_BIN") {
+        return Ok(given.into());
+    }
+    // target/release/deps/e2e-… and target/release/courant
+    let mine = std::env::current_exe()?;
+    let folder = mine.ancestors().nth(2).context("a test lives in target/<profile>/deps")?;
+    let found = [folder.join("courant"), folder.join("../courant")].into_iter().find(|path| path.is_file());
+    found.with_context(|| format!("there is no courant in {}; run: make build", folder.display()))
+}
+
+/// What a program said and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// The exit code; -1 when it was killed.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// `courant` with these arguments, in a clean environment.
+pub fn command(arguments: &[&str]) -> anyhow::Result<Command> {
+    let mut command = Command::new(courant()?);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("COURANT_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    Ok(command)
+}
+
+/// Runs `courant` to its end.
+pub async fn run(arguments: &[&str]) -> anyhow::Result<Ran> {
+    let output = within("courant to end", async { Ok(command(arguments)?.output().await?) }).await?;
+    Ok(Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout)?,
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+/// Runs `courant` and insists that it succeeds; gives back standard output.
+pub async fn must(arguments: &[&str]) -> anyhow::Result<String> {
+    let ran = run(arguments).await?;
+    ensure!(ran.code == 0, "courant {arguments:?} ended with {}: {}{}", ran.code, ran.err, ran.out);
+    Ok(ran.out)
+}
