@@ -1,6 +1,7 @@
 //! The parts as tasks under one token: when one ends before it was told to, all end, with its reason.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use courant_pdf::{ChildCommand, PdfConfig, PdfWorker};
 use courant_server::Server;
@@ -10,6 +11,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+
+/// At the end a worker hands its job back rather than finish it: together within the five seconds that the service drains.
+const WORKER_GRACE: Duration = Duration::from_secs(1);
+const WORKER_STOP: Duration = Duration::from_secs(3);
 
 /// What is running.
 pub struct Parts {
@@ -37,6 +42,8 @@ impl Parts {
         let child = ChildCommand { program: std::env::current_exe()?, args: vec!["pdf-child".into()] };
         let handler = Arc::new(PdfWorker::new(PdfConfig::new(child)));
         let mut config = courant_worker::Config::new(core, token, id, ["pdf"]);
+        config.grace = WORKER_GRACE;
+        config.stop_timeout = WORKER_STOP;
         config.software = concat!("courant/", env!("CARGO_PKG_VERSION")).to_owned();
         let shutdown = self.shutdown.clone();
         self.spawn(&format!("worker {id}"), async move { courant_worker::run(config, handler, shutdown).await });

@@ -1,0 +1,62 @@
+// A running `courant up` on ports that stay the same over a crash, for the browser's sake.
+
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const root = new URL('../..', import.meta.url).pathname;
+export const bin = process.env.COURANT_BIN ?? join(root, 'target/release/courant');
+export const fixture = (name) => join(root, 'tests/fixtures/pdf', name);
+
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('COURANT_')));
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+export class Up {
+  static async start() {
+    const up = new Up();
+    up.folder = mkdtempSync(join(tmpdir(), 'courant-browser-'));
+    up.data = join(up.folder, 'data');
+    [up.grpc, up.http] = [await freePort(), await freePort()];
+    await up.launch();
+    return up;
+  }
+
+  async launch() {
+    const faces = ['--grpc', `127.0.0.1:${this.grpc}`, '--http', `127.0.0.1:${this.http}`];
+    const flags = ['up', '--data-dir', this.data, '--user', 'alice', '--workers', '2', '--log', 'warn', ...faces];
+    this.process = spawn(bin, flags, { detached: true, stdio: ['ignore', 'pipe', 'inherit'], env: environment });
+    this.ended = once(this.process, 'exit');
+    for await (const line of createInterface({ input: this.process.stdout })) {
+      const found = line.match(/console\s+(\S+)/);
+      if (found) this.link = found[1];
+      if (line.trim().startsWith('stop')) return;
+    }
+    throw new Error('courant up ended before it was ready');
+  }
+
+  /** kill -9 of everything. */
+  async kill() {
+    process.kill(-this.process.pid, 'SIGKILL');
+    await this.ended;
+  }
+
+  courant(...args) {
+    return execFileSync(bin, [...args, '--data-dir', this.data], { encoding: 'utf8', env: environment }).trim();
+  }
+
+  secret() {
+    return readFileSync(join(this.data, 'secret'), 'utf8').trim();
+  }
+}
