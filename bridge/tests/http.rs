@@ -1,5 +1,7 @@
 //! Stories of the HTTP side: documents in, results out, the console, and those who play foul.
 
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
+
 mod support;
 
 use std::time::Duration;

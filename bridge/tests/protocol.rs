@@ -1,5 +1,7 @@
 //! Binds the examples of `PROTOCOL.md` to the types the bridge sends and reads.
 
+#![allow(clippy::unwrap_used, reason = "a broken example fails the test")]
+
 use courant_bridge::fault::Code;
 use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
 use courant_bridge::http::problem::Problem;

@@ -1,5 +1,7 @@
 //! Stories of single connections: who gets in, what is refused, how they end.
 
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
+
 mod support;
 
 use std::time::Duration;
@@ -39,7 +41,7 @@ async fn bad_tokens_are_told_and_closed() {
     {
         let mut client = Client::connect(stage.address).await;
         client.send(auth(token)).await;
-        let (messages, close) = client.to_the_end().await;
+        let (messages, close) = client.read_to_end().await;
         assert_eq!((types(&messages), close), (vec!["auth-error", "closing"], 4401));
         assert_eq!((&messages[0]["id"], &messages[0]["code"]), (&json!(9), &json!(code)));
         assert_eq!(messages[1]["code"], 4401);
@@ -47,7 +49,7 @@ async fn bad_tokens_are_told_and_closed() {
     // Within the leeway for clocks the token is still read, but the connection has no time left.
     let mut client = Client::connect(stage.address).await;
     client.send(auth(&old)).await;
-    let (messages, close) = client.to_the_end().await;
+    let (messages, close) = client.read_to_end().await;
     assert_eq!((types(&messages), close), (vec!["connected", "auth-error", "closing"], 4401));
     assert_eq!(messages[1]["code"], "TOKEN_EXPIRED");
 }
@@ -99,7 +101,7 @@ async fn a_page_of_another_site_is_kept_out_before_anything_is_said() {
 #[tokio::test]
 async fn who_sends_no_token_in_time_is_closed_with_4408() {
     let stage = Stage::with(|config| config.times.auth = Duration::from_millis(50)).await;
-    let (messages, close) = Client::connect(stage.address).await.to_the_end().await;
+    let (messages, close) = Client::connect(stage.address).await.read_to_end().await;
     assert_eq!((messages[0]["reason"].as_str(), close), (Some("AUTH_TIMEOUT"), 4408));
 }
 
@@ -112,7 +114,7 @@ async fn a_token_that_runs_out_ends_the_connection_unless_renewed() {
     let first = renewed.ask(auth(&short())).await;
     let second = renewed.ask(auth(&token("alice"))).await;
     assert_eq!(first["connectionId"], second["connectionId"]);
-    let (messages, close) = left.to_the_end().await;
+    let (messages, close) = left.read_to_end().await;
     assert_eq!((messages[0]["code"].as_str(), close), (Some("TOKEN_EXPIRED"), 4401));
     assert_eq!(renewed.ask(json!({"id": 5, "type": "ping"})).await["type"], "pong");
 }
@@ -122,7 +124,7 @@ async fn a_connection_does_not_change_its_user() {
     let stage = Stage::new().await;
     let mut client = stage.client("alice").await;
     client.send(auth(&token("bob"))).await;
-    let (messages, close) = client.to_the_end().await;
+    let (messages, close) = client.read_to_end().await;
     assert_eq!((messages[0]["code"].as_str(), close), (Some("SUBJECT_CHANGED"), 4403));
 }
 
@@ -153,13 +155,13 @@ async fn what_is_no_text_or_too_long_ends_the_connection() {
     for (message, close) in [(long, 4413), (Message::binary(vec![1, 2, 3]), 4400)] {
         let mut client = stage.client("alice").await;
         client.socket.send(message).await.unwrap();
-        let (messages, found) = client.to_the_end().await;
+        let (messages, found) = client.read_to_end().await;
         assert_eq!((found, messages[0]["code"].as_u64()), (close, Some(u64::from(close))));
     }
     let mut client = stage.client("alice").await;
     // A masked text frame of one byte that is not UTF-8.
     client.socket.get_mut().write_all(&[0x81, 0x81, 0, 0, 0, 0, 0xff]).await.unwrap();
-    assert_eq!(client.to_the_end().await.1, 4400);
+    assert_eq!(client.read_to_end().await.1, 4400);
 }
 
 #[tokio::test]
@@ -178,16 +180,16 @@ async fn limits_are_told_with_4429() {
 
     let _bob = stage.client("bob").await;
     let mut second = Client::connect(stage.address).await;
-    assert_eq!(Client::connect(stage.address).await.to_the_end().await.1, 4429);
+    assert_eq!(Client::connect(stage.address).await.read_to_end().await.1, 4429);
     second.send(auth(&token("alice"))).await;
-    let (messages, close) = second.to_the_end().await;
+    let (messages, close) = second.read_to_end().await;
     assert_eq!((messages[0]["reason"].as_str(), close), (Some("TOO_MANY"), 4429));
     assert!(messages[0]["retryAfterMs"].as_u64().unwrap() > 0);
 
     for _ in 0..20 {
         first.send(json!({"type": "ping"})).await;
     }
-    let (messages, close) = first.to_the_end().await;
+    let (messages, close) = first.read_to_end().await;
     assert_eq!(close, 4429, "{messages:?}");
 }
 
@@ -205,7 +207,7 @@ async fn a_stopping_bridge_tells_everybody_and_ends() {
     let mut client = stage.client("alice").await;
     client.follow("mine", None).await;
     stage.shutdown.cancel();
-    let (messages, close) = client.to_the_end().await;
+    let (messages, close) = client.read_to_end().await;
     assert_eq!((types(&messages), close), (vec!["draining", "closing"], 4503));
     drop(client);
     tokio::time::timeout(support::PATIENCE, stage.bridge).await.unwrap().unwrap().unwrap();

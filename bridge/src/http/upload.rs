@@ -78,7 +78,7 @@ impl Upload {
             let call = submit_stream(&app, &token, stream);
             tokio::pin!(call);
             match beside(call.as_mut(), sent).await? {
-                Answered::Already(answer) => Ok(answer),
+                Answered::Already(answer) => Ok(*answer),
                 Answered::NotYet => call.await,
             }
         }
@@ -118,7 +118,7 @@ impl Upload {
                 Ok(())
             };
             if let Answered::Already(answer) = beside(call.as_mut(), file).await? {
-                return Ok(answer);
+                return Ok(*answer);
             }
             drop(field);
             let rest = async {
@@ -128,7 +128,7 @@ impl Upload {
                 }
             };
             return match beside(call.as_mut(), rest).await? {
-                Answered::Already(answer) => Ok(answer),
+                Answered::Already(answer) => Ok(*answer),
                 Answered::NotYet => call.await,
             };
         }
@@ -155,7 +155,7 @@ impl Upload {
         self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| too_large(limit))?;
         while !piece.is_empty() {
             let chunk = piece.split_to(piece.len().min(PIECE));
-            if parts.send(Sent::Part(Part::Chunk(chunk))).await.is_err() {
+            if parts.send(Sent::Chunk(chunk)).await.is_err() {
                 // The core has answered already; its answer says why.
                 return std::future::pending().await;
             }
@@ -172,7 +172,7 @@ async fn finish(parts: &mpsc::Sender<Sent>) -> Result<(), Fault> {
 
 /// Whether the core has answered before it got everything.
 enum Answered {
-    Already(v1::SubmitJobResponse),
+    Already(Box<v1::SubmitJobResponse>),
     NotYet,
 }
 
@@ -182,7 +182,7 @@ async fn beside(
     step: impl Future<Output = Result<(), Fault>>,
 ) -> Result<Answered, Fault> {
     tokio::select! {
-        answer = call => answer.map(Answered::Already),
+        answer = call => answer.map(|answer| Answered::Already(Box::new(answer))),
         done = step => done.map(|()| Answered::NotYet),
     }
 }
@@ -194,7 +194,7 @@ async fn submit_stream(app: &App, token: &str, stream: Pipe) -> Result<v1::Submi
 
 /// What goes to the core, or that it was all.
 enum Sent {
-    Part(Part),
+    Chunk(Bytes),
     End,
 }
 
@@ -217,7 +217,7 @@ impl Stream for Pipe {
             return Poll::Ready(Some(v1::SubmitJobRequest { part: Some(Part::Header(header)) }));
         }
         match ready!(self.parts.poll_recv(context)) {
-            Some(Sent::Part(part)) => Poll::Ready(Some(v1::SubmitJobRequest { part: Some(part) })),
+            Some(Sent::Chunk(chunk)) => Poll::Ready(Some(v1::SubmitJobRequest { part: Some(Part::Chunk(chunk)) })),
             Some(Sent::End) => Poll::Ready(None),
             None => Poll::Pending,
         }

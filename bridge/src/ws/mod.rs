@@ -5,4 +5,5 @@ pub mod handshake;
 pub mod outbox;
 pub mod registry;
 pub mod session;
+pub mod subscriptions;
 pub mod wire;

@@ -1,6 +1,5 @@
 //! One connection from handshake to close: who it is, what it follows, when it must end.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -13,25 +12,22 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::close::Verdict;
 use super::outbox::Outbox;
 use super::registry::{Seat, at_least_one};
+use super::subscriptions::{Finished, Subscriptions};
 use super::wire::{Inbound, Wire};
 use crate::app::App;
 use crate::fault::{Code, Fault};
-use crate::rooms::join::{Failed, Join, Joined, Reach};
+use crate::rooms::join::{Join, Reach};
 use crate::rooms::member::Member;
 use crate::wire::command::{Auth, Subscribe, TopicOnly, Verb};
 use crate::wire::encode::Push;
 use crate::wire::message::{Connected, Draining, ErrorReply, Limits, Refusal, Reply};
 use crate::wire::{Command, CommandError, ServerMessage, Tier, Topic};
 
-/// Replays under way at once for one connection; more wait their turn.
-const REPLAYS: usize = 4;
 /// Pings without a sign of life after which the peer is gone.
 const MISSED_PINGS: u32 = 2;
 
@@ -47,9 +43,7 @@ pub struct Session {
     outbox: Arc<Outbox>,
     rate: Rate,
     user: Option<User>,
-    subscriptions: HashMap<Topic, Subscription>,
-    joins: JoinSet<(Topic, u64, Result<Joined, Failed>)>,
-    replays: Arc<Semaphore>,
+    subscriptions: Subscriptions,
     unanswered: u32,
     ending: bool,
     /// When the next thing is due that is not a ping: the token, then its end, then the end of the closing handshake.
@@ -62,25 +56,10 @@ struct User {
     token: String,
 }
 
-struct Subscription {
-    member: Arc<Member>,
-    join: AbortHandle,
-    /// None while joining.
-    joined: Option<Joined>,
-    command: Option<u64>,
-}
-
-impl Subscription {
-    fn end(self) {
-        self.member.leave();
-        self.join.abort();
-    }
-}
-
 /// What wakes a session.
 enum Turn {
     Inbound(Inbound),
-    Joined(Result<(Id, (Topic, u64, Result<Joined, Failed>)), JoinError>),
+    Joined(Finished),
     Ping,
     Deadline,
     Ending,
@@ -100,9 +79,7 @@ impl Session {
             outbox: Arc::new(Outbox::new(limits.outbox_bytes, app.metrics.clone())),
             rate: RateLimiter::direct_with_clock(quota, MonotonicClock),
             user: None,
-            subscriptions: HashMap::new(),
-            joins: JoinSet::new(),
-            replays: Arc::new(Semaphore::new(REPLAYS)),
+            subscriptions: Subscriptions::new(),
             unanswered: 0,
             ending: false,
             deadline: Instant::now() + app.config.times.auth,
@@ -133,7 +110,7 @@ impl Session {
             let ending = self.ending;
             let turn = tokio::select! {
                 inbound = wire.next() => Turn::Inbound(inbound),
-                Some(joined) = self.joins.join_next_with_id() => Turn::Joined(joined),
+                Some(joined) = self.subscriptions.finished() => Turn::Joined(joined),
                 _ = pings.tick() => Turn::Ping,
                 () = tokio::time::sleep_until(self.deadline) => Turn::Deadline,
                 () = self.outbox.ended(), if !ending => Turn::Ending,
@@ -144,7 +121,7 @@ impl Session {
                 break;
             }
         }
-        self.subscriptions.drain().for_each(|(_, subscription)| subscription.end());
+        self.subscriptions.clear();
         tracing::debug!(connection = %self.id, "closed");
     }
 
@@ -155,7 +132,11 @@ impl Session {
                 self.unanswered = 0;
                 self.inbound(inbound);
             }
-            Turn::Joined(joined) => self.joined(joined),
+            Turn::Joined(finished) => {
+                if let Some((id, fault)) = self.subscriptions.settle(finished) {
+                    self.error(id, &fault);
+                }
+            }
             Turn::Ping if self.unanswered >= MISSED_PINGS => {
                 tracing::debug!(connection = %self.id, "missed its pings");
                 return Then::Stop;
@@ -177,7 +158,7 @@ impl Session {
     fn ending(&mut self) {
         self.ending = true;
         self.deadline = Instant::now() + self.app.config.times.close;
-        self.subscriptions.drain().for_each(|(_, subscription)| subscription.end());
+        self.subscriptions.clear();
     }
 
     fn inbound(&mut self, inbound: Inbound) {
@@ -217,7 +198,7 @@ impl Session {
             }
             Verb::Subscribe(subscribe) => self.subscribe(id, subscribe),
             Verb::Unsubscribe(TopicOnly { topic }) => self.with_topic(id, &topic, |session, topic| {
-                session.drop_subscription(&topic);
+                session.subscriptions.remove(&topic);
                 session.ok(id);
             }),
             Verb::Ack(ack) => self.with_topic(id, &ack.topic, |session, _| session.ok(id)),
@@ -283,7 +264,7 @@ impl Session {
     fn subscribe(&mut self, id: Option<u64>, command: Subscribe) {
         let Subscribe { topic, after, min_interval_ms } = command;
         self.with_topic(id, &topic, |session, topic| {
-            session.drop_subscription(&topic);
+            session.subscriptions.remove(&topic);
             if session.subscriptions.len() >= session.app.config.limits.subscriptions {
                 let limit = session.app.config.limits.subscriptions;
                 return session
@@ -298,70 +279,22 @@ impl Session {
         let member = Member::new(NEXT_MEMBER.fetch_add(1, Ordering::Relaxed), self.outbox.clone());
         let join = Join {
             rooms: self.app.rooms.clone(),
-            member: member.clone(),
+            member,
             token: user.token.clone(),
             user: user.identity.subject.clone(),
             reach: if reaches_all(&user.identity) { Reach::All } else { Reach::Own },
-            topic: topic.clone(),
+            topic,
             after,
             tier: min_interval_ms.map_or_else(Tier::default, Tier::at_least),
             id,
         };
-        let (replays, name, number) = (self.replays.clone(), topic.clone(), member.id);
-        let join = self.joins.spawn(async move {
-            let _turn = replays.acquire_owned().await;
-            (name, number, join.run().await)
-        });
-        self.subscriptions.insert(topic, Subscription { member, join, joined: None, command: id });
+        self.subscriptions.add(join);
     }
 
-    /// Keeps what a join brought, unless its subscription has been dropped meanwhile.
-    fn joined(&mut self, joined: Result<(Id, (Topic, u64, Result<Joined, Failed>)), JoinError>) {
-        let (topic, number, result) = match joined {
-            Ok((_, output)) => output,
-            Err(error) if error.is_cancelled() => return,
-            Err(error) => return self.join_broke(&error),
-        };
-        let Some(subscription) = self.subscriptions.get_mut(&topic).filter(|found| found.member.id == number) else {
-            return;
-        };
-        match result {
-            Ok(joined) => subscription.joined = Some(joined),
-            Err(failed) => {
-                let id = subscription.command;
-                self.drop_subscription(&topic);
-                if let Failed::Unanswered(fault) = failed {
-                    self.error(id, &fault);
-                }
-            }
-        }
-    }
-
-    fn join_broke(&mut self, error: &JoinError) {
-        tracing::error!(%error, "a join broke");
-        let broken = self.subscriptions.iter().find(|(_, subscription)| subscription.join.id() == error.id());
-        if let Some((topic, id)) = broken.map(|(topic, subscription)| (topic.clone(), subscription.command)) {
-            self.drop_subscription(&topic);
-            self.error(id, &Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side"));
-        }
-    }
-
-    fn drop_subscription(&mut self, topic: &Topic) {
-        if let Some(subscription) = self.subscriptions.remove(topic) {
-            subscription.end();
-        }
-    }
-
-    /// An admin is admin no longer: what shows the jobs of others ends, also what is only just being joined.
+    /// An admin is admin no longer.
     fn drop_foreign(&mut self) {
         let Some(user) = &self.user else { return };
-        let own = &user.identity.subject;
-        let foreign = self.subscriptions.iter().filter(|(topic, subscription)| match &subscription.joined {
-            Some(joined) => joined.owner != *own,
-            None => **topic != Topic::Mine,
-        });
-        for topic in foreign.map(|(topic, _)| topic.clone()).collect::<Vec<_>>() {
-            self.drop_subscription(&topic);
+        for topic in self.subscriptions.remove_foreign(&user.identity.subject) {
             let code = Code::Core(ErrorReason::RoleRequired).name();
             self.outbox.push(0, Arc::new(Push::ended(&topic.to_string().into(), code)));
         }

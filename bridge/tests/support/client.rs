@@ -89,7 +89,7 @@ impl Client {
     }
 
     /// Reads to the end; returns the messages and the close code.
-    pub async fn to_the_end(&mut self) -> (Vec<Value>, u16) {
+    pub async fn read_to_end(&mut self) -> (Vec<Value>, u16) {
         let mut all = Vec::new();
         loop {
             match self.receive().await {

@@ -1,0 +1,153 @@
+//! What one connection follows, and the joins on the way there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use courant_proto::v1::ErrorReason;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+
+use crate::fault::{Code, Fault};
+use crate::rooms::join::{Failed, Join, Joined};
+use crate::rooms::member::Member;
+use crate::wire::Topic;
+
+/// Replays under way at once for one connection; more wait their turn.
+const REPLAYS: usize = 4;
+
+/// The subscriptions of one connection. Dropping it ends them all.
+pub struct Subscriptions {
+    topics: HashMap<Topic, Subscription>,
+    joins: JoinSet<Outcome>,
+    turns: Arc<Semaphore>,
+}
+
+struct Subscription {
+    member: Arc<Member>,
+    join: AbortHandle,
+    /// None while joining.
+    joined: Option<Joined>,
+    command: Option<u64>,
+}
+
+/// What became of a join.
+pub struct Outcome {
+    topic: Topic,
+    member: u64,
+    result: Result<Joined, Failed>,
+}
+
+/// A join that ended, or broke.
+pub type Finished = Result<(Id, Outcome), JoinError>;
+
+/// A command that failed: its id and why.
+pub type Refused = (Option<u64>, Fault);
+
+impl Subscription {
+    fn end(self) {
+        self.member.leave();
+        self.join.abort();
+    }
+}
+
+impl Subscriptions {
+    /// None yet.
+    pub fn new() -> Self {
+        Self { topics: HashMap::new(), joins: JoinSet::new(), turns: Arc::new(Semaphore::new(REPLAYS)) }
+    }
+
+    /// How many there are, joining or joined.
+    pub fn len(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
+    /// Starts joining. A former subscription to the topic ends.
+    pub fn add(&mut self, join: Join) {
+        let (topic, member, command) = (join.topic.clone(), join.member.clone(), join.id);
+        self.remove(&topic);
+        let (turns, name, number) = (self.turns.clone(), topic.clone(), member.id);
+        let join = self.joins.spawn(async move {
+            // Never closed, so this is always a turn.
+            let _turn = turns.acquire_owned().await;
+            Outcome { topic: name, member: number, result: join.run().await }
+        });
+        self.topics.insert(topic, Subscription { member, join, joined: None, command });
+    }
+
+    /// Ends one; nothing more is sent for it.
+    pub fn remove(&mut self, topic: &Topic) {
+        if let Some(subscription) = self.topics.remove(topic) {
+            subscription.end();
+        }
+    }
+
+    /// Ends all.
+    pub fn clear(&mut self) {
+        self.topics.drain().for_each(|(_, subscription)| subscription.end());
+    }
+
+    /// The next join to end; none while none is under way. Cancel-safe.
+    pub async fn finished(&mut self) -> Option<Finished> {
+        self.joins.join_next_with_id().await
+    }
+
+    /// Keeps what a join brought, unless its subscription has ended meanwhile. A refusal is to be told the client.
+    pub fn settle(&mut self, finished: Finished) -> Option<Refused> {
+        let Outcome { topic, member, result } = match finished {
+            Ok((_, outcome)) => outcome,
+            Err(error) if error.is_cancelled() => return None,
+            Err(error) => return self.broke(&error),
+        };
+        let subscription = self.topics.get_mut(&topic).filter(|found| found.member.id == member)?;
+        let failed = match result {
+            Ok(joined) => {
+                subscription.joined = Some(joined);
+                return None;
+            }
+            Err(failed) => failed,
+        };
+        let command = subscription.command;
+        self.remove(&topic);
+        match failed {
+            Failed::Unanswered(fault) => Some((command, fault)),
+            Failed::Told => None,
+        }
+    }
+
+    fn broke(&mut self, error: &JoinError) -> Option<Refused> {
+        tracing::error!(%error, "a join broke");
+        let (topic, subscription) =
+            self.topics.iter().find(|(_, subscription)| subscription.join.id() == error.id())?;
+        let (topic, command) = (topic.clone(), subscription.command);
+        self.remove(&topic);
+        Some((command, Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; try again")))
+    }
+
+    /// Ends all that show the jobs of others, and all that might because they are only just being joined.
+    pub fn remove_foreign(&mut self, own: &str) -> Vec<Topic> {
+        let foreign = self.topics.iter().filter(|(topic, subscription)| match &subscription.joined {
+            Some(joined) => joined.owner != own,
+            None => **topic != Topic::Mine,
+        });
+        let foreign: Vec<_> = foreign.map(|(topic, _)| topic.clone()).collect();
+        foreign.iter().for_each(|topic| self.remove(topic));
+        foreign
+    }
+}
+
+impl Default for Subscriptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Subscriptions {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
