@@ -75,7 +75,7 @@ function Loading() {
 
 function Loaded({ view }: { readonly view: JobView }) {
   const { job } = view;
-  const pages = useDocument(job);
+  const document = useDocument(job);
   const [goTo, setGoTo] = useState<{ readonly page: number } | null>(null);
   return (
     <div className="detail" data-testid="job-detail" data-job-id={job.jobId} data-state={job.state}>
@@ -93,10 +93,10 @@ function Loaded({ view }: { readonly view: JobView }) {
         <Downloads job={job} />
       </div>
       <div className="detail-columns">
-        <Results job={job} pages={pages} goTo={goTo} />
+        <Results job={job} document={document} goTo={goTo} />
         <PagesMap
           view={view}
-          read={pages}
+          read={document.state === 'ready' ? document.pages : null}
           selected={goTo?.page ?? null}
           select={(page) => setGoTo(page === null ? null : { page })}
         />

@@ -2,9 +2,8 @@ import { isFinished, type Job, type ResultFormat } from '@courant/client';
 import { Check, Copy } from 'lucide-react';
 import { type KeyboardEvent, useRef, useState } from 'react';
 import { formatNames } from '../ui/format.ts';
-import type { DocumentPage } from './document.ts';
 import { Reader } from './Reader.tsx';
-import { useResult } from './useResult.ts';
+import { type JobDocument, useResult } from './useResult.ts';
 
 type Tab = 'read' | ResultFormat;
 
@@ -14,20 +13,19 @@ const mostCharacters = 1_500_000;
 
 interface Props {
   readonly job: Job;
-  /** The JSON result, once there is one. */
-  readonly pages: readonly DocumentPage[] | null;
+  readonly document: JobDocument;
   readonly goTo: { readonly page: number } | null;
 }
 
-function tabsOf(job: Job, pages: readonly DocumentPage[] | null): readonly Tab[] {
+function tabsOf(job: Job, document: JobDocument): readonly Tab[] {
   const written =
     job.result?.formats.filter(({ state }) => state === 'completed').map(({ format }) => format) ?? [];
   const plain = sources.filter((format) => written.includes(format));
-  return pages === null ? plain : ['read', ...plain];
+  return document.state === 'none' ? plain : ['read', ...plain];
 }
 
-export function Results({ job, pages, goTo }: Props) {
-  const tabs = tabsOf(job, pages);
+export function Results({ job, document, goTo }: Props) {
+  const tabs = tabsOf(job, document);
   const [wanted, setWanted] = useState<Tab>('read');
   const tab = tabs.includes(wanted) ? wanted : tabs[0];
   return (
@@ -40,11 +38,16 @@ export function Results({ job, pages, goTo }: Props) {
         <NoResult job={job} />
       ) : (
         <div role="tabpanel" id="result-panel" aria-labelledby={`tab-${tab}`} className="viewer">
-          {tab === 'read' ? <Reader pages={pages ?? []} goTo={goTo} /> : <SourceOf job={job} format={tab} />}
+          {tab === 'read' ? <Reading document={document} goTo={goTo} /> : <SourceOf job={job} format={tab} />}
         </div>
       )}
     </section>
   );
+}
+
+function Reading({ document, goTo }: Pick<Props, 'document' | 'goTo'>) {
+  if (document.state === 'ready') return <Reader pages={document.pages} goTo={goTo} />;
+  return <p className="empty muted">Loading…</p>;
 }
 
 function NoResult({ job }: { readonly job: Job }) {

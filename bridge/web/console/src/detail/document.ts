@@ -50,6 +50,11 @@ function cell(from: Json): Cell {
   return { text: text(from['text']), colspan: span(from['colspan']), rowspan: span(from['rowspan']) };
 }
 
+/** Rows without any text are the finder's, not the author's. One that reaches into others must stay. */
+function saysSomething(row: readonly Cell[]): boolean {
+  return row.some(({ text, rowspan }) => text.trim() !== '' || rowspan > 1);
+}
+
 function block(from: Json): Block {
   const rows = Array.isArray(from['rows']) ? from['rows'] : [];
   return {
@@ -63,7 +68,7 @@ function block(from: Json): Block {
       number: typeof item['number'] === 'number' ? item['number'] : null,
       text: text(item['text']),
     })),
-    rows: rows.map((row) => objects(row).map(cell)),
+    rows: rows.map((row) => objects(row).map(cell)).filter(saysSomething),
   };
 }
 

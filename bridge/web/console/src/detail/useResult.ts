@@ -46,10 +46,19 @@ export function useResult(job: Job, format: ResultFormat | null): Loaded {
   return loaded.key === key ? loaded.value : loading;
 }
 
-/** The JSON result of a job, taken apart. `null` until it is there, or when it is not one this page understands. */
-export function useDocument(job: Job): readonly DocumentPage[] | null {
-  const size = written(job, 'json')?.sizeBytes ?? 0;
-  const result = useResult(job, size <= mostJsonBytes ? 'json' : null);
-  const json = result.state === 'ready' ? result.text : null;
-  return useMemo(() => (json === null ? null : readDocument(json)), [json]);
+/** The JSON result of a job, taken apart. `none`: not written, too large, or not one this page understands. */
+export type JobDocument =
+  | { readonly state: 'none' | 'loading' }
+  | { readonly state: 'ready'; readonly pages: readonly DocumentPage[] };
+
+export function useDocument(job: Job): JobDocument {
+  const size = written(job, 'json')?.sizeBytes ?? null;
+  const readable = size !== null && size <= mostJsonBytes;
+  const result = useResult(job, readable ? 'json' : null);
+  return useMemo(() => {
+    if (!readable || result.state === 'failed') return { state: 'none' };
+    if (result.state === 'loading') return { state: 'loading' };
+    const pages = readDocument(result.text);
+    return pages === null ? { state: 'none' } : { state: 'ready', pages };
+  }, [readable, result]);
 }

@@ -1,6 +1,6 @@
 import type { Job } from '@courant/client';
 import { ChevronDown, CircleAlert, TriangleAlert } from 'lucide-react';
-import { advice, count, sentenceCase } from '../ui/format.ts';
+import { count, sentenceCase } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 
 function RetryIn({ time }: { readonly time: string }) {
@@ -11,7 +11,7 @@ function RetryIn({ time }: { readonly time: string }) {
 /** What went wrong and what to do about it; and what a reader of the result should know. */
 export function Troubles({ job }: { readonly job: Job }) {
   const { error, warnings } = job;
-  const hint = error === null || job.state !== 'failed' ? null : advice(error.code);
+  const worthRetrying = job.state === 'failed' && error?.retryable === true;
   const showError = error !== null && job.state !== 'succeeded';
   const failedExports = job.result?.formats.filter(({ state }) => state === 'failed') ?? [];
   return (
@@ -24,11 +24,15 @@ export function Troubles({ job }: { readonly job: Job }) {
         >
           <CircleAlert aria-hidden="true" />
           <div>
-            <strong>{sentenceCase(error.message)}</strong>
-            {hint !== null && <p>{hint}</p>}
+            <strong>
+              {job.state !== 'failed' &&
+                `Attempt ${job.attempts.at(-1)?.number ?? job.attempt} ended early. `}
+              {sentenceCase(error.message)}
+            </strong>
+            {worthRetrying && <p>Trying again may help; pages that are done are kept.</p>}
             <p className="small muted">
               {error.code}
-              {job.attempt > 0 && ` · attempt ${job.attempt} of ${job.maxAttempts}`}
+              {job.state === 'failed' && job.attempt > 1 && ` · attempt ${job.attempt} of ${job.maxAttempts}`}
               {job.retryTime !== null && job.state === 'queued' && <RetryIn time={job.retryTime} />}
             </p>
           </div>

@@ -28,7 +28,9 @@ function sentence(type: JobEvent['type'], job: Job): string | null {
 function show(type: JobEvent['type'], job: Job): void {
   const href = jobHref(job.jobId);
   if (type === 'job-completed') {
-    toast({ tone: 'good', title: `${job.filename} is done`, text: count(job.pagesDone, 'page'), href });
+    const group = { name: 'done', several: (count: number) => `${count} documents are done` };
+    const text = count(job.pagesDone, 'page');
+    toast({ tone: 'good', title: `${job.filename} is done`, text, href, group });
   } else if (type === 'job-failed') {
     toast({
       tone: 'bad',

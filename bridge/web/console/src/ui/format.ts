@@ -116,30 +116,3 @@ export function failure(error: unknown): string {
   if (error instanceof CourantError) return sentenceCase(error.message);
   return error instanceof Error ? error.message : String(error);
 }
-
-/** What a person can do about a failed job, beyond the message of the server. `null`: the message says it all. */
-export function advice(code: string): string | null {
-  switch (code) {
-    case 'PASSWORD_REQUIRED':
-      return 'Save a copy without the password and drop that one here.';
-    case 'NOT_A_PDF':
-      return 'Check the file: it has another format, whatever its name says. Export it as PDF and try again.';
-    case 'DAMAGED_DOCUMENT':
-      return 'Open it in a PDF reader and save it anew, or ask for another copy.';
-    case 'NO_PAGES':
-      return 'There is nothing to read in it. Check that it is the right file.';
-    case 'TOO_MANY_PAGES':
-      return 'Split the document into parts and submit those.';
-    case 'PAGE_TIMEOUT':
-    case 'OUT_OF_MEMORY':
-    case 'PARSER_CRASHED':
-      return 'One page is too much for the reader. Retry keeps the pages that are done.';
-    case 'RESULT_TOO_LARGE':
-      return 'Split the document into parts and submit those.';
-    case 'WORKER_LOST':
-    case 'WORKER_RESTARTED':
-      return 'This was not the fault of your document. Retry keeps the pages that are done.';
-    default:
-      return null;
-  }
-}

@@ -7,15 +7,22 @@ export interface Toast {
   readonly title: string;
   readonly text?: string | undefined;
   readonly href?: string | undefined;
+  /** Messages of one group that come together are told as one. */
+  readonly group?: { readonly name: string; readonly several: (count: number) => string } | undefined;
+}
+
+interface Shown extends Toast {
+  readonly count: number;
+  readonly timer: ReturnType<typeof setTimeout>;
 }
 
 const most = 4;
 const staysMs = { good: 6_000, plain: 6_000, bad: 15_000 } as const;
 const listeners = new Set<() => void>();
-let toasts: readonly Toast[] = [];
+let toasts: readonly Shown[] = [];
 let nextId = 1;
 
-function set(next: readonly Toast[]): void {
+function set(next: readonly Shown[]): void {
   toasts = next;
   for (const listener of listeners) listener();
 }
@@ -25,9 +32,15 @@ export function dismiss(id: number): void {
 }
 
 export function toast(message: Omit<Toast, 'id'>): void {
-  const id = nextId++;
-  set([...toasts, { ...message, id }].slice(-most));
-  setTimeout(() => dismiss(id), staysMs[message.tone]);
+  const { group, tone } = message;
+  const before = group && toasts.find((other) => other.group?.name === group.name);
+  if (before) clearTimeout(before.timer);
+  const id = before?.id ?? nextId++;
+  const count = (before?.count ?? 0) + 1;
+  const timer = setTimeout(() => dismiss(id), staysMs[tone]);
+  const next = { ...message, id, count, timer };
+  const told = group && count > 1 ? { ...next, title: group.several(count), href: undefined } : next;
+  set(before ? toasts.map((other) => (other === before ? told : other)) : [...toasts, told].slice(-most));
 }
 
 export function useToasts(): readonly Toast[] {

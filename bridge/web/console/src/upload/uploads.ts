@@ -63,7 +63,7 @@ export class Uploads {
       const state = error === null ? 'waiting' : 'failed';
       return { id: newRequestId(), file, state, sent: 0, error, canRetry: false };
     });
-    this.#set([...added, ...this.#all]);
+    this.#set([...this.#all, ...added]);
     this.#next();
   }
 
@@ -82,7 +82,7 @@ export class Uploads {
 
   #next(): void {
     const busy = this.#all.filter(({ state }) => state === 'sending' || state === 'storing').length;
-    const waiting = this.#all.filter(({ state }) => state === 'waiting').reverse();
+    const waiting = this.#all.filter(({ state }) => state === 'waiting');
     for (const upload of waiting.slice(0, Math.max(0, atOnce - busy))) void this.#send(upload);
   }
 
