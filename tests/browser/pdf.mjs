@@ -7,7 +7,7 @@ export function pages(count) {
     '<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>',
   ];
   for (let page = 0; page < count; page++) {
-    const text = `BT /F1 24 Tf 72 700 Td (This is page ${page + 1}.) Tj ET`;
+    const text = `BT /F1 24 Tf 72 420 Td (This is page ${page + 1}.) Tj ET`;
     objects.push(
       `<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents ${5 + 2 * page} 0 R /Resources << /Font << /F1 3 0 R >> >> >>`,
       `<< /Length ${text.length} >>\nstream\n${text}\nendstream`,

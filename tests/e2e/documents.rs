@@ -48,7 +48,8 @@ async fn every_fixture_ends_as_its_row_says() -> anyhow::Result<()> {
     for (name, ends, job_id) in submitted {
         let job = jobs.ended(&job_id).await?;
         let text = jobs.result(&job_id, ResultFormat::Text).await.unwrap_or_default();
-        check(ends, &job, &text).map_err(|error| error.context(format!("{name}: {:?} {:?}", job.error, job.warnings)))?;
+        check(ends, &job, &text)
+            .map_err(|error| error.context(format!("{name}: {:?} {:?}", job.error, job.warnings)))?;
     }
     // The workers lived through all of it.
     let (job, _) = accepted(jobs.submit("after.pdf", documents::pages(2)).await?)?;
@@ -61,7 +62,12 @@ fn check(ends: &Ends, job: &Job, text: &str) -> anyhow::Result<()> {
     match ends {
         Ends::Well(words) => {
             ensure!(job.state() == JobState::Succeeded, "ended {:?}", job.state());
-            ensure!(job.pages_done == job.pages_total && job.pages_total > 0, "{} of {}", job.pages_done, job.pages_total);
+            ensure!(
+                job.pages_done == job.pages_total && job.pages_total > 0,
+                "{} of {}",
+                job.pages_done,
+                job.pages_total
+            );
             let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
             for word in *words {
                 ensure!(flat.contains(word), "{word:?} is not in {flat:.300}");

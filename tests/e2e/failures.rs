@@ -14,7 +14,11 @@ use tonic::Code;
 fn bad_tokens(up: &Up) -> anyhow::Result<[(String, &'static str); 3]> {
     let good = up.token("alice", &[], HOUR)?;
     let forged = format!("{}.AAAA", good.rsplit_once('.').map_or("", |(signed, _)| signed));
-    Ok([(forged, "TOKEN_INVALID"), ("nonsense".to_owned(), "TOKEN_INVALID"), (up.expired_token("alice")?, "TOKEN_EXPIRED")])
+    Ok([
+        (forged, "TOKEN_INVALID"),
+        ("nonsense".to_owned(), "TOKEN_INVALID"),
+        (up.expired_token("alice")?, "TOKEN_EXPIRED"),
+    ])
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use courant_proto::v1::{
     CancelJobRequest, GetJobRequest, ListJobsRequest, ReadResultRequest, ResultFormat, RetryJobRequest,
-    WatchJobsRequest, WatchJobRequest,
+    WatchJobRequest, WatchJobsRequest,
 };
 use courant_tests::grpc::{Jobs, accepted, reason};
 use courant_tests::http::Answer;
@@ -100,7 +100,10 @@ async fn over_http_and_websocket_too() -> anyhow::Result<()> {
 
 fn same(theirs: &Answer, never: &Answer, id: &str) -> anyhow::Result<()> {
     ensure!(theirs.status == 404 && theirs.json()?["code"] == "JOB_NOT_FOUND", "{theirs:?}");
-    let masked = Answer { body: theirs.body.replace(id, NEVER), ..Answer { status: theirs.status, content_type: theirs.content_type.clone(), body: String::new() } };
+    let masked = Answer {
+        body: theirs.body.replace(id, NEVER),
+        ..Answer { status: theirs.status, content_type: theirs.content_type.clone(), body: String::new() }
+    };
     ensure!(masked == *never, "{masked:?} / {never:?}");
     Ok(())
 }

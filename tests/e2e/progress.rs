@@ -1,8 +1,8 @@
 //! Long documents show steady progress: in order, never back, page by page.
 
 use anyhow::{Context as _, ensure};
-use courant_proto::v1::job_event::Change;
 use courant_proto::v1::JobState;
+use courant_proto::v1::job_event::Change;
 use courant_tests::grpc::{Watch, accepted};
 use courant_tests::{Up, documents};
 

@@ -19,7 +19,8 @@ pub fn manual() -> anyhow::Result<Option<Vec<u8>>> {
     if std::env::var_os("COURANT_SKIP_MANUAL").is_some() {
         return Ok(None);
     }
-    let path = std::env::var_os("COURANT_MANUAL").map_or_else(|| "/usr/share/doc/gnuplot/gnuplot.pdf".into(), PathBuf::from);
+    let path =
+        std::env::var_os("COURANT_MANUAL").map_or_else(|| "/usr/share/doc/gnuplot/gnuplot.pdf".into(), PathBuf::from);
     match std::fs::read(&path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) => bail!(
@@ -38,7 +39,7 @@ pub fn pages(count: usize) -> Vec<u8> {
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".to_owned(),
     ];
     for page in 0..count {
-        let text = format!("BT /F1 24 Tf 72 700 Td (This is page {}.) Tj ET", page + 1);
+        let text = format!("BT /F1 24 Tf 72 420 Td (This is page {}.) Tj ET", page + 1);
         objects.push(format!(
             "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {} 0 R /Resources << /Font << /F1 3 0 R >> >> >>",
             5 + 2 * page

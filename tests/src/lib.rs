@@ -12,6 +12,11 @@ pub mod ws;
 
 use std::time::Duration;
 
+/// The Rust in the README, compiled with the tests of documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
+
 pub use up::Up;
 
 /// The longest a single thing may take on a slow and busy machine. Nothing waits this long when all is well.

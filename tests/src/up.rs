@@ -58,7 +58,8 @@ impl Up {
         // Whatever it prints later must not fill the pipe and stop it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let value = |key: &str| {
-            let found = printed.iter().find_map(|line| line.trim().strip_prefix(key).map(|rest| rest.trim().to_owned()));
+            let found =
+                printed.iter().find_map(|line| line.trim().strip_prefix(key).map(|rest| rest.trim().to_owned()));
             found.with_context(|| format!("`courant up` printed no {key}: {printed:?}"))
         };
         let (grpc, console) = (value("grpc")?, value("console")?);

@@ -36,8 +36,7 @@ impl Socket {
 
     /// Subscribes with everything that happens, and insists that it works.
     pub async fn subscribe(&mut self, topic: &str, after: Option<&str>) -> anyhow::Result<Value> {
-        let reply =
-            self.ask(json!({"type": "subscribe", "topic": topic, "after": after, "minIntervalMs": 0})).await?;
+        let reply = self.ask(json!({"type": "subscribe", "topic": topic, "after": after, "minIntervalMs": 0})).await?;
         ensure!(reply["type"] == "subscribed", "{reply}");
         Ok(reply)
     }

@@ -16,7 +16,9 @@ pub enum Failure {
     ForeignFolder(PathBuf),
     #[error("no `courant up` runs on {0}; start one, or give --server and --token")]
     NotRunning(PathBuf),
-    #[error("there is no token and no secret in {0}; give --token (or COURANT_TOKEN), or the --data-dir of a `courant up` here")]
+    #[error(
+        "there is no token and no secret in {0}; give --token (or COURANT_TOKEN), or the --data-dir of a `courant up` here"
+    )]
     NoToken(PathBuf),
     #[error("the token holds characters that no token has; copy it again")]
     OddToken,

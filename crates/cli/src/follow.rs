@@ -22,8 +22,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// folds progress together; nothing is lost.
 pub enum News {
     Snapshot(Box<Job>),
-    Event { cursor: String, event: Box<JobEvent> },
-    Live { cursor: String },
+    Event {
+        cursor: String,
+        event: Box<JobEvent>,
+    },
+    Live {
+        cursor: String,
+    },
     Gap(GapReason),
     /// The connection broke; it is being made again.
     Interrupted(String),

@@ -24,7 +24,10 @@ async fn main() -> anyhow::Result<()> {
     let submitted = submit_all(&up).await?;
     println!("| submits a second ({JOBS} small documents, {CLIENTS} clients) | {:.0} |", rate(JOBS, submitted));
     let done = work_all(&up).await?;
-    println!("| jobs a second from waiting to done (a worker with {SLOTS} slots that does nothing) | {:.0} |", rate(JOBS, done));
+    println!(
+        "| jobs a second from waiting to done (a worker with {SLOTS} slots that does nothing) | {:.0} |",
+        rate(JOBS, done)
+    );
     drop(up);
     let up = Up::with(&["--workers", "1", "--log", "warn"]).await?;
     let pages = 500;

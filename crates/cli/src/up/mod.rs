@@ -43,7 +43,7 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
 
     let mut parts = Parts::new(shutdown.clone());
     parts.server(server, grpc);
-    parts.bridge(http, courant_bridge::Config::new(&core, Verifier::hs256(&secret), source(&secret, "bridge", Role::Bridge)));
+    parts.bridge(http, bridge(&args, &core, &secret)?);
     let workers = args.workers.map_or_else(default_workers, usize::from);
     for number in 1..=workers {
         parts.worker(&core, &format!("local-{number}"), source(&secret, "worker", Role::Worker))?;
@@ -59,6 +59,16 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     let ended = parts.until_end().await;
     home.remove_note();
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+fn bridge(args: &Up, core: &str, secret: &Secret) -> Result<courant_bridge::Config, Failure> {
+    let token = source(secret, "bridge", Role::Bridge);
+    let mut config = courant_bridge::Config::new(core, Verifier::hs256(secret), token);
+    config.allow_origins.clone_from(&args.allow_origin);
+    config.trust_forwarded = args.trust_forwarded;
+    config.limits.upload_bytes = args.server.max_document_bytes;
+    config.check().map_err(|error| Failure::Start(error.to_string()))?;
+    Ok(config)
 }
 
 /// First Ctrl-C or SIGTERM: drain. Second: leave at once; what is lost is only what was not yet promised to anyone.

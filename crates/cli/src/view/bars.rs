@@ -66,7 +66,8 @@ fn draw(bar: &ProgressBar, job: &Job) {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     bar.set_position((percent(job).clamp(0.0, 100.0) * 10.0) as u64);
     let left = job.progress.as_ref().and_then(|progress| progress.estimated_remaining.as_ref());
-    let left = left.filter(|_| job.state() == JobState::Running).map(|left| format!(", {} s left", left.seconds.max(1)));
+    let left =
+        left.filter(|_| job.state() == JobState::Running).map(|left| format!(", {} s left", left.seconds.max(1)));
     bar.set_message(format!("{}{}", sentence(job), left.unwrap_or_default()));
 }
 

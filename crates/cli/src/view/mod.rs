@@ -82,9 +82,10 @@ pub(crate) fn sentence(job: &Job) -> String {
             (pages, 0) => format!("done, {pages} pages"),
             (pages, warnings) => format!("done, {pages} pages, {warnings} warnings"),
         },
-        JobState::Failed => job.error.as_ref().map_or("failed".to_owned(), |error| {
-            format!("failed: {} ({})", error.message, error.code)
-        }),
+        JobState::Failed => job
+            .error
+            .as_ref()
+            .map_or("failed".to_owned(), |error| format!("failed: {} ({})", error.message, error.code)),
         JobState::Cancelled => "cancelled".to_owned(),
         JobState::Cancelling => "being cancelled".to_owned(),
         JobState::Queued => waiting(job),
