@@ -1,6 +1,6 @@
 import { CourantClient } from '@courant/client';
 import { CourantProvider, useConnection } from '@courant/react';
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { JobPage } from './detail/JobPage.tsx';
 import { Home } from './jobs/Home.tsx';
 import { Recent, RecentProvider } from './jobs/recent.tsx';
@@ -65,6 +65,8 @@ function Shell({ announced }: { readonly announced: string }) {
     if (tokenRefused) signOut(refusal(reason));
   }, [tokenRefused, reason]);
 
+  useFocusOnMove(route.page === 'job' ? route.jobId : route.page);
+
   return (
     <>
       <button type="button" className="skip" onClick={skipToMain}>
@@ -83,6 +85,16 @@ function Shell({ announced }: { readonly announced: string }) {
       <Toasts />
     </>
   );
+}
+
+/** Coming to another view, the keyboard starts at its beginning instead of nowhere. */
+function useFocusOnMove(view: string): void {
+  const before = useRef(view);
+  useEffect(() => {
+    if (before.current === view) return;
+    before.current = view;
+    document.getElementById('main')?.focus({ preventScroll: true });
+  }, [view]);
 }
 
 function skipToMain(): void {

@@ -1,11 +1,23 @@
 import { isFinished, type JobView } from '@courant/client';
 import { useCourant, useJobs, useTopic } from '@courant/react';
+import { useEffect } from 'react';
+import { count } from '../ui/format.ts';
 import { useUploads } from '../upload/context.tsx';
 import { DropZone } from '../upload/DropZone.tsx';
 import { UploadCard } from '../upload/UploadCard.tsx';
 import { History } from './History.tsx';
 import { JobCard } from './JobCard.tsx';
 import { useRecent } from './recent.tsx';
+
+/** The tab says how much is under way. */
+function useTitle(running: number): void {
+  useEffect(() => {
+    document.title = running === 0 ? 'Courant' : `${count(running, 'job')} – Courant`;
+    return () => {
+      document.title = 'Courant';
+    };
+  }, [running]);
+}
 
 export function Home() {
   const client = useCourant();
@@ -20,6 +32,7 @@ export function Home() {
   const past = views.filter((view) => !onStage(view));
   const nothing = views.length === 0 && uploads.length === 0;
   const done = current.filter(({ job }) => isFinished(job)).length;
+  useTitle(current.length - done);
 
   return (
     <div className="home">

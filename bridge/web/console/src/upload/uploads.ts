@@ -40,6 +40,10 @@ function rememberCursor(jobId: string, cursor: string | null): void {
   }
 }
 
+function warn(event: Event): void {
+  event.preventDefault();
+}
+
 export class Uploads {
   readonly #client: CourantClient;
   readonly #listeners = new Set<() => void>();
@@ -108,12 +112,20 @@ export class Uploads {
     }
   }
 
+  /** Leaving the page would cut what is being sent: the browser asks first. */
+  #guard(): void {
+    const busy = this.#all.some(({ state }) => state !== 'failed');
+    if (busy) addEventListener('beforeunload', warn);
+    else removeEventListener('beforeunload', warn);
+  }
+
   #change(id: string, change: Partial<Upload>): void {
     this.#set(this.#all.map((upload) => (upload.id === id ? { ...upload, ...change } : upload)));
   }
 
   #set(all: readonly Upload[]): void {
     this.#all = all;
+    this.#guard();
     for (const listener of this.#listeners) listener();
   }
 }
