@@ -30,7 +30,7 @@ pub struct Config {
 /// How much of everything.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// TCP connections at once, HTTP and WebSocket together. More wait in the listen queue.
+    /// Connections that speak HTTP at once, before they become WebSockets. More wait in the listen queue.
     pub sockets: usize,
     /// WebSocket connections at once. More are closed with 4429.
     pub connections: usize,
@@ -88,7 +88,7 @@ pub struct Times {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            sockets: 12_000,
+            sockets: 4_000,
             connections: 10_000,
             connections_per_user: 100,
             connections_per_address: 1_000,
@@ -97,7 +97,7 @@ impl Default for Limits {
             subscriptions: 128,
             message_bytes: 64 << 10,
             outbox_bytes: 1 << 20,
-            upload_bytes: 1 << 30,
+            upload_bytes: 512 << 20,
         }
     }
 }

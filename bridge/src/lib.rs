@@ -15,4 +15,4 @@ pub mod wire;
 pub mod ws;
 
 pub use config::{Config, ConfigError, Limits, Times, TokenSource};
-pub use serve::{Error, run};
+pub use serve::{Error, raise_open_files, run};

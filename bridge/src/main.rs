@@ -1,5 +1,6 @@
 //! `courant-bridge`: reads the configuration, binds, runs until told to stop.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +35,9 @@ struct Args {
     /// Take clients' addresses from X-Forwarded-For. Only behind a proxy that sets it.
     #[arg(long, env = "COURANT_TRUST_FORWARDED")]
     trust_forwarded: bool,
+    /// Connections that speak HTTP at once.
+    #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS", default_value_t = 4_000)]
+    max_http_connections: usize,
     /// WebSocket connections at once.
     #[arg(long, env = "COURANT_MAX_CONNECTIONS", default_value_t = 10_000)]
     max_connections: usize,
@@ -59,7 +63,7 @@ struct Args {
     #[arg(long, env = "COURANT_OUTBOX_BYTES", default_value_t = 1 << 20)]
     outbox_bytes: usize,
     /// Bytes of an uploaded document.
-    #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = 1 << 30)]
+    #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = 512 << 20)]
     max_document_bytes: u64,
     /// Time between protocol pings; who misses two is dropped.
     #[arg(long, env = "COURANT_PING_INTERVAL", default_value = "30s", value_parser = humantime::parse_duration)]
@@ -88,11 +92,16 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn start(args: Args) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?} is not a filter", args.log))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let listen = args.listen;
     let config = config(args)?;
     config.check()?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    courant_bridge::raise_open_files();
     tracing::info!(listen = %listener.local_addr()?, core = %config.core, "the bridge is open");
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signal(shutdown.clone())?);
@@ -111,7 +120,7 @@ fn config(args: Args) -> anyhow::Result<Config> {
     config.trust_forwarded = args.trust_forwarded;
     let limits = &mut config.limits;
     limits.connections = args.max_connections;
-    limits.sockets = args.max_connections.saturating_add(2_000);
+    limits.sockets = args.max_http_connections;
     limits.connections_per_user = args.max_connections_per_user;
     limits.connections_per_address = args.max_connections_per_address;
     limits.attempts_per_minute = args.max_attempts_per_minute;

@@ -118,9 +118,12 @@ async fn many_members_share_one_watch_and_the_same_bytes() {
         said.push(member.receive().await.unwrap());
     }
     assert!(said.iter().all(|text| *text == said[0]));
-    // The room outlives its members for a moment, and then ends.
+    // The room outlives its members for a moment, and then ends; nothing of them is left.
     drop(members);
     stage.core.open_watches(0).await;
+    for gone in ["connections 0", "subscriptions 0", "rooms 0"] {
+        stage.metrics_show(gone).await;
+    }
 }
 
 #[tokio::test]
@@ -264,7 +267,7 @@ async fn a_slow_client_is_closed_and_the_others_do_not_notice() {
     slow.follow("job/A", None).await;
     // More than all buffers on the way hold; the slow one reads nothing.
     let mut told = Vec::new();
-    while !stage.metrics().await.contains("too_slow_total 1") {
+    while !stage.metrics().await.contains("courant_bridge_too_slow_total 1") {
         for _ in 0..20 {
             told.extend((0..10).map(|_| stage.core.page("A", 1)));
             for _ in 0..10 {
@@ -298,4 +301,46 @@ async fn after_unsubscribing_nothing_more_comes() {
     other.until("page-completed").await;
     client.send(json!({"id": 3, "type": "ping"})).await;
     assert_eq!(client.next().await["type"], "pong");
+}
+
+#[tokio::test]
+async fn a_long_replay_goes_at_the_clients_pace_and_is_not_too_slow() {
+    let stage = Stage::with(|config| config.limits.outbox_bytes = 8 << 10).await;
+    let before = stage.core.submit("A", "alice", "doc");
+    let told: Vec<i64> = (1..=2000).map(|page| stage.core.page("A", page)).collect();
+    let mut client = stage.client_that_buffers_little("alice").await;
+    client.send(json!({"id": 1, "type": "subscribe", "topic": "job/A", "after": before})).await;
+    // While the client does not read, others join, are served and see what happens.
+    let mut other = stage.client("alice").await;
+    other.follow("job/A", None).await;
+    let live = stage.core.page("A", 2001);
+    other.until("page-completed").await;
+    let replayed = revisions(&client.until("live").await);
+    let rest = revisions(&client.until("page-completed").await);
+    assert_eq!(replayed[1..], told);
+    assert_eq!(rest, [live]);
+}
+
+#[tokio::test]
+async fn a_bookmark_moves_the_cursor() {
+    let stage = Stage::new().await;
+    stage.core.submit("A", "alice", "doc");
+    let mut client = stage.client("alice").await;
+    client.follow("mine", None).await;
+    stage.core.open_watches(1).await;
+    stage.core.page("A", 1);
+    client.until("page-completed").await;
+    stage.core.bookmark();
+    let bookmark = client.next().await;
+    assert_eq!(bookmark, json!({"type": "bookmark", "topic": "mine", "cursor": stage.core.head()}));
+}
+
+#[tokio::test]
+async fn when_the_core_stays_away_connections_are_sent_to_look_elsewhere() {
+    let stage = Stage::with(|config| config.times.core_grace = Duration::from_millis(50)).await;
+    let mut client = stage.client("alice").await;
+    stage.ready(200).await;
+    stage.core.go_away().await;
+    let (messages, close) = client.read_to_end().await;
+    assert_eq!((messages[0]["reason"].as_str(), close), (Some("CORE_UNREACHABLE"), 4504));
 }

@@ -1,4 +1,4 @@
-//! Whether the core serves, looked at in a steady beat. The one place readiness comes from.
+//! Whether the core serves, looked at again and again. The one place readiness comes from.
 
 use std::time::Duration;
 
@@ -19,19 +19,22 @@ pub enum Health {
     Away,
 }
 
+/// While the core is away it is looked for this often, if the beat is slower: those who wait for it should not wait long.
+const AWAY_BEAT: Duration = Duration::from_millis(200);
+
 /// Looks until cancelled. Starts from [`Health::Away`]: what has not been seen is not promised.
 pub async fn watch(core: Core, beat: Duration, told: watch::Sender<Health>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(beat);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut pause = Duration::ZERO;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
+            () = tokio::time::sleep(pause) => {}
         }
         let found = tokio::select! {
             () = stop.cancelled() => return,
             found = tokio::time::timeout(core.call, look(&core)) => found.unwrap_or(Health::Away),
         };
+        pause = if found == Health::Serving { beat } else { beat.min(AWAY_BEAT) };
         let changed = told.send_if_modified(|known| std::mem::replace(known, found) != found);
         match (changed, found) {
             (true, Health::Serving) => tracing::info!("the core serves"),

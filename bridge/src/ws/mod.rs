@@ -4,6 +4,7 @@ pub mod close;
 pub mod handshake;
 pub mod outbox;
 pub mod registry;
+pub mod replies;
 pub mod session;
 pub mod subscriptions;
 pub mod wire;

@@ -17,15 +17,17 @@ use tokio::time::Instant;
 use super::close::Verdict;
 use super::outbox::Outbox;
 use super::registry::{Seat, at_least_one};
+use super::replies;
 use super::subscriptions::{Finished, Subscriptions};
 use super::wire::{Inbound, Wire};
 use crate::app::App;
 use crate::fault::{Code, Fault};
 use crate::rooms::join::{Join, Reach};
 use crate::rooms::member::Member;
+use crate::rooms::room::chance;
 use crate::wire::command::{Auth, Subscribe, TopicOnly, Verb};
 use crate::wire::encode::Push;
-use crate::wire::message::{Connected, Draining, ErrorReply, Limits, Refusal, Reply};
+use crate::wire::message::{Draining, Reply};
 use crate::wire::{Command, CommandError, ServerMessage, Tier, Topic};
 
 /// Pings without a sign of life after which the peer is gone.
@@ -75,7 +77,7 @@ impl Session {
         let quota = Quota::per_second(second).allow_burst(second.saturating_mul(at_least_one(2)));
         Self {
             seat,
-            id: ulid::Ulid::from_parts(now_ms(), random()),
+            id: replies::connection_id(),
             outbox: Arc::new(Outbox::new(limits.outbox_bytes, app.metrics.clone())),
             rate: RateLimiter::direct_with_clock(quota, MonotonicClock),
             user: None,
@@ -220,7 +222,7 @@ impl Session {
         // The verifier's leeway is for clocks that differ; the connection ends when the token says so.
         let left = identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
         self.deadline = Instant::now() + left.min(Duration::from_secs(366 * 24 * 3600));
-        self.outbox.reply(&ServerMessage::Connected(self.connected(id, &identity)));
+        self.outbox.reply(&replies::connected(id, self.id, &identity, &self.app.config));
         let lost_sight = !reaches_all(&identity) && self.user.as_ref().is_some_and(|user| reaches_all(&user.identity));
         self.user = Some(User { identity, token: auth.token });
         if lost_sight {
@@ -229,29 +231,8 @@ impl Session {
     }
 
     fn refuse_token(&mut self, id: Option<u64>, fault: Fault) {
-        let (code, message) = (fault.code.name().to_owned(), fault.message.to_string());
-        self.outbox.reply(&ServerMessage::AuthError(Refusal { id, code, message }));
+        self.outbox.reply(&replies::auth_error(id, &fault));
         self.end(fault);
-    }
-
-    fn connected(&self, id: Option<u64>, identity: &Identity) -> Connected {
-        let (limits, times) = (&self.app.config.limits, &self.app.config.times);
-        Connected {
-            id,
-            connection_id: self.id.to_string(),
-            user: identity.subject.clone(),
-            roles: identity.roles.iter().copied().collect(),
-            token_expires_at: prost_types::Timestamp::from(identity.expires).to_string(),
-            ping_interval_ms: times.client_ping.as_millis() as u64,
-            pong_timeout_ms: times.client_pong.as_millis() as u64,
-            limits: Limits {
-                max_message_bytes: limits.message_bytes,
-                max_subscriptions: limits.subscriptions,
-                messages_per_second: limits.messages_per_second,
-                outbox_bytes: limits.outbox_bytes,
-            },
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
     }
 
     fn with_topic(&mut self, id: Option<u64>, topic: &str, then: impl FnOnce(&mut Self, Topic)) {
@@ -312,7 +293,7 @@ impl Session {
     }
 
     fn drain(&mut self) {
-        let wait = self.app.config.times.drain_spread.mul_f64(crate::rooms::room::chance());
+        let wait = self.app.config.times.drain_spread.mul_f64(chance());
         self.outbox.reply(&ServerMessage::Draining(Draining { retry_after_ms: wait.as_millis() as u64 }));
         let code = Code::Core(ErrorReason::Draining);
         self.end(Fault { retry_after: Some(wait), ..Fault::new(code, "the bridge is stopping; connect again") });
@@ -325,13 +306,7 @@ impl Session {
     }
 
     fn error(&self, id: Option<u64>, fault: &Fault) {
-        self.outbox.reply(&ServerMessage::Error(ErrorReply {
-            id,
-            code: fault.code.name().to_owned(),
-            message: fault.message.to_string(),
-            retryable: fault.retryable(),
-            retry_after_ms: fault.retry_after.map(|wait| wait.as_millis() as u64),
-        }));
+        self.outbox.reply(&replies::error(id, fault));
     }
 
     fn end(&mut self, fault: Fault) {
@@ -349,19 +324,6 @@ enum Then {
 
 fn reaches_all(identity: &Identity) -> bool {
     identity.has(Role::Admin)
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
-
-fn random() -> u128 {
-    let mut bytes = [0; 16];
-    // Only to tell connections apart in logs: a weak one is better than none.
-    if getrandom::fill(&mut bytes).is_err() {
-        bytes[..8].copy_from_slice(&NEXT_MEMBER.fetch_add(1, Ordering::Relaxed).to_le_bytes());
-    }
-    u128::from_le_bytes(bytes)
 }
 
 /// Tells a connection there is no seat for why, and closes it.

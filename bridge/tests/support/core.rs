@@ -138,6 +138,12 @@ impl FakeCore {
         let _ = self.inner.news.send(JobEvent { job: Some(job.clone()), change, ..JobEvent::default() });
     }
 
+    /// A sign of life on all watches.
+    pub fn bookmark(&self) {
+        let log = self.inner.log.lock();
+        let _ = self.inner.news.send(JobEvent { revision: log.revision + 1, ..JobEvent::default() });
+    }
+
     pub fn head(&self) -> String {
         cursor(self.inner.log.lock().revision)
     }
@@ -395,7 +401,9 @@ async fn follow(
     }
     loop {
         let event = news.recv().await.expect("a story is too long for the fake core");
-        if event.revision == 0 || event.revision > head {
+        if event.change.is_none() {
+            tell(out, event.revision - 1, Step::Bookmark(WatchBookmark {}), &holds).await?;
+        } else if event.revision == 0 || event.revision > head {
             tell(out, event.revision, Step::Event(event), &holds).await?;
         }
     }

@@ -93,6 +93,13 @@ impl Stage {
         request.send().await.unwrap().text().await.unwrap()
     }
 
+    /// Waits until a number is what it should be.
+    pub async fn metrics_show(&self, line: &str) {
+        let line = format!("courant_bridge_{line}\n");
+        let shown = async { while !self.metrics().await.contains(&line) {} };
+        assert!(tokio::time::timeout(PATIENCE, shown).await.is_ok(), "never {line}{}", self.metrics().await);
+    }
+
     async fn signed_in(&self, mut client: Client, user: &str) -> Client {
         client.send(serde_json::json!({"id": 0, "type": "auth", "token": token(user)})).await;
         let connected = client.next().await;

@@ -1,0 +1,59 @@
+//! The replies of a session, put together.
+
+use courant_auth::Identity;
+use ulid::Ulid;
+
+use crate::config::Config;
+use crate::fault::Fault;
+use crate::wire::ServerMessage;
+use crate::wire::message::{Connected, ErrorReply, Limits, Refusal};
+
+/// Names a connection, in `connected` and in logs.
+pub fn connection_id() -> Ulid {
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut random = [0; 16];
+    // Only tells connections apart: without randomness the time has to do.
+    if let Err(error) = getrandom::fill(&mut random) {
+        tracing::warn!(%error, "no randomness for a connection's id");
+        random = now.as_nanos().to_le_bytes();
+    }
+    Ulid::from_parts(now.as_millis() as u64, u128::from_le_bytes(random))
+}
+
+/// Answers a good token.
+pub fn connected(id: Option<u64>, connection: Ulid, identity: &Identity, config: &Config) -> ServerMessage {
+    let (limits, times) = (&config.limits, &config.times);
+    ServerMessage::Connected(Connected {
+        id,
+        connection_id: connection.to_string(),
+        user: identity.subject.clone(),
+        roles: identity.roles.iter().copied().collect(),
+        token_expires_at: prost_types::Timestamp::from(identity.expires).to_string(),
+        ping_interval_ms: times.client_ping.as_millis() as u64,
+        pong_timeout_ms: times.client_pong.as_millis() as u64,
+        limits: Limits {
+            max_message_bytes: limits.message_bytes,
+            max_subscriptions: limits.subscriptions,
+            messages_per_second: limits.messages_per_second,
+            outbox_bytes: limits.outbox_bytes,
+        },
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// Answers a bad token, or says that a good one has run out.
+pub fn auth_error(id: Option<u64>, fault: &Fault) -> ServerMessage {
+    let (code, message) = (fault.code.name().to_owned(), fault.message.to_string());
+    ServerMessage::AuthError(Refusal { id, code, message })
+}
+
+/// Answers a command that failed.
+pub fn error(id: Option<u64>, fault: &Fault) -> ServerMessage {
+    ServerMessage::Error(ErrorReply {
+        id,
+        code: fault.code.name().to_owned(),
+        message: fault.message.to_string(),
+        retryable: fault.retryable(),
+        retry_after_ms: fault.retry_after.map(|wait| wait.as_millis() as u64),
+    })
+}
