@@ -23,14 +23,18 @@ help: ## This list
 .PHONY: setup
 setup: $(DONE)/web-deps $(DONE)/tools $(DONE)/venv packages ## Install what building and testing need
 
+# What the lock files say, and nothing is written to them. Not `npm ci`: that insists on the binaries of all operating
+# systems, which a registry mirror may not have.
+NPM_INSTALL := npm install --no-save --no-audit --no-fund
+
 $(DONE)/web-deps: bridge/web/package-lock.json
 	@tests/setup/need node 20.19 npm 10
-	npm ci --prefix bridge/web --no-audit --no-fund
+	$(NPM_INSTALL) --prefix bridge/web
 	@mkdir -p $(@D) && touch $@
 
 $(DONE)/tools: tests/package-lock.json
 	@tests/setup/need node 20.19 npm 10
-	npm ci --prefix tests --no-audit --no-fund
+	$(NPM_INSTALL) --prefix tests
 	@mkdir -p $(@D) && touch $@
 
 $(DONE)/venv: tests/requirements.txt
