@@ -7,6 +7,7 @@
 pub mod frame;
 pub mod furniture;
 pub mod pdfboss;
+mod vertical;
 
 use crate::artifact::Bbox;
 
@@ -70,7 +71,7 @@ pub struct EdgeLine {
     pub y: f64,
     /// The height of the page.
     pub page_height: f64,
-    /// The document itself marks it as a page header, page footer or page number.
+    /// The document itself marks it as a page header, page footer or page number, or it is the number of its page.
     pub marked: bool,
 }
 

@@ -7,7 +7,7 @@
 mod limits;
 mod window;
 
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -80,7 +80,10 @@ fn say(said: &Said) -> Result<(), ChildError> {
 
 /// Opens the document on standard input; can be done again.
 fn open<B: PdfBackend>() -> Result<B, (Refusal, String)> {
-    let unread = |error: std::io::Error| (Refusal::Setup, error.to_string());
+    let unread = |error: std::io::Error| match error.kind() {
+        ErrorKind::OutOfMemory => (Refusal::OutOfMemory, error.to_string()),
+        _ => (Refusal::Setup, error.to_string()),
+    };
     let mut input = std::fs::File::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(unread)?);
     let mut bytes = Vec::new();
     input.seek(SeekFrom::Start(0)).map_err(unread)?;
@@ -198,4 +201,3 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".into())
 }
-

@@ -50,7 +50,10 @@ impl From<Failure> for TaskError {
             Failure::Refused(why, limits) => refused(why, limits),
             Failure::DocumentTooLarge(limits) => Self::permanent(
                 "RESULT_TOO_LARGE",
-                format!("The document is larger than the {} MiB this worker takes. Split it and submit the parts.", limits.max_document_bytes >> 20),
+                format!(
+                    "The document is larger than the {} MiB this worker takes. Split it and submit the parts.",
+                    limits.max_document_bytes >> 20
+                ),
             ),
             Failure::Child { fault, page } => crashed(&fault, page),
             Failure::NothingRead => Self::permanent(
@@ -81,11 +84,14 @@ fn refused(why: Refusal, limits: Limits) -> TaskError {
             "DAMAGED_DOCUMENT",
             "The document is damaged and cannot be read. Open it in a PDF viewer, save it anew, and submit that copy.",
         ),
-        Refusal::NoPages => TaskError::permanent("NO_PAGES", "The document has no pages. Check that it is the right file."),
+        Refusal::NoPages => {
+            TaskError::permanent("NO_PAGES", "The document has no pages. Check that it is the right file.")
+        }
         Refusal::TooManyPages => TaskError::permanent(
             "TOO_MANY_PAGES",
             format!("The document has more than {} pages. Split it and submit the parts.", limits.max_pages),
         ),
+        Refusal::OutOfMemory => out_of_memory("while it was opened"),
         Refusal::Setup => TaskError::transient(
             "WORKER_FAULT",
             "The worker could not isolate its process. It is tried again; if it stays so, look at the worker's log.",
@@ -96,8 +102,7 @@ fn refused(why: Refusal, limits: Limits) -> TaskError {
 fn crashed(fault: &Fault, page: Option<u32>) -> TaskError {
     let at = page.map_or("while it was opened".to_owned(), |page| format!("on page {page}"));
     if fault.is_out_of_memory() {
-        let message = format!("The document needs more memory than is allowed ({at}). Save it anew with a PDF printer, or split it.");
-        return TaskError::permanent("OUT_OF_MEMORY", message);
+        return out_of_memory(&at);
     }
     match fault {
         Fault::Silent => TaskError::permanent(
@@ -110,7 +115,15 @@ fn crashed(fault: &Fault, page: Option<u32>) -> TaskError {
         ),
         Fault::Senseless(_) | Fault::Died { .. } => TaskError::permanent(
             "PARSER_CRASHED",
-            format!("The document made the PDF reader crash ({at}). Save it anew with a PDF printer and submit that copy."),
+            format!(
+                "The document made the PDF reader crash ({at}). Save it anew with a PDF printer and submit that copy."
+            ),
         ),
     }
+}
+
+fn out_of_memory(at: &str) -> TaskError {
+    let message =
+        format!("The document needs more memory than is allowed ({at}). Save it anew with a PDF printer, or split it.");
+    TaskError::permanent("OUT_OF_MEMORY", message)
 }

@@ -79,6 +79,8 @@ pub enum Refusal {
     NoPages,
     /// It has more pages than allowed.
     TooManyPages,
+    /// It does not even fit into the memory allowed.
+    OutOfMemory,
     /// The child could not be set up; not the document's fault.
     Setup,
 }

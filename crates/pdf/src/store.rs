@@ -60,7 +60,8 @@ impl Pages {
     pub(crate) fn iter(&self) -> impl Iterator<Item = std::io::Result<PageArtifact>> + '_ {
         (1..=self.count).map(|number| {
             let json = std::fs::read(self.dir.join(PageArtifact::name(number)))?;
-            verified(number, &json).ok_or_else(|| std::io::Error::other(format!("page {number} is not what was stored")))
+            verified(number, &json)
+                .ok_or_else(|| std::io::Error::other(format!("page {number} is not what was stored")))
         })
     }
 }

@@ -12,6 +12,7 @@ pub fn clean(text: &str) -> String {
             '\u{FB00}'..='\u{FB4F}' | '\u{FB50}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}' => {
                 out.extend(std::iter::once(c).nfkc());
             }
+            '\u{FE10}'..='\u{FE19}' | '\u{FE30}'..='\u{FE4F}' => out.push(upright(c)),
             '\t' | '\n' => out.push(' '),
             '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}' => {}
             c if c.is_control() => {}
@@ -20,6 +21,18 @@ pub fn clean(text: &str) -> String {
     }
     // Accents drawn as characters of their own become one with their letter.
     if out.is_ascii() { out } else { out.nfc().collect() }
+}
+
+/// The punctuation of horizontal text for that of vertical text.
+fn upright(c: char) -> char {
+    const FORMS: &str = "︐，︑、︒。︓：︔；︕！︖？︗〖︘〗︙…︰‥︱—︲–︵（︶）︷｛︸｝︹〔︺〕︻【︼】︽《︾》︿〈﹀〉﹁「﹂」﹃『﹄』﹇［﹈］";
+    let mut chars = FORMS.chars();
+    while let (Some(form), Some(plain)) = (chars.next(), chars.next()) {
+        if form == c {
+            return plain;
+        }
+    }
+    c
 }
 
 /// Share of characters that stand for nothing readable, 0 to 1: replacement characters and private use.
@@ -99,6 +112,7 @@ mod tests {
         assert_eq!(clean("\u{FEDF}\u{FE8E}"), "\u{0644}\u{0627}", "Arabic presentation forms");
         assert_eq!(clean("\u{FEFB}"), "\u{0644}\u{0627}", "lam-alef");
         assert_eq!(clean("ＡＢ① x² 豈 ｶﾞ"), "ＡＢ① x² 豈 ｶﾞ".nfc().collect::<String>());
+        assert_eq!(clean("︵序︶︑︿"), "（序）、〈", "forms for vertical text");
         assert_eq!(clean("e\u{301}te\u{0} \u{7}"), "éte ");
     }
 

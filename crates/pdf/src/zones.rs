@@ -63,7 +63,9 @@ pub fn page(number: u32, layout: Layout, reading: Duration, mut begun: impl FnMu
     place_pictures(&mut zones, &layout.images, &frame, chars);
     let mut warnings = layout.losses;
     if unreadable_share(&zones.iter().map(|zone| zone.text.as_str()).collect::<String>()) > UNREADABLE_WARNING {
-        warnings.push("much of the text has no readable characters: the file does not say which letters its fonts draw".into());
+        warnings.push(
+            "much of the text has no readable characters: the file does not say which letters its fonts draw".into(),
+        );
     }
     let mut page = PageArtifact {
         version: VERSION,

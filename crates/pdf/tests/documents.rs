@@ -3,7 +3,9 @@
 mod support;
 
 use courant_pdf::artifact::{Kind, Status};
-use support::{run, Bench, config};
+use courant_proto::v1::work_request::Message as Said;
+use courant_proto::v1::{ZoneKind, ZoneStatus};
+use support::{Bench, Finished, config, run};
 
 /// The texts occur, in this order.
 fn in_order(text: &str, wanted: &[&str]) {
@@ -19,15 +21,131 @@ fn in_order(text: &str, wanted: &[&str]) {
 #[tokio::test]
 async fn two_columns_are_read_one_after_the_other() {
     let finished = run("cc-by-sa-4.0/two-columns.pdf").await;
-    println!("{}", finished.text("result.md"));
     assert!(finished.warnings().is_empty());
+    let text = finished.text("result.md");
+    let columns =
+        ["Two-Column Document", "## Abstract", "Donec nonummy", "pellentesque ante. Phasellus", "lacus vel est."];
+    in_order(&text, &columns);
+    in_order(&text, &["| Country | Population (millions) |", "| Austria | 8.9 | 83,879 | Vienna | German |"]);
+    let footers: Vec<String> = finished.of_kind(Kind::Footer).into_iter().map(|zone| zone.text).collect();
+    assert_eq!(footers, ["1", "2", "3"]);
+    assert_eq!(finished.of_kind(Kind::Table)[0].confidence, 0.9, "its lines are drawn");
 }
 
 #[tokio::test]
-async fn others() {
-    for name in ["cc-by-sa-4.0/arabic.pdf","cc-by-sa-4.0/forms.pdf","cc-by-sa-4.0/invalid.pdf","cc-by-sa-4.0/pages-120.pdf","cc-by-sa-4.0/password-openpassword.pdf","cc-by-sa-4.0/pixel-bomb.pdf","cc-by-sa-4.0/text-and-image.pdf","gfdl-or-cc-by-sa-3.0/scan.pdf","gfdl-or-cc-by-sa-3.0/scan-rotated-skewed.pdf","mit/corrupted-recoverable.pdf","mit/japanese.pdf","mit/password-usersecret-aes256.pdf","mit/recursive-xobjects.pdf","mit/wide-table.pdf"] {
-        let start = std::time::Instant::now();
-        let finished = run(name).await;
-        println!("== {name} {:?} {:?}", start.elapsed(), finished.said.last());
+async fn text_and_image_have_a_figure_between_the_paragraphs() {
+    let finished = run("cc-by-sa-4.0/text-and-image.pdf").await;
+    let kinds: Vec<Kind> = finished.zones().iter().map(|zone| zone.kind).collect();
+    assert_eq!(kinds, [Kind::Heading, Kind::Paragraph, Kind::Figure, Kind::Paragraph, Kind::Footer]);
+    in_order(&finished.text("result.txt"), &["1 Your Chapter", "Lorem ipsum dolor", "Stet clita kasd"]);
+}
+
+#[tokio::test]
+async fn forms_show_their_labels() {
+    in_order(&run("cc-by-sa-4.0/forms.pdf").await.text("result.txt"), &["Name", "Check", "Submit"]);
+}
+
+#[tokio::test]
+async fn arabic_has_some_text() {
+    let text = run("cc-by-sa-4.0/arabic.pdf").await.text("result.txt");
+    assert!(text.contains("habibi"));
+    assert!(text.chars().any(|c| ('\u{0600}'..='\u{06FF}').contains(&c)), "{text}");
+}
+
+#[tokio::test]
+async fn japanese_is_read_downwards_from_the_right() {
+    let text = run("mit/japanese.pdf").await.text("result.txt");
+    let verses =
+        ["わたくしといふ現象は", "假定された有機交流電燈の", "ひとつの青い照明です", "（あらゆる透明な幽霊の複合体）"];
+    in_order(&text, &verses);
+}
+
+#[tokio::test]
+async fn a_wide_table_is_a_table() {
+    let finished = run("mit/wide-table.pdf").await;
+    let tables = finished.of_kind(Kind::Table);
+    assert_eq!(tables.len(), 1);
+    in_order(&tables[0].text, &["Alabama\t18,870\t23,022", "Alaska\t209\t3,062", "Wyoming"]);
+}
+
+#[tokio::test]
+async fn a_hundred_and_twenty_pages_come_one_by_one_with_steady_progress() {
+    let finished = run("cc-by-sa-4.0/pages-120.pdf").await;
+    assert!(matches!(&finished.said[..], [.., Said::Succeeded(_)]));
+    let plan = finished.said.iter().find_map(|said| match said {
+        Said::Plan(plan) => Some(plan.pages_total),
+        _ => None,
+    });
+    assert_eq!(plan, Some(120));
+    let numbers: Vec<i32> = finished.reported_pages().iter().map(|page| page.number).collect();
+    assert_eq!(numbers, (1..=120).collect::<Vec<_>>());
+    assert_eq!(finished.pages().len(), 120);
+    assert!((1..=120).all(|number| finished.has(&format!("pages/{number:06}.json"))));
+    assert!(finished.text("result.html").contains("id=\"page-120\""));
+    let progress = finished.progress();
+    assert!(progress.windows(2).all(|pair| pair[0].0 <= pair[1].0), "{progress:?}");
+    assert!(progress.iter().any(|(_, sentence)| sentence.ends_with("/40 chunks")), "{progress:?}");
+}
+
+#[tokio::test]
+async fn zones_are_reported_with_all_there_is_to_know() {
+    let finished = run("cc-by-sa-4.0/two-columns.pdf").await;
+    let begun = finished.said.iter().filter(|said| matches!(said, Said::Zone(_))).count();
+    assert!(begun > 0, "work on zones is announced");
+    let pages = finished.reported_pages();
+    let zone = &pages[0].zones[0];
+    assert_eq!((zone.zone_id.as_str(), zone.index, zone.page), ("p1z1", 1, 1));
+    assert_eq!((zone.kind(), zone.status()), (ZoneKind::Heading, ZoneStatus::Completed));
+    assert_eq!(zone.tool, "text-layer");
+    assert!(zone.confidence > 0.5 && zone.duration.is_some());
+    for page in pages {
+        for zone in &page.zones {
+            let bbox = zone.bounding_box.unwrap();
+            assert!(0.0 <= bbox.x0 && bbox.x0 < bbox.x1 && bbox.x1 <= page.width, "{zone:?}");
+            assert!(0.0 <= bbox.y0 && bbox.y0 < bbox.y1 && bbox.y1 <= page.height, "{zone:?}");
+        }
     }
+}
+
+fn is_one_scan(finished: &Finished) {
+    let zones = finished.zones();
+    assert_eq!(zones.len(), 1);
+    assert_eq!((zones[0].kind, zones[0].status), (Kind::Scan, Status::Skipped));
+    assert_eq!(finished.warnings(), ["Page 1: scanned; no OCR engine is configured; this region was not read."]);
+    assert!(finished.text("result.md").contains("no OCR engine is configured"));
+}
+
+#[tokio::test]
+async fn scans_say_that_they_were_not_read() {
+    is_one_scan(&run("gfdl-or-cc-by-sa-3.0/scan.pdf").await);
+    is_one_scan(&run("gfdl-or-cc-by-sa-3.0/scan-rotated-skewed.pdf").await);
+    // 35,000 × 35,000 pixels that nobody decodes.
+    is_one_scan(&run("cc-by-sa-4.0/pixel-bomb.pdf").await);
+}
+
+#[tokio::test]
+async fn what_can_be_recovered_is() {
+    let text = run("mit/corrupted-recoverable.pdf").await.text("result.txt");
+    in_order(&text, &["Beautiful is better than ugly.", "Now is better than never.", "honking great idea"]);
+    assert!(run("mit/recursive-xobjects.pdf").await.text("result.txt").contains("Hello world"));
+}
+
+#[tokio::test]
+async fn documents_that_cannot_be_read_fail_with_a_reason() {
+    let mut bench = Bench::start(config()).await;
+    let cases = [
+        (support::fixture("cc-by-sa-4.0/password-openpassword.pdf"), "PASSWORD_REQUIRED", "password"),
+        (support::fixture("mit/password-usersecret-aes256.pdf"), "PASSWORD_REQUIRED", "Remove the protection"),
+        (support::fixture("cc-by-sa-4.0/invalid.pdf"), "DAMAGED_DOCUMENT", "damaged"),
+        (b"Dear reader, this is a letter.".to_vec(), "NOT_A_PDF", "not a PDF"),
+    ];
+    for (document, code, word) in cases {
+        let job = bench.job(&document);
+        let finished = bench.run(job).await;
+        let error = finished.error();
+        assert_eq!((error.code.as_str(), error.retryable), (code, false));
+        assert!(error.message.contains(word), "{}", error.message);
+    }
+    let job = bench.job(&support::fixture("mit/japanese.pdf"));
+    assert!(!bench.run(job).await.text("result.txt").is_empty(), "the worker lives on");
 }

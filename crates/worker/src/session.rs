@@ -84,7 +84,10 @@ impl Session {
             outgoing,
             incoming,
             interval,
-            max_artifact_bytes: u64::try_from(welcome.max_artifact_bytes).ok().filter(|&max| max > 0).unwrap_or(u64::MAX),
+            max_artifact_bytes: u64::try_from(welcome.max_artifact_bytes)
+                .ok()
+                .filter(|&max| max > 0)
+                .unwrap_or(u64::MAX),
             answers: VecDeque::new(),
             seq: 0,
             acknowledged: 0,

@@ -124,7 +124,9 @@ impl Worker {
 
     /// Whether, at a shutdown, the last reports have waited long enough for a server that does not come back.
     fn is_unheard(&self, since: &mut Option<Instant>) -> bool {
-        if !self.is_draining() || !self.attempts.values().all(|attempt| attempt.with_outbox(|outbox| outbox.has_ended())) {
+        if !self.is_draining()
+            || !self.attempts.values().all(|attempt| attempt.with_outbox(|outbox| outbox.has_ended()))
+        {
             return false;
         }
         let since = *since.get_or_insert_with(Instant::now);
@@ -152,7 +154,8 @@ impl Worker {
     pub(crate) fn hello(&self) -> Hello {
         let here = i32::try_from(self.attempts.len()).unwrap_or(i32::MAX);
         // While draining there is no free slot: as many as are taken, and the wire asks for at least one.
-        let slots = if self.is_draining() { here.clamp(1, 1024) } else { i32::try_from(self.config.slots).unwrap_or(1) };
+        let slots =
+            if self.is_draining() { here.clamp(1, 1024) } else { i32::try_from(self.config.slots).unwrap_or(1) };
         Hello {
             worker_id: self.config.worker_id.clone(),
             kinds: self.config.kinds.clone(),
@@ -227,9 +230,8 @@ impl Worker {
     fn next(&mut self, mut of: impl FnMut(&mut Outbox) -> Option<Message>) -> Option<Message> {
         let after = self.turn.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let behind = self.attempts.range::<AttemptKey, _>((after, Bound::Unbounded));
-        let (key, message) = behind
-            .chain(self.attempts.iter())
-            .find_map(|(key, attempt)| Some((key, attempt.with_outbox(&mut of)?)))?;
+        let (key, message) =
+            behind.chain(self.attempts.iter()).find_map(|(key, attempt)| Some((key, attempt.with_outbox(&mut of)?)))?;
         self.turn = Some(key.clone());
         Some(message)
     }

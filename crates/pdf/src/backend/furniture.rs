@@ -7,7 +7,7 @@ const TOLERANCE: f64 = 3.0;
 /// On how many other pages a line must come again.
 const MIN_REPEATS: usize = 2;
 /// How much of the page, from either end, may hold furniture.
-const BAND: f64 = 0.16;
+const BAND: f64 = 0.2;
 
 /// Lower case, white space folded, every digit a `#`: equal for the same line on different pages.
 pub fn shape(text: &str) -> String {
@@ -48,7 +48,8 @@ fn is_page_number(shape: &str) -> bool {
     let body = shape.strip_prefix("page ").unwrap_or(shape);
     let number = |text: &str| !text.is_empty() && text.len() <= 5 && text.bytes().all(|b| b == b'#');
     let roman = |text: &str| text.len() <= 7 && !text.is_empty() && text.bytes().all(|b| b"ivxlc".contains(&b));
-    let pair = |separator| body.split_once(separator).is_some_and(|(a, b): (&str, &str)| number(a.trim()) && number(b.trim()));
+    let pair =
+        |separator| body.split_once(separator).is_some_and(|(a, b): (&str, &str)| number(a.trim()) && number(b.trim()));
     let dashed = body.trim_matches(['-', '–', '—', '·', '[', ']', ' ']);
     number(body) || number(dashed) || roman(body) || pair(" of ") || pair("/")
 }

@@ -16,7 +16,7 @@ use super::frame::Frame;
 use super::furniture::shape;
 use super::{
     Block, Content, Context, Edge, EdgeLine, Image, Layout, Line, ListItem, OpenError, PageError, PageHints,
-    PdfBackend, Ruled, TableCell,
+    PdfBackend, Ruled, TableCell, vertical,
 };
 use crate::artifact::Bbox;
 
@@ -33,6 +33,9 @@ const SAMPLE_WEIGHT: usize = 10;
 const MONOSPACE_PERCENT: usize = 90;
 /// How far a drawn line may lie outside its table, in points.
 const RULING_SLACK: f64 = 4.0;
+/// A table of at most this many filled cells, one of them this long, may be a frame around text.
+const FRAME_MAX_CELLS: usize = 6;
+const FRAME_MIN_TEXT: usize = 200;
 /// Reports of lost parts of one page; more of them say nothing new.
 const MAX_LOSSES: usize = 8;
 
@@ -45,6 +48,7 @@ pub struct Pdfboss {
 
 /// A page as pdfboss reads it.
 pub struct RawPage {
+    number: u32,
     frame: Frame,
     rotate: i32,
     spans: Vec<TextSpan>,
@@ -79,21 +83,21 @@ impl PdfBackend for Pdfboss {
     fn read(&self, number: u32) -> Result<RawPage, PageError> {
         let failed = |error: Error| PageError(error.to_string());
         let page = self.document.page(number.saturating_sub(1) as usize).map_err(failed)?;
-        let (mut spans, mut rulings, report) =
-            block_on(pdfboss_text::extract_spans_and_rulings_reporting_cached_with(
-                Immediate(&self.document),
-                &page,
-                &self.fonts,
-                self.layers.as_ref(),
-                None,
-                ORDER,
-            ))
-            .map_err(failed)?;
+        let (mut spans, mut rulings, report) = block_on(pdfboss_text::extract_spans_and_rulings_reporting_cached_with(
+            Immediate(&self.document),
+            &page,
+            &self.fonts,
+            self.layers.as_ref(),
+            None,
+            ORDER,
+        ))
+        .map_err(failed)?;
         retain_spans_on_page(&mut spans, &page);
         retain_rulings_on_page(&mut rulings, &page);
         let (images, _) =
             pdfboss_text::placed_images_reporting_cached(&self.document, &page, &self.fonts).map_err(failed)?;
-        Ok(RawPage { frame: frame(&page), rotate: page.rotate.rem_euclid(360), spans, rulings, images, report })
+        let rotate = page.rotate.rem_euclid(360);
+        Ok(RawPage { number, frame: frame(&page), rotate, spans, rulings, images, report })
     }
 
     fn hints(&self, raw: &RawPage) -> PageHints {
@@ -120,8 +124,14 @@ fn frame(page: &Page) -> Frame {
     Frame::new([crop.x0, crop.y0, crop.x1, crop.y1], page.rotate)
 }
 
-fn seen(raw: &RawPage, bbox: &BBox) -> Bbox {
-    raw.frame.rect([bbox.x0, bbox.y0, bbox.x1, bbox.y1])
+fn seen_bbox(raw: &RawPage, found: &FoundBlock) -> Bbox {
+    let BBox { x0, y0, x1, y1 } = match found {
+        FoundBlock::Heading { bbox, .. }
+        | FoundBlock::Paragraph { bbox, .. }
+        | FoundBlock::List { bbox, .. }
+        | FoundBlock::Table { bbox, .. } => bbox,
+    };
+    raw.frame.rect([*x0, *y0, *x1, *y1])
 }
 
 fn span_seen(raw: &RawPage, span: &TextSpan) -> Bbox {
@@ -153,11 +163,7 @@ fn edges(raw: &RawPage) -> Vec<EdgeLine> {
     top.into_iter().chain(foot).collect()
 }
 
-fn first_lines<'a>(
-    raw: &RawPage,
-    spans: impl Iterator<Item = (f64, &'a TextSpan)>,
-    edge: Edge,
-) -> Vec<EdgeLine> {
+fn first_lines<'a>(raw: &RawPage, spans: impl Iterator<Item = (f64, &'a TextSpan)>, edge: Edge) -> Vec<EdgeLine> {
     let mut lines: Vec<(f64, Vec<&TextSpan>)> = Vec::new();
     for (y, span) in spans {
         let count = lines.len();
@@ -168,12 +174,11 @@ fn first_lines<'a>(
         }
     }
     let page_height = raw.frame.size().1;
-    let line = |(y, spans): (f64, Vec<&TextSpan>)| EdgeLine {
-        edge,
-        shape: shape(&joined(raw, &spans)),
-        y,
-        page_height,
-        marked: spans.iter().all(|span| is_marked(span)),
+    let line = |(y, spans): (f64, Vec<&TextSpan>)| {
+        let text = joined(raw, &spans);
+        let is_number = text.trim().parse() == Ok(raw.number);
+        let marked = is_number || spans.iter().all(|span| is_marked(span));
+        EdgeLine { edge, shape: shape(&text), y, page_height, marked }
     };
     lines.into_iter().map(line).collect()
 }
@@ -224,8 +229,34 @@ fn furniture_blocks(raw: &RawPage, spans: &[TextSpan], context: &Context, edge: 
 }
 
 fn body_blocks(raw: &RawPage, body: Vec<TextSpan>, context: &Context) -> Vec<Block> {
-    let found = laid_out(&body, &raw.rulings, &context.sizes);
-    found.into_iter().map(|block| body_block(raw, &body, block)).collect()
+    let (columns, body): (Vec<TextSpan>, Vec<TextSpan>) = body.into_iter().partition(|span| span.vertical);
+    let mut blocks = vertical::blocks(columns.iter().map(|span| vertical_piece(raw, span)).collect());
+    for found in laid_out(&body, &raw.rulings, &context.sizes) {
+        if is_framed_text(&found) {
+            let inside = |span: &&TextSpan| seen_bbox(raw, &found).holds_middle_of(&span_seen(raw, span));
+            let framed: Vec<TextSpan> = body.iter().filter(inside).cloned().collect();
+            let again = laid_out(&framed, &[], &context.sizes);
+            blocks.extend(again.into_iter().map(|block| body_block(raw, &framed, block)));
+        } else {
+            blocks.push(body_block(raw, &body, found));
+        }
+    }
+    blocks
+}
+
+/// Whether a table is only a frame drawn around running text: one of its few cells holds nearly everything.
+fn is_framed_text(found: &FoundBlock) -> bool {
+    let FoundBlock::Table { rows, .. } = found else { return false };
+    let length = |cell: &pdfboss_output::Cell| {
+        cell.line.as_ref().map_or(0, |line| line.inlines.iter().map(|inline| inline.text.len()).sum::<usize>())
+    };
+    let lengths: Vec<usize> = rows.iter().flatten().map(length).filter(|length| *length > 0).collect();
+    let (all, longest) = (lengths.iter().sum::<usize>(), lengths.iter().max().copied().unwrap_or(0));
+    lengths.len() <= FRAME_MAX_CELLS && longest >= FRAME_MIN_TEXT && longest * 10 >= all * 7
+}
+
+fn vertical_piece(raw: &RawPage, span: &TextSpan) -> vertical::Piece {
+    vertical::Piece { bbox: span_seen(raw, span), text: span.text.clone(), size: f64::from(span.size) }
 }
 
 fn laid_out(spans: &[TextSpan], rulings: &[Ruling], sizes: &[(i32, usize)]) -> Vec<FoundBlock> {
@@ -257,12 +288,7 @@ fn sample_page(model: &TextSpan, spans: &[TextSpan], sizes: &[(i32, usize)]) -> 
 }
 
 fn body_block(raw: &RawPage, spans: &[TextSpan], found: FoundBlock) -> Block {
-    let bbox = match &found {
-        FoundBlock::Heading { bbox, .. }
-        | FoundBlock::Paragraph { bbox, .. }
-        | FoundBlock::List { bbox, .. }
-        | FoundBlock::Table { bbox, .. } => seen(raw, bbox),
-    };
+    let bbox = seen_bbox(raw, &found);
     let inside = |span: &&TextSpan| bbox.holds_middle_of(&span_seen(raw, span));
     let (mut all, mut mono, mut hidden) = (0, 0, 0);
     for span in spans.iter().filter(inside) {

@@ -90,7 +90,8 @@ pub(super) fn escape(text: &str) -> String {
             out.push_str("\\\n");
             continue;
         }
-        if is_special(c, before, after) || (begins_block(&chars[at..]) && chars[..at].iter().all(|c| c.is_whitespace())) {
+        if is_special(c, before, after) || (begins_block(&chars[at..]) && chars[..at].iter().all(|c| c.is_whitespace()))
+        {
             out.push('\\');
         }
         out.push(c);

@@ -52,10 +52,7 @@ async fn written(format: Format, pages: &[Vec<Zone>], limit: u64) -> Result<Stri
 
 fn everything() -> Vec<Vec<Zone>> {
     let mut list = zone(3, Kind::List, "one\ntwo");
-    list.items = vec![
-        Item { number: Some(4), text: "one".into() },
-        Item { number: None, text: "two".into() },
-    ];
+    list.items = vec![Item { number: Some(4), text: "one".into() }, Item { number: None, text: "two".into() }];
     let mut table = zone(4, Kind::Table, "a\tb|c\nd\te");
     table.rows = vec![vec![cell("a", 1), cell("b|c", 1)], vec![cell("d", 1), cell("e", 1)]];
     let mut code = zone(5, Kind::Paragraph, "if x:\n    *y*");
@@ -117,7 +114,8 @@ async fn html_escapes_everything_and_runs_nothing() {
 
 #[test]
 fn markdown_takes_text_for_text() {
-    let same = ["snake_case_name", "a * b", "1 < 2 & 3", "see [12] and (3)", "C# -- D", "3.14", "a - b", "50%", "x | y"];
+    let same =
+        ["snake_case_name", "a * b", "1 < 2 & 3", "see [12] and (3)", "C# -- D", "3.14", "a - b", "50%", "x | y"];
     for text in same {
         assert_eq!(markdown::escape(text), text);
     }

@@ -160,9 +160,12 @@ impl Extraction<'_> {
         tracing::info!(?why, detail, "the document is refused");
         match why {
             Refusal::Setup => Failure::Start(detail.to_owned()),
-            Refusal::NotPdf | Refusal::Encrypted | Refusal::Damaged | Refusal::NoPages | Refusal::TooManyPages => {
-                Failure::Refused(why, self.limits)
-            }
+            Refusal::NotPdf
+            | Refusal::Encrypted
+            | Refusal::Damaged
+            | Refusal::NoPages
+            | Refusal::TooManyPages
+            | Refusal::OutOfMemory => Failure::Refused(why, self.limits),
         }
     }
 

@@ -55,9 +55,6 @@ mod tests {
             warnings.add(&PageArtifact::unreadable(number, 0.0, "this page could not be read"));
         }
         warnings.add(&PageArtifact::unreadable(9, 0.0, "something else"));
-        assert_eq!(
-            warnings.sentences(),
-            ["Page 9: something else.", "Pages 1–3, 7: this page could not be read."]
-        );
+        assert_eq!(warnings.sentences(), ["Page 9: something else.", "Pages 1–3, 7: this page could not be read."]);
     }
 }

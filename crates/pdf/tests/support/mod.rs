@@ -1,6 +1,6 @@
 //! Runs a document through the whole worker, child process included, against a server in memory.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 #[path = "../../../worker/tests/support/mod.rs"]
 pub mod server;
@@ -101,7 +101,9 @@ pub async fn run(name: &str) -> Finished {
 impl Finished {
     pub fn artifact(&self, name: &str) -> &[u8] {
         let found = self.artifacts.iter().find(|(other, _)| other == name);
-        found.map(|(_, bytes)| &**bytes).unwrap_or_else(|| panic!("{name} was not written; the end: {:?}", self.said.last()))
+        found
+            .map(|(_, bytes)| &**bytes)
+            .unwrap_or_else(|| panic!("{name} was not written; the end: {:?}", self.said.last()))
     }
 
     pub fn has(&self, name: &str) -> bool {

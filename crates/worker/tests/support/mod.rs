@@ -1,7 +1,7 @@
 //! A server for tests: speaks the wire, keeps documents and artifacts in memory, and does on every stream exactly what
 //! the test says.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
