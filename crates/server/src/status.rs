@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use courant_auth::TokenError;
+use courant_joblog::log::AppendError;
 use courant_proto::v1::ErrorReason;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -70,7 +71,12 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::ArtifactTooLarge { .. } => (Code::ResourceExhausted, ErrorReason::ArtifactTooLarge),
         Error::Offset { .. } => (Code::OutOfRange, ErrorReason::OffsetOutOfRange),
         Error::Draining | Error::Replaced => (Code::Unavailable, ErrorReason::Draining),
-        Error::Append(_) | Error::Read(_) | Error::Objects(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
+        Error::Append(AppendError::TooLarge { .. } | AppendError::Unencodable { .. }) => {
+            (Code::Internal, ErrorReason::Internal)
+        }
+        Error::Append(AppendError::Conflict { .. } | AppendError::Unknown { .. })
+        | Error::Read(_)
+        | Error::Objects(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
         Error::Busy(_) => (Code::Unavailable, ErrorReason::Busy),
         Error::Illegal(_) => (Code::Internal, ErrorReason::Internal),
     }

@@ -154,7 +154,7 @@ impl<T: Send> Watcher<T> {
         let target = self.last;
         match self.watch.after {
             None => self.snapshots().await?,
-            Some(cursor) => match self.gap(cursor).await? {
+            Some(cursor) => match self.gap(cursor) {
                 Some(reason) => self.start_over(reason).await?,
                 None => self.replay(cursor.revision, target).await?,
             },
@@ -163,14 +163,11 @@ impl<T: Send> Watcher<T> {
         self.ended()
     }
 
-    /// Why a cursor cannot be continued from, if so.
-    async fn gap(&self, cursor: Cursor) -> Result<Option<GapReason>, Stop> {
+    /// Why a cursor is none of this log, if so.
+    fn gap(&self, cursor: Cursor) -> Option<GapReason> {
         let head = *self.engine.log.head().borrow();
-        if !self.engine.log.info().covers(cursor.epoch, cursor.revision) || cursor.revision > head {
-            return Ok(Some(GapReason::LogReplaced));
-        }
-        let trimmed = self.engine.log.trimmed(&self.filter()).await?;
-        Ok((cursor.revision < trimmed).then_some(GapReason::HistoryTrimmed))
+        let known = self.engine.log.info().covers(cursor.epoch, cursor.revision) && cursor.revision <= head;
+        (!known).then_some(GapReason::LogReplaced)
     }
 
     async fn start_over(&mut self, reason: GapReason) -> Result<(), Stop> {
@@ -192,18 +189,20 @@ impl<T: Send> Watcher<T> {
         self.last = after;
         let filter = self.filter();
         while self.last < target {
-            let page = self.engine.log.read(self.last, &filter, PAGE).await?;
-            let known = page.iter().filter(|entry| entry.revision <= target).cloned();
-            let mut any = false;
-            for entry in known {
-                any = true;
-                self.entry(Durable { entry, percent: 0.0 }).await?;
+            let from = self.last;
+            let page = self.engine.log.read(from, &filter, PAGE).await?;
+            // Asked after the read: what was removed before it is in the answer, what is removed later was read.
+            if self.engine.log.trimmed(&filter).await? > from {
+                return self.start_over(GapReason::HistoryTrimmed).await;
             }
-            if !any {
+            let known: Vec<_> = page.into_iter().filter(|entry| entry.revision <= target).collect();
+            if known.is_empty() {
                 self.last = target;
             }
+            for entry in known {
+                self.entry(Durable { entry, percent: 0.0 }).await?;
+            }
         }
-        self.last = self.last.max(target);
         Ok(())
     }
 
@@ -230,12 +229,7 @@ impl<T: Send> Watcher<T> {
     /// The mailbox threw entries away: they are in the log.
     async fn catch_up(&mut self) -> Result<(), Stop> {
         let target = self.engine.rejoin(&self.mailbox);
-        let trimmed = self.engine.log.trimmed(&self.filter()).await?;
-        if self.last < trimmed {
-            self.start_over(GapReason::HistoryTrimmed).await
-        } else {
-            self.replay(self.last, target).await
-        }?;
+        self.replay(self.last, target).await?;
         self.ended()
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use courant_joblog::event::{Change, Counts};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{ExportState, Format, Job, JobError, KEPT_WARNINGS, Progress, Stage, State};
+use courant_joblog::log::AppendError;
 use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::work_response::Message as Out;
@@ -98,6 +99,7 @@ impl Report<'_> {
         let problem = match &error {
             Error::Field { .. } | Error::ArtifactNotFound(_) => error.to_string(),
             Error::Illegal(illegal) => illegal.to_string(),
+            Error::Append(error @ AppendError::TooLarge { .. }) => error.to_string(),
             _ => return Err(error),
         };
         tracing::warn!(job = %self.attempt.job, worker = %self.worker, problem, "a report was refused");
