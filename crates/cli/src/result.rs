@@ -1,13 +1,14 @@
 //! `courant result`.
 
+use std::fs::Permissions;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use courant_proto::v1::read_result_response::Part;
 use courant_proto::v1::{ReadResultRequest, ReadResultResponse, ResultFormat};
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
 use tonic::Streaming;
 
 use crate::args::ResultArgs;
@@ -31,7 +32,9 @@ pub async fn save(client: &mut Client, job: &str, format: ResultFormat, path: &P
     let file = |source| Failure::File { path: path.to_owned(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_owned);
-    let mut draft = NamedTempFile::new_in(folder).map_err(file)?;
+    // As private as any new file of this user, and no more.
+    let draft = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder);
+    let mut draft = draft.map_err(file)?;
     download(client, job, format, &mut draft).await?;
     draft.as_file().sync_all().map_err(file)?;
     draft.persist(path).map_err(|error| file(error.error))?;
