@@ -24,6 +24,9 @@ const HEAD_BYTES: usize = 32 << 10;
 /// Pause after a failed accept: mostly a lack of file descriptors, which passes.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A peer that takes nothing for this long is gone, whether it is dead or only stopped reading a download.
+const STUCK: Duration = Duration::from_secs(120);
+
 /// Why a bridge cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -88,6 +91,9 @@ pub fn raise_open_files() {
 async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: SocketAddr) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(&socket, STUCK.as_millis() as u32) {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
     }
     let service = service_fn(move |request: http::Request<Incoming>| {
         let mut request = request.map(Body::new);

@@ -8,6 +8,7 @@ use courant_proto::v1::{self, ErrorReason, watch_jobs_response::Step};
 use super::member::{Member, Released};
 use super::room::pause;
 use super::source::Source;
+use super::steps::Steps;
 use super::{Place, RoomKey, Rooms, Started};
 use crate::fault::Fault;
 use crate::wire::encode::Push;
@@ -65,7 +66,7 @@ struct Reading {
 enum Round {
     /// At the live mark.
     Done,
-    /// Somewhere to go on from: the room has said too much meanwhile, or a single job starts over.
+    /// At the live mark, but the room has said too much meanwhile.
     Again,
 }
 
@@ -96,10 +97,11 @@ impl Join {
         let owner = source.owner.clone();
         let mut reading =
             Reading { name: source.name(), source, from: self.after.clone().unwrap_or_default(), answered: false };
-        if let (None, Some(job), Some(cursor)) = (&self.after, &job, cursor) {
+        if let (None, Started::Now, Some(job), Some(cursor)) = (&self.after, started, &job, cursor) {
+            // The room begins where this snapshot ends.
             self.answer(&mut reading, Mode::Snapshot, None);
             self.send(Push::snapshot(&reading.name, job)).await;
-            if started == Started::Now && self.release(&reading.name, &cursor) == Released::Live {
+            if self.release(&reading.name, &cursor) == Released::Live {
                 return Ok(Joined { place, owner });
             }
             reading.from = cursor;
@@ -161,19 +163,10 @@ impl Join {
     }
 
     async fn round(&self, reading: &mut Reading) -> Result<Round, Fault> {
-        // Transient events are of no use in a replay: as few as possible.
-        let watch = reading.source.watch(&reading.from, Tier::FiveSeconds.interval());
-        let mut steps = self.rooms.core.bulk().watch_jobs(self.rooms.core.stream_own(watch)?).await?.into_inner();
-        while let Some(v1::WatchJobsResponse { cursor, step }) = steps.message().await? {
+        let mut steps = Steps::open(&self.rooms.core, &reading.source, &reading.from).await?;
+        while let Some((cursor, step)) = steps.next().await? {
             match step {
-                Some(Step::Gap(gap)) => {
-                    let reason = gap.reason();
-                    if reading.source.only().is_some() {
-                        self.start_over(reading, reason).await?;
-                        return Ok(Round::Again);
-                    }
-                    self.gap(reading, reason).await;
-                }
+                Some(Step::Gap(gap)) => self.gap(reading, gap.reason()).await,
                 Some(Step::Snapshot(v1::JobSnapshot { job })) => {
                     self.answer(reading, Mode::Snapshot, None);
                     if let Some(job) = job.filter(|job| reading.source.holds(Some(job))) {
@@ -222,16 +215,6 @@ impl Join {
             self.answer(reading, Mode::Snapshot, Some(names::gap_reason(reason).to_owned()));
         }
         reading.from.clear();
-    }
-
-    /// A single job cannot be resumed: its snapshot, and from there on.
-    async fn start_over(&self, reading: &mut Reading, reason: v1::GapReason) -> Result<(), Fault> {
-        let Some(id) = reading.source.only().map(str::to_owned) else { return Ok(()) };
-        let (job, cursor) = self.job(&id).await?;
-        self.gap(reading, reason).await;
-        self.send(Push::snapshot(&reading.name, &job)).await;
-        reading.from = cursor;
-        Ok(())
     }
 
     /// Answers the command, once.

@@ -7,6 +7,7 @@ pub mod join;
 pub mod member;
 pub mod room;
 pub mod source;
+pub mod steps;
 
 use std::collections::HashMap;
 use std::sync::Arc;

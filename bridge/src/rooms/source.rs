@@ -1,7 +1,7 @@
 //! Which jobs a room follows, as a watch on the core.
 //!
-//! A single job is followed as its owner's document, and other jobs of that document are left out: a watch on the job
-//! itself ends with it, and a retry from anywhere would go unseen.
+//! A single job is followed live as its owner's document, and other jobs of that document are left out: a watch on the
+//! job itself ends with it, and a retry from anywhere would go unseen.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use courant_proto::v1::job_event::Change;
 use courant_proto::v1::job_service_server::{JobService, JobServiceServer};
 use courant_proto::v1::watch_jobs_response::Step;
 use courant_proto::v1::*;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -233,12 +233,52 @@ impl Service {
         verifier().verify(token).map_err(|_| fault(Code::Unauthenticated, "TOKEN_INVALID", "bad token"))
     }
 
+    fn watch(
+        &self,
+        after: Option<i64>,
+        holds: impl Fn(&Job) -> bool + Send + Sync + 'static,
+    ) -> ReceiverStream<Result<WatchJobsResponse, Status>> {
+        let (out, steps) = mpsc::channel(4);
+        let cut = self.0.log.lock().cut.clone();
+        let begun = begin(&self.0, after);
+        self.0.open.send_modify(|open| *open += 1);
+        let count = Count(self.0.clone());
+        tokio::spawn(async move {
+            let _count = count;
+            let closed = out.clone();
+            tokio::select! {
+                _ = follow(begun, holds, &out) => {}
+                () = closed.closed() => {}
+                () = cut.cancelled() => drop(out.send(Err(Status::unavailable("cut"))).await),
+            }
+        });
+        ReceiverStream::new(steps)
+    }
+
     fn job<T>(&self, request: &Request<T>, id: &str) -> Result<(Job, String), Status> {
         let identity = self.caller(request)?;
         let log = self.0.log.lock();
         let job = log.jobs.get(id).filter(|job| identity.sees_all() || job.owner == identity.subject);
         let missing = || fault(Code::NotFound, "JOB_NOT_FOUND", format!("there is no job {id}"));
         Ok((job.cloned().ok_or_else(missing)?, cursor(log.revision)))
+    }
+}
+
+fn after(cursor: &str) -> Result<Option<i64>, Status> {
+    if cursor.is_empty() {
+        return Ok(None);
+    }
+    let revision = cursor.strip_prefix("at-").and_then(|text| text.parse().ok());
+    revision.map(Some).ok_or_else(|| fault(Code::InvalidArgument, "CURSOR_INVALID", "not a cursor of this service"))
+}
+
+fn alike(step: Step) -> watch_job_response::Step {
+    match step {
+        Step::Snapshot(snapshot) => watch_job_response::Step::Snapshot(snapshot),
+        Step::Event(event) => watch_job_response::Step::Event(event),
+        Step::Live(live) => watch_job_response::Step::Live(live),
+        Step::Bookmark(bookmark) => watch_job_response::Step::Bookmark(bookmark),
+        Step::Gap(gap) => watch_job_response::Step::Gap(gap),
     }
 }
 
@@ -304,8 +344,13 @@ impl JobService for Service {
         Ok(Response::new(RetryJobResponse { job: Some(job), cursor }))
     }
 
-    async fn watch_job(&self, _: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
-        Err(Status::unimplemented("the bridge does not use this"))
+    async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
+        let (job, _) = self.job(&request, &request.get_ref().job_id)?;
+        let after = after(&request.get_ref().after_cursor)?;
+        let steps = self.watch(after, move |found: &Job| found.job_id == job.job_id);
+        Ok(Response::new(Box::pin(steps.map(|step| {
+            step.map(|WatchJobsResponse { cursor, step }| WatchJobResponse { cursor, step: step.map(alike) })
+        }))))
     }
 
     async fn watch_jobs(&self, request: Request<WatchJobsRequest>) -> Result<Response<Steps>, Status> {
@@ -316,34 +361,13 @@ impl JobService for Service {
             return Err(fault(Code::PermissionDenied, "ROLE_REQUIRED", "no"));
         }
         self.0.watches.lock().push(request.clone());
-        let after = match request.after_cursor.as_str() {
-            "" => None,
-            text => Some(
-                text.strip_prefix("at-")
-                    .and_then(|text| text.parse::<i64>().ok())
-                    .ok_or_else(|| fault(Code::InvalidArgument, "CURSOR_INVALID", "not a cursor of this service"))?,
-            ),
-        };
+        let after = after(&request.after_cursor)?;
         let holds = move |job: &Job| {
             (owner == "-" || job.owner == owner)
                 && (request.document_id.is_empty() || job.document_id == request.document_id)
                 && (request.batch_id.is_empty() || job.batch_id == request.batch_id)
         };
-        let (out, steps) = mpsc::channel(4);
-        let cut = self.0.log.lock().cut.clone();
-        let begun = begin(&self.0, after);
-        self.0.open.send_modify(|open| *open += 1);
-        let count = Count(self.0.clone());
-        tokio::spawn(async move {
-            let _count = count;
-            let closed = out.clone();
-            tokio::select! {
-                _ = follow(begun, holds, &out) => {}
-                () = closed.closed() => {}
-                () = cut.cancelled() => drop(out.send(Err(Status::unavailable("cut"))).await),
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(steps))))
+        Ok(Response::new(Box::pin(self.watch(after, holds))))
     }
 
     async fn read_result(&self, request: Request<ReadResultRequest>) -> Result<Response<Pieces>, Status> {
