@@ -6,6 +6,7 @@
 
 pub mod frame;
 pub mod furniture;
+mod grid;
 pub mod pdfboss;
 mod vertical;
 

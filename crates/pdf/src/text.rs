@@ -7,7 +7,13 @@ use unicode_normalization::UnicodeNormalization;
 /// digits, compatibility ideographs) stay.
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if let Some(letter) = chars.peek().and_then(|&next| accented(c, next)) {
+            chars.next();
+            out.push(letter);
+            continue;
+        }
         match c {
             '\u{FB00}'..='\u{FB4F}' | '\u{FB50}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}' => {
                 out.extend(std::iter::once(c).nfkc());
@@ -21,6 +27,23 @@ pub fn clean(text: &str) -> String {
     }
     // Accents drawn as characters of their own become one with their letter.
     if out.is_ascii() { out } else { out.nfc().collect() }
+}
+
+/// The letter that TeX draws as an accent before a letter.
+fn accented(accent: char, letter: char) -> Option<char> {
+    let combining = match accent {
+        '¨' => '\u{308}',
+        // Also stands for an apostrophe, as in `it´s`.
+        '´' if "aeiouyAEIOUY".contains(letter) => '\u{301}',
+        'ˆ' => '\u{302}',
+        '˜' => '\u{303}',
+        'ˇ' => '\u{30C}',
+        '˚' => '\u{30A}',
+        '˝' => '\u{30B}',
+        _ => return None,
+    };
+    let mut composed = [letter, combining].into_iter().nfc();
+    composed.next().filter(|_| letter.is_alphabetic() && composed.next().is_none())
 }
 
 /// The punctuation of horizontal text for that of vertical text.
@@ -55,8 +78,9 @@ pub fn join(lines: impl IntoIterator<Item = impl AsRef<str>>) -> String {
         if line.is_empty() {
             continue;
         }
+        let (line, leads) = without_leaders(line);
         match (out.chars().next_back(), line.chars().next()) {
-            (None, _) | (_, None) => {}
+            (None | Some('\n'), _) | (_, None) => {}
             (Some(hyphen), Some(next)) if divides(&out, hyphen, next) => {
                 out.pop();
             }
@@ -65,9 +89,27 @@ pub fn join(lines: impl IntoIterator<Item = impl AsRef<str>>) -> String {
             _ => out.push(' '),
         }
         out.push_str(&line);
+        if leads {
+            out.push('\n');
+        }
     }
     out.retain(|c| c != '\u{AD}');
+    out.truncate(out.trim_end().len());
     out
+}
+
+/// A line of a table of contents: the dots that lead to the page number become one, and the line stays a line.
+fn without_leaders(line: String) -> (String, bool) {
+    const DOTS: usize = 4;
+    let words: Vec<&str> = line.split(' ').collect();
+    let is_dots = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte == b'.');
+    let dots: usize = words.iter().filter(|word| is_dots(word)).map(|word| word.len()).sum();
+    if dots < DOTS {
+        return (line, false);
+    }
+    let mut kept: Vec<&str> = words.into_iter().map(|word| if is_dots(word) { "…" } else { word }).collect();
+    kept.dedup_by(|a, b| *a == "…" && *b == "…");
+    (kept.join(" "), true)
 }
 
 /// Folds white space.
@@ -113,6 +155,7 @@ mod tests {
         assert_eq!(clean("\u{FEFB}"), "\u{0644}\u{0627}", "lam-alef");
         assert_eq!(clean("ＡＢ① x² 豈 ｶﾞ"), "ＡＢ① x² 豈 ｶﾞ".nfc().collect::<String>());
         assert_eq!(clean("︵序︶︑︿"), "（序）、〈", "forms for vertical text");
+        assert_eq!(clean("Br¨oker P´eter it´s ¨ x"), "Bröker Péter it´s ¨ x", "accents as TeX draws them");
         assert_eq!(clean("e\u{301}te\u{0} \u{7}"), "éte ");
     }
 
@@ -127,6 +170,8 @@ mod tests {
         assert_eq!(join(["吾輩は猫で", "ある。名前は"]), "吾輩は猫である。名前は");
         assert_eq!(join(["dash -", "then"]), "dash - then");
         assert_eq!(join(["", "  ", "a"]), "a");
+        assert_eq!(join(["One . . . . . 3", "Two ...... 4", "text"]), "One … 3\nTwo … 4\ntext");
+        assert_eq!(join(["and so on ...", "or not"]), "and so on ... or not");
     }
 
     #[test]

@@ -4,8 +4,10 @@ use super::{Edge, EdgeLine};
 
 /// How far apart the base lines of the same header may be, in points.
 const TOLERANCE: f64 = 3.0;
-/// On how many other pages a line must come again.
-const MIN_REPEATS: usize = 2;
+/// On how many of the pages around it a line must come again, or on how many anywhere: a full page may by chance end with
+/// the same words as another far away.
+const MIN_NEAR: usize = 2;
+const MIN_ANYWHERE: usize = 5;
 /// How much of the page, from either end, may hold furniture.
 const BAND: f64 = 0.2;
 
@@ -15,25 +17,26 @@ pub fn shape(text: &str) -> String {
     marked.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The lines of a page that are furniture, given the outermost lines of other pages.
-pub fn of_page(lines: &[EdgeLine], others: &[&[EdgeLine]]) -> Vec<EdgeLine> {
-    lines.iter().filter(|line| in_band(line) && (line.marked || comes_again(line, others))).cloned().collect()
+/// The lines of a page that are furniture, given the outermost lines of the pages around it and of pages far away.
+pub fn of_page(lines: &[EdgeLine], near: &[&[EdgeLine]], far: &[&[EdgeLine]]) -> Vec<EdgeLine> {
+    lines.iter().filter(|line| in_band(line) && (line.marked || comes_again(line, near, far))).cloned().collect()
 }
 
 fn in_band(line: &EdgeLine) -> bool {
     from_edge(line) <= line.page_height * BAND
 }
 
-fn comes_again(line: &EdgeLine, others: &[&[EdgeLine]]) -> bool {
-    // A page number alone is telling; its shape changes only with the number of digits.
+fn comes_again(line: &EdgeLine, near: &[&[EdgeLine]], far: &[&[EdgeLine]]) -> bool {
     let number = is_page_number(&line.shape);
-    let needed = if number { 1 } else { MIN_REPEATS };
     let same = |other: &EdgeLine| {
         other.edge == line.edge
             && (other.shape == line.shape || (number && is_page_number(&other.shape)))
             && (from_edge(other) - from_edge(line)).abs() <= TOLERANCE
     };
-    others.iter().filter(|page| page.iter().any(same)).take(needed).count() >= needed
+    let count = |pages: &[&[EdgeLine]]| pages.iter().filter(|page| page.iter().any(same)).count();
+    let (near, far) = (count(near), count(far));
+    // A page number alone is telling; its shape changes only with the number of digits.
+    near >= MIN_NEAR || near + far >= MIN_ANYWHERE || (number && near + far >= 1)
 }
 
 fn from_edge(line: &EdgeLine) -> f64 {
@@ -64,7 +67,7 @@ mod tests {
 
     fn found(of: EdgeLine, others: &[EdgeLine]) -> bool {
         let pages: Vec<&[EdgeLine]> = others.iter().map(std::slice::from_ref).collect();
-        !of_page(&[of], &pages).is_empty()
+        !of_page(&[of], &pages, &[]).is_empty()
     }
 
     #[test]
@@ -97,5 +100,14 @@ mod tests {
         let mut marked = line(Edge::Foot, "Draft", 790.0);
         marked.marked = true;
         assert!(found(marked, &[]));
+    }
+
+    #[test]
+    fn far_away_it_takes_more_to_be_no_chance() {
+        let far = vec![line(Edge::Foot, "Syntax:", 780.0); MIN_ANYWHERE];
+        let pages: Vec<&[EdgeLine]> = far.iter().map(std::slice::from_ref).collect();
+        let own = [line(Edge::Foot, "Syntax:", 780.0)];
+        assert!(of_page(&own, &[], &pages[1..]).is_empty());
+        assert_eq!(of_page(&own, &[], &pages).len(), 1);
     }
 }

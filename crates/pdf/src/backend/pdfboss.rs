@@ -16,7 +16,7 @@ use super::frame::Frame;
 use super::furniture::shape;
 use super::{
     Block, Content, Context, Edge, EdgeLine, Image, Layout, Line, ListItem, OpenError, PageError, PageHints,
-    PdfBackend, Ruled, TableCell, vertical,
+    PdfBackend, Ruled, TableCell, grid, vertical,
 };
 use crate::artifact::Bbox;
 
@@ -29,13 +29,18 @@ const SAME_LINE: f32 = 0.5;
 const SPACE: f32 = 0.15;
 /// How much more the sample weighs than the page.
 const SAMPLE_WEIGHT: usize = 10;
-/// Share of characters of fixed pitch, in percent, from which a paragraph counts as preformatted.
-const MONOSPACE_PERCENT: usize = 90;
+/// Share of characters of fixed pitch, in percent, from which a line counts as preformatted.
+const FIXED_PITCH_PERCENT: usize = 90;
+/// Parts of the names of fonts with a fixed pitch, in small letters.
+const FIXED_PITCH_NAMES: [&str; 9] =
+    ["courier", "mono", "cmtt", "sftt", "consolas", "menlo", "inconsolata", "typewriter", "lmtt"];
 /// How far a drawn line may lie outside its table, in points.
 const RULING_SLACK: f64 = 4.0;
 /// A table of at most this many filled cells, one of them this long, may be a frame around text.
 const FRAME_MAX_CELLS: usize = 6;
 const FRAME_MIN_TEXT: usize = 200;
+/// Text this close behind the side of a table, in sizes of type, belongs to it.
+const OVERHANG_GAP: f64 = 0.5;
 /// Reports of lost parts of one page; more of them say nothing new.
 const MAX_LOSSES: usize = 8;
 
@@ -236,9 +241,9 @@ fn body_blocks(raw: &RawPage, body: Vec<TextSpan>, context: &Context) -> Vec<Blo
             let inside = |span: &&TextSpan| seen_bbox(raw, &found).holds_middle_of(&span_seen(raw, span));
             let framed: Vec<TextSpan> = body.iter().filter(inside).cloned().collect();
             let again = laid_out(&framed, &[], &context.sizes);
-            blocks.extend(again.into_iter().map(|block| body_block(raw, &framed, block)));
+            blocks.extend(again.into_iter().flat_map(|block| body_block(raw, &framed, block)));
         } else {
-            blocks.push(body_block(raw, &body, found));
+            blocks.extend(body_block(raw, &body, found));
         }
     }
     blocks
@@ -287,26 +292,99 @@ fn sample_page(model: &TextSpan, spans: &[TextSpan], sizes: &[(i32, usize)]) -> 
     sizes.iter().enumerate().map(span).collect()
 }
 
-fn body_block(raw: &RawPage, spans: &[TextSpan], found: FoundBlock) -> Block {
-    let bbox = seen_bbox(raw, &found);
-    let inside = |span: &&TextSpan| bbox.holds_middle_of(&span_seen(raw, span));
-    let (mut all, mut mono, mut hidden) = (0, 0, 0);
-    for span in spans.iter().filter(inside) {
+/// A block; a paragraph in parts where it goes from running text to fixed pitch and back.
+fn body_block(raw: &RawPage, spans: &[TextSpan], found: FoundBlock) -> Vec<Block> {
+    let mut bbox = seen_bbox(raw, &found);
+    if matches!(found, FoundBlock::Table { .. }) {
+        bbox = with_overhang(raw, spans, bbox);
+    }
+    let own: Vec<&TextSpan> = spans.iter().filter(|span| bbox.holds_middle_of(&span_seen(raw, span))).collect();
+    let content = match found {
+        FoundBlock::Paragraph { lines, .. } => return paragraph(raw, &own, lines, bbox),
+        FoundBlock::Heading { level, lines, .. } => Content::Heading(level, to_lines(lines)),
+        FoundBlock::List { items, .. } => Content::List(items.into_iter().map(item).collect()),
+        FoundBlock::Table { rows, .. } => Content::Table(table(raw, &own, rows, &bbox), ruled(raw, &bbox)),
+    };
+    vec![Block { bbox, content, invisible: is_invisible(&own) }]
+}
+
+fn paragraph(raw: &RawPage, own: &[&TextSpan], lines: Vec<FoundLine>, bbox: Bbox) -> Vec<Block> {
+    let marked: Vec<(bool, FoundLine)> = lines.into_iter().map(|line| (is_fixed_pitch(own, &line), line)).collect();
+    let stretches: Vec<&[(bool, FoundLine)]> = marked.chunk_by(|a, b| a.0 == b.0).collect();
+    let whole = stretches.len() == 1;
+    let block = |stretch: &&[(bool, FoundLine)]| {
+        let lines: Vec<Line> = stretch.iter().map(|(_, line)| line_of(line.clone())).collect();
+        let on_stretch = |span: &&&TextSpan| stretch.iter().any(|(_, line)| is_on(span, line));
+        let spans: Vec<&TextSpan> = own.iter().filter(on_stretch).copied().collect();
+        let around = spans.iter().map(|span| span_seen(raw, span)).reduce(|a, b| a.around(&b));
+        let content = if stretch[0].0 { Content::Preformatted(lines) } else { Content::Paragraph(lines) };
+        let bbox = around.filter(|_| !whole).unwrap_or(bbox);
+        Block { bbox, content, invisible: is_invisible(if whole { own } else { &spans }) }
+    };
+    stretches.iter().map(block).collect()
+}
+
+/// A table with the text that begins in it and ends beside it: its box is drawn around lines, not around text.
+fn with_overhang(raw: &RawPage, spans: &[TextSpan], table: Bbox) -> Bbox {
+    let mut boxes: Vec<(Bbox, f64)> = spans.iter().map(|span| (span_seen(raw, span), f64::from(span.size))).collect();
+    boxes.sort_by(|a, b| a.0.x0.total_cmp(&b.0.x0));
+    boxes.iter().fold(table, |table, (text, size)| {
+        let middle = (text.y0 + text.y1) / 2.0;
+        let touches = text.x0 <= table.x1 + size * OVERHANG_GAP && text.x1 >= table.x0;
+        if touches && (table.y0..=table.y1).contains(&middle) {
+            Bbox { x1: table.x1.max(text.x1), ..table }
+        } else {
+            table
+        }
+    })
+}
+
+/// Whether a span stands on a line. Lines of turned text have coordinates of their own, so nothing stands on them.
+fn is_on(span: &TextSpan, line: &FoundLine) -> bool {
+    let slack = line.size * 0.5;
+    span.rotate == 0 && (span.y - line.y).abs() <= slack && span.x >= line.x - slack && span.x <= line.end_x + slack
+}
+
+fn is_fixed_pitch(own: &[&TextSpan], line: &FoundLine) -> bool {
+    let (mut all, mut fixed) = (0, 0);
+    for span in own.iter().filter(|span| is_on(span, line)) {
         let count = span.text.chars().filter(|c| !c.is_whitespace()).count();
         all += count;
-        mono += if span.monospace { count } else { 0 };
-        hidden += if span.invisible { count } else { 0 };
+        fixed += if span.monospace || has_fixed_pitch_name(&span.font_name) { count } else { 0 };
     }
-    let content = match found {
-        FoundBlock::Heading { level, lines, .. } => Content::Heading(level, to_lines(lines)),
-        FoundBlock::Paragraph { lines, .. } if all > 0 && mono * 100 >= all * MONOSPACE_PERCENT => {
-            Content::Preformatted(to_lines(lines))
-        }
-        FoundBlock::Paragraph { lines, .. } => Content::Paragraph(to_lines(lines)),
-        FoundBlock::List { items, .. } => Content::List(items.into_iter().map(item).collect()),
-        FoundBlock::Table { rows, .. } => Content::Table(rows.into_iter().map(row).collect(), ruled(raw, &bbox)),
+    all > 0 && fixed * 100 >= all * FIXED_PITCH_PERCENT
+}
+
+/// Fonts made by TeX and others do not set the flag.
+fn has_fixed_pitch_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    FIXED_PITCH_NAMES.iter().any(|part| name.contains(part))
+}
+
+fn is_invisible(spans: &[&TextSpan]) -> bool {
+    let hidden = spans.iter().filter(|span| span.invisible).count();
+    hidden > 0 && hidden * 2 > spans.len()
+}
+
+fn table(raw: &RawPage, own: &[&TextSpan], rows: Vec<Vec<pdfboss_output::Cell>>, bbox: &Bbox) -> Vec<Vec<TableCell>> {
+    let piece = |span: &&TextSpan| grid::Piece {
+        bbox: span_seen(raw, span),
+        y: raw.frame.point(span.x, span.y).1,
+        size: f64::from(span.size),
+        text: span.text.clone(),
     };
-    Block { bbox, content, invisible: all > 0 && hidden * 2 > all }
+    let drawn: Vec<Bbox> = raw.rulings.iter().map(|ruling| ruling_seen(raw, ruling)).collect();
+    let plain = own.iter().all(|span| span.rotate.rem_euclid(360) == raw.rotate && is_left_to_right(&span.text));
+    let by_lines = if plain { grid::by_lines(own.iter().map(piece).collect(), &drawn, bbox, rows.len()) } else { None };
+    by_lines.unwrap_or_else(|| rows.into_iter().map(row).collect())
+}
+
+fn is_left_to_right(text: &str) -> bool {
+    !text.chars().any(|c| matches!(c, '\u{0590}'..='\u{08FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}'))
+}
+
+fn ruling_seen(raw: &RawPage, ruling: &Ruling) -> Bbox {
+    raw.frame.rect([ruling.start.x, ruling.start.y, ruling.end.x, ruling.end.y])
 }
 
 fn row(cells: Vec<pdfboss_output::Cell>) -> Vec<TableCell> {
@@ -358,7 +436,7 @@ fn ruled(raw: &RawPage, table: &Bbox) -> Ruled {
     };
     let (mut flat, mut steep) = (0, 0);
     for ruling in &raw.rulings {
-        let line = raw.frame.rect([ruling.start.x, ruling.start.y, ruling.end.x, ruling.end.y]);
+        let line = ruling_seen(raw, ruling);
         if around.holds_middle_of(&line) {
             if line.width() >= line.height() { flat += 1 } else { steep += 1 }
         }

@@ -89,12 +89,12 @@ impl<R> Window<R> {
                 *sizes.entry(size).or_default() += count;
             }
         }
-        let near = self.pages.iter().map(|(number, known)| (number, &known.hints));
-        let far = self.sampled.iter().filter(|(number, _)| !self.pages.contains_key(number));
-        let others: Vec<&[EdgeLine]> =
-            near.chain(far).filter(|(number, _)| **number != page).map(|(_, hints)| &*hints.edges).collect();
+        let around = self.pages.iter().filter(|(number, _)| **number != page);
+        let near: Vec<&[EdgeLine]> = around.map(|(_, known)| &*known.hints.edges).collect();
+        let elsewhere = self.sampled.iter().filter(|(number, _)| !self.pages.contains_key(number));
+        let far: Vec<&[EdgeLine]> = elsewhere.map(|(_, hints)| &*hints.edges).collect();
         let own = self.pages.get(&page).map(|known| &*known.hints.edges).unwrap_or_default();
-        Context { sizes: sizes.into_iter().collect(), furniture: of_page(own, &others) }
+        Context { sizes: sizes.into_iter().collect(), furniture: of_page(own, &near, &far) }
     }
 }
 

@@ -68,7 +68,7 @@ fn zone(zone: &Zone) -> String {
             format!("<h{level} id=\"{id}\" dir=\"auto\">{text}</h{level}>")
         }
         Kind::Paragraph if zone.preformatted => format!("<pre id=\"{id}\">{text}</pre>"),
-        Kind::Paragraph => format!("<p id=\"{id}\" dir=\"auto\">{text}</p>"),
+        Kind::Paragraph => format!("<p id=\"{id}\" dir=\"auto\">{}</p>", text.replace('\n', "<br>\n")),
         Kind::List => format!("<div id=\"{id}\" dir=\"auto\">{}</div>", list(&zone.items)),
         Kind::Table => format!("<div id=\"{id}\" class=\"scroll\" dir=\"auto\">{}</div>", table(&zone.rows)),
         Kind::Figure => {
