@@ -43,6 +43,9 @@ function usePageDrop(drop: (files: FileList) => void): boolean {
   return over;
 }
 
+/** On a phone there is nothing to drop. */
+const verb = matchMedia('(hover: none)').matches ? 'Add' : 'Drop';
+
 export function DropZone({ large }: { readonly large: boolean }) {
   const { uploads } = useUploads();
   const input = useRef<HTMLInputElement>(null);
@@ -62,7 +65,13 @@ export function DropZone({ large }: { readonly large: boolean }) {
         <FileUp aria-hidden="true" className="dropzone-icon" />
         <div className="dropzone-words">
           <h1>
-            {over ? 'Let go to submit' : large ? 'Drop a PDF. Watch it being read.' : 'Drop PDFs anywhere'}
+            {over
+              ? 'Let go to submit'
+              : large
+                ? `${verb} a PDF. Watch it being read.`
+                : verb === 'Drop'
+                  ? 'Drop PDFs anywhere'
+                  : 'Add PDFs'}
           </h1>
           <p className="muted">
             {large
