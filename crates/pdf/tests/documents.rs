@@ -65,8 +65,16 @@ async fn a_wide_table_is_a_table() {
     let finished = run("mit/wide-table.pdf").await;
     let tables = finished.of_kind(Kind::Table);
     assert_eq!(tables.len(), 1);
-    let lines =
-        ["Alabama\t18,870\t23,022", "Alaska\t209\t3,062", "Connecticut\t9,631\t11,594", "Delaware\t204", "Wyoming\t"];
+    let lines = [
+        "Alabama\t18,870\t23,022",
+        "Alaska\t209\t3,062",
+        "Connecticut\t9,631\t11,594",
+        "Delaware\t204",
+        "Kentucky\t264,140\t12,155",
+        "\t0\t1,491\t2,315\t2\t",
+        "\t295,891",
+        "Wyoming\t",
+    ];
     in_order(&tables[0].text, &lines);
 }
 

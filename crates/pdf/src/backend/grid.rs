@@ -19,6 +19,10 @@ const DRAWN_SHARE: f64 = 0.5;
 const SAME_LINE: f64 = 2.0;
 /// A gap wider than this part of the size of type is a space.
 const SPACE: f64 = 0.2;
+/// A gap wider than this is more than a space between words.
+const WORD_SPACE: f64 = 0.45;
+/// How wide a digit is, as part of the size of type.
+const DIGIT: f64 = 0.55;
 /// Characters of numbers that are half as wide as a digit.
 const NARROW: [char; 5] = [',', '.', '-', '(', ')'];
 /// How far text may reach into the next column, in points.
@@ -40,7 +44,7 @@ pub(super) fn by_lines(
     table: &Bbox,
     drawn_rows: usize,
 ) -> Option<Vec<Vec<TableCell>>> {
-    let edges = column_edges(drawn, table);
+    let edges = column_edges(drawn, table, &pieces);
     let columns = edges.len().checked_sub(1).filter(|&columns| columns >= MIN_COLUMNS)?;
     pieces.retain(|piece| !piece.text.trim().is_empty());
     pieces.sort_by(|a, b| a.y.total_cmp(&b.y));
@@ -55,7 +59,7 @@ pub(super) fn by_lines(
 }
 
 /// Where columns begin and end: long drawn lines and the sides of the table.
-fn column_edges(drawn: &[Bbox], table: &Bbox) -> Vec<f64> {
+fn column_edges(drawn: &[Bbox], table: &Bbox, pieces: &[Piece]) -> Vec<f64> {
     let inside =
         |line: &&Bbox| line.height() > line.width() && line.x0 > table.x0 - OVERHANG && line.x1 < table.x1 + OVERHANG;
     let mut lines: Vec<Bbox> =
@@ -66,10 +70,11 @@ fn column_edges(drawn: &[Bbox], table: &Bbox) -> Vec<f64> {
         .filter(|same| same.iter().map(Bbox::height).sum::<f64>() >= DRAWN_SHARE * table.height())
         .map(|same| same.iter().map(|line| line.x0).sum::<f64>() / same.len() as f64)
         .collect();
-    if edges.first().is_none_or(|first| first - table.x0 > 4.0 * SAME_LINE) {
+    // Text outside the drawn columns stands in columns of its own.
+    if edges.first().is_none_or(|first| pieces.iter().any(|piece| piece.bbox.x0 < first - OVERHANG)) {
         edges.insert(0, table.x0);
     }
-    if edges.last().is_none_or(|last| table.x1 - last > 4.0 * SAME_LINE) {
+    if edges.last().is_none_or(|last| pieces.iter().any(|piece| piece.bbox.x0 > last + OVERHANG)) {
         edges.push(table.x1);
     }
     edges
@@ -87,6 +92,7 @@ fn row(line: &[Piece], edges: &[f64]) -> Vec<TableCell> {
     let columns = edges.len() - 1;
     let mut pieces: Vec<Piece> = line.iter().flat_map(|piece| divided(piece, edges)).collect();
     pieces.sort_by(|a, b| a.bbox.x0.total_cmp(&b.bbox.x0));
+    let pieces = words_joined(pieces);
     let mut cells: Vec<Placed> = Vec::new();
     for Piece { bbox, size, text, .. } in pieces {
         let (first, last) = span(&bbox, edges);
@@ -124,20 +130,45 @@ fn span(bbox: &Bbox, edges: &[f64]) -> (usize, usize) {
     (column(bbox.x0 + OVERHANG, edges).min(middle), column(bbox.x1 - OVERHANG, edges).max(middle))
 }
 
-/// Numbers of neighbouring columns drawn in one go, divided where one column ends: digits are all of one width, so it is
-/// known where each stands. Other text is left whole.
+/// Words of one phrase joined, so that a heading over several columns is not cut where a column ends.
+fn words_joined(pieces: Vec<Piece>) -> Vec<Piece> {
+    let mut joined: Vec<Piece> = Vec::new();
+    for piece in pieces {
+        let is_word = |piece: &Piece| !piece.text.chars().all(is_numeric);
+        match joined.last_mut() {
+            Some(last)
+                if is_word(last) && is_word(&piece) && piece.bbox.x0 - last.bbox.x1 <= WORD_SPACE * piece.size =>
+            {
+                if piece.bbox.x0 - last.bbox.x1 > SPACE * piece.size {
+                    last.text.push(' ');
+                }
+                last.text.push_str(&piece.text);
+                last.bbox.x1 = last.bbox.x1.max(piece.bbox.x1);
+            }
+            _ => joined.push(piece),
+        }
+    }
+    joined
+}
+
+fn is_numeric(c: char) -> bool {
+    c.is_ascii_digit() || c == ' ' || NARROW.contains(&c)
+}
+
+/// Numbers divided where a column ends. Several may be drawn in one go, with wide spacing between the digits: digits are
+/// all of one width, so it is known where each begins. Other text is left whole.
 fn divided(piece: &Piece, edges: &[f64]) -> Vec<Piece> {
-    let is_number = |c: char| c.is_ascii_digit() || c == ' ' || NARROW.contains(&c);
-    let (first, last) = span(&piece.bbox, edges);
-    if first == last || !piece.text.chars().all(is_number) {
+    if !piece.text.chars().all(is_numeric) {
         return vec![Piece { text: piece.text.clone(), ..*piece }];
     }
-    let width = |c: char| if c.is_ascii_digit() { 1.0 } else { 0.5 };
-    let unit = piece.bbox.width() / piece.text.chars().map(width).sum::<f64>().max(1.0);
+    let width = |c: char| piece.size * if c.is_ascii_digit() { DIGIT } else { DIGIT / 2.0 };
+    let count = piece.text.chars().count() as f64;
+    // What is left over beside the digits themselves lies behind each of them.
+    let spacing = (piece.bbox.width() - piece.text.chars().map(width).sum::<f64>()) / count.max(1.0);
     let mut parts: Vec<(usize, Piece)> = Vec::new();
-    let mut x = piece.bbox.x0;
+    let mut start = piece.bbox.x0;
     for c in piece.text.chars() {
-        let (start, end) = (x, x + unit * width(c));
+        let end = start + width(c) + spacing.min(0.0);
         let at = column((start + end) / 2.0, edges);
         match parts.last_mut() {
             Some((column, part)) if *column == at => {
@@ -146,9 +177,9 @@ fn divided(piece: &Piece, edges: &[f64]) -> Vec<Piece> {
             }
             _ => parts.push((at, Piece { bbox: Bbox { x0: start, x1: end, ..piece.bbox }, text: c.into(), ..*piece })),
         }
-        x = end;
+        start += width(c) + spacing;
     }
-    parts.into_iter().map(|(_, part)| part).collect()
+    parts.into_iter().map(|(_, part)| part).filter(|part| !part.text.trim().is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -186,8 +217,8 @@ mod tests {
     #[test]
     fn numbers_drawn_in_one_go_are_divided_and_letters_drawn_one_by_one_joined() {
         let edges = [0.0, 100.0, 200.0, 300.0];
-        let mut run = piece(70.0, 20.0, "1234567");
-        run.bbox.x1 = 140.0;
+        let mut run = piece(90.0, 20.0, "1234");
+        run.bbox.x1 = 110.0;
         let mut letters: Vec<Piece> = Vec::new();
         for (n, text) in ["C", "o", "x"].into_iter().enumerate() {
             let mut letter = piece(210.0 + 5.0 * n as f64, 20.0, text);
@@ -195,7 +226,7 @@ mod tests {
             letters.push(letter);
         }
         letters.push(run);
-        assert_eq!(texts(&[row(&letters, &edges)]), ["123|4567|Cox"]);
+        assert_eq!(texts(&[row(&letters, &edges)]), ["12|34|Cox"]);
     }
 
     #[test]
