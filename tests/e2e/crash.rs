@@ -63,6 +63,22 @@ async fn whole_story(up: &Up, id: &str, start: &str) -> anyhow::Result<Vec<i64>>
 }
 
 #[tokio::test]
+async fn no_parser_is_left_behind() -> anyhow::Result<()> {
+    let mut up = Up::start().await?;
+    let jobs = up.jobs("alice").await?;
+    let (job, start) = accepted(jobs.submit("long.pdf", documents::pages(3000)).await?)?;
+    let mut watch = jobs.watch(&job.job_id, &start).await?;
+    watch.until(|event| event.job.as_ref().is_some_and(|job| job.pages_done >= 2)).await?;
+    let parsers = up.parsers()?;
+    ensure!(parsers.len() == 1, "{} parsers", parsers.len());
+    up.kill().await?;
+    for parser in parsers {
+        parser.gone().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn waiting_jobs_and_their_order_survive() -> anyhow::Result<()> {
     let up = Up::with(&["--workers", "0"]).await?;
     let jobs = up.jobs("alice").await?;

@@ -101,6 +101,23 @@ impl Up {
         self.home.path()
     }
 
+    /// The isolated processes that parse a PDF right now.
+    pub fn parsers(&self) -> anyhow::Result<Vec<Parser>> {
+        let mine = format!(" {} ", self.group);
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc")?.flatten() {
+            let read = |name: &str| std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+            // "1234 (courant) S 1200 …": after the name and the state comes the parent.
+            let of_ours = read("stat")
+                .rsplit_once(')')
+                .is_some_and(|(_, rest)| rest.get(2..).is_some_and(|rest| rest.starts_with(&mine)));
+            if of_ours && read("cmdline").contains("pdf-child") {
+                found.push(Parser(entry.path()));
+            }
+        }
+        Ok(found)
+    }
+
     /// What it has logged so far, over all starts.
     pub fn logged(&self) -> anyhow::Result<String> {
         Ok(std::fs::read_to_string(self.home.path().join("log"))?)
@@ -137,6 +154,22 @@ impl Up {
         let mut socket = ws::Socket::open(&self.http).await?;
         socket.sign_in(&self.token(user, &[], HOUR)?).await?;
         Ok(socket)
+    }
+}
+
+/// A process that parses a PDF.
+pub struct Parser(PathBuf);
+
+impl Parser {
+    /// Waits until it is gone. A process of somebody else's child cannot be waited for, so this looks again and again.
+    pub async fn gone(&self) -> anyhow::Result<()> {
+        within("a parser to be gone", async {
+            while !std::fs::read_to_string(self.0.join("cmdline")).unwrap_or_default().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        })
+        .await
     }
 }
 
