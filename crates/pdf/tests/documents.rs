@@ -55,9 +55,19 @@ async fn arabic_has_some_text() {
 #[tokio::test]
 async fn japanese_is_read_downwards_from_the_right() {
     let text = run("mit/japanese.pdf").await.text("result.txt");
-    let verses =
-        ["わたくしといふ現象は", "假定された有機交流電燈の", "ひとつの青い照明です", "（あらゆる透明な幽霊の複合体）"];
-    in_order(&text, &verses);
+    let upper = [
+        "わたくしといふ現象は",
+        "假定された有機交流電燈の",
+        "ひとつの青い照明です",
+        "（あらゆる透明な幽霊の複合体）",
+        "風景やみんなと",
+        "因果交流電燈の",
+    ];
+    in_order(&text, &upper);
+    in_order(
+        &text,
+        &["わたくしといふ現象は", "けれどもこれら新世代沖積世の", "第四次延長のなかで主張されます", "宮澤賢治"],
+    );
 }
 
 #[tokio::test]

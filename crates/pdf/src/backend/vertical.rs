@@ -1,10 +1,12 @@
-//! Text written downwards: columns from right to left, each from top to bottom.
+//! Text written downwards: tiers from top to bottom, in each columns from right to left, each from top to bottom.
 
 use super::{Block, Content, Line};
 use crate::artifact::Bbox;
 
 /// Pieces whose middles are closer than this part of their size stand in one column.
 const SAME_COLUMN: f64 = 0.6;
+/// An empty band across all columns, this many times as high as the type, divides two tiers.
+const TIER_GAP: f64 = 1.2;
 /// Columns further apart than this many times the usual distance are different blocks.
 const BLOCK_GAP: f64 = 1.8;
 
@@ -27,6 +29,21 @@ impl Piece {
 /// The blocks of all pieces, in reading order.
 pub(super) fn blocks(mut pieces: Vec<Piece>) -> Vec<Block> {
     pieces.retain(|piece| !piece.text.trim().is_empty());
+    pieces.sort_by(|a, b| a.bbox.y0.total_cmp(&b.bbox.y0));
+    let mut tiers: Vec<(f64, Vec<Piece>)> = Vec::new();
+    for piece in pieces {
+        match tiers.last_mut() {
+            Some((end, tier)) if piece.bbox.y0 - *end <= piece.size * TIER_GAP => {
+                *end = end.max(piece.bbox.y1);
+                tier.push(piece);
+            }
+            _ => tiers.push((piece.bbox.y1, vec![piece])),
+        }
+    }
+    tiers.into_iter().flat_map(|(_, tier)| tier_blocks(tier)).collect()
+}
+
+fn tier_blocks(mut pieces: Vec<Piece>) -> Vec<Block> {
     pieces.sort_by(|a, b| b.middle().total_cmp(&a.middle()));
     let mut columns: Vec<Vec<Piece>> = Vec::new();
     for piece in pieces {
@@ -75,6 +92,8 @@ mod tests {
             piece(165.0, 0.0, "三"),
             piece(150.0, 0.0, "四"),
             piece(135.0, 0.0, " "),
+            piece(150.0, 140.0, "七"),
+            piece(180.0, 140.0, "六"),
         ];
         let texts: Vec<Vec<String>> = blocks(pieces)
             .into_iter()
@@ -83,7 +102,7 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(texts, [vec!["一二", "三", "四"], vec!["五"]]);
+        assert_eq!(texts, [vec!["一二", "三", "四"], vec!["五"], vec!["六", "七"]]);
         assert!(blocks(Vec::new()).is_empty());
     }
 }
