@@ -13,11 +13,10 @@ pub fn courant() -> anyhow::Result<PathBuf> {
     if let Some(given) = std::env::var_os("COURANT_BIN") {
         return Ok(given.into());
     }
-    // target/release/deps/e2e-… and target/release/courant
+    // A test is target/release/deps/e2e-…, the benchmark target/release/bench; both belong to target/release/courant.
     let mine = std::env::current_exe()?;
-    let folder = mine.ancestors().nth(2).context("a test lives in target/<profile>/deps")?;
-    let found = [folder.join("courant"), folder.join("../courant")].into_iter().find(|path| path.is_file());
-    found.with_context(|| format!("there is no courant in {}; run: make build", folder.display()))
+    let found = mine.ancestors().skip(1).take(2).map(|folder| folder.join("courant")).find(|path| path.is_file());
+    found.with_context(|| format!("there is no courant beside {}; run: make build", mine.display()))
 }
 
 /// What a program said and how it ended.
