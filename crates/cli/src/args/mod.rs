@@ -1,10 +1,13 @@
 //! The command line. Every flag has an environment variable `COURANT_…`; the texts here are what `--help` prints.
 
-use std::net::SocketAddr;
+mod up;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::up::{Log, LogFormat, Up};
 
 /// Live document jobs: submit a PDF, watch it being processed, get the result.
 #[derive(Parser)]
@@ -36,66 +39,6 @@ pub enum Command {
     /// The isolated process that reads one PDF; started by workers
     #[command(hide = true)]
     PdfChild,
-}
-
-#[derive(Args)]
-pub struct Up {
-    #[command(flatten)]
-    pub server: courant_server::Config,
-
-    /// Address of the gRPC face; port 0 takes a free one
-    #[arg(long, env = "COURANT_GRPC", default_value = "127.0.0.1:50051", value_name = "ADDR:PORT")]
-    pub grpc: SocketAddr,
-
-    /// Address of the browser face (console, WebSocket, HTTP); port 0 takes a free one
-    #[arg(long, env = "COURANT_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
-    pub http: SocketAddr,
-
-    /// PDF workers, one document each at a time; 0 leaves the work to other processes; default: the number of CPUs
-    #[arg(long, env = "COURANT_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(0..=256))]
-    pub workers: Option<u16>,
-
-    /// The user whom the printed console link signs in; default: the login name
-    #[arg(long, env = "COURANT_USER", value_name = "NAME")]
-    pub user: Option<String>,
-
-    /// How long the printed console link is valid
-    #[arg(long, env = "COURANT_LINK_TTL", default_value = "24h", value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub link_ttl: Duration,
-
-    /// Web origins besides our own that may connect, as a browser writes them (https://app.example); comma list
-    #[arg(long, env = "COURANT_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
-    pub allow_origin: Vec<String>,
-
-    /// Take a client's address from the last X-Forwarded-For; only behind a proxy that sets it
-    #[arg(long, env = "COURANT_TRUST_FORWARDED")]
-    pub trust_forwarded: bool,
-
-    /// Submit this PDF once ready, show its progress and keep its Markdown under DATA_DIR/demo
-    #[arg(long, env = "COURANT_DEMO", value_name = "FILE")]
-    pub demo: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub log: Log,
-}
-
-#[derive(Args, Clone)]
-pub struct Log {
-    /// How log lines look on standard error
-    #[arg(long, env = "COURANT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-
-    /// What is logged: error, warn, info, debug or trace, also per module (warn,courant_server=debug)
-    #[arg(long = "log", env = "COURANT_LOG", default_value = "info", value_name = "FILTER")]
-    pub log_filter: String,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people
-    Text,
-    /// One JSON object per line
-    Json,
 }
 
 /// Where the service is and who asks.
