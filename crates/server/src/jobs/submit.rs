@@ -64,7 +64,12 @@ async fn next(parts: &mut Streaming<SubmitJobRequest>) -> Result<Option<Part>, E
     // A broken stream has no one left to answer; what arrived so far is dropped.
     let message = parts.message().await.map_err(|_| Error::WrongOrder("the upload was cut off"))?;
     match message {
-        None => Ok(None),
+        None => {
+            // A client that gave up looks like the end of the stream until this call is dropped, which happens when it
+            // waits: half a document must not be taken for a whole one.
+            tokio::task::yield_now().await;
+            Ok(None)
+        }
         Some(SubmitJobRequest { part: Some(part) }) => Ok(Some(part)),
         Some(SubmitJobRequest { part: None }) => Err(Error::WrongOrder("every message must be a header or a chunk")),
     }

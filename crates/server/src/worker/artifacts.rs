@@ -75,7 +75,12 @@ pub async fn write(
 async fn next(parts: &mut Streaming<WriteArtifactRequest>) -> Result<Option<Part>, Error> {
     let message = parts.message().await.map_err(|_| Error::WrongOrder("the artifact was cut off"))?;
     match message {
-        None => Ok(None),
+        None => {
+            // A client that gave up looks like the end of the stream until this call is dropped, which happens when it
+            // waits: half a document must not be taken for a whole one.
+            tokio::task::yield_now().await;
+            Ok(None)
+        }
         Some(WriteArtifactRequest { part: Some(part) }) => Ok(Some(part)),
         Some(WriteArtifactRequest { part: None }) => {
             Err(Error::WrongOrder("every message must be a header or a chunk"))
