@@ -152,10 +152,8 @@ impl Worker {
     }
 
     pub(crate) fn hello(&self) -> Hello {
-        let here = i32::try_from(self.attempts.len()).unwrap_or(i32::MAX);
-        // While draining there is no free slot: as many as are taken, and the wire asks for at least one.
-        let slots =
-            if self.is_draining() { here.clamp(1, 1024) } else { i32::try_from(self.config.slots).unwrap_or(1) };
+        // While draining it keeps what it has and takes nothing new.
+        let slots = if self.is_draining() { 0 } else { i32::try_from(self.config.slots).unwrap_or(1) };
         Hello {
             worker_id: self.config.worker_id.clone(),
             kinds: self.config.kinds.clone(),
