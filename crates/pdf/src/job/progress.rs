@@ -7,9 +7,6 @@ use courant_worker::{Stage, Task};
 
 use crate::export::Format;
 
-/// A document is counted in at most this many chunks.
-const MAX_CHUNKS: u32 = 50;
-
 const STARTED: f64 = 5.0;
 const PLANNED: f64 = 10.0;
 const EXTRACTING: f64 = 15.0;
@@ -33,11 +30,7 @@ impl<'a> Progress<'a> {
 
     pub(super) fn planned(&mut self, total: u32) {
         self.pages = Plan { total };
-        let sentence = match (total, self.pages.chunks()) {
-            (1, _) => "Planned 1 page".to_owned(),
-            (pages, chunks) if pages == chunks => format!("Planned {pages} pages"),
-            (pages, chunks) => format!("Planned {pages} pages in {chunks} chunks"),
-        };
+        let sentence = if total == 1 { "Planned 1 page".to_owned() } else { format!("Planned {total} pages") };
         self.task.progress(PLANNED, Stage::Analyse, &sentence, (0, total));
     }
 
@@ -61,33 +54,21 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// Pages in chunks.
+/// The pages to do.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     total: u32,
 }
 
 impl Plan {
-    /// Pages in a chunk.
-    fn chunk(self) -> u32 {
-        self.total.div_ceil(MAX_CHUNKS).max(1)
-    }
-
-    fn chunks(self) -> u32 {
-        self.total.div_ceil(self.chunk())
-    }
-
-    fn chunks_done(self, pages: u32) -> u32 {
-        if pages >= self.total { self.chunks() } else { pages / self.chunk() }
-    }
-
     fn percent(self, done: u32) -> f64 {
         let share = f64::from(done.min(self.total)) / f64::from(self.total.max(1));
         EXTRACTING + (MERGING - EXTRACTING) * share
     }
 
     fn sentence(self, done: u32) -> String {
-        format!("Processed {}/{} chunks", self.chunks_done(done), self.chunks())
+        // In the words the server uses for the finished page, so that the sentence counts one thing.
+        format!("Processed {done}/{} pages", self.total)
     }
 }
 
@@ -104,15 +85,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_documents_go_page_by_page_large_ones_in_at_most_fifty_chunks() {
-        assert_eq!(Plan { total: 12 }.sentence(3), "Processed 3/12 chunks");
-        assert_eq!(Plan { total: 311 }.sentence(311), "Processed 45/45 chunks");
-        assert_eq!(Plan { total: 311 }.sentence(13), "Processed 1/45 chunks");
-        for total in 1..=5_000 {
-            let plan = Plan { total };
-            assert!((1..=MAX_CHUNKS).contains(&plan.chunks()));
-            assert_eq!(plan.chunks_done(total), plan.chunks());
-        }
+    fn the_sentence_counts_pages() {
+        assert_eq!(Plan { total: 12 }.sentence(3), "Processed 3/12 pages");
     }
 
     #[test]
