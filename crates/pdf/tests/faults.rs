@@ -1,5 +1,8 @@
 //! Children that die, hang, lie and talk too much, and jobs that are cancelled or taken over.
 
+// Helpers of tests count as code of their own to the lint.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::os::unix::fs::PermissionsExt;

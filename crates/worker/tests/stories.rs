@@ -34,7 +34,7 @@ struct Running {
 
 impl Running {
     async fn end(self) -> Result<(), Error> {
-        tokio::time::timeout(LONG, self.worker).await.expect("the worker ends").unwrap()
+        tokio::time::timeout(LONG, self.worker).await.expect("the worker ends").expect("no panic")
     }
 }
 

@@ -129,11 +129,13 @@ impl Finished {
     }
 
     pub fn reported_pages(&self) -> Vec<&Page> {
-        let page = |said| match said {
-            &Said::Page(ref report) => report.page.as_ref(),
-            _ => None,
-        };
-        self.said.iter().filter_map(page).collect()
+        let mut pages = Vec::new();
+        for said in &self.said {
+            if let Said::Page(ReportPage { page: Some(page), .. }) = said {
+                pages.push(page);
+            }
+        }
+        pages
     }
 
     pub fn progress(&self) -> Vec<(f64, String)> {
