@@ -104,7 +104,8 @@ async fn a_hundred_and_twenty_pages_come_one_by_one_with_steady_progress() {
     assert!(finished.text("result.html").contains("id=\"page-120\""));
     let progress = finished.progress();
     assert!(progress.windows(2).all(|pair| pair[0].0 <= pair[1].0), "{progress:?}");
-    assert!(progress.iter().any(|(_, sentence)| sentence == "Processed 60/120 pages"), "{progress:?}");
+    let steps = progress.iter().filter(|(_, sentence)| sentence.ends_with("/120 pages")).count();
+    assert!(steps >= 10, "steady, even where some are folded: {progress:?}");
 }
 
 #[tokio::test]
