@@ -30,6 +30,7 @@ const PART_TOKEN_TTL: Duration = Duration::from_secs(3600);
 /// Runs until told to stop, or until a part dies.
 pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     telemetry::start(&args.log)?;
+    courant_bridge::raise_open_files();
     let shutdown = CancellationToken::new();
     stop_on_signals(shutdown.clone())?;
     let home = Home::open(&args.server.data_dir)?;

@@ -79,8 +79,10 @@ pub(crate) fn sentence(job: &Job) -> String {
     match job.state() {
         JobState::Succeeded => match (job.pages_total, job.warnings.len()) {
             (0, _) => "done".to_owned(),
-            (pages, 0) => format!("done, {pages} pages"),
-            (pages, warnings) => format!("done, {pages} pages, {warnings} warnings"),
+            (pages, 0) => format!("done, {}", counted(i64::from(pages), "page")),
+            (pages, warnings) => {
+                format!("done, {}, {}", counted(i64::from(pages), "page"), counted(warnings as i64, "warning"))
+            }
         },
         JobState::Failed => job
             .error
@@ -105,4 +107,9 @@ fn waiting(job: &Job) -> String {
 
 pub(crate) fn percent(job: &Job) -> f64 {
     job.progress.as_ref().map_or(0.0, |progress| progress.percent)
+}
+
+/// "1 page", "2 pages".
+fn counted(number: i64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
