@@ -1,5 +1,6 @@
 //! The PDF worker as a program of its own: takes PDF jobs from a Courant server.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -98,7 +99,8 @@ fn main() -> ExitCode {
         return courant_pdf::child::main();
     }
     let filter = EnvFilter::try_from_env("COURANT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     match work(cli.options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
