@@ -49,10 +49,31 @@ impl Scope {
     }
 }
 
+/// Where a watcher is looked for: as narrow as its scope allows, so that a thousand watchers of single documents cost
+/// an event of another document nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    Job(JobId),
+    Document(Owner, DocumentId),
+    Owner(Owner),
+    All,
+}
+
+impl Place {
+    fn of(scope: &Scope) -> Self {
+        match (&scope.topic, &scope.document) {
+            (Topic::Job(id), _) => Self::Job(id.clone()),
+            (Topic::Owner(owner), Some(document)) => Self::Document(owner.clone(), document.clone()),
+            (Topic::Owner(owner), None) => Self::Owner(owner.clone()),
+            (Topic::All, _) => Self::All,
+        }
+    }
+}
+
 /// All watchers.
 #[derive(Debug, Default)]
 pub struct Hub {
-    watchers: HashMap<Topic, Vec<Watcher>>,
+    watchers: HashMap<Place, Vec<Watcher>>,
     next: u64,
 }
 
@@ -65,15 +86,16 @@ struct Watcher {
 
 /// Names a watcher, for leaving.
 #[derive(Clone, Debug)]
-pub struct WatcherId(Topic, u64);
+pub struct WatcherId(Place, u64);
 
 impl Hub {
     /// Joins.
     pub fn join(&mut self, scope: Scope, mailbox: Arc<Mailbox>) -> WatcherId {
         self.next += 1;
-        let id = WatcherId(scope.topic.clone(), self.next);
-        self.watchers.entry(scope.topic.clone()).or_default().push(Watcher { id: self.next, scope, mailbox });
-        id
+        let place = Place::of(&scope);
+        let watcher = Watcher { id: self.next, scope, mailbox };
+        self.watchers.entry(place.clone()).or_default().push(watcher);
+        WatcherId(place, self.next)
     }
 
     /// Leaves.
@@ -102,11 +124,57 @@ impl Hub {
     }
 
     fn of<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Arc<Mailbox>> {
-        [Topic::Job(job.id.clone()), Topic::Owner(job.owner.clone()), Topic::All]
+        let (owner, document) = (job.owner.clone(), job.document.id.clone());
+        [Place::Job(job.id.clone()), Place::Document(owner.clone(), document), Place::Owner(owner), Place::All]
             .into_iter()
-            .filter_map(|topic| self.watchers.get(&topic))
+            .filter_map(|place| self.watchers.get(&place))
             .flatten()
             .filter(|watcher| watcher.scope.holds(job))
             .map(|watcher| &watcher.mailbox)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::view::tests::queued;
+
+    fn watched(scope: Scope, job: &Job) -> bool {
+        let (mut hub, mailbox) = (Hub::default(), Arc::new(Mailbox::new(8, Duration::ZERO)));
+        let id = hub.join(scope, mailbox);
+        let found = hub.is_watched(job);
+        hub.leave(&id);
+        assert!(hub.watchers.is_empty(), "who leaves leaves nothing behind");
+        found
+    }
+
+    #[test]
+    fn a_watcher_is_found_by_every_kind_of_scope_and_by_no_other() {
+        let job = queued("J", "alice");
+        let owner = |name: &str| Topic::Owner(Owner::new(name));
+        let scope = |topic, document: Option<&str>, batch: Option<&str>| Scope {
+            topic,
+            document: document.map(DocumentId::new),
+            batch: batch.map(BatchId::new),
+        };
+        for found in [
+            Scope::job(job.id.clone()),
+            scope(owner("alice"), None, None),
+            scope(owner("alice"), Some("D"), None),
+            scope(Topic::All, Some("D"), None),
+        ] {
+            assert!(watched(found.clone(), &job), "{found:?}");
+        }
+        for other in [
+            Scope::job(JobId::new("K")),
+            scope(owner("bob"), None, None),
+            scope(owner("alice"), Some("E"), None),
+            scope(owner("alice"), None, Some("B")),
+            scope(Topic::All, Some("E"), None),
+        ] {
+            assert!(!watched(other.clone(), &job), "{other:?}");
+        }
     }
 }
