@@ -74,6 +74,8 @@ pub struct EdgeLine {
     pub page_height: f64,
     /// The document itself marks it as a page header, page footer or page number, or it is the number of its page.
     pub marked: bool,
+    /// Empty space divides it from the body of the page.
+    pub apart: bool,
 }
 
 /// An end of a page.

@@ -1,4 +1,5 @@
-//! Running headers, running footers and page numbers: outermost lines that come again on other pages.
+//! Running headers, running footers and page numbers: outermost lines that stand apart from the body and come again on
+//! other pages. A line that belongs to the body, or is all there is, is never taken: text must not get lost.
 
 use super::{Edge, EdgeLine};
 
@@ -19,7 +20,9 @@ pub fn shape(text: &str) -> String {
 
 /// The lines of a page that are furniture, given the outermost lines of the pages around it and of pages far away.
 pub fn of_page(lines: &[EdgeLine], near: &[&[EdgeLine]], far: &[&[EdgeLine]]) -> Vec<EdgeLine> {
-    lines.iter().filter(|line| in_band(line) && (line.marked || comes_again(line, near, far))).cloned().collect()
+    let stands_apart = |line: &EdgeLine| line.apart || is_page_number(&line.shape);
+    let is_furniture = |line: &&EdgeLine| line.marked || (stands_apart(line) && comes_again(line, near, far));
+    lines.iter().filter(|line| in_band(line)).filter(is_furniture).cloned().collect()
 }
 
 fn in_band(line: &EdgeLine) -> bool {
@@ -62,7 +65,7 @@ mod tests {
     use super::*;
 
     fn line(edge: Edge, text: &str, y: f64) -> EdgeLine {
-        EdgeLine { edge, shape: shape(text), y, page_height: 800.0, marked: false }
+        EdgeLine { edge, shape: shape(text), y, page_height: 800.0, marked: false, apart: true }
     }
 
     fn found(of: EdgeLine, others: &[EdgeLine]) -> bool {
@@ -78,6 +81,13 @@ mod tests {
         assert!(!found(line(Edge::Top, "Chapter 10: log", 70.0), &others), "elsewhere on the page");
         assert!(!found(line(Edge::Foot, "Chapter 10: log", 50.0), &others), "other end");
         assert!(!found(line(Edge::Top, "Another line", 50.0), &others));
+    }
+
+    #[test]
+    fn a_line_of_the_body_is_no_header_however_often_it_comes() {
+        let others = vec![line(Edge::Top, "same words", 50.0); 20];
+        let body = EdgeLine { apart: false, ..line(Edge::Top, "same words", 50.0) };
+        assert!(!found(body, &others));
     }
 
     #[test]

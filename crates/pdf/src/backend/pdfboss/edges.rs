@@ -11,6 +11,8 @@ use crate::backend::{Block, Content, Context, Edge, EdgeLine, Line};
 const EDGE_LINES: usize = 2;
 /// Two spans are on one line when their base lines are closer than this part of the size of type.
 const SAME_LINE: f32 = 0.5;
+/// Base lines further apart than this many sizes of type are not of one text: single spacing is about 1.2.
+const APART: f64 = 1.9;
 /// A gap wider than this part of the size of type is a space.
 const SPACE: f32 = 0.15;
 
@@ -30,18 +32,27 @@ fn first_lines<'a>(raw: &RawPage, spans: impl Iterator<Item = (f64, &'a TextSpan
         let count = lines.len();
         match lines.last_mut() {
             Some((line_y, line)) if (y - *line_y).abs() <= f64::from(span.size * SAME_LINE) => line.push(span),
-            _ if count == EDGE_LINES => break,
+            // One line more, to see how far away it is.
+            _ if count > EDGE_LINES => break,
             _ => lines.push((y, vec![span])),
         }
     }
     let page_height = raw.frame.size().1;
-    let line = |(y, spans): (f64, Vec<&TextSpan>)| {
+    let apart = lines.windows(2).rposition(|pair| is_gap(&pair[0], &pair[1]));
+    let line = |(place, (y, spans)): (usize, (f64, Vec<&TextSpan>))| {
         let text = joined(raw, &spans);
         let is_number = text.trim().parse() == Ok(raw.number);
         let marked = is_number || spans.iter().all(|span| is_marked(span));
-        EdgeLine { edge, shape: shape(&text), y, page_height, marked }
+        let apart = apart.is_some_and(|last| place <= last);
+        EdgeLine { edge, shape: shape(&text), y, page_height, marked, apart }
     };
-    lines.into_iter().map(line).collect()
+    lines.into_iter().enumerate().take(EDGE_LINES).map(line).collect()
+}
+
+/// Whether empty space lies between two neighbouring lines.
+fn is_gap((y, spans): &(f64, Vec<&TextSpan>), (next_y, next): &(f64, Vec<&TextSpan>)) -> bool {
+    let size = spans.iter().chain(next).map(|span| f64::from(span.size)).fold(0.0, f64::max);
+    (next_y - y).abs() > APART * size
 }
 
 /// Spans that read upright on the page as it is seen and show something.
