@@ -102,7 +102,8 @@ async fn a_hundred_and_twenty_pages_come_one_by_one_with_steady_progress() {
     assert_eq!(finished.pages().len(), 120);
     assert!((1..=120).all(|number| finished.has(&format!("pages/{number:06}.json"))));
     assert!(finished.text("result.html").contains("id=\"page-120\""));
-    let first_lines = finished.text("result.txt").matches("Hello, here is some text without a meaning. This text").count();
+    let first_lines =
+        finished.text("result.txt").matches("Hello, here is some text without a meaning. This text").count();
     assert!(first_lines >= 120, "the first line of a page is no running header, though all pages begin alike");
     let progress = finished.progress();
     assert!(progress.windows(2).all(|pair| pair[0].0 <= pair[1].0), "{progress:?}");
