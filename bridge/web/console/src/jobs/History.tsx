@@ -9,6 +9,9 @@ import { StateChip } from './StateChip.tsx';
 
 const finished = ['succeeded', 'failed', 'cancelled'] as const;
 
+/** A topic begins with so many finished jobs (PROTOCOL.md, `subscribe`); with fewer there is nothing older. */
+const FIRST_FINISHED = 50;
+
 /** `undefined`: not asked yet. `null`: nothing older. */
 type More = {
   readonly token: string | null | undefined;
@@ -41,6 +44,7 @@ export function History({
   const { more, load } = useOlder();
   if (loading) return <Skeleton />;
   if (views.length === 0) return null;
+  const mayHaveOlder = more.token === undefined ? views.length >= FIRST_FINISHED : more.token !== null;
   return (
     <section aria-labelledby="history-title" data-testid="history">
       <div className="section-head">
@@ -52,7 +56,7 @@ export function History({
         ))}
       </ul>
       {more.error !== null && <p className="bad">{more.error}</p>}
-      {more.token !== null && (
+      {mayHaveOlder && (
         <button
           type="button"
           className="button wide"
