@@ -230,9 +230,9 @@ impl Engine {
         self.state.lock().estimates.slots = slots;
     }
 
-    /// Waits until the log has moved on.
-    pub async fn changed(&self) {
-        let _ = self.applied.subscribe().changed().await;
+    /// A signal that grows as the view does.
+    pub fn applied(&self) -> watch::Receiver<Revision> {
+        self.applied.subscribe()
     }
 
     async fn caught_up(&self, revision: Revision) {

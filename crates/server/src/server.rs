@@ -170,9 +170,10 @@ impl Server {
     async fn drain(&self) {
         self.registry.tell_all(&Message::Drain(Drain {}));
         let deadline = tokio::time::Instant::now() + self.engine.config.drain_grace;
+        let mut applied = self.engine.applied();
         while self.registry.slots() > 0 && self.engine.read(|view| view.held().next().is_some()) {
             tokio::select! {
-                () = self.engine.changed() => {}
+                _ = applied.changed() => {}
                 () = tokio::time::sleep_until(deadline) => {
                     tracing::info!("jobs are still running; their workers keep them until their lease ends");
                     return;

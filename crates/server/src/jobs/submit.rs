@@ -40,10 +40,7 @@ pub async fn submit(
 ) -> Result<SubmitJobResponse, Error> {
     let wish = Wish::check(header(&mut parts).await?, identity)?;
     let draft = engine.objects.upload();
-    let stored = match receive(engine, &mut parts, &draft).await {
-        Ok(stored) => stored,
-        Err(error) => return Err(error),
-    };
+    let stored = receive(engine, &mut parts, &draft).await?;
     let result = settle(engine, wish, &stored, &draft).await;
     if result.is_err() {
         engine.objects.remove(&draft).await;
