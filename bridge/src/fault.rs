@@ -100,15 +100,22 @@ fn reason_http(reason: ErrorReason) -> StatusCode {
     match reason {
         R::TokenMissing | R::TokenInvalid | R::TokenExpired => StatusCode::UNAUTHORIZED,
         R::RoleRequired => StatusCode::FORBIDDEN,
-        R::JobNotFound | R::ResultNotFound | R::ArtifactNotFound => StatusCode::NOT_FOUND,
-        R::ResultNotReady | R::JobState | R::RequestIdMismatch | R::LeaseLost => StatusCode::CONFLICT,
-        R::InvalidField | R::WrongOrder | R::DocumentEmpty | R::CursorInvalid | R::PageTokenInvalid => {
-            StatusCode::BAD_REQUEST
+        R::JobNotFound | R::ResultNotFound | R::ArtifactNotFound | R::BatchNotFound | R::WorkerNotFound => {
+            StatusCode::NOT_FOUND
         }
+        R::ResultNotReady | R::JobState | R::RequestIdMismatch | R::LeaseLost => StatusCode::CONFLICT,
+        R::InvalidField
+        | R::WrongOrder
+        | R::DocumentEmpty
+        | R::DocumentCut
+        | R::CursorInvalid
+        | R::PageTokenInvalid
+        | R::FilterInvalid => StatusCode::BAD_REQUEST,
+        R::CursorTooOld => StatusCode::GONE,
         R::ChecksumMismatch => StatusCode::UNPROCESSABLE_ENTITY,
         R::DocumentTooLarge | R::ArtifactTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         R::OffsetOutOfRange => StatusCode::RANGE_NOT_SATISFIABLE,
-        R::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        R::TooMany | R::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         R::Draining | R::StorageUnavailable | R::Busy => StatusCode::SERVICE_UNAVAILABLE,
         R::Unspecified | R::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 6] = [
+    "courant/v1/admin_service.proto",
     "courant/v1/error_reason.proto",
     "courant/v1/job.proto",
     "courant/v1/job_service.proto",
+    "courant/v1/queue_service.proto",
     "courant/v1/worker_service.proto",
 ];
 

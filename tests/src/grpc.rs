@@ -84,7 +84,8 @@ impl Jobs {
 
     /// Begins to follow a job after a cursor (empty: from a snapshot), with everything that happens.
     pub async fn watch(&self, job_id: &str, after: &str) -> Result<Watch, Status> {
-        let request = WatchJobRequest { job_id: job_id.to_owned(), after_cursor: after.to_owned(), min_interval: None };
+        let request =
+            WatchJobRequest { job_id: job_id.to_owned(), after_cursor: after.to_owned(), ..WatchJobRequest::default() };
         let stream = self.client.clone().watch_job(request).await?.into_inner();
         Ok(Watch { stream, cursor: after.to_owned(), seen: Vec::new() })
     }

@@ -47,6 +47,7 @@ impl Source {
             batch_id: batch.unwrap_or_default().to_owned(),
             after_cursor: after.to_owned(),
             min_interval: prost_types::Duration::try_from(interval).ok(),
+            fail_on_gap: false,
         }
     }
 

@@ -28,7 +28,7 @@ impl Steps {
             return Ok(Self::Many(jobs.watch_jobs(core.stream_own(watch)?).await?.into_inner()));
         };
         let v1::WatchJobsRequest { after_cursor, min_interval, .. } = watch;
-        let watch = v1::WatchJobRequest { job_id: job_id.to_owned(), after_cursor, min_interval };
+        let watch = v1::WatchJobRequest { job_id: job_id.to_owned(), after_cursor, min_interval, fail_on_gap: false };
         Ok(Self::One(jobs.watch_job(core.stream_own(watch)?).await?.into_inner()))
     }
 

@@ -107,6 +107,9 @@ impl Push {
     /// Something that happened. None when this version does not know what, or the event has no job.
     pub fn event(topic: &Arc<str>, cursor: String, event: &v1::JobEvent) -> Option<Self> {
         let (job, change) = (event.job.as_ref()?, event.change.as_ref()?);
+        if matches!(change, Change::Deleted(_)) {
+            return None;
+        }
         let slot = slot(change);
         let id: Arc<str> = job.job_id.as_str().into();
         let kind = match slot {
@@ -159,7 +162,8 @@ fn slot(change: &Change) -> Option<Slot> {
         | Change::Cancelling(_)
         | Change::Succeeded(_)
         | Change::Failed(_)
-        | Change::Cancelled(_) => None,
+        | Change::Cancelled(_)
+        | Change::Deleted(_) => None,
     }
 }
 
@@ -182,6 +186,7 @@ fn attach(body: &mut JobEvent, job: &v1::Job, change: &Change) {
         | Change::Succeeded(_)
         | Change::Failed(_)
         | Change::Cancelled(_)
+        | Change::Deleted(_)
         | Change::QueuePlaceChanged(_) => {}
     }
 }
@@ -202,7 +207,7 @@ fn named(change: &Change, body: Box<JobEvent>) -> ServerMessage {
         Change::Cancelling(_) => ServerMessage::JobCancelling(body),
         Change::Succeeded(_) => ServerMessage::JobCompleted(body),
         Change::Failed(_) => ServerMessage::JobFailed(body),
-        Change::Cancelled(_) => ServerMessage::JobCancelled(body),
+        Change::Cancelled(_) | Change::Deleted(_) => ServerMessage::JobCancelled(body),
         Change::QueuePlaceChanged(_) => ServerMessage::QueuePosition(body),
     }
 }

@@ -290,6 +290,7 @@ impl JobService for Service {
     type WatchJobStream = Pin<Box<dyn Stream<Item = Result<WatchJobResponse, Status>> + Send>>;
     type WatchJobsStream = Steps;
     type ReadResultStream = Pieces;
+    type WatchBatchStream = Pin<Box<dyn Stream<Item = Result<WatchBatchResponse, Status>> + Send>>;
 
     async fn submit_job(
         &self,
@@ -342,6 +343,22 @@ impl JobService for Service {
     async fn retry_job(&self, request: Request<RetryJobRequest>) -> Result<Response<RetryJobResponse>, Status> {
         let (job, cursor) = self.job(&request, &request.get_ref().job_id)?;
         Ok(Response::new(RetryJobResponse { job: Some(job), cursor }))
+    }
+
+    async fn delete_job(&self, _: Request<DeleteJobRequest>) -> Result<Response<DeleteJobResponse>, Status> {
+        Err(Status::unimplemented("not in this core"))
+    }
+
+    async fn get_batch(&self, _: Request<GetBatchRequest>) -> Result<Response<GetBatchResponse>, Status> {
+        Err(Status::unimplemented("not in this core"))
+    }
+
+    async fn cancel_batch(&self, _: Request<CancelBatchRequest>) -> Result<Response<CancelBatchResponse>, Status> {
+        Err(Status::unimplemented("not in this core"))
+    }
+
+    async fn watch_batch(&self, _: Request<WatchBatchRequest>) -> Result<Response<Self::WatchBatchStream>, Status> {
+        Err(Status::unimplemented("not in this core"))
     }
 
     async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {

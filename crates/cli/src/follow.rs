@@ -105,6 +105,7 @@ impl Follower {
             job_id: self.job_id.clone(),
             after_cursor: self.cursor.clone(),
             min_interval: prost_types::Duration::try_from(self.following.min_interval).ok(),
+            fail_on_gap: false,
         }
     }
 

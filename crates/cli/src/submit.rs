@@ -118,6 +118,7 @@ async fn header(file: &Path, args: &Submit) -> Result<SubmitJobHeader, Failure> 
         owner: args.owner.clone().unwrap_or_default(),
         // Sent ahead, so that a file that changes while it is sent is refused and not half processed.
         sha256: hash(file).await?,
+        ..SubmitJobHeader::default()
     })
 }
 

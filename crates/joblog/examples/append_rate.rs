@@ -71,6 +71,9 @@ fn submitted(number: u32) -> Result<(Event, Job)> {
         labels: Default::default(),
         formats: Format::ALL.to_vec(),
         max_attempts: 3,
+        pages: None,
+        batch_size: None,
+        cancel_unwatched_ms: None,
     };
     let event = Event { at: Timestamp::now(), change: Change::Submitted(Box::new(submission)) };
     let job = apply(None, &event)?;

@@ -35,6 +35,9 @@ pub enum Change {
         attempt: u32,
         /// Pages in the document.
         pages: u32,
+        /// The lane the job moves to, now that its size is known.
+        #[serde(default)]
+        lane: Option<Lane>,
     },
     /// A page is done and stored.
     PageFinished {
@@ -144,4 +147,13 @@ pub struct Submission {
     pub formats: Vec<Format>,
     /// How many fruitless attempts end the job, at least 1.
     pub max_attempts: u32,
+    /// Pages in the document, by the word of the caller.
+    #[serde(default)]
+    pub pages: Option<u32>,
+    /// How many jobs the batch will have, by the word of the caller.
+    #[serde(default)]
+    pub batch_size: Option<u32>,
+    /// Milliseconds without a watcher after which the job is cancelled.
+    #[serde(default)]
+    pub cancel_unwatched_ms: Option<u64>,
 }

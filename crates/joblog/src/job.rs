@@ -72,6 +72,12 @@ pub struct Job {
     pub not_before: Option<Timestamp>,
     /// Who asked for the cancel, once someone did.
     pub cancelled_by: Option<Box<str>>,
+    /// How many jobs its batch will have, by the word of the caller.
+    #[serde(default)]
+    pub batch_size: Option<u32>,
+    /// Milliseconds without a watcher after which the job is cancelled.
+    #[serde(default)]
+    pub cancel_unwatched_ms: Option<u64>,
 }
 
 /// What is processed.
@@ -171,6 +177,9 @@ pub struct Pages {
     pub total: Option<u32>,
     /// Finished, in order, neighbours of one attempt joined.
     pub done: Vec<PageRange>,
+    /// In the document, by the word of the caller: for lanes and estimates only.
+    #[serde(default)]
+    pub expected: Option<u32>,
 }
 
 /// Finished pages and who finished them.

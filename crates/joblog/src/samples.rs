@@ -27,6 +27,9 @@ pub fn submission(id: &str, owner: &str) -> Submission {
         labels: BTreeMap::from([("team".into(), "blue".into())]),
         formats: vec![Format::Json, Format::Text],
         max_attempts: 3,
+        pages: Some(3),
+        batch_size: Some(2),
+        cancel_unwatched_ms: Some(60_000),
     }
 }
 

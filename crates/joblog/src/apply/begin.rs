@@ -23,7 +23,7 @@ pub(super) fn submitted(submission: &Submission, at: Timestamp) -> Job {
         fruitless: 0,
         worker: None,
         progress: waiting(format!("Waiting in the {} lane", lane_name(submission.lane))),
-        pages: Pages::default(),
+        pages: Pages { expected: of.pages, ..Pages::default() },
         zones: 0,
         exports: Vec::new(),
         warnings: Vec::new(),
@@ -36,6 +36,8 @@ pub(super) fn submitted(submission: &Submission, at: Timestamp) -> Job {
         ended: None,
         not_before: None,
         cancelled_by: None,
+        batch_size: of.batch_size,
+        cancel_unwatched_ms: of.cancel_unwatched_ms,
     }
 }
 

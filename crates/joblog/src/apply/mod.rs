@@ -133,7 +133,7 @@ fn change(job: &mut Job, change: &Change, at: Timestamp) -> Result<(), Illegal> 
     match change {
         Change::Submitted(_) => Err(Illegal::AlreadyExists),
         Change::Started { attempt, worker } => begin::started(job, *attempt, worker, at),
-        Change::Planned { attempt, pages } => work::planned(running(job, *attempt)?, *pages),
+        Change::Planned { attempt, pages, lane } => work::planned(running(job, *attempt)?, *pages, *lane),
         Change::PageFinished { attempt, page } => work::page_finished(running(job, *attempt)?, page),
         Change::ExportStarted { attempt, format } => work::export_started(running(job, *attempt)?, *format),
         Change::ExportCompleted { attempt, format, bytes, sha256 } => {

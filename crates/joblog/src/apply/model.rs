@@ -111,13 +111,18 @@ fn follows(before: &Job, after: &Job, change: &Change) -> Result<(), TestCaseErr
             job.batch,
             job.request,
             job.kind,
-            job.lane,
             job.labels,
             job.formats,
             job.created,
+            (job.batch_size, job.cancel_unwatched_ms, job.pages.expected),
         )
     };
     prop_assert_eq!(fixed(before), fixed(after));
+    let moved_by = match change {
+        Change::Planned { lane, .. } => *lane,
+        _ => None,
+    };
+    prop_assert_eq!(after.lane, moved_by.unwrap_or(before.lane));
     Ok(())
 }
 

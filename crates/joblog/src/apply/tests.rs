@@ -25,7 +25,7 @@ impl Story {
 
     fn planned(pages: u32) -> Self {
         let mut story = Self::running();
-        story.then(Change::Planned { attempt: 1, pages });
+        story.then(Change::Planned { attempt: 1, pages, lane: None });
         story
     }
 
@@ -85,7 +85,7 @@ fn a_whole_life_that_ends_well() {
     assert_eq!((job.started, job.attempt_started), (Some(Timestamp(2_000)), Some(Timestamp(2_000))));
     assert_eq!(job.worker.as_ref().map(WorkerId::as_str), Some("worker-1"));
 
-    let job = story.then(Change::Planned { attempt: 1, pages: 3 });
+    let job = story.then(Change::Planned { attempt: 1, pages: 3, lane: None });
     assert_eq!((job.progress.percent, job.pages.total, job.progress.units_total), (10.0, Some(3), 3));
 
     let job = story.then(finished(1, 1));
@@ -129,8 +129,11 @@ fn a_second_attempt_goes_on_from_the_last_finished_page() {
     assert_eq!((job.not_before, job.exports.len(), job.progress.percent), (None, 0, 5.0));
     assert_eq!((job.started, job.attempt_started), (Some(Timestamp(2_000)), Some(Timestamp(8_000))));
     assert_eq!(story.refuses(finished(1, 3)), Illegal::WrongAttempt { current: 2 });
-    assert_eq!(story.refuses(Change::Planned { attempt: 2, pages: 5 }), Illegal::BadPlan { known: Some(4), told: 5 });
-    story.then(Change::Planned { attempt: 2, pages: 4 });
+    assert_eq!(
+        story.refuses(Change::Planned { attempt: 2, pages: 5, lane: None }),
+        Illegal::BadPlan { known: Some(4), told: 5 }
+    );
+    story.then(Change::Planned { attempt: 2, pages: 4, lane: None });
     assert_eq!(story.refuses(finished(2, 2)), Illegal::Duplicate);
     let job = story.then(finished(2, 3));
     let ranges = [PageRange { first: 1, last: 2, attempt: 1 }, PageRange { first: 3, last: 3, attempt: 2 }];
@@ -152,7 +155,7 @@ fn fruitless_attempts_are_counted_until_none_is_left() {
     assert_eq!(story.then(retrying(3, Counts::Yes)).fruitless, 2);
     story.then(started(4));
     assert!(!may_retry(&story.job));
-    story.then(Change::Planned { attempt: 4, pages: 2 });
+    story.then(Change::Planned { attempt: 4, pages: 2, lane: None });
     story.then(finished(4, 1));
     assert!(may_retry(&story.job), "a finished page earns the job another attempt");
     assert_eq!(story.then(retrying(4, Counts::Yes)).fruitless, 0);
@@ -226,8 +229,11 @@ fn attempts_are_counted_without_a_gap() {
 fn pages_need_a_plan_and_a_place_in_it() {
     let mut story = Story::running();
     assert_eq!(story.refuses(finished(1, 1)), Illegal::NotPlanned);
-    assert_eq!(story.refuses(Change::Planned { attempt: 1, pages: 0 }), Illegal::BadPlan { known: None, told: 0 });
-    story.then(Change::Planned { attempt: 1, pages: 2 });
+    assert_eq!(
+        story.refuses(Change::Planned { attempt: 1, pages: 0, lane: None }),
+        Illegal::BadPlan { known: None, told: 0 }
+    );
+    story.then(Change::Planned { attempt: 1, pages: 2, lane: None });
     assert_eq!(story.refuses(finished(1, 0)), Illegal::BadPage { page: 0, total: 2 });
     assert_eq!(story.refuses(finished(1, 3)), Illegal::BadPage { page: 3, total: 2 });
 }

@@ -1,13 +1,14 @@
 //! What a running attempt brings about: the plan, pages and exports.
 
 use super::{Illegal, advance, warn};
-use crate::job::{Export, ExportState, Format, Job, JobError, Page, PageRange, Pages, Stage};
+use crate::job::{Export, ExportState, Format, Job, JobError, Lane, Page, PageRange, Pages, Stage};
 
-pub(super) fn planned(job: &mut Job, pages: u32) -> Result<(), Illegal> {
+pub(super) fn planned(job: &mut Job, pages: u32, lane: Option<Lane>) -> Result<(), Illegal> {
     if pages == 0 || job.pages.total.is_some_and(|known| known != pages) {
         return Err(Illegal::BadPlan { known: job.pages.total, told: pages });
     }
     job.pages.total = Some(pages);
+    job.lane = lane.unwrap_or(job.lane);
     advance(job, 10.0, Stage::Analyse, format!("Found {pages} pages"));
     Ok(())
 }

@@ -191,7 +191,7 @@ fn every_record() -> Vec<Record> {
     let life = [
         submitted(),
         Change::Started { attempt: 1, worker: worker.clone() },
-        Change::Planned { attempt: 1, pages: 3 },
+        Change::Planned { attempt: 1, pages: 3, lane: None },
         Change::PageFinished { attempt: 1, page: dim },
         Change::PageFinished { attempt: 1, page: page(3, 1) },
         Change::ExportStarted { attempt: 1, format: Format::Json },
@@ -200,7 +200,7 @@ fn every_record() -> Vec<Record> {
         Change::Failed { attempt: 2, error: error("BAD") },
         Change::Requeued { by: "alice".into() },
         Change::Started { attempt: 3, worker: worker.clone() },
-        Change::Planned { attempt: 3, pages: 3 },
+        Change::Planned { attempt: 3, pages: 3, lane: None },
         Change::PageFinished { attempt: 3, page: page(2, 1) },
         Change::ExportStarted { attempt: 3, format: Format::Json },
         Change::ExportStarted { attempt: 3, format: Format::Text },

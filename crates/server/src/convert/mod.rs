@@ -36,9 +36,11 @@ pub fn duration(span: Duration) -> prost_types::Duration {
 /// A job as a reader sees it now.
 pub fn seen(seen: &Seen) -> v1::Job {
     let mut job = known(&seen.known);
-    job.queue_place = seen
-        .place
-        .map(|place| v1::QueuePlace { position: place.position as i32, estimated_wait: seen.wait_ms.map(span) });
+    job.queue_place = seen.place.map(|place| v1::QueuePlace {
+        position: place.position as i32,
+        estimated_wait: seen.wait_ms.map(span),
+        ..v1::QueuePlace::default()
+    });
     job
 }
 
@@ -85,6 +87,8 @@ pub fn job(job: &Job, revision: u64, at: Timestamp) -> v1::Job {
         end_time: job.ended.map(time),
         retry_time: job.not_before.map(time),
         revision: revision as i64,
+        expire_time: None,
+        cancel_when_unwatched: job.cancel_unwatched_ms.map(span),
     }
 }
 
@@ -98,6 +102,7 @@ fn progress(progress: &Progress, job: &Job, now: Timestamp) -> v1::Progress {
         elapsed: elapsed_ms(job, now).map(span),
         estimated_remaining: None,
         current_zone: None,
+        estimated_remaining_band: None,
     }
 }
 

@@ -13,9 +13,10 @@ use courant_joblog::ids::{BatchId, DocumentId, JobId};
 use courant_joblog::job::{Job, State};
 use courant_proto::v1::job_service_server::JobService;
 use courant_proto::v1::{
-    CancelJobRequest, CancelJobResponse, GetJobRequest, GetJobResponse, ListJobsRequest, ListJobsResponse,
+    CancelBatchRequest, CancelBatchResponse, CancelJobRequest, CancelJobResponse, DeleteJobRequest, DeleteJobResponse,
+    GetBatchRequest, GetBatchResponse, GetJobRequest, GetJobResponse, ListJobsRequest, ListJobsResponse,
     ReadResultRequest, ReadResultResponse, RetryJobRequest, RetryJobResponse, SubmitJobRequest, SubmitJobResponse,
-    WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
+    WatchBatchRequest, WatchBatchResponse, WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
 };
 use futures::stream::BoxStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -105,6 +106,7 @@ impl JobService for Jobs {
     type WatchJobStream = ReceiverStream<Result<WatchJobResponse, Status>>;
     type WatchJobsStream = ReceiverStream<Result<WatchJobsResponse, Status>>;
     type ReadResultStream = BoxStream<'static, Result<ReadResultResponse, Status>>;
+    type WatchBatchStream = ReceiverStream<Result<WatchBatchResponse, Status>>;
 
     async fn submit_job(
         &self,
@@ -136,6 +138,22 @@ impl JobService for Jobs {
         let identity = caller(&request)?;
         let (seen, cursor) = self.retry(&identity, &request.get_ref().job_id).await?;
         Ok(Response::new(RetryJobResponse { job: Some(convert::seen(&seen)), cursor: cursor.encode() }))
+    }
+
+    async fn delete_job(&self, _: Request<DeleteJobRequest>) -> Result<Response<DeleteJobResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn get_batch(&self, _: Request<GetBatchRequest>) -> Result<Response<GetBatchResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn cancel_batch(&self, _: Request<CancelBatchRequest>) -> Result<Response<CancelBatchResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn watch_batch(&self, _: Request<WatchBatchRequest>) -> Result<Response<Self::WatchBatchStream>, Status> {
+        Err(Status::unimplemented("not yet"))
     }
 
     async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {

@@ -181,6 +181,9 @@ impl Wish {
             labels: self.labels,
             formats: self.formats,
             max_attempts: engine.config.max_attempts,
+            pages: None,
+            batch_size: None,
+            cancel_unwatched_ms: None,
         }
     }
 }

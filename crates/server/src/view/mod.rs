@@ -218,6 +218,9 @@ pub(crate) mod tests {
             labels: Default::default(),
             formats: Format::ALL.to_vec(),
             max_attempts: 3,
+            pages: None,
+            batch_size: None,
+            cancel_unwatched_ms: None,
         };
         let change = Change::Submitted(Box::new(submission));
         apply(None, &Event { at: Timestamp(1), change }).unwrap()

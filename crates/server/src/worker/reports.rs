@@ -194,7 +194,8 @@ impl Report<'_> {
             return Err(Error::field("plan.pages_total", format!("must be 0 to {MAX_PAGES}")));
         }
         let (attempt, pages) = (self.attempt.number, report.pages_total as u32);
-        self.change(|job| (job.pages.total != Some(pages)).then_some(Change::Planned { attempt, pages })).await
+        self.change(|job| (job.pages.total != Some(pages)).then_some(Change::Planned { attempt, pages, lane: None }))
+            .await
     }
 
     async fn page(&self, report: v1::ReportPage) -> Result<(), Error> {

@@ -82,7 +82,7 @@ async fn a_cursor_of_another_log_is_told_as_a_gap() {
     assert_eq!(gap.reason(), GapReason::LogReplaced);
     assert!(matches!(watcher.next().await.unwrap().step, Some(Step::Snapshot(_))));
     assert!(matches!(watcher.next().await.unwrap().step, Some(Step::Live(_))));
-    let request = WatchJobRequest { job_id: id, after_cursor: "nonsense".into(), min_interval: None };
+    let request = WatchJobRequest { job_id: id, after_cursor: "nonsense".into(), ..Default::default() };
     assert_eq!(reason(&world.jobs("alice").watch_job(request).await.unwrap_err()), "CURSOR_INVALID");
 }
 

@@ -123,7 +123,7 @@ impl World {
 
     /// Follows a job from a cursor, or from a snapshot if that is empty.
     pub async fn watch(&self, who: &str, id: &str, after: &str) -> Watcher {
-        let request = WatchJobRequest { job_id: id.into(), after_cursor: after.into(), min_interval: None };
+        let request = WatchJobRequest { job_id: id.into(), after_cursor: after.into(), ..Default::default() };
         Watcher(self.jobs(who).watch_job(request).await.unwrap().into_inner())
     }
 
@@ -293,6 +293,7 @@ pub fn name(event: &JobEvent) -> &'static str {
         Failed(_) => "failed",
         Cancelled(_) => "cancelled",
         QueuePlaceChanged(_) => "place",
+        Deleted(_) => "deleted",
     }
 }
 
