@@ -1,4 +1,7 @@
-//! Names and positions. Every id is its own type, so that none is taken for another.
+//! Names and positions. Every id is its own type, so that none is taken for another. Copies of an id share its text: a
+//! view names a job in many places.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -7,11 +10,11 @@ macro_rules! id {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes the text as it is; limits are checked where it enters the system.
-            pub fn new(text: impl Into<Box<str>>) -> Self {
+            pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
 

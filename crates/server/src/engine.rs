@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event};
-use courant_joblog::ids::{JobId, Revision, Timestamp};
+use courant_joblog::ids::{JobId, Owner, Revision, Timestamp};
 use courant_joblog::job::Job;
 use courant_joblog::log::{Append, AppendError, Entry, Key, Log, ReadError, Record};
 use parking_lot::Mutex;
@@ -19,7 +19,7 @@ use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::estimate::Estimates;
 use crate::objects::Objects;
-use crate::view::{Known, Live, Place, View};
+use crate::view::{Known, ListKey, Live, Place, View};
 use crate::watch::hub::{Hub, Scope, Topic, WatcherId};
 use crate::watch::mailbox::{Durable, Mailbox, News, Transient};
 
@@ -27,6 +27,8 @@ use crate::watch::mailbox::{Durable, Mailbox, News, Transient};
 const RACES: usize = 32;
 /// Entries read from the log at a time.
 pub const PAGE: usize = 512;
+/// Jobs looked at under one lock: everybody waits for that long.
+pub const CHUNK: usize = 512;
 /// Finished jobs among the first snapshots of a watch over many jobs.
 pub const RECENT_FINISHED: usize = 50;
 
@@ -62,6 +64,15 @@ pub struct Seen {
     pub place: Option<Place>,
     /// How long it may wait, in milliseconds.
     pub wait_ms: Option<u64>,
+}
+
+/// Jobs that were looked for.
+#[derive(Debug)]
+pub struct Found {
+    /// Newest first, each with its place in the list.
+    pub jobs: Vec<(ListKey, Seen)>,
+    /// A watch from here misses nothing that came after.
+    pub revision: Revision,
 }
 
 impl Engine {
@@ -112,6 +123,27 @@ impl Engine {
     /// The job as readers see it.
     pub fn seen(&self, known: &Known) -> Seen {
         self.state.lock().seen(known)
+    }
+
+    /// The newest jobs of an owner, or of all, before a key, that are wanted: at most `limit`. They are looked for in
+    /// pieces, so that nobody waits long for the lock, however many there are.
+    pub async fn find(
+        &self,
+        owner: Option<&Owner>,
+        before: Option<ListKey>,
+        limit: usize,
+        wanted: impl Fn(&Known) -> bool,
+    ) -> Found {
+        let mut found = Found { jobs: Vec::new(), revision: self.read(View::revision) };
+        let mut before = before;
+        while found.jobs.len() < limit {
+            before = self.state.lock().find_some(owner, before.as_ref(), limit, &wanted, &mut found.jobs);
+            if before.is_none() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        found
     }
 
     /// A cursor for a position in the log.
@@ -258,6 +290,28 @@ impl State {
         let live = self.view.get(&job.id).and_then(|known| known.live.as_ref());
         let percent = live.map_or(job.progress.percent, |live| live.progress.percent);
         self.hub.tell(job, &Durable { entry: entry.clone(), percent });
+    }
+
+    /// Looks at one piece of a list; says where the next begins, if there is one.
+    fn find_some(
+        &self,
+        owner: Option<&Owner>,
+        before: Option<&ListKey>,
+        limit: usize,
+        wanted: &impl Fn(&Known) -> bool,
+        found: &mut Vec<(ListKey, Seen)>,
+    ) -> Option<ListKey> {
+        let mut last = None;
+        for (looked_at, (key, known)) in self.view.list(owner, before).enumerate() {
+            if looked_at == CHUNK || found.len() == limit {
+                return last;
+            }
+            if wanted(known) {
+                found.push((key.clone(), self.seen(known)));
+            }
+            last = Some(key.clone());
+        }
+        None
     }
 
     fn seen(&self, known: &Known) -> Seen {

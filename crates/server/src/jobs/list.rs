@@ -13,7 +13,7 @@ use crate::auth::scope;
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::view::{Known, ListKey};
+use crate::view::ListKey;
 
 /// The page size when none is asked for.
 pub const DEFAULT_PAGE: usize = 50;
@@ -21,22 +21,18 @@ pub const DEFAULT_PAGE: usize = 50;
 pub const MAX_PAGE: usize = 1000;
 
 /// One page.
-pub fn list(engine: &Engine, identity: &Identity, request: ListJobsRequest) -> Result<ListJobsResponse, Error> {
+pub async fn list(engine: &Engine, identity: &Identity, request: ListJobsRequest) -> Result<ListJobsResponse, Error> {
     let owner = scope(identity, &request.owner)?;
     let filter = Filter::check(&request)?;
     let size = page_size(request.page_size)?;
     let mark = filter_mark(&request);
     let before = token_in(&request.page_token, mark)?;
-    let (mut found, revision) = engine.read(|view| {
-        let jobs = view.list(owner.as_ref(), before.as_ref()).filter(|(_, known)| filter.holds(&known.job));
-        let found: Vec<(ListKey, Known)> =
-            jobs.take(size + 1).map(|(key, known)| (key.clone(), known.clone())).collect();
-        (found, view.revision())
-    });
+    let found = engine.find(owner.as_ref(), before, size + 1, |known| filter.holds(&known.job)).await;
+    let (mut found, revision) = (found.jobs, found.revision);
     let more = found.len() > size;
     found.truncate(size);
     let next_page_token = found.last().filter(|_| more).map(|(key, _)| token_out(key, mark)).unwrap_or_default();
-    let jobs = found.iter().map(|(_, known)| convert::seen(&engine.seen(known))).collect();
+    let jobs = found.iter().map(|(_, seen)| convert::seen(seen)).collect();
     Ok(ListJobsResponse { jobs, next_page_token, cursor: engine.cursor(revision).encode() })
 }
 

@@ -125,7 +125,7 @@ impl JobService for Jobs {
 
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Result<Response<ListJobsResponse>, Status> {
         let identity = caller(&request)?;
-        Ok(Response::new(list::list(&self.0, &identity, request.into_inner())?))
+        Ok(Response::new(list::list(&self.0, &identity, request.into_inner()).await?))
     }
 
     async fn cancel_job(&self, request: Request<CancelJobRequest>) -> Result<Response<CancelJobResponse>, Status> {

@@ -2,9 +2,9 @@
 //! written to by calls. The live news of running jobs, which the log does not have, lies beside it.
 
 mod line;
+mod shelf;
 
 use std::collections::{BTreeSet, HashMap};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use courant_joblog::ids::{JobId, Owner, Revision, Timestamp};
@@ -13,6 +13,7 @@ use courant_joblog::log::{Entry, Record};
 
 use line::Lines;
 pub use line::Place;
+pub use shelf::Shelf;
 
 /// When a job was submitted, and its id: the order of lists.
 pub type ListKey = (Timestamp, JobId);
@@ -22,8 +23,8 @@ pub type ListKey = (Timestamp, JobId);
 pub struct View {
     revision: Revision,
     jobs: HashMap<JobId, Known>,
-    all: BTreeSet<ListKey>,
-    owners: HashMap<Owner, BTreeSet<ListKey>>,
+    all: Shelf,
+    owners: HashMap<Owner, Shelf>,
     held: BTreeSet<JobId>,
     lines: Lines,
 }
@@ -71,20 +72,23 @@ impl View {
         self.jobs.get(id)
     }
 
-    /// Jobs of an owner, or all, newest first, those before a key.
+    /// Jobs of an owner, or all, newest first, those before a key. Many: read them in pieces, see
+    /// [`Engine::find`](crate::engine::Engine::find).
     pub fn list<'a>(
         &'a self,
         owner: Option<&Owner>,
-        before: Option<&'a ListKey>,
+        before: Option<&ListKey>,
     ) -> impl Iterator<Item = (&'a ListKey, &'a Known)> {
-        let keys = match owner {
+        let keys = self.shelf(owner).map(|shelf| shelf.newest_first(before));
+        keys.into_iter().flatten().filter_map(|key| Some((key, self.jobs.get(&key.1)?)))
+    }
+
+    /// The jobs of an owner, or all, in the order of lists.
+    pub fn shelf(&self, owner: Option<&Owner>) -> Option<&Shelf> {
+        match owner {
             Some(owner) => self.owners.get(owner),
             None => Some(&self.all),
-        };
-        let end = before.map_or(Bound::Unbounded, Bound::Excluded);
-        keys.into_iter()
-            .flat_map(move |keys| keys.range::<ListKey, _>((Bound::Unbounded, end)).rev())
-            .filter_map(|key| Some((key, self.jobs.get(&key.1)?)))
+        }
     }
 
     /// The jobs that workers hold.
@@ -161,8 +165,8 @@ impl View {
 
     fn admit(&mut self, revision: Revision, job: &Arc<Job>, old: Option<Known>) {
         let key = (job.created, job.id.clone());
-        self.all.insert(key.clone());
-        self.owners.entry(job.owner.clone()).or_default().insert(key);
+        self.all.put(&key, job.state);
+        self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
         if job.state == State::Queued {
             self.lines.insert(job, Timestamp::now());
         }
