@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::connection::registry::Registry;
 use crate::core::Core;
 use crate::core::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::rooms::Rooms;
-use crate::ws::registry::Registry;
 
 /// The shared parts. Holds nothing that another bridge could not make anew.
 pub struct App {

@@ -59,10 +59,12 @@ pub struct Times {
     pub auth: Duration,
     /// Between protocol pings; who misses two is dropped.
     pub ping: Duration,
-    /// Silence after which a client should send `ping`.
+    /// Silence after which a client should send `ping`, and an event stream gets one.
     pub client_ping: Duration,
     /// How long a client should wait for the `pong`.
     pub client_pong: Duration,
+    /// The longest wait of a poll.
+    pub poll: Duration,
     /// For the last words and the closing handshake.
     pub close: Duration,
     /// For a request's head.
@@ -109,6 +111,7 @@ impl Default for Times {
             ping: Duration::from_secs(30),
             client_ping: Duration::from_secs(25),
             client_pong: Duration::from_secs(8),
+            poll: Duration::from_secs(25),
             close: Duration::from_secs(5),
             header: Duration::from_secs(10),
             body: Duration::from_secs(30),

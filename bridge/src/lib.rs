@@ -5,7 +5,9 @@
 
 pub mod app;
 pub mod config;
+pub mod connection;
 pub mod core;
+pub mod events;
 pub mod fault;
 pub mod http;
 pub mod metrics;

@@ -7,9 +7,17 @@ use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
 use courant_bridge::http::problem::Problem;
 use courant_bridge::wire::{Command, ServerMessage};
 use courant_proto::v1::ErrorReason;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// What a poll answers with; the bridge writes it piece by piece.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PollAnswer {
+    messages: Vec<ServerMessage>,
+    cursor: Option<String>,
+}
 
 const DOCUMENT: &str = include_str!("../PROTOCOL.md");
 
@@ -49,6 +57,7 @@ fn every_example_is_what_the_bridge_speaks() {
             "problem" => same::<Problem>(text, *line),
             "submitted" => same::<JobAnswer>(text, *line),
             "jobs" => same::<JobsAnswer>(text, *line),
+            "poll" => same::<PollAnswer>(text, *line),
             other => panic!("line {line}: nobody checks examples of the kind {other:?}"),
         }
     }

@@ -54,7 +54,8 @@ async fn a_job_goes_on_from_its_last_page_and_watchers_miss_nothing() -> anyhow:
     Ok(())
 }
 
-async fn whole_story(up: &Up, id: &str, start: &str) -> anyhow::Result<Vec<i64>> {
+/// What the log says of a job, in one go.
+pub(crate) async fn whole_story(up: &Up, id: &str, start: &str) -> anyhow::Result<Vec<i64>> {
     let mut watch: Watch = up.jobs("alice").await?.watch(id, start).await?;
     watch.to_end().await?;
     let revisions = watch.revisions();

@@ -14,4 +14,5 @@ mod lanes;
 mod progress;
 mod retry;
 mod submit;
+mod transports;
 mod watch;

@@ -41,6 +41,15 @@ impl Web {
         read(self.request(Method::GET, path)).await
     }
 
+    /// GET whose answer is read as it comes.
+    pub async fn open(&self, path: &str, last_event_id: Option<&str>) -> anyhow::Result<Response> {
+        let mut request = self.request(Method::GET, path);
+        if let Some(last) = last_event_id {
+            request = request.header("last-event-id", last);
+        }
+        within("an HTTP answer", async { Ok(request.send().await?) }).await
+    }
+
     /// POST with a body.
     pub async fn post(&self, path: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
         read(self.request(Method::POST, path).header("content-type", "application/pdf").body(body)).await

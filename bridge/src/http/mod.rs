@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::app::{App, Peer};
+use crate::events;
 use crate::fault::{Code, Fault};
 use crate::ws::handshake::{Format, Opening};
 use crate::ws::session::Session;
@@ -34,6 +35,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route_layer(DefaultBodyLimit::disable())
         .route("/v1/jobs/{id}", get(jobs::get).post(jobs::act).fallback(wrong_method))
         .route("/v1/jobs/{id}/results/{format}", get(results::read).fallback(wrong_method))
+        .route("/v1/events", get(events::stream).fallback(wrong_method))
+        .route("/v1/events:poll", get(events::poll).fallback(wrong_method))
         .route("/v1/{*rest}", any(no_such_path))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

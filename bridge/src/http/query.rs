@@ -62,7 +62,8 @@ pub fn listing(pairs: Vec<(String, String)>) -> Result<v1::ListJobsRequest, Faul
     Ok(list)
 }
 
-fn unknown(name: &str, known: &str) -> Fault {
+/// A parameter that is not known.
+pub fn unknown(name: &str, known: &str) -> Fault {
     let shown: String = name.chars().take(64).collect();
     Fault::field(&shown, format!("is not known here; there are {known}"))
 }

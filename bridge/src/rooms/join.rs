@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use courant_auth::{Identity, Role};
 use courant_proto::v1::{self, ErrorReason, watch_jobs_response::Step};
 
 use super::member::{Member, Released};
@@ -12,7 +13,7 @@ use super::steps::Steps;
 use super::{Place, RoomKey, Rooms, Started};
 use crate::fault::Fault;
 use crate::wire::encode::Push;
-use crate::wire::message::{Mark, Mode, Subscribed};
+use crate::wire::message::{Mode, Subscribed};
 use crate::wire::{ServerMessage, Tier, Topic, names};
 
 /// Everything a join needs to know of who joins.
@@ -44,6 +45,13 @@ pub enum Reach {
     Own,
     /// Everybody's.
     All,
+}
+
+impl Reach {
+    /// Of this user.
+    pub fn of(identity: &Identity) -> Self {
+        if identity.has(Role::Admin) { Self::All } else { Self::Own }
+    }
 }
 
 /// A subscription that is live.
@@ -239,7 +247,6 @@ impl Join {
     }
 
     fn release(&self, topic: &Arc<str>, cursor: &str) -> Released {
-        let mark = Mark { topic: topic.clone(), cursor: cursor.to_owned() };
-        self.member.release(Arc::new(Push::mark(ServerMessage::Live(mark))))
+        self.member.release(Arc::new(Push::live(topic, cursor)))
     }
 }

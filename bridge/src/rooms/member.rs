@@ -6,14 +6,17 @@
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::connection::outbox::Outbox;
 use crate::wire::encode::{Kind, Push, Slot};
-use crate::ws::outbox::Outbox;
 
 /// Bytes of live messages held for one joining member.
 const HELD_BYTES: usize = 256 << 10;
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// One subscription.
 #[derive(Debug)]
@@ -63,7 +66,8 @@ pub enum Released {
 
 impl Member {
     /// A member that has not read what it missed.
-    pub fn new(id: u64, outbox: Arc<Outbox>) -> Arc<Self> {
+    pub fn new(outbox: Arc<Outbox>) -> Arc<Self> {
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self { id, outbox, state: Mutex::new(State::Joining(Held::default(), Seen::default())) })
     }
 
@@ -201,11 +205,11 @@ mod tests {
     use tokio_tungstenite::tungstenite::Utf8Bytes;
 
     use super::*;
+    use crate::connection::outbox::Taken;
     use crate::metrics::Metrics;
-    use crate::ws::outbox::Taken;
 
     fn push(kind: Kind, text: &str, bytes: usize) -> Arc<Push> {
-        Arc::new(Push { frames: [Utf8Bytes::from(text)].into(), bytes, kind })
+        Arc::new(Push { frames: [Utf8Bytes::from(text)].into(), bytes, cursor: None, kind })
     }
 
     fn fact(job: &str, revision: i64) -> Arc<Push> {
@@ -225,7 +229,7 @@ mod tests {
     }
 
     fn member() -> Arc<Member> {
-        Member::new(1, Arc::new(Outbox::new(1 << 20, Metrics::default())))
+        Member::new(Arc::new(Outbox::new(1 << 20, Metrics::default())))
     }
 
     fn sent(member: &Member) -> Vec<String> {

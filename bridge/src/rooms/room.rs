@@ -12,7 +12,7 @@ use super::{RoomKey, Rooms};
 use crate::fault::{Code, Fault};
 use crate::wire::ServerMessage;
 use crate::wire::encode::Push;
-use crate::wire::message::{Ended, Mark};
+use crate::wire::message::Ended;
 
 /// The first pause before trying the core again; it doubles up to the configured longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -183,8 +183,7 @@ impl Follower<'_> {
         }
         self.moved(cursor);
         if std::mem::replace(&mut self.announce, Announce::Nothing) != Announce::Nothing {
-            let mark = Mark { topic: self.room.name.clone(), cursor: self.cursor.clone() };
-            self.room.say(Push::mark(ServerMessage::Live(mark)));
+            self.room.say(Push::live(&self.room.name, &self.cursor));
         }
         Ok(())
     }

@@ -16,6 +16,8 @@ pub struct Push {
     pub frames: Box<[Utf8Bytes]>,
     /// Their size in all.
     pub bytes: usize,
+    /// Whoever continues from here has missed nothing up to and with this push.
+    pub cursor: Option<Box<str>>,
     /// What they are.
     pub kind: Kind,
 }
@@ -71,12 +73,22 @@ impl Push {
     fn new(kind: Kind, messages: impl IntoIterator<Item = ServerMessage>) -> Self {
         let frames: Box<[Utf8Bytes]> = messages.into_iter().map(|message| text(&message)).collect();
         let bytes = frames.iter().map(|frame| frame.len()).sum();
-        Self { frames, bytes, kind }
+        Self { frames, bytes, cursor: None, kind }
+    }
+
+    fn at(self, cursor: &str) -> Self {
+        Self { cursor: (!cursor.is_empty()).then(|| cursor.into()), ..self }
     }
 
     /// A push that says something about a topic.
     pub fn mark(message: ServerMessage) -> Self {
         Self::new(Kind::Mark, [message])
+    }
+
+    /// All that was missed has been sent.
+    pub fn live(topic: &Arc<str>, cursor: &str) -> Self {
+        let mark = super::message::Mark { topic: topic.clone(), cursor: cursor.to_owned() };
+        Self::mark(ServerMessage::Live(mark)).at(cursor)
     }
 
     /// Nothing more comes on the topic.
@@ -93,8 +105,8 @@ impl Push {
 
     /// A sign of life.
     pub fn bookmark(topic: &Arc<str>, cursor: String) -> Self {
-        let mark = super::message::Mark { topic: topic.clone(), cursor };
-        Self::new(Kind::Bookmark, [ServerMessage::Bookmark(mark)])
+        let mark = super::message::Mark { topic: topic.clone(), cursor: cursor.clone() };
+        Self::new(Kind::Bookmark, [ServerMessage::Bookmark(mark)]).at(&cursor)
     }
 
     /// A job as it is.
@@ -118,7 +130,7 @@ impl Push {
         };
         let mut body = JobEvent {
             topic: topic.clone(),
-            cursor: slot.is_none().then_some(cursor).filter(|cursor| !cursor.is_empty()),
+            cursor: slot.is_none().then(|| cursor.clone()).filter(|cursor| !cursor.is_empty()),
             folded: slot.is_some().then_some(event.folded),
             job: Job { timestamp: time(event.event_time.as_ref()), ..Job::from(job) },
             zone: None,
@@ -130,7 +142,8 @@ impl Push {
             _ => Vec::new(),
         };
         attach(&mut body, job, change);
-        Some(Self::new(kind, zones.into_iter().chain([named(change, Box::new(body))])))
+        let place = if slot.is_none() { cursor.as_str() } else { "" };
+        Some(Self::new(kind, zones.into_iter().chain([named(change, Box::new(body))])).at(place))
     }
 }
 

@@ -1,11 +1,10 @@
 //! One connection from handshake to close: who it is, what it follows, when it must end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use courant_auth::{Identity, Role};
+use courant_auth::Identity;
 use courant_proto::v1::ErrorReason;
 use governor::clock::MonotonicClock;
 use governor::middleware::NoOpMiddleware;
@@ -14,26 +13,23 @@ use governor::{Quota, RateLimiter};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::close::Verdict;
-use super::outbox::Outbox;
-use super::registry::{Seat, at_least_one};
-use super::replies;
-use super::subscriptions::{Finished, Subscriptions};
 use super::wire::{Inbound, Wire};
 use crate::app::App;
+use crate::connection::close::Verdict;
+use crate::connection::outbox::Outbox;
+use crate::connection::registry::{Seat, at_least_one};
+use crate::connection::replies;
+use crate::connection::subscriptions::{Finished, Subscriptions};
 use crate::fault::{Code, Fault};
 use crate::rooms::join::{Join, Reach};
 use crate::rooms::member::Member;
-use crate::rooms::room::chance;
 use crate::wire::command::{Auth, Subscribe, TopicOnly, Verb};
 use crate::wire::encode::Push;
-use crate::wire::message::{Draining, Reply};
+use crate::wire::message::Reply;
 use crate::wire::{Command, CommandError, ServerMessage, Tier, Topic};
 
 /// Pings without a sign of life after which the peer is gone.
 const MISSED_PINGS: u32 = 2;
-
-static NEXT_MEMBER: AtomicU64 = AtomicU64::new(1);
 
 type Rate = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
@@ -151,7 +147,7 @@ impl Session {
             Turn::Deadline => self.overdue(),
             Turn::Ending => self.ending(),
             Turn::Drain => self.drain(),
-            Turn::CoreAway => self.end(Fault { retry_after: Some(Duration::from_secs(1)), ..Fault::unreachable() }),
+            Turn::CoreAway => self.end(Fault::unreachable()),
         }
         Then::GoOn
     }
@@ -223,7 +219,9 @@ impl Session {
         let left = identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
         self.deadline = Instant::now() + left.min(Duration::from_secs(366 * 24 * 3600));
         self.outbox.reply(&replies::connected(id, self.id, &identity, &self.app.config));
-        let lost_sight = !reaches_all(&identity) && self.user.as_ref().is_some_and(|user| reaches_all(&user.identity));
+        let reach = Reach::of(&identity);
+        let lost_sight =
+            self.user.as_ref().is_some_and(|user| (Reach::of(&user.identity), reach) == (Reach::All, Reach::Own));
         self.user = Some(User { identity, token: auth.token });
         if lost_sight {
             self.drop_foreign();
@@ -257,13 +255,12 @@ impl Session {
 
     fn join(&mut self, id: Option<u64>, topic: Topic, after: Option<String>, min_interval_ms: Option<u64>) {
         let Some(user) = &self.user else { return };
-        let member = Member::new(NEXT_MEMBER.fetch_add(1, Ordering::Relaxed), self.outbox.clone());
         let join = Join {
             rooms: self.app.rooms.clone(),
-            member,
+            member: Member::new(self.outbox.clone()),
             token: user.token.clone(),
             user: user.identity.subject.clone(),
-            reach: if reaches_all(&user.identity) { Reach::All } else { Reach::Own },
+            reach: Reach::of(&user.identity),
             topic,
             after,
             tier: min_interval_ms.map_or_else(Tier::default, Tier::at_least),
@@ -293,10 +290,7 @@ impl Session {
     }
 
     fn drain(&mut self) {
-        let wait = self.app.config.times.drain_spread.mul_f64(chance());
-        self.outbox.reply(&ServerMessage::Draining(Draining { retry_after_ms: wait.as_millis() as u64 }));
-        let code = Code::Core(ErrorReason::Draining);
-        self.end(Fault { retry_after: Some(wait), ..Fault::new(code, "the bridge is stopping; connect again") });
+        self.outbox.end_for_drain(&self.app.config.times);
     }
 
     fn ok(&self, id: Option<u64>) {
@@ -320,10 +314,6 @@ impl Session {
 enum Then {
     GoOn,
     Stop,
-}
-
-fn reaches_all(identity: &Identity) -> bool {
-    identity.has(Role::Admin)
 }
 
 /// Tells a connection there is no seat for why, and closes it.

@@ -17,8 +17,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::close::Verdict;
-use super::outbox::{Outbox, Taken};
+use crate::connection::close::Verdict;
+use crate::connection::outbox::{Outbox, Taken};
 
 /// tungstenite zero-fills this at the first read, so it is most of the memory of an idle connection.
 const READ_BUFFER: usize = 1 << 10;

@@ -6,17 +6,22 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Poll};
 
+use courant_proto::v1::ErrorReason;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::close::Verdict;
+use crate::config::Times;
+use crate::fault::{Code, Fault};
 use crate::metrics::Metrics;
+use crate::rooms::room::chance;
 use crate::wire::ServerMessage;
 use crate::wire::encode::{Kind, Push, Slot, text};
+use crate::wire::message::Draining;
 
 /// Written in one go before others get a turn.
 const BATCH_BYTES: usize = 32 << 10;
@@ -66,6 +71,24 @@ impl Content {
             Self::One(text) => text.len(),
             Self::Shared(push) => push.bytes,
         }
+    }
+}
+
+/// Where a writer gathers what it takes out.
+pub trait Batch {
+    /// A reply, or last words.
+    fn reply(&mut self, text: Utf8Bytes);
+    /// A push with all its messages.
+    fn push(&mut self, push: &Push);
+}
+
+impl Batch for VecDeque<Utf8Bytes> {
+    fn reply(&mut self, text: Utf8Bytes) {
+        self.push_back(text);
+    }
+
+    fn push(&mut self, push: &Push) {
+        self.extend(push.frames.iter().cloned());
     }
 }
 
@@ -129,6 +152,15 @@ impl Outbox {
         self.announce_end();
     }
 
+    /// Ends it because the bridge stops. When to come back is spread, so that not all do at once.
+    pub fn end_for_drain(&self, times: &Times) {
+        let wait = times.drain_spread.mul_f64(chance());
+        self.reply(&ServerMessage::Draining(Draining { retry_after_ms: wait.as_millis() as u64 }));
+        let code = Code::Core(ErrorReason::Draining);
+        let fault = Fault::new(code, "the bridge is stopping; connect again");
+        self.end(Verdict::on(Fault { retry_after: Some(wait), ..fault }));
+    }
+
     fn announce_end(&self) {
         self.writer.wake();
         self.drained.notify_waiters();
@@ -189,25 +221,48 @@ impl Outbox {
         self.writer.wake();
     }
 
+    /// The same for a writer that waits: there is something to take, or the end has come.
+    pub fn poll_take(&self, batch: &mut impl Batch, context: &Context<'_>) -> Poll<Taken> {
+        match self.take(batch, context) {
+            Taken::Nothing => Poll::Pending,
+            taken => Poll::Ready(taken),
+        }
+    }
+
+    /// Waits until there is something to take. For the writer alone.
+    pub async fn filled(&self) {
+        std::future::poll_fn(|context| {
+            self.writer.register(context.waker());
+            if self.inner.lock().bytes > 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
     /// Moves what waits into `batch`, up to a bounded size; registers the writer when there is nothing.
-    pub fn take(&self, batch: &mut VecDeque<Utf8Bytes>, context: &Context<'_>) -> Taken {
+    pub fn take(&self, batch: &mut impl Batch, context: &Context<'_>) -> Taken {
         self.writer.register(context.waker());
         let mut inner = self.inner.lock();
-        let mut bytes = 0;
+        let (mut bytes, mut messages) = (0, 0);
         while bytes < BATCH_BYTES
             && let Some(waiting) = inner.pop()
         {
             bytes += waiting.content.bytes();
             match waiting.content {
-                Content::One(text) => batch.push_back(text),
-                Content::Shared(push) => batch.extend(push.frames.iter().cloned()),
+                Content::One(text) => {
+                    messages += 1;
+                    batch.reply(text);
+                }
+                Content::Shared(push) => {
+                    messages += push.frames.len();
+                    batch.push(&push);
+                }
             }
         }
         let verdict = inner.verdict.clone();
         let roomy = inner.bytes * 2 <= self.limit;
         drop(inner);
         if bytes > 0 {
-            self.metrics.sent.inc_by(batch.len() as u64);
+            self.metrics.sent.inc_by(messages as u64);
             self.metrics.sent_bytes.inc_by(bytes as u64);
             if roomy {
                 self.drained.notify_waiters();
@@ -273,7 +328,7 @@ mod tests {
     use super::*;
 
     fn push(kind: Kind, text: &str) -> Arc<Push> {
-        Arc::new(Push { frames: [Utf8Bytes::from(text)].into(), bytes: text.len(), kind })
+        Arc::new(Push { frames: [Utf8Bytes::from(text)].into(), bytes: text.len(), cursor: None, kind })
     }
 
     fn news(job: &str, text: &str) -> Arc<Push> {

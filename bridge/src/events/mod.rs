@@ -1,0 +1,157 @@
+//! One topic over plain HTTP, for networks that let no WebSocket through: as Server-Sent Events and by long polling.
+//!
+//! The messages, their order and their cursors are those of the WebSocket. A request enters the same rooms with the same
+//! bounded outbox; only the writing differs.
+
+mod poll;
+mod sse;
+mod wanted;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::extract::State;
+use axum::response::Response;
+use courant_auth::TokenError;
+use http::request::Parts;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::app::{App, Peer};
+use crate::connection::close::Verdict;
+use crate::connection::outbox::{Batch, Outbox, Taken};
+use crate::connection::registry::Seat;
+use crate::connection::replies;
+use crate::connection::subscriptions::Subscriptions;
+use crate::fault::{Code, Fault};
+use crate::http::caller::Caller;
+use crate::http::headers;
+use crate::rooms::join::{Join, Reach};
+use crate::rooms::member::Member;
+use wanted::Wanted;
+
+/// `GET /v1/events`
+pub async fn stream(State(app): State<Arc<App>>, caller: Caller, parts: Parts) -> Result<Response, Fault> {
+    let wanted = Wanted::of_stream(&parts.uri, &parts.headers)?;
+    Ok(sse::response(Following::open(app, &caller, &parts, wanted).await?))
+}
+
+/// `GET /v1/events:poll`
+pub async fn poll(State(app): State<Arc<App>>, caller: Caller, parts: Parts) -> Result<Response, Fault> {
+    let (wanted, wait) = Wanted::of_poll(&parts.uri, app.config.times.poll)?;
+    Ok(poll::response(Following::open(app, &caller, &parts, wanted).await?, wait))
+}
+
+/// One request that follows one topic. Dropping it leaves the room and gives back its seat.
+struct Following {
+    app: Arc<App>,
+    outbox: Arc<Outbox>,
+    subscriptions: Subscriptions,
+    core_away: watch::Receiver<u64>,
+    /// When the token runs out.
+    expires: Instant,
+    _seat: Seat,
+}
+
+/// What came next.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// Messages, in the batch.
+    Messages,
+    /// Nothing until the given time.
+    Silence,
+    /// The last words have been given out.
+    End,
+}
+
+impl Following {
+    /// Begins; the answer is known to be good when this returns. A refusal is told as a plain HTTP error.
+    async fn open(app: Arc<App>, caller: &Caller, parts: &Parts, wanted: Wanted) -> Result<Self, Fault> {
+        let peer = parts.extensions.get::<Peer>();
+        let peer = peer.ok_or_else(|| Fault::new(Code::BadMessage, "this connection has no address"))?;
+        let address = headers::address(*peer, &parts.headers, &app.config);
+        app.registry.may_try(address)?;
+        let mut seat = app.registry.seat(address)?;
+        seat.belongs_to(&caller.identity.subject)?;
+        let left = caller.identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
+        let mut core_away = app.core_away.clone();
+        core_away.mark_unchanged();
+        let mut following = Self {
+            outbox: Arc::new(Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone())),
+            subscriptions: Subscriptions::new(),
+            core_away,
+            expires: Instant::now() + left.min(Duration::from_secs(366 * 24 * 3600)),
+            _seat: seat,
+            app,
+        };
+        following.join(caller, wanted);
+        following.answered().await?;
+        Ok(following)
+    }
+
+    fn join(&mut self, caller: &Caller, wanted: Wanted) {
+        self.subscriptions.add(Join {
+            rooms: self.app.rooms.clone(),
+            member: Member::new(self.outbox.clone()),
+            token: caller.token.clone(),
+            user: caller.identity.subject.clone(),
+            reach: Reach::of(&caller.identity),
+            topic: wanted.topic,
+            after: wanted.after,
+            tier: wanted.tier,
+            id: None,
+        });
+    }
+
+    /// Waits until the join has its first message, or came to nothing.
+    async fn answered(&mut self) -> Result<(), Fault> {
+        loop {
+            tokio::select! {
+                () = self.outbox.filled() => return Ok(()),
+                Some(finished) = self.subscriptions.finished() => {
+                    if let Some((_, fault)) = self.subscriptions.settle(finished) {
+                        return Err(fault);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What comes next, until a time. Ends with the token, the bridge and the core as a WebSocket does.
+    async fn next(&mut self, batch: &mut impl Batch, until: Instant) -> Next {
+        let outbox = self.outbox.clone();
+        loop {
+            tokio::select! {
+                biased;
+                taken = std::future::poll_fn(|context| outbox.poll_take(batch, context)) => return match taken {
+                    Taken::End(_) => Next::End,
+                    Taken::Some | Taken::Nothing => Next::Messages,
+                },
+                Some(finished) = self.subscriptions.finished() => self.settle(finished),
+                () = sleep_until(until), if !self.outbox.is_ended() => return Next::Silence,
+                () = sleep_until(self.expires), if !self.outbox.is_ended() => self.expire(),
+                () = self.app.drain.cancelled(), if !self.outbox.is_ended() => {
+                    self.outbox.end_for_drain(&self.app.config.times);
+                }
+                Ok(()) = self.core_away.changed(), if !self.outbox.is_ended() => {
+                    self.outbox.end(Verdict::on(Fault::unreachable()));
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, finished: crate::connection::subscriptions::Finished) {
+        if let Some((_, fault)) = self.subscriptions.settle(finished) {
+            self.outbox.end(Verdict::on(fault));
+        } else if self.subscriptions.is_empty() {
+            // The client was told `unsubscribed`: there is nothing more to come.
+            self.outbox.end(Verdict::on(Fault::job_not_found()));
+        }
+    }
+
+    fn expire(&self) {
+        let fault: Fault = TokenError::Expired.into();
+        self.outbox.reply(&replies::auth_error(None, &fault));
+        self.outbox.end(Verdict::on(fault));
+    }
+}

@@ -1,0 +1,80 @@
+//! Server-Sent Events (WHATWG HTML, section 9.2): each message is one event, its id the cursor to continue from.
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures::stream;
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::{Following, Next};
+use crate::connection::outbox::Batch;
+use crate::wire::encode::Push;
+
+/// How long a browser waits before it connects again, in milliseconds.
+const RETRY: &[u8] = b"retry: 1000\n\n";
+/// A sign of life that a script can see. A comment would not do: proxies may swallow it, and no script is told.
+const PING: &[u8] = b"event: ping\ndata: {}\n\n";
+
+/// Answers with the stream.
+pub fn response(following: Following) -> Response {
+    let first = stream::iter([Ok(Bytes::from_static(RETRY))]);
+    let rest = stream::unfold(Some(following), |following| async {
+        let mut following = following?;
+        let mut text = Text::default();
+        let silence = Instant::now() + following.app.config.times.client_ping;
+        let following = match following.next(&mut text, silence).await {
+            Next::Messages => Some(following),
+            Next::Silence => {
+                text.0.extend_from_slice(PING);
+                Some(following)
+            }
+            Next::End => return None,
+        };
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(text.0)), following))
+    });
+    let mut response = Response::new(Body::from_stream(stream::StreamExt::chain(first, rest)));
+    let headers = [
+        (CONTENT_TYPE, "text/event-stream; charset=utf-8"),
+        // Neither kept nor changed nor held back on the way.
+        (CACHE_CONTROL, "no-store, no-transform"),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    for (name, value) in headers {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Events as they go over the wire. Our JSON has no line breaks, cursors neither.
+#[derive(Default)]
+struct Text(Vec<u8>);
+
+impl Text {
+    fn event(&mut self, data: &str, id: Option<&str>) {
+        if let Some(id) = id {
+            self.0.extend_from_slice(b"id: ");
+            self.0.extend_from_slice(id.as_bytes());
+            self.0.push(b'\n');
+        }
+        self.0.extend_from_slice(b"data: ");
+        self.0.extend_from_slice(data.as_bytes());
+        self.0.extend_from_slice(b"\n\n");
+    }
+}
+
+impl Batch for Text {
+    fn reply(&mut self, text: Utf8Bytes) {
+        self.event(&text, None);
+    }
+
+    fn push(&mut self, push: &Push) {
+        // Only the last of a group has the cursor: who is cut off within gets the whole group again.
+        let last = push.frames.len().saturating_sub(1);
+        for (place, frame) in push.frames.iter().enumerate() {
+            self.event(frame, push.cursor.as_deref().filter(|_| place == last));
+        }
+    }
+}
