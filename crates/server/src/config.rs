@@ -25,6 +25,10 @@ pub struct Config {
     #[arg(long, env = "COURANT_LARGE_DOCUMENT_BYTES", default_value_t = 32 << 20, value_name = "BYTES")]
     pub large_document_bytes: u64,
 
+    /// Documents over this many pages go to the large lane, once their pages are known
+    #[arg(long, env = "COURANT_LARGE_DOCUMENT_PAGES", default_value_t = 500, value_name = "N")]
+    pub large_document_pages: u32,
+
     /// Largest page result or export in bytes
     #[arg(long, env = "COURANT_MAX_ARTIFACT_BYTES", default_value_t = 256 << 20, value_name = "BYTES")]
     pub max_artifact_bytes: u64,
@@ -92,6 +96,7 @@ impl Config {
             objects: None,
             max_document_bytes: 512 << 20,
             large_document_bytes: 32 << 20,
+            large_document_pages: 500,
             max_artifact_bytes: 256 << 20,
             max_attempts: 3,
             lease: Duration::from_secs(30),
@@ -116,6 +121,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         let rules = [
             ("--max-document-bytes", self.max_document_bytes == 0, "must be at least 1"),
+            ("--large-document-pages", self.large_document_pages == 0, "must be at least 1"),
             ("--max-artifact-bytes", self.max_artifact_bytes == 0, "must be at least 1"),
             ("--max-attempts", !(1..=100).contains(&self.max_attempts), "must be 1 to 100"),
             ("--lease", self.lease < Duration::from_millis(300), "must be at least 300ms"),

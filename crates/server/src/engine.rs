@@ -8,12 +8,13 @@ use std::sync::Arc;
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event};
 use courant_joblog::ids::{JobId, Owner, Revision, Timestamp};
-use courant_joblog::job::Job;
+use courant_joblog::job::{self, Job};
 use courant_joblog::log::{Append, AppendError, Entry, Key, Log, ReadError, Record};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::figures::Figures;
 use crate::config::Config;
 use crate::cursor::Cursor;
 use crate::error::Error;
@@ -53,6 +54,7 @@ struct State {
     view: View,
     hub: Hub,
     estimates: Estimates,
+    figures: Figures,
 }
 
 /// A job as a reader sees it.
@@ -80,7 +82,7 @@ impl Engine {
     pub async fn open(config: Config, log: Arc<dyn Log>, objects: Objects) -> Result<Arc<Self>, ReadError> {
         let latest = log.latest().await?;
         let mut state = State::default();
-        latest.entries.iter().for_each(|entry| state.view.apply(entry));
+        latest.entries.iter().for_each(|entry| state.found(entry));
         state.view.advance(latest.revision);
         Ok(Arc::new(Self {
             config,
@@ -262,6 +264,16 @@ impl Engine {
         self.state.lock().estimates.slots = slots;
     }
 
+    /// Reads the figures of the work. Keep it short: everybody waits.
+    pub fn figures<T>(&self, read: impl FnOnce(&Figures) -> T) -> T {
+        read(&self.state.lock().figures)
+    }
+
+    /// How many watches are open.
+    pub fn watchers(&self) -> usize {
+        self.state.lock().hub.len()
+    }
+
     /// A signal that grows as the view does.
     pub fn applied(&self) -> watch::Receiver<Revision> {
         self.applied.subscribe()
@@ -283,10 +295,21 @@ impl Engine {
 }
 
 impl State {
-    fn take_in(&mut self, entry: &Arc<Entry>) {
+    /// Takes in the newest entry of a job at the start.
+    fn found(&mut self, entry: &Entry) {
         self.view.apply(entry);
-        let Record::Changed { job, .. } = &entry.record else { return };
+        if let Record::Changed { job, .. } = &entry.record {
+            self.figures.found(job);
+        }
+    }
+
+    fn take_in(&mut self, entry: &Arc<Entry>) {
+        let before = self.state_of(&entry.key.job);
+        self.view.apply(entry);
+        self.figures.moved(before, self.state_of(&entry.key.job));
+        let Record::Changed { job, event } = &entry.record else { return };
         self.estimates.learn(job);
+        self.figures.learn(event.at, &event.change, job);
         let live = self.view.get(&job.id).and_then(|known| known.live.as_ref());
         let percent = live.map_or(job.progress.percent, |live| live.progress.percent);
         self.hub.tell(job, &Durable { entry: entry.clone(), percent });
@@ -312,6 +335,10 @@ impl State {
             last = Some(key.clone());
         }
         None
+    }
+
+    fn state_of(&self, id: &JobId) -> Option<job::State> {
+        self.view.get(id).map(|known| known.job.state)
     }
 
     fn seen(&self, known: &Known) -> Seen {

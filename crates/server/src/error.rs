@@ -111,8 +111,11 @@ pub enum Error {
     #[error("the server is stopping; connect again and continue from your cursor")]
     Draining,
     /// A stream was replaced by a newer one of the same worker.
-    #[error("another stream of this worker took over")]
+    #[error("another stream with the same worker id took over; give each worker its own id")]
     Replaced,
+    /// No such worker.
+    #[error("no worker {0} is known; `courant workers` lists them")]
+    WorkerNotFound(String),
     /// The log does not take entries.
     #[error("the log does not answer; try again")]
     Append(#[source] AppendError),

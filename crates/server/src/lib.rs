@@ -3,9 +3,11 @@
 //! Everything durable is in the log ([`courant_joblog`]); what is kept here can be rebuilt from it at any time.
 //!
 //! - [`engine`]: the one way to change a job; [`view`]: what the log says, in memory.
-//! - [`jobs`] and [`worker`]: the two gRPC services. [`watch`]: following jobs.
+//! - [`jobs`], [`worker`] and [`admin`]: the gRPC services. [`watch`]: following jobs; [`sampled`]: following a state as
+//!   a whole.
 //! - [`error`] and [`status`]: what can go wrong, and how it looks on the wire.
 
+pub mod admin;
 pub mod auth;
 pub mod config;
 pub mod convert;
@@ -15,6 +17,7 @@ pub mod error;
 pub mod estimate;
 pub mod jobs;
 pub mod objects;
+pub mod sampled;
 pub mod server;
 pub mod status;
 pub mod view;

@@ -6,9 +6,8 @@ use std::time::Duration;
 use courant_auth::Verifier;
 use courant_joblog::log::{Log, ReadError};
 use courant_joblog::sqlite::{self, SqliteLog};
-use courant_proto::v1::Drain;
+use courant_proto::v1::admin_service_server::AdminServiceServer;
 use courant_proto::v1::job_service_server::JobServiceServer;
-use courant_proto::v1::work_response::Message;
 use courant_proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -19,6 +18,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::admin::Admin;
 use crate::auth::Guard;
 use crate::config::{Config, ConfigError};
 use crate::engine::Engine;
@@ -34,7 +34,8 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 /// How long connections may take to end once every stream was told to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Service names for health checks; the empty one is the whole server.
-const SERVICES: [&str; 3] = ["", "courant.v1.JobService", "courant.v1.WorkerService"];
+const SERVICES: [&str; 4] =
+    ["", "courant.v1.JobService", "courant.v1.WorkerService", "courant.v1.AdminService"];
 
 /// A server that is ready to serve.
 pub struct Server {
@@ -151,6 +152,7 @@ impl Server {
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .accept_compressed(Gzip)
                 .accept_compressed(Zstd);
+        let admin = AdminServiceServer::new(Admin::new(self.engine.clone(), self.registry.clone()));
         let describe = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(courant_proto::DESCRIPTORS)
@@ -161,17 +163,18 @@ impl Server {
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
             .max_concurrent_streams(Some(self.engine.config.max_streams))
             .add_service(InterceptedService::new(jobs, guard.clone()))
-            .add_service(InterceptedService::new(workers, guard))
+            .add_service(InterceptedService::new(workers, guard.clone()))
+            .add_service(InterceptedService::new(admin, guard))
             .add_service(describe().build_v1()?)
             .add_service(describe().build_v1alpha()?))
     }
 
     /// Asks workers to hand back or finish what they hold, for as long as the grace lasts.
     async fn drain(&self) {
-        self.registry.tell_all(&Message::Drain(Drain {}));
+        self.registry.close();
         let deadline = tokio::time::Instant::now() + self.engine.config.drain_grace;
         let mut applied = self.engine.applied();
-        while self.registry.slots() > 0 && self.engine.read(|view| view.held().next().is_some()) {
+        while self.registry.any_connected() && self.engine.read(|view| view.held().next().is_some()) {
             tokio::select! {
                 _ = applied.changed() => {}
                 () = tokio::time::sleep_until(deadline) => {

@@ -70,7 +70,9 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::ArtifactNotFound(_) => (Code::NotFound, ErrorReason::ArtifactNotFound),
         Error::ArtifactTooLarge { .. } => (Code::ResourceExhausted, ErrorReason::ArtifactTooLarge),
         Error::Offset { .. } => (Code::OutOfRange, ErrorReason::OffsetOutOfRange),
-        Error::Draining | Error::Replaced => (Code::Unavailable, ErrorReason::Draining),
+        Error::Draining => (Code::Unavailable, ErrorReason::Draining),
+        Error::Replaced => (Code::Aborted, ErrorReason::WorkerReplaced),
+        Error::WorkerNotFound(_) => (Code::NotFound, ErrorReason::WorkerNotFound),
         Error::Append(AppendError::TooLarge { .. } | AppendError::Unencodable { .. }) => {
             (Code::Internal, ErrorReason::Internal)
         }

@@ -179,7 +179,8 @@ pub fn format(format: Format) -> v1::ResultFormat {
     }
 }
 
-fn state(state: State) -> v1::JobState {
+/// A state.
+pub fn state(state: State) -> v1::JobState {
     match state {
         State::Queued => v1::JobState::Queued,
         State::Running => v1::JobState::Running,

@@ -106,7 +106,8 @@ impl Lines {
         self.lines.entry((job.kind.clone(), job.lane)).or_default()
     }
 
-    fn waits(&self, kind: &str, lane: Lane) -> bool {
+    /// Whether jobs of this kind wait in this lane.
+    pub fn waits(&self, kind: &str, lane: Lane) -> bool {
         self.lines.get(&(Box::from(kind), lane)).is_some_and(|line| !line.is_empty())
     }
 

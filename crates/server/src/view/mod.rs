@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use courant_joblog::ids::{JobId, Owner, Revision, Timestamp};
-use courant_joblog::job::{Job, Progress, State, Zone};
+use courant_joblog::job::{Job, Lane, Progress, State, Zone};
 use courant_joblog::log::{Entry, Record};
 
 use line::Lines;
@@ -104,6 +104,11 @@ impl View {
     /// All places.
     pub fn places(&self) -> impl Iterator<Item = (Place, &Known)> {
         self.lines.iter().filter_map(|(place, id)| Some((place, self.jobs.get(id)?)))
+    }
+
+    /// Whether jobs of this kind wait in this lane.
+    pub fn is_waited(&self, kind: &str, lane: Lane) -> bool {
+        self.lines.waits(kind, lane)
     }
 
     /// When the next delayed job is due.
@@ -205,7 +210,7 @@ pub(crate) mod tests {
     use courant_joblog::apply::apply;
     use courant_joblog::event::{Change, Event, Submission};
     use courant_joblog::ids::{DocumentId, WorkerId};
-    use courant_joblog::job::{Document, Format, Lane, Stage};
+    use courant_joblog::job::{Document, Format, Stage};
     use courant_joblog::log::Key;
 
     use super::*;

@@ -89,6 +89,16 @@ struct Watcher {
 pub struct WatcherId(Place, u64);
 
 impl Hub {
+    /// How many watchers there are.
+    pub fn len(&self) -> usize {
+        self.watchers.values().map(Vec::len).sum()
+    }
+
+    /// Whether nobody watches.
+    pub fn is_empty(&self) -> bool {
+        self.watchers.is_empty()
+    }
+
     /// Joins.
     pub fn join(&mut self, scope: Scope, mailbox: Arc<Mailbox>) -> WatcherId {
         self.next += 1;

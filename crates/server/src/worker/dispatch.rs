@@ -42,7 +42,8 @@ fn assign_all(engine: &Arc<Engine>, registry: &Arc<Registry>) {
     }
 }
 
-fn free(engine: &Engine, registry: &Registry) -> Vec<Free> {
+/// The workers with a free slot.
+pub(super) fn free(engine: &Engine, registry: &Registry) -> Vec<Free> {
     let mut held: HashMap<WorkerId, u32> = HashMap::new();
     engine.read(|view| {
         for worker in view.held().filter_map(|known| known.job.worker.as_ref()) {
@@ -54,14 +55,15 @@ fn free(engine: &Engine, registry: &Registry) -> Vec<Free> {
 
 fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free) -> bool {
     let Some(known) = engine.take_next(&free.kinds) else { return false };
-    registry.claiming(&free.worker);
+    let attempt = AttemptId { job: known.job.id.clone(), number: known.job.attempt.saturating_add(1) };
+    registry.claiming(&free.worker, &attempt);
     let (engine, registry, worker) = (engine.clone(), registry.clone(), free.worker.clone());
     tokio::spawn(async move {
         if let Err(error) = claim(&engine, &registry, &worker, &known.job).await {
             tracing::warn!(job = %known.job.id, %worker, %error, "a claim failed");
             engine.give_back(&known.job.id);
         }
-        registry.claimed(&worker);
+        registry.claimed(&worker, &attempt);
         engine.wake.notify_one();
     });
     true

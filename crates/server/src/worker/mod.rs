@@ -2,6 +2,7 @@
 
 mod artifacts;
 pub mod dispatch;
+mod large;
 pub mod registry;
 mod reports;
 mod session;

@@ -1,11 +1,11 @@
 //! Which workers are there. A worker's lease is one for all its jobs: it lives as long as anything was heard from the
 //! worker within the lease time. What a worker holds is not kept here: the view knows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use courant_joblog::ids::WorkerId;
-use courant_proto::v1::WorkResponse;
 use courant_proto::v1::work_response::Message;
+use courant_proto::v1::{Drain, DrainReason, Resume, WorkResponse};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
@@ -28,6 +28,8 @@ pub struct Registry {
 
 struct Inner {
     workers: HashMap<WorkerId, Worker>,
+    /// The server is stopping: nobody gets anything new.
+    closing: bool,
     /// Nobody is judged by silence before this moment: the server was not there, or slept itself.
     floor: Instant,
     next: u64,
@@ -35,11 +37,12 @@ struct Inner {
 
 struct Worker {
     session: u64,
-    kinds: Vec<Box<str>>,
-    slots: u32,
+    offer: Offer,
     heard: Instant,
+    /// An operator wants it to take nothing new.
+    drained: bool,
     /// Claims being written to the log.
-    claiming: u32,
+    claiming: HashSet<AttemptId>,
     /// Assignments the worker has not answered yet.
     unanswered: HashMap<AttemptId, Instant>,
     line: Option<Line>,
@@ -48,6 +51,34 @@ struct Worker {
 struct Line {
     outbox: Outbox,
     replaced: CancellationToken,
+    /// Whether the welcome, which must come first, is on its way.
+    welcomed: bool,
+}
+
+/// What a worker offers with its hello.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// The kinds of work it takes.
+    pub kinds: Vec<Box<str>>,
+    /// Jobs it takes at once.
+    pub slots: u32,
+    /// Name and version of its program.
+    pub software: Box<str>,
+}
+
+/// A worker as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Who.
+    pub worker: WorkerId,
+    /// What it offers.
+    pub offer: Offer,
+    /// Whether its stream is open.
+    pub connected: bool,
+    /// Whether it is to take nothing new.
+    pub drained: bool,
+    /// How long ago something was heard from it.
+    pub silence: Duration,
 }
 
 /// Names a stream of a worker.
@@ -86,26 +117,46 @@ pub struct Free {
 
 impl Default for Registry {
     fn default() -> Self {
-        let inner = Inner { workers: HashMap::new(), floor: Instant::now(), next: 0 };
+        let inner = Inner { workers: HashMap::new(), closing: false, floor: Instant::now(), next: 0 };
         Self { inner: Mutex::new(inner) }
     }
 }
 
 impl Registry {
-    /// A worker said hello on a new stream. An older stream of the same worker is told to end.
-    pub fn attach(&self, worker: WorkerId, kinds: Vec<Box<str>>, slots: u32, outbox: Outbox) -> Session {
+    /// A worker said hello on a new stream. An older stream of the same worker is told to end. Nothing is sent on the new
+    /// one before [`Registry::welcomed`].
+    pub fn attach(&self, worker: WorkerId, offer: Offer, outbox: Outbox) -> Session {
         let mut inner = self.inner.lock();
         inner.next += 1;
         let (session, replaced) = (inner.next, CancellationToken::new());
-        let line = Some(Line { outbox, replaced: replaced.clone() });
-        let old = inner.workers.remove(&worker);
-        if let Some(line) = old.as_ref().and_then(|old| old.line.as_ref()) {
-            line.replaced.cancel();
-        }
-        let (claiming, unanswered) = old.map(|old| (old.claiming, old.unanswered)).unwrap_or_default();
-        let now = Worker { session, kinds, slots, heard: Instant::now(), claiming, unanswered, line };
+        let line = Some(Line { outbox, replaced: replaced.clone(), welcomed: false });
+        let now = match inner.workers.remove(&worker) {
+            Some(old) => {
+                old.line.iter().for_each(|line| line.replaced.cancel());
+                Worker { session, offer, heard: Instant::now(), line, ..old }
+            }
+            None => Worker::new(session, offer, line),
+        };
         inner.workers.insert(worker.clone(), now);
         Session { worker, number: session, replaced: ReplacedToken(replaced) }
+    }
+
+    /// The welcome is on its way: from now on the worker may be sent jobs. Tells it if it is drained.
+    pub fn welcomed(&self, session: &Session) {
+        let mut inner = self.inner.lock();
+        let closing = inner.closing;
+        let Some(worker) = inner.workers.get_mut(&session.worker).filter(|worker| worker.session == session.number)
+        else {
+            return;
+        };
+        let drained = worker.drained;
+        let Some(line) = worker.line.as_mut() else { return };
+        line.welcomed = true;
+        if closing {
+            line.send(drain(DrainReason::ServerStopping));
+        } else if drained {
+            line.send(drain(DrainReason::Operator));
+        }
     }
 
     /// A stream ended. The lease goes on.
@@ -136,35 +187,48 @@ impl Registry {
         heard.elapsed() > lease
     }
 
-    /// The workers that are connected; their free slots by what they hold.
+    /// The workers that may get jobs; their free slots by what they hold.
     pub fn free(&self, held: impl Fn(&WorkerId) -> u32) -> Vec<Free> {
         let inner = self.inner.lock();
-        let connected = inner.workers.iter().filter(|(_, worker)| worker.line.is_some());
-        let free = connected.map(|(id, worker)| Free {
+        if inner.closing {
+            return Vec::new();
+        }
+        let able = inner.workers.iter().filter(|(_, worker)| worker.takes_jobs());
+        let free = able.map(|(id, worker)| Free {
             worker: id.clone(),
-            kinds: worker.kinds.clone(),
-            slots: worker.slots.saturating_sub(held(id) + worker.claiming),
+            kinds: worker.offer.kinds.clone(),
+            slots: worker.offer.slots.saturating_sub(held(id) + worker.claiming.len() as u32),
         });
         free.filter(|free| free.slots > 0).collect()
     }
 
-    /// Slots of all connected workers.
+    /// Slots of all workers that may get jobs.
     pub fn slots(&self) -> u32 {
-        self.inner.lock().workers.values().filter(|worker| worker.line.is_some()).map(|worker| worker.slots).sum()
+        self.inner.lock().workers.values().filter(|worker| worker.takes_jobs()).map(|worker| worker.offer.slots).sum()
+    }
+
+    /// Whether any worker is connected.
+    pub fn any_connected(&self) -> bool {
+        self.inner.lock().workers.values().any(|worker| worker.line.is_some())
     }
 
     /// A claim for the worker is being written.
-    pub fn claiming(&self, worker: &WorkerId) {
+    pub fn claiming(&self, worker: &WorkerId, attempt: &AttemptId) {
         if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
-            worker.claiming += 1;
+            worker.claiming.insert(attempt.clone());
         }
     }
 
     /// The claim is written, or came to nothing.
-    pub fn claimed(&self, worker: &WorkerId) {
+    pub fn claimed(&self, worker: &WorkerId, attempt: &AttemptId) {
         if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
-            worker.claiming = worker.claiming.saturating_sub(1);
+            worker.claiming.remove(attempt);
         }
+    }
+
+    /// Whether a claim of this attempt is being written for the worker.
+    pub fn is_claiming(&self, worker: &WorkerId, attempt: &AttemptId) -> bool {
+        self.inner.lock().workers.get(worker).is_some_and(|worker| worker.claiming.contains(attempt))
     }
 
     /// Sends an assignment, which must be answered. `false` when the worker cannot be reached.
@@ -187,12 +251,55 @@ impl Registry {
         }
     }
 
-    /// Sends something to all.
-    pub fn tell_all(&self, message: &Message) {
-        let inner = self.inner.lock();
+    /// The server is stopping: nobody gets anything new, and all are told.
+    pub fn close(&self) {
+        let mut inner = self.inner.lock();
+        inner.closing = true;
         inner.workers.values().filter_map(|worker| worker.line.as_ref()).for_each(|line| {
-            line.send(message.clone());
+            line.send(drain(DrainReason::ServerStopping));
         });
+    }
+
+    /// Gives a worker nothing new until it is resumed. `false` when there is no such worker.
+    pub fn drain(&self, worker: &WorkerId) -> bool {
+        self.set_drained(worker, true, drain(DrainReason::Operator))
+    }
+
+    /// Lets a drained worker take jobs again. `false` when there is no such worker.
+    pub fn resume(&self, worker: &WorkerId) -> bool {
+        self.set_drained(worker, false, Message::Resume(Resume {}))
+    }
+
+    fn set_drained(&self, worker: &WorkerId, drained: bool, news: Message) -> bool {
+        let mut inner = self.inner.lock();
+        let Some(worker) = inner.workers.get_mut(worker) else { return false };
+        if worker.drained != drained {
+            worker.drained = drained;
+            worker.line.iter().for_each(|line| {
+                line.send(news.clone());
+            });
+        }
+        true
+    }
+
+    /// All workers, by id.
+    pub fn list(&self) -> Vec<Listed> {
+        let inner = self.inner.lock();
+        let listed = inner.workers.iter().map(|(id, worker)| Listed {
+            worker: id.clone(),
+            offer: worker.offer.clone(),
+            connected: worker.line.is_some(),
+            drained: worker.drained,
+            silence: worker.heard.elapsed(),
+        });
+        let mut listed: Vec<Listed> = listed.collect();
+        listed.sort_by(|a, b| a.worker.cmp(&b.worker));
+        listed
+    }
+
+    /// Whether the worker was given this attempt and has not answered yet.
+    pub fn is_unanswered(&self, worker: &WorkerId, attempt: &AttemptId) -> bool {
+        self.inner.lock().workers.get(worker).is_some_and(|worker| worker.unanswered.contains_key(attempt))
     }
 
     /// The worker answered for an attempt. `true` if that was awaited.
@@ -212,14 +319,31 @@ impl Registry {
         late
     }
 
-    /// Forgets workers that are gone longer than a lease.
+    /// Forgets workers that are gone longer than a lease. Drained ones are remembered: they are to stay so.
     pub fn forget_gone(&self, lease: Duration) {
-        self.inner.lock().workers.retain(|_, worker| worker.line.is_some() || worker.heard.elapsed() <= lease);
+        let here = |worker: &Worker| worker.line.is_some() || worker.drained || worker.heard.elapsed() <= lease;
+        self.inner.lock().workers.retain(|_, worker| here(worker));
+    }
+}
+
+impl Worker {
+    fn new(session: u64, offer: Offer, line: Option<Line>) -> Self {
+        let (claiming, unanswered) = (HashSet::new(), HashMap::new());
+        Self { session, offer, heard: Instant::now(), drained: false, claiming, unanswered, line }
+    }
+
+    fn takes_jobs(&self) -> bool {
+        !self.drained && self.line.as_ref().is_some_and(|line| line.welcomed)
     }
 }
 
 impl Line {
+    /// `false` when it cannot be sent: there is no room, or nothing may be sent yet.
     fn send(&self, message: Message) -> bool {
-        self.outbox.try_send(Ok(WorkResponse { message: Some(message) })).is_ok()
+        self.welcomed && self.outbox.try_send(Ok(WorkResponse { message: Some(message) })).is_ok()
     }
+}
+
+fn drain(reason: DrainReason) -> Message {
+    Message::Drain(Drain { reason: reason.into() })
 }

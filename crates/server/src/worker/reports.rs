@@ -14,7 +14,7 @@ use courant_proto::v1::work_response::Message as Out;
 use super::artifacts::page_name;
 use super::registry::Registry;
 use super::verdict::{cancelled, end_attempt};
-use super::{AttemptId, attempt_in};
+use super::{AttemptId, attempt_in, large};
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -46,12 +46,20 @@ pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, messa
         In::Cancelled(at) => &at.attempt,
         In::Released(at) => &at.attempt,
     };
-    let report = Report { engine, worker, attempt: attempt_in(attempt.clone())? };
+    let report = Report { engine, registry, worker, attempt: attempt_in(attempt.clone())? };
+    let declines = matches!(message, In::Accepted(_) | In::Cancelled(_) | In::Released(_));
+    if !declines && registry.is_unanswered(worker, &report.attempt) {
+        return Err(Error::WrongOrder("an assignment must be accepted before anything is reported of it"));
+    }
     registry.answered(worker, &report.attempt);
-    match report.take(message).await {
-        Ok(()) => Ok(None),
-        Err(Error::LeaseLost { .. }) => Ok(Some(report.lease_lost())),
+    let outcome = match report.take(message).await {
         Err(error) => report.refuse(error).await,
+        taken => taken,
+    };
+    match outcome {
+        Ok(Taken::Good) => Ok(None),
+        Ok(Taken::Ended) | Err(Error::LeaseLost { .. }) => Ok(Some(report.lease_lost())),
+        Err(error) => Err(error),
     }
 }
 
@@ -64,30 +72,41 @@ fn heartbeat(engine: &Engine, worker: &WorkerId) -> Out {
     Out::HeartbeatAck(v1::HeartbeatAck { cancel })
 }
 
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// It was taken, or was no news.
+    Good,
+    /// The attempt is over by it: the worker must stop.
+    Ended,
+}
+
 struct Report<'a> {
     engine: &'a Engine,
+    registry: &'a Registry,
     worker: &'a WorkerId,
     attempt: AttemptId,
 }
 
 impl Report<'_> {
-    async fn take(&self, message: In) -> Result<(), Error> {
+    async fn take(&self, message: In) -> Result<Taken, Error> {
+        // Whatever is said of somebody else's attempt is not even looked at.
+        self.held()?;
         match message {
-            In::Hello(_) | In::Heartbeat(_) => Ok(()),
-            In::Accepted(_) => self.held().map(drop),
-            In::Progress(report) => self.progress(report),
-            In::Zone(report) => self.zone(report),
-            In::Plan(report) => self.plan(report).await,
-            In::Page(report) => self.page(report).await,
-            In::ExportStarted(report) => self.export_started(report.format).await,
-            In::ExportProgress(report) => self.export_progress(&report),
-            In::ExportCompleted(report) => self.export_completed(report.format).await,
-            In::ExportFailed(report) => self.export_failed(report).await,
-            In::Succeeded(report) => self.succeeded(report.warnings).await,
-            In::Failed(report) => self.end(convert::error_in(report.error)?, Counts::Yes).await,
-            In::Cancelled(_) => self.end(handed_back(), Counts::No).await,
-            In::Released(_) => self.end(handed_back(), Counts::No).await,
+            In::Hello(_) | In::Heartbeat(_) | In::Accepted(_) => {}
+            In::Progress(report) => self.progress(report)?,
+            In::Zone(report) => self.zone(report)?,
+            In::Plan(report) => return self.plan(report).await,
+            In::Page(report) => self.page(report).await?,
+            In::ExportStarted(report) => self.export_started(report.format).await?,
+            In::ExportProgress(report) => self.export_progress(&report)?,
+            In::ExportCompleted(report) => self.export_completed(report.format).await?,
+            In::ExportFailed(report) => self.export_failed(report).await?,
+            In::Succeeded(report) => self.succeeded(report.warnings).await?,
+            In::Failed(report) => self.end(convert::error_in(report.error)?, Counts::Yes).await?,
+            In::Cancelled(_) | In::Released(_) => self.end(handed_back(), Counts::No).await?,
         }
+        Ok(Taken::Good)
     }
 
     fn lease_lost(&self) -> Out {
@@ -95,18 +114,20 @@ impl Report<'_> {
     }
 
     /// A report that makes no sense ends its attempt for good: sent again, it would make no more sense.
-    async fn refuse(&self, error: Error) -> Result<Option<Out>, Error> {
+    async fn refuse(&self, error: Error) -> Result<Taken, Error> {
         let problem = match &error {
             Error::Field { .. } | Error::ArtifactNotFound(_) => error.to_string(),
             Error::Illegal(illegal) => illegal.to_string(),
             Error::Append(error @ AppendError::TooLarge { .. }) => error.to_string(),
+            // The job was removed meanwhile.
+            Error::JobNotFound(_) => return Err(self.attempt.lost()),
             _ => return Err(error),
         };
         tracing::warn!(job = %self.attempt.job, worker = %self.worker, problem, "a report was refused");
         let message = format!("The worker sent a report that makes no sense: {problem}.").into();
         let why = JobError { code: "INVALID_REPORT".into(), message, retryable: false };
         self.end(why, Counts::Yes).await?;
-        Ok(Some(self.lease_lost()))
+        Ok(Taken::Ended)
     }
 
     /// The job, if this worker holds it in this attempt.
@@ -189,13 +210,23 @@ impl Report<'_> {
         self.news(&job, progress, News::Export { format, percent: report.percent })
     }
 
-    async fn plan(&self, report: v1::ReportPlan) -> Result<(), Error> {
-        if !(0..=MAX_PAGES).contains(&report.pages_total) {
-            return Err(Error::field("plan.pages_total", format!("must be 0 to {MAX_PAGES}")));
+    async fn plan(&self, report: v1::ReportPlan) -> Result<Taken, Error> {
+        if !(1..=MAX_PAGES).contains(&report.pages_total) {
+            return Err(Error::field("plan.pages_total", format!("must be 1 to {MAX_PAGES}")));
         }
         let (attempt, pages) = (self.attempt.number, report.pages_total as u32);
-        self.change(|job| (job.pages.total != Some(pages)).then_some(Change::Planned { attempt, pages, lane: None }))
-            .await
+        let moved = |job: &Job| large::lane_for(&self.engine.config, job, pages);
+        let before = self.held()?;
+        self.change(|job| {
+            let lane = moved(job);
+            (job.pages.total != Some(pages)).then_some(Change::Planned { attempt, pages, lane })
+        })
+        .await?;
+        if moved(&before).is_none() || !large::is_in_the_way(self.engine, self.registry, &before.kind) {
+            return Ok(Taken::Good);
+        }
+        self.end(large::handed_back(pages), Counts::No).await?;
+        Ok(Taken::Ended)
     }
 
     async fn page(&self, report: v1::ReportPage) -> Result<(), Error> {

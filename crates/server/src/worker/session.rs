@@ -1,5 +1,6 @@
 //! One stream of one worker, from hello to the end.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
-use super::registry::{OUTBOX, Outbox, Registry, Session};
+use super::registry::{OUTBOX, Offer, Outbox, Registry, Session};
 use super::{AttemptId, attempt_in, reports, verdict};
 use crate::convert;
 use crate::engine::Engine;
@@ -29,6 +30,9 @@ pub const MAX_SLOTS: i32 = 1024;
 pub const MAX_KINDS: usize = 64;
 /// The longest id of a worker in bytes.
 pub const MAX_WORKER_ID: usize = 64;
+
+/// Letters that are kept of the name of a worker's program.
+pub const MAX_SOFTWARE: usize = 64;
 
 /// Serves the stream; what goes to the worker comes out of the receiver.
 pub fn start(
@@ -57,13 +61,14 @@ async fn serve(
 ) -> Result<(), Error> {
     let hello = tokio::time::timeout(HELLO_WITHIN, receive(&mut inbound))
         .await
-        .map_err(|_| Error::WrongOrder("no hello came in time"))?;
+        .map_err(|_| Error::WrongOrder("no hello came in time"))??;
     let Some(In::Hello(hello)) = hello else {
         return Err(Error::WrongOrder("the first message must be the hello"));
     };
     let greeting = Greeting::check(hello)?;
-    let session = registry.attach(greeting.worker.clone(), greeting.kinds.clone(), greeting.slots, outbox.clone());
-    tracing::info!(worker = %session.worker, software = %greeting.software, slots = greeting.slots, "worker connected");
+    let session = registry.attach(greeting.worker.clone(), greeting.offer.clone(), outbox.clone());
+    let Offer { slots, software, .. } = &greeting.offer;
+    tracing::info!(worker = %session.worker, %software, slots, "worker connected");
     let served = tokio::select! {
         served = converse(engine, registry, &session, &greeting, &mut inbound, outbox) => served,
         () = session.replaced.0.cancelled() => Err(Error::Replaced),
@@ -85,8 +90,9 @@ async fn converse(
 ) -> Result<(), Error> {
     let kept = reconcile(engine, registry, session, &greeting.in_flight).await?;
     say(outbox, welcome(engine, &kept)).await;
+    registry.welcomed(session);
     engine.wake.notify_one();
-    while let Some(message) = receive(inbound).await {
+    while let Some(message) = receive(inbound).await? {
         registry.heard(&session.worker);
         if let Some(answer) = reports::take(engine, registry, &session.worker, message).await? {
             say(outbox, answer).await;
@@ -95,14 +101,16 @@ async fn converse(
     Ok(())
 }
 
-/// The next message; `None` at the end of the stream, however it came.
-async fn receive(inbound: &mut Streaming<WorkRequest>) -> Option<In> {
+/// The next message; `None` at the end of the stream. What cannot be read ends it with the reason: sent again, it could
+/// be read no better.
+async fn receive(inbound: &mut Streaming<WorkRequest>) -> Result<Option<In>, Error> {
     loop {
         match inbound.message().await {
             // A message of a newer protocol: nothing this server knows.
             Ok(Some(WorkRequest { message: None })) => {}
-            Ok(Some(WorkRequest { message })) => return message,
-            Ok(None) | Err(_) => return None,
+            Ok(Some(WorkRequest { message })) => return Ok(message),
+            Ok(None) => return Ok(None),
+            Err(status) => return Err(Error::field("message", format!("cannot be read: {}", status.message()))),
         }
     }
 }
@@ -128,7 +136,7 @@ async fn reconcile(
     engine: &Engine,
     registry: &Registry,
     session: &Session,
-    in_flight: &[AttemptId],
+    in_flight: &HashSet<AttemptId>,
 ) -> Result<Vec<AttemptId>, Error> {
     let held: Vec<Arc<Job>> = engine.read(|view| {
         let held = view.held().filter(|known| known.job.worker.as_ref() == Some(&session.worker));
@@ -136,6 +144,10 @@ async fn reconcile(
     });
     let mut kept = Vec::new();
     for attempt in held.iter().map(|job| AttemptId::of(job)) {
+        if registry.is_claiming(&session.worker, &attempt) {
+            // It is being given to this worker just now: the assignment follows the welcome, or the claim is undone.
+            continue;
+        }
         let unanswered = registry.answered(&session.worker, &attempt);
         if in_flight.contains(&attempt) {
             kept.push(attempt);
@@ -156,10 +168,8 @@ async fn reconcile(
 /// A hello whose every field is in its range.
 struct Greeting {
     worker: WorkerId,
-    kinds: Vec<Box<str>>,
-    slots: u32,
-    in_flight: Vec<AttemptId>,
-    software: String,
+    offer: Offer,
+    in_flight: HashSet<AttemptId>,
 }
 
 impl Greeting {
@@ -179,14 +189,15 @@ impl Greeting {
         if hello.in_flight.len() > MAX_SLOTS as usize {
             return Err(Error::field("hello.in_flight", format!("must be at most {MAX_SLOTS}")));
         }
-        let mut software = hello.software;
-        software.retain(|letter| !letter.is_control());
+        let letters = hello.software.chars().filter(|letter| !letter.is_control());
         Ok(Self {
             worker: WorkerId::new(hello.worker_id),
-            kinds: hello.kinds.into_iter().map(Into::into).collect(),
-            slots: hello.slots as u32,
+            offer: Offer {
+                kinds: hello.kinds.into_iter().map(Into::into).collect(),
+                slots: hello.slots as u32,
+                software: letters.take(MAX_SOFTWARE).collect(),
+            },
             in_flight: hello.in_flight.into_iter().map(|at| attempt_in(Some(at))).collect::<Result<_, _>>()?,
-            software: software.chars().take(MAX_WORKER_ID).collect(),
         })
     }
 }

@@ -92,7 +92,7 @@ async fn a_service_submits_for_its_users() {
 async fn health_and_reflection_are_open() {
     let world = World::new().await;
     let mut health = HealthClient::new(world.channel.clone());
-    for service in ["", "courant.v1.JobService", "courant.v1.WorkerService"] {
+    for service in ["", "courant.v1.JobService", "courant.v1.WorkerService", "courant.v1.AdminService"] {
         let check = HealthCheckRequest { service: service.into() };
         assert_eq!(health.check(check).await.unwrap().into_inner().status, 1, "{service}");
     }
@@ -110,7 +110,7 @@ async fn health_and_reflection_are_open() {
         panic!("no list of services")
     };
     let names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
-    for name in ["courant.v1.JobService", "courant.v1.WorkerService", "grpc.health.v1.Health"] {
+    for name in ["courant.v1.JobService", "courant.v1.WorkerService", "courant.v1.AdminService", "grpc.health.v1.Health"] {
         assert!(names.iter().any(|known| known == name), "{names:?}");
     }
 }

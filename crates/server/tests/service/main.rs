@@ -5,5 +5,6 @@
 mod following;
 mod guards;
 mod jobs;
+mod operators;
 mod support;
 mod workers;

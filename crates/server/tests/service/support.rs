@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use courant_auth::{Role, Secret, Signer, Verifier};
+use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::submit_job_request::Part;
 use courant_proto::v1::watch_job_response::Step;
@@ -92,6 +93,10 @@ impl World {
 
     pub fn jobs_as(&self, who: &str, roles: &[Role]) -> JobServiceClient<Authed> {
         JobServiceClient::with_interceptor(self.channel.clone(), Bearer(self.token(who, roles)))
+    }
+
+    pub fn admin(&self, roles: &[Role]) -> AdminServiceClient<Authed> {
+        AdminServiceClient::with_interceptor(self.channel.clone(), Bearer(self.token("root", roles)))
     }
 
     pub async fn submit(&self, who: &str) -> SubmitJobResponse {

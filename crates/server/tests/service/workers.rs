@@ -54,7 +54,7 @@ async fn a_worker_that_comes_back_with_its_job_keeps_it_and_without_it_loses_it(
             Err(status) => break status,
         }
     };
-    assert_eq!(replaced.code(), Code::Unavailable, "the older stream is told to end");
+    assert_eq!((replaced.code(), reason(&replaced).as_str()), (Code::Aborted, "WORKER_REPLACED"));
     let mut fresh = world.worker_with("w", 1, vec![]).await;
     assert!(fresh.welcome.in_flight.is_empty());
     let again = fresh.take().await.attempt.unwrap();

@@ -1,0 +1,120 @@
+//! What happened within the last hour, minute by minute.
+
+use courant_joblog::ids::Timestamp;
+
+const MINUTES: usize = 60;
+const MINUTE_MS: i64 = 60_000;
+
+/// What happened in some time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Minute {
+    /// Jobs that ended well.
+    pub succeeded: u64,
+    /// Jobs that failed.
+    pub failed: u64,
+    /// Jobs that were cancelled.
+    pub cancelled: u64,
+    /// Pages that were finished.
+    pub pages: u64,
+}
+
+impl Minute {
+    /// Jobs that ended, however.
+    pub fn ended(&self) -> u64 {
+        self.succeeded + self.failed + self.cancelled
+    }
+
+    /// Failed jobs among those that were not cancelled, 0 to 1.
+    pub fn error_rate(&self) -> f64 {
+        let judged = self.succeeded + self.failed;
+        if judged == 0 { 0.0 } else { self.failed as f64 / judged as f64 }
+    }
+
+    fn add(&mut self, more: Self) {
+        self.succeeded += more.succeeded;
+        self.failed += more.failed;
+        self.cancelled += more.cancelled;
+        self.pages += more.pages;
+    }
+}
+
+/// The last hour: the current minute and the 59 before it. A fixed size, however much happens.
+#[derive(Debug)]
+pub struct Hour {
+    /// Each minute stands at its number modulo 60, beside that number.
+    minutes: [(i64, Minute); MINUTES],
+}
+
+impl Default for Hour {
+    fn default() -> Self {
+        Self { minutes: [(i64::MIN, Minute::default()); MINUTES] }
+    }
+}
+
+impl Hour {
+    /// Takes in what happened at a moment. What is older than an hour, by the newest moment of its place, is passed over.
+    pub fn add(&mut self, at: Timestamp, happened: Minute) {
+        let number = at.0.div_euclid(MINUTE_MS);
+        let place = &mut self.minutes[number.rem_euclid(MINUTES as i64) as usize];
+        if place.0 < number {
+            *place = (number, Minute::default());
+        }
+        if place.0 == number {
+            place.1.add(happened);
+        }
+    }
+
+    /// All of it, as of a moment.
+    pub fn sum(&self, now: Timestamp) -> Minute {
+        let last = now.0.div_euclid(MINUTE_MS);
+        let fresh = self.minutes.iter().filter(|(number, _)| (last - (MINUTES as i64 - 1)..=last).contains(number));
+        fresh.fold(Minute::default(), |mut sum, (_, minute)| {
+            sum.add(*minute);
+            sum
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ONE: Minute = Minute { succeeded: 1, failed: 0, cancelled: 0, pages: 3 };
+
+    #[test]
+    fn what_is_older_than_an_hour_is_forgotten() {
+        let mut hour = Hour::default();
+        hour.add(Timestamp(0), ONE);
+        hour.add(Timestamp(59 * MINUTE_MS), ONE);
+        assert_eq!(hour.sum(Timestamp(59 * MINUTE_MS)).succeeded, 2);
+        assert_eq!(hour.sum(Timestamp(60 * MINUTE_MS)).succeeded, 1);
+        assert_eq!(hour.sum(Timestamp(500 * MINUTE_MS)), Minute::default());
+        hour.add(Timestamp(60 * MINUTE_MS), ONE);
+        hour.add(Timestamp(0), ONE);
+        assert_eq!(hour.sum(Timestamp(60 * MINUTE_MS)).succeeded, 2, "an old one does not come in by the back door");
+    }
+
+    #[test]
+    fn the_rate_leaves_out_what_was_cancelled() {
+        let minute = Minute { succeeded: 3, failed: 1, cancelled: 9, pages: 0 };
+        assert_eq!((minute.error_rate(), minute.ended()), (0.25, 13));
+        assert_eq!(Minute::default().error_rate(), 0.0);
+    }
+
+    proptest! {
+        #[test]
+        fn in_order_the_sum_is_what_came_within_the_hour(steps in proptest::collection::vec(0i64..200_000, 0..300)) {
+            let (mut hour, mut now, mut came) = (Hour::default(), 1_700_000_000_000, Vec::new());
+            for step in steps {
+                now += step;
+                hour.add(Timestamp(now), ONE);
+                came.push(now.div_euclid(MINUTE_MS));
+            }
+            let first = now.div_euclid(MINUTE_MS) - 59;
+            let expected = came.iter().filter(|minute| **minute >= first).count() as u64;
+            prop_assert_eq!(hour.sum(Timestamp(now)).succeeded, expected);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `AdminService`: the server and its workers, for operators. Every call needs the role `admin`.
+
+pub mod figures;
+mod hour;
+mod machine;
+mod metrics;
+mod workers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_auth::{Identity, Role};
+use courant_joblog::ids::WorkerId;
+use courant_proto::v1::admin_service_server::AdminService;
+use courant_proto::v1::{
+    DrainWorkerRequest, DrainWorkerResponse, GetSystemMetricsRequest, GetSystemMetricsResponse, ListWorkersRequest,
+    ListWorkersResponse, ResumeWorkerRequest, ResumeWorkerResponse, WatchSystemMetricsRequest,
+    WatchSystemMetricsResponse, WatchWorkersRequest, WatchWorkersResponse, Worker,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::auth::{caller, require, time_left};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::sampled::{self, Pace};
+use crate::worker::registry::Registry;
+use machine::Machine;
+
+/// Time between two sets of figures, when none is asked for, and its bounds.
+pub const METRICS_EVERY: (Duration, Duration, Duration) =
+    (Duration::from_secs(5), Duration::from_secs(1), Duration::from_secs(60));
+/// The least time between two lists of workers, when none is asked for, and its bounds.
+pub const WORKERS_EVERY: (Duration, Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_millis(100), Duration::from_secs(60));
+
+/// The service.
+pub struct Admin {
+    engine: Arc<Engine>,
+    registry: Arc<Registry>,
+    machine: Arc<Machine>,
+}
+
+impl Admin {
+    /// On what the services share.
+    pub fn new(engine: Arc<Engine>, registry: Arc<Registry>) -> Self {
+        Self { engine, registry, machine: Arc::default() }
+    }
+
+    /// A worker after something was done to it.
+    fn after(&self, did: bool, worker: String, by: &Identity, what: &'static str) -> Result<Option<Worker>, Error> {
+        let found = workers::find(&self.engine, &self.registry, &worker).filter(|_| did);
+        let found = found.ok_or(Error::WorkerNotFound(worker))?;
+        tracing::info!(worker = %found.worker_id, by = %by.subject, what, "worker changed by an operator");
+        self.engine.wake.notify_one();
+        Ok(Some(found))
+    }
+}
+
+#[tonic::async_trait]
+impl AdminService for Admin {
+    type WatchSystemMetricsStream = ReceiverStream<Result<WatchSystemMetricsResponse, Status>>;
+    type WatchWorkersStream = ReceiverStream<Result<WatchWorkersResponse, Status>>;
+
+    async fn get_system_metrics(
+        &self,
+        request: Request<GetSystemMetricsRequest>,
+    ) -> Result<Response<GetSystemMetricsResponse>, Status> {
+        admin(&request)?;
+        let metrics = Some(metrics::take(&self.engine, &self.registry, &self.machine));
+        Ok(Response::new(GetSystemMetricsResponse { metrics }))
+    }
+
+    async fn watch_system_metrics(
+        &self,
+        request: Request<WatchSystemMetricsRequest>,
+    ) -> Result<Response<Self::WatchSystemMetricsStream>, Status> {
+        let token_left = time_left(&admin(&request)?);
+        let look_every = interval("interval", request.get_ref().interval, METRICS_EVERY)?;
+        let pace = Pace { look_every, tell_within: look_every, token_left };
+        let (engine, registry, machine) = (self.engine.clone(), self.registry.clone(), self.machine.clone());
+        let look = move || metrics::take(&engine, &registry, &machine);
+        let form = |metrics| WatchSystemMetricsResponse { metrics: Some(metrics) };
+        Ok(Response::new(sampled::start(self.engine.clone(), pace, look, |_, _| false, form).into()))
+    }
+
+    async fn list_workers(
+        &self,
+        request: Request<ListWorkersRequest>,
+    ) -> Result<Response<ListWorkersResponse>, Status> {
+        admin(&request)?;
+        Ok(Response::new(ListWorkersResponse { workers: workers::list(&self.engine, &self.registry) }))
+    }
+
+    async fn watch_workers(
+        &self,
+        request: Request<WatchWorkersRequest>,
+    ) -> Result<Response<Self::WatchWorkersStream>, Status> {
+        let token_left = time_left(&admin(&request)?);
+        let look_every = interval("min_interval", request.get_ref().min_interval, WORKERS_EVERY)?;
+        let pace = Pace { look_every, tell_within: self.engine.config.bookmark_interval, token_left };
+        let (engine, registry) = (self.engine.clone(), self.registry.clone());
+        let look = move || workers::list(&engine, &registry);
+        let form = |workers| WatchWorkersResponse { workers };
+        Ok(Response::new(sampled::start(self.engine.clone(), pace, look, workers::same, form).into()))
+    }
+
+    async fn drain_worker(
+        &self,
+        request: Request<DrainWorkerRequest>,
+    ) -> Result<Response<DrainWorkerResponse>, Status> {
+        let identity = admin(&request)?;
+        let id = request.into_inner().worker_id;
+        let did = self.registry.drain(&WorkerId::new(id.as_str()));
+        Ok(Response::new(DrainWorkerResponse { worker: self.after(did, id, &identity, "drained")? }))
+    }
+
+    async fn resume_worker(
+        &self,
+        request: Request<ResumeWorkerRequest>,
+    ) -> Result<Response<ResumeWorkerResponse>, Status> {
+        let identity = admin(&request)?;
+        let id = request.into_inner().worker_id;
+        let did = self.registry.resume(&WorkerId::new(id.as_str()));
+        Ok(Response::new(ResumeWorkerResponse { worker: self.after(did, id, &identity, "resumed")? }))
+    }
+}
+
+fn admin<T>(request: &Request<T>) -> Result<Identity, Error> {
+    let identity = caller(request)?;
+    require(&identity, Role::Admin, "admin")?;
+    Ok(identity)
+}
+
+/// The interval asked for, within its bounds.
+fn interval(
+    field: &'static str,
+    asked: Option<prost_types::Duration>,
+    (default, least, most): (Duration, Duration, Duration),
+) -> Result<Duration, Error> {
+    let Some(asked) = asked else { return Ok(default) };
+    Duration::try_from(asked).ok().filter(|asked| (least..=most).contains(asked)).ok_or_else(|| {
+        let (least, most) = (least.as_secs_f32(), most.as_secs_f32());
+        Error::field(field, format!("must be {least} to {most} seconds"))
+    })
+}

@@ -1,0 +1,72 @@
+//! The workers as operators see them.
+
+use std::collections::HashMap;
+
+use courant_joblog::ids::{Timestamp, WorkerId};
+use courant_proto::v1;
+use tokio::time::Duration;
+
+use crate::convert;
+use crate::engine::Engine;
+use crate::view::Known;
+use crate::worker::registry::{Listed, Registry};
+
+/// All workers and what they hold, by id.
+pub fn list(engine: &Engine, registry: &Registry) -> Vec<v1::Worker> {
+    let listed = registry.list();
+    let mut held = held(engine);
+    let now = Timestamp::now();
+    let form = |worker: Listed| {
+        let jobs = held.remove(&worker.worker).unwrap_or_default();
+        form(engine, worker, jobs, now)
+    };
+    listed.into_iter().map(form).collect()
+}
+
+/// One worker, if it is known.
+pub fn find(engine: &Engine, registry: &Registry, worker: &str) -> Option<v1::Worker> {
+    list(engine, registry).into_iter().find(|known| known.worker_id == worker)
+}
+
+/// Whether two lists say the same. That a worker was heard again is no change.
+pub fn same(before: &Vec<v1::Worker>, after: &Vec<v1::Worker>) -> bool {
+    let heard_apart = |a: &v1::Worker, b: &v1::Worker| v1::Worker { heard_time: b.heard_time, ..a.clone() } == *b;
+    before.len() == after.len() && before.iter().zip(after).all(|(a, b)| heard_apart(a, b))
+}
+
+fn held(engine: &Engine) -> HashMap<WorkerId, Vec<v1::WorkerJob>> {
+    let mut held: HashMap<WorkerId, Vec<v1::WorkerJob>> = HashMap::new();
+    engine.read(|view| {
+        for known in view.held() {
+            if let Some(worker) = &known.job.worker {
+                held.entry(worker.clone()).or_default().push(job(known));
+            }
+        }
+    });
+    held
+}
+
+fn job(known: &Known) -> v1::WorkerJob {
+    v1::WorkerJob {
+        job_id: known.job.id.to_string(),
+        attempt: known.job.attempt as i32,
+        percent: known.progress().percent,
+        start_time: known.job.attempt_started.map(convert::time),
+    }
+}
+
+fn form(engine: &Engine, worker: Listed, jobs: Vec<v1::WorkerJob>, now: Timestamp) -> v1::Worker {
+    let pace = engine.figures(|figures| figures.pace(&worker.worker));
+    v1::Worker {
+        worker_id: worker.worker.to_string(),
+        software: worker.offer.software.to_string(),
+        kinds: worker.offer.kinds.iter().map(ToString::to_string).collect(),
+        slots: worker.offer.slots as i32,
+        connected: worker.connected,
+        draining: worker.drained,
+        heard_time: Some(convert::time(now.plus_ms(-(worker.silence.as_millis() as i64)))),
+        jobs,
+        page_duration: pace.map(|pace| convert::duration(Duration::from_secs_f64(pace.page_ms / 1000.0))),
+        pages_done: pace.map_or(0, |pace| pace.pages as i64),
+    }
+}

@@ -1,0 +1,119 @@
+//! Streams of a state as a whole: as it is now, then again when it has changed, and from time to time when it has not,
+//! so that silence means a dead connection. A slow reader gets fewer states, each the newest; nothing piles up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_auth::TokenError;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+use tonic::Status;
+
+use crate::engine::Engine;
+use crate::error::Error;
+
+/// States under way to one client.
+const IN_FLIGHT: usize = 1;
+/// The longest a stream may live, whatever its token says.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// How often a state is looked at and told.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between two looks, and so the least between two states.
+    pub look_every: Duration,
+    /// The most between two states, changed or not.
+    pub tell_within: Duration,
+    /// How long the caller's token is good.
+    pub token_left: Duration,
+}
+
+/// Tells states until the client goes, its token runs out or the server stops. `look` takes the state, `same` says
+/// whether two are worth telling apart, `form` makes the message.
+pub fn start<S, T>(
+    engine: Arc<Engine>,
+    pace: Pace,
+    look: impl Fn() -> S + Send + 'static,
+    same: fn(&S, &S) -> bool,
+    form: fn(S) -> T,
+) -> mpsc::Receiver<Result<T, Status>>
+where
+    S: Clone + Send + Sync + 'static,
+    T: Send + 'static,
+{
+    let (out, states) = mpsc::channel(IN_FLIGHT);
+    tokio::spawn(async move {
+        let expires = Instant::now() + pace.token_left.min(LONGEST);
+        let why = tokio::select! {
+            () = tell(pace, look, same, form, &out) => return,
+            () = out.closed() => return,
+            () = engine.stopping.cancelled() => Error::Draining,
+            () = tokio::time::sleep_until(expires) => TokenError::Expired.into(),
+        };
+        // Nobody may be there to hear it.
+        let _ = out.send(Err(why.into())).await;
+    });
+    states
+}
+
+async fn tell<S: Clone, T>(
+    pace: Pace,
+    look: impl Fn() -> S,
+    same: fn(&S, &S) -> bool,
+    form: fn(S) -> T,
+    out: &mpsc::Sender<Result<T, Status>>,
+) {
+    let mut looks = tokio::time::interval(pace.look_every);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told: Option<(S, Instant)> = None;
+    loop {
+        looks.tick().await;
+        // Room first, so that what is told is what is true then.
+        let Ok(room) = out.reserve().await else { return };
+        let state = look();
+        let news = told.as_ref().is_none_or(|(old, at)| !same(old, &state) || at.elapsed() >= pace.tell_within);
+        if news {
+            room.send(Ok(form(state.clone())));
+            told = Some((state, Instant::now()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_is_told_when_it_changes_and_when_it_has_not_for_long() {
+        let state = Arc::new(AtomicU32::new(1));
+        let seen = state.clone();
+        let (out, mut states) = mpsc::channel::<Result<u32, Status>>(IN_FLIGHT);
+        let (look_every, tell_within) = (Duration::from_secs(1), Duration::from_secs(10));
+        let pace = Pace { look_every, tell_within, token_left: LONGEST };
+        let look = move || seen.load(Ordering::SeqCst);
+        tokio::spawn(async move { tell(pace, look, u32::eq, |state| state, &out).await });
+        let begun = Instant::now();
+        assert_eq!(states.recv().await.unwrap().unwrap(), 1);
+        assert_eq!(begun.elapsed(), Duration::ZERO, "at once");
+        state.store(2, Ordering::SeqCst);
+        assert_eq!(states.recv().await.unwrap().unwrap(), 2);
+        assert_eq!(begun.elapsed(), look_every);
+        assert_eq!(states.recv().await.unwrap().unwrap(), 2);
+        assert_eq!(begun.elapsed(), look_every + tell_within, "the same again, so that silence is death");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_gets_the_newest() {
+        let state = Arc::new(AtomicU32::new(0));
+        let seen = state.clone();
+        let (out, mut states) = mpsc::channel::<Result<u32, Status>>(IN_FLIGHT);
+        let second = Duration::from_secs(1);
+        let pace = Pace { look_every: second, tell_within: second, token_left: LONGEST };
+        let look = move || seen.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(async move { tell(pace, look, u32::eq, |state| state, &out).await });
+        tokio::time::sleep(100 * second).await;
+        assert!(states.recv().await.unwrap().unwrap() == 0 && states.recv().await.unwrap().unwrap() <= 2);
+    }
+}
