@@ -3,21 +3,8 @@
 //! It reads no clock, asks nobody and never panics; the same job and event always give the same job. What it refuses
 //! is no event: it must not be appended.
 //!
-//! ```mermaid
-//! stateDiagram-v2
-//!     [*] --> Queued: Submitted
-//!     Queued --> Running: Started
-//!     Running --> Running: Planned, PageFinished, Export…
-//!     Running --> Queued: Retrying
-//!     Running --> Succeeded: Succeeded
-//!     Running --> Failed: Failed
-//!     Running --> Cancelling: Cancelling
-//!     Queued --> Cancelled: Cancelled
-//!     Running --> Cancelled: Cancelled
-//!     Cancelling --> Cancelled: Cancelled
-//!     Failed --> Queued: Requeued
-//!     Cancelled --> Queued: Requeued
-//! ```
+//! The states, the moves and who makes them are one diagram in `docs/life-of-a-job.md`; a test compares it with what
+//! this function does.
 //!
 //! A cancel that was promised is kept: from Cancelling the only way is Cancelled, also when the worker reports another
 //! end first.
@@ -26,6 +13,8 @@ mod begin;
 mod end;
 mod work;
 
+#[cfg(test)]
+mod diagram;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

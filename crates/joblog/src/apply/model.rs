@@ -86,8 +86,8 @@ fn pages_hold(pages: &Pages, attempt: u32) -> Result<(), TestCaseError> {
 
 /// What is true of a job and the one it became.
 fn follows(before: &Job, after: &Job, change: &Change) -> Result<(), TestCaseError> {
-    let moved = (before.state, after.state);
-    prop_assert!(before.state == after.state || may_become(before.state, after.state), "{moved:?}");
+    let moved = super::diagram::Move::made(Some(before.state), change, after.state);
+    prop_assert!(super::diagram::drawn().contains(&moved), "{moved:?} is not in the diagram");
     if before.state.is_terminal() {
         prop_assert!(matches!(change, Change::Requeued { .. }), "left its end through {change:?}");
     }
@@ -124,18 +124,6 @@ fn follows(before: &Job, after: &Job, change: &Change) -> Result<(), TestCaseErr
     };
     prop_assert_eq!(after.lane, moved_by.unwrap_or(before.lane));
     Ok(())
-}
-
-/// The diagram in the module's documentation.
-fn may_become(from: State, to: State) -> bool {
-    use State::{Cancelled, Cancelling, Failed, Queued, Running, Succeeded};
-    match from {
-        Queued => matches!(to, Running | Cancelled),
-        Running => matches!(to, Queued | Succeeded | Failed | Cancelling | Cancelled),
-        Cancelling => matches!(to, Cancelled),
-        Succeeded => false,
-        Failed | Cancelled => matches!(to, Queued),
-    }
 }
 
 /// The lives are worth testing only if they get somewhere: each end must be reached by a fair number of them.
