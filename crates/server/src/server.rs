@@ -34,8 +34,7 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 /// How long connections may take to end once every stream was told to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Service names for health checks; the empty one is the whole server.
-const SERVICES: [&str; 4] =
-    ["", "courant.v1.JobService", "courant.v1.WorkerService", "courant.v1.AdminService"];
+const SERVICES: [&str; 4] = ["", "courant.v1.JobService", "courant.v1.WorkerService", "courant.v1.AdminService"];
 
 /// A server that is ready to serve.
 pub struct Server {

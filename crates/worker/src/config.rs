@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tonic::transport::Endpoint;
 
+use crate::status::StatusBoard;
+
 /// Gives the token for the next call. Called for every call, so that a process that lives longer than a token can
 /// make or read a fresh one. Must be quick.
 pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
@@ -38,6 +40,9 @@ pub struct Config {
     pub stop_timeout: Duration,
     /// Reports of one attempt that may wait for the server's acknowledgement before the task is held up. Default 64.
     pub outbox: usize,
+    /// How the worker stands with its server. For health checks: a worker that hears nothing is not ready, even if its
+    /// process lives.
+    pub status: StatusBoard,
 }
 
 /// Why a configuration cannot work.
@@ -87,6 +92,7 @@ impl Config {
             grace: Duration::from_secs(15),
             stop_timeout: Duration::from_secs(5),
             outbox: 64,
+            status: StatusBoard::default(),
         }
     }
 

@@ -31,7 +31,9 @@
 //! - fires [`Task::cancelled`] when the job is cancelled, when the lease is lost, and when a shutdown has used up its
 //!   grace period, and tells the server how it ended;
 //! - turns a panic of the handler into a failed attempt;
-//! - retries reading and writing while the server is away.
+//! - retries reading and writing while the server is away;
+//! - says how it stands with the server ([`Config::status`]), so that a health check can tell a worker that is cut off
+//!   from one that has nothing to do.
 //!
 //! It knows nothing of what the work is. It must never do the work on the stream's task, and never hold more reports in
 //! memory than [`Config::outbox`] says.
@@ -43,6 +45,7 @@ mod config;
 mod handler;
 mod outbox;
 mod session;
+mod status;
 mod task;
 mod worker;
 
@@ -50,5 +53,6 @@ pub use async_trait::async_trait;
 pub use config::{Config, ConfigError, TokenSource};
 pub use courant_proto::v1::{BoundingBox, Page, ResultFormat, Stage, Zone, ZoneKind, ZoneStatus};
 pub use handler::{Handler, Outcome, TaskError};
+pub use status::{Status, StatusBoard};
 pub use task::{Artifact, CallError, FinishedPage, Source, Task};
 pub use worker::{Error, run};

@@ -1,7 +1,7 @@
 //! One stream to the server, from hello to its end.
 //!
 //! Owns what belongs to this stream only: the numbering of reports, the heartbeat under way, the time of the last sign
-//! of life. What outlives it stands in [`Attempts`](crate::worker::Attempts).
+//! of life. What outlives it stands in [`Worker`](crate::worker::Worker).
 //!
 //! There is no acknowledgement of single reports on the wire. The server handles a stream in order, so the answer to a
 //! heartbeat says that everything sent before it has arrived; one heartbeat is under way at a time, and one follows
@@ -16,8 +16,9 @@ use courant_proto::v1::{Accepted, Assignment, AttemptRef, Heartbeat, ReportCance
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::Streaming;
 
+use crate::Status;
 use crate::attempt::{AttemptKey, Stop};
 use crate::outbox::Seq;
 use crate::worker::Worker;
@@ -35,7 +36,7 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) enum End {
     /// The server closed it or it broke.
-    Closed(Option<Status>),
+    Closed(Option<tonic::Status>),
     /// Nothing was heard for two heartbeat intervals.
     Silent,
     /// Everything is settled and a shutdown was asked for.
@@ -62,21 +63,21 @@ pub(crate) struct Session {
 
 impl Session {
     /// Opens a stream, says hello and takes the welcome.
-    pub(crate) async fn open(worker: &Worker) -> Result<(Self, Welcome), Status> {
+    pub(crate) async fn open(worker: &Worker) -> Result<(Self, Welcome), tonic::Status> {
         let (outgoing, requests) = mpsc::channel(OUTGOING);
         let hello = WorkRequest { message: Some(Message::Hello(worker.hello())) };
-        outgoing.try_send(hello).map_err(|_| Status::internal("a new stream has no room"))?;
+        outgoing.try_send(hello).map_err(|_| tonic::Status::internal("a new stream has no room"))?;
         let mut client = worker.calls.client.clone();
         let opened = async {
             let mut incoming = client.work(ReceiverStream::new(requests)).await?.into_inner();
             match incoming.message().await?.and_then(|response| response.message) {
                 Some(Reply::Welcome(welcome)) => Ok((incoming, welcome)),
-                _ => Err(Status::unavailable("the server did not answer the hello with a welcome")),
+                _ => Err(tonic::Status::unavailable("the server did not answer the hello with a welcome")),
             }
         };
         let (incoming, welcome) = timeout(WELCOME_TIMEOUT, opened)
             .await
-            .map_err(|_| Status::unavailable("the server did not answer the hello in time"))??;
+            .map_err(|_| tonic::Status::unavailable("the server did not answer the hello in time"))??;
         let interval = welcome.heartbeat_interval.and_then(|interval| Duration::try_from(interval).ok());
         let now = Instant::now();
         let interval = interval.filter(|interval| !interval.is_zero()).unwrap_or(DEFAULT_INTERVAL);
@@ -118,6 +119,8 @@ impl Session {
                     Ok(None) => return End::Closed(None),
                     Err(status) => return End::Closed(Some(status)),
                 },
+                // Before sending: a task with much to say must not keep this from being looked at.
+                () = sleep_until(self.last_heard + 2 * self.interval) => return End::Silent,
                 permit = outgoing.reserve(), if more => {
                     let Ok(permit) = permit else { return End::Closed(None) };
                     match self.next(worker) {
@@ -127,7 +130,6 @@ impl Session {
                 }
                 () = worker.woken() => more = true,
                 () = sleep_until(self.heartbeat_due), if !more && self.asked.is_none() => more = true,
-                () = sleep_until(self.last_heard + 2 * self.interval) => return End::Silent,
             }
         }
     }
@@ -181,8 +183,14 @@ impl Session {
                 }
                 None
             }
-            Reply::Drain(_) => {
-                tracing::info!("the server is stopping and gives no new jobs");
+            Reply::Drain(drain) => {
+                tracing::info!(reason = ?drain.reason(), "no new jobs will come; going on with what is in flight");
+                worker.tell(Status::Draining);
+                None
+            }
+            Reply::Resume(_) => {
+                tracing::info!("jobs will come again");
+                worker.tell(Status::Serving);
                 None
             }
         }

@@ -16,6 +16,9 @@ use crate::attempt::Attempt;
 use crate::calls::Calls;
 use crate::outbox::Slot;
 
+/// The largest report that is sent. Servers take messages of up to 4 MiB.
+const MAX_REPORT_BYTES: usize = 3 << 20;
+
 /// One attempt at one job. Cheap to clone; all clones are the same attempt.
 ///
 /// Durable reports (`plan`, `page`, `export_*`) reach the server, in order, even if the connection breaks; they wait
@@ -263,6 +266,10 @@ impl Task {
     }
 
     async fn durable(&self, message: Message) -> Result<(), CallError> {
+        // The server would end the stream, and find it there again on the next.
+        if message.encoded_len() > MAX_REPORT_BYTES {
+            return Err(CallError::Refused(format!("a report has more than {MAX_REPORT_BYTES} bytes")));
+        }
         if self.attempt.report(message).await { Ok(()) } else { Err(CallError::Stopped) }
     }
 }

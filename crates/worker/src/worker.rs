@@ -14,14 +14,14 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::{Code, Status};
+use tonic::Code;
 
 use crate::attempt::{Attempt, AttemptKey, Stop};
 use crate::backoff::Backoff;
 use crate::calls::{Bearer, Calls};
 use crate::outbox::{Outbox, Seq};
 use crate::session::{End, Session};
-use crate::{Config, ConfigError, Handler, Outcome, Task, TaskError};
+use crate::{Config, ConfigError, Handler, Outcome, Status, Task, TaskError};
 
 /// Messages of the server are small; a larger one is a mistake.
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
@@ -42,7 +42,8 @@ pub enum Error {
 /// Takes jobs and does them until `shutdown` fires; then finishes or hands back what is under way and returns.
 ///
 /// Never gives up because the server is away. Errors: a configuration that cannot work, or a server that refuses the
-/// worker (role, id, kinds; the token only until the first welcome, since a server may be restarted with other keys).
+/// worker (role, id, kinds; an id that another process took over; the token only until the first welcome, since a server
+/// may be restarted with other keys). [`Config::status`] says how it stands meanwhile.
 pub async fn run(config: Config, handler: Arc<dyn Handler>, shutdown: CancellationToken) -> Result<(), Error> {
     let channel = config.endpoint()?.connect_lazy();
     let client = WorkerServiceClient::with_interceptor(channel, Bearer(config.token.clone()))
@@ -62,6 +63,7 @@ pub async fn run(config: Config, handler: Arc<dyn Handler>, shutdown: Cancellati
     let watch = worker.watch_shutdown(shutdown);
     let result = worker.serve().await;
     watch.abort();
+    worker.tell(Status::Stopping);
     // Whatever still runs is told to stop: nobody would hear of it any more.
     worker.attempts.values().for_each(|attempt| attempt.stop(Stop::Lost));
     worker.tracker.close();
@@ -101,11 +103,13 @@ impl Worker {
                 Ok((session, welcome)) => {
                     welcomed = true;
                     backoff.reset();
+                    self.tell(Status::Serving);
                     self.welcome(&welcome);
                     session.carry(self).await
                 }
                 Err(status) => End::Closed(Some(status)),
             };
+            self.tell(Status::Disconnected);
             self.forget_transient();
             match end {
                 End::Drained => return Ok(()),
@@ -140,15 +144,22 @@ impl Worker {
     /// Takes no new jobs from the shutdown on; tasks go on for the grace period.
     fn watch_shutdown(&self, shutdown: CancellationToken) -> tokio::task::JoinHandle<()> {
         let (draining, released, wake) = (self.draining.clone(), self.released.clone(), self.wake.clone());
+        let board = self.config.status.clone();
         let grace = self.config.grace;
         tokio::spawn(async move {
             shutdown.cancelled().await;
             tracing::info!(?grace, "shutting down: no new jobs");
+            board.set(Status::Stopping);
             draining.cancel();
             wake.notify_one();
             sleep(grace).await;
             released.cancel();
         })
+    }
+
+    /// Writes down how this worker stands with its server.
+    pub(crate) fn tell(&self, status: Status) {
+        self.config.status.set(status);
     }
 
     pub(crate) fn hello(&self) -> Hello {
@@ -284,14 +295,15 @@ async fn give_time<T>(
 }
 
 /// Whether trying again cannot help.
-fn fatal(status: &Status, welcomed: bool) -> bool {
+fn fatal(status: &tonic::Status, welcomed: bool) -> bool {
     match status.code() {
-        Code::PermissionDenied | Code::InvalidArgument | Code::Unimplemented => true,
+        // Aborted: another process with this worker's id took over. Coming back would only throw that one out.
+        Code::PermissionDenied | Code::InvalidArgument | Code::Unimplemented | Code::Aborted => true,
         Code::Unauthenticated => !welcomed,
         _ => false,
     }
 }
 
-fn refused(status: &Status) -> Error {
+fn refused(status: &tonic::Status) -> Error {
     Error::Refused(status.message().to_owned())
 }

@@ -9,9 +9,11 @@ use std::time::Duration;
 use courant_proto::v1::work_request::Message as Said;
 use courant_proto::v1::work_response::Message as Reply;
 use courant_proto::v1::*;
+use courant_worker::Status as Standing;
 use courant_worker::{CallError, Config, Error, Handler, Outcome, Page, Task, TaskError, async_trait, run};
 use futures::future::BoxFuture;
 use support::{FakeServer, LONG, assignment};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -28,11 +30,18 @@ impl Handler for Does {
 }
 
 struct Running {
+    status: watch::Receiver<Standing>,
     shutdown: CancellationToken,
     worker: JoinHandle<Result<(), Error>>,
 }
 
 impl Running {
+    /// Waits until the worker stands like this with its server.
+    async fn stands(&mut self, status: Standing) {
+        let seen = tokio::time::timeout(LONG, self.status.wait_for(|now| *now == status)).await.is_ok();
+        assert!(seen, "it is {:?}, not {status:?}", *self.status.borrow());
+    }
+
     async fn end(self) -> Result<(), Error> {
         tokio::time::timeout(LONG, self.worker).await.expect("the worker ends").expect("no panic")
     }
@@ -50,8 +59,9 @@ where
 {
     let shutdown = CancellationToken::new();
     let handler = Arc::new(Does(Box::new(move |task| Box::pin(work(task)))));
+    let status = config.status.watch();
     let worker = tokio::spawn(run(config, handler, shutdown.clone()));
-    Running { shutdown, worker }
+    Running { status, shutdown, worker }
 }
 
 async fn until_stopped(task: Task) -> Result<Outcome, TaskError> {
@@ -345,4 +355,89 @@ async fn documents_and_artifacts_are_tried_again_and_checked() {
     line.assign(job).await;
     line.reply(Reply::Cancel(CancelAttempt { attempt: Some(AttemptRef { job_id: "J".into(), attempt: 2 }) })).await;
     assert!(matches!(line.reports().await.last(), Some(Said::Cancelled(_))));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_cut_off_or_hears_nothing_is_not_ready() {
+    let mut server = FakeServer::start().await;
+    let mut worker = start(config(&server), until_stopped);
+    assert_eq!(*worker.status.borrow(), Standing::Disconnected);
+    let (line, _) = server.line().await;
+    line.welcome(vec![], Duration::from_millis(100)).await;
+    worker.stands(Standing::Serving).await;
+    // Not a word more: after two intervals it is out, and tries again.
+    worker.stands(Standing::Disconnected).await;
+    drop(line);
+    let line = server.welcomed_line().await;
+    worker.stands(Standing::Serving).await;
+    line.fail(Status::unavailable("cut")).await;
+    worker.stands(Standing::Disconnected).await;
+    let line = server.welcomed_line().await;
+    worker.stands(Standing::Serving).await;
+    worker.shutdown.cancel();
+    worker.stands(Standing::Stopping).await;
+    drop(line);
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_task_that_talks_without_a_break_does_not_hide_that_nobody_answers() {
+    let mut server = FakeServer::start().await;
+    let mut worker = start(config(&server), |task| async move {
+        while !task.cancelled().is_cancelled() {
+            task.progress(1.0, courant_worker::Stage::Extract, "talking", (0, 0));
+            tokio::task::yield_now().await;
+        }
+        Ok(Outcome::default())
+    });
+    let (mut line, _) = server.line().await;
+    line.welcome(vec![], Duration::from_millis(100)).await;
+    worker.stands(Standing::Serving).await;
+    line.reply(Reply::Assignment(assignment("J", 1))).await;
+    // The test reads on, so the worker can always send; it answers nothing.
+    tokio::select! {
+        () = worker.stands(Standing::Disconnected) => {}
+        () = async { while line.next().await.is_some() {} } => worker.stands(Standing::Disconnected).await,
+    }
+}
+
+#[tokio::test]
+async fn a_drained_worker_stays_connected_and_says_so() {
+    let mut server = FakeServer::start().await;
+    let mut worker = start(config(&server), until_stopped);
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment("J", 1)).await;
+    line.reply(Reply::Drain(Drain { reason: DrainReason::Operator.into() })).await;
+    worker.stands(Standing::Draining).await;
+    // What it has goes on, and is still cancelled on this stream.
+    line.reply(Reply::Resume(Resume {})).await;
+    worker.stands(Standing::Serving).await;
+    let attempt = Some(AttemptRef { job_id: "J".into(), attempt: 1 });
+    line.reply(Reply::Cancel(CancelAttempt { attempt })).await;
+    assert!(matches!(line.reports().await.last(), Some(Said::Cancelled(_))));
+}
+
+#[tokio::test]
+async fn a_worker_whose_id_another_took_over_does_not_fight() {
+    let mut server = FakeServer::start().await;
+    let worker = start(config(&server), until_stopped);
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment("J", 1)).await;
+    line.fail(Status::aborted("another stream with the same worker id took over; give each worker its own id")).await;
+    let refused = worker.end().await;
+    assert!(matches!(refused, Err(Error::Refused(why)) if why.contains("its own id")));
+}
+
+#[tokio::test]
+async fn a_report_that_no_server_would_take_is_not_sent() {
+    let mut server = FakeServer::start().await;
+    let _worker = start(config(&server), |task| async move {
+        let page = Page { number: 1, warnings: vec!["x".repeat(4 << 20)], ..Default::default() };
+        assert!(matches!(task.page(page).await, Err(CallError::Refused(_))));
+        Ok(Outcome::default())
+    });
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment("J", 1)).await;
+    let said = line.reports().await;
+    assert!(page_numbers(&said).is_empty() && matches!(said.last(), Some(Said::Succeeded(_))));
 }

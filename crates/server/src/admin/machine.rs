@@ -36,8 +36,7 @@ pub struct Usage {
 impl Default for Machine {
     fn default() -> Self {
         let pid = sysinfo::get_current_pid().ok();
-        let mut seen =
-            Seen { system: System::new(), at: Instant::now(), cpu: Duration::ZERO, usage: Usage::default() };
+        let mut seen = Seen { system: System::new(), at: Instant::now(), cpu: Duration::ZERO, usage: Usage::default() };
         seen.look(pid);
         Self { pid, seen: Mutex::new(seen) }
     }

@@ -110,7 +110,9 @@ async fn health_and_reflection_are_open() {
         panic!("no list of services")
     };
     let names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
-    for name in ["courant.v1.JobService", "courant.v1.WorkerService", "courant.v1.AdminService", "grpc.health.v1.Health"] {
+    for name in
+        ["courant.v1.JobService", "courant.v1.WorkerService", "courant.v1.AdminService", "grpc.health.v1.Health"]
+    {
         assert!(names.iter().any(|known| known == name), "{names:?}");
     }
 }
