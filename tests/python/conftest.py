@@ -27,7 +27,7 @@ def clean_environment():
 class Up:
     """A running `courant up` in a folder of its own."""
 
-    def __init__(self, folder, flags=("--workers", "1")):
+    def __init__(self, folder, flags=("--workers", "1"), environment=()):
         assert BIN.is_file(), f"there is no {BIN}; run: make build"
         self.data = folder / "data"
         command = [BIN, "up", "--data-dir", self.data, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]
@@ -37,7 +37,7 @@ class Up:
             stdout=subprocess.PIPE,
             stderr=self.log,
             stdin=subprocess.DEVNULL,
-            env=clean_environment(),
+            env=clean_environment() | dict(environment),
             start_new_session=True,
             text=True,
         )

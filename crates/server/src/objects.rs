@@ -8,10 +8,12 @@ use bytes::Bytes;
 use courant_joblog::ids::JobId;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::error::Error;
 
@@ -102,10 +104,9 @@ impl Objects {
     }
 
     /// Begins to store something.
-    pub async fn write(&self, path: Path) -> Result<Writer, Error> {
-        let upload = self.store.put_multipart(&path).await?;
-        let upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        Ok(Writer { upload, hash: Sha256::new(), bytes: 0 })
+    pub fn write(&self, path: Path) -> Writer {
+        let upload = BufWriter::with_capacity(self.store.clone(), path, PART_BYTES).with_max_concurrency(PARTS_AT_ONCE);
+        Writer { upload, hash: Sha256::new(), bytes: 0 }
     }
 
     /// Moves something to its final place, over whatever is there.
@@ -175,9 +176,10 @@ impl Objects {
     }
 }
 
-/// Something being stored. Dropped without [`Writer::finish`], it never was.
+/// Something being stored: in one request when it is small, else in parts. Dropped without [`Writer::finish`], it never
+/// was.
 pub struct Writer {
-    upload: WriteMultipart,
+    upload: BufWriter,
     hash: Sha256,
     bytes: u64,
 }
@@ -185,11 +187,9 @@ pub struct Writer {
 impl Writer {
     /// Adds a piece; waits while too much is under way.
     pub async fn push(&mut self, piece: Bytes) -> Result<(), Error> {
-        self.upload.wait_for_capacity(PARTS_AT_ONCE).await?;
         self.hash.update(&piece);
         self.bytes += piece.len() as u64;
-        self.upload.write(&piece);
-        Ok(())
+        Ok(self.upload.put(piece).await?)
     }
 
     /// How much there is so far.
@@ -198,17 +198,24 @@ impl Writer {
     }
 
     /// Makes it durable and visible.
-    pub async fn finish(self) -> Result<Stored, Error> {
-        self.upload.finish().await?;
+    pub async fn finish(mut self) -> Result<Stored, Error> {
+        self.upload.shutdown().await.map_err(cause)?;
         Ok(Stored { bytes: self.bytes, sha256: hex(self.hash) })
     }
 
     /// Gives up.
-    pub async fn abort(self) {
+    pub async fn abort(mut self) {
         if let Err(error) = self.upload.abort().await {
             tracing::debug!(%error, "an upload could not be aborted");
         }
     }
+}
+
+/// The store's own error, out of the one of the standard library that it came in.
+fn cause(error: std::io::Error) -> object_store::Error {
+    error
+        .downcast::<object_store::Error>()
+        .unwrap_or_else(|error| object_store::Error::Generic { store: "upload", source: error.into() })
 }
 
 fn hex(hash: Sha256) -> Box<str> {
@@ -232,7 +239,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();
         let (draft, place) = (objects.upload(), objects.document(&JobId::new("J"), "abc"));
-        let mut writer = objects.write(draft.clone()).await.unwrap();
+        let mut writer = objects.write(draft.clone());
         writer.push(Bytes::from_static(b"hello ")).await.unwrap();
         writer.push(Bytes::from_static(b"world")).await.unwrap();
         let stored = writer.finish().await.unwrap();

@@ -73,7 +73,7 @@ async fn next(parts: &mut Streaming<SubmitJobRequest>) -> Result<Option<Part>, E
 }
 
 async fn receive(engine: &Engine, parts: &mut Streaming<SubmitJobRequest>, draft: &Path) -> Result<Stored, Error> {
-    let mut writer = engine.objects.write(draft.clone()).await?;
+    let mut writer = engine.objects.write(draft.clone());
     match pour(engine.config.max_document_bytes, parts, &mut writer).await {
         Ok(()) => writer.finish().await,
         Err(error) => {

@@ -58,7 +58,7 @@ pub async fn write(
     check_name(&name)?;
     attempt.held(engine)?;
     let path = engine.objects.artifact(&attempt.job, attempt.number, &name);
-    let mut writer = engine.objects.write(path).await?;
+    let mut writer = engine.objects.write(path);
     match pour(engine.config.max_artifact_bytes, &mut parts, &mut writer).await {
         Ok(()) => {
             let Stored { bytes, sha256 } = writer.finish().await?;
