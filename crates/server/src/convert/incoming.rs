@@ -16,6 +16,9 @@ pub const MAX_PAGE_WARNINGS: usize = 10;
 /// Edge of a page in points; PDF allows 14,400 (ISO 32000-1, annex C), scaled by UserUnit.
 pub const MAX_POINTS: f64 = 1e7;
 
+/// The longest time a page or zone may have taken, in milliseconds.
+pub const MAX_SPAN_MS: u64 = 366 * 24 * 3_600_000;
+
 /// A format; unknown ones are refused.
 pub fn format_in(field: &'static str, format: i32) -> Result<Format, Error> {
     match v1::ResultFormat::try_from(format) {
@@ -175,13 +178,14 @@ fn text(field: &'static str, text: String, limit: usize) -> Result<Box<str>, Err
     Ok(text.into())
 }
 
-/// Milliseconds; negative and absent spans are 0.
+/// Milliseconds; negative and absent spans are 0, absurd ones a year: no estimate is to be spoilt by them.
 fn span_in(span: Option<prost_types::Duration>) -> u64 {
     let span = span.unwrap_or_default();
     u64::try_from(span.seconds)
         .unwrap_or(0)
         .saturating_mul(1000)
         .saturating_add(u64::try_from(span.nanos).unwrap_or(0) / 1_000_000)
+        .min(MAX_SPAN_MS)
 }
 
 #[cfg(test)]

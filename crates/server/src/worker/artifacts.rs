@@ -59,7 +59,9 @@ pub async fn write(
     attempt.held(engine)?;
     let path = engine.objects.artifact(&attempt.job, attempt.number, &name);
     let mut writer = engine.objects.write(path);
-    match pour(engine.config.max_artifact_bytes, &mut parts, &mut writer).await {
+    let poured = pour(engine.config.max_artifact_bytes, &mut parts, &mut writer).await;
+    // An attempt that ended meanwhile leaves nothing behind.
+    match poured.and_then(|()| attempt.held(engine).map(drop)) {
         Ok(()) => {
             let Stored { bytes, sha256 } = writer.finish().await?;
             attempt.held(engine)?;

@@ -1,12 +1,20 @@
 //! Documents that turn out to be large once they are opened: they move to the large lane, and out of the way of smaller
 //! ones that wait for the same workers.
 
-use courant_joblog::job::{Job, JobError, Lane};
+use std::time::Duration;
 
-use super::dispatch;
+use courant_joblog::event::{Change, Counts};
+use courant_joblog::ids::Timestamp;
+use courant_joblog::job::{Job, JobError, Lane, State};
+
 use super::registry::Registry;
+use super::{AttemptId, dispatch};
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::error::Error;
+
+/// How long a job stands aside, so that the slot it held goes to a smaller one and not, by its lane's turn, to itself.
+pub const ASIDE: Duration = Duration::from_secs(1);
 
 /// The lane a job moves to when its plan has this many pages. Only the first plan moves a job: one that is large already,
 /// by its size or by an earlier plan, was given out knowing that, and is never handed back for it again.
@@ -22,8 +30,16 @@ pub fn is_in_the_way(engine: &Engine, registry: &Registry, kind: &str) -> bool {
         && !dispatch::free(engine, registry).iter().any(|free| free.kinds.iter().any(|takes| **takes == *kind))
 }
 
-/// Why the attempt ends.
-pub fn handed_back(pages: u32) -> JobError {
+/// Ends the attempt and lets the job wait in its lane. It costs the job nothing.
+pub async fn hand_back(engine: &Engine, attempt: &AttemptId, pages: u32) -> Result<(), Error> {
     let message = format!("The document has {pages} pages: it waits in the large lane, so that smaller ones go first.");
-    JobError { code: "LARGE_DOCUMENT".into(), message: message.into(), retryable: true }
+    let error = JobError { code: "LARGE_DOCUMENT".into(), message: message.into(), retryable: true };
+    let decide = |job: &Job| {
+        let current = job.state == State::Running && job.attempt == attempt.number;
+        let (not_before, error) = (Timestamp::now().plus_ms(ASIDE.as_millis() as i64), error.clone());
+        Ok(current.then(|| Change::Retrying { attempt: attempt.number, error, not_before, counts: Counts::No }))
+    };
+    engine.change(&attempt.job, decide).await?;
+    tracing::info!(job = %attempt.job, attempt = attempt.number, pages, "a large document made room for smaller ones");
+    Ok(())
 }

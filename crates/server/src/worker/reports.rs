@@ -225,7 +225,7 @@ impl Report<'_> {
         if moved(&before).is_none() || !large::is_in_the_way(self.engine, self.registry, &before.kind) {
             return Ok(Taken::Good);
         }
-        self.end(large::handed_back(pages), Counts::No).await?;
+        large::hand_back(self.engine, &self.attempt, pages).await?;
         Ok(Taken::Ended)
     }
 

@@ -5,6 +5,9 @@
 mod following;
 mod guards;
 mod jobs;
+mod large;
+mod nonsense;
 mod operators;
+mod streams;
 mod support;
 mod workers;

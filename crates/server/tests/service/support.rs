@@ -137,20 +137,46 @@ impl World {
     }
 
     pub async fn worker_with(&self, id: &str, slots: i32, in_flight: Vec<AttemptRef>) -> Worker {
-        let token = Bearer(self.token("worker", &[Role::Worker]));
-        let mut client = WorkerServiceClient::with_interceptor(self.channel.clone(), token);
-        let (out, inbox) = mpsc::channel(64);
-        let hello =
-            Hello { worker_id: id.into(), kinds: vec!["pdf".into()], slots, in_flight, software: "test".into() };
-        out.send(WorkRequest { message: Some(Report::Hello(hello)) }).await.unwrap();
-        let orders = client.work(ReceiverStream::new(inbox)).await.unwrap().into_inner();
-        let mut worker = Worker { client, out, orders, welcome: Welcome::default() };
+        let mut worker = self.stream().await;
+        worker.say(hello(id, slots, in_flight)).await;
         match worker.order().await {
             Order::Welcome(welcome) => worker.welcome = welcome,
             other => panic!("expected a welcome, not {other:?}"),
         }
         worker
     }
+
+    /// A worker's stream on which nothing was said yet.
+    pub async fn stream(&self) -> Worker {
+        let token = Bearer(self.token("worker", &[Role::Worker]));
+        let mut client = WorkerServiceClient::with_interceptor(self.channel.clone(), token);
+        let (out, inbox) = mpsc::channel(64);
+        let orders = client.work(ReceiverStream::new(inbox)).await.unwrap().into_inner();
+        Worker { client, out, orders, welcome: Welcome::default() }
+    }
+
+    /// Every file of the object store.
+    pub fn files(&self) -> Vec<String> {
+        let mut folders = vec![self.folder.path().join("objects")];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().flatten() {
+                if entry.path().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    files.push(entry.path().display().to_string());
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+}
+
+/// A worker's first words.
+pub fn hello(id: &str, slots: i32, in_flight: Vec<AttemptRef>) -> Report {
+    let (worker_id, kinds) = (id.into(), vec!["pdf".into()]);
+    Report::Hello(Hello { worker_id, kinds, slots, in_flight, software: "test".into() })
 }
 
 /// A worker that does what the story says.
@@ -173,6 +199,20 @@ impl Worker {
 
     pub async fn say(&self, report: Report) {
         self.out.send(WorkRequest { message: Some(report) }).await.unwrap();
+    }
+
+    /// What comes next, however long it takes.
+    pub async fn next_for_long(&mut self) -> Result<WorkResponse, Status> {
+        self.orders.message().await.map(|order| order.expect("the stream ended"))
+    }
+
+    /// The status with which the server ends the stream.
+    pub async fn end(&mut self) -> Status {
+        loop {
+            if let Err(status) = self.next().await {
+                return status;
+            }
+        }
     }
 
     /// Waits for a job and accepts it.
