@@ -27,7 +27,10 @@ impl Events {
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream; charset=utf-8");
         assert_eq!(answer.headers()["x-accel-buffering"], "no");
-        Self(Box::pin(answer.bytes_stream().eventsource().map(|event| event.unwrap())))
+        let mut events = Self(Box::pin(answer.bytes_stream().eventsource().map(|event| event.unwrap())));
+        let (greeting, id) = events.next().await;
+        assert_eq!((&greeting["type"], &greeting["user"], id.as_str()), (&json!("connected"), &json!("alice"), ""));
+        events
     }
 
     async fn event(&mut self) -> Option<Event> {
@@ -62,8 +65,9 @@ async fn poll(stage: &Stage, query: &str) -> (Vec<Value>, String) {
     let answer = tokio::time::timeout(PATIENCE, ask(stage, &format!("/v1/events:poll?{query}"), None)).await.unwrap();
     assert_eq!(answer.status(), 200);
     let mut body: Value = answer.json().await.unwrap();
-    let cursor = body["cursor"].as_str().unwrap().to_owned();
-    let Value::Array(messages) = body["messages"].take() else { panic!("no messages in {body}") };
+    let cursor = body["cursors"].as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
+    let Value::Array(mut messages) = body["messages"].take() else { panic!("no messages in {body}") };
+    assert_eq!(messages.remove(0)["type"], "connected");
     (messages, cursor)
 }
 
@@ -183,7 +187,6 @@ async fn what_cannot_be_followed_is_a_plain_error() {
         assert_eq!(answers[0], answers[1]);
         assert_eq!(answers[0].0, 404);
         for (query, status, code) in [
-            ("", 400, "INVALID_FIELD"),
             ("topic=jobs", 400, "INVALID_FIELD"),
             ("topic=mine&since=1", 400, "INVALID_FIELD"),
             ("topic=mine&after=nonsense", 400, "CURSOR_INVALID"),
@@ -196,6 +199,51 @@ async fn what_cannot_be_followed_is_a_plain_error() {
         assert_eq!(stranger.status(), 401);
     }
     stage.metrics_show("connections 0").await;
+}
+
+#[tokio::test]
+async fn one_request_follows_many_topics_each_from_its_place() {
+    let stage = Stage::new().await;
+    stage.core.submit("A", "alice", "doc");
+    stage.core.submit("SECRET", "bob", "doc");
+    let after = stage.core.head();
+    stage.core.submit("B", "alice", "doc");
+    let query = format!("topic=job/A&topic=mine&after={after}&topic=job/SECRET");
+    let mut events = Events::open(&stage, &query, None).await;
+    let mut begin = Vec::new();
+    for _ in 0..7 {
+        let (message, id) = events.next().await;
+        assert_eq!(id, "", "with several topics there is no one place");
+        begin.push(message);
+    }
+    let of = |topic: &str| {
+        types(&begin.iter().filter(|message| message["topic"] == topic).cloned().collect::<Vec<_>>()).join(" ")
+    };
+    assert_eq!(of("job/A"), "subscribed snapshot live");
+    assert_eq!(of("mine"), "subscribed job-queued live");
+    assert_eq!(of("job/SECRET"), "error");
+
+    let answer = ask(&stage, &format!("/v1/events:poll?{query}"), None).await.json::<Value>().await.unwrap();
+    assert_eq!(answer["messages"].as_array().unwrap().len(), 8);
+    let cursors = &answer["cursors"];
+    assert_eq!(cursors["job/SECRET"], Value::Null);
+    let query = format!(
+        "topic=job/A&after={}&topic=mine&after={}",
+        cursors["job/A"].as_str().unwrap(),
+        cursors["mine"].as_str().unwrap()
+    );
+    stage.core.happens("A", JobState::Running, started());
+    let answer = ask(&stage, &format!("/v1/events:poll?{query}"), None).await.json::<Value>().await.unwrap();
+    let started = |message: &&Value| message["type"] == "job-started";
+    assert_eq!(answer["messages"].as_array().unwrap().iter().filter(started).count(), 2);
+}
+
+#[tokio::test]
+async fn who_follows_nothing_yet_is_greeted() {
+    let stage = Stage::new().await;
+    let answer = ask(&stage, "/v1/events:poll", None).await.json::<Value>().await.unwrap();
+    assert_eq!((&answer["messages"][0]["user"], &answer["cursors"]), (&json!("alice"), &json!({})));
+    Events::open(&stage, "", None).await;
 }
 
 #[tokio::test]
@@ -214,8 +262,8 @@ async fn the_stream_ends_with_the_token_and_with_the_bridge_and_says_so() {
     let answer = reqwest::Client::new().get(stage.url("/v1/events?topic=mine")).bearer_auth(short).send();
     let events = answer.await.unwrap().bytes_stream().eventsource();
     let said: Vec<Value> = events.map(|event| serde_json::from_str(&event.unwrap().data).unwrap()).collect().await;
-    assert_eq!(types(&said), ["subscribed", "live", "auth-error", "closing"]);
-    assert_eq!(said[3]["code"], 4401);
+    assert_eq!(types(&said), ["connected", "subscribed", "live", "auth-error", "closing"]);
+    assert_eq!(said[4]["code"], 4401);
 
     let mut events = Events::open(&stage, "topic=mine", None).await;
     events.until("live").await;

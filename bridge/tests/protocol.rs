@@ -16,7 +16,7 @@ use serde_json::Value;
 #[serde(deny_unknown_fields)]
 struct PollAnswer {
     messages: Vec<ServerMessage>,
-    cursor: Option<String>,
+    cursors: std::collections::BTreeMap<String, Option<String>>,
 }
 
 const DOCUMENT: &str = include_str!("../PROTOCOL.md");

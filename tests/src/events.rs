@@ -47,7 +47,7 @@ pub async fn poll(web: &Web, topic: &str, after: Option<&str>) -> anyhow::Result
     let answer = web.get(&format!("/v1/events:poll?topic={topic}&minIntervalMs=0&after={after}&wait=5")).await?;
     ensure!(answer.status == 200, "{answer:?}");
     let mut body = answer.json()?;
-    let cursor = body["cursor"].as_str().map(str::to_owned);
+    let cursor = body["cursors"][topic].as_str().map(str::to_owned);
     let Value::Array(messages) = body["messages"].take() else { return Err(anyhow::anyhow!("no messages in {body}")) };
     Ok((messages, cursor))
 }

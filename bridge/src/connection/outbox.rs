@@ -125,7 +125,9 @@ impl Outbox {
     pub fn push(&self, subscription: u64, push: Arc<Push>) {
         let slot = match &push.kind {
             Kind::Transient { job, slot, .. } => Some((subscription, job.clone(), *slot)),
-            Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Mark | Kind::Bookmark => None,
+            Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Ended | Kind::Mark | Kind::Bookmark => {
+                None
+            }
         };
         self.put(Waiting { content: Content::Shared(push), slot });
     }
@@ -328,7 +330,13 @@ mod tests {
     use super::*;
 
     fn push(kind: Kind, text: &str) -> Arc<Push> {
-        Arc::new(Push { frames: [Utf8Bytes::from(text)].into(), bytes: text.len(), cursor: None, kind })
+        Arc::new(Push {
+            frames: [Utf8Bytes::from(text)].into(),
+            bytes: text.len(),
+            topic: "mine".into(),
+            cursor: None,
+            kind,
+        })
     }
 
     fn news(job: &str, text: &str) -> Arc<Push> {

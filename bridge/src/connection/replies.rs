@@ -5,8 +5,8 @@ use ulid::Ulid;
 
 use crate::config::Config;
 use crate::fault::Fault;
-use crate::wire::ServerMessage;
 use crate::wire::message::{Connected, ErrorReply, Limits, Refusal};
+use crate::wire::{ServerMessage, Topic};
 
 /// Names a connection, in `connected` and in logs.
 pub fn connection_id() -> Ulid {
@@ -49,11 +49,21 @@ pub fn auth_error(id: Option<u64>, fault: &Fault) -> ServerMessage {
 
 /// Answers a command that failed.
 pub fn error(id: Option<u64>, fault: &Fault) -> ServerMessage {
-    ServerMessage::Error(ErrorReply {
+    ServerMessage::Error(failure(id, None, fault))
+}
+
+/// Says that a topic cannot be followed where no command asked for it.
+pub fn refused(topic: &Topic, fault: &Fault) -> ServerMessage {
+    ServerMessage::Error(failure(None, Some(topic.to_string()), fault))
+}
+
+fn failure(id: Option<u64>, topic: Option<String>, fault: &Fault) -> ErrorReply {
+    ErrorReply {
         id,
+        topic,
         code: fault.code.name().to_owned(),
         message: fault.message.to_string(),
         retryable: fault.retryable(),
         retry_after_ms: fault.retry_after.map(|wait| wait.as_millis() as u64),
-    })
+    }
 }

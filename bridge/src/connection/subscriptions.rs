@@ -40,8 +40,15 @@ pub struct Outcome {
 /// A join that ended, or broke.
 pub type Finished = Result<(Id, Outcome), JoinError>;
 
-/// A command that failed: its id and why.
-pub type Refused = (Option<u64>, Fault);
+/// A command that failed.
+pub struct Refused {
+    /// Its id.
+    pub command: Option<u64>,
+    /// What it was about.
+    pub topic: Topic,
+    /// Why.
+    pub fault: Fault,
+}
 
 impl Subscription {
     fn end(self) {
@@ -114,7 +121,7 @@ impl Subscriptions {
         let command = subscription.command;
         self.remove(&topic);
         match failed {
-            Failed::Unanswered(fault) => Some((command, fault)),
+            Failed::Unanswered(fault) => Some(Refused { command, topic, fault }),
             Failed::Told => None,
         }
     }
@@ -125,7 +132,8 @@ impl Subscriptions {
             self.topics.iter().find(|(_, subscription)| subscription.join.id() == error.id())?;
         let (topic, command) = (topic.clone(), subscription.command);
         self.remove(&topic);
-        Some((command, Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; try again")))
+        let fault = Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; try again");
+        Some(Refused { command, topic, fault })
     }
 
     /// Ends all that show the jobs of others, and all that might because they are only just being joined.

@@ -1,4 +1,4 @@
-//! One topic over plain HTTP, for networks that let no WebSocket through: as Server-Sent Events and by long polling.
+//! Topics over plain HTTP, for networks that let no WebSocket through: as Server-Sent Events and by long polling.
 //!
 //! The messages, their order and their cursors are those of the WebSocket. A request enters the same rooms with the same
 //! bounded outbox; only the writing differs.
@@ -16,33 +16,37 @@ use courant_auth::TokenError;
 use http::request::Parts;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::app::{App, Peer};
+use crate::config::Config;
 use crate::connection::close::Verdict;
 use crate::connection::outbox::{Batch, Outbox, Taken};
 use crate::connection::registry::Seat;
 use crate::connection::replies;
-use crate::connection::subscriptions::Subscriptions;
+use crate::connection::subscriptions::{Finished, Subscriptions};
 use crate::fault::{Code, Fault};
 use crate::http::caller::Caller;
 use crate::http::headers;
 use crate::rooms::join::{Join, Reach};
 use crate::rooms::member::Member;
-use wanted::Wanted;
+use crate::wire::encode::{Push, text};
+use wanted::{Asked, Wanted};
 
 /// `GET /v1/events`
 pub async fn stream(State(app): State<Arc<App>>, caller: Caller, parts: Parts) -> Result<Response, Fault> {
-    let wanted = Wanted::of_stream(&parts.uri, &parts.headers)?;
+    let wanted = Wanted::of_stream(&parts.uri, &parts.headers, app.config.limits.subscriptions)?;
     Ok(sse::response(Following::open(app, &caller, &parts, wanted).await?))
 }
 
 /// `GET /v1/events:poll`
 pub async fn poll(State(app): State<Arc<App>>, caller: Caller, parts: Parts) -> Result<Response, Fault> {
-    let (wanted, wait) = Wanted::of_poll(&parts.uri, app.config.times.poll)?;
+    let Config { times, limits, .. } = &app.config;
+    let (wanted, wait) = Wanted::of_poll(&parts.uri, times.poll, limits.subscriptions)?;
     Ok(poll::response(Following::open(app, &caller, &parts, wanted).await?, wait))
 }
 
-/// One request that follows one topic. Dropping it leaves the room and gives back its seat.
+/// One request that follows topics. Dropping it leaves the room and gives back its seat.
 struct Following {
     app: Arc<App>,
     outbox: Arc<Outbox>,
@@ -50,6 +54,10 @@ struct Following {
     core_away: watch::Receiver<u64>,
     /// When the token runs out.
     expires: Instant,
+    /// How many topics were asked for.
+    asked: usize,
+    /// The first message.
+    greeting: Utf8Bytes,
     _seat: Seat,
 }
 
@@ -65,7 +73,7 @@ enum Next {
 }
 
 impl Following {
-    /// Begins; the answer is known to be good when this returns. A refusal is told as a plain HTTP error.
+    /// Begins. When the only topic is refused, that is told as a plain HTTP error.
     async fn open(app: Arc<App>, caller: &Caller, parts: &Parts, wanted: Wanted) -> Result<Self, Fault> {
         let peer = parts.extensions.get::<Peer>();
         let peer = peer.ok_or_else(|| Fault::new(Code::BadMessage, "this connection has no address"))?;
@@ -81,36 +89,42 @@ impl Following {
             subscriptions: Subscriptions::new(),
             core_away,
             expires: Instant::now() + left.min(Duration::from_secs(366 * 24 * 3600)),
+            asked: wanted.topics.len(),
+            greeting: text(&replies::connected(None, replies::connection_id(), &caller.identity, &app.config)),
             _seat: seat,
             app,
         };
         following.join(caller, wanted);
-        following.answered().await?;
+        if following.asked == 1 {
+            following.answered().await?;
+        }
         Ok(following)
     }
 
     fn join(&mut self, caller: &Caller, wanted: Wanted) {
-        self.subscriptions.add(Join {
-            rooms: self.app.rooms.clone(),
-            member: Member::new(self.outbox.clone()),
-            token: caller.token.clone(),
-            user: caller.identity.subject.clone(),
-            reach: Reach::of(&caller.identity),
-            topic: wanted.topic,
-            after: wanted.after,
-            tier: wanted.tier,
-            id: None,
-        });
+        for Asked { topic, after } in wanted.topics {
+            self.subscriptions.add(Join {
+                rooms: self.app.rooms.clone(),
+                member: Member::new(self.outbox.clone()),
+                token: caller.token.clone(),
+                user: caller.identity.subject.clone(),
+                reach: Reach::of(&caller.identity),
+                topic,
+                after,
+                tier: wanted.tier,
+                id: None,
+            });
+        }
     }
 
-    /// Waits until the join has its first message, or came to nothing.
+    /// Waits until the only join has its first message, or came to nothing.
     async fn answered(&mut self) -> Result<(), Fault> {
         loop {
             tokio::select! {
                 () = self.outbox.filled() => return Ok(()),
                 Some(finished) = self.subscriptions.finished() => {
-                    if let Some((_, fault)) = self.subscriptions.settle(finished) {
-                        return Err(fault);
+                    if let Some(refused) = self.subscriptions.settle(finished) {
+                        return Err(refused.fault);
                     }
                 }
             }
@@ -140,12 +154,10 @@ impl Following {
         }
     }
 
-    fn settle(&mut self, finished: crate::connection::subscriptions::Finished) {
-        if let Some((_, fault)) = self.subscriptions.settle(finished) {
-            self.outbox.end(Verdict::on(fault));
-        } else if self.subscriptions.is_empty() {
-            // The client was told `unsubscribed`: there is nothing more to come.
-            self.outbox.end(Verdict::on(Fault::job_not_found()));
+    fn settle(&mut self, finished: Finished) {
+        if let Some(refused) = self.subscriptions.settle(finished) {
+            let message = replies::refused(&refused.topic, &refused.fault);
+            self.outbox.push(0, Arc::new(Push::refused(&refused.topic.to_string().into(), message)));
         }
     }
 

@@ -1,6 +1,8 @@
 //! Long polling: the answer is everything since the cursor, at once when there is something, else when something comes or
 //! the time is over. It is written as it is read, so a long one needs no memory.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -21,7 +23,8 @@ const ENOUGH_BYTES: usize = 1 << 20;
 
 /// Answers with what there is or will be.
 pub fn response(following: Following, wait: Duration) -> Response {
-    let poll = Poll { following, until: Instant::now() + wait, answer: Answer::begin() };
+    let answer = Answer::begin(following.asked, &following.greeting);
+    let poll = Poll { following, until: Instant::now() + wait, answer };
     let body = stream::unfold(Some(poll), |poll| async {
         let mut poll = poll?;
         let more = poll.step().await;
@@ -49,14 +52,14 @@ struct Poll {
 impl Poll {
     /// Takes what is there; `false` when the answer is whole.
     async fn step(&mut self) -> bool {
-        // Without a cursor there is nothing to continue from: what began must come to `live`.
+        // Before that there is nothing to continue from: what began must come to `live`.
         let far = Instant::now() + Duration::from_secs(24 * 3600);
-        let until = if self.answer.cursor.is_some() { self.until } else { far };
-        let next = self.following.next(&mut self.answer, until).await;
-        let whole = match next {
-            Next::Messages => self.answer.is_enough(),
-            Next::Silence | Next::End => true,
-        };
+        let until = if self.answer.all_have_a_place() { self.until } else { far };
+        let whole = self.answer.is_enough()
+            || match self.following.next(&mut self.answer, until).await {
+                Next::Messages => self.answer.is_enough(),
+                Next::Silence | Next::End => true,
+            };
         if whole {
             self.answer.end();
         }
@@ -68,41 +71,52 @@ impl Poll {
 struct Answer {
     text: Vec<u8>,
     bytes: usize,
-    messages: usize,
-    /// Messages that say something about jobs.
+    /// How many topics there are to come.
+    asked: usize,
+    /// Messages that say something about jobs, and topics that ended.
     told: usize,
-    live: bool,
+    topics: BTreeMap<Arc<str>, Place>,
+}
+
+/// Where a topic stands.
+#[derive(Default)]
+struct Place {
     cursor: Option<Box<str>>,
+    live: bool,
+    ended: bool,
 }
 
 impl Answer {
-    fn begin() -> Self {
-        Self { text: b"{\"messages\":[".to_vec(), bytes: 0, messages: 0, told: 0, live: false, cursor: None }
+    fn begin(asked: usize, greeting: &str) -> Self {
+        let text = [b"{\"messages\":[", greeting.as_bytes()].concat();
+        Self { text, bytes: 0, asked, told: 0, topics: BTreeMap::new() }
     }
 
     fn message(&mut self, text: &str) {
-        if self.messages > 0 {
-            self.text.push(b',');
-        }
-        self.messages += 1;
         self.bytes += text.len();
+        self.text.push(b',');
         self.text.extend_from_slice(text.as_bytes());
     }
 
+    fn all(&self, holds: impl Fn(&Place) -> bool) -> bool {
+        self.topics.values().filter(|place| place.ended || holds(place)).count() == self.asked
+    }
+
+    fn all_have_a_place(&self) -> bool {
+        self.all(|place| place.cursor.is_some())
+    }
+
     fn is_enough(&self) -> bool {
-        self.cursor.is_some() && ((self.live && self.told > 0) || self.bytes >= ENOUGH_BYTES)
+        let told = self.told > 0 || self.asked == 0;
+        (told && self.all(|place| place.live)) || (self.bytes >= ENOUGH_BYTES && self.all_have_a_place())
     }
 
     fn end(&mut self) {
-        self.text.extend_from_slice(b"],\"cursor\":");
-        match &self.cursor {
-            // Opaque to us as well: written as any other text.
-            Some(cursor) => {
-                let text = serde_json::to_vec(cursor).unwrap_or_else(|_| b"null".to_vec());
-                self.text.extend_from_slice(&text);
-            }
-            None => self.text.extend_from_slice(b"null"),
-        }
+        let cursors: BTreeMap<_, _> = self.topics.iter().map(|(topic, place)| (topic, &place.cursor)).collect();
+        // Maps of text to text can always be written.
+        let cursors = serde_json::to_vec(&cursors).unwrap_or_else(|_| b"{}".to_vec());
+        self.text.extend_from_slice(b"],\"cursors\":");
+        self.text.extend_from_slice(&cursors);
         self.text.push(b'}');
     }
 }
@@ -116,15 +130,20 @@ impl Batch for Answer {
         for frame in &push.frames {
             self.message(frame);
         }
+        let place = self.topics.entry(push.topic.clone()).or_default();
         match push.kind {
             Kind::Durable { .. } | Kind::Transient { .. } | Kind::Snapshot { .. } => self.told += 1,
             // What came before it counts no more, and there is no place to continue from until `live`.
-            Kind::Gap => (self.cursor, self.live) = (None, false),
-            Kind::Mark => self.live |= push.cursor.is_some(),
+            Kind::Gap => *place = Place::default(),
+            Kind::Ended => {
+                place.ended = true;
+                self.told += 1;
+            }
+            Kind::Mark => place.live |= push.cursor.is_some(),
             Kind::Bookmark => {}
         }
         if push.cursor.is_some() {
-            self.cursor.clone_from(&push.cursor);
+            place.cursor.clone_from(&push.cursor);
         }
     }
 }

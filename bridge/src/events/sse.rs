@@ -20,20 +20,22 @@ const PING: &[u8] = b"event: ping\ndata: {}\n\n";
 
 /// Answers with the stream.
 pub fn response(following: Following) -> Response {
-    let first = stream::iter([Ok(Bytes::from_static(RETRY))]);
+    let mut first = Text { bytes: RETRY.to_vec(), ids: false };
+    first.event(&following.greeting, None);
+    let first = stream::iter([Ok(Bytes::from(first.bytes))]);
     let rest = stream::unfold(Some(following), |following| async {
         let mut following = following?;
-        let mut text = Text::default();
+        let mut text = Text { bytes: Vec::new(), ids: following.asked == 1 };
         let silence = Instant::now() + following.app.config.times.client_ping;
         let following = match following.next(&mut text, silence).await {
             Next::Messages => Some(following),
             Next::Silence => {
-                text.0.extend_from_slice(PING);
+                text.bytes.extend_from_slice(PING);
                 Some(following)
             }
             Next::End => return None,
         };
-        Some((Ok::<_, std::convert::Infallible>(Bytes::from(text.0)), following))
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(text.bytes)), following))
     });
     let mut response = Response::new(Body::from_stream(stream::StreamExt::chain(first, rest)));
     let headers = [
@@ -49,19 +51,22 @@ pub fn response(following: Following) -> Response {
 }
 
 /// Events as they go over the wire. Our JSON has no line breaks, cursors neither.
-#[derive(Default)]
-struct Text(Vec<u8>);
+struct Text {
+    bytes: Vec<u8>,
+    /// With several topics there is no one place to continue from.
+    ids: bool,
+}
 
 impl Text {
     fn event(&mut self, data: &str, id: Option<&str>) {
         if let Some(id) = id {
-            self.0.extend_from_slice(b"id: ");
-            self.0.extend_from_slice(id.as_bytes());
-            self.0.push(b'\n');
+            self.bytes.extend_from_slice(b"id: ");
+            self.bytes.extend_from_slice(id.as_bytes());
+            self.bytes.push(b'\n');
         }
-        self.0.extend_from_slice(b"data: ");
-        self.0.extend_from_slice(data.as_bytes());
-        self.0.extend_from_slice(b"\n\n");
+        self.bytes.extend_from_slice(b"data: ");
+        self.bytes.extend_from_slice(data.as_bytes());
+        self.bytes.extend_from_slice(b"\n\n");
     }
 }
 
@@ -74,7 +79,7 @@ impl Batch for Text {
         // Only the last of a group has the cursor: who is cut off within gets the whole group again.
         let last = push.frames.len().saturating_sub(1);
         for (place, frame) in push.frames.iter().enumerate() {
-            self.event(frame, push.cursor.as_deref().filter(|_| place == last));
+            self.event(frame, push.cursor.as_deref().filter(|_| self.ids && place == last));
         }
     }
 }

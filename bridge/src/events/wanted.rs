@@ -11,76 +11,83 @@ use crate::wire::{Tier, Topic};
 /// The header by which a browser says where its event stream was cut.
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// One topic, and from where.
-#[derive(Debug, PartialEq)]
+/// Topics, each from its own place.
+#[derive(Debug, Default, PartialEq)]
 pub struct Wanted {
-    /// The topic.
-    pub topic: Topic,
-    /// Continue after this cursor.
-    pub after: Option<String>,
+    /// In the order of the URL, each once.
+    pub topics: Vec<Asked>,
     /// How often transient messages come.
     pub tier: Tier,
 }
 
-/// A query's parameters, as far as they are known.
-#[derive(Default)]
-struct Parameters {
-    topic: Option<String>,
-    after: Option<String>,
-    min_interval_ms: Option<u64>,
-    wait: Option<f64>,
+/// One topic.
+#[derive(Debug, PartialEq)]
+pub struct Asked {
+    /// The topic.
+    pub topic: Topic,
+    /// Continue after this cursor.
+    pub after: Option<String>,
 }
 
 impl Wanted {
-    /// Of an event stream. `Last-Event-ID` is newer than the URL, which a browser keeps when it connects again.
-    pub fn of_stream(uri: &Uri, headers: &HeaderMap) -> Result<Self, Fault> {
-        let mut parameters = Parameters::read(uri, &["topic", "after", "minIntervalMs"])?;
-        if let Some(last) = headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty()) {
+    /// Of an event stream. `Last-Event-ID` is newer than the URL, which a browser keeps when it connects again. Only a
+    /// stream of one topic has ids.
+    pub fn of_stream(uri: &Uri, headers: &HeaderMap, most: usize) -> Result<Self, Fault> {
+        let (mut wanted, _) = Self::read(uri, &["topic", "after", "minIntervalMs"], most)?;
+        if let ([only], Some(last)) = (wanted.topics.as_mut_slice(), headers.get(LAST_EVENT_ID))
+            && !last.is_empty()
+        {
             let last = last.to_str().map_err(|_| Fault::field("Last-Event-ID", "is not a cursor"))?;
-            parameters.after = Some(last.to_owned());
+            only.after = Some(last.to_owned());
         }
-        parameters.wanted()
+        Ok(wanted)
     }
 
     /// Of a poll, and how long it may wait.
-    pub fn of_poll(uri: &Uri, longest: Duration) -> Result<(Self, Duration), Fault> {
-        let parameters = Parameters::read(uri, &["topic", "after", "minIntervalMs", "wait"])?;
-        let wait = match parameters.wait {
+    pub fn of_poll(uri: &Uri, longest: Duration, most: usize) -> Result<(Self, Duration), Fault> {
+        let (wanted, wait) = Self::read(uri, &["topic", "after", "minIntervalMs", "wait"], most)?;
+        let wait = match wait {
             None => longest,
             Some(seconds) => Duration::try_from_secs_f64(seconds)
                 .map_err(|_| Fault::field("wait", "must be a number of seconds, 0 or more"))?
                 .min(longest),
         };
-        Ok((parameters.wanted()?, wait))
+        Ok((wanted, wait))
     }
-}
 
-impl Parameters {
-    fn read(uri: &Uri, known: &[&str]) -> Result<Self, Fault> {
-        let mut all = Self::default();
+    fn read(uri: &Uri, known: &[&str], most: usize) -> Result<(Self, Option<f64>), Fault> {
+        let (mut wanted, mut wait) = (Self::default(), None);
         for (name, value) in query::pairs(uri)? {
             if !known.contains(&name.as_str()) {
                 return Err(query::unknown(&name, &known.join(", ")));
             }
             let number = || Fault::field(&name, "must be a number");
             match name.as_str() {
-                "topic" => all.topic = Some(value),
-                "after" => all.after = Some(value).filter(|after| !after.is_empty()),
-                "minIntervalMs" => all.min_interval_ms = Some(value.parse().map_err(|_| number())?),
-                _ => all.wait = Some(value.parse().map_err(|_| number())?),
+                "topic" => wanted.add(&value, most)?,
+                "after" => wanted.continue_after(value)?,
+                "minIntervalMs" => wanted.tier = Tier::at_least(value.parse().map_err(|_| number())?),
+                _ => wait = Some(value.parse().map_err(|_| number())?),
             }
         }
-        Ok(all)
+        Ok((wanted, wait))
     }
 
-    fn wanted(self) -> Result<Wanted, Fault> {
-        let topic =
-            self.topic.ok_or_else(|| Fault::field("topic", "is missing: mine, job/ID, document/ID or batch/ID"))?;
-        Ok(Wanted {
-            topic: topic.parse().map_err(|error| Fault::field("topic", format!("{error}")))?,
-            after: self.after,
-            tier: self.min_interval_ms.map_or_else(Tier::default, Tier::at_least),
-        })
+    fn add(&mut self, topic: &str, most: usize) -> Result<(), Fault> {
+        let topic: Topic = topic.parse().map_err(|error| Fault::field("topic", format!("{error}")))?;
+        if self.topics.iter().any(|asked| asked.topic == topic) {
+            return Err(Fault::field("topic", "is there twice"));
+        }
+        if self.topics.len() == most {
+            return Err(Fault::too_many(format!("a request may follow {most} topics")));
+        }
+        self.topics.push(Asked { topic, after: None });
+        Ok(())
+    }
+
+    fn continue_after(&mut self, cursor: String) -> Result<(), Fault> {
+        let asked = self.topics.last_mut().ok_or_else(|| Fault::field("after", "must follow its topic"))?;
+        asked.after = Some(cursor).filter(|cursor| !cursor.is_empty());
+        Ok(())
     }
 }
 
@@ -90,31 +97,42 @@ mod tests {
 
     fn stream(uri: &str, last: Option<&str>) -> Result<Wanted, Fault> {
         let headers = last.map(|last| (http::HeaderName::from_static(LAST_EVENT_ID), last.parse().unwrap()));
-        Wanted::of_stream(&uri.parse().unwrap(), &headers.into_iter().collect())
+        Wanted::of_stream(&uri.parse().unwrap(), &headers.into_iter().collect(), 3)
+    }
+
+    fn afters(uri: &str, last: Option<&str>) -> Vec<String> {
+        let topics = stream(uri, last).unwrap().topics;
+        topics.into_iter().map(|asked| asked.after.unwrap_or_else(|| "-".into())).collect()
     }
 
     fn wait(uri: &str) -> Result<Duration, Fault> {
-        Wanted::of_poll(&uri.parse().unwrap(), Duration::from_secs(25)).map(|(_, wait)| wait)
+        Wanted::of_poll(&uri.parse().unwrap(), Duration::from_secs(25), 3).map(|(_, wait)| wait)
     }
 
     #[test]
-    fn the_last_event_is_newer_than_the_url() {
-        let wanted = stream("/v1/events?topic=job/A&after=old", Some("new")).unwrap();
-        assert_eq!((wanted.topic, wanted.after.as_deref()), (Topic::Job("A".into()), Some("new")));
-        assert_eq!(stream("/v1/events?topic=mine&after=old", Some("")).unwrap().after.as_deref(), Some("old"));
-        assert_eq!(stream("/v1/events?topic=mine&after=", None).unwrap().after, None);
+    fn each_topic_has_its_own_place() {
+        assert_eq!(afters("/x?topic=job/A&after=old", None), ["old"]);
+        assert_eq!(afters("/x?topic=job/A&after=", None), ["-"]);
+        assert_eq!(afters("/x?topic=job/A&topic=mine&after=old&topic=batch/B&after=new", None), ["-", "old", "new"]);
+        assert!(afters("/x", None).is_empty());
+        // The last event is newer than the URL, where there is one topic.
+        assert_eq!(afters("/x?topic=mine&after=old", Some("new")), ["new"]);
+        assert_eq!(afters("/x?topic=mine&after=old", Some("")), ["old"]);
+        assert_eq!(afters("/x?topic=mine&after=old&topic=job/A", Some("new")), ["old", "-"]);
     }
 
     #[test]
     fn mistakes_are_named() {
         for (query, field) in [
-            ("after=x", "topic"),
+            ("after=x", "after"),
             ("topic=jobs/1", "topic"),
+            ("topic=mine&topic=mine", "topic"),
             ("topic=mine&wait=3", "wait"),
             ("topic=mine&minIntervalMs=soon", "minIntervalMs"),
         ] {
             assert_eq!(stream(&format!("/v1/events?{query}"), None).unwrap_err().fields[0].0, field, "{query}");
         }
+        assert!(stream("/x?topic=job/A&topic=job/B&topic=job/C&topic=job/D", None).is_err());
     }
 
     #[test]

@@ -238,7 +238,7 @@ impl Join {
             cursor: self.after.clone().filter(|_| mode == Mode::Resumed),
             min_interval_ms: self.tier.interval().as_millis() as u64,
         });
-        self.member.replay(Arc::new(Push::mark(message)));
+        self.member.replay(Arc::new(Push::mark(&reading.name, message)));
     }
 
     async fn send(&self, push: Push) {

@@ -129,8 +129,8 @@ impl Held {
             Kind::Transient { job, slot, .. } => {
                 self.news.insert((job.clone(), *slot), push.clone());
             }
-            Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Mark if self.overflowed => {}
-            Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Mark => {
+            Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Ended | Kind::Mark if self.overflowed => {}
+            Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Ended | Kind::Mark => {
                 self.bytes += push.bytes;
                 self.facts.push(push.clone());
             }
@@ -152,7 +152,7 @@ impl Seen {
             }
             Kind::Snapshot { job, revision } => self.record(job, *revision),
             Kind::Gap => *self = Self::default(),
-            Kind::Transient { .. } | Kind::Mark | Kind::Bookmark => {}
+            Kind::Transient { .. } | Kind::Ended | Kind::Mark | Kind::Bookmark => {}
         }
     }
 
@@ -189,7 +189,7 @@ impl Seen {
                 *self = Self::default();
                 true
             }
-            Kind::Mark => true,
+            Kind::Ended | Kind::Mark => true,
             // Its cursor may lie before what was sent already.
             Kind::Bookmark => false,
         }
@@ -209,7 +209,7 @@ mod tests {
     use crate::metrics::Metrics;
 
     fn push(kind: Kind, text: &str, bytes: usize) -> Arc<Push> {
-        Arc::new(Push { frames: [Utf8Bytes::from(text)].into(), bytes, cursor: None, kind })
+        Arc::new(Push { frames: [Utf8Bytes::from(text)].into(), bytes, topic: "mine".into(), cursor: None, kind })
     }
 
     fn fact(job: &str, revision: i64) -> Arc<Push> {

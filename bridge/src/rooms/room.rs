@@ -218,7 +218,7 @@ impl Follower<'_> {
         tracing::debug!(topic = %self.room.name, %fault, losses = self.losses, "watch lost");
         if self.losses == TELL_AFTER {
             let stalled = Ended { topic: self.room.name.clone(), code: Code::CoreUnreachable.name().to_owned() };
-            self.room.say(Push::mark(ServerMessage::Stalled(stalled)));
+            self.room.say(Push::mark(&self.room.name, ServerMessage::Stalled(stalled)));
             if self.announce == Announce::Nothing {
                 self.announce = Announce::Live;
             }

@@ -16,6 +16,8 @@ pub struct Push {
     pub frames: Box<[Utf8Bytes]>,
     /// Their size in all.
     pub bytes: usize,
+    /// What they are about.
+    pub topic: Arc<str>,
     /// Whoever continues from here has missed nothing up to and with this push.
     pub cursor: Option<Box<str>>,
     /// What they are.
@@ -50,7 +52,9 @@ pub enum Kind {
     },
     /// The topic starts anew.
     Gap,
-    /// Everything else about the topic (`live`, `stalled`, `unsubscribed`).
+    /// Nothing more comes on the topic.
+    Ended,
+    /// Everything else about the topic (`subscribed`, `live`, `stalled`).
     Mark,
     /// A sign of life.
     Bookmark,
@@ -70,10 +74,10 @@ pub enum Slot {
 }
 
 impl Push {
-    fn new(kind: Kind, messages: impl IntoIterator<Item = ServerMessage>) -> Self {
+    fn new(topic: &Arc<str>, kind: Kind, messages: impl IntoIterator<Item = ServerMessage>) -> Self {
         let frames: Box<[Utf8Bytes]> = messages.into_iter().map(|message| text(&message)).collect();
         let bytes = frames.iter().map(|frame| frame.len()).sum();
-        Self { frames, bytes, cursor: None, kind }
+        Self { frames, bytes, topic: topic.clone(), cursor: None, kind }
     }
 
     fn at(self, cursor: &str) -> Self {
@@ -81,39 +85,44 @@ impl Push {
     }
 
     /// A push that says something about a topic.
-    pub fn mark(message: ServerMessage) -> Self {
-        Self::new(Kind::Mark, [message])
+    pub fn mark(topic: &Arc<str>, message: ServerMessage) -> Self {
+        Self::new(topic, Kind::Mark, [message])
     }
 
     /// All that was missed has been sent.
     pub fn live(topic: &Arc<str>, cursor: &str) -> Self {
         let mark = super::message::Mark { topic: topic.clone(), cursor: cursor.to_owned() };
-        Self::mark(ServerMessage::Live(mark)).at(cursor)
+        Self::mark(topic, ServerMessage::Live(mark)).at(cursor)
     }
 
     /// Nothing more comes on the topic.
     pub fn ended(topic: &Arc<str>, code: &str) -> Self {
         let ended = super::message::Ended { topic: topic.clone(), code: code.to_owned() };
-        Self::mark(ServerMessage::Unsubscribed(ended))
+        Self::new(topic, Kind::Ended, [ServerMessage::Unsubscribed(ended)])
+    }
+
+    /// The topic cannot be followed; the message says why.
+    pub fn refused(topic: &Arc<str>, message: ServerMessage) -> Self {
+        Self::new(topic, Kind::Ended, [message])
     }
 
     /// The topic starts anew.
     pub fn gap(topic: &Arc<str>, reason: v1::GapReason) -> Self {
         let reason = names::gap_reason(reason).to_owned();
-        Self::new(Kind::Gap, [ServerMessage::Gap(super::message::Gap { topic: topic.clone(), reason })])
+        Self::new(topic, Kind::Gap, [ServerMessage::Gap(super::message::Gap { topic: topic.clone(), reason })])
     }
 
     /// A sign of life.
     pub fn bookmark(topic: &Arc<str>, cursor: String) -> Self {
         let mark = super::message::Mark { topic: topic.clone(), cursor: cursor.clone() };
-        Self::new(Kind::Bookmark, [ServerMessage::Bookmark(mark)]).at(&cursor)
+        Self::new(topic, Kind::Bookmark, [ServerMessage::Bookmark(mark)]).at(&cursor)
     }
 
     /// A job as it is.
     pub fn snapshot(topic: &Arc<str>, job: &v1::Job) -> Self {
         let kind = Kind::Snapshot { job: job.job_id.as_str().into(), revision: job.revision };
         let message = Snapshot { topic: topic.clone(), job: Box::new(Job::from(job)) };
-        Self::new(kind, [ServerMessage::Snapshot(message)])
+        Self::new(topic, kind, [ServerMessage::Snapshot(message)])
     }
 
     /// Something that happened. None when this version does not know what, or the event has no job.
@@ -143,7 +152,7 @@ impl Push {
         };
         attach(&mut body, job, change);
         let place = if slot.is_none() { cursor.as_str() } else { "" };
-        Some(Self::new(kind, zones.into_iter().chain([named(change, Box::new(body))])).at(place))
+        Some(Self::new(topic, kind, zones.into_iter().chain([named(change, Box::new(body))])).at(place))
     }
 }
 

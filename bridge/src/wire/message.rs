@@ -125,6 +125,8 @@ pub struct Reply {
 pub struct ErrorReply {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
     pub code: String,
     pub message: String,
     pub retryable: bool,

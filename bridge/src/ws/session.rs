@@ -131,8 +131,8 @@ impl Session {
                 self.inbound(inbound);
             }
             Turn::Joined(finished) => {
-                if let Some((id, fault)) = self.subscriptions.settle(finished) {
-                    self.error(id, &fault);
+                if let Some(refused) = self.subscriptions.settle(finished) {
+                    self.error(refused.command, &refused.fault);
                 }
             }
             Turn::Ping if self.unanswered >= MISSED_PINGS => {

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use courant_bridge::wire::ServerMessage;
 use courant_bridge::wire::encode::Push;
-use courant_bridge::wire::message::Mark;
 
 use super::View;
 use crate::failure::Failure;
@@ -20,7 +18,7 @@ impl View for Json {
         let push = match news {
             News::Snapshot(job) => Some(Push::snapshot(&topic, &job)),
             News::Event { cursor, event } => Push::event(&topic, cursor, &event),
-            News::Live { cursor } => Some(Push::mark(ServerMessage::Live(Mark { topic, cursor }))),
+            News::Live { cursor } => Some(Push::live(&topic, &cursor)),
             News::Gap(reason) => Some(Push::gap(&topic, reason)),
             News::Interrupted(_) | News::Ended(_) => None,
         };
