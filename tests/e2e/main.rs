@@ -16,3 +16,4 @@ mod retry;
 mod submit;
 mod transports;
 mod watch;
+mod worker_program;

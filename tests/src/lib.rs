@@ -6,6 +6,7 @@ pub mod documents;
 pub mod events;
 pub mod grpc;
 pub mod http;
+pub mod pdf_worker;
 pub mod program;
 pub mod up;
 pub mod worker;

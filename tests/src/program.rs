@@ -19,6 +19,13 @@ pub fn courant() -> anyhow::Result<PathBuf> {
     found.with_context(|| format!("there is no courant beside {}; run: make build", mine.display()))
 }
 
+/// The PDF worker of the same build.
+pub fn pdf_worker() -> anyhow::Result<PathBuf> {
+    let path = courant()?.with_file_name("courant-pdf-worker");
+    anyhow::ensure!(path.is_file(), "there is no {}; run: make build", path.display());
+    Ok(path)
+}
+
 /// What a program said and how it ended.
 #[derive(Debug)]
 pub struct Ran {
@@ -32,14 +39,19 @@ pub struct Ran {
 
 /// `courant` with these arguments, in a clean environment.
 pub fn command(arguments: &[&str]) -> anyhow::Result<Command> {
-    let mut command = Command::new(courant()?);
+    Ok(clean(courant()?, arguments))
+}
+
+/// A program with these arguments, in a clean environment.
+pub(crate) fn clean(program: PathBuf, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("COURANT_") {
             command.env_remove(name);
         }
     }
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    Ok(command)
+    command
 }
 
 /// Runs `courant` to its end.

@@ -101,21 +101,19 @@ impl Up {
         self.home.path()
     }
 
-    /// The isolated processes that parse a PDF right now.
+    /// The isolated processes that parse a PDF for this program right now.
     pub fn parsers(&self) -> anyhow::Result<Vec<Parser>> {
-        let mine = format!(" {} ", self.group);
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc")?.flatten() {
-            let read = |name: &str| std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
-            // "1234 (courant) S 1200 …": after the name and the state comes the parent.
-            let of_ours = read("stat")
-                .rsplit_once(')')
-                .is_some_and(|(_, rest)| rest.get(2..).is_some_and(|rest| rest.starts_with(&mine)));
-            if of_ours && read("cmdline").contains("pdf-child") {
-                found.push(Parser(entry.path()));
-            }
-        }
-        Ok(found)
+        Parser::of(self.group)
+    }
+
+    /// SIGSTOP: it is there and does nothing.
+    pub fn pause(&self) {
+        signal(self.group, libc::SIGSTOP);
+    }
+
+    /// SIGCONT after [`Up::pause`].
+    pub fn go_on(&self) {
+        signal(self.group, libc::SIGCONT);
     }
 
     /// What it has logged so far, over all starts.
@@ -161,6 +159,23 @@ impl Up {
 pub struct Parser(PathBuf);
 
 impl Parser {
+    /// The isolated processes that parse a PDF for a process right now.
+    pub(crate) fn of(parent: i32) -> anyhow::Result<Vec<Self>> {
+        let mine = format!(" {parent} ");
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc")?.flatten() {
+            let read = |name: &str| std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+            // "1234 (courant) S 1200 …": after the name and the state comes the parent.
+            let of_ours = read("stat")
+                .rsplit_once(')')
+                .is_some_and(|(_, rest)| rest.get(2..).is_some_and(|rest| rest.starts_with(&mine)));
+            if of_ours && read("cmdline").contains("pdf-child") {
+                found.push(Self(entry.path()));
+            }
+        }
+        Ok(found)
+    }
+
     /// Waits until it is gone. A process of somebody else's child cannot be waited for, so this looks again and again.
     pub async fn gone(&self) -> anyhow::Result<()> {
         within("a parser to be gone", async {
@@ -200,7 +215,7 @@ fn log(home: &TempDir) -> anyhow::Result<File> {
 
 /// Sends a signal to a process, or to a group when the number is negative. One that is gone already is fine.
 #[allow(unsafe_code, reason = "std cannot send signals")]
-fn signal(process: i32, signal: i32) {
+pub(crate) fn signal(process: i32, signal: i32) {
     // SAFETY: kill takes two numbers and touches no memory of ours. The group is one that we started and, until it has
     // been waited for, cannot be anybody else's.
     unsafe { libc::kill(process, signal) };

@@ -10,6 +10,7 @@ pub mod child;
 mod config;
 mod export;
 mod failure;
+pub mod health;
 mod job;
 mod process;
 pub mod protocol;

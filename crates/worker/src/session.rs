@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use courant_proto::v1::work_request::Message;
 use courant_proto::v1::work_response::Message as Reply;
-use courant_proto::v1::{Accepted, Assignment, AttemptRef, Heartbeat, ReportCancelled, Welcome, WorkRequest};
+use courant_proto::v1::{
+    Accepted, Assignment, AttemptRef, ChangeSlots, Heartbeat, ReportCancelled, ReportReleased, Welcome, WorkRequest,
+};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -41,8 +43,6 @@ pub(crate) enum End {
     Silent,
     /// Everything is settled and a shutdown was asked for.
     Drained,
-    /// The server gave a job that will not be done: say hello again without it.
-    Unwanted,
 }
 
 /// See the module.
@@ -53,6 +53,8 @@ pub(crate) struct Session {
     max_artifact_bytes: u64,
     /// Sent before any report.
     answers: VecDeque<Message>,
+    /// Whether the server knows that nothing new is taken.
+    closed: bool,
     seq: Seq,
     acknowledged: Seq,
     /// Everything up to here arrives with the answer to the heartbeat under way.
@@ -65,7 +67,9 @@ impl Session {
     /// Opens a stream, says hello and takes the welcome.
     pub(crate) async fn open(worker: &Worker) -> Result<(Self, Welcome), tonic::Status> {
         let (outgoing, requests) = mpsc::channel(OUTGOING);
-        let hello = WorkRequest { message: Some(Message::Hello(worker.hello())) };
+        let hello = worker.hello();
+        let hello_slots = hello.slots;
+        let hello = WorkRequest { message: Some(Message::Hello(hello)) };
         outgoing.try_send(hello).map_err(|_| tonic::Status::internal("a new stream has no room"))?;
         let mut client = worker.calls.client.clone();
         let opened = async {
@@ -90,6 +94,7 @@ impl Session {
                 .filter(|&max| max > 0)
                 .unwrap_or(u64::MAX),
             answers: VecDeque::new(),
+            closed: hello_slots == 0,
             seq: 0,
             acknowledged: 0,
             asked: None,
@@ -104,16 +109,14 @@ impl Session {
         let outgoing = self.outgoing.clone();
         let mut more = true;
         loop {
-            if worker.is_drained() {
+            if worker.is_drained() && self.answers.is_empty() {
                 return End::Drained;
             }
             tokio::select! {
                 biased;
                 heard = self.incoming.message() => match heard {
                     Ok(Some(response)) => {
-                        if let Some(end) = self.heard(worker, response.message) {
-                            return end;
-                        }
+                        self.heard(worker, response.message);
                         more = true;
                     }
                     Ok(None) => return End::Closed(None),
@@ -134,9 +137,14 @@ impl Session {
         }
     }
 
-    /// The next message: answers first, then durable reports, then a heartbeat when some of that
+    /// The next message: that nothing new is taken, once that is so; then answers, then durable reports, then a heartbeat when some of that
     /// waits for its acknowledgement or it is time for one, at last what is only of the moment.
     fn next(&mut self, worker: &mut Worker) -> Option<Message> {
+        if worker.is_draining() && !self.closed {
+            // Before anything is handed back: it would come right back here.
+            self.closed = true;
+            return Some(Message::Slots(ChangeSlots { slots: 0 }));
+        }
         if let Some(answer) = self.answers.pop_front() {
             return Some(answer);
         }
@@ -153,20 +161,19 @@ impl Session {
         worker.next_transient()
     }
 
-    fn heard(&mut self, worker: &mut Worker, reply: Option<Reply>) -> Option<End> {
+    fn heard(&mut self, worker: &mut Worker, reply: Option<Reply>) {
         self.last_heard = Instant::now();
-        self.take(worker, reply?)
+        if let Some(reply) = reply {
+            self.take(worker, reply);
+        }
     }
 
     /// Does what the server says.
-    fn take(&mut self, worker: &mut Worker, reply: Reply) -> Option<End> {
+    fn take(&mut self, worker: &mut Worker, reply: Reply) {
         match reply {
-            Reply::Welcome(_) => None,
+            Reply::Welcome(_) => {}
             Reply::Assignment(assignment) => self.assigned(worker, assignment),
-            Reply::Cancel(cancel) => {
-                self.cancel(worker, cancel.attempt);
-                None
-            }
+            Reply::Cancel(cancel) => self.cancel(worker, cancel.attempt),
             Reply::HeartbeatAck(ack) => {
                 if let Some(seq) = self.asked.take() {
                     self.acknowledged = seq;
@@ -175,38 +182,35 @@ impl Session {
                 for attempt in ack.cancel {
                     self.cancel(worker, Some(attempt));
                 }
-                None
             }
             Reply::LeaseLost(lost) => {
                 if let Some(attempt) = lost.attempt {
                     worker.lose(&attempt.into());
                 }
-                None
             }
             Reply::Drain(drain) => {
                 tracing::info!(reason = ?drain.reason(), "no new jobs will come; going on with what is in flight");
                 worker.tell(Status::Draining);
-                None
             }
             Reply::Resume(_) => {
                 tracing::info!("jobs will come again");
                 worker.tell(Status::Serving);
-                None
             }
         }
     }
 
-    fn assigned(&mut self, worker: &mut Worker, assignment: Assignment) -> Option<End> {
+    fn assigned(&mut self, worker: &mut Worker, assignment: Assignment) {
         let Some(attempt) = assignment.attempt.clone() else {
             tracing::warn!("the server gave a job without saying which");
-            return None;
+            return;
         };
+        let attempt = Some(attempt);
         if worker.is_draining() {
-            return Some(End::Unwanted);
+            tracing::debug!("a job came while shutting down; it is handed back");
+            self.answer(Message::Released(ReportReleased { attempt }));
+        } else if self.answer(Message::Accepted(Accepted { attempt })) {
+            worker.start(assignment, self.max_artifact_bytes);
         }
-        self.answer(Message::Accepted(Accepted { attempt: Some(attempt) }))?;
-        worker.start(assignment, self.max_artifact_bytes);
-        None
     }
 
     fn cancel(&mut self, worker: &mut Worker, attempt: Option<AttemptRef>) {
@@ -214,17 +218,18 @@ impl Session {
         let key = AttemptKey::from(attempt.clone());
         if !worker.stop(&key, Stop::Cancelled) {
             // Not here (any more): saying so ends the waiting.
-            let _ = self.answer(Message::Cancelled(ReportCancelled { attempt: Some(attempt) }));
+            self.answer(Message::Cancelled(ReportCancelled { attempt: Some(attempt) }));
         }
     }
 
-    /// Queues an answer. `None` when there are too many of them, which no server of good will brings about.
-    fn answer(&mut self, message: Message) -> Option<()> {
-        if self.answers.len() >= MAX_ANSWERS {
+    /// Queues an answer. `false` when there are too many of them, which no server of good will brings about.
+    fn answer(&mut self, message: Message) -> bool {
+        let fits = self.answers.len() < MAX_ANSWERS;
+        if fits {
+            self.answers.push_back(message);
+        } else {
             tracing::warn!("too many orders at once; one is not answered");
-            return None;
         }
-        self.answers.push_back(message);
-        Some(())
+        fits
     }
 }

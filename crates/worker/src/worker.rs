@@ -116,7 +116,6 @@ impl Worker {
                 End::Closed(Some(status)) if fatal(&status, welcomed) => return Err(refused(&status)),
                 End::Closed(status) => tracing::warn!(?status, "no stream to the server; connecting again"),
                 End::Silent => tracing::warn!("nothing heard from the server; connecting again"),
-                End::Unwanted => tracing::debug!("a job came while shutting down; saying hello again without it"),
             }
             let wait = backoff.next();
             tokio::select! {

@@ -282,8 +282,11 @@ async fn a_shutdown_lets_a_job_finish_within_the_grace_period() {
     let mut line = server.welcomed_line().await;
     line.assign(assignment("J", 1)).await;
     worker.shutdown.cancel();
-    // A job given now is not taken: the worker says hello again without it, and with no slot free.
+    assert!(matches!(line.report().await, Some(Said::Slots(ChangeSlots { slots: 0 }))), "nothing new, please");
+    // A job that was given all the same is handed back at once, and a new stream has no slot free.
     line.reply(Reply::Assignment(assignment("K", 1))).await;
+    assert!(matches!(line.report().await, Some(Said::Released(r)) if r.attempt.as_ref().unwrap().job_id == "K"));
+    line.fail(Status::unavailable("cut")).await;
     let (mut line, hello) = server.line().await;
     assert_eq!((hello.slots, hello.in_flight.len()), (0, 1));
     line.welcome(hello.in_flight, LONG).await;
@@ -300,7 +303,9 @@ async fn a_shutdown_hands_back_what_takes_too_long() {
     let mut line = server.welcomed_line().await;
     line.assign(assignment("J", 1)).await;
     worker.shutdown.cancel();
-    assert!(matches!(line.reports().await.last(), Some(Said::Released(_))));
+    let said = line.reports().await;
+    assert!(matches!(said.first(), Some(Said::Slots(ChangeSlots { slots: 0 }))), "before anything is handed back");
+    assert!(matches!(said.last(), Some(Said::Released(_))));
     while line.report().await.is_some() {}
     worker.end().await.unwrap();
 }

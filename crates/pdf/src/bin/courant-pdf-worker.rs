@@ -1,6 +1,7 @@
 //! The PDF worker as a program of its own: takes PDF jobs from a Courant server.
 
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use courant_auth::{Role, Secret, Signer};
 use courant_pdf::{ChildCommand, PdfConfig, PdfWorker};
 use courant_worker::{Config, TokenSource};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -51,6 +53,9 @@ struct Options {
     /// How long running jobs may go on after a stop was asked for, in seconds; then they are handed back.
     #[arg(long, env = "COURANT_GRACE_SECONDS", default_value_t = 15)]
     grace_seconds: u64,
+    /// Address on which to answer `grpc.health.v1` probes: serving while jobs can come. Default: none.
+    #[arg(long, env = "COURANT_HEALTH_ADDR", value_name = "ADDR:PORT")]
+    health_addr: Option<SocketAddr>,
     #[command(flatten)]
     limits: Limits,
 }
@@ -130,6 +135,14 @@ async fn work(options: Options) -> anyhow::Result<()> {
         }
         stop.cancel();
     });
+    let ended = CancellationToken::new();
+    let _end = ended.clone().drop_guard();
+    if let Some(address) = options.health_addr {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.with_context(|| format!("cannot listen on {address} (--health-addr)"))?;
+        tracing::info!(address = %listener.local_addr()?, "answering health probes");
+        tokio::spawn(courant_pdf::health::serve(listener, config.status.clone(), ended));
+    }
     Ok(courant_worker::run(config, Arc::new(handler), shutdown).await?)
 }
 

@@ -175,6 +175,13 @@ impl Registry {
         }
     }
 
+    /// The worker takes so many jobs at once from now on.
+    pub fn change_slots(&self, worker: &WorkerId, slots: u32) {
+        if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
+            worker.offer.slots = slots;
+        }
+    }
+
     /// The server itself was not there for a while: everybody's lease begins anew.
     pub fn forgive(&self) {
         self.inner.lock().floor = Instant::now();

@@ -13,6 +13,7 @@ use courant_proto::v1::work_response::Message as Out;
 
 use super::artifacts::page_name;
 use super::registry::Registry;
+use super::session::slots_in;
 use super::verdict::{cancelled, end_attempt};
 use super::{AttemptId, attempt_in, large};
 use crate::convert;
@@ -32,6 +33,11 @@ pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, messa
     let attempt = match &message {
         In::Hello(_) => return Err(Error::WrongOrder("only the first message may be the hello")),
         In::Heartbeat(_) => return Ok(Some(heartbeat(engine, worker))),
+        In::Slots(change) => {
+            registry.change_slots(worker, slots_in("slots.slots", change.slots)?);
+            engine.wake.notify_one();
+            return Ok(None);
+        }
         In::Accepted(at) => &at.attempt,
         In::Progress(at) => &at.attempt,
         In::Zone(at) => &at.attempt,
@@ -93,7 +99,7 @@ impl Report<'_> {
         // Whatever is said of somebody else's attempt is not even looked at.
         self.held()?;
         match message {
-            In::Hello(_) | In::Heartbeat(_) | In::Accepted(_) => {}
+            In::Hello(_) | In::Heartbeat(_) | In::Slots(_) | In::Accepted(_) => {}
             In::Progress(report) => self.progress(report)?,
             In::Zone(report) => self.zone(report)?,
             In::Plan(report) => return self.plan(report).await,

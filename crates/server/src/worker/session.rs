@@ -165,6 +165,12 @@ async fn reconcile(
     Ok(kept)
 }
 
+/// How many jobs a worker takes at once.
+pub(super) fn slots_in(field: &'static str, slots: i32) -> Result<u32, Error> {
+    let most = format!("must be 0 to {MAX_SLOTS}");
+    u32::try_from(slots).ok().filter(|_| slots <= MAX_SLOTS).ok_or_else(|| Error::field(field, most))
+}
+
 /// A hello whose every field is in its range.
 struct Greeting {
     worker: WorkerId,
@@ -183,9 +189,7 @@ impl Greeting {
         if !kinds_fit {
             return Err(Error::field("hello.kinds", "must be 1 to 64 names of [a-z0-9-]"));
         }
-        if !(0..=MAX_SLOTS).contains(&hello.slots) {
-            return Err(Error::field("hello.slots", format!("must be 0 to {MAX_SLOTS}")));
-        }
+        let slots = slots_in("hello.slots", hello.slots)?;
         if hello.in_flight.len() > MAX_SLOTS as usize {
             return Err(Error::field("hello.in_flight", format!("must be at most {MAX_SLOTS}")));
         }
@@ -194,7 +198,7 @@ impl Greeting {
             worker: WorkerId::new(hello.worker_id),
             offer: Offer {
                 kinds: hello.kinds.into_iter().map(Into::into).collect(),
-                slots: hello.slots as u32,
+                slots,
                 software: letters.take(MAX_SOFTWARE).collect(),
             },
             in_flight: hello.in_flight.into_iter().map(|at| attempt_in(Some(at))).collect::<Result<_, _>>()?,

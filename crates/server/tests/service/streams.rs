@@ -194,3 +194,27 @@ async fn a_stream_that_ends_after_the_hello_leaves_no_job_behind() {
     let at = worker.take().await.attempt.unwrap();
     assert_eq!(at.job_id, id, "not lost with one of the others, and not for lack of attempts");
 }
+
+#[tokio::test]
+async fn a_worker_takes_as_many_as_it_says_from_now_on() {
+    let world = World::new().await;
+    for _ in 0..3 {
+        world.submit("alice").await;
+    }
+    let slots = |slots| Report::Slots(ChangeSlots { slots });
+    let mut worker = world.worker("w").await;
+    let first = worker.take().await.attempt.unwrap();
+    worker.say(slots(2)).await;
+    let second = worker.take().await.attempt.unwrap();
+    worker.say(slots(0)).await;
+    worker.say(Report::Released(ReportReleased { attempt: Some(first) })).await;
+    worker.fail(&second, false).await;
+    assert_eq!(worker.settle().await.len(), 1, "nothing comes back to who takes nothing");
+    worker.say(slots(1)).await;
+    worker.take().await;
+    for odd in [-1, 1025] {
+        let mut stream = world.worker_with("odd", 0, vec![]).await;
+        stream.say(slots(odd)).await;
+        ended_by(&stream.end().await, Code::InvalidArgument, "INVALID_FIELD");
+    }
+}
