@@ -1,4 +1,4 @@
-import type { ConnectionState } from '@courant/client';
+import type { ConnectionState, TransportName } from '@courant/client';
 import { useConnection, useCourant } from '@courant/react';
 import { useNow } from '../ui/useNow.ts';
 
@@ -6,6 +6,18 @@ interface Look {
   readonly label: string;
   readonly title: string;
   readonly tone: 'good' | 'wait' | 'bad';
+}
+
+const ways: Record<TransportName, string> = {
+  websocket: 'WebSocket',
+  sse: 'event stream',
+  polling: 'polling',
+};
+
+/** How messages come, and why not by the best way. */
+function by(state: ConnectionState & { status: 'connected' }): string {
+  const why = state.fallback === null ? '' : `: no WebSocket gets through (${state.fallback.reason})`;
+  return ` by ${ways[state.transport]}${why}`;
 }
 
 function look(state: ConnectionState): Look {
@@ -18,7 +30,7 @@ function look(state: ConnectionState): Look {
           tone: 'wait',
         };
       }
-      return { label: 'Live', title: `Connected as ${state.user}`, tone: 'good' };
+      return { label: 'Live', title: `Connected as ${state.user}${by(state)}`, tone: 'good' };
     case 'connecting':
       return {
         label: state.attempt === 0 ? 'Connecting' : 'Reconnecting',
@@ -62,6 +74,11 @@ export function ConnectionBadge() {
       {state.status === 'connected' && (
         <span className="badge-detail" data-testid="connection-latency" title="Round trip to the server">
           {state.latencyMs === null ? '– ms' : `${state.latencyMs} ms`}
+        </span>
+      )}
+      {state.status === 'connected' && state.transport !== 'websocket' && (
+        <span className="badge-detail" data-testid="connection-transport" title={title}>
+          {ways[state.transport]}
         </span>
       )}
       {state.status === 'reconnecting' && <Countdown until={state.retryAt} />}

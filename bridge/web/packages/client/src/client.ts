@@ -4,10 +4,11 @@ import { Connection, type TokenProvider } from './connection.ts';
 import { CourantError } from './errors.ts';
 import { Http, type JobAndCursor, type JobList, type ListOptions, type ResultFile } from './http.ts';
 import type { JobEvent, ServerMessage, TopicMessage } from './messages.ts';
-import { type SocketConstructor, socketUrl } from './socket.ts';
+import type { SocketConstructor } from './socket.ts';
 import type { ConnectionState } from './state.ts';
 import { JobStore, type Schedule } from './store.ts';
 import { Subscriptions, type TopicState, type WatchOptions } from './subscriptions.ts';
+import { type TransportName, transports } from './transport.ts';
 import type { ResultFormat } from './types.ts';
 import { type SubmitOptions, submit } from './upload.ts';
 
@@ -22,6 +23,8 @@ export interface ClientOptions {
   readonly backoffMaxMs?: number;
   /** From opening a connection to being signed in. Default 10000. */
   readonly connectTimeoutMs?: number;
+  /** The ways to try, best first. Default: WebSocket, then event streams, then polling. */
+  readonly transports?: readonly TransportName[];
   /** When listeners of `jobs` are told; a microtask after the change by default. */
   readonly schedule?: Schedule;
   /** Hears of messages that could not be read. Nothing else is done about them. */
@@ -48,16 +51,18 @@ export class CourantClient {
     const base = options.url ?? globalThis.location?.origin;
     if (!base) throw new CourantError('BAD_ADDRESS', 'give the address of the bridge as `url`');
     this.jobs = new JobStore(options.schedule);
-    this.#http = new Http({
-      base,
-      token: options.token,
-      fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
-    });
+    const fetch: typeof globalThis.fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
+    this.#http = new Http({ base, token: options.token, fetch });
     this.#connection = new Connection(
       {
-        url: socketUrl(base),
+        transports: transports({
+          names: options.transports ?? ['websocket', 'sse', 'polling'],
+          base,
+          url: (path) => this.#http.url(path),
+          socket: options.WebSocket ?? globalThis.WebSocket,
+          fetch,
+        }),
         token: options.token,
-        socket: options.WebSocket ?? globalThis.WebSocket,
         random: options.random ?? Math.random,
         backoffFirstMs: options.backoffFirstMs ?? 1_000,
         backoffMaxMs: options.backoffMaxMs ?? 30_000,

@@ -6,17 +6,18 @@ import { decode } from './decode.ts';
 import { Heartbeat } from './heartbeat.ts';
 import type { Connected, ServerMessage } from './messages.ts';
 import { online, watchNetwork } from './network.ts';
-import { discard, type SocketConstructor, type SocketLike, subprotocol } from './socket.ts';
+import { discard, type SocketLike } from './socket.ts';
 import { backoffMs, type Cause, type ConnectionState, verdict } from './state.ts';
 import { Timer } from './timer.ts';
+import { Scout, type Transport } from './transport.ts';
 
 /** Gives a token, a fresh one where possible. `null`: there is none, the user must sign in. */
 export type TokenProvider = () => string | null | Promise<string | null>;
 
 export interface ConnectionOptions {
-  readonly url: string;
+  /** Best first. */
+  readonly transports: readonly Transport[];
   readonly token: TokenProvider;
-  readonly socket: SocketConstructor;
   /** 0 to 1; for tests. */
   readonly random: () => number;
   /** The ceiling of the first wait. */
@@ -39,6 +40,8 @@ export interface ConnectionHandlers {
 
 /** A connection that lived this long was a good one: the next wait starts small again. */
 const stableMs = 5_000;
+/** So many losses in a row that look like a network that lets this transport not through: try the next. */
+const strikesToFall = 2;
 const authId = 0;
 
 export class Connection {
@@ -49,12 +52,18 @@ export class Connection {
   readonly #stable = new Timer();
   readonly #renew = new Timer();
   readonly #heartbeat: Heartbeat;
+  readonly #scout = new Scout();
   #state: ConnectionState = { status: 'disconnected' };
   #unwatch: (() => void) | null = null;
   #socket: SocketLike | null = null;
   /** Grows with every try, so that answers of an older one are recognised. */
   #run = 0;
   #attempt = 0;
+  /** Which transport is in use. */
+  #level = 0;
+  #strikes = 0;
+  /** Why it is not the best one. */
+  #fallback: Cause | null = null;
   #token: string | null = null;
   #rejected: string | null = null;
   #verdict: { readonly cause: Cause; readonly retryAfterMs: number } | null = null;
@@ -83,6 +92,7 @@ export class Connection {
     this.#attempt = 0;
     this.#rejected = null;
     this.#verdict = null;
+    this.#take(0, null);
     void this.#open();
   }
 
@@ -124,7 +134,7 @@ export class Connection {
     }
     this.#verdict = null;
     this.#token = token;
-    this.#dial(run);
+    await this.#dial(run);
   }
 
   /** `undefined`: the provider failed and the loss is already dealt with. */
@@ -144,12 +154,19 @@ export class Connection {
     }
   }
 
-  #dial(run: number): void {
+  async #dial(run: number): Promise<void> {
     let socket: SocketLike;
     try {
-      socket = new this.#options.socket(this.#options.url, [subprotocol]);
+      socket = await this.#transport.open();
     } catch (cause) {
-      this.#fail({ code: 4400, reason: 'BAD_ADDRESS', message: String(cause) });
+      if (run !== this.#run) return;
+      const message = String(cause);
+      if (this.#level > 0) this.#lost({ code: 1006, reason: 'NETWORK', message });
+      else this.#fail({ code: 4400, reason: 'BAD_ADDRESS', message });
+      return;
+    }
+    if (run !== this.#run) {
+      discard(socket);
       return;
     }
     this.#socket = socket;
@@ -201,9 +218,12 @@ export class Connection {
     const { connectionId, user, roles, tokenExpiresAt } = message;
     const before = this.#state.status === 'connected' ? this.#state : { latencyMs: null, stalled: false };
     const { latencyMs, stalled } = before;
-    this.#set({ status: 'connected', connectionId, user, roles, tokenExpiresAt, latencyMs, stalled });
+    const [transport, fallback] = [this.#transport.name, this.#fallback];
+    const known = { connectionId, user, roles, tokenExpiresAt, transport, fallback };
+    this.#set({ status: 'connected', ...known, latencyMs, stalled });
     this.#planRenewal(tokenExpiresAt);
     if (renewed) return;
+    this.#climbLater();
     this.#stable.set(stableMs, () => {
       this.#attempt = 0;
     });
@@ -232,6 +252,7 @@ export class Connection {
     const known = this.#verdict;
     const why = known?.cause ?? cause;
     const wasStable = this.#state.status === 'connected' && !this.#stable.pending;
+    if (known === null) this.#judge(cause, wasStable);
     this.#teardown();
     this.#verdict = { cause: why, retryAfterMs: 0 };
     switch (verdict(why.code)) {
@@ -247,6 +268,50 @@ export class Connection {
       case 'backoff':
         this.#wait(Math.max(known?.retryAfterMs ?? 0, this.#backoff()), why);
     }
+  }
+
+  get #transport(): Transport {
+    const found = this.#options.transports[this.#level];
+    if (found === undefined) throw new RangeError('there must be a transport');
+    return found;
+  }
+
+  #take(level: number, fallback: Cause | null): void {
+    this.#level = level;
+    this.#strikes = 0;
+    this.#fallback = fallback;
+  }
+
+  /**
+   * Whether a loss without a word of the bridge looks like a network that lets this transport not through: it never came
+   * to `connected`, or lives and is mute. Plain HTTP that does not work either means that nothing works.
+   */
+  #judge(cause: Cause, wasStable: boolean): void {
+    if (!online()) return;
+    if (this.#level > 0 && cause.reason === 'NETWORK') {
+      this.#take(0, null);
+      return;
+    }
+    if (wasStable && cause.reason !== 'SILENT') {
+      this.#strikes = 0;
+      return;
+    }
+    this.#strikes += 1;
+    const level = (this.#level + 1) % this.#options.transports.length;
+    if (this.#strikes >= strikesToFall) this.#take(level, level > 0 ? cause : null);
+  }
+
+  /** Looks for the best transport while another is in use. Topics go on from their cursors: nothing is lost by it. */
+  #climbLater(): void {
+    const [best] = this.#options.transports;
+    if (this.#level === 0 || best === undefined || this.#token === null) {
+      this.#scout.reset();
+      return;
+    }
+    this.#scout.start(best, this.#token, () => {
+      this.#take(0, null);
+      void this.#open();
+    });
   }
 
   /** Another token may be had: one try with it at once. A second refusal is final. */
@@ -293,6 +358,7 @@ export class Connection {
   #teardown(): void {
     this.#run += 1;
     this.#heartbeat.stop();
+    this.#scout.stop();
     for (const timer of [this.#retry, this.#opening, this.#stable, this.#renew]) timer.clear();
     if (this.#socket !== null) discard(this.#socket);
     this.#socket = null;

@@ -10,5 +10,6 @@ export type { SocketConstructor, SocketLike } from './socket.ts';
 export type { Cause, ConnectionState } from './state.ts';
 export type { JobStore, Schedule } from './store.ts';
 export type { TopicState, WatchOptions } from './subscriptions.ts';
+export type { TransportName } from './transport.ts';
 export * from './types.ts';
 export { newRequestId, type SubmitOptions } from './upload.ts';

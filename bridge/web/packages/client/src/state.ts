@@ -1,4 +1,5 @@
 /** The states of a connection, as a page shows them. */
+import type { TransportName } from './transport.ts';
 
 /** Why the last connection ended or could not be made. */
 export interface Cause {
@@ -19,6 +20,10 @@ export type ConnectionState =
       readonly user: string;
       readonly roles: readonly string[];
       readonly tokenExpiresAt: string | null;
+      /** How messages come: the best way that this network lets through. */
+      readonly transport: TransportName;
+      /** Why it is not a WebSocket; `null` when it is. A way back is looked for from time to time. */
+      readonly fallback: Cause | null;
       /** The newest round trip; `null` until one was measured. */
       readonly latencyMs: number | null;
       /** The bridge has lost its source: messages are late, not lost. */

@@ -98,6 +98,7 @@ export function client(options: Partial<ClientOptions> = {}): CourantClient {
     url: 'http://bridge.test',
     token: () => 'token',
     WebSocket: FakeSocket,
+    transports: ['websocket'],
     random: () => 0.5,
     ...options,
   });

@@ -1,0 +1,214 @@
+/**
+ * A socket over plain HTTP, for networks that let no WebSocket through: takes the commands a WebSocket takes and says what
+ * it would say, over event streams or by polling (PROTOCOL.md, section 9). One request follows all topics; when they
+ * change it is asked anew from where each topic is.
+ */
+import { type CourantError, problem } from './errors.ts';
+import { events } from './event-stream.ts';
+import { isObject, type Json } from './read.ts';
+import type { SocketLike } from './socket.ts';
+import { Timer } from './timer.ts';
+
+export interface HttpSocketOptions {
+  /** The absolute address of a path below the bridge. */
+  readonly url: (path: string) => string;
+  readonly fetch: typeof fetch;
+  readonly by: 'sse' | 'polling';
+}
+
+interface Topic {
+  /** The `subscribe` that waits for its answer. */
+  id: unknown;
+  cursor: string | null;
+  readonly interval: number;
+}
+
+/** Longer than the server's longest silence: the request is held up somewhere. */
+const silenceMs = 33_000;
+
+export class HttpSocket implements SocketLike {
+  onopen: SocketLike['onopen'] = null;
+  onmessage: SocketLike['onmessage'] = null;
+  onclose: SocketLike['onclose'] = null;
+  onerror: SocketLike['onerror'] = null;
+  readonly #options: HttpSocketOptions;
+  readonly #topics = new Map<string, Topic>();
+  readonly #again = new Timer();
+  readonly #silence = new Timer();
+  #request = new AbortController();
+  #token = '';
+  /** The `auth` that waits for its answer. */
+  #auth: unknown = null;
+
+  constructor(options: HttpSocketOptions) {
+    this.#options = options;
+    this.#again.set(0, () => this.onopen?.call(this as unknown as WebSocket, new Event('open')));
+  }
+
+  send(text: string): void {
+    const command = JSON.parse(text) as Json;
+    const { id, type } = command;
+    const topic = String(command['topic']);
+    switch (type) {
+      case 'auth':
+        this.#token = String(command['token']);
+        this.#auth = id;
+        break;
+      case 'subscribe':
+        this.#topics.set(topic, {
+          id,
+          cursor: typeof command['after'] === 'string' ? command['after'] : null,
+          interval: Number(command['minIntervalMs'] ?? 1000),
+        });
+        break;
+      case 'ping':
+        void this.#ping(id);
+        return;
+      default:
+        this.#say({ id, type: 'ok' });
+        if (type !== 'unsubscribe') return;
+        this.#topics.delete(topic);
+    }
+    // Commands given together are asked together.
+    this.#again.set(0, () => void this.#follow());
+  }
+
+  close(): void {
+    this.#again.clear();
+    this.#silence.clear();
+    this.#request.abort();
+  }
+
+  /** Measures the way to the bridge. That the stream itself lives, its own silence tells. */
+  async #ping(id: unknown): Promise<void> {
+    const answer = await this.#get('livez').catch(() => null);
+    if (answer?.ok) this.#say({ id, type: 'pong' });
+  }
+
+  async #follow(): Promise<void> {
+    this.#request.abort();
+    const request = new AbortController();
+    this.#request = request;
+    try {
+      let then = await this.#ask(request.signal);
+      while (then === 'again' && !request.signal.aborted) then = await this.#ask(request.signal);
+      if (then === 'cut' && !request.signal.aborted) this.#end(1006, 'CLOSED');
+    } catch {
+      if (!request.signal.aborted) this.#end(1006, 'NETWORK');
+    }
+  }
+
+  /** One request to its end, and what to do then. */
+  async #ask(signal: AbortSignal): Promise<'again' | 'cut' | 'idle'> {
+    const byEvents = this.#options.by === 'sse';
+    const asked = [...this.#topics.keys()];
+    this.#listen(signal);
+    const answer = await this.#get(`${byEvents ? 'v1/events' : 'v1/events:poll'}?${this.#query()}`, signal);
+    if (!answer.ok || answer.body === null) {
+      this.#refused(problem(answer.status, await answer.text(), answer.headers.get('retry-after')), asked);
+      return 'again';
+    }
+    if (byEvents) {
+      await this.#stream(answer.body, signal);
+      return 'cut';
+    }
+    const { messages } = (await answer.json()) as { messages: unknown[] };
+    this.#silence.clear();
+    for (const message of signal.aborted ? [] : messages) this.#hear(message);
+    return this.#topics.size > 0 ? 'again' : 'idle';
+  }
+
+  async #stream(body: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<void> {
+    for await (const { type, data } of events(body)) {
+      if (signal.aborted) return;
+      this.#listen(signal);
+      if (type === 'message') this.#hear(JSON.parse(data));
+    }
+  }
+
+  #listen(signal: AbortSignal): void {
+    if (!signal.aborted) this.#silence.set(silenceMs, () => this.#end(1006, 'SILENT'));
+  }
+
+  #query(): URLSearchParams {
+    const query = new URLSearchParams();
+    const intervals = [...this.#topics].map(([name, { cursor, interval }]) => {
+      query.append('topic', name);
+      if (cursor !== null) query.append('after', cursor);
+      return interval;
+    });
+    query.append('minIntervalMs', String(Math.min(1000, ...intervals)));
+    return query;
+  }
+
+  #get(path: string, signal = this.#request.signal): Promise<Response> {
+    const headers = { authorization: `Bearer ${this.#token}` };
+    return this.#options.fetch(this.#options.url(path), { headers, signal, cache: 'no-store' });
+  }
+
+  /** The only topic cannot be followed, or nothing can. */
+  #refused(error: CourantError, asked: readonly string[]): void {
+    const { code, message, status, retryable, retryAfterMs } = error;
+    const [only] = asked;
+    if (asked.length === 1 && (status === 400 || status === 404)) {
+      this.#hear({ type: 'error', topic: only, code, message, retryable });
+      return;
+    }
+    const close = status === 401 || status === 403 || status === 429 ? 4000 + status : 1006;
+    this.#say({ type: 'closing', code: close, reason: code, message, retryAfterMs });
+    this.#end(close, code);
+  }
+
+  #hear(message: unknown): void {
+    if (!isObject(message)) return;
+    switch (message['type']) {
+      case 'connected':
+        if (this.#auth !== null) this.#say({ ...message, id: this.#auth });
+        this.#auth = null;
+        return;
+      case 'auth-error':
+      case 'draining':
+        this.#say(message);
+        return;
+      case 'closing':
+        this.#say(message);
+        this.#end(Number(message['code']), String(message['reason']));
+        return;
+      default:
+        this.#hearOf(String(message['topic']), message);
+    }
+  }
+
+  #hearOf(name: string, message: Json): void {
+    const topic = this.#topics.get(name);
+    if (topic === undefined) return;
+    const { id } = topic;
+    if (message['type'] === 'error') {
+      this.#topics.delete(name);
+      const ended = { type: 'unsubscribed', topic: name, code: message['code'] };
+      this.#say(id === null ? ended : { ...message, id });
+      return;
+    }
+    if (message['type'] === 'gap' || message['mode'] === 'snapshot') topic.cursor = null;
+    if (typeof message['cursor'] === 'string') topic.cursor = message['cursor'];
+    if (message['type'] !== 'subscribed') {
+      this.#say(message);
+      return;
+    }
+    topic.id = null;
+    // Asked anew and gone on from where it was: no news for who follows it already.
+    if (id !== null) this.#say({ ...message, id });
+    else if (message['mode'] !== 'resumed') this.#say(message);
+  }
+
+  #say(message: object): void {
+    const event = new MessageEvent('message', { data: JSON.stringify(message) });
+    this.onmessage?.call(this as unknown as WebSocket, event);
+  }
+
+  #end(code: number, reason: string): void {
+    this.close();
+    const event = Object.assign(new Event('close'), { code, reason, wasClean: false });
+    this.onclose?.call(this as unknown as WebSocket, event);
+  }
+}

@@ -1,0 +1,87 @@
+/** The ways to the bridge, best first, and the search for a better one while a worse is in use. */
+import { discard, type SocketConstructor, type SocketLike, socketUrl, subprotocol } from './socket.ts';
+import { Timer } from './timer.ts';
+
+export type TransportName = 'websocket' | 'sse' | 'polling';
+
+/** One way to the bridge. */
+export interface Transport {
+  readonly name: TransportName;
+  /** Begins to connect. Rejects when the address cannot be one, or what it needs cannot be loaded. */
+  readonly open: () => Promise<SocketLike>;
+}
+
+export interface TransportOptions {
+  readonly names: readonly TransportName[];
+  readonly base: string;
+  readonly url: (path: string) => string;
+  readonly socket: SocketConstructor;
+  readonly fetch: typeof fetch;
+}
+
+export function transports(options: TransportOptions): readonly Transport[] {
+  const { base, url, socket, fetch } = options;
+  return options.names.map((name) => ({
+    name,
+    open: async () => {
+      if (name === 'websocket') return new socket(socketUrl(base), [subprotocol]);
+      // Most never need it.
+      const { HttpSocket } = await import('./http-socket.ts');
+      return new HttpSocket({ url, fetch, by: name });
+    },
+  }));
+}
+
+/** Between two looks, at first; doubles up to the longest. */
+const firstLookMs = 15_000;
+const longestLookMs = 5 * 60_000;
+const answerWithinMs = 10_000;
+
+/** Looks from time to time whether a better way works: opens it, signs in, and asks for one answer after that. */
+export class Scout {
+  readonly #timer = new Timer();
+  #socket: SocketLike | null = null;
+  #waitMs = firstLookMs;
+
+  /** Looks until `found` is called, or `stop`. */
+  start(transport: Transport, token: string, found: () => void): void {
+    this.stop();
+    this.#timer.set(this.#waitMs, () => {
+      this.#waitMs = Math.min(2 * this.#waitMs, longestLookMs);
+      void this.#look(transport, token, found);
+    });
+  }
+
+  /** A good connection by the best way: the next search begins eagerly again. */
+  reset(): void {
+    this.#waitMs = firstLookMs;
+  }
+
+  stop(): void {
+    this.#timer.clear();
+    if (this.#socket !== null) discard(this.#socket);
+    this.#socket = null;
+  }
+
+  async #look(transport: Transport, token: string, found: () => void): Promise<void> {
+    const next = (): void => this.start(transport, token, found);
+    this.#timer.set(answerWithinMs, next);
+    const socket = await transport.open();
+    // Stopped in the meantime.
+    if (!this.#timer.pending) {
+      discard(socket);
+      return;
+    }
+    this.#socket = socket;
+    socket.onopen = () => socket.send(JSON.stringify({ id: 0, type: 'auth', token }));
+    socket.onclose = next;
+    socket.onmessage = ({ data }) => {
+      const { type } = JSON.parse(String(data)) as { type?: unknown };
+      // A way that lets the first answer through and nothing after it is no way.
+      if (type === 'connected') socket.send(JSON.stringify({ id: 1, type: 'ping' }));
+      if (type !== 'pong') return;
+      this.stop();
+      found();
+    };
+  }
+}
