@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -63,13 +64,16 @@ impl JobId {
         Self::new(ulid::Ulid::generate().to_string())
     }
 
-    /// The id that a repeated submit always gives: computed from the owner and the request.
+    /// The id that a repeated submit always gives: computed from the owner and the request. Callers choose the request,
+    /// so nobody may find one whose id is another job's: the first 128 bits of a SHA-256.
     pub fn derived(owner: &Owner, request: &RequestId) -> Self {
-        let mut bytes = Vec::with_capacity(owner.0.len() + request.0.len() + 8);
-        bytes.extend_from_slice(&(owner.0.len() as u64).to_be_bytes());
-        bytes.extend_from_slice(owner.0.as_bytes());
-        bytes.extend_from_slice(request.0.as_bytes());
-        Self::new(ulid::Ulid(xxhash_rust::xxh3::xxh3_128(&bytes)).to_string())
+        let mut hash = Sha256::new();
+        hash.update(b"courant job id 1");
+        hash.update((owner.0.len() as u64).to_be_bytes());
+        hash.update(owner.0.as_bytes());
+        hash.update(request.0.as_bytes());
+        let bits = hash.finalize().iter().take(16).fold(0u128, |bits, byte| (bits << 8) | u128::from(*byte));
+        Self::new(ulid::Ulid(bits).to_string())
     }
 }
 
@@ -109,5 +113,28 @@ impl Timestamp {
     /// Milliseconds from `earlier` to this moment; 0 when the clock went back.
     pub fn ms_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0).max(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn derived(owner: &str, request: &str) -> String {
+        JobId::derived(&Owner::new(owner), &RequestId::new(request)).to_string()
+    }
+
+    /// Fixed for ever: a repeated submit after an upgrade must find its job.
+    #[test]
+    fn a_derived_id_is_the_start_of_a_sha_256() {
+        let id = derived("alice", "r-1");
+        assert_eq!(id, derived("alice", "r-1"));
+        assert_eq!((id.len(), id.as_str()), (26, "5XS0AEHW7HJMGJGAMR5Z0EKB14"));
+    }
+
+    #[test]
+    fn owner_and_request_are_kept_apart() {
+        assert_ne!(derived("alice", "bob"), derived("aliceb", "ob"));
+        assert_ne!(derived("", "x"), derived("x", ""));
     }
 }
