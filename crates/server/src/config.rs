@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::retention::Retention;
+
 /// What the service needs to know. Also a group of flags: each has an environment variable `COURANT_…`.
 #[derive(Args, Clone, Debug)]
 #[non_exhaustive]
@@ -73,6 +75,22 @@ pub struct Config {
     #[arg(long, env = "COURANT_MAX_STREAMS", default_value_t = 4096, value_name = "N")]
     pub max_streams: u32,
 
+    /// How long a finished job is kept, with its document, results and events: a time like 7d, or `forever` (also 0)
+    #[arg(long, env = "COURANT_RETENTION", default_value = "7d", value_name = "TIME")]
+    pub retention: Retention,
+
+    /// Jobs of one owner that may wait at once; 0 for any number
+    #[arg(long, env = "COURANT_QUOTA_WAITING", default_value_t = 10_000, value_name = "N")]
+    pub quota_waiting: u64,
+
+    /// Bytes of documents one owner may submit within any 24 hours; 0 for any number
+    #[arg(long, env = "COURANT_QUOTA_BYTES_PER_DAY", default_value_t = 256 << 30, value_name = "BYTES")]
+    pub quota_bytes_per_day: u64,
+
+    /// Jobs one owner may submit within any 60 seconds; 0 for any number
+    #[arg(long, env = "COURANT_QUOTA_SUBMITS_PER_MINUTE", default_value_t = 6_000, value_name = "N")]
+    pub quota_submits_per_minute: u64,
+
     /// Open a log that has lost its end, and tell every watcher that there is a gap
     #[arg(long, env = "COURANT_ACCEPT_LOG_LOSS")]
     pub accept_log_loss: bool,
@@ -108,6 +126,10 @@ impl Config {
             watch_buffer: 1024,
             drain_grace: Duration::from_secs(5),
             max_streams: 4096,
+            retention: Retention::default(),
+            quota_waiting: 10_000,
+            quota_bytes_per_day: 256 << 30,
+            quota_submits_per_minute: 6_000,
             accept_log_loss: false,
         }
     }
@@ -129,6 +151,8 @@ impl Config {
             ("--retry-max", self.retry_max < self.retry_base, "must not be shorter than --retry-base"),
             ("--bookmark-interval", self.bookmark_interval < Duration::from_millis(100), "must be at least 100ms"),
             ("--watch-buffer", self.watch_buffer == 0, "must be at least 1"),
+            ("--large-document-pages", self.large_document_pages == 0, "must be at least 1"),
+            ("--retention", self.retention.is_absurd(), "must be at most 36500d, or forever"),
         ];
         match rules.into_iter().find(|(_, broken, _)| *broken) {
             Some((flag, _, problem)) => Err(ConfigError { flag, problem }),

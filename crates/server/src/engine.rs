@@ -20,6 +20,8 @@ use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::estimate::Estimates;
 use crate::objects::Objects;
+use crate::retention::holds::Holds;
+use crate::tallies::Tallies;
 use crate::view::{Known, ListKey, Live, Place, View};
 use crate::watch::hub::{Hub, Scope, Topic, WatcherId};
 use crate::watch::mailbox::{Durable, Mailbox, News, Transient};
@@ -41,6 +43,8 @@ pub struct Engine {
     pub log: Arc<dyn Log>,
     /// Documents and results.
     pub objects: Objects,
+    /// Who is putting or removing a job's files.
+    pub holds: Holds,
     /// Told when a job may be waiting for a worker.
     pub wake: Notify,
     /// Told to every stream when the server stops.
@@ -55,6 +59,7 @@ struct State {
     hub: Hub,
     estimates: Estimates,
     figures: Figures,
+    tallies: Tallies,
 }
 
 /// A job as a reader sees it.
@@ -88,6 +93,7 @@ impl Engine {
             config,
             log,
             objects,
+            holds: Holds::default(),
             wake: Notify::new(),
             stopping: CancellationToken::new(),
             applied: watch::Sender::new(latest.revision),
@@ -120,6 +126,17 @@ impl Engine {
     /// Reads the view. Keep it short: everybody waits.
     pub fn read<T>(&self, read: impl FnOnce(&View) -> T) -> T {
         read(&self.state.lock().view)
+    }
+
+    /// Reads or writes what is counted beside the view. Keep it short: everybody waits.
+    pub fn tallies<T>(&self, look: impl FnOnce(&mut Tallies, &View) -> T) -> T {
+        let state = &mut *self.state.lock();
+        look(&mut state.tallies, &state.view)
+    }
+
+    /// Whether anybody follows this job in particular, or its owner's jobs.
+    pub fn is_followed(&self, job: &Job) -> bool {
+        self.state.lock().hub.is_followed(job)
     }
 
     /// The job as readers see it.
@@ -158,17 +175,46 @@ impl Engine {
         let event = Event { at: Timestamp::now(), change };
         let job = Arc::new(apply(None, &event)?);
         let append = Append { key: Key::of(&job), expect: None, event, job };
-        match self.log.append(append).await {
-            Ok(revision) => {
-                self.caught_up(revision).await;
-                Ok((self.get(&id).ok_or(Error::JobNotFound(id))?, true))
+        for _ in 0..RACES {
+            let new = match self.log.append(append.clone()).await {
+                Ok(revision) => {
+                    self.caught_up(revision).await;
+                    true
+                }
+                Err(AppendError::Conflict { actual }) => {
+                    self.lost_to(actual).await;
+                    false
+                }
+                Err(error) => return Err(Error::Append(error)),
+            };
+            match self.get(&id) {
+                Some(seen) => return Ok((seen, new)),
+                // Made, ended and removed again by others in the meantime.
+                None if new => return Err(Error::JobNotFound(id)),
+                None => {}
             }
-            Err(AppendError::Conflict { actual }) => {
-                self.caught_up(actual.unwrap_or_default()).await;
-                Ok((self.get(&id).ok_or(Error::JobNotFound(id))?, false))
-            }
-            Err(error) => Err(Error::Append(error)),
         }
+        Err(Error::Busy(id))
+    }
+
+    /// Removes a job and its history from the log, if `may` says so of its newest state. `false` when it does not, or
+    /// there is no such job. Its files are the caller's.
+    pub async fn remove(&self, id: &JobId, may: impl Fn(&Job) -> Result<bool, Error>) -> Result<bool, Error> {
+        for _ in 0..RACES {
+            let Some(known) = self.read(|view| view.get(id).cloned()) else { return Ok(false) };
+            if !may(&known.job)? {
+                return Ok(false);
+            }
+            match self.log.forget(&Key::of(&known.job), known.revision).await {
+                Ok(revision) => {
+                    self.caught_up(revision).await;
+                    return Ok(true);
+                }
+                Err(AppendError::Conflict { actual }) => self.lost_to(actual).await,
+                Err(error) => return Err(Error::Append(error)),
+            }
+        }
+        Err(Error::Busy(id.clone()))
     }
 
     /// Changes a job: `decide` sees the newest job and says what should happen (`None`: nothing). It is asked again when
@@ -189,7 +235,7 @@ impl Engine {
                     self.caught_up(revision).await;
                     return self.get(id).ok_or_else(|| Error::JobNotFound(id.clone()));
                 }
-                Err(AppendError::Conflict { actual }) => self.caught_up(actual.unwrap_or_default()).await,
+                Err(AppendError::Conflict { actual }) => self.lost_to(actual).await,
                 Err(error) => return Err(Error::Append(error)),
             }
         }
@@ -279,6 +325,12 @@ impl Engine {
         self.applied.subscribe()
     }
 
+    /// Waits until the view has what won the race. A key that has no entry any more was removed by one up to the head.
+    async fn lost_to(&self, actual: Option<Revision>) {
+        let head = *self.log.head().borrow();
+        self.caught_up(actual.unwrap_or(head)).await;
+    }
+
     async fn caught_up(&self, revision: Revision) {
         // An error means that the engine is going down; the caller finds out by itself.
         let _ = self.applied.subscribe().wait_for(|applied| *applied >= revision).await;
@@ -297,22 +349,40 @@ impl Engine {
 impl State {
     /// Takes in the newest entry of a job at the start.
     fn found(&mut self, entry: &Entry) {
-        self.view.apply(entry);
+        self.apply(entry);
         if let Record::Changed { job, .. } = &entry.record {
             self.figures.found(job);
         }
     }
 
-    fn take_in(&mut self, entry: &Arc<Entry>) {
-        let before = self.state_of(&entry.key.job);
+    /// Brings view and tallies on. Gives back the job as it was.
+    fn apply(&mut self, entry: &Entry) -> Option<Arc<Job>> {
+        let id = &entry.key.job;
+        let old = self.view.get(id).map(|known| known.job.clone());
         self.view.apply(entry);
-        self.figures.moved(before, self.state_of(&entry.key.job));
-        let Record::Changed { job, event } = &entry.record else { return };
-        self.estimates.learn(job);
-        self.figures.learn(event.at, &event.change, job);
-        let live = self.view.get(&job.id).and_then(|known| known.live.as_ref());
-        let percent = live.map_or(job.progress.percent, |live| live.progress.percent);
-        self.hub.tell(job, &Durable { entry: entry.clone(), percent });
+        let new = self.view.get(id).map(|known| known.job.clone());
+        self.tallies.moved(old.as_deref(), new.as_deref(), entry.revision);
+        old
+    }
+
+    fn take_in(&mut self, entry: &Arc<Entry>) {
+        let old = self.apply(entry);
+        self.figures.moved(old.as_ref().map(|job| job.state), self.state_of(&entry.key.job));
+        let batch = old.as_ref().and_then(|job| job.batch.clone());
+        match (&entry.record, &old) {
+            (Record::Changed { job, event }, _) => {
+                self.estimates.learn(job);
+                self.figures.learn(event.at, &event.change, job);
+                let live = self.view.get(&job.id).and_then(|known| known.live.as_ref());
+                let percent = live.map_or(job.progress.percent, |live| live.progress.percent);
+                self.hub.tell(job, &Durable { entry: entry.clone(), percent, batch });
+            }
+            (Record::Forgotten, Some(job)) => {
+                self.hub.tell(job, &Durable { entry: entry.clone(), percent: 0.0, batch });
+            }
+            // Made and removed between two looks at the log: nobody ever heard of it.
+            (Record::Forgotten, None) => {}
+        }
     }
 
     /// Looks at one piece of a list; says where the next begins, if there is one.

@@ -2,9 +2,10 @@
 //! one other place: [`status`](crate::status).
 
 use courant_joblog::apply::Illegal;
-use courant_joblog::ids::JobId;
+use courant_joblog::ids::{BatchId, JobId};
 use courant_joblog::job::{Format, State};
 use courant_joblog::log::{AppendError, ReadError};
+use courant_proto::v1::GapReason;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,26 @@ pub enum Error {
         /// What arrived.
         found: String,
     },
+    /// Not as large as its header promised.
+    #[error("the document has {found} bytes where its header promised {promised}; send it again, whole")]
+    DocumentCut {
+        /// What the header said.
+        promised: u64,
+        /// What arrived, up to the first piece too many.
+        found: u64,
+    },
+    /// The owner's quota is used up.
+    #[error("{0}")]
+    Quota(crate::quota::Refusal),
+    /// No such batch, or not the caller's. Both look the same.
+    #[error("there is no batch {0}, or it is not yours")]
+    BatchNotFound(BatchId),
+    /// The filter cannot be read.
+    #[error("filter, at byte {}: {}", .0.at, .0.problem)]
+    Filter(crate::jobs::filter::NotAFilter),
+    /// Events after the cursor are gone.
+    #[error("the cursor cannot be continued from: {}; start from a snapshot", gap_words(*.0))]
+    CursorTooOld(GapReason),
     /// A request id used twice.
     #[error("the request id was used for another document; use a new one")]
     RequestIdMismatch,
@@ -137,6 +158,19 @@ impl Error {
     /// A field out of its range.
     pub fn field(field: &'static str, problem: impl Into<String>) -> Self {
         Self::Field { field, problem: problem.into() }
+    }
+}
+
+impl From<crate::quota::Refusal> for Error {
+    fn from(refusal: crate::quota::Refusal) -> Self {
+        Self::Quota(refusal)
+    }
+}
+
+fn gap_words(reason: GapReason) -> &'static str {
+    match reason {
+        GapReason::HistoryTrimmed => "events after it are no longer kept",
+        GapReason::LogReplaced | GapReason::Unspecified => "the log was replaced or restored since",
     }
 }
 

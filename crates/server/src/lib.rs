@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod auth;
+pub mod batch;
 pub mod config;
 pub mod convert;
 pub mod cursor;
@@ -17,9 +18,12 @@ pub mod error;
 pub mod estimate;
 pub mod jobs;
 pub mod objects;
+pub mod quota;
+pub mod retention;
 pub mod sampled;
 pub mod server;
 pub mod status;
+pub mod tallies;
 pub mod view;
 pub mod watch;
 pub mod worker;

@@ -1,6 +1,6 @@
 //! Documents and results: where they lie, and streams in and out of the object store. Knows nothing of jobs' states.
 
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ const PARTS_AT_ONCE: usize = 4;
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
+    /// Where a local store lies. Its crate does not list unfinished uploads and leaves empty folders.
+    folder: Option<PathBuf>,
 }
 
 /// Size and checksum of something stored.
@@ -67,7 +69,8 @@ impl Objects {
         let refuse = |reason: String| OpenError::Folder { folder: folder.display().to_string(), reason };
         std::fs::create_dir_all(folder).map_err(|error| refuse(error.to_string()))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| refuse(error.to_string()))?;
-        Ok(Self { store: Arc::new(store.with_fsync(true)), prefix: Path::default() })
+        let folder = Some(folder.to_owned());
+        Ok(Self { store: Arc::new(store.with_fsync(true)), prefix: Path::default(), folder })
     }
 
     /// At a URL: `file://`, `s3://`, `gs://`, `az://`; credentials come from the environment as those services define.
@@ -81,7 +84,7 @@ impl Objects {
         let environment = std::env::vars().map(|(key, value)| (key.to_lowercase(), value));
         let (store, prefix) =
             object_store::parse_url_opts(&parsed, environment).map_err(|error| refuse(error.to_string()))?;
-        Ok(Self { store: store.into(), prefix })
+        Ok(Self { store: store.into(), prefix, folder: None })
     }
 
     fn path(&self, tail: &str) -> Path {
@@ -89,8 +92,8 @@ impl Objects {
     }
 
     /// Where a new upload goes until it is complete.
-    pub fn upload(&self) -> Path {
-        self.path(&format!("uploads/{}", JobId::random()))
+    pub fn upload(&self) -> Draft {
+        Draft { objects: self.clone(), path: Some(self.path(&format!("uploads/{}", JobId::random()))) }
     }
 
     /// Where a job's document lies. The checksum in the name keeps two submits with one request id apart.
@@ -106,12 +109,7 @@ impl Objects {
     /// Begins to store something.
     pub fn write(&self, path: Path) -> Writer {
         let upload = BufWriter::with_capacity(self.store.clone(), path, PART_BYTES).with_max_concurrency(PARTS_AT_ONCE);
-        Writer { upload, hash: Sha256::new(), bytes: 0 }
-    }
-
-    /// Moves something to its final place, over whatever is there.
-    pub async fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
-        Ok(self.store.rename(from, to).await?)
+        Writer { upload: Some(upload), hash: Sha256::new(), bytes: 0 }
     }
 
     /// Removes something; nothing there is fine.
@@ -162,8 +160,29 @@ impl Objects {
         }
     }
 
+    /// The jobs that have files here.
+    pub async fn jobs(&self) -> Result<Vec<JobId>, Error> {
+        let jobs = self.path("jobs");
+        let found = self.store.list_with_delimiter(Some(&jobs)).await?;
+        Ok(found.common_prefixes.iter().filter_map(|path| path.filename()).map(JobId::new).collect())
+    }
+
+    /// Removes everything a job has here; nothing there is fine.
+    pub async fn remove_job(&self, job: &JobId) -> Result<(), Error> {
+        let place = self.path(&format!("jobs/{job}"));
+        if let Some(folder) = &self.folder {
+            return absent_is_fine(tokio::fs::remove_dir_all(folder.join(place.as_ref())).await);
+        }
+        let files = self.store.list(Some(&place)).map_ok(|meta| meta.location).boxed();
+        let gone = self.store.delete_stream(files);
+        Ok(gone.try_for_each(|_| std::future::ready(Ok(()))).await?)
+    }
+
     /// Removes uploads that were cut off long ago.
     pub async fn sweep_uploads(&self) -> Result<(), Error> {
+        if let Some(folder) = &self.folder {
+            return sweep_folder(&folder.join("uploads")).await;
+        }
         let uploads = self.path("uploads");
         let mut found = self.store.list(Some(&uploads));
         while let Some(meta) = found.try_next().await? {
@@ -176,10 +195,37 @@ impl Objects {
     }
 }
 
+/// Removes files that nobody has written to for long.
+async fn sweep_folder(folder: &FilePath) -> Result<(), Error> {
+    let mut files = match tokio::fs::read_dir(folder).await {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(storage)?,
+    };
+    while let Some(file) = files.next_entry().await.map_err(storage)? {
+        let written = file.metadata().await.and_then(|meta| meta.modified()).map_err(storage)?;
+        if written.elapsed().unwrap_or_default() > ABANDONED_AFTER {
+            absent_is_fine(tokio::fs::remove_file(file.path()).await)?;
+        }
+    }
+    Ok(())
+}
+
+fn absent_is_fine(removed: std::io::Result<()>) -> Result<(), Error> {
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(storage(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn storage(error: std::io::Error) -> Error {
+    Error::Objects(object_store::Error::Generic { store: "local", source: Box::new(error) })
+}
+
 /// Something being stored: in one request when it is small, else in parts. Dropped without [`Writer::finish`], it never
 /// was.
 pub struct Writer {
-    upload: BufWriter,
+    /// There until it is finished or given up.
+    upload: Option<BufWriter>,
     hash: Sha256,
     bytes: u64,
 }
@@ -187,9 +233,10 @@ pub struct Writer {
 impl Writer {
     /// Adds a piece; waits while too much is under way.
     pub async fn push(&mut self, piece: Bytes) -> Result<(), Error> {
+        let Some(upload) = &mut self.upload else { return Ok(()) };
         self.hash.update(&piece);
         self.bytes += piece.len() as u64;
-        Ok(self.upload.put(piece).await?)
+        Ok(upload.put(piece).await?)
     }
 
     /// How much there is so far.
@@ -199,14 +246,66 @@ impl Writer {
 
     /// Makes it durable and visible.
     pub async fn finish(mut self) -> Result<Stored, Error> {
-        self.upload.shutdown().await.map_err(cause)?;
-        Ok(Stored { bytes: self.bytes, sha256: hex(self.hash) })
+        if let Some(mut upload) = self.upload.take() {
+            upload.shutdown().await.map_err(cause)?;
+        }
+        let hash = std::mem::take(&mut self.hash);
+        Ok(Stored { bytes: self.bytes, sha256: hex(hash) })
     }
 
     /// Gives up.
     pub async fn abort(mut self) {
-        if let Err(error) = self.upload.abort().await {
-            tracing::debug!(%error, "an upload could not be aborted");
+        if let Some(upload) = self.upload.take() {
+            abort(upload).await;
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// The call it belonged to was given up: a remote store would keep the parts for ever.
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(abort(upload));
+        }
+    }
+}
+
+async fn abort(mut upload: BufWriter) {
+    if let Err(error) = upload.abort().await {
+        tracing::debug!(%error, "an upload could not be aborted");
+    }
+}
+
+/// A place for an upload that is not anywhere yet. What lies there goes with it.
+pub struct Draft {
+    objects: Objects,
+    path: Option<Path>,
+}
+
+impl Draft {
+    /// Where to write.
+    pub fn path(&self) -> Path {
+        self.path.clone().unwrap_or_default()
+    }
+
+    /// Moves what was written to its final place, over whatever is there.
+    pub async fn keep(mut self, place: &Path) -> Result<(), Error> {
+        let from = self.path();
+        self.objects.store.rename(&from, place).await?;
+        self.path = None;
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let objects = self.objects.clone();
+            runtime.spawn(async move { objects.remove(&path).await });
         }
     }
 }
@@ -239,15 +338,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();
         let (draft, place) = (objects.upload(), objects.document(&JobId::new("J"), "abc"));
-        let mut writer = objects.write(draft.clone());
+        let written = draft.path();
+        let mut writer = objects.write(written.clone());
         writer.push(Bytes::from_static(b"hello ")).await.unwrap();
         writer.push(Bytes::from_static(b"world")).await.unwrap();
         let stored = writer.finish().await.unwrap();
         assert_eq!(stored.bytes, 11);
         assert_eq!(&stored.sha256[..12], "b94d27b9934d");
-        objects.rename(&draft, &place).await.unwrap();
+        draft.keep(&place).await.unwrap();
         assert_eq!(objects.describe(&place).await.unwrap(), Some(stored));
-        assert_eq!(objects.describe(&draft).await.unwrap(), None);
+        assert_eq!(objects.describe(&written).await.unwrap(), None);
         let part: Vec<Bytes> = objects.read(&place, 6, Some(3)).await.unwrap().try_collect().await.unwrap();
         assert_eq!(part.concat(), b"wor");
     }
@@ -256,5 +356,38 @@ mod tests {
     fn a_url_that_is_none_is_refused() {
         assert!(matches!(Objects::at("not a url"), Err(OpenError::Url { .. })));
         assert!(matches!(Objects::at("gopher://x"), Err(OpenError::Url { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_removed_job_leaves_no_files_not_even_unfinished_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::local(folder.path()).unwrap();
+        let id = JobId::new("J");
+        let writer = objects.write(objects.document(&id, "abc"));
+        writer.finish().await.unwrap();
+        let mut cut_off = objects.write(objects.artifact(&id, 1, "pages/000001.json"));
+        cut_off.push(vec![0; PART_BYTES + 1].into()).await.unwrap();
+        assert_eq!(objects.jobs().await.unwrap(), std::slice::from_ref(&id));
+        objects.remove_job(&id).await.unwrap();
+        objects.remove_job(&id).await.unwrap();
+        assert!(objects.jobs().await.unwrap().is_empty());
+        drop(cut_off);
+    }
+
+    #[tokio::test]
+    async fn only_old_uploads_are_swept_also_those_that_a_crash_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::local(folder.path()).unwrap();
+        objects.sweep_uploads().await.unwrap();
+        let uploads = folder.path().join("uploads");
+        std::fs::create_dir(&uploads).unwrap();
+        for (name, hours) in [("old", 25), ("old#1", 25), ("new#1", 1)] {
+            let file = std::fs::File::create(uploads.join(name)).unwrap();
+            let written = std::time::SystemTime::now() - Duration::from_secs(hours * 3600);
+            file.set_times(std::fs::FileTimes::new().set_modified(written)).unwrap();
+        }
+        objects.sweep_uploads().await.unwrap();
+        let left: Vec<_> = std::fs::read_dir(&uploads).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(left, ["new#1"]);
     }
 }

@@ -22,8 +22,9 @@ use crate::admin::Admin;
 use crate::auth::Guard;
 use crate::config::{Config, ConfigError};
 use crate::engine::Engine;
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, unwatched};
 use crate::objects::{self, Objects};
+use crate::retention;
 use crate::worker::registry::Registry;
 use crate::worker::{Workers, dispatch, sweep};
 
@@ -112,6 +113,9 @@ impl Server {
         let mut background = JoinSet::new();
         background.spawn(dispatch::run(self.engine.clone(), self.registry.clone()));
         background.spawn(sweep::run(self.engine.clone(), self.registry.clone()));
+        background.spawn(retention::run(self.engine.clone()));
+        background.spawn(retention::orphans::run(self.engine.clone()));
+        background.spawn(unwatched::run(self.engine.clone()));
         let closing = CancellationToken::new();
         // Small answers must not wait for the client's delayed acknowledgement.
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));

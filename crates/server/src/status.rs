@@ -30,6 +30,16 @@ impl From<Error> for Status {
         if let Error::JobState { job, needs, .. } = &error {
             details.add_precondition_failure_violation("STATE", job.as_str(), *needs);
         }
+        if let Error::Filter(why) = &error {
+            details.add_bad_request_violation("filter", &why.problem);
+        }
+        if let Error::Quota(refusal) = &error {
+            details.add_quota_failure_violation(
+                format!("owner:{}", refusal.owner),
+                format!("{}: {refusal}", refusal.which.name()),
+            );
+            details.set_retry_info(refusal.retry_after);
+        }
         if code == Code::Unavailable {
             details.set_retry_info(Some(RETRY_AFTER));
         }
@@ -63,6 +73,11 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::DocumentEmpty => (Code::InvalidArgument, ErrorReason::DocumentEmpty),
         Error::DocumentTooLarge { .. } => (Code::ResourceExhausted, ErrorReason::DocumentTooLarge),
         Error::ChecksumMismatch { .. } => (Code::InvalidArgument, ErrorReason::ChecksumMismatch),
+        Error::DocumentCut { .. } => (Code::InvalidArgument, ErrorReason::DocumentCut),
+        Error::Quota(_) => (Code::ResourceExhausted, ErrorReason::QuotaExceeded),
+        Error::BatchNotFound(_) => (Code::NotFound, ErrorReason::BatchNotFound),
+        Error::Filter(_) => (Code::InvalidArgument, ErrorReason::FilterInvalid),
+        Error::CursorTooOld(_) => (Code::OutOfRange, ErrorReason::CursorTooOld),
         Error::RequestIdMismatch => (Code::AlreadyExists, ErrorReason::RequestIdMismatch),
         Error::Cursor(_) => (Code::InvalidArgument, ErrorReason::CursorInvalid),
         Error::PageToken => (Code::InvalidArgument, ErrorReason::PageTokenInvalid),

@@ -6,7 +6,7 @@ use courant_joblog::log::Record;
 use courant_proto::v1;
 use courant_proto::v1::job_event::Change as Wire;
 
-use super::{error, export, format, job, known, page, seen, time, zone};
+use super::{dated, error, export, format, job, known, page, seen, time, zone};
 use crate::engine::Engine;
 use crate::watch::mailbox::{Durable, News, Transient};
 use crate::watch::{Step, Told};
@@ -15,8 +15,8 @@ use crate::watch::{Step, Told};
 pub fn watch_job(engine: &Engine, told: Told) -> v1::WatchJobResponse {
     use v1::watch_job_response::Step as Out;
     let step = match told.step {
-        Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(seen(&at)) }),
-        Step::Event(durable) => Out::Event(durable_event(&durable)),
+        Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(dated(engine.config.retention, seen(&at))) }),
+        Step::Event(durable) => Out::Event(durable_event(engine, &durable)),
         Step::News(news, folded) => Out::Event(news_event(engine, &news, folded)),
         Step::Live => Out::Live(v1::WatchLive {}),
         Step::Bookmark => Out::Bookmark(v1::WatchBookmark {}),
@@ -43,10 +43,10 @@ fn text(cursor: Option<crate::cursor::Cursor>) -> String {
     cursor.map(crate::cursor::Cursor::encode).unwrap_or_default()
 }
 
-fn durable_event(durable: &Durable) -> v1::JobEvent {
+fn durable_event(engine: &Engine, durable: &Durable) -> v1::JobEvent {
     let revision = durable.entry.revision.0;
     match &durable.entry.record {
-        Record::Forgotten => v1::JobEvent { revision: revision as i64, ..v1::JobEvent::default() },
+        Record::Forgotten => removed(durable),
         Record::Changed { event, job: after } => {
             let mut wire = job(after, revision, event.at);
             if let Some(progress) = wire.progress.as_mut().filter(|_| after.state.is_held()) {
@@ -55,12 +55,27 @@ fn durable_event(durable: &Durable) -> v1::JobEvent {
             v1::JobEvent {
                 revision: revision as i64,
                 event_time: Some(time(event.at)),
-                job: Some(wire),
+                job: Some(dated(engine.config.retention, wire)),
                 folded: 0,
                 change: Some(change(&event.change, after)),
             }
         }
     }
+}
+
+/// Of a job that is gone only its names are known.
+fn removed(durable: &Durable) -> v1::JobEvent {
+    let (key, revision) = (&durable.entry.key, durable.entry.revision.0 as i64);
+    let job = v1::Job {
+        job_id: key.job.to_string(),
+        owner: key.owner.to_string(),
+        document_id: key.document.to_string(),
+        batch_id: durable.batch.as_ref().map(ToString::to_string).unwrap_or_default(),
+        revision,
+        ..v1::Job::default()
+    };
+    let change = Some(Wire::Deleted(v1::JobDeleted {}));
+    v1::JobEvent { revision, job: Some(job), change, ..v1::JobEvent::default() }
 }
 
 fn news_event(engine: &Engine, news: &Transient, folded: u32) -> v1::JobEvent {

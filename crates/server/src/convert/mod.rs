@@ -1,5 +1,6 @@
 //! Between the log's types and the wire's, by hand and exhaustively. No decisions are made here.
 
+mod batch;
 mod event;
 mod incoming;
 
@@ -11,11 +12,13 @@ use courant_joblog::job::{
 };
 use courant_proto::v1;
 
+pub use batch::batch;
 pub use event::{watch_job, watch_jobs};
 pub use incoming::{error_in, format_in, lane_in, page_in, stage_in, state_in, zone_in};
 
 use crate::engine::Seen;
 use crate::estimate::{elapsed_ms, remaining_ms};
+use crate::retention::Retention;
 use crate::view::Known;
 
 /// A moment.
@@ -40,6 +43,15 @@ pub fn seen(seen: &Seen) -> v1::Job {
         position: place.position as i32,
         estimated_wait: seen.wait_ms.map(span),
         ..v1::QueuePlace::default()
+    });
+    job
+}
+
+/// With the time when the job is removed: that depends on the server, not on the job.
+pub fn dated(keep: Retention, mut job: v1::Job) -> v1::Job {
+    job.expire_time = keep.0.zip(job.end_time.as_ref()).and_then(|(keep, ended)| {
+        let ended = std::time::SystemTime::try_from(*ended).ok()?;
+        Some(ended.checked_add(keep)?.into())
     });
     job
 }

@@ -8,6 +8,7 @@ use courant_joblog::job::{Job, State};
 use courant_proto::v1::{ListJobsRequest, ListJobsResponse};
 use sha2::{Digest, Sha256};
 
+use super::filter::{self, Filter};
 use super::id_in;
 use crate::auth::scope;
 use crate::convert;
@@ -23,33 +24,35 @@ pub const MAX_PAGE: usize = 1000;
 /// One page.
 pub async fn list(engine: &Engine, identity: &Identity, request: ListJobsRequest) -> Result<ListJobsResponse, Error> {
     let owner = scope(identity, &request.owner)?;
-    let filter = Filter::check(&request)?;
+    let wanted = Wanted::check(&request)?;
     let size = page_size(request.page_size)?;
     let mark = filter_mark(&request);
     let before = token_in(&request.page_token, mark)?;
-    let found = engine.find(owner.as_ref(), before, size + 1, |known| filter.holds(&known.job)).await;
+    let found = engine.find(owner.as_ref(), before, size + 1, |known| wanted.holds(&known.job)).await;
     let (mut found, revision) = (found.jobs, found.revision);
     let more = found.len() > size;
     found.truncate(size);
     let next_page_token = found.last().filter(|_| more).map(|(key, _)| token_out(key, mark)).unwrap_or_default();
-    let jobs = found.iter().map(|(_, seen)| convert::seen(seen)).collect();
+    let jobs = found.iter().map(|(_, seen)| convert::dated(engine.config.retention, convert::seen(seen))).collect();
     Ok(ListJobsResponse { jobs, next_page_token, cursor: engine.cursor(revision).encode() })
 }
 
-struct Filter<'a> {
+struct Wanted<'a> {
     states: Vec<State>,
     document: Option<&'a str>,
     batch: Option<&'a str>,
     labels: &'a std::collections::HashMap<String, String>,
+    filter: Option<Filter>,
 }
 
-impl<'a> Filter<'a> {
+impl<'a> Wanted<'a> {
     fn check(request: &'a ListJobsRequest) -> Result<Self, Error> {
         Ok(Self {
             states: request.states.iter().map(|state| convert::state_in(*state)).collect::<Result<_, _>>()?,
             document: id_in("document_id", &request.document_id)?,
             batch: id_in("batch_id", &request.batch_id)?,
             labels: &request.labels,
+            filter: filter::parse(&request.filter).map_err(Error::Filter)?,
         })
     }
 
@@ -58,6 +61,7 @@ impl<'a> Filter<'a> {
             && self.document.is_none_or(|document| job.document.id.as_str() == document)
             && self.batch.is_none_or(|batch| job.batch.as_ref().is_some_and(|of| of.as_str() == batch))
             && self.labels.iter().all(|(key, value)| job.labels.get(key) == Some(value))
+            && self.filter.as_ref().is_none_or(|filter| filter.holds(job))
     }
 }
 
@@ -75,8 +79,8 @@ fn filter_mark(request: &ListJobsRequest) -> [u8; 4] {
     let mut labels: Vec<_> = request.labels.iter().collect();
     labels.sort();
     hash.update(format!(
-        "{:?}{:?}{:?}{:?}{labels:?}",
-        request.states, request.owner, request.document_id, request.batch_id
+        "{:?}{:?}{:?}{:?}{labels:?}{:?}",
+        request.states, request.owner, request.document_id, request.batch_id, request.filter
     ));
     let digest = hash.finalize();
     [digest[0], digest[1], digest[2], digest[3]]
@@ -107,6 +111,8 @@ mod tests {
         let request = ListJobsRequest::default();
         let token = token_out(&key, filter_mark(&request));
         assert_eq!(token_in(&token, filter_mark(&request)).unwrap(), Some(key));
+        let filtered = ListJobsRequest { filter: "state = FAILED".into(), ..request.clone() };
+        assert!(matches!(token_in(&token, filter_mark(&filtered)), Err(Error::PageToken)));
         let other = ListJobsRequest { owner: "-".into(), ..request };
         assert!(matches!(token_in(&token, filter_mark(&other)), Err(Error::PageToken)));
         assert!(matches!(token_in("%", filter_mark(&other)), Err(Error::PageToken)));

@@ -1,8 +1,13 @@
 //! `JobService`: what users, services and the bridge call.
 
+mod acts;
+pub mod filter;
 mod list;
 mod results;
 mod submit;
+mod text;
+pub mod unwatched;
+mod wish;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +15,11 @@ use std::time::Duration;
 use courant_auth::{Identity, Role};
 use courant_joblog::event::Change;
 use courant_joblog::ids::{BatchId, DocumentId, JobId};
-use courant_joblog::job::{Job, State};
+use courant_joblog::job as log;
 use courant_proto::v1::job_service_server::JobService;
 use courant_proto::v1::{
     CancelBatchRequest, CancelBatchResponse, CancelJobRequest, CancelJobResponse, DeleteJobRequest, DeleteJobResponse,
-    GetBatchRequest, GetBatchResponse, GetJobRequest, GetJobResponse, ListJobsRequest, ListJobsResponse,
+    GetBatchRequest, GetBatchResponse, GetJobRequest, GetJobResponse, Job, ListJobsRequest, ListJobsResponse,
     ReadResultRequest, ReadResultResponse, RetryJobRequest, RetryJobResponse, SubmitJobRequest, SubmitJobResponse,
     WatchBatchRequest, WatchBatchResponse, WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
 };
@@ -22,21 +27,26 @@ use futures::stream::BoxStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::auth::{caller, scope, seen, time_left};
+use crate::auth::{caller, require, scope, seen, time_left};
+use crate::batch;
 use crate::convert;
 use crate::cursor::Cursor;
 use crate::engine::{Engine, Seen};
 use crate::error::Error;
 use crate::watch::hub::{Scope, Topic};
-use crate::watch::{self, End, Watch};
+use crate::watch::{self, End, OnGap, Watch};
 
+pub use acts::cancelling;
 pub use results::artifact_name;
-pub use submit::is_kind;
+pub use wish::is_kind;
 
 /// The longest `min_interval` of a watch.
 pub const MAX_INTERVAL: Duration = Duration::from_secs(60);
 /// The longest id a caller may give, in bytes.
 pub const MAX_ID: usize = 128;
+
+/// The `min_interval` of a watch over a batch that names none.
+const BATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The service.
 pub struct Jobs(pub Arc<Engine>);
@@ -55,49 +65,26 @@ impl Jobs {
         &self,
         identity: &Identity,
         id: &str,
-        decide: impl Fn(&Job) -> Result<Option<Change>, Error>,
+        decide: impl Fn(&log::Job) -> Result<Option<Change>, Error>,
     ) -> Result<Seen, Error> {
+        let found = self.changeable(identity, id)?;
+        self.0.change(&found.known.job.id, decide).await
+    }
+
+    /// The job, if the caller may change it.
+    fn changeable(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
         let found = self.visible(identity, id)?;
         let job = &found.known.job;
         // The bridge sees all but changes nothing: it forwards the user's own token for that.
         if job.owner.as_str() != identity.subject && !identity.has(Role::Admin) {
             return Err(Error::JobNotFound(job.id.clone()));
         }
-        self.0.change(&job.id, decide).await
+        Ok(found)
     }
 
-    async fn cancel(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
-        let by: Box<str> = identity.subject.as_str().into();
-        let seen = self
-            .change(identity, id, |job| match job.state {
-                State::Queued => Ok(Some(Change::Cancelled { by: by.clone() })),
-                State::Running => Ok(Some(Change::Cancelling { by: by.clone() })),
-                State::Cancelling | State::Cancelled => Ok(None),
-                state @ (State::Succeeded | State::Failed) => Err(Error::JobState {
-                    job: job.id.clone(),
-                    state,
-                    needs: "only an unfinished job can be cancelled",
-                }),
-            })
-            .await?;
-        tracing::info!(job = %seen.known.job.id, by = %identity.subject, "cancel asked for");
-        Ok(seen)
-    }
-
-    async fn retry(&self, identity: &Identity, id: &str) -> Result<(Seen, Cursor), Error> {
-        let before = self.visible(identity, id)?.known.revision;
-        let by: Box<str> = identity.subject.as_str().into();
-        let seen = self
-            .change(identity, id, |job| match job.state {
-                State::Failed | State::Cancelled => Ok(Some(Change::Requeued { by: by.clone() })),
-                state => Err(Error::JobState {
-                    job: job.id.clone(),
-                    state,
-                    needs: "only a failed or cancelled job can be tried again",
-                }),
-            })
-            .await?;
-        Ok((seen, self.0.cursor(before)))
+    /// As the caller sees it.
+    fn wire(&self, seen: &Seen) -> Job {
+        convert::dated(self.0.config.retention, convert::seen(seen))
     }
 }
 
@@ -120,7 +107,7 @@ impl JobService for Jobs {
         let identity = caller(&request)?;
         let seen = self.visible(&identity, &request.get_ref().job_id)?;
         let cursor = self.0.cursor(seen.known.revision).encode();
-        Ok(Response::new(GetJobResponse { job: Some(convert::seen(&seen)), cursor }))
+        Ok(Response::new(GetJobResponse { job: Some(self.wire(&seen)), cursor }))
     }
 
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Result<Response<ListJobsResponse>, Status> {
@@ -131,29 +118,52 @@ impl JobService for Jobs {
     async fn cancel_job(&self, request: Request<CancelJobRequest>) -> Result<Response<CancelJobResponse>, Status> {
         let identity = caller(&request)?;
         let seen = self.cancel(&identity, &request.get_ref().job_id).await?;
-        Ok(Response::new(CancelJobResponse { job: Some(convert::seen(&seen)) }))
+        Ok(Response::new(CancelJobResponse { job: Some(self.wire(&seen)) }))
     }
 
     async fn retry_job(&self, request: Request<RetryJobRequest>) -> Result<Response<RetryJobResponse>, Status> {
         let identity = caller(&request)?;
         let (seen, cursor) = self.retry(&identity, &request.get_ref().job_id).await?;
-        Ok(Response::new(RetryJobResponse { job: Some(convert::seen(&seen)), cursor: cursor.encode() }))
+        Ok(Response::new(RetryJobResponse { job: Some(self.wire(&seen)), cursor: cursor.encode() }))
     }
 
-    async fn delete_job(&self, _: Request<DeleteJobRequest>) -> Result<Response<DeleteJobResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn delete_job(&self, request: Request<DeleteJobRequest>) -> Result<Response<DeleteJobResponse>, Status> {
+        let identity = caller(&request)?;
+        self.delete(&identity, &request.get_ref().job_id).await?;
+        Ok(Response::new(DeleteJobResponse {}))
     }
 
-    async fn get_batch(&self, _: Request<GetBatchRequest>) -> Result<Response<GetBatchResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn get_batch(&self, request: Request<GetBatchRequest>) -> Result<Response<GetBatchResponse>, Status> {
+        let identity = caller(&request)?;
+        let GetBatchRequest { batch_id, owner } = request.get_ref();
+        let name = batch::named(&identity, owner, batch_id)?;
+        Ok(Response::new(batch::get(&self.0, &name)?))
     }
 
-    async fn cancel_batch(&self, _: Request<CancelBatchRequest>) -> Result<Response<CancelBatchResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn cancel_batch(
+        &self,
+        request: Request<CancelBatchRequest>,
+    ) -> Result<Response<CancelBatchResponse>, Status> {
+        let identity = caller(&request)?;
+        let CancelBatchRequest { batch_id, owner } = request.get_ref();
+        let name = batch::named(&identity, owner, batch_id)?;
+        // As with single jobs: the bridge sees all and changes nothing.
+        if name.0.as_str() != identity.subject {
+            require(&identity, Role::Admin, "admin")?;
+        }
+        Ok(Response::new(batch::cancel(&self.0, &identity, &name).await?))
     }
 
-    async fn watch_batch(&self, _: Request<WatchBatchRequest>) -> Result<Response<Self::WatchBatchStream>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn watch_batch(
+        &self,
+        request: Request<WatchBatchRequest>,
+    ) -> Result<Response<Self::WatchBatchStream>, Status> {
+        let identity = caller(&request)?;
+        let request = request.into_inner();
+        let name = batch::named(&identity, &request.owner, &request.batch_id)?;
+        let interval = if request.min_interval.is_some() { interval_in(request.min_interval)? } else { BATCH_INTERVAL };
+        let states = batch::follow(self.0.clone(), name, interval, time_left(&identity))?;
+        Ok(Response::new(states.into()))
     }
 
     async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
@@ -165,6 +175,7 @@ impl JobService for Jobs {
             after: cursor_in(&request.after_cursor)?,
             min_interval: interval_in(request.min_interval)?,
             end: End::WithTheJob,
+            on_gap: on_gap(request.fail_on_gap),
             token_left: time_left(&identity),
         };
         Ok(Response::new(watch::start(self.0.clone(), watch, convert::watch_job).into()))
@@ -183,6 +194,7 @@ impl JobService for Jobs {
             after: cursor_in(&request.after_cursor)?,
             min_interval: interval_in(request.min_interval)?,
             end: End::Never,
+            on_gap: on_gap(request.fail_on_gap),
             token_left: time_left(&identity),
         };
         Ok(Response::new(watch::start(self.0.clone(), watch, convert::watch_jobs).into()))
@@ -199,6 +211,17 @@ impl JobService for Jobs {
     }
 }
 
+/// Does something to its end, also when the caller goes away.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(Error::Draining),
+    }
+}
+
 /// A job's id as a caller gives it.
 pub fn job_id(text: &str) -> Result<JobId, Error> {
     if text.is_empty() || text.len() > MAX_ID {
@@ -208,14 +231,18 @@ pub fn job_id(text: &str) -> Result<JobId, Error> {
 }
 
 /// An id that may be left out.
-fn id_in<'a>(field: &'static str, id: &'a str) -> Result<Option<&'a str>, Error> {
+pub fn id_in<'a>(field: &'static str, id: &'a str) -> Result<Option<&'a str>, Error> {
     if id.len() > MAX_ID {
         return Err(Error::field(field, format!("must have at most {MAX_ID} bytes")));
     }
-    if id.chars().any(char::is_control) {
-        return Err(Error::field(field, "must not have control characters"));
+    if id.chars().any(text::is_unseen) {
+        return Err(Error::field(field, "must not have control characters or characters that cannot be seen"));
     }
     Ok((!id.is_empty()).then_some(id))
+}
+
+fn on_gap(fail: bool) -> OnGap {
+    if fail { OnGap::Fail } else { OnGap::StartOver }
 }
 
 fn cursor_in(text: &str) -> Result<Option<Cursor>, Error> {

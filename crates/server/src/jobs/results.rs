@@ -50,7 +50,13 @@ pub async fn read(
         return Ok(header.boxed());
     }
     let path = engine.objects.artifact(&job.id, attempt, &artifact_name(format));
-    let pieces = engine.objects.read(&path, offset, limit).await?;
+    let pieces = engine.objects.read(&path, offset, limit).await.map_err(|error| match error {
+        // Removed since we looked.
+        Error::Objects(object_store::Error::NotFound { .. }) if engine.get(&job.id).is_none() => {
+            Error::JobNotFound(job.id.clone())
+        }
+        other => other,
+    })?;
     let pieces = pieces.map_ok(|chunk| ReadResultResponse { part: Some(Part::Chunk(chunk)) }).map_err(Status::from);
     Ok(header.chain(pieces).boxed())
 }

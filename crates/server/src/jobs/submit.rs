@@ -1,53 +1,45 @@
 //! Submitting: the document is hashed, measured and stored while it arrives; the job exists once its first event does.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use courant_auth::{Identity, Role};
-use courant_joblog::event::{Change, Submission};
-use courant_joblog::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Revision};
-use courant_joblog::job::{Document, Format, Lane};
-use courant_joblog::log::Filter;
+use courant_auth::Identity;
+use courant_joblog::event::Change;
+use courant_joblog::ids::Revision;
+use courant_joblog::log::{Filter, Record};
 use courant_proto::v1::submit_job_request::Part;
 use courant_proto::v1::{SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
-use object_store::path::Path;
-use tonic::Streaming;
+use tonic::{Code, Streaming};
 
-use super::id_in;
-use crate::auth::require;
+use super::detached;
+use super::wish::Wish;
 use crate::convert;
 use crate::engine::{Engine, Seen};
 use crate::error::Error;
-use crate::objects::{Objects, Stored, Writer};
+use crate::objects::{Draft, Stored, Writer};
+use crate::quota::Reservation;
 
-/// The longest file name in bytes.
-pub const MAX_FILENAME: usize = 255;
-/// How many labels a job may have.
-pub const MAX_LABELS: usize = 32;
-/// The longest key of a label in bytes.
-pub const MAX_LABEL_KEY: usize = 63;
-/// The longest value of a label in bytes.
-pub const MAX_LABEL_VALUE: usize = 255;
-/// The longest name of a kind in bytes.
-pub const MAX_KIND: usize = 64;
-/// The kind of jobs that name none.
-const DEFAULT_KIND: &str = "pdf";
+/// The largest piece of a document in bytes.
+pub const MAX_CHUNK: usize = 1 << 20;
 
 /// Takes a document in and makes a job of it.
 pub async fn submit(
-    engine: &Engine,
+    engine: &Arc<Engine>,
     identity: &Identity,
     mut parts: Streaming<SubmitJobRequest>,
 ) -> Result<SubmitJobResponse, Error> {
-    let wish = Wish::check(header(&mut parts).await?, identity)?;
+    let wish = Wish::check(header(&mut parts).await?, identity, &engine.config)?;
+    let room = reserve(engine, &wish)?;
     let draft = engine.objects.upload();
-    let stored = receive(engine, &mut parts, &draft).await?;
-    let result = settle(engine, wish, &stored, &draft).await;
-    if result.is_err() {
-        engine.objects.remove(&draft).await;
+    let writer = engine.objects.write(draft.path());
+    let stored = Upload { engine, wish: &wish, room: room.as_ref(), writer }.receive(&mut parts).await?;
+    if wish.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
+        return Err(Error::ChecksumMismatch { found: stored.sha256.to_string() });
     }
-    let seen = result?;
-    let cursor = engine.cursor(first_revision(engine, &seen).await?).encode();
-    Ok(SubmitJobResponse { job: Some(convert::seen(&seen)), cursor })
+    // A caller that goes away from here on may have its job or not, but never half of it.
+    let seen = detached(settle(engine.clone(), wish, stored, draft, room)).await?;
+    let cursor = engine.cursor(before_first(engine, &seen).await?).encode();
+    let job = convert::dated(engine.config.retention, convert::seen(&seen));
+    Ok(SubmitJobResponse { job: Some(job), cursor })
 }
 
 async fn header(parts: &mut Streaming<SubmitJobRequest>) -> Result<SubmitJobHeader, Error> {
@@ -58,8 +50,11 @@ async fn header(parts: &mut Streaming<SubmitJobRequest>) -> Result<SubmitJobHead
 }
 
 async fn next(parts: &mut Streaming<SubmitJobRequest>) -> Result<Option<Part>, Error> {
-    // A broken stream has no one left to answer; what arrived so far is dropped.
-    let message = parts.message().await.map_err(|_| Error::WrongOrder("the upload was cut off"))?;
+    let message = parts.message().await.map_err(|status| match status.code() {
+        Code::OutOfRange => Error::field("chunk", "must be at most 1 MiB, a whole message at most 4 MiB"),
+        // A broken stream has no one left to answer; what arrived so far is dropped.
+        _ => Error::WrongOrder("the upload was cut off"),
+    })?;
     match message {
         None => {
             // A client that gave up looks like the end of the stream until this call is dropped, which happens when it
@@ -72,208 +67,156 @@ async fn next(parts: &mut Streaming<SubmitJobRequest>) -> Result<Option<Part>, E
     }
 }
 
-async fn receive(engine: &Engine, parts: &mut Streaming<SubmitJobRequest>, draft: &Path) -> Result<Stored, Error> {
-    let mut writer = engine.objects.write(draft.clone());
-    match pour(engine.config.max_document_bytes, parts, &mut writer).await {
-        Ok(()) => writer.finish().await,
-        Err(error) => {
-            writer.abort().await;
-            Err(error)
-        }
+/// Room in the owner's quotas; none is needed for a request that has made its job already.
+fn reserve(engine: &Arc<Engine>, wish: &Wish) -> Result<Option<Reservation>, Error> {
+    let made = || engine.get(&wish.id).is_some();
+    if made() {
+        return Ok(None);
+    }
+    match Reservation::make(engine, &wish.owner, &wish.id, wish.bytes.unwrap_or(0)) {
+        // The same request was quicker on another connection.
+        Err(Error::Quota(_)) if made() => Ok(None),
+        reserved => reserved.map(Some),
     }
 }
 
-async fn pour(limit: u64, parts: &mut Streaming<SubmitJobRequest>, writer: &mut Writer) -> Result<(), Error> {
-    while let Some(part) = next(parts).await? {
-        let Part::Chunk(chunk) = part else {
-            return Err(Error::WrongOrder("only the first message may be a header"));
-        };
-        if writer.bytes() + chunk.len() as u64 > limit {
+struct Upload<'a> {
+    engine: &'a Engine,
+    wish: &'a Wish,
+    room: Option<&'a Reservation>,
+    writer: Writer,
+}
+
+impl Upload<'_> {
+    async fn receive(mut self, parts: &mut Streaming<SubmitJobRequest>) -> Result<Stored, Error> {
+        match self.pour(parts).await {
+            Ok(()) => self.writer.finish().await,
+            Err(error) => {
+                self.writer.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn pour(&mut self, parts: &mut Streaming<SubmitJobRequest>) -> Result<(), Error> {
+        while let Some(part) = next(parts).await? {
+            let Part::Chunk(chunk) = part else {
+                return Err(Error::WrongOrder("only the first message may be a header"));
+            };
+            if !(1..=MAX_CHUNK).contains(&chunk.len()) {
+                return Err(Error::field("chunk", "must have 1 byte to 1 MiB"));
+            }
+            self.admit(self.writer.bytes() + chunk.len() as u64)?;
+            self.writer.push(chunk).await?;
+        }
+        let found = self.writer.bytes();
+        match self.wish.bytes {
+            _ if found == 0 => Err(Error::DocumentEmpty),
+            Some(promised) if promised != found => Err(Error::DocumentCut { promised, found }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether the document may have so many bytes.
+    fn admit(&self, found: u64) -> Result<(), Error> {
+        let limit = self.engine.config.max_document_bytes;
+        if found > limit {
             return Err(Error::DocumentTooLarge { limit });
         }
-        writer.push(chunk).await?;
+        if let Some(promised) = self.wish.bytes.filter(|promised| found > *promised) {
+            return Err(Error::DocumentCut { promised, found });
+        }
+        match self.room.map_or(Ok(()), |room| room.grow(found)) {
+            Err(_) if self.engine.get(&self.wish.id).is_some() => Ok(()),
+            grown => grown,
+        }
     }
-    if writer.bytes() == 0 { Err(Error::DocumentEmpty) } else { Ok(()) }
 }
 
 /// Puts the document in its place and the job into the log, or finds the job that this request made before.
-async fn settle(engine: &Engine, wish: Wish, stored: &Stored, draft: &Path) -> Result<Seen, Error> {
-    if wish.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
-        return Err(Error::ChecksumMismatch { found: stored.sha256.to_string() });
+async fn settle(
+    engine: Arc<Engine>,
+    wish: Wish,
+    stored: Stored,
+    draft: Draft,
+    mut room: Option<Reservation>,
+) -> Result<Seen, Error> {
+    // Who removes a job holds its files, too: a repeat of its request waits until they are gone.
+    let _hold = engine.holds.take(&wish.id).await;
+    if let Some(seen) = engine.get(&wish.id) {
+        return same(seen, &wish, &stored);
     }
-    let submission = wish.submission(stored, engine);
-    let id = submission.id.clone();
-    if engine.get(&id).is_none() {
-        engine.objects.rename(draft, &place(&engine.objects, &submission)).await?;
+    if room.is_none() {
+        // It was there when this call began, and was removed since.
+        room = Some(Reservation::make(&engine, &wish.owner, &wish.id, stored.bytes)?);
     }
-    let owner = submission.owner.clone();
-    let (seen, new) = engine.create(Change::Submitted(Box::new(submission)), id).await?;
+    draft.keep(&engine.objects.document(&wish.id, &stored.sha256)).await?;
+    let submission = wish.clone().submission(&stored, &engine.config);
+    let (seen, new) = engine.create(Change::Submitted(Box::new(submission)), wish.id.clone()).await?;
+    drop(room);
     if new {
-        tracing::info!(job = %seen.known.job.id, %owner, bytes = stored.bytes, "job submitted");
-    } else {
-        engine.objects.remove(draft).await;
-        if seen.known.job.document.sha256 != stored.sha256 {
-            return Err(Error::RequestIdMismatch);
-        }
+        tracing::info!(job = %seen.known.job.id, owner = %wish.owner, bytes = stored.bytes, "job submitted");
+    }
+    same(seen, &wish, &stored)
+}
+
+/// The job, if it is what this request asks for. Whose it is is looked at although its id says so: an id is only as good
+/// as its hash.
+fn same(seen: Seen, wish: &Wish, stored: &Stored) -> Result<Seen, Error> {
+    let job = &seen.known.job;
+    if job.owner != wish.owner || job.request != wish.request || job.document.sha256 != stored.sha256 {
+        return Err(Error::RequestIdMismatch);
     }
     Ok(seen)
 }
 
-fn place(objects: &Objects, submission: &Submission) -> Path {
-    objects.document(&submission.id, &submission.document.sha256)
-}
-
-/// The position just before the job's first event.
-async fn first_revision(engine: &Engine, seen: &Seen) -> Result<Revision, Error> {
+/// The position just before the job's first event. An earlier job of the same request may have been removed.
+async fn before_first(engine: &Engine, seen: &Seen) -> Result<Revision, Error> {
     let filter = Filter::Job(seen.known.job.id.clone());
-    let first = engine.log.read(Revision::ZERO, &filter, 1).await?;
-    let first = first.first().map_or(seen.known.revision, |entry| entry.revision);
-    Ok(Revision(first.0.saturating_sub(1)))
-}
-
-/// A header whose every field is in its range.
-struct Wish {
-    owner: Owner,
-    request: Option<RequestId>,
-    document: DocumentId,
-    batch: Option<BatchId>,
-    name: Box<str>,
-    lane: Option<Lane>,
-    labels: BTreeMap<String, String>,
-    kind: Box<str>,
-    formats: Vec<Format>,
-    sha256: Option<String>,
-}
-
-impl Wish {
-    fn check(header: SubmitJobHeader, identity: &Identity) -> Result<Self, Error> {
-        let document = id_in("document_id", &header.document_id)?.map(str::to_owned);
-        Ok(Self {
-            owner: owner(&header, identity)?,
-            request: id_in("request_id", &header.request_id)?.map(RequestId::new),
-            document: DocumentId::new(document.unwrap_or_else(|| JobId::random().to_string())),
-            batch: id_in("batch_id", &header.batch_id)?.map(BatchId::new),
-            name: name(&header.filename)?,
-            lane: convert::lane_in(header.lane)?,
-            kind: kind(&header.kind)?,
-            formats: formats(&header.formats)?,
-            sha256: sha256(&header.sha256)?,
-            labels: labels(header.labels)?,
-        })
-    }
-
-    fn submission(self, stored: &Stored, engine: &Engine) -> Submission {
-        let id = match &self.request {
-            Some(request) => JobId::derived(&self.owner, request),
-            None => JobId::random(),
-        };
-        let large = stored.bytes > engine.config.large_document_bytes;
-        let lane = if large { Lane::Large } else { self.lane.unwrap_or(Lane::Normal) };
-        let (bytes, sha256) = (stored.bytes, stored.sha256.clone());
-        Submission {
-            id,
-            owner: self.owner,
-            document: Document { id: self.document, name: self.name, bytes, sha256 },
-            batch: self.batch,
-            request: self.request,
-            kind: self.kind,
-            lane,
-            labels: self.labels,
-            formats: self.formats,
-            max_attempts: engine.config.max_attempts,
-            pages: None,
-            batch_size: None,
-            cancel_unwatched_ms: None,
-        }
-    }
-}
-
-fn owner(header: &SubmitJobHeader, identity: &Identity) -> Result<Owner, Error> {
-    if header.owner.is_empty() || header.owner == identity.subject {
-        return Ok(Owner::new(identity.subject.as_str()));
-    }
-    require(identity, Role::Service, "service")?;
-    if header.owner.len() > courant_auth::token::MAX_SUBJECT_BYTES {
-        return Err(Error::field("owner", "must have at most 255 bytes"));
-    }
-    Ok(Owner::new(header.owner.as_str()))
-}
-
-fn name(filename: &str) -> Result<Box<str>, Error> {
-    let name = filename.rsplit(['/', '\\']).next().unwrap_or_default().trim();
-    if name.len() > MAX_FILENAME {
-        return Err(Error::field("filename", format!("must have at most {MAX_FILENAME} bytes")));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(Error::field("filename", "must not have control characters"));
-    }
-    Ok(if name.is_empty() { "document".into() } else { name.into() })
-}
-
-fn kind(kind: &str) -> Result<Box<str>, Error> {
-    let kind = if kind.is_empty() { DEFAULT_KIND } else { kind };
-    if is_kind(kind) { Ok(kind.into()) } else { Err(Error::field("kind", "must be 1 to 64 of [a-z0-9-]")) }
-}
-
-/// Whether this can be the name of a kind of work.
-pub fn is_kind(kind: &str) -> bool {
-    (1..=MAX_KIND).contains(&kind.len())
-        && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
-fn formats(wanted: &[i32]) -> Result<Vec<Format>, Error> {
-    if wanted.is_empty() {
-        return Ok(Format::ALL.to_vec());
-    }
-    let wanted = wanted.iter().map(|format| convert::format_in("formats", *format)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Format::ALL.into_iter().filter(|format| wanted.contains(format)).collect())
-}
-
-fn sha256(promised: &str) -> Result<Option<String>, Error> {
-    match promised {
-        "" => Ok(None),
-        hex if hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) => Ok(Some(hex.to_owned())),
-        _ => Err(Error::field("sha256", "must be 64 hexadecimal digits")),
-    }
-}
-
-fn labels(labels: std::collections::HashMap<String, String>) -> Result<BTreeMap<String, String>, Error> {
-    if labels.len() > MAX_LABELS {
-        return Err(Error::field("labels", format!("must be at most {MAX_LABELS}")));
-    }
-    for (key, value) in &labels {
-        if key.is_empty() || key.len() > MAX_LABEL_KEY || value.len() > MAX_LABEL_VALUE {
-            let problem =
-                format!("must have keys of 1 to {MAX_LABEL_KEY} and values of at most {MAX_LABEL_VALUE} bytes");
-            return Err(Error::field("labels", problem));
-        }
-    }
-    Ok(labels.into_iter().collect())
+    let first = engine.log.read(Revision::ZERO, &filter, 1).await?.pop();
+    Ok(match first {
+        Some(entry) if entry.record == Record::Forgotten => entry.revision,
+        Some(entry) => Revision(entry.revision.0.saturating_sub(1)),
+        None => Revision(seen.known.revision.0.saturating_sub(1)),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use courant_joblog::ids::{Owner, RequestId};
+
     use super::*;
+    use crate::view::Known;
+    use crate::view::tests::queued;
 
+    /// Were two requests ever to give one id, nobody may be handed another's job.
     #[test]
-    fn a_path_is_cut_off_the_name() {
-        assert_eq!(&*name("/etc/../a b.pdf").unwrap(), "a b.pdf");
-        assert_eq!(&*name(r"C:\Users\x\Bericht.pdf").unwrap(), "Bericht.pdf");
-        assert_eq!(&*name("").unwrap(), "document");
-        assert!(name("a\nb").is_err() && name(&"x".repeat(256)).is_err());
+    fn a_job_of_another_owner_or_request_is_never_given_out() {
+        let job = queued("J", "alice");
+        let stored = Stored { bytes: 1, sha256: job.document.sha256.clone() };
+        let seen = |job| Seen {
+            known: Known { revision: Revision(1), job: Arc::new(job), live: None },
+            place: None,
+            wait_ms: None,
+        };
+        let wish = |owner: &str, request: Option<&str>| {
+            let identity = Identity { subject: owner.into(), ..super::super::wish::tests::nobody() };
+            let header =
+                SubmitJobHeader { request_id: request.unwrap_or_default().into(), ..SubmitJobHeader::default() };
+            Wish::check(header, &identity, &engine_config()).unwrap()
+        };
+        assert!(same(seen(job.clone()), &wish("alice", None), &stored).is_ok());
+        assert!(matches!(same(seen(job.clone()), &wish("mallory", None), &stored), Err(Error::RequestIdMismatch)));
+        assert!(matches!(same(seen(job.clone()), &wish("alice", Some("r")), &stored), Err(Error::RequestIdMismatch)));
+        let other = Stored { bytes: 1, sha256: "other".into() };
+        assert!(matches!(same(seen(job), &wish("alice", None), &other), Err(Error::RequestIdMismatch)));
+        assert_ne!(
+            courant_joblog::ids::JobId::derived(&Owner::new("a"), &RequestId::new("b")),
+            courant_joblog::ids::JobId::derived(&Owner::new("ab"), &RequestId::new("")),
+        );
     }
 
-    #[test]
-    fn formats_have_one_order_and_no_repeats() {
-        assert_eq!(formats(&[]).unwrap(), Format::ALL);
-        assert_eq!(formats(&[3, 1, 3]).unwrap(), [Format::Json, Format::Text]);
-        assert!(formats(&[0]).is_err() && formats(&[9]).is_err());
-    }
-
-    #[test]
-    fn kinds_and_checksums_are_checked() {
-        assert_eq!(&*kind("").unwrap(), "pdf");
-        assert!(kind("PDF").is_err() && kind(&"a".repeat(65)).is_err());
-        assert!(sha256("xyz").is_err() && sha256(&"ab".repeat(32)).is_ok());
+    fn engine_config() -> crate::Config {
+        crate::Config::new("d")
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use courant_joblog::ids::{BatchId, DocumentId, JobId, Owner};
 use courant_joblog::job::Job;
+use courant_joblog::log::Key;
 
 use super::mailbox::{Durable, Mailbox, Transient};
 
@@ -34,6 +35,16 @@ impl Scope {
     /// One job.
     pub fn job(id: JobId) -> Self {
         Self { topic: Topic::Job(id), document: None, batch: None }
+    }
+
+    /// Whether a removed job may have been in it. Its batch is not known any more.
+    pub fn may_have_held(&self, key: &Key) -> bool {
+        let topic = match &self.topic {
+            Topic::Job(id) => *id == key.job,
+            Topic::Owner(owner) => *owner == key.owner,
+            Topic::All => true,
+        };
+        topic && self.document.as_ref().is_none_or(|document| *document == key.document)
     }
 
     /// Whether a job is in it.
@@ -123,6 +134,11 @@ impl Hub {
         self.of(job).next().is_some()
     }
 
+    /// Whether anybody follows this job who does not follow everything.
+    pub fn is_followed(&self, job: &Job) -> bool {
+        self.watchers_of(job).any(|watcher| watcher.scope.topic != Topic::All)
+    }
+
     /// Tells an entry of the log to all who follow its job.
     pub fn tell(&self, job: &Job, durable: &Durable) {
         self.of(job).for_each(|mailbox| mailbox.push(durable.clone()));
@@ -134,13 +150,16 @@ impl Hub {
     }
 
     fn of<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Arc<Mailbox>> {
+        self.watchers_of(job).map(|watcher| &watcher.mailbox)
+    }
+
+    fn watchers_of<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Watcher> {
         let (owner, document) = (job.owner.clone(), job.document.id.clone());
         [Place::Job(job.id.clone()), Place::Document(owner.clone(), document), Place::Owner(owner), Place::All]
             .into_iter()
             .filter_map(|place| self.watchers.get(&place))
             .flatten()
             .filter(|watcher| watcher.scope.holds(job))
-            .map(|watcher| &watcher.mailbox)
     }
 }
 

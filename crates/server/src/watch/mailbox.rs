@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use courant_joblog::ids::{JobId, Timestamp};
+use courant_joblog::ids::{BatchId, JobId, Timestamp};
 use courant_joblog::job::{Format, Zone};
 use courant_joblog::log::Entry;
 use parking_lot::Mutex;
@@ -24,6 +24,8 @@ pub struct Durable {
     pub entry: Arc<Entry>,
     /// The percent that was told live already; the entry must not be shown with less.
     pub percent: f64,
+    /// The batch of a job that was removed, where it is still known: the entry does not say it.
+    pub batch: Option<BatchId>,
 }
 
 /// News that is not in the log.
@@ -247,7 +249,8 @@ mod tests {
         let job = queued(job, "alice");
         let event = Event { at: Timestamp(1), change: Change::Requeued { by: "x".into() } };
         let record = Record::Changed { event, job: Arc::new(job.clone()) };
-        Durable { entry: Arc::new(Entry { revision: Revision(revision), key: Key::of(&job), record }), percent: 0.0 }
+        let entry = Arc::new(Entry { revision: Revision(revision), key: Key::of(&job), record });
+        Durable { entry, percent: 0.0, batch: None }
     }
 
     /// `p<percent>+<folded>` and `r<revision>`, in order.

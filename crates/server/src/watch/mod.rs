@@ -33,6 +33,8 @@ pub struct Watch {
     pub min_interval: Duration,
     /// Whether it ends with the job.
     pub end: End,
+    /// What to do where something was missed.
+    pub on_gap: OnGap,
     /// How long the caller's token is good.
     pub token_left: Duration,
 }
@@ -44,6 +46,15 @@ pub enum End {
     WithTheJob,
     /// Never.
     Never,
+}
+
+/// What to do when the cursor cannot be continued from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnGap {
+    /// Say so and go on with snapshots.
+    StartOver,
+    /// End.
+    Fail,
 }
 
 /// One step of a watch.
@@ -171,8 +182,28 @@ impl<T: Send> Watcher<T> {
     }
 
     async fn start_over(&mut self, reason: GapReason) -> Result<(), Stop> {
+        if self.watch.on_gap == OnGap::Fail {
+            return Err(Error::CursorTooOld(reason).into());
+        }
         self.send(None, Step::Gap(reason)).await?;
-        self.snapshots().await
+        self.snapshots().await?;
+        self.gone().await
+    }
+
+    /// After a gap in a watch over one job: that the job is gone, if so, instead of nothing.
+    async fn gone(&mut self) -> Result<(), Stop> {
+        let Topic::Job(id) = &self.watch.scope.topic else { return Ok(()) };
+        if self.engine.read(|view| view.get(id).is_some()) {
+            return Ok(());
+        }
+        let notice = self.engine.log.read(Revision::ZERO, &self.filter(), PAGE).await?.pop();
+        match notice.filter(|entry| entry.record == Record::Forgotten) {
+            Some(entry) => {
+                let revision = entry.revision;
+                self.send(Some(revision), Step::Event(Durable { entry, percent: 0.0, batch: None })).await
+            }
+            None => Ok(()),
+        }
     }
 
     async fn snapshots(&mut self) -> Result<(), Stop> {
@@ -200,7 +231,7 @@ impl<T: Send> Watcher<T> {
                 self.last = target;
             }
             for entry in known {
-                self.entry(Durable { entry, percent: 0.0 }).await?;
+                self.entry(Durable { entry, percent: 0.0, batch: None }).await?;
             }
         }
         Ok(())
@@ -254,6 +285,9 @@ impl<T: Send> Watcher<T> {
         self.last = revision;
         match &durable.entry.record {
             Record::Changed { job, .. } if self.watch.scope.holds(job) => {
+                self.send(Some(revision), Step::Event(durable)).await
+            }
+            Record::Forgotten if self.watch.scope.may_have_held(&durable.entry.key) => {
                 self.send(Some(revision), Step::Event(durable)).await
             }
             Record::Changed { .. } | Record::Forgotten => Ok(()),

@@ -2,12 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that goes wrong here has failed")]
 
+mod bad_input;
+mod batches;
 mod following;
 mod guards;
 mod jobs;
 mod large;
+mod lists;
 mod nonsense;
 mod operators;
+mod protocol;
+mod quotas;
+mod retention;
 mod streams;
 mod support;
+mod unwatched;
 mod workers;

@@ -354,3 +354,9 @@ pub fn reason(status: &Status) -> String {
 pub fn markdown_only() -> SubmitJobHeader {
     SubmitJobHeader { formats: vec![ResultFormat::Markdown.into()], ..SubmitJobHeader::default() }
 }
+
+/// What lies where uploads wait to be whole.
+pub fn uploads(world: &World) -> Vec<std::ffi::OsString> {
+    let folder = world.folder.path().join("objects/uploads");
+    std::fs::read_dir(folder).map(|found| found.map(|file| file.unwrap().file_name()).collect()).unwrap_or_default()
+}

@@ -1,0 +1,39 @@
+//! Files of jobs that are not there: a crash came between the log and the files, or a worker wrote after the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::error::Error;
+
+/// How often they are looked for, beside at start. Each look lists the folders of all jobs, and nothing in them.
+const EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Looks for them for ever.
+pub async fn run(engine: Arc<Engine>) {
+    loop {
+        match sweep(&engine).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "removed files of jobs that are gone"),
+            Err(error) => tracing::warn!(%error, "files of jobs that are gone could not be looked for"),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Removes the files of all jobs that are not there. How many jobs that were.
+pub async fn sweep(engine: &Engine) -> Result<usize, Error> {
+    let mut removed = 0;
+    for id in engine.objects.jobs().await? {
+        if engine.get(&id).is_some() {
+            continue;
+        }
+        // A submit may be about to make it: under the hold it either has or has not.
+        let _hold = engine.holds.take(&id).await;
+        if engine.get(&id).is_none() {
+            engine.objects.remove_job(&id).await?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}

@@ -1,0 +1,106 @@
+//! Quotas: what one owner may have waiting and may submit.
+
+use std::time::Duration;
+
+use courant_auth::Role;
+use courant_proto::v1::submit_job_request::Part;
+use courant_proto::v1::*;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::support::*;
+
+/// The quota that a refusal names.
+fn refused(status: &Status) -> (String, String, Option<Duration>) {
+    let details = status.get_error_details();
+    assert_eq!((status.code(), reason(status).as_str()), (Code::ResourceExhausted, "QUOTA_EXCEEDED"));
+    let violation = &details.quota_failure().unwrap().violations[0];
+    let name = violation.description.split(':').next().unwrap().to_owned();
+    (violation.subject.clone(), name, details.retry_info().and_then(|info| info.retry_delay))
+}
+
+fn asking(request_id: &str) -> SubmitJobHeader {
+    SubmitJobHeader { request_id: request_id.into(), ..SubmitJobHeader::default() }
+}
+
+#[tokio::test]
+async fn only_so_many_jobs_wait_and_one_that_leaves_makes_room() {
+    let world = World::tuned(|config| config.quota_waiting = 2).await;
+    let first = world.submit_with("alice", asking("r"), b"x").await.unwrap().job.unwrap();
+    world.submit("alice").await;
+    let over = world.submit_with("alice", asking(""), b"x").await.unwrap_err();
+    assert_eq!(refused(&over), ("owner:alice".into(), "jobs-waiting".into(), Some(Duration::from_secs(5))));
+    world.submit("bob").await;
+    let again = world.submit_with("alice", asking("r"), b"x").await.unwrap().job.unwrap();
+    assert_eq!(again.job_id, first.job_id, "a repeat of what was taken is never refused");
+    world.cancel("alice", &first.job_id).await.unwrap();
+    world.submit("alice").await;
+    let mut intake = world.jobs_as("intake", &[Role::Service]);
+    let for_alice = SubmitJobHeader { owner: "alice".into(), ..SubmitJobHeader::default() };
+    let parts =
+        [Part::Header(for_alice), Part::Chunk(b"x".to_vec().into())].map(|part| SubmitJobRequest { part: Some(part) });
+    let over = intake.submit_job(tokio_stream::iter(parts)).await.unwrap_err();
+    assert_eq!(refused(&over).0, "owner:alice", "who submits for a user uses the user's quota");
+}
+
+#[tokio::test]
+async fn many_at_once_do_not_go_over_together() {
+    let world = World::tuned(|config| config.quota_waiting = 5).await;
+    let submits = (0..40).map(|_| world.submit_with("alice", asking(""), b"x"));
+    let taken = futures::future::join_all(submits).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!(taken, 5);
+    let list = world.jobs("alice").list_jobs(ListJobsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(list.jobs.len(), 5);
+}
+
+#[tokio::test]
+async fn bytes_are_counted_before_they_are_sent_where_they_are_said_and_as_they_come_where_not() {
+    let world = World::tuned(|config| config.quota_bytes_per_day = 100).await;
+    world.submit_with("alice", asking(""), &[b'x'; 60]).await.unwrap();
+    let said = SubmitJobHeader { document_bytes: 50, ..SubmitJobHeader::default() };
+    // The stream never ends: only the header can have been the reason.
+    let (parts, stream) = tokio::sync::mpsc::channel(1);
+    parts.send(SubmitJobRequest { part: Some(Part::Header(said)) }).await.unwrap();
+    let stream = tokio_stream::wrappers::ReceiverStream::new(stream);
+    let over = tokio::time::timeout(PATIENCE, world.jobs("alice").submit_job(stream)).await.unwrap().unwrap_err();
+    let (_, quota, after) = refused(&over);
+    assert_eq!(quota, "bytes-per-day");
+    assert!((23..=25).contains(&(after.unwrap().as_secs() / 3600)), "{after:?}");
+    let over = world.submit_with("alice", asking(""), &[b'x'; 41]).await.unwrap_err();
+    assert_eq!(refused(&over).1, "bytes-per-day");
+    let never = world.submit_with("alice", asking(""), &[b'x'; 101]).await.unwrap_err();
+    assert_eq!(refused(&never).2, None, "waiting would not help");
+    world.submit_with("alice", asking(""), &[b'x'; 40]).await.unwrap();
+    assert!(uploads(&world).is_empty());
+}
+
+#[tokio::test]
+async fn what_was_used_is_known_after_a_restart() {
+    let world = World::tuned(|config| {
+        config.quota_waiting = 10;
+        config.quota_bytes_per_day = 100;
+        config.quota_submits_per_minute = 3;
+    })
+    .await;
+    for _ in 0..3 {
+        world.submit_with("alice", asking(""), &[b'x'; 20]).await.unwrap();
+    }
+    let over = world.submit_with("alice", asking(""), b"x").await.unwrap_err();
+    let (_, quota, after) = refused(&over);
+    assert_eq!(quota, "submits-per-minute");
+    assert!(after.unwrap() <= Duration::from_secs(61) && after.unwrap() >= Duration::from_secs(1));
+    let world = world.restart().await;
+    let over = world.submit_with("alice", asking(""), b"x").await.unwrap_err();
+    assert_eq!(refused(&over).1, "submits-per-minute");
+}
+
+#[tokio::test]
+async fn a_submit_that_comes_to_nothing_uses_nothing() {
+    let world = World::tuned(|config| config.quota_submits_per_minute = 1).await;
+    let wrong = SubmitJobHeader { sha256: "ab".repeat(32), ..SubmitJobHeader::default() };
+    for _ in 0..3 {
+        let refused = world.submit_with("alice", wrong.clone(), b"x").await.unwrap_err();
+        assert_eq!(reason(&refused), "CHECKSUM_MISMATCH");
+    }
+    world.submit("alice").await;
+}
