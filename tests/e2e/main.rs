@@ -11,6 +11,7 @@ mod failures;
 mod front_door;
 mod isolation;
 mod lanes;
+mod operators;
 mod progress;
 mod retry;
 mod submit;

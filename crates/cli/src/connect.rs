@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use courant_auth::Role;
+use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::{Interceptor, interceptor::InterceptedService};
@@ -22,6 +24,9 @@ const DEFAULT_SERVER: &str = "127.0.0.1:50051";
 /// The job service with our token on every call.
 pub type Client = JobServiceClient<InterceptedService<Channel, Bearer>>;
 
+/// The service for operators, likewise.
+pub type Admin = AdminServiceClient<InterceptedService<Channel, Bearer>>;
+
 /// Puts the token on a call.
 #[derive(Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
@@ -36,15 +41,27 @@ impl Interceptor for Bearer {
 /// Connects. Address and token are found anew each time, because a restarted `up` may listen elsewhere and a token that a
 /// command made for itself runs out.
 pub async fn connect(to: &Connection) -> Result<Client, Failure> {
+    let (channel, bearer) = reach(to, &[]).await?;
+    Ok(JobServiceClient::with_interceptor(channel, bearer).max_decoding_message_size(MAX_MESSAGE_BYTES))
+}
+
+/// Connects as an operator: whoever can read the secret of the data folder may be one.
+pub async fn connect_admin(to: &Connection) -> Result<Admin, Failure> {
+    let (channel, bearer) = reach(to, &[Role::Admin]).await?;
+    Ok(AdminServiceClient::with_interceptor(channel, bearer).max_decoding_message_size(MAX_MESSAGE_BYTES))
+}
+
+/// The way there, and a token: the one given, or one made here with these roles.
+async fn reach(to: &Connection, roles: &[Role]) -> Result<(Channel, Bearer), Failure> {
     let address = address(to)?;
     let token = match &to.token {
         Some(token) => token.clone(),
-        None => Home::at(&to.data_dir).own_token(to.user.as_deref())?,
+        None => Home::at(&to.data_dir).own_token(to.user.as_deref(), roles)?,
     };
     let channel = endpoint(&address)?.connect().await.map_err(|error| unreachable(&address, &error))?;
     let mut bearer: MetadataValue<Ascii> = format!("Bearer {}", token.trim()).parse().map_err(|_| Failure::OddToken)?;
     bearer.set_sensitive(true);
-    Ok(JobServiceClient::with_interceptor(channel, Bearer(bearer)).max_decoding_message_size(MAX_MESSAGE_BYTES))
+    Ok((channel, Bearer(bearer)))
 }
 
 fn address(to: &Connection) -> Result<String, Failure> {

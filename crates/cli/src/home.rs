@@ -72,13 +72,13 @@ impl Home {
     }
 
     /// A token for the person at the terminal, from the secret of this folder.
-    pub fn own_token(&self, user: Option<&str>) -> Result<String, Failure> {
+    pub fn own_token(&self, user: Option<&str>, roles: &[Role]) -> Result<String, Failure> {
         let path = self.0.join(SECRET_FILE);
         if !path.exists() {
             return Err(Failure::NoToken(self.0.clone()));
         }
         let secret = Secret::load(&path)?;
-        Ok(Signer::hs256(&secret).sign(&user_name(user), &[] as &[Role], OWN_TOKEN_TTL)?)
+        Ok(Signer::hs256(&secret).sign(&user_name(user), roles, OWN_TOKEN_TTL)?)
     }
 
     /// Where the `up` on this folder listens.
@@ -137,6 +137,6 @@ mod tests {
     #[test]
     fn without_a_secret_there_is_no_token() {
         let scratch = tempfile::tempdir().unwrap();
-        assert!(matches!(Home::at(scratch.path()).own_token(None), Err(Failure::NoToken(_))));
+        assert!(matches!(Home::at(scratch.path()).own_token(None, &[]), Err(Failure::NoToken(_))));
     }
 }

@@ -11,6 +11,7 @@ mod failure;
 mod follow;
 mod home;
 mod jobs;
+mod operate;
 mod out;
 mod result;
 mod submit;
@@ -59,6 +60,10 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Cancel(cancel) => act::cancel(cancel).await,
         Command::Retry(retry) => act::retry(retry).await,
         Command::Result(result) => result::run(result).await,
+        Command::Workers(args) => operate::workers(args).await,
+        Command::Drain(args) => operate::drain(args).await,
+        Command::Resume(args) => operate::resume(args).await,
+        Command::Metrics(args) => operate::metrics(args).await,
         Command::Token(token) => token::run(&token),
         Command::PdfChild => Ok(courant_pdf::child::main()),
     }

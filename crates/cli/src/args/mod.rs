@@ -1,5 +1,6 @@
 //! The command line. Every flag has an environment variable `COURANT_…`; the texts here are what `--help` prints.
 
+mod operate;
 mod up;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::operate::{ActOnWorkers, Look};
 pub use self::up::{Log, LogFormat, Up};
 
 /// Live document jobs: submit a PDF, watch it being processed, get the result.
@@ -34,6 +36,14 @@ pub enum Command {
     Retry(Act),
     /// Download a result
     Result(ResultArgs),
+    /// List workers and what they hold; needs the role `admin`
+    Workers(Look),
+    /// Give workers nothing new; they finish what they have. Until they are resumed or the server restarts
+    Drain(ActOnWorkers),
+    /// Let drained workers take jobs again
+    Resume(ActOnWorkers),
+    /// Show figures of the server and its work; needs the role `admin`
+    Metrics(Look),
     /// Make a token from the secret of a data folder; prints only the token
     Token(Token),
     /// The isolated process that reads one PDF; started by workers
