@@ -10,6 +10,8 @@ use crate::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Timestamp, Worker
 
 /// How many past attempts a job remembers.
 pub const KEPT_ATTEMPTS: usize = 20;
+/// After so many attempts in a row without a finished page a job loses its place in the line.
+pub const KEEPS_PLACE: usize = 5;
 /// How many warnings a job keeps.
 pub const KEPT_WARNINGS: usize = 100;
 
@@ -60,7 +62,8 @@ pub struct Job {
     pub attempts: Vec<Attempt>,
     /// When it was submitted.
     pub created: Timestamp,
-    /// When it was queued last.
+    /// Since when it stands in its line: when it was submitted, queued again by hand, or put at the line's end. A retry keeps
+    /// its place.
     pub queued: Timestamp,
     /// When the first attempt started.
     pub started: Option<Timestamp>,

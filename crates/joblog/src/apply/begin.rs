@@ -76,11 +76,11 @@ pub(super) fn requeued(job: &mut Job, at: Timestamp) -> Result<(), Illegal> {
     Ok(())
 }
 
-/// Back into the lane. Finished pages stay finished.
-pub(super) fn queue(job: &mut Job, operation: String, at: Timestamp) {
+/// Back into the lane, to stand as if it had come at `since`. Finished pages stay finished.
+pub(super) fn queue(job: &mut Job, operation: String, since: Timestamp) {
     job.state = State::Queued;
     job.worker = None;
-    job.queued = at;
+    job.queued = since;
     job.not_before = None;
     job.progress = waiting(operation);
     count_units(job);

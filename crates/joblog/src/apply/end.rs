@@ -4,7 +4,7 @@ use super::begin::queue;
 use super::{Illegal, warn, wrong_state};
 use crate::event::Counts;
 use crate::ids::Timestamp;
-use crate::job::{Attempt, ExportState, Job, JobError, KEPT_ATTEMPTS, Stage, State};
+use crate::job::{Attempt, ExportState, Job, JobError, KEEPS_PLACE, KEPT_ATTEMPTS, Stage, State};
 
 pub(super) fn retrying(job: &mut Job, error: &JobError, not_before: Timestamp, counts: Counts, at: Timestamp) {
     job.fruitless = match counts {
@@ -13,8 +13,17 @@ pub(super) fn retrying(job: &mut Job, error: &JobError, not_before: Timestamp, c
         Counts::No => job.fruitless,
     };
     remember(job, error, at);
-    queue(job, "Waiting to try again".into(), at);
+    let queued = if keeps_its_place(job) { job.queued } else { at };
+    queue(job, "Waiting to try again".into(), queued);
     job.not_before = Some(not_before);
+}
+
+/// Whether a job that is tried again stands where it stood: nobody who came later is served before it only because a
+/// worker went away. After [`KEEPS_PLACE`] attempts in a row without a page it goes to the end of its line: a job that
+/// breaks its workers must not be the first for ever.
+fn keeps_its_place(job: &Job) -> bool {
+    let at_this_place = job.attempts.iter().rev().take_while(|attempt| attempt.started >= job.queued);
+    at_this_place.take_while(|attempt| attempt.pages_done == 0).count() < KEEPS_PLACE
 }
 
 pub(super) fn failed(job: &mut Job, error: &JobError, at: Timestamp) {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::event::Counts;
 use crate::ids::{JobId, WorkerId};
-use crate::job::{ExportState, KEPT_ATTEMPTS, PageRange};
+use crate::job::{ExportState, KEEPS_PLACE, KEPT_ATTEMPTS, PageRange};
 use crate::samples::{error, page, submission};
 
 /// Applies one change after another, a second apart.
@@ -159,6 +159,33 @@ fn fruitless_attempts_are_counted_until_none_is_left() {
     story.then(finished(4, 1));
     assert!(may_retry(&story.job), "a finished page earns the job another attempt");
     assert_eq!(story.then(retrying(4, Counts::Yes)).fruitless, 0);
+}
+
+#[test]
+fn a_retry_keeps_its_place_until_too_many_in_a_row_finish_nothing() {
+    let mut story = Story::submitted();
+    let place = story.job.queued;
+    for attempt in 1..KEEPS_PLACE as u32 {
+        story.then(started(attempt));
+        assert_eq!(story.then(retrying(attempt, Counts::No)).queued, place, "attempt {attempt}");
+    }
+    story.then(started(5));
+    let job = story.then(retrying(5, Counts::No));
+    assert!(job.queued > place, "to the end of the line");
+    let place = job.queued;
+    story.then(started(6));
+    assert_eq!(story.then(retrying(6, Counts::No)).queued, place, "and there it is patient again");
+}
+
+#[test]
+fn a_finished_page_keeps_the_place_for_as_long_as_it_takes() {
+    let mut story = Story::planned(40);
+    let place = story.job.queued;
+    for attempt in 1..=20 {
+        story.then(finished(attempt, attempt));
+        assert_eq!(story.then(retrying(attempt, Counts::Yes)).queued, place);
+        story.then(started(attempt + 1));
+    }
 }
 
 #[test]
