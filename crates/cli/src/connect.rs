@@ -5,6 +5,7 @@ use std::time::Duration;
 use courant_auth::Role;
 use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
+use courant_proto::v1::queue_service_client::QueueServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::{Interceptor, interceptor::InterceptedService};
 use tonic::transport::{Channel, Endpoint};
@@ -23,7 +24,8 @@ const DEFAULT_SERVER: &str = "127.0.0.1:50051";
 
 /// The job service with our token on every call.
 pub type Client = JobServiceClient<InterceptedService<Channel, Bearer>>;
-
+/// The queue service, likewise.
+pub type QueueClient = QueueServiceClient<InterceptedService<Channel, Bearer>>;
 /// The service for operators, likewise.
 pub type Admin = AdminServiceClient<InterceptedService<Channel, Bearer>>;
 
@@ -43,6 +45,12 @@ impl Interceptor for Bearer {
 pub async fn connect(to: &Connection) -> Result<Client, Failure> {
     let (channel, bearer) = reach(to, &[]).await?;
     Ok(JobServiceClient::with_interceptor(channel, bearer).max_decoding_message_size(MAX_MESSAGE_BYTES))
+}
+
+/// Connects to the queue service.
+pub async fn connect_queue(to: &Connection) -> Result<QueueClient, Failure> {
+    let (channel, bearer) = reach(to, &[]).await?;
+    Ok(QueueServiceClient::with_interceptor(channel, bearer))
 }
 
 /// Connects as an operator: whoever can read the secret of the data folder may be one.

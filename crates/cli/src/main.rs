@@ -13,6 +13,7 @@ mod home;
 mod jobs;
 mod operate;
 mod out;
+mod queue;
 mod result;
 mod submit;
 mod telemetry;
@@ -57,6 +58,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Submit(submit) => submit::run(submit).await,
         Command::Watch(watch) => watch::run(watch).await,
         Command::Jobs(jobs) => jobs::run(jobs).await,
+        Command::Queue(queue) => queue::run(queue).await,
         Command::Cancel(cancel) => act::cancel(cancel).await,
         Command::Retry(retry) => act::retry(retry).await,
         Command::Result(result) => result::run(result).await,

@@ -30,6 +30,8 @@ pub enum Command {
     Watch(Watch),
     /// List jobs, newest first
     Jobs(Jobs),
+    /// Show what waits, who works, and how long a new job would wait
+    Queue(Queue),
     /// Cancel jobs
     Cancel(Act),
     /// Queue failed or cancelled jobs again; finished pages are kept
@@ -174,6 +176,28 @@ pub struct Jobs {
     /// Print JSON, one job per line
     #[arg(long, env = "COURANT_JSON")]
     pub json: bool,
+
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Args)]
+pub struct Queue {
+    /// Go on showing the queue whenever it changes
+    #[arg(long, short, env = "COURANT_WATCH")]
+    pub watch: bool,
+
+    /// Print JSON, one state of the queue per line; times are seconds
+    #[arg(long, env = "COURANT_JSON")]
+    pub json: bool,
+
+    /// Least time between two states with --watch
+    #[arg(long, env = "COURANT_MIN_INTERVAL", default_value = "1s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub min_interval: Duration,
+
+    /// How long to try to reach a service that does not answer before giving up
+    #[arg(long, env = "COURANT_GIVE_UP_AFTER", default_value = "10m", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub give_up_after: Duration,
 
     #[command(flatten)]
     pub connection: Connection,
