@@ -120,8 +120,12 @@ lint-licences:
 	else echo 'Licences and advisories were not checked: cargo install --locked cargo-deny'; fi
 
 .PHONY: bench
-bench: build ## First figures: jobs and events a second through the whole of it
+bench: build bench-lines ## First figures: jobs and events a second through the whole of it
 	cargo run --release --locked -p courant-tests --bin bench
+
+.PHONY: bench-lines
+bench-lines: ## A thousand to a million waiting jobs side by side: places, submits, claims, start, memory
+	cargo run --release --locked -p courant-server --example lines
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here; ./data stays

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::retention::Retention;
+use crate::view::Weights;
 
 /// What the service needs to know. Also a group of flags: each has an environment variable `COURANT_…`.
 #[derive(Args, Clone, Debug)]
@@ -90,6 +91,21 @@ pub struct Config {
     /// Jobs one owner may submit within any 60 seconds; 0 for any number
     #[arg(long, env = "COURANT_QUOTA_SUBMITS_PER_MINUTE", default_value_t = 6_000, value_name = "N")]
     pub quota_submits_per_minute: u64,
+    /// How often the premium lane is served, against the other lanes, while all have jobs waiting (1 to 1000)
+    #[arg(long, env = "COURANT_PREMIUM_WEIGHT", default_value_t = 6, value_name = "N")]
+    pub premium_weight: u32,
+
+    /// How often the normal lane is served, against the other lanes (1 to 1000)
+    #[arg(long, env = "COURANT_NORMAL_WEIGHT", default_value_t = 3, value_name = "N")]
+    pub normal_weight: u32,
+
+    /// How often the large lane is served, against the other lanes (1 to 1000)
+    #[arg(long, env = "COURANT_LARGE_WEIGHT", default_value_t = 1, value_name = "N")]
+    pub large_weight: u32,
+
+    /// Waiting jobs of one watch over many jobs whose places are told as they change, those that are next (0 to 10000)
+    #[arg(long, env = "COURANT_WATCH_PLACES", default_value_t = 1000, value_name = "N")]
+    pub watch_places: usize,
 
     /// Open a log that has lost its end, and tell every watcher that there is a gap
     #[arg(long, env = "COURANT_ACCEPT_LOG_LOSS")]
@@ -130,6 +146,10 @@ impl Config {
             quota_waiting: 10_000,
             quota_bytes_per_day: 256 << 30,
             quota_submits_per_minute: 6_000,
+            premium_weight: 6,
+            normal_weight: 3,
+            large_weight: 1,
+            watch_places: 1000,
             accept_log_loss: false,
         }
     }
@@ -139,8 +159,14 @@ impl Config {
         self.lease / 3
     }
 
+    /// The weights of the lanes.
+    pub fn weights(&self) -> Weights {
+        Weights { premium: self.premium_weight, normal: self.normal_weight, large: self.large_weight }
+    }
+
     /// Refuses values that cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
+        let weight = |weight: u32| !(1..=Weights::MAX).contains(&weight);
         let rules = [
             ("--max-document-bytes", self.max_document_bytes == 0, "must be at least 1"),
             ("--large-document-pages", self.large_document_pages == 0, "must be at least 1"),
@@ -153,6 +179,10 @@ impl Config {
             ("--watch-buffer", self.watch_buffer == 0, "must be at least 1"),
             ("--large-document-pages", self.large_document_pages == 0, "must be at least 1"),
             ("--retention", self.retention.is_absurd(), "must be at most 36500d, or forever"),
+            ("--watch-places", self.watch_places > 10_000, "must be 0 to 10000"),
+            ("--premium-weight", weight(self.premium_weight), "must be 1 to 1000"),
+            ("--normal-weight", weight(self.normal_weight), "must be 1 to 1000"),
+            ("--large-weight", weight(self.large_weight), "must be 1 to 1000"),
         ];
         match rules.into_iter().find(|(_, broken, _)| *broken) {
             Some((flag, _, problem)) => Err(ConfigError { flag, problem }),
@@ -185,5 +215,8 @@ mod tests {
         let mut config = Config::new("d");
         config.max_attempts = 0;
         assert_eq!(config.check().unwrap_err().to_string(), "--max-attempts must be 1 to 100");
+        let mut config = Config::new("d");
+        config.large_weight = 0;
+        assert_eq!(config.check().unwrap_err().to_string(), "--large-weight must be 1 to 1000");
     }
 }

@@ -3,13 +3,19 @@
 //! View and hub lie under one lock, so what a watcher sees first and what it is told afterwards fit together without a
 //! gap. Nothing waits while holding it.
 
+mod places;
+mod walk;
+
+pub use self::places::Told;
+pub use self::walk::{CHUNK, Found, Walk};
+
 use std::sync::Arc;
 
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event};
-use courant_joblog::ids::{JobId, Owner, Revision, Timestamp};
+use courant_joblog::ids::{JobId, Revision, Timestamp};
 use courant_joblog::job::{self, Job};
-use courant_joblog::log::{Append, AppendError, Entry, Key, Log, ReadError, Record};
+use courant_joblog::log::{Append, AppendError, Entry, Filter, Key, Log, ReadError, Record};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,22 +24,20 @@ use crate::admin::figures::Figures;
 use crate::config::Config;
 use crate::cursor::Cursor;
 use crate::error::Error;
-use crate::estimate::Estimates;
+use crate::estimate::{Estimate, Estimates};
 use crate::objects::Objects;
 use crate::retention::holds::Holds;
 use crate::tallies::Tallies;
-use crate::view::{Known, ListKey, Live, Place, View};
-use crate::watch::hub::{Hub, Scope, Topic, WatcherId};
+use crate::view::{Known, Live, View};
+use crate::watch::hub::{Hub, Scope, WatcherId};
 use crate::watch::mailbox::{Durable, Mailbox, News, Transient};
 
 /// How often a change is tried again after losing a race.
 const RACES: usize = 32;
 /// Entries read from the log at a time.
 pub const PAGE: usize = 512;
-/// Jobs looked at under one lock: everybody waits for that long.
-pub const CHUNK: usize = 512;
-/// Finished jobs among the first snapshots of a watch over many jobs.
-pub const RECENT_FINISHED: usize = 50;
+/// How far back a start looks for what estimates are made from.
+const WARM_UP: u64 = 8192;
 
 /// Everything the services share.
 pub struct Engine {
@@ -68,27 +72,30 @@ pub struct Seen {
     /// The job and its news.
     pub known: Known,
     /// Its place while it waits.
-    pub place: Option<Place>,
-    /// How long it may wait, in milliseconds.
-    pub wait_ms: Option<u64>,
+    pub place: Option<Placed>,
+    /// How long it may still take, while it runs.
+    pub remaining: Option<Estimate>,
 }
 
-/// Jobs that were looked for.
-#[derive(Debug)]
-pub struct Found {
-    /// Newest first, each with its place in the list.
-    pub jobs: Vec<(ListKey, Seen)>,
-    /// A watch from here misses nothing that came after.
-    pub revision: Revision,
+/// The place of a waiting job as it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// 1 for the next of its lane.
+    pub position: u32,
+    /// Pages of the jobs before it.
+    pub pages_ahead: u64,
+    /// How long it may wait.
+    pub wait: Option<Estimate>,
 }
 
 impl Engine {
     /// Reads the newest entry of every job and is ready to follow from there.
     pub async fn open(config: Config, log: Arc<dyn Log>, objects: Objects) -> Result<Arc<Self>, ReadError> {
         let latest = log.latest().await?;
-        let mut state = State::default();
+        let mut state = State { view: View::new(config.weights()), ..State::default() };
         latest.entries.iter().for_each(|entry| state.found(entry));
         state.view.advance(latest.revision);
+        warm_up(&*log, latest.revision, &mut state.estimates).await?;
         Ok(Arc::new(Self {
             config,
             log,
@@ -112,7 +119,7 @@ impl Engine {
                 }
                 continue;
             }
-            let page = self.log.read(after, &courant_joblog::log::Filter::All, PAGE).await?;
+            let page = self.log.read(after, &Filter::All, PAGE).await?;
             self.take_in(&page);
         }
     }
@@ -139,30 +146,15 @@ impl Engine {
         self.state.lock().hub.is_followed(job)
     }
 
+    /// Reads the view and what is estimated from it. Keep it short: everybody waits.
+    pub fn survey<T>(&self, read: impl FnOnce(&View, &Estimates) -> T) -> T {
+        let state = self.state.lock();
+        read(&state.view, &state.estimates)
+    }
+
     /// The job as readers see it.
     pub fn seen(&self, known: &Known) -> Seen {
         self.state.lock().seen(known)
-    }
-
-    /// The newest jobs of an owner, or of all, before a key, that are wanted: at most `limit`. They are looked for in
-    /// pieces, so that nobody waits long for the lock, however many there are.
-    pub async fn find(
-        &self,
-        owner: Option<&Owner>,
-        before: Option<ListKey>,
-        limit: usize,
-        wanted: impl Fn(&Known) -> bool,
-    ) -> Found {
-        let mut found = Found { jobs: Vec::new(), revision: self.read(View::revision) };
-        let mut before = before;
-        while found.jobs.len() < limit {
-            before = self.state.lock().find_some(owner, before.as_ref(), limit, &wanted, &mut found.jobs);
-            if before.is_none() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        found
     }
 
     /// A cursor for a position in the log.
@@ -246,7 +238,9 @@ impl Engine {
     pub fn report(&self, id: &JobId, live: Live, news: News) -> bool {
         let mut state = self.state.lock();
         let Some(known) = state.view.set_live(id, live) else { return false };
-        let news = Transient { at: Timestamp::now(), known, place: None, news };
+        let at = Timestamp::now();
+        let remaining = state.estimates.remaining(&known, at);
+        let news = Transient { at, known, place: None, remaining, news };
         state.hub.tell_news(&Arc::new(news));
         true
     }
@@ -256,7 +250,14 @@ impl Engine {
         self.state.lock().view.take_next(kinds, Timestamp::now())
     }
 
-    /// Gives a job back whose claim failed.
+    /// Puts the delayed jobs that are due into their lines. Gives back when the next one is.
+    pub fn release_due(&self) -> Option<Timestamp> {
+        let mut state = self.state.lock();
+        state.view.release_due(Timestamp::now());
+        state.view.next_due()
+    }
+
+    /// Puts a job that was taken for a claim back into its line, if it still waits.
     pub fn give_back(&self, id: &JobId) {
         self.state.lock().view.give_back(id);
     }
@@ -284,30 +285,6 @@ impl Engine {
     pub fn quiet_since(&self, mailbox: &Mailbox) -> Option<Revision> {
         let state = self.state.lock();
         mailbox.is_empty().then(|| state.view.revision())
-    }
-
-    /// The jobs of a scope as they are now, oldest first: all unfinished and the newest finished. Empties the mailbox,
-    /// which continues from the returned revision.
-    pub fn snapshots(&self, scope: &Scope, mailbox: &Mailbox) -> (Vec<Seen>, Revision) {
-        let state = self.state.lock();
-        mailbox.clear();
-        (state.snapshots(scope), state.view.revision())
-    }
-
-    /// Tells waiting jobs' places to those who watch them, where `changed` says they are new.
-    pub fn tell_places(&self, mut changed: impl FnMut(&JobId, Place) -> bool) {
-        let state = self.state.lock();
-        for (place, known) in state.view.places() {
-            if state.hub.is_watched(&known.job) && changed(&known.job.id, place) {
-                let (at, known, news) = (Timestamp::now(), known.clone(), News::Place);
-                state.hub.tell_news(&Arc::new(Transient { at, known, place: Some(place), news }));
-            }
-        }
-    }
-
-    /// How many jobs can run at once, for estimates.
-    pub fn set_slots(&self, slots: u32) {
-        self.state.lock().estimates.slots = slots;
     }
 
     /// Reads the figures of the work. Keep it short: everybody waits.
@@ -371,40 +348,20 @@ impl State {
         let batch = old.as_ref().and_then(|job| job.batch.clone());
         match (&entry.record, &old) {
             (Record::Changed { job, event }, _) => {
-                self.estimates.learn(job);
+                self.estimates.learn(event, job);
                 self.figures.learn(event.at, &event.change, job);
-                let live = self.view.get(&job.id).and_then(|known| known.live.as_ref());
-                let percent = live.map_or(job.progress.percent, |live| live.progress.percent);
-                self.hub.tell(job, &Durable { entry: entry.clone(), percent, batch });
+                let known = self.view.get(&job.id);
+                let percent = known.map_or(job.progress.percent, |known| known.progress().percent);
+                let remaining = known.and_then(|known| self.estimates.remaining(known, event.at));
+                self.hub.tell(job, &Durable { entry: entry.clone(), percent, remaining, batch });
             }
             (Record::Forgotten, Some(job)) => {
-                self.hub.tell(job, &Durable { entry: entry.clone(), percent: 0.0, batch });
+                self.estimates.forget(&job.id);
+                self.hub.tell(job, &Durable { batch, ..Durable::of(entry.clone()) });
             }
             // Made and removed between two looks at the log: nobody ever heard of it.
             (Record::Forgotten, None) => {}
         }
-    }
-
-    /// Looks at one piece of a list; says where the next begins, if there is one.
-    fn find_some(
-        &self,
-        owner: Option<&Owner>,
-        before: Option<&ListKey>,
-        limit: usize,
-        wanted: &impl Fn(&Known) -> bool,
-        found: &mut Vec<(ListKey, Seen)>,
-    ) -> Option<ListKey> {
-        let mut last = None;
-        for (looked_at, (key, known)) in self.view.list(owner, before).enumerate() {
-            if looked_at == CHUNK || found.len() == limit {
-                return last;
-            }
-            if wanted(known) {
-                found.push((key.clone(), self.seen(known)));
-            }
-            last = Some(key.clone());
-        }
-        None
     }
 
     fn state_of(&self, id: &JobId) -> Option<job::State> {
@@ -412,27 +369,30 @@ impl State {
     }
 
     fn seen(&self, known: &Known) -> Seen {
-        let place = self.view.place(&known.job);
-        let wait_ms = place.and_then(|place| self.estimates.wait_ms(place));
-        Seen { known: known.clone(), place, wait_ms }
+        let now = Timestamp::now();
+        let remaining = self.estimates.remaining(known, now);
+        Seen { known: known.clone(), place: self.placed(&known.job, now), remaining }
     }
 
-    fn snapshots(&self, scope: &Scope) -> Vec<Seen> {
-        let owner = match &scope.topic {
-            Topic::Job(id) => return self.view.get(id).map(|known| self.seen(known)).into_iter().collect(),
-            Topic::Owner(owner) => Some(owner),
-            Topic::All => None,
-        };
-        let mut finished = 0;
-        let jobs = self.view.list(owner, None).map(|(_, known)| known).filter(|known| scope.holds(&known.job));
-        let mut seen: Vec<Seen> = jobs
-            .filter(|known| {
-                finished += usize::from(known.job.state.is_terminal());
-                !known.job.state.is_terminal() || finished <= RECENT_FINISHED
-            })
-            .map(|known| self.seen(known))
-            .collect();
-        seen.reverse();
-        seen
+    fn placed(&self, job: &Job, now: Timestamp) -> Option<Placed> {
+        let place = self.view.place(job)?;
+        let wait = self.estimates.wait(&self.view, &job.kind, job.lane, place, now);
+        let pages_ahead = self.estimates.pages(&job.kind, place.ahead);
+        Some(Placed { position: place.position, pages_ahead, wait })
+    }
+}
+
+/// Learns from the newest entries, so that estimates do not begin anew with every start.
+async fn warm_up(log: &dyn Log, head: Revision, estimates: &mut Estimates) -> Result<(), ReadError> {
+    let mut after = Revision(head.0.saturating_sub(WARM_UP));
+    loop {
+        let page = log.read(after, &Filter::All, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.revision;
+        for entry in &page {
+            if let Record::Changed { event, job } = &entry.record {
+                estimates.learn(event, job);
+            }
+        }
     }
 }

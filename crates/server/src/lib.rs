@@ -18,6 +18,8 @@ pub mod error;
 pub mod estimate;
 pub mod jobs;
 pub mod objects;
+pub mod places;
+pub mod queue;
 pub mod quota;
 pub mod retention;
 pub mod sampled;

@@ -8,6 +8,7 @@ use courant_joblog::log::{Log, ReadError};
 use courant_joblog::sqlite::{self, SqliteLog};
 use courant_proto::v1::admin_service_server::AdminServiceServer;
 use courant_proto::v1::job_service_server::JobServiceServer;
+use courant_proto::v1::queue_service_server::QueueServiceServer;
 use courant_proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -24,6 +25,8 @@ use crate::config::{Config, ConfigError};
 use crate::engine::Engine;
 use crate::jobs::{Jobs, unwatched};
 use crate::objects::{self, Objects};
+use crate::places;
+use crate::queue::Queues;
 use crate::retention;
 use crate::worker::registry::Registry;
 use crate::worker::{Workers, dispatch, sweep};
@@ -35,7 +38,8 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 /// How long connections may take to end once every stream was told to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Service names for health checks; the empty one is the whole server.
-const SERVICES: [&str; 4] = ["", "courant.v1.JobService", "courant.v1.WorkerService", "courant.v1.AdminService"];
+const SERVICES: [&str; 5] =
+    ["", "courant.v1.JobService", "courant.v1.WorkerService", "courant.v1.AdminService", "courant.v1.QueueService"];
 
 /// A server that is ready to serve.
 pub struct Server {
@@ -116,6 +120,7 @@ impl Server {
         background.spawn(retention::run(self.engine.clone()));
         background.spawn(retention::orphans::run(self.engine.clone()));
         background.spawn(unwatched::run(self.engine.clone()));
+        background.spawn(places::run(self.engine.clone(), self.registry.clone()));
         let closing = CancellationToken::new();
         // Small answers must not wait for the client's delayed acknowledgement.
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -156,6 +161,11 @@ impl Server {
                 .accept_compressed(Gzip)
                 .accept_compressed(Zstd);
         let admin = AdminServiceServer::new(Admin::new(self.engine.clone(), self.registry.clone()));
+        let queue = QueueServiceServer::new(Queues { engine: self.engine.clone(), registry: self.registry.clone() })
+            .accept_compressed(Gzip)
+            .accept_compressed(Zstd)
+            .send_compressed(Gzip)
+            .send_compressed(Zstd);
         let describe = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(courant_proto::DESCRIPTORS)
@@ -167,7 +177,8 @@ impl Server {
             .max_concurrent_streams(Some(self.engine.config.max_streams))
             .add_service(InterceptedService::new(jobs, guard.clone()))
             .add_service(InterceptedService::new(workers, guard.clone()))
-            .add_service(InterceptedService::new(admin, guard))
+            .add_service(InterceptedService::new(admin, guard.clone()))
+            .add_service(InterceptedService::new(queue, guard))
             .add_service(describe().build_v1()?)
             .add_service(describe().build_v1alpha()?))
     }

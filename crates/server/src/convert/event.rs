@@ -6,7 +6,7 @@ use courant_joblog::log::Record;
 use courant_proto::v1;
 use courant_proto::v1::job_event::Change as Wire;
 
-use super::{dated, error, export, format, job, known, page, seen, time, zone};
+use super::{dated, error, estimate, export, format, job, known, page, place, seen, time, zone};
 use crate::engine::Engine;
 use crate::watch::mailbox::{Durable, News, Transient};
 use crate::watch::{Step, Told};
@@ -17,7 +17,7 @@ pub fn watch_job(engine: &Engine, told: Told) -> v1::WatchJobResponse {
     let step = match told.step {
         Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(dated(engine.config.retention, seen(&at))) }),
         Step::Event(durable) => Out::Event(durable_event(engine, &durable)),
-        Step::News(news, folded) => Out::Event(news_event(engine, &news, folded)),
+        Step::News(news, folded) => Out::Event(news_event(&news, folded)),
         Step::Live => Out::Live(v1::WatchLive {}),
         Step::Bookmark => Out::Bookmark(v1::WatchBookmark {}),
         Step::Gap(reason) => Out::Gap(v1::WatchGap { reason: reason.into() }),
@@ -51,6 +51,7 @@ fn durable_event(engine: &Engine, durable: &Durable) -> v1::JobEvent {
             let mut wire = job(after, revision, event.at);
             if let Some(progress) = wire.progress.as_mut().filter(|_| after.state.is_held()) {
                 progress.percent = progress.percent.max(durable.percent);
+                estimate(progress, durable.remaining);
             }
             v1::JobEvent {
                 revision: revision as i64,
@@ -78,19 +79,16 @@ fn removed(durable: &Durable) -> v1::JobEvent {
     v1::JobEvent { revision, job: Some(job), change, ..v1::JobEvent::default() }
 }
 
-fn news_event(engine: &Engine, news: &Transient, folded: u32) -> v1::JobEvent {
-    let (job, change) = match &news.news {
-        News::Progress => (known(&news.known), Wire::Progressed(v1::JobProgressed {})),
-        News::Zone(at) => (known(&news.known), Wire::ZoneStarted(v1::ZoneStarted { zone: Some(zone(at)) })),
+fn news_event(news: &Transient, folded: u32) -> v1::JobEvent {
+    let mut job = known(&news.known, news.remaining);
+    job.queue_place = news.place.map(place);
+    let change = match &news.news {
+        News::Progress => Wire::Progressed(v1::JobProgressed {}),
+        News::Zone(at) => Wire::ZoneStarted(v1::ZoneStarted { zone: Some(zone(at)) }),
         News::Export { format: of, percent } => {
-            let change = v1::ExportProgressed { format: format(*of).into(), percent: *percent };
-            (known(&news.known), Wire::ExportProgressed(change))
+            Wire::ExportProgressed(v1::ExportProgressed { format: format(*of).into(), percent: *percent })
         }
-        News::Place => {
-            let mut now = engine.seen(&news.known);
-            now.place = news.place;
-            (seen(&now), Wire::QueuePlaceChanged(v1::QueuePlaceChanged {}))
-        }
+        News::Place => Wire::QueuePlaceChanged(v1::QueuePlaceChanged {}),
     };
     let event_time = Some(time(news.at));
     v1::JobEvent { revision: 0, event_time, job: Some(job), folded: folded as i32, change: Some(change) }

@@ -16,8 +16,8 @@ pub use batch::batch;
 pub use event::{watch_job, watch_jobs};
 pub use incoming::{error_in, format_in, lane_in, page_in, stage_in, state_in, zone_in};
 
-use crate::engine::Seen;
-use crate::estimate::{elapsed_ms, remaining_ms};
+use crate::engine::{Placed, Seen};
+use crate::estimate::{Estimate, elapsed_ms};
 use crate::retention::Retention;
 use crate::view::Known;
 
@@ -38,12 +38,8 @@ pub fn duration(span: Duration) -> prost_types::Duration {
 
 /// A job as a reader sees it now.
 pub fn seen(seen: &Seen) -> v1::Job {
-    let mut job = known(&seen.known);
-    job.queue_place = seen.place.map(|place| v1::QueuePlace {
-        position: place.position as i32,
-        estimated_wait: seen.wait_ms.map(span),
-        ..v1::QueuePlace::default()
-    });
+    let mut job = known(&seen.known, seen.remaining);
+    job.queue_place = seen.place.map(place);
     job
 }
 
@@ -56,15 +52,36 @@ pub fn dated(keep: Retention, mut job: v1::Job) -> v1::Job {
     job
 }
 
+/// Where a job waits.
+pub fn place(placed: Placed) -> v1::QueuePlace {
+    v1::QueuePlace {
+        position: i32::try_from(placed.position).unwrap_or(i32::MAX),
+        estimated_wait: placed.wait.map(|wait| span(wait.ms)),
+        estimated_wait_band: placed.wait.map(band),
+        pages_ahead: i64::try_from(placed.pages_ahead).unwrap_or(i64::MAX),
+    }
+}
+
+/// How sure an estimate is.
+pub fn band(estimate: Estimate) -> v1::EstimateBand {
+    v1::EstimateBand { low: Some(span(estimate.low)), high: Some(span(estimate.high)) }
+}
+
 /// A job with its live news.
-pub fn known(known: &Known) -> v1::Job {
+pub fn known(known: &Known, remaining: Option<Estimate>) -> v1::Job {
     let now = Timestamp::now();
     let mut out = job(&known.job, known.revision.0, now);
     let mut progress = progress(known.progress(), &known.job, now);
-    progress.estimated_remaining = remaining_ms(known, now).map(span);
+    estimate(&mut progress, remaining);
     progress.current_zone = known.live.as_ref().and_then(|live| live.zone.as_ref()).map(zone);
     out.progress = Some(progress);
     out
+}
+
+/// Puts in how long it may still take.
+fn estimate(progress: &mut v1::Progress, remaining: Option<Estimate>) {
+    progress.estimated_remaining = remaining.map(|remaining| span(remaining.ms));
+    progress.estimated_remaining_band = remaining.map(band);
 }
 
 /// A job as the log has it, at a moment.
@@ -203,7 +220,8 @@ pub fn state(state: State) -> v1::JobState {
     }
 }
 
-fn lane(lane: Lane) -> v1::Lane {
+/// A lane.
+pub fn lane(lane: Lane) -> v1::Lane {
     match lane {
         Lane::Premium => v1::Lane::Premium,
         Lane::Normal => v1::Lane::Normal,

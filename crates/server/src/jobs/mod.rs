@@ -249,7 +249,8 @@ fn cursor_in(text: &str) -> Result<Option<Cursor>, Error> {
     if text.is_empty() { Ok(None) } else { Ok(Some(Cursor::decode(text)?)) }
 }
 
-fn interval_in(interval: Option<prost_types::Duration>) -> Result<Duration, Error> {
+/// The least time between two messages, as a caller gives it.
+pub fn interval_in(interval: Option<prost_types::Duration>) -> Result<Duration, Error> {
     let Some(interval) = interval else { return Ok(Duration::ZERO) };
     Duration::try_from(interval)
         .ok()

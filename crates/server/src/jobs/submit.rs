@@ -197,7 +197,7 @@ mod tests {
         let seen = |job| Seen {
             known: Known { revision: Revision(1), job: Arc::new(job), live: None },
             place: None,
-            wait_ms: None,
+            remaining: None,
         };
         let wish = |owner: &str, request: Option<&str>| {
             let identity = Identity { subject: owner.into(), ..super::super::wish::tests::nobody() };

@@ -1,18 +1,24 @@
 //! The view: what the log says, kept in memory for reading. Rebuilt at start, advanced only by the follower, never
 //! written to by calls. The live news of running jobs, which the log does not have, lies beside it.
 
-mod line;
+mod lines;
+mod load;
+mod ranked;
 mod shelf;
 
-use std::collections::{BTreeSet, HashMap};
+#[cfg(test)]
+mod model;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use courant_joblog::ids::{JobId, Owner, Revision, Timestamp};
+use courant_joblog::ids::{JobId, Owner, Revision, Timestamp, WorkerId};
 use courant_joblog::job::{Job, Lane, Progress, State, Zone};
 use courant_joblog::log::{Entry, Record};
 
-use line::Lines;
-pub use line::Place;
+use lines::Lines;
+pub use lines::{LineState, Place, Weights};
+pub use load::{Load, PagesLeft};
 pub use shelf::Shelf;
 
 /// When a job was submitted, and its id: the order of lists.
@@ -25,7 +31,7 @@ pub struct View {
     jobs: HashMap<JobId, Known>,
     all: Shelf,
     owners: HashMap<Owner, Shelf>,
-    held: BTreeSet<JobId>,
+    held: BTreeMap<WorkerId, BTreeSet<JobId>>,
     lines: Lines,
 }
 
@@ -62,6 +68,11 @@ impl Known {
 }
 
 impl View {
+    /// Empty, with these weights of the lanes.
+    pub fn new(weights: Weights) -> Self {
+        Self { lines: Lines::new(weights), ..Self::default() }
+    }
+
     /// Everything up to here is in the view.
     pub fn revision(&self) -> Revision {
         self.revision
@@ -93,7 +104,17 @@ impl View {
 
     /// The jobs that workers hold.
     pub fn held(&self) -> impl Iterator<Item = &Known> {
-        self.held.iter().filter_map(|id| self.jobs.get(id))
+        self.held.values().flatten().filter_map(|id| self.jobs.get(id))
+    }
+
+    /// The jobs that a worker holds.
+    pub fn held_by(&self, worker: &WorkerId) -> impl Iterator<Item = &Known> {
+        self.held.get(worker).into_iter().flatten().filter_map(|id| self.jobs.get(id))
+    }
+
+    /// How many jobs a worker holds.
+    pub fn held_count(&self, worker: &WorkerId) -> u32 {
+        self.held.get(worker).map_or(0, |jobs| u32::try_from(jobs.len()).unwrap_or(u32::MAX))
     }
 
     /// The place of a waiting job.
@@ -101,14 +122,30 @@ impl View {
         self.lines.place(job)
     }
 
-    /// All places.
-    pub fn places(&self) -> impl Iterator<Item = (Place, &Known)> {
-        self.lines.iter().filter_map(|(place, id)| Some((place, self.jobs.get(id)?)))
+    /// How a line stands.
+    pub fn line<'a>(&'a self, kind: &'a str, lane: Lane) -> LineState<'a> {
+        self.lines.state(kind, lane)
+    }
+
+    /// How the lines stand that anybody is in.
+    pub fn lines(&self) -> impl Iterator<Item = LineState<'_>> {
+        let all = self.lines.kinds().flat_map(|kind| Lane::ALL.map(|lane| self.lines.state(kind, lane)));
+        all.filter(|line| line.waiting.jobs > 0 || line.delayed > 0 || line.held > 0)
+    }
+
+    /// The jobs of a line in order.
+    pub fn standing(&self, kind: &str, lane: Lane) -> impl Iterator<Item = &Known> {
+        self.lines.iter(kind, lane).filter_map(|id| self.jobs.get(id))
+    }
+
+    /// The weights of the lanes.
+    pub fn weights(&self) -> Weights {
+        self.lines.weights()
     }
 
     /// Whether jobs of this kind wait in this lane.
     pub fn is_waited(&self, kind: &str, lane: Lane) -> bool {
-        self.lines.waits(kind, lane)
+        self.lines.state(kind, lane).waiting.jobs > 0
     }
 
     /// When the next delayed job is due.
@@ -116,35 +153,38 @@ impl View {
         self.lines.next_due()
     }
 
-    /// Takes the next job of these kinds out of its line, for a claim. A claim that fails gives it back by
+    /// Puts the delayed jobs that are due into their lines.
+    pub fn release_due(&mut self, now: Timestamp) {
+        while let Some(known) = self.lines.first_due(now).and_then(|id| self.jobs.get(id)) {
+            self.lines.remove(&known.job);
+            self.lines.insert(&known.job, now);
+        }
+    }
+
+    /// Takes the next job of these kinds out of its line, for a claim. However the claim ends, it must be followed by
     /// [`View::give_back`].
     pub fn take_next(&mut self, kinds: &[Box<str>], now: Timestamp) -> Option<Known> {
-        for id in self.lines.take_due(now) {
-            if let Some(known) = self.jobs.get(&id) {
-                self.lines.insert(&known.job, now);
-            }
-        }
+        self.release_due(now);
         let id = self.lines.take_next(kinds)?;
         self.jobs.get(&id).cloned()
     }
 
-    /// Puts a job whose claim failed back into its line, if it still waits.
+    /// Puts a job that was taken for a claim back into its line, if it still waits.
     pub fn give_back(&mut self, id: &JobId) {
         if let Some(known) = self.jobs.get(id).filter(|known| known.job.state == State::Queued) {
             self.lines.insert(&known.job, Timestamp::now());
         }
     }
 
-    /// Takes in one entry of the log. An entry older than what is known is passed over.
+    /// Takes in the next entry of the log. One that is not after all before it is passed over: what it says is known.
     pub fn apply(&mut self, entry: &Entry) {
-        self.revision = self.revision.max(entry.revision);
-        if self.jobs.get(&entry.key.job).is_some_and(|known| known.revision >= entry.revision) {
+        if entry.revision <= self.revision {
             return;
         }
+        self.revision = entry.revision;
         let old = self.jobs.remove(&entry.key.job);
         if let Some(known) = &old {
-            self.lines.remove(&known.job);
-            self.held.remove(&known.job.id);
+            self.step_out(&known.job);
         }
         match &entry.record {
             Record::Forgotten => self.unlist(old.as_ref()),
@@ -176,10 +216,28 @@ impl View {
             self.lines.insert(job, Timestamp::now());
         }
         if job.state.is_held() {
-            self.held.insert(job.id.clone());
+            self.lines.hold(job);
+            self.held.entry(holder(job)).or_default().insert(job.id.clone());
         }
         let live = old.and_then(|known| known.live).and_then(|live| carried(&live, job));
         self.jobs.insert(job.id.clone(), Known { revision, job: job.clone(), live });
+    }
+
+    /// Takes a job as it was out of the line or the hands it is in.
+    fn step_out(&mut self, job: &Job) {
+        if job.state == State::Queued {
+            self.lines.remove(job);
+        }
+        if job.state.is_held() {
+            self.lines.let_go(job);
+            let holder = holder(job);
+            if let Some(jobs) = self.held.get_mut(&holder) {
+                jobs.remove(&job.id);
+                if jobs.is_empty() {
+                    self.held.remove(&holder);
+                }
+            }
+        }
     }
 
     fn unlist(&mut self, old: Option<&Known>) {
@@ -193,6 +251,11 @@ impl View {
             }
         }
     }
+}
+
+/// Who holds a job; a job that is held has a holder.
+fn holder(job: &Job) -> WorkerId {
+    job.worker.clone().unwrap_or_else(|| WorkerId::new(""))
 }
 
 /// The live news after a durable event: what the event says, but no percent lower than was told already.

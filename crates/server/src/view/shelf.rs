@@ -48,17 +48,17 @@ impl Shelf {
     }
 
     /// Unfinished jobs after a key, oldest first.
-    pub fn open<'a>(&'a self, after: Option<&ListKey>) -> impl Iterator<Item = &'a ListKey> {
+    pub fn open<'a>(&'a self, after: Option<&ListKey>) -> impl Iterator<Item = &'a ListKey> + use<'a> {
         self.open.range::<ListKey, _>((after.map_or(Unbounded, Excluded), Unbounded))
     }
 
     /// Ended jobs before a key, newest first.
-    pub fn ended<'a>(&'a self, before: Option<&ListKey>) -> impl Iterator<Item = &'a ListKey> {
+    pub fn ended<'a>(&'a self, before: Option<&ListKey>) -> impl Iterator<Item = &'a ListKey> + use<'a> {
         down(&self.ended, before)
     }
 }
 
-fn down<'a>(keys: &'a BTreeSet<ListKey>, before: Option<&ListKey>) -> impl Iterator<Item = &'a ListKey> {
+fn down<'a>(keys: &'a BTreeSet<ListKey>, before: Option<&ListKey>) -> impl Iterator<Item = &'a ListKey> + use<'a> {
     keys.range::<ListKey, _>((Unbounded, before.map_or(Unbounded, Excluded))).rev()
 }
 

@@ -1,6 +1,7 @@
 //! Who watches what. Finds the mailboxes of a job in a few look-ups, however many watchers there are.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use courant_joblog::ids::{BatchId, DocumentId, JobId, Owner};
@@ -62,11 +63,15 @@ impl Scope {
 
 /// Where a watcher is looked for: as narrow as its scope allows, so that a thousand watchers of single documents cost
 /// an event of another document nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Place {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Watches of one job.
     Job(JobId),
+    /// Watches of one document of an owner.
     Document(Owner, DocumentId),
+    /// Watches of an owner's jobs, maybe of one batch.
     Owner(Owner),
+    /// Watches over the jobs of all owners.
     All,
 }
 
@@ -84,7 +89,7 @@ impl Place {
 /// All watchers.
 #[derive(Debug, Default)]
 pub struct Hub {
-    watchers: HashMap<Place, Vec<Watcher>>,
+    watchers: BTreeMap<Place, Vec<Watcher>>,
     next: u64,
 }
 
@@ -130,7 +135,8 @@ impl Hub {
     }
 
     /// Whether anybody follows this job.
-    pub fn is_watched(&self, job: &Job) -> bool {
+    #[cfg(test)]
+    fn is_watched(&self, job: &Job) -> bool {
         self.of(job).next().is_some()
     }
 
@@ -147,6 +153,31 @@ impl Hub {
     /// Tells news to all who follow its job.
     pub fn tell_news(&self, news: &Arc<Transient>) {
         self.of(&news.known.job).for_each(|mailbox| mailbox.push_news(news.clone()));
+    }
+
+    /// Where watchers are, so many after a place.
+    pub fn spots(&self, after: Option<&Place>, count: usize) -> Vec<Place> {
+        let rest = self.watchers.range::<Place, _>((after.map_or(Unbounded, Excluded), Unbounded));
+        rest.map(|(place, _)| place.clone()).take(count).collect()
+    }
+
+    /// Whether anybody at this place follows the job.
+    pub fn is_watched_at(&self, place: &Place, job: &Job) -> bool {
+        self.watchers.get(place).is_some_and(|watchers| watchers.iter().any(|watcher| watcher.scope.holds(job)))
+    }
+
+    /// Tells the place of a waiting job to those at one place who follow it: to all when it is new, else to those who were
+    /// not told before.
+    pub fn tell_place(&self, place: &Place, news: &Arc<Transient>, new: bool) {
+        let watchers = self.watchers.get(place).into_iter().flatten();
+        let here = watchers.filter(|watcher| watcher.scope.holds(&news.known.job));
+        here.filter(|watcher| new || !watcher.mailbox.knows_places())
+            .for_each(|watcher| watcher.mailbox.push_news(news.clone()));
+    }
+
+    /// Everybody at this place was told all places.
+    pub fn told_places(&self, place: &Place) {
+        self.watchers.get(place).into_iter().flatten().for_each(|watcher| watcher.mailbox.told_places());
     }
 
     fn of<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Arc<Mailbox>> {

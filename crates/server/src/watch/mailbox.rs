@@ -15,7 +15,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
-use crate::view::{Known, Place};
+use crate::engine::Placed;
+use crate::estimate::Estimate;
+use crate::view::Known;
 
 /// A durable entry on its way to a watcher.
 #[derive(Clone, Debug)]
@@ -26,6 +28,15 @@ pub struct Durable {
     pub percent: f64,
     /// The batch of a job that was removed, where it is still known: the entry does not say it.
     pub batch: Option<BatchId>,
+    /// How long the job may take from there on, where that is known.
+    pub remaining: Option<Estimate>,
+}
+
+impl Durable {
+    /// An entry as the log has it.
+    pub fn of(entry: Arc<Entry>) -> Self {
+        Self { entry, percent: 0.0, batch: None, remaining: None }
+    }
 }
 
 /// News that is not in the log.
@@ -36,7 +47,9 @@ pub struct Transient {
     /// The job with this news in it.
     pub known: Known,
     /// Its place while it waits.
-    pub place: Option<Place>,
+    pub place: Option<Placed>,
+    /// How long it may still take while it runs.
+    pub remaining: Option<Estimate>,
     /// What is new.
     pub news: News,
 }
@@ -112,6 +125,8 @@ struct Inner {
     pending: HashMap<JobId, Vec<Pending>>,
     told: HashMap<(JobId, NewsKind), Instant>,
     lagged: bool,
+    /// Whether it was told where its waiting jobs stand since it was empty.
+    knows_places: bool,
 }
 
 #[derive(Debug)]
@@ -133,6 +148,18 @@ impl Mailbox {
         inner.queue.clear();
         inner.pending.clear();
         inner.lagged = false;
+        inner.knows_places = false;
+    }
+
+    /// Whether it was told where its waiting jobs stand.
+    pub fn knows_places(&self) -> bool {
+        self.inner.lock().knows_places
+    }
+
+    /// It was told where its waiting jobs stand.
+    pub fn told_places(&self) {
+        let mut inner = self.inner.lock();
+        inner.knows_places = !inner.lagged;
     }
 
     /// Whether nothing waits and nothing was thrown away.
@@ -242,15 +269,14 @@ mod tests {
         let mut job = queued(job, "alice");
         job.progress.percent = percent;
         let known = Known { revision: Revision(1), job: Arc::new(job), live: None };
-        Arc::new(Transient { at: Timestamp(1), known, place: None, news: News::Progress })
+        Arc::new(Transient { at: Timestamp(1), known, place: None, remaining: None, news: News::Progress })
     }
 
     fn durable(job: &str, revision: u64) -> Durable {
         let job = queued(job, "alice");
         let event = Event { at: Timestamp(1), change: Change::Requeued { by: "x".into() } };
         let record = Record::Changed { event, job: Arc::new(job.clone()) };
-        let entry = Arc::new(Entry { revision: Revision(revision), key: Key::of(&job), record });
-        Durable { entry, percent: 0.0, batch: None }
+        Durable::of(Arc::new(Entry { revision: Revision(revision), key: Key::of(&job), record }))
     }
 
     /// `p<percent>+<folded>` and `r<revision>`, in order.

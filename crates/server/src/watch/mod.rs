@@ -3,11 +3,12 @@
 pub mod hub;
 pub mod mailbox;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::TokenError;
-use courant_joblog::ids::Revision;
+use courant_joblog::ids::{JobId, Revision};
 use courant_joblog::log::{Filter, Record};
 use courant_proto::v1::GapReason;
 use tokio::sync::mpsc;
@@ -93,7 +94,7 @@ pub fn start<T: Send + 'static>(
     let mailbox = Arc::new(Mailbox::new(engine.config.watch_buffer, watch.min_interval));
     let (id, revision) = engine.join(watch.scope.clone(), &mailbox);
     let left = Leave { engine: engine.clone(), id };
-    let watcher = Watcher { engine, watch, mailbox, last: revision, out, form };
+    let watcher = Watcher { engine, watch, mailbox, last: revision, shown: HashMap::new(), out, form };
     tokio::spawn(async move {
         let _left = left;
         watcher.run().await;
@@ -117,6 +118,8 @@ struct Watcher<T> {
     watch: Watch,
     mailbox: Arc<Mailbox>,
     last: Revision,
+    /// Jobs that were shown as they were after `last`: what led there must not be told again.
+    shown: HashMap<JobId, Revision>,
     out: mpsc::Sender<Result<T, Status>>,
     form: fn(&Engine, Told) -> T,
 }
@@ -164,10 +167,11 @@ impl<T: Send> Watcher<T> {
     async fn begin(&mut self) -> Result<(), Stop> {
         let target = self.last;
         match self.watch.after {
-            None => self.snapshots().await?,
+            // What was removed while it was shown is shown anew; nothing was promised before *live*.
+            None => while self.snapshots().await?.is_some() {},
             Some(cursor) => match self.gap(cursor) {
                 Some(reason) => self.start_over(reason).await?,
-                None => self.replay(cursor.revision, target).await?,
+                None => self.go_on(cursor.revision, target).await?,
             },
         }
         self.send(Some(self.last), Step::Live).await?;
@@ -181,15 +185,6 @@ impl<T: Send> Watcher<T> {
         (!known).then_some(GapReason::LogReplaced)
     }
 
-    async fn start_over(&mut self, reason: GapReason) -> Result<(), Stop> {
-        if self.watch.on_gap == OnGap::Fail {
-            return Err(Error::CursorTooOld(reason).into());
-        }
-        self.send(None, Step::Gap(reason)).await?;
-        self.snapshots().await?;
-        self.gone().await
-    }
-
     /// After a gap in a watch over one job: that the job is gone, if so, instead of nothing.
     async fn gone(&mut self) -> Result<(), Stop> {
         let Topic::Job(id) = &self.watch.scope.topic else { return Ok(()) };
@@ -200,23 +195,65 @@ impl<T: Send> Watcher<T> {
         match notice.filter(|entry| entry.record == Record::Forgotten) {
             Some(entry) => {
                 let revision = entry.revision;
-                self.send(Some(revision), Step::Event(Durable { entry, percent: 0.0, batch: None })).await
+                self.send(Some(revision), Step::Event(Durable::of(entry))).await
             }
             None => Ok(()),
         }
     }
 
-    async fn snapshots(&mut self) -> Result<(), Stop> {
-        let (jobs, revision) = self.engine.snapshots(&self.watch.scope, &self.mailbox);
-        self.last = revision;
-        for seen in jobs {
-            self.send(Some(revision), Step::Snapshot(Box::new(seen))).await?;
+    /// Sends what came after one position up to another, or says that it is not there any more and starts over.
+    async fn go_on(&mut self, after: Revision, target: Revision) -> Result<(), Stop> {
+        match self.replay(after, target).await? {
+            Some(reason) => self.start_over(reason).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// Sends what the log has after one position up to another; the mailbox has the rest.
-    async fn replay(&mut self, after: Revision, target: Revision) -> Result<(), Stop> {
+    async fn start_over(&mut self, reason: GapReason) -> Result<(), Stop> {
+        if self.watch.on_gap == OnGap::Fail {
+            return Err(Error::CursorTooOld(reason).into());
+        }
+        let mut gap = Some(reason);
+        while let Some(reason) = gap {
+            self.send(None, Step::Gap(reason)).await?;
+            gap = self.snapshots().await?;
+        }
+        self.gone().await
+    }
+
+    /// Sends the jobs of the scope as they are, piece by piece, then what happened to them in the meantime. Gives the reason
+    /// if that is not there any more.
+    async fn snapshots(&mut self) -> Result<Option<GapReason>, Stop> {
+        let (mut walk, mut piece) = self.engine.begin_walk(&self.watch.scope, &self.mailbox);
+        let at_once = walk.is_over();
+        self.last = walk.revision;
+        self.shown.clear();
+        // The snapshot of one job is all there is to know. One of many is not: it is no place to go on from.
+        let at = matches!(self.watch.scope.topic, Topic::Job(_)).then_some(self.last);
+        loop {
+            for seen in piece {
+                if seen.known.revision > self.last {
+                    self.shown.insert(seen.known.job.id.clone(), seen.known.revision);
+                }
+                self.send(at, Step::Snapshot(Box::new(seen))).await?;
+            }
+            match self.engine.walk_on(&mut walk) {
+                Some(next) => piece = next,
+                None => break,
+            }
+        }
+        if at_once {
+            return Ok(None);
+        }
+        let target = self.engine.rejoin(&self.mailbox);
+        let gap = self.replay(walk.revision, target).await?;
+        self.shown.clear();
+        Ok(gap)
+    }
+
+    /// Sends what the log has after one position up to another; the mailbox has the rest. Gives the reason if something is
+    /// not there any more.
+    async fn replay(&mut self, after: Revision, target: Revision) -> Result<Option<GapReason>, Stop> {
         self.last = after;
         let filter = self.filter();
         while self.last < target {
@@ -224,17 +261,17 @@ impl<T: Send> Watcher<T> {
             let page = self.engine.log.read(from, &filter, PAGE).await?;
             // Asked after the read: what was removed before it is in the answer, what is removed later was read.
             if self.engine.log.trimmed(&filter).await? > from {
-                return self.start_over(GapReason::HistoryTrimmed).await;
+                return Ok(Some(GapReason::HistoryTrimmed));
             }
             let known: Vec<_> = page.into_iter().filter(|entry| entry.revision <= target).collect();
             if known.is_empty() {
                 self.last = target;
             }
             for entry in known {
-                self.entry(Durable { entry, percent: 0.0, batch: None }).await?;
+                self.entry(Durable::of(entry)).await?;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn next(&mut self) -> Result<(), Stop> {
@@ -260,7 +297,7 @@ impl<T: Send> Watcher<T> {
     /// The mailbox threw entries away: they are in the log.
     async fn catch_up(&mut self) -> Result<(), Stop> {
         let target = self.engine.rejoin(&self.mailbox);
-        self.replay(self.last, target).await?;
+        self.go_on(self.last, target).await?;
         self.ended()
     }
 
@@ -283,6 +320,9 @@ impl<T: Send> Watcher<T> {
             return Ok(());
         }
         self.last = revision;
+        if self.shown.get(&durable.entry.key.job).is_some_and(|shown| *shown >= revision) {
+            return Ok(());
+        }
         match &durable.entry.record {
             Record::Changed { job, .. } if self.watch.scope.holds(job) => {
                 self.send(Some(revision), Step::Event(durable)).await

@@ -1,7 +1,6 @@
 //! Giving waiting jobs to free workers. A claim is an append with compare-and-set, so nobody gets a job twice however
 //! many servers there are. Claims for different workers are written at the same time.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use courant_joblog::event::{Change, Counts};
@@ -20,8 +19,9 @@ use crate::error::Error;
 /// Gives out jobs for ever.
 pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
     loop {
+        // Also while no worker is free: a job that is due has its place in the line.
+        let due = engine.release_due();
         assign_all(&engine, &registry);
-        let due = engine.read(|view| view.next_due());
         let wait = due.map(|due| Duration::from_millis(due.ms_since(Timestamp::now()) as u64));
         tokio::select! {
             () = engine.wake.notified() => {}
@@ -31,7 +31,7 @@ pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
 }
 
 fn assign_all(engine: &Arc<Engine>, registry: &Arc<Registry>) {
-    loop {
+    while engine.read(|view| view.lines().any(|line| line.waiting.jobs > 0)) {
         let mut free = free(engine, registry);
         // The worker with most room first, so that jobs spread.
         free.sort_by(|a, b| b.slots.cmp(&a.slots).then_with(|| a.worker.cmp(&b.worker)));
@@ -44,29 +44,36 @@ fn assign_all(engine: &Arc<Engine>, registry: &Arc<Registry>) {
 
 /// The workers with a free slot.
 pub(super) fn free(engine: &Engine, registry: &Registry) -> Vec<Free> {
-    let mut held: HashMap<WorkerId, u32> = HashMap::new();
-    engine.read(|view| {
-        for worker in view.held().filter_map(|known| known.job.worker.as_ref()) {
-            *held.entry(worker.clone()).or_default() += 1;
-        }
-    });
-    registry.free(|worker| held.get(worker).copied().unwrap_or(0))
+    engine.read(|view| registry.free(|worker| view.held_count(worker)))
 }
 
 fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free) -> bool {
     let Some(known) = engine.take_next(&free.kinds) else { return false };
     let attempt = AttemptId { job: known.job.id.clone(), number: known.job.attempt.saturating_add(1) };
     registry.claiming(&free.worker, &attempt);
-    let (engine, registry, worker) = (engine.clone(), registry.clone(), free.worker.clone());
+    let claim = Claim { engine: engine.clone(), registry: registry.clone(), worker: free.worker.clone(), attempt };
     tokio::spawn(async move {
-        if let Err(error) = claim(&engine, &registry, &worker, &known.job).await {
-            tracing::warn!(job = %known.job.id, %worker, %error, "a claim failed");
-            engine.give_back(&known.job.id);
+        if let Err(error) = self::claim(&claim.engine, &claim.registry, &claim.worker, &known.job).await {
+            tracing::warn!(job = %known.job.id, worker = %claim.worker, %error, "a claim failed");
         }
-        registry.claimed(&worker, &attempt);
-        engine.wake.notify_one();
     });
     true
+}
+
+/// A claim under way. However it ends, a job that still waits stands in its line again.
+struct Claim {
+    engine: Arc<Engine>,
+    registry: Arc<Registry>,
+    worker: WorkerId,
+    attempt: AttemptId,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.registry.claimed(&self.worker, &self.attempt);
+        self.engine.give_back(&self.attempt.job);
+        self.engine.wake.notify_one();
+    }
 }
 
 async fn claim(engine: &Engine, registry: &Registry, worker: &WorkerId, job: &Job) -> Result<(), Error> {

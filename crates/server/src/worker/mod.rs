@@ -9,6 +9,9 @@ mod session;
 pub mod sweep;
 mod verdict;
 
+#[cfg(test)]
+mod model;
+
 use std::sync::Arc;
 
 use courant_auth::Role;

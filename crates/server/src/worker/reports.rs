@@ -71,9 +71,8 @@ pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, messa
 
 fn heartbeat(engine: &Engine, worker: &WorkerId) -> Out {
     let cancel = engine.read(|view| {
-        let held = view.held().map(|known| &known.job);
-        let mine = held.filter(|job| job.state == State::Cancelling && job.worker.as_ref() == Some(worker));
-        mine.map(|job| AttemptId::of(job).wire()).collect()
+        let held = view.held_by(worker).map(|known| &known.job);
+        held.filter(|job| job.state == State::Cancelling).map(|job| AttemptId::of(job).wire()).collect()
     });
     Out::HeartbeatAck(v1::HeartbeatAck { cancel })
 }

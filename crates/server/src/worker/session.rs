@@ -138,10 +138,8 @@ async fn reconcile(
     session: &Session,
     in_flight: &HashSet<AttemptId>,
 ) -> Result<Vec<AttemptId>, Error> {
-    let held: Vec<Arc<Job>> = engine.read(|view| {
-        let held = view.held().filter(|known| known.job.worker.as_ref() == Some(&session.worker));
-        held.map(|known| known.job.clone()).collect()
-    });
+    let held: Vec<Arc<Job>> =
+        engine.read(|view| view.held_by(&session.worker).map(|known| known.job.clone()).collect());
     let mut kept = Vec::new();
     for attempt in held.iter().map(|job| AttemptId::of(job)) {
         if registry.is_claiming(&session.worker, &attempt) {

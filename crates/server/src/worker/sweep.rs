@@ -1,4 +1,4 @@
-//! What time does to jobs: leases run out, assignments stay unanswered, cancels are overdue, places move up.
+//! What time does to jobs: leases run out, assignments stay unanswered, cancels are overdue.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,9 +15,8 @@ use super::registry::Registry;
 use super::verdict::{cancelled, end_attempt};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::view::Place;
 
-/// The longest pause between two looks, and how often places are told.
+/// The longest pause between two looks.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Looks after leases for ever.
@@ -25,8 +24,7 @@ pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
     let every = TICK.min(engine.config.lease / 10);
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sweep =
-        Sweep { engine, registry, cancelling: HashMap::new(), places: HashMap::new(), told: Instant::now() };
+    let mut sweep = Sweep { engine, registry, cancelling: HashMap::new() };
     let mut last = Instant::now();
     loop {
         ticks.tick().await;
@@ -45,8 +43,6 @@ struct Sweep {
     engine: Arc<Engine>,
     registry: Arc<Registry>,
     cancelling: HashMap<JobId, Instant>,
-    places: HashMap<JobId, Place>,
-    told: Instant,
 }
 
 impl Sweep {
@@ -56,11 +52,6 @@ impl Sweep {
         self.unanswered().await?;
         self.cancels(&held).await?;
         self.registry.forget_gone(self.engine.config.lease);
-        self.engine.set_slots(self.registry.slots());
-        if self.told.elapsed() >= TICK {
-            self.told = Instant::now();
-            self.tell_places();
-        }
         Ok(())
     }
 
@@ -110,14 +101,5 @@ impl Sweep {
             self.registry.tell(worker, Message::LeaseLost(LeaseLost { attempt: Some(attempt.wire()) }));
         }
         Ok(())
-    }
-
-    fn tell_places(&mut self) {
-        let (mut now, before) = (HashMap::new(), std::mem::take(&mut self.places));
-        self.engine.tell_places(|id, place| {
-            now.insert(id.clone(), place);
-            before.get(id) != Some(&place)
-        });
-        self.places = now;
     }
 }

@@ -17,4 +17,5 @@ mod retention;
 mod streams;
 mod support;
 mod unwatched;
+mod waiting;
 mod workers;

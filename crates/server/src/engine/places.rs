@@ -1,0 +1,152 @@
+//! Telling places: who follows waiting jobs hears where they stand, when that changed. What this costs depends on what is
+//! watched, not on what waits.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use courant_joblog::ids::{JobId, Timestamp};
+
+use super::{CHUNK, Engine, Placed, State};
+use crate::estimate::{Estimate, Hand};
+use crate::view::{Known, View};
+use crate::watch::hub::Place as Spot;
+use crate::watch::mailbox::{News, Transient};
+
+/// Jobs looked at for each one that is told: a watch of few among many waiting jobs hears of those near their turn.
+const LOOKED_AT: usize = 10;
+/// An estimate that moved by less than this share of it,
+const MOVED_SHARE: f64 = 0.1;
+/// or by less than these milliseconds, did not move.
+const MOVED_MS: f64 = 1000.0;
+/// So with pages.
+const MOVED_PAGES: f64 = 1.0;
+
+/// What was told of places in a round.
+#[derive(Debug, Default)]
+pub struct Told(HashMap<JobId, (Placed, Novelty)>);
+
+/// Whether those who follow a job have to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Novelty {
+    /// All of them.
+    New,
+    /// Those alone who were not told before.
+    Old,
+}
+
+impl Engine {
+    /// Looks at who works now, for estimates.
+    pub fn look(&self, hands: impl FnOnce(&View) -> Vec<Hand>) {
+        let state = &mut *self.state.lock();
+        let hands = hands(&state.view);
+        state.estimates.look(&state.view, &hands, Timestamp::now());
+    }
+
+    /// Tells the places of waiting jobs to those who follow them, where they changed since they were told. Of a watch over
+    /// many jobs at most so many, those that are next.
+    pub async fn tell_places(&self, before: &Told, limit: usize) -> Told {
+        let (mut told, mut last) = (Told::default(), None);
+        loop {
+            let spots = self.state.lock().hub.spots(last.as_ref(), CHUNK);
+            let Some(end) = spots.last() else { return told };
+            last = Some(end.clone());
+            // Watches of one job are many and cheap, the others the other way round.
+            let (jobs, many): (Vec<&Spot>, Vec<&Spot>) = spots.iter().partition(|spot| matches!(spot, Spot::Job(_)));
+            self.state.lock().tell_spots(&jobs, before, &mut told, limit);
+            for spot in many {
+                tokio::task::yield_now().await;
+                self.state.lock().tell_spots(&[spot], before, &mut told, limit);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl State {
+    fn tell_spots(&self, spots: &[&Spot], before: &Told, told: &mut Told, limit: usize) {
+        let now = Timestamp::now();
+        for spot in spots {
+            match spot {
+                Spot::Job(id) => {
+                    if let Some(known) = self.view.get(id) {
+                        self.tell(spot, known, before, told, now);
+                    }
+                }
+                Spot::Document(owner, _) | Spot::Owner(owner) => {
+                    let keys = self.view.shelf(Some(owner)).into_iter().flat_map(|shelf| shelf.open(None));
+                    let jobs = keys.take(limit * LOOKED_AT).filter_map(|key| self.view.get(&key.1));
+                    jobs.filter(|known| self.tell(spot, known, before, told, now)).take(limit).for_each(drop);
+                }
+                Spot::All => {
+                    let lines = self.view.lines().map(|line| (line.kind, line.lane));
+                    let jobs = lines.flat_map(|(kind, lane)| self.view.standing(kind, lane).take(limit));
+                    for known in jobs.take(limit * LOOKED_AT) {
+                        self.tell(spot, known, before, told, now);
+                    }
+                }
+            }
+            self.hub.told_places(spot);
+        }
+    }
+
+    /// Tells one job's place. `false` if it has none, or nobody here follows it.
+    fn tell(&self, spot: &Spot, known: &Known, before: &Told, told: &mut Told, at: Timestamp) -> bool {
+        if !self.hub.is_watched_at(spot, &known.job) {
+            return false;
+        }
+        let id = &known.job.id;
+        let (placed, novelty) = match told.0.get(id) {
+            Some(known) => *known,
+            None => {
+                let Some(placed) = self.placed(&known.job, at) else { return false };
+                let seen = before.0.get(id).map(|(told, _)| *told).filter(|told| !told.moved_to(&placed));
+                // What was told stands until it is told anew: small steps add up.
+                let news = seen.map_or((placed, Novelty::New), |told| (told, Novelty::Old));
+                told.0.insert(id.clone(), news);
+                news
+            }
+        };
+        let news = Transient { at, known: known.clone(), place: Some(placed), remaining: None, news: News::Place };
+        self.hub.tell_place(spot, &Arc::new(news), novelty == Novelty::New);
+        true
+    }
+}
+
+impl Placed {
+    /// Whether the step from one to the other is worth telling.
+    fn moved_to(&self, now: &Self) -> bool {
+        let wait = |wait: Option<Estimate>| wait.map(|wait| wait.ms as f64);
+        let waits_moved = match (wait(self.wait), wait(now.wait)) {
+            (Some(old), Some(new)) => moved(old, new, MOVED_MS),
+            (old, new) => old.is_some() != new.is_some(),
+        };
+        let pages_moved = moved(self.pages_ahead as f64, now.pages_ahead as f64, MOVED_PAGES);
+        self.position != now.position || waits_moved || pages_moved
+    }
+}
+
+fn moved(old: f64, new: f64, least: f64) -> bool {
+    (old - new).abs() > (old * MOVED_SHARE).max(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placed(position: u32, pages_ahead: u64, ms: Option<u64>) -> Placed {
+        Placed { position, pages_ahead, wait: ms.map(|ms| Estimate { ms, low: 0, high: ms }) }
+    }
+
+    #[test]
+    fn a_step_is_told_when_somebody_would_notice() {
+        let told = placed(3, 100, Some(60_000));
+        for same in [told, placed(3, 101, Some(60_000)), placed(3, 100, Some(55_000)), placed(3, 109, Some(65_900))] {
+            assert!(!told.moved_to(&same), "{same:?}");
+        }
+        for moved in [placed(2, 100, Some(60_000)), placed(3, 80, Some(60_000)), placed(3, 100, Some(53_000))] {
+            assert!(told.moved_to(&moved), "{moved:?}");
+        }
+        assert!(told.moved_to(&placed(3, 100, None)));
+        assert!(!placed(1, 0, Some(500)).moved_to(&placed(1, 0, Some(1400))), "less than a second");
+    }
+}

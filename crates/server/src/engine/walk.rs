@@ -1,0 +1,156 @@
+//! Reading many jobs: in pieces, so that nobody waits long for the lock, however many there are.
+
+use courant_joblog::ids::{Owner, Revision};
+
+use super::{Engine, Seen, State};
+use crate::view::{Known, ListKey, View};
+use crate::watch::hub::{Scope, Topic};
+use crate::watch::mailbox::Mailbox;
+
+/// Jobs looked at under one lock: everybody waits for that long.
+pub const CHUNK: usize = 512;
+/// Finished jobs among the first snapshots of a watch over many jobs.
+pub const RECENT_FINISHED: usize = 50;
+
+/// Jobs that were looked for.
+#[derive(Debug)]
+pub struct Found {
+    /// Newest first, each with its place in the list.
+    pub jobs: Vec<(ListKey, Seen)>,
+    /// A watch from here misses nothing that came after.
+    pub revision: Revision,
+}
+
+/// A walk through the jobs of a scope as they are: the newest finished ones, then all unfinished, oldest first.
+///
+/// Jobs go on changing while one walks. Every job is shown as it is when it is reached; what happened after the walk's
+/// revision and is not in what was shown already comes to the watcher as events.
+#[derive(Debug)]
+pub struct Walk {
+    scope: Scope,
+    at: At,
+    /// Events after this one are in the watcher's mailbox.
+    pub revision: Revision,
+}
+
+/// How far a walk is.
+#[derive(Debug)]
+enum At {
+    Ended { before: Option<ListKey>, found: Vec<Seen> },
+    Open { after: Option<ListKey> },
+    Done,
+}
+
+impl Walk {
+    /// Whether everything was reached.
+    pub fn is_over(&self) -> bool {
+        matches!(self.at, At::Done)
+    }
+}
+
+impl Engine {
+    /// The newest jobs of an owner, or of all, before a key, that are wanted: at most `limit`. They are looked for in
+    /// pieces, so that nobody waits long for the lock, however many there are.
+    pub async fn find(
+        &self,
+        owner: Option<&Owner>,
+        before: Option<ListKey>,
+        limit: usize,
+        wanted: impl Fn(&Known) -> bool,
+    ) -> Found {
+        let mut found = Found { jobs: Vec::new(), revision: self.read(View::revision) };
+        let mut before = before;
+        while found.jobs.len() < limit {
+            before = self.state.lock().find_some(owner, before.as_ref(), limit, &wanted, &mut found.jobs);
+            if before.is_none() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        found
+    }
+
+    /// Begins a walk and empties the mailbox, which goes on from the walk's revision. Gives the first piece.
+    pub fn begin_walk(&self, scope: &Scope, mailbox: &Mailbox) -> (Walk, Vec<Seen>) {
+        let state = self.state.lock();
+        mailbox.clear();
+        let at = At::Ended { before: None, found: Vec::new() };
+        let mut walk = Walk { scope: scope.clone(), at, revision: state.view.revision() };
+        let mut piece = state.walk(&mut walk);
+        if matches!(walk.at, At::Open { .. }) {
+            piece.extend(state.walk(&mut walk));
+        }
+        (walk, piece)
+    }
+
+    /// The next piece of a walk; `None` at its end. A piece may be empty.
+    pub fn walk_on(&self, walk: &mut Walk) -> Option<Vec<Seen>> {
+        (!walk.is_over()).then(|| self.state.lock().walk(walk))
+    }
+}
+
+impl State {
+    /// Looks at one piece of a list; says where the next begins, if there is one.
+    fn find_some(
+        &self,
+        owner: Option<&Owner>,
+        before: Option<&ListKey>,
+        limit: usize,
+        wanted: &impl Fn(&Known) -> bool,
+        found: &mut Vec<(ListKey, Seen)>,
+    ) -> Option<ListKey> {
+        let mut last = None;
+        for (looked_at, (key, known)) in self.view.list(owner, before).enumerate() {
+            if looked_at == CHUNK || found.len() == limit {
+                return last;
+            }
+            if wanted(known) {
+                found.push((key.clone(), self.seen(known)));
+            }
+            last = Some(key.clone());
+        }
+        None
+    }
+
+    /// Looks at one piece.
+    fn walk(&self, walk: &mut Walk) -> Vec<Seen> {
+        let owner = match &walk.scope.topic {
+            Topic::Job(id) => {
+                walk.at = At::Done;
+                return self.view.get(id).map(|known| self.seen(known)).into_iter().collect();
+            }
+            Topic::Owner(owner) => Some(owner),
+            Topic::All => None,
+        };
+        let Some(shelf) = self.view.shelf(owner) else {
+            walk.at = At::Done;
+            return Vec::new();
+        };
+        match &mut walk.at {
+            At::Ended { before, found } => {
+                let keys: Vec<&ListKey> = shelf.ended(before.as_ref()).take(CHUNK).collect();
+                let room = RECENT_FINISHED - found.len();
+                found.extend(keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).take(room));
+                if let Some(last) = keys.get(CHUNK - 1).filter(|_| found.len() < RECENT_FINISHED) {
+                    *before = Some((*last).clone());
+                    return Vec::new();
+                }
+                let recent = found.drain(..).rev().collect();
+                walk.at = At::Open { after: None };
+                recent
+            }
+            At::Open { after } => {
+                let keys: Vec<&ListKey> = shelf.open(after.as_ref()).take(CHUNK).collect();
+                let seen = keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).collect();
+                let last = keys.get(CHUNK - 1).map(|key| (*key).clone());
+                walk.at = last.map_or(At::Done, |last| At::Open { after: Some(last) });
+                seen
+            }
+            At::Done => Vec::new(),
+        }
+    }
+
+    fn in_scope(&self, scope: &Scope, key: &ListKey) -> Option<Seen> {
+        self.view.get(&key.1).filter(|known| scope.holds(&known.job)).map(|known| self.seen(known))
+    }
+}

@@ -1,0 +1,38 @@
+//! Once a second: who works now, and where the waiting jobs stand that somebody follows.
+
+use std::sync::Arc;
+
+use tokio::time::{Duration, MissedTickBehavior};
+
+use crate::engine::{Engine, Told};
+use crate::estimate::Hand;
+use crate::view::View;
+use crate::worker::registry::{Listed, Registry};
+
+/// The least time between two places told of a job.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Tells places for ever.
+pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
+    let mut ticks = tokio::time::interval(EVERY);
+    // A round that took long is followed by a whole pause.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = Told::default();
+    loop {
+        ticks.tick().await;
+        engine.look(|view| hands(&registry.list(), view));
+        told = engine.tell_places(&told, engine.config.watch_places).await;
+    }
+}
+
+/// Those who take jobs now.
+pub fn hands(workers: &[Listed], view: &View) -> Vec<Hand> {
+    let takers = workers.iter().filter(|worker| worker.connected && !worker.drained);
+    let hand = |worker: &Listed| Hand {
+        worker: worker.worker.clone(),
+        kinds: worker.offer.kinds.clone(),
+        slots: worker.offer.slots,
+        held: view.held_count(&worker.worker),
+    };
+    takers.map(hand).collect()
+}

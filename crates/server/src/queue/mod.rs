@@ -1,0 +1,73 @@
+//! `QueueService`: what waits and who works, for everybody with a token.
+
+mod state;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_auth::Role;
+use courant_joblog::ids::Owner;
+use courant_proto::v1::queue_service_server::QueueService;
+use courant_proto::v1::{
+    GetQueueRequest, GetQueueResponse, GetQuotaRequest, GetQuotaResponse, WatchQueueRequest, WatchQueueResponse,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::auth::{caller, require, time_left};
+use crate::engine::Engine;
+use crate::jobs::interval_in;
+use crate::quota;
+use crate::sampled::{self, Pace};
+use crate::worker::registry::Registry;
+
+/// The least time between two states, when none is asked for.
+pub const EVERY: Duration = Duration::from_secs(1);
+/// Shorter intervals are raised to this.
+pub const SHORTEST: Duration = Duration::from_millis(100);
+
+/// The service.
+pub struct Queues {
+    /// What the services share.
+    pub engine: Arc<Engine>,
+    /// Who is there.
+    pub registry: Arc<Registry>,
+}
+
+#[tonic::async_trait]
+impl QueueService for Queues {
+    type WatchQueueStream = ReceiverStream<Result<WatchQueueResponse, Status>>;
+
+    async fn get_queue(&self, request: Request<GetQueueRequest>) -> Result<Response<GetQueueResponse>, Status> {
+        caller(&request)?;
+        let queue = Some(state::take(&self.engine, &self.registry));
+        Ok(Response::new(GetQueueResponse { queue }))
+    }
+
+    async fn watch_queue(
+        &self,
+        request: Request<WatchQueueRequest>,
+    ) -> Result<Response<Self::WatchQueueStream>, Status> {
+        let token_left = time_left(&caller(&request)?);
+        let asked = request.get_ref().min_interval;
+        let look_every = if asked.is_some() { interval_in(asked)?.max(SHORTEST) } else { EVERY };
+        let pace = Pace { look_every, tell_within: self.engine.config.bookmark_interval, token_left };
+        let (engine, registry) = (self.engine.clone(), self.registry.clone());
+        let look = move || state::take(&engine, &registry);
+        let form = |queue| WatchQueueResponse { queue: Some(queue) };
+        Ok(Response::new(sampled::start(self.engine.clone(), pace, look, state::same, form).into()))
+    }
+
+    async fn get_quota(&self, request: Request<GetQuotaRequest>) -> Result<Response<GetQuotaResponse>, Status> {
+        let identity = caller(&request)?;
+        let owner = match request.get_ref().owner.as_str() {
+            "" => identity.subject.as_str(),
+            owner if owner != identity.subject => {
+                require(&identity, Role::Admin, "admin")?;
+                owner
+            }
+            own => own,
+        };
+        Ok(Response::new(quota::get(&self.engine, &Owner::new(owner))))
+    }
+}

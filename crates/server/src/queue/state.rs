@@ -1,0 +1,145 @@
+//! The queue as it is at a moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use courant_joblog::ids::Timestamp;
+use courant_joblog::job::{Job, Lane};
+use courant_proto::v1;
+use prost_types::Duration as Span;
+
+use crate::convert;
+use crate::engine::Engine;
+use crate::places::hands;
+use crate::view::{LineState, View};
+use crate::worker::registry::Registry;
+
+/// Kinds of work that are shown: those that workers take, then those with most jobs. Callers make up kinds.
+pub const MAX_KINDS: usize = 256;
+/// A span that moved by less than this share of it,
+const MOVED_SHARE: f64 = 0.1;
+/// or by less than these seconds, did not change.
+const MOVED_SECONDS: f64 = 1.0;
+
+/// The queue as it is now.
+pub fn take(engine: &Engine, registry: &Registry) -> v1::Queue {
+    let listed = registry.list();
+    let connected: Vec<_> = listed.iter().filter(|worker| worker.connected).collect();
+    let now = Timestamp::now();
+    engine.survey(|view, estimates| {
+        let hands = hands(&listed, view);
+        let served: BTreeSet<&str> = hands.iter().flat_map(|hand| hand.kinds.iter().map(|kind| &**kind)).collect();
+        let taken: BTreeSet<&str> =
+            connected.iter().flat_map(|worker| &worker.offer.kinds).map(|kind| &**kind).collect();
+        let kinds = kinds(view, &served);
+        let lane = |line: LineState| lane(view, estimates, line, now);
+        let lines = kinds.iter().flat_map(|kind| Lane::ALL.map(|lane| view.line(kind, lane)));
+        let shown =
+            |line: &LineState| served.contains(line.kind) || line.waiting.jobs > 0 || line.delayed + line.held > 0;
+        let unserved =
+            |kind: &str| !taken.contains(kind) && Lane::ALL.iter().any(|lane| waits(&view.line(kind, *lane)));
+        let held = |worker| view.held_count(worker);
+        v1::Queue {
+            lanes: lines.filter(shown).map(lane).collect(),
+            workers_total: connected.len() as i32,
+            workers_active: connected.iter().filter(|worker| held(&worker.worker) > 0).count() as i32,
+            slots_total: hands.iter().map(|hand| hand.slots).sum::<u32>() as i32,
+            slots_used: connected.iter().map(|worker| held(&worker.worker)).sum::<u32>() as i32,
+            unserved_kinds: kinds.iter().filter(|kind| unserved(kind)).map(|kind| (*kind).to_owned()).collect(),
+        }
+    })
+}
+
+fn waits(line: &LineState) -> bool {
+    line.waiting.jobs > 0 || line.delayed > 0
+}
+
+/// The kinds that are shown, by name.
+fn kinds<'a>(view: &'a View, served: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
+    let mut jobs: BTreeMap<&str, u64> = BTreeMap::new();
+    for line in view.lines() {
+        *jobs.entry(line.kind).or_default() += line.waiting.jobs + u64::from(line.delayed) + u64::from(line.held);
+    }
+    let mut others: Vec<(u64, &str)> = jobs.into_iter().map(|(kind, jobs)| (jobs, kind)).collect();
+    others.sort_unstable_by(|a, b| b.cmp(a));
+    served.iter().copied().chain(others.into_iter().map(|(_, kind)| kind)).take(MAX_KINDS).collect()
+}
+
+fn lane(view: &View, estimates: &crate::estimate::Estimates, line: LineState, now: Timestamp) -> v1::QueueLane {
+    let wait = estimates.wait(view, line.kind, line.lane, line.end(), now);
+    let next = line.next.and_then(|id| view.get(id)).map(|known| now.ms_since(waits_since(&known.job)) as u64);
+    v1::QueueLane {
+        kind: line.kind.to_owned(),
+        lane: convert::lane(line.lane).into(),
+        waiting: count(line.waiting.jobs),
+        delayed: count(line.delayed.into()),
+        active: count(line.held.into()),
+        pages_waiting: estimates.pages(line.kind, line.waiting) as i64,
+        average_wait: estimates.average_wait(line.kind, line.lane).map(convert::span),
+        oldest_wait: next.map(convert::span),
+        estimated_wait: wait.map(|wait| convert::span(wait.ms)),
+        estimated_wait_band: wait.map(convert::band),
+        share: view.weights().share(line.lane),
+    }
+}
+
+fn count(jobs: u64) -> i32 {
+    i32::try_from(jobs).unwrap_or(i32::MAX)
+}
+
+/// Since when a job waits: for its first attempt or, after one, for the next.
+fn waits_since(job: &Job) -> Timestamp {
+    job.attempts.last().map_or(job.queued, |last| last.ended.max(job.queued))
+}
+
+/// Whether two states say the same. That time goes by for those who wait is no change.
+pub fn same(before: &v1::Queue, after: &v1::Queue) -> bool {
+    let lanes =
+        before.lanes.len() == after.lanes.len() && before.lanes.iter().zip(&after.lanes).all(|(a, b)| alike(a, b));
+    let rest = |queue: &v1::Queue| {
+        (queue.workers_total, queue.workers_active, queue.slots_total, queue.slots_used, queue.unserved_kinds.clone())
+    };
+    lanes && rest(before) == rest(after)
+}
+
+fn alike(before: &v1::QueueLane, after: &v1::QueueLane) -> bool {
+    let without_times = |lane: &v1::QueueLane| v1::QueueLane {
+        average_wait: None,
+        oldest_wait: None,
+        estimated_wait: None,
+        estimated_wait_band: None,
+        ..lane.clone()
+    };
+    without_times(before) == without_times(after)
+        && close(before.average_wait, after.average_wait)
+        && close(before.estimated_wait, after.estimated_wait)
+}
+
+fn close(before: Option<Span>, after: Option<Span>) -> bool {
+    let seconds = |span: Span| span.seconds as f64 + f64::from(span.nanos) / 1e9;
+    match (before.map(seconds), after.map(seconds)) {
+        (Some(before), Some(after)) => (before - after).abs() <= (before * MOVED_SHARE).max(MOVED_SECONDS),
+        (before, after) => before.is_some() == after.is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_goes_by_is_no_change() {
+        let lane = v1::QueueLane { waiting: 1, estimated_wait: Some(convert::span(60_000)), ..Default::default() };
+        let queue = |lane: v1::QueueLane| v1::Queue { lanes: vec![lane], ..Default::default() };
+        let before = queue(lane.clone());
+        let older = v1::QueueLane { oldest_wait: Some(convert::span(5_000)), ..lane.clone() };
+        let nearer = v1::QueueLane { estimated_wait: Some(convert::span(56_000)), ..lane.clone() };
+        assert!(same(&before, &queue(older)) && same(&before, &queue(nearer)));
+        let sooner = v1::QueueLane { estimated_wait: Some(convert::span(30_000)), ..lane.clone() };
+        let longer = v1::QueueLane { waiting: 2, ..lane.clone() };
+        let unknown = v1::QueueLane { estimated_wait: None, ..lane };
+        for other in [sooner, longer, unknown] {
+            assert!(!same(&before, &queue(other)));
+        }
+        assert!(!same(&before, &v1::Queue { workers_total: 1, ..before.clone() }));
+    }
+}

@@ -1,0 +1,357 @@
+//! What is true of the server with its workers, whatever they do: the real engine, dispatch, leases and reports on a log
+//! in memory, with time that passes when nothing else is to do.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use courant_joblog::event::{Change, Submission};
+use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, WorkerId};
+use courant_joblog::job::{Document, Lane, State};
+use courant_joblog::log::{Filter, Log, Record};
+use courant_joblog::memory::MemoryLog;
+use courant_proto::v1::work_request::Message as In;
+use courant_proto::v1::{self, WorkResponse, work_response};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use tokio::sync::mpsc;
+use tokio::time::Duration;
+use tonic::Status;
+
+use super::registry::{OUTBOX, Offer, Session};
+use super::*;
+use crate::config::Config;
+use crate::objects::Objects;
+use crate::places;
+
+const KINDS: [&str; 2] = ["pdf", "scan"];
+const WORKERS: usize = 3;
+const SLOTS: u32 = 2;
+
+/// One step. Numbers choose among what there is.
+#[derive(Clone, Debug)]
+enum Step {
+    Submit {
+        kind: usize,
+        lane: Lane,
+    },
+    /// A worker connects, for the first time or again; it goes on with what it had.
+    Join(usize),
+    /// A worker's stream breaks.
+    Cut(usize),
+    /// A worker falls silent, or is heard again.
+    Hush(usize),
+    /// A worker reports of an attempt that is, or once was, its own.
+    Say {
+        worker: usize,
+        which: usize,
+        what: Report,
+    },
+    Cancel(usize),
+    Requeue(usize),
+    Pass(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Report {
+    Accepted,
+    Plan,
+    Progress,
+    Succeeded,
+    Failed { retryable: bool },
+    Released,
+    Cancelled,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let report = select(vec![
+        Report::Accepted,
+        Report::Accepted,
+        Report::Accepted,
+        Report::Plan,
+        Report::Progress,
+        Report::Succeeded,
+        Report::Succeeded,
+        Report::Failed { retryable: true },
+        Report::Failed { retryable: false },
+        Report::Released,
+        Report::Cancelled,
+    ]);
+    prop_oneof![
+        6 => (0..KINDS.len(), select(Lane::ALL.to_vec())).prop_map(|(kind, lane)| Step::Submit { kind, lane }),
+        3 => (0..WORKERS).prop_map(Step::Join),
+        1 => (0..WORKERS).prop_map(Step::Cut),
+        1 => (0..WORKERS).prop_map(Step::Hush),
+        12 => (0..WORKERS, any::<usize>(), report).prop_map(|(worker, which, what)| Step::Say { worker, which, what }),
+        2 => any::<usize>().prop_map(Step::Cancel),
+        1 => any::<usize>().prop_map(Step::Requeue),
+        2 => select(vec![1, 6, 40]).prop_map(Step::Pass),
+    ]
+}
+
+struct Fake {
+    id: WorkerId,
+    kinds: Vec<Box<str>>,
+    slots: u32,
+    session: Option<Session>,
+    inbox: Option<mpsc::Receiver<Result<WorkResponse, Status>>>,
+    silent: bool,
+    /// Every attempt it ever got.
+    got: Vec<AttemptId>,
+}
+
+struct World {
+    engine: Arc<Engine>,
+    registry: Arc<Registry>,
+    workers: Vec<Fake>,
+    jobs: Vec<JobId>,
+    assigned: HashSet<AttemptId>,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::new(folder.path());
+        config.retry_base = Duration::ZERO;
+        let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+        let engine = Engine::open(config, log, Objects::local(folder.path()).unwrap()).await.unwrap();
+        let registry = Arc::<Registry>::default();
+        let following = engine.clone();
+        tokio::spawn(async move { following.follow().await });
+        tokio::spawn(dispatch::run(engine.clone(), registry.clone()));
+        tokio::spawn(sweep::run(engine.clone(), registry.clone()));
+        tokio::spawn(places::run(engine.clone(), registry.clone()));
+        // The first takes all kinds, the others one each.
+        let kinds = |n: usize| {
+            KINDS.iter().enumerate().filter(move |(k, _)| n == 0 || n - 1 == *k).map(|(_, kind)| (*kind).into())
+        };
+        let fake = |n: usize| Fake::new(&format!("w{n}"), kinds(n).collect(), SLOTS);
+        let workers = (0..WORKERS).map(fake).collect();
+        Self { engine, registry, workers, jobs: vec![], assigned: HashSet::new(), _folder: folder }
+    }
+
+    async fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Submit { kind, lane } => self.submit(KINDS[kind], lane).await,
+            Step::Join(worker) => self.join(worker),
+            Step::Cut(worker) => {
+                if let Some(session) = self.workers[worker].session.take() {
+                    self.registry.detach(&session);
+                    self.workers[worker].inbox = None;
+                }
+            }
+            Step::Hush(worker) => self.workers[worker].silent = !self.workers[worker].silent,
+            Step::Say { worker, which, what } => {
+                let got = &self.workers[worker].got;
+                if !got.is_empty() {
+                    let attempt = got[which % got.len()].clone();
+                    self.say(worker, &attempt, what).await?;
+                }
+            }
+            Step::Cancel(number) => {
+                let decide = |job: &Job| {
+                    Ok(match job.state {
+                        State::Queued => Some(Change::Cancelled { by: "alice".into() }),
+                        State::Running => Some(Change::Cancelling { by: "alice".into() }),
+                        _ => None,
+                    })
+                };
+                self.change(number, decide).await;
+            }
+            Step::Requeue(number) => {
+                let may = |job: &Job| matches!(job.state, State::Failed | State::Cancelled);
+                self.change(number, |job| Ok(may(job).then(|| Change::Requeued { by: "alice".into() }))).await;
+            }
+            Step::Pass(seconds) => self.pass(seconds).await?,
+        }
+        self.settle().await
+    }
+
+    async fn submit(&mut self, kind: &str, lane: Lane) {
+        let id = JobId::new(format!("J{:04}", self.jobs.len()));
+        let document = Document { id: DocumentId::new("D"), name: "a.pdf".into(), bytes: 1, sha256: "00".into() };
+        let submission = Submission {
+            id: id.clone(),
+            owner: Owner::new("alice"),
+            document,
+            batch: None,
+            request: None,
+            kind: kind.into(),
+            lane,
+            labels: Default::default(),
+            formats: vec![],
+            max_attempts: 3,
+            pages: None,
+            batch_size: None,
+            cancel_unwatched_ms: None,
+        };
+        self.engine.create(Change::Submitted(Box::new(submission)), id.clone()).await.unwrap();
+        self.jobs.push(id);
+    }
+
+    fn join(&mut self, worker: usize) {
+        let (outbox, inbox) = mpsc::channel(OUTBOX);
+        let fake = &mut self.workers[worker];
+        let offer = Offer { kinds: fake.kinds.clone(), slots: fake.slots, software: "test".into() };
+        let session = self.registry.attach(fake.id.clone(), offer, outbox);
+        self.registry.welcomed(&session);
+        (fake.session, fake.inbox, fake.silent) = (Some(session), Some(inbox), false);
+        self.engine.wake.notify_one();
+    }
+
+    async fn say(&mut self, worker: usize, attempt: &AttemptId, what: Report) -> Result<(), TestCaseError> {
+        let before = self.engine.get(&attempt.job).map(|seen| seen.known.revision);
+        let mine = self.is_mine(worker, attempt);
+        let id = self.workers[worker].id.clone();
+        self.registry.heard(&id);
+        let answer = reports::take(&self.engine, &self.registry, &id, message(attempt, what)).await;
+        if !mine {
+            let after = self.engine.get(&attempt.job).map(|seen| seen.known.revision);
+            prop_assert_eq!(before, after, "a late {:?} of {:?} changed something: {:?}", what, attempt, answer);
+        }
+        Ok(())
+    }
+
+    fn is_mine(&self, worker: usize, attempt: &AttemptId) -> bool {
+        let job = self.engine.get(&attempt.job).map(|seen| seen.known.job);
+        job.is_some_and(|job| {
+            job.state.is_held()
+                && job.attempt == attempt.number
+                && job.worker.as_ref() == Some(&self.workers[worker].id)
+        })
+    }
+
+    async fn change(&self, number: usize, decide: impl Fn(&Job) -> Result<Option<Change>, Error>) {
+        if !self.jobs.is_empty() {
+            self.engine.change(&self.jobs[number % self.jobs.len()], decide).await.unwrap();
+        }
+    }
+
+    async fn pass(&mut self, seconds: u64) -> Result<(), TestCaseError> {
+        for _ in 0..seconds {
+            for fake in self.workers.iter().filter(|fake| !fake.silent && fake.session.is_some()) {
+                self.registry.heard(&fake.id);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// Lets everything happen that can happen now, and reads what the workers were sent.
+    async fn settle(&mut self) -> Result<(), TestCaseError> {
+        // Time passes only when nobody has anything to do.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        for fake in &mut self.workers {
+            while let Some(Ok(Ok(response))) = fake.inbox.as_mut().map(|inbox| inbox.try_recv()) {
+                let Some(work_response::Message::Assignment(assignment)) = response.message else { continue };
+                let attempt = attempt_in(assignment.attempt).unwrap();
+                prop_assert!(self.assigned.insert(attempt.clone()), "{attempt:?} was given out twice");
+                fake.got.push(attempt);
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        let free: HashMap<WorkerId, Vec<Box<str>>> =
+            dispatch::free(&self.engine, &self.registry).into_iter().map(|free| (free.worker, free.kinds)).collect();
+        self.engine.read(|view| {
+            let all = || view.list(None, None).map(|(_, known)| &known.job);
+            let queued = all().filter(|job| job.state == State::Queued).count() as u64;
+            let stand: u64 = view.lines().map(|line| line.waiting.jobs + u64::from(line.delayed)).sum();
+            prop_assert_eq!(queued, stand, "who waits stands in a line");
+            let held = all().filter(|job| job.state.is_held()).count() as u32;
+            prop_assert_eq!(held, view.lines().map(|line| line.held).sum::<u32>());
+            for fake in &self.workers {
+                prop_assert!(view.held_count(&fake.id) <= fake.slots, "{} holds too much", fake.id);
+            }
+            for line in view.lines().filter(|line| line.waiting.jobs > 0) {
+                let idle = free.iter().find(|(_, kinds)| kinds.iter().any(|kind| **kind == *line.kind));
+                prop_assert!(idle.is_none(), "{:?} is idle while {} waits", idle, line.kind);
+            }
+            Ok(())
+        })
+    }
+
+    /// Good workers come, and everything comes to an end.
+    async fn finish(&mut self) -> Result<(), TestCaseError> {
+        self.workers.push(Fake::new("good", KINDS.map(Box::from).to_vec(), 64));
+        let good = self.workers.len() - 1;
+        self.join(good);
+        for _ in 0..200 {
+            self.pass(1).await?;
+            for attempt in self.workers[good].got.clone() {
+                for what in [Report::Accepted, Report::Succeeded, Report::Cancelled] {
+                    self.say(good, &attempt, what).await?;
+                }
+            }
+            self.workers[good].got.clear();
+            let ended = |id: &JobId| self.engine.get(id).unwrap().known.job.state.is_terminal();
+            if self.jobs.iter().all(ended) {
+                return self.check_log().await;
+            }
+            // Those who hold something and say nothing of it for ever.
+            (0..WORKERS).for_each(|worker| self.workers[worker].silent = true);
+        }
+        Err(TestCaseError::fail("somebody is stuck"))
+    }
+
+    /// Attempts are counted without a gap, and one ends before the next begins.
+    async fn check_log(&self) -> Result<(), TestCaseError> {
+        let entries = self.engine.log.read(Revision::ZERO, &Filter::All, usize::MAX).await.unwrap();
+        let mut live: HashMap<JobId, (u32, bool)> = HashMap::new();
+        for entry in &entries {
+            let Record::Changed { event, job } = &entry.record else { continue };
+            let (attempt, runs) = live.entry(job.id.clone()).or_default();
+            if let Change::Started { attempt: started, .. } = &event.change {
+                prop_assert!(!*runs && *started == *attempt + 1, "{} began attempt {started} after {attempt}", job.id);
+                *attempt = *started;
+            }
+            *runs = job.state.is_held();
+        }
+        Ok(())
+    }
+}
+
+impl Fake {
+    fn new(id: &str, kinds: Vec<Box<str>>, slots: u32) -> Self {
+        Self { id: WorkerId::new(id), kinds, slots, session: None, inbox: None, silent: false, got: vec![] }
+    }
+}
+
+fn message(attempt: &AttemptId, what: Report) -> In {
+    let attempt = Some(attempt.wire());
+    match what {
+        Report::Accepted => In::Accepted(v1::Accepted { attempt }),
+        Report::Plan => In::Plan(v1::ReportPlan { attempt, pages_total: 3 }),
+        Report::Progress => {
+            In::Progress(v1::ReportProgress { attempt, percent: 30.0, stage: 3, ..v1::ReportProgress::default() })
+        }
+        Report::Succeeded => In::Succeeded(v1::ReportSucceeded { attempt, warnings: vec![] }),
+        Report::Failed { retryable } => {
+            let error = v1::JobError { code: "X".into(), message: "x".into(), retryable };
+            In::Failed(v1::ReportFailed { attempt, error: Some(error) })
+        }
+        Report::Released => In::Released(v1::ReportReleased { attempt }),
+        Report::Cancelled => In::Cancelled(v1::ReportCancelled { attempt }),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_workers_do_no_job_is_lost_doubled_or_stuck(steps in vec(step(), 0..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let mut world = World::new().await;
+            for step in steps {
+                world.step(step).await?;
+                world.check()?;
+            }
+            world.finish().await
+        })?;
+    }
+}
