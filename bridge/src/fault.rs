@@ -118,7 +118,7 @@ fn reason_http(reason: ErrorReason) -> StatusCode {
         R::DocumentTooLarge | R::ArtifactTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         R::OffsetOutOfRange => StatusCode::RANGE_NOT_SATISFIABLE,
         R::TooMany | R::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
-        R::Draining | R::StorageUnavailable | R::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        R::KeysStale | R::Draining | R::StorageUnavailable | R::Busy => StatusCode::SERVICE_UNAVAILABLE,
         R::Unspecified | R::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -168,8 +168,10 @@ impl From<courant_auth::TokenError> for Fault {
         let reason = match error {
             courant_auth::TokenError::Invalid => ErrorReason::TokenInvalid,
             courant_auth::TokenError::Expired => ErrorReason::TokenExpired,
+            courant_auth::TokenError::KeysStale => ErrorReason::KeysStale,
         };
-        Self::new(Code::Core(reason), error.to_string())
+        let retry_after = (reason == ErrorReason::KeysStale).then_some(RETRY_AFTER);
+        Self { retry_after, ..Self::new(Code::Core(reason), error.to_string()) }
     }
 }
 

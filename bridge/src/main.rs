@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use courant_auth::{Role, Secret, Signer, Verifier};
+use courant_auth::{Issuer, Role, Secret, Signer, Trust, Verifier};
 use courant_bridge::Config;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,6 +29,8 @@ struct Args {
     /// The secret that tokens are signed with, shared with the server.
     #[arg(long, env = "COURANT_SECRET_FILE")]
     secret_file: PathBuf,
+    #[command(flatten)]
+    trust: Trust,
     /// Another origin that may open WebSockets, for example https://app.example. May be given several times.
     #[arg(long, env = "COURANT_ALLOW_ORIGIN", value_delimiter = ',')]
     allow_origin: Vec<String>,
@@ -98,7 +100,8 @@ async fn start(args: Args) -> anyhow::Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let listen = args.listen;
-    let config = config(args)?;
+    let trusted = args.trust.load().await?;
+    let config = config(args, trusted)?;
     config.check()?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     courant_bridge::raise_open_files();
@@ -108,14 +111,14 @@ async fn start(args: Args) -> anyhow::Result<()> {
     Ok(courant_bridge::run(listener, config, shutdown).await?)
 }
 
-fn config(args: Args) -> anyhow::Result<Config> {
+fn config(args: Args, trusted: Option<Issuer>) -> anyhow::Result<Config> {
     let secret = Secret::load(&args.secret_file)?;
     let signer = Signer::hs256(&secret);
     let token = move || {
         // Fails only for a subject of a wrong length. An empty token is refused by the core, and said in the log.
         signer.sign("courant-bridge", &[Role::Bridge], OWN_TOKEN).unwrap_or_default()
     };
-    let mut config = Config::new(args.core, Verifier::hs256(&secret), Arc::new(token));
+    let mut config = Config::new(args.core, Verifier::hs256(&secret).trusting(trusted), Arc::new(token));
     config.allow_origins = args.allow_origin;
     config.trust_forwarded = args.trust_forwarded;
     let limits = &mut config.limits;

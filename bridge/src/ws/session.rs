@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use courant_auth::Identity;
+use courant_auth::{Identity, TokenError};
 use courant_proto::v1::ErrorReason;
 use governor::clock::MonotonicClock;
 use governor::middleware::NoOpMiddleware;
@@ -206,6 +206,8 @@ impl Session {
     fn auth(&mut self, id: Option<u64>, auth: Auth) {
         let identity = match self.app.config.verifier.verify(&auth.token) {
             Ok(identity) => identity,
+            // Nothing is wrong with the token: the client may come back with it.
+            Err(error @ TokenError::KeysStale) => return self.end(error.into()),
             Err(error) => return self.refuse_token(id, error.into()),
         };
         if self.user.as_ref().is_some_and(|user| user.identity.subject != identity.subject) {
@@ -280,7 +282,7 @@ impl Session {
 
     fn overdue(&mut self) {
         if self.user.is_some() {
-            self.refuse_token(None, courant_auth::TokenError::Expired.into());
+            self.refuse_token(None, TokenError::Expired.into());
         } else {
             self.end(Fault::new(
                 Code::AuthTimeout,

@@ -1,9 +1,14 @@
 //! Tokens: a JWT in, an [`Identity`] out. Used by the server and the bridge, so that both judge a token alike.
 //!
-//! Knows nothing of HTTP or gRPC.
+//! Knows nothing of gRPC, and of HTTP only that keys can be fetched by it.
 
+pub mod issuer;
+pub mod keys;
 pub mod secret;
 pub mod token;
+pub mod verifier;
 
+pub use issuer::{Issuer, Trust, TrustError};
 pub use secret::Secret;
-pub use token::{Identity, Role, SignError, Signer, TokenError, Verifier};
+pub use token::{Identity, Role, SignError, Signer, TokenError};
+pub use verifier::Verifier;

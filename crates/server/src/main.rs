@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use courant_auth::{Secret, Verifier};
+use courant_auth::{Secret, Trust, Verifier};
 use courant_server::{Config, Server};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,8 @@ struct Flags {
     /// File with the secret of HS256 tokens, mode 0600; default: DATA_DIR/secret, made on first start
     #[arg(long, env = "COURANT_SECRET_FILE", value_name = "FILE")]
     secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    trust: Trust,
     #[command(flatten)]
     config: Config,
 }
@@ -47,7 +49,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     std::fs::create_dir_all(&flags.config.data_dir)
         .with_context(|| format!("the data folder {} cannot be used", flags.config.data_dir.display()))?;
     let secret = Secret::load_or_create(&secret_file)?;
-    let server = Server::open(flags.config, Verifier::hs256(&secret)).await?;
+    let server = Server::open(flags.config, Verifier::hs256(&secret).trusting(flags.trust.load().await?)).await?;
     let listener = TcpListener::bind(flags.grpc).await.with_context(|| format!("cannot listen on {}", flags.grpc))?;
     tracing::info!(address = %listener.local_addr()?, "serving gRPC");
     let shutdown = CancellationToken::new();

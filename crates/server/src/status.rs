@@ -63,6 +63,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::TokenMissing => (Code::Unauthenticated, ErrorReason::TokenMissing),
         Error::Token(TokenError::Invalid) => (Code::Unauthenticated, ErrorReason::TokenInvalid),
         Error::Token(TokenError::Expired) => (Code::Unauthenticated, ErrorReason::TokenExpired),
+        Error::Token(TokenError::KeysStale) => (Code::Unavailable, ErrorReason::KeysStale),
         Error::RoleRequired(_) => (Code::PermissionDenied, ErrorReason::RoleRequired),
         Error::JobNotFound(_) => (Code::NotFound, ErrorReason::JobNotFound),
         Error::ResultNotFound { .. } => (Code::NotFound, ErrorReason::ResultNotFound),

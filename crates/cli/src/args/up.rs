@@ -31,6 +31,9 @@ pub struct Up {
     #[arg(long, env = "COURANT_LINK_TTL", default_value = "24h", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub link_ttl: Duration,
 
+    #[command(flatten)]
+    pub trust: courant_auth::Trust,
+
     /// Web origins besides our own that may connect, as a browser writes them (https://app.example); comma list
     #[arg(long, env = "COURANT_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,

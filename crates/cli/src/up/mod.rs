@@ -35,7 +35,9 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     stop_on_signals(shutdown.clone())?;
     let home = Home::open(&args.server.data_dir)?;
     let secret = home.secret()?;
-    let server = Server::open(args.server.clone(), Verifier::hs256(&secret)).await;
+    let trusted = args.trust.load().await.map_err(|error| Failure::Start(error.to_string()))?;
+    let verifier = Verifier::hs256(&secret).trusting(trusted);
+    let server = Server::open(args.server.clone(), verifier.clone()).await;
     let server = server.map_err(|error| Failure::Start(error.to_string()))?;
     let grpc = listen("grpc", args.grpc).await?;
     let http = listen("http", args.http).await?;
@@ -44,7 +46,7 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
 
     let mut parts = Parts::new(shutdown.clone());
     parts.server(server, grpc);
-    parts.bridge(http, bridge(&args, &core, &secret)?);
+    parts.bridge(http, bridge(&args, &core, &secret, verifier)?);
     let workers = args.workers.map_or_else(default_workers, usize::from);
     for number in 1..=workers {
         parts.worker(&core, &format!("local-{number}"), source(&secret, "worker", Role::Worker))?;
@@ -62,9 +64,9 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-fn bridge(args: &Up, core: &str, secret: &Secret) -> Result<courant_bridge::Config, Failure> {
+fn bridge(args: &Up, core: &str, secret: &Secret, verifier: Verifier) -> Result<courant_bridge::Config, Failure> {
     let token = source(secret, "bridge", Role::Bridge);
-    let mut config = courant_bridge::Config::new(core, Verifier::hs256(secret), token);
+    let mut config = courant_bridge::Config::new(core, verifier, token);
     config.allow_origins.clone_from(&args.allow_origin);
     config.trust_forwarded = args.trust_forwarded;
     config.limits.upload_bytes = args.server.max_document_bytes;
