@@ -57,6 +57,21 @@ async fn watching_as_json_has_every_event_with_its_place() -> anyhow::Result<()>
 }
 
 #[tokio::test]
+async fn the_queue_is_shown_to_people_and_programs() -> anyhow::Result<()> {
+    let up = Up::with(&["--workers", "0"]).await?;
+    let to = to(&up)?;
+    let path = up.scratch().join("three.pdf");
+    std::fs::write(&path, documents::pages(3))?;
+    program::must(&with(&["submit", &path.to_string_lossy()], &to)).await?;
+    let table = program::must(&with(&["queue"], &to)).await?;
+    ensure!(table.contains("pdf") && table.contains("0 of 0 workers busy"), "{table}");
+    ensure!(table.contains("nobody takes: pdf"), "{table}");
+    let json: Value = serde_json::from_str(program::must(&with(&["queue", "--json"], &to)).await?.trim())?;
+    ensure!(json["lanes"][0]["waiting"] == 1 && json["unservedKinds"][0] == "pdf", "{json}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_failed_job_is_exit_code_1_and_can_be_retried() -> anyhow::Result<()> {
     let up = Up::start().await?;
     let to = to(&up)?;

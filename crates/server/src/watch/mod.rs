@@ -3,6 +3,9 @@
 pub mod hub;
 pub mod mailbox;
 
+#[cfg(test)]
+mod laws;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

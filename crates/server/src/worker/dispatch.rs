@@ -98,7 +98,9 @@ async fn claim(engine: &Engine, registry: &Registry, worker: &WorkerId, job: &Jo
         message: "The worker left before it got the job.".into(),
         retryable: true,
     };
-    super::verdict::end_attempt(engine, &attempt, why, Counts::No).await
+    super::verdict::end_attempt(engine, &attempt, why, Counts::No).await?;
+    registry.answered(worker, &attempt);
+    Ok(())
 }
 
 fn assignment(job: &Job) -> Assignment {

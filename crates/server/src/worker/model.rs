@@ -3,18 +3,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use courant_joblog::event::{Change, Submission};
 use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, WorkerId};
 use courant_joblog::job::{Document, Lane, State};
-use courant_joblog::log::{Filter, Log, Record};
+use courant_joblog::log::{Append, AppendError, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
 use courant_joblog::memory::MemoryLog;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::{self, WorkResponse, work_response};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Duration;
 use tonic::Status;
 
@@ -50,6 +51,8 @@ enum Step {
     Cancel(usize),
     Requeue(usize),
     Pass(u64),
+    /// The log refuses the next appends.
+    Shake(u32),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +89,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<usize>().prop_map(Step::Cancel),
         1 => any::<usize>().prop_map(Step::Requeue),
         2 => select(vec![1, 6, 40]).prop_map(Step::Pass),
+        1 => (1u32..5).prop_map(Step::Shake),
     ]
 }
 
@@ -100,7 +104,49 @@ struct Fake {
     got: Vec<AttemptId>,
 }
 
+/// A log that refuses appends when it is told to.
+struct Shaky {
+    log: MemoryLog,
+    refuse: AtomicU32,
+}
+
+#[async_trait::async_trait]
+impl Log for Shaky {
+    async fn append(&self, append: Append) -> Result<Revision, AppendError> {
+        let refuse = |left: u32| left.checked_sub(1);
+        match self.refuse.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refuse) {
+            Ok(_) => Err(AppendError::Unknown { reason: "it shakes".into() }),
+            Err(_) => self.log.append(append).await,
+        }
+    }
+
+    async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
+        self.log.read(after, filter, limit).await
+    }
+
+    fn head(&self) -> watch::Receiver<Revision> {
+        self.log.head()
+    }
+
+    async fn latest(&self) -> Result<Latest, ReadError> {
+        self.log.latest().await
+    }
+
+    async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError> {
+        self.log.forget(key, expect).await
+    }
+
+    async fn trimmed(&self, filter: &Filter) -> Result<Revision, ReadError> {
+        self.log.trimmed(filter).await
+    }
+
+    fn info(&self) -> &LogInfo {
+        self.log.info()
+    }
+}
+
 struct World {
+    log: Arc<Shaky>,
     engine: Arc<Engine>,
     registry: Arc<Registry>,
     workers: Vec<Fake>,
@@ -114,8 +160,8 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::new(folder.path());
         config.retry_base = Duration::ZERO;
-        let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
-        let engine = Engine::open(config, log, Objects::local(folder.path()).unwrap()).await.unwrap();
+        let log = Arc::new(Shaky { log: MemoryLog::new(), refuse: AtomicU32::new(0) });
+        let engine = Engine::open(config, log.clone(), Objects::local(folder.path()).unwrap()).await.unwrap();
         let registry = Arc::<Registry>::default();
         let following = engine.clone();
         tokio::spawn(async move { following.follow().await });
@@ -128,7 +174,7 @@ impl World {
         };
         let fake = |n: usize| Fake::new(&format!("w{n}"), kinds(n).collect(), SLOTS);
         let workers = (0..WORKERS).map(fake).collect();
-        Self { engine, registry, workers, jobs: vec![], assigned: HashSet::new(), _folder: folder }
+        Self { log, engine, registry, workers, jobs: vec![], assigned: HashSet::new(), _folder: folder }
     }
 
     async fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
@@ -164,12 +210,13 @@ impl World {
                 self.change(number, |job| Ok(may(job).then(|| Change::Requeued { by: "alice".into() }))).await;
             }
             Step::Pass(seconds) => self.pass(seconds).await?,
+            Step::Shake(appends) => self.log.refuse.store(appends, Ordering::SeqCst),
         }
         self.settle().await
     }
 
     async fn submit(&mut self, kind: &str, lane: Lane) {
-        let id = JobId::new(format!("J{:04}", self.jobs.len()));
+        let id = JobId::random();
         let document = Document { id: DocumentId::new("D"), name: "a.pdf".into(), bytes: 1, sha256: "00".into() };
         let submission = Submission {
             id: id.clone(),
@@ -186,8 +233,9 @@ impl World {
             batch_size: None,
             cancel_unwatched_ms: None,
         };
-        self.engine.create(Change::Submitted(Box::new(submission)), id.clone()).await.unwrap();
-        self.jobs.push(id);
+        if self.engine.create(Change::Submitted(Box::new(submission)), id.clone()).await.is_ok() {
+            self.jobs.push(id);
+        }
     }
 
     fn join(&mut self, worker: usize) {
@@ -224,7 +272,8 @@ impl World {
 
     async fn change(&self, number: usize, decide: impl Fn(&Job) -> Result<Option<Change>, Error>) {
         if !self.jobs.is_empty() {
-            self.engine.change(&self.jobs[number % self.jobs.len()], decide).await.unwrap();
+            // The log may refuse it: then it did not happen.
+            let _ = self.engine.change(&self.jobs[number % self.jobs.len()], decide).await;
         }
     }
 
@@ -279,6 +328,7 @@ impl World {
     async fn finish(&mut self) -> Result<(), TestCaseError> {
         self.workers.push(Fake::new("good", KINDS.map(Box::from).to_vec(), 64));
         let good = self.workers.len() - 1;
+        self.log.refuse.store(0, Ordering::SeqCst);
         self.join(good);
         for _ in 0..200 {
             self.pass(1).await?;
@@ -340,10 +390,10 @@ fn message(attempt: &AttemptId, what: Report) -> In {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_workers_do_no_job_is_lost_doubled_or_stuck(steps in vec(step(), 0..60)) {
+    fn whatever_workers_do_no_job_is_lost_doubled_or_stuck(steps in vec(step(), 0..100)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let mut world = World::new().await;

@@ -238,16 +238,13 @@ impl Registry {
         self.inner.lock().workers.get(worker).is_some_and(|worker| worker.claiming.contains(attempt))
     }
 
-    /// Sends an assignment, which must be answered. `false` when the worker cannot be reached.
+    /// Sends an assignment, which must be answered. `false` when the worker cannot be reached: then it is for the caller to
+    /// end the attempt, and to say that it is [`answered`](Registry::answered).
     pub fn assign(&self, worker: &WorkerId, attempt: AttemptId, message: Message) -> bool {
         let mut inner = self.inner.lock();
         let Some(worker) = inner.workers.get_mut(worker) else { return false };
-        worker.unanswered.insert(attempt.clone(), Instant::now());
-        let sent = worker.line.as_ref().is_some_and(|line| line.send(message));
-        if !sent {
-            worker.unanswered.remove(&attempt);
-        }
-        sent
+        worker.unanswered.insert(attempt, Instant::now());
+        worker.line.as_ref().is_some_and(|line| line.send(message))
     }
 
     /// Sends something that is repeated elsewhere if it does not arrive.
@@ -315,15 +312,12 @@ impl Registry {
         inner.workers.get_mut(worker).is_some_and(|worker| worker.unanswered.remove(attempt).is_some())
     }
 
-    /// Takes out the assignments that were not answered in time.
-    pub fn take_unanswered(&self, within: Duration) -> Vec<AttemptId> {
-        let mut late = Vec::new();
-        for worker in self.inner.lock().workers.values_mut() {
-            let over: Vec<_> =
-                worker.unanswered.extract_if(|_, since| since.elapsed() > within).map(|(attempt, _)| attempt).collect();
-            late.extend(over);
-        }
-        late
+    /// The assignments that were not answered in time. Each is named until it is answered, or [`Registry::answered`] for it.
+    pub fn unanswered(&self, within: Duration) -> Vec<(WorkerId, AttemptId)> {
+        let inner = self.inner.lock();
+        let all = inner.workers.iter().flat_map(|(id, worker)| worker.unanswered.iter().map(move |at| (id, at)));
+        let late = all.filter(|(_, (_, since))| since.elapsed() > within);
+        late.map(|(worker, (attempt, _))| (worker.clone(), attempt.clone())).collect()
     }
 
     /// Forgets workers that are gone longer than a lease. Drained ones are remembered: they are to stay so.

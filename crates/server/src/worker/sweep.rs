@@ -74,13 +74,19 @@ impl Sweep {
     }
 
     async fn unanswered(&self) -> Result<(), Error> {
-        for attempt in self.registry.take_unanswered(self.engine.config.accept_within) {
+        for (worker, attempt) in self.registry.unanswered(self.engine.config.accept_within) {
             let why = JobError {
                 code: "NOT_ACCEPTED".into(),
                 message: "The worker did not accept the job in time.".into(),
                 retryable: true,
             };
-            end_attempt(&self.engine, &attempt, why, Counts::No).await?;
+            match end_attempt(&self.engine, &attempt, why, Counts::No).await {
+                // Only now: an end that the log refused is tried again.
+                Ok(()) | Err(Error::JobNotFound(_)) => {
+                    self.registry.answered(&worker, &attempt);
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
