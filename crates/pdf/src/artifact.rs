@@ -63,7 +63,7 @@ pub struct Zone {
     pub kind: Kind,
     /// Where it is, in points from the top left corner of the page as it is seen.
     pub bbox: Bbox,
-    /// What extracted it: `text-layer`, `image` or `none`.
+    /// What extracted it: `text-layer`, `image`, `ocr:tesseract`, `ocr:mistral`, or `none`.
     pub tool: String,
     /// How that went.
     pub status: Status,
@@ -71,7 +71,7 @@ pub struct Zone {
     pub confidence: f64,
     /// Milliseconds spent on it: its own and its share of reading the page.
     pub duration_ms: f64,
-    /// Why it was skipped.
+    /// Why it was skipped, or why it has no text.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
     /// Its text, lines of running text joined. Of a table: cells divided by tabs, rows by line feeds.
@@ -92,6 +92,20 @@ pub struct Zone {
     /// Of a figure or scan: the size of its largest picture in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixels: Option<[u32; 2]>,
+    /// Of text read by OCR: its words, where the engine says where they stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<Word>,
+}
+
+/// A word that OCR has read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Word {
+    /// The word as it was read, before lines were joined.
+    pub text: String,
+    /// Where it stands.
+    pub bbox: Bbox,
+    /// How sure the engine is, 0 to 1.
+    pub confidence: f64,
 }
 
 /// What a zone holds.
@@ -112,7 +126,7 @@ pub enum Kind {
     Header,
     /// A line repeated at the foot of pages, or a page number.
     Footer,
-    /// A picture of text, without the text.
+    /// A picture of text. What OCR read in it stands in the zones after it.
     Scan,
 }
 

@@ -10,15 +10,18 @@ mod grid;
 pub mod pdfboss;
 mod vertical;
 
+use serde::{Deserialize, Serialize};
+
 use crate::artifact::Bbox;
+use crate::picture::Gray;
 
 /// A document opened for reading.
 pub trait PdfBackend: Sized {
     /// A page as it was read, before its layout is known.
     type Raw;
 
-    /// Opens a document.
-    fn open(bytes: Vec<u8>) -> Result<Self, OpenError>;
+    /// Opens a document. A password that is not needed does no harm.
+    fn open(bytes: Vec<u8>, password: Option<&str>) -> Result<Self, OpenError>;
 
     /// How many pages can be asked for.
     fn page_count(&self) -> u32;
@@ -33,13 +36,19 @@ pub trait PdfBackend: Sized {
     fn layout(&self, raw: &Self::Raw, context: &Context) -> Layout;
 }
 
+/// What can draw the pages of an open document.
+pub trait PageRenderer {
+    /// Draws a page, counted from 1, as it is seen, so many pixels to a point.
+    fn render(&self, number: u32, scale: f32) -> Result<Gray, PageError>;
+}
+
 /// Why a document cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// Not a PDF at all.
     #[error("there is no PDF header")]
     NotPdf,
-    /// Encrypted, and the empty password does not open it.
+    /// Encrypted, and neither the password given nor the empty one opens it.
     #[error("the document is encrypted")]
     Encrypted,
     /// A PDF whose structure cannot be read, not even leniently.
@@ -53,7 +62,7 @@ pub enum OpenError {
 pub struct PageError(pub String);
 
 /// What one page tells about the whole document.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PageHints {
     /// Characters by size of type, in half points.
     pub sizes: Vec<(i32, usize)>,
@@ -62,7 +71,7 @@ pub struct PageHints {
 }
 
 /// One of the outermost lines of a page.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EdgeLine {
     /// At the top or at the foot.
     pub edge: Edge,
@@ -79,7 +88,7 @@ pub struct EdgeLine {
 }
 
 /// An end of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Edge {
     /// The top.
     Top,

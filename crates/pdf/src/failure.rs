@@ -76,9 +76,13 @@ impl From<Failure> for TaskError {
 fn refused(why: Refusal, limits: Limits) -> TaskError {
     match why {
         Refusal::NotPdf => TaskError::permanent("NOT_A_PDF", "This is not a PDF file. Submit a PDF."),
-        Refusal::Encrypted => TaskError::permanent(
+        Refusal::PasswordRequired => TaskError::permanent(
             "PASSWORD_REQUIRED",
             "The document is protected with a password. Remove the protection, or save a copy without it, and submit that.",
+        ),
+        Refusal::WrongPassword => TaskError::permanent(
+            "WRONG_PASSWORD",
+            "The password given does not open the document. Submit it again with the right one.",
         ),
         Refusal::Damaged => TaskError::permanent(
             "DAMAGED_DOCUMENT",

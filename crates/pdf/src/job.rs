@@ -3,9 +3,14 @@
 //! Everything it reports is in terms of pages and formats; how pages come about is [`extract`]'s, how results look is
 //! [`export`](crate::export)'s. Being dropped is how it is cancelled: that kills the child and removes the files.
 
+mod course;
 mod extract;
+mod lane;
 mod progress;
+mod read;
 mod warnings;
+
+use std::sync::{Arc, Mutex};
 
 use courant_worker::{Handler, Outcome, ResultFormat, Task, TaskError, async_trait};
 
@@ -13,21 +18,26 @@ use crate::PdfConfig;
 use crate::artifact::PageArtifact;
 use crate::export::{self, Document, ExportError, Format};
 use crate::failure::{Failure, Limits};
+use crate::shared::Shared;
 use crate::store::{Pages, Store, verified};
-use extract::{Extraction, Finished};
+use course::Finished;
+use extract::Extraction;
 use progress::Progress;
+use read::PictureReader;
 use warnings::Warnings;
 
 /// Processes PDFs. Takes jobs of the kind `pdf`.
 #[derive(Clone, Debug)]
 pub struct PdfWorker {
     config: PdfConfig,
+    shared: Arc<Shared>,
 }
 
 impl PdfWorker {
     /// With these settings.
     pub fn new(config: PdfConfig) -> Self {
-        Self { config }
+        let shared = Arc::new(Shared::new(config.children, config.engine()));
+        Self { config, shared }
     }
 }
 
@@ -35,7 +45,7 @@ impl PdfWorker {
 impl Handler for PdfWorker {
     async fn run(&self, task: Task) -> Result<Outcome, TaskError> {
         let stopped = task.cancelled().clone();
-        let job = Job { config: &self.config, task: &task };
+        let job = Job { config: &self.config, shared: &self.shared, task: &task };
         tokio::select! {
             biased;
             () = stopped.cancelled() => Err(TaskError::transient("STOPPED", "The attempt was stopped.")),
@@ -46,6 +56,7 @@ impl Handler for PdfWorker {
 
 struct Job<'a> {
     config: &'a PdfConfig,
+    shared: &'a Shared,
     task: &'a Task,
 }
 
@@ -60,13 +71,32 @@ impl Job<'_> {
         let store = Store::new(&self.config.work_dir)?;
         self.task.read_document(&store.document()).await?;
         let finished = self.finished_pages(&store).await?;
-        let extraction = Extraction { config: self.config, task: self.task, store: &store, limits };
-        let pages = extraction.run(finished, &mut progress).await?;
+        let pages = self.extraction(&store, limits, finished).run().await?;
         progress.merging(pages);
         let pages = store.pages(pages);
         let warnings = self.merge(pages.clone()).await?;
         self.export(&store, pages, &warnings, &mut progress).await?;
         Ok(Outcome { warnings })
+    }
+
+    fn extraction<'b>(&'b self, store: &'b Store, limits: Limits, finished: Finished) -> Extraction<'b> {
+        let reader = self.shared.ocr.as_ref().map(|ocr| PictureReader {
+            ocr,
+            task: self.task,
+            max_pages: self.config.ocr_max_pages,
+            used: Mutex::default(),
+        });
+        Extraction {
+            config: self.config,
+            shared: self.shared,
+            task: self.task,
+            store,
+            limits,
+            reader,
+            course: extract::course(finished),
+            fault: Mutex::default(),
+            progress: Mutex::new(Progress::new(self.task)),
+        }
     }
 
     /// Pages of earlier attempts whose artifacts are there and right; all others are done again.

@@ -3,18 +3,17 @@
 //! The parent never parses a document. Dropping a [`Child`] kills its whole process group.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
-use tokio::process::{ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::protocol::{REQUEST_VARIABLE, Request, Said};
+use crate::protocol::{Order, REQUEST_VARIABLE, Request, Said};
 
 /// How much of the child's last words is kept for the log.
 const TAIL: usize = 4096;
@@ -69,49 +68,107 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The document has another number of pages than before.
+    pub(crate) fn changed(before: u32, now: u32) -> Self {
+        Self::Senseless(format!("{now} pages, {before} before"))
+    }
+
+    /// Something at the wrong time.
+    pub(crate) fn unexpected(said: &Said) -> Self {
+        let text: String = format!("{said:?}").chars().take(100).collect();
+        Self::Senseless(format!("not now: {text}"))
+    }
+
     /// Whether the child died because it was given no more memory.
     pub fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::Died { last_words, .. } if last_words.contains("memory allocation of"))
     }
 }
 
-/// A running child.
+/// A process group that is killed when this goes.
+pub(crate) struct Group(Option<Pid>);
+
+impl Group {
+    /// Of a child started with [`command`].
+    pub(crate) fn of(child: &tokio::process::Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+
+    /// Its leader was collected: the number may be someone else's from now on.
+    pub(crate) fn is_gone(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0.take() {
+            // Fails only when all of them are gone already.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// A child with nothing of its parent's but the request.
+pub(crate) fn command(child: &ChildCommand, request: &Request) -> std::io::Result<Command> {
+    let mut command = Command::new(&child.program);
+    command
+        .args(&child.args)
+        .env_clear()
+        .env(REQUEST_VARIABLE, serde_json::to_string(request)?)
+        // Arenas of the allocator count against the address space, used or not.
+        .env("MALLOC_ARENA_MAX", "2")
+        .current_dir("/")
+        .process_group(0)
+        .kill_on_drop(true);
+    Ok(command)
+}
+
+/// A running child that reads a document.
 pub struct Child {
     child: tokio::process::Child,
-    group: Option<Pid>,
+    group: Group,
+    orders: ChildStdin,
     lines: Lines<ChildStdout>,
     last_words: Option<JoinHandle<String>>,
 }
 
 impl Child {
-    /// Starts a child on a document.
-    pub fn spawn(command: &ChildCommand, request: &Request, document: File, hearing: Hearing) -> std::io::Result<Self> {
-        let mut child = Command::new(&command.program)
-            .args(&command.args)
-            .env_clear()
-            .env(REQUEST_VARIABLE, serde_json::to_string(request)?)
-            // Arenas of the allocator count against the address space, used or not.
-            .env("MALLOC_ARENA_MAX", "2")
-            .current_dir("/")
-            .stdin(document)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
+    /// Starts a child.
+    pub fn spawn(child: &ChildCommand, request: &Request, hearing: Hearing) -> std::io::Result<Self> {
+        let mut child =
+            command(child, request)?.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let missing = || std::io::Error::other("the child has no pipes");
+        let orders = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stderr = child.stderr.take().ok_or_else(missing)?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let group = Group::of(&child);
         let last_words = Some(tokio::spawn(tail(stderr)));
-        Ok(Self { child, group, lines: Lines::new(stdout, hearing), last_words })
+        Ok(Self { child, group, orders, lines: Lines::new(stdout, hearing), last_words })
+    }
+
+    /// Tells it what to do. A child that is gone is noticed by [`Child::next`].
+    pub async fn order(&mut self, order: &Order) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(order)?;
+        line.push(b'\n');
+        match self.orders.write_all(&line).await {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        }
     }
 
     /// What it says next. Waits at most `patience`. May be dropped and called again without losing anything.
     pub async fn next(&mut self, patience: Duration) -> Result<Said, Fault> {
         match timeout(patience, self.lines.next()).await {
             Err(_) => Err(Fault::Silent),
-            Ok(Ok(Some(line))) => serde_json::from_slice(&line).map_err(|error| Fault::Senseless(error.to_string())),
+            Ok(Ok(Some(line))) => {
+                let said = serde_json::from_slice(&line).map_err(|error| Fault::Senseless(error.to_string()))?;
+                if matches!(said, Said::Picture { .. }) {
+                    // Pictures are not kept; there is one a page at most, and none is longer than a line may be.
+                    self.lines.forget(line.len());
+                }
+                Ok(said)
+            }
             Ok(Ok(None)) => Err(self.autopsy().await),
             Ok(Err(fault)) => Err(fault),
         }
@@ -121,23 +178,13 @@ impl Child {
     async fn autopsy(&mut self) -> Fault {
         let status = timeout(END_TIMEOUT, self.child.wait()).await.ok().and_then(Result::ok);
         if status.is_some() {
-            // Its number may be someone else's from now on.
-            self.group = None;
+            self.group.is_gone();
         }
         let last_words = match self.last_words.take() {
             Some(words) => timeout(END_TIMEOUT, words).await.ok().and_then(Result::ok).unwrap_or_default(),
             None => String::new(),
         };
         Fault::Died { status, last_words }
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        if let Some(group) = self.group.take() {
-            // Fails only when all of them are gone already.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
     }
 }
 
@@ -152,6 +199,11 @@ struct Lines<R> {
 impl<R: AsyncRead + Unpin> Lines<R> {
     fn new(from: R, hearing: Hearing) -> Self {
         Self { from: BufReader::with_capacity(64 * 1024, from), partial: Vec::new(), heard: 0, hearing }
+    }
+
+    /// So many bytes do not count.
+    fn forget(&mut self, bytes: usize) {
+        self.heard = self.heard.saturating_sub(bytes as u64);
     }
 
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
@@ -178,7 +230,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 }
 
 /// Reads everything, keeps the end.
-async fn tail(mut from: impl AsyncRead + Unpin) -> String {
+pub(crate) async fn tail(mut from: impl AsyncRead + Unpin) -> String {
     let mut kept = Vec::new();
     let mut piece = [0; 1024];
     while let Ok(read @ 1..) = from.read(&mut piece).await {

@@ -1,34 +1,113 @@
 //! What the isolated child is told and what it says: one JSON object a line.
 //!
-//! The document is the child's standard input, the request stands in one environment variable, the answers go to its
-//! standard output. The parent believes nothing it has not checked: every line has a greatest length, all lines
-//! together have one, and pages that were not asked for are refused.
+//! What it is for stands in one environment variable. A child that reads a document then hears [`Order`]s on its
+//! standard input and answers on its standard output. The parent believes nothing it has not checked: every line has a
+//! greatest length, all lines together have one, and pages that were not asked for are refused.
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{PageArtifact, Zone};
+use crate::backend::PageHints;
+use crate::jail::Limits;
 
 /// The environment variable with the [`Request`].
 pub const REQUEST_VARIABLE: &str = "COURANT_PDF_REQUEST";
 
-/// What to do.
+/// What a child is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// The process that asks; the child ends when it is gone.
     pub parent: u32,
-    /// Pages that are done or must not be touched, as ranges from 1.
-    pub done: Vec<(u32, u32)>,
-    /// Pages that must not even be looked at: they cost an earlier child its life.
-    pub bad: Vec<u32>,
-    /// A document with more pages is refused.
-    pub max_pages: u32,
-    /// Address space, in bytes.
-    pub memory_bytes: u64,
-    /// Processor time, in seconds.
-    pub cpu_seconds: u64,
+    /// What it may use up.
+    pub limits: Limits,
+    /// What it does.
+    pub task: ChildTask,
 }
 
-/// What the child says.
+/// What a child does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChildTask {
+    /// Reads a document, as its orders say.
+    Read {
+        /// The file; opened before anything is given up.
+        document: PathBuf,
+        /// A document with more pages is refused.
+        max_pages: u32,
+        /// Pages without usable text are drawn for OCR like this.
+        picture: Option<PictureSize>,
+    },
+    /// Becomes another program, with what it needs and no more.
+    Become {
+        /// The program.
+        program: PathBuf,
+        /// Its arguments.
+        args: Vec<String>,
+        /// Files and folders it may read.
+        read: Vec<PathBuf>,
+    },
+}
+
+/// How pages are drawn for OCR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureSize {
+    /// Dots per inch, where that is not over the other limits.
+    pub dpi: u32,
+    /// The longer side, in pixels. Page sizes are the stranger's choice.
+    pub max_side: u32,
+    /// A page with a picture of more pixels than this is not drawn.
+    pub max_source_pixels: u64,
+}
+
+/// What a reading child is told, one thing after the other. It answers each before it takes the next.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// First: open the document.
+    Open {
+        /// Its password.
+        password: Option<String>,
+    },
+    /// Look at some pages to learn about the whole document. Answered with [`Said::Surveyed`].
+    Survey {
+        /// Pages not to look at.
+        avoid: Vec<u32>,
+    },
+    /// What another child has learnt. Not answered.
+    Know {
+        /// That.
+        survey: Survey,
+    },
+    /// Read pages. Answered with [`Said::Page`] for each and [`Said::Done`].
+    Read {
+        /// The pages.
+        chunk: Chunk,
+        /// Pages not to look at, unless they are to be read.
+        avoid: Vec<u32>,
+        /// Pages not to draw.
+        undrawn: Vec<u32>,
+    },
+}
+
+/// Pages in a row, from 1, both inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// The first.
+    pub first: u32,
+    /// The last.
+    pub last: u32,
+}
+
+/// What some pages tell about the whole document.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Survey {
+    /// By page.
+    pub hints: Vec<(u32, PageHints)>,
+}
+
+/// What a reading child says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Said {
@@ -36,6 +115,9 @@ pub enum Said {
     Opened {
         /// Its pages.
         pages: u32,
+        /// What isolates the child.
+        #[serde(default)]
+        isolation: Vec<String>,
     },
     /// The document cannot be processed. The last line.
     Refused {
@@ -44,10 +126,33 @@ pub enum Said {
         /// For the log.
         detail: String,
     },
+    /// The survey is done.
+    Surveyed {
+        /// What was learnt.
+        survey: Survey,
+    },
     /// From here on, whatever goes wrong is this page's fault.
     Reading {
         /// The page.
         page: u32,
+    },
+    /// From here on, whatever goes wrong is the fault of this page's pictures.
+    Drawing {
+        /// The page.
+        page: u32,
+    },
+    /// How the page looks; before the page itself.
+    Picture {
+        /// The page.
+        page: u32,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Dots per inch.
+        dpi: u32,
+        /// A PNG, in base64.
+        png: String,
     },
     /// Work on a zone began.
     Zone {
@@ -61,7 +166,7 @@ pub enum Said {
         /// All of it.
         page: PageArtifact,
     },
-    /// All pages are done. The last line.
+    /// All pages of the chunk are done.
     Done,
 }
 
@@ -71,8 +176,10 @@ pub enum Said {
 pub enum Refusal {
     /// Not a PDF.
     NotPdf,
-    /// A password is needed.
-    Encrypted,
+    /// A password is needed and none was given.
+    PasswordRequired,
+    /// A password was given, and it is not the right one.
+    WrongPassword,
     /// Its structure cannot be read.
     Damaged,
     /// It has no pages.
@@ -99,19 +206,13 @@ pub fn ranges(mut pages: Vec<u32>) -> Vec<(u32, u32)> {
     ranges
 }
 
-/// Whether a page is in one of the ranges.
-pub fn holds(ranges: &[(u32, u32)], page: u32) -> bool {
-    ranges.iter().any(|&(first, last)| (first..=last).contains(&page))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn ranges_hold_what_went_in() {
-        let made = ranges(vec![5, 1, 2, 3, 9, 2]);
-        assert_eq!(made, [(1, 3), (5, 5), (9, 9)]);
-        assert!(holds(&made, 2) && !holds(&made, 4) && !holds(&[], 1));
+        assert_eq!(ranges(vec![5, 1, 2, 3, 9, 2]), [(1, 3), (5, 5), (9, 9)]);
+        assert!(ranges(Vec::new()).is_empty());
     }
 }

@@ -21,7 +21,9 @@ pub const IMAGE: &str = "image";
 pub const NO_TOOL: &str = "none";
 
 /// Share of unreadable characters from which a page gets a warning.
-const UNREADABLE_WARNING: f64 = 0.2;
+pub(crate) const UNREADABLE_WARNING: f64 = 0.2;
+/// Fewer characters than this beside a picture of the whole page may be no more than a stamp on a scan.
+const THIN_MAX_CHARS: usize = 100;
 /// Each lost part of a page costs this much confidence, up to four of them.
 const LOSS_PENALTY: f64 = 0.1;
 
@@ -31,8 +33,20 @@ const TABLE_GUESSED: f64 = 0.6;
 const HEADING: f64 = 0.95;
 const EARLIER_OCR: f64 = 0.8;
 
+/// The note on a scan that could not be drawn for OCR.
+pub const NOT_DRAWN: &str = "the pictures of this page cannot be drawn, or are too large; it was not read";
+
+/// A page with its zones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Made {
+    /// The page.
+    pub page: PageArtifact,
+    /// It has no text layer, one that says little beside a picture of the whole page, or one that cannot be read.
+    pub wants_ocr: bool,
+}
+
 /// Makes the zones of a page; `begun` is told of each one as its work begins.
-pub fn page(number: u32, layout: Layout, reading: Duration, mut begun: impl FnMut(&Zone)) -> PageArtifact {
+pub fn page(number: u32, layout: Layout, reading: Duration, mut begun: impl FnMut(&Zone)) -> Made {
     let start = Instant::now();
     let frame = Bbox { x0: 0.0, y0: 0.0, x1: layout.width, y1: layout.height };
     let penalty = LOSS_PENALTY * layout.losses.len().min(4) as f64;
@@ -50,9 +64,10 @@ pub fn page(number: u32, layout: Layout, reading: Duration, mut begun: impl FnMu
             zones.push(zone);
         }
     }
-    pictures::place_pictures(&mut zones, &layout.images, &frame, chars);
+    let covered = pictures::place_pictures(&mut zones, &layout.images, &frame, chars);
     let mut warnings = layout.losses;
-    if unreadable_share(&zones.iter().map(|zone| zone.text.as_str()).collect::<String>()) > UNREADABLE_WARNING {
+    let unreadable = unreadable_share(&zones.iter().map(|zone| zone.text.as_str()).collect::<String>());
+    if unreadable > UNREADABLE_WARNING {
         warnings.push(
             "much of the text has no readable characters: the file does not say which letters its fonts draw".into(),
         );
@@ -68,10 +83,25 @@ pub fn page(number: u32, layout: Layout, reading: Duration, mut begun: impl FnMu
         unreadable: false,
     };
     renumber(&mut page);
-    page
+    let without_text = chars < pictures::SCAN_MAX_CHARS;
+    let wants_ocr = without_text || (covered && chars < THIN_MAX_CHARS) || unreadable > UNREADABLE_WARNING;
+    Made { page, wants_ocr }
 }
 
-fn empty(bbox: Bbox, kind: Kind) -> Zone {
+/// Pixels of the largest picture among the zones of a page.
+pub(crate) fn largest_picture(page: &PageArtifact) -> u64 {
+    let pixels = |[width, height]: [u32; 2]| u64::from(width) * u64::from(height);
+    page.zones.iter().filter_map(|zone| zone.pixels).map(pixels).max().unwrap_or(0)
+}
+
+/// Says on the scan of a page that it could not be drawn.
+pub(crate) fn not_drawn(page: &mut PageArtifact) {
+    for zone in page.zones.iter_mut().filter(|zone| zone.kind == Kind::Scan) {
+        zone.note = NOT_DRAWN.into();
+    }
+}
+
+pub(crate) fn empty(bbox: Bbox, kind: Kind) -> Zone {
     Zone {
         id: String::new(),
         index: 0,
@@ -88,6 +118,7 @@ fn empty(bbox: Bbox, kind: Kind) -> Zone {
         items: Vec::new(),
         rows: Vec::new(),
         pixels: None,
+        words: Vec::new(),
     }
 }
 
@@ -198,17 +229,17 @@ fn number_zone(zone: &mut Zone, page: u32, before: usize) {
     zone.id = format!("p{page}z{}", zone.index);
 }
 
-fn renumber(page: &mut PageArtifact) {
+pub(crate) fn renumber(page: &mut PageArtifact) {
     for (before, zone) in page.zones.iter_mut().enumerate() {
         number_zone(zone, page.number, before);
     }
 }
 
-fn millis(duration: Duration) -> f64 {
+pub(crate) fn millis(duration: Duration) -> f64 {
     round(duration.as_secs_f64() * 1000.0)
 }
 
-fn round(value: f64) -> f64 {
+pub(crate) fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 

@@ -18,7 +18,8 @@ use tempfile::TempDir;
 
 const DOCUMENT: &[u8] = b"%PDF-1.7 whatever";
 
-/// A child that is a shell script: `$n` is how many were started before it.
+/// A child that is a shell script: `$n` is how many were started before it. It does what it is told, with `on_open` and,
+/// for every page, `each` as the test defines them.
 fn scripted(dir: &TempDir, script: &str) -> PdfConfig {
     let path = dir.path().join("child.sh");
     let counter = dir.path().join("count");
@@ -26,15 +27,27 @@ fn scripted(dir: &TempDir, script: &str) -> PdfConfig {
         "#!/bin/sh\nPATH=/bin:/usr/bin\nn=$(cat {0} 2>/dev/null || echo 0)\necho $((n+1)) > {0}\n\
          opened() {{ echo \"{{\\\"type\\\":\\\"opened\\\",\\\"pages\\\":$1}}\"; }}\n\
          reading() {{ echo \"{{\\\"type\\\":\\\"reading\\\",\\\"page\\\":$1}}\"; }}\n\
+         drawing() {{ echo \"{{\\\"type\\\":\\\"drawing\\\",\\\"page\\\":$1}}\"; }}\n\
          page() {{ reading $1; echo \"{{\\\"type\\\":\\\"page\\\",\\\"page\\\":{{\\\"version\\\":1,\\\"number\\\":$1,\
          \\\"width\\\":100,\\\"height\\\":100,\\\"duration_ms\\\":1,\\\"zones\\\":[]}}}}\"; }}\n\
-         done_() {{ echo '{{\"type\":\"done\"}}'; }}\n",
+         each() {{ page $1; }}\n",
         counter.display()
     );
-    std::fs::write(&path, head + script).unwrap();
+    let tail = "\nwhile read -r order; do case $order in\n\
+        '{\"open\"'*) on_open;;\n\
+        '{\"survey\"'*) echo '{\"type\":\"surveyed\",\"survey\":{\"hints\":[]}}';;\n\
+        '{\"read\"'*)\n\
+        undrawn=$(echo \"$order\" | sed 's/.*\"undrawn\":\\[\\([0-9,]*\\).*/\\1/')\n\
+        p=$(echo \"$order\" | sed 's/.*\"first\":\\([0-9]*\\).*/\\1/')\n\
+        last=$(echo \"$order\" | sed 's/.*\"last\":\\([0-9]*\\).*/\\1/')\n\
+        while [ $p -le $last ]; do each $p; p=$((p+1)); done\n\
+        echo '{\"type\":\"done\"}';;\n\
+        esac; done\n";
+    std::fs::write(&path, head + script + tail).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut config = PdfConfig::new(ChildCommand { program: path, args: vec![] });
     config.work_dir = dir.path().to_owned();
+    config.children = 1;
     config
 }
 
@@ -48,51 +61,95 @@ async fn ended(config: PdfConfig) -> support::Finished {
     bench.run(job).await
 }
 
+/// The pages that were reported, in order.
+fn numbers(finished: &support::Finished) -> Vec<i32> {
+    let mut numbers: Vec<i32> = finished.reported_pages().iter().map(|page| page.number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+const CRASH_ON_2: &str = "on_open() { opened 3; }\neach() { [ $1 = 2 ] && { reading 2; kill -SEGV $$; }; page $1; }\n";
+
 #[tokio::test]
 async fn a_page_that_kills_the_child_costs_that_page_only() {
     let dir = TempDir::new().unwrap();
-    let script = "if [ $n = 0 ]; then opened 3; page 1; reading 2; kill -SEGV $$; fi\nopened 3; page 3; done_\n";
-    let finished = ended(scripted(&dir, script)).await;
+    let finished = ended(scripted(&dir, CRASH_ON_2)).await;
     assert_eq!(finished.warnings(), ["Page 2: this page could not be read: the PDF reader failed on it."]);
-    let numbers: Vec<i32> = finished.reported_pages().iter().map(|page| page.number).collect();
-    assert_eq!(numbers, [1, 2, 3]);
-    assert!(finished.pages()[1].unreadable);
-    assert_eq!(children(&dir), 2);
+    assert_eq!(numbers(&finished), [1, 2, 3]);
+    assert!(finished.pages()[1].unreadable && !finished.pages()[2].unreadable);
+    assert_eq!(children(&dir), 3, "one for the chunk, one for page 2 alone, one for what is left");
+}
+
+#[tokio::test]
+async fn a_page_that_was_only_the_last_straw_is_read_by_a_child_of_its_own() {
+    let dir = TempDir::new().unwrap();
+    let script = "on_open() { opened 3; }\neach() { [ $n$1 = 02 ] && { reading 2; kill -SEGV $$; }; page $1; }\n";
+    let finished = ended(scripted(&dir, script)).await;
+    assert!(finished.warnings().is_empty());
+    assert_eq!((numbers(&finished), children(&dir)), (vec![1, 2, 3], 2));
+}
+
+#[tokio::test]
+async fn a_page_that_dies_of_its_pictures_is_read_without_them() {
+    let dir = TempDir::new().unwrap();
+    let script = "on_open() { opened 2; }\n\
+        each() { [ $1 = 2 ] && [ \"$undrawn\" != 2 ] && { reading 2; drawing 2; kill -SEGV $$; }; page $1; }\n";
+    let finished = ended(scripted(&dir, script)).await;
+    assert!(finished.warnings().is_empty());
+    assert_eq!((numbers(&finished), children(&dir)), (vec![1, 2], 2));
+}
+
+#[tokio::test]
+async fn a_page_that_hangs_or_never_comes_costs_that_page_only() {
+    for each in ["[ $1 = 2 ] && { reading 2; exec sleep 60; }; page $1", "[ $1 = 2 ] || page $1"] {
+        let dir = TempDir::new().unwrap();
+        let mut config = scripted(&dir, &format!("on_open() {{ opened 3; }}\neach() {{ {each}; }}\n"));
+        config.page_timeout = Duration::from_millis(300);
+        let finished = ended(config).await;
+        assert_eq!(
+            finished.warnings(),
+            ["Page 2: this page could not be read: the PDF reader failed on it."],
+            "{each}"
+        );
+        assert_eq!(numbers(&finished), [1, 2, 3], "{each}");
+    }
 }
 
 #[tokio::test]
 async fn a_document_that_kills_every_child_is_a_failed_job() {
     let dir = TempDir::new().unwrap();
-    let mut config = scripted(&dir, "opened 9; [ $n = 0 ] && page 9; reading $((n+1)); kill -ABRT $$\n");
+    let mut config = scripted(&dir, "on_open() { opened 9; }\neach() { reading $1; kill -ABRT $$; }\n");
     config.child_restarts = 2;
     let finished = ended(config).await;
     assert_eq!((finished.error().code.as_str(), finished.error().retryable), ("PARSER_CRASHED", false));
-    assert!(finished.error().message.contains("on page 3"), "{}", finished.error().message);
+    assert!(finished.error().message.contains("on page 2"), "{}", finished.error().message);
     assert_eq!(children(&dir), 3);
 }
 
 #[tokio::test]
 async fn how_a_child_fails_decides_the_code() {
+    let memory = "echo 'memory allocation of 99 bytes failed' >&2; kill -ABRT $$";
     let cases = [
-        ("opened 1; reading 1; echo 'memory allocation of 99 bytes failed' >&2; kill -ABRT $$\n", "OUT_OF_MEMORY"),
-        ("kill -SEGV $$\n", "PARSER_CRASHED"),
-        ("echo 'not json'\n", "PARSER_CRASHED"),
-        ("opened 1; page 7; done_\n", "PARSER_CRASHED"),
-        ("opened 2; page 1; done_\n", "PARSER_CRASHED"),
-        ("opened 1; reading 1; head -c 5000000 /dev/zero\n", "RESULT_TOO_LARGE"),
-        ("opened 1; reading 1; exec sleep 60\n", "PAGE_TIMEOUT"),
-        ("exec sleep 60\n", "PAGE_TIMEOUT"),
-        ("echo '{\"type\":\"refused\",\"why\":\"no_pages\",\"detail\":\"\"}'\n", "NO_PAGES"),
-        ("echo '{\"type\":\"refused\",\"why\":\"setup\",\"detail\":\"\"}'\n", "WORKER_FAULT"),
+        ("opened 1", &*format!("reading 1; {memory}"), "OUT_OF_MEMORY"),
+        ("kill -SEGV $$", "", "PARSER_CRASHED"),
+        ("echo 'not json'", "", "PARSER_CRASHED"),
+        ("opened 1", "page 7", "PARSER_CRASHED"),
+        ("opened 1", "echo '{\"type\":\"opened\",\"pages\":9}'", "PARSER_CRASHED"),
+        ("opened 1", "reading 1; head -c 5000000 /dev/zero", "RESULT_TOO_LARGE"),
+        ("opened 1", "reading 1; exec sleep 60", "PAGE_TIMEOUT"),
+        ("exec sleep 60", "", "PAGE_TIMEOUT"),
+        ("echo '{\"type\":\"refused\",\"why\":\"no_pages\",\"detail\":\"\"}'", "", "NO_PAGES"),
+        ("echo '{\"type\":\"refused\",\"why\":\"setup\",\"detail\":\"\"}'", "", "WORKER_FAULT"),
     ];
-    for (script, code) in cases {
+    for (open, each, code) in cases {
         let dir = TempDir::new().unwrap();
-        let mut config = scripted(&dir, script);
+        let each = if each.is_empty() { ":" } else { each };
+        let mut config = scripted(&dir, &format!("on_open() {{ {open}; }}\neach() {{ {each}; }}\n"));
         config.max_page_bytes = 1 << 20;
         (config.page_timeout, config.idle_timeout) = (Duration::from_millis(300), Duration::from_millis(600));
         let finished = ended(config).await;
-        assert_eq!(finished.error().code, code, "{script}: {}", finished.error().message);
-        assert_eq!(finished.error().retryable, code == "WORKER_FAULT", "{script}");
+        assert_eq!(finished.error().code, code, "{open} {each}: {}", finished.error().message);
+        assert_eq!(finished.error().retryable, code == "WORKER_FAULT", "{open} {each}");
     }
 }
 
@@ -126,7 +183,11 @@ async fn limits_are_kept_by_the_real_child() {
 async fn a_cancel_kills_the_child_and_all_it_started_within_a_second() {
     let dir = TempDir::new().unwrap();
     let grandchild = dir.path().join("grandchild");
-    let script = format!("sleep 1000 & echo $! > {}\nopened 5; page 1; reading 2; wait\n", grandchild.display());
+    let script = format!(
+        "on_open() {{ sleep 1000 & echo $! > {}; opened 5; }}\n\
+         each() {{ [ $1 = 2 ] && {{ reading 2; wait; }}; page $1; }}\n",
+        grandchild.display()
+    );
     let mut bench = Bench::start(scripted(&dir, &script)).await;
     let job = bench.job(DOCUMENT);
     let attempt = job.attempt.clone();
@@ -171,8 +232,7 @@ async fn a_second_attempt_takes_over_the_pages_of_the_first() {
     job.pages_total = 3;
     job.finished_pages = vec![FinishedPages { first: 1, last: 3, attempt: 1 }];
     let second = bench.run(job).await;
-    let numbers: Vec<i32> = second.reported_pages().iter().map(|page| page.number).collect();
-    assert_eq!(numbers, [2, 3]);
+    assert_eq!(numbers(&second), [2, 3]);
     assert_eq!(second.text("result.md"), first.text("result.md"));
     assert!(!second.has("pages/000001.json"));
 }

@@ -5,11 +5,15 @@
 
 mod blocks;
 mod edges;
+mod render;
+
+use std::sync::Arc;
 
 use pdfboss_core::{Document, Error, Immediate, OcState, Page, block_on};
 use pdfboss_output::{
     BBox, Block as FoundBlock, LayoutOptions, document_layout_opts, retain_rulings_on_page, retain_spans_on_page,
 };
+use pdfboss_render::RenderCache;
 use pdfboss_text::{ExtractReport, FontCache, PlacedImage, ReadingOrder, Ruling, SkipCause, SkippedTextKind, TextSpan};
 
 use super::frame::Frame;
@@ -29,6 +33,7 @@ pub struct Pdfboss {
     document: Document,
     fonts: FontCache,
     layers: Option<OcState>,
+    drawn: Arc<RenderCache>,
 }
 
 /// A page as pdfboss reads it.
@@ -45,20 +50,17 @@ pub struct RawPage {
 impl PdfBackend for Pdfboss {
     type Raw = RawPage;
 
-    fn open(bytes: Vec<u8>) -> Result<Self, OpenError> {
+    fn open(bytes: Vec<u8>, password: Option<&str>) -> Result<Self, OpenError> {
         let head = &bytes[..bytes.len().min(1024)];
         if !head.windows(5).any(|window| window == b"%PDF-") {
             return Err(OpenError::NotPdf);
         }
-        let document = Document::load(bytes).map_err(|error| match error {
-            Error::Encrypted => OpenError::Encrypted,
-            other => OpenError::Damaged(other.to_string()),
-        })?;
-        if document.is_locked() {
-            return Err(OpenError::Encrypted);
-        }
+        let document = match password {
+            Some(password) => load(bytes.clone(), password).or_else(|_| load(bytes, ""))?,
+            None => load(bytes, "")?,
+        };
         let layers = document.oc_state();
-        Ok(Self { document, fonts: FontCache::default(), layers })
+        Ok(Self { document, fonts: FontCache::default(), layers, drawn: Arc::default() })
     }
 
     fn page_count(&self) -> u32 {
@@ -102,6 +104,14 @@ impl PdfBackend for Pdfboss {
         };
         Layout { width, height, blocks, images: raw.images.iter().map(image).collect(), losses: losses(&raw.report) }
     }
+}
+
+fn load(bytes: Vec<u8>, password: &str) -> Result<Document, OpenError> {
+    let document = Document::load_with_password(bytes, password).map_err(|error| match error {
+        Error::Encrypted => OpenError::Encrypted,
+        other => OpenError::Damaged(other.to_string()),
+    })?;
+    if document.is_locked() { Err(OpenError::Encrypted) } else { Ok(document) }
 }
 
 fn frame(page: &Page) -> Frame {

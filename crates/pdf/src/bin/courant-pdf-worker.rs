@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use courant_auth::{Role, Secret, Signer};
-use courant_pdf::{ChildCommand, PdfConfig, PdfWorker};
+use courant_pdf::{ChildCommand, PdfOptions, PdfWorker};
 use courant_worker::{Config, TokenSource};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -57,7 +57,7 @@ struct Options {
     #[arg(long, env = "COURANT_HEALTH_ADDR", value_name = "ADDR:PORT")]
     health_addr: Option<SocketAddr>,
     #[command(flatten)]
-    limits: Limits,
+    pdf: PdfOptions,
 }
 
 /// Where the token comes from: exactly one of these.
@@ -73,29 +73,6 @@ struct Access {
     /// The server's secret (HS256): the worker makes its own tokens.
     #[arg(long, env = "COURANT_SECRET_FILE")]
     secret_file: Option<PathBuf>,
-}
-
-#[derive(Args)]
-#[command(next_help_heading = "Limits")]
-struct Limits {
-    /// The most pages of a document.
-    #[arg(long, env = "COURANT_PDF_MAX_PAGES", default_value_t = 5_000)]
-    max_pages: u32,
-    /// The largest document, in MiB.
-    #[arg(long, env = "COURANT_PDF_MAX_DOCUMENT_MIB", default_value_t = 512)]
-    max_document_mib: u64,
-    /// How long one page may take, in seconds.
-    #[arg(long, env = "COURANT_PDF_PAGE_TIMEOUT_SECONDS", default_value_t = 60)]
-    page_timeout_seconds: u64,
-    /// Memory of the process that parses a document, in MiB.
-    #[arg(long, env = "COURANT_PDF_CHILD_MEMORY_MIB", default_value_t = 1024)]
-    child_memory_mib: u64,
-    /// Processor time of the process that parses a document, in seconds.
-    #[arg(long, env = "COURANT_PDF_CHILD_CPU_SECONDS", default_value_t = 1_800)]
-    child_cpu_seconds: u64,
-    /// Where temporary files go. Default: the system's directory for them.
-    #[arg(long, env = "COURANT_WORK_DIR")]
-    work_dir: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -124,7 +101,8 @@ async fn work(options: Options) -> anyhow::Result<()> {
         grace: Duration::from_secs(options.grace_seconds),
         ..Config::new(options.server.clone(), token_source(&options.access, &worker_id)?, worker_id, ["pdf"])
     };
-    let handler = PdfWorker::new(pdf_config(&options.limits)?);
+    let child = ChildCommand::this_program().context("cannot find this program's own file")?;
+    let handler = PdfWorker::new(options.pdf.config(child)?);
     let shutdown = CancellationToken::new();
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = shutdown.clone();
@@ -144,22 +122,6 @@ async fn work(options: Options) -> anyhow::Result<()> {
         tokio::spawn(courant_pdf::health::serve(listener, config.status.clone(), ended));
     }
     Ok(courant_worker::run(config, Arc::new(handler), shutdown).await?)
-}
-
-fn pdf_config(limits: &Limits) -> anyhow::Result<PdfConfig> {
-    let mut config = PdfConfig::new(ChildCommand::this_program().context("cannot find this program's own file")?);
-    config.max_pages = limits.max_pages;
-    config.max_document_bytes = limits.max_document_mib.saturating_mul(1 << 20);
-    config.page_timeout = Duration::from_secs(limits.page_timeout_seconds);
-    config.child_memory_bytes = limits.child_memory_mib.saturating_mul(1 << 20);
-    config.child_cpu_seconds = limits.child_cpu_seconds;
-    if let Some(dir) = &limits.work_dir {
-        if !dir.is_dir() {
-            bail!("{} is not a directory; make it, or give another with --work-dir", dir.display());
-        }
-        config.work_dir.clone_from(dir);
-    }
-    Ok(config)
 }
 
 fn token_source(access: &Access, worker_id: &str) -> anyhow::Result<TokenSource> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::backend::furniture::of_page;
 use crate::backend::{Context, EdgeLine, PageHints};
+use crate::protocol::Survey;
 
 /// How many pages on either side are compared for running headers.
 const REACH: u32 = 3;
@@ -65,6 +66,16 @@ impl<R> Window<R> {
                 self.pages.remove(&page);
             }
         }
+    }
+
+    /// What the sampled pages tell.
+    pub(super) fn surveyed(&self) -> Vec<(u32, PageHints)> {
+        self.sampled.iter().map(|(number, hints)| (*number, hints.clone())).collect()
+    }
+
+    /// Takes over what another child has sampled.
+    pub(super) fn know(&mut self, survey: Survey) {
+        self.sampled = survey.hints.into_iter().collect();
     }
 
     /// Forgets what is out of reach, but not which pages are broken.

@@ -49,7 +49,8 @@ impl Export for Html {
         if page.unreadable {
             writeln!(out, "<p class=\"note\">Page {number}: {}.</p>", escape(&page.warnings.join("; ")))?;
         }
-        for zone in &page.zones {
+        // A scan that was read shows as what was read in it.
+        for zone in page.zones.iter().filter(|zone| zone.kind != Kind::Scan || !zone.note.is_empty()) {
             writeln!(out, "{}", self::zone(zone))?;
         }
         writeln!(out, "</section>")

@@ -44,9 +44,9 @@ fn zone(zone: &Zone) -> Option<String> {
         Kind::Paragraph => Some(escape(&zone.text)),
         Kind::List => Some(list(&zone.items)),
         Kind::Table => Some(table(&zone.rows)),
-        Kind::Scan => Some(format!("*Scanned page: {}.*", escape(&zone.note))),
+        Kind::Scan if !zone.note.is_empty() => Some(format!("*Scanned page: {}.*", escape(&zone.note))),
         Kind::Figure => Some("*[figure]*".to_owned()),
-        Kind::Header | Kind::Footer => None,
+        Kind::Scan | Kind::Header | Kind::Footer => None,
     }
 }
 

@@ -49,7 +49,7 @@ fn zone(zone: &Zone) -> Option<String> {
             };
             Some(zone.items.iter().map(item).collect::<Vec<_>>().join("\n"))
         }
-        Kind::Scan => Some(format!("[Scanned page: {}]", zone.note)),
-        Kind::Figure | Kind::Header | Kind::Footer => None,
+        Kind::Scan if !zone.note.is_empty() => Some(format!("[Scanned page: {}]", zone.note)),
+        Kind::Scan | Kind::Figure | Kind::Header | Kind::Footer => None,
     }
 }

@@ -21,6 +21,7 @@ fn zone(index: u32, kind: Kind, text: &str) -> Zone {
         items: Vec::new(),
         rows: Vec::new(),
         pixels: None,
+        words: Vec::new(),
     }
 }
 

@@ -1,176 +1,113 @@
-//! All pages of a document, through as many children as it takes.
+//! All pages of a document, through several children at once and as many one after the other as it takes.
 //!
-//! A child that dies, hangs or talks nonsense over a page costs that page; another child goes on after it, a limited
-//! number of times. Pages are stored a few at a time while the child reads on, and reported in order.
+//! The first child opens the document and looks at a sample of its pages; then all work on chunks. Pages are stored and
+//! reported as they come, a few of each child at a time while it reads on.
 
-use std::collections::BTreeSet;
-use std::fs::File;
+use std::sync::Mutex;
 
 use courant_worker::{CallError, Task};
-use futures::StreamExt;
-use futures::stream::FuturesOrdered;
+use futures::future::try_join_all;
 
+use super::course::{Course, Finished, Verdict};
+use super::lane::Lane;
 use super::progress::Progress;
+use super::read::PictureReader;
 use crate::PdfConfig;
 use crate::artifact::PageArtifact;
 use crate::failure::{Failure, Limits};
-use crate::process::{Child, Fault};
-use crate::protocol::{Refusal, Request, Said, ranges};
+use crate::process::Fault;
+use crate::protocol::Survey;
+use crate::shared::Shared;
 use crate::store::Store;
 use crate::wire;
 
-/// Pages on their way to the server at once. When they are all under way the child waits.
-const STORING: usize = 4;
 /// What is said of a page that cost a child its life.
 const LOST: &str = "this page could not be read: the PDF reader failed on it";
-
-/// The pages that are done, by this or an earlier attempt.
-#[derive(Default)]
-pub(super) struct Finished {
-    pages: BTreeSet<u32>,
-    readable: u32,
-}
-
-impl Finished {
-    pub(super) fn add(&mut self, page: &PageArtifact) {
-        if self.pages.insert(page.number) {
-            self.readable += u32::from(!page.unreadable);
-        }
-    }
-
-    pub(super) fn len(&self) -> u32 {
-        u32::try_from(self.pages.len()).unwrap_or(u32::MAX)
-    }
-}
 
 /// See the module.
 pub(super) struct Extraction<'a> {
     pub(super) config: &'a PdfConfig,
+    pub(super) shared: &'a Shared,
     pub(super) task: &'a Task,
     pub(super) store: &'a Store,
     pub(super) limits: Limits,
-}
-
-/// What the children have shown so far.
-struct Course {
-    finished: Finished,
-    /// Pages that children have given, stored already or about to be.
-    given: BTreeSet<u32>,
-    /// Pages that killed a child.
-    bad: Vec<u32>,
-    total: Option<u32>,
+    pub(super) reader: Option<PictureReader<'a>>,
+    pub(super) course: Mutex<Course>,
     /// The last fault, for when nothing at all could be read.
-    fault: Option<(Fault, u32)>,
+    pub(super) fault: Mutex<Option<(Fault, Option<u32>)>>,
+    pub(super) progress: Mutex<Progress<'a>>,
 }
 
-/// How one child ended.
-enum Ended {
-    Done,
-    Failed(Fault, Option<u32>),
-}
-
-impl Extraction<'_> {
+impl<'a> Extraction<'a> {
     /// Gives the number of pages once all are stored and reported.
-    pub(super) async fn run(&self, finished: Finished, progress: &mut Progress<'_>) -> Result<u32, Failure> {
-        let given = finished.pages.clone();
-        let mut course = Course { finished, given, bad: Vec::new(), total: None, fault: None };
+    pub(super) async fn run(&self) -> Result<u32, Failure> {
+        let mut first = Lane::new(self);
+        let (pages, survey) = self.survey(&mut first).await?;
+        let lanes = {
+            let mut course = self.course();
+            course.plan(pages, self.config.children, self.config.chunk_pages);
+            course.chunks_waiting().clamp(1, self.config.children as usize)
+        };
+        let mut all = vec![first];
+        all.resize_with(lanes, || Lane::new(self));
+        try_join_all(all.into_iter().map(|lane| lane.work(pages, &survey))).await?;
+        if let Some(reader) = &self.reader {
+            reader.account();
+        }
+        let course = self.course();
+        let fault = self.fault.lock().ok().and_then(|mut fault| fault.take());
+        match (course.finished.readable(), fault) {
+            (0, Some((fault, page))) => Err(Failure::Child { fault, page }),
+            (0, None) => Err(Failure::NothingRead),
+            _ => Ok(pages),
+        }
+    }
+
+    /// Opens the document and learns about it, leaving out pages that kill.
+    async fn survey(&self, lane: &mut Lane<'_, 'a>) -> Result<(u32, Survey), Failure> {
+        let mut planned = None;
         loop {
-            match self.one_child(&mut course, progress).await? {
-                Ended::Done => break,
-                Ended::Failed(fault, page) => {
-                    tracing::warn!(%fault, page, "the child failed");
-                    let Some(page) = page.filter(|page| !course.bad.contains(page)) else {
+            match lane.survey(&mut planned).await? {
+                Ok(survey) => return Ok((planned.unwrap_or(0), survey)),
+                Err((fault, page)) => {
+                    tracing::warn!(%fault, page, "the child failed over the survey");
+                    if self.course().died_early(page, self.config.child_restarts) == Verdict::Fail {
                         return Err(Failure::Child { fault, page });
-                    };
-                    if course.bad.len() >= self.config.child_restarts as usize {
-                        return Err(Failure::Child { fault, page: Some(page) });
                     }
-                    course.bad.push(page);
-                    if course.given.insert(page) {
-                        let lost = self.keep(PageArtifact::unreadable(page, 0.0, LOST)).await?;
-                        self.report(&mut course, &lost, progress).await?;
-                    }
-                    course.fault = Some((fault, page));
+                    self.remember(fault, page);
                 }
             }
         }
-        match (course.finished.readable, course.fault) {
-            (0, Some((fault, page))) => Err(Failure::Child { fault, page: Some(page) }),
-            (0, None) => Err(Failure::NothingRead),
-            _ => Ok(course.total.unwrap_or(0)),
+    }
+
+    pub(super) fn course(&self) -> std::sync::MutexGuard<'_, Course> {
+        // Nothing panics while it holds this lock; if it did, the numbers in it would still be right.
+        self.course.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(super) fn remember(&self, fault: Fault, page: Option<u32>) {
+        if let Ok(mut last) = self.fault.lock() {
+            *last = Some((fault, page));
         }
     }
 
-    /// Runs one child to its end, one way or the other.
-    async fn one_child(&self, course: &mut Course, progress: &mut Progress<'_>) -> Result<Ended, Failure> {
-        let document = File::open(self.store.document())?;
-        let request = Request {
-            parent: std::process::id(),
-            done: ranges(course.finished.pages.iter().copied().collect()),
-            bad: course.bad.clone(),
-            max_pages: self.config.max_pages,
-            memory_bytes: self.config.child_memory_bytes,
-            cpu_seconds: self.config.child_cpu_seconds,
-        };
-        let mut child = Child::spawn(&self.config.child, &request, document, self.config.hearing())
-            .map_err(|error| Failure::Start(error.to_string()))?;
-        let mut storing = FuturesOrdered::new();
-        let mut at: Option<u32> = None;
-        let ended = loop {
-            let patience = if at.is_some() { self.config.page_timeout } else { self.config.idle_timeout };
-            tokio::select! {
-                biased;
-                Some(stored) = storing.next() => self.report(course, &stored?, progress).await?,
-                said = child.next(patience), if storing.len() < STORING => match said {
-                    Err(fault) => break Ended::Failed(fault, at),
-                    Ok(Said::Opened { pages }) => self.opened(course, pages, progress).await?,
-                    Ok(Said::Refused { why, detail }) => return Err(self.refused(why, &detail)),
-                    Ok(Said::Reading { page }) => at = Some(page),
-                    Ok(Said::Zone { page, zone }) => self.task.zone(wire::begun(&zone, page)),
-                    Ok(Said::Page { page }) if is_new(course, &page) => storing.push_back(self.keep(page)),
-                    Ok(Said::Page { page }) => {
-                        break Ended::Failed(Fault::Senseless(format!("page {} was not asked for", page.number)), at);
-                    }
-                    Ok(Said::Done) => break Ended::Done,
-                },
-            }
-        };
-        // What the child said before its end counts.
-        while let Some(stored) = storing.next().await {
-            self.report(course, &stored?, progress).await?;
-        }
-        if matches!(ended, Ended::Done) && course.total != Some(course.finished.len()) {
-            return Ok(Ended::Failed(Fault::Senseless("done, with pages missing".into()), None));
-        }
-        Ok(ended)
-    }
-
-    async fn opened(&self, course: &mut Course, pages: u32, progress: &mut Progress<'_>) -> Result<(), Failure> {
-        if course.total.is_none() {
-            course.total = Some(pages);
-            course.finished.pages.retain(|&page| page <= pages);
-            progress.planned(pages);
-            self.task.plan(pages).await?;
-            progress.extracting(course.finished.len());
-        }
+    /// The document is open.
+    pub(super) async fn opened(&self, pages: u32) -> Result<(), Failure> {
+        self.course().finished.limit(pages);
+        self.with_progress(|progress, _| progress.planned(pages));
+        self.task.plan(pages).await?;
+        self.with_progress(|progress, done| progress.extracting(done));
         Ok(())
     }
 
-    fn refused(&self, why: Refusal, detail: &str) -> Failure {
-        tracing::info!(?why, detail, "the document is refused");
-        match why {
-            Refusal::Setup => Failure::Start(detail.to_owned()),
-            Refusal::NotPdf
-            | Refusal::Encrypted
-            | Refusal::Damaged
-            | Refusal::NoPages
-            | Refusal::TooManyPages
-            | Refusal::OutOfMemory => Failure::Refused(why, self.limits),
-        }
+    /// Gives a page up.
+    pub(super) async fn give_up(&self, page: u32) -> Result<(), Failure> {
+        let lost = self.keep(PageArtifact::unreadable(page, 0.0, LOST)).await?;
+        self.report(&lost).await
     }
 
     /// Stores a page here and at the server.
-    async fn keep(&self, page: PageArtifact) -> Result<PageArtifact, Failure> {
+    pub(super) async fn keep(&self, page: PageArtifact) -> Result<PageArtifact, Failure> {
         let json = serde_json::to_vec(&page).map_err(std::io::Error::from)?;
         self.store.put(page.number, &json).await?;
         match self.task.write_artifact(&PageArtifact::name(page.number), json).await {
@@ -183,21 +120,23 @@ impl Extraction<'_> {
         }
     }
 
-    async fn report(
-        &self,
-        course: &mut Course,
-        page: &PageArtifact,
-        progress: &mut Progress<'_>,
-    ) -> Result<(), Failure> {
+    /// Tells the server of a stored page.
+    pub(super) async fn report(&self, page: &PageArtifact) -> Result<(), Failure> {
         self.task.page(wire::page(page)).await?;
-        course.finished.add(page);
-        progress.extracting(course.finished.len());
+        self.course().finished.add(page);
+        self.with_progress(|progress, done| progress.extracting(done));
         Ok(())
+    }
+
+    fn with_progress(&self, tell: impl FnOnce(&mut Progress<'a>, u32)) {
+        let done = self.course().finished.len();
+        if let Ok(mut progress) = self.progress.lock() {
+            tell(&mut progress, done);
+        }
     }
 }
 
-/// Whether the child was asked for this page and has not given it yet.
-fn is_new(course: &mut Course, page: &PageArtifact) -> bool {
-    let inside = course.total.is_some_and(|total| (1..=total).contains(&page.number));
-    inside && course.given.insert(page.number)
+/// A course after the pages of earlier attempts.
+pub(super) fn course(finished: Finished) -> Mutex<Course> {
+    Mutex::new(Course::new(finished))
 }

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::artifact::{Kind, PageArtifact, Status};
+use crate::artifact::{Kind, PageArtifact, Status, Zone};
 use crate::protocol::ranges;
-use crate::zones::NO_OCR;
 
 /// Sentences name at most this many ranges of pages.
 const MAX_RANGES: usize = 12;
@@ -12,14 +11,15 @@ const MAX_RANGES: usize = 12;
 /// What was found, by page.
 #[derive(Default)]
 pub(super) struct Warnings {
-    scans: Vec<u32>,
+    scans: BTreeMap<String, Vec<u32>>,
     others: BTreeMap<String, Vec<u32>>,
 }
 
 impl Warnings {
     pub(super) fn add(&mut self, page: &PageArtifact) {
-        if page.zones.iter().any(|zone| zone.kind == Kind::Scan && zone.status == Status::Skipped) {
-            self.scans.push(page.number);
+        let is_unread = |zone: &&Zone| zone.kind == Kind::Scan && zone.status == Status::Skipped;
+        for scan in page.zones.iter().filter(is_unread) {
+            self.scans.entry(scan.note.clone()).or_default().push(page.number);
         }
         for warning in &page.warnings {
             self.others.entry(warning.clone()).or_default().push(page.number);
@@ -27,8 +27,8 @@ impl Warnings {
     }
 
     pub(super) fn sentences(self) -> Vec<String> {
-        let scans = (!self.scans.is_empty()).then(|| sentence(self.scans, &format!("scanned; {NO_OCR}")));
-        scans.into_iter().chain(self.others.into_iter().map(|(what, pages)| sentence(pages, &what))).collect()
+        let scans = self.scans.into_iter().map(|(why, pages)| sentence(pages, &format!("scanned; {why}")));
+        scans.chain(self.others.into_iter().map(|(what, pages)| sentence(pages, &what))).collect()
     }
 }
 

@@ -11,14 +11,14 @@ const STRIP_GAP: f64 = 1.0;
 /// More pictures than this are a drawing made of dots; only the largest are looked at.
 const MAX_IMAGES: usize = 400;
 /// Fewer characters than this do not make a page of text.
-const SCAN_MAX_CHARS: usize = 10;
+pub(super) const SCAN_MAX_CHARS: usize = 10;
 /// A picture over more than this share of the page is a scan, when there is no text.
 const SCAN_MIN_COVER: f64 = 0.5;
 /// A picture over more than this share of the page is its background, when there is text.
 const BACKGROUND_COVER: f64 = 0.85;
 
-/// Adds figures where they stand in the reading order, or one scan.
-pub(super) fn place_pictures(zones: &mut Vec<Zone>, images: &[Image], frame: &Bbox, chars: usize) {
+/// Adds figures where they stand in the reading order, or one scan. Gives whether a picture lies under the whole page.
+pub(super) fn place_pictures(zones: &mut Vec<Zone>, images: &[Image], frame: &Bbox, chars: usize) -> bool {
     let pictures = pictures(images, frame);
     let page_area = frame.area().max(1.0);
     if chars < SCAN_MAX_CHARS
@@ -31,10 +31,12 @@ pub(super) fn place_pictures(zones: &mut Vec<Zone>, images: &[Image], frame: &Bb
         zone.note = NO_OCR.into();
         zone.pixels = Some(scan.pixels);
         zones.push(zone);
-        return;
+        return true;
     }
+    let mut covered = false;
     for picture in pictures {
         if chars >= SCAN_MAX_CHARS && picture.bbox.area() > BACKGROUND_COVER * page_area {
+            covered = true;
             continue;
         }
         let mut zone = empty(picture.bbox, Kind::Figure);
@@ -44,6 +46,7 @@ pub(super) fn place_pictures(zones: &mut Vec<Zone>, images: &[Image], frame: &Bb
         let at = zones.iter().position(|other| comes_after(other, &picture.bbox)).unwrap_or(zones.len());
         zones.insert(at, zone);
     }
+    covered
 }
 
 /// Pictures large enough, clipped to the page, strips joined.

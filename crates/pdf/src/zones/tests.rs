@@ -20,7 +20,7 @@ fn layout(blocks: Vec<Block>, images: Vec<Image>) -> Layout {
 }
 
 fn made(layout: Layout) -> PageArtifact {
-    page(7, layout, Duration::from_millis(10), |_| {})
+    page(7, layout, Duration::from_millis(10), |_| {}).page
 }
 
 fn image(bbox: Bbox) -> Image {
@@ -86,7 +86,7 @@ fn work_on_a_zone_is_announced_before_it_is_done_and_time_adds_up() {
     let text = |y| block(at(y, y + 50.0), Content::Paragraph(lines(&["0123456789"])));
     let mut seen = Vec::new();
     let layout = layout(vec![text(0.0), text(100.0)], vec![]);
-    let page = page(1, layout, Duration::from_millis(100), |zone| seen.push((zone.id.clone(), zone.text.len())));
+    let page = page(1, layout, Duration::from_millis(100), |zone| seen.push((zone.id.clone(), zone.text.len()))).page;
     assert_eq!(seen, [("p1z1".into(), 0), ("p1z2".into(), 0)]);
     assert!(page.zones.iter().all(|zone| zone.duration_ms >= 50.0));
     assert!(page.duration_ms >= 100.0);

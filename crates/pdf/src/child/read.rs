@@ -1,0 +1,247 @@
+//! Reading a document as the parent orders.
+
+use std::fs::File;
+use std::io::{BufRead, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::ChildError;
+use super::window::{self, Window};
+use crate::artifact::{PageArtifact, Zone};
+use crate::backend::pdfboss::Pdfboss;
+use crate::backend::{OpenError, PageRenderer, PdfBackend};
+use crate::jail::{self, Purpose};
+use crate::picture::{Drawn, draw};
+use crate::protocol::{Chunk, Order, PictureSize, Refusal, Request, Said, Survey};
+use crate::zones::{self, Made};
+
+/// Takes orders until there are no more.
+pub(super) fn run(
+    request: &Request,
+    path: &Path,
+    max_pages: u32,
+    picture: Option<PictureSize>,
+) -> Result<(), ChildError> {
+    let jailed =
+        File::open(path).and_then(|file| Ok((file, jail::enter(request.parent, &request.limits, &Purpose::Compute)?)));
+    let (file, isolation) = match jailed {
+        Ok(jailed) => jailed,
+        Err(error) => return say(&Said::Refused { why: Refusal::Setup, detail: error.to_string() }),
+    };
+    let mut orders = std::io::stdin().lock().lines();
+    let Some(first) = orders.next() else { return Ok(()) };
+    let Order::Open { password } = serde_json::from_str(&first?)? else { return Err(ChildError::NotOpen) };
+    let source = Source { file, password };
+    let document: Pdfboss = match source.open() {
+        Ok(document) => document,
+        Err((why, detail)) => return say(&Said::Refused { why, detail }),
+    };
+    let pages = document.page_count();
+    if let Some(why) = refusal(pages, max_pages) {
+        return say(&Said::Refused { why, detail: format!("{pages} pages") });
+    }
+    say(&Said::Opened { pages, isolation })?;
+    let mut reader = Reader { source, document, pages, picture, window: Window::default() };
+    for order in orders {
+        match serde_json::from_str(&order?)? {
+            Order::Open { .. } => return Err(ChildError::NotOpen),
+            Order::Survey { avoid } => reader.survey(&avoid)?,
+            Order::Know { survey } => reader.window.know(survey),
+            Order::Read { chunk, avoid, undrawn } => reader.read(chunk, &avoid, &undrawn)?,
+        }
+    }
+    Ok(())
+}
+
+fn refusal(pages: u32, max_pages: u32) -> Option<Refusal> {
+    match pages {
+        0 => Some(Refusal::NoPages),
+        pages if pages > max_pages => Some(Refusal::TooManyPages),
+        _ => None,
+    }
+}
+
+/// Says one thing, at once, so that it is known whatever comes next.
+fn say(said: &Said) -> Result<(), ChildError> {
+    let mut line = serde_json::to_vec(said)?;
+    line.push(b'\n');
+    let mut out = std::io::stdout().lock();
+    out.write_all(&line)?;
+    Ok(out.flush()?)
+}
+
+/// The document's file, which can be read again.
+struct Source {
+    file: File,
+    password: Option<String>,
+}
+
+impl Source {
+    fn open<B: PdfBackend>(&self) -> Result<B, (Refusal, String)> {
+        let unread = |error: std::io::Error| match error.kind() {
+            ErrorKind::OutOfMemory => (Refusal::OutOfMemory, error.to_string()),
+            _ => (Refusal::Setup, error.to_string()),
+        };
+        let mut bytes = Vec::new();
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0)).map_err(unread)?;
+        file.read_to_end(&mut bytes).map_err(unread)?;
+        let password = self.password.as_deref();
+        match catch_unwind(|| B::open(bytes, password).map(|document| (document.page_count(), document))) {
+            Ok(Ok((_, document))) => Ok(document),
+            Ok(Err(error)) => Err(refused(error, password)),
+            Err(panic) => Err((Refusal::Damaged, panic_text(&*panic))),
+        }
+    }
+}
+
+fn refused(error: OpenError, password: Option<&str>) -> (Refusal, String) {
+    match error {
+        OpenError::NotPdf => (Refusal::NotPdf, String::new()),
+        OpenError::Encrypted if password.is_some() => (Refusal::WrongPassword, String::new()),
+        OpenError::Encrypted => (Refusal::PasswordRequired, String::new()),
+        OpenError::Damaged(detail) => (Refusal::Damaged, detail),
+    }
+}
+
+/// Goes through pages.
+struct Reader<B: PdfBackend> {
+    source: Source,
+    document: B,
+    pages: u32,
+    picture: Option<PictureSize>,
+    window: Window<B::Raw>,
+}
+
+impl<B: PdfBackend + PageRenderer> Reader<B> {
+    fn survey(&mut self, avoid: &[u32]) -> Result<(), ChildError> {
+        for number in window::sample(self.pages) {
+            self.look_at(number, avoid)?;
+            self.window.keep_hints(number);
+        }
+        let survey = Survey { hints: self.window.surveyed() };
+        say(&Said::Surveyed { survey })
+    }
+
+    fn read(&mut self, chunk: Chunk, avoid: &[u32], undrawn: &[u32]) -> Result<(), ChildError> {
+        for number in chunk.first.max(1)..=chunk.last.min(self.pages) {
+            let others: Vec<u32> = avoid.iter().copied().filter(|page| *page != number).collect();
+            for neighbour in window::around(number, self.pages) {
+                self.look_at(neighbour, &others)?;
+            }
+            self.window.move_to(number);
+            say(&Said::Reading { page: number })?;
+            let page = self.page(number, !undrawn.contains(&number))?;
+            say(&Said::Page { page })?;
+        }
+        say(&Said::Done)
+    }
+
+    /// Reads a page into the window, unless it is there or must not be touched.
+    fn look_at(&mut self, number: u32, avoid: &[u32]) -> Result<(), ChildError> {
+        if self.window.knows(number) || avoid.contains(&number) {
+            return Ok(());
+        }
+        say(&Said::Reading { page: number })?;
+        let start = Instant::now();
+        let document = &self.document;
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            document.read(number).map(|raw| {
+                let hints = document.hints(&raw);
+                (raw, hints)
+            })
+        }));
+        match read {
+            Ok(Ok((raw, hints))) => self.window.insert(number, raw, hints, start.elapsed()),
+            Ok(Err(error)) => self.window.insert_broken(number, error.to_string(), start.elapsed()),
+            Err(panic) => {
+                self.window.insert_broken(number, panic_text(&*panic), start.elapsed());
+                self.open_again()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn page(&mut self, number: u32, may_draw: bool) -> Result<PageArtifact, ChildError> {
+        let (raw, reading) = match self.window.page(number) {
+            Ok(found) => found,
+            Err((why, time)) => return Ok(unreadable(number, &why, time)),
+        };
+        let context = self.window.context(number);
+        let start = Instant::now();
+        let (document, said) = (&self.document, &mut Ok(()));
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            let layout = document.layout(&raw, &context);
+            let tell = |zone: &Zone| {
+                if said.is_ok() {
+                    *said = say(&Said::Zone { page: number, zone: zone.clone() });
+                }
+            };
+            zones::page(number, layout, reading + start.elapsed(), tell)
+        }));
+        std::mem::replace(said, Ok(()))?;
+        match made {
+            Ok(Made { mut page, wants_ocr }) => {
+                if wants_ocr {
+                    self.show(&mut page, may_draw)?;
+                }
+                Ok(page)
+            }
+            Err(panic) => {
+                self.open_again()?;
+                Ok(unreadable(number, &panic_text(&*panic), reading + start.elapsed()))
+            }
+        }
+    }
+
+    /// Draws a page for OCR and says how it looks; or says on its scan why it was not drawn.
+    fn show(&mut self, page: &mut PageArtifact, may_draw: bool) -> Result<(), ChildError> {
+        let Some(size) = self.picture else { return Ok(()) };
+        if !may_draw || zones::largest_picture(page) > size.max_source_pixels {
+            zones::not_drawn(page);
+            return Ok(());
+        }
+        say(&Said::Drawing { page: page.number })?;
+        let (document, number) = (&self.document, page.number);
+        let drawn = catch_unwind(AssertUnwindSafe(|| draw(document, number, (page.width, page.height), &size)));
+        match drawn {
+            Ok(Ok(Drawn::Picture { width, height, dpi, png })) => {
+                say(&Said::Picture { page: number, width, height, dpi, png })?;
+            }
+            Ok(Ok(Drawn::Blank)) => {}
+            Ok(Err(error)) => {
+                eprintln!("page {number} cannot be drawn: {error}");
+                zones::not_drawn(page);
+            }
+            Err(panic) => {
+                eprintln!("page {number} cannot be drawn: {}", panic_text(&*panic));
+                zones::not_drawn(page);
+                self.open_again()?;
+            }
+        }
+        say(&Said::Reading { page: number })
+    }
+
+    /// After a panic nothing inside the library can be trusted.
+    fn open_again(&mut self) -> Result<(), ChildError> {
+        match self.source.open() {
+            Ok(document) => {
+                self.document = document;
+                Ok(())
+            }
+            Err((_, detail)) => Err(std::io::Error::other(detail).into()),
+        }
+    }
+}
+
+fn unreadable(number: u32, why: &str, time: Duration) -> PageArtifact {
+    eprintln!("page {number}: {why}");
+    let warning = "this page could not be read: its content is damaged or of an unusual kind";
+    PageArtifact::unreadable(number, time.as_secs_f64() * 1000.0, warning)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".into())
+}

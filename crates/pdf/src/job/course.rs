@@ -1,0 +1,250 @@
+//! Which pages are to be done, by whom, and what came of them. Pure: no processes, no clock.
+//!
+//! Pages are divided into chunks, one child works on one chunk at a time. A child that dies costs its chunk, whose pages
+//! are then tried one by one; a page that kills a child of its own is given up.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::artifact::PageArtifact;
+use crate::protocol::Chunk;
+
+/// A chunk has no fewer pages than this, where the document has them: around each chunk a few more are looked at.
+const MIN_CHUNK: u32 = 8;
+/// So many chunks for each child that works at once, so that they end at about the same time.
+const CHUNKS_A_CHILD: u32 = 4;
+
+/// The pages that are done, by this or an earlier attempt.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    pages: BTreeSet<u32>,
+    readable: u32,
+}
+
+impl Finished {
+    pub(super) fn add(&mut self, page: &PageArtifact) {
+        if self.pages.insert(page.number) {
+            self.readable += u32::from(!page.unreadable);
+        }
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.pages.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn readable(&self) -> u32 {
+        self.readable
+    }
+
+    /// Forgets pages that the document does not have.
+    pub(super) fn limit(&mut self, pages: u32) {
+        self.pages.retain(|&page| page <= pages);
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    pub(super) finished: Finished,
+    /// Pages that children have given, stored already or about to be.
+    given: BTreeSet<u32>,
+    waiting: VecDeque<Chunk>,
+    /// Pages that have cost a child its life: nobody looks at them who need not.
+    suspects: BTreeSet<u32>,
+    /// Pages that have cost a child its life when they were drawn.
+    undrawable: BTreeSet<u32>,
+    deaths: u32,
+}
+
+/// What is to be done about a dead child.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The chunk's pages were put back.
+    GoOn,
+    /// This page is given up.
+    GiveUp(u32),
+    /// Enough is enough.
+    Fail,
+}
+
+impl Course {
+    /// After the pages of earlier attempts.
+    pub(super) fn new(finished: Finished) -> Self {
+        Self { given: finished.pages.clone(), finished, ..Self::default() }
+    }
+
+    /// Divides what is not done yet of so many pages among so many children.
+    pub(super) fn plan(&mut self, pages: u32, children: u32, max_chunk: u32) {
+        let share = pages.div_ceil((children * CHUNKS_A_CHILD).max(1));
+        let size = share.clamp(MIN_CHUNK.min(max_chunk), max_chunk.max(1));
+        let mut first = 1;
+        while first <= pages {
+            let last = first.saturating_add(size - 1).min(pages);
+            self.put_back(Chunk { first, last }, VecDeque::push_back);
+            first = last + 1;
+        }
+    }
+
+    /// The stretches of a chunk that were not given yet.
+    fn put_back(&mut self, chunk: Chunk, put: impl Fn(&mut VecDeque<Chunk>, Chunk)) {
+        let open: Vec<u32> = (chunk.first..=chunk.last).filter(|page| !self.given.contains(page)).collect();
+        for stretch in open.chunk_by(|a, b| a + 1 == *b) {
+            put(&mut self.waiting, Chunk { first: stretch[0], last: stretch[stretch.len() - 1] });
+        }
+    }
+
+    /// The next chunk to work on.
+    pub(super) fn take(&mut self) -> Option<Chunk> {
+        self.waiting.pop_front()
+    }
+
+    pub(super) fn chunks_waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether this page belongs to the chunk and is given for the first time.
+    pub(super) fn accept(&mut self, page: u32, chunk: &Chunk) -> bool {
+        (chunk.first..=chunk.last).contains(&page) && self.given.insert(page)
+    }
+
+    /// Whether the whole chunk was given.
+    pub(super) fn has(&self, chunk: &Chunk) -> bool {
+        (chunk.first..=chunk.last).all(|page| self.given.contains(&page))
+    }
+
+    pub(super) fn suspects(&self) -> Vec<u32> {
+        self.suspects.iter().copied().collect()
+    }
+
+    pub(super) fn undrawable(&self) -> Vec<u32> {
+        self.undrawable.iter().copied().collect()
+    }
+
+    /// A child died before it had a chunk, perhaps over a page that it looked at.
+    pub(super) fn died_early(&mut self, page: Option<u32>, allowed: u32) -> Verdict {
+        self.deaths += 1;
+        let new = page.is_some_and(|page| self.suspects.insert(page));
+        if self.deaths > allowed || !new { Verdict::Fail } else { Verdict::GoOn }
+    }
+
+    /// A child died over a chunk. `patience` says whether the page may have another child.
+    pub(super) fn died(&mut self, chunk: Chunk, end: &End, allowed: u32) -> Verdict {
+        self.deaths += 1;
+        if self.deaths > allowed {
+            return Verdict::Fail;
+        }
+        let alone = chunk.first == chunk.last;
+        let inside = end.page.filter(|page| (chunk.first..=chunk.last).contains(page) && !self.given.contains(page));
+        let give_up = match (end.drawing, inside) {
+            (true, Some(page)) => {
+                // Without its picture it may be read all the same.
+                if self.undrawable.insert(page) { None } else { Some(page) }
+            }
+            (false, Some(page)) if alone || end.hung => Some(page),
+            (_, None) if alone && end.page.is_none_or(|page| self.suspects.contains(&page)) => Some(chunk.first),
+            _ => None,
+        };
+        if let Some(page) = end.page.filter(|_| !end.drawing) {
+            self.suspects.insert(page);
+        }
+        self.given.extend(give_up);
+        for page in (chunk.first..=chunk.last).rev() {
+            self.put_back(Chunk { first: page, last: page }, VecDeque::push_front);
+        }
+        give_up.map_or(Verdict::GoOn, Verdict::GiveUp)
+    }
+}
+
+/// How a child ended over a chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct End {
+    /// The page it was at.
+    pub(super) page: Option<u32>,
+    /// It was drawing that page.
+    pub(super) drawing: bool,
+    /// It said nothing for too long: another child would, too.
+    pub(super) hung: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(first: u32, last: u32) -> Chunk {
+        Chunk { first, last }
+    }
+
+    fn all(course: &mut Course) -> Vec<(u32, u32)> {
+        std::iter::from_fn(|| course.take()).map(|chunk| (chunk.first, chunk.last)).collect()
+    }
+
+    fn at(page: u32) -> End {
+        End { page: Some(page), ..End::default() }
+    }
+
+    #[test]
+    fn chunks_cover_what_is_not_done_and_are_neither_small_nor_large() {
+        for (pages, children, expected) in [(5, 2, 1), (120, 2, 8), (2415, 2, 76), (64, 1, 4), (1, 8, 1)] {
+            let mut course = Course::default();
+            course.plan(pages, children, 32);
+            let chunks = all(&mut course);
+            assert_eq!(chunks.len(), expected, "{pages} pages");
+            assert_eq!(chunks.iter().map(|(first, last)| last - first + 1).sum::<u32>(), pages);
+            assert!(chunks.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0));
+        }
+        let mut finished = Finished::default();
+        for page in [1, 2, 5] {
+            finished.add(&PageArtifact::unreadable(page, 0.0, ""));
+        }
+        let mut course = Course::new(finished);
+        course.plan(9, 1, 32);
+        assert_eq!(all(&mut course), [(3, 4), (6, 8), (9, 9)]);
+    }
+
+    #[test]
+    fn a_dead_child_costs_its_chunk_which_is_retried_page_by_page() {
+        let mut course = Course::default();
+        assert!(course.accept(1, &chunk(1, 4)) && !course.accept(1, &chunk(1, 4)) && !course.accept(9, &chunk(1, 4)));
+        assert_eq!(course.died(chunk(1, 4), &at(2), 9), Verdict::GoOn);
+        assert_eq!(all(&mut course), [(2, 2), (3, 3), (4, 4)]);
+        assert_eq!(course.suspects(), [2]);
+        assert_eq!(course.died(chunk(2, 2), &at(2), 9), Verdict::GiveUp(2));
+        assert_eq!(all(&mut course), []);
+        assert!(course.accept(3, &chunk(3, 3)) && !course.has(&chunk(3, 4)));
+    }
+
+    #[test]
+    fn a_page_that_hangs_is_not_tried_again_and_the_others_are() {
+        let mut course = Course::default();
+        let hung = End { page: Some(2), hung: true, drawing: false };
+        assert_eq!(course.died(chunk(1, 3), &hung, 9), Verdict::GiveUp(2));
+        assert_eq!(all(&mut course), [(1, 1), (3, 3)]);
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_drawn_is_read_without() {
+        let mut course = Course::default();
+        let drawing = End { page: Some(1), drawing: true, hung: false };
+        assert_eq!(course.died(chunk(1, 1), &drawing, 9), Verdict::GoOn);
+        assert_eq!((course.undrawable(), course.suspects()), (vec![1], vec![]));
+        assert_eq!(all(&mut course), [(1, 1)]);
+        assert_eq!(course.died(chunk(1, 1), &at(1), 9), Verdict::GiveUp(1));
+    }
+
+    #[test]
+    fn a_neighbour_that_kills_is_avoided_and_does_not_cost_the_page() {
+        let mut course = Course::default();
+        assert_eq!(course.died(chunk(5, 5), &at(7), 9), Verdict::GoOn);
+        assert_eq!((all(&mut course), course.suspects()), (vec![(5, 5)], vec![7]));
+        assert_eq!(course.died(chunk(5, 5), &at(7), 9), Verdict::GiveUp(5), "it was told not to look");
+        assert_eq!(course.died(chunk(6, 6), &End::default(), 9), Verdict::GiveUp(6));
+    }
+
+    #[test]
+    fn too_many_deaths_are_the_end() {
+        let mut course = Course::default();
+        assert_eq!(course.died_early(Some(3), 2), Verdict::GoOn);
+        assert_eq!(course.died_early(Some(3), 2), Verdict::Fail, "it was told not to look");
+        assert_eq!(course.died(chunk(1, 1), &at(1), 2), Verdict::Fail);
+        assert_eq!(Course::default().died_early(None, 2), Verdict::Fail);
+    }
+}

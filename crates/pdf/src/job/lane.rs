@@ -1,0 +1,219 @@
+//! One child after the other, working on one chunk after the other.
+
+use std::collections::HashMap;
+
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+
+use super::course::{End, Verdict};
+use super::extract::Extraction;
+use crate::artifact::PageArtifact;
+use crate::failure::Failure;
+use crate::jail::Limits;
+use crate::ocr::Picture;
+use crate::process::{Child, Fault};
+use crate::protocol::{ChildTask, Chunk, Order, Refusal, Request, Said, Survey};
+use crate::wire;
+
+/// Pages of one child on their way to the server at once. When they are all under way the child waits.
+const STORING: usize = 4;
+/// Files a child has open: the document, its pipes and a few for the loader.
+const OPEN_FILES: u64 = 32;
+
+/// See the module.
+pub(super) struct Lane<'l, 'a> {
+    job: &'l Extraction<'a>,
+    child: Option<Child>,
+    /// The page that whatever goes wrong is the fault of, and whether it is being drawn.
+    at: Option<u32>,
+    drawing: bool,
+}
+
+/// How a child failed, and at which page.
+type Failed = (Fault, Option<u32>);
+
+impl<'l, 'a> Lane<'l, 'a> {
+    pub(super) fn new(job: &'l Extraction<'a>) -> Self {
+        Self { job, child: None, at: None, drawing: false }
+    }
+
+    /// Opens the document and learns about it.
+    pub(super) async fn survey(&mut self, planned: &mut Option<u32>) -> Result<Result<Survey, Failed>, Failure> {
+        let _turn = self.job.shared.turn().await;
+        let pages = match self.open().await? {
+            Ok(pages) => pages,
+            Err(fault) => return Ok(Err(self.failed(fault))),
+        };
+        match *planned {
+            None => {
+                *planned = Some(pages);
+                self.job.opened(pages).await?;
+            }
+            Some(before) if before != pages => return Ok(Err(self.failed(Fault::changed(before, pages)))),
+            Some(_) => {}
+        }
+        let avoid = self.job.course().suspects();
+        self.order(&Order::Survey { avoid }).await?;
+        Ok(match self.next().await? {
+            Ok(Said::Surveyed { survey }) => Ok(survey),
+            Ok(other) => Err(self.failed(Fault::unexpected(&other))),
+            Err(fault) => Err(self.failed(fault)),
+        })
+    }
+
+    /// Works until no chunk is left.
+    pub(super) async fn work(mut self, pages: u32, survey: &Survey) -> Result<(), Failure> {
+        loop {
+            let Some(chunk) = self.job.course().take() else { return Ok(()) };
+            let _turn = self.job.shared.turn().await;
+            match self.chunk(&chunk, pages, survey).await? {
+                Ok(()) => {}
+                Err((fault, page)) => self.mourn(chunk, fault, page).await?,
+            }
+        }
+    }
+
+    /// A child failed over a chunk.
+    async fn mourn(&mut self, chunk: Chunk, fault: Fault, page: Option<u32>) -> Result<(), Failure> {
+        tracing::warn!(%fault, page, first = chunk.first, last = chunk.last, drawing = self.drawing, "the child failed");
+        let end = End { page, drawing: self.drawing, hung: matches!(fault, Fault::Silent) };
+        let verdict = self.job.course().died(chunk, &end, self.job.config.child_restarts);
+        if verdict == Verdict::Fail {
+            return Err(Failure::Child { fault, page });
+        }
+        self.job.remember(fault, page);
+        match verdict {
+            Verdict::GiveUp(page) => self.job.give_up(page).await,
+            Verdict::GoOn | Verdict::Fail => Ok(()),
+        }
+    }
+
+    /// Has one chunk read.
+    async fn chunk(&mut self, chunk: &Chunk, pages: u32, survey: &Survey) -> Result<Result<(), Failed>, Failure> {
+        if self.child.is_none() {
+            match self.open().await? {
+                Ok(same) if same == pages => self.order(&Order::Know { survey: survey.clone() }).await?,
+                Ok(other) => return Ok(Err(self.failed(Fault::changed(pages, other)))),
+                Err(fault) => return Ok(Err(self.failed(fault))),
+            }
+        }
+        let (avoid, undrawn) = {
+            let course = self.job.course();
+            (course.suspects(), course.undrawable())
+        };
+        self.order(&Order::Read { chunk: *chunk, avoid, undrawn }).await?;
+        let mut pictures = HashMap::new();
+        let mut storing = FuturesOrdered::new();
+        let ended = loop {
+            tokio::select! {
+                biased;
+                Some(stored) = storing.next() => self.job.report(&stored?).await?,
+                said = self.next(), if storing.len() < STORING => match said? {
+                    Ok(Said::Page { page }) => {
+                        if !self.job.course().accept(page.number, chunk) {
+                            break Err(Fault::Senseless(format!("page {} was not asked for", page.number)));
+                        }
+                        let picture = pictures.remove(&page.number);
+                        storing.push_back(keep(self.job, page, picture));
+                    }
+                    Ok(Said::Picture { page, width, height, dpi, png }) => match Picture::decoded(width, height, dpi, &png) {
+                        Some(picture) if pictures.is_empty() => {
+                            pictures.insert(page, picture);
+                        }
+                        _ => break Err(Fault::Senseless(format!("the picture of page {page}"))),
+                    },
+                    Ok(Said::Done) if self.job.course().has(chunk) => break Ok(()),
+                    Ok(Said::Done) => break Err(Fault::Senseless("done, with pages missing".into())),
+                    Ok(other) => break Err(Fault::unexpected(&other)),
+                    Err(fault) => break Err(fault),
+                },
+            }
+        };
+        // What the child said before its end counts.
+        while let Some(stored) = storing.next().await {
+            self.job.report(&stored?).await?;
+        }
+        Ok(ended.map_err(|fault| self.failed(fault)))
+    }
+
+    /// Starts a child and has it open the document. Gives the number of pages.
+    async fn open(&mut self) -> Result<Result<u32, Fault>, Failure> {
+        let config = self.job.config;
+        let request = Request {
+            parent: std::process::id(),
+            limits: Limits {
+                memory_bytes: config.child_memory_bytes,
+                cpu_seconds: config.child_cpu_seconds,
+                open_files: OPEN_FILES,
+            },
+            task: ChildTask::Read {
+                document: self.job.store.document(),
+                max_pages: config.max_pages,
+                picture: self.job.reader.as_ref().map(|_| config.picture),
+            },
+        };
+        let started = Child::spawn(&config.child, &request, config.hearing());
+        self.child = Some(started.map_err(|error| Failure::Start(error.to_string()))?);
+        (self.at, self.drawing) = (None, false);
+        let password = config.password.as_ref().map(|password| password.expose().to_owned());
+        self.order(&Order::Open { password }).await?;
+        Ok(match self.next().await? {
+            Ok(Said::Opened { pages, isolation }) => {
+                self.job.shared.isolated(&isolation);
+                Ok(pages)
+            }
+            Ok(other) => Err(Fault::unexpected(&other)),
+            Err(fault) => Err(fault),
+        })
+    }
+
+    async fn order(&mut self, order: &Order) -> Result<(), Failure> {
+        let Some(child) = &mut self.child else { return Ok(()) };
+        child.order(order).await.map_err(|error| Failure::Start(error.to_string()))
+    }
+
+    /// What the child says next that is not only about where it is. May be dropped and called again.
+    async fn next(&mut self) -> Result<Result<Said, Fault>, Failure> {
+        loop {
+            let Some(child) = &mut self.child else { return Ok(Err(Fault::Silent)) };
+            let config = self.job.config;
+            let patience = if self.at.is_some() { config.page_timeout } else { config.idle_timeout };
+            match child.next(patience).await {
+                Ok(Said::Reading { page }) => (self.at, self.drawing) = (Some(page), false),
+                Ok(Said::Drawing { page }) => (self.at, self.drawing) = (Some(page), true),
+                Ok(Said::Zone { page, zone }) => self.job.task.zone(wire::begun(&zone, page)),
+                Ok(Said::Refused { why, detail }) => return Err(self.refused(why, &detail)),
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// Ends a child that failed.
+    fn failed(&mut self, fault: Fault) -> Failed {
+        self.child = None;
+        (fault, self.at.take())
+    }
+
+    fn refused(&self, why: Refusal, detail: &str) -> Failure {
+        tracing::info!(?why, detail, "the document is refused");
+        match why {
+            Refusal::Setup => Failure::Start(detail.to_owned()),
+            Refusal::NotPdf
+            | Refusal::PasswordRequired
+            | Refusal::WrongPassword
+            | Refusal::Damaged
+            | Refusal::NoPages
+            | Refusal::TooManyPages
+            | Refusal::OutOfMemory => Failure::Refused(why, self.job.limits),
+        }
+    }
+}
+
+/// Reads the picture of a page, if it has one, and stores the page.
+async fn keep(job: &Extraction<'_>, page: PageArtifact, picture: Option<Picture>) -> Result<PageArtifact, Failure> {
+    let page = match (&job.reader, picture) {
+        (Some(reader), Some(picture)) => reader.read(page, &picture).await,
+        _ => page,
+    };
+    job.keep(page).await
+}

@@ -1,0 +1,70 @@
+//! An OCR program in a jail of its own, in a process group of its own.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::timeout;
+
+use super::OcrError;
+use crate::jail::Limits;
+use crate::process::{ChildCommand, Group, command, tail};
+use crate::protocol::{ChildTask, Request};
+
+/// What runs, on what, and how much of it.
+pub(super) struct Program<'a> {
+    pub(super) child: &'a ChildCommand,
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<String>,
+    pub(super) read: Vec<PathBuf>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) limits: Limits,
+    pub(super) time: Duration,
+    pub(super) output_bytes: u64,
+}
+
+impl Program<'_> {
+    /// Gives what it says on standard output. Dropping the future kills it and all it started.
+    pub(super) async fn run(self, input: File) -> Result<String, OcrError> {
+        let start = |error: std::io::Error| OcrError::Unavailable(error.to_string());
+        let request = Request {
+            parent: std::process::id(),
+            limits: self.limits,
+            task: ChildTask::Become { program: self.program, args: self.args, read: self.read },
+        };
+        let mut command = command(self.child, &request).map_err(start)?;
+        command.envs(self.env).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(start)?;
+        let mut group = Group::of(&child);
+        let missing = || OcrError::Unavailable("no pipes".into());
+        let (out, err) = (child.stdout.take().ok_or_else(missing)?, child.stderr.take().ok_or_else(missing)?);
+        let work = async {
+            let (said, last_words) = tokio::join!(bounded(out, self.output_bytes), tail(err));
+            (said, last_words, child.wait().await)
+        };
+        let (said, last_words, status) = timeout(self.time, work).await.map_err(|_| OcrError::TimedOut)?;
+        group.is_gone();
+        let said = said?;
+        match status {
+            Ok(status) if status.success() => {
+                String::from_utf8(said).map_err(|_| OcrError::Senseless("not UTF-8".into()))
+            }
+            _ if last_words.contains("cannot be started") => Err(OcrError::Unavailable(last_words)),
+            status => Err(OcrError::Failed(format!("{status:?}: {last_words}"))),
+        }
+    }
+}
+
+/// Everything, if it is not too much. Closes the pipe after that, which ends the program.
+async fn bounded(from: impl AsyncRead + Unpin, limit: u64) -> Result<Vec<u8>, OcrError> {
+    let mut said = Vec::new();
+    let failed = |error: std::io::Error| OcrError::Failed(error.to_string());
+    let mut from = from.take(limit.saturating_add(1));
+    from.read_to_end(&mut said).await.map_err(failed)?;
+    if said.len() as u64 > limit {
+        return Err(OcrError::Senseless(format!("more than {limit} bytes")));
+    }
+    Ok(said)
+}
