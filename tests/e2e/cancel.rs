@@ -53,12 +53,12 @@ async fn a_pdf_in_the_middle_of_its_pages_is_stopped() -> anyhow::Result<()> {
     let (job, cursor) = accepted(jobs.submit("long.pdf", documents::pages(3000)).await?)?;
     let mut watch = jobs.watch(&job.job_id, &cursor).await?;
     watch.until(|event| event.job.as_ref().is_some_and(|job| job.pages_done >= 3)).await?;
-    ensure!(up.parsers()?.len() == 1, "where is the parser?");
+    ensure!(!up.parsers()?.is_empty(), "where is the parser?");
     let asked = Instant::now();
     cancel(&jobs, &job.job_id).await?;
     watch.to_end().await?;
     println!("cancelled after {:?}", asked.elapsed());
-    ensure!(up.parsers()?.is_empty(), "the parser is still there");
+    ensure!(up.parsers()?.is_empty(), "a parser is still there");
     let job = jobs.get(&job.job_id).await?;
     ensure!(job.state() == JobState::Cancelled && job.pages_done < 3000, "{:?} {}", job.state(), job.pages_done);
     // The one worker is free again.

@@ -106,11 +106,12 @@ async fn a_submit_outlives_a_crash_of_the_service() -> anyhow::Result<()> {
     let out = String::from_utf8(output.stdout)?;
     ensure!(output.status.success(), "{out} {}", String::from_utf8_lossy(&output.stderr));
     let lines = out.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
-    let pages: Vec<_> = lines
+    let mut pages: Vec<_> = lines
         .iter()
         .filter(|line| line["type"] == "page-completed")
         .filter_map(|line| line["page"]["number"].as_u64())
         .collect();
+    pages.sort_unstable();
     ensure!(pages == (1..=300).collect::<Vec<_>>(), "pages came as {pages:?}");
     Ok(())
 }

@@ -39,7 +39,9 @@ async fn a_job_goes_on_from_its_last_page_and_watchers_miss_nothing() -> anyhow:
     let job = jobs.get(id).await?;
     ensure!(job.state() == JobState::Succeeded && job.pages_done == PAGES, "{:?} {:?}", job.state(), job.error);
     ensure!(job.attempt >= 2, "it was not interrupted");
-    let pages: Vec<i32> = [finished_pages(&watch), finished_pages(&resumed)].concat();
+    // Several processes read pages: each comes once, in whatever order.
+    let mut pages: Vec<i32> = [finished_pages(&watch), finished_pages(&resumed)].concat();
+    pages.sort_unstable();
     ensure!(pages == (1..=PAGES).collect::<Vec<_>>(), "pages came as {pages:?}");
 
     // What each has heard in two parts is what the log says in one.
@@ -71,7 +73,7 @@ async fn no_parser_is_left_behind() -> anyhow::Result<()> {
     let mut watch = jobs.watch(&job.job_id, &start).await?;
     watch.until(|event| event.job.as_ref().is_some_and(|job| job.pages_done >= 2)).await?;
     let parsers = up.parsers()?;
-    ensure!(parsers.len() == 1, "{} parsers", parsers.len());
+    ensure!(!parsers.is_empty(), "where are the parsers?");
     up.kill().await?;
     for parser in parsers {
         parser.gone().await?;

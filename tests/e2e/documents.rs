@@ -37,7 +37,7 @@ const ROWS: [(&str, Ends); 15] = [
 
 #[tokio::test]
 async fn every_fixture_ends_as_its_row_says() -> anyhow::Result<()> {
-    let up = Up::with(&["--workers", "2"]).await?;
+    let up = Up::with(&["--workers", "2", "--ocr", "off"]).await?;
     let jobs = up.jobs("alice").await?;
     let mut submitted = Vec::new();
     for (name, ends) in &ROWS {

@@ -14,6 +14,7 @@ mod lanes;
 mod operators;
 mod progress;
 mod retry;
+mod scans;
 mod submit;
 mod transports;
 mod watch;

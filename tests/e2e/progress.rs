@@ -28,7 +28,8 @@ async fn steady(up: &Up, document: Vec<u8>, pages: i32, distinct: usize) -> anyh
     let mut watch = jobs.watch(&job.job_id, &cursor).await?;
     watch.to_end().await?;
 
-    let finished = finished_pages(&watch);
+    let mut finished = finished_pages(&watch);
+    finished.sort_unstable();
     ensure!(finished == (1..=pages).collect::<Vec<_>>(), "pages came as {finished:?}");
     let percents = percents(&watch)?;
     ensure!(percents.windows(2).all(|pair| pair[0] <= pair[1]), "percent went back: {percents:?}");

@@ -23,6 +23,9 @@ pub struct Up {
     #[arg(long, env = "COURANT_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(0..=256))]
     pub workers: Option<u16>,
 
+    #[command(flatten)]
+    pub pdf: courant_pdf::PdfOptions,
+
     /// The user whom the printed console link signs in; default: the login name
     #[arg(long, env = "COURANT_USER", value_name = "NAME")]
     pub user: Option<String>,

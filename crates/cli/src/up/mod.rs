@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::{Role, Secret, Signer, Verifier};
+use courant_pdf::{ChildCommand, PdfWorker};
 use courant_server::Server;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -47,9 +48,10 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     let mut parts = Parts::new(shutdown.clone());
     parts.server(server, grpc);
     parts.bridge(http, bridge(&args, &core, &secret, verifier)?);
+    let pdf = pdf_worker(&args)?;
     let workers = args.workers.map_or_else(default_workers, usize::from);
     for number in 1..=workers {
-        parts.worker(&core, &format!("local-{number}"), source(&secret, "worker", Role::Worker))?;
+        parts.worker(&core, &format!("local-{number}"), source(&secret, "worker", Role::Worker), &pdf);
     }
 
     home.write_note(&Note { pid: std::process::id(), grpc: grpc_address.to_string(), http: http_address.to_string() })?;
@@ -62,6 +64,12 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     let ended = parts.until_end().await;
     home.remove_note();
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// What all PDF workers here share. This very program is the isolated child, as `courant pdf-child`.
+fn pdf_worker(args: &Up) -> Result<PdfWorker, Failure> {
+    let config = args.pdf.config(ChildCommand::this_program()?);
+    Ok(PdfWorker::new(config.map_err(|error| Failure::Start(error.to_string()))?))
 }
 
 fn bridge(args: &Up, core: &str, secret: &Secret, verifier: Verifier) -> Result<courant_bridge::Config, Failure> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use courant_pdf::{ChildCommand, PdfConfig, PdfWorker};
+use courant_pdf::PdfWorker;
 use courant_server::Server;
 use courant_worker::TokenSource;
 use tokio::net::TcpListener;
@@ -37,17 +37,15 @@ impl Parts {
         self.spawn("browser edge", async move { courant_bridge::run(listener, config, shutdown).await });
     }
 
-    /// A PDF worker for one document at a time. This very program is the isolated child, as `courant pdf-child`.
-    pub fn worker(&mut self, core: &str, id: &str, token: TokenSource) -> Result<(), Failure> {
-        let child = ChildCommand { program: std::env::current_exe()?, args: vec!["pdf-child".into()] };
-        let handler = Arc::new(PdfWorker::new(PdfConfig::new(child)));
+    /// A PDF worker for one document at a time.
+    pub fn worker(&mut self, core: &str, id: &str, token: TokenSource, handler: &PdfWorker) {
+        let handler = Arc::new(handler.clone());
         let mut config = courant_worker::Config::new(core, token, id, ["pdf"]);
         config.grace = WORKER_GRACE;
         config.stop_timeout = WORKER_STOP;
         config.software = concat!("courant/", env!("CARGO_PKG_VERSION")).to_owned();
         let shutdown = self.shutdown.clone();
         self.spawn(&format!("worker {id}"), async move { courant_worker::run(config, handler, shutdown).await });
-        Ok(())
     }
 
     /// The demonstration may end when it likes, but not badly.
