@@ -30,16 +30,27 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn waits_grow_to_the_bound_and_start_over() {
-        let (min, max) = (Duration::from_millis(200), Duration::from_secs(5));
-        let mut backoff = Backoff::new(min, max);
-        for n in 0..40 {
-            assert!(backoff.next() <= min.saturating_mul(1 << n.min(16)).min(max));
+    proptest! {
+        #[test]
+        fn waits_stay_below_a_bound_that_doubles_and_starts_over(min in 0u64..10_000, more in 0u64..100_000) {
+            let (min, max) = (Duration::from_millis(min), Duration::from_millis(min + more));
+            let mut backoff = Backoff::new(min, max);
+            for n in 0..40 {
+                prop_assert!(backoff.next() <= min.saturating_mul(1 << n.min(16)).min(max));
+            }
+            backoff.reset();
+            prop_assert!(backoff.next() <= min);
         }
-        backoff.reset();
-        assert!(backoff.next() <= min);
+    }
+
+    #[test]
+    fn waits_differ() {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(1));
+        let waits: std::collections::HashSet<u128> = (0..200).map(|_| backoff.next().as_millis() / 100).collect();
+        assert!(waits.len() >= 8, "{waits:?}");
     }
 }

@@ -18,6 +18,9 @@ use super::AttemptId;
 /// the answer to its heartbeat, or goes to another worker.
 pub const OUTBOX: usize = 64;
 
+/// How long a confirmed attempt is remembered at least.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
 /// What goes to a worker.
 pub type Outbox = mpsc::Sender<Result<WorkResponse, Status>>;
 
@@ -39,12 +42,17 @@ struct Worker {
     session: u64,
     offer: Offer,
     heard: Instant,
+    /// It left an assignment unanswered and has not been heard since.
+    deaf: bool,
     /// An operator wants it to take nothing new.
     drained: bool,
     /// Claims being written to the log.
     claiming: HashSet<AttemptId>,
     /// Assignments the worker has not answered yet.
     unanswered: HashMap<AttemptId, Instant>,
+    /// Attempts that the worker has shown, on this stream, to know of, and when it first did. Those that are over are
+    /// forgotten a while later.
+    confirmed: HashMap<AttemptId, Instant>,
     line: Option<Line>,
 }
 
@@ -133,7 +141,8 @@ impl Registry {
         let now = match inner.workers.remove(&worker) {
             Some(old) => {
                 old.line.iter().for_each(|line| line.replaced.cancel());
-                Worker { session, offer, heard: Instant::now(), line, ..old }
+                let confirmed = HashMap::new();
+                Worker { session, offer, heard: Instant::now(), deaf: false, confirmed, line, ..old }
             }
             None => Worker::new(session, offer, line),
         };
@@ -168,11 +177,12 @@ impl Registry {
         }
     }
 
-    /// Something was heard: the lease begins anew.
-    pub fn heard(&self, worker: &WorkerId) {
-        if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
+    /// Something was heard: the lease begins anew. `true` if the worker can be given jobs again by that.
+    pub fn heard(&self, worker: &WorkerId) -> bool {
+        self.inner.lock().workers.get_mut(worker).is_some_and(|worker| {
             worker.heard = Instant::now();
-        }
+            std::mem::take(&mut worker.deaf)
+        })
     }
 
     /// The worker takes so many jobs at once from now on.
@@ -200,7 +210,7 @@ impl Registry {
         if inner.closing {
             return Vec::new();
         }
-        let able = inner.workers.iter().filter(|(_, worker)| worker.takes_jobs());
+        let able = inner.workers.iter().filter(|(_, worker)| worker.takes_jobs() && worker.listens());
         let free = able.map(|(id, worker)| Free {
             worker: id.clone(),
             kinds: worker.offer.kinds.clone(),
@@ -312,12 +322,43 @@ impl Registry {
         inner.workers.get_mut(worker).is_some_and(|worker| worker.unanswered.remove(attempt).is_some())
     }
 
-    /// The assignments that were not answered in time. Each is named until it is answered, or [`Registry::answered`] for it.
-    pub fn unanswered(&self, within: Duration) -> Vec<(WorkerId, AttemptId)> {
-        let inner = self.inner.lock();
-        let all = inner.workers.iter().flat_map(|(id, worker)| worker.unanswered.iter().map(move |at| (id, at)));
-        let late = all.filter(|(_, (_, since))| since.elapsed() > within);
-        late.map(|(worker, (attempt, _))| (worker.clone(), attempt.clone())).collect()
+    /// The worker has shown that it works on an attempt that it holds.
+    pub fn confirm(&self, worker: &WorkerId, attempt: &AttemptId) {
+        if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
+            worker.unanswered.remove(attempt);
+            worker.confirmed.entry(attempt.clone()).or_insert_with(Instant::now);
+        }
+    }
+
+    /// Compares what a worker holds with what it has shown to know of. What it holds and has not heard of, because the
+    /// claim was written but its assignment never sent, is awaited like any assignment, so that no job is held by
+    /// somebody who does not know.
+    pub fn expect(&self, worker: &WorkerId, held: &HashSet<AttemptId>) {
+        let mut inner = self.inner.lock();
+        let Some(worker) = inner.workers.get_mut(worker) else { return };
+        // What was confirmed a moment ago may have begun after `held` was read.
+        worker.confirmed.retain(|attempt, since| held.contains(attempt) || since.elapsed() < REMEMBERED);
+        if !worker.line.as_ref().is_some_and(|line| line.welcomed) {
+            return;
+        }
+        for attempt in held {
+            if !worker.confirmed.contains_key(attempt) && !worker.claiming.contains(attempt) {
+                worker.unanswered.entry(attempt.clone()).or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    /// The assignments that were not answered in time; each stays one until [`Registry::answered`]. Their workers get
+    /// nothing more until they are heard.
+    pub fn late(&self, within: Duration) -> Vec<(WorkerId, AttemptId)> {
+        let mut late = Vec::new();
+        for (id, worker) in &mut self.inner.lock().workers {
+            let over = worker.unanswered.iter().filter(|(_, since)| since.elapsed() > within);
+            let over: Vec<_> = over.map(|(attempt, _)| (id.clone(), attempt.clone())).collect();
+            worker.deaf |= !over.is_empty();
+            late.extend(over);
+        }
+        late
     }
 
     /// Forgets workers that are gone longer than a lease. Drained ones are remembered: they are to stay so.
@@ -329,12 +370,27 @@ impl Registry {
 
 impl Worker {
     fn new(session: u64, offer: Offer, line: Option<Line>) -> Self {
-        let (claiming, unanswered) = (HashSet::new(), HashMap::new());
-        Self { session, offer, heard: Instant::now(), drained: false, claiming, unanswered, line }
+        let (claiming, unanswered, confirmed) = (HashSet::new(), HashMap::new(), HashMap::new());
+        Self {
+            session,
+            offer,
+            heard: Instant::now(),
+            deaf: false,
+            drained: false,
+            claiming,
+            unanswered,
+            confirmed,
+            line,
+        }
     }
 
     fn takes_jobs(&self) -> bool {
         !self.drained && self.line.as_ref().is_some_and(|line| line.welcomed)
+    }
+
+    /// Whether a job given now would likely arrive.
+    fn listens(&self) -> bool {
+        !self.deaf && self.line.as_ref().is_some_and(|line| line.outbox.capacity() > 0)
     }
 }
 
@@ -347,4 +403,105 @@ impl Line {
 
 fn drain(reason: DrainReason) -> Message {
     Message::Drain(Drain { reason: reason.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use courant_joblog::ids::JobId;
+
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(5);
+
+    fn attempt(number: u32) -> AttemptId {
+        AttemptId { job: JobId::new("J"), number }
+    }
+
+    fn assignment() -> Message {
+        Message::Assignment(courant_proto::v1::Assignment::default())
+    }
+
+    /// A registry with the worker `w`, and what is sent to it.
+    fn registry(room: usize) -> (Registry, WorkerId, Session, mpsc::Receiver<Result<WorkResponse, Status>>) {
+        let (registry, worker) = (Registry::default(), WorkerId::new("w"));
+        let (outbox, sent) = mpsc::channel(room);
+        let offer = Offer { kinds: vec!["pdf".into()], slots: 2, software: "test".into() };
+        let session = registry.attach(worker.clone(), offer, outbox);
+        (registry, worker, session, sent)
+    }
+
+    #[tokio::test]
+    async fn nothing_goes_out_before_the_welcome() {
+        let (registry, worker, session, mut sent) = registry(1);
+        assert!(registry.free(|_| 0).is_empty() && registry.slots() == 0);
+        assert!(!registry.assign(&worker, attempt(1), assignment()));
+        registry.welcomed(&session);
+        assert_eq!(registry.free(|_| 0)[0].slots, 2);
+        assert!(registry.assign(&worker, attempt(1), assignment()));
+        assert!(sent.recv().await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_worker_with_no_room_for_a_message_is_not_free() {
+        let (registry, worker, session, mut sent) = registry(1);
+        registry.welcomed(&session);
+        registry.tell(&worker, assignment());
+        assert!(registry.free(|_| 0).is_empty());
+        sent.recv().await.unwrap().unwrap();
+        assert_eq!(registry.free(|_| 0).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_answer_gets_nothing_more_until_it_is_heard() {
+        let (registry, worker, session, _sent) = registry(8);
+        registry.welcomed(&session);
+        registry.assign(&worker, attempt(1), assignment());
+        tokio::time::advance(WITHIN).await;
+        assert!(registry.late(WITHIN).is_empty() && registry.free(|_| 1).len() == 1);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(registry.late(WITHIN), [(worker.clone(), attempt(1))]);
+        assert_eq!(registry.late(WITHIN).len(), 1, "it stays late until it is dealt with");
+        assert!(registry.answered(&worker, &attempt(1)) && registry.late(WITHIN).is_empty());
+        assert!(registry.free(|_| 0).is_empty());
+        assert!(registry.heard(&worker) && !registry.heard(&worker));
+        assert_eq!(registry.free(|_| 0).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_worker_holds_without_knowing_is_found() {
+        let (registry, worker, session, _sent) = registry(8);
+        let held: HashSet<_> = [attempt(1), attempt(2), attempt(3)].into();
+        registry.expect(&worker, &held);
+        tokio::time::advance(WITHIN * 2).await;
+        assert!(registry.late(WITHIN).is_empty(), "it may still be telling what it has");
+        registry.confirm(&worker, &attempt(1));
+        registry.claiming(&worker, &attempt(2));
+        registry.welcomed(&session);
+        registry.expect(&worker, &held);
+        tokio::time::advance(WITHIN * 2).await;
+        assert_eq!(registry.late(WITHIN), [(worker.clone(), attempt(3))]);
+        registry.answered(&worker, &attempt(3));
+        // What ended is not remembered for ever.
+        tokio::time::advance(REMEMBERED).await;
+        registry.expect(&worker, &HashSet::new());
+        assert!(registry.inner.lock().workers[&worker].confirmed.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn leases_hang_on_signs_of_life_alone() {
+        let lease = Duration::from_secs(30);
+        let (registry, worker, session, _sent) = registry(1);
+        registry.detach(&session);
+        tokio::time::advance(lease).await;
+        assert!(!registry.is_lost(&worker, lease), "a lease outlives its stream");
+        registry.heard(&worker);
+        tokio::time::advance(lease).await;
+        assert!(!registry.is_lost(&worker, lease));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(registry.is_lost(&worker, lease));
+        registry.forgive();
+        assert!(!registry.is_lost(&worker, lease) && !registry.is_lost(&WorkerId::new("unknown"), lease));
+        tokio::time::advance(lease + Duration::from_millis(1)).await;
+        assert!(registry.is_lost(&worker, lease) && registry.is_lost(&WorkerId::new("unknown"), lease));
+    }
 }

@@ -97,6 +97,7 @@ impl Report<'_> {
     async fn take(&self, message: In) -> Result<Taken, Error> {
         // Whatever is said of somebody else's attempt is not even looked at.
         self.held()?;
+        self.registry.confirm(self.worker, &self.attempt);
         match message {
             In::Hello(_) | In::Heartbeat(_) | In::Slots(_) | In::Accepted(_) => {}
             In::Progress(report) => self.progress(report)?,

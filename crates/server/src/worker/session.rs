@@ -93,7 +93,9 @@ async fn converse(
     registry.welcomed(session);
     engine.wake.notify_one();
     while let Some(message) = receive(inbound).await? {
-        registry.heard(&session.worker);
+        if registry.heard(&session.worker) {
+            engine.wake.notify_one();
+        }
         if let Some(answer) = reports::take(engine, registry, &session.worker, message).await? {
             say(outbox, answer).await;
         }
@@ -148,6 +150,7 @@ async fn reconcile(
         }
         let unanswered = registry.answered(&session.worker, &attempt);
         if in_flight.contains(&attempt) {
+            registry.confirm(&session.worker, &attempt);
             kept.push(attempt);
             continue;
         }

@@ -1,10 +1,10 @@
 //! What time does to jobs: leases run out, assignments stay unanswered, cancels are overdue.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use courant_joblog::event::Counts;
-use courant_joblog::ids::JobId;
+use courant_joblog::ids::{JobId, WorkerId};
 use courant_joblog::job::{Job, JobError, State};
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{CancelAttempt, LeaseLost};
@@ -49,9 +49,11 @@ impl Sweep {
     async fn once(&mut self) -> Result<(), Error> {
         let held: Vec<Arc<Job>> = self.engine.read(|view| view.held().map(|known| known.job.clone()).collect());
         self.leases(&held).await?;
-        self.unanswered().await?;
+        self.unanswered(&held).await?;
         self.cancels(&held).await?;
         self.registry.forget_gone(self.engine.config.lease);
+        // A worker with room again in its outbox tells nobody.
+        self.engine.wake.notify_one();
         Ok(())
     }
 
@@ -73,8 +75,15 @@ impl Sweep {
         Ok(())
     }
 
-    async fn unanswered(&self) -> Result<(), Error> {
-        for (worker, attempt) in self.registry.unanswered(self.engine.config.accept_within) {
+    async fn unanswered(&self, held: &[Arc<Job>]) -> Result<(), Error> {
+        let mut holders: HashMap<&WorkerId, HashSet<AttemptId>> = HashMap::new();
+        for job in held {
+            if let Some(worker) = job.worker.as_ref() {
+                holders.entry(worker).or_default().insert(AttemptId::of(job));
+            }
+        }
+        holders.iter().for_each(|(worker, attempts)| self.registry.expect(worker, attempts));
+        for (worker, attempt) in self.registry.late(self.engine.config.accept_within) {
             let why = JobError {
                 code: "NOT_ACCEPTED".into(),
                 message: "The worker did not accept the job in time.".into(),

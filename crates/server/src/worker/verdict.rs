@@ -29,12 +29,12 @@ fn verdict(config: &Config, job: &Job, error: JobError, counts: Counts) -> Chang
         return cancelled(job);
     }
     let fruitless = counts == Counts::Yes && job.pages.done_by(attempt) == 0;
-    let exhausted = fruitless && job.fruitless + 1 >= job.max_attempts;
+    let exhausted = fruitless && job.fruitless.saturating_add(1) >= job.max_attempts;
     if !error.retryable || exhausted {
         return Change::Failed { attempt, error };
     }
-    let wait = if counts == Counts::Yes { backoff(config, job.fruitless) } else { 0 };
-    Change::Retrying { attempt, error, not_before: Timestamp::now().plus_ms(wait), counts }
+    let not_before = Timestamp::now().plus_ms(fastrand::i64(0..=longest_wait(config, job, counts)));
+    Change::Retrying { attempt, error, not_before, counts }
 }
 
 /// The end of a job whose cancel was asked for.
@@ -42,17 +42,38 @@ pub fn cancelled(job: &Job) -> Change {
     Change::Cancelled { by: job.cancelled_by.clone().unwrap_or_else(|| "unknown".into()) }
 }
 
-/// A random wait up to base · 2ⁿ, in milliseconds ("full jitter").
-fn backoff(config: &Config, fruitless: u32) -> i64 {
-    let longest = config.retry_base.saturating_mul(1 << fruitless.min(20)).min(config.retry_max);
-    fastrand::i64(0..=longest.as_millis() as i64)
+/// The longest wait before the next attempt, in milliseconds; the wait is anything up to it ("full jitter"). It doubles
+/// with every attempt in a row that finished no page. One that was handed back in good order is tried again at once, but
+/// not so the next after it: who takes a job only to hand it back must not keep the log busy.
+fn longest_wait(config: &Config, job: &Job, counts: Counts) -> i64 {
+    if job.pages.done_by(job.attempt) > 0 {
+        return if counts == Counts::Yes { backoff(config, 0) } else { 0 };
+    }
+    let before = match counts {
+        Counts::Yes => job.fruitless,
+        Counts::No => job.attempts.iter().rev().take_while(|attempt| attempt.pages_done == 0).count() as u32,
+    };
+    match (counts, before) {
+        (Counts::No, 0) => 0,
+        (Counts::No, before) => backoff(config, before - 1),
+        (Counts::Yes, before) => backoff(config, before),
+    }
+}
+
+/// base · 2ⁿ, at most the longest wait configured, in milliseconds.
+fn backoff(config: &Config, n: u32) -> i64 {
+    let longest = config.retry_base.saturating_mul(1 << n.min(20)).min(config.retry_max);
+    i64::try_from(longest.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use courant_joblog::apply::apply;
     use courant_joblog::event::Event;
     use courant_joblog::ids::WorkerId;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::view::tests::queued;
@@ -84,11 +105,72 @@ mod tests {
         assert_eq!(verdict(&Config::new("d"), &job, why(true), Counts::Yes), Change::Cancelled { by: "alice".into() });
     }
 
+    fn ended(job: &Job, counts: Counts) -> Job {
+        let change = Change::Retrying { attempt: job.attempt, error: why(true), not_before: Timestamp(0), counts };
+        let job = apply(Some(job), &Event { at: Timestamp(7), change }).unwrap();
+        let change = Change::Started { attempt: job.attempt + 1, worker: WorkerId::new("w") };
+        apply(Some(&job), &Event { at: Timestamp(8), change }).unwrap()
+    }
+
     #[test]
-    fn waits_grow_and_stay_below_the_limit() {
+    fn a_job_handed_back_is_tried_at_once_but_not_for_ever() {
         let config = Config::new("d");
-        assert!((0..100).all(|_| (0..=1_000).contains(&backoff(&config, 0))));
-        assert!((0..100).any(|_| backoff(&config, 5) > 1_000));
-        assert!((0..100).all(|_| backoff(&config, 99) <= 60_000));
+        let mut job = running();
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            waits.push(longest_wait(&config, &job, Counts::No));
+            job = ended(&job, Counts::No);
+        }
+        assert_eq!(waits, [0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+        assert_eq!(job.fruitless, 0, "and it costs no attempt");
+    }
+
+    #[test]
+    fn an_attempt_that_finished_a_page_starts_the_waits_anew() {
+        let config = Config::new("d");
+        let mut job = ended(&ended(&running(), Counts::Yes), Counts::Yes);
+        assert_eq!(longest_wait(&config, &job, Counts::Yes), 4_000);
+        job.pages.done.push(courant_joblog::job::PageRange { first: 1, last: 1, attempt: job.attempt });
+        assert_eq!(longest_wait(&config, &job, Counts::Yes), 1_000);
+        assert_eq!(longest_wait(&config, &job, Counts::No), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn waits_are_jittered_doubled_and_bounded(
+            base in 0u64..100_000,
+            more in 0u64..10_000_000,
+            fruitless in prop_oneof![0u32..40, any::<u32>()],
+        ) {
+            let mut config = Config::new("d");
+            config.retry_base = Duration::from_millis(base);
+            config.retry_max = Duration::from_millis(base + more);
+            let mut job = running();
+            (job.fruitless, job.max_attempts) = (fruitless, u32::MAX);
+            let bound = longest_wait(&config, &job, Counts::Yes);
+            prop_assert!((base as i64..=(base + more) as i64).contains(&bound));
+            let doubled = base.saturating_mul(1 << fruitless.min(20)).min(base + more);
+            prop_assert_eq!(bound, doubled as i64);
+            let begun = Timestamp::now();
+            let Change::Retrying { not_before, .. } = verdict(&config, &job, why(true), Counts::Yes) else {
+                // The very last attempt there could ever be.
+                prop_assert_eq!(fruitless, u32::MAX);
+                return Ok(());
+            };
+            let waited = not_before.0 - begun.0;
+            prop_assert!((0..=bound + 60_000).contains(&waited), "{} of {}", waited, bound);
+        }
+    }
+
+    #[test]
+    fn waits_differ() {
+        let (config, mut job) = (Config::new("d"), running());
+        job.fruitless = 1;
+        let wait = || match verdict(&config, &job, why(true), Counts::Yes) {
+            Change::Retrying { not_before, .. } => not_before.ms_since(Timestamp::now()) / 100,
+            other => panic!("{other:?}"),
+        };
+        let waits: std::collections::HashSet<i64> = (0..200).map(|_| wait()).collect();
+        assert!(waits.len() >= 10, "of 200 jobs that failed at once too many come back at once: {waits:?}");
     }
 }

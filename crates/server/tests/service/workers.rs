@@ -71,7 +71,16 @@ async fn an_assignment_that_is_not_accepted_goes_on_and_costs_nothing() {
     world.submit("alice").await;
     let mut deaf = world.worker("deaf").await;
     assert_eq!(deaf.assigned().await.attempt.unwrap().attempt, 1);
-    assert_eq!(deaf.assigned().await.attempt.unwrap().attempt, 2, "offered again, although one attempt is all it has");
+    let mut other = world.worker("other").await;
+    let at = other.assigned().await.attempt.unwrap();
+    assert_eq!(at.attempt, 2, "offered again, although one attempt is all it has");
+    other.say(Report::Slots(ChangeSlots { slots: 0 })).await;
+    other.say(Report::Released(ReportReleased { attempt: Some(at) })).await;
+    other.settle().await;
+    // Who did not answer gets nothing more before it is heard again.
+    deaf.say(Report::Heartbeat(Heartbeat {})).await;
+    assert!(matches!(deaf.order().await, Order::HeartbeatAck(_)));
+    assert_eq!(deaf.assigned().await.attempt.unwrap().attempt, 3);
 }
 
 #[tokio::test]
