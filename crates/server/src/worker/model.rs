@@ -252,13 +252,20 @@ impl World {
         let before = self.engine.get(&attempt.job).map(|seen| seen.known.revision);
         let mine = self.is_mine(worker, attempt);
         let id = self.workers[worker].id.clone();
-        self.registry.heard(&id);
+        self.hear(&id);
         let answer = reports::take(&self.engine, &self.registry, &id, message(attempt, what)).await;
         if !mine {
             let after = self.engine.get(&attempt.job).map(|seen| seen.known.revision);
             prop_assert_eq!(before, after, "a late {:?} of {:?} changed something: {:?}", what, attempt, answer);
         }
         Ok(())
+    }
+
+    /// A sign of life, as a stream takes it in.
+    fn hear(&self, worker: &WorkerId) {
+        if self.registry.heard(worker) {
+            self.engine.wake.notify_one();
+        }
     }
 
     fn is_mine(&self, worker: usize, attempt: &AttemptId) -> bool {
@@ -280,7 +287,7 @@ impl World {
     async fn pass(&mut self, seconds: u64) -> Result<(), TestCaseError> {
         for _ in 0..seconds {
             for fake in self.workers.iter().filter(|fake| !fake.silent && fake.session.is_some()) {
-                self.registry.heard(&fake.id);
+                self.hear(&fake.id);
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
             self.settle().await?;
