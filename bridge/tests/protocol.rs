@@ -97,6 +97,7 @@ fn every_message_type_is_described() {
         "job-completed",
         "job-failed",
         "job-cancelled",
+        "job-deleted",
         "queue-position",
     ];
     for name in types {

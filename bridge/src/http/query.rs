@@ -31,10 +31,18 @@ pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -
         }
         "formats" => header.formats = formats(&value)?,
         "label" => add_label(&mut header.labels, &value)?,
+        "documentBytes" => header.document_bytes = number("documentBytes", &value)?,
+        "pages" => header.pages = number("pages", &value)?,
+        "batchSize" => header.batch_size = number("batchSize", &value)?,
+        "cancelWhenUnwatched" => {
+            let seconds = number("cancelWhenUnwatched", &value)?;
+            header.cancel_when_unwatched = Some(prost_types::Duration { seconds, nanos: 0 });
+        }
         _ => {
             return Err(unknown(
                 name,
-                "name, requestId, documentId, batchId, kind, owner, sha256, lane, formats, label",
+                "name, requestId, documentId, documentBytes, pages, batchId, batchSize, kind, owner, sha256, lane, \
+                 formats, label, cancelWhenUnwatched",
             ));
         }
     }
@@ -56,7 +64,8 @@ pub fn listing(pairs: Vec<(String, String)>) -> Result<v1::ListJobsRequest, Faul
             "documentId" => list.document_id = value,
             "batchId" => list.batch_id = value,
             "label" => add_label(&mut list.labels, &value)?,
-            _ => return Err(unknown(&name, "pageSize, pageToken, state, owner, documentId, batchId, label")),
+            "filter" => list.filter = value,
+            _ => return Err(unknown(&name, "pageSize, pageToken, state, owner, documentId, batchId, label, filter")),
         }
     }
     Ok(list)
@@ -66,6 +75,10 @@ pub fn listing(pairs: Vec<(String, String)>) -> Result<v1::ListJobsRequest, Faul
 pub fn unknown(name: &str, known: &str) -> Fault {
     let shown: String = name.chars().take(64).collect();
     Fault::field(&shown, format!("is not known here; there are {known}"))
+}
+
+fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, Fault> {
+    value.parse().map_err(|_| Fault::field(name, "must be a whole number"))
 }
 
 fn words(list: &str) -> impl Iterator<Item = &str> {
@@ -115,6 +128,14 @@ mod tests {
             submission(&mut header, name, value.into()).unwrap();
         }
         assert_eq!((header.lane(), header.formats.len(), header.labels["a"].as_str()), (v1::Lane::Premium, 2, "b:c"));
+        for (name, value) in
+            [("pages", "12"), ("batchSize", "3"), ("documentBytes", "99"), ("cancelWhenUnwatched", "60")]
+        {
+            submission(&mut header, name, value.into()).unwrap();
+        }
+        assert_eq!((header.pages, header.batch_size, header.document_bytes), (12, 3, 99));
+        assert_eq!(header.cancel_when_unwatched.map(|time| time.seconds), Some(60));
+        assert_eq!(submission(&mut header, "pages", "many".into()).unwrap_err().fields[0].0, "pages");
         assert!(submission(&mut header, "Lane", "normal".into()).is_err());
         assert!(submission(&mut header, "lane", "fast".into()).is_err());
     }

@@ -46,6 +46,10 @@ pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Reques
         for (name, value) in query::pairs(request.uri())? {
             query::submission(&mut header, &name, value)?;
         }
+        // Known beforehand, so that the core can refuse it before it is sent.
+        if let Some(bytes) = promised(request.headers()).filter(|_| header.document_bytes == 0) {
+            header.document_bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        }
         upload.body(header, request.into_body().into_data_stream()).await?
     };
     let location = answer.job.as_ref().map(|job| format!("/v1/jobs/{}", job.job_id)).unwrap_or_default();

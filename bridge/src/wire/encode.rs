@@ -6,7 +6,7 @@ use courant_proto::v1::{self, job_event::Change};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::job::{Export, Job, Page, Zone, time};
-use super::message::{JobEvent, ServerMessage, Snapshot, ZoneEvent};
+use super::message::{Deleted, JobEvent, ServerMessage, Snapshot, ZoneEvent};
 use super::names;
 
 /// One or more messages that belong together, encoded, with what is needed to route them.
@@ -125,11 +125,26 @@ impl Push {
         Self::new(topic, kind, [ServerMessage::Snapshot(message)])
     }
 
+    fn deleted(topic: &Arc<str>, cursor: String, event: &v1::JobEvent, job: &v1::Job) -> Self {
+        let kind = Kind::Durable { job: job.job_id.as_str().into(), revision: event.revision };
+        let body = Deleted {
+            topic: topic.clone(),
+            cursor: Some(cursor).filter(|cursor| !cursor.is_empty()),
+            job_id: job.job_id.clone(),
+            document_id: job.document_id.clone(),
+            batch_id: Some(job.batch_id.clone()).filter(|batch| !batch.is_empty()),
+            owner: job.owner.clone(),
+            revision: event.revision,
+            timestamp: time(event.event_time.as_ref()),
+        };
+        Self::new(topic, kind, [ServerMessage::JobDeleted(Box::new(body))])
+    }
+
     /// Something that happened. None when this version does not know what, or the event has no job.
     pub fn event(topic: &Arc<str>, cursor: String, event: &v1::JobEvent) -> Option<Self> {
         let (job, change) = (event.job.as_ref()?, event.change.as_ref()?);
         if matches!(change, Change::Deleted(_)) {
-            return None;
+            return Some(Self::deleted(topic, cursor, event, job));
         }
         let slot = slot(change);
         let id: Arc<str> = job.job_id.as_str().into();
@@ -254,4 +269,20 @@ fn zones(body: &JobEvent, page: &v1::Page) -> Vec<ServerMessage> {
         }))
     };
     page.zones.iter().map(zone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_deleted_job_its_names_are_told_and_durably() {
+        let job = v1::Job { job_id: "J".into(), document_id: "d".into(), owner: "alice".into(), ..Default::default() };
+        let change = Some(Change::Deleted(v1::JobDeleted {}));
+        let event = v1::JobEvent { revision: 9, job: Some(job), change, ..Default::default() };
+        let push = Push::event(&"mine".into(), "c".into(), &event).unwrap();
+        assert_eq!(push.kind, Kind::Durable { job: "J".into(), revision: 9 });
+        let expected = r#"{"type":"job-deleted","topic":"mine","cursor":"c","jobId":"J","documentId":"d","batchId":null,"owner":"alice","revision":9,"timestamp":null}"#;
+        assert_eq!(push.frames.iter().map(|frame| frame.as_str()).collect::<Vec<_>>(), [expected]);
+    }
 }

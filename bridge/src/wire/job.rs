@@ -48,6 +48,7 @@ pub struct Job {
     pub start_time: Option<String>,
     pub end_time: Option<String>,
     pub retry_time: Option<String>,
+    pub expire_time: Option<String>,
     pub revision: i64,
     pub timestamp: Option<String>,
 }
@@ -177,6 +178,7 @@ impl From<&v1::Job> for Job {
             start_time: time(job.start_time.as_ref()),
             end_time: time(job.end_time.as_ref()),
             retry_time: time(job.retry_time.as_ref()),
+            expire_time: time(job.expire_time.as_ref()),
             revision: job.revision,
             timestamp: time(changed),
         }

@@ -41,6 +41,7 @@ pub enum ServerMessage {
     JobCompleted(Event),
     JobFailed(Event),
     JobCancelled(Event),
+    JobDeleted(Box<Deleted>),
     QueuePosition(Event),
 }
 
@@ -202,6 +203,22 @@ pub struct JobEvent {
     pub page: Option<Page>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub export: Option<Export>,
+}
+
+/// A job is gone: only its names are left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Deleted {
+    pub topic: Arc<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    pub job_id: String,
+    pub document_id: String,
+    pub batch_id: Option<String>,
+    pub owner: String,
+    pub revision: i64,
+    pub timestamp: Option<String>,
 }
 
 /// A zone of a page that is about to be announced. Not the whole job: a page may have hundreds.

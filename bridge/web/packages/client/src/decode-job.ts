@@ -145,6 +145,7 @@ export function job(value: unknown): Job {
     startTime: read.textOrNull(from, 'startTime'),
     endTime: read.textOrNull(from, 'endTime'),
     retryTime: read.textOrNull(from, 'retryTime'),
+    expireTime: read.textOrNull(from, 'expireTime'),
     revision: read.number(from, 'revision'),
     timestamp: read.text(from, 'timestamp'),
   };

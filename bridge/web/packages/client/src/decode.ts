@@ -116,6 +116,17 @@ const jobPushes: Record<string, Decoder> = {
     revision: read.number(from, 'revision'),
     zone: parts.zone(read.object(from['zone'], 'zone')),
   }),
+  'job-deleted': (from) => ({
+    type: 'job-deleted',
+    topic: read.text(from, 'topic'),
+    cursor: read.textOrNull(from, 'cursor'),
+    jobId: read.text(from, 'jobId'),
+    documentId: read.text(from, 'documentId'),
+    batchId: read.textOrNull(from, 'batchId'),
+    owner: read.text(from, 'owner'),
+    revision: read.number(from, 'revision'),
+    timestamp: read.textOrNull(from, 'timestamp'),
+  }),
   'page-completed': (from) => ({
     type: 'page-completed',
     ...common(from),

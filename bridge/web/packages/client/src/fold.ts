@@ -1,5 +1,5 @@
 /** From a job as it was and a message to the job as it is. Pure; never changes what it was given. */
-import type { JobEvent } from './messages.ts';
+import type { LivingJobEvent } from './messages.ts';
 import type { Job, Page, Zone, ZoneKind } from './types.ts';
 
 /** A finished page with what was found on it. */
@@ -68,7 +68,7 @@ export function withJob(before: JobView, job: Job, receivedAt: number): JobView 
 }
 
 /** Applies an event. Facts about pages are always taken, the job itself only when it is not older than what is known. */
-export function fold(before: JobView, event: JobEvent, receivedAt: number): JobView {
+export function fold(before: JobView, event: LivingJobEvent, receivedAt: number): JobView {
   if (event.type === 'zone-completed') return withZone(before, event.zone);
   const after = withJob(before, event.job, receivedAt);
   return event.type === 'page-completed' ? finishPage(after, event.page) : after;

@@ -145,8 +145,24 @@ export interface ZoneCompleted {
   readonly zone: Zone;
 }
 
+/** The job is gone, with its document and results. */
+export interface JobDeleted {
+  readonly type: 'job-deleted';
+  readonly topic: string;
+  readonly cursor: string | null;
+  readonly jobId: string;
+  readonly documentId: string;
+  readonly batchId: string | null;
+  readonly owner: string;
+  readonly revision: number;
+  readonly timestamp: string | null;
+}
+
+/** Something that happened to a job that is there. */
+export type LivingJobEvent = PlainJobEvent | ZoneProcessing | ZoneCompleted | PageCompleted | ExportEvent;
+
 /** Something that happened to a job. */
-export type JobEvent = PlainJobEvent | ZoneProcessing | ZoneCompleted | PageCompleted | ExportEvent;
+export type JobEvent = LivingJobEvent | JobDeleted;
 
 /** Pushes that belong to a topic. */
 export type TopicMessage = Snapshot | Live | Gap | Stalled | Unsubscribed | JobEvent;

@@ -61,6 +61,10 @@ export class JobStore {
   }
 
   apply(event: JobEvent): void {
+    if (event.type === 'job-deleted') {
+      this.remove(event.jobId);
+      return;
+    }
     if (event.type === 'zone-completed') {
       const known = this.#views.get(event.jobId);
       if (known) this.#set(fold(known, event, Date.now()));

@@ -164,6 +164,8 @@ export interface Job {
   readonly startTime: string | null;
   readonly endTime: string | null;
   readonly retryTime: string | null;
+  /** When the job is removed; set once it has ended, unless the server keeps everything. */
+  readonly expireTime: string | null;
   /** Of the newest durable event. Grows; compare, never compute. */
   readonly revision: number;
   readonly timestamp: string;

@@ -151,6 +151,7 @@ export function job(more: Partial<Job> = {}): Job {
     startTime: null,
     endTime: null,
     retryTime: null,
+    expireTime: null,
     revision: 10,
     timestamp: '2026-11-21T08:30:01Z',
     ...more,

@@ -32,6 +32,29 @@ describe('the store', () => {
     expect(store.get('J1')?.job.progress).toBe(30);
   });
 
+  it('forgets a job that was deleted, and says so', () => {
+    const store = new JobStore(now);
+    const heard = vi.fn();
+    store.put(job());
+    store.put(job({ jobId: 'J2' }));
+    store.subscribe(heard);
+    const gone = {
+      type: 'job-deleted',
+      topic: 'mine',
+      cursor: 'c',
+      jobId: 'J1',
+      documentId: 'd',
+      batchId: null,
+      owner: 'alice',
+      revision: 99,
+      timestamp: null,
+    };
+    store.apply(read(gone));
+    store.apply(read(gone));
+    expect(store.list().map((view) => view.job.jobId)).toEqual(['J2']);
+    expect(heard).toHaveBeenCalledTimes(1);
+  });
+
   it('learns of pages also from messages that are old news otherwise', () => {
     const store = new JobStore(now);
     store.put(job({ revision: 40, pagesDone: 3 }));
