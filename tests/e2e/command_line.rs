@@ -160,3 +160,34 @@ async fn without_a_service_there_is_a_clear_word() -> anyhow::Result<()> {
     ensure!(gone.code == 1 && gone.err.contains("cannot reach") && gone.err.lines().count() == 1, "{gone:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_batch_is_found_followed_cancelled_and_removed() -> anyhow::Result<()> {
+    let up = Up::with(&["--workers", "0"]).await?;
+    let to = to(&up)?;
+    let files = [1, 2].map(|pages| {
+        let path = up.scratch().join(format!("{pages}.pdf"));
+        std::fs::write(&path, documents::pages(pages)).map(|()| path.to_string_lossy().into_owned())
+    });
+    let [one, two] = files;
+    let (one, two) = (one?, two?);
+    let ids = program::must(&with(&["submit", "--batch", "monday", "--label", "team=red", &one, &two], &to)).await?;
+    let ids: Vec<&str> = ids.lines().collect();
+    let json: Value = serde_json::from_str(program::must(&with(&["batch", "monday", "--json"], &to)).await?.trim())?;
+    ensure!(json["jobsTotal"] == 2 && json["jobsQueued"] == 2 && json["complete"] == false, "{json}");
+    let filter = r#"state = QUEUED AND labels.team = "red" AND filename = "2*""#;
+    let found = program::must(&with(&["jobs", "--json", "--filter", filter], &to)).await?;
+    ensure!(found.lines().count() == 1 && found.contains(ids[1]), "{found}");
+    let wrong = program::run(&with(&["jobs", "--filter", "state = DONE"], &to)).await?;
+    ensure!(wrong.code == 1 && wrong.err.contains("at byte 9") && wrong.err.contains("FILTER_INVALID"), "{wrong:?}");
+    let early = program::run(&with(&["delete", ids[0]], &to)).await?;
+    ensure!(early.code == 1 && early.err.contains("JOB_STATE"), "{early:?}");
+    let cancelled = program::must(&with(&["cancel", "--batch", "monday"], &to)).await?;
+    ensure!(cancelled.contains("100 %  2 cancelled"), "{cancelled}");
+    let followed = program::run(&with(&["batch", "monday", "--watch"], &to)).await?;
+    ensure!(followed.code == 1 && followed.out.contains("2 cancelled"), "it ends, and not well: {followed:?}");
+    let deleted = program::must(&with(&["delete", ids[0], ids[1]], &to)).await?;
+    ensure!(deleted.lines().collect::<Vec<_>>() == ids, "{deleted}");
+    ensure!(program::must(&with(&["jobs", "--json"], &to)).await?.is_empty(), "they are gone");
+    Ok(())
+}

@@ -47,16 +47,16 @@ pub async fn connect(to: &Connection) -> Result<Client, Failure> {
     Ok(JobServiceClient::with_interceptor(channel, bearer).max_decoding_message_size(MAX_MESSAGE_BYTES))
 }
 
-/// Connects to the queue service.
-pub async fn connect_queue(to: &Connection) -> Result<QueueClient, Failure> {
-    let (channel, bearer) = reach(to, &[]).await?;
-    Ok(QueueServiceClient::with_interceptor(channel, bearer))
-}
-
 /// Connects as an operator: whoever can read the secret of the data folder may be one.
 pub async fn connect_admin(to: &Connection) -> Result<Admin, Failure> {
     let (channel, bearer) = reach(to, &[Role::Admin]).await?;
     Ok(AdminServiceClient::with_interceptor(channel, bearer).max_decoding_message_size(MAX_MESSAGE_BYTES))
+}
+
+/// Connects to the queue service; with these roles, if the token is made here.
+pub async fn connect_queue(to: &Connection, roles: &[Role]) -> Result<QueueClient, Failure> {
+    let (channel, bearer) = reach(to, roles).await?;
+    Ok(QueueServiceClient::with_interceptor(channel, bearer))
 }
 
 /// The way there, and a token: the one given, or one made here with these roles.

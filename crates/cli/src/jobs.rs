@@ -45,6 +45,7 @@ fn request(args: &Jobs, wanted: usize, page_token: String) -> ListJobsRequest {
         states: args.states.iter().map(|state| JobState::from(*state).into()).collect(),
         owner: if args.all { "-".to_owned() } else { String::new() },
         batch_id: args.batch.clone().unwrap_or_default(),
+        filter: args.filter.clone().unwrap_or_default(),
         ..ListJobsRequest::default()
     }
 }

@@ -6,6 +6,7 @@
 
 mod act;
 mod args;
+mod batch;
 mod connect;
 mod failure;
 mod follow;
@@ -14,6 +15,7 @@ mod jobs;
 mod operate;
 mod out;
 mod queue;
+mod quota;
 mod result;
 mod submit;
 mod telemetry;
@@ -60,6 +62,9 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Jobs(jobs) => jobs::run(jobs).await,
         Command::Queue(queue) => queue::run(queue).await,
         Command::Cancel(cancel) => act::cancel(cancel).await,
+        Command::Delete(delete) => act::delete(delete).await,
+        Command::Batch(batch) => batch::run(batch).await,
+        Command::Quota(quota) => quota::run(quota).await,
         Command::Retry(retry) => act::retry(retry).await,
         Command::Result(result) => result::run(result).await,
         Command::Workers(args) => operate::workers(args).await,

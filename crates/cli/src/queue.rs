@@ -25,7 +25,7 @@ pub async fn run(args: args::Queue) -> Result<ExitCode, Failure> {
     if args.watch {
         return follow(&args).await;
     }
-    let mut client = connect_queue(&args.connection).await?;
+    let mut client = connect_queue(&args.connection, &[]).await?;
     let queue = client.get_queue(GetQueueRequest {}).await?.into_inner().queue;
     print(&queue.ok_or(Failure::Incomplete("the queue"))?, args.json)?;
     Ok(ExitCode::SUCCESS)
@@ -75,7 +75,7 @@ impl From<tonic::Status> for Lost {
 }
 
 async fn stretch(args: &args::Queue, heard: &mut Instant) -> Result<(), Lost> {
-    let mut client: QueueClient = connect_queue(&args.connection).await?;
+    let mut client: QueueClient = connect_queue(&args.connection, &[]).await?;
     let min_interval = Span::try_from(args.min_interval).ok();
     let mut stream = client.watch_queue(WatchQueueRequest { min_interval }).await?.into_inner();
     let mut shown = None;

@@ -106,6 +106,7 @@ async fn read(path: PathBuf, header: SubmitJobHeader, to: mpsc::Sender<SubmitJob
 }
 
 async fn header(file: &Path, args: &Submit) -> Result<SubmitJobHeader, Failure> {
+    let (sha256, document_bytes) = hash(file).await?;
     Ok(SubmitJobHeader {
         request_id: args.request_id.clone().unwrap_or_else(|| ulid::Ulid::generate().to_string()),
         filename: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -117,19 +118,32 @@ async fn header(file: &Path, args: &Submit) -> Result<SubmitJobHeader, Failure> 
         formats: Vec::new(),
         owner: args.owner.clone().unwrap_or_default(),
         // Sent ahead, so that a file that changes while it is sent is refused and not half processed.
-        sha256: hash(file).await?,
-        ..SubmitJobHeader::default()
+        sha256,
+        document_bytes,
+        pages: 0,
+        batch_size: batch_size(args),
+        cancel_when_unwatched: args.cancel_when_unwatched.and_then(|time| prost_types::Duration::try_from(time).ok()),
     })
 }
 
-async fn hash(path: &Path) -> Result<String, Failure> {
+/// These files are the batch, unless told otherwise.
+fn batch_size(args: &Submit) -> i32 {
+    match (&args.batch, args.batch_size) {
+        (None, _) => 0,
+        (Some(_), Some(size)) => size,
+        (Some(_), None) => i32::try_from(args.files.len()).unwrap_or(i32::MAX),
+    }
+}
+
+/// The file's SHA-256 in hexadecimal, and its size.
+async fn hash(path: &Path) -> Result<(String, i64), Failure> {
     let mut file = open(path).await?;
     let (mut hasher, mut size) = (Sha256::new(), 0);
     while let Some(chunk) = piece(&mut file, path).await? {
-        size += chunk.len();
+        size += chunk.len() as i64;
         hasher.update(&chunk);
     }
-    if size == 0 { Err(Failure::EmptyFile(path.to_owned())) } else { Ok(hex(&hasher.finalize())) }
+    if size == 0 { Err(Failure::EmptyFile(path.to_owned())) } else { Ok((hex(&hasher.finalize()), size)) }
 }
 
 async fn open(path: &Path) -> Result<File, Failure> {

@@ -32,10 +32,16 @@ pub enum Command {
     Jobs(Jobs),
     /// Show what waits, who works, and how long a new job would wait
     Queue(Queue),
-    /// Cancel jobs
-    Cancel(Act),
+    /// Cancel jobs, or all jobs of a batch
+    Cancel(Cancel),
     /// Queue failed or cancelled jobs again; finished pages are kept
     Retry(Act),
+    /// Remove finished jobs before their time, with their documents and results
+    Delete(Act),
+    /// Show a batch as one thing, or follow it until all its jobs have ended
+    Batch(Batch),
+    /// Show what may be submitted and what was
+    Quota(Quota),
     /// Download a result
     Result(ResultArgs),
     /// List workers and what they hold; needs the role `admin`
@@ -107,6 +113,14 @@ pub struct Submit {
     #[arg(long, env = "COURANT_BATCH", value_name = "ID")]
     pub batch: Option<String>,
 
+    /// How many jobs the batch will have, if more come than these files; 0 for not known
+    #[arg(long, env = "COURANT_BATCH_SIZE", value_name = "N", requires = "batch")]
+    pub batch_size: Option<i32>,
+
+    /// Cancel a job when nobody has followed it for this long (1s to 1d)
+    #[arg(long, env = "COURANT_CANCEL_WHEN_UNWATCHED", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub cancel_when_unwatched: Option<Duration>,
+
     /// Your own id of the document (one file only)
     #[arg(long, env = "COURANT_DOCUMENT_ID", value_name = "ID")]
     pub document_id: Option<String>,
@@ -169,6 +183,10 @@ pub struct Jobs {
     #[arg(long, env = "COURANT_BATCH", value_name = "ID")]
     pub batch: Option<String>,
 
+    /// Only jobs for which this holds, for example 'state = FAILED AND labels.team = "red"'
+    #[arg(long, env = "COURANT_FILTER", value_name = "FILTER")]
+    pub filter: Option<String>,
+
     /// How many at most; 0 for all
     #[arg(long, env = "COURANT_LIMIT", default_value_t = 50, value_name = "N")]
     pub limit: usize,
@@ -198,6 +216,67 @@ pub struct Queue {
     /// How long to try to reach a service that does not answer before giving up
     #[arg(long, env = "COURANT_GIVE_UP_AFTER", default_value = "10m", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub give_up_after: Duration,
+
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Args)]
+pub struct Cancel {
+    /// The jobs
+    #[arg(required_unless_present = "batch", value_name = "JOB")]
+    pub jobs: Vec<String>,
+
+    /// Cancel every unfinished job of this batch
+    #[arg(long, env = "COURANT_CANCEL_BATCH", value_name = "ID", conflicts_with = "jobs")]
+    pub batch: Option<String>,
+
+    /// The owner of the batch; needs the role `admin` when it is somebody else
+    #[arg(long, env = "COURANT_BATCH_OWNER", value_name = "USER", requires = "batch")]
+    pub owner: Option<String>,
+
+    /// Print JSON, one job or batch per line
+    #[arg(long, env = "COURANT_JSON")]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Args)]
+pub struct Batch {
+    /// The batch
+    #[arg(value_name = "ID")]
+    pub batch: String,
+
+    /// Follow it until all its jobs have ended; exit code 1 unless all succeeded
+    #[arg(long, short, env = "COURANT_WATCH")]
+    pub watch: bool,
+
+    /// Whose it is; needs the role `admin` when it is somebody else's
+    #[arg(long, env = "COURANT_OWNER", value_name = "USER")]
+    pub owner: Option<String>,
+
+    /// Print JSON, one state per line
+    #[arg(long, env = "COURANT_JSON")]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub following: Following,
+
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Args)]
+pub struct Quota {
+    /// Whose; needs the role `admin` when it is somebody else's
+    #[arg(long, env = "COURANT_OWNER", value_name = "USER")]
+    pub owner: Option<String>,
+
+    /// Print JSON, one quota per line
+    #[arg(long, env = "COURANT_JSON")]
+    pub json: bool,
 
     #[command(flatten)]
     pub connection: Connection,

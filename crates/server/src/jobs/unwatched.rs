@@ -109,3 +109,117 @@ impl Alone {
         Instant::now() - waited.min(self.begun.elapsed())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use courant_joblog::event::{Change, Event, Submission};
+    use courant_joblog::ids::{BatchId, DocumentId, Owner};
+    use courant_joblog::job::{Document, Format, Lane};
+    use courant_joblog::log::{Append, Key, Log};
+    use courant_joblog::memory::MemoryLog;
+
+    use super::*;
+    use crate::Config;
+    use crate::objects::Objects;
+    use crate::watch::hub::{Scope, Topic};
+    use crate::watch::mailbox::Mailbox;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    fn wishing() -> Submission {
+        Submission {
+            id: JobId::new("J"),
+            owner: Owner::new("alice"),
+            document: Document { id: DocumentId::new("D"), name: "a.pdf".into(), bytes: 1, sha256: "00".into() },
+            batch: Some(BatchId::new("B")),
+            request: None,
+            kind: "pdf".into(),
+            lane: Lane::Normal,
+            labels: Default::default(),
+            formats: Format::ALL.to_vec(),
+            max_attempts: 3,
+            pages: None,
+            batch_size: None,
+            cancel_unwatched_ms: Some(LIMIT.as_millis() as u64),
+        }
+    }
+
+    /// A server without its gRPC face, on a log that holds a job queued so long ago.
+    async fn began(queued_ago: Duration) -> (Arc<Engine>, tempfile::TempDir) {
+        let log = MemoryLog::new();
+        let at = Timestamp::now().plus_ms(-(queued_ago.as_millis() as i64));
+        let event = Event { at, change: Change::Submitted(Box::new(wishing())) };
+        let job = Arc::new(courant_joblog::apply::apply(None, &event).unwrap());
+        log.append(Append { key: Key::of(&job), expect: None, event, job }).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::local(folder.path()).unwrap();
+        let engine = Engine::open(Config::new(folder.path()), Arc::new(log), objects).await.unwrap();
+        let follower = engine.clone();
+        tokio::spawn(async move { follower.follow().await });
+        tokio::spawn(run(engine.clone()));
+        (engine, folder)
+    }
+
+    fn state(engine: &Engine) -> State {
+        engine.get(&JobId::new("J")).unwrap().known.job.state
+    }
+
+    /// How long it lasts until the job is cancelled.
+    async fn cancelled_after(engine: &Engine) -> Duration {
+        let begun = Instant::now();
+        while state(engine) != State::Cancelled {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(engine.get(&JobId::new("J")).unwrap().known.job.cancelled_by.as_deref(), Some(BY));
+        begun.elapsed()
+    }
+
+    fn about_the_limit(after: Duration) -> bool {
+        (LIMIT - LOOK..=LIMIT + 2 * LOOK).contains(&after)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_nobody_ever_followed_goes_after_its_time() {
+        let (engine, _folder) = began(Duration::ZERO).await;
+        let after = cancelled_after(&engine).await;
+        assert!(about_the_limit(after), "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_restart_the_time_begins_anew() {
+        let (engine, _folder) = began(LIMIT * 100).await;
+        let after = cancelled_after(&engine).await;
+        assert!(about_the_limit(after), "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_stays_while_somebody_follows_and_goes_after_the_last_has_left() {
+        for topic in [Topic::Job(JobId::new("J")), Topic::Owner(Owner::new("alice"))] {
+            let (engine, _folder) = began(Duration::ZERO).await;
+            let scope = Scope { topic, document: None, batch: None };
+            let follow = || engine.join(scope.clone(), &Arc::new(Mailbox::new(8, Duration::ZERO))).0;
+            let (first, second) = (follow(), follow());
+            tokio::time::sleep(LIMIT * 3).await;
+            engine.leave(&first);
+            tokio::time::sleep(LIMIT * 3).await;
+            assert_eq!(state(&engine), State::Queued);
+            engine.leave(&second);
+            let after = cancelled_after(&engine).await;
+            assert!(about_the_limit(after), "{after:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_follows_the_batch_follows_it_and_who_follows_everything_does_not() {
+        let (engine, _folder) = began(Duration::ZERO).await;
+        let all = Scope { topic: Topic::All, document: None, batch: None };
+        engine.join(all, &Arc::new(Mailbox::new(8, Duration::ZERO)));
+        let name = (Owner::new("alice"), BatchId::new("B"));
+        let batch = engine.tallies(|tallies, _| tallies.batches.subscribe(&name));
+        tokio::time::sleep(LIMIT * 3).await;
+        assert_eq!(state(&engine), State::Queued);
+        drop(batch);
+        let after = cancelled_after(&engine).await;
+        assert!(about_the_limit(after), "{after:?}");
+    }
+}

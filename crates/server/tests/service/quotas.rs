@@ -89,9 +89,17 @@ async fn what_was_used_is_known_after_a_restart() {
     let (_, quota, after) = refused(&over);
     assert_eq!(quota, "submits-per-minute");
     assert!(after.unwrap() <= Duration::from_secs(61) && after.unwrap() >= Duration::from_secs(1));
+    let before = world.quota("alice").await;
     let world = world.restart().await;
+    let used = |quotas: &[Quota]| quotas.iter().map(|quota| (quota.name.clone(), quota.used)).collect::<Vec<_>>();
+    let expected = [("jobs-waiting", 3), ("bytes-per-day", 60), ("submits-per-minute", 3)];
+    let expected = expected.map(|(name, used)| (name.to_owned(), used));
+    assert_eq!((used(&before), used(&world.quota("alice").await)), (expected.to_vec(), expected.to_vec()));
+    let minute = &before[2];
+    assert!(minute.retry_after.is_some_and(|after| (1..=61).contains(&after.seconds)), "{minute:?}");
     let over = world.submit_with("alice", asking(""), b"x").await.unwrap_err();
     assert_eq!(refused(&over).1, "submits-per-minute");
+    assert_eq!(used(&world.quota("bob").await)[0].1, 0);
 }
 
 #[tokio::test]

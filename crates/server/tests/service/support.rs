@@ -5,6 +5,7 @@ use std::time::Duration;
 use courant_auth::{Role, Secret, Signer, Verifier};
 use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
+use courant_proto::v1::queue_service_client::QueueServiceClient;
 use courant_proto::v1::submit_job_request::Part;
 use courant_proto::v1::watch_job_response::Step;
 use courant_proto::v1::work_request::Message as Report;
@@ -115,6 +116,12 @@ impl World {
     pub async fn submit_parts(&self, who: &str, parts: Vec<Part>) -> Result<SubmitJobResponse, Status> {
         let parts = parts.into_iter().map(|part| SubmitJobRequest { part: Some(part) });
         Ok(self.jobs(who).submit_job(tokio_stream::iter(parts.collect::<Vec<_>>())).await?.into_inner())
+    }
+
+    pub async fn quota(&self, who: &str) -> Vec<Quota> {
+        let token = Bearer(self.token(who, &[]));
+        let mut queue = QueueServiceClient::with_interceptor(self.channel.clone(), token);
+        queue.get_quota(GetQuotaRequest::default()).await.unwrap().into_inner().quotas
     }
 
     pub async fn job(&self, who: &str, id: &str) -> Job {
