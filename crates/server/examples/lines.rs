@@ -140,7 +140,7 @@ fn submitted(number: u64) -> Entry {
         labels: Default::default(),
         formats: Format::ALL.to_vec(),
         max_attempts: 3,
-        pages: (number % 2 == 0).then_some(number as u32 % 100),
+        pages: number.is_multiple_of(2).then_some(number as u32 % 100),
         batch_size: None,
         cancel_unwatched_ms: None,
     };

@@ -4,9 +4,12 @@
 //! gap. Nothing waits while holding it.
 
 mod places;
+mod state;
 mod walk;
+mod watchers;
 
 pub use self::places::Told;
+use self::state::{State, warm_up};
 pub use self::walk::{CHUNK, Found, Walk};
 
 use std::sync::Arc;
@@ -14,8 +17,8 @@ use std::sync::Arc;
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event};
 use courant_joblog::ids::{JobId, Revision, Timestamp};
-use courant_joblog::job::{self, Job};
-use courant_joblog::log::{Append, AppendError, Entry, Filter, Key, Log, ReadError, Record};
+use courant_joblog::job::Job;
+use courant_joblog::log::{Append, AppendError, Entry, Filter, Key, Log, ReadError};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -29,15 +32,12 @@ use crate::objects::Objects;
 use crate::retention::holds::Holds;
 use crate::tallies::Tallies;
 use crate::view::{Known, Live, View};
-use crate::watch::hub::{Hub, Scope, WatcherId};
-use crate::watch::mailbox::{Durable, Mailbox, News, Transient};
+use crate::watch::mailbox::{News, Transient};
 
 /// How often a change is tried again after losing a race.
 const RACES: usize = 32;
 /// Entries read from the log at a time.
 pub const PAGE: usize = 512;
-/// How far back a start looks for what estimates are made from.
-const WARM_UP: u64 = 8192;
 
 /// Everything the services share.
 pub struct Engine {
@@ -55,15 +55,6 @@ pub struct Engine {
     pub stopping: CancellationToken,
     state: Mutex<State>,
     applied: watch::Sender<Revision>,
-}
-
-#[derive(Default)]
-struct State {
-    view: View,
-    hub: Hub,
-    estimates: Estimates,
-    figures: Figures,
-    tallies: Tallies,
 }
 
 /// A job as a reader sees it.
@@ -139,11 +130,6 @@ impl Engine {
     pub fn tallies<T>(&self, look: impl FnOnce(&mut Tallies, &View) -> T) -> T {
         let state = &mut *self.state.lock();
         look(&mut state.tallies, &state.view)
-    }
-
-    /// Whether anybody follows this job in particular, or its owner's jobs.
-    pub fn is_followed(&self, job: &Job) -> bool {
-        self.state.lock().hub.is_followed(job)
     }
 
     /// Reads the view and what is estimated from it. Keep it short: everybody waits.
@@ -262,39 +248,9 @@ impl Engine {
         self.state.lock().view.give_back(id);
     }
 
-    /// Joins the watchers; from the returned revision on everything comes into the mailbox.
-    pub fn join(&self, scope: Scope, mailbox: &Arc<Mailbox>) -> (WatcherId, Revision) {
-        let mut state = self.state.lock();
-        let id = state.hub.join(scope, mailbox.clone());
-        (id, state.view.revision())
-    }
-
-    /// Leaves the watchers.
-    pub fn leave(&self, id: &WatcherId) {
-        self.state.lock().hub.leave(id);
-    }
-
-    /// Empties a mailbox; from the returned revision on everything comes into it again.
-    pub fn rejoin(&self, mailbox: &Mailbox) -> Revision {
-        let state = self.state.lock();
-        mailbox.clear();
-        state.view.revision()
-    }
-
-    /// The revision up to which nothing is missing from a watcher whose mailbox is empty; `None` when it is not empty.
-    pub fn quiet_since(&self, mailbox: &Mailbox) -> Option<Revision> {
-        let state = self.state.lock();
-        mailbox.is_empty().then(|| state.view.revision())
-    }
-
     /// Reads the figures of the work. Keep it short: everybody waits.
     pub fn figures<T>(&self, read: impl FnOnce(&Figures) -> T) -> T {
         read(&self.state.lock().figures)
-    }
-
-    /// How many watches are open.
-    pub fn watchers(&self) -> usize {
-        self.state.lock().hub.len()
     }
 
     /// A signal that grows as the view does.
@@ -320,79 +276,5 @@ impl Engine {
         drop(state);
         self.applied.send_replace(last.revision);
         self.wake.notify_one();
-    }
-}
-
-impl State {
-    /// Takes in the newest entry of a job at the start.
-    fn found(&mut self, entry: &Entry) {
-        self.apply(entry);
-        if let Record::Changed { job, .. } = &entry.record {
-            self.figures.found(job);
-        }
-    }
-
-    /// Brings view and tallies on. Gives back the job as it was.
-    fn apply(&mut self, entry: &Entry) -> Option<Arc<Job>> {
-        let id = &entry.key.job;
-        let old = self.view.get(id).map(|known| known.job.clone());
-        self.view.apply(entry);
-        let new = self.view.get(id).map(|known| known.job.clone());
-        self.tallies.moved(old.as_deref(), new.as_deref(), entry.revision);
-        old
-    }
-
-    fn take_in(&mut self, entry: &Arc<Entry>) {
-        let old = self.apply(entry);
-        self.figures.moved(old.as_ref().map(|job| job.state), self.state_of(&entry.key.job));
-        let batch = old.as_ref().and_then(|job| job.batch.clone());
-        match (&entry.record, &old) {
-            (Record::Changed { job, event }, _) => {
-                self.estimates.learn(event, job);
-                self.figures.learn(event.at, &event.change, job);
-                let known = self.view.get(&job.id);
-                let percent = known.map_or(job.progress.percent, |known| known.progress().percent);
-                let remaining = known.and_then(|known| self.estimates.remaining(known, event.at));
-                self.hub.tell(job, &Durable { entry: entry.clone(), percent, remaining, batch });
-            }
-            (Record::Forgotten, Some(job)) => {
-                self.estimates.forget(&job.id);
-                self.hub.tell(job, &Durable { batch, ..Durable::of(entry.clone()) });
-            }
-            // Made and removed between two looks at the log: nobody ever heard of it.
-            (Record::Forgotten, None) => {}
-        }
-    }
-
-    fn state_of(&self, id: &JobId) -> Option<job::State> {
-        self.view.get(id).map(|known| known.job.state)
-    }
-
-    fn seen(&self, known: &Known) -> Seen {
-        let now = Timestamp::now();
-        let remaining = self.estimates.remaining(known, now);
-        Seen { known: known.clone(), place: self.placed(&known.job, now), remaining }
-    }
-
-    fn placed(&self, job: &Job, now: Timestamp) -> Option<Placed> {
-        let place = self.view.place(job)?;
-        let wait = self.estimates.wait(&self.view, &job.kind, job.lane, place, now);
-        let pages_ahead = self.estimates.pages(&job.kind, place.ahead);
-        Some(Placed { position: place.position, pages_ahead, wait })
-    }
-}
-
-/// Learns from the newest entries, so that estimates do not begin anew with every start.
-async fn warm_up(log: &dyn Log, head: Revision, estimates: &mut Estimates) -> Result<(), ReadError> {
-    let mut after = Revision(head.0.saturating_sub(WARM_UP));
-    loop {
-        let page = log.read(after, &Filter::All, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = last.revision;
-        for entry in &page {
-            if let Record::Changed { event, job } = &entry.record {
-                estimates.learn(event, job);
-            }
-        }
     }
 }

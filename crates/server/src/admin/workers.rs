@@ -29,6 +29,7 @@ pub fn find(engine: &Engine, registry: &Registry, worker: &str) -> Option<v1::Wo
 }
 
 /// Whether two lists say the same. That a worker was heard again is no change.
+#[allow(clippy::ptr_arg, reason = "it compares states, which are vectors here")]
 pub fn same(before: &Vec<v1::Worker>, after: &Vec<v1::Worker>) -> bool {
     let heard_apart = |a: &v1::Worker, b: &v1::Worker| v1::Worker { heard_time: b.heard_time, ..a.clone() } == *b;
     before.len() == after.len() && before.iter().zip(after).all(|(a, b)| heard_apart(a, b))

@@ -1,6 +1,7 @@
 //! The view: what the log says, kept in memory for reading. Rebuilt at start, advanced only by the follower, never
 //! written to by calls. The live news of running jobs, which the log does not have, lies beside it.
 
+mod known;
 mod lines;
 mod load;
 mod ranked;
@@ -8,14 +9,18 @@ mod shelf;
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use courant_joblog::ids::{JobId, Owner, Revision, Timestamp, WorkerId};
-use courant_joblog::job::{Job, Lane, Progress, State, Zone};
+use courant_joblog::job::{Job, Lane, State};
 use courant_joblog::log::{Entry, Record};
 
+use known::carried;
+pub use known::{Known, Live};
 use lines::Lines;
 pub use lines::{LineState, Place, Weights};
 pub use load::{Load, PagesLeft};
@@ -33,38 +38,6 @@ pub struct View {
     owners: HashMap<Owner, Shelf>,
     held: BTreeMap<WorkerId, BTreeSet<JobId>>,
     lines: Lines,
-}
-
-/// One job.
-#[derive(Clone, Debug)]
-pub struct Known {
-    /// The revision of its newest entry.
-    pub revision: Revision,
-    /// As the log has it.
-    pub job: Arc<Job>,
-    /// What is newer than the log.
-    pub live: Option<Arc<Live>>,
-}
-
-/// News of a running attempt that is not in the log.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Live {
-    /// The attempt.
-    pub attempt: u32,
-    /// How far it is.
-    pub progress: Progress,
-    /// What it works on.
-    pub zone: Option<Zone>,
-}
-
-impl Known {
-    /// How far the job is, by the newest news.
-    pub fn progress(&self) -> &Progress {
-        match &self.live {
-            Some(live) => &live.progress,
-            None => &self.job.progress,
-        }
-    }
 }
 
 impl View {
@@ -256,95 +229,4 @@ impl View {
 /// Who holds a job; a job that is held has a holder.
 fn holder(job: &Job) -> WorkerId {
     job.worker.clone().unwrap_or_else(|| WorkerId::new(""))
-}
-
-/// The live news after a durable event: what the event says, but no percent lower than was told already.
-fn carried(live: &Live, job: &Job) -> Option<Arc<Live>> {
-    if !job.state.is_held() || job.attempt != live.attempt {
-        return None;
-    }
-    let percent = live.progress.percent.max(job.progress.percent);
-    let progress = Progress { percent, ..job.progress.clone() };
-    Some(Arc::new(Live { attempt: live.attempt, progress, zone: None }))
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use courant_joblog::apply::apply;
-    use courant_joblog::event::{Change, Event, Submission};
-    use courant_joblog::ids::{DocumentId, WorkerId};
-    use courant_joblog::job::{Document, Format, Stage};
-    use courant_joblog::log::Key;
-
-    use super::*;
-
-    pub(crate) fn queued(id: &str, owner: &str) -> Job {
-        let submission = Submission {
-            id: JobId::new(id),
-            owner: Owner::new(owner),
-            document: Document { id: DocumentId::new("D"), name: "a.pdf".into(), bytes: 1, sha256: "00".into() },
-            batch: None,
-            request: None,
-            kind: "pdf".into(),
-            lane: Lane::Normal,
-            labels: Default::default(),
-            formats: Format::ALL.to_vec(),
-            max_attempts: 3,
-            pages: None,
-            batch_size: None,
-            cancel_unwatched_ms: None,
-        };
-        let change = Change::Submitted(Box::new(submission));
-        apply(None, &Event { at: Timestamp(1), change }).unwrap()
-    }
-
-    fn started(job: &Job) -> Job {
-        let change = Change::Started { attempt: job.attempt + 1, worker: WorkerId::new("w") };
-        apply(Some(job), &Event { at: Timestamp(2), change }).unwrap()
-    }
-
-    fn entry(revision: u64, job: &Job) -> Entry {
-        let event = Event { at: Timestamp(1), change: Change::Requeued { by: "x".into() } };
-        let record = Record::Changed { event, job: Arc::new(job.clone()) };
-        Entry { revision: Revision(revision), key: Key::of(job), record }
-    }
-
-    #[test]
-    fn lists_are_by_owner_and_forget() {
-        let (a, b) = (queued("A", "alice"), queued("B", "bob"));
-        let mut view = View::default();
-        view.apply(&entry(1, &a));
-        view.apply(&entry(2, &b));
-        assert_eq!(view.list(Some(&a.owner), None).count(), 1);
-        assert_eq!(view.list(None, None).count(), 2);
-        view.apply(&Entry { revision: Revision(3), key: Key::of(&a), record: Record::Forgotten });
-        assert_eq!(view.list(Some(&a.owner), None).count(), 0);
-        assert!(view.get(&a.id).is_none());
-    }
-
-    #[test]
-    fn an_old_entry_changes_nothing() {
-        let job = queued("A", "alice");
-        let mut view = View::default();
-        view.apply(&entry(2, &started(&job)));
-        view.apply(&entry(1, &job));
-        assert_eq!(view.get(&job.id).unwrap().job.state, State::Running);
-        assert!(view.place(&job).is_none());
-    }
-
-    #[test]
-    fn percent_told_live_is_never_taken_back() {
-        let job = started(&queued("A", "alice"));
-        let mut view = View::default();
-        view.apply(&entry(1, &job));
-        let progress = Progress { percent: 40.0, stage: Stage::Extract, ..job.progress.clone() };
-        let live = Live { attempt: 1, progress, zone: None };
-        view.set_live(&job.id, live.clone()).unwrap();
-        let lower = Progress { percent: 30.0, ..live.progress.clone() };
-        let known = view.set_live(&job.id, Live { progress: lower, ..live.clone() }).unwrap();
-        assert_eq!(known.progress().percent, 40.0);
-        view.apply(&entry(2, &job));
-        assert_eq!(view.get(&job.id).unwrap().progress().percent, 40.0);
-        assert!(view.set_live(&job.id, Live { attempt: 2, ..live }).is_none());
-    }
 }

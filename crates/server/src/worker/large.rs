@@ -37,7 +37,7 @@ pub async fn hand_back(engine: &Engine, attempt: &AttemptId, pages: u32) -> Resu
     let decide = |job: &Job| {
         let current = job.state == State::Running && job.attempt == attempt.number;
         let (not_before, error) = (Timestamp::now().plus_ms(ASIDE.as_millis() as i64), error.clone());
-        Ok(current.then(|| Change::Retrying { attempt: attempt.number, error, not_before, counts: Counts::No }))
+        Ok(current.then_some(Change::Retrying { attempt: attempt.number, error, not_before, counts: Counts::No }))
     };
     engine.change(&attempt.job, decide).await?;
     tracing::info!(job = %attempt.job, attempt = attempt.number, pages, "a large document made room for smaller ones");

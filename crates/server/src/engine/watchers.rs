@@ -1,0 +1,47 @@
+//! Coming and going of watchers: where what they were told ends and what comes into their mailbox begins.
+
+use std::sync::Arc;
+
+use courant_joblog::ids::Revision;
+use courant_joblog::job::Job;
+
+use super::Engine;
+use crate::watch::hub::{Scope, WatcherId};
+use crate::watch::mailbox::Mailbox;
+
+impl Engine {
+    /// Joins the watchers; from the returned revision on everything comes into the mailbox.
+    pub fn join(&self, scope: Scope, mailbox: &Arc<Mailbox>) -> (WatcherId, Revision) {
+        let mut state = self.state.lock();
+        let id = state.hub.join(scope, mailbox.clone());
+        (id, state.view.revision())
+    }
+
+    /// Leaves the watchers.
+    pub fn leave(&self, id: &WatcherId) {
+        self.state.lock().hub.leave(id);
+    }
+
+    /// Empties a mailbox; from the returned revision on everything comes into it again.
+    pub fn rejoin(&self, mailbox: &Mailbox) -> Revision {
+        let state = self.state.lock();
+        mailbox.clear();
+        state.view.revision()
+    }
+
+    /// The revision up to which nothing is missing from a watcher whose mailbox is empty; `None` when it is not empty.
+    pub fn quiet_since(&self, mailbox: &Mailbox) -> Option<Revision> {
+        let state = self.state.lock();
+        mailbox.is_empty().then(|| state.view.revision())
+    }
+
+    /// Whether anybody follows this job in particular, or its owner's jobs.
+    pub fn is_followed(&self, job: &Job) -> bool {
+        self.state.lock().hub.is_followed(job)
+    }
+
+    /// How many watches are open.
+    pub fn watchers(&self) -> usize {
+        self.state.lock().hub.len()
+    }
+}
