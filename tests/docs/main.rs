@@ -50,3 +50,24 @@ fn no_lock_file_names_a_registry() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// The names of the messages in a oneof of a proto.
+fn messages<'a>(proto: &'a str, message: &str) -> Vec<&'a str> {
+    let body = proto.split(&format!("message {message} {{")).nth(1).and_then(|rest| rest.split("\n}").next());
+    let fields = body.unwrap_or_default().lines().map(str::trim).filter(|line| line.ends_with(';'));
+    fields.filter_map(|line| line.split_whitespace().nth(1)).collect()
+}
+
+#[test]
+fn the_guide_for_workers_names_every_message_and_existing_files() -> anyhow::Result<()> {
+    let (guide, proto) = (read("docs/writing-a-worker.md")?, read("proto/courant/v1/worker_service.proto")?);
+    let all = [messages(&proto, "WorkRequest"), messages(&proto, "WorkResponse")].concat();
+    ensure!(all.len() >= 23, "the test no longer finds the messages: {all:?}");
+    for name in all {
+        ensure!(guide.contains(&format!("`{name}`")), "docs/writing-a-worker.md does not say what {name} is");
+    }
+    for path in paths(&guide) {
+        ensure!(root().join(path).exists(), "docs/writing-a-worker.md names {path}, which is not there");
+    }
+    Ok(())
+}

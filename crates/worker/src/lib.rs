@@ -35,8 +35,15 @@
 //! - says how it stands with the server ([`Config::status`]), so that a health check can tell a worker that is cut off
 //!   from one that has nothing to do.
 //!
+//! The rules it keeps, and what it takes to write a worker in another language: `docs/writing-a-worker.md`.
+//!
 //! It knows nothing of what the work is. It must never do the work on the stream's task, and never hold more reports in
 //! memory than [`Config::outbox`] says.
+
+/// The Rust in the guide, compiled with the tests of documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/writing-a-worker.md")]
+pub struct Guide;
 
 mod attempt;
 mod backoff;
