@@ -242,6 +242,8 @@ pub(crate) async fn tail(mut from: impl AsyncRead + Unpin) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     async fn heard(input: &[u8], line_bytes: usize, total_bytes: u64) -> (Vec<Vec<u8>>, bool) {
@@ -261,6 +263,49 @@ mod tests {
         assert_eq!(heard(b"ab\ncd\nhalf", 10, 100).await, (vec![b"ab".to_vec(), b"cd".to_vec()], true));
         assert_eq!(heard(b"ab\nabcdef\n", 5, 100).await, (vec![b"ab".to_vec()], false));
         assert_eq!(heard(b"ab\nab\nab\n", 5, 7).await, (vec![b"ab".to_vec(), b"ab".to_vec()], false));
+    }
+
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    /// Bytes as a child in somebody else's hands might send them: noise, and lines that are almost right.
+    fn noise() -> impl Strategy<Value = Vec<u8>> {
+        let pieces = prop_oneof![
+            4 => proptest::collection::vec(any::<u8>(), 0..40),
+            2 => Just(b"\n".to_vec()),
+            1 => Just(br#"{"type":"opened","pages":4294967295}"#.to_vec()),
+            1 => Just(br#"{"type":"reading","page":-1}"#.to_vec()),
+            1 => Just(br#"{"type":"page","page":{"number":1e999,"zones":[{}]}}"#.to_vec()),
+            1 => Just(br#"{"type":"done"}"#.to_vec()),
+            1 => Just(vec![b'['; 600]),
+        ];
+        proptest::collection::vec(pieces, 0..30).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_become_lines_within_the_limits(input in noise(), line in 1usize..300, total in 1u64..2000) {
+            let (lines, whole) = now(heard(&input, line, total));
+            let held: usize = lines.iter().map(|line| line.len() + 1).sum();
+            prop_assert!(lines.iter().all(|heard| heard.len() <= line && !heard.contains(&b'\n')));
+            prop_assert!(held as u64 <= total && input.starts_with(&lines.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect::<Vec<u8>>()));
+            let ends = input.iter().filter(|byte| **byte == b'\n').count();
+            let complete = lines.len() == ends;
+            prop_assert!(complete || (!whole && lines.len() < ends));
+        }
+
+        #[test]
+        fn any_bytes_are_understood_or_called_senseless(input in noise()) {
+            let (lines, _) = now(heard(&input, 10_000, 1 << 20));
+            for line in lines {
+                // What is understood can be said again and means the same.
+                if let Ok(said) = serde_json::from_slice::<Said>(&line) {
+                    let again = serde_json::to_vec(&said).unwrap();
+                    prop_assert_eq!(serde_json::from_slice::<Said>(&again).unwrap(), said);
+                }
+            }
+        }
     }
 
     #[tokio::test]
