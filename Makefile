@@ -127,6 +127,13 @@ bench: build bench-lines ## First figures: jobs and events a second through the 
 bench-lines: ## A thousand to a million waiting jobs side by side: places, submits, claims, start, memory
 	cargo run --release --locked -p courant-server --example lines
 
+# Poppler's pdftotext, when it is there, says which words there are.
+.PHONY: corpus
+corpus: ## Read all PDFs below DIR and print what came of them: make corpus DIR=~/pdfs
+	@test -n "$(DIR)" || { echo 'Say which folder: make corpus DIR=~/pdfs' >&2; exit 1; }
+	cargo build --release --locked -p courant-pdf
+	$(TARGET)/release/courant-pdf-worker corpus $(if $(shell command -v pdftotext),--compare) "$(DIR)"
+
 .PHONY: clean
 clean: ## Remove everything that was built or installed here; ./data stays
 	cargo clean

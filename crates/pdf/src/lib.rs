@@ -8,6 +8,7 @@ pub mod artifact;
 pub mod backend;
 pub mod child;
 mod config;
+pub mod corpus;
 mod export;
 mod failure;
 pub mod health;

@@ -174,6 +174,20 @@ impl Child {
         }
     }
 
+    /// Processor time and greatest memory in use so far; none when it is gone.
+    pub(crate) fn cost(&self) -> Option<(Duration, u64)> {
+        let own = PathBuf::from(format!("/proc/{}", self.child.id()?));
+        let status = std::fs::read_to_string(own.join("status")).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
+        let stat = std::fs::read_to_string(own.join("stat")).ok()?;
+        // After the name, which may hold anything, in brackets.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        let per_second = rustix::param::clock_ticks_per_second().max(1);
+        Some((Duration::from_millis(ticks * 1000 / per_second), kib << 10))
+    }
+
     /// How it ended.
     async fn autopsy(&mut self) -> Fault {
         let status = timeout(END_TIMEOUT, self.child.wait()).await.ok().and_then(Result::ok);

@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use courant_auth::{Role, Secret, Signer};
-use courant_pdf::{ChildCommand, PdfOptions, PdfWorker};
+use courant_pdf::corpus::{CorpusOptions, End};
+use courant_pdf::{ChildCommand, PdfConfig, PdfOptions, PdfWorker};
 use courant_worker::{Config, TokenSource};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,6 +36,24 @@ enum Command {
     /// The isolated process that parses one document. Not for people.
     #[command(hide = true)]
     PdfChild,
+    /// Read all PDFs below a folder and print a table of what came of them. For those who change the pipeline.
+    #[command(hide = true)]
+    Corpus(Corpus),
+}
+
+#[derive(Args)]
+struct Corpus {
+    /// The folder.
+    folder: PathBuf,
+    /// How many documents at once.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    at_once: u32,
+    /// Compare the words with those of poppler's pdftotext.
+    #[arg(long)]
+    compare: bool,
+    /// How long a page may take, in seconds.
+    #[arg(long, default_value_t = 30)]
+    page_timeout_seconds: u64,
 }
 
 #[derive(Args)]
@@ -80,16 +99,42 @@ fn main() -> ExitCode {
     if let Some(Command::PdfChild) = cli.command {
         return courant_pdf::child::main();
     }
+    if let Some(Command::Corpus(corpus)) = &cli.command {
+        return ended(read_corpus(corpus));
+    }
     let filter = EnvFilter::try_from_env("COURANT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-    match work(cli.options) {
-        Ok(()) => ExitCode::SUCCESS,
+    ended(work(cli.options).map(|()| true))
+}
+
+/// Success only when all is well.
+fn ended(result: anyhow::Result<bool>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("courant-pdf-worker: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether no child died or hung.
+#[tokio::main]
+async fn read_corpus(corpus: &Corpus) -> anyhow::Result<bool> {
+    let mut config = PdfConfig::new(ChildCommand::this_program().context("cannot find this program's own file")?);
+    config.page_timeout = Duration::from_secs(corpus.page_timeout_seconds);
+    let options = CorpusOptions { at_once: corpus.at_once as usize, compare: corpus.compare };
+    let table = courant_pdf::corpus::run(&corpus.folder, &config, &options, |row| {
+        if row.end != End::Ok {
+            println!("{}: {:?}", row.name, row.end);
+        }
+    })
+    .await
+    .with_context(|| format!("cannot read {}", corpus.folder.display()))?;
+    println!("{table}");
+    Ok(table.is_clean())
 }
 
 #[tokio::main]

@@ -1,0 +1,177 @@
+//! Any folder of PDFs through the isolated child, and a table of what came of them. For those who change the pipeline.
+//!
+//! Each document is read by one child in one go, without second chances: what the pipeline would get over shows here.
+
+mod compare;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+
+use crate::PdfConfig;
+use crate::jail::Limits;
+use crate::process::{Child, Fault};
+use crate::protocol::{ChildTask, Chunk, Order, Refusal, Request, Said};
+pub use table::Table;
+
+/// Files a child has open.
+const OPEN_FILES: u64 = 32;
+
+/// How the documents are read.
+#[derive(Clone, Debug)]
+pub struct CorpusOptions {
+    /// How many at once.
+    pub at_once: usize,
+    /// Compare the words with those of poppler's `pdftotext`.
+    pub compare: bool,
+}
+
+/// What came of one document.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its place below the folder.
+    pub name: String,
+    /// How it ended.
+    pub end: End,
+    /// Pages that were read.
+    pub pages: u32,
+    /// Pages of which nothing could be read.
+    pub unreadable: u32,
+    /// From start to end.
+    pub wall: Duration,
+    /// Processor time of the child.
+    pub cpu: Duration,
+    /// Its greatest memory in use, in bytes.
+    pub peak_bytes: u64,
+    /// How much its words are those of poppler: F1 of the multisets; none when poppler has few or none.
+    pub f1: Option<f64>,
+}
+
+/// How a document ended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// Read.
+    Ok,
+    /// Refused with a reason.
+    Refused(String),
+    /// The child died, or talked nonsense.
+    Crashed(String),
+    /// The child said nothing for too long.
+    Hung(String),
+}
+
+/// Reads all PDFs below a folder; `tell` hears of each as it ends.
+pub async fn run(
+    folder: &Path,
+    config: &PdfConfig,
+    options: &CorpusOptions,
+    mut tell: impl FnMut(&Row),
+) -> std::io::Result<Table> {
+    let mut files = Vec::new();
+    find(folder, &mut files)?;
+    files.sort();
+    let mut rows = futures::stream::iter(files.into_iter().map(|path| async move {
+        let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+        one(&path, name, config, options.compare).await
+    }))
+    .buffer_unordered(options.at_once.max(1));
+    let mut table = Table::default();
+    while let Some(row) = rows.next().await {
+        tell(&row);
+        table.add(row);
+    }
+    Ok(table)
+}
+
+fn find(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        if kind.is_dir() {
+            find(&path, files)?;
+        } else if kind.is_file() && path.extension().is_some_and(|end| end.eq_ignore_ascii_case("pdf")) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+async fn one(path: &Path, name: String, config: &PdfConfig, compare: bool) -> Row {
+    let start = Instant::now();
+    let mut row = Row {
+        name,
+        end: End::Ok,
+        pages: 0,
+        unreadable: 0,
+        wall: Duration::ZERO,
+        cpu: Duration::ZERO,
+        peak_bytes: 0,
+        f1: None,
+    };
+    let mut words = compare::Words::default();
+    row.end = match read(path, config, &mut row, &mut words).await {
+        Ok(()) => End::Ok,
+        Err(end) => end,
+    };
+    row.wall = start.elapsed();
+    if compare && row.end == End::Ok {
+        row.f1 = compare::with_poppler(path, &words).await;
+    }
+    row
+}
+
+async fn read(path: &Path, config: &PdfConfig, row: &mut Row, words: &mut compare::Words) -> Result<(), End> {
+    let failed = |error: std::io::Error| End::Crashed(error.to_string());
+    let request = Request {
+        parent: std::process::id(),
+        limits: Limits {
+            memory_bytes: config.child_memory_bytes,
+            cpu_seconds: config.child_cpu_seconds,
+            open_files: OPEN_FILES,
+        },
+        task: ChildTask::Read {
+            document: path.canonicalize().map_err(failed)?,
+            max_pages: config.max_pages,
+            picture: None,
+        },
+    };
+    let mut child = Child::spawn(&config.child, &request, config.hearing()).map_err(failed)?;
+    let mut at = None;
+    child.order(&Order::Open { password: None }).await.map_err(failed)?;
+    loop {
+        match child.next(config.page_timeout).await.map_err(|fault| end(&fault, at))? {
+            Said::Opened { .. } => child.order(&Order::Survey { avoid: Vec::new() }).await.map_err(failed)?,
+            Said::Surveyed { .. } => {
+                let chunk = Chunk { first: 1, last: u32::MAX };
+                let order = Order::Read { chunk, avoid: Vec::new(), undrawn: Vec::new() };
+                child.order(&order).await.map_err(failed)?;
+            }
+            Said::Refused { why, detail } => return Err(End::Refused(reason(why, &detail))),
+            Said::Reading { page } | Said::Drawing { page } => at = Some(page),
+            Said::Zone { .. } | Said::Picture { .. } => {}
+            Said::Page { page } => {
+                row.pages += 1;
+                row.unreadable += u32::from(page.unreadable);
+                page.zones.iter().for_each(|zone| words.add(&zone.text));
+            }
+            Said::Done => {
+                (row.cpu, row.peak_bytes) = child.cost().unwrap_or_default();
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn end(fault: &Fault, page: Option<u32>) -> End {
+    let at = page.map_or("while it was opened".to_owned(), |page| format!("on page {page}"));
+    match fault {
+        Fault::Silent => End::Hung(at),
+        Fault::TooMuch | Fault::Senseless(_) | Fault::Died { .. } => End::Crashed(format!("{at}: {fault}")),
+    }
+}
+
+fn reason(why: Refusal, detail: &str) -> String {
+    if detail.is_empty() { format!("{why:?}") } else { format!("{why:?}: {detail}") }
+}
