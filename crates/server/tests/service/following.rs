@@ -82,6 +82,11 @@ async fn a_cursor_of_another_log_is_told_as_a_gap() {
     assert_eq!(gap.reason(), GapReason::LogReplaced);
     assert!(matches!(watcher.next().await.unwrap().step, Some(Step::Snapshot(_))));
     assert!(matches!(watcher.next().await.unwrap().step, Some(Step::Live(_))));
+    let after_cursor = foreign.clone();
+    let strict = WatchJobRequest { job_id: id.clone(), after_cursor, fail_on_gap: true, ..Default::default() };
+    let mut strict = world.jobs("alice").watch_job(strict).await.unwrap().into_inner();
+    let refused = strict.message().await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (tonic::Code::OutOfRange, "CURSOR_TOO_OLD"));
     let request = WatchJobRequest { job_id: id, after_cursor: "nonsense".into(), ..Default::default() };
     assert_eq!(reason(&world.jobs("alice").watch_job(request).await.unwrap_err()), "CURSOR_INVALID");
 }
