@@ -2,6 +2,7 @@
 //! many servers there are. Claims for different workers are written at the same time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use courant_joblog::event::{Change, Counts};
 use courant_joblog::ids::{Timestamp, WorkerId};
@@ -77,15 +78,15 @@ impl Drop for Claim {
 }
 
 async fn claim(engine: &Engine, registry: &Registry, worker: &WorkerId, job: &Job) -> Result<(), Error> {
-    let claimed = engine
-        .change(&job.id, |job| {
-            let started = Change::Started { attempt: job.attempt + 1, worker: worker.clone() };
-            Ok((job.state == State::Queued).then_some(started))
-        })
-        .await?
-        .known
-        .job;
-    if claimed.state != State::Running || claimed.attempt != job.attempt + 1 {
+    // The job may run by now because somebody else was quicker: only who has started it may give it out.
+    let started = AtomicBool::new(false);
+    let decide = |now: &Job| {
+        let first = now.state == State::Queued && now.attempt == job.attempt;
+        started.store(first, Ordering::Relaxed);
+        Ok(first.then(|| Change::Started { attempt: now.attempt + 1, worker: worker.clone() }))
+    };
+    let claimed = engine.change(&job.id, decide).await?.known.job;
+    if !started.into_inner() || claimed.state != State::Running || claimed.attempt != job.attempt + 1 {
         return Ok(());
     }
     let attempt = AttemptId::of(&claimed);
@@ -118,5 +119,64 @@ fn assignment(job: &Job) -> Assignment {
         formats: job.formats.iter().map(|format| convert::format(*format).into()).collect(),
         pages_total: job.pages.total.unwrap_or(0) as i32,
         finished_pages: finished.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use courant_joblog::event::Submission;
+    use courant_joblog::ids::{DocumentId, JobId, Owner};
+    use courant_joblog::job::{Document, Lane};
+    use courant_joblog::memory::MemoryLog;
+    use tokio::sync::mpsc;
+
+    use super::super::registry::{OUTBOX, Offer};
+    use super::*;
+    use crate::config::Config;
+    use crate::objects::Objects;
+
+    fn submission() -> Submission {
+        Submission {
+            id: JobId::random(),
+            owner: Owner::new("alice"),
+            document: Document { id: DocumentId::new("D"), name: "a.pdf".into(), bytes: 1, sha256: "00".into() },
+            batch: None,
+            request: None,
+            kind: "pdf".into(),
+            lane: Lane::Normal,
+            labels: Default::default(),
+            formats: vec![],
+            max_attempts: 3,
+            pages: None,
+            batch_size: None,
+            cancel_unwatched_ms: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn of_claims_that_saw_the_same_job_waiting_one_gives_it_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::local(folder.path()).unwrap();
+        let engine = Engine::open(Config::new(folder.path()), Arc::new(MemoryLog::new()), objects).await.unwrap();
+        let following = engine.clone();
+        tokio::spawn(async move { following.follow().await });
+        let submission = submission();
+        let id = submission.id.clone();
+        let (waiting, _) = engine.create(Change::Submitted(Box::new(submission)), id).await.unwrap();
+        let registry = Registry::default();
+        let workers = ["w1", "w2"].map(WorkerId::new);
+        let mut inboxes = workers.clone().map(|worker| {
+            let (outbox, inbox) = mpsc::channel(OUTBOX);
+            let offer = Offer { kinds: vec!["pdf".into()], slots: 2, software: "test".into() };
+            let session = registry.attach(worker, offer, outbox);
+            registry.welcomed(&session);
+            inbox
+        });
+        for worker in [&workers[0], &workers[1], &workers[0]] {
+            claim(&engine, &registry, worker, &waiting.known.job).await.unwrap();
+        }
+        assert!(inboxes[0].try_recv().is_ok(), "who came first gets it");
+        assert!(inboxes[0].try_recv().is_err(), "twice to the same worker");
+        assert!(inboxes[1].try_recv().is_err(), "the same attempt to another worker");
     }
 }
