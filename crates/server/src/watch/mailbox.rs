@@ -193,10 +193,14 @@ impl Mailbox {
         }
         let kind = news.news.kind();
         let of_job = inner.pending.entry(news.known.job.id.clone()).or_default();
-        match of_job.iter_mut().find(|pending| pending.kind == kind) {
-            Some(pending) => *pending = Pending { kind, news, folded: pending.folded + 1 },
-            None => of_job.push(Pending { kind, news, folded: 0 }),
+        let older = of_job.iter().position(|pending| pending.kind == kind);
+        let folded = older.map_or(0, |older| of_job.remove(older).folded + 1);
+        for pending in &mut *of_job {
+            // What is told after this must not show the job as it was before it.
+            let known = news.known.clone();
+            pending.news = Arc::new(Transient { known, ..Transient::clone(&pending.news) });
         }
+        of_job.push(Pending { kind, news, folded });
         self.signal.notify_one();
     }
 
@@ -300,6 +304,17 @@ mod tests {
         }
         assert_eq!(shown(mailbox.next().await), "p4+2");
         assert_eq!(start.elapsed().as_secs(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_that_was_held_back_takes_nothing_back() {
+        let mailbox = Mailbox::new(8, Duration::from_secs(1));
+        mailbox.push_news(news("A", 1.0));
+        mailbox.next().await;
+        mailbox.push_news(news("A", 2.0));
+        mailbox.push_news(Arc::new(Transient { news: News::Place, ..Transient::clone(&news("A", 5.0)) }));
+        assert_eq!(shown(mailbox.next().await), "p5+0");
+        assert_eq!(shown(mailbox.next().await), "p5+0");
     }
 
     #[tokio::test(start_paused = true)]
