@@ -109,7 +109,7 @@ impl Join {
             // The room begins where this snapshot ends.
             self.answer(&mut reading, Mode::Snapshot, None);
             self.send(Push::snapshot(&reading.name, job)).await;
-            if self.release(&reading.name, &cursor) == Released::Live {
+            if self.release(&reading.name, &cursor, job.revision) == Released::Live {
                 return Ok(Joined { place, owner });
             }
             reading.from = cursor;
@@ -182,7 +182,7 @@ impl Join {
                     }
                 }
                 Some(Step::Event(event)) => self.event(reading, cursor, &event).await,
-                Some(Step::Live(_)) => return Ok(self.live(reading, cursor)),
+                Some(Step::Live(live)) => return Ok(self.live(reading, cursor, live.revision)),
                 Some(Step::Bookmark(_)) | None => {}
             }
         }
@@ -204,10 +204,10 @@ impl Join {
         }
     }
 
-    fn live(&self, reading: &mut Reading, cursor: String) -> Round {
+    fn live(&self, reading: &mut Reading, cursor: String, told: i64) -> Round {
         let mode = if reading.from.is_empty() { Mode::Snapshot } else { Mode::Resumed };
         self.answer(reading, mode, None);
-        match self.release(&reading.name, &cursor) {
+        match self.release(&reading.name, &cursor, told) {
             Released::Live => Round::Done,
             Released::Again => {
                 reading.from = cursor;
@@ -246,7 +246,7 @@ impl Join {
         self.member.replay(Arc::new(push));
     }
 
-    fn release(&self, topic: &Arc<str>, cursor: &str) -> Released {
-        self.member.release(Arc::new(Push::live(topic, cursor)))
+    fn release(&self, topic: &Arc<str>, cursor: &str, told: i64) -> Released {
+        self.member.release(Arc::new(Push::live(topic, cursor)), told)
     }
 }

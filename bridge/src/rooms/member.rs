@@ -39,7 +39,9 @@ enum State {
 #[derive(Debug, Default)]
 struct Held {
     facts: Vec<Arc<Push>>,
-    news: HashMap<(Arc<str>, Slot), Arc<Push>>,
+    /// The newest of each kind, and when it came among all.
+    news: HashMap<(Arc<str>, Slot), (u64, Arc<Push>)>,
+    arrivals: u64,
     bytes: usize,
     overflowed: bool,
 }
@@ -92,8 +94,8 @@ impl Member {
         }
     }
 
-    /// Ends the replay: sends `live` and what was held.
-    pub fn release(&self, live: Arc<Push>) -> Released {
+    /// Ends the replay, which has told everything up to the revision `told`: sends `live` and what was held.
+    pub fn release(&self, live: Arc<Push>, told: i64) -> Released {
         let mut state = self.state.lock();
         let State::Joining(held, seen) = &mut *state else { return Released::Live };
         let (held, mut seen) = match mem::take(held) {
@@ -101,14 +103,23 @@ impl Member {
             held => (held, mem::take(seen)),
         };
         self.outbox.push_replayed(live);
+        seen.reach(told);
+        let mut said = seen.jobs.clone();
         for fact in held.facts {
             if seen.admits(&fact.kind) {
-                seen.follow(&fact.kind);
+                if let Kind::Durable { job, revision } | Kind::Snapshot { job, revision } = &fact.kind {
+                    seen.record(job, *revision);
+                    said.insert(job.clone(), *revision);
+                }
                 self.outbox.push(self.id, fact);
             }
         }
-        for news in held.news.into_values() {
-            if seen.admits(&news.kind) {
+        let mut news: Vec<_> = held.news.into_values().collect();
+        news.sort_unstable_by_key(|(arrival, _)| *arrival);
+        for (_, news) in news {
+            // News from before a fact that was sent must not come after it.
+            let old = matches!(&news.kind, Kind::Transient { job, revision, .. } if said.get(job).is_some_and(|said| revision < said));
+            if !old && seen.admits(&news.kind) {
                 self.outbox.push(self.id, news);
             }
         }
@@ -127,7 +138,8 @@ impl Held {
         match &push.kind {
             Kind::Bookmark => {}
             Kind::Transient { job, slot, .. } => {
-                self.news.insert((job.clone(), *slot), push.clone());
+                self.arrivals += 1;
+                self.news.insert((job.clone(), *slot), (self.arrivals, push.clone()));
             }
             Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Ended | Kind::Mark if self.overflowed => {}
             Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Ended | Kind::Mark => {
@@ -135,7 +147,7 @@ impl Held {
                 self.facts.push(push.clone());
             }
         }
-        let waiting = self.bytes + self.news.values().map(|news| news.bytes).sum::<usize>();
+        let waiting = self.bytes + self.news.values().map(|(_, news)| news.bytes).sum::<usize>();
         if waiting > HELD_BYTES {
             *self = Self { overflowed: true, ..Self::default() };
         }
@@ -156,11 +168,10 @@ impl Seen {
         }
     }
 
-    /// Takes note of a fact sent out of the held ones, so that news from before it is not sent after it.
-    fn follow(&mut self, kind: &Kind) {
-        if let Kind::Durable { job, revision } | Kind::Snapshot { job, revision } = kind {
-            self.record(job, *revision);
-        }
+    /// Takes note of how far the replay came, which may be beyond the last event that it sent.
+    fn reach(&mut self, told: i64) {
+        self.replayed = self.replayed.max(told);
+        self.newest = self.newest.max(told);
     }
 
     fn record(&mut self, job: &Arc<str>, revision: i64) {
@@ -251,7 +262,7 @@ mod tests {
         for revision in [1, 2, 3, 4] {
             member.replay(fact("A", revision));
         }
-        assert_eq!(member.release(live()), Released::Live);
+        assert_eq!(member.release(live(), 0), Released::Live);
         for revision in [6, 7] {
             member.deliver(&fact("A", revision));
         }
@@ -264,7 +275,7 @@ mod tests {
         let member = member();
         member.replay(snapshot("A", 7));
         member.replay(snapshot("B", 4));
-        member.release(live());
+        member.release(live(), 0);
         let mut said = sent(&member);
         for (job, revision) in [("A", 5), ("B", 4), ("B", 6), ("A", 7), ("A", 8), ("B", 9)] {
             member.deliver(&news(job, revision - 1));
@@ -279,13 +290,53 @@ mod tests {
         let member = member();
         member.deliver(&push(Kind::Durable { job: "A".into(), revision: 1 }, "A1", HELD_BYTES + 1));
         member.deliver(&fact("A", 2));
-        assert_eq!(member.release(live()), Released::Again);
+        assert_eq!(member.release(live(), 0), Released::Again);
         member.deliver(&fact("A", 3));
         for revision in [1, 2] {
             member.replay(fact("A", revision));
         }
-        assert_eq!(member.release(live()), Released::Live);
+        assert_eq!(member.release(live(), 0), Released::Live);
         assert_eq!(sent(&member), ["A1", "A2", "live", "A3"]);
+    }
+
+    #[test]
+    fn a_room_that_lags_behind_a_replay_without_events_says_nothing_old() {
+        let member = member();
+        member.deliver(&fact("A", 5));
+        assert_eq!(member.release(live(), 7), Released::Live);
+        for revision in [6, 7, 8, 9] {
+            member.deliver(&fact("A", revision));
+        }
+        assert_eq!(sent(&member), ["live", "A8", "A9"]);
+    }
+
+    #[test]
+    fn held_news_comes_in_the_order_it_came_in_and_not_after_what_outdates_it() {
+        for _ in 0..32 {
+            let member = member();
+            let of =
+                |slot, revision: i64, text: &str| push(Kind::Transient { job: "A".into(), revision, slot }, text, 10);
+            member.deliver(&fact("A", 1));
+            member.deliver(&fact("B", 2));
+            member.deliver(&news("B", 1));
+            member.deliver(&of(Slot::Progress, 1, "30 %"));
+            member.deliver(&of(Slot::Zone, 1, "40 %"));
+            member.deliver(&of(Slot::Place, 1, "50 %"));
+            member.deliver(&of(Slot::Progress, 1, "60 %"));
+            member.deliver(&fact("C", 3));
+            member.release(live(), 0);
+            assert_eq!(sent(&member), ["live", "A1", "B2", "C3", "40 %", "50 %", "60 %"]);
+        }
+    }
+
+    #[test]
+    fn held_news_does_not_come_after_a_replay_that_outdates_it() {
+        let member = member();
+        member.deliver(&news("A", 1));
+        member.deliver(&fact("B", 3));
+        member.replay(fact("A", 2));
+        member.release(live(), 2);
+        assert_eq!(sent(&member), ["A2", "live", "B3"]);
     }
 
     #[test]
@@ -293,7 +344,7 @@ mod tests {
         let member = member();
         member.leave();
         member.replay(fact("A", 1));
-        member.release(live());
+        member.release(live(), 0);
         member.deliver(&fact("A", 2));
         assert!(sent(&member).is_empty());
     }

@@ -428,7 +428,7 @@ fn begin(inner: &Inner, after: Option<i64>) -> (broadcast::Receiver<JobEvent>, V
             first.extend(jobs.map(|job| (log.revision, Step::Snapshot(JobSnapshot { job: Some(job) }))));
         }
     }
-    first.push((log.revision, Step::Live(WatchLive {})));
+    first.push((log.revision, Step::Live(WatchLive { revision: log.revision })));
     (news, first, log.revision)
 }
 

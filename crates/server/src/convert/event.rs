@@ -14,11 +14,12 @@ use crate::watch::{Step, Told};
 /// A step of a watch over one job.
 pub fn watch_job(engine: &Engine, told: Told) -> v1::WatchJobResponse {
     use v1::watch_job_response::Step as Out;
+    let revision = told.cursor.map_or(0, |cursor| cursor.revision.0 as i64);
     let step = match told.step {
         Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(dated(engine.config.retention, seen(&at))) }),
         Step::Event(durable) => Out::Event(durable_event(engine, &durable)),
         Step::News(news, folded) => Out::Event(news_event(&news, folded)),
-        Step::Live => Out::Live(v1::WatchLive {}),
+        Step::Live => Out::Live(v1::WatchLive { revision }),
         Step::Bookmark => Out::Bookmark(v1::WatchBookmark {}),
         Step::Gap(reason) => Out::Gap(v1::WatchGap { reason: reason.into() }),
     };
