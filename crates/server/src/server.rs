@@ -90,6 +90,12 @@ pub enum ServeError {
 impl Server {
     /// Opens the log and the store in the data folder.
     pub async fn open(config: Config, verifier: Verifier) -> Result<Self, StartError> {
+        let log = Self::open_log(&config)?;
+        Self::with_log(config, verifier, Arc::new(log)).await
+    }
+
+    /// Opens the log in the data folder.
+    pub fn open_log(config: &Config) -> Result<SqliteLog, StartError> {
         config.check()?;
         let folder = config.data_dir.clone();
         std::fs::create_dir_all(&folder).map_err(|source| StartError::Folder { folder: folder.clone(), source })?;
@@ -97,10 +103,15 @@ impl Server {
             loss: if config.accept_log_loss { sqlite::Loss::Accept } else { sqlite::Loss::Refuse },
             ..sqlite::Options::default()
         };
-        let log: Arc<dyn Log> = Arc::new(SqliteLog::open(&folder, options)?);
+        Ok(SqliteLog::open(&folder, options)?)
+    }
+
+    /// Opens the store in the data folder; the log is given.
+    pub async fn with_log(config: Config, verifier: Verifier, log: Arc<dyn Log>) -> Result<Self, StartError> {
+        config.check()?;
         let objects = match &config.objects {
             Some(url) => Objects::at(url)?,
-            None => Objects::local(&folder.join("objects"))?,
+            None => Objects::local(&config.data_dir.join("objects"))?,
         };
         if let Err(error) = objects.sweep_uploads().await {
             tracing::warn!(%error, "old uploads could not be swept");
