@@ -76,11 +76,20 @@ run: build ## Build, start Courant on ./data, show a sample document being proce
 # --- testing --------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-rust test-web test-python test-browser lint-proto ## Run all tests
+test: test-rust test-torture test-web test-python test-browser lint-proto ## Run all tests
 
 .PHONY: test-rust
 test-rust: build $(DONE)/tools packages ## Unit, property and end-to-end tests in Rust
 	cargo test --release --workspace --locked --no-fail-fast
+
+# A seed whose first minute has every kind of fault.
+.PHONY: test-torture
+test-torture: build packages ## A minute of torture, the same plan every time
+	$(TARGET)/release/torture --seed 2 --seconds 60 --folder $(abspath $(TARGET))/torture
+
+.PHONY: torture
+torture: build packages ## Attack a running system and check docs/guarantees.md; COURANT_TORTURE_SEED, COURANT_TORTURE_SECONDS
+	$(TARGET)/release/torture
 
 .PHONY: test-web
 test-web: $(DONE)/web-deps ## Tests of the TypeScript client, the React bindings and the console

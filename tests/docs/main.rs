@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use courant_tests::torture::verify::Rule;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -68,6 +69,36 @@ fn the_guide_for_workers_names_every_message_and_existing_files() -> anyhow::Res
     }
     for path in paths(&guide) {
         ensure!(root().join(path).exists(), "docs/writing-a-worker.md names {path}, which is not there");
+    }
+    Ok(())
+}
+
+/// The words in backquotes that begin so, without that beginning.
+fn named<'a>(text: &'a str, begin: &'a str) -> impl Iterator<Item = &'a str> {
+    text.split('`').skip(1).step_by(2).filter_map(move |word| word.strip_prefix(begin))
+}
+
+#[test]
+fn every_guarantee_names_checks_that_exist_and_every_rule_has_its_guarantee() -> anyhow::Result<()> {
+    let text = read("docs/guarantees.md")?.replace("```", "");
+    let checks: Vec<&str> = paths(&text).filter(|path| path.contains('#')).collect();
+    ensure!(checks.len() > 15, "the test no longer finds the checks");
+    for path in paths(&text).filter(|path| !path.contains('#')) {
+        ensure!(root().join(path).exists(), "docs/guarantees.md names {path}, which is not there");
+    }
+    for check in checks {
+        let (file, name) = check.split_once('#').context("it has one")?;
+        ensure!(read(file)?.contains(&format!("fn {name}(")), "docs/guarantees.md names {check}, which is not there");
+    }
+    let rules: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+    for rule in named(&text, "torture: ").filter(|rule| *rule != "…") {
+        ensure!(rules.contains(&rule), "docs/guarantees.md names the rule {rule}, which is none");
+    }
+    for rule in rules {
+        ensure!(
+            named(&text, "torture: ").any(|named| named == rule),
+            "docs/guarantees.md does not name the rule {rule}"
+        );
     }
     Ok(())
 }

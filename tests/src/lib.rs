@@ -8,6 +8,7 @@ pub mod grpc;
 pub mod http;
 pub mod pdf_worker;
 pub mod program;
+pub mod torture;
 pub mod up;
 pub mod worker;
 pub mod ws;

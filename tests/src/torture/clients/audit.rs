@@ -1,0 +1,160 @@
+//! The end: the whole history of every job is read once more, and the results of those that ended well.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_proto::v1::read_result_response::Part;
+use courant_proto::v1::{GetBatchRequest, GetJobRequest, ListJobsRequest, ReadResultRequest, ResultFormat};
+use futures::StreamExt as _;
+use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::super::fact::{self, Told};
+use super::super::record::{After, Closed, Pen, Record, Scope, Via};
+use super::grpc::{Grpc, timely};
+use super::steps::{Step, Watch};
+use super::{BATCHES, User, World};
+
+/// Histories that are read at once.
+const AT_ONCE: usize = 8;
+/// How often one is tried.
+const TRIES: u32 = 5;
+
+/// Waits until every job has ended; `false` when time is up first.
+pub async fn all_ended(world: &World, until: Instant) -> bool {
+    while Instant::now() < until {
+        if unfinished(world).await == Some(0) {
+            return true;
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    false
+}
+
+async fn unfinished(world: &World) -> Option<usize> {
+    let grpc = Grpc::new(world.grpc, &world.admin).ok()?;
+    let states = vec![1, 2, 3];
+    let request = ListJobsRequest { owner: "-".to_owned(), page_size: 1000, states, ..ListJobsRequest::default() };
+    let answer = timely(async { grpc.client().list_jobs(grpc.with(request)).await }).await.ok()?;
+    Some(answer.into_inner().jobs.len())
+}
+
+/// Reads everything.
+///
+/// `patience` is how long a history may take that does not come to its end.
+pub async fn read_all(world: &Arc<World>, pen: &Pen, results: &Pen, patience: Duration) {
+    for user in &world.users {
+        let Ok(grpc) = Grpc::new(world.grpc, user) else { continue };
+        let mut all = user.all.lock().clone();
+        all.retain(|(job, _)| !user.deleted.lock().contains(job));
+        all.sort();
+        all.dedup_by(|a, b| a.0 == b.0);
+        let reads = all.iter().map(|(job, cursor)| {
+            let (world, user, grpc) = (world.clone(), user.clone(), grpc.clone());
+            async move {
+                for _ in 0..TRIES {
+                    if history(&grpc, &user, (job, cursor), pen, patience).await {
+                        break;
+                    }
+                }
+                read_results(&world, &user, &grpc, job, results).await;
+            }
+        });
+        futures::stream::iter(reads).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+        for batch in BATCHES {
+            read_batch(&grpc, user, batch, results).await;
+        }
+    }
+}
+
+async fn history(grpc: &Grpc, user: &User, of: (&str, &str), pen: &Pen, patience: Duration) -> bool {
+    let (job, cursor) = of;
+    let (seg, scope) = (pen.number(), Scope::Job(job.to_owned()));
+    let (after, name) = (After::Submit(job.to_owned()), user.name.clone());
+    pen.write(Record::Open { seg, user: name, scope: scope.clone(), via: Via::Grpc, after, last: true });
+    let how = match super::grpc::Watch::open(grpc, &scope, cursor, Duration::ZERO).await {
+        Ok(watch) => told(Watch::Grpc(watch), seg, pen, patience).await,
+        Err(status) => super::steps::refused(super::grpc::reason(&status)),
+    };
+    // One that goes on does not end by being read again.
+    let done = matches!(how, Closed::Ended | Closed::Left);
+    pen.write(Record::Closed { seg, how });
+    done
+}
+
+async fn told(mut watch: Watch, seg: u64, pen: &Pen, patience: Duration) -> Closed {
+    let until = Instant::now() + patience;
+    loop {
+        match timeout_at(until, watch.next()).await {
+            Err(_) => return Closed::Left,
+            Ok(Err(how)) => return how,
+            Ok(Ok((_, Step::Told(Told::Fact(fact))))) => pen.write(Record::Heard { seg, fact: *fact }),
+            Ok(Ok((_, Step::Snapshot(fact)))) => pen.write(Record::Snapshot { seg, fact }),
+            Ok(Ok((_, Step::Gap(reason)))) => pen.write(Record::Gap { seg, reason }),
+            Ok(Ok((_, Step::Live))) => pen.write(Record::Live { seg }),
+            Ok(Ok(_)) => {}
+        }
+    }
+}
+
+async fn read_batch(grpc: &Grpc, user: &User, batch: &str, pen: &Pen) {
+    let request = GetBatchRequest { batch_id: batch.to_owned(), owner: String::new() };
+    let answer = timely(async { grpc.client().get_batch(grpc.with(request)).await }).await;
+    let Ok(Some(state)) = answer.map(|answer| answer.into_inner().batch) else { return };
+    let counts = [state.jobs_total, state.jobs_succeeded, state.jobs_failed, state.jobs_cancelled];
+    let (user, batch, complete) = (user.name.clone(), batch.to_owned(), state.complete);
+    pen.write(Record::Batch { user, batch, counts, complete });
+}
+
+async fn read_results(world: &World, user: &User, grpc: &Grpc, job: &str, pen: &Pen) {
+    let request = GetJobRequest { job_id: job.to_owned() };
+    let answer = timely(async { grpc.client().get_job(grpc.with(request)).await });
+    let Ok(Some(state)) = answer.await.map(|answer| answer.into_inner().job) else { return };
+    pen.write(Record::Read {
+        user: user.name.clone(),
+        via: Via::Grpc,
+        call: "get".to_owned(),
+        fact: fact::of_job(&state),
+    });
+    if fact::state(state.state()) != "succeeded" {
+        return;
+    }
+    for (number, (format, promised)) in fact::exports(&state).enumerate() {
+        let over_http = number % 2 == 1;
+        let read =
+            if over_http { over_http_of(world, user, job, format).await } else { bytes(grpc, job, format).await };
+        let via = if over_http { Via::Http } else { Via::Grpc };
+        let read = read.unwrap_or_else(|error| error);
+        let (user, job, promised) = (user.name.clone(), job.to_owned(), promised.to_owned());
+        pen.write(Record::Result { user, via, job, of: fact::format(format).to_owned(), promised, read });
+    }
+}
+
+async fn bytes(grpc: &Grpc, job: &str, format: ResultFormat) -> Result<String, String> {
+    let request = ReadResultRequest { job_id: job.to_owned(), format: format.into(), offset: 0, limit: 0 };
+    let stream = timely(async { grpc.client().read_result(grpc.with(request)).await }).await;
+    let mut stream = stream.map_err(|status| status.to_string())?.into_inner();
+    let mut hasher = Sha256::new();
+    while let Some(message) = stream.message().await.map_err(|status| status.to_string())? {
+        if let Some(Part::Chunk(chunk)) = message.part {
+            hasher.update(&chunk);
+        }
+    }
+    Ok(hex(&hasher.finalize()))
+}
+
+async fn over_http_of(world: &World, user: &User, job: &str, format: ResultFormat) -> Result<String, String> {
+    let url = format!("http://{}/v1/jobs/{job}/results/{}", world.http, fact::format(format));
+    let answer = reqwest::Client::new().get(url).bearer_auth(&user.token).send().await;
+    let answer = answer.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
+    Ok(hex(&Sha256::digest(answer.bytes().await.map_err(|error| error.to_string())?)))
+}
+
+/// Bytes as lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

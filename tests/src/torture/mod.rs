@@ -1,0 +1,84 @@
+//! Attacks a running system and checks its guarantees.
+//!
+//! - [`plan`] decides from a seed what will be done; [`system`] runs the real programs behind proxies ([`proxy`]), on a
+//!   disk and with a clock of their own ([`disk`]), and does it to them.
+//! - [`clients`] and [`worker`] use the system and write down what they are told ([`record`], [`fact`]).
+//! - [`verify`] judges by these records alone, so it can be tested by itself and run again on a kept folder.
+//! - [`run`] puts it together; [`table`] says what came of it.
+//!
+//! A run is not the same twice: the operating system decides what happens at the same moment. The same seed gives the
+//! same plan of faults, the same submits and the same behaviour of workers; the records say what came of it.
+
+pub mod clients;
+pub mod disk;
+pub mod fact;
+pub mod options;
+pub mod plan;
+pub mod process;
+pub mod proxy;
+pub mod record;
+pub mod run;
+pub mod system;
+pub mod table;
+pub mod verify;
+pub mod worker;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use options::{Attack, Command, Options};
+use plan::Plan;
+use verify::{Kept, Verdict};
+
+/// Does what the options say.
+pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
+    match &options.command {
+        Some(Command::Verify { folder }) => again(folder),
+        None if options.attack.plan => {
+            print!("{}", planned(&options.attack));
+            Ok(ExitCode::SUCCESS)
+        }
+        None => {
+            disk::with_own_mounts();
+            let runtime = tokio::runtime::Runtime::new()?;
+            runtime.block_on(attack(&options.attack))
+        }
+    }
+}
+
+fn planned(options: &Attack) -> Plan {
+    Plan::new(options.seed, Duration::from_secs(options.seconds), options.faults)
+}
+
+async fn attack(options: &Attack) -> anyhow::Result<ExitCode> {
+    let (plan, home, begun) = (planned(options), options.home(), Instant::now());
+    let ran = run::attack(options, &plan, &home).await?;
+    let verdict = verify::verify(&Kept(&home.join(run::RECORDS)))?;
+    println!("{}", table::table(&plan, &ran, &verdict, begun.elapsed()));
+    let good = verdict.total() == 0 && !ran.interrupted;
+    if verdict.total() > 0 {
+        println!("{}", table::violations(&plan, &home, &verdict));
+    } else if !options.keep {
+        std::fs::remove_dir_all(home.join(run::RECORDS))?;
+    }
+    println!("{}", table::sum(&verdict));
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn again(folder: &Path) -> anyhow::Result<ExitCode> {
+    let verdict: Verdict = verify::verify(&Kept(folder))?;
+    let (mut seed, mut seconds) = (0, 0);
+    record::read(folder, |_, line| {
+        if let record::Record::Begin { seed: of, seconds: long } = line.record {
+            (seed, seconds) = (of, long);
+        }
+    })?;
+    let plan = Plan { seed, length: Duration::from_secs(seconds), faults: Vec::new() };
+    println!("{}", table::table(&plan, &run::Ran::default(), &verdict, Duration::ZERO));
+    if verdict.total() == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{}", table::violations(&plan, folder.parent().unwrap_or(folder), &verdict));
+    Ok(ExitCode::FAILURE)
+}

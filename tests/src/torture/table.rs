@@ -1,0 +1,67 @@
+//! What is said at the end.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::plan::Plan;
+use super::run::Ran;
+use super::verify::{Rule, Verdict};
+
+/// The table of a run.
+pub fn table(plan: &Plan, ran: &Ran, verdict: &Verdict, took: Duration) -> String {
+    let seen = &verdict.seen;
+    let fault = |word: &str| seen.faults.get(word).copied().unwrap_or(0);
+    let network = ["cut", "stall", "delay", "trickle", "refuse"].map(fault).iter().sum();
+    let columns: [(&str, u64); 18] = [
+        ("seed", plan.seed),
+        ("seconds", plan.length.as_secs()),
+        ("took", took.as_secs()),
+        ("kills", fault("kill")),
+        ("pauses", fault("pause")),
+        ("network", network),
+        ("full disks", fault("full-disk")),
+        ("clock jumps", fault("jump")),
+        ("exits", ran.exits),
+        ("jobs", seen.jobs),
+        ("attempts", seen.attempts),
+        ("late reports", seen.late),
+        ("events", seen.events),
+        ("heard", seen.heard),
+        ("watches", seen.watches),
+        ("resumes", seen.resumes),
+        ("gaps", seen.gaps),
+        ("violations", verdict.total()),
+    ];
+    let widths = columns.map(|(name, value)| name.len().max(value.to_string().len()));
+    let row = |cells: [String; 18]| {
+        let cells = cells.iter().zip(widths).map(|(cell, width)| format!(" {cell:>width$} |"));
+        format!("|{}\n", cells.collect::<String>())
+    };
+    let head = row(columns.map(|(name, _)| name.to_owned()));
+    let line = format!("|{}\n", widths.map(|width| format!("{}:|", "-".repeat(width + 1))).concat());
+    let body = row(columns.map(|(_, value)| value.to_string()));
+    let skipped: String = ran.skipped.iter().map(|what| format!("not done: {what}\n")).collect();
+    head + &line + &body + &skipped
+}
+
+/// The violations, what shows them, and how to see them again.
+pub fn violations(plan: &Plan, home: &Path, verdict: &Verdict) -> String {
+    let mut text = String::new();
+    for rule in Rule::ALL.iter().filter(|rule| verdict.counts.contains_key(rule)) {
+        text += &format!("\n{} was broken {} times\n", rule.name(), verdict.counts[rule]);
+        for violation in verdict.violations.iter().filter(|violation| violation.rule == *rule) {
+            let places: Vec<_> = violation.places.iter().map(ToString::to_string).collect();
+            text += &format!("  {}\n    {}\n", violation.what, places.join(", "));
+        }
+    }
+    let (seed, seconds) = (plan.seed, plan.length.as_secs());
+    text += &format!("\nrecords, data and logs: {}\n", home.display());
+    text += &format!("judge them again:  torture verify {}\n", home.join(super::run::RECORDS).display());
+    text + &format!("the same plan:     COURANT_TORTURE_SEED={seed} COURANT_TORTURE_SECONDS={seconds} make torture\n")
+}
+
+/// One line that says how many promises held: what CI counts.
+pub fn sum(verdict: &Verdict) -> String {
+    let failed = verdict.counts.len();
+    format!("torture: {} passed, {failed} failed; guarantees", Rule::ALL.len() - failed)
+}

@@ -1,0 +1,247 @@
+//! The verdict: from what clients were told to what must not have happened. Pure: it reads records and nothing else.
+//!
+//! It reads them twice. First everything becomes one [`truth`]: what is in the history at the end, and whatever anybody
+//! heard beside it. Then each watch is held against that truth, which needs little memory however long the run was.
+
+pub mod answers;
+pub mod attempts;
+pub mod story;
+pub mod truth;
+pub mod watches;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use super::record::{Line, Place, Record};
+
+/// What is promised, by the names that `docs/guarantees.md` links to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// Within a watch and over its resumes revisions grow.
+    Ordered,
+    /// No durable event comes twice.
+    Unique,
+    /// A watch hears every durable event of its scope, between any two that it heard and up to a `live`.
+    Reliable,
+    /// A watch from the cursor of a submit begins with the job's first event.
+    Atomic,
+    /// A watch from the cursor of any event misses nothing, on every transport.
+    Resumable,
+    /// So does one from the cursor of a mark.
+    Bookmarkable,
+    /// The same revision has the same content for everybody, at any time, on every transport.
+    SameContent,
+    /// What anybody has heard is in the history at the end.
+    Durable,
+    /// A submit that was answered has its job in the history.
+    Acknowledged,
+    /// The same request id gives the same job, another one another job.
+    SameRequest,
+    /// An attempt is given to one worker, once, and to the one that the event names.
+    OneAttempt,
+    /// What an attempt that is over reports is refused and leaves no trace.
+    Fenced,
+    /// Events of a job follow each other by the legal moves.
+    Legal,
+    /// A job reaches one end; only a retry by hand leads out of it.
+    Once,
+    /// Percent never goes back within an attempt.
+    Percent,
+    /// The job in an event is what its events add up to.
+    Snapshot,
+    /// An answer is a state from the history and not older than what the caller knew.
+    Reads,
+    /// Every job ends once the faults have stopped.
+    Ends,
+    /// The results of a job that ended well can be read, and are the ones its last attempt wrote.
+    Results,
+    /// Nobody sees a stranger's job.
+    Isolated,
+}
+
+impl Rule {
+    /// All of them, in the order of the guarantees.
+    pub const ALL: [Self; 20] = [
+        Self::Ordered,
+        Self::Unique,
+        Self::Reliable,
+        Self::Atomic,
+        Self::Resumable,
+        Self::Bookmarkable,
+        Self::SameContent,
+        Self::Durable,
+        Self::Acknowledged,
+        Self::SameRequest,
+        Self::OneAttempt,
+        Self::Fenced,
+        Self::Legal,
+        Self::Once,
+        Self::Percent,
+        Self::Snapshot,
+        Self::Reads,
+        Self::Ends,
+        Self::Results,
+        Self::Isolated,
+    ];
+
+    /// The name in tables and documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ordered => "ordered",
+            Self::Unique => "unique",
+            Self::Reliable => "reliable",
+            Self::Atomic => "atomic",
+            Self::Resumable => "resumable",
+            Self::Bookmarkable => "bookmarkable",
+            Self::SameContent => "same-content",
+            Self::Durable => "durable-before-heard",
+            Self::Acknowledged => "acknowledged-submits",
+            Self::SameRequest => "same-request-same-job",
+            Self::OneAttempt => "one-attempt",
+            Self::Fenced => "fenced",
+            Self::Legal => "legal-moves",
+            Self::Once => "ends-once",
+            Self::Percent => "percent-never-back",
+            Self::Snapshot => "snapshot-is-sum",
+            Self::Reads => "reads",
+            Self::Ends => "every-job-ends",
+            Self::Results => "results",
+            Self::Isolated => "isolated",
+        }
+    }
+}
+
+/// Something that must not have happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which promise was broken.
+    pub rule: Rule,
+    /// How, in a sentence.
+    pub what: String,
+    /// The records that show it.
+    pub places: Vec<Place>,
+}
+
+/// All violations of a run, and what was looked at.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// The first ones of each rule; more are only counted.
+    pub violations: Vec<Violation>,
+    /// How many there were by rule.
+    pub counts: BTreeMap<Rule, u64>,
+    /// What was looked at, for the table.
+    pub seen: Seen,
+}
+
+/// What was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Jobs in the history.
+    pub jobs: u64,
+    /// Durable events in the history.
+    pub events: u64,
+    /// Durable events that clients heard.
+    pub heard: u64,
+    /// News that clients heard.
+    pub news: u64,
+    /// Watches.
+    pub watches: u64,
+    /// Of these, watches from a cursor.
+    pub resumes: u64,
+    /// Gaps that were told.
+    pub gaps: u64,
+    /// Attempts that workers of the tool were given.
+    pub attempts: u64,
+    /// Reports on attempts that were over.
+    pub late: u64,
+    /// Calls on strangers' jobs.
+    pub probes: u64,
+    /// Results that were read.
+    pub results: u64,
+    /// Faults by their first word.
+    pub faults: BTreeMap<String, u64>,
+}
+
+/// How many violations of a rule are kept with their places.
+const KEPT: u64 = 10;
+
+impl Verdict {
+    /// Notes a violation.
+    pub fn blame(&mut self, rule: Rule, places: &[&Place], what: String) {
+        let count = self.counts.entry(rule).or_default();
+        *count += 1;
+        if *count <= KEPT {
+            let places = places.iter().map(|place| (*place).clone()).collect();
+            self.violations.push(Violation { rule, what, places });
+        }
+    }
+
+    /// How many violations there were.
+    pub fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+}
+
+/// Hands over all records, as often as it is asked to.
+pub trait Records {
+    /// Calls `take` with each record, in the order of each client.
+    fn each(&self, take: &mut dyn FnMut(&Place, &Line)) -> anyhow::Result<()>;
+}
+
+/// The records of a folder.
+pub struct Kept<'a>(pub &'a std::path::Path);
+
+impl Records for Kept<'_> {
+    fn each(&self, take: &mut dyn FnMut(&Place, &Line)) -> anyhow::Result<()> {
+        super::record::read(self.0, |place, line| take(place, &line))
+    }
+}
+
+/// Judges a run by its records.
+pub fn verify(records: &impl Records) -> anyhow::Result<Verdict> {
+    let mut verdict = Verdict::default();
+    let mut truth = truth::Truth::default();
+    let mut answers = answers::Answers::default();
+    let mut attempts = attempts::Attempts::default();
+    records.each(&mut |place, line| {
+        count(&mut verdict.seen, &line.record);
+        truth.take(place, &line.record, &mut verdict);
+        answers.take(place, &line.record, &mut verdict);
+        attempts.take(place, &line.record, &mut verdict);
+    })?;
+    truth.settle(&mut verdict);
+    story::check(&truth, &mut verdict);
+    answers.check(&truth, &mut verdict);
+    attempts.check(&truth, &mut verdict);
+    let mut watches = watches::Watches::new(&truth);
+    records.each(&mut |place, line| {
+        watches.take(place, &line.record, &mut verdict);
+        answers.take_again(place, &line.record, &truth, &mut verdict);
+    })?;
+    verdict.seen.jobs = truth.jobs.len() as u64;
+    verdict.seen.events = truth.events.len() as u64;
+    verdict.violations.sort_by_key(|violation| violation.rule);
+    Ok(verdict)
+}
+
+fn count(seen: &mut Seen, record: &Record) {
+    match record {
+        Record::Fault { what } => {
+            *seen.faults.entry(what.split(' ').next().unwrap_or_default().to_owned()).or_default() += 1;
+        }
+        Record::Heard { .. } => seen.heard += 1,
+        Record::News { .. } => seen.news += 1,
+        Record::Open { after, .. } => {
+            seen.watches += 1;
+            seen.resumes += u64::from(*after != super::record::After::Nothing);
+        }
+        Record::Gap { .. } => seen.gaps += 1,
+        Record::Assigned { .. } => seen.attempts += 1,
+        Record::Late { .. } => seen.late += 1,
+        Record::Probe { .. } => seen.probes += 1,
+        Record::Result { .. } => seen.results += 1,
+        _ => {}
+    }
+}

@@ -1,0 +1,314 @@
+//! The tool's own workers: they speak the protocol by hand, write down what they are given, and misbehave in every way
+//! that a worker can.
+
+mod script;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_proto::v1::work_request::Message as Out;
+use courant_proto::v1::work_response::Message as In;
+use courant_proto::v1::worker_service_client::WorkerServiceClient;
+use courant_proto::v1::{Assignment, AttemptRef, Heartbeat, Hello, ReportSucceeded, WorkRequest, WorkResponse};
+use fastrand::Rng;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::Channel;
+use tonic::{Request, Streaming};
+
+use super::clients::grpc::{CALL, channel};
+use super::fact::KIND;
+use super::record::{Folder, Pen, Record};
+
+/// Attempts a worker takes at once.
+const SLOTS: i32 = 8;
+/// How often it says something: a third of the lease.
+const BEAT: Duration = Duration::from_millis(700);
+/// Silence after which it connects anew.
+const SILENCE: Duration = Duration::from_secs(3);
+/// Attempts it remembers to report on when they are long over.
+const REMEMBERED: usize = 32;
+
+/// An attempt: job and number.
+pub type Key = (String, i32);
+
+/// What is done to a worker.
+#[derive(Clone, Copy, Debug)]
+pub enum Blow {
+    /// It forgets everything, as after a `kill -9`.
+    Forget,
+    /// It stands still, streams and all.
+    Freeze(Duration),
+}
+
+/// Where a worker works.
+#[derive(Clone)]
+pub struct Workplace {
+    /// The server's address.
+    pub address: std::net::SocketAddr,
+    /// Its token.
+    pub token: String,
+    /// The seed of the run.
+    pub seed: u64,
+}
+
+/// A worker.
+pub struct Worker {
+    id: String,
+    place: Workplace,
+    token: MetadataValue<Ascii>,
+    rng: Rng,
+    pen: Pen,
+    held: HashMap<Key, Held>,
+    old: VecDeque<Key>,
+    reports: (mpsc::Sender<(Key, Out)>, mpsc::Receiver<(Key, Out)>),
+    blows: mpsc::Receiver<Blow>,
+}
+
+/// An attempt in a worker's hands.
+struct Held {
+    /// Sent so far: sent again on every new stream, since some of it may not have arrived.
+    sent: Vec<Out>,
+    /// Heartbeats sent before the last report of all.
+    ended: Option<u64>,
+    cancel: CancellationToken,
+    task: AbortHandle,
+}
+
+/// One stream.
+struct Session {
+    id: u64,
+    out: mpsc::Sender<WorkRequest>,
+    sent: u64,
+    answered: u64,
+}
+
+impl Worker {
+    /// A worker with this id.
+    pub fn new(id: &str, place: Workplace, folder: &Arc<Folder>, blows: mpsc::Receiver<Blow>) -> anyhow::Result<Self> {
+        Ok(Self {
+            id: id.to_owned(),
+            token: format!("Bearer {}", place.token).parse()?,
+            rng: super::plan::rng(place.seed, id),
+            pen: folder.pen(id)?,
+            held: HashMap::new(),
+            old: VecDeque::new(),
+            reports: mpsc::channel(64),
+            place,
+            blows,
+        })
+    }
+
+    /// Works until told to stop.
+    pub async fn run(mut self, over: CancellationToken) {
+        let stopped = over.clone();
+        let working = async {
+            loop {
+                self.session().await;
+                sleep(Duration::from_millis(self.rng.u64(20..500))).await;
+            }
+        };
+        tokio::select! {
+            () = working => {}
+            () = stopped.cancelled() => {}
+        }
+    }
+
+    fn client(&self) -> anyhow::Result<WorkerServiceClient<Channel>> {
+        Ok(WorkerServiceClient::new(channel(self.place.address)?))
+    }
+
+    async fn session(&mut self) {
+        let (out, outbound) = mpsc::channel(64);
+        // What it has not accepted it does not work on.
+        let taken = self.held.iter().filter(|(_, held)| !held.sent.is_empty());
+        let in_flight = taken.map(|((job, attempt), _)| reference(job, *attempt)).collect();
+        let (worker_id, kinds, software) = (self.id.clone(), vec![KIND.to_owned()], "torture".to_owned());
+        let hello = Hello { worker_id, kinds, slots: SLOTS, in_flight, software };
+        let _ = out.send(WorkRequest { message: Some(Out::Hello(hello)) }).await;
+        let Ok(mut client) = self.client() else { return };
+        let mut request = Request::new(ReceiverStream::new(outbound));
+        request.metadata_mut().insert("authorization", self.token.clone());
+        let Ok(Ok(inbound)) = timeout(CALL, client.work(request)).await else { return };
+        let session = Session { id: self.pen.number(), out, sent: 0, answered: 0 };
+        self.converse(session, inbound.into_inner()).await;
+    }
+
+    async fn converse(&mut self, mut session: Session, mut inbound: Streaming<WorkResponse>) {
+        let mut beats = tokio::time::interval(BEAT);
+        beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut welcomed, mut heard) = (false, Instant::now());
+        // Now and then it leaves by itself, and comes back with what it has.
+        let leaves = Instant::now() + Duration::from_millis(self.rng.u64(500..40_000));
+        loop {
+            tokio::select! {
+                message = inbound.message() => {
+                    let Ok(Some(WorkResponse { message })) = message else { return };
+                    heard = Instant::now();
+                    welcomed |= matches!(message, Some(In::Welcome(_)));
+                    match message {
+                        Some(message) => if !self.take(&mut session, message).await { return },
+                        None => {}
+                    }
+                }
+                Some((key, report)) = self.reports.1.recv(), if welcomed => {
+                    if !self.report(&mut session, key, report).await { return }
+                }
+                _ = beats.tick() => {
+                    if heard.elapsed() > SILENCE || Instant::now() > leaves {
+                        return;
+                    }
+                    if welcomed && !self.beat(&mut session).await { return }
+                }
+                Some(blow) = self.blows.recv() => match blow {
+                    Blow::Forget => return self.forget(),
+                    Blow::Freeze(time) => sleep(time).await,
+                }
+            }
+        }
+    }
+
+    /// Takes what the server says; `false` when the stream is gone.
+    async fn take(&mut self, session: &mut Session, message: In) -> bool {
+        let (worker, id) = (self.id.clone(), session.id);
+        match message {
+            In::Welcome(welcome) => {
+                let kept: Vec<Key> = welcome.in_flight.into_iter().map(|at| (at.job_id, at.attempt)).collect();
+                self.pen.write(Record::Welcomed { worker, session: id, kept: kept.len() });
+                let lost: Vec<Key> = self.held.keys().filter(|key| !kept.contains(key)).cloned().collect();
+                lost.iter().for_each(|key| self.let_go(key));
+                return self.send_again(session).await;
+            }
+            In::Assignment(assignment) => {
+                let Some(AttemptRef { job_id: job, attempt: att }) = assignment.attempt.clone() else { return true };
+                self.pen.write(Record::Assigned { worker, session: id, job: job.clone(), att });
+                self.begin((job, att), assignment);
+            }
+            In::Cancel(cancel) => {
+                let held = cancel.attempt.and_then(|at| self.held.get(&(at.job_id, at.attempt)));
+                held.into_iter().for_each(|held| held.cancel.cancel());
+            }
+            In::HeartbeatAck(ack) => {
+                session.answered += 1;
+                self.pen.write(Record::Beat { worker, session: id, beats: session.answered });
+                for at in ack.cancel {
+                    self.held.get(&(at.job_id, at.attempt)).into_iter().for_each(|held| held.cancel.cancel());
+                }
+                let over = |held: &Held| held.ended.is_some_and(|sent| sent < session.answered);
+                let done: Vec<Key> =
+                    self.held.iter().filter(|(_, held)| over(held)).map(|(key, _)| key.clone()).collect();
+                done.iter().for_each(|key| self.let_go(key));
+            }
+            In::LeaseLost(lost) => {
+                let Some(AttemptRef { job_id: job, attempt: att }) = lost.attempt else { return true };
+                self.pen.write(Record::LeaseLost { worker, session: id, job: job.clone(), att });
+                self.let_go(&(job, att));
+            }
+            In::Drain(_) | In::Resume(_) => {}
+        }
+        true
+    }
+
+    fn begin(&mut self, key: Key, assignment: Assignment) {
+        let Ok(client) = self.client() else { return };
+        let cancel = CancellationToken::new();
+        let script = script::Script {
+            key: key.clone(),
+            rng: super::plan::rng(self.place.seed, &format!("{}/{}", assignment.filename, key.1)),
+            assignment,
+            reports: self.reports.0.clone(),
+            client,
+            token: self.token.clone(),
+            pen: self.pen.clone(),
+            worker: self.id.clone(),
+            cancel: cancel.clone(),
+        };
+        let task = tokio::spawn(script.run()).abort_handle();
+        self.held.insert(key, Held { sent: Vec::new(), ended: None, cancel, task });
+    }
+
+    async fn report(&mut self, session: &mut Session, key: Key, report: Out) -> bool {
+        let Some(held) = self.held.get_mut(&key) else { return true };
+        let last = matches!(report, Out::Succeeded(_) | Out::Failed(_) | Out::Cancelled(_) | Out::Released(_));
+        if !matches!(report, Out::Progress(_) | Out::Zone(_)) {
+            held.sent.push(report.clone());
+        }
+        if last {
+            held.ended = Some(session.sent);
+        }
+        session.send(report).await
+    }
+
+    /// Says everything again that may not have arrived: saying it twice must change nothing.
+    async fn send_again(&mut self, session: &mut Session) -> bool {
+        for held in self.held.values_mut() {
+            for report in &held.sent {
+                if !session.send(report.clone()).await {
+                    return false;
+                }
+            }
+            if held.ended.is_some() {
+                held.ended = Some(session.sent);
+            }
+        }
+        true
+    }
+
+    async fn beat(&mut self, session: &mut Session) -> bool {
+        if self.rng.u32(0..3) == 0
+            && let Some((job, att)) = self.long_over()
+        {
+            let (worker, id, beats) = (self.id.clone(), session.id, session.sent);
+            self.pen.write(Record::Late { worker, session: id, job: job.clone(), att, beats });
+            let report = script::late(&mut self.rng, &job, att);
+            if !session.send(report).await {
+                return false;
+            }
+        }
+        session.sent += 1;
+        session.send(Out::Heartbeat(Heartbeat {})).await
+    }
+
+    fn long_over(&mut self) -> Option<Key> {
+        (!self.old.is_empty()).then(|| self.old[self.rng.usize(0..self.old.len())].clone())
+    }
+
+    fn let_go(&mut self, key: &Key) {
+        if let Some(held) = self.held.remove(key) {
+            held.cancel.cancel();
+            held.task.abort();
+            self.old.push_back(key.clone());
+            if self.old.len() > REMEMBERED {
+                self.old.pop_front();
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        let all: Vec<Key> = self.held.keys().cloned().collect();
+        all.iter().for_each(|key| self.let_go(key));
+        while self.reports.1.try_recv().is_ok() {}
+    }
+}
+
+impl Session {
+    async fn send(&self, message: Out) -> bool {
+        let sent = timeout(SILENCE, self.out.send(WorkRequest { message: Some(message) })).await;
+        matches!(sent, Ok(Ok(())))
+    }
+}
+
+fn reference(job: &str, attempt: i32) -> AttemptRef {
+    AttemptRef { job_id: job.to_owned(), attempt }
+}
+
+/// A success that says which attempt it is of.
+fn succeeded(job: &str, attempt: i32) -> Out {
+    let warnings = vec![format!("made by attempt {attempt}")];
+    Out::Succeeded(ReportSucceeded { attempt: Some(reference(job, attempt)), warnings })
+}

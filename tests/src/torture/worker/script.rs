@@ -1,0 +1,206 @@
+//! What is done to one attempt: mostly good work, sometimes none, always with the attempt's number in all that is made.
+
+use std::time::Duration;
+
+use courant_proto::v1::work_request::Message as Out;
+use courant_proto::v1::worker_service_client::WorkerServiceClient;
+use courant_proto::v1::write_artifact_request::Part;
+use courant_proto::v1::{
+    Accepted, Assignment, JobError, Page, ReportCancelled, ReportExportCompleted, ReportExportFailed,
+    ReportExportStarted, ReportFailed, ReportPage, ReportPlan, ReportProgress, ReportReleased, ReportZone,
+    ResultFormat, Stage, WriteArtifactHeader, WriteArtifactRequest, Zone, ZoneKind, ZoneStatus,
+};
+use fastrand::Rng;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::Channel;
+use tonic::{Code, Request};
+
+use super::super::clients::audit::hex;
+use super::super::clients::grpc::CALL;
+use super::super::fact::{MADE, format};
+use super::super::record::{Pen, Record};
+use super::{Key, reference, succeeded};
+
+/// One attempt.
+pub(super) struct Script {
+    pub key: Key,
+    pub rng: Rng,
+    pub assignment: Assignment,
+    pub reports: mpsc::Sender<(Key, Out)>,
+    pub client: WorkerServiceClient<Channel>,
+    pub token: MetadataValue<Ascii>,
+    pub pen: Pen,
+    pub worker: String,
+    pub cancel: CancellationToken,
+}
+
+/// The attempt cannot go on: it is somebody else's, or the worker has gone.
+struct Over;
+
+impl Script {
+    pub(super) async fn run(mut self) {
+        let cancel = self.cancel.clone();
+        let obeys = self.rng.u32(0..10) > 0;
+        tokio::select! {
+            _ = self.play() => {}
+            () = cancel.cancelled(), if obeys => {
+                let attempt = Some(reference(&self.key.0, self.key.1));
+                let _ = self.say(Out::Cancelled(ReportCancelled { attempt })).await;
+            }
+        }
+    }
+
+    async fn play(&mut self) -> Result<(), Over> {
+        let (job, att) = self.key.clone();
+        let attempt = || Some(reference(&job, att));
+        let chance = self.rng.u32(0..100);
+        if chance < 3 {
+            // Never accepted: it goes to someone else.
+            return Ok(());
+        }
+        self.say(Out::Accepted(Accepted { attempt: attempt() })).await?;
+        if chance < 7 {
+            self.rest(500, 6_000).await;
+        }
+        // The same in every attempt, as for a real document.
+        let pages = 1 + i32::try_from(self.assignment.document_bytes % 4).unwrap_or(0);
+        self.say(Out::Plan(ReportPlan { attempt: attempt(), pages_total: pages })).await?;
+        self.pages(pages).await?;
+        match chance {
+            7..15 => return self.fail(true).await,
+            15..18 => return self.fail(false).await,
+            18..22 => return self.say(Out::Released(ReportReleased { attempt: attempt() })).await,
+            _ => {}
+        }
+        self.exports().await?;
+        self.say(succeeded(&job, att)).await?;
+        if chance > 95 {
+            // Said twice, and the contrary after it: the first word counts.
+            self.say(succeeded(&job, att)).await?;
+            self.fail(true).await?;
+        }
+        Ok(())
+    }
+
+    async fn pages(&mut self, pages: i32) -> Result<(), Over> {
+        let (job, att) = self.key.clone();
+        let done: Vec<_> = self.assignment.finished_pages.iter().map(|range| range.first..=range.last).collect();
+        for number in (1..=pages).filter(|page| !done.iter().any(|range| range.contains(page))) {
+            self.progress(number, pages).await?;
+            self.rest(1, 60).await;
+            self.write(&format!("pages/{number:06}.json"), format!("{{\"attempt\":{att}}}")).await?;
+            let zones = (1..=self.rng.i32(0..3)).map(|index| zone(number, index)).collect();
+            // The width says who made the page.
+            let page = Page { number, width: f64::from(att), height: 1.0, zones, ..Page::default() };
+            self.say(Out::Page(ReportPage { attempt: Some(reference(&job, att)), page: Some(page) })).await?;
+        }
+        Ok(())
+    }
+
+    async fn progress(&mut self, number: i32, pages: i32) -> Result<(), Over> {
+        let attempt = || Some(reference(&self.key.0, self.key.1));
+        // Sometimes less than before: the server must not show that.
+        let percent = 15.0 + 60.0 * f64::from(number) / f64::from(pages) - self.rng.f64() * 25.0;
+        let operation = format!("Page {number}");
+        let (units_done, units_total) = (number - 1, pages);
+        let stage = Stage::Extract.into();
+        let attempt_of = attempt();
+        let report = ReportProgress { attempt: attempt_of, percent, stage, operation, units_done, units_total };
+        self.say(Out::Progress(report)).await?;
+        let zone = Zone { status: ZoneStatus::Processing.into(), ..zone(number, 1) };
+        self.say(Out::Zone(ReportZone { attempt: attempt(), zone: Some(zone) })).await
+    }
+
+    async fn exports(&mut self) -> Result<(), Over> {
+        let (job, att) = self.key.clone();
+        let attempt = || Some(reference(&job, att));
+        for wanted in self.assignment.formats.clone() {
+            let Ok(of) = ResultFormat::try_from(wanted) else { continue };
+            self.say(Out::ExportStarted(ReportExportStarted { attempt: attempt(), format: wanted })).await?;
+            if self.rng.u32(0..20) == 0 {
+                let error = Some(error(att, false));
+                let failed = ReportExportFailed { attempt: attempt(), format: wanted, error };
+                self.say(Out::ExportFailed(failed)).await?;
+                continue;
+            }
+            let name = format!("result.{}", format(of));
+            let text = format!("{name} of {job} by {} in attempt {att}\n", self.worker).repeat(self.rng.usize(1..50));
+            let sha = hex(&Sha256::digest(&text));
+            let (worker, of) = (self.worker.clone(), format(of).to_owned());
+            self.pen.write(Record::Wrote { worker, job: job.clone(), att, of, sha });
+            self.write(&name, text).await?;
+            self.say(Out::ExportCompleted(ReportExportCompleted { attempt: attempt(), format: wanted })).await?;
+        }
+        Ok(())
+    }
+
+    async fn fail(&mut self, retryable: bool) -> Result<(), Over> {
+        let attempt = Some(reference(&self.key.0, self.key.1));
+        self.say(Out::Failed(ReportFailed { attempt, error: Some(error(self.key.1, retryable)) })).await
+    }
+
+    async fn say(&self, report: Out) -> Result<(), Over> {
+        self.reports.send((self.key.clone(), report)).await.map_err(|_| Over)
+    }
+
+    /// Stores something, however often it takes.
+    async fn write(&mut self, name: &str, text: String) -> Result<(), Over> {
+        loop {
+            let attempt = Some(reference(&self.key.0, self.key.1));
+            let header = Part::Header(WriteArtifactHeader { attempt, name: name.to_owned() });
+            let parts = [header, Part::Chunk(text.clone().into())];
+            let parts = parts.map(|part| WriteArtifactRequest { part: Some(part) });
+            let mut request = Request::new(tokio_stream::iter(parts));
+            request.metadata_mut().insert("authorization", self.token.clone());
+            match timeout(CALL, self.client.write_artifact(request)).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(status)) if matches!(status.code(), Code::Aborted | Code::NotFound) => return Err(Over),
+                Ok(Err(_)) | Err(_) => self.rest(50, 400).await,
+            }
+        }
+    }
+
+    async fn rest(&mut self, least: u64, most: u64) {
+        sleep(Duration::from_millis(self.rng.u64(least..most))).await;
+    }
+}
+
+/// A report on an attempt that is over.
+pub(super) fn late(rng: &mut Rng, job: &str, att: i32) -> Out {
+    let attempt = Some(reference(job, att));
+    match rng.u32(0..6) {
+        0 => Out::Accepted(Accepted { attempt }),
+        1 => {
+            let page = Page { number: 1, width: f64::from(att), height: 1.0, ..Page::default() };
+            Out::Page(ReportPage { attempt, page: Some(page) })
+        }
+        2 => Out::Failed(ReportFailed { attempt, error: Some(error(att, true)) }),
+        3 => Out::Released(ReportReleased { attempt }),
+        4 => {
+            Out::Progress(ReportProgress { attempt, percent: 50.0, stage: Stage::Extract.into(), ..Default::default() })
+        }
+        _ => succeeded(job, att),
+    }
+}
+
+fn error(att: i32, retryable: bool) -> JobError {
+    JobError { code: format!("{MADE}_FAULT"), message: format!("made by attempt {att}"), retryable }
+}
+
+fn zone(page: i32, index: i32) -> Zone {
+    Zone {
+        zone_id: format!("p{page}z{index}"),
+        index,
+        page,
+        kind: ZoneKind::Paragraph.into(),
+        tool: "torture".to_owned(),
+        status: ZoneStatus::Completed.into(),
+        confidence: 1.0,
+        bounding_box: Some(courant_proto::v1::BoundingBox { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 }),
+        ..Zone::default()
+    }
+}

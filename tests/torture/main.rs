@@ -1,0 +1,72 @@
+//! Whether `torture` finds faults: planted in a server that is real but for its log, each must be noticed by its name, and
+//! none where there is none.
+#![allow(missing_docs, reason = "the names of the tests are their documentation")]
+
+use std::process::{Command, Output};
+
+use anyhow::ensure;
+use tempfile::TempDir;
+
+/// Runs the tool for a few seconds against the server with this fault.
+fn torture(fault: &str, faults: &str) -> anyhow::Result<Output> {
+    let home = TempDir::with_prefix("torture-")?;
+    let folder = home.path().join("run");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_torture"));
+    command.args(["--seed", "5", "--seconds", "6", "--calm", "15", "--faults", faults]);
+    command.args(["--server", env!("CARGO_BIN_EXE_faulty-server"), "--server-flag=--fault", "--server-flag", fault]);
+    Ok(command.arg("--folder").arg(folder).output()?)
+}
+
+/// Insists that one of these rules was broken.
+fn caught(fault: &str, faults: &str, rules: &[&str]) -> anyhow::Result<()> {
+    let output = torture(fault, faults)?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let found = rules.iter().any(|rule| said.contains(&format!("{rule} was broken")));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(found && output.status.code() == Some(1), "{fault} was not noticed:\n{said}\n{errors}");
+    Ok(())
+}
+
+#[test]
+fn nothing_is_found_where_nothing_is_wrong() -> anyhow::Result<()> {
+    let output = torture("none", "kills")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    ensure!(said.contains("violations") && said.contains(" 0 failed"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_dropped_event_is_noticed() -> anyhow::Result<()> {
+    caught("dropped", "none", &["reliable", "resumable", "durable-before-heard"])
+}
+
+#[test]
+fn a_doubled_event_is_noticed() -> anyhow::Result<()> {
+    caught("doubled", "none", &["unique"])
+}
+
+#[test]
+fn swapped_events_are_noticed() -> anyhow::Result<()> {
+    caught("swapped", "none", &["same-content"])
+}
+
+#[test]
+fn a_lost_submit_is_noticed() -> anyhow::Result<()> {
+    caught("lost", "kills", &["acknowledged-submits"])
+}
+
+#[test]
+fn an_attempt_given_twice_is_noticed() -> anyhow::Result<()> {
+    caught("two-claims", "none", &["one-attempt"])
+}
+
+#[test]
+fn a_percent_that_falls_is_noticed() -> anyhow::Result<()> {
+    caught("percent-back", "none", &["percent-never-back"])
+}
+
+#[test]
+fn a_strangers_event_is_noticed() -> anyhow::Result<()> {
+    caught("leaked", "none", &["isolated"])
+}
