@@ -99,7 +99,9 @@ impl Table {
             "word F1"
         )?;
         for row in self.largest(10, |row| row.f1.map_or(f64::NEG_INFINITY, |f1| -f1)) {
-            writeln!(f, "{:<12} {:>8.3}       {}", "  worst", row.f1.unwrap_or(0.0), row.name)?;
+            if let Some(f1) = row.f1 {
+                writeln!(f, "{:<12} {f1:>8.3}       {}", "  worst", row.name)?;
+            }
         }
         Ok(())
     }
