@@ -135,6 +135,8 @@ impl<K: Ord + Clone> Node<K> {
                     children[at].load -= right.load;
                     at += 1;
                     children.insert(at, right);
+                    // Divided at its very end, the new one is small.
+                    unite(children, at);
                 }
                 let right = divide(children, at)?;
                 let (low, load) = (right.first()?.low.clone(), right.iter().map(|child| child.load).sum());
@@ -189,7 +191,10 @@ impl<K: Ord + Clone> Node<K> {
                 if let Some(first) = right.first_mut() {
                     first.low = low;
                 }
+                let seam = left.len().saturating_sub(1);
                 left.extend(right);
+                // They become neighbours under one node only now.
+                unite(left, seam);
             }
             // Neighbours have the same height.
             (Self::Leaf(_), Self::Inner(_)) | (Self::Inner(_), Self::Leaf(_)) => {}
@@ -219,12 +224,16 @@ fn tidy<K: Ord + Clone>(children: &mut Vec<Child<K>>, at: usize) {
     if children[at].node.len() == 0 {
         children.remove(at);
     }
-    for left in [at, at.saturating_sub(1)] {
-        let Some([a, b]) = children.get(left..left + 2) else { continue };
-        if a.node.len() + b.node.len() <= JOIN {
-            let right = children.remove(left + 1);
-            children[left].load += right.load;
-            children[left].node.join(*right.node, right.low);
-        }
+    unite(children, at);
+    unite(children, at.saturating_sub(1));
+}
+
+/// Makes one of a child and its right neighbour if they have room for each other.
+fn unite<K: Ord + Clone>(children: &mut Vec<Child<K>>, left: usize) {
+    let Some([a, b]) = children.get(left..left + 2) else { return };
+    if a.node.len() + b.node.len() <= JOIN {
+        let right = children.remove(left + 1);
+        children[left].load += right.load;
+        children[left].node.join(*right.node, right.low);
     }
 }

@@ -101,3 +101,14 @@ fn it_stays_low_and_full() {
     while ranked.pop_first().is_some() {}
     assert!(ranked.is_empty() && matches!(&ranked.root, Node::Leaf(members) if members.is_empty()));
 }
+
+#[test]
+fn a_node_divided_at_its_end_joins_its_small_neighbour() {
+    let mut ranked = Ranked::default();
+    // Full leaves, the second one thinned out; then the first grows at its own end.
+    (0u32..192).for_each(|key| ranked.insert(key * 1000, None));
+    (66u32..128).for_each(|key| assert!(ranked.remove(&(key * 1000))));
+    (1u32..200).for_each(|key| ranked.insert(63_000 + key, None));
+    holds(&ranked.root, true);
+    assert_eq!(ranked.before(&191_000).unwrap().jobs, 192 - 62 + 199 - 1);
+}
