@@ -73,7 +73,7 @@ async fn history(grpc: &Grpc, user: &User, of: (&str, &str), pen: &Pen, patience
     let (after, name) = (After::Submit(job.to_owned()), user.name.clone());
     pen.write(Record::Open { seg, user: name, scope: scope.clone(), via: Via::Grpc, after, last: true });
     let how = match super::grpc::Watch::open(grpc, &scope, cursor, Duration::ZERO).await {
-        Ok(watch) => told(Watch::Grpc(watch), seg, pen, patience).await,
+        Ok(watch) => told(Watch::Grpc(Box::new(watch)), seg, pen, patience).await,
         Err(status) => super::steps::refused(super::grpc::reason(&status)),
     };
     // One that goes on does not end by being read again.

@@ -134,7 +134,7 @@ impl Poll {
     }
 
     /// The next step of this poll.
-    pub fn next(&mut self) -> Option<(String, Step)> {
+    pub fn step(&mut self) -> Option<(String, Step)> {
         step_after_subscribed(&self.0.pop_front()?)
     }
 }

@@ -31,7 +31,7 @@ pub enum Step {
 /// A watch on any transport.
 pub enum Watch {
     /// Over gRPC.
-    Grpc(grpc::Watch),
+    Grpc(Box<grpc::Watch>),
     /// Over WebSocket.
     Ws(Box<ws::Watch>),
     /// As an event stream.
@@ -55,7 +55,7 @@ impl Watch {
         if via == Via::Grpc {
             let grpc = Grpc::new(world.grpc, user).map_err(|_| Closed::Lost)?;
             let opened = grpc::Watch::open(&grpc, scope, cursor, interval).await;
-            return opened.map(Self::Grpc).map_err(|status| refused(reason(&status)));
+            return opened.map(|watch| Self::Grpc(Box::new(watch))).map_err(|status| refused(reason(&status)));
         }
         let at = world.http;
         let opened = async {
@@ -88,7 +88,7 @@ impl Watch {
                 },
                 Self::Ws(watch) => watch.next().await.ok_or(Closed::Lost),
                 Self::Sse(events) => events.next().await.ok_or(Closed::Lost),
-                Self::Poll(poll) => poll.next().ok_or(Closed::Left),
+                Self::Poll(poll) => poll.step().ok_or(Closed::Left),
             }
         };
         tokio::time::timeout(SILENCE, next).await.unwrap_or(Err(Closed::Lost))

@@ -57,6 +57,9 @@ pub struct Workplace {
     pub seed: u64,
 }
 
+/// What its tasks want to say.
+type Reports = (mpsc::Sender<(Key, Out)>, mpsc::Receiver<(Key, Out)>);
+
 /// A worker.
 pub struct Worker {
     id: String,
@@ -66,7 +69,7 @@ pub struct Worker {
     pen: Pen,
     held: HashMap<Key, Held>,
     old: VecDeque<Key>,
-    reports: (mpsc::Sender<(Key, Out)>, mpsc::Receiver<(Key, Out)>),
+    reports: Reports,
     blows: mpsc::Receiver<Blow>,
 }
 
@@ -151,9 +154,10 @@ impl Worker {
                     let Ok(Some(WorkResponse { message })) = message else { return };
                     heard = Instant::now();
                     welcomed |= matches!(message, Some(In::Welcome(_)));
-                    match message {
-                        Some(message) => if !self.take(&mut session, message).await { return },
-                        None => {}
+                    if let Some(message) = message
+                        && !self.take(&mut session, message).await
+                    {
+                        return;
                     }
                 }
                 Some((key, report)) = self.reports.1.recv(), if welcomed => {
