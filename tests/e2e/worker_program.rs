@@ -58,11 +58,14 @@ async fn a_cancel_reaches_the_process_that_parses() -> anyhow::Result<()> {
     let worker = PdfWorker::start(&up, "w", &["--slots", "1"]).await?;
     let jobs = up.jobs("alice").await?;
     let (job_id, mut watch) = in_the_middle(&jobs).await?;
-    let [parser] = &worker.parsers()?[..] else { anyhow::bail!("where is the parser?") };
+    let parsers = worker.parsers()?;
+    ensure!(!parsers.is_empty(), "where are the parsers?");
     let asked = Instant::now();
     jobs.client.clone().cancel_job(CancelJobRequest { job_id: job_id.clone() }).await?;
-    parser.gone().await?;
-    println!("the parser was gone {:?} after the cancel was asked for", asked.elapsed());
+    for parser in &parsers {
+        parser.gone().await?;
+    }
+    println!("the parsers were gone {:?} after the cancel was asked for", asked.elapsed());
     watch.until(|event| becomes(event, JobState::Cancelling)).await?;
     watch.until(|event| becomes(event, JobState::Cancelled)).await?;
     println!("the job was cancelled after {:?}", asked.elapsed());
@@ -80,9 +83,12 @@ async fn a_stopped_worker_hands_its_job_back_at_no_cost() -> anyhow::Result<()> 
     let worker = PdfWorker::start(&up, "first", &["--grace-seconds", "0"]).await?;
     let jobs = up.jobs("alice").await?;
     let (job_id, mut watch) = in_the_middle(&jobs).await?;
-    let [parser] = &worker.parsers()?[..] else { anyhow::bail!("where is the parser?") };
+    let parsers = worker.parsers()?;
+    ensure!(!parsers.is_empty(), "where are the parsers?");
     ensure!(worker.stop().await? == Some(0), "it did not end well");
-    parser.gone().await?;
+    for parser in &parsers {
+        parser.gone().await?;
+    }
     let retrying = watch.until(|event| matches!(event.change, Some(Change::Retrying(_)))).await?;
     let attempt = retrying.job.as_ref().and_then(|job| job.attempts.first()).context("no history")?;
     let code = attempt.error.as_ref().map(|error| error.code.as_str());

@@ -53,7 +53,7 @@ fn swapped_events_are_noticed() -> anyhow::Result<()> {
 
 #[test]
 fn a_lost_submit_is_noticed() -> anyhow::Result<()> {
-    caught("lost", "kills", &["acknowledged-submits"])
+    caught("lost", "kills", &["acknowledged-submits", "resumable"])
 }
 
 #[test]

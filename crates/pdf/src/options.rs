@@ -93,7 +93,7 @@ struct OcrOptions {
     #[arg(long, env = "COURANT_OCR_TIMEOUT_SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     ocr_timeout_seconds: u64,
     /// The key of Mistral's service.
-    #[arg(long = "mistral-key", env = "MISTRAL_API_KEY", hide_env_values = true, hide = true)]
+    #[arg(long = "mistral-key", env = "COURANT_MISTRAL_API_KEY", hide_env_values = true, hide = true)]
     mistral_key: Option<Key>,
     /// The address of Mistral's service.
     #[arg(long, env = "COURANT_MISTRAL_URL", default_value = "https://api.mistral.ai")]
@@ -247,7 +247,7 @@ mod tests {
             (&["--ocr", "off", "--pdf-chunk-pages", "0"], "1..=5000"),
             (&["--ocr", "off", "--work-dir", "/no/such/folder"], "--work-dir"),
             (&["--ocr", "tesseract", "--tesseract", "no-such-program"], "apt-get install tesseract-ocr"),
-            (&["--ocr", "mistral", "--mistral-key", ""], "MISTRAL_API_KEY"),
+            (&["--ocr", "mistral", "--mistral-key", ""], "COURANT_MISTRAL_API_KEY"),
             (&["--ocr", "mistral", "--mistral-key", "k", "--mistral-url", "http://example.com"], "https://"),
             (&["--ocr", "mistral", "--mistral-key", "k", "--mistral-usd-per-1000-pages", "NaN"], "0 or more"),
         ];

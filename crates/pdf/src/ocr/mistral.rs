@@ -44,7 +44,7 @@ pub struct MistralConfig {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MistralError {
     /// No key.
-    #[error("Mistral's OCR needs a key; put it into MISTRAL_API_KEY")]
+    #[error("Mistral's OCR needs a key; put it into COURANT_MISTRAL_API_KEY")]
     NoKey,
     /// Not an address.
     #[error("{0:?} is not the address of a service; it looks like https://api.mistral.ai")]
