@@ -140,11 +140,12 @@ fn check_batch(place: &Place, read: &Record, truth: &Truth, verdict: &mut Verdic
     let Record::Batch { user, batch, counts, complete } = read else { return };
     let last = truth.jobs.keys().filter_map(|job| truth.last(job));
     let of = |known: &&super::truth::Known| known.fact.own == *user && known.fact.bat == *batch;
-    let jobs: Vec<_> = last.filter(of).filter(|known| !truth.deleted.contains(&known.fact.job)).collect();
+    let (unsure, jobs): (Vec<_>, Vec<_>) = last.filter(of).partition(|known| truth.unsure.contains(&known.fact.job));
+    let jobs: Vec<_> = jobs.into_iter().filter(|known| !truth.deleted.contains(&known.fact.job)).collect();
     let count = |state: &str| i32::try_from(jobs.iter().filter(|known| known.fact.st == state).count()).unwrap_or(0);
     let (succeeded, failed, cancelled) = (count("succeeded"), count("failed"), count("cancelled"));
     let sum = [i32::try_from(jobs.len()).unwrap_or(0), succeeded, failed, cancelled];
-    if truth.ended && (sum != *counts || !complete) {
+    if truth.ended && unsure.is_empty() && (sum != *counts || !complete) {
         let what = format!("{batch} of {user} was read as {counts:?}, complete {complete}; its jobs say {sum:?}");
         verdict.blame(Rule::Reads, &[place], what);
     }

@@ -17,6 +17,8 @@ pub struct Truth {
     pub audited: HashSet<String>,
     /// Jobs that were removed, or may have been.
     pub deleted: HashSet<String>,
+    /// Of these, jobs of which nobody knows whether the removal was done.
+    pub unsure: HashSet<String>,
     /// Whether the run came to its end.
     pub ended: bool,
     scopes: HashMap<Scope, Vec<i64>>,
@@ -47,8 +49,14 @@ impl Truth {
                 }
             }
             Record::Heard { seg, fact } => self.hear(place, self.audits.contains_key(seg), fact, verdict),
-            Record::Deleted { job, outcome: Outcome::Done | Outcome::Unknown, .. } => {
+            Record::Deleted { job, outcome: Outcome::Done, .. } => {
+                self.unsure.remove(job);
                 self.deleted.insert(job.clone());
+            }
+            Record::Deleted { job, outcome: Outcome::Unknown, .. } => {
+                if self.deleted.insert(job.clone()) {
+                    self.unsure.insert(job.clone());
+                }
             }
             Record::End => self.ended = true,
             _ => {}
