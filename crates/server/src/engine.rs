@@ -21,6 +21,7 @@ use courant_joblog::job::Job;
 use courant_joblog::log::{Append, AppendError, Entry, Filter, Key, Log, ReadError};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::figures::Figures;
@@ -233,13 +234,13 @@ impl Engine {
 
     /// Takes the next waiting job of these kinds out of its line for a claim.
     pub fn take_next(&self, kinds: &[Box<str>]) -> Option<Known> {
-        self.state.lock().view.take_next(kinds, Timestamp::now())
+        self.state.lock().view.take_next(kinds, Instant::now())
     }
 
     /// Puts the delayed jobs that are due into their lines. Gives back when the next one is.
-    pub fn release_due(&self) -> Option<Timestamp> {
+    pub fn release_due(&self) -> Option<Instant> {
         let mut state = self.state.lock();
-        state.view.release_due(Timestamp::now());
+        state.view.release_due(Instant::now());
         state.view.next_due()
     }
 

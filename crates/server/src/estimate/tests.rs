@@ -10,6 +10,7 @@ use courant_joblog::ids::{JobId, Revision, WorkerId};
 use courant_joblog::job::Page;
 use courant_joblog::log::{Entry, Key, Record};
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use super::*;
 use crate::view::tests::queued;
@@ -153,7 +154,7 @@ impl Sim {
             if self.view.held_count(&worker) > 0 {
                 continue;
             }
-            let Some(known) = self.view.take_next(&["pdf".into()], Timestamp(self.clock)) else { return };
+            let Some(known) = self.view.take_next(&["pdf".into()], Instant::now()) else { return };
             let id = known.job.id.clone();
             self.change(&id, |attempt| Change::Started { attempt: attempt + 1, worker });
             let came = (self.clock - known.job.queued.0) as f64;

@@ -22,9 +22,10 @@ use courant_joblog::log::{Entry, Record};
 use known::carried;
 pub use known::{Known, Live};
 use lines::Lines;
-pub use lines::{LineState, Place, Weights};
+pub use lines::{LineState, Now, Place, Weights};
 pub use load::{Load, PagesLeft};
 pub use shelf::Shelf;
+use tokio::time::Instant;
 
 /// When a job was submitted, and its id: the order of lists.
 pub type ListKey = (Timestamp, JobId);
@@ -122,21 +123,20 @@ impl View {
     }
 
     /// When the next delayed job is due.
-    pub fn next_due(&self) -> Option<Timestamp> {
+    pub fn next_due(&self) -> Option<Instant> {
         self.lines.next_due()
     }
 
     /// Puts the delayed jobs that are due into their lines.
-    pub fn release_due(&mut self, now: Timestamp) {
+    pub fn release_due(&mut self, now: Instant) {
         while let Some(known) = self.lines.first_due(now).and_then(|id| self.jobs.get(id)) {
-            self.lines.remove(&known.job);
-            self.lines.insert(&known.job, now);
+            self.lines.release(&known.job);
         }
     }
 
     /// Takes the next job of these kinds out of its line, for a claim. However the claim ends, it must be followed by
     /// [`View::give_back`].
-    pub fn take_next(&mut self, kinds: &[Box<str>], now: Timestamp) -> Option<Known> {
+    pub fn take_next(&mut self, kinds: &[Box<str>], now: Instant) -> Option<Known> {
         self.release_due(now);
         let id = self.lines.take_next(kinds)?;
         self.jobs.get(&id).cloned()
@@ -145,7 +145,7 @@ impl View {
     /// Puts a job that was taken for a claim back into its line, if it still waits.
     pub fn give_back(&mut self, id: &JobId) {
         if let Some(known) = self.jobs.get(id).filter(|known| known.job.state == State::Queued) {
-            self.lines.insert(&known.job, Timestamp::now());
+            self.lines.insert(&known.job, Now::read());
         }
     }
 
@@ -186,7 +186,7 @@ impl View {
         self.all.put(&key, job.state);
         self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
         if job.state == State::Queued {
-            self.lines.insert(job, Timestamp::now());
+            self.lines.insert(job, Now::read());
         }
         if job.state.is_held() {
             self.lines.hold(job);

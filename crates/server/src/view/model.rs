@@ -1,6 +1,7 @@
 //! What is true of the view whatever happens to its jobs, in whatever order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Counts, Event};
@@ -18,6 +19,11 @@ const OWNERS: [&str; 2] = ["alice", "bob"];
 const WORKERS: [&str; 3] = ["w0", "w1", "w2"];
 /// A time no test reaches: a job that waits for it is delayed until the test says so.
 const LATER: Timestamp = Timestamp(i64::MAX / 2);
+
+/// When it has come.
+fn later() -> Instant {
+    Instant::now() + Duration::from_secs(2 * 365 * 24 * 3600)
+}
 
 /// One step. Numbers choose among the jobs there are.
 #[derive(Clone, Debug)]
@@ -139,7 +145,7 @@ impl World {
             .filter(|((kind, _), _)| kinds.iter().any(|taken| **taken == **kind))
             .filter_map(|(_, line)| line.first().map(|job| job.id.clone()))
             .collect();
-        let taken = self.view.take_next(&kinds, Timestamp(self.clock)).map(|known| known.job.id.clone());
+        let taken = self.view.take_next(&kinds, Instant::now()).map(|known| known.job.id.clone());
         match &taken {
             Some(id) => prop_assert!(heads.contains(id), "{id} is no head of {heads:?}"),
             None => prop_assert!(heads.is_empty(), "nobody of {heads:?} was taken"),
@@ -227,7 +233,7 @@ impl World {
             }
             Step::Forget(job) => self.forget(job),
             Step::Due => {
-                self.view.release_due(LATER);
+                self.view.release_due(later());
                 let queued = self.jobs.values().filter(|job| job.state == State::Queued);
                 self.released.extend(queued.map(|job| job.id.clone()));
             }
@@ -368,7 +374,7 @@ proptest! {
         newest.sort_by_key(|entry| entry.revision);
         let mut fresh = View::default();
         newest.into_iter().for_each(|entry| fresh.apply(entry));
-        fresh.release_due(LATER);
+        fresh.release_due(later());
         let shown = |view: &View| {
             let lines = view.lines().map(|line| (line.kind.to_owned(), line.lane, line.waiting, line.delayed, line.held));
             let mut lines: Vec<_> = lines.collect();

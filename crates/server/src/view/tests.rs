@@ -1,7 +1,7 @@
 use courant_joblog::apply::apply;
-use courant_joblog::event::{Change, Event, Submission};
+use courant_joblog::event::{Change, Counts, Event, Submission};
 use courant_joblog::ids::{DocumentId, WorkerId};
-use courant_joblog::job::{Document, Format, Progress, Stage};
+use courant_joblog::job::{Document, Format, JobError, Progress, Stage};
 use courant_joblog::log::Key;
 
 use super::*;
@@ -29,6 +29,13 @@ pub(crate) fn queued(id: &str, owner: &str) -> Job {
 fn started(job: &Job) -> Job {
     let change = Change::Started { attempt: job.attempt + 1, worker: WorkerId::new("w") };
     apply(Some(job), &Event { at: Timestamp(2), change }).unwrap()
+}
+
+/// A job whose first attempt ended and that waits until it is due.
+pub(crate) fn tried(id: &str, ended: i64, due: i64) -> Job {
+    let error = JobError { code: "X".into(), message: "x".into(), retryable: true };
+    let change = Change::Retrying { attempt: 1, error, not_before: Timestamp(due), counts: Counts::Yes };
+    apply(Some(&started(&queued(id, "alice"))), &Event { at: Timestamp(ended), change }).unwrap()
 }
 
 fn entry(revision: u64, job: &Job) -> Entry {

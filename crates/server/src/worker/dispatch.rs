@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use courant_joblog::event::{Change, Counts};
-use courant_joblog::ids::{Timestamp, WorkerId};
+use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, JobError, State};
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{Assignment, FinishedPages};
-use tokio::time::Duration;
+use tokio::time::Instant;
 
 use super::AttemptId;
 use super::registry::{Free, Registry};
@@ -23,10 +23,9 @@ pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
         // Also while no worker is free: a job that is due has its place in the line.
         let due = engine.release_due();
         assign_all(&engine, &registry);
-        let wait = due.map(|due| Duration::from_millis(due.ms_since(Timestamp::now()) as u64));
         tokio::select! {
             () = engine.wake.notified() => {}
-            () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() => {}
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
         }
     }
 }

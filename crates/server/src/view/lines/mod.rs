@@ -3,13 +3,18 @@
 //! One line for each kind of work and lane, in the order of [`Job::queued`]. A job that is tried again keeps its place in
 //! the line (the log says when it loses it), but stands aside until it is due.
 
+mod aside;
 mod turns;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use courant_joblog::ids::{JobId, Timestamp};
 use courant_joblog::job::{Job, Lane};
 
+use tokio::time::Instant;
+
+use self::aside::Aside;
+pub use self::aside::Now;
 use self::turns::Turns;
 pub use self::turns::Weights;
 use super::load::{Load, pages_left};
@@ -22,7 +27,7 @@ type Stand = (Timestamp, JobId);
 #[derive(Debug, Default)]
 pub struct Lines {
     kinds: HashMap<Box<str>, [Line; Lane::ALL.len()]>,
-    delayed: BTreeSet<Stand>,
+    aside: Aside,
     turns: Turns,
 }
 
@@ -84,15 +89,19 @@ impl Lines {
     }
 
     /// Puts a queued job into its line, or aside until it is due.
-    pub fn insert(&mut self, job: &Job, now: Timestamp) {
+    pub fn insert(&mut self, job: &Job, now: Now) {
         self.take_out(job);
-        match job.not_before.filter(|due| *due > now) {
-            Some(due) => {
-                self.delayed.insert((due, job.id.clone()));
-                self.line(job).delayed += 1;
-            }
-            None => self.line(job).waiting.insert(stand(job), pages_left(job)),
+        if self.aside.put(job, now) {
+            self.line(job).delayed += 1;
+        } else {
+            self.stand_in(job);
         }
+    }
+
+    /// Puts a delayed job that is due into its line.
+    pub fn release(&mut self, job: &Job) {
+        self.take_out(job);
+        self.stand_in(job);
     }
 
     /// Takes a job out, wherever it stands.
@@ -114,13 +123,13 @@ impl Lines {
     }
 
     /// When the next delayed job is due.
-    pub fn next_due(&self) -> Option<Timestamp> {
-        self.delayed.first().map(|(due, _)| *due)
+    pub fn next_due(&self) -> Option<Instant> {
+        self.aside.next_due()
     }
 
     /// The next delayed job that is due; it belongs into its line.
-    pub fn first_due(&self, now: Timestamp) -> Option<&JobId> {
-        self.delayed.first().filter(|(due, _)| *due <= now).map(|(_, job)| job)
+    pub fn first_due(&self, now: Instant) -> Option<&JobId> {
+        self.aside.first_due(now)
     }
 
     /// Takes out the next job for a worker of these kinds.
@@ -156,13 +165,17 @@ impl Lines {
     }
 
     fn take_out(&mut self, job: &Job) {
-        let aside = job.not_before.is_some_and(|due| self.delayed.remove(&(due, job.id.clone())));
+        let aside = self.aside.take(&job.id);
         let line = self.line(job);
         if aside {
             line.delayed -= 1;
         } else {
             line.waiting.remove(&stand(job));
         }
+    }
+
+    fn stand_in(&mut self, job: &Job) {
+        self.line(job).waiting.insert(stand(job), pages_left(job));
     }
 
     fn line(&mut self, job: &Job) -> &mut Line {
@@ -184,8 +197,10 @@ fn stand(job: &Job) -> Stand {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::view::tests::queued;
+    use crate::view::tests::{queued, tried};
 
     fn filled(lanes: &[(Lane, usize)]) -> Lines {
         let mut lines = Lines::default();
@@ -195,7 +210,7 @@ mod tests {
                 job.lane = *lane;
                 job.queued = Timestamp(n as i64);
                 job.pages.expected = Some(n as u32);
-                lines.insert(&job, Timestamp(0));
+                lines.insert(&job, Now::read());
             }
         }
         lines
@@ -232,15 +247,16 @@ mod tests {
     #[test]
     fn a_delayed_job_waits_aside_until_it_is_due() {
         let mut lines = Lines::default();
-        let mut job = queued("J", "alice");
-        job.not_before = Some(Timestamp(100));
-        lines.insert(&job, Timestamp(0));
+        let job = tried("J", 1_000, 1_100);
+        let now = Now { wall: Timestamp(1_000), steady: Instant::now() };
+        let due = now.steady + Duration::from_millis(100);
+        lines.insert(&job, now);
         assert_eq!(lines.take_next(&["pdf".into()]), None);
-        assert_eq!((lines.next_due(), lines.state("pdf", job.lane).delayed), (Some(Timestamp(100)), 1));
-        assert_eq!(lines.first_due(Timestamp(99)), None);
-        assert_eq!(lines.first_due(Timestamp(100)), Some(&job.id));
-        lines.remove(&job);
-        lines.insert(&job, Timestamp(100));
+        assert_eq!((lines.next_due(), lines.state("pdf", job.lane).delayed), (Some(due), 1));
+        assert_eq!(lines.first_due(due - Duration::from_millis(1)), None);
+        assert_eq!(lines.first_due(due), Some(&job.id));
+        lines.release(&job);
+        assert_eq!((lines.next_due(), lines.state("pdf", job.lane).delayed), (None, 0));
         assert_eq!(lines.take_next(&["pdf".into()]), Some(job.id));
     }
 
@@ -248,7 +264,7 @@ mod tests {
     fn a_kind_that_is_not_used_any_more_leaves_nothing_behind() {
         let mut lines = Lines::default();
         let job = queued("J", "alice");
-        lines.insert(&job, Timestamp(0));
+        lines.insert(&job, Now::read());
         lines.remove(&job);
         lines.hold(&job);
         lines.let_go(&job);
