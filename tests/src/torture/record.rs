@@ -106,6 +106,8 @@ pub enum Record {
     Misused { user: String, request: String, outcome: Outcome },
     /// A job was removed, or may have been.
     Deleted { user: String, job: String, outcome: Outcome },
+    /// A job that may have been removed was there at the end.
+    Kept { user: String, job: String },
     /// A batch as it was read at the end: jobs in all, succeeded, failed, cancelled.
     Batch { user: String, batch: String, counts: [i32; 4], complete: bool },
     /// A state of a job in an answer.

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::fact::{self, Told};
-use super::super::record::{After, Closed, Pen, Record, Scope, Via};
+use super::super::record::{After, Closed, Outcome, Pen, Record, Scope, Via};
 use super::grpc::{Grpc, timely};
 use super::steps::{Step, Watch};
 use super::{BATCHES, User, World};
@@ -45,6 +45,7 @@ async fn unfinished(world: &World) -> Option<usize> {
 pub async fn read_all(world: &Arc<World>, pen: &Pen, results: &Pen, patience: Duration) {
     for user in &world.users {
         let Ok(grpc) = Grpc::new(world.grpc, user) else { continue };
+        settle_removals(&grpc, user, pen).await;
         let mut all = user.all.lock().clone();
         all.retain(|(job, _)| !user.deleted.lock().contains(job));
         all.sort();
@@ -63,6 +64,25 @@ pub async fn read_all(world: &Arc<World>, pen: &Pen, results: &Pen, patience: Du
         futures::stream::iter(reads).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
         for batch in BATCHES {
             read_batch(&grpc, user, batch, results).await;
+        }
+    }
+}
+
+/// Finds out of every job that may have been removed whether it was; one that is still there is read like all others.
+async fn settle_removals(grpc: &Grpc, user: &User, pen: &Pen) {
+    let maybe: Vec<String> = user.deleted.lock().iter().cloned().collect();
+    for job in maybe {
+        let request = GetJobRequest { job_id: job.clone() };
+        let name = user.name.clone();
+        match timely(async { grpc.client().get_job(grpc.with(request)).await }).await {
+            Ok(_) => {
+                user.deleted.lock().remove(&job);
+                pen.write(Record::Kept { user: name, job });
+            }
+            Err(status) if super::grpc::reason(&status) == "JOB_NOT_FOUND" => {
+                pen.write(Record::Deleted { user: name, job, outcome: Outcome::Done });
+            }
+            Err(_) => {}
         }
     }
 }

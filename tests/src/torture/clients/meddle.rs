@@ -101,7 +101,8 @@ impl Meddler {
         let request = DeleteJobRequest { job_id: job.to_owned() };
         let answer = timely(async { self.grpc.client().delete_job(self.grpc.with(request)).await }).await;
         let outcome = answer.map_or_else(|status| outcome(&reason(&status)), |_| Outcome::Done);
-        if let Outcome::Refused(_) = outcome {
+        // One that is not there may have been removed by an attempt before, of which no answer came.
+        if matches!(&outcome, Outcome::Refused(code) if code != "JOB_NOT_FOUND") {
             self.user.deleted.lock().remove(job);
         }
         self.pen.write(Record::Deleted { user: self.user.name.clone(), job: job.to_owned(), outcome });

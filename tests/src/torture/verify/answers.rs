@@ -135,7 +135,8 @@ pub fn agrees(truth: &Truth, places: &[&Place], fact: &Fact, verdict: &mut Verdi
     }
 }
 
-/// Whether a batch is the sum of its jobs. One of which a job may or may not be gone says nothing.
+/// Whether a batch is the sum of its jobs. One of which a job may or may not be gone, because nobody could be asked at the
+/// end, says nothing.
 fn check_batch(place: &Place, read: &Record, truth: &Truth, verdict: &mut Verdict) {
     let Record::Batch { user, batch, counts, complete } = read else { return };
     let last = truth.jobs.keys().filter_map(|job| truth.last(job));

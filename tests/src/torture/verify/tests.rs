@@ -335,6 +335,33 @@ fn answers() {
     assert_eq!(told.broken(), [Rule::Isolated]);
 }
 
+fn removed(outcome: Outcome) -> Record {
+    Record::Deleted { user: "ann".to_owned(), job: "J".to_owned(), outcome }
+}
+
+fn kept() -> Record {
+    Record::Kept { user: "ann".to_owned(), job: "J".to_owned() }
+}
+
+fn batch(jobs: i32) -> Record {
+    let (user, batch) = ("ann".to_owned(), String::new());
+    Record::Batch { user, batch, counts: [jobs, jobs, 0, 0], complete: true }
+}
+
+#[test]
+fn removals_are_settled_at_the_end() {
+    let run = |records: &[Record]| {
+        let mut run = clean();
+        run.file("calls").extend_from_slice(records);
+        run.broken()
+    };
+    assert_eq!(run(&[removed(Outcome::Done), kept()]), [Rule::Durable]);
+    assert_eq!(run(&[removed(Outcome::Unknown), kept(), batch(1)]), []);
+    assert_eq!(run(&[removed(Outcome::Unknown), kept(), batch(0)]), [Rule::Reads]);
+    assert_eq!(run(&[removed(Outcome::Unknown), removed(Outcome::Done), batch(0)]), []);
+    assert_eq!(run(&[removed(Outcome::Unknown), removed(Outcome::Done), batch(1)]), [Rule::Reads]);
+}
+
 #[test]
 fn strangers_events_and_refused_cursors() {
     let mut leaked = clean();

@@ -19,6 +19,10 @@ pub struct Truth {
     pub deleted: HashSet<String>,
     /// Of these, jobs of which nobody knows whether the removal was done.
     pub unsure: HashSet<String>,
+    /// Jobs that were looked for at the end and were there, though they may have been removed.
+    kept: Vec<(String, Place)>,
+    /// Where a removal was acknowledged.
+    removals: HashMap<String, Place>,
     /// Whether the run came to its end.
     pub ended: bool,
     scopes: HashMap<Scope, Vec<i64>>,
@@ -50,14 +54,14 @@ impl Truth {
             }
             Record::Heard { seg, fact } => self.hear(place, self.audits.contains_key(seg), fact, verdict),
             Record::Deleted { job, outcome: Outcome::Done, .. } => {
-                self.unsure.remove(job);
+                self.removals.entry(job.clone()).or_insert_with(|| place.clone());
                 self.deleted.insert(job.clone());
             }
             Record::Deleted { job, outcome: Outcome::Unknown, .. } => {
-                if self.deleted.insert(job.clone()) {
-                    self.unsure.insert(job.clone());
-                }
+                self.deleted.insert(job.clone());
+                self.unsure.insert(job.clone());
             }
+            Record::Kept { job, .. } => self.kept.push((job.clone(), place.clone())),
             Record::End => self.ended = true,
             _ => {}
         }
@@ -86,6 +90,7 @@ impl Truth {
 
     /// Puts everything in order once all is known.
     pub fn settle(&mut self, verdict: &mut Verdict) {
+        self.settle_removals(verdict);
         let missing: Vec<i64> = self
             .events
             .iter()
@@ -107,6 +112,23 @@ impl Truth {
                 scopes.push(Scope::Batch(fact.own.clone(), fact.bat.clone()));
             }
             scopes.into_iter().for_each(|scope| self.scopes.entry(scope).or_default().push(*rev));
+        }
+    }
+
+    /// Says of jobs that may have been removed whether they were.
+    fn settle_removals(&mut self, verdict: &mut Verdict) {
+        self.unsure.retain(|job| !self.removals.contains_key(job));
+        for (job, place) in &self.kept {
+            match self.removals.get(job) {
+                Some(removal) => {
+                    let what = format!("{job} was removed and is there again");
+                    verdict.blame(Rule::Durable, &[removal, place], what);
+                }
+                None => {
+                    self.unsure.remove(job);
+                    self.deleted.remove(job);
+                }
+            }
         }
     }
 
