@@ -2,6 +2,9 @@
 //!
 //! For a thousand waiting jobs up to a million, side by side: what it takes to read a place, to submit a job, and to give
 //! one to a worker; what a start takes; and what a job takes in memory. Only the view: no disk, no network.
+//!
+//! A job is also found by its id, which is one step in a hash table however many there are: it shows what the memory of
+//! the machine adds when less and less of the data lies in the processor's caches.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -21,10 +24,10 @@ const OWNERS: usize = 1000;
 fn main() {
     let most = std::env::args().nth(1).and_then(|most| most.parse().ok()).unwrap_or(1_000_000);
     println!(
-        "Beside each time is how many times that of the first row it is; log n would be as many as in the last column.\n"
+        "Beside each time is how many times that of the first row it is; log n would be as many as in the last column, and one step would be 1.0.\n"
     );
-    println!("| waiting jobs | read a place | submit | claim | start | memory a job | log n |");
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!("| waiting jobs | find a job | read a place | submit | claim | start | memory a job | log n |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     let sizes = std::iter::successors(Some(1000usize), |size| Some(size * 10));
     let mut first: Option<Row> = None;
     for size in sizes.take_while(|size| *size <= most) {
@@ -34,7 +37,8 @@ fn main() {
             format!("{:.2} µs ({:.1}×)", now.as_secs_f64() * 1e6, now.as_secs_f64() / then.as_secs_f64())
         };
         println!(
-            "| {size} | {} | {} | {} | {:.0} ms | {} bytes | {:.1}× |",
+            "| {size} | {} | {} | {} | {} | {:.0} ms | {} bytes | {:.1}× |",
+            beside(row.find, base.find),
             beside(row.place, base.place),
             beside(row.submit, base.submit),
             beside(row.claim, base.claim),
@@ -47,6 +51,7 @@ fn main() {
 
 #[derive(Clone, Copy)]
 struct Row {
+    find: Duration,
     place: Duration,
     submit: Duration,
     claim: Duration,
@@ -65,6 +70,9 @@ fn measure(size: usize) -> Row {
     let jobs: Vec<Arc<Job>> = view.list(None, None).map(|(_, known)| known.job.clone()).collect();
 
     let mut random = fastrand::Rng::with_seed(1);
+    let find = mean(TIMES, |_| {
+        black_box(view.get(&jobs[random.usize(..size)].id).map(|known| known.job.queued));
+    });
     let place = mean(TIMES, |_| {
         black_box(view.place(&jobs[random.usize(..size)]));
     });
@@ -79,7 +87,7 @@ fn measure(size: usize) -> Row {
     }
     // Kept, so that the next size does not live in what this one gave back.
     std::mem::forget((bench, jobs));
-    Row { place, submit: submit / TIMES as u32, claim: claim / TIMES as u32, start, bytes }
+    Row { find, place, submit: submit / TIMES as u32, claim: claim / TIMES as u32, start, bytes }
 }
 
 struct Bench {

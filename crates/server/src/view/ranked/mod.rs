@@ -34,7 +34,7 @@ struct Child<K> {
     /// Nothing below is in this child; of the first child nothing is said.
     low: K,
     load: Load,
-    node: Box<Node<K>>,
+    node: Node<K>,
 }
 
 impl<K> Default for Ranked<K> {
@@ -51,7 +51,7 @@ impl<K: Ord + Clone> Ranked<K> {
         if let Some(right) = self.root.insert(key, pages) {
             let left = std::mem::replace(&mut self.root, Node::Inner(Vec::with_capacity(WIDTH + 1)));
             if let (Node::Inner(children), Some(low)) = (&mut self.root, left.low()) {
-                children.push(Child { low, load: left.load(), node: Box::new(left) });
+                children.push(Child { low, load: left.load(), node: left });
                 children.push(right);
             }
         }
@@ -65,7 +65,7 @@ impl<K: Ord + Clone> Ranked<K> {
             if children.len() > 1 {
                 break;
             }
-            self.root = children.pop().map_or(Node::Leaf(Vec::new()), |only| *only.node);
+            self.root = children.pop().map_or(Node::Leaf(Vec::new()), |only| only.node);
         }
         true
     }
@@ -126,7 +126,7 @@ impl<K: Ord + Clone> Node<K> {
                 members.insert(at, (key, pages));
                 let right = divide(members, at)?;
                 let (low, load) = (right.first()?.0.clone(), right.iter().map(|(_, pages)| Load::of(*pages)).sum());
-                Some(Child { low, load, node: Box::new(Self::Leaf(right)) })
+                Some(Child { low, load, node: Self::Leaf(right) })
             }
             Self::Inner(children) => {
                 let mut at = place(children, &key);
@@ -140,7 +140,7 @@ impl<K: Ord + Clone> Node<K> {
                 }
                 let right = divide(children, at)?;
                 let (low, load) = (right.first()?.low.clone(), right.iter().map(|child| child.load).sum());
-                Some(Child { low, load, node: Box::new(Self::Inner(right)) })
+                Some(Child { low, load, node: Self::Inner(right) })
             }
         }
     }
@@ -234,6 +234,6 @@ fn unite<K: Ord + Clone>(children: &mut Vec<Child<K>>, left: usize) {
     if a.node.len() + b.node.len() <= JOIN {
         let right = children.remove(left + 1);
         children[left].load += right.load;
-        children[left].node.join(*right.node, right.low);
+        children[left].node.join(right.node, right.low);
     }
 }
