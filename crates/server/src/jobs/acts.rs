@@ -8,7 +8,9 @@ use super::{Jobs, detached};
 use crate::cursor::Cursor;
 use crate::engine::Seen;
 use crate::error::Error;
+use crate::quota::Reservation;
 use crate::retention;
+use crate::view::Known;
 
 /// What cancels a job, if it can be cancelled and was not yet.
 pub fn cancelling(job: &Job, by: &str) -> Option<Change> {
@@ -38,7 +40,12 @@ impl Jobs {
     }
 
     pub(super) async fn retry(&self, identity: &Identity, id: &str) -> Result<(Seen, Cursor), Error> {
-        let before = self.visible(identity, id)?.known.revision;
+        let Known { job, revision: before, .. } = self.visible(identity, id)?.known;
+        // It waits again, as a submitted job does.
+        let _room = match job.state {
+            State::Failed | State::Cancelled => Some(Reservation::make(&self.0, &job.owner, &job.id, 0)?),
+            State::Queued | State::Running | State::Cancelling | State::Succeeded => None,
+        };
         let by: Box<str> = identity.subject.as_str().into();
         let seen = self
             .change(identity, id, |job| match job.state {

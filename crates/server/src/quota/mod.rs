@@ -1,6 +1,6 @@
 //! Quotas: what one owner may have waiting and may submit in a time.
 //!
-//! A submit reserves before its job is made, so that many at once cannot go over together. The reservation turns into
+//! A retry by hand counts as a submit of no bytes. A submit reserves before its job is made, so that many at once cannot go over together. The reservation turns into
 //! the job when the follower sees it, or is given back when nothing comes of the submit. The ledger is rebuilt from the
 //! log's jobs at start; jobs that were removed within the day are then not counted any more.
 
@@ -171,6 +171,9 @@ impl Ledger {
         if first {
             account.submits.add(job.created, 1, now);
             account.bytes.add(job.created, job.document.bytes, now);
+        } else if old.is_some_and(|old| old.state.is_terminal()) {
+            // Tried again by hand: else a loop of retries and cancels would be free, and the log grow by it.
+            account.submits.add(job.queued, 1, now);
         }
     }
 

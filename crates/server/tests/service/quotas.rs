@@ -44,6 +44,29 @@ async fn only_so_many_jobs_wait_and_one_that_leaves_makes_room() {
 }
 
 #[tokio::test]
+async fn a_retry_by_hand_counts_as_a_submit() {
+    let world = World::tuned(|config| config.quota_submits_per_minute = 2).await;
+    let job_id = world.submit("alice").await.job.unwrap().job_id;
+    let retry = || RetryJobRequest { job_id: job_id.clone() };
+    let early = world.jobs("alice").retry_job(retry()).await.unwrap_err();
+    assert_eq!(reason(&early), "JOB_STATE", "what can never be tried again is not a matter of quotas");
+    world.cancel("alice", &job_id).await.unwrap();
+    world.jobs("alice").retry_job(retry()).await.unwrap();
+    world.cancel("alice", &job_id).await.unwrap();
+    let over = world.jobs("alice").retry_job(retry()).await.unwrap_err();
+    let (subject, name, after) = refused(&over);
+    assert_eq!((subject.as_str(), name.as_str()), ("owner:alice", "submits-per-minute"));
+    assert!(after.is_some_and(|after| after <= Duration::from_secs(60)));
+
+    let world = World::tuned(|config| config.quota_waiting = 1).await;
+    let job_id = world.submit("alice").await.job.unwrap().job_id;
+    world.cancel("alice", &job_id).await.unwrap();
+    world.submit("alice").await;
+    let over = world.jobs("alice").retry_job(RetryJobRequest { job_id }).await.unwrap_err();
+    assert_eq!(refused(&over).1, "jobs-waiting");
+}
+
+#[tokio::test]
 async fn many_at_once_do_not_go_over_together() {
     let world = World::tuned(|config| config.quota_waiting = 5).await;
     let submits = (0..40).map(|_| world.submit_with("alice", asking(""), b"x"));
