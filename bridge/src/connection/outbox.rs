@@ -125,9 +125,13 @@ impl Outbox {
     pub fn push(&self, subscription: u64, push: Arc<Push>) {
         let slot = match &push.kind {
             Kind::Transient { job, slot, .. } => Some((subscription, job.clone(), *slot)),
-            Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Ended | Kind::Mark | Kind::Bookmark => {
-                None
-            }
+            Kind::Durable { .. }
+            | Kind::Snapshot { .. }
+            | Kind::Gap
+            | Kind::Ended
+            | Kind::Live
+            | Kind::Mark
+            | Kind::Bookmark => None,
         };
         self.put(Waiting { content: Content::Shared(push), slot });
     }

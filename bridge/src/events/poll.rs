@@ -139,8 +139,8 @@ impl Batch for Answer {
                 place.ended = true;
                 self.told += 1;
             }
-            Kind::Mark => place.live |= push.cursor.is_some(),
-            Kind::Bookmark => {}
+            Kind::Live => place.live = true,
+            Kind::Mark | Kind::Bookmark => {}
         }
         if push.cursor.is_some() {
             place.cursor.clone_from(&push.cursor);

@@ -55,6 +55,8 @@ struct Seen {
     jobs: HashMap<Arc<str>, i64>,
     /// The largest revision in all of the above.
     newest: i64,
+    /// The last cursor that was sent.
+    cursor: Option<Box<str>>,
 }
 
 /// Whether a join is over.
@@ -78,8 +80,8 @@ impl Member {
         match &mut *self.state.lock() {
             State::Joining(held, _) => held.take(push),
             State::Live(seen) => {
-                if seen.admits(&push.kind) {
-                    self.outbox.push(self.id, push.clone());
+                if seen.admits(push) {
+                    self.outbox.push(self.id, seen.own(push));
                 }
             }
             State::Gone => {}
@@ -89,7 +91,7 @@ impl Member {
     /// Sends a message of the replay. The caller waits for room in the outbox before.
     pub fn replay(&self, push: Arc<Push>) {
         if let State::Joining(_, seen) = &mut *self.state.lock() {
-            seen.note(&push.kind);
+            seen.note(&push);
             self.outbox.push_replayed(push);
         }
     }
@@ -102,16 +104,17 @@ impl Member {
             held if held.overflowed => return Released::Again,
             held => (held, mem::take(seen)),
         };
+        seen.cursor.clone_from(&live.cursor);
         self.outbox.push_replayed(live);
         seen.reach(told);
         let mut said = seen.jobs.clone();
         for fact in held.facts {
-            if seen.admits(&fact.kind) {
+            if seen.admits(&fact) {
                 if let Kind::Durable { job, revision } | Kind::Snapshot { job, revision } = &fact.kind {
                     seen.record(job, *revision);
                     said.insert(job.clone(), *revision);
                 }
-                self.outbox.push(self.id, fact);
+                self.outbox.push(self.id, seen.own(&fact));
             }
         }
         let mut news: Vec<_> = held.news.into_values().collect();
@@ -119,7 +122,7 @@ impl Member {
         for (_, news) in news {
             // News from before a fact that was sent must not come after it.
             let old = matches!(&news.kind, Kind::Transient { job, revision, .. } if said.get(job).is_some_and(|said| revision < said));
-            if !old && seen.admits(&news.kind) {
+            if !old && seen.admits(&news) {
                 self.outbox.push(self.id, news);
             }
         }
@@ -141,8 +144,8 @@ impl Held {
                 self.arrivals += 1;
                 self.news.insert((job.clone(), *slot), (self.arrivals, push.clone()));
             }
-            Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Ended | Kind::Mark if self.overflowed => {}
-            Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Ended | Kind::Mark => {
+            _ if self.overflowed => {}
+            Kind::Durable { .. } | Kind::Snapshot { .. } | Kind::Gap | Kind::Ended | Kind::Live | Kind::Mark => {
                 self.bytes += push.bytes;
                 self.facts.push(push.clone());
             }
@@ -156,15 +159,16 @@ impl Held {
 
 impl Seen {
     /// Takes note of what the replay sent.
-    fn note(&mut self, kind: &Kind) {
-        match kind {
+    fn note(&mut self, push: &Push) {
+        match &push.kind {
             Kind::Durable { job, revision } => {
                 self.replayed = *revision;
                 self.record(job, *revision);
+                self.cursor.clone_from(&push.cursor);
             }
             Kind::Snapshot { job, revision } => self.record(job, *revision),
             Kind::Gap => *self = Self::default(),
-            Kind::Transient { .. } | Kind::Ended | Kind::Mark | Kind::Bookmark => {}
+            Kind::Transient { .. } | Kind::Ended | Kind::Live | Kind::Mark | Kind::Bookmark => {}
         }
     }
 
@@ -180,18 +184,22 @@ impl Seen {
     }
 
     /// Whether a message of the room is new to the member.
-    fn admits(&mut self, kind: &Kind) -> bool {
+    fn admits(&mut self, push: &Push) -> bool {
         if self.newest == 0 {
             return true;
         }
-        match kind {
+        match &push.kind {
             Kind::Durable { job, revision } => {
                 if *revision > self.newest {
                     // The room's events come in order: it has passed everything that was sent otherwise.
                     *self = Self::default();
                     return true;
                 }
-                *revision > self.replayed && self.jobs.get(job).is_none_or(|seen| revision > seen)
+                let new = *revision > self.replayed && self.jobs.get(job).is_none_or(|seen| revision > seen);
+                if new {
+                    self.cursor.clone_from(&push.cursor);
+                }
+                new
             }
             Kind::Transient { job, revision, .. } | Kind::Snapshot { job, revision } => {
                 self.jobs.get(job).is_none_or(|seen| revision >= seen)
@@ -200,9 +208,18 @@ impl Seen {
                 *self = Self::default();
                 true
             }
-            Kind::Ended | Kind::Mark => true,
+            Kind::Ended | Kind::Live | Kind::Mark => true,
             // Its cursor may lie before what was sent already.
             Kind::Bookmark => false,
+        }
+    }
+
+    /// What is sent for a message of the room that was let through. A room that comes back says where it is, and a member
+    /// may be farther: then it is live at its own place.
+    fn own(&self, push: &Arc<Push>) -> Arc<Push> {
+        match (&push.kind, &self.cursor) {
+            (Kind::Live, Some(cursor)) if self.newest > 0 => Arc::new(Push::live(&push.topic, cursor)),
+            _ => push.clone(),
         }
     }
 }
@@ -236,7 +253,17 @@ mod tests {
     }
 
     fn live() -> Arc<Push> {
-        push(Kind::Mark, "live", 4)
+        push(Kind::Live, "live", 4)
+    }
+
+    fn live_at(cursor: &str) -> Arc<Push> {
+        Arc::new(Push::live(&"mine".into(), cursor))
+    }
+
+    /// The cursor of the last `live` among what was sent.
+    fn live_cursor(sent: &[String]) -> String {
+        let live = sent.iter().rev().find_map(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        live.expect("a `live`")["cursor"].as_str().unwrap().to_owned()
     }
 
     fn member() -> Arc<Member> {
@@ -283,6 +310,30 @@ mod tests {
             said.extend(sent(&member));
         }
         assert_eq!(said, ["snapshot A7", "snapshot B4", "live", "news B5", "B6", "news A7", "A8", "news B8", "B9"]);
+    }
+
+    #[test]
+    fn a_room_that_comes_back_makes_no_member_live_at_an_older_place() {
+        let member = member();
+        // The room says that it is live again while the member reads what the room has not come to yet.
+        member.deliver(&live_at("c3"));
+        member.replay(snapshot("A", 7));
+        member.release(live_at("c7"), 7);
+        assert_eq!(live_cursor(&sent(&member)), "c7");
+        member.deliver(&live_at("c4"));
+        assert_eq!(live_cursor(&sent(&member)), "c7");
+        member.deliver(&fact("A", 8));
+        member.deliver(&live_at("c8"));
+        assert_eq!(live_cursor(&sent(&member)), "c8");
+    }
+
+    #[test]
+    fn after_a_gap_a_member_is_live_where_the_room_is() {
+        let member = member();
+        member.release(live_at("c7"), 7);
+        member.deliver(&push(Kind::Gap, "gap", 3));
+        member.deliver(&live_at("d2"));
+        assert_eq!(live_cursor(&sent(&member)), "d2");
     }
 
     #[test]

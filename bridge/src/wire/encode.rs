@@ -54,7 +54,9 @@ pub enum Kind {
     Gap,
     /// Nothing more comes on the topic.
     Ended,
-    /// Everything else about the topic (`subscribed`, `live`, `stalled`).
+    /// All that was missed has been sent (`live`).
+    Live,
+    /// Everything else about the topic (`subscribed`, `stalled`).
     Mark,
     /// A sign of life.
     Bookmark,
@@ -92,7 +94,7 @@ impl Push {
     /// All that was missed has been sent.
     pub fn live(topic: &Arc<str>, cursor: &str) -> Self {
         let mark = super::message::Mark { topic: topic.clone(), cursor: cursor.to_owned() };
-        Self::mark(topic, ServerMessage::Live(mark)).at(cursor)
+        Self::new(topic, Kind::Live, [ServerMessage::Live(mark)]).at(cursor)
     }
 
     /// Nothing more comes on the topic.
