@@ -56,7 +56,8 @@ async fn a_retry_by_hand_counts_as_a_submit() {
     let over = world.jobs("alice").retry_job(retry()).await.unwrap_err();
     let (subject, name, after) = refused(&over);
     assert_eq!((subject.as_str(), name.as_str()), ("owner:alice", "submits-per-minute"));
-    assert!(after.is_some_and(|after| after <= Duration::from_secs(60)));
+    // Counted in steps: one may have to pass beyond the minute.
+    assert!(after.is_some_and(|after| after <= Duration::from_secs(62)));
 
     let world = World::tuned(|config| config.quota_waiting = 1).await;
     let job_id = world.submit("alice").await.job.unwrap().job_id;
