@@ -1,16 +1,20 @@
 /** The client: one connection, the topics watched over it, the jobs known through it, and the HTTP calls beside it. */
+import type { JobAndCursor, JobList, ListOptions, ResultFile } from './calls.ts';
 import { Commands } from './commands.ts';
 import { Connection, type TokenProvider } from './connection.ts';
+import { type CursorStorage, Cursors } from './cursors.ts';
 import { CourantError } from './errors.ts';
-import { Http, type JobAndCursor, type JobList, type ListOptions, type ResultFile } from './http.ts';
-import type { JobEvent, ServerMessage, TopicMessage } from './messages.ts';
+import type { JobView } from './fold.ts';
+import { Http } from './http.ts';
+import type { JobEvent, ServerMessage, StateMessage, TopicMessage } from './messages.ts';
+import { newRequestId } from './request-id.ts';
 import type { SocketConstructor } from './socket.ts';
 import type { ConnectionState } from './state.ts';
 import { JobStore, type Schedule } from './store.ts';
 import { Subscriptions, type TopicState, type WatchOptions } from './subscriptions.ts';
 import { type TransportName, transports } from './transport.ts';
-import type { ResultFormat } from './types.ts';
-import { type SubmitOptions, submit } from './upload.ts';
+import { isFinished, type Job, type ResultFormat } from './types.ts';
+import type { SubmitOptions } from './upload.ts';
 
 export interface ClientOptions {
   /** The bridge's address. The page's own origin when left out. */
@@ -25,6 +29,11 @@ export interface ClientOptions {
   readonly connectTimeoutMs?: number;
   /** The ways to try, best first. Default: WebSocket, then event streams, then polling. */
   readonly transports?: readonly TransportName[];
+  /**
+   * Where cursors are kept, for example `localStorage`: topics then go on after a reload where they were, and every event is
+   * heard at least once. What `jobs` knew is not kept: ask `list` for the jobs that did not change meanwhile.
+   */
+  readonly storage?: CursorStorage | undefined;
   /** When listeners of `jobs` are told; a microtask after the change by default. */
   readonly schedule?: Schedule;
   /** Hears of messages that could not be read. Nothing else is done about them. */
@@ -36,6 +45,13 @@ export interface ClientOptions {
 }
 
 type EventListener = (event: JobEvent) => void;
+type StateListener = () => void;
+/** How a topic is followed in a loop; `signal` ends it. */
+export type FollowOptions = WatchOptions & { readonly signal?: AbortSignal };
+/** An event of one type. */
+export type EventOf<T extends JobEvent['type']> = Extract<JobEvent, { readonly type: T }>;
+
+const load = () => import('./calls.ts');
 
 export class CourantClient {
   /** All jobs known so far. */
@@ -46,6 +62,9 @@ export class CourantClient {
   readonly #http: Http;
   readonly #stateListeners = new Set<() => void>();
   readonly #eventListeners = new Set<EventListener>();
+  readonly #pushedListeners = new Set<StateListener>();
+  readonly #pushed = new Map<StateMessage['type'], StateMessage>();
+  readonly #cursors: Cursors;
 
   constructor(options: ClientOptions) {
     const base = options.url ?? globalThis.location?.origin;
@@ -59,6 +78,7 @@ export class CourantClient {
           names: options.transports ?? ['websocket', 'sse', 'polling'],
           base,
           url: (path) => this.#http.url(path),
+          // Node before 22 has none; event streams do there.
           socket: options.WebSocket ?? globalThis.WebSocket,
           fetch,
         }),
@@ -74,17 +94,30 @@ export class CourantClient {
           // What waited goes first: the subscriptions below add to it.
           this.#commands.ready();
           this.#subscriptions.ready();
+          // At hand should the network go: a module cannot be loaded then.
+          void load().catch(() => undefined);
         },
         onMessage: (message) => this.#receive(message),
         onBroken: (reason) => options.onBroken?.(reason),
       },
     );
+    this.#cursors = new Cursors(options.storage, () => {
+      const { connection } = this;
+      return connection.status === 'connected' ? `${base} ${connection.user}` : null;
+    });
     this.#commands = new Commands((command) => this.#connection.send(command));
     this.#subscriptions = new Subscriptions(this.#commands, {
       isReady: () => this.#connection.state.status === 'connected',
       onState: () => this.#topicChanged(),
-      onRestart: (topic, reason) => this.jobs.restart(topic, reason),
-      onMessage: (message) => this.#take(message),
+      recall: (topic) => this.#cursors.recall(topic),
+      onRestart: (topic, reason) => {
+        this.#cursors.forget(topic);
+        this.jobs.restart(topic, reason);
+      },
+      onMessage: (message) => {
+        this.#take(message);
+        if ('cursor' in message && message.cursor !== null) this.#cursors.keep(message.topic, message.cursor);
+      },
     });
   }
 
@@ -140,34 +173,129 @@ export class CourantClient {
     await this.#commands.request({ type: 'ack', topic, cursor });
   }
 
+  /** Submits a document. Without a network it is sent when the network is back; the request id makes that safe. */
   async submit(document: Blob, options: SubmitOptions = {}): Promise<JobAndCursor> {
-    return this.#keep(await submit(this.#http, document, options));
+    const named = { ...options, requestId: options.requestId ?? newRequestId() };
+    const send = async () => (await import('./upload.ts')).submit(this.#http, document, named);
+    return this.#keep(await this.#persist(send, options.signal));
   }
 
   async get(jobId: string, signal?: AbortSignal): Promise<JobAndCursor> {
-    return this.#keep(await this.#http.get(jobId, signal));
+    return this.#keep(await (await load()).get(this.#http, jobId, signal));
   }
 
+  /** Cancels a job; given without a network, when the network is back. */
   async cancel(jobId: string): Promise<JobAndCursor> {
-    return this.#keep(await this.#http.cancel(jobId));
+    return this.#keep(await this.#persist(async () => (await load()).act(this.#http, jobId, 'cancel')));
   }
 
+  /** Queues a failed or cancelled job again; given without a network, when the network is back. */
   async retry(jobId: string): Promise<JobAndCursor> {
-    return this.#keep(await this.#http.retry(jobId));
+    return this.#keep(await this.#persist(async () => (await load()).act(this.#http, jobId, 'retry')));
+  }
+
+  /** Removes a finished job with its document and results; given without a network, when the network is back. */
+  async delete(jobId: string): Promise<void> {
+    await this.#persist(async () => (await load()).remove(this.#http, jobId));
+    this.jobs.remove(jobId);
   }
 
   async list(options: ListOptions = {}): Promise<JobList> {
-    const list = await this.#http.list(options);
+    const list = await (await load()).list(this.#http, options);
     for (const job of list.jobs) this.jobs.put(job);
     return list;
   }
 
-  resultText(jobId: string, format: ResultFormat, signal?: AbortSignal): Promise<string> {
-    return this.#http.resultText(jobId, format, signal);
+  async resultText(jobId: string, format: ResultFormat, signal?: AbortSignal): Promise<string> {
+    return (await (await load()).result(this.#http, jobId, format, signal)).text();
   }
 
-  resultFile(jobId: string, format: ResultFormat, signal?: AbortSignal): Promise<ResultFile> {
-    return this.#http.resultFile(jobId, format, signal);
+  async resultFile(jobId: string, format: ResultFormat, signal?: AbortSignal): Promise<ResultFile> {
+    return (await load()).resultFile(this.#http, jobId, format, signal);
+  }
+
+  /** Any other call of the bridge's HTTP side, for example `request('GET', 'v1/batches/b-1')`. The answer is unchecked. */
+  async request(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<unknown> {
+    return (await load()).request(this.#http, method, path, body);
+  }
+
+  /** Sends any other command, now or when connected, and gives the bridge's answer. */
+  async command(type: string, fields: Readonly<Record<string, unknown>> = {}): Promise<void> {
+    await this.#commands.request({ ...fields, type });
+  }
+
+  /** The newest push of a topic that is a state, not jobs: `queue`, `admin`, `notifications`. Reading it: `service.ts`. */
+  pushed(type: StateMessage['type']): StateMessage | null {
+    return this.#pushed.get(type) ?? null;
+  }
+
+  /** Is told whenever something was `pushed`. */
+  onPushed(listener: StateListener): () => void {
+    this.#pushedListeners.add(listener);
+    return () => this.#pushedListeners.delete(listener);
+  }
+
+  /** Hears events of one type. */
+  on<T extends JobEvent['type']>(type: T, listener: (event: EventOf<T>) => void): () => void {
+    return this.onEvent((event) => {
+      if (event.type === type) listener(event as EventOf<T>);
+    });
+  }
+
+  /** Every event of a topic, in order: `for await (const event of client.events('mine'))`. */
+  async *events(topic: string, options: FollowOptions = {}): AsyncGenerator<JobEvent, void> {
+    yield* (await import('./iterate.ts')).stream(this, topic, options);
+  }
+
+  /** A job each time it changed, the newest view only, until it is finished. */
+  async *follow(jobId: string, options: FollowOptions = {}): AsyncGenerator<JobView, void> {
+    yield* (await import('./iterate.ts')).follow(this, jobId, options);
+  }
+
+  /** The job once it is finished, however it ended. */
+  async finished(jobId: string, options: { readonly signal?: AbortSignal } = {}): Promise<Job> {
+    for await (const { job } of this.follow(jobId, options)) if (isFinished(job)) return job;
+    throw new CourantError('ABORTED', 'stopped');
+  }
+
+  /** Does it now, or again once connected when there was no network. Gives up when the client is closed or not connecting. */
+  async #persist<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    for (;;) {
+      try {
+        if (this.#away) await this.#connected(signal);
+        return await work();
+      } catch (error) {
+        const isNetwork =
+          error instanceof CourantError ? error.code === 'NETWORK' : error instanceof TypeError;
+        if (!isNetwork || !this.#away) throw error;
+      }
+    }
+  }
+
+  /** On the way to a connection that was there or is being made. */
+  get #away(): boolean {
+    const { status } = this.connection;
+    return status === 'offline' || status === 'reconnecting';
+  }
+
+  #connected(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stop = (error?: CourantError) => {
+        unlisten();
+        signal?.removeEventListener('abort', abort);
+        if (error) reject(error);
+        else resolve();
+      };
+      const abort = () => stop(new CourantError('ABORTED', 'stopped'));
+      const unlisten = this.onConnection(() => {
+        const { status } = this.connection;
+        if (status === 'connected') stop();
+        if (status === 'failed' || status === 'disconnected') {
+          stop(new CourantError('CONNECTION_LOST', 'the connection was lost', { retryable: true }));
+        }
+      });
+      signal?.addEventListener('abort', abort);
+    });
   }
 
   #keep(answer: JobAndCursor): JobAndCursor {
@@ -227,6 +355,16 @@ export class CourantClient {
       case 'bookmark':
       case 'gap':
       case 'stalled':
+        return;
+      case 'queue-status':
+      case 'system-metrics':
+      case 'workers':
+      case 'connections':
+      case 'audit':
+      case 'notifications':
+      case 'notification':
+        this.#pushed.set(message.type, message);
+        for (const listener of this.#pushedListeners) listener();
         return;
       default:
         this.jobs.apply(message);

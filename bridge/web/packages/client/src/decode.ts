@@ -1,6 +1,6 @@
 /** From the text of a WebSocket message to a `ServerMessage`. Nothing unchecked passes this file. */
 import * as parts from './decode-job.ts';
-import { exportEventTypes, plainJobEventTypes, type ServerMessage } from './messages.ts';
+import { exportEventTypes, plainJobEventTypes, type ServerMessage, stateTypes } from './messages.ts';
 import * as read from './read.ts';
 
 /** What came out: a message, something a newer bridge says (to be ignored), or something broken. */
@@ -135,6 +135,14 @@ const jobPushes: Record<string, Decoder> = {
 };
 for (const type of plainJobEventTypes) {
   jobPushes[type] = (from) => ({ type, ...common(from) });
+}
+for (const type of stateTypes) {
+  jobPushes[type] = (from) => ({
+    type,
+    topic: read.text(from, 'topic'),
+    cursor: read.textOrNull(from, 'cursor'),
+    body: from,
+  });
 }
 for (const type of exportEventTypes) {
   jobPushes[type] = (from) => ({

@@ -1,4 +1,5 @@
 /** What the bridge says (PROTOCOL.md, sections 2 and 3), as one union on `type`. */
+import type { Json } from './read.ts';
 import type { Export, Job, Page, Zone } from './types.ts';
 
 /** Limits the bridge announces when a connection is accepted. */
@@ -164,8 +165,26 @@ export type LivingJobEvent = PlainJobEvent | ZoneProcessing | ZoneCompleted | Pa
 /** Something that happened to a job. */
 export type JobEvent = LivingJobEvent | JobDeleted;
 
+export const stateTypes = [
+  'queue-status',
+  'system-metrics',
+  'workers',
+  'connections',
+  'audit',
+  'notifications',
+  'notification',
+] as const;
+
+/** A state as a whole, or a notice: of the topics `queue`, `admin` and `notifications`. Read by `service.ts`. */
+export interface StateMessage {
+  readonly type: (typeof stateTypes)[number];
+  readonly topic: string;
+  readonly cursor: string | null;
+  readonly body: Json;
+}
+
 /** Pushes that belong to a topic. */
-export type TopicMessage = Snapshot | Live | Gap | Stalled | Unsubscribed | JobEvent;
+export type TopicMessage = Snapshot | Live | Gap | Stalled | Unsubscribed | StateMessage | JobEvent;
 
 /** Answers to commands. */
 export type Reply = Connected | AuthError | Subscribed | Ok | Pong | ErrorReply;

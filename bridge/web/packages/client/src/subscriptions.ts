@@ -29,6 +29,8 @@ export interface WatchOptions {
 export interface SubscriptionHandlers {
   readonly isReady: () => boolean;
   readonly onState: (topic: string, state: TopicState) => void;
+  /** The cursor a topic had before the page was loaded anew; `null` when it begins with snapshots. */
+  readonly recall: (topic: string) => string | null;
   /** What was known of the topic cannot be continued from; snapshots and `live` follow. */
   readonly onRestart: (topic: string, reason: string | null) => void;
   readonly onMessage: (message: TopicMessage) => void;
@@ -157,7 +159,9 @@ export class Subscriptions {
     if (!this.#handlers.isReady()) return;
     const run = ++entry.run;
     entry.again.clear();
-    const { topic, cursor, minIntervalMs } = entry;
+    const { topic, minIntervalMs } = entry;
+    entry.cursor ??= this.#handlers.recall(topic);
+    const { cursor } = entry;
     const command = {
       type: 'subscribe',
       topic,

@@ -15,19 +15,21 @@ export interface TransportOptions {
   readonly names: readonly TransportName[];
   readonly base: string;
   readonly url: (path: string) => string;
-  readonly socket: SocketConstructor;
+  /** Missing where there are no WebSockets. */
+  readonly socket: SocketConstructor | undefined;
   readonly fetch: typeof fetch;
 }
 
 export function transports(options: TransportOptions): readonly Transport[] {
   const { base, url, socket, fetch } = options;
-  return options.names.map((name) => ({
+  const names = options.names.filter((name) => name !== 'websocket' || socket !== undefined);
+  return names.map((name) => ({
     name,
     open: async () => {
-      if (name === 'websocket') return new socket(socketUrl(base), [subprotocol]);
+      if (name === 'websocket' && socket !== undefined) return new socket(socketUrl(base), [subprotocol]);
       // Most never need it.
       const { HttpSocket } = await import('./http-socket.ts');
-      return new HttpSocket({ url, fetch, by: name });
+      return new HttpSocket({ url, fetch, by: name === 'polling' ? name : 'sse' });
     },
   }));
 }

@@ -1,6 +1,9 @@
 /** Submitting a document with upload progress, which only XMLHttpRequest reports; without it, `fetch`. */
+
+import { type JobAndCursor, jobAndCursor } from './calls.ts';
 import { CourantError, problem } from './errors.ts';
-import { type Http, type JobAndCursor, jobAndCursor } from './http.ts';
+import type { Http } from './http.ts';
+import { newRequestId } from './request-id.ts';
 import type { Lane, ResultFormat } from './types.ts';
 
 export interface SubmitOptions {
@@ -10,6 +13,10 @@ export interface SubmitOptions {
   readonly requestId?: string | undefined;
   readonly documentId?: string | undefined;
   readonly batchId?: string | undefined;
+  /** How many jobs the batch will have; it is complete when all of them are. */
+  readonly batchSize?: number | undefined;
+  /** What work it is; `pdf` when left out. */
+  readonly kind?: string | undefined;
   readonly lane?: Lane | undefined;
   /** All when left out. */
   readonly formats?: readonly ResultFormat[] | undefined;
@@ -19,18 +26,13 @@ export interface SubmitOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A fresh id for `requestId`. Works without a secure context, where `crypto.randomUUID` is missing. */
-export function newRequestId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
-    byte.toString(16).padStart(2, '0'),
-  ).join('');
-}
-
 function query(document: Blob, options: SubmitOptions): URLSearchParams {
   const name = options.name ?? ('name' in document ? String(document.name) : 'document');
   const query = new URLSearchParams({ name, requestId: options.requestId ?? newRequestId() });
   if (options.documentId !== undefined) query.set('documentId', options.documentId);
   if (options.batchId !== undefined) query.set('batchId', options.batchId);
+  if (options.batchSize !== undefined) query.set('batchSize', String(options.batchSize));
+  if (options.kind !== undefined) query.set('kind', options.kind);
   if (options.lane !== undefined) query.set('lane', options.lane);
   if (options.formats !== undefined) query.set('formats', options.formats.join(','));
   for (const [key, value] of Object.entries(options.labels ?? {})) query.append('label', `${key}:${value}`);
@@ -45,8 +47,10 @@ export async function submit(http: Http, document: Blob, options: SubmitOptions 
     'content-type': 'application/pdf',
   };
   options.signal?.throwIfAborted();
-  const send = typeof XMLHttpRequest === 'function' ? sendWithProgress : sendPlain;
-  const answer = await send(url, headers, document, options);
+  const answer =
+    typeof XMLHttpRequest === 'function'
+      ? await sendWithProgress(url, headers, document, options)
+      : await sendPlain(http, url, headers, document, options);
   if (answer.status < 200 || answer.status > 299)
     throw problem(answer.status, answer.body, answer.retryAfter);
   return jobAndCursor(answer.body);
@@ -64,9 +68,15 @@ const unreachable = (cause?: unknown): CourantError =>
   new CourantError('NETWORK', 'the upload was interrupted', { retryable: true, cause });
 const aborted = (): CourantError => new CourantError('ABORTED', 'the upload was stopped');
 
-async function sendPlain(url: string, headers: Headers, body: Blob, options: SubmitOptions): Promise<Answer> {
+async function sendPlain(
+  http: Http,
+  url: string,
+  headers: Headers,
+  body: Blob,
+  options: SubmitOptions,
+): Promise<Answer> {
   try {
-    const response = await fetch(url, { method: 'POST', headers, body, signal: options.signal ?? null });
+    const response = await http.fetch(url, { method: 'POST', headers, body, signal: options.signal ?? null });
     return {
       status: response.status,
       body: await response.text(),

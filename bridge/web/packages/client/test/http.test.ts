@@ -1,5 +1,5 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
-import { dispositionName } from '../src/http.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { dispositionName } from '../src/calls.ts';
 import { client, job } from './harness.ts';
 
 type Call = { readonly url: string; readonly init: RequestInit };
@@ -96,6 +96,9 @@ describe('HTTP', () => {
 
 class FakeRequest {
   static last: FakeRequest;
+  static async sent(): Promise<void> {
+    await vi.waitFor(() => expect(FakeRequest.last.body).toBeDefined());
+  }
   readonly upload: { onprogress: ((event: object) => void) | null } = { onprogress: null };
   readonly headers: Record<string, string> = {};
   onload: (() => void) | null = null;
@@ -128,6 +131,9 @@ class FakeRequest {
 }
 
 describe('uploads', () => {
+  beforeEach(() => {
+    FakeRequest.last = new FakeRequest();
+  });
   afterEach(() => vi.unstubAllGlobals());
 
   const document = new File(['%PDF-1.7'], 'täst & co.pdf', { type: 'application/pdf' });
@@ -142,8 +148,7 @@ describe('uploads', () => {
       labels: { team: 'law' },
       onProgress: (part) => sent.push(part),
     });
-    await Promise.resolve();
-    await Promise.resolve();
+    await FakeRequest.sent();
     const request = FakeRequest.last;
     const query = new URL(request.url).searchParams;
     expect(Object.fromEntries(query)).toEqual({
@@ -166,8 +171,7 @@ describe('uploads', () => {
     vi.stubGlobal('XMLHttpRequest', FakeRequest);
     const abort = new AbortController();
     const submitted = client().submit(document, { signal: abort.signal });
-    await Promise.resolve();
-    await Promise.resolve();
+    await FakeRequest.sent();
     abort.abort();
     await expect(submitted).rejects.toMatchObject({ code: 'ABORTED' });
   });
@@ -175,8 +179,7 @@ describe('uploads', () => {
   it('says why the server refused it', async () => {
     vi.stubGlobal('XMLHttpRequest', FakeRequest);
     const submitted = client().submit(document);
-    await Promise.resolve();
-    await Promise.resolve();
+    await FakeRequest.sent();
     const body = { status: 413, code: 'DOCUMENT_TOO_LARGE', detail: 'at most 512 MiB', retryable: false };
     Object.assign(FakeRequest.last, { status: 413, responseText: JSON.stringify(body) });
     FakeRequest.last.onload?.();

@@ -1,7 +1,7 @@
 /** Every example the protocol document gives for the server must be read by this client. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { jobAndCursor } from '../src/http.ts';
+import { jobAndCursor } from '../src/calls.ts';
 import { decode } from '../src/index.ts';
 
 const document = readFileSync(new URL('../../../../PROTOCOL.md', import.meta.url), 'utf8');

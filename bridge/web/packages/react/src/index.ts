@@ -1,3 +1,10 @@
-/** `@courant/react`: `@courant/client` as React hooks. */
+/** `@courant/react`: `@courant/client` as React hooks. Components are in `@courant/react/components`. */
 export { CourantProvider, useCourant } from './context.ts';
 export { useConnection, useJob, useJobs, useTopic, useWatch } from './hooks.ts';
+export {
+  useAuditTrail,
+  useConnectionCounts,
+  useQueueStatus,
+  useSystemMetrics,
+  useWorkers,
+} from './service.ts';

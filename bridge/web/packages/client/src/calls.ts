@@ -1,0 +1,166 @@
+/**
+ * The HTTP calls of the bridge (PROTOCOL.md, section 8), loaded when the first one is made. Every failure is a
+ * `CourantError`.
+ */
+import * as parts from './decode-job.ts';
+import { CourantError, problem } from './errors.ts';
+import type { Http } from './http.ts';
+import * as read from './read.ts';
+import type { Job, JobState, ResultFormat } from './types.ts';
+
+export interface ListOptions {
+  /** 1 to 1000; 50 when left out. */
+  readonly pageSize?: number | undefined;
+  /** From the page before; `null` and left out mean the first page. */
+  readonly pageToken?: string | null | undefined;
+  readonly states?: readonly JobState[] | undefined;
+  readonly documentId?: string | undefined;
+  readonly batchId?: string | undefined;
+  /** `key: value`; jobs that carry all of them. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** For example `lane = LARGE AND create_time > "2026-01-01T00:00:00Z"` (AIP-160). A word alone is looked for in names. */
+  readonly filter?: string | undefined;
+  /** Somebody else's jobs, for admins; `-` for all. */
+  readonly owner?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface JobList {
+  /** Newest first. */
+  readonly jobs: readonly Job[];
+  /** For the next page; `null` on the last. */
+  readonly nextPageToken: string | null;
+  readonly cursor: string | null;
+}
+
+/** A job and the cursor from where watching it misses nothing. */
+export interface JobAndCursor {
+  readonly job: Job;
+  readonly cursor: string | null;
+}
+
+/** A downloaded result. */
+export interface ResultFile {
+  readonly blob: Blob;
+  readonly filename: string;
+}
+
+/** Reads a `{job, cursor}` answer. */
+export function jobAndCursor(body: string): JobAndCursor {
+  return shaped(body, (from) => ({
+    job: parts.job(from['job']),
+    cursor: read.textOrNull(from, 'cursor'),
+  }));
+}
+
+function shaped<T>(body: string, take: (from: read.Json) => T): T {
+  try {
+    return take(read.object(JSON.parse(body), 'answer'));
+  } catch (cause) {
+    throw new CourantError('BAD_ANSWER', 'the server answered with something else than the protocol says', {
+      cause,
+    });
+  }
+}
+
+/** `attachment; filename="a.md"; filename*=UTF-8''%C3%A4.md` → the best of the names. */
+export function dispositionName(header: string | null): string | null {
+  const extended = /filename\*=(?:utf-8)?''([^;]+)/i.exec(header ?? '')?.[1];
+  if (extended) {
+    try {
+      return decodeURIComponent(extended.trim());
+    } catch {
+      // Not percent-encoded as it should be: the plain name is left.
+    }
+  }
+  return /filename="?([^";]+)"?/i.exec(header ?? '')?.[1] ?? null;
+}
+
+type Method = 'GET' | 'POST' | 'DELETE';
+
+const jobPath = (jobId: string): string => `v1/jobs/${encodeURIComponent(jobId)}`;
+
+function listQuery(options: ListOptions): string {
+  const query = new URLSearchParams();
+  const { documentId, batchId, filter, owner } = options;
+  for (const [name, value] of Object.entries({ documentId, batchId, filter, owner })) {
+    if (value !== undefined && value !== '') query.set(name, value);
+  }
+  if (options.pageSize !== undefined) query.set('pageSize', String(options.pageSize));
+  if (options.pageToken != null) query.set('pageToken', options.pageToken);
+  for (const state of options.states ?? []) query.append('state', state);
+  for (const [key, value] of Object.entries(options.labels ?? {})) query.append('label', `${key}:${value}`);
+  return query.size > 0 ? `?${query}` : '';
+}
+
+export async function list(http: Http, options: ListOptions): Promise<JobList> {
+  const response = await call(http, 'GET', `v1/jobs${listQuery(options)}`, options.signal);
+  return shaped(await response.text(), (from) => ({
+    jobs: read.list(from, 'jobs', parts.job),
+    nextPageToken: read.textOrNull(from, 'nextPageToken') || null,
+    cursor: read.textOrNull(from, 'cursor'),
+  }));
+}
+
+export async function get(http: Http, jobId: string, signal?: AbortSignal): Promise<JobAndCursor> {
+  return jobAndCursor(await (await call(http, 'GET', jobPath(jobId), signal)).text());
+}
+
+export async function act(http: Http, jobId: string, verb: 'cancel' | 'retry'): Promise<JobAndCursor> {
+  return jobAndCursor(await (await call(http, 'POST', `${jobPath(jobId)}:${verb}`)).text());
+}
+
+export async function remove(http: Http, jobId: string): Promise<void> {
+  await call(http, 'DELETE', jobPath(jobId));
+}
+
+/** A result as text, for showing, or as a file, for saving. */
+export async function result(
+  http: Http,
+  jobId: string,
+  format: ResultFormat,
+  signal?: AbortSignal,
+): Promise<Response> {
+  return call(http, 'GET', `${jobPath(jobId)}/results/${format}`, signal);
+}
+
+export async function resultFile(
+  http: Http,
+  jobId: string,
+  format: ResultFormat,
+  signal?: AbortSignal,
+): Promise<ResultFile> {
+  const response = await result(http, jobId, format, signal);
+  const filename = dispositionName(response.headers.get('content-disposition')) ?? `result.${format}`;
+  return { blob: await response.blob(), filename };
+}
+
+/** Any other call of the bridge, answered with JSON (`null` when there is no body). */
+export async function request(http: Http, method: Method, path: string, body?: object): Promise<unknown> {
+  const text = await (await call(http, method, path, undefined, body)).text();
+  return text === '' ? null : shaped(`{"it":${text}}`, ({ it }) => it);
+}
+
+async function call(
+  http: Http,
+  method: Method,
+  path: string,
+  signal?: AbortSignal,
+  body?: object,
+): Promise<Response> {
+  const headers: Record<string, string> = { authorization: `Bearer ${await http.token()}` };
+  const init: RequestInit = { method, headers, signal: signal ?? null };
+  if (body !== undefined) {
+    headers['content-type'] = 'application/json';
+    init.body = JSON.stringify(body);
+  }
+  let response: Response;
+  try {
+    response = await http.fetch(http.url(path), init);
+  } catch (cause) {
+    if (signal?.aborted) throw new CourantError('ABORTED', 'stopped', { cause });
+    throw new CourantError('NETWORK', 'the server cannot be reached', { retryable: true, cause });
+  }
+  if (response.ok) return response;
+  throw problem(response.status, await response.text(), response.headers.get('retry-after'));
+}

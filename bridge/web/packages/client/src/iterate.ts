@@ -1,0 +1,98 @@
+/** The client as async iterators. Leaving the loop ends the watch. */
+import type { CourantClient, FollowOptions } from './client.ts';
+import { CourantError } from './errors.ts';
+import type { JobView } from './fold.ts';
+import type { JobEvent } from './messages.ts';
+import { isFinished } from './types.ts';
+
+/** So many events may wait for a slow reader; then older transient ones of the same job go. */
+const mostWaiting = 1000;
+
+/** Wakes a reader that waits. */
+class Bell {
+  #ring: () => void = () => undefined;
+  #rung = false;
+  readonly ring = (): void => {
+    this.#rung = true;
+    this.#ring();
+  };
+  async wait(): Promise<void> {
+    if (!this.#rung) await new Promise<void>((resolve) => (this.#ring = resolve));
+    this.#rung = false;
+  }
+}
+
+function push(waiting: JobEvent[], event: JobEvent): void {
+  const transient = (other: JobEvent): boolean => 'cursor' in other && other.cursor === null;
+  if (waiting.length >= mostWaiting) {
+    const older = waiting.findIndex(transient);
+    if (older >= 0) waiting.splice(older, 1);
+    else if (transient(event)) return;
+  }
+  waiting.push(event);
+}
+
+/** Watches a topic, and runs `step` whenever something may have changed until it says `done`. */
+async function* watching<T>(
+  client: CourantClient,
+  topic: string,
+  { signal, ...options }: FollowOptions,
+  listen: (bell: Bell) => () => void,
+  step: () => { readonly values: readonly T[]; readonly done: boolean },
+): AsyncGenerator<T, void> {
+  const bell = new Bell();
+  const stops = [client.watch(topic, options), listen(bell), client.jobs.subscribe(bell.ring)];
+  signal?.addEventListener('abort', bell.ring);
+  try {
+    while (!signal?.aborted) {
+      const { values, done } = step();
+      yield* values;
+      const state = client.topic(topic);
+      if (done) return;
+      if (state.phase === 'ended') throw new CourantError(state.code, state.message);
+      await bell.wait();
+    }
+  } finally {
+    signal?.removeEventListener('abort', bell.ring);
+    for (const stop of stops) stop();
+  }
+}
+
+export function stream(
+  client: CourantClient,
+  topic: string,
+  options: FollowOptions,
+): AsyncGenerator<JobEvent, void> {
+  let waiting: JobEvent[] = [];
+  const listen = (bell: Bell) =>
+    client.onEvent((event) => {
+      if (event.topic !== topic) return;
+      push(waiting, event);
+      bell.ring();
+    });
+  return watching(client, topic, options, listen, () => {
+    const values = waiting;
+    waiting = [];
+    return { values, done: false };
+  });
+}
+
+export function follow(
+  client: CourantClient,
+  jobId: string,
+  options: FollowOptions,
+): AsyncGenerator<JobView, void> {
+  let last: JobView | undefined;
+  return watching(
+    client,
+    `job/${jobId}`,
+    options,
+    () => () => undefined,
+    () => {
+      const view = client.jobs.get(jobId);
+      const values = view === undefined || view === last ? [] : [view];
+      last = view;
+      return { values, done: view !== undefined && isFinished(view.job) };
+    },
+  );
+}
