@@ -74,6 +74,7 @@ describe('the console', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     await shot(page, 'done-desktop');
 
     await card(page, 'dropped.pdf').getByTestId('open-job').click();
+    await page.getByTestId('tab-read').click();
     await page.getByTestId('job-text').filter({ hasText: 'Hello, here is some text' }).waitFor();
     await shot(page, 'result-desktop');
     assert.deepEqual(page.faults, []);

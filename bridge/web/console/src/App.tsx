@@ -1,6 +1,7 @@
+import { CSPProvider } from '@base-ui/react/csp-provider';
 import { CourantClient } from '@courant/client';
 import { CourantProvider, useConnection } from '@courant/react';
-import { useEffect, useRef, useState } from 'react';
+import { lazy, Suspense, useEffect, useRef, useState } from 'react';
 import { JobPage } from './detail/JobPage.tsx';
 import { Home } from './jobs/Home.tsx';
 import { Recent, RecentProvider } from './jobs/recent.tsx';
@@ -9,15 +10,27 @@ import { refusal, signOut, useSession } from './session/session.ts';
 import { Banner } from './shell/Banner.tsx';
 import { ErrorBoundary } from './shell/ErrorBoundary.tsx';
 import { Header } from './shell/Header.tsx';
+import { Nav } from './shell/Nav.tsx';
 import { spreadNews } from './shell/news.ts';
-import { parse, useHash } from './shell/route.ts';
+import { parse, type Route, useHash, viewOf } from './shell/route.ts';
 import { Toasts } from './ui/Toasts.tsx';
 import { UploadsProvider } from './upload/context.tsx';
 import { Uploads } from './upload/uploads.ts';
 
+const HistoryPage = lazy(() => import('./history/HistoryPage.tsx'));
+const BatchPage = lazy(() => import('./batch/BatchPage.tsx'));
+const QueuePage = lazy(() => import('./queue/QueuePage.tsx'));
+const NotificationsPage = lazy(() => import('./notices/NotificationsPage.tsx'));
+const AdminPage = lazy(() => import('./admin/AdminPage.tsx'));
+
 export function App() {
   const { token, notice } = useSession();
-  return token === null ? <SignIn notice={notice} /> : <SignedIn key={token} token={token} />;
+  return (
+    // The content policy lets no inline style through.
+    <CSPProvider disableStyleElements>
+      {token === null ? <SignIn notice={notice} /> : <SignedIn key={token} token={token} />}
+    </CSPProvider>
+  );
 }
 
 /** Changes are shown with the next frame; a hidden tab has none and must not pile them up. */
@@ -65,26 +78,54 @@ function Shell({ announced }: { readonly announced: string }) {
     if (tokenRefused) signOut(refusal(reason));
   }, [tokenRefused, reason]);
 
-  useFocusOnMove(route.page === 'job' ? route.jobId : route.page);
+  const view = viewOf(route);
+  useFocusOnMove(view);
 
   return (
-    <>
+    <Toasts>
       <button type="button" className="skip" onClick={skipToMain}>
         Skip to the content
       </button>
-      <Header />
-      <Banner />
-      <main id="main" tabIndex={-1}>
-        <ErrorBoundary key={route.page === 'job' ? route.jobId : 'home'} part="This view">
-          {route.page === 'job' ? <JobPage key={route.jobId} jobId={route.jobId} /> : <Home />}
-        </ErrorBoundary>
-      </main>
+      <div className="shell">
+        <Header />
+        <Nav route={route} />
+        <Banner />
+        <main id="main" tabIndex={-1}>
+          <ErrorBoundary key={view} part="This view">
+            <Suspense fallback={<Loading />}>
+              <View route={route} />
+            </Suspense>
+          </ErrorBoundary>
+        </main>
+      </div>
       <p className="hidden" aria-live="polite" data-testid="announcer">
         {announced}
       </p>
-      <Toasts />
-    </>
+    </Toasts>
   );
+}
+
+function View({ route }: { readonly route: Route }) {
+  switch (route.page) {
+    case 'home':
+      return <Home />;
+    case 'job':
+      return <JobPage key={route.jobId} jobId={route.jobId} />;
+    case 'batch':
+      return <BatchPage key={route.batchId} batchId={route.batchId} />;
+    case 'history':
+      return <HistoryPage query={route.query} />;
+    case 'queue':
+      return <QueuePage />;
+    case 'notifications':
+      return <NotificationsPage />;
+    case 'admin':
+      return <AdminPage />;
+  }
+}
+
+function Loading() {
+  return <div className="skeleton-card" aria-busy="true" />;
 }
 
 /** Coming to another view, the keyboard starts at its beginning instead of nowhere. */
@@ -94,6 +135,7 @@ function useFocusOnMove(view: string): void {
     if (before.current === view) return;
     before.current = view;
     document.getElementById('main')?.focus({ preventScroll: true });
+    scrollTo(0, 0);
   }, [view]);
 }
 

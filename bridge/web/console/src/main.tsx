@@ -9,6 +9,8 @@ import './styles/shell.css';
 import './styles/upload.css';
 import './styles/jobs.css';
 import './styles/detail.css';
+import './styles/paper.css';
+import './styles/pages.css';
 
 // First of all: the token must not stay in the address bar or in the history.
 takeTokenFromAddress();

@@ -1,16 +1,14 @@
 import { isFinished, type JobView } from '@courant/client';
 import { useCourant, useJob, useTopic } from '@courant/react';
-import { ArrowLeft } from 'lucide-react';
+import { ArrowLeft, Layers } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { Actions } from '../jobs/Actions.tsx';
-import { Downloads } from '../jobs/Downloads.tsx';
 import { Progress } from '../jobs/Progress.tsx';
 import { StateChip } from '../jobs/StateChip.tsx';
 import { Troubles } from '../jobs/Troubles.tsx';
-import { home } from '../shell/route.ts';
+import { batchHref, home } from '../shell/route.ts';
 import { firstCursor } from '../upload/uploads.ts';
 import { Facts } from './Facts.tsx';
-import { PagesMap } from './PagesMap.tsx';
 import { Results } from './Results.tsx';
 import { useDocument } from './useResult.ts';
 
@@ -44,12 +42,20 @@ function useTitle(view: JobView | undefined): void {
   }, [name, progress]);
 }
 
-function Back() {
+function Back({ batchId = null }: { readonly batchId?: string | null }) {
   return (
-    <a className="back" href={home} data-testid="back">
-      <ArrowLeft aria-hidden="true" />
-      All jobs
-    </a>
+    <div className="crumbs">
+      <a className="back" href={home} data-testid="back">
+        <ArrowLeft aria-hidden="true" />
+        All jobs
+      </a>
+      {batchId !== null && (
+        <a className="back" href={batchHref(batchId)} data-testid="open-batch">
+          <Layers aria-hidden="true" />
+          Its batch
+        </a>
+      )}
+    </div>
   );
 }
 
@@ -76,10 +82,9 @@ function Loading() {
 function Loaded({ view }: { readonly view: JobView }) {
   const { job } = view;
   const document = useDocument(job);
-  const [goTo, setGoTo] = useState<{ readonly page: number } | null>(null);
   return (
     <div className="detail" data-testid="job-detail" data-job-id={job.jobId} data-state={job.state}>
-      <Back />
+      <Back batchId={job.batchId} />
       <div className="card job">
         <div className="card-head">
           <div className="card-title">
@@ -90,17 +95,8 @@ function Loaded({ view }: { readonly view: JobView }) {
         </div>
         <Progress view={view} />
         <Troubles job={job} />
-        <Downloads job={job} />
       </div>
-      <div className="detail-columns">
-        <Results job={job} document={document} goTo={goTo} />
-        <PagesMap
-          view={view}
-          read={document.state === 'ready' ? document.pages : null}
-          selected={goTo?.page ?? null}
-          select={(page) => setGoTo(page === null ? null : { page })}
-        />
-      </div>
+      <Results view={view} document={document} />
       <Facts job={job} />
     </div>
   );

@@ -6,17 +6,14 @@ const pagesAtATime = 12;
 
 interface Props {
   readonly pages: readonly DocumentPage[];
-  /** The page to bring into view; a new object each time it is chosen. */
-  readonly goTo: { readonly page: number } | null;
 }
 
 /** The extracted text as one reads it: headings, paragraphs, lists and tables, page by page. */
-export function Reader({ pages, goTo }: Props) {
+export function Reader({ pages }: Props) {
   const [limit, setLimit] = useState(pagesAtATime);
   const region = useRef<HTMLDivElement>(null);
   const end = useRef<HTMLDivElement>(null);
-  const wanted = goTo === null ? 0 : pages.findIndex(({ view }) => view.number === goTo.page) + 1;
-  const shown = pages.slice(0, Math.max(limit, wanted));
+  const shown = pages.slice(0, limit);
   const more = shown.length < pages.length;
 
   useEffect(() => {
@@ -30,12 +27,6 @@ export function Reader({ pages, goTo }: Props) {
     observer.observe(end.current);
     return () => observer.disconnect();
   }, [more, shown.length]);
-
-  useEffect(() => {
-    const sheet = goTo && region.current?.querySelector<HTMLElement>(`[data-page="${goTo.page}"]`);
-    // A jump, not a glide: pages on the way would be laid out only then, and move the goal.
-    if (sheet) region.current?.scrollTo({ top: sheet.offsetTop - 12 });
-  }, [goTo]);
 
   return (
     <div
@@ -74,7 +65,8 @@ const Sheet = memo(function Sheet({ page: { view, blocks } }: { readonly page: D
   );
 });
 
-function Part({ block }: { readonly block: Block }) {
+/** One block of the result as HTML. */
+export function Part({ block }: { readonly block: Block }) {
   switch (block.kind) {
     case 'heading':
       return <Heading level={block.level} text={block.text} />;

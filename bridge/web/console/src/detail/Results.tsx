@@ -1,60 +1,53 @@
-import { isFinished, type Job, type ResultFormat } from '@courant/client';
+import type { Job, JobView, ResultFormat } from '@courant/client';
 import { Check, Copy } from 'lucide-react';
 import { type KeyboardEvent, useRef, useState } from 'react';
+import { DownloadMenu } from '../jobs/Downloads.tsx';
+import { Pages } from '../paper/Pages.tsx';
 import { formatNames } from '../ui/format.ts';
 import { Reader } from './Reader.tsx';
 import { type JobDocument, useResult } from './useResult.ts';
 
-type Tab = 'read' | ResultFormat;
+type Tab = 'pages' | 'read' | ResultFormat;
 
 const sources: readonly ResultFormat[] = ['txt', 'md', 'json', 'html'];
 /** More than this is slow to lay out; the whole is in the download. */
 const mostCharacters = 1_500_000;
 
 interface Props {
-  readonly job: Job;
+  readonly view: JobView;
   readonly document: JobDocument;
-  readonly goTo: { readonly page: number } | null;
 }
 
 function tabsOf(job: Job, document: JobDocument): readonly Tab[] {
   const written =
     job.result?.formats.filter(({ state }) => state === 'completed').map(({ format }) => format) ?? [];
   const plain = sources.filter((format) => written.includes(format));
-  return document.state === 'none' ? plain : ['read', ...plain];
+  return document.state === 'none' ? ['pages', ...plain] : ['pages', 'read', ...plain];
 }
 
-export function Results({ job, document, goTo }: Props) {
+export function Results({ view, document }: Props) {
+  const { job } = view;
   const tabs = tabsOf(job, document);
-  const [wanted, setWanted] = useState<Tab>('read');
-  const tab = tabs.includes(wanted) ? wanted : tabs[0];
+  const [wanted, setWanted] = useState<Tab>('pages');
+  const tab = tabs.includes(wanted) ? wanted : 'pages';
   return (
-    <section className="panel results" aria-labelledby="results-title" data-testid="job-results">
-      <div className="panel-head">
-        <h2 id="results-title">Result</h2>
-        {tab !== undefined && <Tabs tabs={tabs} selected={tab} select={setWanted} />}
+    <section className="results" aria-label="Document and result" data-testid="job-results">
+      <div className="results-head">
+        <Tabs tabs={tabs} selected={tab} select={setWanted} />
+        <DownloadMenu job={job} />
       </div>
-      {tab === undefined ? (
-        <NoResult job={job} />
-      ) : (
-        <div role="tabpanel" id="result-panel" aria-labelledby={`tab-${tab}`} className="viewer">
-          {tab === 'read' ? <Reading document={document} goTo={goTo} /> : <SourceOf job={job} format={tab} />}
-        </div>
-      )}
+      <div role="tabpanel" id="result-panel" aria-labelledby={`tab-${tab}`} className="viewer">
+        <Panel tab={tab} view={view} document={document} />
+      </div>
     </section>
   );
 }
 
-function Reading({ document, goTo }: Pick<Props, 'document' | 'goTo'>) {
-  if (document.state === 'ready') return <Reader pages={document.pages} goTo={goTo} />;
-  return <p className="empty muted">Loading…</p>;
-}
-
-function NoResult({ job }: { readonly job: Job }) {
-  const words = isFinished(job)
-    ? 'There is no text: the job ended before it was written.'
-    : 'The text appears here as soon as it is written.';
-  return <p className="empty muted">{words}</p>;
+function Panel({ tab, view, document }: Props & { readonly tab: Tab }) {
+  const pages = document.state === 'ready' ? document.pages : null;
+  if (tab === 'pages') return <Pages view={view} read={pages} />;
+  if (tab !== 'read') return <SourceOf job={view.job} format={tab} />;
+  return pages === null ? <p className="empty muted">Loading…</p> : <Reader pages={pages} />;
 }
 
 interface TabsProps {
@@ -89,11 +82,16 @@ function Tabs({ tabs, selected, select }: TabsProps) {
           onClick={() => select(tab)}
           data-testid={`tab-${tab}`}
         >
-          {tab === 'read' ? 'Read' : formatNames[tab]}
+          {tabName(tab)}
         </button>
       ))}
     </div>
   );
+}
+
+function tabName(tab: Tab): string {
+  if (tab === 'pages') return 'Pages';
+  return tab === 'read' ? 'Read' : formatNames[tab];
 }
 
 function pretty(text: string, format: ResultFormat): string {

@@ -1,9 +1,11 @@
-import type { CourantClient, Job } from '@courant/client';
+import { type CourantClient, isFinished, type Job } from '@courant/client';
 import { useCourant } from '@courant/react';
-import { RotateCw, X } from 'lucide-react';
+import { RotateCw, Trash2, X } from 'lucide-react';
 import { useState } from 'react';
-import { failure } from '../ui/format.ts';
+import { Confirm } from '../ui/Confirm.tsx';
+import { count, failure } from '../ui/format.ts';
 import { toast } from '../ui/toasts.ts';
+import { removeLater } from './removal.tsx';
 
 type Verb = 'cancel' | 'retry';
 
@@ -16,46 +18,77 @@ async function ask(client: CourantClient, verb: Verb, job: Job): Promise<void> {
       title: `${job.filename} could not be ${verb === 'retry' ? 'retried' : 'cancelled'}`,
       text: failure(error),
     });
+    return;
   }
+  if (verb === 'retry') return;
+  const again = () => void ask(client, 'retry', job);
+  toast({ tone: 'plain', title: `${job.filename} cancelled`, action: { label: 'Undo', run: again } });
 }
 
-/** Cancel while it can be cancelled, retry once it can be retried. */
+/** Cancel while it can be cancelled; retry and delete once it is over. */
 export function Actions({ job }: { readonly job: Job }) {
   const client = useCourant();
   const [busy, setBusy] = useState(false);
+  const [asking, setAsking] = useState(false);
   const run = (verb: Verb) => {
     setBusy(true);
     void ask(client, verb, job).finally(() => setBusy(false));
   };
-  if (job.state === 'queued' || job.state === 'running') {
-    return (
-      <button
-        type="button"
-        className="button small"
-        disabled={busy}
-        onClick={() => run('cancel')}
-        aria-label={`Cancel ${job.filename}`}
-        data-testid="cancel-job"
+  // What has begun is not thrown away by a slip of the hand.
+  const cancel = () => (job.pagesDone > 0 ? setAsking(true) : run('cancel'));
+  const canRetry = job.state === 'failed' || job.state === 'cancelled';
+  return (
+    <div className="actions">
+      {(job.state === 'queued' || job.state === 'running') && (
+        <button
+          type="button"
+          className="button small"
+          disabled={busy}
+          onClick={cancel}
+          aria-label={`Cancel ${job.filename}`}
+          data-testid="cancel-job"
+        >
+          <X aria-hidden="true" />
+          Cancel
+        </button>
+      )}
+      {canRetry && (
+        <button
+          type="button"
+          className="button small"
+          disabled={busy}
+          onClick={() => run('retry')}
+          aria-label={`Retry ${job.filename}`}
+          data-testid="retry-job"
+        >
+          <RotateCw aria-hidden="true" />
+          Retry
+        </button>
+      )}
+      {isFinished(job) && (
+        <button
+          type="button"
+          className="button icon small"
+          onClick={() => removeLater(client, [job])}
+          aria-label={`Delete ${job.filename}`}
+          title="Delete"
+          data-testid="delete-job"
+        >
+          <Trash2 aria-hidden="true" />
+        </button>
+      )}
+      <Confirm
+        open={asking}
+        title={`Stop reading ${job.filename}?`}
+        verb="Stop it"
+        keep="Go on"
+        onAnswer={(yes) => {
+          setAsking(false);
+          if (yes) run('cancel');
+        }}
       >
-        <X aria-hidden="true" />
-        Cancel
-      </button>
-    );
-  }
-  if (job.state === 'failed' || job.state === 'cancelled') {
-    return (
-      <button
-        type="button"
-        className="button small"
-        disabled={busy}
-        onClick={() => run('retry')}
-        aria-label={`Retry ${job.filename}`}
-        data-testid="retry-job"
-      >
-        <RotateCw aria-hidden="true" />
-        Retry
-      </button>
-    );
-  }
-  return null;
+        {count(job.pagesDone, 'finished page')} will be kept: a retry goes on from there.
+      </Confirm>
+    </div>
+  );
 }

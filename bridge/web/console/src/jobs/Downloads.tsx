@@ -1,29 +1,13 @@
-import type { Job, ResultFormat } from '@courant/client';
-import { useCourant } from '@courant/react';
-import { Download } from 'lucide-react';
-import { useState } from 'react';
-import { bytes, failure, formatNames } from '../ui/format.ts';
-import { save } from '../ui/save.ts';
-import { toast } from '../ui/toasts.ts';
+import { Menu } from '@base-ui/react/menu';
+import type { Job } from '@courant/client';
+import { ChevronDown, Download } from 'lucide-react';
+import { bytes, formatNames } from '../ui/format.ts';
+import { useDownload } from './useDownload.ts';
 
 /** A button for each format that was written. */
 export function Downloads({ job }: { readonly job: Job }) {
-  const client = useCourant();
-  const [busy, setBusy] = useState<ResultFormat | null>(null);
-  const ready = job.result?.formats.filter(({ state }) => state === 'completed') ?? [];
+  const { ready, busy, download } = useDownload(job);
   if (ready.length === 0) return null;
-
-  const download = async (format: ResultFormat) => {
-    setBusy(format);
-    try {
-      const { blob, filename } = await client.resultFile(job.jobId, format);
-      save(blob, filename);
-    } catch (error) {
-      toast({ tone: 'bad', title: `${job.filename} could not be downloaded`, text: failure(error) });
-    }
-    setBusy(null);
-  };
-
   return (
     <fieldset className="downloads" aria-label={`Downloads of ${job.filename}`}>
       {ready.map(({ format, sizeBytes }) => (
@@ -41,5 +25,37 @@ export function Downloads({ job }: { readonly job: Job }) {
         </button>
       ))}
     </fieldset>
+  );
+}
+
+/** The same in one button. */
+export function DownloadMenu({ job }: { readonly job: Job }) {
+  const { ready, busy, download } = useDownload(job);
+  if (ready.length === 0) return null;
+  return (
+    <Menu.Root>
+      <Menu.Trigger className="button small" disabled={busy !== null} data-testid="download-menu">
+        <Download aria-hidden="true" />
+        Download
+        <ChevronDown aria-hidden="true" />
+      </Menu.Trigger>
+      <Menu.Portal>
+        <Menu.Positioner sideOffset={6} align="end" className="positioner">
+          <Menu.Popup className="popover menu">
+            {ready.map(({ format, sizeBytes }) => (
+              <Menu.Item
+                key={format}
+                className="menu-item"
+                onClick={() => void download(format)}
+                data-testid={`download-${format}`}
+              >
+                {formatNames[format]}
+                <span className="muted small">{sizeBytes === null ? '' : bytes(sizeBytes)}</span>
+              </Menu.Item>
+            ))}
+          </Menu.Popup>
+        </Menu.Positioner>
+      </Menu.Portal>
+    </Menu.Root>
   );
 }

@@ -5,9 +5,11 @@ import { count } from '../ui/format.ts';
 import { useUploads } from '../upload/context.tsx';
 import { DropZone } from '../upload/DropZone.tsx';
 import { UploadCard } from '../upload/UploadCard.tsx';
-import { History } from './History.tsx';
+import { BatchStrip } from './BatchStrip.tsx';
+import { Earlier } from './Earlier.tsx';
 import { JobCard } from './JobCard.tsx';
 import { useRecent } from './recent.tsx';
+import { useHidden } from './removal.tsx';
 
 /** The tab says how much is under way. */
 function useTitle(running: number): void {
@@ -21,7 +23,8 @@ function useTitle(running: number): void {
 
 export function Home() {
   const client = useCourant();
-  const views = useJobs({ minIntervalMs: 250 });
+  const hidden = useHidden();
+  const views = useJobs({ minIntervalMs: 250 }).filter(({ job }) => !hidden.has(job.jobId));
   const { ids, recent } = useRecent();
   const { list: uploads } = useUploads();
   const topic = useTopic('mine');
@@ -67,6 +70,7 @@ export function Home() {
               ))}
             </div>
           )}
+          <BatchStrip views={current} />
           <div className="cards">
             {current.map((view) => (
               <JobCard key={view.job.jobId} view={view} />
@@ -74,7 +78,7 @@ export function Home() {
           </div>
         </section>
       )}
-      <History views={past} loading={loading && views.length === 0} />
+      <Earlier views={past} loading={loading && views.length === 0} />
     </div>
   );
 }

@@ -1,8 +1,12 @@
-import { type JobView, zoneKinds } from '@courant/client';
+import { type ZoneCounts as Counts, type JobView, zoneKinds } from '@courant/client';
 import { count, zoneNames } from '../ui/format.ts';
 
 /** What was found so far, by kind. */
-export function ZoneCounts({ view: { job, zoneCounts } }: { readonly view: JobView }) {
+export function ZoneCounts({
+  view: { job, zoneCounts },
+}: {
+  readonly view: Pick<JobView, 'job' | 'zoneCounts'>;
+}) {
   const found = zoneKinds.filter((kind) => (zoneCounts[kind] ?? 0) > 0);
   const known = found.reduce((sum, kind) => sum + (zoneCounts[kind] ?? 0), 0);
   return (
@@ -18,6 +22,22 @@ export function ZoneCounts({ view: { job, zoneCounts } }: { readonly view: JobVi
           </li>
         ))
       )}
+    </ul>
+  );
+}
+
+/** The colours and what they stand for. */
+export function Legend({ counts }: { readonly counts: Counts }) {
+  return (
+    <ul className="zones" data-testid="legend" aria-label="Zones by kind">
+      {zoneKinds
+        .filter((kind) => (counts[kind] ?? 0) > 0)
+        .map((kind) => (
+          <li key={kind} className="zone" data-kind={kind}>
+            <span className="zone-dot" aria-hidden="true" />
+            {count(counts[kind] ?? 0, ...zoneNames[kind])}
+          </li>
+        ))}
     </ul>
   );
 }

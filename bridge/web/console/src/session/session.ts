@@ -1,5 +1,6 @@
 /** Who is signed in: a token in this tab's storage and nowhere else. */
 import { useSyncExternalStore } from 'react';
+import { forget } from '../paper/vault.ts';
 
 export interface Session {
   readonly token: string | null;
@@ -34,7 +35,9 @@ export function signIn(token: string): void {
   set({ token: token.trim(), notice: null });
 }
 
+/** Ends the session; what this device kept of it goes as well, unless one only has to sign in again. */
 export function signOut(notice: string | null = null): void {
+  if (notice === null) forget();
   set({ token: null, notice });
 }
 

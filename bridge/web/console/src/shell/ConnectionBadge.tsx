@@ -1,10 +1,13 @@
+import { Popover } from '@base-ui/react/popover';
 import type { ConnectionState, TransportName } from '@courant/client';
 import { useConnection, useCourant } from '@courant/react';
+import { RefreshCw } from 'lucide-react';
+import { dateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 
 interface Look {
   readonly label: string;
-  readonly title: string;
+  readonly text: string;
   readonly tone: 'good' | 'wait' | 'bad';
 }
 
@@ -14,37 +17,31 @@ const ways: Record<TransportName, string> = {
   polling: 'polling',
 };
 
-/** How messages come, and why not by the best way. */
-function by(state: ConnectionState & { status: 'connected' }): string {
-  const why = state.fallback === null ? '' : `: no WebSocket gets through (${state.fallback.reason})`;
-  return ` by ${ways[state.transport]}${why}`;
-}
-
 function look(state: ConnectionState): Look {
   switch (state.status) {
     case 'connected':
       if (state.stalled) {
         return {
           label: 'Delayed',
-          title: 'The server behind the bridge is away; updates come late.',
+          text: 'The server behind the bridge is away. Updates come late; none is lost.',
           tone: 'wait',
         };
       }
-      return { label: 'Live', title: `Connected as ${state.user}${by(state)}`, tone: 'good' };
+      return { label: 'Live', text: 'Everything you see is up to date.', tone: 'good' };
     case 'connecting':
       return {
         label: state.attempt === 0 ? 'Connecting' : 'Reconnecting',
-        title: 'Connecting',
+        text: 'Trying to reach the server.',
         tone: 'wait',
       };
     case 'reconnecting':
-      return { label: 'Reconnecting', title: state.cause.message, tone: 'wait' };
+      return { label: 'Reconnecting', text: `Lost: ${state.cause.message}.`, tone: 'wait' };
     case 'offline':
-      return { label: 'Offline', title: 'No network', tone: 'bad' };
+      return { label: 'Offline', text: 'This device has no network.', tone: 'bad' };
     case 'failed':
-      return { label: 'Not connected', title: state.message, tone: 'bad' };
+      return { label: 'Not connected', text: `${state.message}.`, tone: 'bad' };
     case 'disconnected':
-      return { label: 'Not connected', title: 'Not connected', tone: 'bad' };
+      return { label: 'Not connected', text: 'The connection was ended.', tone: 'bad' };
   }
 }
 
@@ -53,45 +50,104 @@ function Countdown({ until }: { readonly until: number }) {
   return <span className="badge-detail">{seconds > 0 ? `in ${seconds} s` : 'now'}</span>;
 }
 
+/** How the page hears of its jobs: one word, and all about it on demand. */
 export function ConnectionBadge() {
-  const client = useCourant();
   const state = useConnection();
-  const { label, title, tone } = look(state);
-  const canRetry = state.status === 'reconnecting' || state.status === 'failed' || state.status === 'offline';
+  const { label, tone } = look(state);
+  const fallback = state.status === 'connected' && state.transport !== 'websocket' ? state.transport : null;
   return (
     <div className="badge-row">
-      <span
-        className="badge"
-        role="status"
-        data-testid="connection-badge"
-        data-state={state.status}
-        data-tone={tone}
-        title={title}
-      >
-        <span className="badge-dot" aria-hidden="true" />
-        {label}
+      <span className="hidden" role="status">
+        Connection: {label}
       </span>
-      {state.status === 'connected' && (
-        <span className="badge-detail" data-testid="connection-latency" title="Round trip to the server">
-          {state.latencyMs === null ? '– ms' : `${state.latencyMs} ms`}
-        </span>
-      )}
-      {state.status === 'connected' && state.transport !== 'websocket' && (
-        <span className="badge-detail" data-testid="connection-transport" title={title}>
-          {ways[state.transport]}
-        </span>
-      )}
-      {state.status === 'reconnecting' && <Countdown until={state.retryAt} />}
-      {canRetry && (
-        <button
-          type="button"
-          className="button small"
-          onClick={() => client.reconnect()}
-          data-testid="reconnect"
+      <Popover.Root>
+        <Popover.Trigger
+          className="badge"
+          data-testid="connection-badge"
+          data-state={state.status}
+          data-tone={tone}
+          aria-label={`Connection: ${label}. Details`}
         >
-          Reconnect
-        </button>
-      )}
+          <span className="badge-dot" aria-hidden="true" />
+          {label}
+          {state.status === 'connected' && (
+            <span className="badge-detail" data-testid="connection-latency">
+              {state.latencyMs === null ? '– ms' : `${state.latencyMs} ms`}
+            </span>
+          )}
+          {fallback !== null && (
+            <span className="badge-detail" data-testid="connection-transport">
+              {ways[fallback]}
+            </span>
+          )}
+          {state.status === 'reconnecting' && <Countdown until={state.retryAt} />}
+        </Popover.Trigger>
+        <Popover.Portal>
+          <Popover.Positioner sideOffset={8} align="end" className="positioner">
+            <Popover.Popup className="popover" data-testid="connection-details">
+              <Details state={state} />
+            </Popover.Popup>
+          </Popover.Positioner>
+        </Popover.Portal>
+      </Popover.Root>
     </div>
+  );
+}
+
+function facts(state: ConnectionState): readonly (readonly [string, string])[] {
+  if (state.status === 'connected') {
+    return [
+      ['Signed in as', state.user],
+      ['Way', ways[state.transport]],
+      ...(state.fallback === null
+        ? []
+        : [['Why no WebSocket', `${state.fallback.message} (${state.fallback.reason})`] as const]),
+      ['Round trip', state.latencyMs === null ? 'not measured yet' : `${state.latencyMs} ms`],
+      ['Session until', state.tokenExpiresAt === null ? 'open end' : dateTime(state.tokenExpiresAt)],
+      ['Connection', state.connectionId],
+    ];
+  }
+  if (state.status === 'reconnecting') {
+    return [
+      ['Tries', String(state.attempt)],
+      ['Reason', state.cause.reason],
+      ['Code', String(state.cause.code)],
+    ];
+  }
+  return state.status === 'failed'
+    ? [
+        ['Reason', state.reason],
+        ['Code', String(state.code)],
+      ]
+    : [];
+}
+
+function Details({ state }: { readonly state: ConnectionState }) {
+  const client = useCourant();
+  const { label, text, tone } = look(state);
+  return (
+    <>
+      <Popover.Title className="popover-title" data-tone={tone}>
+        {label}
+      </Popover.Title>
+      <Popover.Description className="muted small">{text}</Popover.Description>
+      <dl className="popover-facts">
+        {facts(state).map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      <button
+        type="button"
+        className="button small"
+        onClick={() => client.reconnect()}
+        data-testid="reconnect"
+      >
+        <RefreshCw aria-hidden="true" />
+        {state.status === 'connected' ? 'Connect anew' : 'Reconnect now'}
+      </button>
+    </>
   );
 }

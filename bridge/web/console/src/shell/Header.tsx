@@ -1,37 +1,80 @@
 import { useConnection } from '@courant/react';
-import { LogOut } from 'lucide-react';
+import { LogOut, Search } from 'lucide-react';
+import { useEffect, useRef } from 'react';
+import { Bell } from '../notices/Bell.tsx';
 import { signOut } from '../session/session.ts';
 import { Logo } from '../ui/Logo.tsx';
 import { ThemeToggle } from '../ui/ThemeToggle.tsx';
 import { ConnectionBadge } from './ConnectionBadge.tsx';
-import { home } from './route.ts';
+import { home, searchHref } from './route.ts';
 
 export function Header() {
   const state = useConnection();
   return (
     <header className="header">
-      <div className="header-in">
-        <a href={home} className="header-home" aria-label="Courant, all jobs">
-          <Logo />
-        </a>
-        <div className="header-side">
-          <ConnectionBadge />
-          <span className="header-user" title="Signed in as">
-            {state.status === 'connected' ? state.user : ''}
-          </span>
-          <ThemeToggle />
-          <button
-            type="button"
-            className="button icon"
-            onClick={() => signOut()}
-            aria-label="Sign out"
-            title="Sign out"
-            data-testid="sign-out"
-          >
-            <LogOut aria-hidden="true" />
-          </button>
-        </div>
+      <a href={home} className="header-home" aria-label="Courant, all jobs">
+        <Logo />
+      </a>
+      <SearchBox />
+      <div className="header-side">
+        <ConnectionBadge />
+        <Bell />
+        <ThemeToggle />
+        <span className="header-user" title="Signed in as">
+          {state.status === 'connected' ? state.user : ''}
+        </span>
+        <button
+          type="button"
+          className="button icon"
+          onClick={() => signOut()}
+          aria-label="Sign out"
+          title="Sign out"
+          data-testid="sign-out"
+        >
+          <LogOut aria-hidden="true" />
+        </button>
       </div>
     </header>
+  );
+}
+
+const editable = 'input, textarea, select, [contenteditable]';
+
+/** Leads to the history; `/` comes here from anywhere. */
+function SearchBox() {
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    const focus = (event: KeyboardEvent) => {
+      const typing = event.target instanceof Element && event.target.matches(editable);
+      if (event.key !== '/' || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      input.current?.focus();
+    };
+    addEventListener('keydown', focus);
+    return () => removeEventListener('keydown', focus);
+  }, []);
+  return (
+    <search className="header-search">
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          location.hash = searchHref(input.current?.value.trim() ?? '');
+          if (input.current) input.current.value = '';
+        }}
+      >
+        <Search aria-hidden="true" />
+        <input
+          ref={input}
+          type="search"
+          placeholder="Find a job"
+          aria-label="Find a job by name or id"
+          aria-keyshortcuts="/"
+          data-testid="search"
+        />
+        <span className="kbd" aria-hidden="true">
+          /
+        </span>
+      </form>
+    </search>
   );
 }

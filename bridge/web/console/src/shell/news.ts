@@ -1,5 +1,7 @@
-/** Turns events into toasts and into sentences for screen readers. */
+/** Turns events into toasts, notices, notifications, and into sentences for screen readers. */
 import type { CourantClient, Job, JobEvent } from '@courant/client';
+import { notify } from '../notices/desktop.ts';
+import { notices } from '../notices/notices.ts';
 import { count, sentenceCase } from '../ui/format.ts';
 import { toast } from '../ui/toasts.ts';
 import { jobHref } from './route.ts';
@@ -25,29 +27,48 @@ function sentence(type: JobEvent['type'], job: Job): string | null {
   }
 }
 
-function show(type: JobEvent['type'], job: Job): void {
-  const href = jobHref(job.jobId);
+interface News {
+  readonly tone: 'good' | 'bad';
+  readonly title: string;
+  readonly text: string;
+}
+
+function newsOf(type: JobEvent['type'], job: Job): News | null {
   if (type === 'job-completed') {
-    const group = { name: 'done', several: (count: number) => `${count} documents are done` };
-    const text = count(job.pagesDone, 'page');
-    toast({ tone: 'good', title: `${job.filename} is done`, text, href, group });
-  } else if (type === 'job-failed') {
-    toast({
-      tone: 'bad',
-      title: `${job.filename} failed`,
-      text: job.error === null ? undefined : sentenceCase(job.error.message),
-      href,
-    });
+    return { tone: 'good', title: `${job.filename} is done`, text: count(job.pagesDone, 'page') };
   }
+  if (type !== 'job-failed') return null;
+  const text = job.error === null ? '' : sentenceCase(job.error.message);
+  return { tone: 'bad', title: `${job.filename} failed`, text };
+}
+
+const group = { name: 'done', several: (count: number) => `${count} documents are done` };
+
+function spread(type: JobEvent['type'], job: Job): void {
+  const news = newsOf(type, job);
+  if (news === null) return;
+  const { tone, title, text } = news;
+  const href = jobHref(job.jobId);
+  const id = `${job.jobId} ${job.revision}`;
+  notices.add({ id, time: job.timestamp, tone, title, text, href });
+  toast({ tone, title, text, href, group: tone === 'good' ? group : undefined });
+  notify(title, text, href, id);
 }
 
 /** Listens until the returned function is called. */
 export function spreadNews(client: CourantClient, announce: (sentence: string) => void): () => void {
-  return client.onEvent((event) => {
+  const stopOwner = client.onConnection(() => {
+    if (client.connection.status === 'connected') notices.open(client.connection.user);
+  });
+  const stopEvents = client.onEvent((event) => {
     // Only `mine`: the topics of single jobs tell the same again, and tell old news when they are replayed.
     if (event.topic !== 'mine' || !('job' in event)) return;
-    show(event.type, event.job);
+    spread(event.type, event.job);
     const words = sentence(event.type, event.job);
     if (words !== null) announce(words);
   });
+  return () => {
+    stopOwner();
+    stopEvents();
+  };
 }

@@ -1,54 +1,50 @@
 /** Short messages in the corner. They leave by themselves, bad news later: cards and history keep what they say. */
-import { useSyncExternalStore } from 'react';
+import { Toast as Base } from '@base-ui/react/toast';
 
-export interface Toast {
-  readonly id: number;
+export interface ToastMessage {
   readonly tone: 'good' | 'bad' | 'plain';
   readonly title: string;
   readonly text?: string | undefined;
   readonly href?: string | undefined;
+  readonly action?: { readonly label: string; readonly run: () => void } | undefined;
   /** Messages of one group that come together are told as one. */
   readonly group?: { readonly name: string; readonly several: (count: number) => string } | undefined;
+  readonly staysMs?: number | undefined;
 }
 
-interface Shown extends Toast {
+export interface ToastData {
+  readonly href?: string | undefined;
   readonly count: number;
-  readonly timer: ReturnType<typeof setTimeout>;
 }
 
-const most = 4;
+export const toastManager = Base.createToastManager<ToastData>();
 const staysMs = { good: 6_000, plain: 6_000, bad: 15_000 } as const;
-const listeners = new Set<() => void>();
-let toasts: readonly Shown[] = [];
-let nextId = 1;
+/** The toast that is shown of each group, and how many messages it stands for. */
+const groups = new Map<string, { readonly id: string; readonly count: number }>();
 
-function set(next: readonly Shown[]): void {
-  toasts = next;
-  for (const listener of listeners) listener();
+export function dismiss(id: string): void {
+  toastManager.close(id);
 }
 
-export function dismiss(id: number): void {
-  set(toasts.filter((toast) => toast.id !== id));
-}
-
-export function toast(message: Omit<Toast, 'id'>): void {
-  const { group, tone } = message;
-  const before = group && toasts.find((other) => other.group?.name === group.name);
-  if (before) clearTimeout(before.timer);
-  const id = before?.id ?? nextId++;
+export function toast(message: ToastMessage): string {
+  const { action, group, href, text, title, tone } = message;
+  const before = group && groups.get(group.name);
   const count = (before?.count ?? 0) + 1;
-  const timer = setTimeout(() => dismiss(id), staysMs[tone]);
-  const next = { ...message, id, count, timer };
-  const told = group && count > 1 ? { ...next, title: group.several(count), href: undefined } : next;
-  set(before ? toasts.map((other) => (other === before ? told : other)) : [...toasts, told].slice(-most));
-}
-
-export function useToasts(): readonly Toast[] {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
+  const several = group !== undefined && count > 1;
+  const options = {
+    title: several ? group.several(count) : title,
+    description: several ? '' : (text ?? ''),
+    type: tone,
+    timeout: message.staysMs ?? staysMs[tone],
+    priority: tone === 'bad' ? ('high' as const) : ('low' as const),
+    data: { href: several ? undefined : href, count },
+    ...(action === undefined ? {} : { actionProps: { children: action.label, onClick: action.run } }),
+    onClose: () => {
+      if (group) groups.delete(group.name);
     },
-    () => toasts,
-  );
+  };
+  const id = before?.id ?? toastManager.add(options);
+  if (before) toastManager.update(before.id, options);
+  if (group) groups.set(group.name, { id, count });
+  return id;
 }

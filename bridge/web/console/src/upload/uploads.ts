@@ -1,5 +1,6 @@
 /** Files on their way to the server: a few at a time, each with its progress, safe to try again. */
 import { type CourantClient, CourantError, newRequestId } from '@courant/client';
+import { keep } from '../paper/vault.ts';
 import { failure } from '../ui/format.ts';
 
 export interface Upload {
@@ -10,6 +11,8 @@ export interface Upload {
   readonly sent: number;
   readonly error: string | null;
   readonly canRetry: boolean;
+  /** Files that came together are a batch. */
+  readonly batch: { readonly id: string; readonly size: number } | null;
 }
 
 const atOnce = 3;
@@ -62,10 +65,14 @@ export class Uploads {
   readonly list = (): readonly Upload[] => this.#all;
 
   add(files: Iterable<File>): void {
-    const added = Array.from(files, (file): Upload => {
+    const all = Array.from(files);
+    const size = all.filter((file) => objection(file) === null).length;
+    const together = size > 1 ? { id: newRequestId(), size } : null;
+    const added = all.map((file): Upload => {
       const error = objection(file);
       const state = error === null ? 'waiting' : 'failed';
-      return { id: newRequestId(), file, state, sent: 0, error, canRetry: false };
+      const batch = error === null ? together : null;
+      return { id: newRequestId(), file, state, sent: 0, error, canRetry: false, batch };
     });
     this.#set([...this.#all, ...added]);
     this.#next();
@@ -90,7 +97,7 @@ export class Uploads {
     for (const upload of waiting.slice(0, Math.max(0, atOnce - busy))) void this.#send(upload);
   }
 
-  async #send({ id, file }: Upload): Promise<void> {
+  async #send({ id, file, batch }: Upload): Promise<void> {
     const abort = new AbortController();
     this.#aborts.set(id, abort);
     this.#change(id, { state: 'sending' });
@@ -98,10 +105,12 @@ export class Uploads {
       const { job, cursor } = await this.#client.submit(file, {
         // The same id on every try: a file that did arrive is not submitted twice.
         requestId: id,
+        ...(batch === null ? {} : { batchId: batch.id, batchSize: batch.size }),
         signal: abort.signal,
         onProgress: (sent) => this.#change(id, { sent, state: sent >= 1 ? 'storing' : 'sending' }),
       });
       rememberCursor(job.jobId, cursor);
+      void keep(job.jobId, file);
       this.remove(id);
     } catch (error) {
       if (error instanceof CourantError && error.code === 'ABORTED') return;

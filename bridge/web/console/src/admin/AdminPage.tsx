@@ -1,0 +1,181 @@
+import type { AuditEntry, Connections, SystemMetrics } from '@courant/client/service';
+import {
+  useAuditTrail,
+  useConnectionCounts,
+  useCourant,
+  useQueueStatus,
+  useSystemMetrics,
+  useTopic,
+} from '@courant/react';
+import { useSyncExternalStore } from 'react';
+import { Tile, Unserved } from '../queue/QueuePage.tsx';
+import { ago, bytes, dateTime, sentenceCase, span } from '../ui/format.ts';
+import { useNow } from '../ui/useNow.ts';
+import { useTitle } from '../ui/useTitle.ts';
+import { Chart } from './Chart.tsx';
+import { figuresOf } from './series.ts';
+import { Workers } from './Workers.tsx';
+import 'uplot/dist/uPlot.min.css';
+
+/** The service as its operators see it. Everything on it is pushed. */
+export default function AdminPage() {
+  useTitle('System');
+  const metrics = useSystemMetrics();
+  const queue = useQueueStatus();
+  const topic = useTopic('admin');
+  if (topic.phase === 'ended') {
+    return (
+      <div className="page">
+        <h1>System</h1>
+        <p className="note bad" role="alert" data-testid="admin-refused">
+          This page is for administrators: {topic.message}.
+        </p>
+      </div>
+    );
+  }
+  return (
+    <div className="page" data-testid="admin-page">
+      <h1>System</h1>
+      <Unserved kinds={queue?.unservedKinds ?? []} />
+      {metrics === null ? <div className="skeleton-card" aria-busy="true" /> : <Summary metrics={metrics} />}
+      <Charts />
+      <Workers />
+      <div className="columns">
+        <Rooms />
+        <Trail />
+      </div>
+    </div>
+  );
+}
+
+function Summary({ metrics }: { readonly metrics: SystemMetrics }) {
+  const now = useNow();
+  const up = metrics.startTime === null ? null : (now - Date.parse(metrics.startTime)) / 1000;
+  return (
+    <dl className="tiles">
+      <Tile name="Slots in use" value={metrics.slotsUsed.toLocaleString('en')} of={metrics.slotsTotal} />
+      <Tile name="Jobs in the last hour" value={metrics.throughputPerHour.toLocaleString('en')} />
+      <Tile
+        name="Failed of these"
+        value={`${(metrics.errorRate * 100).toFixed(metrics.errorRate > 0.1 ? 0 : 1)} %`}
+      />
+      <Tile
+        name="A job takes"
+        value={metrics.averageDuration === null ? '–' : span(metrics.averageDuration)}
+      />
+      <Tile name="Memory" value={bytes(metrics.memoryBytes)} />
+      <Tile name={`Up, version ${metrics.version}`} value={up === null ? '–' : span(up)} />
+    </dl>
+  );
+}
+
+function Charts() {
+  const figures = figuresOf(useCourant());
+  const series = useSyncExternalStore(figures.subscribe, figures.series);
+  return (
+    <section className="charts" aria-label="Figures over time">
+      <Chart title="Throughput" unit="jobs / h" name="jobs" series={series} color="--flow" />
+      <Chart title="Pages" unit="pages / h" name="pages" series={series} color="--flow" />
+      <Chart title="Wait lately" unit="s" name="wait" series={series} color="--zone-list" digits={1} />
+      <Chart title="Errors" unit="%" name="errors" series={series} color="--bad" digits={1} />
+      <Chart title="Round trip" unit="ms" name="latency" series={series} color="--zone-heading" />
+      <Chart title="Connections" unit="" name="connections" series={series} color="--zone-heading" />
+      <Chart title="Memory" unit="MB" name="memory" series={series} color="--zone-table" />
+      <Chart title="Processor" unit="%" name="cpu" series={series} color="--zone-table" digits={1} />
+    </section>
+  );
+}
+
+function Rooms() {
+  const connections = useConnectionCounts();
+  return (
+    <section className="panel" aria-labelledby="rooms-title" data-testid="rooms">
+      <div className="panel-head">
+        <h2 id="rooms-title">Connections</h2>
+        {connections !== null && (
+          <span className="muted small">
+            {connections.total} of {connections.users} {connections.users === 1 ? 'person' : 'people'}
+          </span>
+        )}
+      </div>
+      {connections === null ? (
+        <p className="empty muted">Loading…</p>
+      ) : (
+        <RoomTable connections={connections} />
+      )}
+    </section>
+  );
+}
+
+function RoomTable({ connections }: { readonly connections: Connections }) {
+  const most = Math.max(1, ...connections.rooms.map((room) => room.connections));
+  return (
+    <section className="scroll" tabIndex={0} aria-labelledby="rooms-title">
+      <table className="table">
+        <thead>
+          <tr>
+            <th>Room</th>
+            <th className="right">Connections</th>
+          </tr>
+        </thead>
+        <tbody>
+          {connections.rooms.map((room) => (
+            <tr key={room.name}>
+              <td className="mono clip" title={room.name}>
+                {room.name}
+                <span className="level" aria-hidden="true">
+                  <span style={{ transform: `scaleX(${room.connections / most})` }} />
+                </span>
+              </td>
+              <td className="right">{room.connections}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {connections.roomsTotal > connections.rooms.length && (
+        <p className="muted small">{connections.roomsTotal - connections.rooms.length} more rooms</p>
+      )}
+    </section>
+  );
+}
+
+function Trail() {
+  const entries = useAuditTrail();
+  return (
+    <section className="panel" aria-labelledby="audit-title" data-testid="audit">
+      <div className="panel-head">
+        <h2 id="audit-title">Audit trail</h2>
+        <span className="muted small">through this bridge, newest first</span>
+      </div>
+      {entries === null ? (
+        <p className="empty muted">Loading…</p>
+      ) : (
+        <section className="scroll" tabIndex={0} aria-labelledby="audit-title">
+          <ol className="trail">
+            {entries.map((entry) => (
+              <Entry key={entry.number} entry={entry} />
+            ))}
+          </ol>
+        </section>
+      )}
+    </section>
+  );
+}
+
+const bad = new Set(['token-refused', 'limit-refused']);
+
+function Entry({ entry: { address, deed, target, time, user } }: { readonly entry: AuditEntry }) {
+  const now = useNow();
+  return (
+    <li data-tone={bad.has(deed) ? 'bad' : undefined}>
+      <strong>{sentenceCase(deed.replaceAll('-', ' '))}</strong>
+      <span className="clip">
+        {[user, target].filter(Boolean).join(' · ')}
+        {address && <span className="muted"> from {address}</span>}
+      </span>
+      <time className="muted small nowrap" dateTime={time} title={dateTime(time)}>
+        {ago(time, now)}
+      </time>
+    </li>
+  );
+}

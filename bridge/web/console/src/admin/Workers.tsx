@@ -1,0 +1,128 @@
+import type { Worker } from '@courant/client/service';
+import { useCourant, useWorkers } from '@courant/react';
+import { useState } from 'react';
+import { jobHref } from '../shell/route.ts';
+import { Confirm } from '../ui/Confirm.tsx';
+import { ago, failure } from '../ui/format.ts';
+import { toast } from '../ui/toasts.ts';
+import { useNow } from '../ui/useNow.ts';
+
+/** Who works, on what, and the word to stop. */
+export function Workers() {
+  const workers = useWorkers();
+  return (
+    <section className="panel" aria-labelledby="workers-title" data-testid="workers">
+      <div className="panel-head">
+        <h2 id="workers-title">Workers</h2>
+        {workers !== null && (
+          <span className="muted small">{workers.filter(({ connected }) => connected).length} connected</span>
+        )}
+      </div>
+      {workers === null && <p className="empty muted">Loading…</p>}
+      {workers?.length === 0 && (
+        <p className="empty muted">
+          No worker is connected. Start one with <code>courant-pdf-worker</code>.
+        </p>
+      )}
+      {workers !== null && workers.length > 0 && (
+        <ul className="workers">
+          {workers.map((worker) => (
+            <WorkerRow key={worker.workerId} worker={worker} />
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+type Look = 'busy' | 'idle' | 'draining' | 'away';
+const words: Record<Look, string> = { busy: 'Working', idle: 'Idle', draining: 'Drained', away: 'Lost' };
+
+function lookOf({ connected, draining, jobs }: Worker): Look {
+  if (!connected) return 'away';
+  if (draining) return 'draining';
+  return jobs.length > 0 ? 'busy' : 'idle';
+}
+
+function WorkerRow({ worker }: { readonly worker: Worker }) {
+  const now = useNow();
+  const look = lookOf(worker);
+  const { heardTime, jobs, kinds, pageDurationMs, pagesDone, slots, software, workerId } = worker;
+  const facts = [
+    software,
+    kinds.join(', '),
+    `${pagesDone.toLocaleString('en')} pages`,
+    pageDurationMs === null ? null : `${Math.round(pageDurationMs)} ms a page`,
+    heardTime === null || look !== 'away' ? null : `heard ${ago(heardTime, now)}`,
+  ];
+  return (
+    <li className="worker" data-testid="worker" data-look={look} data-worker-id={workerId}>
+      <div className="worker-words">
+        <p className="worker-name">
+          <span className="worker-dot" aria-hidden="true" />
+          <strong className="clip" title={workerId}>
+            {workerId}
+          </strong>
+          <span className="muted small">{words[look]}</span>
+        </p>
+        <p className="muted small">{facts.filter(Boolean).join(' · ')}</p>
+      </div>
+      <ul className="slots" aria-label={`${jobs.length} of ${slots} slots in use`}>
+        {jobs.map((job) => (
+          <li key={job.jobId}>
+            <a href={jobHref(job.jobId)} className="slot" title={`Job ${job.jobId}, attempt ${job.attempt}`}>
+              <span className="slot-fill" style={{ transform: `scaleX(${job.progress / 100})` }} />
+              <span className="slot-words">{Math.floor(job.progress)} %</span>
+            </a>
+          </li>
+        ))}
+        {Array.from({ length: Math.max(0, Math.min(slots, 16) - jobs.length) }, (_, index) => (
+          <li key={index} className="slot slot-free" />
+        ))}
+      </ul>
+      <Drain worker={worker} />
+    </li>
+  );
+}
+
+function Drain({ worker: { draining, jobs, workerId } }: { readonly worker: Worker }) {
+  const client = useCourant();
+  const [asking, setAsking] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const verb = draining ? 'resume' : 'drain';
+  const run = async () => {
+    setBusy(true);
+    try {
+      await client.request('POST', `v1/workers/${encodeURIComponent(workerId)}:${verb}`);
+    } catch (error) {
+      toast({ tone: 'bad', title: `${workerId} could not be told to ${verb}`, text: failure(error) });
+    }
+    setBusy(false);
+  };
+  return (
+    <>
+      <button
+        type="button"
+        className="button small"
+        disabled={busy}
+        onClick={() => (draining ? void run() : setAsking(true))}
+        data-testid={`${verb}-worker`}
+      >
+        {draining ? 'Resume' : 'Drain'}
+      </button>
+      <Confirm
+        open={asking}
+        title="Drain this worker?"
+        verb="Drain"
+        keep="Let it work"
+        onAnswer={(yes) => {
+          setAsking(false);
+          if (yes) void run();
+        }}
+      >
+        It finishes what it has ({jobs.length} {jobs.length === 1 ? 'job' : 'jobs'}) and takes nothing new
+        until it is resumed.
+      </Confirm>
+    </>
+  );
+}

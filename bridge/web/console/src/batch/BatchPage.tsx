@@ -1,0 +1,154 @@
+import { isFinished, type Job, type JobView } from '@courant/client';
+import { useCourant, useJobs, useTopic, useWatch } from '@courant/react';
+import { ArrowLeft, X } from 'lucide-react';
+import { useState } from 'react';
+import { JobCard } from '../jobs/JobCard.tsx';
+import { useHidden } from '../jobs/removal.tsx';
+import { home } from '../shell/route.ts';
+import { Confirm } from '../ui/Confirm.tsx';
+import { count, failure, span } from '../ui/format.ts';
+import { toast } from '../ui/toasts.ts';
+import { useNow } from '../ui/useNow.ts';
+import { useTitle } from '../ui/useTitle.ts';
+import { progressOf } from './progress.ts';
+
+const unfinishedFirst = (a: JobView, b: JobView): number =>
+  Number(isFinished(a.job)) - Number(isFinished(b.job));
+
+/** Several documents that were submitted together, as one. */
+export default function BatchPage({ batchId }: { readonly batchId: string }) {
+  useTitle('Batch');
+  useWatch(`batch/${batchId}`, { minIntervalMs: 250 });
+  const topic = useTopic(`batch/${batchId}`);
+  const hidden = useHidden();
+  const views = useJobs({ minIntervalMs: 250 }).filter(
+    ({ job }) => job.batchId === batchId && !hidden.has(job.jobId),
+  );
+  const loading = topic.phase === 'waiting' || topic.phase === 'loading';
+  return (
+    <div className="page" data-testid="batch" data-batch-id={batchId}>
+      <a className="back" href={home} data-testid="back">
+        <ArrowLeft aria-hidden="true" />
+        All jobs
+      </a>
+      {views.length === 0 ? (
+        loading ? (
+          <div className="skeleton-card" aria-busy="true" />
+        ) : (
+          <p className="note plain">There is no such batch, or its jobs are gone.</p>
+        )
+      ) : (
+        <>
+          <Summary
+            jobs={views.map(({ job }) => job)}
+            receivedAt={Math.max(...views.map((view) => view.receivedAt))}
+          />
+          <div className="cards">
+            {[...views].sort(unfinishedFirst).map((view) => (
+              <JobCard key={view.job.jobId} view={view} />
+            ))}
+          </div>
+        </>
+      )}
+    </div>
+  );
+}
+
+function useTimeLeft(jobs: readonly Job[], receivedAt: number): string | null {
+  const now = useNow();
+  const left = jobs
+    .filter((job) => !isFinished(job))
+    .map((job) => (job.estimatedWait ?? 0) + (job.estimatedTimeRemaining ?? 0));
+  const longest = Math.max(0, ...left) - (now - receivedAt) / 1000;
+  return left.length === 0 || longest <= 0 ? null : `about ${span(longest)} left`;
+}
+
+function Summary({ jobs, receivedAt }: { readonly jobs: readonly Job[]; readonly receivedAt: number }) {
+  const percent = Math.floor(progressOf(jobs));
+  const left = useTimeLeft(jobs, receivedAt);
+  const of = (state: Job['state']): number => jobs.filter((job) => job.state === state).length;
+  const pages = jobs.reduce((sum, job) => sum + job.pagesDone, 0);
+  const counts = [
+    ['succeeded', 'Done', of('succeeded')],
+    ['running', 'Running', of('running') + of('cancelling')],
+    ['queued', 'Waiting', of('queued')],
+    ['failed', 'Failed', of('failed')],
+    ['cancelled', 'Cancelled', of('cancelled')],
+  ] as const;
+  return (
+    <div className="card batch-card">
+      <div className="card-head">
+        <div className="card-title">
+          <h1 className="detail-name">{count(jobs.length, 'document')} together</h1>
+          <p className="muted small">
+            {count(pages, 'page')} read{left && ` · ${left}`}
+          </p>
+        </div>
+        <CancelAll jobs={jobs} />
+      </div>
+      <div className="bar-row">
+        <div
+          className="bar"
+          role="progressbar"
+          aria-label="Progress of the batch"
+          aria-valuemin={0}
+          aria-valuemax={100}
+          aria-valuenow={percent}
+          data-testid="batch-progress"
+        >
+          <span className="bar-fill" style={{ transform: `scaleX(${percent / 100})` }} />
+        </div>
+        <span className="percent" aria-hidden="true">
+          {percent}
+          <small> %</small>
+        </span>
+      </div>
+      <dl className="batch-counts">
+        {counts.map(([state, label, number]) => (
+          <div key={state} data-state={state} data-none={number === 0}>
+            <dt>{label}</dt>
+            <dd>{number}</dd>
+          </div>
+        ))}
+      </dl>
+    </div>
+  );
+}
+
+function CancelAll({ jobs }: { readonly jobs: readonly Job[] }) {
+  const client = useCourant();
+  const [asking, setAsking] = useState(false);
+  const open = jobs.filter(({ state }) => state === 'queued' || state === 'running');
+  if (open.length === 0) return null;
+  const cancel = async () => {
+    const ended = await Promise.allSettled(open.map(({ jobId }) => client.cancel(jobId)));
+    const failed = ended.find((each) => each.status === 'rejected');
+    if (failed)
+      toast({ tone: 'bad', title: 'Not all jobs could be cancelled', text: failure(failed.reason) });
+  };
+  return (
+    <>
+      <button
+        type="button"
+        className="button small"
+        onClick={() => setAsking(true)}
+        data-testid="cancel-batch"
+      >
+        <X aria-hidden="true" />
+        Cancel all
+      </button>
+      <Confirm
+        open={asking}
+        title={`Cancel ${count(open.length, 'job')}?`}
+        verb="Cancel them"
+        keep="Go on"
+        onAnswer={(yes) => {
+          setAsking(false);
+          if (yes) void cancel();
+        }}
+      >
+        Pages that are done are kept; each of them can be tried again.
+      </Confirm>
+    </>
+  );
+}

@@ -1,0 +1,72 @@
+import type { JobView } from '@courant/client';
+import { ArrowRight } from 'lucide-react';
+import { historyPage, jobHref } from '../shell/route.ts';
+import { ago, bytes, count, dateTime, sentenceCase, span } from '../ui/format.ts';
+import { useNow } from '../ui/useNow.ts';
+import { Actions } from './Actions.tsx';
+import { StateChip } from './StateChip.tsx';
+
+const atMost = 12;
+
+interface Props {
+  readonly views: readonly JobView[];
+  readonly loading: boolean;
+}
+
+/** The newest finished jobs; the history has all of them. */
+export function Earlier({ views, loading }: Props) {
+  if (loading) return <Skeleton />;
+  if (views.length === 0) return null;
+  return (
+    <section aria-labelledby="earlier-title" data-testid="earlier">
+      <div className="section-head">
+        <h2 id="earlier-title">Earlier</h2>
+        <a className="more-link" href={historyPage} data-testid="all-history">
+          All jobs
+          <ArrowRight aria-hidden="true" />
+        </a>
+      </div>
+      <ul className="rows">
+        {views.slice(0, atMost).map((view) => (
+          <Row key={view.job.jobId} view={view} />
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Row({ view: { job } }: { readonly view: JobView }) {
+  const now = useNow();
+  const end = job.endTime ?? job.createTime;
+  const facts = [
+    job.state === 'failed' && job.error !== null ? sentenceCase(job.error.message) : null,
+    job.pagesTotal === null ? null : count(job.pagesTotal, 'page'),
+    bytes(job.documentBytes),
+    job.elapsed === null ? null : span(job.elapsed),
+  ].filter((fact) => fact != null);
+  return (
+    <li className="row-job" data-testid="job-card" data-job-id={job.jobId} data-state={job.state}>
+      <StateChip job={job} />
+      <div className="row-words">
+        <a href={jobHref(job.jobId)} className="row-name" data-testid="open-job">
+          {job.filename}
+        </a>
+        <span className="muted small row-facts">{facts.join(' · ')}</span>
+      </div>
+      <time className="muted small nowrap" dateTime={end} title={dateTime(end)}>
+        {ago(end, now)}
+      </time>
+      <Actions job={job} />
+    </li>
+  );
+}
+
+function Skeleton() {
+  return (
+    <div className="rows skeleton" aria-hidden="true">
+      <div className="row-job" />
+      <div className="row-job" />
+      <div className="row-job" />
+    </div>
+  );
+}

@@ -1,0 +1,24 @@
+import type { Job, ResultFormat } from '@courant/client';
+import { useCourant } from '@courant/react';
+import { useState } from 'react';
+import { failure } from '../ui/format.ts';
+import { save } from '../ui/save.ts';
+import { toast } from '../ui/toasts.ts';
+
+/** What can be downloaded of a job, what is being downloaded now, and how to begin. */
+export function useDownload(job: Job) {
+  const client = useCourant();
+  const [busy, setBusy] = useState<ResultFormat | null>(null);
+  const ready = job.result?.formats.filter(({ state }) => state === 'completed') ?? [];
+  const download = async (format: ResultFormat) => {
+    setBusy(format);
+    try {
+      const { blob, filename } = await client.resultFile(job.jobId, format);
+      save(blob, filename);
+    } catch (error) {
+      toast({ tone: 'bad', title: `${job.filename} could not be downloaded`, text: failure(error) });
+    }
+    setBusy(null);
+  };
+  return { ready, busy, download };
+}

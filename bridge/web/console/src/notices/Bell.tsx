@@ -1,0 +1,59 @@
+import { Popover } from '@base-ui/react/popover';
+import { Bell as BellIcon } from 'lucide-react';
+import { useState } from 'react';
+import { notificationsPage } from '../shell/route.ts';
+import { NoticeList } from './NoticeList.tsx';
+import { notices, useNotices } from './notices.ts';
+
+const atMost = 8;
+
+/** The newest notices, and how many are unread. */
+export function Bell() {
+  const list = useNotices();
+  const [open, setOpen] = useState(false);
+  const unread = list.filter(({ read }) => !read).length;
+  const close = () => setOpen(false);
+  return (
+    <Popover.Root open={open} onOpenChange={setOpen}>
+      <Popover.Trigger
+        className="button icon bell"
+        aria-label={unread === 0 ? 'Notifications' : `Notifications, ${unread} unread`}
+        data-testid="bell"
+        data-unread={unread}
+      >
+        <BellIcon aria-hidden="true" />
+        {unread > 0 && (
+          <span className="bell-count" aria-hidden="true">
+            {unread > 99 ? '99+' : unread}
+          </span>
+        )}
+      </Popover.Trigger>
+      <Popover.Portal>
+        <Popover.Positioner sideOffset={8} align="end" className="positioner">
+          <Popover.Popup className="popover popover-notices" data-testid="notice-popover">
+            <div className="popover-head">
+              <Popover.Title className="popover-title">Notifications</Popover.Title>
+              <button
+                type="button"
+                className="button small"
+                disabled={unread === 0}
+                onClick={() => notices.read()}
+                data-testid="read-all"
+              >
+                Mark all read
+              </button>
+            </div>
+            {list.length === 0 ? (
+              <p className="muted small popover-empty">You hear here of jobs that are done or failed.</p>
+            ) : (
+              <NoticeList list={list.slice(0, atMost)} onOpen={close} />
+            )}
+            <a href={notificationsPage} className="popover-foot" onClick={close}>
+              All notifications
+            </a>
+          </Popover.Popup>
+        </Popover.Positioner>
+      </Popover.Portal>
+    </Popover.Root>
+  );
+}

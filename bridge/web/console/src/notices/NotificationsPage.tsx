@@ -1,0 +1,103 @@
+import { BellRing, CheckCheck, Trash2 } from 'lucide-react';
+import { useState } from 'react';
+import { count } from '../ui/format.ts';
+import { useTitle } from '../ui/useTitle.ts';
+import { type Permission, setWished, usePermission } from './desktop.ts';
+import { NoticeList } from './NoticeList.tsx';
+import { notices, useNotices } from './notices.ts';
+
+/** All that happened, read and unread. */
+export default function NotificationsPage() {
+  useTitle('Notifications');
+  const list = useNotices();
+  const [unreadOnly, setUnreadOnly] = useState(false);
+  const unread = list.filter(({ read }) => !read);
+  const shown = unreadOnly ? unread : list;
+  return (
+    <div className="page page-narrow" data-testid="notifications-page">
+      <h1>Notifications</h1>
+      <Desktop />
+      <section className="panel" aria-label="Notifications">
+        <div className="panel-head">
+          <fieldset className="chips" aria-label="Show">
+            <button
+              type="button"
+              className="chip-button"
+              aria-pressed={!unreadOnly}
+              onClick={() => setUnreadOnly(false)}
+            >
+              All
+            </button>
+            <button
+              type="button"
+              className="chip-button"
+              aria-pressed={unreadOnly}
+              onClick={() => setUnreadOnly(true)}
+            >
+              {count(unread.length, 'unread', 'unread')}
+            </button>
+          </fieldset>
+          <div className="row">
+            <button
+              type="button"
+              className="button small"
+              disabled={unread.length === 0}
+              onClick={() => notices.read()}
+            >
+              <CheckCheck aria-hidden="true" />
+              Mark all read
+            </button>
+            <button
+              type="button"
+              className="button small"
+              disabled={list.length === 0}
+              onClick={() => notices.clear()}
+            >
+              <Trash2 aria-hidden="true" />
+              Clear
+            </button>
+          </div>
+        </div>
+        {shown.length === 0 ? (
+          <p className="empty muted">
+            {unreadOnly ? 'You have read everything.' : 'You hear here of jobs that are done or failed.'}
+          </p>
+        ) : (
+          <NoticeList list={shown} />
+        )}
+      </section>
+    </div>
+  );
+}
+
+const words: Record<Permission, string> = {
+  missing: 'This browser cannot show notifications outside the page.',
+  denied: 'This browser was told not to show notifications of this page. Its settings can change that.',
+  off: 'Be told when a job is done while you look at something else.',
+  on: 'You are told when a job is done while this page is in the background.',
+};
+
+function Desktop() {
+  const state = usePermission();
+  const can = state === 'on' || state === 'off';
+  return (
+    <div className="panel desktop" data-testid="desktop-notices" data-state={state}>
+      <BellRing aria-hidden="true" />
+      <div className="grow">
+        <h2>On this device</h2>
+        <p className="muted small">{words[state]}</p>
+      </div>
+      {can && (
+        <button
+          type="button"
+          role="switch"
+          className="switch"
+          aria-checked={state === 'on'}
+          aria-label="Notifications outside the page"
+          onClick={() => void setWished(state !== 'on')}
+          data-testid="desktop-switch"
+        />
+      )}
+    </div>
+  );
+}

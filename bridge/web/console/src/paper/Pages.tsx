@@ -1,0 +1,195 @@
+import { isFinished, type JobView } from '@courant/client';
+import { ArrowDownToLine, Eye, EyeOff, FileUp } from 'lucide-react';
+import { useEffect, useMemo, useRef, useState } from 'react';
+import type { DocumentPage } from '../detail/document.ts';
+import { Legend } from '../jobs/ZoneCounts.tsx';
+import { PageRow } from './PageRow.tsx';
+import { countZones, type Leaf, leaves } from './pages.ts';
+import { type Paper, usePaper } from './usePaper.ts';
+
+const atATime = 40;
+
+/** The newest finished page comes into view while one follows the reading. */
+function useFollow(list: readonly Leaf[], following: boolean): void {
+  const before = useRef<ReadonlySet<number>>(new Set());
+  useEffect(() => {
+    const done = new Set(list.filter(({ page }) => page !== null).map(({ number }) => number));
+    const fresh = [...done].filter((number) => !before.current.has(number)).at(-1);
+    before.current = done;
+    if (!following || fresh === undefined) return;
+    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    document
+      .getElementById(`page-${fresh}`)
+      ?.scrollIntoView({ behavior: calm ? 'auto' : 'smooth', block: 'center' });
+  }, [list, following]);
+}
+
+interface Props {
+  readonly view: JobView;
+  readonly read: readonly DocumentPage[] | null;
+}
+
+/** The document, page by page: on the left as it looks, on the right what it says. */
+export function Pages({ view, read }: Props) {
+  const { job } = view;
+  const { paper, choose } = usePaper(job);
+  const pdf = paper.state === 'open' ? paper.pdf : null;
+  const [zonesShown, setZonesShown] = useState(true);
+  const [following, setFollowing] = useState(false);
+  const [limit, setLimit] = useState(atATime);
+  const list = useMemo(() => leaves(view, read, pdf?.numPages ?? 0), [view, read, pdf]);
+  const counts = useMemo(() => countZones(list), [list]);
+  const running = !isFinished(job);
+  useFollow(list, following && running);
+  const end = useMore(list.length > limit, () => setLimit(limit + atATime));
+  const Icon = zonesShown ? Eye : EyeOff;
+
+  return (
+    <div className="pages-view" data-testid="pages-view" data-paper={paper.state}>
+      <div className="pages-bar">
+        <Legend counts={counts} />
+        <div className="pages-tools">
+          {running && (
+            <button
+              type="button"
+              className="button small"
+              aria-pressed={following}
+              onClick={() => setFollowing(!following)}
+              data-testid="follow"
+            >
+              <ArrowDownToLine aria-hidden="true" />
+              Follow
+            </button>
+          )}
+          <button
+            type="button"
+            className="button small"
+            aria-pressed={zonesShown}
+            onClick={() => setZonesShown(!zonesShown)}
+            data-testid="toggle-zones"
+          >
+            <Icon aria-hidden="true" />
+            Zones
+          </button>
+          <GoTo total={list.length} reach={(page) => setLimit(Math.max(limit, page + 2))} />
+        </div>
+      </div>
+      <Missing paper={paper} choose={choose} />
+      {list.length === 0 && (
+        <p className="empty muted">
+          {running ? 'Pages appear here as soon as their number is known.' : 'There are no pages.'}
+        </p>
+      )}
+      {list.slice(0, limit).map((leaf) => (
+        <Row key={leaf.number} leaf={leaf} pdf={pdf} zonesShown={zonesShown} />
+      ))}
+      {list.length > limit && <div ref={end} className="reader-end" />}
+    </div>
+  );
+}
+
+/** Keeps what it gave for a page whose facts have not changed, so that only changed pages are drawn anew. */
+function Row({ leaf, ...rest }: Parameters<typeof PageRow>[0]) {
+  const { number, width, height, page, blocks, current } = leaf;
+  const kept = useMemo(
+    () => ({ number, width, height, page, blocks, current }),
+    [number, width, height, page, blocks, current],
+  );
+  return <PageRow leaf={kept} {...rest} />;
+}
+
+function useMore(more: boolean, load: () => void) {
+  const end = useRef<HTMLDivElement>(null);
+  const then = useRef(load);
+  useEffect(() => {
+    then.current = load;
+  });
+  useEffect(() => {
+    if (!more || end.current === null) return;
+    const observer = new IntersectionObserver(
+      (entries) => {
+        if (entries.some(({ isIntersecting }) => isIntersecting)) then.current();
+      },
+      { rootMargin: '2000px' },
+    );
+    observer.observe(end.current);
+    return () => observer.disconnect();
+  });
+  return end;
+}
+
+function GoTo({ total, reach }: { readonly total: number; readonly reach: (page: number) => void }) {
+  if (total < 2) return null;
+  return (
+    <form
+      className="goto"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const page = Number(new FormData(event.currentTarget).get('page'));
+        if (!(page >= 1 && page <= total)) return;
+        reach(page);
+        requestAnimationFrame(() =>
+          document.getElementById(`page-${page}`)?.scrollIntoView({ block: 'start' }),
+        );
+      }}
+    >
+      <label>
+        Page
+        <input
+          name="page"
+          type="number"
+          min={1}
+          max={total}
+          defaultValue={1}
+          inputMode="numeric"
+          data-testid="goto-page"
+        />
+      </label>
+      <span className="muted">of {total}</span>
+    </form>
+  );
+}
+
+interface MissingProps {
+  readonly paper: Paper;
+  readonly choose: (file: File) => Promise<boolean>;
+}
+
+/** The pages of a document that was submitted from elsewhere can be drawn from a copy. */
+function Missing({ paper, choose }: MissingProps) {
+  const input = useRef<HTMLInputElement>(null);
+  const [wrong, setWrong] = useState(false);
+  if (paper.state === 'unreadable') {
+    return (
+      <p className="note plain">This browser cannot draw the document; its zones are shown on blank paper.</p>
+    );
+  }
+  if (paper.state !== 'absent') return null;
+  return (
+    <div className="note plain" data-testid="paper-absent">
+      <span className="grow">
+        {wrong
+          ? 'That is another document. Choose the very file that was submitted.'
+          : 'This document was submitted from elsewhere. Choose your copy of it to see its pages below the zones; it stays on this device.'}
+      </span>
+      <button type="button" className="button small" onClick={() => input.current?.click()}>
+        <FileUp aria-hidden="true" />
+        Choose the file
+      </button>
+      <input
+        ref={input}
+        className="hidden"
+        type="file"
+        accept="application/pdf,.pdf"
+        tabIndex={-1}
+        aria-label="Choose the submitted document"
+        data-testid="paper-input"
+        onChange={(event) => {
+          const [file] = event.target.files ?? [];
+          if (file) void choose(file).then((right) => setWrong(!right));
+          event.target.value = '';
+        }}
+      />
+    </div>
+  );
+}

@@ -1,0 +1,77 @@
+/** pdf.js, loaded when a document is opened. Its worker and data come from the bridge; no eval, no WebAssembly. */
+import type { PDFDocumentProxy, PDFPageProxy } from 'pdfjs-dist';
+import workerUrl from 'pdfjs-dist/build/pdf.worker.min.mjs?url';
+
+type Library = typeof import('pdfjs-dist');
+let library: Promise<Library> | undefined;
+
+function load(): Promise<Library> {
+  library ??= import('pdfjs-dist').then((pdf) => {
+    pdf.GlobalWorkerOptions.workerSrc = workerUrl;
+    return pdf;
+  });
+  return library;
+}
+
+/** Opens a document; `close` frees its worker. */
+export async function openPdf(file: Blob): Promise<PDFDocumentProxy> {
+  const [pdf, data] = await Promise.all([load(), file.arrayBuffer()]);
+  const { href } = new URL('/pdf/', location.href);
+  const task = pdf.getDocument({
+    data,
+    cMapUrl: `${href}cmaps/`,
+    cMapPacked: true,
+    standardFontDataUrl: `${href}fonts/`,
+    wasmUrl: `${href}decoders/`,
+    useWasm: false,
+    isEvalSupported: false,
+    enableXfa: false,
+    stopAtErrors: false,
+  });
+  return task.promise;
+}
+
+const mostPixels = 8_000_000;
+
+/** Draws a page in the width it is shown in, as sharp as the screen. Returns how to stop. */
+export function draw(page: PDFPageProxy, canvas: HTMLCanvasElement, width: number): () => void {
+  const plain = page.getViewport({ scale: 1 });
+  const ratio = Math.min(globalThis.devicePixelRatio || 1, 2);
+  const wanted = (width * ratio) / plain.width;
+  const scale = Math.min(wanted, Math.sqrt(mostPixels / (plain.width * plain.height)));
+  const viewport = page.getViewport({ scale });
+  canvas.width = Math.max(1, Math.round(viewport.width));
+  canvas.height = Math.max(1, Math.round(viewport.height));
+  const task = page.render({ canvas, viewport });
+  task.promise.then(
+    () => canvas.setAttribute('data-drawn', 'true'),
+    // Cancelled, or a page that cannot be drawn: its zones are shown on blank paper.
+    () => undefined,
+  );
+  return () => task.cancel();
+}
+
+/** A piece of text and where its middle is, in points from the top left. */
+export interface Glyphs {
+  readonly text: string;
+  readonly x: number;
+  readonly y: number;
+  readonly endsLine: boolean;
+}
+
+/** The text layer of a page: what can be shown of a zone before the result is written. */
+export async function textOf(page: PDFPageProxy): Promise<readonly Glyphs[]> {
+  const viewport = page.getViewport({ scale: 1 });
+  const { items } = await page.getTextContent();
+  return items.flatMap((item) => {
+    if (!('str' in item)) return [];
+    const [, , , , left, bottom] = item.transform as number[];
+    const [x = 0, y = 0] = viewport.convertToViewportPoint(
+      (left ?? 0) + item.width / 2,
+      (bottom ?? 0) + item.height / 2,
+    );
+    return [{ text: item.str, x, y, endsLine: item.hasEOL }];
+  });
+}
+
+export type { PDFDocumentProxy, PDFPageProxy };

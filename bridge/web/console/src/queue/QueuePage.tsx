@@ -1,0 +1,175 @@
+import { isFinished, type JobView } from '@courant/client';
+import type { Queue, QueueLane } from '@courant/client/service';
+import { useJobs, useQueueStatus, useTopic } from '@courant/react';
+import { TriangleAlert } from 'lucide-react';
+import { jobHref } from '../shell/route.ts';
+import { count, span, ticking } from '../ui/format.ts';
+import { useNow } from '../ui/useNow.ts';
+import { useTitle } from '../ui/useTitle.ts';
+
+/** What waits, how long, and who works; and where one's own jobs stand. */
+export default function QueuePage() {
+  useTitle('Queue');
+  const queue = useQueueStatus();
+  const topic = useTopic('queue');
+  return (
+    <div className="page" data-testid="queue-page">
+      <h1>Queue</h1>
+      {topic.phase === 'ended' && (
+        <p className="note bad" role="alert">
+          The queue cannot be watched: {topic.message}.
+        </p>
+      )}
+      {queue === null ? (
+        topic.phase !== 'ended' && <div className="skeleton-card" aria-busy="true" />
+      ) : (
+        <Overview queue={queue} />
+      )}
+      <Mine />
+    </div>
+  );
+}
+
+/** Also on the system page. */
+export function Unserved({ kinds }: { readonly kinds: readonly string[] }) {
+  return kinds.map((kind) => (
+    <p key={kind} className="note warn" role="alert" data-testid="unserved-kind">
+      <TriangleAlert aria-hidden="true" />
+      <span>
+        No worker serves <strong>{kind}</strong>: jobs of this kind wait until one does.
+      </span>
+    </p>
+  ));
+}
+
+function Overview({ queue }: { readonly queue: Queue }) {
+  const waiting = queue.lanes.reduce((sum, lane) => sum + lane.waiting + lane.delayed, 0);
+  const most = Math.max(1, ...queue.lanes.map((lane) => lane.waiting + lane.delayed + lane.active));
+  return (
+    <>
+      <Unserved kinds={queue.unservedKinds} />
+      <dl className="tiles">
+        <Tile name="Waiting" value={waiting.toLocaleString('en')} />
+        <Tile name="Being read" value={queue.slotsUsed.toLocaleString('en')} of={queue.slotsTotal} />
+        <Tile name="Workers busy" value={queue.workersActive.toLocaleString('en')} of={queue.workersTotal} />
+      </dl>
+      <section className="panel" aria-labelledby="lanes-title">
+        <div className="panel-head">
+          <h2 id="lanes-title">Lanes</h2>
+        </div>
+        {queue.lanes.length === 0 ? (
+          <p className="empty muted">No lane is in use, and no worker is connected.</p>
+        ) : (
+          <ul className="lanes">
+            {queue.lanes.map((lane) => (
+              <Lane key={`${lane.kind} ${lane.lane}`} lane={lane} most={most} />
+            ))}
+          </ul>
+        )}
+      </section>
+    </>
+  );
+}
+
+export function Tile({
+  name,
+  value,
+  of,
+}: {
+  readonly name: string;
+  readonly value: string;
+  readonly of?: number;
+}) {
+  return (
+    <div className="tile">
+      <dt>{name}</dt>
+      <dd>
+        {value}
+        {of !== undefined && <small> of {of.toLocaleString('en')}</small>}
+      </dd>
+    </div>
+  );
+}
+
+function waitWords({ estimatedWait, estimatedWaitBand: band }: QueueLane): string {
+  if (estimatedWait === null) return 'not known yet';
+  if (estimatedWait < 1) return 'none';
+  return band === null
+    ? span(estimatedWait)
+    : `${span(estimatedWait)} (${span(band.low)} to ${span(band.high)})`;
+}
+
+function Lane({ lane, most }: { readonly lane: QueueLane; readonly most: number }) {
+  const { active, averageWait, delayed, kind, lane: name, oldestWait, pagesWaiting, share, waiting } = lane;
+  const facts: readonly (readonly [string, string])[] = [
+    ['Wait for a new job', waitWords(lane)],
+    ['Waited lately', averageWait === null ? '–' : span(averageWait)],
+    ['Next one waits since', oldestWait === null ? '–' : span(oldestWait)],
+    ['Pages waiting', pagesWaiting.toLocaleString('en')],
+    ['Share', `${Math.round(share * 100)} %`],
+  ];
+  const part = (jobs: number) => ({ flexGrow: jobs / most });
+  return (
+    <li className="lane" data-testid="lane" data-lane={name}>
+      <p className="lane-name">
+        <strong>{name}</strong> <span className="muted">{kind}</span>
+      </p>
+      <p className="lane-words">
+        {active} being read · {waiting} waiting{delayed > 0 && ` · ${delayed} for a retry`}
+      </p>
+      <div className="lane-bar" aria-hidden="true">
+        <span data-part="active" style={part(active)} />
+        <span data-part="waiting" style={part(waiting)} />
+        <span data-part="delayed" style={part(delayed)} />
+        <span style={{ flexGrow: Math.max(0, 1 - (active + waiting + delayed) / most) }} />
+      </div>
+      <dl className="lane-facts">
+        {facts.map(([fact, value]) => (
+          <div key={fact}>
+            <dt>{fact}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </li>
+  );
+}
+
+function Mine() {
+  const waiting = useJobs()
+    .filter(({ job }) => !isFinished(job) && job.state === 'queued')
+    .sort((a, b) => (a.job.queuePosition ?? 1e9) - (b.job.queuePosition ?? 1e9));
+  return (
+    <section className="panel" aria-labelledby="mine-title">
+      <div className="panel-head">
+        <h2 id="mine-title">My place</h2>
+        <span className="muted small">{count(waiting.length, 'job')} waiting</span>
+      </div>
+      {waiting.length === 0 ? (
+        <p className="empty muted">None of your jobs waits.</p>
+      ) : (
+        <ol className="places">
+          {waiting.map((view) => (
+            <Place key={view.job.jobId} view={view} />
+          ))}
+        </ol>
+      )}
+    </section>
+  );
+}
+
+function Place({ view: { job, receivedAt } }: { readonly view: JobView }) {
+  const since = (useNow() - receivedAt) / 1000;
+  return (
+    <li>
+      <span className="place-number">{job.queuePosition ?? '–'}</span>
+      <a href={jobHref(job.jobId)} className="row-name">
+        {job.filename}
+      </a>
+      <span className="muted small">{job.lane}</span>
+      <span className="muted small nowrap">
+        {job.estimatedWait === null ? '' : `in about ${ticking(Math.max(1, job.estimatedWait - since))}`}
+      </span>
+    </li>
+  );
+}
