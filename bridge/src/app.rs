@@ -7,12 +7,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::audit::Trail;
 use crate::config::Config;
 use crate::connection::registry::Registry;
+use crate::connection::replies::connection_id;
 use crate::core::Core;
 use crate::core::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::rooms::Rooms;
+use crate::states::States;
+use crate::states::local::Local;
 
 /// The shared parts. Holds nothing that another bridge could not make anew.
 pub struct App {
@@ -20,8 +24,12 @@ pub struct App {
     pub config: Config,
     /// The way to the server.
     pub core: Core,
-    /// All rooms.
+    /// All rooms about jobs.
     pub rooms: Arc<Rooms>,
+    /// All rooms about states.
+    pub states: Arc<States>,
+    /// Who did what.
+    pub trail: Arc<Trail>,
     /// All connections.
     pub registry: Arc<Registry>,
     /// All numbers.
@@ -51,6 +59,10 @@ impl App {
         let metrics = Metrics::default();
         let rooms = Rooms::new(core.clone(), config.times.clone(), metrics.clone(), stop.clone());
         let registry = Registry::new(config.limits.clone(), metrics.clone());
+        let trail = Arc::new(Trail::default());
+        let bridge = connection_id().to_string().into();
+        let local = Local { bridge, registry: registry.clone(), rooms: rooms.clone(), trail: trail.clone() };
+        let states = States::new(core.clone(), config.times.clone(), metrics.clone(), local, stop.clone());
         let (told, health) = watch::channel(Health::Away);
         tokio::spawn(health::watch(core.clone(), config.times.health, told, stop.clone()));
         let (away, core_away) = watch::channel(0);
@@ -59,6 +71,8 @@ impl App {
             config,
             core,
             rooms,
+            states,
+            trail,
             registry,
             metrics,
             health,

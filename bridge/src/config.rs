@@ -57,6 +57,8 @@ pub struct Limits {
 pub struct Times {
     /// Until the token is there. Then 4408.
     pub auth: Duration,
+    /// Before a token runs out: when the client is reminded to renew it. Half of its life for tokens that live shorter.
+    pub token_warning: Duration,
     /// Between protocol pings; who misses two is dropped.
     pub ping: Duration,
     /// Silence after which a client should send `ping`, and an event stream gets one.
@@ -108,6 +110,7 @@ impl Default for Times {
     fn default() -> Self {
         Self {
             auth: Duration::from_secs(10),
+            token_warning: Duration::from_secs(60),
             ping: Duration::from_secs(30),
             client_ping: Duration::from_secs(25),
             client_pong: Duration::from_secs(8),

@@ -4,6 +4,7 @@
 //! stand side by side, and each may be killed at any time.
 
 pub mod app;
+pub mod audit;
 pub mod config;
 pub mod connection;
 pub mod core;
@@ -13,6 +14,7 @@ pub mod http;
 pub mod metrics;
 pub mod rooms;
 pub mod serve;
+pub mod states;
 pub mod wire;
 pub mod ws;
 

@@ -262,8 +262,8 @@ async fn the_stream_ends_with_the_token_and_with_the_bridge_and_says_so() {
     let answer = reqwest::Client::new().get(stage.url("/v1/events?topic=mine")).bearer_auth(short).send();
     let events = answer.await.unwrap().bytes_stream().eventsource();
     let said: Vec<Value> = events.map(|event| serde_json::from_str(&event.unwrap().data).unwrap()).collect().await;
-    assert_eq!(types(&said), ["connected", "subscribed", "live", "auth-error", "closing"]);
-    assert_eq!(said[4]["code"], 4401);
+    assert_eq!(types(&said), ["connected", "subscribed", "live", "auth-expiring", "auth-error", "closing"]);
+    assert_eq!(said[5]["code"], 4401);
 
     let mut events = Events::open(&stage, "topic=mine", None).await;
     events.until("live").await;

@@ -5,6 +5,7 @@
 use courant_bridge::fault::Code;
 use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
 use courant_bridge::http::problem::Problem;
+use courant_bridge::http::service::{BatchAnswer, QuotaAnswer};
 use courant_bridge::wire::{Command, ServerMessage};
 use courant_proto::v1::ErrorReason;
 use serde::de::DeserializeOwned;
@@ -57,6 +58,8 @@ fn every_example_is_what_the_bridge_speaks() {
             "problem" => same::<Problem>(text, *line),
             "submitted" => same::<JobAnswer>(text, *line),
             "jobs" => same::<JobsAnswer>(text, *line),
+            "batch" => same::<BatchAnswer>(text, *line),
+            "quota" => same::<QuotaAnswer>(text, *line),
             "poll" => same::<PollAnswer>(text, *line),
             other => panic!("line {line}: nobody checks examples of the kind {other:?}"),
         }
@@ -99,6 +102,12 @@ fn every_message_type_is_described() {
         "job-cancelled",
         "job-deleted",
         "queue-position",
+        "queue-status",
+        "system-metrics",
+        "workers",
+        "connections",
+        "audit",
+        "auth-expiring",
     ];
     for name in types {
         let described = DOCUMENT.contains(&format!("`{name}`")) || DOCUMENT.contains(&format!("\"type\":\"{name}\""));

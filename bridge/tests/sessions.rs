@@ -115,7 +115,9 @@ async fn a_token_that_runs_out_ends_the_connection_unless_renewed() {
     let second = renewed.ask(auth(&token("alice"))).await;
     assert_eq!(first["connectionId"], second["connectionId"]);
     let (messages, close) = left.read_to_end().await;
-    assert_eq!((messages[0]["code"].as_str(), close), (Some("TOKEN_EXPIRED"), 4401));
+    assert_eq!(types(&messages), ["auth-expiring", "auth-error", "closing"]);
+    assert!(messages[0]["expiresInMs"].as_u64().unwrap() <= 1000);
+    assert_eq!((messages[1]["code"].as_str(), close), (Some("TOKEN_EXPIRED"), 4401));
     assert_eq!(renewed.ask(json!({"id": 5, "type": "ping"})).await["type"], "pong");
 }
 

@@ -87,6 +87,12 @@ impl Registry {
         Fault::too_many(why)
     }
 
+    /// How many connections there are, in all and of each user.
+    pub fn by_user(&self) -> (usize, Vec<(String, usize)>) {
+        let counts = self.counts.lock();
+        (counts.total, counts.users.iter().map(|(user, count)| (user.clone(), *count)).collect())
+    }
+
     /// How many connections there are.
     pub fn count(&self) -> usize {
         self.counts.lock().total
@@ -94,6 +100,11 @@ impl Registry {
 }
 
 impl Seat {
+    /// Where it comes from.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// Counts the connection for its user, once.
     pub fn belongs_to(&mut self, user: &str) -> Result<(), Fault> {
         if self.user.is_some() {

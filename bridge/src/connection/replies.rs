@@ -1,11 +1,14 @@
 //! The replies of a session, put together.
 
+use std::time::Duration;
+
 use courant_auth::Identity;
+use tokio::time::Instant;
 use ulid::Ulid;
 
 use crate::config::Config;
 use crate::fault::Fault;
-use crate::wire::message::{Connected, ErrorReply, Limits, Refusal};
+use crate::wire::message::{Connected, ErrorReply, Expiring, Limits, Refusal};
 use crate::wire::{ServerMessage, Topic};
 
 /// Names a connection, in `connected` and in logs.
@@ -39,6 +42,21 @@ pub fn connected(id: Option<u64>, connection: Ulid, identity: &Identity, config:
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
+}
+
+/// Says that the token runs out soon.
+pub fn auth_expiring(identity: &Identity) -> ServerMessage {
+    let left = identity.expires.duration_since(std::time::SystemTime::now()).unwrap_or_default();
+    ServerMessage::AuthExpiring(Expiring {
+        token_expires_at: prost_types::Timestamp::from(identity.expires).to_string(),
+        expires_in_ms: left.as_millis() as u64,
+    })
+}
+
+/// When to say so: `warning` before the end, or in the middle when there is less time than twice that. Never when the end
+/// is here already.
+pub fn warn_at(left: Duration, warning: Duration) -> Option<Instant> {
+    (!left.is_zero()).then(|| Instant::now() + left.saturating_sub(warning.min(left / 2)))
 }
 
 /// Answers a bad token, or says that a good one has run out.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use courant_auth::Identity;
 use courant_proto::v1::ErrorReason;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -136,15 +137,16 @@ impl Subscriptions {
         Some(Refused { command, topic, fault })
     }
 
-    /// Ends all that show the jobs of others, and all that might because they are only just being joined.
-    pub fn remove_foreign(&mut self, own: &str) -> Vec<Topic> {
-        let foreign = self.topics.iter().filter(|(topic, subscription)| match &subscription.joined {
-            Some(joined) => joined.owner != own,
-            None => **topic != Topic::Mine,
+    /// Ends all that this identity may not see, and what it had asked for with more rights and is only just being joined.
+    pub fn recheck(&mut self, before: &Identity, now: &Identity) -> Vec<Topic> {
+        let fewer = before.roles.difference(&now.roles).next().is_some();
+        let lost = self.topics.iter().filter(|(topic, subscription)| match &subscription.joined {
+            Some(joined) => !joined.sight.allows(now),
+            None => fewer && !matches!(topic, Topic::Mine | Topic::Queue),
         });
-        let foreign: Vec<_> = foreign.map(|(topic, _)| topic.clone()).collect();
-        foreign.iter().for_each(|topic| self.remove(topic));
-        foreign
+        let lost: Vec<_> = lost.map(|(topic, _)| topic.clone()).collect();
+        lost.iter().for_each(|topic| self.remove(topic));
+        lost
     }
 }
 

@@ -4,7 +4,9 @@ pub mod health;
 
 use std::time::Duration;
 
+use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
+use courant_proto::v1::queue_service_client::QueueServiceClient;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
@@ -53,6 +55,16 @@ impl Core {
     /// For calls that answer at once, and for streams that are always read at once.
     pub fn jobs(&self) -> JobServiceClient<Channel> {
         JobServiceClient::new(self.live.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// For the queue.
+    pub fn queue(&self) -> QueueServiceClient<Channel> {
+        QueueServiceClient::new(self.live.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// For operators.
+    pub fn admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.live.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// For streams that go at a client's pace.

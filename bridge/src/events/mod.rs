@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
 use axum::response::Response;
-use courant_auth::TokenError;
+use courant_auth::{Identity, TokenError};
 use http::request::Parts;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -54,6 +54,9 @@ struct Following {
     core_away: watch::Receiver<u64>,
     /// When the token runs out.
     expires: Instant,
+    /// When to say that it will.
+    warning: Option<Instant>,
+    identity: Identity,
     /// How many topics were asked for.
     asked: usize,
     /// The first message.
@@ -82,13 +85,16 @@ impl Following {
         let mut seat = app.registry.seat(address)?;
         seat.belongs_to(&caller.identity.subject)?;
         let left = caller.identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
+        let left = left.min(Duration::from_secs(366 * 24 * 3600));
         let mut core_away = app.core_away.clone();
         core_away.mark_unchanged();
         let mut following = Self {
             outbox: Arc::new(Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone())),
             subscriptions: Subscriptions::new(),
             core_away,
-            expires: Instant::now() + left.min(Duration::from_secs(366 * 24 * 3600)),
+            expires: Instant::now() + left,
+            warning: replies::warn_at(left, app.config.times.token_warning),
+            identity: caller.identity.clone(),
             asked: wanted.topics.len(),
             greeting: text(&replies::connected(None, replies::connection_id(), &caller.identity, &app.config)),
             _seat: seat,
@@ -105,6 +111,7 @@ impl Following {
         for Asked { topic, after } in wanted.topics {
             self.subscriptions.add(Join {
                 rooms: self.app.rooms.clone(),
+                states: self.app.states.clone(),
                 member: Member::new(self.outbox.clone()),
                 token: caller.token.clone(),
                 user: caller.identity.subject.clone(),
@@ -143,6 +150,10 @@ impl Following {
                 },
                 Some(finished) = self.subscriptions.finished() => self.settle(finished),
                 () = sleep_until(until), if !self.outbox.is_ended() => return Next::Silence,
+                () = sleep_until(self.warning.unwrap_or(self.expires)), if self.warning.is_some() => {
+                    self.warning = None;
+                    self.outbox.reply(&replies::auth_expiring(&self.identity));
+                }
                 () = sleep_until(self.expires), if !self.outbox.is_ended() => self.expire(),
                 () = self.app.drain.cancelled(), if !self.outbox.is_ended() => {
                     self.outbox.end_for_drain(&self.app.config.times);

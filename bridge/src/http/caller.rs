@@ -1,5 +1,6 @@
 //! Who calls over HTTP: `Authorization: Bearer <JWT>`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -8,7 +9,9 @@ use courant_proto::v1::ErrorReason;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use crate::app::App;
+use super::headers;
+use crate::app::{App, Peer};
+use crate::audit::Deed;
 use crate::fault::{Code, Fault};
 
 /// A caller whose token is good.
@@ -17,9 +20,16 @@ pub struct Caller {
     pub identity: Identity,
     /// For calling the core in the caller's name.
     pub token: String,
+    /// Where it calls from.
+    pub address: Option<IpAddr>,
 }
 
 impl Caller {
+    /// Writes down what the caller did.
+    pub fn note(&self, app: &App, deed: Deed, target: Option<&str>) {
+        app.trail.note(deed, Some(&self.identity.subject), self.address, target);
+    }
+
     /// Refuses callers without the role.
     pub fn needs(&self, role: Role) -> Result<(), Fault> {
         if self.identity.has(role) {
@@ -41,7 +51,11 @@ impl FromRequestParts<Arc<App>> for Caller {
             return Err(missing());
         }
         let token = token.trim().to_owned();
-        let identity = app.config.verifier.verify(&token)?;
-        Ok(Self { identity, token })
+        let peer = parts.extensions.get::<Peer>();
+        let address = peer.map(|peer| headers::address(*peer, &parts.headers, &app.config));
+        let identity = app.config.verifier.verify(&token).inspect_err(|_| {
+            app.trail.note(Deed::TokenRefused, None, address, None);
+        })?;
+        Ok(Self { identity, token, address })
     }
 }

@@ -6,12 +6,14 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use courant_proto::v1;
+use http::StatusCode;
 use http::header::CACHE_CONTROL;
 use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
 use super::query;
 use crate::app::App;
+use crate::audit::Deed;
 use crate::fault::{Code, Fault};
 use crate::wire::job::Job;
 
@@ -69,17 +71,26 @@ pub async fn get(State(app): State<Arc<App>>, caller: Caller, Path(job_id): Path
 /// `POST /v1/jobs/{id}:cancel` and `:retry`
 pub async fn act(State(app): State<Arc<App>>, caller: Caller, Path(path): Path<String>) -> Result<Response, Fault> {
     let mut jobs = app.core.jobs();
-    let answer = match path.rsplit_once(':') {
+    let (answer, deed, id) = match path.rsplit_once(':') {
         Some((id, "cancel")) => {
             let request = app.core.call_as(v1::CancelJobRequest { job_id: id.to_owned() }, &caller.token)?;
-            JobAnswer::new(jobs.cancel_job(request).await?.into_inner().job, None)?
+            (JobAnswer::new(jobs.cancel_job(request).await?.into_inner().job, None)?, Deed::Cancelled, id)
         }
         Some((id, "retry")) => {
             let request = app.core.call_as(v1::RetryJobRequest { job_id: id.to_owned() }, &caller.token)?;
             let retried = jobs.retry_job(request).await?.into_inner();
-            JobAnswer::new(retried.job, Some(retried.cursor))?
+            (JobAnswer::new(retried.job, Some(retried.cursor))?, Deed::Retried, id)
         }
         _ => return Err(Fault::new(Code::NotFound, "a job can be told :cancel and :retry")),
     };
+    caller.note(&app, deed, Some(id));
     Ok(fresh(answer))
+}
+
+/// `DELETE /v1/jobs/{id}`
+pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>) -> Result<Response, Fault> {
+    let request = app.core.call_as(v1::DeleteJobRequest { job_id: id.clone() }, &caller.token)?;
+    app.core.jobs().delete_job(request).await?;
+    caller.note(&app, Deed::Deleted, Some(&id));
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -7,6 +7,7 @@ pub mod jobs;
 pub mod problem;
 pub mod query;
 pub mod results;
+pub mod service;
 pub mod upload;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use http::StatusCode;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -33,7 +34,13 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/jobs", get(jobs::list).post(upload::submit).fallback(wrong_method))
         // Uploads have their own limit, which counts the document and not the form.
         .route_layer(DefaultBodyLimit::disable())
-        .route("/v1/jobs/{id}", get(jobs::get).post(jobs::act).fallback(wrong_method))
+        .route("/v1/jobs/{id}", get(jobs::get).post(jobs::act).delete(jobs::delete).fallback(wrong_method))
+        .route("/v1/batches/{id}", get(service::batch).post(service::act_on_batch).fallback(wrong_method))
+        .route("/v1/queue", get(service::queue).fallback(wrong_method))
+        .route("/v1/quota", get(service::quota).fallback(wrong_method))
+        .route("/v1/system", get(service::system).fallback(wrong_method))
+        .route("/v1/workers", get(service::workers).fallback(wrong_method))
+        .route("/v1/workers/{id}", post(service::act_on_worker).fallback(wrong_method))
         .route("/v1/jobs/{id}/results/{format}", get(results::read).fallback(wrong_method))
         .route("/v1/events", get(events::stream).fallback(wrong_method))
         .route("/v1/events:poll", get(events::poll).fallback(wrong_method))

@@ -65,7 +65,7 @@ impl IntoResponse for Fault {
         }
         match self.code {
             Code::UpgradeRequired => drop(headers.insert(UPGRADE, HeaderValue::from_static("websocket"))),
-            Code::MethodNotAllowed => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"))),
+            Code::MethodNotAllowed => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, DELETE"))),
             _ => {}
         }
         if let Some(wait) = self.retry_after {

@@ -21,6 +21,7 @@ use super::caller::Caller;
 use super::jobs::{JobAnswer, fresh};
 use super::query;
 use crate::app::App;
+use crate::audit::Deed;
 use crate::fault::{Code, Fault};
 
 /// Pieces on their way to the core. When they are in flight, the browser's upload waits.
@@ -39,7 +40,7 @@ pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Reques
         return Err(too_large(limit));
     }
     let mut header = v1::SubmitJobHeader::default();
-    let upload = Upload { app: app.clone(), token: caller.token, left: limit };
+    let upload = Upload { app: app.clone(), token: caller.token.clone(), left: limit };
     let answer = if is_form(request.headers()) {
         upload.form(header, request).await?
     } else {
@@ -52,6 +53,7 @@ pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Reques
         }
         upload.body(header, request.into_body().into_data_stream()).await?
     };
+    caller.note(&app, Deed::Submitted, answer.job.as_ref().map(|job| job.job_id.as_str()));
     let location = answer.job.as_ref().map(|job| format!("/v1/jobs/{}", job.job_id)).unwrap_or_default();
     let body = fresh(JobAnswer::new(answer.job, Some(answer.cursor))?);
     Ok((StatusCode::CREATED, [(LOCATION, location)], body).into_response())

@@ -11,15 +11,19 @@ use super::room::pause;
 use super::source::Source;
 use super::steps::Steps;
 use super::{Place, RoomKey, Rooms, Started};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
+use crate::states::room::Wish;
+use crate::states::{States, Subject};
 use crate::wire::encode::Push;
 use crate::wire::message::{Mode, Subscribed};
 use crate::wire::{ServerMessage, Tier, Topic, names};
 
 /// Everything a join needs to know of who joins.
 pub struct Join {
-    /// All rooms.
+    /// All rooms about jobs.
     pub rooms: Arc<Rooms>,
+    /// All rooms about states.
+    pub states: Arc<States>,
     /// Who joins.
     pub member: Arc<Member>,
     /// For asking the core whether the user may.
@@ -58,8 +62,45 @@ impl Reach {
 pub struct Joined {
     /// Giving it up leaves the room.
     pub place: Place,
-    /// Whose jobs it shows.
-    pub owner: String,
+    /// What one must be to see it.
+    pub sight: Sight,
+}
+
+/// What one must be to see what a subscription shows. Judged anew with every token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Anybody may.
+    Everybody,
+    /// The owner, and who sees everybody's jobs.
+    Owner(String),
+    /// Admins alone.
+    Admins,
+}
+
+impl Sight {
+    fn of_state(subject: Subject) -> Self {
+        match subject {
+            Subject::Queue => Self::Everybody,
+            Subject::Admin => Self::Admins,
+        }
+    }
+
+    fn of_jobs(topic: &Topic, owner: &str) -> Self {
+        match (topic, owner) {
+            (Topic::Job(_), owner) => Self::Owner(owner.to_owned()),
+            (_, "-") => Self::Admins,
+            (_, owner) => Self::Owner(owner.to_owned()),
+        }
+    }
+
+    /// Whether this identity may see it.
+    pub fn allows(&self, identity: &Identity) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::Owner(owner) => *owner == identity.subject || identity.sees_all(),
+            Self::Admins => identity.has(Role::Admin),
+        }
+    }
 }
 
 /// Where a join stands.
@@ -90,6 +131,23 @@ pub enum Failed {
 impl Join {
     /// Joins.
     pub async fn run(self) -> Result<Joined, Failed> {
+        match Subject::of(&self.topic) {
+            Some(subject) => self.run_state(subject).await.map_err(Failed::Unanswered),
+            None => self.run_jobs().await,
+        }
+    }
+
+    /// A state is told as it is as soon as it is known.
+    async fn run_state(self, subject: Subject) -> Result<Joined, Fault> {
+        if subject == Subject::Admin && self.reach != Reach::All {
+            return Err(Fault::new(Code::Core(ErrorReason::RoleRequired), "this topic is for admins"));
+        }
+        let (room, place) = self.states.enter(subject, self.tier, &self.member);
+        room.welcome(&self.member, &Wish { id: self.id, after: self.after }).await?;
+        Ok(Joined { place, sight: Sight::of_state(subject) })
+    }
+
+    async fn run_jobs(self) -> Result<Joined, Failed> {
         let (source, job, cursor) = self.look_up().await.map_err(Failed::Unanswered)?;
         let key = RoomKey { source: source.clone(), tier: self.tier };
         let (place, started) = match self.rooms.enter(&key, &self.member) {
@@ -102,7 +160,7 @@ impl Join {
                 self.rooms.enter_or_start(&key, &cursor, &self.member)
             }
         };
-        let owner = source.owner.clone();
+        let sight = Sight::of_jobs(&self.topic, &source.owner);
         let mut reading =
             Reading { name: source.name(), source, from: self.after.clone().unwrap_or_default(), answered: false };
         if let (None, Started::Now, Some(job), Some(cursor)) = (&self.after, started, &job, cursor) {
@@ -110,12 +168,12 @@ impl Join {
             self.answer(&mut reading, Mode::Snapshot, None);
             self.send(Push::snapshot(&reading.name, job)).await;
             if self.release(&reading.name, &cursor, job.revision) == Released::Live {
-                return Ok(Joined { place, owner });
+                return Ok(Joined { place, sight });
             }
             reading.from = cursor;
         }
         self.read(&mut reading).await?;
-        Ok(Joined { place, owner })
+        Ok(Joined { place, sight })
     }
 
     /// Asks the core, with the user's token, whether this may be seen; a single job comes back with its cursor.
@@ -125,7 +183,9 @@ impl Join {
                 let (job, cursor) = self.job(id).await?;
                 return Ok((Source::job(&job), Some(job), Some(cursor)));
             }
-            (Topic::Mine, _) | (Topic::Document(_) | Topic::Batch(_), Reach::Own) => self.user.clone(),
+            (Topic::Mine | Topic::Queue | Topic::Admin, _) | (Topic::Document(_) | Topic::Batch(_), Reach::Own) => {
+                self.user.clone()
+            }
             (Topic::Document(_) | Topic::Batch(_), Reach::All) => "-".to_owned(),
         };
         Ok((Source { topic: self.topic.clone(), owner, document: None }, None, None))

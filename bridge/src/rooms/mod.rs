@@ -21,7 +21,7 @@ use crate::core::Core;
 use crate::metrics::Metrics;
 use crate::wire::Tier;
 use member::Member;
-use room::{Members, Room};
+use room::Room;
 use source::Source;
 
 /// What makes two subscriptions share a room.
@@ -46,11 +46,27 @@ pub struct Rooms {
     tasks: TaskTracker,
 }
 
+/// Who is in a room.
+pub type Members = Vec<Arc<Member>>;
+
+/// A room that can be left.
+pub trait Leave: Send + Sync {
+    /// Lets a member out.
+    fn leave(&self, member: u64);
+}
+
 /// A member's place in a room; giving it up leaves the room.
 pub struct Place {
-    room: Arc<Room>,
+    room: Arc<dyn Leave>,
     member: u64,
     metrics: Metrics,
+}
+
+impl Place {
+    /// Of a member that has been let in and counted.
+    pub fn new(room: Arc<dyn Leave>, member: u64, metrics: Metrics) -> Self {
+        Self { room, member, metrics }
+    }
 }
 
 impl Drop for Place {
@@ -97,7 +113,7 @@ impl Rooms {
     fn place(&self, room: &Arc<Room>, member: &Arc<Member>) -> Place {
         room.enter(member.clone());
         self.metrics.subscriptions.inc();
-        Place { room: room.clone(), member: member.id, metrics: self.metrics.clone() }
+        Place::new(room.clone(), member.id, self.metrics.clone())
     }
 
     /// Ends a room unless somebody has come in the meantime.
@@ -109,6 +125,12 @@ impl Rooms {
             self.metrics.rooms.dec();
         }
         empty
+    }
+
+    /// How many members each room has.
+    pub fn members(&self) -> Vec<(String, usize)> {
+        let rooms = self.rooms.lock();
+        rooms.iter().map(|(key, room)| (key.source.topic.to_string(), room.with_members(Members::len))).collect()
     }
 
     /// How many rooms there are.

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::member::Member;
-use super::{RoomKey, Rooms};
+use super::{Leave, Members, RoomKey, Rooms};
 use crate::fault::{Code, Fault};
 use crate::wire::ServerMessage;
 use crate::wire::encode::Push;
@@ -17,7 +17,7 @@ use crate::wire::message::Ended;
 /// The first pause before trying the core again; it doubles up to the configured longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Losses in a row before the members are told: the first try to come back is silent.
-const TELL_AFTER: u32 = 2;
+pub const TELL_AFTER: u32 = 2;
 
 /// One room.
 pub struct Room {
@@ -27,9 +27,6 @@ pub struct Room {
     members: Mutex<Members>,
     emptied: Notify,
 }
-
-/// Who is in a room.
-pub type Members = Vec<Arc<Member>>;
 
 impl Room {
     /// An empty room.
@@ -43,17 +40,6 @@ impl Room {
         self.members.lock().push(member);
     }
 
-    /// Lets a member out.
-    pub fn leave(&self, id: u64) {
-        let mut members = self.members.lock();
-        if let Some(index) = members.iter().position(|member| member.id == id) {
-            members.swap_remove(index).leave();
-        }
-        if members.is_empty() {
-            self.emptied.notify_one();
-        }
-    }
-
     /// Looks at the members.
     pub fn with_members<T>(&self, look: impl FnOnce(&Members) -> T) -> T {
         look(&self.members.lock())
@@ -62,6 +48,18 @@ impl Room {
     fn say(&self, push: Push) {
         let push = Arc::new(push);
         self.members.lock().iter().for_each(|member| member.deliver(&push));
+    }
+}
+
+impl Leave for Room {
+    fn leave(&self, id: u64) {
+        let mut members = self.members.lock();
+        if let Some(index) = members.iter().position(|member| member.id == id) {
+            members.swap_remove(index).leave();
+        }
+        if members.is_empty() {
+            self.emptied.notify_one();
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub enum Verb {
     Ping,
     /// Say how far one has come.
     Ack(Ack),
+    /// Ask for the figures of the service, once.
+    RequestSystemMetrics,
 }
 
 /// The token.
@@ -45,6 +47,20 @@ pub struct Subscribe {
     /// See [`super::Tier`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_interval_ms: Option<u64>,
+}
+
+/// What to follow when it is clear what.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AdminOnly {
+    after: Option<String>,
+    min_interval_ms: Option<u64>,
+}
+
+impl From<AdminOnly> for Subscribe {
+    fn from(AdminOnly { after, min_interval_ms }: AdminOnly) -> Self {
+        Self { topic: ADMIN.to_owned(), after, min_interval_ms }
+    }
 }
 
 /// Names a topic.
@@ -75,12 +91,17 @@ pub enum CommandError {
         why: String,
     },
     /// A `type` we do not know.
-    #[error("unknown command; there are auth, subscribe, unsubscribe, ping and ack")]
+    #[error(
+        "unknown command; there are auth, subscribe, unsubscribe, subscribe-admin, unsubscribe-admin, request-system-metrics, ping and ack"
+    )]
     Unknown {
         /// The id, when there was one.
         id: Option<u64>,
     },
 }
+
+/// The topic of the commands that name it themselves.
+const ADMIN: &str = "admin";
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -105,6 +126,9 @@ impl Command {
             "unsubscribe" => Verb::Unsubscribe(body(text, id)?),
             "ping" => Verb::Ping,
             "ack" => Verb::Ack(body(text, id)?),
+            "subscribe-admin" => Verb::Subscribe(body::<AdminOnly>(text, id)?.into()),
+            "unsubscribe-admin" => Verb::Unsubscribe(TopicOnly { topic: ADMIN.to_owned() }),
+            "request-system-metrics" => Verb::RequestSystemMetrics,
             _ => return Err(CommandError::Unknown { id }),
         };
         Ok(Self { id, verb })

@@ -63,7 +63,7 @@ pub enum Kind {
 }
 
 /// The transient types: one message of each waits at most per job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Slot {
     /// `job-progress`.
     Progress,
@@ -73,6 +73,16 @@ pub enum Slot {
     Export,
     /// `queue-position`.
     Place,
+    /// `queue-status`.
+    Queue,
+    /// `system-metrics`.
+    Figures,
+    /// `workers`.
+    Workers,
+    /// `connections`.
+    Connections,
+    /// `audit`.
+    Audit,
 }
 
 impl Push {
@@ -106,6 +116,11 @@ impl Push {
     /// The topic cannot be followed; the message says why.
     pub fn refused(topic: &Arc<str>, message: ServerMessage) -> Self {
         Self::new(topic, Kind::Ended, [message])
+    }
+
+    /// A part of a state, whole: a newer one takes its place.
+    pub fn state(topic: &Arc<str>, slot: Slot, cursor: &str, message: ServerMessage) -> Self {
+        Self::new(topic, Kind::Transient { job: "".into(), revision: 0, slot }, [message]).at(cursor)
     }
 
     /// The topic starts anew.

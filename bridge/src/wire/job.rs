@@ -284,7 +284,7 @@ fn some_text(text: &str) -> Option<String> {
 }
 
 /// JSON has no infinities: what is not a number becomes 0.
-fn rounded(value: f64, steps: f64) -> f64 {
+pub(super) fn rounded(value: f64, steps: f64) -> f64 {
     if value.is_finite() { (value * steps).round() / steps } else { 0.0 }
 }
 
@@ -296,7 +296,7 @@ fn hundredths(value: f64) -> f64 {
     rounded(value, 100.0)
 }
 
-fn seconds(span: &prost_types::Duration) -> f64 {
+pub(super) fn seconds(span: &prost_types::Duration) -> f64 {
     rounded(span.seconds as f64 + f64::from(span.nanos) / 1e9, 1e3)
 }
 

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::job::{Export, Job, Page, Zone};
+use super::service::{Figures, Queue, Worker};
+use crate::audit::Record;
+use crate::states::local::Connections;
 
 /// A message to the browser. Replies have an `id`, pushes do not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +46,12 @@ pub enum ServerMessage {
     JobCancelled(Event),
     JobDeleted(Box<Deleted>),
     QueuePosition(Event),
+    QueueStatus(Box<QueueStatus>),
+    SystemMetrics(Box<SystemMetrics>),
+    Workers(Box<Workers>),
+    Connections(Box<ConnectionsStatus>),
+    Audit(Box<Audit>),
+    AuthExpiring(Expiring),
 }
 
 /// Boxed, so that small messages stay small.
@@ -238,4 +247,62 @@ pub struct ZoneEvent {
     pub revision: i64,
     pub timestamp: Option<String>,
     pub zone: Zone,
+}
+
+/// The queue as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct QueueStatus {
+    pub topic: Arc<str>,
+    pub cursor: String,
+    pub queue: Queue,
+}
+
+/// The figures as they are: pushed on `admin`, or the reply to `request-system-metrics`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct SystemMetrics {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    pub metrics: Figures,
+}
+
+/// All workers as they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Workers {
+    pub topic: Arc<str>,
+    pub cursor: String,
+    pub workers: Vec<Worker>,
+}
+
+/// Who is connected to this bridge, by room.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct ConnectionsStatus {
+    pub topic: Arc<str>,
+    pub cursor: String,
+    pub connections: Connections,
+}
+
+/// What was done through this bridge lately.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Audit {
+    pub topic: Arc<str>,
+    pub cursor: String,
+    pub entries: Vec<Record>,
+}
+
+/// The token runs out soon.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Expiring {
+    pub token_expires_at: String,
+    pub expires_in_ms: u64,
 }

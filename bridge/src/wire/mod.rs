@@ -7,6 +7,7 @@ pub mod encode;
 pub mod job;
 pub mod message;
 pub mod names;
+pub mod service;
 pub mod topic;
 
 pub use command::{Command, CommandError};

@@ -17,13 +17,17 @@ pub enum Topic {
     Batch(String),
     /// All jobs of the user.
     Mine,
+    /// What waits and who works, in all.
+    Queue,
+    /// The service as its operators see it.
+    Admin,
 }
 
 /// Not a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// No such kind of topic.
-    #[error("topic must be mine, job/ID, document/ID or batch/ID")]
+    #[error("topic must be mine, queue, admin, job/ID, document/ID or batch/ID")]
     Unknown,
     /// The id cannot be one.
     #[error("the id of a topic has 1 to {MAX_ID_BYTES} bytes and no control characters")]
@@ -34,8 +38,11 @@ impl std::str::FromStr for Topic {
     type Err = TopicError;
 
     fn from_str(text: &str) -> Result<Self, TopicError> {
-        if text == "mine" {
-            return Ok(Self::Mine);
+        match text {
+            "mine" => return Ok(Self::Mine),
+            "queue" => return Ok(Self::Queue),
+            "admin" => return Ok(Self::Admin),
+            _ => {}
         }
         let (kind, id) = text.split_once('/').ok_or(TopicError::Unknown)?;
         let kind = match kind {
@@ -58,6 +65,8 @@ impl fmt::Display for Topic {
             Self::Document(id) => write!(f, "document/{id}"),
             Self::Batch(id) => write!(f, "batch/{id}"),
             Self::Mine => f.write_str("mine"),
+            Self::Queue => f.write_str("queue"),
+            Self::Admin => f.write_str("admin"),
         }
     }
 }
@@ -104,14 +113,14 @@ mod tests {
 
     #[test]
     fn topics_read_back_as_written() {
-        for text in ["mine", "job/01K9", "document/a/b c", "batch/ü"] {
+        for text in ["mine", "queue", "admin", "job/01K9", "document/a/b c", "batch/ü"] {
             assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn anything_else_is_no_topic() {
-        for text in ["", "Mine", "queue", "jobs/1", "admin/1"] {
+        for text in ["", "Mine", "queues", "jobs/1", "admin/1"] {
             assert_eq!(text.parse::<Topic>(), Err(TopicError::Unknown), "{text}");
         }
         for text in ["job/", "job/a\nb", &format!("batch/{}", "x".repeat(129))] {

@@ -5,16 +5,18 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use courant_auth::{Identity, TokenError};
-use courant_proto::v1::ErrorReason;
+use courant_proto::v1::{self, ErrorReason};
 use governor::clock::MonotonicClock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::wire::{Inbound, Wire};
 use crate::app::App;
+use crate::audit::Deed;
 use crate::connection::close::Verdict;
 use crate::connection::outbox::Outbox;
 use crate::connection::registry::{Seat, at_least_one};
@@ -25,7 +27,8 @@ use crate::rooms::join::{Join, Reach};
 use crate::rooms::member::Member;
 use crate::wire::command::{Auth, Subscribe, TopicOnly, Verb};
 use crate::wire::encode::Push;
-use crate::wire::message::Reply;
+use crate::wire::message::{Reply, SystemMetrics};
+use crate::wire::service::Figures;
 use crate::wire::{Command, CommandError, ServerMessage, Tier, Topic};
 
 /// Pings without a sign of life after which the peer is gone.
@@ -46,6 +49,10 @@ pub struct Session {
     ending: bool,
     /// When the next thing is due that is not a ping: the token, then its end, then the end of the closing handshake.
     deadline: Instant,
+    /// When to remind of the token's end.
+    warning: Option<Instant>,
+    /// Figures that were asked for.
+    asked: JoinSet<(Option<u64>, Result<Figures, Fault>)>,
 }
 
 /// Who the connection speaks for.
@@ -58,7 +65,9 @@ struct User {
 enum Turn {
     Inbound(Inbound),
     Joined(Finished),
+    Answered((Option<u64>, Result<Figures, Fault>)),
     Ping,
+    Warning,
     Deadline,
     Ending,
     Drain,
@@ -81,6 +90,8 @@ impl Session {
             unanswered: 0,
             ending: false,
             deadline: Instant::now() + app.config.times.auth,
+            warning: None,
+            asked: JoinSet::new(),
             app,
         }
     }
@@ -109,7 +120,9 @@ impl Session {
             let turn = tokio::select! {
                 inbound = wire.next() => Turn::Inbound(inbound),
                 Some(joined) = self.subscriptions.finished() => Turn::Joined(joined),
+                Some(Ok(answer)) = self.asked.join_next() => Turn::Answered(answer),
                 _ = pings.tick() => Turn::Ping,
+                () = due(self.warning), if !ending => Turn::Warning,
                 () = tokio::time::sleep_until(self.deadline) => Turn::Deadline,
                 () = self.outbox.ended(), if !ending => Turn::Ending,
                 () = self.app.drain.cancelled(), if !ending => Turn::Drain,
@@ -120,6 +133,9 @@ impl Session {
             }
         }
         self.subscriptions.clear();
+        if let Some(user) = &self.user {
+            self.note(Deed::Disconnected, Some(&user.identity.subject));
+        }
         tracing::debug!(connection = %self.id, "closed");
     }
 
@@ -133,6 +149,13 @@ impl Session {
             Turn::Joined(finished) => {
                 if let Some(refused) = self.subscriptions.settle(finished) {
                     self.error(refused.command, &refused.fault);
+                }
+            }
+            Turn::Answered((id, answer)) => self.answer(id, answer),
+            Turn::Warning => {
+                self.warning = None;
+                if let Some(user) = &self.user {
+                    self.outbox.reply(&replies::auth_expiring(&user.identity));
                 }
             }
             Turn::Ping if self.unanswered >= MISSED_PINGS => {
@@ -190,7 +213,9 @@ impl Session {
         match verb {
             Verb::Ping => self.outbox.reply(&ServerMessage::Pong(Reply { id })),
             Verb::Auth(auth) => self.auth(id, auth),
-            Verb::Subscribe(_) | Verb::Unsubscribe(_) | Verb::Ack(_) if self.user.is_none() => {
+            Verb::Subscribe(_) | Verb::Unsubscribe(_) | Verb::Ack(_) | Verb::RequestSystemMetrics
+                if self.user.is_none() =>
+            {
                 let code = Code::Core(ErrorReason::TokenMissing);
                 self.error(id, &Fault::new(code, "send {\"type\":\"auth\",\"token\":…} first"));
             }
@@ -200,7 +225,39 @@ impl Session {
                 session.ok(id);
             }),
             Verb::Ack(ack) => self.with_topic(id, &ack.topic, |session, _| session.ok(id)),
+            Verb::RequestSystemMetrics => self.ask_figures(id),
         }
+    }
+
+    /// One at a time: who asks faster than the core answers is told so.
+    fn ask_figures(&mut self, id: Option<u64>) {
+        let Some(user) = &self.user else { return };
+        if !self.asked.is_empty() {
+            return self.error(id, &Fault::too_many("the figures are being fetched already"));
+        }
+        let request = self.app.core.call_as(v1::GetSystemMetricsRequest {}, &user.token);
+        let core = self.app.core.clone();
+        self.asked.spawn(async move {
+            let fetch = async {
+                let answer = core.admin().get_system_metrics(request?).await?.into_inner();
+                Ok(Figures::from(&answer.metrics.unwrap_or_default()))
+            };
+            (id, fetch.await)
+        });
+    }
+
+    fn answer(&self, id: Option<u64>, answer: Result<Figures, Fault>) {
+        match answer {
+            Ok(metrics) => {
+                let message = SystemMetrics { id, topic: None, cursor: None, metrics };
+                self.outbox.reply(&ServerMessage::SystemMetrics(Box::new(message)));
+            }
+            Err(fault) => self.error(id, &fault),
+        }
+    }
+
+    fn note(&self, deed: Deed, user: Option<&str>) {
+        self.app.trail.note(deed, user, Some(self.seat.address()), Some(&self.id.to_string()));
     }
 
     fn auth(&mut self, id: Option<u64>, auth: Auth) {
@@ -214,23 +271,26 @@ impl Session {
             let message = "this connection belongs to another user; open a new one";
             return self.refuse_token(id, Fault::new(Code::SubjectChanged, message));
         }
+        if self.user.is_none() {
+            self.note(Deed::Connected, Some(&identity.subject));
+        }
         if let Err(fault) = self.seat.belongs_to(&identity.subject) {
             return self.end(fault);
         }
         // The verifier's leeway is for clocks that differ; the connection ends when the token says so.
         let left = identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
-        self.deadline = Instant::now() + left.min(Duration::from_secs(366 * 24 * 3600));
+        let left = left.min(Duration::from_secs(366 * 24 * 3600));
+        self.deadline = Instant::now() + left;
+        self.warning = replies::warn_at(left, self.app.config.times.token_warning);
         self.outbox.reply(&replies::connected(id, self.id, &identity, &self.app.config));
-        let reach = Reach::of(&identity);
-        let lost_sight =
-            self.user.as_ref().is_some_and(|user| (Reach::of(&user.identity), reach) == (Reach::All, Reach::Own));
-        self.user = Some(User { identity, token: auth.token });
-        if lost_sight {
-            self.drop_foreign();
+        let before = self.user.replace(User { identity: identity.clone(), token: auth.token });
+        if let Some(before) = before {
+            self.recheck(&before.identity, &identity);
         }
     }
 
     fn refuse_token(&mut self, id: Option<u64>, fault: Fault) {
+        self.note(Deed::TokenRefused, self.user.as_ref().map(|user| user.identity.subject.as_str()));
         self.outbox.reply(&replies::auth_error(id, &fault));
         self.end(fault);
     }
@@ -259,6 +319,7 @@ impl Session {
         let Some(user) = &self.user else { return };
         let join = Join {
             rooms: self.app.rooms.clone(),
+            states: self.app.states.clone(),
             member: Member::new(self.outbox.clone()),
             token: user.token.clone(),
             user: user.identity.subject.clone(),
@@ -271,10 +332,9 @@ impl Session {
         self.subscriptions.add(join);
     }
 
-    /// An admin is admin no longer.
-    fn drop_foreign(&mut self) {
-        let Some(user) = &self.user else { return };
-        for topic in self.subscriptions.remove_foreign(&user.identity.subject) {
+    /// Rights may have changed with the token: what it does not allow any more ends, the rest goes on.
+    fn recheck(&mut self, before: &Identity, now: &Identity) {
+        for topic in self.subscriptions.recheck(before, now) {
             let code = Code::Core(ErrorReason::RoleRequired).name();
             self.outbox.push(0, Arc::new(Push::ended(&topic.to_string().into(), code)));
         }
@@ -308,6 +368,14 @@ impl Session {
     fn end(&mut self, fault: Fault) {
         tracing::debug!(connection = %self.id, %fault, "closing");
         self.outbox.end(Verdict::on(fault));
+    }
+}
+
+/// Waits until then; for ever when there is no such time.
+async fn due(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

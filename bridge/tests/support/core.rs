@@ -38,6 +38,8 @@ struct Inner {
     /// Uploads that did not come to their end.
     broken: watch::Sender<usize>,
     result: Mutex<Vec<u8>>,
+    /// The queue and the workers.
+    pub service: super::service::States,
 }
 
 struct Log {
@@ -77,12 +79,15 @@ impl FakeCore {
             submitted: Mutex::default(),
             broken: watch::channel(0).0,
             result: Mutex::new(b"# Title\n\nSome text.\n".to_vec()),
+            service: super::service::States::default(),
         });
         let (health, service) = tonic_health::server::health_reporter();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let jobs = JobServiceServer::new(Service(inner.clone()));
         let server = tonic::transport::Server::builder().add_service(service).add_service(jobs);
+        let states = inner.service.clone();
+        let server = server.add_service(states.queue()).add_service(states.admin());
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         Self { inner, address, health }
     }
@@ -194,6 +199,11 @@ impl FakeCore {
             .await
             .expect("no upload broke")
             .unwrap();
+    }
+
+    /// The queue and the workers.
+    pub fn service(&self) -> &super::service::States {
+        &self.inner.service
     }
 
     pub fn set_result(&self, bytes: &[u8]) {
@@ -345,16 +355,25 @@ impl JobService for Service {
         Ok(Response::new(RetryJobResponse { job: Some(job), cursor }))
     }
 
-    async fn delete_job(&self, _: Request<DeleteJobRequest>) -> Result<Response<DeleteJobResponse>, Status> {
-        Err(Status::unimplemented("not in this core"))
+    async fn delete_job(&self, request: Request<DeleteJobRequest>) -> Result<Response<DeleteJobResponse>, Status> {
+        let (job, _) = self.job(&request, &request.get_ref().job_id)?;
+        self.0.log.lock().jobs.remove(&job.job_id);
+        Ok(Response::new(DeleteJobResponse {}))
     }
 
-    async fn get_batch(&self, _: Request<GetBatchRequest>) -> Result<Response<GetBatchResponse>, Status> {
-        Err(Status::unimplemented("not in this core"))
+    async fn get_batch(&self, request: Request<GetBatchRequest>) -> Result<Response<GetBatchResponse>, Status> {
+        let owner = self.caller(&request)?.subject;
+        let batch = Some(Batch { batch_id: request.into_inner().batch_id, owner, percent: 12.34, ..Batch::default() });
+        Ok(Response::new(GetBatchResponse { batch, cursor: cursor(self.0.log.lock().revision) }))
     }
 
-    async fn cancel_batch(&self, _: Request<CancelBatchRequest>) -> Result<Response<CancelBatchResponse>, Status> {
-        Err(Status::unimplemented("not in this core"))
+    async fn cancel_batch(
+        &self,
+        request: Request<CancelBatchRequest>,
+    ) -> Result<Response<CancelBatchResponse>, Status> {
+        let owner = self.caller(&request)?.subject;
+        let batch = Some(Batch { batch_id: request.into_inner().batch_id, owner, ..Batch::default() });
+        Ok(Response::new(CancelBatchResponse { batch, jobs_cancelled: 2 }))
     }
 
     async fn watch_batch(&self, _: Request<WatchBatchRequest>) -> Result<Response<Self::WatchBatchStream>, Status> {

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod core;
+pub mod service;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -98,6 +99,14 @@ impl Stage {
         let line = format!("courant_bridge_{line}\n");
         let shown = async { while !self.metrics().await.contains(&line) {} };
         assert!(tokio::time::timeout(PATIENCE, shown).await.is_ok(), "never {line}{}", self.metrics().await);
+    }
+
+    /// A connection of an admin.
+    pub async fn admin(&self) -> Client {
+        let mut client = Client::connect(self.address).await;
+        let token = token_for("root", &[Role::Admin], Duration::from_secs(3600));
+        client.ask(serde_json::json!({"id": 0, "type": "auth", "token": token})).await;
+        client
     }
 
     async fn signed_in(&self, mut client: Client, user: &str) -> Client {

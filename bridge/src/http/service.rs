@@ -1,0 +1,163 @@
+//! Batches, the queue, quotas and the operators' calls over HTTP.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use courant_auth::Role;
+use courant_proto::v1;
+use serde::{Deserialize, Serialize};
+
+use super::caller::Caller;
+use super::jobs::fresh;
+use super::query;
+use crate::app::App;
+use crate::audit::Deed;
+use crate::fault::{Code, Fault};
+use crate::wire::service::{Batch, Figures, Queue, Quota, Worker};
+
+/// A batch and where to start watching it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchAnswer {
+    /// The batch.
+    pub batch: Batch,
+    /// A watch from here misses nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// How many jobs were asked to stop by this call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs_cancelled: Option<i32>,
+}
+
+/// The queue as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueueAnswer {
+    /// The queue.
+    pub queue: Queue,
+}
+
+/// What one may submit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuotaAnswer {
+    /// Those that are on.
+    pub quotas: Vec<Quota>,
+}
+
+/// All workers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkersAnswer {
+    /// By id.
+    pub workers: Vec<Worker>,
+}
+
+/// One worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerAnswer {
+    /// As it is now.
+    pub worker: Worker,
+}
+
+/// The figures of the service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FiguresAnswer {
+    /// As they are now.
+    pub metrics: Figures,
+}
+
+/// `GET /v1/batches/{id}`
+pub async fn batch(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(batch_id): Path<String>,
+    uri: http::Uri,
+) -> Result<Response, Fault> {
+    let request = v1::GetBatchRequest { batch_id, owner: owner(&uri)? };
+    let found = app.core.jobs().get_batch(app.core.call_as(request, &caller.token)?).await?.into_inner();
+    let batch = Batch::from(&found.batch.unwrap_or_default());
+    Ok(fresh(BatchAnswer { batch, cursor: Some(found.cursor), jobs_cancelled: None }))
+}
+
+/// `POST /v1/batches/{id}:cancel`
+pub async fn act_on_batch(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(path): Path<String>,
+    uri: http::Uri,
+) -> Result<Response, Fault> {
+    let Some((id, "cancel")) = path.rsplit_once(':') else {
+        return Err(Fault::new(Code::NotFound, "a batch can be told :cancel"));
+    };
+    let request = v1::CancelBatchRequest { batch_id: id.to_owned(), owner: owner(&uri)? };
+    let done = app.core.jobs().cancel_batch(app.core.call_as(request, &caller.token)?).await?.into_inner();
+    caller.note(&app, Deed::Cancelled, Some(id));
+    let batch = Batch::from(&done.batch.unwrap_or_default());
+    Ok(fresh(BatchAnswer { batch, cursor: None, jobs_cancelled: Some(done.jobs_cancelled) }))
+}
+
+/// `GET /v1/queue`
+pub async fn queue(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
+    let request = app.core.call_as(v1::GetQueueRequest {}, &caller.token)?;
+    let found = app.core.queue().get_queue(request).await?.into_inner();
+    Ok(fresh(QueueAnswer { queue: Queue::from(&found.queue.unwrap_or_default()) }))
+}
+
+/// `GET /v1/quota`
+pub async fn quota(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
+    let request = app.core.call_as(v1::GetQuotaRequest { owner: owner(&uri)? }, &caller.token)?;
+    let found = app.core.queue().get_quota(request).await?.into_inner();
+    Ok(fresh(QuotaAnswer { quotas: found.quotas.iter().map(Quota::from).collect() }))
+}
+
+/// `GET /v1/workers`
+pub async fn workers(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
+    caller.needs(Role::Admin)?;
+    caller.note(&app, Deed::AdminRead, Some("workers"));
+    let request = app.core.call_as(v1::ListWorkersRequest {}, &caller.token)?;
+    let found = app.core.admin().list_workers(request).await?.into_inner();
+    Ok(fresh(WorkersAnswer { workers: found.workers.iter().map(Worker::from).collect() }))
+}
+
+/// `GET /v1/system`
+pub async fn system(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
+    caller.needs(Role::Admin)?;
+    caller.note(&app, Deed::AdminRead, Some("system"));
+    let request = app.core.call_as(v1::GetSystemMetricsRequest {}, &caller.token)?;
+    let found = app.core.admin().get_system_metrics(request).await?.into_inner();
+    Ok(fresh(FiguresAnswer { metrics: Figures::from(&found.metrics.unwrap_or_default()) }))
+}
+
+/// `POST /v1/workers/{id}:drain` and `:resume`
+pub async fn act_on_worker(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(path): Path<String>,
+) -> Result<Response, Fault> {
+    caller.needs(Role::Admin)?;
+    let mut admin = app.core.admin();
+    let (worker, deed, id) = match path.rsplit_once(':') {
+        Some((id, "drain")) => {
+            let request = app.core.call_as(v1::DrainWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
+            (admin.drain_worker(request).await?.into_inner().worker, Deed::WorkerDrained, id)
+        }
+        Some((id, "resume")) => {
+            let request = app.core.call_as(v1::ResumeWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
+            (admin.resume_worker(request).await?.into_inner().worker, Deed::WorkerResumed, id)
+        }
+        _ => return Err(Fault::new(Code::NotFound, "a worker can be told :drain and :resume")),
+    };
+    caller.note(&app, deed, Some(id));
+    Ok(fresh(WorkerAnswer { worker: Worker::from(&worker.unwrap_or_default()) }))
+}
+
+/// The only parameter of these paths.
+fn owner(uri: &http::Uri) -> Result<String, Fault> {
+    let mut owner = String::new();
+    for (name, value) in query::pairs(uri)? {
+        match name.as_str() {
+            "owner" => owner = value,
+            _ => return Err(query::unknown(&name, "owner")),
+        }
+    }
+    Ok(owner)
+}

@@ -1,0 +1,259 @@
+//! The service in JSON: the queue, the workers, the figures and the batches (`PROTOCOL.md`, sections 4 and 8).
+
+use courant_proto::v1;
+use serde::{Deserialize, Serialize};
+
+use super::job::{rounded, seconds, time};
+use super::names;
+
+/// What waits and who works.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Queue {
+    pub lanes: Vec<QueueLane>,
+    pub workers_total: i32,
+    pub workers_active: i32,
+    pub slots_total: i32,
+    pub slots_used: i32,
+    pub unserved_kinds: Vec<String>,
+}
+
+/// One lane of one kind of work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct QueueLane {
+    pub kind: String,
+    pub lane: String,
+    pub waiting: i32,
+    pub delayed: i32,
+    pub active: i32,
+    pub pages_waiting: i64,
+    pub average_wait: Option<f64>,
+    pub oldest_wait: Option<f64>,
+    pub estimated_wait: Option<f64>,
+    pub estimated_wait_band: Option<Band>,
+    pub share: f64,
+}
+
+/// What really happens lies in here in 8 of 10 cases.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Band {
+    pub low: f64,
+    pub high: f64,
+}
+
+/// Figures of the server and its work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Figures {
+    pub sample_time: Option<String>,
+    pub start_time: Option<String>,
+    pub version: String,
+    pub workers_total: i32,
+    pub workers_active: i32,
+    pub slots_total: i32,
+    pub slots_used: i32,
+    pub memory_bytes: i64,
+    pub cpu_percent: f64,
+    pub load_average: Vec<f64>,
+    pub jobs_succeeded: i64,
+    pub jobs_failed: i64,
+    pub jobs_cancelled: i64,
+    pub average_duration: Option<f64>,
+    pub error_rate: f64,
+    pub throughput_per_hour: i64,
+    pub pages_per_hour: i64,
+    pub jobs: std::collections::BTreeMap<String, i64>,
+    pub watchers: i32,
+    pub log_revision: i64,
+}
+
+/// One worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Worker {
+    pub worker_id: String,
+    pub software: String,
+    pub kinds: Vec<String>,
+    pub slots: i32,
+    pub connected: bool,
+    pub draining: bool,
+    pub heard_time: Option<String>,
+    pub jobs: Vec<WorkerJob>,
+    pub page_duration_ms: Option<f64>,
+    pub pages_done: i64,
+}
+
+/// A job in a worker's hands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct WorkerJob {
+    pub job_id: String,
+    pub attempt: i32,
+    pub progress: f64,
+    pub start_time: Option<String>,
+}
+
+/// The jobs of a batch as one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Batch {
+    pub batch_id: String,
+    pub owner: String,
+    pub jobs_total: i32,
+    pub jobs_queued: i32,
+    pub jobs_running: i32,
+    pub jobs_cancelling: i32,
+    pub jobs_succeeded: i32,
+    pub jobs_failed: i32,
+    pub jobs_cancelled: i32,
+    pub progress: f64,
+    pub pages_total: i64,
+    pub pages_done: i64,
+    pub complete: bool,
+    pub create_time: Option<String>,
+    pub end_time: Option<String>,
+    pub revision: i64,
+}
+
+/// What one may submit and has used of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Quota {
+    pub name: String,
+    pub limit: i64,
+    pub used: i64,
+    pub retry_after: Option<f64>,
+}
+
+impl From<&v1::Queue> for Queue {
+    fn from(queue: &v1::Queue) -> Self {
+        Self {
+            lanes: queue.lanes.iter().map(QueueLane::from).collect(),
+            workers_total: queue.workers_total,
+            workers_active: queue.workers_active,
+            slots_total: queue.slots_total,
+            slots_used: queue.slots_used,
+            unserved_kinds: queue.unserved_kinds.clone(),
+        }
+    }
+}
+
+impl From<&v1::QueueLane> for QueueLane {
+    fn from(lane: &v1::QueueLane) -> Self {
+        let band = |band: &v1::EstimateBand| Band {
+            low: band.low.as_ref().map_or(0.0, seconds),
+            high: band.high.as_ref().map_or(0.0, seconds),
+        };
+        Self {
+            kind: lane.kind.clone(),
+            lane: names::lane(lane.lane()).to_owned(),
+            waiting: lane.waiting,
+            delayed: lane.delayed,
+            active: lane.active,
+            pages_waiting: lane.pages_waiting,
+            average_wait: lane.average_wait.as_ref().map(seconds),
+            oldest_wait: lane.oldest_wait.as_ref().map(seconds),
+            estimated_wait: lane.estimated_wait.as_ref().map(seconds),
+            estimated_wait_band: lane.estimated_wait_band.as_ref().map(band),
+            share: thousandths(lane.share),
+        }
+    }
+}
+
+impl From<&v1::SystemMetrics> for Figures {
+    fn from(figures: &v1::SystemMetrics) -> Self {
+        let states = figures.jobs.iter().map(|count| (names::state(count.state()).to_owned(), count.jobs));
+        Self {
+            sample_time: time(figures.sample_time.as_ref()),
+            start_time: time(figures.start_time.as_ref()),
+            version: figures.version.clone(),
+            workers_total: figures.workers_total,
+            workers_active: figures.workers_active,
+            slots_total: figures.slots_total,
+            slots_used: figures.slots_used,
+            memory_bytes: figures.memory_bytes,
+            cpu_percent: thousandths(figures.cpu_percent),
+            load_average: figures.load_average.iter().map(|load| thousandths(*load)).collect(),
+            jobs_succeeded: figures.jobs_succeeded,
+            jobs_failed: figures.jobs_failed,
+            jobs_cancelled: figures.jobs_cancelled,
+            average_duration: figures.average_duration.as_ref().map(seconds),
+            error_rate: thousandths(figures.error_rate),
+            throughput_per_hour: figures.throughput_per_hour,
+            pages_per_hour: figures.pages_per_hour,
+            jobs: states.collect(),
+            watchers: figures.watchers,
+            log_revision: figures.log_revision,
+        }
+    }
+}
+
+impl From<&v1::Worker> for Worker {
+    fn from(worker: &v1::Worker) -> Self {
+        let job = |job: &v1::WorkerJob| WorkerJob {
+            job_id: job.job_id.clone(),
+            attempt: job.attempt,
+            progress: rounded(job.percent, 10.0),
+            start_time: time(job.start_time.as_ref()),
+        };
+        Self {
+            worker_id: worker.worker_id.clone(),
+            software: worker.software.clone(),
+            kinds: worker.kinds.clone(),
+            slots: worker.slots,
+            connected: worker.connected,
+            draining: worker.draining,
+            heard_time: time(worker.heard_time.as_ref()),
+            jobs: worker.jobs.iter().map(job).collect(),
+            page_duration_ms: worker.page_duration.as_ref().map(|span| rounded(seconds(span) * 1e3, 10.0)),
+            pages_done: worker.pages_done,
+        }
+    }
+}
+
+impl From<&v1::Batch> for Batch {
+    fn from(batch: &v1::Batch) -> Self {
+        Self {
+            batch_id: batch.batch_id.clone(),
+            owner: batch.owner.clone(),
+            jobs_total: batch.jobs_total,
+            jobs_queued: batch.jobs_queued,
+            jobs_running: batch.jobs_running,
+            jobs_cancelling: batch.jobs_cancelling,
+            jobs_succeeded: batch.jobs_succeeded,
+            jobs_failed: batch.jobs_failed,
+            jobs_cancelled: batch.jobs_cancelled,
+            progress: rounded(batch.percent, 10.0),
+            pages_total: batch.pages_total,
+            pages_done: batch.pages_done,
+            complete: batch.complete,
+            create_time: time(batch.create_time.as_ref()),
+            end_time: time(batch.end_time.as_ref()),
+            revision: batch.revision,
+        }
+    }
+}
+
+impl From<&v1::Quota> for Quota {
+    fn from(quota: &v1::Quota) -> Self {
+        Self {
+            name: quota.name.clone(),
+            limit: quota.limit,
+            used: quota.used,
+            retry_after: quota.retry_after.as_ref().map(seconds),
+        }
+    }
+}
+
+fn thousandths(value: f64) -> f64 {
+    rounded(value, 1e3)
+}

@@ -1,0 +1,224 @@
+//! Stories of `queue` and `admin`: what is pushed, to whom, and by which cursor one goes on.
+
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
+
+mod support;
+
+use std::time::Duration;
+
+use courant_auth::Role;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use support::client::types;
+use support::{PATIENCE, Stage, token, token_for};
+
+fn root() -> String {
+    token_for("root", &[Role::Admin], Duration::from_secs(3600))
+}
+
+async fn call(stage: &Stage, method: Method, path: &str, token: &str) -> (StatusCode, Value) {
+    let request = reqwest::Client::new().request(method, stage.url(path)).bearer_auth(token);
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    (status, answer.json().await.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn the_queue_is_pushed_to_everybody_from_one_watch() {
+    let stage = Stage::new().await;
+    let (mut alice, mut bob) = (stage.client("alice").await, stage.client("bob").await);
+    for client in [&mut alice, &mut bob] {
+        let begin = client.follow("queue", None).await;
+        assert_eq!(types(&begin), ["subscribed", "queue-status", "live"]);
+        assert_eq!(begin[1]["queue"]["lanes"][0]["waiting"], 3);
+        assert_eq!(begin[1]["queue"]["lanes"][0]["lane"], "premium");
+        assert_eq!(begin[1]["cursor"], begin[2]["cursor"]);
+    }
+    stage.core.service().waiting(4);
+    let (heard, too) = (alice.next().await, bob.next().await);
+    assert_eq!((&heard["type"], &heard["queue"]["lanes"][0]["waiting"]), (&json!("queue-status"), &json!(4)));
+    assert_eq!(heard, too);
+    assert_eq!(*stage.core.service().opened.borrow(), 1);
+    alice.send(json!({"type": "unsubscribe", "topic": "queue"})).await;
+    drop((alice, bob));
+    stage.metrics_show("subscriptions 0").await;
+}
+
+#[tokio::test]
+async fn a_known_state_is_not_told_again_on_any_transport_and_another_one_is_told_whole() {
+    let stage = Stage::new().await;
+    let begin = stage.client("alice").await.follow("queue", None).await;
+    let known = begin[2]["cursor"].as_str().unwrap().to_owned();
+
+    let again = stage.client("alice").await.follow("queue", Some(&known)).await;
+    assert_eq!((types(&again), &again[0]["mode"]), (vec!["subscribed", "live"], &json!("resumed")));
+    let path = format!("/v1/events:poll?topic=queue&after={known}&wait=0");
+    let (_, poll) = call(&stage, Method::GET, &path, &token("alice")).await;
+    assert_eq!(types(poll["messages"].as_array().unwrap()), ["connected", "subscribed", "live"]);
+    assert_eq!(poll["cursors"]["queue"], known);
+
+    // A poll that waits is answered by the change.
+    let path = format!("/v1/events:poll?topic=queue&after={known}&minIntervalMs=0");
+    let token = token("alice");
+    let waiting = call(&stage, Method::GET, &path, &token);
+    let change = async {
+        stage.metrics_show("subscriptions 1").await;
+        stage.core.service().waiting(9);
+    };
+    let ((_, poll), ()) = tokio::time::timeout(PATIENCE, async { tokio::join!(waiting, change) }).await.unwrap();
+    let told = poll["messages"].as_array().unwrap();
+    assert_eq!(told.last().unwrap()["queue"]["lanes"][0]["waiting"], 9);
+    assert_eq!(poll["cursors"]["queue"], told.last().unwrap()["cursor"]);
+
+    let other = stage.client("alice").await.follow("queue", Some(&known)).await;
+    assert_eq!((types(&other), &other[0]["mode"]), (vec!["subscribed", "queue-status", "live"], &json!("snapshot")));
+    let odd = stage.client("alice").await.follow("queue", Some("at-100")).await;
+    assert_eq!(types(&odd), ["subscribed", "queue-status", "live"]);
+}
+
+#[tokio::test]
+async fn waiting_longer_is_no_change_but_is_told() {
+    let stage = Stage::new().await;
+    let mut client = stage.client("alice").await;
+    let begin = client.follow("queue", None).await;
+    let longer = Some(prost_types::Duration { seconds: 7, nanos: 0 });
+    stage.core.service().queue.send_modify(|queue| queue.lanes[0].oldest_wait = longer);
+    let next = client.next().await;
+    assert_eq!((&next["queue"]["lanes"][0]["oldestWait"], &next["cursor"]), (&json!(7.0), &begin[1]["cursor"]));
+}
+
+#[tokio::test]
+async fn only_admins_follow_admin_and_it_ends_with_the_role_alone() {
+    let stage = Stage::new().await;
+    let mut alice = stage.client("alice").await;
+    for command in [json!({"type": "subscribe", "topic": "admin"}), json!({"type": "subscribe-admin"})] {
+        let mut command = command;
+        command["id"] = 5.into();
+        assert_eq!(alice.ask(command).await["code"], "ROLE_REQUIRED");
+    }
+    let refused = alice.ask(json!({"id": 6, "type": "request-system-metrics"})).await;
+    assert_eq!((&refused["type"], &refused["code"]), (&json!("error"), &json!("ROLE_REQUIRED")));
+    let (status, _) = call(&stage, Method::GET, "/v1/events?topic=admin", &token("alice")).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+
+    let mut admin = stage.admin().await;
+    admin.send(json!({"id": 1, "type": "subscribe-admin", "minIntervalMs": 0})).await;
+    let begin = admin.until("live").await;
+    let mut kinds = types(&begin);
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["audit", "connections", "live", "subscribed", "system-metrics", "workers"]);
+    assert!(begin.iter().any(|message| message["metrics"]["version"] == "9.9"));
+    admin.follow("queue", None).await;
+    let figures = admin.ask(json!({"id": 9, "type": "request-system-metrics"})).await;
+    assert_eq!((&figures["type"], &figures["metrics"]["version"]), (&json!("system-metrics"), &json!("9.9")));
+
+    admin.send(json!({"id": 2, "type": "auth", "token": token("root")})).await;
+    let ended = admin.until("unsubscribed").await;
+    let last = ended.last().unwrap();
+    assert_eq!((&last["topic"], &last["code"]), (&json!("admin"), &json!("ROLE_REQUIRED")));
+    stage.core.service().waiting(77);
+    let status = admin.until("queue-status").await;
+    assert_eq!(status.last().unwrap()["queue"]["lanes"][0]["waiting"], 77);
+}
+
+#[tokio::test]
+async fn admins_see_connections_by_room_and_what_is_done() {
+    let stage = Stage::new().await;
+    stage.core.submit("A", "alice", "doc");
+    let mut alice = stage.client("alice").await;
+    alice.follow("mine", None).await;
+    let mut admin = stage.admin().await;
+    admin.follow("admin", None).await;
+    let (status, _) = call(&stage, Method::POST, "/v1/jobs/A:cancel", &token("alice")).await;
+    assert_eq!(status, StatusCode::OK);
+    let audit = loop {
+        let message = admin.until("audit").await.pop().unwrap();
+        if message["entries"].as_array().unwrap().iter().any(|entry| entry["deed"] == "cancelled") {
+            break message;
+        }
+    };
+    let entries = audit["entries"].as_array().unwrap();
+    let cancelled = entries.iter().find(|entry| entry["deed"] == "cancelled").unwrap();
+    assert_eq!((&cancelled["user"], &cancelled["target"]), (&json!("alice"), &json!("A")));
+    assert!(!audit.to_string().contains(&token("alice")));
+    drop(alice);
+    let left = async {
+        loop {
+            let message = admin.until("connections").await.pop().unwrap();
+            let connections = &message["connections"];
+            if connections["total"] == 1 && connections["byKind"] == json!({"admin": 1}) {
+                return connections["byUser"].clone();
+            }
+        }
+    };
+    let users = tokio::time::timeout(PATIENCE, left).await.unwrap();
+    assert_eq!(users, json!([{"name": "root", "connections": 1}]));
+}
+
+#[tokio::test]
+async fn a_lost_feed_is_told_and_taken_up_again() {
+    let stage = Stage::with(|config| config.times.backoff = Duration::from_millis(20)).await;
+    let mut client = stage.client("alice").await;
+    client.follow("queue", None).await;
+    stage.core.service().cut();
+    // The core sends the state at once when it is asked again: the member sees only that.
+    assert_eq!(client.next().await["type"], "queue-status");
+}
+
+#[tokio::test]
+async fn while_the_core_is_away_nobody_waits_for_ever() {
+    let stage = Stage::with(|config| {
+        config.core = "http://127.0.0.1:9".into();
+        config.times.backoff = Duration::from_millis(20);
+    })
+    .await;
+    let refused = stage.client("alice").await.ask(json!({"id": 1, "type": "subscribe", "topic": "queue"})).await;
+    assert_eq!((&refused["code"], &refused["retryable"]), (&json!("CORE_UNREACHABLE"), &json!(true)));
+}
+
+#[tokio::test]
+async fn operators_calls_go_through_and_are_theirs_alone() {
+    let stage = Stage::new().await;
+    let (status, body) = call(&stage, Method::POST, "/v1/workers/w-1:drain", &root()).await;
+    assert_eq!((status, &body["worker"]["draining"]), (StatusCode::OK, &json!(true)));
+    let (_, body) = call(&stage, Method::POST, "/v1/workers/w-1:resume", &root()).await;
+    assert_eq!(body["worker"]["draining"], false);
+    let (_, body) = call(&stage, Method::GET, "/v1/workers", &root()).await;
+    assert_eq!(body["workers"][0]["workerId"], "w-1");
+    let (_, body) = call(&stage, Method::GET, "/v1/system", &root()).await;
+    assert_eq!(body["metrics"]["version"], "9.9");
+    for (method, path) in [
+        (Method::POST, "/v1/workers/w-1:drain"),
+        (Method::POST, "/v1/workers/w-1:resume"),
+        (Method::GET, "/v1/workers"),
+        (Method::GET, "/v1/system"),
+    ] {
+        let (status, body) = call(&stage, method, path, &token("alice")).await;
+        assert_eq!((status, &body["code"]), (StatusCode::FORBIDDEN, &json!("ROLE_REQUIRED")), "{path}");
+    }
+    let (status, _) = call(&stage, Method::POST, "/v1/workers/w-1:dance", &root()).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn batches_quotas_the_queue_and_deletion_are_plain_http() {
+    let stage = Stage::new().await;
+    stage.core.submit("A", "alice", "doc");
+    let (status, body) = call(&stage, Method::GET, "/v1/batches/b%2F1", &token("alice")).await;
+    assert_eq!(
+        (status, &body["batch"]["batchId"], &body["batch"]["progress"]),
+        (StatusCode::OK, &json!("b/1"), &json!(12.3))
+    );
+    let (_, body) = call(&stage, Method::POST, "/v1/batches/b-1:cancel", &token("alice")).await;
+    assert_eq!(body["jobsCancelled"], 2);
+    let (_, body) = call(&stage, Method::GET, "/v1/queue", &token("alice")).await;
+    assert_eq!(body["queue"]["workersTotal"], 2);
+    let (_, body) = call(&stage, Method::GET, "/v1/quota", &token("alice")).await;
+    assert_eq!(body["quotas"][0], json!({"name": "jobs-waiting", "limit": 10, "used": 4, "retryAfter": null}));
+    let (status, _) = call(&stage, Method::DELETE, "/v1/jobs/A", &token("bob")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let (status, _) = call(&stage, Method::DELETE, "/v1/jobs/A", &token("alice")).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let (status, _) = call(&stage, Method::GET, "/v1/jobs/A", &token("alice")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
