@@ -103,9 +103,12 @@ fn reason_http(reason: ErrorReason) -> StatusCode {
         R::JobNotFound | R::ResultNotFound | R::ArtifactNotFound | R::BatchNotFound | R::WorkerNotFound => {
             StatusCode::NOT_FOUND
         }
-        R::ResultNotReady | R::JobState | R::RequestIdMismatch | R::LeaseLost | R::WorkerReplaced => {
-            StatusCode::CONFLICT
-        }
+        R::ResultNotReady
+        | R::JobState
+        | R::RequestIdMismatch
+        | R::LeaseLost
+        | R::PasswordUnreadable
+        | R::WorkerReplaced => StatusCode::CONFLICT,
         R::InvalidField
         | R::WrongOrder
         | R::DocumentEmpty

@@ -30,7 +30,7 @@ async fn refusals(jobs: &Jobs, id: &str) -> Vec<(&'static str, Option<Status>)> 
     vec![
         ("get", client.get_job(GetJobRequest { job_id: job_id.clone() }).await.err()),
         ("cancel", client.cancel_job(CancelJobRequest { job_id: job_id.clone() }).await.err()),
-        ("retry", client.retry_job(RetryJobRequest { job_id }).await.err()),
+        ("retry", client.retry_job(RetryJobRequest { job_id, password: None }).await.err()),
         ("result", client.read_result(read).await.err()),
         ("watch", client.watch_job(watch).await.err()),
     ]

@@ -12,6 +12,7 @@ mod front_door;
 mod isolation;
 mod lanes;
 mod operators;
+mod passwords;
 mod progress;
 mod retry;
 mod scans;

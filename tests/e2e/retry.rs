@@ -54,7 +54,7 @@ async fn a_person_retries_and_finished_pages_are_kept() -> anyhow::Result<()> {
     let mut watch = jobs.watch(&job.job_id, &cursor).await?;
     watch.until(|event| becomes(event, JobState::Failed)).await?;
 
-    jobs.client.clone().retry_job(RetryJobRequest { job_id: job.job_id.clone() }).await?;
+    jobs.client.clone().retry_job(RetryJobRequest { job_id: job.job_id.clone(), password: None }).await?;
     let work = worker.next().await?;
     let kept: Vec<_> = work.task.finished_pages().map(|page| page.number).collect();
     ensure!(kept == [1], "the worker was told of {kept:?}");
@@ -64,7 +64,8 @@ async fn a_person_retries_and_finished_pages_are_kept() -> anyhow::Result<()> {
     let job = jobs.ended(&job.job_id).await?;
     ensure!(job.state() == JobState::Succeeded && job.pages_done == 2, "{:?} {}", job.state(), job.pages_done);
 
-    let refused = jobs.client.clone().retry_job(RetryJobRequest { job_id: job.job_id }).await.unwrap_err();
+    let refused =
+        jobs.client.clone().retry_job(RetryJobRequest { job_id: job.job_id, password: None }).await.unwrap_err();
     ensure!(refused.code() == Code::FailedPrecondition && reason(&refused) == "JOB_STATE", "{refused}");
     Ok(())
 }

@@ -52,7 +52,12 @@ impl Web {
 
     /// POST with a body.
     pub async fn post(&self, path: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
-        read(self.request(Method::POST, path).header("content-type", "application/pdf").body(body)).await
+        self.post_as(path, "application/pdf", body).await
+    }
+
+    /// POST with a body of this media type.
+    pub async fn post_as(&self, path: &str, content_type: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
+        read(self.request(Method::POST, path).header("content-type", content_type).body(body)).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

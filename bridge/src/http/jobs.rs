@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use courant_proto::v1;
@@ -69,7 +70,12 @@ pub async fn get(State(app): State<Arc<App>>, caller: Caller, Path(job_id): Path
 }
 
 /// `POST /v1/jobs/{id}:cancel` and `:retry`
-pub async fn act(State(app): State<Arc<App>>, caller: Caller, Path(path): Path<String>) -> Result<Response, Fault> {
+pub async fn act(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(path): Path<String>,
+    body: Bytes,
+) -> Result<Response, Fault> {
     let mut jobs = app.core.jobs();
     let (answer, deed, id) = match path.rsplit_once(':') {
         Some((id, "cancel")) => {
@@ -77,7 +83,8 @@ pub async fn act(State(app): State<Arc<App>>, caller: Caller, Path(path): Path<S
             (JobAnswer::new(jobs.cancel_job(request).await?.into_inner().job, None)?, Deed::Cancelled, id)
         }
         Some((id, "retry")) => {
-            let request = app.core.call_as(v1::RetryJobRequest { job_id: id.to_owned() }, &caller.token)?;
+            let password = password(&body)?;
+            let request = app.core.call_as(v1::RetryJobRequest { job_id: id.to_owned(), password }, &caller.token)?;
             let retried = jobs.retry_job(request).await?.into_inner();
             (JobAnswer::new(retried.job, Some(retried.cursor))?, Deed::Retried, id)
         }
@@ -85,6 +92,24 @@ pub async fn act(State(app): State<Arc<App>>, caller: Caller, Path(path): Path<S
     };
     caller.note(&app, deed, Some(id));
     Ok(fresh(answer))
+}
+
+/// What a retry may say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Retry {
+    /// Opens the document.
+    password: Option<String>,
+}
+
+fn password(body: &[u8]) -> Result<Option<v1::Password>, Fault> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    // What was wrong with it is not repeated: it may be the password.
+    let retry: Retry = serde_json::from_slice(body)
+        .map_err(|_| Fault::field("body", "must be empty or JSON like {\"password\": \"…\"}"))?;
+    Ok(retry.password.map(|text| v1::Password { text }))
 }
 
 /// `DELETE /v1/jobs/{id}`

@@ -38,6 +38,9 @@ pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -
             let seconds = number("cancelWhenUnwatched", &value)?;
             header.cancel_when_unwatched = Some(prost_types::Duration { seconds, nanos: 0 });
         }
+        "password" => {
+            return Err(Fault::field("password", "must be a text part of a form: addresses end up in logs"));
+        }
         _ => {
             return Err(unknown(
                 name,

@@ -107,7 +107,10 @@ impl Upload {
             let name = field.name().unwrap_or_default().to_owned();
             if name != "file" {
                 let value = self.text(&mut field).await?;
-                query::submission(&mut header, &name, value)?;
+                match name.as_str() {
+                    "password" => header.password = Some(v1::Password { text: value }),
+                    _ => query::submission(&mut header, &name, value)?,
+                }
                 continue;
             }
             if header.filename.is_empty() {

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use courant_proto::v1::{CancelBatchRequest, CancelJobRequest, DeleteJobRequest, Job, RetryJobRequest};
 use tonic::Status;
 
-use crate::args::{Act, Cancel};
+use crate::args::{Act, Cancel, Retry};
 use crate::connect::{Client, connect};
 use crate::failure::Failure;
-use crate::{batch, jobs, out};
+use crate::{batch, jobs, out, password};
 
 /// Cancels each job, or a whole batch; goes on with the others when one cannot be.
 pub async fn cancel(args: Cancel) -> Result<ExitCode, Failure> {
@@ -27,9 +27,13 @@ pub async fn cancel(args: Cancel) -> Result<ExitCode, Failure> {
 }
 
 /// Queues each job again; goes on with the others when one cannot be.
-pub async fn retry(args: Act) -> Result<ExitCode, Failure> {
-    each(args, async |client, job_id| {
-        client.retry_job(RetryJobRequest { job_id }).await.map(|answer| answer.into_inner().job)
+pub async fn retry(args: Retry) -> Result<ExitCode, Failure> {
+    let password = password::read(args.password_file.as_deref()).await?;
+    each(args.act, async |client, job_id| {
+        client
+            .retry_job(RetryJobRequest { job_id, password: password.clone() })
+            .await
+            .map(|answer| answer.into_inner().job)
     })
     .await
 }

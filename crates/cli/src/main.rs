@@ -14,6 +14,7 @@ mod home;
 mod jobs;
 mod operate;
 mod out;
+mod password;
 mod queue;
 mod quota;
 mod result;

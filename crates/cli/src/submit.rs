@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use courant_bridge::wire::job::Job as JobJson;
 use courant_proto::v1::submit_job_request::Part;
-use courant_proto::v1::{Lane, SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
+use courant_proto::v1::{Lane, Password, SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
 use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
@@ -18,8 +18,7 @@ use crate::args::{Connection, Submit};
 use crate::connect::connect;
 use crate::failure::{Failure, passes};
 use crate::follow::Follower;
-use crate::out;
-use crate::view;
+use crate::{out, password, view};
 
 const PIECE_BYTES: usize = 256 << 10;
 /// Pieces read ahead of the network; when it is full the reading waits.
@@ -34,8 +33,9 @@ pub async fn run(args: Submit) -> Result<ExitCode, Failure> {
         }
     }
     let mut followers = Vec::new();
+    let password = password::read(args.password_file.as_deref()).await?;
     for file in &args.files {
-        let answer = submit(file, &args).await?;
+        let answer = submit(file, &args, password.clone()).await?;
         let job = answer.job.ok_or(Failure::Incomplete("the job"))?;
         if args.json {
             out::line(serde_json::json!({ "job": JobJson::from(&job), "cursor": answer.cursor }))?;
@@ -56,8 +56,8 @@ pub async fn run(args: Submit) -> Result<ExitCode, Failure> {
 }
 
 /// Submits one file. Safe to repeat, because every submit has a request id: it is repeated while the service is away.
-pub async fn submit(file: &Path, args: &Submit) -> Result<SubmitJobResponse, Failure> {
-    let header = header(file, args).await?;
+pub async fn submit(file: &Path, args: &Submit, password: Option<Password>) -> Result<SubmitJobResponse, Failure> {
+    let header = SubmitJobHeader { password, ..header(file, args).await? };
     let begun = Instant::now();
     loop {
         match attempt(file, &header, &args.connection).await {
@@ -123,6 +123,7 @@ async fn header(file: &Path, args: &Submit) -> Result<SubmitJobHeader, Failure> 
         pages: 0,
         batch_size: batch_size(args),
         cancel_when_unwatched: args.cancel_when_unwatched.and_then(|time| prost_types::Duration::try_from(time).ok()),
+        password: None,
     })
 }
 

@@ -74,6 +74,7 @@ fn submitted(number: u32) -> Result<(Event, Job)> {
         pages: None,
         batch_size: None,
         cancel_unwatched_ms: None,
+        password: None,
     };
     let event = Event { at: Timestamp::now(), change: Change::Submitted(Box::new(submission)) };
     let job = apply(None, &event)?;

@@ -86,7 +86,7 @@ fn change() -> impl Strategy<Value = Change> {
         3 => (error(), any::<i64>(), select(vec![Counts::Yes, Counts::No])).prop_map(|(error, not_before, counts)| {
             Change::Retrying { attempt: 0, error, not_before: Timestamp(not_before), counts }
         }),
-        3 => text().prop_map(|by| Change::Requeued { by: by.into() }),
+        3 => (text(), proptest::option::of(text())).prop_map(|(by, password)| Change::Requeued { by: by.into(), password: password.map(Into::into) }),
         1 => text().prop_map(|by| Change::Cancelling { by: by.into() }),
         2 => vec(text(), 0..3).prop_map(|warnings| Change::Succeeded { attempt: 0, warnings }),
         1 => error().prop_map(|error| Change::Failed { attempt: 0, error }),

@@ -88,6 +88,9 @@ pub enum Change {
     Requeued {
         /// Who asked.
         by: Box<str>,
+        /// Where the document's password for this try lies, sealed.
+        #[serde(default)]
+        password: Option<Box<str>>,
     },
     /// A cancel was asked for while a worker holds the job.
     Cancelling {
@@ -156,4 +159,7 @@ pub struct Submission {
     /// Milliseconds without a watcher after which the job is cancelled.
     #[serde(default)]
     pub cancel_unwatched_ms: Option<u64>,
+    /// Where the document's password lies, sealed. Never the password.
+    #[serde(default)]
+    pub password: Option<Box<str>>,
 }

@@ -81,6 +81,9 @@ pub struct Job {
     /// Milliseconds without a watcher after which the job is cancelled.
     #[serde(default)]
     pub cancel_unwatched_ms: Option<u64>,
+    /// Where the document's password lies, sealed, until the job has ended. Never the password.
+    #[serde(default)]
+    pub password: Option<Box<str>>,
 }
 
 /// What is processed.

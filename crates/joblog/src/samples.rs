@@ -30,6 +30,7 @@ pub fn submission(id: &str, owner: &str) -> Submission {
         pages: Some(3),
         batch_size: Some(2),
         cancel_unwatched_ms: Some(60_000),
+        password: Some("password-1".into()),
     }
 }
 

@@ -78,11 +78,11 @@ fn refused(why: Refusal, limits: Limits) -> TaskError {
         Refusal::NotPdf => TaskError::permanent("NOT_A_PDF", "This is not a PDF file. Submit a PDF."),
         Refusal::PasswordRequired => TaskError::permanent(
             "PASSWORD_REQUIRED",
-            "The document is protected with a password. Remove the protection, or save a copy without it, and submit that.",
+            "The document is protected with a password. Try the job again with it, or submit a copy without protection.",
         ),
         Refusal::WrongPassword => TaskError::permanent(
             "WRONG_PASSWORD",
-            "The password given does not open the document. Submit it again with the right one.",
+            "The password given does not open the document. Try the job again with the right one.",
         ),
         Refusal::Damaged => TaskError::permanent(
             "DAMAGED_DOCUMENT",

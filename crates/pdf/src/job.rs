@@ -18,6 +18,7 @@ use crate::PdfConfig;
 use crate::artifact::PageArtifact;
 use crate::export::{self, Document, ExportError, Format};
 use crate::failure::{Failure, Limits};
+use crate::secret::SecretText;
 use crate::shared::Shared;
 use crate::store::{Pages, Store, verified};
 use course::Finished;
@@ -71,7 +72,8 @@ impl Job<'_> {
         let store = Store::new(&self.config.work_dir)?;
         self.task.read_document(&store.document()).await?;
         let finished = self.finished_pages(&store).await?;
-        let pages = self.extraction(&store, limits, finished).run().await?;
+        let password = self.password().await?;
+        let pages = self.extraction(&store, limits, finished, password).run().await?;
         progress.merging(pages);
         let pages = store.pages(pages);
         let warnings = self.merge(pages.clone()).await?;
@@ -79,7 +81,19 @@ impl Job<'_> {
         Ok(Outcome { warnings })
     }
 
-    fn extraction<'b>(&'b self, store: &'b Store, limits: Limits, finished: Finished) -> Extraction<'b> {
+    /// The job's own, or the one this worker tries on every document.
+    async fn password(&self) -> Result<Option<SecretText>, Failure> {
+        let own = self.task.password().await?;
+        Ok(own.map(|password| SecretText::new(password.text)).or_else(|| self.config.password.clone()))
+    }
+
+    fn extraction<'b>(
+        &'b self,
+        store: &'b Store,
+        limits: Limits,
+        finished: Finished,
+        password: Option<SecretText>,
+    ) -> Extraction<'b> {
         let reader = self.shared.ocr.as_ref().map(|ocr| PictureReader {
             ocr,
             task: self.task,
@@ -92,6 +106,7 @@ impl Job<'_> {
             task: self.task,
             store,
             limits,
+            password,
             reader,
             course: extract::course(finished),
             fault: Mutex::default(),

@@ -8,5 +8,12 @@ pub mod v1 {
     tonic::include_proto!("courant.v1");
 }
 
+impl std::fmt::Debug for v1::Password {
+    /// Whatever is logged, a password is not in it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
 /// The compiled descriptors of all files under `proto/`, for server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -151,11 +151,12 @@ fn submitted(number: u64) -> Entry {
         pages: number.is_multiple_of(2).then_some(number as u32 % 100),
         batch_size: None,
         cancel_unwatched_ms: None,
+        password: None,
     };
     let event = Event { at: Timestamp(number as i64), change: Change::Submitted(Box::new(submission)) };
     let job = apply(None, &event).expect("a submission");
     // The log keeps the event, the view does not: a small one stands for it.
-    entry(number, job, Event { at: event.at, change: Change::Requeued { by: "x".into() } })
+    entry(number, job, Event { at: event.at, change: Change::Requeued { by: "x".into(), password: None } })
 }
 
 fn entry(revision: u64, job: Job, event: Event) -> Entry {

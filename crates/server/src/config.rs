@@ -20,6 +20,11 @@ pub struct Config {
     #[arg(long, env = "COURANT_OBJECTS", value_name = "URL")]
     pub objects: Option<String>,
 
+    /// File with the key that passwords of documents are sealed with, mode 0600, the same for all servers of one log;
+    /// default: DATA_DIR/password.key, made on first start
+    #[arg(long, env = "COURANT_PASSWORD_KEY_FILE", value_name = "FILE")]
+    pub password_key_file: Option<PathBuf>,
+
     /// Largest document in bytes
     #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = 512 << 20, value_name = "BYTES")]
     pub max_document_bytes: u64,
@@ -128,6 +133,7 @@ impl Config {
         Self {
             data_dir: data_dir.into(),
             objects: None,
+            password_key_file: None,
             max_document_bytes: 512 << 20,
             large_document_bytes: 32 << 20,
             large_document_pages: 500,

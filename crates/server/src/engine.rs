@@ -30,7 +30,9 @@ use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::estimate::{Estimate, Estimates};
 use crate::objects::Objects;
+use crate::passwords::Passwords;
 use crate::retention::holds::Holds;
+use crate::server::StartError;
 use crate::tallies::Tallies;
 use crate::view::{Known, Live, View};
 use crate::watch::mailbox::{News, Transient};
@@ -48,6 +50,8 @@ pub struct Engine {
     pub log: Arc<dyn Log>,
     /// Documents and results.
     pub objects: Objects,
+    /// Seals and opens passwords of documents.
+    pub passwords: Passwords,
     /// Who is putting or removing a job's files.
     pub holds: Holds,
     /// Told when a job may be waiting for a worker.
@@ -82,7 +86,8 @@ pub struct Placed {
 
 impl Engine {
     /// Reads the newest entry of every job and is ready to follow from there.
-    pub async fn open(config: Config, log: Arc<dyn Log>, objects: Objects) -> Result<Arc<Self>, ReadError> {
+    pub async fn open(config: Config, log: Arc<dyn Log>, objects: Objects) -> Result<Arc<Self>, StartError> {
+        let passwords = Passwords::open(&config)?;
         let latest = log.latest().await?;
         let mut state = State { view: View::new(config.weights()), ..State::default() };
         latest.entries.iter().for_each(|entry| state.found(entry));
@@ -92,6 +97,7 @@ impl Engine {
             config,
             log,
             objects,
+            passwords,
             holds: Holds::default(),
             wake: Notify::new(),
             stopping: CancellationToken::new(),

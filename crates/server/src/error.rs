@@ -111,6 +111,11 @@ pub enum Error {
         /// The attempt.
         attempt: u32,
     },
+    /// No password, or none that can be read.
+    #[error(
+        "the password of job {0} cannot be read: it has none, or it was sealed under another key; retry it with one"
+    )]
+    PasswordUnreadable(JobId),
     /// No such artifact.
     #[error("there is no artifact {0}")]
     ArtifactNotFound(String),

@@ -18,6 +18,7 @@ pub mod error;
 pub mod estimate;
 pub mod jobs;
 pub mod objects;
+pub mod passwords;
 pub mod places;
 pub mod queue;
 pub mod quota;

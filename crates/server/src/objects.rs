@@ -106,6 +106,26 @@ impl Objects {
         self.path(&format!("jobs/{job}/a{attempt}/{name}"))
     }
 
+    /// Where a sealed password of a job lies. Each has its own name, so that removing an old one harms no new one.
+    pub fn password(&self, job: &JobId, name: &str) -> Path {
+        self.path(&format!("jobs/{job}/password-{name}"))
+    }
+
+    /// Stores something small.
+    pub async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<(), Error> {
+        self.store.put(path, bytes.into()).await?;
+        Ok(())
+    }
+
+    /// Reads something small; `None` when there is nothing.
+    pub async fn get(&self, path: &Path) -> Result<Option<Bytes>, Error> {
+        match self.store.get(path).await {
+            Ok(found) => Ok(Some(found.bytes().await?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Begins to store something.
     pub fn write(&self, path: Path) -> Writer {
         let upload = BufWriter::with_capacity(self.store.clone(), path, PART_BYTES).with_max_concurrency(PARTS_AT_ONCE);
@@ -113,10 +133,17 @@ impl Objects {
     }
 
     /// Removes something; nothing there is fine.
-    pub async fn remove(&self, path: &Path) {
+    pub async fn delete(&self, path: &Path) -> Result<(), Error> {
         match self.store.delete(path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(error) => tracing::warn!(%path, %error, "could not be removed"),
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes something that does no harm where it is.
+    pub async fn remove(&self, path: &Path) {
+        if let Err(error) = self.delete(path).await {
+            tracing::warn!(%path, %error, "could not be removed");
         }
     }
 

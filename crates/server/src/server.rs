@@ -25,11 +25,11 @@ use crate::config::{Config, ConfigError};
 use crate::engine::Engine;
 use crate::jobs::{Jobs, unwatched};
 use crate::objects::{self, Objects};
-use crate::places;
 use crate::queue::Queues;
 use crate::retention;
 use crate::worker::registry::Registry;
 use crate::worker::{Workers, dispatch, sweep};
+use crate::{passwords, places};
 
 /// The largest message: pieces of documents are at most 1 MiB, pages with their zones stay below 4.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
@@ -62,6 +62,9 @@ pub enum StartError {
         /// The cause.
         source: std::io::Error,
     },
+    /// The key that seals passwords cannot be used.
+    #[error("--password-key-file: {0}")]
+    PasswordKey(#[from] courant_auth::secret::SecretError),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] sqlite::OpenError),
@@ -131,6 +134,7 @@ impl Server {
         background.spawn(retention::run(self.engine.clone()));
         background.spawn(retention::orphans::run(self.engine.clone()));
         background.spawn(unwatched::run(self.engine.clone()));
+        background.spawn(passwords::run(self.engine.clone()));
         background.spawn(places::run(self.engine.clone(), self.registry.clone()));
         let closing = CancellationToken::new();
         // Small answers must not wait for the client's delayed acknowledgement.

@@ -1,11 +1,12 @@
 //! What is counted beside the view, entry by entry: owners' quotas, jobs that will expire, batches, jobs that need
-//! watchers. Under the same lock as the view, so that each agrees with it, and rebuilt with it at start.
+//! watchers, passwords to remove. Under the same lock as the view, so that each agrees with it, and rebuilt with it at start.
 
 use courant_joblog::ids::Revision;
 use courant_joblog::job::Job;
 
 use crate::batch::Batches;
 use crate::jobs::unwatched::Wishes;
+use crate::passwords::Spent;
 use crate::quota::Ledger;
 use crate::retention::Due;
 
@@ -20,6 +21,8 @@ pub struct Tallies {
     pub batches: Batches,
     /// Unfinished jobs that somebody must follow.
     pub wishes: Wishes,
+    /// Passwords that are needed no more.
+    pub spent: Spent,
 }
 
 impl Tallies {
@@ -29,5 +32,6 @@ impl Tallies {
         self.due.moved(old, new);
         self.batches.moved(old, new, revision);
         self.wishes.moved(old, new);
+        self.spent.moved(new);
     }
 }

@@ -10,7 +10,8 @@ use bytes::{Bytes, BytesMut};
 use courant_proto::v1::worker_service_client::WorkerServiceClient;
 use courant_proto::v1::write_artifact_request::Part;
 use courant_proto::v1::{
-    ReadArtifactRequest, ReadDocumentRequest, WriteArtifactHeader, WriteArtifactRequest, WriteArtifactResponse,
+    Password, ReadArtifactRequest, ReadDocumentRequest, ReadPasswordRequest, WriteArtifactHeader, WriteArtifactRequest,
+    WriteArtifactResponse,
 };
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
@@ -78,6 +79,15 @@ impl Calls {
             seen.finish(Some(sha256)).map(drop)
         })
         .await
+    }
+
+    /// Reads the password of the document.
+    pub(crate) async fn read_password(&self, attempt: &Attempt) -> Result<Password, CallError> {
+        let read = self.patiently(attempt, || async {
+            let request = ReadPasswordRequest { attempt: Some(attempt.key.to_ref()) };
+            Ok(self.client.clone().read_password(request).await?.into_inner().password)
+        });
+        read.await?.ok_or(CallError::PasswordUnreadable)
     }
 
     /// Stores an artifact and compares what the server has with what was sent.
@@ -241,6 +251,8 @@ impl Fault {
                 CallError::Stopped
             }
             Self::Status(status) if status.code() == Code::NotFound => CallError::NotFound,
+            // Of all calls, only reading a password has a precondition.
+            Self::Status(status) if status.code() == Code::FailedPrecondition => CallError::PasswordUnreadable,
             Self::Status(status) if status.code() == Code::ResourceExhausted => {
                 CallError::TooLarge(status.message().to_owned())
             }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use courant_proto::v1::work_request::Message;
 use courant_proto::v1::{
-    Assignment, JobError, Page, ReportExportCompleted, ReportExportFailed, ReportExportProgress, ReportExportStarted,
-    ReportPage, ReportPlan, ReportProgress, ReportZone, ResultFormat, Stage, Zone,
+    Assignment, JobError, Page, Password, ReportExportCompleted, ReportExportFailed, ReportExportProgress,
+    ReportExportStarted, ReportPage, ReportPlan, ReportProgress, ReportZone, ResultFormat, Stage, Zone,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -92,6 +92,9 @@ pub enum CallError {
     /// The server did not answer for as long as [`Config::patience`](crate::Config::patience) says.
     #[error("the server cannot be reached: {0}")]
     Unavailable(String),
+    /// The password cannot be read any more: the job must be tried again with it.
+    #[error("the password of the document cannot be read any more")]
+    PasswordUnreadable,
     /// The server refused; trying again will not help.
     #[error("the server refused: {0}")]
     Refused(String),
@@ -119,6 +122,10 @@ impl From<CallError> for TaskError {
             CallError::Io(error) => {
                 Self::transient("WORKER_DISK", format!("The worker could not use its own disk: {error}."))
             }
+            CallError::PasswordUnreadable => Self::permanent(
+                "PASSWORD_REQUIRED",
+                "The password of the document is not kept any more. Try the job again with its password.",
+            ),
             CallError::TooLarge(_) => Self::permanent("RESULT_TOO_LARGE", message),
             CallError::Refused(_) | CallError::NotFound => Self::permanent("SERVER_REFUSED", message),
         }
@@ -190,6 +197,15 @@ impl Task {
     pub async fn read_document(&self, path: &Path) -> Result<(), CallError> {
         let promised = (self.assignment.document_bytes, self.document_sha256());
         self.calls.read_document(&self.attempt, path, promised).await
+    }
+
+    /// The password the job carries for its document; `None` if it carries none. Keep it out of logs, command lines and
+    /// files.
+    pub async fn password(&self) -> Result<Option<Password>, CallError> {
+        match self.assignment.has_password {
+            true => self.calls.read_password(&self.attempt).await.map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Stores something made from the document; durable when this returns. `name`: 1 to 128 of `[a-z0-9._-]` in at

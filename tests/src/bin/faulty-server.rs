@@ -144,7 +144,7 @@ impl Faulty {
         (job.state, job.worker, job.attempt) = (State::Queued, None, job.attempt.saturating_sub(1));
         // The first claimant must have heard of its luck.
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        let change = Change::Requeued { by: "fault".into() };
+        let change = Change::Requeued { by: "fault".into(), password: None };
         let event = courant_joblog::event::Event { change, ..taken.event };
         match self.inner.append(Append { key: taken.key, expect: Some(revision), event, job: taken.job }).await {
             Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),

@@ -35,7 +35,7 @@ pub enum Command {
     /// Cancel jobs, or all jobs of a batch
     Cancel(Cancel),
     /// Queue failed or cancelled jobs again; finished pages are kept
-    Retry(Act),
+    Retry(Retry),
     /// Remove finished jobs before their time, with their documents and results
     Delete(Act),
     /// Show a batch as one thing, or follow it until all its jobs have ended
@@ -136,6 +136,10 @@ pub struct Submit {
     /// The kind of work; `pdf` is what the built-in workers do
     #[arg(long, env = "COURANT_KIND", value_name = "KIND")]
     pub kind: Option<String>,
+
+    /// A file with the password of the documents; `-` for standard input
+    #[arg(long, env = "COURANT_PASSWORD_FILE", value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
 
     /// The user to submit for; needs the role `service`
     #[arg(long, env = "COURANT_OWNER", value_name = "USER")]
@@ -294,6 +298,16 @@ pub struct Act {
 
     #[command(flatten)]
     pub connection: Connection,
+}
+
+#[derive(Args)]
+pub struct Retry {
+    #[command(flatten)]
+    pub act: Act,
+
+    /// A file with the password of the documents, which is not kept from one try to the next; `-` for standard input
+    #[arg(long, env = "COURANT_PASSWORD_FILE", value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
 }
 
 #[derive(Args)]

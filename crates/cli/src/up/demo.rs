@@ -25,7 +25,7 @@ pub async fn run(file: PathBuf, home: Home, user: String, shutdown: Cancellation
 async fn process(file: &Path, home: &Home, user: &str) -> Result<(), Failure> {
     let args = as_typed(file, home, user)?;
     out::line(format_args!("\nProcessing {} to show how it looks …", file.display()))?;
-    let answer = submit::submit(file, &args).await?;
+    let answer = submit::submit(file, &args, None).await?;
     let job = answer.job.ok_or(Failure::Incomplete("the job"))?;
     let follower = Follower {
         job_id: job.job_id.clone(),

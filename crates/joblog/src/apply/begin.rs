@@ -38,6 +38,7 @@ pub(super) fn submitted(submission: &Submission, at: Timestamp) -> Job {
         cancelled_by: None,
         batch_size: of.batch_size,
         cancel_unwatched_ms: of.cancel_unwatched_ms,
+        password: of.password,
     }
 }
 
@@ -63,7 +64,7 @@ pub(super) fn started(job: &mut Job, attempt: u32, worker: &WorkerId, at: Timest
     Ok(())
 }
 
-pub(super) fn requeued(job: &mut Job, at: Timestamp) -> Result<(), Illegal> {
+pub(super) fn requeued(job: &mut Job, password: Option<&str>, at: Timestamp) -> Result<(), Illegal> {
     match job.state {
         State::Failed | State::Cancelled => {}
         State::Queued | State::Running | State::Cancelling | State::Succeeded => return wrong_state(job),
@@ -72,6 +73,7 @@ pub(super) fn requeued(job: &mut Job, at: Timestamp) -> Result<(), Illegal> {
     job.error = None;
     job.ended = None;
     job.cancelled_by = None;
+    job.password = password.map(Into::into);
     queue(job, format!("Waiting in the {} lane", lane_name(job.lane)), at);
     Ok(())
 }

@@ -65,7 +65,7 @@ fn changes() -> Vec<Change> {
         Change::ExportCompleted { attempt, format, bytes: 1, sha256: "ab".into() },
         Change::ExportFailed { attempt, format, error: error("X") },
         Change::Retrying { attempt, error: error("X"), not_before: Timestamp(0), counts: Counts::Yes },
-        Change::Requeued { by: by.clone() },
+        Change::Requeued { by: by.clone(), password: None },
         Change::Cancelling { by: by.clone() },
         Change::Succeeded { attempt, warnings: vec![] },
         Change::Failed { attempt, error: error("X") },

@@ -133,7 +133,7 @@ fn change(job: &mut Job, change: &Change, at: Timestamp) -> Result<(), Illegal> 
             end::retrying(running(job, *attempt)?, error, *not_before, *counts, at);
             Ok(())
         }
-        Change::Requeued { by: _ } => begin::requeued(job, at),
+        Change::Requeued { by: _, password } => begin::requeued(job, password.as_deref(), at),
         Change::Cancelling { by } => end::cancelling(job, by),
         Change::Succeeded { attempt, warnings } => end::succeeded(running(job, *attempt)?, warnings, at),
         Change::Failed { attempt, error } => {

@@ -108,7 +108,10 @@ fn a_whole_life_that_ends_well() {
     assert_eq!((job.state, job.progress.percent, job.progress.stage), (State::Succeeded, 100.0, Stage::Done));
     assert_eq!((job.worker.as_ref(), job.ended), (None, Some(Timestamp(11_000))));
     assert_eq!(job.warnings, ["no OCR"]);
-    assert_eq!(story.refuses(Change::Requeued { by: "alice".into() }), Illegal::WrongState { state: State::Succeeded });
+    assert_eq!(
+        story.refuses(Change::Requeued { by: "alice".into(), password: None }),
+        Illegal::WrongState { state: State::Succeeded }
+    );
 }
 
 #[test]
@@ -195,7 +198,7 @@ fn a_failed_job_may_be_tried_again_by_hand() {
     assert_eq!((job.state, job.ended, job.worker.as_ref()), (State::Failed, Some(Timestamp(3_000)), None));
     assert_eq!((job.error.as_ref(), job.attempts.len()), (Some(&error("PASSWORD_REQUIRED")), 1));
     assert_eq!(story.refuses(started(2)), Illegal::WrongState { state: State::Failed });
-    let job = story.then(Change::Requeued { by: "alice".into() });
+    let job = story.then(Change::Requeued { by: "alice".into(), password: None });
     assert_eq!((job.state, job.ended, job.error.as_ref(), job.fruitless), (State::Queued, None, None, 0));
     assert_eq!((job.queued, job.attempts.len()), (Timestamp(5_000), 1));
     assert_eq!(story.then(started(2)).attempt, 2);
@@ -219,7 +222,7 @@ fn a_promised_cancel_is_kept() {
     assert_eq!((job.state, job.worker.as_ref(), job.cancelled_by.as_deref()), (State::Cancelled, None, Some("alice")));
     assert!(job.ended.is_some());
     assert_eq!(story.refuses(cancelled("alice")), Illegal::WrongState { state: State::Cancelled });
-    let job = story.then(Change::Requeued { by: "alice".into() });
+    let job = story.then(Change::Requeued { by: "alice".into(), password: None });
     assert_eq!((job.state, job.cancelled_by.as_ref(), job.ended), (State::Queued, None, None));
 }
 

@@ -198,7 +198,7 @@ fn every_record() -> Vec<Record> {
         Change::Retrying { attempt: 1, error: error("LOST"), not_before: Timestamp(9_000), counts: Counts::Yes },
         Change::Started { attempt: 2, worker: worker.clone() },
         Change::Failed { attempt: 2, error: error("BAD") },
-        Change::Requeued { by: "alice".into() },
+        Change::Requeued { by: "alice".into(), password: None },
         Change::Started { attempt: 3, worker: worker.clone() },
         Change::Planned { attempt: 3, pages: 3, lane: None },
         Change::PageFinished { attempt: 3, page: page(2, 1) },

@@ -17,6 +17,7 @@ use crate::artifact::PageArtifact;
 use crate::failure::{Failure, Limits};
 use crate::process::Fault;
 use crate::protocol::Survey;
+use crate::secret::SecretText;
 use crate::shared::Shared;
 use crate::store::Store;
 use crate::wire;
@@ -31,6 +32,7 @@ pub(super) struct Extraction<'a> {
     pub(super) task: &'a Task,
     pub(super) store: &'a Store,
     pub(super) limits: Limits,
+    pub(super) password: Option<SecretText>,
     pub(super) reader: Option<PictureReader<'a>>,
     pub(super) course: Mutex<Course>,
     /// The last fault, for when nothing at all could be read.

@@ -155,7 +155,7 @@ impl<'l, 'a> Lane<'l, 'a> {
         let started = Child::spawn(&config.child, &request, config.hearing());
         self.child = Some(started.map_err(|error| Failure::Start(error.to_string()))?);
         (self.at, self.drawing) = (None, false);
-        let password = config.password.as_ref().map(|password| password.expose().to_owned());
+        let password = self.job.password.as_ref().map(|password| password.expose().to_owned());
         self.order(&Order::Open { password }).await?;
         Ok(match self.next().await? {
             Ok(Said::Opened { pages, isolation }) => {

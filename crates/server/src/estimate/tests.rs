@@ -193,7 +193,7 @@ impl Sim {
 
     fn admit(&mut self, job: Job) {
         self.revision += 1;
-        let event = Event { at: Timestamp(0), change: Change::Requeued { by: "x".into() } };
+        let event = Event { at: Timestamp(0), change: Change::Requeued { by: "x".into(), password: None } };
         let key = Key::of(&job);
         let record = Record::Changed { event, job: Arc::new(job) };
         self.view.apply(&Entry { revision: Revision(self.revision), key, record });

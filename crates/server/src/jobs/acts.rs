@@ -2,12 +2,15 @@
 
 use courant_auth::Identity;
 use courant_joblog::event::Change;
+use courant_joblog::ids::JobId;
 use courant_joblog::job::{Job, State};
+use courant_proto::v1::{Password, RetryJobRequest};
 
-use super::{Jobs, detached};
+use super::{Jobs, detached, wish};
 use crate::cursor::Cursor;
 use crate::engine::Seen;
 use crate::error::Error;
+use crate::passwords;
 use crate::quota::Reservation;
 use crate::retention;
 use crate::view::Known;
@@ -25,6 +28,15 @@ fn wrong_state(job: &Job, needs: &'static str) -> Error {
     Error::JobState { job: job.id.clone(), state: job.state, needs }
 }
 
+fn may_retry(job: &Job) -> Result<(), Error> {
+    match job.state {
+        State::Failed | State::Cancelled => Ok(()),
+        State::Queued | State::Running | State::Cancelling | State::Succeeded => {
+            Err(wrong_state(job, "only a failed or cancelled job can be tried again"))
+        }
+    }
+}
+
 impl Jobs {
     pub(super) async fn cancel(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
         let seen = self
@@ -39,23 +51,36 @@ impl Jobs {
         Ok(seen)
     }
 
-    pub(super) async fn retry(&self, identity: &Identity, id: &str) -> Result<(Seen, Cursor), Error> {
-        let Known { job, revision: before, .. } = self.visible(identity, id)?.known;
+    pub(super) async fn retry(&self, identity: &Identity, request: RetryJobRequest) -> Result<(Seen, Cursor), Error> {
+        let (id, password) = (request.job_id.as_str(), wish::password(request.password)?);
+        let Known { job, revision: before, .. } = self.changeable(identity, id)?.known;
+        may_retry(&job)?;
         // It waits again, as a submitted job does.
-        let _room = match job.state {
-            State::Failed | State::Cancelled => Some(Reservation::make(&self.0, &job.owner, &job.id, 0)?),
-            State::Queued | State::Running | State::Cancelling | State::Succeeded => None,
-        };
-        let by: Box<str> = identity.subject.as_str().into();
-        let seen = self
-            .change(identity, id, |job| match job.state {
-                State::Failed | State::Cancelled => Ok(Some(Change::Requeued { by: by.clone() })),
-                State::Queued | State::Running | State::Cancelling | State::Succeeded => {
-                    Err(wrong_state(job, "only a failed or cancelled job can be tried again"))
-                }
-            })
-            .await?;
+        let room = Reservation::make(&self.0, &job.owner, &job.id, 0)?;
+        // On its own: a caller that goes away must not leave a password that no job knows of.
+        let (jobs, by) = (Jobs(self.0.clone()), Box::<str>::from(identity.subject.as_str()));
+        let seen = detached(async move {
+            let _room = room;
+            jobs.requeue(&job.id, &by, password).await
+        })
+        .await?;
         Ok((seen, self.0.cursor(before)))
+    }
+
+    async fn requeue(&self, id: &JobId, by: &str, password: Option<Password>) -> Result<Seen, Error> {
+        let name = match password {
+            Some(password) => Some(passwords::store(&self.0, id, &password.text).await?),
+            None => None,
+        };
+        let again = |job: &Job| {
+            may_retry(job)?;
+            Ok(Some(Change::Requeued { by: by.into(), password: name.clone() }))
+        };
+        let seen = self.0.change(id, again).await;
+        if seen.is_err() {
+            passwords::drop_unused(&self.0, id, name.as_deref()).await;
+        }
+        seen
     }
 
     pub(super) async fn delete(&self, identity: &Identity, id: &str) -> Result<(), Error> {

@@ -123,7 +123,7 @@ impl JobService for Jobs {
 
     async fn retry_job(&self, request: Request<RetryJobRequest>) -> Result<Response<RetryJobResponse>, Status> {
         let identity = caller(&request)?;
-        let (seen, cursor) = self.retry(&identity, &request.get_ref().job_id).await?;
+        let (seen, cursor) = self.retry(&identity, request.into_inner()).await?;
         Ok(Response::new(RetryJobResponse { job: Some(self.wire(&seen)), cursor: cursor.encode() }))
     }
 

@@ -16,6 +16,7 @@ use crate::convert;
 use crate::engine::{Engine, Seen};
 use crate::error::Error;
 use crate::objects::{Draft, Stored, Writer};
+use crate::passwords;
 use crate::quota::Reservation;
 
 /// The largest piece of a document in bytes.
@@ -151,9 +152,16 @@ async fn settle(
         room = Some(Reservation::make(&engine, &wish.owner, &wish.id, stored.bytes)?);
     }
     draft.keep(&engine.objects.document(&wish.id, &stored.sha256)).await?;
-    let submission = wish.clone().submission(&stored, &engine.config);
+    let password = match &wish.password {
+        Some(password) => Some(passwords::store(&engine, &wish.id, &password.text).await?),
+        None => None,
+    };
+    let submission = wish.clone().submission(&stored, password.clone(), &engine.config);
     let (seen, new) = engine.create(Change::Submitted(Box::new(submission)), wish.id.clone()).await?;
     drop(room);
+    if !new {
+        passwords::drop_unused(&engine, &wish.id, password.as_deref()).await;
+    }
     if new {
         tracing::info!(job = %seen.known.job.id, owner = %wish.owner, bytes = stored.bytes, "job submitted");
     }

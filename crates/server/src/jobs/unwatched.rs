@@ -141,6 +141,7 @@ mod tests {
             pages: None,
             batch_size: None,
             cancel_unwatched_ms: Some(LIMIT.as_millis() as u64),
+            password: None,
         }
     }
 

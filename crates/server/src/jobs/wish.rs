@@ -7,7 +7,7 @@ use courant_auth::{Identity, Role};
 use courant_joblog::event::Submission;
 use courant_joblog::ids::{BatchId, DocumentId, JobId, Owner, RequestId};
 use courant_joblog::job::{Document, Format, Lane};
-use courant_proto::v1::SubmitJobHeader;
+use courant_proto::v1::{Password, SubmitJobHeader};
 
 use super::{id_in, text};
 use crate::auth::require;
@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::convert;
 use crate::error::Error;
 use crate::objects::Stored;
+use crate::passwords::MAX_PASSWORD;
 
 /// The longest file name in bytes.
 pub const MAX_FILENAME: usize = 255;
@@ -48,6 +49,8 @@ pub struct Wish {
     pub bytes: Option<u64>,
     /// The checksum of the document, if it was said.
     pub sha256: Option<String>,
+    /// The password of the document.
+    pub password: Option<Password>,
     document: DocumentId,
     batch: Option<BatchId>,
     name: Box<str>,
@@ -87,11 +90,12 @@ impl Wish {
             pages: number("pages", header.pages, MAX_PAGES)?,
             batch_size,
             cancel_unwatched: unwatched(header.cancel_when_unwatched)?,
+            password: password(header.password)?,
         })
     }
 
-    /// What the log is told.
-    pub fn submission(self, stored: &Stored, config: &Config) -> Submission {
+    /// What the log is told; the password by its name only.
+    pub fn submission(self, stored: &Stored, password: Option<Box<str>>, config: &Config) -> Submission {
         let many = self.pages.is_some_and(|pages| pages > config.large_document_pages);
         let large = many || stored.bytes > config.large_document_bytes;
         let lane = if large { Lane::Large } else { self.lane.unwrap_or(Lane::Normal) };
@@ -110,6 +114,7 @@ impl Wish {
             pages: self.pages,
             batch_size: self.batch_size,
             cancel_unwatched_ms: self.cancel_unwatched.map(|time| time.as_millis() as u64),
+            password,
         }
     }
 }
@@ -181,6 +186,16 @@ fn unwatched(time: Option<prost_types::Duration>) -> Result<Option<Duration>, Er
     let (least, most) = UNWATCHED;
     let time = Duration::try_from(time).ok().filter(|time| (least..=most).contains(time));
     time.map(Some).ok_or_else(|| Error::field("cancel_when_unwatched", "must be 1 second to 1 day"))
+}
+
+/// A password within its bounds.
+pub fn password(password: Option<Password>) -> Result<Option<Password>, Error> {
+    match password {
+        Some(password) if !(1..=MAX_PASSWORD).contains(&password.text.len()) => {
+            Err(Error::field("password", format!("must have 1 to {MAX_PASSWORD} bytes; leave it out for none")))
+        }
+        checked => Ok(checked),
+    }
 }
 
 fn sha256(promised: &str) -> Result<Option<String>, Error> {

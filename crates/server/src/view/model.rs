@@ -132,7 +132,7 @@ impl World {
         let mut job = queued(&format!("J{:04}", self.revision), OWNERS[owner]);
         (job.created, job.queued) = (Timestamp(self.clock), Timestamp(self.clock));
         (job.kind, job.lane, job.pages.expected) = (KINDS[kind].into(), lane, pages);
-        let change = Change::Requeued { by: "x".into() };
+        let change = Change::Requeued { by: "x".into(), password: None };
         self.append(Arc::new(job), Event { at: Timestamp(self.clock), change });
     }
 
@@ -229,7 +229,7 @@ impl World {
                 let Some(job) = self.pick(job, |job| matches!(job.state, State::Failed | State::Cancelled)) else {
                     return Ok(());
                 };
-                self.change(&job, Change::Requeued { by: "alice".into() });
+                self.change(&job, Change::Requeued { by: "alice".into(), password: None });
             }
             Step::Forget(job) => self.forget(job),
             Step::Due => {

@@ -21,6 +21,7 @@ pub(crate) fn queued(id: &str, owner: &str) -> Job {
         pages: None,
         batch_size: None,
         cancel_unwatched_ms: None,
+        password: None,
     };
     let change = Change::Submitted(Box::new(submission));
     apply(None, &Event { at: Timestamp(1), change }).unwrap()
@@ -39,7 +40,7 @@ pub(crate) fn tried(id: &str, ended: i64, due: i64) -> Job {
 }
 
 fn entry(revision: u64, job: &Job) -> Entry {
-    let event = Event { at: Timestamp(1), change: Change::Requeued { by: "x".into() } };
+    let event = Event { at: Timestamp(1), change: Change::Requeued { by: "x".into(), password: None } };
     let record = Record::Changed { event, job: Arc::new(job.clone()) };
     Entry { revision: Revision(revision), key: Key::of(job), record }
 }

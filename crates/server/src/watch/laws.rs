@@ -56,6 +56,7 @@ impl World {
             pages: None,
             batch_size: None,
             cancel_unwatched_ms: None,
+            password: None,
         };
         self.engine.create(Change::Submitted(Box::new(submission)), job.id.clone()).await.unwrap();
         self.jobs.push(job.id);
@@ -70,7 +71,7 @@ impl World {
         let by = || "alice".into();
         let decide = |job: &Job| match job.state {
             State::Queued => Ok(Some(Change::Cancelled { by: by() })),
-            _ => Ok(Some(Change::Requeued { by: by() })),
+            _ => Ok(Some(Change::Requeued { by: by(), password: None })),
         };
         self.engine.change(&id, decide).await.unwrap();
     }

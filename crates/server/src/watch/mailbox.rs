@@ -278,7 +278,7 @@ mod tests {
 
     fn durable(job: &str, revision: u64) -> Durable {
         let job = queued(job, "alice");
-        let event = Event { at: Timestamp(1), change: Change::Requeued { by: "x".into() } };
+        let event = Event { at: Timestamp(1), change: Change::Requeued { by: "x".into(), password: None } };
         let record = Record::Changed { event, job: Arc::new(job.clone()) };
         Durable::of(Arc::new(Entry { revision: Revision(revision), key: Key::of(&job), record }))
     }

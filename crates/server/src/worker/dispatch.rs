@@ -118,6 +118,7 @@ fn assignment(job: &Job) -> Assignment {
         formats: job.formats.iter().map(|format| convert::format(*format).into()).collect(),
         pages_total: job.pages.total.unwrap_or(0) as i32,
         finished_pages: finished.collect(),
+        has_password: job.password.is_some(),
     }
 }
 
@@ -149,6 +150,7 @@ mod tests {
             pages: None,
             batch_size: None,
             cancel_unwatched_ms: None,
+            password: None,
         }
     }
 

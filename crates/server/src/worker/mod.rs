@@ -19,8 +19,8 @@ use courant_joblog::ids::JobId;
 use courant_joblog::job::Job;
 use courant_proto::v1::worker_service_server::WorkerService;
 use courant_proto::v1::{
-    AttemptRef, ReadArtifactRequest, ReadArtifactResponse, ReadDocumentRequest, ReadDocumentResponse, WorkRequest,
-    WorkResponse, WriteArtifactRequest, WriteArtifactResponse,
+    AttemptRef, Password, ReadArtifactRequest, ReadArtifactResponse, ReadDocumentRequest, ReadDocumentResponse,
+    ReadPasswordRequest, ReadPasswordResponse, WorkRequest, WorkResponse, WriteArtifactRequest, WriteArtifactResponse,
 };
 use futures::stream::BoxStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -30,6 +30,7 @@ use crate::auth::{caller, require, time_left};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::job_id;
+use crate::passwords;
 use registry::Registry;
 
 /// The service.
@@ -61,6 +62,16 @@ impl WorkerService for Workers {
         require(&caller(&request)?, Role::Worker, "worker")?;
         let attempt = attempt_in(request.into_inner().attempt)?;
         Ok(Response::new(artifacts::read_document(&self.engine, &attempt).await?))
+    }
+
+    async fn read_password(
+        &self,
+        request: Request<ReadPasswordRequest>,
+    ) -> Result<Response<ReadPasswordResponse>, Status> {
+        require(&caller(&request)?, Role::Worker, "worker")?;
+        let job = attempt_in(request.into_inner().attempt)?.held(&self.engine)?;
+        let text = passwords::read(&self.engine, &job).await?;
+        Ok(Response::new(ReadPasswordResponse { password: Some(Password { text }) }))
     }
 
     async fn write_artifact(

@@ -207,7 +207,11 @@ impl World {
             }
             Step::Requeue(number) => {
                 let may = |job: &Job| matches!(job.state, State::Failed | State::Cancelled);
-                self.change(number, |job| Ok(may(job).then(|| Change::Requeued { by: "alice".into() }))).await;
+                self.change(
+                    number,
+                    |job| Ok(may(job).then(|| Change::Requeued { by: "alice".into(), password: None })),
+                )
+                .await;
             }
             Step::Pass(seconds) => self.pass(seconds).await?,
             Step::Shake(appends) => self.log.refuse.store(appends, Ordering::SeqCst),
@@ -232,6 +236,7 @@ impl World {
             pages: None,
             batch_size: None,
             cancel_unwatched_ms: None,
+            password: None,
         };
         if self.engine.create(Change::Submitted(Box::new(submission)), id.clone()).await.is_ok() {
             self.jobs.push(id);

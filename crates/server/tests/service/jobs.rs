@@ -140,7 +140,7 @@ async fn a_failed_job_is_retried_by_hand_and_a_finished_one_is_neither_cancelled
     let failed = world.job("alice", &id).await;
     assert_eq!((failed.state(), failed.error.unwrap().code.as_str()), (JobState::Failed, "BROKEN"));
 
-    let retry = RetryJobRequest { job_id: id.clone() };
+    let retry = RetryJobRequest { job_id: id.clone(), password: None };
     world.jobs("alice").retry_job(retry.clone()).await.unwrap();
     let assignment = worker.take().await;
     assert_eq!(assignment.pages_total, 2);

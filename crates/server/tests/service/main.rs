@@ -11,6 +11,7 @@ mod large;
 mod lists;
 mod nonsense;
 mod operators;
+mod passwords;
 mod protocol;
 mod quotas;
 mod retention;

@@ -26,15 +26,6 @@ async fn begun() -> (tokio::sync::mpsc::Sender<SubmitJobRequest>, ReceiverStream
     (parts, ReceiverStream::new(stream))
 }
 
-async fn until(done: impl Fn() -> bool) {
-    let waiting = async {
-        while !done() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("it did not happen");
-}
-
 #[tokio::test]
 async fn a_deadline_ends_an_upload_and_frees_what_it_held() {
     let world = World::tuned(|config| config.quota_waiting = 1).await;

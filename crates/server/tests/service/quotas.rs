@@ -47,7 +47,7 @@ async fn only_so_many_jobs_wait_and_one_that_leaves_makes_room() {
 async fn a_retry_by_hand_counts_as_a_submit() {
     let world = World::tuned(|config| config.quota_submits_per_minute = 2).await;
     let job_id = world.submit("alice").await.job.unwrap().job_id;
-    let retry = || RetryJobRequest { job_id: job_id.clone() };
+    let retry = || RetryJobRequest { job_id: job_id.clone(), password: None };
     let early = world.jobs("alice").retry_job(retry()).await.unwrap_err();
     assert_eq!(reason(&early), "JOB_STATE", "what can never be tried again is not a matter of quotas");
     world.cancel("alice", &job_id).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_retry_by_hand_counts_as_a_submit() {
     let job_id = world.submit("alice").await.job.unwrap().job_id;
     world.cancel("alice", &job_id).await.unwrap();
     world.submit("alice").await;
-    let over = world.jobs("alice").retry_job(RetryJobRequest { job_id }).await.unwrap_err();
+    let over = world.jobs("alice").retry_job(RetryJobRequest { job_id, password: None }).await.unwrap_err();
     assert_eq!(refused(&over).1, "jobs-waiting");
 }
 

@@ -102,16 +102,6 @@ async fn an_ended_job_says_when_it_goes_and_goes_with_all_it_has() {
     assert!(files(&world)[0].ends_with(next));
 }
 
-/// Waits for what happens without anybody being told.
-async fn until(done: impl Fn() -> bool) {
-    let waiting = async {
-        while !done() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("it did not happen");
-}
-
 #[tokio::test]
 async fn with_no_retention_nothing_expires() {
     let world = World::tuned(|config| config.retention = Retention(None)).await;
@@ -133,7 +123,7 @@ async fn a_person_removes_a_finished_job_and_only_that() {
     delete(&world, "alice", &waiting).await.unwrap();
     assert!(files(&world).is_empty());
     assert_eq!(reason(&delete(&world, "alice", &waiting).await.unwrap_err()), "JOB_NOT_FOUND");
-    let retry = world.jobs("alice").retry_job(RetryJobRequest { job_id: waiting }).await.unwrap_err();
+    let retry = world.jobs("alice").retry_job(RetryJobRequest { job_id: waiting, password: None }).await.unwrap_err();
     assert_eq!(reason(&retry), "JOB_NOT_FOUND");
 }
 

@@ -180,6 +180,16 @@ impl World {
     }
 }
 
+/// Waits for what happens without anybody being told.
+pub async fn until(done: impl Fn() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("it did not happen");
+}
+
 /// A worker's first words.
 pub fn hello(id: &str, slots: i32, in_flight: Vec<AttemptRef>) -> Report {
     let (worker_id, kinds) = (id.into(), vec!["pdf".into()]);

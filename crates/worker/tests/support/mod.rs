@@ -30,6 +30,7 @@ pub const LONG: Duration = Duration::from_secs(60);
 pub struct Memory {
     pub documents: Mutex<HashMap<String, Bytes>>,
     pub artifacts: Mutex<HashMap<(String, i32, String), Bytes>>,
+    pub passwords: Mutex<HashMap<String, String>>,
     /// This many calls beside the stream are answered with UNAVAILABLE first.
     pub failing_calls: AtomicU32,
     pub tokens: Mutex<Vec<String>>,
@@ -205,6 +206,17 @@ impl WorkerService for Service {
         let chunks: Vec<_> = bytes.chunks(100_000).map(Bytes::copy_from_slice).collect();
         let responses = chunks.into_iter().map(|chunk| Ok(ReadDocumentResponse { chunk }));
         Ok(Response::new(Box::pin(futures::stream::iter(responses))))
+    }
+
+    async fn read_password(
+        &self,
+        request: Request<ReadPasswordRequest>,
+    ) -> Result<Response<ReadPasswordResponse>, Status> {
+        self.check(request.metadata())?;
+        let job = request.into_inner().attempt.unwrap_or_default().job_id;
+        let text = self.memory.passwords.lock().unwrap().get(&job).cloned();
+        let text = text.ok_or_else(|| Status::failed_precondition("no password"))?;
+        Ok(Response::new(ReadPasswordResponse { password: Some(Password { text }) }))
     }
 
     async fn write_artifact(

@@ -89,7 +89,7 @@ impl Meddler {
     }
 
     async fn retry(&self, job: &str) {
-        let request = RetryJobRequest { job_id: job.to_owned() };
+        let request = RetryJobRequest { job_id: job.to_owned(), password: None };
         if let Ok(answer) = timely(async { self.grpc.client().retry_job(self.grpc.with(request)).await }).await {
             self.answered("retry", answer.into_inner().job);
         }
