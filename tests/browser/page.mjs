@@ -66,3 +66,10 @@ export async function shot(page, name) {
   mkdirSync(shots, { recursive: true });
   await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
 }
+
+export const pdf = (name, buffer) => ({ name, mimeType: 'application/pdf', buffer });
+
+export const choose = (page, ...files) => page.getByTestId('dropzone-input').setInputFiles(files);
+
+/** Goes to a place of the console, for example `#/queue`. */
+export const goTo = (page, hash) => page.evaluate((to) => { location.hash = to; }, hash);

@@ -9,6 +9,8 @@ export class Proxy {
   sockets = 'passes';
   /** Event streams: `pass`, or are `held` back until they end, which is never. */
   streams = 'pass';
+  /** Nothing gets through, as without a network. */
+  #isCut = false;
   /** Bytes a muted WebSocket gets through: the handshake and the greeting. */
   static #greeting = 900;
 
@@ -19,6 +21,7 @@ export class Proxy {
     proxy.server = createServer((asked, answer) => proxy.#forward(asked, answer));
     proxy.server.on('upgrade', (asked, socket, head) => proxy.#upgrade(asked, socket, head));
     proxy.server.on('connection', (socket) => {
+      if (proxy.#isCut) return socket.destroy();
       proxy.open.add(socket);
       socket.on('close', () => proxy.open.delete(socket));
     });
@@ -31,6 +34,15 @@ export class Proxy {
   close() {
     this.server.close();
     for (const socket of this.open) socket.destroy();
+  }
+
+  cut() {
+    this.#isCut = true;
+    for (const socket of this.open) socket.destroy();
+  }
+
+  mend() {
+    this.#isCut = false;
   }
 
   #forward(asked, answer) {

@@ -56,6 +56,11 @@ export class Up {
     return execFileSync(bin, [...args, '--data-dir', this.data], { encoding: 'utf8', env: environment }).trim();
   }
 
+  /** The link that signs somebody in. */
+  linkFor(user, ...flags) {
+    return `${this.link.split('#')[0]}#token=${this.courant('token', '--sub', user, ...flags)}`;
+  }
+
   secret() {
     return readFileSync(join(this.data, 'secret'), 'utf8').trim();
   }

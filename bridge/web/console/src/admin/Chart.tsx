@@ -13,6 +13,14 @@ interface Props {
 
 const height = 132;
 
+function clock(seconds: number): string {
+  return new Date(seconds * 1000).toLocaleTimeString([], {
+    hour: '2-digit',
+    minute: '2-digit',
+    hour12: false,
+  });
+}
+
 /** Colours are the page's own; a canvas cannot read them from a style sheet. */
 function colour(element: Element, name: string): string {
   return getComputedStyle(element).getPropertyValue(name).trim();
@@ -42,9 +50,13 @@ function options(box: HTMLElement, color: string, words: (value: number) => stri
     padding: [8, 4, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
-    scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 0) * 1.15)] } },
+    // Never less than five minutes, so that the first points are no drama.
+    scales: {
+      x: { range: (_, low, high) => [Math.min(low ?? 0, (high ?? 0) - 300), high ?? 0] },
+      y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 0) * 1.15)] },
+    },
     axes: [
-      { ...axis, size: 22, space: 90, grid: { show: false } },
+      { ...axis, size: 22, space: 60, grid: { show: false }, values: (_, ticks) => ticks.map(clock) },
       { ...axis, size: 46, space: 34, values: (_, ticks) => ticks.map(words) },
     ],
     series: [

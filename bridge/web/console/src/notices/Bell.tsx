@@ -1,17 +1,16 @@
 import { Popover } from '@base-ui/react/popover';
+import { useNotifications } from '@courant/react';
 import { Bell as BellIcon } from 'lucide-react';
 import { useState } from 'react';
 import { notificationsPage } from '../shell/route.ts';
 import { NoticeList } from './NoticeList.tsx';
-import { notices, useNotices } from './notices.ts';
 
 const atMost = 8;
 
 /** The newest notices, and how many are unread. */
 export function Bell() {
-  const list = useNotices();
+  const { list, unread, read } = useNotifications();
   const [open, setOpen] = useState(false);
-  const unread = list.filter(({ read }) => !read).length;
   const close = () => setOpen(false);
   return (
     <Popover.Root open={open} onOpenChange={setOpen}>
@@ -37,7 +36,7 @@ export function Bell() {
                 type="button"
                 className="button small"
                 disabled={unread === 0}
-                onClick={() => notices.read()}
+                onClick={() => read()}
                 data-testid="read-all"
               >
                 Mark all read

@@ -1,6 +1,9 @@
 import type { ConnectionState } from '@courant/client';
 import { useConnection, useCourant } from '@courant/react';
-import { CloudOff } from 'lucide-react';
+import { CloudOff, KeyRound } from 'lucide-react';
+import { refusal, signOut } from '../session/session.ts';
+import { ticking } from '../ui/format.ts';
+import { useNow } from '../ui/useNow.ts';
 
 function words(state: ConnectionState): string | null {
   switch (state.status) {
@@ -20,7 +23,11 @@ function words(state: ConnectionState): string | null {
 /** One line across the page when what is shown may be old. It lies over the page, so nothing jumps. */
 export function Banner() {
   const client = useCourant();
-  const message = words(useConnection());
+  const state = useConnection();
+  const message = words(state);
+  if (state.status === 'connected' && state.tokenExpiresAt !== null) {
+    return <Expiry at={Date.parse(state.tokenExpiresAt)} />;
+  }
   return (
     <div className="banner" role="status" data-shown={message !== null} data-testid="offline-banner">
       {message !== null && (
@@ -34,6 +41,32 @@ export function Banner() {
             data-testid="reconnect-now"
           >
             Reconnect
+          </button>
+        </>
+      )}
+    </div>
+  );
+}
+
+const warnMs = 2 * 60_000;
+
+/** A session that ends soon is no surprise. */
+function Expiry({ at }: { readonly at: number }) {
+  const left = at - useNow();
+  const soon = left < warnMs;
+  return (
+    <div className="banner" data-shown={soon} data-testid="session-banner">
+      {soon && (
+        <>
+          <KeyRound aria-hidden="true" />
+          <span role="timer">Your session ends in {ticking(Math.max(0, left / 1000))}.</span>
+          <button
+            type="button"
+            className="button small"
+            onClick={() => signOut(refusal('TOKEN_MISSING'))}
+            data-testid="sign-in-again"
+          >
+            Sign in again
           </button>
         </>
       )}

@@ -66,9 +66,9 @@ export function ConnectionBadge() {
           data-testid="connection-badge"
           data-state={state.status}
           data-tone={tone}
-          aria-label={`Connection: ${label}. Details`}
         >
           <span className="badge-dot" aria-hidden="true" />
+          <span className="hidden">Connection: </span>
           {label}
           {state.status === 'connected' && (
             <span className="badge-detail" data-testid="connection-latency">

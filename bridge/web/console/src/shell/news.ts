@@ -1,7 +1,6 @@
 /** Turns events into toasts, notices, notifications, and into sentences for screen readers. */
 import type { CourantClient, Job, JobEvent } from '@courant/client';
 import { notify } from '../notices/desktop.ts';
-import { notices } from '../notices/notices.ts';
 import { count, sentenceCase } from '../ui/format.ts';
 import { toast } from '../ui/toasts.ts';
 import { jobHref } from './route.ts';
@@ -50,25 +49,17 @@ function spread(type: JobEvent['type'], job: Job): void {
   const { tone, title, text } = news;
   const href = jobHref(job.jobId);
   const id = `${job.jobId} ${job.revision}`;
-  notices.add({ id, time: job.timestamp, tone, title, text, href });
   toast({ tone, title, text, href, group: tone === 'good' ? group : undefined });
   notify(title, text, href, id);
 }
 
 /** Listens until the returned function is called. */
 export function spreadNews(client: CourantClient, announce: (sentence: string) => void): () => void {
-  const stopOwner = client.onConnection(() => {
-    if (client.connection.status === 'connected') notices.open(client.connection.user);
-  });
-  const stopEvents = client.onEvent((event) => {
+  return client.onEvent((event) => {
     // Only `mine`: the topics of single jobs tell the same again, and tell old news when they are replayed.
     if (event.topic !== 'mine' || !('job' in event)) return;
     spread(event.type, event.job);
     const words = sentence(event.type, event.job);
     if (words !== null) announce(words);
   });
-  return () => {
-    stopOwner();
-    stopEvents();
-  };
 }

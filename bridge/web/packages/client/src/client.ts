@@ -116,6 +116,8 @@ export class CourantClient {
       },
       onMessage: (message) => {
         this.#take(message);
+        // The cursor of a state names what this page has been told, and the next page has been told nothing.
+        if (message.topic === 'queue' || message.topic === 'admin') return;
         if ('cursor' in message && message.cursor !== null) this.#cursors.keep(message.topic, message.cursor);
       },
     });

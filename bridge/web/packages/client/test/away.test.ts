@@ -69,6 +69,16 @@ describe('cursors that outlive the page', () => {
     expect(socket().ofType('subscribe')[0]).not.toHaveProperty('after');
   });
 
+  it('are not kept of states: the next page must be told anew', async () => {
+    const storage = memory();
+    const made = await connected({ storage });
+    made.watch('queue');
+    socket().subscribed('queue');
+    socket().says({ type: 'queue-status', topic: 'queue', cursor: 'state-1', queue: {} });
+    socket().says({ type: 'live', topic: 'queue', cursor: 'state-1' });
+    expect(storage.kept.size).toBe(0);
+  });
+
   it('are done without when the storage fails', async () => {
     const broken: CursorStorage = {
       getItem: () => {

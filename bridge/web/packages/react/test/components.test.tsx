@@ -1,0 +1,176 @@
+// @vitest-environment jsdom
+import { CourantClient, type CourantError } from '@courant/client';
+import { act, cleanup, fireEvent, render, screen } from '@testing-library/react';
+import type { ReactNode } from 'react';
+import { renderToString } from 'react-dom/server';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { event, FakeSocket, job, socket } from '../../client/test/harness.ts';
+import {
+  AdminDashboard,
+  ConnectionStatus,
+  CourantErrorBoundary,
+  JobProgress,
+  NotificationList,
+  QueueStatus,
+} from '../src/components/index.ts';
+import { CourantProvider, useCourant } from '../src/index.ts';
+
+function start(fetch?: typeof globalThis.fetch): CourantClient {
+  FakeSocket.all = [];
+  const transports = ['websocket'] as const;
+  const options = { url: 'http://bridge.test', token: () => 't', WebSocket: FakeSocket, transports };
+  return new CourantClient({ ...options, ...(fetch ? { fetch } : {}) });
+}
+
+async function show(client: CourantClient, children: ReactNode) {
+  render(<CourantProvider client={client}>{children}</CourantProvider>);
+  await act(async () => client.connect());
+  await act(async () => socket().accept());
+}
+
+const says = (message: object) => act(async () => socket().says(message));
+const subscribed = (topic: string) => act(async () => socket().subscribed(topic));
+
+describe('the components', () => {
+  afterEach(() => {
+    cleanup();
+    localStorage.clear();
+  });
+
+  it('show a job: its bar, where it stands, and what can be done', async () => {
+    const fetch = vi.fn(
+      async () => new Response(JSON.stringify({ job: job({ state: 'cancelling' }), cursor: null })),
+    );
+    await show(start(fetch), <JobProgress jobId="J1" actions />);
+    await subscribed('job/J1');
+    const queued = job({
+      state: 'queued',
+      status: 'queued',
+      queuePosition: 3,
+      estimatedWait: 12,
+      progress: 0,
+    });
+    await says({ type: 'snapshot', topic: 'job/J1', job: queued });
+    expect(screen.getByText(/Number 3 in line, starts in about 12 s/)).toBeDefined();
+    await says(event('job-progress', 'job/J1', { progress: 41.7, estimatedTimeRemaining: 4 }));
+    const bar = screen.getByRole('progressbar', { name: 'Progress of report.pdf' });
+    expect(bar.getAttribute('aria-valuenow')).toBe('41');
+    expect(screen.getByRole('status').textContent).toBe('running');
+    await act(async () => fireEvent.click(screen.getByRole('button', { name: 'Cancel report.pdf' })));
+    await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce());
+  });
+
+  it('say why a job cannot be shown, and why it failed', async () => {
+    await show(start(), <JobProgress jobId="J1" actions />);
+    const id = socket().ofType('subscribe')[0]?.['id'];
+    await says({
+      id,
+      type: 'error',
+      code: 'JOB_NOT_FOUND',
+      message: 'there is no such job',
+      retryable: false,
+    });
+    expect(screen.getByRole('status').textContent).toBe('there is no such job');
+  });
+
+  it('show the connection and a way to try again', async () => {
+    await show(start(), <ConnectionStatus />);
+    expect(screen.getByRole('status').textContent).toBe('Live');
+    await act(async () => socket().ends(1006));
+    expect(screen.getByRole('status').textContent).toContain('Reconnecting');
+    const dialled = FakeSocket.all.length;
+    await act(async () => fireEvent.click(screen.getByRole('button', { name: 'Reconnect' })));
+    expect(FakeSocket.all.length).toBe(dialled + 1);
+  });
+
+  it('show the queue, and warn of work that nobody does', async () => {
+    await show(start(), <QueueStatus />);
+    await subscribed('queue');
+    const lane = {
+      kind: 'pdf',
+      lane: 'normal',
+      waiting: 3,
+      delayed: 1,
+      active: 2,
+      estimatedWait: 20,
+      share: 1,
+    };
+    const queue = { lanes: [lane], workersTotal: 2, workersActive: 1, unservedKinds: ['docx'] };
+    await says({ type: 'queue-status', topic: 'queue', cursor: 'q', queue });
+    expect(screen.getByRole('alert').textContent).toBe('No worker serves docx.');
+    expect(screen.getByRole('row', { name: /normal \(pdf\) 4 2 20 s/ })).toBeDefined();
+  });
+
+  it('show admins the service, and others why not', async () => {
+    await show(start(), <AdminDashboard />);
+    const id = socket()
+      .ofType('subscribe')
+      .find(({ topic }) => topic === 'admin')?.['id'];
+    await says({
+      id,
+      type: 'error',
+      code: 'ROLE_REQUIRED',
+      message: 'this needs the role admin',
+      retryable: false,
+    });
+    expect(screen.getByRole('alert').textContent).toBe('this needs the role admin');
+  });
+
+  it('keep notices until they are read, for the next page as well', async () => {
+    await show(start(), <NotificationList hrefOf={(id) => `/jobs/${id}`} />);
+    await subscribed('mine');
+    await says(event('job-completed', 'mine', { revision: 11, state: 'succeeded', pagesDone: 4 }));
+    await says(event('job-completed', 'mine', { revision: 11, state: 'succeeded', pagesDone: 4 }));
+    expect(screen.getByRole('status').textContent).toBe('1 unread');
+    expect(screen.getByRole('link', { name: 'report.pdf is done' }).getAttribute('href')).toBe('/jobs/J1');
+    cleanup();
+    await show(start(), <NotificationList />);
+    expect(screen.getByRole('status').textContent).toBe('1 unread');
+    await act(async () => fireEvent.click(screen.getByRole('button', { name: 'Mark all read' })));
+    expect(screen.getByRole('status').textContent).toBe('0 unread');
+  });
+
+  it('break alone, and can be tried again', () => {
+    let broken = true;
+    function Part(): ReactNode {
+      if (broken) throw new Error('broken');
+      return <p>whole</p>;
+    }
+    vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    const onError = vi.fn<(error: Error) => void>();
+    render(
+      <CourantErrorBoundary onError={onError}>
+        <Part />
+      </CourantErrorBoundary>,
+    );
+    expect(screen.getByRole('alert')).toBeDefined();
+    expect(onError).toHaveBeenCalledOnce();
+    broken = false;
+    fireEvent.click(screen.getByRole('button', { name: 'Try again' }));
+    expect(screen.getByText('whole')).toBeDefined();
+  });
+
+  it('render on a server', () => {
+    const html = renderToString(
+      <CourantProvider client={start()}>
+        <ConnectionStatus />
+        <JobProgress jobId="J1" />
+        <QueueStatus />
+        <AdminDashboard />
+        <NotificationList />
+      </CourantProvider>,
+    );
+    expect(html).toContain('Not connected');
+    expect(html).toContain('Loading…');
+    expect(html).toContain('0<!-- --> unread');
+  });
+});
+
+describe('without a provider', () => {
+  afterEach(cleanup);
+
+  it('a hook says what is missing', () => {
+    const Part = () => <p>{String((useCourant() as unknown as CourantError).code)}</p>;
+    expect(() => renderToString(<Part />)).toThrow('<CourantProvider>');
+  });
+});

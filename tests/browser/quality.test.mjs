@@ -1,0 +1,198 @@
+// What a careful eye would look at on every page: screen readers, keyboard, phones, calm, weight.
+
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+
+import { card, choose, connected, ended, goTo, leftOut, openBrowser, openPage, PATIENCE, pdf, shot } from './page.mjs';
+import { pages } from './pdf.mjs';
+import { Up } from './up.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
+
+/** What axe finds that keeps people out. */
+async function findings(page) {
+  // Run by the debugger: the content policy lets no script in, and is not bent for a test.
+  const found = await page.evaluate(`(() => { ${axe}; return axe.run(document, { resultTypes: ['violations'] }); })()`);
+  return found.violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')}: ${failureSummary}`));
+}
+
+describe('the quality of the console', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
+  let up;
+  let browser;
+  const places = {};
+
+  before(async () => {
+    up = await Up.start();
+    browser = await openBrowser();
+    const page = await openPage(browser);
+    await page.goto(up.linkFor('kim', '--role', 'admin'));
+    await connected(page);
+    await choose(page, pdf('one.pdf', pages(3)), pdf('two.pdf', Buffer.from('no PDF')), pdf('three.pdf', pages(2)));
+    await ended(page, 'one.pdf');
+    await ended(page, 'two.pdf', 'failed');
+    await ended(page, 'three.pdf');
+    Object.assign(places, {
+      home: '#/',
+      job: await card(page, 'one.pdf').getByTestId('open-job').getAttribute('href'),
+      failed: await card(page, 'two.pdf').getByTestId('open-job').getAttribute('href'),
+      batch: await page.getByTestId('batch-strip').getAttribute('href'),
+      history: '#/history',
+      queue: '#/queue',
+      notifications: '#/notifications',
+      admin: '#/admin',
+    });
+    await page.context().close();
+  });
+
+  after(async () => {
+    await browser?.close();
+    await up?.kill();
+  });
+
+  const ready = {
+    home: 'earlier',
+    job: 'leaf',
+    failed: 'job-error',
+    batch: 'batch-progress',
+    history: 'job-row',
+    queue: 'lane',
+    notifications: 'notifications-page',
+    admin: 'worker',
+  };
+
+  for (const colorScheme of ['light', 'dark']) {
+    for (const [size, options] of Object.entries({ wide: { viewport: { width: 1440, height: 900 } }, phone })) {
+      test(`every page, ${colorScheme} and ${size}: nothing keeps people out, nothing sticks out`, async () => {
+        const page = await openPage(browser, { colorScheme, ...options });
+        await page.emulateMedia({ reducedMotion: 'reduce' });
+        await page.goto(up.link.split('#')[0]);
+        await page.getByTestId('signin-token').waitFor();
+        assert.deepEqual(await findings(page), [], 'signin');
+        await shot(page, `signin-${colorScheme}-${size}`);
+        await page.goto(up.linkFor('kim', '--role', 'admin'));
+        await connected(page);
+        for (const [name, hash] of Object.entries(places)) {
+          await goTo(page, hash);
+          await page.getByTestId(ready[name]).first().waitFor();
+          assert.deepEqual(await findings(page), [], name);
+          const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+          assert.ok(wider <= 0, `${wider} pixels stick out of ${name}`);
+          await shot(page, `${name}-${colorScheme}-${size}`);
+        }
+        await page.getByTestId('connection-badge').click();
+        await page.getByTestId('connection-details').waitFor();
+        assert.deepEqual(await findings(page), [], 'connection details');
+        assert.deepEqual(page.faults, []);
+      });
+    }
+  }
+
+  test('everything is reached by keyboard, and the focus is seen', async () => {
+    const page = await openPage(browser);
+    await page.goto(up.linkFor('kim'));
+    await connected(page);
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
+    await page.keyboard.press('/');
+    assert.equal(await page.evaluate(() => document.activeElement?.dataset.testid), 'search');
+    await page.keyboard.type('one');
+    await page.keyboard.press('Enter');
+    await page.getByTestId('job-row').filter({ hasText: 'one.pdf' }).waitFor();
+    await page.getByTestId('delete-job').first().focus();
+    const outline = await page.getByTestId('delete-job').first().evaluate((button) => {
+      button.dispatchEvent(new KeyboardEvent('keydown', { key: 'Tab' }));
+      return getComputedStyle(button).outlineStyle;
+    });
+    assert.equal(outline, 'solid');
+    await page.getByTestId('bell').focus();
+    await page.keyboard.press('Enter');
+    await page.getByTestId('notice-popover').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByTestId('notice-popover').waitFor({ state: 'detached' });
+    assert.equal(await page.evaluate(() => document.activeElement?.dataset.testid), 'bell');
+  });
+
+  test('nothing moves for those who want calm, and nothing jumps while a job runs', async () => {
+    const page = await openPage(browser, { reducedMotion: 'reduce' });
+    await page.addInitScript(() => {
+      globalThis.shift = 0;
+      new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) if (!entry.hadRecentInput) globalThis.shift += entry.value;
+      }).observe({ type: 'layout-shift', buffered: true });
+    });
+    await page.goto(up.linkFor('lea'));
+    await connected(page);
+    await choose(page, pdf('calm.pdf', pages(300)));
+    await card(page, 'calm.pdf').getByTestId('open-job').click();
+    await page.locator('#page-1 canvas[data-drawn=true]').waitFor();
+    assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+    await page.evaluate(() => { globalThis.shift = 0; });
+    await page.locator('[data-testid=job-detail][data-state=succeeded]').waitFor();
+    const shift = await page.evaluate(() => globalThis.shift);
+    assert.ok(shift < 0.1, `the layout shifted by ${shift}`);
+  });
+
+  test('the policy of the page is kept: nothing inline, no eval', async () => {
+    const page = await openPage(browser);
+    const broken = [];
+    page.on('console', (message) => {
+      if (/Content Security Policy/i.test(message.text())) broken.push(message.text());
+    });
+    await page.goto(up.linkFor('kim', '--role', 'admin'));
+    await connected(page);
+    for (const [name, hash] of Object.entries(places)) {
+      await goTo(page, hash);
+      await page.getByTestId(ready[name]).first().waitFor();
+    }
+    await page.getByTestId('bell').click();
+    await page.getByTestId('notice-popover').waitFor();
+    assert.deepEqual(broken, []);
+  });
+});
+
+describe('the built files', () => {
+  const dist = new URL('../../bridge/web/dist/', import.meta.url).pathname;
+  const built = existsSync(join(dist, 'assets')) ? false : 'the console was not built';
+  const gzipped = (path) => gzipSync(readFileSync(join(dist, path))).length;
+
+  /** What the first page loads: the page, its sheets and scripts, and what these import at once. */
+  function firstLoad() {
+    const html = readFileSync(join(dist, 'index.html'), 'utf8');
+    const wanted = [...html.matchAll(/(?:src|href)="\/([^"]+)"/g)].map(([, path]) => path);
+    const seen = new Set(['index.html']);
+    while (wanted.length > 0) {
+      const path = wanted.pop();
+      if (seen.has(path) || !existsSync(join(dist, path))) continue;
+      seen.add(path);
+      if (!path.endsWith('.js')) continue;
+      const code = readFileSync(join(dist, path), 'utf8');
+      for (const [, name] of code.matchAll(/(?:^|[;}])import(?:[^;"'`()]*?from)?["'`]\.\/([^"'`]+)["'`]/g)) wanted.push(`assets/${name}`);
+    }
+    return [...seen];
+  }
+
+  test('the first load is under 250 kB, and the page renderer is not in it', { skip: built }, (t) => {
+    const loaded = firstLoad();
+    const total = loaded.reduce((sum, path) => sum + gzipped(path), 0);
+    t.diagnostic(`${loaded.length} files, ${total} bytes after gzip`);
+    assert.ok(total > 50_000 && total < 250_000, `${total} bytes: ${loaded}`);
+    assert.ok(!loaded.some((path) => /pdf|AdminPage|HistoryPage/.test(path)), String(loaded));
+    assert.ok(readdirSync(join(dist, 'assets')).some((name) => name.startsWith('pdf.worker')));
+  });
+
+  test('nothing is asked of anybody else', { skip: built }, () => {
+    const html = readFileSync(join(dist, 'index.html'), 'utf8');
+    assert.doesNotMatch(html, /(?:src|href)="(?:https?:)?\/\//);
+    for (const name of readdirSync(join(dist, 'assets')).filter((each) => each.endsWith('.css'))) {
+      assert.doesNotMatch(readFileSync(join(dist, 'assets', name), 'utf8'), /@import|url\((?!["']?(?:\/|#|data:))/);
+    }
+  });
+});
