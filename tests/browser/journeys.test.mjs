@@ -33,7 +33,7 @@ describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
 
   test('pages are drawn, zones light up on them, and what they say stands beside them before the job has ended', async () => {
     const page = await as('ann');
-    await choose(page, pdf('long.pdf', pages(1200)));
+    await choose(page, pdf('long.pdf', pages(600)));
     await card(page, 'long.pdf').getByTestId('open-job').click();
     await page.waitForFunction(() => {
       const state = document.querySelector('[data-testid=job-detail]')?.dataset.state;
@@ -57,14 +57,14 @@ describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     await page.locator('#page-1 .page-text[data-state=written]').filter({ hasText: 'This is page 1.' }).waitFor();
     await page.getByTestId('download-menu').click();
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByTestId('download-txt').click()]);
-    assert.match(readFileSync(await download.path(), 'utf8'), /This is page 1200\./);
+    assert.match(readFileSync(await download.path(), 'utf8'), /This is page 600\./);
 
     // The picture of the document outlives a reload, and a page far down is one step away.
     await page.reload();
     await page.locator('[data-testid=pages-view][data-paper=open]').waitFor();
-    await page.getByTestId('goto-page').fill('900');
+    await page.getByTestId('goto-page').fill('500');
     await page.getByTestId('goto-page').press('Enter');
-    await page.locator('#page-900 canvas[data-drawn=true]').waitFor();
+    await page.locator('#page-500 canvas[data-drawn=true]').waitFor();
     assert.deepEqual(page.faults, []);
   });
 
@@ -98,9 +98,9 @@ describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     const link = new URL(up.linkFor('eve'));
     link.port = String(proxy.port);
     const page = await as('eve', { link: link.href });
-    await choose(page, pdf('kept.pdf', pages(900)));
+    await choose(page, pdf('kept.pdf', pages(500)));
     await page.waitForFunction(() => Number(document.querySelector('[data-testid=job-pages]')?.dataset.done) > 5);
-    await choose(page, pdf('waits.pdf', pages(900)));
+    await choose(page, pdf('waits.pdf', pages(500)));
     await card(page, 'waits.pdf').waitFor();
     proxy.cut();
     await page.locator('[data-testid=connection-badge]:not([data-state=connected])').waitFor();

@@ -269,7 +269,9 @@ export class CourantClient {
       } catch (error) {
         const isNetwork =
           error instanceof CourantError ? error.code === 'NETWORK' : error instanceof TypeError;
-        if (!isNetwork || !this.#away) throw error;
+        const onTheWay = this.#away || this.connection.status === 'connecting';
+        if (!isNetwork || !onTheWay) throw error;
+        await this.#connected(signal);
       }
     }
   }
@@ -289,13 +291,15 @@ export class CourantClient {
         else resolve();
       };
       const abort = () => stop(new CourantError('ABORTED', 'stopped'));
-      const unlisten = this.onConnection(() => {
+      const look = () => {
         const { status } = this.connection;
         if (status === 'connected') stop();
         if (status === 'failed' || status === 'disconnected') {
           stop(new CourantError('CONNECTION_LOST', 'the connection was lost', { retryable: true }));
         }
-      });
+      };
+      // Connecting anew ends the old connection first: only what lasts counts.
+      const unlisten = this.onConnection(() => queueMicrotask(look));
       signal?.addEventListener('abort', abort);
     });
   }
@@ -337,6 +341,7 @@ export class CourantClient {
         return;
       case 'draining':
       case 'closing':
+      case 'auth-expiring':
         return;
       default:
         this.#subscriptions.receive(message);

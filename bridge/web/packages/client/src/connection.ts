@@ -199,6 +199,9 @@ export class Connection {
       case 'closing':
         this.#remember(message, message.retryAfterMs ?? 0);
         return;
+      case 'auth-expiring':
+        void this.#renewToken();
+        return;
       case 'draining':
         return;
       default:

@@ -86,6 +86,7 @@ const topicPushes: Record<string, Decoder> = {
 };
 
 const connectionPushes: Record<string, Decoder> = {
+  'auth-expiring': () => ({ type: 'auth-expiring' }),
   draining: (from) => ({ type: 'draining', retryAfterMs: retryAfterMs(from) }),
   closing: (from) => ({
     type: 'closing',
@@ -139,7 +140,8 @@ for (const type of plainJobEventTypes) {
 for (const type of stateTypes) {
   jobPushes[type] = (from) => ({
     type,
-    topic: read.text(from, 'topic'),
+    // The answer to a command belongs to no topic.
+    topic: read.textOrNull(from, 'topic') ?? '',
     cursor: read.textOrNull(from, 'cursor'),
     body: from,
   });

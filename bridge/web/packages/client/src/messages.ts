@@ -95,6 +95,11 @@ export interface Draining {
   readonly retryAfterMs: number | null;
 }
 
+/** The token runs out soon: a fresh one is asked for. */
+export interface AuthExpiring {
+  readonly type: 'auth-expiring';
+}
+
 export interface Closing {
   readonly type: 'closing';
   readonly code: number;
@@ -189,4 +194,4 @@ export type TopicMessage = Snapshot | Live | Gap | Stalled | Unsubscribed | Stat
 /** Answers to commands. */
 export type Reply = Connected | AuthError | Subscribed | Ok | Pong | ErrorReply;
 
-export type ServerMessage = Reply | TopicMessage | Draining | Closing;
+export type ServerMessage = Reply | TopicMessage | AuthExpiring | Draining | Closing;

@@ -116,6 +116,17 @@ describe('without a network', () => {
     expect(fetch).toHaveBeenCalledOnce();
   });
 
+  it('it is done as well when one connects anew by hand', async () => {
+    const made = await connected({ fetch: async () => answer() });
+    socket().ends(1006);
+    const cancelled = made.cancel('J1');
+    await settle();
+    made.reconnect();
+    await settle();
+    socket().accept();
+    await expect(cancelled).resolves.toMatchObject({ job: { state: 'cancelled' } });
+  });
+
   it('one that was cut off is done again, a submit with the same request id', async () => {
     vi.stubGlobal('XMLHttpRequest', undefined);
     const asked: string[] = [];
