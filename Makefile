@@ -136,12 +136,14 @@ bench: build bench-lines ## First figures: jobs and events a second through the 
 bench-lines: ## A thousand to a million waiting jobs side by side: places, submits, claims, start, memory
 	cargo run --release --locked -p courant-server --example lines
 
-# Poppler's pdftotext, when it is there, says which words there are.
+# Poppler's pdftotext, when it is there, says which words there are; pdfium (`pip install pypdfium2`), when it is there,
+# says where poppler is to be believed.
+CORPUS = $(if $(shell command -v pdftotext),--compare $(if $(shell python3 -c 'import pypdfium2' 2>&1),,--second crates/pdf/tools/pdfium-text))
 .PHONY: corpus
 corpus: ## Read all PDFs below DIR and print what came of them: make corpus DIR=~/pdfs
 	@test -n "$(DIR)" || { echo 'Say which folder: make corpus DIR=~/pdfs' >&2; exit 1; }
 	cargo build --release --locked -p courant-pdf
-	$(TARGET)/release/courant-pdf-worker corpus $(if $(shell command -v pdftotext),--compare) "$(DIR)"
+	$(TARGET)/release/courant-pdf-worker corpus $(CORPUS) "$(DIR)"
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here; ./data stays

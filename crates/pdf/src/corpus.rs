@@ -4,6 +4,7 @@
 
 mod compare;
 mod table;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,10 +12,13 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 
 use crate::PdfConfig;
+use crate::artifact::{Item, Zone};
 use crate::jail::Limits;
 use crate::process::{Child, Fault};
 use crate::protocol::{ChildTask, Chunk, Order, Refusal, Request, Said};
+pub use compare::Compared;
 pub use table::Table;
+use words::Words;
 
 /// Files a child has open.
 const OPEN_FILES: u64 = 32;
@@ -26,6 +30,8 @@ pub struct CorpusOptions {
     pub at_once: usize,
     /// Compare the words with those of poppler's `pdftotext`.
     pub compare: bool,
+    /// A program that prints the text of the PDF it is given: the second opinion on poppler.
+    pub second: Option<PathBuf>,
 }
 
 /// What came of one document.
@@ -45,8 +51,8 @@ pub struct Row {
     pub cpu: Duration,
     /// Its greatest memory in use, in bytes.
     pub peak_bytes: u64,
-    /// How much its words are those of poppler: F1 of the multisets; none when poppler has few or none.
-    pub f1: Option<f64>,
+    /// How much its words are those of poppler; none when poppler has few or none.
+    pub compared: Option<Compared>,
 }
 
 /// How a document ended.
@@ -74,7 +80,7 @@ pub async fn run(
     files.sort();
     let mut rows = futures::stream::iter(files.into_iter().map(|path| async move {
         let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-        one(&path, name, config, options.compare).await
+        one(&path, name, config, options).await
     }))
     .buffer_unordered(options.at_once.max(1));
     let mut table = Table::default();
@@ -98,7 +104,7 @@ fn find(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn one(path: &Path, name: String, config: &PdfConfig, compare: bool) -> Row {
+async fn one(path: &Path, name: String, config: &PdfConfig, options: &CorpusOptions) -> Row {
     let start = Instant::now();
     let mut row = Row {
         name,
@@ -108,21 +114,21 @@ async fn one(path: &Path, name: String, config: &PdfConfig, compare: bool) -> Ro
         wall: Duration::ZERO,
         cpu: Duration::ZERO,
         peak_bytes: 0,
-        f1: None,
+        compared: None,
     };
-    let mut words = compare::Words::default();
+    let mut words = Words::default();
     row.end = match read(path, config, &mut row, &mut words).await {
         Ok(()) => End::Ok,
         Err(end) => end,
     };
     row.wall = start.elapsed();
-    if compare && row.end == End::Ok {
-        row.f1 = compare::with_poppler(path, &words).await;
+    if options.compare && row.end == End::Ok {
+        row.compared = compare::compare(path, &words, options.second.as_deref()).await;
     }
     row
 }
 
-async fn read(path: &Path, config: &PdfConfig, row: &mut Row, words: &mut compare::Words) -> Result<(), End> {
+async fn read(path: &Path, config: &PdfConfig, row: &mut Row, words: &mut Words) -> Result<(), End> {
     let failed = |error: std::io::Error| End::Crashed(error.to_string());
     let request = Request {
         parent: std::process::id(),
@@ -154,7 +160,7 @@ async fn read(path: &Path, config: &PdfConfig, row: &mut Row, words: &mut compar
             Said::Page { page } => {
                 row.pages += 1;
                 row.unreadable += u32::from(page.unreadable);
-                page.zones.iter().for_each(|zone| words.add(&zone.text));
+                page.zones.iter().for_each(|zone| words.add(&text_with_markers(zone)));
             }
             Said::Done => {
                 (row.cpu, row.peak_bytes) = child.cost().unwrap_or_default();
@@ -162,6 +168,15 @@ async fn read(path: &Path, config: &PdfConfig, row: &mut Row, words: &mut compar
             }
         }
     }
+}
+
+/// The text of a zone, with the numbers of its items as others print them.
+fn text_with_markers(zone: &Zone) -> String {
+    let item = |item: &Item| item.number.map_or(item.text.clone(), |number| format!("{number}. {}", item.text));
+    if zone.items.is_empty() {
+        return zone.text.clone();
+    }
+    zone.items.iter().map(item).collect::<Vec<_>>().join("\n")
 }
 
 fn end(fault: &Fault, page: Option<u32>) -> End {

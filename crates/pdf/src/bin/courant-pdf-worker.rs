@@ -51,6 +51,12 @@ struct Corpus {
     /// Compare the words with those of poppler's pdftotext.
     #[arg(long)]
     compare: bool,
+    /// A program that prints the text of the PDF it is given; poppler is believed where the two agree.
+    #[arg(long, requires = "compare")]
+    second: Option<PathBuf>,
+    /// Name the words that differ in each document.
+    #[arg(long, requires = "compare")]
+    differences: bool,
     /// How long a page may take, in seconds.
     #[arg(long, default_value_t = 30)]
     page_timeout_seconds: u64,
@@ -125,10 +131,17 @@ fn ended(result: anyhow::Result<bool>) -> ExitCode {
 async fn read_corpus(corpus: &Corpus) -> anyhow::Result<bool> {
     let mut config = PdfConfig::new(ChildCommand::this_program().context("cannot find this program's own file")?);
     config.page_timeout = Duration::from_secs(corpus.page_timeout_seconds);
-    let options = CorpusOptions { at_once: corpus.at_once as usize, compare: corpus.compare };
+    let options =
+        CorpusOptions { at_once: corpus.at_once as usize, compare: corpus.compare, second: corpus.second.clone() };
     let table = courant_pdf::corpus::run(&corpus.folder, &config, &options, |row| {
         if row.end != End::Ok {
             println!("{}: {:?}", row.name, row.end);
+        }
+        if let Some(compared) = row.compared.as_ref().filter(|compared| corpus.differences && compared.f1 < 1.0) {
+            let agreed = if compared.agreed == Some(false) { " (the second reader disagrees)" } else { "" };
+            println!("{:.3} {}{agreed}", compared.f1, row.name);
+            println!("      missing: {}", compared.missing.join(" "));
+            println!("      surplus: {}", compared.surplus.join(" "));
         }
     })
     .await

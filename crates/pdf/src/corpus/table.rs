@@ -82,8 +82,16 @@ impl Table {
         Ok(())
     }
 
+    /// The words, all and those where poppler is to be believed.
     fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut scores: Vec<f64> = self.rows.iter().filter_map(|row| row.f1).collect();
+        let compared = |row: &Row| row.compared.as_ref().map(|compared| compared.f1);
+        self.scores(f, "word F1", compared)?;
+        let agreed = |row: &Row| row.compared.as_ref().filter(|c| c.agreed == Some(true)).map(|compared| compared.f1);
+        self.scores(f, "where agreed", agreed)
+    }
+
+    fn scores(&self, f: &mut fmt::Formatter<'_>, name: &str, of: impl Fn(&Row) -> Option<f64>) -> fmt::Result {
+        let mut scores: Vec<f64> = self.rows.iter().filter_map(&of).collect();
         if scores.is_empty() {
             return Ok(());
         }
@@ -93,13 +101,9 @@ impl Table {
         #[allow(clippy::cast_precision_loss)]
         let bad = 100.0 * scores.iter().filter(|score| **score < 0.5).count() as f64 / count;
         let (mean, median) = (scores.iter().sum::<f64>() / count, scores[scores.len() / 2]);
-        writeln!(
-            f,
-            "{:<12} {mean:>8.3}  mean, {median:.3} median, {bad:.1} % below 0.5, of {count} documents",
-            "word F1"
-        )?;
-        for row in self.largest(10, |row| row.f1.map_or(f64::NEG_INFINITY, |f1| -f1)) {
-            if let Some(f1) = row.f1 {
+        writeln!(f, "{name:<12} {mean:>8.3}  mean, {median:.3} median, {bad:.1} % below 0.5, of {count} documents")?;
+        for row in self.largest(10, |row| of(row).map_or(f64::NEG_INFINITY, |f1| -f1)) {
+            if let Some(f1) = of(row) {
                 writeln!(f, "{:<12} {f1:>8.3}       {}", "  worst", row.name)?;
             }
         }
