@@ -7,6 +7,7 @@
 pub mod frame;
 pub mod furniture;
 mod grid;
+pub mod hayro;
 pub mod pdfboss;
 mod vertical;
 
@@ -15,16 +16,19 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::Bbox;
 use crate::picture::Gray;
 
-/// A document opened for reading.
-pub trait PdfBackend: Sized {
-    /// A page as it was read, before its layout is known.
-    type Raw;
-
+/// An open document.
+pub trait PdfDocument: Sized {
     /// Opens a document. A password that is not needed does no harm.
     fn open(bytes: Vec<u8>, password: Option<&str>) -> Result<Self, OpenError>;
 
     /// How many pages can be asked for.
     fn page_count(&self) -> u32;
+}
+
+/// What can read the pages of an open document.
+pub trait PdfBackend: PdfDocument {
+    /// A page as it was read, before its layout is known.
+    type Raw;
 
     /// Reads a page, counted from 1.
     fn read(&self, number: u32) -> Result<Self::Raw, PageError>;
@@ -40,6 +44,13 @@ pub trait PdfBackend: Sized {
 pub trait PageRenderer {
     /// Draws a page, counted from 1, as it is seen, so many pixels to a point.
     fn render(&self, number: u32, scale: f32) -> Result<Gray, PageError>;
+}
+
+/// How bright a pixel of red, green, blue and opacity is on white paper.
+fn gray(pixel: &[u8]) -> u8 {
+    let [red, green, blue, alpha] = [0, 1, 2, 3].map(|at| u32::from(pixel.get(at).copied().unwrap_or(255)));
+    let bright = (299 * red + 587 * green + 114 * blue) / 1000;
+    u8::try_from((bright * alpha + 255 * (255 - alpha)) / 255).unwrap_or(255)
 }
 
 /// Why a document cannot be opened.
@@ -112,6 +123,8 @@ pub struct Layout {
     pub width: f64,
     /// Height in points, as the page is seen.
     pub height: f64,
+    /// The size of type that most of the document has, in points; 0 where it has no text.
+    pub body_size: f64,
     /// In reading order.
     pub blocks: Vec<Block>,
     /// Placed pictures, in drawing order.
@@ -142,21 +155,23 @@ pub enum Content {
     Preformatted(Vec<Line>),
     /// A list.
     List(Vec<ListItem>),
-    /// A table, and whether its lines are drawn.
-    Table(Vec<Vec<TableCell>>, Ruled),
+    /// A table, and what speaks for it.
+    Table(Vec<Vec<TableCell>>, Grid),
     /// The running header.
     Header(Vec<Line>),
     /// The running footer.
     Footer(Vec<Line>),
 }
 
-/// Whether the grid of a table is drawn or only seen in the alignment of its cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ruled {
-    /// Drawn.
-    Drawn,
-    /// Guessed.
-    Guessed,
+/// What speaks for a table, each from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grid {
+    /// The share of its lines that are drawn.
+    pub drawn: f64,
+    /// The share of its cells that stand in line with the others of their column.
+    pub aligned: f64,
+    /// The share of its cells that hold something.
+    pub filled: f64,
 }
 
 /// A line of text.

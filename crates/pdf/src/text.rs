@@ -69,6 +69,27 @@ pub fn unreadable_share(text: &str) -> f64 {
     if all == 0 { 0.0 } else { f64::from(bad) / f64::from(all) }
 }
 
+/// Share of words that look like words: letters, or a number, in whatever punctuation; not both in one, and nothing else
+/// between. What an OCR has misread often does not.
+pub fn wordlike_share(text: &str) -> f64 {
+    const INNER: [char; 6] = ['\'', '’', '-', '.', ',', '/'];
+    let looks_like_one = |word: &str| {
+        let core = word.trim_matches(|c: char| !c.is_alphanumeric());
+        let all = |kind: fn(char) -> bool| core.chars().all(|c| kind(c) || INNER.contains(&c));
+        !core.is_empty() && (all(|c| c.is_alphabetic() || is_mark(c)) || all(char::is_numeric))
+    };
+    let (mut all, mut good) = (0u32, 0u32);
+    for word in text.split_whitespace() {
+        all += 1;
+        good += u32::from(looks_like_one(word));
+    }
+    if all == 0 { 1.0 } else { f64::from(good) / f64::from(all) }
+}
+
+fn is_mark(c: char) -> bool {
+    unicode_normalization::char::is_combining_mark(c)
+}
+
 /// Joins the lines of running text: a word divided at a line end becomes whole, other lines are joined by a space, or
 /// by nothing between ideographs.
 pub fn join(lines: impl IntoIterator<Item = impl AsRef<str>>) -> String {
@@ -137,7 +158,7 @@ fn ends_inside_word(text: &str) -> bool {
 }
 
 /// Scripts written without spaces.
-fn is_wide(c: char) -> bool {
+pub(crate) fn is_wide(c: char) -> bool {
     matches!(c,
         '\u{2E80}'..='\u{303F}' | '\u{3040}'..='\u{30FF}' | '\u{3100}'..='\u{312F}' | '\u{31A0}'..='\u{31FF}'
         | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{FF00}'..='\u{FFEF}'
@@ -172,6 +193,13 @@ mod tests {
         assert_eq!(join(["", "  ", "a"]), "a");
         assert_eq!(join(["One . . . . . 3", "Two ...... 4", "text"]), "One … 3\nTwo … 4\ntext");
         assert_eq!(join(["and so on ...", "or not"]), "and so on ... or not");
+    }
+
+    #[test]
+    fn words_look_like_words() {
+        assert_eq!(wordlike_share("\"Don't,\" said Mr. O’Neill (1864): 3,000."), 1.0);
+        assert_eq!(wordlike_share("T~e y|ear l8b4 read"), 0.25);
+        assert_eq!(wordlike_share(""), 1.0);
     }
 
     #[test]

@@ -4,11 +4,12 @@
 //! how far each zone is to be trusted.
 
 mod pictures;
+mod trust;
 
 use std::time::{Duration, Instant};
 
 use crate::artifact::{Bbox, Cell, Item, Kind, PageArtifact, Status, VERSION, Zone};
-use crate::backend::{Block, Content, Layout, Line, Ruled};
+use crate::backend::{Block, Content, Layout, Line};
 use crate::text::{clean, join, squeeze, unreadable_share};
 
 /// The note on every scan while there is no engine.
@@ -24,15 +25,6 @@ pub const NO_TOOL: &str = "none";
 pub(crate) const UNREADABLE_WARNING: f64 = 0.2;
 /// Fewer characters than this beside a picture of the whole page may be no more than a stamp on a scan.
 const THIN_MAX_CHARS: usize = 100;
-/// Each lost part of a page costs this much confidence, up to four of them.
-const LOSS_PENALTY: f64 = 0.1;
-
-/// How far a kind of zone is to be trusted when every character is readable.
-const TABLE_DRAWN: f64 = 0.9;
-const TABLE_GUESSED: f64 = 0.6;
-const HEADING: f64 = 0.95;
-const EARLIER_OCR: f64 = 0.8;
-
 /// The note on a scan that could not be drawn for OCR.
 pub const NOT_DRAWN: &str = "the pictures of this page cannot be drawn, or are too large; it was not read";
 
@@ -49,7 +41,6 @@ pub struct Made {
 pub fn page(number: u32, layout: Layout, reading: Duration, mut begun: impl FnMut(&Zone)) -> Made {
     let start = Instant::now();
     let frame = Bbox { x0: 0.0, y0: 0.0, x1: layout.width, y1: layout.height };
-    let penalty = LOSS_PENALTY * layout.losses.len().min(4) as f64;
     let chars: usize = layout.blocks.iter().map(weight).sum();
     let mut zones = Vec::with_capacity(layout.blocks.len());
     for block in &layout.blocks {
@@ -57,7 +48,8 @@ pub fn page(number: u32, layout: Layout, reading: Duration, mut begun: impl FnMu
         number_zone(&mut zone, number, zones.len());
         begun(&zone);
         let own = Instant::now();
-        fill(&mut zone, block, penalty);
+        fill(&mut zone, block);
+        zone.confidence = trust::confidence(block, &zone.text, layout.losses.len(), layout.body_size);
         let share = weight(block) as f64 / chars.max(1) as f64;
         zone.duration_ms = millis(own.elapsed() + reading.mul_f64(share));
         if !zone.text.is_empty() {
@@ -133,14 +125,12 @@ fn kind(content: &Content) -> Kind {
     }
 }
 
-/// Writes text and confidence.
-fn fill(zone: &mut Zone, block: &Block, penalty: f64) {
-    let mut trust = if block.invisible { EARLIER_OCR } else { 1.0 };
+/// Writes the text.
+fn fill(zone: &mut Zone, block: &Block) {
     match &block.content {
         Content::Heading(level, lines) => {
             zone.level = Some((*level).clamp(1, 6));
             zone.text = joined(lines);
-            trust *= HEADING;
         }
         Content::Paragraph(lines) | Content::Header(lines) | Content::Footer(lines) => zone.text = joined(lines),
         Content::Preformatted(lines) => {
@@ -155,17 +145,12 @@ fn fill(zone: &mut Zone, block: &Block, penalty: f64) {
                 .collect();
             zone.text = zone.items.iter().map(|item| item.text.as_str()).collect::<Vec<_>>().join("\n");
         }
-        Content::Table(rows, ruled) => {
+        Content::Table(rows, _) => {
             zone.rows = table(rows);
             let row = |row: &Vec<Cell>| row.iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>().join("\t");
             zone.text = zone.rows.iter().map(row).collect::<Vec<_>>().join("\n");
-            trust *= match ruled {
-                Ruled::Drawn => TABLE_DRAWN,
-                Ruled::Guessed => TABLE_GUESSED,
-            };
         }
     }
-    zone.confidence = round((trust * (1.0 - unreadable_share(&zone.text)) - penalty).clamp(0.0, 1.0));
 }
 
 fn joined(lines: &[Line]) -> String {

@@ -29,7 +29,10 @@ async fn two_columns_are_read_one_after_the_other() {
     in_order(&text, &["| Country | Population (millions) |", "| Austria | 8.9 | 83,879 | Vienna | German |"]);
     let footers: Vec<String> = finished.of_kind(Kind::Footer).into_iter().map(|zone| zone.text).collect();
     assert_eq!(footers, ["1", "2", "3"]);
-    assert_eq!(finished.of_kind(Kind::Table)[0].confidence, 0.9, "its lines are drawn");
+    let table = &finished.of_kind(Kind::Table)[0];
+    assert!(table.confidence >= 0.75, "its rows are drawn, its columns in line: {}", table.confidence);
+    let sure: Vec<f64> = finished.of_kind(Kind::Heading).iter().map(|zone| zone.confidence).collect();
+    assert!(sure.iter().all(|confidence| (0.7..=1.0).contains(confidence)) && sure[0] == 1.0, "{sure:?}");
 }
 
 #[tokio::test]

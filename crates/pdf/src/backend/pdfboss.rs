@@ -3,8 +3,10 @@
 //! Sizes of type are ranked over a sample of the document, not the page alone: the sample goes into the layout as a
 //! second page that holds nothing but the right number of characters of each size.
 
+mod annotations;
 mod blocks;
 mod edges;
+mod evidence;
 mod render;
 
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use pdfboss_render::RenderCache;
 use pdfboss_text::{ExtractReport, FontCache, PlacedImage, ReadingOrder, Ruling, SkipCause, SkippedTextKind, TextSpan};
 
 use super::frame::Frame;
-use super::{Block, Context, Edge, Image, Layout, OpenError, PageError, PageHints, PdfBackend};
+use super::{Block, Context, Edge, Image, Layout, OpenError, PageError, PageHints, PdfBackend, PdfDocument};
 use crate::artifact::Bbox;
 use blocks::body_blocks;
 use edges::{edges, furniture_blocks, on_line};
@@ -47,9 +49,7 @@ pub struct RawPage {
     report: ExtractReport,
 }
 
-impl PdfBackend for Pdfboss {
-    type Raw = RawPage;
-
+impl PdfDocument for Pdfboss {
     fn open(bytes: Vec<u8>, password: Option<&str>) -> Result<Self, OpenError> {
         let head = &bytes[..bytes.len().min(1024)];
         if !head.windows(5).any(|window| window == b"%PDF-") {
@@ -66,19 +66,19 @@ impl PdfBackend for Pdfboss {
     fn page_count(&self) -> u32 {
         u32::try_from(self.document.flattened_page_count()).unwrap_or(u32::MAX)
     }
+}
+
+impl PdfBackend for Pdfboss {
+    type Raw = RawPage;
 
     fn read(&self, number: u32) -> Result<RawPage, PageError> {
-        let failed = |error: Error| PageError(error.to_string());
         let page = self.document.page(number.saturating_sub(1) as usize).map_err(failed)?;
-        let (mut spans, mut rulings, report) = block_on(pdfboss_text::extract_spans_and_rulings_reporting_cached_with(
-            Immediate(&self.document),
-            &page,
-            &self.fonts,
-            self.layers.as_ref(),
-            None,
-            ORDER,
-        ))
-        .map_err(failed)?;
+        let (mut spans, mut rulings, mut report) = self.content(&page)?;
+        if let Some(shown) = annotations::shown(&self.document, &page, self.layers.as_ref()) {
+            let (more, _, lost) = self.content(&shown)?;
+            spans.extend(more);
+            report.skipped.extend(lost.skipped);
+        }
         retain_spans_on_page(&mut spans, &page);
         retain_rulings_on_page(&mut rulings, &page);
         let (images, _) =
@@ -102,8 +102,34 @@ impl PdfBackend for Pdfboss {
             bbox: raw.frame.rect([image.bbox.x0, image.bbox.y0, image.bbox.x1, image.bbox.y1]),
             pixels: [image.width, image.height],
         };
-        Layout { width, height, blocks, images: raw.images.iter().map(image).collect(), losses: losses(&raw.report) }
+        Layout {
+            width,
+            height,
+            body_size: body_size(context),
+            blocks,
+            images: raw.images.iter().map(image).collect(),
+            losses: losses(&raw.report),
+        }
     }
+}
+
+impl Pdfboss {
+    fn content(&self, page: &Page) -> Result<(Vec<TextSpan>, Vec<Ruling>, ExtractReport), PageError> {
+        let (source, layers) = (Immediate(&self.document), self.layers.as_ref());
+        let read = pdfboss_text::extract_spans_and_rulings_reporting_cached_with(
+            source,
+            page,
+            &self.fonts,
+            layers,
+            None,
+            ORDER,
+        );
+        block_on(read).map_err(failed)
+    }
+}
+
+fn failed(error: Error) -> PageError {
+    PageError(error.to_string())
 }
 
 fn load(bytes: Vec<u8>, password: &str) -> Result<Document, OpenError> {
@@ -141,6 +167,10 @@ fn sizes(spans: &[TextSpan]) -> Vec<(i32, usize)> {
         *sizes.entry(half_points).or_insert(0) += span.text.chars().count();
     }
     sizes.into_iter().collect()
+}
+
+fn body_size(context: &Context) -> f64 {
+    context.sizes.iter().max_by_key(|(_, count)| *count).map_or(0.0, |(half_points, _)| f64::from(*half_points) / 2.0)
 }
 
 fn laid_out(spans: &[TextSpan], rulings: &[Ruling], sizes: &[(i32, usize)]) -> Vec<FoundBlock> {

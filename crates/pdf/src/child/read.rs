@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use super::ChildError;
 use super::window::{self, Window};
 use crate::artifact::{PageArtifact, Zone};
+use crate::backend::hayro::Hayro;
 use crate::backend::pdfboss::Pdfboss;
-use crate::backend::{OpenError, PageRenderer, PdfBackend};
+use crate::backend::{OpenError, PageRenderer, PdfBackend, PdfDocument};
 use crate::jail::{self, Purpose};
 use crate::picture::{Drawn, draw};
 use crate::protocol::{Chunk, Order, PictureSize, Refusal, Request, Said, Survey};
@@ -78,7 +79,7 @@ struct Source {
 }
 
 impl Source {
-    fn open<B: PdfBackend>(&self) -> Result<B, (Refusal, String)> {
+    fn open<B: PdfDocument>(&self) -> Result<B, (Refusal, String)> {
         let unread = |error: std::io::Error| match error.kind() {
             ErrorKind::OutOfMemory => (Refusal::OutOfMemory, error.to_string()),
             _ => (Refusal::Setup, error.to_string()),
@@ -203,24 +204,35 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
             return Ok(());
         }
         say(&Said::Drawing { page: page.number })?;
-        let (document, number) = (&self.document, page.number);
-        let drawn = catch_unwind(AssertUnwindSafe(|| draw(document, number, (page.width, page.height), &size)));
-        match drawn {
-            Ok(Ok(Drawn::Picture { width, height, dpi, png })) => {
-                say(&Said::Picture { page: number, width, height, dpi, png })?;
+        match self.drawn(page, &size)? {
+            Some(Drawn::Picture { width, height, dpi, png }) => {
+                say(&Said::Picture { page: page.number, width, height, dpi, png })?;
             }
-            Ok(Ok(Drawn::Blank)) => {}
-            Ok(Err(error)) => {
-                eprintln!("page {number} cannot be drawn: {error}");
-                zones::not_drawn(page);
-            }
-            Err(panic) => {
-                eprintln!("page {number} cannot be drawn: {}", panic_text(&*panic));
-                zones::not_drawn(page);
+            Some(Drawn::Blank) => {}
+            None => zones::not_drawn(page),
+        }
+        say(&Said::Reading { page: page.number })
+    }
+
+    /// Draws a page with the back end that reads it or, where that fails, with the other.
+    fn drawn(&mut self, page: &PageArtifact, size: &PictureSize) -> Result<Option<Drawn>, ChildError> {
+        let why = match attempt(&self.document, page, size) {
+            Ok(drawn) => return Ok(Some(drawn)),
+            Err(Undrawn::Failed(why)) => why,
+            Err(Undrawn::Panicked(why)) => {
                 self.open_again()?;
+                why
+            }
+        };
+        eprintln!("page {} cannot be drawn, trying hayro: {why}", page.number);
+        let again = self.source.open::<Hayro>().map_err(|(_, detail)| Undrawn::Failed(detail));
+        match again.and_then(|document| attempt(&document, page, size)) {
+            Ok(drawn) => Ok(Some(drawn)),
+            Err(Undrawn::Failed(why) | Undrawn::Panicked(why)) => {
+                eprintln!("page {} cannot be drawn by hayro: {why}", page.number);
+                Ok(None)
             }
         }
-        say(&Said::Reading { page: number })
     }
 
     /// After a panic nothing inside the library can be trusted.
@@ -232,6 +244,21 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
             }
             Err((_, detail)) => Err(std::io::Error::other(detail).into()),
         }
+    }
+}
+
+/// Why a back end gave no picture of a page.
+enum Undrawn {
+    Failed(String),
+    Panicked(String),
+}
+
+fn attempt(document: &impl PageRenderer, page: &PageArtifact, size: &PictureSize) -> Result<Drawn, Undrawn> {
+    let points = (page.width, page.height);
+    match catch_unwind(AssertUnwindSafe(|| draw(document, page.number, points, size))) {
+        Ok(Ok(drawn)) => Ok(drawn),
+        Ok(Err(error)) => Err(Undrawn::Failed(error.to_string())),
+        Err(panic) => Err(Undrawn::Panicked(panic_text(&*panic))),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Stories of pages: figures, scans, confidence, shape.
 
 use super::*;
-use crate::backend::{Image, ListItem, TableCell};
+use crate::backend::{Grid, Image, ListItem, TableCell};
+
+const GRID: Grid = Grid { drawn: 0.0, aligned: 1.0, filled: 1.0 };
 
 fn at(y0: f64, y1: f64) -> Bbox {
     Bbox { x0: 50.0, y0, x1: 550.0, y1 }
@@ -16,7 +18,7 @@ fn block(bbox: Bbox, content: Content) -> Block {
 }
 
 fn layout(blocks: Vec<Block>, images: Vec<Image>) -> Layout {
-    Layout { width: 600.0, height: 800.0, blocks, images, losses: Vec::new() }
+    Layout { width: 600.0, height: 800.0, body_size: 10.0, blocks, images, losses: Vec::new() }
 }
 
 fn made(layout: Layout) -> PageArtifact {
@@ -77,8 +79,9 @@ fn confidence_falls_with_unreadable_text_losses_and_guesses() {
     assert_eq!(trust(text("good"), 0), 1.0);
     assert_eq!(trust(text("go\u{FFFD}\u{FFFD}"), 0), 0.5);
     assert_eq!(trust(text("good"), 2), 0.8);
-    assert_eq!(trust(Content::Table(rows(), Ruled::Drawn), 0), TABLE_DRAWN);
-    assert_eq!(trust(Content::Table(rows(), Ruled::Guessed), 0), TABLE_GUESSED);
+    assert_eq!(trust(Content::Heading(1, lines(&["as large as the text"])), 0), 0.7);
+    assert_eq!(trust(Content::Table(rows(), Grid { drawn: 1.0, ..GRID }), 0), 0.95);
+    assert_eq!(trust(Content::Table(rows(), GRID), 0), 0.755);
 }
 
 #[test]
@@ -101,7 +104,7 @@ fn lists_tables_and_code_keep_their_shape() {
     let page = made(layout(
         vec![
             block(at(0.0, 10.0), Content::List(vec![item(Some(3), "three"), item(None, "bullet")])),
-            block(at(20.0, 30.0), Content::Table(vec![vec![cell("a"), cell(" "), cell("b")]], Ruled::Drawn)),
+            block(at(20.0, 30.0), Content::Table(vec![vec![cell("a"), cell(" "), cell("b")]], GRID)),
             block(at(40.0, 50.0), Content::Preformatted(code)),
         ],
         vec![],

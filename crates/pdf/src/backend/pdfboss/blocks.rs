@@ -6,17 +6,15 @@
 use pdfboss_output::{Block as FoundBlock, Line as FoundLine, Marker};
 use pdfboss_text::TextSpan;
 
-use super::{RawPage, laid_out, ruling_seen, seen_bbox, span_seen};
+use super::{RawPage, evidence, laid_out, ruling_seen, seen_bbox, span_seen};
 use crate::artifact::Bbox;
-use crate::backend::{Block, Content, Context, Line, ListItem, Ruled, TableCell, grid, vertical};
+use crate::backend::{Block, Content, Context, Line, ListItem, TableCell, grid, vertical};
 
 /// Share of characters of fixed pitch, in percent, from which a line counts as preformatted.
 const FIXED_PITCH_PERCENT: usize = 90;
 /// Parts of the names of fonts with a fixed pitch, in small letters.
 const FIXED_PITCH_NAMES: [&str; 9] =
     ["courier", "mono", "cmtt", "sftt", "consolas", "menlo", "inconsolata", "typewriter", "lmtt"];
-/// How far a drawn line may lie outside its table, in points.
-const RULING_SLACK: f64 = 4.0;
 /// A table of at most this many filled cells, one of them this long, may be a frame around text.
 const FRAME_MAX_CELLS: usize = 6;
 const FRAME_MIN_TEXT: usize = 200;
@@ -50,7 +48,11 @@ fn body_block(raw: &RawPage, spans: &[TextSpan], found: FoundBlock) -> Vec<Block
         FoundBlock::Paragraph { lines, .. } => return paragraph(raw, &own, lines, bbox),
         FoundBlock::Heading { level, lines, .. } => Content::Heading(level, to_lines(lines)),
         FoundBlock::List { items, .. } => Content::List(items.into_iter().map(item).collect()),
-        FoundBlock::Table { rows, .. } => Content::Table(table(raw, &own, rows, &bbox), ruled(raw, &bbox)),
+        FoundBlock::Table { rows, .. } => {
+            let drawn: Vec<Bbox> = raw.rulings.iter().map(|ruling| ruling_seen(raw, ruling)).collect();
+            let grid = evidence::grid(&rows, &bbox, &drawn);
+            Content::Table(table(raw, &own, rows, &bbox, &drawn), grid)
+        }
     };
     vec![Block { bbox, content, invisible: is_invisible(&own) }]
 }
@@ -113,16 +115,21 @@ fn is_invisible(spans: &[&TextSpan]) -> bool {
     hidden > 0 && hidden * 2 > spans.len()
 }
 
-fn table(raw: &RawPage, own: &[&TextSpan], rows: Vec<Vec<pdfboss_output::Cell>>, bbox: &Bbox) -> Vec<Vec<TableCell>> {
+fn table(
+    raw: &RawPage,
+    own: &[&TextSpan],
+    rows: Vec<Vec<pdfboss_output::Cell>>,
+    bbox: &Bbox,
+    drawn: &[Bbox],
+) -> Vec<Vec<TableCell>> {
     let piece = |span: &&TextSpan| grid::Piece {
         bbox: span_seen(raw, span),
         y: raw.frame.point(span.x, span.y).1,
         size: f64::from(span.size),
         text: span.text.clone(),
     };
-    let drawn: Vec<Bbox> = raw.rulings.iter().map(|ruling| ruling_seen(raw, ruling)).collect();
     let plain = own.iter().all(|span| span.rotate.rem_euclid(360) == raw.rotate && is_left_to_right(&span.text));
-    let by_lines = if plain { grid::by_lines(own.iter().map(piece).collect(), &drawn, bbox, rows.len()) } else { None };
+    let by_lines = if plain { grid::by_lines(own.iter().map(piece).collect(), drawn, bbox, rows.len()) } else { None };
     by_lines.unwrap_or_else(|| rows.into_iter().map(row).collect())
 }
 
@@ -143,24 +150,6 @@ fn with_overhang(raw: &RawPage, spans: &[TextSpan], table: Bbox) -> Bbox {
 
 fn is_left_to_right(text: &str) -> bool {
     !text.chars().any(|c| matches!(c, '\u{0590}'..='\u{08FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}'))
-}
-
-/// A grid is drawn when enough lines run through the table.
-fn ruled(raw: &RawPage, table: &Bbox) -> Ruled {
-    let around = Bbox {
-        x0: table.x0 - RULING_SLACK,
-        y0: table.y0 - RULING_SLACK,
-        x1: table.x1 + RULING_SLACK,
-        y1: table.y1 + RULING_SLACK,
-    };
-    let (mut flat, mut steep) = (0, 0);
-    for ruling in &raw.rulings {
-        let line = ruling_seen(raw, ruling);
-        if around.holds_middle_of(&line) {
-            if line.width() >= line.height() { flat += 1 } else { steep += 1 }
-        }
-    }
-    if flat >= 3 || (flat >= 2 && steep >= 2) { Ruled::Drawn } else { Ruled::Guessed }
 }
 
 fn row(cells: Vec<pdfboss_output::Cell>) -> Vec<TableCell> {

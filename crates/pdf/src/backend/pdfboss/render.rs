@@ -6,7 +6,7 @@ use pdfboss_core::Error;
 use pdfboss_render::{GlyphPainting, RenderOptions, SubstituteSource, render_page_with_options};
 
 use super::Pdfboss;
-use crate::backend::{PageError, PageRenderer};
+use crate::backend::{PageError, PageRenderer, gray};
 use crate::picture::Gray;
 
 impl PageRenderer for Pdfboss {
@@ -22,11 +22,4 @@ impl PageRenderer for Pdfboss {
         let drawn = render_page_with_options(&self.document, &page, scale, &options).map_err(failed)?;
         Ok(Gray { width: drawn.width, height: drawn.height, pixels: drawn.data.chunks_exact(4).map(gray).collect() })
     }
-}
-
-/// How bright a pixel is on white paper.
-fn gray(pixel: &[u8]) -> u8 {
-    let [red, green, blue, alpha] = [0, 1, 2, 3].map(|at| u32::from(pixel.get(at).copied().unwrap_or(255)));
-    let bright = (299 * red + 587 * green + 114 * blue) / 1000;
-    u8::try_from((bright * alpha + 255 * (255 - alpha)) / 255).unwrap_or(255)
 }
