@@ -14,6 +14,8 @@ mod failure;
 pub mod health;
 pub mod jail;
 mod job;
+#[doc(hidden)]
+pub mod laws;
 pub mod ocr;
 mod options;
 pub mod picture;

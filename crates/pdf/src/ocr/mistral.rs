@@ -167,9 +167,14 @@ impl OcrEngine for Mistral {
                 }
             }
         };
-        let answer = serde_json::from_slice(&answer).map_err(|error| OcrError::Senseless(error.to_string()))?;
-        wire::reading(answer, self.config.usd_per_1000_pages)
+        self::answer(&answer, self.config.usd_per_1000_pages)
     }
+}
+
+/// Reads the body of an answer.
+pub(crate) fn answer(body: &[u8], usd_per_1000_pages: f64) -> Result<Reading, OcrError> {
+    let answer = serde_json::from_slice(body).map_err(|error| OcrError::Senseless(error.to_string()))?;
+    wire::reading(answer, usd_per_1000_pages)
 }
 
 /// Whether it may be otherwise a little later.

@@ -91,12 +91,7 @@ impl TesseractConfig {
 
     /// Whether it is there and has the languages.
     pub fn check(&self) -> Result<(), TesseractError> {
-        let asked: Vec<&str> = self.languages.split('+').collect();
-        let is_name =
-            |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if !asked.iter().all(is_name) {
-            return Err(TesseractError::Languages(self.languages.clone()));
-        }
+        let asked = languages(&self.languages)?;
         let silent = |why: String| TesseractError::Silent(self.program.clone(), why);
         let mut command = Command::new(&self.program);
         command.arg("--list-langs");
@@ -117,6 +112,14 @@ impl TesseractConfig {
             }
         }
     }
+}
+
+/// Takes a list of languages apart, as it is given to the program.
+pub(crate) fn languages(list: &str) -> Result<Vec<&str>, TesseractError> {
+    let asked: Vec<&str> = list.split('+').collect();
+    let is_name =
+        |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if asked.iter().all(is_name) { Ok(asked) } else { Err(TesseractError::Languages(list.to_owned())) }
 }
 
 /// See the module.
