@@ -42,6 +42,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/workers", get(service::workers).fallback(wrong_method))
         .route("/v1/workers/{id}", post(service::act_on_worker).fallback(wrong_method))
         .route("/v1/jobs/{id}/results/{format}", get(results::read).fallback(wrong_method))
+        .route("/v1/jobs/{id}/document", get(results::document).fallback(wrong_method))
         .route("/v1/events", get(events::stream).fallback(wrong_method))
         .route("/v1/events:poll", get(events::poll).fallback(wrong_method))
         .route("/v1/{*rest}", any(no_such_path))

@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/{id}/results/{format}`: a result streams from the core to the browser.
+//! `GET /v1/jobs/{id}/results/{format}` and `/document`: bytes stream from the core to the browser.
 
 use std::sync::Arc;
 
@@ -6,8 +6,10 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use bytes::Bytes;
+use courant_proto::v1::download_document_response::Part as DocumentPart;
 use courant_proto::v1::{self, ErrorReason, read_result_response::Part};
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
     CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
@@ -43,75 +45,122 @@ pub async fn read(
 ) -> Result<Response, Fault> {
     let unknown = || Fault::new(Code::Core(ErrorReason::ResultNotFound), "a result is json, md, txt or html");
     let format = names::parse_format(&format).ok_or_else(unknown)?;
-    let source = Source { app, caller, job_id, format };
+    serve(&Source { app, caller, job_id, what: What::Result(format) }, &headers).await
+}
+
+/// `GET /v1/jobs/{id}/document`
+pub async fn document(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(job_id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    serve(&Source { app, caller, job_id, what: What::Document }, &headers).await
+}
+
+async fn serve(source: &Source, headers: &HeaderMap) -> Result<Response, Fault> {
     let conditional = headers.contains_key(IF_NONE_MATCH) || headers.contains_key(RANGE);
     if !conditional {
-        let (header, stream) = source.open(0, 0).await?;
-        let length = header.size_bytes;
-        return answer(&header, format, StatusCode::OK, body(stream, length));
+        return whole(source).await;
     }
     let (header, _) = source.open(0, 1).await?;
     if matches(headers.get(IF_NONE_MATCH), &header) {
-        return answer(&header, format, StatusCode::NOT_MODIFIED, (Body::empty(), None));
+        return answer(&header, source.what, StatusCode::NOT_MODIFIED, (Body::empty(), None));
     }
     let range_holds = headers.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == etag(&header).as_bytes());
     let wanted = headers.get(RANGE).filter(|_| range_holds).map_or(Wanted::All, range);
     let size = u64::try_from(header.size_bytes).unwrap_or_default();
     match span(wanted, size) {
         None => unsatisfiable(size),
-        Some(_) if wanted == Wanted::All => {
-            let (header, stream) = source.open(0, 0).await?;
-            let length = header.size_bytes;
-            answer(&header, format, StatusCode::OK, body(stream, length))
-        }
+        Some(_) if wanted == Wanted::All => whole(source).await,
         Some((first, last)) => {
             let length = (last - first + 1) as i64;
-            let (header, stream) = source.open(first as i64, length).await?;
-            let mut response = answer(&header, format, StatusCode::PARTIAL_CONTENT, body(stream, length))?;
+            let (header, bytes) = source.open(first as i64, length).await?;
+            let body = (Body::from_stream(bytes), Some(length));
+            let mut response = answer(&header, source.what, StatusCode::PARTIAL_CONTENT, body)?;
             put(&mut response, CONTENT_RANGE, &format!("bytes {first}-{last}/{size}"))?;
             Ok(response)
         }
     }
 }
 
+async fn whole(source: &Source) -> Result<Response, Fault> {
+    let (header, bytes) = source.open(0, 0).await?;
+    let length = header.size_bytes;
+    answer(&header, source.what, StatusCode::OK, (Body::from_stream(bytes), Some(length)))
+}
+
+/// What is read of a job.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Document,
+    Result(v1::ResultFormat),
+}
+
 struct Source {
     app: Arc<App>,
     caller: Caller,
     job_id: String,
-    format: v1::ResultFormat,
+    what: What,
 }
 
+/// A stream that breaks breaks the response, so that half a file is never taken for one.
+type Pieces = BoxStream<'static, std::io::Result<Bytes>>;
+
 impl Source {
-    async fn open(
+    async fn open(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Pieces), Fault> {
+        match self.what {
+            What::Result(format) => self.result(format, offset, limit).await,
+            What::Document => self.document(offset, limit).await,
+        }
+    }
+
+    async fn result(
         &self,
+        format: v1::ResultFormat,
         offset: i64,
         limit: i64,
-    ) -> Result<(v1::ReadResultHeader, Streaming<v1::ReadResultResponse>), Fault> {
-        let request = v1::ReadResultRequest { job_id: self.job_id.clone(), format: self.format.into(), offset, limit };
+    ) -> Result<(v1::ReadResultHeader, Pieces), Fault> {
+        let request = v1::ReadResultRequest { job_id: self.job_id.clone(), format: format.into(), offset, limit };
         let request = self.app.core.stream_as(request, &self.caller.token)?;
         let mut stream = self.app.core.bulk().read_result(request).await?.into_inner();
-        match stream.message().await?.and_then(|message| message.part) {
-            Some(Part::Header(header)) => Ok((header, stream)),
-            Some(Part::Chunk(_)) | None => {
-                tracing::error!("the core sent a result without its header");
-                Err(Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; try again"))
-            }
-        }
+        let Some(Part::Header(header)) = stream.message().await?.and_then(|first| first.part) else {
+            return Err(headless());
+        };
+        let chunk = |message: v1::ReadResultResponse| match message.part {
+            Some(Part::Chunk(chunk)) => chunk,
+            Some(Part::Header(_)) | None => Bytes::new(),
+        };
+        Ok((header, pieces(stream, chunk)))
+    }
+
+    async fn document(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Pieces), Fault> {
+        let request = v1::DownloadDocumentRequest { job_id: self.job_id.clone(), offset, limit };
+        let request = self.app.core.stream_as(request, &self.caller.token)?;
+        let mut stream = self.app.core.bulk().download_document(request).await?.into_inner();
+        let Some(DocumentPart::Header(header)) = stream.message().await?.and_then(|first| first.part) else {
+            return Err(headless());
+        };
+        let chunk = |message: v1::DownloadDocumentResponse| match message.part {
+            Some(DocumentPart::Chunk(chunk)) => chunk,
+            Some(DocumentPart::Header(_)) | None => Bytes::new(),
+        };
+        Ok((header, pieces(stream, chunk)))
     }
 }
 
-/// The bytes and how many they are. A stream that breaks breaks the response, so that half a file is never taken for one.
-fn body(stream: Streaming<v1::ReadResultResponse>, length: i64) -> (Body, Option<i64>) {
-    let bytes = stream.map(|message| match message.map_err(std::io::Error::other)?.part {
-        Some(Part::Chunk(chunk)) => Ok(chunk),
-        Some(Part::Header(_)) | None => Ok::<_, std::io::Error>(Bytes::new()),
-    });
-    (Body::from_stream(bytes), Some(length))
+fn pieces<M: Send + 'static>(stream: Streaming<M>, chunk: impl Fn(M) -> Bytes + Send + 'static) -> Pieces {
+    stream.map(move |message| message.map(&chunk).map_err(std::io::Error::other)).boxed()
+}
+
+fn headless() -> Fault {
+    tracing::error!("the core sent bytes without their header");
+    Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; try again")
 }
 
 fn answer(
     header: &v1::ReadResultHeader,
-    format: v1::ResultFormat,
+    what: What,
     status: StatusCode,
     (body, length): (Body, Option<i64>),
 ) -> Result<Response, Fault> {
@@ -125,7 +174,7 @@ fn answer(
         put(&mut response, CONTENT_TYPE, &header.content_type)?;
         put(&mut response, CONTENT_DISPOSITION, &disposition(&header.filename))?;
     }
-    if format == v1::ResultFormat::Html {
+    if matches!(what, What::Document | What::Result(v1::ResultFormat::Html)) {
         put(&mut response, CONTENT_SECURITY_POLICY, SANDBOX)?;
     }
     Ok(response)
@@ -142,7 +191,7 @@ fn put(response: &mut Response, name: HeaderName, value: &str) -> Result<(), Fau
 
 fn unsatisfiable(size: u64) -> Result<Response, Fault> {
     use axum::response::IntoResponse as _;
-    let fault = Fault::new(Code::Core(ErrorReason::OffsetOutOfRange), format!("the result has {size} bytes"));
+    let fault = Fault::new(Code::Core(ErrorReason::OffsetOutOfRange), format!("there are {size} bytes"));
     let mut response = fault.into_response();
     put(&mut response, CONTENT_RANGE, &format!("bytes */{size}"))?;
     Ok(response)

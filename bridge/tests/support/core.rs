@@ -300,6 +300,7 @@ impl JobService for Service {
     type WatchJobStream = Pin<Box<dyn Stream<Item = Result<WatchJobResponse, Status>> + Send>>;
     type WatchJobsStream = Steps;
     type ReadResultStream = Pieces;
+    type DownloadDocumentStream = Pin<Box<dyn Stream<Item = Result<DownloadDocumentResponse, Status>> + Send>>;
     type WatchBatchStream = Pin<Box<dyn Stream<Item = Result<WatchBatchResponse, Status>> + Send>>;
 
     async fn submit_job(
@@ -404,6 +405,14 @@ impl JobService for Service {
                 && (request.batch_id.is_empty() || job.batch_id == request.batch_id)
         };
         Ok(Response::new(Box::pin(self.watch(after, holds))))
+    }
+
+    async fn download_document(
+        &self,
+        request: Request<DownloadDocumentRequest>,
+    ) -> Result<Response<Self::DownloadDocumentStream>, Status> {
+        self.job(&request, &request.get_ref().job_id)?;
+        Err(Status::unimplemented("this core keeps no documents"))
     }
 
     async fn read_result(&self, request: Request<ReadResultRequest>) -> Result<Response<Pieces>, Status> {

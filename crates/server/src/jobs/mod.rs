@@ -19,9 +19,10 @@ use courant_joblog::job as log;
 use courant_proto::v1::job_service_server::JobService;
 use courant_proto::v1::{
     CancelBatchRequest, CancelBatchResponse, CancelJobRequest, CancelJobResponse, DeleteJobRequest, DeleteJobResponse,
-    GetBatchRequest, GetBatchResponse, GetJobRequest, GetJobResponse, Job, ListJobsRequest, ListJobsResponse,
-    ReadResultRequest, ReadResultResponse, RetryJobRequest, RetryJobResponse, SubmitJobRequest, SubmitJobResponse,
-    WatchBatchRequest, WatchBatchResponse, WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
+    DownloadDocumentRequest, DownloadDocumentResponse, GetBatchRequest, GetBatchResponse, GetJobRequest,
+    GetJobResponse, Job, ListJobsRequest, ListJobsResponse, ReadResultRequest, ReadResultResponse, RetryJobRequest,
+    RetryJobResponse, SubmitJobRequest, SubmitJobResponse, WatchBatchRequest, WatchBatchResponse, WatchJobRequest,
+    WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
 };
 use futures::stream::BoxStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -93,6 +94,7 @@ impl JobService for Jobs {
     type WatchJobStream = ReceiverStream<Result<WatchJobResponse, Status>>;
     type WatchJobsStream = ReceiverStream<Result<WatchJobsResponse, Status>>;
     type ReadResultStream = BoxStream<'static, Result<ReadResultResponse, Status>>;
+    type DownloadDocumentStream = BoxStream<'static, Result<DownloadDocumentResponse, Status>>;
     type WatchBatchStream = ReceiverStream<Result<WatchBatchResponse, Status>>;
 
     async fn submit_job(
@@ -208,6 +210,16 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let seen = self.visible(&identity, &request.job_id)?;
         Ok(Response::new(results::read(&self.0, &seen.known.job, &request).await?))
+    }
+
+    async fn download_document(
+        &self,
+        request: Request<DownloadDocumentRequest>,
+    ) -> Result<Response<Self::DownloadDocumentStream>, Status> {
+        let identity = caller(&request)?;
+        let request = request.into_inner();
+        let seen = self.visible(&identity, &request.job_id)?;
+        Ok(Response::new(results::read_document(&self.0, &seen.known.job, &request).await?))
     }
 }
 

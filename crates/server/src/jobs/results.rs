@@ -1,10 +1,15 @@
-//! Reading results as streams.
+//! Reading results and documents as streams.
 
+use bytes::Bytes;
 use courant_joblog::job::{ExportState, Format, Job};
+use courant_proto::v1::download_document_response::Part as DocumentPart;
 use courant_proto::v1::read_result_response::Part;
-use courant_proto::v1::{ReadResultHeader, ReadResultRequest, ReadResultResponse};
+use courant_proto::v1::{
+    DownloadDocumentRequest, DownloadDocumentResponse, ReadResultHeader, ReadResultRequest, ReadResultResponse,
+};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
 use tonic::Status;
 
 use crate::convert;
@@ -34,31 +39,79 @@ pub async fn read(
 ) -> Result<BoxStream<'static, Result<ReadResultResponse, Status>>, Error> {
     let format = convert::format_in("format", request.format)?;
     let (attempt, bytes, sha256) = written(job, format)?;
-    let offset = number("offset", request.offset)?;
-    let limit = Some(number("limit", request.limit)?).filter(|limit| *limit > 0);
-    if offset > bytes {
-        return Err(Error::Offset { offset, size: bytes });
-    }
     let header = ReadResultHeader {
         content_type: content_type(format).to_owned(),
         filename: format!("{}.{}", stem(&job.document.name), format.extension()),
         size_bytes: bytes as i64,
         sha256: sha256.to_owned(),
     };
-    let header = futures::stream::once(async { Ok(ReadResultResponse { part: Some(Part::Header(header)) }) });
-    if offset == bytes {
-        return Ok(header.boxed());
-    }
     let path = engine.objects.artifact(&job.id, attempt, &artifact_name(format));
-    let pieces = engine.objects.read(&path, offset, limit).await.map_err(|error| match error {
+    let span = Span::of(request.offset, request.limit, bytes)?;
+    let pieces = pieces(engine, job, &path, span).await?;
+    let header = futures::stream::once(async { Ok(ReadResultResponse { part: Some(Part::Header(header)) }) });
+    let pieces = pieces.map_ok(|chunk| ReadResultResponse { part: Some(Part::Chunk(chunk)) });
+    Ok(header.chain(pieces).boxed())
+}
+
+/// The header and the bytes asked for of the document itself.
+pub async fn read_document(
+    engine: &Engine,
+    job: &Job,
+    request: &DownloadDocumentRequest,
+) -> Result<BoxStream<'static, Result<DownloadDocumentResponse, Status>>, Error> {
+    let of = &job.document;
+    let header = ReadResultHeader {
+        content_type: if &*job.kind == "pdf" { "application/pdf" } else { "application/octet-stream" }.to_owned(),
+        filename: of.name.to_string(),
+        size_bytes: of.bytes as i64,
+        sha256: of.sha256.to_string(),
+    };
+    let path = engine.objects.document(&job.id, &of.sha256);
+    let span = Span::of(request.offset, request.limit, of.bytes)?;
+    let pieces = pieces(engine, job, &path, span).await?;
+    let part = |part| Ok(DownloadDocumentResponse { part: Some(part) });
+    let header = futures::stream::once(async move { part(DocumentPart::Header(header)) });
+    let pieces = pieces.map(move |chunk| part(DocumentPart::Chunk(chunk?)));
+    Ok(header.chain(pieces).boxed())
+}
+
+/// The bytes of something stored that were asked for; none, when that is behind its end.
+#[derive(Clone, Copy)]
+struct Span {
+    offset: u64,
+    limit: Option<u64>,
+    empty: bool,
+}
+
+impl Span {
+    fn of(offset: i64, limit: i64, size: u64) -> Result<Self, Error> {
+        let offset = number("offset", offset)?;
+        let limit = Some(number("limit", limit)?).filter(|limit| *limit > 0);
+        if offset > size {
+            Err(Error::Offset { offset, size })
+        } else {
+            Ok(Self { offset, limit, empty: offset == size })
+        }
+    }
+}
+
+async fn pieces(
+    engine: &Engine,
+    job: &Job,
+    path: &Path,
+    span: Span,
+) -> Result<BoxStream<'static, Result<Bytes, Status>>, Error> {
+    if span.empty {
+        return Ok(futures::stream::empty().boxed());
+    }
+    let pieces = engine.objects.read(path, span.offset, span.limit).await.map_err(|error| match error {
         // Removed since we looked.
         Error::Objects(object_store::Error::NotFound { .. }) if engine.get(&job.id).is_none() => {
             Error::JobNotFound(job.id.clone())
         }
         other => other,
     })?;
-    let pieces = pieces.map_ok(|chunk| ReadResultResponse { part: Some(Part::Chunk(chunk)) }).map_err(Status::from);
-    Ok(header.chain(pieces).boxed())
+    Ok(pieces.map_err(Status::from).boxed())
 }
 
 fn written(job: &Job, format: Format) -> Result<(u32, u64, &str), Error> {

@@ -154,3 +154,33 @@ async fn a_failed_job_is_retried_by_hand_and_a_finished_one_is_neither_cancelled
     let late = world.jobs("alice").retry_job(retry).await.unwrap_err();
     assert_eq!(reason(&late), "JOB_STATE");
 }
+
+#[tokio::test]
+async fn the_document_is_given_back_to_those_who_may_see_the_job() {
+    use download_document_response::Part;
+    let world = World::new().await;
+    let header = SubmitJobHeader { filename: "a b.pdf".into(), ..SubmitJobHeader::default() };
+    let job_id = world.submit_with("alice", header, b"0123456789").await.unwrap().job.unwrap().job_id;
+    let read = async |who: &str, offset: i64, limit: i64| {
+        let request = DownloadDocumentRequest { job_id: job_id.clone(), offset, limit };
+        let mut stream = world.jobs(who).download_document(request).await?.into_inner();
+        let Some(Part::Header(header)) = stream.message().await?.unwrap().part else { panic!("no header") };
+        let mut bytes = Vec::new();
+        while let Some(message) = stream.message().await? {
+            let Some(Part::Chunk(chunk)) = message.part else { panic!("a second header") };
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok::<_, tonic::Status>((header, String::from_utf8(bytes).unwrap()))
+    };
+    let (header, all) = read("alice", 0, 0).await.unwrap();
+    assert_eq!(
+        (header.filename.as_str(), header.content_type.as_str(), header.size_bytes),
+        ("a b.pdf", "application/pdf", 10)
+    );
+    assert_eq!(all, "0123456789");
+    assert_eq!(read("alice", 3, 4).await.unwrap().1, "3456");
+    assert_eq!(read("alice", 10, 0).await.unwrap().1, "");
+    assert_eq!(reason(&read("alice", 11, 0).await.unwrap_err()), "OFFSET_OUT_OF_RANGE");
+    assert_eq!(reason(&read("alice", -1, 0).await.unwrap_err()), "INVALID_FIELD");
+    assert_eq!(reason(&read("bob", 0, 0).await.unwrap_err()), "JOB_NOT_FOUND");
+}
