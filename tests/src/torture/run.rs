@@ -47,6 +47,8 @@ pub struct Ran {
 struct Run {
     system: Arc<System>,
     world: Arc<World>,
+    /// Those who submit and meddle.
+    callers: JoinSet<()>,
     workers: Vec<mpsc::Sender<Blow>>,
     tasks: JoinSet<()>,
     pen: Pen,
@@ -95,6 +97,14 @@ fn clear(home: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Waits until clients have come to their end.
+async fn all_gone(clients: &mut JoinSet<()>, patience: Duration) {
+    let gone = async { while clients.join_next().await.is_some() {} };
+    if tokio::time::timeout(patience.max(START), gone).await.is_err() {
+        eprintln!("torture: some clients did not come to an end");
+    }
+}
+
 /// Drains a worker for some time, as an operator would.
 async fn drain(world: Arc<World>, worker_id: String, time: Duration) {
     let Ok(grpc) = Grpc::new(world.grpc, &world.admin) else { return };
@@ -132,8 +142,8 @@ impl Run {
             calm: CancellationToken::new(),
             over: CancellationToken::new(),
         });
-        let (workers, tasks, pen) = (Vec::new(), JoinSet::new(), folder.pen("run")?);
-        Ok(Self { system, world, workers, tasks, pen, skipped: Vec::new(), calm })
+        let (callers, workers, tasks, pen) = (JoinSet::new(), Vec::new(), JoinSet::new(), folder.pen("run")?);
+        Ok(Self { system, world, callers, workers, tasks, pen, skipped: Vec::new(), calm })
     }
 
     async fn wait_for_the_system(&self) -> anyhow::Result<()> {
@@ -163,9 +173,9 @@ impl Run {
         self.watch(&world.admin, Scope::All, "all-2")?;
         for user in &world.users {
             let name = user.name.clone();
-            self.tasks.spawn(Submitter::new(&world, user, Via::Grpc)?.run());
-            self.tasks.spawn(Submitter::new(&world, user, Via::Http)?.run());
-            self.tasks.spawn(Meddler::new(&world, user)?.run());
+            self.callers.spawn(Submitter::new(&world, user, Via::Grpc)?.run());
+            self.callers.spawn(Submitter::new(&world, user, Via::Http)?.run());
+            self.callers.spawn(Meddler::new(&world, user)?.run());
             self.watch(user, Scope::Owner(name.clone()), "mine-1")?;
             self.watch(user, Scope::Owner(name.clone()), "mine-2")?;
             self.watch(user, Scope::Document(name.clone(), "d0".to_owned()), "document")?;
@@ -248,15 +258,14 @@ impl Run {
         for number in 0..WORKERS {
             resume(&self.world, &format!("worker-{number}")).await;
         }
+        // A submit under way may still make a job.
+        all_gone(&mut self.callers, self.calm).await;
         let ended = audit::all_ended(&self.world, Instant::now() + self.calm).await;
         if !ended {
             eprintln!("torture: not every job has ended within {:?}", self.calm);
         }
         self.world.over.cancel();
-        let finished = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.calm.max(START), finished).await.is_err() {
-            eprintln!("torture: some clients did not come to an end");
-        }
+        all_gone(&mut self.tasks, self.calm).await;
         eprintln!("torture: reading everything once more");
         let (pen, results) = (folder.pen("audit")?, folder.pen("results")?);
         let patience = Duration::from_secs(if ended { 20 } else { 3 });
