@@ -9,6 +9,8 @@ export class Proxy {
   sockets = 'passes';
   /** Event streams: `pass`, or are `held` back until they end, which is never. */
   streams = 'pass';
+  /** Scripts it has itself, by path. */
+  scripts = new Map();
   /** Nothing gets through, as without a network. */
   #isCut = false;
   /** Bytes a muted WebSocket gets through: the handshake and the greeting. */
@@ -47,6 +49,12 @@ export class Proxy {
 
   #forward(asked, answer) {
     const { method, url: path, headers } = asked;
+    const script = this.scripts.get(path);
+    if (script !== undefined) {
+      answer.writeHead(200, { 'content-type': 'text/javascript' });
+      answer.end(script);
+      return;
+    }
     const held = this.streams === 'held' && path.startsWith('/v1/events?');
     const upstream = request({ host: '127.0.0.1', port: this.upstream, method, path, headers }, (given) => {
       if (held) return given.resume();

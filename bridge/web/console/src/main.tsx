@@ -6,11 +6,21 @@ import { ErrorBoundary } from './shell/ErrorBoundary.tsx';
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/shell.css';
+import './styles/badge.css';
+import './styles/toasts.css';
+import './styles/signin.css';
 import './styles/upload.css';
 import './styles/jobs.css';
+import './styles/progress.css';
+import './styles/batch.css';
 import './styles/detail.css';
+import './styles/reader.css';
 import './styles/paper.css';
-import './styles/pages.css';
+import './styles/popover.css';
+import './styles/notices.css';
+import './styles/history.css';
+import './styles/queue.css';
+import './styles/admin.css';
 
 // First of all: the token must not stay in the address bar or in the history.
 takeTokenFromAddress();

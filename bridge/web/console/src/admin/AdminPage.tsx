@@ -9,7 +9,7 @@ import {
 } from '@courant/react';
 import { useSyncExternalStore } from 'react';
 import { Tile, Unserved } from '../queue/QueuePage.tsx';
-import { ago, bytes, dateTime, sentenceCase, span } from '../ui/format.ts';
+import { ago, bytes, count, dateTime, sentenceCase, span } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { useTitle } from '../ui/useTitle.ts';
 import { Chart } from './Chart.tsx';
@@ -94,7 +94,7 @@ function Rooms() {
         <h2 id="rooms-title">Connections</h2>
         {connections !== null && (
           <span className="muted small">
-            {connections.total} of {connections.users} {connections.users === 1 ? 'person' : 'people'}
+            {count(connections.total, 'connection')}, {count(connections.users, 'person', 'people')}
           </span>
         )}
       </div>

@@ -45,13 +45,15 @@ export interface ClientOptions {
 }
 
 type EventListener = (event: JobEvent) => void;
-type StateListener = () => void;
+type StateListener = (message: StateMessage) => void;
 /** How a topic is followed in a loop; `signal` ends it. */
 export type FollowOptions = WatchOptions & { readonly signal?: AbortSignal };
 /** An event of one type. */
 export type EventOf<T extends JobEvent['type']> = Extract<JobEvent, { readonly type: T }>;
 
 const load = () => import('./calls.ts');
+/** Topics that are told as a whole. */
+const stateTopics = new Set(['queue', 'admin', 'notifications']);
 
 export class CourantClient {
   /** All jobs known so far. */
@@ -117,7 +119,7 @@ export class CourantClient {
       onMessage: (message) => {
         this.#take(message);
         // The cursor of a state names what this page has been told, and the next page has been told nothing.
-        if (message.topic === 'queue' || message.topic === 'admin') return;
+        if (stateTopics.has(message.topic)) return;
         if ('cursor' in message && message.cursor !== null) this.#cursors.keep(message.topic, message.cursor);
       },
     });
@@ -231,7 +233,12 @@ export class CourantClient {
     return this.#pushed.get(type) ?? null;
   }
 
-  /** Is told whenever something was `pushed`. */
+  /** Marks notices as read on every device, all when none are named; given without a network, when the network is back. */
+  async markRead(ids: readonly string[] = []): Promise<void> {
+    await this.#persist(() => this.request('POST', 'v1/notifications:read', { ids }));
+  }
+
+  /** Is told of every message that is `pushed`. */
   onPushed(listener: StateListener): () => void {
     this.#pushedListeners.add(listener);
     return () => this.#pushedListeners.delete(listener);
@@ -368,10 +375,9 @@ export class CourantClient {
       case 'workers':
       case 'connections':
       case 'audit':
-      case 'notifications':
       case 'notification':
         this.#pushed.set(message.type, message);
-        for (const listener of this.#pushedListeners) listener();
+        for (const listener of this.#pushedListeners) listener(message);
         return;
       default:
         this.jobs.apply(message);

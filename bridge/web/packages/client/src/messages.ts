@@ -176,7 +176,6 @@ export const stateTypes = [
   'workers',
   'connections',
   'audit',
-  'notifications',
   'notification',
 ] as const;
 

@@ -113,6 +113,22 @@ export interface AuditEntry {
   readonly target: string | null;
 }
 
+export const severities = ['info', 'success', 'warning', 'error'] as const;
+
+/** Something the signed-in person is told. */
+export interface Notice {
+  readonly id: string;
+  /** `job-succeeded`, `job-failed`, or `message`: an operator or a service has something to say. */
+  readonly kind: string;
+  readonly severity: (typeof severities)[number];
+  readonly title: string;
+  readonly body: string;
+  readonly jobId: string | null;
+  readonly createTime: string;
+  /** `null`: unread on every device. */
+  readonly readTime: string | null;
+}
+
 const zero = (from: read.Json, field: string): number => read.numberOr(from, field, 0);
 const itemOf =
   <T>(take: (from: read.Json) => T) =>
@@ -228,6 +244,30 @@ const entry = itemOf(
     target: read.textOrNull(from, 'target'),
   }),
 );
+
+function notice(from: read.Json): Notice {
+  return {
+    id: read.text(from, 'id'),
+    kind: read.text(from, 'kind'),
+    severity: read.word(from, 'severity', severities, 'info'),
+    title: read.text(from, 'title'),
+    body: read.textOrNull(from, 'body') ?? '',
+    jobId: read.textOrNull(from, 'jobId'),
+    createTime: read.text(from, 'createTime'),
+    readTime: read.textOrNull(from, 'readTime'),
+  };
+}
+
+/** The notice in a message, and how many are unread now; `null` when the message is another one. */
+export function noticeIn(message: StateMessage): { readonly notice: Notice; readonly unread: number } | null {
+  if (message.type !== 'notification') return null;
+  try {
+    const from = read.object(message.body['notification'], 'notification');
+    return { notice: notice(from), unread: zero(message.body, 'unread') };
+  } catch {
+    return null;
+  }
+}
 
 /** Each message is read once; what is no such message is `null`. */
 const taken = new WeakMap<StateMessage, unknown>();

@@ -28,7 +28,8 @@ export class JobStore {
   #list: readonly JobView[] | null = null;
   #flushing = false;
 
-  constructor(schedule: Schedule = queueMicrotask) {
+  // Not the function itself: as a method of this object browsers refuse to run it.
+  constructor(schedule: Schedule = (flush) => queueMicrotask(flush)) {
     this.#schedule = schedule;
   }
 
