@@ -38,6 +38,8 @@ pub enum Deed {
     WorkerDrained,
     /// A worker was told to go on.
     WorkerResumed,
+    /// A notice was sent.
+    Notified,
     /// Something was read that only admins may.
     AdminRead,
 }

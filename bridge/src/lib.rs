@@ -12,6 +12,7 @@ pub mod events;
 pub mod fault;
 pub mod http;
 pub mod metrics;
+pub mod notices;
 pub mod rooms;
 pub mod serve;
 pub mod states;

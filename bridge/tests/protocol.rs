@@ -4,6 +4,7 @@
 
 use courant_bridge::fault::Code;
 use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
+use courant_bridge::http::notices::NotificationsAnswer;
 use courant_bridge::http::problem::Problem;
 use courant_bridge::http::service::{BatchAnswer, QuotaAnswer};
 use courant_bridge::wire::{Command, ServerMessage};
@@ -59,6 +60,7 @@ fn every_example_is_what_the_bridge_speaks() {
             "submitted" => same::<JobAnswer>(text, *line),
             "jobs" => same::<JobsAnswer>(text, *line),
             "batch" => same::<BatchAnswer>(text, *line),
+            "notifications" => same::<NotificationsAnswer>(text, *line),
             "quota" => same::<QuotaAnswer>(text, *line),
             "poll" => same::<PollAnswer>(text, *line),
             other => panic!("line {line}: nobody checks examples of the kind {other:?}"),
@@ -108,6 +110,7 @@ fn every_message_type_is_described() {
         "connections",
         "audit",
         "auth-expiring",
+        "notification",
     ];
     for name in types {
         let described = DOCUMENT.contains(&format!("`{name}`")) || DOCUMENT.contains(&format!("\"type\":\"{name}\""));

@@ -11,6 +11,7 @@ mod failures;
 mod front_door;
 mod isolation;
 mod lanes;
+mod notices;
 mod operators;
 mod passwords;
 mod progress;

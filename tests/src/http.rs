@@ -60,6 +60,11 @@ impl Web {
         read(self.request(Method::POST, path).header("content-type", content_type).body(body)).await
     }
 
+    /// POST with a JSON body.
+    pub async fn post_json(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        read(self.request(Method::POST, path).json(body)).await
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.base));
         match &self.token {

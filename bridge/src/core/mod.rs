@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
+use courant_proto::v1::notification_service_client::NotificationServiceClient;
 use courant_proto::v1::queue_service_client::QueueServiceClient;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
@@ -60,6 +61,11 @@ impl Core {
     /// For the queue.
     pub fn queue(&self) -> QueueServiceClient<Channel> {
         QueueServiceClient::new(self.live.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// For what people are told.
+    pub fn notices(&self) -> NotificationServiceClient<Channel> {
+        NotificationServiceClient::new(self.bulk.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// For operators.

@@ -4,6 +4,7 @@ pub mod caller;
 pub mod console;
 pub mod headers;
 pub mod jobs;
+pub mod notices;
 pub mod problem;
 pub mod query;
 pub mod results;
@@ -36,6 +37,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route_layer(DefaultBodyLimit::disable())
         .route("/v1/jobs/{id}", get(jobs::get).post(jobs::act).delete(jobs::delete).fallback(wrong_method))
         .route("/v1/batches/{id}", get(service::batch).post(service::act_on_batch).fallback(wrong_method))
+        .route("/v1/notifications", get(notices::list).post(notices::send).fallback(wrong_method))
+        .route("/v1/notifications:read", post(notices::read).fallback(wrong_method))
         .route("/v1/queue", get(service::queue).fallback(wrong_method))
         .route("/v1/quota", get(service::quota).fallback(wrong_method))
         .route("/v1/system", get(service::system).fallback(wrong_method))

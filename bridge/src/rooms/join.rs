@@ -12,6 +12,7 @@ use super::source::Source;
 use super::steps::Steps;
 use super::{Place, RoomKey, Rooms, Started};
 use crate::fault::{Code, Fault};
+use crate::notices;
 use crate::states::room::Wish;
 use crate::states::{States, Subject};
 use crate::wire::encode::Push;
@@ -133,6 +134,7 @@ impl Join {
     pub async fn run(self) -> Result<Joined, Failed> {
         match Subject::of(&self.topic) {
             Some(subject) => self.run_state(subject).await.map_err(Failed::Unanswered),
+            None if self.topic == Topic::Notifications => self.run_notices().await.map_err(Failed::Unanswered),
             None => self.run_jobs().await,
         }
     }
@@ -145,6 +147,21 @@ impl Join {
         let (room, place) = self.states.enter(subject, self.tier, &self.member);
         room.welcome(&self.member, &Wish { id: self.id, after: self.after }).await?;
         Ok(Joined { place, sight: Sight::of_state(subject) })
+    }
+
+    /// One's own, whoever one is.
+    async fn run_notices(self) -> Result<Joined, Fault> {
+        let sight = Sight::Owner(self.user.clone());
+        let place = notices::follow(notices::Wish {
+            core: self.rooms.core.clone(),
+            times: self.rooms.times.clone(),
+            metrics: self.rooms.metrics.clone(),
+            member: self.member,
+            user: self.user,
+            after: self.after,
+            id: self.id,
+        });
+        Ok(Joined { place: place.await?, sight })
     }
 
     async fn run_jobs(self) -> Result<Joined, Failed> {
@@ -183,9 +200,8 @@ impl Join {
                 let (job, cursor) = self.job(id).await?;
                 return Ok((Source::job(&job), Some(job), Some(cursor)));
             }
-            (Topic::Mine | Topic::Queue | Topic::Admin, _) | (Topic::Document(_) | Topic::Batch(_), Reach::Own) => {
-                self.user.clone()
-            }
+            (Topic::Mine | Topic::Notifications | Topic::Queue | Topic::Admin, _)
+            | (Topic::Document(_) | Topic::Batch(_), Reach::Own) => self.user.clone(),
             (Topic::Document(_) | Topic::Batch(_), Reach::All) => "-".to_owned(),
         };
         Ok((Source { topic: self.topic.clone(), owner, document: None }, None, None))

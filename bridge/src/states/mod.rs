@@ -39,7 +39,7 @@ impl Subject {
         match topic {
             Topic::Queue => Some(Self::Queue),
             Topic::Admin => Some(Self::Admin),
-            Topic::Job(_) | Topic::Document(_) | Topic::Batch(_) | Topic::Mine => None,
+            Topic::Job(_) | Topic::Document(_) | Topic::Batch(_) | Topic::Mine | Topic::Notifications => None,
         }
     }
 

@@ -24,6 +24,8 @@ pub enum Verb {
     Ping,
     /// Say how far one has come.
     Ack(Ack),
+    /// Say which notices were read.
+    MarkRead(MarkRead),
     /// Ask for the figures of the service, once.
     RequestSystemMetrics,
 }
@@ -47,6 +49,14 @@ pub struct Subscribe {
     /// See [`super::Tier`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_interval_ms: Option<u64>,
+}
+
+/// Notices that were read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MarkRead {
+    /// Which; all when left out or empty.
+    #[serde(default)]
+    pub ids: Vec<String>,
 }
 
 /// What to follow when it is clear what.
@@ -92,7 +102,7 @@ pub enum CommandError {
     },
     /// A `type` we do not know.
     #[error(
-        "unknown command; there are auth, subscribe, unsubscribe, subscribe-admin, unsubscribe-admin, request-system-metrics, ping and ack"
+        "unknown command; there are auth, subscribe, unsubscribe, subscribe-admin, unsubscribe-admin, request-system-metrics, mark-read, ping and ack"
     )]
     Unknown {
         /// The id, when there was one.
@@ -128,6 +138,7 @@ impl Command {
             "ack" => Verb::Ack(body(text, id)?),
             "subscribe-admin" => Verb::Subscribe(body::<AdminOnly>(text, id)?.into()),
             "unsubscribe-admin" => Verb::Unsubscribe(TopicOnly { topic: ADMIN.to_owned() }),
+            "mark-read" => Verb::MarkRead(body(text, id)?),
             "request-system-metrics" => Verb::RequestSystemMetrics,
             _ => return Err(CommandError::Unknown { id }),
         };

@@ -6,7 +6,7 @@ use courant_proto::v1::{self, job_event::Change};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::job::{Export, Job, Page, Zone, time};
-use super::message::{Deleted, JobEvent, ServerMessage, Snapshot, ZoneEvent};
+use super::message::{Deleted, JobEvent, NotificationEvent, ServerMessage, Snapshot, ZoneEvent};
 use super::names;
 
 /// One or more messages that belong together, encoded, with what is needed to route them.
@@ -116,6 +116,13 @@ impl Push {
     /// The topic cannot be followed; the message says why.
     pub fn refused(topic: &Arc<str>, message: ServerMessage) -> Self {
         Self::new(topic, Kind::Ended, [message])
+    }
+
+    /// A notice: must arrive, and may come again in a newer shape.
+    pub fn notice(topic: &Arc<str>, id: &str, body: NotificationEvent) -> Self {
+        let cursor = body.cursor.clone().unwrap_or_default();
+        let kind = Kind::Durable { job: id.into(), revision: 0 };
+        Self::new(topic, kind, [ServerMessage::Notification(Box::new(body))]).at(&cursor)
     }
 
     /// A part of a state, whole: a newer one takes its place.

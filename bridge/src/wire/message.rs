@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::job::{Export, Job, Page, Zone};
-use super::service::{Figures, Queue, Worker};
+use super::service::{Figures, Notification, Queue, Worker};
 use crate::audit::Record;
 use crate::states::local::Connections;
 
@@ -52,6 +52,7 @@ pub enum ServerMessage {
     Connections(Box<ConnectionsStatus>),
     Audit(Box<Audit>),
     AuthExpiring(Expiring),
+    Notification(Box<NotificationEvent>),
 }
 
 /// Boxed, so that small messages stay small.
@@ -305,4 +306,15 @@ pub struct Audit {
 pub struct Expiring {
     pub token_expires_at: String,
     pub expires_in_ms: u64,
+}
+
+/// A notice that is new, or was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct NotificationEvent {
+    pub topic: Arc<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    pub unread: i32,
+    pub notification: Notification,
 }

@@ -99,6 +99,22 @@ pub fn export_state(state: v1::ExportState) -> &'static str {
     }
 }
 
+/// `info`, `success`, `warning`, `error`.
+pub fn severity(severity: v1::NotificationSeverity) -> &'static str {
+    match severity {
+        v1::NotificationSeverity::Unspecified | v1::NotificationSeverity::Info => "info",
+        v1::NotificationSeverity::Success => "success",
+        v1::NotificationSeverity::Warning => "warning",
+        v1::NotificationSeverity::Error => "error",
+    }
+}
+
+/// The severity of that name.
+pub fn parse_severity(name: &str) -> Option<v1::NotificationSeverity> {
+    use v1::NotificationSeverity::{Error, Info, Success, Warning};
+    [Info, Success, Warning, Error].into_iter().find(|known| severity(*known) == name)
+}
+
 /// Why a cursor cannot be continued from.
 pub fn gap_reason(reason: v1::GapReason) -> &'static str {
     match reason {

@@ -134,6 +134,36 @@ pub struct Quota {
     pub retry_after: Option<f64>,
 }
 
+/// A notice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Notification {
+    pub id: String,
+    pub kind: String,
+    pub severity: String,
+    pub title: String,
+    pub body: String,
+    pub job_id: Option<String>,
+    pub create_time: Option<String>,
+    pub read_time: Option<String>,
+}
+
+impl From<&v1::Notification> for Notification {
+    fn from(notice: &v1::Notification) -> Self {
+        Self {
+            id: notice.notification_id.clone(),
+            kind: notice.kind.clone(),
+            severity: names::severity(notice.severity()).to_owned(),
+            title: notice.title.clone(),
+            body: notice.body.clone(),
+            job_id: Some(notice.job_id.clone()).filter(|id| !id.is_empty()),
+            create_time: time(notice.create_time.as_ref()),
+            read_time: time(notice.read_time.as_ref()),
+        }
+    }
+}
+
 impl From<&v1::Queue> for Queue {
     fn from(queue: &v1::Queue) -> Self {
         Self {

@@ -17,6 +17,8 @@ pub enum Topic {
     Batch(String),
     /// All jobs of the user.
     Mine,
+    /// What the user is told and has read.
+    Notifications,
     /// What waits and who works, in all.
     Queue,
     /// The service as its operators see it.
@@ -27,7 +29,7 @@ pub enum Topic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// No such kind of topic.
-    #[error("topic must be mine, queue, admin, job/ID, document/ID or batch/ID")]
+    #[error("topic must be mine, notifications, queue, admin, job/ID, document/ID or batch/ID")]
     Unknown,
     /// The id cannot be one.
     #[error("the id of a topic has 1 to {MAX_ID_BYTES} bytes and no control characters")]
@@ -40,6 +42,7 @@ impl std::str::FromStr for Topic {
     fn from_str(text: &str) -> Result<Self, TopicError> {
         match text {
             "mine" => return Ok(Self::Mine),
+            "notifications" => return Ok(Self::Notifications),
             "queue" => return Ok(Self::Queue),
             "admin" => return Ok(Self::Admin),
             _ => {}
@@ -65,6 +68,7 @@ impl fmt::Display for Topic {
             Self::Document(id) => write!(f, "document/{id}"),
             Self::Batch(id) => write!(f, "batch/{id}"),
             Self::Mine => f.write_str("mine"),
+            Self::Notifications => f.write_str("notifications"),
             Self::Queue => f.write_str("queue"),
             Self::Admin => f.write_str("admin"),
         }
@@ -113,7 +117,7 @@ mod tests {
 
     #[test]
     fn topics_read_back_as_written() {
-        for text in ["mine", "queue", "admin", "job/01K9", "document/a/b c", "batch/ü"] {
+        for text in ["mine", "notifications", "queue", "admin", "job/01K9", "document/a/b c", "batch/ü"] {
             assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
         }
     }

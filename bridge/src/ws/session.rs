@@ -22,15 +22,18 @@ use crate::connection::outbox::Outbox;
 use crate::connection::registry::{Seat, at_least_one};
 use crate::connection::replies;
 use crate::connection::subscriptions::{Finished, Subscriptions};
+use crate::core::Core;
 use crate::fault::{Code, Fault};
 use crate::rooms::join::{Join, Reach};
 use crate::rooms::member::Member;
-use crate::wire::command::{Auth, Subscribe, TopicOnly, Verb};
+use crate::wire::command::{Auth, MarkRead, Subscribe, TopicOnly, Verb};
 use crate::wire::encode::Push;
 use crate::wire::message::{Reply, SystemMetrics};
 use crate::wire::service::Figures;
 use crate::wire::{Command, CommandError, ServerMessage, Tier, Topic};
 
+/// Questions to the core that may be open at once.
+const QUESTIONS: usize = 4;
 /// Pings without a sign of life after which the peer is gone.
 const MISSED_PINGS: u32 = 2;
 
@@ -52,7 +55,7 @@ pub struct Session {
     /// When to remind of the token's end.
     warning: Option<Instant>,
     /// Figures that were asked for.
-    asked: JoinSet<(Option<u64>, Result<Figures, Fault>)>,
+    asked: JoinSet<(Option<u64>, Result<Answer, Fault>)>,
 }
 
 /// Who the connection speaks for.
@@ -65,7 +68,7 @@ struct User {
 enum Turn {
     Inbound(Inbound),
     Joined(Finished),
-    Answered((Option<u64>, Result<Figures, Fault>)),
+    Answered((Option<u64>, Result<Answer, Fault>)),
     Ping,
     Warning,
     Deadline,
@@ -213,7 +216,11 @@ impl Session {
         match verb {
             Verb::Ping => self.outbox.reply(&ServerMessage::Pong(Reply { id })),
             Verb::Auth(auth) => self.auth(id, auth),
-            Verb::Subscribe(_) | Verb::Unsubscribe(_) | Verb::Ack(_) | Verb::RequestSystemMetrics
+            Verb::Subscribe(_)
+            | Verb::Unsubscribe(_)
+            | Verb::Ack(_)
+            | Verb::MarkRead(_)
+            | Verb::RequestSystemMetrics
                 if self.user.is_none() =>
             {
                 let code = Code::Core(ErrorReason::TokenMissing);
@@ -225,31 +232,26 @@ impl Session {
                 session.ok(id);
             }),
             Verb::Ack(ack) => self.with_topic(id, &ack.topic, |session, _| session.ok(id)),
-            Verb::RequestSystemMetrics => self.ask_figures(id),
+            Verb::RequestSystemMetrics => self.ask(id, Question::Figures),
+            Verb::MarkRead(MarkRead { ids }) => self.ask(id, Question::MarkRead(ids)),
         }
     }
 
-    /// One at a time: who asks faster than the core answers is told so.
-    fn ask_figures(&mut self, id: Option<u64>) {
+    /// A few at a time: who asks faster than the core answers is told so.
+    fn ask(&mut self, id: Option<u64>, question: Question) {
         let Some(user) = &self.user else { return };
-        if !self.asked.is_empty() {
-            return self.error(id, &Fault::too_many("the figures are being fetched already"));
+        if self.asked.len() >= QUESTIONS {
+            return self.error(id, &Fault::too_many("wait for the answers to what you have asked already"));
         }
-        let request = self.app.core.call_as(v1::GetSystemMetricsRequest {}, &user.token);
-        let core = self.app.core.clone();
-        self.asked.spawn(async move {
-            let fetch = async {
-                let answer = core.admin().get_system_metrics(request?).await?.into_inner();
-                Ok(Figures::from(&answer.metrics.unwrap_or_default()))
-            };
-            (id, fetch.await)
-        });
+        let (core, token) = (self.app.core.clone(), user.token.clone());
+        self.asked.spawn(async move { (id, question.put(&core, &token).await) });
     }
 
-    fn answer(&self, id: Option<u64>, answer: Result<Figures, Fault>) {
+    fn answer(&self, id: Option<u64>, answer: Result<Answer, Fault>) {
         match answer {
-            Ok(metrics) => {
-                let message = SystemMetrics { id, topic: None, cursor: None, metrics };
+            Ok(Answer::Done) => self.ok(id),
+            Ok(Answer::Figures(metrics)) => {
+                let message = SystemMetrics { id, topic: None, cursor: None, metrics: *metrics };
                 self.outbox.reply(&ServerMessage::SystemMetrics(Box::new(message)));
             }
             Err(fault) => self.error(id, &fault),
@@ -368,6 +370,35 @@ impl Session {
     fn end(&mut self, fault: Fault) {
         tracing::debug!(connection = %self.id, %fault, "closing");
         self.outbox.end(Verdict::on(fault));
+    }
+}
+
+/// What is asked of the core with the user's token.
+enum Question {
+    Figures,
+    MarkRead(Vec<String>),
+}
+
+/// What it says.
+enum Answer {
+    Figures(Box<Figures>),
+    Done,
+}
+
+impl Question {
+    async fn put(self, core: &Core, token: &str) -> Result<Answer, Fault> {
+        match self {
+            Self::Figures => {
+                let request = core.call_as(v1::GetSystemMetricsRequest {}, token)?;
+                let answer = core.admin().get_system_metrics(request).await?.into_inner();
+                Ok(Answer::Figures(Box::new(Figures::from(&answer.metrics.unwrap_or_default()))))
+            }
+            Self::MarkRead(notification_ids) => {
+                let request = core.call_as(v1::MarkNotificationsReadRequest { notification_ids }, token)?;
+                core.notices().mark_notifications_read(request).await?;
+                Ok(Answer::Done)
+            }
+        }
     }
 }
 

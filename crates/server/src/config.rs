@@ -112,6 +112,14 @@ pub struct Config {
     #[arg(long, env = "COURANT_WATCH_PLACES", default_value_t = 1000, value_name = "N")]
     pub watch_places: usize,
 
+    /// How long a notice to people is kept, read or not
+    #[arg(long, env = "COURANT_NOTICE_RETENTION", default_value = "30d", value_parser = humantime::parse_duration)]
+    pub notice_retention: Duration,
+
+    /// Notices kept of one user; over it the oldest go (1 to 10000)
+    #[arg(long, env = "COURANT_NOTICES_PER_USER", default_value_t = 500, value_name = "N")]
+    pub notices_per_user: usize,
+
     /// Open a log that has lost its end, and tell every watcher that there is a gap
     #[arg(long, env = "COURANT_ACCEPT_LOG_LOSS")]
     pub accept_log_loss: bool,
@@ -156,6 +164,8 @@ impl Config {
             normal_weight: 3,
             large_weight: 1,
             watch_places: 1000,
+            notice_retention: Duration::from_secs(30 * 24 * 3600),
+            notices_per_user: 500,
             accept_log_loss: false,
         }
     }
@@ -186,6 +196,7 @@ impl Config {
             ("--large-document-pages", self.large_document_pages == 0, "must be at least 1"),
             ("--retention", self.retention.is_absurd(), "must be at most 36500d, or forever"),
             ("--watch-places", self.watch_places > 10_000, "must be 0 to 10000"),
+            ("--notices-per-user", !(1..=10_000).contains(&self.notices_per_user), "must be 1 to 10000"),
             ("--premium-weight", weight(self.premium_weight), "must be 1 to 1000"),
             ("--normal-weight", weight(self.normal_weight), "must be 1 to 1000"),
             ("--large-weight", weight(self.large_weight), "must be 1 to 1000"),

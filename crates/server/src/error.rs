@@ -151,6 +151,9 @@ pub enum Error {
     /// The object store does not answer.
     #[error("the store of documents and results does not answer; try again")]
     Objects(#[from] object_store::Error),
+    /// The notices cannot be read or written.
+    #[error("the store of notices does not answer; try again")]
+    Notices(#[from] crate::notices::store::StoreError),
     /// Lost too many races.
     #[error("too many changes to job {0} at once; try again")]
     Busy(JobId),

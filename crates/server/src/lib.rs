@@ -17,6 +17,7 @@ pub mod engine;
 pub mod error;
 pub mod estimate;
 pub mod jobs;
+pub mod notices;
 pub mod objects;
 pub mod passwords;
 pub mod places;

@@ -8,6 +8,7 @@ use courant_joblog::log::{Log, ReadError};
 use courant_joblog::sqlite::{self, SqliteLog};
 use courant_proto::v1::admin_service_server::AdminServiceServer;
 use courant_proto::v1::job_service_server::JobServiceServer;
+use courant_proto::v1::notification_service_server::NotificationServiceServer;
 use courant_proto::v1::queue_service_server::QueueServiceServer;
 use courant_proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::net::TcpListener;
@@ -24,6 +25,8 @@ use crate::auth::Guard;
 use crate::config::{Config, ConfigError};
 use crate::engine::Engine;
 use crate::jobs::{Jobs, unwatched};
+use crate::notices::store::{Bounds, Store, StoreError};
+use crate::notices::{self, Notices, Notifications};
 use crate::objects::{self, Objects};
 use crate::queue::Queues;
 use crate::retention;
@@ -38,13 +41,20 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 /// How long connections may take to end once every stream was told to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Service names for health checks; the empty one is the whole server.
-const SERVICES: [&str; 5] =
-    ["", "courant.v1.JobService", "courant.v1.WorkerService", "courant.v1.AdminService", "courant.v1.QueueService"];
+const SERVICES: [&str; 6] = [
+    "",
+    "courant.v1.JobService",
+    "courant.v1.WorkerService",
+    "courant.v1.AdminService",
+    "courant.v1.QueueService",
+    "courant.v1.NotificationService",
+];
 
 /// A server that is ready to serve.
 pub struct Server {
     engine: Arc<Engine>,
     registry: Arc<Registry>,
+    notices: Arc<Notices>,
     verifier: Verifier,
 }
 
@@ -74,6 +84,9 @@ pub enum StartError {
     /// The object store cannot be opened.
     #[error(transparent)]
     Objects(#[from] objects::OpenError),
+    /// The notices cannot be opened.
+    #[error(transparent)]
+    Notices(#[from] StoreError),
 }
 
 /// Why a server stopped by itself.
@@ -119,8 +132,13 @@ impl Server {
         if let Err(error) = objects.sweep_uploads().await {
             tracing::warn!(%error, "old uploads could not be swept");
         }
+        let bounds = Bounds {
+            per_user: config.notices_per_user,
+            age_ms: i64::try_from(config.notice_retention.as_millis()).unwrap_or(i64::MAX),
+        };
+        let notices = Arc::new(Notices::new(Store::open(&config.data_dir, bounds)?));
         let engine = Engine::open(config, log, objects).await?;
-        Ok(Self { engine, registry: Arc::default(), verifier })
+        Ok(Self { engine, registry: Arc::default(), notices, verifier })
     }
 
     /// Serves until told to stop, then drains: health turns NOT_SERVING, workers hand back, streams say where to go on.
@@ -133,6 +151,7 @@ impl Server {
         background.spawn(sweep::run(self.engine.clone(), self.registry.clone()));
         background.spawn(retention::run(self.engine.clone()));
         background.spawn(retention::orphans::run(self.engine.clone()));
+        background.spawn(notices::run(self.engine.clone(), self.notices.clone()));
         background.spawn(unwatched::run(self.engine.clone()));
         background.spawn(passwords::run(self.engine.clone()));
         background.spawn(places::run(self.engine.clone(), self.registry.clone()));
@@ -181,6 +200,10 @@ impl Server {
             .accept_compressed(Zstd)
             .send_compressed(Gzip)
             .send_compressed(Zstd);
+        let notifications = NotificationServiceServer::new(Notifications {
+            engine: self.engine.clone(),
+            notices: self.notices.clone(),
+        });
         let describe = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(courant_proto::DESCRIPTORS)
@@ -193,7 +216,8 @@ impl Server {
             .add_service(InterceptedService::new(jobs, guard.clone()))
             .add_service(InterceptedService::new(workers, guard.clone()))
             .add_service(InterceptedService::new(admin, guard.clone()))
-            .add_service(InterceptedService::new(queue, guard))
+            .add_service(InterceptedService::new(queue, guard.clone()))
+            .add_service(InterceptedService::new(notifications, guard))
             .add_service(describe().build_v1()?)
             .add_service(describe().build_v1alpha()?))
     }

@@ -54,6 +54,7 @@ fn log(error: &Error) {
         Error::Append(cause) => tracing::error!(%cause, "append failed"),
         Error::Read(cause) => tracing::error!(%cause, "read failed"),
         Error::Objects(cause) => tracing::error!(%cause, "object store failed"),
+        Error::Notices(cause) => tracing::error!(%cause, "the store of notices failed"),
         other => tracing::debug!(%other, "call refused"),
     }
 }
@@ -95,7 +96,8 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         }
         Error::Append(AppendError::Conflict { .. } | AppendError::Unknown { .. })
         | Error::Read(_)
-        | Error::Objects(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
+        | Error::Objects(_)
+        | Error::Notices(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
         Error::Busy(_) => (Code::Unavailable, ErrorReason::Busy),
         Error::Illegal(_) => (Code::Internal, ErrorReason::Internal),
     }

@@ -10,6 +10,7 @@ mod jobs;
 mod large;
 mod lists;
 mod nonsense;
+mod notices;
 mod operators;
 mod passwords;
 mod protocol;

@@ -1,0 +1,125 @@
+//! Notices over HTTP.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequest, Request, State};
+use axum::response::Response;
+use courant_proto::v1;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::caller::Caller;
+use super::jobs::fresh;
+use super::query;
+use crate::app::App;
+use crate::audit::Deed;
+use crate::fault::Fault;
+use crate::wire::names;
+use crate::wire::service::Notification;
+
+/// The newest notices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NotificationsAnswer {
+    /// Newest first.
+    pub notifications: Vec<Notification>,
+    /// How many are unread, of all that are kept.
+    pub unread: i32,
+    /// A subscription from here misses nothing.
+    pub cursor: String,
+}
+
+/// A notice that was sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NotificationAnswer {
+    /// As it is kept.
+    pub notification: Notification,
+}
+
+/// How many are left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnreadAnswer {
+    /// Unread now.
+    pub unread: i32,
+}
+
+/// A notice to send.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Notify {
+    /// The user; everybody when left out.
+    #[serde(default)]
+    pub user: String,
+    /// `info`, `success`, `warning`, `error`.
+    pub severity: Option<String>,
+    /// One line.
+    pub title: String,
+    /// More.
+    #[serde(default)]
+    pub body: String,
+    /// The job it is about.
+    #[serde(default)]
+    pub job_id: String,
+    /// Safe to repeat.
+    #[serde(default)]
+    pub request_id: String,
+}
+
+/// Notices that were read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Read {
+    /// Which; all when empty.
+    #[serde(default)]
+    pub ids: Vec<String>,
+}
+
+/// `GET /v1/notifications`
+pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
+    let mut wish = v1::ListNotificationsRequest::default();
+    for (name, value) in query::pairs(&uri)? {
+        match name.as_str() {
+            "pageSize" => {
+                wish.page_size =
+                    value.parse().map_err(|_| Fault::field("pageSize", "must be a number from 1 to 200"))?;
+            }
+            "unread" => {
+                wish.unread_only = value.parse().map_err(|_| Fault::field("unread", "must be true or false"))?;
+            }
+            _ => return Err(query::unknown(&name, "pageSize, unread")),
+        }
+    }
+    let request = app.core.call_as(wish, &caller.token)?;
+    let found = app.core.notices().list_notifications(request).await?.into_inner();
+    let notifications = found.notifications.iter().map(Notification::from).collect();
+    Ok(fresh(NotificationsAnswer { notifications, unread: found.unread, cursor: found.cursor }))
+}
+
+/// `POST /v1/notifications`
+pub async fn send(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
+    let Notify { user, severity, title, body, job_id, request_id } = json(request).await?;
+    let mut wish = v1::NotifyRequest { user, title, body, job_id, request_id, ..v1::NotifyRequest::default() };
+    if let Some(severity) = severity {
+        let known = || Fault::field("severity", "must be info, success, warning or error");
+        wish.set_severity(names::parse_severity(&severity).ok_or_else(known)?);
+    }
+    let target = wish.user.clone();
+    let sent = app.core.notices().notify(app.core.call_as(wish, &caller.token)?).await?.into_inner();
+    caller.note(&app, Deed::Notified, Some(&target));
+    Ok(fresh(NotificationAnswer { notification: Notification::from(&sent.notification.unwrap_or_default()) }))
+}
+
+/// `POST /v1/notifications:read`
+pub async fn read(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
+    let Read { ids } = json(request).await?;
+    let wish = v1::MarkNotificationsReadRequest { notification_ids: ids };
+    let request = app.core.call_as(wish, &caller.token)?;
+    let left = app.core.notices().mark_notifications_read(request).await?.into_inner();
+    Ok(fresh(UnreadAnswer { unread: left.unread }))
+}
+
+/// A small JSON body.
+async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Fault> {
+    let read = Json::<T>::from_request(request, &()).await;
+    read.map(|Json(body)| body).map_err(|error| Fault::field("body", error.body_text()))
+}
