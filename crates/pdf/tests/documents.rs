@@ -49,10 +49,54 @@ async fn forms_show_their_labels() {
 }
 
 #[tokio::test]
-async fn arabic_has_some_text() {
+async fn arabic_is_in_the_order_it_is_read() {
     let text = run("cc-by-sa-4.0/arabic.pdf").await.text("result.txt");
     assert!(text.contains("habibi"));
-    assert!(text.chars().any(|c| ('\u{0600}'..='\u{06FF}').contains(&c)), "{text}");
+    let word = "\u{62D}\u{64E}\u{628}\u{64A}\u{628}\u{64A}";
+    assert_eq!(text.matches(word).count(), 2, "{text:?}");
+    let backwards: String = word.chars().rev().collect();
+    assert!(!text.contains(&backwards) && !text.contains("\u{64A}\u{628}\u{64A}\u{628}\u{62D}"), "{text:?}");
+}
+
+#[tokio::test]
+async fn ligatures_are_letters_and_divided_words_are_whole() {
+    let text = run("cc-by-sa-4.0/two-columns.pdf").await.text("result.txt");
+    in_order(&text, &["consectetuer adipiscing elit", "nonummy eget, consectetuer id", "morbi tristique senectus"]);
+    assert!(!text.contains("adip-") && !text.contains("con- sectetuer"), "words divided at line ends");
+    let ligatures = |text: &str| text.chars().filter(|c| ('\u{FB00}'..='\u{FB06}').contains(c)).count();
+    assert_eq!(ligatures(&text), 0);
+    assert!(text.contains("official") || text.contains("filled"), "what was drawn as fi or ffi");
+}
+
+#[tokio::test]
+async fn letters_that_the_file_does_not_name_are_found_in_its_fonts() {
+    let finished = run("mit/letters-without-names.pdf").await;
+    assert!(finished.warnings().is_empty(), "{:?}", finished.warnings());
+    let text = finished.text("result.txt");
+    in_order(&text, &["Faktura nr FV 1/2021", "Sprzedawca", "91-504 Łódź"]);
+    assert!(text.contains("Wartość") && !text.contains('\u{FFFD}'), "{text}");
+}
+
+#[tokio::test]
+async fn filled_in_forms_show_what_was_filled_in() {
+    let form = |state: &str| support::form(&format!("/AP << /N 6 0 R >> {state}"));
+    let mut bench = Bench::start(config()).await;
+    // With an appearance, hidden, a window of the viewer, without an appearance, a password.
+    let bare = |flags: &str| support::form(flags);
+    for (document, seen) in [
+        (form(""), true),
+        (form("/F 2"), false),
+        (form("/Subtype /Popup"), false),
+        (bare(""), true),
+        (bare("/Ff 8192"), false),
+    ] {
+        let job = bench.job(&document);
+        let finished = bench.run(job).await;
+        let text = finished.text("result.txt");
+        assert!(text.contains("Name:"), "{text}");
+        assert_eq!(text.contains("Ada Lovelace"), seen, "{text}");
+        assert!(!text.contains("Name:Ada"), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -164,7 +208,7 @@ async fn documents_that_cannot_be_read_fail_with_a_reason() {
     let mut bench = Bench::start(config()).await;
     let cases = [
         (support::fixture("cc-by-sa-4.0/password-openpassword.pdf"), "PASSWORD_REQUIRED", "password"),
-        (support::fixture("mit/password-usersecret-aes256.pdf"), "PASSWORD_REQUIRED", "Remove the protection"),
+        (support::fixture("mit/password-usersecret-aes256.pdf"), "PASSWORD_REQUIRED", "without protection"),
         (support::fixture("cc-by-sa-4.0/invalid.pdf"), "DAMAGED_DOCUMENT", "damaged"),
         (b"Dear reader, this is a letter.".to_vec(), "NOT_A_PDF", "not a PDF"),
     ];

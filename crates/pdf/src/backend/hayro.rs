@@ -1,4 +1,7 @@
-//! The back end on hayro. It draws pages and reads no text: the second renderer, for pages that pdfboss cannot draw.
+//! The back end on hayro: draws pages that pdfboss cannot draw, and names letters that pdfboss cannot name. It knows glyphs
+//! and their places, but neither words nor layout.
+
+mod letters;
 
 use hayro::hayro_interpret::InterpreterSettings;
 use hayro::hayro_syntax::{DecryptionError, LoadPdfError, Pdf};

@@ -5,13 +5,17 @@
 
 mod annotations;
 mod blocks;
+mod direction;
 mod edges;
 mod evidence;
 mod render;
+mod unnamed;
+mod values;
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use pdfboss_core::{Document, Error, Immediate, OcState, Page, block_on};
+use pdfboss_core::{Document, Error, Immediate, Object, OcState, Page, block_on};
 use pdfboss_output::{
     BBox, Block as FoundBlock, LayoutOptions, document_layout_opts, retain_rulings_on_page, retain_spans_on_page,
 };
@@ -19,10 +23,12 @@ use pdfboss_render::RenderCache;
 use pdfboss_text::{ExtractReport, FontCache, PlacedImage, ReadingOrder, Ruling, SkipCause, SkippedTextKind, TextSpan};
 
 use super::frame::Frame;
+use super::hayro::Hayro;
 use super::{Block, Context, Edge, Image, Layout, OpenError, PageError, PageHints, PdfBackend, PdfDocument};
 use crate::artifact::Bbox;
 use blocks::body_blocks;
 use edges::{edges, furniture_blocks, on_line};
+use values::Values;
 
 const ORDER: ReadingOrder = ReadingOrder::Content;
 /// How much more the sample weighs than the page.
@@ -36,6 +42,11 @@ pub struct Pdfboss {
     fonts: FontCache,
     layers: Option<OcState>,
     drawn: Arc<RenderCache>,
+    password: Option<String>,
+    /// Opened when it is needed for the first time; none when it cannot be.
+    second: OnceCell<Option<Hayro>>,
+    /// What is filled in, by the objects of the fields' places; read when it is needed for the first time.
+    values: OnceCell<Values>,
 }
 
 /// A page as pdfboss reads it.
@@ -60,7 +71,15 @@ impl PdfDocument for Pdfboss {
             None => load(bytes, "")?,
         };
         let layers = document.oc_state();
-        Ok(Self { document, fonts: FontCache::default(), layers, drawn: Arc::default() })
+        Ok(Self {
+            document,
+            fonts: FontCache::default(),
+            layers,
+            drawn: Arc::default(),
+            password: password.map(str::to_owned),
+            second: OnceCell::new(),
+            values: OnceCell::new(),
+        })
     }
 
     fn page_count(&self) -> u32 {
@@ -74,15 +93,19 @@ impl PdfBackend for Pdfboss {
     fn read(&self, number: u32) -> Result<RawPage, PageError> {
         let page = self.document.page(number.saturating_sub(1) as usize).map_err(failed)?;
         let (mut spans, mut rulings, mut report) = self.content(&page)?;
+        let mut written = Vec::new();
         if let Some(shown) = annotations::shown(&self.document, &page, self.layers.as_ref()) {
             let (more, _, lost) = self.content(&shown)?;
-            spans.extend(more);
+            written.extend(annotations::set_apart(more));
             report.skipped.extend(lost.skipped);
         }
+        self.fill_in(&page, &spans, &mut written);
+        spans.extend(written);
+        self.name_letters(number, &mut spans);
+        spans.iter_mut().for_each(direction::to_drawing_order);
         retain_spans_on_page(&mut spans, &page);
         retain_rulings_on_page(&mut rulings, &page);
-        let (images, _) =
-            pdfboss_text::placed_images_reporting_cached(&self.document, &page, &self.fonts).map_err(failed)?;
+        let images = if self.may_have_pictures(&page) { self.pictures(&page)? } else { Vec::new() };
         let rotate = page.rotate.rem_euclid(360);
         Ok(RawPage { number, frame: frame(&page), rotate, spans, rulings, images, report })
     }
@@ -93,8 +116,8 @@ impl PdfBackend for Pdfboss {
 
     fn layout(&self, raw: &RawPage, context: &Context) -> Layout {
         let (width, height) = raw.frame.size();
-        let is_furniture = |span: &TextSpan| context.furniture.iter().any(|line| on_line(raw, span, line));
-        let (furniture, body): (Vec<TextSpan>, Vec<TextSpan>) = raw.spans.iter().cloned().partition(is_furniture);
+        let is_furniture = |span: &&TextSpan| context.furniture.iter().any(|line| on_line(raw, span, line));
+        let (furniture, body): (Vec<&TextSpan>, Vec<&TextSpan>) = raw.spans.iter().partition(is_furniture);
         let mut blocks: Vec<Block> = furniture_blocks(raw, &furniture, context, Edge::Top);
         blocks.extend(body_blocks(raw, body, context));
         blocks.extend(furniture_blocks(raw, &furniture, context, Edge::Foot));
@@ -125,6 +148,21 @@ impl Pdfboss {
             ORDER,
         );
         block_on(read).map_err(failed)
+    }
+}
+
+impl Pdfboss {
+    /// Pictures are objects of the page or stand in its content. Most pages of text have neither, and looking for them
+    /// costs as much as reading the text.
+    fn may_have_pictures(&self, page: &Page) -> bool {
+        let objects = page.resources.get("XObject").and_then(|objects| self.document.resolve(objects).ok());
+        let has_objects = objects.as_ref().and_then(Object::as_dict).is_some_and(|objects| !objects.is_empty());
+        has_objects || page.content(&self.document).is_ok_and(|content| content.windows(2).any(|two| two == b"BI"))
+    }
+
+    fn pictures(&self, page: &Page) -> Result<Vec<PlacedImage>, PageError> {
+        let found = pdfboss_text::placed_images_reporting_cached(&self.document, page, &self.fonts);
+        found.map(|(images, _)| images).map_err(failed)
     }
 }
 
@@ -173,10 +211,10 @@ fn body_size(context: &Context) -> f64 {
     context.sizes.iter().max_by_key(|(_, count)| *count).map_or(0.0, |(half_points, _)| f64::from(*half_points) / 2.0)
 }
 
-fn laid_out(spans: &[TextSpan], rulings: &[Ruling], sizes: &[(i32, usize)]) -> Vec<FoundBlock> {
+fn laid_out(spans: Vec<TextSpan>, rulings: &[Ruling], sizes: &[(i32, usize)]) -> Vec<FoundBlock> {
     let Some(first) = spans.first() else { return Vec::new() };
-    let page = (spans.to_vec(), rulings.to_vec(), ORDER);
-    let sample = (sample_page(first, spans, sizes), Vec::new(), ORDER);
+    let sample = (sample_page(first, &spans, sizes), Vec::new(), ORDER);
+    let page = (spans, rulings.to_vec(), ORDER);
     let mut layouts = document_layout_opts(&[page, sample], &LayoutOptions::default());
     layouts.truncate(1);
     layouts.pop().map(|layout| layout.blocks).unwrap_or_default()

@@ -17,6 +17,9 @@ use crate::picture::{Drawn, draw};
 use crate::protocol::{Chunk, Order, PictureSize, Refusal, Request, Said, Survey};
 use crate::zones::{self, Made};
 
+/// How long the beginning of work on zones may be kept to oneself.
+const ANNOUNCE_EVERY: Duration = Duration::from_millis(50);
+
 /// Takes orders until there are no more.
 pub(super) fn run(
     request: &Request,
@@ -171,17 +174,13 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
         };
         let context = self.window.context(number);
         let start = Instant::now();
-        let (document, said) = (&self.document, &mut Ok(()));
+        let document = &self.document;
+        let mut begun = Announced::default();
         let made = catch_unwind(AssertUnwindSafe(|| {
             let layout = document.layout(&raw, &context);
-            let tell = |zone: &Zone| {
-                if said.is_ok() {
-                    *said = say(&Said::Zone { page: number, zone: zone.clone() });
-                }
-            };
-            zones::page(number, layout, reading + start.elapsed(), tell)
+            zones::page(number, layout, reading + start.elapsed(), |zone| begun.tell(number, zone))
         }));
-        std::mem::replace(said, Ok(()))?;
+        begun.end()?;
         match made {
             Ok(Made { mut page, wants_ocr }) => {
                 if wants_ocr {
@@ -244,6 +243,43 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
             }
             Err((_, detail)) => Err(std::io::Error::other(detail).into()),
         }
+    }
+}
+
+/// Zones whose work has begun, said together: one by one they would cost more than the work.
+struct Announced {
+    lines: Vec<u8>,
+    last: Instant,
+    failed: Option<ChildError>,
+}
+
+impl Default for Announced {
+    fn default() -> Self {
+        Self { lines: Vec::new(), last: Instant::now(), failed: None }
+    }
+}
+
+impl Announced {
+    fn tell(&mut self, page: u32, zone: &Zone) {
+        let written = serde_json::to_writer(&mut self.lines, &Said::Zone { page, zone: zone.clone() });
+        self.lines.push(b'\n');
+        self.failed = self.failed.take().or(written.err().map(ChildError::from));
+        if self.last.elapsed() >= ANNOUNCE_EVERY {
+            self.say();
+        }
+    }
+
+    fn say(&mut self) {
+        let mut out = std::io::stdout().lock();
+        let said = out.write_all(&self.lines).and_then(|()| out.flush());
+        self.failed = self.failed.take().or(said.err().map(ChildError::from));
+        self.lines.clear();
+        self.last = Instant::now();
+    }
+
+    fn end(mut self) -> Result<(), ChildError> {
+        self.say();
+        self.failed.map_or(Ok(()), Err)
     }
 }
 

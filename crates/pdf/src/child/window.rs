@@ -1,6 +1,7 @@
 //! The pages around the one worked on, read once, and what a sample of all pages tells about each.
 //!
-//! Holds the content of at most [`REACH`] pages on either side; of sampled pages only their hints.
+//! Holds the content of at most [`REACH`] pages on either side, and of sampled pages ahead with little text; of other sampled
+//! pages only their hints.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,6 +13,8 @@ use crate::protocol::Survey;
 
 /// How many pages on either side are compared for running headers.
 const REACH: u32 = 3;
+/// Sampled pages with more characters than this are not kept whole.
+const KEPT_MAX_CHARS: usize = 10_000;
 /// How many pages are sampled for sizes of type.
 const SAMPLE: u32 = 24;
 
@@ -58,11 +61,13 @@ impl<R> Window<R> {
         self.pages.insert(page, Known { content: Err(why), hints: PageHints::default(), time });
     }
 
-    /// Remembers the hints of a sampled page for good. The first few pages, about to be worked on, stay whole.
+    /// Remembers the hints of a sampled page for good. The first few pages, about to be worked on, stay whole, and so do
+    /// pages with little text, so that they need not be read again.
     pub(super) fn keep_hints(&mut self, page: u32) {
         if let Some(known) = self.pages.get(&page) {
+            let chars: usize = known.hints.sizes.iter().map(|(_, count)| count).sum();
             self.sampled.insert(page, known.hints.clone());
-            if page > REACH + 1 && known.content.is_ok() {
+            if page > REACH + 1 && chars > KEPT_MAX_CHARS && known.content.is_ok() {
                 self.pages.remove(&page);
             }
         }
@@ -80,7 +85,8 @@ impl<R> Window<R> {
 
     /// Forgets what is out of reach, but not which pages are broken.
     pub(super) fn move_to(&mut self, page: u32) {
-        self.pages.retain(|&other, known| other.abs_diff(page) <= REACH || known.content.is_err());
+        let ahead = |other| other > page && self.sampled.contains_key(&other);
+        self.pages.retain(|&other, known| other.abs_diff(page) <= REACH || ahead(other) || known.content.is_err());
     }
 
     /// The content of a page and the time reading it took, or why there is none.
@@ -100,9 +106,9 @@ impl<R> Window<R> {
                 *sizes.entry(size).or_default() += count;
             }
         }
-        let around = self.pages.iter().filter(|(number, _)| **number != page);
+        let around = self.pages.iter().filter(|(number, _)| **number != page && number.abs_diff(page) <= REACH);
         let near: Vec<&[EdgeLine]> = around.map(|(_, known)| &*known.hints.edges).collect();
-        let elsewhere = self.sampled.iter().filter(|(number, _)| !self.pages.contains_key(number));
+        let elsewhere = self.sampled.iter().filter(|(number, _)| number.abs_diff(page) > REACH);
         let far: Vec<&[EdgeLine]> = elsewhere.map(|(_, hints)| &*hints.edges).collect();
         let own = self.pages.get(&page).map(|known| &*known.hints.edges).unwrap_or_default();
         Context { sizes: sizes.into_iter().collect(), furniture: of_page(own, &near, &far) }

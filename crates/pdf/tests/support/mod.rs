@@ -25,6 +25,39 @@ pub fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// A page that says "Name:", and a form field right behind it whose appearance says "Ada Lovelace".
+pub fn form(field: &str) -> Vec<u8> {
+    let stream =
+        |dict: &str, content: &str| format!("<< {dict} /Length {} >>\nstream\n{content}\nendstream", content.len());
+    let text = |text: &str, x: u32, y: u32| format!("BT /F 12 Tf {x} {y} Td ({text}) Tj ET");
+    let subtype = if field.contains("/Subtype") { "" } else { "/Subtype /Widget /FT /Tx" };
+    let fonts = "/Resources << /Font << /F 5 0 R >> >>";
+    pdf(&[
+        "<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [7 0 R] >> >>".into(),
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".into(),
+        format!("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] {fonts} /Contents 4 0 R /Annots [7 0 R] >>"),
+        stream("", &text("Name:", 20, 100)),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".into(),
+        stream(&format!("/Type /XObject /Subtype /Form /BBox [0 0 200 20] {fonts}"), &text("Ada Lovelace", 1, 4)),
+        format!("<< /Type /Annot {subtype} /T (name) /V (Ada Lovelace) /Rect [53 96 253 116] {field} >>"),
+    ])
+}
+
+/// A document of these objects, numbered from 1; the first is the catalogue.
+fn pdf(objects: &[String]) -> Vec<u8> {
+    let mut out = String::from("%PDF-1.7\n");
+    let mut places = Vec::new();
+    for (number, object) in (1..).zip(objects) {
+        places.push(out.len());
+        out.push_str(&format!("{number} 0 obj\n{object}\nendobj\n"));
+    }
+    let start = out.len();
+    out.push_str(&format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1));
+    places.iter().for_each(|place| out.push_str(&format!("{place:010} 00000 n \n")));
+    out.push_str(&format!("trailer\n<< /Size {} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n", objects.len() + 1));
+    out.into_bytes()
+}
+
 /// The worker with its own program as the child.
 pub fn config() -> PdfConfig {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_courant-pdf-worker"));

@@ -2,6 +2,7 @@
 //! appearances of its annotations are given to it as the content of a page made for them.
 
 use pdfboss_core::{Dict, Document, Name, Object, OcState, Page, Stream, block_on};
+use pdfboss_text::TextSpan;
 
 /// More annotations than this on a page are not looked at.
 const MAX_ANNOTATIONS: usize = 2_000;
@@ -9,6 +10,9 @@ const MAX_ANNOTATIONS: usize = 2_000;
 const UNSEEN: i64 = (1 << 1) | (1 << 5);
 /// Annotations whose appearance is a window of the viewer, not a part of the page.
 const WINDOWS: [&str; 1] = ["Popup"];
+
+/// Text that goes on within this part of the size of type was drawn in one go.
+const ADJACENT: f32 = 0.4;
 
 /// A page that shows what the annotations of this one show; none when they show nothing.
 pub(super) fn shown(document: &Document, page: &Page, layers: Option<&OcState>) -> Option<Page> {
@@ -31,6 +35,31 @@ pub(super) fn shown(document: &Document, page: &Page, layers: Option<&OcState>) 
     Some(Page::from_parts(page.index, page.media_box, page.crop_box, page.rotate, resources, dict, None))
 }
 
+/// Text of annotations with spaces around what is not drawn in one go: it may lie so close to the text of the page that it
+/// would be taken for a part of its words.
+pub(super) fn set_apart(mut spans: Vec<TextSpan>) -> Vec<TextSpan> {
+    let follows = |a: &TextSpan, b: &TextSpan| {
+        let reach = a.size * ADJACENT;
+        (a.end_x - b.x).abs() <= reach && (a.end_y - b.y).abs() <= reach
+    };
+    let joined: Vec<bool> = spans.windows(2).map(|pair| follows(&pair[0], &pair[1])).collect();
+    for (at, span) in spans.iter_mut().enumerate() {
+        let is_joined = |at: Option<usize>| at.and_then(|at| joined.get(at)).copied().unwrap_or(false);
+        let (before, after) = (is_joined(at.checked_sub(1)), is_joined(Some(at)));
+        let mut places = span.glyph_x.to_vec();
+        if !before {
+            span.text.insert(0, ' ');
+            places.splice(0..0, places.first().copied());
+        }
+        if !after {
+            span.text.push(' ');
+            places.extend(places.last().copied());
+        }
+        span.glyph_x = places.into();
+    }
+    spans
+}
+
 /// How an annotation looks: a form, and what places it on the page.
 struct Appearance {
     form: Object,
@@ -40,8 +69,7 @@ struct Appearance {
 fn appearance(document: &Document, annotation: &Object, layers: Option<&OcState>) -> Option<Appearance> {
     let annotation = document.resolve(annotation).ok()?;
     let annotation = annotation.as_dict()?;
-    let is_window = annotation.get_name("Subtype").is_some_and(|subtype| WINDOWS.contains(&subtype.0.as_str()));
-    if is_window || annotation.get_int("F").unwrap_or(0) & UNSEEN != 0 || is_hidden(document, annotation, layers) {
+    if is_unseen(annotation) || is_hidden(document, annotation, layers) {
         return None;
     }
     let appearances = document.resolve(annotation.get("AP")?).ok()?;
@@ -63,6 +91,12 @@ fn appearance(document: &Document, annotation: &Object, layers: Option<&OcState>
         form = Object::Stream(named);
     }
     Some(Appearance { form, place })
+}
+
+/// Whether an annotation is no part of the page as it is seen.
+pub(super) fn is_unseen(annotation: &Dict) -> bool {
+    let is_window = annotation.get_name("Subtype").is_some_and(|subtype| WINDOWS.contains(&subtype.0.as_str()));
+    is_window || annotation.get_int("F").unwrap_or(0) & UNSEEN != 0
 }
 
 fn is_hidden(document: &Document, annotation: &Dict, layers: Option<&OcState>) -> bool {
@@ -88,7 +122,7 @@ fn place(bounds: [f64; 4], [a, b, c, d, e, f]: [f64; 6], rect: [f64; 4]) -> Opti
 }
 
 /// A rectangle, its lower left corner first.
-fn corners(document: &Document, object: &Object) -> Option<[f64; 4]> {
+pub(super) fn corners(document: &Document, object: &Object) -> Option<[f64; 4]> {
     let [x0, y0, x1, y1] = numbers::<4>(document, object)?;
     Some([x0.min(x1), y0.min(y1), x0.max(x1), y0.max(y1)])
 }

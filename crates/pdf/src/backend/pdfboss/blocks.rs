@@ -21,29 +21,42 @@ const FRAME_MIN_TEXT: usize = 200;
 /// Text this close behind the side of a table, in sizes of type, belongs to it.
 const OVERHANG_GAP: f64 = 0.5;
 
-pub(super) fn body_blocks(raw: &RawPage, body: Vec<TextSpan>, context: &Context) -> Vec<Block> {
-    let (columns, body): (Vec<TextSpan>, Vec<TextSpan>) = body.into_iter().partition(|span| span.vertical);
+/// A span and where it is on the page as seen.
+struct Seen<'a> {
+    span: &'a TextSpan,
+    bbox: Bbox,
+}
+
+pub(super) fn body_blocks(raw: &RawPage, body: Vec<&TextSpan>, context: &Context) -> Vec<Block> {
+    let (columns, body): (Vec<&TextSpan>, Vec<&TextSpan>) = body.into_iter().partition(|span| span.vertical);
     let mut blocks = vertical::blocks(columns.iter().map(|span| vertical_piece(raw, span)).collect());
-    for found in laid_out(&body, &raw.rulings, &context.sizes) {
+    let seen: Vec<Seen<'_>> = body.iter().map(|span| Seen { span, bbox: span_seen(raw, span) }).collect();
+    for found in laid_out(cloned(&seen), &raw.rulings, &context.sizes) {
         if is_framed_text(&found) {
-            let inside = |span: &&TextSpan| seen_bbox(raw, &found).holds_middle_of(&span_seen(raw, span));
-            let framed: Vec<TextSpan> = body.iter().filter(inside).cloned().collect();
-            let again = laid_out(&framed, &[], &context.sizes);
+            let frame = seen_bbox(raw, &found);
+            let inside = seen.iter().filter(|seen| frame.holds_middle_of(&seen.bbox));
+            let framed: Vec<Seen<'_>> = inside.map(|seen| Seen { ..*seen }).collect();
+            let again = laid_out(cloned(&framed), &[], &context.sizes);
             blocks.extend(again.into_iter().flat_map(|block| body_block(raw, &framed, block)));
         } else {
-            blocks.extend(body_block(raw, &body, found));
+            blocks.extend(body_block(raw, &seen, found));
         }
     }
     blocks
 }
 
+fn cloned(seen: &[Seen<'_>]) -> Vec<TextSpan> {
+    seen.iter().map(|seen| seen.span.clone()).collect()
+}
+
 /// A block; a paragraph in parts where it goes from running text to fixed pitch and back.
-fn body_block(raw: &RawPage, spans: &[TextSpan], found: FoundBlock) -> Vec<Block> {
+fn body_block(raw: &RawPage, seen: &[Seen<'_>], found: FoundBlock) -> Vec<Block> {
     let mut bbox = seen_bbox(raw, &found);
     if matches!(found, FoundBlock::Table { .. }) {
-        bbox = with_overhang(raw, spans, bbox);
+        bbox = with_overhang(seen, bbox);
     }
-    let own: Vec<&TextSpan> = spans.iter().filter(|span| bbox.holds_middle_of(&span_seen(raw, span))).collect();
+    let inside = seen.iter().filter(|seen| bbox.holds_middle_of(&seen.bbox));
+    let own: Vec<&TextSpan> = inside.map(|seen| seen.span).collect();
     let content = match found {
         FoundBlock::Paragraph { lines, .. } => return paragraph(raw, &own, lines, bbox),
         FoundBlock::Heading { level, lines, .. } => Content::Heading(level, to_lines(lines)),
@@ -134,8 +147,8 @@ fn table(
 }
 
 /// A table with the text that begins in it and ends beside it: its box is drawn around lines, not around text.
-fn with_overhang(raw: &RawPage, spans: &[TextSpan], table: Bbox) -> Bbox {
-    let mut boxes: Vec<(Bbox, f64)> = spans.iter().map(|span| (span_seen(raw, span), f64::from(span.size))).collect();
+fn with_overhang(seen: &[Seen<'_>], table: Bbox) -> Bbox {
+    let mut boxes: Vec<(Bbox, f64)> = seen.iter().map(|seen| (seen.bbox, f64::from(seen.span.size))).collect();
     boxes.sort_by(|a, b| a.0.x0.total_cmp(&b.0.x0));
     boxes.iter().fold(table, |table, (text, size)| {
         let middle = (text.y0 + text.y1) / 2.0;
