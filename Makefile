@@ -137,13 +137,13 @@ bench-lines: ## A thousand to a million waiting jobs side by side: places, submi
 	cargo run --release --locked -p courant-server --example lines
 
 # Poppler's pdftotext, when it is there, says which words there are; pdfium (`pip install pypdfium2`), when it is there,
-# says where poppler is to be believed.
+# says where poppler is to be believed. BARE=1 measures pdfboss alone beside it.
 CORPUS = $(if $(shell command -v pdftotext),--compare $(if $(shell python3 -c 'import pypdfium2' 2>&1),,--second crates/pdf/tools/pdfium-text))
 .PHONY: corpus
 corpus: ## Read all PDFs below DIR and print what came of them: make corpus DIR=~/pdfs
 	@test -n "$(DIR)" || { echo 'Say which folder: make corpus DIR=~/pdfs' >&2; exit 1; }
 	cargo build --release --locked -p courant-pdf
-	$(TARGET)/release/courant-pdf-worker corpus $(CORPUS) "$(DIR)"
+	$(TARGET)/release/courant-pdf-worker corpus $(CORPUS) $(if $(BARE),--bare) "$(DIR)"
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here; ./data stays

@@ -2,6 +2,7 @@
 //!
 //! Each document is read by one child in one go, without second chances: what the pipeline would get over shows here.
 
+pub mod bare;
 mod compare;
 mod table;
 mod words;
@@ -32,6 +33,8 @@ pub struct CorpusOptions {
     pub compare: bool,
     /// A program that prints the text of the PDF it is given: the second opinion on poppler.
     pub second: Option<PathBuf>,
+    /// Measure pdfboss alone beside it.
+    pub bare: bool,
 }
 
 /// What came of one document.
@@ -53,6 +56,8 @@ pub struct Row {
     pub peak_bytes: u64,
     /// How much its words are those of poppler; none when poppler has few or none.
     pub compared: Option<Compared>,
+    /// Processor time and greatest memory of pdfboss alone.
+    pub bare: Option<(Duration, u64)>,
 }
 
 /// How a document ended.
@@ -115,6 +120,7 @@ async fn one(path: &Path, name: String, config: &PdfConfig, options: &CorpusOpti
         cpu: Duration::ZERO,
         peak_bytes: 0,
         compared: None,
+        bare: None,
     };
     let mut words = Words::default();
     row.end = match read(path, config, &mut row, &mut words).await {
@@ -122,6 +128,9 @@ async fn one(path: &Path, name: String, config: &PdfConfig, options: &CorpusOpti
         Err(end) => end,
     };
     row.wall = start.elapsed();
+    if options.bare && row.end == End::Ok {
+        row.bare = bare::cost(&config.child, path).await;
+    }
     if options.compare && row.end == End::Ok {
         row.compared = compare::compare(path, &words, options.second.as_deref()).await;
     }

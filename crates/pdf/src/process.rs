@@ -176,16 +176,7 @@ impl Child {
 
     /// Processor time and greatest memory in use so far; none when it is gone.
     pub(crate) fn cost(&self) -> Option<(Duration, u64)> {
-        let own = PathBuf::from(format!("/proc/{}", self.child.id()?));
-        let status = std::fs::read_to_string(own.join("status")).ok()?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kib: u64 = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
-        let stat = std::fs::read_to_string(own.join("stat")).ok()?;
-        // After the name, which may hold anything, in brackets.
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-        let per_second = rustix::param::clock_ticks_per_second().max(1);
-        Some((Duration::from_millis(ticks * 1000 / per_second), kib << 10))
+        cost_of(self.child.id()?)
     }
 
     /// How it ended.
@@ -200,6 +191,20 @@ impl Child {
         };
         Fault::Died { status, last_words }
     }
+}
+
+/// Processor time and greatest memory in use of a process so far; none when it is gone.
+pub(crate) fn cost_of(process: u32) -> Option<(Duration, u64)> {
+    let own = PathBuf::from(format!("/proc/{process}"));
+    let status = std::fs::read_to_string(own.join("status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
+    let stat = std::fs::read_to_string(own.join("stat")).ok()?;
+    // After the name, which may hold anything, in brackets.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    Some((Duration::from_millis(ticks * 1000 / per_second), kib << 10))
 }
 
 /// Lines with a greatest length.

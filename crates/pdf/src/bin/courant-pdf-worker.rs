@@ -39,6 +39,12 @@ enum Command {
     /// Read all PDFs below a folder and print a table of what came of them. For those who change the pipeline.
     #[command(hide = true)]
     Corpus(Corpus),
+    /// Read one trusted PDF with pdfboss alone and print what that cost. Part of `corpus --bare`.
+    #[command(hide = true)]
+    Bare {
+        /// The document.
+        document: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -57,6 +63,9 @@ struct Corpus {
     /// Name the words that differ in each document.
     #[arg(long, requires = "compare")]
     differences: bool,
+    /// Measure pdfboss alone beside it, in a process without limits: only for documents that are trusted.
+    #[arg(long)]
+    bare: bool,
     /// How long a page may take, in seconds.
     #[arg(long, default_value_t = 30)]
     page_timeout_seconds: u64,
@@ -108,6 +117,9 @@ fn main() -> ExitCode {
     if let Some(Command::Corpus(corpus)) = &cli.command {
         return ended(read_corpus(corpus));
     }
+    if let Some(Command::Bare { document }) = &cli.command {
+        return ended(courant_pdf::corpus::bare::read(document).map(|()| true).map_err(Into::into));
+    }
     let filter = EnvFilter::try_from_env("COURANT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
@@ -131,8 +143,12 @@ fn ended(result: anyhow::Result<bool>) -> ExitCode {
 async fn read_corpus(corpus: &Corpus) -> anyhow::Result<bool> {
     let mut config = PdfConfig::new(ChildCommand::this_program().context("cannot find this program's own file")?);
     config.page_timeout = Duration::from_secs(corpus.page_timeout_seconds);
-    let options =
-        CorpusOptions { at_once: corpus.at_once as usize, compare: corpus.compare, second: corpus.second.clone() };
+    let options = CorpusOptions {
+        at_once: corpus.at_once as usize,
+        compare: corpus.compare,
+        second: corpus.second.clone(),
+        bare: corpus.bare,
+    };
     let table = courant_pdf::corpus::run(&corpus.folder, &config, &options, |row| {
         if row.end != End::Ok {
             println!("{}: {:?}", row.name, row.end);

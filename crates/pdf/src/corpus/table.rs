@@ -65,12 +65,27 @@ impl fmt::Display for Table {
         #[allow(clippy::cast_precision_loss)]
         let rate = pages as f64 / cpu.max(0.001);
         writeln!(f, "{:<12} {rate:>8.1}  a second of processor time ({cpu:.1} s)", "pages")?;
+        self.beside_bare(f)?;
         self.peaks(f)?;
         self.words(f)
     }
 }
 
 impl Table {
+    /// What pdfboss alone costs for the documents that it was measured on.
+    fn beside_bare(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let measured: Vec<(&Row, f64, u64)> =
+            self.rows.iter().filter_map(|row| row.bare.map(|(cpu, peak)| (row, cpu.as_secs_f64(), peak))).collect();
+        if measured.is_empty() {
+            return Ok(());
+        }
+        let ours: f64 = measured.iter().map(|(row, ..)| row.cpu.as_secs_f64()).sum();
+        let bare: f64 = measured.iter().map(|(_, cpu, _)| cpu).sum();
+        let peak = measured.iter().map(|(.., peak)| *peak).max().unwrap_or(0);
+        let ratio = ours / bare.max(0.001);
+        writeln!(f, "{:<12} {ratio:>8.2}  times pdfboss alone ({ours:.2} s, {bare:.2} s, {} MiB)", "cost", mib(peak))
+    }
+
     fn peaks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         #[allow(clippy::cast_precision_loss)]
         for row in self.largest(3, |row| row.peak_bytes as f64) {
