@@ -37,7 +37,7 @@ pub trait PdfBackend: PdfDocument {
     fn hints(&self, raw: &Self::Raw) -> PageHints;
 
     /// Finds the blocks of a page.
-    fn layout(&self, raw: &Self::Raw, context: &Context) -> Layout;
+    fn layout(&self, raw: Self::Raw, context: &Context) -> Layout;
 }
 
 /// What can draw the pages of an open document.

@@ -32,7 +32,7 @@ use values::Values;
 
 const ORDER: ReadingOrder = ReadingOrder::Content;
 /// How much more the sample weighs than the page.
-const SAMPLE_WEIGHT: usize = 10;
+const SAMPLE_WEIGHT: usize = 3;
 /// Reports of lost parts of one page; more of them say nothing new.
 const MAX_LOSSES: usize = 8;
 
@@ -114,13 +114,14 @@ impl PdfBackend for Pdfboss {
         PageHints { sizes: sizes(&raw.spans), edges: edges(raw) }
     }
 
-    fn layout(&self, raw: &RawPage, context: &Context) -> Layout {
+    fn layout(&self, mut raw: RawPage, context: &Context) -> Layout {
         let (width, height) = raw.frame.size();
-        let is_furniture = |span: &&TextSpan| context.furniture.iter().any(|line| on_line(raw, span, line));
-        let (furniture, body): (Vec<&TextSpan>, Vec<&TextSpan>) = raw.spans.iter().partition(is_furniture);
-        let mut blocks: Vec<Block> = furniture_blocks(raw, &furniture, context, Edge::Top);
-        blocks.extend(body_blocks(raw, body, context));
-        blocks.extend(furniture_blocks(raw, &furniture, context, Edge::Foot));
+        let spans = std::mem::take(&mut raw.spans);
+        let is_furniture = |span: &TextSpan| context.furniture.iter().any(|line| on_line(&raw, span, line));
+        let (furniture, body): (Vec<TextSpan>, Vec<TextSpan>) = spans.into_iter().partition(is_furniture);
+        let mut blocks: Vec<Block> = furniture_blocks(&raw, &furniture, context, Edge::Top);
+        blocks.extend(body_blocks(&raw, body, context));
+        blocks.extend(furniture_blocks(&raw, &furniture, context, Edge::Foot));
         let image = |image: &PlacedImage| Image {
             bbox: raw.frame.rect([image.bbox.x0, image.bbox.y0, image.bbox.x1, image.bbox.y1]),
             pixels: [image.width, image.height],
@@ -211,13 +212,15 @@ fn body_size(context: &Context) -> f64 {
     context.sizes.iter().max_by_key(|(_, count)| *count).map_or(0.0, |(half_points, _)| f64::from(*half_points) / 2.0)
 }
 
-fn laid_out(spans: Vec<TextSpan>, rulings: &[Ruling], sizes: &[(i32, usize)]) -> Vec<FoundBlock> {
-    let Some(first) = spans.first() else { return Vec::new() };
+/// The blocks of spans, and the spans again.
+fn laid_out(spans: Vec<TextSpan>, rulings: &[Ruling], sizes: &[(i32, usize)]) -> (Vec<FoundBlock>, Vec<TextSpan>) {
+    let Some(first) = spans.first() else { return (Vec::new(), spans) };
     let sample = (sample_page(first, &spans, sizes), Vec::new(), ORDER);
-    let page = (spans, rulings.to_vec(), ORDER);
-    let mut layouts = document_layout_opts(&[page, sample], &LayoutOptions::default());
+    let mut pages = [(spans, rulings.to_vec(), ORDER), sample];
+    let mut layouts = document_layout_opts(&pages, &LayoutOptions::default());
     layouts.truncate(1);
-    layouts.pop().map(|layout| layout.blocks).unwrap_or_default()
+    let blocks = layouts.pop().map(|layout| layout.blocks).unwrap_or_default();
+    (blocks, std::mem::take(&mut pages[0].0))
 }
 
 /// A page with as many characters of each size as the sampled pages have, scaled to outweigh the page itself.

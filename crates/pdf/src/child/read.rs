@@ -131,6 +131,7 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
     fn read(&mut self, chunk: Chunk, avoid: &[u32], undrawn: &[u32]) -> Result<(), ChildError> {
         for number in chunk.first.max(1)..=chunk.last.min(self.pages) {
             let others: Vec<u32> = avoid.iter().copied().filter(|page| *page != number).collect();
+            self.window.renew(number);
             for neighbour in window::around(number, self.pages) {
                 self.look_at(neighbour, &others)?;
             }
@@ -168,16 +169,16 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
     }
 
     fn page(&mut self, number: u32, may_draw: bool) -> Result<PageArtifact, ChildError> {
-        let (raw, reading) = match self.window.page(number) {
+        let context = self.window.context(number);
+        let (raw, reading) = match self.window.take(number) {
             Ok(found) => found,
             Err((why, time)) => return Ok(unreadable(number, &why, time)),
         };
-        let context = self.window.context(number);
         let start = Instant::now();
         let document = &self.document;
         let mut begun = Announced::default();
         let made = catch_unwind(AssertUnwindSafe(|| {
-            let layout = document.layout(&raw, &context);
+            let layout = document.layout(raw, &context);
             zones::page(number, layout, reading + start.elapsed(), |zone| begun.tell(number, zone))
         }));
         begun.end()?;

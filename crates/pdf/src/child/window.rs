@@ -4,7 +4,6 @@
 //! pages only their hints.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::time::Duration;
 
 use crate::backend::furniture::of_page;
@@ -19,8 +18,8 @@ const KEPT_MAX_CHARS: usize = 10_000;
 const SAMPLE: u32 = 24;
 
 struct Known<R> {
-    /// The content, or why there is none.
-    content: Result<Rc<R>, String>,
+    /// The content until it is worked on, or why there is none.
+    content: Result<Option<R>, String>,
     hints: PageHints,
     time: Duration,
 }
@@ -53,8 +52,15 @@ impl<R> Window<R> {
         self.pages.contains_key(&page)
     }
 
+    /// Forgets a page whose content was taken, so that it is read again.
+    pub(super) fn renew(&mut self, page: u32) {
+        if self.pages.get(&page).is_some_and(|known| matches!(known.content, Ok(None))) {
+            self.pages.remove(&page);
+        }
+    }
+
     pub(super) fn insert(&mut self, page: u32, content: R, hints: PageHints, time: Duration) {
-        self.pages.insert(page, Known { content: Ok(Rc::new(content)), hints, time });
+        self.pages.insert(page, Known { content: Ok(Some(content)), hints, time });
     }
 
     pub(super) fn insert_broken(&mut self, page: u32, why: String, time: Duration) {
@@ -89,10 +95,12 @@ impl<R> Window<R> {
         self.pages.retain(|&other, known| other.abs_diff(page) <= REACH || ahead(other) || known.content.is_err());
     }
 
-    /// The content of a page and the time reading it took, or why there is none.
-    pub(super) fn page(&self, page: u32) -> Result<(Rc<R>, Duration), (String, Duration)> {
-        match self.pages.get(&page) {
-            Some(Known { content: Ok(content), time, .. }) => Ok((content.clone(), *time)),
+    /// Takes the content of a page, with the time reading it took, or why there is none.
+    pub(super) fn take(&mut self, page: u32) -> Result<(R, Duration), (String, Duration)> {
+        match self.pages.get_mut(&page) {
+            Some(Known { content: Ok(content), time, .. }) => {
+                content.take().map(|content| (content, *time)).ok_or(("the page was not read".into(), *time))
+            }
             Some(Known { content: Err(why), time, .. }) => Err((why.clone(), *time)),
             None => Err(("the page was not read".into(), Duration::ZERO)),
         }
@@ -138,7 +146,11 @@ mod tests {
             window.move_to(page);
         }
         assert_eq!(window.pages.len() as u32, REACH + 2);
-        assert!(window.knows(1) && window.page(1).is_err());
-        assert!(window.page(99).is_ok() && window.page(50).is_err());
+        assert!(window.knows(1) && window.take(1).is_err());
+        assert!(window.take(99).is_ok() && window.take(50).is_err());
+        assert!(window.take(99).is_err(), "taken");
+        window.renew(99);
+        window.renew(98);
+        assert!(!window.knows(99) && window.knows(98));
     }
 }

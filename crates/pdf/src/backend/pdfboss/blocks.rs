@@ -27,26 +27,24 @@ struct Seen<'a> {
     bbox: Bbox,
 }
 
-pub(super) fn body_blocks(raw: &RawPage, body: Vec<&TextSpan>, context: &Context) -> Vec<Block> {
-    let (columns, body): (Vec<&TextSpan>, Vec<&TextSpan>) = body.into_iter().partition(|span| span.vertical);
+pub(super) fn body_blocks(raw: &RawPage, body: Vec<TextSpan>, context: &Context) -> Vec<Block> {
+    let (columns, body): (Vec<TextSpan>, Vec<TextSpan>) = body.into_iter().partition(|span| span.vertical);
     let mut blocks = vertical::blocks(columns.iter().map(|span| vertical_piece(raw, span)).collect());
+    let (found, body) = laid_out(body, &raw.rulings, &context.sizes);
     let seen: Vec<Seen<'_>> = body.iter().map(|span| Seen { span, bbox: span_seen(raw, span) }).collect();
-    for found in laid_out(cloned(&seen), &raw.rulings, &context.sizes) {
+    for found in found {
         if is_framed_text(&found) {
             let frame = seen_bbox(raw, &found);
             let inside = seen.iter().filter(|seen| frame.holds_middle_of(&seen.bbox));
             let framed: Vec<Seen<'_>> = inside.map(|seen| Seen { ..*seen }).collect();
-            let again = laid_out(cloned(&framed), &[], &context.sizes);
+            let spans = framed.iter().map(|seen| seen.span.clone()).collect();
+            let (again, _) = laid_out(spans, &[], &context.sizes);
             blocks.extend(again.into_iter().flat_map(|block| body_block(raw, &framed, block)));
         } else {
             blocks.extend(body_block(raw, &seen, found));
         }
     }
     blocks
-}
-
-fn cloned(seen: &[Seen<'_>]) -> Vec<TextSpan> {
-    seen.iter().map(|seen| seen.span.clone()).collect()
 }
 
 /// A block; a paragraph in parts where it goes from running text to fixed pitch and back.

@@ -89,13 +89,12 @@ pub(super) fn on_line(raw: &RawPage, span: &TextSpan, line: &EdgeLine) -> bool {
     span.rotate.rem_euclid(360) == raw.rotate && (y - line.y).abs() <= f64::from(span.size * SAME_LINE)
 }
 
-pub(super) fn furniture_blocks(raw: &RawPage, spans: &[&TextSpan], context: &Context, edge: Edge) -> Vec<Block> {
+pub(super) fn furniture_blocks(raw: &RawPage, spans: &[TextSpan], context: &Context, edge: Edge) -> Vec<Block> {
     let of_line = |line: &EdgeLine| -> Option<Block> {
-        let own: Vec<TextSpan> =
-            spans.iter().filter(|span| on_line(raw, span, line)).map(|span| (*span).clone()).collect();
+        let own: Vec<TextSpan> = spans.iter().filter(|span| on_line(raw, span, line)).cloned().collect();
         let bbox = own.iter().map(|span| span_seen(raw, span)).reduce(|a, b| a.around(&b))?;
         let invisible = own.iter().all(|span| span.invisible);
-        let lines: Vec<Line> = laid_out(own, &[], &[]).into_iter().flat_map(lines_of).map(line_of).collect();
+        let lines: Vec<Line> = laid_out(own, &[], &[]).0.into_iter().flat_map(lines_of).map(line_of).collect();
         let content = match edge {
             Edge::Top => Content::Header(lines),
             Edge::Foot => Content::Footer(lines),
