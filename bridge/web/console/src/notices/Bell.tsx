@@ -3,7 +3,7 @@ import { useNotifications } from '@courant/react';
 import { Bell as BellIcon } from 'lucide-react';
 import { useState } from 'react';
 import { notificationsPage } from '../shell/route.ts';
-import { NoticeList } from './NoticeList.tsx';
+import { NoticeList, tell } from './NoticeList.tsx';
 
 const atMost = 8;
 
@@ -36,7 +36,7 @@ export function Bell() {
                 type="button"
                 className="button small"
                 disabled={unread === 0}
-                onClick={() => read()}
+                onClick={() => void read().catch(tell)}
                 data-testid="read-all"
               >
                 Mark all read

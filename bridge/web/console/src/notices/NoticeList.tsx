@@ -1,11 +1,16 @@
 import { type Notice, useNotifications } from '@courant/react';
-import { CircleAlert, CircleCheck } from 'lucide-react';
+import { CircleAlert, CircleCheck, Info, TriangleAlert } from 'lucide-react';
 import { jobHref } from '../shell/route.ts';
-import { ago, dateTime, sentenceCase } from '../ui/format.ts';
+import { ago, dateTime, failure, sentenceCase } from '../ui/format.ts';
+import { toast } from '../ui/toasts.ts';
 import { useNow } from '../ui/useNow.ts';
 
-export function noticeTitle({ filename, type }: Notice): string {
-  return `${filename} ${type === 'job-completed' ? 'is done' : 'failed'}`;
+const icons = { success: CircleCheck, error: CircleAlert, warning: TriangleAlert, info: Info };
+const tones = { success: 'good', error: 'bad', warning: 'warn', info: 'plain' };
+
+/** A notice that could not be marked stays unread, and one is told why. */
+export function tell(error: unknown): void {
+  toast({ tone: 'bad', title: 'That could not be marked as read', text: failure(error) });
 }
 
 interface Props {
@@ -18,38 +23,39 @@ export function NoticeList({ list, onOpen }: Props) {
   const now = useNow();
   return (
     <ul className="notices">
-      {list.map((notice) => {
-        const { id, type, text, time, jobId } = notice;
-        const title = noticeTitle(notice);
-        const good = type === 'job-completed';
-        const Icon = good ? CircleCheck : CircleAlert;
+      {list.map(({ id, title, body, severity, jobId, createTime, readTime }) => {
+        const Icon = icons[severity];
         const open = () => {
-          read(id);
+          void read(id).catch(tell);
           onOpen?.();
         };
         return (
           <li
             key={id}
             className="notice"
-            data-tone={good ? 'good' : 'bad'}
-            data-read={notice.read}
+            data-tone={tones[severity]}
+            data-read={readTime !== null}
             data-testid="notice"
           >
             <Icon aria-hidden="true" />
             <div className="notice-words">
-              <a href={jobHref(jobId)} onClick={open}>
-                {title}
-              </a>
-              {text !== '' && <span className="muted small">{sentenceCase(text)}</span>}
-              <time className="muted small" dateTime={time} title={dateTime(time)}>
-                {ago(time, now)}
+              {jobId === null ? (
+                <strong>{title}</strong>
+              ) : (
+                <a href={jobHref(jobId)} onClick={open}>
+                  {title}
+                </a>
+              )}
+              {body !== '' && <span className="muted small">{sentenceCase(body)}</span>}
+              <time className="muted small" dateTime={createTime} title={dateTime(createTime)}>
+                {ago(createTime, now)}
               </time>
             </div>
-            {!notice.read && (
+            {readTime === null && (
               <button
                 type="button"
                 className="unread"
-                onClick={() => read(id)}
+                onClick={() => void read(id).catch(tell)}
                 aria-label={`Mark “${title}” as read`}
                 title="Mark as read"
               />

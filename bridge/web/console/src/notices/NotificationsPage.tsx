@@ -1,17 +1,17 @@
 import { useNotifications } from '@courant/react';
-import { BellRing, CheckCheck, Trash2 } from 'lucide-react';
+import { BellRing, CheckCheck } from 'lucide-react';
 import { useState } from 'react';
 import { count } from '../ui/format.ts';
 import { useTitle } from '../ui/useTitle.ts';
 import { type Permission, setWished, usePermission } from './desktop.ts';
-import { NoticeList } from './NoticeList.tsx';
+import { NoticeList, tell } from './NoticeList.tsx';
 
 /** All that happened, read and unread. */
 export default function NotificationsPage() {
   useTitle('Notifications');
-  const { list, read, clear } = useNotifications();
+  const { list, read } = useNotifications();
   const [unreadOnly, setUnreadOnly] = useState(false);
-  const unread = list.filter((notice) => !notice.read);
+  const unread = list.filter(({ readTime }) => readTime === null);
   const shown = unreadOnly ? unread : list;
   return (
     <div className="page page-narrow" data-testid="notifications-page">
@@ -42,14 +42,10 @@ export default function NotificationsPage() {
               type="button"
               className="button small"
               disabled={unread.length === 0}
-              onClick={() => read()}
+              onClick={() => void read().catch(tell)}
             >
               <CheckCheck aria-hidden="true" />
               Mark all read
-            </button>
-            <button type="button" className="button small" disabled={list.length === 0} onClick={clear}>
-              <Trash2 aria-hidden="true" />
-              Clear
             </button>
           </div>
         </div>

@@ -1,129 +1,66 @@
-/** What happened to one's jobs, to be read later: kept for each person in the browser, shared by its tabs. */
-import type { CourantClient, JobEvent } from '@courant/client';
+/** What the signed-in person was told and has read. The bridge keeps it: what is read on one device is read on all. */
+import type { CourantClient, StateMessage } from '@courant/client';
+import { type Notice, noticeIn } from '@courant/client/service';
 
-/** Something that happened, to be told and marked as read. */
-export interface Notice {
-  /** The same for the same happening, whichever tab hears of it. */
-  readonly id: string;
-  readonly type: 'job-completed' | 'job-failed';
-  readonly time: string;
-  readonly jobId: string;
-  readonly filename: string;
-  /** One sentence more: pages, or why it failed. */
-  readonly text: string;
-  readonly read: boolean;
-}
-
-const longest = 200;
+const longest = 500;
 const none: readonly Notice[] = [];
 
-function isNotice(value: unknown): value is Notice {
-  const from = value as Partial<Notice> | null;
-  return typeof from === 'object' && typeof from?.id === 'string' && typeof from.filename === 'string';
+function newestFirst(a: Notice, b: Notice): number {
+  if (a.createTime !== b.createTime) return a.createTime < b.createTime ? 1 : -1;
+  return a.id < b.id ? 1 : -1;
 }
 
-function noticeOf(event: JobEvent): Notice | null {
-  if (event.type !== 'job-completed' && event.type !== 'job-failed') return null;
-  const { jobId, filename, revision, timestamp, pagesDone, error } = event.job;
-  const text =
-    event.type === 'job-failed'
-      ? (error?.message ?? '')
-      : `${pagesDone} ${pagesDone === 1 ? 'page' : 'pages'}`;
-  return {
-    id: `${jobId} ${revision}`,
-    type: event.type,
-    time: timestamp,
-    jobId,
-    filename,
-    text,
-    read: false,
-  };
+export interface NoticesState {
+  /** Newest first. */
+  readonly list: readonly Notice[];
+  readonly unread: number;
 }
 
-function browserStorage(): Storage | null {
-  try {
-    return globalThis.localStorage ?? null;
-  } catch {
-    return null;
-  }
-}
+const empty: NoticesState = { list: none, unread: 0 };
 
-/** The notices of whoever is signed in with a client. Needs the topic `mine` to be watched. */
+/** The notices that came with a client. Needs the topic `notifications` to be watched. */
 export class Notices {
   readonly #client: CourantClient;
-  readonly #storage = browserStorage();
   readonly #listeners = new Set<() => void>();
-  #owner: string | null = null;
-  #list: readonly Notice[] = none;
+  #state: NoticesState = empty;
 
   constructor(client: CourantClient) {
     this.#client = client;
-    client.onConnection(() => this.#open());
-    // Only `mine`: topics of single jobs tell the same again, and tell old news when they are replayed.
-    client.onEvent((event) => {
-      const notice = event.topic === 'mine' ? noticeOf(event) : null;
-      if (notice) this.#add(notice);
-    });
-    globalThis.addEventListener?.('storage', (event) => {
-      if (event.key === this.#key) this.#set(this.#stored());
-    });
-    this.#open();
+    client.onPushed((message) => this.#take(message));
   }
 
-  readonly list = (): readonly Notice[] => this.#list;
+  readonly state = (): NoticesState => this.#state;
 
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   };
 
-  /** Marks one as read, or all. */
-  readonly read = (id?: string): void => {
-    const marked = (each: Notice): Notice =>
-      id === undefined || each.id === id ? { ...each, read: true } : each;
-    this.#save(this.#stored().map(marked));
+  /** Marks one as read, or all; shown at once, and undone when the bridge refuses. */
+  readonly read = async (id?: string): Promise<void> => {
+    const before = this.#state;
+    const readTime = new Date().toISOString();
+    const list = before.list.map((each) =>
+      each.readTime === null && (id === undefined || each.id === id) ? { ...each, readTime } : each,
+    );
+    this.#set({ list, unread: list.filter((each) => each.readTime === null).length });
+    try {
+      await this.#client.markRead(id === undefined ? [] : [id]);
+    } catch (error) {
+      this.#set(before);
+      throw error;
+    }
   };
 
-  readonly clear = (): void => this.#save(none);
-
-  #open(): void {
-    const { connection } = this.#client;
-    if (connection.status !== 'connected' || connection.user === this.#owner) return;
-    this.#owner = connection.user;
-    this.#set(this.#stored());
+  #take(message: StateMessage): void {
+    const told = noticeIn(message);
+    if (told === null) return;
+    const others = this.#state.list.filter(({ id }) => id !== told.notice.id);
+    this.#set({ list: [told.notice, ...others].sort(newestFirst).slice(0, longest), unread: told.unread });
   }
 
-  #add(notice: Notice): void {
-    const before = this.#stored();
-    if (!before.some(({ id }) => id === notice.id)) this.#save([notice, ...before].slice(0, longest));
-  }
-
-  get #key(): string {
-    return `courant.notices ${this.#owner}`;
-  }
-
-  #stored(): readonly Notice[] {
-    try {
-      const text = this.#storage?.getItem(this.#key);
-      if (text == null) return this.#storage === null ? this.#list : none;
-      const from: unknown = JSON.parse(text);
-      return Array.isArray(from) ? from.filter(isNotice) : none;
-    } catch {
-      return this.#list;
-    }
-  }
-
-  #save(list: readonly Notice[]): void {
-    try {
-      this.#storage?.setItem(this.#key, JSON.stringify(list));
-    } catch {
-      // Without storage they last until a reload.
-    }
-    this.#set(list);
-  }
-
-  #set(list: readonly Notice[]): void {
-    this.#list = list;
+  #set(state: NoticesState): void {
+    this.#state = state;
     for (const listener of this.#listeners) listener();
   }
 }
@@ -135,3 +72,5 @@ export function noticesOf(client: CourantClient): Notices {
   known.set(client, notices);
   return notices;
 }
+
+export type { Notice };

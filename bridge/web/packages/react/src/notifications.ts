@@ -1,31 +1,20 @@
 import { useMemo, useSyncExternalStore } from 'react';
 import { useCourant } from './context.ts';
 import { useWatch } from './hooks.ts';
-import { type Notice, noticesOf } from './notices.ts';
+import { type NoticesState, noticesOf } from './notices.ts';
 
-/** What happened, newest first, and what can be done with it. */
-export interface Notifications {
-  readonly list: readonly Notice[];
-  readonly unread: number;
-  /** Marks one as read, or all. */
-  readonly read: (id?: string) => void;
-  readonly clear: () => void;
+/** What one was told, newest first, and what can be done with it. */
+export interface Notifications extends NoticesState {
+  /** Marks one as read, or all, on every device. Rejects with a `CourantError`. */
+  readonly read: (id?: string) => Promise<void>;
 }
 
-const none: readonly Notice[] = [];
+const onServer: NoticesState = { list: [], unread: 0 };
 
-/** Jobs that are done or failed, kept until they are cleared; what is read in one tab is read in all. */
+/** Jobs that ended, and what the service has to say; what is read on one device is read on all. */
 export function useNotifications(): Notifications {
   const notices = noticesOf(useCourant());
-  useWatch('mine');
-  const list = useSyncExternalStore(notices.subscribe, notices.list, () => none);
-  return useMemo(
-    () => ({
-      list,
-      unread: list.filter(({ read }) => !read).length,
-      read: notices.read,
-      clear: notices.clear,
-    }),
-    [list, notices],
-  );
+  useWatch('notifications');
+  const state = useSyncExternalStore(notices.subscribe, notices.state, () => onServer);
+  return useMemo(() => ({ ...state, read: notices.read }), [state, notices]);
 }

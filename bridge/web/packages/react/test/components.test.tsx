@@ -34,7 +34,6 @@ const subscribed = (topic: string) => act(async () => socket().subscribed(topic)
 describe('the components', () => {
   afterEach(() => {
     cleanup();
-    localStorage.clear();
   });
 
   it('show a job: its bar, where it stands, and what can be done', async () => {
@@ -116,18 +115,43 @@ describe('the components', () => {
     expect(screen.getByRole('alert').textContent).toBe('this needs the role admin');
   });
 
-  it('keep notices until they are read, for the next page as well', async () => {
-    await show(start(), <NotificationList hrefOf={(id) => `/jobs/${id}`} />);
-    await subscribed('mine');
-    await says(event('job-completed', 'mine', { revision: 11, state: 'succeeded', pagesDone: 4 }));
-    await says(event('job-completed', 'mine', { revision: 11, state: 'succeeded', pagesDone: 4 }));
+  it('keep notices until they are read, and take back what the bridge refuses', async () => {
+    let status = 200;
+    const fetch = vi.fn(async () => new Response('{"unread":0,"code":"X","detail":"no"}', { status }));
+    await show(start(fetch), <NotificationList hrefOf={(id) => `/jobs/${id}`} />);
+    await subscribed('notifications');
+    const notice = {
+      id: 'n1',
+      kind: 'job-succeeded',
+      severity: 'success',
+      title: 'report.pdf is ready',
+      body: '',
+      jobId: 'J1',
+      createTime: '2026-11-21T08:30:12Z',
+      readTime: null,
+    };
+    const push = {
+      type: 'notification',
+      topic: 'notifications',
+      cursor: 'n-1',
+      unread: 1,
+      notification: notice,
+    };
+    await says(push);
+    await says(push);
     expect(screen.getByRole('status').textContent).toBe('1 unread');
-    expect(screen.getByRole('link', { name: 'report.pdf is done' }).getAttribute('href')).toBe('/jobs/J1');
-    cleanup();
-    await show(start(), <NotificationList />);
-    expect(screen.getByRole('status').textContent).toBe('1 unread');
+    expect(screen.getByRole('link', { name: 'report.pdf is ready' }).getAttribute('href')).toBe('/jobs/J1');
+    status = 403;
     await act(async () => fireEvent.click(screen.getByRole('button', { name: 'Mark all read' })));
+    await vi.waitFor(() => expect(screen.getByRole('alert').textContent).toBe('no'));
+    expect(screen.getByRole('status').textContent).toBe('1 unread');
+    status = 200;
+    await act(async () => fireEvent.click(screen.getByRole('button', { name: /^Mark “report.pdf/ })));
     expect(screen.getByRole('status').textContent).toBe('0 unread');
+    const read = { ...notice, readTime: '2026-11-21T08:31:00Z' };
+    await says({ ...push, unread: 0, notification: read });
+    expect(screen.getAllByRole('listitem')).toHaveLength(1);
+    expect(fetch).toHaveBeenCalledTimes(2);
   });
 
   it('break alone, and can be tried again', () => {

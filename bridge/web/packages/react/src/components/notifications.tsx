@@ -1,47 +1,50 @@
+import { useState } from 'react';
 import { useNotifications } from '../notifications.ts';
 import { guarded } from './boundary.tsx';
 
 export interface NotificationListProps {
-  /** Where a notice leads to. */
+  /** Where a notice of a job leads to. */
   readonly hrefOf?: (jobId: string) => string;
 }
 
 function List({ hrefOf }: NotificationListProps) {
-  const { list, unread, read, clear } = useNotifications();
+  const { list, unread, read } = useNotifications();
+  const [error, setError] = useState<string | null>(null);
+  const mark = (id?: string) => {
+    read(id).then(
+      () => setError(null),
+      (reason: Error) => setError(reason.message),
+    );
+  };
   return (
     <section data-courant="notifications" aria-label="Notifications">
       <p role="status">{unread} unread</p>
-      <button type="button" disabled={unread === 0} onClick={() => read()}>
+      {error !== null && <p role="alert">{error}</p>}
+      <button type="button" disabled={unread === 0} onClick={() => mark()}>
         Mark all read
       </button>
-      <button type="button" disabled={list.length === 0} onClick={clear}>
-        Clear
-      </button>
       <ul>
-        {list.map((notice) => {
-          const title = `${notice.filename} ${notice.type === 'job-completed' ? 'is done' : 'failed'}`;
-          return (
-            <li key={notice.id} data-read={notice.read} data-type={notice.type}>
-              {hrefOf ? (
-                <a href={hrefOf(notice.jobId)} onClick={() => read(notice.id)}>
-                  {title}
-                </a>
-              ) : (
-                <span>{title}</span>
-              )}{' '}
-              <span>{notice.text}</span>
-              {!notice.read && (
-                <button type="button" aria-label={`Mark “${title}” as read`} onClick={() => read(notice.id)}>
-                  Read
-                </button>
-              )}
-            </li>
-          );
-        })}
+        {list.map(({ id, jobId, title, body, severity, readTime }) => (
+          <li key={id} data-read={readTime !== null} data-severity={severity}>
+            {hrefOf && jobId !== null ? (
+              <a href={hrefOf(jobId)} onClick={() => mark(id)}>
+                {title}
+              </a>
+            ) : (
+              <span>{title}</span>
+            )}{' '}
+            <span>{body}</span>
+            {readTime === null && (
+              <button type="button" aria-label={`Mark “${title}” as read`} onClick={() => mark(id)}>
+                Read
+              </button>
+            )}
+          </li>
+        ))}
       </ul>
     </section>
   );
 }
 
-/** Jobs that are done or failed, with what is read. */
+/** What one was told, and what of it is read. */
 export const NotificationList = guarded(List);
