@@ -59,7 +59,7 @@ describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByTestId('download-txt').click()]);
     assert.match(readFileSync(await download.path(), 'utf8'), /This is page 600\./);
 
-    // The picture of the document outlives a reload, and a page far down is one step away.
+    // After a reload the document comes from the bridge, and a page far down is one step away.
     await page.reload();
     await page.locator('[data-testid=pages-view][data-paper=open]').waitFor();
     await page.getByTestId('goto-page').fill('500');
@@ -202,16 +202,26 @@ describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     await page.getByTestId('admin-refused').waitFor();
   });
 
-  test('a document from elsewhere is drawn from one\'s own copy, and from no other', async () => {
+  test('a document that was submitted from elsewhere is drawn as well', async () => {
     const file = fixture('cc-by-sa-4.0/two-columns.pdf');
     up.courant('submit', '--server', `http://127.0.0.1:${up.grpc}`, '--token', up.courant('token', '--sub', 'jon'), file);
     const page = await as('jon');
     await ended(page, 'two-columns.pdf');
     await card(page, 'two-columns.pdf').getByTestId('open-job').click();
-    await page.getByTestId('paper-absent').waitFor();
-    await page.getByTestId('paper-input').setInputFiles(pdf('two-columns.pdf', pages(1)));
-    await page.getByTestId('paper-absent').filter({ hasText: 'another document' }).waitFor();
-    await page.getByTestId('paper-input').setInputFiles(file);
+    await page.locator('#page-1 canvas[data-drawn=true]').waitFor();
+    await page.locator('#page-1').getByTestId('zone').first().waitFor();
+    await shot(page, 'zones-done');
+    assert.deepEqual(page.faults, []);
+  });
+
+  test('a locked document is opened with its password', async () => {
+    const page = await as('lou');
+    await choose(page, pdf('locked.pdf', readFileSync(fixture('cc-by-sa-4.0/password-openpassword.pdf'))));
+    await ended(page, 'locked.pdf', 'failed');
+    await card(page, 'locked.pdf').getByTestId('password').fill('openpassword');
+    await card(page, 'locked.pdf').getByTestId('password-submit').click();
+    await ended(page, 'locked.pdf');
+    await card(page, 'locked.pdf').getByTestId('open-job').click();
     await page.locator('#page-1 canvas[data-drawn=true]').waitFor();
     assert.deepEqual(page.faults, []);
   });

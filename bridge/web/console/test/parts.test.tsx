@@ -3,9 +3,12 @@ import { view } from '@courant/client';
 import { renderHook } from '@testing-library/react';
 import { describe, expect, it } from 'vitest';
 import { job } from '../../packages/client/test/harness.ts';
+import { progressOf } from '../src/batch/progress.ts';
+import { listOptions, readFilters, serverFilter, writeFilters } from '../src/history/filters.ts';
 import { cells, donePages } from '../src/jobs/PageStrip.tsx';
+import { countZones, leaves, wordsIn } from '../src/paper/pages.ts';
 import { signOut, takeTokenFromAddress, tokenFrom, useSession } from '../src/session/session.ts';
-import { parse } from '../src/shell/route.ts';
+import { parse, searchHref } from '../src/shell/route.ts';
 import { ago, bytes, span } from '../src/ui/format.ts';
 import { objection } from '../src/upload/uploads.ts';
 
@@ -50,10 +53,74 @@ describe('signing in', () => {
   });
 });
 
+describe('the history', () => {
+  it('keeps its filters in the address, and takes only what it knows from there', () => {
+    const filters = readFilters('q=a+b&state=failed&state=hologram&lane=large&since=2026-11-21');
+    expect(filters).toEqual({ words: 'a b', states: ['failed'], lane: 'large', since: '2026-11-21' });
+    expect(readFilters(writeFilters(filters))).toEqual(filters);
+    expect(readFilters('lane=sky&since=yesterday')).toEqual({ words: '', states: [], lane: null, since: '' });
+  });
+
+  it('asks the server in its own language, whatever was typed', () => {
+    const nothing = { words: '', states: [], lane: null, since: '' } as const;
+    expect(listOptions(nothing)).toEqual({ pageSize: 50 });
+    expect(serverFilter({ ...nothing, words: ' a" OR b\\ ', lane: 'large' })).toBe(
+      '"a\\"" AND "OR" AND "b\\\\" AND lane = LARGE',
+    );
+    expect(listOptions({ ...nothing, states: ['failed'] })).toMatchObject({ states: ['failed'] });
+  });
+});
+
+describe('the pages of a document', () => {
+  const found = (number: number, kind: 'heading' | 'table') => {
+    const boundingBox = { x0: 10, y0: 10, x1: 110, y1: 40 };
+    const rest = { tool: '', status: 'completed', confidence: 1, durationMs: 1, note: null } as const;
+    const zone = { zoneId: `p${number}z1`, index: 1, page: number, boundingBox, kind, ...rest };
+    return { number, width: 600, height: 800, zoneCount: 1, durationMs: 1, warnings: [], zones: [zone] };
+  };
+
+  it('are known from events, the result and the document, whichever knows more', () => {
+    const live = { ...view(job({ pagesTotal: 3 }), 0), pages: [undefined, found(2, 'table')] };
+    const list = leaves(live, null, 4);
+    expect(list.map(({ number, page }) => [number, page?.number ?? null])).toEqual([
+      [1, null],
+      [2, 2],
+      [3, null],
+      [4, null],
+    ]);
+    expect(list[0]).toMatchObject({ width: 600, height: 800, blocks: null });
+    expect(countZones(list)).toEqual({ table: 1 });
+  });
+
+  it('show the words of the text layer where a zone is', () => {
+    const [zone] = found(1, 'heading').zones;
+    if (zone === undefined) throw new Error('no zone');
+    const glyphs = [
+      { text: 'well-', x: 50, y: 15, endsLine: true },
+      { text: 'known', x: 50, y: 30, endsLine: false },
+      { text: 'elsewhere', x: 50, y: 300, endsLine: false },
+    ];
+    expect(wordsIn(zone, glyphs)).toBe('wellknown');
+  });
+});
+
+describe('a batch', () => {
+  it('counts pages, so that a book weighs more than a letter', () => {
+    const book = job({ pagesTotal: 99, progress: 50 });
+    const letter = job({ pagesTotal: 1, progress: 100, state: 'succeeded' });
+    expect(progressOf([book, letter])).toBeCloseTo(50.5);
+    expect(progressOf([])).toBe(0);
+  });
+});
+
 describe('small things', () => {
   it('route', () => {
     expect(parse('')).toEqual({ page: 'home' });
     expect(parse('#/jobs/01K9')).toEqual({ page: 'job', jobId: '01K9' });
+    expect(parse('#/batches/a%2Fb')).toEqual({ page: 'batch', batchId: 'a/b' });
+    expect(parse(searchHref('a b'))).toEqual({ page: 'history', query: 'q=a+b' });
+    expect(parse('#/jobs/%E0')).toEqual({ page: 'job', jobId: '%E0' });
+    expect(parse('#/nowhere')).toEqual({ page: 'home' });
   });
 
   it('objections to files', () => {

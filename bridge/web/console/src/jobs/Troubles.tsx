@@ -2,6 +2,7 @@ import type { Job } from '@courant/client';
 import { ChevronDown, CircleAlert, TriangleAlert } from 'lucide-react';
 import { count, sentenceCase } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
+import { needsPassword, PasswordForm } from './PasswordForm.tsx';
 
 function RetryIn({ time }: { readonly time: string }) {
   const seconds = Math.ceil((Date.parse(time) - useNow()) / 1000);
@@ -29,6 +30,7 @@ export function Troubles({ job }: { readonly job: Job }) {
                 `Attempt ${job.attempts.at(-1)?.number ?? job.attempt} ended early. `}
               {sentenceCase(error.message)}
             </strong>
+            {needsPassword(job) && <PasswordForm job={job} />}
             {worthRetrying && <p>Trying again may help; pages that are done are kept.</p>}
             <p className="small muted">
               {error.code}

@@ -1,11 +1,11 @@
 import { isFinished, type JobView } from '@courant/client';
-import { ArrowDownToLine, Eye, EyeOff, FileUp } from 'lucide-react';
+import { ArrowDownToLine, Eye, EyeOff } from 'lucide-react';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import type { DocumentPage } from '../detail/document.ts';
 import { Legend } from '../jobs/ZoneCounts.tsx';
 import { PageRow } from './PageRow.tsx';
 import { countZones, type Leaf, leaves } from './pages.ts';
-import { type Paper, usePaper } from './usePaper.ts';
+import { usePaper } from './usePaper.ts';
 
 const atATime = 40;
 
@@ -32,7 +32,7 @@ interface Props {
 /** The document, page by page: on the left as it looks, on the right what it says. */
 export function Pages({ view, read }: Props) {
   const { job } = view;
-  const { paper, choose } = usePaper(job);
+  const paper = usePaper(job);
   const pdf = paper.state === 'open' ? paper.pdf : null;
   const [zonesShown, setZonesShown] = useState(true);
   const [following, setFollowing] = useState(false);
@@ -74,7 +74,11 @@ export function Pages({ view, read }: Props) {
           <GoTo total={list.length} reach={(page) => setLimit(Math.max(limit, page + 2))} />
         </div>
       </div>
-      <Missing paper={paper} choose={choose} />
+      {paper.state === 'unreadable' && (
+        <p className="note plain" data-testid="paper-unreadable">
+          The document cannot be drawn here; what was found in it is shown on blank paper.
+        </p>
+      )}
       {list.length === 0 && (
         <p className="empty muted">
           {running ? 'Pages appear here as soon as their number is known.' : 'There are no pages.'}
@@ -147,49 +151,5 @@ function GoTo({ total, reach }: { readonly total: number; readonly reach: (page:
       </label>
       <span className="muted">of {total}</span>
     </form>
-  );
-}
-
-interface MissingProps {
-  readonly paper: Paper;
-  readonly choose: (file: File) => Promise<boolean>;
-}
-
-/** The pages of a document that was submitted from elsewhere can be drawn from a copy. */
-function Missing({ paper, choose }: MissingProps) {
-  const input = useRef<HTMLInputElement>(null);
-  const [wrong, setWrong] = useState(false);
-  if (paper.state === 'unreadable') {
-    return (
-      <p className="note plain">This browser cannot draw the document; its zones are shown on blank paper.</p>
-    );
-  }
-  if (paper.state !== 'absent') return null;
-  return (
-    <div className="note plain" data-testid="paper-absent">
-      <span className="grow">
-        {wrong
-          ? 'That is another document. Choose the very file that was submitted.'
-          : 'This document was submitted from elsewhere. Choose your copy of it to see its pages below the zones; it stays on this device.'}
-      </span>
-      <button type="button" className="button small" onClick={() => input.current?.click()}>
-        <FileUp aria-hidden="true" />
-        Choose the file
-      </button>
-      <input
-        ref={input}
-        className="hidden"
-        type="file"
-        accept="application/pdf,.pdf"
-        tabIndex={-1}
-        aria-label="Choose the submitted document"
-        data-testid="paper-input"
-        onChange={(event) => {
-          const [file] = event.target.files ?? [];
-          if (file) void choose(file).then((right) => setWrong(!right));
-          event.target.value = '';
-        }}
-      />
-    </div>
   );
 }

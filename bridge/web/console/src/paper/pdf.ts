@@ -14,11 +14,12 @@ function load(): Promise<Library> {
 }
 
 /** Opens a document; `close` frees its worker. */
-export async function openPdf(file: Blob): Promise<PDFDocumentProxy> {
+export async function openPdf(file: Blob, password?: string): Promise<PDFDocumentProxy> {
   const [pdf, data] = await Promise.all([load(), file.arrayBuffer()]);
   const { href } = new URL('/pdf/', location.href);
   const task = pdf.getDocument({
     data,
+    ...(password === undefined ? {} : { password }),
     cMapUrl: `${href}cmaps/`,
     cMapPacked: true,
     standardFontDataUrl: `${href}fonts/`,

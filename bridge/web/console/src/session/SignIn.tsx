@@ -50,10 +50,7 @@ export function SignIn({ notice }: { readonly notice: string | null }) {
           Sign in
         </button>
       </form>
-      <p className="signin-foot muted">
-        The token stays in this tab and is forgotten when you close it. Copies of what you submit stay on this
-        device for a day, to draw their pages, and go when you sign out.
-      </p>
+      <p className="signin-foot muted">The token stays in this tab and is forgotten when you close it.</p>
     </main>
   );
 }

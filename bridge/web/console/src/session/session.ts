@@ -1,6 +1,6 @@
 /** Who is signed in: a token in this tab's storage and nowhere else. */
 import { useSyncExternalStore } from 'react';
-import { forget } from '../paper/vault.ts';
+import { forget } from '../paper/copies.ts';
 
 export interface Session {
   readonly token: string | null;

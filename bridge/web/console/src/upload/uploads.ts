@@ -1,6 +1,6 @@
 /** Files on their way to the server: a few at a time, each with its progress, safe to try again. */
 import { type CourantClient, CourantError, newRequestId } from '@courant/client';
-import { keep } from '../paper/vault.ts';
+import { keep } from '../paper/copies.ts';
 import { failure } from '../ui/format.ts';
 
 export interface Upload {
@@ -110,7 +110,7 @@ export class Uploads {
         onProgress: (sent) => this.#change(id, { sent, state: sent >= 1 ? 'storing' : 'sending' }),
       });
       rememberCursor(job.jobId, cursor);
-      void keep(job.jobId, file);
+      keep(job.jobId, file);
       this.remove(id);
     } catch (error) {
       if (error instanceof CourantError && error.code === 'ABORTED') return;

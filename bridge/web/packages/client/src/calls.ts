@@ -106,8 +106,13 @@ export async function get(http: Http, jobId: string, signal?: AbortSignal): Prom
   return jobAndCursor(await (await call(http, 'GET', jobPath(jobId), signal)).text());
 }
 
-export async function act(http: Http, jobId: string, verb: 'cancel' | 'retry'): Promise<JobAndCursor> {
-  return jobAndCursor(await (await call(http, 'POST', `${jobPath(jobId)}:${verb}`)).text());
+export async function act(
+  http: Http,
+  jobId: string,
+  verb: 'cancel' | 'retry',
+  body?: object,
+): Promise<JobAndCursor> {
+  return jobAndCursor(await (await call(http, 'POST', `${jobPath(jobId)}:${verb}`, undefined, body)).text());
 }
 
 export async function remove(http: Http, jobId: string): Promise<void> {
@@ -122,6 +127,10 @@ export async function result(
   signal?: AbortSignal,
 ): Promise<Response> {
   return call(http, 'GET', `${jobPath(jobId)}/results/${format}`, signal);
+}
+
+export async function document(http: Http, jobId: string, signal?: AbortSignal): Promise<Blob> {
+  return (await call(http, 'GET', `${jobPath(jobId)}/document`, signal)).blob();
 }
 
 export async function resultFile(

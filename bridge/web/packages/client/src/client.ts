@@ -193,9 +193,13 @@ export class CourantClient {
     return this.#keep(await this.#persist(async () => (await load()).act(this.#http, jobId, 'cancel')));
   }
 
-  /** Queues a failed or cancelled job again; given without a network, when the network is back. */
-  async retry(jobId: string): Promise<JobAndCursor> {
-    return this.#keep(await this.#persist(async () => (await load()).act(this.#http, jobId, 'retry')));
+  /**
+   * Queues a failed or cancelled job again, with the password of a document that needs one; given without a network, when
+   * the network is back.
+   */
+  async retry(jobId: string, options: { readonly password?: string } = {}): Promise<JobAndCursor> {
+    const body = options.password === undefined ? undefined : { password: options.password };
+    return this.#keep(await this.#persist(async () => (await load()).act(this.#http, jobId, 'retry', body)));
   }
 
   /** Removes a finished job with its document and results; given without a network, when the network is back. */
@@ -216,6 +220,11 @@ export class CourantClient {
 
   async resultFile(jobId: string, format: ResultFormat, signal?: AbortSignal): Promise<ResultFile> {
     return (await load()).resultFile(this.#http, jobId, format, signal);
+  }
+
+  /** The document as it was submitted, by whomever. */
+  async document(jobId: string, signal?: AbortSignal): Promise<Blob> {
+    return (await load()).document(this.#http, jobId, signal);
   }
 
   /** Any other call of the bridge's HTTP side, for example `request('GET', 'v1/batches/b-1')`. The answer is unchecked. */

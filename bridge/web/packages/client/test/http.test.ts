@@ -84,6 +84,41 @@ describe('HTTP', () => {
     await expect(client({ fetch }).get('J1')).rejects.toMatchObject({ code: 'BAD_ANSWER' });
   });
 
+  it('opens a document with its password, which is in no address', async () => {
+    const { calls, fetch } = answering(200, { job: job({ state: 'queued' }), cursor: 'c' });
+    await client({ fetch }).retry('J1', { password: 'sésame' });
+    expect(calls[0]?.url).toBe('http://bridge.test/v1/jobs/J1:retry');
+    expect(calls[0]?.init).toMatchObject({ method: 'POST', body: '{"password":"sésame"}' });
+    expect(calls[0]?.init.headers).toMatchObject({ 'content-type': 'application/json' });
+  });
+
+  it('reads the document, deletes the job, and forgets it', async () => {
+    const { calls, fetch } = answering(200, '%PDF');
+    const made = client({ fetch });
+    made.jobs.put(job());
+    expect(await (await made.document('J1')).text()).toBe('%PDF');
+    await made.delete('J1');
+    expect(calls.map(({ url, init }) => `${init.method} ${url}`)).toEqual([
+      'GET http://bridge.test/v1/jobs/J1/document',
+      'DELETE http://bridge.test/v1/jobs/J1',
+    ]);
+    expect(made.jobs.get('J1')).toBeUndefined();
+  });
+
+  it('asks for what matches, and marks what was read', async () => {
+    const { calls, fetch } = answering(200, { jobs: [], nextPageToken: null, cursor: 'c' });
+    const made = client({ fetch });
+    await made.list({ filter: 'lane = LARGE', labels: { team: 'law' }, owner: '-' });
+    await made.markRead(['n1']);
+    expect(decodeURIComponent(calls[0]?.url ?? '')).toBe(
+      'http://bridge.test/v1/jobs?filter=lane+=+LARGE&owner=-&label=team:law',
+    );
+    expect(calls[1]).toMatchObject({
+      url: 'http://bridge.test/v1/notifications:read',
+      init: { method: 'POST', body: '{"ids":["n1"]}' },
+    });
+  });
+
   it('asks to sign in when there is no token', async () => {
     const { fetch, calls } = answering(200, {});
     await expect(client({ fetch, token: () => null }).list()).rejects.toMatchObject({
