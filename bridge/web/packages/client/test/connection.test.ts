@@ -180,6 +180,28 @@ describe('coming back', () => {
     socket().accept();
     expect(made.connection.status).toBe('connected');
   });
+
+  it('tries at once when the tab shows again, and not while it is hidden', async () => {
+    const heard = new Map<string, () => void>();
+    const page = {
+      visibilityState: 'hidden',
+      addEventListener: (type: string, listener: () => void) => heard.set(type, listener),
+      removeEventListener: () => undefined,
+    };
+    vi.stubGlobal('addEventListener', () => undefined);
+    vi.stubGlobal('removeEventListener', () => undefined);
+    vi.stubGlobal('document', page);
+    const made = await connected({ random: () => 1 });
+    socket().ends(1006);
+    expect(made.connection.status).toBe('reconnecting');
+    heard.get('visibilitychange')?.();
+    await settle();
+    expect(FakeSocket.all).toHaveLength(1);
+    page.visibilityState = 'visible';
+    heard.get('visibilitychange')?.();
+    await settle();
+    expect(FakeSocket.all).toHaveLength(2);
+  });
 });
 
 describe('tokens', () => {
@@ -236,6 +258,16 @@ describe('tokens', () => {
     made.connect();
     await settle();
     expect(made.connection).toMatchObject({ status: 'reconnecting', cause: { reason: 'TOKEN_UNAVAILABLE' } });
+  });
+
+  it('asks for a fresh token when the bridge says that this one is about to end', async () => {
+    let token = 'one';
+    await connected({ token: () => token });
+    token = 'two';
+    socket().says({ type: 'auth-expiring', tokenExpiresAt: '2026-11-21T09:01:00Z', expiresInMs: 60_000 });
+    await settle();
+    expect(socket().ofType('auth').at(-1)).toMatchObject({ token: 'two' });
+    expect(FakeSocket.all).toHaveLength(1);
   });
 
   it('renews the token on the open connection a minute before it runs out', async () => {
