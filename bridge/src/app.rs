@@ -58,8 +58,8 @@ impl App {
         let core = Core::new(&config)?;
         let metrics = Metrics::default();
         let rooms = Rooms::new(core.clone(), config.times.clone(), metrics.clone(), stop.clone());
-        let registry = Registry::new(config.limits.clone(), metrics.clone());
         let trail = Arc::new(Trail::default());
+        let registry = Registry::new(config.limits.clone(), metrics.clone(), trail.clone());
         let bridge = connection_id().to_string().into();
         let local = Local { bridge, registry: registry.clone(), rooms: rooms.clone(), trail: trail.clone() };
         let states = States::new(core.clone(), config.times.clone(), metrics.clone(), local, stop.clone());

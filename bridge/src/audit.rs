@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Entries that are kept to be shown.
@@ -16,6 +18,7 @@ const NAME_BYTES: usize = 128;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Deed {
     /// A token was accepted on a new connection.
@@ -46,6 +49,7 @@ pub enum Deed {
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Record {
     pub number: u64,

@@ -40,6 +40,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// New WebSocket connections from one address in a minute. More get HTTP 429.
     pub attempts_per_minute: u32,
+    /// HTTP requests from one address in a second, on average over two. More get 429.
+    pub requests_per_second: u32,
     /// Messages a connection may send in a second, on average over two. More: 4429.
     pub messages_per_second: u32,
     /// Subscriptions of one connection. More get an error.
@@ -97,6 +99,7 @@ impl Default for Limits {
             connections_per_user: 100,
             connections_per_address: 1_000,
             attempts_per_minute: 6_000,
+            requests_per_second: 2_000,
             messages_per_second: 50,
             subscriptions: 128,
             message_bytes: 64 << 10,
@@ -175,6 +178,7 @@ impl Config {
             ("connections per user", limits.connections_per_user),
             ("connections per address", limits.connections_per_address),
             ("attempts per minute", limits.attempts_per_minute as usize),
+            ("requests per second", limits.requests_per_second as usize),
             ("messages per second", limits.messages_per_second as usize),
             ("subscriptions", limits.subscriptions),
             ("message bytes", limits.message_bytes),

@@ -52,6 +52,9 @@ struct Args {
     /// New WebSocket connections from one address in a minute.
     #[arg(long, env = "COURANT_MAX_ATTEMPTS_PER_MINUTE", default_value_t = 6_000)]
     max_attempts_per_minute: u32,
+    /// HTTP requests from one address in a second.
+    #[arg(long, env = "COURANT_MAX_REQUESTS_PER_SECOND", default_value_t = 2_000)]
+    max_requests_per_second: u32,
     /// Messages one connection may send in a second.
     #[arg(long, env = "COURANT_MAX_MESSAGES_PER_SECOND", default_value_t = 50)]
     max_messages_per_second: u32,
@@ -127,6 +130,7 @@ fn config(args: Args, trusted: Option<Issuer>) -> anyhow::Result<Config> {
     limits.connections_per_user = args.max_connections_per_user;
     limits.connections_per_address = args.max_connections_per_address;
     limits.attempts_per_minute = args.max_attempts_per_minute;
+    limits.requests_per_second = args.max_requests_per_second;
     limits.messages_per_second = args.max_messages_per_second;
     limits.subscriptions = args.max_subscriptions;
     limits.message_bytes = args.max_message_bytes;

@@ -1,16 +1,55 @@
 //! The few numbers a bridge counts about itself, in the Prometheus text format.
 
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+/// Which limit refused something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Refusal {
+    /// The limit.
+    pub limit: Limit,
+}
+
+/// The limits that refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(missing_docs, reason = "each is described in `config::Limits`")]
+pub enum Limit {
+    Connections,
+    ConnectionsPerUser,
+    ConnectionsPerAddress,
+    AttemptsPerMinute,
+    RequestsPerSecond,
+    MessagesPerSecond,
+    MessageBytes,
+    Subscriptions,
+}
+
+impl Limit {
+    /// As it is written in the audit trail.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::ConnectionsPerUser => "connections-per-user",
+            Self::ConnectionsPerAddress => "connections-per-address",
+            Self::AttemptsPerMinute => "attempts-per-minute",
+            Self::RequestsPerSecond => "requests-per-second",
+            Self::MessagesPerSecond => "messages-per-second",
+            Self::MessageBytes => "message-bytes",
+            Self::Subscriptions => "subscriptions",
+        }
+    }
+}
 
 /// Everything counted. Cloning shares.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "the help texts below say it")]
 pub struct Metrics {
     pub connections: Gauge,
-    pub refused: Counter,
+    pub refused: Family<Refusal, Counter>,
     pub rooms: Gauge,
     pub subscriptions: Gauge,
     pub encoded: Counter,
@@ -27,7 +66,7 @@ impl Metrics {
     pub fn text(&self) -> String {
         let mut all = Registry::with_prefix("courant_bridge");
         all.register("connections", "WebSocket connections now", self.connections.clone());
-        all.register("refused", "Connections refused for a limit", self.refused.clone());
+        all.register("refused", "What limits have refused", self.refused.clone());
         all.register("rooms", "Rooms now, each one watch on the core", self.rooms.clone());
         all.register("subscriptions", "Subscriptions now", self.subscriptions.clone());
         all.register("encoded", "Messages encoded for rooms", self.encoded.clone());

@@ -175,3 +175,26 @@ async fn probes_follow_the_core_and_the_numbers_are_for_admins() {
     stage.ready(503).await;
     assert_eq!(reqwest::get(stage.url("/livez")).await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_counted_and_written_down_and_probes_are_let_through() {
+    let stage = Stage::with(|config| config.limits.requests_per_second = 2).await;
+    let http = Client::new();
+    let refused = loop {
+        let answer = http.get(stage.url("/v1/queue")).bearer_auth(token("alice")).send().await.unwrap();
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            break answer;
+        }
+    };
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(refused.json::<Value>().await.unwrap()["code"], "TOO_MANY");
+    for _ in 0..20 {
+        assert_eq!(http.get(stage.url("/livez")).send().await.unwrap().status(), StatusCode::OK);
+    }
+    let counted = async {
+        while !stage.metrics().await.contains("courant_bridge_refused_total{limit=\"RequestsPerSecond\"}") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(support::PATIENCE, counted).await.expect("not counted");
+}

@@ -8,28 +8,33 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use governor::clock::MonotonicClock;
+use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
+use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 
+use crate::audit::{Deed, Trail};
 use crate::config::Limits;
 use crate::fault::Fault;
-use crate::metrics::Metrics;
+use crate::metrics::{Limit, Metrics, Refusal};
 
 /// Attempts of addresses beyond this many are not remembered one by one; those that have recovered are forgotten first.
 const REMEMBERED: usize = 10_000;
 
-type Attempts = RateLimiter<
-    IpAddr,
-    HashMapStateStore<IpAddr>,
-    MonotonicClock,
-    governor::middleware::NoOpMiddleware<std::time::Instant>,
->;
+/// Refusals that are written into the audit trail in a second, for each limit and address together; all are counted.
+const TOLD_PER_SECOND: u32 = 5;
+
+type Rate = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
+type Attempts = RateLimiter<IpAddr, HashMapStateStore<IpAddr>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
 /// All connections.
 pub struct Registry {
     counts: Mutex<Counts>,
     attempts: Attempts,
+    requests: Attempts,
+    told: Rate,
+    trail: Arc<Trail>,
     limits: Limits,
     metrics: Metrics,
 }
@@ -50,21 +55,43 @@ pub struct Seat {
 
 impl Registry {
     /// Nobody yet.
-    pub fn new(limits: Limits, metrics: Metrics) -> Arc<Self> {
-        let quota = Quota::per_minute(at_least_one(limits.attempts_per_minute));
-        let attempts = RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
-        Arc::new(Self { counts: Mutex::default(), attempts, limits, metrics })
+    pub fn new(limits: Limits, metrics: Metrics, trail: Arc<Trail>) -> Arc<Self> {
+        let by_address = |quota| RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
+        let attempts = by_address(Quota::per_minute(at_least_one(limits.attempts_per_minute)));
+        let second = at_least_one(limits.requests_per_second);
+        let requests = by_address(Quota::per_second(second).allow_burst(second.saturating_mul(at_least_one(2))));
+        let told = RateLimiter::direct_with_clock(Quota::per_second(at_least_one(TOLD_PER_SECOND)), MonotonicClock);
+        Arc::new(Self { counts: Mutex::default(), attempts, requests, told, trail, limits, metrics })
+    }
+
+    /// Counts that a limit refused something, and writes it down as long as there are not too many.
+    pub fn refused(&self, limit: Limit, user: Option<&str>, address: IpAddr) {
+        self.metrics.refused.get_or_create(&Refusal { limit }).inc();
+        if self.told.check().is_ok() {
+            self.trail.note(Deed::LimitRefused, user, Some(address), Some(limit.name()));
+        }
+    }
+
+    /// Whether an address may ask once more now.
+    pub fn may_ask(&self, address: IpAddr) -> Result<(), Fault> {
+        let message = "too many requests from your address at once; wait a second";
+        self.check(&self.requests, Limit::RequestsPerSecond, address, message)
     }
 
     /// Whether an address may try once more now.
     pub fn may_try(&self, address: IpAddr) -> Result<(), Fault> {
-        if self.attempts.len() > REMEMBERED {
-            self.attempts.retain_recent();
-            self.attempts.shrink_to_fit();
+        let message = "too many connection attempts from your address; wait a minute";
+        self.check(&self.attempts, Limit::AttemptsPerMinute, address, message)
+    }
+
+    fn check(&self, rate: &Attempts, limit: Limit, address: IpAddr, message: &'static str) -> Result<(), Fault> {
+        if rate.len() > REMEMBERED {
+            rate.retain_recent();
+            rate.shrink_to_fit();
         }
-        self.attempts.check_key(&address).map_err(|_| {
-            self.metrics.refused.inc();
-            Fault::too_many("too many connection attempts from your address; wait a minute")
+        rate.check_key(&address).map_err(|_| {
+            self.refused(limit, None, address);
+            Fault::too_many(message)
         })
     }
 
@@ -72,18 +99,19 @@ impl Registry {
     pub fn seat(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Fault> {
         let mut counts = self.counts.lock();
         if counts.total >= self.limits.connections {
-            return Err(self.refuse("the bridge is full; try again later"));
+            return Err(self.refuse(Limit::Connections, None, address, "the bridge is full; try again later"));
         }
         if !up(&mut counts.addresses, address, self.limits.connections_per_address) {
-            return Err(self.refuse("too many connections from your address; close some"));
+            let message = "too many connections from your address; close some";
+            return Err(self.refuse(Limit::ConnectionsPerAddress, None, address, message));
         }
         counts.total += 1;
         self.metrics.connections.inc();
         Ok(Seat { registry: self.clone(), address, user: None })
     }
 
-    fn refuse(&self, why: &'static str) -> Fault {
-        self.metrics.refused.inc();
+    fn refuse(&self, limit: Limit, user: Option<&str>, address: IpAddr, why: &'static str) -> Fault {
+        self.refused(limit, user, address);
         Fault::too_many(why)
     }
 
@@ -112,7 +140,8 @@ impl Seat {
         }
         let limit = self.registry.limits.connections_per_user;
         if !up(&mut self.registry.counts.lock().users, user.to_owned(), limit) {
-            return Err(self.registry.refuse("too many connections of your user; close some"));
+            let message = "too many connections of your user; close some";
+            return Err(self.registry.refuse(Limit::ConnectionsPerUser, Some(user), self.address, message));
         }
         self.user = Some(user.to_owned());
         Ok(())
@@ -157,7 +186,7 @@ mod tests {
     use super::*;
 
     fn registry(limits: Limits) -> Arc<Registry> {
-        Registry::new(limits, Metrics::default())
+        Registry::new(limits, Metrics::default(), Arc::default())
     }
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -190,5 +219,14 @@ mod tests {
         assert!(registry.may_try(HERE).is_ok() && registry.may_try(HERE).is_ok());
         assert!(registry.may_try(HERE).is_err());
         assert!(registry.may_try(THERE).is_ok());
+    }
+
+    #[test]
+    fn every_refusal_is_counted_and_a_flood_of_them_does_not_fill_the_trail() {
+        let registry = registry(Limits { requests_per_second: 1, ..Limits::default() });
+        let refused = (0..500).filter(|_| registry.may_ask(HERE).is_err()).count() as u64;
+        let counted = registry.metrics.refused.get_or_create(&Refusal { limit: Limit::RequestsPerSecond }).get();
+        assert!(refused > 400 && counted == refused, "{refused} {counted}");
+        assert!(registry.trail.newest().len() < 50);
     }
 }

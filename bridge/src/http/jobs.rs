@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use courant_proto::v1;
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
@@ -20,6 +22,7 @@ use crate::wire::job::Job;
 
 /// A job and where to start watching it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JobAnswer {
     /// The job.
@@ -31,6 +34,7 @@ pub struct JobAnswer {
 
 /// A page of jobs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JobsAnswer {
     /// Newest first.

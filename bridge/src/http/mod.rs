@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use http::StatusCode;
@@ -54,8 +55,20 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(ready))
         .route("/metrics", get(metrics))
         .fallback(console::serve)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), limit))
         .layer(axum::middleware::map_response(headers::secure))
         .with_state(app)
+}
+
+/// Refuses what comes too often from one address. Probes are let through: they must not fail because others ask much.
+async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>();
+    let address = peer.map(|peer| headers::address(*peer, request.headers(), &app.config));
+    let probe = matches!(request.uri().path(), "/livez" | "/readyz" | "/healthz");
+    match address.filter(|_| !probe).map(|address| app.registry.may_ask(address)) {
+        Some(Err(fault)) => fault.into_response(),
+        Some(Ok(())) | None => next.run(request).await,
+    }
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {

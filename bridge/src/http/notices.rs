@@ -6,6 +6,8 @@ use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use axum::response::Response;
 use courant_proto::v1;
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,7 @@ use crate::wire::service::Notification;
 
 /// The newest notices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct NotificationsAnswer {
     /// Newest first.
     pub notifications: Vec<Notification>,
@@ -31,6 +34,7 @@ pub struct NotificationsAnswer {
 
 /// A notice that was sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct NotificationAnswer {
     /// As it is kept.
     pub notification: Notification,
@@ -38,6 +42,7 @@ pub struct NotificationAnswer {
 
 /// How many are left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct UnreadAnswer {
     /// Unread now.
     pub unread: i32,
@@ -45,6 +50,7 @@ pub struct UnreadAnswer {
 
 /// A notice to send.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Notify {
     /// The user; everybody when left out.
@@ -67,6 +73,7 @@ pub struct Notify {
 
 /// Notices that were read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Read {
     /// Which; all when empty.

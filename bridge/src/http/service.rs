@@ -6,6 +6,8 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use courant_auth::Role;
 use courant_proto::v1;
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
@@ -18,6 +20,7 @@ use crate::wire::service::{Batch, Figures, Queue, Quota, Worker};
 
 /// A batch and where to start watching it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BatchAnswer {
     /// The batch.
@@ -32,6 +35,7 @@ pub struct BatchAnswer {
 
 /// The queue as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct QueueAnswer {
     /// The queue.
     pub queue: Queue,
@@ -39,6 +43,7 @@ pub struct QueueAnswer {
 
 /// What one may submit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct QuotaAnswer {
     /// Those that are on.
     pub quotas: Vec<Quota>,
@@ -46,6 +51,7 @@ pub struct QuotaAnswer {
 
 /// All workers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct WorkersAnswer {
     /// By id.
     pub workers: Vec<Worker>,
@@ -53,6 +59,7 @@ pub struct WorkersAnswer {
 
 /// One worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct WorkerAnswer {
     /// As it is now.
     pub worker: Worker,
@@ -60,6 +67,7 @@ pub struct WorkerAnswer {
 
 /// The figures of the service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct FiguresAnswer {
     /// As they are now.
     pub metrics: Figures,

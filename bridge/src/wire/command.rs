@@ -1,5 +1,7 @@
 //! Everything a browser may say (`PROTOCOL.md`, section 2).
 
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A command with the id its reply carries.
@@ -32,6 +34,7 @@ pub enum Verb {
 
 /// The token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Auth {
     /// A JWT.
     pub token: String,
@@ -39,6 +42,7 @@ pub struct Auth {
 
 /// What to follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Subscribe {
     /// See [`super::Topic`].
@@ -53,6 +57,7 @@ pub struct Subscribe {
 
 /// Notices that were read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct MarkRead {
     /// Which; all when left out or empty.
     #[serde(default)]
@@ -60,11 +65,16 @@ pub struct MarkRead {
 }
 
 /// What to follow when it is clear what.
-#[derive(Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct AdminOnly {
-    after: Option<String>,
-    min_interval_ms: Option<u64>,
+pub struct AdminOnly {
+    /// As in [`Subscribe`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// As in [`Subscribe`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_interval_ms: Option<u64>,
 }
 
 impl From<AdminOnly> for Subscribe {
@@ -75,6 +85,7 @@ impl From<AdminOnly> for Subscribe {
 
 /// Names a topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct TopicOnly {
     /// See [`super::Topic`].
     pub topic: String,
@@ -82,6 +93,7 @@ pub struct TopicOnly {
 
 /// How far a client has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Ack {
     /// See [`super::Topic`].
     pub topic: String,
@@ -109,6 +121,28 @@ pub enum CommandError {
         id: Option<u64>,
     },
 }
+
+/// All commands as they are written; for the schema and the examples. [`Command::parse`] reads them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(tag = "type", rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md")]
+pub enum ClientMessage {
+    Auth(Auth),
+    Subscribe(Subscribe),
+    Unsubscribe(TopicOnly),
+    SubscribeAdmin(AdminOnly),
+    UnsubscribeAdmin(Nothing),
+    RequestSystemMetrics(Nothing),
+    MarkRead(MarkRead),
+    Ping(Nothing),
+    Ack(Ack),
+}
+
+/// No fields of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct Nothing {}
 
 /// The topic of the commands that name it themselves.
 const ADMIN: &str = "admin";

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::job::{Export, Job, Page, Zone};
@@ -11,6 +13,7 @@ use crate::states::local::Connections;
 
 /// A message to the browser. Replies have an `id`, pushes do not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to these types")]
 pub enum ServerMessage {
@@ -60,6 +63,7 @@ pub type Event = Box<JobEvent>;
 
 /// Answers `auth`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Connected {
@@ -67,6 +71,7 @@ pub struct Connected {
     pub id: Option<u64>,
     pub connection_id: String,
     pub user: String,
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<RoleName>"))]
     pub roles: Vec<courant_auth::Role>,
     pub token_expires_at: String,
     pub ping_interval_ms: u64,
@@ -75,8 +80,21 @@ pub struct Connected {
     pub version: String,
 }
 
+/// The roles as they are written; for the schema alone.
+#[cfg(feature = "schema")]
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(dead_code, reason = "only its schema is used")]
+enum RoleName {
+    Admin,
+    Service,
+    Worker,
+    Bridge,
+}
+
 /// What the bridge allows one connection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Limits {
@@ -88,6 +106,7 @@ pub struct Limits {
 
 /// The token is not accepted, or not any more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Refusal {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,6 +117,7 @@ pub struct Refusal {
 
 /// Answers `subscribe`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Subscribed {
@@ -113,6 +133,7 @@ pub struct Subscribed {
 
 /// What follows a `subscribed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// What was missed.
@@ -123,6 +144,7 @@ pub enum Mode {
 
 /// An answer that says no more than that.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Reply {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,6 +153,7 @@ pub struct Reply {
 
 /// A command failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct ErrorReply {
@@ -147,6 +170,7 @@ pub struct ErrorReply {
 
 /// A job as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Snapshot {
     pub topic: Arc<str>,
@@ -155,6 +179,7 @@ pub struct Snapshot {
 
 /// A place in the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Mark {
     pub topic: Arc<str>,
@@ -163,6 +188,7 @@ pub struct Mark {
 
 /// The topic starts anew.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Gap {
     pub topic: Arc<str>,
@@ -171,6 +197,7 @@ pub struct Gap {
 
 /// Nothing comes on the topic, for the time being or for good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Ended {
     pub topic: Arc<str>,
@@ -179,6 +206,7 @@ pub struct Ended {
 
 /// The bridge is stopping.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Draining {
@@ -187,6 +215,7 @@ pub struct Draining {
 
 /// The connection is about to be closed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Closing {
@@ -198,6 +227,7 @@ pub struct Closing {
 
 /// Something happened to a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct JobEvent {
     pub topic: Arc<str>,
@@ -217,6 +247,7 @@ pub struct JobEvent {
 
 /// A job is gone: only its names are left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Deleted {
@@ -233,6 +264,7 @@ pub struct Deleted {
 
 /// A zone of a page that is about to be announced. Not the whole job: a page may have hundreds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct ZoneEvent {
@@ -252,6 +284,7 @@ pub struct ZoneEvent {
 
 /// The queue as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct QueueStatus {
     pub topic: Arc<str>,
@@ -261,6 +294,7 @@ pub struct QueueStatus {
 
 /// The figures as they are: pushed on `admin`, or the reply to `request-system-metrics`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct SystemMetrics {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -274,6 +308,7 @@ pub struct SystemMetrics {
 
 /// All workers as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Workers {
     pub topic: Arc<str>,
@@ -283,6 +318,7 @@ pub struct Workers {
 
 /// Who is connected to this bridge, by room.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct ConnectionsStatus {
     pub topic: Arc<str>,
@@ -292,6 +328,7 @@ pub struct ConnectionsStatus {
 
 /// What was done through this bridge lately.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Audit {
     pub topic: Arc<str>,
@@ -301,6 +338,7 @@ pub struct Audit {
 
 /// The token runs out soon.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Expiring {
@@ -310,6 +348,7 @@ pub struct Expiring {
 
 /// A notice that is new, or was read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct NotificationEvent {
     pub topic: Arc<str>,

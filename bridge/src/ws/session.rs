@@ -24,6 +24,7 @@ use crate::connection::replies;
 use crate::connection::subscriptions::{Finished, Subscriptions};
 use crate::core::Core;
 use crate::fault::{Code, Fault};
+use crate::metrics::Limit;
 use crate::rooms::join::{Join, Reach};
 use crate::rooms::member::Member;
 use crate::wire::command::{Auth, MarkRead, Subscribe, TopicOnly, Verb};
@@ -191,11 +192,15 @@ impl Session {
         }
         match inbound {
             Inbound::Text(text) if self.rate.check().is_ok() => self.text(text.as_str()),
-            Inbound::Text(_) => self.end(Fault::too_many("too many messages at once; wait, then connect again")),
+            Inbound::Text(_) => {
+                self.refused(Limit::MessagesPerSecond);
+                self.end(Fault::too_many("too many messages at once; wait, then connect again"));
+            }
             Inbound::Binary => self.end(Fault::new(Code::BadMessage, "binary messages are not spoken here")),
             Inbound::Broken => self.end(Fault::new(Code::BadMessage, "not a WebSocket message of text in UTF-8")),
             Inbound::TooLarge => {
                 let limit = self.app.config.limits.message_bytes;
+                self.refused(Limit::MessageBytes);
                 self.end(Fault::new(Code::MessageTooLarge, format!("a message may have at most {limit} bytes")));
             }
             Inbound::Alive | Inbound::Gone => {}
@@ -258,6 +263,11 @@ impl Session {
         }
     }
 
+    fn refused(&self, limit: Limit) {
+        let user = self.user.as_ref().map(|user| user.identity.subject.as_str());
+        self.app.registry.refused(limit, user, self.seat.address());
+    }
+
     fn note(&self, deed: Deed, user: Option<&str>) {
         self.app.trail.note(deed, user, Some(self.seat.address()), Some(&self.id.to_string()));
     }
@@ -310,6 +320,7 @@ impl Session {
             session.subscriptions.remove(&topic);
             if session.subscriptions.len() >= session.app.config.limits.subscriptions {
                 let limit = session.app.config.limits.subscriptions;
+                session.refused(Limit::Subscriptions);
                 return session
                     .error(id, &Fault::too_many(format!("a connection may have {limit} subscriptions; end some")));
             }

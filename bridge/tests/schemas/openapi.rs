@@ -1,0 +1,213 @@
+//! The HTTP side as an OpenAPI 3.1 document, whose schemas are those of the types.
+
+use serde_json::{Map, Value, json};
+
+use super::moved;
+
+const AT: &str = "#/components/schemas/";
+
+/// One operation: method, path, what it does, its query parameters, its body and its answer.
+struct Operation(&'static str, &'static str, &'static str, &'static [&'static str], Body, Answer);
+
+/// What is sent.
+enum Body {
+    Nothing,
+    Json(&'static str),
+    Document,
+}
+
+/// What a good answer is.
+enum Answer {
+    Json(u16, &'static str),
+    Empty,
+    File,
+    Events,
+    Text,
+}
+
+use Answer::{Empty, Events, File, Text};
+
+const LIST: &[&str] = &["pageSize", "pageToken", "state", "documentId", "batchId", "label", "filter", "owner"];
+const SUBMIT: &[&str] = &[
+    "name",
+    "requestId",
+    "documentId",
+    "documentBytes",
+    "pages",
+    "batchId",
+    "batchSize",
+    "kind",
+    "owner",
+    "sha256",
+    "lane",
+    "formats",
+    "label",
+    "cancelWhenUnwatched",
+];
+
+const OPERATIONS: &[Operation] = &[
+    Operation("post", "/v1/jobs", "Submits a document", SUBMIT, Body::Document, Answer::Json(201, "JobAnswer")),
+    Operation("get", "/v1/jobs", "Lists jobs, newest first", LIST, Body::Nothing, Answer::Json(200, "JobsAnswer")),
+    Operation("get", "/v1/jobs/{id}", "Reads a job", &[], Body::Nothing, Answer::Json(200, "JobAnswer")),
+    Operation("delete", "/v1/jobs/{id}", "Removes an ended job", &[], Body::Nothing, Empty),
+    Operation("post", "/v1/jobs/{id}:cancel", "Cancels a job", &[], Body::Nothing, Answer::Json(200, "JobAnswer")),
+    Operation("post", "/v1/jobs/{id}:retry", "Tries a job again", &[], Body::Nothing, Answer::Json(200, "JobAnswer")),
+    Operation("get", "/v1/jobs/{id}/results/{format}", "Downloads a result", &[], Body::Nothing, File),
+    Operation("get", "/v1/batches/{id}", "Reads a batch", &["owner"], Body::Nothing, Answer::Json(200, "BatchAnswer")),
+    Operation(
+        "post",
+        "/v1/batches/{id}:cancel",
+        "Cancels a batch",
+        &["owner"],
+        Body::Nothing,
+        Answer::Json(200, "BatchAnswer"),
+    ),
+    Operation("get", "/v1/queue", "Reads the queue", &[], Body::Nothing, Answer::Json(200, "QueueAnswer")),
+    Operation("get", "/v1/quota", "Reads quotas", &["owner"], Body::Nothing, Answer::Json(200, "QuotaAnswer")),
+    Operation(
+        "get",
+        "/v1/system",
+        "Reads the figures (admins)",
+        &[],
+        Body::Nothing,
+        Answer::Json(200, "FiguresAnswer"),
+    ),
+    Operation("get", "/v1/workers", "Lists workers (admins)", &[], Body::Nothing, Answer::Json(200, "WorkersAnswer")),
+    Operation(
+        "post",
+        "/v1/workers/{id}:drain",
+        "Drains a worker (admins)",
+        &[],
+        Body::Nothing,
+        Answer::Json(200, "WorkerAnswer"),
+    ),
+    Operation(
+        "post",
+        "/v1/workers/{id}:resume",
+        "Resumes a worker (admins)",
+        &[],
+        Body::Nothing,
+        Answer::Json(200, "WorkerAnswer"),
+    ),
+    Operation(
+        "get",
+        "/v1/notifications",
+        "Lists notices",
+        &["pageSize", "unread"],
+        Body::Nothing,
+        Answer::Json(200, "NotificationsAnswer"),
+    ),
+    Operation(
+        "post",
+        "/v1/notifications",
+        "Sends a notice (services, admins)",
+        &[],
+        Body::Json("Notify"),
+        Answer::Json(200, "NotificationAnswer"),
+    ),
+    Operation(
+        "post",
+        "/v1/notifications:read",
+        "Marks notices read",
+        &[],
+        Body::Json("Read"),
+        Answer::Json(200, "UnreadAnswer"),
+    ),
+    Operation(
+        "get",
+        "/v1/events",
+        "Follows topics as Server-Sent Events",
+        &["topic", "after", "minIntervalMs"],
+        Body::Nothing,
+        Events,
+    ),
+    Operation(
+        "get",
+        "/v1/events:poll",
+        "Follows topics by long polling",
+        &["topic", "after", "minIntervalMs", "wait"],
+        Body::Nothing,
+        Answer::Json(200, "PollAnswer"),
+    ),
+    Operation("get", "/metrics", "Reads the bridge's counters (admins)", &[], Body::Nothing, Text),
+    Operation("get", "/livez", "Whether the process lives", &[], Body::Nothing, Text),
+    Operation("get", "/readyz", "Whether it can serve", &[], Body::Nothing, Text),
+    Operation("get", "/healthz", "The same as readyz", &[], Body::Nothing, Text),
+];
+
+/// All paths.
+pub fn document(types: &Map<String, Value>) -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for Operation(method, path, summary, query, body, answer) in OPERATIONS {
+        let mut operation = json!({
+            "summary": summary,
+            "parameters": parameters(path, query),
+            "responses": responses(answer),
+        });
+        if let Some(body) = content(body) {
+            operation["requestBody"] = body;
+        }
+        if !path.starts_with("/v1") && *path != "/metrics" {
+            operation["security"] = json!([]);
+        }
+        paths.entry((*path).to_owned()).or_insert_with(|| json!({}))[*method] = operation;
+    }
+    let schemas: Map<_, _> = types.iter().map(|(name, schema)| (name.clone(), moved(schema, AT))).collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "Courant, HTTP side of the bridge", "version": "1", "description": "What PROTOCOL.md says in section 8, for programs."},
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    })
+}
+
+fn parameters(path: &str, query: &[&str]) -> Vec<Value> {
+    let text = json!({"type": "string"});
+    let within = path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+    let paths = within.map(|name| json!({"name": name, "in": "path", "required": true, "schema": text}));
+    paths.chain(query.iter().map(|name| json!({"name": name, "in": "query", "schema": text}))).collect()
+}
+
+fn schema(name: &str) -> Value {
+    json!({"$ref": format!("{AT}{name}")})
+}
+
+fn content(body: &Body) -> Option<Value> {
+    match body {
+        Body::Nothing => None,
+        Body::Json(name) => Some(json!({"required": true, "content": {"application/json": {"schema": schema(name)}}})),
+        Body::Document => Some(json!({"required": true, "content": {
+            "application/pdf": {},
+            "multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}},
+        }})),
+    }
+}
+
+fn responses(answer: &Answer) -> Value {
+    let (status, good) = match answer {
+        Answer::Json(status, name) => {
+            (*status, json!({"description": "Done", "content": {"application/json": {"schema": schema(name)}}}))
+        }
+        Empty => (204, json!({"description": "Done"})),
+        File => (
+            200,
+            json!({"description": "The bytes; also 206 with a Range and 304 with If-None-Match", "content": {"*/*": {}}}),
+        ),
+        Events => (
+            200,
+            json!({"description": "One message in each event", "content": {"text/event-stream": {"schema": {"type": "string"}}}}),
+        ),
+        Text => (200, json!({"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}})),
+    };
+    let mut all = Map::new();
+    all.insert(status.to_string(), good);
+    all.insert(
+        "default".into(),
+        json!({"description": "A problem", "content": {"application/problem+json": {"schema": schema("Problem")}}}),
+    );
+    all.into()
+}

@@ -1,0 +1,786 @@
+// biome-ignore-all format: generated
+// biome-ignore-all lint: generated
+// biome-ignore-all assist: generated
+
+/**
+ * What goes over the wire, made from the bridge's own types. Not to be edited: a test of the bridge compares it,
+ * and writes it anew with `COURANT_WRITE_SCHEMAS=1 cargo test -p courant-bridge --features schema --test schemas`.
+ */
+
+/** How far a client has come. */
+export type Ack = {
+  /** The cursor of the last message worked on. */
+  readonly cursor: string;
+  /** See `super::Topic`. */
+  readonly topic: string;
+};
+
+/** What to follow when it is clear what. */
+export type AdminOnly = {
+  /** As in `Subscribe`. */
+  readonly after?: string | null;
+  /** As in `Subscribe`. */
+  readonly minIntervalMs?: number | null;
+};
+
+/** An attempt that did not succeed. */
+export type Attempt = {
+  readonly endTime: string | null;
+  readonly error: (JobError | null);
+  readonly number: number;
+  readonly pagesDone: number;
+  readonly startTime: string | null;
+};
+
+/** What was done through this bridge lately. */
+export type Audit = {
+  readonly cursor: string;
+  readonly entries: readonly (Record)[];
+  readonly topic: string;
+};
+
+/** The token. */
+export type Auth = {
+  /** A JWT. */
+  readonly token: string;
+};
+
+/** What really happens lies in here in 8 of 10 cases. */
+export type Band = {
+  readonly high: number;
+  readonly low: number;
+};
+
+/** The jobs of a batch as one. */
+export type Batch = {
+  readonly batchId: string;
+  readonly complete: boolean;
+  readonly createTime: string | null;
+  readonly endTime: string | null;
+  readonly jobsCancelled: number;
+  readonly jobsCancelling: number;
+  readonly jobsFailed: number;
+  readonly jobsQueued: number;
+  readonly jobsRunning: number;
+  readonly jobsSucceeded: number;
+  readonly jobsTotal: number;
+  readonly owner: string;
+  readonly pagesDone: number;
+  readonly pagesTotal: number;
+  readonly progress: number;
+  readonly revision: number;
+};
+
+/** A batch and where to start watching it. */
+export type BatchAnswer = {
+  /** The batch. */
+  readonly batch: Batch;
+  /** A watch from here misses nothing. */
+  readonly cursor?: string | null;
+  /** How many jobs were asked to stop by this call. */
+  readonly jobsCancelled?: number | null;
+};
+
+/** Points from the top left of the page. */
+export type BoundingBox = {
+  readonly x0: number;
+  readonly x1: number;
+  readonly y0: number;
+  readonly y1: number;
+};
+
+/** All commands as they are written; for the schema and the examples. `Command::parse` reads them. */
+export type ClientMessage = (Auth & {
+  /** Chosen by the client; the reply carries it. */
+  readonly id?: number;
+  readonly type: "auth";
+} | Subscribe & {
+  /** Chosen by the client; the reply carries it. */
+  readonly id?: number;
+  readonly type: "subscribe";
+} | TopicOnly & {
+  /** Chosen by the client; the reply carries it. */
+  readonly id?: number;
+  readonly type: "unsubscribe";
+} | AdminOnly & {
+  /** Chosen by the client; the reply carries it. */
+  readonly id?: number;
+  readonly type: "subscribe-admin";
+} | Nothing & {
+  /** Chosen by the client; the reply carries it. */
+  readonly id?: number;
+  readonly type: "unsubscribe-admin";
+} | Nothing & {
+  /** Chosen by the client; the reply carries it. */
+  readonly id?: number;
+  readonly type: "request-system-metrics";
+} | MarkRead & {
+  /** Chosen by the client; the reply carries it. */
+  readonly id?: number;
+  readonly type: "mark-read";
+} | Nothing & {
+  /** Chosen by the client; the reply carries it. */
+  readonly id?: number;
+  readonly type: "ping";
+} | Ack & {
+  /** Chosen by the client; the reply carries it. */
+  readonly id?: number;
+  readonly type: "ack";
+});
+
+/** The connection is about to be closed. */
+export type Closing = {
+  readonly code: number;
+  readonly message: string;
+  readonly reason: string;
+  readonly retryAfterMs: number;
+};
+
+/** Answers `auth`. */
+export type Connected = {
+  readonly connectionId: string;
+  readonly id?: number | null;
+  readonly limits: Limits;
+  readonly pingIntervalMs: number;
+  readonly pongTimeoutMs: number;
+  readonly roles: readonly (RoleName)[];
+  readonly tokenExpiresAt: string;
+  readonly user: string;
+  readonly version: string;
+};
+
+/** Who is connected. */
+export type Connections = {
+  readonly bridge: string;
+  readonly byKind: { readonly [name: string]: number };
+  readonly byUser: readonly (Count)[];
+  readonly rooms: readonly (Count)[];
+  readonly roomsTotal: number;
+  readonly total: number;
+  readonly users: number;
+};
+
+/** Who is connected to this bridge, by room. */
+export type ConnectionsStatus = {
+  readonly connections: Connections;
+  readonly cursor: string;
+  readonly topic: string;
+};
+
+/** How many of something. */
+export type Count = {
+  readonly connections: number;
+  readonly name: string;
+};
+
+/** What was done. */
+export type Deed = ("connected" | "token-refused" | "disconnected" | "limit-refused" | "submitted" | "cancelled" | "retried" | "deleted" | "worker-drained" | "worker-resumed" | "notified" | "admin-read");
+
+/** A job is gone: only its names are left. */
+export type Deleted = {
+  readonly batchId: string | null;
+  readonly cursor?: string | null;
+  readonly documentId: string;
+  readonly jobId: string;
+  readonly owner: string;
+  readonly revision: number;
+  readonly timestamp: string | null;
+  readonly topic: string;
+};
+
+/** The bridge is stopping. */
+export type Draining = {
+  readonly retryAfterMs: number;
+};
+
+/** Nothing comes on the topic, for the time being or for good. */
+export type Ended = {
+  readonly code: string;
+  readonly topic: string;
+};
+
+/** A command failed. */
+export type ErrorReply = {
+  readonly code: string;
+  readonly id?: number | null;
+  readonly message: string;
+  readonly retryAfterMs?: number | null;
+  readonly retryable: boolean;
+  readonly topic?: string | null;
+};
+
+/** The token runs out soon. */
+export type Expiring = {
+  readonly expiresInMs: number;
+  readonly tokenExpiresAt: string;
+};
+
+/** One format of the result. */
+export type Export = {
+  readonly error: (JobError | null);
+  readonly format: string;
+  readonly progress: number;
+  readonly sha256: string | null;
+  readonly sizeBytes: number | null;
+  readonly state: string;
+  readonly url: string | null;
+};
+
+/** What is wrong with a field. */
+export type FieldProblem = {
+  /** Its name. */
+  readonly field: string;
+  /** What is wrong. */
+  readonly message: string;
+};
+
+/** Figures of the server and its work. */
+export type Figures = {
+  readonly averageDuration: number | null;
+  readonly cpuPercent: number;
+  readonly errorRate: number;
+  readonly jobs: { readonly [name: string]: number };
+  readonly jobsCancelled: number;
+  readonly jobsFailed: number;
+  readonly jobsSucceeded: number;
+  readonly loadAverage: readonly (number)[];
+  readonly logRevision: number;
+  readonly memoryBytes: number;
+  readonly pagesPerHour: number;
+  readonly sampleTime: string | null;
+  readonly slotsTotal: number;
+  readonly slotsUsed: number;
+  readonly startTime: string | null;
+  readonly throughputPerHour: number;
+  readonly version: string;
+  readonly watchers: number;
+  readonly workersActive: number;
+  readonly workersTotal: number;
+};
+
+/** The figures of the service. */
+export type FiguresAnswer = {
+  /** As they are now. */
+  readonly metrics: Figures;
+};
+
+/** The topic starts anew. */
+export type Gap = {
+  readonly reason: string;
+  readonly topic: string;
+};
+
+/** A job. */
+export type Job = {
+  readonly attempt: number;
+  readonly attempts: readonly (Attempt)[];
+  readonly batchId: string | null;
+  readonly createTime: string | null;
+  readonly currentZone: (Zone | null);
+  readonly documentBytes: number;
+  readonly documentId: string;
+  readonly documentSha256: string;
+  readonly elapsed: number | null;
+  readonly endTime: string | null;
+  readonly error: (JobError | null);
+  readonly estimatedTimeRemaining: number | null;
+  readonly estimatedWait: number | null;
+  readonly expireTime: string | null;
+  readonly filename: string;
+  readonly jobId: string;
+  readonly kind: string;
+  readonly labels: { readonly [name: string]: string };
+  readonly lane: string;
+  readonly maxAttempts: number;
+  readonly operation: string;
+  readonly owner: string;
+  readonly pagesDone: number;
+  readonly pagesTotal: number | null;
+  readonly progress: number;
+  readonly queuePosition: number | null;
+  readonly result: (JobResult | null);
+  readonly retryTime: string | null;
+  readonly revision: number;
+  readonly startTime: string | null;
+  readonly state: string;
+  readonly status: string;
+  readonly step: string;
+  readonly timestamp: string | null;
+  readonly unitsDone: number;
+  readonly unitsTotal: number;
+  readonly warnings: readonly (string)[];
+  readonly zonesCompleted: number;
+  readonly zonesTotal: number;
+};
+
+/** A job and where to start watching it. */
+export type JobAnswer = {
+  /** A watch from here misses nothing. */
+  readonly cursor?: string | null;
+  /** The job. */
+  readonly job: Job;
+};
+
+/** Why a job or an export failed. */
+export type JobError = {
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+};
+
+/** Something happened to a job. */
+export type JobEvent = {
+  readonly attempt: number;
+  readonly attempts: readonly (Attempt)[];
+  readonly batchId: string | null;
+  readonly createTime: string | null;
+  readonly currentZone: (Zone | null);
+  readonly cursor?: string | null;
+  readonly documentBytes: number;
+  readonly documentId: string;
+  readonly documentSha256: string;
+  readonly elapsed: number | null;
+  readonly endTime: string | null;
+  readonly error: (JobError | null);
+  readonly estimatedTimeRemaining: number | null;
+  readonly estimatedWait: number | null;
+  readonly expireTime: string | null;
+  readonly export?: (Export | null);
+  readonly filename: string;
+  readonly folded?: number | null;
+  readonly jobId: string;
+  readonly kind: string;
+  readonly labels: { readonly [name: string]: string };
+  readonly lane: string;
+  readonly maxAttempts: number;
+  readonly operation: string;
+  readonly owner: string;
+  readonly page?: (Page | null);
+  readonly pagesDone: number;
+  readonly pagesTotal: number | null;
+  readonly progress: number;
+  readonly queuePosition: number | null;
+  readonly result: (JobResult | null);
+  readonly retryTime: string | null;
+  readonly revision: number;
+  readonly startTime: string | null;
+  readonly state: string;
+  readonly status: string;
+  readonly step: string;
+  readonly timestamp: string | null;
+  readonly topic: string;
+  readonly unitsDone: number;
+  readonly unitsTotal: number;
+  readonly warnings: readonly (string)[];
+  readonly zone?: (Zone | null);
+  readonly zonesCompleted: number;
+  readonly zonesTotal: number;
+};
+
+/** What a job has made. */
+export type JobResult = {
+  readonly formats: readonly (Export)[];
+};
+
+/** A page of jobs. */
+export type JobsAnswer = {
+  /** A watch from here misses nothing. */
+  readonly cursor: string;
+  /** Newest first. */
+  readonly jobs: readonly (Job)[];
+  /** For the next page. */
+  readonly nextPageToken: string | null;
+};
+
+/** What the bridge allows one connection. */
+export type Limits = {
+  readonly maxMessageBytes: number;
+  readonly maxSubscriptions: number;
+  readonly messagesPerSecond: number;
+  readonly outboxBytes: number;
+};
+
+/** A place in the log. */
+export type Mark = {
+  readonly cursor: string;
+  readonly topic: string;
+};
+
+/** Notices that were read. */
+export type MarkRead = {
+  /** Which; all when left out or empty. */
+  readonly ids: readonly (string)[];
+};
+
+/** What follows a `subscribed`. */
+export type Mode = ("resumed" | "snapshot");
+
+/** No fields of its own. */
+export type Nothing = object;
+
+/** A notice. */
+export type Notification = {
+  readonly body: string;
+  readonly createTime: string | null;
+  readonly id: string;
+  readonly jobId: string | null;
+  readonly kind: string;
+  readonly readTime: string | null;
+  readonly severity: string;
+  readonly title: string;
+};
+
+/** A notice that was sent. */
+export type NotificationAnswer = {
+  /** As it is kept. */
+  readonly notification: Notification;
+};
+
+/** A notice that is new, or was read. */
+export type NotificationEvent = {
+  readonly cursor?: string | null;
+  readonly notification: Notification;
+  readonly topic: string;
+  readonly unread: number;
+};
+
+/** The newest notices. */
+export type NotificationsAnswer = {
+  /** A subscription from here misses nothing. */
+  readonly cursor: string;
+  /** Newest first. */
+  readonly notifications: readonly (Notification)[];
+  /** How many are unread, of all that are kept. */
+  readonly unread: number;
+};
+
+/** A notice to send. */
+export type Notify = {
+  /** More. */
+  readonly body: string;
+  /** The job it is about. */
+  readonly jobId: string;
+  /** Safe to repeat. */
+  readonly requestId: string;
+  /** `info`, `success`, `warning`, `error`. */
+  readonly severity: string | null;
+  /** One line. */
+  readonly title: string;
+  /** The user; everybody when left out. */
+  readonly user: string;
+};
+
+/** A finished page, without its zones: they came just before it. */
+export type Page = {
+  readonly durationMs: number;
+  readonly height: number;
+  readonly number: number;
+  readonly warnings: readonly (string)[];
+  readonly width: number;
+  readonly zoneCount: number;
+};
+
+/** What a poll answers with; the bridge writes it piece by piece. */
+export type PollAnswer = {
+  readonly cursors: { readonly [name: string]: string | null };
+  readonly messages: readonly (ServerMessage)[];
+};
+
+/** The body of an error. */
+export type Problem = {
+  /** For programs (`PROTOCOL.md`, section 7). */
+  readonly code: string;
+  /** For people. */
+  readonly detail: string;
+  /** What is wrong with which field. */
+  readonly errors?: readonly (FieldProblem)[];
+  /** Whether trying again can help. */
+  readonly retryable: boolean;
+  /** The status. */
+  readonly status: number;
+  /** The status in words. */
+  readonly title: string;
+  /** Names the kind of problem. */
+  readonly type: string;
+};
+
+/** What waits and who works. */
+export type Queue = {
+  readonly lanes: readonly (QueueLane)[];
+  readonly slotsTotal: number;
+  readonly slotsUsed: number;
+  readonly unservedKinds: readonly (string)[];
+  readonly workersActive: number;
+  readonly workersTotal: number;
+};
+
+/** The queue as it is. */
+export type QueueAnswer = {
+  /** The queue. */
+  readonly queue: Queue;
+};
+
+/** One lane of one kind of work. */
+export type QueueLane = {
+  readonly active: number;
+  readonly averageWait: number | null;
+  readonly delayed: number;
+  readonly estimatedWait: number | null;
+  readonly estimatedWaitBand: (Band | null);
+  readonly kind: string;
+  readonly lane: string;
+  readonly oldestWait: number | null;
+  readonly pagesWaiting: number;
+  readonly share: number;
+  readonly waiting: number;
+};
+
+/** The queue as it is. */
+export type QueueStatus = {
+  readonly cursor: string;
+  readonly queue: Queue;
+  readonly topic: string;
+};
+
+/** What one may submit and has used of it. */
+export type Quota = {
+  readonly limit: number;
+  readonly name: string;
+  readonly retryAfter: number | null;
+  readonly used: number;
+};
+
+/** What one may submit. */
+export type QuotaAnswer = {
+  /** Those that are on. */
+  readonly quotas: readonly (Quota)[];
+};
+
+/** Notices that were read. */
+export type Read = {
+  /** Which; all when empty. */
+  readonly ids: readonly (string)[];
+};
+
+/** One entry. */
+export type Record = {
+  readonly address: string | null;
+  readonly deed: Deed;
+  readonly number: number;
+  readonly target: string | null;
+  readonly time: string;
+  readonly user: string | null;
+};
+
+/** The token is not accepted, or not any more. */
+export type Refusal = {
+  readonly code: string;
+  readonly id?: number | null;
+  readonly message: string;
+};
+
+/** An answer that says no more than that. */
+export type Reply = {
+  readonly id?: number | null;
+};
+
+/** The roles as they are written; for the schema alone. */
+export type RoleName = "admin" | "service" | "worker" | "bridge";
+
+/** A message to the browser. Replies have an `id`, pushes do not. */
+export type ServerMessage = (Connected & {
+  readonly type: "connected";
+} | Refusal & {
+  readonly type: "auth-error";
+} | Subscribed & {
+  readonly type: "subscribed";
+} | Reply & {
+  readonly type: "ok";
+} | Reply & {
+  readonly type: "pong";
+} | ErrorReply & {
+  readonly type: "error";
+} | Snapshot & {
+  readonly type: "snapshot";
+} | Mark & {
+  readonly type: "live";
+} | Gap & {
+  readonly type: "gap";
+} | Mark & {
+  readonly type: "bookmark";
+} | Ended & {
+  readonly type: "stalled";
+} | Ended & {
+  readonly type: "unsubscribed";
+} | Draining & {
+  readonly type: "draining";
+} | Closing & {
+  readonly type: "closing";
+} | JobEvent & {
+  readonly type: "job-queued";
+} | JobEvent & {
+  readonly type: "job-started";
+} | JobEvent & {
+  readonly type: "job-planned";
+} | JobEvent & {
+  readonly type: "job-progress";
+} | JobEvent & {
+  readonly type: "zone-processing";
+} | ZoneEvent & {
+  readonly type: "zone-completed";
+} | JobEvent & {
+  readonly type: "page-completed";
+} | JobEvent & {
+  readonly type: "export-started";
+} | JobEvent & {
+  readonly type: "export-progress";
+} | JobEvent & {
+  readonly type: "export-completed";
+} | JobEvent & {
+  readonly type: "export-failed";
+} | JobEvent & {
+  readonly type: "job-retrying";
+} | JobEvent & {
+  readonly type: "job-cancelling";
+} | JobEvent & {
+  readonly type: "job-completed";
+} | JobEvent & {
+  readonly type: "job-failed";
+} | JobEvent & {
+  readonly type: "job-cancelled";
+} | Deleted & {
+  readonly type: "job-deleted";
+} | JobEvent & {
+  readonly type: "queue-position";
+} | QueueStatus & {
+  readonly type: "queue-status";
+} | SystemMetrics & {
+  readonly type: "system-metrics";
+} | Workers & {
+  readonly type: "workers";
+} | ConnectionsStatus & {
+  readonly type: "connections";
+} | Audit & {
+  readonly type: "audit";
+} | Expiring & {
+  readonly type: "auth-expiring";
+} | NotificationEvent & {
+  readonly type: "notification";
+});
+
+/** A job as it is. */
+export type Snapshot = {
+  readonly job: Job;
+  readonly topic: string;
+};
+
+/** What to follow. */
+export type Subscribe = {
+  /** Continue after this cursor. */
+  readonly after?: string | null;
+  /** See `super::Tier`. */
+  readonly minIntervalMs?: number | null;
+  /** See `super::Topic`. */
+  readonly topic: string;
+};
+
+/** Answers `subscribe`. */
+export type Subscribed = {
+  readonly cursor: string | null;
+  readonly id?: number | null;
+  readonly minIntervalMs: number;
+  readonly mode: Mode;
+  readonly reason?: string | null;
+  readonly topic: string;
+};
+
+/** The figures as they are: pushed on `admin`, or the reply to `request-system-metrics`. */
+export type SystemMetrics = {
+  readonly cursor?: string | null;
+  readonly id?: number | null;
+  readonly metrics: Figures;
+  readonly topic?: string | null;
+};
+
+/** Names a topic. */
+export type TopicOnly = {
+  /** See `super::Topic`. */
+  readonly topic: string;
+};
+
+/** How many are left. */
+export type UnreadAnswer = {
+  /** Unread now. */
+  readonly unread: number;
+};
+
+/** One worker. */
+export type Worker = {
+  readonly connected: boolean;
+  readonly draining: boolean;
+  readonly heardTime: string | null;
+  readonly jobs: readonly (WorkerJob)[];
+  readonly kinds: readonly (string)[];
+  readonly pageDurationMs: number | null;
+  readonly pagesDone: number;
+  readonly slots: number;
+  readonly software: string;
+  readonly workerId: string;
+};
+
+/** One worker. */
+export type WorkerAnswer = {
+  /** As it is now. */
+  readonly worker: Worker;
+};
+
+/** A job in a worker's hands. */
+export type WorkerJob = {
+  readonly attempt: number;
+  readonly jobId: string;
+  readonly progress: number;
+  readonly startTime: string | null;
+};
+
+/** All workers as they are. */
+export type Workers = {
+  readonly cursor: string;
+  readonly topic: string;
+  readonly workers: readonly (Worker)[];
+};
+
+/** All workers. */
+export type WorkersAnswer = {
+  /** By id. */
+  readonly workers: readonly (Worker)[];
+};
+
+/** A zone of a page. */
+export type Zone = {
+  readonly boundingBox: BoundingBox;
+  readonly confidence: number;
+  readonly durationMs: number;
+  readonly index: number;
+  readonly kind: string;
+  readonly note: string | null;
+  readonly page: number;
+  readonly status: string;
+  readonly tool: string;
+  readonly zoneId: string;
+};
+
+/** A zone of a page that is about to be announced. Not the whole job: a page may have hundreds. */
+export type ZoneEvent = {
+  readonly batchId: string | null;
+  readonly documentId: string;
+  readonly jobId: string;
+  readonly progress: number;
+  readonly revision: number;
+  readonly status: string;
+  readonly step: string;
+  readonly timestamp: string | null;
+  readonly topic: string;
+  readonly zone: Zone;
+  readonly zonesCompleted: number;
+  readonly zonesTotal: number;
+};
