@@ -68,7 +68,7 @@ pub fn languages(bytes: &[u8]) {
     }
 }
 
-/// Running text has no control characters but line feeds, is folded, and is the same when it is joined again.
+/// Running text has no control characters but line feeds, and is folded.
 pub fn running_text(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let joined = text::join(text.lines());
@@ -77,7 +77,6 @@ pub fn running_text(bytes: &[u8]) {
     for share in [text::unreadable_share(&text), text::wordlike_share(&text)] {
         assert!((0.0..=1.0).contains(&share));
     }
-    assert_eq!(text::clean(&text::clean(&text)), text::clean(&text));
 }
 
 /// Places and confidences are shares, and the reading can become zones of a page.
