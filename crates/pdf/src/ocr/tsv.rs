@@ -60,6 +60,9 @@ fn row(line: &str) -> Result<Option<Row<'_>>, OcrError> {
     let [level, _, block, paragraph, line, _, left, top, width, height, confidence] = numbers[..] else {
         return Err(senseless());
     };
+    if width < 0.0 || height < 0.0 {
+        return Err(senseless());
+    }
     let text = cells.next().unwrap_or("").trim();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let whole = |number: f64| number as u32;
@@ -150,7 +153,9 @@ mod tests {
     fn an_empty_page_is_no_error_and_half_a_table_is() {
         assert_eq!(parse(HEAD, 10, 10).unwrap().blocks, []);
         assert_eq!(parse("", 10, 10).unwrap().blocks, []);
-        for broken in ["5\t1\t1\t1", "5\t1\t1\t1\t1\t1\tNaN\t0\t1\t1\t90\tx", "Error in boxClipToRectangle"] {
+        let inside_out = "5\t1\t1\t1\t1\t1\t9\t0\t-5\t1\t90\tx";
+        for broken in [inside_out, "5\t1\t1\t1", "5\t1\t1\t1\t1\t1\tNaN\t0\t1\t1\t90\tx", "Error in boxClipToRectangle"]
+        {
             assert!(matches!(parse(&format!("{HEAD}{broken}\n"), 10, 10), Err(OcrError::Senseless(_))), "{broken}");
         }
     }
