@@ -80,8 +80,7 @@ test: test-rust test-torture test-web test-python test-browser lint-proto ## Run
 
 .PHONY: test-rust
 test-rust: build $(DONE)/tools packages ## Unit, property and end-to-end tests in Rust
-	cargo test --release --workspace --locked --no-fail-fast
-	cargo test --release -p courant-bridge --features schema --locked --test schemas
+	cargo test --release --workspace --locked --no-fail-fast --features courant-bridge/schema
 
 # A seed whose first minute has every kind of fault.
 .PHONY: test-torture
