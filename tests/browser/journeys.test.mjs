@@ -33,7 +33,7 @@ describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
 
   test('pages are drawn, zones light up on them, and what they say stands beside them before the job has ended', async () => {
     const page = await as('ann');
-    await choose(page, pdf('long.pdf', pages(600)));
+    await choose(page, pdf('long.pdf', pages(4000)));
     await card(page, 'long.pdf').getByTestId('open-job').click();
     await page.waitForFunction(() => {
       const state = document.querySelector('[data-testid=job-detail]')?.dataset.state;
@@ -57,7 +57,7 @@ describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     await page.locator('#page-1 .page-text[data-state=written]').filter({ hasText: 'This is page 1.' }).waitFor();
     await page.getByTestId('download-menu').click();
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByTestId('download-txt').click()]);
-    assert.match(readFileSync(await download.path(), 'utf8'), /This is page 600\./);
+    assert.match(readFileSync(await download.path(), 'utf8'), /This is page 4000\./);
 
     // After a reload the document comes from the bridge, and a page far down is one step away.
     await page.reload();
@@ -98,9 +98,9 @@ describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     const link = new URL(up.linkFor('eve'));
     link.port = String(proxy.port);
     const page = await as('eve', { link: link.href });
-    await choose(page, pdf('kept.pdf', pages(500)));
+    await choose(page, pdf('kept.pdf', pages(4000)));
     await page.waitForFunction(() => Number(document.querySelector('[data-testid=job-pages]')?.dataset.done) > 5);
-    await choose(page, pdf('waits.pdf', pages(500)));
+    await choose(page, pdf('waits.pdf', pages(4000)));
     await card(page, 'waits.pdf').waitFor();
     proxy.cut();
     await page.locator('[data-testid=connection-badge]:not([data-state=connected])').waitFor();
