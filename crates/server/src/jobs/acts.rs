@@ -77,7 +77,8 @@ impl Jobs {
             Ok(Some(Change::Requeued { by: by.into(), password: name.clone() }))
         };
         let seen = self.0.change(id, again).await;
-        if seen.is_err() {
+        // Whatever else went wrong, the retry may be in the log and need it; it goes with the job then.
+        if matches!(seen, Err(Error::JobState { .. } | Error::JobNotFound(_))) {
             passwords::drop_unused(&self.0, id, name.as_deref()).await;
         }
         seen
