@@ -41,7 +41,8 @@ function nextFrame(flush: () => void): void {
 
 function start(token: string) {
   const client = new CourantClient({ token: () => token, schedule: nextFrame });
-  return { client, uploads: new Uploads(client), recent: new Recent(client.jobs) };
+  const recent = new Recent(client.jobs);
+  return { client, recent, uploads: new Uploads(client, (jobId) => recent.keep(jobId)) };
 }
 
 function SignedIn({ token }: { readonly token: string }) {

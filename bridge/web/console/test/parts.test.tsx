@@ -2,10 +2,12 @@
 import { view } from '@courant/client';
 import { renderHook } from '@testing-library/react';
 import { describe, expect, it } from 'vitest';
+import { JobStore } from '../../packages/client/src/store.ts';
 import { job } from '../../packages/client/test/harness.ts';
 import { progressOf } from '../src/batch/progress.ts';
 import { listOptions, readFilters, serverFilter, writeFilters } from '../src/history/filters.ts';
 import { cells, donePages } from '../src/jobs/PageStrip.tsx';
+import { Recent } from '../src/jobs/recent.tsx';
 import { countZones, leaves, wordsIn } from '../src/paper/pages.ts';
 import { signOut, takeTokenFromAddress, tokenFrom, useSession } from '../src/session/session.ts';
 import { parse, searchHref } from '../src/shell/route.ts';
@@ -29,6 +31,21 @@ describe('the page strip', () => {
     expect(strip.at(0)).toEqual({ first: 1, last: 4, filled: 1 });
     expect(strip.at(-1)?.last).toBe(311);
     expect(strip.find(({ first }) => first === 101)?.filled).toBe(0);
+  });
+});
+
+describe('what is under way', () => {
+  it('keeps a job asked for here that was over before its first news', () => {
+    const jobs = new JobStore((flush) => flush());
+    const recent = new Recent(jobs);
+    const stop = recent.start();
+    recent.keep('J1');
+    jobs.put(job({ jobId: 'J1', state: 'failed' }));
+    jobs.put(job({ jobId: 'J2', state: 'failed' }));
+    expect([...recent.ids()]).toEqual(['J1']);
+    recent.clear();
+    expect(recent.ids().size).toBe(0);
+    stop();
   });
 });
 

@@ -5,6 +5,7 @@ import { useState } from 'react';
 import { Confirm } from '../ui/Confirm.tsx';
 import { count, failure } from '../ui/format.ts';
 import { toast } from '../ui/toasts.ts';
+import { useRecent } from './recent.tsx';
 import { removeLater } from './removal.tsx';
 
 type Verb = 'cancel' | 'retry';
@@ -28,10 +29,12 @@ async function ask(client: CourantClient, verb: Verb, job: Job): Promise<void> {
 /** Cancel while it can be cancelled; retry and delete once it is over. */
 export function Actions({ job }: { readonly job: Job }) {
   const client = useCourant();
+  const { recent } = useRecent();
   const [busy, setBusy] = useState(false);
   const [asking, setAsking] = useState(false);
   const run = (verb: Verb) => {
     setBusy(true);
+    if (verb === 'retry') recent.keep(job.jobId);
     void ask(client, verb, job).finally(() => setBusy(false));
   };
   // What has begun is not thrown away by a slip of the hand.

@@ -1,6 +1,6 @@
 /**
- * Jobs that were under way while this page was open: they keep their card when they end, so that nothing one was just
- * looking at is swept away. "Move to history" puts the finished ones down.
+ * Jobs that were under way while this page was open, or that it asked for: they keep their card when they end, so that
+ * nothing one was just looking at is swept away. "Move to history" puts the finished ones down.
  */
 import { isFinished, type JobStore } from '@courant/client';
 import { createContext, useContext, useSyncExternalStore } from 'react';
@@ -21,6 +21,11 @@ export class Recent {
     };
     look();
     return this.#jobs.subscribe(look);
+  }
+
+  /** A job asked for here keeps its card even when it is over before its first news arrives. */
+  keep(jobId: string): void {
+    if (!this.#ids.has(jobId)) this.#set(new Set([...this.#ids, jobId]));
   }
 
   /** Puts finished jobs down. */

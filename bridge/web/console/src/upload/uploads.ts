@@ -49,12 +49,15 @@ function warn(event: Event): void {
 
 export class Uploads {
   readonly #client: CourantClient;
+  readonly #submitted: (jobId: string) => void;
   readonly #listeners = new Set<() => void>();
   readonly #aborts = new Map<string, AbortController>();
   #all: readonly Upload[] = [];
 
-  constructor(client: CourantClient) {
+  /** `submitted` is told the id of each job as soon as it has one. */
+  constructor(client: CourantClient, submitted: (jobId: string) => void) {
     this.#client = client;
+    this.#submitted = submitted;
   }
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -111,6 +114,7 @@ export class Uploads {
       });
       rememberCursor(job.jobId, cursor);
       keep(job.jobId, file);
+      this.#submitted(job.jobId);
       this.remove(id);
     } catch (error) {
       if (error instanceof CourantError && error.code === 'ABORTED') return;
