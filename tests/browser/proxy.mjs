@@ -9,6 +9,10 @@ export class Proxy {
   sockets = 'passes';
   /** Event streams: `pass`, or are `held` back until they end, which is never. */
   streams = 'pass';
+  /** Ranges: `pass`; are `dropped`, so that everything comes; or are `refused`. */
+  ranges = 'pass';
+  /** What was asked for, in order: `{ method, path, range, bytes }`; the bytes are those of the answer that have gone through. */
+  asked = [];
   /** Scripts it has itself, by path. */
   scripts = new Map();
   /** Nothing gets through, as without a network. */
@@ -55,10 +59,18 @@ export class Proxy {
       answer.end(script);
       return;
     }
+    const one = { method, path, range: headers.range, bytes: 0 };
+    this.asked.push(one);
+    if (headers.range !== undefined && this.ranges === 'refused') {
+      answer.writeHead(416).end();
+      return;
+    }
+    if (this.ranges === 'dropped') delete headers.range;
     const held = this.streams === 'held' && path.startsWith('/v1/events?');
     const upstream = request({ host: '127.0.0.1', port: this.upstream, method, path, headers }, (given) => {
       if (held) return given.resume();
       answer.writeHead(given.statusCode, given.headers);
+      given.on('data', ({ length }) => { one.bytes += length; });
       given.pipe(answer);
     });
     upstream.on('error', () => answer.destroy());

@@ -61,6 +61,14 @@ export class Up {
     return `${this.link.split('#')[0]}#token=${this.courant('token', '--sub', user, ...flags)}`;
   }
 
+  /** Submits a document the way another program would; gives the job's id. */
+  async submit(user, name, body) {
+    const authorization = `Bearer ${this.courant('token', '--sub', user)}`;
+    const answer = await fetch(`http://127.0.0.1:${this.http}/v1/jobs?name=${name}`, { method: 'POST', body, headers: { authorization } });
+    const { job } = await answer.json();
+    return job.jobId;
+  }
+
   secret() {
     return readFileSync(join(this.data, 'secret'), 'utf8').trim();
   }

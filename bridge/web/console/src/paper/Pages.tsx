@@ -5,6 +5,7 @@ import type { DocumentPage } from '../detail/document.ts';
 import { Legend } from '../jobs/ZoneCounts.tsx';
 import { PageRow } from './PageRow.tsx';
 import { countZones, type Leaf, leaves } from './pages.ts';
+import { Unlock } from './Unlock.tsx';
 import { usePaper } from './usePaper.ts';
 
 const atATime = 40;
@@ -79,6 +80,7 @@ export function Pages({ view, read }: Props) {
           The document cannot be drawn here; what was found in it is shown on blank paper.
         </p>
       )}
+      {paper.state === 'locked' && <Unlock {...paper} />}
       {list.length === 0 && (
         <p className="empty muted">
           {running ? 'Pages appear here as soon as their number is known.' : 'There are no pages.'}

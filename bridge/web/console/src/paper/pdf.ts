@@ -1,5 +1,5 @@
 /** pdf.js, loaded when a document is opened. Its worker and data come from the bridge; no eval, no WebAssembly. */
-import type { PDFDocumentProxy, PDFPageProxy } from 'pdfjs-dist';
+import type { PDFDataRangeTransport, PDFDocumentProxy, PDFPageProxy } from 'pdfjs-dist';
 import workerUrl from 'pdfjs-dist/build/pdf.worker.min.mjs?url';
 
 type Library = typeof import('pdfjs-dist');
@@ -13,12 +13,44 @@ function load(): Promise<Library> {
   return library;
 }
 
-/** Opens a document; `close` frees its worker. */
-export async function openPdf(file: Blob, password?: string): Promise<PDFDocumentProxy> {
-  const [pdf, data] = await Promise.all([load(), file.arrayBuffer()]);
+/** Where a document comes from. */
+export interface Source {
+  /** Its size. */
+  readonly bytes: number;
+  /** Reads it from `begin` up to `end`. */
+  readonly read: (begin: number, end: number) => Promise<Blob>;
+  /** Closes the document and frees its worker. */
+  readonly signal: AbortSignal;
+  /** It cannot be read any more. */
+  readonly lost: (error: unknown) => void;
+}
+
+/** A document of this size or less comes in one piece: each request is a way to the bridge and back. */
+const atOnceBytes = 1024 * 1024;
+/** The smallest piece of a larger one. pdf.js looks at where each page lies before it draws the first. */
+const pieceBytes = 64 * 1024;
+
+function transport(pdf: Library, { bytes, read, lost }: Source): PDFDataRangeTransport {
+  class Ranges extends pdf.PDFDataRangeTransport {
+    override requestDataRange(begin: number, end: number): void {
+      const give = async () =>
+        this.onDataRange(begin, new Uint8Array(await (await read(begin, end)).arrayBuffer()));
+      give().catch(lost);
+    }
+  }
+  return new Ranges(bytes, null);
+}
+
+/** Opens a document and reads of it what is drawn: the first page of a large one does not wait for the last. */
+export async function openPdf(source: Source, password?: string): Promise<PDFDocumentProxy> {
+  const pdf = await load();
+  source.signal.throwIfAborted();
   const { href } = new URL('/pdf/', location.href);
   const task = pdf.getDocument({
-    data,
+    range: transport(pdf, source),
+    rangeChunkSize: source.bytes > atOnceBytes ? pieceBytes : atOnceBytes,
+    disableAutoFetch: true,
+    disableStream: true,
     ...(password === undefined ? {} : { password }),
     cMapUrl: `${href}cmaps/`,
     cMapPacked: true,
@@ -29,7 +61,13 @@ export async function openPdf(file: Blob, password?: string): Promise<PDFDocumen
     enableXfa: false,
     stopAtErrors: false,
   });
+  source.signal.addEventListener('abort', () => void task.destroy());
   return task.promise;
+}
+
+/** Whether the document is locked, and no password or a wrong one was given. */
+export function wantsPassword(error: unknown): boolean {
+  return error instanceof Error && error.name === 'PasswordException';
 }
 
 const mostPixels = 8_000_000;

@@ -39,6 +39,13 @@ export interface JobAndCursor {
   readonly cursor: string | null;
 }
 
+/** What came of a document: what was asked for, or all of it where something on the way knows no ranges. */
+export interface DocumentPart {
+  /** Its first byte, counted from 0. */
+  readonly begin: number;
+  readonly blob: Blob;
+}
+
 /** A downloaded result. */
 export interface ResultFile {
   readonly blob: Blob;
@@ -130,7 +137,35 @@ export async function result(
 }
 
 export async function document(http: Http, jobId: string, signal?: AbortSignal): Promise<Blob> {
-  return (await call(http, 'GET', `${jobPath(jobId)}/document`, signal)).blob();
+  return body(await call(http, 'GET', `${jobPath(jobId)}/document`, signal), signal);
+}
+
+export async function documentPart(
+  http: Http,
+  jobId: string,
+  [begin, end]: readonly [number, number],
+  signal?: AbortSignal,
+): Promise<DocumentPart> {
+  const range = { range: `bytes=${begin}-${end - 1}` };
+  const response = await call(http, 'GET', `${jobPath(jobId)}/document`, signal, undefined, range);
+  const blob = await body(response, signal);
+  if (response.status !== 206) return { begin: 0, blob };
+  if (blob.size !== end - begin)
+    throw new CourantError('BAD_ANSWER', 'another range came than was asked for');
+  return { begin, blob };
+}
+
+/** The body of an answer; the network may go in its middle. */
+function body(response: Response, signal?: AbortSignal): Promise<Blob> {
+  return response.blob().catch((cause: unknown) => {
+    throw unanswered(cause, signal);
+  });
+}
+
+function unanswered(cause: unknown, signal?: AbortSignal): CourantError {
+  return signal?.aborted
+    ? new CourantError('ABORTED', 'stopped', { cause })
+    : new CourantError('NETWORK', 'the server cannot be reached', { retryable: true, cause });
 }
 
 export async function resultFile(
@@ -141,7 +176,7 @@ export async function resultFile(
 ): Promise<ResultFile> {
   const response = await result(http, jobId, format, signal);
   const filename = dispositionName(response.headers.get('content-disposition')) ?? `result.${format}`;
-  return { blob: await response.blob(), filename };
+  return { blob: await body(response, signal), filename };
 }
 
 /** Any other call of the bridge, answered with JSON (`null` when there is no body). */
@@ -155,20 +190,20 @@ async function call(
   method: Method,
   path: string,
   signal?: AbortSignal,
-  body?: object,
+  json?: object,
+  more?: Readonly<Record<string, string>>,
 ): Promise<Response> {
-  const headers: Record<string, string> = { authorization: `Bearer ${await http.token()}` };
+  const headers: Record<string, string> = { ...more, authorization: `Bearer ${await http.token()}` };
   const init: RequestInit = { method, headers, signal: signal ?? null };
-  if (body !== undefined) {
+  if (json !== undefined) {
     headers['content-type'] = 'application/json';
-    init.body = JSON.stringify(body);
+    init.body = JSON.stringify(json);
   }
   let response: Response;
   try {
     response = await http.fetch(http.url(path), init);
   } catch (cause) {
-    if (signal?.aborted) throw new CourantError('ABORTED', 'stopped', { cause });
-    throw new CourantError('NETWORK', 'the server cannot be reached', { retryable: true, cause });
+    throw unanswered(cause, signal);
   }
   if (response.ok) return response;
   throw problem(response.status, await response.text(), response.headers.get('retry-after'));

@@ -1,5 +1,5 @@
 /** The client: one connection, the topics watched over it, the jobs known through it, and the HTTP calls beside it. */
-import type { JobAndCursor, JobList, ListOptions, ResultFile } from './calls.ts';
+import type { DocumentPart, JobAndCursor, JobList, ListOptions, ResultFile } from './calls.ts';
 import { Commands } from './commands.ts';
 import { Connection, type TokenProvider } from './connection.ts';
 import { type CursorStorage, Cursors } from './cursors.ts';
@@ -225,6 +225,15 @@ export class CourantClient {
   /** The document as it was submitted, by whomever. */
   async document(jobId: string, signal?: AbortSignal): Promise<Blob> {
     return (await load()).document(this.#http, jobId, signal);
+  }
+
+  /** A part of it: from the first byte, counted from 0, up to but not with the second. */
+  async documentPart(
+    jobId: string,
+    range: readonly [begin: number, end: number],
+    signal?: AbortSignal,
+  ): Promise<DocumentPart> {
+    return (await load()).documentPart(this.#http, jobId, range, signal);
   }
 
   /** Any other call of the bridge's HTTP side, for example `request('GET', 'v1/batches/b-1')`. The answer is unchecked. */

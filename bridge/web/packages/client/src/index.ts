@@ -1,5 +1,5 @@
 /** `@courant/client`: live document jobs, without a framework and without dependencies. */
-export type { JobAndCursor, JobList, ListOptions, ResultFile } from './calls.ts';
+export type { DocumentPart, JobAndCursor, JobList, ListOptions, ResultFile } from './calls.ts';
 export { type ClientOptions, CourantClient, type EventOf, type FollowOptions } from './client.ts';
 export type { TokenProvider } from './connection.ts';
 export type { CursorStorage } from './cursors.ts';

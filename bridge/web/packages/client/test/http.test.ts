@@ -84,6 +84,26 @@ describe('HTTP', () => {
     await expect(client({ fetch }).get('J1')).rejects.toMatchObject({ code: 'BAD_ANSWER' });
   });
 
+  it('reads a range of a document, and says so when all of it came instead', async () => {
+    const { calls, fetch } = answering(206, 'cde');
+    const part = await client({ fetch }).documentPart('J1', [2, 5]);
+    expect(calls[0]?.init.headers).toMatchObject({ range: 'bytes=2-4' });
+    expect([part.begin, await part.blob.text()]).toEqual([2, 'cde']);
+    const whole = await client({ fetch: answering(200, 'abcdefgh').fetch }).documentPart('J1', [2, 5]);
+    expect([whole.begin, await whole.blob.text()]).toEqual([0, 'abcdefgh']);
+    const short = client({ fetch: answering(206, 'cd').fetch }).documentPart('J1', [2, 5]);
+    await expect(short).rejects.toMatchObject({ code: 'BAD_ANSWER' });
+  });
+
+  it('may ask again when the network went in the middle of a document', async () => {
+    const broken = new ReadableStream({ pull: (stream) => stream.error(new TypeError('network error')) });
+    const fetch = (async () => new Response(broken)) as unknown as typeof globalThis.fetch;
+    await expect(client({ fetch }).document('J1')).rejects.toMatchObject({
+      code: 'NETWORK',
+      retryable: true,
+    });
+  });
+
   it('opens a document with its password, which is in no address', async () => {
     const { calls, fetch } = answering(200, { job: job({ state: 'queued' }), cursor: 'c' });
     await client({ fetch }).retry('J1', { password: 'sésame' });

@@ -1,0 +1,117 @@
+// How a document gets onto the screen: by ranges where they come through, whole where they do not.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+
+import { card, choose, connected, ended, goTo, leftOut, openBrowser, openPage, PATIENCE, pdf, shot } from './page.mjs';
+import { pages } from './pdf.mjs';
+import { Proxy } from './proxy.mjs';
+import { fixture, Up } from './up.mjs';
+
+describe('a large document', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
+  const large = pages(24, { weight: 1_000_000 });
+  let up;
+  let browser;
+  let jobId;
+
+  before(async () => {
+    [up, browser] = await Promise.all([Up.start(), openBrowser()]);
+    jobId = await up.submit('pam', 'large.pdf', large);
+  });
+
+  after(async () => {
+    await browser?.close();
+    await up?.kill();
+  });
+
+  /** Its page, seen through a proxy that does with ranges what it was told. */
+  async function seen(t, ranges) {
+    const proxy = await Proxy.to(up.http);
+    t.after(() => proxy.close());
+    proxy.ranges = ranges;
+    const page = await openPage(browser);
+    const link = new URL(up.linkFor('pam'));
+    link.port = String(proxy.port);
+    await page.goto(link.href);
+    await connected(page);
+    await ended(page, 'large.pdf');
+    await goTo(page, `#/jobs/${jobId}`);
+    const reads = () => proxy.asked.filter(({ path }) => path.endsWith('/document'));
+    const bytes = () => reads().reduce((sum, each) => sum + each.bytes, 0);
+    return { proxy, page, reads, bytes };
+  }
+
+  const drawn = (page, number) => page.locator(`#page-${number} canvas[data-drawn=true]`).waitFor();
+
+  async function leafTo(page, number) {
+    await page.getByTestId('goto-page').fill(String(number));
+    await page.getByTestId('goto-page').press('Enter');
+    await drawn(page, number);
+  }
+
+  test('is drawn long before it was read, and what is drawn later is read later', async (t) => {
+    const { page, reads, bytes } = await seen(t, 'pass');
+    await drawn(page, 1);
+    assert.ok(reads().length > 1 && reads().every(({ range }) => /^bytes=\d+-\d+$/.test(range)), JSON.stringify(reads()));
+    const first = bytes(); 
+    assert.ok(first < large.length / 2, `${first} of ${large.length} bytes`);
+    await leafTo(page, 20);
+    assert.ok(bytes() > first && bytes() < large.length, `${bytes()} of ${large.length} bytes`);
+    assert.deepEqual(page.faults, []);
+  });
+
+  test('is read once and whole behind a proxy that drops what ranges ask for', async (t) => {
+    const { page, reads } = await seen(t, 'dropped');
+    await drawn(page, 1);
+    await leafTo(page, 20);
+    assert.equal(reads().length, 1);
+    assert.equal(reads()[0].bytes, large.length);
+    assert.deepEqual(page.faults, []);
+  });
+
+  test('is read once and whole behind a proxy that refuses ranges', async (t) => {
+    const { page, reads } = await seen(t, 'refused');
+    await drawn(page, 1);
+    await leafTo(page, 20);
+    assert.equal(reads().filter(({ range }) => range === undefined).length, 1);
+    assert.equal(reads().length, 2);
+    assert.deepEqual(page.faults, []);
+  });
+
+  test('goes on being read when the network comes back', async (t) => {
+    const { proxy, page } = await seen(t, 'pass');
+    await drawn(page, 1);
+    proxy.cut();
+    await page.getByTestId('goto-page').fill('23');
+    await page.getByTestId('goto-page').press('Enter');
+    await page.locator('[data-testid=connection-badge]:not([data-state=connected])').waitFor();
+    assert.equal(await page.locator('#page-23 canvas[data-drawn=true]').count(), 0);
+    proxy.mend();
+    await drawn(page, 23);
+    assert.deepEqual(page.faults, []);
+  });
+
+  test('that is locked asks for its password in a tab that does not know it', async (t) => {
+    const { page, reads } = await seen(t, 'pass');
+    await goTo(page, '#/');
+    await choose(page, pdf('locked.pdf', readFileSync(fixture('cc-by-sa-4.0/password-openpassword.pdf'))));
+    await ended(page, 'locked.pdf', 'failed');
+    await card(page, 'locked.pdf').getByTestId('password').fill('openpassword');
+    await card(page, 'locked.pdf').getByTestId('password-submit').click();
+    await ended(page, 'locked.pdf');
+    await card(page, 'locked.pdf').getByTestId('open-job').click();
+    await drawn(page, 1);
+    const before = reads().length;
+    await page.reload();
+    await page.getByTestId('unlock-password').fill('wrong');
+    await page.getByTestId('unlock-submit').click();
+    await page.getByText('That password does not open it.').waitFor();
+    await shot(page, 'locked');
+    await page.getByTestId('unlock-password').fill('openpassword');
+    await page.getByTestId('unlock-submit').click();
+    await drawn(page, 1);
+    assert.ok(reads().slice(before).every(({ range }) => range !== undefined));
+    assert.deepEqual(page.faults, []);
+  });
+});
