@@ -5,8 +5,9 @@ export type Permission = 'missing' | 'off' | 'on' | 'denied';
 
 const key = 'courant.desktop-notices';
 const listeners = new Set<() => void>();
+let wished = stored();
 
-function wished(): boolean {
+function stored(): boolean {
   try {
     return localStorage.getItem(key) === 'on';
   } catch {
@@ -14,21 +15,37 @@ function wished(): boolean {
   }
 }
 
+function changed(): void {
+  for (const listener of listeners) listener();
+}
+
+// Another tab of the same person; and the browser's own settings, which may take the permission back.
+addEventListener('storage', (event) => {
+  if (event.key !== key) return;
+  wished = event.newValue === 'on';
+  changed();
+});
+navigator.permissions?.query({ name: 'notifications' }).then(
+  (status) => status.addEventListener('change', changed),
+  () => undefined,
+);
+
 export function permission(): Permission {
   if (typeof Notification !== 'function') return 'missing';
   if (Notification.permission === 'denied') return 'denied';
-  return Notification.permission === 'granted' && wished() ? 'on' : 'off';
+  return Notification.permission === 'granted' && wished ? 'on' : 'off';
 }
 
 /** Asks the browser when it has not been asked yet. Must be called from a click. */
 export async function setWished(on: boolean): Promise<void> {
+  wished = on;
   try {
     localStorage.setItem(key, on ? 'on' : 'off');
   } catch {
     // The wish lasts as long as the page.
   }
   if (on && Notification.permission === 'default') await Notification.requestPermission();
-  for (const listener of listeners) listener();
+  changed();
 }
 
 export function usePermission(): Permission {
