@@ -49,7 +49,7 @@ packages: ## Install Debian packages that only tests need, if they are missing
 
 # --- building -------------------------------------------------------------------------------------------------------
 
-WEB_SOURCES := $(shell find bridge/web -name node_modules -prune -o -name dist -prune -o -type f -print 2>/dev/null)
+WEB_SOURCES := $(shell find bridge/web \( -name node_modules -o -name dist -o -name .next -o -name next-env.d.ts \) -prune -o -type f -print 2>/dev/null)
 
 # The folder is looked at as well: it may have been removed, or hold only the page that says it was not built.
 $(DONE)/web: $(DONE)/web-deps $(WEB_SOURCES) $(if $(wildcard bridge/web/dist/assets),,rebuild)
@@ -61,6 +61,14 @@ rebuild:
 
 .PHONY: web
 web: $(DONE)/web ## Build the console
+
+# What a user of the packages would do: they are built, packed, installed and bundled.
+$(DONE)/next: $(DONE)/web-deps $(filter bridge/web/packages/% bridge/web/examples/next/%,$(WEB_SOURCES))
+	npm run --prefix bridge/web build:packages
+	rm -rf bridge/web/examples/next/node_modules/@courant
+	$(NPM_INSTALL) --no-package-lock --install-links --prefix bridge/web/examples/next
+	NEXT_TELEMETRY_DISABLED=1 npm run --prefix bridge/web/examples/next build
+	@mkdir -p $(@D) && touch $@
 
 .PHONY: build
 build: $(DONE)/web ## Build everything, optimised
@@ -93,6 +101,7 @@ torture: build packages ## Attack a running system and check docs/guarantees.md;
 
 .PHONY: test-web
 test-web: $(DONE)/web-deps ## Tests of the TypeScript client, the React bindings and the console
+	npm run --prefix bridge/web typecheck
 	npm test --prefix bridge/web
 
 .PHONY: test-python
@@ -100,7 +109,7 @@ test-python: build $(DONE)/venv $(DONE)/tools ## Foreign clients: Python over gR
 	COURANT_BIN=$(abspath $(BIN)) $(VENV)/bin/python -m pytest -q tests/python
 
 .PHONY: test-browser
-test-browser: build $(DONE)/tools packages ## The console in a real Chromium
+test-browser: build $(DONE)/tools $(DONE)/next packages ## The console in a real Chromium
 	COURANT_BIN=$(abspath $(BIN)) node --test --test-reporter=spec --test-concurrency=1 tests/browser/
 
 # --- checking -------------------------------------------------------------------------------------------------------
@@ -148,4 +157,6 @@ corpus: ## Read all PDFs below DIR and print what came of them: make corpus DIR=
 .PHONY: clean
 clean: ## Remove everything that was built or installed here; ./data stays
 	cargo clean
-	rm -rf bridge/web/node_modules bridge/web/dist tests/node_modules $(VENV) tests/browser/shots
+	rm -rf bridge/web/node_modules bridge/web/dist bridge/web/packages/*/dist
+	rm -rf bridge/web/examples/next/node_modules bridge/web/examples/next/.next
+	rm -rf tests/node_modules $(VENV) tests/browser/shots

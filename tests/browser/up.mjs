@@ -14,7 +14,7 @@ export const fixture = (name) => join(root, 'tests/fixtures/pdf', name);
 
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('COURANT_')));
 
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();
@@ -24,8 +24,10 @@ async function freePort() {
 }
 
 export class Up {
-  static async start() {
+  /** `flags` are more flags of `courant up`. */
+  static async start(...flags) {
     const up = new Up();
+    up.flags = flags;
     up.folder = mkdtempSync(join(tmpdir(), 'courant-browser-'));
     up.data = join(up.folder, 'data');
     [up.grpc, up.http] = [await freePort(), await freePort()];
@@ -35,7 +37,7 @@ export class Up {
 
   async launch() {
     const faces = ['--grpc', `127.0.0.1:${this.grpc}`, '--http', `127.0.0.1:${this.http}`];
-    const flags = ['up', '--data-dir', this.data, '--user', 'alice', '--workers', '2', '--log', 'warn', ...faces];
+    const flags = ['up', '--data-dir', this.data, '--user', 'alice', '--workers', '2', '--log', 'warn', ...faces, ...this.flags];
     this.process = spawn(bin, flags, { detached: true, stdio: ['ignore', 'pipe', 'inherit'], env: environment });
     this.ended = once(this.process, 'exit');
     for await (const line of createInterface({ input: this.process.stdout })) {

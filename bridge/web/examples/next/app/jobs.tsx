@@ -5,14 +5,12 @@ import { CourantProvider, useJobs } from '@courant/react';
 import { ConnectionStatus, JobProgress } from '@courant/react/components';
 import { useEffect, useState } from 'react';
 
-const url = process.env.NEXT_PUBLIC_COURANT ?? 'http://127.0.0.1:8080';
-
 function List() {
   return useJobs().map(({ job }) => <JobProgress key={job.jobId} jobId={job.jobId} actions />);
 }
 
 /** Rendered on the server as "not connected", and connected once it is in the browser. */
-export function Jobs() {
+export function Jobs({ url }: { readonly url: string }) {
   const [client] = useState(
     () => new CourantClient({ url, token: async () => (await fetch('/api/token')).text() }),
   );

@@ -53,7 +53,7 @@ describe('the components', () => {
     expect(screen.getByText(/Number 3 in line, starts in about 12 s/)).toBeDefined();
     await says(event('job-progress', 'job/J1', { progress: 41.7, estimatedTimeRemaining: 4 }));
     const bar = screen.getByRole('progressbar', { name: 'Progress of report.pdf' });
-    expect(bar.getAttribute('aria-valuenow')).toBe('41');
+    expect((bar as HTMLProgressElement).value).toBe(41);
     expect(screen.getByRole('status').textContent).toBe('running');
     await act(async () => fireEvent.click(screen.getByRole('button', { name: 'Cancel report.pdf' })));
     await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce());

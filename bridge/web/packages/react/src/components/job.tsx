@@ -65,17 +65,14 @@ function Progress({ jobId, minIntervalMs, actions = false }: JobProgressProps) {
   return (
     <section data-courant="job" data-state={job.state} aria-label={job.filename}>
       <strong>{job.filename}</strong>
-      <div
-        role="progressbar"
+      {/* Seen without any style, and styled by `::-webkit-progress-value` and `::-moz-progress-bar`. */}
+      <progress
+        max={100}
+        value={percent}
         aria-label={`Progress of ${job.filename}`}
-        aria-valuemin={0}
-        aria-valuemax={100}
-        aria-valuenow={percent}
         aria-valuetext={`${percent} %, ${job.operation}`}
         data-courant="bar"
-      >
-        <div data-courant="fill" style={{ width: `${percent}%` }} />
-      </div>
+      />
       <p data-courant="sentence">{sentence(job)}</p>
       {/* Only what matters is said aloud: a percent each second would talk without end. */}
       <p role="status" data-courant="spoken">
