@@ -1,4 +1,4 @@
-import type { Worker } from '@courant/client/service';
+import { drainWorker, type Worker } from '@courant/client/service';
 import { useCourant, useWorkers } from '@courant/react';
 import { useState } from 'react';
 import { jobHref } from '../shell/route.ts';
@@ -93,7 +93,7 @@ function Drain({ worker: { draining, jobs, workerId } }: { readonly worker: Work
   const run = async () => {
     setBusy(true);
     try {
-      await client.request('POST', `v1/workers/${encodeURIComponent(workerId)}:${verb}`);
+      await drainWorker(client, workerId, verb === 'drain');
     } catch (error) {
       toast({ tone: 'bad', title: `${workerId} could not be told to ${verb}`, text: failure(error) });
     }

@@ -7,6 +7,7 @@ import { CourantError, problem } from './errors.ts';
 import type { Http } from './http.ts';
 import * as read from './read.ts';
 import type { Job, JobState, ResultFormat } from './types.ts';
+import type * as wire from './wire.generated.ts';
 
 export interface ListOptions {
   /** 1 to 1000; 50 when left out. */
@@ -54,13 +55,13 @@ export interface ResultFile {
 
 /** Reads a `{job, cursor}` answer. */
 export function jobAndCursor(body: string): JobAndCursor {
-  return shaped(body, (from) => ({
-    job: parts.job(from['job']),
+  return shaped(body, (from: read.Raw<wire.JobAnswer>) => ({
+    job: parts.job(read.part(from, 'job')),
     cursor: read.textOrNull(from, 'cursor'),
   }));
 }
 
-function shaped<T>(body: string, take: (from: read.Json) => T): T {
+function shaped<W, T>(body: string, take: (from: read.Raw<W>) => T): T {
   try {
     return take(read.object(JSON.parse(body), 'answer'));
   } catch (cause) {
@@ -102,8 +103,8 @@ function listQuery(options: ListOptions): string {
 
 export async function list(http: Http, options: ListOptions): Promise<JobList> {
   const response = await call(http, 'GET', `v1/jobs${listQuery(options)}`, options.signal);
-  return shaped(await response.text(), (from) => ({
-    jobs: read.list(from, 'jobs', parts.job),
+  return shaped(await response.text(), (from: read.Raw<wire.JobsAnswer>) => ({
+    jobs: read.list(from, 'jobs', read.each(parts.job)),
     nextPageToken: read.textOrNull(from, 'nextPageToken') || null,
     cursor: read.textOrNull(from, 'cursor'),
   }));

@@ -17,16 +17,17 @@ import {
   zoneKinds,
   zoneStatuses,
 } from './types.ts';
+import type * as wire from './wire.generated.ts';
 
-function error(from: read.Json): JobError {
+function error(from: read.Raw<wire.JobError>): JobError {
   return {
     code: read.text(from, 'code'),
     message: read.text(from, 'message'),
-    retryable: from['retryable'] === true,
+    retryable: read.flag(from, 'retryable'),
   };
 }
 
-function box(from: read.Json): BoundingBox {
+function box(from: read.Raw<wire.BoundingBox>): BoundingBox {
   return {
     x0: read.number(from, 'x0'),
     y0: read.number(from, 'y0'),
@@ -35,7 +36,7 @@ function box(from: read.Json): BoundingBox {
   };
 }
 
-export function zone(from: read.Json): Zone {
+export function zone(from: read.Raw<wire.Zone>): Zone {
   return {
     zoneId: read.text(from, 'zoneId'),
     index: read.number(from, 'index'),
@@ -50,7 +51,7 @@ export function zone(from: read.Json): Zone {
   };
 }
 
-export function page(from: read.Json): Page {
+export function page(from: read.Raw<wire.Page>): Page {
   return {
     number: read.number(from, 'number'),
     width: read.numberOr(from, 'width', 0),
@@ -61,7 +62,7 @@ export function page(from: read.Json): Page {
   };
 }
 
-export function exported(from: read.Json): Export {
+export function exported(from: read.Raw<wire.Export>): Export {
   return {
     format: read.exactWord(from, 'format', resultFormats),
     state: read.exactWord(from, 'state', exportStates),
@@ -74,28 +75,31 @@ export function exported(from: read.Json): Export {
 }
 
 /** Exports of formats this version does not know are left out, so that a newer bridge does not hide the others. */
-function exports(from: read.Json): { readonly formats: readonly Export[] } {
-  const known = read.list(from, 'formats', (item) => {
-    try {
-      return exported(read.object(item, 'formats'));
-    } catch (cause) {
-      if (cause instanceof read.ShapeError) return null;
-      throw cause;
-    }
-  });
+function exports(from: read.Raw<wire.JobResult>): { readonly formats: readonly Export[] } {
+  const known = read.list(
+    from,
+    'formats',
+    read.each((item: read.Raw<wire.Export>) => {
+      try {
+        return exported(item);
+      } catch (cause) {
+        if (cause instanceof read.ShapeError) return null;
+        throw cause;
+      }
+    }),
+  );
   return { formats: known.filter((item) => item !== null) };
 }
 
-function attempt(item: unknown): Attempt {
-  const from = read.object(item, 'attempts');
-  return {
+const attempt = read.each(
+  (from: read.Raw<wire.Attempt>): Attempt => ({
     number: read.number(from, 'number'),
     startTime: read.textOrNull(from, 'startTime'),
     endTime: read.textOrNull(from, 'endTime'),
     error: read.optional(from, 'error', error),
     pagesDone: read.numberOr(from, 'pagesDone', 0),
-  };
-}
+  }),
+);
 
 function labels(value: unknown): Readonly<Record<string, string>> {
   if (!read.isObject(value)) return {};
@@ -106,8 +110,7 @@ function labels(value: unknown): Readonly<Record<string, string>> {
 }
 
 /** A job; throws `ShapeError` when it is none. */
-export function job(value: unknown): Job {
-  const from = read.object(value, 'job');
+export function job(from: read.Raw<wire.Job>): Job {
   return {
     jobId: read.text(from, 'jobId'),
     documentId: read.text(from, 'documentId'),
@@ -141,12 +144,12 @@ export function job(value: unknown): Job {
     result: read.optional(from, 'result', exports),
     error: read.optional(from, 'error', error),
     warnings: read.list(from, 'warnings', read.string),
-    createTime: read.text(from, 'createTime'),
+    createTime: read.given(from, 'createTime'),
     startTime: read.textOrNull(from, 'startTime'),
     endTime: read.textOrNull(from, 'endTime'),
     retryTime: read.textOrNull(from, 'retryTime'),
     expireTime: read.textOrNull(from, 'expireTime'),
     revision: read.number(from, 'revision'),
-    timestamp: read.text(from, 'timestamp'),
+    timestamp: read.given(from, 'timestamp'),
   };
 }

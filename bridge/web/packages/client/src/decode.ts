@@ -2,6 +2,7 @@
 import * as parts from './decode-job.ts';
 import { exportEventTypes, plainJobEventTypes, type ServerMessage, stateTypes } from './messages.ts';
 import * as read from './read.ts';
+import type * as wire from './wire.generated.ts';
 
 /** What came out: a message, something a newer bridge says (to be ignored), or something broken. */
 export type Decoded =
@@ -9,14 +10,36 @@ export type Decoded =
   | { readonly kind: 'unknown'; readonly type: string }
   | { readonly kind: 'broken'; readonly reason: string };
 
-type Decoder = (from: read.Json) => ServerMessage;
+type WireType = wire.ServerMessage['type'];
+/** Reads the messages of one type; a decoder for each of them is asked for below. */
+type Decoder<T extends WireType> = (
+  from: read.Raw<Extract<wire.ServerMessage, { readonly type: T }>>,
+) => ServerMessage;
+type Decoders<T extends WireType> = { readonly [K in T]: Decoder<K> };
 
-const id = (from: read.Json): number | null => read.numberOrNull(from, 'id');
-const retryAfterMs = (from: read.Json): number | null => read.numberOrNull(from, 'retryAfterMs');
+const id = (from: read.Raw<wire.Reply>): number | null => read.numberOrNull(from, 'id');
 
-const replies: Record<string, Decoder> = {
+/** A place in a topic, as `live` and `bookmark` say it. */
+const mark = (from: read.Raw<wire.Mark>) => ({
+  topic: read.text(from, 'topic'),
+  cursor: read.textOrNull(from, 'cursor'),
+});
+
+const common = (from: read.Raw<wire.JobEvent>) => ({
+  topic: read.text(from, 'topic'),
+  cursor: read.textOrNull(from, 'cursor'),
+  folded: read.numberOr(from, 'folded', 0),
+  job: parts.job(from),
+});
+
+/** Decoders of types that are read alike. */
+function alike<T extends WireType>(types: readonly T[], decoder: (type: T) => Decoder<T>): Decoders<T> {
+  return Object.fromEntries(types.map((type) => [type, decoder(type)])) as unknown as Decoders<T>;
+}
+
+const decoders: Decoders<WireType> = {
   connected: (from) => {
-    const limits = read.isObject(from['limits']) ? from['limits'] : {};
+    const limits: read.Raw<wire.Limits> = read.optional(from, 'limits', (found) => found) ?? {};
     return {
       type: 'connected',
       id: id(from),
@@ -54,28 +77,16 @@ const replies: Record<string, Decoder> = {
     id: id(from),
     code: read.text(from, 'code'),
     message: read.text(from, 'message'),
-    retryable: from['retryable'] === true,
-    retryAfterMs: retryAfterMs(from),
+    retryable: read.flag(from, 'retryable'),
+    retryAfterMs: read.numberOrNull(from, 'retryAfterMs'),
   }),
-};
-
-const topicPushes: Record<string, Decoder> = {
   snapshot: (from) => ({
     type: 'snapshot',
     topic: read.text(from, 'topic'),
-    cursor: read.textOrNull(from, 'cursor'),
-    job: parts.job(from['job']),
+    job: parts.job(read.part(from, 'job')),
   }),
-  live: (from) => ({
-    type: 'live',
-    topic: read.text(from, 'topic'),
-    cursor: read.textOrNull(from, 'cursor'),
-  }),
-  bookmark: (from) => ({
-    type: 'bookmark',
-    topic: read.text(from, 'topic'),
-    cursor: read.textOrNull(from, 'cursor'),
-  }),
+  live: (from) => ({ type: 'live', ...mark(from) }),
+  bookmark: (from) => ({ type: 'bookmark', ...mark(from) }),
   gap: (from) => ({ type: 'gap', topic: read.text(from, 'topic'), reason: read.text(from, 'reason') }),
   stalled: (from) => ({ type: 'stalled', topic: read.text(from, 'topic'), code: read.text(from, 'code') }),
   unsubscribed: (from) => ({
@@ -83,39 +94,26 @@ const topicPushes: Record<string, Decoder> = {
     topic: read.text(from, 'topic'),
     code: read.text(from, 'code'),
   }),
-};
-
-const connectionPushes: Record<string, Decoder> = {
   'auth-expiring': () => ({ type: 'auth-expiring' }),
-  draining: (from) => ({ type: 'draining', retryAfterMs: retryAfterMs(from) }),
+  draining: (from) => ({ type: 'draining', retryAfterMs: read.numberOrNull(from, 'retryAfterMs') }),
   closing: (from) => ({
     type: 'closing',
     code: read.number(from, 'code'),
     reason: read.text(from, 'reason'),
     message: read.textOrNull(from, 'message') ?? '',
-    retryAfterMs: retryAfterMs(from),
+    retryAfterMs: read.numberOrNull(from, 'retryAfterMs'),
   }),
-};
-
-const common = (from: read.Json) => ({
-  topic: read.text(from, 'topic'),
-  cursor: read.textOrNull(from, 'cursor'),
-  folded: read.numberOr(from, 'folded', 0),
-  job: parts.job(from),
-});
-
-const jobPushes: Record<string, Decoder> = {
   'zone-processing': (from) => ({
     type: 'zone-processing',
     ...common(from),
-    zone: parts.zone(read.object(from['zone'], 'zone')),
+    zone: parts.zone(read.part(from, 'zone')),
   }),
   'zone-completed': (from) => ({
     type: 'zone-completed',
     topic: read.text(from, 'topic'),
     jobId: read.text(from, 'jobId'),
     revision: read.number(from, 'revision'),
-    zone: parts.zone(read.object(from['zone'], 'zone')),
+    zone: parts.zone(read.part(from, 'zone')),
   }),
   'job-deleted': (from) => ({
     type: 'job-deleted',
@@ -131,41 +129,34 @@ const jobPushes: Record<string, Decoder> = {
   'page-completed': (from) => ({
     type: 'page-completed',
     ...common(from),
-    page: parts.page(read.object(from['page'], 'page')),
+    page: parts.page(read.part(from, 'page')),
   }),
-};
-for (const type of plainJobEventTypes) {
-  jobPushes[type] = (from) => ({ type, ...common(from) });
-}
-for (const type of stateTypes) {
-  jobPushes[type] = (from) => ({
+  ...alike(plainJobEventTypes, (type) => (from) => ({ type, ...common(from) })),
+  ...alike(exportEventTypes, (type) => (from) => ({
+    type,
+    ...common(from),
+    export: parts.exported(read.part(from, 'export')),
+  })),
+  ...alike(stateTypes, (type) => (from) => ({
     type,
     // The answer to a command belongs to no topic.
     topic: read.textOrNull(from, 'topic') ?? '',
     cursor: read.textOrNull(from, 'cursor'),
     body: from,
-  });
-}
-for (const type of exportEventTypes) {
-  jobPushes[type] = (from) => ({
-    type,
-    ...common(from),
-    export: parts.exported(read.object(from['export'], 'export')),
-  });
-}
+  })),
+};
 
-const decoders = new Map<string, Decoder>(
-  Object.entries({ ...replies, ...topicPushes, ...connectionPushes, ...jobPushes }),
-);
+const isKnown = (type: string): type is WireType => Object.hasOwn(decoders, type);
 
 /** Reads one message of the bridge. Never throws. */
 export function decode(data: unknown): Decoded {
   if (typeof data !== 'string') return { kind: 'broken', reason: 'not a text message' };
   try {
-    const from = read.object(JSON.parse(data), 'message');
+    const from = read.object<wire.ServerMessage>(JSON.parse(data), 'message');
     const type = read.text(from, 'type');
-    const decoder = decoders.get(type);
-    return decoder ? { kind: 'message', message: decoder(from) } : { kind: 'unknown', type };
+    return isKnown(type)
+      ? { kind: 'message', message: (decoders[type] as Decoder<WireType>)(from as never) }
+      : { kind: 'unknown', type };
   } catch (cause) {
     return { kind: 'broken', reason: cause instanceof Error ? cause.message : String(cause) };
   }

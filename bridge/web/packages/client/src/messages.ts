@@ -62,7 +62,6 @@ export interface ErrorReply {
 export interface Snapshot {
   readonly type: 'snapshot';
   readonly topic: string;
-  readonly cursor: string | null;
   readonly job: Job;
 }
 

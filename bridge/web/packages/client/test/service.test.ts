@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { auditTrail, connectionCounts, queueStatus, systemMetrics, workers } from '../src/service.ts';
-import { connected, pausedTime, socket } from './harness.ts';
+import {
+  auditTrail,
+  batch,
+  cancelBatch,
+  connectionCounts,
+  drainWorker,
+  queueStatus,
+  quotas,
+  systemMetrics,
+  workers,
+} from '../src/service.ts';
+import { client, connected, pausedTime, socket } from './harness.ts';
 
 const lane = { kind: 'pdf', lane: 'normal', waiting: 3, active: 2, averageWait: 1.5, share: 0.5 };
 const queue = { lanes: [lane], workersTotal: 2, workersActive: 1, unservedKinds: ['video'] };
@@ -66,5 +76,35 @@ describe('what the service is doing', () => {
     socket().subscribed('queue');
     socket().says({ type: 'queue-status', topic: 'queue', cursor: 'q', queue: { lanes: [{ kind: 7 }] } });
     expect(queueStatus(made)).toBeNull();
+  });
+});
+
+describe('what one asks the service for', () => {
+  const answering = (body: unknown) => {
+    const asked: string[] = [];
+    const fetch = (async (url: string, init: RequestInit) => {
+      asked.push(`${init.method} ${new URL(url).pathname}${new URL(url).search}`);
+      return new Response(JSON.stringify(body));
+    }) as typeof globalThis.fetch;
+    return { asked, made: client({ fetch }) };
+  };
+
+  it('is a batch as one, and its end', async () => {
+    const { asked, made } = answering({
+      batch: { batchId: 'b/1', owner: 'ann', jobsTotal: 200, complete: true },
+    });
+    expect(await batch(made, 'b/1')).toMatchObject({ jobsTotal: 200, jobsFailed: 0, complete: true });
+    await cancelBatch(made, 'b/1', 'ann');
+    expect(asked).toEqual(['GET /v1/batches/b%2F1', 'POST /v1/batches/b%2F1:cancel?owner=ann']);
+    await expect(batch(answering({ batch: 7 }).made, 'b')).rejects.toMatchObject({ code: 'BAD_ANSWER' });
+  });
+
+  it('is what one may submit, and that a worker takes nothing new', async () => {
+    const quota = { name: 'jobs-waiting', limit: 100, used: 3, retryAfter: null };
+    const { asked, made } = answering({ quotas: [quota] });
+    expect(await quotas(made)).toEqual([quota]);
+    await drainWorker(made, 'w 1', true);
+    await drainWorker(made, 'w 1', false);
+    expect(asked).toEqual(['GET /v1/quota', 'POST /v1/workers/w%201:drain', 'POST /v1/workers/w%201:resume']);
   });
 });
