@@ -1,9 +1,9 @@
 import { isFinished, type Job, type JobView } from '@courant/client';
-import { useCourant, useJobs, useTopic, useWatch } from '@courant/react';
+import { cancelBatch } from '@courant/client/service';
+import { useCourant, useTopic } from '@courant/react';
 import { ArrowLeft, X } from 'lucide-react';
 import { useState } from 'react';
 import { JobCard } from '../jobs/JobCard.tsx';
-import { useHidden } from '../jobs/removal.tsx';
 import { home } from '../shell/route.ts';
 import { Confirm } from '../ui/Confirm.tsx';
 import { count, failure, span } from '../ui/format.ts';
@@ -11,6 +11,7 @@ import { toast } from '../ui/toasts.ts';
 import { useNow } from '../ui/useNow.ts';
 import { useTitle } from '../ui/useTitle.ts';
 import { progressOf } from './progress.ts';
+import { useMembers } from './useMembers.ts';
 
 const unfinishedFirst = (a: JobView, b: JobView): number =>
   Number(isFinished(a.job)) - Number(isFinished(b.job));
@@ -18,13 +19,9 @@ const unfinishedFirst = (a: JobView, b: JobView): number =>
 /** Several documents that were submitted together, as one. */
 export default function BatchPage({ batchId }: { readonly batchId: string }) {
   useTitle('Batch');
-  useWatch(`batch/${batchId}`, { minIntervalMs: 250 });
   const topic = useTopic(`batch/${batchId}`);
-  const hidden = useHidden();
-  const views = useJobs({ minIntervalMs: 250 }).filter(
-    ({ job }) => job.batchId === batchId && !hidden.has(job.jobId),
-  );
-  const loading = topic.phase === 'waiting' || topic.phase === 'loading';
+  const { views, loading: asking } = useMembers(batchId);
+  const loading = asking || topic.phase === 'waiting' || topic.phase === 'loading';
   return (
     <div className="page" data-testid="batch" data-batch-id={batchId}>
       <a className="back" href={home} data-testid="back">
@@ -40,6 +37,7 @@ export default function BatchPage({ batchId }: { readonly batchId: string }) {
       ) : (
         <>
           <Summary
+            batchId={batchId}
             jobs={views.map(({ job }) => job)}
             receivedAt={Math.max(...views.map((view) => view.receivedAt))}
           />
@@ -63,7 +61,13 @@ function useTimeLeft(jobs: readonly Job[], receivedAt: number): string | null {
   return left.length === 0 || longest <= 0 ? null : `about ${span(longest)} left`;
 }
 
-function Summary({ jobs, receivedAt }: { readonly jobs: readonly Job[]; readonly receivedAt: number }) {
+interface SummaryProps {
+  readonly batchId: string;
+  readonly jobs: readonly Job[];
+  readonly receivedAt: number;
+}
+
+function Summary({ batchId, jobs, receivedAt }: SummaryProps) {
   const percent = Math.floor(progressOf(jobs));
   const left = useTimeLeft(jobs, receivedAt);
   const of = (state: Job['state']): number => jobs.filter((job) => job.state === state).length;
@@ -84,7 +88,7 @@ function Summary({ jobs, receivedAt }: { readonly jobs: readonly Job[]; readonly
             {count(pages, 'page')} read{left && ` · ${left}`}
           </p>
         </div>
-        <CancelAll jobs={jobs} />
+        <CancelAll batchId={batchId} jobs={jobs} />
       </div>
       <div className="bar-row">
         <div
@@ -115,16 +119,21 @@ function Summary({ jobs, receivedAt }: { readonly jobs: readonly Job[]; readonly
   );
 }
 
-function CancelAll({ jobs }: { readonly jobs: readonly Job[] }) {
+function CancelAll({ batchId, jobs }: Pick<SummaryProps, 'batchId' | 'jobs'>) {
   const client = useCourant();
   const [asking, setAsking] = useState(false);
   const open = jobs.filter(({ state }) => state === 'queued' || state === 'running');
   if (open.length === 0) return null;
   const cancel = async () => {
-    const ended = await Promise.allSettled(open.map(({ jobId }) => client.cancel(jobId)));
-    const failed = ended.find((each) => each.status === 'rejected');
-    if (failed)
-      toast({ tone: 'bad', title: 'Not all jobs could be cancelled', text: failure(failed.reason) });
+    try {
+      await cancelBatch(client, batchId);
+    } catch {
+      // Away, or somebody else's batch: job by job, which waits for the network.
+      const ended = await Promise.allSettled(open.map(({ jobId }) => client.cancel(jobId)));
+      const failed = ended.find((each) => each.status === 'rejected');
+      if (failed)
+        toast({ tone: 'bad', title: 'Not all jobs could be cancelled', text: failure(failed.reason) });
+    }
   };
   return (
     <>

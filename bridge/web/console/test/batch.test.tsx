@@ -1,0 +1,41 @@
+// @vitest-environment jsdom
+import { CourantClient } from '@courant/client';
+import { CourantProvider } from '@courant/react';
+import { cleanup, renderHook, waitFor } from '@testing-library/react';
+import type { ReactNode } from 'react';
+import { afterEach, describe, expect, it } from 'vitest';
+import { FakeSocket, job } from '../../packages/client/test/harness.ts';
+import { useMembers } from '../src/batch/useMembers.ts';
+
+describe('a batch', () => {
+  afterEach(cleanup);
+
+  it('has all its jobs, also those that ended long ago', async () => {
+    const of = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, at) =>
+        job({ jobId: `J${from + at}`, batchId: 'b', state: 'succeeded' }),
+      );
+    const answers: Record<string, object> = {
+      '': { jobs: of(0, 60), nextPageToken: 'more', cursor: 'c' },
+      more: { jobs: of(60, 90), nextPageToken: null, cursor: 'c' },
+    };
+    const fetch = (async (url: string) => {
+      const query = new URL(url).searchParams;
+      expect(query.get('batchId')).toBe('b');
+      return new Response(JSON.stringify(answers[query.get('pageToken') ?? '']));
+    }) as typeof globalThis.fetch;
+    const client = new CourantClient({
+      url: 'http://bridge.test',
+      token: () => 't',
+      WebSocket: FakeSocket,
+      fetch,
+    });
+    const wrapper = ({ children }: { readonly children: ReactNode }) => (
+      <CourantProvider client={client}>{children}</CourantProvider>
+    );
+    const { result } = renderHook(() => useMembers('b'), { wrapper });
+    expect(result.current).toEqual({ views: [], loading: true });
+    await waitFor(() => expect(result.current.loading).toBe(false));
+    expect(result.current.views).toHaveLength(90);
+  });
+});
