@@ -1,67 +1,29 @@
-/** The client: one connection, the topics watched over it, the jobs known through it, and the HTTP calls beside it. */
-import type { DocumentPart, JobAndCursor, JobList, ListOptions, ResultFile } from './calls.ts';
+/** The client: one connection, the topics watched over it, and the jobs known through it. Its HTTP calls are in `requests.ts`. */
 import { Commands } from './commands.ts';
-import { Connection, type TokenProvider } from './connection.ts';
-import { type CursorStorage, Cursors } from './cursors.ts';
+import { Connection } from './connection.ts';
+import { Cursors } from './cursors.ts';
 import { CourantError } from './errors.ts';
 import type { JobView } from './fold.ts';
 import { Http } from './http.ts';
 import type { JobEvent, ServerMessage, StateMessage, TopicMessage } from './messages.ts';
-import { newRequestId } from './request-id.ts';
-import type { SocketConstructor } from './socket.ts';
+import type { ClientOptions, EventOf, FollowOptions } from './options.ts';
+import { load, Requests } from './requests.ts';
 import type { ConnectionState } from './state.ts';
-import { JobStore, type Schedule } from './store.ts';
+import { JobStore } from './store.ts';
 import { Subscriptions, type TopicState, type WatchOptions } from './subscriptions.ts';
-import { type TransportName, transports } from './transport.ts';
-import { isFinished, type Job, type ResultFormat } from './types.ts';
-import type { SubmitOptions } from './upload.ts';
-
-export interface ClientOptions {
-  /** The bridge's address. The page's own origin when left out. */
-  readonly url?: string;
-  /** Gives the token each time one is needed. Called again when it runs out or is refused. */
-  readonly token: TokenProvider;
-  /** The ceiling of the first wait before a new try, in milliseconds. Default 1000. */
-  readonly backoffFirstMs?: number;
-  /** The ceiling of all waits. Default 30000. */
-  readonly backoffMaxMs?: number;
-  /** From opening a connection to being signed in. Default 10000. */
-  readonly connectTimeoutMs?: number;
-  /** The ways to try, best first. Default: WebSocket, then event streams, then polling. */
-  readonly transports?: readonly TransportName[];
-  /**
-   * Where cursors are kept, for example `localStorage`: topics then go on after a reload where they were, and every event is
-   * heard at least once. What `jobs` knew is not kept: ask `list` for the jobs that did not change meanwhile.
-   */
-  readonly storage?: CursorStorage | undefined;
-  /** When listeners of `jobs` are told; a microtask after the change by default. */
-  readonly schedule?: Schedule;
-  /** Hears of messages that could not be read. Nothing else is done about them. */
-  readonly onBroken?: (reason: string) => void;
-  /** For Node and tests. */
-  readonly WebSocket?: SocketConstructor;
-  readonly fetch?: typeof fetch;
-  readonly random?: () => number;
-}
+import { transports } from './transport.ts';
+import { isFinished, type Job } from './types.ts';
 
 type EventListener = (event: JobEvent) => void;
 type StateListener = (message: StateMessage) => void;
-/** How a topic is followed in a loop; `signal` ends it. */
-export type FollowOptions = WatchOptions & { readonly signal?: AbortSignal };
-/** An event of one type. */
-export type EventOf<T extends JobEvent['type']> = Extract<JobEvent, { readonly type: T }>;
 
-const load = () => import('./calls.ts');
 /** Topics that are told as a whole. */
 const stateTopics = new Set(['queue', 'admin', 'notifications']);
 
-export class CourantClient {
-  /** All jobs known so far. */
-  readonly jobs: JobStore;
+export class CourantClient extends Requests {
   readonly #connection: Connection;
   readonly #commands: Commands;
   readonly #subscriptions: Subscriptions;
-  readonly #http: Http;
   readonly #stateListeners = new Set<() => void>();
   readonly #eventListeners = new Set<EventListener>();
   readonly #pushedListeners = new Set<StateListener>();
@@ -71,15 +33,14 @@ export class CourantClient {
   constructor(options: ClientOptions) {
     const base = options.url ?? globalThis.location?.origin;
     if (!base) throw new CourantError('BAD_ADDRESS', 'give the address of the bridge as `url`');
-    this.jobs = new JobStore(options.schedule);
     const fetch: typeof globalThis.fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
-    this.#http = new Http({ base, token: options.token, fetch });
+    super(new Http({ base, token: options.token, fetch }), new JobStore(options.schedule));
     this.#connection = new Connection(
       {
         transports: transports({
           names: options.transports ?? ['websocket', 'sse', 'polling'],
           base,
-          url: (path) => this.#http.url(path),
+          url: (path) => this.http.url(path),
           // Node before 22 has none; event streams do there.
           socket: options.WebSocket ?? globalThis.WebSocket,
           fetch,
@@ -125,12 +86,12 @@ export class CourantClient {
     });
   }
 
-  get connection(): ConnectionState {
+  override get connection(): ConnectionState {
     return this.#connection.state;
   }
 
   /** Is told whenever `connection` changes. */
-  onConnection(listener: () => void): () => void {
+  override onConnection(listener: () => void): () => void {
     this.#stateListeners.add(listener);
     return () => this.#stateListeners.delete(listener);
   }
@@ -177,70 +138,6 @@ export class CourantClient {
     await this.#commands.request({ type: 'ack', topic, cursor });
   }
 
-  /** Submits a document. Without a network it is sent when the network is back; the request id makes that safe. */
-  async submit(document: Blob, options: SubmitOptions = {}): Promise<JobAndCursor> {
-    const named = { ...options, requestId: options.requestId ?? newRequestId() };
-    const send = async () => (await import('./upload.ts')).submit(this.#http, document, named);
-    return this.#keep(await this.#persist(send, options.signal));
-  }
-
-  async get(jobId: string, signal?: AbortSignal): Promise<JobAndCursor> {
-    return this.#keep(await (await load()).get(this.#http, jobId, signal));
-  }
-
-  /** Cancels a job; given without a network, when the network is back. */
-  async cancel(jobId: string): Promise<JobAndCursor> {
-    return this.#keep(await this.#persist(async () => (await load()).act(this.#http, jobId, 'cancel')));
-  }
-
-  /**
-   * Queues a failed or cancelled job again, with the password of a document that needs one; given without a network, when
-   * the network is back.
-   */
-  async retry(jobId: string, options: { readonly password?: string } = {}): Promise<JobAndCursor> {
-    const body = options.password === undefined ? undefined : { password: options.password };
-    return this.#keep(await this.#persist(async () => (await load()).act(this.#http, jobId, 'retry', body)));
-  }
-
-  /** Removes a finished job with its document and results; given without a network, when the network is back. */
-  async delete(jobId: string): Promise<void> {
-    await this.#persist(async () => (await load()).remove(this.#http, jobId));
-    this.jobs.remove(jobId);
-  }
-
-  async list(options: ListOptions = {}): Promise<JobList> {
-    const list = await (await load()).list(this.#http, options);
-    for (const job of list.jobs) this.jobs.put(job);
-    return list;
-  }
-
-  async resultText(jobId: string, format: ResultFormat, signal?: AbortSignal): Promise<string> {
-    return (await (await load()).result(this.#http, jobId, format, signal)).text();
-  }
-
-  async resultFile(jobId: string, format: ResultFormat, signal?: AbortSignal): Promise<ResultFile> {
-    return (await load()).resultFile(this.#http, jobId, format, signal);
-  }
-
-  /** The document as it was submitted, by whomever. */
-  async document(jobId: string, signal?: AbortSignal): Promise<Blob> {
-    return (await load()).document(this.#http, jobId, signal);
-  }
-
-  /** A part of it: from the first byte, counted from 0, up to but not with the second. */
-  async documentPart(
-    jobId: string,
-    range: readonly [begin: number, end: number],
-    signal?: AbortSignal,
-  ): Promise<DocumentPart> {
-    return (await load()).documentPart(this.#http, jobId, range, signal);
-  }
-
-  /** Any other call of the bridge's HTTP side, for example `request('GET', 'v1/batches/b-1')`. The answer is unchecked. */
-  async request(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<unknown> {
-    return (await load()).request(this.#http, method, path, body);
-  }
-
   /** Sends any other command, now or when connected, and gives the bridge's answer. */
   async command(type: string, fields: Readonly<Record<string, unknown>> = {}): Promise<void> {
     await this.#commands.request({ ...fields, type });
@@ -249,11 +146,6 @@ export class CourantClient {
   /** The newest push of a topic that is a state, not jobs: `queue`, `admin`, `notifications`. Reading it: `service.ts`. */
   pushed(type: StateMessage['type']): StateMessage | null {
     return this.#pushed.get(type) ?? null;
-  }
-
-  /** Marks notices as read on every device, all when none are named; given without a network, when the network is back. */
-  async markRead(ids: readonly string[] = []): Promise<void> {
-    await this.#persist(() => this.request('POST', 'v1/notifications:read', { ids }));
   }
 
   /** Is told of every message that is `pushed`. */
@@ -283,55 +175,6 @@ export class CourantClient {
   async finished(jobId: string, options: { readonly signal?: AbortSignal } = {}): Promise<Job> {
     for await (const { job } of this.follow(jobId, options)) if (isFinished(job)) return job;
     throw new CourantError('ABORTED', 'stopped');
-  }
-
-  /** Does it now, or again once connected when there was no network. Gives up when the client is closed or not connecting. */
-  async #persist<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    for (;;) {
-      try {
-        if (this.#away) await this.#connected(signal);
-        return await work();
-      } catch (error) {
-        const isNetwork =
-          error instanceof CourantError ? error.code === 'NETWORK' : error instanceof TypeError;
-        const onTheWay = this.#away || this.connection.status === 'connecting';
-        if (!isNetwork || !onTheWay) throw error;
-        await this.#connected(signal);
-      }
-    }
-  }
-
-  /** On the way to a connection that was there or is being made. */
-  get #away(): boolean {
-    const { status } = this.connection;
-    return status === 'offline' || status === 'reconnecting';
-  }
-
-  #connected(signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const stop = (error?: CourantError) => {
-        unlisten();
-        signal?.removeEventListener('abort', abort);
-        if (error) reject(error);
-        else resolve();
-      };
-      const abort = () => stop(new CourantError('ABORTED', 'stopped'));
-      const look = () => {
-        const { status } = this.connection;
-        if (status === 'connected') stop();
-        if (status === 'failed' || status === 'disconnected') {
-          stop(new CourantError('CONNECTION_LOST', 'the connection was lost', { retryable: true }));
-        }
-      };
-      // Connecting anew ends the old connection first: only what lasts counts.
-      const unlisten = this.onConnection(() => queueMicrotask(look));
-      signal?.addEventListener('abort', abort);
-    });
-  }
-
-  #keep(answer: JobAndCursor): JobAndCursor {
-    this.jobs.put(answer.job);
-    return answer;
   }
 
   #stateChanged(state: ConnectionState): void {

@@ -1,8 +1,9 @@
 /** The client as async iterators. Leaving the loop ends the watch. */
-import type { CourantClient, FollowOptions } from './client.ts';
+import type { CourantClient } from './client.ts';
 import { CourantError } from './errors.ts';
 import type { JobView } from './fold.ts';
 import type { JobEvent } from './messages.ts';
+import type { FollowOptions } from './options.ts';
 import { isFinished } from './types.ts';
 
 /** So many events may wait for a slow reader; then older transient ones of the same job go. */

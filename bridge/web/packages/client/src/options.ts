@@ -1,0 +1,41 @@
+/** How a client is made and what its loops take. */
+import type { TokenProvider } from './connection.ts';
+import type { CursorStorage } from './cursors.ts';
+import type { JobEvent } from './messages.ts';
+import type { SocketConstructor } from './socket.ts';
+import type { Schedule } from './store.ts';
+import type { WatchOptions } from './subscriptions.ts';
+import type { TransportName } from './transport.ts';
+
+export interface ClientOptions {
+  /** The bridge's address. The page's own origin when left out. */
+  readonly url?: string;
+  /** Gives the token each time one is needed. Called again when it runs out or is refused. */
+  readonly token: TokenProvider;
+  /** The ceiling of the first wait before a new try, in milliseconds. Default 1000. */
+  readonly backoffFirstMs?: number;
+  /** The ceiling of all waits. Default 30000. */
+  readonly backoffMaxMs?: number;
+  /** From opening a connection to being signed in. Default 10000. */
+  readonly connectTimeoutMs?: number;
+  /** The ways to try, best first. Default: WebSocket, then event streams, then polling. */
+  readonly transports?: readonly TransportName[];
+  /**
+   * Where cursors are kept, for example `localStorage`: topics then go on after a reload where they were, and every event is
+   * heard at least once. What `jobs` knew is not kept: ask `list` for the jobs that did not change meanwhile.
+   */
+  readonly storage?: CursorStorage | undefined;
+  /** When listeners of `jobs` are told; a microtask after the change by default. */
+  readonly schedule?: Schedule;
+  /** Hears of messages that could not be read. Nothing else is done about them. */
+  readonly onBroken?: (reason: string) => void;
+  /** For Node and tests. */
+  readonly WebSocket?: SocketConstructor;
+  readonly fetch?: typeof fetch;
+  readonly random?: () => number;
+}
+
+/** How a topic is followed in a loop; `signal` ends it. */
+export type FollowOptions = WatchOptions & { readonly signal?: AbortSignal };
+/** An event of one type. */
+export type EventOf<T extends JobEvent['type']> = Extract<JobEvent, { readonly type: T }>;

@@ -1,0 +1,51 @@
+/** Doing what needs the network: now, or once it is back. */
+import { CourantError } from './errors.ts';
+import type { ConnectionState } from './state.ts';
+
+/** What tells whether there is a network. */
+export interface Watched {
+  readonly connection: ConnectionState;
+  readonly onConnection: (listener: () => void) => () => void;
+}
+
+/** On the way to a connection that was there or is being made. */
+function isAway({ connection: { status } }: Watched): boolean {
+  return status === 'offline' || status === 'reconnecting';
+}
+
+/** Does it now, or again once connected when there was no network. Gives up when the client is closed or not connecting. */
+export async function persist<T>(watched: Watched, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  for (;;) {
+    try {
+      if (isAway(watched)) await connected(watched, signal);
+      return await work();
+    } catch (error) {
+      const isNetwork = error instanceof CourantError ? error.code === 'NETWORK' : error instanceof TypeError;
+      const onTheWay = isAway(watched) || watched.connection.status === 'connecting';
+      if (!isNetwork || !onTheWay) throw error;
+      await connected(watched, signal);
+    }
+  }
+}
+
+function connected(watched: Watched, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (error?: CourantError) => {
+      unlisten();
+      signal?.removeEventListener('abort', abort);
+      if (error) reject(error);
+      else resolve();
+    };
+    const abort = () => stop(new CourantError('ABORTED', 'stopped'));
+    const look = () => {
+      const { status } = watched.connection;
+      if (status === 'connected') stop();
+      if (status === 'failed' || status === 'disconnected') {
+        stop(new CourantError('CONNECTION_LOST', 'the connection was lost', { retryable: true }));
+      }
+    };
+    // Connecting anew ends the old connection first: only what lasts counts.
+    const unlisten = watched.onConnection(() => queueMicrotask(look));
+    signal?.addEventListener('abort', abort);
+  });
+}

@@ -1,0 +1,100 @@
+/** What a client asks for over HTTP. What changes something waits for the network when there is none. */
+import type { DocumentPart, JobAndCursor, JobList, ListOptions, ResultFile } from './calls.ts';
+import type { Http } from './http.ts';
+import { persist, type Watched } from './persist.ts';
+import { newRequestId } from './request-id.ts';
+import type { ConnectionState } from './state.ts';
+import type { JobStore } from './store.ts';
+import type { ResultFormat } from './types.ts';
+import type { SubmitOptions } from './upload.ts';
+
+/** Most pages need them only when somebody does something. */
+export const load = () => import('./calls.ts');
+
+export abstract class Requests implements Watched {
+  /** All jobs known so far. */
+  readonly jobs: JobStore;
+  protected readonly http: Http;
+
+  constructor(http: Http, jobs: JobStore) {
+    this.http = http;
+    this.jobs = jobs;
+  }
+
+  abstract get connection(): ConnectionState;
+  abstract onConnection(listener: () => void): () => void;
+
+  /** Submits a document. Without a network it is sent when the network is back; the request id makes that safe. */
+  async submit(document: Blob, options: SubmitOptions = {}): Promise<JobAndCursor> {
+    const named = { ...options, requestId: options.requestId ?? newRequestId() };
+    const send = async () => (await import('./upload.ts')).submit(this.http, document, named);
+    return this.#keep(await persist(this, send, options.signal));
+  }
+
+  async get(jobId: string, signal?: AbortSignal): Promise<JobAndCursor> {
+    return this.#keep(await (await load()).get(this.http, jobId, signal));
+  }
+
+  /** Cancels a job; given without a network, when the network is back. */
+  async cancel(jobId: string): Promise<JobAndCursor> {
+    return this.#keep(await persist(this, async () => (await load()).act(this.http, jobId, 'cancel')));
+  }
+
+  /**
+   * Queues a failed or cancelled job again, with the password of a document that needs one; given without a network, when
+   * the network is back.
+   */
+  async retry(jobId: string, options: { readonly password?: string } = {}): Promise<JobAndCursor> {
+    const body = options.password === undefined ? undefined : { password: options.password };
+    return this.#keep(await persist(this, async () => (await load()).act(this.http, jobId, 'retry', body)));
+  }
+
+  /** Removes a finished job with its document and results; given without a network, when the network is back. */
+  async delete(jobId: string): Promise<void> {
+    await persist(this, async () => (await load()).remove(this.http, jobId));
+    this.jobs.remove(jobId);
+  }
+
+  async list(options: ListOptions = {}): Promise<JobList> {
+    const list = await (await load()).list(this.http, options);
+    for (const job of list.jobs) this.jobs.put(job);
+    return list;
+  }
+
+  async resultText(jobId: string, format: ResultFormat, signal?: AbortSignal): Promise<string> {
+    return (await (await load()).result(this.http, jobId, format, signal)).text();
+  }
+
+  async resultFile(jobId: string, format: ResultFormat, signal?: AbortSignal): Promise<ResultFile> {
+    return (await load()).resultFile(this.http, jobId, format, signal);
+  }
+
+  /** The document as it was submitted, by whomever. */
+  async document(jobId: string, signal?: AbortSignal): Promise<Blob> {
+    return (await load()).document(this.http, jobId, signal);
+  }
+
+  /** A part of it: from the first byte, counted from 0, up to but not with the second. */
+  async documentPart(
+    jobId: string,
+    range: readonly [begin: number, end: number],
+    signal?: AbortSignal,
+  ): Promise<DocumentPart> {
+    return (await load()).documentPart(this.http, jobId, range, signal);
+  }
+
+  /** Any other call of the bridge's HTTP side, for example `request('GET', 'v1/batches/b-1')`. The answer is unchecked. */
+  async request(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<unknown> {
+    return (await load()).request(this.http, method, path, body);
+  }
+
+  /** Marks notices as read on every device, all when none are named; given without a network, when the network is back. */
+  async markRead(ids: readonly string[] = []): Promise<void> {
+    await persist(this, () => this.request('POST', 'v1/notifications:read', { ids }));
+  }
+
+  #keep(answer: JobAndCursor): JobAndCursor {
+    this.jobs.put(answer.job);
+    return answer;
+  }
+}
