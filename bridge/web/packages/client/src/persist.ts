@@ -1,5 +1,6 @@
 /** Doing what needs the network: now, or once it is back. */
 import { CourantError } from './errors.ts';
+import { online } from './network.ts';
 import type { ConnectionState } from './state.ts';
 
 /** What tells whether there is a network. */
@@ -21,7 +22,8 @@ export async function persist<T>(watched: Watched, work: () => Promise<T>, signa
       return await work();
     } catch (error) {
       const isNetwork = error instanceof CourantError ? error.code === 'NETWORK' : error instanceof TypeError;
-      const onTheWay = isAway(watched) || watched.connection.status === 'connecting';
+      // Without a network the connection may not have noticed yet.
+      const onTheWay = isAway(watched) || watched.connection.status === 'connecting' || !online();
       if (!isNetwork || !onTheWay) throw error;
       await connected(watched, signal);
     }
@@ -32,6 +34,7 @@ function connected(watched: Watched, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = (error?: CourantError) => {
       unlisten();
+      globalThis.removeEventListener?.('online', look);
       signal?.removeEventListener('abort', abort);
       if (error) reject(error);
       else resolve();
@@ -46,6 +49,7 @@ function connected(watched: Watched, signal?: AbortSignal): Promise<void> {
     };
     // Connecting anew ends the old connection first: only what lasts counts.
     const unlisten = watched.onConnection(() => queueMicrotask(look));
+    globalThis.addEventListener?.('online', look);
     signal?.addEventListener('abort', abort);
   });
 }

@@ -22,6 +22,34 @@ function memory(): CursorStorage & { readonly kept: Map<string, string> } {
   };
 }
 
+describe('a network that goes before the connection notices', () => {
+  pausedTime();
+
+  it('lets a command wait for it', async () => {
+    const window = new EventTarget();
+    vi.stubGlobal('addEventListener', window.addEventListener.bind(window));
+    vi.stubGlobal('removeEventListener', window.removeEventListener.bind(window));
+    vi.stubGlobal('navigator', { onLine: false });
+    const answers = [
+      () => Promise.reject(new TypeError('Failed to fetch')),
+      async () => new Response(JSON.stringify({ job: job({ state: 'cancelled' }), cursor: 'c' })),
+    ];
+    const fetch = vi.fn(() => (answers.shift() ?? answers[0])?.() ?? Promise.reject(new Error('too often')));
+    const made = await connected({ fetch: fetch as unknown as typeof globalThis.fetch });
+    let done = false;
+    const cancelled = made.cancel('J1').then(() => {
+      done = true;
+    });
+    await vi.waitFor(() => expect(fetch).toHaveBeenCalledTimes(1));
+    await settle();
+    expect(done).toBe(false);
+    vi.stubGlobal('navigator', { onLine: true });
+    window.dispatchEvent(new Event('online'));
+    await cancelled;
+    expect(fetch).toHaveBeenCalledTimes(2);
+  });
+});
+
 describe('cursors that outlive the page', () => {
   pausedTime();
 
