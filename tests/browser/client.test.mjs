@@ -86,36 +86,59 @@ describe('the client', { timeout: 5 * PATIENCE }, () => {
     assert.ok(!heard.some((each) => each.includes('from-node.pdf')), String(heard));
   });
 
-  test('in a web worker it is live as well', { skip: leftOut }, async () => {
+  /** What a web worker says that runs `code` beside the client, given `data`. */
+  async function inWorker(t, code, data) {
     const [browser, proxy] = [await openBrowser(), await Proxy.to(up.http)];
-    try {
-      const page = await openPage(browser);
-      const code = `${readFileSync(file, 'utf8').replace(/export \{[\s\S]*?\};?\s*$/, '')}
-        onmessage = async ({ data: { token, bytes } }) => {
-          const client = new CourantClient({ url: location.origin, token: () => token });
-          client.connect();
-          const { job } = await client.submit(new Blob([bytes]), { name: 'from-worker.pdf' });
-          const { state } = await client.finished(job.jobId);
-          postMessage({ state, transport: client.connection.transport });
-        };
-        addEventListener('unhandledrejection', ({ reason }) => postMessage({ failed: String(reason) }));`;
-      proxy.scripts.set('/worker-under-test.js', code);
-      await page.goto(`http://127.0.0.1:${proxy.port}/`);
-      const token = up.courant('token', '--sub', 'wim');
-      const said = await page.evaluate(
-        ([token, text]) =>
-          new Promise((resolve, reject) => {
-            const worker = new Worker('/worker-under-test.js', { type: 'module' });
-            worker.onmessage = ({ data }) => resolve(data);
-            worker.onerror = ({ message }) => reject(new Error(message));
-            worker.postMessage({ token, bytes: Uint8Array.from(text, (c) => c.charCodeAt(0)) });
-          }),
-        [token, pages(5).toString('latin1')],
-      );
-      assert.deepEqual(said, { state: 'succeeded', transport: 'websocket' });
-    } finally {
-      await browser.close();
-      proxy.close();
-    }
+    t.after(() => Promise.all([browser.close(), proxy.close()]));
+    const page = await openPage(browser);
+    const client = readFileSync(file, 'utf8').replace(/export \{[\s\S]*?\};?\s*$/, '');
+    const failed = "addEventListener('unhandledrejection', ({ reason }) => postMessage({ failed: String(reason) }));";
+    proxy.scripts.set('/worker-under-test.js', `${client}\n${failed}\nonmessage = async ({ data }) => {${code}};`);
+    await page.goto(`http://127.0.0.1:${proxy.port}/`);
+    return page.evaluate(
+      (given) =>
+        new Promise((resolve, reject) => {
+          const worker = new Worker('/worker-under-test.js', { type: 'module' });
+          worker.onmessage = ({ data: said }) => resolve(said);
+          worker.onerror = ({ message }) => reject(new Error(message));
+          worker.postMessage(given);
+        }),
+      data,
+    );
+  }
+
+  test('in a web worker it is live as well', { skip: leftOut }, async (t) => {
+    const code = `
+      const client = new CourantClient({ url: location.origin, token: () => data.token });
+      client.connect();
+      const { job } = await client.submit(new Blob([Uint8Array.from(data.text, (c) => c.charCodeAt(0))]), { name: 'from-worker.pdf' });
+      const { state } = await client.finished(job.jobId);
+      postMessage({ state, transport: client.connection.transport });`;
+    const data = { token: up.courant('token', '--sub', 'wim'), text: pages(5).toString('latin1') };
+    assert.deepEqual(await inWorker(t, code, data), { state: 'succeeded', transport: 'websocket' });
+  });
+
+  test('the token is renewed in mid-job on the connection there is', { skip: leftOut }, async (t) => {
+    const code = `
+      const tokens = [...data.tokens];
+      const client = new CourantClient({ url: location.origin, token: () => (tokens.length > 1 ? tokens.shift() : tokens[0]) });
+      const seen = [];
+      client.onConnection(() => {
+        const { status, connectionId, tokenExpiresAt } = client.connection;
+        if (status === 'connected' && seen.at(-1)?.tokenExpiresAt !== tokenExpiresAt) seen.push({ connectionId, tokenExpiresAt });
+        if (status !== 'connected' && status !== 'connecting') seen.push({ status });
+        if (seen.length > 1) renewed();
+      });
+      let renewed;
+      const waited = new Promise((resolve) => { renewed = resolve; });
+      client.connect();
+      const [{ state }] = await Promise.all([client.finished(data.jobId), waited]);
+      postMessage({ state, seen });`;
+    const tokens = ['6s', '1h'].map((ttl) => up.courant('token', '--sub', 'tess', '--ttl', ttl));
+    const { state, seen } = await inWorker(t, code, { tokens, jobId: await up.submit('tess', 'renewed.pdf', pages(300)) });
+    assert.equal(state, 'succeeded');
+    assert.equal(seen.length, 2, JSON.stringify(seen));
+    assert.equal(seen[0].connectionId, seen[1].connectionId);
+    assert.ok(seen[0].tokenExpiresAt < seen[1].tokenExpiresAt);
   });
 });

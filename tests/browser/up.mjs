@@ -2,11 +2,12 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
 
 const root = new URL('../..', import.meta.url).pathname;
 export const bin = process.env.COURANT_BIN ?? join(root, 'target/release/courant');
@@ -29,6 +30,7 @@ export class Up {
     const up = new Up();
     up.flags = flags;
     up.folder = mkdtempSync(join(tmpdir(), 'courant-browser-'));
+    process.on('exit', () => rmSync(up.folder, { recursive: true, force: true }));
     up.data = join(up.folder, 'data');
     [up.grpc, up.http] = [await freePort(), await freePort()];
     await up.launch();
@@ -71,7 +73,46 @@ export class Up {
     return job.jobId;
   }
 
+  /** Gives all workers nothing new (`drain`), or lets them go on (`resume`). */
+  async workers(verb) {
+    const headers = { authorization: `Bearer ${this.courant('token', '--sub', 'operator', '--role', 'admin')}` };
+    const base = `http://127.0.0.1:${this.http}/v1/workers`;
+    const { workers } = await (await fetch(base, { headers })).json();
+    for (const { workerId } of workers) {
+      const { ok, status } = await fetch(`${base}/${workerId}:${verb}`, { method: 'POST', headers });
+      if (!ok) throw new Error(`${verb} of ${workerId} was answered with ${status}`);
+    }
+  }
+
   secret() {
     return readFileSync(join(this.data, 'secret'), 'utf8').trim();
+  }
+}
+
+/** A bridge of its own beside that of `courant up`: it may be killed while everything else goes on. */
+export class Bridge {
+  static async beside(up) {
+    const bridge = new Bridge();
+    bridge.up = up;
+    bridge.http = await freePort();
+    await bridge.launch();
+    return bridge;
+  }
+
+  async launch() {
+    const { data, grpc } = this.up;
+    const flags = ['--listen', `127.0.0.1:${this.http}`, '--core', `http://127.0.0.1:${grpc}`, '--secret-file', join(data, 'secret'), '--log', 'warn'];
+    this.process = spawn(join(dirname(bin), 'courant-bridge'), flags, { stdio: ['ignore', 'ignore', 'inherit'], env: environment });
+    this.ended = once(this.process, 'exit');
+    const ready = async () => (await fetch(`http://127.0.0.1:${this.http}/readyz`).catch(() => undefined))?.ok;
+    while (!(await ready())) {
+      if (this.process.exitCode !== null) throw new Error('the bridge ended before it was ready');
+      await setTimeout(50);
+    }
+  }
+
+  async kill() {
+    this.process.kill('SIGKILL');
+    await this.ended;
   }
 }

@@ -1,0 +1,105 @@
+// The console when what it needs goes away in mid-job: the network, the bridge, the session. It says so and goes on.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { card, choose, connected, ended, leftOut, openBrowser, openPage, PATIENCE, pdf, shot } from './page.mjs';
+import { pages } from './pdf.mjs';
+import { Proxy } from './proxy.mjs';
+import { Bridge, Up } from './up.mjs';
+
+describe('what goes away in mid-job', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
+  let up;
+  let browser;
+
+  before(async () => {
+    [up, browser] = await Promise.all([Up.start(), openBrowser()]);
+  });
+
+  after(async () => {
+    await browser?.close();
+    await up?.kill();
+  });
+
+  /** A page of somebody, by a port that may be that of a proxy or of another bridge. */
+  async function as(user, port, { ttl, prepare } = {}) {
+    const page = await openPage(browser);
+    await prepare?.(page);
+    const link = new URL(up.linkFor(user, ...(ttl ? ['--ttl', ttl] : [])));
+    link.port = String(port);
+    await page.goto(link.href);
+    await connected(page);
+    return page;
+  }
+
+  const badge = (page, state) => page.locator(`[data-testid=connection-badge][data-state=${state}]`).first().waitFor();
+  const banner = (page, words) => page.getByTestId('offline-banner').filter({ hasText: words }).waitFor();
+
+  /** Begins a job that has a while to go. */
+  async function begin(page, name) {
+    await choose(page, pdf(name, pages(1500)));
+    await page.waitForFunction(() => Number(document.querySelector('[data-testid=job-pages]')?.dataset.done) > 5);
+  }
+
+  /** Ended, and each page of it known: nothing was missed. */
+  async function wholeAndOnce(page, name) {
+    await ended(page, name);
+    assert.equal(await page.getByTestId('job-card').filter({ hasText: name }).count(), 1);
+    const told = card(page, name).getByTestId('job-pages');
+    assert.deepEqual([await told.getAttribute('data-done'), await told.getAttribute('data-total')], ['1500', '1500']);
+    assert.deepEqual(page.faults, []);
+  }
+
+  test('the device is offline: it says so, keeps what is dropped, and catches up by itself', async () => {
+    const page = await as('mia', up.http);
+    await begin(page, 'kept.pdf');
+    await page.context().setOffline(true);
+    await badge(page, 'offline');
+    await banner(page, 'You are offline');
+    await choose(page, pdf('dropped-offline.pdf', pages(2)));
+    await page.getByTestId('upload').filter({ hasText: 'dropped-offline.pdf' }).filter({ hasText: 'Waits for the network' }).waitFor();
+    await shot(page, 'offline');
+    await page.context().setOffline(false);
+    await connected(page);
+    await ended(page, 'dropped-offline.pdf');
+    await page.locator('[data-testid=offline-banner][data-shown=true]').waitFor({ state: 'detached' });
+    await wholeAndOnce(page, 'kept.pdf');
+  });
+
+  test('the network is cut: it is tried anew by hand without waiting', async (t) => {
+    const proxy = await Proxy.to(up.http);
+    t.after(() => proxy.close());
+    const page = await as('ned', proxy.port, { prepare: ({ clock }) => clock.install() });
+    proxy.cut();
+    await banner(page, 'The connection was lost');
+    // The clock stands: nothing is tried by itself any more.
+    await page.clock.pauseAt(new Date(Date.now() + 60_000));
+    await page.locator('[data-testid=connection-badge][data-state=reconnecting]').first().waitFor();
+    proxy.mend();
+    await page.getByTestId('reconnect-now').click();
+    await connected(page);
+    assert.deepEqual(page.faults, []);
+  });
+
+  test('the bridge is killed and comes back: the job went on, and the page goes on', async (t) => {
+    const bridge = await Bridge.beside(up);
+    t.after(() => bridge.kill());
+    const page = await as('oda', bridge.http);
+    await begin(page, 'bridged.pdf');
+    await bridge.kill();
+    await page.locator('[data-testid=connection-badge]:not([data-state=connected])').first().waitFor();
+    await bridge.launch();
+    await connected(page);
+    await wholeAndOnce(page, 'bridged.pdf');
+  });
+
+  test('the session ends: the job goes on, and is there after signing in again', async () => {
+    const page = await as('pia', up.http, { ttl: '12s' });
+    await begin(page, 'unsigned.pdf');
+    await page.getByTestId('signin-message').filter({ hasText: 'the token ran out' }).waitFor();
+    await page.getByTestId('signin-token').fill(up.linkFor('pia'));
+    await page.getByTestId('signin-submit').click();
+    await connected(page);
+    await wholeAndOnce(page, 'unsigned.pdf');
+  });
+});
