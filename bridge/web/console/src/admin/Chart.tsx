@@ -35,6 +35,11 @@ function resolved(element: HTMLElement, name: string): string {
   return found;
 }
 
+function sinceMinutes(low: number | null, high: number | null): [number, number] {
+  const end = high ?? Date.now() / 1000;
+  return [Math.min(low ?? end, end - 300), end];
+}
+
 function options(box: HTMLElement, color: string, words: (value: number) => string): uPlot.Options {
   const stroke = resolved(box, color);
   const [ink, line] = [resolved(box, '--ink-mute'), resolved(box, '--line')];
@@ -47,12 +52,12 @@ function options(box: HTMLElement, color: string, words: (value: number) => stri
   return {
     width: box.clientWidth,
     height,
-    padding: [8, 4, 0, 0],
+    padding: [8, 14, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
     // Never less than five minutes, so that the first points are no drama.
     scales: {
-      x: { range: (_, low, high) => [Math.min(low ?? 0, (high ?? 0) - 300), high ?? 0] },
+      x: { range: (_, low, high) => sinceMinutes(low, high) },
       y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 0) * 1.15)] },
     },
     axes: [
@@ -66,7 +71,8 @@ function options(box: HTMLElement, color: string, words: (value: number) => stri
         width: 2,
         fill: stroke.replace(/^rgb\((.*)\)$/, 'rgba($1, 0.12)'),
         spanGaps: false,
-        points: { show: false },
+        // One value is no line yet.
+        points: { show: ({ data: [times] }) => times.length === 1, size: 5 },
       },
     ],
   };

@@ -1,5 +1,5 @@
 import type { Job } from '@courant/client';
-import { bytes, dateTime, span } from '../ui/format.ts';
+import { bytes, count, dateTime, span } from '../ui/format.ts';
 
 /** The small print of a job. */
 export function Facts({ job }: { readonly job: Job }) {
@@ -7,33 +7,35 @@ export function Facts({ job }: { readonly job: Job }) {
     ['Job', job.jobId],
     ['Document', job.documentId],
     ['Size', bytes(job.documentBytes)],
-    ['SHA-256', job.documentSha256],
     ['Lane', job.lane],
     ['Submitted', dateTime(job.createTime)],
     ['Started', job.startTime && dateTime(job.startTime)],
     ['Ended', job.endTime && dateTime(job.endTime)],
     ['Attempt', job.attempt === 0 ? null : `${job.attempt} of ${job.maxAttempts}`],
+    ['SHA-256', job.documentSha256],
   ];
+  // What the last attempt ended with is told above.
+  const earlier = job.attempts.filter(({ number }) => job.state !== 'failed' || number !== job.attempt);
   return (
     <section className="facts" aria-labelledby="facts-title">
       <h2 id="facts-title">Details</h2>
       <dl>
         {facts.map(([name, value]) =>
           value ? (
-            <div key={name}>
+            <div key={name} data-long={name === 'SHA-256'}>
               <dt>{name}</dt>
               <dd>{value}</dd>
             </div>
           ) : null,
         )}
       </dl>
-      {job.attempts.length > 0 && (
+      {earlier.length > 0 && (
         <>
           <h3>Earlier attempts</h3>
           <ul className="attempts">
-            {job.attempts.map(({ number, startTime, endTime, error, pagesDone }) => (
+            {earlier.map(({ number, startTime, endTime, error, pagesDone }) => (
               <li key={number}>
-                <strong>Attempt {number}</strong> finished {pagesDone} pages
+                <strong>Attempt {number}</strong> finished {count(pagesDone, 'page')}
                 {startTime && endTime && ` in ${span((Date.parse(endTime) - Date.parse(startTime)) / 1000)}`}
                 {error && `: ${error.message} (${error.code})`}
               </li>

@@ -1,12 +1,13 @@
 import { isFinished, type JobView } from '@courant/client';
 import { useCourant, useJob, useTopic } from '@courant/react';
-import { ArrowLeft, Layers } from 'lucide-react';
+import { ArrowLeft, FileX2, Layers } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { Actions } from '../jobs/Actions.tsx';
 import { Progress } from '../jobs/Progress.tsx';
 import { StateChip } from '../jobs/StateChip.tsx';
 import { Troubles } from '../jobs/Troubles.tsx';
-import { batchHref, home } from '../shell/route.ts';
+import { batchHref, historyPage, home } from '../shell/route.ts';
+import { sentenceCase } from '../ui/format.ts';
 import { firstCursor } from '../upload/uploads.ts';
 import { Facts } from './Facts.tsx';
 import { Results } from './Results.tsx';
@@ -63,8 +64,13 @@ function Missing({ message }: { readonly message: string }) {
   return (
     <div className="detail">
       <Back />
-      <div className="note bad" role="alert" data-testid="job-missing">
-        This job cannot be shown: {message}.
+      <div className="panel empty-panel" role="alert" data-testid="job-missing">
+        <FileX2 aria-hidden="true" />
+        <strong>This job cannot be shown</strong>
+        <p className="muted">{sentenceCase(message)}. It may have been deleted, or its time was over.</p>
+        <a className="button small" href={historyPage}>
+          Look in the history
+        </a>
       </div>
     </div>
   );

@@ -33,10 +33,14 @@ export function Results({ view, document }: Props) {
   return (
     <section className="results" aria-label="Document and result" data-testid="job-results">
       <div className="results-head">
-        <Tabs tabs={tabs} selected={tab} select={setWanted} />
+        {tabs.length > 1 && <Tabs tabs={tabs} selected={tab} select={setWanted} />}
         <DownloadMenu job={job} />
       </div>
-      <div role="tabpanel" id="result-panel" aria-labelledby={`tab-${tab}`} className="viewer">
+      <div
+        className="viewer"
+        id="result-panel"
+        {...(tabs.length > 1 && { role: 'tabpanel', 'aria-labelledby': `tab-${tab}` })}
+      >
         <Panel tab={tab} view={view} document={document} />
       </div>
     </section>

@@ -174,7 +174,10 @@ function Chosen({ jobs, clear }: ChosenProps) {
           clear();
         }}
       >
-        Their documents and results go with them. You have a few seconds to change your mind after that.
+        {removable.length === 1
+          ? 'Its document and result go with it.'
+          : 'Their documents and results go with them.'}{' '}
+        You have a few seconds to change your mind after that.
       </Confirm>
     </div>
   );

@@ -39,10 +39,11 @@ function Row({ view: { job } }: { readonly view: JobView }) {
   const now = useNow();
   const end = job.endTime ?? job.createTime;
   const facts = [
-    job.state === 'failed' && job.error !== null ? sentenceCase(job.error.message) : null,
     job.pagesTotal === null ? null : count(job.pagesTotal, 'page'),
     bytes(job.documentBytes),
     job.elapsed === null ? null : span(job.elapsed),
+    // The longest last: it is cut off where there is no room.
+    job.state === 'failed' && job.error !== null ? sentenceCase(job.error.message) : null,
   ].filter((fact) => fact != null);
   return (
     <li className="row-job" data-testid="job-card" data-job-id={job.jobId} data-state={job.state}>

@@ -1,6 +1,7 @@
 import { isFinished, type Job, type JobView } from '@courant/client';
 import { span, ticking, toolName, zoneNames } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
+import { movedLane } from './lane.ts';
 import { PageStrip } from './PageStrip.tsx';
 import { Stages } from './Stages.tsx';
 import { ZoneCounts } from './ZoneCounts.tsx';
@@ -49,7 +50,7 @@ function sentence(job: Job): string {
   if (job.state === 'queued' && job.queuePosition !== null) {
     return job.queuePosition === 1 ? 'Next in line' : `Number ${job.queuePosition} in line`;
   }
-  return job.operation;
+  return movedLane(job) ? 'Waiting' : job.operation;
 }
 
 function CurrentZone({ job: { currentZone } }: { readonly job: Job }) {
@@ -71,7 +72,7 @@ function Times({ view: { job, receivedAt } }: { readonly view: JobView }) {
 function RunningTimes({ job, receivedAt }: { readonly job: Job; readonly receivedAt: number }) {
   const since = Math.max(0, (useNow() - receivedAt) / 1000);
   const parts: string[] = [];
-  if (job.attempt > 1) parts.push(`attempt ${job.attempt} of ${job.maxAttempts}`);
+  if (job.attempt > 1 && !movedLane(job)) parts.push(`attempt ${job.attempt} of ${job.maxAttempts}`);
   if (job.state === 'queued') {
     if (job.estimatedWait !== null)
       parts.push(`starts in about ${ticking(Math.max(1, job.estimatedWait - since))}`);

@@ -2,6 +2,7 @@ import type { Job } from '@courant/client';
 import { ChevronDown, CircleAlert, TriangleAlert } from 'lucide-react';
 import { count, sentenceCase } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
+import { movedLane } from './lane.ts';
 import { needsPassword, PasswordForm } from './PasswordForm.tsx';
 
 function RetryIn({ time }: { readonly time: string }) {
@@ -13,10 +14,16 @@ function RetryIn({ time }: { readonly time: string }) {
 export function Troubles({ job }: { readonly job: Job }) {
   const { error, warnings } = job;
   const worthRetrying = job.state === 'failed' && error?.retryable === true;
-  const showError = error !== null && job.state !== 'succeeded';
+  const moved = movedLane(job);
+  const showError = error !== null && job.state !== 'succeeded' && !moved;
   const failedExports = job.result?.formats.filter(({ state }) => state === 'failed') ?? [];
   return (
     <>
+      {moved && (
+        <p className="note plain" data-testid="job-moved">
+          A document of this size waits in the large lane; smaller ones go first.
+        </p>
+      )}
       {showError && (
         <div
           className={job.state === 'failed' ? 'note bad' : 'note warn'}

@@ -2,6 +2,7 @@ import { isFinished, type JobView } from '@courant/client';
 import { ArrowDownToLine, Eye, EyeOff } from 'lucide-react';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import type { DocumentPage } from '../detail/document.ts';
+import { needsPassword } from '../jobs/PasswordForm.tsx';
 import { Legend } from '../jobs/ZoneCounts.tsx';
 import { PageRow } from './PageRow.tsx';
 import { countZones, type Leaf, leaves } from './pages.ts';
@@ -47,43 +48,47 @@ export function Pages({ view, read }: Props) {
 
   return (
     <div className="pages-view" data-testid="pages-view" data-paper={paper.state}>
-      <div className="pages-bar">
-        <Legend counts={counts} />
-        <div className="pages-tools">
-          {running && (
+      {list.length > 0 && (
+        <div className="pages-bar">
+          <Legend counts={counts} />
+          <div className="pages-tools">
+            {running && (
+              <button
+                type="button"
+                className="button small"
+                aria-pressed={following}
+                onClick={() => setFollowing(!following)}
+                data-testid="follow"
+              >
+                <ArrowDownToLine aria-hidden="true" />
+                Follow
+              </button>
+            )}
             <button
               type="button"
               className="button small"
-              aria-pressed={following}
-              onClick={() => setFollowing(!following)}
-              data-testid="follow"
+              aria-pressed={zonesShown}
+              onClick={() => setZonesShown(!zonesShown)}
+              data-testid="toggle-zones"
             >
-              <ArrowDownToLine aria-hidden="true" />
-              Follow
+              <Icon aria-hidden="true" />
+              Zones
             </button>
-          )}
-          <button
-            type="button"
-            className="button small"
-            aria-pressed={zonesShown}
-            onClick={() => setZonesShown(!zonesShown)}
-            data-testid="toggle-zones"
-          >
-            <Icon aria-hidden="true" />
-            Zones
-          </button>
-          <GoTo total={list.length} reach={(page) => setLimit(Math.max(limit, page + 2))} />
+            <GoTo total={list.length} reach={(page) => setLimit(Math.max(limit, page + 2))} />
+          </div>
         </div>
-      </div>
-      {paper.state === 'unreadable' && (
+      )}
+      {paper.state === 'unreadable' && list.length > 0 && (
         <p className="note plain" data-testid="paper-unreadable">
           The document cannot be drawn here; what was found in it is shown on blank paper.
         </p>
       )}
-      {paper.state === 'locked' && <Unlock {...paper} />}
+      {paper.state === 'locked' && !needsPassword(job) && <Unlock {...paper} />}
       {list.length === 0 && (
         <p className="empty muted">
-          {running ? 'Pages appear here as soon as their number is known.' : 'There are no pages.'}
+          {running
+            ? 'Pages appear here as soon as their number is known.'
+            : 'No page of this document was read.'}
         </p>
       )}
       {list.slice(0, limit).map((leaf) => (

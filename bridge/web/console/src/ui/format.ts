@@ -22,7 +22,8 @@ export function bytes(size: number): string {
 
 /** `0.8 s`, `12 s`, `3 min 05 s`, `2 h 10 min`. */
 export function span(seconds: number): string {
-  if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)} s`;
+  if (seconds < 0.05) return '0 s';
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`;

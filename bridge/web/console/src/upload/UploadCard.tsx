@@ -1,9 +1,11 @@
+import { useConnection } from '@courant/react';
 import { RotateCw, X } from 'lucide-react';
 import { bytes } from '../ui/format.ts';
 import { useUploads } from './context.tsx';
 import type { Upload } from './uploads.ts';
 
-function words({ state, sent, error }: Upload): string {
+function words({ state, sent, error }: Upload, away: boolean): string {
+  if (away && state !== 'failed') return 'Waits for the network; it is sent by itself';
   switch (state) {
     case 'waiting':
       return 'Waiting to be sent';
@@ -18,6 +20,8 @@ function words({ state, sent, error }: Upload): string {
 
 export function UploadCard({ upload }: { readonly upload: Upload }) {
   const { uploads } = useUploads();
+  const { status } = useConnection();
+  const away = status === 'offline' || status === 'reconnecting';
   const { id, file, state, sent, canRetry } = upload;
   const failed = state === 'failed';
   return (
@@ -62,7 +66,7 @@ export function UploadCard({ upload }: { readonly upload: Upload }) {
         </div>
       )}
       <p className={failed ? 'upload-words bad' : 'upload-words muted'} role={failed ? 'alert' : undefined}>
-        {words(upload)}
+        {words(upload, away)}
       </p>
     </article>
   );
