@@ -43,6 +43,7 @@ export class CourantClient extends Requests {
           url: (path) => this.http.url(path),
           // Node before 22 has none; event streams do there.
           socket: options.WebSocket ?? globalThis.WebSocket,
+          format: options.format ?? 'auto',
           fetch,
         }),
         token: options.token,

@@ -1,4 +1,4 @@
-/** From the text of a WebSocket message to a `ServerMessage`. Nothing unchecked passes this file. */
+/** From a WebSocket message to a `ServerMessage`. Nothing unchecked passes this file. */
 import * as parts from './decode-job.ts';
 import { exportEventTypes, plainJobEventTypes, type ServerMessage, stateTypes } from './messages.ts';
 import * as read from './read.ts';
@@ -148,11 +148,13 @@ const decoders: Decoders<WireType> = {
 
 const isKnown = (type: string): type is WireType => Object.hasOwn(decoders, type);
 
-/** Reads one message of the bridge. Never throws. */
+/** Reads one message of the bridge, as text or unpacked already. Never throws. */
 export function decode(data: unknown): Decoded {
-  if (typeof data !== 'string') return { kind: 'broken', reason: 'not a text message' };
   try {
-    const from = read.object<wire.ServerMessage>(JSON.parse(data), 'message');
+    const from = read.object<wire.ServerMessage>(
+      typeof data === 'string' ? JSON.parse(data) : data,
+      'message',
+    );
     const type = read.text(from, 'type');
     return isKnown(type)
       ? { kind: 'message', message: (decoders[type] as Decoder<WireType>)(from as never) }

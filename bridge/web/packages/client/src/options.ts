@@ -5,7 +5,7 @@ import type { JobEvent } from './messages.ts';
 import type { SocketConstructor } from './socket.ts';
 import type { Schedule } from './store.ts';
 import type { WatchOptions } from './subscriptions.ts';
-import type { TransportName } from './transport.ts';
+import type { MessageFormat, TransportName } from './transport.ts';
 
 export interface ClientOptions {
   /** The bridge's address. The page's own origin when left out. */
@@ -20,6 +20,8 @@ export interface ClientOptions {
   readonly connectTimeoutMs?: number;
   /** The ways to try, best first. Default: WebSocket, then event streams, then polling. */
   readonly transports?: readonly TransportName[];
+  /** How messages are written on a WebSocket. Default `auto`: MessagePack, compressed, where the bridge offers it, else JSON. */
+  readonly format?: MessageFormat;
   /**
    * Where cursors are kept, for example `localStorage`: topics then go on after a reload where they were, and every event is
    * heard at least once. What `jobs` knew is not kept: ask `list` for the jobs that did not change meanwhile.

@@ -1,8 +1,11 @@
 /** The ways to the bridge, best first, and the search for a better one while a worse is in use. */
+import { decode } from './decode.ts';
 import { discard, type SocketConstructor, type SocketLike, socketUrl, subprotocol } from './socket.ts';
 import { Timer } from './timer.ts';
 
 export type TransportName = 'websocket' | 'sse' | 'polling';
+/** How messages are written on a WebSocket. `auto`: packed where the bridge and this place can, else JSON. */
+export type MessageFormat = 'auto' | 'json' | 'msgpack';
 
 /** One way to the bridge. */
 export interface Transport {
@@ -17,16 +20,22 @@ export interface TransportOptions {
   readonly url: (path: string) => string;
   /** Missing where there are no WebSockets. */
   readonly socket: SocketConstructor | undefined;
+  readonly format: MessageFormat;
   readonly fetch: typeof fetch;
 }
 
 export function transports(options: TransportOptions): readonly Transport[] {
-  const { base, url, socket, fetch } = options;
+  const { base, url, socket, fetch, format } = options;
   const names = options.names.filter((name) => name !== 'websocket' || socket !== undefined);
   return names.map((name) => ({
     name,
     open: async () => {
-      if (name === 'websocket' && socket !== undefined) return new socket(socketUrl(base), [subprotocol]);
+      if (name === 'websocket' && socket !== undefined) {
+        const to = socketUrl(base);
+        // Without the module JSON will do.
+        const packed = format !== 'json' && (await import('./packed-socket.ts').catch(() => null));
+        return packed ? packed.openPacked(socket, to, format) : new socket(to, [subprotocol]);
+      }
       // Most never need it.
       const { HttpSocket } = await import('./http-socket.ts');
       return new HttpSocket({ url, fetch, by: name === 'polling' ? name : 'sse' });
@@ -78,7 +87,8 @@ export class Scout {
     socket.onopen = () => socket.send(JSON.stringify({ id: 0, type: 'auth', token }));
     socket.onclose = next;
     socket.onmessage = ({ data }) => {
-      const { type } = JSON.parse(String(data)) as { type?: unknown };
+      const decoded = decode(data);
+      const type = decoded.kind === 'message' && decoded.message.type;
       // A way that lets the first answer through and nothing after it is no way.
       if (type === 'connected') socket.send(JSON.stringify({ id: 1, type: 'ping' }));
       if (type !== 'pong') return;

@@ -100,6 +100,7 @@ export function client(options: Partial<ClientOptions> = {}): CourantClient {
     WebSocket: FakeSocket,
     transports: ['websocket'],
     random: () => 0.5,
+    format: 'json',
     ...options,
   });
 }

@@ -9,7 +9,12 @@ import { CourantProvider, useConnection, useCourant, useJob, useJobs, useTopic }
 
 function start(): CourantClient {
   FakeSocket.all = [];
-  return new CourantClient({ url: 'http://bridge.test', token: () => 't', WebSocket: FakeSocket });
+  return new CourantClient({
+    url: 'http://bridge.test',
+    token: () => 't',
+    WebSocket: FakeSocket,
+    format: 'json',
+  });
 }
 
 async function show(client: CourantClient, children: ReactNode) {
