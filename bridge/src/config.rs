@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::Verifier;
+use courant_tls::{ClientTls, ServerTls};
 
 /// Makes a fresh token with the role `bridge`, whenever one is needed.
 pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
@@ -21,6 +22,10 @@ pub struct Config {
     pub allow_origins: Vec<String>,
     /// Take a client's address from the last `X-Forwarded-For`. Only behind a proxy that sets it.
     pub trust_forwarded: bool,
+    /// TLS for browsers; without it they speak plain HTTP, or a proxy before us speaks TLS.
+    pub tls: Option<ServerTls>,
+    /// TLS on the way to the core, whose address then begins with `https://`.
+    pub core_tls: Option<ClientTls>,
     /// How much of everything.
     pub limits: Limits,
     /// How long everything may take.
@@ -160,6 +165,8 @@ impl Config {
             core_token,
             allow_origins: Vec::new(),
             trust_forwarded: false,
+            tls: None,
+            core_tls: None,
             limits: Limits::default(),
             times: Times::default(),
         }
@@ -167,7 +174,7 @@ impl Config {
 
     /// Refuses what cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
-        check_core(&self.core)?;
+        check_core(&self.core, self.core_tls.is_some())?;
         for origin in &self.allow_origins {
             check_origin(origin)?;
         }
@@ -190,11 +197,14 @@ impl Config {
     }
 }
 
-fn check_core(address: &str) -> Result<(), ConfigError> {
+fn check_core(address: &str, tls: bool) -> Result<(), ConfigError> {
     let refuse = |why: &str| Err(ConfigError::Core { address: address.to_owned(), why: why.to_owned() });
     match address.parse::<http::Uri>() {
         Err(error) => refuse(&error.to_string()),
-        Ok(uri) if uri.scheme_str() != Some("http") => refuse("it must begin with http://"),
+        Ok(uri) if !matches!(uri.scheme_str(), Some("http" | "https")) => {
+            refuse("it must begin with http:// or https://")
+        }
+        Ok(uri) if tls != (uri.scheme_str() == Some("https")) => refuse("TLS and https:// go together"),
         Ok(uri) if uri.authority().is_none() => refuse("the host is missing"),
         Ok(_) => Ok(()),
     }
@@ -229,11 +239,13 @@ mod tests {
     #[test]
     fn bad_addresses_and_origins_are_refused() {
         for good in ["http://127.0.0.1:50051", "http://core:1", "http://[::1]:50051"] {
-            assert!(check_core(good).is_ok(), "{good}");
+            assert!(check_core(good, false).is_ok(), "{good}");
+            assert!(check_core(good, true).is_err(), "{good}");
         }
         for bad in ["", "127.0.0.1:50051", "https://core", "http://", "core"] {
-            assert!(check_core(bad).is_err(), "{bad}");
+            assert!(check_core(bad, false).is_err(), "{bad}");
         }
+        assert!(check_core("https://core:1", true).is_ok());
         for good in ["https://app.example", "http://127.0.0.1:5173"] {
             assert!(check_origin(good).is_ok(), "{good}");
         }

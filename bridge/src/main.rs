@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use courant_auth::{Issuer, Role, Secret, Signer, Trust, Verifier};
 use courant_bridge::Config;
+use courant_tls::{ClientFiles, ServerFlags};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,17 @@ struct Args {
     secret_file: PathBuf,
     #[command(flatten)]
     trust: Trust,
+    #[command(flatten)]
+    tls: ServerFlags,
+    /// Whose certificates to believe the server (https://…), in PEM; default: the authorities of this system.
+    #[arg(long, env = "COURANT_CORE_CA", value_name = "FILE")]
+    core_ca: Option<PathBuf>,
+    /// Certificate chain to show the server if it asks for one (mutual TLS), in PEM.
+    #[arg(long, env = "COURANT_CORE_CERT", value_name = "FILE", requires = "core_key")]
+    core_cert: Option<PathBuf>,
+    /// Its private key, in PEM.
+    #[arg(long, env = "COURANT_CORE_KEY", value_name = "FILE", requires = "core_cert")]
+    core_key: Option<PathBuf>,
     /// Another origin that may open WebSockets, for example https://app.example. May be given several times.
     #[arg(long, env = "COURANT_ALLOW_ORIGIN", value_delimiter = ',')]
     allow_origin: Vec<String>,
@@ -121,7 +133,11 @@ fn config(args: Args, trusted: Option<Issuer>) -> anyhow::Result<Config> {
         // Fails only for a subject of a wrong length. An empty token is refused by the core, and said in the log.
         signer.sign("courant-bridge", &[Role::Bridge], OWN_TOKEN).unwrap_or_default()
     };
+    let files = ClientFiles { ca: args.core_ca, identity: args.core_cert.zip(args.core_key) };
+    let core_tls = files.load_for(&args.core)?;
     let mut config = Config::new(args.core, Verifier::hs256(&secret).trusting(trusted), Arc::new(token));
+    config.tls = args.tls.load(None)?;
+    config.core_tls = core_tls;
     config.allow_origins = args.allow_origin;
     config.trust_forwarded = args.trust_forwarded;
     let limits = &mut config.limits;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use courant_tls::{Protocol, Socket};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -46,6 +47,9 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: CancellationTo
     // Whatever ends this function ends what it started.
     let _stop = stop.clone().drop_guard();
     let sockets = Arc::new(Semaphore::new(config.limits.sockets));
+    if let Some(tls) = &config.tls {
+        tls.keep_fresh();
+    }
     let app = App::start(config, drain, stop)?;
     let router = router(app.clone());
     loop {
@@ -100,6 +104,13 @@ async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: Sock
         request.extensions_mut().insert(Peer(peer.ip().to_canonical()));
         router.clone().call(request)
     });
+    let socket = match &app.config.tls {
+        None => Socket::Plain(socket),
+        Some(tls) => match tls.accept(socket, Protocol::Http1).await {
+            Ok(socket) => socket,
+            Err(error) => return tracing::debug!(%error, "no TLS came about"),
+        },
+    };
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(app.config.times.header)

@@ -8,6 +8,7 @@ use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::notification_service_client::NotificationServiceClient;
 use courant_proto::v1::queue_service_client::QueueServiceClient;
+use courant_tls::connector;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
@@ -47,10 +48,11 @@ impl Core {
         let bulk = endpoint
             .clone()
             .initial_stream_window_size(BULK_STREAM_WINDOW)
-            .initial_connection_window_size(BULK_CONNECTION_WINDOW)
-            .connect_lazy();
+            .initial_connection_window_size(BULK_CONNECTION_WINDOW);
+        let bulk = connector::lazy(&bulk, config.core_tls.as_ref());
+        let live = connector::lazy(&endpoint, config.core_tls.as_ref());
         let token = config.core_token.clone();
-        Ok(Self { live: endpoint.connect_lazy(), bulk, token, call: config.times.call })
+        Ok(Self { live, bulk, token, call: config.times.call })
     }
 
     /// For calls that answer at once, and for streams that are always read at once.

@@ -18,9 +18,9 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use courant_tls::Socket;
 use http::StatusCode;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use crate::app::{App, Peer};
 use crate::events;
@@ -113,13 +113,13 @@ async fn open_socket(State(app): State<Arc<App>>, request: Request) -> Result<Re
 }
 
 /// The bare socket under an upgraded connection, and what was read past the handshake.
-async fn take_socket(request: Request) -> Option<(TcpStream, bytes::Bytes)> {
+async fn take_socket(request: Request) -> Option<(Socket, bytes::Bytes)> {
     let upgraded = hyper::upgrade::on(request).await.ok()?;
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let parts = upgraded.downcast::<TokioIo<Socket>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
 }
 
-async fn converse(app: Arc<App>, opening: Opening, address: std::net::IpAddr, socket: TcpStream, read: bytes::Bytes) {
+async fn converse(app: Arc<App>, opening: Opening, address: std::net::IpAddr, socket: Socket, read: bytes::Bytes) {
     match app.registry.seat(address) {
         Ok(seat) => {
             let mut session = Session::new(app, seat);

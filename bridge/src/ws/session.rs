@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use courant_auth::{Identity, TokenError};
 use courant_proto::v1::{self, ErrorReason};
+use courant_tls::Socket;
 use governor::clock::MonotonicClock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -111,7 +111,7 @@ impl Session {
     }
 
     /// Runs it to its end.
-    pub async fn run(mut self, socket: TcpStream, read: Bytes) {
+    pub async fn run(mut self, socket: Socket, read: Bytes) {
         let mut wire = Wire::new(socket, read, self.outbox.clone(), self.app.config.limits.message_bytes).await;
         let every = self.app.config.times.ping;
         let mut pings = tokio::time::interval_at(Instant::now() + every, every);
@@ -429,7 +429,7 @@ enum Then {
 }
 
 /// Tells a connection there is no seat for why, and closes it.
-pub async fn turn_away(app: &App, fault: Fault, socket: TcpStream, read: Bytes) {
+pub async fn turn_away(app: &App, fault: Fault, socket: Socket, read: Bytes) {
     let outbox = Arc::new(Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone()));
     outbox.end(Verdict::on(fault));
     let mut wire = Wire::new(socket, read, outbox, app.config.limits.message_bytes).await;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use courant_tls::Socket;
 use futures::{Sink, Stream};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -46,7 +46,7 @@ pub enum Inbound {
 
 /// One socket with its outbox.
 pub struct Wire {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Socket>,
     outbox: Arc<Outbox>,
     batch: VecDeque<Utf8Bytes>,
     ping: bool,
@@ -64,7 +64,7 @@ enum Flush {
 
 impl Wire {
     /// Takes over a socket after the handshake, with what was read past it.
-    pub async fn new(socket: TcpStream, read: Bytes, outbox: Arc<Outbox>, max_message: usize) -> Self {
+    pub async fn new(socket: Socket, read: Bytes, outbox: Arc<Outbox>, max_message: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)

@@ -6,14 +6,15 @@ use courant_auth::Role;
 use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::queue_service_client::QueueServiceClient;
+use courant_tls::ClientTls;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::{Interceptor, interceptor::InterceptedService};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use crate::args::Connection;
-use crate::failure::Failure;
-use crate::home::Home;
+use crate::failure::{Failure, root};
+use crate::home::{Home, Note};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
@@ -61,33 +62,36 @@ pub async fn connect_queue(to: &Connection, roles: &[Role]) -> Result<QueueClien
 
 /// The way there, and a token: the one given, or one made here with these roles.
 async fn reach(to: &Connection, roles: &[Role]) -> Result<(Channel, Bearer), Failure> {
-    let address = address(to)?;
+    let (address, tls) = address(to)?;
     let token = match &to.token {
         Some(token) => token.clone(),
         None => Home::at(&to.data_dir).own_token(to.user.as_deref(), roles)?,
     };
-    let channel = endpoint(&address)?.connect().await.map_err(|error| unreachable(&address, &error))?;
+    let channel = courant_tls::connector::connect(&endpoint(&address)?, tls.as_ref())
+        .await
+        .map_err(|error| unreachable(&address, &error))?;
     let mut bearer: MetadataValue<Ascii> = format!("Bearer {}", token.trim()).parse().map_err(|_| Failure::OddToken)?;
     bearer.set_sensitive(true);
     Ok((channel, Bearer(bearer)))
 }
 
-fn address(to: &Connection) -> Result<String, Failure> {
-    match &to.server {
-        Some(server) => Ok(server.clone()),
+/// Where it is, and how it is believed.
+fn address(to: &Connection) -> Result<(String, Option<ClientTls>), Failure> {
+    let address = match &to.server {
+        Some(server) => server.clone(),
         None => match Home::at(&to.data_dir).note() {
-            Ok(note) => Ok(note.grpc),
+            Ok(Note { grpc, tls: Some(files), .. }) => return Ok((grpc, Some(files.into_client()?))),
+            Ok(note) => note.grpc,
             // With a token of one's own the well-known port is worth a try; without, there is nothing to go by.
-            Err(_) if to.token.is_some() => Ok(DEFAULT_SERVER.to_owned()),
-            Err(failure) => Err(failure),
+            Err(_) if to.token.is_some() => DEFAULT_SERVER.to_owned(),
+            Err(failure) => return Err(failure),
         },
-    }
+    };
+    let tls = to.tls.load_for(&address)?;
+    Ok((address, tls))
 }
 
 fn endpoint(address: &str) -> Result<Endpoint, Failure> {
-    if address.starts_with("https://") {
-        return Err(Failure::Tls(address.to_owned()));
-    }
     let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let endpoint = Endpoint::from_shared(url).map_err(|_| Failure::Address(address.to_owned()))?;
     Ok(endpoint
@@ -98,9 +102,5 @@ fn endpoint(address: &str) -> Result<Endpoint, Failure> {
 }
 
 fn unreachable(address: &str, error: &tonic::transport::Error) -> Failure {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    Failure::Unreachable { address: address.to_owned(), cause: cause.to_string() }
+    Failure::Unreachable { address: address.to_owned(), cause: root(error) }
 }

@@ -24,8 +24,8 @@ pub enum Failure {
     OddToken,
     #[error("{0} is not an address; it looks like 127.0.0.1:50051")]
     Address(String),
-    #[error("{0}: TLS is not supported yet; use http:// or put a TLS tunnel in between")]
-    Tls(String),
+    #[error(transparent)]
+    Tls(#[from] courant_tls::TlsError),
     #[error("cannot reach {address}: {cause}; is `courant up` running there?")]
     Unreachable { address: String, cause: String },
     #[error("gave up after {0}: the service does not answer")]
@@ -65,6 +65,10 @@ pub fn sentence(status: &tonic::Status) -> String {
     let details = status.get_error_details();
     let message = if status.message().is_empty() { code_word(status.code()) } else { status.message() };
     let mut text = message.to_owned();
+    // "transport error" alone helps nobody.
+    if let Some(cause) = std::error::Error::source(status).map(root) {
+        text = format!("{text}: {cause}");
+    }
     for violation in details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default() {
         if !text.contains(&violation.description) {
             text.push_str(&format!("; {}: {}", violation.field, violation.description));
@@ -74,6 +78,15 @@ pub fn sentence(status: &tonic::Status) -> String {
         Some(info) => format!("{text} ({})", info.reason),
         None => text,
     }
+}
+
+/// What is behind an error in the end.
+pub fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
 
 fn code_word(code: Code) -> &'static str {

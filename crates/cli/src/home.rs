@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use courant_auth::{Role, Secret, Signer};
+use courant_tls::{ClientTls, ServerFiles, ServerTls};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -24,6 +25,29 @@ pub struct Note {
     pub pid: u32,
     pub grpc: String,
     pub http: String,
+    /// With TLS: whose certificate it shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<NoteTls>,
+}
+
+/// Where the certificate of an `up` is, for commands of the same person on the same machine.
+#[derive(Serialize, Deserialize)]
+pub struct NoteTls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+impl NoteTls {
+    /// The files may be named from anywhere.
+    pub fn of(files: &ServerFiles) -> Self {
+        let absolute = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        Self { cert: absolute(&files.cert), key: absolute(&files.key) }
+    }
+
+    /// Believes that certificate alone, and shows it.
+    pub fn into_client(self) -> Result<ClientTls, Failure> {
+        Ok(ServerTls::load(ServerFiles { cert: self.cert, key: self.key, client_ca: None })?.as_client())
+    }
 }
 
 /// A data folder.

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use courant_auth::{Secret, Trust, Verifier};
 use courant_server::{Config, Server};
+use courant_tls::ServerFlags;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,11 @@ struct Flags {
     secret_file: Option<PathBuf>,
     #[command(flatten)]
     trust: Trust,
+    #[command(flatten)]
+    tls: ServerFlags,
+    /// Let in only clients that show a certificate of this authority (mutual TLS), in PEM
+    #[arg(long, env = "COURANT_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
     #[command(flatten)]
     config: Config,
 }
@@ -49,12 +55,13 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     std::fs::create_dir_all(&flags.config.data_dir)
         .with_context(|| format!("the data folder {} cannot be used", flags.config.data_dir.display()))?;
     let secret = Secret::load_or_create(&secret_file)?;
+    let tls = flags.tls.load(flags.tls_client_ca)?;
     let server = Server::open(flags.config, Verifier::hs256(&secret).trusting(flags.trust.load().await?)).await?;
     let listener = TcpListener::bind(flags.grpc).await.with_context(|| format!("cannot listen on {}", flags.grpc))?;
-    tracing::info!(address = %listener.local_addr()?, "serving gRPC");
+    tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serving gRPC");
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signal(shutdown.clone()));
-    Ok(server.serve(listener, shutdown).await?)
+    Ok(server.with_tls(tls).serve(listener, shutdown).await?)
 }
 
 async fn stop_on_signal(shutdown: CancellationToken) {

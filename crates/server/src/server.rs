@@ -11,12 +11,12 @@ use courant_proto::v1::job_service_server::JobServiceServer;
 use courant_proto::v1::notification_service_server::NotificationServiceServer;
 use courant_proto::v1::queue_service_server::QueueServiceServer;
 use courant_proto::v1::worker_service_server::WorkerServiceServer;
+use courant_tls::ServerTls;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -56,6 +56,7 @@ pub struct Server {
     registry: Arc<Registry>,
     notices: Arc<Notices>,
     verifier: Verifier,
+    tls: Option<ServerTls>,
 }
 
 /// Why a server cannot start.
@@ -138,7 +139,12 @@ impl Server {
         };
         let notices = Arc::new(Notices::new(Store::open(&config.data_dir, bounds)?));
         let engine = Engine::open(config, log, objects).await?;
-        Ok(Self { engine, registry: Arc::default(), notices, verifier })
+        Ok(Self { engine, registry: Arc::default(), notices, verifier, tls: None })
+    }
+
+    /// Speaks TLS alone.
+    pub fn with_tls(self, tls: Option<ServerTls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Serves until told to stop, then drains: health turns NOT_SERVING, workers hand back, streams say where to go on.
@@ -156,8 +162,10 @@ impl Server {
         background.spawn(passwords::run(self.engine.clone()));
         background.spawn(places::run(self.engine.clone(), self.registry.clone()));
         let closing = CancellationToken::new();
-        // Small answers must not wait for the client's delayed acknowledgement.
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        if let Some(tls) = &self.tls {
+            tls.keep_fresh();
+        }
+        let incoming = courant_tls::incoming(listener, self.tls.clone());
         let serving = router.serve_with_incoming_shutdown(incoming, closing.clone().cancelled_owned());
         tokio::pin!(serving);
         tokio::select! {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use courant_tls::ClientTls;
 use tonic::transport::Endpoint;
 
 use crate::status::StatusBoard;
@@ -16,6 +17,8 @@ pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct Config {
     /// The server, for example `http://127.0.0.1:50051`.
     pub server: String,
+    /// TLS on the way to it, whose address then begins with `https://`. Default none.
+    pub tls: Option<ClientTls>,
     /// Where tokens come from; they need the role `worker`.
     pub token: TokenSource,
     /// Stable over restarts where possible, unique among workers: 1 to 64 of `[A-Za-z0-9._-]`.
@@ -80,6 +83,7 @@ impl Config {
     ) -> Self {
         Self {
             server: server.into(),
+            tls: None,
             token,
             worker_id: worker_id.into(),
             kinds: kinds.into_iter().map(Into::into).collect(),
@@ -112,8 +116,13 @@ impl Config {
             return Err(ConfigError::Outbox);
         }
         let unusable = |reason: String| ConfigError::Server { address: self.server.clone(), reason };
-        if !self.server.starts_with("http://") {
-            return Err(unusable("only http:// is supported; put a TLS proxy beside the worker".into()));
+        match (self.server.starts_with("https://"), &self.tls) {
+            (true, None) => return Err(unusable("https:// needs TLS: set `tls`".into())),
+            (false, Some(_)) => return Err(unusable("with TLS it must begin with https://".into())),
+            (false, None) if !self.server.starts_with("http://") => {
+                return Err(unusable("it must begin with http:// or https://".into()));
+            }
+            _ => {}
         }
         let endpoint = Endpoint::from_shared(self.server.clone()).map_err(|error| unusable(error.to_string()))?;
         Ok(endpoint
@@ -155,6 +164,7 @@ mod tests {
         };
         assert!(refused(|c| c.server = "127.0.0.1:50051".into()).contains("http://127.0.0.1:50051"));
         assert!(refused(|c| c.server = "https://core".into()).contains("TLS"));
+        assert!(refused(|c| c.server = "ftp://core".into()).contains("https://"));
         assert!(refused(|c| c.worker_id = "a b".into()).contains("1 to 64"));
         assert!(refused(|c| c.slots = 0).contains("1 to 1024"));
         assert!(refused(|c| c.kinds.clear()).contains("kind"));

@@ -45,7 +45,7 @@ pub enum Error {
 /// worker (role, id, kinds; an id that another process took over; the token only until the first welcome, since a server
 /// may be restarted with other keys). [`Config::status`] says how it stands meanwhile.
 pub async fn run(config: Config, handler: Arc<dyn Handler>, shutdown: CancellationToken) -> Result<(), Error> {
-    let channel = config.endpoint()?.connect_lazy();
+    let channel = courant_tls::connector::lazy(&config.endpoint()?, config.tls.as_ref());
     let client = WorkerServiceClient::with_interceptor(channel, Bearer(config.token.clone()))
         .max_decoding_message_size(MAX_MESSAGE);
     let calls = Calls { client, patience: config.patience, backoff: (config.backoff_min, config.backoff_max) };

@@ -62,9 +62,12 @@ pub enum Command {
 /// Where the service is and who asks.
 #[derive(Args, Clone)]
 pub struct Connection {
-    /// The gRPC address; default: that of the `courant up` on the data folder
+    /// The gRPC address, with https:// for TLS; default: that of the `courant up` on the data folder
     #[arg(long, env = "COURANT_SERVER", value_name = "ADDR:PORT")]
     pub server: Option<String>,
+
+    #[command(flatten)]
+    pub tls: courant_tls::ClientFlags,
 
     /// The token; default: one made from the secret in the data folder
     #[arg(long, env = "COURANT_TOKEN", hide_env_values = true, value_name = "JWT")]

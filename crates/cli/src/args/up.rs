@@ -34,6 +34,14 @@ pub struct Up {
     #[arg(long, env = "COURANT_LINK_TTL", default_value = "24h", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub link_ttl: Duration,
 
+    /// TLS for both faces. The parts of this process know each other by the certificate
+    #[command(flatten)]
+    pub tls: courant_tls::ServerFlags,
+
+    /// Let in to the gRPC face only clients that show a certificate of this authority (mutual TLS), in PEM
+    #[arg(long, env = "COURANT_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
+
     #[command(flatten)]
     pub trust: courant_auth::Trust,
 

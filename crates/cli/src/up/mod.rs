@@ -15,14 +15,15 @@ use std::time::Duration;
 use courant_auth::{Role, Secret, Signer, Verifier};
 use courant_pdf::{ChildCommand, PdfWorker};
 use courant_server::Server;
+use courant_tls::ServerTls;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use self::parts::Parts;
+use self::parts::{Parts, Way};
 use crate::args::Up;
 use crate::failure::Failure;
-use crate::home::{Home, Note, user_name};
+use crate::home::{Home, Note, NoteTls, user_name};
 use crate::telemetry;
 
 /// What the parts show each other; made anew for each call or connection.
@@ -38,26 +39,34 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     let secret = home.secret()?;
     let trusted = args.trust.load().await.map_err(|error| Failure::Start(error.to_string()))?;
     let verifier = Verifier::hs256(&secret).trusting(trusted);
+    let tls = args.tls.load(args.tls_client_ca.clone())?;
     let server = Server::open(args.server.clone(), verifier.clone()).await;
     let server = server.map_err(|error| Failure::Start(error.to_string()))?;
     let grpc = listen("grpc", args.grpc).await?;
     let http = listen("http", args.http).await?;
     let (grpc_address, http_address) = (reachable(grpc.local_addr()?), reachable(http.local_addr()?));
-    let core = format!("http://{grpc_address}");
+    let way = Way {
+        core: format!("{}://{grpc_address}", if tls.is_some() { "https" } else { "http" }),
+        tls: tls.as_ref().map(ServerTls::as_client),
+    };
 
     let mut parts = Parts::new(shutdown.clone());
-    parts.server(server, grpc);
-    parts.bridge(http, bridge(&args, &core, &secret, verifier)?);
+    parts.server(server.with_tls(tls.clone()), grpc);
+    parts.bridge(http, bridge(&args, &way, &secret, verifier)?);
     let pdf = pdf_worker(&args)?;
     let workers = args.workers.map_or_else(default_workers, usize::from);
     for number in 1..=workers {
-        parts.worker(&core, &format!("local-{number}"), source(&secret, "worker", Role::Worker), &pdf);
+        parts.worker(&way, &format!("local-{number}"), source(&secret, "worker", Role::Worker), &pdf);
     }
 
-    home.write_note(&Note { pid: std::process::id(), grpc: grpc_address.to_string(), http: http_address.to_string() })?;
+    let grpc_shown = if tls.is_some() { way.core.clone() } else { grpc_address.to_string() };
+    let note_tls = tls.as_ref().map(|tls| NoteTls::of(tls.files()));
+    let (pid, http_shown) = (std::process::id(), http_address.to_string());
+    home.write_note(&Note { pid, grpc: grpc_shown.clone(), http: http_shown, tls: note_tls })?;
     let user = user_name(args.user.as_deref());
     let link_token = Signer::hs256(&secret).sign(&user, &[], args.link_ttl)?;
-    ready::Ready { grpc: grpc_address, http: http_address, token: &link_token, home: &home, workers }.print()?;
+    let console = format!("{}://{http_address}", if tls.is_some() { "https" } else { "http" });
+    ready::Ready { grpc: &grpc_shown, console: &console, token: &link_token, home: &home, workers }.print()?;
     if let Some(file) = args.demo {
         parts.demo(demo::run(file, home.clone(), user, shutdown.clone()));
     }
@@ -72,9 +81,11 @@ fn pdf_worker(args: &Up) -> Result<PdfWorker, Failure> {
     Ok(PdfWorker::new(config.map_err(|error| Failure::Start(error.to_string()))?))
 }
 
-fn bridge(args: &Up, core: &str, secret: &Secret, verifier: Verifier) -> Result<courant_bridge::Config, Failure> {
+fn bridge(args: &Up, way: &Way, secret: &Secret, verifier: Verifier) -> Result<courant_bridge::Config, Failure> {
     let token = source(secret, "bridge", Role::Bridge);
-    let mut config = courant_bridge::Config::new(core, verifier, token);
+    let mut config = courant_bridge::Config::new(&way.core, verifier, token);
+    config.core_tls.clone_from(&way.tls);
+    config.tls = args.tls.load(None)?;
     config.allow_origins.clone_from(&args.allow_origin);
     config.trust_forwarded = args.trust_forwarded;
     config.limits.upload_bytes = args.server.max_document_bytes;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use courant_pdf::PdfWorker;
 use courant_server::Server;
+use courant_tls::ClientTls;
 use courant_worker::TokenSource;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -15,6 +16,12 @@ use crate::failure::Failure;
 /// At the end a worker hands its job back rather than finish it: together within the five seconds that the service drains.
 const WORKER_GRACE: Duration = Duration::from_secs(1);
 const WORKER_STOP: Duration = Duration::from_secs(3);
+
+/// How the parts reach the service.
+pub struct Way {
+    pub core: String,
+    pub tls: Option<ClientTls>,
+}
 
 /// What is running.
 pub struct Parts {
@@ -38,9 +45,10 @@ impl Parts {
     }
 
     /// A PDF worker for one document at a time.
-    pub fn worker(&mut self, core: &str, id: &str, token: TokenSource, handler: &PdfWorker) {
+    pub fn worker(&mut self, way: &Way, id: &str, token: TokenSource, handler: &PdfWorker) {
         let handler = Arc::new(handler.clone());
-        let mut config = courant_worker::Config::new(core, token, id, ["pdf"]);
+        let mut config = courant_worker::Config::new(&way.core, token, id, ["pdf"]);
+        config.tls.clone_from(&way.tls);
         config.grace = WORKER_GRACE;
         config.stop_timeout = WORKER_STOP;
         config.software = concat!("courant/", env!("CARGO_PKG_VERSION")).to_owned();

@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use courant_auth::{Role, Secret, Signer};
 use courant_pdf::corpus::{CorpusOptions, End};
 use courant_pdf::{ChildCommand, PdfConfig, PdfOptions, PdfWorker};
+use courant_tls::ClientFlags;
 use courant_worker::{Config, TokenSource};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -76,6 +77,8 @@ struct Options {
     /// The server's gRPC address.
     #[arg(long, env = "COURANT_SERVER", default_value = "http://127.0.0.1:50051")]
     server: String,
+    #[command(flatten)]
+    tls: ClientFlags,
     #[command(flatten)]
     access: Access,
     /// A name of its own among all workers, the same after a restart. Default: the host's name.
@@ -170,6 +173,7 @@ async fn read_corpus(corpus: &Corpus) -> anyhow::Result<bool> {
 async fn work(options: Options) -> anyhow::Result<()> {
     let worker_id = options.worker_id.clone().unwrap_or_else(host_name);
     let config = Config {
+        tls: options.tls.load_for(&options.server)?,
         slots: options.slots,
         software: concat!("courant-pdf-worker/", env!("CARGO_PKG_VERSION")).to_owned(),
         grace: Duration::from_secs(options.grace_seconds),

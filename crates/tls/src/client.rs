@@ -1,0 +1,146 @@
+//! For whoever connects: whom to believe, and what to show.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use parking_lot::Mutex;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::client::ResolvesClientCert;
+use tokio_rustls::rustls::sign::SingleCertAndKey;
+
+use crate::files::{self, TlsError, read};
+use crate::own::Only;
+use crate::provider;
+use crate::server::ServerTls;
+
+/// TLS of whoever connects to the server. Also a group of flags: each has an environment variable `COURANT_…`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ClientFlags {
+    /// Whose certificates to believe the server (https://…), in PEM; default: the authorities of this system
+    #[arg(long, env = "COURANT_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+
+    /// Certificate chain to show the server if it asks for one (mutual TLS), in PEM
+    #[arg(long, env = "COURANT_CERT", value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+
+    /// Its private key, in PEM
+    #[arg(long, env = "COURANT_KEY", value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+}
+
+impl ClientFlags {
+    /// What an address needs: TLS for `https://`, none for anything else.
+    pub fn load_for(&self, address: &str) -> Result<Option<ClientTls>, TlsError> {
+        ClientFiles { ca: self.ca.clone(), identity: self.cert.clone().zip(self.key.clone()) }.load_for(address)
+    }
+}
+
+/// Where certificates come from.
+#[derive(Clone, Debug, Default)]
+pub struct ClientFiles {
+    /// Authorities to believe; none: those of the system.
+    pub ca: Option<PathBuf>,
+    /// Chain and key to show.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl ClientFiles {
+    /// What an address needs: TLS for `https://`, none for anything else.
+    pub fn load_for(self, address: &str) -> Result<Option<ClientTls>, TlsError> {
+        if address.starts_with("https://") {
+            return ClientTls::load(self).map(Some);
+        }
+        match (self.ca, self.identity) {
+            (None, None) => Ok(None),
+            _ => Err(TlsError::NotHttps { address: address.to_owned() }),
+        }
+    }
+
+    fn read(&self) -> Result<Vec<Vec<u8>>, TlsError> {
+        let (cert, key) = self.identity.as_ref().map(|(cert, key)| (cert, key)).unzip();
+        [self.ca.as_ref(), cert, key].into_iter().flatten().map(|path| read(path)).collect()
+    }
+
+    fn config(&self, pems: &[Vec<u8>]) -> Result<ClientConfig, TlsError> {
+        let provider = provider();
+        let mut pems = pems.iter();
+        let roots = match &self.ca {
+            Some(path) => files::authorities(path, pems.next().map_or(&[], Vec::as_slice))?,
+            None => files::system_authorities()?,
+        };
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots);
+        let mut config = match (&self.identity, pems.next(), pems.next()) {
+            (Some((cert, key)), Some(cert_pem), Some(key_pem)) => {
+                let identity = files::identity((cert, cert_pem), (key, key_pem), &provider)?;
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(config)
+    }
+}
+
+/// TLS, ready to connect. Cloning shares.
+#[derive(Clone, Debug)]
+pub struct ClientTls(Arc<Whom>);
+
+#[derive(Debug)]
+enum Whom {
+    Files { files: ClientFiles, last: Mutex<Last> },
+    House(ServerTls),
+}
+
+/// What was read last.
+#[derive(Debug)]
+struct Last {
+    read: Vec<Vec<u8>>,
+    config: Arc<ClientConfig>,
+}
+
+impl ClientTls {
+    /// Reads the files.
+    pub fn load(files: ClientFiles) -> Result<Self, TlsError> {
+        let read = files.read()?;
+        let config = Arc::new(files.config(&read)?);
+        Ok(Self(Arc::new(Whom::Files { files, last: Mutex::new(Last { read, config }) })))
+    }
+
+    pub(crate) fn of(house: ServerTls) -> Self {
+        Self(Arc::new(Whom::House(house)))
+    }
+
+    /// For the next connection: files that have changed are read again. When they cannot be used, the old ones stay.
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        let (files, last) = match &*self.0 {
+            Whom::House(house) => return of_house(house).map(Arc::new),
+            Whom::Files { files, last } => (files, last),
+        };
+        let mut last = last.lock();
+        match files.read() {
+            Ok(read) if read == last.read => {}
+            changed => match changed.and_then(|read| Ok(Last { config: Arc::new(files.config(&read)?), read })) {
+                Ok(now) => *last = now,
+                Err(error) => tracing::warn!(%error, "a changed certificate cannot be used; the old one stays"),
+            },
+        }
+        Ok(last.config.clone())
+    }
+}
+
+fn of_house(house: &ServerTls) -> Result<ClientConfig, TlsError> {
+    let (identity, provider) = (house.identity(), provider());
+    let only = Only { certificate: identity.cert[0].clone(), provider: provider.clone() };
+    let shown: Arc<dyn ResolvesClientCert> = Arc::new(SingleCertAndKey::from(identity));
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(only))
+        .with_client_cert_resolver(shown);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}

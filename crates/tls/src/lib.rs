@@ -1,0 +1,25 @@
+//! TLS by rustls, for whoever listens and whoever connects: certificates from PEM files, renewed while running.
+//!
+//! One provider (aws-lc-rs), TLS 1.2 and 1.3, no OpenSSL. Knows files and sockets; nothing of jobs or HTTP.
+
+pub mod client;
+pub mod connector;
+pub mod files;
+pub mod incoming;
+mod own;
+pub mod server;
+pub mod socket;
+
+pub use client::{ClientFiles, ClientFlags, ClientTls};
+pub use files::TlsError;
+pub use incoming::incoming;
+pub use server::{Protocol, ServerFiles, ServerFlags, ServerTls};
+pub use socket::Socket;
+
+use std::sync::Arc;
+
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
