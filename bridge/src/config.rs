@@ -18,7 +18,9 @@ pub struct Config {
     pub verifier: Verifier,
     /// For the bridge's own watches.
     pub core_token: TokenSource,
-    /// Origins besides our own that may open WebSockets, as a browser writes them (`https://app.example`).
+    /// Where people reach us, as a browser writes an origin, if that is not where we listen.
+    pub public_url: Option<String>,
+    /// Origins besides our own that may connect, as a browser writes them (`https://app.example`).
     pub allow_origins: Vec<String>,
     /// Take a client's address from the last `X-Forwarded-For`. Only behind a proxy that sets it.
     pub trust_forwarded: bool,
@@ -163,6 +165,7 @@ impl Config {
             core: core.into(),
             verifier,
             core_token,
+            public_url: None,
             allow_origins: Vec::new(),
             trust_forwarded: false,
             tls: None,
@@ -172,10 +175,15 @@ impl Config {
         }
     }
 
+    /// Whether browsers reach us by https alone.
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some() || self.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
+    }
+
     /// Refuses what cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
         check_core(&self.core, self.core_tls.is_some())?;
-        for origin in &self.allow_origins {
+        for origin in self.allow_origins.iter().chain(&self.public_url) {
             check_origin(origin)?;
         }
         let limits = &self.limits;

@@ -10,6 +10,7 @@ pub mod connection;
 pub mod core;
 pub mod events;
 pub mod fault;
+pub mod flags;
 pub mod http;
 pub mod metrics;
 pub mod notices;
@@ -20,4 +21,5 @@ pub mod wire;
 pub mod ws;
 
 pub use config::{Config, ConfigError, Limits, Times, TokenSource};
+pub use flags::Flags;
 pub use serve::{Error, raise_open_files, run};

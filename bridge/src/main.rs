@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use courant_auth::{Issuer, Role, Secret, Signer, Trust, Verifier};
-use courant_bridge::Config;
+use courant_bridge::{Config, Flags};
 use courant_tls::{ClientFiles, ServerFlags};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,51 +43,11 @@ struct Args {
     /// Its private key, in PEM.
     #[arg(long, env = "COURANT_CORE_KEY", value_name = "FILE", requires = "core_cert")]
     core_key: Option<PathBuf>,
-    /// Another origin that may open WebSockets, for example https://app.example. May be given several times.
-    #[arg(long, env = "COURANT_ALLOW_ORIGIN", value_delimiter = ',')]
-    allow_origin: Vec<String>,
-    /// Take clients' addresses from X-Forwarded-For. Only behind a proxy that sets it.
-    #[arg(long, env = "COURANT_TRUST_FORWARDED")]
-    trust_forwarded: bool,
-    /// Connections that speak HTTP at once.
-    #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS", default_value_t = 4_000)]
-    max_http_connections: usize,
-    /// WebSocket connections at once.
-    #[arg(long, env = "COURANT_MAX_CONNECTIONS", default_value_t = 10_000)]
-    max_connections: usize,
-    /// WebSocket connections of one user.
-    #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_USER", default_value_t = 100)]
-    max_connections_per_user: usize,
-    /// WebSocket connections from one address.
-    #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000)]
-    max_connections_per_address: usize,
-    /// New WebSocket connections from one address in a minute.
-    #[arg(long, env = "COURANT_MAX_ATTEMPTS_PER_MINUTE", default_value_t = 6_000)]
-    max_attempts_per_minute: u32,
-    /// HTTP requests from one address in a second.
-    #[arg(long, env = "COURANT_MAX_REQUESTS_PER_SECOND", default_value_t = 2_000)]
-    max_requests_per_second: u32,
-    /// Messages one connection may send in a second.
-    #[arg(long, env = "COURANT_MAX_MESSAGES_PER_SECOND", default_value_t = 50)]
-    max_messages_per_second: u32,
-    /// Subscriptions of one connection.
-    #[arg(long, env = "COURANT_MAX_SUBSCRIPTIONS", default_value_t = 128)]
-    max_subscriptions: usize,
-    /// Bytes of a message from a browser.
-    #[arg(long, env = "COURANT_MAX_MESSAGE_BYTES", default_value_t = 64 << 10)]
-    max_message_bytes: usize,
-    /// Bytes that may wait for one slow connection.
-    #[arg(long, env = "COURANT_OUTBOX_BYTES", default_value_t = 1 << 20)]
-    outbox_bytes: usize,
+    #[command(flatten)]
+    flags: Flags,
     /// Bytes of an uploaded document.
     #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = 512 << 20)]
     max_document_bytes: u64,
-    /// Time between protocol pings; who misses two is dropped.
-    #[arg(long, env = "COURANT_PING_INTERVAL", default_value = "30s", value_parser = humantime::parse_duration)]
-    ping_interval: Duration,
-    /// Time for all connections to end when the bridge is stopped.
-    #[arg(long, env = "COURANT_DRAIN", default_value = "10s", value_parser = humantime::parse_duration)]
-    drain: Duration,
     /// What to log: a level, or levels by module.
     #[arg(long, env = "COURANT_LOG", default_value = "info")]
     log: String,
@@ -138,22 +98,8 @@ fn config(args: Args, trusted: Option<Issuer>) -> anyhow::Result<Config> {
     let mut config = Config::new(args.core, Verifier::hs256(&secret).trusting(trusted), Arc::new(token));
     config.tls = args.tls.load(None)?;
     config.core_tls = core_tls;
-    config.allow_origins = args.allow_origin;
-    config.trust_forwarded = args.trust_forwarded;
-    let limits = &mut config.limits;
-    limits.connections = args.max_connections;
-    limits.sockets = args.max_http_connections;
-    limits.connections_per_user = args.max_connections_per_user;
-    limits.connections_per_address = args.max_connections_per_address;
-    limits.attempts_per_minute = args.max_attempts_per_minute;
-    limits.requests_per_second = args.max_requests_per_second;
-    limits.messages_per_second = args.max_messages_per_second;
-    limits.subscriptions = args.max_subscriptions;
-    limits.message_bytes = args.max_message_bytes;
-    limits.outbox_bytes = args.outbox_bytes;
-    limits.upload_bytes = args.max_document_bytes;
-    config.times.ping = args.ping_interval;
-    config.times.drain = args.drain;
+    args.flags.apply(&mut config);
+    config.limits.upload_bytes = args.max_document_bytes;
     Ok(config)
 }
 

@@ -1,4 +1,4 @@
-//! Who calls over HTTP: `Authorization: Bearer <JWT>`.
+//! Who calls over HTTP: `Authorization: Bearer <JWT>`, or the session cookie.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use courant_proto::v1::ErrorReason;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use super::headers;
+use super::origin::Origins;
+use super::{cookie, headers};
 use crate::app::{App, Peer};
 use crate::audit::Deed;
 use crate::fault::{Code, Fault};
@@ -20,8 +21,19 @@ pub struct Caller {
     pub identity: Identity,
     /// For calling the core in the caller's name.
     pub token: String,
+    /// How it was shown.
+    pub shown: Shown,
     /// Where it calls from.
     pub address: Option<IpAddr>,
+}
+
+/// How a token was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// In the header, which no browser sends by itself.
+    Header,
+    /// In the cookie: then it matters which page began the request.
+    Cookie,
 }
 
 impl Caller {
@@ -43,19 +55,27 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Fault> {
-        let missing =
-            || Fault::new(Code::Core(ErrorReason::TokenMissing), "send the header Authorization: Bearer <token>");
-        let value = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
-        let (scheme, token) = value.split_once(' ').ok_or_else(missing)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(missing());
-        }
-        let token = token.trim().to_owned();
+        let (token, shown) = token(parts, app)?;
         let peer = parts.extensions.get::<Peer>();
         let address = peer.map(|peer| headers::address(*peer, &parts.headers, &app.config));
         let identity = app.config.verifier.verify(&token).inspect_err(|_| {
             app.trail.note(Deed::TokenRefused, None, address, None);
         })?;
-        Ok(Self { identity, token, address })
+        Ok(Self { identity, token, shown, address })
     }
+}
+
+/// The header counts more than the cookie.
+fn token(parts: &Parts, app: &App) -> Result<(String, Shown), Fault> {
+    let missing = || Fault::new(Code::Core(ErrorReason::TokenMissing), "send the header Authorization: Bearer <token>");
+    if let Some(value) = parts.headers.get(AUTHORIZATION) {
+        let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(missing());
+        }
+        return Ok((token.trim().to_owned(), Shown::Header));
+    }
+    let token = cookie::token(&parts.headers, &app.config).ok_or_else(missing)?;
+    Origins::of(&app.config).check_cookie(&parts.method, &parts.headers)?;
+    Ok((token.to_owned(), Shown::Cookie))
 }

@@ -2,13 +2,17 @@
 
 pub mod caller;
 pub mod console;
+pub mod cookie;
+mod cors;
 pub mod headers;
 pub mod jobs;
 pub mod notices;
+pub mod origin;
 pub mod problem;
 pub mod query;
 pub mod results;
 pub mod service;
+pub mod session;
 pub mod upload;
 
 use std::sync::Arc;
@@ -28,10 +32,12 @@ use crate::fault::{Code, Fault};
 use crate::ws::handshake::{Format, Opening};
 use crate::ws::session::Session;
 use caller::Caller;
+use origin::{Named, Origins};
 
 /// All paths.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let cors = cors::layer(&app.config.allow_origins);
+    let router = Router::new()
         .route("/ws", any(open_socket))
         .route("/v1/jobs", get(jobs::list).post(upload::submit).fallback(wrong_method))
         // Uploads have their own limit, which counts the document and not the form.
@@ -49,6 +55,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/jobs/{id}/document", get(results::document).fallback(wrong_method))
         .route("/v1/events", get(events::stream).fallback(wrong_method))
         .route("/v1/events:poll", get(events::poll).fallback(wrong_method))
+        .route("/v1/session", get(session::read).post(session::begin).delete(session::end).fallback(wrong_method))
         .route("/v1/{*rest}", any(no_such_path))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -57,7 +64,11 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(console::serve)
         .layer(axum::middleware::from_fn_with_state(app.clone(), limit))
         .layer(axum::middleware::map_response(headers::secure))
-        .with_state(app)
+        .with_state(app);
+    match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
 }
 
 /// Refuses what comes too often from one address. Probes are let through: they must not fail because others ask much.
@@ -95,7 +106,9 @@ async fn wrong_method() -> Fault {
 }
 
 async fn open_socket(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
-    let opening = Opening::read(request.method(), request.version(), request.headers(), &app.config.allow_origins)?;
+    let opening = Opening::read(request.method(), request.version(), request.headers(), Origins::of(&app.config))?;
+    let cookie =
+        cookie::token(request.headers(), &app.config).filter(|_| opening.named == Named::Yes).map(str::to_owned);
     let peer = request.extensions().get::<Peer>().map(|peer| headers::address(*peer, request.headers(), &app.config));
     let Some(address) = peer else {
         return Err(Fault::new(Code::UpgradeRequired, "this connection cannot be upgraded"));
@@ -105,7 +118,7 @@ async fn open_socket(State(app): State<Arc<App>>, request: Request) -> Result<Re
     let tasks = app.tasks.clone();
     tasks.spawn(async move {
         match take_socket(request).await {
-            Some((socket, read)) => converse(app, opening, address, socket, read).await,
+            Some((socket, read)) => converse(app, opening, cookie, address, socket, read).await,
             None => tracing::debug!("an upgrade came to nothing"),
         }
     });
@@ -119,10 +132,18 @@ async fn take_socket(request: Request) -> Option<(Socket, bytes::Bytes)> {
     Some((parts.io.into_inner(), parts.read_buf))
 }
 
-async fn converse(app: Arc<App>, opening: Opening, address: std::net::IpAddr, socket: Socket, read: bytes::Bytes) {
+async fn converse(
+    app: Arc<App>,
+    opening: Opening,
+    cookie: Option<String>,
+    address: std::net::IpAddr,
+    socket: Socket,
+    read: bytes::Bytes,
+) {
     match app.registry.seat(address) {
         Ok(seat) => {
             let mut session = Session::new(app, seat);
+            session.keep(cookie);
             match (opening.format, opening.token) {
                 (Format::Unknown, _) => {
                     session.refuse(Fault::new(Code::SubprotocolUnknown, "offer the subprotocol courant.v1.json"));

@@ -32,12 +32,13 @@ pub enum Verb {
     RequestSystemMetrics,
 }
 
-/// The token.
+/// Who one is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Auth {
-    /// A JWT.
-    pub token: String,
+    /// A JWT; left out: the one in the session cookie that came with the handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 /// What to follow.

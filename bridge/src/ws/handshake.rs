@@ -5,13 +5,13 @@ use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{
-    CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::fault::{Code, Fault};
+use crate::http::origin::{Named, Origins};
 
 /// The only format so far.
 const JSON: &str = "courant.v1.json";
@@ -26,6 +26,8 @@ pub struct Opening {
     pub format: Format,
     /// The token, if it was offered as a subprotocol.
     pub token: Option<String>,
+    /// Whether it comes from a page of ours: only then a cookie counts.
+    pub named: Named,
 }
 
 /// What to speak.
@@ -41,7 +43,7 @@ pub enum Format {
 
 impl Opening {
     /// Judges the head of a request.
-    pub fn read(method: &Method, version: Version, headers: &HeaderMap, allowed: &[String]) -> Result<Self, Fault> {
+    pub fn read(method: &Method, version: Version, headers: &HeaderMap, origins: Origins<'_>) -> Result<Self, Fault> {
         let upgrade = |why| Fault::new(Code::UpgradeRequired, why);
         if method != Method::GET || version != Version::HTTP_11 {
             return Err(upgrade("open a WebSocket here: GET with Upgrade: websocket over HTTP/1.1"));
@@ -54,9 +56,9 @@ impl Opening {
         }
         let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|key| key.len() == 16));
         let key = key.ok_or_else(|| Fault::new(Code::BadMessage, "Sec-WebSocket-Key is not a key"))?;
-        check_origin(headers, allowed)?;
+        let named = origins.check(headers)?;
         let (format, token) = subprotocols(headers);
-        Ok(Self { accept: derive_accept_key(key.as_bytes()), format, token })
+        Ok(Self { accept: derive_accept_key(key.as_bytes()), format, token, named })
     }
 
     /// The answer that opens it.
@@ -88,23 +90,6 @@ fn words(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|text| text.split(','))
         .map(str::trim)
-}
-
-/// A page of another site must not open sockets here; programs that send no origin may.
-fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Fault> {
-    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
-    let origin = origin.to_str().unwrap_or_default();
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let own = origin.split_once("://").is_some_and(|(scheme, authority)| {
-        matches!(scheme, "http" | "https") && !host.is_empty() && authority.eq_ignore_ascii_case(host)
-    });
-    if own || allowed.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
-        return Ok(());
-    }
-    Err(Fault::new(
-        Code::OriginForbidden,
-        "pages of this origin may not connect; the operator can allow it (--allow-origin)",
-    ))
 }
 
 fn subprotocols(headers: &HeaderMap) -> (Format, Option<String>) {
@@ -142,8 +127,8 @@ mod tests {
     }
 
     fn open(headers: &HeaderMap) -> Result<Opening, Code> {
-        let allowed = ["https://other.example".to_owned()];
-        Opening::read(&Method::GET, Version::HTTP_11, headers, &allowed).map_err(|fault| fault.code)
+        let origins = Origins { allowed: &[], public: None, secure: false };
+        Opening::read(&Method::GET, Version::HTTP_11, headers, origins).map_err(|fault| fault.code)
     }
 
     #[test]
@@ -154,20 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_sites_are_kept_out() {
-        for good in ["http://app.example:8080", "https://APP.example:8080", "https://other.example"] {
-            assert!(open(&head(&[("origin", good)])).is_ok(), "{good}");
-        }
-        for bad in [
-            "https://evil.example",
-            "http://app.example",
-            "http://app.example:8080.evil.example",
-            "null",
-            "",
-            "ftp://app.example:8080",
-        ] {
-            assert_eq!(open(&head(&[("origin", bad)])), Err(Code::OriginForbidden), "{bad}");
-        }
+    fn pages_of_other_sites_are_kept_out_and_ours_are_known() {
+        assert_eq!(open(&head(&[("origin", "https://evil.example")])), Err(Code::OriginForbidden));
+        assert_eq!(open(&head(&[("origin", "http://app.example:8080")])).unwrap().named, Named::Yes);
+        assert_eq!(open(&head(&[])).unwrap().named, Named::No);
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct Session {
     outbox: Arc<Outbox>,
     rate: Rate,
     user: Option<User>,
+    /// The token in the cookie of a page of ours.
+    cookie: Option<String>,
     subscriptions: Subscriptions,
     unanswered: u32,
     ending: bool,
@@ -90,6 +92,7 @@ impl Session {
             outbox: Arc::new(Outbox::new(limits.outbox_bytes, app.metrics.clone())),
             rate: RateLimiter::direct_with_clock(quota, MonotonicClock),
             user: None,
+            cookie: None,
             subscriptions: Subscriptions::new(),
             unanswered: 0,
             ending: false,
@@ -107,7 +110,12 @@ impl Session {
 
     /// Takes a token that came with the handshake.
     pub fn offer(&mut self, token: String) {
-        self.auth(None, Auth { token });
+        self.auth(None, Auth { token: Some(token) });
+    }
+
+    /// Takes the token of the cookie, for an `auth` that brings none.
+    pub fn keep(&mut self, cookie: Option<String>) {
+        self.cookie = cookie;
     }
 
     /// Runs it to its end.
@@ -273,7 +281,11 @@ impl Session {
     }
 
     fn auth(&mut self, id: Option<u64>, auth: Auth) {
-        let identity = match self.app.config.verifier.verify(&auth.token) {
+        let Some(token) = auth.token.or_else(|| self.cookie.clone()) else {
+            let why = "send a token, or open the connection from a page of ours with a session cookie";
+            return self.refuse_token(id, Fault::new(Code::Core(ErrorReason::TokenMissing), why));
+        };
+        let identity = match self.app.config.verifier.verify(&token) {
             Ok(identity) => identity,
             // Nothing is wrong with the token: the client may come back with it.
             Err(error @ TokenError::KeysStale) => return self.end(error.into()),
@@ -295,7 +307,7 @@ impl Session {
         self.deadline = Instant::now() + left;
         self.warning = replies::warn_at(left, self.app.config.times.token_warning);
         self.outbox.reply(&replies::connected(id, self.id, &identity, &self.app.config));
-        let before = self.user.replace(User { identity: identity.clone(), token: auth.token });
+        let before = self.user.replace(User { identity: identity.clone(), token });
         if let Some(before) = before {
             self.recheck(&before.identity, &identity);
         }

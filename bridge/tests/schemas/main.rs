@@ -17,6 +17,7 @@ use courant_bridge::http::problem::Problem;
 use courant_bridge::http::service::{
     BatchAnswer, FiguresAnswer, QueueAnswer, QuotaAnswer, WorkerAnswer, WorkersAnswer,
 };
+use courant_bridge::http::session::SessionAnswer;
 use courant_bridge::wire::command::ClientMessage;
 use courant_bridge::wire::{Command, ServerMessage};
 use schemars::generate::SchemaSettings;
@@ -44,6 +45,7 @@ fn definitions() -> Map<String, Value> {
         generator.subschema_for::<BatchAnswer>();
         generator.subschema_for::<QueueAnswer>();
         generator.subschema_for::<QuotaAnswer>();
+        generator.subschema_for::<SessionAnswer>();
         generator.subschema_for::<WorkersAnswer>();
         generator.subschema_for::<WorkerAnswer>();
         generator.subschema_for::<FiguresAnswer>();
@@ -141,6 +143,7 @@ fn every_example_fits_the_schema() {
         ("jobs", "JobsAnswer"),
         ("batch", "BatchAnswer"),
         ("quota", "QuotaAnswer"),
+        ("session", "SessionAnswer"),
         ("notifications", "NotificationsAnswer"),
         ("poll", "PollAnswer"),
     ] {

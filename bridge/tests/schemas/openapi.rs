@@ -62,6 +62,17 @@ const OPERATIONS: &[Operation] = &[
         Body::Nothing,
         Answer::Json(200, "BatchAnswer"),
     ),
+    Operation(
+        "post",
+        "/v1/session",
+        "Puts the token into a cookie",
+        &[],
+        Body::Nothing,
+        Answer::Json(200, "SessionAnswer"),
+    ),
+    Operation("get", "/v1/session", "Whose session it is", &[], Body::Nothing, Answer::Json(200, "SessionAnswer")),
+    Operation("delete", "/v1/session", "Ends the session", &[], Body::Nothing, Empty),
+    Operation("get", "/v1/jobs/{id}/document", "Downloads the document", &[], Body::Nothing, File),
     Operation("get", "/v1/queue", "Reads the queue", &[], Body::Nothing, Answer::Json(200, "QueueAnswer")),
     Operation("get", "/v1/quota", "Reads quotas", &["owner"], Body::Nothing, Answer::Json(200, "QuotaAnswer")),
     Operation(
@@ -156,11 +167,14 @@ pub fn document(types: &Map<String, Value>) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {"title": "Courant, HTTP side of the bridge", "version": "1", "description": "What PROTOCOL.md says in section 8, for programs."},
-        "security": [{"bearer": []}],
+        "security": [{"bearer": []}, {"cookie": []}],
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "__Host-courant"},
+            },
         },
     })
 }

@@ -45,13 +45,8 @@ pub struct Up {
     #[command(flatten)]
     pub trust: courant_auth::Trust,
 
-    /// Web origins besides our own that may connect, as a browser writes them (https://app.example); comma list
-    #[arg(long, env = "COURANT_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
-    pub allow_origin: Vec<String>,
-
-    /// Take a client's address from the last X-Forwarded-For; only behind a proxy that sets it
-    #[arg(long, env = "COURANT_TRUST_FORWARDED")]
-    pub trust_forwarded: bool,
+    #[command(flatten)]
+    pub bridge: courant_bridge::Flags,
 
     /// Submit this PDF once ready, show its progress and keep its Markdown under DATA_DIR/demo
     #[arg(long, env = "COURANT_DEMO", value_name = "FILE")]

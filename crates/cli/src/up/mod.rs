@@ -65,7 +65,8 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     home.write_note(&Note { pid, grpc: grpc_shown.clone(), http: http_shown, tls: note_tls })?;
     let user = user_name(args.user.as_deref());
     let link_token = Signer::hs256(&secret).sign(&user, &[], args.link_ttl)?;
-    let console = format!("{}://{http_address}", if tls.is_some() { "https" } else { "http" });
+    let here = format!("{}://{http_address}", if tls.is_some() { "https" } else { "http" });
+    let console = args.bridge.public_url.clone().unwrap_or(here);
     ready::Ready { grpc: &grpc_shown, console: &console, token: &link_token, home: &home, workers }.print()?;
     if let Some(file) = args.demo {
         parts.demo(demo::run(file, home.clone(), user, shutdown.clone()));
@@ -86,8 +87,7 @@ fn bridge(args: &Up, way: &Way, secret: &Secret, verifier: Verifier) -> Result<c
     let mut config = courant_bridge::Config::new(&way.core, verifier, token);
     config.core_tls.clone_from(&way.tls);
     config.tls = args.tls.load(None)?;
-    config.allow_origins.clone_from(&args.allow_origin);
-    config.trust_forwarded = args.trust_forwarded;
+    args.bridge.clone().apply(&mut config);
     config.limits.upload_bytes = args.server.max_document_bytes;
     config.check().map_err(|error| Failure::Start(error.to_string()))?;
     Ok(config)

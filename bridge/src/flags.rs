@@ -1,0 +1,94 @@
+//! The flags of a bridge that runs in whichever program: `courant-bridge`, or `courant up` with everything else.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::config::Config;
+
+/// Who may come, how much, and for how long. Each flag has an environment variable `COURANT_…`.
+#[derive(Args, Clone, Debug)]
+pub struct Flags {
+    /// Where people reach this bridge, as a browser writes an origin (https://courant.example). Needed behind a proxy that
+    /// speaks TLS for us: it makes the session cookie safe
+    #[arg(long, env = "COURANT_PUBLIC_URL", value_name = "ORIGIN")]
+    pub public_url: Option<String>,
+
+    /// Web origins besides our own that may connect, as a browser writes them (https://app.example); comma list
+    #[arg(long, env = "COURANT_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
+    pub allow_origin: Vec<String>,
+
+    /// Take a client's address from the last X-Forwarded-For; only behind a proxy that sets it
+    #[arg(long, env = "COURANT_TRUST_FORWARDED")]
+    pub trust_forwarded: bool,
+
+    /// Connections that speak HTTP at once
+    #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS", default_value_t = 4_000, value_name = "N")]
+    pub max_http_connections: usize,
+
+    /// WebSocket connections at once
+    #[arg(long, env = "COURANT_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N")]
+    pub max_connections: usize,
+
+    /// WebSocket connections of one user
+    #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_USER", default_value_t = 100, value_name = "N")]
+    pub max_connections_per_user: usize,
+
+    /// WebSocket connections from one address
+    #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N")]
+    pub max_connections_per_address: usize,
+
+    /// New WebSocket connections from one address in a minute
+    #[arg(long, env = "COURANT_MAX_ATTEMPTS_PER_MINUTE", default_value_t = 6_000, value_name = "N")]
+    pub max_attempts_per_minute: u32,
+
+    /// HTTP requests from one address in a second
+    #[arg(long, env = "COURANT_MAX_REQUESTS_PER_SECOND", default_value_t = 2_000, value_name = "N")]
+    pub max_requests_per_second: u32,
+
+    /// Messages one connection may send in a second
+    #[arg(long, env = "COURANT_MAX_MESSAGES_PER_SECOND", default_value_t = 50, value_name = "N")]
+    pub max_messages_per_second: u32,
+
+    /// Subscriptions of one connection
+    #[arg(long, env = "COURANT_MAX_SUBSCRIPTIONS", default_value_t = 128, value_name = "N")]
+    pub max_subscriptions: usize,
+
+    /// Bytes of a message from a browser
+    #[arg(long, env = "COURANT_MAX_MESSAGE_BYTES", default_value_t = 64 << 10, value_name = "BYTES")]
+    pub max_message_bytes: usize,
+
+    /// Bytes that may wait for one slow connection
+    #[arg(long, env = "COURANT_OUTBOX_BYTES", default_value_t = 1 << 20, value_name = "BYTES")]
+    pub outbox_bytes: usize,
+
+    /// Time between protocol pings; who misses two is dropped
+    #[arg(long, env = "COURANT_PING_INTERVAL", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub ping_interval: Duration,
+
+    /// Time for all connections of browsers to end when the bridge is stopped
+    #[arg(long = "drain", env = "COURANT_DRAIN", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub drain_within: Duration,
+}
+
+impl Flags {
+    /// Puts them into a configuration.
+    pub fn apply(self, config: &mut Config) {
+        config.public_url = self.public_url;
+        config.allow_origins = self.allow_origin;
+        config.trust_forwarded = self.trust_forwarded;
+        let limits = &mut config.limits;
+        limits.connections = self.max_connections;
+        limits.sockets = self.max_http_connections;
+        limits.connections_per_user = self.max_connections_per_user;
+        limits.connections_per_address = self.max_connections_per_address;
+        limits.attempts_per_minute = self.max_attempts_per_minute;
+        limits.requests_per_second = self.max_requests_per_second;
+        limits.messages_per_second = self.max_messages_per_second;
+        limits.subscriptions = self.max_subscriptions;
+        limits.message_bytes = self.max_message_bytes;
+        limits.outbox_bytes = self.outbox_bytes;
+        config.times.ping = self.ping_interval;
+        config.times.drain = self.drain_within;
+    }
+}

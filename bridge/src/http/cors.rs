@@ -1,0 +1,37 @@
+//! Pages of other origins on the list may use the HTTP side as well (CORS). Of no other does a browser show an answer.
+
+use std::time::Duration;
+
+use http::header::{
+    ACCEPT_RANGES, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH,
+    IF_RANGE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderValue, Method};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+/// How long a browser may remember the answer to its question whether it may.
+const REMEMBER: Duration = Duration::from_secs(600);
+
+/// For the origins on the list; None when there are none. Never `*`: cookies count.
+pub fn layer(allowed: &[String]) -> Option<CorsLayer> {
+    // Browsers write origins in small letters.
+    let origins: Vec<HeaderValue> = allowed.iter().filter_map(|origin| origin.to_lowercase().parse().ok()).collect();
+    let last_event_id = HeaderName::from_static("last-event-id");
+    (!origins.is_empty()).then(|| {
+        CorsLayer::new()
+            .allow_origin(AllowOrigin::list(origins))
+            .allow_credentials(true)
+            .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+            .allow_headers([AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE, RANGE, last_event_id])
+            .expose_headers([
+                ACCEPT_RANGES,
+                CONTENT_DISPOSITION,
+                CONTENT_RANGE,
+                ETAG,
+                LOCATION,
+                RETRY_AFTER,
+                WWW_AUTHENTICATE,
+            ])
+            .max_age(REMEMBER)
+    })
+}
