@@ -18,6 +18,8 @@ use super::jobs::fresh;
 use super::origin::Origins;
 use crate::app::App;
 use crate::fault::{Code, Fault};
+#[cfg(feature = "schema")]
+use crate::wire::message::RoleName;
 
 /// Whose token it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +28,7 @@ use crate::fault::{Code, Fault};
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct SessionAnswer {
     pub user: String,
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<RoleName>"))]
     pub roles: Vec<Role>,
     pub token_expires_at: String,
 }

@@ -85,7 +85,7 @@ pub struct Connected {
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(dead_code, reason = "only its schema is used")]
-enum RoleName {
+pub(crate) enum RoleName {
     Admin,
     Service,
     Worker,

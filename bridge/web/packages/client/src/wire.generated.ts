@@ -39,10 +39,10 @@ export type Audit = {
   readonly topic: string;
 };
 
-/** The token. */
+/** Who one is. */
 export type Auth = {
-  /** A JWT. */
-  readonly token: string;
+  /** A JWT; left out: the one in the session cookie that came with the handshake. */
+  readonly token?: string | null;
 };
 
 /** What really happens lies in here in 8 of 10 cases. */
@@ -667,6 +667,13 @@ export type ServerMessage = (Connected & {
 } | NotificationEvent & {
   readonly type: "notification";
 });
+
+/** Whose token it is. */
+export type SessionAnswer = {
+  readonly roles: readonly (RoleName)[];
+  readonly tokenExpiresAt: string;
+  readonly user: string;
+};
 
 /** A job as it is. */
 export type Snapshot = {
