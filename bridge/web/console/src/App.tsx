@@ -5,6 +5,8 @@ import { lazy, Suspense, useEffect, useRef, useState } from 'react';
 import { JobPage } from './detail/JobPage.tsx';
 import { Home } from './jobs/Home.tsx';
 import { Recent, RecentProvider } from './jobs/recent.tsx';
+import { renew } from './notices/desktop.ts';
+import { followClicks } from './notices/push.ts';
 import { SignIn } from './session/SignIn.tsx';
 import { refusal, signOut, useSession } from './session/session.ts';
 import { Banner } from './shell/Banner.tsx';
@@ -52,7 +54,8 @@ function SignedIn({ token }: { readonly token: string }) {
   useEffect(() => {
     client.connect();
     const unwatch = client.watch('mine', { minIntervalMs: 250 });
-    const stop = [recent.start(), spreadNews(client, announce), unwatch];
+    const stop = [recent.start(), spreadNews(client, announce), followClicks(client), unwatch];
+    void renew(client);
     return () => {
       for (const each of stop) each();
       client.disconnect();

@@ -1,4 +1,4 @@
-import { useNotifications } from '@courant/react';
+import { useCourant, useNotifications } from '@courant/react';
 import { BellRing, CheckCheck } from 'lucide-react';
 import { useState } from 'react';
 import { count } from '../ui/format.ts';
@@ -66,11 +66,13 @@ const words: Record<Permission, string> = {
   denied: 'This browser was told not to show notifications of this page. Its settings can change that.',
   off: 'Be told when a job is done while you look at something else.',
   on: 'You are told when a job is done while this page is in the background.',
+  pushed: 'You are told when a job is done, also while no page of Courant is open.',
 };
 
 function Desktop() {
+  const client = useCourant();
   const state = usePermission();
-  const can = state === 'on' || state === 'off';
+  const on = state === 'on' || state === 'pushed';
   return (
     <div className="panel desktop" data-testid="desktop-notices" data-state={state}>
       <BellRing aria-hidden="true" />
@@ -78,14 +80,14 @@ function Desktop() {
         <h2>On this device</h2>
         <p className="muted small">{words[state]}</p>
       </div>
-      {can && (
+      {(on || state === 'off') && (
         <button
           type="button"
           role="switch"
           className="switch"
-          aria-checked={state === 'on'}
+          aria-checked={on}
           aria-label="Notifications outside the page"
-          onClick={() => void setWished(state !== 'on')}
+          onClick={() => void setWished(client, !on)}
           data-testid="desktop-switch"
         />
       )}

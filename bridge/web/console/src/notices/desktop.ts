@@ -1,7 +1,10 @@
 /** Notifications of the operating system, once they are allowed and while nobody looks at the page. */
+import type { CourantClient } from '@courant/client';
 import { useSyncExternalStore } from 'react';
+import { pushed, subscribe, unsubscribe } from './push.ts';
 
-export type Permission = 'missing' | 'off' | 'on' | 'denied';
+/** `pushed`: on, and they come also while no page is open. */
+export type Permission = 'missing' | 'off' | 'on' | 'pushed' | 'denied';
 
 const key = 'courant.desktop-notices';
 const listeners = new Set<() => void>();
@@ -33,11 +36,17 @@ navigator.permissions?.query({ name: 'notifications' }).then(
 export function permission(): Permission {
   if (typeof Notification !== 'function') return 'missing';
   if (Notification.permission === 'denied') return 'denied';
-  return Notification.permission === 'granted' && wished ? 'on' : 'off';
+  if (Notification.permission !== 'granted' || !wished) return 'off';
+  return pushed() === null ? 'on' : 'pushed';
+}
+
+/** A page that begins says again where notices are to be pushed, if they are wished for. */
+export async function renew(client: CourantClient): Promise<void> {
+  if (permission() === 'on' && (await subscribe(client))) changed();
 }
 
 /** Asks the browser when it has not been asked yet. Must be called from a click. */
-export async function setWished(on: boolean): Promise<void> {
+export async function setWished(client: CourantClient, on: boolean): Promise<void> {
   wished = on;
   try {
     localStorage.setItem(key, on ? 'on' : 'off');
@@ -45,6 +54,9 @@ export async function setWished(on: boolean): Promise<void> {
     // The wish lasts as long as the page.
   }
   if (on && Notification.permission === 'default') await Notification.requestPermission();
+  changed();
+  if (permission() === 'on') await subscribe(client);
+  if (!on) await unsubscribe(client);
   changed();
 }
 
@@ -55,14 +67,22 @@ export function usePermission(): Permission {
   }, permission);
 }
 
-export function notify(title: string, text: string, href: string | null, tag: string): void {
-  if (document.visibilityState === 'visible' || permission() !== 'on') return;
+/** Shows a notice; `id` is that of the bridge, and one for all tabs and what is pushed: the browser shows it once. */
+export function notify(title: string, text: string, href: string, id: string): void {
+  const state = permission();
+  if (document.visibilityState === 'visible' || (state !== 'on' && state !== 'pushed')) return;
+  const options = { body: text, tag: id, icon: '/icon.svg' };
+  const worker = pushed();
+  if (worker !== null) {
+    const data = { hash: href, notificationId: id };
+    worker.showNotification(title, { ...options, data }).catch(() => undefined);
+    return;
+  }
   try {
-    // One tag for all tabs: the browser shows it once.
-    const shown = new Notification(title, { body: text, tag, icon: '/icon.svg' });
+    const shown = new Notification(title, options);
     shown.onclick = () => {
       focus();
-      if (href !== null) location.hash = href;
+      location.hash = href;
       shown.close();
     };
   } catch {

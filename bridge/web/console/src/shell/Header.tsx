@@ -1,14 +1,24 @@
-import { useConnection } from '@courant/react';
+import type { CourantClient } from '@courant/client';
+import { useConnection, useCourant } from '@courant/react';
 import { LogOut, Search } from 'lucide-react';
 import { useEffect, useRef } from 'react';
 import { Bell } from '../notices/Bell.tsx';
+import { setWished } from '../notices/desktop.ts';
 import { signOut } from '../session/session.ts';
 import { Logo } from '../ui/Logo.tsx';
 import { ThemeToggle } from '../ui/ThemeToggle.tsx';
 import { ConnectionBadge } from './ConnectionBadge.tsx';
 import { home, searchHref } from './route.ts';
 
+/** What is pushed to this device is for who leaves, not for who comes next. */
+async function leave(client: CourantClient): Promise<void> {
+  const patience = new Promise((resolve) => setTimeout(resolve, 2_000));
+  await Promise.race([setWished(client, false), patience]);
+  signOut();
+}
+
 export function Header() {
+  const client = useCourant();
   const state = useConnection();
   return (
     <header className="header">
@@ -26,7 +36,7 @@ export function Header() {
         <button
           type="button"
           className="button icon"
-          onClick={() => signOut()}
+          onClick={() => void leave(client)}
           aria-label="Sign out"
           title="Sign out"
           data-testid="sign-out"

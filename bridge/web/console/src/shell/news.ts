@@ -48,7 +48,7 @@ function spread(type: JobEvent['type'], job: Job): void {
   if (news === null) return;
   const { tone, title, text } = news;
   const href = jobHref(job.jobId);
-  const id = `${job.jobId} ${job.revision}`;
+  const id = `job-${job.jobId}-${job.revision}`;
   toast({ tone, title, text, href, group: tone === 'good' ? group : undefined });
   notify(title, text, href, id);
 }

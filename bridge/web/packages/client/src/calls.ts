@@ -84,7 +84,7 @@ export function dispositionName(header: string | null): string | null {
   return /filename="?([^";]+)"?/i.exec(header ?? '')?.[1] ?? null;
 }
 
-type Method = 'GET' | 'POST' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 const jobPath = (jobId: string): string => `v1/jobs/${encodeURIComponent(jobId)}`;
 

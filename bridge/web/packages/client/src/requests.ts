@@ -1,5 +1,5 @@
 /** What a client asks for over HTTP. What changes something waits for the network when there is none. */
-import type { DocumentPart, JobAndCursor, JobList, ListOptions, ResultFile } from './calls.ts';
+import type { DocumentPart, JobAndCursor, JobList, ListOptions, Method, ResultFile } from './calls.ts';
 import type { Http } from './http.ts';
 import { persist, type Watched } from './persist.ts';
 import { newRequestId } from './request-id.ts';
@@ -84,7 +84,7 @@ export abstract class Requests implements Watched {
   }
 
   /** Any other call of the bridge's HTTP side, for example `request('GET', 'v1/batches/b-1')`. The answer is unchecked. */
-  async request(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<unknown> {
+  async request(method: Method, path: string, body?: object): Promise<unknown> {
     return (await load()).request(this.http, method, path, body);
   }
 

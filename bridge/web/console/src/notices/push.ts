@@ -1,0 +1,84 @@
+/**
+ * Web Push: the bridge sends notices, sealed for this browser, also while no page is open. `public/push.js` shows them. What
+ * can be missing is missing in some browser: then there is none, and a page in the background tells by itself.
+ */
+import type { CourantClient } from '@courant/client';
+
+const subscriptions = 'v1/push/subscriptions';
+let registered: ServiceWorkerRegistration | null = null;
+
+/** The service worker that shows notices; `null` where none are pushed. */
+export const pushed = (): ServiceWorkerRegistration | null => registered;
+
+/** The key of this service; `null` where nothing is pushed. */
+async function keyOf(client: CourantClient): Promise<string | null> {
+  const answer = await client.request('GET', 'v1/push/key');
+  const key = answer instanceof Object && 'publicKey' in answer ? answer.publicKey : null;
+  return typeof key === 'string' ? key : null;
+}
+
+function base64url(bytes: ArrayBuffer | null | undefined): string {
+  const text = String.fromCharCode(...new Uint8Array(bytes ?? new ArrayBuffer(0)));
+  return btoa(text).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
+}
+
+/** Subscribes this browser, or says again that it is. Safe to repeat; whether notices are pushed now. */
+export async function subscribe(client: CourantClient): Promise<boolean> {
+  const { serviceWorker } = navigator;
+  if (!serviceWorker || !('PushManager' in globalThis)) return false;
+  try {
+    const key = await keyOf(client);
+    if (key === null) return false;
+    await serviceWorker.register('/push.js');
+    const registration = await serviceWorker.ready;
+    const { pushManager } = registration;
+    let subscription = await pushManager.getSubscription();
+    if (subscription && base64url(subscription.options.applicationServerKey) !== key) {
+      await subscription.unsubscribe();
+      subscription = null;
+    }
+    subscription ??= await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
+    await client.request('PUT', subscriptions, subscription.toJSON());
+    registered = registration;
+    return true;
+  } catch {
+    // No push service, no network, or a bridge that knows nothing of it.
+    return false;
+  }
+}
+
+/** Nothing is pushed to this browser any more; for the next person at it as well. */
+export async function unsubscribe(client: CourantClient): Promise<void> {
+  registered = null;
+  try {
+    const registration = await navigator.serviceWorker?.getRegistration('/');
+    const subscription = await registration?.pushManager?.getSubscription();
+    if (!subscription) return;
+    const { endpoint } = subscription;
+    // Also when the bridge cannot be told: the push service then refuses what it sends.
+    await subscription.unsubscribe();
+    await client.request('DELETE', subscriptions, { endpoint });
+  } catch {
+    // It was none, or is none now.
+  }
+}
+
+interface Opened {
+  readonly open: string;
+  readonly notificationId: string | null;
+}
+
+const isOpened = (data: unknown): data is Opened =>
+  data instanceof Object && 'open' in data && typeof data.open === 'string' && data.open.startsWith('#/');
+
+/** Goes where a clicked notice leads, and marks it as read. Listens until the returned function is called. */
+export function followClicks(client: CourantClient): () => void {
+  const { serviceWorker } = navigator;
+  const open = ({ data }: MessageEvent<unknown>): void => {
+    if (!isOpened(data)) return;
+    location.hash = data.open;
+    if (data.notificationId) void client.markRead([data.notificationId]).catch(() => undefined);
+  };
+  serviceWorker?.addEventListener('message', open);
+  return () => serviceWorker?.removeEventListener('message', open);
+}
