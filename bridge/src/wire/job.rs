@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::names;
+#[cfg(feature = "schema")]
+use super::words;
 
 /// A job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,11 +25,15 @@ pub struct Job {
     pub filename: String,
     pub document_bytes: i64,
     pub document_sha256: String,
+    #[cfg_attr(feature = "schema", schemars(with = "words::Lane"))]
     pub lane: String,
     pub labels: BTreeMap<String, String>,
+    #[cfg_attr(feature = "schema", schemars(with = "words::JobState"))]
     pub state: String,
+    #[cfg_attr(feature = "schema", schemars(with = "words::JobStatus"))]
     pub status: String,
     pub progress: f64,
+    #[cfg_attr(feature = "schema", schemars(with = "words::Step"))]
     pub step: String,
     pub operation: String,
     pub units_done: i32,
@@ -66,8 +72,10 @@ pub struct Zone {
     pub index: i32,
     pub page: i32,
     pub bounding_box: BoundingBox,
+    #[cfg_attr(feature = "schema", schemars(with = "words::ZoneKind"))]
     pub kind: String,
     pub tool: String,
+    #[cfg_attr(feature = "schema", schemars(with = "words::ZoneStatus"))]
     pub status: String,
     pub confidence: f64,
     pub duration_ms: f64,
@@ -113,7 +121,9 @@ pub struct JobResult {
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Export {
+    #[cfg_attr(feature = "schema", schemars(with = "words::ResultFormat"))]
     pub format: String,
+    #[cfg_attr(feature = "schema", schemars(with = "words::ExportState"))]
     pub state: String,
     pub progress: f64,
     pub size_bytes: Option<i64>,

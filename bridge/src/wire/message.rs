@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Export, Job, Page, Zone};
 use super::service::{Figures, Notification, Queue, Worker};
+#[cfg(feature = "schema")]
+use super::words;
 use crate::audit::Record;
 use crate::states::local::Connections;
 
@@ -126,6 +128,7 @@ pub struct Subscribed {
     pub topic: Arc<str>,
     pub mode: Mode,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<words::GapReason>"))]
     pub reason: Option<String>,
     pub cursor: Option<String>,
     pub min_interval_ms: u64,
@@ -192,6 +195,7 @@ pub struct Mark {
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Gap {
     pub topic: Arc<str>,
+    #[cfg_attr(feature = "schema", schemars(with = "words::GapReason"))]
     pub reason: String,
 }
 
@@ -272,8 +276,10 @@ pub struct ZoneEvent {
     pub job_id: String,
     pub document_id: String,
     pub batch_id: Option<String>,
+    #[cfg_attr(feature = "schema", schemars(with = "words::JobStatus"))]
     pub status: String,
     pub progress: f64,
+    #[cfg_attr(feature = "schema", schemars(with = "words::Step"))]
     pub step: String,
     pub zones_completed: i32,
     pub zones_total: i32,

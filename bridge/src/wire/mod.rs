@@ -9,6 +9,8 @@ pub mod message;
 pub mod names;
 pub mod service;
 pub mod topic;
+#[cfg(feature = "schema")]
+mod words;
 
 pub use command::{Command, CommandError};
 pub use message::ServerMessage;

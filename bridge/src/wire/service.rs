@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{rounded, seconds, time};
 use super::names;
+#[cfg(feature = "schema")]
+use super::words;
 
 /// What waits and who works.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,7 @@ pub struct Queue {
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct QueueLane {
     pub kind: String,
+    #[cfg_attr(feature = "schema", schemars(with = "words::Lane"))]
     pub lane: String,
     pub waiting: i32,
     pub delayed: i32,
@@ -152,6 +155,7 @@ pub struct Quota {
 pub struct Notification {
     pub id: String,
     pub kind: String,
+    #[cfg_attr(feature = "schema", schemars(with = "words::Severity"))]
     pub severity: String,
     pub title: String,
     pub body: String,

@@ -218,13 +218,16 @@ export type Expiring = {
 /** One format of the result. */
 export type Export = {
   readonly error: (JobError | null);
-  readonly format: string;
+  readonly format: ResultFormat;
   readonly progress: number;
   readonly sha256: string | null;
   readonly sizeBytes: number | null;
-  readonly state: string;
+  readonly state: ExportState;
   readonly url: string | null;
 };
+
+/** The state of one export. */
+export type ExportState = "started" | "completed" | "failed";
 
 /** What is wrong with a field. */
 export type FieldProblem = {
@@ -266,9 +269,12 @@ export type FiguresAnswer = {
 
 /** The topic starts anew. */
 export type Gap = {
-  readonly reason: string;
+  readonly reason: GapReason;
   readonly topic: string;
 };
+
+/** Why a cursor cannot be continued from. */
+export type GapReason = "HISTORY_TRIMMED" | "LOG_REPLACED";
 
 /** A job. */
 export type Job = {
@@ -290,7 +296,7 @@ export type Job = {
   readonly jobId: string;
   readonly kind: string;
   readonly labels: { readonly [name: string]: string };
-  readonly lane: string;
+  readonly lane: Lane;
   readonly maxAttempts: number;
   readonly operation: string;
   readonly owner: string;
@@ -302,9 +308,9 @@ export type Job = {
   readonly retryTime: string | null;
   readonly revision: number;
   readonly startTime: string | null;
-  readonly state: string;
-  readonly status: string;
-  readonly step: string;
+  readonly state: JobState;
+  readonly status: JobStatus;
+  readonly step: Step;
   readonly timestamp: string | null;
   readonly unitsDone: number;
   readonly unitsTotal: number;
@@ -351,7 +357,7 @@ export type JobEvent = {
   readonly jobId: string;
   readonly kind: string;
   readonly labels: { readonly [name: string]: string };
-  readonly lane: string;
+  readonly lane: Lane;
   readonly maxAttempts: number;
   readonly operation: string;
   readonly owner: string;
@@ -364,9 +370,9 @@ export type JobEvent = {
   readonly retryTime: string | null;
   readonly revision: number;
   readonly startTime: string | null;
-  readonly state: string;
-  readonly status: string;
-  readonly step: string;
+  readonly state: JobState;
+  readonly status: JobStatus;
+  readonly step: Step;
   readonly timestamp: string | null;
   readonly topic: string;
   readonly unitsDone: number;
@@ -382,6 +388,12 @@ export type JobResult = {
   readonly formats: readonly (Export)[];
 };
 
+/** The state of a job. */
+export type JobState = "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled";
+
+/** A finer word than the state. */
+export type JobStatus = "queued" | "retrying" | "started" | "progress" | "cancelling" | "completed" | "failed" | "cancelled";
+
 /** A page of jobs. */
 export type JobsAnswer = {
   /** A watch from here misses nothing. */
@@ -391,6 +403,9 @@ export type JobsAnswer = {
   /** For the next page. */
   readonly nextPageToken: string | null;
 };
+
+/** The line a job stands in. */
+export type Lane = "premium" | "normal" | "large";
 
 /** What the bridge allows one connection. */
 export type Limits = {
@@ -426,7 +441,7 @@ export type Notification = {
   readonly jobId: string | null;
   readonly kind: string;
   readonly readTime: string | null;
-  readonly severity: string;
+  readonly severity: Severity;
   readonly title: string;
 };
 
@@ -528,7 +543,7 @@ export type QueueLane = {
   readonly estimatedWait: number | null;
   readonly estimatedWaitBand: (Band | null);
   readonly kind: string;
-  readonly lane: string;
+  readonly lane: Lane;
   readonly oldestWait: number | null;
   readonly pagesWaiting: number;
   readonly share: number;
@@ -583,6 +598,9 @@ export type Refusal = {
 export type Reply = {
   readonly id?: number | null;
 };
+
+/** The format of a result. */
+export type ResultFormat = "json" | "md" | "txt" | "html";
 
 /** The roles as they are written; for the schema alone. */
 export type RoleName = "admin" | "service" | "worker" | "bridge";
@@ -675,11 +693,17 @@ export type SessionAnswer = {
   readonly user: string;
 };
 
+/** How serious a notice is. */
+export type Severity = "info" | "success" | "warning" | "error";
+
 /** A job as it is. */
 export type Snapshot = {
   readonly job: Job;
   readonly topic: string;
 };
+
+/** The stage of the pipeline. */
+export type Step = "queued" | "analyse" | "extract" | "merge" | "export" | "done";
 
 /** What to follow. */
 export type Subscribe = {
@@ -697,7 +721,7 @@ export type Subscribed = {
   readonly id?: number | null;
   readonly minIntervalMs: number;
   readonly mode: Mode;
-  readonly reason?: string | null;
+  readonly reason?: (GapReason | null);
   readonly topic: string;
 };
 
@@ -768,10 +792,10 @@ export type Zone = {
   readonly confidence: number;
   readonly durationMs: number;
   readonly index: number;
-  readonly kind: string;
+  readonly kind: ZoneKind;
   readonly note: string | null;
   readonly page: number;
-  readonly status: string;
+  readonly status: ZoneStatus;
   readonly tool: string;
   readonly zoneId: string;
 };
@@ -783,11 +807,17 @@ export type ZoneEvent = {
   readonly jobId: string;
   readonly progress: number;
   readonly revision: number;
-  readonly status: string;
-  readonly step: string;
+  readonly status: JobStatus;
+  readonly step: Step;
   readonly timestamp: string | null;
   readonly topic: string;
   readonly zone: Zone;
   readonly zonesCompleted: number;
   readonly zonesTotal: number;
 };
+
+/** What a zone of a page holds. */
+export type ZoneKind = "heading" | "paragraph" | "list" | "table" | "figure" | "header" | "footer" | "scan" | "unknown";
+
+/** How the extraction of a zone ended. */
+export type ZoneStatus = "processing" | "completed" | "skipped" | "failed";

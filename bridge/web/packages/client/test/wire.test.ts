@@ -1,6 +1,20 @@
 /** The client reads what the bridge's own types say: these lines are judged by the compiler more than by the run. */
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import type { Export, Job, Page, ServerMessage, Zone } from '../src/index.ts';
+import type {
+  Export,
+  ExportState,
+  Job,
+  JobState,
+  JobStatus,
+  Lane,
+  Page,
+  ResultFormat,
+  ServerMessage,
+  Step,
+  Zone,
+  ZoneKind,
+  ZoneStatus,
+} from '../src/index.ts';
 import * as read from '../src/read.ts';
 import type {
   AuditEntry,
@@ -36,6 +50,18 @@ describe('the types of the client', () => {
     expectTypeOf<Unread<wire.Quota, Quota>>().toBeNever();
     expectTypeOf<Unread<wire.Batch, Batch, 'revision'>>().toBeNever();
     expectTypeOf<Unread<wire.Figures, SystemMetrics, 'logRevision'>>().toBeNever();
+  });
+
+  it('have every word of the bridge, and no other', () => {
+    expectTypeOf<JobState>().toEqualTypeOf<wire.JobState>();
+    expectTypeOf<JobStatus>().toEqualTypeOf<wire.JobStatus>();
+    expectTypeOf<Step>().toEqualTypeOf<wire.Step>();
+    expectTypeOf<Lane>().toEqualTypeOf<wire.Lane>();
+    expectTypeOf<ZoneKind>().toEqualTypeOf<wire.ZoneKind>();
+    expectTypeOf<ZoneStatus>().toEqualTypeOf<wire.ZoneStatus>();
+    expectTypeOf<ResultFormat>().toEqualTypeOf<wire.ResultFormat>();
+    expectTypeOf<ExportState>().toEqualTypeOf<wire.ExportState>();
+    expectTypeOf<Notice['severity']>().toEqualTypeOf<wire.Severity>();
   });
 
   it('do not compile when a field is another one', () => {
