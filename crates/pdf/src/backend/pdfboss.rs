@@ -3,6 +3,7 @@
 //! Sizes of type are ranked over a sample of the document, not the page alone: the sample goes into the layout as a
 //! second page that holds nothing but the right number of characters of each size.
 
+mod alone;
 mod annotations;
 mod blocks;
 mod direction;
@@ -26,6 +27,7 @@ use super::frame::Frame;
 use super::hayro::Hayro;
 use super::{Block, Context, Edge, Image, Layout, OpenError, PageError, PageHints, PdfBackend, PdfDocument};
 use crate::artifact::Bbox;
+use alone::Alone;
 use blocks::body_blocks;
 use edges::{edges, furniture_blocks, on_line};
 use values::Values;
@@ -116,9 +118,9 @@ impl PdfBackend for Pdfboss {
 
     fn layout(&self, mut raw: RawPage, context: &Context) -> Layout {
         let (width, height) = raw.frame.size();
-        let spans = std::mem::take(&mut raw.spans);
-        let is_furniture = |span: &TextSpan| context.furniture.iter().any(|line| on_line(&raw, span, line));
-        let (furniture, body): (Vec<TextSpan>, Vec<TextSpan>) = spans.into_iter().partition(is_furniture);
+        let mut body = std::mem::take(&mut raw.spans);
+        let is_furniture = |span: &mut TextSpan| context.furniture.iter().any(|line| on_line(&raw, span, line));
+        let furniture: Vec<TextSpan> = body.extract_if(.., is_furniture).collect();
         let mut blocks: Vec<Block> = furniture_blocks(&raw, &furniture, context, Edge::Top);
         blocks.extend(body_blocks(&raw, body, context));
         blocks.extend(furniture_blocks(&raw, &furniture, context, Edge::Foot));
@@ -217,7 +219,9 @@ fn laid_out(spans: Vec<TextSpan>, rulings: &[Ruling], sizes: &[(i32, usize)]) ->
     let Some(first) = spans.first() else { return (Vec::new(), spans) };
     let sample = (sample_page(first, &spans, sizes), Vec::new(), ORDER);
     let mut pages = [(spans, rulings.to_vec(), ORDER), sample];
+    let alone = Alone::here();
     let mut layouts = document_layout_opts(&pages, &LayoutOptions::default());
+    drop(alone);
     layouts.truncate(1);
     let blocks = layouts.pop().map(|layout| layout.blocks).unwrap_or_default();
     (blocks, std::mem::take(&mut pages[0].0))

@@ -27,8 +27,8 @@ struct Seen<'a> {
     bbox: Bbox,
 }
 
-pub(super) fn body_blocks(raw: &RawPage, body: Vec<TextSpan>, context: &Context) -> Vec<Block> {
-    let (columns, body): (Vec<TextSpan>, Vec<TextSpan>) = body.into_iter().partition(|span| span.vertical);
+pub(super) fn body_blocks(raw: &RawPage, mut body: Vec<TextSpan>, context: &Context) -> Vec<Block> {
+    let columns: Vec<TextSpan> = body.extract_if(.., |span| span.vertical).collect();
     let mut blocks = vertical::blocks(columns.iter().map(|span| vertical_piece(raw, span)).collect());
     let (found, body) = laid_out(body, &raw.rulings, &context.sizes);
     let seen: Vec<Seen<'_>> = body.iter().map(|span| Seen { span, bbox: span_seen(raw, span) }).collect();
@@ -84,7 +84,9 @@ fn vertical_piece(raw: &RawPage, span: &TextSpan) -> vertical::Piece {
 }
 
 fn paragraph(raw: &RawPage, own: &[&TextSpan], lines: Vec<FoundLine>, bbox: Bbox) -> Vec<Block> {
-    let marked: Vec<(bool, FoundLine)> = lines.into_iter().map(|line| (is_fixed_pitch(own, &line), line)).collect();
+    let fixed: Vec<bool> = fixed_pitch(own);
+    let is_fixed = |line: &FoundLine| is_fixed_pitch(own, &fixed, line);
+    let marked: Vec<(bool, FoundLine)> = lines.into_iter().map(|line| (is_fixed(&line), line)).collect();
     let stretches: Vec<&[(bool, FoundLine)]> = marked.chunk_by(|a, b| a.0 == b.0).collect();
     let whole = stretches.len() == 1;
     let block = |stretch: &&[(bool, FoundLine)]| {
@@ -105,14 +107,25 @@ fn is_on(span: &TextSpan, line: &FoundLine) -> bool {
     span.rotate == 0 && (span.y - line.y).abs() <= slack && span.x >= line.x - slack && span.x <= line.end_x + slack
 }
 
-fn is_fixed_pitch(own: &[&TextSpan], line: &FoundLine) -> bool {
-    let (mut all, mut fixed) = (0, 0);
-    for span in own.iter().filter(|span| is_on(span, line)) {
+/// Whether most of a line is of fixed pitch; `own` and `fixed` go in step.
+fn is_fixed_pitch(own: &[&TextSpan], fixed: &[bool], line: &FoundLine) -> bool {
+    let (mut all, mut of_fixed) = (0, 0);
+    for (span, fixed) in own.iter().zip(fixed).filter(|(span, _)| is_on(span, line)) {
         let count = span.text.chars().filter(|c| !c.is_whitespace()).count();
         all += count;
-        fixed += if span.monospace || has_fixed_pitch_name(&span.font_name) { count } else { 0 };
+        of_fixed += if *fixed { count } else { 0 };
     }
-    all > 0 && fixed * 100 >= all * FIXED_PITCH_PERCENT
+    all > 0 && of_fixed * 100 >= all * FIXED_PITCH_PERCENT
+}
+
+/// Which spans have a fixed pitch. Neighbours mostly share a font, whose name is looked at once.
+fn fixed_pitch(spans: &[&TextSpan]) -> Vec<bool> {
+    let same_font = spans.chunk_by(|a, b| a.font_name == b.font_name);
+    let of_font = |spans: &[&TextSpan]| {
+        let by_name = has_fixed_pitch_name(&spans[0].font_name);
+        spans.iter().map(|span| by_name || span.monospace).collect::<Vec<bool>>()
+    };
+    same_font.flat_map(of_font).collect()
 }
 
 /// Fonts made by TeX and others do not set the flag.
