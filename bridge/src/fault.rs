@@ -108,6 +108,7 @@ fn reason_http(reason: ErrorReason) -> StatusCode {
         | R::RequestIdMismatch
         | R::LeaseLost
         | R::PasswordUnreadable
+        | R::PushDisabled
         | R::WorkerReplaced => StatusCode::CONFLICT,
         R::InvalidField
         | R::WrongOrder

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::notices::push::PushConfig;
 use crate::retention::Retention;
 use crate::view::Weights;
 
@@ -120,6 +121,10 @@ pub struct Config {
     #[arg(long, env = "COURANT_NOTICES_PER_USER", default_value_t = 500, value_name = "N")]
     pub notices_per_user: usize,
 
+    /// Notices for browsers in which no page is open
+    #[command(flatten)]
+    pub push: PushConfig,
+
     /// Open a log that has lost its end, and tell every watcher that there is a gap
     #[arg(long, env = "COURANT_ACCEPT_LOG_LOSS")]
     pub accept_log_loss: bool,
@@ -166,6 +171,7 @@ impl Config {
             watch_places: 1000,
             notice_retention: Duration::from_secs(30 * 24 * 3600),
             notices_per_user: 500,
+            push: PushConfig::default(),
             accept_log_loss: false,
         }
     }
@@ -197,6 +203,7 @@ impl Config {
             ("--retention", self.retention.is_absurd(), "must be at most 36500d, or forever"),
             ("--watch-places", self.watch_places > 10_000, "must be 0 to 10000"),
             ("--notices-per-user", !(1..=10_000).contains(&self.notices_per_user), "must be 1 to 10000"),
+            ("--push-per-user", !(1..=1000).contains(&self.push.push_per_user), "must be 1 to 1000"),
             ("--premium-weight", weight(self.premium_weight), "must be 1 to 1000"),
             ("--normal-weight", weight(self.normal_weight), "must be 1 to 1000"),
             ("--large-weight", weight(self.large_weight), "must be 1 to 1000"),

@@ -151,6 +151,9 @@ pub enum Error {
     /// The object store does not answer.
     #[error("the store of documents and results does not answer; try again")]
     Objects(#[from] object_store::Error),
+    /// Nothing is pushed here.
+    #[error("this service sends no Web Push; its operator turns it on with --push-contact")]
+    PushDisabled,
     /// The notices cannot be read or written.
     #[error("the store of notices does not answer; try again")]
     Notices(#[from] crate::notices::store::StoreError),

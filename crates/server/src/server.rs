@@ -25,6 +25,7 @@ use crate::auth::Guard;
 use crate::config::{Config, ConfigError};
 use crate::engine::Engine;
 use crate::jobs::{Jobs, unwatched};
+use crate::notices::push::{self, Push, PushError};
 use crate::notices::store::{Bounds, Store, StoreError};
 use crate::notices::{self, Notices, Notifications};
 use crate::objects::{self, Objects};
@@ -55,6 +56,7 @@ pub struct Server {
     engine: Arc<Engine>,
     registry: Arc<Registry>,
     notices: Arc<Notices>,
+    push: Option<Arc<Push>>,
     verifier: Verifier,
     tls: Option<ServerTls>,
 }
@@ -85,6 +87,9 @@ pub enum StartError {
     /// The object store cannot be opened.
     #[error(transparent)]
     Objects(#[from] objects::OpenError),
+    /// Web Push cannot be used.
+    #[error(transparent)]
+    Push(#[from] PushError),
     /// The notices cannot be opened.
     #[error(transparent)]
     Notices(#[from] StoreError),
@@ -138,8 +143,9 @@ impl Server {
             age_ms: i64::try_from(config.notice_retention.as_millis()).unwrap_or(i64::MAX),
         };
         let notices = Arc::new(Notices::new(Store::open(&config.data_dir, bounds)?));
+        let push = Push::open(&config.push, &config.data_dir)?;
         let engine = Engine::open(config, log, objects).await?;
-        Ok(Self { engine, registry: Arc::default(), notices, verifier, tls: None })
+        Ok(Self { engine, registry: Arc::default(), notices, push, verifier, tls: None })
     }
 
     /// Speaks TLS alone.
@@ -158,6 +164,9 @@ impl Server {
         background.spawn(retention::run(self.engine.clone()));
         background.spawn(retention::orphans::run(self.engine.clone()));
         background.spawn(notices::run(self.engine.clone(), self.notices.clone()));
+        if let Some(push) = &self.push {
+            background.spawn(push::run(push.clone(), self.notices.clone()));
+        }
         background.spawn(unwatched::run(self.engine.clone()));
         background.spawn(passwords::run(self.engine.clone()));
         background.spawn(places::run(self.engine.clone(), self.registry.clone()));
@@ -211,6 +220,7 @@ impl Server {
         let notifications = NotificationServiceServer::new(Notifications {
             engine: self.engine.clone(),
             notices: self.notices.clone(),
+            push: self.push.clone(),
         });
         let describe = || {
             tonic_reflection::server::Builder::configure()

@@ -84,6 +84,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::Cursor(_) => (Code::InvalidArgument, ErrorReason::CursorInvalid),
         Error::PageToken => (Code::InvalidArgument, ErrorReason::PageTokenInvalid),
         Error::LeaseLost { .. } => (Code::Aborted, ErrorReason::LeaseLost),
+        Error::PushDisabled => (Code::FailedPrecondition, ErrorReason::PushDisabled),
         Error::PasswordUnreadable(_) => (Code::FailedPrecondition, ErrorReason::PasswordUnreadable),
         Error::ArtifactNotFound(_) => (Code::NotFound, ErrorReason::ArtifactNotFound),
         Error::ArtifactTooLarge { .. } => (Code::ResourceExhausted, ErrorReason::ArtifactTooLarge),

@@ -1,6 +1,7 @@
 //! `NotificationService`: what people are told, kept until they have read it, the same on all their devices.
 
 mod follow;
+pub mod push;
 mod service;
 pub mod store;
 
@@ -23,12 +24,13 @@ const REMEMBERED: usize = 1024;
 pub struct Notices {
     store: Arc<Store>,
     waiting: Mutex<HashMap<String, watch::Sender<u64>>>,
+    due: push::Due,
 }
 
 impl Notices {
     /// Over a store.
     pub fn new(store: Store) -> Self {
-        Self { store: Arc::new(store), waiting: Mutex::default() }
+        Self { store: Arc::new(store), waiting: Mutex::default(), due: push::Due::default() }
     }
 
     /// Told when something about a user's notices has changed.
@@ -41,6 +43,7 @@ impl Notices {
     }
 
     fn wake(&self, user: Option<&str>) {
+        self.due.add(user);
         let waiting = self.waiting.lock();
         let tell = |told: &watch::Sender<u64>| told.send_modify(|times| *times += 1);
         match user {

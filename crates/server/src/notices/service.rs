@@ -6,9 +6,10 @@ use courant_auth::{Identity, Role, TokenError};
 use courant_joblog::ids::Timestamp;
 use courant_proto::v1::notification_service_server::NotificationService;
 use courant_proto::v1::{
+    AddPushSubscriptionRequest, AddPushSubscriptionResponse, GetPushKeyRequest, GetPushKeyResponse,
     ListNotificationsRequest, ListNotificationsResponse, MarkNotificationsReadRequest, MarkNotificationsReadResponse,
-    Notification, NotificationSeverity, NotifyRequest, NotifyResponse, WatchNotificationsRequest,
-    WatchNotificationsResponse,
+    Notification, NotificationSeverity, NotifyRequest, NotifyResponse, RemovePushSubscriptionRequest,
+    RemovePushSubscriptionResponse, WatchNotificationsRequest, WatchNotificationsResponse,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -16,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::Notices;
+use super::push::Push;
 use super::store::{Draft, Notice, SHOWN, StoreError};
 use crate::auth::{caller, require, time_left};
 use crate::convert;
@@ -39,6 +41,8 @@ pub struct Notifications {
     pub engine: Arc<Engine>,
     /// The notices.
     pub notices: Arc<Notices>,
+    /// Web Push; none where it is off.
+    pub push: Option<Arc<Push>>,
 }
 
 type Sender = mpsc::Sender<Result<WatchNotificationsResponse, Status>>;
@@ -94,6 +98,34 @@ impl NotificationService for Notifications {
         }
         let unread = self.notices.mark_read(user, ids).await.map_err(Error::from)?;
         Ok(Response::new(MarkNotificationsReadResponse { unread: count(unread) }))
+    }
+
+    async fn get_push_key(&self, _: Request<GetPushKeyRequest>) -> Result<Response<GetPushKeyResponse>, Status> {
+        let public_key = self.push.as_ref().map(|push| push.public_key().to_vec());
+        Ok(Response::new(GetPushKeyResponse { public_key: public_key.unwrap_or_default().into() }))
+    }
+
+    async fn add_push_subscription(
+        &self,
+        request: Request<AddPushSubscriptionRequest>,
+    ) -> Result<Response<AddPushSubscriptionResponse>, Status> {
+        let user = caller(&request)?.subject;
+        let push = self.push.as_ref().ok_or(Error::PushDisabled)?;
+        let AddPushSubscriptionRequest { endpoint, p256dh, auth } = request.into_inner();
+        let (subscription, most) = (push.subscription(&endpoint, &p256dh, &auth)?, push.per_user());
+        let keep = move |store: &super::store::Store| store.subscribe(&user, &subscription, most, Timestamp::now());
+        self.notices.with(keep).await.map_err(Error::from)?;
+        Ok(Response::new(AddPushSubscriptionResponse {}))
+    }
+
+    async fn remove_push_subscription(
+        &self,
+        request: Request<RemovePushSubscriptionRequest>,
+    ) -> Result<Response<RemovePushSubscriptionResponse>, Status> {
+        let user = caller(&request)?.subject;
+        let endpoint = request.into_inner().endpoint;
+        self.notices.with(move |store| store.unsubscribe(&user, &endpoint)).await.map_err(Error::from)?;
+        Ok(Response::new(RemovePushSubscriptionResponse {}))
     }
 
     async fn watch_notifications(

@@ -14,6 +14,7 @@ mod notices;
 mod operators;
 mod passwords;
 mod protocol;
+mod push;
 mod quotas;
 mod retention;
 mod streams;

@@ -4,6 +4,8 @@
 //! store's id. How far the job log has been looked through is kept in the same transaction as the notices that came of it:
 //! each end of a job makes one notice, also over a crash.
 
+mod push;
+
 use std::path::Path;
 
 use courant_joblog::ids::{Revision, Timestamp};
@@ -103,6 +105,7 @@ impl Store {
         database.pragma_update(None, "journal_mode", "WAL")?;
         database.pragma_update(None, "synchronous", "FULL")?;
         database.execute_batch(SCHEMA)?;
+        database.execute_batch(push::SCHEMA)?;
         let fresh = format!("{:016x}", fastrand::u64(..));
         database.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?1), ('change', '0')", [fresh])?;
         let id = database.query_row("SELECT value FROM meta WHERE name = 'id'", [], |row| row.get(0))?;
@@ -264,12 +267,12 @@ fn notice(row: &Row<'_>) -> rusqlite::Result<Notice> {
 mod tests {
     use super::*;
 
-    fn store(per_user: usize) -> Store {
+    pub(super) fn store(per_user: usize) -> Store {
         let bounds = Bounds { per_user, age_ms: 1_000_000 };
         Store::on(Connection::open_in_memory().unwrap(), bounds).unwrap()
     }
 
-    fn draft(id: &str, owner: Option<&str>) -> Draft {
+    pub(super) fn draft(id: &str, owner: Option<&str>) -> Draft {
         Draft {
             id: id.into(),
             owner: owner.map(Into::into),

@@ -1,0 +1,68 @@
+//! Whose notices are to be sent.
+
+use std::collections::HashSet;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Users with news since the last look. Bounded: with too many it is everybody.
+#[derive(Default)]
+pub struct Due {
+    users: Mutex<Users>,
+    told: Notify,
+}
+
+/// More users than this are everybody.
+const MOST: usize = 10_000;
+
+#[derive(Default)]
+struct Users {
+    some: HashSet<String>,
+    all: bool,
+}
+
+impl Due {
+    /// A user has news; everybody when none is named.
+    pub fn add(&self, user: Option<&str>) {
+        let mut users = self.users.lock();
+        match user {
+            Some(user) if !users.all && users.some.len() < MOST => {
+                users.some.insert(user.to_owned());
+            }
+            _ => *users = Users { some: HashSet::new(), all: true },
+        }
+        drop(users);
+        self.told.notify_one();
+    }
+
+    /// Those with news, who then have none; `None` for everybody.
+    pub(super) fn take(&self) -> Option<Vec<String>> {
+        let Users { some, all } = std::mem::take(&mut *self.users.lock());
+        (!all).then(|| some.into_iter().collect())
+    }
+
+    /// Until somebody has news.
+    pub(super) async fn changed(&self) {
+        self.told.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn news_are_remembered_until_they_are_taken() {
+        let due = Due::default();
+        due.add(Some("alice"));
+        due.add(Some("alice"));
+        due.changed().await;
+        assert_eq!(due.take(), Some(vec!["alice".to_owned()]));
+        assert_eq!(due.take(), Some(Vec::new()));
+        due.add(None);
+        due.add(Some("bob"));
+        assert_eq!(due.take(), None, "everybody");
+        (0..=MOST).for_each(|user| due.add(Some(&user.to_string())));
+        assert_eq!(due.take(), None, "too many are everybody");
+    }
+}
