@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod notices;
 pub mod origin;
 pub mod problem;
+pub mod push;
 pub mod query;
 pub mod results;
 pub mod service;
@@ -21,7 +22,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 use courant_tls::Socket;
 use http::StatusCode;
 use hyper_util::rt::TokioIo;
@@ -46,6 +47,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/batches/{id}", get(service::batch).post(service::act_on_batch).fallback(wrong_method))
         .route("/v1/notifications", get(notices::list).post(notices::send).fallback(wrong_method))
         .route("/v1/notifications:read", post(notices::read).fallback(wrong_method))
+        .route("/v1/push/key", get(push::key).fallback(wrong_method))
+        .route("/v1/push/subscriptions", put(push::add).delete(push::end).fallback(wrong_method))
         .route("/v1/queue", get(service::queue).fallback(wrong_method))
         .route("/v1/quota", get(service::quota).fallback(wrong_method))
         .route("/v1/system", get(service::system).fallback(wrong_method))

@@ -126,7 +126,7 @@ pub async fn read(State(app): State<Arc<App>>, caller: Caller, request: Request)
 }
 
 /// A small JSON body.
-async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Fault> {
+pub(super) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Fault> {
     let read = Json::<T>::from_request(request, &()).await;
     read.map(|Json(body)| body).map_err(|error| Fault::field("body", error.body_text()))
 }

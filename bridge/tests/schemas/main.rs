@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
 use courant_bridge::http::notices::{NotificationAnswer, NotificationsAnswer, Notify, Read, UnreadAnswer};
 use courant_bridge::http::problem::Problem;
+use courant_bridge::http::push::{PushEnd, PushKeyAnswer, PushSubscription};
 use courant_bridge::http::service::{
     BatchAnswer, FiguresAnswer, QueueAnswer, QuotaAnswer, WorkerAnswer, WorkersAnswer,
 };
@@ -52,6 +53,9 @@ fn definitions() -> Map<String, Value> {
         generator.subschema_for::<NotificationsAnswer>();
         generator.subschema_for::<NotificationAnswer>();
         generator.subschema_for::<UnreadAnswer>();
+        generator.subschema_for::<PushKeyAnswer>();
+        generator.subschema_for::<PushSubscription>();
+        generator.subschema_for::<PushEnd>();
         generator.subschema_for::<Notify>();
         generator.subschema_for::<Read>();
         generator.subschema_for::<PollAnswer>();

@@ -73,6 +73,23 @@ const OPERATIONS: &[Operation] = &[
     Operation("get", "/v1/session", "Whose session it is", &[], Body::Nothing, Answer::Json(200, "SessionAnswer")),
     Operation("delete", "/v1/session", "Ends the session", &[], Body::Nothing, Empty),
     Operation("get", "/v1/jobs/{id}/document", "Downloads the document", &[], Body::Nothing, File),
+    Operation(
+        "get",
+        "/v1/push/key",
+        "Reads the key for Web Push",
+        &[],
+        Body::Nothing,
+        Answer::Json(200, "PushKeyAnswer"),
+    ),
+    Operation(
+        "put",
+        "/v1/push/subscriptions",
+        "Subscribes a browser to Web Push",
+        &[],
+        Body::Json("PushSubscription"),
+        Empty,
+    ),
+    Operation("delete", "/v1/push/subscriptions", "Ends a subscription to Web Push", &[], Body::Json("PushEnd"), Empty),
     Operation("get", "/v1/queue", "Reads the queue", &[], Body::Nothing, Answer::Json(200, "QueueAnswer")),
     Operation("get", "/v1/quota", "Reads quotas", &["owner"], Body::Nothing, Answer::Json(200, "QuotaAnswer")),
     Operation(

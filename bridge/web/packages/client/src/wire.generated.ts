@@ -519,6 +519,36 @@ export type Problem = {
   readonly type: string;
 };
 
+/** A subscription to end. */
+export type PushEnd = {
+  /** As it was added. */
+  readonly endpoint: string;
+};
+
+/** The key to subscribe with. */
+export type PushKeyAnswer = {
+  /** `applicationServerKey`, in base64url; `null` where Web Push is off. */
+  readonly publicKey: string | null;
+};
+
+/** Keys of a browser, in base64url. */
+export type PushKeys = {
+  /** Its secret. */
+  readonly auth: string;
+  /** Its public key. */
+  readonly p256dh: string;
+};
+
+/** A subscription, as `PushSubscription.toJSON()` gives it. */
+export type PushSubscription = {
+  /** Where to send. */
+  readonly endpoint: string;
+  /** When the browser ends it by itself, in milliseconds since 1970; no browser says so today. */
+  readonly expirationTime: number | null;
+  /** The browser's keys. */
+  readonly keys: PushKeys;
+};
+
 /** What waits and who works. */
 export type Queue = {
   readonly lanes: readonly (QueueLane)[];
