@@ -1,27 +1,64 @@
-// Web Push on the side of the browser: subscribing, showing what comes while no page is looked at, and where a click leads.
-// What a push service would do is done here: it hands out a subscription, and delivers by the debugger.
+// Web Push with everything but a push service: the bridge seals, a server here takes what it sends, opens it the way a browser
+// would, and hands it to the service worker of a real Chromium.
 
 import assert from 'node:assert/strict';
+import { createDecipheriv, createECDH, hkdfSync, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 
-import { card, choose, connected, ended, goTo, leftOut, openBrowser, openPage, PATIENCE, pdf } from './page.mjs';
+import { connected, goTo, leftOut, openBrowser, openPage, PATIENCE } from './page.mjs';
 import { pages } from './pdf.mjs';
 import { Up } from './up.mjs';
 
-const publicKey = `B${'A'.repeat(86)}`;
-const endpoint = 'https://push.example/send/1';
+/** Takes what is sent to browsers, and has the keys of one. */
+class PushService {
+  static async start() {
+    const service = new PushService();
+    service.ecdh = createECDH('prime256v1');
+    service.p256dh = service.ecdh.generateKeys();
+    service.auth = randomBytes(16);
+    service.arrived = new Promise((resolve) => { service.arrive = resolve; });
+    service.server = createServer(async (asked, answer) => {
+      const parts = [];
+      for await (const part of asked) parts.push(part);
+      service.arrive({ headers: asked.headers, body: Buffer.concat(parts) });
+      answer.writeHead(201).end();
+    }).listen(0, '127.0.0.1');
+    await once(service.server, 'listening');
+    service.origin = `http://127.0.0.1:${service.server.address().port}`;
+    return service;
+  }
 
-/** A push service for this page: Chromium's own is not to be asked. */
-function service({ key, to }) {
+  /** Opens a letter: RFC 8188 and RFC 8291. */
+  open(body) {
+    const [salt, length] = [body.subarray(0, 16), body[20]];
+    const [sender, sealed] = [body.subarray(21, 21 + length), body.subarray(21 + length)];
+    const derive = (secret, from, info, size) => Buffer.from(hkdfSync('sha256', secret, from, info, size));
+    const about = Buffer.concat([Buffer.from('WebPush: info\0'), this.p256dh, sender]);
+    const secret = derive(this.ecdh.computeSecret(sender), this.auth, about, 32);
+    const key = derive(secret, salt, 'Content-Encoding: aes128gcm\0', 16);
+    const decipher = createDecipheriv('aes-128-gcm', key, derive(secret, salt, 'Content-Encoding: nonce\0', 12));
+    decipher.setAuthTag(sealed.subarray(-16));
+    const opened = Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()]);
+    return JSON.parse(opened.subarray(0, opened.lastIndexOf(2)).toString());
+  }
+
+  close() {
+    this.server.close();
+    this.server.closeAllConnections();
+  }
+}
+
+/** The part of a push service that lies in the browser; Chromium's own asks another machine. */
+function manager({ endpoint, p256dh, auth }) {
   let subscription = null;
-  const bytes = Uint8Array.from(atob(key.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0)).buffer;
   PushManager.prototype.getSubscription = async () => subscription;
-  PushManager.prototype.subscribe = async ({ applicationServerKey }) => {
-    globalThis.asked = applicationServerKey;
+  PushManager.prototype.subscribe = async () => {
     subscription = {
-      endpoint: to,
-      options: { applicationServerKey: bytes },
-      toJSON: () => ({ endpoint: to, expirationTime: null, keys: { p256dh: 'p', auth: 'a' } }),
+      endpoint,
+      options: { applicationServerKey: null },
+      toJSON: () => ({ endpoint, expirationTime: null, keys: { p256dh, auth } }),
       unsubscribe: async () => { subscription = null; return true; },
     };
     return subscription;
@@ -31,27 +68,30 @@ function service({ key, to }) {
 describe('Web Push', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
   let up;
   let browser;
+  let service;
 
   before(async () => {
-    [up, browser] = await Promise.all([Up.start(), openBrowser()]);
+    service = await PushService.start();
+    up = await Up.start('--push-contact', 'mailto:ops@example.org', '--push-services', service.origin);
+    browser = await openBrowser();
   });
 
   after(async () => {
     await browser?.close();
+    service?.close();
     await up?.kill();
   });
 
-  /** A page that is told of a key, and what it asked the bridge for. */
+  /** A page, and what it asked of Web Push and was answered. */
   async function as(user) {
     const page = await openPage(browser, { permissions: ['notifications'] });
-    page.told = [];
-    await page.route('**/v1/push/**', async (route) => {
-      const request = route.request();
-      if (request.method() === 'GET') return route.fulfill({ json: { publicKey } });
-      page.told.push([request.method(), request.postDataJSON()]);
-      return route.fulfill({ status: 204 });
+    page.asked = [];
+    page.on('response', (response) => {
+      const { pathname } = new URL(response.url());
+      if (pathname.startsWith('/v1/push/')) page.asked.push(`${response.request().method()} ${pathname} ${response.status()}`);
     });
-    await page.addInitScript(service, { key: publicKey, to: endpoint });
+    const [p256dh, auth] = [service.p256dh, service.auth].map((key) => key.toString('base64url'));
+    await page.addInitScript(manager, { endpoint: `${service.origin}/send/${user}`, p256dh, auth });
     await page.goto(up.linkFor(user));
     await connected(page);
     return page;
@@ -63,11 +103,11 @@ describe('Web Push', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     await page.locator('[data-testid=desktop-notices][data-state=pushed]').waitFor();
   }
 
-  const worker = async (page) => page.context().serviceWorkers()[0] ?? page.context().waitForEvent('serviceworker');
+  const workerOf = async (page) => page.context().serviceWorkers()[0] ?? page.context().waitForEvent('serviceworker');
 
-  /** Hands a notice to the service worker, as a push service would; resolves when it has looked who is there. */
-  async function deliver(page, running, origin, notice) {
-    await running.evaluate(() => {
+  /** Hands a notice to the service worker, as a browser would; resolves when it has looked who is there. */
+  async function deliver(page, worker, origin, notice) {
+    await worker.evaluate(() => {
       globalThis.all ??= clients.matchAll.bind(clients);
       globalThis.looked = new Promise((resolve) => {
         clients.matchAll = (options) => {
@@ -86,12 +126,12 @@ describe('Web Push', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     });
     await debug.send('ServiceWorker.enable');
     await debug.send('ServiceWorker.deliverPushMessage', { origin, registrationId: await known, data: JSON.stringify(notice) });
-    await running.evaluate(() => globalThis.looked);
+    await worker.evaluate(() => globalThis.looked);
     await debug.detach();
   }
 
-  const shown = (running) =>
-    running.evaluate(async () => (await registration.getNotifications()).map(({ title, body, tag }) => [title, body, tag]));
+  const shown = (worker) =>
+    worker.evaluate(async () => (await registration.getNotifications()).map(({ title, tag }) => [title, tag]));
 
   async function until(look) {
     for (;;) {
@@ -100,48 +140,53 @@ describe('Web Push', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     }
   }
 
-  test('is subscribed to with the key of the bridge, said again by the next page, and ended at the switch', async () => {
-    const page = await as('uma');
-    await switchOn(page);
-    assert.equal(await page.evaluate(() => globalThis.asked), publicKey);
-    const put = ['PUT', { endpoint, expirationTime: null, keys: { p256dh: 'p', auth: 'a' } }];
-    assert.deepEqual(page.told, [put]);
-    await page.reload();
-    await page.locator('[data-testid=desktop-notices][data-state=pushed]').waitFor();
-    assert.deepEqual(page.told, [put, put]);
-    await page.getByTestId('desktop-switch').click();
-    await page.locator('[data-testid=desktop-notices][data-state=off]').waitFor();
-    assert.deepEqual(page.told.at(-1), ['DELETE', { endpoint }]);
-    assert.deepEqual(page.faults, []);
-  });
-
-  test('shows a notice when no page is open, none while one looks, and a click opens the job', async () => {
+  test('tells of a job that is done while no page is open, and a click opens it', async () => {
     const page = await as('vic');
-    await choose(page, pdf('pushed.pdf', pages(1)));
-    await ended(page, 'pushed.pdf');
-    const jobId = await card(page, 'pushed.pdf').getAttribute('data-job-id');
-    await page.locator('[data-testid=bell][data-unread="1"]').waitFor();
-    const [{ id }] = await up.notices('vic');
     await switchOn(page);
-    const running = await worker(page);
+    const worker = await workerOf(page);
     const here = page.url();
     const { origin } = new URL(here);
-    const notice = { notificationId: id, kind: 'job-succeeded', severity: 'success', title: 'pushed.pdf is ready', body: '1 page', jobId };
+    // While one looks the page tells by itself.
+    await deliver(page, worker, origin, { notificationId: 'seen', title: 'not to be seen', body: '', jobId: null });
 
-    await deliver(page, running, origin, { ...notice, notificationId: 'seen', title: 'Looked at: the page tells by itself' });
     await page.goto('about:blank');
-    await deliver(page, running, origin, notice);
-    assert.deepEqual(await until(() => shown(running)), [['pushed.pdf is ready', '1 page', id]]);
+    const jobId = await up.submit('vic', 'pushed.pdf', pages(2));
+    const { headers, body } = await service.arrived;
+    assert.match(headers.authorization, /^vapid /);
+    const letter = service.open(body);
+    assert.equal(letter.jobId, jobId);
+    await deliver(page, worker, origin, letter);
+    assert.deepEqual(await until(() => shown(worker)), [['pushed.pdf is ready', letter.notificationId]]);
 
     await page.goto(here);
     await connected(page);
-    await running.evaluate(async () => {
+    await page.locator('[data-testid=bell][data-unread="1"]').waitFor();
+    await worker.evaluate(async () => {
       const [notification] = await registration.getNotifications();
       dispatchEvent(new NotificationEvent('notificationclick', { notification }));
     });
     await page.locator(`[data-testid=job-detail][data-job-id="${jobId}"]`).waitFor();
     await page.locator('[data-testid=bell][data-unread="0"]').waitFor();
-    assert.deepEqual(await shown(running), []);
+    assert.deepEqual(await shown(worker), []);
+    assert.deepEqual(page.faults, []);
+  });
+
+  const put = 'PUT /v1/push/subscriptions 204';
+  const ended = 'DELETE /v1/push/subscriptions 204';
+
+  test('is asked for again by the next page, and ends at the switch', async () => {
+    const page = await as('uma');
+    await switchOn(page);
+    assert.deepEqual(page.asked, ['GET /v1/push/key 200', put]);
+    await page.reload();
+    await page.locator('[data-testid=desktop-notices][data-state=pushed]').waitFor();
+    assert.equal(page.asked.filter((each) => each === put).length, 2);
+    await Promise.all([
+      page.waitForResponse((response) => response.request().method() === 'DELETE'),
+      page.getByTestId('desktop-switch').click(),
+    ]);
+    await page.locator('[data-testid=desktop-notices][data-state=off]').waitFor();
+    assert.equal(page.asked.at(-1), ended);
     assert.deepEqual(page.faults, []);
   });
 
@@ -150,6 +195,6 @@ describe('Web Push', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     await switchOn(page);
     await page.getByTestId('sign-out').click();
     await page.getByTestId('signin-token').waitFor();
-    assert.deepEqual(page.told.at(-1), ['DELETE', { endpoint }]);
+    assert.equal(page.asked.at(-1), ended);
   });
 });
