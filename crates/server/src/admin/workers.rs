@@ -14,11 +14,12 @@ use crate::worker::registry::{Listed, Registry};
 /// All workers and what they hold, by id.
 pub fn list(engine: &Engine, registry: &Registry) -> Vec<v1::Worker> {
     let listed = registry.list();
-    let mut held = held(engine);
+    let (mut held, parts) = (held(engine), registry.parts.counts());
     let now = Timestamp::now();
     let form = |worker: Listed| {
         let jobs = held.remove(&worker.worker).unwrap_or_default();
-        form(engine, worker, jobs, now)
+        let parts = parts.get(&worker.worker).copied().unwrap_or(0);
+        v1::Worker { parts: parts as i32, ..form(engine, worker, jobs, now) }
     };
     listed.into_iter().map(form).collect()
 }
@@ -69,5 +70,6 @@ fn form(engine: &Engine, worker: Listed, jobs: Vec<v1::WorkerJob>, now: Timestam
         jobs,
         page_duration: pace.map(|pace| convert::duration(Duration::from_secs_f64(pace.page_ms / 1000.0))),
         pages_done: pace.map_or(0, |pace| pace.pages as i64),
+        parts: 0,
     }
 }

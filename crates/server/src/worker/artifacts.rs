@@ -10,7 +10,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tonic::{Status, Streaming};
 
-use super::{AttemptId, attempt_in};
+use super::parts::{Holder, holder_in};
+use super::registry::Registry;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::objects::{Stored, Writer};
@@ -21,9 +22,10 @@ pub const MAX_NAME: usize = 128;
 /// The document of a held job.
 pub async fn read_document(
     engine: &Engine,
-    attempt: &AttemptId,
+    registry: &Registry,
+    holder: &Holder,
 ) -> Result<BoxStream<'static, Result<ReadDocumentResponse, Status>>, Error> {
-    let job = attempt.held(engine)?;
+    let job = holder.held(engine, registry)?;
     let path = engine.objects.document(&job.id, &job.document.sha256);
     let pieces = engine.objects.read(&path, 0, None).await?;
     Ok(pieces.map_ok(|chunk| ReadDocumentResponse { chunk }).map_err(Status::from).boxed())
@@ -32,13 +34,14 @@ pub async fn read_document(
 /// An artifact of this or an earlier attempt.
 pub async fn read(
     engine: &Engine,
+    registry: &Registry,
     request: ReadArtifactRequest,
 ) -> Result<BoxStream<'static, Result<ReadArtifactResponse, Status>>, Error> {
-    let attempt = attempt_in(request.attempt)?;
-    attempt.held(engine)?;
+    let holder = holder_in(request.attempt)?;
+    holder.held(engine, registry)?;
     check_name(&request.name)?;
     let writer = u32::try_from(request.written_by).map_err(|_| Error::field("written_by", "must be at least 1"))?;
-    let path = engine.objects.artifact(&attempt.job, writer, &request.name);
+    let path = engine.objects.artifact(&holder.attempt.job, writer, &request.name);
     let pieces = engine.objects.read(&path, 0, None).await.map_err(|error| match error {
         Error::Objects(object_store::Error::NotFound { .. }) => Error::ArtifactNotFound(request.name),
         other => other,
@@ -49,20 +52,22 @@ pub async fn read(
 /// Stores an artifact.
 pub async fn write(
     engine: &Engine,
+    registry: &Registry,
     mut parts: Streaming<WriteArtifactRequest>,
 ) -> Result<WriteArtifactResponse, Error> {
     let Some(Part::Header(WriteArtifactHeader { attempt, name })) = next(&mut parts).await? else {
         return Err(Error::WrongOrder("the first message must be the header"));
     };
-    let attempt = attempt_in(attempt)?;
+    let holder = holder_in(attempt)?;
     check_name(&name)?;
-    attempt.held(engine)?;
+    let attempt = &holder.attempt;
+    drop(holder.enter(engine, registry, &name)?);
     let path = engine.objects.artifact(&attempt.job, attempt.number, &name);
     let mut writer = engine.objects.write(path);
     let poured = pour(engine.config.max_artifact_bytes, &mut parts, &mut writer).await;
-    // An attempt that ended meanwhile leaves nothing behind.
-    match poured.and_then(|()| attempt.held(engine).map(drop)) {
-        Ok(()) => {
+    // An attempt or a part that ended meanwhile leaves nothing behind.
+    match poured.and_then(|()| holder.enter(engine, registry, &name)) {
+        Ok(_inside) => {
             let Stored { bytes, sha256 } = writer.finish().await?;
             attempt.held(engine)?;
             Ok(WriteArtifactResponse { size_bytes: bytes as i64, sha256: sha256.into() })

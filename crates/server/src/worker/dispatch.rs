@@ -12,6 +12,7 @@ use courant_proto::v1::{Assignment, FinishedPages};
 use tokio::time::Instant;
 
 use super::AttemptId;
+use super::parts::{self, Why};
 use super::registry::{Free, Registry};
 use crate::convert;
 use crate::engine::Engine;
@@ -22,7 +23,9 @@ pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
     loop {
         // Also while no worker is free: a job that is due has its place in the line.
         let due = engine.release_due();
+        parts::prune(&engine, &registry);
         assign_all(&engine, &registry);
+        parts::give_out(&engine, &registry);
         tokio::select! {
             () = engine.wake.notified() => {}
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
@@ -32,9 +35,10 @@ pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
 
 fn assign_all(engine: &Arc<Engine>, registry: &Arc<Registry>) {
     while engine.read(|view| view.lines().any(|line| line.waiting.jobs > 0)) {
-        let mut free = free(engine, registry);
-        // The worker with most room first, so that jobs spread.
-        free.sort_by(|a, b| b.slots.cmp(&a.slots).then_with(|| a.worker.cmp(&b.worker)));
+        let (mut free, parts) = (free(engine, registry), registry.parts.counts());
+        let idle = |free: &Free| free.slots.saturating_sub(parts.get(&free.worker).copied().unwrap_or(0));
+        // The worker with most room first, so that jobs spread; parts make way where there is no room.
+        free.sort_by(|a, b| (idle(b), b.slots, &a.worker).cmp(&(idle(a), a.slots, &b.worker)));
         let taken = free.into_iter().filter(|free| assign(engine, registry, free)).count();
         if taken == 0 {
             return;
@@ -42,7 +46,7 @@ fn assign_all(engine: &Arc<Engine>, registry: &Arc<Registry>) {
     }
 }
 
-/// The workers with a free slot.
+/// The workers with a free slot, for whole jobs: parts do not count.
 pub(super) fn free(engine: &Engine, registry: &Registry) -> Vec<Free> {
     engine.read(|view| registry.free(|worker| view.held_count(worker)))
 }
@@ -51,6 +55,9 @@ fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free) -> bool {
     let Some(known) = engine.take_next(&free.kinds) else { return false };
     let attempt = AttemptId { job: known.job.id.clone(), number: known.job.attempt.saturating_add(1) };
     registry.claiming(&free.worker, &attempt);
+    for part in registry.parts.beyond(&free.worker, free.slots - 1) {
+        parts::end_soon(engine, registry, part, Why::MadeWay);
+    }
     let claim = Claim { engine: engine.clone(), registry: registry.clone(), worker: free.worker.clone(), attempt };
     tokio::spawn(async move {
         if let Err(error) = self::claim(&claim.engine, &claim.registry, &claim.worker, &known.job).await {
@@ -103,12 +110,17 @@ async fn claim(engine: &Engine, registry: &Registry, worker: &WorkerId, job: &Jo
     Ok(())
 }
 
-fn assignment(job: &Job) -> Assignment {
+/// The pages of a job that are done.
+pub(super) fn finished_pages(job: &Job) -> Vec<FinishedPages> {
     let finished = job.pages.done.iter().map(|range| FinishedPages {
         first: range.first as i32,
         last: range.last as i32,
         attempt: range.attempt as i32,
     });
+    finished.collect()
+}
+
+pub(super) fn assignment(job: &Job) -> Assignment {
     Assignment {
         attempt: Some(AttemptId::of(job).wire()),
         kind: job.kind.to_string(),
@@ -117,8 +129,9 @@ fn assignment(job: &Job) -> Assignment {
         document_sha256: job.document.sha256.to_string(),
         formats: job.formats.iter().map(|format| convert::format(*format).into()).collect(),
         pages_total: job.pages.total.unwrap_or(0) as i32,
-        finished_pages: finished.collect(),
+        finished_pages: finished_pages(job),
         has_password: job.password.is_some(),
+        pages: None,
     }
 }
 
@@ -168,7 +181,7 @@ mod tests {
         let workers = ["w1", "w2"].map(WorkerId::new);
         let mut inboxes = workers.clone().map(|worker| {
             let (outbox, inbox) = mpsc::channel(OUTBOX);
-            let offer = Offer { kinds: vec!["pdf".into()], slots: 2, software: "test".into() };
+            let offer = Offer { kinds: vec!["pdf".into()], slots: 2, software: "test".into(), takes_parts: false };
             let session = registry.attach(worker, offer, outbox);
             registry.welcomed(&session);
             inbox

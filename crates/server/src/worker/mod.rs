@@ -3,6 +3,7 @@
 mod artifacts;
 pub mod dispatch;
 mod large;
+pub mod parts;
 pub mod registry;
 mod reports;
 mod session;
@@ -31,6 +32,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::job_id;
 use crate::passwords;
+use parts::holder_in;
 use registry::Registry;
 
 /// The service.
@@ -60,8 +62,8 @@ impl WorkerService for Workers {
         request: Request<ReadDocumentRequest>,
     ) -> Result<Response<Self::ReadDocumentStream>, Status> {
         require(&caller(&request)?, Role::Worker, "worker")?;
-        let attempt = attempt_in(request.into_inner().attempt)?;
-        Ok(Response::new(artifacts::read_document(&self.engine, &attempt).await?))
+        let holder = holder_in(request.into_inner().attempt)?;
+        Ok(Response::new(artifacts::read_document(&self.engine, &self.registry, &holder).await?))
     }
 
     async fn read_password(
@@ -69,7 +71,7 @@ impl WorkerService for Workers {
         request: Request<ReadPasswordRequest>,
     ) -> Result<Response<ReadPasswordResponse>, Status> {
         require(&caller(&request)?, Role::Worker, "worker")?;
-        let job = attempt_in(request.into_inner().attempt)?.held(&self.engine)?;
+        let job = holder_in(request.into_inner().attempt)?.held(&self.engine, &self.registry)?;
         let text = passwords::read(&self.engine, &job).await?;
         Ok(Response::new(ReadPasswordResponse { password: Some(Password { text }) }))
     }
@@ -79,7 +81,7 @@ impl WorkerService for Workers {
         request: Request<Streaming<WriteArtifactRequest>>,
     ) -> Result<Response<WriteArtifactResponse>, Status> {
         require(&caller(&request)?, Role::Worker, "worker")?;
-        Ok(Response::new(artifacts::write(&self.engine, request.into_inner()).await?))
+        Ok(Response::new(artifacts::write(&self.engine, &self.registry, request.into_inner()).await?))
     }
 
     async fn read_artifact(
@@ -87,7 +89,7 @@ impl WorkerService for Workers {
         request: Request<ReadArtifactRequest>,
     ) -> Result<Response<Self::ReadArtifactStream>, Status> {
         require(&caller(&request)?, Role::Worker, "worker")?;
-        Ok(Response::new(artifacts::read(&self.engine, request.into_inner()).await?))
+        Ok(Response::new(artifacts::read(&self.engine, &self.registry, request.into_inner()).await?))
     }
 }
 
@@ -108,7 +110,7 @@ impl AttemptId {
 
     /// On the wire.
     pub fn wire(&self) -> AttemptRef {
-        AttemptRef { job_id: self.job.to_string(), attempt: self.number as i32 }
+        AttemptRef { job_id: self.job.to_string(), attempt: self.number as i32, ..Default::default() }
     }
 
     /// The error of whoever no longer holds it.

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Duration;
 use tonic::Status;
 
+use super::parts::Holder;
 use super::registry::{OUTBOX, Offer, Session};
 use super::*;
 use crate::config::Config;
@@ -28,6 +29,8 @@ use crate::places;
 const KINDS: [&str; 2] = ["pdf", "scan"];
 const WORKERS: usize = 3;
 const SLOTS: u32 = 2;
+/// Pages of every document.
+const PAGES: i32 = 12;
 
 /// One step. Numbers choose among what there is.
 #[derive(Clone, Debug)]
@@ -59,18 +62,28 @@ enum Step {
 enum Report {
     Accepted,
     Plan,
+    /// Some of the twelve pages, three at a time, for others.
+    Offer {
+        revision: i64,
+        which: u8,
+    },
+    /// A page whose artifact is there.
+    Page(i32),
     Progress,
     Succeeded,
-    Failed { retryable: bool },
+    Failed {
+        retryable: bool,
+    },
     Released,
     Cancelled,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let report = select(vec![
+    let plain = select(vec![
         Report::Accepted,
         Report::Accepted,
         Report::Accepted,
+        Report::Plan,
         Report::Plan,
         Report::Progress,
         Report::Succeeded,
@@ -80,6 +93,11 @@ fn step() -> impl Strategy<Value = Step> {
         Report::Released,
         Report::Cancelled,
     ]);
+    let report = prop_oneof![
+        4 => plain,
+        2 => (1i64..6, 0u8..16).prop_map(|(revision, which)| Report::Offer { revision, which }),
+        1 => (1..=PAGES).prop_map(Report::Page),
+    ];
     prop_oneof![
         6 => (0..KINDS.len(), select(Lane::ALL.to_vec())).prop_map(|(kind, lane)| Step::Submit { kind, lane }),
         3 => (0..WORKERS).prop_map(Step::Join),
@@ -100,8 +118,8 @@ struct Fake {
     session: Option<Session>,
     inbox: Option<mpsc::Receiver<Result<WorkResponse, Status>>>,
     silent: bool,
-    /// Every attempt it ever got.
-    got: Vec<AttemptId>,
+    /// Every attempt and part it ever got.
+    got: Vec<Holder>,
 }
 
 /// A log that refuses appends when it is told to.
@@ -151,7 +169,7 @@ struct World {
     registry: Arc<Registry>,
     workers: Vec<Fake>,
     jobs: Vec<JobId>,
-    assigned: HashSet<AttemptId>,
+    assigned: HashSet<Holder>,
     _folder: tempfile::TempDir,
 }
 
@@ -246,24 +264,36 @@ impl World {
     fn join(&mut self, worker: usize) {
         let (outbox, inbox) = mpsc::channel(OUTBOX);
         let fake = &mut self.workers[worker];
-        let offer = Offer { kinds: fake.kinds.clone(), slots: fake.slots, software: "test".into() };
+        let offer = Offer { kinds: fake.kinds.clone(), slots: fake.slots, software: "test".into(), takes_parts: true };
         let session = self.registry.attach(fake.id.clone(), offer, outbox);
         self.registry.welcomed(&session);
         (fake.session, fake.inbox, fake.silent) = (Some(session), Some(inbox), false);
         self.engine.wake.notify_one();
     }
 
-    async fn say(&mut self, worker: usize, attempt: &AttemptId, what: Report) -> Result<(), TestCaseError> {
-        let before = self.engine.get(&attempt.job).map(|seen| seen.known.revision);
-        let mine = self.is_mine(worker, attempt);
+    async fn say(&mut self, worker: usize, holder: &Holder, what: Report) -> Result<(), TestCaseError> {
+        let job = &holder.attempt.job;
+        let before = self.engine.get(job).map(|seen| seen.known.revision);
+        let mine = self.is_mine(worker, holder);
         let id = self.workers[worker].id.clone();
         self.hear(&id);
-        let answer = reports::take(&self.engine, &self.registry, &id, message(attempt, what)).await;
+        if let Report::Page(page) = what {
+            self.store(holder, page).await;
+        }
+        let answer = reports::take(&self.engine, &self.registry, &id, message(holder, what)).await;
         if !mine {
-            let after = self.engine.get(&attempt.job).map(|seen| seen.known.revision);
-            prop_assert_eq!(before, after, "a late {:?} of {:?} changed something: {:?}", what, attempt, answer);
+            let after = self.engine.get(job).map(|seen| seen.known.revision);
+            prop_assert_eq!(before, after, "a late {:?} of {:?} changed something: {:?}", what, holder, answer);
         }
         Ok(())
+    }
+
+    async fn store(&self, holder: &Holder, page: i32) {
+        let name = artifacts::page_name(page as u32);
+        let path = self.engine.objects.artifact(&holder.attempt.job, holder.attempt.number, &name);
+        let mut writer = self.engine.objects.write(path);
+        writer.push(bytes::Bytes::from_static(b"{}")).await.unwrap();
+        writer.finish().await.unwrap();
     }
 
     /// A sign of life, as a stream takes it in.
@@ -273,7 +303,11 @@ impl World {
         }
     }
 
-    fn is_mine(&self, worker: usize, attempt: &AttemptId) -> bool {
+    fn is_mine(&self, worker: usize, holder: &Holder) -> bool {
+        let attempt = &holder.attempt;
+        if holder.part.is_some() {
+            return self.registry.parts.pages(holder, &self.workers[worker].id).is_some();
+        }
         let job = self.engine.get(&attempt.job).map(|seen| seen.known.job);
         job.is_some_and(|job| {
             job.state.is_held()
@@ -307,9 +341,10 @@ impl World {
         for fake in &mut self.workers {
             while let Some(Ok(Ok(response))) = fake.inbox.as_mut().map(|inbox| inbox.try_recv()) {
                 let Some(work_response::Message::Assignment(assignment)) = response.message else { continue };
-                let attempt = attempt_in(assignment.attempt).unwrap();
-                prop_assert!(self.assigned.insert(attempt.clone()), "{attempt:?} was given out twice");
-                fake.got.push(attempt);
+                let holder = holder_in(assignment.attempt).unwrap();
+                prop_assert!(self.assigned.insert(holder.clone()), "{holder:?} was given out twice");
+                prop_assert_eq!(holder.part.is_some(), assignment.pages.is_some());
+                fake.got.push(holder);
             }
         }
         Ok(())
@@ -333,7 +368,29 @@ impl World {
                 prop_assert!(idle.is_none(), "{:?} is idle while {} waits", idle, line.kind);
             }
             Ok(())
-        })
+        })?;
+        self.check_parts()
+    }
+
+    /// Parts are of running jobs that others hold, no page is in two hands, and nobody has more than its slots.
+    fn check_parts(&self) -> Result<(), TestCaseError> {
+        let mut pages = HashSet::new();
+        for fake in &self.workers {
+            let parts = self.registry.parts.held_by(&fake.id);
+            for part in &parts {
+                let job = part.attempt.held(&self.engine);
+                let lead =
+                    job.as_ref().ok().filter(|job| job.state == State::Running).and_then(|job| job.worker.clone());
+                prop_assert!(lead.is_some_and(|lead| lead != fake.id), "{part:?} of {job:?} is with {}", fake.id);
+                let span = self.registry.parts.pages(part, &fake.id).unwrap();
+                for page in span.first..=span.last {
+                    prop_assert!(pages.insert((part.attempt.clone(), page)), "page {page} is in two hands");
+                }
+            }
+            let held = self.engine.read(|view| view.held_count(&fake.id));
+            prop_assert!(held + parts.len() as u32 <= fake.slots, "{} has too much: {parts:?}", fake.id);
+        }
+        Ok(())
     }
 
     /// Good workers come, and everything comes to an end.
@@ -352,6 +409,8 @@ impl World {
             self.workers[good].got.clear();
             let ended = |id: &JobId| self.engine.get(id).unwrap().known.job.state.is_terminal();
             if self.jobs.iter().all(ended) {
+                self.settle().await?;
+                prop_assert!(self.registry.parts.counts().is_empty(), "parts of jobs that have ended");
                 return self.check_log().await;
             }
             // Those who hold something and say nothing of it for ever.
@@ -383,11 +442,19 @@ impl Fake {
     }
 }
 
-fn message(attempt: &AttemptId, what: Report) -> In {
-    let attempt = Some(attempt.wire());
+fn message(holder: &Holder, what: Report) -> In {
+    let attempt = Some(holder.wire());
     match what {
+        Report::Offer { revision, which } => {
+            let wanted = (0..4).filter(|n| which & (1 << n) != 0);
+            let pages = wanted.map(|n| v1::PageRange { first: n * 3 + 1, last: n * 3 + 3 }).collect();
+            In::Offer(v1::OfferPages { attempt, revision, pages })
+        }
+        Report::Page(number) => {
+            In::Page(v1::ReportPage { attempt, page: Some(v1::Page { number, ..v1::Page::default() }) })
+        }
         Report::Accepted => In::Accepted(v1::Accepted { attempt }),
-        Report::Plan => In::Plan(v1::ReportPlan { attempt, pages_total: 3 }),
+        Report::Plan => In::Plan(v1::ReportPlan { attempt, pages_total: PAGES }),
         Report::Progress => {
             In::Progress(v1::ReportProgress { attempt, percent: 30.0, stage: 3, ..v1::ReportProgress::default() })
         }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::AttemptId;
+use super::parts::Parts;
 
 /// Messages under way to one worker. When it is full the worker does not read: what must not get lost is repeated in
 /// the answer to its heartbeat, or goes to another worker.
@@ -27,6 +28,8 @@ pub type Outbox = mpsc::Sender<Result<WorkResponse, Status>>;
 /// All workers this server knows.
 pub struct Registry {
     inner: Mutex<Inner>,
+    /// Which pages they do for one another.
+    pub parts: Parts,
 }
 
 struct Inner {
@@ -72,6 +75,8 @@ pub struct Offer {
     pub slots: u32,
     /// Name and version of its program.
     pub software: Box<str>,
+    /// Whether it takes parts of documents that others do.
+    pub takes_parts: bool,
 }
 
 /// A worker as operators see it.
@@ -121,12 +126,14 @@ pub struct Free {
     pub kinds: Vec<Box<str>>,
     /// Slots, those being claimed already taken off.
     pub slots: u32,
+    /// Whether it takes parts of documents that others do.
+    pub takes_parts: bool,
 }
 
 impl Default for Registry {
     fn default() -> Self {
         let inner = Inner { workers: HashMap::new(), closing: false, floor: Instant::now(), next: 0 };
-        Self { inner: Mutex::new(inner) }
+        Self { inner: Mutex::new(inner), parts: Parts::default() }
     }
 }
 
@@ -215,6 +222,7 @@ impl Registry {
             worker: id.clone(),
             kinds: worker.offer.kinds.clone(),
             slots: worker.offer.slots.saturating_sub(held(id) + worker.claiming.len() as u32),
+            takes_parts: worker.offer.takes_parts,
         });
         free.filter(|free| free.slots > 0).collect()
     }
@@ -257,11 +265,21 @@ impl Registry {
         worker.line.as_ref().is_some_and(|line| line.send(message))
     }
 
-    /// Sends something that is repeated elsewhere if it does not arrive.
-    pub fn tell(&self, worker: &WorkerId, message: Message) {
+    /// Sends something that is repeated elsewhere if it does not arrive. `false` when it cannot be sent.
+    pub fn tell(&self, worker: &WorkerId, message: Message) -> bool {
         let inner = self.inner.lock();
-        if let Some(line) = inner.workers.get(worker).and_then(|worker| worker.line.as_ref()) {
-            line.send(message);
+        inner.workers.get(worker).and_then(|worker| worker.line.as_ref()).is_some_and(|line| line.send(message))
+    }
+
+    /// Whether the worker's stream is open.
+    pub fn is_connected(&self, worker: &WorkerId) -> bool {
+        self.inner.lock().workers.get(worker).is_some_and(|worker| worker.line.is_some())
+    }
+
+    /// The worker does not answer: it gets nothing more until it is heard.
+    pub fn deafen(&self, worker: &WorkerId) {
+        if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
+            worker.deaf = true;
         }
     }
 
@@ -425,7 +443,7 @@ mod tests {
     fn registry(room: usize) -> (Registry, WorkerId, Session, mpsc::Receiver<Result<WorkResponse, Status>>) {
         let (registry, worker) = (Registry::default(), WorkerId::new("w"));
         let (outbox, sent) = mpsc::channel(room);
-        let offer = Offer { kinds: vec!["pdf".into()], slots: 2, software: "test".into() };
+        let offer = Offer { kinds: vec!["pdf".into()], slots: 2, software: "test".into(), takes_parts: false };
         let session = registry.attach(worker.clone(), offer, outbox);
         (registry, worker, session, sent)
     }

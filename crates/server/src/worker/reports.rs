@@ -15,7 +15,7 @@ use super::artifacts::page_name;
 use super::registry::Registry;
 use super::session::slots_in;
 use super::verdict::{cancelled, end_attempt};
-use super::{AttemptId, attempt_in, large};
+use super::{AttemptId, large, parts};
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -32,7 +32,10 @@ pub const MAX_OPERATION: usize = 255;
 pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, message: In) -> Result<Option<Out>, Error> {
     let attempt = match &message {
         In::Hello(_) => return Err(Error::WrongOrder("only the first message may be the hello")),
-        In::Heartbeat(_) => return Ok(Some(heartbeat(engine, worker))),
+        In::Heartbeat(_) => {
+            parts::remind_lead(engine, registry, worker);
+            return Ok(Some(heartbeat(engine, worker)));
+        }
         In::Slots(change) => {
             registry.change_slots(worker, slots_in("slots.slots", change.slots)?);
             engine.wake.notify_one();
@@ -51,8 +54,13 @@ pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, messa
         In::Failed(at) => &at.attempt,
         In::Cancelled(at) => &at.attempt,
         In::Released(at) => &at.attempt,
+        In::Offer(at) => &at.attempt,
     };
-    let report = Report { engine, registry, worker, attempt: attempt_in(attempt.clone())? };
+    let holder = parts::holder_in(attempt.clone())?;
+    if holder.part.is_some() {
+        return parts::take(engine, registry, worker, &holder, message).await;
+    }
+    let report = Report { engine, registry, worker, attempt: holder.attempt };
     let declines = matches!(message, In::Accepted(_) | In::Cancelled(_) | In::Released(_));
     if !declines && registry.is_unanswered(worker, &report.attempt) {
         return Err(Error::WrongOrder("an assignment must be accepted before anything is reported of it"));
@@ -86,11 +94,13 @@ enum Taken {
     Ended,
 }
 
-struct Report<'a> {
-    engine: &'a Engine,
-    registry: &'a Registry,
-    worker: &'a WorkerId,
-    attempt: AttemptId,
+/// What a worker says of its attempt, or the worker of a part on its behalf.
+pub(super) struct Report<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) registry: &'a Registry,
+    /// The holder of the job.
+    pub(super) worker: &'a WorkerId,
+    pub(super) attempt: AttemptId,
 }
 
 impl Report<'_> {
@@ -111,6 +121,7 @@ impl Report<'_> {
             In::Succeeded(report) => self.succeeded(report.warnings).await?,
             In::Failed(report) => self.end(convert::error_in(report.error)?, Counts::Yes).await?,
             In::Cancelled(_) | In::Released(_) => self.end(handed_back(), Counts::No).await?,
+            In::Offer(offer) => parts::offer(self.engine, self.registry, self.worker, &self.attempt, &offer)?,
         }
         Ok(Taken::Good)
     }
@@ -121,13 +132,11 @@ impl Report<'_> {
 
     /// A report that makes no sense ends its attempt for good: sent again, it would make no more sense.
     async fn refuse(&self, error: Error) -> Result<Taken, Error> {
-        let problem = match &error {
-            Error::Field { .. } | Error::ArtifactNotFound(_) => error.to_string(),
-            Error::Illegal(illegal) => illegal.to_string(),
-            Error::Append(error @ AppendError::TooLarge { .. }) => error.to_string(),
+        let problem = match nonsense(&error) {
+            Some(problem) => problem,
             // The job was removed meanwhile.
-            Error::JobNotFound(_) => return Err(self.attempt.lost()),
-            _ => return Err(error),
+            None if matches!(error, Error::JobNotFound(_)) => return Err(self.attempt.lost()),
+            None => return Err(error),
         };
         tracing::warn!(job = %self.attempt.job, worker = %self.worker, problem, "a report was refused");
         let message = format!("The worker sent a report that makes no sense: {problem}.").into();
@@ -193,10 +202,10 @@ impl Report<'_> {
             units_done: units(report.units_done)?,
             units_total: units(report.units_total)?,
         };
-        self.news(&job, progress, News::Progress)
+        self.news(&job, counting_all_parts(&job, progress), News::Progress)
     }
 
-    fn zone(&self, report: v1::ReportZone) -> Result<(), Error> {
+    pub(super) fn zone(&self, report: v1::ReportZone) -> Result<(), Error> {
         let job = self.held()?;
         let zone = report.zone.ok_or_else(|| Error::field("zone.zone", "must be set"))?;
         self.news(&job, self.current(&job), News::Zone(convert::zone_in(zone)?))
@@ -235,7 +244,7 @@ impl Report<'_> {
         Ok(Taken::Ended)
     }
 
-    async fn page(&self, report: v1::ReportPage) -> Result<(), Error> {
+    pub(super) async fn page(&self, report: v1::ReportPage) -> Result<(), Error> {
         let page = convert::page_in(report.page)?;
         let job = self.held()?;
         if job.pages.is_done(page.number) {
@@ -305,6 +314,27 @@ impl Report<'_> {
         self.held()?;
         end_attempt(self.engine, &self.attempt, why, counts).await
     }
+}
+
+/// What makes no sense about a report, if that is why it was refused.
+pub(super) fn nonsense(error: &Error) -> Option<String> {
+    match error {
+        Error::Field { .. } | Error::ArtifactNotFound(_) => Some(error.to_string()),
+        Error::Illegal(illegal) => Some(illegal.to_string()),
+        Error::Append(error @ AppendError::TooLarge { .. }) => Some(error.to_string()),
+        _ => None,
+    }
+}
+
+/// Where the worker counts fewer pages than are done, others have done the rest: there is one progress, and it does not go
+/// back.
+fn counting_all_parts(job: &Job, told: Progress) -> Progress {
+    let counts_pages = told.stage == Stage::Extract && job.pages.total == Some(told.units_total);
+    if !counts_pages || told.units_done >= job.progress.units_done {
+        return told;
+    }
+    let (operation, units_done) = (job.progress.operation.clone(), job.progress.units_done);
+    Progress { operation, units_done, ..told }
 }
 
 fn handed_back() -> JobError {

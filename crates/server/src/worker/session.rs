@@ -15,8 +15,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
+use super::parts::{self, Holder, Why, holder_in};
 use super::registry::{OUTBOX, Offer, Outbox, Registry, Session};
-use super::{AttemptId, attempt_in, reports, verdict};
+use super::{AttemptId, reports, verdict};
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -122,12 +123,12 @@ async fn say(outbox: &Outbox, message: Out) {
     let _ = outbox.send(Ok(WorkResponse { message: Some(message) })).await;
 }
 
-fn welcome(engine: &Engine, kept: &[AttemptId]) -> Out {
+fn welcome(engine: &Engine, kept: &[Holder]) -> Out {
     let config = &engine.config;
     Out::Welcome(courant_proto::v1::Welcome {
         heartbeat_interval: Some(convert::duration(config.heartbeat_interval())),
         lease_duration: Some(convert::duration(config.lease)),
-        in_flight: kept.iter().map(AttemptId::wire).collect(),
+        in_flight: kept.iter().map(Holder::wire).collect(),
         max_artifact_bytes: config.max_artifact_bytes as i64,
     })
 }
@@ -138,8 +139,8 @@ async fn reconcile(
     engine: &Engine,
     registry: &Registry,
     session: &Session,
-    in_flight: &HashSet<AttemptId>,
-) -> Result<Vec<AttemptId>, Error> {
+    in_flight: &HashSet<Holder>,
+) -> Result<Vec<Holder>, Error> {
     let held: Vec<Arc<Job>> =
         engine.read(|view| view.held_by(&session.worker).map(|known| known.job.clone()).collect());
     let mut kept = Vec::new();
@@ -149,9 +150,10 @@ async fn reconcile(
             continue;
         }
         let unanswered = registry.answered(&session.worker, &attempt);
-        if in_flight.contains(&attempt) {
+        let whole = Holder { attempt: attempt.clone(), part: None };
+        if in_flight.contains(&whole) {
             registry.confirm(&session.worker, &attempt);
-            kept.push(attempt);
+            kept.push(whole);
             continue;
         }
         let why = JobError {
@@ -162,6 +164,14 @@ async fn reconcile(
         // An assignment that never arrived is nobody's failure.
         let counts = if unanswered { Counts::No } else { Counts::Yes };
         verdict::end_attempt(engine, &attempt, why, counts).await?;
+    }
+    for part in registry.parts.held_by(&session.worker) {
+        if in_flight.contains(&part) {
+            registry.parts.accept(&part);
+            kept.push(part);
+        } else {
+            parts::end(engine, registry, &part, Why::WorkerGone).await;
+        }
     }
     Ok(kept)
 }
@@ -176,7 +186,7 @@ pub(super) fn slots_in(field: &'static str, slots: i32) -> Result<u32, Error> {
 struct Greeting {
     worker: WorkerId,
     offer: Offer,
-    in_flight: HashSet<AttemptId>,
+    in_flight: HashSet<Holder>,
 }
 
 impl Greeting {
@@ -201,8 +211,9 @@ impl Greeting {
                 kinds: hello.kinds.into_iter().map(Into::into).collect(),
                 slots,
                 software: letters.take(MAX_SOFTWARE).collect(),
+                takes_parts: hello.takes_parts,
             },
-            in_flight: hello.in_flight.into_iter().map(|at| attempt_in(Some(at))).collect::<Result<_, _>>()?,
+            in_flight: hello.in_flight.into_iter().map(|at| holder_in(Some(at))).collect::<Result<_, _>>()?,
         })
     }
 }

@@ -10,9 +10,9 @@ use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{CancelAttempt, LeaseLost};
 use tokio::time::{Duration, Instant, MissedTickBehavior};
 
-use super::AttemptId;
 use super::registry::Registry;
 use super::verdict::{cancelled, end_attempt};
+use super::{AttemptId, parts};
 use crate::engine::Engine;
 use crate::error::Error;
 
@@ -51,6 +51,7 @@ impl Sweep {
         self.leases(&held).await?;
         self.unanswered(&held).await?;
         self.cancels(&held).await?;
+        parts::sweep(&self.engine, &self.registry);
         self.registry.forget_gone(self.engine.config.lease);
         // A worker with room again in its outbox tells nobody.
         self.engine.wake.notify_one();

@@ -12,6 +12,7 @@ mod lists;
 mod nonsense;
 mod notices;
 mod operators;
+mod parts;
 mod passwords;
 mod protocol;
 mod push;

@@ -174,10 +174,10 @@ async fn an_attempt_that_cannot_be_one_ends_the_stream_and_not_the_job() {
     let world = World::new().await;
     let odd = [
         None,
-        Some(AttemptRef { job_id: String::new(), attempt: 1 }),
-        Some(AttemptRef { job_id: "J".into(), attempt: 0 }),
-        Some(AttemptRef { job_id: "J".into(), attempt: i32::MIN }),
-        Some(AttemptRef { job_id: "J".repeat(1 << 20), attempt: 1 }),
+        Some(AttemptRef { job_id: String::new(), attempt: 1, ..Default::default() }),
+        Some(AttemptRef { job_id: "J".into(), attempt: 0, ..Default::default() }),
+        Some(AttemptRef { job_id: "J".into(), attempt: i32::MIN, ..Default::default() }),
+        Some(AttemptRef { job_id: "J".repeat(1 << 20), attempt: 1, ..Default::default() }),
     ];
     let mut worker = world.worker("w").await;
     let at = held(&world, &mut worker).await;
@@ -196,7 +196,7 @@ async fn ids_of_every_unicode_oddity_are_just_unknown() {
     let mut worker = world.worker("w").await;
     for job_id in ["\0", "../..", "日本語", "e\u{301}", "\u{202e}abc", "\u{feff}", "👩‍👩‍👧‍👦", "a\nb", "'; DROP TABLE", "*.>"]
     {
-        let at = AttemptRef { job_id: job_id.into(), attempt: 1 };
+        let at = AttemptRef { job_id: job_id.into(), attempt: 1, ..Default::default() };
         worker.say(plan(Some(at.clone()), 1)).await;
         let said = worker.settle().await;
         assert!(is_lost(&said[0], &at), "{job_id:?}: {said:?}");
@@ -315,7 +315,7 @@ async fn a_flood_of_nonsense_is_answered_and_does_no_harm() {
     for n in 0..FLOOD {
         let (_, nonsense) = NONSENSE[n % NONSENSE.len()];
         let job_id = if n % 2 == 0 { at.job_id.clone() } else { format!("J{n}") };
-        fool.say(nonsense(Some(AttemptRef { job_id, attempt: 1 }))).await;
+        fool.say(nonsense(Some(AttemptRef { job_id, attempt: 1, ..Default::default() }))).await;
         lost += usize::from(matches!(fool.order().await, Order::LeaseLost(_)));
     }
     println!("{FLOOD} senseless reports answered in {:?}", begun.elapsed());

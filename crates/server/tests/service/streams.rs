@@ -82,7 +82,7 @@ async fn what_is_in_flight_elsewhere_is_not_had_by_naming_it() {
     let mut owner = world.worker("owner").await;
     let at = owner.take().await.attempt.unwrap();
     let next = AttemptRef { attempt: 2, ..at.clone() };
-    let unknown = AttemptRef { job_id: "01UNKNOWN".into(), attempt: 1 };
+    let unknown = AttemptRef { job_id: "01UNKNOWN".into(), attempt: 1, ..Default::default() };
     let claims = vec![at.clone(), at.clone(), next, unknown, at.clone()];
     let thief = world.worker_with("thief", 0, claims).await;
     assert!(thief.welcome.in_flight.is_empty(), "{:?}", thief.welcome);
@@ -103,7 +103,7 @@ async fn what_is_named_twice_is_kept_once() {
 #[tokio::test]
 async fn hellos_out_of_range_are_refused_by_field() {
     let world = World::new().await;
-    let at = |job_id: &str, attempt| AttemptRef { job_id: job_id.into(), attempt };
+    let at = |job_id: &str, attempt| AttemptRef { job_id: job_id.into(), attempt, ..Default::default() };
     let good = || Hello { worker_id: "w".into(), kinds: vec!["pdf".into()], slots: 1, ..Hello::default() };
     let bad = [
         Hello { worker_id: String::new(), ..good() },
@@ -134,7 +134,7 @@ async fn hellos_out_of_range_are_refused_by_field() {
 #[tokio::test]
 async fn nothing_is_taken_before_the_hello() {
     let world = World::new().await;
-    let at = Some(AttemptRef { job_id: "J".into(), attempt: 1 });
+    let at = Some(AttemptRef { job_id: "J".into(), attempt: 1, ..Default::default() });
     for early in [Report::Heartbeat(Heartbeat {}), Report::Accepted(Accepted { attempt: at })] {
         let mut stream = world.stream().await;
         stream.say(early).await;
@@ -146,7 +146,7 @@ async fn nothing_is_taken_before_the_hello() {
 async fn accepting_what_was_never_given_is_answered_and_harms_nobody() {
     let world = World::new().await;
     let mut worker = world.worker("w").await;
-    let at = AttemptRef { job_id: "01UNKNOWN".into(), attempt: 1 };
+    let at = AttemptRef { job_id: "01UNKNOWN".into(), attempt: 1, ..Default::default() };
     worker.say(Report::Accepted(Accepted { attempt: Some(at.clone()) })).await;
     let said = worker.settle().await;
     assert!(matches!(&said[0], Order::LeaseLost(lost) if lost.attempt.as_ref() == Some(&at)), "{said:?}");

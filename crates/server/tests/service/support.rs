@@ -153,6 +153,18 @@ impl World {
         worker
     }
 
+    /// A worker that also takes parts.
+    pub async fn helper(&self, id: &str, slots: i32, in_flight: Vec<AttemptRef>) -> Worker {
+        let mut worker = self.stream().await;
+        let Report::Hello(hello) = hello(id, slots, in_flight) else { unreachable!() };
+        worker.say(Report::Hello(Hello { takes_parts: true, ..hello })).await;
+        match worker.order().await {
+            Order::Welcome(welcome) => worker.welcome = welcome,
+            other => panic!("expected a welcome, not {other:?}"),
+        }
+        worker
+    }
+
     /// A worker's stream on which nothing was said yet.
     pub async fn stream(&self) -> Worker {
         let token = Bearer(self.token("worker", &[Role::Worker]));
@@ -193,7 +205,7 @@ pub async fn until(done: impl Fn() -> bool) {
 /// A worker's first words.
 pub fn hello(id: &str, slots: i32, in_flight: Vec<AttemptRef>) -> Report {
     let (worker_id, kinds) = (id.into(), vec!["pdf".into()]);
-    Report::Hello(Hello { worker_id, kinds, slots, in_flight, software: "test".into() })
+    Report::Hello(Hello { worker_id, kinds, slots, in_flight, software: "test".into(), ..Hello::default() })
 }
 
 /// A worker that does what the story says.
