@@ -5,8 +5,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use courant_proto::v1::work_request::Message;
-use courant_proto::v1::{AttemptRef, JobError, ReportCancelled, ReportFailed, ReportReleased, ReportSucceeded};
-use tokio::sync::Notify;
+use courant_proto::v1::{
+    AttemptRef, JobError, OfferPages, PartsChanged, ReportCancelled, ReportFailed, ReportReleased, ReportSucceeded,
+};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::outbox::{Outbox, Slot};
@@ -15,22 +17,24 @@ use crate::{Outcome, TaskError};
 /// Warnings beyond this many are not sent.
 const MAX_WARNINGS: usize = 100;
 
-/// An attempt at a job.
+/// An attempt at a job, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AttemptKey {
     pub(crate) job_id: String,
     pub(crate) number: i32,
+    /// Empty for the attempt itself.
+    pub(crate) part: String,
 }
 
 impl AttemptKey {
     pub(crate) fn to_ref(&self) -> AttemptRef {
-        AttemptRef { job_id: self.job_id.clone(), attempt: self.number }
+        AttemptRef { job_id: self.job_id.clone(), attempt: self.number, part: self.part.clone() }
     }
 }
 
 impl From<AttemptRef> for AttemptKey {
     fn from(attempt: AttemptRef) -> Self {
-        Self { job_id: attempt.job_id, number: attempt.attempt }
+        Self { job_id: attempt.job_id, number: attempt.attempt, part: attempt.part }
     }
 }
 
@@ -59,12 +63,15 @@ pub(crate) struct Attempt {
     room: Notify,
     /// Something to send: wakes the stream.
     wake: Arc<Notify>,
+    /// How the pages it offers to others stand.
+    parts: watch::Sender<PartsChanged>,
 }
 
 impl Attempt {
     pub(crate) fn new(key: AttemptKey, capacity: usize, wake: Arc<Notify>) -> Self {
         let state = Mutex::new(State { outbox: Outbox::new(capacity), stop: None });
-        Self { key, state, stopped: CancellationToken::new(), room: Notify::new(), wake }
+        let parts = watch::Sender::new(PartsChanged::default());
+        Self { key, state, stopped: CancellationToken::new(), room: Notify::new(), wake, parts }
     }
 
     /// Fires when the attempt must stop, for whatever reason.
@@ -125,6 +132,22 @@ impl Attempt {
         self.wake.notify_one();
     }
 
+    /// Replaces the offer of pages, which is sent on every stream.
+    pub(crate) fn offer(&self, offer: OfferPages) {
+        self.state().outbox.offer(Message::Offer(offer));
+        self.wake.notify_one();
+    }
+
+    /// How the offered pages stand.
+    pub(crate) fn parts(&self) -> watch::Receiver<PartsChanged> {
+        self.parts.subscribe()
+    }
+
+    /// The server says how they stand.
+    pub(crate) fn parts_changed(&self, news: PartsChanged) {
+        self.parts.send_replace(news);
+    }
+
     /// The handler has returned: queues the last report.
     pub(crate) fn end(&self, result: Result<Outcome, TaskError>) {
         let attempt = Some(self.key.to_ref());
@@ -170,7 +193,7 @@ mod tests {
     use super::*;
 
     fn attempt() -> Attempt {
-        let key = AttemptKey { job_id: "J".into(), number: 1 };
+        let key = AttemptKey { job_id: "J".into(), number: 1, part: String::new() };
         Attempt::new(key, 1, Arc::new(Notify::new()))
     }
 

@@ -27,6 +27,9 @@ pub struct Config {
     pub kinds: Vec<String>,
     /// How many jobs to do at once, 1 to 1024. Default 1.
     pub slots: u32,
+    /// Whether to take parts of documents that other workers do, too: then the handler has
+    /// [`run_part`](crate::Handler::run_part). Default no.
+    pub parts: bool,
     /// Name and version of the program, for people.
     pub software: String,
     /// How long a connection may take to be made. Default 5 s.
@@ -88,6 +91,7 @@ impl Config {
             worker_id: worker_id.into(),
             kinds: kinds.into_iter().map(Into::into).collect(),
             slots: 1,
+            parts: false,
             software: concat!("courant-worker/", env!("CARGO_PKG_VERSION")).to_owned(),
             connect_timeout: Duration::from_secs(5),
             backoff_min: Duration::from_millis(200),

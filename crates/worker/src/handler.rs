@@ -1,5 +1,7 @@
 //! What a worker's author writes.
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 
 use crate::Task;
@@ -13,6 +15,15 @@ use crate::Task;
 pub trait Handler: Send + Sync + 'static {
     /// Does one attempt.
     async fn run(&self, task: Task) -> Result<Outcome, TaskError>;
+
+    /// Does some pages of a document that another worker holds, and nothing else: reads the document, writes and reports
+    /// these pages, and returns. What it has not reported when it returns goes back to the other worker, however it ends.
+    /// Called only with [`Config::parts`](crate::Config::parts); such a part takes a slot, and is stopped when a job needs
+    /// that.
+    async fn run_part(&self, task: Task, pages: RangeInclusive<u32>) -> Result<(), TaskError> {
+        let _ = (task, pages);
+        Err(TaskError::transient("NO_PARTS", "This worker does whole documents only."))
+    }
 }
 
 /// An attempt that ended well.

@@ -1,8 +1,8 @@
 //! The reports of one attempt that the server may not have yet.
 //!
 //! Durable reports wait in order until they are acknowledged and are sent again on every new stream. Transient ones
-//! have one place each: the newest wins, and a stream that is down forgets them. Never grows beyond its capacity, but
-//! for the one report that ends the attempt.
+//! have one place each: the newest wins, and a stream that is down forgets them. An offer of pages has one place, too,
+//! and goes out on every new stream. Never grows beyond its capacity, but for the one report that ends the attempt.
 
 use std::collections::VecDeque;
 
@@ -34,12 +34,15 @@ pub(crate) struct Outbox {
     /// How many of `waiting`, from the front, went out on the current stream.
     sent: usize,
     latest: [Option<Message>; SLOTS],
+    /// The newest offer, and whether it went out on the current stream.
+    offer: Option<(Message, bool)>,
     ended: bool,
 }
 
 impl Outbox {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, waiting: VecDeque::new(), sent: 0, latest: [const { None }; SLOTS], ended: false }
+        let latest = [const { None }; SLOTS];
+        Self { capacity, waiting: VecDeque::new(), sent: 0, latest, offer: None, ended: false }
     }
 
     /// Whether another durable report fits.
@@ -59,6 +62,7 @@ impl Outbox {
         if !self.ended {
             self.ended = true;
             self.latest = [const { None }; SLOTS];
+            self.offer = None;
             self.waiting.push_back(Waiting { message, sent: None });
         }
     }
@@ -67,6 +71,13 @@ impl Outbox {
     pub(crate) fn set(&mut self, slot: Slot, message: Message) {
         if !self.ended {
             self.latest[slot as usize] = Some(message);
+        }
+    }
+
+    /// Takes an offer in place of the one before.
+    pub(crate) fn offer(&mut self, message: Message) {
+        if !self.ended {
+            self.offer = Some((message, false));
         }
     }
 
@@ -81,6 +92,10 @@ impl Outbox {
     /// The next transient report to send. To be asked only when nothing durable is left, since transient reports speak
     /// of what comes after it.
     pub(crate) fn next_transient(&mut self) -> Option<Message> {
+        if let Some((offer, sent @ false)) = &mut self.offer {
+            *sent = true;
+            return Some(offer.clone());
+        }
         self.latest.iter_mut().find_map(Option::take)
     }
 
@@ -98,6 +113,7 @@ impl Outbox {
     pub(crate) fn rewind(&mut self) {
         self.sent = 0;
         self.waiting.iter_mut().for_each(|waiting| waiting.sent = None);
+        self.offer.iter_mut().for_each(|(_, sent)| *sent = false);
     }
 
     /// The stream is down: what is only of the moment is forgotten.
@@ -162,6 +178,24 @@ mod tests {
         assert!(!outbox.is_settled());
         assert!(outbox.acknowledge(seq));
         assert!(outbox.is_settled());
+    }
+
+    #[test]
+    fn an_offer_follows_what_is_durable_and_goes_out_on_every_stream() {
+        let (mut outbox, mut seq) = (Outbox::new(8), 0);
+        let offer = |revision| Message::Offer(courant_proto::v1::OfferPages { revision, ..Default::default() });
+        outbox.offer(offer(1));
+        outbox.offer(offer(2));
+        outbox.push(plan(1));
+        assert_eq!(drain(&mut outbox, &mut seq), [plan(1), offer(2)]);
+        assert_eq!(drain(&mut outbox, &mut seq), []);
+        outbox.acknowledge(seq);
+        outbox.rewind();
+        outbox.forget_transient();
+        assert_eq!(drain(&mut outbox, &mut seq), [offer(2)]);
+        outbox.rewind();
+        outbox.end(Message::Succeeded(ReportSucceeded::default()));
+        assert_eq!(drain(&mut outbox, &mut seq).len(), 1, "nothing is offered after the end");
     }
 
     #[test]

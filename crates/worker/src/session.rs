@@ -188,6 +188,7 @@ impl Session {
                     worker.lose(&attempt.into());
                 }
             }
+            Reply::Parts(news) => worker.parts_changed(news),
             Reply::Drain(drain) => {
                 tracing::info!(reason = ?drain.reason(), "no new jobs will come; going on with what is in flight");
                 worker.tell(Status::Draining);

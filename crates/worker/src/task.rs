@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use courant_proto::v1::work_request::Message;
 use courant_proto::v1::{
-    Assignment, JobError, Page, Password, ReportExportCompleted, ReportExportFailed, ReportExportProgress,
-    ReportExportStarted, ReportPage, ReportPlan, ReportProgress, ReportZone, ResultFormat, Stage, Zone,
+    Assignment, FinishedPages, JobError, Page, Password, ReportExportCompleted, ReportExportFailed,
+    ReportExportProgress, ReportExportStarted, ReportPage, ReportPlan, ReportProgress, ReportZone, ResultFormat, Stage,
+    Zone,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,7 @@ use crate::TaskError;
 use crate::attempt::Attempt;
 use crate::calls::Calls;
 use crate::outbox::Slot;
+use crate::split::Split;
 
 /// The largest report that is sent. Servers take messages of up to 4 MiB.
 const MAX_REPORT_BYTES: usize = 3 << 20;
@@ -176,11 +178,12 @@ impl Task {
 
     /// Pages that are done already: do not do them again, read their artifacts.
     pub fn finished_pages(&self) -> impl Iterator<Item = FinishedPage> + '_ {
-        self.assignment.finished_pages.iter().flat_map(|range| {
-            let first = u32::try_from(range.first).unwrap_or(0).max(1);
-            let last = u32::try_from(range.last).unwrap_or(0);
-            (first..=last).map(|number| FinishedPage { number, written_by: range.attempt })
-        })
+        each_page(&self.assignment.finished_pages)
+    }
+
+    /// Has other workers do pages of this document. To be asked for once in an attempt, and only by who holds the whole job.
+    pub fn split(&self) -> Split {
+        Split::new(self.attempt.clone())
     }
 
     /// The largest artifact the server takes, in bytes.
@@ -288,6 +291,14 @@ impl Task {
         }
         if self.attempt.report(message).await { Ok(()) } else { Err(CallError::Stopped) }
     }
+}
+
+pub(crate) fn each_page(finished: &[FinishedPages]) -> impl Iterator<Item = FinishedPage> + '_ {
+    finished.iter().flat_map(|range| {
+        let first = u32::try_from(range.first).unwrap_or(0).max(1);
+        let last = u32::try_from(range.last).unwrap_or(0);
+        (first..=last).map(|number| FinishedPage { number, written_by: range.attempt })
+    })
 }
 
 fn clamp(number: u32) -> i32 {

@@ -1,14 +1,14 @@
 //! The worker over all streams: which attempts are here, connecting, reconnecting, shutting down.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use courant_proto::v1::work_request::Message;
 use courant_proto::v1::worker_service_client::WorkerServiceClient;
-use courant_proto::v1::{Assignment, Hello, Welcome};
+use courant_proto::v1::{Assignment, Hello, PartsChanged, Welcome};
 use futures::FutureExt;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -170,6 +170,7 @@ impl Worker {
             slots,
             in_flight: self.attempts.keys().map(AttemptKey::to_ref).collect(),
             software: self.config.software.clone(),
+            takes_parts: self.config.parts,
         }
     }
 
@@ -188,14 +189,16 @@ impl Worker {
         if self.attempts.contains_key(&key) {
             return;
         }
-        tracing::info!(job_id = key.job_id, attempt = key.number, kind = assignment.kind, "job taken");
+        let kind = assignment.kind.as_str();
+        tracing::info!(job_id = key.job_id, attempt = key.number, part = key.part, kind, "job taken");
+        let pages = assignment.pages.map(|range| page(range.first)..=page(range.last));
         let attempt = Arc::new(Attempt::new(key.clone(), self.config.outbox, self.wake.clone()));
         self.attempts.insert(key, attempt.clone());
         let calls = self.calls.clone();
         let task = Task { attempt: attempt.clone(), assignment: Arc::new(assignment), calls, max_artifact_bytes };
         let (handler, released, patience) = (self.handler.clone(), self.released.clone(), self.config.stop_timeout);
         self.tracker.spawn(async move {
-            let work = AssertUnwindSafe(handler.run(task)).catch_unwind();
+            let work = AssertUnwindSafe(do_it(&*handler, task, pages)).catch_unwind();
             let result = until_stopped(work, &attempt, &released, patience).await;
             tracing::info!(job_id = attempt.key.job_id, attempt = attempt.key.number, ?result, "job ended");
             attempt.end(result);
@@ -208,6 +211,14 @@ impl Worker {
             attempt.stop(why);
             true
         })
+    }
+
+    /// The server says how the pages that an attempt offers stand.
+    pub(crate) fn parts_changed(&self, news: PartsChanged) {
+        let key = news.attempt.clone().map(AttemptKey::from);
+        if let Some(attempt) = key.and_then(|key| self.attempts.get(&key)) {
+            attempt.parts_changed(news);
+        }
     }
 
     /// The attempt is not ours any more.
@@ -260,6 +271,18 @@ impl Worker {
     pub(crate) fn is_drained(&self) -> bool {
         self.is_draining() && self.attempts.is_empty()
     }
+}
+
+/// A whole job, or these pages of somebody else's.
+async fn do_it(handler: &dyn Handler, task: Task, pages: Option<RangeInclusive<u32>>) -> Result<Outcome, TaskError> {
+    match pages {
+        Some(pages) => handler.run_part(task, pages).await.map(|()| Outcome::default()),
+        None => handler.run(task).await,
+    }
+}
+
+fn page(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
 }
 
 /// The result of the work. Work that does not end soon after it was stopped is dropped.

@@ -115,7 +115,11 @@ async fn what_was_not_acknowledged_is_sent_again_on_the_next_stream() {
     line.fail(Status::unavailable("cut")).await;
 
     let (mut line, hello) = server.line().await;
-    assert_eq!(hello.in_flight, [AttemptRef { job_id: "J".into(), attempt: 1 }], "not known to have ended");
+    assert_eq!(
+        hello.in_flight,
+        [AttemptRef { job_id: "J".into(), attempt: 1, ..Default::default() }],
+        "not known to have ended"
+    );
     line.welcome(hello.in_flight, LONG).await;
     let said = line.reports().await;
     assert!(matches!(said.first(), Some(Said::Plan(_))));
@@ -143,7 +147,10 @@ async fn what_was_acknowledged_is_not_sent_again() {
     assert!(matches!(line.next().await, Some(Said::Heartbeat(_))), "a batch is followed by a heartbeat");
     line.reply(Reply::HeartbeatAck(HeartbeatAck::default())).await;
     // An order behind the answer, and its own answer, show that the answer was heard.
-    line.reply(Reply::Cancel(CancelAttempt { attempt: Some(AttemptRef { job_id: "X".into(), attempt: 9 }) })).await;
+    line.reply(Reply::Cancel(CancelAttempt {
+        attempt: Some(AttemptRef { job_id: "X".into(), attempt: 9, ..Default::default() }),
+    }))
+    .await;
     assert!(matches!(line.report().await, Some(Said::Cancelled(_))));
     line.fail(Status::unavailable("cut")).await;
 
@@ -183,7 +190,7 @@ async fn a_cancelled_job_is_stopped_and_said_to_be() {
     let mut line = server.welcomed_line().await;
     for (job, by_heartbeat) in [("A", false), ("B", true)] {
         line.assign(assignment(job, 1)).await;
-        let attempt = AttemptRef { job_id: job.into(), attempt: 1 };
+        let attempt = AttemptRef { job_id: job.into(), attempt: 1, ..Default::default() };
         if by_heartbeat {
             line.reply(Reply::HeartbeatAck(HeartbeatAck { cancel: vec![attempt.clone()] })).await;
         } else {
@@ -201,7 +208,7 @@ async fn a_handler_that_does_not_listen_is_dropped() {
     let _worker = start(config, |_| std::future::pending());
     let mut line = server.welcomed_line().await;
     line.assign(assignment("J", 1)).await;
-    let attempt = Some(AttemptRef { job_id: "J".into(), attempt: 1 });
+    let attempt = Some(AttemptRef { job_id: "J".into(), attempt: 1, ..Default::default() });
     line.reply(Reply::Cancel(CancelAttempt { attempt })).await;
     assert!(matches!(line.report().await, Some(Said::Cancelled(_))));
 }
@@ -223,7 +230,7 @@ async fn a_lost_lease_stops_the_task_and_nothing_more_is_said() {
     for job in ["A", "B", "C"] {
         line.assign(assignment(job, 1)).await;
     }
-    let attempt = Some(AttemptRef { job_id: "A".into(), attempt: 1 });
+    let attempt = Some(AttemptRef { job_id: "A".into(), attempt: 1, ..Default::default() });
     line.reply(Reply::LeaseLost(LeaseLost { attempt })).await;
     assert_eq!(stopped.recv().await, Some(("A".into(), true)));
 
@@ -234,7 +241,7 @@ async fn a_lost_lease_stops_the_task_and_nothing_more_is_said() {
     assert_eq!(names, ["B", "C"]);
     line.welcome(vec![hello.in_flight[0].clone()], LONG).await;
     assert_eq!(stopped.recv().await, Some(("C".into(), true)));
-    let attempt = Some(AttemptRef { job_id: "B".into(), attempt: 1 });
+    let attempt = Some(AttemptRef { job_id: "B".into(), attempt: 1, ..Default::default() });
     line.reply(Reply::Cancel(CancelAttempt { attempt: attempt.clone() })).await;
     assert!(matches!(line.report().await, Some(Said::Cancelled(c)) if c.attempt == attempt));
 }
@@ -358,7 +365,10 @@ async fn documents_and_artifacts_are_tried_again_and_checked() {
     // The wrong checksum is not believed, however often it comes.
     let job = Assignment { document_bytes: 300_000, document_sha256: sha256.into(), ..assignment("J", 2) };
     line.assign(job).await;
-    line.reply(Reply::Cancel(CancelAttempt { attempt: Some(AttemptRef { job_id: "J".into(), attempt: 2 }) })).await;
+    line.reply(Reply::Cancel(CancelAttempt {
+        attempt: Some(AttemptRef { job_id: "J".into(), attempt: 2, ..Default::default() }),
+    }))
+    .await;
     assert!(matches!(line.reports().await.last(), Some(Said::Cancelled(_))));
 }
 
@@ -417,7 +427,7 @@ async fn a_drained_worker_stays_connected_and_says_so() {
     // What it has goes on, and is still cancelled on this stream.
     line.reply(Reply::Resume(Resume {})).await;
     worker.stands(Standing::Serving).await;
-    let attempt = Some(AttemptRef { job_id: "J".into(), attempt: 1 });
+    let attempt = Some(AttemptRef { job_id: "J".into(), attempt: 1, ..Default::default() });
     line.reply(Reply::Cancel(CancelAttempt { attempt })).await;
     assert!(matches!(line.reports().await.last(), Some(Said::Cancelled(_))));
 }

@@ -160,7 +160,7 @@ impl Line {
 /// A job of the kind `text`.
 pub fn assignment(job_id: &str, number: i32) -> Assignment {
     Assignment {
-        attempt: Some(AttemptRef { job_id: job_id.into(), attempt: number }),
+        attempt: Some(AttemptRef { job_id: job_id.into(), attempt: number, ..Default::default() }),
         kind: "text".into(),
         filename: "some.txt".into(),
         formats: vec![ResultFormat::Json.into()],
