@@ -26,6 +26,11 @@ pub struct PdfConfig {
     pub children: u32,
     /// The most pages that one child is given at once. Default 32.
     pub chunk_pages: u32,
+    /// Documents with more pages than this left to do are offered to other workers in parts; with 0 none is, and no parts
+    /// of others' are taken. Default 400.
+    pub split_pages: u32,
+    /// The most pages of such a part. Default 100.
+    pub part_pages: u32,
     /// How long one page may take. Default 60 s.
     pub page_timeout: Duration,
     /// How long opening a document may take, and the child be silent between pages. Default 120 s.
@@ -77,6 +82,8 @@ impl PdfConfig {
             max_pages: 5_000,
             children: processors,
             chunk_pages: 32,
+            split_pages: 400,
+            part_pages: 100,
             page_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(120),
             child_memory_bytes: 1 << 30,

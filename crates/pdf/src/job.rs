@@ -6,21 +6,23 @@
 mod course;
 mod extract;
 mod lane;
+mod lend;
 mod progress;
 mod read;
 mod warnings;
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 
 use courant_worker::{Handler, Outcome, ResultFormat, Task, TaskError, async_trait};
+use tokio::sync::Notify;
 
 use crate::PdfConfig;
-use crate::artifact::PageArtifact;
 use crate::export::{self, Document, ExportError, Format};
 use crate::failure::{Failure, Limits};
 use crate::secret::SecretText;
 use crate::shared::Shared;
-use crate::store::{Pages, Store, verified};
+use crate::store::{Pages, Store};
 use course::Finished;
 use extract::Extraction;
 use progress::Progress;
@@ -40,6 +42,11 @@ impl PdfWorker {
         let shared = Arc::new(Shared::new(config.children, config.engine()));
         Self { config, shared }
     }
+
+    /// Whether it does parts of documents that other workers hold, for [`courant_worker::Config::parts`].
+    pub fn takes_parts(&self) -> bool {
+        self.config.split_pages > 0
+    }
 }
 
 #[async_trait]
@@ -53,6 +60,16 @@ impl Handler for PdfWorker {
             result = job.run() => Ok(result?),
         }
     }
+
+    async fn run_part(&self, task: Task, pages: RangeInclusive<u32>) -> Result<(), TaskError> {
+        let stopped = task.cancelled().clone();
+        let job = Job { config: &self.config, shared: &self.shared, task: &task };
+        tokio::select! {
+            biased;
+            () = stopped.cancelled() => Err(TaskError::transient("STOPPED", "The part was stopped.")),
+            result = job.run_part(pages) => Ok(result?),
+        }
+    }
 }
 
 struct Job<'a> {
@@ -63,22 +80,39 @@ struct Job<'a> {
 
 impl Job<'_> {
     async fn run(&self) -> Result<Outcome, Failure> {
-        let limits = Limits { max_pages: self.config.max_pages, max_document_bytes: self.config.max_document_bytes };
-        if self.task.document_bytes() > self.config.max_document_bytes {
-            return Err(Failure::DocumentTooLarge(limits));
-        }
         let mut progress = Progress::new(self.task);
         progress.analysing();
-        let store = Store::new(&self.config.work_dir)?;
-        self.task.read_document(&store.document()).await?;
+        let store = self.document().await?;
         let finished = self.finished_pages(&store).await?;
         let password = self.password().await?;
-        let pages = self.extraction(&store, limits, finished, password).run().await?;
+        let pages = self.extraction(&store, finished, password, None).run().await?;
         progress.merging(pages);
         let pages = store.pages(pages);
         let warnings = self.merge(pages.clone()).await?;
         self.export(&store, pages, &warnings, &mut progress).await?;
         Ok(Outcome { warnings })
+    }
+
+    /// These pages, for the worker that holds the job.
+    async fn run_part(&self, pages: RangeInclusive<u32>) -> Result<(), Failure> {
+        let store = self.document().await?;
+        let password = self.password().await?;
+        self.extraction(&store, Finished::default(), password, Some(pages)).run().await?;
+        Ok(())
+    }
+
+    /// The document, in a place of its own.
+    async fn document(&self) -> Result<Store, Failure> {
+        if self.task.document_bytes() > self.config.max_document_bytes {
+            return Err(Failure::DocumentTooLarge(self.limits()));
+        }
+        let store = Store::new(&self.config.work_dir)?;
+        self.task.read_document(&store.document()).await?;
+        Ok(store)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { max_pages: self.config.max_pages, max_document_bytes: self.config.max_document_bytes }
     }
 
     /// The job's own, or the one this worker tries on every document.
@@ -90,9 +124,9 @@ impl Job<'_> {
     fn extraction<'b>(
         &'b self,
         store: &'b Store,
-        limits: Limits,
         finished: Finished,
         password: Option<SecretText>,
+        part: Option<RangeInclusive<u32>>,
     ) -> Extraction<'b> {
         let reader = self.shared.ocr.as_ref().map(|ocr| PictureReader {
             ocr,
@@ -105,12 +139,15 @@ impl Job<'_> {
             shared: self.shared,
             task: self.task,
             store,
-            limits,
+            limits: self.limits(),
             password,
             reader,
             course: extract::course(finished),
             fault: Mutex::default(),
             progress: Mutex::new(Progress::new(self.task)),
+            part,
+            more: Notify::new(),
+            taken: Notify::new(),
         }
     }
 
@@ -118,16 +155,8 @@ impl Job<'_> {
     async fn finished_pages(&self, store: &Store) -> Result<Finished, Failure> {
         let mut finished = Finished::default();
         for page in self.task.finished_pages() {
-            let name = PageArtifact::name(page.number);
-            match self.task.read_artifact(page.written_by, &name).await {
-                Ok(json) => {
-                    if let Some(page) = verified(page.number, &json) {
-                        store.put(page.number, &json).await?;
-                        finished.add(&page);
-                    }
-                }
-                Err(courant_worker::CallError::NotFound | courant_worker::CallError::Corrupt) => {}
-                Err(error) => return Err(error.into()),
+            if let Some(page) = lend::fetch(self.task, store, page).await? {
+                finished.add(&page);
             }
         }
         tracing::debug!(pages = finished.len(), "pages of earlier attempts taken over");

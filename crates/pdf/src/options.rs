@@ -31,6 +31,15 @@ pub struct PdfOptions {
     #[arg(long = "pdf-chunk-pages", env = "COURANT_PDF_CHUNK_PAGES", default_value_t = 32,
         value_parser = clap::value_parser!(u32).range(1..=5_000))]
     chunk_pages: u32,
+    /// Documents with more pages than this left to do are offered to other workers in parts, which help when no job waits
+    /// for them. With 0 this worker neither offers parts nor takes them.
+    #[arg(long = "pdf-split-pages", visible_alias = "split-pages", env = "COURANT_PDF_SPLIT_PAGES", default_value_t = 400,
+        value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    split_pages: u32,
+    /// The most pages of such a part.
+    #[arg(long = "pdf-part-pages", visible_alias = "part-pages", env = "COURANT_PDF_PART_PAGES", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    part_pages: u32,
     /// How long one page may take, in seconds.
     #[arg(long = "pdf-page-timeout-seconds",
         visible_alias = "page-timeout-seconds",
@@ -156,6 +165,8 @@ impl PdfOptions {
         config.max_document_bytes = self.max_document_mib << 20;
         config.children = self.children.unwrap_or(config.children);
         config.chunk_pages = self.chunk_pages;
+        config.split_pages = self.split_pages;
+        config.part_pages = self.part_pages;
         config.page_timeout = Duration::from_secs(self.page_timeout_seconds);
         config.child_memory_bytes = self.child_memory_mib << 20;
         config.child_cpu_seconds = self.child_cpu_seconds;

@@ -172,15 +172,16 @@ async fn read_corpus(corpus: &Corpus) -> anyhow::Result<bool> {
 #[tokio::main]
 async fn work(options: Options) -> anyhow::Result<()> {
     let worker_id = options.worker_id.clone().unwrap_or_else(host_name);
+    let child = ChildCommand::this_program().context("cannot find this program's own file")?;
+    let handler = PdfWorker::new(options.pdf.config(child)?);
     let config = Config {
         tls: options.tls.load_for(&options.server)?,
         slots: options.slots,
+        parts: handler.takes_parts(),
         software: concat!("courant-pdf-worker/", env!("CARGO_PKG_VERSION")).to_owned(),
         grace: Duration::from_secs(options.grace_seconds),
         ..Config::new(options.server.clone(), token_source(&options.access, &worker_id)?, worker_id, ["pdf"])
     };
-    let child = ChildCommand::this_program().context("cannot find this program's own file")?;
-    let handler = PdfWorker::new(options.pdf.config(child)?);
     let shutdown = CancellationToken::new();
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = shutdown.clone();

@@ -4,6 +4,7 @@
 //! are then tried one by one; a page that kills a child of its own is given up.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 
 use crate::artifact::PageArtifact;
 use crate::protocol::Chunk;
@@ -53,6 +54,8 @@ pub(super) struct Course {
     /// Pages that have cost a child its life when they were drawn.
     undrawable: BTreeSet<u32>,
     deaths: u32,
+    /// Pages are with other workers: chunks may still come.
+    pub(super) lent: bool,
 }
 
 /// What is to be done about a dead child.
@@ -72,16 +75,38 @@ impl Course {
         Self { given: finished.pages.clone(), finished, ..Self::default() }
     }
 
-    /// Divides what is not done yet of so many pages among so many children.
-    pub(super) fn plan(&mut self, pages: u32, children: u32, max_chunk: u32) {
-        let share = pages.div_ceil((children * CHUNKS_A_CHILD).max(1));
+    /// Divides what is not done yet of these pages among so many children.
+    pub(super) fn plan(&mut self, pages: RangeInclusive<u32>, children: u32, max_chunk: u32) {
+        let (mut first, end) = pages.into_inner();
+        let share = end.saturating_sub(first).saturating_add(1).div_ceil((children * CHUNKS_A_CHILD).max(1));
         let size = share.clamp(MIN_CHUNK.min(max_chunk), max_chunk.max(1));
-        let mut first = 1;
-        while first <= pages {
-            let last = first.saturating_add(size - 1).min(pages);
+        while first <= end {
+            let last = first.saturating_add(size - 1).min(end);
             self.put_back(Chunk { first, last }, VecDeque::push_back);
             first = last + 1;
         }
+    }
+
+    /// What others may do of so many pages: all that is not done, but for a part at the front. In ranges of at most
+    /// `part_pages`.
+    pub(super) fn parts(&self, pages: u32, part_pages: u32) -> Vec<RangeInclusive<u32>> {
+        let open: Vec<u32> = (1..=pages).filter(|page| !self.given.contains(page)).collect();
+        let (size, mut parts) = (part_pages.max(1) as usize, Vec::new());
+        for stretch in open.get(size..).unwrap_or_default().chunk_by(|a, b| a + 1 == *b) {
+            parts.extend(stretch.chunks(size).map(|part| part[0]..=part[part.len() - 1]));
+        }
+        parts
+    }
+
+    /// How many of so many pages are left to do.
+    pub(super) fn open(&self, pages: u32) -> u32 {
+        pages.saturating_sub(u32::try_from(self.given.len()).unwrap_or(u32::MAX))
+    }
+
+    /// A page that another worker has done.
+    pub(super) fn take_over(&mut self, page: &PageArtifact) {
+        self.given.insert(page.number);
+        self.finished.add(page);
     }
 
     /// The stretches of a chunk that were not given yet.
@@ -185,7 +210,7 @@ mod tests {
     fn chunks_cover_what_is_not_done_and_are_neither_small_nor_large() {
         for (pages, children, expected) in [(5, 2, 1), (120, 2, 8), (2415, 2, 76), (64, 1, 4), (1, 8, 1)] {
             let mut course = Course::default();
-            course.plan(pages, children, 32);
+            course.plan(1..=pages, children, 32);
             let chunks = all(&mut course);
             assert_eq!(chunks.len(), expected, "{pages} pages");
             assert_eq!(chunks.iter().map(|(first, last)| last - first + 1).sum::<u32>(), pages);
@@ -196,8 +221,22 @@ mod tests {
             finished.add(&PageArtifact::unreadable(page, 0.0, ""));
         }
         let mut course = Course::new(finished);
-        course.plan(9, 1, 32);
+        course.plan(1..=9, 1, 32);
         assert_eq!(all(&mut course), [(3, 4), (6, 8), (9, 9)]);
+    }
+
+    #[test]
+    fn others_may_do_what_is_open_behind_the_front() {
+        let mut finished = Finished::default();
+        for page in [2, 11, 12] {
+            finished.add(&PageArtifact::unreadable(page, 0.0, ""));
+        }
+        let mut course = Course::new(finished);
+        assert_eq!((course.open(20), course.parts(20, 5)), (17, vec![7..=10, 13..=17, 18..=20]));
+        assert_eq!(course.parts(6, 5), []);
+        course.take_over(&PageArtifact::unreadable(14, 0.0, ""));
+        course.plan(13..=17, 1, 32);
+        assert_eq!(all(&mut course), [(13, 13), (15, 17)]);
     }
 
     #[test]

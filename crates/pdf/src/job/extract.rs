@@ -1,12 +1,15 @@
 //! All pages of a document, through several children at once and as many one after the other as it takes.
 //!
 //! The first child opens the document and looks at a sample of its pages; then all work on chunks. Pages are stored and
-//! reported as they come, a few of each child at a time while it reads on.
+//! reported as they come, a few of each child at a time while it reads on. Of a document that is split, some pages are with
+//! other workers meanwhile; of a part, only its own pages are read.
 
+use std::ops::RangeInclusive;
 use std::sync::Mutex;
 
 use courant_worker::{CallError, Task};
 use futures::future::try_join_all;
+use tokio::sync::Notify;
 
 use super::course::{Course, Finished, Verdict};
 use super::lane::Lane;
@@ -16,7 +19,7 @@ use crate::PdfConfig;
 use crate::artifact::PageArtifact;
 use crate::failure::{Failure, Limits};
 use crate::process::Fault;
-use crate::protocol::Survey;
+use crate::protocol::{Chunk, Survey};
 use crate::secret::SecretText;
 use crate::shared::Shared;
 use crate::store::Store;
@@ -38,6 +41,12 @@ pub(super) struct Extraction<'a> {
     /// The last fault, for when nothing at all could be read.
     pub(super) fault: Mutex<Option<(Fault, Option<u32>)>>,
     pub(super) progress: Mutex<Progress<'a>>,
+    /// The pages to do, when they are a part of somebody else's job.
+    pub(super) part: Option<RangeInclusive<u32>>,
+    /// Told when chunks came, or none will come any more.
+    pub(super) more: Notify,
+    /// Told when a chunk was taken.
+    pub(super) taken: Notify,
 }
 
 impl<'a> Extraction<'a> {
@@ -45,16 +54,17 @@ impl<'a> Extraction<'a> {
     pub(super) async fn run(&self) -> Result<u32, Failure> {
         let mut first = Lane::new(self);
         let (pages, survey) = self.survey(&mut first).await?;
-        let lanes = {
-            let mut course = self.course();
-            course.plan(pages, self.config.children, self.config.chunk_pages);
-            course.chunks_waiting().clamp(1, self.config.children as usize)
-        };
+        let (lent, lanes) = self.divide(pages);
         let mut all = vec![first];
         all.resize_with(lanes, || Lane::new(self));
-        try_join_all(all.into_iter().map(|lane| lane.work(pages, &survey))).await?;
+        let own = try_join_all(all.into_iter().map(|lane| lane.work(pages, &survey)));
+        futures::try_join!(own, self.lend(lent, lanes))?;
         if let Some(reader) = &self.reader {
             reader.account();
+        }
+        if self.part.is_some() {
+            // Whether anything at all could be read, who holds the job will see.
+            return Ok(pages);
         }
         let course = self.course();
         let fault = self.fault.lock().ok().and_then(|mut fault| fault.take());
@@ -62,6 +72,48 @@ impl<'a> Extraction<'a> {
             (0, Some((fault, page))) => Err(Failure::Child { fault, page }),
             (0, None) => Err(Failure::NothingRead),
             _ => Ok(pages),
+        }
+    }
+
+    /// What others may do, and how many children are to be at work on the rest.
+    fn divide(&self, pages: u32) -> (Vec<RangeInclusive<u32>>, usize) {
+        let (config, mut course) = (self.config, self.course());
+        let lent = if self.may_split(course.open(pages)) { course.parts(pages, config.part_pages) } else { Vec::new() };
+        let own = match (&self.part, lent.first()) {
+            (Some(part), _) => part.clone(),
+            (None, Some(first)) => 1..=*first.start() - 1,
+            (None, None) => 1..=pages,
+        };
+        course.plan(own, config.children, config.chunk_pages);
+        course.lent = !lent.is_empty();
+        // Those that others do may all come back.
+        let lanes = if course.lent { usize::MAX } else { course.chunks_waiting() };
+        (lent, lanes.clamp(1, config.children.max(1) as usize))
+    }
+
+    fn may_split(&self, open: u32) -> bool {
+        let config = self.config;
+        // How many pages of a document are read by OCR is counted by each worker for itself.
+        let counted = self.reader.is_none() || open <= config.ocr_max_pages;
+        self.part.is_none() && config.split_pages > 0 && open > config.split_pages && counted
+    }
+
+    /// The next chunk to work on; waits while some may still come from other workers.
+    pub(super) async fn next_chunk(&self) -> Option<Chunk> {
+        loop {
+            let more = self.more.notified();
+            tokio::pin!(more);
+            // Registered before looking, so that what comes in between is not missed.
+            more.as_mut().enable();
+            let (chunk, lent) = {
+                let mut course = self.course();
+                (course.take(), course.lent)
+            };
+            if chunk.is_some() || !lent {
+                self.taken.notify_one();
+                return chunk;
+            }
+            more.await;
         }
     }
 
@@ -96,6 +148,9 @@ impl<'a> Extraction<'a> {
     /// The document is open.
     pub(super) async fn opened(&self, pages: u32) -> Result<(), Failure> {
         self.course().finished.limit(pages);
+        if self.part.is_some() {
+            return Ok(());
+        }
         self.with_progress(|progress, _| progress.planned(pages));
         self.task.plan(pages).await?;
         self.with_progress(|progress, done| progress.extracting(done));
@@ -131,6 +186,10 @@ impl<'a> Extraction<'a> {
     }
 
     fn with_progress(&self, tell: impl FnOnce(&mut Progress<'a>, u32)) {
+        if self.part.is_some() {
+            // How far the document is, only who holds it can say.
+            return;
+        }
         let done = self.course().finished.len();
         if let Ok(mut progress) = self.progress.lock() {
             tell(&mut progress, done);

@@ -64,7 +64,7 @@ impl<'l, 'a> Lane<'l, 'a> {
     /// Works until no chunk is left.
     pub(super) async fn work(mut self, pages: u32, survey: &Survey) -> Result<(), Failure> {
         loop {
-            let Some(chunk) = self.job.course().take() else { return Ok(()) };
+            let Some(chunk) = self.job.next_chunk().await else { return Ok(()) };
             let _turn = self.job.shared.turn().await;
             match self.chunk(&chunk, pages, survey).await? {
                 Ok(()) => {}

@@ -101,7 +101,7 @@ impl Bench {
         self.server.memory.documents.lock().unwrap().insert(job_id.clone(), Bytes::copy_from_slice(document));
         let formats = [ResultFormat::Json, ResultFormat::Markdown, ResultFormat::Text, ResultFormat::Html];
         Assignment {
-            attempt: Some(AttemptRef { job_id, attempt: 1 }),
+            attempt: Some(AttemptRef { job_id, attempt: 1, ..Default::default() }),
             kind: "pdf".into(),
             filename: "document.pdf".into(),
             document_bytes: document.len() as i64,

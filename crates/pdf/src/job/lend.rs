@@ -1,0 +1,86 @@
+//! Pages of a large document that other workers do.
+//!
+//! This worker goes on from the front. Before it runs out of work it asks for the first pages back that nobody has taken;
+//! at the end it waits for those that were taken. Whatever comes back undone it does itself.
+
+use std::ops::RangeInclusive;
+
+use courant_worker::{CallError, Change, FinishedPage, Split, Task};
+use futures::{StreamExt, TryStreamExt};
+
+use super::extract::Extraction;
+use crate::artifact::PageArtifact;
+use crate::failure::Failure;
+use crate::store::{Store, verified};
+
+/// Pages fetched from the server at once.
+const FETCHING: usize = 8;
+
+impl Extraction<'_> {
+    /// Offers these pages to others until all have come back. So many lanes want work meanwhile.
+    pub(super) async fn lend(&self, parts: Vec<RangeInclusive<u32>>, lanes: usize) -> Result<(), Failure> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(job = self.task.job_id(), parts = parts.len(), "a large document is offered in parts");
+        let mut split = self.task.split();
+        split.offer(parts);
+        let mut asked = None;
+        while split.outstanding() > 0 {
+            self.feed(&mut split, &mut asked, lanes);
+            tokio::select! {
+                change = split.next() => match change? {
+                    Change::Taken(pages) => {
+                        asked.take_if(|asked| *asked == pages);
+                    }
+                    Change::Back { pages, finished } => {
+                        asked.take_if(|asked| *asked == pages);
+                        self.back(pages, &finished).await?;
+                    }
+                },
+                () = self.taken.notified() => {}
+            }
+        }
+        self.course().lent = false;
+        self.more.notify_waiters();
+        Ok(())
+    }
+
+    /// Asks for pages back, one range after the other, before the lanes are out of work.
+    fn feed(&self, split: &mut Split, asked: &mut Option<RangeInclusive<u32>>, lanes: usize) {
+        if asked.is_none() && self.course().chunks_waiting() < lanes {
+            *asked = split.first_open();
+            asked.iter().for_each(|pages| split.take_back(pages));
+        }
+    }
+
+    /// Takes over what is done of pages that came back; the rest is to be done here.
+    async fn back(&self, pages: RangeInclusive<u32>, finished: &[FinishedPage]) -> Result<(), Failure> {
+        let fetches: Vec<_> = finished.iter().map(|page| fetch(self.task, self.store, *page)).collect();
+        let fetched: Vec<_> = futures::stream::iter(fetches).buffer_unordered(FETCHING).try_collect().await?;
+        let done = fetched.iter().flatten().count();
+        {
+            let mut course = self.course();
+            fetched.iter().flatten().for_each(|page| course.take_over(page));
+            course.plan(pages.clone(), self.config.children, self.config.chunk_pages);
+        }
+        tracing::debug!(job = self.task.job_id(), ?pages, done, "a part came back");
+        self.more.notify_waiters();
+        Ok(())
+    }
+}
+
+/// A page that another worker or an earlier attempt has done; `None` if it is not there or not right, and must be done
+/// again.
+pub(super) async fn fetch(task: &Task, store: &Store, page: FinishedPage) -> Result<Option<PageArtifact>, Failure> {
+    let json = match task.read_artifact(page.written_by, &PageArtifact::name(page.number)).await {
+        Ok(json) => json,
+        Err(CallError::NotFound | CallError::Corrupt) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let page = verified(page.number, &json);
+    if let Some(page) = &page {
+        store.put(page.number, &json).await?;
+    }
+    Ok(page)
+}
