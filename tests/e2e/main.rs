@@ -13,6 +13,7 @@ mod isolation;
 mod lanes;
 mod notices;
 mod operators;
+mod parts;
 mod passwords;
 mod progress;
 mod retry;
