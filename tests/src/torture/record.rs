@@ -138,10 +138,12 @@ pub enum Record {
     Welcomed { worker: String, session: u64, kept: usize },
     /// A worker was given an attempt.
     Assigned { worker: String, session: u64, job: String, att: i32 },
+    /// A worker was given a part of an attempt.
+    Part { worker: String, session: u64, job: String, att: i32, part: String },
     /// A worker reported on an attempt that it knows to be over.
-    Late { worker: String, session: u64, job: String, att: i32, beats: u64 },
+    Late { worker: String, session: u64, job: String, att: i32, part: String, beats: u64 },
     /// A worker was told that an attempt is not its own.
-    LeaseLost { worker: String, session: u64, job: String, att: i32 },
+    LeaseLost { worker: String, session: u64, job: String, att: i32, part: String },
     /// The server answered this many heartbeats on a worker's stream.
     Beat { worker: String, session: u64, beats: u64 },
     /// A worker stored a result.

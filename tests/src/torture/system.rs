@@ -88,6 +88,8 @@ impl System {
         let pdf_workers = (0..PDF_WORKERS).map(|number| {
             let (server, id) = (format!("http://{}", workers.address), format!("pdf-{number}"));
             let flags = ["--server", &server, "--worker-id", &id, "--secret-file", &secret, "--slots", "2"];
+            // Documents here are small, and are to be done in parts all the same.
+            let flags = flags.into_iter().chain(["--split-pages", "2", "--part-pages", "2"]);
             Process::keep(program(home, binaries, "courant-pdf-worker", owned(flags)), stop.child_token())
         });
         Ok(Self {

@@ -12,7 +12,7 @@ pub fn table(plan: &Plan, ran: &Ran, verdict: &Verdict, took: Duration) -> Strin
     let seen = &verdict.seen;
     let fault = |word: &str| seen.faults.get(word).copied().unwrap_or(0);
     let network = ["cut", "stall", "delay", "trickle", "refuse"].map(fault).iter().sum();
-    let columns: [(&str, u64); 18] = [
+    let columns: [(&str, u64); 19] = [
         ("seed", plan.seed),
         ("seconds", plan.length.as_secs()),
         ("took", took.as_secs()),
@@ -24,6 +24,7 @@ pub fn table(plan: &Plan, ran: &Ran, verdict: &Verdict, took: Duration) -> Strin
         ("exits", ran.exits),
         ("jobs", seen.jobs),
         ("attempts", seen.attempts),
+        ("parts", seen.parts),
         ("late reports", seen.late),
         ("events", seen.events),
         ("heard", seen.heard),
@@ -33,7 +34,7 @@ pub fn table(plan: &Plan, ran: &Ran, verdict: &Verdict, took: Duration) -> Strin
         ("violations", verdict.total()),
     ];
     let widths = columns.map(|(name, value)| name.len().max(value.to_string().len()));
-    let row = |cells: [String; 18]| {
+    let row = |cells: [String; 19]| {
         let cells = cells.iter().zip(widths).map(|(cell, width)| format!(" {cell:>width$} |"));
         format!("|{}\n", cells.collect::<String>())
     };

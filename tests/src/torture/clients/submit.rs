@@ -89,7 +89,7 @@ impl Submitter {
         let filename = format!("{}-{number}", self.name);
         let pdf = rng.u32(0..PDF_EVERY) == 0;
         let bytes = if pdf {
-            documents::pages(rng.usize(1..6))
+            documents::pages(rng.usize(1..16))
         } else {
             let size = rng.usize(1..3_000);
             std::iter::repeat_with(|| rng.u8(..)).take(size).collect()

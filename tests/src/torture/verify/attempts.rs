@@ -10,6 +10,7 @@ use super::{Rule, Verdict};
 #[derive(Debug, Default)]
 pub struct Attempts {
     given: HashMap<(String, i32), (String, Place)>,
+    parts: HashMap<String, (String, Place)>,
     late: Vec<Late>,
 }
 
@@ -18,6 +19,7 @@ struct Late {
     session: u64,
     job: String,
     att: i32,
+    part: String,
     beats: u64,
     place: Place,
     refused: bool,
@@ -35,19 +37,28 @@ impl Attempts {
                     verdict.blame(Rule::OneAttempt, &[&at, place], what);
                 }
             }
-            Record::Late { session, job, att, beats, .. } => self.late.push(Late {
+            Record::Part { worker, job, att, part, .. } => {
+                if let Some((before, at)) = self.parts.insert(part.clone(), (worker.clone(), place.clone())) {
+                    let what = format!("part {part} of attempt {att} of {job} was given to {before} and to {worker}");
+                    verdict.blame(Rule::OneAttempt, &[&at, place], what);
+                }
+            }
+            Record::Late { session, job, att, part, beats, .. } => self.late.push(Late {
                 session: *session,
                 job: job.clone(),
                 att: *att,
+                part: part.clone(),
                 beats: *beats,
                 place: place.clone(),
                 refused: false,
                 over: false,
             }),
-            Record::LeaseLost { session, job, att, .. } => {
+            Record::LeaseLost { session, job, att, part, .. } => {
                 let waiting = self.late.iter_mut().rev().take(64);
                 waiting
-                    .filter(|late| late.session == *session && late.job == *job && late.att == *att)
+                    .filter(|late| {
+                        late.session == *session && late.job == *job && late.att == *att && late.part == *part
+                    })
                     .for_each(|late| late.refused = true);
             }
             // Reports are answered in order: what was sent before this heartbeat has been looked at.

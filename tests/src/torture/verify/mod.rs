@@ -154,6 +154,8 @@ pub struct Seen {
     pub gaps: u64,
     /// Attempts that workers of the tool were given.
     pub attempts: u64,
+    /// Parts of attempts that workers of the tool were given.
+    pub parts: u64,
     /// Reports on attempts that were over.
     pub late: u64,
     /// Calls on strangers' jobs.
@@ -239,6 +241,7 @@ fn count(seen: &mut Seen, record: &Record) {
         }
         Record::Gap { .. } => seen.gaps += 1,
         Record::Assigned { .. } => seen.attempts += 1,
+        Record::Part { .. } => seen.parts += 1,
         Record::Late { .. } => seen.late += 1,
         Record::Probe { .. } => seen.probes += 1,
         Record::Result { .. } => seen.results += 1,

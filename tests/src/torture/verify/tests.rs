@@ -107,8 +107,8 @@ fn clean() -> Written {
     let work = vec![
         Record::Assigned { worker: worker(), session: 5, job: job(), att: 1 },
         Record::Wrote { worker: worker(), job: job(), att: 1, of: "txt".to_owned(), sha: "abc".to_owned() },
-        Record::Late { worker: worker(), session: 5, job: job(), att: 1, beats: 3 },
-        Record::LeaseLost { worker: worker(), session: 5, job: job(), att: 1 },
+        Record::Late { worker: worker(), session: 5, job: job(), att: 1, part: String::new(), beats: 3 },
+        Record::LeaseLost { worker: worker(), session: 5, job: job(), att: 1, part: String::new() },
         Record::Beat { worker: worker(), session: 5, beats: 4 },
     ];
     let read = |rev: usize| {
@@ -265,6 +265,24 @@ fn attempts() {
     let mut other = clean();
     other.change_everywhere(11, |fact| fact.who = "w2".to_owned());
     assert_eq!(other.broken(), [Rule::OneAttempt]);
+
+    let mut part = clean();
+    let given = |worker: &str| {
+        let (worker, job, part) = (worker.to_owned(), "J".to_owned(), "P".to_owned());
+        Record::Part { worker, session: 6, job, att: 1, part }
+    };
+    part.file("worker").insert(0, given("w2"));
+    assert_eq!(part.broken(), []);
+    part.file("worker").insert(0, given("w3"));
+    assert_eq!(part.broken(), [Rule::OneAttempt]);
+
+    let mut of_another_part = clean();
+    let refused = of_another_part.file("worker").iter_mut().find_map(|record| match record {
+        Record::LeaseLost { part, .. } => Some(part),
+        _ => None,
+    });
+    *refused.unwrap() = "P".to_owned();
+    assert_eq!(of_another_part.broken(), [Rule::Fenced]);
 
     let mut taken = clean();
     taken.file("worker").retain(|record| !matches!(record, Record::LeaseLost { .. }));

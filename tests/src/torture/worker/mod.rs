@@ -10,9 +10,11 @@ use std::time::Duration;
 use courant_proto::v1::work_request::Message as Out;
 use courant_proto::v1::work_response::Message as In;
 use courant_proto::v1::worker_service_client::WorkerServiceClient;
-use courant_proto::v1::{Assignment, AttemptRef, Heartbeat, Hello, ReportSucceeded, WorkRequest, WorkResponse};
+use courant_proto::v1::{
+    Assignment, AttemptRef, Heartbeat, Hello, PartsChanged, ReportSucceeded, WorkRequest, WorkResponse,
+};
 use fastrand::Rng;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -34,8 +36,26 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// Attempts it remembers to report on when they are long over.
 const REMEMBERED: usize = 32;
 
-/// An attempt: job and number.
-pub type Key = (String, i32);
+/// An attempt, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The job.
+    pub job: String,
+    /// The attempt's number.
+    pub att: i32,
+    /// The part; empty for the attempt itself.
+    pub part: String,
+}
+
+impl Key {
+    fn of(at: AttemptRef) -> Self {
+        Self { job: at.job_id, att: at.attempt, part: at.part }
+    }
+
+    fn reference(&self) -> AttemptRef {
+        AttemptRef { job_id: self.job.clone(), attempt: self.att, part: self.part.clone() }
+    }
+}
 
 /// What is done to a worker.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +100,8 @@ struct Held {
     /// Heartbeats sent before the last report of all.
     ended: Option<u64>,
     cancel: CancellationToken,
+    /// How the pages it offered stand.
+    parts: watch::Sender<PartsChanged>,
     task: AbortHandle,
 }
 
@@ -130,9 +152,9 @@ impl Worker {
         let (out, outbound) = mpsc::channel(64);
         // What it has not accepted it does not work on.
         let taken = self.held.iter().filter(|(_, held)| !held.sent.is_empty());
-        let in_flight = taken.map(|((job, attempt), _)| reference(job, *attempt)).collect();
+        let in_flight = taken.map(|(key, _)| key.reference()).collect();
         let (worker_id, kinds, software) = (self.id.clone(), vec![KIND.to_owned()], "torture".to_owned());
-        let hello = Hello { worker_id, kinds, slots: SLOTS, in_flight, software };
+        let hello = Hello { worker_id, kinds, slots: SLOTS, in_flight, software, takes_parts: true };
         let _ = out.send(WorkRequest { message: Some(Out::Hello(hello)) }).await;
         let Ok(mut client) = self.client() else { return };
         let mut request = Request::new(ReceiverStream::new(outbound));
@@ -182,26 +204,30 @@ impl Worker {
         let (worker, id) = (self.id.clone(), session.id);
         match message {
             In::Welcome(welcome) => {
-                let kept: Vec<Key> = welcome.in_flight.into_iter().map(|at| (at.job_id, at.attempt)).collect();
+                let kept: Vec<Key> = welcome.in_flight.into_iter().map(Key::of).collect();
                 self.pen.write(Record::Welcomed { worker, session: id, kept: kept.len() });
                 let lost: Vec<Key> = self.held.keys().filter(|key| !kept.contains(key)).cloned().collect();
                 lost.iter().for_each(|key| self.let_go(key));
                 return self.send_again(session).await;
             }
             In::Assignment(assignment) => {
-                let Some(AttemptRef { job_id: job, attempt: att }) = assignment.attempt.clone() else { return true };
-                self.pen.write(Record::Assigned { worker, session: id, job: job.clone(), att });
-                self.begin((job, att), assignment);
+                let Some(key) = assignment.attempt.clone().map(Key::of) else { return true };
+                let Key { job, att, part } = key.clone();
+                self.pen.write(match part.is_empty() {
+                    true => Record::Assigned { worker, session: id, job, att },
+                    false => Record::Part { worker, session: id, job, att, part },
+                });
+                self.begin(key, assignment);
             }
             In::Cancel(cancel) => {
-                let held = cancel.attempt.and_then(|at| self.held.get(&(at.job_id, at.attempt)));
+                let held = cancel.attempt.and_then(|at| self.held.get(&Key::of(at)));
                 held.into_iter().for_each(|held| held.cancel.cancel());
             }
             In::HeartbeatAck(ack) => {
                 session.answered += 1;
                 self.pen.write(Record::Beat { worker, session: id, beats: session.answered });
                 for at in ack.cancel {
-                    self.held.get(&(at.job_id, at.attempt)).into_iter().for_each(|held| held.cancel.cancel());
+                    self.held.get(&Key::of(at)).into_iter().for_each(|held| held.cancel.cancel());
                 }
                 let over = |held: &Held| held.ended.is_some_and(|sent| sent < session.answered);
                 let done: Vec<Key> =
@@ -209,9 +235,14 @@ impl Worker {
                 done.iter().for_each(|key| self.let_go(key));
             }
             In::LeaseLost(lost) => {
-                let Some(AttemptRef { job_id: job, attempt: att }) = lost.attempt else { return true };
-                self.pen.write(Record::LeaseLost { worker, session: id, job: job.clone(), att });
-                self.let_go(&(job, att));
+                let Some(key) = lost.attempt.map(Key::of) else { return true };
+                let Key { job, att, part } = key.clone();
+                self.pen.write(Record::LeaseLost { worker, session: id, job, att, part });
+                self.let_go(&key);
+            }
+            In::Parts(news) => {
+                let held = news.attempt.clone().and_then(|at| self.held.get(&Key::of(at)));
+                held.into_iter().for_each(|held| drop(held.parts.send_replace(news.clone())));
             }
             In::Drain(_) | In::Resume(_) => {}
         }
@@ -220,10 +251,13 @@ impl Worker {
 
     fn begin(&mut self, key: Key, assignment: Assignment) {
         let Ok(client) = self.client() else { return };
-        let cancel = CancellationToken::new();
+        let (cancel, parts) = (CancellationToken::new(), watch::Sender::default());
         let script = script::Script {
             key: key.clone(),
-            rng: super::plan::rng(self.place.seed, &format!("{}/{}", assignment.filename, key.1)),
+            rng: super::plan::rng(
+                self.place.seed,
+                &format!("{}/{}/{:?}", assignment.filename, key.att, assignment.pages),
+            ),
             assignment,
             reports: self.reports.0.clone(),
             client,
@@ -231,14 +265,19 @@ impl Worker {
             pen: self.pen.clone(),
             worker: self.id.clone(),
             cancel: cancel.clone(),
+            parts: parts.subscribe(),
         };
         let task = tokio::spawn(script.run()).abort_handle();
-        self.held.insert(key, Held { sent: Vec::new(), ended: None, cancel, task });
+        self.held.insert(key, Held { sent: Vec::new(), ended: None, cancel, parts, task });
     }
 
     async fn report(&mut self, session: &mut Session, key: Key, report: Out) -> bool {
         let Some(held) = self.held.get_mut(&key) else { return true };
         let last = matches!(report, Out::Succeeded(_) | Out::Failed(_) | Out::Cancelled(_) | Out::Released(_));
+        if matches!(report, Out::Offer(_)) {
+            // Only the newest counts: an older one would offer again what was taken back.
+            held.sent.retain(|sent| !matches!(sent, Out::Offer(_)));
+        }
         if !matches!(report, Out::Progress(_) | Out::Zone(_)) {
             held.sent.push(report.clone());
         }
@@ -265,11 +304,12 @@ impl Worker {
 
     async fn beat(&mut self, session: &mut Session) -> bool {
         if self.rng.u32(0..3) == 0
-            && let Some((job, att)) = self.long_over()
+            && let Some(key) = self.long_over()
         {
             let (worker, id, beats) = (self.id.clone(), session.id, session.sent);
-            self.pen.write(Record::Late { worker, session: id, job: job.clone(), att, beats });
-            let report = script::late(&mut self.rng, &job, att);
+            let report = script::late(&mut self.rng, &key);
+            let Key { job, att, part } = key;
+            self.pen.write(Record::Late { worker, session: id, job, att, part, beats });
             if !session.send(report).await {
                 return false;
             }
@@ -307,12 +347,8 @@ impl Session {
     }
 }
 
-fn reference(job: &str, attempt: i32) -> AttemptRef {
-    AttemptRef { job_id: job.to_owned(), attempt }
-}
-
 /// A success that says which attempt it is of.
-fn succeeded(job: &str, attempt: i32) -> Out {
-    let warnings = vec![format!("made by attempt {attempt}")];
-    Out::Succeeded(ReportSucceeded { attempt: Some(reference(job, attempt)), warnings })
+fn succeeded(key: &Key) -> Out {
+    let warnings = vec![format!("made by attempt {}", key.att)];
+    Out::Succeeded(ReportSucceeded { attempt: Some(key.reference()), warnings })
 }

@@ -1,18 +1,20 @@
 //! What is done to one attempt: mostly good work, sometimes none, always with the attempt's number in all that is made.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use courant_proto::v1::work_request::Message as Out;
 use courant_proto::v1::worker_service_client::WorkerServiceClient;
 use courant_proto::v1::write_artifact_request::Part;
 use courant_proto::v1::{
-    Accepted, Assignment, JobError, Page, ReportCancelled, ReportExportCompleted, ReportExportFailed,
-    ReportExportStarted, ReportFailed, ReportPage, ReportPlan, ReportProgress, ReportReleased, ReportZone,
-    ResultFormat, Stage, WriteArtifactHeader, WriteArtifactRequest, Zone, ZoneKind, ZoneStatus,
+    Accepted, Assignment, FinishedPages, JobError, OfferPages, Page, PageRange, PartsChanged, ReportCancelled,
+    ReportExportCompleted, ReportExportFailed, ReportExportStarted, ReportFailed, ReportPage, ReportPlan,
+    ReportProgress, ReportReleased, ReportZone, ResultFormat, Stage, WriteArtifactHeader, WriteArtifactRequest, Zone,
+    ZoneKind, ZoneStatus,
 };
 use fastrand::Rng;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -23,7 +25,7 @@ use super::super::clients::audit::hex;
 use super::super::clients::grpc::CALL;
 use super::super::fact::{MADE, format};
 use super::super::record::{Pen, Record};
-use super::{Key, reference, succeeded};
+use super::{Key, succeeded};
 
 /// One attempt.
 pub(super) struct Script {
@@ -36,6 +38,7 @@ pub(super) struct Script {
     pub pen: Pen,
     pub worker: String,
     pub cancel: CancellationToken,
+    pub parts: watch::Receiver<PartsChanged>,
 }
 
 /// The attempt cannot go on: it is somebody else's, or the worker has gone.
@@ -48,15 +51,15 @@ impl Script {
         tokio::select! {
             _ = self.play() => {}
             () = cancel.cancelled(), if obeys => {
-                let attempt = Some(reference(&self.key.0, self.key.1));
+                let attempt = Some(self.key.reference());
                 let _ = self.say(Out::Cancelled(ReportCancelled { attempt })).await;
             }
         }
     }
 
     async fn play(&mut self) -> Result<(), Over> {
-        let (job, att) = self.key.clone();
-        let attempt = || Some(reference(&job, att));
+        let key = self.key.clone();
+        let attempt = || Some(key.reference());
         let chance = self.rng.u32(0..100);
         if chance < 3 {
             // Never accepted: it goes to someone else.
@@ -67,42 +70,67 @@ impl Script {
             self.rest(500, 6_000).await;
         }
         // The same in every attempt, as for a real document.
-        let pages = 1 + i32::try_from(self.assignment.document_bytes % 4).unwrap_or(0);
-        self.say(Out::Plan(ReportPlan { attempt: attempt(), pages_total: pages })).await?;
-        self.pages(pages).await?;
+        let pages = 1 + i32::try_from(self.assignment.document_bytes % 6).unwrap_or(0);
+        let done = self.assignment.finished_pages.clone();
+        if let Some(part) = self.assignment.pages {
+            self.pages(part.first..=part.last, pages, &done).await?;
+        } else {
+            self.say(Out::Plan(ReportPlan { attempt: attempt(), pages_total: pages })).await?;
+            self.divide(pages, done).await?;
+        }
         match chance {
             7..15 => return self.fail(true).await,
             15..18 => return self.fail(false).await,
             18..22 => return self.say(Out::Released(ReportReleased { attempt: attempt() })).await,
             _ => {}
         }
-        self.exports().await?;
-        self.say(succeeded(&job, att)).await?;
+        if self.assignment.pages.is_none() {
+            self.exports().await?;
+        }
+        self.say(succeeded(&key)).await?;
         if chance > 95 {
             // Said twice, and the contrary after it: the first word counts.
-            self.say(succeeded(&job, att)).await?;
+            self.say(succeeded(&key)).await?;
             self.fail(true).await?;
         }
         Ok(())
     }
 
-    async fn pages(&mut self, pages: i32) -> Result<(), Over> {
-        let (job, att) = self.key.clone();
-        let done: Vec<_> = self.assignment.finished_pages.iter().map(|range| range.first..=range.last).collect();
-        for number in (1..=pages).filter(|page| !done.iter().any(|range| range.contains(page))) {
+    /// Does all pages, now and then with the help of others.
+    async fn divide(&mut self, pages: i32, mut done: Vec<FinishedPages>) -> Result<(), Over> {
+        let mut own = 1..=pages;
+        if pages > 1 && self.rng.bool() {
+            let attempt = || Some(self.key.reference());
+            let offered = (2..=pages).map(|page| PageRange { first: page, last: page }).collect();
+            self.say(Out::Offer(OfferPages { attempt: attempt(), revision: 1, pages: offered })).await?;
+            self.pages(1..=1, pages, &done).await?;
+            self.rest(1, 300).await;
+            self.say(Out::Offer(OfferPages { attempt: Some(self.key.reference()), revision: 2, pages: vec![] }))
+                .await?;
+            let back = self.parts.wait_for(|parts| parts.revision >= 2 && parts.held.is_empty()).await;
+            done.clone_from(&back.map_err(|_| Over)?.finished_pages);
+            own = 2..=pages;
+        }
+        self.pages(own, pages, &done).await
+    }
+
+    async fn pages(&mut self, own: RangeInclusive<i32>, pages: i32, done: &[FinishedPages]) -> Result<(), Over> {
+        let att = self.key.att;
+        let is_done = |page: &i32| done.iter().any(|range| (range.first..=range.last).contains(page));
+        for number in own.filter(|page| !is_done(page)) {
             self.progress(number, pages).await?;
             self.rest(1, 60).await;
             self.write(&format!("pages/{number:06}.json"), format!("{{\"attempt\":{att}}}")).await?;
             let zones = (1..=self.rng.i32(0..3)).map(|index| zone(number, index)).collect();
             // The width says who made the page.
             let page = Page { number, width: f64::from(att), height: 1.0, zones, ..Page::default() };
-            self.say(Out::Page(ReportPage { attempt: Some(reference(&job, att)), page: Some(page) })).await?;
+            self.say(Out::Page(ReportPage { attempt: Some(self.key.reference()), page: Some(page) })).await?;
         }
         Ok(())
     }
 
     async fn progress(&mut self, number: i32, pages: i32) -> Result<(), Over> {
-        let attempt = || Some(reference(&self.key.0, self.key.1));
+        let attempt = || Some(self.key.reference());
         // Sometimes less than before: the server must not show that.
         let percent = 15.0 + 60.0 * f64::from(number) / f64::from(pages) - self.rng.f64() * 25.0;
         let operation = format!("Page {number}");
@@ -116,8 +144,8 @@ impl Script {
     }
 
     async fn exports(&mut self) -> Result<(), Over> {
-        let (job, att) = self.key.clone();
-        let attempt = || Some(reference(&job, att));
+        let key = self.key.clone();
+        let (job, att, attempt) = (key.job.clone(), key.att, || Some(key.reference()));
         for wanted in self.assignment.formats.clone() {
             let Ok(of) = ResultFormat::try_from(wanted) else { continue };
             self.say(Out::ExportStarted(ReportExportStarted { attempt: attempt(), format: wanted })).await?;
@@ -139,8 +167,8 @@ impl Script {
     }
 
     async fn fail(&mut self, retryable: bool) -> Result<(), Over> {
-        let attempt = Some(reference(&self.key.0, self.key.1));
-        self.say(Out::Failed(ReportFailed { attempt, error: Some(error(self.key.1, retryable)) })).await
+        let attempt = Some(self.key.reference());
+        self.say(Out::Failed(ReportFailed { attempt, error: Some(error(self.key.att, retryable)) })).await
     }
 
     async fn say(&self, report: Out) -> Result<(), Over> {
@@ -150,7 +178,7 @@ impl Script {
     /// Stores something, however often it takes.
     async fn write(&mut self, name: &str, text: String) -> Result<(), Over> {
         loop {
-            let attempt = Some(reference(&self.key.0, self.key.1));
+            let attempt = Some(self.key.reference());
             let header = Part::Header(WriteArtifactHeader { attempt, name: name.to_owned() });
             let parts = [header, Part::Chunk(text.clone().into())];
             let parts = parts.map(|part| WriteArtifactRequest { part: Some(part) });
@@ -170,8 +198,8 @@ impl Script {
 }
 
 /// A report on an attempt that is over.
-pub(super) fn late(rng: &mut Rng, job: &str, att: i32) -> Out {
-    let attempt = Some(reference(job, att));
+pub(super) fn late(rng: &mut Rng, key: &Key) -> Out {
+    let (attempt, att) = (Some(key.reference()), key.att);
     match rng.u32(0..6) {
         0 => Out::Accepted(Accepted { attempt }),
         1 => {
@@ -183,7 +211,7 @@ pub(super) fn late(rng: &mut Rng, job: &str, att: i32) -> Out {
         4 => {
             Out::Progress(ReportProgress { attempt, percent: 50.0, stage: Stage::Extract.into(), ..Default::default() })
         }
-        _ => succeeded(job, att),
+        _ => succeeded(key),
     }
 }
 
