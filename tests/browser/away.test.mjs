@@ -102,4 +102,20 @@ describe('what goes away in mid-job', { skip: leftOut, timeout: 10 * PATIENCE },
     await connected(page);
     await wholeAndOnce(page, 'unsigned.pdf');
   });
+
+  test('the session ends while a file waits for the network: it is sent after signing in again', async () => {
+    const page = await as('quin', up.http, { ttl: '8s' });
+    await page.context().setOffline(true);
+    await badge(page, 'offline');
+    await choose(page, pdf('patient.pdf', pages(2)));
+    await page.getByTestId('upload').filter({ hasText: 'patient.pdf' }).waitFor();
+    await page.waitForFunction((expired) => Date.now() > expired, Date.now() + 9_000);
+    await page.context().setOffline(false);
+    await page.getByTestId('signin-message').filter({ hasText: 'the token ran out' }).waitFor();
+    await page.getByTestId('signin-token').fill(up.linkFor('quin'));
+    await page.getByTestId('signin-submit').click();
+    await ended(page, 'patient.pdf');
+    assert.equal(await page.getByTestId('upload').count(), 0);
+    assert.deepEqual(page.faults, []);
+  });
 });

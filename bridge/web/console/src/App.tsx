@@ -8,7 +8,7 @@ import { Recent, RecentProvider } from './jobs/recent.tsx';
 import { renew } from './notices/desktop.ts';
 import { followClicks } from './notices/push.ts';
 import { SignIn } from './session/SignIn.tsx';
-import { refusal, signOut, useSession } from './session/session.ts';
+import { hasLeft, refusal, signOut, subjectOf, useSession } from './session/session.ts';
 import { Banner } from './shell/Banner.tsx';
 import { ErrorBoundary } from './shell/ErrorBoundary.tsx';
 import { Header } from './shell/Header.tsx';
@@ -16,6 +16,7 @@ import { Nav } from './shell/Nav.tsx';
 import { spreadNews } from './shell/news.ts';
 import { parse, type Route, useHash, viewOf } from './shell/route.ts';
 import { Toasts } from './ui/Toasts.tsx';
+import { carry, unload } from './upload/carried.ts';
 import { UploadsProvider } from './upload/context.tsx';
 import { Uploads } from './upload/uploads.ts';
 
@@ -54,13 +55,16 @@ function SignedIn({ token }: { readonly token: string }) {
   useEffect(() => {
     client.connect();
     const unwatch = client.watch('mine', { minIntervalMs: 250 });
+    const user = subjectOf(token);
+    unload(user, uploads);
     const stop = [recent.start(), spreadNews(client, announce), followClicks(client), unwatch];
     void renew(client);
     return () => {
       for (const each of stop) each();
+      if (!hasLeft()) carry(user, uploads);
       client.disconnect();
     };
-  }, [client, recent]);
+  }, [client, recent, uploads, token]);
 
   return (
     <CourantProvider client={client}>

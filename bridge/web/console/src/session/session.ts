@@ -41,6 +41,22 @@ export function signOut(notice: string | null = null): void {
   set({ token: null, notice });
 }
 
+/** Whether somebody left on purpose, rather than that the token ran out. */
+export function hasLeft(): boolean {
+  return session.token === null && session.notice === null;
+}
+
+/** Whose token it is; the bridge judges it. Empty when it is none. */
+export function subjectOf(token: string): string {
+  try {
+    const [, payload = ''] = token.split('.');
+    const claims: unknown = JSON.parse(atob(payload.replace(/-/g, '+').replace(/_/g, '/')));
+    return claims instanceof Object && 'sub' in claims ? String(claims.sub) : '';
+  } catch {
+    return '';
+  }
+}
+
 /** Takes `#token=…` out of the address and signs in with it. */
 export function takeTokenFromAddress(): void {
   const token = /^#token=([^&]+)/.exec(location.hash)?.[1];

@@ -94,6 +94,22 @@ export class Uploads {
     this.#next();
   }
 
+  /** Stops all there are and gives what has not arrived, so that it can go on elsewhere. */
+  leave(): readonly Upload[] {
+    const left = this.#all.filter(({ state, canRetry }) => state !== 'failed' || canRetry);
+    for (const abort of this.#aborts.values()) abort.abort();
+    this.#aborts.clear();
+    this.#set([]);
+    return left;
+  }
+
+  /** Goes on with what another had. What did arrive is not submitted twice. */
+  resume(left: readonly Upload[]): void {
+    const again = left.map((upload): Upload => ({ ...upload, state: 'waiting', sent: 0, error: null }));
+    this.#set([...this.#all, ...again]);
+    this.#next();
+  }
+
   #next(): void {
     const busy = this.#all.filter(({ state }) => state === 'sending' || state === 'storing').length;
     const waiting = this.#all.filter(({ state }) => state === 'waiting');
@@ -119,7 +135,7 @@ export class Uploads {
     } catch (error) {
       if (error instanceof CourantError && error.code === 'ABORTED') return;
       this.#aborts.delete(id);
-      const canRetry = !(error instanceof CourantError) || error.retryable;
+      const canRetry = !(error instanceof CourantError) || error.retryable || error.isAuth;
       this.#change(id, { state: 'failed', error: failure(error), canRetry });
       this.#next();
     }

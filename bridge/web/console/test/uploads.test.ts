@@ -1,0 +1,58 @@
+// @vitest-environment jsdom
+import { type CourantClient, CourantError } from '@courant/client';
+import { describe, expect, it, vi } from 'vitest';
+import { hasLeft, signIn, signOut, subjectOf } from '../src/session/session.ts';
+import { carry, unload } from '../src/upload/carried.ts';
+import { Uploads } from '../src/upload/uploads.ts';
+
+const pdf = (name: string) => new File(['%PDF'], name, { type: 'application/pdf' });
+
+/** A client that never gets a file through, and what it was asked for. */
+function stuck() {
+  const asked: { readonly requestId: string; readonly batchId?: string }[] = [];
+  const submit = (_: File, options: { requestId: string; batchId?: string; signal: AbortSignal }) => {
+    asked.push(options);
+    return new Promise((_, reject) => {
+      options.signal.addEventListener('abort', () => reject(new CourantError('ABORTED', 'stopped')));
+    });
+  };
+  return { asked, client: { submit } as unknown as CourantClient };
+}
+
+describe('files on their way when a session ends', () => {
+  it('go on when the same person signs in again, as the same requests of the same batch', async () => {
+    const [before, after] = [stuck(), stuck()];
+    const first = new Uploads(before.client, vi.fn());
+    first.add(['1.pdf', '2.pdf', '3.pdf', '4.pdf', '5.pdf'].map(pdf));
+    expect(before.asked).toHaveLength(3);
+    carry('ann', first);
+    expect(first.list()).toEqual([]);
+    const second = new Uploads(after.client, vi.fn());
+    unload('ann', second);
+    expect(second.list().map(({ file }) => file.name)).toEqual(['1.pdf', '2.pdf', '3.pdf', '4.pdf', '5.pdf']);
+    const ids = (asked: typeof before.asked) =>
+      asked.map(({ requestId, batchId }) => `${requestId} ${batchId}`);
+    expect(ids(after.asked)).toEqual(ids(before.asked));
+  });
+
+  it('are nobody else’s, and are not kept twice', () => {
+    const first = new Uploads(stuck().client, vi.fn());
+    first.add([pdf('private.pdf')]);
+    carry('ann', first);
+    for (const user of ['bob', 'ann']) {
+      const next = new Uploads(stuck().client, vi.fn());
+      unload(user, next);
+      expect(next.list()).toEqual([]);
+    }
+  });
+
+  it('know a session that ran out from one that was left', () => {
+    const token = `e30.${btoa('{"sub":"ann"}')}.c2ln`;
+    expect([subjectOf(token), subjectOf('nonsense'), subjectOf('a.e30.c')]).toEqual(['ann', '', '']);
+    signIn(token);
+    signOut('the token ran out');
+    expect(hasLeft()).toBe(false);
+    signOut();
+    expect(hasLeft()).toBe(true);
+  });
+});
