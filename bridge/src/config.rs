@@ -51,10 +51,14 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Messages a connection may send in a second, on average over two. More: 4429.
     pub messages_per_second: u32,
+    /// Messages and requests of one user in a second, over all connections, on average over two. More get an error, or 429.
+    pub per_user_per_second: u32,
     /// Subscriptions of one connection. More get an error.
     pub subscriptions: usize,
     /// Bytes of a client's message. More: 4413.
     pub message_bytes: usize,
+    /// Bytes of a packed message above which it is compressed, where the format can.
+    pub compress_above: usize,
     /// Bytes that may wait for one connection. More: 4508.
     pub outbox_bytes: usize,
     /// Bytes of a document.
@@ -108,8 +112,10 @@ impl Default for Limits {
             attempts_per_minute: 6_000,
             requests_per_second: 2_000,
             messages_per_second: 50,
+            per_user_per_second: 500,
             subscriptions: 128,
             message_bytes: 64 << 10,
+            compress_above: 1 << 10,
             outbox_bytes: 1 << 20,
             upload_bytes: 512 << 20,
         }
@@ -195,10 +201,16 @@ impl Config {
             ("attempts per minute", limits.attempts_per_minute as usize),
             ("requests per second", limits.requests_per_second as usize),
             ("messages per second", limits.messages_per_second as usize),
+            ("messages and requests per user and second", limits.per_user_per_second as usize),
             ("subscriptions", limits.subscriptions),
             ("message bytes", limits.message_bytes),
             ("outbox bytes", limits.outbox_bytes),
             ("ping interval", usize::from(!self.times.ping.is_zero())),
+            ("header timeout", usize::from(!self.times.header.is_zero())),
+            ("auth timeout", usize::from(!self.times.auth.is_zero())),
+            ("body timeout", usize::from(!self.times.body.is_zero())),
+            ("client ping interval", usize::from(!self.times.client_ping.is_zero())),
+            ("client pong timeout", usize::from(!self.times.client_pong.is_zero())),
             ("health interval", usize::from(!self.times.health.is_zero())),
         ];
         counts.into_iter().find(|(_, count)| *count == 0).map_or(Ok(()), |(name, _)| Err(ConfigError::Zero(name)))
@@ -232,6 +244,7 @@ impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config")
             .field("core", &self.core)
+            .field("public_url", &self.public_url)
             .field("allow_origins", &self.allow_origins)
             .field("trust_forwarded", &self.trust_forwarded)
             .field("limits", &self.limits)

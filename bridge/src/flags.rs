@@ -50,6 +50,10 @@ pub struct Flags {
     #[arg(long, env = "COURANT_MAX_MESSAGES_PER_SECOND", default_value_t = 50, value_name = "N")]
     pub max_messages_per_second: u32,
 
+    /// Messages and requests of one user in a second, over all connections
+    #[arg(long, env = "COURANT_MAX_PER_USER_PER_SECOND", default_value_t = 500, value_name = "N")]
+    pub max_per_user_per_second: u32,
+
     /// Subscriptions of one connection
     #[arg(long, env = "COURANT_MAX_SUBSCRIPTIONS", default_value_t = 128, value_name = "N")]
     pub max_subscriptions: usize,
@@ -58,6 +62,10 @@ pub struct Flags {
     #[arg(long, env = "COURANT_MAX_MESSAGE_BYTES", default_value_t = 64 << 10, value_name = "BYTES")]
     pub max_message_bytes: usize,
 
+    /// Bytes above which messages are compressed on connections that speak courant.v1.msgpack
+    #[arg(long, env = "COURANT_COMPRESS_ABOVE", default_value_t = 1 << 10, value_name = "BYTES")]
+    pub compress_above: usize,
+
     /// Bytes that may wait for one slow connection
     #[arg(long, env = "COURANT_OUTBOX_BYTES", default_value_t = 1 << 20, value_name = "BYTES")]
     pub outbox_bytes: usize,
@@ -65,6 +73,26 @@ pub struct Flags {
     /// Time between protocol pings; who misses two is dropped
     #[arg(long, env = "COURANT_PING_INTERVAL", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub ping_interval: Duration,
+
+    /// Silence after which a client should send a ping, and an event stream gets one
+    #[arg(long, env = "COURANT_CLIENT_PING_INTERVAL", default_value = "25s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub client_ping_interval: Duration,
+
+    /// How long a client should wait for the answer before it goes elsewhere
+    #[arg(long, env = "COURANT_CLIENT_PONG_TIMEOUT", default_value = "8s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub client_pong_timeout: Duration,
+
+    /// How long a request's head may take, also the next one on a connection that is kept
+    #[arg(long, env = "COURANT_HEADER_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub header_timeout: Duration,
+
+    /// How long an upload may pause
+    #[arg(long, env = "COURANT_BODY_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub body_timeout: Duration,
+
+    /// How long a WebSocket may stay without a token
+    #[arg(long, env = "COURANT_AUTH_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub auth_timeout: Duration,
 
     /// Time for all connections of browsers to end when the bridge is stopped
     #[arg(long = "drain", env = "COURANT_DRAIN", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -85,10 +113,69 @@ impl Flags {
         limits.attempts_per_minute = self.max_attempts_per_minute;
         limits.requests_per_second = self.max_requests_per_second;
         limits.messages_per_second = self.max_messages_per_second;
+        limits.per_user_per_second = self.max_per_user_per_second;
         limits.subscriptions = self.max_subscriptions;
         limits.message_bytes = self.max_message_bytes;
+        limits.compress_above = self.compress_above;
         limits.outbox_bytes = self.outbox_bytes;
         config.times.ping = self.ping_interval;
+        config.times.client_ping = self.client_ping_interval;
+        config.times.client_pong = self.client_pong_timeout;
+        config.times.header = self.header_timeout;
+        config.times.body = self.body_timeout;
+        config.times.auth = self.auth_timeout;
         config.times.drain = self.drain_within;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use clap::{Args as _, FromArgMatches as _};
+    use courant_auth::{Secret, Verifier};
+
+    use super::*;
+
+    fn config(given: &[&str]) -> Config {
+        let command = Flags::augment_args(clap::Command::new("test"));
+        let flags = Flags::from_arg_matches(&command.get_matches_from([&["test"], given].concat())).unwrap();
+        let verifier = Verifier::hs256(&Secret::new([7u8; 32]).unwrap());
+        let mut config = Config::new("http://core:1", verifier, Arc::new(String::new));
+        flags.apply(&mut config);
+        config
+    }
+
+    #[test]
+    fn the_defaults_of_flags_are_those_of_the_configuration() {
+        let verifier = Verifier::hs256(&Secret::new([7u8; 32]).unwrap());
+        let plain = Config::new("http://core:1", verifier, Arc::new(String::new));
+        assert_eq!(format!("{:?}", config(&[])), format!("{plain:?}"));
+    }
+
+    #[test]
+    fn every_flag_changes_something_and_nothing_works_with_zero() {
+        let plain = format!("{:?}", config(&[]));
+        let command = Flags::augment_args(clap::Command::new("test"));
+        let flags: Vec<_> = command.get_arguments().filter_map(|flag| Some(flag.get_long()?.to_owned())).collect();
+        assert!(flags.len() > 20, "{flags:?}");
+        for flag in flags {
+            let flag = format!("--{flag}");
+            let (given, zero) = match flag.as_str() {
+                "--trust-forwarded" => (vec![flag.as_str()], None),
+                "--public-url" | "--allow-origin" => (vec![flag.as_str(), "https://a.example"], None),
+                _ if plain_is_time(&flag) => (vec![flag.as_str(), "77s"], Some("0s")),
+                _ => (vec![flag.as_str(), "77"], Some("0")),
+            };
+            assert_ne!(format!("{:?}", config(&given)), plain, "{flag} changes nothing");
+            // Compressing everything, and stopping at once, are wishes like others.
+            if let Some(zero) = zero.filter(|_| !matches!(flag.as_str(), "--compress-above" | "--drain")) {
+                assert!(config(&[&flag, zero]).check().is_err(), "{flag} {zero}");
+            }
+        }
+    }
+
+    fn plain_is_time(flag: &str) -> bool {
+        flag.ends_with("-timeout") || flag.ends_with("-interval") || flag == "--drain"
     }
 }

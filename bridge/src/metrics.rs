@@ -24,6 +24,7 @@ pub enum Limit {
     AttemptsPerMinute,
     RequestsPerSecond,
     MessagesPerSecond,
+    PerUserPerSecond,
     MessageBytes,
     Subscriptions,
 }
@@ -38,6 +39,7 @@ impl Limit {
             Self::AttemptsPerMinute => "attempts-per-minute",
             Self::RequestsPerSecond => "requests-per-second",
             Self::MessagesPerSecond => "messages-per-second",
+            Self::PerUserPerSecond => "per-user-per-second",
             Self::MessageBytes => "message-bytes",
             Self::Subscriptions => "subscriptions",
         }
@@ -53,6 +55,7 @@ pub struct Metrics {
     pub rooms: Gauge,
     pub subscriptions: Gauge,
     pub encoded: Counter,
+    pub encoded_binary: Counter,
     pub sent: Counter,
     pub sent_bytes: Counter,
     pub coalesced: Counter,
@@ -70,6 +73,11 @@ impl Metrics {
         all.register("rooms", "Rooms now, each one watch on the core", self.rooms.clone());
         all.register("subscriptions", "Subscriptions now", self.subscriptions.clone());
         all.register("encoded", "Messages encoded for rooms", self.encoded.clone());
+        all.register(
+            "encoded_binary",
+            "Messages packed as MessagePack for all who get them",
+            self.encoded_binary.clone(),
+        );
         all.register("sent", "Messages handed to connections", self.sent.clone());
         all.register("sent_bytes", "Bytes of them", self.sent_bytes.clone());
         all.register("coalesced", "Transient messages replaced by newer ones", self.coalesced.clone());

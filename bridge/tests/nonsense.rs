@@ -1,7 +1,10 @@
 //! Laws of what a browser may say, over anything it could say.
 
-use courant_bridge::wire::command::ClientMessage;
+#![allow(clippy::unwrap_used, reason = "a corpus that cannot be read fails the test")]
+
+use courant_bridge::wire::command::{ClientMessage, laws};
 use courant_bridge::wire::{Command, CommandError, Topic};
+use courant_bridge::ws::format::binary;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -53,7 +56,29 @@ fn almost_a_command() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn the_laws_hold_for_all_that_the_fuzzer_keeps() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/inbound");
+    let mut found = 0;
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        laws::hold_for(&std::fs::read(entry.unwrap().path()).unwrap());
+        found += 1;
+    }
+    assert!(found > 5, "{found}");
+}
+
 proptest! {
+    #[test]
+    fn the_laws_hold_for_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        laws::hold_for(&bytes);
+    }
+
+    #[test]
+    fn the_laws_hold_for_what_looks_like_a_command(value in almost_a_command()) {
+        laws::hold_for(value.to_string().as_bytes());
+        laws::hold_for(&binary(&value.to_string(), usize::MAX));
+    }
+
     #[test]
     fn any_text_is_a_command_or_told_what_is_wrong(text in ".{0,200}") {
         let _ = Command::parse(&text);

@@ -79,15 +79,16 @@ pub trait Batch {
     /// A reply, or last words.
     fn reply(&mut self, text: Utf8Bytes);
     /// A push with all its messages.
-    fn push(&mut self, push: &Push);
+    fn push(&mut self, push: Arc<Push>);
 }
 
+#[cfg(test)]
 impl Batch for VecDeque<Utf8Bytes> {
     fn reply(&mut self, text: Utf8Bytes) {
         self.push_back(text);
     }
 
-    fn push(&mut self, push: &Push) {
+    fn push(&mut self, push: Arc<Push>) {
         self.extend(push.frames.iter().cloned());
     }
 }
@@ -260,7 +261,7 @@ impl Outbox {
                 }
                 Content::Shared(push) => {
                     messages += push.frames.len();
-                    batch.push(&push);
+                    batch.push(push);
                 }
             }
         }
@@ -334,13 +335,7 @@ mod tests {
     use super::*;
 
     fn push(kind: Kind, text: &str) -> Arc<Push> {
-        Arc::new(Push {
-            frames: [Utf8Bytes::from(text)].into(),
-            bytes: text.len(),
-            topic: "mine".into(),
-            cursor: None,
-            kind,
-        })
+        Arc::new(Push::plain(&"mine".into(), kind, &[text]))
     }
 
     fn news(job: &str, text: &str) -> Arc<Push> {

@@ -19,20 +19,21 @@ use crate::config::Limits;
 use crate::fault::Fault;
 use crate::metrics::{Limit, Metrics, Refusal};
 
-/// Attempts of addresses beyond this many are not remembered one by one; those that have recovered are forgotten first.
+/// Attempts of addresses, and acts of users, beyond this many are not remembered one by one; those that have recovered are forgotten first.
 const REMEMBERED: usize = 10_000;
 
 /// Refusals that are written into the audit trail in a second, for each limit and address together; all are counted.
 const TOLD_PER_SECOND: u32 = 5;
 
 type Rate = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
-type Attempts = RateLimiter<IpAddr, HashMapStateStore<IpAddr>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
+type Keyed<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
 /// All connections.
 pub struct Registry {
     counts: Mutex<Counts>,
-    attempts: Attempts,
-    requests: Attempts,
+    attempts: Keyed<IpAddr>,
+    requests: Keyed<IpAddr>,
+    users: Keyed<Arc<str>>,
     told: Rate,
     trail: Arc<Trail>,
     limits: Limits,
@@ -60,8 +61,11 @@ impl Registry {
         let attempts = by_address(Quota::per_minute(at_least_one(limits.attempts_per_minute)));
         let second = at_least_one(limits.requests_per_second);
         let requests = by_address(Quota::per_second(second).allow_burst(second.saturating_mul(at_least_one(2))));
+        let second = at_least_one(limits.per_user_per_second);
+        let by_user = Quota::per_second(second).allow_burst(second.saturating_mul(at_least_one(2)));
+        let users = RateLimiter::new(by_user, HashMapStateStore::default(), MonotonicClock);
         let told = RateLimiter::direct_with_clock(Quota::per_second(at_least_one(TOLD_PER_SECOND)), MonotonicClock);
-        Arc::new(Self { counts: Mutex::default(), attempts, requests, told, trail, limits, metrics })
+        Arc::new(Self { counts: Mutex::default(), attempts, requests, users, told, trail, limits, metrics })
     }
 
     /// Counts that a limit refused something, and writes it down as long as there are not too many.
@@ -75,22 +79,40 @@ impl Registry {
     /// Whether an address may ask once more now.
     pub fn may_ask(&self, address: IpAddr) -> Result<(), Fault> {
         let message = "too many requests from your address at once; wait a second";
-        self.check(&self.requests, Limit::RequestsPerSecond, address, message)
+        self.check(&self.requests, address, message, |registry| {
+            registry.refused(Limit::RequestsPerSecond, None, address);
+        })
     }
 
     /// Whether an address may try once more now.
     pub fn may_try(&self, address: IpAddr) -> Result<(), Fault> {
         let message = "too many connection attempts from your address; wait a minute";
-        self.check(&self.attempts, Limit::AttemptsPerMinute, address, message)
+        self.check(&self.attempts, address, message, |registry| {
+            registry.refused(Limit::AttemptsPerMinute, None, address);
+        })
     }
 
-    fn check(&self, rate: &Attempts, limit: Limit, address: IpAddr, message: &'static str) -> Result<(), Fault> {
+    /// Whether a user may say or ask one more thing now, over whatever connections and requests.
+    pub fn may_act(&self, user: &str, address: IpAddr) -> Result<(), Fault> {
+        let message = "too many messages and requests of your user at once; wait a second";
+        self.check(&self.users, user.into(), message, |registry| {
+            registry.refused(Limit::PerUserPerSecond, Some(user), address);
+        })
+    }
+
+    fn check<K: Hash + Eq + Clone>(
+        &self,
+        rate: &Keyed<K>,
+        key: K,
+        message: &'static str,
+        refused: impl FnOnce(&Self),
+    ) -> Result<(), Fault> {
         if rate.len() > REMEMBERED {
             rate.retain_recent();
             rate.shrink_to_fit();
         }
-        rate.check_key(&address).map_err(|_| {
-            self.refused(limit, None, address);
+        rate.check_key(&key).map_err(|_| {
+            refused(self);
             Fault::too_many(message)
         })
     }
@@ -219,6 +241,15 @@ mod tests {
         assert!(registry.may_try(HERE).is_ok() && registry.may_try(HERE).is_ok());
         assert!(registry.may_try(HERE).is_err());
         assert!(registry.may_try(THERE).is_ok());
+    }
+
+    #[test]
+    fn what_a_user_does_is_limited_wherever_it_comes_from() {
+        let registry = registry(Limits { per_user_per_second: 1, ..Limits::default() });
+        assert!(registry.may_act("alice", HERE).is_ok() && registry.may_act("alice", THERE).is_ok());
+        assert!(registry.may_act("alice", HERE).is_err());
+        assert!(registry.may_act("bob", HERE).is_ok());
+        assert_eq!(registry.metrics.refused.get_or_create(&Refusal { limit: Limit::PerUserPerSecond }).get(), 1);
     }
 
     #[test]

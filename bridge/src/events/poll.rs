@@ -126,7 +126,7 @@ impl Batch for Answer {
         self.message(&text);
     }
 
-    fn push(&mut self, push: &Push) {
+    fn push(&mut self, push: Arc<Push>) {
         for frame in &push.frames {
             self.message(frame);
         }

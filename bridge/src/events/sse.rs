@@ -1,5 +1,7 @@
 //! Server-Sent Events (WHATWG HTML, section 9.2): each message is one event, its id the cursor to continue from.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -75,7 +77,7 @@ impl Batch for Text {
         self.event(&text, None);
     }
 
-    fn push(&mut self, push: &Push) {
+    fn push(&mut self, push: Arc<Push>) {
         // Only the last of a group has the cursor: who is cut off within gets the whole group again.
         let last = push.frames.len().saturating_sub(1);
         for (place, frame) in push.frames.iter().enumerate() {

@@ -61,6 +61,9 @@ impl FromRequestParts<Arc<App>> for Caller {
         let identity = app.config.verifier.verify(&token).inspect_err(|_| {
             app.trail.note(Deed::TokenRefused, None, address, None);
         })?;
+        if let Some(address) = address {
+            app.registry.may_act(&identity.subject, address)?;
+        }
         Ok(Self { identity, token, shown, address })
     }
 }

@@ -30,7 +30,7 @@ use hyper_util::rt::TokioIo;
 use crate::app::{App, Peer};
 use crate::events;
 use crate::fault::{Code, Fault};
-use crate::ws::handshake::{Format, Opening};
+use crate::ws::handshake::{Choice, Opening};
 use crate::ws::session::Session;
 use caller::Caller;
 use origin::{Named, Origins};
@@ -143,19 +143,23 @@ async fn converse(
     socket: Socket,
     read: bytes::Bytes,
 ) {
+    let format = opening.choice.format();
     match app.registry.seat(address) {
         Ok(seat) => {
-            let mut session = Session::new(app, seat);
+            let mut session = Session::new(app, seat, format);
             session.keep(cookie);
-            match (opening.format, opening.token) {
-                (Format::Unknown, _) => {
-                    session.refuse(Fault::new(Code::SubprotocolUnknown, "offer the subprotocol courant.v1.json"));
+            match (opening.choice, opening.token) {
+                (Choice::Unknown, _) => {
+                    session.refuse(Fault::new(
+                        Code::SubprotocolUnknown,
+                        "offer the subprotocol courant.v1.json or courant.v1.msgpack",
+                    ));
                 }
-                (Format::Json | Format::Default, Some(token)) => session.offer(token),
-                (Format::Json | Format::Default, None) => {}
+                (Choice::Offered(_) | Choice::Default, Some(token)) => session.offer(token),
+                (Choice::Offered(_) | Choice::Default, None) => {}
             }
             session.run(socket, read).await;
         }
-        Err(fault) => crate::ws::session::turn_away(&app, fault, socket, read).await,
+        Err(fault) => crate::ws::session::turn_away(&app, fault, format, socket, read).await,
     }
 }

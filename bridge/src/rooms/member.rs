@@ -230,14 +230,13 @@ mod tests {
     use std::task::Context;
 
     use futures::task::noop_waker;
-    use tokio_tungstenite::tungstenite::Utf8Bytes;
 
     use super::*;
     use crate::connection::outbox::Taken;
     use crate::metrics::Metrics;
 
     fn push(kind: Kind, text: &str, bytes: usize) -> Arc<Push> {
-        Arc::new(Push { frames: [Utf8Bytes::from(text)].into(), bytes, topic: "mine".into(), cursor: None, kind })
+        Arc::new(Push { bytes, ..Push::plain(&"mine".into(), kind, &[text]) })
     }
 
     fn fact(job: &str, revision: i64) -> Arc<Push> {

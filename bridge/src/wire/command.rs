@@ -1,8 +1,12 @@
 //! Everything a browser may say (`PROTOCOL.md`, section 2).
 
+pub mod laws;
+
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// A command with the id its reply carries.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,26 +158,40 @@ struct Envelope {
     r#type: String,
 }
 
+/// Levels of lists and maps in a packed message; JSON has its own limit.
+const MAX_DEPTH: usize = 128;
+
 /// Ids above this lose digits in JavaScript.
 const MAX_ID: u64 = (1 << 53) - 1;
 
 impl Command {
     /// Reads a text message. Unknown fields are ignored.
     pub fn parse(text: &str) -> Result<Self, CommandError> {
-        let Envelope { id, r#type } = serde_json::from_str(text)
+        Self::read(&Json(text))
+    }
+
+    /// Reads the same as MessagePack.
+    pub fn parse_packed(packed: &[u8]) -> Result<Self, CommandError> {
+        let value = unpacked(packed).map_err(|why| CommandError::Bad { id: None, why })?;
+        Self::read(&Unpacked(value))
+    }
+
+    fn read(message: &impl Message) -> Result<Self, CommandError> {
+        let Envelope { id, r#type } = message
+            .read()
             .map_err(|error| CommandError::Bad { id: None, why: format!("{error}; expected {{\"type\":…}}") })?;
         if id.is_some_and(|id| id > MAX_ID) {
             return Err(CommandError::Bad { id: None, why: format!("id is larger than {MAX_ID}") });
         }
         let verb = match r#type.as_str() {
-            "auth" => Verb::Auth(body(text, id)?),
-            "subscribe" => Verb::Subscribe(body(text, id)?),
-            "unsubscribe" => Verb::Unsubscribe(body(text, id)?),
+            "auth" => Verb::Auth(body(message, id)?),
+            "subscribe" => Verb::Subscribe(body(message, id)?),
+            "unsubscribe" => Verb::Unsubscribe(body(message, id)?),
             "ping" => Verb::Ping,
-            "ack" => Verb::Ack(body(text, id)?),
-            "subscribe-admin" => Verb::Subscribe(body::<AdminOnly>(text, id)?.into()),
+            "ack" => Verb::Ack(body(message, id)?),
+            "subscribe-admin" => Verb::Subscribe(body::<AdminOnly>(message, id)?.into()),
             "unsubscribe-admin" => Verb::Unsubscribe(TopicOnly { topic: ADMIN.to_owned() }),
-            "mark-read" => Verb::MarkRead(body(text, id)?),
+            "mark-read" => Verb::MarkRead(body(message, id)?),
             "request-system-metrics" => Verb::RequestSystemMetrics,
             _ => return Err(CommandError::Unknown { id }),
         };
@@ -181,8 +199,56 @@ impl Command {
     }
 }
 
-fn body<'a, T: Deserialize<'a>>(text: &'a str, id: Option<u64>) -> Result<T, CommandError> {
-    serde_json::from_str(text).map_err(|error| CommandError::Bad { id, why: error.to_string() })
+/// A message that can be read as one thing and then as another.
+trait Message {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, String>;
+}
+
+struct Json<'a>(&'a str);
+
+impl Message for Json<'_> {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, String> {
+        serde_json::from_str(self.0).map_err(|error| error.to_string())
+    }
+}
+
+struct Unpacked(Value);
+
+impl Message for Unpacked {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, String> {
+        T::deserialize(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+/// Exactly one message, as far as it is JSON.
+fn unpacked(packed: &[u8]) -> Result<Value, String> {
+    let mut reader = rmp_serde::Deserializer::new(std::io::Cursor::new(packed));
+    // Nobody needs more, and each level is a call on our stack.
+    reader.set_max_depth(MAX_DEPTH);
+    let value = Value::deserialize(&mut reader).map_err(|error| error.to_string())?;
+    if reader.position() < packed.len() as u64 {
+        return Err("something follows the message".to_owned());
+    }
+    Ok(whole(value))
+}
+
+/// JavaScript does not tell 1 from 1.0: what is a whole number becomes one.
+fn whole(value: Value) -> Value {
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if !number.is_u64() && float.fract() == 0.0 && (0.0..=MAX_ID as f64).contains(&float) => {
+                Value::from(float as u64)
+            }
+            _ => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(whole).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, inner)| (name, whole(inner))).collect(),
+        other => other,
+    }
+}
+
+fn body<T: DeserializeOwned>(message: &impl Message, id: Option<u64>) -> Result<T, CommandError> {
+    message.read().map_err(|why| CommandError::Bad { id, why })
 }
 
 #[cfg(test)]
@@ -194,6 +260,40 @@ mod tests {
         let text = r#"{"id":7,"type":"unsubscribe","topic":"mine","colour":{"deep":[1]}}"#;
         let verb = Verb::Unsubscribe(TopicOnly { topic: "mine".into() });
         assert_eq!(Command::parse(text), Ok(Command { id: Some(7), verb }));
+    }
+
+    #[test]
+    fn packed_commands_are_read_like_json_and_bad_ones_refused() {
+        for text in [
+            r#"{"id":7,"type":"subscribe","topic":"mine","minIntervalMs":250,"colour":[{"deep":null}]}"#,
+            r#"{"type":"mark-read","ids":["a"]}"#,
+            r#"{"id":9007199254740991,"type":"ping"}"#,
+            r#"{"id":3,"type":"dance"}"#,
+        ] {
+            let value: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert_eq!(
+                Command::parse_packed(&rmp_serde::to_vec_named(&value).unwrap()),
+                Command::parse(text),
+                "{text}"
+            );
+        }
+        // As JavaScript writes large numbers.
+        let float = rmp_serde::to_vec_named(&serde_json::json!({"id": 4294967296.0, "type": "ping"})).unwrap();
+        assert_eq!(Command::parse_packed(&float), Ok(Command { id: Some(1 << 32), verb: Verb::Ping }));
+        let ping = rmp_serde::to_vec_named(&serde_json::json!({"type": "ping"})).unwrap();
+        let followed = [ping.as_slice(), &[0xc0]].concat();
+        let deep = [&[0x82, 0xa4], b"type".as_slice(), &[0xa4], b"ping", &[0xa1, b'x'], &[0x91; 5000]].concat();
+        // Claims of four billion elements, and of bytes that do not come.
+        let claims: [&[u8]; 5] = [
+            &[0xdd, 0xff, 0xff, 0xff, 0xff],
+            &[0xdf, 0xff, 0xff, 0xff, 0xff],
+            &[0xdb, 0xff, 0xff, 0xff, 0xff, b'x'],
+            &[0xc1],
+            &[],
+        ];
+        for bad in claims.into_iter().chain([followed.as_slice(), &deep, &ping[..ping.len() - 1]]) {
+            assert!(matches!(Command::parse_packed(bad), Err(CommandError::Bad { .. })), "{bad:?}");
+        }
     }
 
     #[test]

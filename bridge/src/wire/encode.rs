@@ -1,7 +1,8 @@
 //! The core's events as finished text, encoded once for everyone who gets them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use courant_proto::v1::{self, job_event::Change};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -14,6 +15,8 @@ use super::names;
 pub struct Push {
     /// The messages in order; sharing them costs nothing.
     pub frames: Box<[Utf8Bytes]>,
+    /// The same in the binary format, once somebody has asked for it.
+    pub binary: OnceLock<Box<[Bytes]>>,
     /// Their size in all.
     pub bytes: usize,
     /// What they are about.
@@ -89,7 +92,15 @@ impl Push {
     fn new(topic: &Arc<str>, kind: Kind, messages: impl IntoIterator<Item = ServerMessage>) -> Self {
         let frames: Box<[Utf8Bytes]> = messages.into_iter().map(|message| text(&message)).collect();
         let bytes = frames.iter().map(|frame| frame.len()).sum();
-        Self { frames, bytes, topic: topic.clone(), cursor: None, kind }
+        Self { frames, binary: OnceLock::new(), bytes, topic: topic.clone(), cursor: None, kind }
+    }
+
+    /// Of texts as they are.
+    #[cfg(test)]
+    pub(crate) fn plain(topic: &Arc<str>, kind: Kind, texts: &[&str]) -> Self {
+        let frames: Box<[Utf8Bytes]> = texts.iter().map(|text| Utf8Bytes::from(*text)).collect();
+        let bytes = texts.iter().map(|text| text.len()).sum();
+        Self { frames, binary: OnceLock::new(), bytes, topic: topic.clone(), cursor: None, kind }
     }
 
     fn at(self, cursor: &str) -> Self {

@@ -12,9 +12,12 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::fault::{Code, Fault};
 use crate::http::origin::{Named, Origins};
+use crate::ws::format::Format;
 
-/// The only format so far.
+/// JSON in text messages.
 const JSON: &str = "courant.v1.json";
+/// MessagePack in binary messages.
+const MESSAGE_PACK: &str = "courant.v1.msgpack";
 /// What comes before a token that is offered as a subprotocol.
 const TOKEN: &str = "courant.token.";
 
@@ -23,22 +26,41 @@ const TOKEN: &str = "courant.token.";
 pub struct Opening {
     accept: String,
     /// What to speak.
-    pub format: Format,
+    pub choice: Choice,
     /// The token, if it was offered as a subprotocol.
     pub token: Option<String>,
     /// Whether it comes from a page of ours: only then a cookie counts.
     pub named: Named,
 }
 
-/// What to speak.
+/// What to speak, and how it came to that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// JSON that was asked for.
-    Json,
+pub enum Choice {
+    /// The first of those offered that is known.
+    Offered(Format),
     /// JSON because nothing was asked for.
     Default,
     /// Only unknown formats were offered.
     Unknown,
+}
+
+impl Choice {
+    /// What to speak; to say that nothing is known, JSON.
+    pub fn format(self) -> Format {
+        match self {
+            Self::Offered(format) => format,
+            Self::Default | Self::Unknown => Format::Json,
+        }
+    }
+
+    /// The name to answer with.
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Offered(Format::Json) => Some(JSON),
+            Self::Offered(Format::MessagePack) => Some(MESSAGE_PACK),
+            Self::Default | Self::Unknown => None,
+        }
+    }
 }
 
 impl Opening {
@@ -57,8 +79,8 @@ impl Opening {
         let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|key| key.len() == 16));
         let key = key.ok_or_else(|| Fault::new(Code::BadMessage, "Sec-WebSocket-Key is not a key"))?;
         let named = origins.check(headers)?;
-        let (format, token) = subprotocols(headers);
-        Ok(Self { accept: derive_accept_key(key.as_bytes()), format, token, named })
+        let (choice, token) = subprotocols(headers);
+        Ok(Self { accept: derive_accept_key(key.as_bytes()), choice, token, named })
     }
 
     /// The answer that opens it.
@@ -71,8 +93,8 @@ impl Opening {
         if let Ok(accept) = HeaderValue::try_from(&self.accept) {
             headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
         }
-        if self.format == Format::Json {
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(JSON));
+        if let Some(name) = self.choice.name() {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
         }
         response
     }
@@ -92,19 +114,23 @@ fn words(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
         .map(str::trim)
 }
 
-fn subprotocols(headers: &HeaderMap) -> (Format, Option<String>) {
-    let mut format = Format::Default;
+fn subprotocols(headers: &HeaderMap) -> (Choice, Option<String>) {
+    let mut choice = Choice::Default;
     let mut token = None;
     for word in words(headers, SEC_WEBSOCKET_PROTOCOL) {
-        match (word.strip_prefix(TOKEN), word) {
+        let known = match word {
+            JSON => Some(Format::Json),
+            MESSAGE_PACK => Some(Format::MessagePack),
+            _ => None,
+        };
+        match (word.strip_prefix(TOKEN), known) {
             (Some(found), _) => token = Some(found.to_owned()),
-            (None, JSON) => format = Format::Json,
-            (None, "") => {}
-            (None, _) if format == Format::Default => format = Format::Unknown,
+            (None, Some(format)) if !matches!(choice, Choice::Offered(_)) => choice = Choice::Offered(format),
+            (None, None) if choice == Choice::Default && !word.is_empty() => choice = Choice::Unknown,
             (None, _) => {}
         }
     }
-    (format, token)
+    (choice, token)
 }
 
 #[cfg(test)]
@@ -149,12 +175,16 @@ mod tests {
     fn subprotocols_choose_the_format_and_carry_the_token() {
         let offered = |value| {
             let opening = open(&head(&[("sec-websocket-protocol", value)])).unwrap();
-            (opening.format, opening.token)
+            (opening.choice, opening.token)
         };
-        assert_eq!(offered("courant.v1.json"), (Format::Json, None));
-        assert_eq!(offered("courant.v9.xml, courant.v1.json"), (Format::Json, None));
-        assert_eq!(offered("courant.v9.xml"), (Format::Unknown, None));
-        assert_eq!(offered("courant.v1.json,courant.token.a.b.c"), (Format::Json, Some("a.b.c".into())));
+        let (json, packed) = (Choice::Offered(Format::Json), Choice::Offered(Format::MessagePack));
+        assert_eq!(offered("courant.v1.json"), (json, None));
+        assert_eq!(offered("courant.v9.xml, courant.v1.json"), (json, None));
+        assert_eq!(offered("courant.v1.msgpack, courant.v1.json"), (packed, None));
+        assert_eq!(offered("courant.v1.json, courant.v1.msgpack"), (json, None));
+        assert_eq!(offered("courant.v9.xml"), (Choice::Unknown, None));
+        assert_eq!(offered("courant.token.a.b.c"), (Choice::Default, Some("a.b.c".into())));
+        assert_eq!(offered("courant.v1.json,courant.token.a.b.c"), (json, Some("a.b.c".into())));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! WebSocket connections: handshake, session, frames.
 
+pub mod format;
 pub mod handshake;
 pub mod session;
 pub mod wire;

@@ -14,6 +14,7 @@ use governor::{Quota, RateLimiter};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::format::{Format, Frames, unframed};
 use super::wire::{Inbound, Wire};
 use crate::app::App;
 use crate::audit::Deed;
@@ -48,6 +49,7 @@ pub struct Session {
     outbox: Arc<Outbox>,
     rate: Rate,
     user: Option<User>,
+    format: Format,
     /// The token in the cookie of a page of ours.
     cookie: Option<String>,
     subscriptions: Subscriptions,
@@ -82,7 +84,7 @@ enum Turn {
 
 impl Session {
     /// A connection whose user is not known yet.
-    pub fn new(app: Arc<App>, seat: Seat) -> Self {
+    pub fn new(app: Arc<App>, seat: Seat, format: Format) -> Self {
         let limits = &app.config.limits;
         let second = at_least_one(limits.messages_per_second);
         let quota = Quota::per_second(second).allow_burst(second.saturating_mul(at_least_one(2)));
@@ -92,6 +94,7 @@ impl Session {
             outbox: Arc::new(Outbox::new(limits.outbox_bytes, app.metrics.clone())),
             rate: RateLimiter::direct_with_clock(quota, MonotonicClock),
             user: None,
+            format,
             cookie: None,
             subscriptions: Subscriptions::new(),
             unanswered: 0,
@@ -120,7 +123,7 @@ impl Session {
 
     /// Runs it to its end.
     pub async fn run(mut self, socket: Socket, read: Bytes) {
-        let mut wire = Wire::new(socket, read, self.outbox.clone(), self.app.config.limits.message_bytes).await;
+        let mut wire = wire(&self.app, self.format, self.outbox.clone(), socket, read).await;
         let every = self.app.config.times.ping;
         let mut pings = tokio::time::interval_at(Instant::now() + every, every);
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -199,12 +202,19 @@ impl Session {
             return;
         }
         match inbound {
-            Inbound::Text(text) if self.rate.check().is_ok() => self.text(text.as_str()),
-            Inbound::Text(_) => {
+            Inbound::Text(_) | Inbound::Binary(_) if self.rate.check().is_err() => {
                 self.refused(Limit::MessagesPerSecond);
                 self.end(Fault::too_many("too many messages at once; wait, then connect again"));
             }
-            Inbound::Binary => self.end(Fault::new(Code::BadMessage, "binary messages are not spoken here")),
+            Inbound::Text(text) if self.format == Format::Json => self.command(Command::parse(text.as_str())),
+            Inbound::Text(_) => self.end(Fault::new(Code::BadMessage, "text is not spoken with courant.v1.msgpack")),
+            Inbound::Binary(frame) if self.format == Format::MessagePack => match unframed(&frame) {
+                Ok(packed) => self.command(Command::parse_packed(packed)),
+                Err(why) => self.end(Fault::new(Code::BadMessage, why)),
+            },
+            Inbound::Binary(_) => {
+                self.end(Fault::new(Code::BadMessage, "binary messages are spoken with courant.v1.msgpack alone"));
+            }
             Inbound::Broken => self.end(Fault::new(Code::BadMessage, "not a WebSocket message of text in UTF-8")),
             Inbound::TooLarge => {
                 let limit = self.app.config.limits.message_bytes;
@@ -215,8 +225,13 @@ impl Session {
         }
     }
 
-    fn text(&mut self, text: &str) {
-        let Command { id, verb } = match Command::parse(text) {
+    fn command(&mut self, command: Result<Command, CommandError>) {
+        // Others of this user's connections may be the busy ones: this one stays.
+        let user = self.user.as_ref().map(|user| &user.identity.subject);
+        if let Some(Err(fault)) = user.map(|user| self.app.registry.may_act(user, self.seat.address())) {
+            return self.error(command.ok().and_then(|command| command.id), &fault);
+        }
+        let Command { id, verb } = match command {
             Ok(command) => command,
             Err(error) => {
                 let (id, code) = match error {
@@ -440,11 +455,17 @@ enum Then {
     Stop,
 }
 
+async fn wire(app: &App, format: Format, outbox: Arc<Outbox>, socket: Socket, read: Bytes) -> Wire {
+    let limits = &app.config.limits;
+    let frames = Frames::new(format, limits.compress_above, app.metrics.clone());
+    Wire::new(socket, read, outbox, frames, limits.message_bytes).await
+}
+
 /// Tells a connection there is no seat for why, and closes it.
-pub async fn turn_away(app: &App, fault: Fault, socket: Socket, read: Bytes) {
+pub async fn turn_away(app: &App, fault: Fault, format: Format, socket: Socket, read: Bytes) {
     let outbox = Arc::new(Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone()));
     outbox.end(Verdict::on(fault));
-    let mut wire = Wire::new(socket, read, outbox, app.config.limits.message_bytes).await;
+    let mut wire = wire(app, format, outbox, socket, read).await;
     let farewell = async { while !matches!(wire.next().await, Inbound::Gone) {} };
     let _ = tokio::time::timeout(app.config.times.close, farewell).await;
 }

@@ -2,7 +2,6 @@
 //!
 //! A client that does not read blocks only its own writing: reading and the session's clocks go on.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
+use super::format::Frames;
 use crate::connection::close::Verdict;
 use crate::connection::outbox::{Outbox, Taken};
 
@@ -27,6 +27,16 @@ const WRITE_BUFFER: usize = 16 << 10;
 /// A single message is never larger: pages of the largest size are sent zone by zone.
 const MAX_WRITE_BUFFER: usize = 16 << 20;
 
+/// How tungstenite is used here. The echo that is judged by the Autobahn test suite has the same.
+pub fn settings(max_message: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(MAX_WRITE_BUFFER)
+        .max_message_size(Some(max_message))
+        .max_frame_size(Some(max_message))
+}
+
 /// What came from the client.
 #[derive(Debug)]
 pub enum Inbound {
@@ -34,8 +44,8 @@ pub enum Inbound {
     Text(Utf8Bytes),
     /// A sign of life.
     Alive,
-    /// Not text.
-    Binary,
+    /// A binary message.
+    Binary(Bytes),
     /// Over the limit.
     TooLarge,
     /// Not what a WebSocket client may send.
@@ -48,7 +58,7 @@ pub enum Inbound {
 pub struct Wire {
     socket: WebSocketStream<Socket>,
     outbox: Arc<Outbox>,
-    batch: VecDeque<Utf8Bytes>,
+    frames: Frames,
     ping: bool,
     flush: Flush,
     closed: bool,
@@ -64,15 +74,10 @@ enum Flush {
 
 impl Wire {
     /// Takes over a socket after the handshake, with what was read past it.
-    pub async fn new(socket: Socket, read: Bytes, outbox: Arc<Outbox>, max_message: usize) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(WRITE_BUFFER)
-            .max_write_buffer_size(MAX_WRITE_BUFFER)
-            .max_message_size(Some(max_message))
-            .max_frame_size(Some(max_message));
+    pub async fn new(socket: Socket, read: Bytes, outbox: Arc<Outbox>, frames: Frames, max_message: usize) -> Self {
+        let config = settings(max_message);
         let socket = WebSocketStream::from_partially_read(socket, read.to_vec(), Role::Server, Some(config)).await;
-        Self { socket, outbox, batch: VecDeque::new(), ping: false, flush: Flush::Done, closed: false, deaf: false }
+        Self { socket, outbox, frames, ping: false, flush: Flush::Done, closed: false, deaf: false }
     }
 
     /// Sends a protocol ping as soon as it can be written.
@@ -121,10 +126,10 @@ impl Wire {
             }
             if std::mem::take(&mut self.ping) {
                 self.send(Message::Ping(Bytes::new()))?;
-            } else if let Some(text) = self.batch.pop_front() {
-                self.send(Message::Text(text))?;
+            } else if let Some(frame) = self.frames.next() {
+                self.send(frame)?;
             } else {
-                match self.outbox.take(&mut self.batch, context) {
+                match self.outbox.take(&mut self.frames, context) {
                     Taken::Some => {}
                     Taken::Nothing => return self.poll_flush(context),
                     Taken::End(verdict) => {
@@ -156,7 +161,7 @@ fn close_frame(verdict: &Verdict) -> CloseFrame {
 fn inbound(message: Option<Result<Message, Error>>) -> Inbound {
     match message {
         Some(Ok(Message::Text(text))) => Inbound::Text(text),
-        Some(Ok(Message::Binary(_))) => Inbound::Binary,
+        Some(Ok(Message::Binary(bytes))) => Inbound::Binary(bytes),
         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => Inbound::Alive,
         Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => Inbound::TooLarge,
         Some(Err(Error::Protocol(error))) => {

@@ -11,6 +11,8 @@ mod typescript;
 
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
 use courant_bridge::http::notices::{NotificationAnswer, NotificationsAnswer, Notify, Read, UnreadAnswer};
 use courant_bridge::http::problem::Problem;
@@ -21,6 +23,7 @@ use courant_bridge::http::service::{
 use courant_bridge::http::session::SessionAnswer;
 use courant_bridge::wire::command::ClientMessage;
 use courant_bridge::wire::{Command, ServerMessage};
+use courant_bridge::ws::format::{PLAIN, binary};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -134,6 +137,24 @@ fn examples(kind: &str) -> Vec<Value> {
         }
     }
     found
+}
+
+/// The bytes of compressed messages are not fixed: another library may find a shorter form.
+#[test]
+fn the_golden_messages_are_the_examples_in_both_formats() {
+    let golden = |kind: &'static str| {
+        examples(kind).into_iter().map(move |example| {
+            let packed = binary(&example.to_string(), usize::MAX);
+            let read: Value = rmp_serde::from_slice(&packed[1..]).unwrap();
+            assert_eq!((packed[0], &read), (PLAIN, &example));
+            if kind == "client" {
+                assert_eq!(Command::parse_packed(&packed[1..]), Command::parse(&example.to_string()));
+            }
+            json!({"from": kind, "json": example, "msgpack": BASE64.encode(&packed)})
+        })
+    };
+    let all: Vec<Value> = golden("client").chain(golden("server")).collect();
+    committed("schema/golden.json", &pretty(&json!(all)));
 }
 
 #[test]
