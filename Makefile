@@ -84,7 +84,7 @@ run: build ## Build, start Courant on ./data, show a sample document being proce
 # --- testing --------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-rust test-torture test-web test-python test-browser lint-proto ## Run all tests
+test: test-rust test-torture test-web test-python test-node test-browser lint-proto ## Run all tests
 
 .PHONY: test-rust
 test-rust: build $(DONE)/tools packages ## Unit, property and end-to-end tests in Rust
@@ -107,6 +107,16 @@ test-web: $(DONE)/web-deps ## Tests of the TypeScript client, the React bindings
 .PHONY: test-python
 test-python: build $(DONE)/venv $(DONE)/tools ## Foreign clients: Python over gRPC and WebSocket, buf curl, the README
 	COURANT_BIN=$(abspath $(BIN)) $(VENV)/bin/python -m pytest -q tests/python
+
+# Not among all tests: the suite needs Python 2.7 (see the script).
+.PHONY: test-autobahn
+test-autobahn: ## The WebSocket stack judged by the Autobahn test suite; AUTOBAHN says where that is
+	cargo build --locked -p courant-bridge --example websocket_echo
+	tests/setup/autobahn $(TARGET)/debug/examples/websocket_echo
+
+.PHONY: test-node
+test-node: build $(DONE)/tools ## The `ws` package of npm on the browser's door
+	COURANT_BIN=$(abspath $(BIN)) node --test --test-reporter=spec tests/node/
 
 .PHONY: test-browser
 test-browser: build $(DONE)/tools $(DONE)/next packages ## The console in a real Chromium

@@ -53,7 +53,16 @@ impl Stage {
     }
 
     pub async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
-        let core = FakeCore::start().await;
+        Self::before(FakeCore::start().await, adjust).await
+    }
+
+    /// Another bridge before the same core.
+    pub async fn beside(&self) -> Self {
+        Self::before(self.core.clone(), |_| {}).await
+    }
+
+    /// A bridge before a core that is there.
+    pub async fn before(core: FakeCore, adjust: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(
             core.url(),
             verifier(),
