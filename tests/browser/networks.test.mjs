@@ -46,6 +46,25 @@ describe('the console behind a proxy', { skip: leftOut, timeout: 10 * PATIENCE }
     await ended(page, name);
   }
 
+  test('that passes everything, messages are packed, and compressed where that makes them smaller', async () => {
+    proxy = await Proxy.to(up.http);
+    const page = await openPage(browser);
+    const [heard, said] = [[], []];
+    page.on('websocket', (socket) => {
+      socket.on('framereceived', ({ payload }) => heard.push(payload));
+      socket.on('framesent', ({ payload }) => said.push(payload));
+    });
+    const link = new URL(up.link);
+    link.port = String(proxy.port);
+    await page.goto(link.href);
+    await connected(page);
+    await submit(page, 'packed.pdf', 300);
+    const first = (payload) => (Buffer.isBuffer(payload) ? payload[0] : 'text');
+    assert.deepEqual(new Set(heard.map(first)), new Set([0, 1]));
+    assert.deepEqual(new Set(said.map(first)), new Set([0]));
+    assert.deepEqual(page.faults, []);
+  });
+
   test('that refuses WebSockets, jobs are live by an event stream', async () => {
     const page = await behind({ sockets: 'refuses' });
     await transport(page).filter({ hasText: 'event stream' }).waitFor();
