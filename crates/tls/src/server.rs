@@ -134,14 +134,21 @@ impl ServerTls {
             let mut first = [0];
             if socket.peek(&mut first).await? == 1 && first[0] != HANDSHAKE_RECORD {
                 if protocol == Protocol::Http1 {
-                    say_farewell(&mut socket).await?;
+                    socket.write_all(SPEAK_TLS).await?;
+                    end_gently(socket).await?;
                 }
                 return Err(std::io::Error::other("not TLS"));
             }
             let mut config = ServerConfig::clone(&self.shown.now.read().config);
             config.alpn_protocols = protocol.alpn();
-            let socket = TlsAcceptor::from(Arc::new(config)).accept(socket).await?;
-            Ok(Socket::Tls(Box::new(socket.into())))
+            match TlsAcceptor::from(Arc::new(config)).accept(socket).into_fallible().await {
+                Ok(socket) => Ok(Socket::Tls(Box::new(socket.into()))),
+                Err((error, socket)) => {
+                    // The reason has been sent as an alert.
+                    end_gently(socket).await?;
+                    Err(error)
+                }
+            }
         };
         tokio::time::timeout(self.handshake, shake).await?
     }
@@ -187,9 +194,8 @@ impl Now {
     }
 }
 
-/// Reads to the end as well: closing a socket with unread bytes makes the kernel reset it, and the words would be lost.
-async fn say_farewell(socket: &mut TcpStream) -> std::io::Result<()> {
-    socket.write_all(SPEAK_TLS).await?;
+/// Reads to the end: closing a socket with unread bytes makes the kernel reset it, and what was said last would be lost.
+async fn end_gently(mut socket: TcpStream) -> std::io::Result<()> {
     socket.shutdown().await?;
     let mut scratch = [0; 4096];
     while socket.read(&mut scratch).await? > 0 {}
