@@ -157,7 +157,8 @@ def test_commands_find_a_safe_up_by_its_folder_and_by_its_address(safe, papers, 
     by_environment = run(*there, COURANT_CA=str(papers.ca), COURANT_CERT=str(cert), COURANT_KEY=str(key))
     assert by_environment.stdout == done.stdout
     for flags, why in [
-        (["--ca", papers.ca], "ertificate"),
+        # In TLS 1.3 a client hears only after its handshake that it lacks one: mostly why, sometimes no more than the end.
+        (["--ca", papers.ca], "courant: "),
         (["--ca", stranger.ca, "--cert", cert, "--key", key], "ertificate"),
         (["--ca", tmp_path / "none.pem"], "none.pem cannot be read"),
         (["--ca", papers.ca, "--cert", cert, "--key", papers.sign("other")[1]], "does not belong to"),
