@@ -272,14 +272,15 @@ impl World {
     }
 
     async fn say(&mut self, worker: usize, holder: &Holder, what: Report) -> Result<(), TestCaseError> {
+        // Writing takes time, in which the server may do something by itself: before anybody looks.
+        if let Report::Page(page) = what {
+            self.store(holder, page).await;
+        }
         let job = &holder.attempt.job;
         let before = self.engine.get(job).map(|seen| seen.known.revision);
         let mine = self.is_mine(worker, holder);
         let id = self.workers[worker].id.clone();
         self.hear(&id);
-        if let Report::Page(page) = what {
-            self.store(holder, page).await;
-        }
         let answer = reports::take(&self.engine, &self.registry, &id, message(holder, what)).await;
         if !mine {
             let after = self.engine.get(job).map(|seen| seen.known.revision);
