@@ -100,7 +100,12 @@ describe('what goes away in mid-job', { skip: leftOut, timeout: 10 * PATIENCE },
     await page.getByTestId('signin-token').fill(up.linkFor('pia'));
     await page.getByTestId('signin-submit').click();
     await connected(page);
-    await wholeAndOnce(page, 'unsigned.pdf');
+    await ended(page, 'unsigned.pdf');
+    // Where it ended while nobody was signed in it is among the earlier ones: only its own page tells of pages.
+    await card(page, 'unsigned.pdf').getByTestId('open-job').click();
+    const told = page.getByTestId('job-detail').getByTestId('job-pages');
+    assert.deepEqual([await told.getAttribute('data-done'), await told.getAttribute('data-total')], ['1500', '1500']);
+    assert.deepEqual(page.faults, []);
   });
 
   test('the session ends while a file waits for the network: it is sent after signing in again', async () => {
