@@ -132,7 +132,7 @@ fn on(config: &mut Config) {
 }
 
 #[tokio::test]
-async fn the_end_of_a_job_reaches_a_browser_that_is_away_once_also_over_a_restart() {
+async fn the_end_of_a_job_reaches_a_browser_that_is_away_also_over_a_restart() {
     let world = World::tuned(on).await;
     let mut phone = Browser::with("away", &[]);
     tell(&world, "alice", "before the subscription").await;
@@ -149,6 +149,9 @@ async fn the_end_of_a_job_reaches_a_browser_that_is_away_once_also_over_a_restar
     let key = client(&world, "alice", &[]).get_push_key(GetPushKeyRequest {}).await.unwrap().into_inner().public_key;
     assert_eq!((key.len(), header("authorization").starts_with("vapid t=")), (65, true));
 
+    // Only the one under way while the process ends may come again; its id says so.
+    tell(&world, "alice", "before the restart").await;
+    let last = phone.next().await.1;
     drop(worker);
     let world = world.restart().await;
     let same = client(&world, "alice", &[]).get_push_key(GetPushKeyRequest {}).await.unwrap().into_inner();
@@ -156,7 +159,11 @@ async fn the_end_of_a_job_reaches_a_browser_that_is_away_once_also_over_a_restar
     tell(&world, "alice", "after the restart").await;
     tell(&world, "bob", "not for alice").await;
     tell(&world, "", "for everybody").await;
-    assert_eq!(phone.title().await, "after the restart");
+    let mut after = phone.next().await.1;
+    if after["notificationId"] == last["notificationId"] {
+        after = phone.next().await.1;
+    }
+    assert_eq!(after["title"], "after the restart");
     assert_eq!(phone.title().await, "for everybody");
     assert!(!phone.heard_more());
 }

@@ -3,7 +3,8 @@
 //! A browser gives the address of its push service and two keys. Each unread notice goes there (RFC 8030), sealed so that
 //! only that browser can read it (RFC 8291), and signed so that the push service knows who sends (RFC 8292, VAPID).
 //!
-//! What was sent is kept with the subscription: a restart sends nothing twice and leaves nothing out. A notice that was
+//! What was sent is kept with the subscription: a restart leaves nothing out, and sends nothing twice but what was under way
+//! just then; the notice's id tells browsers that it is the same. A notice that was
 //! read meanwhile, or is older than [`TTL`], is not sent any more.
 
 mod config;
