@@ -113,6 +113,37 @@ async fn results_are_downloaded_whole_in_part_and_not_again() {
 }
 
 #[tokio::test]
+async fn a_page_is_read_once_it_is_done_and_not_again() {
+    let stage = Stage::new().await;
+    stage.core.submit("A", "alice", "doc");
+    let http = Client::new();
+    let get = async |page: &str, who: &str, tag: &str| {
+        let request = http.get(stage.url(&format!("/v1/jobs/A/pages/{page}"))).bearer_auth(token(who));
+        request.header("if-none-match", tag).send().await.unwrap()
+    };
+    let early = get("1", "alice", "").await;
+    assert_eq!(early.status(), StatusCode::CONFLICT);
+    assert_eq!(early.json::<Value>().await.unwrap()["code"], "RESULT_NOT_READY");
+    stage.core.page("A", 1);
+    let page = get("1", "alice", "").await;
+    assert_eq!(
+        (page.status(), &page.headers()["content-type"]),
+        (StatusCode::OK, &"application/json".parse().unwrap())
+    );
+    assert_eq!(
+        (page.headers()["cache-control"].to_str().unwrap(), page.content_length()),
+        ("private, no-cache", Some(12))
+    );
+    let tag = page.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(page.text().await.unwrap(), "{\"number\":1}");
+    assert_eq!(get("1", "alice", &tag).await.status(), StatusCode::NOT_MODIFIED);
+    for none in ["one", "99999999999", "1.5", "%20"] {
+        assert_eq!(get(none, "alice", "").await.json::<Value>().await.unwrap()["code"], "INVALID_FIELD", "{none}");
+    }
+    assert_eq!(get("1", "bob", "").await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn a_shown_html_result_runs_nothing() {
     let stage = Stage::new().await;
     stage.core.submit("A", "alice", "doc");

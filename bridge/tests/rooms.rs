@@ -63,7 +63,14 @@ async fn a_strangers_job_reads_like_one_that_never_was() {
     assert!(answers[0].contains("JOB_NOT_FOUND"));
     let http = reqwest::Client::new();
     let mut answers = Vec::new();
-    for path in ["/v1/jobs/SECRET", "/v1/jobs/NOTHIN", "/v1/jobs/SECRET/results/md", "/v1/jobs/NOTHIN/results/md"] {
+    for path in [
+        "/v1/jobs/SECRET",
+        "/v1/jobs/NOTHIN",
+        "/v1/jobs/SECRET/results/md",
+        "/v1/jobs/NOTHIN/results/md",
+        "/v1/jobs/SECRET/pages/1",
+        "/v1/jobs/NOTHIN/pages/1",
+    ] {
         let answer = http.get(stage.url(path)).bearer_auth(token("alice")).send().await.unwrap();
         answers.push((answer.status(), answer.text().await.unwrap()));
     }

@@ -37,7 +37,7 @@ describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     await card(page, 'long.pdf').getByTestId('open-job').click();
     await page.waitForFunction(() => {
       const state = document.querySelector('[data-testid=job-detail]')?.dataset.state;
-      const text = document.querySelector('#page-1 .page-text[data-state=found]')?.textContent;
+      const text = document.querySelector('#page-1 .page-text[data-state=read]')?.textContent;
       return state === 'running' && text?.includes('This is page 1.');
     });
     await page.locator('#page-1 canvas[data-drawn=true]').waitFor();
@@ -54,7 +54,7 @@ describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     await page.locator('#page-1 .piece[data-active=true]').filter({ hasText: 'This is page 1.' }).waitFor();
 
     await page.locator('[data-testid=job-detail][data-state=succeeded]').waitFor();
-    await page.locator('#page-1 .page-text[data-state=written]').filter({ hasText: 'This is page 1.' }).waitFor();
+    await page.locator('#page-1 .page-text[data-state=read]').filter({ hasText: 'This is page 1.' }).waitFor();
     await page.getByTestId('download-menu').click();
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByTestId('download-txt').click()]);
     assert.match(readFileSync(await download.path(), 'utf8'), /This is page 4000\./);

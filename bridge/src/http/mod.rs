@@ -8,6 +8,7 @@ pub mod headers;
 pub mod jobs;
 pub mod notices;
 pub mod origin;
+mod pages;
 pub mod problem;
 pub mod push;
 pub mod query;
@@ -54,6 +55,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/system", get(service::system).fallback(wrong_method))
         .route("/v1/workers", get(service::workers).fallback(wrong_method))
         .route("/v1/workers/{id}", post(service::act_on_worker).fallback(wrong_method))
+        .route("/v1/jobs/{id}/pages/{page}", get(pages::read).fallback(wrong_method))
         .route("/v1/jobs/{id}/results/{format}", get(results::read).fallback(wrong_method))
         .route("/v1/jobs/{id}/document", get(results::document).fallback(wrong_method))
         .route("/v1/events", get(events::stream).fallback(wrong_method))

@@ -64,7 +64,7 @@ async fn serve(source: &Source, headers: &HeaderMap) -> Result<Response, Fault> 
         return whole(source).await;
     }
     let (header, _) = source.open(0, 1).await?;
-    if matches(headers.get(IF_NONE_MATCH), &header) {
+    if knows(headers.get(IF_NONE_MATCH), &etag(&header)) {
         return answer(&header, source.what, StatusCode::NOT_MODIFIED, (Body::empty(), None));
     }
     let range_holds = headers.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == etag(&header).as_bytes());
@@ -105,7 +105,7 @@ struct Source {
 }
 
 /// A stream that breaks breaks the response, so that half a file is never taken for one.
-type Pieces = BoxStream<'static, std::io::Result<Bytes>>;
+pub(super) type Pieces = BoxStream<'static, std::io::Result<Bytes>>;
 
 impl Source {
     async fn open(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Pieces), Fault> {
@@ -149,11 +149,12 @@ impl Source {
     }
 }
 
-fn pieces<M: Send + 'static>(stream: Streaming<M>, chunk: impl Fn(M) -> Bytes + Send + 'static) -> Pieces {
+/// The bytes of a stream of messages.
+pub(super) fn pieces<M: Send + 'static>(stream: Streaming<M>, chunk: impl Fn(M) -> Bytes + Send + 'static) -> Pieces {
     stream.map(move |message| message.map(&chunk).map_err(std::io::Error::other)).boxed()
 }
 
-fn headless() -> Fault {
+pub(super) fn headless() -> Fault {
     tracing::error!("the core sent bytes without their header");
     Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; try again")
 }
@@ -180,7 +181,7 @@ fn answer(
     Ok(response)
 }
 
-fn put(response: &mut Response, name: HeaderName, value: &str) -> Result<(), Fault> {
+pub(super) fn put(response: &mut Response, name: HeaderName, value: &str) -> Result<(), Fault> {
     let value = HeaderValue::from_str(value).map_err(|_| {
         tracing::error!(%name, "the core sent a value that no header can carry");
         Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; the log says more")
@@ -201,8 +202,8 @@ fn etag(header: &v1::ReadResultHeader) -> String {
     format!("\"{}\"", header.sha256)
 }
 
-fn matches(condition: Option<&HeaderValue>, header: &v1::ReadResultHeader) -> bool {
-    let tag = etag(header);
+/// Whether the asker has what the tag names already.
+pub(super) fn knows(condition: Option<&HeaderValue>, tag: &str) -> bool {
     let condition = condition.and_then(|value| value.to_str().ok()).unwrap_or_default();
     condition.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
 }

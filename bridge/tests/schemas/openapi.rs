@@ -21,11 +21,12 @@ enum Answer {
     Json(u16, &'static str),
     Empty,
     File,
+    Page,
     Events,
     Text,
 }
 
-use Answer::{Empty, Events, File, Text};
+use Answer::{Empty, Events, File, Page, Text};
 
 const LIST: &[&str] = &["pageSize", "pageToken", "state", "documentId", "batchId", "label", "filter", "owner"];
 const SUBMIT: &[&str] = &[
@@ -52,6 +53,7 @@ const OPERATIONS: &[Operation] = &[
     Operation("delete", "/v1/jobs/{id}", "Removes an ended job", &[], Body::Nothing, Empty),
     Operation("post", "/v1/jobs/{id}:cancel", "Cancels a job", &[], Body::Nothing, Answer::Json(200, "JobAnswer")),
     Operation("post", "/v1/jobs/{id}:retry", "Tries a job again", &[], Body::Nothing, Answer::Json(200, "JobAnswer")),
+    Operation("get", "/v1/jobs/{id}/pages/{page}", "What was found on a page that is done", &[], Body::Nothing, Page),
     Operation("get", "/v1/jobs/{id}/results/{format}", "Downloads a result", &[], Body::Nothing, File),
     Operation("get", "/v1/batches/{id}", "Reads a batch", &["owner"], Body::Nothing, Answer::Json(200, "BatchAnswer")),
     Operation(
@@ -227,6 +229,10 @@ fn responses(answer: &Answer) -> Value {
         File => (
             200,
             json!({"description": "The bytes; also 206 with a Range and 304 with If-None-Match", "content": {"*/*": {}}}),
+        ),
+        Page => (
+            200,
+            json!({"description": "The page as its worker wrote it; also 304 with If-None-Match", "content": {"application/json": {}}}),
         ),
         Events => (
             200,

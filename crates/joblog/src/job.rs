@@ -373,7 +373,12 @@ impl Pages {
 
     /// Whether this page is finished.
     pub fn is_done(&self, page: u32) -> bool {
-        self.done.iter().any(|range| (range.first..=range.last).contains(&page))
+        self.finisher(page).is_some()
+    }
+
+    /// The attempt that finished this page.
+    pub fn finisher(&self, page: u32) -> Option<u32> {
+        self.done.iter().find(|range| (range.first..=range.last).contains(&page)).map(|range| range.attempt)
     }
 
     /// How many were finished by this attempt.

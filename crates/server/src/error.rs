@@ -38,6 +38,22 @@ pub enum Error {
         /// The format.
         format: Format,
     },
+    /// The job has no such page.
+    #[error("job {job} has no page {page} that was read")]
+    PageNotFound {
+        /// The job.
+        job: JobId,
+        /// The page.
+        page: u32,
+    },
+    /// Not yet.
+    #[error("page {page} of job {job} is not done yet; watch the job and read it when it is")]
+    PageNotReady {
+        /// The job.
+        job: JobId,
+        /// The page.
+        page: u32,
+    },
     /// The job's state does not allow it.
     #[error("job {job} is {}; {needs}", state_name(*state))]
     JobState {

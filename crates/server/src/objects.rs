@@ -163,6 +163,12 @@ impl Objects {
         Ok(result.into_stream().map_err(Error::from).boxed())
     }
 
+    /// All of something, and its size.
+    pub async fn open(&self, path: &Path) -> Result<(u64, BoxStream<'static, Result<Bytes, Error>>), Error> {
+        let result = self.store.get(path).await?;
+        Ok((result.meta.size, result.into_stream().map_err(Error::from).boxed()))
+    }
+
     /// Size and checksum of something stored; `None` when there is nothing.
     pub async fn describe(&self, path: &Path) -> Result<Option<Stored>, Error> {
         let mut stream = match self.read(path, 0, None).await {

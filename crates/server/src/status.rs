@@ -67,8 +67,10 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::Token(TokenError::KeysStale) => (Code::Unavailable, ErrorReason::KeysStale),
         Error::RoleRequired(_) => (Code::PermissionDenied, ErrorReason::RoleRequired),
         Error::JobNotFound(_) => (Code::NotFound, ErrorReason::JobNotFound),
-        Error::ResultNotFound { .. } => (Code::NotFound, ErrorReason::ResultNotFound),
-        Error::ResultNotReady { .. } => (Code::FailedPrecondition, ErrorReason::ResultNotReady),
+        Error::ResultNotFound { .. } | Error::PageNotFound { .. } => (Code::NotFound, ErrorReason::ResultNotFound),
+        Error::ResultNotReady { .. } | Error::PageNotReady { .. } => {
+            (Code::FailedPrecondition, ErrorReason::ResultNotReady)
+        }
         Error::JobState { .. } => (Code::FailedPrecondition, ErrorReason::JobState),
         Error::Field { .. } => (Code::InvalidArgument, ErrorReason::InvalidField),
         Error::WrongOrder(_) => (Code::InvalidArgument, ErrorReason::WrongOrder),

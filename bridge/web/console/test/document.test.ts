@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { readDocument } from '../src/detail/document.ts';
+import { readDocument, readPage } from '../src/detail/document.ts';
 
 describe('the JSON result', () => {
   it('is read as the PDF worker stores its pages', () => {
@@ -11,6 +11,7 @@ describe('the JSON result', () => {
     expect(pages?.[0]?.view).toMatchObject({ number: 3, zoneCount: page.zones.length });
     expect(pages?.[0]?.blocks[1]?.rows[0]?.[1]).toEqual({ text: 'b', colspan: 2, rowspan: 1 });
     expect(pages?.[0]?.view.zones[0]?.boundingBox).not.toBeNull();
+    expect(readPage(JSON.stringify(page))).toEqual(pages?.[0]);
   });
 
   it('does without what it cannot understand', () => {
@@ -23,5 +24,6 @@ describe('the JSON result', () => {
 
   it.each(['', '[]', '{}', 'null', '{"pages":{}}'])('is nothing when it is %j', (json) => {
     expect(readDocument(json)).toBeNull();
+    expect(readPage(json)).toBeNull();
   });
 });

@@ -8,7 +8,7 @@ import { progressOf } from '../src/batch/progress.ts';
 import { listOptions, readFilters, serverFilter, writeFilters } from '../src/history/filters.ts';
 import { cells, donePages } from '../src/jobs/PageStrip.tsx';
 import { Recent } from '../src/jobs/recent.tsx';
-import { countZones, leaves, wordsIn } from '../src/paper/pages.ts';
+import { countZones, leaves } from '../src/paper/pages.ts';
 import { signOut, takeTokenFromAddress, tokenFrom, useSession } from '../src/session/session.ts';
 import { parse, searchHref } from '../src/shell/route.ts';
 import { ago, bytes, span } from '../src/ui/format.ts';
@@ -107,17 +107,6 @@ describe('the pages of a document', () => {
     ]);
     expect(list[0]).toMatchObject({ width: 600, height: 800, blocks: null });
     expect(countZones(list)).toEqual({ table: 1 });
-  });
-
-  it('show the words of the text layer where a zone is', () => {
-    const [zone] = found(1, 'heading').zones;
-    if (zone === undefined) throw new Error('no zone');
-    const glyphs = [
-      { text: 'well-', x: 50, y: 15, endsLine: true },
-      { text: 'known', x: 50, y: 30, endsLine: false },
-      { text: 'elsewhere', x: 50, y: 300, endsLine: false },
-    ];
-    expect(wordsIn(zone, glyphs)).toBe('wellknown');
   });
 });
 

@@ -20,9 +20,9 @@ use courant_proto::v1::job_service_server::JobService;
 use courant_proto::v1::{
     CancelBatchRequest, CancelBatchResponse, CancelJobRequest, CancelJobResponse, DeleteJobRequest, DeleteJobResponse,
     DownloadDocumentRequest, DownloadDocumentResponse, GetBatchRequest, GetBatchResponse, GetJobRequest,
-    GetJobResponse, Job, ListJobsRequest, ListJobsResponse, ReadResultRequest, ReadResultResponse, RetryJobRequest,
-    RetryJobResponse, SubmitJobRequest, SubmitJobResponse, WatchBatchRequest, WatchBatchResponse, WatchJobRequest,
-    WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
+    GetJobResponse, Job, ListJobsRequest, ListJobsResponse, ReadPageRequest, ReadPageResponse, ReadResultRequest,
+    ReadResultResponse, RetryJobRequest, RetryJobResponse, SubmitJobRequest, SubmitJobResponse, WatchBatchRequest,
+    WatchBatchResponse, WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
 };
 use futures::stream::BoxStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -94,6 +94,7 @@ impl JobService for Jobs {
     type WatchJobStream = ReceiverStream<Result<WatchJobResponse, Status>>;
     type WatchJobsStream = ReceiverStream<Result<WatchJobsResponse, Status>>;
     type ReadResultStream = BoxStream<'static, Result<ReadResultResponse, Status>>;
+    type ReadPageStream = BoxStream<'static, Result<ReadPageResponse, Status>>;
     type DownloadDocumentStream = BoxStream<'static, Result<DownloadDocumentResponse, Status>>;
     type WatchBatchStream = ReceiverStream<Result<WatchBatchResponse, Status>>;
 
@@ -210,6 +211,13 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let seen = self.visible(&identity, &request.job_id)?;
         Ok(Response::new(results::read(&self.0, &seen.known.job, &request).await?))
+    }
+
+    async fn read_page(&self, request: Request<ReadPageRequest>) -> Result<Response<Self::ReadPageStream>, Status> {
+        let identity = caller(&request)?;
+        let request = request.into_inner();
+        let seen = self.visible(&identity, &request.job_id)?;
+        Ok(Response::new(results::read_page(&self.0, &seen.known.job, &request).await?))
     }
 
     async fn download_document(

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use courant_joblog::job::{ExportState, Format, Job};
 use courant_proto::v1::download_document_response::Part as DocumentPart;
+use courant_proto::v1::read_page_response::Part as PagePart;
 use courant_proto::v1::read_result_response::Part;
 use courant_proto::v1::{
-    DownloadDocumentRequest, DownloadDocumentResponse, ReadResultHeader, ReadResultRequest, ReadResultResponse,
+    DownloadDocumentRequest, DownloadDocumentResponse, ReadPageHeader, ReadPageRequest, ReadPageResponse,
+    ReadResultHeader, ReadResultRequest, ReadResultResponse,
 };
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -15,6 +17,7 @@ use tonic::Status;
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::worker::page_name;
 
 /// The name of an export among its attempt's artifacts.
 pub fn artifact_name(format: Format) -> String {
@@ -51,6 +54,34 @@ pub async fn read(
     let header = futures::stream::once(async { Ok(ReadResultResponse { part: Some(Part::Header(header)) }) });
     let pieces = pieces.map_ok(|chunk| ReadResultResponse { part: Some(Part::Chunk(chunk)) });
     Ok(header.chain(pieces).boxed())
+}
+
+/// What was found on a page: its artifact, durable before anybody hears that the page is done.
+pub async fn read_page(
+    engine: &Engine,
+    job: &Job,
+    request: &ReadPageRequest,
+) -> Result<BoxStream<'static, Result<ReadPageResponse, Status>>, Error> {
+    let page = u32::try_from(request.page).ok().filter(|page| *page > 0);
+    let page = page.ok_or_else(|| Error::field("page", "must be at least 1"))?;
+    let attempt = finisher(job, page)?;
+    let path = engine.objects.artifact(&job.id, attempt, &page_name(page));
+    let (size, pieces) = engine.objects.open(&path).await.map_err(|error| gone(engine, job, error))?;
+    let header = ReadPageHeader { attempt: attempt as i32, size_bytes: size as i64 };
+    let part = |part| Ok(ReadPageResponse { part: Some(part) });
+    let header = futures::stream::once(async move { part(PagePart::Header(header)) });
+    let pieces = pieces.map_err(Status::from).map(move |chunk| part(PagePart::Chunk(chunk?)));
+    Ok(header.chain(pieces).boxed())
+}
+
+/// The attempt that did a page.
+fn finisher(job: &Job, page: u32) -> Result<u32, Error> {
+    let beyond = job.pages.total.is_some_and(|total| page > total);
+    match job.pages.finisher(page) {
+        Some(attempt) => Ok(attempt),
+        None if beyond || job.state.is_terminal() => Err(Error::PageNotFound { job: job.id.clone(), page }),
+        None => Err(Error::PageNotReady { job: job.id.clone(), page }),
+    }
 }
 
 /// The header and the bytes asked for of the document itself.
@@ -104,14 +135,18 @@ async fn pieces(
     if span.empty {
         return Ok(futures::stream::empty().boxed());
     }
-    let pieces = engine.objects.read(path, span.offset, span.limit).await.map_err(|error| match error {
-        // Removed since we looked.
+    let pieces = engine.objects.read(path, span.offset, span.limit).await.map_err(|error| gone(engine, job, error))?;
+    Ok(pieces.map_err(Status::from).boxed())
+}
+
+/// Something that is not there any more was removed with its job since we looked.
+fn gone(engine: &Engine, job: &Job, error: Error) -> Error {
+    match error {
         Error::Objects(object_store::Error::NotFound { .. }) if engine.get(&job.id).is_none() => {
             Error::JobNotFound(job.id.clone())
         }
         other => other,
-    })?;
-    Ok(pieces.map_err(Status::from).boxed())
+    }
 }
 
 fn written(job: &Job, format: Format) -> Result<(u32, u64, &str), Error> {

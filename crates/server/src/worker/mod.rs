@@ -32,6 +32,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::job_id;
 use crate::passwords;
+pub use artifacts::page_name;
 use parts::holder_in;
 use registry::Registry;
 

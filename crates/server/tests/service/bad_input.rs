@@ -159,6 +159,7 @@ async fn absurd_requests_of_every_other_call_are_refused() {
             alice.retry_job(RetryJobRequest { job_id: job_id.clone(), password: None }).await.unwrap_err(),
             alice.delete_job(DeleteJobRequest { job_id: job_id.clone() }).await.unwrap_err(),
             alice.watch_job(WatchJobRequest { job_id: job_id.clone(), ..Default::default() }).await.unwrap_err(),
+            alice.read_page(ReadPageRequest { job_id: job_id.clone(), page: 1 }).await.unwrap_err(),
             alice.read_result(ReadResultRequest { job_id, format: 1, ..Default::default() }).await.unwrap_err(),
         ];
         assert!(calls.iter().all(|status| field(status) == "job_id"), "{calls:?}");

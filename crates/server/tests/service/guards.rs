@@ -42,6 +42,7 @@ async fn every_call(world: &World, id: &str) -> Vec<Status> {
         bob.cancel_job(CancelJobRequest { job_id: job_id.clone() }).await.unwrap_err(),
         bob.retry_job(RetryJobRequest { job_id: job_id.clone(), password: None }).await.unwrap_err(),
         bob.watch_job(WatchJobRequest { job_id: job_id.clone(), ..Default::default() }).await.unwrap_err(),
+        bob.read_page(ReadPageRequest { job_id: job_id.clone(), page: 1 }).await.unwrap_err(),
         bob.read_result(ReadResultRequest { job_id, format: 1, ..Default::default() }).await.unwrap_err(),
     ]
 }

@@ -37,6 +37,62 @@ async fn a_document_becomes_a_job_and_the_job_a_result() {
 }
 
 #[tokio::test]
+async fn a_page_is_read_as_soon_as_it_is_done() {
+    let world = World::new().await;
+    let submitted = world.submit_with("alice", markdown_only(), b"%PDF-1.7 hello").await.unwrap();
+    let id = submitted.job.unwrap().job_id;
+    let mut watcher = world.watch("alice", &id, &submitted.cursor).await;
+    let page = async |page: i32| read_page(&world, &id, page).await;
+    assert_eq!(reason(&page(1).await.unwrap_err()), "RESULT_NOT_READY", "nobody has looked at it");
+    let mut first = world.worker("w1").await;
+    let at = first.take().await.attempt.unwrap();
+    first.plan(&at, 3).await;
+    first.page(&at, 2).await;
+    watcher.until("page").await;
+    assert_eq!(page(2).await.unwrap(), (1, page_json(2)));
+    assert_eq!(reason(&page(1).await.unwrap_err()), "RESULT_NOT_READY");
+    assert_eq!(reason(&page(4).await.unwrap_err()), "RESULT_NOT_FOUND", "there are three");
+    for none in [0, -1, i32::MIN] {
+        assert_eq!(reason(&page(none).await.unwrap_err()), "INVALID_FIELD");
+    }
+
+    first.fail(&at, true).await;
+    let at = first.take().await.attempt.unwrap();
+    first.page(&at, 1).await;
+    first.page(&at, 3).await;
+    first.fail(&at, false).await;
+    watcher.durable().await;
+    let mut read = Vec::new();
+    for number in 1..=3 {
+        read.push(page(number).await.unwrap());
+    }
+    assert_eq!(read, [(2, page_json(1)), (1, page_json(2)), (2, page_json(3))], "also of a job that failed");
+}
+
+#[tokio::test]
+async fn a_page_that_was_never_read_is_not_found_once_the_job_is_over() {
+    let world = World::new().await;
+    let id = world.submit("alice").await.job.unwrap().job_id;
+    world.jobs("alice").cancel_job(CancelJobRequest { job_id: id.clone() }).await.unwrap();
+    assert_eq!(reason(&read_page(&world, &id, 1).await.unwrap_err()), "RESULT_NOT_FOUND");
+}
+
+/// The attempt that did a page, and what it wrote.
+async fn read_page(world: &World, job_id: &str, page: i32) -> Result<(i32, String), tonic::Status> {
+    use read_page_response::Part;
+    let request = ReadPageRequest { job_id: job_id.to_owned(), page };
+    let mut stream = world.jobs("alice").read_page(request).await?.into_inner();
+    let Some(Part::Header(header)) = stream.message().await?.unwrap().part else { panic!("no header") };
+    let mut written = Vec::new();
+    while let Some(message) = stream.message().await? {
+        let Some(Part::Chunk(chunk)) = message.part else { panic!("not a chunk") };
+        written.extend_from_slice(&chunk);
+    }
+    assert_eq!(header.size_bytes, written.len() as i64);
+    Ok((header.attempt, String::from_utf8(written).unwrap()))
+}
+
+#[tokio::test]
 async fn submitting_twice_with_one_request_id_gives_one_job() {
     let world = World::new().await;
     let header = || SubmitJobHeader { request_id: "r-1".into(), ..SubmitJobHeader::default() };

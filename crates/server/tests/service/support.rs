@@ -286,7 +286,7 @@ impl Worker {
     }
 
     pub async fn page(&mut self, at: &AttemptRef, number: i32) {
-        self.write(at, &format!("pages/{number:06}.json"), b"{}").await.unwrap();
+        self.write(at, &format!("pages/{number:06}.json"), page_json(number).as_bytes()).await.unwrap();
         let page = Page { number, width: 100.0, height: 100.0, zones: vec![zone(number)], ..Page::default() };
         self.say(Report::Page(ReportPage { attempt: Some(at.clone()), page: Some(page) })).await;
     }
@@ -314,6 +314,11 @@ impl Worker {
     }
 }
 
+/// What a worker writes for a page here.
+pub fn page_json(number: i32) -> String {
+    format!("{{\"number\":{number}}}")
+}
+
 pub fn zone(page: i32) -> Zone {
     Zone {
         zone_id: format!("p{page}z1"),
@@ -333,6 +338,16 @@ pub struct Watcher(pub Streaming<WatchJobResponse>);
 impl Watcher {
     pub async fn next(&mut self) -> Option<WatchJobResponse> {
         tokio::time::timeout(PATIENCE, self.0.message()).await.expect("no step came").expect("the watch failed")
+    }
+
+    /// Waits for a durable event of this name.
+    pub async fn until(&mut self, wanted: &str) {
+        loop {
+            let step = self.next().await.expect("the job ended before");
+            if matches!(&step.step, Some(Step::Event(event)) if !step.cursor.is_empty() && name(event) == wanted) {
+                return;
+            }
+        }
     }
 
     /// The durable events until the stream ends, each with its cursor.

@@ -104,6 +104,16 @@ function page(from: Json): DocumentPage {
   return { view, blocks: zones.map(block) };
 }
 
+/** A page as its worker wrote it; `null` when it is something else. */
+export function readPage(json: string): DocumentPage | null {
+  try {
+    const from: unknown = JSON.parse(json);
+    return isObject(from) && Array.isArray(from['zones']) ? page(from) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** The pages of a JSON result; `null` when it is something else. */
 export function readDocument(json: string): readonly DocumentPage[] | null {
   try {

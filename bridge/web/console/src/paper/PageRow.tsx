@@ -4,10 +4,12 @@ import { PageText } from './PageText.tsx';
 import type { Leaf } from './pages.ts';
 import type { PDFDocumentProxy } from './pdf.ts';
 import { Sheet, usePdfPage } from './Sheet.tsx';
+import { useEarlyText } from './useEarlyText.ts';
 import { useNear } from './useNear.ts';
 import { time } from './ZoneLayer.tsx';
 
 interface Props {
+  readonly jobId: string;
   readonly leaf: Leaf;
   readonly pdf: PDFDocumentProxy | null;
   readonly zonesShown: boolean;
@@ -19,13 +21,15 @@ function caption({ page, current }: Leaf): string {
 }
 
 /** A page and what it says, side by side. */
-export const PageRow = memo(function PageRow({ leaf, pdf, zonesShown }: Props) {
+export const PageRow = memo(function PageRow({ jobId, leaf, pdf, zonesShown }: Props) {
   const row = useRef<HTMLElement>(null);
   const near = useNear(row);
   const [active, activate] = useState<string | null>(null);
   // Pages that were there already when one came do not light up.
   const [readBefore] = useState(leaf.page !== null);
   const pdfPage = usePdfPage(pdf, leaf.number, near);
+  const early = useEarlyText(jobId, leaf.number, near && leaf.page !== null && leaf.blocks === null);
+  const blocks = leaf.blocks ?? early;
   return (
     <section
       className="leaf"
@@ -49,7 +53,7 @@ export const PageRow = memo(function PageRow({ leaf, pdf, zonesShown }: Props) {
         activate={activate}
       />
       {near ? (
-        <PageText leaf={leaf} pdfPage={pdfPage} active={active} activate={activate} />
+        <PageText leaf={leaf} blocks={blocks} active={active} activate={activate} />
       ) : (
         <div className="page-text" />
       )}

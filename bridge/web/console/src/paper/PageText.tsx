@@ -1,40 +1,22 @@
 import type { Zone } from '@courant/client';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useRef } from 'react';
+import type { Block } from '../detail/document.ts';
 import { Part } from '../detail/Reader.tsx';
 import { zoneNames } from '../ui/format.ts';
-import { type Leaf, wordsIn } from './pages.ts';
-import { type Glyphs, type PDFPageProxy, textOf } from './pdf.ts';
+import type { Leaf } from './pages.ts';
 
 interface Props {
   readonly leaf: Leaf;
-  readonly pdfPage: PDFPageProxy | null;
+  /** What it says; `null` until it was read. */
+  readonly blocks: readonly Block[] | null;
   readonly active: string | null;
   readonly activate: (zoneId: string | null) => void;
 }
 
-function useGlyphs(page: PDFPageProxy | null, wanted: boolean): readonly Glyphs[] {
-  const [glyphs, setGlyphs] = useState<readonly Glyphs[]>([]);
-  useEffect(() => {
-    if (page === null || !wanted) return;
-    let gone = false;
-    textOf(page).then(
-      (found) => {
-        if (!gone) setGlyphs(found);
-      },
-      () => undefined,
-    );
-    return () => {
-      gone = true;
-    };
-  }, [page, wanted]);
-  return glyphs;
-}
-
-/** What a page says: the result once it is written, before that each zone with the words of the document's text layer. */
-export function PageText({ leaf, pdfPage, active, activate }: Props) {
+/** What a page says, piece by piece; before that was read, what there is on it. */
+export function PageText({ leaf, blocks, active, activate }: Props) {
   const box = useRef<HTMLDivElement>(null);
-  const { blocks, page } = leaf;
-  const glyphs = useGlyphs(pdfPage, blocks === null && page !== null);
+  const { page } = leaf;
   useEffect(() => {
     if (active === null) return;
     const part = box.current?.querySelector<HTMLElement>(`[data-part="${CSS.escape(active)}"]`);
@@ -53,7 +35,7 @@ export function PageText({ leaf, pdfPage, active, activate }: Props) {
     <section
       className="page-text"
       ref={box}
-      data-state={blocks ? 'written' : 'found'}
+      data-state={blocks ? 'read' : 'found'}
       aria-label={`Text of page ${leaf.number}`}
       tabIndex={0}
     >
@@ -77,7 +59,7 @@ export function PageText({ leaf, pdfPage, active, activate }: Props) {
           ))
         : page.zones.map((zone) => (
             <Piece key={zone.zoneId} id={zone.zoneId} kind={zone.kind} active={active} activate={activate}>
-              <Preview zone={zone} words={wordsIn(zone, glyphs)} />
+              <p className="muted small">{zoneNames[zone.kind][0]}</p>
             </Piece>
           ))}
     </section>
@@ -104,10 +86,4 @@ function Piece({ id, kind, active, activate, children }: PieceProps) {
       {children}
     </div>
   );
-}
-
-function Preview({ zone, words }: { readonly zone: Zone; readonly words: string }) {
-  if (words === '')
-    return <p className="muted small">{zoneNames[zone.kind][0]}: its text comes with the result</p>;
-  return zone.kind === 'heading' ? <h4 dir="auto">{words}</h4> : <p dir="auto">{words}</p>;
 }

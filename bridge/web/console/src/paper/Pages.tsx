@@ -92,7 +92,7 @@ export function Pages({ view, read }: Props) {
         </p>
       )}
       {list.slice(0, limit).map((leaf) => (
-        <Row key={leaf.number} leaf={leaf} pdf={pdf} zonesShown={zonesShown} />
+        <Row key={leaf.number} jobId={job.jobId} leaf={leaf} pdf={pdf} zonesShown={zonesShown} />
       ))}
       {list.length > limit && <div ref={end} className="reader-end" />}
     </div>

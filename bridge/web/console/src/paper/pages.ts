@@ -1,7 +1,6 @@
 /** Everything known of each page of a job, from wherever it came: the live events, the result, the document itself. */
 import type { JobView, PageView, Zone, ZoneCounts } from '@courant/client';
 import type { Block, DocumentPage } from '../detail/document.ts';
-import type { Glyphs } from './pdf.ts';
 
 export interface Leaf {
   readonly number: number;
@@ -10,7 +9,7 @@ export interface Leaf {
   readonly height: number;
   /** `null`: not read yet. */
   readonly page: PageView | null;
-  /** The text of the result; `null` before it is written. */
+  /** The text of the result; `null` before it is written and read. */
   readonly blocks: readonly Block[] | null;
   /** Being read at this moment. */
   readonly current: Zone | null;
@@ -38,21 +37,6 @@ export function leaves(
     const current = job.state === 'running' && job.currentZone?.page === number ? job.currentZone : null;
     return { number, ...size, page, blocks: result?.blocks ?? null, current };
   });
-}
-
-/** The words of the text layer that lie in a zone. */
-export function wordsIn(zone: Zone, glyphs: readonly Glyphs[]): string {
-  const box = zone.boundingBox;
-  if (box === null) return '';
-  const inside = glyphs.filter(
-    ({ x, y }) => x >= box.x0 - 1 && x <= box.x1 + 1 && y >= box.y0 - 2 && y <= box.y1 + 2,
-  );
-  return inside
-    .map(({ text, endsLine }) => (endsLine ? `${text}\n` : text))
-    .join('')
-    .replace(/-\n(?=\p{Ll})/gu, '')
-    .replace(/\s+/g, ' ')
-    .trim();
 }
 
 /** How many zones of each kind there are on these pages. */

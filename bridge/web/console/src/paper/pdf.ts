@@ -90,27 +90,4 @@ export function draw(page: PDFPageProxy, canvas: HTMLCanvasElement, width: numbe
   return () => task.cancel();
 }
 
-/** A piece of text and where its middle is, in points from the top left. */
-export interface Glyphs {
-  readonly text: string;
-  readonly x: number;
-  readonly y: number;
-  readonly endsLine: boolean;
-}
-
-/** The text layer of a page: what can be shown of a zone before the result is written. */
-export async function textOf(page: PDFPageProxy): Promise<readonly Glyphs[]> {
-  const viewport = page.getViewport({ scale: 1 });
-  const { items } = await page.getTextContent();
-  return items.flatMap((item) => {
-    if (!('str' in item)) return [];
-    const [, , , , left, bottom] = item.transform as number[];
-    const [x = 0, y = 0] = viewport.convertToViewportPoint(
-      (left ?? 0) + item.width / 2,
-      (bottom ?? 0) + item.height / 2,
-    );
-    return [{ text: item.str, x, y, endsLine: item.hasEOL }];
-  });
-}
-
 export type { PDFDocumentProxy, PDFPageProxy };

@@ -127,18 +127,13 @@ export async function remove(http: Http, jobId: string): Promise<void> {
   await call(http, 'DELETE', jobPath(jobId));
 }
 
-/** A result as text, for showing, or as a file, for saving. */
-export async function result(
-  http: Http,
-  jobId: string,
-  format: ResultFormat,
-  signal?: AbortSignal,
-): Promise<Response> {
-  return call(http, 'GET', `${jobPath(jobId)}/results/${format}`, signal);
+/** What a job has to be read: `results/md`, `pages/7`. */
+export async function text(http: Http, jobId: string, what: string, signal?: AbortSignal): Promise<string> {
+  return whole((await call(http, 'GET', `${jobPath(jobId)}/${what}`, signal)).text(), signal);
 }
 
 export async function document(http: Http, jobId: string, signal?: AbortSignal): Promise<Blob> {
-  return body(await call(http, 'GET', `${jobPath(jobId)}/document`, signal), signal);
+  return whole((await call(http, 'GET', `${jobPath(jobId)}/document`, signal)).blob(), signal);
 }
 
 export async function documentPart(
@@ -149,7 +144,7 @@ export async function documentPart(
 ): Promise<DocumentPart> {
   const range = { range: `bytes=${begin}-${end - 1}` };
   const response = await call(http, 'GET', `${jobPath(jobId)}/document`, signal, undefined, range);
-  const blob = await body(response, signal);
+  const blob = await whole(response.blob(), signal);
   if (response.status !== 206) return { begin: 0, blob };
   if (blob.size !== end - begin)
     throw new CourantError('BAD_ANSWER', 'another range came than was asked for');
@@ -157,8 +152,8 @@ export async function documentPart(
 }
 
 /** The body of an answer; the network may go in its middle. */
-function body(response: Response, signal?: AbortSignal): Promise<Blob> {
-  return response.blob().catch((cause: unknown) => {
+function whole<T>(body: Promise<T>, signal?: AbortSignal): Promise<T> {
+  return body.catch((cause: unknown) => {
     throw unanswered(cause, signal);
   });
 }
@@ -175,9 +170,9 @@ export async function resultFile(
   format: ResultFormat,
   signal?: AbortSignal,
 ): Promise<ResultFile> {
-  const response = await result(http, jobId, format, signal);
+  const response = await call(http, 'GET', `${jobPath(jobId)}/results/${format}`, signal);
   const filename = dispositionName(response.headers.get('content-disposition')) ?? `result.${format}`;
-  return { blob: await body(response, signal), filename };
+  return { blob: await whole(response.blob(), signal), filename };
 }
 
 /** Any other call of the bridge, answered with JSON (`null` when there is no body). */

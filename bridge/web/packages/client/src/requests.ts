@@ -62,7 +62,15 @@ export abstract class Requests implements Watched {
   }
 
   async resultText(jobId: string, format: ResultFormat, signal?: AbortSignal): Promise<string> {
-    return (await (await load()).result(this.http, jobId, format, signal)).text();
+    return (await load()).text(this.http, jobId, `results/${format}`, signal);
+  }
+
+  /**
+   * What was found on a page, from the moment it is done: long before the result is written. The JSON of its worker; of a
+   * PDF, one of `pages` in the JSON result.
+   */
+  async pageText(jobId: string, page: number, signal?: AbortSignal): Promise<string> {
+    return (await load()).text(this.http, jobId, `pages/${page}`, signal);
   }
 
   async resultFile(jobId: string, format: ResultFormat, signal?: AbortSignal): Promise<ResultFile> {
