@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::notices::push::PushConfig;
+use crate::presence::config::PresenceConfig;
 use crate::retention::Retention;
 use crate::view::Weights;
 
@@ -125,6 +126,10 @@ pub struct Config {
     #[command(flatten)]
     pub push: PushConfig,
 
+    /// Who is connected
+    #[command(flatten)]
+    pub presence: PresenceConfig,
+
     /// Open a log that has lost its end, and tell every watcher that there is a gap
     #[arg(long, env = "COURANT_ACCEPT_LOG_LOSS")]
     pub accept_log_loss: bool,
@@ -172,6 +177,7 @@ impl Config {
             notice_retention: Duration::from_secs(30 * 24 * 3600),
             notices_per_user: 500,
             push: PushConfig::default(),
+            presence: PresenceConfig::default(),
             accept_log_loss: false,
         }
     }
@@ -189,7 +195,11 @@ impl Config {
     /// Refuses values that cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
         let weight = |weight: u32| !(1..=Weights::MAX).contains(&weight);
+        let devices = self.presence.presence_devices_per_user;
+        let users = self.presence.presence_users_per_bridge;
         let rules = [
+            ("--presence-devices-per-user", !(1..=1000).contains(&devices), "must be 1 to 1000"),
+            ("--presence-users-per-bridge", !(1..=10_000_000).contains(&users), "must be 1 to 10000000"),
             ("--max-document-bytes", self.max_document_bytes == 0, "must be at least 1"),
             ("--large-document-pages", self.large_document_pages == 0, "must be at least 1"),
             ("--max-artifact-bytes", self.max_artifact_bytes == 0, "must be at least 1"),

@@ -21,6 +21,7 @@ pub mod notices;
 pub mod objects;
 pub mod passwords;
 pub mod places;
+pub mod presence;
 pub mod queue;
 pub mod quota;
 pub mod retention;

@@ -9,6 +9,7 @@ use courant_joblog::sqlite::{self, SqliteLog};
 use courant_proto::v1::admin_service_server::AdminServiceServer;
 use courant_proto::v1::job_service_server::JobServiceServer;
 use courant_proto::v1::notification_service_server::NotificationServiceServer;
+use courant_proto::v1::presence_service_server::PresenceServiceServer;
 use courant_proto::v1::queue_service_server::QueueServiceServer;
 use courant_proto::v1::worker_service_server::WorkerServiceServer;
 use courant_tls::ServerTls;
@@ -29,6 +30,8 @@ use crate::notices::push::{self, Push, PushError};
 use crate::notices::store::{Bounds, Store, StoreError};
 use crate::notices::{self, Notices, Notifications};
 use crate::objects::{self, Objects};
+use crate::presence::roll::Roll;
+use crate::presence::{self, Presences};
 use crate::queue::Queues;
 use crate::retention;
 use crate::worker::registry::Registry;
@@ -42,13 +45,14 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 /// How long connections may take to end once every stream was told to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Service names for health checks; the empty one is the whole server.
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "",
     "courant.v1.JobService",
     "courant.v1.WorkerService",
     "courant.v1.AdminService",
     "courant.v1.QueueService",
     "courant.v1.NotificationService",
+    "courant.v1.PresenceService",
 ];
 
 /// A server that is ready to serve.
@@ -57,6 +61,7 @@ pub struct Server {
     registry: Arc<Registry>,
     notices: Arc<Notices>,
     push: Option<Arc<Push>>,
+    roll: Arc<Roll>,
     verifier: Verifier,
     tls: Option<ServerTls>,
 }
@@ -145,7 +150,8 @@ impl Server {
         let notices = Arc::new(Notices::new(Store::open(&config.data_dir, bounds)?));
         let push = Push::open(&config.push, &config.data_dir)?;
         let engine = Engine::open(config, log, objects).await?;
-        Ok(Self { engine, registry: Arc::default(), notices, push, verifier, tls: None })
+        let roll = Roll::new(engine.config.presence.clone());
+        Ok(Self { engine, registry: Arc::default(), notices, push, roll, verifier, tls: None })
     }
 
     /// Speaks TLS alone.
@@ -222,6 +228,8 @@ impl Server {
             notices: self.notices.clone(),
             push: self.push.clone(),
         });
+        let presences = Presences { engine: self.engine.clone(), roll: self.roll.clone() };
+        let presence = PresenceServiceServer::new(presences).max_decoding_message_size(presence::MAX_MESSAGE_BYTES);
         let describe = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(courant_proto::DESCRIPTORS)
@@ -235,7 +243,8 @@ impl Server {
             .add_service(InterceptedService::new(workers, guard.clone()))
             .add_service(InterceptedService::new(admin, guard.clone()))
             .add_service(InterceptedService::new(queue, guard.clone()))
-            .add_service(InterceptedService::new(notifications, guard))
+            .add_service(InterceptedService::new(notifications, guard.clone()))
+            .add_service(InterceptedService::new(presence, guard))
             .add_service(describe().build_v1()?)
             .add_service(describe().build_v1alpha()?))
     }

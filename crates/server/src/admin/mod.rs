@@ -142,7 +142,7 @@ fn admin<T>(request: &Request<T>) -> Result<Identity, Error> {
 }
 
 /// The interval asked for, within its bounds.
-fn interval(
+pub(crate) fn interval(
     field: &'static str,
     asked: Option<prost_types::Duration>,
     (default, least, most): (Duration, Duration, Duration),

@@ -5,7 +5,7 @@ pub mod filter;
 mod list;
 mod results;
 mod submit;
-mod text;
+pub mod text;
 pub mod unwatched;
 mod wish;
 

@@ -14,6 +14,7 @@ mod notices;
 mod operators;
 mod parts;
 mod passwords;
+mod presence;
 mod protocol;
 mod push;
 mod quotas;

@@ -1,0 +1,119 @@
+//! The stream of one bridge, from hello to the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_auth::TokenError;
+use courant_proto::v1::attend_request::Message;
+use courant_proto::v1::{AttendRequest, AttendResponse};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tonic::{Status, Streaming};
+
+use super::checked;
+use super::roll::{Attendance, Kept, Roll};
+use crate::engine::Engine;
+use crate::error::Error;
+
+/// How long a stream may take to say hello.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// Messages under way to one bridge; more wait as users.
+const IN_FLIGHT: usize = 16;
+/// The longest a stream may live, whatever its token says.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+type Out = mpsc::Sender<Result<AttendResponse, Status>>;
+
+/// Serves the stream; what goes to the bridge comes out of the receiver.
+pub fn start(
+    engine: Arc<Engine>,
+    roll: Arc<Roll>,
+    inbound: Streaming<AttendRequest>,
+    token_left: Duration,
+) -> mpsc::Receiver<Result<AttendResponse, Status>> {
+    let (out, responses) = mpsc::channel(IN_FLIGHT);
+    tokio::spawn(async move {
+        let expires = Instant::now() + token_left.min(LONGEST);
+        if let Err(error) = serve(&engine, &roll, inbound, &out, expires).await {
+            tracing::debug!(%error, "a bridge's stream ended");
+            // Nobody may be there to hear it.
+            let _ = out.send(Err(error.into())).await;
+        }
+    });
+    responses
+}
+
+async fn serve(
+    engine: &Engine,
+    roll: &Arc<Roll>,
+    mut inbound: Streaming<AttendRequest>,
+    out: &Out,
+    expires: Instant,
+) -> Result<(), Error> {
+    let first = tokio::time::timeout(HELLO_WITHIN, receive(&mut inbound))
+        .await
+        .map_err(|_| Error::WrongOrder("no hello came in time"))??;
+    let Some(Message::Hello(hello)) = first else {
+        return Err(Error::WrongOrder("the first message must be the hello"));
+    };
+    let hello = checked::hello(hello)?;
+    let bridge = hello.bridge_id.clone();
+    tracing::info!(%bridge, software = %hello.software, "bridge connected");
+    let attendance = roll.arrive(hello);
+    // Side by side: a bridge that waits for us to read must not wait for itself.
+    let served = tokio::select! {
+        heard = hear(engine, &attendance, &mut inbound) => heard,
+        () = tell(&attendance, out) => Ok(()),
+        () = out.closed() => Ok(()),
+        () = attendance.replaced.cancelled() => Ok(()),
+        () = engine.stopping.cancelled() => Err(Error::Draining),
+        () = tokio::time::sleep_until(expires) => Err(TokenError::Expired.into()),
+    };
+    tracing::info!(%bridge, "bridge disconnected");
+    served
+}
+
+async fn hear(engine: &Engine, attendance: &Attendance, inbound: &mut Streaming<AttendRequest>) -> Result<(), Error> {
+    let mut surplus = 0_u64;
+    while let Some(message) = receive(inbound).await? {
+        match message {
+            Message::Hello(_) => return Err(Error::WrongOrder("the hello comes once")),
+            Message::Counts(counts) => attendance.counts(checked::counts(counts)?),
+            Message::User(user) => {
+                let user = checked::user(user, engine.config.presence.presence_devices_per_user)?;
+                if attendance.user(user) == Kept::TooMany {
+                    if surplus == 0 {
+                        tracing::warn!("a bridge has more users than --presence-users-per-bridge: some are not shown");
+                    }
+                    surplus += 1;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn tell(attendance: &Attendance, out: &Out) {
+    loop {
+        for user in attendance.post.next().await {
+            let Ok(room) = out.reserve().await else { return };
+            // Taken when there is room for it, so that it is what is true then.
+            if let Some(elsewhere) = attendance.elsewhere(&user) {
+                room.send(Ok(AttendResponse { elsewhere: Some(elsewhere) }));
+            }
+        }
+    }
+}
+
+/// The next message; `None` at the end of the stream, however it comes.
+async fn receive(inbound: &mut Streaming<AttendRequest>) -> Result<Option<Message>, Error> {
+    loop {
+        match inbound.message().await {
+            // A message of a newer protocol: nothing this server knows.
+            Ok(Some(AttendRequest { message: None })) => {}
+            Ok(Some(AttendRequest { message })) => return Ok(message),
+            Ok(None) => return Ok(None),
+            Err(status) => return Err(Error::field("message", format!("cannot be read: {}", status.message()))),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What bridges say, within its bounds.
+
+use std::collections::HashSet;
+
+use courant_auth::token::MAX_SUBJECT_BYTES;
+use courant_proto::v1::{BridgeCounts, BridgeHello, BridgeUser, Device, RoomCount};
+
+use crate::error::Error;
+use crate::jobs::text::is_unruly;
+
+/// The longest id of a bridge or a device in bytes.
+pub const MAX_ID: usize = 64;
+/// The longest name of a device, and what is kept of the name of a bridge's program, in characters.
+pub const MAX_NAME: usize = 64;
+/// Rooms of one bridge that are kept by name.
+pub const MAX_ROOMS: usize = 200;
+/// Kinds of rooms of one bridge.
+pub const MAX_KINDS: usize = 64;
+/// The longest name of a room in bytes.
+pub const MAX_ROOM: usize = 256;
+
+/// A hello that can be used.
+pub fn hello(hello: BridgeHello) -> Result<BridgeHello, Error> {
+    if !is_id(&hello.bridge_id) {
+        return Err(Error::field("hello.bridge_id", "must be 1 to 64 of [A-Za-z0-9._-]"));
+    }
+    let software = hello.software.chars().filter(|letter| !letter.is_control()).take(MAX_NAME).collect();
+    Ok(BridgeHello { software, ..hello })
+}
+
+/// A user that can be used, with at most so many devices.
+pub fn user(mut said: BridgeUser, most: usize) -> Result<BridgeUser, Error> {
+    if !(1..=MAX_SUBJECT_BYTES).contains(&said.user.len()) {
+        return Err(Error::field("user.user", format!("must be 1 to {MAX_SUBJECT_BYTES} bytes")));
+    }
+    said.devices.truncate(most);
+    let mut seen = HashSet::new();
+    for device in &said.devices {
+        check(device)?;
+        if !seen.insert(&device.device_id) {
+            return Err(Error::field("user.devices.device_id", "must be there once"));
+        }
+    }
+    Ok(said)
+}
+
+fn check(device: &Device) -> Result<(), Error> {
+    if !is_id(&device.device_id) {
+        return Err(Error::field("user.devices.device_id", "must be 1 to 64 of [A-Za-z0-9._-]"));
+    }
+    if device.name.chars().count() > MAX_NAME || device.name.chars().any(is_unruly) {
+        return Err(Error::field("user.devices.name", "must be at most 64 characters and no control characters"));
+    }
+    if device.websockets < 0 || device.event_streams < 0 {
+        return Err(Error::field("user.devices", "must not count below 0"));
+    }
+    if device.connect_time.is_none_or(|time| !(0..1_000_000_000).contains(&time.nanos)) {
+        return Err(Error::field("user.devices.connect_time", "must be a time"));
+    }
+    Ok(())
+}
+
+/// Counts that can be used; surplus rooms are left out.
+pub fn counts(mut counts: BridgeCounts) -> Result<BridgeCounts, Error> {
+    counts.fullest.truncate(MAX_ROOMS);
+    counts.kinds.truncate(MAX_KINDS);
+    let fits = |count: &RoomCount| (1..=MAX_ROOM).contains(&count.name.len()) && count.members >= 0;
+    if counts.connections < 0 || counts.rooms < 0 || !counts.fullest.iter().chain(&counts.kinds).all(fits) {
+        return Err(Error::field("counts", "must count from 0, and name rooms with 1 to 256 bytes"));
+    }
+    Ok(counts)
+}
+
+fn is_id(id: &str) -> bool {
+    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}

@@ -1,0 +1,87 @@
+//! `PresenceService`: which devices of whom are connected, over all bridges. Bridges tell it ([`attend`]), the server puts
+//! it together ([`roll`]) and tells each bridge of the users it follows.
+//!
+//! Nothing of it is durable and no job depends on it. Must never guess: who is not told of is not there.
+
+mod attend;
+mod checked;
+pub mod config;
+mod merge;
+mod post;
+pub mod roll;
+
+#[cfg(test)]
+mod laws;
+
+use std::sync::Arc;
+
+use courant_auth::Role;
+use courant_proto::v1::presence_service_server::PresenceService;
+use courant_proto::v1::{
+    AttendRequest, AttendResponse, ListDevicesRequest, ListDevicesResponse, WatchBridgesRequest, WatchBridgesResponse,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::admin::{WORKERS_EVERY, interval};
+use crate::auth::{caller, require, time_left};
+use crate::engine::Engine;
+use crate::sampled::{self, Pace};
+use roll::Roll;
+
+/// The largest message of a bridge: a thousand devices with the longest names fit.
+pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+/// The service.
+pub struct Presences {
+    /// What the services share.
+    pub engine: Arc<Engine>,
+    /// Who is connected.
+    pub roll: Arc<Roll>,
+}
+
+#[tonic::async_trait]
+impl PresenceService for Presences {
+    type AttendStream = ReceiverStream<Result<AttendResponse, Status>>;
+    type WatchBridgesStream = ReceiverStream<Result<WatchBridgesResponse, Status>>;
+
+    async fn attend(&self, request: Request<Streaming<AttendRequest>>) -> Result<Response<Self::AttendStream>, Status> {
+        let identity = caller(&request)?;
+        require(&identity, Role::Bridge, "bridge")?;
+        let token_left = time_left(&identity);
+        let out = attend::start(self.engine.clone(), self.roll.clone(), request.into_inner(), token_left);
+        Ok(Response::new(out.into()))
+    }
+
+    async fn list_devices(
+        &self,
+        request: Request<ListDevicesRequest>,
+    ) -> Result<Response<ListDevicesResponse>, Status> {
+        let identity = caller(&request)?;
+        let user = match request.get_ref().user.as_str() {
+            "" => identity.subject.as_str(),
+            user if user != identity.subject && !identity.has(Role::Service) => {
+                require(&identity, Role::Admin, "admin or service")?;
+                user
+            }
+            user => user,
+        };
+        Ok(Response::new(ListDevicesResponse { devices: self.roll.devices(user) }))
+    }
+
+    async fn watch_bridges(
+        &self,
+        request: Request<WatchBridgesRequest>,
+    ) -> Result<Response<Self::WatchBridgesStream>, Status> {
+        let identity = caller(&request)?;
+        if !identity.has(Role::Bridge) {
+            require(&identity, Role::Admin, "admin")?;
+        }
+        let look_every = interval("min_interval", request.get_ref().min_interval, WORKERS_EVERY)?;
+        let tell_within = self.engine.config.bookmark_interval;
+        let pace = Pace { look_every, tell_within, token_left: time_left(&identity) };
+        let roll = self.roll.clone();
+        let look = move || roll.bridges();
+        Ok(Response::new(sampled::start(self.engine.clone(), pace, look, PartialEq::eq, |state| state).into()))
+    }
+}
