@@ -8,12 +8,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Trail;
-use crate::config::Config;
+use crate::config::{Config, Times};
 use crate::connection::registry::Registry;
 use crate::connection::replies::connection_id;
 use crate::core::Core;
 use crate::core::health::{self, Health};
 use crate::metrics::Metrics;
+use crate::presence::attend;
+use crate::presence::book::{Book, Rules};
 use crate::rooms::Rooms;
 use crate::states::States;
 use crate::states::local::Local;
@@ -32,6 +34,8 @@ pub struct App {
     pub trail: Arc<Trail>,
     /// All connections.
     pub registry: Arc<Registry>,
+    /// Who is connected.
+    pub book: Arc<Book>,
     /// All numbers.
     pub metrics: Metrics,
     /// Whether the core serves.
@@ -62,7 +66,14 @@ impl App {
         let registry = Registry::new(config.limits.clone(), metrics.clone(), trail.clone());
         let bridge = connection_id().to_string().into();
         let local = Local { bridge, registry: registry.clone(), rooms: rooms.clone(), trail: trail.clone() };
-        let states = States::new(core.clone(), config.times.clone(), metrics.clone(), local, stop.clone());
+        let book = Book::new(Rules {
+            devices_per_user: config.limits.devices_per_user,
+            poll: config.times.poll_overdue,
+            grace: config.times.presence_grace,
+        });
+        let states =
+            States::new(core.clone(), config.times.clone(), metrics.clone(), book.clone(), local, stop.clone());
+        tokio::spawn(keep_presence(states.clone(), book.clone(), config.times.clone(), stop.clone()));
         let (told, health) = watch::channel(Health::Away);
         tokio::spawn(health::watch(core.clone(), config.times.health, told, stop.clone()));
         let (away, core_away) = watch::channel(0);
@@ -74,6 +85,7 @@ impl App {
             states,
             trail,
             registry,
+            book,
             metrics,
             health,
             core_away,
@@ -85,6 +97,14 @@ impl App {
     /// Whether new work is welcome.
     pub fn is_ready(&self) -> bool {
         *self.health.borrow() == Health::Serving && !self.drain.is_cancelled()
+    }
+}
+
+async fn keep_presence(states: Arc<States>, book: Arc<Book>, times: Times, stop: CancellationToken) {
+    tokio::select! {
+        () = attend::run(states, times) => {}
+        () = book.keep() => {}
+        () = stop.cancelled() => {}
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Limits {
     pub connections: usize,
     /// WebSocket connections of one user.
     pub connections_per_user: usize,
+    /// Devices of one user at this bridge that are shown; surplus ones are let in and not shown.
+    pub devices_per_user: usize,
     /// WebSocket connections from one address.
     pub connections_per_address: usize,
     /// New WebSocket connections from one address in a minute. More get HTTP 429.
@@ -92,6 +94,10 @@ pub struct Times {
     pub health: Duration,
     /// After which all connections are closed with 4504 while the core is gone.
     pub core_grace: Duration,
+    /// How long a device that is gone is shown as if it were there.
+    pub presence_grace: Duration,
+    /// After its answer: when the next poll of a client is overdue.
+    pub poll_overdue: Duration,
     /// How long a room outlives its last member.
     pub room_grace: Duration,
     /// The longest pause before a room tries the core again.
@@ -108,6 +114,7 @@ impl Default for Limits {
             sockets: 4_000,
             connections: 10_000,
             connections_per_user: 100,
+            devices_per_user: 100,
             connections_per_address: 1_000,
             attempts_per_minute: 6_000,
             requests_per_second: 2_000,
@@ -137,6 +144,8 @@ impl Default for Times {
             call: Duration::from_secs(10),
             health: Duration::from_secs(2),
             core_grace: Duration::from_secs(60),
+            presence_grace: Duration::from_secs(5),
+            poll_overdue: Duration::from_secs(15),
             room_grace: Duration::from_secs(10),
             backoff: Duration::from_secs(5),
             drain_spread: Duration::from_secs(5),
@@ -197,6 +206,7 @@ impl Config {
             ("sockets", limits.sockets),
             ("connections", limits.connections),
             ("connections per user", limits.connections_per_user),
+            ("devices per user", limits.devices_per_user),
             ("connections per address", limits.connections_per_address),
             ("attempts per minute", limits.attempts_per_minute as usize),
             ("requests per second", limits.requests_per_second as usize),
@@ -211,6 +221,7 @@ impl Config {
             ("body timeout", usize::from(!self.times.body.is_zero())),
             ("client ping interval", usize::from(!self.times.client_ping.is_zero())),
             ("client pong timeout", usize::from(!self.times.client_pong.is_zero())),
+            ("poll timeout", usize::from(!self.times.poll_overdue.is_zero())),
             ("health interval", usize::from(!self.times.health.is_zero())),
         ];
         counts.into_iter().find(|(_, count)| *count == 0).map_or(Ok(()), |(name, _)| Err(ConfigError::Zero(name)))

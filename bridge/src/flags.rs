@@ -34,6 +34,10 @@ pub struct Flags {
     #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_USER", default_value_t = 100, value_name = "N")]
     pub max_connections_per_user: usize,
 
+    /// Devices of one user that are shown as connected to this bridge; surplus ones are let in and not shown
+    #[arg(long, env = "COURANT_MAX_DEVICES_PER_USER", default_value_t = 100, value_name = "N")]
+    pub max_devices_per_user: usize,
+
     /// WebSocket connections from one address
     #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N")]
     pub max_connections_per_address: usize,
@@ -94,6 +98,14 @@ pub struct Flags {
     #[arg(long, env = "COURANT_AUTH_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub auth_timeout: Duration,
 
+    /// How long a client that polls counts as connected after an answer, until its next poll
+    #[arg(long, env = "COURANT_POLL_TIMEOUT", default_value = "15s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub poll_timeout: Duration,
+
+    /// How long a device that is gone is still shown as connected, so that a page that is loaded anew does not flicker
+    #[arg(long, env = "COURANT_PRESENCE_GRACE", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub presence_grace: Duration,
+
     /// Time for all connections of browsers to end when the bridge is stopped
     #[arg(long = "drain", env = "COURANT_DRAIN", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub drain_within: Duration,
@@ -109,6 +121,7 @@ impl Flags {
         limits.connections = self.max_connections;
         limits.sockets = self.max_http_connections;
         limits.connections_per_user = self.max_connections_per_user;
+        limits.devices_per_user = self.max_devices_per_user;
         limits.connections_per_address = self.max_connections_per_address;
         limits.attempts_per_minute = self.max_attempts_per_minute;
         limits.requests_per_second = self.max_requests_per_second;
@@ -124,6 +137,8 @@ impl Flags {
         config.times.header = self.header_timeout;
         config.times.body = self.body_timeout;
         config.times.auth = self.auth_timeout;
+        config.times.poll_overdue = self.poll_timeout;
+        config.times.presence_grace = self.presence_grace;
         config.times.drain = self.drain_within;
     }
 }
@@ -169,13 +184,15 @@ mod tests {
             };
             assert_ne!(format!("{:?}", config(&given)), plain, "{flag} changes nothing");
             // Compressing everything, and stopping at once, are wishes like others.
-            if let Some(zero) = zero.filter(|_| !matches!(flag.as_str(), "--compress-above" | "--drain")) {
+            if let Some(zero) =
+                zero.filter(|_| !matches!(flag.as_str(), "--compress-above" | "--drain" | "--presence-grace"))
+            {
                 assert!(config(&[&flag, zero]).check().is_err(), "{flag} {zero}");
             }
         }
     }
 
     fn plain_is_time(flag: &str) -> bool {
-        flag.ends_with("-timeout") || flag.ends_with("-interval") || flag == "--drain"
+        flag.ends_with("-timeout") || flag.ends_with("-interval") || matches!(flag, "--drain" | "--presence-grace")
     }
 }

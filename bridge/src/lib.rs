@@ -14,6 +14,7 @@ pub mod flags;
 pub mod http;
 pub mod metrics;
 pub mod notices;
+pub mod presence;
 pub mod rooms;
 pub mod serve;
 pub mod states;

@@ -20,6 +20,7 @@ pub struct Refusal {
 pub enum Limit {
     Connections,
     ConnectionsPerUser,
+    DevicesPerUser,
     ConnectionsPerAddress,
     AttemptsPerMinute,
     RequestsPerSecond,
@@ -35,6 +36,7 @@ impl Limit {
         match self {
             Self::Connections => "connections",
             Self::ConnectionsPerUser => "connections-per-user",
+            Self::DevicesPerUser => "devices-per-user",
             Self::ConnectionsPerAddress => "connections-per-address",
             Self::AttemptsPerMinute => "attempts-per-minute",
             Self::RequestsPerSecond => "requests-per-second",

@@ -111,6 +111,7 @@ fn every_message_type_is_described() {
         "workers",
         "connections",
         "audit",
+        "devices",
         "auth-expiring",
         "notification",
     ];

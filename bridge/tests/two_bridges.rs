@@ -7,8 +7,8 @@ mod support;
 use courant_proto::v1::job_event::Change;
 use courant_proto::v1::{JobStarted, JobState, JobSucceeded};
 use serde_json::{Value, json};
-use support::Stage;
 use support::client::types;
+use support::{Client, Stage, token};
 
 fn cursor(messages: &[Value]) -> String {
     messages.iter().rev().find_map(|message| message["cursor"].as_str()).unwrap().to_owned()
@@ -65,4 +65,118 @@ async fn a_state_that_one_bridge_has_told_the_other_does_not_tell_again() {
     assert_eq!(told["queue"]["lanes"][0]["waiting"], 9);
     let again = first.client("alice").await.follow("queue", told["cursor"].as_str()).await;
     assert!(again.iter().all(|message| message["type"] != "gap"), "{again:?}");
+}
+
+fn at_once(config: &mut courant_bridge::Config) {
+    config.times.presence_grace = std::time::Duration::from_millis(100);
+}
+
+async fn on(stage: &Stage, device: &str) -> Client {
+    let mut client = Client::connect(stage.address).await;
+    client.ask(json!({"id": 0, "type": "auth", "token": token("alice"), "device": {"id": device}})).await;
+    client.send(json!({"type": "subscribe", "topic": "devices", "minIntervalMs": 0})).await;
+    client
+}
+
+/// Reads until these devices are shown, and whether they are all.
+async fn until_shown(client: &mut Client, expected: &[&str], complete: bool) {
+    loop {
+        let told = client.until("devices").await.pop().unwrap();
+        let mut ids: Vec<_> =
+            told["devices"].as_array().unwrap().iter().map(|device| device["deviceId"].as_str().unwrap()).collect();
+        ids.sort_unstable();
+        if ids == expected && told["complete"] == complete {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn devices_are_shown_over_all_bridges_and_a_killed_bridge_leaves_with_its_own() {
+    let first = Stage::with(at_once).await;
+    let second = Stage::before(first.core.clone(), at_once).await;
+    let mut laptop = on(&first, "laptop").await;
+    let mut phone = on(&second, "phone").await;
+    for device in [&mut laptop, &mut phone] {
+        until_shown(device, &["laptop", "phone"], true).await;
+    }
+    first.core.presence().knows("alice", &[("laptop", 1), ("phone", 1)]).await;
+    // One device at both is one device.
+    let roaming = on(&second, "laptop").await;
+    loop {
+        let told = laptop.until("devices").await.pop().unwrap();
+        if told["devices"][0]["connections"] == 2 {
+            break;
+        }
+    }
+    drop(roaming);
+    second.bridge.abort();
+    until_shown(&mut laptop, &["laptop"], true).await;
+    first.core.presence().knows("alice", &[("laptop", 1)]).await;
+}
+
+#[tokio::test]
+async fn while_the_core_is_away_each_bridge_shows_its_own_and_then_all_again() {
+    let first = Stage::with(at_once).await;
+    let second = Stage::before(first.core.clone(), at_once).await;
+    let mut laptop = on(&first, "laptop").await;
+    let mut phone = on(&second, "phone").await;
+    until_shown(&mut laptop, &["laptop", "phone"], true).await;
+    first.core.presence().cut(true);
+    until_shown(&mut laptop, &["laptop"], false).await;
+    until_shown(&mut phone, &["phone"], false).await;
+    // What comes and goes here is told all the time, also to whoever only comes now.
+    let tablet = on(&first, "tablet").await;
+    until_shown(&mut laptop, &["laptop", "tablet"], false).await;
+    first.core.presence().cut(false);
+    until_shown(&mut phone, &["laptop", "phone", "tablet"], true).await;
+    until_shown(&mut laptop, &["laptop", "phone", "tablet"], true).await;
+    drop(tablet);
+    until_shown(&mut phone, &["laptop", "phone"], true).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_only_broke_is_not_noticed() {
+    let first = Stage::with(|config| config.times.presence_grace = std::time::Duration::from_secs(3600)).await;
+    let second = Stage::before(first.core.clone(), at_once).await;
+    let mut laptop = on(&first, "laptop").await;
+    let mut phone = on(&second, "phone").await;
+    until_shown(&mut laptop, &["laptop", "phone"], true).await;
+    until_shown(&mut phone, &["laptop", "phone"], true).await;
+    first.core.presence().cut(false);
+    first.core.presence().knows("alice", &[("laptop", 1), ("phone", 1)]).await;
+    let _tablet = on(&first, "tablet").await;
+    let next = laptop.until("devices").await.pop().unwrap();
+    assert_eq!((next["devices"].as_array().unwrap().len(), &next["complete"]), (3, &json!(true)));
+}
+
+#[tokio::test]
+async fn admins_see_all_bridges_and_the_rooms_over_all() {
+    let first = Stage::new().await;
+    let second = first.beside().await;
+    let mut laptop = first.client("alice").await;
+    laptop.follow("mine", None).await;
+    let mut phone = second.client("alice").await;
+    phone.follow("mine", None).await;
+    let mut admin = first.admin().await;
+    admin.send(json!({"id": 1, "type": "subscribe-admin", "minIntervalMs": 0})).await;
+    loop {
+        let told = admin.until("connections").await.pop().unwrap();
+        let everywhere = &told["connections"]["everywhere"];
+        if everywhere["byKind"] == json!({"admin": 1, "mine": 2}) && everywhere["total"] == 3 {
+            let bridges = everywhere["bridges"].as_array().unwrap();
+            let own: Vec<_> =
+                bridges.iter().filter(|bridge| bridge["bridge"] == told["connections"]["bridge"]).collect();
+            assert_eq!((bridges.len(), own.len(), &own[0]["connections"]), (2, 1, &json!(2)));
+            assert_eq!(everywhere["rooms"][0], json!({"name": "mine", "connections": 2}));
+            break;
+        }
+    }
+    second.bridge.abort();
+    loop {
+        let told = admin.until("connections").await.pop().unwrap();
+        if told["connections"]["everywhere"]["bridges"].as_array().unwrap().len() == 1 {
+            break;
+        }
+    }
 }

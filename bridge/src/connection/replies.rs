@@ -24,11 +24,18 @@ pub fn connection_id() -> Ulid {
 }
 
 /// Answers a good token.
-pub fn connected(id: Option<u64>, connection: Ulid, identity: &Identity, config: &Config) -> ServerMessage {
+pub fn connected(
+    id: Option<u64>,
+    connection: Ulid,
+    device: &str,
+    identity: &Identity,
+    config: &Config,
+) -> ServerMessage {
     let (limits, times) = (&config.limits, &config.times);
     ServerMessage::Connected(Connected {
         id,
         connection_id: connection.to_string(),
+        device_id: device.to_owned(),
         user: identity.subject.clone(),
         roles: identity.roles.iter().copied().collect(),
         token_expires_at: prost_types::Timestamp::from(identity.expires).to_string(),

@@ -142,7 +142,7 @@ impl Subscriptions {
         let fewer = before.roles.difference(&now.roles).next().is_some();
         let lost = self.topics.iter().filter(|(topic, subscription)| match &subscription.joined {
             Some(joined) => !joined.sight.allows(now),
-            None => fewer && !matches!(topic, Topic::Mine | Topic::Notifications | Topic::Queue),
+            None => fewer && !matches!(topic, Topic::Mine | Topic::Notifications | Topic::Devices | Topic::Queue),
         });
         let lost: Vec<_> = lost.map(|(topic, _)| topic.clone()).collect();
         lost.iter().for_each(|topic| self.remove(topic));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::notification_service_client::NotificationServiceClient;
+use courant_proto::v1::presence_service_client::PresenceServiceClient;
 use courant_proto::v1::queue_service_client::QueueServiceClient;
 use courant_tls::connector;
 use tonic::Request;
@@ -73,6 +74,11 @@ impl Core {
     /// For operators.
     pub fn admin(&self) -> AdminServiceClient<Channel> {
         AdminServiceClient::new(self.live.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// For who is connected.
+    pub fn presence(&self) -> PresenceServiceClient<Channel> {
+        PresenceServiceClient::new(self.live.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// For streams that go at a client's pace.

@@ -28,6 +28,10 @@ use crate::connection::subscriptions::{Finished, Subscriptions};
 use crate::fault::{Code, Fault};
 use crate::http::caller::Caller;
 use crate::http::headers;
+use crate::metrics::Limit;
+use crate::presence::book::Stay;
+use crate::presence::device::Device;
+use crate::presence::own::Transport;
 use crate::rooms::join::{Join, Reach};
 use crate::rooms::member::Member;
 use crate::wire::encode::{Push, text};
@@ -36,14 +40,14 @@ use wanted::{Asked, Wanted};
 /// `GET /v1/events`
 pub async fn stream(State(app): State<Arc<App>>, caller: Caller, parts: Parts) -> Result<Response, Fault> {
     let wanted = Wanted::of_stream(&parts.uri, &parts.headers, app.config.limits.subscriptions)?;
-    Ok(sse::response(Following::open(app, &caller, &parts, wanted).await?))
+    Ok(sse::response(Following::open(app, &caller, &parts, wanted, Transport::EventStream).await?))
 }
 
 /// `GET /v1/events:poll`
 pub async fn poll(State(app): State<Arc<App>>, caller: Caller, parts: Parts) -> Result<Response, Fault> {
     let Config { times, limits, .. } = &app.config;
     let (wanted, wait) = Wanted::of_poll(&parts.uri, times.poll, limits.subscriptions)?;
-    Ok(poll::response(Following::open(app, &caller, &parts, wanted).await?, wait))
+    Ok(poll::response(Following::open(app, &caller, &parts, wanted, Transport::Poll).await?, wait))
 }
 
 /// One request that follows topics. Dropping it leaves the room and gives back its seat.
@@ -62,6 +66,8 @@ struct Following {
     /// The first message.
     greeting: Utf8Bytes,
     _seat: Seat,
+    /// Its entry among those who are connected.
+    _stay: Stay,
 }
 
 /// What came next.
@@ -77,7 +83,13 @@ enum Next {
 
 impl Following {
     /// Begins. When the only topic is refused, that is told as a plain HTTP error.
-    async fn open(app: Arc<App>, caller: &Caller, parts: &Parts, wanted: Wanted) -> Result<Self, Fault> {
+    async fn open(
+        app: Arc<App>,
+        caller: &Caller,
+        parts: &Parts,
+        wanted: Wanted,
+        transport: Transport,
+    ) -> Result<Self, Fault> {
         let peer = parts.extensions.get::<Peer>();
         let peer = peer.ok_or_else(|| Fault::new(Code::BadMessage, "this connection has no address"))?;
         let address = headers::address(*peer, &parts.headers, &app.config);
@@ -86,6 +98,15 @@ impl Following {
         seat.belongs_to(&caller.identity.subject)?;
         let left = caller.identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
         let left = left.min(Duration::from_secs(366 * 24 * 3600));
+        let connection = replies::connection_id();
+        let device = wanted.device.clone().unwrap_or_else(|| match transport {
+            Transport::Poll => Device::of_polls(),
+            Transport::WebSocket | Transport::EventStream => Device::of(connection),
+        });
+        let stay = app.book.enter(&caller.identity.subject, &device, transport);
+        if !stay.is_shown() {
+            app.registry.refused(Limit::DevicesPerUser, Some(&caller.identity.subject), address);
+        }
         let mut core_away = app.core_away.clone();
         core_away.mark_unchanged();
         let mut following = Self {
@@ -96,8 +117,9 @@ impl Following {
             warning: replies::warn_at(left, app.config.times.token_warning),
             identity: caller.identity.clone(),
             asked: wanted.topics.len(),
-            greeting: text(&replies::connected(None, replies::connection_id(), &caller.identity, &app.config)),
+            greeting: text(&replies::connected(None, connection, &device.id, &caller.identity, &app.config)),
             _seat: seat,
+            _stay: stay,
             app,
         };
         following.join(caller, wanted);

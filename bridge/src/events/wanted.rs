@@ -6,6 +6,7 @@ use http::{HeaderMap, Uri};
 
 use crate::fault::Fault;
 use crate::http::query;
+use crate::presence::device::Device;
 use crate::wire::{Tier, Topic};
 
 /// The header by which a browser says where its event stream was cut.
@@ -18,6 +19,8 @@ pub struct Wanted {
     pub topics: Vec<Asked>,
     /// How often transient messages come.
     pub tier: Tier,
+    /// The device the client runs on, if it names one.
+    pub device: Option<Device>,
 }
 
 /// One topic.
@@ -33,7 +36,7 @@ impl Wanted {
     /// Of an event stream. `Last-Event-ID` is newer than the URL, which a browser keeps when it connects again. Only a
     /// stream of one topic has ids.
     pub fn of_stream(uri: &Uri, headers: &HeaderMap, most: usize) -> Result<Self, Fault> {
-        let (mut wanted, _) = Self::read(uri, &["topic", "after", "minIntervalMs"], most)?;
+        let (mut wanted, _) = Self::read(uri, &["topic", "after", "minIntervalMs", "deviceId", "deviceName"], most)?;
         if let ([only], Some(last)) = (wanted.topics.as_mut_slice(), headers.get(LAST_EVENT_ID))
             && !last.is_empty()
         {
@@ -45,7 +48,8 @@ impl Wanted {
 
     /// Of a poll, and how long it may wait.
     pub fn of_poll(uri: &Uri, longest: Duration, most: usize) -> Result<(Self, Duration), Fault> {
-        let (wanted, wait) = Self::read(uri, &["topic", "after", "minIntervalMs", "wait"], most)?;
+        let (wanted, wait) =
+            Self::read(uri, &["topic", "after", "minIntervalMs", "wait", "deviceId", "deviceName"], most)?;
         let wait = match wait {
             None => longest,
             Some(seconds) => Duration::try_from_secs_f64(seconds)
@@ -57,6 +61,7 @@ impl Wanted {
 
     fn read(uri: &Uri, known: &[&str], most: usize) -> Result<(Self, Option<f64>), Fault> {
         let (mut wanted, mut wait) = (Self::default(), None);
+        let (mut device, mut device_name) = (None, None);
         for (name, value) in query::pairs(uri)? {
             if !known.contains(&name.as_str()) {
                 return Err(query::unknown(&name, &known.join(", ")));
@@ -66,9 +71,16 @@ impl Wanted {
                 "topic" => wanted.add(&value, most)?,
                 "after" => wanted.continue_after(value)?,
                 "minIntervalMs" => wanted.tier = Tier::at_least(value.parse().map_err(|_| number())?),
+                "deviceId" => device = Some(value),
+                "deviceName" => device_name = Some(value),
                 _ => wait = Some(value.parse().map_err(|_| number())?),
             }
         }
+        wanted.device = match (device, device_name) {
+            (Some(id), name) => Some(Device { id, name }.check("deviceId", "deviceName")?),
+            (None, Some(_)) => return Err(Fault::field("deviceName", "must come with deviceId")),
+            (None, None) => None,
+        };
         Ok((wanted, wait))
     }
 
@@ -129,6 +141,9 @@ mod tests {
             ("topic=mine&topic=mine", "topic"),
             ("topic=mine&wait=3", "wait"),
             ("topic=mine&minIntervalMs=soon", "minIntervalMs"),
+            ("deviceId=a%20b", "deviceId"),
+            ("deviceName=Phone", "deviceName"),
+            ("deviceId=a&deviceName=b%0Ac", "deviceName"),
         ] {
             assert_eq!(stream(&format!("/v1/events?{query}"), None).unwrap_err().fields[0].0, field, "{query}");
         }

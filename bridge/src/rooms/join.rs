@@ -82,6 +82,7 @@ impl Sight {
     fn of_state(subject: Subject) -> Self {
         match subject {
             Subject::Queue => Self::Everybody,
+            Subject::Devices(user) => Self::Owner(user.to_string()),
             Subject::Admin => Self::Admins,
         }
     }
@@ -132,7 +133,7 @@ pub enum Failed {
 impl Join {
     /// Joins.
     pub async fn run(self) -> Result<Joined, Failed> {
-        match Subject::of(&self.topic) {
+        match Subject::of(&self.topic, &self.user) {
             Some(subject) => self.run_state(subject).await.map_err(Failed::Unanswered),
             None if self.topic == Topic::Notifications => self.run_notices().await.map_err(Failed::Unanswered),
             None => self.run_jobs().await,
@@ -144,7 +145,7 @@ impl Join {
         if subject == Subject::Admin && self.reach != Reach::All {
             return Err(Fault::new(Code::Core(ErrorReason::RoleRequired), "this topic is for admins"));
         }
-        let (room, place) = self.states.enter(subject, self.tier, &self.member);
+        let (room, place) = self.states.enter(&subject, self.tier, &self.member);
         room.welcome(&self.member, &Wish { id: self.id, after: self.after }).await?;
         Ok(Joined { place, sight: Sight::of_state(subject) })
     }
@@ -200,7 +201,7 @@ impl Join {
                 let (job, cursor) = self.job(id).await?;
                 return Ok((Source::job(&job), Some(job), Some(cursor)));
             }
-            (Topic::Mine | Topic::Notifications | Topic::Queue | Topic::Admin, _)
+            (Topic::Mine | Topic::Notifications | Topic::Devices | Topic::Queue | Topic::Admin, _)
             | (Topic::Document(_) | Topic::Batch(_), Reach::Own) => self.user.clone(),
             (Topic::Document(_) | Topic::Batch(_), Reach::All) => "-".to_owned(),
         };

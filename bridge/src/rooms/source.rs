@@ -39,7 +39,7 @@ impl Source {
             Topic::Job(_) => (self.document.as_deref(), None),
             Topic::Document(id) => (Some(id.as_str()), None),
             Topic::Batch(id) => (None, Some(id.as_str())),
-            Topic::Mine | Topic::Notifications | Topic::Queue | Topic::Admin => (None, None),
+            Topic::Mine | Topic::Notifications | Topic::Devices | Topic::Queue | Topic::Admin => (None, None),
         };
         v1::WatchJobsRequest {
             owner: self.owner.clone(),
@@ -55,9 +55,13 @@ impl Source {
     pub fn only(&self) -> Option<&str> {
         match &self.topic {
             Topic::Job(id) => Some(id),
-            Topic::Document(_) | Topic::Batch(_) | Topic::Mine | Topic::Notifications | Topic::Queue | Topic::Admin => {
-                None
-            }
+            Topic::Document(_)
+            | Topic::Batch(_)
+            | Topic::Mine
+            | Topic::Notifications
+            | Topic::Devices
+            | Topic::Queue
+            | Topic::Admin => None,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use courant_proto::v1;
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,9 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::audit::Trail;
 use crate::connection::registry::Registry;
 use crate::rooms::Rooms;
+use crate::wire::job::time;
 
 /// Rooms and users that are named one by one: the fullest.
 const NAMED: usize = 50;
+/// Rooms that the core is told of by name: the fullest.
+const TOLD: usize = 200;
 
 /// The parts of a bridge that are looked at.
 #[derive(Clone)]
@@ -42,6 +46,35 @@ pub struct Connections {
     #[serde(rename = "byKind")]
     pub by_kind: BTreeMap<String, usize>,
     pub rooms: Vec<Count>,
+    pub everywhere: Option<Everywhere>,
+}
+
+/// The same over all bridges that tell the core, and these one by one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Everywhere {
+    pub total: i32,
+    pub users: i32,
+    pub devices: i32,
+    #[serde(rename = "byKind")]
+    pub by_kind: BTreeMap<String, usize>,
+    pub rooms: Vec<Count>,
+    pub bridges: Vec<BridgeLine>,
+}
+
+/// One of several bridges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct BridgeLine {
+    pub bridge: String,
+    pub software: String,
+    pub connect_time: Option<String>,
+    pub connections: i32,
+    pub users: i32,
+    pub rooms: i32,
 }
 
 /// How many of something.
@@ -54,19 +87,34 @@ pub struct Count {
 }
 
 impl Local {
-    /// Who is connected now, with the members of rooms that are not about jobs.
-    pub fn connections(&self, others: Vec<(String, usize)>) -> Connections {
+    /// The members of all rooms that have some, with those of rooms that are not about jobs; and the same by kind.
+    fn members(&self, others: Vec<(String, usize)>) -> (Members, Members) {
+        let members = summed(self.rooms.members().into_iter().chain(others));
+        let kind = |(room, count): (&String, &usize)| (room.split('/').next().unwrap_or_default().to_owned(), *count);
+        let by_kind = summed(members.iter().map(kind));
+        (members, by_kind)
+    }
+
+    /// What the core is told of it.
+    pub fn counts(&self, others: Vec<(String, usize)>) -> v1::BridgeCounts {
+        let (members, by_kind) = self.members(others);
+        let count = |(name, members): (String, usize)| v1::RoomCount { name, members: whole(members) };
+        v1::BridgeCounts {
+            connections: whole(self.registry.count()),
+            rooms: whole(members.len()),
+            kinds: by_kind.into_iter().map(count).collect(),
+            fullest: by_size(members.into_iter().collect(), TOLD).into_iter().map(count).collect(),
+        }
+    }
+
+    /// Who is connected now, with the members of rooms that are not about jobs, here and at all bridges.
+    pub fn connections(
+        &self,
+        others: Vec<(String, usize)>,
+        everywhere: Option<&v1::WatchBridgesResponse>,
+    ) -> Connections {
         let (total, users) = self.registry.by_user();
-        let mut members: BTreeMap<String, usize> = BTreeMap::new();
-        for (room, count) in self.rooms.members().into_iter().chain(others) {
-            *members.entry(room).or_default() += count;
-        }
-        members.retain(|_, count| *count > 0);
-        let mut by_kind = BTreeMap::new();
-        for (room, count) in &members {
-            let kind = room.split('/').next().unwrap_or_default();
-            *by_kind.entry(kind.to_owned()).or_default() += count;
-        }
+        let (members, by_kind) = self.members(others);
         Connections {
             bridge: self.bridge.to_string(),
             total,
@@ -75,14 +123,61 @@ impl Local {
             rooms_total: members.len(),
             by_kind,
             rooms: fullest(members.into_iter().collect()),
+            everywhere: everywhere.map(Everywhere::from),
         }
     }
 }
 
-fn fullest(mut all: Vec<(String, usize)>) -> Vec<Count> {
+impl From<&v1::WatchBridgesResponse> for Everywhere {
+    fn from(all: &v1::WatchBridgesResponse) -> Self {
+        let counts = || all.bridges.iter().filter_map(|bridge| bridge.counts.as_ref());
+        let count = |count: &v1::RoomCount| (count.name.clone(), usize::try_from(count.members).unwrap_or_default());
+        Self {
+            total: counts().map(|counts| counts.connections).fold(0, i32::saturating_add),
+            users: all.users,
+            devices: all.devices,
+            by_kind: summed(counts().flat_map(|counts| &counts.kinds).map(count)),
+            rooms: fullest(summed(counts().flat_map(|counts| &counts.fullest).map(count)).into_iter().collect()),
+            bridges: all.bridges.iter().map(BridgeLine::from).collect(),
+        }
+    }
+}
+
+impl From<&v1::Bridge> for BridgeLine {
+    fn from(bridge: &v1::Bridge) -> Self {
+        let (connections, rooms) = bridge.counts.as_ref().map_or((0, 0), |counts| (counts.connections, counts.rooms));
+        Self {
+            bridge: bridge.bridge_id.clone(),
+            software: bridge.software.clone(),
+            connect_time: time(bridge.connect_time.as_ref()),
+            connections,
+            users: bridge.users,
+            rooms,
+        }
+    }
+}
+
+type Members = BTreeMap<String, usize>;
+
+fn summed(counts: impl Iterator<Item = (String, usize)>) -> Members {
+    let mut all = Members::new();
+    counts.for_each(|(name, count)| *all.entry(name).or_default() += count);
+    all.retain(|_, count| *count > 0);
+    all
+}
+
+fn whole(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn by_size(mut all: Vec<(String, usize)>, most: usize) -> Vec<(String, usize)> {
     all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    all.truncate(NAMED);
-    all.into_iter().map(|(name, connections)| Count { name, connections }).collect()
+    all.truncate(most);
+    all
+}
+
+fn fullest(all: Vec<(String, usize)>) -> Vec<Count> {
+    by_size(all, NAMED).into_iter().map(|(name, connections)| Count { name, connections }).collect()
 }
 
 #[cfg(test)]

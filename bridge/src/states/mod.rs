@@ -1,4 +1,4 @@
-//! State topics: `queue` and `admin`. What is told is how things are now, each part whole; the newest wins.
+//! State topics: `queue`, `devices` and `admin`. What is told is how things are now, each part whole; the newest wins.
 //!
 //! One feed from the core per topic and tier, however many browsers look. A cursor names the state itself, by its
 //! content: whoever knows the present state is told nothing, everybody else all of it, on any bridge and transport.
@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Times;
 use crate::core::Core;
 use crate::metrics::Metrics;
+use crate::presence::book::Book;
 use crate::rooms::Place;
 use crate::rooms::member::Member;
 use crate::wire::{Tier, Topic};
@@ -25,28 +26,32 @@ use local::Local;
 use room::StateRoom;
 
 /// Which states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// For everybody.
     Queue,
+    /// For the user whose they are.
+    Devices(Arc<str>),
     /// For admins.
     Admin,
 }
 
 impl Subject {
-    /// What a topic is about, if it is about a state.
-    pub fn of(topic: &Topic) -> Option<Self> {
+    /// What a topic of this user is about, if it is about a state.
+    pub fn of(topic: &Topic, user: &str) -> Option<Self> {
         match topic {
             Topic::Queue => Some(Self::Queue),
+            Topic::Devices => Some(Self::Devices(user.into())),
             Topic::Admin => Some(Self::Admin),
             Topic::Job(_) | Topic::Document(_) | Topic::Batch(_) | Topic::Mine | Topic::Notifications => None,
         }
     }
 
     /// The topic's name.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Queue => "queue",
+            Self::Devices(_) => "devices",
             Self::Admin => "admin",
         }
     }
@@ -63,6 +68,8 @@ pub struct States {
     pub times: Times,
     /// Counters.
     pub metrics: Metrics,
+    /// Who is connected.
+    pub book: Arc<Book>,
     /// What the bridge itself has to show.
     pub local: Local,
     stop: CancellationToken,
@@ -71,15 +78,23 @@ pub struct States {
 
 impl States {
     /// No rooms yet.
-    pub fn new(core: Core, times: Times, metrics: Metrics, local: Local, stop: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { rooms: Mutex::default(), core, times, metrics, local, stop, tasks: TaskTracker::new() })
+    pub fn new(
+        core: Core,
+        times: Times,
+        metrics: Metrics,
+        book: Arc<Book>,
+        local: Local,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let (rooms, tasks) = (Mutex::default(), TaskTracker::new());
+        Arc::new(Self { rooms, core, times, metrics, book, local, stop, tasks })
     }
 
     /// Enters the room, which is started if nobody has. The member hears nothing before [`StateRoom::welcome`].
-    pub fn enter(self: &Arc<Self>, subject: Subject, tier: Tier, member: &Arc<Member>) -> (Arc<StateRoom>, Place) {
+    pub fn enter(self: &Arc<Self>, subject: &Subject, tier: Tier, member: &Arc<Member>) -> (Arc<StateRoom>, Place) {
         let mut rooms = self.rooms.lock();
-        let room = rooms.entry((subject, tier)).or_insert_with(|| {
-            let room = Arc::new(StateRoom::new(subject, tier));
+        let room = rooms.entry((subject.clone(), tier)).or_insert_with(|| {
+            let room = Arc::new(StateRoom::new(subject.clone(), tier));
             self.metrics.rooms.inc();
             let (task, stop) = (room::run(self.clone(), room.clone()), self.stop.clone());
             self.tasks.spawn(async move {
@@ -105,7 +120,7 @@ impl States {
         let mut rooms = self.rooms.lock();
         let empty = room.is_empty();
         if empty {
-            rooms.remove(&(room.subject, room.tier));
+            rooms.remove(&(room.subject.clone(), room.tier));
             self.metrics.rooms.dec();
         }
         empty

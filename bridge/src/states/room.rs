@@ -73,9 +73,9 @@ impl StateRoom {
     /// An empty room that knows nothing yet.
     pub fn new(subject: Subject, tier: Tier) -> Self {
         Self {
-            subject,
             tier,
             name: subject.name().into(),
+            subject,
             inner: Mutex::default(),
             complete: Notify::new(),
             emptied: Notify::new(),
@@ -116,7 +116,7 @@ impl StateRoom {
     /// Under one lock with what is said to all: nothing is missed and nothing comes twice.
     fn admit(&self, member: &Arc<Member>, wish: &Wish) -> Admitted {
         let mut inner = self.inner.lock();
-        if inner.parts.len() < feed::parts(self.subject) {
+        if inner.parts.len() < feed::parts(&self.subject) {
             return if inner.stalled { Admitted::Never } else { Admitted::NotYet };
         }
         let cursor = inner.cursor();
@@ -150,7 +150,7 @@ impl StateRoom {
         metrics.encoded.inc();
         inner.members.iter().for_each(|member| member.deliver(&push));
         inner.parts.insert(news.slot, Part { hash: news.hash, push });
-        let complete = inner.parts.len() == feed::parts(self.subject);
+        let complete = inner.parts.len() == feed::parts(&self.subject);
         if complete && std::mem::take(&mut inner.stalled) {
             let live = Arc::new(Push::live(&self.name, &cursor));
             inner.members.iter().for_each(|member| member.deliver(&live));

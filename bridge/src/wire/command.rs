@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::presence::device::Device;
+
 /// A command with the id its reply carries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
@@ -43,6 +45,9 @@ pub struct Auth {
     /// A JWT; left out: the one in the session cookie that came with the handshake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// The device the client runs on; left out: as it was said before, else the connection is a device of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
 }
 
 /// What to follow.

@@ -86,6 +86,8 @@ pub enum Slot {
     Connections,
     /// `audit`.
     Audit,
+    /// `devices`.
+    Devices,
 }
 
 impl Push {

@@ -11,6 +11,7 @@ use super::service::{Figures, Notification, Queue, Worker};
 #[cfg(feature = "schema")]
 use super::words;
 use crate::audit::Record;
+use crate::presence::shown::ShownDevice;
 use crate::states::local::Connections;
 
 /// A message to the browser. Replies have an `id`, pushes do not.
@@ -56,6 +57,7 @@ pub enum ServerMessage {
     Workers(Box<Workers>),
     Connections(Box<ConnectionsStatus>),
     Audit(Box<Audit>),
+    Devices(Box<Devices>),
     AuthExpiring(Expiring),
     Notification(Box<NotificationEvent>),
 }
@@ -72,6 +74,7 @@ pub struct Connected {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
     pub connection_id: String,
+    pub device_id: String,
     pub user: String,
     #[cfg_attr(feature = "schema", schemars(with = "Vec<RoleName>"))]
     pub roles: Vec<courant_auth::Role>,
@@ -340,6 +343,17 @@ pub struct Audit {
     pub topic: Arc<str>,
     pub cursor: String,
     pub entries: Vec<Record>,
+}
+
+/// The user's devices that are connected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Devices {
+    pub topic: Arc<str>,
+    pub cursor: String,
+    pub devices: Vec<ShownDevice>,
+    pub complete: bool,
 }
 
 /// The token runs out soon.

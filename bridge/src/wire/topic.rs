@@ -19,6 +19,8 @@ pub enum Topic {
     Mine,
     /// What the user is told and has read.
     Notifications,
+    /// The user's devices that are connected.
+    Devices,
     /// What waits and who works, in all.
     Queue,
     /// The service as its operators see it.
@@ -29,7 +31,7 @@ pub enum Topic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// No such kind of topic.
-    #[error("topic must be mine, notifications, queue, admin, job/ID, document/ID or batch/ID")]
+    #[error("topic must be mine, notifications, devices, queue, admin, job/ID, document/ID or batch/ID")]
     Unknown,
     /// The id cannot be one.
     #[error("the id of a topic has 1 to {MAX_ID_BYTES} bytes and no control characters")]
@@ -43,6 +45,7 @@ impl std::str::FromStr for Topic {
         match text {
             "mine" => return Ok(Self::Mine),
             "notifications" => return Ok(Self::Notifications),
+            "devices" => return Ok(Self::Devices),
             "queue" => return Ok(Self::Queue),
             "admin" => return Ok(Self::Admin),
             _ => {}
@@ -69,6 +72,7 @@ impl fmt::Display for Topic {
             Self::Batch(id) => write!(f, "batch/{id}"),
             Self::Mine => f.write_str("mine"),
             Self::Notifications => f.write_str("notifications"),
+            Self::Devices => f.write_str("devices"),
             Self::Queue => f.write_str("queue"),
             Self::Admin => f.write_str("admin"),
         }
@@ -117,7 +121,7 @@ mod tests {
 
     #[test]
     fn topics_read_back_as_written() {
-        for text in ["mine", "notifications", "queue", "admin", "job/01K9", "document/a/b c", "batch/ü"] {
+        for text in ["mine", "notifications", "devices", "queue", "admin", "job/01K9", "document/a/b c", "batch/ü"] {
             assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
         }
     }

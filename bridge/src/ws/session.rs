@@ -1,11 +1,13 @@
-//! One connection from handshake to close: who it is, what it follows, when it must end.
+//! One connection from handshake to close: who it is, what it follows, when it must end. What it says is done in
+//! [`commands`].
+
+mod commands;
+mod question;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use courant_auth::{Identity, TokenError};
-use courant_proto::v1::{self, ErrorReason};
 use courant_tls::Socket;
 use governor::clock::MonotonicClock;
 use governor::middleware::NoOpMiddleware;
@@ -23,19 +25,13 @@ use crate::connection::outbox::Outbox;
 use crate::connection::registry::{Seat, at_least_one};
 use crate::connection::replies;
 use crate::connection::subscriptions::{Finished, Subscriptions};
-use crate::core::Core;
 use crate::fault::{Code, Fault};
 use crate::metrics::Limit;
-use crate::rooms::join::{Join, Reach};
-use crate::rooms::member::Member;
-use crate::wire::command::{Auth, MarkRead, Subscribe, TopicOnly, Verb};
-use crate::wire::encode::Push;
-use crate::wire::message::{Reply, SystemMetrics};
-use crate::wire::service::Figures;
-use crate::wire::{Command, CommandError, ServerMessage, Tier, Topic};
+use crate::presence::book::Stay;
+use crate::wire::Command;
+use crate::wire::command::Auth;
+use question::Answer;
 
-/// Questions to the core that may be open at once.
-const QUESTIONS: usize = 4;
 /// Pings without a sign of life after which the peer is gone.
 const MISSED_PINGS: u32 = 2;
 
@@ -49,6 +45,8 @@ pub struct Session {
     outbox: Arc<Outbox>,
     rate: Rate,
     user: Option<User>,
+    /// Its entry among those who are connected, once its user is known.
+    stay: Option<Stay>,
     format: Format,
     /// The token in the cookie of a page of ours.
     cookie: Option<String>,
@@ -94,6 +92,7 @@ impl Session {
             outbox: Arc::new(Outbox::new(limits.outbox_bytes, app.metrics.clone())),
             rate: RateLimiter::direct_with_clock(quota, MonotonicClock),
             user: None,
+            stay: None,
             format,
             cookie: None,
             subscriptions: Subscriptions::new(),
@@ -113,7 +112,7 @@ impl Session {
 
     /// Takes a token that came with the handshake.
     pub fn offer(&mut self, token: String) {
-        self.auth(None, Auth { token: Some(token) });
+        self.auth(None, Auth { token: Some(token), device: None });
     }
 
     /// Takes the token of the cookie, for an `auth` that brings none.
@@ -195,6 +194,7 @@ impl Session {
         self.ending = true;
         self.deadline = Instant::now() + self.app.config.times.close;
         self.subscriptions.clear();
+        self.stay = None;
     }
 
     fn inbound(&mut self, inbound: Inbound) {
@@ -225,67 +225,6 @@ impl Session {
         }
     }
 
-    fn command(&mut self, command: Result<Command, CommandError>) {
-        // Others of this user's connections may be the busy ones: this one stays.
-        let user = self.user.as_ref().map(|user| &user.identity.subject);
-        if let Some(Err(fault)) = user.map(|user| self.app.registry.may_act(user, self.seat.address())) {
-            return self.error(command.ok().and_then(|command| command.id), &fault);
-        }
-        let Command { id, verb } = match command {
-            Ok(command) => command,
-            Err(error) => {
-                let (id, code) = match error {
-                    CommandError::Bad { id, .. } => (id, Code::BadMessage),
-                    CommandError::Unknown { id } => (id, Code::UnknownCommand),
-                };
-                return self.error(id, &Fault::new(code, error.to_string()));
-            }
-        };
-        match verb {
-            Verb::Ping => self.outbox.reply(&ServerMessage::Pong(Reply { id })),
-            Verb::Auth(auth) => self.auth(id, auth),
-            Verb::Subscribe(_)
-            | Verb::Unsubscribe(_)
-            | Verb::Ack(_)
-            | Verb::MarkRead(_)
-            | Verb::RequestSystemMetrics
-                if self.user.is_none() =>
-            {
-                let code = Code::Core(ErrorReason::TokenMissing);
-                self.error(id, &Fault::new(code, "send {\"type\":\"auth\",\"token\":…} first"));
-            }
-            Verb::Subscribe(subscribe) => self.subscribe(id, subscribe),
-            Verb::Unsubscribe(TopicOnly { topic }) => self.with_topic(id, &topic, |session, topic| {
-                session.subscriptions.remove(&topic);
-                session.ok(id);
-            }),
-            Verb::Ack(ack) => self.with_topic(id, &ack.topic, |session, _| session.ok(id)),
-            Verb::RequestSystemMetrics => self.ask(id, Question::Figures),
-            Verb::MarkRead(MarkRead { ids }) => self.ask(id, Question::MarkRead(ids)),
-        }
-    }
-
-    /// A few at a time: who asks faster than the core answers is told so.
-    fn ask(&mut self, id: Option<u64>, question: Question) {
-        let Some(user) = &self.user else { return };
-        if self.asked.len() >= QUESTIONS {
-            return self.error(id, &Fault::too_many("wait for the answers to what you have asked already"));
-        }
-        let (core, token) = (self.app.core.clone(), user.token.clone());
-        self.asked.spawn(async move { (id, question.put(&core, &token).await) });
-    }
-
-    fn answer(&self, id: Option<u64>, answer: Result<Answer, Fault>) {
-        match answer {
-            Ok(Answer::Done) => self.ok(id),
-            Ok(Answer::Figures(metrics)) => {
-                let message = SystemMetrics { id, topic: None, cursor: None, metrics: *metrics };
-                self.outbox.reply(&ServerMessage::SystemMetrics(Box::new(message)));
-            }
-            Err(fault) => self.error(id, &fault),
-        }
-    }
-
     fn refused(&self, limit: Limit) {
         let user = self.user.as_ref().map(|user| user.identity.subject.as_str());
         self.app.registry.refused(limit, user, self.seat.address());
@@ -293,91 +232,6 @@ impl Session {
 
     fn note(&self, deed: Deed, user: Option<&str>) {
         self.app.trail.note(deed, user, Some(self.seat.address()), Some(&self.id.to_string()));
-    }
-
-    fn auth(&mut self, id: Option<u64>, auth: Auth) {
-        let Some(token) = auth.token.or_else(|| self.cookie.clone()) else {
-            let why = "send a token, or open the connection from a page of ours with a session cookie";
-            return self.refuse_token(id, Fault::new(Code::Core(ErrorReason::TokenMissing), why));
-        };
-        let identity = match self.app.config.verifier.verify(&token) {
-            Ok(identity) => identity,
-            // Nothing is wrong with the token: the client may come back with it.
-            Err(error @ TokenError::KeysStale) => return self.end(error.into()),
-            Err(error) => return self.refuse_token(id, error.into()),
-        };
-        if self.user.as_ref().is_some_and(|user| user.identity.subject != identity.subject) {
-            let message = "this connection belongs to another user; open a new one";
-            return self.refuse_token(id, Fault::new(Code::SubjectChanged, message));
-        }
-        if self.user.is_none() {
-            self.note(Deed::Connected, Some(&identity.subject));
-        }
-        if let Err(fault) = self.seat.belongs_to(&identity.subject) {
-            return self.end(fault);
-        }
-        // The verifier's leeway is for clocks that differ; the connection ends when the token says so.
-        let left = identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
-        let left = left.min(Duration::from_secs(366 * 24 * 3600));
-        self.deadline = Instant::now() + left;
-        self.warning = replies::warn_at(left, self.app.config.times.token_warning);
-        self.outbox.reply(&replies::connected(id, self.id, &identity, &self.app.config));
-        let before = self.user.replace(User { identity: identity.clone(), token });
-        if let Some(before) = before {
-            self.recheck(&before.identity, &identity);
-        }
-    }
-
-    fn refuse_token(&mut self, id: Option<u64>, fault: Fault) {
-        self.note(Deed::TokenRefused, self.user.as_ref().map(|user| user.identity.subject.as_str()));
-        self.outbox.reply(&replies::auth_error(id, &fault));
-        self.end(fault);
-    }
-
-    fn with_topic(&mut self, id: Option<u64>, topic: &str, then: impl FnOnce(&mut Self, Topic)) {
-        match topic.parse() {
-            Ok(topic) => then(self, topic),
-            Err(error) => self.error(id, &Fault::field("topic", format!("{error}"))),
-        }
-    }
-
-    fn subscribe(&mut self, id: Option<u64>, command: Subscribe) {
-        let Subscribe { topic, after, min_interval_ms } = command;
-        self.with_topic(id, &topic, |session, topic| {
-            session.subscriptions.remove(&topic);
-            if session.subscriptions.len() >= session.app.config.limits.subscriptions {
-                let limit = session.app.config.limits.subscriptions;
-                session.refused(Limit::Subscriptions);
-                return session
-                    .error(id, &Fault::too_many(format!("a connection may have {limit} subscriptions; end some")));
-            }
-            session.join(id, topic, after.filter(|after| !after.is_empty()), min_interval_ms);
-        });
-    }
-
-    fn join(&mut self, id: Option<u64>, topic: Topic, after: Option<String>, min_interval_ms: Option<u64>) {
-        let Some(user) = &self.user else { return };
-        let join = Join {
-            rooms: self.app.rooms.clone(),
-            states: self.app.states.clone(),
-            member: Member::new(self.outbox.clone()),
-            token: user.token.clone(),
-            user: user.identity.subject.clone(),
-            reach: Reach::of(&user.identity),
-            topic,
-            after,
-            tier: min_interval_ms.map_or_else(Tier::default, Tier::at_least),
-            id,
-        };
-        self.subscriptions.add(join);
-    }
-
-    /// Rights may have changed with the token: what it does not allow any more ends, the rest goes on.
-    fn recheck(&mut self, before: &Identity, now: &Identity) {
-        for topic in self.subscriptions.recheck(before, now) {
-            let code = Code::Core(ErrorReason::RoleRequired).name();
-            self.outbox.push(0, Arc::new(Push::ended(&topic.to_string().into(), code)));
-        }
     }
 
     fn overdue(&mut self) {
@@ -395,12 +249,6 @@ impl Session {
         self.outbox.end_for_drain(&self.app.config.times);
     }
 
-    fn ok(&self, id: Option<u64>) {
-        if id.is_some() {
-            self.outbox.reply(&ServerMessage::Ok(Reply { id }));
-        }
-    }
-
     fn error(&self, id: Option<u64>, fault: &Fault) {
         self.outbox.reply(&replies::error(id, fault));
     }
@@ -408,35 +256,6 @@ impl Session {
     fn end(&mut self, fault: Fault) {
         tracing::debug!(connection = %self.id, %fault, "closing");
         self.outbox.end(Verdict::on(fault));
-    }
-}
-
-/// What is asked of the core with the user's token.
-enum Question {
-    Figures,
-    MarkRead(Vec<String>),
-}
-
-/// What it says.
-enum Answer {
-    Figures(Box<Figures>),
-    Done,
-}
-
-impl Question {
-    async fn put(self, core: &Core, token: &str) -> Result<Answer, Fault> {
-        match self {
-            Self::Figures => {
-                let request = core.call_as(v1::GetSystemMetricsRequest {}, token)?;
-                let answer = core.admin().get_system_metrics(request).await?.into_inner();
-                Ok(Answer::Figures(Box::new(Figures::from(&answer.metrics.unwrap_or_default()))))
-            }
-            Self::MarkRead(notification_ids) => {
-                let request = core.call_as(v1::MarkNotificationsReadRequest { notification_ids }, token)?;
-                core.notices().mark_notifications_read(request).await?;
-                Ok(Answer::Done)
-            }
-        }
     }
 }
 

@@ -40,6 +40,8 @@ struct Inner {
     result: Mutex<Vec<u8>>,
     /// The queue and the workers.
     pub service: super::service::States,
+    /// Who is connected.
+    pub presence: super::presence::Roll,
 }
 
 struct Log {
@@ -80,6 +82,7 @@ impl FakeCore {
             broken: watch::channel(0).0,
             result: Mutex::new(b"# Title\n\nSome text.\n".to_vec()),
             service: super::service::States::default(),
+            presence: super::presence::Roll::default(),
         });
         let (health, service) = tonic_health::server::health_reporter();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -88,6 +91,7 @@ impl FakeCore {
         let server = tonic::transport::Server::builder().add_service(service).add_service(jobs);
         let states = inner.service.clone();
         let server = server.add_service(states.queue()).add_service(states.admin());
+        let server = server.add_service(inner.presence.server());
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         Self { inner, address, health }
     }
@@ -162,12 +166,14 @@ impl FakeCore {
     /// Does not answer any more.
     pub async fn go_away(&self) {
         self.inner.log.lock().away = true;
+        self.inner.presence.cut(true);
         self.cut();
         self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
     }
 
     pub async fn come_back(&self) {
         self.inner.log.lock().away = false;
+        self.inner.presence.cut(false);
         self.health.set_service_status("", tonic_health::ServingStatus::Serving).await;
     }
 
@@ -204,6 +210,11 @@ impl FakeCore {
     /// The queue and the workers.
     pub fn service(&self) -> &super::service::States {
         &self.inner.service
+    }
+
+    /// Who is connected.
+    pub fn presence(&self) -> &super::presence::Roll {
+        &self.inner.presence
     }
 
     pub fn set_result(&self, bytes: &[u8]) {

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod core;
+pub mod presence;
 pub mod service;
 
 use std::net::SocketAddr;

@@ -84,7 +84,7 @@ fn caller<T>(request: &Request<T>) -> Result<Identity, Status> {
     verifier().verify(token).map_err(|_| Status::unauthenticated("bad token"))
 }
 
-fn needs<T>(request: &Request<T>, roles: &[Role]) -> Result<(), Status> {
+pub fn needs<T>(request: &Request<T>, roles: &[Role]) -> Result<(), Status> {
     let identity = caller(request)?;
     if roles.iter().any(|role| identity.has(*role)) { Ok(()) } else { Err(Status::permission_denied("role")) }
 }

@@ -18,7 +18,7 @@ type EventListener = (event: JobEvent) => void;
 type StateListener = (message: StateMessage) => void;
 
 /** Topics that are told as a whole. */
-const stateTopics = new Set(['queue', 'admin', 'notifications']);
+const stateTopics = new Set(['queue', 'devices', 'admin', 'notifications']);
 
 export class CourantClient extends Requests {
   readonly #connection: Connection;
@@ -47,6 +47,11 @@ export class CourantClient extends Requests {
           fetch,
         }),
         token: options.token,
+        // Without the module this is a device without a name.
+        device: async () =>
+          options.device === undefined
+            ? (await import('./device.ts').catch(() => null))?.browserDevice()
+            : (options.device ?? undefined),
         random: options.random ?? Math.random,
         backoffFirstMs: options.backoffFirstMs ?? 1_000,
         backoffMaxMs: options.backoffMaxMs ?? 30_000,
@@ -144,7 +149,7 @@ export class CourantClient extends Requests {
     await this.#commands.request({ ...fields, type });
   }
 
-  /** The newest push of a topic that is a state, not jobs: `queue`, `admin`, `notifications`. Reading it: `service.ts`. */
+  /** The newest push of a topic that is a state, not jobs: `queue`, `devices`, `admin`, `notifications`. Reading it: `service.ts`. */
   pushed(type: StateMessage['type']): StateMessage | null {
     return this.#pushed.get(type) ?? null;
   }
@@ -237,6 +242,7 @@ export class CourantClient extends Requests {
       case 'workers':
       case 'connections':
       case 'audit':
+      case 'devices':
       case 'notification':
         this.#pushed.set(message.type, message);
         for (const listener of this.#pushedListeners) listener(message);

@@ -6,6 +6,7 @@ import { decode } from './decode.ts';
 import { Heartbeat } from './heartbeat.ts';
 import type { Connected, ServerMessage } from './messages.ts';
 import { online, watchNetwork } from './network.ts';
+import type { Device } from './options.ts';
 import { discard, type SocketLike } from './socket.ts';
 import { backoffMs, type Cause, type ConnectionState, verdict } from './state.ts';
 import { Timer } from './timer.ts';
@@ -18,6 +19,8 @@ export interface ConnectionOptions {
   /** Best first. */
   readonly transports: readonly Transport[];
   readonly token: TokenProvider;
+  /** What to call this device. */
+  readonly device: () => Promise<Device | undefined>;
   /** 0 to 1; for tests. */
   readonly random: () => number;
   /** The ceiling of the first wait. */
@@ -42,7 +45,6 @@ export interface ConnectionHandlers {
 const stableMs = 5_000;
 /** So many losses in a row that look like a network that lets this transport not through: try the next. */
 const strikesToFall = 2;
-const authId = 0;
 
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -65,6 +67,7 @@ export class Connection {
   /** Why it is not the best one. */
   #fallback: Cause | null = null;
   #token: string | null = null;
+  #device: Device | undefined;
   #rejected: string | null = null;
   #verdict: { readonly cause: Cause; readonly retryAfterMs: number } | null = null;
 
@@ -157,7 +160,7 @@ export class Connection {
   async #dial(run: number): Promise<void> {
     let socket: SocketLike;
     try {
-      socket = await this.#transport.open();
+      [socket, this.#device] = await Promise.all([this.#transport.open(), this.#options.device()]);
     } catch (cause) {
       if (run !== this.#run) return;
       const message = String(cause);
@@ -170,7 +173,7 @@ export class Connection {
       return;
     }
     this.#socket = socket;
-    socket.onopen = () => socket.send(JSON.stringify({ id: authId, type: 'auth', token: this.#token }));
+    socket.onopen = () => socket.send(JSON.stringify(this.#auth));
     socket.onmessage = (event) => {
       if (run === this.#run) this.#receive(event.data);
     };
@@ -218,11 +221,11 @@ export class Connection {
     const renewed = this.#state.status === 'connected';
     this.#opening.clear();
     this.#rejected = null;
-    const { connectionId, user, roles, tokenExpiresAt } = message;
+    const { connectionId, deviceId, user, roles, tokenExpiresAt } = message;
     const before = this.#state.status === 'connected' ? this.#state : { latencyMs: null, stalled: false };
     const { latencyMs, stalled } = before;
     const [transport, fallback] = [this.#transport.name, this.#fallback];
-    const known = { connectionId, user, roles, tokenExpiresAt, transport, fallback };
+    const known = { connectionId, deviceId, user, roles, tokenExpiresAt, transport, fallback };
     this.#set({ status: 'connected', ...known, latencyMs, stalled });
     this.#planRenewal(tokenExpiresAt);
     if (renewed) return;
@@ -248,7 +251,7 @@ export class Connection {
     const token = await Promise.resolve(this.#options.token()).catch(() => null);
     if (run !== this.#run || token === null || token === this.#token) return;
     this.#token = token;
-    this.send({ id: authId, type: 'auth', token });
+    this.send(this.#auth);
   }
 
   #lost(cause: Cause): void {
@@ -271,6 +274,11 @@ export class Connection {
       case 'backoff':
         this.#wait(Math.max(known?.retryAfterMs ?? 0, this.#backoff()), why);
     }
+  }
+
+  /** Who one is, and on which device. */
+  get #auth(): object {
+    return { id: 0, type: 'auth', token: this.#token, device: this.#device };
   }
 
   get #transport(): Transport {
@@ -311,7 +319,7 @@ export class Connection {
       this.#scout.reset();
       return;
     }
-    this.#scout.start(best, this.#token, () => {
+    this.#scout.start(best, this.#auth, () => {
       this.#take(0, null);
       void this.#open();
     });

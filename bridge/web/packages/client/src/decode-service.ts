@@ -4,8 +4,12 @@ import {
   type AuditEntry,
   type Band,
   type Batch,
+  type BridgeLine,
+  type ConnectedDevice,
   type Connections,
   type Count,
+  type Devices,
+  type Everywhere,
   type Notice,
   type Queue,
   type QueueLane,
@@ -15,6 +19,7 @@ import {
   type Worker,
   type WorkerJob,
 } from './service-types.ts';
+import type { TransportName } from './transport.ts';
 import { jobStates } from './types.ts';
 import type * as wire from './wire.generated.ts';
 
@@ -115,16 +120,59 @@ const named = read.each(
   }),
 );
 
+function kinds(from: read.Raw<Readonly<Record<string, number>>>): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.keys(from).map((kind) => [kind, zero(from, kind)]));
+}
+
+const bridge = read.each(
+  (from: read.Raw<wire.BridgeLine>): BridgeLine => ({
+    bridge: read.text(from, 'bridge'),
+    software: read.textOrNull(from, 'software') ?? '',
+    connectTime: read.textOrNull(from, 'connectTime'),
+    connections: zero(from, 'connections'),
+    users: zero(from, 'users'),
+    rooms: zero(from, 'rooms'),
+  }),
+);
+
+const everywhere = (from: read.Raw<wire.Everywhere>): Everywhere => ({
+  total: zero(from, 'total'),
+  users: zero(from, 'users'),
+  devices: zero(from, 'devices'),
+  byKind: kinds(read.part(from, 'byKind')),
+  rooms: read.list(from, 'rooms', named),
+  bridges: read.list(from, 'bridges', bridge),
+});
+
+/** `own` is which of them this is. */
+export function devices(from: read.Raw<wire.Devices>, own: string | null): Devices {
+  const device = read.each((item: read.Raw<wire.ShownDevice>): ConnectedDevice => {
+    const deviceId = read.text(item, 'deviceId');
+    return {
+      deviceId,
+      name: read.textOrNull(item, 'name'),
+      transports: read.list(item, 'transports', read.string).filter(isTransport),
+      connections: zero(item, 'connections'),
+      connectTime: read.textOrNull(item, 'connectTime'),
+      current: deviceId === own,
+    };
+  });
+  return { devices: read.list(from, 'devices', device), complete: read.flag(from, 'complete') };
+}
+
+const isTransport = (name: string): name is TransportName =>
+  name === 'websocket' || name === 'sse' || name === 'polling';
+
 export function connections(from: read.Raw<wire.Connections>): Connections {
-  const kinds = read.part(from, 'byKind');
   return {
     bridge: read.text(from, 'bridge'),
     total: zero(from, 'total'),
     users: zero(from, 'users'),
     byUser: read.list(from, 'byUser', named),
     roomsTotal: zero(from, 'roomsTotal'),
-    byKind: Object.fromEntries(Object.keys(kinds).map((kind) => [kind, zero(kinds, kind)])),
+    byKind: kinds(read.part(from, 'byKind')),
     rooms: read.list(from, 'rooms', named),
+    everywhere: read.optional(from, 'everywhere', everywhere),
   };
 }
 

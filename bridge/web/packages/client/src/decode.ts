@@ -44,6 +44,7 @@ const decoders: Decoders<WireType> = {
       type: 'connected',
       id: id(from),
       connectionId: read.text(from, 'connectionId'),
+      deviceId: read.textOrNull(from, 'deviceId'),
       user: read.text(from, 'user'),
       roles: read.list(from, 'roles', read.string),
       tokenExpiresAt: read.textOrNull(from, 'tokenExpiresAt'),

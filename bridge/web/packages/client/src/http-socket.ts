@@ -37,6 +37,7 @@ export class HttpSocket implements SocketLike {
   readonly #silence = new Timer();
   #request = new AbortController();
   #token = '';
+  #device: Json = {};
   /** The `auth` that waits for its answer. */
   #auth: unknown = null;
 
@@ -52,6 +53,8 @@ export class HttpSocket implements SocketLike {
     switch (type) {
       case 'auth':
         this.#token = String(command['token']);
+        // A renewal says nothing of it.
+        if (isObject(command['device'])) this.#device = command['device'];
         this.#auth = id;
         break;
       case 'subscribe':
@@ -138,6 +141,9 @@ export class HttpSocket implements SocketLike {
       return interval;
     });
     query.append('minIntervalMs', String(Math.min(1000, ...intervals)));
+    const { id, name } = this.#device;
+    if (id !== undefined) query.append('deviceId', String(id));
+    if (name !== undefined) query.append('deviceName', String(name));
     return query;
   }
 

@@ -7,7 +7,7 @@ export { type Decoded, decode } from './decode.ts';
 export { CourantError } from './errors.ts';
 export { type JobView, type PageView, view, type ZoneCounts } from './fold.ts';
 export type { JobEvent, ServerMessage, StateMessage } from './messages.ts';
-export type { ClientOptions, EventOf, FollowOptions } from './options.ts';
+export type { ClientOptions, Device, EventOf, FollowOptions } from './options.ts';
 export { newRequestId } from './request-id.ts';
 export type { SocketConstructor, SocketLike } from './socket.ts';
 export type { Cause, ConnectionState } from './state.ts';

@@ -14,6 +14,7 @@ export interface Connected {
   readonly type: 'connected';
   readonly id: number | null;
   readonly connectionId: string;
+  readonly deviceId: string | null;
   readonly user: string;
   readonly roles: readonly string[];
   readonly tokenExpiresAt: string | null;
@@ -175,10 +176,11 @@ export const stateTypes = [
   'workers',
   'connections',
   'audit',
+  'devices',
   'notification',
 ] as const;
 
-/** A state as a whole, or a notice: of the topics `queue`, `admin` and `notifications`. Read by `service.ts`. */
+/** A state as a whole, or a notice: of the topics `queue`, `devices`, `admin` and `notifications`. Read by `service.ts`. */
 export interface StateMessage {
   readonly type: (typeof stateTypes)[number];
   readonly topic: string;

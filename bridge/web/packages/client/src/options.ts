@@ -7,6 +7,14 @@ import type { Schedule } from './store.ts';
 import type { WatchOptions } from './subscriptions.ts';
 import type { MessageFormat, TransportName } from './transport.ts';
 
+/** The device a client runs on, as its owner sees it among the others. */
+export interface Device {
+  /** The same whenever it connects: 1 to 64 of `[A-Za-z0-9._-]`. */
+  readonly id: string;
+  /** For people, at most 64 characters. */
+  readonly name?: string;
+}
+
 export interface ClientOptions {
   /** The bridge's address. The page's own origin when left out. */
   readonly url?: string;
@@ -27,6 +35,11 @@ export interface ClientOptions {
    * heard at least once. What `jobs` knew is not kept: ask `list` for the jobs that did not change meanwhile.
    */
   readonly storage?: CursorStorage | undefined;
+  /**
+   * The device this is. In a page by default a random id, kept in `localStorage`, and a name such as "Firefox on Linux"
+   * (`device.ts` says what that means for privacy). `null`: each connection is a device of its own, without a name.
+   */
+  readonly device?: Device | null;
   /** When listeners of `jobs` are told; a microtask after the change by default. */
   readonly schedule?: Schedule;
   /** Hears of messages that could not be read. Nothing else is done about them. */

@@ -1,4 +1,5 @@
 /** What the whole service is doing, as it is given out by `service.ts`. */
+import type { TransportName } from './transport.ts';
 import type { JobState } from './types.ts';
 
 /** What really happens lies in here in 8 of 10 cases. Seconds. */
@@ -86,6 +87,49 @@ export interface Count {
   readonly connections: number;
 }
 
+/** One of the signed-in person's devices that is connected now. */
+export interface ConnectedDevice {
+  readonly deviceId: string;
+  /** `null` when it told none. */
+  readonly name: string | null;
+  readonly transports: readonly TransportName[];
+  /** Pages and programs open on it. */
+  readonly connections: number;
+  /** Since when it has been connected without a break. */
+  readonly connectTime: string | null;
+  /** It is this one. */
+  readonly current: boolean;
+}
+
+/** All of them. */
+export interface Devices {
+  /** Those that have been connected longest first. */
+  readonly devices: readonly ConnectedDevice[];
+  /** `false`: those connected to other bridges are not known at this moment. */
+  readonly complete: boolean;
+}
+
+/** One of several bridges. */
+export interface BridgeLine {
+  readonly bridge: string;
+  readonly software: string;
+  readonly connectTime: string | null;
+  readonly connections: number;
+  readonly users: number;
+  readonly rooms: number;
+}
+
+/** Who is connected to any bridge. */
+export interface Everywhere {
+  readonly total: number;
+  readonly users: number;
+  readonly devices: number;
+  readonly byKind: Readonly<Record<string, number>>;
+  readonly rooms: readonly Count[];
+  /** Oldest first. */
+  readonly bridges: readonly BridgeLine[];
+}
+
 /** Who is connected to this bridge. */
 export interface Connections {
   readonly bridge: string;
@@ -95,6 +139,8 @@ export interface Connections {
   readonly roomsTotal: number;
   readonly byKind: Readonly<Record<string, number>>;
   readonly rooms: readonly Count[];
+  /** Over all bridges; `null` until the server has told. */
+  readonly everywhere: Everywhere | null;
 }
 
 /** The jobs of a batch as one. */

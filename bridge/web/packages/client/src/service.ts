@@ -1,5 +1,5 @@
 /**
- * What the topics `queue`, `admin` and `notifications` push, and what the bridge says of batches and quotas, checked and
+ * What the topics `queue`, `devices`, `admin` and `notifications` push, and what the bridge says of batches and quotas, checked and
  * typed: `@courant/client/service`. Beside the client and not in it, since most pages need none of it.
  */
 import type { CourantClient } from './client.ts';
@@ -10,7 +10,9 @@ import * as read from './read.ts';
 import type {
   AuditEntry,
   Batch,
+  ConnectedDevice,
   Connections,
+  Devices,
   Notice,
   Queue,
   Quota,
@@ -57,6 +59,25 @@ export function queueStatus(client: CourantClient): Queue | null {
   return newest(client, 'queue-status', (body: read.Raw<wire.QueueStatus>) =>
     parts.queue(read.part(body, 'queue')),
   );
+}
+
+/** One's own devices that are connected, over all bridges; `null` until `devices` is watched and something came. */
+export function devices(client: CourantClient): Devices | null {
+  const { connection } = client;
+  const own = connection.status === 'connected' ? connection.deviceId : null;
+  return newest(client, 'devices', (body: read.Raw<wire.Devices>) => parts.devices(body, own));
+}
+
+/** Who came and who left between two states of `devices`. A page that is loaded anew does neither. */
+export function comings(
+  before: Devices,
+  now: Devices,
+): { readonly joined: readonly ConnectedDevice[]; readonly left: readonly ConnectedDevice[] } {
+  const without = (some: Devices, others: Devices) => {
+    const ids = new Set(others.devices.map(({ deviceId }) => deviceId));
+    return some.devices.filter(({ deviceId }) => !ids.has(deviceId));
+  };
+  return { joined: without(now, before), left: without(before, now) };
 }
 
 /** The figures as they are, for admins who watch `admin`. */

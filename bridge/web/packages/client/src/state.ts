@@ -17,6 +17,8 @@ export type ConnectionState =
   | {
       readonly status: 'connected';
       readonly connectionId: string;
+      /** Which of the user's devices this is; `null` when the bridge does not say. */
+      readonly deviceId: string | null;
       readonly user: string;
       readonly roles: readonly string[];
       readonly tokenExpiresAt: string | null;

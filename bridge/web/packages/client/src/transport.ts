@@ -55,11 +55,11 @@ export class Scout {
   #waitMs = firstLookMs;
 
   /** Looks until `found` is called, or `stop`. */
-  start(transport: Transport, token: string, found: () => void): void {
+  start(transport: Transport, auth: object, found: () => void): void {
     this.stop();
     this.#timer.set(this.#waitMs, () => {
       this.#waitMs = Math.min(2 * this.#waitMs, longestLookMs);
-      void this.#look(transport, token, found);
+      void this.#look(transport, auth, found);
     });
   }
 
@@ -74,8 +74,8 @@ export class Scout {
     this.#socket = null;
   }
 
-  async #look(transport: Transport, token: string, found: () => void): Promise<void> {
-    const next = (): void => this.start(transport, token, found);
+  async #look(transport: Transport, auth: object, found: () => void): Promise<void> {
+    const next = (): void => this.start(transport, auth, found);
     this.#timer.set(answerWithinMs, next);
     const socket = await transport.open();
     // Stopped in the meantime.
@@ -84,7 +84,7 @@ export class Scout {
       return;
     }
     this.#socket = socket;
-    socket.onopen = () => socket.send(JSON.stringify({ id: 0, type: 'auth', token }));
+    socket.onopen = () => socket.send(JSON.stringify(auth));
     socket.onclose = next;
     socket.onmessage = ({ data }) => {
       const decoded = decode(data);

@@ -41,6 +41,8 @@ export type Audit = {
 
 /** Who one is. */
 export type Auth = {
+  /** The device the client runs on; left out: as it was said before, else the connection is a device of its own. */
+  readonly device?: (Device | null);
   /** A JWT; left out: the one in the session cookie that came with the handshake. */
   readonly token?: string | null;
 };
@@ -87,6 +89,16 @@ export type BoundingBox = {
   readonly x1: number;
   readonly y0: number;
   readonly y1: number;
+};
+
+/** One of several bridges. */
+export type BridgeLine = {
+  readonly bridge: string;
+  readonly connectTime: string | null;
+  readonly connections: number;
+  readonly rooms: number;
+  readonly software: string;
+  readonly users: number;
 };
 
 /** All commands as they are written; for the schema and the examples. `Command::parse` reads them. */
@@ -139,6 +151,7 @@ export type Closing = {
 /** Answers `auth`. */
 export type Connected = {
   readonly connectionId: string;
+  readonly deviceId: string;
   readonly id?: number | null;
   readonly limits: Limits;
   readonly pingIntervalMs: number;
@@ -154,6 +167,7 @@ export type Connections = {
   readonly bridge: string;
   readonly byKind: { readonly [name: string]: number };
   readonly byUser: readonly (Count)[];
+  readonly everywhere: (Everywhere | null);
   readonly rooms: readonly (Count)[];
   readonly roomsTotal: number;
   readonly total: number;
@@ -188,6 +202,22 @@ export type Deleted = {
   readonly topic: string;
 };
 
+/** The device a client runs on, in its words. */
+export type Device = {
+  /** Names it among the user's devices, the same whenever it connects: 1 to 64 of `[A-Za-z0-9._-]`. */
+  readonly id: string;
+  /** For people: at most 64 characters. */
+  readonly name?: string | null;
+};
+
+/** The user's devices that are connected. */
+export type Devices = {
+  readonly complete: boolean;
+  readonly cursor: string;
+  readonly devices: readonly (ShownDevice)[];
+  readonly topic: string;
+};
+
 /** The bridge is stopping. */
 export type Draining = {
   readonly retryAfterMs: number;
@@ -207,6 +237,16 @@ export type ErrorReply = {
   readonly retryAfterMs?: number | null;
   readonly retryable: boolean;
   readonly topic?: string | null;
+};
+
+/** The same over all bridges that tell the core, and these one by one. */
+export type Everywhere = {
+  readonly bridges: readonly (BridgeLine)[];
+  readonly byKind: { readonly [name: string]: number };
+  readonly devices: number;
+  readonly rooms: readonly (Count)[];
+  readonly total: number;
+  readonly users: number;
 };
 
 /** The token runs out soon. */
@@ -710,6 +750,8 @@ export type ServerMessage = (Connected & {
   readonly type: "connections";
 } | Audit & {
   readonly type: "audit";
+} | Devices & {
+  readonly type: "devices";
 } | Expiring & {
   readonly type: "auth-expiring";
 } | NotificationEvent & {
@@ -725,6 +767,15 @@ export type SessionAnswer = {
 
 /** How serious a notice is. */
 export type Severity = "info" | "success" | "warning" | "error";
+
+/** One device that is connected. */
+export type ShownDevice = {
+  readonly connectTime: string | null;
+  readonly connections: number;
+  readonly deviceId: string;
+  readonly name: string | null;
+  readonly transports: readonly (TransportName)[];
+};
 
 /** A job as it is. */
 export type Snapshot = {
@@ -768,6 +819,9 @@ export type TopicOnly = {
   /** See `super::Topic`. */
   readonly topic: string;
 };
+
+/** How a device is connected. */
+export type TransportName = "websocket" | "sse" | "polling";
 
 /** How many are left. */
 export type UnreadAnswer = {

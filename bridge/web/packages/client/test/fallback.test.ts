@@ -116,6 +116,24 @@ const live = (topic: string, cursor: string): object => ({ type: 'live', topic, 
 describe('where no WebSocket gets through', () => {
   pausedTime();
 
+  it('says which device it is, also on the way there and in the search for a better one', async () => {
+    const bridge = http();
+    const device = { id: 'laptop', name: 'Firefox on Linux' };
+    await fallen({ fetch: bridge.fetch, device });
+    expect(bridge.last().query).toEqual([
+      ['deviceId', 'laptop'],
+      ['deviceName', 'Firefox on Linux'],
+    ]);
+    bridge
+      .last()
+      .streams()
+      .says({ ...greeting, deviceId: 'laptop' });
+    await settle();
+    await vi.advanceTimersByTimeAsync(15_000);
+    socket().open();
+    expect(socket().ofType('auth')[0]).toMatchObject({ device });
+  });
+
   it('follows by event streams, and says why', async () => {
     const bridge = http();
     const made = await onEvents(bridge);

@@ -101,6 +101,7 @@ export function client(options: Partial<ClientOptions> = {}): CourantClient {
     transports: ['websocket'],
     random: () => 0.5,
     format: 'json',
+    device: null,
     ...options,
   });
 }

@@ -1,9 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   auditTrail,
   batch,
   cancelBatch,
+  comings,
   connectionCounts,
+  devices,
   drainWorker,
   queueStatus,
   quotas,
@@ -106,5 +108,62 @@ describe('what one asks the service for', () => {
     await drainWorker(made, 'w 1', true);
     await drainWorker(made, 'w 1', false);
     expect(asked).toEqual(['GET /v1/quota', 'POST /v1/workers/w%201:drain', 'POST /v1/workers/w%201:resume']);
+  });
+});
+
+describe('who is connected', () => {
+  pausedTime();
+
+  const device = (deviceId: string, more: object = {}) => ({
+    deviceId,
+    name: null,
+    transports: ['websocket', 'pigeon'],
+    connections: 1,
+    connectTime: '2026-11-21T09:00:00Z',
+    ...more,
+  });
+
+  it('is told as a list, with this device marked, and who came and left by comparing', async () => {
+    const made = client({ device: { id: 'laptop', name: 'Firefox on Linux' } });
+    made.connect();
+    await vi.advanceTimersByTimeAsync(0);
+    socket().accept({ deviceId: 'laptop' });
+    expect(socket().ofType('auth')[0]).toMatchObject({ device: { id: 'laptop', name: 'Firefox on Linux' } });
+    made.watch('devices');
+    expect(devices(made)).toBeNull();
+    socket().subscribed('devices');
+    const push = (list: object[], complete = true) =>
+      socket().says({ type: 'devices', topic: 'devices', cursor: 'c', devices: list, complete });
+    push([device('phone', { name: 'Chrome on Android' }), device('laptop')]);
+    const before = devices(made);
+    expect(before?.devices).toEqual([
+      { ...device('phone'), name: 'Chrome on Android', transports: ['websocket'], current: false },
+      { ...device('laptop'), transports: ['websocket'], current: true },
+    ]);
+    expect(devices(made)).toBe(before);
+    push([device('laptop', { connections: 2 }), device('tablet')], false);
+    const now = devices(made);
+    expect(now?.complete).toBe(false);
+    if (before === null || now === null) throw new Error('nothing was read');
+    const { joined, left } = comings(before, now);
+    expect([joined, left].map((some) => some.map(({ deviceId }) => deviceId))).toEqual([
+      ['tablet'],
+      ['phone'],
+    ]);
+    expect(comings(now, now)).toEqual({ joined: [], left: [] });
+  });
+
+  it('counts for admins over all bridges', async () => {
+    const made = await connected();
+    made.watch('admin');
+    socket().subscribed('admin');
+    const bridge = { bridge: 'b', connections: 3, users: 2, rooms: 1 };
+    const everywhere = { total: 3, users: 2, devices: 2, byKind: { mine: 3 }, rooms: [], bridges: [bridge] };
+    const connections = { bridge: 'b', total: 2, users: 1, byKind: {}, everywhere };
+    socket().says({ type: 'connections', topic: 'admin', cursor: 'c', connections });
+    expect(connectionCounts(made)?.everywhere).toEqual({
+      ...everywhere,
+      bridges: [{ ...bridge, software: '', connectTime: null }],
+    });
   });
 });

@@ -8,6 +8,7 @@ export { type Notifications, useNotifications } from './notifications.ts';
 export {
   useAuditTrail,
   useConnectionCounts,
+  useDevices,
   useQueueStatus,
   useSystemMetrics,
   useWorkers,

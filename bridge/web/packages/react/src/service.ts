@@ -6,6 +6,8 @@ import {
   auditTrail,
   type Connections,
   connectionCounts,
+  type Devices,
+  devices,
   type Queue,
   queueStatus,
   type SystemMetrics,
@@ -31,6 +33,11 @@ function usePushed<T>(topic: string, read: (client: CourantClient) => T | null):
 /** What waits in which lane, how long, and who works. */
 export function useQueueStatus(): Queue | null {
   return usePushed('queue', queueStatus);
+}
+
+/** The signed-in person's devices that are connected now. */
+export function useDevices(): Devices | null {
+  return usePushed('devices', devices);
 }
 
 /** Figures of the server, for admins. */

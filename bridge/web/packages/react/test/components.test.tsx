@@ -19,7 +19,7 @@ function start(fetch?: typeof globalThis.fetch): CourantClient {
   FakeSocket.all = [];
   const transports = ['websocket'] as const;
   const options = { url: 'http://bridge.test', token: () => 't', WebSocket: FakeSocket, transports };
-  return new CourantClient({ format: 'json', ...options, ...(fetch ? { fetch } : {}) });
+  return new CourantClient({ format: 'json', device: null, ...options, ...(fetch ? { fetch } : {}) });
 }
 
 async function show(client: CourantClient, children: ReactNode) {

@@ -14,6 +14,7 @@ function start(): CourantClient {
     token: () => 't',
     WebSocket: FakeSocket,
     format: 'json',
+    device: null,
   });
 }
 

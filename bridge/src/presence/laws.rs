@@ -1,0 +1,232 @@
+//! What is shown is what is connected: the book against a model that counts connections, and the grace against the clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use courant_proto::v1::{Device as Wire, UserElsewhere};
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::book::{Book, Rules, Stay};
+use super::device::Device;
+use super::lingering::Lingering;
+use super::own::Transport;
+
+const RULES: Rules = Rules { devices_per_user: 3, poll: Duration::from_secs(15), grace: Duration::from_secs(5) };
+const USERS: [&str; 2] = ["alice", "bob"];
+const DEVICES: [&str; 3] = ["laptop", "phone", "tablet"];
+
+#[derive(Clone, Debug)]
+enum Act {
+    Enter {
+        user: usize,
+        device: usize,
+        transport: Transport,
+    },
+    /// One of the connections ends, in whatever way.
+    Leave(usize),
+    Wait(u64),
+}
+
+fn transport() -> impl Strategy<Value = Transport> {
+    prop_oneof![Just(Transport::WebSocket), Just(Transport::EventStream), Just(Transport::Poll)]
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let enter = (0..USERS.len(), 0..DEVICES.len(), transport()).prop_map(|(user, device, transport)| Act::Enter {
+        user,
+        device,
+        transport,
+    });
+    let act = prop_oneof![4 => enter, 4 => any::<prop::sample::Index>().prop_map(|at| Act::Leave(at.index(1 << 20))), 2 => (1..20_u64).prop_map(Act::Wait)];
+    prop::collection::vec(act, 0..60)
+}
+
+fn device(index: usize) -> Device {
+    Device { id: DEVICES[index].into(), name: None }
+}
+
+/// What one connection was, and when it ended.
+struct Past {
+    user: usize,
+    device: usize,
+    transport: Transport,
+    stay: Option<Stay>,
+    ended: Option<Instant>,
+}
+
+/// Devices by id: WebSockets, event streams, whether it polls.
+type Shown = BTreeMap<String, (i32, i32, bool)>;
+
+fn truth(all: &[Past], user: usize) -> Shown {
+    let now = Instant::now();
+    let mut shown = Shown::new();
+    for past in all.iter().filter(|past| past.user == user) {
+        let open = past.ended.is_none();
+        let polls = past.transport == Transport::Poll && past.ended.is_none_or(|ended| ended + RULES.poll > now);
+        if open || polls {
+            let device = shown.entry(DEVICES[past.device].to_owned()).or_default();
+            device.0 += i32::from(open && past.transport == Transport::WebSocket);
+            device.1 += i32::from(open && past.transport == Transport::EventStream);
+            device.2 |= polls;
+        }
+    }
+    shown
+}
+
+fn shown<'a>(devices: impl IntoIterator<Item = &'a Wire>) -> Shown {
+    let devices = devices.into_iter();
+    devices.map(|device| (device.device_id.clone(), (device.websockets, device.event_streams, device.polls))).collect()
+}
+
+/// In time that passes only when the story says so.
+fn paused(story: impl Future<Output = Result<(), TestCaseError>>) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(story)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_is_shown_is_what_is_connected(all in acts()) {
+        paused(async {
+            let book = Book::new(RULES);
+            let keeper = tokio::spawn({
+                let book = book.clone();
+                async move { book.keep().await }
+            });
+            let mut looks = USERS.map(|user| book.look(user));
+            let mut past: Vec<Past> = Vec::new();
+            for act in all {
+                match act {
+                    Act::Enter { user, device: index, transport } => {
+                        let stay = Some(book.enter(USERS[user], &device(index), transport));
+                        past.push(Past { user, device: index, transport, stay, ended: None });
+                    }
+                    Act::Leave(at) => {
+                        let mut open: Vec<_> = past.iter_mut().filter(|past| past.stay.is_some()).collect();
+                        let count = open.len().max(1);
+                        if let Some(past) = open.get_mut(at % count) {
+                            past.stay = None;
+                            past.ended = Some(Instant::now());
+                        }
+                    }
+                    Act::Wait(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+                }
+                tokio::task::yield_now().await;
+                for (user, look) in looks.iter_mut().enumerate() {
+                    let truth = truth(&past, user);
+                    prop_assert_eq!(&shown(look.sight().devices.values()), &truth);
+                    prop_assert_eq!(&shown(&book.report(USERS[user]).devices), &truth);
+                }
+            }
+            drop(past);
+            tokio::time::sleep(RULES.poll).await;
+            tokio::task::yield_now().await;
+            prop_assert_eq!(book.devices(), 0);
+            keeper.abort();
+            Ok(())
+        })?;
+    }
+
+    /// Each entry: how long it lasts, and who is there then.
+    #[test]
+    fn who_is_gone_for_less_than_the_grace_has_not_left(
+        times in prop::collection::vec((0..8_u64, prop::collection::btree_set(0..DEVICES.len(), 0..3)), 1..40)
+    ) {
+        paused(async {
+            let mut lingering = Lingering::new(RULES.grace);
+            let mut last: BTreeMap<usize, Instant> = BTreeMap::new();
+            for (seconds, present) in times {
+                let now = Instant::now();
+                let wire = |index: &usize| {
+                    let connect_time = Some(prost_types::Timestamp { seconds: *index as i64, nanos: 0 });
+                    let device = Wire { device_id: DEVICES[*index].into(), connect_time, ..Wire::default() };
+                    (device.device_id.clone(), device)
+                };
+                let seen: BTreeSet<_> =
+                    lingering.look(now, present.iter().map(wire).collect()).into_iter().map(|found| found.device_id).collect();
+                last.extend(present.iter().map(|index| (*index, now)));
+                // Absence is noticed when one looks, and counts from then.
+                let expected: BTreeSet<_> = present.iter().map(|index| DEVICES[*index].to_owned()).collect();
+                prop_assert!(expected.is_subset(&seen));
+                for device in seen.difference(&expected) {
+                    let index = DEVICES.iter().position(|name| name == device).unwrap();
+                    prop_assert!(last.contains_key(&index), "never there: {device}");
+                    prop_assert!(lingering.next().is_some_and(|next| next > now && next <= now + RULES.grace));
+                }
+                tokio::time::advance(Duration::from_secs(seconds)).await;
+            }
+            let now = Instant::now();
+            lingering.look(now, BTreeMap::new());
+            prop_assert!(lingering.look(now + RULES.grace, BTreeMap::new()).is_empty());
+            Ok(())
+        })?;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_is_not_told_and_one_keeps_the_time_since_when_one_has_been_there() {
+    let mut lingering = Lingering::new(RULES.grace);
+    let at = |seconds: i64| {
+        let connect_time = Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let device = Wire { device_id: "laptop".into(), websockets: 1, connect_time, ..Wire::default() };
+        BTreeMap::from([(device.device_id.clone(), device)])
+    };
+    let start = Instant::now();
+    let before = lingering.look(start, at(100));
+    assert_eq!(lingering.look(start, BTreeMap::new()), before, "gone for a moment");
+    assert_eq!(lingering.look(start + RULES.grace - Duration::from_millis(1), at(104)), before, "and back");
+    let gone = start + Duration::from_secs(60);
+    assert_eq!(lingering.look(gone, BTreeMap::new()), before);
+    assert_eq!(lingering.next(), Some(gone + RULES.grace));
+    assert!(lingering.look(gone + RULES.grace, BTreeMap::new()).is_empty(), "left");
+    assert_eq!(lingering.look(gone + RULES.grace, at(200))[0].connect_time.unwrap().seconds, 200, "came anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_other_bridges_say_counts_for_a_grace_after_the_core_is_lost() {
+    let book = Book::new(RULES);
+    let keeper = tokio::spawn({
+        let book = book.clone();
+        async move { book.keep().await }
+    });
+    let mut look = book.look("alice");
+    look.settled().await;
+    assert!(!look.sight().complete, "nobody waits for a core that is away");
+    book.begin();
+    assert_eq!(book.untold().await.len(), 1);
+    assert!(book.report("alice").followed);
+    let phone = Wire { device_id: "phone".into(), websockets: 1, ..Wire::default() };
+    book.told(UserElsewhere { user: "alice".into(), devices: vec![phone] });
+    look.settled().await;
+    let whole = look.sight();
+    assert!(whole.complete && whole.devices.contains_key("phone"));
+    let _here = book.enter("alice", &device(0), Transport::WebSocket);
+    book.lost();
+    tokio::time::sleep(RULES.grace - Duration::from_millis(1)).await;
+    assert!(look.sight().complete);
+    look.changed().await;
+    let own = look.sight();
+    assert_eq!((own.complete, own.devices.into_keys().collect::<Vec<_>>()), (false, vec!["laptop".to_owned()]));
+    // It comes back in time: nothing was noticed.
+    book.begin();
+    book.told(UserElsewhere { user: "alice".into(), devices: vec![] });
+    book.lost();
+    book.begin();
+    tokio::time::sleep(RULES.grace * 2).await;
+    assert!(look.sight().complete);
+    keeper.abort();
+}
+
+#[test]
+fn too_many_devices_are_let_in_and_not_shown() {
+    let book = Book::new(RULES);
+    let enter = |id: &str| book.enter("alice", &Device { id: id.into(), name: None }, Transport::WebSocket);
+    let stays: Vec<_> = ["a", "b", "c"].iter().map(|id| enter(id)).collect();
+    let (surplus, tab) = (enter("d"), enter("a"));
+    assert!(!surplus.is_shown() && tab.is_shown());
+    drop((surplus, stays));
+    assert_eq!(shown(&book.report("alice").devices), Shown::from([("a".to_owned(), (1, 0, false))]));
+}

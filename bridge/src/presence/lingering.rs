@@ -1,0 +1,53 @@
+//! A page that is loaded anew does not leave and come back: who is gone is still shown for a grace, as it was.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use courant_proto::v1;
+use tokio::time::Instant;
+
+use super::shown::since;
+
+/// What those who look have been shown.
+#[derive(Debug)]
+pub struct Lingering {
+    grace: Duration,
+    known: BTreeMap<String, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    device: v1::Device,
+    /// When it has left for good, while it is away.
+    until: Option<Instant>,
+}
+
+impl Lingering {
+    /// Nobody has been shown.
+    pub fn new(grace: Duration) -> Self {
+        Self { grace, known: BTreeMap::new() }
+    }
+
+    /// Those to show, given those that are connected; the longest connected first. One that came back within the grace has
+    /// been there all the time.
+    pub fn look(&mut self, now: Instant, present: BTreeMap<String, v1::Device>) -> Vec<v1::Device> {
+        let grace = self.grace;
+        self.known.retain(|id, known| present.contains_key(id) || *known.until.get_or_insert(now + grace) > now);
+        for (id, mut device) in present {
+            if let Some(known) = self.known.get(&id)
+                && since(&known.device) < since(&device)
+            {
+                device.connect_time = known.device.connect_time;
+            }
+            self.known.insert(id, Known { device, until: None });
+        }
+        let mut shown: Vec<_> = self.known.values().map(|known| known.device.clone()).collect();
+        shown.sort_by_key(since);
+        shown
+    }
+
+    /// When to look again though nothing happens.
+    pub fn next(&self) -> Option<Instant> {
+        self.known.values().filter_map(|known| known.until).min()
+    }
+}

@@ -1,0 +1,201 @@
+//! What each command does.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use courant_auth::{Identity, TokenError};
+use courant_proto::v1::ErrorReason;
+use tokio::time::Instant;
+
+use super::question::{Answer, Question};
+use super::{Session, User};
+use crate::audit::Deed;
+use crate::connection::replies;
+use crate::fault::{Code, Fault};
+use crate::metrics::Limit;
+use crate::presence::device::Device;
+use crate::presence::own::Transport;
+use crate::rooms::join::{Join, Reach};
+use crate::rooms::member::Member;
+use crate::wire::command::{Auth, MarkRead, Subscribe, TopicOnly, Verb};
+use crate::wire::encode::Push;
+use crate::wire::message::{Reply, SystemMetrics};
+use crate::wire::{Command, CommandError, ServerMessage, Tier, Topic};
+
+/// Questions to the core that may be open at once.
+const QUESTIONS: usize = 4;
+
+impl Session {
+    pub(super) fn command(&mut self, command: Result<Command, CommandError>) {
+        // Others of this user's connections may be the busy ones: this one stays.
+        let user = self.user.as_ref().map(|user| &user.identity.subject);
+        if let Some(Err(fault)) = user.map(|user| self.app.registry.may_act(user, self.seat.address())) {
+            return self.error(command.ok().and_then(|command| command.id), &fault);
+        }
+        let Command { id, verb } = match command {
+            Ok(command) => command,
+            Err(error) => {
+                let (id, code) = match error {
+                    CommandError::Bad { id, .. } => (id, Code::BadMessage),
+                    CommandError::Unknown { id } => (id, Code::UnknownCommand),
+                };
+                return self.error(id, &Fault::new(code, error.to_string()));
+            }
+        };
+        match verb {
+            Verb::Ping => self.outbox.reply(&ServerMessage::Pong(Reply { id })),
+            Verb::Auth(auth) => self.auth(id, auth),
+            Verb::Subscribe(_)
+            | Verb::Unsubscribe(_)
+            | Verb::Ack(_)
+            | Verb::MarkRead(_)
+            | Verb::RequestSystemMetrics
+                if self.user.is_none() =>
+            {
+                let code = Code::Core(ErrorReason::TokenMissing);
+                self.error(id, &Fault::new(code, "send {\"type\":\"auth\",\"token\":…} first"));
+            }
+            Verb::Subscribe(subscribe) => self.subscribe(id, subscribe),
+            Verb::Unsubscribe(TopicOnly { topic }) => self.with_topic(id, &topic, |session, topic| {
+                session.subscriptions.remove(&topic);
+                session.ok(id);
+            }),
+            Verb::Ack(ack) => self.with_topic(id, &ack.topic, |session, _| session.ok(id)),
+            Verb::RequestSystemMetrics => self.ask(id, Question::Figures),
+            Verb::MarkRead(MarkRead { ids }) => self.ask(id, Question::MarkRead(ids)),
+        }
+    }
+
+    /// A few at a time: who asks faster than the core answers is told so.
+    fn ask(&mut self, id: Option<u64>, question: Question) {
+        let Some(user) = &self.user else { return };
+        if self.asked.len() >= QUESTIONS {
+            return self.error(id, &Fault::too_many("wait for the answers to what you have asked already"));
+        }
+        let (core, token) = (self.app.core.clone(), user.token.clone());
+        self.asked.spawn(async move { (id, question.put(&core, &token).await) });
+    }
+
+    pub(super) fn answer(&self, id: Option<u64>, answer: Result<Answer, Fault>) {
+        match answer {
+            Ok(Answer::Done) => self.ok(id),
+            Ok(Answer::Figures(metrics)) => {
+                let message = SystemMetrics { id, topic: None, cursor: None, metrics: *metrics };
+                self.outbox.reply(&ServerMessage::SystemMetrics(Box::new(message)));
+            }
+            Err(fault) => self.error(id, &fault),
+        }
+    }
+
+    pub(super) fn auth(&mut self, id: Option<u64>, auth: Auth) {
+        let device = match auth.device.map(|device| device.check("device.id", "device.name")).transpose() {
+            Ok(device) => device,
+            Err(fault) => return self.error(id, &fault),
+        };
+        let Some(token) = auth.token.or_else(|| self.cookie.clone()) else {
+            let why = "send a token, or open the connection from a page of ours with a session cookie";
+            return self.refuse_token(id, Fault::new(Code::Core(ErrorReason::TokenMissing), why));
+        };
+        let identity = match self.app.config.verifier.verify(&token) {
+            Ok(identity) => identity,
+            // Nothing is wrong with the token: the client may come back with it.
+            Err(error @ TokenError::KeysStale) => return self.end(error.into()),
+            Err(error) => return self.refuse_token(id, error.into()),
+        };
+        if self.user.as_ref().is_some_and(|user| user.identity.subject != identity.subject) {
+            let message = "this connection belongs to another user; open a new one";
+            return self.refuse_token(id, Fault::new(Code::SubjectChanged, message));
+        }
+        if self.user.is_none() {
+            self.note(Deed::Connected, Some(&identity.subject));
+        }
+        if let Err(fault) = self.seat.belongs_to(&identity.subject) {
+            return self.end(fault);
+        }
+        // The verifier's leeway is for clocks that differ; the connection ends when the token says so.
+        let left = identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
+        let left = left.min(Duration::from_secs(366 * 24 * 3600));
+        self.deadline = Instant::now() + left;
+        self.warning = replies::warn_at(left, self.app.config.times.token_warning);
+        let device = self.appear(&identity.subject, device);
+        self.outbox.reply(&replies::connected(id, self.id, &device, &identity, &self.app.config));
+        let before = self.user.replace(User { identity: identity.clone(), token });
+        if let Some(before) = before {
+            self.recheck(&before.identity, &identity);
+        }
+    }
+
+    /// Is on the device it names; without a name it stays on the one it was on, or is one of its own.
+    fn appear(&mut self, user: &str, device: Option<Device>) -> String {
+        let device = match (&self.stay, device) {
+            (Some(stay), None) => return stay.device().to_owned(),
+            (_, Some(device)) => device,
+            (None, None) => Device::of(self.id),
+        };
+        let stay = self.app.book.enter(user, &device, Transport::WebSocket);
+        if !stay.is_shown() {
+            self.refused(Limit::DevicesPerUser);
+        }
+        // Entered before the former entry goes: a device that is renamed does not leave.
+        self.stay = Some(stay);
+        device.id
+    }
+
+    pub(super) fn refuse_token(&mut self, id: Option<u64>, fault: Fault) {
+        self.note(Deed::TokenRefused, self.user.as_ref().map(|user| user.identity.subject.as_str()));
+        self.outbox.reply(&replies::auth_error(id, &fault));
+        self.end(fault);
+    }
+
+    fn with_topic(&mut self, id: Option<u64>, topic: &str, then: impl FnOnce(&mut Self, Topic)) {
+        match topic.parse() {
+            Ok(topic) => then(self, topic),
+            Err(error) => self.error(id, &Fault::field("topic", format!("{error}"))),
+        }
+    }
+
+    fn subscribe(&mut self, id: Option<u64>, command: Subscribe) {
+        let Subscribe { topic, after, min_interval_ms } = command;
+        self.with_topic(id, &topic, |session, topic| {
+            session.subscriptions.remove(&topic);
+            if session.subscriptions.len() >= session.app.config.limits.subscriptions {
+                let limit = session.app.config.limits.subscriptions;
+                session.refused(Limit::Subscriptions);
+                return session
+                    .error(id, &Fault::too_many(format!("a connection may have {limit} subscriptions; end some")));
+            }
+            session.join(id, topic, after.filter(|after| !after.is_empty()), min_interval_ms);
+        });
+    }
+
+    fn join(&mut self, id: Option<u64>, topic: Topic, after: Option<String>, min_interval_ms: Option<u64>) {
+        let Some(user) = &self.user else { return };
+        let join = Join {
+            rooms: self.app.rooms.clone(),
+            states: self.app.states.clone(),
+            member: Member::new(self.outbox.clone()),
+            token: user.token.clone(),
+            user: user.identity.subject.clone(),
+            reach: Reach::of(&user.identity),
+            topic,
+            after,
+            tier: min_interval_ms.map_or_else(Tier::default, Tier::at_least),
+            id,
+        };
+        self.subscriptions.add(join);
+    }
+
+    /// Rights may have changed with the token: what it does not allow any more ends, the rest goes on.
+    fn recheck(&mut self, before: &Identity, now: &Identity) {
+        for topic in self.subscriptions.recheck(before, now) {
+            let code = Code::Core(ErrorReason::RoleRequired).name();
+            self.outbox.push(0, Arc::new(Push::ended(&topic.to_string().into(), code)));
+        }
+    }
+
+    fn ok(&self, id: Option<u64>) {
+        if id.is_some() {
+            self.outbox.reply(&ServerMessage::Ok(Reply { id }));
+        }
+    }
+}
