@@ -24,6 +24,7 @@ import './styles/paper.css';
 import './styles/zones.css';
 import './styles/page-text.css';
 import './styles/popover.css';
+import './styles/devices.css';
 import './styles/notices.css';
 import './styles/filters.css';
 import './styles/history.css';

@@ -12,6 +12,7 @@ import { Tile, Unserved } from '../queue/QueuePage.tsx';
 import { ago, bytes, count, dateTime, sentenceCase, span } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { useTitle } from '../ui/useTitle.ts';
+import { Bridges } from './Bridges.tsx';
 import { Chart } from './Chart.tsx';
 import { figuresOf } from './series.ts';
 import { Workers } from './Workers.tsx';
@@ -40,6 +41,7 @@ export default function AdminPage() {
       {metrics === null ? <div className="skeleton-card" aria-busy="true" /> : <Summary metrics={metrics} />}
       <Charts />
       <Workers />
+      <Bridges />
       <div className="columns">
         <Rooms />
         <Trail />
@@ -92,11 +94,7 @@ function Rooms() {
     <section className="panel" aria-labelledby="rooms-title" data-testid="rooms">
       <div className="panel-head">
         <h2 id="rooms-title">Connections</h2>
-        {connections !== null && (
-          <span className="muted small">
-            {count(connections.total, 'connection')}, {count(connections.users, 'person', 'people')}
-          </span>
-        )}
+        {connections !== null && <span className="muted small">{counted(connections)}</span>}
       </div>
       {connections === null ? (
         <p className="empty muted">Loading…</p>
@@ -107,8 +105,15 @@ function Rooms() {
   );
 }
 
+/** Over all bridges, as far as they are known. */
+function counted({ everywhere, total, users }: Connections): string {
+  const of = everywhere ?? { total, users };
+  return `${count(of.total, 'connection')}, ${count(of.users, 'person', 'people')}`;
+}
+
 function RoomTable({ connections }: { readonly connections: Connections }) {
-  const most = Math.max(1, ...connections.rooms.map((room) => room.connections));
+  const rooms = connections.everywhere?.rooms ?? connections.rooms;
+  const most = Math.max(1, ...rooms.map((room) => room.connections));
   return (
     <section className="scroll" tabIndex={0} aria-labelledby="rooms-title">
       <table className="table">
@@ -119,7 +124,7 @@ function RoomTable({ connections }: { readonly connections: Connections }) {
           </tr>
         </thead>
         <tbody>
-          {connections.rooms.map((room) => (
+          {rooms.map((room) => (
             <tr key={room.name}>
               <td className="mono clip" title={room.name}>
                 {room.name}
@@ -132,8 +137,8 @@ function RoomTable({ connections }: { readonly connections: Connections }) {
           ))}
         </tbody>
       </table>
-      {connections.roomsTotal > connections.rooms.length && (
-        <p className="muted small">{connections.roomsTotal - connections.rooms.length} more rooms</p>
+      {connections.roomsTotal > rooms.length && (
+        <p className="muted small">{connections.roomsTotal - rooms.length} more rooms</p>
       )}
     </section>
   );

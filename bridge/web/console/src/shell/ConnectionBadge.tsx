@@ -1,21 +1,17 @@
 import { Popover } from '@base-ui/react/popover';
-import type { ConnectionState, TransportName } from '@courant/client';
+import type { ConnectionState } from '@courant/client';
 import { useConnection, useCourant } from '@courant/react';
 import { RefreshCw } from 'lucide-react';
 import { dateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
+import { MyDevices } from './Devices.tsx';
+import { ways } from './ways.ts';
 
 interface Look {
   readonly label: string;
   readonly text: string;
   readonly tone: 'good' | 'wait' | 'bad';
 }
-
-const ways: Record<TransportName, string> = {
-  websocket: 'WebSocket',
-  sse: 'event stream',
-  polling: 'polling',
-};
 
 function look(state: ConnectionState): Look {
   switch (state.status) {
@@ -139,6 +135,7 @@ function Details({ state }: { readonly state: ConnectionState }) {
           </div>
         ))}
       </dl>
+      {state.status === 'connected' && <MyDevices />}
       <button
         type="button"
         className="button small"

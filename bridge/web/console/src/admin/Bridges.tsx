@@ -1,0 +1,71 @@
+import type { BridgeLine, Everywhere } from '@courant/client/service';
+import { useConnectionCounts } from '@courant/react';
+import { ago, count, dateTime } from '../ui/format.ts';
+import { useNow } from '../ui/useNow.ts';
+
+/** All bridges, and how many are connected to each. Nothing until the server has told. */
+export function Bridges() {
+  const connections = useConnectionCounts();
+  const everywhere = connections?.everywhere ?? null;
+  if (connections === null || everywhere === null) return null;
+  return (
+    <section className="panel" aria-labelledby="bridges-title" data-testid="bridges">
+      <div className="panel-head">
+        <h2 id="bridges-title">Bridges</h2>
+        <span className="muted small">{summary(everywhere)}</span>
+      </div>
+      <section className="scroll" tabIndex={0} aria-labelledby="bridges-title">
+        <table className="table">
+          <thead>
+            <tr>
+              <th>Bridge</th>
+              <th>Running since</th>
+              <th className="right">Connections</th>
+              <th className="right">People</th>
+              <th className="right">Rooms</th>
+            </tr>
+          </thead>
+          <tbody>
+            {everywhere.bridges.map((line) => (
+              <Line key={line.bridge} line={line} own={line.bridge === connections.bridge} />
+            ))}
+          </tbody>
+        </table>
+      </section>
+    </section>
+  );
+}
+
+function summary({ bridges, devices, total, users }: Everywhere): string {
+  return [
+    count(bridges.length, 'bridge'),
+    count(total, 'connection'),
+    count(users, 'person', 'people'),
+    count(devices, 'device'),
+  ].join(', ');
+}
+
+function Line({ line, own }: { readonly line: BridgeLine; readonly own: boolean }) {
+  const now = useNow();
+  return (
+    <tr data-testid="bridge">
+      <td className="mono clip" title={`${line.bridge} ${line.software}`}>
+        {/* The end tells bridges apart that started together. */}
+        {`…${line.bridge.slice(-8)}`}
+        {own && <span className="bridge-this">this page’s</span>}
+      </td>
+      <td>
+        {line.connectTime === null ? (
+          '–'
+        ) : (
+          <time dateTime={line.connectTime} title={dateTime(line.connectTime)}>
+            {ago(line.connectTime, now)}
+          </time>
+        )}
+      </td>
+      <td className="right">{line.connections}</td>
+      <td className="right">{line.users}</td>
+      <td className="right">{line.rooms}</td>
+    </tr>
+  );
+}

@@ -1,0 +1,104 @@
+// Two browsers of one person at two bridges see each other come and go; somebody else sees nothing of them.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { connected, goTo, leftOut, openBrowser, openPage, PATIENCE, shot } from './page.mjs';
+import { Bridge, Up } from './up.mjs';
+
+describe('the devices that are connected', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
+  let up;
+  let beside;
+  let browser;
+
+  before(async () => {
+    // Short, so that a device that has left is soon told; a reload on this machine may take its time, and has its own story.
+    [up, browser] = await Promise.all([Up.start('--presence-grace', '1s'), openBrowser()]);
+    beside = await Bridge.beside(up);
+  });
+
+  after(async () => {
+    await browser?.close();
+    await beside?.kill();
+    await up?.kill();
+  });
+
+  /** Signed in with a browser of one's own, at the bridge on that port. */
+  async function as(user, port = up.http, options = {}, ...flags) {
+    const page = await openPage(browser, options);
+    await page.goto(up.linkFor(user, ...flags).replace(`:${up.http}`, `:${port}`));
+    await connected(page);
+    return page;
+  }
+
+  const open = (page) => page.getByTestId('connection-badge').first().click();
+  const devices = (page) => page.getByTestId('devices').getByTestId('device');
+
+  async function shows(page, count) {
+    await page.waitForFunction(
+      (wanted) => document.querySelectorAll('[data-testid=devices] [data-testid=device]').length === wanted,
+      count,
+    );
+  }
+
+  test('are shown over all bridges, with this one first, as they come and go', async () => {
+    const laptop = await as('paula');
+    const stranger = await as('quentin');
+    await open(laptop);
+    await open(stranger);
+    await shows(laptop, 1);
+    await shows(stranger, 1);
+    assert.equal(await devices(laptop).first().getAttribute('data-current'), 'true');
+    assert.match(await devices(laptop).innerText(), /Chrom\w+ on Linux\s*this device/);
+
+    const phone = await as('paula', beside.http, { userAgent: 'Mozilla/5.0 (Linux; Android 15; K) Firefox/140.0', viewport: { width: 390, height: 844 } });
+    await shows(laptop, 2);
+    await laptop.getByTestId('devices').getByRole('status').filter({ hasText: 'connected.' }).waitFor();
+    await open(phone);
+    await shows(phone, 2);
+    assert.deepEqual(
+      await devices(phone).evaluateAll((all) => all.map((one) => one.dataset.current)),
+      ['true', 'false'],
+    );
+    await shot(laptop, 'devices');
+    await shot(phone, 'devices-phone');
+    await laptop.emulateMedia({ colorScheme: 'dark' });
+    await shot(laptop, 'devices-dark');
+
+    // A second tab is the same device.
+    const tab = await laptop.context().newPage();
+    await tab.goto(`http://127.0.0.1:${up.http}/`);
+    await tab.goto(up.linkFor('paula'));
+    await connected(tab);
+    await devices(laptop).filter({ hasText: 'this device' }).filter({ hasText: '2 connections' }).waitFor();
+    await shows(laptop, 2);
+    await tab.close();
+    await devices(laptop).filter({ hasText: 'this device' }).filter({ hasNotText: 'connections' }).waitFor();
+
+    // Its bridge is killed: the device is gone, and back with a bridge.
+    await beside.kill();
+    await shows(laptop, 1);
+    await beside.launch();
+    await shows(laptop, 2);
+    await phone.context().close();
+    await shows(laptop, 1);
+    await shows(stranger, 1);
+    assert.deepEqual([laptop.faults, stranger.faults], [[], []]);
+  });
+
+  test('are counted for admins, with every bridge', async () => {
+    const admin = await as('root', up.http, {}, '--role', 'admin');
+    const other = await as('rosa', beside.http);
+    await goTo(admin, '#/admin');
+    await admin.getByTestId('bridges').getByTestId('bridge').nth(1).waitFor();
+    await admin.getByTestId('bridges').getByText('this page’s').waitFor();
+    await shot(admin, 'bridges');
+    await admin.setViewportSize({ width: 390, height: 844 });
+    await shot(admin, 'bridges-phone');
+    await other.context().close();
+    await beside.kill();
+    await admin.waitForFunction(() => document.querySelectorAll('[data-testid=bridge]').length === 1);
+    await beside.launch();
+    assert.deepEqual(admin.faults, []);
+  });
+});
