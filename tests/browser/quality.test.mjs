@@ -2,26 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
+import { findings, sticksOut } from './axe.mjs';
 import { card, choose, connected, ended, goTo, leftOut, openBrowser, openPage, PATIENCE, pdf, shot } from './page.mjs';
 import { pages } from './pdf.mjs';
 import { Up } from './up.mjs';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
-
-/** What axe finds that keeps people out. */
-async function findings(page) {
-  // Run by the debugger: the content policy lets no script in, and is not bent for a test.
-  const found = await page.evaluate(`(() => { ${axe}; return axe.run(document, { resultTypes: ['violations'] }); })()`);
-  return found.violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')}: ${failureSummary}`));
-}
 
 describe('the quality of the console', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
   let up;
@@ -82,8 +72,8 @@ describe('the quality of the console', { skip: leftOut, timeout: 10 * PATIENCE }
           await goTo(page, hash);
           await page.getByTestId(ready[name]).first().waitFor();
           assert.deepEqual(await findings(page), [], name);
-          const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-          assert.ok(wider <= 0, `${wider} pixels stick out of ${name}`);
+          const wider = await sticksOut(page);
+          assert.equal(wider, 0, `${wider} pixels stick out of ${name}`);
           await shot(page, `${name}-${colorScheme}-${size}`);
         }
         await page.getByTestId('connection-badge').click();

@@ -1,7 +1,7 @@
 import { CSPProvider } from '@base-ui/react/csp-provider';
 import { CourantClient } from '@courant/client';
 import { CourantProvider, useConnection } from '@courant/react';
-import { lazy, Suspense, useEffect, useRef, useState } from 'react';
+import { Suspense, useEffect, useRef, useState } from 'react';
 import { JobPage } from './detail/JobPage.tsx';
 import { Home } from './jobs/Home.tsx';
 import { Recent, RecentProvider } from './jobs/recent.tsx';
@@ -15,16 +15,11 @@ import { Header } from './shell/Header.tsx';
 import { Nav } from './shell/Nav.tsx';
 import { spreadNews } from './shell/news.ts';
 import { parse, type Route, useHash, viewOf } from './shell/route.ts';
+import { AdminPage, BatchPage, HistoryPage, NotificationsPage, prefetch, QueuePage } from './shell/views.ts';
 import { Toasts } from './ui/Toasts.tsx';
 import { carry, unload } from './upload/carried.ts';
 import { UploadsProvider } from './upload/context.tsx';
 import { Uploads } from './upload/uploads.ts';
-
-const HistoryPage = lazy(() => import('./history/HistoryPage.tsx'));
-const BatchPage = lazy(() => import('./batch/BatchPage.tsx'));
-const QueuePage = lazy(() => import('./queue/QueuePage.tsx'));
-const NotificationsPage = lazy(() => import('./notices/NotificationsPage.tsx'));
-const AdminPage = lazy(() => import('./admin/AdminPage.tsx'));
 
 export function App() {
   const { token, notice } = useSession();
@@ -88,6 +83,7 @@ function Shell({ announced }: { readonly announced: string }) {
 
   const view = viewOf(route);
   useFocusOnMove(view);
+  useEffect(prefetch, []);
 
   return (
     <Toasts>

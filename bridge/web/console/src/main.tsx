@@ -17,6 +17,7 @@ import './styles/notes.css';
 import './styles/jobs.css';
 import './styles/progress.css';
 import './styles/stages.css';
+import './styles/job-head.css';
 import './styles/batch.css';
 import './styles/detail.css';
 import './styles/reader.css';
@@ -30,6 +31,8 @@ import './styles/filters.css';
 import './styles/history.css';
 import './styles/queue.css';
 import './styles/admin.css';
+import './styles/touch.css';
+import './styles/forced.css';
 
 // First of all: the token must not stay in the address bar or in the history.
 takeTokenFromAddress();

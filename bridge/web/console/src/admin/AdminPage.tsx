@@ -7,9 +7,11 @@ import {
   useSystemMetrics,
   useTopic,
 } from '@courant/react';
+import { ShieldAlert } from 'lucide-react';
 import { useSyncExternalStore } from 'react';
 import { Tile, Unserved } from '../queue/QueuePage.tsx';
-import { ago, bytes, count, dateTime, sentenceCase, span } from '../ui/format.ts';
+import { home } from '../shell/route.ts';
+import { ago, bytes, count, dateTime, sentenceCase, span, uptime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { useTitle } from '../ui/useTitle.ts';
 import { Bridges } from './Bridges.tsx';
@@ -28,9 +30,16 @@ export default function AdminPage() {
     return (
       <div className="page">
         <h1>System</h1>
-        <p className="note bad" role="alert" data-testid="admin-refused">
-          This page is for administrators: {topic.message}.
-        </p>
+        <div className="panel empty-panel" role="alert" data-testid="admin-refused">
+          <ShieldAlert aria-hidden="true" />
+          <strong>This page is for administrators</strong>
+          <p className="muted">
+            {sentenceCase(topic.message)}. Sign in with a token that has the role <code>admin</code>.
+          </p>
+          <a className="button small" href={home}>
+            To your jobs
+          </a>
+        </div>
       </div>
     );
   }
@@ -38,7 +47,11 @@ export default function AdminPage() {
     <div className="page" data-testid="admin-page">
       <h1>System</h1>
       <Unserved kinds={queue?.unservedKinds ?? []} />
-      {metrics === null ? <div className="skeleton-card" aria-busy="true" /> : <Summary metrics={metrics} />}
+      {metrics === null ? (
+        <div className="skeleton-card skeleton-tiles" aria-busy="true" />
+      ) : (
+        <Summary metrics={metrics} />
+      )}
       <Charts />
       <Workers />
       <Bridges />
@@ -56,9 +69,9 @@ function Summary({ metrics }: { readonly metrics: SystemMetrics }) {
   return (
     <dl className="tiles">
       <Tile name="Slots in use" value={metrics.slotsUsed.toLocaleString('en')} of={metrics.slotsTotal} />
-      <Tile name="Jobs in the last hour" value={metrics.throughputPerHour.toLocaleString('en')} />
+      <Tile name="Jobs, last hour" value={metrics.throughputPerHour.toLocaleString('en')} />
       <Tile
-        name="Failed of these"
+        name="Failed, last hour"
         value={`${(metrics.errorRate * 100).toFixed(metrics.errorRate > 0.1 ? 0 : 1)} %`}
       />
       <Tile
@@ -66,7 +79,7 @@ function Summary({ metrics }: { readonly metrics: SystemMetrics }) {
         value={metrics.averageDuration === null ? '–' : span(metrics.averageDuration)}
       />
       <Tile name="Memory" value={bytes(metrics.memoryBytes)} />
-      <Tile name={`Up, version ${metrics.version}`} value={up === null ? '–' : span(up)} />
+      <Tile name={`Up, version ${metrics.version}`} value={up === null ? '–' : uptime(up)} />
     </dl>
   );
 }

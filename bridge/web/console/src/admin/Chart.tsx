@@ -11,8 +11,6 @@ interface Props {
   readonly digits?: number;
 }
 
-const height = 132;
-
 function clock(seconds: number): string {
   return new Date(seconds * 1000).toLocaleTimeString([], {
     hour: '2-digit',
@@ -51,7 +49,7 @@ function options(box: HTMLElement, color: string, words: (value: number) => stri
   };
   return {
     width: box.clientWidth,
-    height,
+    height: box.clientHeight,
     padding: [8, 14, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
@@ -100,7 +98,9 @@ export function Chart({ title, unit, name, series, color, digits = 0 }: Props) {
       to,
     );
     plot.current = made;
-    const observer = new ResizeObserver(() => made.setSize({ width: to.clientWidth, height }));
+    const observer = new ResizeObserver(() =>
+      made.setSize({ width: to.clientWidth, height: to.clientHeight }),
+    );
     observer.observe(to);
     return () => {
       observer.disconnect();

@@ -112,8 +112,9 @@ function Drain({ worker: { draining, jobs, workerId } }: { readonly worker: Work
       </button>
       <Confirm
         open={asking}
-        title="Drain this worker?"
+        title={`Drain ${workerId}?`}
         verb="Drain"
+        danger={false}
         keep="Let it work"
         onAnswer={(yes) => {
           setAsking(false);

@@ -1,10 +1,10 @@
 import { isFinished, type Job, type JobView } from '@courant/client';
 import { cancelBatch } from '@courant/client/service';
 import { useCourant, useTopic } from '@courant/react';
-import { ArrowLeft, X } from 'lucide-react';
+import { ArrowLeft, Layers, X } from 'lucide-react';
 import { useState } from 'react';
 import { JobCard } from '../jobs/JobCard.tsx';
-import { home } from '../shell/route.ts';
+import { historyPage, home } from '../shell/route.ts';
 import { Confirm } from '../ui/Confirm.tsx';
 import { count, failure, span } from '../ui/format.ts';
 import { toast } from '../ui/toasts.ts';
@@ -32,7 +32,16 @@ export default function BatchPage({ batchId }: { readonly batchId: string }) {
         loading ? (
           <div className="skeleton-card" aria-busy="true" />
         ) : (
-          <p className="note plain">There is no such batch, or its jobs are gone.</p>
+          <div className="panel empty-panel" role="alert">
+            <Layers aria-hidden="true" />
+            <strong>There is no such batch</strong>
+            <p className="muted">
+              It is somebody else’s, or its jobs are gone: deleted, or their time was over.
+            </p>
+            <a className="button small" href={historyPage}>
+              Look in the history
+            </a>
+          </div>
         )
       ) : (
         <>

@@ -88,13 +88,22 @@ function Loading() {
 function Loaded({ view }: { readonly view: JobView }) {
   const { job } = view;
   const document = useDocument(job);
+  const [live] = useState(() => !isFinished(job));
   return (
-    <div className="detail" data-testid="job-detail" data-job-id={job.jobId} data-state={job.state}>
+    <div
+      className="detail"
+      data-testid="job-detail"
+      data-job-id={job.jobId}
+      data-state={job.state}
+      data-live={live}
+    >
       <Back batchId={job.batchId} />
       <div className="card job">
         <div className="card-head">
           <div className="card-title">
-            <h1 className="detail-name">{job.filename}</h1>
+            <h1 className="detail-name" dir="auto">
+              {job.filename}
+            </h1>
           </div>
           <StateChip job={job} />
           <Actions job={job} />

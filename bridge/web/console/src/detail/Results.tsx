@@ -1,4 +1,4 @@
-import type { Job, JobView, ResultFormat } from '@courant/client';
+import { isFinished, type Job, type JobView, type ResultFormat } from '@courant/client';
 import { Check, Copy } from 'lucide-react';
 import { type KeyboardEvent, useRef, useState } from 'react';
 import { DownloadMenu } from '../jobs/Downloads.tsx';
@@ -30,16 +30,18 @@ export function Results({ view, document }: Props) {
   const tabs = tabsOf(job, document);
   const [wanted, setWanted] = useState<Tab>('pages');
   const tab = tabs.includes(wanted) ? wanted : 'pages';
+  // There from the start, so that nothing below moves when the first result is written.
+  const tabbed = tabs.length > 1 || !isFinished(job);
   return (
     <section className="results" aria-label="Document and result" data-testid="job-results">
       <div className="results-head">
-        {tabs.length > 1 && <Tabs tabs={tabs} selected={tab} select={setWanted} />}
+        {tabbed && <Tabs tabs={tabs} selected={tab} select={setWanted} />}
         <DownloadMenu job={job} />
       </div>
       <div
         className="viewer"
         id="result-panel"
-        {...(tabs.length > 1 && { role: 'tabpanel', 'aria-labelledby': `tab-${tab}` })}
+        {...(tabbed && { role: 'tabpanel', 'aria-labelledby': `tab-${tab}` })}
       >
         <Panel tab={tab} view={view} document={document} />
       </div>

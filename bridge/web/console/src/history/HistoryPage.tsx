@@ -1,10 +1,10 @@
 import { isFinished, type JobState, jobStates, lanes } from '@courant/client';
 import { useCourant } from '@courant/react';
 import type { RowSelectionState } from '@tanstack/react-table';
-import { Search, Trash2 } from 'lucide-react';
+import { History, Search, SearchX, Trash2 } from 'lucide-react';
 import { useMemo, useState } from 'react';
 import { removeLater } from '../jobs/removal.tsx';
-import { historyPage } from '../shell/route.ts';
+import { historyPage, home } from '../shell/route.ts';
 import { Confirm } from '../ui/Confirm.tsx';
 import { count, stateNames } from '../ui/format.ts';
 import { useTitle } from '../ui/useTitle.ts';
@@ -26,7 +26,6 @@ export default function HistoryPage({ query }: { readonly query: string }) {
     <div className="page" data-testid="history">
       <h1>History</h1>
       <FilterBar filters={filters} change={change} />
-      <Chosen jobs={history.jobs.filter(({ jobId }) => selected[jobId])} clear={() => select({})} />
       {history.state === 'failed' && (
         <p className="note bad" role="alert">
           {history.error}
@@ -50,6 +49,7 @@ export default function HistoryPage({ query }: { readonly query: string }) {
           {history.state === 'more' ? 'Loading…' : 'Show older jobs'}
         </button>
       )}
+      <Chosen jobs={history.jobs.filter(({ jobId }) => selected[jobId])} clear={() => select({})} />
       <p className="hidden" role="status">
         {history.state === 'ready' ? count(history.jobs.length, 'job') : ''}
       </p>
@@ -59,19 +59,19 @@ export default function HistoryPage({ query }: { readonly query: string }) {
 
 function Empty({ loading, asked }: { readonly loading: boolean; readonly asked: boolean }) {
   if (loading) return <div className="skeleton-card" aria-busy="true" />;
+  const Icon = asked ? SearchX : History;
   return (
     <div className="panel empty-panel">
+      <Icon aria-hidden="true" />
       <strong>{asked ? 'No job matches' : 'Nothing here yet'}</strong>
       <p className="muted">
         {asked
           ? 'Search for another part of the name, or take a filter away.'
           : 'Jobs you submit stay here after they are done.'}
       </p>
-      {asked && (
-        <a className="button small" href={historyPage}>
-          Show all jobs
-        </a>
-      )}
+      <a className="button small" href={asked ? historyPage : home}>
+        {asked ? 'Show all jobs' : 'Submit a document'}
+      </a>
     </div>
   );
 }
@@ -99,22 +99,6 @@ function FilterBar({ filters, change }: BarProps) {
           data-testid="history-search"
         />
       </div>
-      <fieldset className="chips" aria-label="State">
-        {jobStates
-          .filter((state) => state !== 'cancelling')
-          .map((state) => (
-            <button
-              key={state}
-              type="button"
-              className="chip-button"
-              aria-pressed={filters.states.includes(state)}
-              onClick={() => toggle(state)}
-              data-testid={`filter-${state}`}
-            >
-              {stateNames[state]}
-            </button>
-          ))}
-      </fieldset>
       <label className="field">
         <span>Lane</span>
         <select
@@ -131,6 +115,22 @@ function FilterBar({ filters, change }: BarProps) {
         <span>Since</span>
         <input type="date" value={filters.since} onChange={({ target }) => change({ since: target.value })} />
       </label>
+      <fieldset className="chips" aria-label="State">
+        {jobStates
+          .filter((state) => state !== 'cancelling')
+          .map((state) => (
+            <button
+              key={state}
+              type="button"
+              className="chip-button"
+              aria-pressed={filters.states.includes(state)}
+              onClick={() => toggle(state)}
+              data-testid={`filter-${state}`}
+            >
+              {stateNames[state]}
+            </button>
+          ))}
+      </fieldset>
     </search>
   );
 }

@@ -13,7 +13,7 @@ import { ArrowDown, ArrowUp } from 'lucide-react';
 import { Actions } from '../jobs/Actions.tsx';
 import { StateChip } from '../jobs/StateChip.tsx';
 import { jobHref } from '../shell/route.ts';
-import { ago, bytes, dateTime, span } from '../ui/format.ts';
+import { ago, bytes, dateTime, sentenceCase, span } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 
 const features = tableFeatures({
@@ -27,11 +27,19 @@ const helper = createColumnHelper<typeof features, Job>();
 function Name({ job }: { readonly job: Job }) {
   return (
     <>
-      <a href={jobHref(job.jobId)} className="row-name" data-testid="open-job">
+      <a
+        href={jobHref(job.jobId)}
+        className="row-name"
+        dir="auto"
+        title={job.filename}
+        data-testid="open-job"
+      >
         {job.filename}
       </a>
       {job.state === 'failed' && job.error !== null && (
-        <span className="row-reason bad">{job.error.message}</span>
+        <span className="row-reason bad" title={sentenceCase(job.error.message)}>
+          {sentenceCase(job.error.message)}
+        </span>
       )}
     </>
   );
@@ -51,7 +59,7 @@ const columns = helper.columns([
   helper.accessor((job) => job.pagesTotal ?? 0, {
     id: 'pages',
     header: 'Pages',
-    cell: ({ getValue }) => getValue() || '–',
+    cell: ({ getValue }) => (getValue() === 0 ? '–' : getValue().toLocaleString('en')),
   }),
   helper.accessor('documentBytes', { header: 'Size', cell: ({ getValue }) => bytes(getValue()) }),
   helper.accessor('lane', { header: 'Lane', cell: ({ getValue }) => getValue() }),

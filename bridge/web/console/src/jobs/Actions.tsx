@@ -49,6 +49,7 @@ export function Actions({ job }: { readonly job: Job }) {
           disabled={busy}
           onClick={cancel}
           aria-label={`Cancel ${job.filename}`}
+          title="Cancel"
           data-testid="cancel-job"
         >
           <X aria-hidden="true" />
@@ -62,6 +63,7 @@ export function Actions({ job }: { readonly job: Job }) {
           disabled={busy}
           onClick={() => run('retry')}
           aria-label={`Retry ${job.filename}`}
+          title="Retry"
           data-testid="retry-job"
         >
           <RotateCw aria-hidden="true" />
@@ -82,8 +84,8 @@ export function Actions({ job }: { readonly job: Job }) {
       )}
       <Confirm
         open={asking}
-        title={`Stop reading ${job.filename}?`}
-        verb="Stop it"
+        title={`Cancel ${job.filename}?`}
+        verb="Cancel it"
         keep="Go on"
         onAnswer={(yes) => {
           setAsking(false);

@@ -1,19 +1,35 @@
-import { isFinished, type JobView } from '@courant/client';
+import { isFinished, type Job } from '@courant/client';
 import { ArrowRight, Layers } from 'lucide-react';
 import { progressOf } from '../batch/progress.ts';
 import { batchHref } from '../shell/route.ts';
 import { count } from '../ui/format.ts';
+import type { Card } from './arrange.ts';
 
-/** Documents that were submitted together, in one line each. */
-export function BatchStrip({ views }: { readonly views: readonly JobView[] }) {
-  const batches = new Map<string, JobView[]>();
-  for (const view of views) {
-    const { batchId } = view.job;
-    if (batchId !== null) batches.set(batchId, [...(batches.get(batchId) ?? []), view]);
+interface Batch {
+  readonly jobs: readonly Job[];
+  /** How many of its files are still on their way. */
+  readonly coming: number;
+}
+
+function batchesOf(cards: readonly Card[]): ReadonlyMap<string, Batch> {
+  const batches = new Map<string, Batch>();
+  for (const { upload, view } of cards) {
+    const batchId = upload ? upload.batch?.id : view.job.batchId;
+    if (batchId == null) continue;
+    const { jobs, coming } = batches.get(batchId) ?? { jobs: [], coming: 0 };
+    batches.set(batchId, upload ? { jobs, coming: coming + 1 } : { jobs: [...jobs, view.job], coming });
   }
-  return [...batches].map(([batchId, members]) => {
-    const jobs = members.map(({ job }) => job);
-    const percent = Math.floor(progressOf(jobs));
+  return batches;
+}
+
+/**
+ * Documents that were submitted together, in one line each. A batch is shown with its first file, not with its first job:
+ * then nothing moves when that comes.
+ */
+export function BatchStrip({ cards }: { readonly cards: readonly Card[] }) {
+  return [...batchesOf(cards)].map(([batchId, { jobs, coming }]) => {
+    const all = jobs.length + coming;
+    const percent = Math.floor((progressOf(jobs) * jobs.length) / all);
     const done = jobs.filter(isFinished).length;
     return (
       <a
@@ -21,13 +37,13 @@ export function BatchStrip({ views }: { readonly views: readonly JobView[] }) {
         href={batchHref(batchId)}
         className="batch-strip"
         data-testid="batch-strip"
-        data-done={done === jobs.length}
+        data-done={done === all}
       >
         <Layers aria-hidden="true" />
         <span className="batch-words">
-          <strong>{count(jobs.length, 'document')} together</strong>
+          <strong>{count(all, 'document')} together</strong>
           <span className="muted small">
-            {done} of {jobs.length} done
+            {done} of {all} finished
           </span>
         </span>
         <span className="bar" aria-hidden="true">

@@ -1,5 +1,5 @@
 import { Menu } from '@base-ui/react/menu';
-import type { Job } from '@courant/client';
+import { isFinished, type Job } from '@courant/client';
 import { ChevronDown, Download } from 'lucide-react';
 import { bytes, formatNames } from '../ui/format.ts';
 import { useDownload } from './useDownload.ts';
@@ -28,13 +28,14 @@ export function Downloads({ job }: { readonly job: Job }) {
   );
 }
 
-/** The same in one button. */
+/** The same in one button, which is there before there is anything to download. */
 export function DownloadMenu({ job }: { readonly job: Job }) {
   const { ready, busy, download } = useDownload(job);
-  if (ready.length === 0) return null;
+  const early = ready.length === 0;
+  if (early && isFinished(job)) return null;
   return (
     <Menu.Root>
-      <Menu.Trigger className="button small" disabled={busy !== null} data-testid="download-menu">
+      <Menu.Trigger className="button small" disabled={early || busy !== null} data-testid="download-menu">
         <Download aria-hidden="true" />
         Download
         <ChevronDown aria-hidden="true" />

@@ -49,7 +49,13 @@ function Row({ view: { job } }: { readonly view: JobView }) {
     <li className="row-job" data-testid="job-card" data-job-id={job.jobId} data-state={job.state}>
       <StateChip job={job} />
       <div className="row-words">
-        <a href={jobHref(job.jobId)} className="row-name" data-testid="open-job">
+        <a
+          href={jobHref(job.jobId)}
+          className="row-name"
+          dir="auto"
+          title={job.filename}
+          data-testid="open-job"
+        >
           {job.filename}
         </a>
         <span className="muted small row-facts">{facts.join(' · ')}</span>

@@ -1,10 +1,11 @@
 import { isFinished, type JobView } from '@courant/client';
 import { useCourant, useJobs, useTopic } from '@courant/react';
-import { useEffect } from 'react';
+import { useEffect, useState } from 'react';
 import { count } from '../ui/format.ts';
 import { useUploads } from '../upload/context.tsx';
 import { DropZone } from '../upload/DropZone.tsx';
 import { UploadCard } from '../upload/UploadCard.tsx';
+import { arrange, Places } from './arrange.ts';
 import { BatchStrip } from './BatchStrip.tsx';
 import { Earlier } from './Earlier.tsx';
 import { JobCard } from './JobCard.tsx';
@@ -35,6 +36,9 @@ export function Home() {
   const past = views.filter((view) => !onStage(view));
   const nothing = views.length === 0 && uploads.length === 0;
   const done = current.filter(({ job }) => isFinished(job)).length;
+  const [places] = useState(() => new Places());
+  places.keep(uploads, views);
+  const cards = arrange(uploads, current, places);
   useTitle(current.length - done);
 
   return (
@@ -63,18 +67,15 @@ export function Home() {
               </button>
             )}
           </div>
-          {uploads.length > 0 && (
-            <div className="uploads">
-              {uploads.map((upload) => (
-                <UploadCard key={upload.id} upload={upload} />
-              ))}
-            </div>
-          )}
-          <BatchStrip views={current} />
+          <BatchStrip cards={cards} />
           <div className="cards">
-            {current.map((view) => (
-              <JobCard key={view.job.jobId} view={view} />
-            ))}
+            {cards.map(({ upload, view }) =>
+              upload ? (
+                <UploadCard key={upload.id} upload={upload} />
+              ) : (
+                <JobCard key={view.job.jobId} view={view} />
+              ),
+            )}
           </div>
         </section>
       )}

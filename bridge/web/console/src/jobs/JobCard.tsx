@@ -24,7 +24,7 @@ export const JobCard = memo(function JobCard({ view }: { readonly view: JobView 
       <div className="card-head">
         <FileText className="card-icon" aria-hidden="true" />
         <div className="card-title">
-          <h3 className="card-name">
+          <h3 className="card-name" dir="auto">
             <a href={jobHref(job.jobId)} title={job.filename} data-testid="open-job">
               {job.filename}
             </a>

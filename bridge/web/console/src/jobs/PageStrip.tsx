@@ -38,6 +38,16 @@ function title({ first, last, filled }: Cell): string {
   return filled === 1 ? `${name}: done` : name;
 }
 
+/** The room that the strip takes once the pages are counted, so that nothing moves then. */
+export function PagesAhead() {
+  return (
+    <div className="pages">
+      <div className="strip-ahead" aria-hidden="true" />
+      <span className="pages-words">not counted yet</span>
+    </div>
+  );
+}
+
 /** The document as a strip of small sheets that fill as pages finish. */
 export function PageStrip({ view }: { readonly view: JobView }) {
   const { job } = view;

@@ -2,7 +2,7 @@ import { isFinished, type Job, type JobView } from '@courant/client';
 import { span, ticking, toolName, zoneNames } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { movedLane } from './lane.ts';
-import { PageStrip } from './PageStrip.tsx';
+import { PageStrip, PagesAhead } from './PageStrip.tsx';
 import { Stages } from './Stages.tsx';
 import { ZoneCounts } from './ZoneCounts.tsx';
 
@@ -37,7 +37,7 @@ export function Progress({ view }: { readonly view: JobView }) {
         </p>
         <Times view={view} />
       </div>
-      {(job.pagesTotal ?? 0) > 0 && <PageStrip view={view} />}
+      {(job.pagesTotal ?? 0) > 0 ? <PageStrip view={view} /> : !isFinished(job) && <PagesAhead />}
       <div className="found">
         <ZoneCounts view={view} />
         {!isFinished(job) && <CurrentZone job={job} />}

@@ -1,5 +1,5 @@
 import { isFinished, type JobView } from '@courant/client';
-import { ArrowDownToLine, Eye, EyeOff } from 'lucide-react';
+import { ArrowDownToLine, Eye, EyeOff, FileStack } from 'lucide-react';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import type { DocumentPage } from '../detail/document.ts';
 import { needsPassword } from '../jobs/PasswordForm.tsx';
@@ -42,6 +42,8 @@ export function Pages({ view, read }: Props) {
   const list = useMemo(() => leaves(view, read, pdf?.numPages ?? 0), [view, read, pdf]);
   const counts = useMemo(() => countZones(list), [list]);
   const running = !isFinished(job);
+  // Who saw it run keeps the button to the end: nothing moves when it is over.
+  const [live] = useState(running);
   useFollow(list, following && running);
   const end = useMore(list.length > limit, () => setLimit(limit + atATime));
   const Icon = zonesShown ? Eye : EyeOff;
@@ -52,11 +54,12 @@ export function Pages({ view, read }: Props) {
         <div className="pages-bar">
           <Legend counts={counts} />
           <div className="pages-tools">
-            {running && (
+            {live && (
               <button
                 type="button"
                 className="button small"
-                aria-pressed={following}
+                aria-pressed={following && running}
+                disabled={!running}
                 onClick={() => setFollowing(!following)}
                 data-testid="follow"
               >
@@ -85,11 +88,14 @@ export function Pages({ view, read }: Props) {
       )}
       {paper.state === 'locked' && !needsPassword(job) && <Unlock {...paper} />}
       {list.length === 0 && (
-        <p className="empty muted">
-          {running
-            ? 'Pages appear here as soon as their number is known.'
-            : 'No page of this document was read.'}
-        </p>
+        <div className="panel empty-panel">
+          <FileStack aria-hidden="true" />
+          <p className="muted">
+            {running
+              ? 'Pages appear here as soon as their number is known.'
+              : 'No page of this document was read.'}
+          </p>
+        </div>
       )}
       {list.slice(0, limit).map((leaf) => (
         <Row key={leaf.number} jobId={job.jobId} leaf={leaf} pdf={pdf} zonesShown={zonesShown} />
@@ -156,7 +162,7 @@ function GoTo({ total, reach }: { readonly total: number; readonly reach: (page:
           data-testid="goto-page"
         />
       </label>
-      <span className="muted">of {total}</span>
+      <span className="muted">of {total.toLocaleString('en')}</span>
     </form>
   );
 }

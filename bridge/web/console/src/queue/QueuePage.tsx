@@ -25,7 +25,7 @@ export default function QueuePage() {
       ) : (
         <Overview queue={queue} />
       )}
-      <Mine />
+      {(queue !== null || topic.phase === 'ended') && <Mine />}
     </div>
   );
 }
@@ -104,7 +104,7 @@ function Lane({ lane, most }: { readonly lane: QueueLane; readonly most: number 
   const facts: readonly (readonly [string, string])[] = [
     ['Wait for a new job', waitWords(lane)],
     ['Waited lately', averageWait === null ? '–' : span(averageWait)],
-    ['Next one waits since', oldestWait === null ? '–' : span(oldestWait)],
+    ['Oldest has waited', oldestWait === null ? '–' : span(oldestWait)],
     ['Pages waiting', pagesWaiting.toLocaleString('en')],
     ['Share', `${Math.round(share * 100)} %`],
   ];
@@ -146,7 +146,7 @@ function Mine() {
         <span className="muted small">{count(waiting.length, 'job')} waiting</span>
       </div>
       {waiting.length === 0 ? (
-        <p className="empty muted">None of your jobs waits.</p>
+        <p className="empty muted">None of your jobs is waiting.</p>
       ) : (
         <ol className="places">
           {waiting.map((view) => (
@@ -163,7 +163,7 @@ function Place({ view: { job, receivedAt } }: { readonly view: JobView }) {
   return (
     <li>
       <span className="place-number">{job.queuePosition ?? '–'}</span>
-      <a href={jobHref(job.jobId)} className="row-name">
+      <a href={jobHref(job.jobId)} className="row-name" dir="auto" title={job.filename}>
         {job.filename}
       </a>
       <span className="muted small">{job.lane}</span>

@@ -14,6 +14,8 @@ export function SignIn({ notice }: { readonly notice: string | null }) {
     else signIn(token);
   };
   const message = problem ?? notice;
+  // A session that is over is nobody's mistake: only what was typed here can be wrong.
+  const wrong = problem !== null;
 
   return (
     <main className="signin">
@@ -35,7 +37,7 @@ export function SignIn({ notice }: { readonly notice: string | null }) {
           required
           data-testid="signin-token"
           placeholder="eyJ…"
-          aria-invalid={message !== null}
+          aria-invalid={wrong}
           aria-describedby="signin-message"
           value={pasted}
           onChange={(event) => {
@@ -43,14 +45,16 @@ export function SignIn({ notice }: { readonly notice: string | null }) {
             setProblem(null);
           }}
         />
-        <p id="signin-message" className="signin-message" role="alert" data-testid="signin-message">
-          {message}
-        </p>
+        <div id="signin-message" className="signin-message" data-tone={message === null ? 'plain' : 'bad'}>
+          <p role="alert" data-testid="signin-message">
+            {message}
+          </p>
+          {message === null && <p>The token stays in this tab and is forgotten when you close it.</p>}
+        </div>
         <button type="submit" className="button primary" data-testid="signin-submit">
           Sign in
         </button>
       </form>
-      <p className="signin-foot muted">The token stays in this tab and is forgotten when you close it.</p>
     </main>
   );
 }

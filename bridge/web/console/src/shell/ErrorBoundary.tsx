@@ -1,3 +1,4 @@
+import { CloudOff } from 'lucide-react';
 import { Component, type ReactNode } from 'react';
 
 interface Props {
@@ -21,22 +22,56 @@ export class ErrorBoundary extends Component<Props, State> {
   override render(): ReactNode {
     const { error } = this.state;
     if (error === null) return this.props.children;
-    return (
-      <div className="broken" role="alert">
-        <strong>
-          {this.props.part ? `${this.props.part} cannot be shown.` : 'Something went wrong on this page.'}
-        </strong>
-        <p>Your jobs are not affected: they run on the server.</p>
-        <p className="mono">{error.message}</p>
-        <div className="row">
-          <button type="button" className="button" onClick={() => this.setState({ error: null })}>
-            Try again
-          </button>
-          <button type="button" className="button" onClick={() => location.reload()}>
-            Reload the page
-          </button>
-        </div>
-      </div>
+    return isMissing(error) ? (
+      <Missing online={navigator.onLine} />
+    ) : (
+      <Broken part={this.props.part} error={error} again={() => this.setState({ error: null })} />
     );
   }
+}
+
+/** A part of the console that is loaded when it is needed, and was not there to be loaded: browsers say so in their own words. */
+function isMissing({ message }: Error): boolean {
+  return /dynamically imported module|importing a module script|preload css/i.test(message);
+}
+
+function Missing({ online }: { readonly online: boolean }) {
+  return (
+    <div className="panel empty-panel" role="alert" data-testid="view-missing">
+      <CloudOff aria-hidden="true" />
+      <strong>This view could not be loaded</strong>
+      <p className="muted">
+        {online
+          ? 'The console may have been replaced by a newer one. Load the page again to get it.'
+          : 'There is no network. Your jobs go on; come back here when it is there again.'}
+      </p>
+      <button type="button" className="button small" onClick={() => location.reload()}>
+        Reload the page
+      </button>
+    </div>
+  );
+}
+
+interface BrokenProps {
+  readonly part: string | undefined;
+  readonly error: Error;
+  readonly again: () => void;
+}
+
+function Broken({ part, error, again }: BrokenProps) {
+  return (
+    <div className="broken" role="alert">
+      <strong>{part ? `${part} cannot be shown.` : 'Something went wrong on this page.'}</strong>
+      <p>Your jobs are not affected: they run on the server.</p>
+      <p className="mono">{error.message}</p>
+      <div className="row">
+        <button type="button" className="button" onClick={again}>
+          Try again
+        </button>
+        <button type="button" className="button" onClick={() => location.reload()}>
+          Reload the page
+        </button>
+      </div>
+    </div>
+  );
 }

@@ -1,7 +1,7 @@
 import type { CourantClient } from '@courant/client';
 import { useConnection, useCourant } from '@courant/react';
 import { LogOut, Search } from 'lucide-react';
-import { useEffect, useRef } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { Bell } from '../notices/Bell.tsx';
 import { setWished } from '../notices/desktop.ts';
 import { signOut } from '../session/session.ts';
@@ -19,7 +19,7 @@ async function leave(client: CourantClient): Promise<void> {
 
 export function Header() {
   const client = useCourant();
-  const state = useConnection();
+  const user = useUser();
   return (
     <header className="header">
       <a href={home} className="header-home" aria-label="Courant, all jobs">
@@ -31,7 +31,7 @@ export function Header() {
         <Bell />
         <ThemeToggle />
         <span className="header-user" title="Signed in as">
-          {state.status === 'connected' ? state.user : ''}
+          {user}
         </span>
         <button
           type="button"
@@ -46,6 +46,15 @@ export function Header() {
       </div>
     </header>
   );
+}
+
+/** Who is signed in. Stays while the connection is away, so that nothing beside it moves. */
+function useUser(): string {
+  const state = useConnection();
+  const known = state.status === 'connected' ? state.user : '';
+  const [last, remember] = useState(known);
+  if (known !== '' && known !== last) remember(known);
+  return known || last;
 }
 
 const editable = 'input, textarea, select, [contenteditable]';

@@ -5,10 +5,13 @@ import { type ToastData, toastManager } from './toasts.ts';
 
 const icons: Record<string, typeof Info> = { good: CircleCheck, bad: CircleAlert, plain: Info };
 
+/** A phone has room for two messages and still something else. */
+const atMost = matchMedia('(max-width: 640px)').matches ? 2 : 4;
+
 /** The corner in which messages appear; F6 leads there. */
 export function Toasts({ children }: { readonly children: ReactNode }) {
   return (
-    <Base.Provider toastManager={toastManager} limit={4}>
+    <Base.Provider toastManager={toastManager} limit={atMost}>
       {children}
       <Base.Portal>
         <Base.Viewport className="toasts" aria-label="Messages">

@@ -30,6 +30,13 @@ export function span(seconds: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
+/** A long span that need not tick: `40 s`, `12 min`, `3 h 20 min`, `9 days`. */
+export function uptime(seconds: number): string {
+  if (seconds < 60) return ticking(seconds);
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 172_800 ? span(seconds) : `${Math.floor(seconds / 86_400)} days`;
+}
+
 /** A span that ticks: whole seconds only, so that it does not flicker. */
 export function ticking(seconds: number): string {
   return seconds < 60 ? `${Math.max(0, Math.round(seconds))} s` : span(seconds);
@@ -43,7 +50,7 @@ export function count(number: number, one: string, many = `${one}s`): string {
 export function pagesSentence(job: Job): string {
   return job.pagesTotal === null
     ? count(job.pagesDone, 'page')
-    : `${job.pagesDone} of ${count(job.pagesTotal, 'page')}`;
+    : `${job.pagesDone.toLocaleString('en')} of ${count(job.pagesTotal, 'page')}`;
 }
 
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });

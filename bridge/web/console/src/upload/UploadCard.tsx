@@ -32,7 +32,7 @@ export function UploadCard({ upload }: { readonly upload: Upload }) {
       aria-label={`Upload of ${file.name}`}
     >
       <div className="card-head">
-        <h3 className="card-name" title={file.name}>
+        <h3 className="card-name" dir="auto" title={file.name}>
           {file.name}
         </h3>
         <span className="muted nowrap">{bytes(file.size)}</span>

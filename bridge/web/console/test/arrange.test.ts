@@ -1,0 +1,71 @@
+import { type JobView, view } from '@courant/client';
+import { describe, expect, it } from 'vitest';
+import { job } from '../../packages/client/test/harness.ts';
+import { arrange, Places } from '../src/jobs/arrange.ts';
+import type { Upload } from '../src/upload/uploads.ts';
+
+const batch = { id: 'b', size: 3 };
+const upload = (name: string, together = true): Upload => ({
+  id: name,
+  file: new File(['x'], name),
+  state: 'sending',
+  sent: 0,
+  error: null,
+  canRetry: false,
+  batch: together ? batch : null,
+});
+const jobOf = (filename: string, batchId: string | null = 'b'): JobView =>
+  view(job({ jobId: `job of ${filename}`, filename, batchId }), 0);
+
+function shown(places: Places, uploads: readonly Upload[], views: readonly JobView[]): readonly string[] {
+  places.keep(uploads, views);
+  return arrange(uploads, views, places).map((card) => card.upload?.id ?? card.view?.job.jobId ?? '');
+}
+
+describe('uploads and jobs', () => {
+  it('stand newest first', () => {
+    const uploads = [upload('a'), upload('alone', false), upload('b')];
+    expect(shown(new Places(), uploads, [jobOf('old', null)])).toEqual(['b', 'a', 'alone', 'job of old']);
+  });
+
+  it('keep their places, in whatever order they arrive', () => {
+    const places = new Places();
+    const [a, b, c] = [upload('a'), upload('b'), upload('c')];
+    const old = jobOf('old', null);
+    expect(shown(places, [a, b, c], [old])).toEqual(['c', 'b', 'a', 'job of old']);
+    expect(shown(places, [a, c], [jobOf('b'), old])).toEqual(['c', 'job of b', 'a', 'job of old']);
+    expect(shown(places, [c], [jobOf('a'), jobOf('b'), old])).toEqual([
+      'c',
+      'job of b',
+      'job of a',
+      'job of old',
+    ]);
+    expect(shown(places, [], [jobOf('a'), jobOf('c'), jobOf('b'), old])).toEqual([
+      'job of c',
+      'job of b',
+      'job of a',
+      'job of old',
+    ]);
+  });
+
+  it('are not shown twice when a job is heard of before its upload is answered', () => {
+    expect(shown(new Places(), [upload('a'), upload('b')], [jobOf('a')])).toEqual(['b', 'job of a']);
+  });
+
+  it('are told from older jobs of the same name', () => {
+    const places = new Places();
+    const [alone, older] = [upload('a', false), jobOf('a', null)];
+    expect(shown(places, [alone], [older])).toEqual(['a', 'job of a']);
+    const newer = view(job({ jobId: 'newer', filename: 'a', batchId: null }), 0);
+    expect(shown(places, [alone], [newer, older])).toEqual(['newer', 'job of a']);
+  });
+
+  it('may have the same name', () => {
+    const places = new Places();
+    expect(shown(places, [upload('a'), upload('a')], [jobOf('a')])).toEqual(['job of a', 'a']);
+  });
+
+  it('stand as they came where nobody saw them come', () => {
+    expect(shown(new Places(), [], [jobOf('b'), jobOf('a')])).toEqual(['job of b', 'job of a']);
+  });
+});

@@ -1,0 +1,297 @@
+// What a careful eye would look at in every state that a page can be in: nothing keeps people out, nothing sticks out, nothing jumps.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+
+import { findings, measureShift, shiftSoFar, sticksOut, tooSmall } from './axe.mjs';
+import { card, choose, connected, ended, goTo, leftOut, openBrowser, openPage, PATIENCE, pdf, shot } from './page.mjs';
+import { pages } from './pdf.mjs';
+import { fixture, Up } from './up.mjs';
+
+const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+const sizes = { wide: {}, phone };
+const longName = 'Framework agreement between the municipality and several hundred suppliers of furniture, annex 14b (final).pdf';
+const arabic = 'التقرير السنوي للشركة.pdf';
+const nobody = '01K9Z3V5Q6W7E8R9T0Y1M2N3P4';
+
+describe('the states of the console', { skip: leftOut, timeout: 15 * PATIENCE }, () => {
+  let up;
+  let browser;
+  const places = {};
+
+  const open = async (user, options = {}, role) => {
+    const page = await openPage(browser, { reducedMotion: 'reduce', ...options });
+    await page.goto(up.linkFor(user, ...(role ? ['--role', role] : [])));
+    await connected(page);
+    return page;
+  };
+
+  /** Looks at a state in both themes. */
+  const look = async (page, name) => {
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme });
+      assert.deepEqual(await findings(page), [], `${name}, ${colorScheme}`);
+    }
+    const wider = await sticksOut(page);
+    assert.equal(wider, 0, `${wider} pixels stick out of ${name}`);
+    await shot(page, `state-${name}-${page.viewportSize().width}`);
+  };
+
+  before(async () => {
+    up = await Up.start();
+    browser = await openBrowser();
+    const page = await open('kim');
+    const seed = [
+      [pdf(longName, pages(3)), 'succeeded'],
+      [pdf(arabic, readFileSync(fixture('cc-by-sa-4.0/arabic.pdf'))), 'succeeded'],
+      [pdf('table.pdf', readFileSync(fixture('mit/wide-table.pdf'))), 'succeeded'],
+      [pdf('locked.pdf', readFileSync(fixture('cc-by-sa-4.0/password-openpassword.pdf'))), 'failed'],
+    ];
+    for (const [file, state] of seed) {
+      await choose(page, file);
+      await ended(page, file.name, state);
+      places[file.name] = await card(page, file.name).getByTestId('open-job').getAttribute('href');
+    }
+    await page.context().close();
+  });
+
+  after(async () => {
+    await browser?.close();
+    await up?.kill();
+  });
+
+  for (const [size, options] of Object.entries(sizes)) {
+    test(`signing in, ${size}: what is wrong is said, and nothing moves for it`, async () => {
+      const page = await openPage(browser, { reducedMotion: 'reduce', ...options });
+      await measureShift(page);
+      await page.goto(up.link.split('#')[0]);
+      await page.getByTestId('signin-token').fill('nonsense');
+      await page.getByTestId('signin-submit').click();
+      await page.getByTestId('signin-message').filter({ hasText: 'not a token' }).waitFor();
+      await look(page, 'signin-nonsense');
+      await page.getByTestId('signin-token').fill('not.from.here');
+      await page.getByTestId('signin-submit').click();
+      await page.getByTestId('signin-message').filter({ hasText: 'not accepted' }).waitFor();
+      await look(page, 'signin-refused');
+      assert.equal((await shiftSoFar(page)).sum, 0);
+    });
+
+    test(`nothing there yet, ${size}: each place says what to do`, async () => {
+      const page = await open(`new-${size}`, options);
+      await look(page, 'home-empty');
+      const transfer = await page.evaluateHandle(() => {
+        const held = new DataTransfer();
+        held.items.add(new File(['x'], 'held.pdf'));
+        return held;
+      });
+      await page.getByTestId('dropzone').dispatchEvent('dragenter', { dataTransfer: transfer });
+      await page.locator('[data-testid=dropzone][data-over=true]').waitFor();
+      await look(page, 'home-dragging');
+      await page.getByTestId('bell').click();
+      await page.getByTestId('notice-popover').waitFor();
+      await look(page, 'bell-empty');
+      await page.keyboard.press('Escape');
+      await goTo(page, '#/history');
+      await page.getByRole('link', { name: 'Submit a document' }).waitFor();
+      await look(page, 'history-empty');
+      await goTo(page, '#/notifications');
+      await page.getByTestId('notifications-page').waitFor();
+      await look(page, 'notifications-empty');
+      await goTo(page, `#/jobs/${nobody}`);
+      await page.getByTestId('job-missing').waitFor();
+      await look(page, 'job-missing');
+      await goTo(page, `#/batches/${nobody}`);
+      await page.getByText('There is no such batch').waitFor();
+      await look(page, 'batch-missing');
+      await goTo(page, '#/admin');
+      await page.getByTestId('admin-refused').waitFor();
+      await look(page, 'admin-refused');
+    });
+
+    test(`work under way, ${size}: uploads, jobs that wait, questions and messages`, async () => {
+      const page = await open(`busy-${size}`, options, 'admin');
+      await page.route(/\/v1\/jobs\?/, () => undefined);
+      await choose(page, pdf('slow.pdf', pages(2)), pdf(longName, pages(2)), { name: 'holiday.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('x') });
+      await page.locator('[data-testid=upload][data-state=failed]').waitFor();
+      await look(page, 'uploads');
+      const stops = page.getByTestId('upload').getByRole('button');
+      while ((await stops.count()) > 0) await stops.last().click();
+      await page.unrouteAll({ behavior: 'ignoreErrors' });
+      await up.workers('drain');
+      try {
+        await choose(page, ...[1, 2, 3].map((each) => pdf(`waits-${each}.pdf`, pages(2))));
+        await page.locator('[data-testid=job-card][data-state=queued]').nth(2).waitFor();
+        await look(page, 'home-queued');
+        const batch = await page.getByTestId('batch-strip').getAttribute('href');
+        await goTo(page, '#/queue');
+        await page.getByTestId('lane').first().waitFor();
+        await look(page, 'queue-waiting');
+        await goTo(page, '#/admin');
+        await page.locator('[data-testid=worker][data-look=draining]').first().waitFor();
+        await look(page, 'admin-drained');
+        await goTo(page, batch);
+        await page.getByTestId('cancel-batch').click();
+        await page.getByTestId('confirm').waitFor();
+        await look(page, 'confirm');
+        await page.getByTestId('confirm-no').click();
+        assert.equal(await page.evaluate(() => document.activeElement?.dataset.testid), 'cancel-batch', 'the focus comes back');
+        await page.getByTestId('cancel-job').first().click();
+        await page.getByTestId('toast').filter({ hasText: 'cancelled' }).waitFor();
+        await look(page, 'toast-undo');
+      } finally {
+        await up.workers('resume');
+      }
+      await goTo(page, '#/admin');
+      await page.getByTestId('drain-worker').first().click();
+      await page.getByTestId('confirm').waitFor();
+      await look(page, 'drain');
+    });
+
+    test(`what was read, ${size}: every form of it, and names as long as they come`, async () => {
+      const page = await open('kim', options);
+      await goTo(page, places[longName]);
+      await page.getByTestId('zone').first().focus();
+      await page.getByTestId('zone-tip').waitFor();
+      await look(page, 'zone-tip');
+      for (const tab of ['read', 'txt', 'md', 'json', 'html']) {
+        await page.getByTestId(`tab-${tab}`).click();
+        await page.getByTestId('job-text').waitFor();
+        await look(page, `job-${tab}`);
+      }
+      await page.getByTestId('download-menu').click();
+      await page.getByTestId('download-json').waitFor();
+      await look(page, 'downloads');
+      await page.keyboard.press('Escape');
+      for (const name of [arabic, 'table.pdf']) {
+        await goTo(page, places[name]);
+        await page.locator('#page-1 .page-text[data-state=written]').waitFor();
+        await look(page, name === arabic ? 'job-arabic' : 'job-table');
+      }
+      const word = page.locator('.page-text td').filter({ hasText: /^Alabama$/ });
+      const { height } = await word.evaluate((cell) => {
+        const words = document.createRange();
+        words.selectNodeContents(cell);
+        return words.getBoundingClientRect();
+      });
+      assert.ok(height < 40, 'the words of a table stay whole');
+      await goTo(page, places['locked.pdf']);
+      await page.getByTestId('password-form').waitFor();
+      await look(page, 'job-locked');
+      await goTo(page, '#/history?q=nothing-like-it');
+      await page.getByText('No job matches').waitFor();
+      await look(page, 'history-none');
+      await goTo(page, '#/history');
+      await page.getByTestId('job-row').first().getByRole('checkbox').check();
+      await look(page, 'history-chosen');
+      await goTo(page, '#/notifications');
+      await page.getByTestId('notice').first().waitFor();
+      await look(page, 'notifications');
+    });
+  }
+
+  test('away: every view that was not opened yet opens, and the banner covers no heading', async () => {
+    const page = await open('kim');
+    await page.waitForFunction(() => performance.getEntriesByType('resource').some(({ name }) => name.includes('HistoryPage')));
+    await page.context().setOffline(true);
+    await page.locator('[data-testid=offline-banner][data-shown=true]').waitFor();
+    await look(page, 'offline');
+    const covered = await page.evaluate(() => {
+      const banner = document.querySelector('[data-testid=offline-banner]').getBoundingClientRect();
+      const zone = document.querySelector('[data-testid=dropzone]').getBoundingClientRect();
+      return banner.top < zone.bottom;
+    });
+    assert.equal(covered, false);
+    await page.getByTestId('connection-badge').click();
+    await page.getByTestId('connection-details').waitFor();
+    await look(page, 'badge-offline');
+    await page.keyboard.press('Escape');
+    for (const [hash, shown] of [['#/history', 'history'], ['#/queue', 'queue-page'], ['#/notifications', 'notifications-page']]) {
+      await goTo(page, hash);
+      await page.getByTestId(shown).waitFor();
+    }
+  });
+
+  test('a view that cannot be loaded says so, and what to do', async () => {
+    const page = await openPage(browser, { reducedMotion: 'reduce' });
+    await page.route('**/QueuePage*', (route) => route.abort());
+    await page.goto(up.linkFor('kim'));
+    await connected(page);
+    await goTo(page, '#/queue');
+    await page.getByTestId('view-missing').waitFor();
+    await look(page, 'view-missing');
+  });
+
+  test('chosen colours: how far a job is can be seen', async () => {
+    const page = await open('kim', { forcedColors: 'active' });
+    await goTo(page, places[longName]);
+    const [bar, fill] = await page.getByTestId('job-progress').evaluate((bar) =>
+      [bar, bar.firstElementChild].map((part) => getComputedStyle(part).backgroundColor),
+    );
+    assert.notEqual(bar, fill);
+    await look(page, 'forced-colors');
+  });
+
+  test('a finger meets everything', async () => {
+    const page = await open('kim', phone, 'admin');
+    for (const [name, hash, shown] of [
+      ['home', '#/', 'earlier'],
+      ['job', places[longName], 'leaf'],
+      ['locked', places['locked.pdf'], 'password-form'],
+      ['history', '#/history', 'job-row'],
+      ['queue', '#/queue', 'lane'],
+      ['notifications', '#/notifications', 'notice'],
+      ['admin', '#/admin', 'worker'],
+    ]) {
+      await goTo(page, hash);
+      await page.getByTestId(shown).first().waitFor();
+      assert.deepEqual(await tooSmall(page), [], name);
+    }
+  });
+
+  for (const [size, options] of Object.entries(sizes)) {
+    test(`nothing jumps on the main ways, ${size}`, async (t) => {
+      const page = await openPage(browser, options);
+      await measureShift(page);
+      const judge = async (name) => {
+        const { sum, of } = await shiftSoFar(page);
+        t.diagnostic(`${name}: ${sum.toFixed(4)}`);
+        assert.ok(sum < 0.05, `${name} shifted by ${sum}: ${JSON.stringify(of)}`);
+      };
+      await page.goto(up.linkFor(`calm-${size}`, '--role', 'admin'));
+      await connected(page);
+      await choose(page, pdf('first.pdf', pages(1)));
+      await ended(page, 'first.pdf');
+      await shiftSoFar(page);
+      await choose(page, ...[1, 2, 3].map((each) => pdf(`calm-${each}.pdf`, pages(60))));
+      await page.getByTestId('batch-strip').waitFor();
+      // That files come is the wish of who brought them, and makes room for them; from then on nothing moves.
+      await page.evaluate(() => new Promise(requestAnimationFrame));
+      await shiftSoFar(page);
+      for (const each of [1, 2, 3]) await ended(page, `calm-${each}.pdf`);
+      await judge('three jobs');
+      await choose(page, pdf('seen.pdf', pages(200)));
+      await card(page, 'seen.pdf').waitFor();
+      await shiftSoFar(page);
+      await card(page, 'seen.pdf').getByTestId('open-job').click();
+      await page.getByTestId('job-detail').waitFor();
+      await page.locator('[data-testid=job-detail][data-state=succeeded]').waitFor();
+      await page.locator('#page-1 .page-text[data-state=written]').waitFor();
+      await judge('a job');
+      for (const [name, hash, shown] of [
+        ['history', '#/history', 'job-row'],
+        ['queue', '#/queue', 'lane'],
+        ['notifications', '#/notifications', 'notice'],
+        ['admin', '#/admin', 'worker'],
+      ]) {
+        await goTo(page, hash);
+        await page.getByTestId(shown).first().waitFor();
+        await judge(name);
+      }
+      await page.reload();
+      await connected(page);
+      await page.getByTestId('worker').first().waitFor();
+      await judge('admin, opened anew');
+    });
+  }
+});
