@@ -16,6 +16,7 @@ import './styles/cards.css';
 import './styles/notes.css';
 import './styles/jobs.css';
 import './styles/progress.css';
+import './styles/strip.css';
 import './styles/stages.css';
 import './styles/job-head.css';
 import './styles/batch.css';
