@@ -1,0 +1,93 @@
+//! Who was given what, and whether they know.
+
+use std::collections::HashSet;
+
+use courant_joblog::ids::WorkerId;
+use courant_proto::v1::work_response::Message;
+use tokio::time::{Duration, Instant};
+
+use super::Registry;
+use crate::worker::AttemptId;
+
+/// How long a confirmed attempt is remembered at least.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(60);
+
+impl Registry {
+    /// A claim for the worker is being written.
+    pub fn claiming(&self, worker: &WorkerId, attempt: &AttemptId) {
+        if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
+            worker.claiming.insert(attempt.clone());
+        }
+    }
+
+    /// The claim is written, or came to nothing.
+    pub fn claimed(&self, worker: &WorkerId, attempt: &AttemptId) {
+        if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
+            worker.claiming.remove(attempt);
+        }
+    }
+
+    /// Whether a claim of this attempt is being written for the worker.
+    pub fn is_claiming(&self, worker: &WorkerId, attempt: &AttemptId) -> bool {
+        self.inner.lock().workers.get(worker).is_some_and(|worker| worker.claiming.contains(attempt))
+    }
+
+    /// Sends an assignment, which must be answered. `false` when the worker cannot be reached: then it is for the caller to
+    /// end the attempt, and to say that it is [`answered`](Registry::answered).
+    pub fn assign(&self, worker: &WorkerId, attempt: AttemptId, message: Message) -> bool {
+        let mut inner = self.inner.lock();
+        let Some(worker) = inner.workers.get_mut(worker) else { return false };
+        worker.unanswered.insert(attempt, Instant::now());
+        worker.line.as_ref().is_some_and(|line| line.send(message))
+    }
+
+    /// Whether the worker was given this attempt and has not answered yet.
+    pub fn is_unanswered(&self, worker: &WorkerId, attempt: &AttemptId) -> bool {
+        self.inner.lock().workers.get(worker).is_some_and(|worker| worker.unanswered.contains_key(attempt))
+    }
+
+    /// The worker answered for an attempt. `true` if that was awaited.
+    pub fn answered(&self, worker: &WorkerId, attempt: &AttemptId) -> bool {
+        let mut inner = self.inner.lock();
+        inner.workers.get_mut(worker).is_some_and(|worker| worker.unanswered.remove(attempt).is_some())
+    }
+
+    /// The worker has shown that it works on an attempt that it holds.
+    pub fn confirm(&self, worker: &WorkerId, attempt: &AttemptId) {
+        if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
+            worker.unanswered.remove(attempt);
+            worker.confirmed.entry(attempt.clone()).or_insert_with(Instant::now);
+        }
+    }
+
+    /// Compares what a worker holds with what it has shown to know of. What it holds and has not heard of, because the
+    /// claim was written but its assignment never sent, is awaited like any assignment, so that no job is held by
+    /// somebody who does not know.
+    pub fn expect(&self, worker: &WorkerId, held: &HashSet<AttemptId>) {
+        let mut inner = self.inner.lock();
+        let Some(worker) = inner.workers.get_mut(worker) else { return };
+        // What was confirmed a moment ago may have begun after `held` was read.
+        worker.confirmed.retain(|attempt, since| held.contains(attempt) || since.elapsed() < REMEMBERED);
+        if !worker.line.as_ref().is_some_and(|line| line.welcomed) {
+            return;
+        }
+        for attempt in held {
+            if !worker.confirmed.contains_key(attempt) && !worker.claiming.contains(attempt) {
+                worker.unanswered.entry(attempt.clone()).or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    /// The assignments that were not answered in time; each stays one until [`Registry::answered`]. Their workers get
+    /// nothing more until they are heard.
+    pub fn late(&self, within: Duration) -> Vec<(WorkerId, AttemptId)> {
+        let mut late = Vec::new();
+        for (id, worker) in &mut self.inner.lock().workers {
+            let over = worker.unanswered.iter().filter(|(_, since)| since.elapsed() > within);
+            let over: Vec<_> = over.map(|(attempt, _)| (id.clone(), attempt.clone())).collect();
+            worker.deaf |= !over.is_empty();
+            late.extend(over);
+        }
+        late
+    }
+}

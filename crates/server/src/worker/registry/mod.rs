@@ -1,0 +1,286 @@
+//! Which workers are there. A worker's lease is one for all its jobs: it lives as long as anything was heard from the
+//! worker within the lease time. What a worker holds is not kept here: the view knows.
+
+mod assignments;
+mod operators;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+
+use courant_joblog::ids::WorkerId;
+use courant_proto::v1::work_response::Message;
+use courant_proto::v1::{DrainReason, WorkResponse};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::AttemptId;
+use super::parts::Parts;
+
+pub use operators::Listed;
+use operators::told_to_drain;
+
+/// Messages under way to one worker. When it is full the worker does not read: what must not get lost is repeated in
+/// the answer to its heartbeat, or goes to another worker.
+pub const OUTBOX: usize = 64;
+
+/// What goes to a worker.
+pub type Outbox = mpsc::Sender<Result<WorkResponse, Status>>;
+
+/// All workers this server knows.
+pub struct Registry {
+    inner: Mutex<Inner>,
+    /// Which pages they do for one another.
+    pub parts: Parts,
+}
+
+struct Inner {
+    workers: HashMap<WorkerId, Worker>,
+    /// The server is stopping: nobody gets anything new.
+    closing: bool,
+    /// Nobody is judged by silence before this moment: the server was not there, or slept itself.
+    floor: Instant,
+    next: u64,
+}
+
+struct Worker {
+    session: u64,
+    offer: Offer,
+    heard: Instant,
+    /// It left an assignment unanswered and has not been heard since.
+    deaf: bool,
+    /// An operator wants it to take nothing new.
+    drained: bool,
+    /// Claims being written to the log.
+    claiming: HashSet<AttemptId>,
+    /// Assignments the worker has not answered yet.
+    unanswered: HashMap<AttemptId, Instant>,
+    /// Attempts that the worker has shown, on this stream, to know of, and when it first did. Those that are over are
+    /// forgotten a while later.
+    confirmed: HashMap<AttemptId, Instant>,
+    line: Option<Line>,
+}
+
+struct Line {
+    outbox: Outbox,
+    replaced: CancellationToken,
+    /// Whether the welcome, which must come first, is on its way.
+    welcomed: bool,
+}
+
+/// What a worker offers with its hello.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// The kinds of work it takes.
+    pub kinds: Vec<Box<str>>,
+    /// Jobs it takes at once.
+    pub slots: u32,
+    /// Name and version of its program.
+    pub software: Box<str>,
+    /// Whether it takes parts of documents that others do.
+    pub takes_parts: bool,
+}
+
+/// Names a stream of a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Whose.
+    pub worker: WorkerId,
+    /// Grows with each stream.
+    pub number: u64,
+    /// Cancelled when a newer stream of this worker takes over.
+    pub replaced: ReplacedToken,
+}
+
+/// A token that compares as equal: it is no part of the name.
+#[derive(Clone, Debug)]
+pub struct ReplacedToken(pub CancellationToken);
+
+impl PartialEq for ReplacedToken {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for ReplacedToken {}
+
+/// A worker that could take a job.
+#[derive(Clone, Debug)]
+pub struct Free {
+    /// Who.
+    pub worker: WorkerId,
+    /// What kinds.
+    pub kinds: Vec<Box<str>>,
+    /// Slots, those being claimed already taken off.
+    pub slots: u32,
+    /// Whether it takes parts of documents that others do.
+    pub takes_parts: bool,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        let inner = Inner { workers: HashMap::new(), closing: false, floor: Instant::now(), next: 0 };
+        Self { inner: Mutex::new(inner), parts: Parts::default() }
+    }
+}
+
+impl Registry {
+    /// A worker said hello on a new stream. An older stream of the same worker is told to end. Nothing is sent on the new
+    /// one before [`Registry::welcomed`].
+    pub fn attach(&self, worker: WorkerId, offer: Offer, outbox: Outbox) -> Session {
+        let mut inner = self.inner.lock();
+        inner.next += 1;
+        let (session, replaced) = (inner.next, CancellationToken::new());
+        let line = Some(Line { outbox, replaced: replaced.clone(), welcomed: false });
+        let now = match inner.workers.remove(&worker) {
+            Some(old) => {
+                old.line.iter().for_each(|line| line.replaced.cancel());
+                let confirmed = HashMap::new();
+                Worker { session, offer, heard: Instant::now(), deaf: false, confirmed, line, ..old }
+            }
+            None => Worker::new(session, offer, line),
+        };
+        inner.workers.insert(worker.clone(), now);
+        Session { worker, number: session, replaced: ReplacedToken(replaced) }
+    }
+
+    /// The welcome is on its way: from now on the worker may be sent jobs. Tells it if it is drained.
+    pub fn welcomed(&self, session: &Session) {
+        let mut inner = self.inner.lock();
+        let closing = inner.closing;
+        let Some(worker) = inner.workers.get_mut(&session.worker).filter(|worker| worker.session == session.number)
+        else {
+            return;
+        };
+        let drained = worker.drained;
+        let Some(line) = worker.line.as_mut() else { return };
+        line.welcomed = true;
+        if closing {
+            line.send(told_to_drain(DrainReason::ServerStopping));
+        } else if drained {
+            line.send(told_to_drain(DrainReason::Operator));
+        }
+    }
+
+    /// A stream ended. The lease goes on.
+    pub fn detach(&self, session: &Session) {
+        if let Some(worker) = self.inner.lock().workers.get_mut(&session.worker)
+            && worker.session == session.number
+        {
+            worker.line = None;
+        }
+    }
+
+    /// Something was heard: the lease begins anew. `true` if the worker can be given jobs again by that.
+    pub fn heard(&self, worker: &WorkerId) -> bool {
+        self.inner.lock().workers.get_mut(worker).is_some_and(|worker| {
+            worker.heard = Instant::now();
+            std::mem::take(&mut worker.deaf)
+        })
+    }
+
+    /// The worker takes so many jobs at once from now on.
+    pub fn change_slots(&self, worker: &WorkerId, slots: u32) {
+        if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
+            worker.offer.slots = slots;
+        }
+    }
+
+    /// The server itself was not there for a while: everybody's lease begins anew.
+    pub fn forgive(&self) {
+        self.inner.lock().floor = Instant::now();
+    }
+
+    /// Whether the worker's lease has run out.
+    pub fn is_lost(&self, worker: &WorkerId, lease: Duration) -> bool {
+        let inner = self.inner.lock();
+        let heard = inner.workers.get(worker).map_or(inner.floor, |worker| worker.heard.max(inner.floor));
+        heard.elapsed() > lease
+    }
+
+    /// The workers that may get jobs; their free slots by what they hold.
+    pub fn free(&self, held: impl Fn(&WorkerId) -> u32) -> Vec<Free> {
+        let inner = self.inner.lock();
+        if inner.closing {
+            return Vec::new();
+        }
+        let able = inner.workers.iter().filter(|(_, worker)| worker.takes_jobs() && worker.listens());
+        let free = able.map(|(id, worker)| Free {
+            worker: id.clone(),
+            kinds: worker.offer.kinds.clone(),
+            slots: worker.offer.slots.saturating_sub(held(id) + worker.claiming.len() as u32),
+            takes_parts: worker.offer.takes_parts,
+        });
+        free.filter(|free| free.slots > 0).collect()
+    }
+
+    /// Slots of all workers that may get jobs.
+    pub fn slots(&self) -> u32 {
+        self.inner.lock().workers.values().filter(|worker| worker.takes_jobs()).map(|worker| worker.offer.slots).sum()
+    }
+
+    /// Whether any worker is connected.
+    pub fn any_connected(&self) -> bool {
+        self.inner.lock().workers.values().any(|worker| worker.line.is_some())
+    }
+
+    /// Sends something that is repeated elsewhere if it does not arrive. `false` when it cannot be sent.
+    pub fn tell(&self, worker: &WorkerId, message: Message) -> bool {
+        let inner = self.inner.lock();
+        inner.workers.get(worker).and_then(|worker| worker.line.as_ref()).is_some_and(|line| line.send(message))
+    }
+
+    /// Whether the worker's stream is open.
+    pub fn is_connected(&self, worker: &WorkerId) -> bool {
+        self.inner.lock().workers.get(worker).is_some_and(|worker| worker.line.is_some())
+    }
+
+    /// The worker does not answer: it gets nothing more until it is heard.
+    pub fn deafen(&self, worker: &WorkerId) {
+        if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
+            worker.deaf = true;
+        }
+    }
+
+    /// Forgets workers that are gone longer than a lease. Drained ones are remembered: they are to stay so.
+    pub fn forget_gone(&self, lease: Duration) {
+        let here = |worker: &Worker| worker.line.is_some() || worker.drained || worker.heard.elapsed() <= lease;
+        self.inner.lock().workers.retain(|_, worker| here(worker));
+    }
+}
+
+impl Worker {
+    fn new(session: u64, offer: Offer, line: Option<Line>) -> Self {
+        let (claiming, unanswered, confirmed) = (HashSet::new(), HashMap::new(), HashMap::new());
+        Self {
+            session,
+            offer,
+            heard: Instant::now(),
+            deaf: false,
+            drained: false,
+            claiming,
+            unanswered,
+            confirmed,
+            line,
+        }
+    }
+
+    fn takes_jobs(&self) -> bool {
+        !self.drained && self.line.as_ref().is_some_and(|line| line.welcomed)
+    }
+
+    /// Whether a job given now would likely arrive.
+    fn listens(&self) -> bool {
+        !self.deaf && self.line.as_ref().is_some_and(|line| line.outbox.capacity() > 0)
+    }
+}
+
+impl Line {
+    /// `false` when it cannot be sent: there is no room, or nothing may be sent yet.
+    fn send(&self, message: Message) -> bool {
+        self.welcomed && self.outbox.try_send(Ok(WorkResponse { message: Some(message) })).is_ok()
+    }
+}

@@ -1,0 +1,76 @@
+//! What operators see of workers and tell them, and the end of the server.
+
+use courant_joblog::ids::WorkerId;
+use courant_proto::v1::work_response::Message;
+use courant_proto::v1::{Drain, DrainReason, Resume};
+use tokio::time::Duration;
+
+use super::{Offer, Registry};
+
+/// A worker as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Who.
+    pub worker: WorkerId,
+    /// What it offers.
+    pub offer: Offer,
+    /// Whether its stream is open.
+    pub connected: bool,
+    /// Whether it is to take nothing new.
+    pub drained: bool,
+    /// How long ago something was heard from it.
+    pub silence: Duration,
+}
+
+impl Registry {
+    /// The server is stopping: nobody gets anything new, and all are told.
+    pub fn close(&self) {
+        let mut inner = self.inner.lock();
+        inner.closing = true;
+        inner.workers.values().filter_map(|worker| worker.line.as_ref()).for_each(|line| {
+            line.send(told_to_drain(DrainReason::ServerStopping));
+        });
+    }
+
+    /// Gives a worker nothing new until it is resumed. `false` when there is no such worker.
+    pub fn drain(&self, worker: &WorkerId) -> bool {
+        self.set_drained(worker, true, told_to_drain(DrainReason::Operator))
+    }
+
+    /// Lets a drained worker take jobs again. `false` when there is no such worker.
+    pub fn resume(&self, worker: &WorkerId) -> bool {
+        self.set_drained(worker, false, Message::Resume(Resume {}))
+    }
+
+    fn set_drained(&self, worker: &WorkerId, drained: bool, news: Message) -> bool {
+        let mut inner = self.inner.lock();
+        let Some(worker) = inner.workers.get_mut(worker) else { return false };
+        if worker.drained != drained {
+            worker.drained = drained;
+            worker.line.iter().for_each(|line| {
+                line.send(news.clone());
+            });
+        }
+        true
+    }
+
+    /// All workers, by id.
+    pub fn list(&self) -> Vec<Listed> {
+        let inner = self.inner.lock();
+        let listed = inner.workers.iter().map(|(id, worker)| Listed {
+            worker: id.clone(),
+            offer: worker.offer.clone(),
+            connected: worker.line.is_some(),
+            drained: worker.drained,
+            silence: worker.heard.elapsed(),
+        });
+        let mut listed: Vec<Listed> = listed.collect();
+        listed.sort_by(|a, b| a.worker.cmp(&b.worker));
+        listed
+    }
+}
+
+/// Take nothing new, and why.
+pub(super) fn told_to_drain(reason: DrainReason) -> Message {
+    Message::Drain(Drain { reason: reason.into() })
+}

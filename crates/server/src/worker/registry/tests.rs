@@ -1,0 +1,100 @@
+//! The laws of who is free, who is late and who is lost.
+
+use courant_joblog::ids::JobId;
+
+use super::assignments::REMEMBERED;
+use super::*;
+
+const WITHIN: Duration = Duration::from_secs(5);
+
+fn attempt(number: u32) -> AttemptId {
+    AttemptId { job: JobId::new("J"), number }
+}
+
+fn assignment() -> Message {
+    Message::Assignment(courant_proto::v1::Assignment::default())
+}
+
+/// A registry with the worker `w`, and what is sent to it.
+fn registry(room: usize) -> (Registry, WorkerId, Session, mpsc::Receiver<Result<WorkResponse, Status>>) {
+    let (registry, worker) = (Registry::default(), WorkerId::new("w"));
+    let (outbox, sent) = mpsc::channel(room);
+    let offer = Offer { kinds: vec!["pdf".into()], slots: 2, software: "test".into(), takes_parts: false };
+    let session = registry.attach(worker.clone(), offer, outbox);
+    (registry, worker, session, sent)
+}
+
+#[tokio::test]
+async fn nothing_goes_out_before_the_welcome() {
+    let (registry, worker, session, mut sent) = registry(1);
+    assert!(registry.free(|_| 0).is_empty() && registry.slots() == 0);
+    assert!(!registry.assign(&worker, attempt(1), assignment()));
+    registry.welcomed(&session);
+    assert_eq!(registry.free(|_| 0)[0].slots, 2);
+    assert!(registry.assign(&worker, attempt(1), assignment()));
+    assert!(sent.recv().await.is_some());
+}
+
+#[tokio::test]
+async fn a_worker_with_no_room_for_a_message_is_not_free() {
+    let (registry, worker, session, mut sent) = registry(1);
+    registry.welcomed(&session);
+    registry.tell(&worker, assignment());
+    assert!(registry.free(|_| 0).is_empty());
+    sent.recv().await.unwrap().unwrap();
+    assert_eq!(registry.free(|_| 0).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_answer_gets_nothing_more_until_it_is_heard() {
+    let (registry, worker, session, _sent) = registry(8);
+    registry.welcomed(&session);
+    registry.assign(&worker, attempt(1), assignment());
+    tokio::time::advance(WITHIN).await;
+    assert!(registry.late(WITHIN).is_empty() && registry.free(|_| 1).len() == 1);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(registry.late(WITHIN), [(worker.clone(), attempt(1))]);
+    assert_eq!(registry.late(WITHIN).len(), 1, "it stays late until it is dealt with");
+    assert!(registry.answered(&worker, &attempt(1)) && registry.late(WITHIN).is_empty());
+    assert!(registry.free(|_| 0).is_empty());
+    assert!(registry.heard(&worker) && !registry.heard(&worker));
+    assert_eq!(registry.free(|_| 0).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_worker_holds_without_knowing_is_found() {
+    let (registry, worker, session, _sent) = registry(8);
+    let held: HashSet<_> = [attempt(1), attempt(2), attempt(3)].into();
+    registry.expect(&worker, &held);
+    tokio::time::advance(WITHIN * 2).await;
+    assert!(registry.late(WITHIN).is_empty(), "it may still be telling what it has");
+    registry.confirm(&worker, &attempt(1));
+    registry.claiming(&worker, &attempt(2));
+    registry.welcomed(&session);
+    registry.expect(&worker, &held);
+    tokio::time::advance(WITHIN * 2).await;
+    assert_eq!(registry.late(WITHIN), [(worker.clone(), attempt(3))]);
+    registry.answered(&worker, &attempt(3));
+    // What ended is not remembered for ever.
+    tokio::time::advance(REMEMBERED).await;
+    registry.expect(&worker, &HashSet::new());
+    assert!(registry.inner.lock().workers[&worker].confirmed.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_hang_on_signs_of_life_alone() {
+    let lease = Duration::from_secs(30);
+    let (registry, worker, session, _sent) = registry(1);
+    registry.detach(&session);
+    tokio::time::advance(lease).await;
+    assert!(!registry.is_lost(&worker, lease), "a lease outlives its stream");
+    registry.heard(&worker);
+    tokio::time::advance(lease).await;
+    assert!(!registry.is_lost(&worker, lease));
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert!(registry.is_lost(&worker, lease));
+    registry.forgive();
+    assert!(!registry.is_lost(&worker, lease) && !registry.is_lost(&WorkerId::new("unknown"), lease));
+    tokio::time::advance(lease + Duration::from_millis(1)).await;
+    assert!(registry.is_lost(&worker, lease) && registry.is_lost(&WorkerId::new("unknown"), lease));
+}
