@@ -4,6 +4,7 @@
  */
 import { decode } from './decode.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { Ladder } from './ladder.ts';
 import type { Connected, ServerMessage } from './messages.ts';
 import { online, watchNetwork } from './network.ts';
 import type { Device } from './options.ts';
@@ -43,8 +44,6 @@ export interface ConnectionHandlers {
 
 /** A connection that lived this long was a good one: the next wait starts small again. */
 const stableMs = 5_000;
-/** So many losses in a row that look like a network that lets this transport not through: try the next. */
-const strikesToFall = 2;
 
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -55,17 +54,13 @@ export class Connection {
   readonly #renew = new Timer();
   readonly #heartbeat: Heartbeat;
   readonly #scout = new Scout();
+  readonly #ladder: Ladder;
   #state: ConnectionState = { status: 'disconnected' };
   #unwatch: (() => void) | null = null;
   #socket: SocketLike | null = null;
   /** Grows with every try, so that answers of an older one are recognised. */
   #run = 0;
   #attempt = 0;
-  /** Which transport is in use. */
-  #level = 0;
-  #strikes = 0;
-  /** Why it is not the best one. */
-  #fallback: Cause | null = null;
   #token: string | null = null;
   #device: Device | undefined;
   #rejected: string | null = null;
@@ -74,6 +69,7 @@ export class Connection {
   constructor(options: ConnectionOptions, handlers: ConnectionHandlers) {
     this.#options = options;
     this.#handlers = handlers;
+    this.#ladder = new Ladder(options.transports);
     this.#heartbeat = new Heartbeat({
       sendPing: (id) => this.send({ id, type: 'ping' }),
       onDead: () => this.#lost({ code: 1006, reason: 'SILENT', message: 'the connection went silent' }),
@@ -95,7 +91,7 @@ export class Connection {
     this.#attempt = 0;
     this.#rejected = null;
     this.#verdict = null;
-    this.#take(0, null);
+    this.#ladder.climb();
     void this.#open();
   }
 
@@ -129,7 +125,7 @@ export class Connection {
     if (online()) this.#set({ status: 'connecting', attempt: this.#attempt });
     const timeout: Cause = { code: 1006, reason: 'TIMEOUT', message: 'the server did not answer in time' };
     this.#opening.set(this.#options.connectTimeoutMs, () => this.#lost(timeout));
-    const token = await this.#fetchToken();
+    const [token, device] = await Promise.all([this.#fetchToken(), this.#options.device()]);
     if (run !== this.#run || token === undefined) return;
     if (token === null || token === this.#rejected) {
       this.#fail(this.#verdict?.cause ?? { code: 4401, reason: 'TOKEN_MISSING', message: 'sign in first' });
@@ -137,6 +133,7 @@ export class Connection {
     }
     this.#verdict = null;
     this.#token = token;
+    this.#device = device;
     await this.#dial(run);
   }
 
@@ -160,11 +157,11 @@ export class Connection {
   async #dial(run: number): Promise<void> {
     let socket: SocketLike;
     try {
-      [socket, this.#device] = await Promise.all([this.#transport.open(), this.#options.device()]);
+      socket = await this.#ladder.transport.open();
     } catch (cause) {
       if (run !== this.#run) return;
       const message = String(cause);
-      if (this.#level > 0) this.#lost({ code: 1006, reason: 'NETWORK', message });
+      if (this.#ladder.better) this.#lost({ code: 1006, reason: 'NETWORK', message });
       else this.#fail({ code: 4400, reason: 'BAD_ADDRESS', message });
       return;
     }
@@ -224,8 +221,16 @@ export class Connection {
     const { connectionId, deviceId, user, roles, tokenExpiresAt } = message;
     const before = this.#state.status === 'connected' ? this.#state : { latencyMs: null, stalled: false };
     const { latencyMs, stalled } = before;
-    const [transport, fallback] = [this.#transport.name, this.#fallback];
-    const known = { connectionId, deviceId, user, roles, tokenExpiresAt, transport, fallback };
+    const { transport, fallback } = this.#ladder;
+    const known = {
+      connectionId,
+      deviceId,
+      user,
+      roles,
+      tokenExpiresAt,
+      transport: transport.name,
+      fallback,
+    };
     this.#set({ status: 'connected', ...known, latencyMs, stalled });
     this.#planRenewal(tokenExpiresAt);
     if (renewed) return;
@@ -258,7 +263,7 @@ export class Connection {
     const known = this.#verdict;
     const why = known?.cause ?? cause;
     const wasStable = this.#state.status === 'connected' && !this.#stable.pending;
-    if (known === null) this.#judge(cause, wasStable);
+    if (known === null) this.#ladder.judge(cause, wasStable);
     this.#teardown();
     this.#verdict = { cause: why, retryAfterMs: 0 };
     switch (verdict(why.code)) {
@@ -281,46 +286,15 @@ export class Connection {
     return { id: 0, type: 'auth', token: this.#token, device: this.#device };
   }
 
-  get #transport(): Transport {
-    const found = this.#options.transports[this.#level];
-    if (found === undefined) throw new RangeError('there must be a transport');
-    return found;
-  }
-
-  #take(level: number, fallback: Cause | null): void {
-    this.#level = level;
-    this.#strikes = 0;
-    this.#fallback = fallback;
-  }
-
-  /**
-   * Whether a loss without a word of the bridge looks like a network that lets this transport not through: it never came
-   * to `connected`, or lives and is mute. Plain HTTP that does not work either means that nothing works.
-   */
-  #judge(cause: Cause, wasStable: boolean): void {
-    if (!online()) return;
-    if (this.#level > 0 && cause.reason === 'NETWORK') {
-      this.#take(0, null);
-      return;
-    }
-    if (wasStable && cause.reason !== 'SILENT') {
-      this.#strikes = 0;
-      return;
-    }
-    this.#strikes += 1;
-    const level = (this.#level + 1) % this.#options.transports.length;
-    if (this.#strikes >= strikesToFall) this.#take(level, level > 0 ? cause : null);
-  }
-
   /** Looks for the best transport while another is in use. Topics go on from their cursors: nothing is lost by it. */
   #climbLater(): void {
-    const [best] = this.#options.transports;
-    if (this.#level === 0 || best === undefined || this.#token === null) {
+    const { better } = this.#ladder;
+    if (better === null || this.#token === null) {
       this.#scout.reset();
       return;
     }
-    this.#scout.start(best, this.#auth, () => {
-      this.#take(0, null);
+    this.#scout.start(better, this.#auth, () => {
+      this.#ladder.climb();
       void this.#open();
     });
   }
