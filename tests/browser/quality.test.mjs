@@ -110,6 +110,25 @@ describe('the quality of the console', { skip: leftOut, timeout: 10 * PATIENCE }
     assert.equal(await page.evaluate(() => document.activeElement?.dataset.testid), 'bell');
   });
 
+  test('the keyboard stays where it was when a button goes away', async () => {
+    const page = await openPage(browser);
+    await page.goto(up.linkFor('max'));
+    await connected(page);
+    await choose(page, pdf('left.pdf', Buffer.from('no PDF')), pdf('right.pdf', pages(2)));
+    await ended(page, 'left.pdf', 'failed');
+    await ended(page, 'right.pdf');
+    const at = (name) => page.waitForFunction((text) => document.activeElement?.textContent === text, name);
+    await up.workers('drain');
+    await card(page, 'left.pdf').getByTestId('retry-job').focus();
+    await page.keyboard.press('Enter');
+    await at('left.pdf');
+    await up.workers('resume');
+    await ended(page, 'left.pdf', 'failed');
+    await card(page, 'left.pdf').getByTestId('delete-job').focus();
+    await page.keyboard.press('Enter');
+    await at('right.pdf');
+  });
+
   test('nothing moves for those who want calm, and nothing jumps while a job runs', async () => {
     const page = await openPage(browser, { reducedMotion: 'reduce' });
     await page.addInitScript(() => {

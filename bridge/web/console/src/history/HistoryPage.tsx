@@ -172,6 +172,8 @@ function Chosen({ jobs, clear }: ChosenProps) {
           if (!yes) return;
           removeLater(client, removable);
           clear();
+          // The bar goes away with what was chosen.
+          requestAnimationFrame(() => document.getElementById('main')?.focus({ preventScroll: true }));
         }}
       >
         {removable.length === 1

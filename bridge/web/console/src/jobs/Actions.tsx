@@ -1,8 +1,9 @@
 import { type CourantClient, isFinished, type Job } from '@courant/client';
 import { useCourant } from '@courant/react';
 import { RotateCw, Trash2, X } from 'lucide-react';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import { Confirm } from '../ui/Confirm.tsx';
+import { focusBeside, useKeptFocus } from '../ui/focus.ts';
 import { count, failure } from '../ui/format.ts';
 import { toast } from '../ui/toasts.ts';
 import { useRecent } from './recent.tsx';
@@ -30,7 +31,9 @@ async function ask(client: CourantClient, verb: Verb, job: Job): Promise<void> {
 export function Actions({ job }: { readonly job: Job }) {
   const client = useCourant();
   const { recent } = useRecent();
+  const box = useRef<HTMLDivElement>(null);
   const [busy, setBusy] = useState(false);
+  const kept = useKeptFocus(box, `${job.state} ${busy}`);
   const [asking, setAsking] = useState(false);
   const run = (verb: Verb) => {
     setBusy(true);
@@ -41,7 +44,7 @@ export function Actions({ job }: { readonly job: Job }) {
   const cancel = () => (job.pagesDone > 0 ? setAsking(true) : run('cancel'));
   const canRetry = job.state === 'failed' || job.state === 'cancelled';
   return (
-    <div className="actions">
+    <div className="actions" ref={box} {...kept}>
       {(job.state === 'queued' || job.state === 'running') && (
         <button
           type="button"
@@ -74,7 +77,10 @@ export function Actions({ job }: { readonly job: Job }) {
         <button
           type="button"
           className="button icon small"
-          onClick={() => removeLater(client, [job])}
+          onClick={() => {
+            focusBeside(box.current);
+            removeLater(client, [job]);
+          }}
           aria-label={`Delete ${job.filename}`}
           title="Delete"
           data-testid="delete-job"
