@@ -267,3 +267,17 @@ async fn too_many_devices_are_let_in_counted_and_not_shown() {
     let _tab = on(&stage, "alice", "here").await;
     assert_eq!(until_shown(&mut here, &["here"]).await["devices"][0]["connections"], 2);
 }
+
+#[tokio::test]
+async fn devices_can_be_read_once() {
+    let stage = Stage::new().await;
+    let _laptop = on(&stage, "alice", "laptop").await;
+    let _other = on(&stage, "bob", "phone").await;
+    stage.core.presence().knows("alice", &[("laptop", 1)]).await;
+    stage.core.presence().knows("bob", &[("phone", 1)]).await;
+    for (path, device) in [("/v1/devices", "laptop"), ("/v1/devices?user=bob", "phone")] {
+        let answer: Value = get(&stage, path).await.json().await.unwrap();
+        assert_eq!(ids(&answer), [device], "{answer}");
+    }
+    assert_eq!(get(&stage, "/v1/devices?owner=bob").await.status(), 400);
+}

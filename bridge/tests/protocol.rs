@@ -6,7 +6,7 @@ use courant_bridge::fault::Code;
 use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
 use courant_bridge::http::notices::NotificationsAnswer;
 use courant_bridge::http::problem::Problem;
-use courant_bridge::http::service::{BatchAnswer, QuotaAnswer};
+use courant_bridge::http::service::{BatchAnswer, DevicesAnswer, QuotaAnswer};
 use courant_bridge::http::session::SessionAnswer;
 use courant_bridge::wire::{Command, ServerMessage};
 use courant_proto::v1::ErrorReason;
@@ -63,6 +63,7 @@ fn every_example_is_what_the_bridge_speaks() {
             "batch" => same::<BatchAnswer>(text, *line),
             "notifications" => same::<NotificationsAnswer>(text, *line),
             "quota" => same::<QuotaAnswer>(text, *line),
+            "devices" => same::<DevicesAnswer>(text, *line),
             "session" => same::<SessionAnswer>(text, *line),
             "poll" => same::<PollAnswer>(text, *line),
             other => panic!("line {line}: nobody checks examples of the kind {other:?}"),

@@ -101,4 +101,18 @@ describe('the devices that are connected', { skip: leftOut, timeout: 10 * PATIEN
     await beside.launch();
     assert.deepEqual(admin.faults, []);
   });
+
+  test('are those of one bridge while the server is away, which is said, and all again when it is back', async () => {
+    const here = await as('sara', beside.http);
+    const there = await as('sara');
+    await open(here);
+    await shows(here, 2);
+    await up.kill();
+    await here.getByTestId('devices-incomplete').waitFor();
+    await shows(here, 1);
+    await up.launch();
+    await here.getByTestId('devices-incomplete').waitFor({ state: 'detached' });
+    await shows(here, 2);
+    assert.deepEqual([here.faults, there.faults], [[], []]);
+  });
 });

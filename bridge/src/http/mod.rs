@@ -51,6 +51,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/push/key", get(push::key).fallback(wrong_method))
         .route("/v1/push/subscriptions", put(push::add).delete(push::end).fallback(wrong_method))
         .route("/v1/queue", get(service::queue).fallback(wrong_method))
+        .route("/v1/devices", get(service::devices).fallback(wrong_method))
         .route("/v1/quota", get(service::quota).fallback(wrong_method))
         .route("/v1/system", get(service::system).fallback(wrong_method))
         .route("/v1/workers", get(service::workers).fallback(wrong_method))

@@ -16,6 +16,7 @@ use super::query;
 use crate::app::App;
 use crate::audit::Deed;
 use crate::fault::{Code, Fault};
+use crate::presence::shown::ShownDevice;
 use crate::wire::service::{Batch, Figures, Queue, Quota, Worker};
 
 /// A batch and where to start watching it.
@@ -47,6 +48,14 @@ pub struct QueueAnswer {
 pub struct QuotaAnswer {
     /// Those that are on.
     pub quotas: Vec<Quota>,
+}
+
+/// Who is connected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct DevicesAnswer {
+    /// Each once, those that have been connected longest first.
+    pub devices: Vec<ShownDevice>,
 }
 
 /// All workers.
@@ -117,6 +126,13 @@ pub async fn quota(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) 
     Ok(fresh(QuotaAnswer { quotas: found.quotas.iter().map(Quota::from).collect() }))
 }
 
+/// `GET /v1/devices`: those connected now, over all bridges.
+pub async fn devices(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
+    let request = app.core.call_as(v1::ListDevicesRequest { user: only(&uri, "user")? }, &caller.token)?;
+    let found = app.core.presence().list_devices(request).await?.into_inner();
+    Ok(fresh(DevicesAnswer { devices: found.devices.iter().map(ShownDevice::from).collect() }))
+}
+
 /// `GET /v1/workers`
 pub async fn workers(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
     caller.needs(Role::Admin)?;
@@ -158,14 +174,18 @@ pub async fn act_on_worker(
     Ok(fresh(WorkerAnswer { worker: Worker::from(&worker.unwrap_or_default()) }))
 }
 
-/// The only parameter of these paths.
 fn owner(uri: &http::Uri) -> Result<String, Fault> {
-    let mut owner = String::new();
+    only(uri, "owner")
+}
+
+/// The only parameter of a path; empty when it is left out.
+fn only(uri: &http::Uri, known: &'static str) -> Result<String, Fault> {
+    let mut given = String::new();
     for (name, value) in query::pairs(uri)? {
-        match name.as_str() {
-            "owner" => owner = value,
-            _ => return Err(query::unknown(&name, "owner")),
+        if name != known {
+            return Err(query::unknown(&name, known));
         }
+        given = value;
     }
-    Ok(owner)
+    Ok(given)
 }

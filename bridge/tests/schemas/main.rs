@@ -18,7 +18,7 @@ use courant_bridge::http::notices::{NotificationAnswer, NotificationsAnswer, Not
 use courant_bridge::http::problem::Problem;
 use courant_bridge::http::push::{PushEnd, PushKeyAnswer, PushSubscription};
 use courant_bridge::http::service::{
-    BatchAnswer, FiguresAnswer, QueueAnswer, QuotaAnswer, WorkerAnswer, WorkersAnswer,
+    BatchAnswer, DevicesAnswer, FiguresAnswer, QueueAnswer, QuotaAnswer, WorkerAnswer, WorkersAnswer,
 };
 use courant_bridge::http::session::SessionAnswer;
 use courant_bridge::wire::command::ClientMessage;
@@ -49,6 +49,7 @@ fn definitions() -> Map<String, Value> {
         generator.subschema_for::<BatchAnswer>();
         generator.subschema_for::<QueueAnswer>();
         generator.subschema_for::<QuotaAnswer>();
+        generator.subschema_for::<DevicesAnswer>();
         generator.subschema_for::<SessionAnswer>();
         generator.subschema_for::<WorkersAnswer>();
         generator.subschema_for::<WorkerAnswer>();
@@ -168,6 +169,7 @@ fn every_example_fits_the_schema() {
         ("jobs", "JobsAnswer"),
         ("batch", "BatchAnswer"),
         ("quota", "QuotaAnswer"),
+        ("devices", "DevicesAnswer"),
         ("session", "SessionAnswer"),
         ("notifications", "NotificationsAnswer"),
         ("poll", "PollAnswer"),

@@ -93,6 +93,14 @@ const OPERATIONS: &[Operation] = &[
     ),
     Operation("delete", "/v1/push/subscriptions", "Ends a subscription to Web Push", &[], Body::Json("PushEnd"), Empty),
     Operation("get", "/v1/queue", "Reads the queue", &[], Body::Nothing, Answer::Json(200, "QueueAnswer")),
+    Operation(
+        "get",
+        "/v1/devices",
+        "Lists connected devices",
+        &["user"],
+        Body::Nothing,
+        Answer::Json(200, "DevicesAnswer"),
+    ),
     Operation("get", "/v1/quota", "Reads quotas", &["owner"], Body::Nothing, Answer::Json(200, "QuotaAnswer")),
     Operation(
         "get",

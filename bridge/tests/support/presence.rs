@@ -143,8 +143,13 @@ impl PresenceService for Roll {
         Ok(Response::new(told.into()))
     }
 
-    async fn list_devices(&self, _: Request<ListDevicesRequest>) -> Result<Response<ListDevicesResponse>, Status> {
-        Err(Status::unimplemented("not in this core"))
+    async fn list_devices(
+        &self,
+        request: Request<ListDevicesRequest>,
+    ) -> Result<Response<ListDevicesResponse>, Status> {
+        let caller = super::service::caller(&request)?;
+        let user = Some(request.into_inner().user).filter(|user| !user.is_empty()).unwrap_or(caller.subject);
+        Ok(Response::new(ListDevicesResponse { devices: self.devices(&user, u64::MAX) }))
     }
 
     async fn watch_bridges(

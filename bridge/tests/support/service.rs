@@ -78,7 +78,7 @@ impl Service {
     }
 }
 
-fn caller<T>(request: &Request<T>) -> Result<Identity, Status> {
+pub fn caller<T>(request: &Request<T>) -> Result<Identity, Status> {
     let value = request.metadata().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let token = value.strip_prefix("Bearer ").unwrap_or_default();
     verifier().verify(token).map_err(|_| Status::unauthenticated("bad token"))

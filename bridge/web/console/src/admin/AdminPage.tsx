@@ -125,7 +125,10 @@ function counted({ everywhere, total, users }: Connections): string {
 }
 
 function RoomTable({ connections }: { readonly connections: Connections }) {
-  const rooms = connections.everywhere?.rooms ?? connections.rooms;
+  const { everywhere } = connections;
+  const { rooms } = everywhere ?? connections;
+  // How many there are over all bridges nobody counts: the same room may be at several.
+  const more = everywhere === null ? connections.roomsTotal - rooms.length : 0;
   const most = Math.max(1, ...rooms.map((room) => room.connections));
   return (
     <section className="scroll" tabIndex={0} aria-labelledby="rooms-title">
@@ -150,9 +153,7 @@ function RoomTable({ connections }: { readonly connections: Connections }) {
           ))}
         </tbody>
       </table>
-      {connections.roomsTotal > rooms.length && (
-        <p className="muted small">{connections.roomsTotal - rooms.length} more rooms</p>
-      )}
+      {more > 0 && <p className="muted small">{count(more, 'more room')}</p>}
     </section>
   );
 }

@@ -19,7 +19,7 @@ export function Bridges() {
           <thead>
             <tr>
               <th>Bridge</th>
-              <th>Running since</th>
+              <th>Connected since</th>
               <th className="right">Connections</th>
               <th className="right">People</th>
               <th className="right">Rooms</th>
@@ -49,7 +49,7 @@ function Line({ line, own }: { readonly line: BridgeLine; readonly own: boolean 
   const now = useNow();
   return (
     <tr data-testid="bridge">
-      <td className="mono clip" title={`${line.bridge} ${line.software}`}>
+      <td className="mono bridge-name" title={`${line.bridge} ${line.software}`}>
         {/* The end tells bridges apart that started together. */}
         {`…${line.bridge.slice(-8)}`}
         {own && <span className="bridge-this">this page’s</span>}

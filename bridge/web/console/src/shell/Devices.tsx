@@ -58,7 +58,7 @@ function Device({ device }: { readonly device: ConnectedDevice }) {
           {how}
           {connectTime !== null && (
             <>
-              {', since '}
+              {', connected '}
               <time dateTime={connectTime} title={dateTime(connectTime)}>
                 {ago(connectTime, now)}
               </time>

@@ -218,6 +218,12 @@ export type Devices = {
   readonly topic: string;
 };
 
+/** Who is connected. */
+export type DevicesAnswer = {
+  /** Each once, those that have been connected longest first. */
+  readonly devices: readonly (ShownDevice)[];
+};
+
 /** The bridge is stopping. */
 export type Draining = {
   readonly retryAfterMs: number;

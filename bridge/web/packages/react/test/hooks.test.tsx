@@ -5,7 +5,15 @@ import type { ReactNode } from 'react';
 import { renderToString } from 'react-dom/server';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { event, FakeSocket, job, socket } from '../../client/test/harness.ts';
-import { CourantProvider, useConnection, useCourant, useJob, useJobs, useTopic } from '../src/index.ts';
+import {
+  CourantProvider,
+  useConnection,
+  useCourant,
+  useDevices,
+  useJob,
+  useJobs,
+  useTopic,
+} from '../src/index.ts';
 
 function start(): CourantClient {
   FakeSocket.all = [];
@@ -48,8 +56,39 @@ function All() {
   );
 }
 
+function MyDevices({ rendered }: { readonly rendered?: () => void }) {
+  rendered?.();
+  const known = useDevices();
+  return (
+    <p data-testid="devices">
+      {known?.devices.map(({ name, current }) => `${name}${current ? '!' : ''}`).join(' ') ?? 'unknown'}
+      {known?.complete === false && ' and perhaps more'}
+    </p>
+  );
+}
+
 describe('the hooks', () => {
   afterEach(cleanup);
+
+  it('follow the devices that are connected', async () => {
+    const client = start();
+    const rendered = vi.fn();
+    await show(client, <MyDevices rendered={rendered} />);
+    const text = () => screen.getByTestId('devices').textContent;
+    expect(text()).toBe('unknown');
+    await says({ id: 0, type: 'connected', connectionId: 'c', deviceId: 'a', user: 'alice', roles: [] });
+    await act(async () => socket().subscribed('devices'));
+    const device = (deviceId: string, name: string) => ({ deviceId, name, transports: [], connections: 1 });
+    const push = (devices: object[], complete = true) =>
+      says({ type: 'devices', topic: 'devices', cursor: 'c', devices, complete });
+    await push([device('a', 'laptop'), device('b', 'phone')]);
+    expect(text()).toBe('laptop! phone');
+    const before = rendered.mock.calls.length;
+    await says({ type: 'queue-status', topic: 'queue', cursor: 'q', queue: {} });
+    expect(rendered).toHaveBeenCalledTimes(before);
+    await push([device('a', 'laptop')], false);
+    expect(text()).toBe('laptop! and perhaps more');
+  });
 
   it('follow the connection', async () => {
     const client = start();
