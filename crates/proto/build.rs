@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "courant/v1/admin_service.proto",
     "courant/v1/error_reason.proto",
     "courant/v1/job.proto",
@@ -12,6 +12,7 @@ const FILES: [&str; 8] = [
     "courant/v1/notification_service.proto",
     "courant/v1/presence_service.proto",
     "courant/v1/queue_service.proto",
+    "courant/v1/upload_service.proto",
     "courant/v1/worker_service.proto",
 ];
 

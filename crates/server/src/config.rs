@@ -10,6 +10,11 @@ use crate::presence::config::PresenceConfig;
 use crate::retention::Retention;
 use crate::view::Weights;
 
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// What one piece of an upload may have.
+const PIECE_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=64 << 20;
+
 /// What the service needs to know. Also a group of flags: each has an environment variable `COURANT_…`.
 #[derive(Args, Clone, Debug)]
 #[non_exhaustive]
@@ -98,6 +103,27 @@ pub struct Config {
     /// Jobs one owner may submit within any 60 seconds; 0 for any number
     #[arg(long, env = "COURANT_QUOTA_SUBMITS_PER_MINUTE", default_value_t = 6_000, value_name = "N")]
     pub quota_submits_per_minute: u64,
+
+    /// Unfinished uploads of one owner at once (1 to 10000)
+    #[arg(long, env = "COURANT_UPLOADS_PER_USER", default_value_t = 100, value_name = "N")]
+    pub uploads_per_user: usize,
+
+    /// Bytes that the unfinished uploads of one owner may come to, by the sizes they were begun with; 0 for any number
+    #[arg(long, env = "COURANT_UPLOAD_BYTES_PER_USER", default_value_t = 8 << 30, value_name = "BYTES")]
+    pub upload_bytes_per_user: u64,
+
+    /// How long an unfinished upload is kept after its last piece came (1m to 30d)
+    #[arg(long, env = "COURANT_UPLOAD_RETENTION", default_value = "24h", value_parser = humantime::parse_duration)]
+    pub upload_retention: Duration,
+
+    /// Bytes of an upload that are stored as one piece; so many are in memory for each upload (65536 to 67108864)
+    #[arg(long, env = "COURANT_UPLOAD_PIECE_BYTES", default_value_t = 4 << 20, value_name = "BYTES")]
+    pub upload_piece_bytes: usize,
+
+    /// Pieces of one upload; who sends in smaller ones than these have room for is refused (1 to 100000)
+    #[arg(long, env = "COURANT_UPLOAD_PIECES", default_value_t = 10_000, value_name = "N")]
+    pub upload_pieces: usize,
+
     /// How often the premium lane is served, against the other lanes, while all have jobs waiting (1 to 1000)
     #[arg(long, env = "COURANT_PREMIUM_WEIGHT", default_value_t = 6, value_name = "N")]
     pub premium_weight: u32,
@@ -170,6 +196,11 @@ impl Config {
             quota_waiting: 10_000,
             quota_bytes_per_day: 256 << 30,
             quota_submits_per_minute: 6_000,
+            uploads_per_user: 100,
+            upload_bytes_per_user: 8 << 30,
+            upload_retention: Duration::from_secs(24 * 3600),
+            upload_piece_bytes: 4 << 20,
+            upload_pieces: 10_000,
             premium_weight: 6,
             normal_weight: 3,
             large_weight: 1,
@@ -214,6 +245,10 @@ impl Config {
             ("--watch-places", self.watch_places > 10_000, "must be 0 to 10000"),
             ("--notices-per-user", !(1..=10_000).contains(&self.notices_per_user), "must be 1 to 10000"),
             ("--push-per-user", !(1..=1000).contains(&self.push.push_per_user), "must be 1 to 1000"),
+            ("--uploads-per-user", !(1..=10_000).contains(&self.uploads_per_user), "must be 1 to 10000"),
+            ("--upload-retention", !(MINUTE..=30 * DAY).contains(&self.upload_retention), "must be 1m to 30d"),
+            ("--upload-piece-bytes", !PIECE_BYTES.contains(&self.upload_piece_bytes), "must be 65536 to 67108864"),
+            ("--upload-pieces", !(1..=100_000).contains(&self.upload_pieces), "must be 1 to 100000"),
             ("--premium-weight", weight(self.premium_weight), "must be 1 to 1000"),
             ("--normal-weight", weight(self.normal_weight), "must be 1 to 1000"),
             ("--large-weight", weight(self.large_weight), "must be 1 to 1000"),
@@ -252,5 +287,18 @@ mod tests {
         let mut config = Config::new("d");
         config.large_weight = 0;
         assert_eq!(config.check().unwrap_err().to_string(), "--large-weight must be 1 to 1000");
+        type Spoil = fn(&mut Config);
+        let rules: [(&str, Spoil); 5] = [
+            ("--uploads-per-user", |config| config.uploads_per_user = 0),
+            ("--upload-retention", |config| config.upload_retention = Duration::from_secs(59)),
+            ("--upload-piece-bytes", |config| config.upload_piece_bytes = 1000),
+            ("--upload-pieces", |config| config.upload_pieces = 0),
+            ("--upload-retention", |config| config.upload_retention = 31 * DAY),
+        ];
+        for (flag, spoil) in rules {
+            let mut config = Config::new("d");
+            spoil(&mut config);
+            assert_eq!(config.check().unwrap_err().flag, flag);
+        }
     }
 }

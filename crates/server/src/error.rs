@@ -98,6 +98,19 @@ pub enum Error {
         /// What arrived, up to the first piece too many.
         found: u64,
     },
+    /// No such upload, or not the caller's, or expired. All look the same.
+    #[error("there is no upload {0}, or it is not yours, or it has expired; begin a new one")]
+    UploadNotFound(String),
+    /// The bytes do not belong at the end of what is there.
+    #[error(
+        "the upload goes on at byte {offset}, not at {given}; another writer may have been quicker: read it and go on"
+    )]
+    UploadOffset {
+        /// Where the upload ends.
+        offset: u64,
+        /// Where the bytes were to go.
+        given: u64,
+    },
     /// The owner's quota is used up.
     #[error("{0}")]
     Quota(crate::quota::Refusal),

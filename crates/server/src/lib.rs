@@ -29,6 +29,7 @@ pub mod sampled;
 pub mod server;
 pub mod status;
 pub mod tallies;
+pub mod uploads;
 pub mod view;
 pub mod watch;
 pub mod worker;

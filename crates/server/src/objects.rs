@@ -1,5 +1,7 @@
 //! Documents and results: where they lie, and streams in and out of the object store. Knows nothing of jobs' states.
 
+mod uploads;
+
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +17,11 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
+pub use self::uploads::{Found, Place};
 use crate::error::Error;
 
-/// Uploads that nobody finished are removed at start when they are older than this.
+/// Drafts of documents, made while a call lasts, that a crash has left: they are removed at start when they are older than this.
+/// Uploads that go on over many calls lie elsewhere (`uploads`).
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Pieces in which a remote store takes an upload. S3 wants at least 5 MiB.
 const PART_BYTES: usize = 5 << 20;
@@ -206,7 +210,11 @@ impl Objects {
         if let Some(folder) = &self.folder {
             return absent_is_fine(tokio::fs::remove_dir_all(folder.join(place.as_ref())).await);
         }
-        let files = self.store.list(Some(&place)).map_ok(|meta| meta.location).boxed();
+        self.remove_below(&place).await
+    }
+
+    async fn remove_below(&self, place: &Path) -> Result<(), Error> {
+        let files = self.store.list(Some(place)).map_ok(|meta| meta.location).boxed();
         let gone = self.store.delete_stream(files);
         Ok(gone.try_for_each(|_| std::future::ready(Ok(()))).await?)
     }

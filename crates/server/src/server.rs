@@ -11,6 +11,7 @@ use courant_proto::v1::job_service_server::JobServiceServer;
 use courant_proto::v1::notification_service_server::NotificationServiceServer;
 use courant_proto::v1::presence_service_server::PresenceServiceServer;
 use courant_proto::v1::queue_service_server::QueueServiceServer;
+use courant_proto::v1::upload_service_server::UploadServiceServer;
 use courant_proto::v1::worker_service_server::WorkerServiceServer;
 use courant_tls::ServerTls;
 use tokio::net::TcpListener;
@@ -34,6 +35,7 @@ use crate::presence::roll::Roll;
 use crate::presence::{self, Presences};
 use crate::queue::Queues;
 use crate::retention;
+use crate::uploads::{self, Uploads};
 use crate::worker::registry::Registry;
 use crate::worker::{Workers, dispatch, sweep};
 use crate::{passwords, places};
@@ -45,7 +47,7 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 /// How long connections may take to end once every stream was told to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Service names for health checks; the empty one is the whole server.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "",
     "courant.v1.JobService",
     "courant.v1.WorkerService",
@@ -53,6 +55,7 @@ const SERVICES: [&str; 7] = [
     "courant.v1.QueueService",
     "courant.v1.NotificationService",
     "courant.v1.PresenceService",
+    "courant.v1.UploadService",
 ];
 
 /// A server that is ready to serve.
@@ -169,6 +172,7 @@ impl Server {
         background.spawn(sweep::run(self.engine.clone(), self.registry.clone()));
         background.spawn(retention::run(self.engine.clone()));
         background.spawn(retention::orphans::run(self.engine.clone()));
+        background.spawn(uploads::sweep::run(self.engine.clone()));
         background.spawn(notices::run(self.engine.clone(), self.notices.clone()));
         if let Some(push) = &self.push {
             background.spawn(push::run(push.clone(), self.notices.clone()));
@@ -230,6 +234,10 @@ impl Server {
         });
         let presences = Presences { engine: self.engine.clone(), roll: self.roll.clone() };
         let presence = PresenceServiceServer::new(presences).max_decoding_message_size(presence::MAX_MESSAGE_BYTES);
+        let uploads = UploadServiceServer::new(Uploads(self.engine.clone()))
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .accept_compressed(Gzip)
+            .accept_compressed(Zstd);
         let describe = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(courant_proto::DESCRIPTORS)
@@ -244,7 +252,8 @@ impl Server {
             .add_service(InterceptedService::new(admin, guard.clone()))
             .add_service(InterceptedService::new(queue, guard.clone()))
             .add_service(InterceptedService::new(notifications, guard.clone()))
-            .add_service(InterceptedService::new(presence, guard))
+            .add_service(InterceptedService::new(presence, guard.clone()))
+            .add_service(InterceptedService::new(uploads, guard))
             .add_service(describe().build_v1()?)
             .add_service(describe().build_v1alpha()?))
     }

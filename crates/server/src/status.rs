@@ -79,6 +79,8 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::ChecksumMismatch { .. } => (Code::InvalidArgument, ErrorReason::ChecksumMismatch),
         Error::DocumentCut { .. } => (Code::InvalidArgument, ErrorReason::DocumentCut),
         Error::Quota(_) => (Code::ResourceExhausted, ErrorReason::QuotaExceeded),
+        Error::UploadNotFound(_) => (Code::NotFound, ErrorReason::UploadNotFound),
+        Error::UploadOffset { .. } => (Code::Aborted, ErrorReason::UploadOffset),
         Error::BatchNotFound(_) => (Code::NotFound, ErrorReason::BatchNotFound),
         Error::Filter(_) => (Code::InvalidArgument, ErrorReason::FilterInvalid),
         Error::CursorTooOld(_) => (Code::OutOfRange, ErrorReason::CursorTooOld),

@@ -4,10 +4,10 @@ mod acts;
 pub mod filter;
 mod list;
 mod results;
-mod submit;
+pub(crate) mod submit;
 pub mod text;
 pub mod unwatched;
-mod wish;
+pub(crate) mod wish;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -232,7 +232,7 @@ impl JobService for Jobs {
 }
 
 /// Does something to its end, also when the caller goes away.
-async fn detached<T: Send + 'static>(
+pub async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::spawn(work).await {

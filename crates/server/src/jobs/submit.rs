@@ -38,8 +38,13 @@ pub async fn submit(
     }
     // A caller that goes away from here on may have its job or not, but never half of it.
     let seen = detached(settle(engine.clone(), wish, stored, draft, room)).await?;
-    let cursor = engine.cursor(before_first(engine, &seen).await?).encode();
-    let job = convert::dated(engine.config.retention, convert::seen(&seen));
+    answer(engine, &seen).await
+}
+
+/// The job, and the cursor just before its first event.
+pub async fn answer(engine: &Engine, seen: &Seen) -> Result<SubmitJobResponse, Error> {
+    let cursor = engine.cursor(before_first(engine, seen).await?).encode();
+    let job = convert::dated(engine.config.retention, convert::seen(seen));
     Ok(SubmitJobResponse { job: Some(job), cursor })
 }
 
@@ -69,7 +74,7 @@ async fn next(parts: &mut Streaming<SubmitJobRequest>) -> Result<Option<Part>, E
 }
 
 /// Room in the owner's quotas; none is needed for a request that has made its job already.
-fn reserve(engine: &Arc<Engine>, wish: &Wish) -> Result<Option<Reservation>, Error> {
+pub fn reserve(engine: &Arc<Engine>, wish: &Wish) -> Result<Option<Reservation>, Error> {
     let made = || engine.get(&wish.id).is_some();
     if made() {
         return Ok(None);
@@ -135,7 +140,7 @@ impl Upload<'_> {
 }
 
 /// Puts the document in its place and the job into the log, or finds the job that this request made before.
-async fn settle(
+pub async fn settle(
     engine: Arc<Engine>,
     wish: Wish,
     stored: Stored,

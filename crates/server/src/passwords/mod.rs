@@ -51,7 +51,8 @@ impl Passwords {
         Self { key: key.expect("AES-256 takes 32 bytes, and HKDF-SHA256 gives them") }
     }
 
-    fn seal(&self, job: &JobId, password: &str) -> Vec<u8> {
+    /// Seals for one job, which need not be there yet.
+    pub fn seal(&self, job: &JobId, password: &str) -> Vec<u8> {
         let mut sealed = password.as_bytes().to_vec();
         let nonce = self.key.seal_in_place_append_tag(Aad::from(job.as_str()), &mut sealed);
         let nonce = nonce.expect("a password is far shorter than what AES-GCM takes");
@@ -59,7 +60,7 @@ impl Passwords {
     }
 
     /// `None` if it was sealed for another job, under another key, or not here at all.
-    fn unseal(&self, job: &JobId, stored: &[u8]) -> Option<String> {
+    pub fn unseal(&self, job: &JobId, stored: &[u8]) -> Option<String> {
         let sealed = stored.strip_prefix(&[FORMAT])?;
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
         let (nonce, mut sealed) = (Nonce::try_assume_unique_for_key(nonce).ok()?, sealed.to_vec());

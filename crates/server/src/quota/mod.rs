@@ -23,7 +23,7 @@ use window::Window;
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// When to look again while too many jobs wait: nobody can know when one of them starts.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+pub const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Owners that are looked at for having nothing left, whenever an owner comes.
 const TIDY_FROM: usize = 1024;
 
@@ -36,6 +36,10 @@ pub enum Which {
     Bytes,
     /// Jobs within 60 seconds.
     Submits,
+    /// Unfinished uploads at once. Kept by the store of objects, not by the ledger.
+    Uploads,
+    /// Bytes that unfinished uploads come to. Kept by the store of objects, not by the ledger.
+    UploadBytes,
 }
 
 impl Which {
@@ -45,6 +49,8 @@ impl Which {
             Self::Waiting => "jobs-waiting",
             Self::Bytes => "bytes-per-day",
             Self::Submits => "submits-per-minute",
+            Self::Uploads => "uploads",
+            Self::UploadBytes => "upload-bytes",
         }
     }
 }
@@ -70,6 +76,13 @@ impl std::fmt::Display for Refusal {
                 write!(f, "{limit} jobs may wait at once; submit again when one of them has started")
             }
             (Which::Submits, _) => write!(f, "{limit} jobs may be submitted within 60 seconds; submit again later"),
+            (Which::Uploads, _) => {
+                write!(f, "{limit} uploads may be unfinished at once; finish or give up one of them")
+            }
+            (Which::UploadBytes, None) => write!(f, "unfinished uploads may come to {limit} bytes; this one is larger"),
+            (Which::UploadBytes, Some(_)) => {
+                write!(f, "unfinished uploads may come to {limit} bytes; finish or give up one of them")
+            }
             (Which::Bytes, None) => {
                 write!(f, "{limit} bytes may be submitted within 24 hours; this document is larger")
             }
@@ -245,7 +258,7 @@ impl Ledger {
             .map(|(which, limit, used)| {
                 let room = limit.saturating_sub(1);
                 let after = match which {
-                    Which::Waiting => None,
+                    Which::Waiting | Which::Uploads | Which::UploadBytes => None,
                     Which::Bytes => wait(&mut account.bytes, room, now),
                     Which::Submits => wait(&mut account.submits, room, now),
                 };

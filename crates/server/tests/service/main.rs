@@ -22,5 +22,6 @@ mod retention;
 mod streams;
 mod support;
 mod unwatched;
+mod uploads;
 mod waiting;
 mod workers;

@@ -1,0 +1,106 @@
+//! Where unfinished uploads lie: `resumable/OWNER/ID/`, with a descriptor and one object for each piece, named by its
+//! place in the document. Nothing here is ever written over, so two writers never mix their bytes.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use courant_joblog::ids::{JobId, Owner};
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{PutMode, PutOptions};
+use sha2::{Digest, Sha256};
+
+use super::{Objects, absent_is_fine, hex};
+use crate::error::Error;
+
+/// The folder of all of them.
+const FOLDER: &str = "resumable";
+/// Characters of the folder of an owner, whose own name may be any text.
+const OWNER_LETTERS: usize = 32;
+
+/// The folder of an upload. Without its id: that of all uploads of an owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place(Path);
+
+/// A file in the folder of an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its name in the folder.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was written, by the store's clock.
+    pub written: SystemTime,
+}
+
+impl Place {
+    /// The id of the upload that lies here.
+    pub fn id(&self) -> Option<&str> {
+        self.0.filename()
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> Path {
+        self.0.clone().join(name)
+    }
+}
+
+impl Objects {
+    /// Where an upload lies.
+    pub fn resumable(&self, owner: &Owner, id: &JobId) -> Place {
+        Place(self.resumable_of(owner).0.join(id.as_str()))
+    }
+
+    /// Where all uploads of an owner lie.
+    pub fn resumable_of(&self, owner: &Owner) -> Place {
+        let name = hex(Sha256::new_with_prefix(owner.as_str().as_bytes()));
+        let name = name.get(..OWNER_LETTERS).unwrap_or(&name);
+        Place(self.path(FOLDER).join(name))
+    }
+
+    /// The owners' folders.
+    pub async fn resumable_owners(&self) -> Result<Vec<Place>, Error> {
+        self.folders(&Place(self.path(FOLDER))).await
+    }
+
+    /// The folders in a folder.
+    pub async fn folders(&self, place: &Place) -> Result<Vec<Place>, Error> {
+        Ok(self.store.list_with_delimiter(Some(&place.0)).await?.common_prefixes.into_iter().map(Place).collect())
+    }
+
+    /// The files of an upload, ordered by name.
+    pub async fn found(&self, place: &Place) -> Result<Vec<Found>, Error> {
+        let found = self.store.list(Some(&place.0)).map_ok(|meta| Found {
+            name: meta.location.filename().unwrap_or_default().to_owned(),
+            bytes: meta.size,
+            written: meta.last_modified.into(),
+        });
+        let mut found: Vec<Found> = found.try_collect().await?;
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(found)
+    }
+
+    /// Stores something where nothing is yet; `false` when something is. Durable when it comes back.
+    pub async fn put_new(&self, path: &Path, bytes: Bytes) -> Result<bool, Error> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.store.put_opts(path, bytes.into(), options).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes an upload; nothing there is fine.
+    pub async fn remove_resumable(&self, place: &Place) -> Result<(), Error> {
+        if let Some(folder) = &self.folder {
+            let folder = folder.join(place.0.as_ref());
+            absent_is_fine(tokio::fs::remove_dir_all(&folder).await)?;
+            // The owner's folder, if this was the last in it: a full one refuses.
+            if let Some(owner) = folder.parent() {
+                let _ = tokio::fs::remove_dir(owner).await;
+            }
+            return Ok(());
+        }
+        self.remove_below(&place.0).await
+    }
+}

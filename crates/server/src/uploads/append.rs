@@ -1,0 +1,68 @@
+//! Adding to the end of an upload: bytes are gathered into pieces, and each piece is durable before the next.
+
+use bytes::{Bytes, BytesMut};
+
+use super::held::{self, Held};
+use crate::config::Config;
+use crate::error::Error;
+use crate::objects::{Objects, Place};
+
+/// One who adds to an upload. There may be others: each piece has one place, and whoever comes second is told.
+pub struct Appender<'a> {
+    objects: &'a Objects,
+    config: &'a Config,
+    place: &'a Place,
+    length: u64,
+    /// Where what is durable ends.
+    end: u64,
+    pieces: usize,
+    /// What came after it.
+    buffer: BytesMut,
+}
+
+impl<'a> Appender<'a> {
+    /// At the end of what is there.
+    pub fn new(objects: &'a Objects, config: &'a Config, held: &'a Held) -> Self {
+        let Held { place, offset, pieces, .. } = held;
+        let (length, pieces) = (held.length(), pieces.len());
+        Self { objects, config, place, length, end: *offset, pieces, buffer: BytesMut::new() }
+    }
+
+    /// Takes more bytes. One byte over the length, and the last piece is not kept: it may be another document.
+    pub async fn push(&mut self, chunk: Bytes) -> Result<(), Error> {
+        let found = self.end + (self.buffer.len() + chunk.len()) as u64;
+        if found > self.length {
+            self.buffer.clear();
+            return Err(Error::DocumentCut { promised: self.length, found });
+        }
+        self.buffer.extend_from_slice(&chunk);
+        // The last piece waits for the end of the stream.
+        if self.buffer.len() >= self.config.upload_piece_bytes && found < self.length {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what came.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        if self.pieces >= self.config.upload_pieces {
+            let most = self.config.upload_pieces;
+            return Err(Error::field("chunk", format!("comes in too small pieces: an upload has at most {most}")));
+        }
+        let piece = self.buffer.split().freeze();
+        let (bytes, place) = (piece.len() as u64, self.place.file(&held::piece(self.end)));
+        if !self.objects.put_new(&place, piece).await? {
+            return Err(Error::UploadOffset { offset: self.end, given: self.end });
+        }
+        (self.end, self.pieces) = (self.end + bytes, self.pieces + 1);
+        Ok(())
+    }
+
+    /// Whether all there will be is durable.
+    pub fn is_whole(&self) -> bool {
+        self.end == self.length
+    }
+}

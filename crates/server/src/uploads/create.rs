@@ -1,0 +1,84 @@
+//! Beginning an upload. What would be refused at its end is refused here, before anything is sent.
+
+use std::sync::Arc;
+
+use courant_auth::Identity;
+use courant_joblog::ids::{JobId, Owner};
+use courant_proto::v1::SubmitJobHeader;
+use futures::{StreamExt, TryStreamExt};
+
+use super::finish::{self, Outcome};
+use super::{Name, held, unfinished};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::jobs::submit;
+use crate::jobs::wish::Wish;
+use crate::quota::{self, Refusal, Which};
+
+/// Uploads of one owner looked at at once.
+const LOOKED_AT: usize = 16;
+
+/// Begins an upload, or finds the one that this request began before.
+pub async fn create(engine: Arc<Engine>, identity: Identity, header: SubmitJobHeader) -> Result<Outcome, Error> {
+    let wish = Wish::check(header.clone(), &identity, &engine.config)?;
+    let length = wish.bytes.ok_or_else(|| Error::field("document_bytes", "must be the size of the document"))?;
+    let name = Name { owner: wish.owner.clone(), id: wish.id.clone() };
+    // One at a time: many at once do not go over the limits together.
+    let _turn = turn(&engine, &name.owner).await;
+    match finish::state(engine.clone(), identity, name.clone()).await {
+        Err(Error::UploadNotFound(_)) => {}
+        known => return known.and_then(|known| same(&wish, length, known)),
+    }
+    drop(submit::reserve(&engine, &wish)?);
+    admit(&engine, &name.owner, length).await?;
+    // One that has expired and is not swept yet would be in the way.
+    engine.objects.remove_resumable(&engine.objects.resumable(&name.owner, &name.id)).await?;
+    held::begin(&engine, &name, header).await?;
+    tracing::debug!(upload = %name.id, owner = %name.owner, bytes = length, "upload begun");
+    let held = held::find(&engine, &name).await?.ok_or_else(|| name.not_found())?;
+    // Another server may have been quicker with the same request.
+    if held.length() != length {
+        return Err(Error::RequestIdMismatch);
+    }
+    Ok(Outcome { upload: unfinished(&held), job: None, cursor: String::new() })
+}
+
+/// Waits for one's turn to begin or sweep uploads of an owner.
+pub async fn turn(engine: &Engine, owner: &Owner) -> crate::retention::holds::Hold {
+    engine.holds.take(&JobId::new(format!("uploads of {owner}"))).await
+}
+
+/// What is there, if it is for the same document.
+fn same(wish: &Wish, length: u64, known: Outcome) -> Result<Outcome, Error> {
+    let is_other = |job: &courant_proto::v1::Job| {
+        wish.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&job.document_sha256))
+    };
+    if known.upload.length_bytes.unsigned_abs() != length || known.job.as_ref().is_some_and(is_other) {
+        return Err(Error::RequestIdMismatch);
+    }
+    Ok(known)
+}
+
+/// Whether an owner may have one more, of so many bytes.
+async fn admit(engine: &Engine, owner: &Owner, length: u64) -> Result<(), Error> {
+    let folder = engine.objects.resumable_of(owner);
+    let ids = engine.objects.folders(&folder).await?;
+    let names = ids.iter().filter_map(|place| Some(Name { owner: owner.clone(), id: JobId::new(place.id()?) }));
+    let found = futures::stream::iter(names.collect::<Vec<_>>())
+        .map(|name| async move { held::find(engine, &name).await })
+        .buffer_unordered(LOOKED_AT)
+        .try_filter_map(|held| std::future::ready(Ok(held.map(|held| held.length()))));
+    let lengths: Vec<u64> = found.try_collect().await?;
+    let refuse =
+        |which, limit, retry_after| Err(Error::Quota(Refusal { owner: owner.clone(), which, limit, retry_after }));
+    let most = engine.config.uploads_per_user;
+    if lengths.len() >= most {
+        return refuse(Which::Uploads, most as u64, Some(quota::LOOK_AGAIN));
+    }
+    let most = engine.config.upload_bytes_per_user;
+    let sum = lengths.iter().fold(length, |sum, length| sum.saturating_add(*length));
+    if most > 0 && sum > most {
+        return refuse(Which::UploadBytes, most, (length <= most).then_some(quota::LOOK_AGAIN));
+    }
+    Ok(())
+}

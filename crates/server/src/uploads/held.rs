@@ -1,0 +1,132 @@
+//! What lies in the store of an upload: its descriptor and its pieces.
+
+use std::time::SystemTime;
+
+use courant_auth::Identity;
+use courant_proto::v1::{Password, SubmitJobHeader};
+use prost::Message;
+
+use super::Name;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::jobs::wish::Wish;
+use crate::objects::{Found, Place};
+
+/// The name of the descriptor.
+const DESCRIPTOR: &str = "descriptor";
+/// What names of pieces begin with.
+const PIECE: &str = "piece-";
+/// The first byte of a descriptor. Another way of writing it takes another.
+const FORMAT: u8 = 1;
+
+/// An upload as it lies in the store.
+#[derive(Debug)]
+pub struct Held {
+    /// Whose, and which.
+    pub name: Name,
+    /// Where.
+    pub place: Place,
+    /// How many bytes there are from the beginning without a hole.
+    pub offset: u64,
+    /// The pieces that these bytes are in, in order.
+    pub pieces: Vec<Found>,
+    /// When it goes if nothing more comes.
+    pub expires: SystemTime,
+    descriptor: Descriptor,
+}
+
+/// What was said when it began.
+#[derive(Clone, PartialEq, Message)]
+struct Descriptor {
+    /// Without the password.
+    #[prost(message, optional, tag = "1")]
+    header: Option<SubmitJobHeader>,
+    /// The password, sealed for the job to be. Empty for none.
+    #[prost(bytes = "vec", tag = "2")]
+    password: Vec<u8>,
+}
+
+impl Held {
+    /// Bytes that it is going to have.
+    pub fn length(&self) -> u64 {
+        self.header().map_or(0, |header| header.document_bytes.unsigned_abs())
+    }
+
+    /// Whether all bytes are there.
+    pub fn is_whole(&self) -> bool {
+        self.offset == self.length()
+    }
+
+    fn header(&self) -> Option<&SubmitJobHeader> {
+        self.descriptor.header.as_ref()
+    }
+
+    /// What is to be submitted.
+    pub fn wish(&self, engine: &Engine, identity: &Identity) -> Result<Wish, Error> {
+        let mut header = self.header().cloned().unwrap_or_default();
+        let sealed = &self.descriptor.password;
+        if !sealed.is_empty() {
+            let unreadable = || Error::PasswordUnreadable(self.name.id.clone());
+            let text = engine.passwords.unseal(&self.name.id, sealed).ok_or_else(unreadable)?;
+            header.password = Some(Password { text });
+        }
+        let mut wish = Wish::check(header, identity, &engine.config)?;
+        wish.id = self.name.id.clone();
+        Ok(wish)
+    }
+}
+
+/// Looks for an upload. One that has expired is not there.
+pub async fn find(engine: &Engine, name: &Name) -> Result<Option<Held>, Error> {
+    let place = engine.objects.resumable(&name.owner, &name.id);
+    let found = engine.objects.found(&place).await?;
+    let Some(newest) = newest(&found) else { return Ok(None) };
+    let expires = newest + engine.config.upload_retention;
+    if expires <= SystemTime::now() {
+        return Ok(None);
+    }
+    let Some(bytes) = engine.objects.get(&place.file(DESCRIPTOR)).await? else { return Ok(None) };
+    let descriptor = bytes.strip_prefix(&[FORMAT]).and_then(|bytes| Descriptor::decode(bytes).ok());
+    let Some(descriptor) = descriptor else {
+        tracing::error!(upload = %name.id, "the descriptor of an upload cannot be read");
+        return Ok(None);
+    };
+    let (offset, pieces) = contiguous(found);
+    Ok(Some(Held { name: name.clone(), place, offset, pieces, expires, descriptor }))
+}
+
+/// Writes the descriptor of a new upload; `false` when one is there already.
+pub async fn begin(engine: &Engine, name: &Name, mut header: SubmitJobHeader) -> Result<bool, Error> {
+    let password = header.password.take().map(|password| engine.passwords.seal(&name.id, &password.text));
+    header.owner = name.owner.to_string();
+    let descriptor = Descriptor { header: Some(header), password: password.unwrap_or_default() };
+    let mut bytes = vec![FORMAT];
+    // Into a vector there is always room.
+    bytes.append(&mut descriptor.encode_to_vec());
+    let place = engine.objects.resumable(&name.owner, &name.id);
+    engine.objects.put_new(&place.file(DESCRIPTOR), bytes.into()).await
+}
+
+/// The name of the piece that begins there. Of one width: they are in order when they are ordered by name.
+pub fn piece(offset: u64) -> String {
+    format!("{PIECE}{offset:020}")
+}
+
+/// When something of it was written last.
+pub fn newest(found: &[Found]) -> Option<SystemTime> {
+    found.iter().map(|file| file.written).max()
+}
+
+/// The pieces from the beginning up to the first hole, and where they end. A piece begins where another one ended, since it
+/// was written by one who had seen that one; so there are no overlaps.
+fn contiguous(found: Vec<Found>) -> (u64, Vec<Found>) {
+    let mut end = 0;
+    let mut pieces = Vec::new();
+    for file in found {
+        if file.name == piece(end) && file.bytes > 0 {
+            end += file.bytes;
+            pieces.push(file);
+        }
+    }
+    (end, pieces)
+}

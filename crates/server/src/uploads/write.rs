@@ -1,0 +1,92 @@
+//! Writing: what comes is kept, however the stream ends.
+
+use std::sync::Arc;
+
+use courant_auth::Identity;
+use courant_proto::v1::write_upload_request::Part;
+use courant_proto::v1::{WriteUploadHeader, WriteUploadRequest};
+use tonic::Streaming;
+
+use super::append::Appender;
+use super::finish::{self, Outcome};
+use super::{Name, held, unfinished};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::jobs::submit::MAX_CHUNK;
+
+/// Takes bytes in and, with the last of them, makes a job.
+pub async fn write(
+    engine: Arc<Engine>,
+    identity: Identity,
+    mut parts: Streaming<WriteUploadRequest>,
+) -> Result<Outcome, Error> {
+    let Some(Part::Header(header)) = next(&mut parts).await? else {
+        return Err(Error::WrongOrder("the first message must be the header"));
+    };
+    let name = Name::read(&identity, &header.owner, &header.upload_id)?;
+    let given = offset(&header)?;
+    if engine.get(&name.id).is_some_and(|seen| seen.known.job.owner == name.owner) {
+        return repeated(engine, identity, name, given).await;
+    }
+    let held = held::find(&engine, &name).await?.ok_or_else(|| name.not_found())?;
+    if given != held.offset {
+        return Err(Error::UploadOffset { offset: held.offset, given });
+    }
+    let mut appender = Appender::new(&engine.objects, &engine.config, &held);
+    let poured = pour(&engine, &mut parts, &mut appender).await;
+    let kept = appender.flush().await;
+    let is_whole = appender.is_whole();
+    match poured.and(kept) {
+        Ok(()) if is_whole => finish::state(engine, identity, name).await,
+        Ok(()) => again(&engine, &name).await,
+        Err(Error::UploadOffset { .. }) => {
+            let offset = held::find(&engine, &name).await?.ok_or_else(|| name.not_found())?.offset;
+            Err(Error::UploadOffset { offset, given })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The last bytes of an upload that is a job by now: who did not hear of it asks again, and sends nothing.
+async fn repeated(engine: Arc<Engine>, identity: Identity, name: Name, given: u64) -> Result<Outcome, Error> {
+    let outcome = finish::state(engine, identity, name).await?;
+    let offset = outcome.upload.offset_bytes.unsigned_abs();
+    if given > offset { Err(Error::UploadOffset { offset, given }) } else { Ok(outcome) }
+}
+
+/// How far it is now: the store's clock says when it expires.
+async fn again(engine: &Engine, name: &Name) -> Result<Outcome, Error> {
+    let held = held::find(engine, name).await?.ok_or_else(|| name.not_found())?;
+    Ok(Outcome { upload: unfinished(&held), job: None, cursor: String::new() })
+}
+
+fn offset(header: &WriteUploadHeader) -> Result<u64, Error> {
+    u64::try_from(header.offset_bytes).map_err(|_| Error::field("offset_bytes", "must not be negative"))
+}
+
+async fn pour(
+    engine: &Engine,
+    parts: &mut Streaming<WriteUploadRequest>,
+    appender: &mut Appender<'_>,
+) -> Result<(), Error> {
+    loop {
+        let part = tokio::select! {
+            part = next(parts) => part?,
+            () = engine.stopping.cancelled() => return Err(Error::Draining),
+        };
+        match part {
+            Some(Part::Chunk(chunk)) if (1..=MAX_CHUNK).contains(&chunk.len()) => appender.push(chunk).await?,
+            Some(Part::Chunk(_)) => return Err(Error::field("chunk", "must have 1 byte to 1 MiB")),
+            Some(Part::Header(_)) => return Err(Error::WrongOrder("only the first message may be a header")),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn next(parts: &mut Streaming<WriteUploadRequest>) -> Result<Option<Part>, Error> {
+    match parts.message().await.map_err(|_| Error::WrongOrder("the upload was cut off"))? {
+        None => Ok(None),
+        Some(WriteUploadRequest { part: Some(part) }) => Ok(Some(part)),
+        Some(WriteUploadRequest { part: None }) => Err(Error::WrongOrder("every message must be a header or a chunk")),
+    }
+}
