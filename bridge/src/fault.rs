@@ -56,6 +56,10 @@ pub enum Code {
     NotFound,
     /// No such method on this path.
     MethodNotAllowed,
+    /// Another version of the upload protocol, or none.
+    TusVersion,
+    /// A body of another type.
+    ContentType,
 }
 
 impl Code {
@@ -75,6 +79,8 @@ impl Code {
             Self::UpgradeRequired => "UPGRADE_REQUIRED",
             Self::NotFound => "NOT_FOUND",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::TusVersion => "TUS_VERSION_UNKNOWN",
+            Self::ContentType => "CONTENT_TYPE_WRONG",
         }
     }
 
@@ -91,6 +97,8 @@ impl Code {
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TusVersion => StatusCode::PRECONDITION_FAILED,
+            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
     }
 }
@@ -100,15 +108,19 @@ fn reason_http(reason: ErrorReason) -> StatusCode {
     match reason {
         R::TokenMissing | R::TokenInvalid | R::TokenExpired => StatusCode::UNAUTHORIZED,
         R::RoleRequired => StatusCode::FORBIDDEN,
-        R::JobNotFound | R::ResultNotFound | R::ArtifactNotFound | R::BatchNotFound | R::WorkerNotFound => {
-            StatusCode::NOT_FOUND
-        }
+        R::JobNotFound
+        | R::ResultNotFound
+        | R::ArtifactNotFound
+        | R::BatchNotFound
+        | R::WorkerNotFound
+        | R::UploadNotFound => StatusCode::NOT_FOUND,
         R::ResultNotReady
         | R::JobState
         | R::RequestIdMismatch
         | R::LeaseLost
         | R::PasswordUnreadable
         | R::PushDisabled
+        | R::UploadOffset
         | R::WorkerReplaced => StatusCode::CONFLICT,
         R::InvalidField
         | R::WrongOrder

@@ -48,7 +48,7 @@ fn close_code(code: Code) -> u16 {
         Code::MessageTooLarge => 4413,
         Code::CoreUnreachable => 4504,
         Code::TooSlow => 4508,
-        Code::UpgradeRequired | Code::NotFound | Code::MethodNotAllowed => 4500,
+        Code::UpgradeRequired | Code::NotFound | Code::MethodNotAllowed | Code::TusVersion | Code::ContentType => 4500,
         Code::Core(ErrorReason::TokenMissing | ErrorReason::TokenInvalid | ErrorReason::TokenExpired) => 4401,
         Code::Core(ErrorReason::RoleRequired) => 4403,
         Code::Core(ErrorReason::TooMany) => 4429,

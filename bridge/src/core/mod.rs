@@ -9,6 +9,7 @@ use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::notification_service_client::NotificationServiceClient;
 use courant_proto::v1::presence_service_client::PresenceServiceClient;
 use courant_proto::v1::queue_service_client::QueueServiceClient;
+use courant_proto::v1::upload_service_client::UploadServiceClient;
 use courant_tls::connector;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
@@ -84,6 +85,16 @@ impl Core {
     /// For streams that go at a client's pace.
     pub fn bulk(&self) -> JobServiceClient<Channel> {
         JobServiceClient::new(self.bulk.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// For uploads in pieces, how far they are.
+    pub fn uploads(&self) -> UploadServiceClient<Channel> {
+        UploadServiceClient::new(self.live.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// For the bytes of uploads, which come at a client's pace.
+    pub fn bulk_uploads(&self) -> UploadServiceClient<Channel> {
+        UploadServiceClient::new(self.bulk.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// A request in a user's name, with a deadline.

@@ -16,6 +16,7 @@ pub mod results;
 pub mod service;
 pub mod session;
 pub mod upload;
+pub mod uploads;
 
 use std::sync::Arc;
 
@@ -42,6 +43,15 @@ pub fn router(app: Arc<App>) -> Router {
     let router = Router::new()
         .route("/ws", any(open_socket))
         .route("/v1/jobs", get(jobs::list).post(upload::submit).fallback(wrong_method))
+        .route("/v1/uploads", post(uploads::create).fallback(wrong_method))
+        .route(
+            "/v1/uploads/{id}",
+            axum::routing::head(uploads::state)
+                .patch(uploads::write)
+                .delete(uploads::give_up)
+                .post(uploads::overridden)
+                .fallback(wrong_method),
+        )
         // Uploads have their own limit, which counts the document and not the form.
         .route_layer(DefaultBodyLimit::disable())
         .route("/v1/jobs/{id}", get(jobs::get).post(jobs::act).delete(jobs::delete).fallback(wrong_method))
@@ -70,11 +80,12 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(console::serve)
         .layer(axum::middleware::from_fn_with_state(app.clone(), limit))
         .layer(axum::middleware::map_response(headers::secure))
-        .with_state(app);
-    match cors {
+        .with_state(app.clone());
+    let router = match cors {
         Some(cors) => router.layer(cors),
         None => router,
-    }
+    };
+    router.layer(axum::middleware::from_fn_with_state(app, uploads::tus))
 }
 
 /// Refuses what comes too often from one address. Probes are let through: they must not fail because others ask much.

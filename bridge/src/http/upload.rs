@@ -25,9 +25,9 @@ use crate::audit::Deed;
 use crate::fault::{Code, Fault};
 
 /// Pieces on their way to the core. When they are in flight, the browser's upload waits.
-const IN_FLIGHT: usize = 4;
+pub const IN_FLIGHT: usize = 4;
 /// What the core takes in one piece.
-const PIECE: usize = 1 << 20;
+pub const PIECE: usize = 1 << 20;
 /// The longest text part of a form.
 const TEXT_PART: usize = 8 << 10;
 /// Read on after a refusal, so that the browser sees the answer and not a reset connection.
@@ -255,7 +255,7 @@ fn form_fault(error: &axum::extract::multipart::MultipartError) -> Fault {
 }
 
 /// Reads on for a while, so that the client gets to read the answer.
-async fn drain(mut body: BodyDataStream, patience: std::time::Duration) {
+pub async fn drain(mut body: BodyDataStream, patience: std::time::Duration) {
     let read = async {
         let mut left = DRAIN;
         while let Some(Ok(piece)) = body.next().await

@@ -6,7 +6,7 @@ use super::moved;
 
 const AT: &str = "#/components/schemas/";
 
-/// One operation: method, path, what it does, its query parameters, its body and its answer.
+/// One operation: method, path, what it does, its query parameters and (in capitals) headers, its body and its answer.
 struct Operation(&'static str, &'static str, &'static str, &'static [&'static str], Body, Answer);
 
 /// What is sent.
@@ -14,6 +14,7 @@ enum Body {
     Nothing,
     Json(&'static str),
     Document,
+    Piece,
 }
 
 /// What a good answer is.
@@ -24,9 +25,10 @@ enum Answer {
     Page,
     Events,
     Text,
+    Upload(u16),
 }
 
-use Answer::{Empty, Events, File, Page, Text};
+use Answer::{Empty, Events, File, Page, Text, Upload};
 
 const LIST: &[&str] = &["pageSize", "pageToken", "state", "documentId", "batchId", "label", "filter", "owner"];
 const SUBMIT: &[&str] = &[
@@ -46,7 +48,16 @@ const SUBMIT: &[&str] = &[
     "cancelWhenUnwatched",
 ];
 
+const BEGIN: &[&str] = &["Tus-Resumable", "Upload-Length", "Upload-Metadata"];
+const WRITE: &[&str] = &["owner", "Tus-Resumable", "Upload-Offset"];
+const UPLOAD: &[&str] = &["owner", "Tus-Resumable"];
+
 const OPERATIONS: &[Operation] = &[
+    Operation("options", "/v1/uploads", "Says what of tus 1.0.0 there is", &[], Body::Nothing, Empty),
+    Operation("post", "/v1/uploads", "Begins an upload, or finds it", BEGIN, Body::Piece, Upload(201)),
+    Operation("head", "/v1/uploads/{id}", "Says how far an upload is", UPLOAD, Body::Nothing, Upload(200)),
+    Operation("patch", "/v1/uploads/{id}", "Sends more of an upload", WRITE, Body::Piece, Upload(204)),
+    Operation("delete", "/v1/uploads/{id}", "Gives up an upload", UPLOAD, Body::Nothing, Empty),
     Operation("post", "/v1/jobs", "Submits a document", SUBMIT, Body::Document, Answer::Json(201, "JobAnswer")),
     Operation("get", "/v1/jobs", "Lists jobs, newest first", LIST, Body::Nothing, Answer::Json(200, "JobsAnswer")),
     Operation("get", "/v1/jobs/{id}", "Reads a job", &[], Body::Nothing, Answer::Json(200, "JobAnswer")),
@@ -185,7 +196,8 @@ pub fn document(types: &Map<String, Value>) -> Value {
         if let Some(body) = content(body) {
             operation["requestBody"] = body;
         }
-        if !path.starts_with("/v1") && *path != "/metrics" {
+        let is_open = !path.starts_with("/v1") && *path != "/metrics";
+        if is_open || *method == "options" {
             operation["security"] = json!([]);
         }
         paths.entry((*path).to_owned()).or_insert_with(|| json!({}))[*method] = operation;
@@ -210,7 +222,11 @@ fn parameters(path: &str, query: &[&str]) -> Vec<Value> {
     let text = json!({"type": "string"});
     let within = path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
     let paths = within.map(|name| json!({"name": name, "in": "path", "required": true, "schema": text}));
-    paths.chain(query.iter().map(|name| json!({"name": name, "in": "query", "schema": text}))).collect()
+    let named = query.iter().map(|name| {
+        let is_header = name.starts_with(char::is_uppercase);
+        json!({"name": name, "in": if is_header { "header" } else { "query" }, "schema": text})
+    });
+    paths.chain(named).collect()
 }
 
 fn schema(name: &str) -> Value {
@@ -221,6 +237,7 @@ fn content(body: &Body) -> Option<Value> {
     match body {
         Body::Nothing => None,
         Body::Json(name) => Some(json!({"required": true, "content": {"application/json": {"schema": schema(name)}}})),
+        Body::Piece => Some(json!({"required": false, "content": {"application/offset+octet-stream": {}}})),
         Body::Document => Some(json!({"required": true, "content": {
             "application/pdf": {},
             "multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}},
@@ -246,6 +263,7 @@ fn responses(answer: &Answer) -> Value {
             200,
             json!({"description": "One message in each event", "content": {"text/event-stream": {"schema": {"type": "string"}}}}),
         ),
+        Upload(status) => (*status, json!({"description": "Done", "headers": upload_headers()})),
         Text => (200, json!({"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}})),
     };
     let mut all = Map::new();
@@ -255,4 +273,18 @@ fn responses(answer: &Answer) -> Value {
         json!({"description": "A problem", "content": {"application/problem+json": {"schema": schema("Problem")}}}),
     );
     all.into()
+}
+
+fn upload_headers() -> Value {
+    let said = [
+        ("Location", "Of a new upload: its address"),
+        ("Upload-Offset", "Bytes that have arrived"),
+        ("Upload-Length", "Bytes of the document"),
+        ("Upload-Expires", "When it goes if nothing more comes"),
+        ("Courant-Job", "Once it is finished: the job"),
+        ("Courant-Cursor", "Once it is finished: just before the job's first event"),
+    ];
+    let header =
+        |(name, what): (&str, &str)| (name.to_owned(), json!({"description": what, "schema": {"type": "string"}}));
+    Value::Object(said.into_iter().map(header).collect())
 }

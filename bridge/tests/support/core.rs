@@ -42,6 +42,8 @@ struct Inner {
     pub service: super::service::States,
     /// Who is connected.
     pub presence: super::presence::Roll,
+    /// What was begun in pieces.
+    pub uploads: super::uploads::Uploads,
 }
 
 struct Log {
@@ -54,7 +56,7 @@ struct Log {
     cut: CancellationToken,
 }
 
-fn fault(code: Code, reason: &str, message: impl Into<String>) -> Status {
+pub fn fault(code: Code, reason: &str, message: impl Into<String>) -> Status {
     let metadata = std::collections::HashMap::new();
     Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, "courant", metadata))
 }
@@ -83,6 +85,7 @@ impl FakeCore {
             result: Mutex::new(b"# Title\n\nSome text.\n".to_vec()),
             service: super::service::States::default(),
             presence: super::presence::Roll::default(),
+            uploads: super::uploads::Uploads::default(),
         });
         let (health, service) = tonic_health::server::health_reporter();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -91,7 +94,7 @@ impl FakeCore {
         let server = tonic::transport::Server::builder().add_service(service).add_service(jobs);
         let states = inner.service.clone();
         let server = server.add_service(states.queue()).add_service(states.admin());
-        let server = server.add_service(inner.presence.server());
+        let server = server.add_service(inner.presence.server()).add_service(inner.uploads.server());
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         Self { inner, address, health }
     }
@@ -215,6 +218,11 @@ impl FakeCore {
     /// Who is connected.
     pub fn presence(&self) -> &super::presence::Roll {
         &self.inner.presence
+    }
+
+    /// What was begun in pieces.
+    pub fn uploads(&self) -> &super::uploads::Uploads {
+        &self.inner.uploads
     }
 
     pub fn set_result(&self, bytes: &[u8]) {

@@ -5,6 +5,7 @@ pub mod client;
 pub mod core;
 pub mod presence;
 pub mod service;
+pub mod uploads;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,0 +1,152 @@
+//! `/v1/uploads`: uploads that may be cut and go on, by the protocol tus 1.0.0, which has clients people use.
+//!
+//! Nothing is kept here: what came lies with the core, so any bridge can go on with an upload that another began.
+
+mod answer;
+mod fields;
+mod pour;
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use courant_proto::v1;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, LOCATION};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use self::answer::{Told, told};
+use self::pour::Pour;
+use super::caller::Caller;
+use super::query;
+use crate::app::App;
+use crate::audit::Deed;
+use crate::fault::{Code, Fault};
+
+/// The version of the protocol.
+const VERSION: &str = "1.0.0";
+/// Its extensions that are known here.
+const EXTENSIONS: &str = "creation,creation-with-upload,expiration,termination";
+
+/// What all answers have, and the answer to `OPTIONS`. Outermost: the layer for CORS takes every `OPTIONS` for itself.
+pub async fn tus(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if path != "/v1/uploads" && !path.starts_with("/v1/uploads/") {
+        return next.run(request).await;
+    }
+    let is_preflight = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if request.method() == Method::OPTIONS && !is_preflight {
+        let most = HeaderValue::from(app.config.limits.upload_bytes);
+        let head = [("tus-version", VERSION), ("tus-extension", EXTENSIONS)];
+        (StatusCode::NO_CONTENT, head, [("tus-max-size", most)]).into_response()
+    } else {
+        next.run(request).await
+    };
+    response.headers_mut().insert("tus-resumable", HeaderValue::from_static(VERSION));
+    if response.status() == StatusCode::PRECONDITION_FAILED {
+        response.headers_mut().insert("tus-version", HeaderValue::from_static(VERSION));
+    }
+    response
+}
+
+/// `POST /v1/uploads`
+pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
+    fields::check_version(request.headers())?;
+    let header = fields::submission(request.headers(), app.config.limits.upload_bytes)?;
+    let owner = header.owner.clone();
+    let has_body = fields::has_body(request.headers());
+    if has_body {
+        fields::check_type(request.headers())?;
+    }
+    let message = v1::CreateUploadRequest { header: Some(header) };
+    let mut told =
+        told(app.core.uploads().create_upload(app.core.stream_as(message, &caller.token)?).await?.into_inner());
+    if has_body && told.offset() == 0 && !told.is_finished() {
+        told = Pour::new(&app, &caller, told.at(&owner)).run(request.into_body().into_data_stream()).await?;
+        note(&app, &caller, &told);
+    }
+    let location = told.location(&owner);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], told.headers()?).into_response())
+}
+
+/// `HEAD /v1/uploads/{id}`
+pub async fn state(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(upload_id): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    fields::check_version(request.headers())?;
+    let message = v1::GetUploadRequest { upload_id, owner: owner(&request)? };
+    // Without a deadline: one that has all its bytes is put together now.
+    let told = told(app.core.uploads().get_upload(app.core.stream_as(message, &caller.token)?).await?.into_inner());
+    Ok((StatusCode::OK, told.headers()?).into_response())
+}
+
+/// `PATCH /v1/uploads/{id}`
+pub async fn write(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(upload_id): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    fields::check_version(request.headers())?;
+    fields::check_type(request.headers())?;
+    let offset_bytes = fields::offset(request.headers())?;
+    let at = v1::WriteUploadHeader { upload_id, owner: owner(&request)?, offset_bytes };
+    let told = Pour::new(&app, &caller, at).run(request.into_body().into_data_stream()).await?;
+    note(&app, &caller, &told);
+    Ok((StatusCode::NO_CONTENT, told.headers()?).into_response())
+}
+
+/// `DELETE /v1/uploads/{id}`
+pub async fn give_up(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(upload_id): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    fields::check_version(request.headers())?;
+    let message = v1::DeleteUploadRequest { upload_id, owner: owner(&request)? };
+    app.core.uploads().delete_upload(app.core.call_as(message, &caller.token)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /v1/uploads/{id}` with `X-HTTP-Method-Override`, for those who can send nothing else. Of no other method: a
+/// forged `GET` must not become a change.
+pub async fn overridden(
+    state: State<Arc<App>>,
+    caller: Caller,
+    path: Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let method = method_override(request.headers()).map(str::to_ascii_uppercase);
+    match method.as_deref() {
+        Some("PATCH") => write(state, caller, path, request).await,
+        Some("HEAD") => self::state(state, caller, path, request).await,
+        Some("DELETE") => give_up(state, caller, path, request).await,
+        _ => Err(Fault::new(Code::MethodNotAllowed, "send PATCH, HEAD or DELETE, also as X-HTTP-Method-Override")),
+    }
+}
+
+fn method_override(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-http-method-override")?.to_str().ok()
+}
+
+/// Whose upload it is, where that is another user.
+fn owner(request: &Request) -> Result<String, Fault> {
+    let mut owner = String::new();
+    for (name, value) in query::pairs(request.uri())? {
+        match name.as_str() {
+            "owner" => owner = value,
+            _ => return Err(query::unknown(&name, "owner")),
+        }
+    }
+    Ok(owner)
+}
+
+fn note(app: &App, caller: &Caller, told: &Told) {
+    if let Some(job) = &told.job {
+        caller.note(app, Deed::Submitted, Some(&job.job_id));
+    }
+}

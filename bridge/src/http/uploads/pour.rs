@@ -1,0 +1,93 @@
+//! From a body to the core. When the body breaks off, the stream to the core ends in order, and what came is kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::BodyDataStream;
+use bytes::Bytes;
+use courant_proto::v1::write_upload_request::Part;
+use courant_proto::v1::{self, ErrorReason};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::answer::{Told, told};
+use crate::app::App;
+use crate::fault::{Code, Fault};
+use crate::http::caller::Caller;
+use crate::http::upload::{IN_FLIGHT, PIECE, drain};
+
+/// A body on its way to the core.
+pub struct Pour {
+    app: Arc<App>,
+    token: String,
+    at: v1::WriteUploadHeader,
+    left: u64,
+}
+
+impl Pour {
+    /// To that place of an upload.
+    pub fn new(app: &Arc<App>, caller: &Caller, at: v1::WriteUploadHeader) -> Self {
+        Self { app: app.clone(), token: caller.token.clone(), at, left: app.config.limits.upload_bytes }
+    }
+
+    /// To its end also when the client goes away: what it sent is kept.
+    pub async fn run(self, body: BodyDataStream) -> Result<Told, Fault> {
+        let tasks = self.app.tasks.clone();
+        match tasks.spawn(self.pour(body)).await {
+            Ok(done) => done,
+            Err(_) => {
+                Err(Fault::new(Code::Core(ErrorReason::Internal), "the upload failed; the bridge's log says more"))
+            }
+        }
+    }
+
+    async fn pour(mut self, mut body: BodyDataStream) -> Result<Told, Fault> {
+        let (parts, stream) = mpsc::channel(IN_FLIGHT);
+        let first = Part::Header(self.at.clone());
+        let messages = futures::stream::iter([first]).chain(ReceiverStream::new(stream));
+        let messages = messages.map(|part| v1::WriteUploadRequest { part: Some(part) });
+        let request = self.app.core.stream_as(messages, &self.token)?;
+        let mut uploads = self.app.core.bulk_uploads();
+        let call = uploads.write_upload(request);
+        tokio::pin!(call);
+        let sent = tokio::select! {
+            // Before it got everything: it has its reason.
+            answer = &mut call => {
+                drop(parts);
+                drain(body, self.app.config.times.body).await;
+                return Ok(told(answer?.into_inner()));
+            }
+            sent = self.send(&mut body, &parts) => sent,
+        };
+        drop(parts);
+        let answer = call.await?.into_inner();
+        sent.map(|()| told(answer))
+    }
+
+    async fn send(&mut self, body: &mut BodyDataStream, parts: &mpsc::Sender<Part>) -> Result<(), Fault> {
+        let patience = self.app.config.times.body;
+        while let Some(mut piece) = next(body, patience).await? {
+            let limit = self.app.config.limits.upload_bytes;
+            self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| {
+                let message = format!("a document may have at most {limit} bytes here");
+                Fault::new(Code::Core(ErrorReason::DocumentTooLarge), message)
+            })?;
+            while !piece.is_empty() {
+                let chunk = piece.split_to(piece.len().min(PIECE));
+                if parts.send(Part::Chunk(chunk)).await.is_err() {
+                    // The core has answered already; its answer says why.
+                    return std::future::pending().await;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the client, but not for ever.
+async fn next(body: &mut BodyDataStream, patience: Duration) -> Result<Option<Bytes>, Fault> {
+    let broken = || Fault::new(Code::BadMessage, "the upload broke off; ask how far it is and go on there");
+    let piece = tokio::time::timeout(patience, body.next()).await.map_err(|_| broken())?;
+    piece.transpose().map_err(|_| broken())
+}
