@@ -40,7 +40,7 @@ function nextFrame(flush: () => void): void {
 function start(token: string) {
   const client = new CourantClient({ token: () => token, schedule: nextFrame });
   const recent = new Recent(client.jobs);
-  return { client, recent, uploads: new Uploads(client, (jobId) => recent.keep(jobId)) };
+  return { client, recent, uploads: new Uploads(client, (jobId) => recent.keep(jobId), subjectOf(token)) };
 }
 
 function SignedIn({ token }: { readonly token: string }) {

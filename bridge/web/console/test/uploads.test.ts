@@ -19,6 +19,36 @@ function stuck() {
   return { asked, client: { submit } as unknown as CourantClient };
 }
 
+describe('files on their way when the page is loaded again', () => {
+  const ids = ({ asked }: ReturnType<typeof stuck>) => asked.map(({ requestId }) => requestId);
+  const begin = (files: readonly File[], user = 'ann') => {
+    const one = stuck();
+    const uploads = new Uploads(one.client, vi.fn(), user);
+    uploads.add(files);
+    return { one, uploads };
+  };
+
+  it('are the same requests when they are given again, by the same person', () => {
+    sessionStorage.clear();
+    const file = new File(['%PDF'], 'long.pdf', { type: 'application/pdf', lastModified: 5 });
+    const [first] = ids(begin([file]).one);
+    expect(ids(begin([file]).one)).toEqual([first]);
+    expect(ids(begin([file], 'bob').one)).not.toEqual([first]);
+    const other = new File(['%PDF'], 'long.pdf', { type: 'application/pdf', lastModified: 6 });
+    expect(ids(begin([other]).one)).not.toEqual([first]);
+  });
+
+  it('are two documents when given twice at once, and another one after they were stopped', () => {
+    sessionStorage.clear();
+    const file = new File(['%PDF'], 'twice.pdf', { type: 'application/pdf', lastModified: 5 });
+    const { one, uploads } = begin([file, file]);
+    const [first, second] = ids(one);
+    expect(first).not.toBe(second);
+    for (const { id } of uploads.list()) uploads.remove(id);
+    expect([first, second]).not.toContain(ids(begin([file]).one)[0]);
+  });
+});
+
 describe('files on their way when a session ends', () => {
   it('go on when the same person signs in again, as the same requests of the same batch', async () => {
     const [before, after] = [stuck(), stuck()];

@@ -5,7 +5,11 @@ import { useUploads } from './context.tsx';
 import type { Upload } from './uploads.ts';
 
 function words({ state, sent, error }: Upload, away: boolean): string {
-  if (away && state !== 'failed') return 'Waits for the network; it is sent by itself';
+  if (away && state !== 'failed') {
+    return sent > 0
+      ? `Waits for the network at ${Math.round(sent * 100)} %; it goes on by itself`
+      : 'Waits for the network; it is sent by itself';
+  }
   switch (state) {
     case 'waiting':
       return 'Waiting to be sent';
@@ -21,14 +25,15 @@ function words({ state, sent, error }: Upload, away: boolean): string {
 export function UploadCard({ upload }: { readonly upload: Upload }) {
   const { uploads } = useUploads();
   const { status } = useConnection();
-  const away = status === 'offline' || status === 'reconnecting';
-  const { id, file, state, sent, canRetry } = upload;
+  const { id, file, state, sent, isCut, canRetry } = upload;
+  const away = isCut || status === 'offline' || status === 'reconnecting';
   const failed = state === 'failed';
   return (
     <article
       className="card upload"
       data-testid="upload"
       data-state={state}
+      data-waiting={away && !failed}
       aria-label={`Upload of ${file.name}`}
     >
       <div className="card-head">

@@ -9,6 +9,8 @@ export interface Upload {
   readonly state: 'waiting' | 'sending' | 'storing' | 'failed';
   /** 0 to 1. */
   readonly sent: number;
+  /** Whether it was cut, and goes on by itself when it can. */
+  readonly isCut: boolean;
   readonly error: string | null;
   readonly canRetry: boolean;
   /** Files that came together are a batch. */
@@ -16,6 +18,10 @@ export interface Upload {
 }
 
 const atOnce = 3;
+
+/** What a file is known by after a reload, so that an upload goes on with what has arrived. */
+const beginKey = (user: string, { name, size, lastModified }: File): string =>
+  `courant.upload ${user} ${name} ${size} ${lastModified}`;
 
 /** Why a file is not sent at all. `null` when it is. */
 export function objection(file: File): string | null {
@@ -50,14 +56,18 @@ function warn(event: Event): void {
 export class Uploads {
   readonly #client: CourantClient;
   readonly #submitted: (jobId: string) => void;
+  readonly #user: string;
   readonly #listeners = new Set<() => void>();
   readonly #aborts = new Map<string, AbortController>();
+  /** Ids that were given out: of several files that come together none is on the list yet. */
+  readonly #taken = new Set<string>();
   #all: readonly Upload[] = [];
 
   /** `submitted` is told the id of each job as soon as it has one. */
-  constructor(client: CourantClient, submitted: (jobId: string) => void) {
+  constructor(client: CourantClient, submitted: (jobId: string) => void, user = '') {
     this.#client = client;
     this.#submitted = submitted;
+    this.#user = user;
   }
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -75,7 +85,7 @@ export class Uploads {
       const error = objection(file);
       const state = error === null ? 'waiting' : 'failed';
       const batch = error === null ? together : null;
-      return { id: newRequestId(), file, state, sent: 0, error, canRetry: false, batch };
+      return { id: this.#idOf(file), file, state, sent: 0, isCut: false, error, canRetry: false, batch };
     });
     this.#set([...this.#all, ...added]);
     this.#next();
@@ -85,19 +95,21 @@ export class Uploads {
   remove(id: string): void {
     this.#aborts.get(id)?.abort();
     this.#aborts.delete(id);
+    const upload = this.#all.find((one) => one.id === id);
+    if (upload) this.#stored((storage) => storage.removeItem(beginKey(this.#user, upload.file)));
     this.#set(this.#all.filter((upload) => upload.id !== id));
     this.#next();
   }
 
   retry(id: string): void {
-    this.#change(id, { state: 'waiting', sent: 0, error: null, canRetry: false });
+    this.#change(id, { state: 'waiting', isCut: false, error: null, canRetry: false });
     this.#next();
   }
 
   /** Stops all there are and gives what has not arrived, so that it can go on elsewhere. */
   leave(): readonly Upload[] {
     const left = this.#all.filter(({ state, canRetry }) => state !== 'failed' || canRetry);
-    for (const abort of this.#aborts.values()) abort.abort();
+    for (const abort of this.#aborts.values()) abort.abort('later');
     this.#aborts.clear();
     this.#set([]);
     return left;
@@ -105,7 +117,7 @@ export class Uploads {
 
   /** Goes on with what another had. What did arrive is not submitted twice. */
   resume(left: readonly Upload[]): void {
-    const again = left.map((upload): Upload => ({ ...upload, state: 'waiting', sent: 0, error: null }));
+    const again = left.map((upload): Upload => ({ ...upload, state: 'waiting', isCut: false, error: null }));
     this.#set([...this.#all, ...again]);
     this.#next();
   }
@@ -127,6 +139,7 @@ export class Uploads {
         ...(batch === null ? {} : { batchId: batch.id, batchSize: batch.size }),
         signal: abort.signal,
         onProgress: (sent) => this.#change(id, { sent, state: sent >= 1 ? 'storing' : 'sending' }),
+        onWaiting: (isCut) => this.#change(id, { isCut }),
       });
       rememberCursor(job.jobId, cursor);
       keep(job.jobId, file);
@@ -138,6 +151,29 @@ export class Uploads {
       const canRetry = !(error instanceof CourantError) || error.retryable || error.isAuth;
       this.#change(id, { state: 'failed', error: failure(error), canRetry });
       this.#next();
+    }
+  }
+
+  /**
+   * The request id it was begun with before a reload, or a new one. Never one that is on the list: the same file twice is two
+   * documents.
+   */
+  #idOf(file: File): string {
+    const key = beginKey(this.#user, file);
+    const known = this.#stored((storage) => storage.getItem(key));
+    const isFree = known && !this.#all.some(({ id }) => id === known) && !this.#taken.has(known);
+    const id = isFree ? known : newRequestId();
+    this.#taken.add(id);
+    this.#stored((storage) => storage.setItem(key, id));
+    return id;
+  }
+
+  #stored<T>(run: (storage: Storage) => T): T | undefined {
+    try {
+      return run(sessionStorage);
+    } catch {
+      // Without storage an upload begins anew after a reload.
+      return undefined;
     }
   }
 

@@ -28,13 +28,16 @@ export class CourantClient extends Requests {
   readonly #eventListeners = new Set<EventListener>();
   readonly #pushedListeners = new Set<StateListener>();
   readonly #pushed = new Map<StateMessage['type'], StateMessage>();
-  readonly #cursors: Cursors;
+  protected override readonly cursors: Cursors;
 
   constructor(options: ClientOptions) {
     const base = options.url ?? globalThis.location?.origin;
     if (!base) throw new CourantError('BAD_ADDRESS', 'give the address of the bridge as `url`');
     const fetch: typeof globalThis.fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
-    super(new Http({ base, token: options.token, fetch }), new JobStore(options.schedule));
+    super(
+      new Http({ base, token: options.token, fetch, resumableFrom: options.resumableFrom ?? 4 << 20 }),
+      new JobStore(options.schedule),
+    );
     this.#connection = new Connection(
       {
         transports: transports({
@@ -70,7 +73,7 @@ export class CourantClient extends Requests {
         onBroken: (reason) => options.onBroken?.(reason),
       },
     );
-    this.#cursors = new Cursors(options.storage, () => {
+    this.cursors = new Cursors(options.storage, () => {
       const { connection } = this;
       return connection.status === 'connected' ? `${base} ${connection.user}` : null;
     });
@@ -78,16 +81,16 @@ export class CourantClient extends Requests {
     this.#subscriptions = new Subscriptions(this.#commands, {
       isReady: () => this.#connection.state.status === 'connected',
       onState: () => this.#topicChanged(),
-      recall: (topic) => this.#cursors.recall(topic),
+      recall: (topic) => this.cursors.recall(topic),
       onRestart: (topic, reason) => {
-        this.#cursors.forget(topic);
+        this.cursors.forget(topic);
         this.jobs.restart(topic, reason);
       },
       onMessage: (message) => {
         this.#take(message);
         // The cursor of a state names what this page has been told, and the next page has been told nothing.
         if (stateTopics.has(message.topic)) return;
-        if ('cursor' in message && message.cursor !== null) this.#cursors.keep(message.topic, message.cursor);
+        if ('cursor' in message && message.cursor !== null) this.cursors.keep(message.topic, message.cursor);
       },
     });
   }

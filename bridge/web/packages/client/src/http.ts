@@ -7,15 +7,19 @@ export interface HttpOptions {
   readonly base: string;
   readonly token: TokenProvider;
   readonly fetch: typeof fetch;
+  readonly resumableFrom: number;
 }
 
 export class Http {
   readonly fetch: typeof fetch;
+  /** Documents of so many bytes and more are uploaded so that they go on after a cut. */
+  readonly resumableFrom: number;
   readonly #options: HttpOptions;
 
   constructor(options: HttpOptions) {
     this.#options = options;
     this.fetch = options.fetch;
+    this.resumableFrom = options.resumableFrom;
   }
 
   /** The absolute address of a path below the bridge. */

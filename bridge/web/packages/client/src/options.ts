@@ -40,6 +40,11 @@ export interface ClientOptions {
    * (`device.ts` says what that means for privacy). `null`: each connection is a device of its own, without a name.
    */
   readonly device?: Device | null;
+  /**
+   * Documents of so many bytes and more are uploaded so that they go on after a cut where they were; with `storage` also when
+   * the same file is submitted again after a reload. Default 4 MiB; `Infinity` turns it off.
+   */
+  readonly resumableFrom?: number;
   /** When listeners of `jobs` are told; a microtask after the change by default. */
   readonly schedule?: Schedule;
   /** Hears of messages that could not be read. Nothing else is done about them. */

@@ -1,8 +1,8 @@
 /** What a client asks for over HTTP. What changes something waits for the network when there is none. */
 import type { DocumentPart, JobAndCursor, JobList, ListOptions, Method, ResultFile } from './calls.ts';
+import type { Cursors } from './cursors.ts';
 import type { Http } from './http.ts';
 import { persist, type Watched } from './persist.ts';
-import { newRequestId } from './request-id.ts';
 import type { ConnectionState } from './state.ts';
 import type { JobStore } from './store.ts';
 import type { ResultFormat } from './types.ts';
@@ -21,13 +21,20 @@ export abstract class Requests implements Watched {
     this.jobs = jobs;
   }
 
+  protected abstract readonly cursors: Cursors;
   abstract get connection(): ConnectionState;
   abstract onConnection(listener: () => void): () => void;
 
-  /** Submits a document. Without a network it is sent when the network is back; the request id makes that safe. */
+  /**
+   * Submits a document. Without a network it is sent, or sent on, when the network is back; the request id makes that safe.
+   */
   async submit(document: Blob, options: SubmitOptions = {}): Promise<JobAndCursor> {
-    const named = { ...options, requestId: options.requestId ?? newRequestId() };
-    const send = async () => (await import('./upload.ts')).submit(this.http, document, named);
+    let named: SubmitOptions | undefined;
+    const send = async () => {
+      const upload = await import('./upload.ts');
+      named ??= upload.named(document, options, this.cursors);
+      return upload.submit(this.http, document, named);
+    };
     return this.#keep(await persist(this, send, options.signal));
   }
 

@@ -1,9 +1,12 @@
-/** Submitting a document with upload progress, which only XMLHttpRequest reports; without it, `fetch`. */
+/** Submitting a document: a small one in one request, a large one so that it goes on after a cut. */
 
 import { type JobAndCursor, jobAndCursor } from './calls.ts';
-import { CourantError, problem } from './errors.ts';
+import type { Cursors } from './cursors.ts';
+import { problem } from './errors.ts';
 import type { Http } from './http.ts';
 import { newRequestId } from './request-id.ts';
+import { resumable } from './resumable.ts';
+import { send } from './transfer.ts';
 import type { Lane, ResultFormat } from './types.ts';
 
 export interface SubmitOptions {
@@ -21,10 +24,16 @@ export interface SubmitOptions {
   /** All when left out. */
   readonly formats?: readonly ResultFormat[] | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
-  /** 0 to 1 of the bytes sent. */
+  /** 0 to 1 of the bytes sent. Goes back after a cut when some of them did not arrive. */
   readonly onProgress?: ((sent: number) => void) | undefined;
+  /** Whether a large document waits to be sent on, because the network or the bridge is away. */
+  readonly onWaiting?: ((waits: boolean) => void) | undefined;
+  /** Gives it up; with the reason `later` what has arrived is kept for the same request id. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** What is to be done when the document is a job. */
+type Named = SubmitOptions & { readonly done?: () => void };
 
 function query(document: Blob, options: SubmitOptions): URLSearchParams {
   const name = options.name ?? ('name' in document ? String(document.name) : 'document');
@@ -40,77 +49,38 @@ function query(document: Blob, options: SubmitOptions): URLSearchParams {
 }
 
 /** Submits a document; resolves when it is stored and queued. */
-export async function submit(http: Http, document: Blob, options: SubmitOptions = {}): Promise<JobAndCursor> {
-  const url = http.url(`v1/jobs?${query(document, options)}`);
-  const headers = {
-    authorization: `Bearer ${await http.token()}`,
-    'content-type': 'application/pdf',
-  };
+export async function submit(http: Http, document: Blob, options: Named = {}): Promise<JobAndCursor> {
   options.signal?.throwIfAborted();
-  const answer =
-    typeof XMLHttpRequest === 'function'
-      ? await sendWithProgress(url, headers, document, options)
-      : await sendPlain(http, url, headers, document, options);
+  const isLarge = document.size >= http.resumableFrom;
+  const uploaded = isLarge ? await resumable(http, document, query(document, options), options) : null;
+  const submitted = uploaded ?? (await inOneGo(http, document, options));
+  // The same file given again is another document from now on.
+  options.done?.();
+  return submitted;
+}
+
+async function inOneGo(http: Http, document: Blob, options: SubmitOptions): Promise<JobAndCursor> {
+  const answer = await send(http, {
+    method: 'POST',
+    url: http.url(`v1/jobs?${query(document, options)}`),
+    headers: { 'content-type': 'application/pdf' },
+    body: document,
+    onSent: (bytes) => document.size > 0 && options.onProgress?.(bytes / document.size),
+    signal: options.signal,
+  });
   if (answer.status < 200 || answer.status > 299)
-    throw problem(answer.status, answer.body, answer.retryAfter);
+    throw problem(answer.status, answer.body, answer.header('retry-after'));
   return jobAndCursor(answer.body);
 }
 
-interface Answer {
-  readonly status: number;
-  readonly body: string;
-  readonly retryAfter: string | null;
-}
-
-type Headers = Readonly<Record<string, string>>;
-
-const unreachable = (cause?: unknown): CourantError =>
-  new CourantError('NETWORK', 'the upload was interrupted', { retryable: true, cause });
-const aborted = (): CourantError => new CourantError('ABORTED', 'the upload was stopped');
-
-async function sendPlain(
-  http: Http,
-  url: string,
-  headers: Headers,
-  body: Blob,
-  options: SubmitOptions,
-): Promise<Answer> {
-  try {
-    const response = await http.fetch(url, { method: 'POST', headers, body, signal: options.signal ?? null });
-    return {
-      status: response.status,
-      body: await response.text(),
-      retryAfter: response.headers.get('retry-after'),
-    };
-  } catch (cause) {
-    throw options.signal?.aborted ? aborted() : unreachable(cause);
-  }
-}
-
-function sendWithProgress(
-  url: string,
-  headers: Headers,
-  body: Blob,
-  options: SubmitOptions,
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open('POST', url);
-    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    request.upload.onprogress = (event) => {
-      if (event.lengthComputable && event.total > 0) options.onProgress?.(event.loaded / event.total);
-    };
-    const abort = (): void => request.abort();
-    request.onload = () =>
-      resolve({
-        status: request.status,
-        body: request.responseText,
-        retryAfter: request.getResponseHeader('retry-after'),
-      });
-    request.onerror = () => reject(unreachable());
-    request.onabort = () => reject(aborted());
-    request.onloadend = () => options.signal?.removeEventListener('abort', abort);
-    options.signal?.addEventListener('abort', abort);
-    request.send(body);
-  });
+/** With a request id: of a file that goes on after a reload, where cursors are kept, the one it was begun with. */
+export function named(document: Blob, options: SubmitOptions, cursors: Cursors): Named {
+  if (options.requestId !== undefined) return options;
+  const key =
+    'lastModified' in document && 'name' in document
+      ? `upload ${document.name} ${document.size} ${document.lastModified}`
+      : null;
+  const requestId = (key && cursors.recall(key)) ?? newRequestId();
+  if (key) cursors.keep(key, requestId);
+  return { ...options, requestId, ...(key && { done: () => cursors.forget(key) }) };
 }

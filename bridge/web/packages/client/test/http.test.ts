@@ -154,7 +154,10 @@ class FakeRequest {
   static async sent(): Promise<void> {
     await vi.waitFor(() => expect(FakeRequest.last.body).toBeDefined());
   }
-  readonly upload: { onprogress: ((event: object) => void) | null } = { onprogress: null };
+  readonly upload: Record<'onprogress' | 'onload', ((event: object) => void) | null> = {
+    onprogress: null,
+    onload: null,
+  };
   readonly headers: Record<string, string> = {};
   onload: (() => void) | null = null;
   onerror: (() => void) | null = null;
