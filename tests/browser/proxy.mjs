@@ -11,7 +11,14 @@ export class Proxy {
   streams = 'pass';
   /** Ranges: `pass`; are `dropped`, so that everything comes; or are `refused`. */
   ranges = 'pass';
-  /** What was asked for, in order: `{ method, path, range, bytes }`; the bytes are those of the answer that have gone through. */
+  /** Bytes of uploads in pieces that get through; what comes after them is held. */
+  letsThrough = Number.POSITIVE_INFINITY;
+  /** Bytes of uploads in pieces that have gone through. */
+  sent = 0;
+  /**
+   * What was asked for, in order: `{ method, path, range, offset, bytes }`; the bytes are those of the answer that have gone
+   * through, the offset is that of a piece of an upload.
+   */
   asked = [];
   /** Scripts it has itself, by path. */
   scripts = new Map();
@@ -59,7 +66,7 @@ export class Proxy {
       answer.end(script);
       return;
     }
-    const one = { method, path, range: headers.range, bytes: 0 };
+    const one = { method, path, range: headers.range, offset: headers['upload-offset'], bytes: 0 };
     this.asked.push(one);
     if (headers.range !== undefined && this.ranges === 'refused') {
       answer.writeHead(416).end();
@@ -75,7 +82,19 @@ export class Proxy {
     });
     upstream.on('error', () => answer.destroy());
     answer.on('close', () => upstream.destroy());
-    asked.pipe(upstream);
+    if (method === 'PATCH') this.#measure(asked, upstream);
+    else asked.pipe(upstream);
+  }
+
+  /** Passes on what may go through. What is held stays so until the connection ends. */
+  #measure(asked, upstream) {
+    asked.on('data', (data) => {
+      const part = data.subarray(0, Math.max(0, this.letsThrough - this.sent));
+      this.sent += part.length;
+      upstream.write(part);
+      if (part.length < data.length) asked.pause();
+    });
+    asked.on('end', () => upstream.end());
   }
 
   #upgrade(asked, socket, head) {

@@ -7,6 +7,7 @@ import urllib.request
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from tusclient.client import TusClient
 
 from conftest import LONG, PATIENCE, Up
 
@@ -87,3 +88,19 @@ def test_a_document_larger_than_a_part_comes_through_whole(store, running, tmp_p
     document = next(key for key in keys(store) if f"/{job['jobId']}/document-" in key)
     head = store.head_object(Bucket=BUCKET, Key=document)
     assert head["ContentLength"] == large.stat().st_size
+
+
+def test_an_upload_in_pieces_lies_in_the_bucket_until_it_is_a_document(store, running, tmp_path):
+    large = tmp_path / "pieces.pdf"
+    large.write_bytes(LONG.read_bytes() + b"%" + b"x" * (9 << 20))
+    headers = {"Authorization": f"Bearer {running.token('alice')}"}
+    client = TusClient(f"http://{running.http}/v1/uploads", headers=headers)
+    uploader = client.uploader(str(large), chunk_size=5 << 20)
+    uploader.upload_chunk()
+    pieces = [key for key in keys(store) if key.startswith(f"{PREFIX}/resumable/") and "/piece-" in key]
+    assert len(pieces) == 2, pieces
+    uploader.upload()
+    job = uploader.url.rsplit("/", 1)[1]
+    document = next(key for key in keys(store) if f"/{job}/document-" in key)
+    assert store.get_object(Bucket=BUCKET, Key=document)["Body"].read() == large.read_bytes()
+    assert not [key for key in keys(store) if "/resumable/" in key]
