@@ -10,6 +10,7 @@ const upload = (name: string, together = true): Upload => ({
   file: new File(['x'], name),
   state: 'sending',
   sent: 0,
+  isCut: false,
   error: null,
   canRetry: false,
   batch: together ? batch : null,
