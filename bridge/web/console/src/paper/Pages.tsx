@@ -88,7 +88,7 @@ export function Pages({ view, read }: Props) {
       )}
       {paper.state === 'locked' && !needsPassword(job) && <Unlock {...paper} />}
       {list.length === 0 && (
-        <div className="panel empty-panel">
+        <div className="panel empty-panel" data-ahead={running}>
           <FileStack aria-hidden="true" />
           <p className="muted">
             {running
