@@ -16,8 +16,8 @@ export class Proxy {
   /** Bytes of uploads in pieces that have gone through. */
   sent = 0;
   /**
-   * What was asked for, in order: `{ method, path, range, offset, bytes }`; the bytes are those of the answer that have gone
-   * through, the offset is that of a piece of an upload.
+   * What was asked for, in order: `{ method, path, range, offset, bytes, status }`; the bytes are those of the answer that have
+   * gone through, the offset is that of a piece of an upload, the status is there once there is an answer.
    */
   asked = [];
   /** Scripts it has itself, by path. */
@@ -76,6 +76,7 @@ export class Proxy {
     const held = this.streams === 'held' && path.startsWith('/v1/events?');
     const upstream = request({ host: '127.0.0.1', port: this.upstream, method, path, headers }, (given) => {
       if (held) return given.resume();
+      one.status = given.statusCode;
       answer.writeHead(given.statusCode, given.headers);
       given.on('data', ({ length }) => { one.bytes += length; });
       given.pipe(answer);
