@@ -19,7 +19,7 @@ export function Bridges() {
           <thead>
             <tr>
               <th>Bridge</th>
-              <th>Connected since</th>
+              <th className="bridge-since">Connected since</th>
               <th className="right">Connections</th>
               <th className="right">People</th>
               <th className="right">Rooms</th>
@@ -54,7 +54,7 @@ function Line({ line, own }: { readonly line: BridgeLine; readonly own: boolean 
         {`…${line.bridge.slice(-8)}`}
         {own && <span className="bridge-this">this page’s</span>}
       </td>
-      <td>
+      <td className="bridge-since">
         {line.connectTime === null ? (
           '–'
         ) : (
