@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::admin::figures::Figures;
 use crate::config::Config;
@@ -58,6 +59,8 @@ pub struct Engine {
     pub wake: Notify,
     /// Told to every stream when the server stops.
     pub stopping: CancellationToken,
+    /// What is done to its end though its caller went away. The server waits for it before it ends.
+    pub detached: TaskTracker,
     state: Mutex<State>,
     applied: watch::Sender<Revision>,
 }
@@ -101,6 +104,7 @@ impl Engine {
             holds: Holds::default(),
             wake: Notify::new(),
             stopping: CancellationToken::new(),
+            detached: TaskTracker::new(),
             applied: watch::Sender::new(latest.revision),
             state: Mutex::new(state),
         }))

@@ -199,10 +199,17 @@ impl Server {
             closing.cancel();
             tokio::time::sleep(CLOSE_WITHIN).await;
         };
+        let served = async {
+            serving.await?;
+            // What was begun for callers that are gone.
+            self.engine.detached.close();
+            self.engine.detached.wait().await;
+            Ok::<(), ServeError>(())
+        };
         tokio::select! {
             // Draining needs the log followed and the connections served.
             followed = self.engine.follow() => followed?,
-            served = &mut serving => served?,
+            served = served => served?,
             () = drain => tracing::info!("connections were cut after {CLOSE_WITHIN:?}"),
         }
         Ok(())

@@ -59,7 +59,7 @@ impl Jobs {
         let room = Reservation::make(&self.0, &job.owner, &job.id, 0)?;
         // On its own: a caller that goes away must not leave a password that no job knows of.
         let (jobs, by) = (Jobs(self.0.clone()), Box::<str>::from(identity.subject.as_str()));
-        let seen = detached(async move {
+        let seen = detached(&self.0, async move {
             let _room = room;
             jobs.requeue(&job.id, &by, password).await
         })
@@ -88,7 +88,7 @@ impl Jobs {
         let id = self.changeable(identity, id)?.known.job.id.clone();
         let (engine, job) = (self.0.clone(), id.clone());
         // On its own: a caller that goes away in the middle must not leave files behind.
-        detached(async move {
+        detached(&self.0, async move {
             let ended = |job: &Job| match job.state.is_terminal() {
                 true => Ok(true),
                 false => Err(wrong_state(job, "only a finished job can be removed; cancel it first")),

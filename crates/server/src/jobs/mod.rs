@@ -233,9 +233,10 @@ impl JobService for Jobs {
 
 /// Does something to its end, also when the caller goes away.
 pub async fn detached<T: Send + 'static>(
+    engine: &Engine,
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    match tokio::spawn(work).await {
+    match engine.detached.spawn(work).await {
         Ok(done) => done,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(Error::Draining),

@@ -37,7 +37,7 @@ pub async fn submit(
         return Err(Error::ChecksumMismatch { found: stored.sha256.to_string() });
     }
     // A caller that goes away from here on may have its job or not, but never half of it.
-    let seen = detached(settle(engine.clone(), wish, stored, draft, room)).await?;
+    let seen = detached(engine, settle(engine.clone(), wish, stored, draft, room)).await?;
     answer(engine, &seen).await
 }
 

@@ -15,7 +15,7 @@ use courant_auth::Role;
 use courant_proto::v1::notification_service_client::NotificationServiceClient;
 use courant_proto::v1::*;
 use courant_server::Config;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tonic::{Code, Status};
 use web_push_native::Auth;
 use web_push_native::p256::SecretKey;
@@ -34,6 +34,8 @@ type Spoil = fn(&mut AddPushSubscriptionRequest);
 #[derive(Default)]
 struct Service {
     mailboxes: Mutex<HashMap<String, Mailbox>>,
+    /// Whose first answer waits, and for what.
+    gates: Mutex<HashMap<String, Arc<Notify>>>,
 }
 
 /// One for all stories, on a thread of its own: it outlives each story's runtime.
@@ -60,10 +62,17 @@ async fn arrive(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let mut mailboxes = service.mailboxes.lock().unwrap();
-    let Some((arrived, answers)) = mailboxes.get_mut(&to) else { return StatusCode::GONE.into_response() };
-    arrived.send((headers, body)).unwrap();
-    match answers.pop_front() {
+    let answer = {
+        let mut mailboxes = service.mailboxes.lock().unwrap();
+        let Some((arrived, answers)) = mailboxes.get_mut(&to) else { return StatusCode::GONE.into_response() };
+        arrived.send((headers, body)).unwrap();
+        answers.pop_front()
+    };
+    let gate = service.gates.lock().unwrap().remove(&to);
+    if let Some(gate) = gate {
+        gate.notified().await;
+    }
+    match answer {
         None => StatusCode::CREATED.into_response(),
         Some((status, Some(wait))) => (status, [("retry-after", wait)]).into_response(),
         Some((status, None)) => status.into_response(),
@@ -94,6 +103,14 @@ impl Browser {
             p256dh: p256dh.into(),
             auth: self.auth.to_vec().into(),
         }
+    }
+
+    /// Its push service answers the first letter only when told to.
+    fn held(&self) -> Arc<Notify> {
+        let gate = Arc::<Notify>::default();
+        let name = self.endpoint.rsplit('/').next().unwrap_or_default().to_owned();
+        service().1.gates.lock().unwrap().insert(name, gate.clone());
+        gate
     }
 
     async fn subscribe(&self, world: &World, user: &str) {
@@ -196,14 +213,16 @@ async fn a_push_service_that_fails_is_tried_again_and_a_browser_that_is_gone_is_
 #[tokio::test]
 async fn what_piled_up_is_told_in_one() {
     let world = World::tuned(on).await;
-    // While the service does not answer in time, notices pile up.
+    // While the service does not answer, notices pile up.
     let mut phone = Browser::with("sleepy-phone", &[(StatusCode::SERVICE_UNAVAILABLE, Some("1"))]);
+    let gate = phone.held();
     phone.subscribe(&world, "alice").await;
     tell(&world, "alice", "first").await;
     assert_eq!(phone.title().await, "first");
     for number in 0..4 {
         tell(&world, "alice", &format!("number {number}")).await;
     }
+    gate.notify_one();
     let (_, letter) = phone.next().await;
     assert_eq!((&letter["kind"], &letter["title"]), (&"summary".into(), &"5 new notices".into()));
     assert_eq!(letter["body"], "number 3, number 2, number 1 and 2 more");
