@@ -19,10 +19,10 @@ const NAME_WIDTH: usize = 28;
 pub async fn run(args: Jobs) -> Result<ExitCode, Failure> {
     let mut client = connect(&args.connection).await?;
     let wanted = if args.limit == 0 { usize::MAX } else { args.limit };
-    let (mut shown, mut page_token) = (0, String::new());
+    let (mut shown, mut page_token, mut header_due) = (0, String::new(), !args.json);
     while shown < wanted {
         let answer = client.list_jobs(request(&args, wanted - shown, page_token)).await?.into_inner();
-        if shown == 0 && !args.json {
+        if std::mem::take(&mut header_due) {
             let (job, name) = ("JOB", "DOCUMENT");
             out::line(format_args!("{job:<26}  STATE        DONE  LANE     {name:<NAME_WIDTH$}  WHAT"))?;
         }

@@ -12,6 +12,8 @@ use crate::view::Weights;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// The least memory for documents under way: of a remote store one takes up to 16 MiB.
+const UPLOAD_MEMORY: u32 = 64 << 20;
 /// What one piece of an upload may have.
 const PIECE_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=64 << 20;
 
@@ -87,6 +89,31 @@ pub struct Config {
     /// Calls and streams one connection may have open at once
     #[arg(long, env = "COURANT_MAX_STREAMS", default_value_t = 4096, value_name = "N")]
     pub max_streams: u32,
+
+    /// Watches, downloads, uploads and streams of workers that one user may have open at once (1 to 1000000)
+    #[arg(long, env = "COURANT_STREAMS_PER_USER", default_value_t = 2_000, value_name = "N")]
+    pub streams_per_user: u32,
+
+    /// Streams that all users together may have open at once; those of bridges are not counted (1 to 10000000)
+    #[arg(long, env = "COURANT_MAX_USER_STREAMS", default_value_t = 20_000, value_name = "N")]
+    pub max_user_streams: u32,
+
+    /// Bytes of memory for documents that are arriving, of all users; who comes when they are used up waits (at least
+    /// 64 MiB)
+    #[arg(long, env = "COURANT_UPLOAD_MEMORY", default_value_t = 512 << 20, value_name = "BYTES")]
+    pub upload_memory: u32,
+
+    /// The same for the documents of one user
+    #[arg(long, env = "COURANT_UPLOAD_MEMORY_PER_USER", default_value_t = 128 << 20, value_name = "BYTES")]
+    pub upload_memory_per_user: u32,
+
+    /// How long the sender of a document may pause before the upload is ended (at least 100ms)
+    #[arg(long, env = "COURANT_UPLOAD_IDLE", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub upload_idle: Duration,
+
+    /// Bytes per second that a document must arrive with on average, after the first minute; 0 for any
+    #[arg(long, env = "COURANT_UPLOAD_MIN_RATE", default_value_t = 4096, value_name = "BYTES")]
+    pub upload_min_rate: u64,
 
     /// How long a finished job is kept, with its document, results and events: a time like 7d, or `forever` (also 0)
     #[arg(long, env = "COURANT_RETENTION", default_value = "7d", value_name = "TIME")]
@@ -192,6 +219,12 @@ impl Config {
             watch_buffer: 1024,
             drain_grace: Duration::from_secs(5),
             max_streams: 4096,
+            streams_per_user: 2_000,
+            max_user_streams: 20_000,
+            upload_memory: 512 << 20,
+            upload_memory_per_user: 128 << 20,
+            upload_idle: Duration::from_secs(30),
+            upload_min_rate: 4096,
             retention: Retention::default(),
             quota_waiting: 10_000,
             quota_bytes_per_day: 256 << 30,
@@ -241,6 +274,11 @@ impl Config {
             ("--bookmark-interval", self.bookmark_interval < Duration::from_millis(100), "must be at least 100ms"),
             ("--watch-buffer", self.watch_buffer == 0, "must be at least 1"),
             ("--large-document-pages", self.large_document_pages == 0, "must be at least 1"),
+            ("--streams-per-user", !(1..=1_000_000).contains(&self.streams_per_user), "must be 1 to 1000000"),
+            ("--max-user-streams", !(1..=10_000_000).contains(&self.max_user_streams), "must be 1 to 10000000"),
+            ("--upload-memory", self.upload_memory < UPLOAD_MEMORY, "must be at least 67108864"),
+            ("--upload-memory-per-user", self.upload_memory_per_user < UPLOAD_MEMORY, "must be at least 67108864"),
+            ("--upload-idle", self.upload_idle < Duration::from_millis(100), "must be at least 100ms"),
             ("--retention", self.retention.is_absurd(), "must be at most 36500d, or forever"),
             ("--watch-places", self.watch_places > 10_000, "must be 0 to 10000"),
             ("--notices-per-user", !(1..=10_000).contains(&self.notices_per_user), "must be 1 to 10000"),

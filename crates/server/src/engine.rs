@@ -10,7 +10,7 @@ mod watchers;
 
 pub use self::places::Told;
 use self::state::{State, warm_up};
-pub use self::walk::{CHUNK, Found, Walk};
+pub use self::walk::{CHUNK, Walk};
 
 use std::sync::Arc;
 
@@ -27,13 +27,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::figures::Figures;
 use crate::config::Config;
+use crate::credential::Credentials;
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::estimate::{Estimate, Estimates};
 use crate::objects::Objects;
-use crate::passwords::Passwords;
+use crate::passwords::{self, Passwords};
 use crate::retention::holds::Holds;
 use crate::server::StartError;
+use crate::shares::Shares;
 use crate::tallies::Tallies;
 use crate::view::{Known, Live, View};
 use crate::watch::mailbox::{News, Transient};
@@ -53,8 +55,12 @@ pub struct Engine {
     pub objects: Objects,
     /// Seals and opens passwords of documents.
     pub passwords: Passwords,
+    /// Shows which worker holds an attempt.
+    pub credentials: Credentials,
     /// Who is putting or removing a job's files.
     pub holds: Holds,
+    /// What all users use together.
+    pub shares: Shares,
     /// Told when a job may be waiting for a worker.
     pub wake: Notify,
     /// Told to every stream when the server stops.
@@ -90,17 +96,19 @@ pub struct Placed {
 impl Engine {
     /// Reads the newest entry of every job and is ready to follow from there.
     pub async fn open(config: Config, log: Arc<dyn Log>, objects: Objects) -> Result<Arc<Self>, StartError> {
-        let passwords = Passwords::open(&config)?;
+        let secret = passwords::shared_secret(&config)?;
         let latest = log.latest().await?;
         let mut state = State { view: View::new(config.weights()), ..State::default() };
         latest.entries.iter().for_each(|entry| state.found(entry));
         state.view.advance(latest.revision);
         warm_up(&*log, latest.revision, &mut state.estimates).await?;
         Ok(Arc::new(Self {
+            shares: Shares::new(&config),
             config,
             log,
             objects,
-            passwords,
+            passwords: Passwords::new(&secret),
+            credentials: Credentials::new(&secret),
             holds: Holds::default(),
             wake: Notify::new(),
             stopping: CancellationToken::new(),

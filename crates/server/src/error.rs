@@ -168,6 +168,9 @@ pub enum Error {
     /// A stream was replaced by a newer one of the same worker.
     #[error("another stream with the same worker id took over; give each worker its own id")]
     Replaced,
+    /// Another user's worker has the id.
+    #[error("the worker id {0} belongs to a worker of another user; give each worker an id of its own")]
+    WorkerIdTaken(courant_joblog::ids::WorkerId),
     /// No such worker.
     #[error("no worker {0} is known; `courant workers` lists them")]
     WorkerNotFound(String),
@@ -186,6 +189,20 @@ pub enum Error {
     /// The notices cannot be read or written.
     #[error("the store of notices does not answer; try again")]
     Notices(#[from] crate::notices::store::StoreError),
+    /// A share of something that all users have in common is used up.
+    #[error("{what}: {limit}; try again when some have ended")]
+    TooMany {
+        /// What, in the plural.
+        what: &'static str,
+        /// Which limit.
+        limit: crate::share::Limit,
+    },
+    /// Nothing came for too long.
+    #[error("no bytes came for {} s; send the document without such pauses, or use a resumable upload", .0.as_secs())]
+    UploadStalled(std::time::Duration),
+    /// What comes is too little for what it holds.
+    #[error("the document comes too slowly: fewer than {0} bytes per second; use a resumable upload")]
+    UploadTooSlow(u64),
     /// Lost too many races.
     #[error("too many changes to job {0} at once; try again")]
     Busy(JobId),

@@ -8,10 +8,12 @@
 //! - [`error`] and [`status`]: what can go wrong, and how it looks on the wire.
 
 pub mod admin;
+pub mod arrival;
 pub mod auth;
 pub mod batch;
 pub mod config;
 pub mod convert;
+pub mod credential;
 pub mod cursor;
 pub mod engine;
 pub mod error;
@@ -27,6 +29,8 @@ pub mod quota;
 pub mod retention;
 pub mod sampled;
 pub mod server;
+pub mod share;
+pub mod shares;
 pub mod status;
 pub mod tallies;
 pub mod uploads;

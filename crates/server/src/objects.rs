@@ -24,9 +24,11 @@ use crate::error::Error;
 /// Uploads that go on over many calls lie elsewhere (`uploads`).
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Pieces in which a remote store takes an upload. S3 wants at least 5 MiB.
-const PART_BYTES: usize = 5 << 20;
-/// Parts under way at once.
-const PARTS_AT_ONCE: usize = 4;
+const REMOTE_PART_BYTES: usize = 5 << 20;
+/// Pieces in which a folder takes one: small, because each upload under way keeps some in memory.
+const LOCAL_PART_BYTES: usize = 512 << 10;
+/// Parts of one upload under way at once.
+const PARTS_AT_ONCE: usize = 2;
 
 /// The store of documents and results.
 #[derive(Clone, Debug)]
@@ -130,9 +132,19 @@ impl Objects {
         }
     }
 
+    /// Bytes of memory that a [`Writer`] may take.
+    pub fn write_buffers(&self) -> usize {
+        self.part_bytes() * (1 + PARTS_AT_ONCE)
+    }
+
+    fn part_bytes(&self) -> usize {
+        if self.folder.is_some() { LOCAL_PART_BYTES } else { REMOTE_PART_BYTES }
+    }
+
     /// Begins to store something.
     pub fn write(&self, path: Path) -> Writer {
-        let upload = BufWriter::with_capacity(self.store.clone(), path, PART_BYTES).with_max_concurrency(PARTS_AT_ONCE);
+        let part = self.part_bytes();
+        let upload = BufWriter::with_capacity(self.store.clone(), path, part).with_max_concurrency(PARTS_AT_ONCE);
         Writer { upload: Some(upload), hash: Sha256::new(), bytes: 0 }
     }
 
@@ -407,7 +419,7 @@ mod tests {
         let writer = objects.write(objects.document(&id, "abc"));
         writer.finish().await.unwrap();
         let mut cut_off = objects.write(objects.artifact(&id, 1, "pages/000001.json"));
-        cut_off.push(vec![0; PART_BYTES + 1].into()).await.unwrap();
+        cut_off.push(vec![0; LOCAL_PART_BYTES + 1].into()).await.unwrap();
         assert_eq!(objects.jobs().await.unwrap(), std::slice::from_ref(&id));
         objects.remove_job(&id).await.unwrap();
         objects.remove_job(&id).await.unwrap();

@@ -23,6 +23,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::admin::Admin;
+use crate::arrival::MAX_PIECE_MESSAGE;
 use crate::auth::Guard;
 use crate::config::{Config, ConfigError};
 use crate::engine::Engine;
@@ -154,7 +155,8 @@ impl Server {
         let push = Push::open(&config.push, &config.data_dir)?;
         let engine = Engine::open(config, log, objects).await?;
         let roll = Roll::new(engine.config.presence.clone());
-        Ok(Self { engine, registry: Arc::default(), notices, push, roll, verifier, tls: None })
+        let registry = Arc::new(Registry::new(engine.config.lease));
+        Ok(Self { engine, registry, notices, push, roll, verifier, tls: None })
     }
 
     /// Speaks TLS alone.
@@ -218,7 +220,7 @@ impl Server {
     async fn router(&self) -> Result<tonic::transport::server::Router, ServeError> {
         let guard = Guard::new(self.verifier.clone());
         let jobs = JobServiceServer::new(Jobs(self.engine.clone()))
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_decoding_message_size(MAX_PIECE_MESSAGE)
             .accept_compressed(Gzip)
             .accept_compressed(Zstd)
             .send_compressed(Gzip)
@@ -229,11 +231,15 @@ impl Server {
                 .accept_compressed(Gzip)
                 .accept_compressed(Zstd);
         let admin = AdminServiceServer::new(Admin::new(self.engine.clone(), self.registry.clone()));
-        let queue = QueueServiceServer::new(Queues { engine: self.engine.clone(), registry: self.registry.clone() })
-            .accept_compressed(Gzip)
-            .accept_compressed(Zstd)
-            .send_compressed(Gzip)
-            .send_compressed(Zstd);
+        let queue = QueueServiceServer::new(Queues {
+            engine: self.engine.clone(),
+            registry: self.registry.clone(),
+            now: Arc::default(),
+        })
+        .accept_compressed(Gzip)
+        .accept_compressed(Zstd)
+        .send_compressed(Gzip)
+        .send_compressed(Zstd);
         let notifications = NotificationServiceServer::new(Notifications {
             engine: self.engine.clone(),
             notices: self.notices.clone(),
@@ -242,7 +248,7 @@ impl Server {
         let presences = Presences { engine: self.engine.clone(), roll: self.roll.clone() };
         let presence = PresenceServiceServer::new(presences).max_decoding_message_size(presence::MAX_MESSAGE_BYTES);
         let uploads = UploadServiceServer::new(Uploads(self.engine.clone()))
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_decoding_message_size(MAX_PIECE_MESSAGE)
             .accept_compressed(Gzip)
             .accept_compressed(Zstd);
         let describe = || {

@@ -40,7 +40,7 @@ impl From<Error> for Status {
             );
             details.set_retry_info(refusal.retry_after);
         }
-        if code == Code::Unavailable {
+        if code == Code::Unavailable || matches!(error, Error::TooMany { .. }) {
             details.set_retry_info(Some(RETRY_AFTER));
         }
         Status::with_error_details(code, error.to_string(), details)
@@ -95,6 +95,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::Offset { .. } => (Code::OutOfRange, ErrorReason::OffsetOutOfRange),
         Error::Draining => (Code::Unavailable, ErrorReason::Draining),
         Error::Replaced => (Code::Aborted, ErrorReason::WorkerReplaced),
+        Error::WorkerIdTaken(_) => (Code::PermissionDenied, ErrorReason::WorkerIdTaken),
         Error::WorkerNotFound(_) => (Code::NotFound, ErrorReason::WorkerNotFound),
         Error::Append(AppendError::TooLarge { .. } | AppendError::Unencodable { .. }) => {
             (Code::Internal, ErrorReason::Internal)
@@ -104,6 +105,8 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         | Error::Objects(_)
         | Error::Notices(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
         Error::Busy(_) => (Code::Unavailable, ErrorReason::Busy),
+        Error::TooMany { .. } => (Code::ResourceExhausted, ErrorReason::TooMany),
+        Error::UploadStalled(_) | Error::UploadTooSlow(_) => (Code::DeadlineExceeded, ErrorReason::UploadStalled),
         Error::Illegal(_) => (Code::Internal, ErrorReason::Internal),
     }
 }

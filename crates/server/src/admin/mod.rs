@@ -24,6 +24,7 @@ use crate::auth::{caller, require, time_left};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::sampled::{self, Pace};
+use crate::shares::Counted;
 use crate::worker::registry::Registry;
 use machine::Machine;
 
@@ -59,8 +60,8 @@ impl Admin {
 
 #[tonic::async_trait]
 impl AdminService for Admin {
-    type WatchSystemMetricsStream = ReceiverStream<Result<WatchSystemMetricsResponse, Status>>;
-    type WatchWorkersStream = ReceiverStream<Result<WatchWorkersResponse, Status>>;
+    type WatchSystemMetricsStream = Counted<ReceiverStream<Result<WatchSystemMetricsResponse, Status>>>;
+    type WatchWorkersStream = Counted<ReceiverStream<Result<WatchWorkersResponse, Status>>>;
 
     async fn get_system_metrics(
         &self,
@@ -75,13 +76,15 @@ impl AdminService for Admin {
         &self,
         request: Request<WatchSystemMetricsRequest>,
     ) -> Result<Response<Self::WatchSystemMetricsStream>, Status> {
-        let token_left = time_left(&reader(&request)?);
+        let identity = reader(&request)?;
+        let (used, token_left) = (self.engine.shares.stream(&identity)?, time_left(&identity));
         let look_every = interval("interval", request.get_ref().interval, METRICS_EVERY)?;
         let pace = Pace { look_every, tell_within: look_every, token_left };
         let (engine, registry, machine) = (self.engine.clone(), self.registry.clone(), self.machine.clone());
         let look = move || metrics::take(&engine, &registry, &machine);
         let form = |metrics| WatchSystemMetricsResponse { metrics: Some(metrics) };
-        Ok(Response::new(sampled::start(self.engine.clone(), pace, look, |_, _| false, form).into()))
+        let states = sampled::start(self.engine.clone(), pace, look, |_, _| false, form);
+        Ok(Response::new(Counted::new(states, used)))
     }
 
     async fn list_workers(
@@ -96,13 +99,15 @@ impl AdminService for Admin {
         &self,
         request: Request<WatchWorkersRequest>,
     ) -> Result<Response<Self::WatchWorkersStream>, Status> {
-        let token_left = time_left(&reader(&request)?);
+        let identity = reader(&request)?;
+        let (used, token_left) = (self.engine.shares.stream(&identity)?, time_left(&identity));
         let look_every = interval("min_interval", request.get_ref().min_interval, WORKERS_EVERY)?;
         let pace = Pace { look_every, tell_within: self.engine.config.bookmark_interval, token_left };
         let (engine, registry) = (self.engine.clone(), self.registry.clone());
         let look = move || workers::list(&engine, &registry);
         let form = |workers| WatchWorkersResponse { workers };
-        Ok(Response::new(sampled::start(self.engine.clone(), pace, look, workers::same, form).into()))
+        let states = sampled::start(self.engine.clone(), pace, look, workers::same, form);
+        Ok(Response::new(Counted::new(states, used)))
     }
 
     async fn drain_worker(

@@ -3,7 +3,7 @@
 use courant_joblog::ids::{Owner, Revision};
 
 use super::{Engine, Seen, State};
-use crate::view::{Known, ListKey, View};
+use crate::view::{Known, ListKey};
 use crate::watch::hub::{Scope, Topic};
 use crate::watch::mailbox::Mailbox;
 
@@ -11,15 +11,6 @@ use crate::watch::mailbox::Mailbox;
 pub const CHUNK: usize = 512;
 /// Finished jobs among the first snapshots of a watch over many jobs.
 pub const RECENT_FINISHED: usize = 50;
-
-/// Jobs that were looked for.
-#[derive(Debug)]
-pub struct Found {
-    /// Newest first, each with its place in the list.
-    pub jobs: Vec<(ListKey, Seen)>,
-    /// A watch from here misses nothing that came after.
-    pub revision: Revision,
-}
 
 /// A walk through the jobs of a scope as they are: the newest finished ones, then all unfinished, oldest first.
 ///
@@ -49,25 +40,11 @@ impl Walk {
 }
 
 impl Engine {
-    /// The newest jobs of an owner, or of all, before a key, that are wanted: at most `limit`. They are looked for in
-    /// pieces, so that nobody waits long for the lock, however many there are.
-    pub async fn find(
-        &self,
-        owner: Option<&Owner>,
-        before: Option<ListKey>,
-        limit: usize,
-        wanted: impl Fn(&Known) -> bool,
-    ) -> Found {
-        let mut found = Found { jobs: Vec::new(), revision: self.read(View::revision) };
-        let mut before = before;
-        while found.jobs.len() < limit {
-            before = self.state.lock().find_some(owner, before.as_ref(), limit, &wanted, &mut found.jobs);
-            if before.is_none() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        found
+    /// At most [`CHUNK`] of the newest jobs of an owner, or of all, before a key, as they are now.
+    pub fn newest(&self, owner: Option<&Owner>, before: Option<&ListKey>) -> Vec<(ListKey, Known)> {
+        let state = self.state.lock();
+        let jobs = state.view.list(owner, before).take(CHUNK);
+        jobs.map(|(key, known)| (key.clone(), known.clone())).collect()
     }
 
     /// Begins a walk and empties the mailbox, which goes on from the walk's revision. Gives the first piece.
@@ -90,28 +67,6 @@ impl Engine {
 }
 
 impl State {
-    /// Looks at one piece of a list; says where the next begins, if there is one.
-    fn find_some(
-        &self,
-        owner: Option<&Owner>,
-        before: Option<&ListKey>,
-        limit: usize,
-        wanted: &impl Fn(&Known) -> bool,
-        found: &mut Vec<(ListKey, Seen)>,
-    ) -> Option<ListKey> {
-        let mut last = None;
-        for (looked_at, (key, known)) in self.view.list(owner, before).enumerate() {
-            if looked_at == CHUNK || found.len() == limit {
-                return last;
-            }
-            if wanted(known) {
-                found.push((key.clone(), self.seen(known)));
-            }
-            last = Some(key.clone());
-        }
-        None
-    }
-
     /// Looks at one piece.
     fn walk(&self, walk: &mut Walk) -> Vec<Seen> {
         let owner = match &walk.scope.topic {

@@ -1,5 +1,8 @@
 //! Who works now: how fast waiting jobs of a kind are taken.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use courant_joblog::ids::{Timestamp, WorkerId};
 
 /// A worker that is connected.
@@ -8,7 +11,7 @@ pub struct Hand {
     /// Who.
     pub worker: WorkerId,
     /// The kinds it takes.
-    pub kinds: Vec<Box<str>>,
+    pub kinds: Arc<[Box<str>]>,
     /// How many jobs it takes at once.
     pub slots: u32,
     /// How many it holds.
@@ -33,33 +36,55 @@ impl Crew {
     pub fn first_free(&self, now: Timestamp) -> f64 {
         (self.first_free_ms - now.ms_since(self.at) as f64).max(0.0)
     }
+}
 
-    /// Those of the hands that take a kind; `None` if there is nobody. `demanded` says whether jobs of a kind wait or run.
-    pub fn of(
-        kind: &str,
-        hands: &[Hand],
-        demanded: impl Fn(&str) -> bool,
-        pace: impl Fn(&WorkerId) -> Option<f64>,
-        first_free_ms: f64,
-        at: Timestamp,
-    ) -> Option<Self> {
-        let mut slots = 0.0;
-        let mut pages_per_ms = 0.0;
-        let mut all_measured = true;
-        let takers = hands.iter().filter(|hand| hand.slots > 0 && hand.kinds.iter().any(|known| **known == *kind));
-        let mut free = false;
-        for hand in takers {
-            let others = hand.kinds.iter().filter(|other| ***other != *kind && demanded(other)).count();
+/// All crews, gathered in one pass over the workers: what that costs grows with the kinds that workers name, not with
+/// their product.
+#[derive(Debug, Default)]
+pub struct Gathering<'a>(HashMap<&'a str, Gathered>);
+
+#[derive(Debug, Default)]
+struct Gathered {
+    slots: f64,
+    pages_per_ms: f64,
+    unmeasured: bool,
+    free: bool,
+}
+
+impl<'a> Gathering<'a> {
+    /// Adds a worker. `demanded` says whether jobs of a kind wait or run; `pace` how many milliseconds a page of a kind
+    /// takes this worker, and `None` for a kind of which nothing is known, which has no crew.
+    pub fn add(
+        &mut self,
+        hand: &'a Hand,
+        demanded: &mut impl FnMut(&'a str) -> bool,
+        pace: impl Fn(&str) -> Option<Option<f64>>,
+    ) {
+        if hand.slots == 0 {
+            return;
+        }
+        let in_demand = hand.kinds.iter().filter(|kind| demanded(kind)).count();
+        for kind in hand.kinds.iter() {
+            let Some(pace) = pace(kind) else { continue };
+            let others = in_demand - usize::from(demanded(kind));
             let own = f64::from(hand.slots) / (others + 1) as f64;
-            slots += own;
-            free |= hand.held < hand.slots;
-            match pace(&hand.worker) {
-                Some(pace) => pages_per_ms += own / pace.max(f64::MIN_POSITIVE),
-                None => all_measured = false,
+            let all = self.0.entry(kind).or_default();
+            all.slots += own;
+            all.free |= hand.held < hand.slots;
+            match pace {
+                Some(pace) => all.pages_per_ms += own / pace.max(f64::MIN_POSITIVE),
+                None => all.unmeasured = true,
             }
         }
-        let pace = (all_measured && pages_per_ms > 0.0).then(|| slots / pages_per_ms);
-        let first_free_ms = if free { 0.0 } else { first_free_ms };
-        (slots > 0.0).then_some(Self { slots, pace, first_free_ms, at })
+    }
+
+    /// The crews, given when the first slot of each kind will be free as far as none is now.
+    pub fn crews(self, first_free: impl Fn(&str) -> f64, at: Timestamp) -> HashMap<Box<str>, Crew> {
+        let crew = |(kind, all): (&str, Gathered)| {
+            let pace = (!all.unmeasured && all.pages_per_ms > 0.0).then(|| all.slots / all.pages_per_ms);
+            let first_free_ms = if all.free { 0.0 } else { first_free(kind) };
+            (kind.into(), Crew { slots: all.slots, pace, first_free_ms, at })
+        };
+        self.0.into_iter().map(crew).collect()
     }
 }

@@ -20,8 +20,8 @@ use courant_joblog::event::{Change, Event};
 use courant_joblog::ids::{JobId, Timestamp};
 use courant_joblog::job::{Job, Lane, State};
 
-use self::crew::Crew;
 pub use self::crew::Hand;
+use self::crew::{Crew, Gathering};
 use self::kind::Kind;
 use self::run::{Run, by_percent, part};
 use crate::view::{Known, Load, Place, View};
@@ -92,21 +92,14 @@ impl Estimates {
                 *first = first.min(ms);
             }
         }
-        let demanded = |kind: &str| {
-            let lines = Lane::ALL.map(|lane| view.line(kind, lane));
-            lines.iter().any(|line| line.waiting.jobs > 0 || line.held > 0)
-        };
-        let mut crews = HashMap::new();
-        for kind in hands.iter().flat_map(|hand| &hand.kinds) {
-            if crews.contains_key(kind) {
-                continue;
-            }
-            let known = self.kinds.get(kind);
-            let pace = |worker: &_| known.and_then(|known| known.pace(worker));
-            let first = first_free.get(&**kind).copied().unwrap_or(0.0);
-            crews.extend(Crew::of(kind, hands, demanded, pace, first, now).map(|crew| (kind.clone(), crew)));
+        let mut known: HashMap<&str, bool> = HashMap::new();
+        let mut demanded = |kind| *known.entry(kind).or_insert_with(|| view.is_demanded(kind));
+        let mut gathering = Gathering::default();
+        for hand in hands {
+            let pace = |kind: &str| self.kinds.get(kind).map(|known| known.pace(&hand.worker));
+            gathering.add(hand, &mut demanded, pace);
         }
-        self.crews = crews;
+        self.crews = gathering.crews(|kind| first_free.get(kind).copied().unwrap_or(0.0), now);
     }
 
     /// How long a job at this place of a line will wait. `None` until there is something to estimate from, and while no

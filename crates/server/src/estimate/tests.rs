@@ -141,7 +141,7 @@ impl Sim {
     fn look(&mut self) {
         let hand = |(worker, _): &(WorkerId, f64)| Hand {
             worker: worker.clone(),
-            kinds: vec!["pdf".into()],
+            kinds: ["pdf".into()].into(),
             slots: 1,
             held: self.view.held_count(worker),
         };

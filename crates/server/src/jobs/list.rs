@@ -1,67 +1,203 @@
 //! Listing jobs, newest first. A page token is a place in that order, so a list stays right while jobs come in.
+//!
+//! Callers choose how much work a list is: the filter, the labels, how many jobs there are. So a call has a budget, after
+//! which the page is shorter and its token goes on from there, and filters are asked outside of the engine's lock, off the
+//! runtime's threads, in slices between which users take turns.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use courant_auth::Identity;
-use courant_joblog::ids::{JobId, Timestamp};
+use courant_joblog::ids::{JobId, Owner, Timestamp};
 use courant_joblog::job::{Job, State};
-use courant_proto::v1::{ListJobsRequest, ListJobsResponse};
+use courant_proto::v1::{self, ListJobsRequest, ListJobsResponse};
+use prost::Message as _;
 use sha2::{Digest, Sha256};
 
-use super::filter::{self, Filter};
+use super::filter::{self, Candidate, Filter};
 use super::id_in;
+use super::wish::MAX_LABELS;
 use crate::auth::scope;
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::view::ListKey;
+use crate::view::{Known, ListKey, View};
 
 /// The page size when none is asked for.
 pub const DEFAULT_PAGE: usize = 50;
-/// The largest page.
+/// The largest page, in jobs.
 pub const MAX_PAGE: usize = 1000;
+/// The largest page, in bytes: most gRPC clients take no message over 4 MiB unless they are told to.
+pub const MAX_PAGE_BYTES: usize = 3 << 20;
+/// What one call may spend, in the unit of [`Candidate::cost`] (about a byte compared): some tenths of a second.
+const CALL_BUDGET: u64 = 128 << 20;
+/// What is spent before others have their turn: some milliseconds.
+const SLICE_BUDGET: u64 = 4 << 20;
+/// How long a call waits for other lists of the same user, and for its turn.
+const TURN_WITHIN: Duration = Duration::from_secs(10);
 
 /// One page.
 pub async fn list(engine: &Engine, identity: &Identity, request: ListJobsRequest) -> Result<ListJobsResponse, Error> {
     let owner = scope(identity, &request.owner)?;
-    let wanted = Wanted::check(&request)?;
+    let wanted = Arc::new(Wanted::check(&request)?);
     let size = page_size(request.page_size)?;
     let mark = filter_mark(&request);
     let before = token_in(&request.page_token, mark)?;
-    let found = engine.find(owner.as_ref(), before, size + 1, |known| wanted.holds(&known.job)).await;
-    let (mut found, revision) = (found.jobs, found.revision);
-    let more = found.len() > size;
-    found.truncate(size);
-    let next_page_token = found.last().filter(|_| more).map(|(key, _)| token_out(key, mark)).unwrap_or_default();
-    let jobs = found.iter().map(|(_, seen)| convert::dated(engine.config.retention, convert::seen(seen))).collect();
-    Ok(ListJobsResponse { jobs, next_page_token, cursor: engine.cursor(revision).encode() })
+    let _turn = engine.shares.lists.take(&identity.subject, 1, TURN_WITHIN).await?;
+    let revision = engine.read(View::revision);
+    let mut page = Page { size, ..Page::default() };
+    let next = Listing { engine, owner: owner.as_ref(), wanted, budget: CALL_BUDGET }.fill(&mut page, before).await?;
+    let next_page_token = next.map(|key| token_out(&key, mark)).unwrap_or_default();
+    Ok(ListJobsResponse { jobs: page.jobs, next_page_token, cursor: engine.cursor(revision).encode() })
 }
 
-struct Wanted<'a> {
+/// A page being filled.
+#[derive(Default)]
+struct Page {
+    size: usize,
+    jobs: Vec<v1::Job>,
+    bytes: usize,
+    last: Option<ListKey>,
+}
+
+impl Page {
+    /// `false` when it has no room for the job.
+    fn push(&mut self, key: ListKey, job: v1::Job) -> bool {
+        let bytes = job.encoded_len();
+        if self.jobs.len() == self.size || (!self.jobs.is_empty() && self.bytes + bytes > MAX_PAGE_BYTES) {
+            return false;
+        }
+        self.bytes += bytes;
+        self.jobs.push(job);
+        self.last = Some(key);
+        true
+    }
+}
+
+struct Listing<'a> {
+    engine: &'a Engine,
+    owner: Option<&'a Owner>,
+    wanted: Arc<Wanted>,
+    budget: u64,
+}
+
+impl Listing<'_> {
+    /// Fills the page with the jobs before a key. Gives back the key that the next page begins after; `None` at the end of
+    /// the list.
+    async fn fill(&mut self, page: &mut Page, mut before: Option<ListKey>) -> Result<Option<ListKey>, Error> {
+        loop {
+            let mut slice = Slice::of(self.engine.newest(self.owner, before.as_ref()));
+            if slice.jobs.is_empty() {
+                return Ok(None);
+            }
+            while slice.next < slice.jobs.len() {
+                slice = self.look_through(slice).await?;
+                for (key, known) in slice.found.drain(..) {
+                    let seen = self.engine.seen(&known);
+                    let job = convert::dated(self.engine.config.retention, convert::seen(&seen));
+                    if !page.push(key, job) {
+                        return Ok(page.last.take());
+                    }
+                }
+                before = slice.last_looked_at();
+                if self.budget == 0 {
+                    return Ok(before);
+                }
+            }
+        }
+    }
+
+    async fn look_through(&mut self, slice: Slice) -> Result<Slice, Error> {
+        let wanted = self.wanted.clone();
+        let slice = if wanted.filter.is_none() {
+            tokio::task::yield_now().await;
+            slice.look_through(&wanted)
+        } else {
+            let _slot = self.engine.shares.filter_slots.acquire().await.map_err(|_| Error::Draining)?;
+            let work = tokio::task::spawn_blocking(move || slice.look_through(&wanted));
+            work.await.map_err(|_| Error::Draining)?
+        };
+        self.budget = self.budget.saturating_sub(slice.spent);
+        Ok(slice)
+    }
+}
+
+/// Jobs to look through, and those of them that are wanted.
+struct Slice {
+    jobs: Vec<(ListKey, Known)>,
+    next: usize,
+    found: Vec<(ListKey, Known)>,
+    spent: u64,
+}
+
+impl Slice {
+    fn of(jobs: Vec<(ListKey, Known)>) -> Self {
+        Self { jobs, next: 0, found: Vec::new(), spent: 0 }
+    }
+
+    /// Looks at jobs until they end or a slice's budget is spent.
+    fn look_through(mut self, wanted: &Wanted) -> Self {
+        self.spent = 0;
+        while let Some((key, known)) = self.jobs.get(self.next).filter(|_| self.spent < SLICE_BUDGET) {
+            let candidate = Candidate::new(&known.job);
+            if wanted.holds(&candidate) {
+                self.found.push((key.clone(), known.clone()));
+            }
+            self.spent += JOB_COST + candidate.cost();
+            self.next += 1;
+        }
+        self
+    }
+
+    fn last_looked_at(&self) -> Option<ListKey> {
+        self.next.checked_sub(1).and_then(|last| self.jobs.get(last)).map(|(key, _)| key.clone())
+    }
+}
+
+/// What looking at a job costs in any case, in the unit of [`Candidate::cost`].
+const JOB_COST: u64 = 256;
+
+struct Wanted {
     states: Vec<State>,
-    document: Option<&'a str>,
-    batch: Option<&'a str>,
-    labels: &'a std::collections::HashMap<String, String>,
+    document: Option<String>,
+    batch: Option<String>,
+    labels: HashMap<String, String>,
     filter: Option<Filter>,
 }
 
-impl<'a> Wanted<'a> {
-    fn check(request: &'a ListJobsRequest) -> Result<Self, Error> {
+impl Wanted {
+    fn check(request: &ListJobsRequest) -> Result<Self, Error> {
+        if request.labels.len() > MAX_LABELS {
+            return Err(Error::field("labels", format!("must be at most {MAX_LABELS}: no job has more")));
+        }
+        let mut states = Vec::new();
+        for state in &request.states {
+            let state = convert::state_in(*state)?;
+            if !states.contains(&state) {
+                states.push(state);
+            }
+        }
         Ok(Self {
-            states: request.states.iter().map(|state| convert::state_in(*state)).collect::<Result<_, _>>()?,
-            document: id_in("document_id", &request.document_id)?,
-            batch: id_in("batch_id", &request.batch_id)?,
-            labels: &request.labels,
+            states,
+            document: id_in("document_id", &request.document_id)?.map(str::to_owned),
+            batch: id_in("batch_id", &request.batch_id)?.map(str::to_owned),
+            labels: request.labels.clone(),
             filter: filter::parse(&request.filter).map_err(Error::Filter)?,
         })
     }
 
-    fn holds(&self, job: &Job) -> bool {
+    fn holds(&self, candidate: &Candidate) -> bool {
+        self.fits(candidate.job) && self.filter.as_ref().is_none_or(|filter| filter.holds(candidate))
+    }
+
+    fn fits(&self, job: &Job) -> bool {
         (self.states.is_empty() || self.states.contains(&job.state))
-            && self.document.is_none_or(|document| job.document.id.as_str() == document)
-            && self.batch.is_none_or(|batch| job.batch.as_ref().is_some_and(|of| of.as_str() == batch))
+            && self.document.as_ref().is_none_or(|document| job.document.id.as_str() == document)
+            && self.batch.as_ref().is_none_or(|batch| job.batch.as_ref().is_some_and(|of| of.as_str() == batch))
             && self.labels.iter().all(|(key, value)| job.labels.get(key) == Some(value))
-            && self.filter.as_ref().is_none_or(|filter| filter.holds(job))
     }
 }
 

@@ -34,6 +34,7 @@ use crate::convert;
 use crate::cursor::Cursor;
 use crate::engine::{Engine, Seen};
 use crate::error::Error;
+use crate::shares::Counted;
 use crate::watch::hub::{Scope, Topic};
 use crate::watch::{self, End, OnGap, Watch};
 
@@ -91,18 +92,19 @@ impl Jobs {
 
 #[tonic::async_trait]
 impl JobService for Jobs {
-    type WatchJobStream = ReceiverStream<Result<WatchJobResponse, Status>>;
-    type WatchJobsStream = ReceiverStream<Result<WatchJobsResponse, Status>>;
-    type ReadResultStream = BoxStream<'static, Result<ReadResultResponse, Status>>;
-    type ReadPageStream = BoxStream<'static, Result<ReadPageResponse, Status>>;
-    type DownloadDocumentStream = BoxStream<'static, Result<DownloadDocumentResponse, Status>>;
-    type WatchBatchStream = ReceiverStream<Result<WatchBatchResponse, Status>>;
+    type WatchJobStream = Counted<ReceiverStream<Result<WatchJobResponse, Status>>>;
+    type WatchJobsStream = Counted<ReceiverStream<Result<WatchJobsResponse, Status>>>;
+    type ReadResultStream = Counted<BoxStream<'static, Result<ReadResultResponse, Status>>>;
+    type ReadPageStream = Counted<BoxStream<'static, Result<ReadPageResponse, Status>>>;
+    type DownloadDocumentStream = Counted<BoxStream<'static, Result<DownloadDocumentResponse, Status>>>;
+    type WatchBatchStream = Counted<ReceiverStream<Result<WatchBatchResponse, Status>>>;
 
     async fn submit_job(
         &self,
         request: Request<Streaming<SubmitJobRequest>>,
     ) -> Result<Response<SubmitJobResponse>, Status> {
         let identity = caller(&request)?;
+        let _used = self.0.shares.stream(&identity)?;
         Ok(Response::new(submit::submit(&self.0, &identity, request.into_inner()).await?))
     }
 
@@ -165,8 +167,9 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let name = batch::named(&identity, &request.owner, &request.batch_id)?;
         let interval = if request.min_interval.is_some() { interval_in(request.min_interval)? } else { BATCH_INTERVAL };
+        let used = self.0.shares.stream(&identity)?;
         let states = batch::follow(self.0.clone(), name, interval, time_left(&identity))?;
-        Ok(Response::new(states.into()))
+        Ok(Response::new(Counted::new(states, used)))
     }
 
     async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
@@ -181,7 +184,8 @@ impl JobService for Jobs {
             on_gap: on_gap(request.fail_on_gap),
             token_left: time_left(&identity),
         };
-        Ok(Response::new(watch::start(self.0.clone(), watch, convert::watch_job).into()))
+        let used = self.0.shares.stream(&identity)?;
+        Ok(Response::new(Counted::new(watch::start(self.0.clone(), watch, convert::watch_job), used)))
     }
 
     async fn watch_jobs(&self, request: Request<WatchJobsRequest>) -> Result<Response<Self::WatchJobsStream>, Status> {
@@ -200,7 +204,8 @@ impl JobService for Jobs {
             on_gap: on_gap(request.fail_on_gap),
             token_left: time_left(&identity),
         };
-        Ok(Response::new(watch::start(self.0.clone(), watch, convert::watch_jobs).into()))
+        let used = self.0.shares.stream(&identity)?;
+        Ok(Response::new(Counted::new(watch::start(self.0.clone(), watch, convert::watch_jobs), used)))
     }
 
     async fn read_result(
@@ -210,14 +215,16 @@ impl JobService for Jobs {
         let identity = caller(&request)?;
         let request = request.into_inner();
         let seen = self.visible(&identity, &request.job_id)?;
-        Ok(Response::new(results::read(&self.0, &seen.known.job, &request).await?))
+        let used = self.0.shares.stream(&identity)?;
+        Ok(Response::new(Counted::new(results::read(&self.0, &seen.known.job, &request).await?, used)))
     }
 
     async fn read_page(&self, request: Request<ReadPageRequest>) -> Result<Response<Self::ReadPageStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
         let seen = self.visible(&identity, &request.job_id)?;
-        Ok(Response::new(results::read_page(&self.0, &seen.known.job, &request).await?))
+        let used = self.0.shares.stream(&identity)?;
+        Ok(Response::new(Counted::new(results::read_page(&self.0, &seen.known.job, &request).await?, used)))
     }
 
     async fn download_document(
@@ -227,7 +234,8 @@ impl JobService for Jobs {
         let identity = caller(&request)?;
         let request = request.into_inner();
         let seen = self.visible(&identity, &request.job_id)?;
-        Ok(Response::new(results::read_document(&self.0, &seen.known.job, &request).await?))
+        let used = self.0.shares.stream(&identity)?;
+        Ok(Response::new(Counted::new(results::read_document(&self.0, &seen.known.job, &request).await?, used)))
     }
 }
 

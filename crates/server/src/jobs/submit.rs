@@ -12,6 +12,7 @@ use tonic::{Code, Streaming};
 
 use super::detached;
 use super::wish::Wish;
+use crate::arrival::Arrival;
 use crate::convert;
 use crate::engine::{Engine, Seen};
 use crate::error::Error;
@@ -28,11 +29,13 @@ pub async fn submit(
     identity: &Identity,
     mut parts: Streaming<SubmitJobRequest>,
 ) -> Result<SubmitJobResponse, Error> {
-    let wish = Wish::check(header(&mut parts).await?, identity, &engine.config)?;
+    let mut arrival = Arrival::begin(engine, &identity.subject, engine.objects.write_buffers()).await?;
+    let wish = Wish::check(arrival.next(header(&mut parts)).await?, identity, &engine.config)?;
     let room = reserve(engine, &wish)?;
     let draft = engine.objects.upload();
     let writer = engine.objects.write(draft.path());
-    let stored = Upload { engine, wish: &wish, room: room.as_ref(), writer }.receive(&mut parts).await?;
+    let upload = Upload { engine, wish: &wish, room: room.as_ref(), arrival, writer };
+    let stored = upload.receive(&mut parts).await?;
     if wish.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
         return Err(Error::ChecksumMismatch { found: stored.sha256.to_string() });
     }
@@ -57,7 +60,7 @@ async fn header(parts: &mut Streaming<SubmitJobRequest>) -> Result<SubmitJobHead
 
 async fn next(parts: &mut Streaming<SubmitJobRequest>) -> Result<Option<Part>, Error> {
     let message = parts.message().await.map_err(|status| match status.code() {
-        Code::OutOfRange => Error::field("chunk", "must be at most 1 MiB, a whole message at most 4 MiB"),
+        Code::OutOfRange => Error::field("chunk", "must be at most 1 MiB, and a whole message at most 64 KiB more"),
         // A broken stream has no one left to answer; what arrived so far is dropped.
         _ => Error::WrongOrder("the upload was cut off"),
     })?;
@@ -90,6 +93,7 @@ struct Upload<'a> {
     engine: &'a Engine,
     wish: &'a Wish,
     room: Option<&'a Reservation>,
+    arrival: Arrival<'a>,
     writer: Writer,
 }
 
@@ -105,7 +109,7 @@ impl Upload<'_> {
     }
 
     async fn pour(&mut self, parts: &mut Streaming<SubmitJobRequest>) -> Result<(), Error> {
-        while let Some(part) = next(parts).await? {
+        while let Some(part) = self.arrival.next(next(parts)).await? {
             let Part::Chunk(chunk) = part else {
                 return Err(Error::WrongOrder("only the first message may be a header"));
             };
@@ -113,6 +117,7 @@ impl Upload<'_> {
                 return Err(Error::field("chunk", "must have 1 byte to 1 MiB"));
             }
             self.admit(self.writer.bytes() + chunk.len() as u64)?;
+            self.arrival.grow(chunk.len()).await?;
             self.writer.push(chunk).await?;
         }
         let found = self.writer.bytes();

@@ -34,13 +34,8 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    /// With the key of the configuration, which is made if it is not there.
-    pub fn open(config: &Config) -> Result<Self, SecretError> {
-        let file = config.password_key_file.clone().unwrap_or_else(|| config.data_dir.join("password.key"));
-        Ok(Self::new(&Secret::load_or_create(&file)?))
-    }
-
-    fn new(secret: &Secret) -> Self {
+    /// With a key drawn from a secret that serves other purposes as well.
+    pub fn new(secret: &Secret) -> Self {
         let mut key = [0; 32];
         // Neither can fail: the length is that of the algorithm.
         let drawn = hkdf::Salt::new(hkdf::HKDF_SHA256, b"courant")
@@ -67,6 +62,12 @@ impl Passwords {
         let password = self.key.open_in_place(nonce, Aad::from(job.as_str()), &mut sealed).ok()?;
         String::from_utf8(password.to_vec()).ok()
     }
+}
+
+/// The secret that all servers of a log share, from the file of the configuration, which is made if it is not there.
+pub fn shared_secret(config: &Config) -> Result<Secret, SecretError> {
+    let file = config.password_key_file.clone().unwrap_or_else(|| config.data_dir.join("password.key"));
+    Secret::load_or_create(&file)
 }
 
 /// Stores a password for a job. Gives back its name, which is for the log.

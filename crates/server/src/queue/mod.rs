@@ -1,5 +1,6 @@
 //! `QueueService`: what waits and who works, for everybody with a token.
 
+mod current;
 mod state;
 
 use std::sync::Arc;
@@ -19,7 +20,10 @@ use crate::engine::Engine;
 use crate::jobs::interval_in;
 use crate::quota;
 use crate::sampled::{self, Pace};
+use crate::shares::Counted;
 use crate::worker::registry::Registry;
+
+pub use current::{Current, Version};
 
 /// The least time between two states, when none is asked for.
 pub const EVERY: Duration = Duration::from_secs(1);
@@ -32,15 +36,18 @@ pub struct Queues {
     pub engine: Arc<Engine>,
     /// Who is there.
     pub registry: Arc<Registry>,
+    /// The queue as all callers see it.
+    pub now: Arc<Current>,
 }
 
 #[tonic::async_trait]
 impl QueueService for Queues {
-    type WatchQueueStream = ReceiverStream<Result<WatchQueueResponse, Status>>;
+    type WatchQueueStream = Counted<ReceiverStream<Result<WatchQueueResponse, Status>>>;
 
     async fn get_queue(&self, request: Request<GetQueueRequest>) -> Result<Response<GetQueueResponse>, Status> {
         caller(&request)?;
-        let queue = Some(state::take(&self.engine, &self.registry));
+        let now = self.now.get(&self.engine, &self.registry, Duration::ZERO);
+        let queue = Some((*now.queue).clone());
         Ok(Response::new(GetQueueResponse { queue }))
     }
 
@@ -48,14 +55,18 @@ impl QueueService for Queues {
         &self,
         request: Request<WatchQueueRequest>,
     ) -> Result<Response<Self::WatchQueueStream>, Status> {
-        let token_left = time_left(&caller(&request)?);
+        let identity = caller(&request)?;
+        let (used, token_left) = (self.engine.shares.stream(&identity)?, time_left(&identity));
         let asked = request.get_ref().min_interval;
         let look_every = if asked.is_some() { interval_in(asked)?.max(SHORTEST) } else { EVERY };
         let pace = Pace { look_every, tell_within: self.engine.config.bookmark_interval, token_left };
         let (engine, registry) = (self.engine.clone(), self.registry.clone());
-        let look = move || state::take(&engine, &registry);
-        let form = |queue| WatchQueueResponse { queue: Some(queue) };
-        Ok(Response::new(sampled::start(self.engine.clone(), pace, look, state::same, form).into()))
+        let now = self.now.clone();
+        let look = move || now.get(&engine, &registry, SHORTEST);
+        let same = |before: &Version, after: &Version| before.number == after.number;
+        let form = |version: Version| WatchQueueResponse { queue: Some((*version.queue).clone()) };
+        let states = sampled::start(self.engine.clone(), pace, look, same, form);
+        Ok(Response::new(Counted::new(states, used)))
     }
 
     async fn get_quota(&self, request: Request<GetQuotaRequest>) -> Result<Response<GetQuotaResponse>, Status> {

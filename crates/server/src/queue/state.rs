@@ -11,7 +11,7 @@ use crate::convert;
 use crate::engine::Engine;
 use crate::places::hands;
 use crate::view::{LineState, View};
-use crate::worker::registry::Registry;
+use crate::worker::registry::{Listed, Registry};
 
 /// Kinds of work that are shown: those that workers take, then those with most jobs. Callers make up kinds.
 pub const MAX_KINDS: usize = 256;
@@ -25,11 +25,13 @@ pub fn take(engine: &Engine, registry: &Registry) -> v1::Queue {
     let listed = registry.list();
     let connected: Vec<_> = listed.iter().filter(|worker| worker.connected).collect();
     let now = Timestamp::now();
+    let kinds_of = |worker: &&Listed| worker.offer.kinds.clone();
+    let taken: BTreeSet<Box<str>> = connected.iter().flat_map(|worker| kinds_of(worker).to_vec()).collect();
+    let takers = connected.iter().filter(|worker| !worker.drained);
+    let served: BTreeSet<Box<str>> = takers.flat_map(|worker| kinds_of(worker).to_vec()).collect();
+    let served: BTreeSet<&str> = served.iter().map(|kind| &**kind).collect();
     engine.survey(|view, estimates| {
         let hands = hands(&listed, view);
-        let served: BTreeSet<&str> = hands.iter().flat_map(|hand| hand.kinds.iter().map(|kind| &**kind)).collect();
-        let taken: BTreeSet<&str> =
-            connected.iter().flat_map(|worker| &worker.offer.kinds).map(|kind| &**kind).collect();
         let kinds = kinds(view, &served);
         let lane = |line: LineState| lane(view, estimates, line, now);
         let lines = kinds.iter().flat_map(|kind| Lane::ALL.map(|lane| view.line(kind, lane)));

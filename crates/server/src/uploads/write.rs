@@ -10,6 +10,7 @@ use tonic::Streaming;
 use super::append::Appender;
 use super::finish::{self, Outcome};
 use super::{Name, held, unfinished};
+use crate::arrival::Arrival;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::submit::MAX_CHUNK;
@@ -20,7 +21,9 @@ pub async fn write(
     identity: Identity,
     mut parts: Streaming<WriteUploadRequest>,
 ) -> Result<Outcome, Error> {
-    let Some(Part::Header(header)) = next(&mut parts).await? else {
+    let buffers = engine.config.upload_piece_bytes;
+    let mut arrival = Arrival::begin(&engine, &identity.subject, buffers).await?;
+    let Some(Part::Header(header)) = arrival.next(next(&mut parts)).await? else {
         return Err(Error::WrongOrder("the first message must be the header"));
     };
     let name = Name::read(&identity, &header.owner, &header.upload_id)?;
@@ -33,9 +36,10 @@ pub async fn write(
         return Err(Error::UploadOffset { offset: held.offset, given });
     }
     let mut appender = Appender::new(&engine.objects, &engine.config, &held);
-    let poured = pour(&engine, &mut parts, &mut appender).await;
+    let poured = pour(&engine, &mut parts, &mut arrival, &mut appender).await;
     let kept = appender.flush().await;
     let is_whole = appender.is_whole();
+    drop(arrival);
     match poured.and(kept) {
         Ok(()) if is_whole => finish::state(engine, identity, name).await,
         Ok(()) => again(&engine, &name).await,
@@ -67,15 +71,19 @@ fn offset(header: &WriteUploadHeader) -> Result<u64, Error> {
 async fn pour(
     engine: &Engine,
     parts: &mut Streaming<WriteUploadRequest>,
+    arrival: &mut Arrival<'_>,
     appender: &mut Appender<'_>,
 ) -> Result<(), Error> {
     loop {
         let part = tokio::select! {
-            part = next(parts) => part?,
+            part = arrival.next(next(parts)) => part?,
             () = engine.stopping.cancelled() => return Err(Error::Draining),
         };
         match part {
-            Some(Part::Chunk(chunk)) if (1..=MAX_CHUNK).contains(&chunk.len()) => appender.push(chunk).await?,
+            Some(Part::Chunk(chunk)) if (1..=MAX_CHUNK).contains(&chunk.len()) => {
+                arrival.grow(chunk.len()).await?;
+                appender.push(chunk).await?;
+            }
             Some(Part::Chunk(_)) => return Err(Error::field("chunk", "must have 1 byte to 1 MiB")),
             Some(Part::Header(_)) => return Err(Error::WrongOrder("only the first message may be a header")),
             None => return Ok(()),

@@ -117,6 +117,22 @@ impl View {
         self.lines.weights()
     }
 
+    /// Whether jobs of a kind wait or are held.
+    pub fn is_demanded(&self, kind: &str) -> bool {
+        self.lines.states(kind).iter().any(|line| line.waiting.jobs > 0 || line.held > 0)
+    }
+
+    /// Those of the kinds that jobs wait for, where `offered` has all kinds that workers take. Looks through the smaller of
+    /// the two: callers name kinds, and so do workers.
+    pub fn waited_for<'a, V>(&'a self, offered: &'a HashMap<Box<str>, V>) -> Vec<&'a str> {
+        let waits = |kind: &str| self.lines.states(kind).iter().any(|line| line.waiting.jobs > 0);
+        if self.lines.kinds().len() < offered.len() {
+            self.lines.kinds().filter(|kind| offered.contains_key(*kind) && waits(kind)).collect()
+        } else {
+            offered.keys().map(|kind| &**kind).filter(|kind| waits(kind)).collect()
+        }
+    }
+
     /// Whether jobs of this kind wait in this lane.
     pub fn is_waited(&self, kind: &str, lane: Lane) -> bool {
         self.lines.state(kind, lane).waiting.jobs > 0

@@ -1,6 +1,8 @@
 //! Documents to workers, artifacts from and to them. Each attempt writes into its own folder: a worker that lost its
 //! lease can do no harm there.
 
+use courant_auth::Identity;
+use courant_joblog::job::Job;
 use courant_proto::v1::write_artifact_request::Part;
 use courant_proto::v1::{
     ReadArtifactRequest, ReadArtifactResponse, ReadDocumentResponse, WriteArtifactHeader, WriteArtifactRequest,
@@ -10,8 +12,9 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tonic::{Status, Streaming};
 
-use super::parts::{Holder, holder_in};
+use super::held;
 use super::registry::Registry;
+use crate::arrival::Arrival;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::objects::{Stored, Writer};
@@ -22,10 +25,8 @@ pub const MAX_NAME: usize = 128;
 /// The document of a held job.
 pub async fn read_document(
     engine: &Engine,
-    registry: &Registry,
-    holder: &Holder,
+    job: &Job,
 ) -> Result<BoxStream<'static, Result<ReadDocumentResponse, Status>>, Error> {
-    let job = holder.held(engine, registry)?;
     let path = engine.objects.document(&job.id, &job.document.sha256);
     let pieces = engine.objects.read(&path, 0, None).await?;
     Ok(pieces.map_ok(|chunk| ReadDocumentResponse { chunk }).map_err(Status::from).boxed())
@@ -37,8 +38,7 @@ pub async fn read(
     registry: &Registry,
     request: ReadArtifactRequest,
 ) -> Result<BoxStream<'static, Result<ReadArtifactResponse, Status>>, Error> {
-    let holder = holder_in(request.attempt)?;
-    holder.held(engine, registry)?;
+    let (holder, _) = held(engine, registry, request.attempt)?;
     check_name(&request.name)?;
     let writer = u32::try_from(request.written_by).map_err(|_| Error::field("written_by", "must be at least 1"))?;
     let path = engine.objects.artifact(&holder.attempt.job, writer, &request.name);
@@ -53,18 +53,20 @@ pub async fn read(
 pub async fn write(
     engine: &Engine,
     registry: &Registry,
+    identity: &Identity,
     mut parts: Streaming<WriteArtifactRequest>,
 ) -> Result<WriteArtifactResponse, Error> {
-    let Some(Part::Header(WriteArtifactHeader { attempt, name })) = next(&mut parts).await? else {
+    let mut arrival = Arrival::begin(engine, &identity.subject, engine.objects.write_buffers()).await?;
+    let Some(Part::Header(WriteArtifactHeader { attempt, name })) = arrival.next(next(&mut parts)).await? else {
         return Err(Error::WrongOrder("the first message must be the header"));
     };
-    let holder = holder_in(attempt)?;
     check_name(&name)?;
+    let (holder, _) = held(engine, registry, attempt)?;
     let attempt = &holder.attempt;
     drop(holder.enter(engine, registry, &name)?);
     let path = engine.objects.artifact(&attempt.job, attempt.number, &name);
     let mut writer = engine.objects.write(path);
-    let poured = pour(engine.config.max_artifact_bytes, &mut parts, &mut writer).await;
+    let poured = pour(engine.config.max_artifact_bytes, &mut parts, &mut arrival, &mut writer).await;
     // An attempt or a part that ended meanwhile leaves nothing behind.
     match poured.and_then(|()| holder.enter(engine, registry, &name)) {
         Ok(_inside) => {
@@ -95,14 +97,20 @@ async fn next(parts: &mut Streaming<WriteArtifactRequest>) -> Result<Option<Part
     }
 }
 
-async fn pour(limit: u64, parts: &mut Streaming<WriteArtifactRequest>, writer: &mut Writer) -> Result<(), Error> {
-    while let Some(part) = next(parts).await? {
+async fn pour(
+    limit: u64,
+    parts: &mut Streaming<WriteArtifactRequest>,
+    arrival: &mut Arrival<'_>,
+    writer: &mut Writer,
+) -> Result<(), Error> {
+    while let Some(part) = arrival.next(next(parts)).await? {
         let Part::Chunk(chunk) = part else {
             return Err(Error::WrongOrder("only the first message may be a header"));
         };
         if writer.bytes() + chunk.len() as u64 > limit {
             return Err(Error::ArtifactTooLarge { limit });
         }
+        arrival.grow(chunk.len()).await?;
         writer.push(chunk).await?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Giving waiting jobs to free workers. A claim is an append with compare-and-set, so nobody gets a job twice however
 //! many servers there are. Claims for different workers are written at the same time.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,7 +9,7 @@ use courant_joblog::event::{Change, Counts};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, JobError, State};
 use courant_proto::v1::work_response::Message;
-use courant_proto::v1::{Assignment, FinishedPages};
+use courant_proto::v1::{Assignment, AttemptRef, FinishedPages};
 use tokio::time::Instant;
 
 use super::AttemptId;
@@ -17,6 +18,7 @@ use super::registry::{Free, Registry};
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::view::Known;
 
 /// Gives out jobs for ever.
 pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
@@ -34,25 +36,51 @@ pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
 }
 
 fn assign_all(engine: &Arc<Engine>, registry: &Arc<Registry>) {
-    while engine.read(|view| view.lines().any(|line| line.waiting.jobs > 0)) {
-        let (mut free, parts) = (free(engine, registry), registry.parts.counts());
+    loop {
+        let wanted = wanted(engine, registry);
+        if wanted.is_empty() {
+            return;
+        }
+        let (mut free, parts) = (free(engine, registry, &wanted), registry.parts.counts());
         let idle = |free: &Free| free.slots.saturating_sub(parts.get(&free.worker).copied().unwrap_or(0));
         // The worker with most room first, so that jobs spread; parts make way where there is no room.
         free.sort_by(|a, b| (idle(b), b.slots, &a.worker).cmp(&(idle(a), a.slots, &b.worker)));
-        let taken = free.into_iter().filter(|free| assign(engine, registry, free)).count();
-        if taken == 0 {
+        let mut given = HashSet::new();
+        for worker in &free {
+            if given.contains(&worker.worker) {
+                continue;
+            }
+            let Some(known) = engine.take_next(&worker.kinds) else { continue };
+            let to = another(&known.job, worker, &free, &given).unwrap_or(worker);
+            given.insert(to.worker.clone());
+            assign(engine, registry, to, known);
+        }
+        if given.is_empty() {
             return;
         }
     }
 }
 
-/// The workers with a free slot, for whole jobs: parts do not count.
-pub(super) fn free(engine: &Engine, registry: &Registry) -> Vec<Free> {
-    engine.read(|view| registry.free(|worker| view.held_count(worker)))
+/// Where the last attempt at a job came to nothing on this worker: another one that could do it now.
+fn another<'a>(job: &Job, worker: &Free, free: &'a [Free], given: &HashSet<WorkerId>) -> Option<&'a Free> {
+    job.attempts.last().filter(|last| last.worker == worker.worker)?;
+    let able = |other: &&Free| {
+        other.worker != worker.worker && !given.contains(&other.worker) && other.kinds.contains(&job.kind)
+    };
+    free.iter().find(able)
 }
 
-fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free) -> bool {
-    let Some(known) = engine.take_next(&free.kinds) else { return false };
+/// The kinds that jobs wait for and workers take.
+fn wanted(engine: &Engine, registry: &Registry) -> Vec<Box<str>> {
+    engine.read(|view| registry.kinds(|offered| view.waited_for(offered).into_iter().map(Box::from).collect()))
+}
+
+/// The workers with a free slot for one of these kinds, for whole jobs: parts do not count.
+pub(super) fn free(engine: &Engine, registry: &Registry, kinds: &[Box<str>]) -> Vec<Free> {
+    engine.read(|view| registry.free(kinds, |worker| view.held_count(worker)))
+}
+
+fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free, known: Known) {
     let attempt = AttemptId { job: known.job.id.clone(), number: known.job.attempt.saturating_add(1) };
     registry.claiming(&free.worker, &attempt);
     for part in registry.parts.beyond(&free.worker, free.slots - 1) {
@@ -64,7 +92,6 @@ fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free) -> bool {
             tracing::warn!(job = %known.job.id, worker = %claim.worker, %error, "a claim failed");
         }
     });
-    true
 }
 
 /// A claim under way. However it ends, a job that still waits stands in its line again.
@@ -97,7 +124,11 @@ async fn claim(engine: &Engine, registry: &Registry, worker: &WorkerId, job: &Jo
     }
     let attempt = AttemptId::of(&claimed);
     tracing::info!(job = %job.id, attempt = attempt.number, %worker, "job started");
-    if registry.assign(worker, attempt.clone(), Message::Assignment(assignment(&claimed))) {
+    if registry.assign(
+        worker,
+        attempt.clone(),
+        Message::Assignment(assignment(&claimed, attempt.wire(&engine.credentials, worker))),
+    ) {
         return Ok(());
     }
     let why = JobError {
@@ -120,9 +151,9 @@ pub(super) fn finished_pages(job: &Job) -> Vec<FinishedPages> {
     finished.collect()
 }
 
-pub(super) fn assignment(job: &Job) -> Assignment {
+pub(super) fn assignment(job: &Job, attempt: AttemptRef) -> Assignment {
     Assignment {
-        attempt: Some(AttemptId::of(job).wire()),
+        attempt: Some(attempt),
         kind: job.kind.to_string(),
         filename: job.document.name.to_string(),
         document_bytes: job.document.bytes as i64,
@@ -181,8 +212,8 @@ mod tests {
         let workers = ["w1", "w2"].map(WorkerId::new);
         let mut inboxes = workers.clone().map(|worker| {
             let (outbox, inbox) = mpsc::channel(OUTBOX);
-            let offer = Offer { kinds: vec!["pdf".into()], slots: 2, software: "test".into(), takes_parts: false };
-            let session = registry.attach(worker, offer, outbox);
+            let offer = Offer { kinds: ["pdf".into()].into(), slots: 2, software: "test".into(), takes_parts: false };
+            let session = registry.attach(worker, "worker", offer, outbox).unwrap();
             registry.welcomed(&session);
             inbox
         });

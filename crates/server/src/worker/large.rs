@@ -27,7 +27,7 @@ pub fn lane_for(config: &Config, job: &Job, pages: u32) -> Option<Lane> {
 pub fn is_in_the_way(engine: &Engine, registry: &Registry, kind: &str) -> bool {
     let smaller = [Lane::Premium, Lane::Normal];
     engine.read(|view| smaller.iter().any(|lane| view.is_waited(kind, *lane)))
-        && !dispatch::free(engine, registry).iter().any(|free| free.kinds.iter().any(|takes| **takes == *kind))
+        && dispatch::free(engine, registry, &[kind.into()]).is_empty()
 }
 
 /// Ends the attempt and lets the job wait in its lane. It costs the job nothing.

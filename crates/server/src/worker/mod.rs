@@ -16,7 +16,7 @@ mod model;
 use std::sync::Arc;
 
 use courant_auth::Role;
-use courant_joblog::ids::JobId;
+use courant_joblog::ids::{JobId, WorkerId};
 use courant_joblog::job::Job;
 use courant_proto::v1::worker_service_server::WorkerService;
 use courant_proto::v1::{
@@ -27,13 +27,15 @@ use futures::stream::BoxStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::auth::{caller, require, time_left};
+use crate::auth::{caller, require};
+use crate::credential::Credentials;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::job_id;
 use crate::passwords;
+use crate::shares::Counted;
 pub use artifacts::page_name;
-use parts::holder_in;
+use parts::Holder;
 use registry::Registry;
 
 /// The service.
@@ -46,25 +48,27 @@ pub struct Workers {
 
 #[tonic::async_trait]
 impl WorkerService for Workers {
-    type WorkStream = ReceiverStream<Result<WorkResponse, Status>>;
-    type ReadDocumentStream = BoxStream<'static, Result<ReadDocumentResponse, Status>>;
-    type ReadArtifactStream = BoxStream<'static, Result<ReadArtifactResponse, Status>>;
+    type WorkStream = Counted<ReceiverStream<Result<WorkResponse, Status>>>;
+    type ReadDocumentStream = Counted<BoxStream<'static, Result<ReadDocumentResponse, Status>>>;
+    type ReadArtifactStream = Counted<BoxStream<'static, Result<ReadArtifactResponse, Status>>>;
 
     async fn work(&self, request: Request<Streaming<WorkRequest>>) -> Result<Response<Self::WorkStream>, Status> {
         let identity = caller(&request)?;
         require(&identity, Role::Worker, "worker")?;
-        let token_left = time_left(&identity);
-        let out = session::start(self.engine.clone(), self.registry.clone(), request.into_inner(), token_left);
-        Ok(Response::new(out.into()))
+        let used = self.engine.shares.stream(&identity)?;
+        let out = session::start(self.engine.clone(), self.registry.clone(), request.into_inner(), identity);
+        Ok(Response::new(Counted::new(out, used)))
     }
 
     async fn read_document(
         &self,
         request: Request<ReadDocumentRequest>,
     ) -> Result<Response<Self::ReadDocumentStream>, Status> {
-        require(&caller(&request)?, Role::Worker, "worker")?;
-        let holder = holder_in(request.into_inner().attempt)?;
-        Ok(Response::new(artifacts::read_document(&self.engine, &self.registry, &holder).await?))
+        let identity = caller(&request)?;
+        require(&identity, Role::Worker, "worker")?;
+        let used = self.engine.shares.stream(&identity)?;
+        let (_, job) = held(&self.engine, &self.registry, request.into_inner().attempt)?;
+        Ok(Response::new(Counted::new(artifacts::read_document(&self.engine, &job).await?, used)))
     }
 
     async fn read_password(
@@ -72,7 +76,7 @@ impl WorkerService for Workers {
         request: Request<ReadPasswordRequest>,
     ) -> Result<Response<ReadPasswordResponse>, Status> {
         require(&caller(&request)?, Role::Worker, "worker")?;
-        let job = holder_in(request.into_inner().attempt)?.held(&self.engine, &self.registry)?;
+        let (_, job) = held(&self.engine, &self.registry, request.into_inner().attempt)?;
         let text = passwords::read(&self.engine, &job).await?;
         Ok(Response::new(ReadPasswordResponse { password: Some(Password { text }) }))
     }
@@ -81,16 +85,21 @@ impl WorkerService for Workers {
         &self,
         request: Request<Streaming<WriteArtifactRequest>>,
     ) -> Result<Response<WriteArtifactResponse>, Status> {
-        require(&caller(&request)?, Role::Worker, "worker")?;
-        Ok(Response::new(artifacts::write(&self.engine, &self.registry, request.into_inner()).await?))
+        let identity = caller(&request)?;
+        require(&identity, Role::Worker, "worker")?;
+        let written = artifacts::write(&self.engine, &self.registry, &identity, request.into_inner()).await?;
+        Ok(Response::new(written))
     }
 
     async fn read_artifact(
         &self,
         request: Request<ReadArtifactRequest>,
     ) -> Result<Response<Self::ReadArtifactStream>, Status> {
-        require(&caller(&request)?, Role::Worker, "worker")?;
-        Ok(Response::new(artifacts::read(&self.engine, &self.registry, request.into_inner()).await?))
+        let identity = caller(&request)?;
+        require(&identity, Role::Worker, "worker")?;
+        let used = self.engine.shares.stream(&identity)?;
+        let artifact = artifacts::read(&self.engine, &self.registry, request.into_inner()).await?;
+        Ok(Response::new(Counted::new(artifact, used)))
     }
 }
 
@@ -109,9 +118,9 @@ impl AttemptId {
         Self { job: job.id.clone(), number: job.attempt }
     }
 
-    /// On the wire.
-    pub fn wire(&self) -> AttemptRef {
-        AttemptRef { job_id: self.job.to_string(), attempt: self.number as i32, ..Default::default() }
+    /// As it is sent to a worker. The credential in it is of use to the holder alone.
+    pub fn wire(&self, credentials: &Credentials, worker: &WorkerId) -> AttemptRef {
+        Holder { attempt: self.clone(), part: None }.wire(credentials, worker)
     }
 
     /// The error of whoever no longer holds it.
@@ -126,6 +135,22 @@ impl AttemptId {
             .filter(|job| job.state.is_held() && job.attempt == self.number)
             .ok_or_else(|| self.lost())
     }
+}
+
+/// The attempt or part that a call is about, and its job, if the call comes from the worker that holds it.
+fn held(engine: &Engine, registry: &Registry, at: Option<AttemptRef>) -> Result<(Holder, Arc<Job>), Error> {
+    let credential = at.as_ref().map(|at| at.credential.clone()).unwrap_or_default();
+    let holder = parts::holder_in(at)?;
+    if credential.is_empty() {
+        let problem = "must be that of the assignment: send `Assignment.attempt` as it came";
+        return Err(Error::field("attempt.credential", problem));
+    }
+    let job = holder.held(engine, registry)?;
+    let worker = holder.worker(&job, registry).ok_or_else(|| holder.attempt.lost())?;
+    if !engine.credentials.is_of(&credential, holder.holding(&worker)) {
+        return Err(holder.attempt.lost());
+    }
+    Ok((holder, job))
 }
 
 fn attempt_in(attempt: Option<AttemptRef>) -> Result<AttemptId, Error> {

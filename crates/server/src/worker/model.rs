@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Duration;
 use tonic::Status;
 
-use super::parts::Holder;
+use super::parts::{Holder, holder_in};
 use super::registry::{OUTBOX, Offer, Session};
 use super::*;
 use crate::config::Config;
@@ -264,8 +264,9 @@ impl World {
     fn join(&mut self, worker: usize) {
         let (outbox, inbox) = mpsc::channel(OUTBOX);
         let fake = &mut self.workers[worker];
-        let offer = Offer { kinds: fake.kinds.clone(), slots: fake.slots, software: "test".into(), takes_parts: true };
-        let session = self.registry.attach(fake.id.clone(), offer, outbox);
+        let offer =
+            Offer { kinds: fake.kinds.clone().into(), slots: fake.slots, software: "test".into(), takes_parts: true };
+        let session = self.registry.attach(fake.id.clone(), "worker", offer, outbox).unwrap();
         self.registry.welcomed(&session);
         (fake.session, fake.inbox, fake.silent) = (Some(session), Some(inbox), false);
         self.engine.wake.notify_one();
@@ -352,8 +353,8 @@ impl World {
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
-        let free: HashMap<WorkerId, Vec<Box<str>>> =
-            dispatch::free(&self.engine, &self.registry).into_iter().map(|free| (free.worker, free.kinds)).collect();
+        let free = dispatch::free(&self.engine, &self.registry, &KINDS.map(Box::from));
+        let free: HashMap<WorkerId, _> = free.into_iter().map(|free| (free.worker, free.kinds)).collect();
         self.engine.read(|view| {
             let all = || view.list(None, None).map(|(_, known)| &known.job);
             let queued = all().filter(|job| job.state == State::Queued).count() as u64;
@@ -444,7 +445,9 @@ impl Fake {
 }
 
 fn message(holder: &Holder, what: Report) -> In {
-    let attempt = Some(holder.wire());
+    // Reports need no credential: the stream says which worker it is.
+    let none = Credentials::new(&courant_auth::Secret::new([0; 32]).unwrap());
+    let attempt = Some(holder.wire(&none, &WorkerId::new("any")));
     match what {
         Report::Offer { revision, which } => {
             let wanted = (0..4).filter(|n| which & (1 << n) != 0);

@@ -56,9 +56,10 @@ pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, messa
         In::Released(at) => &at.attempt,
         In::Offer(at) => &at.attempt,
     };
-    let holder = parts::holder_in(attempt.clone())?;
+    let at = attempt.clone();
+    let holder = parts::holder_in(at.clone())?;
     if holder.part.is_some() {
-        return parts::take(engine, registry, worker, &holder, message).await;
+        return parts::take(engine, registry, worker, &holder, at, message).await;
     }
     let report = Report { engine, registry, worker, attempt: holder.attempt };
     let declines = matches!(message, In::Accepted(_) | In::Cancelled(_) | In::Released(_));
@@ -72,7 +73,8 @@ pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, messa
     };
     match outcome {
         Ok(Taken::Good) => Ok(None),
-        Ok(Taken::Ended) | Err(Error::LeaseLost { .. }) => Ok(Some(report.lease_lost())),
+        // Named as it came: a credential is given with an assignment and never else.
+        Ok(Taken::Ended) | Err(Error::LeaseLost { .. }) => Ok(Some(Out::LeaseLost(v1::LeaseLost { attempt: at }))),
         Err(error) => Err(error),
     }
 }
@@ -80,7 +82,9 @@ pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, messa
 fn heartbeat(engine: &Engine, worker: &WorkerId) -> Out {
     let cancel = engine.read(|view| {
         let held = view.held_by(worker).map(|known| &known.job);
-        held.filter(|job| job.state == State::Cancelling).map(|job| AttemptId::of(job).wire()).collect()
+        held.filter(|job| job.state == State::Cancelling)
+            .map(|job| AttemptId::of(job).wire(&engine.credentials, worker))
+            .collect()
     });
     Out::HeartbeatAck(v1::HeartbeatAck { cancel })
 }
@@ -124,10 +128,6 @@ impl Report<'_> {
             In::Offer(offer) => parts::offer(self.engine, self.registry, self.worker, &self.attempt, &offer)?,
         }
         Ok(Taken::Good)
-    }
-
-    fn lease_lost(&self) -> Out {
-        Out::LeaseLost(v1::LeaseLost { attempt: Some(self.attempt.wire()) })
     }
 
     /// A report that makes no sense ends its attempt for good: sent again, it would make no more sense.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use courant_auth::TokenError;
+use courant_auth::{Identity, TokenError};
 use courant_joblog::event::Counts;
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, JobError};
@@ -18,7 +18,9 @@ use tonic::{Status, Streaming};
 use super::parts::{self, Holder, Why, holder_in};
 use super::registry::{OUTBOX, Offer, Outbox, Registry, Session};
 use super::{AttemptId, reports, verdict};
+use crate::auth::time_left;
 use crate::convert;
+use crate::credential::Credentials;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::is_kind;
@@ -40,12 +42,11 @@ pub fn start(
     engine: Arc<Engine>,
     registry: Arc<Registry>,
     inbound: Streaming<WorkRequest>,
-    token_left: Duration,
+    identity: Identity,
 ) -> mpsc::Receiver<Result<WorkResponse, Status>> {
     let (outbox, out) = mpsc::channel(OUTBOX);
     tokio::spawn(async move {
-        let expires = Instant::now() + token_left.min(Duration::from_secs(366 * 24 * 3600));
-        if let Err(error) = serve(&engine, &registry, inbound, &outbox, expires).await {
+        if let Err(error) = serve(&engine, &registry, inbound, &outbox, &identity).await {
             tracing::debug!(%error, "a worker's stream ended");
             let _ = outbox.send(Err(error.into())).await;
         }
@@ -58,16 +59,20 @@ async fn serve(
     registry: &Registry,
     mut inbound: Streaming<WorkRequest>,
     outbox: &Outbox,
-    expires: Instant,
+    identity: &Identity,
 ) -> Result<(), Error> {
+    let expires = Instant::now() + time_left(identity).min(Duration::from_secs(366 * 24 * 3600));
     let hello = tokio::time::timeout(HELLO_WITHIN, receive(&mut inbound))
         .await
         .map_err(|_| Error::WrongOrder("no hello came in time"))??;
     let Some(In::Hello(hello)) = hello else {
         return Err(Error::WrongOrder("the first message must be the hello"));
     };
-    let greeting = Greeting::check(hello)?;
-    let session = registry.attach(greeting.worker.clone(), greeting.offer.clone(), outbox.clone());
+    let greeting = Greeting::check(hello, &engine.credentials)?;
+    let kinds = greeting.offer.kinds.len() as u32;
+    let _kinds = engine.shares.worker_kinds.try_take(&identity.subject, kinds)?;
+    let session =
+        registry.attach(greeting.worker.clone(), &identity.subject, greeting.offer.clone(), outbox.clone())?;
     let Offer { slots, software, .. } = &greeting.offer;
     tracing::info!(worker = %session.worker, %software, slots, "worker connected");
     let served = tokio::select! {
@@ -90,7 +95,7 @@ async fn converse(
     outbox: &Outbox,
 ) -> Result<(), Error> {
     let kept = reconcile(engine, registry, session, &greeting.in_flight).await?;
-    say(outbox, welcome(engine, &kept)).await;
+    say(outbox, welcome(engine, &session.worker, &kept)).await;
     registry.welcomed(session);
     engine.wake.notify_one();
     while let Some(message) = receive(inbound).await? {
@@ -123,12 +128,12 @@ async fn say(outbox: &Outbox, message: Out) {
     let _ = outbox.send(Ok(WorkResponse { message: Some(message) })).await;
 }
 
-fn welcome(engine: &Engine, kept: &[Holder]) -> Out {
+fn welcome(engine: &Engine, worker: &WorkerId, kept: &[Holder]) -> Out {
     let config = &engine.config;
     Out::Welcome(courant_proto::v1::Welcome {
         heartbeat_interval: Some(convert::duration(config.heartbeat_interval())),
         lease_duration: Some(convert::duration(config.lease)),
-        in_flight: kept.iter().map(Holder::wire).collect(),
+        in_flight: kept.iter().map(|holder| holder.wire(&engine.credentials, worker)).collect(),
         max_artifact_bytes: config.max_artifact_bytes as i64,
     })
 }
@@ -182,6 +187,12 @@ pub(super) fn slots_in(field: &'static str, slots: i32) -> Result<u32, Error> {
     u32::try_from(slots).ok().filter(|_| slots <= MAX_SLOTS).ok_or_else(|| Error::field(field, most))
 }
 
+/// Each once, in the order they came.
+fn distinct(names: Vec<String>) -> Arc<[Box<str>]> {
+    let mut seen = HashSet::new();
+    names.into_iter().filter(|name| seen.insert(name.clone())).map(Box::from).collect()
+}
+
 /// A hello whose every field is in its range.
 struct Greeting {
     worker: WorkerId,
@@ -190,7 +201,8 @@ struct Greeting {
 }
 
 impl Greeting {
-    fn check(hello: Hello) -> Result<Self, Error> {
+    /// Attempts in flight without their credential are not the worker's.
+    fn check(hello: Hello, credentials: &Credentials) -> Result<Self, Error> {
         let id_fits = (1..=MAX_WORKER_ID).contains(&hello.worker_id.len())
             && hello.worker_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         if !id_fits {
@@ -204,16 +216,25 @@ impl Greeting {
         if hello.in_flight.len() > MAX_SLOTS as usize {
             return Err(Error::field("hello.in_flight", format!("must be at most {MAX_SLOTS}")));
         }
+        let worker = WorkerId::new(hello.worker_id);
+        let mut in_flight = HashSet::new();
+        for at in hello.in_flight {
+            let credential = at.credential.clone();
+            let holder = holder_in(Some(at))?;
+            if credentials.is_of(&credential, holder.holding(&worker)) {
+                in_flight.insert(holder);
+            }
+        }
         let letters = hello.software.chars().filter(|letter| !letter.is_control());
         Ok(Self {
-            worker: WorkerId::new(hello.worker_id),
+            worker,
             offer: Offer {
-                kinds: hello.kinds.into_iter().map(Into::into).collect(),
+                kinds: distinct(hello.kinds),
                 slots,
                 software: letters.take(MAX_SOFTWARE).collect(),
                 takes_parts: hello.takes_parts,
             },
-            in_flight: hello.in_flight.into_iter().map(|at| holder_in(Some(at))).collect::<Result<_, _>>()?,
+            in_flight,
         })
     }
 }

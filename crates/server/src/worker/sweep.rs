@@ -52,7 +52,7 @@ impl Sweep {
         self.unanswered(&held).await?;
         self.cancels(&held).await?;
         parts::sweep(&self.engine, &self.registry);
-        self.registry.forget_gone(self.engine.config.lease);
+        self.registry.forget_gone();
         // A worker with room again in its outbox tells nobody.
         self.engine.wake.notify_one();
         Ok(())
@@ -61,17 +61,23 @@ impl Sweep {
     async fn leases(&self, held: &[Arc<Job>]) -> Result<(), Error> {
         let lease = self.engine.config.lease;
         for job in held {
-            let Some(worker) = job.worker.as_ref().filter(|worker| self.registry.is_lost(worker, lease)) else {
+            let attempt = AttemptId::of(job);
+            let lost = |worker: &&WorkerId| self.registry.is_lost(worker, Some(&attempt));
+            let Some(worker) = job.worker.as_ref().filter(lost) else {
                 continue;
             };
+            self.registry.set_unresponsive(worker);
             let why = JobError {
                 code: "WORKER_LOST".into(),
                 message: format!("Nothing was heard from the worker for {} s.", lease.as_secs_f32()).into(),
                 retryable: true,
             };
             tracing::warn!(job = %job.id, %worker, "lease ran out");
-            end_attempt(&self.engine, &AttemptId::of(job), why, Counts::Yes).await?;
-            self.registry.tell(worker, Message::LeaseLost(LeaseLost { attempt: Some(AttemptId::of(job).wire()) }));
+            end_attempt(&self.engine, &attempt, why, Counts::Yes).await?;
+            self.registry.tell(
+                worker,
+                Message::LeaseLost(LeaseLost { attempt: Some(attempt.wire(&self.engine.credentials, worker)) }),
+            );
         }
         Ok(())
     }
@@ -109,12 +115,18 @@ impl Sweep {
             let since = self.cancelling.entry(job.id.clone()).or_insert_with(Instant::now);
             let attempt = AttemptId::of(job);
             if since.elapsed() <= self.engine.config.cancel_grace {
-                self.registry.tell(worker, Message::Cancel(CancelAttempt { attempt: Some(attempt.wire()) }));
+                self.registry.tell(
+                    worker,
+                    Message::Cancel(CancelAttempt { attempt: Some(attempt.wire(&self.engine.credentials, worker)) }),
+                );
                 continue;
             }
             let over = |now: &Job| Ok((now.state == State::Cancelling).then(|| cancelled(now)));
             self.engine.change(&job.id, over).await?;
-            self.registry.tell(worker, Message::LeaseLost(LeaseLost { attempt: Some(attempt.wire()) }));
+            self.registry.tell(
+                worker,
+                Message::LeaseLost(LeaseLost { attempt: Some(attempt.wire(&self.engine.credentials, worker)) }),
+            );
         }
         Ok(())
     }

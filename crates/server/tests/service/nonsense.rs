@@ -196,7 +196,7 @@ async fn ids_of_every_unicode_oddity_are_just_unknown() {
     let mut worker = world.worker("w").await;
     for job_id in ["\0", "../..", "日本語", "e\u{301}", "\u{202e}abc", "\u{feff}", "👩‍👩‍👧‍👦", "a\nb", "'; DROP TABLE", "*.>"]
     {
-        let at = AttemptRef { job_id: job_id.into(), attempt: 1, ..Default::default() };
+        let at = AttemptRef { job_id: job_id.into(), attempt: 1, credential: "x".into(), ..Default::default() };
         worker.say(plan(Some(at.clone()), 1)).await;
         let said = worker.settle().await;
         assert!(is_lost(&said[0], &at), "{job_id:?}: {said:?}");

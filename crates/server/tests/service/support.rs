@@ -251,6 +251,24 @@ impl Worker {
         assignment
     }
 
+    /// The same, with heartbeats meanwhile.
+    pub async fn take_while_alive(&mut self) -> Assignment {
+        let mut beats = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            tokio::select! {
+                order = self.orders.message() => match order.unwrap().expect("the stream ended").message.unwrap() {
+                    Order::HeartbeatAck(_) => {}
+                    Order::Assignment(assignment) => {
+                        self.say(Report::Accepted(Accepted { attempt: assignment.attempt.clone() })).await;
+                        return assignment;
+                    }
+                    other => panic!("expected an assignment, not {other:?}"),
+                },
+                _ = beats.tick() => self.say(Report::Heartbeat(Heartbeat {})).await,
+            }
+        }
+    }
+
     pub async fn assigned(&mut self) -> Assignment {
         match self.order().await {
             Order::Assignment(assignment) => assignment,

@@ -16,10 +16,7 @@ async fn a_silent_worker_loses_its_job_and_its_late_reports_are_refused() {
     let mut silent = world.worker("silent").await;
     let old = silent.take().await.attempt.unwrap();
     let mut second = world.worker("second").await;
-    let new = tokio::select! {
-        assignment = second.take() => assignment.attempt.unwrap(),
-        () = keep_alive(&world) => unreachable!(),
-    };
+    let new = second.take_while_alive().await.attempt.unwrap();
     assert_eq!((old.attempt, new.attempt), (1, 2));
     let refused = silent.write(&old, "pages/000001.json", b"{}").await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "LEASE_LOST"));
@@ -33,11 +30,6 @@ async fn a_silent_worker_loses_its_job_and_its_late_reports_are_refused() {
         (job.state(), job.attempt, job.attempts[0].error.as_ref().unwrap().code.as_str()),
         (JobState::Succeeded, 2, "WORKER_LOST")
     );
-}
-
-/// Never ends; gives `select!` something to wait beside.
-async fn keep_alive(_: &World) {
-    std::future::pending().await
 }
 
 #[tokio::test]

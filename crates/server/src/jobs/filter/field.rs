@@ -6,6 +6,7 @@ use std::fmt::{Display, Formatter};
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::{Job, Lane, State};
 
+use super::candidate::Candidate;
 use super::lexer::{Comparator, Text, quote};
 
 /// All fields, for those who named another.
@@ -322,9 +323,13 @@ impl Display for Pattern {
 
 impl Test {
     /// Whether it holds for a job. What is not set is neither before nor after anything, and not equal to it.
-    pub fn holds(&self, job: &Job) -> bool {
+    pub fn holds(&self, candidate: &Candidate) -> bool {
+        let job = candidate.job;
         match self {
-            Self::Like(word, pattern, sense) => sense.is(word.of(job).is_some_and(|text| pattern.fits(text))),
+            Self::Like(word, pattern, sense) => {
+                let text = word.of(job).inspect(|text| candidate.spend(text.len() as u64));
+                sense.is(text.is_some_and(|text| pattern.fits(text)))
+            }
             Self::Sorted(word, how, text) => word.of(job).is_some_and(|of| how.holds(of.cmp(text.as_str()))),
             Self::Count(number, how, count) => how.holds(number.of(job).cmp(count)),
             Self::At(moment, how, at) => match moment.of(job) {

@@ -2,8 +2,9 @@
 //!
 //! Read by hand: what there is for it is either unfinished or builds database queries. Three steps: [`lexer`] finds the
 //! words, [`parse`] their order, [`field`] what they mean for a job. A filter is small and its nesting bounded, so
-//! reading one costs nothing, whoever wrote it.
+//! reading one costs nothing, whoever wrote it. What asking it of a job costs is counted by the [`Candidate`].
 
+mod candidate;
 mod field;
 mod lexer;
 mod parse;
@@ -12,8 +13,7 @@ mod tests;
 
 use std::fmt::{Display, Formatter};
 
-use courant_joblog::job::Job;
-
+pub use candidate::Candidate;
 pub use field::Test;
 use lexer::quote;
 pub use parse::parse;
@@ -41,7 +41,7 @@ pub enum Filter {
     Any(Vec<Filter>),
     /// This does not hold.
     Not(Box<Filter>),
-    /// The text is somewhere in the job's ids, name or labels, in whatever case.
+    /// The text, in lower case, is somewhere in the job's ids, name or labels, in whatever case.
     Search(String),
     /// A field is as this says.
     Test(Test),
@@ -49,24 +49,16 @@ pub enum Filter {
 
 impl Filter {
     /// Whether it holds for a job.
-    pub fn holds(&self, job: &Job) -> bool {
+    pub fn holds(&self, job: &Candidate) -> bool {
+        job.spend(1);
         match self {
             Self::All(parts) => parts.iter().all(|part| part.holds(job)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(job)),
             Self::Not(part) => !part.holds(job),
-            Self::Search(text) => mentions(job, &text.to_lowercase()),
+            Self::Search(text) => job.mentions(text),
             Self::Test(test) => test.holds(job),
         }
     }
-}
-
-fn mentions(job: &Job, text: &str) -> bool {
-    let ids = [job.id.as_str(), job.document.id.as_str(), &*job.document.name];
-    let more = [job.batch.as_ref().map(|id| id.as_str()), job.request.as_ref().map(|id| id.as_str())];
-    ids.into_iter()
-        .chain(more.into_iter().flatten())
-        .chain(job.labels.values().map(String::as_str))
-        .any(|field| field.to_lowercase().contains(text))
 }
 
 impl Display for Filter {

@@ -97,7 +97,7 @@ impl Parser<'_> {
         }
         self.advance()?;
         let Token::Compare(comparator) = self.next.1 else {
-            return Ok(Filter::Search(name.text));
+            return Ok(Filter::Search(name.text.to_lowercase()));
         };
         if name.quoted {
             return Err(problem(at, "a field's name is not in quotes"));

@@ -9,7 +9,7 @@ use super::lexer::Comparator;
 use super::*;
 use crate::view::tests::queued;
 
-fn job() -> Job {
+fn job() -> courant_joblog::job::Job {
     let mut job = queued("J1", "alice");
     job.document.name = "Annual report.pdf".into();
     job.batch = Some(BatchId::new("night-7"));
@@ -66,7 +66,7 @@ fn what_holds_and_what_does_not() {
         "red - 7",
     ] {
         let filter = parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
-        assert!(filter.is_none_or(|filter| filter.holds(&job)), "{text}");
+        assert!(filter.is_none_or(|filter| filter.holds(&Candidate::new(&job))), "{text}");
     }
     for text in [
         "state = QUEUED",
@@ -84,7 +84,7 @@ fn what_holds_and_what_does_not() {
         // Were AND tighter, this would hold.
         "state = FAILED OR labels.team = red AND state = QUEUED",
     ] {
-        assert!(!parse(text).unwrap().unwrap().holds(&job), "{text}");
+        assert!(!parse(text).unwrap().unwrap().holds(&Candidate::new(&job)), "{text}");
     }
 }
 
@@ -177,7 +177,8 @@ fn any_bool() -> proptest::bool::Any {
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
-    let leaf = prop_oneof![test().prop_map(Filter::Test), ".{0,8}".prop_map(Filter::Search)];
+    let leaf =
+        prop_oneof![test().prop_map(Filter::Test), ".{0,8}".prop_map(|text| Filter::Search(text.to_lowercase()))];
     leaf.prop_recursive(4, 24, 3, |inner| {
         let many = || prop::collection::vec(inner.clone(), 2..4);
         prop_oneof![
@@ -218,7 +219,7 @@ fn check(text: &str) {
     match parse(text) {
         Ok(None) => assert!(text.trim().is_empty()),
         Ok(Some(filter)) => {
-            filter.holds(&job());
+            filter.holds(&Candidate::new(&job()));
             let shown = filter.to_string();
             if shown.len() <= MAX_BYTES && shown.matches('(').count() < MAX_DEPTH {
                 assert_eq!(parse(&shown), Ok(Some(filter)), "{text} is shown as {shown}");

@@ -154,8 +154,16 @@ impl Lines {
     }
 
     /// Kinds that jobs wait for or are held of.
-    pub fn kinds(&self) -> impl Iterator<Item = &str> {
+    pub fn kinds(&self) -> impl ExactSizeIterator<Item = &str> {
         self.kinds.keys().map(|kind| &**kind)
+    }
+
+    /// How the lines of a kind stand; none when nothing of it waits or is held.
+    pub fn states<'a>(&'a self, kind: &'a str) -> Vec<LineState<'a>> {
+        if !self.kinds.contains_key(kind) {
+            return Vec::new();
+        }
+        Lane::ALL.into_iter().map(|lane| self.state(kind, lane)).collect()
     }
 
     /// The jobs of a line in order.

@@ -62,6 +62,12 @@ impl Book {
         self.splits.is_empty()
     }
 
+    /// The kinds of work that pages are offered of.
+    pub(super) fn kinds(&self) -> Vec<Box<str>> {
+        let kinds: HashSet<&Box<str>> = self.splits.values().map(|split| &split.kind).collect();
+        kinds.into_iter().cloned().collect()
+    }
+
     pub(super) fn attempts(&self) -> Vec<AttemptId> {
         self.splits.keys().cloned().collect()
     }

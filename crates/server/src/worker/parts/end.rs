@@ -17,7 +17,7 @@ pub(in crate::worker) async fn end(engine: &Engine, registry: &Registry, holder:
     let Some(part) = registry.parts.book.lock().shut(&holder.attempt, id) else { return };
     tracing::info!(job = %holder.attempt.job, worker = %part.worker, pages = ?part.pages, ?why, "a part ended");
     if why != Why::SaidSo {
-        tell_helper(registry, &part.worker, holder.wire());
+        tell_helper(registry, &part.worker, holder.wire(&engine.credentials, &part.worker));
     }
     engine.wake.notify_one();
     // Whoever is inside may finish, and nobody comes in any more.
@@ -67,7 +67,8 @@ pub(in crate::worker) fn prune(engine: &Engine, registry: &Registry) {
         let parts = registry.parts.book.lock().dissolve(&attempt);
         for part in parts {
             tracing::info!(job = %attempt.job, worker = %part.worker, pages = ?part.pages, "a part ended with its job");
-            tell_helper(registry, &part.worker, Holder::of_part(&attempt, &part.id).wire());
+            let at = Holder::of_part(&attempt, &part.id).wire(&engine.credentials, &part.worker);
+            tell_helper(registry, &part.worker, at);
         }
     }
 }
@@ -76,14 +77,14 @@ pub(in crate::worker) fn prune(engine: &Engine, registry: &Registry) {
 pub(in crate::worker) fn sweep(engine: &Arc<Engine>, registry: &Arc<Registry>) {
     prune(engine, registry);
     for worker in registry.parts.workers() {
-        if registry.is_lost(&worker, engine.config.lease) {
+        if registry.is_lost(&worker, None) {
             for holder in registry.parts.held_by(&worker) {
                 end_soon(engine, registry, holder, Why::WorkerGone);
             }
         }
     }
     for (worker, holder) in registry.parts.late(engine.config.accept_within) {
-        registry.deafen(&worker);
+        registry.set_unresponsive(&worker);
         end_soon(engine, registry, holder, Why::NotAccepted);
     }
     let untold = std::mem::take(&mut *registry.parts.untold.lock());

@@ -17,7 +17,8 @@ pub(in crate::worker) fn give_out(engine: &Arc<Engine>, registry: &Arc<Registry>
         return;
     }
     let counts = registry.parts.counts();
-    for able in free(engine, registry).into_iter().filter(|free| free.takes_parts) {
+    let kinds = registry.parts.book.lock().kinds();
+    for able in free(engine, registry, &kinds).into_iter().filter(|free| free.takes_parts) {
         let room = able.slots.saturating_sub(counts.get(&able.worker).copied().unwrap_or(0));
         for _ in 0..room {
             let Some(given) = registry.parts.give(&able.worker, &able.kinds) else { break };
@@ -38,7 +39,8 @@ fn hand_over(
     if job.state != State::Running || (pages.first..=pages.last).all(|page| job.pages.is_done(page)) {
         return end_soon(engine, registry, holder, Why::NothingToDo);
     }
-    let message = Assignment { attempt: Some(holder.wire()), pages: Some(pages.wire()), ..assignment(&job) };
+    let at = holder.wire(&engine.credentials, worker);
+    let message = Assignment { pages: Some(pages.wire()), ..assignment(&job, at) };
     if registry.tell(worker, Message::Assignment(message)) {
         tracing::info!(job = %attempt.job, attempt = attempt.number, %worker, ?pages, "a part was given");
         tell_lead(engine, registry, &attempt);

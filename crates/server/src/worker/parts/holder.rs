@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use courant_joblog::ids::WorkerId;
 use courant_joblog::job::Job;
 use courant_proto::v1::AttemptRef;
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::{MAX_PART_ID, PartId};
+use crate::credential::{Credentials, Holding};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::worker::artifacts::page_name;
@@ -27,10 +29,31 @@ impl Holder {
         Self { attempt: attempt.clone(), part: Some(part.clone()) }
     }
 
-    /// On the wire.
-    pub fn wire(&self) -> AttemptRef {
-        let part = self.part.as_ref().map_or_else(String::new, |part| part.0.to_string());
-        AttemptRef { part, ..self.attempt.wire() }
+    /// As it is sent to a worker. The credential in it is of use to the holder alone.
+    pub fn wire(&self, credentials: &Credentials, worker: &WorkerId) -> AttemptRef {
+        AttemptRef {
+            job_id: self.attempt.job.to_string(),
+            attempt: self.attempt.number as i32,
+            part: self.part_id().to_owned(),
+            credential: credentials.of(self.holding(worker)),
+        }
+    }
+
+    /// What the credential of a worker is for.
+    pub fn holding<'a>(&'a self, worker: &'a WorkerId) -> Holding<'a> {
+        Holding { job: &self.attempt.job, number: self.attempt.number, part: self.part_id(), worker }
+    }
+
+    fn part_id(&self) -> &str {
+        self.part.as_ref().map_or("", |part| &part.0)
+    }
+
+    /// The worker that holds it.
+    pub fn worker(&self, job: &Job, registry: &Registry) -> Option<WorkerId> {
+        match &self.part {
+            Some(part) => registry.parts.worker(&self.attempt, part),
+            None => job.worker.clone(),
+        }
     }
 
     /// The job, if the attempt is held and the part, if it is one, too.

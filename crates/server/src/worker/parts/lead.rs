@@ -58,7 +58,7 @@ pub(super) fn tell_lead(engine: &Engine, registry: &Registry, attempt: &AttemptI
     let Some(split) = book.split(attempt) else { return };
     let finished = attempt.held(engine).map(|job| finished_pages(&job)).unwrap_or_default();
     let news = PartsChanged {
-        attempt: Some(attempt.wire()),
+        attempt: Some(attempt.wire(&engine.credentials, &split.lead)),
         revision: split.revision,
         held: split.held().map(Span::wire).collect(),
         finished_pages: finished,

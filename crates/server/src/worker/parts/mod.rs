@@ -36,6 +36,8 @@ use tokio::time::Duration;
 
 use book::Book;
 
+use super::AttemptId;
+
 /// The most ranges of one offer.
 pub const MAX_RANGES: usize = 1024;
 /// The longest id of a part in bytes.
@@ -103,6 +105,11 @@ impl Parts {
         let book = self.book.lock();
         let part = book.part(&holder.attempt, holder.part.as_ref()?)?;
         (part.worker == *worker).then_some(part.pages)
+    }
+
+    /// The worker that does a part.
+    fn worker(&self, attempt: &AttemptId, part: &PartId) -> Option<WorkerId> {
+        self.book.lock().part(attempt, part).map(|part| part.worker.clone())
     }
 
     /// Enters a part to write for it: while the guard lives the part is not handed back.

@@ -17,9 +17,10 @@ pub(in crate::worker) async fn take(
     registry: &Registry,
     worker: &WorkerId,
     holder: &Holder,
+    at: Option<v1::AttemptRef>,
     message: In,
 ) -> Result<Option<Out>, Error> {
-    let lost = || Some(Out::LeaseLost(v1::LeaseLost { attempt: Some(holder.wire()) }));
+    let lost = || Some(Out::LeaseLost(v1::LeaseLost { attempt: at.clone() }));
     let Some(pages) = registry.parts.pages(holder, worker) else { return Ok(lost()) };
     let declines = matches!(message, In::Accepted(_) | In::Cancelled(_) | In::Released(_));
     if !declines && !registry.parts.is_accepted(holder) {

@@ -85,7 +85,7 @@ impl Registry {
         for (id, worker) in &mut self.inner.lock().workers {
             let over = worker.unanswered.iter().filter(|(_, since)| since.elapsed() > within);
             let over: Vec<_> = over.map(|(attempt, _)| (id.clone(), attempt.clone())).collect();
-            worker.deaf |= !over.is_empty();
+            worker.unresponsive |= !over.is_empty();
             late.extend(over);
         }
         late

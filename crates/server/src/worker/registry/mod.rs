@@ -6,7 +6,8 @@ mod operators;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::work_response::Message;
@@ -19,6 +20,7 @@ use tonic::Status;
 
 use super::AttemptId;
 use super::parts::Parts;
+use crate::error::Error;
 
 pub use operators::Listed;
 use operators::told_to_drain;
@@ -30,15 +32,21 @@ pub const OUTBOX: usize = 64;
 /// What goes to a worker.
 pub type Outbox = mpsc::Sender<Result<WorkResponse, Status>>;
 
+/// How long a worker keeps its jobs without a sign of life, where nothing else is configured.
+const LEASE: Duration = Duration::from_secs(30);
+
 /// All workers this server knows.
 pub struct Registry {
     inner: Mutex<Inner>,
+    lease: Duration,
     /// Which pages they do for one another.
     pub parts: Parts,
 }
 
 struct Inner {
     workers: HashMap<WorkerId, Worker>,
+    /// Which of them take a kind.
+    by_kind: HashMap<Box<str>, HashSet<WorkerId>>,
     /// The server is stopping: nobody gets anything new.
     closing: bool,
     /// Nobody is judged by silence before this moment: the server was not there, or slept itself.
@@ -48,10 +56,12 @@ struct Inner {
 
 struct Worker {
     session: u64,
+    /// Whose token it came with.
+    subject: Box<str>,
     offer: Offer,
     heard: Instant,
-    /// It left an assignment unanswered and has not been heard since.
-    deaf: bool,
+    /// It left an assignment unanswered, or lost a lease, and has not been heard since.
+    unresponsive: bool,
     /// An operator wants it to take nothing new.
     drained: bool,
     /// Claims being written to the log.
@@ -75,7 +85,7 @@ struct Line {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
     /// The kinds of work it takes.
-    pub kinds: Vec<Box<str>>,
+    pub kinds: Arc<[Box<str>]>,
     /// Jobs it takes at once.
     pub slots: u32,
     /// Name and version of its program.
@@ -113,7 +123,7 @@ pub struct Free {
     /// Who.
     pub worker: WorkerId,
     /// What kinds.
-    pub kinds: Vec<Box<str>>,
+    pub kinds: Arc<[Box<str>]>,
     /// Slots, those being claimed already taken off.
     pub slots: u32,
     /// Whether it takes parts of documents that others do.
@@ -122,29 +132,45 @@ pub struct Free {
 
 impl Default for Registry {
     fn default() -> Self {
-        let inner = Inner { workers: HashMap::new(), closing: false, floor: Instant::now(), next: 0 };
-        Self { inner: Mutex::new(inner), parts: Parts::default() }
+        Self::new(LEASE)
     }
 }
 
 impl Registry {
-    /// A worker said hello on a new stream. An older stream of the same worker is told to end. Nothing is sent on the new
-    /// one before [`Registry::welcomed`].
-    pub fn attach(&self, worker: WorkerId, offer: Offer, outbox: Outbox) -> Session {
+    /// Of workers that keep their jobs so long without a sign of life.
+    pub fn new(lease: Duration) -> Self {
+        let (workers, by_kind) = (HashMap::new(), HashMap::new());
+        let inner = Inner { workers, by_kind, closing: false, floor: Instant::now(), next: 0 };
+        Self { inner: Mutex::new(inner), lease, parts: Parts::default() }
+    }
+
+    /// A worker said hello on a new stream, with a token of this subject. An older stream of the same worker is told to end.
+    /// Nothing is sent on the new one before [`Registry::welcomed`]. Refused while a worker of another subject has the id:
+    /// it would take over that worker's jobs.
+    pub fn attach(&self, worker: WorkerId, subject: &str, offer: Offer, outbox: Outbox) -> Result<Session, Error> {
         let mut inner = self.inner.lock();
+        let taken =
+            |old: &Worker| *old.subject != *subject && (old.line.is_some() || old.heard.elapsed() <= self.lease);
+        if inner.workers.get(&worker).is_some_and(taken) {
+            return Err(Error::WorkerIdTaken(worker));
+        }
         inner.next += 1;
         let (session, replaced) = (inner.next, CancellationToken::new());
         let line = Some(Line { outbox, replaced: replaced.clone(), welcomed: false });
-        let now = match inner.workers.remove(&worker) {
+        let kinds = offer.kinds.clone();
+        let now = match inner.remove(&worker) {
             Some(old) => {
                 old.line.iter().for_each(|line| line.replaced.cancel());
-                let confirmed = HashMap::new();
-                Worker { session, offer, heard: Instant::now(), deaf: false, confirmed, line, ..old }
+                let (heard, confirmed) = (Instant::now(), HashMap::new());
+                Worker { session, subject: subject.into(), offer, heard, unresponsive: false, confirmed, line, ..old }
             }
-            None => Worker::new(session, offer, line),
+            None => Worker::new(session, subject, offer, line),
         };
+        for kind in kinds.iter() {
+            inner.by_kind.entry(kind.clone()).or_default().insert(worker.clone());
+        }
         inner.workers.insert(worker.clone(), now);
-        Session { worker, number: session, replaced: ReplacedToken(replaced) }
+        Ok(Session { worker, number: session, replaced: ReplacedToken(replaced) })
     }
 
     /// The welcome is on its way: from now on the worker may be sent jobs. Tells it if it is drained.
@@ -176,9 +202,12 @@ impl Registry {
 
     /// Something was heard: the lease begins anew. `true` if the worker can be given jobs again by that.
     pub fn heard(&self, worker: &WorkerId) -> bool {
-        self.inner.lock().workers.get_mut(worker).is_some_and(|worker| {
+        let mut inner = self.inner.lock();
+        let floor = inner.floor;
+        inner.workers.get_mut(worker).is_some_and(|worker| {
+            let was_silent = worker.is_silent(floor, self.lease);
             worker.heard = Instant::now();
-            std::mem::take(&mut worker.deaf)
+            std::mem::take(&mut worker.unresponsive) || was_silent
         })
     }
 
@@ -194,21 +223,32 @@ impl Registry {
         self.inner.lock().floor = Instant::now();
     }
 
-    /// Whether the worker's lease has run out.
-    pub fn is_lost(&self, worker: &WorkerId, lease: Duration) -> bool {
+    /// Whether the worker's lease has run out. That of an attempt, if one is named, is whole when it is given.
+    pub fn is_lost(&self, worker: &WorkerId, attempt: Option<&AttemptId>) -> bool {
         let inner = self.inner.lock();
-        let heard = inner.workers.get(worker).map_or(inner.floor, |worker| worker.heard.max(inner.floor));
-        heard.elapsed() > lease
+        let since = inner.workers.get(worker).map_or(inner.floor, |worker| {
+            let given = attempt.and_then(|attempt| worker.since(attempt));
+            worker.heard.max(inner.floor).max(given.unwrap_or(inner.floor))
+        });
+        since.elapsed() > self.lease
     }
 
-    /// The workers that may get jobs; their free slots by what they hold.
-    pub fn free(&self, held: impl Fn(&WorkerId) -> u32) -> Vec<Free> {
+    /// Looks at the kinds that workers take.
+    pub fn kinds<T>(&self, look: impl FnOnce(&HashMap<Box<str>, HashSet<WorkerId>>) -> T) -> T {
+        look(&self.inner.lock().by_kind)
+    }
+
+    /// The workers that may get jobs of one of these kinds; their free slots by what they hold.
+    pub fn free(&self, kinds: &[Box<str>], held: impl Fn(&WorkerId) -> u32) -> Vec<Free> {
         let inner = self.inner.lock();
         if inner.closing {
             return Vec::new();
         }
-        let able = inner.workers.iter().filter(|(_, worker)| worker.takes_jobs() && worker.listens());
-        let free = able.map(|(id, worker)| Free {
+        let ids = kinds.iter().filter_map(|kind| inner.by_kind.get(kind)).flatten();
+        let takers: BTreeMap<&WorkerId, &Worker> = ids.filter_map(|id| Some((id, inner.workers.get(id)?))).collect();
+        let able =
+            |worker: &Worker| worker.takes_jobs() && worker.listens() && !worker.is_silent(inner.floor, self.lease);
+        let free = takers.into_iter().filter(|(_, worker)| able(worker)).map(|(id, worker)| Free {
             worker: id.clone(),
             kinds: worker.offer.kinds.clone(),
             slots: worker.offer.slots.saturating_sub(held(id) + worker.claiming.len() as u32),
@@ -239,27 +279,47 @@ impl Registry {
     }
 
     /// The worker does not answer: it gets nothing more until it is heard.
-    pub fn deafen(&self, worker: &WorkerId) {
+    pub fn set_unresponsive(&self, worker: &WorkerId) {
         if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
-            worker.deaf = true;
+            worker.unresponsive = true;
         }
     }
 
     /// Forgets workers that are gone longer than a lease. Drained ones are remembered: they are to stay so.
-    pub fn forget_gone(&self, lease: Duration) {
-        let here = |worker: &Worker| worker.line.is_some() || worker.drained || worker.heard.elapsed() <= lease;
-        self.inner.lock().workers.retain(|_, worker| here(worker));
+    pub fn forget_gone(&self) {
+        let here = |worker: &Worker| worker.line.is_some() || worker.drained || worker.heard.elapsed() <= self.lease;
+        let mut inner = self.inner.lock();
+        let gone = inner.workers.iter().filter(|(_, worker)| !here(worker)).map(|(id, _)| id.clone());
+        for id in gone.collect::<Vec<_>>() {
+            inner.remove(&id);
+        }
+    }
+}
+
+impl Inner {
+    fn remove(&mut self, id: &WorkerId) -> Option<Worker> {
+        let worker = self.workers.remove(id)?;
+        for kind in worker.offer.kinds.iter() {
+            if let Some(takers) = self.by_kind.get_mut(kind) {
+                takers.remove(id);
+                if takers.is_empty() {
+                    self.by_kind.remove(kind);
+                }
+            }
+        }
+        Some(worker)
     }
 }
 
 impl Worker {
-    fn new(session: u64, offer: Offer, line: Option<Line>) -> Self {
+    fn new(session: u64, subject: &str, offer: Offer, line: Option<Line>) -> Self {
         let (claiming, unanswered, confirmed) = (HashSet::new(), HashMap::new(), HashMap::new());
         Self {
             session,
+            subject: subject.into(),
             offer,
             heard: Instant::now(),
-            deaf: false,
+            unresponsive: false,
             drained: false,
             claiming,
             unanswered,
@@ -272,9 +332,19 @@ impl Worker {
         !self.drained && self.line.as_ref().is_some_and(|line| line.welcomed)
     }
 
+    /// Whether two signs of life of the three that a lease has room for did not come.
+    fn is_silent(&self, floor: Instant, lease: Duration) -> bool {
+        self.heard.max(floor).elapsed() > lease * 2 / 3
+    }
+
+    /// Since when it has this attempt.
+    fn since(&self, attempt: &AttemptId) -> Option<Instant> {
+        self.unanswered.get(attempt).or_else(|| self.confirmed.get(attempt)).copied()
+    }
+
     /// Whether a job given now would likely arrive.
     fn listens(&self) -> bool {
-        !self.deaf && self.line.as_ref().is_some_and(|line| line.outbox.capacity() > 0)
+        !self.unresponsive && self.line.as_ref().is_some_and(|line| line.outbox.capacity() > 0)
     }
 }
 

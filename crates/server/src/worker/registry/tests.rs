@@ -11,6 +11,10 @@ fn attempt(number: u32) -> AttemptId {
     AttemptId { job: JobId::new("J"), number }
 }
 
+fn free(registry: &Registry, held: u32) -> Vec<Free> {
+    registry.free(&["pdf".into()], |_| held)
+}
+
 fn assignment() -> Message {
     Message::Assignment(courant_proto::v1::Assignment::default())
 }
@@ -19,18 +23,18 @@ fn assignment() -> Message {
 fn registry(room: usize) -> (Registry, WorkerId, Session, mpsc::Receiver<Result<WorkResponse, Status>>) {
     let (registry, worker) = (Registry::default(), WorkerId::new("w"));
     let (outbox, sent) = mpsc::channel(room);
-    let offer = Offer { kinds: vec!["pdf".into()], slots: 2, software: "test".into(), takes_parts: false };
-    let session = registry.attach(worker.clone(), offer, outbox);
+    let offer = Offer { kinds: ["pdf".into()].into(), slots: 2, software: "test".into(), takes_parts: false };
+    let session = registry.attach(worker.clone(), "worker", offer, outbox).unwrap();
     (registry, worker, session, sent)
 }
 
 #[tokio::test]
 async fn nothing_goes_out_before_the_welcome() {
     let (registry, worker, session, mut sent) = registry(1);
-    assert!(registry.free(|_| 0).is_empty() && registry.slots() == 0);
+    assert!(free(&registry, 0).is_empty() && registry.slots() == 0);
     assert!(!registry.assign(&worker, attempt(1), assignment()));
     registry.welcomed(&session);
-    assert_eq!(registry.free(|_| 0)[0].slots, 2);
+    assert_eq!(free(&registry, 0)[0].slots, 2);
     assert!(registry.assign(&worker, attempt(1), assignment()));
     assert!(sent.recv().await.is_some());
 }
@@ -40,9 +44,9 @@ async fn a_worker_with_no_room_for_a_message_is_not_free() {
     let (registry, worker, session, mut sent) = registry(1);
     registry.welcomed(&session);
     registry.tell(&worker, assignment());
-    assert!(registry.free(|_| 0).is_empty());
+    assert!(free(&registry, 0).is_empty());
     sent.recv().await.unwrap().unwrap();
-    assert_eq!(registry.free(|_| 0).len(), 1);
+    assert_eq!(free(&registry, 0).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,14 +55,14 @@ async fn who_does_not_answer_gets_nothing_more_until_it_is_heard() {
     registry.welcomed(&session);
     registry.assign(&worker, attempt(1), assignment());
     tokio::time::advance(WITHIN).await;
-    assert!(registry.late(WITHIN).is_empty() && registry.free(|_| 1).len() == 1);
+    assert!(registry.late(WITHIN).is_empty() && free(&registry, 1).len() == 1);
     tokio::time::advance(Duration::from_millis(1)).await;
     assert_eq!(registry.late(WITHIN), [(worker.clone(), attempt(1))]);
     assert_eq!(registry.late(WITHIN).len(), 1, "it stays late until it is dealt with");
     assert!(registry.answered(&worker, &attempt(1)) && registry.late(WITHIN).is_empty());
-    assert!(registry.free(|_| 0).is_empty());
+    assert!(free(&registry, 0).is_empty());
     assert!(registry.heard(&worker) && !registry.heard(&worker));
-    assert_eq!(registry.free(|_| 0).len(), 1);
+    assert_eq!(free(&registry, 0).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,14 +91,53 @@ async fn leases_hang_on_signs_of_life_alone() {
     let (registry, worker, session, _sent) = registry(1);
     registry.detach(&session);
     tokio::time::advance(lease).await;
-    assert!(!registry.is_lost(&worker, lease), "a lease outlives its stream");
+    assert!(!registry.is_lost(&worker, None), "a lease outlives its stream");
     registry.heard(&worker);
     tokio::time::advance(lease).await;
-    assert!(!registry.is_lost(&worker, lease));
+    assert!(!registry.is_lost(&worker, None));
     tokio::time::advance(Duration::from_millis(1)).await;
-    assert!(registry.is_lost(&worker, lease));
+    assert!(registry.is_lost(&worker, None));
     registry.forgive();
-    assert!(!registry.is_lost(&worker, lease) && !registry.is_lost(&WorkerId::new("unknown"), lease));
+    assert!(!registry.is_lost(&worker, None) && !registry.is_lost(&WorkerId::new("unknown"), None));
     tokio::time::advance(lease + Duration::from_millis(1)).await;
-    assert!(registry.is_lost(&worker, lease) && registry.is_lost(&WorkerId::new("unknown"), lease));
+    assert!(registry.is_lost(&worker, None) && registry.is_lost(&WorkerId::new("unknown"), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_worker_gets_nothing_before_it_speaks_again() {
+    let (registry, worker, session, _sent) = registry(8);
+    registry.welcomed(&session);
+    tokio::time::advance(LEASE * 2 / 3).await;
+    assert_eq!(free(&registry, 0).len(), 1, "two heartbeats are not overdue yet");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert!(free(&registry, 0).is_empty(), "though its stream is open");
+    assert!(registry.heard(&worker), "whoever gives out jobs has to know");
+    assert_eq!(free(&registry, 0).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_begins_with_a_whole_lease() {
+    let (registry, worker, session, _sent) = registry(8);
+    registry.welcomed(&session);
+    tokio::time::advance(LEASE * 2 / 3).await;
+    registry.assign(&worker, attempt(1), assignment());
+    tokio::time::advance(LEASE * 2 / 3).await;
+    assert!(registry.is_lost(&worker, None) && !registry.is_lost(&worker, Some(&attempt(1))));
+    tokio::time::advance(LEASE / 2).await;
+    assert!(registry.is_lost(&worker, Some(&attempt(1))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_id_belongs_to_its_user_for_as_long_as_the_worker_is_there() {
+    let (registry, worker, session, _sent) = registry(8);
+    let come = |subject| {
+        let offer = Offer { kinds: ["scan".into()].into(), ..Offer::default() };
+        registry.attach(worker.clone(), subject, offer, mpsc::channel(1).0)
+    };
+    assert!(matches!(come("mallory"), Err(Error::WorkerIdTaken(_))));
+    registry.detach(&session);
+    assert!(come("mallory").is_err(), "it may come back and go on");
+    tokio::time::advance(LEASE + Duration::from_millis(1)).await;
+    assert!(come("mallory").is_ok());
+    registry.kinds(|kinds| assert_eq!(kinds.keys().map(|kind| &**kind).collect::<Vec<_>>(), ["scan"]));
 }

@@ -1,0 +1,56 @@
+//! A job while a filter looks at it.
+
+use std::cell::{Cell, OnceCell};
+
+use courant_joblog::job::Job;
+
+/// What folding a byte to lower case costs, in bytes compared.
+const FOLD_COST: u64 = 8;
+
+/// A job that a filter is asked about. Counts what that costs, since callers choose the filter and the labels.
+#[derive(Debug)]
+pub struct Candidate<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// Its searchable texts in lower case: folded once, however many words are searched for.
+    folded: OnceCell<Vec<String>>,
+    cost: Cell<u64>,
+}
+
+impl<'a> Candidate<'a> {
+    /// Nothing was asked yet.
+    pub fn new(job: &'a Job) -> Self {
+        Self { job, folded: OnceCell::new(), cost: Cell::new(0) }
+    }
+
+    /// What was spent on it: conditions looked at and bytes compared.
+    pub fn cost(&self) -> u64 {
+        self.cost.get()
+    }
+
+    pub(super) fn spend(&self, cost: u64) {
+        self.cost.set(self.cost.get().saturating_add(cost));
+    }
+
+    /// Whether a text in lower case is in one of its ids, its name or a value of its labels.
+    pub(super) fn mentions(&self, text: &str) -> bool {
+        self.folded().iter().any(|field| {
+            self.spend(1 + field.len() as u64);
+            field.contains(text)
+        })
+    }
+
+    fn folded(&self) -> &[String] {
+        self.folded.get_or_init(|| {
+            let folded: Vec<String> = searchable(self.job).map(str::to_lowercase).collect();
+            self.spend(FOLD_COST * folded.iter().map(|field| field.len() as u64).sum::<u64>());
+            folded
+        })
+    }
+}
+
+fn searchable(job: &Job) -> impl Iterator<Item = &str> {
+    let ids = [job.id.as_str(), job.document.id.as_str(), &*job.document.name];
+    let more = [job.batch.as_ref().map(|id| id.as_str()), job.request.as_ref().map(|id| id.as_str())];
+    ids.into_iter().chain(more.into_iter().flatten()).chain(job.labels.values().map(String::as_str))
+}

@@ -1,0 +1,84 @@
+//! What all users of the server use together, with the limit of each.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use courant_auth::{Identity, Role};
+use futures::Stream;
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::share::{Share, Used};
+
+/// Lists that one user may have computed at once; more wait for their turn.
+const LISTS_PER_USER: u32 = 2;
+/// Lists in all, those that wait for a slot included.
+const LISTS: u32 = 256;
+
+/// Kinds that the workers of one user may name together.
+const WORKER_KINDS_PER_USER: u32 = 16_384;
+/// Kinds that all workers may name together.
+const WORKER_KINDS: u32 = 65_536;
+
+/// The shared resources of a server.
+#[derive(Debug)]
+pub struct Shares {
+    /// Lists being computed.
+    pub lists: Share,
+    /// Threads that look jobs through with a filter. Half of the processors: the other half stays for everything else.
+    pub filter_slots: Semaphore,
+    /// Streams that last: watches of any kind, downloads, streams of workers.
+    pub streams: Share,
+    /// Bytes of memory that documents under way take.
+    pub upload_memory: Share,
+    /// Kinds of work that connected workers name, each worker's counted by itself.
+    pub worker_kinds: Share,
+}
+
+impl Shares {
+    /// With the limits of the configuration.
+    pub fn new(config: &Config) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            lists: Share::new("lists", LISTS_PER_USER, LISTS),
+            filter_slots: Semaphore::new((processors / 2).max(1)),
+            streams: Share::new("streams", config.streams_per_user, config.max_user_streams),
+            upload_memory: Share::new(
+                "bytes of memory for documents under way",
+                config.upload_memory_per_user,
+                config.upload_memory,
+            ),
+            worker_kinds: Share::new("kinds of connected workers", WORKER_KINDS_PER_USER, WORKER_KINDS),
+        }
+    }
+}
+
+impl Shares {
+    /// One more stream of the caller. Bridges are not counted here: they carry many users and count each by themselves.
+    pub fn stream(&self, identity: &Identity) -> Result<Option<Used>, Error> {
+        if identity.has(Role::Bridge) { Ok(None) } else { self.streams.try_take(&identity.subject, 1).map(Some) }
+    }
+}
+
+/// A stream to a client that counts as one of its user's for as long as it lives.
+#[derive(Debug)]
+pub struct Counted<S> {
+    stream: S,
+    _used: Option<Used>,
+}
+
+impl<S> Counted<S> {
+    /// Counts a stream.
+    pub fn new(stream: impl Into<S>, used: Option<Used>) -> Self {
+        Self { stream: stream.into(), _used: used }
+    }
+}
+
+impl<S: Stream + Unpin> Stream for Counted<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.stream).poll_next(context)
+    }
+}
