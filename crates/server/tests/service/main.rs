@@ -5,7 +5,9 @@
 mod bad_input;
 mod batches;
 mod following;
+mod frozen;
 mod guards;
+mod hostile;
 mod jobs;
 mod large;
 mod lists;

@@ -31,6 +31,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct World {
     pub folder: TempDir,
     pub channel: Channel,
+    pub address: String,
     signer: Signer,
     stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -71,8 +72,8 @@ impl World {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let serving = tokio::spawn(async move { server.serve(listener, stopped).await.unwrap() });
-        let channel = Endpoint::from_shared(address).unwrap().connect_lazy();
-        Self { folder, channel, signer: Signer::hs256(&secret), stop, serving, tune }
+        let channel = Endpoint::from_shared(address.clone()).unwrap().connect_lazy();
+        Self { folder, channel, address, signer: Signer::hs256(&secret), stop, serving, tune }
     }
 
     /// Stops the server and starts another on the same data.
