@@ -13,6 +13,7 @@ use crate::connection::registry::Registry;
 use crate::connection::replies::connection_id;
 use crate::core::Core;
 use crate::core::health::{self, Health};
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::presence::attend;
 use crate::presence::book::{Book, Rules};
@@ -34,6 +35,8 @@ pub struct App {
     pub trail: Arc<Trail>,
     /// All connections.
     pub registry: Arc<Registry>,
+    /// What users hold.
+    pub ledger: Arc<Ledger>,
     /// Who is connected.
     pub book: Arc<Book>,
     /// All numbers.
@@ -64,6 +67,7 @@ impl App {
         let rooms = Rooms::new(core.clone(), config.times.clone(), metrics.clone(), stop.clone());
         let trail = Arc::new(Trail::default());
         let registry = Registry::new(config.limits.clone(), metrics.clone(), trail.clone());
+        let ledger = Ledger::new(config.limits.bounds);
         let bridge = connection_id().to_string().into();
         let local = Local { bridge, registry: registry.clone(), rooms: rooms.clone(), trail: trail.clone() };
         let book = Book::new(Rules {
@@ -85,6 +89,7 @@ impl App {
             states,
             trail,
             registry,
+            ledger,
             book,
             metrics,
             health,

@@ -6,6 +6,9 @@ use std::time::Duration;
 use courant_auth::Verifier;
 use courant_tls::{ClientTls, ServerTls};
 
+use crate::core::LANES;
+use crate::ledger::Bounds;
+
 /// Makes a fresh token with the role `bridge`, whenever one is needed.
 pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
 
@@ -65,6 +68,8 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// Bytes of a document.
     pub upload_bytes: u64,
+    /// What users may hold, one and all together. More get 429, or an error.
+    pub bounds: Bounds,
 }
 
 /// How long everything may take.
@@ -125,6 +130,7 @@ impl Default for Limits {
             compress_above: 1 << 10,
             outbox_bytes: 1 << 20,
             upload_bytes: 512 << 20,
+            bounds: Bounds::default(),
         }
     }
 }
@@ -154,6 +160,9 @@ impl Default for Times {
     }
 }
 
+/// Half of what a server with default limits takes on all connections for streams of users.
+pub const MOST_STREAMS: usize = LANES * 2_048;
+
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -171,6 +180,9 @@ pub enum ConfigError {
     /// Nothing would work with a limit of 0.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
+    /// The server would not take so many.
+    #[error("--max-upstream-streams {0} is more than {MOST_STREAMS}: the server takes a limited number on each connection")]
+    Streams(usize),
 }
 
 impl Config {
@@ -215,6 +227,17 @@ impl Config {
             ("subscriptions", limits.subscriptions),
             ("message bytes", limits.message_bytes),
             ("outbox bytes", limits.outbox_bytes),
+            ("topics per user", limits.bounds.topics_per_user),
+            ("streams", limits.bounds.streams.total),
+            ("streams per user", limits.bounds.streams.per_user),
+            ("uploads", limits.bounds.uploads.total),
+            ("uploads per user", limits.bounds.uploads.per_user),
+            ("downloads", limits.bounds.downloads.total),
+            ("downloads per user", limits.bounds.downloads.per_user),
+            ("requests", limits.bounds.requests.total),
+            ("requests per user", limits.bounds.requests.per_user),
+            ("outbox bytes in all", limits.bounds.outboxes.total),
+            ("outbox bytes per user", limits.bounds.outboxes.per_user),
             ("ping interval", usize::from(!self.times.ping.is_zero())),
             ("header timeout", usize::from(!self.times.header.is_zero())),
             ("auth timeout", usize::from(!self.times.auth.is_zero())),
@@ -224,6 +247,9 @@ impl Config {
             ("poll timeout", usize::from(!self.times.poll_overdue.is_zero())),
             ("health interval", usize::from(!self.times.health.is_zero())),
         ];
+        if limits.bounds.streams.total > MOST_STREAMS {
+            return Err(ConfigError::Streams(limits.bounds.streams.total));
+        }
         counts.into_iter().find(|(_, count)| *count == 0).map_or(Ok(()), |(name, _)| Err(ConfigError::Zero(name)))
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::config::Config;
+use crate::ledger::{Bound, Bounds};
 
 /// Who may come, how much, and for how long. Each flag has an environment variable `COURANT_…`.
 #[derive(Args, Clone, Debug)]
@@ -74,6 +75,50 @@ pub struct Flags {
     #[arg(long, env = "COURANT_OUTBOX_BYTES", default_value_t = 1 << 20, value_name = "BYTES")]
     pub outbox_bytes: usize,
 
+    /// Distinct topics of one user, over all connections
+    #[arg(long, env = "COURANT_MAX_TOPICS_PER_USER", default_value_t = 1_000, value_name = "N")]
+    pub max_topics_per_user: usize,
+
+    /// Streams from the server at once, of all users; more than one topic of several users need only one
+    #[arg(long, env = "COURANT_MAX_UPSTREAM_STREAMS", default_value_t = 8_192, value_name = "N")]
+    pub max_upstream_streams: usize,
+
+    /// Of these, streams that one user alone needs. No user gets more than are still free
+    #[arg(long, env = "COURANT_MAX_STREAMS_PER_USER", default_value_t = 1_200, value_name = "N")]
+    pub max_streams_per_user: usize,
+
+    /// Bytes that may wait for all slow connections of one user
+    #[arg(long, env = "COURANT_OUTBOX_BYTES_PER_USER", default_value_t = 16 << 20, value_name = "BYTES")]
+    pub outbox_bytes_per_user: usize,
+
+    /// Bytes that may wait for all slow connections
+    #[arg(long, env = "COURANT_OUTBOX_BYTES_TOTAL", default_value_t = 1 << 30, value_name = "BYTES")]
+    pub outbox_bytes_total: usize,
+
+    /// HTTP requests of all users that are being answered at once
+    #[arg(long, env = "COURANT_MAX_REQUESTS", default_value_t = 2_048, value_name = "N")]
+    pub max_requests: usize,
+
+    /// HTTP requests of one user that are being answered at once
+    #[arg(long, env = "COURANT_MAX_REQUESTS_PER_USER", default_value_t = 200, value_name = "N")]
+    pub max_requests_per_user: usize,
+
+    /// Uploads at once, of all users
+    #[arg(long, env = "COURANT_MAX_UPLOADS", default_value_t = 256, value_name = "N")]
+    pub max_uploads: usize,
+
+    /// Uploads of one user at once
+    #[arg(long, env = "COURANT_MAX_UPLOADS_PER_USER", default_value_t = 32, value_name = "N")]
+    pub max_uploads_per_user: usize,
+
+    /// Downloads at once, of all users
+    #[arg(long, env = "COURANT_MAX_DOWNLOADS", default_value_t = 1_024, value_name = "N")]
+    pub max_downloads: usize,
+
+    /// Downloads of one user at once
+    #[arg(long, env = "COURANT_MAX_DOWNLOADS_PER_USER", default_value_t = 64, value_name = "N")]
+    pub max_downloads_per_user: usize,
+
     /// Time between protocol pings; who misses two is dropped
     #[arg(long, env = "COURANT_PING_INTERVAL", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub ping_interval: Duration,
@@ -131,6 +176,15 @@ impl Flags {
         limits.message_bytes = self.max_message_bytes;
         limits.compress_above = self.compress_above;
         limits.outbox_bytes = self.outbox_bytes;
+        let bound = |total, per_user| Bound { total, per_user };
+        limits.bounds = Bounds {
+            topics_per_user: self.max_topics_per_user,
+            streams: bound(self.max_upstream_streams, self.max_streams_per_user),
+            uploads: bound(self.max_uploads, self.max_uploads_per_user),
+            downloads: bound(self.max_downloads, self.max_downloads_per_user),
+            requests: bound(self.max_requests, self.max_requests_per_user),
+            outboxes: bound(self.outbox_bytes_total, self.outbox_bytes_per_user),
+        };
         config.times.ping = self.ping_interval;
         config.times.client_ping = self.client_ping_interval;
         config.times.client_pong = self.client_pong_timeout;

@@ -12,6 +12,7 @@ pub mod events;
 pub mod fault;
 pub mod flags;
 pub mod http;
+pub mod ledger;
 pub mod metrics;
 pub mod notices;
 pub mod presence;

@@ -45,7 +45,7 @@ pub async fn watch(core: Core, beat: Duration, told: watch::Sender<Health>, stop
 }
 
 async fn look(core: &Core) -> Health {
-    let answer = HealthClient::new(core.live.clone()).check(HealthCheckRequest::default()).await;
+    let answer = HealthClient::new(core.system.clone()).check(HealthCheckRequest::default()).await;
     match answer {
         Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => Health::Serving,
         Ok(_) => Health::Away,

@@ -7,6 +7,7 @@ mod poll;
 mod sse;
 mod wanted;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -109,8 +110,10 @@ impl Following {
         }
         let mut core_away = app.core_away.clone();
         core_away.mark_unchanged();
+        let outbox = Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone());
+        outbox.belongs_to(&app.ledger.user(&caller.identity.subject));
         let mut following = Self {
-            outbox: Arc::new(Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone())),
+            outbox: Arc::new(outbox),
             subscriptions: Subscriptions::new(),
             core_away,
             expires: Instant::now() + left,
@@ -122,28 +125,33 @@ impl Following {
             _stay: stay,
             app,
         };
-        following.join(caller, wanted);
+        following.join(caller, wanted, address)?;
         if following.asked == 1 {
             following.answered().await?;
         }
         Ok(following)
     }
 
-    fn join(&mut self, caller: &Caller, wanted: Wanted) {
+    fn join(&mut self, caller: &Caller, wanted: Wanted, address: IpAddr) -> Result<(), Fault> {
+        let user = self.app.ledger.user(&caller.identity.subject);
         for Asked { topic, after } in wanted.topics {
-            self.subscriptions.add(Join {
+            let join = Join {
                 rooms: self.app.rooms.clone(),
                 states: self.app.states.clone(),
                 member: Member::new(self.outbox.clone()),
                 token: caller.token.clone(),
-                user: caller.identity.subject.clone(),
+                user: user.clone(),
                 reach: Reach::of(&caller.identity),
                 topic,
                 after,
                 tier: wanted.tier,
                 id: None,
-            });
+            };
+            self.subscriptions.add(join).inspect_err(|_| {
+                self.app.registry.refused(Limit::TopicsPerUser, Some(user.name()), address);
+            })?;
         }
+        Ok(())
     }
 
     /// Waits until the only join has its first message, or came to nothing.

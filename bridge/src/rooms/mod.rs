@@ -18,7 +18,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Times;
 use crate::core::Core;
-use crate::metrics::Metrics;
+use crate::fault::Fault;
+use crate::ledger::{Resource, Share, User};
+use crate::metrics::{Limit, Metrics, Refusal};
 use crate::wire::Tier;
 use member::Member;
 use room::Room;
@@ -88,13 +90,19 @@ impl Rooms {
         rooms.get(key).map(|room| self.place(room, member))
     }
 
-    /// Enters a room; starts it at `cursor` if nobody has.
-    pub fn enter_or_start(self: &Arc<Self>, key: &RoomKey, cursor: &str, member: &Arc<Member>) -> (Place, Started) {
+    /// Enters a room; starts it at `cursor` if nobody has, with a stream that counts for the user.
+    pub fn enter_or_start(
+        self: &Arc<Self>,
+        key: &RoomKey,
+        cursor: &str,
+        member: &Arc<Member>,
+        user: &Arc<User>,
+    ) -> Result<(Place, Started), Fault> {
         let mut rooms = self.rooms.lock();
         if let Some(room) = rooms.get(key) {
-            return (self.place(room, member), Started::Before);
+            return Ok((self.place(room, member), Started::Before));
         }
-        let room = Arc::new(Room::new(key.clone()));
+        let room = Arc::new(Room::new(key.clone(), stream(user, &self.metrics)?));
         rooms.insert(key.clone(), room.clone());
         let place = self.place(&room, member);
         drop(rooms);
@@ -107,7 +115,7 @@ impl Rooms {
                 () = stop.cancelled() => {}
             }
         });
-        (place, Started::Now)
+        Ok((place, Started::Now))
     }
 
     fn place(&self, room: &Arc<Room>, member: &Arc<Member>) -> Place {
@@ -137,6 +145,14 @@ impl Rooms {
     pub fn count(&self) -> usize {
         self.rooms.lock().len()
     }
+}
+
+/// One more stream from the core for a user.
+pub fn stream(user: &Arc<User>, metrics: &Metrics) -> Result<Share, Fault> {
+    user.take(Resource::Streams).map_err(|refused| {
+        metrics.refused.get_or_create(&Refusal { limit: Limit::StreamsPerUser }).inc();
+        refused.fault("streams of topics", "--max-streams-per-user", "unsubscribe from some")
+    })
 }
 
 /// Who started a room.

@@ -26,6 +26,7 @@ use crate::connection::registry::{Seat, at_least_one};
 use crate::connection::replies;
 use crate::connection::subscriptions::{Finished, Subscriptions};
 use crate::fault::{Code, Fault};
+use crate::ledger;
 use crate::metrics::Limit;
 use crate::presence::book::Stay;
 use crate::wire::Command;
@@ -65,6 +66,8 @@ pub struct Session {
 struct User {
     identity: Identity,
     token: String,
+    /// What the user holds.
+    held: Arc<ledger::User>,
 }
 
 /// What wakes a session.

@@ -119,7 +119,9 @@ impl Session {
         self.warning = replies::warn_at(left, self.app.config.times.token_warning);
         let device = self.appear(&identity.subject, device);
         self.outbox.reply(&replies::connected(id, self.id, &device, &identity, &self.app.config));
-        let before = self.user.replace(User { identity: identity.clone(), token });
+        let held = self.app.ledger.user(&identity.subject);
+        self.outbox.belongs_to(&held);
+        let before = self.user.replace(User { identity: identity.clone(), token, held });
         if let Some(before) = before {
             self.recheck(&before.identity, &identity);
         }
@@ -175,14 +177,17 @@ impl Session {
             states: self.app.states.clone(),
             member: Member::new(self.outbox.clone()),
             token: user.token.clone(),
-            user: user.identity.subject.clone(),
+            user: user.held.clone(),
             reach: Reach::of(&user.identity),
             topic,
             after,
             tier: min_interval_ms.map_or_else(Tier::default, Tier::at_least),
             id,
         };
-        self.subscriptions.add(join);
+        if let Err(fault) = self.subscriptions.add(join) {
+            self.refused(Limit::TopicsPerUser);
+            self.error(id, &fault);
+        }
     }
 
     /// Rights may have changed with the token: what it does not allow any more ends, the rest goes on.
