@@ -27,6 +27,10 @@ pub struct Flags {
     #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS", default_value_t = 4_000, value_name = "N")]
     pub max_http_connections: usize,
 
+    /// Connections that speak HTTP at once from one address; not with --trust-forwarded, where all come from the proxy
+    #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N")]
+    pub max_http_connections_per_address: usize,
+
     /// WebSocket connections at once
     #[arg(long, env = "COURANT_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N")]
     pub max_connections: usize,
@@ -139,6 +143,10 @@ pub struct Flags {
     #[arg(long, env = "COURANT_BODY_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub body_timeout: Duration,
 
+    /// Bytes per second that must come of an upload on average, so that a trickle does not hold its place for ever; 0: any
+    #[arg(long, env = "COURANT_MIN_UPLOAD_RATE", default_value_t = 1 << 10, value_name = "BYTES")]
+    pub min_upload_rate: u64,
+
     /// How long a WebSocket may stay without a token
     #[arg(long, env = "COURANT_AUTH_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub auth_timeout: Duration,
@@ -151,7 +159,12 @@ pub struct Flags {
     #[arg(long, env = "COURANT_PRESENCE_GRACE", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub presence_grace: Duration,
 
-    /// Time for all connections of browsers to end when the bridge is stopped
+    /// Time to serve on after a signal to stop while /readyz says 503, so that load balancers turn away first
+    /// [default: 5s; courant up: 0s]
+    #[arg(long, env = "COURANT_LAME_DUCK", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub lame_duck: Option<Duration>,
+
+    /// Time after that for all connections of browsers to end
     #[arg(long = "drain", env = "COURANT_DRAIN", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub drain_within: Duration,
 }
@@ -165,6 +178,7 @@ impl Flags {
         let limits = &mut config.limits;
         limits.connections = self.max_connections;
         limits.sockets = self.max_http_connections;
+        limits.sockets_per_address = self.max_http_connections_per_address;
         limits.connections_per_user = self.max_connections_per_user;
         limits.devices_per_user = self.max_devices_per_user;
         limits.connections_per_address = self.max_connections_per_address;
@@ -185,6 +199,7 @@ impl Flags {
             requests: bound(self.max_requests, self.max_requests_per_user),
             outboxes: bound(self.outbox_bytes_total, self.outbox_bytes_per_user),
         };
+        limits.upload_bytes_per_second = self.min_upload_rate;
         config.times.ping = self.ping_interval;
         config.times.client_ping = self.client_ping_interval;
         config.times.client_pong = self.client_pong_timeout;
@@ -193,6 +208,9 @@ impl Flags {
         config.times.auth = self.auth_timeout;
         config.times.poll_overdue = self.poll_timeout;
         config.times.presence_grace = self.presence_grace;
+        if let Some(lame_duck) = self.lame_duck {
+            config.times.lame_duck = lame_duck;
+        }
         config.times.drain = self.drain_within;
     }
 }
@@ -238,15 +256,20 @@ mod tests {
             };
             assert_ne!(format!("{:?}", config(&given)), plain, "{flag} changes nothing");
             // Compressing everything, and stopping at once, are wishes like others.
-            if let Some(zero) =
-                zero.filter(|_| !matches!(flag.as_str(), "--compress-above" | "--drain" | "--presence-grace"))
-            {
+            if let Some(zero) = zero.filter(|_| {
+                !matches!(
+                    flag.as_str(),
+                    "--compress-above" | "--min-upload-rate" | "--lame-duck" | "--drain" | "--presence-grace"
+                )
+            }) {
                 assert!(config(&[&flag, zero]).check().is_err(), "{flag} {zero}");
             }
         }
     }
 
     fn plain_is_time(flag: &str) -> bool {
-        flag.ends_with("-timeout") || flag.ends_with("-interval") || matches!(flag, "--drain" | "--presence-grace")
+        flag.ends_with("-timeout")
+            || flag.ends_with("-interval")
+            || matches!(flag, "--lame-duck" | "--drain" | "--presence-grace")
     }
 }

@@ -18,7 +18,9 @@ pub mod notices;
 pub mod presence;
 pub mod rooms;
 pub mod serve;
+pub mod sockets;
 pub mod states;
+pub mod supervisor;
 pub mod wire;
 pub mod ws;
 

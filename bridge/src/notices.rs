@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::rooms::member::Member;
 use crate::rooms::room::{TELL_AFTER, pause};
 use crate::rooms::{Leave, Place, stream};
+use crate::supervisor::Supervisor;
 use crate::wire::encode::Push;
 use crate::wire::message::{Ended, Mode, NotificationEvent, Subscribed};
 use crate::wire::service::Notification;
@@ -30,6 +31,8 @@ pub struct Wish {
     pub times: Times,
     /// Counters.
     pub metrics: Metrics,
+    /// Keeps the task.
+    pub supervisor: Supervisor,
     /// Who is told.
     pub member: Arc<Member>,
     /// The user.
@@ -60,10 +63,15 @@ impl Leave for Teller {
 pub async fn follow(wish: Wish) -> Result<Place, Fault> {
     let share = stream(&wish.user, &wish.metrics)?;
     let stream = open(&wish, wish.after.as_deref().unwrap_or_default()).await?;
-    let (member, metrics) = (wish.member.clone(), wish.metrics.clone());
-    let teller =
-        Tell { topic: Topic::Notifications.to_string().into(), cursor: String::new(), stage: Stage::Asked, wish, _share: share };
-    let task = tokio::spawn(teller.run(stream)).abort_handle();
+    let (member, metrics, supervisor) = (wish.member.clone(), wish.metrics.clone(), wish.supervisor.clone());
+    let teller = Tell {
+        topic: Topic::Notifications.to_string().into(),
+        cursor: String::new(),
+        stage: Stage::Asked,
+        wish,
+        _share: share,
+    };
+    let task = supervisor.run("notifications", teller.run(stream));
     metrics.subscriptions.inc();
     let id = member.id;
     Ok(Place::new(Arc::new(Teller { task, member }), id, metrics))

@@ -35,6 +35,7 @@ use crate::presence::device::Device;
 use crate::presence::own::Transport;
 use crate::rooms::join::{Join, Reach};
 use crate::rooms::member::Member;
+use crate::sockets::{Lent, SocketHold};
 use crate::wire::encode::{Push, text};
 use wanted::{Asked, Wanted};
 
@@ -67,6 +68,8 @@ struct Following {
     /// The first message.
     greeting: Utf8Bytes,
     _seat: Seat,
+    /// Meanwhile it is no HTTP connection among others.
+    _lent: Option<Lent>,
     /// Its entry among those who are connected.
     _stay: Stay,
 }
@@ -122,6 +125,7 @@ impl Following {
             asked: wanted.topics.len(),
             greeting: text(&replies::connected(None, connection, &device.id, &caller.identity, &app.config)),
             _seat: seat,
+            _lent: parts.extensions.get::<SocketHold>().map(SocketHold::lend),
             _stay: stay,
             app,
         };
@@ -197,7 +201,7 @@ impl Following {
 
     fn settle(&mut self, finished: Finished) {
         if let Some(refused) = self.subscriptions.settle(finished) {
-            let message = replies::refused(&refused.topic, &refused.fault);
+            let message = replies::refused(None, refused.topic.to_string(), &refused.fault);
             self.outbox.push(0, Arc::new(Push::refused(&refused.topic.to_string().into(), message)));
         }
     }

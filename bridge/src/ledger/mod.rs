@@ -103,7 +103,9 @@ impl Refused {
     pub fn fault(self, what: &str, flag: &str, remedy: &str) -> Fault {
         Fault::too_many(match self {
             Self::PerUser(limit) => format!("your user may have {limit} {what} at once ({flag}); {remedy}"),
-            Self::Scarce => format!("the bridge has too few {what} left for more of yours; {remedy}, or try again later"),
+            Self::Scarce => {
+                format!("the bridge has too few {what} left for more of yours; {remedy}, or try again later")
+            }
         })
     }
 }

@@ -57,7 +57,8 @@ mod tests {
     fn only_distinct_topics_count_and_those_of_others_do_not() {
         let ledger = Ledger::new(Bounds { topics_per_user: 2, ..Bounds::default() });
         let alice = ledger.user("alice");
-        let held: Vec<_> = [Topic::Mine, Topic::Mine, Topic::Queue].iter().map(|topic| alice.hold(topic).unwrap()).collect();
+        let held: Vec<_> =
+            [Topic::Mine, Topic::Mine, Topic::Queue].iter().map(|topic| alice.hold(topic).unwrap()).collect();
         assert_eq!(alice.hold(&Topic::Devices).unwrap_err(), Refused::PerUser(2));
         assert!(alice.hold(&Topic::Queue).is_ok() && ledger.user("bob").hold(&Topic::Devices).is_ok());
         drop(held);

@@ -158,6 +158,7 @@ impl Join {
             core: self.rooms.core.clone(),
             times: self.rooms.times.clone(),
             metrics: self.rooms.metrics.clone(),
+            supervisor: self.rooms.supervisor.clone(),
             member: self.member,
             user: self.user,
             after: self.after,
@@ -178,9 +179,7 @@ impl Join {
                     Some(cursor) => cursor.clone(),
                     None => self.now(&source).await.map_err(Failed::Unanswered)?,
                 };
-                self.rooms
-                    .enter_or_start(&key, &cursor, &self.member, &self.user)
-                    .map_err(Failed::Unanswered)?
+                self.rooms.enter_or_start(&key, &cursor, &self.member, &self.user).map_err(Failed::Unanswered)?
             }
         };
         let sight = Sight::of_jobs(&self.topic, &source.owner);

@@ -13,14 +13,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::config::Times;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::ledger::{Resource, Share, User};
 use crate::metrics::{Limit, Metrics, Refusal};
+use crate::supervisor::Supervisor;
 use crate::wire::Tier;
 use member::Member;
 use room::Room;
@@ -44,8 +43,8 @@ pub struct Rooms {
     pub times: Times,
     /// Counters.
     pub metrics: Metrics,
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    /// Keeps the tasks of rooms.
+    pub supervisor: Supervisor,
 }
 
 /// Who is in a room.
@@ -80,8 +79,8 @@ impl Drop for Place {
 
 impl Rooms {
     /// No rooms yet.
-    pub fn new(core: Core, times: Times, metrics: Metrics, stop: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { rooms: Mutex::default(), core, times, metrics, stop, tasks: TaskTracker::new() })
+    pub fn new(core: Core, times: Times, metrics: Metrics, supervisor: Supervisor) -> Arc<Self> {
+        Arc::new(Self { rooms: Mutex::default(), core, times, metrics, supervisor })
     }
 
     /// Enters a room that is there already.
@@ -107,14 +106,7 @@ impl Rooms {
         let place = self.place(&room, member);
         drop(rooms);
         self.metrics.rooms.inc();
-        let (all, stop) = (self.clone(), self.stop.clone());
-        let task = room::run(all, room, cursor.to_owned());
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = task => {}
-                () = stop.cancelled() => {}
-            }
-        });
+        self.supervisor.run("topic", room::run(self.clone(), room, cursor.to_owned()));
         Ok((place, Started::Now))
     }
 

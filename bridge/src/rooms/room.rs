@@ -100,7 +100,9 @@ impl Inner {
     fn settle(&mut self, before: usize) {
         match self.users.len() {
             0 => {}
-            1 if before != 1 => self.stream.belongs_to(self.members.first().and_then(|member| member.outbox.user()).cloned()),
+            1 if before != 1 => {
+                self.stream.belongs_to(self.members.first().and_then(|member| member.outbox.user()).cloned())
+            }
             2 if before == 1 => self.stream.belongs_to(None),
             _ => {}
         }
