@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -13,12 +14,14 @@ use crate::connection::registry::Registry;
 use crate::connection::replies::connection_id;
 use crate::core::Core;
 use crate::core::health::{self, Health};
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::presence::attend;
 use crate::presence::book::{Book, Rules};
 use crate::rooms::Rooms;
 use crate::states::States;
 use crate::states::local::Local;
+use crate::supervisor::Supervisor;
 
 /// The shared parts. Holds nothing that another bridge could not make anew.
 pub struct App {
@@ -34,6 +37,8 @@ pub struct App {
     pub trail: Arc<Trail>,
     /// All connections.
     pub registry: Arc<Registry>,
+    /// What users hold.
+    pub ledger: Arc<Ledger>,
     /// Who is connected.
     pub book: Arc<Book>,
     /// All numbers.
@@ -42,10 +47,14 @@ pub struct App {
     pub health: watch::Receiver<Health>,
     /// Changes when the core has been away for so long that the connections are better off elsewhere.
     pub core_away: watch::Receiver<u64>,
-    /// Cancelled when the bridge stops.
+    /// Cancelled when the bridge is not ready any more, and serves for a while.
+    pub leaving: CancellationToken,
+    /// Cancelled when everybody is told to go.
     pub drain: CancellationToken,
-    /// All sessions and HTTP connections.
+    /// All sessions, HTTP connections and uploads.
     pub tasks: TaskTracker,
+    /// Everything in the background.
+    pub supervisor: Supervisor,
 }
 
 /// The address a connection came from.
@@ -53,17 +62,14 @@ pub struct App {
 pub struct Peer(pub IpAddr);
 
 impl App {
-    /// Starts the shared parts. They stop with `drain`; rooms stop when `stop` is cancelled, after the sessions.
-    pub fn start(
-        config: Config,
-        drain: CancellationToken,
-        stop: CancellationToken,
-    ) -> Result<Arc<Self>, tonic::transport::Error> {
+    /// Starts the shared parts. They stop with the supervisor, after the sessions.
+    pub fn start(config: Config, supervisor: Supervisor) -> Result<Arc<Self>, tonic::transport::Error> {
         let core = Core::new(&config)?;
         let metrics = Metrics::default();
-        let rooms = Rooms::new(core.clone(), config.times.clone(), metrics.clone(), stop.clone());
+        let rooms = Rooms::new(core.clone(), config.times.clone(), metrics.clone(), supervisor.clone());
         let trail = Arc::new(Trail::default());
         let registry = Registry::new(config.limits.clone(), metrics.clone(), trail.clone());
+        let ledger = Ledger::new(config.limits.bounds);
         let bridge = connection_id().to_string().into();
         let local = Local { bridge, registry: registry.clone(), rooms: rooms.clone(), trail: trail.clone() };
         let book = Book::new(Rules {
@@ -72,12 +78,12 @@ impl App {
             grace: config.times.presence_grace,
         });
         let states =
-            States::new(core.clone(), config.times.clone(), metrics.clone(), book.clone(), local, stop.clone());
-        tokio::spawn(keep_presence(states.clone(), book.clone(), config.times.clone(), stop.clone()));
+            States::new(core.clone(), config.times.clone(), metrics.clone(), book.clone(), local, supervisor.clone());
+        supervisor.keep("presence", keep_presence(states.clone(), book.clone(), config.times.clone()));
         let (told, health) = watch::channel(Health::Away);
-        tokio::spawn(health::watch(core.clone(), config.times.health, told, stop.clone()));
+        supervisor.keep("health", health::watch(core.clone(), config.times.health, told));
         let (away, core_away) = watch::channel(0);
-        tokio::spawn(watch_absence(health.clone(), config.times.core_grace, away, stop));
+        supervisor.keep("absence", watch_absence(health.clone(), config.times.core_grace, away));
         Ok(Arc::new(Self {
             config,
             core,
@@ -85,49 +91,45 @@ impl App {
             states,
             trail,
             registry,
+            ledger,
             book,
             metrics,
             health,
             core_away,
-            drain,
+            leaving: CancellationToken::new(),
+            drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            supervisor,
         }))
+    }
+
+    /// Runs something for a client. Draining waits for it, and what is left after that is cut.
+    pub fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<Option<T>> {
+        let stop = self.supervisor.stop().clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(work).await })
     }
 
     /// Whether new work is welcome.
     pub fn is_ready(&self) -> bool {
-        *self.health.borrow() == Health::Serving && !self.drain.is_cancelled()
+        *self.health.borrow() == Health::Serving && !self.leaving.is_cancelled()
     }
 }
 
-async fn keep_presence(states: Arc<States>, book: Arc<Book>, times: Times, stop: CancellationToken) {
+async fn keep_presence(states: Arc<States>, book: Arc<Book>, times: Times) {
     tokio::select! {
         () = attend::run(states, times) => {}
         () = book.keep() => {}
-        () = stop.cancelled() => {}
     }
 }
 
-/// Says so once for each time the core has been away for the grace.
-async fn watch_absence(
-    mut health: watch::Receiver<Health>,
-    grace: std::time::Duration,
-    away: watch::Sender<u64>,
-    stop: CancellationToken,
-) {
-    let watch = async {
-        loop {
-            health.wait_for(|health| *health == Health::Serving).await?;
-            health.wait_for(|health| *health == Health::Away).await?;
-            let back = health.wait_for(|health| *health == Health::Serving);
-            if tokio::time::timeout(grace, back).await.is_err() {
-                away.send_modify(|times| *times += 1);
-            }
+/// Says so once for each time the core has been away for the grace. Ends only with those who watch the health.
+async fn watch_absence(mut health: watch::Receiver<Health>, grace: std::time::Duration, away: watch::Sender<u64>) {
+    loop {
+        let Ok(_) = health.wait_for(|health| *health == Health::Serving).await.map(drop) else { return };
+        let Ok(_) = health.wait_for(|health| *health == Health::Away).await.map(drop) else { return };
+        let back = health.wait_for(|health| *health == Health::Serving);
+        if tokio::time::timeout(grace, back).await.is_err() {
+            away.send_modify(|times| *times += 1);
         }
-    };
-    let watch: std::pin::Pin<Box<dyn Future<Output = Result<(), watch::error::RecvError>> + Send>> = Box::pin(watch);
-    tokio::select! {
-        _ = watch => {}
-        () = stop.cancelled() => {}
     }
 }

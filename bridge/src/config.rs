@@ -6,6 +6,9 @@ use std::time::Duration;
 use courant_auth::Verifier;
 use courant_tls::{ClientTls, ServerTls};
 
+use crate::core::LANES;
+use crate::ledger::Bounds;
+
 /// Makes a fresh token with the role `bridge`, whenever one is needed.
 pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
 
@@ -37,8 +40,10 @@ pub struct Config {
 /// How much of everything.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections that speak HTTP at once, before they become WebSockets. More wait in the listen queue.
+    /// Connections that speak HTTP at once, before they become WebSockets, event streams or polls. More get 503.
     pub sockets: usize,
+    /// Of these from one address. More get 429.
+    pub sockets_per_address: usize,
     /// WebSocket connections at once. More are closed with 4429.
     pub connections: usize,
     /// WebSocket connections of one user.
@@ -51,7 +56,7 @@ pub struct Limits {
     pub attempts_per_minute: u32,
     /// HTTP requests from one address in a second, on average over two. More get 429.
     pub requests_per_second: u32,
-    /// Messages a connection may send in a second, on average over two. More: 4429.
+    /// Messages a connection may send in a second, on average. More get an error, and far more 4429.
     pub messages_per_second: u32,
     /// Messages and requests of one user in a second, over all connections, on average over two. More get an error, or 429.
     pub per_user_per_second: u32,
@@ -65,7 +70,14 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// Bytes of a document.
     pub upload_bytes: u64,
+    /// Bytes that must come of an upload in a second, on average over two of the pauses it may make. Less: it is ended.
+    pub upload_bytes_per_second: u64,
+    /// What users may hold, one and all together. More get 429, or an error.
+    pub bounds: Bounds,
 }
+
+/// Messages at once besides one for each subscription: `auth`, `ping`, `ack` and what else a client says when it begins.
+const BURST_SPARE: u32 = 32;
 
 /// How long everything may take.
 #[derive(Clone, Debug)]
@@ -104,14 +116,25 @@ pub struct Times {
     pub backoff: Duration,
     /// Over which the return of the clients of a stopping bridge is spread.
     pub drain_spread: Duration,
+    /// After the bridge was told to stop: how long it serves on while it says that it is not ready.
+    pub lame_duck: Duration,
     /// For everything to end when the bridge stops.
     pub drain: Duration,
+}
+
+impl Limits {
+    /// Messages a connection may send at once: enough to subscribe to all it may one by one.
+    pub fn message_burst(&self) -> u32 {
+        let all = u32::try_from(self.subscriptions).unwrap_or(u32::MAX).saturating_add(BURST_SPARE);
+        self.messages_per_second.saturating_mul(2).max(all)
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             sockets: 4_000,
+            sockets_per_address: 1_000,
             connections: 10_000,
             connections_per_user: 100,
             devices_per_user: 100,
@@ -125,6 +148,8 @@ impl Default for Limits {
             compress_above: 1 << 10,
             outbox_bytes: 1 << 20,
             upload_bytes: 512 << 20,
+            upload_bytes_per_second: 1 << 10,
+            bounds: Bounds::default(),
         }
     }
 }
@@ -149,10 +174,14 @@ impl Default for Times {
             room_grace: Duration::from_secs(10),
             backoff: Duration::from_secs(5),
             drain_spread: Duration::from_secs(5),
+            lame_duck: Duration::from_secs(5),
             drain: Duration::from_secs(10),
         }
     }
 }
+
+/// Half of what a server with default limits takes on all connections for streams of users.
+pub const MOST_STREAMS: usize = LANES * 2_048;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +200,11 @@ pub enum ConfigError {
     /// Nothing would work with a limit of 0.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
+    /// The server would not take so many.
+    #[error(
+        "--max-upstream-streams {0} is more than {MOST_STREAMS}: the server takes a limited number on each connection"
+    )]
+    Streams(usize),
 }
 
 impl Config {
@@ -204,6 +238,7 @@ impl Config {
         let limits = &self.limits;
         let counts = [
             ("sockets", limits.sockets),
+            ("sockets per address", limits.sockets_per_address),
             ("connections", limits.connections),
             ("connections per user", limits.connections_per_user),
             ("devices per user", limits.devices_per_user),
@@ -215,6 +250,17 @@ impl Config {
             ("subscriptions", limits.subscriptions),
             ("message bytes", limits.message_bytes),
             ("outbox bytes", limits.outbox_bytes),
+            ("topics per user", limits.bounds.topics_per_user),
+            ("streams", limits.bounds.streams.total),
+            ("streams per user", limits.bounds.streams.per_user),
+            ("uploads", limits.bounds.uploads.total),
+            ("uploads per user", limits.bounds.uploads.per_user),
+            ("downloads", limits.bounds.downloads.total),
+            ("downloads per user", limits.bounds.downloads.per_user),
+            ("requests", limits.bounds.requests.total),
+            ("requests per user", limits.bounds.requests.per_user),
+            ("outbox bytes in all", limits.bounds.outboxes.total),
+            ("outbox bytes per user", limits.bounds.outboxes.per_user),
             ("ping interval", usize::from(!self.times.ping.is_zero())),
             ("header timeout", usize::from(!self.times.header.is_zero())),
             ("auth timeout", usize::from(!self.times.auth.is_zero())),
@@ -224,6 +270,9 @@ impl Config {
             ("poll timeout", usize::from(!self.times.poll_overdue.is_zero())),
             ("health interval", usize::from(!self.times.health.is_zero())),
         ];
+        if limits.bounds.streams.total > MOST_STREAMS {
+            return Err(ConfigError::Streams(limits.bounds.streams.total));
+        }
         counts.into_iter().find(|(_, count)| *count == 0).map_or(Ok(()), |(name, _)| Err(ConfigError::Zero(name)))
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::config::Config;
+use crate::ledger::{Bound, Bounds};
 
 /// Who may come, how much, and for how long. Each flag has an environment variable `COURANT_…`.
 #[derive(Args, Clone, Debug)]
@@ -25,6 +26,10 @@ pub struct Flags {
     /// Connections that speak HTTP at once
     #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS", default_value_t = 4_000, value_name = "N")]
     pub max_http_connections: usize,
+
+    /// Connections that speak HTTP at once from one address; not with --trust-forwarded, where all come from the proxy
+    #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N")]
+    pub max_http_connections_per_address: usize,
 
     /// WebSocket connections at once
     #[arg(long, env = "COURANT_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N")]
@@ -74,6 +79,50 @@ pub struct Flags {
     #[arg(long, env = "COURANT_OUTBOX_BYTES", default_value_t = 1 << 20, value_name = "BYTES")]
     pub outbox_bytes: usize,
 
+    /// Distinct topics of one user, over all connections
+    #[arg(long, env = "COURANT_MAX_TOPICS_PER_USER", default_value_t = 1_000, value_name = "N")]
+    pub max_topics_per_user: usize,
+
+    /// Streams from the server at once, of all users; more than one topic of several users need only one
+    #[arg(long, env = "COURANT_MAX_UPSTREAM_STREAMS", default_value_t = 8_192, value_name = "N")]
+    pub max_upstream_streams: usize,
+
+    /// Of these, streams that one user alone needs. No user gets more than are still free
+    #[arg(long, env = "COURANT_MAX_STREAMS_PER_USER", default_value_t = 1_200, value_name = "N")]
+    pub max_streams_per_user: usize,
+
+    /// Bytes that may wait for all slow connections of one user
+    #[arg(long, env = "COURANT_OUTBOX_BYTES_PER_USER", default_value_t = 16 << 20, value_name = "BYTES")]
+    pub outbox_bytes_per_user: usize,
+
+    /// Bytes that may wait for all slow connections
+    #[arg(long, env = "COURANT_OUTBOX_BYTES_TOTAL", default_value_t = 1 << 30, value_name = "BYTES")]
+    pub outbox_bytes_total: usize,
+
+    /// HTTP requests of all users that are being answered at once
+    #[arg(long, env = "COURANT_MAX_REQUESTS", default_value_t = 2_048, value_name = "N")]
+    pub max_requests: usize,
+
+    /// HTTP requests of one user that are being answered at once
+    #[arg(long, env = "COURANT_MAX_REQUESTS_PER_USER", default_value_t = 200, value_name = "N")]
+    pub max_requests_per_user: usize,
+
+    /// Uploads at once, of all users
+    #[arg(long, env = "COURANT_MAX_UPLOADS", default_value_t = 256, value_name = "N")]
+    pub max_uploads: usize,
+
+    /// Uploads of one user at once
+    #[arg(long, env = "COURANT_MAX_UPLOADS_PER_USER", default_value_t = 32, value_name = "N")]
+    pub max_uploads_per_user: usize,
+
+    /// Downloads at once, of all users
+    #[arg(long, env = "COURANT_MAX_DOWNLOADS", default_value_t = 1_024, value_name = "N")]
+    pub max_downloads: usize,
+
+    /// Downloads of one user at once
+    #[arg(long, env = "COURANT_MAX_DOWNLOADS_PER_USER", default_value_t = 64, value_name = "N")]
+    pub max_downloads_per_user: usize,
+
     /// Time between protocol pings; who misses two is dropped
     #[arg(long, env = "COURANT_PING_INTERVAL", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub ping_interval: Duration,
@@ -94,6 +143,10 @@ pub struct Flags {
     #[arg(long, env = "COURANT_BODY_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub body_timeout: Duration,
 
+    /// Bytes per second that must come of an upload on average, so that a trickle does not hold its place for ever; 0: any
+    #[arg(long, env = "COURANT_MIN_UPLOAD_RATE", default_value_t = 1 << 10, value_name = "BYTES")]
+    pub min_upload_rate: u64,
+
     /// How long a WebSocket may stay without a token
     #[arg(long, env = "COURANT_AUTH_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub auth_timeout: Duration,
@@ -106,7 +159,12 @@ pub struct Flags {
     #[arg(long, env = "COURANT_PRESENCE_GRACE", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub presence_grace: Duration,
 
-    /// Time for all connections of browsers to end when the bridge is stopped
+    /// Time to serve on after a signal to stop while /readyz says 503, so that load balancers turn away first
+    /// [default: 5s; courant up: 0s]
+    #[arg(long, env = "COURANT_LAME_DUCK", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub lame_duck: Option<Duration>,
+
+    /// Time after that for all connections of browsers to end
     #[arg(long = "drain", env = "COURANT_DRAIN", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub drain_within: Duration,
 }
@@ -120,6 +178,7 @@ impl Flags {
         let limits = &mut config.limits;
         limits.connections = self.max_connections;
         limits.sockets = self.max_http_connections;
+        limits.sockets_per_address = self.max_http_connections_per_address;
         limits.connections_per_user = self.max_connections_per_user;
         limits.devices_per_user = self.max_devices_per_user;
         limits.connections_per_address = self.max_connections_per_address;
@@ -131,6 +190,16 @@ impl Flags {
         limits.message_bytes = self.max_message_bytes;
         limits.compress_above = self.compress_above;
         limits.outbox_bytes = self.outbox_bytes;
+        let bound = |total, per_user| Bound { total, per_user };
+        limits.bounds = Bounds {
+            topics_per_user: self.max_topics_per_user,
+            streams: bound(self.max_upstream_streams, self.max_streams_per_user),
+            uploads: bound(self.max_uploads, self.max_uploads_per_user),
+            downloads: bound(self.max_downloads, self.max_downloads_per_user),
+            requests: bound(self.max_requests, self.max_requests_per_user),
+            outboxes: bound(self.outbox_bytes_total, self.outbox_bytes_per_user),
+        };
+        limits.upload_bytes_per_second = self.min_upload_rate;
         config.times.ping = self.ping_interval;
         config.times.client_ping = self.client_ping_interval;
         config.times.client_pong = self.client_pong_timeout;
@@ -139,6 +208,9 @@ impl Flags {
         config.times.auth = self.auth_timeout;
         config.times.poll_overdue = self.poll_timeout;
         config.times.presence_grace = self.presence_grace;
+        if let Some(lame_duck) = self.lame_duck {
+            config.times.lame_duck = lame_duck;
+        }
         config.times.drain = self.drain_within;
     }
 }
@@ -184,15 +256,20 @@ mod tests {
             };
             assert_ne!(format!("{:?}", config(&given)), plain, "{flag} changes nothing");
             // Compressing everything, and stopping at once, are wishes like others.
-            if let Some(zero) =
-                zero.filter(|_| !matches!(flag.as_str(), "--compress-above" | "--drain" | "--presence-grace"))
-            {
+            if let Some(zero) = zero.filter(|_| {
+                !matches!(
+                    flag.as_str(),
+                    "--compress-above" | "--min-upload-rate" | "--lame-duck" | "--drain" | "--presence-grace"
+                )
+            }) {
                 assert!(config(&[&flag, zero]).check().is_err(), "{flag} {zero}");
             }
         }
     }
 
     fn plain_is_time(flag: &str) -> bool {
-        flag.ends_with("-timeout") || flag.ends_with("-interval") || matches!(flag, "--drain" | "--presence-grace")
+        flag.ends_with("-timeout")
+            || flag.ends_with("-interval")
+            || matches!(flag, "--lame-duck" | "--drain" | "--presence-grace")
     }
 }

@@ -12,12 +12,15 @@ pub mod events;
 pub mod fault;
 pub mod flags;
 pub mod http;
+pub mod ledger;
 pub mod metrics;
 pub mod notices;
 pub mod presence;
 pub mod rooms;
 pub mod serve;
+pub mod sockets;
 pub mod states;
+pub mod supervisor;
 pub mod wire;
 pub mod ws;
 

@@ -11,10 +11,9 @@ use anyhow::Context as _;
 use clap::Parser;
 use courant_auth::{Issuer, Role, Secret, Signer, Trust, Verifier};
 use courant_bridge::{Config, Flags};
+use courant_shutdown::Shutdown;
 use courant_tls::{ClientFiles, ServerFlags};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 /// The browser edge of Courant: WebSocket, uploads, downloads and the console.
@@ -81,8 +80,8 @@ async fn start(args: Args) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     courant_bridge::raise_open_files();
     tracing::info!(listen = %listener.local_addr()?, core = %config.core, "the bridge is open");
-    let shutdown = CancellationToken::new();
-    tokio::spawn(stop_on_signal(shutdown.clone())?);
+    let shutdown = Shutdown::new();
+    shutdown.on_signals()?;
     Ok(courant_bridge::run(listener, config, shutdown).await?)
 }
 
@@ -101,17 +100,4 @@ fn config(args: Args, trusted: Option<Issuer>) -> anyhow::Result<Config> {
     args.flags.apply(&mut config);
     config.limits.upload_bytes = args.max_document_bytes;
     Ok(config)
-}
-
-fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("stopping");
-        shutdown.cancel();
-    })
 }

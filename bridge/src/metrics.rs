@@ -28,6 +28,14 @@ pub enum Limit {
     PerUserPerSecond,
     MessageBytes,
     Subscriptions,
+    TopicsPerUser,
+    StreamsPerUser,
+    RequestsPerUser,
+    UploadsPerUser,
+    DownloadsPerUser,
+    Sockets,
+    SocketsPerAddress,
+    Pings,
 }
 
 impl Limit {
@@ -44,6 +52,14 @@ impl Limit {
             Self::PerUserPerSecond => "per-user-per-second",
             Self::MessageBytes => "message-bytes",
             Self::Subscriptions => "subscriptions",
+            Self::TopicsPerUser => "topics-per-user",
+            Self::StreamsPerUser => "streams-per-user",
+            Self::RequestsPerUser => "requests-per-user",
+            Self::UploadsPerUser => "uploads-per-user",
+            Self::DownloadsPerUser => "downloads-per-user",
+            Self::Sockets => "sockets",
+            Self::SocketsPerAddress => "sockets-per-address",
+            Self::Pings => "pings",
         }
     }
 }

@@ -10,12 +10,14 @@ use tokio::task::AbortHandle;
 use tonic::Streaming;
 
 use crate::config::Times;
-use crate::core::Core;
+use crate::core::{Core, LaneHold};
 use crate::fault::{Code, Fault};
+use crate::ledger::{Share, User};
 use crate::metrics::Metrics;
 use crate::rooms::member::Member;
 use crate::rooms::room::{TELL_AFTER, pause};
-use crate::rooms::{Leave, Place};
+use crate::rooms::{Leave, Place, stream};
+use crate::supervisor::Supervisor;
 use crate::wire::encode::Push;
 use crate::wire::message::{Ended, Mode, NotificationEvent, Subscribed};
 use crate::wire::service::Notification;
@@ -29,17 +31,20 @@ pub struct Wish {
     pub times: Times,
     /// Counters.
     pub metrics: Metrics,
+    /// Keeps the task.
+    pub supervisor: Supervisor,
     /// Who is told.
     pub member: Arc<Member>,
     /// The user.
-    pub user: String,
+    pub user: Arc<User>,
     /// Continue from here.
     pub after: Option<String>,
     /// The command to answer.
     pub id: Option<u64>,
 }
 
-type Stream = Streaming<v1::WatchNotificationsResponse>;
+/// The watch, and its place on a connection to the core.
+type Stream = (Streaming<v1::WatchNotificationsResponse>, LaneHold);
 
 /// The task that tells; ended with the subscription.
 struct Teller {
@@ -56,19 +61,27 @@ impl Leave for Teller {
 
 /// Begins to tell. Fails when the core does not answer.
 pub async fn follow(wish: Wish) -> Result<Place, Fault> {
+    let share = stream(&wish.user, &wish.metrics)?;
     let stream = open(&wish, wish.after.as_deref().unwrap_or_default()).await?;
-    let (member, metrics) = (wish.member.clone(), wish.metrics.clone());
-    let teller =
-        Tell { topic: Topic::Notifications.to_string().into(), cursor: String::new(), stage: Stage::Asked, wish };
-    let task = tokio::spawn(teller.run(stream)).abort_handle();
+    let (member, metrics, supervisor) = (wish.member.clone(), wish.metrics.clone(), wish.supervisor.clone());
+    let teller = Tell {
+        topic: Topic::Notifications.to_string().into(),
+        cursor: String::new(),
+        stage: Stage::Asked,
+        wish,
+        _share: share,
+    };
+    let task = supervisor.run("notifications", teller.run(stream));
     metrics.subscriptions.inc();
     let id = member.id;
     Ok(Place::new(Arc::new(Teller { task, member }), id, metrics))
 }
 
 async fn open(wish: &Wish, after: &str) -> Result<Stream, Fault> {
-    let request = v1::WatchNotificationsRequest { user: wish.user.clone(), after_cursor: after.to_owned() };
-    Ok(wish.core.notices().watch_notifications(wish.core.stream_own(request)?).await?.into_inner())
+    let request = v1::WatchNotificationsRequest { user: wish.user.name().to_string(), after_cursor: after.to_owned() };
+    let lane = wish.core.lane();
+    let stream = lane.notices().watch_notifications(wish.core.stream_own(request)?).await?.into_inner();
+    Ok((stream, lane))
 }
 
 /// Where a subscription stands.
@@ -87,6 +100,8 @@ struct Tell {
     topic: Arc<str>,
     cursor: String,
     stage: Stage,
+    /// The user's share in the streams from the core.
+    _share: Share,
 }
 
 impl Tell {
@@ -112,7 +127,7 @@ impl Tell {
         }
     }
 
-    async fn hear(&mut self, mut stream: Stream, losses: &mut u32) -> Result<(), Fault> {
+    async fn hear(&mut self, (mut stream, _lane): Stream, losses: &mut u32) -> Result<(), Fault> {
         while let Some(message) = stream.message().await? {
             *losses = 0;
             self.message(message).await;

@@ -1,4 +1,7 @@
-//! The listener: accepts, speaks HTTP/1.1, and stops in order: sessions are told first, then requests end, then rooms.
+//! The listener: accepts, speaks HTTP/1.1, and stops in order.
+//!
+//! Draining: first the bridge is not ready but serves all the same, so that load balancers turn away (`--lame-duck`); then
+//! nothing is accepted and clients are told; what is under way finishes (`--drain`); then topics and the rest stop.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,11 +9,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use courant_shutdown::Shutdown;
 use courant_tls::{Protocol, Socket};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -18,12 +23,21 @@ use tower::Service as _;
 
 use crate::app::{App, Peer};
 use crate::config::{Config, ConfigError};
+use crate::http::problem::Problem;
 use crate::http::router;
+use crate::sockets::{SocketHold, Sockets, refusal};
+use crate::supervisor::{Supervisor, TaskFailed};
 
 /// Buffer for a request's head; more is refused with 431.
 const HEAD_BYTES: usize = 32 << 10;
 /// Pause after a failed accept: mostly a lack of file descriptors, which passes.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections at once that are told that there is no place for them; more are closed without a word.
+const REFUSALS: usize = 64;
+/// How long such a connection has to read it.
+const REFUSAL_TIME: Duration = Duration::from_secs(2);
+/// For background tasks to end at last.
+const STOP_TIME: Duration = Duration::from_secs(1);
 
 /// A peer that takes nothing for this long is gone, whether it is dead or only stopped reading a download.
 const STUCK: Duration = Duration::from_secs(120);
@@ -37,49 +51,58 @@ pub enum Error {
     /// The way to the core cannot be set up.
     #[error("cannot set up the way to the core: {0}")]
     Core(#[from] tonic::transport::Error),
+    /// A background task is gone, and the bridge cannot go on without it.
+    #[error(transparent)]
+    Task(#[from] TaskFailed),
 }
 
-/// Runs a bridge on a listener until `shutdown` is cancelled, then drains it.
-pub async fn run(listener: TcpListener, config: Config, shutdown: CancellationToken) -> Result<(), Error> {
+/// Runs a bridge on a listener until it is shut down. Draining ends by itself; the end cuts everything at once.
+pub async fn run(listener: TcpListener, config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Error> {
     config.check()?;
-    let drain_time = config.times.drain;
-    let (stop, drain) = (CancellationToken::new(), shutdown.child_token());
+    let shutdown = shutdown.into();
+    let stop = CancellationToken::new();
     // Whatever ends this function ends what it started.
     let _stop = stop.clone().drop_guard();
-    let sockets = Arc::new(Semaphore::new(config.limits.sockets));
     if let Some(tls) = &config.tls {
         tls.keep_fresh();
     }
-    let app = App::start(config, drain, stop)?;
-    let router = router(app.clone());
-    loop {
-        let Ok(permit) = sockets.clone().acquire_owned().await else { break };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.cancelled() => break,
-        };
-        match accepted {
-            Ok((socket, peer)) => {
-                let (tasks, app, router) = (app.tasks.clone(), app.clone(), router.clone());
-                let task = async move {
-                    connection(app, router, socket, peer).await;
-                    drop(permit);
-                };
-                tasks.spawn(task);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "accept failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+    let app = App::start(config, Supervisor::new(stop.clone()))?;
+    let served = tokio::select! {
+        failed = app.supervisor.failed() => Err(failed.into()),
+        () = shutdown.ended() => {
+            tracing::warn!(left = app.tasks.len(), "connections were cut: told to end at once");
+            Ok(())
         }
+        () = serve(listener, &app, &shutdown) => Ok(()),
+    };
+    stop.cancel();
+    if tokio::time::timeout(STOP_TIME, app.supervisor.stopped()).await.is_err() {
+        tracing::warn!("background tasks did not end in {STOP_TIME:?}");
+    }
+    served
+}
+
+/// Serves, and drains when that begins.
+async fn serve(listener: TcpListener, app: &Arc<App>, shutdown: &Shutdown) {
+    let times = &app.config.times;
+    let door = Door::new(app);
+    tokio::select! {
+        never = door.accept(&listener) => match never {},
+        () = shutdown.draining() => {}
+    }
+    app.leaving.cancel();
+    tracing::info!(lame_duck = ?times.lame_duck, "not ready any more, and still serving");
+    tokio::select! {
+        never = door.accept(&listener) => match never {},
+        () = tokio::time::sleep(times.lame_duck) => {}
     }
     drop(listener);
+    app.drain.cancel();
     app.tasks.close();
-    match tokio::time::timeout(drain_time, app.tasks.wait()).await {
+    match tokio::time::timeout(times.drain, app.tasks.wait()).await {
         Ok(()) => tracing::info!("drained: every connection has ended"),
-        Err(_) => tracing::warn!(left = app.tasks.len(), "connections were cut after {drain_time:?}"),
+        Err(_) => tracing::warn!(left = app.tasks.len(), "connections were cut after {:?}", times.drain),
     }
-    Ok(())
 }
 
 /// Lets the process open as many files as it may: each connection is one, and the usual 1024 are soon used up.
@@ -92,7 +115,85 @@ pub fn raise_open_files() {
     }
 }
 
-async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: SocketAddr) {
+/// Never.
+enum Never {}
+
+/// Lets connections in, as many as there are places. Waits for nothing but the next one: who finds no place is told so.
+struct Door {
+    app: Arc<App>,
+    router: Router,
+    sockets: Arc<Sockets>,
+    refusals: Arc<Semaphore>,
+}
+
+impl Door {
+    fn new(app: &Arc<App>) -> Self {
+        let limits = &app.config.limits;
+        // Behind a proxy all come from its address.
+        let per_address = if app.config.trust_forwarded { limits.sockets } else { limits.sockets_per_address };
+        let (sockets, refusals) = (Sockets::new(limits.sockets, per_address), Arc::new(Semaphore::new(REFUSALS)));
+        Self { app: app.clone(), router: router(app.clone()), sockets, refusals }
+    }
+
+    async fn accept(&self, listener: &TcpListener) -> Never {
+        loop {
+            match listener.accept().await {
+                Ok((socket, peer)) => self.admit(socket, peer),
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, socket: TcpStream, peer: SocketAddr) {
+        let (app, router) = (self.app.clone(), self.router.clone());
+        let address = peer.ip().to_canonical();
+        match self.sockets.hold(address) {
+            Ok(hold) => {
+                self.app.spawn(async move { connection(app, router, socket, Peer(address), hold).await });
+            }
+            Err(limit) => {
+                app.registry.refused(limit, None, address);
+                let Ok(permit) = self.refusals.clone().try_acquire_owned() else { return };
+                self.app.spawn(async move {
+                    let problem = Problem::from(&refusal(limit));
+                    let told = tokio::time::timeout(REFUSAL_TIME, refuse(&app, socket, &problem)).await;
+                    if let Ok(Err(error)) = told {
+                        tracing::debug!(%error, "a refused connection was not told");
+                    }
+                    drop(permit);
+                });
+            }
+        }
+    }
+}
+
+/// Answers whatever is asked, and closes.
+async fn refuse(app: &App, socket: TcpStream, problem: &Problem) -> std::io::Result<()> {
+    let mut socket = match &app.config.tls {
+        None => Socket::Plain(socket),
+        Some(tls) => tls.accept(socket, Protocol::Http1).await?,
+    };
+    let body = serde_json::to_string(problem)?;
+    let head = format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\nretry-after: 1\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n",
+        problem.status,
+        problem.title,
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await?;
+    socket.write_all(body.as_bytes()).await?;
+    socket.shutdown().await?;
+    // A socket that is closed with unread bytes is reset, and the answer would be lost.
+    let mut scratch = [0; 4096];
+    while socket.read(&mut scratch).await? > 0 {}
+    Ok(())
+}
+
+async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: Peer, hold: SocketHold) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
@@ -101,7 +202,8 @@ async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: Sock
     }
     let service = service_fn(move |request: http::Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer.ip().to_canonical()));
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(hold.clone());
         router.clone().call(request)
     });
     let socket = match &app.config.tls {

@@ -267,7 +267,7 @@ async fn the_stream_ends_with_the_token_and_with_the_bridge_and_says_so() {
 
     let mut events = Events::open(&stage, "topic=mine", None).await;
     events.until("live").await;
-    stage.shutdown.cancel();
+    stage.shutdown.drain();
     assert_eq!(kinds(&events.until("closing").await), ["draining", "closing"]);
     assert!(events.event().await.is_none());
     stage.bridge.await.unwrap().unwrap();

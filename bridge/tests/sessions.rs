@@ -138,7 +138,7 @@ async fn nonsense_is_answered_and_the_connection_stays() {
         ("not json", "BAD_MESSAGE"),
         ("[1,2]", "BAD_MESSAGE"),
         (r#"{"id":4,"type":"dance"}"#, "UNKNOWN_COMMAND"),
-        (r#"{"id":4,"type":"subscribe"}"#, "BAD_MESSAGE"),
+        (r#"{"id":4,"type":"subscribe"}"#, "INVALID_FIELD"),
         (r#"{"id":4,"type":"subscribe","topic":"nowhere"}"#, "INVALID_FIELD"),
         (r#"{"id":4,"type":"subscribe","topic":"mine","after":"nonsense"}"#, "CURSOR_INVALID"),
     ] {
@@ -187,12 +187,93 @@ async fn limits_are_told_with_4429() {
     let (messages, close) = second.read_to_end().await;
     assert_eq!((messages[0]["reason"].as_str(), close), (Some("TOO_MANY"), 4429));
     assert!(messages[0]["retryAfterMs"].as_u64().unwrap() > 0);
+}
 
-    for _ in 0..20 {
-        first.send(json!({"type": "ping"})).await;
+#[tokio::test]
+async fn who_is_a_little_too_fast_is_told_and_stays_and_a_flood_is_closed() {
+    let stage = Stage::with(|config| config.limits.messages_per_second = 4).await;
+    let mut client = stage.client("alice").await;
+    // All topics one by one, in a burst: the limits fit each other.
+    for topic in 0..128 {
+        client.send(json!({"id": topic, "type": "subscribe", "topic": format!("batch/{topic}")})).await;
     }
-    let (messages, close) = first.read_to_end().await;
-    assert_eq!(close, 4429, "{messages:?}");
+    let mut subscribed = 0;
+    while subscribed < 128 {
+        let message = client.next().await;
+        assert_ne!(message["type"], "error", "{message}");
+        subscribed += usize::from(message["type"] == "subscribed");
+    }
+    for id in 1000..1100 {
+        client.send(json!({"id": id, "type": "ping"})).await;
+    }
+    let mut answers = Vec::new();
+    while answers.len() < 100 {
+        let message = client.next().await;
+        answers.extend(message["id"].is_number().then_some(message));
+    }
+    let refused: Vec<_> = answers.iter().filter(|answer| answer["type"] == "error").collect();
+    assert!(refused.len() >= 50, "{answers:?}");
+    let first = refused[0];
+    assert_eq!((&first["code"], &first["retryable"]), (&json!("TOO_MANY"), &json!(true)));
+    let wait = first["retryAfterMs"].as_u64().unwrap();
+    assert!((1..=250).contains(&wait), "{first}");
+    // What was refused can be sent again, on the same connection.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(client.ask(json!({"id": 1, "type": "ping"})).await["type"], "pong");
+
+    for _ in 0..1000 {
+        // Closed in the middle of it.
+        if client.socket.send(Message::text(r#"{"type":"ping"}"#)).await.is_err() {
+            break;
+        }
+    }
+    let (messages, close) = client.read_to_end().await;
+    assert_eq!((close, messages.last().unwrap()["reason"].as_str()), (4429, Some("TOO_MANY")));
+}
+
+#[tokio::test]
+async fn a_flood_of_protocol_pings_is_closed() {
+    let stage = Stage::new().await;
+    let mut client = stage.client("alice").await;
+    for _ in 0..50 {
+        client.socket.send(Message::Ping("x".into())).await.unwrap();
+    }
+    assert_eq!(client.ask(json!({"id": 1, "type": "ping"})).await["type"], "pong");
+    for _ in 0..200 {
+        if client.socket.send(Message::Ping("x".into())).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(client.read_to_end().await.1, 4429);
+}
+
+#[tokio::test]
+async fn several_topics_are_subscribed_at_once_and_each_is_answered() {
+    let stage = Stage::with(|config| config.limits.subscriptions = 4).await;
+    stage.core.submit("A", "alice", "doc");
+    stage.core.submit("SECRET", "bob", "doc");
+    let mut client = stage.client("alice").await;
+    let topics = json!([{"topic": "job/A", "minIntervalMs": 0}, {"topic": "job/SECRET"}, {"topic": "nowhere"}, {"topic": "mine"}]);
+    client.send(json!({"id": 2, "type": "subscribe", "topics": topics})).await;
+    let mut answers = std::collections::BTreeMap::new();
+    while answers.len() < 4 {
+        let message = client.next().await;
+        if message["id"] == 2 {
+            let said = message["code"].as_str().or(message["mode"].as_str()).unwrap().to_owned();
+            answers.insert(message["topic"].as_str().unwrap().to_owned(), said);
+        }
+    }
+    let answers: Vec<_> = answers.iter().map(|(topic, said)| format!("{topic} {said}")).collect();
+    assert_eq!(answers, ["job/A snapshot", "job/SECRET JOB_NOT_FOUND", "mine snapshot", "nowhere INVALID_FIELD"]);
+    stage.core.open_watches(2).await;
+    let refused = client.ask(json!({"id": 3, "type": "unsubscribe", "topics": ["job/A", "nowhere"]})).await;
+    assert_eq!(refused["code"], "INVALID_FIELD");
+    assert_eq!(client.ask(json!({"id": 4, "type": "unsubscribe", "topics": ["job/A", "mine"]})).await["type"], "ok");
+    for bad in [json!([]), json!([{"topic": "mine"}, {"topic": "mine"}])] {
+        let refused = client.ask(json!({"id": 5, "type": "subscribe", "topics": bad})).await;
+        assert_eq!(refused["code"], "INVALID_FIELD", "{refused}");
+    }
+    stage.metrics_show("subscriptions 0").await;
 }
 
 #[tokio::test]
@@ -208,7 +289,7 @@ async fn a_stopping_bridge_tells_everybody_and_ends() {
     let stage = Stage::new().await;
     let mut client = stage.client("alice").await;
     client.follow("mine", None).await;
-    stage.shutdown.cancel();
+    stage.shutdown.drain();
     let (messages, close) = client.read_to_end().await;
     assert_eq!((types(&messages), close), (vec!["draining", "closing"], 4503));
     drop(client);

@@ -40,7 +40,7 @@ async fn a_client_of_a_stopping_bridge_goes_on_elsewhere_without_a_snapshot() {
     first.core.submit("A", "alice", "doc");
     let mut client = first.client("alice").await;
     let last = cursor(&client.follow("job/A", None).await);
-    first.shutdown.cancel();
+    first.shutdown.drain();
     let (told, code) = client.read_to_end().await;
     assert_eq!((types(&told), code), (vec!["draining", "closing"], 4503));
     let resumed = second.client("alice").await.follow("job/A", Some(&last)).await;

@@ -3,9 +3,12 @@
 //! When it is full: transient messages are left out (newer ones follow), anything else ends the connection with 4508, so
 //! that the client comes back and resumes by cursor. A transient message takes the place of an older one of the same
 //! subscription, job and type that still waits; it goes to the end, so that it never overtakes a durable one.
+//!
+//! What waits for all connections of one user is bounded as well. Then those connections count as full that have something
+//! waiting already: one that reads does not pay for others that do not.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use courant_proto::v1::ErrorReason;
@@ -17,6 +20,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use super::close::Verdict;
 use crate::config::Times;
 use crate::fault::{Code, Fault};
+use crate::ledger::User;
 use crate::metrics::Metrics;
 use crate::rooms::room::chance;
 use crate::wire::ServerMessage;
@@ -36,6 +40,8 @@ pub struct Outbox {
     drained: Notify,
     ended: Notify,
     limit: usize,
+    /// Set once it is known.
+    user: OnceLock<Arc<User>>,
     metrics: Metrics,
 }
 
@@ -113,8 +119,42 @@ impl Outbox {
             drained: Notify::new(),
             ended: Notify::new(),
             limit,
+            user: OnceLock::new(),
             metrics,
         }
+    }
+
+    /// Says whose it is, once: from now on what waits counts for that user.
+    pub fn belongs_to(&self, user: &Arc<User>) {
+        let inner = self.inner.lock();
+        if self.user.set(user.clone()).is_ok() {
+            user.waits(0, inner.bytes);
+        }
+    }
+
+    /// Whose it is, if that is known.
+    pub fn user(&self) -> Option<&Arc<User>> {
+        self.user.get()
+    }
+
+    /// Counts a change of what waits. To be called under the lock, so that changes count in their order.
+    fn count(&self, before: usize, after: usize) {
+        if let Some(user) = self.user.get() {
+            user.waits(before, after);
+        }
+    }
+
+    fn append(&self, inner: &mut Inner, waiting: Waiting) {
+        let before = inner.bytes;
+        inner.append(waiting);
+        self.count(before, inner.bytes);
+    }
+
+    /// Whether so much more may wait, of this connection and of its user.
+    fn takes(&self, inner: &Inner, bytes: usize) -> bool {
+        let for_user = || self.user.get().is_none_or(|user| user.has_space(bytes));
+        let total = inner.bytes + bytes;
+        total <= self.limit && (total <= BATCH_BYTES || inner.bytes == 0 || for_user())
     }
 
     /// Puts in a reply.
@@ -141,7 +181,7 @@ impl Outbox {
     pub fn push_replayed(&self, push: Arc<Push>) {
         let mut inner = self.inner.lock();
         if inner.verdict.is_none() {
-            inner.append(Waiting { content: Content::Shared(push), slot: None });
+            self.append(&mut inner, Waiting { content: Content::Shared(push), slot: None });
         }
         drop(inner);
         self.writer.wake();
@@ -152,7 +192,7 @@ impl Outbox {
         let mut inner = self.inner.lock();
         if inner.verdict.is_none() {
             let closing = Content::One(text(&verdict.closing()));
-            inner.append(Waiting { content: closing, slot: None });
+            self.append(&mut inner, Waiting { content: closing, slot: None });
             inner.verdict = Some(verdict);
         }
         drop(inner);
@@ -192,13 +232,25 @@ impl Outbox {
             let drained = self.drained.notified();
             tokio::pin!(drained);
             drained.as_mut().enable();
-            {
+            let user = self.user.get();
+            let others = user.map_or(&self.drained, |user| &user.bytes().drained).notified();
+            tokio::pin!(others);
+            others.as_mut().enable();
+            let bytes = {
                 let inner = self.inner.lock();
-                if inner.bytes * 2 <= self.limit || inner.verdict.is_some() {
+                if inner.verdict.is_some() {
                     return;
                 }
+                inner.bytes
+            };
+            // With nothing of its own waiting it always goes on, whatever its user's other connections do.
+            if bytes * 2 <= self.limit && (bytes == 0 || user.is_none_or(|user| user.is_half_free())) {
+                return;
             }
-            drained.await;
+            tokio::select! {
+                () = drained => {}
+                () = others => {}
+            }
         }
     }
 
@@ -207,20 +259,23 @@ impl Outbox {
         if inner.verdict.is_some() {
             return;
         }
+        let before = inner.bytes;
         if let Some(slot) = &waiting.slot
             && inner.vacate(slot)
         {
             self.metrics.coalesced.inc();
+            self.count(before, inner.bytes);
         }
-        if inner.bytes + waiting.content.bytes() <= self.limit {
-            inner.append(waiting);
+        if self.takes(&inner, waiting.content.bytes()) {
+            self.append(&mut inner, waiting);
         } else if waiting.slot.is_some() {
             self.metrics.dropped.inc();
         } else {
             self.metrics.too_slow.inc();
             let verdict = Verdict::too_slow();
+            self.count(inner.bytes, 0);
             *inner = Inner::default();
-            inner.append(Waiting { content: Content::One(text(&verdict.closing())), slot: None });
+            self.append(&mut inner, Waiting { content: Content::One(text(&verdict.closing())), slot: None });
             inner.verdict = Some(verdict);
             drop(inner);
             self.announce_end();
@@ -249,6 +304,7 @@ impl Outbox {
     pub fn take(&self, batch: &mut impl Batch, context: &Context<'_>) -> Taken {
         self.writer.register(context.waker());
         let mut inner = self.inner.lock();
+        let before = inner.bytes;
         let (mut bytes, mut messages) = (0, 0);
         while bytes < BATCH_BYTES
             && let Some(waiting) = inner.pop()
@@ -265,6 +321,7 @@ impl Outbox {
                 }
             }
         }
+        self.count(before, inner.bytes);
         let verdict = inner.verdict.clone();
         let roomy = inner.bytes * 2 <= self.limit;
         drop(inner);
@@ -277,6 +334,13 @@ impl Outbox {
             return Taken::Some;
         }
         verdict.map_or(Taken::Nothing, |verdict| Taken::End(Box::new(verdict)))
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        let bytes = self.inner.get_mut().bytes;
+        self.count(bytes, 0);
     }
 }
 
@@ -333,6 +397,7 @@ mod tests {
     use futures::task::noop_waker;
 
     use super::*;
+    use crate::ledger::{Bound, Bounds, Ledger};
 
     fn push(kind: Kind, text: &str) -> Arc<Push> {
         Arc::new(Push::plain(&"mine".into(), kind, &[text]))
@@ -395,6 +460,34 @@ mod tests {
         assert!(last[0].contains("\"code\":4508"), "{last:?}");
         outbox.push(1, fact("late"));
         assert!(all(&outbox).is_empty());
+    }
+
+    #[test]
+    fn what_waits_for_one_user_is_bounded_over_all_connections_and_who_reads_does_not_pay() {
+        let outboxes = Bound { total: 1 << 30, per_user: 4 * BATCH_BYTES };
+        let ledger = Ledger::new(Bounds { outboxes, ..Bounds::default() });
+        let of = |user: &str| {
+            let outbox = outbox(100 * BATCH_BYTES);
+            outbox.belongs_to(&ledger.user(user));
+            outbox
+        };
+        let half = "x".repeat(BATCH_BYTES / 2);
+        let stalled: Vec<_> = (0..8).map(|_| of("alice")).collect();
+        for _ in 0..8 {
+            stalled.iter().for_each(|outbox| outbox.push(1, fact(&half)));
+        }
+        let waiting = ledger.user("alice").bytes().waiting();
+        assert!(waiting <= 12 * BATCH_BYTES, "{waiting}");
+        assert!(stalled.iter().any(Outbox::is_ended));
+        let (reads, other) = (of("alice"), of("bob"));
+        for _ in 0..8 {
+            reads.push(1, fact(&half));
+            assert_eq!(all(&reads), [half.as_str()]);
+            other.push(1, fact(&half));
+        }
+        assert!(!reads.is_ended() && !other.is_ended());
+        drop((stalled, reads, other));
+        assert_eq!(ledger.users(), 0);
     }
 
     #[tokio::test]

@@ -6,8 +6,9 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
-use governor::clock::MonotonicClock;
+use governor::clock::{Clock as _, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::state::{InMemoryState, NotKeyed};
@@ -79,7 +80,7 @@ impl Registry {
     /// Whether an address may ask once more now.
     pub fn may_ask(&self, address: IpAddr) -> Result<(), Fault> {
         let message = "too many requests from your address at once; wait a second";
-        self.check(&self.requests, address, message, |registry| {
+        self.check(&self.requests, network(address), message, |registry| {
             registry.refused(Limit::RequestsPerSecond, None, address);
         })
     }
@@ -87,7 +88,7 @@ impl Registry {
     /// Whether an address may try once more now.
     pub fn may_try(&self, address: IpAddr) -> Result<(), Fault> {
         let message = "too many connection attempts from your address; wait a minute";
-        self.check(&self.attempts, address, message, |registry| {
+        self.check(&self.attempts, network(address), message, |registry| {
             registry.refused(Limit::AttemptsPerMinute, None, address);
         })
     }
@@ -111,19 +112,25 @@ impl Registry {
             rate.retain_recent();
             rate.shrink_to_fit();
         }
-        rate.check_key(&key).map_err(|_| {
+        rate.check_key(&key).map_err(|not_until| {
             refused(self);
-            Fault::too_many(message)
+            let wait = not_until.wait_time_from(MonotonicClock.now()).max(Duration::from_millis(1));
+            Fault { retry_after: Some(wait), ..Fault::too_many(message) }
         })
     }
 
     /// A place for a connection whose user is not known yet.
     pub fn seat(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Fault> {
         let mut counts = self.counts.lock();
-        if counts.total >= self.limits.connections {
+        let Limits { connections, connections_per_address: mut most, .. } = self.limits;
+        if counts.total >= connections {
             return Err(self.refuse(Limit::Connections, None, address, "the bridge is full; try again later"));
         }
-        if !up(&mut counts.addresses, address, self.limits.connections_per_address) {
+        if most < connections / 2 {
+            // No more than are still free: then others find some, however many addresses are greedy.
+            most = most.min(connections - counts.total);
+        }
+        if !up(&mut counts.addresses, network(address), most) {
             let message = "too many connections from your address; close some";
             return Err(self.refuse(Limit::ConnectionsPerAddress, None, address, message));
         }
@@ -174,7 +181,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut counts = self.registry.counts.lock();
         counts.total -= 1;
-        down(&mut counts.addresses, &self.address);
+        down(&mut counts.addresses, &network(self.address));
         if let Some(user) = &self.user {
             down(&mut counts.users, user);
         }
@@ -195,6 +202,14 @@ fn down<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
         if *count == 0 {
             counts.remove(key);
         }
+    }
+}
+
+/// What counts as one address: with IPv6 a network of 64 bits, which is the least that one subscriber has.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
     }
 }
 

@@ -8,8 +8,8 @@ use ulid::Ulid;
 
 use crate::config::Config;
 use crate::fault::Fault;
+use crate::wire::ServerMessage;
 use crate::wire::message::{Connected, ErrorReply, Expiring, Limits, Refusal};
-use crate::wire::{ServerMessage, Topic};
 
 /// Names a connection, in `connected` and in logs.
 pub fn connection_id() -> Ulid {
@@ -45,6 +45,7 @@ pub fn connected(
             max_message_bytes: limits.message_bytes,
             max_subscriptions: limits.subscriptions,
             messages_per_second: limits.messages_per_second,
+            message_burst: limits.message_burst(),
             outbox_bytes: limits.outbox_bytes,
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -77,9 +78,9 @@ pub fn error(id: Option<u64>, fault: &Fault) -> ServerMessage {
     ServerMessage::Error(failure(id, None, fault))
 }
 
-/// Says that a topic cannot be followed where no command asked for it.
-pub fn refused(topic: &Topic, fault: &Fault) -> ServerMessage {
-    ServerMessage::Error(failure(None, Some(topic.to_string()), fault))
+/// Says that a topic cannot be followed.
+pub fn refused(id: Option<u64>, topic: String, fault: &Fault) -> ServerMessage {
+    ServerMessage::Error(failure(id, Some(topic), fault))
 }
 
 fn failure(id: Option<u64>, topic: Option<String>, fault: &Fault) -> ErrorReply {

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::fault::{Code, Fault};
+use crate::ledger::TopicHold;
 use crate::rooms::join::{Failed, Join, Joined};
 use crate::rooms::member::Member;
 use crate::wire::Topic;
@@ -29,6 +30,8 @@ struct Subscription {
     /// None while joining.
     joined: Option<Joined>,
     command: Option<u64>,
+    /// The user's share in topics.
+    _hold: TopicHold,
 }
 
 /// What became of a join.
@@ -74,17 +77,21 @@ impl Subscriptions {
         self.topics.is_empty()
     }
 
-    /// Starts joining. A former subscription to the topic ends.
-    pub fn add(&mut self, join: Join) {
+    /// Starts joining, if the user may follow one more topic. A former subscription to the topic ends.
+    pub fn add(&mut self, join: Join) -> Result<(), Fault> {
         let (topic, member, command) = (join.topic.clone(), join.member.clone(), join.id);
         self.remove(&topic);
+        let hold = join.user.hold(&topic).map_err(|refused| {
+            refused.fault("topics over all connections", "--max-topics-per-user", "unsubscribe from some")
+        })?;
         let (turns, name, number) = (self.turns.clone(), topic.clone(), member.id);
         let join = self.joins.spawn(async move {
             // Never closed, so this is always a turn.
             let _turn = turns.acquire_owned().await;
             Outcome { topic: name, member: number, result: join.run().await }
         });
-        self.topics.insert(topic, Subscription { member, join, joined: None, command });
+        self.topics.insert(topic, Subscription { member, join, joined: None, command, _hold: hold });
+        Ok(())
     }
 
     /// Ends one; nothing more is sent for it.

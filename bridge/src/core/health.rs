@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -22,18 +21,12 @@ pub enum Health {
 /// While the core is away it is looked for this often, if the beat is slower: those who wait for it should not wait long.
 const AWAY_BEAT: Duration = Duration::from_millis(200);
 
-/// Looks until cancelled. Starts from [`Health::Away`]: what has not been seen is not promised.
-pub async fn watch(core: Core, beat: Duration, told: watch::Sender<Health>, stop: CancellationToken) {
+/// Looks for ever. Starts from [`Health::Away`]: what has not been seen is not promised.
+pub async fn watch(core: Core, beat: Duration, told: watch::Sender<Health>) {
     let mut pause = Duration::ZERO;
     loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-        let found = tokio::select! {
-            () = stop.cancelled() => return,
-            found = tokio::time::timeout(core.call, look(&core)) => found.unwrap_or(Health::Away),
-        };
+        tokio::time::sleep(pause).await;
+        let found = tokio::time::timeout(core.call, look(&core)).await.unwrap_or(Health::Away);
         pause = if found == Health::Serving { beat } else { beat.min(AWAY_BEAT) };
         let changed = told.send_if_modified(|known| std::mem::replace(known, found) != found);
         match (changed, found) {
@@ -45,7 +38,7 @@ pub async fn watch(core: Core, beat: Duration, told: watch::Sender<Health>, stop
 }
 
 async fn look(core: &Core) -> Health {
-    let answer = HealthClient::new(core.live.clone()).check(HealthCheckRequest::default()).await;
+    let answer = HealthClient::new(core.system.clone()).check(HealthCheckRequest::default()).await;
     match answer {
         Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => Health::Serving,
         Ok(_) => Health::Away,

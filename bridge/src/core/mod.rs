@@ -1,7 +1,9 @@
 //! The way to the server: channels, tokens and deadlines. Knows calls, not what they mean to browsers.
 
 pub mod health;
+mod lanes;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use courant_proto::v1::admin_service_client::AdminServiceClient;
@@ -15,6 +17,8 @@ use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 
+use self::lanes::Lanes;
+pub use self::lanes::{LANES, LaneHold};
 use crate::config::{Config, TokenSource};
 use crate::fault::{Code, Fault};
 
@@ -30,10 +34,19 @@ const BULK_STREAM_WINDOW: u32 = 64 << 10;
 const BULK_CONNECTION_WINDOW: u32 = 1 << 30;
 
 /// The server, as the bridge calls it. Cheap to clone.
+///
+/// Each kind of call has HTTP/2 connections of its own: a server takes a limited number of streams on one connection, and
+/// what users open must not keep calls or health checks waiting.
 #[derive(Clone)]
 pub struct Core {
-    live: Channel,
-    bulk: Channel,
+    /// Health checks and the few streams that are the bridge's own.
+    system: Channel,
+    /// Calls that answer at once.
+    calls: Channel,
+    /// Uploads and downloads.
+    transfers: Channel,
+    /// Watches of users, over several connections.
+    lanes: Arc<Lanes>,
     token: TokenSource,
     call: Duration,
 }
@@ -51,50 +64,72 @@ impl Core {
             .clone()
             .initial_stream_window_size(BULK_STREAM_WINDOW)
             .initial_connection_window_size(BULK_CONNECTION_WINDOW);
-        let bulk = connector::lazy(&bulk, config.core_tls.as_ref());
-        let live = connector::lazy(&endpoint, config.core_tls.as_ref());
+        let tls = config.core_tls.as_ref();
+        let [system, calls] = [(); 2].map(|()| connector::lazy(&endpoint, tls));
+        let transfers = connector::lazy(&bulk, tls);
+        let lanes = Lanes::new(|| connector::lazy(&bulk, tls));
         let token = config.core_token.clone();
-        Ok(Self { live, bulk, token, call: config.times.call })
+        Ok(Self { system, calls, transfers, lanes, token, call: config.times.call })
     }
 
-    /// For calls that answer at once, and for streams that are always read at once.
+    /// A connection for one more stream of a user.
+    pub fn lane(&self) -> LaneHold {
+        self.lanes.hold()
+    }
+
+    /// For calls that answer at once.
     pub fn jobs(&self) -> JobServiceClient<Channel> {
-        JobServiceClient::new(self.live.clone()).max_decoding_message_size(MAX_MESSAGE)
+        JobServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// For the queue.
     pub fn queue(&self) -> QueueServiceClient<Channel> {
-        QueueServiceClient::new(self.live.clone()).max_decoding_message_size(MAX_MESSAGE)
+        QueueServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// For what people are told.
     pub fn notices(&self) -> NotificationServiceClient<Channel> {
-        NotificationServiceClient::new(self.bulk.clone()).max_decoding_message_size(MAX_MESSAGE)
+        NotificationServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// For operators.
     pub fn admin(&self) -> AdminServiceClient<Channel> {
-        AdminServiceClient::new(self.live.clone()).max_decoding_message_size(MAX_MESSAGE)
+        AdminServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// For who is connected.
     pub fn presence(&self) -> PresenceServiceClient<Channel> {
-        PresenceServiceClient::new(self.live.clone()).max_decoding_message_size(MAX_MESSAGE)
+        PresenceServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
-    /// For streams that go at a client's pace.
+    /// The bridge's own watch of the queue, shared by all who look.
+    pub fn system_queue(&self) -> QueueServiceClient<Channel> {
+        QueueServiceClient::new(self.system.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// The bridge's own watches of the service, shared by all who look.
+    pub fn system_admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.system.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// The bridge's own streams about who is connected.
+    pub fn system_presence(&self) -> PresenceServiceClient<Channel> {
+        PresenceServiceClient::new(self.system.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// For documents and results, which go at a client's pace.
     pub fn bulk(&self) -> JobServiceClient<Channel> {
-        JobServiceClient::new(self.bulk.clone()).max_decoding_message_size(MAX_MESSAGE)
+        JobServiceClient::new(self.transfers.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// For uploads in pieces, how far they are.
     pub fn uploads(&self) -> UploadServiceClient<Channel> {
-        UploadServiceClient::new(self.live.clone()).max_decoding_message_size(MAX_MESSAGE)
+        UploadServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// For the bytes of uploads, which come at a client's pace.
     pub fn bulk_uploads(&self) -> UploadServiceClient<Channel> {
-        UploadServiceClient::new(self.bulk.clone()).max_decoding_message_size(MAX_MESSAGE)
+        UploadServiceClient::new(self.transfers.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// A request in a user's name, with a deadline.

@@ -7,6 +7,7 @@ mod poll;
 mod sse;
 mod wanted;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -34,6 +35,7 @@ use crate::presence::device::Device;
 use crate::presence::own::Transport;
 use crate::rooms::join::{Join, Reach};
 use crate::rooms::member::Member;
+use crate::sockets::{Lent, SocketHold};
 use crate::wire::encode::{Push, text};
 use wanted::{Asked, Wanted};
 
@@ -66,6 +68,8 @@ struct Following {
     /// The first message.
     greeting: Utf8Bytes,
     _seat: Seat,
+    /// Meanwhile it is no HTTP connection among others.
+    _lent: Option<Lent>,
     /// Its entry among those who are connected.
     _stay: Stay,
 }
@@ -109,8 +113,10 @@ impl Following {
         }
         let mut core_away = app.core_away.clone();
         core_away.mark_unchanged();
+        let outbox = Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone());
+        outbox.belongs_to(&app.ledger.user(&caller.identity.subject));
         let mut following = Self {
-            outbox: Arc::new(Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone())),
+            outbox: Arc::new(outbox),
             subscriptions: Subscriptions::new(),
             core_away,
             expires: Instant::now() + left,
@@ -119,31 +125,37 @@ impl Following {
             asked: wanted.topics.len(),
             greeting: text(&replies::connected(None, connection, &device.id, &caller.identity, &app.config)),
             _seat: seat,
+            _lent: parts.extensions.get::<SocketHold>().map(SocketHold::lend),
             _stay: stay,
             app,
         };
-        following.join(caller, wanted);
+        following.join(caller, wanted, address)?;
         if following.asked == 1 {
             following.answered().await?;
         }
         Ok(following)
     }
 
-    fn join(&mut self, caller: &Caller, wanted: Wanted) {
+    fn join(&mut self, caller: &Caller, wanted: Wanted, address: IpAddr) -> Result<(), Fault> {
+        let user = self.app.ledger.user(&caller.identity.subject);
         for Asked { topic, after } in wanted.topics {
-            self.subscriptions.add(Join {
+            let join = Join {
                 rooms: self.app.rooms.clone(),
                 states: self.app.states.clone(),
                 member: Member::new(self.outbox.clone()),
                 token: caller.token.clone(),
-                user: caller.identity.subject.clone(),
+                user: user.clone(),
                 reach: Reach::of(&caller.identity),
                 topic,
                 after,
                 tier: wanted.tier,
                 id: None,
-            });
+            };
+            self.subscriptions.add(join).inspect_err(|_| {
+                self.app.registry.refused(Limit::TopicsPerUser, Some(user.name()), address);
+            })?;
         }
+        Ok(())
     }
 
     /// Waits until the only join has its first message, or came to nothing.
@@ -189,7 +201,7 @@ impl Following {
 
     fn settle(&mut self, finished: Finished) {
         if let Some(refused) = self.subscriptions.settle(finished) {
-            let message = replies::refused(&refused.topic, &refused.fault);
+            let message = replies::refused(None, refused.topic.to_string(), &refused.fault);
             self.outbox.push(0, Arc::new(Push::refused(&refused.topic.to_string().into(), message)));
         }
     }

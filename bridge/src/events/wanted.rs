@@ -90,7 +90,7 @@ impl Wanted {
             return Err(Fault::field("topic", "is there twice"));
         }
         if self.topics.len() == most {
-            return Err(Fault::too_many(format!("a request may follow {most} topics")));
+            return Err(Fault::field("topic", format!("may be there {most} times at most (limits.maxSubscriptions)")));
         }
         self.topics.push(Asked { topic, after: None });
         Ok(())

@@ -14,6 +14,8 @@ use super::{cookie, headers};
 use crate::app::{App, Peer};
 use crate::audit::Deed;
 use crate::fault::{Code, Fault};
+use crate::ledger::{Resource, Share, User};
+use crate::metrics::Limit;
 
 /// A caller whose token is good.
 pub struct Caller {
@@ -25,6 +27,10 @@ pub struct Caller {
     pub shown: Shown,
     /// Where it calls from.
     pub address: Option<IpAddr>,
+    /// What the user holds of the bridge.
+    pub held: Arc<User>,
+    /// The request, among those of the user that are being answered.
+    _request: Share,
 }
 
 /// How a token was shown.
@@ -40,6 +46,22 @@ impl Caller {
     /// Writes down what the caller did.
     pub fn note(&self, app: &App, deed: Deed, target: Option<&str>) {
         app.trail.note(deed, Some(&self.identity.subject), self.address, target);
+    }
+
+    /// One more upload of the user.
+    pub fn upload(&self, app: &App) -> Result<Share, Fault> {
+        self.held.take(Resource::Uploads).map_err(|refused| {
+            refuse(app, &self.identity, self.address, Limit::UploadsPerUser);
+            refused.fault("uploads", "--max-uploads-per-user", "wait for one to end")
+        })
+    }
+
+    /// One more download of the user.
+    pub fn download(&self, app: &App) -> Result<Share, Fault> {
+        self.held.take(Resource::Downloads).map_err(|refused| {
+            refuse(app, &self.identity, self.address, Limit::DownloadsPerUser);
+            refused.fault("downloads", "--max-downloads-per-user", "wait for one to end")
+        })
     }
 
     /// Refuses callers without the role.
@@ -64,7 +86,18 @@ impl FromRequestParts<Arc<App>> for Caller {
         if let Some(address) = address {
             app.registry.may_act(&identity.subject, address)?;
         }
-        Ok(Self { identity, token, shown, address })
+        let held = app.ledger.user(&identity.subject);
+        let request = held.take(Resource::Requests).map_err(|refused| {
+            refuse(app, &identity, address, Limit::RequestsPerUser);
+            refused.fault("HTTP requests", "--max-requests-per-user", "wait for their answers")
+        })?;
+        Ok(Self { identity, token, shown, address, held, _request: request })
+    }
+}
+
+fn refuse(app: &App, identity: &Identity, address: Option<IpAddr>, limit: Limit) {
+    if let Some(address) = address {
+        app.registry.refused(limit, Some(&identity.subject), address);
     }
 }
 

@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod notices;
 pub mod origin;
 mod pages;
+pub mod patience;
 pub mod problem;
 pub mod push;
 pub mod query;
@@ -95,15 +96,25 @@ async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let probe = matches!(request.uri().path(), "/livez" | "/readyz" | "/healthz");
     match address.filter(|_| !probe).map(|address| app.registry.may_ask(address)) {
         Some(Err(fault)) => fault.into_response(),
-        Some(Ok(())) | None => next.run(request).await,
+        Some(Ok(())) | None => next.run(hurried(&app, request)).await,
     }
+}
+
+/// Bodies that are no documents are short, and have their time as a whole.
+fn hurried(app: &App, request: Request) -> Request {
+    let path = request.uri().path();
+    let document = path == "/v1/jobs" || path == "/v1/uploads" || path.starts_with("/v1/uploads/");
+    if document || !uploads::has_body(request.headers()) {
+        return request;
+    }
+    request.map(|body| patience::within(body, app.config.times.body))
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
     if app.is_ready() {
         return "ok\n".into_response();
     }
-    let why = if app.drain.is_cancelled() { "draining\n" } else { "the core cannot be reached\n" };
+    let why = if app.leaving.is_cancelled() { "draining\n" } else { "the core cannot be reached\n" };
     (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
 }
 
@@ -132,8 +143,8 @@ async fn open_socket(State(app): State<Arc<App>>, request: Request) -> Result<Re
     };
     app.registry.may_try(address)?;
     let response = opening.response();
-    let tasks = app.tasks.clone();
-    tasks.spawn(async move {
+    let at = app.clone();
+    at.spawn(async move {
         match take_socket(request).await {
             Some((socket, read)) => converse(app, opening, cookie, address, socket, read).await,
             None => tracing::debug!("an upgrade came to nothing"),

@@ -23,6 +23,7 @@ pub async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let page = page.parse().map_err(|_| Fault::field("page", "must be a number, at least 1"))?;
+    let download = caller.download(&app)?;
     let request = app.core.stream_as(ReadPageRequest { job_id, page }, &caller.token)?;
     let mut stream = app.core.bulk().read_page(request).await?.into_inner();
     let Some(Part::Header(header)) = stream.message().await?.and_then(|first| first.part) else {
@@ -43,6 +44,6 @@ pub async fn read(
         Some(Part::Chunk(chunk)) => chunk,
         Some(Part::Header(_)) | None => Bytes::new(),
     };
-    *response.body_mut() = Body::from_stream(pieces(stream, chunk));
+    *response.body_mut() = Body::from_stream(pieces(stream, download, chunk));
     Ok(response)
 }

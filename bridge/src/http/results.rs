@@ -20,6 +20,7 @@ use tonic::Streaming;
 use super::caller::Caller;
 use crate::app::App;
 use crate::fault::{Code, Fault};
+use crate::ledger::Share;
 use crate::wire::names;
 
 /// A result of a document nobody has vetted: when shown, it runs nothing and reaches nothing.
@@ -121,6 +122,7 @@ impl Source {
         offset: i64,
         limit: i64,
     ) -> Result<(v1::ReadResultHeader, Pieces), Fault> {
+        let download = self.caller.download(&self.app)?;
         let request = v1::ReadResultRequest { job_id: self.job_id.clone(), format: format.into(), offset, limit };
         let request = self.app.core.stream_as(request, &self.caller.token)?;
         let mut stream = self.app.core.bulk().read_result(request).await?.into_inner();
@@ -131,10 +133,11 @@ impl Source {
             Some(Part::Chunk(chunk)) => chunk,
             Some(Part::Header(_)) | None => Bytes::new(),
         };
-        Ok((header, pieces(stream, chunk)))
+        Ok((header, pieces(stream, download, chunk)))
     }
 
     async fn document(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Pieces), Fault> {
+        let download = self.caller.download(&self.app)?;
         let request = v1::DownloadDocumentRequest { job_id: self.job_id.clone(), offset, limit };
         let request = self.app.core.stream_as(request, &self.caller.token)?;
         let mut stream = self.app.core.bulk().download_document(request).await?.into_inner();
@@ -145,13 +148,22 @@ impl Source {
             Some(DocumentPart::Chunk(chunk)) => chunk,
             Some(DocumentPart::Header(_)) | None => Bytes::new(),
         };
-        Ok((header, pieces(stream, chunk)))
+        Ok((header, pieces(stream, download, chunk)))
     }
 }
 
 /// The bytes of a stream of messages.
-pub(super) fn pieces<M: Send + 'static>(stream: Streaming<M>, chunk: impl Fn(M) -> Bytes + Send + 'static) -> Pieces {
-    stream.map(move |message| message.map(&chunk).map_err(std::io::Error::other)).boxed()
+pub(super) fn pieces<M: Send + 'static>(
+    stream: Streaming<M>,
+    download: Share,
+    chunk: impl Fn(M) -> Bytes + Send + 'static,
+) -> Pieces {
+    let piece = move |message: Result<M, tonic::Status>| {
+        // Held as long as the stream.
+        let _ = &download;
+        message.map(&chunk).map_err(std::io::Error::other)
+    };
+    stream.map(piece).boxed()
 }
 
 pub(super) fn headless() -> Fault {

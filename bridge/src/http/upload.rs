@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::BodyDataStream;
+use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -19,10 +20,12 @@ use tokio::sync::mpsc;
 
 use super::caller::Caller;
 use super::jobs::{JobAnswer, fresh};
+use super::patience::{Patience, TooSlow};
 use super::query;
 use crate::app::App;
 use crate::audit::Deed;
 use crate::fault::{Code, Fault};
+use crate::ledger::Share;
 
 /// Pieces on their way to the core. When they are in flight, the browser's upload waits.
 pub const IN_FLIGHT: usize = 4;
@@ -40,7 +43,15 @@ pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Reques
         return Err(too_large(limit));
     }
     let mut header = v1::SubmitJobHeader::default();
-    let upload = Upload { app: app.clone(), token: caller.token.clone(), left: limit };
+    let share = match caller.upload(&app) {
+        Ok(share) => share,
+        Err(fault) => {
+            drain(request.into_body().into_data_stream(), app.config.times.body).await;
+            return Err(fault);
+        }
+    };
+    let patience = Patience::new(&app.config);
+    let upload = Upload { app: app.clone(), token: caller.token.clone(), left: limit, patience, _share: share };
     let answer = if is_form(request.headers()) {
         upload.form(header, request).await?
     } else {
@@ -63,6 +74,9 @@ struct Upload {
     app: Arc<App>,
     token: String,
     left: u64,
+    patience: Patience,
+    /// The user's share in uploads.
+    _share: Share,
 }
 
 impl Upload {
@@ -75,7 +89,7 @@ impl Upload {
         let (parts, stream) = pipe(header);
         let (app, token) = (self.app.clone(), self.token.clone());
         let sent = async {
-            while let Some(piece) = self.next(body.next()).await?.transpose().map_err(|_| broken_off())? {
+            while let Some(piece) = self.piece(body.next()).await?.transpose().map_err(|_| broken_off())? {
                 self.send(&parts, piece).await?;
             }
             finish(&parts).await
@@ -121,7 +135,7 @@ impl Upload {
             let call = submit_stream(&app, &token, stream);
             tokio::pin!(call);
             let file = async {
-                while let Some(piece) = self.next(field.chunk()).await?.map_err(|error| form_fault(&error))? {
+                while let Some(piece) = self.chunk(&mut field).await? {
                     self.send(&parts, piece).await?;
                 }
                 Ok(())
@@ -143,9 +157,9 @@ impl Upload {
         }
     }
 
-    async fn text(&self, field: &mut axum::extract::multipart::Field<'_>) -> Result<String, Fault> {
+    async fn text(&mut self, field: &mut Field<'_>) -> Result<String, Fault> {
         let mut text = Vec::new();
-        while let Some(piece) = self.next(field.chunk()).await?.map_err(|error| form_fault(&error))? {
+        while let Some(piece) = self.chunk(field).await? {
             if text.len() + piece.len() > TEXT_PART {
                 return Err(Fault::field("form", format!("a text part may have at most {TEXT_PART} bytes")));
             }
@@ -155,8 +169,23 @@ impl Upload {
     }
 
     /// Waits for the client, but not for ever.
-    async fn next<T>(&self, wait: impl Future<Output = T>) -> Result<T, Fault> {
-        tokio::time::timeout(self.app.config.times.body, wait).await.map_err(|_| broken_off())
+    async fn next<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Fault> {
+        self.patience.wait(wait, |_| 0).await.map_err(|TooSlow| broken_off())
+    }
+
+    /// Waits for a piece of the body.
+    async fn piece<E>(
+        &mut self,
+        wait: impl Future<Output = Option<Result<Bytes, E>>>,
+    ) -> Result<Option<Result<Bytes, E>>, Fault> {
+        let size = |piece: &Option<Result<Bytes, E>>| piece.iter().flatten().map(Bytes::len).sum();
+        self.patience.wait(wait, size).await.map_err(|TooSlow| broken_off())
+    }
+
+    /// Waits for a piece of a part of the form.
+    async fn chunk(&mut self, field: &mut Field<'_>) -> Result<Option<Bytes>, Fault> {
+        let piece = async { field.chunk().await.transpose() };
+        self.piece(piece).await?.transpose().map_err(|error| form_fault(&error))
     }
 
     async fn send(&mut self, parts: &mpsc::Sender<Sent>, mut piece: Bytes) -> Result<(), Fault> {

@@ -47,7 +47,7 @@ async fn attend(states: &States, losses: &mut u32) -> Result<(), Fault> {
     };
     // There is room for it.
     let _ = out.send(message(Message::Hello(hello))).await;
-    let told = states.core.presence().attend(request).await?.into_inner();
+    let told = states.core.system_presence().attend(request).await?.into_inner();
     *losses = 0;
     states.book.begin();
     // Side by side: while the core waits for us to read, we must not wait for it.

@@ -10,8 +10,9 @@ use super::member::{Member, Released};
 use super::room::pause;
 use super::source::Source;
 use super::steps::Steps;
-use super::{Place, RoomKey, Rooms, Started};
+use super::{Place, RoomKey, Rooms, Started, stream};
 use crate::fault::{Code, Fault};
+use crate::ledger::User;
 use crate::notices;
 use crate::states::room::Wish;
 use crate::states::{States, Subject};
@@ -30,7 +31,7 @@ pub struct Join {
     /// For asking the core whether the user may.
     pub token: String,
     /// The user.
-    pub user: String,
+    pub user: Arc<User>,
     /// Whose jobs the topics `document` and `batch` are about.
     pub reach: Reach,
     /// What to follow.
@@ -133,7 +134,7 @@ pub enum Failed {
 impl Join {
     /// Joins.
     pub async fn run(self) -> Result<Joined, Failed> {
-        match Subject::of(&self.topic, &self.user) {
+        match Subject::of(&self.topic, self.user.name()) {
             Some(subject) => self.run_state(subject).await.map_err(Failed::Unanswered),
             None if self.topic == Topic::Notifications => self.run_notices().await.map_err(Failed::Unanswered),
             None => self.run_jobs().await,
@@ -152,11 +153,12 @@ impl Join {
 
     /// One's own, whoever one is.
     async fn run_notices(self) -> Result<Joined, Fault> {
-        let sight = Sight::Owner(self.user.clone());
+        let sight = Sight::Owner(self.user.name().to_string());
         let place = notices::follow(notices::Wish {
             core: self.rooms.core.clone(),
             times: self.rooms.times.clone(),
             metrics: self.rooms.metrics.clone(),
+            supervisor: self.rooms.supervisor.clone(),
             member: self.member,
             user: self.user,
             after: self.after,
@@ -166,6 +168,8 @@ impl Join {
     }
 
     async fn run_jobs(self) -> Result<Joined, Failed> {
+        // Before entering the room: from then on it must hold what it says. Never closed, so this is always a turn.
+        let _turn = self.user.joins.clone().acquire_owned().await;
         let (source, job, cursor) = self.look_up().await.map_err(Failed::Unanswered)?;
         let key = RoomKey { source: source.clone(), tier: self.tier };
         let (place, started) = match self.rooms.enter(&key, &self.member) {
@@ -175,7 +179,7 @@ impl Join {
                     Some(cursor) => cursor.clone(),
                     None => self.now(&source).await.map_err(Failed::Unanswered)?,
                 };
-                self.rooms.enter_or_start(&key, &cursor, &self.member)
+                self.rooms.enter_or_start(&key, &cursor, &self.member, &self.user).map_err(Failed::Unanswered)?
             }
         };
         let sight = Sight::of_jobs(&self.topic, &source.owner);
@@ -202,7 +206,7 @@ impl Join {
                 return Ok((Source::job(&job), Some(job), Some(cursor)));
             }
             (Topic::Mine | Topic::Notifications | Topic::Devices | Topic::Queue | Topic::Admin, _)
-            | (Topic::Document(_) | Topic::Batch(_), Reach::Own) => self.user.clone(),
+            | (Topic::Document(_) | Topic::Batch(_), Reach::Own) => self.user.name().to_string(),
             (Topic::Document(_) | Topic::Batch(_), Reach::All) => "-".to_owned(),
         };
         Ok((Source { topic: self.topic.clone(), owner, document: None }, None, None))
@@ -248,6 +252,7 @@ impl Join {
     }
 
     async fn round(&self, reading: &mut Reading) -> Result<Round, Fault> {
+        let _stream = stream(&self.user, &self.rooms.metrics)?;
         let mut steps = Steps::open(&self.rooms.core, &reading.source, &reading.from).await?;
         while let Some((cursor, step)) = steps.next().await? {
             match step {

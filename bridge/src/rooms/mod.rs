@@ -13,12 +13,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::config::Times;
 use crate::core::Core;
-use crate::metrics::Metrics;
+use crate::fault::Fault;
+use crate::ledger::{Resource, Share, User};
+use crate::metrics::{Limit, Metrics, Refusal};
+use crate::supervisor::Supervisor;
 use crate::wire::Tier;
 use member::Member;
 use room::Room;
@@ -42,8 +43,8 @@ pub struct Rooms {
     pub times: Times,
     /// Counters.
     pub metrics: Metrics,
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    /// Keeps the tasks of rooms.
+    pub supervisor: Supervisor,
 }
 
 /// Who is in a room.
@@ -78,8 +79,8 @@ impl Drop for Place {
 
 impl Rooms {
     /// No rooms yet.
-    pub fn new(core: Core, times: Times, metrics: Metrics, stop: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { rooms: Mutex::default(), core, times, metrics, stop, tasks: TaskTracker::new() })
+    pub fn new(core: Core, times: Times, metrics: Metrics, supervisor: Supervisor) -> Arc<Self> {
+        Arc::new(Self { rooms: Mutex::default(), core, times, metrics, supervisor })
     }
 
     /// Enters a room that is there already.
@@ -88,26 +89,25 @@ impl Rooms {
         rooms.get(key).map(|room| self.place(room, member))
     }
 
-    /// Enters a room; starts it at `cursor` if nobody has.
-    pub fn enter_or_start(self: &Arc<Self>, key: &RoomKey, cursor: &str, member: &Arc<Member>) -> (Place, Started) {
+    /// Enters a room; starts it at `cursor` if nobody has, with a stream that counts for the user.
+    pub fn enter_or_start(
+        self: &Arc<Self>,
+        key: &RoomKey,
+        cursor: &str,
+        member: &Arc<Member>,
+        user: &Arc<User>,
+    ) -> Result<(Place, Started), Fault> {
         let mut rooms = self.rooms.lock();
         if let Some(room) = rooms.get(key) {
-            return (self.place(room, member), Started::Before);
+            return Ok((self.place(room, member), Started::Before));
         }
-        let room = Arc::new(Room::new(key.clone()));
+        let room = Arc::new(Room::new(key.clone(), stream(user, &self.metrics)?));
         rooms.insert(key.clone(), room.clone());
         let place = self.place(&room, member);
         drop(rooms);
         self.metrics.rooms.inc();
-        let (all, stop) = (self.clone(), self.stop.clone());
-        let task = room::run(all, room, cursor.to_owned());
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = task => {}
-                () = stop.cancelled() => {}
-            }
-        });
-        (place, Started::Now)
+        self.supervisor.run("topic", room::run(self.clone(), room, cursor.to_owned()));
+        Ok((place, Started::Now))
     }
 
     fn place(&self, room: &Arc<Room>, member: &Arc<Member>) -> Place {
@@ -137,6 +137,14 @@ impl Rooms {
     pub fn count(&self) -> usize {
         self.rooms.lock().len()
     }
+}
+
+/// One more stream from the core for a user.
+pub fn stream(user: &Arc<User>, metrics: &Metrics) -> Result<Share, Fault> {
+    user.take(Resource::Streams).map_err(|refused| {
+        metrics.refused.get_or_create(&Refusal { limit: Limit::StreamsPerUser }).inc();
+        refused.fault("streams of topics", "--max-streams-per-user", "unsubscribe from some")
+    })
 }
 
 /// Who started a room.

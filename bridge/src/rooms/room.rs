@@ -1,5 +1,6 @@
 //! One room: follows the core, encodes each event once, hands it to all members, and finds its way back after a loss.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::sync::Notify;
 use super::member::Member;
 use super::{Leave, Members, RoomKey, Rooms};
 use crate::fault::{Code, Fault};
+use crate::ledger::Share;
 use crate::wire::ServerMessage;
 use crate::wire::encode::Push;
 use crate::wire::message::Ended;
@@ -24,41 +26,85 @@ pub struct Room {
     /// What it is about.
     pub key: RoomKey,
     name: Arc<str>,
-    members: Mutex<Members>,
+    inner: Mutex<Inner>,
     emptied: Notify,
 }
 
+struct Inner {
+    members: Members,
+    /// How many members each user has.
+    users: HashMap<Arc<str>, usize>,
+    /// The room's stream from the core: of the only user it has or had last, of nobody while several share it.
+    stream: Share,
+}
+
 impl Room {
-    /// An empty room.
-    pub fn new(key: RoomKey) -> Self {
+    /// An empty room, and the share of whoever starts it in the streams from the core.
+    pub fn new(key: RoomKey, stream: Share) -> Self {
         let name = key.source.name();
-        Self { key, name, members: Mutex::default(), emptied: Notify::new() }
+        let inner = Inner { members: Members::new(), users: HashMap::new(), stream };
+        Self { key, name, inner: Mutex::new(inner), emptied: Notify::new() }
     }
 
     /// Lets a member in.
     pub fn enter(&self, member: Arc<Member>) {
-        self.members.lock().push(member);
+        let mut inner = self.inner.lock();
+        let before = inner.users.len();
+        if let Some(user) = member.outbox.user() {
+            *inner.users.entry(user.name().clone()).or_default() += 1;
+        }
+        inner.members.push(member);
+        inner.settle(before);
     }
 
     /// Looks at the members.
     pub fn with_members<T>(&self, look: impl FnOnce(&Members) -> T) -> T {
-        look(&self.members.lock())
+        look(&self.inner.lock().members)
     }
 
     fn say(&self, push: Push) {
         let push = Arc::new(push);
-        self.members.lock().iter().for_each(|member| member.deliver(&push));
+        self.inner.lock().members.iter().for_each(|member| member.deliver(&push));
     }
 }
 
 impl Leave for Room {
     fn leave(&self, id: u64) {
-        let mut members = self.members.lock();
-        if let Some(index) = members.iter().position(|member| member.id == id) {
-            members.swap_remove(index).leave();
+        let mut inner = self.inner.lock();
+        if let Some(index) = inner.members.iter().position(|member| member.id == id) {
+            let before = inner.users.len();
+            let member = inner.members.swap_remove(index);
+            member.leave();
+            inner.forget(&member);
+            inner.settle(before);
         }
-        if members.is_empty() {
+        if inner.members.is_empty() {
             self.emptied.notify_one();
+        }
+    }
+}
+
+impl Inner {
+    fn forget(&mut self, member: &Member) {
+        let Some(user) = member.outbox.user() else { return };
+        if let Some(count) = self.users.get_mut(user.name()) {
+            *count -= 1;
+            if *count == 0 {
+                self.users.remove(user.name());
+            }
+        }
+    }
+
+    /// After the users have changed: says whose the stream is. Of an empty room it stays with the last, until the room ends:
+    /// who comes and goes must not get more streams than who stays.
+    fn settle(&mut self, before: usize) {
+        match self.users.len() {
+            0 => {}
+            1 if before != 1 => {
+                self.stream.belongs_to(self.members.first().and_then(|member| member.outbox.user()).cloned())
+            }
+            2 if before == 1 => self.stream.belongs_to(None),
+            _ => {}
         }
     }
 }
@@ -122,7 +168,8 @@ impl Follower<'_> {
     async fn follow(&mut self) -> Result<(), Fault> {
         let key = &self.room.key;
         let request = self.rooms.core.stream_own(key.source.watch(&self.cursor, key.tier.interval()))?;
-        let mut steps = self.rooms.core.jobs().watch_jobs(request).await?.into_inner();
+        let lane = self.rooms.core.lane();
+        let mut steps = lane.jobs().watch_jobs(request).await?.into_inner();
         while let Some(v1::WatchJobsResponse { cursor, step }) = steps.message().await? {
             match step {
                 Some(step) => self.step(cursor, step).await?,

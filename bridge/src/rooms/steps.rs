@@ -4,12 +4,17 @@ use courant_proto::v1::{self, watch_job_response as one, watch_jobs_response as 
 use tonic::Streaming;
 
 use super::source::Source;
-use crate::core::Core;
+use crate::core::{Core, LaneHold};
 use crate::fault::Fault;
 use crate::wire::Tier;
 
 /// The steps of a watch, whichever call they come from.
-pub enum Steps {
+pub struct Steps {
+    call: Call,
+    _lane: LaneHold,
+}
+
+enum Call {
     /// Of a single job.
     One(Streaming<v1::WatchJobResponse>),
     /// Of a scope.
@@ -22,21 +27,24 @@ pub type Step = (String, Option<many::Step>);
 impl Steps {
     /// Opens the watch in the bridge's own name. Transient events are of no use in a replay: as few as possible.
     pub async fn open(core: &Core, source: &Source, after: &str) -> Result<Self, Fault> {
-        let mut jobs = core.bulk();
+        let lane = core.lane();
+        let mut jobs = lane.jobs();
         let watch = source.watch(after, Tier::FiveSeconds.interval());
         let Some(job_id) = source.only() else {
-            return Ok(Self::Many(jobs.watch_jobs(core.stream_own(watch)?).await?.into_inner()));
+            let call = Call::Many(jobs.watch_jobs(core.stream_own(watch)?).await?.into_inner());
+            return Ok(Self { call, _lane: lane });
         };
         let v1::WatchJobsRequest { after_cursor, min_interval, .. } = watch;
         let watch = v1::WatchJobRequest { job_id: job_id.to_owned(), after_cursor, min_interval, fail_on_gap: false };
-        Ok(Self::One(jobs.watch_job(core.stream_own(watch)?).await?.into_inner()))
+        let call = Call::One(jobs.watch_job(core.stream_own(watch)?).await?.into_inner());
+        Ok(Self { call, _lane: lane })
     }
 
     /// The next step; none when the watch has ended.
     pub async fn next(&mut self) -> Result<Option<Step>, Fault> {
-        Ok(match self {
-            Self::Many(steps) => steps.message().await?.map(|message| (message.cursor, message.step)),
-            Self::One(steps) => steps.message().await?.map(|message| (message.cursor, message.step.map(alike))),
+        Ok(match &mut self.call {
+            Call::Many(steps) => steps.message().await?.map(|message| (message.cursor, message.step)),
+            Call::One(steps) => steps.message().await?.map(|message| (message.cursor, message.step.map(alike))),
         })
     }
 }

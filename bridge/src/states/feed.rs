@@ -45,7 +45,7 @@ pub async fn follow(states: &States, room: &StateRoom, losses: &mut u32) -> Resu
 async fn follow_queue(states: &States, room: &StateRoom, losses: &mut u32) -> Result<(), Fault> {
     let request = v1::WatchQueueRequest { min_interval: span(room.tier.interval()) };
     let request = states.core.stream_own(request)?;
-    let mut stream = states.core.queue().watch_queue(request).await?.into_inner();
+    let mut stream = states.core.system_queue().watch_queue(request).await?.into_inner();
     while let Some(v1::WatchQueueResponse { queue }) = stream.message().await? {
         *losses = 0;
         if let Some(queue) = queue {
@@ -81,10 +81,10 @@ async fn follow_devices(states: &States, room: &StateRoom, user: &str) -> Result
 async fn follow_admin(states: &States, room: &StateRoom, losses: &mut u32) -> Result<(), Fault> {
     let interval = span(room.tier.interval().max(FIGURES_EVERY));
     let request = states.core.stream_own(v1::WatchSystemMetricsRequest { interval })?;
-    let mut figures = states.core.admin().watch_system_metrics(request).await?.into_inner();
+    let mut figures = states.core.system_admin().watch_system_metrics(request).await?.into_inner();
     let min_interval = span(room.tier.interval().max(LOOK_EVERY));
     let request = states.core.stream_own(v1::WatchWorkersRequest { min_interval })?;
-    let mut workers = states.core.admin().watch_workers(request).await?.into_inner();
+    let mut workers = states.core.system_admin().watch_workers(request).await?.into_inner();
     let mut bridges = watch_bridges(states, min_interval).await?;
     let mut everywhere = None;
     let mut look = tokio::time::interval(room.tier.interval().max(LOOK_EVERY));
@@ -172,7 +172,7 @@ fn workers_news(workers: &[v1::Worker]) -> News {
 /// All bridges, as the core knows them. A server that is older than presence knows none.
 async fn watch_bridges(states: &States, min_interval: Option<prost_types::Duration>) -> Result<Bridges, Fault> {
     let request = states.core.stream_own(v1::WatchBridgesRequest { min_interval })?;
-    match states.core.presence().watch_bridges(request).await {
+    match states.core.system_presence().watch_bridges(request).await {
         Ok(bridges) => Ok(bridges.into_inner().boxed()),
         Err(status) if status.code() == tonic::Code::Unimplemented => Ok(futures::stream::empty().boxed()),
         Err(status) => Err(status.into()),

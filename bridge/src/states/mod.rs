@@ -12,8 +12,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::config::Times;
 use crate::core::Core;
@@ -21,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::presence::book::Book;
 use crate::rooms::Place;
 use crate::rooms::member::Member;
+use crate::supervisor::Supervisor;
 use crate::wire::{Tier, Topic};
 use local::Local;
 use room::StateRoom;
@@ -72,8 +71,7 @@ pub struct States {
     pub book: Arc<Book>,
     /// What the bridge itself has to show.
     pub local: Local,
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    supervisor: Supervisor,
 }
 
 impl States {
@@ -84,10 +82,9 @@ impl States {
         metrics: Metrics,
         book: Arc<Book>,
         local: Local,
-        stop: CancellationToken,
+        supervisor: Supervisor,
     ) -> Arc<Self> {
-        let (rooms, tasks) = (Mutex::default(), TaskTracker::new());
-        Arc::new(Self { rooms, core, times, metrics, book, local, stop, tasks })
+        Arc::new(Self { rooms: Mutex::default(), core, times, metrics, book, local, supervisor })
     }
 
     /// Enters the room, which is started if nobody has. The member hears nothing before [`StateRoom::welcome`].
@@ -96,13 +93,7 @@ impl States {
         let room = rooms.entry((subject.clone(), tier)).or_insert_with(|| {
             let room = Arc::new(StateRoom::new(subject.clone(), tier));
             self.metrics.rooms.inc();
-            let (task, stop) = (room::run(self.clone(), room.clone()), self.stop.clone());
-            self.tasks.spawn(async move {
-                tokio::select! {
-                    () = task => {}
-                    () = stop.cancelled() => {}
-                }
-            });
+            self.supervisor.run("state", room::run(self.clone(), room.clone()));
             room
         });
         room.expect();

@@ -2,12 +2,15 @@
 
 pub mod laws;
 
+use std::collections::HashSet;
+
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::fault::Fault;
 use crate::presence::device::Device;
 
 /// A command with the id its reply carries.
@@ -27,7 +30,7 @@ pub enum Verb {
     /// Follow a topic.
     Subscribe(Subscribe),
     /// Stop following a topic.
-    Unsubscribe(TopicOnly),
+    Unsubscribe(Unsubscribe),
     /// Ask for a sign of life.
     Ping,
     /// Say how far one has come.
@@ -50,11 +53,30 @@ pub struct Auth {
     pub device: Option<Device>,
 }
 
-/// What to follow.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What to follow: one topic, or several at once.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Subscribe {
+    /// One topic: see [`super::Topic`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Of that one: continue after this cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Of that one: see [`super::Tier`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_interval_ms: Option<u64>,
+    /// Instead of `topic`, `after` and `minIntervalMs`: 1 to `limits.maxSubscriptions` topics. Each is answered by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topics: Option<Vec<SubscribeTopic>>,
+}
+
+/// One of several topics to follow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct SubscribeTopic {
     /// See [`super::Topic`].
     pub topic: String,
     /// Continue after this cursor.
@@ -89,16 +111,73 @@ pub struct AdminOnly {
 
 impl From<AdminOnly> for Subscribe {
     fn from(AdminOnly { after, min_interval_ms }: AdminOnly) -> Self {
-        Self { topic: ADMIN.to_owned(), after, min_interval_ms }
+        Self { topic: Some(ADMIN.to_owned()), after, min_interval_ms, topics: None }
     }
 }
 
-/// Names a topic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+impl Subscribe {
+    /// The topics to follow, `most` at most. None is there twice: each has one answer.
+    pub fn wanted(self, most: usize) -> Result<Vec<SubscribeTopic>, Fault> {
+        let Self { topic, after, min_interval_ms, topics } = self;
+        match (topic, topics) {
+            (Some(topic), None) => Ok(vec![SubscribeTopic { topic, after, min_interval_ms }]),
+            (None, Some(topics)) => {
+                if after.is_some() || min_interval_ms.is_some() {
+                    return Err(Fault::field("topics", "after and minIntervalMs belong into its objects"));
+                }
+                check_names(topics.iter().map(|one| one.topic.as_str()), most)?;
+                Ok(topics)
+            }
+            (Some(_), Some(_)) => Err(both()),
+            (None, None) => Err(neither()),
+        }
+    }
+}
+
+/// What to follow no more.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-pub struct TopicOnly {
-    /// See [`super::Topic`].
-    pub topic: String,
+pub struct Unsubscribe {
+    /// One topic: see [`super::Topic`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Instead of `topic`: 1 to `limits.maxSubscriptions` topics. They have one answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topics: Option<Vec<String>>,
+}
+
+impl Unsubscribe {
+    /// The topics to follow no more, `most` at most.
+    pub fn unwanted(self, most: usize) -> Result<Vec<String>, Fault> {
+        match (self.topic, self.topics) {
+            (Some(topic), None) => Ok(vec![topic]),
+            (None, Some(topics)) => {
+                check_names(topics.iter().map(String::as_str), most)?;
+                Ok(topics)
+            }
+            (Some(_), Some(_)) => Err(both()),
+            (None, None) => Err(neither()),
+        }
+    }
+}
+
+fn both() -> Fault {
+    Fault::field("topics", "stands instead of topic; send one of them")
+}
+
+fn neither() -> Fault {
+    Fault::field("topic", "is missing; send topic, or topics for several")
+}
+
+fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>, most: usize) -> Result<(), Fault> {
+    if !(1..=most).contains(&names.len()) {
+        return Err(Fault::field("topics", format!("must have 1 to {most} topics (limits.maxSubscriptions)")));
+    }
+    let mut seen = HashSet::with_capacity(names.len());
+    if names.into_iter().all(|name| seen.insert(name)) {
+        return Ok(());
+    }
+    Err(Fault::field("topics", "has a topic twice"))
 }
 
 /// How far a client has come.
@@ -140,7 +219,7 @@ pub enum CommandError {
 pub enum ClientMessage {
     Auth(Auth),
     Subscribe(Subscribe),
-    Unsubscribe(TopicOnly),
+    Unsubscribe(Unsubscribe),
     SubscribeAdmin(AdminOnly),
     UnsubscribeAdmin(Nothing),
     RequestSystemMetrics(Nothing),
@@ -163,6 +242,20 @@ struct Envelope {
     r#type: String,
 }
 
+#[derive(Deserialize)]
+struct OnlyId {
+    id: Option<u64>,
+}
+
+impl OnlyId {
+    fn known(self) -> Option<u64> {
+        self.id.filter(|id| *id <= MAX_ID)
+    }
+}
+
+/// Bytes of a message that is refused unread, whose id is looked for all the same.
+const GLANCE_BYTES: usize = 4 << 10;
+
 /// Levels of lists and maps in a packed message; JSON has its own limit.
 const MAX_DEPTH: usize = 128;
 
@@ -181,6 +274,16 @@ impl Command {
         Self::read(&Unpacked(value))
     }
 
+    /// The id of a text message that is not to be read otherwise, if that costs little.
+    pub fn id_of(text: &str) -> Option<u64> {
+        (text.len() <= GLANCE_BYTES).then(|| Json(text).read::<OnlyId>().ok()?.known())?
+    }
+
+    /// The same of MessagePack.
+    pub fn id_of_packed(packed: &[u8]) -> Option<u64> {
+        (packed.len() <= GLANCE_BYTES).then(|| Unpacked(unpacked(packed).ok()?).read::<OnlyId>().ok()?.known())?
+    }
+
     fn read(message: &impl Message) -> Result<Self, CommandError> {
         let Envelope { id, r#type } = message
             .read()
@@ -195,7 +298,7 @@ impl Command {
             "ping" => Verb::Ping,
             "ack" => Verb::Ack(body(message, id)?),
             "subscribe-admin" => Verb::Subscribe(body::<AdminOnly>(message, id)?.into()),
-            "unsubscribe-admin" => Verb::Unsubscribe(TopicOnly { topic: ADMIN.to_owned() }),
+            "unsubscribe-admin" => Verb::Unsubscribe(Unsubscribe { topic: Some(ADMIN.to_owned()), topics: None }),
             "mark-read" => Verb::MarkRead(body(message, id)?),
             "request-system-metrics" => Verb::RequestSystemMetrics,
             _ => return Err(CommandError::Unknown { id }),
@@ -263,8 +366,52 @@ mod tests {
     #[test]
     fn unknown_fields_are_ignored() {
         let text = r#"{"id":7,"type":"unsubscribe","topic":"mine","colour":{"deep":[1]}}"#;
-        let verb = Verb::Unsubscribe(TopicOnly { topic: "mine".into() });
+        let verb = Verb::Unsubscribe(Unsubscribe { topic: Some("mine".into()), topics: None });
         assert_eq!(Command::parse(text), Ok(Command { id: Some(7), verb }));
+    }
+
+    #[test]
+    fn one_topic_or_several_are_named_and_never_both() {
+        let read = |text: &str| match Command::parse(text).unwrap().verb {
+            Verb::Subscribe(subscribe) => subscribe.wanted(2).map(|wanted| wanted.len()),
+            Verb::Unsubscribe(unsubscribe) => unsubscribe.unwanted(2).map(|unwanted| unwanted.len()),
+            other => panic!("{other:?}"),
+        };
+        for (count, good) in [
+            (1, r#"{"type":"subscribe","topic":"mine","after":"c","topics":null}"#),
+            (2, r#"{"type":"subscribe","topics":[{"topic":"job/A","after":"c"},{"topic":"mine","minIntervalMs":0}]}"#),
+            (1, r#"{"type":"unsubscribe","topic":"mine"}"#),
+            (2, r#"{"type":"unsubscribe","topics":["job/A","job/B"]}"#),
+        ] {
+            assert_eq!(read(good).unwrap(), count, "{good}");
+        }
+        for (field, bad) in [
+            ("topic", r#"{"type":"subscribe"}"#),
+            ("topics", r#"{"type":"subscribe","topics":[]}"#),
+            ("topics", r#"{"type":"subscribe","topic":"mine","topics":[{"topic":"queue"}]}"#),
+            ("topics", r#"{"type":"subscribe","after":"c","topics":[{"topic":"queue"}]}"#),
+            ("topics", r#"{"type":"subscribe","topics":[{"topic":"queue"},{"topic":"queue"}]}"#),
+            ("topics", r#"{"type":"subscribe","topics":[{"topic":"a"},{"topic":"b"},{"topic":"c"}]}"#),
+            ("topic", r#"{"type":"unsubscribe"}"#),
+            ("topics", r#"{"type":"unsubscribe","topics":[]}"#),
+            ("topics", r#"{"type":"unsubscribe","topic":"mine","topics":["queue"]}"#),
+            ("topics", r#"{"type":"unsubscribe","topics":["a","b","c"]}"#),
+        ] {
+            assert_eq!(read(bad).unwrap_err().fields[0].0, field, "{bad}");
+        }
+        assert!(matches!(
+            Command::parse(r#"{"id":1,"type":"subscribe","topics":["mine"]}"#),
+            Err(CommandError::Bad { id: Some(1), .. })
+        ));
+    }
+
+    #[test]
+    fn the_id_of_a_refused_message_is_found_if_it_is_short() {
+        let padded = |bytes| format!(r#"{{"x":"{}","id":7,"type":"dance"}}"#, "y".repeat(bytes));
+        assert_eq!((Command::id_of(&padded(10)), Command::id_of(&padded(GLANCE_BYTES))), (Some(7), None));
+        assert_eq!((Command::id_of("{"), Command::id_of(r#"{"id":-1}"#), Command::id_of("{}")), (None, None, None));
+        let packed = rmp_serde::to_vec_named(&serde_json::json!({"type": "x", "id": 9})).unwrap();
+        assert_eq!((Command::id_of_packed(&packed), Command::id_of_packed(&[0xc1])), (Some(9), None));
     }
 
     #[test]

@@ -106,6 +106,7 @@ pub struct Limits {
     pub max_message_bytes: usize,
     pub max_subscriptions: usize,
     pub messages_per_second: u32,
+    pub message_burst: u32,
     pub outbox_bytes: usize,
 }
 

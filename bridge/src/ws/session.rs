@@ -3,16 +3,14 @@
 
 mod commands;
 mod question;
+mod rates;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use courant_auth::{Identity, TokenError};
 use courant_tls::Socket;
-use governor::clock::MonotonicClock;
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -22,20 +20,20 @@ use crate::app::App;
 use crate::audit::Deed;
 use crate::connection::close::Verdict;
 use crate::connection::outbox::Outbox;
-use crate::connection::registry::{Seat, at_least_one};
+use crate::connection::registry::Seat;
 use crate::connection::replies;
 use crate::connection::subscriptions::{Finished, Subscriptions};
 use crate::fault::{Code, Fault};
+use crate::ledger;
 use crate::metrics::Limit;
 use crate::presence::book::Stay;
 use crate::wire::Command;
 use crate::wire::command::Auth;
 use question::Answer;
+use rates::{Judged, Rates};
 
 /// Pings without a sign of life after which the peer is gone.
 const MISSED_PINGS: u32 = 2;
-
-type Rate = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
 /// One connection.
 pub struct Session {
@@ -43,7 +41,7 @@ pub struct Session {
     seat: Seat,
     id: ulid::Ulid,
     outbox: Arc<Outbox>,
-    rate: Rate,
+    rates: Rates,
     user: Option<User>,
     /// Its entry among those who are connected, once its user is known.
     stay: Option<Stay>,
@@ -65,6 +63,8 @@ pub struct Session {
 struct User {
     identity: Identity,
     token: String,
+    /// What the user holds.
+    held: Arc<ledger::User>,
 }
 
 /// What wakes a session.
@@ -84,13 +84,11 @@ impl Session {
     /// A connection whose user is not known yet.
     pub fn new(app: Arc<App>, seat: Seat, format: Format) -> Self {
         let limits = &app.config.limits;
-        let second = at_least_one(limits.messages_per_second);
-        let quota = Quota::per_second(second).allow_burst(second.saturating_mul(at_least_one(2)));
         Self {
             seat,
             id: replies::connection_id(),
             outbox: Arc::new(Outbox::new(limits.outbox_bytes, app.metrics.clone())),
-            rate: RateLimiter::direct_with_clock(quota, MonotonicClock),
+            rates: Rates::new(limits),
             user: None,
             stay: None,
             format,
@@ -162,7 +160,7 @@ impl Session {
             }
             Turn::Joined(finished) => {
                 if let Some(refused) = self.subscriptions.settle(finished) {
-                    self.error(refused.command, &refused.fault);
+                    self.outbox.reply(&replies::refused(refused.command, refused.topic.to_string(), &refused.fault));
                 }
             }
             Turn::Answered((id, answer)) => self.answer(id, answer),
@@ -202,9 +200,10 @@ impl Session {
             return;
         }
         match inbound {
-            Inbound::Text(_) | Inbound::Binary(_) if self.rate.check().is_err() => {
-                self.refused(Limit::MessagesPerSecond);
-                self.end(Fault::too_many("too many messages at once; wait, then connect again"));
+            Inbound::Text(_) | Inbound::Binary(_) if !self.may_speak(&inbound) => {}
+            Inbound::Control if !self.rates.control() => {
+                self.refused(Limit::Pings);
+                self.end(Fault::too_many("too many WebSocket pings or pongs; send one in several seconds"));
             }
             Inbound::Text(text) if self.format == Format::Json => self.command(Command::parse(text.as_str())),
             Inbound::Text(_) => self.end(Fault::new(Code::BadMessage, "text is not spoken with courant.v1.msgpack")),
@@ -221,8 +220,32 @@ impl Session {
                 self.refused(Limit::MessageBytes);
                 self.end(Fault::new(Code::MessageTooLarge, format!("a message may have at most {limit} bytes")));
             }
-            Inbound::Alive | Inbound::Gone => {}
+            Inbound::Control | Inbound::Alive | Inbound::Gone => {}
         }
+    }
+
+    /// Judges the rate of messages. One that comes too fast is answered and not read.
+    fn may_speak(&mut self, inbound: &Inbound) -> bool {
+        let wait = match self.rates.message() {
+            Judged::Fine => return true,
+            Judged::TooFast(wait) => wait,
+            Judged::Flood => {
+                self.refused(Limit::MessagesPerSecond);
+                self.end(Fault::too_many("a flood of messages; keep to limits.messagesPerSecond, then connect again"));
+                return false;
+            }
+        };
+        self.refused(Limit::MessagesPerSecond);
+        let id = match inbound {
+            Inbound::Text(text) => Command::id_of(text.as_str()),
+            Inbound::Binary(frame) => unframed(frame).ok().and_then(Command::id_of_packed),
+            _ => None,
+        };
+        let limit = self.app.config.limits.messages_per_second;
+        let message =
+            format!("a connection may send {limit} messages per second; this one was not done, send it again later");
+        self.error(id, &Fault { retry_after: Some(wait.max(Duration::from_millis(1))), ..Fault::too_many(message) });
+        false
     }
 
     fn refused(&self, limit: Limit) {

@@ -44,6 +44,8 @@ pub enum Inbound {
     Text(Utf8Bytes),
     /// A sign of life.
     Alive,
+    /// A ping, which is answered already, or a pong.
+    Control,
     /// A binary message.
     Binary(Bytes),
     /// Over the limit.
@@ -162,7 +164,8 @@ fn inbound(message: Option<Result<Message, Error>>) -> Inbound {
     match message {
         Some(Ok(Message::Text(text))) => Inbound::Text(text),
         Some(Ok(Message::Binary(bytes))) => Inbound::Binary(bytes),
-        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => Inbound::Alive,
+        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Inbound::Control,
+        Some(Ok(Message::Close(_) | Message::Frame(_))) => Inbound::Alive,
         Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => Inbound::TooLarge,
         Some(Err(Error::Protocol(error))) => {
             tracing::debug!(%error, "not a WebSocket message");

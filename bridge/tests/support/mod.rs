@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use courant_auth::{Role, Secret, Signer, Verifier};
 use courant_bridge::Config;
+use courant_shutdown::Shutdown;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 pub use client::Client;
 pub use core::FakeCore;
@@ -45,7 +45,7 @@ pub fn verifier() -> Verifier {
 pub struct Stage {
     pub core: FakeCore,
     pub address: SocketAddr,
-    pub shutdown: CancellationToken,
+    pub shutdown: Shutdown,
     pub bridge: JoinHandle<Result<(), courant_bridge::Error>>,
 }
 
@@ -73,10 +73,11 @@ impl Stage {
         config.times.health = Duration::from_millis(20);
         config.times.backoff = Duration::from_millis(50);
         config.times.drain_spread = Duration::from_millis(100);
+        config.times.lame_duck = Duration::ZERO;
         adjust(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shutdown = CancellationToken::new();
+        let shutdown = Shutdown::new();
         let bridge = tokio::spawn(courant_bridge::run(listener, config, shutdown.clone()));
         Self { core, address, shutdown, bridge }
     }

@@ -16,9 +16,11 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use self::answer::{Told, told};
+pub use self::fields::has_body;
 use self::pour::Pour;
 use super::caller::Caller;
 use super::query;
+use super::upload::drain;
 use crate::app::App;
 use crate::audit::Deed;
 use crate::fault::{Code, Fault};
@@ -54,7 +56,7 @@ pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Reques
     fields::check_version(request.headers())?;
     let header = fields::submission(request.headers(), app.config.limits.upload_bytes)?;
     let owner = header.owner.clone();
-    let has_body = fields::has_body(request.headers());
+    let has_body = has_body(request.headers());
     if has_body {
         fields::check_type(request.headers())?;
     }
@@ -62,7 +64,8 @@ pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Reques
     let mut told =
         told(app.core.uploads().create_upload(app.core.stream_as(message, &caller.token)?).await?.into_inner());
     if has_body && told.offset() == 0 && !told.is_finished() {
-        told = Pour::new(&app, &caller, told.at(&owner)).run(request.into_body().into_data_stream()).await?;
+        let share = caller.upload(&app)?;
+        told = Pour::new(&app, &caller, told.at(&owner), share).run(request.into_body().into_data_stream()).await?;
         note(&app, &caller, &told);
     }
     let location = told.location(&owner);
@@ -94,7 +97,14 @@ pub async fn write(
     fields::check_type(request.headers())?;
     let offset_bytes = fields::offset(request.headers())?;
     let at = v1::WriteUploadHeader { upload_id, owner: owner(&request)?, offset_bytes };
-    let told = Pour::new(&app, &caller, at).run(request.into_body().into_data_stream()).await?;
+    let body = request.into_body().into_data_stream();
+    let told = match caller.upload(&app) {
+        Ok(share) => Pour::new(&app, &caller, at, share).run(body).await?,
+        Err(fault) => {
+            drain(body, app.config.times.body).await;
+            return Err(fault);
+        }
+    };
     note(&app, &caller, &told);
     Ok((StatusCode::NO_CONTENT, told.headers()?).into_response())
 }

@@ -1,7 +1,6 @@
 //! From a body to the core. When the body breaks off, the stream to the core ends in order, and what came is kept.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::BodyDataStream;
 use bytes::Bytes;
@@ -15,7 +14,9 @@ use super::answer::{Told, told};
 use crate::app::App;
 use crate::fault::{Code, Fault};
 use crate::http::caller::Caller;
+use crate::http::patience::{Patience, TooSlow};
 use crate::http::upload::{IN_FLIGHT, PIECE, drain};
+use crate::ledger::Share;
 
 /// A body on its way to the core.
 pub struct Pour {
@@ -23,20 +24,24 @@ pub struct Pour {
     token: String,
     at: v1::WriteUploadHeader,
     left: u64,
+    patience: Patience,
+    /// The user's share in uploads.
+    _share: Share,
 }
 
 impl Pour {
     /// To that place of an upload.
-    pub fn new(app: &Arc<App>, caller: &Caller, at: v1::WriteUploadHeader) -> Self {
-        Self { app: app.clone(), token: caller.token.clone(), at, left: app.config.limits.upload_bytes }
+    pub fn new(app: &Arc<App>, caller: &Caller, at: v1::WriteUploadHeader, share: Share) -> Self {
+        let (left, patience) = (app.config.limits.upload_bytes, Patience::new(&app.config));
+        Self { app: app.clone(), token: caller.token.clone(), at, left, patience, _share: share }
     }
 
     /// To its end also when the client goes away: what it sent is kept.
     pub async fn run(self, body: BodyDataStream) -> Result<Told, Fault> {
-        let tasks = self.app.tasks.clone();
-        match tasks.spawn(self.pour(body)).await {
-            Ok(done) => done,
-            Err(_) => {
+        let app = self.app.clone();
+        match app.spawn(self.pour(body)).await {
+            Ok(Some(done)) => done,
+            Ok(None) | Err(_) => {
                 Err(Fault::new(Code::Core(ErrorReason::Internal), "the upload failed; the bridge's log says more"))
             }
         }
@@ -66,8 +71,7 @@ impl Pour {
     }
 
     async fn send(&mut self, body: &mut BodyDataStream, parts: &mpsc::Sender<Part>) -> Result<(), Fault> {
-        let patience = self.app.config.times.body;
-        while let Some(mut piece) = next(body, patience).await? {
+        while let Some(mut piece) = next(body, &mut self.patience).await? {
             let limit = self.app.config.limits.upload_bytes;
             self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| {
                 let message = format!("a document may have at most {limit} bytes here");
@@ -86,8 +90,9 @@ impl Pour {
 }
 
 /// Waits for the client, but not for ever.
-async fn next(body: &mut BodyDataStream, patience: Duration) -> Result<Option<Bytes>, Fault> {
+async fn next(body: &mut BodyDataStream, patience: &mut Patience) -> Result<Option<Bytes>, Fault> {
     let broken = || Fault::new(Code::BadMessage, "the upload broke off; ask how far it is and go on there");
-    let piece = tokio::time::timeout(patience, body.next()).await.map_err(|_| broken())?;
+    let size = |piece: &Option<Result<Bytes, _>>| piece.iter().flatten().map(Bytes::len).sum();
+    let piece = patience.wait(body.next(), size).await.map_err(|TooSlow| broken())?;
     piece.transpose().map_err(|_| broken())
 }

@@ -17,7 +17,7 @@ use crate::presence::device::Device;
 use crate::presence::own::Transport;
 use crate::rooms::join::{Join, Reach};
 use crate::rooms::member::Member;
-use crate::wire::command::{Auth, MarkRead, Subscribe, TopicOnly, Verb};
+use crate::wire::command::{Auth, MarkRead, Subscribe, SubscribeTopic, Unsubscribe, Verb};
 use crate::wire::encode::Push;
 use crate::wire::message::{Reply, SystemMetrics};
 use crate::wire::{Command, CommandError, ServerMessage, Tier, Topic};
@@ -56,11 +56,11 @@ impl Session {
                 self.error(id, &Fault::new(code, "send {\"type\":\"auth\",\"token\":…} first"));
             }
             Verb::Subscribe(subscribe) => self.subscribe(id, subscribe),
-            Verb::Unsubscribe(TopicOnly { topic }) => self.with_topic(id, &topic, |session, topic| {
-                session.subscriptions.remove(&topic);
-                session.ok(id);
-            }),
-            Verb::Ack(ack) => self.with_topic(id, &ack.topic, |session, _| session.ok(id)),
+            Verb::Unsubscribe(unsubscribe) => self.unsubscribe(id, unsubscribe),
+            Verb::Ack(ack) => match parse(&ack.topic) {
+                Ok(_) => self.ok(id),
+                Err(fault) => self.error(id, &fault),
+            },
             Verb::RequestSystemMetrics => self.ask(id, Question::Figures),
             Verb::MarkRead(MarkRead { ids }) => self.ask(id, Question::MarkRead(ids)),
         }
@@ -119,7 +119,9 @@ impl Session {
         self.warning = replies::warn_at(left, self.app.config.times.token_warning);
         let device = self.appear(&identity.subject, device);
         self.outbox.reply(&replies::connected(id, self.id, &device, &identity, &self.app.config));
-        let before = self.user.replace(User { identity: identity.clone(), token });
+        let held = self.app.ledger.user(&identity.subject);
+        self.outbox.belongs_to(&held);
+        let before = self.user.replace(User { identity: identity.clone(), token, held });
         if let Some(before) = before {
             self.recheck(&before.identity, &identity);
         }
@@ -147,42 +149,61 @@ impl Session {
         self.end(fault);
     }
 
-    fn with_topic(&mut self, id: Option<u64>, topic: &str, then: impl FnOnce(&mut Self, Topic)) {
-        match topic.parse() {
-            Ok(topic) => then(self, topic),
-            Err(error) => self.error(id, &Fault::field("topic", format!("{error}"))),
+    /// Each topic is answered by itself.
+    fn subscribe(&mut self, id: Option<u64>, command: Subscribe) {
+        let wanted = match command.wanted(self.app.config.limits.subscriptions) {
+            Ok(wanted) => wanted,
+            Err(fault) => return self.error(id, &fault),
+        };
+        for SubscribeTopic { topic, after, min_interval_ms } in wanted {
+            let after = after.filter(|after| !after.is_empty());
+            if let Err(fault) = self.join(id, &topic, after, min_interval_ms) {
+                self.outbox.reply(&replies::refused(id, topic, &fault));
+            }
         }
     }
 
-    fn subscribe(&mut self, id: Option<u64>, command: Subscribe) {
-        let Subscribe { topic, after, min_interval_ms } = command;
-        self.with_topic(id, &topic, |session, topic| {
-            session.subscriptions.remove(&topic);
-            if session.subscriptions.len() >= session.app.config.limits.subscriptions {
-                let limit = session.app.config.limits.subscriptions;
-                session.refused(Limit::Subscriptions);
-                return session
-                    .error(id, &Fault::too_many(format!("a connection may have {limit} subscriptions; end some")));
+    /// All or none.
+    fn unsubscribe(&mut self, id: Option<u64>, command: Unsubscribe) {
+        let unwanted = command.unwanted(self.app.config.limits.subscriptions);
+        let parsed = unwanted.and_then(|names| names.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>());
+        match parsed {
+            Ok(topics) => {
+                topics.iter().for_each(|topic| self.subscriptions.remove(topic));
+                self.ok(id);
             }
-            session.join(id, topic, after.filter(|after| !after.is_empty()), min_interval_ms);
-        });
+            Err(fault) => self.error(id, &fault),
+        }
     }
 
-    fn join(&mut self, id: Option<u64>, topic: Topic, after: Option<String>, min_interval_ms: Option<u64>) {
-        let Some(user) = &self.user else { return };
+    fn join(
+        &mut self,
+        id: Option<u64>,
+        topic: &str,
+        after: Option<String>,
+        min_interval_ms: Option<u64>,
+    ) -> Result<(), Fault> {
+        let topic = parse(topic)?;
+        let Some(user) = &self.user else { return Ok(()) };
+        self.subscriptions.remove(&topic);
+        let limit = self.app.config.limits.subscriptions;
+        if self.subscriptions.len() >= limit {
+            self.refused(Limit::Subscriptions);
+            return Err(Fault::too_many(format!("a connection may have {limit} subscriptions; end some")));
+        }
         let join = Join {
             rooms: self.app.rooms.clone(),
             states: self.app.states.clone(),
             member: Member::new(self.outbox.clone()),
             token: user.token.clone(),
-            user: user.identity.subject.clone(),
+            user: user.held.clone(),
             reach: Reach::of(&user.identity),
             topic,
             after,
             tier: min_interval_ms.map_or_else(Tier::default, Tier::at_least),
             id,
         };
-        self.subscriptions.add(join);
+        self.subscriptions.add(join).inspect_err(|_| self.refused(Limit::TopicsPerUser))
     }
 
     /// Rights may have changed with the token: what it does not allow any more ends, the rest goes on.
@@ -198,4 +219,8 @@ impl Session {
             self.outbox.reply(&ServerMessage::Ok(Reply { id }));
         }
     }
+}
+
+fn parse(topic: &str) -> Result<Topic, Fault> {
+    topic.parse().map_err(|error| Fault::field("topic", format!("{error}")))
 }

@@ -87,6 +87,8 @@ fn bridge(args: &Up, way: &Way, secret: &Secret, verifier: Verifier) -> Result<c
     let mut config = courant_bridge::Config::new(&way.core, verifier, token);
     config.core_tls.clone_from(&way.tls);
     config.tls = args.tls.load(None)?;
+    // Nobody balances load between programs that run everything, unless told so.
+    config.times.lame_duck = Duration::ZERO;
     args.bridge.clone().apply(&mut config);
     config.limits.upload_bytes = args.server.max_document_bytes;
     config.check().map_err(|error| Failure::Start(error.to_string()))?;

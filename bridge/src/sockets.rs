@@ -1,0 +1,160 @@
+//! HTTP connections: how many there are in all and from one network. A connection that has become a WebSocket, an event
+//! stream or a poll is counted among those instead (`connection::registry`).
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use courant_proto::v1::ErrorReason;
+use parking_lot::Mutex;
+
+use crate::connection::registry::network;
+use crate::fault::{Code, Fault};
+use crate::metrics::Limit;
+
+/// All HTTP connections.
+#[derive(Debug)]
+pub struct Sockets {
+    total: usize,
+    per_address: usize,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    total: usize,
+    networks: HashMap<IpAddr, usize>,
+}
+
+/// One connection, as long as anything of it is left. Cloning shares.
+#[derive(Clone, Debug)]
+pub struct SocketHold(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    sockets: Arc<Sockets>,
+    network: IpAddr,
+}
+
+/// The connection is counted elsewhere until this is dropped.
+#[derive(Debug)]
+pub struct Lent(SocketHold);
+
+impl Sockets {
+    /// None yet. From one network no more than are still free: then others find some, however many are greedy.
+    pub fn new(total: usize, per_address: usize) -> Arc<Self> {
+        Arc::new(Self { total, per_address, counts: Mutex::default() })
+    }
+
+    /// Counts a connection, or says which limit refuses it.
+    pub fn hold(self: &Arc<Self>, address: IpAddr) -> Result<SocketHold, Limit> {
+        let network = network(address);
+        let mut counts = self.counts.lock();
+        let free = self.total.saturating_sub(counts.total);
+        let held = counts.networks.get(&network).copied().unwrap_or_default();
+        if free == 0 {
+            return Err(Limit::Sockets);
+        }
+        if held >= self.per_address || (self.per_address < self.total && held >= free) {
+            return Err(Limit::SocketsPerAddress);
+        }
+        counts.add(network);
+        Ok(SocketHold(Arc::new(Held { sockets: self.clone(), network })))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.counts.lock().total
+    }
+}
+
+impl Counts {
+    fn add(&mut self, network: IpAddr) {
+        self.total += 1;
+        *self.networks.entry(network).or_default() += 1;
+    }
+
+    fn remove(&mut self, network: IpAddr) {
+        self.total = self.total.saturating_sub(1);
+        if let Some(count) = self.networks.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                self.networks.remove(&network);
+            }
+        }
+    }
+}
+
+impl SocketHold {
+    /// Gives the place back for a time: what the connection does meanwhile is counted elsewhere.
+    pub fn lend(&self) -> Lent {
+        self.0.sockets.counts.lock().remove(self.0.network);
+        Lent(self.clone())
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Held { sockets, network } = &*self.0.0;
+        // Never refused: the connection is there, and closes soon unless it asks again.
+        sockets.counts.lock().add(*network);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.sockets.counts.lock().remove(self.network);
+    }
+}
+
+/// What a client reads that finds no place.
+pub fn refusal(limit: Limit) -> Fault {
+    match limit {
+        Limit::SocketsPerAddress => Fault::too_many("too many HTTP connections from your address; close some"),
+        _ => {
+            let busy = Fault::new(Code::Core(ErrorReason::Busy), "the bridge has no HTTP connection free; try again");
+            Fault { retry_after: Some(std::time::Duration::from_secs(1)), ..busy }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn all(sockets: &Arc<Sockets>, address: IpAddr) -> Vec<SocketHold> {
+        std::iter::from_fn(|| sockets.hold(address).ok()).collect()
+    }
+
+    #[test]
+    fn one_network_gets_its_part_and_many_leave_something() {
+        let sockets = Sockets::new(100, 30);
+        let held: Vec<_> = (0..6).map(|number| all(&sockets, at(number))).collect();
+        assert_eq!(held[0].len(), 30);
+        assert!(sockets.hold(at(99)).is_ok() && sockets.hold(at(0)).is_err());
+        // A subscriber of IPv6 has 2^64 addresses.
+        let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
+        let first = all(&sockets, v6("2001:db8::1"));
+        assert!(!first.is_empty() && sockets.hold(v6("2001:db8::2")).is_err());
+        drop((held, first));
+        assert_eq!(sockets.count(), 0);
+        assert!(sockets.counts.lock().networks.is_empty());
+    }
+
+    #[test]
+    fn what_is_lent_is_free_meanwhile() {
+        let sockets = Sockets::new(1, 1);
+        let hold = sockets.hold(at(1)).unwrap();
+        assert_eq!(sockets.hold(at(2)).unwrap_err(), Limit::Sockets);
+        let lent = hold.lend();
+        let other = sockets.hold(at(2)).unwrap();
+        drop(lent);
+        assert_eq!(sockets.count(), 2);
+        drop((hold, other));
+        assert_eq!(sockets.count(), 0);
+    }
+}

@@ -1,0 +1,262 @@
+//! Stories of one user who takes all that can be had, and of another who must not notice.
+
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::{Client, PATIENCE, Stage, token};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// What the second user waits for at most, on a machine with other things to do.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The second user lists jobs, opens a WebSocket, and follows a topic: all of it soon. Gives back the slowest.
+async fn bob_is_served(stage: &Stage) {
+    let begun = Instant::now();
+    let jobs = reqwest::Client::new().get(stage.url("/v1/jobs")).bearer_auth(token("bob")).send().await.unwrap();
+    assert_eq!(jobs.status(), 200);
+    let listed = begun.elapsed();
+    let mut bob = stage.client("bob").await;
+    let signed_in = begun.elapsed();
+    bob.follow("mine", None).await;
+    let followed = begun.elapsed();
+    assert!(followed < SOON, "listed after {listed:?}, signed in after {signed_in:?}, followed after {followed:?}");
+    assert_eq!(reqwest::get(stage.url("/readyz")).await.unwrap().status(), 200);
+}
+
+/// Subscribes to that many invented topics, each on its own; gives back what was refused.
+async fn invent(client: &mut Client, name: &str, count: usize) -> Vec<Value> {
+    for topic in 0..count {
+        client.send(json!({"id": topic, "type": "subscribe", "topic": format!("batch/{name}-{topic}")})).await;
+    }
+    let (mut answered, mut refused) = (0, Vec::new());
+    while answered < count {
+        let message = client.next().await;
+        match message["type"].as_str().unwrap() {
+            "subscribed" => answered += 1,
+            "error" => {
+                answered += 1;
+                refused.push(message);
+            }
+            _ => {}
+        }
+    }
+    refused
+}
+
+#[tokio::test]
+async fn forty_sockets_full_of_invented_topics_leave_the_bridge_to_others() {
+    let stage = Stage::with(|config| {
+        config.limits.messages_per_second = 10_000;
+        config.limits.per_user_per_second = 100_000;
+    })
+    .await;
+    stage.ready(200).await;
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        clients.push(stage.client("mallory").await);
+    }
+    let attack = futures::future::join_all(
+        clients
+            .iter_mut()
+            .enumerate()
+            .map(|(number, client)| async move { invent(client, &number.to_string(), 128).await }),
+    );
+    let watch = async {
+        for _ in 0..20 {
+            bob_is_served(&stage).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let (refused, ()) = tokio::join!(attack, watch);
+    let refused: Vec<_> = refused.into_iter().flatten().collect();
+    // 40 × 128 were asked for, and one user may have 1,000.
+    assert_eq!(refused.len(), 40 * 128 - 1000);
+    let error = &refused[0];
+    assert_eq!((&error["code"], &error["retryable"]), (&json!("TOO_MANY"), &json!(true)));
+    assert!(error["message"].as_str().unwrap().contains("1000 topics"), "{error}");
+    bob_is_served(&stage).await;
+    // The connections stay, and what is given back can be had again.
+    assert_eq!(clients[0].ask(json!({"id": 1, "type": "ping"})).await["type"], "pong");
+    let mut other = stage.client("mallory").await;
+    assert_eq!(invent(&mut other, "more", 1).await.len(), 1);
+    drop(clients);
+    stage.metrics_show("connections 1").await;
+    assert_eq!(invent(&mut other, "more", 1).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn topics_are_counted_over_event_streams_and_polls_as_well() {
+    let stage = Stage::with(|config| config.limits.bounds.topics_per_user = 3).await;
+    let mut alice = stage.client("alice").await;
+    assert!(invent(&mut alice, "a", 3).await.is_empty());
+    let ask = |path: &str| reqwest::Client::new().get(stage.url(path)).bearer_auth(token("alice")).send();
+    for path in ["/v1/events?topic=batch/b", "/v1/events:poll?topic=batch/b&wait=0"] {
+        let answer = ask(path).await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers().contains_key("retry-after")), (429, true), "{path}");
+        assert_eq!(answer.json::<Value>().await.unwrap()["code"], "TOO_MANY");
+    }
+    // A topic one has already costs nothing more.
+    assert_eq!(ask("/v1/events:poll?topic=batch/a-0&wait=0").await.unwrap().status(), 200);
+    alice.ask(json!({"id": 9, "type": "unsubscribe", "topic": "batch/a-0"})).await;
+    assert_eq!(ask("/v1/events:poll?topic=batch/b&wait=0").await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn who_comes_and_goes_gets_no_more_streams_than_who_stays() {
+    let stage = Stage::with(|config| {
+        config.limits.bounds.streams.per_user = 20;
+        config.limits.messages_per_second = 10_000;
+    })
+    .await;
+    let mut mallory = stage.client("mallory").await;
+    let mut refused = 0;
+    for topic in 0..60 {
+        refused += invent(&mut mallory, &format!("{topic}"), 1).await.len();
+        mallory.ask(json!({"id": 99, "type": "unsubscribe", "topic": format!("batch/{topic}-0")})).await;
+    }
+    assert!(refused >= 40, "{refused}");
+    bob_is_served(&stage).await;
+}
+
+/// A socket from another address than everybody else's.
+async fn from_elsewhere(stage: &Stage) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    socket.connect(stage.address).await.unwrap()
+}
+
+fn upload_head(user: &str, length: usize) -> String {
+    let bearer = token(user);
+    format!(
+        "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\nContent-Length: {length}\r\n\r\n%PDF"
+    )
+}
+
+/// The status of an answer and all of it, read to the end.
+async fn answer(socket: &mut TcpStream) -> (u16, String) {
+    let mut text = String::new();
+    let read = tokio::time::timeout(PATIENCE, socket.read_to_string(&mut text)).await.expect("no answer");
+    assert!(read.is_ok() || !text.is_empty(), "{read:?}");
+    (text.split(' ').nth(1).unwrap_or_default().parse().unwrap_or_default(), text)
+}
+
+#[tokio::test]
+async fn stalled_uploads_of_one_user_and_one_address_leave_sockets_to_others() {
+    let stage = Stage::with(|config| {
+        config.limits.sockets = 120;
+        config.limits.sockets_per_address = 40;
+        config.limits.bounds.uploads.per_user = 8;
+    })
+    .await;
+    stage.ready(200).await;
+    let mut stalled = Vec::new();
+    let mut refused = 0;
+    // Idle sockets first, then uploads: as many as one can get.
+    for number in 0..80 {
+        let mut socket = from_elsewhere(&stage).await;
+        if number >= 30 {
+            let _ = socket.write_all(upload_head("mallory", 1_000_000).as_bytes()).await;
+        }
+        stalled.push(socket);
+        if number % 8 == 0 {
+            bob_is_served(&stage).await;
+        }
+    }
+    bob_is_served(&stage).await;
+    for socket in stalled.iter_mut().skip(40) {
+        let (status, text) = answer(socket).await;
+        assert!(status == 429 && text.contains("retry-after: 1"), "{text}");
+        refused += 1;
+    }
+    assert_eq!(refused, 40);
+    // Of the ten that got a socket, eight are uploads and two were told that these are enough.
+    let mut told = 0;
+    for socket in &mut stalled[30..40] {
+        let mut first = [0; 12];
+        if tokio::time::timeout(Duration::from_millis(300), socket.read_exact(&mut first)).await.is_ok() {
+            told += usize::from(&first == b"HTTP/1.1 429");
+        }
+    }
+    assert!(told <= 2, "{told}");
+    bob_is_served(&stage).await;
+}
+
+#[tokio::test]
+async fn a_full_bridge_says_so_and_drains_at_once() {
+    let stage = Stage::with(|config| {
+        config.limits.sockets = 3;
+        config.limits.sockets_per_address = 3;
+        config.times.drain = Duration::from_millis(200);
+    })
+    .await;
+    stage.ready(200).await;
+    let mut held = Vec::new();
+    loop {
+        let mut socket = TcpStream::connect(stage.address).await.unwrap();
+        let mut first = [0; 12];
+        let told = tokio::time::timeout(Duration::from_millis(200), socket.read_exact(&mut first)).await;
+        if told.is_ok() {
+            assert_eq!(&first, b"HTTP/1.1 503");
+            break;
+        }
+        held.push(socket);
+        assert!(held.len() <= 3);
+    }
+    // Nothing in the bridge waits for a place: it can stop though it is full.
+    stage.shutdown.drain();
+    tokio::time::timeout(Duration::from_secs(5), stage.bridge).await.expect("it hangs").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn event_streams_and_polls_are_no_http_connections_among_others() {
+    let stage = Stage::with(|config| {
+        config.limits.sockets = 4;
+        config.limits.sockets_per_address = 4;
+    })
+    .await;
+    let mut streams = Vec::new();
+    for number in 0..20 {
+        let path = if number % 2 == 0 { "/v1/events?topic=mine" } else { "/v1/events:poll?topic=mine" };
+        let mut socket = TcpStream::connect(stage.address).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", token("mallory"));
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut first = [0; 12];
+        socket.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200", "{number}");
+        streams.push(socket);
+    }
+    bob_is_served(&stage).await;
+    // They are counted by user, as WebSockets are.
+    stage.metrics_show("connections 20").await;
+}
+
+#[tokio::test]
+async fn a_trickle_holds_an_upload_only_for_a_while() {
+    let stage = Stage::with(|config| {
+        config.times.body = Duration::from_millis(200);
+        config.limits.upload_bytes_per_second = 1000;
+    })
+    .await;
+    let mut socket = TcpStream::connect(stage.address).await.unwrap();
+    socket.write_all(upload_head("mallory", 1_000_000).as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = socket.split();
+    let trickle = async {
+        // Never silent for as long as the pause.
+        while writer.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut first = [0; 12];
+    tokio::select! {
+        () = trickle => {}
+        read = tokio::time::timeout(PATIENCE, reader.read_exact(&mut first)) => drop(read.expect("still open").unwrap()),
+    }
+    assert_eq!(&first, b"HTTP/1.1 400");
+    stage.core.broken_uploads(1).await;
+}
