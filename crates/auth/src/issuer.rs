@@ -1,20 +1,19 @@
 //! An issuer of tokens besides ourselves: its keys, from a file or by URL, and what its tokens must say.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use jsonwebtoken::{Algorithm, DecodingKey};
 
-use crate::keys::{Keys, KeysError};
+use crate::keyring::Keyring;
+use crate::keys::KeysError;
+use crate::source::Source;
 
-/// A set that is larger is not read.
-const MAX_SET_BYTES: usize = 1 << 20;
-/// How long an issuer may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Between two fetches because a token names an unknown key: whoever makes such tokens up must not make us busy.
-const NOT_SOONER: Duration = Duration::from_secs(30);
+/// `--jwt-refresh` and `--jwt-max-stale` are at least this.
+const LEAST_REFRESH: Duration = Duration::from_secs(10);
+/// `--jwt-min-interval` is at least this.
+const LEAST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whose tokens are accepted besides our own. Also a group of flags: each has an environment variable `COURANT_…`.
 #[derive(Args, Clone, Debug, Default)]
@@ -35,9 +34,18 @@ pub struct Trust {
     #[arg(long, env = "COURANT_JWT_ROLES", value_name = "CLAIM", default_value = "roles")]
     pub jwt_roles: String,
 
-    /// How often keys are fetched anew from a URL; a token with an unknown key makes it sooner
+    /// How often keys are read or fetched anew; a token with an unknown key makes it sooner. Keys that are gone then are trusted no
+    /// longer
     #[arg(long, env = "COURANT_JWT_REFRESH", value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     pub jwt_refresh: Duration,
+
+    /// Shortest time between two fetches of keys. After a failed one it doubles, up to --jwt-refresh
+    #[arg(long, env = "COURANT_JWT_MIN_INTERVAL", value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub jwt_min_interval: Duration,
+
+    /// How long keys are trusted while they cannot be fetched anew
+    #[arg(long, env = "COURANT_JWT_MAX_STALE", value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration)]
+    pub jwt_max_stale: Duration,
 }
 
 /// Why an issuer cannot be trusted.
@@ -68,7 +76,7 @@ pub enum TrustError {
     /// The URL does not answer as it should.
     #[error("--jwt-keys {url}: {reason}")]
     Fetch {
-        /// The URL.
+        /// The URL, without what may be secret in it.
         url: String,
         /// The cause.
         reason: String,
@@ -76,6 +84,12 @@ pub enum TrustError {
     /// Less would be an attack.
     #[error("--jwt-refresh must be at least 10s")]
     Refresh,
+    /// Less would be an attack.
+    #[error("--jwt-min-interval must be at least 100ms and not longer than --jwt-refresh")]
+    Interval,
+    /// Keys would go between two fetches.
+    #[error("--jwt-max-stale must not be shorter than --jwt-refresh")]
+    Stale,
 }
 
 /// Another issuer, ready to judge by.
@@ -87,129 +101,51 @@ pub struct Issuer {
     pub(crate) audience: String,
     /// Where the roles are.
     pub(crate) roles: String,
-    keys: Arc<Source>,
-}
-
-#[derive(Debug)]
-struct Source {
-    keys: RwLock<Keys>,
-    fetch: Option<Fetch>,
-}
-
-#[derive(Debug)]
-struct Fetch {
-    url: reqwest::Url,
-    client: reqwest::Client,
-    wanted: tokio::sync::Notify,
-    asked: Mutex<Option<Instant>>,
+    keys: Keyring,
 }
 
 /// Whether a key is there.
 pub(crate) enum Found {
     /// This one.
     Key(Box<DecodingKey>),
-    /// No, but the keys are being fetched anew: ask again.
+    /// Not known yet: the keys are being fetched, or cannot be fetched. Ask again.
     Soon,
+    /// A key of this id is there, for another algorithm.
+    OtherAlgorithm,
     /// No.
     No,
 }
 
 impl Trust {
-    /// Reads or fetches the keys; fetches them anew from time to time as long as the issuer is used. None when no other
-    /// issuer is trusted.
+    /// Begins to read or fetch the keys, and goes on as long as the issuer is used. A file must be there and have a key; a URL is
+    /// not waited for: until it has answered, the issuer's tokens are answered by [`crate::TokenError::KeysStale`]. None when no
+    /// other issuer is trusted.
     pub async fn load(&self) -> Result<Option<Issuer>, TrustError> {
         let Some(from) = &self.jwt_keys else { return Ok(None) };
         let (Some(name), Some(audience)) = (self.jwt_issuer.clone(), self.jwt_audience.clone()) else {
             return Err(TrustError::Incomplete);
         };
-        if self.jwt_refresh < Duration::from_secs(10) {
+        self.check_times()?;
+        let source = Source::new(from)?;
+        let first = if source.is_local() { Some(source.read().await?.not_empty()?) } else { None };
+        let keys = Keyring::keep(source, first, self.jwt_refresh, self.jwt_min_interval, self.jwt_max_stale);
+        Ok(Some(Issuer { name, audience, roles: self.jwt_roles.clone(), keys }))
+    }
+
+    fn check_times(&self) -> Result<(), TrustError> {
+        if self.jwt_refresh < LEAST_REFRESH {
             return Err(TrustError::Refresh);
         }
-        let source = if from.contains("://") { self.by_url(from).await? } else { file(from)? };
-        Ok(Some(Issuer { name, audience, roles: self.jwt_roles.clone(), keys: source }))
+        if self.jwt_min_interval < LEAST_INTERVAL || self.jwt_min_interval > self.jwt_refresh {
+            return Err(TrustError::Interval);
+        }
+        if self.jwt_max_stale < self.jwt_refresh { Err(TrustError::Stale) } else { Ok(()) }
     }
-
-    async fn by_url(&self, from: &str) -> Result<Arc<Source>, TrustError> {
-        let fetch = Fetch::new(from)?;
-        let keys = fetch.fetch().await?;
-        tracing::info!(url = %fetch.url, ?keys, "keys fetched");
-        let source = Arc::new(Source { keys: RwLock::new(keys), fetch: Some(fetch) });
-        tokio::spawn(keep_fresh(Arc::downgrade(&source), self.jwt_refresh));
-        Ok(source)
-    }
-}
-
-fn file(path: &str) -> Result<Arc<Source>, TrustError> {
-    let text = std::fs::read_to_string(path).map_err(|source| TrustError::File { path: path.into(), source })?;
-    let keys = Keys::parse(&text).map_err(|source| TrustError::Keys { from: path.to_owned(), source })?;
-    Ok(Arc::new(Source { keys: RwLock::new(keys), fetch: None }))
 }
 
 impl Issuer {
     /// The key for a token's header.
     pub(crate) fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Found {
-        let keys = self.keys.keys.read().unwrap_or_else(PoisonError::into_inner);
-        match keys.find(id, algorithm) {
-            Some(key) => Found::Key(Box::new(key.clone())),
-            None if id.is_some() && self.keys.fetch.as_ref().is_some_and(Fetch::hurry) => Found::Soon,
-            None => Found::No,
-        }
-    }
-}
-
-impl Fetch {
-    fn new(from: &str) -> Result<Self, TrustError> {
-        let refuse = |reason: String| TrustError::Fetch { url: from.to_owned(), reason };
-        let url: reqwest::Url = from.parse().map_err(|error| refuse(format!("{error}")))?;
-        let local = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
-        if url.scheme() != "https" && !(url.scheme() == "http" && local) {
-            return Err(TrustError::Insecure(from.to_owned()));
-        }
-        let client = reqwest::Client::builder().timeout(ANSWER_WITHIN).redirect(reqwest::redirect::Policy::none());
-        let client = client.build().map_err(|error| refuse(error.to_string()))?;
-        Ok(Self { url, client, wanted: tokio::sync::Notify::new(), asked: Mutex::new(None) })
-    }
-
-    /// Asks for a fetch out of turn; `true` when one is under way or was asked for.
-    fn hurry(&self) -> bool {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = asked.is_none_or(|at| at.elapsed() >= NOT_SOONER);
-        if may {
-            *asked = Some(Instant::now());
-            self.wanted.notify_one();
-        }
-        may
-    }
-
-    async fn fetch(&self) -> Result<Keys, TrustError> {
-        let refuse = |reason: String| TrustError::Fetch { url: self.url.to_string(), reason };
-        let answer = self.client.get(self.url.clone()).send().await.and_then(reqwest::Response::error_for_status);
-        let mut answer = answer.map_err(|error| refuse(error.without_url().to_string()))?;
-        let mut bytes = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|error| refuse(error.without_url().to_string()))? {
-            if bytes.len() + piece.len() > MAX_SET_BYTES {
-                return Err(refuse(format!("the answer has more than {MAX_SET_BYTES} bytes")));
-            }
-            bytes.extend_from_slice(&piece);
-        }
-        let text = String::from_utf8(bytes).map_err(|_| refuse("the answer is not UTF-8".into()))?;
-        Keys::parse(&text).map_err(|source| TrustError::Keys { from: self.url.to_string(), source })
-    }
-}
-
-/// Fetches for as long as somebody uses the keys. A fetch that fails leaves the old ones in use.
-async fn keep_fresh(source: std::sync::Weak<Source>, every: Duration) {
-    loop {
-        {
-            let Some(source) = source.upgrade() else { return };
-            let Some(fetch) = &source.fetch else { return };
-            // Woken now and then to see whether anybody is left.
-            let _ = tokio::time::timeout(every, fetch.wanted.notified()).await;
-            match fetch.fetch().await {
-                Ok(keys) => *source.keys.write().unwrap_or_else(PoisonError::into_inner) = keys,
-                Err(error) => tracing::warn!(%error, "the keys could not be fetched anew; the old ones stay"),
-            }
-        }
-        tokio::task::yield_now().await;
+        self.keys.find(id, algorithm)
     }
 }

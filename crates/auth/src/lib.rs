@@ -2,9 +2,13 @@
 //!
 //! Knows nothing of gRPC, and of HTTP only that keys can be fetched by it.
 
+mod claims;
 pub mod issuer;
+mod keyring;
 pub mod keys;
+mod refusal;
 pub mod secret;
+mod source;
 pub mod token;
 pub mod verifier;
 

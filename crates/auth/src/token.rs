@@ -16,7 +16,7 @@ pub const AUDIENCE: &str = "courant";
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// Longer subjects are refused.
 pub const MAX_SUBJECT_BYTES: usize = 255;
-/// How far clocks may differ.
+/// How far clocks may differ, at both ends of a token's life.
 pub const LEEWAY: Duration = Duration::from_secs(5);
 
 /// What a token allows beyond one's own jobs.
@@ -65,8 +65,8 @@ pub enum TokenError {
     /// It was valid once.
     #[error("the token has expired; get a new one")]
     Expired,
-    /// Its issuer has a key that is not known yet; the keys are being fetched.
-    #[error("the issuer's keys are being fetched; try again")]
+    /// Its issuer has a key that is not known yet, or its keys could not be fetched so far.
+    #[error("the keys of the token's issuer are being fetched; try again")]
     KeysStale,
 }
 

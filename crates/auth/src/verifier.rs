@@ -4,36 +4,35 @@
 //! have that issuer's `iss` and `aud`: a key opens no other door than its own.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde::Deserialize;
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde_json::{Map, Value};
 
 use crate::Secret;
+use crate::claims::Claims;
 use crate::issuer::{Found, Issuer};
+use crate::refusal::{Refusal, RefusalLog};
 use crate::token::{AUDIENCE, ISSUER, Identity, LEEWAY, MAX_SUBJECT_BYTES, MAX_TOKEN_BYTES, Role, TokenError};
+
+/// What `typ` may be (RFC 7515, section 4.1.9; RFC 9068). Tokens of other kinds, such as logout tokens, must not pass for these
+/// (RFC 8725, section 3.11).
+const TYPES: [&str; 3] = ["JWT", "at+jwt", "JOSE"];
+/// The end of the year 9999: later ends count as this one, which calendars can still write.
+const LATEST: Duration = Duration::from_secs(253_402_300_799);
 
 /// Judges tokens.
 #[derive(Clone)]
 pub struct Verifier {
     own: DecodingKey,
     other: Option<Issuer>,
-}
-
-#[derive(Deserialize)]
-struct Claims {
-    sub: String,
-    exp: u64,
-    #[serde(flatten)]
-    more: Map<String, Value>,
+    refusals: RefusalLog,
 }
 
 impl Verifier {
     /// With a shared secret.
     pub fn hs256(secret: &Secret) -> Self {
-        Self { own: DecodingKey::from_secret(secret.bytes()), other: None }
+        Self { own: DecodingKey::from_secret(secret.bytes()), other: None, refusals: RefusalLog::default() }
     }
 
     /// Accepts the tokens of another issuer as well.
@@ -41,55 +40,109 @@ impl Verifier {
         Self { other, ..self }
     }
 
-    /// Who the token speaks for.
+    /// Who the token speaks for. Why a token is refused goes to the log.
     pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(TokenError::Invalid);
-        }
-        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+        let header = header(token).map_err(|reason| self.refuse(reason, None))?;
+        self.judge(token, &header).map_err(|reason| self.refuse(reason, Some(&header)))
+    }
+
+    fn refuse(&self, reason: Refusal, header: Option<&Header>) -> TokenError {
+        self.refusals.note(reason, header.map(|header| header.alg), header.and_then(|header| header.kid.as_deref()));
+        reason.told()
+    }
+
+    fn judge(&self, token: &str, header: &Header) -> Result<Identity, Refusal> {
+        check_header(header)?;
         if header.alg == Algorithm::HS256 {
-            let claims = decode(token, &self.own, &rules(Algorithm::HS256, ISSUER, AUDIENCE))?;
-            return identity(claims, "roles");
+            return identity(decode(token, &self.own, header.alg)?, (ISSUER, AUDIENCE), "roles");
         }
-        let other = self.other.as_ref().ok_or(TokenError::Invalid)?;
+        let other = self.other.as_ref().ok_or(Refusal::NoIssuer)?;
         match other.key(header.kid.as_deref(), header.alg) {
-            Found::Key(key) => {
-                let claims = decode(token, &key, &rules(header.alg, &other.name, &other.audience))?;
-                identity(claims, &other.roles)
-            }
-            Found::Soon => Err(TokenError::KeysStale),
-            Found::No => Err(TokenError::Invalid),
+            Found::Key(key) => identity(decode(token, &key, header.alg)?, (&other.name, &other.audience), &other.roles),
+            Found::Soon => Err(Refusal::KeysStale),
+            Found::OtherAlgorithm => Err(Refusal::Algorithm),
+            Found::No => Err(Refusal::UnknownKey),
         }
     }
 }
 
-fn rules(algorithm: Algorithm, issuer: &str, audience: &str) -> Validation {
+fn header(token: &str) -> Result<Header, Refusal> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(Refusal::TooLong);
+    }
+    jsonwebtoken::decode_header(token).map_err(|_| Refusal::Malformed)
+}
+
+fn check_header(header: &Header) -> Result<(), Refusal> {
+    // Extensions that must be understood (RFC 7515, section 4.1.11): none is.
+    if header.crit.is_some() {
+        return Err(Refusal::Critical);
+    }
+    // An unencoded payload is never a JWT (RFC 7797, section 7).
+    if header.extras.inner().get("b64").is_some_and(|encoded| *encoded != Value::Bool(true)) {
+        return Err(Refusal::Critical);
+    }
+    let known = |name: &str| {
+        let tail = name.split_once('/').filter(|(kind, _)| kind.eq_ignore_ascii_case("application"));
+        let name = tail.map_or(name, |(_, tail)| tail);
+        TYPES.iter().any(|known| known.eq_ignore_ascii_case(name))
+    };
+    if header.typ.as_deref().is_some_and(|name| !known(name)) {
+        return Err(Refusal::Type);
+    }
+    Ok(())
+}
+
+/// The claims of a token with a good signature. What they must say is checked by [`identity`]: the library knows only times
+/// that are whole.
+fn decode(token: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims, Refusal> {
     let mut rules = Validation::new(algorithm);
-    rules.set_issuer(&[issuer]);
-    rules.set_audience(&[audience]);
-    rules.set_required_spec_claims(&["exp", "sub", "iss", "aud"]);
-    rules.validate_nbf = true;
-    rules.leeway = LEEWAY.as_secs();
-    rules
+    rules.required_spec_claims.clear();
+    (rules.validate_exp, rules.validate_nbf, rules.validate_aud) = (false, false, false);
+    let found = jsonwebtoken::decode::<Claims>(token, key, &rules);
+    found.map(|found| found.claims).map_err(|error| Refusal::of(error.kind()))
 }
 
-fn decode(token: &str, key: &DecodingKey, rules: &Validation) -> Result<Claims, TokenError> {
-    match jsonwebtoken::decode::<Claims>(token, key, rules) {
-        Ok(found) => Ok(found.claims),
-        Err(error) if *error.kind() == ErrorKind::ExpiredSignature => Err(TokenError::Expired),
-        Err(_) => Err(TokenError::Invalid),
+fn identity(claims: Claims, (issuer, audience): (&str, &str), roles: &str) -> Result<Identity, Refusal> {
+    let Claims(claims) = claims;
+    if claims.get("iss").and_then(Value::as_str) != Some(issuer) {
+        return Err(Refusal::Issuer);
     }
-}
-
-fn identity(claims: Claims, roles: &str) -> Result<Identity, TokenError> {
-    let Claims { sub, exp, more } = claims;
-    if sub.is_empty() || sub.len() > MAX_SUBJECT_BYTES {
-        return Err(TokenError::Invalid);
+    if !names(claims.get("aud")).any(|name| name == audience) {
+        return Err(Refusal::Audience);
     }
-    let expires = UNIX_EPOCH.checked_add(Duration::from_secs(exp)).ok_or(TokenError::Invalid)?;
-    let named = names(find(&more, roles)).chain(names(more.get("role")));
+    let expires = lifetime(&claims, SystemTime::now())?;
+    let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
+    if subject.is_empty() || subject.len() > MAX_SUBJECT_BYTES {
+        return Err(Refusal::Subject);
+    }
+    let named = names(find(&claims, roles)).chain(names(claims.get("role")));
     let roles: BTreeSet<Role> = named.filter_map(|name| name.parse().ok()).collect();
-    Ok(Identity { subject: sub, roles, expires })
+    Ok(Identity { subject: subject.to_owned(), roles, expires })
+}
+
+/// When the token ends, if it is valid now. Clocks may differ by [`LEEWAY`] at both ends.
+fn lifetime(claims: &Map<String, Value>, now: SystemTime) -> Result<SystemTime, Refusal> {
+    let time = |name| claims.get(name).map(|value| numeric_date(value).ok_or(Refusal::Claims)).transpose();
+    let (begins, _made, ends) = (time("nbf")?, time("iat")?, time("exp")?);
+    let ends = ends.ok_or(Refusal::Endless)?;
+    if ends + LEEWAY <= now {
+        return Err(Refusal::Expired);
+    }
+    if begins.is_some_and(|begins| begins > now + LEEWAY) {
+        return Err(Refusal::Early);
+    }
+    Ok(ends)
+}
+
+/// Seconds since 1970, which may have a fraction (RFC 7519, section 2). What is before or far beyond counts as the nearest
+/// time there is.
+fn numeric_date(value: &Value) -> Option<SystemTime> {
+    let since = match value.as_u64() {
+        Some(whole) => Duration::from_secs(whole).min(LATEST),
+        None => Duration::try_from_secs_f64(value.as_f64()?.clamp(0.0, LATEST.as_secs_f64())).ok()?,
+    };
+    UNIX_EPOCH.checked_add(since)
 }
 
 /// A claim by its path of names divided by dots.
@@ -111,7 +164,7 @@ fn names(claim: Option<&Value>) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use jsonwebtoken::{EncodingKey, Header};
+    use jsonwebtoken::EncodingKey;
 
     use super::*;
     use crate::Signer;

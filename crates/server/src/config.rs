@@ -175,6 +175,10 @@ pub struct Config {
     #[arg(long, env = "COURANT_NOTICES_PER_USER", default_value_t = 500, value_name = "N")]
     pub notices_per_user: usize,
 
+    /// Connections to the gRPC port
+    #[command(flatten)]
+    pub connections: courant_tls::ConnectionLimits,
+
     /// Notices for browsers in which no page is open
     #[command(flatten)]
     pub push: PushConfig,
@@ -240,6 +244,7 @@ impl Config {
             watch_places: 1000,
             notice_retention: Duration::from_secs(30 * 24 * 3600),
             notices_per_user: 500,
+            connections: courant_tls::ConnectionLimits::default(),
             push: PushConfig::default(),
             presence: PresenceConfig::default(),
             accept_log_loss: false,
@@ -291,6 +296,9 @@ impl Config {
             ("--normal-weight", weight(self.normal_weight), "must be 1 to 1000"),
             ("--large-weight", weight(self.large_weight), "must be 1 to 1000"),
         ];
+        if let Some((flag, problem)) = self.connections.problem() {
+            return Err(ConfigError { flag, problem });
+        }
         match rules.into_iter().find(|(_, broken, _)| *broken) {
             Some((flag, _, problem)) => Err(ConfigError { flag, problem }),
             None => Ok(()),

@@ -13,7 +13,7 @@ use courant_proto::v1::presence_service_server::PresenceServiceServer;
 use courant_proto::v1::queue_service_server::QueueServiceServer;
 use courant_proto::v1::upload_service_server::UploadServiceServer;
 use courant_proto::v1::worker_service_server::WorkerServiceServer;
-use courant_tls::ServerTls;
+use courant_tls::{CountCalls, CountedRouter, ServerTls};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -186,7 +186,7 @@ impl Server {
         if let Some(tls) = &self.tls {
             tls.keep_fresh();
         }
-        let incoming = courant_tls::incoming(listener, self.tls.clone());
+        let incoming = courant_tls::incoming(listener, self.tls.clone(), &self.engine.config.connections);
         let serving = router.serve_with_incoming_shutdown(incoming, closing.clone().cancelled_owned());
         tokio::pin!(serving);
         tokio::select! {
@@ -217,7 +217,7 @@ impl Server {
         Ok(())
     }
 
-    async fn router(&self) -> Result<tonic::transport::server::Router, ServeError> {
+    async fn router(&self) -> Result<CountedRouter, ServeError> {
         let guard = Guard::new(self.verifier.clone());
         let jobs = JobServiceServer::new(Jobs(self.engine.clone()))
             .max_decoding_message_size(MAX_PIECE_MESSAGE)
@@ -260,6 +260,7 @@ impl Server {
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
             .max_concurrent_streams(Some(self.engine.config.max_streams))
+            .layer(CountCalls)
             .add_service(InterceptedService::new(jobs, guard.clone()))
             .add_service(InterceptedService::new(workers, guard.clone()))
             .add_service(InterceptedService::new(admin, guard.clone()))

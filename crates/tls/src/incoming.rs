@@ -1,48 +1,152 @@
 //! Accepting for a gRPC server: handshakes go on beside each other, so that a slow one holds nobody up.
+//!
+//! A connection counts from its first moment. Until it has sent what every HTTP/2 client sends first it may be closed for a
+//! newer one; later it is closed when it has had no call for long.
 
-use std::io::Result;
+use std::io::{Error, ErrorKind, Result};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
 use futures::stream::unfold;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, Id, JoinSet};
 
+use crate::connection::{Connection, PREFACE};
+use crate::limits::{ConnectionLimits, Network, Occasional, Permit, Permits, network};
 use crate::server::Protocol;
 use crate::{ServerTls, Socket};
 
-/// Handshakes at once. More wait in the listen queue.
+/// Connections at once that have not sent the preface yet; over it the oldest of them are closed.
 const HANDSHAKES: usize = 512;
+/// Those of one address.
+const HANDSHAKES_PER_ADDRESS: usize = 64;
 /// Pause after a failed accept: mostly a lack of file descriptors, which passes.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that are ready to speak gRPC.
-pub fn incoming(listener: TcpListener, tls: Option<ServerTls>) -> impl Stream<Item = Result<Socket>> {
-    unfold((listener, tls, JoinSet::new()), |(listener, tls, mut hands)| async {
+pub fn incoming(
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    limits: &ConnectionLimits,
+) -> impl Stream<Item = Result<Connection>> + use<> {
+    let door = Door {
+        permits: Permits::new(limits),
+        tls,
+        handshake: limits.grpc_handshake_timeout,
+        idle: limits.grpc_idle_timeout,
+        hands: JoinSet::new(),
+        pending: Vec::new(),
+        refused: Occasional::default(),
+        failed: Occasional::default(),
+    };
+    unfold((listener, door), |(listener, mut door)| async {
         let ready = loop {
             tokio::select! {
-                accepted = listener.accept(), if hands.len() < HANDSHAKES => match accepted {
-                    Ok((socket, _)) => drop(hands.spawn(shake(socket, tls.clone()))),
+                accepted = listener.accept() => match accepted {
+                    Ok((socket, peer)) => door.begin(socket, peer),
                     Err(error) => {
-                        tracing::warn!(%error, "accept failed");
+                        door.failed.tell(|left_out| tracing::warn!(%error, left_out, "accept failed"));
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
-                Some(Ok(shaken)) = hands.join_next() => match shaken {
-                    Ok(socket) => break socket,
-                    Err(error) => tracing::debug!(%error, "no TLS came about"),
-                },
+                Some(shaken) = door.hands.join_next_with_id() => {
+                    if let Some(connection) = door.end(shaken) {
+                        break connection;
+                    }
+                }
             }
         };
-        Some((Ok(ready), (listener, tls, hands)))
+        Some((Ok(ready), (listener, door)))
     })
 }
 
-async fn shake(socket: TcpStream, tls: Option<ServerTls>) -> Result<Socket> {
+struct Door {
+    permits: Arc<Permits>,
+    tls: Option<ServerTls>,
+    handshake: Duration,
+    idle: Duration,
+    hands: JoinSet<Result<Connection>>,
+    /// Those in `hands`, the oldest first.
+    pending: Vec<Pending>,
+    refused: Occasional,
+    failed: Occasional,
+}
+
+struct Pending {
+    id: Id,
+    from: Network,
+    task: AbortHandle,
+}
+
+impl Door {
+    fn begin(&mut self, socket: TcpStream, peer: SocketAddr) {
+        let from = network(peer.ip());
+        self.make_room(from);
+        let Some(permit) = self.permits.take(from) else {
+            let told = |left_out| {
+                tracing::warn!(%peer, left_out, "too many connections (--grpc-max-connections, --grpc-max-connections-per-address)");
+            };
+            return self.refused.tell(told);
+        };
+        let (tls, handshake, idle) = (self.tls.clone(), self.handshake, self.idle);
+        let task =
+            self.hands.spawn(async move { tokio::time::timeout(handshake, shake(socket, tls, permit, idle)).await? });
+        self.pending.push(Pending { id: task.id(), from, task });
+    }
+
+    /// Lets the oldest go that has not sent the preface: whoever means to call has sent it in a moment.
+    fn make_room(&mut self, from: Network) {
+        let of_this = self.pending.iter().filter(|pending| pending.from == from).count();
+        let oldest = if of_this >= HANDSHAKES_PER_ADDRESS {
+            self.pending.iter().position(|pending| pending.from == from)
+        } else if self.pending.len() >= HANDSHAKES {
+            Some(0)
+        } else {
+            None
+        };
+        if let Some(oldest) = oldest {
+            self.pending.remove(oldest).task.abort();
+        }
+    }
+
+    fn end(
+        &mut self,
+        shaken: std::result::Result<(Id, Result<Connection>), tokio::task::JoinError>,
+    ) -> Option<Connection> {
+        let id = match &shaken {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        self.pending.retain(|pending| pending.id != id);
+        match shaken {
+            Ok((_, Ok(connection))) => return Some(connection),
+            Ok((_, Err(error))) => tracing::debug!(%error, "a connection ended before its first call"),
+            Err(error) => tracing::debug!(%error, "a connection was closed for a newer one before its first call"),
+        }
+        None
+    }
+}
+
+async fn shake(socket: TcpStream, tls: Option<ServerTls>, permit: Permit, idle: Duration) -> Result<Connection> {
     // Small answers must not wait for the client's delayed acknowledgement.
     socket.set_nodelay(true)?;
-    match tls {
-        Some(tls) => tls.accept(socket, Protocol::Http2).await,
-        None => Ok(Socket::Plain(socket)),
+    let mut socket = match tls {
+        Some(tls) => tls.accept(socket, Protocol::Http2).await?,
+        None => Socket::Plain(socket),
+    };
+    let mut first = [0; PREFACE.len()];
+    let mut read = 0;
+    while read < first.len() {
+        match socket.read(&mut first[read..]).await? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            more => read += more,
+        }
+        if first[..read] != PREFACE[..read] {
+            return Err(Error::other("not HTTP/2"));
+        }
     }
+    Ok(Connection::new(socket, permit, idle))
 }

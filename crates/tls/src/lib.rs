@@ -3,16 +3,20 @@
 //! One provider (aws-lc-rs), TLS 1.2 and 1.3, no OpenSSL. Knows files and sockets; nothing of jobs or HTTP.
 
 pub mod client;
+pub mod connection;
 pub mod connector;
 pub mod files;
 pub mod incoming;
+pub mod limits;
 mod own;
 pub mod server;
 pub mod socket;
 
 pub use client::{ClientFiles, ClientFlags, ClientTls};
+pub use connection::{Connection, ConnectionInfo, CountCalls, CountedRouter};
 pub use files::TlsError;
 pub use incoming::incoming;
+pub use limits::{ConnectionLimits, raise_open_files};
 pub use server::{Protocol, ServerFiles, ServerFlags, ServerTls};
 pub use socket::Socket;
 

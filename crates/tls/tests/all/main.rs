@@ -5,5 +5,6 @@
 mod changes;
 mod files;
 mod handshakes;
+mod limits;
 mod papers;
 mod stage;

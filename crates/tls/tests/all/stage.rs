@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use courant_tls::{ClientFiles, ClientTls, ServerFiles, ServerTls, connector};
+use courant_tls::{ClientFiles, ClientTls, ConnectionLimits, CountCalls, ServerFiles, ServerTls, connector};
 use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
@@ -14,11 +14,21 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Serves on a free port for as long as the test runs.
 pub async fn serve(tls: ServerTls) -> SocketAddr {
+    serve_within(Some(tls), &ConnectionLimits::default()).await
+}
+
+/// The same with limits, and without TLS.
+pub async fn serve_within(tls: Option<ServerTls>, limits: &ConnectionLimits) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (_, service) = tonic_health::server::health_reporter();
-    let server = tonic::transport::Server::builder().add_service(service);
-    tokio::spawn(server.serve_with_incoming(courant_tls::incoming(listener, Some(tls))));
+    let (reporter, service) = tonic_health::server::health_reporter();
+    let server = tonic::transport::Server::builder().layer(CountCalls).add_service(service);
+    let serving = server.serve_with_incoming(courant_tls::incoming(listener, tls, limits));
+    tokio::spawn(async move {
+        // Streams of health end with the reporter.
+        let _reporter = reporter;
+        serving.await
+    });
     address
 }
 
