@@ -21,7 +21,7 @@ use crate::presence::book::{Book, Rules};
 use crate::rooms::Rooms;
 use crate::states::States;
 use crate::states::local::Local;
-use crate::supervisor::Supervisor;
+use courant_shutdown::supervisor::Supervisor;
 
 /// The shared parts. Holds nothing that another bridge could not make anew.
 pub struct App {

@@ -107,7 +107,7 @@ fn reason_http(reason: ErrorReason) -> StatusCode {
     use ErrorReason as R;
     match reason {
         R::TokenMissing | R::TokenInvalid | R::TokenExpired => StatusCode::UNAUTHORIZED,
-        R::RoleRequired => StatusCode::FORBIDDEN,
+        R::RoleRequired | R::WorkerIdTaken => StatusCode::FORBIDDEN,
         R::JobNotFound
         | R::ResultNotFound
         | R::ArtifactNotFound
@@ -133,6 +133,7 @@ fn reason_http(reason: ErrorReason) -> StatusCode {
         R::ChecksumMismatch => StatusCode::UNPROCESSABLE_ENTITY,
         R::DocumentTooLarge | R::ArtifactTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         R::OffsetOutOfRange => StatusCode::RANGE_NOT_SATISFIABLE,
+        R::UploadStalled => StatusCode::REQUEST_TIMEOUT,
         R::TooMany | R::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         R::KeysStale | R::Draining | R::StorageUnavailable | R::Busy => StatusCode::SERVICE_UNAVAILABLE,
         R::Unspecified | R::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -20,7 +20,6 @@ pub mod rooms;
 pub mod serve;
 pub mod sockets;
 pub mod states;
-pub mod supervisor;
 pub mod wire;
 pub mod ws;
 

@@ -17,11 +17,11 @@ use crate::metrics::Metrics;
 use crate::rooms::member::Member;
 use crate::rooms::room::{TELL_AFTER, pause};
 use crate::rooms::{Leave, Place, stream};
-use crate::supervisor::Supervisor;
 use crate::wire::encode::Push;
 use crate::wire::message::{Ended, Mode, NotificationEvent, Subscribed};
 use crate::wire::service::Notification;
 use crate::wire::{ServerMessage, Topic};
+use courant_shutdown::supervisor::Supervisor;
 
 /// What a subscription needs.
 pub struct Wish {

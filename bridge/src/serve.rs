@@ -26,7 +26,7 @@ use crate::config::{Config, ConfigError};
 use crate::http::problem::Problem;
 use crate::http::router;
 use crate::sockets::{SocketHold, Sockets, refusal};
-use crate::supervisor::{Supervisor, TaskFailed};
+use courant_shutdown::supervisor::{Supervisor, TaskFailed};
 
 /// Buffer for a request's head; more is refused with 431.
 const HEAD_BYTES: usize = 32 << 10;

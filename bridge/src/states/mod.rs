@@ -19,8 +19,8 @@ use crate::metrics::Metrics;
 use crate::presence::book::Book;
 use crate::rooms::Place;
 use crate::rooms::member::Member;
-use crate::supervisor::Supervisor;
 use crate::wire::{Tier, Topic};
+use courant_shutdown::supervisor::Supervisor;
 use local::Local;
 use room::StateRoom;
 

@@ -67,6 +67,8 @@ pub struct Engine {
     pub stopping: CancellationToken,
     /// What is done to its end though its caller went away. The server waits for it before it ends.
     pub detached: TaskTracker,
+    /// Tasks that serve streams. They end when the server stops.
+    pub streams: TaskTracker,
     state: Mutex<State>,
     applied: watch::Sender<Revision>,
 }
@@ -113,6 +115,7 @@ impl Engine {
             wake: Notify::new(),
             stopping: CancellationToken::new(),
             detached: TaskTracker::new(),
+            streams: TaskTracker::new(),
             applied: watch::Sender::new(latest.revision),
             state: Mutex::new(state),
         }))

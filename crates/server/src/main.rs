@@ -4,14 +4,15 @@ use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
 use courant_auth::{Secret, Trust, Verifier};
 use courant_server::{Config, Server};
+use courant_shutdown::Shutdown;
 use courant_tls::ServerFlags;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// Courant's server: takes jobs over gRPC, gives them to workers, and tells everyone live what happens to them
 #[derive(Parser)]
@@ -30,6 +31,9 @@ struct Flags {
     /// Let in only clients that show a certificate of this authority (mutual TLS), in PEM
     #[arg(long, env = "COURANT_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
+    /// How long the server serves on after SIGTERM and says that it is not ready, so that others turn away first
+    #[arg(long, env = "COURANT_LAME_DUCK", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    lame_duck: Duration,
     #[command(flatten)]
     config: Config,
 }
@@ -59,18 +63,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     let server = Server::open(flags.config, Verifier::hs256(&secret).trusting(flags.trust.load().await?)).await?;
     let listener = TcpListener::bind(flags.grpc).await.with_context(|| format!("cannot listen on {}", flags.grpc))?;
     tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serving gRPC");
-    let shutdown = CancellationToken::new();
-    tokio::spawn(stop_on_signal(shutdown.clone()));
-    Ok(server.with_tls(tls).serve(listener, shutdown).await?)
-}
-
-async fn stop_on_signal(shutdown: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        shutdown.cancel();
-    }
+    let shutdown = Shutdown::new();
+    shutdown.on_signals()?;
+    Ok(server.with_tls(tls).with_lame_duck(flags.lame_duck).serve(listener, shutdown).await?)
 }

@@ -42,7 +42,7 @@ where
     T: Send + 'static,
 {
     let (out, states) = mpsc::channel(IN_FLIGHT);
-    tokio::spawn(async move {
+    engine.clone().streams.spawn(async move {
         let expires = Instant::now() + pace.token_left.min(LONGEST);
         let why = tokio::select! {
             () = tell(pace, look, same, form, &out) => return,

@@ -13,9 +13,12 @@ use courant_proto::v1::presence_service_server::PresenceServiceServer;
 use courant_proto::v1::queue_service_server::QueueServiceServer;
 use courant_proto::v1::upload_service_server::UploadServiceServer;
 use courant_proto::v1::worker_service_server::WorkerServiceServer;
+use courant_shutdown::Shutdown;
+use courant_shutdown::supervisor::{Supervisor, TaskFailed};
 use courant_tls::{CountCalls, CountedRouter, ServerTls};
+use futures::StreamExt as _;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::interceptor::InterceptedService;
@@ -45,7 +48,7 @@ use crate::{passwords, places};
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
 /// HTTP/2 pings to clients that are silent, and how long they may take to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
-/// How long connections may take to end once every stream was told to.
+/// How long connections, and then tasks, may take to end at least once every stream was told to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Service names for health checks; the empty one is the whole server.
 const SERVICES: [&str; 8] = [
@@ -68,6 +71,7 @@ pub struct Server {
     roll: Arc<Roll>,
     verifier: Verifier,
     tls: Option<ServerTls>,
+    lame_duck: Duration,
 }
 
 /// Why a server cannot start.
@@ -110,6 +114,9 @@ pub enum ServeError {
     /// The log failed: going on could lie.
     #[error("the log failed: {0}")]
     Log(#[from] ReadError),
+    /// A background task is gone, and the server cannot go on without it.
+    #[error(transparent)]
+    Task(#[from] TaskFailed),
     /// The listener failed.
     #[error("serving failed: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -156,7 +163,13 @@ impl Server {
         let engine = Engine::open(config, log, objects).await?;
         let roll = Roll::new(engine.config.presence.clone());
         let registry = Arc::new(Registry::new(engine.config.lease));
-        Ok(Self { engine, registry, notices, push, roll, verifier, tls: None })
+        let lame_duck = Duration::ZERO;
+        Ok(Self { engine, registry, notices, push, roll, verifier, tls: None, lame_duck })
+    }
+
+    /// Serves on for so long after it was told to stop and says that it is not ready.
+    pub fn with_lame_duck(self, lame_duck: Duration) -> Self {
+        Self { lame_duck, ..self }
     }
 
     /// Speaks TLS alone.
@@ -164,57 +177,105 @@ impl Server {
         Self { tls, ..self }
     }
 
-    /// Serves until told to stop, then drains: health turns NOT_SERVING, workers hand back, streams say where to go on.
-    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), ServeError> {
+    /// Serves until told to stop, then drains: not ready but serving for the time as a lame duck; then workers hand back and
+    /// streams say where to go on, within the grace; then it ends. The end of `shutdown` cuts everything at once.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Into<Shutdown>) -> Result<(), ServeError> {
+        let shutdown = shutdown.into();
         let (health, health_service) = tonic_health::server::health_reporter();
         announce(&health, ServingStatus::Serving).await;
         let router = self.router().await?.add_service(health_service);
-        let mut background = JoinSet::new();
-        background.spawn(dispatch::run(self.engine.clone(), self.registry.clone()));
-        background.spawn(sweep::run(self.engine.clone(), self.registry.clone()));
-        background.spawn(retention::run(self.engine.clone()));
-        background.spawn(retention::orphans::run(self.engine.clone()));
-        background.spawn(uploads::sweep::run(self.engine.clone()));
-        background.spawn(notices::run(self.engine.clone(), self.notices.clone()));
-        if let Some(push) = &self.push {
-            background.spawn(push::run(push.clone(), self.notices.clone()));
+        let stop = CancellationToken::new();
+        let _stop = stop.clone().drop_guard();
+        let background = self.start_background(Supervisor::new(stop.clone()));
+        let served = tokio::select! {
+            // Everything needs the log followed, to the end.
+            followed = self.engine.follow() => followed.map_err(ServeError::Log),
+            failed = background.failed() => Err(failed.into()),
+            () = shutdown.ended() => {
+                tracing::warn!("connections were cut: told to end at once");
+                Ok(())
+            }
+            served = self.serve_and_drain(router, listener, &health, &shutdown) => served,
+        };
+        self.engine.stopping.cancel();
+        stop.cancel();
+        let tasks = async {
+            background.stopped().await;
+            self.engine.streams.close();
+            self.engine.streams.wait().await;
+        };
+        if tokio::time::timeout(CLOSE_WITHIN, tasks).await.is_err() {
+            tracing::warn!("background tasks did not end within {CLOSE_WITHIN:?}");
         }
-        background.spawn(unwatched::run(self.engine.clone()));
-        background.spawn(passwords::run(self.engine.clone()));
-        background.spawn(places::run(self.engine.clone(), self.registry.clone()));
-        let closing = CancellationToken::new();
+        served
+    }
+
+    fn start_background(&self, tasks: Supervisor) -> Supervisor {
+        let (engine, registry) = (|| self.engine.clone(), || self.registry.clone());
+        tasks.keep("dispatch", dispatch::run(engine(), registry()));
+        tasks.keep("leases", sweep::run(engine(), registry()));
+        tasks.keep("retention", retention::run(engine()));
+        tasks.run("orphans", retention::orphans::run(engine()));
+        tasks.keep("expired uploads", uploads::sweep::run(engine()));
+        tasks.keep("notifications", notices::run(engine(), self.notices.clone()));
+        if let Some(push) = &self.push {
+            tasks.keep("web push", push::run(push.clone(), self.notices.clone()));
+        }
+        tasks.keep("unwatched jobs", unwatched::run(engine()));
+        tasks.keep("passwords", passwords::run(engine()));
+        tasks.keep("places", places::run(engine(), registry()));
+        tasks
+    }
+
+    async fn serve_and_drain(
+        &self,
+        router: CountedRouter,
+        listener: TcpListener,
+        health: &HealthReporter,
+        shutdown: &Shutdown,
+    ) -> Result<(), ServeError> {
         if let Some(tls) = &self.tls {
             tls.keep_fresh();
         }
+        let refusing = CancellationToken::new();
         let incoming = courant_tls::incoming(listener, self.tls.clone(), &self.engine.config.connections);
-        let serving = router.serve_with_incoming_shutdown(incoming, closing.clone().cancelled_owned());
+        let incoming = incoming.take_until(refusing.clone().cancelled_owned());
+        let serving = router.serve_with_incoming_shutdown(incoming, std::future::pending());
         tokio::pin!(serving);
         tokio::select! {
             served = &mut serving => return Ok(served?),
-            followed = self.engine.follow() => return Ok(followed?),
-            () = shutdown.cancelled() => {}
+            () = self.lame_duck(health, shutdown) => {}
         }
-        announce(&health, ServingStatus::NotServing).await;
+        // Nothing new comes in: connections that are open are told to send no more calls, and finish those they have.
+        refusing.cancel();
+        let grace = Instant::now() + self.engine.config.drain_grace;
         let drain = async {
-            self.drain().await;
+            self.hand_back(grace).await;
             self.engine.stopping.cancel();
-            closing.cancel();
-            tokio::time::sleep(CLOSE_WITHIN).await;
+            tokio::time::sleep_until(grace.max(Instant::now() + CLOSE_WITHIN)).await;
         };
         let served = async {
             serving.await?;
-            // What was begun for callers that are gone.
             self.engine.detached.close();
             self.engine.detached.wait().await;
             Ok::<(), ServeError>(())
         };
         tokio::select! {
-            // Draining needs the log followed and the connections served.
-            followed = self.engine.follow() => followed?,
-            served = served => served?,
-            () = drain => tracing::info!("connections were cut after {CLOSE_WITHIN:?}"),
+            served = served => {
+                served?;
+                tracing::info!("drained: every call has ended");
+            }
+            () = drain => tracing::warn!("calls were cut after {:?}", self.engine.config.drain_grace),
         }
         Ok(())
+    }
+
+    /// Waits until draining begins, and on while the server says that it is not ready and serves all the same.
+    async fn lame_duck(&self, health: &HealthReporter, shutdown: &Shutdown) {
+        shutdown.draining().await;
+        announce(health, ServingStatus::NotServing).await;
+        tracing::info!(lame_duck = ?self.lame_duck, "not ready any more, and still serving");
+        shutdown.lame_duck(self.lame_duck).await;
     }
 
     async fn router(&self) -> Result<CountedRouter, ServeError> {
@@ -272,15 +333,14 @@ impl Server {
             .add_service(describe().build_v1alpha()?))
     }
 
-    /// Asks workers to hand back or finish what they hold, for as long as the grace lasts.
-    async fn drain(&self) {
+    /// Asks workers to hand back or finish what they hold, until the grace is over.
+    async fn hand_back(&self, grace: Instant) {
         self.registry.close();
-        let deadline = tokio::time::Instant::now() + self.engine.config.drain_grace;
         let mut applied = self.engine.applied();
         while self.registry.any_connected() && self.engine.read(|view| view.held().next().is_some()) {
             tokio::select! {
                 _ = applied.changed() => {}
-                () = tokio::time::sleep_until(deadline) => {
+                () = tokio::time::sleep_until(grace) => {
                     tracing::info!("jobs are still running; their workers keep them until their lease ends");
                     return;
                 }

@@ -15,10 +15,9 @@ use std::time::Duration;
 use courant_auth::{Role, Secret, Signer, Verifier};
 use courant_pdf::{ChildCommand, PdfWorker};
 use courant_server::Server;
+use courant_shutdown::Shutdown;
 use courant_tls::ServerTls;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use self::parts::{Parts, Way};
 use crate::args::Up;
@@ -33,8 +32,8 @@ const PART_TOKEN_TTL: Duration = Duration::from_secs(3600);
 pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     telemetry::start(&args.log)?;
     courant_bridge::raise_open_files();
-    let shutdown = CancellationToken::new();
-    stop_on_signals(shutdown.clone())?;
+    let shutdown = Shutdown::new();
+    shutdown.on_signals()?;
     let home = Home::open(&args.server.data_dir)?;
     let secret = home.secret()?;
     let trusted = args.trust.load().await.map_err(|error| Failure::Start(error.to_string()))?;
@@ -50,9 +49,11 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
         tls: tls.as_ref().map(ServerTls::as_client),
     };
 
-    let mut parts = Parts::new(shutdown.clone());
-    parts.server(server.with_tls(tls.clone()), grpc);
-    parts.bridge(http, bridge(&args, &way, &secret, verifier)?);
+    let bridge = bridge(&args, &way, &secret, verifier)?;
+    let lame_duck = bridge.times.lame_duck;
+    let mut parts = Parts::new(shutdown.clone(), lame_duck);
+    parts.server(server.with_tls(tls.clone()).with_lame_duck(lame_duck), grpc);
+    parts.bridge(http, bridge);
     let pdf = pdf_worker(&args)?;
     let workers = args.workers.map_or_else(default_workers, usize::from);
     for number in 1..=workers {
@@ -69,7 +70,7 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     let console = args.bridge.public_url.clone().unwrap_or(here);
     ready::Ready { grpc: &grpc_shown, console: &console, token: &link_token, home: &home, workers }.print()?;
     if let Some(file) = args.demo {
-        parts.demo(demo::run(file, home.clone(), user, shutdown.clone()));
+        parts.demo(|stop| demo::run(file, home.clone(), user, stop));
     }
     let ended = parts.until_end().await;
     home.remove_note();
@@ -87,25 +88,10 @@ fn bridge(args: &Up, way: &Way, secret: &Secret, verifier: Verifier) -> Result<c
     let mut config = courant_bridge::Config::new(&way.core, verifier, token);
     config.core_tls.clone_from(&way.tls);
     config.tls = args.tls.load(None)?;
-    // Nobody balances load between programs that run everything, unless told so.
-    config.times.lame_duck = Duration::ZERO;
     args.bridge.clone().apply(&mut config);
     config.limits.upload_bytes = args.server.max_document_bytes;
     config.check().map_err(|error| Failure::Start(error.to_string()))?;
     Ok(config)
-}
-
-/// First Ctrl-C or SIGTERM: drain. Second: leave at once; what is lost is only what was not yet promised to anyone.
-fn stop_on_signals(shutdown: CancellationToken) -> Result<(), Failure> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::spawn(async move {
-        let mut one = async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
-        one().await;
-        shutdown.cancel();
-        one().await;
-        std::process::exit(130);
-    });
-    Ok(())
 }
 
 async fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use courant_pdf::PdfWorker;
 use courant_server::Server;
+use courant_shutdown::Shutdown;
 use courant_tls::ClientTls;
 use courant_worker::TokenSource;
 use tokio::net::TcpListener;
@@ -26,12 +27,25 @@ pub struct Way {
 /// What is running.
 pub struct Parts {
     tasks: JoinSet<(String, Result<(), String>)>,
-    shutdown: CancellationToken,
+    shutdown: Shutdown,
+    lame_duck: Duration,
 }
 
 impl Parts {
-    pub fn new(shutdown: CancellationToken) -> Self {
-        Self { tasks: JoinSet::new(), shutdown }
+    pub fn new(shutdown: Shutdown, lame_duck: Duration) -> Self {
+        Self { tasks: JoinSet::new(), shutdown, lame_duck }
+    }
+
+    /// Cancelled once nothing new is served any more: until then workers go on.
+    fn stop(&self) -> CancellationToken {
+        let (shutdown, lame_duck, stop) = (self.shutdown.clone(), self.lame_duck, CancellationToken::new());
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            shutdown.draining().await;
+            shutdown.lame_duck(lame_duck).await;
+            stopped.cancel();
+        });
+        stop
     }
 
     pub fn server(&mut self, server: Server, listener: TcpListener) {
@@ -53,16 +67,20 @@ impl Parts {
         config.grace = WORKER_GRACE;
         config.stop_timeout = WORKER_STOP;
         config.software = concat!("courant/", env!("CARGO_PKG_VERSION")).to_owned();
-        let shutdown = self.shutdown.clone();
-        self.spawn(&format!("worker {id}"), async move { courant_worker::run(config, handler, shutdown).await });
+        let stop = self.stop();
+        self.spawn(&format!("worker {id}"), async move { courant_worker::run(config, handler, stop).await });
     }
 
     /// The demonstration may end when it likes, but not badly.
-    pub fn demo(&mut self, demo: impl Future<Output = Result<(), Failure>> + Send + 'static) {
-        let shutdown = self.shutdown.clone();
+    pub fn demo<D>(&mut self, demo: impl FnOnce(CancellationToken) -> D)
+    where
+        D: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        let stop = self.stop();
+        let demo = demo(stop.clone());
         self.spawn("demonstration", async move {
             demo.await?;
-            shutdown.cancelled().await;
+            stop.cancelled().await;
             Ok::<_, Failure>(())
         });
     }
@@ -72,12 +90,18 @@ impl Parts {
         self.tasks.spawn(async move { (name, part.await.map_err(|error| error.to_string())) });
     }
 
-    /// Waits for the end of all parts. The first that ended by itself is the reason.
+    /// Waits for the end of all parts, or until everything is to end at once. The first part that ended by itself is the
+    /// reason.
     pub async fn until_end(mut self) -> Result<(), Failure> {
         let mut verdict = Ok(());
-        while let Some(ended) = self.tasks.join_next().await {
+        loop {
+            let ended = tokio::select! {
+                ended = self.tasks.join_next() => ended,
+                () = self.shutdown.ended() => return verdict,
+            };
+            let Some(ended) = ended else { return verdict };
             let (part, result) = ended.unwrap_or_else(|panic| ("program".to_owned(), Err(panic.to_string())));
-            let asked = self.shutdown.is_cancelled();
+            let asked = self.shutdown.is_draining();
             let reason = match result {
                 Ok(()) if asked => continue,
                 Ok(()) => "it stopped by itself".to_owned(),
@@ -86,9 +110,8 @@ impl Parts {
             if verdict.is_ok() {
                 verdict = Err(Failure::PartEnded { part, reason });
             }
-            self.shutdown.cancel();
+            self.shutdown.drain_at_once();
         }
-        verdict
     }
 }
 
@@ -96,15 +119,15 @@ impl Parts {
 mod tests {
     use super::*;
 
-    async fn waits(shutdown: CancellationToken) -> Result<(), String> {
-        shutdown.cancelled().await;
+    async fn waits(shutdown: Shutdown) -> Result<(), String> {
+        shutdown.draining().await;
         Ok(())
     }
 
     #[tokio::test]
     async fn a_part_that_dies_takes_all_with_it_and_its_reason_is_kept() {
-        let shutdown = CancellationToken::new();
-        let mut parts = Parts::new(shutdown.clone());
+        let shutdown = Shutdown::new();
+        let mut parts = Parts::new(shutdown.clone(), Duration::ZERO);
         parts.spawn("good", waits(shutdown));
         parts.spawn("bad", async { Err("the disk is full") });
         let failure = parts.until_end().await.unwrap_err();
@@ -113,10 +136,10 @@ mod tests {
 
     #[tokio::test]
     async fn ending_when_told_is_no_failure() {
-        let shutdown = CancellationToken::new();
-        let mut parts = Parts::new(shutdown.clone());
+        let shutdown = Shutdown::new();
+        let mut parts = Parts::new(shutdown.clone(), Duration::ZERO);
         parts.spawn("good", waits(shutdown.clone()));
-        shutdown.cancel();
+        shutdown.drain();
         parts.until_end().await.unwrap();
     }
 }

@@ -33,7 +33,7 @@ pub fn follow(
     let changed = found.ok_or_else(|| Error::BatchNotFound(name.1.clone()))?;
     let (out, states) = mpsc::channel(1);
     let expired = Instant::now() + token_left.min(LONG);
-    tokio::spawn(async move {
+    engine.clone().streams.spawn(async move {
         let (stopping, told) = (engine.stopping.clone(), out.clone());
         let follower = Follower { engine, name, changed, interval, out };
         let ended = tokio::select! {

@@ -98,8 +98,9 @@ pub fn start<T: Send + 'static>(
     let mailbox = Arc::new(Mailbox::new(engine.config.watch_buffer, watch.min_interval));
     let (id, revision) = engine.join(watch.scope.clone(), &mailbox);
     let left = Leave { engine: engine.clone(), id };
+    let tasks = engine.streams.clone();
     let watcher = Watcher { engine, watch, mailbox, last: revision, shown: HashMap::new(), out, form };
-    tokio::spawn(async move {
+    tasks.spawn(async move {
         let _left = left;
         watcher.run().await;
     });

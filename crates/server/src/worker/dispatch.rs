@@ -87,7 +87,7 @@ fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free, known: Kn
         parts::end_soon(engine, registry, part, Why::MadeWay);
     }
     let claim = Claim { engine: engine.clone(), registry: registry.clone(), worker: free.worker.clone(), attempt };
-    tokio::spawn(async move {
+    engine.detached.spawn(async move {
         if let Err(error) = self::claim(&claim.engine, &claim.registry, &claim.worker, &known.job).await {
             tracing::warn!(job = %known.job.id, worker = %claim.worker, %error, "a claim failed");
         }

@@ -45,7 +45,7 @@ pub fn start(
     identity: Identity,
 ) -> mpsc::Receiver<Result<WorkResponse, Status>> {
     let (outbox, out) = mpsc::channel(OUTBOX);
-    tokio::spawn(async move {
+    engine.clone().streams.spawn(async move {
         if let Err(error) = serve(&engine, &registry, inbound, &outbox, &identity).await {
             tracing::debug!(%error, "a worker's stream ended");
             let _ = outbox.send(Err(error.into())).await;

@@ -1,5 +1,5 @@
-//! Background tasks of the bridge. One that panics, or ends though it should not, ends the bridge with its reason: a bridge
-//! that only seems to work is worse than one that is started again.
+//! Background tasks of a program. One that panics, or ends though it should not, ends the program with its reason: one that
+//! only seems to work is worse than one that is started again.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Why the bridge cannot go on.
+/// Why the program cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the background task {task} {why}")]
 pub struct TaskFailed {
@@ -39,7 +39,7 @@ impl Supervisor {
         &self.stop
     }
 
-    /// Runs a task that must not end before the bridge does.
+    /// Runs a task that must not end before the program does.
     pub fn keep(&self, task: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let supervisor = self.clone();
         self.run(task, async move {
@@ -62,7 +62,7 @@ impl Supervisor {
     }
 
     fn fail(&self, task: &'static str, why: String) {
-        tracing::error!(task, why, "a background task failed; the bridge stops");
+        tracing::error!(task, why, "a background task failed; the program stops");
         self.failed.send_if_modified(|failed| {
             let first = failed.is_none();
             failed.get_or_insert(TaskFailed { task, why });
