@@ -17,7 +17,7 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
-pub use self::uploads::{Found, Place};
+pub use self::uploads::{DESCRIPTOR, Found, Place};
 use crate::error::Error;
 
 /// Drafts of documents, made while a call lasts, that a crash has left: they are removed at start when they are older than this.

@@ -16,6 +16,10 @@ const LISTS_PER_USER: u32 = 2;
 /// Lists in all, those that wait for a slot included.
 const LISTS: u32 = 256;
 
+/// Watches of the queue, the workers and the metrics that one user may have open.
+const STATE_WATCHES_PER_USER: u32 = 64;
+/// The same of all users.
+const STATE_WATCHES: u32 = 4096;
 /// Kinds that the workers of one user may name together.
 const WORKER_KINDS_PER_USER: u32 = 16_384;
 /// Kinds that all workers may name together.
@@ -30,6 +34,9 @@ pub struct Shares {
     pub filter_slots: Semaphore,
     /// Streams that last: watches of any kind, downloads, streams of workers.
     pub streams: Share,
+    /// Watches of a state as a whole: the queue, the workers, the metrics. Each message of them is large, and all change at
+    /// once.
+    pub state_watches: Share,
     /// Bytes of memory that documents under way take.
     pub upload_memory: Share,
     /// Kinds of work that connected workers name, each worker's counted by itself.
@@ -44,6 +51,7 @@ impl Shares {
             lists: Share::new("lists", LISTS_PER_USER, LISTS),
             filter_slots: Semaphore::new((processors / 2).max(1)),
             streams: Share::new("streams", config.streams_per_user, config.max_user_streams),
+            state_watches: Share::new("watches of the queue", STATE_WATCHES_PER_USER, STATE_WATCHES),
             upload_memory: Share::new(
                 "bytes of memory for documents under way",
                 config.upload_memory_per_user,
@@ -58,6 +66,13 @@ impl Shares {
     /// One more stream of the caller. Bridges are not counted here: they carry many users and count each by themselves.
     pub fn stream(&self, identity: &Identity) -> Result<Option<Used>, Error> {
         if identity.has(Role::Bridge) { Ok(None) } else { self.streams.try_take(&identity.subject, 1).map(Some) }
+    }
+}
+
+impl Shares {
+    /// One more watch of the caller on a state as a whole. Those of bridges are not counted.
+    pub fn state_watch(&self, identity: &Identity) -> Result<Option<Used>, Error> {
+        if identity.has(Role::Bridge) { Ok(None) } else { self.state_watches.try_take(&identity.subject, 1).map(Some) }
     }
 }
 

@@ -138,6 +138,8 @@ pub enum Record {
     Welcomed { worker: String, session: u64, kept: usize },
     /// A worker was given an attempt.
     Assigned { worker: String, session: u64, job: String, att: i32 },
+    /// A worker was given an attempt although it had said nothing for so long.
+    AfterSilence { worker: String, session: u64, job: String, att: i32, ms: u64 },
     /// A worker was given a part of an attempt.
     Part { worker: String, session: u64, job: String, att: i32, part: String },
     /// A worker reported on an attempt that it knows to be over.

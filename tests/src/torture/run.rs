@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clients::audit;
 use super::clients::grpc::{Grpc, timely};
+use super::clients::hostile::Hostile;
 use super::clients::meddle::Meddler;
 use super::clients::submit::Submitter;
 use super::clients::watch::Watcher;
@@ -24,6 +25,7 @@ use super::plan::{Fault, Link, Plan, WORKERS, Who};
 use super::record::{Folder, Pen, Record, Scope, Via};
 use super::system::{Binaries, System};
 use super::verify::watches::ADMIN;
+use super::worker::frozen::Frozen;
 use super::worker::{Blow, Worker, Workplace};
 
 /// Within the folder of a run.
@@ -168,6 +170,12 @@ impl Run {
             self.tasks.spawn(worker.run(self.world.over.clone()));
             self.workers.push(blow);
         }
+        let id = "frozen";
+        let token = self.system.token(id, &[Role::Worker])?;
+        let place = Workplace { address: self.system.address(Link::Workers), token, seed: self.world.seed };
+        self.tasks.spawn(Frozen::new(id, place, &self.world.folder)?.run(self.world.calm.clone()));
+        let mallory = User::new("mallory", self.system.token("mallory", &[])?);
+        self.callers.spawn(Hostile::new(&self.world, &mallory)?.run());
         let world = self.world.clone();
         self.watch(&world.admin, Scope::All, "all-1")?;
         self.watch(&world.admin, Scope::All, "all-2")?;

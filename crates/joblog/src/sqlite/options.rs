@@ -7,7 +7,8 @@ use crate::ids::Revision;
 /// How to open a log. Start from `Options::default()`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Entries kept per job, at least 1; a job may go over it by an eighth before it is trimmed. Default 20,000.
+    /// Entries kept per job, at least 1; a job may go over it by an eighth before it is trimmed. Default 120,000:
+    /// a document may have 100,000 pages, and each is an entry.
     pub history_per_job: usize,
     /// Notices of forgotten jobs kept for followers; over it (by an eighth) the oldest go. Default 100,000.
     pub forgotten_kept: usize,
@@ -42,7 +43,7 @@ pub enum Loss {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            history_per_job: 20_000,
+            history_per_job: 120_000,
             forgotten_kept: 100_000,
             queue: 1_024,
             recent_entries: 16_384,

@@ -77,7 +77,7 @@ impl AdminService for Admin {
         request: Request<WatchSystemMetricsRequest>,
     ) -> Result<Response<Self::WatchSystemMetricsStream>, Status> {
         let identity = reader(&request)?;
-        let (used, token_left) = (self.engine.shares.stream(&identity)?, time_left(&identity));
+        let (used, token_left) = (self.engine.shares.state_watch(&identity)?, time_left(&identity));
         let look_every = interval("interval", request.get_ref().interval, METRICS_EVERY)?;
         let pace = Pace { look_every, tell_within: look_every, token_left };
         let (engine, registry, machine) = (self.engine.clone(), self.registry.clone(), self.machine.clone());
@@ -100,7 +100,7 @@ impl AdminService for Admin {
         request: Request<WatchWorkersRequest>,
     ) -> Result<Response<Self::WatchWorkersStream>, Status> {
         let identity = reader(&request)?;
-        let (used, token_left) = (self.engine.shares.stream(&identity)?, time_left(&identity));
+        let (used, token_left) = (self.engine.shares.state_watch(&identity)?, time_left(&identity));
         let look_every = interval("min_interval", request.get_ref().min_interval, WORKERS_EVERY)?;
         let pace = Pace { look_every, tell_within: self.engine.config.bookmark_interval, token_left };
         let (engine, registry) = (self.engine.clone(), self.registry.clone());

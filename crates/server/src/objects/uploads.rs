@@ -15,6 +15,8 @@ use crate::error::Error;
 
 /// The folder of all of them.
 const FOLDER: &str = "resumable";
+/// The file that says what an upload is. Without it there is none, whatever pieces there are.
+pub const DESCRIPTOR: &str = "descriptor";
 /// Characters of the folder of an owner, whose own name may be any text.
 const OWNER_LETTERS: usize = 32;
 
@@ -90,8 +92,18 @@ impl Objects {
         }
     }
 
-    /// Removes an upload; nothing there is fine.
+    /// Takes back a piece of an upload that was removed meanwhile, with the folder that writing it made.
+    pub async fn take_back(&self, place: &Place, piece: &Path) {
+        self.remove(piece).await;
+        if let Some(folder) = &self.folder {
+            // A full one refuses: somebody began an upload of the same name.
+            let _ = tokio::fs::remove_dir(folder.join(place.0.as_ref())).await;
+        }
+    }
+
+    /// Removes an upload, its descriptor first; nothing there is fine.
     pub async fn remove_resumable(&self, place: &Place) -> Result<(), Error> {
+        self.delete(&place.file(DESCRIPTOR)).await?;
         if let Some(folder) = &self.folder {
             let folder = folder.join(place.0.as_ref());
             absent_is_fine(tokio::fs::remove_dir_all(&folder).await)?;

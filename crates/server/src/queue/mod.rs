@@ -56,7 +56,7 @@ impl QueueService for Queues {
         request: Request<WatchQueueRequest>,
     ) -> Result<Response<Self::WatchQueueStream>, Status> {
         let identity = caller(&request)?;
-        let (used, token_left) = (self.engine.shares.stream(&identity)?, time_left(&identity));
+        let (used, token_left) = (self.engine.shares.state_watch(&identity)?, time_left(&identity));
         let asked = request.get_ref().min_interval;
         let look_every = if asked.is_some() { interval_in(asked)?.max(SHORTEST) } else { EVERY };
         let pace = Pace { look_every, tell_within: self.engine.config.bookmark_interval, token_left };

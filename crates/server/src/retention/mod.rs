@@ -69,7 +69,7 @@ impl Retention {
 
 /// Removes jobs whose time is over, for ever.
 pub async fn run(engine: Arc<Engine>) {
-    let Some(keep) = engine.config.retention.0 else { return };
+    let Some(keep) = engine.config.retention.0 else { return std::future::pending().await };
     let look = LOOK.min(keep / 10).max(Duration::from_millis(10));
     let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
     loop {

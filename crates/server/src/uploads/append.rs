@@ -5,13 +5,13 @@ use bytes::{Bytes, BytesMut};
 use super::held::{self, Held};
 use crate::config::Config;
 use crate::error::Error;
-use crate::objects::{Objects, Place};
+use crate::objects::Objects;
 
 /// One who adds to an upload. There may be others: each piece has one place, and whoever comes second is told.
 pub struct Appender<'a> {
     objects: &'a Objects,
     config: &'a Config,
-    place: &'a Place,
+    held: &'a Held,
     length: u64,
     /// Where what is durable ends.
     end: u64,
@@ -23,9 +23,8 @@ pub struct Appender<'a> {
 impl<'a> Appender<'a> {
     /// At the end of what is there.
     pub fn new(objects: &'a Objects, config: &'a Config, held: &'a Held) -> Self {
-        let Held { place, offset, pieces, .. } = held;
-        let (length, pieces) = (held.length(), pieces.len());
-        Self { objects, config, place, length, end: *offset, pieces, buffer: BytesMut::new() }
+        let (length, end, pieces) = (held.length(), held.offset, held.pieces.len());
+        Self { objects, config, held, length, end, pieces, buffer: BytesMut::new() }
     }
 
     /// Takes more bytes. One byte over the length, and the last piece is not kept: it may be another document.
@@ -53,9 +52,14 @@ impl<'a> Appender<'a> {
             return Err(Error::field("chunk", format!("comes in too small pieces: an upload has at most {most}")));
         }
         let piece = self.buffer.split().freeze();
-        let (bytes, place) = (piece.len() as u64, self.place.file(&held::piece(self.end)));
-        if !self.objects.put_new(&place, piece).await? {
+        let Held { name, place, .. } = self.held;
+        let (bytes, path) = (piece.len() as u64, place.file(&held::piece(self.held.generation(), self.end)));
+        if !self.objects.put_new(&path, piece).await? {
             return Err(Error::UploadOffset { offset: self.end, given: self.end });
+        }
+        if !held::is_there(self.objects, place, self.held.generation()).await? {
+            self.objects.take_back(place, &path).await;
+            return Err(name.not_found());
         }
         (self.end, self.pieces) = (self.end + bytes, self.pieces + 1);
         Ok(())

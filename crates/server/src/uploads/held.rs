@@ -10,10 +10,8 @@ use super::Name;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::wish::Wish;
-use crate::objects::{Found, Place};
+use crate::objects::{DESCRIPTOR, Found, Objects, Place};
 
-/// The name of the descriptor.
-const DESCRIPTOR: &str = "descriptor";
 /// What names of pieces begin with.
 const PIECE: &str = "piece-";
 /// The first byte of a descriptor. Another way of writing it takes another.
@@ -44,6 +42,9 @@ struct Descriptor {
     /// The password, sealed for the job to be. Empty for none.
     #[prost(bytes = "vec", tag = "2")]
     password: Vec<u8>,
+    /// Random: tells the pieces of this upload from those of one that was removed and had the same id.
+    #[prost(string, tag = "3")]
+    generation: String,
 }
 
 impl Held {
@@ -55,6 +56,11 @@ impl Held {
     /// Whether all bytes are there.
     pub fn is_whole(&self) -> bool {
         self.offset == self.length()
+    }
+
+    /// Tells it from earlier uploads with the same id.
+    pub fn generation(&self) -> &str {
+        &self.descriptor.generation
     }
 
     fn header(&self) -> Option<&SubmitJobHeader> {
@@ -85,21 +91,32 @@ pub async fn find(engine: &Engine, name: &Name) -> Result<Option<Held>, Error> {
     if expires <= SystemTime::now() {
         return Ok(None);
     }
-    let Some(bytes) = engine.objects.get(&place.file(DESCRIPTOR)).await? else { return Ok(None) };
-    let descriptor = bytes.strip_prefix(&[FORMAT]).and_then(|bytes| Descriptor::decode(bytes).ok());
-    let Some(descriptor) = descriptor else {
-        tracing::error!(upload = %name.id, "the descriptor of an upload cannot be read");
-        return Ok(None);
-    };
-    let (offset, pieces) = contiguous(found);
+    let Some(descriptor) = descriptor(&engine.objects, &place).await? else { return Ok(None) };
+    let (offset, pieces) = contiguous(found, &descriptor.generation);
     Ok(Some(Held { name: name.clone(), place, offset, pieces, expires, descriptor }))
+}
+
+async fn descriptor(objects: &Objects, place: &Place) -> Result<Option<Descriptor>, Error> {
+    let Some(bytes) = objects.get(&place.file(DESCRIPTOR)).await? else { return Ok(None) };
+    let descriptor = bytes.strip_prefix(&[FORMAT]).and_then(|bytes| Descriptor::decode(bytes).ok());
+    if descriptor.is_none() {
+        tracing::error!(upload = place.id(), "the descriptor of an upload cannot be read");
+    }
+    Ok(descriptor)
+}
+
+/// Whether the upload is still there. Who removes one removes its descriptor first and looks for pieces then: a writer that
+/// looks for the descriptor after it has written a piece, and takes the piece back if there is none, leaves nothing behind.
+pub async fn is_there(objects: &Objects, place: &Place, generation: &str) -> Result<bool, Error> {
+    Ok(descriptor(objects, place).await?.is_some_and(|descriptor| descriptor.generation == generation))
 }
 
 /// Writes the descriptor of a new upload; `false` when one is there already.
 pub async fn begin(engine: &Engine, name: &Name, mut header: SubmitJobHeader) -> Result<bool, Error> {
     let password = header.password.take().map(|password| engine.passwords.seal(&name.id, &password.text));
     header.owner = name.owner.to_string();
-    let descriptor = Descriptor { header: Some(header), password: password.unwrap_or_default() };
+    let generation = format!("{:016x}", fastrand::u64(..));
+    let descriptor = Descriptor { header: Some(header), password: password.unwrap_or_default(), generation };
     let mut bytes = vec![FORMAT];
     // Into a vector there is always room.
     bytes.append(&mut descriptor.encode_to_vec());
@@ -108,8 +125,8 @@ pub async fn begin(engine: &Engine, name: &Name, mut header: SubmitJobHeader) ->
 }
 
 /// The name of the piece that begins there. Of one width: they are in order when they are ordered by name.
-pub fn piece(offset: u64) -> String {
-    format!("{PIECE}{offset:020}")
+pub fn piece(generation: &str, offset: u64) -> String {
+    format!("{PIECE}{generation}-{offset:020}")
 }
 
 /// When something of it was written last.
@@ -119,11 +136,11 @@ pub fn newest(found: &[Found]) -> Option<SystemTime> {
 
 /// The pieces from the beginning up to the first hole, and where they end. A piece begins where another one ended, since it
 /// was written by one who had seen that one; so there are no overlaps.
-fn contiguous(found: Vec<Found>) -> (u64, Vec<Found>) {
+fn contiguous(found: Vec<Found>, generation: &str) -> (u64, Vec<Found>) {
     let mut end = 0;
     let mut pieces = Vec::new();
     for file in found {
-        if file.name == piece(end) && file.bytes > 0 {
+        if file.name == piece(generation, end) && file.bytes > 0 {
             end += file.bytes;
             pieces.push(file);
         }

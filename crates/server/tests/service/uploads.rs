@@ -392,3 +392,46 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn an_upload_that_is_given_up_while_it_is_written_leaves_nothing_behind() {
+    let world = World::tuned(small).await;
+    let whole = document(20 * PIECE);
+    let id = begin(&world, of(whole.len(), "again")).await;
+    let (sender, stream) = mpsc::channel(1);
+    let mut alice = client(&world, "alice", &[]);
+    let writing = tokio::spawn(async move { alice.write_upload(ReceiverStream::new(stream)).await });
+    let mut messages = parts(at(&id, 0), &whole).into_iter();
+    for message in messages.by_ref().take(40) {
+        sender.send(message).await.unwrap();
+    }
+    until(|| pieces(&world).len() > 2).await;
+    give_up(&world, "alice", &id).await.unwrap();
+    for message in messages {
+        if sender.send(message).await.is_err() {
+            break;
+        }
+    }
+    let ended = writing.await.unwrap().unwrap_err();
+    assert_eq!(reason(&ended), "UPLOAD_NOT_FOUND");
+    assert_eq!((pieces(&world), uploads(&world).len()), (vec![], 0));
+}
+
+#[tokio::test]
+async fn pieces_of_an_upload_that_was_given_up_are_none_of_the_next_of_its_name() {
+    let world = World::tuned(small).await;
+    let (old, new) = (document(3 * PIECE), vec![7; 3 * PIECE]);
+    let id = begin(&world, of(old.len(), "again")).await;
+    write(&world, &id, 0, &old[..2 * PIECE]).await.unwrap();
+    let folder = std::path::PathBuf::from(&pieces(&world)[0]).parent().unwrap().to_owned();
+    let late: Vec<_> = std::fs::read_dir(&folder).unwrap().flatten().map(|file| file.path()).collect();
+    let late: Vec<_> = late.iter().filter(|file| file.display().to_string().contains("piece-")).collect();
+    let contents: Vec<_> = late.iter().map(|file| (file, std::fs::read(file).unwrap())).collect();
+    give_up(&world, "alice", &id).await.unwrap();
+    assert_eq!(begin(&world, of(new.len(), "again")).await, id);
+    // A writer that was slow: what it wrote for the old one appears only now.
+    contents.iter().for_each(|(file, bytes)| std::fs::write(file, bytes).unwrap());
+    assert_eq!(offset(&world, &id).await, 0);
+    let job = write(&world, &id, 0, &new).await.unwrap().job.unwrap().job_id;
+    assert_eq!(stored(&world, &job).await, new);
+}

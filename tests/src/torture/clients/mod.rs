@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod browser;
 pub mod grpc;
+pub mod hostile;
 pub mod meddle;
 pub mod steps;
 pub mod submit;

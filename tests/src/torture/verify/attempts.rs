@@ -37,6 +37,10 @@ impl Attempts {
                     verdict.blame(Rule::OneAttempt, &[&at, place], what);
                 }
             }
+            Record::AfterSilence { worker, job, att, ms, .. } => {
+                let what = format!("attempt {att} of {job} was given to {worker}, silent for {ms} ms");
+                verdict.blame(Rule::Silent, &[place], what);
+            }
             Record::Part { worker, job, att, part, .. } => {
                 if let Some((before, at)) = self.parts.insert(part.clone(), (worker.clone(), place.clone())) {
                     let what = format!("part {part} of attempt {att} of {job} was given to {before} and to {worker}");

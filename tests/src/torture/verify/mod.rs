@@ -41,6 +41,8 @@ pub enum Rule {
     SameRequest,
     /// An attempt is given to one worker, once, and to the one that the event names.
     OneAttempt,
+    /// A worker that has been silent for longer than a lease is given nothing before it speaks again.
+    Silent,
     /// What an attempt that is over reports is refused and leaves no trace.
     Fenced,
     /// Events of a job follow each other by the legal moves.
@@ -63,7 +65,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them, in the order of the guarantees.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Ordered,
         Self::Unique,
         Self::Reliable,
@@ -75,6 +77,7 @@ impl Rule {
         Self::Acknowledged,
         Self::SameRequest,
         Self::OneAttempt,
+        Self::Silent,
         Self::Fenced,
         Self::Legal,
         Self::Once,
@@ -100,6 +103,7 @@ impl Rule {
             Self::Acknowledged => "acknowledged-submits",
             Self::SameRequest => "same-request-same-job",
             Self::OneAttempt => "one-attempt",
+            Self::Silent => "silent-gets-nothing",
             Self::Fenced => "fenced",
             Self::Legal => "legal-moves",
             Self::Once => "ends-once",

@@ -1,6 +1,7 @@
 //! The tool's own workers: they speak the protocol by hand, write down what they are given, and misbehave in every way
 //! that a worker can.
 
+pub mod frozen;
 mod script;
 
 use std::collections::{HashMap, VecDeque};
@@ -45,15 +46,37 @@ pub struct Key {
     pub att: i32,
     /// The part; empty for the attempt itself.
     pub part: String,
+    credential: Credential,
+}
+
+/// What shows that the attempt was given to this worker. No part of the attempt's name.
+#[derive(Clone, Debug, Default)]
+struct Credential(String);
+
+impl PartialEq for Credential {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Credential {}
+
+impl std::hash::Hash for Credential {
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
 }
 
 impl Key {
     fn of(at: AttemptRef) -> Self {
-        Self { job: at.job_id, att: at.attempt, part: at.part }
+        Self { job: at.job_id, att: at.attempt, part: at.part, credential: Credential(at.credential) }
     }
 
     fn reference(&self) -> AttemptRef {
-        AttemptRef { job_id: self.job.clone(), attempt: self.att, part: self.part.clone() }
+        AttemptRef {
+            job_id: self.job.clone(),
+            attempt: self.att,
+            part: self.part.clone(),
+            credential: self.credential.0.clone(),
+        }
     }
 }
 
@@ -212,7 +235,7 @@ impl Worker {
             }
             In::Assignment(assignment) => {
                 let Some(key) = assignment.attempt.clone().map(Key::of) else { return true };
-                let Key { job, att, part } = key.clone();
+                let Key { job, att, part, .. } = key.clone();
                 self.pen.write(match part.is_empty() {
                     true => Record::Assigned { worker, session: id, job, att },
                     false => Record::Part { worker, session: id, job, att, part },
@@ -236,7 +259,7 @@ impl Worker {
             }
             In::LeaseLost(lost) => {
                 let Some(key) = lost.attempt.map(Key::of) else { return true };
-                let Key { job, att, part } = key.clone();
+                let Key { job, att, part, .. } = key.clone();
                 self.pen.write(Record::LeaseLost { worker, session: id, job, att, part });
                 self.let_go(&key);
             }
@@ -308,7 +331,7 @@ impl Worker {
         {
             let (worker, id, beats) = (self.id.clone(), session.id, session.sent);
             let report = script::late(&mut self.rng, &key);
-            let Key { job, att, part } = key;
+            let Key { job, att, part, .. } = key;
             self.pen.write(Record::Late { worker, session: id, job, att, part, beats });
             if !session.send(report).await {
                 return false;
