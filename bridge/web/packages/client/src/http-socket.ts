@@ -26,6 +26,9 @@ interface Topic {
 /** Longer than the server's longest silence: the request is held up somewhere. */
 const silenceMs = 33_000;
 
+/** Of one of several topics in a command: its name, or an object that has it. */
+const topicOf = (each: unknown): string => String(isObject(each) ? each['topic'] : each);
+
 export class HttpSocket implements SocketLike {
   onopen: SocketLike['onopen'] = null;
   onmessage: SocketLike['onmessage'] = null;
@@ -49,7 +52,8 @@ export class HttpSocket implements SocketLike {
   send(text: string): void {
     const command = JSON.parse(text) as Json;
     const { id, type } = command;
-    const topic = String(command['topic']);
+    // One, or several in one message.
+    const several = Array.isArray(command['topics']) ? (command['topics'] as unknown[]) : [command];
     switch (type) {
       case 'auth':
         this.#token = String(command['token']);
@@ -58,11 +62,7 @@ export class HttpSocket implements SocketLike {
         this.#auth = id;
         break;
       case 'subscribe':
-        this.#topics.set(topic, {
-          id,
-          cursor: typeof command['after'] === 'string' ? command['after'] : null,
-          interval: Number(command['minIntervalMs'] ?? 1000),
-        });
+        for (const each of several) this.#subscribe(each as Json, id);
         break;
       case 'ping':
         void this.#ping(id);
@@ -70,10 +70,16 @@ export class HttpSocket implements SocketLike {
       default:
         this.#say({ id, type: 'ok' });
         if (type !== 'unsubscribe') return;
-        this.#topics.delete(topic);
+        for (const each of several) this.#topics.delete(topicOf(each));
     }
     // Commands given together are asked together.
     this.#again.set(0, () => void this.#follow());
+  }
+
+  #subscribe(asked: Json, id: unknown): void {
+    const { after, minIntervalMs } = asked;
+    const cursor = typeof after === 'string' ? after : null;
+    this.#topics.set(topicOf(asked), { id, cursor, interval: Number(minIntervalMs ?? 1000) });
   }
 
   close(): void {

@@ -57,12 +57,14 @@ describe('cursors that outlive the page', () => {
     const storage = memory();
     const before = await connected({ storage });
     before.watch('mine');
+    await settle();
     socket().subscribed('mine');
     socket().says({ type: 'live', topic: 'mine', cursor: 'c7' });
     before.close();
 
     const after = await connected({ storage });
     after.watch('mine');
+    await settle();
     expect(socket().ofType('subscribe')).toMatchObject([{ topic: 'mine', after: 'c7' }]);
   });
 
@@ -70,6 +72,7 @@ describe('cursors that outlive the page', () => {
     const storage = memory();
     const made = await connected({ storage });
     made.watch('mine');
+    await settle();
     socket().subscribed('mine');
     const seen: (string | undefined)[] = [];
     made.onEvent(() => seen.push([...storage.kept.values()].at(-1)));
@@ -83,6 +86,7 @@ describe('cursors that outlive the page', () => {
     const storage = memory();
     const alice = await connected({ storage });
     alice.watch('mine');
+    await settle();
     socket().subscribed('mine');
     socket().says({ type: 'live', topic: 'mine', cursor: 'c7' });
     socket().says({ type: 'gap', topic: 'mine', reason: 'HISTORY_TRIMMED' });
@@ -94,6 +98,7 @@ describe('cursors that outlive the page', () => {
     await settle();
     socket().accept({ user: 'bob' });
     bob.watch('mine');
+    await settle();
     expect(socket().ofType('subscribe')[0]).not.toHaveProperty('after');
   });
 
@@ -101,6 +106,7 @@ describe('cursors that outlive the page', () => {
     const storage = memory();
     const made = await connected({ storage });
     made.watch('queue');
+    await settle();
     socket().subscribed('queue');
     socket().says({ type: 'queue-status', topic: 'queue', cursor: 'state-1', queue: {} });
     socket().says({ type: 'live', topic: 'queue', cursor: 'state-1' });
@@ -119,6 +125,7 @@ describe('cursors that outlive the page', () => {
     };
     const made = await connected({ storage: broken });
     made.watch('mine');
+    await settle();
     socket().subscribed('mine');
     socket().says({ type: 'live', topic: 'mine', cursor: 'c7' });
     expect(made.topic('mine')).toEqual({ phase: 'live' });
@@ -271,6 +278,7 @@ describe('loops', () => {
   it('listeners hear the types they asked for', async () => {
     const made = await connected();
     made.watch('mine');
+    await settle();
     socket().subscribed('mine');
     const done: string[] = [];
     const stop = made.on('job-completed', ({ job: { jobId } }) => done.push(jobId));

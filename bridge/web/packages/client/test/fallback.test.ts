@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { ClientOptions, CourantClient } from '../src/index.ts';
 // Loaded beforehand, so that loading it takes no time.
+import '../src/decode.ts';
 import '../src/http-socket.ts';
 import { client, event, FakeSocket, pausedTime, socket } from './harness.ts';
 
@@ -83,7 +84,10 @@ function http(): { readonly requests: Request[]; readonly fetch: typeof fetch; l
 
 /** Lets everything happen that needs no time; a timeout of nothing within another takes a millisecond here. */
 async function settle(): Promise<void> {
-  for (let round = 0; round < 10; round += 1) await vi.advanceTimersByTimeAsync(1);
+  for (let round = 0; round < 10; round += 1) {
+    await vi.advanceTimersByTimeAsync(1);
+    await vi.dynamicImportSettled();
+  }
 }
 
 async function fallen(options: Partial<ClientOptions>): Promise<CourantClient> {
@@ -165,6 +169,7 @@ describe('where no WebSocket gets through', () => {
 
     made.watch('batch/B');
     await settle();
+    await settle();
     expect(first.signal?.aborted).toBe(true);
     expect(bridge.last().query).toEqual([
       ['topic', 'mine'],
@@ -186,12 +191,14 @@ describe('where no WebSocket gets through', () => {
     const made = await onEvents(bridge);
     made.watch('job/GONE');
     await settle();
+    await settle();
     bridge.last().refused(404, 'JOB_NOT_FOUND');
     await settle();
     expect(made.topic('job/GONE')).toMatchObject({ phase: 'ended', code: 'JOB_NOT_FOUND' });
     expect(made.connection.status).toBe('connected');
     made.watch('mine');
     made.watch('job/GONE2');
+    await settle();
     await settle();
     const error = {
       type: 'error',
@@ -218,6 +225,7 @@ describe('where no WebSocket gets through', () => {
     await settle();
     expect(made.connection).toMatchObject({ transport: 'polling', fallback: { reason: 'TIMEOUT' } });
     made.watch('mine');
+    await settle();
     await settle();
     bridge.last().polled(subscribed('mine'), live('mine', 'c3'));
     await settle();
@@ -275,6 +283,7 @@ describe('where no WebSocket gets through', () => {
     await settle();
     expect(scout.closed).toBe(true);
     socket().accept();
+    await settle();
     expect(made.connection).toMatchObject({ transport: 'websocket', fallback: null });
     expect(socket().ofType('subscribe')[0]).toMatchObject({ topic: 'mine', after: 'c10' });
   });

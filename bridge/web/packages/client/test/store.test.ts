@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import { decode, type JobEvent } from '../src/index.ts';
+import { decode } from '../src/decode.ts';
+import type { JobEvent } from '../src/index.ts';
 import { JobStore } from '../src/store.ts';
 import { event, job, pageGroup } from './harness.ts';
 
