@@ -42,7 +42,7 @@ export class Pace {
 
   #fill(): void {
     const now = performance.now();
-    this.#room = Math.min(this.#burst, this.#room + (now - this.#at) * this.#perMs);
+    this.#room = Math.min(this.#burst, this.#room + Math.max(0, now - this.#at) * this.#perMs);
     this.#at = now;
   }
 }

@@ -4,10 +4,14 @@
  */
 import { fold, type JobView, view, withJob } from './fold.ts';
 import type { JobEvent } from './messages.ts';
+import { Timer } from './timer.ts';
 import { isFinished, type Job } from './types.ts';
 
 /** Runs `flush` soon, once. */
 export type Schedule = (flush: () => void) => void;
+
+/** Snapshots of a topic that has many are shown when all have come, or after so long. */
+const gatherMs = 250;
 
 interface Restart {
   readonly replace: boolean;
@@ -27,6 +31,8 @@ export class JobStore {
   readonly #restarts = new Map<string, Restart>();
   #list: readonly JobView[] | null = null;
   #flushing = false;
+  /** Runs while snapshots are gathered: with a list that grows job by job, pages would watch and leave a job at each step. */
+  readonly #gathered = new Timer();
 
   // Not the function itself: as a method of this object browsers refuse to run it.
   constructor(schedule: Schedule = (flush) => queueMicrotask(flush)) {
@@ -57,8 +63,9 @@ export class JobStore {
   snapshot(topic: string, job: Job): void {
     const restart = this.#restarts.get(topic);
     const first = restart?.unseen.delete(job.jobId) ?? false;
-    if (first && restart?.replace) this.#set(view(job, Date.now()));
-    else this.put(job);
+    const known = first && restart?.replace ? undefined : this.#views.get(job.jobId);
+    const isOneOfMany = !topic.startsWith('job/');
+    this.#set(known ? withJob(known, job, Date.now()) : view(job, Date.now()), isOneOfMany);
   }
 
   apply(event: JobEvent): void {
@@ -81,6 +88,7 @@ export class JobStore {
 
   /** The snapshots of a restarted topic are complete: what should have been among them and was not is gone. */
   live(topic: string): void {
+    if (this.#gathered.pending) this.#changed();
     const restart = this.#restarts.get(topic);
     if (restart === undefined) return;
     this.#restarts.delete(topic);
@@ -105,14 +113,17 @@ export class JobStore {
     this.#changed();
   }
 
-  #set(next: JobView): void {
+  #set(next: JobView, gather = false): void {
     if (this.#views.get(next.job.jobId) === next) return;
     this.#views.set(next.job.jobId, next);
-    this.#changed();
+    this.#list = null;
+    if (!gather) this.#changed();
+    else if (!this.#gathered.pending) this.#gathered.set(gatherMs, () => this.#changed());
   }
 
   #changed(): void {
     this.#list = null;
+    this.#gathered.clear();
     if (this.#flushing) return;
     this.#flushing = true;
     this.#schedule(() => {

@@ -24,7 +24,10 @@ function start(fetch?: typeof globalThis.fetch): CourantClient {
 
 async function show(client: CourantClient, children: ReactNode) {
   render(<CourantProvider client={client}>{children}</CourantProvider>);
-  await act(async () => client.connect());
+  await act(async () => {
+    client.connect();
+    await vi.dynamicImportSettled();
+  });
   await act(async () => socket().accept());
 }
 
