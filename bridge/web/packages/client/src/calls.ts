@@ -6,6 +6,7 @@ import * as parts from './decode-job.ts';
 import { CourantError, problem } from './errors.ts';
 import type { Http } from './http.ts';
 import * as read from './read.ts';
+import type { JobStore, Older } from './store.ts';
 import type { Job, JobState, ResultFormat } from './types.ts';
 import type * as wire from './wire.generated.ts';
 
@@ -108,6 +109,32 @@ export async function list(http: Http, options: ListOptions): Promise<JobList> {
     nextPageToken: read.textOrNull(from, 'nextPageToken') || null,
     cursor: read.textOrNull(from, 'cursor'),
   }));
+}
+
+/** So many at once; and so many pages at most to find one that is not known yet. */
+const olderPageSize = 100;
+const mostOlderPages = 10;
+
+/** Loads the next older jobs into the store. */
+export function loadOlder(http: Http, jobs: JobStore): Promise<void> {
+  const { older } = jobs;
+  if (older === null) return Promise.resolve();
+  older.loading ??= nextOlder(http, jobs, older).finally(() => {
+    older.loading = null;
+  });
+  return older.loading;
+}
+
+async function nextOlder(http: Http, jobs: JobStore, older: Older): Promise<void> {
+  const before = jobs.list().length;
+  for (let page = 0; page < mostOlderPages && jobs.list().length === before; page += 1) {
+    const found = await list(http, { pageSize: olderPageSize, pageToken: older.token });
+    for (const job of found.jobs) jobs.put(job);
+    older.token = found.nextPageToken;
+    // The topic may have begun anew meanwhile: then there is another list to go through.
+    if (older.token === null && jobs.older === older) jobs.noOlder();
+    if (older.token === null) return;
+  }
 }
 
 export async function get(http: Http, jobId: string, signal?: AbortSignal): Promise<JobAndCursor> {

@@ -157,6 +157,32 @@ describe('the components', () => {
     expect(fetch).toHaveBeenCalledTimes(2);
   });
 
+  it('say that only the newest notices are there', async () => {
+    await show(start(), <NotificationList />);
+    await subscribed('notifications');
+    for (let at = 0; at < 200; at += 1) {
+      const createTime = new Date(1e12 + at * 1000).toISOString();
+      const notification = {
+        id: `n${at}`,
+        kind: 'message',
+        severity: 'info',
+        title: 't',
+        body: '',
+        jobId: null,
+      };
+      const of = {
+        topic: 'notifications',
+        cursor: null,
+        unread: 300,
+        notification: { ...notification, createTime },
+      };
+      if (at === 199) expect(screen.queryByText(/Only the newest/)).toBeNull();
+      await says({ type: 'notification', ...of });
+    }
+    expect(screen.getByText('Only the newest 200 notifications are shown.')).toBeDefined();
+    expect(screen.getByRole('status').textContent).toBe('300 unread');
+  });
+
   it('break alone, and can be tried again', () => {
     let broken = true;
     function Part(): ReactNode {

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { event, FakeSocket, job, socket } from '../../client/test/harness.ts';
 import {
   CourantProvider,
+  type Jobs,
   useConnection,
   useCourant,
   useDevices,
@@ -15,7 +16,7 @@ import {
   useTopic,
 } from '../src/index.ts';
 
-function start(): CourantClient {
+function start(fetch?: typeof globalThis.fetch): CourantClient {
   FakeSocket.all = [];
   return new CourantClient({
     url: 'http://bridge.test',
@@ -23,6 +24,7 @@ function start(): CourantClient {
     WebSocket: FakeSocket,
     format: 'json',
     device: null,
+    ...(fetch ? { fetch } : {}),
   });
 }
 
@@ -52,7 +54,7 @@ function One({ id, rendered }: { readonly id: string; readonly rendered?: () => 
 function All() {
   return (
     <ul data-testid="all">
-      {useJobs().map((view) => (
+      {useJobs().jobs.map((view) => (
         <li key={view.job.jobId}>{view.job.jobId}</li>
       ))}
     </ul>
@@ -147,7 +149,7 @@ describe('the hooks', () => {
 
   it('subscribe only to what is shown once all is there, not to what passes by while it comes', async () => {
     function Newest() {
-      const three = useJobs().slice(0, 3);
+      const three = useJobs().jobs.slice(0, 3);
       return three.map(({ job: { jobId } }) => <One key={jobId} id={jobId} />);
     }
     await show(
@@ -192,6 +194,54 @@ describe('the hooks', () => {
     }
     vi.useRealTimers();
     expect(socket().sent).toHaveLength(sent);
+  });
+
+  it('say that there are older jobs, and load them page by page', async () => {
+    const all = Array.from({ length: 160 }, (_, at) =>
+      job({ jobId: `J${at}`, state: 'succeeded', createTime: new Date(1e12 - at * 1000).toISOString() }),
+    );
+    const fetch = vi.fn(async (url: string) => {
+      const query = new URL(url).searchParams;
+      const [from, size] = [Number(query.get('pageToken')), Number(query.get('pageSize'))];
+      const end = from + size;
+      return Response.json({
+        jobs: all.slice(from, end),
+        nextPageToken: end < all.length ? String(end) : null,
+      });
+    });
+    const client = start(fetch as unknown as typeof globalThis.fetch);
+    let now: Jobs | undefined;
+    function Mine() {
+      now = useJobs();
+      return null;
+    }
+    await show(client, <Mine />);
+    await act(async () => socket().subscribed('mine'));
+    for (const each of all.slice(0, 50)) await says({ type: 'snapshot', topic: 'mine', job: each });
+    expect(now?.hasMore).toBe(false);
+    await says({ type: 'live', topic: 'mine', cursor: 'c' });
+    expect([now?.jobs.length, now?.hasMore]).toEqual([50, true]);
+    // Asked twice at once it is one page.
+    await act(async () => void (await Promise.all([now?.loadMore(), now?.loadMore()])));
+    expect([now?.jobs.length, now?.hasMore]).toEqual([100, true]);
+    await act(async () => void (await now?.loadMore()));
+    expect([now?.jobs.length, now?.hasMore]).toEqual([160, false]);
+    await act(async () => void (await now?.loadMore()));
+    expect(fetch).toHaveBeenCalledTimes(2);
+    // What was missed is not known after a gap: there may be more again.
+    await says({ type: 'gap', topic: 'mine', reason: 'HISTORY_TRIMMED' });
+    for (const each of all.slice(0, 50)) await says({ type: 'snapshot', topic: 'mine', job: each });
+    await says({ type: 'live', topic: 'mine', cursor: 'c' });
+    expect(now?.hasMore).toBe(true);
+  });
+
+  it('say that all jobs are there', async () => {
+    const client = start();
+    await show(client, <All />);
+    await act(async () => socket().subscribed('mine'));
+    await says({ type: 'snapshot', topic: 'mine', job: job() });
+    await says({ type: 'live', topic: 'mine', cursor: 'c' });
+    expect(client.jobs.hasOlder).toBe(false);
   });
 
   it('tell why there is no job', async () => {
