@@ -166,8 +166,8 @@ function CancelAll({ batchId, jobs }: Pick<SummaryProps, 'batchId' | 'jobs'>) {
       <Confirm
         open={asking}
         title={`Cancel ${count(open.length, 'job')}?`}
-        verb="Cancel them"
-        keep="Go on"
+        verb="Cancel jobs"
+        keep="Keep running"
         onAnswer={(yes) => {
           setAsking(false);
           if (yes) void cancel();

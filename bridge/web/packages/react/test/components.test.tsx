@@ -75,6 +75,29 @@ describe('the components', () => {
     expect(screen.getByRole('status').textContent).toBe('there is no such job');
   });
 
+  it('offer to retry only where that can help, and else what can', async () => {
+    const fetch = vi.fn(async () => Response.json({ job: job({ state: 'queued' }), cursor: null }));
+    const failed = (code: string, retryable: boolean) =>
+      job({ state: 'failed', status: 'failed', error: { code, message: 'no', retryable } });
+    await show(start(fetch), <JobProgress jobId="J1" actions />);
+    await subscribed('job/J1');
+    await says({ type: 'snapshot', topic: 'job/J1', job: failed('WORKER_LOST', true) });
+    expect(screen.getByRole('button', { name: 'Retry report.pdf' })).toBeDefined();
+    await says({ type: 'snapshot', topic: 'job/J1', job: failed('DAMAGED_DOCUMENT', false) });
+    expect(screen.queryByRole('button')).toBeNull();
+    expect(screen.getByText(/Submit a mended copy/)).toBeDefined();
+    await says({ type: 'snapshot', topic: 'job/J1', job: failed('TOO_MANY_PAGES', false) });
+    expect(screen.getByRole('button', { name: 'Retry anyway report.pdf' })).toBeDefined();
+    await says({ type: 'snapshot', topic: 'job/J1', job: failed('PASSWORD_REQUIRED', false) });
+    fireEvent.change(screen.getByLabelText('Password of report.pdf'), { target: { value: 'open!' } });
+    await act(async () => fireEvent.click(screen.getByRole('button', { name: 'Open' })));
+    await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce());
+    const [[, init]] = fetch.mock.calls as unknown as [[string, RequestInit]];
+    expect(init.body).toBe('{"password":"open!"}');
+    await says({ type: 'snapshot', topic: 'job/J1', job: job({ state: 'cancelled' }) });
+    expect(screen.getByRole('button', { name: 'Retry report.pdf' })).toBeDefined();
+  });
+
   it('show the connection and a way to try again', async () => {
     await show(start(), <ConnectionStatus />);
     expect(screen.getByRole('status').textContent).toBe('Live');
