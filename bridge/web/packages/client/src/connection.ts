@@ -49,6 +49,8 @@ const stableMs = 5_000;
 const calmMs = 60_000;
 /** So many times in a row too slow to sign in (4408), and no other try would be faster. */
 const mostTooSlow = 5;
+/** Tokens are not renewed more often; before the end of one that lives shorter the bridge asks for the next. */
+const soonestRenewalMs = 5_000;
 
 export class Connection {
   /** Everything that is sent counts for it. */
@@ -274,8 +276,9 @@ export class Connection {
   #planRenewal(expiresAt: string | null): void {
     if (expiresAt === null) return;
     const left = Date.parse(expiresAt) - Date.now();
+    // Also where this clock is ahead of the server's, and each token looks as if it had run out.
     if (Number.isFinite(left))
-      this.#renew.set(Math.max(left - 60_000, left * 0.8), () => void this.#renewToken());
+      this.#renew.set(Math.max(left - 60_000, left * 0.8, soonestRenewalMs), () => void this.#renewToken());
   }
 
   async #renewToken(): Promise<void> {

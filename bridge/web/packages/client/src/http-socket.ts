@@ -25,6 +25,8 @@ interface Topic {
 
 /** Longer than the server's longest silence: the request is held up somewhere. */
 const silenceMs = 33_000;
+/** Polls begin no closer to each other than this. */
+const betweenPollsMs = 200;
 
 /** Of one of several topics in a command: its name, or an object that has it. */
 const topicOf = (each: unknown): string => String(isObject(each) ? each['topic'] : each);
@@ -111,6 +113,7 @@ export class HttpSocket implements SocketLike {
   async #ask(signal: AbortSignal): Promise<'again' | 'cut' | 'idle'> {
     const byEvents = this.#options.by === 'sse';
     const asked = [...this.#topics.keys()];
+    const begun = performance.now();
     this.#listen(signal);
     const answer = await this.#get(`${byEvents ? 'v1/events' : 'v1/events:poll'}?${this.#query()}`, signal);
     if (!answer.ok || answer.body === null) {
@@ -124,6 +127,9 @@ export class HttpSocket implements SocketLike {
     const { messages } = (await answer.json()) as { messages: unknown[] };
     this.#silence.clear();
     for (const message of signal.aborted ? [] : messages) this.#hear(message);
+    // Whatever answers at once is not asked without end.
+    const took = performance.now() - begun;
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, betweenPollsMs - took)));
     return this.#topics.size > 0 ? 'again' : 'idle';
   }
 

@@ -123,14 +123,13 @@ export class JobStore {
 
   /** The snapshots of a restarted topic are complete: what should have been among them and was not is gone. */
   live(topic: string): void {
-    if (this.#gathered.pending) this.#changed();
     const restart = this.#restarts.get(topic);
     // A topic that went on from a cursor of an earlier page did not tell what there is.
     const mayHaveOlder = restart ? restart.finished >= finishedInMine : this.#older === undefined;
     if (topic === 'mine' && (restart || mayHaveOlder)) {
       this.#older = mayHaveOlder ? { token: null, loading: null } : null;
       this.#changed();
-    }
+    } else if (this.#gathered.pending) this.#changed();
     if (restart === undefined) return;
     this.#restarts.delete(topic);
     if (topic !== 'mine') return;

@@ -229,6 +229,12 @@ describe('where no WebSocket gets through', () => {
     await settle();
     bridge.last().polled(subscribed('mine'), live('mine', 'c3'));
     await settle();
+    const before = bridge.requests.length;
+    // Answered at once, it is asked again a moment later.
+    await vi.advanceTimersByTimeAsync(100);
+    expect(bridge.requests).toHaveLength(before);
+    await vi.advanceTimersByTimeAsync(100);
+    await settle();
     expect(bridge.last().query).toEqual([
       ['topic', 'mine'],
       ['after', 'c3'],
@@ -240,6 +246,7 @@ describe('where no WebSocket gets through', () => {
         event('job-started', 'mine', { revision: 4 }),
         live('mine', 'c4'),
       );
+    await vi.advanceTimersByTimeAsync(200);
     await settle();
     expect(made.jobs.get('J1')?.job.revision).toBe(4);
     expect(bridge.last().query.at(-1)).toEqual(['after', 'c4']);
