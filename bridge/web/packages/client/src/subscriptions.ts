@@ -167,8 +167,10 @@ export class Subscriptions {
     const left = this.#leaving.get(reply.id) ?? [];
     this.#leaving.delete(reply.id);
     if (reply.type !== 'error') return;
-    // Not done: but what is watched again meanwhile stays.
-    for (const topic of left) if (!this.#entries.has(topic)) this.#left.add(topic);
+    // Not done, and asked again; but what is watched again meanwhile stays.
+    for (const topic of reply.code === 'RATE_LIMITED' ? left : []) {
+      if (!this.#entries.has(topic)) this.#left.add(topic);
+    }
     const error = refusal(reply);
     for (const entry of this.#entries.values()) {
       const isMeant = reply.topic === null || reply.topic === entry.topic;
@@ -302,7 +304,8 @@ export class Subscriptions {
       // Sent no sooner than was said: the commands see to that.
       this.#wanted.add(entry);
     } else if (error.code === 'CURSOR_INVALID' && entry.cursor !== null) {
-      entry.cursor = null;
+      // Also where it is kept: it would be taken from there again.
+      this.#restart(entry, null);
       this.#wanted.add(entry);
     } else if (error.retryable || error.code === 'TOO_MANY') {
       const wait = Math.min(longestRetryMs, retryMs * 2 ** entry.refusals);

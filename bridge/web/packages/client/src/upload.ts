@@ -82,6 +82,8 @@ async function inOneGo(http: Http, document: Blob, options: SubmitOptions): Prom
     const wait = isBusy(error) && (isTold || error.code === 'TOO_MANY') && tries < mostTries;
     const ms = wait ? waitMs(error, tries) : null;
     if (ms === null) throw error;
+    // All of it goes again.
+    onProgress?.(0);
     onWaiting?.(true);
     await pause(ms, signal, isTold);
     if (signal?.aborted) throw new CourantError('ABORTED', 'the upload was stopped', { cause: error });

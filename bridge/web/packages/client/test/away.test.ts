@@ -68,6 +68,30 @@ describe('cursors that outlive the page', () => {
     expect(socket().ofType('subscribe')).toMatchObject([{ topic: 'mine', after: 'c7' }]);
   });
 
+  it('are forgotten when the bridge cannot read them, and not given to it again and again', async () => {
+    const storage = memory();
+    const made = await connected({ storage });
+    made.watch('mine');
+    await settle();
+    socket().subscribed('mine');
+    socket().says({ type: 'live', topic: 'mine', cursor: 'garbage' });
+    made.close();
+    const after = await connected({ storage });
+    after.watch('mine');
+    for (let turn = 0; turn < 5; turn += 1) {
+      await settle();
+      const { id, after: cursor } = socket().topics().at(-1) ?? {};
+      if (cursor !== undefined)
+        socket().says({ id, type: 'error', code: 'CURSOR_INVALID', message: 'x', retryable: false });
+    }
+    expect(
+      socket()
+        .topics()
+        .map(({ after: cursor }) => cursor),
+    ).toEqual(['garbage', undefined]);
+    expect(storage.kept.size).toBe(0);
+  });
+
   it('are kept only once every listener has heard the event', async () => {
     const storage = memory();
     const made = await connected({ storage });

@@ -282,6 +282,22 @@ describe('commands that come too fast', () => {
   });
 });
 
+describe('commands that the bridge does not understand', () => {
+  pausedTime();
+
+  it('are not sent again', async () => {
+    const made = await connected();
+    const stops = watchAll(made, 2);
+    await settle();
+    for (const stop of stops) stop();
+    await vi.advanceTimersByTimeAsync(1_000);
+    const [{ id } = {}] = socket().ofType('unsubscribe');
+    socket().says({ id, type: 'error', code: 'BAD_MESSAGE', message: 'no', retryable: false });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(socket().ofType('unsubscribe')).toHaveLength(1);
+  });
+});
+
 describe('a connection that was closed for too many messages', () => {
   pausedTime();
 
