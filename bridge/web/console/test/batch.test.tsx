@@ -1,11 +1,13 @@
 // @vitest-environment jsdom
 import { CourantClient } from '@courant/client';
 import { CourantProvider } from '@courant/react';
-import { act, cleanup, renderHook, waitFor } from '@testing-library/react';
+import { act, cleanup, configure, renderHook, waitFor } from '@testing-library/react';
 import type { ReactNode } from 'react';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FakeSocket, job } from '../../packages/client/test/harness.ts';
 import { useMembers } from '../src/batch/useMembers.ts';
+
+configure({ asyncUtilTimeout: 10_000 });
 
 describe('a batch', () => {
   afterEach(cleanup);

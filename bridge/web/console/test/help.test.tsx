@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { CourantClient, type Job } from '@courant/client';
 import { CourantProvider } from '@courant/react';
-import { cleanup, fireEvent, render, screen } from '@testing-library/react';
+import { cleanup, configure, fireEvent, render, screen } from '@testing-library/react';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { FakeSocket, job } from '../../packages/client/test/harness.ts';
 import { Actions } from '../src/jobs/Actions.tsx';
@@ -9,6 +9,8 @@ import { Recent, RecentProvider } from '../src/jobs/recent.tsx';
 import { Troubles } from '../src/jobs/Troubles.tsx';
 import { UploadsProvider } from '../src/upload/context.tsx';
 import { Uploads } from '../src/upload/uploads.ts';
+
+configure({ asyncUtilTimeout: 10_000 });
 
 const failed = (code: string, retryable = false) =>
   job({ state: 'failed', error: { code, message: 'it failed', retryable } });
@@ -73,7 +75,7 @@ describe('a job that failed', () => {
   it('is retried when one insists', async () => {
     const { fetch } = show(failed('PAGE_TIMEOUT'));
     fireEvent.click(screen.getByTestId('retry-anyway'));
-    await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce());
+    await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce(), 10_000);
     expect((fetch.mock.calls as unknown as [[string]])[0][0]).toContain('J1:retry');
   });
 });

@@ -1,11 +1,14 @@
 // @vitest-environment jsdom
 import { CourantClient } from '@courant/client';
 import { CourantProvider } from '@courant/react';
-import { act, cleanup, render, screen, waitFor } from '@testing-library/react';
+import { act, cleanup, configure, renderHook, waitFor } from '@testing-library/react';
+import type { ReactNode } from 'react';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { FakeSocket, job, socket } from '../../packages/client/test/harness.ts';
-import HistoryPage from '../src/history/HistoryPage.tsx';
-import { Recent, RecentProvider } from '../src/jobs/recent.tsx';
+import { readFilters } from '../src/history/filters.ts';
+import { useHistory } from '../src/history/useHistory.ts';
+
+configure({ asyncUtilTimeout: 10_000 });
 
 const all = Array.from({ length: 120 }, (_, at) =>
   job({ jobId: `J${at}`, state: 'succeeded', createTime: new Date(1e12 - at * 1000).toISOString() }),
@@ -32,32 +35,26 @@ describe('the history', () => {
       device: null,
       fetch,
     });
-    render(
-      <CourantProvider client={client}>
-        <RecentProvider value={new Recent(client.jobs)}>
-          <HistoryPage query="" />
-        </RecentProvider>
-      </CourantProvider>,
+    const wrapper = ({ children }: { readonly children: ReactNode }) => (
+      <CourantProvider client={client}>{children}</CourantProvider>
     );
+    const filters = readFilters('');
+    const { result } = renderHook(() => useHistory(filters), { wrapper });
     await act(async () => {
       client.connect();
       await vi.dynamicImportSettled();
     });
     await act(async () => socket().accept());
-    const counted = () => screen.queryByTestId('history-count')?.textContent;
-    await waitFor(() => expect(counted()).toBe('50 jobs shown; there are more'));
+    const shown = () => [result.current.jobs.length, result.current.hasMore, result.current.state];
+    await waitFor(() => expect(shown()).toEqual([50, true, 'ready']));
     isBroken = true;
-    await act(async () => screen.getByTestId('load-older').click());
-    await waitFor(() =>
-      expect(screen.getByRole('alert').textContent).toContain('Not all jobs could be loaded'),
-    );
-    expect(counted()).toBe('50 jobs shown; there are more');
+    act(() => result.current.more());
+    await waitFor(() => expect(shown()).toEqual([50, true, 'failed']));
     isBroken = false;
-    await act(async () => screen.getByRole('button', { name: 'Try again' }).click());
-    await waitFor(() => expect(counted()).toBe('100 jobs shown; there are more'));
-    await act(async () => screen.getByRole('button', { name: 'Load more' }).click());
-    await waitFor(() => expect(counted()).toBe('120 jobs'));
-    expect(screen.queryByTestId('load-older')).toBeNull();
+    act(() => result.current.more());
+    await waitFor(() => expect(shown()).toEqual([100, true, 'ready']));
+    act(() => result.current.more());
+    await waitFor(() => expect(shown()).toEqual([120, false, 'ready']));
     client.close();
   });
 });

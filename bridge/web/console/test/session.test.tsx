@@ -1,13 +1,24 @@
 // @vitest-environment jsdom
 import { CourantClient } from '@courant/client';
 import { CourantProvider } from '@courant/react';
-import { act, cleanup, fireEvent, render, renderHook, screen, waitFor } from '@testing-library/react';
+import {
+  act,
+  cleanup,
+  configure,
+  fireEvent,
+  render,
+  renderHook,
+  screen,
+  waitFor,
+} from '@testing-library/react';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeSocket } from '../../packages/client/test/harness.ts';
 import { keepPassword, passwordOf } from '../src/paper/copies.ts';
 import { SwitchUser } from '../src/session/SwitchUser.tsx';
 import { signIn, signOut, takeTokenFromAddress, useSession } from '../src/session/session.ts';
 import { toastManager } from '../src/ui/toasts.ts';
+
+configure({ asyncUtilTimeout: 10_000 });
 
 const token = (sub: string, mark = 'c2ln') => `e30.${btoa(JSON.stringify({ sub }))}.${mark}`;
 const kept = () => sessionStorage.getItem('courant.token');

@@ -5,6 +5,9 @@ import { useNow } from '../ui/useNow.ts';
 import { Help } from './Help.tsx';
 import { movedLane } from './lane.ts';
 
+/** So many the server keeps of a job. */
+const keptWarnings = 100;
+
 function RetryIn({ time }: { readonly time: string }) {
   const seconds = Math.ceil((Date.parse(time) - useNow()) / 1000);
   return <> Next try {seconds > 0 ? `in ${seconds} s` : 'any moment'}.</>;
@@ -57,13 +60,18 @@ export function Troubles({ job }: { readonly job: Job }) {
         <details className="note warn" data-testid="job-warnings">
           <summary>
             <TriangleAlert aria-hidden="true" />
-            {count(warnings.length, 'warning')}
+            {warnings.length >= keptWarnings
+              ? `${keptWarnings} or more warnings`
+              : count(warnings.length, 'warning')}
             <ChevronDown className="chevron" aria-hidden="true" />
           </summary>
           <ul>
             {warnings.map((warning) => (
               <li key={warning}>{warning}</li>
             ))}
+            {warnings.length >= keptWarnings && (
+              <li>Only the first {keptWarnings} are kept. Each page shows its own.</li>
+            )}
           </ul>
         </details>
       )}

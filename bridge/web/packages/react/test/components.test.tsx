@@ -59,7 +59,7 @@ describe('the components', () => {
     expect((bar as HTMLProgressElement).value).toBe(41);
     expect(screen.getByRole('status').textContent).toBe('running');
     await act(async () => fireEvent.click(screen.getByRole('button', { name: 'Cancel report.pdf' })));
-    await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce());
+    await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce(), 10_000);
   });
 
   it('say why a job cannot be shown, and why it failed', async () => {
@@ -91,7 +91,7 @@ describe('the components', () => {
     await says({ type: 'snapshot', topic: 'job/J1', job: failed('PASSWORD_REQUIRED', false) });
     fireEvent.change(screen.getByLabelText('Password of report.pdf'), { target: { value: 'open!' } });
     await act(async () => fireEvent.click(screen.getByRole('button', { name: 'Open' })));
-    await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce());
+    await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce(), 10_000);
     const [[, init]] = fetch.mock.calls as unknown as [[string, RequestInit]];
     expect(init.body).toBe('{"password":"open!"}');
     await says({ type: 'snapshot', topic: 'job/J1', job: job({ state: 'cancelled' }) });
@@ -183,25 +183,22 @@ describe('the components', () => {
   it('say that only the newest notices are there', async () => {
     await show(start(), <NotificationList />);
     await subscribed('notifications');
-    for (let at = 0; at < 200; at += 1) {
-      const createTime = new Date(1e12 + at * 1000).toISOString();
-      const notification = {
-        id: `n${at}`,
-        kind: 'message',
-        severity: 'info',
-        title: 't',
-        body: '',
-        jobId: null,
-      };
-      const of = {
-        topic: 'notifications',
-        cursor: null,
-        unread: 300,
-        notification: { ...notification, createTime },
-      };
-      if (at === 199) expect(screen.queryByText(/Only the newest/)).toBeNull();
-      await says({ type: 'notification', ...of });
-    }
+    const notice = (at: number) => ({
+      id: `n${at}`,
+      kind: 'message',
+      severity: 'info',
+      title: 't',
+      body: '',
+      jobId: null,
+      createTime: new Date(1e12 + at * 1000).toISOString(),
+    });
+    const push = (at: number) =>
+      socket().says({ type: 'notification', topic: 'notifications', unread: 300, notification: notice(at) });
+    await act(async () => {
+      for (let at = 0; at < 199; at += 1) push(at);
+    });
+    expect(screen.queryByText(/Only the newest/)).toBeNull();
+    await act(async () => push(199));
     expect(screen.getByText('Only the newest 200 notifications are shown.')).toBeDefined();
     expect(screen.getByRole('status').textContent).toBe('300 unread');
   });

@@ -217,7 +217,9 @@ describe('the hooks', () => {
     }
     await show(client, <Mine />);
     await act(async () => socket().subscribed('mine'));
-    for (const each of all.slice(0, 50)) await says({ type: 'snapshot', topic: 'mine', job: each });
+    await act(async () => {
+      for (const each of all.slice(0, 50)) socket().says({ type: 'snapshot', topic: 'mine', job: each });
+    });
     expect(now?.hasMore).toBe(false);
     await says({ type: 'live', topic: 'mine', cursor: 'c' });
     expect([now?.jobs.length, now?.hasMore]).toEqual([50, true]);
@@ -230,7 +232,9 @@ describe('the hooks', () => {
     expect(fetch).toHaveBeenCalledTimes(2);
     // What was missed is not known after a gap: there may be more again.
     await says({ type: 'gap', topic: 'mine', reason: 'HISTORY_TRIMMED' });
-    for (const each of all.slice(0, 50)) await says({ type: 'snapshot', topic: 'mine', job: each });
+    await act(async () => {
+      for (const each of all.slice(0, 50)) socket().says({ type: 'snapshot', topic: 'mine', job: each });
+    });
     await says({ type: 'live', topic: 'mine', cursor: 'c' });
     expect(now?.hasMore).toBe(true);
   });
