@@ -28,6 +28,12 @@ const silenceMs = 33_000;
 /** Polls begin no closer to each other than this. */
 const betweenPollsMs = 200;
 
+/** This socket takes several topics in one command, whatever the bridge takes: each change is another request. */
+function bulk(limits: unknown): Json {
+  const given = isObject(limits) ? limits : {};
+  return { ...given, messageBurst: given['messageBurst'] ?? given['messagesPerSecond'] ?? 50 };
+}
+
 /** Of one of several topics in a command: its name, or an object that has it. */
 const topicOf = (each: unknown): string => String(isObject(each) ? each['topic'] : each);
 
@@ -40,6 +46,7 @@ export class HttpSocket implements SocketLike {
   readonly #topics = new Map<string, Topic>();
   readonly #again = new Timer();
   readonly #silence = new Timer();
+  readonly #closed = new AbortController();
   #request = new AbortController();
   #token = '';
   #device: Json = {};
@@ -88,11 +95,13 @@ export class HttpSocket implements SocketLike {
     this.#again.clear();
     this.#silence.clear();
     this.#request.abort();
+    this.#closed.abort();
   }
 
   /** Measures the way to the bridge. That the stream itself lives, its own silence tells. */
   async #ping(id: unknown): Promise<void> {
-    const answer = await this.#get('livez').catch(() => null);
+    // Not of the request that follows the topics: that ends whenever they change.
+    const answer = await this.#get('livez', this.#closed.signal).catch(() => null);
     if (answer?.ok) this.#say({ id, type: 'pong' });
   }
 
@@ -159,7 +168,7 @@ export class HttpSocket implements SocketLike {
     return query;
   }
 
-  #get(path: string, signal = this.#request.signal): Promise<Response> {
+  #get(path: string, signal: AbortSignal): Promise<Response> {
     const headers = { authorization: `Bearer ${this.#token}` };
     return this.#options.fetch(this.#options.url(path), { headers, signal, cache: 'no-store' });
   }
@@ -181,7 +190,7 @@ export class HttpSocket implements SocketLike {
     if (!isObject(message)) return;
     switch (message['type']) {
       case 'connected':
-        if (this.#auth !== null) this.#say({ ...message, id: this.#auth });
+        if (this.#auth !== null) this.#say({ ...message, limits: bulk(message['limits']), id: this.#auth });
         this.#auth = null;
         return;
       case 'auth-error':

@@ -62,6 +62,9 @@ const bytesPerTopic = 1_000;
 const envelopeBytes = 100;
 const full = 'SUBSCRIPTION_LIMIT';
 
+/** There was no room for it. */
+const isFull = ({ state }: Entry): boolean => state.phase === 'ended' && state.code === full;
+
 export class Subscriptions {
   readonly #commands: Commands;
   readonly #handlers: SubscriptionHandlers;
@@ -108,12 +111,13 @@ export class Subscriptions {
   }
 
   ready(limits: Limits): void {
-    this.#limits = limits;
     this.#drop(this.#lingering.all());
+    this.#limits = limits;
     this.#want([...this.#entries.values()]);
   }
 
   lost(): void {
+    this.#limits = null;
     this.#held.clear();
     this.#wanted.clear();
     this.#left.clear();
@@ -216,9 +220,7 @@ export class Subscriptions {
       this.#plan();
       return;
     }
-    this.#want(
-      [...this.#entries.values()].filter(({ state }) => state.phase === 'ended' && state.code === full),
-    );
+    this.#want([...this.#entries.values()].filter(isFull));
   }
 
   /** Sends what is to be sent, when all that is asked now has been. */
@@ -266,6 +268,7 @@ export class Subscriptions {
         topics.push(topic);
         this.#held.add(entry);
         entry.asked = id;
+        if (isFull(entry)) this.#set(entry, waiting);
         this.#again.delete(entry);
       }
       this.#wanted.delete(entry);

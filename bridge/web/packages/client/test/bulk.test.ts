@@ -165,6 +165,7 @@ describe('more topics than the bridge allows', () => {
         .slice(100)
         .map(({ topic }) => topic),
     ).toEqual(['job/100', 'job/101']);
+    expect(made.topic('job/100')).toEqual({ phase: 'waiting' });
     expect(made.topic('job/102')).toMatchObject({ phase: 'ended' });
   });
 
@@ -189,7 +190,15 @@ describe('more topics than the bridge allows', () => {
     await vi.advanceTimersByTimeAsync(1000);
     socket().accept({ limits: { ...limits, maxSubscriptions: 5 } });
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(socket().topics()).toHaveLength(5);
+    expect(
+      socket()
+        .topics()
+        .map(({ topic }) => topic),
+    ).toEqual(jobs(5));
+    const phases = () => jobs(9).map((topic) => made.topic(topic).phase);
+    expect(phases()).toEqual([...Array(5).fill('waiting'), ...Array(4).fill('ended')]);
+    socket().subscribed('job/4');
+    expect(phases().at(4)).toBe('loading');
   });
 });
 

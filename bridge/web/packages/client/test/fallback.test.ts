@@ -213,6 +213,42 @@ describe('where no WebSocket gets through', () => {
     expect(made.topic('mine')).toEqual({ phase: 'live' });
   });
 
+  it('hears the answer to a ping although the topics changed meanwhile', async () => {
+    const bridge = http();
+    const pings: ((answer: Response) => void)[] = [];
+    const fetch: typeof globalThis.fetch = (input, init) => {
+      if (!String(input).endsWith('/livez')) return bridge.fetch(input, init);
+      return new Promise((resolve, reject) => {
+        init?.signal?.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError')));
+        pings.push(resolve);
+      });
+    };
+    const made = await fallen({ fetch });
+    bridge.last().streams().says(greeting);
+    await settle();
+    made.watch('mine');
+    await settle();
+    // The stream of the topics says nothing yet.
+    pings[0]?.(new Response('ok'));
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(made.connection).toMatchObject({ status: 'connected', latencyMs: expect.any(Number) });
+  });
+
+  it('asks for many topics in one request, also of a bridge that takes one in a command', async () => {
+    const bridge = http();
+    const made = await onEvents(bridge);
+    const before = bridge.requests.length;
+    const stops = Array.from({ length: 100 }, (_, at) => made.watch(`job/${at}`));
+    await settle();
+    expect(bridge.requests).toHaveLength(before + 1);
+    expect(bridge.last().query).toHaveLength(100);
+    for (const stop of stops.slice(1)) stop();
+    await vi.advanceTimersByTimeAsync(1_000);
+    await settle();
+    expect(bridge.last().query).toEqual([['topic', 'job/0']]);
+    expect(bridge.requests.length).toBeLessThanOrEqual(before + 4);
+  });
+
   it('polls where streams are held back, and goes on by cursor', async () => {
     const bridge = http();
     const made = await fallen({ fetch: bridge.fetch, connectTimeoutMs: 1000 });
