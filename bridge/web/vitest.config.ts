@@ -9,5 +9,7 @@ export default defineConfig({
   test: {
     include: ['packages/*/test/**/*.test.{ts,tsx}', 'console/test/**/*.test.{ts,tsx}'],
     restoreMocks: true,
+    // For machines that are busy; no test waits for time that passes.
+    testTimeout: 30_000,
   },
 });

@@ -57,7 +57,7 @@ describe('what goes away in mid-job', { skip: leftOut, timeout: 10 * PATIENCE },
     await badge(page, 'offline');
     await banner(page, 'You are offline');
     await choose(page, pdf('dropped-offline.pdf', pages(2)));
-    await page.getByTestId('upload').filter({ hasText: 'dropped-offline.pdf' }).filter({ hasText: 'Waits for the network' }).waitFor();
+    await page.getByTestId('upload').filter({ hasText: 'dropped-offline.pdf' }).filter({ hasText: 'Waiting for connection' }).waitFor();
     await shot(page, 'offline');
     await page.context().setOffline(false);
     await connected(page);

@@ -68,7 +68,7 @@ describe('the states of the console', { skip: leftOut, timeout: 15 * PATIENCE },
       await page.goto(up.link.split('#')[0]);
       await page.getByTestId('signin-token').fill('nonsense');
       await page.getByTestId('signin-submit').click();
-      await page.getByTestId('signin-message').filter({ hasText: 'not a token' }).waitFor();
+      await page.getByTestId('signin-message').filter({ hasText: 'not a valid token' }).waitFor();
       await look(page, 'signin-nonsense');
       await page.getByTestId('signin-token').fill('not.from.here');
       await page.getByTestId('signin-submit').click();

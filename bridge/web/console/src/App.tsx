@@ -8,6 +8,7 @@ import { Recent, RecentProvider } from './jobs/recent.tsx';
 import { renew } from './notices/desktop.ts';
 import { followClicks } from './notices/push.ts';
 import { SignIn } from './session/SignIn.tsx';
+import { SwitchUser } from './session/SwitchUser.tsx';
 import { hasLeft, refusal, signOut, subjectOf, useSession } from './session/session.ts';
 import { Banner } from './shell/Banner.tsx';
 import { ErrorBoundary } from './shell/ErrorBoundary.tsx';
@@ -102,6 +103,7 @@ function Shell({ announced }: { readonly announced: string }) {
           </ErrorBoundary>
         </main>
       </div>
+      <SwitchUser />
       <p className="hidden" aria-live="polite" data-testid="announcer">
         {announced}
       </p>

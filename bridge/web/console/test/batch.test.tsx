@@ -1,11 +1,13 @@
 // @vitest-environment jsdom
 import { CourantClient } from '@courant/client';
 import { CourantProvider } from '@courant/react';
-import { cleanup, renderHook, waitFor } from '@testing-library/react';
+import { act, cleanup, configure, renderHook, waitFor } from '@testing-library/react';
 import type { ReactNode } from 'react';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FakeSocket, job } from '../../packages/client/test/harness.ts';
 import { useMembers } from '../src/batch/useMembers.ts';
+
+configure({ asyncUtilTimeout: 10_000 });
 
 describe('a batch', () => {
   afterEach(cleanup);
@@ -34,8 +36,35 @@ describe('a batch', () => {
       <CourantProvider client={client}>{children}</CourantProvider>
     );
     const { result } = renderHook(() => useMembers('b'), { wrapper });
-    expect(result.current).toEqual({ views: [], loading: true });
+    expect(result.current).toMatchObject({ views: [], loading: true });
     await waitFor(() => expect(result.current.loading).toBe(false));
     expect(result.current.views).toHaveLength(90);
+    expect(result.current.error).toBeNull();
+  });
+
+  it('says when some of its jobs may be missing, and tries again', async () => {
+    let isBroken = true;
+    const fetch = (async (url: string) => {
+      const isFirst = !new URL(url).searchParams.has('pageToken');
+      if (!isFirst && isBroken) return new Response('gone', { status: 500 });
+      const jobs = [job({ jobId: isFirst ? 'J1' : 'J2', batchId: 'b' })];
+      return Response.json({ jobs, nextPageToken: isFirst ? 'more' : null, cursor: 'c' });
+    }) as typeof globalThis.fetch;
+    const client = new CourantClient({
+      url: 'http://bridge.test',
+      token: () => 't',
+      WebSocket: FakeSocket,
+      fetch,
+    });
+    const wrapper = ({ children }: { readonly children: ReactNode }) => (
+      <CourantProvider client={client}>{children}</CourantProvider>
+    );
+    const { result } = renderHook(() => useMembers('b'), { wrapper });
+    await waitFor(() => expect(result.current.error).not.toBeNull());
+    expect(result.current.views).toHaveLength(1);
+    isBroken = false;
+    act(() => result.current.reload());
+    await waitFor(() => expect(result.current.views).toHaveLength(2));
+    expect(result.current.error).toBeNull();
   });
 });

@@ -10,14 +10,20 @@ client.connect();
 
 function Jobs() {
   const courant = useCourant();
+  const { jobs, hasMore, loadMore } = useJobs();
   const submit = (files: FileList | null) => Array.from(files ?? [], (file) => courant.submit(file));
   return (
     <main>
       <ConnectionStatus />
       <input type="file" accept=".pdf" multiple aria-label="PDFs" onChange={(e) => submit(e.target.files)} />
-      {useJobs().map(({ job }) => (
+      {jobs.map(({ job }) => (
         <JobProgress key={job.jobId} jobId={job.jobId} actions />
       ))}
+      {hasMore && (
+        <button type="button" onClick={() => loadMore()}>
+          Load more
+        </button>
+      )}
       <NotificationList />
     </main>
   );

@@ -124,18 +124,24 @@ function counted({ everywhere, total, users }: Connections): string {
   return `${count(of.total, 'connection')}, ${count(of.users, 'person', 'people')}`;
 }
 
+/** So many the server names. */
+const mostRooms = 50;
+/** So many entries the bridge gives out. */
+const mostEntries = 100;
+
 function RoomTable({ connections }: { readonly connections: Connections }) {
   const { everywhere } = connections;
   const { rooms } = everywhere ?? connections;
-  // How many there are over all bridges nobody counts: the same room may be at several.
   const more = everywhere === null ? connections.roomsTotal - rooms.length : 0;
+  // How many there are over all bridges nobody counts: the same room may be at several.
+  const isCut = everywhere !== null && rooms.length >= mostRooms;
   const most = Math.max(1, ...rooms.map((room) => room.connections));
   return (
     <section className="scroll" tabIndex={0} aria-labelledby="rooms-title">
       <table className="table">
         <thead>
           <tr>
-            <th>Room</th>
+            <th>Topic</th>
             <th className="right">Connections</th>
           </tr>
         </thead>
@@ -153,7 +159,8 @@ function RoomTable({ connections }: { readonly connections: Connections }) {
           ))}
         </tbody>
       </table>
-      {more > 0 && <p className="muted small">{count(more, 'more room')}</p>}
+      {more > 0 && <p className="muted small">{count(more, 'more topic')} not shown</p>}
+      {isCut && <p className="muted small">The {rooms.length} busiest topics are shown.</p>}
     </section>
   );
 }
@@ -164,7 +171,10 @@ function Trail() {
     <section className="panel" aria-labelledby="audit-title" data-testid="audit">
       <div className="panel-head">
         <h2 id="audit-title">Audit trail</h2>
-        <span className="muted small">through this bridge, newest first</span>
+        <span className="muted small">
+          through this bridge, newest first
+          {entries !== null && entries.length >= mostEntries && `; the newest ${entries.length} are shown`}
+        </span>
       </div>
       {entries === null ? (
         <p className="empty muted">Loading…</p>

@@ -35,6 +35,9 @@ export function Workers() {
   );
 }
 
+/** More free slots than this are a number. */
+const mostSlots = 16;
+
 type Look = 'busy' | 'idle' | 'draining' | 'away';
 const words: Record<Look, string> = { busy: 'Working', idle: 'Idle', draining: 'Drained', away: 'Lost' };
 
@@ -47,6 +50,8 @@ function lookOf({ connected, draining, jobs }: Worker): Look {
 function WorkerRow({ worker }: { readonly worker: Worker }) {
   const now = useNow();
   const look = lookOf(worker);
+  const free = Math.max(0, Math.min(worker.slots, mostSlots) - worker.jobs.length);
+  const hidden = Math.max(0, worker.slots - worker.jobs.length - free);
   const { heardTime, jobs, kinds, pageDurationMs, pagesDone, slots, software, workerId } = worker;
   const facts = [
     software,
@@ -76,9 +81,10 @@ function WorkerRow({ worker }: { readonly worker: Worker }) {
             </a>
           </li>
         ))}
-        {Array.from({ length: Math.max(0, Math.min(slots, 16) - jobs.length) }, (_, index) => (
+        {Array.from({ length: free }, (_, index) => (
           <li key={index} className="slot slot-free" />
         ))}
+        {hidden > 0 && <li className="muted small">+{hidden} free</li>}
       </ul>
       <Drain worker={worker} />
     </li>

@@ -20,7 +20,7 @@ const unfinishedFirst = (a: JobView, b: JobView): number =>
 export default function BatchPage({ batchId }: { readonly batchId: string }) {
   useTitle('Batch');
   const topic = useTopic(`batch/${batchId}`);
-  const { views, loading: asking } = useMembers(batchId);
+  const { views, loading: asking, error, reload } = useMembers(batchId);
   const loading = asking || topic.phase === 'waiting' || topic.phase === 'loading';
   return (
     <div className="page" data-testid="batch" data-batch-id={batchId}>
@@ -28,15 +28,23 @@ export default function BatchPage({ batchId }: { readonly batchId: string }) {
         <ArrowLeft aria-hidden="true" />
         All jobs
       </a>
+      {error !== null && (
+        <div className="note warn" role="alert" data-testid="batch-incomplete">
+          Some jobs of this batch may be missing: {error}{' '}
+          <button type="button" className="button small" onClick={reload}>
+            Try again
+          </button>
+        </div>
+      )}
       {views.length === 0 ? (
-        loading ? (
+        loading || error !== null ? (
           <div className="skeleton-card" aria-busy="true" />
         ) : (
           <div className="panel empty-panel" role="alert">
             <Layers aria-hidden="true" />
             <strong>There is no such batch</strong>
             <p className="muted">
-              It is somebody else’s, or its jobs are gone: deleted, or their time was over.
+              It belongs to somebody else, or its jobs are gone: they were deleted, or they expired.
             </p>
             <a className="button small" href={historyPage}>
               Look in the history
@@ -92,7 +100,7 @@ function Summary({ batchId, jobs, receivedAt }: SummaryProps) {
     <div className="card batch-card">
       <div className="card-head">
         <div className="card-title">
-          <h1 className="detail-name">{count(jobs.length, 'document')} together</h1>
+          <h1 className="detail-name">Batch of {count(jobs.length, 'document')}</h1>
           <p className="muted small">
             {count(pages, 'page')} read{left && ` · ${left}`}
           </p>
@@ -158,8 +166,8 @@ function CancelAll({ batchId, jobs }: Pick<SummaryProps, 'batchId' | 'jobs'>) {
       <Confirm
         open={asking}
         title={`Cancel ${count(open.length, 'job')}?`}
-        verb="Cancel them"
-        keep="Go on"
+        verb="Cancel jobs"
+        keep="Keep running"
         onAnswer={(yes) => {
           setAsking(false);
           if (yes) void cancel();

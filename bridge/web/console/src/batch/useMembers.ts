@@ -1,37 +1,54 @@
-import type { JobView, ListOptions } from '@courant/client';
+import { CourantError, type JobView, type ListOptions } from '@courant/client';
 import { useCourant, useJobs, useWatch } from '@courant/react';
-import { useEffect, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import { useHidden } from '../jobs/removal.tsx';
+import { failure } from '../ui/format.ts';
 
 const pageSize = 500;
 
-/** All jobs of a batch. The topic tells of those that go on and of the newest that ended; the others are asked for. */
-export function useMembers(batchId: string): {
+export interface Members {
   readonly views: readonly JobView[];
   readonly loading: boolean;
-} {
+  /** Why some of them may be missing. */
+  readonly error: string | null;
+  readonly reload: () => void;
+}
+
+/** All jobs of a batch. The topic tells of those that go on and of the newest that ended; the others are asked for. */
+export function useMembers(batchId: string): Members {
   const client = useCourant();
-  const [asked, setAsked] = useState(false);
+  const [loading, setLoading] = useState(true);
+  const [error, setError] = useState<string | null>(null);
+  const running = useRef(new AbortController());
   useWatch(`batch/${batchId}`, { minIntervalMs: 250 });
   const hidden = useHidden();
-  const views = useJobs({ minIntervalMs: 250 }).filter(
+  const views = useJobs({ minIntervalMs: 250 }).jobs.filter(
     ({ job }) => job.batchId === batchId && !hidden.has(job.jobId),
   );
 
-  useEffect(() => {
+  const load = useCallback(async () => {
+    running.current.abort();
     const abort = new AbortController();
-    const ask = async (): Promise<void> => {
+    running.current = abort;
+    const { signal } = abort;
+    setError(null);
+    try {
       let pageToken: string | null = null;
       do {
-        const options: ListOptions = { batchId, pageSize, pageToken, signal: abort.signal };
+        const options: ListOptions = { batchId, pageSize, pageToken, signal };
         pageToken = (await client.list(options)).nextPageToken;
       } while (pageToken !== null);
-    };
-    // Without a network those that are known are shown; the topic brings the others when it is back.
-    ask()
-      .catch(() => undefined)
-      .then(() => setAsked(true));
-    return () => abort.abort();
+    } catch (reason) {
+      if (reason instanceof CourantError && reason.code === 'ABORTED') return;
+      // Those that are known are shown; the topic brings what changes.
+      setError(failure(reason));
+    }
+    setLoading(false);
   }, [client, batchId]);
-  return { views, loading: !asked };
+
+  useEffect(() => {
+    void load();
+    return () => running.current.abort();
+  }, [load]);
+  return { views, loading, error, reload: () => void load() };
 }

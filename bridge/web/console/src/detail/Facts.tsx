@@ -16,6 +16,7 @@ export function Facts({ job }: { readonly job: Job }) {
   ];
   // What the last attempt ended with is told above.
   const earlier = job.attempts.filter(({ number }) => job.state !== 'failed' || number !== job.attempt);
+  const first = job.attempts[0]?.number ?? 1;
   return (
     <section className="facts" aria-labelledby="facts-title">
       <h2 id="facts-title">Details</h2>
@@ -33,6 +34,7 @@ export function Facts({ job }: { readonly job: Job }) {
         <>
           <h3>Earlier attempts</h3>
           <ul className="attempts">
+            {first > 1 && <li className="muted">Attempts before {first} are not listed.</li>}
             {earlier.map(({ number, startTime, endTime, error, pagesDone }) => (
               <li key={number}>
                 <strong>Attempt {number}</strong> finished {count(pagesDone, 'page')}

@@ -53,7 +53,7 @@ function Back({ batchId = null }: { readonly batchId?: string | null }) {
       {batchId !== null && (
         <a className="back" href={batchHref(batchId)} data-testid="open-batch">
           <Layers aria-hidden="true" />
-          Its batch
+          View batch
         </a>
       )}
     </div>
@@ -67,7 +67,7 @@ function Missing({ message }: { readonly message: string }) {
       <div className="panel empty-panel" role="alert" data-testid="job-missing">
         <FileX2 aria-hidden="true" />
         <strong>This job cannot be shown</strong>
-        <p className="muted">{sentenceCase(message)}. It may have been deleted, or its time was over.</p>
+        <p className="muted">{sentenceCase(message)}. It may have been deleted, or it expired.</p>
         <a className="button small" href={historyPage}>
           Look in the history
         </a>

@@ -27,9 +27,12 @@ export default function HistoryPage({ query }: { readonly query: string }) {
       <h1>History</h1>
       <FilterBar filters={filters} change={change} />
       {history.state === 'failed' && (
-        <p className="note bad" role="alert">
-          {history.error}
-        </p>
+        <div className="note bad" role="alert">
+          Not all jobs could be loaded: {history.error}{' '}
+          <button type="button" className="button small" onClick={history.more}>
+            Try again
+          </button>
+        </div>
       )}
       {history.jobs.length > 0 ? (
         <div className="panel table-panel">
@@ -46,8 +49,14 @@ export default function HistoryPage({ query }: { readonly query: string }) {
           onClick={history.more}
           data-testid="load-older"
         >
-          {history.state === 'more' ? 'Loading…' : 'Show older jobs'}
+          {history.state === 'more' ? 'Loading…' : 'Load more'}
         </button>
+      )}
+      {history.jobs.length > 0 && (
+        <p className="muted small" data-testid="history-count">
+          {count(history.jobs.length, 'job')}
+          {history.hasMore && ' shown; there are more'}
+        </p>
       )}
       <Chosen jobs={history.jobs.filter(({ jobId }) => selected[jobId])} clear={() => select({})} />
       <p className="hidden" role="status">
@@ -66,7 +75,7 @@ function Empty({ loading, asked }: { readonly loading: boolean; readonly asked: 
       <strong>{asked ? 'No job matches' : 'Nothing here yet'}</strong>
       <p className="muted">
         {asked
-          ? 'Search for another part of the name, or take a filter away.'
+          ? 'Search for another part of the name, or remove a filter.'
           : 'Jobs you submit stay here after they are done.'}
       </p>
       <a className="button small" href={asked ? historyPage : home}>

@@ -17,7 +17,9 @@ export interface History {
   readonly jobs: readonly Job[];
   readonly state: Loaded['state'];
   readonly error: string;
+  /** The server has more that match. */
   readonly hasMore: boolean;
+  /** Loads the next page, or tries again what failed. */
   readonly more: () => void;
 }
 
@@ -42,7 +44,8 @@ export function useHistory(filters: Filters): History {
         const all = [...new Set([...ids, ...page.jobs.map(({ jobId }) => jobId)])];
         setLoaded({ key, ids: all, next: page.nextPageToken, state: 'ready', error: '' });
       } catch (error) {
-        if (mine === run.current) setLoaded({ key, ids, next: null, state: 'failed', error: failure(error) });
+        const next = before?.next ?? null;
+        if (mine === run.current) setLoaded({ key, ids, next, state: 'failed', error: failure(error) });
       }
     },
     [client, key],
@@ -55,7 +58,7 @@ export function useHistory(filters: Filters): History {
     return () => clearTimeout(timer);
   }, [load, connected]);
 
-  const views = useJobs({ minIntervalMs: 250 });
+  const { jobs: views } = useJobs({ minIntervalMs: 250 });
   const hidden = useHidden();
   const plain = filters.words === '' && filters.lane === null && filters.since === '';
   const jobs = useMemo(() => {
@@ -69,6 +72,6 @@ export function useHistory(filters: Filters): History {
     state: loaded.key === key ? loaded.state : 'loading',
     error: loaded.error,
     hasMore: loaded.next !== null,
-    more: () => void load(loaded),
+    more: () => void load(loaded.next === null ? null : loaded),
   };
 }

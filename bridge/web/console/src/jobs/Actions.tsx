@@ -1,5 +1,5 @@
 import { type CourantClient, isFinished, type Job } from '@courant/client';
-import { useCourant } from '@courant/react';
+import { remedyOf, useCourant } from '@courant/react';
 import { RotateCw, Trash2, X } from 'lucide-react';
 import { useRef, useState } from 'react';
 import { Confirm } from '../ui/Confirm.tsx';
@@ -27,7 +27,7 @@ async function ask(client: CourantClient, verb: Verb, job: Job): Promise<void> {
   toast({ tone: 'plain', title: `${job.filename} cancelled`, action: { label: 'Undo', run: again } });
 }
 
-/** Cancel while it can be cancelled; retry and delete once it is over. */
+/** Cancel while it can be cancelled; delete once it is over, and retry where that can help. */
 export function Actions({ job }: { readonly job: Job }) {
   const client = useCourant();
   const { recent } = useRecent();
@@ -42,7 +42,7 @@ export function Actions({ job }: { readonly job: Job }) {
   };
   // What has begun is not thrown away by a slip of the hand.
   const cancel = () => (job.pagesDone > 0 ? setAsking(true) : run('cancel'));
-  const canRetry = job.state === 'failed' || job.state === 'cancelled';
+  const canRetry = remedyOf(job) === 'retry';
   return (
     <div className="actions" ref={box} {...kept}>
       {(job.state === 'queued' || job.state === 'running') && (
@@ -91,8 +91,8 @@ export function Actions({ job }: { readonly job: Job }) {
       <Confirm
         open={asking}
         title={`Cancel ${job.filename}?`}
-        verb="Cancel it"
-        keep="Go on"
+        verb="Cancel job"
+        keep="Keep running"
         onAnswer={(yes) => {
           setAsking(false);
           if (yes) run('cancel');

@@ -41,7 +41,7 @@ export function BatchStrip({ cards }: { readonly cards: readonly Card[] }) {
       >
         <Layers aria-hidden="true" />
         <span className="batch-words">
-          <strong>{count(all, 'document')} together</strong>
+          <strong>Batch of {count(all, 'document')}</strong>
           <span className="muted small">
             {done} of {all} finished
           </span>

@@ -10,17 +10,26 @@ const atMost = 12;
 
 interface Props {
   readonly views: readonly JobView[];
+  /** There are older ones that are not among them. */
+  readonly hasMore: boolean;
   readonly loading: boolean;
 }
 
 /** The newest finished jobs; the history has all of them. */
-export function Earlier({ views, loading }: Props) {
+export function Earlier({ views, hasMore, loading }: Props) {
   if (loading) return <Skeleton />;
   if (views.length === 0) return null;
+  const isCut = hasMore || views.length > atMost;
   return (
     <section aria-labelledby="earlier-title" data-testid="earlier">
       <div className="section-head">
         <h2 id="earlier-title">Earlier</h2>
+        {isCut && (
+          <span className="muted small" data-testid="earlier-count">
+            Newest {Math.min(atMost, views.length)} of {views.length.toLocaleString('en')}
+            {hasMore && ' or more'}
+          </span>
+        )}
         <a className="more-link" href={historyPage} data-testid="all-history">
           All jobs
           <ArrowRight aria-hidden="true" />

@@ -25,7 +25,8 @@ function useTitle(running: number): void {
 export function Home() {
   const client = useCourant();
   const hidden = useHidden();
-  const views = useJobs({ minIntervalMs: 250 }).filter(({ job }) => !hidden.has(job.jobId));
+  const { jobs, hasMore } = useJobs({ minIntervalMs: 250 });
+  const views = jobs.filter(({ job }) => !hidden.has(job.jobId));
   const { ids, recent } = useRecent();
   const { list: uploads } = useUploads();
   const topic = useTopic('mine');
@@ -79,7 +80,7 @@ export function Home() {
           </div>
         </section>
       )}
-      <Earlier views={past} loading={loading && views.length === 0} />
+      <Earlier views={past} hasMore={hasMore} loading={loading && views.length === 0} />
     </div>
   );
 }

@@ -4,12 +4,6 @@ import { type FormEvent, useState } from 'react';
 import { keepPassword } from '../paper/copies.ts';
 import { failure } from '../ui/format.ts';
 
-const codes = new Set(['PASSWORD_REQUIRED', 'WRONG_PASSWORD']);
-
-export function needsPassword(job: Job): boolean {
-  return job.state === 'failed' && job.error !== null && codes.has(job.error.code);
-}
-
 /** Opens a document that is locked, by trying the job again with its password. */
 export function PasswordForm({ job }: { readonly job: Job }) {
   const client = useCourant();

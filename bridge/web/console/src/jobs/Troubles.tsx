@@ -2,8 +2,11 @@ import type { Job } from '@courant/client';
 import { ChevronDown, CircleAlert, TriangleAlert } from 'lucide-react';
 import { count, sentenceCase } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
+import { Help } from './Help.tsx';
 import { movedLane } from './lane.ts';
-import { needsPassword, PasswordForm } from './PasswordForm.tsx';
+
+/** So many the server keeps of a job. */
+const keptWarnings = 100;
 
 function RetryIn({ time }: { readonly time: string }) {
   const seconds = Math.ceil((Date.parse(time) - useNow()) / 1000);
@@ -13,7 +16,6 @@ function RetryIn({ time }: { readonly time: string }) {
 /** What went wrong and what to do about it; and what a reader of the result should know. */
 export function Troubles({ job }: { readonly job: Job }) {
   const { error, warnings } = job;
-  const worthRetrying = job.state === 'failed' && error?.retryable === true;
   const moved = movedLane(job);
   const showError = error !== null && job.state !== 'succeeded' && !moved;
   const failedExports = job.result?.formats.filter(({ state }) => state === 'failed') ?? [];
@@ -37,8 +39,7 @@ export function Troubles({ job }: { readonly job: Job }) {
                 `Attempt ${job.attempts.at(-1)?.number ?? job.attempt} ended early. `}
               {sentenceCase(error.message)}
             </strong>
-            {needsPassword(job) && <PasswordForm job={job} />}
-            {worthRetrying && <p>Trying again may help; pages that are done are kept.</p>}
+            <Help job={job} />
             <p className="small muted">
               {error.code}
               {job.state === 'failed' && job.attempt > 1 && ` · attempt ${job.attempt} of ${job.maxAttempts}`}
@@ -59,13 +60,18 @@ export function Troubles({ job }: { readonly job: Job }) {
         <details className="note warn" data-testid="job-warnings">
           <summary>
             <TriangleAlert aria-hidden="true" />
-            {count(warnings.length, 'thing')} to know about the result
+            {warnings.length >= keptWarnings
+              ? `${keptWarnings} or more warnings`
+              : count(warnings.length, 'warning')}
             <ChevronDown className="chevron" aria-hidden="true" />
           </summary>
           <ul>
             {warnings.map((warning) => (
               <li key={warning}>{warning}</li>
             ))}
+            {warnings.length >= keptWarnings && (
+              <li>Only the first {keptWarnings} are kept. Each page shows its own.</li>
+            )}
           </ul>
         </details>
       )}

@@ -43,7 +43,7 @@ export function Bell() {
               </button>
             </div>
             {list.length === 0 ? (
-              <p className="muted small popover-empty">You hear here of jobs that are done or failed.</p>
+              <p className="muted small popover-empty">Finished and failed jobs appear here.</p>
             ) : (
               <NoticeList list={list.slice(0, atMost)} onOpen={close} />
             )}

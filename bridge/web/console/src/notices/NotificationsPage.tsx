@@ -9,7 +9,7 @@ import { NoticeList, tell } from './NoticeList.tsx';
 /** All that happened, read and unread. */
 export default function NotificationsPage() {
   useTitle('Notifications');
-  const { list, read } = useNotifications();
+  const { hasOlder, list, read } = useNotifications();
   const [unreadOnly, setUnreadOnly] = useState(false);
   const unread = list.filter(({ readTime }) => readTime === null);
   const shown = unreadOnly ? unread : list;
@@ -51,10 +51,15 @@ export default function NotificationsPage() {
         </div>
         {shown.length === 0 ? (
           <p className="empty muted">
-            {unreadOnly ? 'You have read everything.' : 'You hear here of jobs that are done or failed.'}
+            {unreadOnly ? 'You have read everything.' : 'Finished and failed jobs appear here.'}
           </p>
         ) : (
           <NoticeList list={shown} />
+        )}
+        {hasOlder && (
+          <p className="empty muted small" data-testid="notifications-cut">
+            Only the newest {list.length} notifications are shown.
+          </p>
         )}
       </section>
     </div>

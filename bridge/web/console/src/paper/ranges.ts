@@ -4,20 +4,23 @@ import { type CourantClient, CourantError } from '@courant/client';
 export type Documents = Pick<CourantClient, 'document' | 'documentPart'>;
 type Read = (begin: number, end: number) => Promise<Blob>;
 
+/** The first wait; each is twice as long as the one before. */
 const againAfterMs = 2_000;
+const longestWaitMs = 30_000;
 
 /** Whether it works once the network is back, or one has signed in again. */
 const passes = (error: unknown): boolean =>
   error instanceof CourantError && (error.retryable || error.isAuth);
 
-/** Goes on trying while the network is away. */
+/** Goes on trying while the network is away, less often as time goes by and no sooner than the server said. */
 async function lasting<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  for (;;) {
+  for (let wait = againAfterMs; ; wait = Math.min(2 * wait, longestWaitMs)) {
     try {
       return await work();
     } catch (error) {
       if (signal.aborted || !passes(error)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, againAfterMs));
+      const told = error instanceof CourantError ? (error.retryAfterMs ?? 0) : 0;
+      await new Promise((resolve) => setTimeout(resolve, Math.max(told, wait)));
     }
   }
 }

@@ -137,7 +137,7 @@ function Lane({ lane, most }: { readonly lane: QueueLane; readonly most: number 
 
 function Mine() {
   const waiting = useJobs()
-    .filter(({ job }) => !isFinished(job) && job.state === 'queued')
+    .jobs.filter(({ job }) => !isFinished(job) && job.state === 'queued')
     .sort((a, b) => (a.job.queuePosition ?? 1e9) - (b.job.queuePosition ?? 1e9));
   return (
     <section className="panel" aria-labelledby="mine-title">

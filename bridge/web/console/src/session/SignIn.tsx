@@ -10,7 +10,7 @@ export function SignIn({ notice }: { readonly notice: string | null }) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     const token = tokenFrom(pasted);
-    if (token === null) setProblem('That is not a token. It has three parts with dots between them.');
+    if (token === null) setProblem('This is not a valid token.');
     else signIn(token);
   };
   const message = problem ?? notice;

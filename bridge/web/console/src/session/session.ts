@@ -1,16 +1,24 @@
-/** Who is signed in: a token in this tab's storage and nowhere else. */
+/**
+ * Who is signed in: a token in this tab's storage and nowhere else. A link with a token signs in where nobody is; where somebody
+ * is, it never replaces another user's session without being asked for, nor a good token by one that the server does not take.
+ */
 import { useSyncExternalStore } from 'react';
 import { forget } from '../paper/copies.ts';
+import { toast } from '../ui/toasts.ts';
 
 export interface Session {
   readonly token: string | null;
   /** Why the last session ended, in words for the sign-in card. */
   readonly notice: string | null;
+  /** A link was opened that signs in as somebody else. */
+  readonly offer: { readonly token: string; readonly user: string } | null;
 }
 
 const key = 'courant.token';
 const listeners = new Set<() => void>();
-let session: Session = { token: stored(), notice: null };
+let session: Session = { token: stored(), notice: null, offer: null };
+/** Who was signed in last: what is kept of a person in this tab is nobody else's. */
+let lastUser = session.token === null ? '' : subjectOf(session.token);
 
 function stored(): string | null {
   try {
@@ -32,13 +40,21 @@ function set(next: Session): void {
 }
 
 export function signIn(token: string): void {
-  set({ token: token.trim(), notice: null });
+  const user = subjectOf(token);
+  if (lastUser !== '' && user !== lastUser) forget();
+  lastUser = user;
+  set({ token: token.trim(), notice: null, offer: null });
+}
+
+/** Stays who one is, whatever a link offers. */
+export function keepSession(): void {
+  set({ ...session, offer: null });
 }
 
 /** Ends the session; what this device kept of it goes as well, unless one only has to sign in again. */
 export function signOut(notice: string | null = null): void {
   if (notice === null) forget();
-  set({ token: null, notice });
+  set({ token: null, notice, offer: null });
 }
 
 /** Whether somebody left on purpose, rather than that the token ran out. */
@@ -57,12 +73,50 @@ export function subjectOf(token: string): string {
   }
 }
 
-/** Takes `#token=…` out of the address and signs in with it. */
+/** Takes `#token=…` out of the address. Signs in with it where nobody is signed in; else see `consider`. */
 export function takeTokenFromAddress(): void {
-  const token = /^#token=([^&]+)/.exec(location.hash)?.[1];
-  if (token === undefined) return;
+  const text = /^#token=([^&]+)/.exec(location.hash)?.[1];
+  if (text === undefined) return;
   history.replaceState(null, '', `${location.pathname}${location.search}`);
-  signIn(decodeURIComponent(token));
+  const token = decoded(text);
+  if (session.token === null) signIn(token);
+  else if (token !== session.token) void consider(token);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Renews the session of the same user without a word, and offers that of another. The server says whose token it is. */
+async function consider(token: string): Promise<void> {
+  const before = session.token;
+  const user = await userOf(token);
+  // Somebody signed out or in meanwhile.
+  if (before === null || session.token !== before) return;
+  if (user === null) {
+    toast({
+      tone: 'bad',
+      title: 'The link could not sign you in',
+      text: `Its token is not accepted, or the server cannot be reached. You are still signed in as ${subjectOf(before)}.`,
+    });
+  } else if (user === subjectOf(before)) signIn(token);
+  else set({ ...session, offer: { token, user } });
+}
+
+/** `null` when the server does not take the token, or cannot be asked. */
+async function userOf(token: string): Promise<string | null> {
+  try {
+    const headers = { authorization: `Bearer ${token}` };
+    const answer = await fetch('/v1/session', { headers, credentials: 'omit', cache: 'no-store' });
+    const body: unknown = answer.ok ? await answer.json() : null;
+    return body instanceof Object && 'user' in body && typeof body.user === 'string' ? body.user : null;
+  } catch {
+    return null;
+  }
 }
 
 addEventListener('hashchange', takeTokenFromAddress);

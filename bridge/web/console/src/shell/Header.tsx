@@ -1,21 +1,12 @@
-import type { CourantClient } from '@courant/client';
 import { useConnection, useCourant } from '@courant/react';
 import { LogOut, Search } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
 import { Bell } from '../notices/Bell.tsx';
-import { setWished } from '../notices/desktop.ts';
-import { signOut } from '../session/session.ts';
+import { leave } from '../session/leave.ts';
 import { Logo } from '../ui/Logo.tsx';
 import { ThemeToggle } from '../ui/ThemeToggle.tsx';
 import { ConnectionBadge } from './ConnectionBadge.tsx';
 import { home, searchHref } from './route.ts';
-
-/** What is pushed to this device is for who leaves, not for who comes next. */
-async function leave(client: CourantClient): Promise<void> {
-  const patience = new Promise((resolve) => setTimeout(resolve, 2_000));
-  await Promise.race([setWished(client, false), patience]);
-  signOut();
-}
 
 export function Header() {
   const client = useCourant();

@@ -13,7 +13,7 @@ const places = [
 /** The places of the console: a rail beside the page, or a bar below it on a phone. */
 export function Nav({ route }: { readonly route: Route }) {
   const isAdmin = useIsAdmin();
-  const active = useJobs({ minIntervalMs: 250 }).filter(({ job }) => !isFinished(job)).length;
+  const active = useJobs({ minIntervalMs: 250 }).jobs.filter(({ job }) => !isFinished(job)).length;
   return (
     <nav className="nav" aria-label="Main">
       <ul>

@@ -4,11 +4,12 @@ import { bytes } from '../ui/format.ts';
 import { useUploads } from './context.tsx';
 import type { Upload } from './uploads.ts';
 
-function words({ state, sent, error }: Upload, away: boolean): string {
-  if (away && state !== 'failed') {
+function words({ state, sent, error, isCut }: Upload, away: boolean): string {
+  if ((away || isCut) && state !== 'failed') {
+    const what = away ? 'Waiting for connection' : 'Waiting for the server';
     return sent > 0
-      ? `Waits for the network at ${Math.round(sent * 100)} %; it goes on by itself`
-      : 'Waits for the network; it is sent by itself';
+      ? `${what} at ${Math.round(sent * 100)} %; will continue automatically`
+      : `${what}; will upload automatically`;
   }
   switch (state) {
     case 'waiting':
@@ -26,14 +27,14 @@ export function UploadCard({ upload }: { readonly upload: Upload }) {
   const { uploads } = useUploads();
   const { status } = useConnection();
   const { id, file, state, sent, isCut, canRetry } = upload;
-  const away = isCut || status === 'offline' || status === 'reconnecting';
+  const away = status === 'offline' || status === 'reconnecting';
   const failed = state === 'failed';
   return (
     <article
       className="card upload"
       data-testid="upload"
       data-state={state}
-      data-waiting={away && !failed}
+      data-waiting={(away || isCut) && !failed}
       aria-label={`Upload of ${file.name}`}
     >
       <div className="card-head">

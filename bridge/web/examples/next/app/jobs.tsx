@@ -6,7 +6,19 @@ import { ConnectionStatus, JobProgress } from '@courant/react/components';
 import { useEffect, useState } from 'react';
 
 function List() {
-  return useJobs().map(({ job }) => <JobProgress key={job.jobId} jobId={job.jobId} actions />);
+  const { jobs, hasMore, loadMore } = useJobs();
+  return (
+    <>
+      {jobs.map(({ job }) => (
+        <JobProgress key={job.jobId} jobId={job.jobId} actions />
+      ))}
+      {hasMore && (
+        <button type="button" onClick={() => loadMore()}>
+          Load more
+        </button>
+      )}
+    </>
+  );
 }
 
 /** Rendered on the server as "not connected", and connected once it is in the browser. */

@@ -5,7 +5,9 @@
 import * as parts from './decode-job.ts';
 import { CourantError, problem } from './errors.ts';
 import type { Http } from './http.ts';
+import { isBusy, pause, waitMs } from './patience.ts';
 import * as read from './read.ts';
+import type { JobStore, Older } from './store.ts';
 import type { Job, JobState, ResultFormat } from './types.ts';
 import type * as wire from './wire.generated.ts';
 
@@ -110,6 +112,32 @@ export async function list(http: Http, options: ListOptions): Promise<JobList> {
   }));
 }
 
+/** So many at once; and so many pages at most to find one that is not known yet. */
+const olderPageSize = 100;
+const mostOlderPages = 10;
+
+/** Loads the next older jobs into the store. */
+export function loadOlder(http: Http, jobs: JobStore): Promise<void> {
+  const { older } = jobs;
+  if (older === null) return Promise.resolve();
+  older.loading ??= nextOlder(http, jobs, older).finally(() => {
+    older.loading = null;
+  });
+  return older.loading;
+}
+
+async function nextOlder(http: Http, jobs: JobStore, older: Older): Promise<void> {
+  const before = jobs.list().length;
+  for (let page = 0; page < mostOlderPages && jobs.list().length === before; page += 1) {
+    const found = await list(http, { pageSize: olderPageSize, pageToken: older.token });
+    for (const job of found.jobs) jobs.put(job);
+    older.token = found.nextPageToken;
+    // The topic may have begun anew meanwhile: then there is another list to go through.
+    if (older.token === null && jobs.older === older) jobs.noOlder();
+    if (older.token === null) return;
+  }
+}
+
 export async function get(http: Http, jobId: string, signal?: AbortSignal): Promise<JobAndCursor> {
   return jobAndCursor(await (await call(http, 'GET', jobPath(jobId), signal)).text());
 }
@@ -181,6 +209,10 @@ export async function request(http: Http, method: Method, path: string, body?: o
   return text === '' ? null : shaped(`{"it":${text}}`, ({ it }) => it);
 }
 
+/** So often a call is made while the bridge says that it is busy. */
+const mostTries = 4;
+
+/** Repeats what was not done: refused for its rate, or where nobody was there and a repeat does no harm. */
 async function call(
   http: Http,
   method: Method,
@@ -188,6 +220,29 @@ async function call(
   signal?: AbortSignal,
   json?: object,
   more?: Readonly<Record<string, string>>,
+): Promise<Response> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await callOnce(http, method, path, signal, json, more);
+    } catch (error) {
+      // A bridge that is away says for how long; a proxy may have passed a POST on.
+      const mayRepeat = isBusy(error) && (error.status === 429 || method !== 'POST');
+      const isTold = mayRepeat && error.retryAfterMs !== null && tries < mostTries;
+      const ms = isTold ? waitMs(error, tries) : null;
+      if (ms === null) throw error;
+      await pause(ms, signal, true);
+      if (signal?.aborted) throw new CourantError('ABORTED', 'stopped', { cause: error });
+    }
+  }
+}
+
+async function callOnce(
+  http: Http,
+  method: Method,
+  path: string,
+  signal: AbortSignal | undefined,
+  json: object | undefined,
+  more: Readonly<Record<string, string>> | undefined,
 ): Promise<Response> {
   const headers: Record<string, string> = { ...more, authorization: `Bearer ${await http.token()}` };
   const init: RequestInit = { method, headers, signal: signal ?? null };

@@ -62,10 +62,9 @@ export class CourantClient extends Requests {
       },
       {
         onState: (state) => this.#stateChanged(state),
-        onReady: () => {
-          // What waited goes first: the subscriptions below add to it.
+        onReady: (limits) => {
           this.#commands.ready();
-          this.#subscriptions.ready();
+          this.#subscriptions.ready(limits);
           // At hand should the network go: a module cannot be loaded then.
           void load().catch(() => undefined);
         },
@@ -77,7 +76,7 @@ export class CourantClient extends Requests {
       const { connection } = this;
       return connection.status === 'connected' ? `${base} ${connection.user}` : null;
     });
-    this.#commands = new Commands((command) => this.#connection.send(command));
+    this.#commands = new Commands((message) => this.#connection.send(message), this.#connection.pace);
     this.#subscriptions = new Subscriptions(this.#commands, {
       isReady: () => this.#connection.state.status === 'connected',
       onState: () => this.#topicChanged(),
@@ -133,7 +132,11 @@ export class CourantClient extends Requests {
     this.#eventListeners.clear();
   }
 
-  /** Watches `mine`, `job/ID`, `document/ID` or `batch/ID` until the returned function is called. */
+  /**
+   * Watches `mine`, `job/ID`, `document/ID` or `batch/ID` until the returned function is called. A connection has at most
+   * `maxSubscriptions` topics (128 unless the operator chose otherwise): those over that are `ended` with
+   * `SUBSCRIPTION_LIMIT`, and begin by themselves when others are left. To follow many jobs, watch `mine` or a batch.
+   */
   watch(topic: string, options: WatchOptions = {}): () => void {
     return this.#subscriptions.watch(topic, options);
   }
@@ -147,7 +150,7 @@ export class CourantClient extends Requests {
     await this.#commands.request({ type: 'ack', topic, cursor });
   }
 
-  /** Sends any other command, now or when connected, and gives the bridge's answer. */
+  /** Sends any other command, now or when connected, no faster than the bridge allows; resolves when it is answered. */
   async command(type: string, fields: Readonly<Record<string, unknown>> = {}): Promise<void> {
     await this.#commands.request({ ...fields, type });
   }
@@ -207,13 +210,15 @@ export class CourantClient extends Requests {
     switch (message.type) {
       case 'subscribed':
         this.#subscriptions.subscribed(message);
+        return;
+      case 'ok':
+      case 'error':
         this.#commands.reply(message);
+        this.#subscriptions.replied(message);
         return;
       case 'connected':
       case 'auth-error':
-      case 'ok':
       case 'pong':
-      case 'error':
         this.#commands.reply(message);
         return;
       case 'draining':

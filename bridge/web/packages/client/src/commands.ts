@@ -1,34 +1,54 @@
-/** Commands and their replies, matched by `id`. Commands given while offline wait here and are sent later. */
+/**
+ * Commands and their replies, matched by `id`. They are sent in order and as fast as the bridge allows; those given while
+ * offline, or refused because they came too fast, wait here and are sent later.
+ */
 import { CourantError } from './errors.ts';
 import type { Reply } from './messages.ts';
+import type { Pace } from './pace.ts';
+import { Timer } from './timer.ts';
 
 /** A command without its `id`. */
 export type Command = { readonly type: string; readonly [field: string]: unknown };
 
-/** What to do with a command whose reply had not come when the connection was lost. */
-export type OnLoss = 'send-again' | 'reject';
+/** Makes a message when it is its turn; `null` when there is nothing to send any more. */
+type Make = () => object | null;
 
 interface Pending {
-  readonly command: Command;
-  readonly onLoss: OnLoss;
+  readonly make: Make;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: CourantError) => void;
 }
 
 /** So many commands may wait; more are refused with `QUEUE_FULL`, so that a page left offline does not grow. */
 export const maxWaiting = 1000;
+/** How long to wait when the bridge refuses a command for its rate and does not say for how long. */
+const limitedMs = 1000;
+
+/** The failure in an `error` reply. */
+export function refusal({ code, message, retryable, retryAfterMs }: Reply & { type: 'error' }): CourantError {
+  return new CourantError(code, message, { retryable, ...(retryAfterMs === null ? {} : { retryAfterMs }) });
+}
 
 export class Commands {
-  readonly #send: (command: object) => boolean;
+  readonly #send: (message: object) => void;
+  readonly #pace: Pace;
   readonly #pending = new Map<number, Pending>();
+  readonly #later = new Timer();
+  #queue: Make[] = [];
+  #isReady = false;
   #nextId = 1;
 
-  constructor(send: (command: object) => boolean) {
+  constructor(send: (message: object) => void, pace: Pace) {
     this.#send = send;
+    this.#pace = pace;
+  }
+
+  newId(): number {
+    return this.#nextId++;
   }
 
   /** Sends a command now, or when the connection is ready. Rejects with a `CourantError`. */
-  request(command: Command, onLoss: OnLoss = 'send-again'): Promise<Reply> {
+  request(command: Command): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#pending.size >= maxWaiting) {
         reject(
@@ -36,46 +56,68 @@ export class Commands {
         );
         return;
       }
-      const id = this.#nextId++;
-      this.#pending.set(id, { command, onLoss, resolve, reject });
-      const sent = this.#send({ id, ...command });
-      if (!sent && onLoss === 'reject') this.#drop(id);
+      const id = this.newId();
+      const make = () => (this.#pending.has(id) ? { id, ...command } : null);
+      this.#pending.set(id, { make, resolve, reject });
+      this.turn(make);
     });
+  }
+
+  /** Sends what is made when it is its turn. Forgotten when the connection is lost before. */
+  turn(make: Make): void {
+    if (!this.#isReady) return;
+    this.#queue.push(make);
+    this.#drain();
   }
 
   /** The connection is ready: sends what waited, oldest first. */
   ready(): void {
-    for (const [id, { command }] of this.#pending) this.#send({ id, ...command });
+    this.#isReady = true;
+    for (const { make } of this.#pending.values()) this.#queue.push(make);
+    this.#drain();
   }
 
   /** The connection was lost. */
   lost(): void {
-    for (const [id, { onLoss }] of this.#pending) if (onLoss === 'reject') this.#drop(id);
+    this.#isReady = false;
+    this.#later.clear();
+    this.#queue = [];
   }
 
   /** The client is closed for good. */
   close(): void {
-    for (const id of this.#pending.keys()) this.#drop(id);
+    for (const { reject } of this.#pending.values()) {
+      reject(new CourantError('CONNECTION_LOST', 'the connection was lost', { retryable: true }));
+    }
+    this.#pending.clear();
   }
 
   reply(reply: Reply): void {
-    if (reply.id === null) return;
-    const pending = this.#pending.get(reply.id);
-    if (pending === undefined) return;
-    this.#pending.delete(reply.id);
-    if (reply.type !== 'error') {
-      pending.resolve(reply);
-      return;
+    const pending = reply.id === null ? undefined : this.#pending.get(reply.id);
+    if (reply.type === 'error' && reply.code === 'RATE_LIMITED') {
+      this.#pace.pause(reply.retryAfterMs || limitedMs);
+      // It was not executed.
+      if (pending) this.#queue.unshift(pending.make);
+      this.#drain();
+    } else if (pending && reply.id !== null) {
+      this.#pending.delete(reply.id);
+      if (reply.type === 'error') pending.reject(refusal(reply));
+      else pending.resolve(reply);
     }
-    const { code, message, retryable, retryAfterMs } = reply;
-    pending.reject(
-      new CourantError(code, message, { retryable, ...(retryAfterMs === null ? {} : { retryAfterMs }) }),
-    );
   }
 
-  #drop(id: number): void {
-    const pending = this.#pending.get(id);
-    this.#pending.delete(id);
-    pending?.reject(new CourantError('CONNECTION_LOST', 'the connection was lost', { retryable: true }));
+  #drain(): void {
+    for (;;) {
+      const [make] = this.#queue;
+      if (make === undefined) return;
+      const { waitMs } = this.#pace;
+      if (waitMs > 0) {
+        this.#later.set(waitMs, () => this.#drain());
+        return;
+      }
+      this.#queue.shift();
+      const message = make();
+      if (message) this.#send(message);
+    }
   }
 }

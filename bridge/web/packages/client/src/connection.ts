@@ -2,12 +2,13 @@
  * One connection to the bridge that comes back by itself: opens, authenticates, notices death, waits and tries again.
  * Knows nothing of topics and jobs. Holds at most one socket; what an older one still says is not heard.
  */
-import { decode } from './decode.ts';
+import type { decode } from './decode.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Ladder } from './ladder.ts';
-import type { Connected, ServerMessage } from './messages.ts';
+import type { Connected, Limits, ServerMessage } from './messages.ts';
 import { online, watchNetwork } from './network.ts';
 import type { Device } from './options.ts';
+import { Pace } from './pace.ts';
 import { discard, type SocketLike } from './socket.ts';
 import { backoffMs, type Cause, type ConnectionState, verdict } from './state.ts';
 import { Timer } from './timer.ts';
@@ -35,7 +36,7 @@ export interface ConnectionOptions {
 export interface ConnectionHandlers {
   readonly onState: (state: ConnectionState) => void;
   /** Authenticated: commands can be sent. */
-  readonly onReady: () => void;
+  readonly onReady: (limits: Limits) => void;
   /** All messages but those of the connection itself. */
   readonly onMessage: (message: ServerMessage) => void;
   /** A message that could not be read: a fault of the bridge or of this client. */
@@ -44,8 +45,16 @@ export interface ConnectionHandlers {
 
 /** A connection that lived this long was a good one: the next wait starts small again. */
 const stableMs = 5_000;
+/** One that lived this long was not closed for what it sent at its beginning: the next one is as fast as allowed again. */
+const calmMs = 60_000;
+/** So many times in a row too slow to sign in (4408), and no other try would be faster. */
+const mostTooSlow = 5;
+/** Tokens are not renewed more often; before the end of one that lives shorter the bridge asks for the next. */
+const soonestRenewalMs = 5_000;
 
 export class Connection {
+  /** Everything that is sent counts for it. */
+  readonly pace = new Pace();
   readonly #options: ConnectionOptions;
   readonly #handlers: ConnectionHandlers;
   readonly #retry = new Timer();
@@ -61,10 +70,16 @@ export class Connection {
   /** Grows with every try, so that answers of an older one are recognised. */
   #run = 0;
   #attempt = 0;
+  #decode: typeof decode | null = null;
   #token: string | null = null;
   #device: Device | undefined;
   #rejected: string | null = null;
   #verdict: { readonly cause: Cause; readonly retryAfterMs: number } | null = null;
+  /** No try before, not even when the network or the tab comes back: the bridge said so. Milliseconds since 1970. */
+  #notBefore = 0;
+  #readyAt = 0;
+  /** Closes with 4408 in a row. */
+  #tooSlow = 0;
 
   constructor(options: ConnectionOptions, handlers: ConnectionHandlers) {
     this.#options = options;
@@ -89,6 +104,7 @@ export class Connection {
       onVisible: () => this.#hurry(),
     });
     this.#attempt = 0;
+    this.#tooSlow = 0;
     this.#rejected = null;
     this.#verdict = null;
     this.#ladder.climb();
@@ -111,6 +127,7 @@ export class Connection {
   /** Sends a command if the connection is ready; says whether it did. */
   send(command: object): boolean {
     if (this.#state.status !== 'connected' || this.#socket === null) return false;
+    this.pace.spend();
     this.#socket.send(JSON.stringify(command));
     return true;
   }
@@ -125,8 +142,17 @@ export class Connection {
     if (online()) this.#set({ status: 'connecting', attempt: this.#attempt });
     const timeout: Cause = { code: 1006, reason: 'TIMEOUT', message: 'the server did not answer in time' };
     this.#opening.set(this.#options.connectTimeoutMs, () => this.#lost(timeout));
-    const [token, device] = await Promise.all([this.#fetchToken(), this.#options.device()]);
+    const [token, device, decode] = await Promise.all([
+      this.#fetchToken(),
+      this.#options.device(),
+      this.#decode ?? import('./decode.ts').then(({ decode }) => decode).catch(() => null),
+    ]);
     if (run !== this.#run || token === undefined) return;
+    if (decode === null) {
+      this.#lost({ code: 1006, reason: 'NETWORK', message: 'a part of the page could not be loaded' });
+      return;
+    }
+    this.#decode = decode;
     if (token === null || token === this.#rejected) {
       this.#fail(this.#verdict?.cause ?? { code: 4401, reason: 'TOKEN_MISSING', message: 'sign in first' });
       return;
@@ -182,9 +208,10 @@ export class Connection {
 
   #receive(data: unknown): void {
     this.#heartbeat.heard();
-    const decoded = decode(data);
-    if (decoded.kind === 'broken') this.#handlers.onBroken(decoded.reason);
-    if (decoded.kind !== 'message') return;
+    // Loaded before the socket was opened.
+    const decoded = this.#decode?.(data);
+    if (decoded?.kind === 'broken') this.#handlers.onBroken(decoded.reason);
+    if (decoded?.kind !== 'message') return;
     const { message } = decoded;
     switch (message.type) {
       case 'connected':
@@ -234,20 +261,24 @@ export class Connection {
     this.#set({ status: 'connected', ...known, latencyMs, stalled });
     this.#planRenewal(tokenExpiresAt);
     if (renewed) return;
+    this.#tooSlow = 0;
+    this.#readyAt = performance.now();
+    this.pace.start(message.limits);
     this.#climbLater();
     this.#stable.set(stableMs, () => {
       this.#attempt = 0;
     });
     this.#heartbeat.start(message.pingIntervalMs, message.pongTimeoutMs);
-    this.#handlers.onReady();
+    this.#handlers.onReady(message.limits);
   }
 
   /** Asks for a fresh token a minute before the old one runs out, or after four fifths of a short life. */
   #planRenewal(expiresAt: string | null): void {
     if (expiresAt === null) return;
     const left = Date.parse(expiresAt) - Date.now();
+    // Also where this clock is ahead of the server's, and each token looks as if it had run out.
     if (Number.isFinite(left))
-      this.#renew.set(Math.max(left - 60_000, left * 0.8), () => void this.#renewToken());
+      this.#renew.set(Math.max(left - 60_000, left * 0.8, soonestRenewalMs), () => void this.#renewToken());
   }
 
   async #renewToken(): Promise<void> {
@@ -262,13 +293,15 @@ export class Connection {
   #lost(cause: Cause): void {
     const known = this.#verdict;
     const why = known?.cause ?? cause;
-    const wasStable = this.#state.status === 'connected' && !this.#stable.pending;
+    const wasConnected = this.#state.status === 'connected';
+    const wasStable = wasConnected && !this.#stable.pending;
+    if (wasConnected && performance.now() - this.#readyAt >= calmMs) this.pace.floods = 0;
     if (known === null) this.#ladder.judge(cause, wasStable);
     this.#teardown();
     this.#verdict = { cause: why, retryAfterMs: 0 };
     switch (verdict(why.code)) {
       case 'token':
-        this.#tokenRefused(why);
+        this.#tokenRefused(why, wasStable);
         return;
       case 'stop':
         this.#fail(why);
@@ -277,8 +310,18 @@ export class Connection {
         this.#wait(wasStable ? 0 : this.#backoff(), why);
         return;
       case 'backoff':
-        this.#wait(Math.max(known?.retryAfterMs ?? 0, this.#backoff()), why);
+        if (why.code === 4408 && ++this.#tooSlow >= mostTooSlow) this.#fail(why);
+        else this.#wait(this.#backoff(), why, Math.max(known?.retryAfterMs ?? 0, this.#calm(why)));
     }
+  }
+
+  /** After a close for too many messages, or connections: longer each time, whatever else happens. */
+  #calm({ code }: Cause): number {
+    if (code !== 4429) return 0;
+    this.pace.floods += 1;
+    const { random, backoffFirstMs, backoffMaxMs } = this.#options;
+    const ceiling = Math.min(backoffMaxMs, backoffFirstMs * 2 ** Math.min(this.pace.floods, 30));
+    return (ceiling * (1 + random())) / 2;
   }
 
   /** Who one is, and on which device. */
@@ -299,14 +342,18 @@ export class Connection {
     });
   }
 
-  /** Another token may be had: one try with it at once. A second refusal is final. */
-  #tokenRefused(cause: Cause): void {
+  /** Another token may be had: one try with it at once. A second refusal is final. One that is taken and refused then waits. */
+  #tokenRefused(cause: Cause, wasStable: boolean): void {
     if (this.#rejected !== null) {
       this.#fail(cause);
       return;
     }
     this.#rejected = this.#token;
-    void this.#open();
+    if (!wasStable && this.#attempt > 0) this.#wait(this.#backoff(), cause);
+    else {
+      this.#attempt += 1;
+      void this.#open();
+    }
   }
 
   #backoff(): number {
@@ -314,10 +361,12 @@ export class Connection {
     return backoffMs(this.#attempt, random, backoffFirstMs, backoffMaxMs);
   }
 
-  #wait(ms: number, cause: Cause): void {
+  /** Tries again in `ms`, and not before `atLeastMs` even if the network or the tab comes back meanwhile. */
+  #wait(ms: number, cause: Cause, atLeastMs = 0): void {
     this.#attempt += 1;
+    this.#notBefore = Date.now() + atLeastMs;
     // Even without a network a try now and then: what the browser says of it is not always true.
-    const delay = online() ? ms : this.#options.backoffMaxMs;
+    const delay = Math.max(atLeastMs, online() ? ms : this.#options.backoffMaxMs);
     const retryAt = Date.now() + delay;
     this.#set(
       online() ? { status: 'reconnecting', attempt: this.#attempt, retryAt, cause } : { status: 'offline' },
@@ -326,8 +375,9 @@ export class Connection {
   }
 
   #hurry(): void {
-    if (this.#retry.pending) void this.#open();
-    else this.#probe();
+    if (!this.#retry.pending) this.#probe();
+    else if (Date.now() >= this.#notBefore) void this.#open();
+    else this.#retry.set(this.#notBefore - Date.now(), () => void this.#open());
   }
 
   #probe(): void {

@@ -3,6 +3,7 @@ import * as parts from './decode-job.ts';
 import { exportEventTypes, plainJobEventTypes, type ServerMessage, stateTypes } from './messages.ts';
 import * as read from './read.ts';
 import type * as wire from './wire.generated.ts';
+import type * as pending from './wire.pending.ts';
 
 /** What came out: a message, something a newer bridge says (to be ignored), or something broken. */
 export type Decoded =
@@ -39,7 +40,7 @@ function alike<T extends WireType>(types: readonly T[], decoder: (type: T) => De
 
 const decoders: Decoders<WireType> = {
   connected: (from) => {
-    const limits: read.Raw<wire.Limits> = read.optional(from, 'limits', (found) => found) ?? {};
+    const limits: read.Raw<pending.Limits> = read.optional(from, 'limits', (found) => found) ?? {};
     return {
       type: 'connected',
       id: id(from),
@@ -54,6 +55,7 @@ const decoders: Decoders<WireType> = {
         maxMessageBytes: read.numberOr(limits, 'maxMessageBytes', 65_536),
         maxSubscriptions: read.numberOr(limits, 'maxSubscriptions', 128),
         messagesPerSecond: read.numberOr(limits, 'messagesPerSecond', 50),
+        messageBurst: read.numberOrNull(limits, 'messageBurst'),
       },
     };
   },
@@ -80,6 +82,7 @@ const decoders: Decoders<WireType> = {
     message: read.text(from, 'message'),
     retryable: read.flag(from, 'retryable'),
     retryAfterMs: read.numberOrNull(from, 'retryAfterMs'),
+    topic: read.textOrNull(from, 'topic'),
   }),
   snapshot: (from) => ({
     type: 'snapshot',

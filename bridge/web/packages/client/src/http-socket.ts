@@ -25,6 +25,17 @@ interface Topic {
 
 /** Longer than the server's longest silence: the request is held up somewhere. */
 const silenceMs = 33_000;
+/** Polls begin no closer to each other than this. */
+const betweenPollsMs = 200;
+
+/** This socket takes several topics in one command, whatever the bridge takes: each change is another request. */
+function bulk(limits: unknown): Json {
+  const given = isObject(limits) ? limits : {};
+  return { ...given, messageBurst: given['messageBurst'] ?? given['messagesPerSecond'] ?? 50 };
+}
+
+/** Of one of several topics in a command: its name, or an object that has it. */
+const topicOf = (each: unknown): string => String(isObject(each) ? each['topic'] : each);
 
 export class HttpSocket implements SocketLike {
   onopen: SocketLike['onopen'] = null;
@@ -35,6 +46,7 @@ export class HttpSocket implements SocketLike {
   readonly #topics = new Map<string, Topic>();
   readonly #again = new Timer();
   readonly #silence = new Timer();
+  readonly #closed = new AbortController();
   #request = new AbortController();
   #token = '';
   #device: Json = {};
@@ -49,7 +61,8 @@ export class HttpSocket implements SocketLike {
   send(text: string): void {
     const command = JSON.parse(text) as Json;
     const { id, type } = command;
-    const topic = String(command['topic']);
+    // One, or several in one message.
+    const several = Array.isArray(command['topics']) ? (command['topics'] as unknown[]) : [command];
     switch (type) {
       case 'auth':
         this.#token = String(command['token']);
@@ -58,11 +71,7 @@ export class HttpSocket implements SocketLike {
         this.#auth = id;
         break;
       case 'subscribe':
-        this.#topics.set(topic, {
-          id,
-          cursor: typeof command['after'] === 'string' ? command['after'] : null,
-          interval: Number(command['minIntervalMs'] ?? 1000),
-        });
+        for (const each of several) this.#subscribe(each as Json, id);
         break;
       case 'ping':
         void this.#ping(id);
@@ -70,21 +79,29 @@ export class HttpSocket implements SocketLike {
       default:
         this.#say({ id, type: 'ok' });
         if (type !== 'unsubscribe') return;
-        this.#topics.delete(topic);
+        for (const each of several) this.#topics.delete(topicOf(each));
     }
     // Commands given together are asked together.
     this.#again.set(0, () => void this.#follow());
+  }
+
+  #subscribe(asked: Json, id: unknown): void {
+    const { after, minIntervalMs } = asked;
+    const cursor = typeof after === 'string' ? after : null;
+    this.#topics.set(topicOf(asked), { id, cursor, interval: Number(minIntervalMs ?? 1000) });
   }
 
   close(): void {
     this.#again.clear();
     this.#silence.clear();
     this.#request.abort();
+    this.#closed.abort();
   }
 
   /** Measures the way to the bridge. That the stream itself lives, its own silence tells. */
   async #ping(id: unknown): Promise<void> {
-    const answer = await this.#get('livez').catch(() => null);
+    // Not of the request that follows the topics: that ends whenever they change.
+    const answer = await this.#get('livez', this.#closed.signal).catch(() => null);
     if (answer?.ok) this.#say({ id, type: 'pong' });
   }
 
@@ -105,6 +122,7 @@ export class HttpSocket implements SocketLike {
   async #ask(signal: AbortSignal): Promise<'again' | 'cut' | 'idle'> {
     const byEvents = this.#options.by === 'sse';
     const asked = [...this.#topics.keys()];
+    const begun = performance.now();
     this.#listen(signal);
     const answer = await this.#get(`${byEvents ? 'v1/events' : 'v1/events:poll'}?${this.#query()}`, signal);
     if (!answer.ok || answer.body === null) {
@@ -118,6 +136,9 @@ export class HttpSocket implements SocketLike {
     const { messages } = (await answer.json()) as { messages: unknown[] };
     this.#silence.clear();
     for (const message of signal.aborted ? [] : messages) this.#hear(message);
+    // Whatever answers at once is not asked without end.
+    const took = performance.now() - begun;
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, betweenPollsMs - took)));
     return this.#topics.size > 0 ? 'again' : 'idle';
   }
 
@@ -147,7 +168,7 @@ export class HttpSocket implements SocketLike {
     return query;
   }
 
-  #get(path: string, signal = this.#request.signal): Promise<Response> {
+  #get(path: string, signal: AbortSignal): Promise<Response> {
     const headers = { authorization: `Bearer ${this.#token}` };
     return this.#options.fetch(this.#options.url(path), { headers, signal, cache: 'no-store' });
   }
@@ -169,7 +190,7 @@ export class HttpSocket implements SocketLike {
     if (!isObject(message)) return;
     switch (message['type']) {
       case 'connected':
-        if (this.#auth !== null) this.#say({ ...message, id: this.#auth });
+        if (this.#auth !== null) this.#say({ ...message, limits: bulk(message['limits']), id: this.#auth });
         this.#auth = null;
         return;
       case 'auth-error':

@@ -3,7 +3,7 @@ export type { DocumentPart, JobAndCursor, JobList, ListOptions, ResultFile } fro
 export { CourantClient } from './client.ts';
 export type { TokenProvider } from './connection.ts';
 export type { CursorStorage } from './cursors.ts';
-export { type Decoded, decode } from './decode.ts';
+export type { Decoded } from './decode.ts';
 export { CourantError } from './errors.ts';
 export { type JobView, type PageView, view, type ZoneCounts } from './fold.ts';
 export type { JobEvent, ServerMessage, StateMessage } from './messages.ts';

@@ -7,6 +7,8 @@ export interface Limits {
   readonly maxMessageBytes: number;
   readonly maxSubscriptions: number;
   readonly messagesPerSecond: number;
+  /** How many may come at once. `null`: an older bridge, which takes one topic in a `subscribe`. */
+  readonly messageBurst: number | null;
 }
 
 /** The connection is authenticated; also the answer to a renewed token. */
@@ -58,6 +60,8 @@ export interface ErrorReply {
   readonly message: string;
   readonly retryable: boolean;
   readonly retryAfterMs: number | null;
+  /** Of a `subscribe` to several topics: which of them was refused. `null`: all. */
+  readonly topic: string | null;
 }
 
 export interface Snapshot {

@@ -1,4 +1,5 @@
 /** Doing what needs the network: now, or once it is back. */
+import { maxWaiting } from './commands.ts';
 import { CourantError } from './errors.ts';
 import { online } from './network.ts';
 import type { ConnectionState } from './state.ts';
@@ -30,9 +31,21 @@ export async function persist<T>(watched: Watched, work: () => Promise<T>, signa
   }
 }
 
+const waiting = new WeakMap<Watched, number>();
+
 function connected(watched: Watched, signal?: AbortSignal): Promise<void> {
+  const others = waiting.get(watched) ?? 0;
+  if (others >= maxWaiting) {
+    const message = 'too many calls wait for the connection';
+    return Promise.reject(new CourantError('QUEUE_FULL', message, { retryable: true }));
+  }
+  waiting.set(watched, others + 1);
   return new Promise((resolve, reject) => {
+    let isOver = false;
     const stop = (error?: CourantError) => {
+      if (isOver) return;
+      isOver = true;
+      waiting.set(watched, (waiting.get(watched) ?? 1) - 1);
       unlisten();
       globalThis.removeEventListener?.('online', look);
       signal?.removeEventListener('abort', abort);

@@ -68,6 +68,14 @@ export abstract class Requests implements Watched {
     return list;
   }
 
+  /**
+   * Loads the next older jobs of one's own into `jobs`, at most 1000 that are known already on the way; `jobs.hasOlder` says
+   * whether there may be more. Counts from when `mine` is live.
+   */
+  async loadOlder(): Promise<void> {
+    await (await load()).loadOlder(this.http, this.jobs);
+  }
+
   async resultText(jobId: string, format: ResultFormat, signal?: AbortSignal): Promise<string> {
     return (await load()).text(this.http, jobId, `results/${format}`, signal);
   }

@@ -5,7 +5,7 @@
 import { get, type JobAndCursor } from './calls.ts';
 import { CourantError, problem } from './errors.ts';
 import type { Http } from './http.ts';
-import { backoffMs } from './state.ts';
+import { isBusy, pause, waitMs } from './patience.ts';
 import { type Answer, type Sending, send } from './transfer.ts';
 
 /** Bytes of one request: proxies that gather whole requests lose no more than this at a cut. */
@@ -90,9 +90,10 @@ class Upload {
     if (!isMendable(error) || ++this.#tries > fruitless) throw error;
     // Another writer, or an upload that has expired: what is there is asked for at once.
     if (error.code.startsWith('UPLOAD_') && this.#tries === 1) return;
+    const wait = waitMs(error, this.#tries);
+    if (wait === null) throw error;
     onWaiting?.(true);
-    const backoff = backoffMs(this.#tries - 1, Math.random, 1000, 30_000);
-    await pause(Math.max(error.retryAfterMs ?? 0, backoff), signal);
+    await pause(wait, signal, error.retryAfterMs !== null);
     if (signal?.aborted) throw this.#stopped(error);
   }
 
@@ -117,7 +118,8 @@ class Upload {
 /** Whether another try may do better. */
 function isMendable(error: unknown): error is CourantError {
   if (!(error instanceof CourantError)) return false;
-  return error.code === 'NETWORK' || (error.status ?? 0) >= 500 || mendable.has(error.code);
+  const isTold = isBusy(error) && error.retryAfterMs !== null;
+  return isTold || error.code === 'NETWORK' || (error.status ?? 0) >= 500 || mendable.has(error.code);
 }
 
 async function begin(
@@ -186,20 +188,4 @@ function metadata(fields: URLSearchParams): string {
 
 function base64(text: string): string {
   return btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(''));
-}
-
-/** Waits, but not longer than until the network is back or nobody wants it any more. */
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      globalThis.removeEventListener?.('online', done);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    globalThis.addEventListener?.('online', done);
-    signal?.addEventListener('abort', done);
-    if (signal?.aborted) done();
-  });
 }

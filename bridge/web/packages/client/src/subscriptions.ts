@@ -1,11 +1,12 @@
 /**
  * The topics one watches: subscribes, remembers where each one is, resumes there after a loss and drops what comes twice.
  * Holders are counted: the first subscribes, the last one leaving unsubscribes (a second later, since pages come and go).
+ * What is wanted is kept as a state: what is asked together, or while messages have to wait, goes in one message.
  */
-import type { Commands } from './commands.ts';
-import { CourantError } from './errors.ts';
-import type { Subscribed, TopicMessage } from './messages.ts';
-import { Timer } from './timer.ts';
+import { type Commands, refusal } from './commands.ts';
+import { Due } from './due.ts';
+import type { CourantError } from './errors.ts';
+import type { ErrorReply, Limits, Ok, Subscribed, TopicMessage } from './messages.ts';
 
 /** Where a topic stands. */
 export type TopicState =
@@ -16,7 +17,7 @@ export type TopicState =
   | { readonly phase: 'live' }
   /** The bridge has lost its source; messages are late, not lost. */
   | { readonly phase: 'stalled' }
-  /** Refused or ended by the bridge. */
+  /** Refused or ended by the bridge; or there is no room (`SUBSCRIPTION_LIMIT`): it begins when another topic is left. */
   | { readonly phase: 'ended'; readonly code: string; readonly message: string };
 
 export interface WatchOptions {
@@ -39,26 +40,47 @@ export interface SubscriptionHandlers {
 interface Entry {
   readonly topic: string;
   readonly holders: Map<symbol, number>;
-  readonly leave: Timer;
-  readonly again: Timer;
   /** The newest durable revision seen of each job, to drop doubles. */
   readonly revisions: Map<string, number>;
   cursor: string | null;
   minIntervalMs: number;
   state: TopicState;
-  /** Which `subscribe` counts: replies to older ones are not heard. */
-  run: number;
+  /** The `subscribe` that waits for its answer; 0: none. Answers to older ones do not count. */
+  asked: number;
+  /** Refusals in a row that may pass. */
+  refusals: number;
 }
 
 const lingerMs = 1_000;
 const retryMs = 2_000;
+const longestRetryMs = 30_000;
 const defaultIntervalMs = 1_000;
 const waiting: TopicState = { phase: 'waiting' };
+/** Of `topics` to `unsubscribe` in one message: 1,000 bytes each are far more than a topic can have. */
+const bytesPerTopic = 1_000;
+/** What a message has beside its topics, generously. */
+const envelopeBytes = 100;
+const full = 'SUBSCRIPTION_LIMIT';
+
+/** There was no room for it. */
+const isFull = ({ state }: Entry): boolean => state.phase === 'ended' && state.code === full;
 
 export class Subscriptions {
   readonly #commands: Commands;
   readonly #handlers: SubscriptionHandlers;
   readonly #entries = new Map<string, Entry>();
+  /** Those that count for the bridge as subscriptions of this connection. */
+  readonly #held = new Set<Entry>();
+  /** To be subscribed. */
+  readonly #wanted = new Set<Entry>();
+  /** To be unsubscribed. */
+  readonly #left = new Set<string>();
+  /** `unsubscribe` commands that wait for their answer. */
+  readonly #leaving = new Map<number, readonly string[]>();
+  readonly #lingering = new Due<Entry>((entries) => this.#drop(entries));
+  readonly #again = new Due<Entry>((entries) => this.#want(entries));
+  #limits: Limits | null = null;
+  #isPlanned = false;
 
   constructor(commands: Commands, handlers: SubscriptionHandlers) {
     this.#commands = commands;
@@ -68,15 +90,16 @@ export class Subscriptions {
   /** Watches a topic until the returned function is called. */
   watch(topic: string, options: WatchOptions): () => void {
     const interval = options.minIntervalMs ?? defaultIntervalMs;
-    const known = this.#entries.get(topic);
-    const entry = known ?? this.#create(topic, options.after ?? null, interval);
-    entry.leave.clear();
+    const entry = this.#entries.get(topic) ?? this.#create(topic, options.after ?? null, interval);
+    this.#lingering.delete(entry);
     const holder = Symbol(topic);
     entry.holders.set(holder, interval);
     const shorter = interval < entry.minIntervalMs;
     if (shorter) entry.minIntervalMs = interval;
-    if (known === undefined || shorter || entry.state.phase === 'ended') this.#subscribe(entry);
-    return () => this.#release(entry, holder);
+    if (shorter || !(this.#held.has(entry) || this.#again.has(entry))) this.#want([entry]);
+    return () => {
+      if (entry.holders.delete(holder) && entry.holders.size === 0) this.#lingering.set(entry, lingerMs);
+    };
   }
 
   state(topic: string): TopicState {
@@ -87,14 +110,21 @@ export class Subscriptions {
     return [...this.#entries.values()].some((entry) => entry.state.phase === 'stalled');
   }
 
-  ready(): void {
-    for (const entry of this.#entries.values()) this.#subscribe(entry);
+  ready(limits: Limits): void {
+    this.#drop(this.#lingering.all());
+    this.#limits = limits;
+    this.#want([...this.#entries.values()]);
   }
 
   lost(): void {
+    this.#limits = null;
+    this.#held.clear();
+    this.#wanted.clear();
+    this.#left.clear();
+    this.#leaving.clear();
+    this.#again.clear();
     for (const entry of this.#entries.values()) {
-      entry.run += 1;
-      entry.again.clear();
+      entry.asked = 0;
       if (entry.state.phase !== 'ended') this.#set(entry, waiting);
     }
   }
@@ -115,11 +145,8 @@ export class Subscriptions {
         this.#restart(entry, message.reason);
         return;
       case 'unsubscribed':
-        this.#set(entry, {
-          phase: 'ended',
-          code: message.code,
-          message: 'the server ended the subscription',
-        });
+        this.#end(entry, message.code, 'the server ended the subscription');
+        this.#fill();
         break;
       default:
         break;
@@ -127,63 +154,144 @@ export class Subscriptions {
     this.#handlers.onMessage(message);
   }
 
+  /** The answer to a topic of a `subscribe`. Must be called before the pushes that came after it. */
+  subscribed(reply: Subscribed): void {
+    const entry = this.#entries.get(reply.topic);
+    if (entry === undefined) return;
+    if (reply.id === entry.asked) entry.asked = 0;
+    entry.refusals = 0;
+    if (reply.mode === 'snapshot') this.#restart(entry, reply.reason);
+    else this.#set(entry, { phase: 'loading' });
+    if (reply.cursor !== null) entry.cursor = reply.cursor;
+  }
+
+  /** The answer to any command; those to `subscribe` and `unsubscribe` are dealt with. */
+  replied(reply: Ok | ErrorReply): void {
+    if (reply.id === null) return;
+    const left = this.#leaving.get(reply.id) ?? [];
+    this.#leaving.delete(reply.id);
+    if (reply.type !== 'error') return;
+    // Not done, and asked again; but what is watched again meanwhile stays.
+    for (const topic of reply.code === 'RATE_LIMITED' ? left : []) {
+      if (!this.#entries.has(topic)) this.#left.add(topic);
+    }
+    const error = refusal(reply);
+    for (const entry of this.#entries.values()) {
+      const isMeant = reply.topic === null || reply.topic === entry.topic;
+      if (entry.asked === reply.id && isMeant) this.#refused(entry, error);
+    }
+    this.#plan();
+  }
+
   #create(topic: string, cursor: string | null, minIntervalMs: number): Entry {
     const entry: Entry = {
       topic,
       holders: new Map(),
-      leave: new Timer(),
-      again: new Timer(),
       revisions: new Map(),
       cursor,
       minIntervalMs,
       state: waiting,
-      run: 0,
+      asked: 0,
+      refusals: 0,
     };
     this.#entries.set(topic, entry);
     return entry;
   }
 
-  #release(entry: Entry, holder: symbol): void {
-    if (!entry.holders.delete(holder) || entry.holders.size > 0) return;
-    entry.leave.set(lingerMs, () => {
+  #want(entries: readonly Entry[]): void {
+    for (const entry of entries) this.#wanted.add(entry);
+    this.#plan();
+  }
+
+  #drop(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      this.#lingering.delete(entry);
       this.#entries.delete(entry.topic);
-      entry.again.clear();
-      entry.run += 1;
-      if (!this.#handlers.isReady()) return;
-      // Nothing hangs on the reply: after a loss the topic is simply not subscribed again.
-      this.#commands.request({ type: 'unsubscribe', topic: entry.topic }, 'reject').catch(() => undefined);
+      this.#wanted.delete(entry);
+      this.#again.delete(entry);
+      if (this.#held.delete(entry)) this.#left.add(entry.topic);
+    }
+    this.#fill();
+  }
+
+  /** There may be room for topics that had none. */
+  #fill(): void {
+    if (this.#limits === null || this.#held.size >= this.#limits.maxSubscriptions) {
+      this.#plan();
+      return;
+    }
+    this.#want([...this.#entries.values()].filter(isFull));
+  }
+
+  /** Sends what is to be sent, when all that is asked now has been. */
+  #plan(): void {
+    if (this.#isPlanned || this.#wanted.size + this.#left.size === 0 || !this.#handlers.isReady()) return;
+    this.#isPlanned = true;
+    queueMicrotask(() => {
+      this.#isPlanned = false;
+      this.#commands.turn(() => this.#next());
     });
   }
 
-  #subscribe(entry: Entry): void {
-    if (!this.#handlers.isReady()) return;
-    const run = ++entry.run;
-    entry.again.clear();
+  #next(): object | null {
+    if (this.#limits === null) return null;
+    const message = this.#unsubscribe(this.#limits) ?? this.#subscribe(this.#limits);
+    this.#plan();
+    return message;
+  }
+
+  #unsubscribe({ maxMessageBytes, messageBurst, maxSubscriptions }: Limits): object | null {
+    // Nobody needs those that linger: they make room.
+    const more = [...this.#wanted].filter((entry) => !this.#held.has(entry)).length;
+    const over = this.#held.size + more - maxSubscriptions;
+    if (over > 0) this.#drop(this.#lingering.all().slice(0, over));
+    const most = messageBurst === null ? 1 : Math.floor(maxMessageBytes / bytesPerTopic);
+    const topics = [...this.#left].slice(0, most);
+    const [topic] = topics;
+    if (topic === undefined) return null;
+    for (const each of topics) this.#left.delete(each);
+    const id = this.#commands.newId();
+    this.#leaving.set(id, topics);
+    return { id, type: 'unsubscribe', ...(topics.length > 1 ? { topics } : { topic }) };
+  }
+
+  #subscribe(limits: Limits): object | null {
+    const id = this.#commands.newId();
+    const topics: object[] = [];
+    let bytes = envelopeBytes;
+    for (const entry of this.#wanted) {
+      if (this.#mayAsk(entry, limits)) {
+        const topic = this.#topicOf(entry);
+        bytes += new TextEncoder().encode(JSON.stringify(topic)).length + 1;
+        const isMore = limits.messageBurst === null || bytes > limits.maxMessageBytes;
+        if (isMore && topics.length > 0) break;
+        topics.push(topic);
+        this.#held.add(entry);
+        entry.asked = id;
+        if (isFull(entry)) this.#set(entry, waiting);
+        this.#again.delete(entry);
+      }
+      this.#wanted.delete(entry);
+    }
+    if (topics.length === 0) return null;
+    return { id, type: 'subscribe', ...(topics.length > 1 ? { topics } : topics[0]) };
+  }
+
+  /** Whether it is still wanted and there is room for it; it hears when there is none. */
+  #mayAsk(entry: Entry, { maxSubscriptions }: Limits): boolean {
+    if (this.#held.has(entry)) return true;
+    if (entry.holders.size === 0) return false;
+    if (this.#held.size < maxSubscriptions) return true;
+    const message = `this connection follows ${maxSubscriptions} topics, as many as the server allows; leave some, or follow many jobs as "mine"`;
+    this.#end(entry, full, message);
+    return false;
+  }
+
+  #topicOf(entry: Entry): object {
     const { topic, minIntervalMs } = entry;
     entry.cursor ??= this.#handlers.recall(topic);
     const { cursor } = entry;
-    const command = {
-      type: 'subscribe',
-      topic,
-      minIntervalMs,
-      ...(cursor === null ? {} : { after: cursor }),
-    };
-    this.#commands.request(command, 'reject').then(
-      // `subscribed` is dealt with in `subscribed()`, in order with the pushes after it.
-      () => undefined,
-      (error: unknown) => {
-        if (run === entry.run && error instanceof CourantError) this.#refused(entry, error);
-      },
-    );
-  }
-
-  /** The answer to `subscribe`. Must be called before the pushes that came after it. */
-  subscribed(reply: Subscribed): void {
-    const entry = this.#entries.get(reply.topic);
-    if (entry === undefined) return;
-    if (reply.mode === 'snapshot') this.#restart(entry, reply.reason);
-    else this.#set(entry, { phase: 'loading' });
-    if (reply.cursor !== null) entry.cursor = reply.cursor;
+    return { topic, minIntervalMs, ...(cursor === null ? {} : { after: cursor }) };
   }
 
   #restart(entry: Entry, reason: string | null): void {
@@ -194,15 +302,27 @@ export class Subscriptions {
   }
 
   #refused(entry: Entry, error: CourantError): void {
-    if (error.code === 'CONNECTION_LOST') return;
-    if (error.code === 'CURSOR_INVALID' && entry.cursor !== null) {
-      entry.cursor = null;
-      this.#subscribe(entry);
+    entry.asked = 0;
+    if (error.code === 'RATE_LIMITED') {
+      // Sent no sooner than was said: the commands see to that.
+      this.#wanted.add(entry);
+    } else if (error.code === 'CURSOR_INVALID' && entry.cursor !== null) {
+      // Also where it is kept: it would be taken from there again.
+      this.#restart(entry, null);
+      this.#wanted.add(entry);
     } else if (error.retryable || error.code === 'TOO_MANY') {
-      entry.again.set(error.retryAfterMs ?? retryMs, () => this.#subscribe(entry));
+      const wait = Math.min(longestRetryMs, retryMs * 2 ** entry.refusals);
+      entry.refusals += 1;
+      this.#again.set(entry, error.retryAfterMs ?? wait);
     } else {
-      this.#set(entry, { phase: 'ended', code: error.code, message: error.message });
+      this.#end(entry, error.code, error.message);
+      this.#fill();
     }
+  }
+
+  #end(entry: Entry, code: string, message: string): void {
+    this.#held.delete(entry);
+    this.#set(entry, { phase: 'ended', code, message });
   }
 
   #isDouble(entry: Entry, message: TopicMessage): boolean {

@@ -1,5 +1,4 @@
 /** The ways to the bridge, best first, and the search for a better one while a worse is in use. */
-import { decode } from './decode.ts';
 import { discard, type SocketConstructor, type SocketLike, socketUrl, subprotocol } from './socket.ts';
 import { Timer } from './timer.ts';
 
@@ -77,7 +76,7 @@ export class Scout {
   async #look(transport: Transport, auth: object, found: () => void): Promise<void> {
     const next = (): void => this.start(transport, auth, found);
     this.#timer.set(answerWithinMs, next);
-    const socket = await transport.open();
+    const [socket, { decode }] = await Promise.all([transport.open(), import('./decode.ts')]);
     // Stopped in the meantime.
     if (!this.#timer.pending) {
       discard(socket);

@@ -2,8 +2,9 @@
 
 import { type JobAndCursor, jobAndCursor } from './calls.ts';
 import type { Cursors } from './cursors.ts';
-import { problem } from './errors.ts';
+import { CourantError, problem } from './errors.ts';
 import type { Http } from './http.ts';
+import { isBusy, pause, waitMs } from './patience.ts';
 import { newRequestId } from './request-id.ts';
 import { resumable } from './resumable.ts';
 import { send } from './transfer.ts';
@@ -26,11 +27,14 @@ export interface SubmitOptions {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** 0 to 1 of the bytes sent. Goes back after a cut when some of them did not arrive. */
   readonly onProgress?: ((sent: number) => void) | undefined;
-  /** Whether a large document waits to be sent on, because the network or the bridge is away. */
+  /** Whether it waits to be sent, or sent on: the network or the bridge is away, or the bridge is busy and said for how long. */
   readonly onWaiting?: ((waits: boolean) => void) | undefined;
   /** Gives it up; with the reason `later` what has arrived is kept for the same request id. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** So often a small document is sent while the bridge says that it is busy. */
+const mostTries = 10;
 
 /** What is to be done when the document is a job. */
 type Named = SubmitOptions & { readonly done?: () => void };
@@ -59,18 +63,32 @@ export async function submit(http: Http, document: Blob, options: Named = {}): P
   return submitted;
 }
 
+/** Waits when the bridge says that it is busy; the request id makes it safe to send again. */
 async function inOneGo(http: Http, document: Blob, options: SubmitOptions): Promise<JobAndCursor> {
-  const answer = await send(http, {
-    method: 'POST',
-    url: http.url(`v1/jobs?${query(document, options)}`),
-    headers: { 'content-type': 'application/pdf' },
-    body: document,
-    onSent: (bytes) => document.size > 0 && options.onProgress?.(bytes / document.size),
-    signal: options.signal,
-  });
-  if (answer.status < 200 || answer.status > 299)
-    throw problem(answer.status, answer.body, answer.header('retry-after'));
-  return jobAndCursor(answer.body);
+  const { onProgress, onWaiting, signal } = options;
+  const url = http.url(`v1/jobs?${query(document, options)}`);
+  for (let tries = 1; ; tries += 1) {
+    const answer = await send(http, {
+      method: 'POST',
+      url,
+      headers: { 'content-type': 'application/pdf' },
+      body: document,
+      onSent: (bytes) => document.size > 0 && onProgress?.(bytes / document.size),
+      signal,
+    });
+    if (answer.status >= 200 && answer.status <= 299) return jobAndCursor(answer.body);
+    const error = problem(answer.status, answer.body, answer.header('retry-after'));
+    const isTold = error.retryAfterMs !== null;
+    const wait = isBusy(error) && (isTold || error.code === 'TOO_MANY') && tries < mostTries;
+    const ms = wait ? waitMs(error, tries) : null;
+    if (ms === null) throw error;
+    // All of it goes again.
+    onProgress?.(0);
+    onWaiting?.(true);
+    await pause(ms, signal, isTold);
+    if (signal?.aborted) throw new CourantError('ABORTED', 'the upload was stopped', { cause: error });
+    onWaiting?.(false);
+  }
 }
 
 /** With a request id: of a file that goes on after a reload, where cursors are kept, the one it was begun with. */

@@ -57,19 +57,46 @@ describe('cursors that outlive the page', () => {
     const storage = memory();
     const before = await connected({ storage });
     before.watch('mine');
+    await settle();
     socket().subscribed('mine');
     socket().says({ type: 'live', topic: 'mine', cursor: 'c7' });
     before.close();
 
     const after = await connected({ storage });
     after.watch('mine');
+    await settle();
     expect(socket().ofType('subscribe')).toMatchObject([{ topic: 'mine', after: 'c7' }]);
+  });
+
+  it('are forgotten when the bridge cannot read them, and not given to it again and again', async () => {
+    const storage = memory();
+    const made = await connected({ storage });
+    made.watch('mine');
+    await settle();
+    socket().subscribed('mine');
+    socket().says({ type: 'live', topic: 'mine', cursor: 'garbage' });
+    made.close();
+    const after = await connected({ storage });
+    after.watch('mine');
+    for (let turn = 0; turn < 5; turn += 1) {
+      await settle();
+      const { id, after: cursor } = socket().topics().at(-1) ?? {};
+      if (cursor !== undefined)
+        socket().says({ id, type: 'error', code: 'CURSOR_INVALID', message: 'x', retryable: false });
+    }
+    expect(
+      socket()
+        .topics()
+        .map(({ after: cursor }) => cursor),
+    ).toEqual(['garbage', undefined]);
+    expect(storage.kept.size).toBe(0);
   });
 
   it('are kept only once every listener has heard the event', async () => {
     const storage = memory();
     const made = await connected({ storage });
     made.watch('mine');
+    await settle();
     socket().subscribed('mine');
     const seen: (string | undefined)[] = [];
     made.onEvent(() => seen.push([...storage.kept.values()].at(-1)));
@@ -83,6 +110,7 @@ describe('cursors that outlive the page', () => {
     const storage = memory();
     const alice = await connected({ storage });
     alice.watch('mine');
+    await settle();
     socket().subscribed('mine');
     socket().says({ type: 'live', topic: 'mine', cursor: 'c7' });
     socket().says({ type: 'gap', topic: 'mine', reason: 'HISTORY_TRIMMED' });
@@ -94,6 +122,7 @@ describe('cursors that outlive the page', () => {
     await settle();
     socket().accept({ user: 'bob' });
     bob.watch('mine');
+    await settle();
     expect(socket().ofType('subscribe')[0]).not.toHaveProperty('after');
   });
 
@@ -101,6 +130,7 @@ describe('cursors that outlive the page', () => {
     const storage = memory();
     const made = await connected({ storage });
     made.watch('queue');
+    await settle();
     socket().subscribed('queue');
     socket().says({ type: 'queue-status', topic: 'queue', cursor: 'state-1', queue: {} });
     socket().says({ type: 'live', topic: 'queue', cursor: 'state-1' });
@@ -119,6 +149,7 @@ describe('cursors that outlive the page', () => {
     };
     const made = await connected({ storage: broken });
     made.watch('mine');
+    await settle();
     socket().subscribed('mine');
     socket().says({ type: 'live', topic: 'mine', cursor: 'c7' });
     expect(made.topic('mine')).toEqual({ phase: 'live' });
@@ -271,6 +302,7 @@ describe('loops', () => {
   it('listeners hear the types they asked for', async () => {
     const made = await connected();
     made.watch('mine');
+    await settle();
     socket().subscribed('mine');
     const done: string[] = [];
     const stop = made.on('job-completed', ({ job: { jobId } }) => done.push(jobId));

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { ClientOptions, CourantClient } from '../src/index.ts';
 // Loaded beforehand, so that loading it takes no time.
+import '../src/decode.ts';
 import '../src/http-socket.ts';
 import { client, event, FakeSocket, pausedTime, socket } from './harness.ts';
 
@@ -83,7 +84,10 @@ function http(): { readonly requests: Request[]; readonly fetch: typeof fetch; l
 
 /** Lets everything happen that needs no time; a timeout of nothing within another takes a millisecond here. */
 async function settle(): Promise<void> {
-  for (let round = 0; round < 10; round += 1) await vi.advanceTimersByTimeAsync(1);
+  for (let round = 0; round < 10; round += 1) {
+    await vi.advanceTimersByTimeAsync(1);
+    await vi.dynamicImportSettled();
+  }
 }
 
 async function fallen(options: Partial<ClientOptions>): Promise<CourantClient> {
@@ -165,6 +169,7 @@ describe('where no WebSocket gets through', () => {
 
     made.watch('batch/B');
     await settle();
+    await settle();
     expect(first.signal?.aborted).toBe(true);
     expect(bridge.last().query).toEqual([
       ['topic', 'mine'],
@@ -186,12 +191,14 @@ describe('where no WebSocket gets through', () => {
     const made = await onEvents(bridge);
     made.watch('job/GONE');
     await settle();
+    await settle();
     bridge.last().refused(404, 'JOB_NOT_FOUND');
     await settle();
     expect(made.topic('job/GONE')).toMatchObject({ phase: 'ended', code: 'JOB_NOT_FOUND' });
     expect(made.connection.status).toBe('connected');
     made.watch('mine');
     made.watch('job/GONE2');
+    await settle();
     await settle();
     const error = {
       type: 'error',
@@ -204,6 +211,42 @@ describe('where no WebSocket gets through', () => {
     await settle();
     expect(made.topic('job/GONE2')).toMatchObject({ phase: 'ended', code: 'JOB_NOT_FOUND' });
     expect(made.topic('mine')).toEqual({ phase: 'live' });
+  });
+
+  it('hears the answer to a ping although the topics changed meanwhile', async () => {
+    const bridge = http();
+    const pings: ((answer: Response) => void)[] = [];
+    const fetch: typeof globalThis.fetch = (input, init) => {
+      if (!String(input).endsWith('/livez')) return bridge.fetch(input, init);
+      return new Promise((resolve, reject) => {
+        init?.signal?.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError')));
+        pings.push(resolve);
+      });
+    };
+    const made = await fallen({ fetch });
+    bridge.last().streams().says(greeting);
+    await settle();
+    made.watch('mine');
+    await settle();
+    // The stream of the topics says nothing yet.
+    pings[0]?.(new Response('ok'));
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(made.connection).toMatchObject({ status: 'connected', latencyMs: expect.any(Number) });
+  });
+
+  it('asks for many topics in one request, also of a bridge that takes one in a command', async () => {
+    const bridge = http();
+    const made = await onEvents(bridge);
+    const before = bridge.requests.length;
+    const stops = Array.from({ length: 100 }, (_, at) => made.watch(`job/${at}`));
+    await settle();
+    expect(bridge.requests).toHaveLength(before + 1);
+    expect(bridge.last().query).toHaveLength(100);
+    for (const stop of stops.slice(1)) stop();
+    await vi.advanceTimersByTimeAsync(1_000);
+    await settle();
+    expect(bridge.last().query).toEqual([['topic', 'job/0']]);
+    expect(bridge.requests.length).toBeLessThanOrEqual(before + 4);
   });
 
   it('polls where streams are held back, and goes on by cursor', async () => {
@@ -219,7 +262,14 @@ describe('where no WebSocket gets through', () => {
     expect(made.connection).toMatchObject({ transport: 'polling', fallback: { reason: 'TIMEOUT' } });
     made.watch('mine');
     await settle();
+    await settle();
     bridge.last().polled(subscribed('mine'), live('mine', 'c3'));
+    await settle();
+    const before = bridge.requests.length;
+    // Answered at once, it is asked again a moment later.
+    await vi.advanceTimersByTimeAsync(100);
+    expect(bridge.requests).toHaveLength(before);
+    await vi.advanceTimersByTimeAsync(100);
     await settle();
     expect(bridge.last().query).toEqual([
       ['topic', 'mine'],
@@ -232,6 +282,7 @@ describe('where no WebSocket gets through', () => {
         event('job-started', 'mine', { revision: 4 }),
         live('mine', 'c4'),
       );
+    await vi.advanceTimersByTimeAsync(200);
     await settle();
     expect(made.jobs.get('J1')?.job.revision).toBe(4);
     expect(bridge.last().query.at(-1)).toEqual(['after', 'c4']);
@@ -275,6 +326,7 @@ describe('where no WebSocket gets through', () => {
     await settle();
     expect(scout.closed).toBe(true);
     socket().accept();
+    await settle();
     expect(made.connection).toMatchObject({ transport: 'websocket', fallback: null });
     expect(socket().ofType('subscribe')[0]).toMatchObject({ topic: 'mine', after: 'c10' });
   });

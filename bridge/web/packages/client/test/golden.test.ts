@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { inflateRawSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { decode } from '../src/index.ts';
+import { decode } from '../src/decode.ts';
 import { pack, unpack } from '../src/msgpack.ts';
 
 interface Golden {

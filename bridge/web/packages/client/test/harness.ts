@@ -4,6 +4,8 @@ import { type ClientOptions, CourantClient, type Job, type SocketLike } from '..
 
 export class FakeSocket implements SocketLike {
   static all: FakeSocket[] = [];
+  /** Whether pings are answered, for stories that last longer than a silence may. */
+  static answersPings = false;
   onopen: SocketLike['onopen'] = null;
   onmessage: SocketLike['onmessage'] = null;
   onclose: SocketLike['onclose'] = null;
@@ -20,7 +22,10 @@ export class FakeSocket implements SocketLike {
   }
 
   send(data: string | ArrayBufferLike | Blob | ArrayBufferView): void {
-    this.sent.push(JSON.parse(String(data)) as Record<string, unknown>);
+    const message = JSON.parse(String(data)) as Record<string, unknown>;
+    this.sent.push(message);
+    if (message['type'] === 'ping' && FakeSocket.answersPings)
+      queueMicrotask(() => this.says({ id: message['id'], type: 'pong' }));
   }
 
   close(): void {
@@ -62,9 +67,19 @@ export class FakeSocket implements SocketLike {
     return this.sent.filter((command) => command['type'] === type);
   }
 
+  /** What was asked for by `subscribe` or `unsubscribe`, also where one message has several topics. */
+  topics(type: 'subscribe' | 'unsubscribe' = 'subscribe'): Record<string, unknown>[] {
+    return this.ofType(type).flatMap(({ id, topics, ...one }) =>
+      ((topics as unknown[] | undefined) ?? [one]).map((each) => ({
+        id,
+        ...(typeof each === 'string' ? { topic: each } : (each as object)),
+      })),
+    );
+  }
+
   /** Answers the newest `subscribe` of a topic. */
   subscribed(topic: string, more: object = { mode: 'snapshot' }): void {
-    const id = this.ofType('subscribe').findLast((command) => command['topic'] === topic)?.['id'];
+    const id = this.topics().findLast((asked) => asked['topic'] === topic)?.['id'];
     this.says({ id, type: 'subscribed', topic, cursor: null, minIntervalMs: 1000, ...more });
   }
 }
@@ -81,6 +96,7 @@ export function pausedTime(): void {
   beforeEach(() => {
     vi.useFakeTimers({ now: Date.parse('2026-11-21T09:00:00Z') });
     FakeSocket.all = [];
+    FakeSocket.answersPings = false;
   });
   afterEach(() => {
     vi.unstubAllGlobals();
@@ -90,6 +106,9 @@ export function pausedTime(): void {
 
 /** Lets promises that are due settle. */
 export async function settle(): Promise<void> {
+  await vi.advanceTimersByTimeAsync(0);
+  // Modules that are loaded when they are needed.
+  await vi.dynamicImportSettled();
   await vi.advanceTimersByTimeAsync(0);
 }
 

@@ -55,13 +55,14 @@ describe('HTTP', () => {
 
   it('turns problem+json into an error with code and wait', async () => {
     const problem = { status: 429, code: 'TOO_MANY', detail: 'slow down', retryable: true };
-    const { fetch } = answering(429, problem, { 'retry-after': '3' });
+    // Longer than anybody waits: else it would be asked again.
+    const { fetch } = answering(429, problem, { 'retry-after': '90' });
     await expect(client({ fetch }).get('J1')).rejects.toMatchObject({
       code: 'TOO_MANY',
       message: 'slow down',
       status: 429,
       retryable: true,
-      retryAfterMs: 3000,
+      retryAfterMs: 90_000,
     });
   });
 

@@ -178,7 +178,7 @@ describe('a client that may pack', () => {
     expect(asked()).toEqual([{ id: 0, type: 'auth', token: 'token' }]);
     inner.hears(plain({ id: 0, type: 'connected', connectionId: 'c', user: 'ann', roles: [] }));
     expect(made.connection).toMatchObject({ status: 'connected', user: 'ann', transport: 'websocket' });
-    expect(asked().at(-1)).toMatchObject({ type: 'subscribe', topic: 'mine' });
+    await vi.waitFor(() => expect(asked().at(-1)).toMatchObject({ type: 'subscribe', topic: 'mine' }));
     inner.hears(deflated({ type: 'snapshot', topic: 'mine', job: job({ filename: 'ä.pdf' }) }));
     await vi.waitFor(() => expect(made.jobs.get('J1')?.job.filename).toBe('ä.pdf'));
     made.close();

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { jobAndCursor } from '../src/calls.ts';
-import { decode } from '../src/index.ts';
+import { decode } from '../src/decode.ts';
 
 const document = readFileSync(new URL('../../../../PROTOCOL.md', import.meta.url), 'utf8');
 

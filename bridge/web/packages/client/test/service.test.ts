@@ -12,7 +12,7 @@ import {
   systemMetrics,
   workers,
 } from '../src/service.ts';
-import { client, connected, pausedTime, socket } from './harness.ts';
+import { client, connected, pausedTime, settle, socket } from './harness.ts';
 
 const lane = { kind: 'pdf', lane: 'normal', waiting: 3, active: 2, averageWait: 1.5, share: 0.5 };
 const queue = { lanes: [lane], workersTotal: 2, workersActive: 1, unservedKinds: ['video'] };
@@ -25,6 +25,7 @@ describe('what the service is doing', () => {
     const heard: string[] = [];
     made.onPushed(() => heard.push('pushed'));
     made.watch('queue');
+    await settle();
     expect(queueStatus(made)).toBeNull();
     socket().subscribed('queue');
     socket().says({ type: 'queue-status', topic: 'queue', cursor: 'q1', queue });
@@ -45,6 +46,7 @@ describe('what the service is doing', () => {
   it('for admins has figures, workers, rooms and what was done', async () => {
     const made = await connected();
     made.watch('admin');
+    await settle();
     socket().subscribed('admin');
     const push = (type: string, more: object) =>
       socket().says({ type, topic: 'admin', cursor: 'c', ...more });
@@ -75,6 +77,7 @@ describe('what the service is doing', () => {
   it('is nothing when it is not what the protocol says', async () => {
     const made = await connected();
     made.watch('queue');
+    await settle();
     socket().subscribed('queue');
     socket().says({ type: 'queue-status', topic: 'queue', cursor: 'q', queue: { lanes: [{ kind: 7 }] } });
     expect(queueStatus(made)).toBeNull();
@@ -130,6 +133,7 @@ describe('who is connected', () => {
     socket().accept({ deviceId: 'laptop' });
     expect(socket().ofType('auth')[0]).toMatchObject({ device: { id: 'laptop', name: 'Firefox on Linux' } });
     made.watch('devices');
+    await settle();
     expect(devices(made)).toBeNull();
     socket().subscribed('devices');
     const push = (list: object[], complete = true) =>
@@ -156,6 +160,7 @@ describe('who is connected', () => {
   it('counts for admins over all bridges', async () => {
     const made = await connected();
     made.watch('admin');
+    await settle();
     socket().subscribed('admin');
     const bridge = { bridge: 'b', connections: 3, users: 2, rooms: 1 };
     const everywhere = { total: 3, users: 2, devices: 2, byKind: { mine: 3 }, rooms: [], bridges: [bridge] };

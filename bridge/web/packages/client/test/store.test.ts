@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import { decode, type JobEvent } from '../src/index.ts';
+import { decode } from '../src/decode.ts';
+import type { JobEvent } from '../src/index.ts';
 import { JobStore } from '../src/store.ts';
 import { event, job, pageGroup } from './harness.ts';
 
@@ -112,6 +113,23 @@ describe('the store', () => {
     store.clear();
     await Promise.resolve();
     expect(listener).toHaveBeenCalledTimes(1);
+  });
+
+  it('tells of snapshots of many jobs when all have come, or after a quarter of a second', async () => {
+    vi.useFakeTimers();
+    const store = new JobStore(now);
+    const heard = vi.fn();
+    store.subscribe(() => heard(store.list().length));
+    for (const jobId of ['A', 'B', 'C']) store.snapshot('mine', job({ jobId }));
+    expect(heard).not.toHaveBeenCalled();
+    store.live('mine');
+    expect(heard.mock.calls).toEqual([[3]]);
+    for (const jobId of ['D', 'E']) store.snapshot('batch/b', job({ jobId }));
+    await vi.advanceTimersByTimeAsync(250);
+    expect(heard.mock.calls).toEqual([[3], [5]]);
+    store.snapshot('job/F', job({ jobId: 'F' }));
+    expect(heard.mock.calls).toEqual([[3], [5], [6]]);
+    vi.useRealTimers();
   });
 
   it('lists the newest first', () => {

@@ -15,6 +15,7 @@ async function cut(): Promise<void> {
   socket().ends(1006);
   await vi.advanceTimersByTimeAsync(1000);
   socket().accept();
+  await settle();
 }
 
 describe('topics', () => {
@@ -24,6 +25,7 @@ describe('topics', () => {
     const made = await connected();
     const first = made.watch('mine');
     const second = made.watch('mine');
+    await settle();
     expect(socket().ofType('subscribe')).toEqual([
       { id: 1, type: 'subscribe', topic: 'mine', minIntervalMs: 1000 },
     ]);
@@ -39,6 +41,7 @@ describe('topics', () => {
     const made = await connected();
     made.watch('mine')();
     made.watch('mine');
+    await settle();
     await vi.advanceTimersByTimeAsync(5000);
     expect(socket().ofType('unsubscribe')).toHaveLength(0);
     expect(socket().ofType('subscribe')).toHaveLength(1);
@@ -47,18 +50,19 @@ describe('topics', () => {
   it('asks for the shortest interval any holder wants', async () => {
     const made = await connected();
     made.watch('mine');
+    await settle();
+    made.watch('mine', { minIntervalMs: 500 });
     made.watch('mine', { minIntervalMs: 250 });
     made.watch('mine', { minIntervalMs: 5000 });
-    expect(
-      socket()
-        .ofType('subscribe')
-        .map((command) => command['minIntervalMs']),
-    ).toEqual([1000, 250]);
+    await settle();
+    const asked = socket().topics();
+    expect(asked.map(({ minIntervalMs }) => minIntervalMs)).toEqual([1000, 250]);
   });
 
   it('tells where a topic stands', async () => {
     const made = await connected();
     made.watch('mine');
+    await settle();
     expect(made.topic('mine').phase).toBe('waiting');
     socket().subscribed('mine');
     expect(made.topic('mine').phase).toBe('loading');
@@ -74,6 +78,7 @@ describe('topics', () => {
   it('says why a topic was refused', async () => {
     const made = await connected();
     made.watch('job/J9');
+    await settle();
     const id = socket().ofType('subscribe')[0]?.['id'];
     socket().says({ id, type: 'error', code: 'JOB_NOT_FOUND', message: 'no such job', retryable: false });
     await settle();
@@ -83,6 +88,7 @@ describe('topics', () => {
   it('asks again later when the refusal may pass', async () => {
     const made = await connected();
     made.watch('mine');
+    await settle();
     const id = socket().ofType('subscribe')[0]?.['id'];
     socket().says({
       id,
@@ -101,6 +107,7 @@ describe('topics', () => {
   it('begins anew without a cursor the bridge cannot read', async () => {
     const made = await connected();
     made.watch('mine', { after: 'garbage' });
+    await settle();
     const first = socket().ofType('subscribe')[0];
     expect(first).toMatchObject({ after: 'garbage' });
     socket().says({
@@ -117,6 +124,7 @@ describe('topics', () => {
   it('forgets a job that was deleted', async () => {
     const made = await connected();
     made.watch('job/J1');
+    await settle();
     socket().subscribed('job/J1');
     socket().says({ type: 'snapshot', topic: 'job/J1', job: job() });
     socket().says({ type: 'unsubscribed', topic: 'job/J1', code: 'JOB_NOT_FOUND' });
@@ -131,9 +139,11 @@ describe('resuming', () => {
   it('waits for the connection and subscribes then', async () => {
     const made = client();
     made.watch('mine');
+    await settle();
     made.connect();
     await settle();
     socket().accept();
+    await settle();
     expect(socket().ofType('subscribe')).toHaveLength(1);
   });
 
@@ -141,6 +151,7 @@ describe('resuming', () => {
     const made = await connected();
     made.watch('mine');
     made.watch('job/J1');
+    await settle();
     socket().subscribed('mine');
     socket().says({ type: 'live', topic: 'mine', cursor: 'c5' });
     socket().says(event('job-progress', 'mine', {}));
@@ -156,6 +167,7 @@ describe('resuming', () => {
   it('begins again with snapshots when it was cut before `live`', async () => {
     const made = await connected();
     made.watch('mine');
+    await settle();
     socket().subscribed('mine');
     socket().says({ type: 'snapshot', topic: 'mine', job: job() });
     await cut();
@@ -165,6 +177,7 @@ describe('resuming', () => {
   it('moves the cursor with bookmarks', async () => {
     const made = await connected();
     made.watch('mine');
+    await settle();
     socket().subscribed('mine');
     socket().says({ type: 'live', topic: 'mine', cursor: 'c5' });
     socket().says({ type: 'bookmark', topic: 'mine', cursor: 'c9' });
@@ -177,6 +190,7 @@ describe('resuming', () => {
     const heard: string[] = [];
     made.onEvent((each) => heard.push(each.type));
     made.watch('mine');
+    await settle();
     socket().subscribed('mine');
     socket().says({ type: 'live', topic: 'mine', cursor: 'c10' });
     socket().says(event('job-queued', 'mine', { revision: 11 }));
@@ -193,6 +207,7 @@ describe('resuming', () => {
     const heard: string[] = [];
     made.onEvent((each) => heard.push('job' in each ? each.job.jobId : ''));
     made.watch('mine');
+    await settle();
     socket().says(event('job-queued', 'mine', { revision: 12 }));
     socket().says(event('job-queued', 'mine', { revision: 11, jobId: 'J2' }));
     expect(heard).toEqual(['J1', 'J2']);
@@ -201,6 +216,7 @@ describe('resuming', () => {
   it('takes a page group that comes twice as one', async () => {
     const made = await connected();
     made.watch('mine');
+    await settle();
     socket().subscribed('mine');
     socket().says({ type: 'snapshot', topic: 'mine', job: job() });
     socket().says({ type: 'live', topic: 'mine', cursor: 'c10' });
@@ -216,6 +232,7 @@ describe('resuming', () => {
   it('hears nothing of a topic it has left', async () => {
     const made = await connected();
     const leave = made.watch('mine');
+    await settle();
     leave();
     await vi.advanceTimersByTimeAsync(1000);
     socket().says({ type: 'snapshot', topic: 'mine', job: job() });
@@ -230,6 +247,7 @@ describe('gaps', () => {
   async function watching() {
     const made = await connected();
     made.watch('mine');
+    await settle();
     socket().subscribed('mine');
     for (const [jobId, state] of [
       ['A', 'running'],

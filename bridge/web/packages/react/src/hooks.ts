@@ -1,7 +1,17 @@
 /** The bindings: each hook reads one immutable value of the client and renders again only when that value changes. */
 import type { ConnectionState, JobView, TopicState, WatchOptions } from '@courant/client';
-import { useCallback, useEffect, useSyncExternalStore } from 'react';
+import { useCallback, useEffect, useMemo, useSyncExternalStore } from 'react';
 import { useCourant } from './context.ts';
+
+/** One's own jobs, as far as they are loaded. */
+export interface Jobs {
+  /** Newest first: all unfinished ones, and the newest 50 finished ones until `loadMore` has brought older ones. */
+  readonly jobs: readonly JobView[];
+  /** There may be older finished jobs that are not in `jobs`. */
+  readonly hasMore: boolean;
+  /** Loads the next older jobs (up to 100) into `jobs`. Rejects with a `CourantError`. */
+  readonly loadMore: () => Promise<void>;
+}
 
 const none: readonly JobView[] = [];
 const disconnected: ConnectionState = { status: 'disconnected' };
@@ -40,11 +50,17 @@ export function useJob(jobId: string, options: WatchOptions = {}): JobView | und
   return useStored(() => client.jobs.get(jobId), undefined);
 }
 
-/** All one's own jobs, newest first, live. */
-export function useJobs(options: WatchOptions = {}): readonly JobView[] {
+/**
+ * One's own jobs, newest first, live. Not all of them: all that are unfinished, and the newest 50 that are finished. `hasMore` says
+ * that there may be older ones, `loadMore` loads them page by page; they stay live and loaded for as long as the client lives.
+ */
+export function useJobs(options: WatchOptions = {}): Jobs {
   const client = useCourant();
   useWatch('mine', options);
-  return useStored(() => client.jobs.list(), none);
+  const jobs = useStored(() => client.jobs.list(), none);
+  const hasMore = useStored(() => client.jobs.hasOlder, false);
+  const loadMore = useCallback(() => client.loadOlder(), [client]);
+  return useMemo(() => ({ jobs, hasMore, loadMore }), [jobs, hasMore, loadMore]);
 }
 
 /** Where a watched topic stands, for example refused because the job does not exist. */

@@ -3,6 +3,8 @@ import type { CourantClient, StateMessage } from '@courant/client';
 import { type Notice, noticeIn } from '@courant/client/service';
 
 const longest = 500;
+/** So many the topic begins with; older ones that are kept are not told. */
+const newest = 200;
 const none: readonly Notice[] = [];
 
 function newestFirst(a: Notice, b: Notice): number {
@@ -13,10 +15,13 @@ function newestFirst(a: Notice, b: Notice): number {
 export interface NoticesState {
   /** Newest first. */
   readonly list: readonly Notice[];
+  /** Of all that are kept, also those that are not in the list. */
   readonly unread: number;
+  /** There may be older ones that are not in the list: the bridge gives out the newest 200 only. */
+  readonly hasOlder: boolean;
 }
 
-const empty: NoticesState = { list: none, unread: 0 };
+const empty: NoticesState = { list: none, unread: 0, hasOlder: false };
 
 /** The notices that came with a client. Needs the topic `notifications` to be watched. */
 export class Notices {
@@ -43,7 +48,9 @@ export class Notices {
     const list = before.list.map((each) =>
       each.readTime === null && (id === undefined || each.id === id) ? { ...each, readTime } : each,
     );
-    this.#set({ list, unread: list.filter((each) => each.readTime === null).length });
+    const marked = list.filter((each, at) => each !== before.list[at]).length;
+    const unread = id === undefined ? 0 : Math.max(0, before.unread - marked);
+    this.#set({ ...before, list, unread });
     try {
       await this.#client.markRead(id === undefined ? [] : [id]);
     } catch (error) {
@@ -56,7 +63,8 @@ export class Notices {
     const told = noticeIn(message);
     if (told === null) return;
     const others = this.#state.list.filter(({ id }) => id !== told.notice.id);
-    this.#set({ list: [told.notice, ...others].sort(newestFirst).slice(0, longest), unread: told.unread });
+    const list = [told.notice, ...others].sort(newestFirst).slice(0, longest);
+    this.#set({ list, unread: told.unread, hasOlder: list.length >= newest });
   }
 
   #set(state: NoticesState): void {

@@ -9,7 +9,7 @@ export interface Notifications extends NoticesState {
   readonly read: (id?: string) => Promise<void>;
 }
 
-const onServer: NoticesState = { list: [], unread: 0 };
+const onServer: NoticesState = { list: [], unread: 0, hasOlder: false };
 
 /** Jobs that ended, and what the service has to say; what is read on one device is read on all. */
 export function useNotifications(): Notifications {

@@ -24,7 +24,10 @@ function start(fetch?: typeof globalThis.fetch): CourantClient {
 
 async function show(client: CourantClient, children: ReactNode) {
   render(<CourantProvider client={client}>{children}</CourantProvider>);
-  await act(async () => client.connect());
+  await act(async () => {
+    client.connect();
+    await vi.dynamicImportSettled();
+  });
   await act(async () => socket().accept());
 }
 
@@ -56,7 +59,7 @@ describe('the components', () => {
     expect((bar as HTMLProgressElement).value).toBe(41);
     expect(screen.getByRole('status').textContent).toBe('running');
     await act(async () => fireEvent.click(screen.getByRole('button', { name: 'Cancel report.pdf' })));
-    await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce());
+    await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce(), 10_000);
   });
 
   it('say why a job cannot be shown, and why it failed', async () => {
@@ -70,6 +73,29 @@ describe('the components', () => {
       retryable: false,
     });
     expect(screen.getByRole('status').textContent).toBe('there is no such job');
+  });
+
+  it('offer to retry only where that can help, and else what can', async () => {
+    const fetch = vi.fn(async () => Response.json({ job: job({ state: 'queued' }), cursor: null }));
+    const failed = (code: string, retryable: boolean) =>
+      job({ state: 'failed', status: 'failed', error: { code, message: 'no', retryable } });
+    await show(start(fetch), <JobProgress jobId="J1" actions />);
+    await subscribed('job/J1');
+    await says({ type: 'snapshot', topic: 'job/J1', job: failed('WORKER_LOST', true) });
+    expect(screen.getByRole('button', { name: 'Retry report.pdf' })).toBeDefined();
+    await says({ type: 'snapshot', topic: 'job/J1', job: failed('DAMAGED_DOCUMENT', false) });
+    expect(screen.queryByRole('button')).toBeNull();
+    expect(screen.getByText(/Submit a mended copy/)).toBeDefined();
+    await says({ type: 'snapshot', topic: 'job/J1', job: failed('TOO_MANY_PAGES', false) });
+    expect(screen.getByRole('button', { name: 'Retry anyway report.pdf' })).toBeDefined();
+    await says({ type: 'snapshot', topic: 'job/J1', job: failed('PASSWORD_REQUIRED', false) });
+    fireEvent.change(screen.getByLabelText('Password of report.pdf'), { target: { value: 'open!' } });
+    await act(async () => fireEvent.click(screen.getByRole('button', { name: 'Open' })));
+    await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce(), 10_000);
+    const [[, init]] = fetch.mock.calls as unknown as [[string, RequestInit]];
+    expect(init.body).toBe('{"password":"open!"}');
+    await says({ type: 'snapshot', topic: 'job/J1', job: job({ state: 'cancelled' }) });
+    expect(screen.getByRole('button', { name: 'Retry report.pdf' })).toBeDefined();
   });
 
   it('show the connection and a way to try again', async () => {
@@ -152,6 +178,29 @@ describe('the components', () => {
     await says({ ...push, unread: 0, notification: read });
     expect(screen.getAllByRole('listitem')).toHaveLength(1);
     expect(fetch).toHaveBeenCalledTimes(2);
+  });
+
+  it('say that only the newest notices are there', async () => {
+    await show(start(), <NotificationList />);
+    await subscribed('notifications');
+    const notice = (at: number) => ({
+      id: `n${at}`,
+      kind: 'message',
+      severity: 'info',
+      title: 't',
+      body: '',
+      jobId: null,
+      createTime: new Date(1e12 + at * 1000).toISOString(),
+    });
+    const push = (at: number) =>
+      socket().says({ type: 'notification', topic: 'notifications', unread: 300, notification: notice(at) });
+    await act(async () => {
+      for (let at = 0; at < 199; at += 1) push(at);
+    });
+    expect(screen.queryByText(/Only the newest/)).toBeNull();
+    await act(async () => push(199));
+    expect(screen.getByText('Only the newest 200 notifications are shown.')).toBeDefined();
+    expect(screen.getByRole('status').textContent).toBe('300 unread');
   });
 
   it('break alone, and can be tried again', () => {

@@ -1,12 +1,13 @@
 // @vitest-environment jsdom
 import { CourantClient } from '@courant/client';
 import { act, cleanup, render, screen } from '@testing-library/react';
-import type { ReactNode } from 'react';
+import { type ReactNode, StrictMode } from 'react';
 import { renderToString } from 'react-dom/server';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { event, FakeSocket, job, socket } from '../../client/test/harness.ts';
 import {
   CourantProvider,
+  type Jobs,
   useConnection,
   useCourant,
   useDevices,
@@ -15,7 +16,7 @@ import {
   useTopic,
 } from '../src/index.ts';
 
-function start(): CourantClient {
+function start(fetch?: typeof globalThis.fetch): CourantClient {
   FakeSocket.all = [];
   return new CourantClient({
     url: 'http://bridge.test',
@@ -23,12 +24,16 @@ function start(): CourantClient {
     WebSocket: FakeSocket,
     format: 'json',
     device: null,
+    ...(fetch ? { fetch } : {}),
   });
 }
 
 async function show(client: CourantClient, children: ReactNode) {
   const shown = render(<CourantProvider client={client}>{children}</CourantProvider>);
-  await act(async () => client.connect());
+  await act(async () => {
+    client.connect();
+    await vi.dynamicImportSettled();
+  });
   await act(async () => socket().accept());
   return shown;
 }
@@ -49,7 +54,7 @@ function One({ id, rendered }: { readonly id: string; readonly rendered?: () => 
 function All() {
   return (
     <ul data-testid="all">
-      {useJobs().map((view) => (
+      {useJobs().jobs.map((view) => (
         <li key={view.job.jobId}>{view.job.jobId}</li>
       ))}
     </ul>
@@ -98,7 +103,10 @@ describe('the hooks', () => {
       </CourantProvider>,
     );
     expect(screen.getByTestId('connection').textContent).toBe('disconnected');
-    await act(async () => client.connect());
+    await act(async () => {
+      client.connect();
+      await vi.dynamicImportSettled();
+    });
     await act(async () => socket().accept());
     expect(screen.getByTestId('connection').textContent).toBe('connected');
     await act(async () => socket().ends(4400));
@@ -116,7 +124,7 @@ describe('the hooks', () => {
     expect(screen.getByTestId('J1').textContent).toBe('succeeded 100');
     vi.useFakeTimers();
     rerender(<p>gone</p>);
-    vi.advanceTimersByTime(1000);
+    await vi.advanceTimersByTimeAsync(1000);
     vi.useRealTimers();
     expect(socket().ofType('unsubscribe')).toMatchObject([{ topic: 'job/J1' }]);
   });
@@ -132,10 +140,112 @@ describe('the hooks', () => {
     );
     await act(async () => socket().subscribed('mine'));
     await says({ type: 'snapshot', topic: 'mine', job: job() });
+    await says({ type: 'live', topic: 'mine', cursor: 'c' });
     const before = rendered.mock.calls.length;
-    await says({ type: 'snapshot', topic: 'mine', job: job({ jobId: 'J2' }) });
+    await says(event('job-queued', 'mine', { jobId: 'J2', revision: 12 }));
     expect(rendered).toHaveBeenCalledTimes(before);
     expect(screen.getByTestId('all').textContent).toBe('J2J1');
+  });
+
+  it('subscribe only to what is shown once all is there, not to what passes by while it comes', async () => {
+    function Newest() {
+      const three = useJobs().jobs.slice(0, 3);
+      return three.map(({ job: { jobId } }) => <One key={jobId} id={jobId} />);
+    }
+    await show(
+      start(),
+      <StrictMode>
+        <Newest />
+      </StrictMode>,
+    );
+    await act(async () => socket().subscribed('mine'));
+    // Oldest first: each of them is among the newest three for a moment.
+    for (let at = 10; at < 39; at += 1) {
+      const createTime = `2026-11-21T08:30:${at}Z`;
+      await says({ type: 'snapshot', topic: 'mine', job: job({ jobId: `J${at}`, createTime }) });
+    }
+    await says({ type: 'live', topic: 'mine', cursor: 'c' });
+    const asked = () =>
+      socket()
+        .topics()
+        .map(({ topic }) => topic);
+    expect(asked()).toEqual(['mine', 'job/J38', 'job/J37', 'job/J36']);
+    vi.useFakeTimers();
+    await vi.advanceTimersByTimeAsync(3000);
+    vi.useRealTimers();
+    expect(socket().topics('unsubscribe')).toEqual([]);
+  });
+
+  it('send nothing when a part goes and comes again at once, or shows the same job twice', async () => {
+    const client = start();
+    const { rerender } = await show(client, [<One key="a" id="J1" />, <One key="b" id="J1" />]);
+    await act(async () => socket().subscribed('job/J1'));
+    const sent = socket().sent.length;
+    vi.useFakeTimers();
+    for (const key of ['c', 'd', 'e']) {
+      rerender(<p>gone</p>);
+      await vi.advanceTimersByTimeAsync(500);
+      rerender(
+        <CourantProvider client={client}>
+          <One key={key} id="J1" />
+        </CourantProvider>,
+      );
+      await vi.advanceTimersByTimeAsync(500);
+    }
+    vi.useRealTimers();
+    expect(socket().sent).toHaveLength(sent);
+  });
+
+  it('say that there are older jobs, and load them page by page', async () => {
+    const all = Array.from({ length: 160 }, (_, at) =>
+      job({ jobId: `J${at}`, state: 'succeeded', createTime: new Date(1e12 - at * 1000).toISOString() }),
+    );
+    const fetch = vi.fn(async (url: string) => {
+      const query = new URL(url).searchParams;
+      const [from, size] = [Number(query.get('pageToken')), Number(query.get('pageSize'))];
+      const end = from + size;
+      return Response.json({
+        jobs: all.slice(from, end),
+        nextPageToken: end < all.length ? String(end) : null,
+      });
+    });
+    const client = start(fetch as unknown as typeof globalThis.fetch);
+    let now: Jobs | undefined;
+    function Mine() {
+      now = useJobs();
+      return null;
+    }
+    await show(client, <Mine />);
+    await act(async () => socket().subscribed('mine'));
+    await act(async () => {
+      for (const each of all.slice(0, 50)) socket().says({ type: 'snapshot', topic: 'mine', job: each });
+    });
+    expect(now?.hasMore).toBe(false);
+    await says({ type: 'live', topic: 'mine', cursor: 'c' });
+    expect([now?.jobs.length, now?.hasMore]).toEqual([50, true]);
+    // Asked twice at once it is one page.
+    await act(async () => void (await Promise.all([now?.loadMore(), now?.loadMore()])));
+    expect([now?.jobs.length, now?.hasMore]).toEqual([100, true]);
+    await act(async () => void (await now?.loadMore()));
+    expect([now?.jobs.length, now?.hasMore]).toEqual([160, false]);
+    await act(async () => void (await now?.loadMore()));
+    expect(fetch).toHaveBeenCalledTimes(2);
+    // What was missed is not known after a gap: there may be more again.
+    await says({ type: 'gap', topic: 'mine', reason: 'HISTORY_TRIMMED' });
+    await act(async () => {
+      for (const each of all.slice(0, 50)) socket().says({ type: 'snapshot', topic: 'mine', job: each });
+    });
+    await says({ type: 'live', topic: 'mine', cursor: 'c' });
+    expect(now?.hasMore).toBe(true);
+  });
+
+  it('say that all jobs are there', async () => {
+    const client = start();
+    await show(client, <All />);
+    await act(async () => socket().subscribed('mine'));
+    await says({ type: 'snapshot', topic: 'mine', job: job() });
+    await says({ type: 'live', topic: 'mine', cursor: 'c' });
+    expect(client.jobs.hasOlder).toBe(false);
   });
 
   it('tell why there is no job', async () => {

@@ -1,7 +1,8 @@
 import { isFinished, type Job } from '@courant/client';
-import { useState } from 'react';
+import { type FormEvent, useState } from 'react';
 import { useCourant } from '../context.ts';
 import { useJob, useTopic } from '../hooks.ts';
+import { remedyOf } from '../remedy.ts';
 import { guarded } from './boundary.tsx';
 import { seconds } from './words.ts';
 
@@ -9,7 +10,7 @@ export interface JobProgressProps {
   readonly jobId: string;
   /** At most one update of the percent in this time, in milliseconds. Default 1000. */
   readonly minIntervalMs?: number;
-  /** Cancel while it can be cancelled, retry once it can be retried. */
+  /** Cancel while it can be cancelled; once it failed, what can help: retry, a password, or word that neither can. */
   readonly actions?: boolean;
 }
 
@@ -25,28 +26,77 @@ function sentence(job: Job): string {
   return `${job.operation}${left}`;
 }
 
+interface ChoiceProps {
+  readonly job: Job;
+  readonly run: (work: Promise<unknown>) => void;
+}
+
 function Actions({ job }: { readonly job: Job }) {
-  const client = useCourant();
   const [error, setError] = useState<string | null>(null);
-  const canRetry = job.state === 'failed' || job.state === 'cancelled';
-  const verb = canRetry ? 'retry' : job.state === 'queued' || job.state === 'running' ? 'cancel' : null;
-  if (verb === null) return null;
+  const run = (work: Promise<unknown>) => {
+    work.then(
+      () => setError(null),
+      (reason: Error) => setError(reason.message),
+    );
+  };
   return (
     <>
-      <button
-        type="button"
-        aria-label={`${verb === 'retry' ? 'Retry' : 'Cancel'} ${job.filename}`}
-        onClick={() =>
-          client[verb](job.jobId).then(
-            () => setError(null),
-            (reason: Error) => setError(reason.message),
-          )
-        }
-      >
-        {verb === 'retry' ? 'Retry' : 'Cancel'}
-      </button>
+      <Choice job={job} run={run} />
       {error !== null && <p role="alert">{error}</p>}
     </>
+  );
+}
+
+function Choice({ job, run }: ChoiceProps) {
+  const client = useCourant();
+  const { filename, jobId, state } = job;
+  switch (remedyOf(job)) {
+    case 'retry':
+      return <Button verb="Retry" name={filename} onClick={() => run(client.retry(jobId))} />;
+    case 'password':
+      return <Password job={job} run={run} />;
+    case 'new-document':
+      return <p data-courant="help">Retrying cannot help. Submit a mended copy of the document.</p>;
+    case 'change':
+      return (
+        <>
+          <p data-courant="help">
+            Retrying gives the same result unless something has changed on the server.
+          </p>
+          <Button verb="Retry anyway" name={filename} onClick={() => run(client.retry(jobId))} />
+        </>
+      );
+    case null:
+      return state === 'queued' || state === 'running' ? (
+        <Button verb="Cancel" name={filename} onClick={() => run(client.cancel(jobId))} />
+      ) : null;
+  }
+}
+
+function Button(props: { readonly verb: string; readonly name: string; readonly onClick: () => void }) {
+  const { verb, name, onClick } = props;
+  return (
+    <button type="button" aria-label={`${verb} ${name}`} onClick={onClick}>
+      {verb}
+    </button>
+  );
+}
+
+function Password({ job, run }: ChoiceProps) {
+  const client = useCourant();
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const password = String(new FormData(event.currentTarget).get('password') ?? '');
+    run(client.retry(job.jobId, { password }));
+  };
+  return (
+    <form onSubmit={submit} data-courant="password">
+      <label>
+        Password of {job.filename}{' '}
+        <input name="password" type="password" autoComplete="off" required maxLength={1024} />
+      </label>
+      <button type="submit">Open</button>
+    </form>
   );
 }
 

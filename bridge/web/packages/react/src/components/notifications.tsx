@@ -8,7 +8,7 @@ export interface NotificationListProps {
 }
 
 function List({ hrefOf }: NotificationListProps) {
-  const { list, unread, read } = useNotifications();
+  const { hasOlder, list, unread, read } = useNotifications();
   const [error, setError] = useState<string | null>(null);
   const mark = (id?: string) => {
     read(id).then(
@@ -42,6 +42,7 @@ function List({ hrefOf }: NotificationListProps) {
           </li>
         ))}
       </ul>
+      {hasOlder && <p>Only the newest {list.length} notifications are shown.</p>}
     </section>
   );
 }

@@ -1,4 +1,5 @@
 import type { ConnectionState } from '@courant/client';
+import { useState } from 'react';
 import { useCourant } from '../context.ts';
 import { useConnection, useTopic } from '../hooks.ts';
 import {
@@ -142,16 +143,28 @@ function Rooms() {
   );
 }
 
+/** So many entries are shown until one asks for all that came. */
+const fewEntries = 20;
+
 function Trail() {
   const entries = useAuditTrail() ?? [];
+  const [all, setAll] = useState(false);
+  const shown = all ? entries : entries.slice(0, fewEntries);
   return (
-    <ol aria-label="Audit trail">
-      {entries.slice(0, 20).map((entry) => (
-        <li key={entry.number}>
-          <time dateTime={entry.time}>{entry.time}</time> {entry.user} {entry.deed} {entry.target}
-        </li>
-      ))}
-    </ol>
+    <>
+      <ol aria-label="Audit trail">
+        {shown.map((entry) => (
+          <li key={entry.number}>
+            <time dateTime={entry.time}>{entry.time}</time> {entry.user} {entry.deed} {entry.target}
+          </li>
+        ))}
+      </ol>
+      {shown.length < entries.length && (
+        <button type="button" onClick={() => setAll(true)}>
+          Show all {entries.length}
+        </button>
+      )}
+    </>
   );
 }
 

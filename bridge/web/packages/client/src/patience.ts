@@ -1,0 +1,33 @@
+/** How a request that was refused for the moment is repeated: when the bridge says so, and not without end. */
+import { CourantError } from './errors.ts';
+import { backoffMs } from './state.ts';
+
+/** When the bridge says that it takes longer than this, it is for whoever asked to decide. */
+const longestMs = 60_000;
+
+/** Too many requests, or nobody there to take it: it was not done. */
+export function isBusy(error: unknown): error is CourantError {
+  return error instanceof CourantError && (error.status === 429 || error.status === 503);
+}
+
+/** How long to wait before try number `tries` (from 1); `null`: longer than anybody waits. */
+export function waitMs({ retryAfterMs }: CourantError, tries: number): number | null {
+  if (retryAfterMs !== null && retryAfterMs > longestMs) return null;
+  return Math.max(retryAfterMs ?? 0, backoffMs(tries - 1, Math.random, 1000, 30_000));
+}
+
+/** Waits, but not longer than until nobody wants it any more, or, unless told how long, until the network is back. */
+export function pause(ms: number, signal: AbortSignal | undefined, isTold: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      globalThis.removeEventListener?.('online', done);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    if (!isTold) globalThis.addEventListener?.('online', done);
+    signal?.addEventListener('abort', done);
+    if (signal?.aborted) done();
+  });
+}
