@@ -11,7 +11,7 @@ export function Facts({ job }: { readonly job: Job }) {
     ['Submitted', dateTime(job.createTime)],
     ['Started', job.startTime && dateTime(job.startTime)],
     ['Ended', job.endTime && dateTime(job.endTime)],
-    ['Attempt', job.attempt === 0 ? null : `${job.attempt} of ${job.maxAttempts}`],
+    ['Attempt', job.attempt === 0 ? null : String(job.attempt)],
     ['SHA-256', job.documentSha256],
   ];
   // What the last attempt ended with is told above.

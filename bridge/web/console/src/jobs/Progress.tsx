@@ -72,7 +72,7 @@ function Times({ view: { job, receivedAt } }: { readonly view: JobView }) {
 function RunningTimes({ job, receivedAt }: { readonly job: Job; readonly receivedAt: number }) {
   const since = Math.max(0, (useNow() - receivedAt) / 1000);
   const parts: string[] = [];
-  if (job.attempt > 1 && !movedLane(job)) parts.push(`attempt ${job.attempt} of ${job.maxAttempts}`);
+  if (job.attempt > 1 && !movedLane(job)) parts.push(`attempt ${job.attempt}`);
   if (job.state === 'queued') {
     if (job.estimatedWait !== null)
       parts.push(`starts in about ${ticking(Math.max(1, job.estimatedWait - since))}`);

@@ -42,7 +42,7 @@ export function Troubles({ job }: { readonly job: Job }) {
             <Help job={job} />
             <p className="small muted">
               {error.code}
-              {job.state === 'failed' && job.attempt > 1 && ` · attempt ${job.attempt} of ${job.maxAttempts}`}
+              {job.state === 'failed' && job.attempt > 1 && ` · attempt ${job.attempt}`}
               {job.retryTime !== null && job.state === 'queued' && <RetryIn time={job.retryTime} />}
             </p>
           </div>
