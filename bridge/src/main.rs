@@ -70,6 +70,7 @@ async fn start(args: Args) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?} is not a filter", args.log))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .fmt_fields(courant_bridge::logging::fields())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
