@@ -6,7 +6,7 @@ use std::time::Duration;
 use courant_auth::Verifier;
 use courant_tls::{ClientTls, ServerTls};
 
-use crate::core::LANES;
+use crate::core::CHANNELS;
 use crate::ledger::Bounds;
 
 /// Makes a fresh token with the role `bridge`, whenever one is needed.
@@ -183,7 +183,7 @@ impl Default for Times {
 }
 
 /// Half of what a server with default limits takes on all connections for streams of users.
-pub const MOST_STREAMS: usize = LANES * 2_048;
+pub const MOST_STREAMS: usize = CHANNELS * 2_048;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
