@@ -1,18 +1,32 @@
 //! Who did what through this bridge: each entry goes to the log, and the newest to the admins who look.
 //!
-//! The log is the record to keep. What is here is for looking on: bounded, and gone with the process.
+//! The log is the record to keep. What is here is for looking on: bounded, and gone with the process. What was done, who
+//! came and what was refused are bounded apart, so that whoever provokes many refusals hides nothing.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use governor::clock::MonotonicClock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Entries that are kept to be shown.
+use crate::connection::registry::at_least_one;
+
+/// Entries of what was done that are kept to be shown.
 const KEPT: usize = 100;
+/// Of connections that began or ended.
+const KEPT_CONNECTIONS: usize = 50;
+/// Of refusals, those that are alike in one.
+const KEPT_REFUSALS: usize = 50;
+/// Lines of refusals in the log in a second.
+const REFUSED_LINES_PER_SECOND: u32 = 5;
 /// Bytes of a name that is written down.
 const NAME_BYTES: usize = 128;
 
@@ -58,16 +72,63 @@ pub struct Record {
     pub user: Option<String>,
     pub address: Option<String>,
     pub target: Option<String>,
+    /// How often, when more than once: refusals alike are one entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
 }
 
 /// The entries. Cheap to add to.
-#[derive(Debug, Default)]
-pub struct Trail(Mutex<Entries>);
+#[derive(Debug)]
+pub struct Trail {
+    entries: Mutex<Entries>,
+    /// Lines of refusals in the log.
+    lines: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<std::time::Instant>>,
+    /// Refusals since the last of these lines that have none.
+    suppressed: AtomicU64,
+}
 
 #[derive(Debug, Default)]
 struct Entries {
     number: u64,
-    newest: VecDeque<Record>,
+    /// What was done.
+    deeds: VecDeque<Record>,
+    /// Who came and went.
+    connections: VecDeque<Record>,
+    /// What was refused, one entry for all that are alike.
+    refusals: VecDeque<Record>,
+}
+
+/// Which entries make room for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    Deed,
+    Connection,
+    Refusal,
+}
+
+impl Deed {
+    fn sort(self) -> Sort {
+        match self {
+            Self::Connected | Self::Disconnected => Sort::Connection,
+            Self::TokenRefused | Self::LimitRefused => Sort::Refusal,
+            Self::Submitted
+            | Self::Cancelled
+            | Self::Retried
+            | Self::Deleted
+            | Self::WorkerDrained
+            | Self::WorkerResumed
+            | Self::Notified
+            | Self::AdminRead => Sort::Deed,
+        }
+    }
+}
+
+impl Default for Trail {
+    fn default() -> Self {
+        let quota = Quota::per_second(at_least_one(REFUSED_LINES_PER_SECOND));
+        let lines = RateLimiter::direct_with_clock(quota, MonotonicClock);
+        Self { entries: Mutex::default(), lines, suppressed: AtomicU64::new(0) }
+    }
 }
 
 impl Trail {
@@ -75,22 +136,77 @@ impl Trail {
     pub fn note(&self, deed: Deed, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
         let cut = |text: &str| text.chars().take(NAME_BYTES).collect::<String>();
         let (user, target) = (user.map(cut), target.map(cut));
-        tracing::info!(target: "audit", ?deed, user, address = address.map(tracing::field::display), target_id = target, "done");
-        let mut entries = self.0.lock();
+        self.log(deed, user.as_deref(), address, target.as_deref());
+        let address = address.map(|address| address.to_string());
+        let time = prost_types::Timestamp::from(SystemTime::now()).to_string();
+        let mut entries = self.entries.lock();
         entries.number += 1;
         let number = entries.number;
-        let time = prost_types::Timestamp::from(SystemTime::now()).to_string();
-        if entries.newest.len() == KEPT {
-            entries.newest.pop_front();
+        let record = Record { number, time, deed, user, address, target, count: None };
+        match deed.sort() {
+            Sort::Deed => keep(&mut entries.deeds, record, KEPT),
+            Sort::Connection => keep(&mut entries.connections, record, KEPT_CONNECTIONS),
+            Sort::Refusal => gather(&mut entries.refusals, record),
         }
-        let address = address.map(|address| address.to_string());
-        entries.newest.push_back(Record { number, time, deed, user, address, target });
+    }
+
+    /// Refusals cost those who provoke them nothing: they get a few lines in a second, and the rest is counted.
+    fn log(&self, deed: Deed, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
+        let mut suppressed = None;
+        if deed.sort() == Sort::Refusal {
+            if self.lines.check().is_err() {
+                self.suppressed.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            suppressed = Some(self.suppressed.swap(0, Ordering::Relaxed)).filter(|count| *count > 0);
+        }
+        let address = address.map(tracing::field::display);
+        tracing::info!(target: "audit", ?deed, user, address, target_id = target, suppressed, "done");
     }
 
     /// The newest entries, oldest first.
     pub fn newest(&self) -> Vec<Record> {
-        self.0.lock().newest.iter().cloned().collect()
+        let entries = self.entries.lock();
+        let all = entries.deeds.iter().chain(&entries.connections).chain(&entries.refusals);
+        let mut all: Vec<_> = all.cloned().collect();
+        drop(entries);
+        all.sort_unstable_by_key(|record| record.number);
+        all
     }
+}
+
+/// When there are too many, the oldest goes of the user who has most: nobody pushes out the entries of others.
+fn keep(records: &mut VecDeque<Record>, record: Record, most: usize) {
+    records.push_back(record);
+    if records.len() <= most {
+        return;
+    }
+    let mut counts: HashMap<Option<&str>, usize> = HashMap::new();
+    for record in records.iter() {
+        *counts.entry(record.user.as_deref()).or_default() += 1;
+    }
+    let fullest = records
+        .iter()
+        .enumerate()
+        .max_by_key(|(place, record)| (counts.get(&record.user.as_deref()).copied(), std::cmp::Reverse(*place)));
+    if let Some(place) = fullest.map(|(place, _)| place) {
+        records.remove(place);
+    }
+}
+
+/// Adds to the entry that is alike: the same from the same address. The newest is last.
+fn gather(records: &mut VecDeque<Record>, mut record: Record) {
+    let alike = |known: &Record| {
+        let same_target = record.deed == Deed::TokenRefused || known.target == record.target;
+        known.deed == record.deed && known.address == record.address && same_target
+    };
+    if let Some(known) = records.iter().position(alike).and_then(|place| records.remove(place)) {
+        record.count = Some(known.count.unwrap_or(1).saturating_add(1));
+    }
+    if records.len() == KEPT_REFUSALS {
+        records.pop_front();
+    }
+    records.push_back(record);
 }
 
 #[cfg(test)]
@@ -101,10 +217,30 @@ mod tests {
     fn only_the_newest_are_kept_and_names_are_cut() {
         let trail = Trail::default();
         for _ in 0..250 {
-            trail.note(Deed::Connected, Some(&"x".repeat(1000)), None, None);
+            trail.note(Deed::Submitted, Some(&"x".repeat(1000)), None, None);
         }
         let kept = trail.newest();
         assert_eq!((kept.len(), kept[0].number, kept[99].number), (KEPT, 151, 250));
         assert_eq!(kept[0].user.as_ref().map(String::len), Some(NAME_BYTES));
+    }
+
+    #[test]
+    fn neither_refusals_nor_a_busy_user_push_out_what_others_did() {
+        let trail = Trail::default();
+        let address = |last: u8| Some(IpAddr::from([192, 0, 2, last]));
+        trail.note(Deed::Deleted, Some("root"), address(1), Some("J"));
+        for number in 0..10_000 {
+            trail.note(Deed::TokenRefused, None, address(9), Some(&number.to_string()));
+            trail.note(Deed::LimitRefused, Some("mallory"), address(9), Some("subscriptions"));
+            trail.note(Deed::Submitted, Some("mallory"), address(9), None);
+            trail.note(Deed::Connected, Some("mallory"), address(9), None);
+        }
+        let kept = trail.newest();
+        assert!(kept.len() <= KEPT + KEPT_CONNECTIONS + KEPT_REFUSALS);
+        assert!(kept.iter().any(|record| record.deed == Deed::Deleted), "{kept:?}");
+        let refused: Vec<_> = kept.iter().filter(|record| record.deed.sort() == Sort::Refusal).collect();
+        assert_eq!(refused.iter().map(|record| record.count).collect::<Vec<_>>(), [Some(10_000); 2]);
+        assert!(trail.suppressed.load(Ordering::Relaxed) > 0);
+        assert!(kept.windows(2).all(|pair| pair[0].number < pair[1].number));
     }
 }

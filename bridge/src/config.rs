@@ -6,7 +6,7 @@ use std::time::Duration;
 use courant_auth::Verifier;
 use courant_tls::{ClientTls, ServerTls};
 
-use crate::core::LANES;
+use crate::core::CHANNELS;
 use crate::ledger::Bounds;
 
 /// Makes a fresh token with the role `bridge`, whenever one is needed.
@@ -27,6 +27,8 @@ pub struct Config {
     pub allow_origins: Vec<String>,
     /// Take a client's address from the last `X-Forwarded-For`. Only behind a proxy that sets it.
     pub trust_forwarded: bool,
+    /// How long browsers are to come by https alone (HSTS); None: it is not said. Only where they do so already.
+    pub hsts_max_age: Option<Duration>,
     /// TLS for browsers; without it they speak plain HTTP, or a proxy before us speaks TLS.
     pub tls: Option<ServerTls>,
     /// TLS on the way to the core, whose address then begins with `https://`.
@@ -181,7 +183,7 @@ impl Default for Times {
 }
 
 /// Half of what a server with default limits takes on all connections for streams of users.
-pub const MOST_STREAMS: usize = LANES * 2_048;
+pub const MOST_STREAMS: usize = CHANNELS * 2_048;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -217,6 +219,7 @@ impl Config {
             public_url: None,
             allow_origins: Vec::new(),
             trust_forwarded: false,
+            hsts_max_age: None,
             tls: None,
             core_tls: None,
             limits: Limits::default(),
@@ -307,6 +310,7 @@ impl std::fmt::Debug for Config {
             .field("public_url", &self.public_url)
             .field("allow_origins", &self.allow_origins)
             .field("trust_forwarded", &self.trust_forwarded)
+            .field("hsts_max_age", &self.hsts_max_age)
             .field("limits", &self.limits)
             .field("times", &self.times)
             .finish_non_exhaustive()

@@ -23,6 +23,11 @@ pub struct Flags {
     #[arg(long, env = "COURANT_TRUST_FORWARDED")]
     pub trust_forwarded: bool,
 
+    /// Tell browsers to come by https alone for this long (Strict-Transport-Security); said only where they come by https,
+    /// that is with TLS or a --public-url that begins so [default: not said]
+    #[arg(long, env = "COURANT_HSTS_MAX_AGE", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub hsts_max_age: Option<Duration>,
+
     /// Connections that speak HTTP at once
     #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS", default_value_t = 4_000, value_name = "N")]
     pub max_http_connections: usize,
@@ -175,6 +180,7 @@ impl Flags {
         config.public_url = self.public_url;
         config.allow_origins = self.allow_origin;
         config.trust_forwarded = self.trust_forwarded;
+        config.hsts_max_age = self.hsts_max_age;
         let limits = &mut config.limits;
         limits.connections = self.max_connections;
         limits.sockets = self.max_http_connections;
@@ -259,7 +265,12 @@ mod tests {
             if let Some(zero) = zero.filter(|_| {
                 !matches!(
                     flag.as_str(),
-                    "--compress-above" | "--min-upload-rate" | "--lame-duck" | "--drain" | "--presence-grace"
+                    "--compress-above"
+                        | "--min-upload-rate"
+                        | "--hsts-max-age"
+                        | "--lame-duck"
+                        | "--drain"
+                        | "--presence-grace"
                 )
             }) {
                 assert!(config(&[&flag, zero]).check().is_err(), "{flag} {zero}");
@@ -270,6 +281,6 @@ mod tests {
     fn plain_is_time(flag: &str) -> bool {
         flag.ends_with("-timeout")
             || flag.ends_with("-interval")
-            || matches!(flag, "--lame-duck" | "--drain" | "--presence-grace")
+            || matches!(flag, "--hsts-max-age" | "--lame-duck" | "--drain" | "--presence-grace")
     }
 }

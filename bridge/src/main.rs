@@ -70,9 +70,13 @@ async fn start(args: Args) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?} is not a filter", args.log))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .fmt_fields(courant_bridge::logging::fields())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    // Before anybody can know that we are here.
+    let shutdown = Shutdown::new();
+    shutdown.on_signals()?;
     let listen = args.listen;
     let trusted = args.trust.load().await?;
     let config = config(args, trusted)?;
@@ -80,8 +84,6 @@ async fn start(args: Args) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     courant_bridge::raise_open_files();
     tracing::info!(listen = %listener.local_addr()?, core = %config.core, "the bridge is open");
-    let shutdown = Shutdown::new();
-    shutdown.on_signals()?;
     Ok(courant_bridge::run(listener, config, shutdown).await?)
 }
 

@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use tonic::Streaming;
 
 use crate::config::Times;
-use crate::core::{Core, LaneHold};
+use crate::core::{ChannelLease, Core};
 use crate::fault::{Code, Fault};
 use crate::ledger::{Share, User};
 use crate::metrics::Metrics;
@@ -44,7 +44,7 @@ pub struct Wish {
 }
 
 /// The watch, and its place on a connection to the core.
-type Stream = (Streaming<v1::WatchNotificationsResponse>, LaneHold);
+type Stream = (Streaming<v1::WatchNotificationsResponse>, ChannelLease);
 
 /// The task that tells; ended with the subscription.
 struct Teller {
@@ -79,9 +79,9 @@ pub async fn follow(wish: Wish) -> Result<Place, Fault> {
 
 async fn open(wish: &Wish, after: &str) -> Result<Stream, Fault> {
     let request = v1::WatchNotificationsRequest { user: wish.user.name().to_string(), after_cursor: after.to_owned() };
-    let lane = wish.core.lane();
-    let stream = lane.notices().watch_notifications(wish.core.stream_own(request)?).await?.into_inner();
-    Ok((stream, lane))
+    let lease = wish.core.stream_channel();
+    let stream = lease.notices().watch_notifications(wish.core.stream_own(request)?).await?.into_inner();
+    Ok((stream, lease))
 }
 
 /// Where a subscription stands.
@@ -127,7 +127,7 @@ impl Tell {
         }
     }
 
-    async fn hear(&mut self, (mut stream, _lane): Stream, losses: &mut u32) -> Result<(), Fault> {
+    async fn hear(&mut self, (mut stream, _lease): Stream, losses: &mut u32) -> Result<(), Fault> {
         while let Some(message) = stream.message().await? {
             *losses = 0;
             self.message(message).await;

@@ -3,6 +3,7 @@
 //! Draining: first the bridge is not ready but serves all the same, so that load balancers turn away (`--lame-duck`); then
 //! nothing is accepted and clients are told; what is under way finishes (`--drain`); then topics and the rest stop.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,15 +86,15 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Into<Shut
 /// Serves, and drains when that begins.
 async fn serve(listener: TcpListener, app: &Arc<App>, shutdown: &Shutdown) {
     let times = &app.config.times;
-    let door = Door::new(app);
+    let acceptor = Acceptor::new(app);
     tokio::select! {
-        never = door.accept(&listener) => match never {},
+        never = acceptor.accept(&listener) => match never {},
         () = shutdown.draining() => {}
     }
     app.leaving.cancel();
     tracing::info!(lame_duck = ?times.lame_duck, "not ready any more, and still serving");
     tokio::select! {
-        never = door.accept(&listener) => match never {},
+        never = acceptor.accept(&listener) => match never {},
         () = tokio::time::sleep(times.lame_duck) => {}
     }
     drop(listener);
@@ -115,18 +116,15 @@ pub fn raise_open_files() {
     }
 }
 
-/// Never.
-enum Never {}
-
 /// Lets connections in, as many as there are places. Waits for nothing but the next one: who finds no place is told so.
-struct Door {
+struct Acceptor {
     app: Arc<App>,
     router: Router,
     sockets: Arc<Sockets>,
     refusals: Arc<Semaphore>,
 }
 
-impl Door {
+impl Acceptor {
     fn new(app: &Arc<App>) -> Self {
         let limits = &app.config.limits;
         // Behind a proxy all come from its address.
@@ -135,7 +133,7 @@ impl Door {
         Self { app: app.clone(), router: router(app.clone()), sockets, refusals }
     }
 
-    async fn accept(&self, listener: &TcpListener) -> Never {
+    async fn accept(&self, listener: &TcpListener) -> Infallible {
         loop {
             match listener.accept().await {
                 Ok((socket, peer)) => self.admit(socket, peer),

@@ -41,6 +41,25 @@ async fn a_document_streams_through_as_body_and_as_form() {
 }
 
 #[tokio::test]
+async fn names_of_files_come_as_older_clients_write_them() {
+    let stage = Stage::new().await;
+    let form = |disposition: &str| {
+        let form = format!("--X\r\nContent-Disposition: form-data; {disposition}\r\n\r\n%PDF\r\n--X--\r\n");
+        let request = Client::new().post(stage.url("/v1/jobs")).bearer_auth(token("alice"));
+        request.header("content-type", "multipart/form-data; boundary=X").body(form).send()
+    };
+    let answer = form("name=\"file\"; filename*=utf-8''r%C3%A9port.pdf").await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    let bad = form("name=\"file\"; filename*=utf-8''%FF").await.unwrap();
+    assert_eq!(
+        (bad.status(), bad.json::<Value>().await.unwrap()["code"].as_str()),
+        (StatusCode::BAD_REQUEST, Some("INVALID_FIELD"))
+    );
+    let submitted = stage.core.submitted();
+    assert_eq!((submitted.len(), submitted[0].0.filename.as_str()), (1, "réport.pdf"));
+}
+
+#[tokio::test]
 async fn half_a_document_is_never_submitted() {
     let stage = Stage::new().await;
     let mut socket = TcpStream::connect(stage.address).await.unwrap();

@@ -263,3 +263,41 @@ async fn an_attackers_websocket_gets_nothing_by_the_cookie() {
         assert_eq!(said[0]["code"], "TOKEN_MISSING");
     }
 }
+
+#[tokio::test]
+async fn two_headers_that_decide_are_refused_before_one_of_them_is_believed() {
+    let stage = stage().await;
+    let (own, bearer) = (own(&stage), format!("Bearer {}", token("alice")));
+    let (cookie, _) = session(&stage, "alice").await;
+    let other = format!("Bearer {}", token("mallory"));
+    for twice in [
+        [("origin", own.as_str()), ("origin", EVIL)],
+        [("origin", EVIL), ("origin", own.as_str())],
+        [("authorization", bearer.as_str()), ("authorization", other.as_str())],
+        [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+    ] {
+        let all = [&twice[..], &[("cookie", cookie.as_str())]].concat();
+        let (status, headers, problem) = ask(&stage, Method::GET, "/v1/jobs", &all).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("BAD_MESSAGE")), "{twice:?}");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert!(headers.get("access-control-allow-origin").is_none());
+    }
+    let twice = [("origin", own.as_str()), ("origin", EVIL)];
+    assert!(Client::connect_with(stage.address, &twice).await.is_err());
+}
+
+#[tokio::test]
+async fn browsers_are_told_to_come_by_https_only_where_they_do() {
+    let told = |public: Option<&'static str>, age| async move {
+        let stage = Stage::with(|config| {
+            config.public_url = public.map(str::to_owned);
+            config.hsts_max_age = age;
+        })
+        .await;
+        let (_, headers, _) = ask(&stage, Method::GET, "/", &[]).await;
+        headers.get("strict-transport-security").map(|value| value.to_str().unwrap().to_owned())
+    };
+    let (year, secure) = (Some(Duration::from_secs(31_536_000)), Some("https://courant.example"));
+    assert_eq!(told(secure, year).await.as_deref(), Some("max-age=31536000"));
+    assert_eq!((told(None, year).await, told(secure, None).await), (None, None));
+}

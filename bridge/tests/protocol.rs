@@ -125,30 +125,49 @@ fn every_message_type_is_described() {
     }
 }
 
-#[test]
-fn every_code_of_the_bridge_is_described() {
-    use Code::{
-        AuthTimeout, BadMessage, CoreUnreachable, MessageTooLarge, MethodNotAllowed, NotFound, OriginForbidden,
-        SubjectChanged, SubprotocolUnknown, TooSlow, UnknownCommand, UpgradeRequired,
+/// Every `"NAME"` of at least two words after one of these beginnings, in a source file.
+fn codes_in(source: &str, beginnings: &[&str]) -> Vec<String> {
+    let source = source.split("#[cfg(test)]").next().unwrap();
+    let after = |begin: &str| {
+        source.split(begin).skip(1).map(|rest| rest.trim_start().trim_start_matches('"')).collect::<Vec<_>>()
     };
-    let own = [
-        AuthTimeout,
-        BadMessage,
-        CoreUnreachable,
-        MessageTooLarge,
-        MethodNotAllowed,
-        NotFound,
-        OriginForbidden,
-        SubjectChanged,
-        SubprotocolUnknown,
-        TooSlow,
-        UnknownCommand,
-        UpgradeRequired,
-        Code::Core(ErrorReason::TooMany),
-        Code::Core(ErrorReason::Draining),
-        Code::Core(ErrorReason::TokenExpired),
-    ];
+    let all = beginnings.iter().flat_map(|begin| after(begin));
+    let name = all.map(|rest| {
+        rest.chars().take_while(|letter| letter.is_ascii_uppercase() || *letter == '_').collect::<String>()
+    });
+    name.filter(|name| name.contains('_')).collect()
+}
+
+#[test]
+fn every_code_there_is_stands_in_the_document_with_its_status() {
+    let section = DOCUMENT.split("## 7. ").nth(1).unwrap().split("## 8. ").next().unwrap();
+    for reason in (1..1000).filter_map(|number| ErrorReason::try_from(number).ok()) {
+        let code = Code::Core(reason);
+        let status = code.http().as_u16();
+        let found = section
+            .lines()
+            .any(|line| line.starts_with(&format!("| {status} | `")) && line.contains(&format!("`{}`", code.name())));
+        assert!(found, "section 7 has no row for {} with {status}", code.name());
+    }
+    let own = codes_in(include_str!("../src/fault.rs"), &["=>"]);
+    assert!(own.len() > 10, "{own:?}");
     for code in own {
-        assert!(DOCUMENT.contains(&format!("`{}`", code.name())), "{} is not described", code.name());
+        assert!(section.contains(&format!("`{code}`")), "section 7 does not name {code}");
+    }
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let mut found = Vec::new();
+    for (file, beginnings) in [
+        ("server/src/worker/sweep.rs", &["code:"][..]),
+        ("server/src/worker/reports.rs", &["code:"]),
+        ("server/src/worker/large.rs", &["code:"]),
+        ("server/src/worker/dispatch.rs", &["code:"]),
+        ("server/src/worker/session.rs", &["code:"]),
+        ("pdf/src/failure.rs", &["permanent(", "transient("]),
+    ] {
+        found.extend(codes_in(&std::fs::read_to_string(folder.join(file)).unwrap(), beginnings));
+    }
+    assert!(found.len() > 12, "{found:?}");
+    for code in found {
+        assert!(DOCUMENT.contains(&format!("`{code}`")), "PROTOCOL.md does not name the job error {code}");
     }
 }

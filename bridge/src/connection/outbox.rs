@@ -29,6 +29,8 @@ use crate::wire::message::Draining;
 
 /// Written in one go before others get a turn.
 const BATCH_BYTES: usize = 32 << 10;
+/// What may wait for a connection whose user is not known.
+const NAMELESS_BYTES: usize = 64 << 10;
 /// Empty places are swept out when there are more than this, and more than places in use.
 const SWEEP: usize = 64;
 
@@ -154,7 +156,9 @@ impl Outbox {
     fn takes(&self, inner: &Inner, bytes: usize) -> bool {
         let for_user = || self.user.get().is_none_or(|user| user.has_space(bytes));
         let total = inner.bytes + bytes;
-        total <= self.limit && (total <= BATCH_BYTES || inner.bytes == 0 || for_user())
+        // Before that there are only short replies, and nobody whose share it could be.
+        let limit = if self.user.get().is_some() { self.limit } else { self.limit.min(NAMELESS_BYTES) };
+        total <= limit && (total <= BATCH_BYTES || inner.bytes == 0 || for_user())
     }
 
     /// Puts in a reply.

@@ -11,7 +11,6 @@ use std::time::Duration;
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
-use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 
@@ -23,10 +22,6 @@ use crate::metrics::{Limit, Metrics, Refusal};
 /// Attempts of addresses, and acts of users, beyond this many are not remembered one by one; those that have recovered are forgotten first.
 const REMEMBERED: usize = 10_000;
 
-/// Refusals that are written into the audit trail in a second, for each limit and address together; all are counted.
-const TOLD_PER_SECOND: u32 = 5;
-
-type Rate = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 type Keyed<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
 /// All connections.
@@ -35,7 +30,6 @@ pub struct Registry {
     attempts: Keyed<IpAddr>,
     requests: Keyed<IpAddr>,
     users: Keyed<Arc<str>>,
-    told: Rate,
     trail: Arc<Trail>,
     limits: Limits,
     metrics: Metrics,
@@ -65,16 +59,13 @@ impl Registry {
         let second = at_least_one(limits.per_user_per_second);
         let by_user = Quota::per_second(second).allow_burst(second.saturating_mul(at_least_one(2)));
         let users = RateLimiter::new(by_user, HashMapStateStore::default(), MonotonicClock);
-        let told = RateLimiter::direct_with_clock(Quota::per_second(at_least_one(TOLD_PER_SECOND)), MonotonicClock);
-        Arc::new(Self { counts: Mutex::default(), attempts, requests, users, told, trail, limits, metrics })
+        Arc::new(Self { counts: Mutex::default(), attempts, requests, users, trail, limits, metrics })
     }
 
-    /// Counts that a limit refused something, and writes it down as long as there are not too many.
+    /// Counts that a limit refused something, and writes it down.
     pub fn refused(&self, limit: Limit, user: Option<&str>, address: IpAddr) {
         self.metrics.refused.get_or_create(&Refusal { limit }).inc();
-        if self.told.check().is_ok() {
-            self.trail.note(Deed::LimitRefused, user, Some(address), Some(limit.name()));
-        }
+        self.trail.note(Deed::LimitRefused, user, Some(address), Some(limit.name()));
     }
 
     /// Whether an address may ask once more now.
@@ -273,6 +264,7 @@ mod tests {
         let refused = (0..500).filter(|_| registry.may_ask(HERE).is_err()).count() as u64;
         let counted = registry.metrics.refused.get_or_create(&Refusal { limit: Limit::RequestsPerSecond }).get();
         assert!(refused > 400 && counted == refused, "{refused} {counted}");
-        assert!(registry.trail.newest().len() < 50);
+        let told = registry.trail.newest();
+        assert_eq!((told.len(), told[0].count), (1, Some(refused)));
     }
 }

@@ -1,7 +1,7 @@
 //! The way to the server: channels, tokens and deadlines. Knows calls, not what they mean to browsers.
 
+mod channel_pool;
 pub mod health;
-mod lanes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 
-use self::lanes::Lanes;
-pub use self::lanes::{LANES, LaneHold};
+use self::channel_pool::ChannelPool;
+pub use self::channel_pool::{CHANNELS, ChannelLease};
 use crate::config::{Config, TokenSource};
 use crate::fault::{Code, Fault};
 
@@ -46,7 +46,7 @@ pub struct Core {
     /// Uploads and downloads.
     transfers: Channel,
     /// Watches of users, over several connections.
-    lanes: Arc<Lanes>,
+    streams: Arc<ChannelPool>,
     token: TokenSource,
     call: Duration,
 }
@@ -67,14 +67,14 @@ impl Core {
         let tls = config.core_tls.as_ref();
         let [system, calls] = [(); 2].map(|()| connector::lazy(&endpoint, tls));
         let transfers = connector::lazy(&bulk, tls);
-        let lanes = Lanes::new(|| connector::lazy(&bulk, tls));
+        let streams = ChannelPool::new(|| connector::lazy(&bulk, tls));
         let token = config.core_token.clone();
-        Ok(Self { system, calls, transfers, lanes, token, call: config.times.call })
+        Ok(Self { system, calls, transfers, streams, token, call: config.times.call })
     }
 
     /// A connection for one more stream of a user.
-    pub fn lane(&self) -> LaneHold {
-        self.lanes.hold()
+    pub fn stream_channel(&self) -> ChannelLease {
+        self.streams.lease()
     }
 
     /// For calls that answer at once.

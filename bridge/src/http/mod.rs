@@ -4,6 +4,7 @@ pub mod caller;
 pub mod console;
 pub mod cookie;
 mod cors;
+mod filename;
 pub mod headers;
 pub mod jobs;
 pub mod notices;
@@ -80,13 +81,22 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(metrics))
         .fallback(console::serve)
         .layer(axum::middleware::from_fn_with_state(app.clone(), limit))
-        .layer(axum::middleware::map_response(headers::secure))
+        .layer(axum::middleware::map_response_with_state(app.clone(), headers::secure))
         .with_state(app.clone());
     let router = match cors {
         Some(cors) => router.layer(cors),
         None => router,
     };
-    router.layer(axum::middleware::from_fn_with_state(app, uploads::tus))
+    let router = router.layer(axum::middleware::from_fn_with_state(app.clone(), uploads::tus));
+    router.layer(axum::middleware::from_fn_with_state(app, once))
+}
+
+/// Before anything looks at them: headers that must be there once.
+async fn once(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match headers::check_once(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(fault) => headers::secured(&app.config, fault.into_response()),
+    }
 }
 
 /// Refuses what comes too often from one address. Probes are let through: they must not fail because others ask much.

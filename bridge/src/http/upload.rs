@@ -19,6 +19,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 
 use super::caller::Caller;
+use super::filename;
 use super::jobs::{JobAnswer, fresh};
 use super::patience::{Patience, TooSlow};
 use super::query;
@@ -128,7 +129,8 @@ impl Upload {
                 continue;
             }
             if header.filename.is_empty() {
-                header.filename = field.file_name().unwrap_or_default().to_owned();
+                let plain = || field.file_name().unwrap_or_default().to_owned();
+                header.filename = filename::extended(field.headers())?.unwrap_or_else(plain);
             }
             let (parts, stream) = pipe(header);
             let (app, token) = (self.app.clone(), self.token.clone());

@@ -54,7 +54,7 @@ fn is_id(id: &str) -> bool {
 }
 
 /// What turns round how its neighbours are shown, or ends the line. The core judges alike.
-fn is_unruly(letter: char) -> bool {
+pub fn is_unruly(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }

@@ -168,8 +168,8 @@ impl Follower<'_> {
     async fn follow(&mut self) -> Result<(), Fault> {
         let key = &self.room.key;
         let request = self.rooms.core.stream_own(key.source.watch(&self.cursor, key.tier.interval()))?;
-        let lane = self.rooms.core.lane();
-        let mut steps = lane.jobs().watch_jobs(request).await?.into_inner();
+        let lease = self.rooms.core.stream_channel();
+        let mut steps = lease.jobs().watch_jobs(request).await?.into_inner();
         while let Some(v1::WatchJobsResponse { cursor, step }) = steps.message().await? {
             match step {
                 Some(step) => self.step(cursor, step).await?,

@@ -4,14 +4,14 @@ use courant_proto::v1::{self, watch_job_response as one, watch_jobs_response as 
 use tonic::Streaming;
 
 use super::source::Source;
-use crate::core::{Core, LaneHold};
+use crate::core::{ChannelLease, Core};
 use crate::fault::Fault;
 use crate::wire::Tier;
 
 /// The steps of a watch, whichever call they come from.
 pub struct Steps {
     call: Call,
-    _lane: LaneHold,
+    _lease: ChannelLease,
 }
 
 enum Call {
@@ -27,17 +27,17 @@ pub type Step = (String, Option<many::Step>);
 impl Steps {
     /// Opens the watch in the bridge's own name. Transient events are of no use in a replay: as few as possible.
     pub async fn open(core: &Core, source: &Source, after: &str) -> Result<Self, Fault> {
-        let lane = core.lane();
-        let mut jobs = lane.jobs();
+        let lease = core.stream_channel();
+        let mut jobs = lease.jobs();
         let watch = source.watch(after, Tier::FiveSeconds.interval());
         let Some(job_id) = source.only() else {
             let call = Call::Many(jobs.watch_jobs(core.stream_own(watch)?).await?.into_inner());
-            return Ok(Self { call, _lane: lane });
+            return Ok(Self { call, _lease: lease });
         };
         let v1::WatchJobsRequest { after_cursor, min_interval, .. } = watch;
         let watch = v1::WatchJobRequest { job_id: job_id.to_owned(), after_cursor, min_interval, fail_on_gap: false };
         let call = Call::One(jobs.watch_job(core.stream_own(watch)?).await?.into_inner());
-        Ok(Self { call, _lane: lane })
+        Ok(Self { call, _lease: lease })
     }
 
     /// The next step; none when the watch has ended.

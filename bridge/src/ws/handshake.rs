@@ -79,7 +79,7 @@ impl Opening {
         let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|key| key.len() == 16));
         let key = key.ok_or_else(|| Fault::new(Code::BadMessage, "Sec-WebSocket-Key is not a key"))?;
         let named = origins.check(headers)?;
-        let (choice, token) = subprotocols(headers);
+        let (choice, token) = subprotocols(headers)?;
         Ok(Self { accept: derive_accept_key(key.as_bytes()), choice, token, named })
     }
 
@@ -114,7 +114,7 @@ fn words(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
         .map(str::trim)
 }
 
-fn subprotocols(headers: &HeaderMap) -> (Choice, Option<String>) {
+fn subprotocols(headers: &HeaderMap) -> Result<(Choice, Option<String>), Fault> {
     let mut choice = Choice::Default;
     let mut token = None;
     for word in words(headers, SEC_WEBSOCKET_PROTOCOL) {
@@ -124,13 +124,14 @@ fn subprotocols(headers: &HeaderMap) -> (Choice, Option<String>) {
             _ => None,
         };
         match (word.strip_prefix(TOKEN), known) {
-            (Some(found), _) => token = Some(found.to_owned()),
+            (Some(found), _) if token.is_none() => token = Some(found.to_owned()),
+            (Some(_), _) => return Err(Fault::new(Code::BadMessage, "Sec-WebSocket-Protocol has more than one token")),
             (None, Some(format)) if !matches!(choice, Choice::Offered(_)) => choice = Choice::Offered(format),
             (None, None) if choice == Choice::Default && !word.is_empty() => choice = Choice::Unknown,
             (None, _) => {}
         }
     }
-    (choice, token)
+    Ok((choice, token))
 }
 
 #[cfg(test)]
@@ -185,6 +186,10 @@ mod tests {
         assert_eq!(offered("courant.v9.xml"), (Choice::Unknown, None));
         assert_eq!(offered("courant.token.a.b.c"), (Choice::Default, Some("a.b.c".into())));
         assert_eq!(offered("courant.v1.json,courant.token.a.b.c"), (json, Some("a.b.c".into())));
+        assert_eq!(
+            open(&head(&[("sec-websocket-protocol", "courant.token.a, courant.token.b")])),
+            Err(Code::BadMessage)
+        );
     }
 
     #[test]

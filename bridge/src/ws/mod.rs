@@ -2,5 +2,6 @@
 
 pub mod format;
 pub mod handshake;
+mod paced;
 pub mod session;
 pub mod wire;

@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::format::Frames;
+use super::paced::Paced;
 use crate::connection::close::Verdict;
 use crate::connection::outbox::{Outbox, Taken};
 
@@ -58,7 +59,7 @@ pub enum Inbound {
 
 /// One socket with its outbox.
 pub struct Wire {
-    socket: WebSocketStream<Socket>,
+    socket: WebSocketStream<Paced>,
     outbox: Arc<Outbox>,
     frames: Frames,
     ping: bool,
@@ -78,6 +79,7 @@ impl Wire {
     /// Takes over a socket after the handshake, with what was read past it.
     pub async fn new(socket: Socket, read: Bytes, outbox: Arc<Outbox>, frames: Frames, max_message: usize) -> Self {
         let config = settings(max_message);
+        let socket = Paced::new(socket, max_message);
         let socket = WebSocketStream::from_partially_read(socket, read.to_vec(), Role::Server, Some(config)).await;
         Self { socket, outbox, frames, ping: false, flush: Flush::Done, closed: false, deaf: false }
     }

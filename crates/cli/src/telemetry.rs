@@ -14,7 +14,7 @@ pub fn start(log: &Log) -> Result<(), Failure> {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let lines = lines.with_ansi(std::io::stderr().is_terminal());
     match log.log_format {
-        LogFormat::Text => lines.compact().init(),
+        LogFormat::Text => lines.compact().fmt_fields(courant_bridge::logging::fields()).init(),
         LogFormat::Json => lines.json().init(),
     }
     Ok(())

@@ -110,7 +110,7 @@ export type ClientMessage = (Auth & {
   /** Chosen by the client; the reply carries it. */
   readonly id?: number;
   readonly type: "subscribe";
-} | TopicOnly & {
+} | Unsubscribe & {
   /** Chosen by the client; the reply carries it. */
   readonly id?: number;
   readonly type: "unsubscribe";
@@ -457,6 +457,7 @@ export type Lane = "premium" | "normal" | "large";
 export type Limits = {
   readonly maxMessageBytes: number;
   readonly maxSubscriptions: number;
+  readonly messageBurst: number;
   readonly messagesPerSecond: number;
   readonly outboxBytes: number;
 };
@@ -656,6 +657,8 @@ export type Read = {
 /** One entry. */
 export type Record = {
   readonly address: string | null;
+  /** How often, when more than once: refusals alike are one entry. */
+  readonly count?: number | null;
   readonly deed: Deed;
   readonly number: number;
   readonly target: string | null;
@@ -792,8 +795,20 @@ export type Snapshot = {
 /** The stage of the pipeline. */
 export type Step = "queued" | "analyse" | "extract" | "merge" | "export" | "done";
 
-/** What to follow. */
+/** What to follow: one topic, or several at once. */
 export type Subscribe = {
+  /** Of that one: continue after this cursor. */
+  readonly after?: string | null;
+  /** Of that one: see `super::Tier`. */
+  readonly minIntervalMs?: number | null;
+  /** One topic: see `super::Topic`. */
+  readonly topic?: string | null;
+  /** Instead of `topic`, `after` and `minIntervalMs`: 1 to `limits.maxSubscriptions` topics. Each is answered by itself. */
+  readonly topics?: readonly (SubscribeTopic)[] | null;
+};
+
+/** One of several topics to follow. */
+export type SubscribeTopic = {
   /** Continue after this cursor. */
   readonly after?: string | null;
   /** See `super::Tier`. */
@@ -820,12 +835,6 @@ export type SystemMetrics = {
   readonly topic?: string | null;
 };
 
-/** Names a topic. */
-export type TopicOnly = {
-  /** See `super::Topic`. */
-  readonly topic: string;
-};
-
 /** How a device is connected. */
 export type TransportName = "websocket" | "sse" | "polling";
 
@@ -833,6 +842,14 @@ export type TransportName = "websocket" | "sse" | "polling";
 export type UnreadAnswer = {
   /** Unread now. */
   readonly unread: number;
+};
+
+/** What to follow no more. */
+export type Unsubscribe = {
+  /** One topic: see `super::Topic`. */
+  readonly topic?: string | null;
+  /** Instead of `topic`: 1 to `limits.maxSubscriptions` topics. They have one answer. */
+  readonly topics?: readonly (string)[] | null;
 };
 
 /** One worker. */

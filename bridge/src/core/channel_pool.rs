@@ -11,41 +11,41 @@ use tonic::transport::Channel;
 use super::MAX_MESSAGE;
 
 /// Connections. With the bound on streams in all (8,192) each has about 1,024, a quarter of what the server takes on one.
-pub const LANES: usize = 8;
+pub const CHANNELS: usize = 8;
 
 /// All connections for streams of users.
-pub struct Lanes(Vec<Lane>);
+pub struct ChannelPool(Vec<PooledChannel>);
 
-struct Lane {
+struct PooledChannel {
     channel: Channel,
     /// Streams now.
     open: AtomicUsize,
 }
 
 /// One stream's place on a connection.
-pub struct LaneHold {
-    lanes: Arc<Lanes>,
+pub struct ChannelLease {
+    pool: Arc<ChannelPool>,
     index: usize,
 }
 
-impl Lanes {
+impl ChannelPool {
     /// Connects when first needed.
     pub fn new(connect: impl Fn() -> Channel) -> Arc<Self> {
-        Arc::new(Self((0..LANES).map(|_| Lane { channel: connect(), open: AtomicUsize::new(0) }).collect()))
+        Arc::new(Self((0..CHANNELS).map(|_| PooledChannel { channel: connect(), open: AtomicUsize::new(0) }).collect()))
     }
 
     /// A place on the connection with the fewest streams.
-    pub fn hold(self: &Arc<Self>) -> LaneHold {
-        let emptiest = self.0.iter().enumerate().min_by_key(|(_, lane)| lane.open.load(Ordering::Relaxed));
+    pub fn lease(self: &Arc<Self>) -> ChannelLease {
+        let emptiest = self.0.iter().enumerate().min_by_key(|(_, pooled)| pooled.open.load(Ordering::Relaxed));
         let index = emptiest.map_or(0, |(index, _)| index);
         self.0[index].open.fetch_add(1, Ordering::Relaxed);
-        LaneHold { lanes: self.clone(), index }
+        ChannelLease { pool: self.clone(), index }
     }
 }
 
-impl LaneHold {
+impl ChannelLease {
     fn channel(&self) -> Channel {
-        self.lanes.0[self.index].channel.clone()
+        self.pool.0[self.index].channel.clone()
     }
 
     /// For watches of jobs.
@@ -59,9 +59,9 @@ impl LaneHold {
     }
 }
 
-impl Drop for LaneHold {
+impl Drop for ChannelLease {
     fn drop(&mut self) {
-        self.lanes.0[self.index].open.fetch_sub(1, Ordering::Relaxed);
+        self.pool.0[self.index].open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -73,10 +73,10 @@ mod tests {
 
     #[tokio::test]
     async fn streams_are_spread_and_given_back() {
-        let lanes = Lanes::new(|| Endpoint::from_static("http://127.0.0.1:1").connect_lazy());
-        let held: Vec<_> = (0..3 * LANES).map(|_| lanes.hold()).collect();
-        assert!(lanes.0.iter().all(|lane| lane.open.load(Ordering::Relaxed) == 3));
+        let pool = ChannelPool::new(|| Endpoint::from_static("http://127.0.0.1:1").connect_lazy());
+        let held: Vec<_> = (0..3 * CHANNELS).map(|_| pool.lease()).collect();
+        assert!(pool.0.iter().all(|pooled| pooled.open.load(Ordering::Relaxed) == 3));
         drop(held);
-        assert!(lanes.0.iter().all(|lane| lane.open.load(Ordering::Relaxed) == 0));
+        assert!(pool.0.iter().all(|pooled| pooled.open.load(Ordering::Relaxed) == 0));
     }
 }

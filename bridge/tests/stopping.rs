@@ -1,0 +1,99 @@
+//! Stories of a bridge that stops: in order, at once, or because it cannot go on.
+
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
+
+mod support;
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use support::{FakeCore, PATIENCE, Stage, token};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+#[tokio::test]
+async fn it_serves_on_while_it_says_that_it_is_not_ready() {
+    let stage = Stage::with(|config| config.times.lame_duck = Duration::from_secs(3600)).await;
+    stage.ready(200).await;
+    let mut old = stage.client("alice").await;
+    stage.shutdown.drain();
+    stage.ready(503).await;
+    // Those who are there are told nothing yet, and who still comes is served.
+    assert_eq!(old.ask(json!({"id": 1, "type": "ping"})).await["type"], "pong");
+    stage.client("bob").await.follow("mine", None).await;
+    let listed = reqwest::Client::new().get(stage.url("/v1/jobs")).bearer_auth(token("bob")).send().await.unwrap();
+    assert_eq!(listed.status(), 200);
+    // The second level ends it in the middle of all this.
+    stage.shutdown.end();
+    tokio::time::timeout(Duration::from_secs(10), stage.bridge).await.expect("it hangs").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_is_under_way_finishes_after_nothing_new_is_taken() {
+    let stage = Stage::with(|config| config.times.drain = PATIENCE).await;
+    stage.ready(200).await;
+    let mut upload = TcpStream::connect(stage.address).await.unwrap();
+    let head = format!(
+        "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 10\r\n\r\n01234",
+        token("alice")
+    );
+    upload.write_all(head.as_bytes()).await.unwrap();
+    let mut client = stage.client("alice").await;
+    stage.shutdown.drain();
+    assert_eq!(client.read_to_end().await.1, 4503);
+    let closed = async { while TcpStream::connect(stage.address).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, closed).await.expect("it still listens");
+    upload.write_all(b"56789").await.unwrap();
+    let mut answer = String::new();
+    upload.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    drop(client);
+    tokio::time::timeout(PATIENCE, stage.bridge).await.expect("it hangs").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_background_task_that_breaks_ends_the_bridge_with_the_reason() {
+    let stage = Stage::with(|config| config.core_token = Arc::new(|| panic!("no key"))).await;
+    let ended = tokio::time::timeout(PATIENCE, stage.bridge).await.expect("it goes on").unwrap();
+    let reason = ended.unwrap_err().to_string();
+    assert!(reason.contains("presence panicked: no key"), "{reason}");
+}
+
+#[tokio::test]
+async fn the_program_drains_at_the_first_signal_and_ends_at_the_second() {
+    let core = FakeCore::start().await;
+    let secret = std::env::temp_dir().join(format!("courant-bridge-test-{}", std::process::id()));
+    std::fs::write(&secret, [b'x'; 64]).unwrap();
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let mut bridge = tokio::process::Command::new(env!("CARGO_BIN_EXE_courant-bridge"))
+        .args(["--listen", "127.0.0.1:0", "--lame-duck", "1h", "--core", &core.url(), "--secret-file"])
+        .arg(&secret)
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(bridge.stderr.take().unwrap()).lines();
+    let mut next = async |word: &str| loop {
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it says nothing").unwrap();
+        let line = line.unwrap_or_else(|| panic!("it is gone before it said {word}"));
+        if line.contains(word) {
+            return line;
+        }
+    };
+    let said = next("listen=").await;
+    let address = said.split("listen=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let pid = Pid::from_raw(bridge.id().unwrap().cast_signed()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    next("not ready any more").await;
+    let probe = |path: &str| reqwest::get(format!("http://{address}{path}"));
+    assert_eq!(probe("/readyz").await.unwrap().status(), 503);
+    assert_eq!(probe("/livez").await.unwrap().status(), 200);
+    let begun = Instant::now();
+    kill_process(pid, Signal::TERM).unwrap();
+    let status = tokio::time::timeout(PATIENCE, bridge.wait()).await.expect("it hangs").unwrap();
+    assert!(status.success() && begun.elapsed() < Duration::from_secs(10), "{status}");
+    std::fs::remove_file(&secret).unwrap();
+}
