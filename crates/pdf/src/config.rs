@@ -4,12 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::jail::Limits;
 use crate::ocr::mistral::{Mistral, MistralConfig};
 use crate::ocr::tesseract::{Tesseract, TesseractConfig};
 use crate::ocr::{Ocr, OcrEngine};
 use crate::process::{ChildCommand, Hearing};
 use crate::protocol::PictureSize;
 use crate::secret::SecretText;
+
+/// Files a child has open: the document, its pipes and a few for the loader.
+const CHILD_OPEN_FILES: u64 = 32;
 
 /// Settings of the pipeline. [`PdfConfig::new`] fills in the defaults.
 #[derive(Clone, Debug)]
@@ -96,6 +100,15 @@ impl PdfConfig {
             picture: PictureSize { dpi: 200, max_side: 4_000, max_source_pixels: 150_000_000 },
             ocr_at_once: processors,
             ocr_max_pages: 5_000,
+        }
+    }
+
+    /// Of a child that reads a document.
+    pub(crate) fn child_limits(&self) -> Limits {
+        Limits {
+            memory_bytes: self.child_memory_bytes,
+            cpu_seconds: self.child_cpu_seconds,
+            open_files: CHILD_OPEN_FILES,
         }
     }
 

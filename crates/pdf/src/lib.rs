@@ -12,6 +12,7 @@ pub mod corpus;
 mod export;
 mod failure;
 pub mod health;
+mod isolation;
 pub mod jail;
 mod job;
 #[doc(hidden)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::isolation;
 use crate::ocr::mistral::{MistralConfig, MistralError};
 use crate::ocr::tesseract::{TesseractConfig, TesseractError};
 use crate::secret::SecretText;
@@ -158,7 +159,7 @@ pub enum OptionsError {
 }
 
 impl PdfOptions {
-    /// The settings, checked. Asks tesseract for its languages when it is wanted.
+    /// The settings, checked. Asks tesseract for its languages when it is wanted, and logs how children are isolated.
     pub fn config(&self, child: ChildCommand) -> Result<PdfConfig, OptionsError> {
         let mut config = PdfConfig::new(child);
         config.max_pages = self.max_pages;
@@ -183,6 +184,7 @@ impl PdfOptions {
         config.ocr_at_once = self.ocr.ocr_at_once.unwrap_or(config.ocr_at_once);
         config.ocr_max_pages = self.ocr.ocr_max_pages;
         config.ocr = self.ocr.choice()?;
+        isolation::log(&config);
         Ok(config)
     }
 }

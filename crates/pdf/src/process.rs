@@ -3,6 +3,7 @@
 //! The parent never parses a document. Dropping a [`Child`] kills its whole process group.
 
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -111,7 +112,14 @@ impl Drop for Group {
 
 /// A child with nothing of its parent's but the request.
 pub(crate) fn command(child: &ChildCommand, request: &Request) -> std::io::Result<Command> {
-    let mut command = Command::new(&child.program);
+    let mut command = Command::from(std_command(child, request)?);
+    command.kill_on_drop(true);
+    Ok(command)
+}
+
+/// The same, to be waited for without a runtime.
+pub(crate) fn std_command(child: &ChildCommand, request: &Request) -> std::io::Result<std::process::Command> {
+    let mut command = std::process::Command::new(&child.program);
     command
         .args(&child.args)
         .env_clear()
@@ -119,8 +127,7 @@ pub(crate) fn command(child: &ChildCommand, request: &Request) -> std::io::Resul
         // Arenas of the allocator count against the address space, used or not.
         .env("MALLOC_ARENA_MAX", "2")
         .current_dir("/")
-        .process_group(0)
-        .kill_on_drop(true);
+        .process_group(0);
     Ok(command)
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::ChildError;
 use crate::jail::{self, Purpose};
-use crate::protocol::Request;
+use crate::protocol::{JAIL, Request};
 
 /// Where programs find their libraries and the loader.
 const SYSTEM: [&str; 8] = [
@@ -28,12 +28,16 @@ pub(super) fn become_program(
     program: &Path,
     args: &[String],
     read: &[PathBuf],
+    announce: bool,
 ) -> Result<(), ChildError> {
     let mut execute = vec![program.to_owned()];
     execute.extend(LOADERS.map(PathBuf::from));
     let mut seen: Vec<PathBuf> = SYSTEM.map(PathBuf::from).into();
     seen.extend_from_slice(read);
-    jail::enter(request.parent, &request.limits, &Purpose::Become { execute, read: seen })?;
+    let layers = jail::enter(request.parent, &request.limits, &Purpose::Become { execute, read: seen })?;
+    if announce {
+        eprintln!("{JAIL}{layers}");
+    }
     let error = Command::new(program).args(args).env_remove(crate::protocol::REQUEST_VARIABLE).exec();
     Err(ChildError::Start(program.display().to_string(), error))
 }

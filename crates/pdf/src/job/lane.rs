@@ -9,7 +9,6 @@ use super::course::{End, Verdict};
 use super::extract::Extraction;
 use crate::artifact::PageArtifact;
 use crate::failure::Failure;
-use crate::jail::Limits;
 use crate::ocr::Picture;
 use crate::process::{Child, Fault};
 use crate::protocol::{ChildTask, Chunk, Order, Refusal, Request, Said, Survey};
@@ -17,8 +16,6 @@ use crate::wire;
 
 /// Pages of one child on their way to the server at once. When they are all under way the child waits.
 const STORING: usize = 4;
-/// Files a child has open: the document, its pipes and a few for the loader.
-const OPEN_FILES: u64 = 32;
 
 /// See the module.
 pub(super) struct Lane<'l, 'a> {
@@ -141,11 +138,7 @@ impl<'l, 'a> Lane<'l, 'a> {
         let config = self.job.config;
         let request = Request {
             parent: std::process::id(),
-            limits: Limits {
-                memory_bytes: config.child_memory_bytes,
-                cpu_seconds: config.child_cpu_seconds,
-                open_files: OPEN_FILES,
-            },
+            limits: config.child_limits(),
             task: ChildTask::Read {
                 document: self.job.store.document(),
                 max_pages: config.max_pages,
@@ -158,10 +151,7 @@ impl<'l, 'a> Lane<'l, 'a> {
         let password = self.job.password.as_ref().map(|password| password.expose().to_owned());
         self.order(&Order::Open { password }).await?;
         Ok(match self.next().await? {
-            Ok(Said::Opened { pages, isolation }) => {
-                self.job.shared.isolated(&isolation);
-                Ok(pages)
-            }
+            Ok(Said::Opened { pages }) => Ok(pages),
             Ok(other) => Err(Fault::unexpected(&other)),
             Err(fault) => Err(fault),
         })
