@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::budget::Allowance;
 use crate::jail::Limits;
 use crate::ocr::mistral::{Mistral, MistralConfig};
 use crate::ocr::tesseract::{Tesseract, TesseractConfig};
@@ -59,6 +60,8 @@ pub struct PdfConfig {
     pub ocr_at_once: u32,
     /// The most pages of one document that are read by OCR. Default 5,000.
     pub ocr_max_pages: u32,
+    /// What one document may cost.
+    pub allowance: Allowance,
 }
 
 /// What reads pages without usable text.
@@ -100,7 +103,13 @@ impl PdfConfig {
             picture: PictureSize { dpi: 200, max_side: 4_000, max_source_pixels: 150_000_000 },
             ocr_at_once: processors,
             ocr_max_pages: 5_000,
+            allowance: Allowance::default(),
         }
+    }
+
+    /// The longest that an attempt at the longest document may take.
+    pub(crate) fn max_job_duration(&self) -> Duration {
+        self.allowance.time.saturating_add(self.allowance.time_per_page.saturating_mul(self.max_pages))
     }
 
     /// Of a child that reads a document.

@@ -76,8 +76,10 @@ impl fmt::Display for Layers {
 /// Gives up everything that `purpose` does not need, for good. Must be called while the process has one thread.
 pub fn enter(parent: u32, limits: &Limits, purpose: &Purpose) -> std::io::Result<Layers> {
     let mut layers = Layers::default();
-    namespaces::leave(&mut layers);
+    let left = namespaces::leave();
     identity::give_up(purpose, &mut layers)?;
+    namespaces::leave_as_user(left, &mut layers)?;
+    layers.on("no capabilities");
     // After the change of the user, which clears it.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // The parent may have died before that call.

@@ -6,6 +6,7 @@
 
 pub mod artifact;
 pub mod backend;
+mod budget;
 pub mod child;
 mod config;
 pub mod corpus;
@@ -25,12 +26,16 @@ pub mod protocol;
 mod secret;
 mod shared;
 mod store;
+mod supervisor;
 pub mod text;
+mod turns;
 mod wire;
 pub mod zones;
 
+pub use budget::Allowance;
 pub use config::{OcrChoice, PdfConfig};
 pub use job::PdfWorker;
 pub use options::{OptionsError, PdfOptions};
 pub use process::ChildCommand;
 pub use secret::SecretText;
+pub use supervisor::Supervisor;

@@ -1,25 +1,25 @@
-//! What all jobs of one worker share: turns for children, and the OCR engine.
+//! What all jobs of one worker share: turns for children, the OCR engine, and what documents have cost.
 
-use tokio::sync::{Semaphore, SemaphorePermit};
-
+use crate::budget::Ledger;
 use crate::ocr::Ocr;
+use crate::turns::{Turn, Turns};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) ocr: Option<Ocr>,
-    turns: Semaphore,
+    pub(crate) ledger: Ledger,
+    turns: Turns,
 }
 
 impl Shared {
     /// With so many children at work at once.
     pub(crate) fn new(children: u32, ocr: Option<Ocr>) -> Self {
-        Self { ocr, turns: Semaphore::new(children.max(1) as usize) }
+        Self { ocr, ledger: Ledger::default(), turns: Turns::new(children) }
     }
 
-    /// Waits for a turn; first come, first served.
-    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        // Closed never; if it were, going on without a turn is better than not going on.
-        self.turns.acquire().await.ok()
+    /// Waits for a turn to have a child read pages of this document.
+    pub(crate) async fn turn(&self, document: &str) -> Turn {
+        self.turns.take(document).await
     }
 }

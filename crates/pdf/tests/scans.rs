@@ -13,7 +13,7 @@ use std::time::Duration;
 use courant_pdf::artifact::{Bbox, Kind, Status, Word, Zone};
 use courant_pdf::ocr::tesseract::{TesseractConfig, TesseractError};
 use courant_pdf::ocr::{OcrEngine, OcrError, Picture, ReadBlock, ReadContent, Reading};
-use courant_pdf::{OcrChoice, PdfConfig};
+use courant_pdf::{OcrChoice, PdfConfig, Supervisor};
 use support::{Bench, Finished, config, fixture};
 
 const SCAN: &str = "gfdl-or-cc-by-sa-3.0/scan.pdf";
@@ -191,7 +191,7 @@ impl OcrEngine for Fake {
         "ocr:fake"
     }
 
-    async fn read(&self, picture: &Picture) -> Result<Reading, OcrError> {
+    async fn read(&self, picture: &Picture, _: &Supervisor) -> Result<Reading, OcrError> {
         assert!(picture.png.starts_with(b"\x89PNG") && picture.width > 1000);
         let bbox = Bbox { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 };
         let content = ReadContent::Paragraph(self.0.into());

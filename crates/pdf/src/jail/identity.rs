@@ -3,7 +3,6 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rustix::io::Errno;
 use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{
     CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
@@ -18,48 +17,47 @@ const NOBODY: u32 = 65_534;
 /// Capabilities have numbers below this one.
 const CAPABILITIES: u32 = 64;
 
-/// Becomes nobody, if it is root, and drops all capabilities for good. Must be called while the process has one thread.
+/// Becomes nobody, if it is root, and drops all capabilities. Must be called while the process has one thread.
 pub(super) fn give_up(purpose: &Purpose, layers: &mut Layers) -> std::io::Result<()> {
     let has = capabilities(None)?.effective;
-    let bounding = drop_bounding_set();
-    // A program that root starts would get them back.
-    let secure = CapabilitiesSecureBits::NO_ROOT
-        | CapabilitiesSecureBits::NO_ROOT_LOCKED
-        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
-        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
-    let secured = set_capabilities_secure_bits(secure);
+    // Before the change of the user, after which it has no capability for it.
+    secure();
     if geteuid().is_root() {
         match become_nobody(has, purpose) {
             Ok(()) => layers.on(format!("user {NOBODY}")),
             Err(why) => layers.off("another user", why),
         }
     }
+    drop_capabilities()
+}
+
+/// Drops all capabilities.
+pub(super) fn drop_capabilities() -> std::io::Result<()> {
+    secure();
     // A kernel before 4.3 has none.
     let _ = clear_ambient_capability_set();
     let none = CapabilitySet::empty();
-    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
-    match bounding.and(secured) {
-        Ok(()) => layers.on("no capabilities"),
-        // Without the capability for it. What remains in the set can be gained only through a program that has it, and
-        // `no_new_privs` rules that out.
-        Err(error) => {
-            layers.on("no capabilities");
-            layers.off("bounding set", errno(error));
-        }
-    }
-    Ok(())
+    Ok(set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?)
 }
 
-fn drop_bounding_set() -> Result<(), Errno> {
+/// Sees to it that a program that root becomes does not get capabilities back. Needs one itself; without it `no_new_privs` has
+/// the same effect.
+fn secure() {
+    drop_bounding_set();
+    let bits = CapabilitiesSecureBits::NO_ROOT
+        | CapabilitiesSecureBits::NO_ROOT_LOCKED
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    let _ = set_capabilities_secure_bits(bits);
+}
+
+fn drop_bounding_set() {
     for number in 0..CAPABILITIES {
-        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
-            Ok(()) => {}
-            // The kernel knows no capability of this number, nor any after it.
-            Err(Errno::INVAL) => break,
-            Err(error) => return Err(error),
+        // Fails for numbers that this kernel does not have, and without the capability for it.
+        if remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)).is_err() {
+            break;
         }
     }
-    Ok(())
 }
 
 fn become_nobody(has: CapabilitySet, purpose: &Purpose) -> Result<(), String> {

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::ocr::Picture;
 use crate::process::{Child, Fault};
 use crate::protocol::{ChildTask, Chunk, Order, Refusal, Request, Said, Survey};
+use crate::turns::Turn;
 use crate::wire;
 
 /// Pages of one child on their way to the server at once. When they are all under way the child waits.
@@ -34,9 +35,9 @@ impl<'l, 'a> Lane<'l, 'a> {
         Self { job, child: None, at: None, drawing: false }
     }
 
-    /// Opens the document and learns about it.
+    /// Opens the document and learns about it. Takes no turn: a document that has just come is opened at once, whatever the
+    /// others are at.
     pub(super) async fn survey(&mut self, planned: &mut Option<u32>) -> Result<Result<Survey, Failed>, Failure> {
-        let _turn = self.job.shared.turn().await;
         let pages = match self.open().await? {
             Ok(pages) => pages,
             Err(fault) => return Ok(Err(self.failed(fault))),
@@ -62,7 +63,6 @@ impl<'l, 'a> Lane<'l, 'a> {
     pub(super) async fn work(mut self, pages: u32, survey: &Survey) -> Result<(), Failure> {
         loop {
             let Some(chunk) = self.job.next_chunk().await else { return Ok(()) };
-            let _turn = self.job.shared.turn().await;
             match self.chunk(&chunk, pages, survey).await? {
                 Ok(()) => {}
                 Err((fault, page)) => self.mourn(chunk, fault, page).await?,
@@ -85,8 +85,10 @@ impl<'l, 'a> Lane<'l, 'a> {
         }
     }
 
-    /// Has one chunk read.
+    /// Has one chunk read. The child has a turn while it reads and draws, not while its pages wait to be stored: that may
+    /// take OCR minutes, and the turn is for others meanwhile.
     async fn chunk(&mut self, chunk: &Chunk, pages: u32, survey: &Survey) -> Result<Result<(), Failed>, Failure> {
+        let mut turn = Some(self.job.turn().await);
         if self.child.is_none() {
             match self.open().await? {
                 Ok(same) if same == pages => self.order(&Order::Know { survey: survey.clone() }).await?,
@@ -102,10 +104,21 @@ impl<'l, 'a> Lane<'l, 'a> {
         let mut pictures = HashMap::new();
         let mut storing = FuturesOrdered::new();
         let ended = loop {
+            if storing.len() >= STORING {
+                // The child stops, too, as soon as its pipe is full.
+                turn = None;
+                if let Some(stored) = storing.next().await {
+                    self.job.report(&stored?).await?;
+                }
+                continue;
+            }
+            if turn.is_none() {
+                turn = Some(turn_while(self.job, &mut storing).await?);
+            }
             tokio::select! {
                 biased;
                 Some(stored) = storing.next() => self.job.report(&stored?).await?,
-                said = self.next(), if storing.len() < STORING => match said? {
+                said = self.next() => match said? {
                     Ok(Said::Page { page }) => {
                         if !self.job.course().accept(page.number, chunk) {
                             break Err(Fault::Senseless(format!("page {} was not asked for", page.number)));
@@ -126,6 +139,7 @@ impl<'l, 'a> Lane<'l, 'a> {
                 },
             }
         };
+        drop(turn);
         // What the child said before its end counts.
         while let Some(stored) = storing.next().await {
             self.job.report(&stored?).await?;
@@ -136,16 +150,19 @@ impl<'l, 'a> Lane<'l, 'a> {
     /// Starts a child and has it open the document. Gives the number of pages.
     async fn open(&mut self) -> Result<Result<u32, Fault>, Failure> {
         let config = self.job.config;
+        let mut limits = config.child_limits();
+        // Should this process be stopped, the kernel still keeps the document to what it has left.
+        limits.cpu_seconds = limits.cpu_seconds.min(self.job.supervisor.budget.left().as_secs().saturating_add(2));
         let request = Request {
             parent: std::process::id(),
-            limits: config.child_limits(),
+            limits,
             task: ChildTask::Read {
                 document: self.job.store.document(),
                 max_pages: config.max_pages,
                 picture: self.job.reader.as_ref().map(|_| config.picture),
             },
         };
-        let started = Child::spawn(&config.child, &request, config.hearing());
+        let started = Child::spawn(&config.child, &request, config.hearing(), self.job.supervisor);
         self.child = Some(started.map_err(|error| Failure::Start(error.to_string()))?);
         (self.at, self.drawing) = (None, false);
         let password = self.job.password.as_ref().map(|password| password.expose().to_owned());
@@ -195,6 +212,22 @@ impl<'l, 'a> Lane<'l, 'a> {
             | Refusal::NoPages
             | Refusal::TooManyPages
             | Refusal::OutOfMemory => Failure::Refused(why, self.job.limits),
+        }
+    }
+}
+
+/// Waits for a turn, and meanwhile goes on storing pages.
+async fn turn_while(
+    job: &Extraction<'_>,
+    storing: &mut FuturesOrdered<impl Future<Output = Result<PageArtifact, Failure>>>,
+) -> Result<Turn, Failure> {
+    let turn = job.turn();
+    tokio::pin!(turn);
+    loop {
+        tokio::select! {
+            biased;
+            Some(stored) = storing.next() => job.report(&stored?).await?,
+            turn = &mut turn => return Ok(turn),
         }
     }
 }

@@ -10,8 +10,9 @@ use tokio::time::timeout;
 
 use super::OcrError;
 use crate::jail::Limits;
-use crate::process::{ChildCommand, Group, command, std_command, tail};
+use crate::process::{ChildCommand, command, std_command, tail};
 use crate::protocol::{ChildTask, Request};
+use crate::supervisor::Supervisor;
 
 /// What runs, on what, and how much of it.
 pub(super) struct Program<'a> {
@@ -40,20 +41,19 @@ impl Program<'_> {
     }
 
     /// Gives what it says on standard output. Dropping the future kills it and all it started.
-    pub(super) async fn run(self, input: File) -> Result<String, OcrError> {
+    pub(super) async fn run(self, input: File, supervisor: &Supervisor) -> Result<String, OcrError> {
         let start = |error: std::io::Error| OcrError::Unavailable(error.to_string());
         let mut command = command(self.child, &self.request(false)).map_err(start)?;
         command.envs(self.env).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(start)?;
-        let mut group = Group::of(&child);
+        let mut child = supervisor.spawn(&mut command).map_err(start)?;
         let missing = || OcrError::Unavailable("no pipes".into());
-        let (out, err) = (child.stdout.take().ok_or_else(missing)?, child.stderr.take().ok_or_else(missing)?);
+        let process = child.process().ok_or_else(missing)?;
+        let (out, err) = (process.stdout.take().ok_or_else(missing)?, process.stderr.take().ok_or_else(missing)?);
         let work = async {
             let (said, last_words) = tokio::join!(bounded(out, self.output_bytes), tail(err));
             (said, last_words, child.wait().await)
         };
         let (said, last_words, status) = timeout(self.time, work).await.map_err(|_| OcrError::TimedOut)?;
-        group.is_gone();
         let said = said?;
         match status {
             Ok(status) if status.success() => {

@@ -11,6 +11,7 @@ use super::program::Program;
 use super::{OcrEngine, OcrError, Picture, Reading, tsv};
 use crate::jail::Limits;
 use crate::process::ChildCommand;
+use crate::supervisor::Supervisor;
 
 /// The tool of zones read by tesseract.
 pub const TOOL: &str = "ocr:tesseract";
@@ -179,12 +180,12 @@ impl OcrEngine for Tesseract {
         TOOL
     }
 
-    async fn read(&self, picture: &Picture) -> Result<Reading, OcrError> {
+    async fn read(&self, picture: &Picture, supervisor: &Supervisor) -> Result<Reading, OcrError> {
         let disk = |error: std::io::Error| OcrError::Unavailable(error.to_string());
         // Without a name from the beginning: nothing is left behind, whatever ends this process.
         let mut file = tempfile::tempfile_in(&self.work_dir).map_err(disk)?;
         file.write_all(&picture.png).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(disk)?;
-        let table = self.program(self.args(picture)).run(file).await?;
+        let table = self.program(self.args(picture)).run(file, supervisor).await?;
         tsv::parse(&table, picture.width, picture.height)
     }
 }

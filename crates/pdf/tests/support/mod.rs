@@ -43,6 +43,21 @@ pub fn form(field: &str) -> Vec<u8> {
     ])
 }
 
+/// So many pages that share one content stream of so many lines of text: small, and dear to read.
+pub fn costly(pages: u32, lines: u32) -> Vec<u8> {
+    let content: String = (0..lines).map(|line| format!("BT /F 1 Tf {} {} Td (a line) Tj ET\n", line % 500, line % 700)).collect();
+    let kids: String = (0..pages).map(|page| format!("{} 0 R ", page + 5)).collect();
+    let mut objects = vec![
+        "<< /Type /Catalog /Pages 2 0 R >>".into(),
+        format!("<< /Type /Pages /Kids [{kids}] /Count {pages} >>"),
+        format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".into(),
+    ];
+    let page = "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F 4 0 R >> >> /Contents 3 0 R >>";
+    objects.extend((0..pages).map(|_| page.to_owned()));
+    pdf(&objects)
+}
+
 /// A document of these objects, numbered from 1; the first is the catalogue.
 fn pdf(objects: &[String]) -> Vec<u8> {
     let mut out = String::from("%PDF-1.7\n");
