@@ -1,5 +1,6 @@
 //! Why a document could not be processed: a code for programs and a sentence for people.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use courant_worker::{CallError, TaskError};
@@ -7,6 +8,9 @@ use courant_worker::{CallError, TaskError};
 use crate::budget::Exceeded;
 use crate::process::Fault;
 use crate::protocol::Refusal;
+
+/// What an operator or the kernel, short of memory, kills with.
+const SIGKILL: i32 = 9;
 
 /// Everything that ends a job badly.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +125,14 @@ fn crashed(fault: &Fault, page: Option<u32>) -> TaskError {
         return out_of_memory(&at);
     }
     match fault {
+        // Not by its own limits: those end it with other signals, or a time-out comes first.
+        Fault::Died { status: Some(status), .. } if status.signal() == Some(SIGKILL) => TaskError::transient(
+            "PARSER_KILLED",
+            format!(
+                "The process that reads the document was killed from outside ({at}), probably because the worker's machine has \
+                 too little memory. It is tried again; if it stays so, give the worker more memory."
+            ),
+        ),
         Fault::Silent => TaskError::permanent(
             "PAGE_TIMEOUT",
             format!("Reading the document took too long ({at}). Save it again with a PDF printer, or split it."),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
+use tokio::time::timeout;
 
 use super::course::{End, Verdict};
 use super::extract::Extraction;
@@ -176,7 +177,9 @@ impl<'l, 'a> Lane<'l, 'a> {
 
     async fn order(&mut self, order: &Order) -> Result<(), Failure> {
         let Some(child) = &mut self.child else { return Ok(()) };
-        child.order(order).await.map_err(|error| Failure::Start(error.to_string()))
+        // A child that does not read what it is told says nothing either, and is ended for that.
+        let told = timeout(self.job.config.idle_timeout, child.order(order)).await;
+        told.unwrap_or(Ok(())).map_err(|error| Failure::Start(error.to_string()))
     }
 
     /// What the child says next that is not only about where it is. May be dropped and called again.
