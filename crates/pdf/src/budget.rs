@@ -227,7 +227,13 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn allowance() -> Allowance {
-        Allowance { cpu: 10 * SECOND, cpu_per_page: SECOND, cpu_per_ocr_page: 5 * SECOND, time: 60 * SECOND, time_per_page: SECOND }
+        Allowance {
+            cpu: 10 * SECOND,
+            cpu_per_page: SECOND,
+            cpu_per_ocr_page: 5 * SECOND,
+            time: 60 * SECOND,
+            time_per_page: SECOND,
+        }
     }
 
     #[test]
@@ -276,6 +282,9 @@ mod tests {
     fn the_ledger_is_bounded() {
         let ledger = Ledger::default();
         (0..2 * REMEMBERED).for_each(|job| ledger.keep(&job.to_string(), SECOND));
-        assert_eq!((ledger.take("0"), ledger.take("2047"), ledger.take("2047")), (Duration::ZERO, SECOND, Duration::ZERO));
+        assert_eq!(
+            (ledger.take("0"), ledger.take("2047"), ledger.take("2047")),
+            (Duration::ZERO, SECOND, Duration::ZERO)
+        );
     }
 }

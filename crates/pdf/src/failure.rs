@@ -181,7 +181,8 @@ fn span(time: Duration) -> String {
 }
 
 fn out_of_memory(at: &str) -> TaskError {
-    let message =
-        format!("The document needs more memory than is allowed ({at}). Save it again with a PDF printer, or split it.");
+    let message = format!(
+        "The document needs more memory than is allowed ({at}). Save it again with a PDF printer, or split it."
+    );
     TaskError::permanent("OUT_OF_MEMORY", message)
 }

@@ -13,8 +13,8 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::supervisor::{Supervised, Supervisor};
 use crate::protocol::{Order, REQUEST_VARIABLE, Request, Said};
+use crate::supervisor::{Supervised, Supervisor};
 
 /// How much of the child's last words is kept for the log.
 const TAIL: usize = 4096;

@@ -22,10 +22,12 @@ fn poor(seconds: u32) -> PdfConfig {
 
 fn children() -> usize {
     let own = std::process::id().to_string();
-    let stats = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        std::fs::read_to_string(entry.ok()?.path().join("stat")).ok()
-    });
-    stats.filter(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.split_whitespace().nth(1) == Some(&own))).count()
+    let stats = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("stat")).ok());
+    stats
+        .filter(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.split_whitespace().nth(1) == Some(&own)))
+        .count()
 }
 
 /// One test, since it counts the children of this process.

@@ -238,7 +238,9 @@ async fn when_a_job_is_told_as_over_its_children_are_gone() {
         config.child_restarts = 0;
         match ending {
             Silence => config.page_timeout = Duration::from_millis(300),
-            Budget => (config.allowance.cpu, config.allowance.cpu_per_page) = (Duration::from_millis(500), Duration::ZERO),
+            Budget => {
+                (config.allowance.cpu, config.allowance.cpu_per_page) = (Duration::from_millis(500), Duration::ZERO)
+            }
             _ => {}
         }
         let mut bench = Bench::with(config, |worker| {

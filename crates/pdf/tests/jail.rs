@@ -315,7 +315,10 @@ fn a_program_has_no_rights_and_is_nobody() {
     }
     assert_eq!((line("NoNewPrivs:").as_str(), line("Seccomp:").as_str()), ("1", "2"));
     if rustix::process::geteuid().is_root() {
-        assert_eq!((line("Uid:").as_str(), line("Gid:").as_str()), ("65534\t65534\t65534\t65534", "65534\t65534\t65534\t65534"));
+        assert_eq!(
+            (line("Uid:").as_str(), line("Gid:").as_str()),
+            ("65534\t65534\t65534\t65534", "65534\t65534\t65534\t65534")
+        );
         assert_eq!((line("CapBnd:").as_str(), line("Groups:").as_str()), ("0000000000000000", ""));
     }
 }

@@ -62,14 +62,16 @@ pub(super) fn forbid(purpose: &Purpose, layers: &mut Layers) -> Result<(), secco
 /// The calls that are allowed, with the conditions on them.
 fn allowed(purpose: &Purpose) -> Result<Rules, BackendError> {
     use lists::{FACTS, MEMORY, NAMED_FILES, OLD_NAMED_FILES, OPEN_FILES, SIGNALS, THREADS, TIME};
-    let mut rules: Rules =
-        [MEMORY, THREADS, OPEN_FILES, TIME, SIGNALS, FACTS].into_iter().flat_map(plain).collect();
+    let mut rules: Rules = [MEMORY, THREADS, OPEN_FILES, TIME, SIGNALS, FACTS].into_iter().flat_map(plain).collect();
     let own = u64::from(std::process::id());
     let thread = masked(0, libc::CLONE_THREAD | NEW_NAMESPACES, libc::CLONE_THREAD)?;
     let limits_of = |process| Ok::<_, BackendError>(vec![is(0, process)?, is_pointer(2, 0)?]);
     rules.extend([
         rule(libc::SYS_clone, vec![vec![thread]])?,
-        rule(libc::SYS_fcntl, FCNTL.iter().map(|&what| Ok(vec![is(1, bits(what))?])).collect::<Result<_, BackendError>>()?)?,
+        rule(
+            libc::SYS_fcntl,
+            FCNTL.iter().map(|&what| Ok(vec![is(1, bits(what))?])).collect::<Result<_, BackendError>>()?,
+        )?,
         // Its own threads only.
         rule(libc::SYS_tgkill, vec![vec![is(0, own)?]])?,
         rule(libc::SYS_kill, vec![vec![is(0, own)?]])?,
@@ -82,7 +84,10 @@ fn allowed(purpose: &Purpose) -> Result<Rules, BackendError> {
         rules.extend([
             rule(libc::SYS_openat, vec![vec![masked(2, WRITING, 0)?]])?,
             rule(libc::SYS_openat2, vec![])?,
-            rule(libc::SYS_ioctl, IOCTL.iter().map(|&what| Ok(vec![is(1, what)?])).collect::<Result<_, BackendError>>()?)?,
+            rule(
+                libc::SYS_ioctl,
+                IOCTL.iter().map(|&what| Ok(vec![is(1, what)?])).collect::<Result<_, BackendError>>()?,
+            )?,
         ]);
         #[cfg(target_arch = "x86_64")]
         rules.extend([rule(libc::SYS_open, vec![vec![masked(1, WRITING, 0)?]])?]);

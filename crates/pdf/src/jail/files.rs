@@ -28,7 +28,9 @@ pub(super) fn hide(purpose: &Purpose, layers: &mut Layers) -> Result<(), Ruleset
     };
     let status = rules.restrict_self()?;
     match (status.ruleset, status.landlock) {
-        (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => layers.off("landlock", "not enabled in this kernel"),
+        (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
+            layers.off("landlock", "not enabled in this kernel")
+        }
         (RulesetStatus::NotEnforced, _) => layers.off("landlock", "not in this kernel"),
         (_, LandlockStatus::Available { effective_abi, .. }) => {
             layers.on(format!("landlock abi {}", effective_abi as i32));

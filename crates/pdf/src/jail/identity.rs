@@ -82,7 +82,8 @@ fn become_nobody(has: CapabilitySet, purpose: &Purpose) -> Result<(), String> {
 /// Whether anybody may read this file or folder, and pass through the folders above it.
 fn everybody_reads(path: &Path) -> bool {
     let Ok(path) = path.canonicalize() else { return false };
-    let allows = |path: &Path, bits: u32| std::fs::metadata(path).is_ok_and(|it| it.permissions().mode() & bits == bits);
+    let allows =
+        |path: &Path, bits: u32| std::fs::metadata(path).is_ok_and(|it| it.permissions().mode() & bits == bits);
     let through = path.ancestors().skip(1).all(|above| allows(above, 0o001));
     through && allows(&path, if path.is_dir() { 0o005 } else { 0o004 })
 }

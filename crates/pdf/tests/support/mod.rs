@@ -46,7 +46,8 @@ pub fn form(field: &str) -> Vec<u8> {
 /// So many pages that all show the fixture `scan.pdf`.
 pub fn long_scan(pages: u32) -> Vec<u8> {
     let scan = fixture("gfdl-or-cc-by-sa-3.0/scan.pdf");
-    let find = |text: &[u8], from: usize| from + scan[from..].windows(text.len()).position(|part| part == text).unwrap();
+    let find =
+        |text: &[u8], from: usize| from + scan[from..].windows(text.len()).position(|part| part == text).unwrap();
     let start = find(b"stream", find(b"/JBIG2Decode", 0)) + "stream\r\n".len();
     let hex: String = scan[start..start + 71_062].iter().map(|byte| format!("{byte:02x}")).collect();
     let kids: String = (0..pages).map(|page| format!("{} 0 R ", page + 5)).collect();
@@ -68,7 +69,8 @@ pub fn long_scan(pages: u32) -> Vec<u8> {
 
 /// So many pages that share one content stream of so many lines of text: small, and dear to read.
 pub fn costly(pages: u32, lines: u32) -> Vec<u8> {
-    let content: String = (0..lines).map(|line| format!("BT /F 1 Tf {} {} Td (a line) Tj ET\n", line % 500, line % 700)).collect();
+    let content: String =
+        (0..lines).map(|line| format!("BT /F 1 Tf {} {} Td (a line) Tj ET\n", line % 500, line % 700)).collect();
     let kids: String = (0..pages).map(|page| format!("{} 0 R ", page + 5)).collect();
     let mut objects = vec![
         "<< /Type /Catalog /Pages 2 0 R >>".into(),
@@ -76,7 +78,8 @@ pub fn costly(pages: u32, lines: u32) -> Vec<u8> {
         format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()),
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".into(),
     ];
-    let page = "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F 4 0 R >> >> /Contents 3 0 R >>";
+    let page =
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F 4 0 R >> >> /Contents 3 0 R >>";
     objects.extend((0..pages).map(|_| page.to_owned()));
     pdf(&objects)
 }
