@@ -58,6 +58,7 @@ async fn a_pdf_in_the_middle_of_its_pages_is_stopped() -> anyhow::Result<()> {
     cancel(&jobs, &job.job_id).await?;
     watch.to_end().await?;
     println!("cancelled after {:?}", asked.elapsed());
+    // Promised in docs/guarantees.md: told as cancelled by its worker, so the worker has collected its children.
     ensure!(up.parsers()?.is_empty(), "a parser is still there");
     let job = jobs.get(&job.job_id).await?;
     ensure!(job.state() == JobState::Cancelled && job.pages_done < 3000, "{:?} {}", job.state(), job.pages_done);

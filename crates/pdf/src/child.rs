@@ -9,7 +9,8 @@ mod window;
 
 use std::process::ExitCode;
 
-use crate::protocol::{ChildTask, REQUEST_VARIABLE, Request};
+use crate::jail::{self, Purpose};
+use crate::protocol::{ChildTask, JAIL, REQUEST_VARIABLE, Request};
 
 /// Runs the child to its end. For the hidden subcommand `pdf-child`.
 pub fn main() -> ExitCode {
@@ -23,11 +24,19 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), ChildError> {
+    jail::close_inherited();
     let request = std::env::var(REQUEST_VARIABLE).map_err(|_| ChildError::NoRequest)?;
     let request: Request = serde_json::from_str(&request)?;
     match &request.task {
         ChildTask::Read { document, max_pages, picture } => read::run(&request, document, *max_pages, *picture),
-        ChildTask::Become { program, args, read } => exec::become_program(&request, program, args, read),
+        ChildTask::Become { program, args, read, announce } => {
+            exec::become_program(&request, program, args, read, *announce)
+        }
+        ChildTask::Probe => {
+            let layers = jail::enter(request.parent, &request.limits, &Purpose::Compute)?;
+            eprintln!("{JAIL}{layers}");
+            Ok(())
+        }
     }
 }
 

@@ -4,12 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::budget::Allowance;
+use crate::jail::Limits;
 use crate::ocr::mistral::{Mistral, MistralConfig};
 use crate::ocr::tesseract::{Tesseract, TesseractConfig};
 use crate::ocr::{Ocr, OcrEngine};
 use crate::process::{ChildCommand, Hearing};
 use crate::protocol::PictureSize;
 use crate::secret::SecretText;
+
+/// Files a child has open: the document, its pipes and a few for the loader.
+const CHILD_OPEN_FILES: u64 = 32;
 
 /// Settings of the pipeline. [`PdfConfig::new`] fills in the defaults.
 #[derive(Clone, Debug)]
@@ -55,6 +60,8 @@ pub struct PdfConfig {
     pub ocr_at_once: u32,
     /// The most pages of one document that are read by OCR. Default 5,000.
     pub ocr_max_pages: u32,
+    /// What one document may cost.
+    pub allowance: Allowance,
 }
 
 /// What reads pages without usable text.
@@ -96,6 +103,21 @@ impl PdfConfig {
             picture: PictureSize { dpi: 200, max_side: 4_000, max_source_pixels: 150_000_000 },
             ocr_at_once: processors,
             ocr_max_pages: 5_000,
+            allowance: Allowance::default(),
+        }
+    }
+
+    /// The longest that an attempt at the longest document may take.
+    pub(crate) fn max_job_duration(&self) -> Duration {
+        self.allowance.time.saturating_add(self.allowance.time_per_page.saturating_mul(self.max_pages))
+    }
+
+    /// Of a child that reads a document.
+    pub(crate) fn child_limits(&self) -> Limits {
+        Limits {
+            memory_bytes: self.child_memory_bytes,
+            cpu_seconds: self.child_cpu_seconds,
+            open_files: CHILD_OPEN_FILES,
         }
     }
 

@@ -17,6 +17,7 @@ use crate::artifact::{Item, Zone};
 use crate::jail::Limits;
 use crate::process::{Child, Fault};
 use crate::protocol::{ChildTask, Chunk, Order, Refusal, Request, Said};
+use crate::supervisor::Supervisor;
 pub use compare::Compared;
 pub use table::Table;
 use words::Words;
@@ -152,7 +153,8 @@ async fn read(path: &Path, config: &PdfConfig, row: &mut Row, words: &mut Words)
             picture: None,
         },
     };
-    let mut child = Child::spawn(&config.child, &request, config.hearing()).map_err(failed)?;
+    let supervisor = Supervisor::default();
+    let mut child = Child::spawn(&config.child, &request, config.hearing(), &supervisor).map_err(failed)?;
     let mut at = None;
     child.order(&Order::Open { password: None }).await.map_err(failed)?;
     loop {

@@ -1,9 +1,16 @@
 //! Why a document could not be processed: a code for programs and a sentence for people.
 
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
 use courant_worker::{CallError, TaskError};
 
+use crate::budget::Exceeded;
 use crate::process::Fault;
 use crate::protocol::Refusal;
+
+/// What an operator or the kernel, short of memory, kills with.
+const SIGKILL: i32 = 9;
 
 /// Everything that ends a job badly.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +28,14 @@ pub(crate) enum Failure {
         fault: Fault,
         /// Over which page; none while opening.
         page: Option<u32>,
+    },
+    /// It went over its budget.
+    #[error("over the budget of the document: {exceeded:?}")]
+    Exceeded {
+        /// What went over.
+        exceeded: Exceeded,
+        /// Pages that were done by then.
+        done: u32,
     },
     /// No page could be read.
     #[error("no page could be read")]
@@ -56,9 +71,10 @@ impl From<Failure> for TaskError {
                 ),
             ),
             Failure::Child { fault, page } => crashed(&fault, page),
+            Failure::Exceeded { exceeded, done } => self::exceeded(exceeded, done),
             Failure::NothingRead => Self::permanent(
                 "DAMAGED_DOCUMENT",
-                "No page of the document could be read. Open it in a PDF viewer, save it anew, and submit that copy.",
+                "No page of the document could be read. Open it in a PDF viewer, save it again, and submit that copy.",
             ),
             Failure::Start(_) => Self::transient(
                 "WORKER_FAULT",
@@ -86,7 +102,7 @@ fn refused(why: Refusal, limits: Limits) -> TaskError {
         ),
         Refusal::Damaged => TaskError::permanent(
             "DAMAGED_DOCUMENT",
-            "The document is damaged and cannot be read. Open it in a PDF viewer, save it anew, and submit that copy.",
+            "The document is damaged and cannot be read. Open it in a PDF viewer, save it again, and submit that copy.",
         ),
         Refusal::NoPages => {
             TaskError::permanent("NO_PAGES", "The document has no pages. Check that it is the right file.")
@@ -109,9 +125,17 @@ fn crashed(fault: &Fault, page: Option<u32>) -> TaskError {
         return out_of_memory(&at);
     }
     match fault {
+        // Not by its own limits: those end it with other signals, or a time-out comes first.
+        Fault::Died { status: Some(status), .. } if status.signal() == Some(SIGKILL) => TaskError::transient(
+            "PARSER_KILLED",
+            format!(
+                "The process that reads the document was killed from outside ({at}), probably because the worker's machine has \
+                 too little memory. It is tried again; if it stays so, give the worker more memory."
+            ),
+        ),
         Fault::Silent => TaskError::permanent(
             "PAGE_TIMEOUT",
-            format!("Reading the document took too long ({at}). Save it anew with a PDF printer, or split it."),
+            format!("Reading the document took too long ({at}). Save it again with a PDF printer, or split it."),
         ),
         Fault::TooMuch => TaskError::permanent(
             "RESULT_TOO_LARGE",
@@ -120,14 +144,45 @@ fn crashed(fault: &Fault, page: Option<u32>) -> TaskError {
         Fault::Senseless(_) | Fault::Died { .. } => TaskError::permanent(
             "PARSER_CRASHED",
             format!(
-                "The document made the PDF reader crash ({at}). Save it anew with a PDF printer and submit that copy."
+                "The document made the PDF reader crash ({at}). Save it again with a PDF printer and submit that copy."
             ),
         ),
     }
 }
 
+fn exceeded(exceeded: Exceeded, done: u32) -> TaskError {
+    match exceeded {
+        Exceeded::Cpu(limit) => TaskError::permanent(
+            "DOCUMENT_TOO_EXPENSIVE",
+            format!(
+                "Stopped after {} of processor time, with {done} pages done in this attempt: the document takes far more than \
+                 others of its length. Save it again with a PDF printer, or split it.",
+                span(limit)
+            ),
+        ),
+        Exceeded::Time(limit) => TaskError::permanent(
+            "JOB_TIMED_OUT",
+            format!(
+                "Stopped after {}, with {done} pages done in this attempt. Split the document, or submit it again when less is \
+                 to do.",
+                span(limit)
+            ),
+        ),
+    }
+}
+
+/// A time for people: in minutes, or in seconds where these are few.
+fn span(time: Duration) -> String {
+    match time.as_secs() {
+        1 => "1 second".into(),
+        seconds @ 0..120 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds.div_ceil(60)),
+    }
+}
+
 fn out_of_memory(at: &str) -> TaskError {
-    let message =
-        format!("The document needs more memory than is allowed ({at}). Save it anew with a PDF printer, or split it.");
+    let message = format!(
+        "The document needs more memory than is allowed ({at}). Save it again with a PDF printer, or split it."
+    );
     TaskError::permanent("OUT_OF_MEMORY", message)
 }

@@ -1,7 +1,8 @@
 //! One job from document to results.
 //!
 //! Everything it reports is in terms of pages and formats; how pages come about is [`extract`]'s, how results look is
-//! [`export`](crate::export)'s. Being dropped is how it is cancelled: that kills the child and removes the files.
+//! [`export`](crate::export)'s. Being dropped is how it is cancelled: that kills the children and removes the files. A handler
+//! returns only when the children are gone.
 
 mod course;
 mod extract;
@@ -13,16 +14,19 @@ mod warnings;
 
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use courant_worker::{Handler, Outcome, ResultFormat, Task, TaskError, async_trait};
 use tokio::sync::Notify;
 
 use crate::PdfConfig;
+use crate::budget::Budget;
 use crate::export::{self, Document, ExportError, Format};
 use crate::failure::{Failure, Limits};
 use crate::secret::SecretText;
 use crate::shared::Shared;
 use crate::store::{Pages, Store};
+use crate::supervisor::Supervisor;
 use course::Finished;
 use extract::Extraction;
 use progress::Progress;
@@ -43,6 +47,11 @@ impl PdfWorker {
         Self { config, shared }
     }
 
+    /// The longest that an attempt may take, for [`courant_worker::Config::max_job_duration`].
+    pub fn max_job_duration(&self) -> Duration {
+        self.config.max_job_duration()
+    }
+
     /// Whether it does parts of documents that other workers hold, for [`courant_worker::Config::parts`].
     pub fn takes_parts(&self) -> bool {
         self.config.split_pages > 0
@@ -52,27 +61,54 @@ impl PdfWorker {
 #[async_trait]
 impl Handler for PdfWorker {
     async fn run(&self, task: Task) -> Result<Outcome, TaskError> {
-        let stopped = task.cancelled().clone();
-        let job = Job { config: &self.config, shared: &self.shared, task: &task };
-        tokio::select! {
-            biased;
-            () = stopped.cancelled() => Err(TaskError::transient("STOPPED", "The attempt was stopped.")),
-            result = job.run() => Ok(result?),
+        let ledger = &self.shared.ledger;
+        let supervisor = self.supervisor(ledger.take(task.job_id()));
+        let result = self.supervised(&task, &supervisor, self.job(&task, &supervisor).run()).await;
+        if result.is_err() {
+            ledger.keep(task.job_id(), supervisor.budget.spent());
         }
+        result
     }
 
     async fn run_part(&self, task: Task, pages: RangeInclusive<u32>) -> Result<(), TaskError> {
-        let stopped = task.cancelled().clone();
-        let job = Job { config: &self.config, shared: &self.shared, task: &task };
-        tokio::select! {
+        // Each part has its share of the document's budget, and what it cost is its own.
+        let supervisor = self.supervisor(Duration::ZERO);
+        self.supervised(&task, &supervisor, self.job(&task, &supervisor).run_part(pages)).await
+    }
+}
+
+impl PdfWorker {
+    fn supervisor(&self, spent: Duration) -> Supervisor {
+        Supervisor::new(Budget::new(self.config.allowance, spent))
+    }
+
+    fn job<'a>(&'a self, task: &'a Task, supervisor: &'a Supervisor) -> Job<'a> {
+        Job { config: &self.config, shared: &self.shared, task, supervisor }
+    }
+
+    /// Does the work until it is done, stopped or over its budget. When this returns, all children of the document are gone.
+    async fn supervised<T>(
+        &self,
+        task: &Task,
+        supervisor: &Supervisor,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, TaskError> {
+        let result = tokio::select! {
             biased;
-            () = stopped.cancelled() => Err(TaskError::transient("STOPPED", "The part was stopped.")),
-            result = job.run_part(pages) => Ok(result?),
-        }
+            () = task.cancelled().cancelled() => Err(TaskError::transient("STOPPED", "The attempt was stopped.")),
+            exceeded = supervisor.budget.exceeded() => {
+                Err(Failure::Exceeded { exceeded, done: supervisor.budget.done() }.into())
+            }
+            result = work => result.map_err(TaskError::from),
+        };
+        // The work is dropped, and with it every child that it had was killed.
+        supervisor.all_gone().await;
+        result
     }
 }
 
 struct Job<'a> {
+    supervisor: &'a Supervisor,
     config: &'a PdfConfig,
     shared: &'a Shared,
     task: &'a Task,
@@ -89,8 +125,8 @@ impl Job<'_> {
         progress.merging(pages);
         let pages = store.pages(pages);
         let warnings = self.merge(pages.clone()).await?;
-        self.export(&store, pages, &warnings, &mut progress).await?;
-        Ok(Outcome { warnings })
+        self.export(&store, pages, &warnings.sentences(), &mut progress).await?;
+        Ok(Outcome { warnings: warnings.unreported() })
     }
 
     /// These pages, for the worker that holds the job.
@@ -133,11 +169,13 @@ impl Job<'_> {
             task: self.task,
             max_pages: self.config.ocr_max_pages,
             used: Mutex::default(),
+            supervisor: self.supervisor,
         });
         Extraction {
             config: self.config,
             shared: self.shared,
             task: self.task,
+            supervisor: self.supervisor,
             store,
             limits: self.limits(),
             password,
@@ -164,7 +202,7 @@ impl Job<'_> {
     }
 
     /// Goes through all pages once, in order: they must all be there, and their warnings are gathered.
-    async fn merge(&self, pages: Pages) -> Result<Vec<String>, Failure> {
+    async fn merge(&self, pages: Pages) -> Result<Warnings, Failure> {
         let gathered = blocking(move || {
             let mut warnings = Warnings::default();
             for page in pages.iter() {
@@ -172,7 +210,7 @@ impl Job<'_> {
             }
             Ok(warnings)
         });
-        Ok(gathered.await?.sentences())
+        Ok(gathered.await?)
     }
 
     async fn export(

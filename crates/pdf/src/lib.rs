@@ -6,12 +6,14 @@
 
 pub mod artifact;
 pub mod backend;
+mod budget;
 pub mod child;
 mod config;
 pub mod corpus;
 mod export;
 mod failure;
 pub mod health;
+mod isolation;
 pub mod jail;
 mod job;
 #[doc(hidden)]
@@ -24,12 +26,16 @@ pub mod protocol;
 mod secret;
 mod shared;
 mod store;
+mod supervisor;
 pub mod text;
+mod turns;
 mod wire;
 pub mod zones;
 
+pub use budget::Allowance;
 pub use config::{OcrChoice, PdfConfig};
 pub use job::PdfWorker;
 pub use options::{OptionsError, PdfOptions};
 pub use process::ChildCommand;
 pub use secret::SecretText;
+pub use supervisor::Supervisor;

@@ -17,9 +17,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokio::sync::Semaphore;
 
 use crate::artifact::{Bbox, Cell, Item};
+use crate::supervisor::Supervisor;
+use crate::turns::Turns;
 pub(crate) use merge::{failed, merged};
 
 /// Reads pictures of pages.
@@ -28,8 +29,9 @@ pub trait OcrEngine: Send + Sync + fmt::Debug {
     /// What zones name as their tool, for example `ocr:tesseract`.
     fn tool(&self) -> &'static str;
 
-    /// Reads one page. Being dropped is how it is cancelled; nothing may go on after that.
-    async fn read(&self, picture: &Picture) -> Result<Reading, OcrError>;
+    /// Reads one page. Being dropped is how it is cancelled; nothing may go on after that. Processes are started through the
+    /// supervisor of the document.
+    async fn read(&self, picture: &Picture, supervisor: &Supervisor) -> Result<Reading, OcrError>;
 }
 
 /// How a page looks.
@@ -150,26 +152,31 @@ impl OcrError {
     }
 }
 
-/// An engine shared by all jobs of a worker, a limited number of pages at a time.
+/// An engine shared by all jobs of a worker, a limited number of pages at a time, documents in turn.
 #[derive(Clone, Debug)]
 pub struct Ocr {
     engine: Arc<dyn OcrEngine>,
-    turns: Arc<Semaphore>,
+    turns: Turns,
 }
 
 impl Ocr {
     /// With so many pages at a time.
     pub fn new(engine: Arc<dyn OcrEngine>, at_once: u32) -> Self {
-        Self { engine, turns: Arc::new(Semaphore::new(at_once.max(1) as usize)) }
+        Self { engine, turns: Turns::new(at_once) }
     }
 
     pub(crate) fn tool(&self) -> &'static str {
         self.engine.tool()
     }
 
-    pub(crate) async fn read(&self, picture: &Picture) -> Result<Reading, OcrError> {
-        // Closed never; if it were, going on without a turn is better than not reading.
-        let _turn = self.turns.acquire().await.ok();
-        self.engine.read(picture).await
+    /// Reads a page of this document when it is its turn.
+    pub(crate) async fn read(
+        &self,
+        document: &str,
+        picture: &Picture,
+        supervisor: &Supervisor,
+    ) -> Result<Reading, OcrError> {
+        let _turn = self.turns.take(document).await;
+        self.engine.read(picture, supervisor).await
     }
 }

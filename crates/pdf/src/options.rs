@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::isolation;
 use crate::ocr::mistral::{MistralConfig, MistralError};
 use crate::ocr::tesseract::{TesseractConfig, TesseractError};
 use crate::secret::SecretText;
-use crate::{ChildCommand, OcrChoice, PdfConfig};
+use crate::{Allowance, ChildCommand, OcrChoice, PdfConfig};
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
@@ -59,6 +60,23 @@ pub struct PdfOptions {
     #[arg(long = "pdf-child-restarts", env = "COURANT_PDF_CHILD_RESTARTS", default_value_t = 20,
         value_parser = clap::value_parser!(u32).range(0..=10_000))]
     child_restarts: u32,
+    /// How long one attempt at a document may take, for example 30m; more for its pages, see --max-job-duration-per-page. A job
+    /// that takes longer has failed (JOB_TIMED_OUT).
+    #[arg(long, env = "COURANT_MAX_JOB_DURATION", default_value = "30m", value_parser = duration)]
+    max_job_duration: Duration,
+    /// How much longer it may take for each page of the document.
+    #[arg(long, env = "COURANT_MAX_JOB_DURATION_PER_PAGE", default_value = "10s", value_parser = duration)]
+    max_job_duration_per_page: Duration,
+    /// Processor time that all processes of one document may use, over all attempts on this worker; more for its pages. A
+    /// document that uses more has failed (DOCUMENT_TOO_EXPENSIVE).
+    #[arg(long, env = "COURANT_PDF_MAX_CPU", default_value = "5m", value_parser = duration)]
+    pdf_max_cpu: Duration,
+    /// How much more of it for each page.
+    #[arg(long, env = "COURANT_PDF_MAX_CPU_PER_PAGE", default_value = "200ms", value_parser = duration)]
+    pdf_max_cpu_per_page: Duration,
+    /// How much more of it for each page that is read by OCR.
+    #[arg(long, env = "COURANT_PDF_MAX_CPU_PER_OCR_PAGE", default_value = "20s", value_parser = duration)]
+    pdf_max_cpu_per_ocr_page: Duration,
     /// Where temporary files go. Default: the system's directory for them.
     #[arg(long, env = "COURANT_WORK_DIR")]
     work_dir: Option<PathBuf>,
@@ -92,7 +110,7 @@ struct OcrOptions {
     /// Pages with a picture of more megapixels than this are not drawn.
     #[arg(long, env = "COURANT_OCR_MAX_MEGAPIXELS", default_value_t = 150, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     ocr_max_megapixels: u64,
-    /// How many pages are read at once. Default: the processors of the machine.
+    /// How many pages are read at once, of all documents together, which take turns. Default: the processors of the machine.
     #[arg(long, env = "COURANT_OCR_AT_ONCE", value_parser = clap::value_parser!(u32).range(1..=1024))]
     ocr_at_once: Option<u32>,
     /// The most pages of one document that are read.
@@ -157,8 +175,15 @@ pub enum OptionsError {
     Price(f64),
 }
 
+/// A time of at least a millisecond and at most a year, so that sums of them stay times.
+fn duration(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 30m or 200ms"))?;
+    let range = Duration::from_millis(1)..=Duration::from_secs(366 * 24 * 3600);
+    if range.contains(&time) { Ok(time) } else { Err("it must be 1ms to 1year".into()) }
+}
+
 impl PdfOptions {
-    /// The settings, checked. Asks tesseract for its languages when it is wanted.
+    /// The settings, checked. Asks tesseract for its languages when it is wanted, and logs how children are isolated.
     pub fn config(&self, child: ChildCommand) -> Result<PdfConfig, OptionsError> {
         let mut config = PdfConfig::new(child);
         config.max_pages = self.max_pages;
@@ -171,6 +196,13 @@ impl PdfOptions {
         config.child_memory_bytes = self.child_memory_mib << 20;
         config.child_cpu_seconds = self.child_cpu_seconds;
         config.child_restarts = self.child_restarts;
+        config.allowance = Allowance {
+            cpu: self.pdf_max_cpu,
+            cpu_per_page: self.pdf_max_cpu_per_page,
+            cpu_per_ocr_page: self.pdf_max_cpu_per_ocr_page,
+            time: self.max_job_duration,
+            time_per_page: self.max_job_duration_per_page,
+        };
         if let Some(dir) = &self.work_dir {
             if !dir.is_dir() {
                 return Err(OptionsError::WorkDir(dir.clone()));
@@ -183,6 +215,7 @@ impl PdfOptions {
         config.ocr_at_once = self.ocr.ocr_at_once.unwrap_or(config.ocr_at_once);
         config.ocr_max_pages = self.ocr.ocr_max_pages;
         config.ocr = self.ocr.choice()?;
+        isolation::log(&config);
         Ok(config)
     }
 }
@@ -248,13 +281,18 @@ mod tests {
     fn options_reach_the_settings() {
         let made =
             config(&["--ocr", "off", "--pdf-max-pages", "7", "--max-document-mib", "3", "--ocr-dpi", "300"]).unwrap();
+        assert_eq!(made.allowance, Allowance::default());
+        let short = config(&["--ocr", "off", "--max-job-duration", "90s", "--pdf-max-cpu", "1m"]).unwrap();
+        assert_eq!((short.allowance.time.as_secs(), short.allowance.cpu.as_secs()), (90, 60));
         assert_eq!((made.max_pages, made.max_document_bytes, made.picture.dpi), (7, 3 << 20, 300));
         assert!(matches!(made.ocr, OcrChoice::Off));
     }
 
     #[test]
     fn nonsense_is_refused_with_what_to_do() {
-        let cases: [(&[&str], &str); 6] = [
+        let cases: [(&[&str], &str); 8] = [
+            (&["--ocr", "off", "--max-job-duration", "0s"], "1ms to 1year"),
+            (&["--ocr", "off", "--pdf-max-cpu", "5"], "200ms"),
             (&["--ocr", "off", "--pdf-chunk-pages", "0"], "1..=5000"),
             (&["--ocr", "off", "--work-dir", "/no/such/folder"], "--work-dir"),
             (&["--ocr", "tesseract", "--tesseract", "no-such-program"], "apt-get install tesseract-ocr"),

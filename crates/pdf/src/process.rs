@@ -1,19 +1,20 @@
 //! Starting the isolated child, hearing it, and making sure it is gone.
 //!
-//! The parent never parses a document. Dropping a [`Child`] kills its whole process group.
+//! The parent never parses a document. Dropping a [`Child`] kills its whole process group; its [`Supervisor`] waits for it.
 
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::protocol::{Order, REQUEST_VARIABLE, Request, Said};
+use crate::supervisor::{Supervised, Supervisor};
 
 /// How much of the child's last words is kept for the log.
 const TAIL: usize = 4096;
@@ -85,33 +86,16 @@ impl Fault {
     }
 }
 
-/// A process group that is killed when this goes.
-pub(crate) struct Group(Option<Pid>);
-
-impl Group {
-    /// Of a child started with [`command`].
-    pub(crate) fn of(child: &tokio::process::Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
-    }
-
-    /// Its leader was collected: the number may be someone else's from now on.
-    pub(crate) fn is_gone(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0.take() {
-            // Fails only when all of them are gone already.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
 /// A child with nothing of its parent's but the request.
 pub(crate) fn command(child: &ChildCommand, request: &Request) -> std::io::Result<Command> {
-    let mut command = Command::new(&child.program);
+    let mut command = Command::from(std_command(child, request)?);
+    command.kill_on_drop(true);
+    Ok(command)
+}
+
+/// The same, to be waited for without a runtime.
+pub(crate) fn std_command(child: &ChildCommand, request: &Request) -> std::io::Result<std::process::Command> {
+    let mut command = std::process::Command::new(&child.program);
     command
         .args(&child.args)
         .env_clear()
@@ -119,15 +103,13 @@ pub(crate) fn command(child: &ChildCommand, request: &Request) -> std::io::Resul
         // Arenas of the allocator count against the address space, used or not.
         .env("MALLOC_ARENA_MAX", "2")
         .current_dir("/")
-        .process_group(0)
-        .kill_on_drop(true);
+        .process_group(0);
     Ok(command)
 }
 
 /// A running child that reads a document.
 pub struct Child {
-    child: tokio::process::Child,
-    group: Group,
+    child: Supervised,
     orders: ChildStdin,
     lines: Lines<ChildStdout>,
     last_words: Option<JoinHandle<String>>,
@@ -135,16 +117,22 @@ pub struct Child {
 
 impl Child {
     /// Starts a child.
-    pub fn spawn(child: &ChildCommand, request: &Request, hearing: Hearing) -> std::io::Result<Self> {
-        let mut child =
-            command(child, request)?.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    pub fn spawn(
+        child: &ChildCommand,
+        request: &Request,
+        hearing: Hearing,
+        supervisor: &Supervisor,
+    ) -> std::io::Result<Self> {
+        let mut command = command(child, request)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = supervisor.spawn(&mut command)?;
         let missing = || std::io::Error::other("the child has no pipes");
-        let orders = child.stdin.take().ok_or_else(missing)?;
-        let stdout = child.stdout.take().ok_or_else(missing)?;
-        let stderr = child.stderr.take().ok_or_else(missing)?;
-        let group = Group::of(&child);
+        let process = child.process().ok_or_else(missing)?;
+        let orders = process.stdin.take().ok_or_else(missing)?;
+        let stdout = process.stdout.take().ok_or_else(missing)?;
+        let stderr = process.stderr.take().ok_or_else(missing)?;
         let last_words = Some(tokio::spawn(tail(stderr)));
-        Ok(Self { child, group, orders, lines: Lines::new(stdout, hearing), last_words })
+        Ok(Self { child, orders, lines: Lines::new(stdout, hearing), last_words })
     }
 
     /// Tells it what to do. A child that is gone is noticed by [`Child::next`].
@@ -182,9 +170,6 @@ impl Child {
     /// How it ended.
     async fn autopsy(&mut self) -> Fault {
         let status = timeout(END_TIMEOUT, self.child.wait()).await.ok().and_then(Result::ok);
-        if status.is_some() {
-            self.group.is_gone();
-        }
         let last_words = match self.last_words.take() {
             Some(words) => timeout(END_TIMEOUT, words).await.ok().and_then(Result::ok).unwrap_or_default(),
             None => String::new(),
@@ -195,16 +180,20 @@ impl Child {
 
 /// Processor time and greatest memory in use of a process so far; none when it is gone.
 pub(crate) fn cost_of(process: u32) -> Option<(Duration, u64)> {
-    let own = PathBuf::from(format!("/proc/{process}"));
-    let status = std::fs::read_to_string(own.join("status")).ok()?;
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
-    let stat = std::fs::read_to_string(own.join("stat")).ok()?;
+    Some((cpu_of(process)?, kib << 10))
+}
+
+/// Processor time of a process so far, also of one that has ended and was not waited for; none when it is gone.
+pub(crate) fn cpu_of(process: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // After the name, which may hold anything, in brackets.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
     let per_second = rustix::param::clock_ticks_per_second().max(1);
-    Some((Duration::from_millis(ticks * 1000 / per_second), kib << 10))
+    Some(Duration::from_millis(ticks * 1000 / per_second))
 }
 
 /// Lines with a greatest length.

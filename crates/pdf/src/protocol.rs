@@ -15,6 +15,9 @@ use crate::jail::Limits;
 /// The environment variable with the [`Request`].
 pub const REQUEST_VARIABLE: &str = "COURANT_PDF_REQUEST";
 
+/// How the line begins in which a child says how it is isolated.
+pub const JAIL: &str = "jail: ";
+
 /// What a child is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
@@ -47,7 +50,12 @@ pub enum ChildTask {
         args: Vec<String>,
         /// Files and folders it may read.
         read: Vec<PathBuf>,
+        /// Says on its standard error how it is isolated, in a line that begins with [`JAIL`], before it becomes the program.
+        #[serde(default)]
+        announce: bool,
     },
+    /// Isolates itself like one that reads, says so like one that becomes a program, and ends.
+    Probe,
 }
 
 /// How pages are drawn for OCR.
@@ -115,9 +123,6 @@ pub enum Said {
     Opened {
         /// Its pages.
         pages: u32,
-        /// What isolates the child.
-        #[serde(default)]
-        isolation: Vec<String>,
     },
     /// The document cannot be processed. The last line.
     Refused {

@@ -1,41 +1,25 @@
-//! What all jobs of one worker share: turns for children, the OCR engine, what was said once.
+//! What all jobs of one worker share: turns for children, the OCR engine, and what documents have cost.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use tokio::sync::{Semaphore, SemaphorePermit};
-
+use crate::budget::Ledger;
 use crate::ocr::Ocr;
+use crate::turns::{Turn, Turns};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) ocr: Option<Ocr>,
-    turns: Semaphore,
-    told: AtomicBool,
+    pub(crate) ledger: Ledger,
+    turns: Turns,
 }
 
 impl Shared {
     /// With so many children at work at once.
     pub(crate) fn new(children: u32, ocr: Option<Ocr>) -> Self {
-        Self { ocr, turns: Semaphore::new(children.max(1) as usize), told: AtomicBool::new(false) }
+        Self { ocr, ledger: Ledger::default(), turns: Turns::new(children) }
     }
 
-    /// Waits for a turn; first come, first served.
-    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        // Closed never; if it were, going on without a turn is better than not going on.
-        self.turns.acquire().await.ok()
-    }
-
-    /// Logs what isolates the children, once.
-    pub(crate) fn isolated(&self, by: &[String]) {
-        if !self.told.swap(true, Ordering::Relaxed) {
-            let has = |what: &str| by.iter().any(|measure| measure.starts_with(what));
-            if has("seccomp") && has("landlock") {
-                tracing::info!(by = by.join(", "), "PDFs are parsed in isolated processes");
-            } else {
-                let by = by.join(", ");
-                tracing::warn!(by, "PDFs are parsed in processes that this kernel isolates only in part");
-            }
-        }
+    /// Waits for a turn to have a child read pages of this document.
+    pub(crate) async fn turn(&self, document: &str) -> Turn {
+        self.turns.take(document).await
     }
 }

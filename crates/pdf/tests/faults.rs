@@ -12,7 +12,7 @@ use std::time::Duration;
 use courant_pdf::{ChildCommand, PdfConfig};
 use courant_proto::v1::work_request::Message as Said;
 use courant_proto::v1::work_response::Message as Reply;
-use courant_proto::v1::{CancelAttempt, FinishedPages};
+use courant_proto::v1::{AttemptRef, CancelAttempt, FinishedPages, HeartbeatAck, LeaseLost};
 use support::{Bench, config, fixture};
 use tempfile::TempDir;
 
@@ -68,13 +68,22 @@ fn numbers(finished: &support::Finished) -> Vec<i32> {
     numbers
 }
 
+/// The result says so in a sentence; the job hears it with the page, and only once.
+fn lost_page_2(finished: &support::Finished) {
+    let why = "this page could not be read: the PDF reader failed on it";
+    let page = finished.reported_pages().into_iter().find(|page| page.number == 2).unwrap();
+    assert_eq!((page.warnings.as_slice(), finished.warnings()), (&[why.to_owned()][..], &[] as &[String]));
+    let result: serde_json::Value = serde_json::from_slice(finished.artifact("result.json")).unwrap();
+    assert_eq!(result["warnings"], serde_json::json!([format!("Page 2: {why}.")]));
+}
+
 const CRASH_ON_2: &str = "on_open() { opened 3; }\neach() { [ $1 = 2 ] && { reading 2; kill -SEGV $$; }; page $1; }\n";
 
 #[tokio::test]
 async fn a_page_that_kills_the_child_costs_that_page_only() {
     let dir = TempDir::new().unwrap();
     let finished = ended(scripted(&dir, CRASH_ON_2)).await;
-    assert_eq!(finished.warnings(), ["Page 2: this page could not be read: the PDF reader failed on it."]);
+    lost_page_2(&finished);
     assert_eq!(numbers(&finished), [1, 2, 3]);
     assert!(finished.pages()[1].unreadable && !finished.pages()[2].unreadable);
     assert_eq!(children(&dir), 3, "one for the chunk, one for page 2 alone, one for what is left");
@@ -106,11 +115,7 @@ async fn a_page_that_hangs_or_never_comes_costs_that_page_only() {
         let mut config = scripted(&dir, &format!("on_open() {{ opened 3; }}\neach() {{ {each}; }}\n"));
         config.page_timeout = Duration::from_millis(300);
         let finished = ended(config).await;
-        assert_eq!(
-            finished.warnings(),
-            ["Page 2: this page could not be read: the PDF reader failed on it."],
-            "{each}"
-        );
+        lost_page_2(&finished);
         assert_eq!(numbers(&finished), [1, 2, 3], "{each}");
     }
 }
@@ -206,6 +211,113 @@ async fn a_cancel_kills_the_child_and_all_it_started_within_a_second() {
     }
     let left: Vec<PathBuf> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!left.iter().any(|path| path.is_dir()), "temporary files are left: {left:?}");
+}
+
+/// How a job of a child that is at work may end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ending {
+    Cancel,
+    Silence,
+    TimeOut,
+    Budget,
+    Shutdown,
+    Lost,
+}
+
+#[tokio::test]
+async fn when_a_job_is_told_as_over_its_children_are_gone() {
+    use Ending::{Budget, Cancel, Lost, Shutdown, Silence, TimeOut};
+    for ending in [Cancel, Silence, TimeOut, Budget, Shutdown, Lost] {
+        let dir = TempDir::new().unwrap();
+        let pid = dir.path().join("pid");
+        let script = format!(
+            "on_open() {{ opened 5; }}\neach() {{ [ $1 = 2 ] && {{ reading 2; echo $$ > {}; while :; do :; done; }}; page $1; }}\n",
+            pid.display()
+        );
+        let mut config = scripted(&dir, &script);
+        config.child_restarts = 0;
+        match ending {
+            Silence => config.page_timeout = Duration::from_millis(300),
+            Budget => {
+                (config.allowance.cpu, config.allowance.cpu_per_page) = (Duration::from_millis(500), Duration::ZERO)
+            }
+            _ => {}
+        }
+        let mut bench = Bench::with(config, |worker| {
+            worker.grace = Duration::ZERO;
+            if ending == TimeOut {
+                worker.max_job_duration = Duration::from_secs(1);
+            }
+        })
+        .await;
+        let job = bench.job(DOCUMENT);
+        let attempt = job.attempt.clone();
+        bench.line.assign(job).await;
+        while !matches!(bench.line.report().await, Some(Said::Page(_))) {}
+        while std::fs::read_to_string(&pid).unwrap_or_default().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let process = Path::new("/proc").join(std::fs::read_to_string(&pid).unwrap().trim());
+        match ending {
+            Cancel => bench.line.reply(Reply::Cancel(CancelAttempt { attempt })).await,
+            Lost => bench.line.reply(Reply::LeaseLost(LeaseLost { attempt })).await,
+            Shutdown => bench.shutdown.cancel(),
+            Silence | TimeOut | Budget => {}
+        }
+        if ending == Lost {
+            // Nobody is told of it; it is soon gone.
+            let start = std::time::Instant::now();
+            while process.exists() {
+                assert!(start.elapsed() < Duration::from_secs(5), "it lives on");
+                tokio::task::yield_now().await;
+            }
+            continue;
+        }
+        let said = bench.line.reports().await;
+        let is_right = match (ending, said.last().unwrap()) {
+            (Cancel, Said::Cancelled(_)) | (Shutdown, Said::Released(_)) => true,
+            (Silence | TimeOut | Budget, Said::Failed(failed)) => {
+                let code = failed.error.as_ref().unwrap().code.as_str();
+                code == [("PAGE_TIMEOUT", Silence), ("JOB_TIMED_OUT", TimeOut), ("DOCUMENT_TOO_EXPENSIVE", Budget)]
+                    .into_iter()
+                    .find_map(|(code, of)| (of == ending).then_some(code))
+                    .unwrap()
+            }
+            _ => false,
+        };
+        assert!(is_right, "{ending:?}: {said:?}");
+        assert!(!process.exists(), "{ending:?}: the child is still there");
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_was_killed_from_outside_is_not_the_documents_fault() {
+    let dir = TempDir::new().unwrap();
+    let finished = ended(scripted(&dir, "on_open() { kill -KILL $$; }\n")).await;
+    assert_eq!((finished.error().code.as_str(), finished.error().retryable), ("PARSER_KILLED", true));
+}
+
+#[tokio::test]
+async fn a_frozen_child_holds_neither_the_stream_nor_the_heartbeats() {
+    let dir = TempDir::new().unwrap();
+    let mut server = support::FakeServer::start().await;
+    let config = scripted(&dir, "on_open() { opened 5; }\neach() { reading $1; kill -STOP $$; }\n");
+    let mut worker = courant_worker::Config::new(server.url(), std::sync::Arc::new(String::new), "pdf-1", ["pdf"]);
+    worker.slots = 1;
+    let handler = std::sync::Arc::new(courant_pdf::PdfWorker::new(config));
+    let running = tokio::spawn(courant_worker::run(worker, handler, tokio_util::sync::CancellationToken::new()));
+    let (mut line, hello) = server.line().await;
+    line.welcome(hello.in_flight, Duration::from_millis(200)).await;
+    let job = support::assignment(&server, "J", DOCUMENT);
+    line.assign(job).await;
+    for _ in 0..5 {
+        while !matches!(line.next().await.unwrap(), Said::Heartbeat(_)) {}
+        line.reply(Reply::HeartbeatAck(HeartbeatAck::default())).await;
+    }
+    let attempt = Some(AttemptRef { job_id: "J".into(), attempt: 1, ..Default::default() });
+    line.reply(Reply::Cancel(CancelAttempt { attempt })).await;
+    while !matches!(line.report().await.unwrap(), Said::Cancelled(_)) {}
+    running.abort();
 }
 
 /// A process that is there and not only waiting to be collected.

@@ -13,7 +13,10 @@ use std::time::Duration;
 use courant_pdf::artifact::{Bbox, Kind, Status, Word, Zone};
 use courant_pdf::ocr::tesseract::{TesseractConfig, TesseractError};
 use courant_pdf::ocr::{OcrEngine, OcrError, Picture, ReadBlock, ReadContent, Reading};
-use courant_pdf::{OcrChoice, PdfConfig};
+use courant_pdf::{OcrChoice, PdfConfig, Supervisor};
+use courant_proto::v1::CancelAttempt;
+use courant_proto::v1::work_request::Message as Said;
+use courant_proto::v1::work_response::Message as Reply;
 use support::{Bench, Finished, config, fixture};
 
 const SCAN: &str = "gfdl-or-cc-by-sa-3.0/scan.pdf";
@@ -98,6 +101,59 @@ async fn a_scan_that_lies_askew_on_its_side_is_read_too() {
     let read = words(&finished.zones()).iter().map(|word| word.text.clone()).collect::<Vec<_>>().join(" ");
     let (precision, recall) = score(&read, &truth);
     assert!(precision >= 0.95 && recall >= 0.92, "precision {precision:.3}, recall {recall:.3}");
+}
+
+/// Of which job this is a finished page, or the end.
+fn of(said: &Said) -> Option<(String, bool)> {
+    match said {
+        Said::Page(page) => Some((page.attempt.clone()?.job_id, false)),
+        Said::Succeeded(end) => Some((end.attempt.clone()?.job_id, true)),
+        Said::Failed(end) => panic!("{end:?}"),
+        _ => None,
+    }
+}
+
+/// With one page read at a time and one child at work, a long scan is under way when these come: no more of its pages than these
+/// are done before them. What is read meanwhile are pages that had been given to OCR already.
+async fn does_not_wait_behind_a_long_scan(others: &[Vec<u8>], at_most: u32) {
+    let Some(tesseract) = installed() else { return };
+    const PAGES: u32 = 20;
+    let config = PdfConfig { children: 1, ocr_at_once: 1, ..with(OcrChoice::Tesseract(tesseract)) };
+    let mut bench = Bench::with(config, |worker| worker.slots = 2).await;
+    let scan = bench.job(&support::long_scan(PAGES));
+    let attempt = scan.attempt.clone();
+    bench.line.assign(scan).await;
+    while !matches!(bench.line.report().await.unwrap(), Said::Page(_)) {}
+    let mut scanned = 1;
+    for other in others {
+        let job = bench.job(other);
+        let own = job.attempt.clone().unwrap().job_id;
+        bench.line.reply(Reply::Assignment(job)).await;
+        loop {
+            match of(&bench.line.report().await.unwrap()) {
+                Some((job, true)) if job == own => break,
+                Some((job, false)) if job != own => scanned += 1,
+                Some((job, true)) => panic!("{job} was done before"),
+                _ => {}
+            }
+        }
+    }
+    println!("{scanned} pages of {PAGES} were read meanwhile");
+    assert!(scanned <= at_most, "{scanned} pages");
+    bench.line.reply(Reply::Cancel(CancelAttempt { attempt })).await;
+    while !matches!(bench.line.report().await.unwrap(), Said::Cancelled(_)) {}
+}
+
+#[tokio::test]
+async fn a_text_document_does_not_wait_behind_a_long_scan() {
+    let form = support::form("");
+    let report = fixture("cc-by-sa-4.0/two-columns.pdf");
+    does_not_wait_behind_a_long_scan(&[form, report], 8).await;
+}
+
+#[tokio::test]
+async fn a_second_scan_does_not_wait_behind_all_pages_of_the_first() {
+    does_not_wait_behind_a_long_scan(&[fixture(SCAN)], 6).await;
 }
 
 #[tokio::test]
@@ -191,7 +247,7 @@ impl OcrEngine for Fake {
         "ocr:fake"
     }
 
-    async fn read(&self, picture: &Picture) -> Result<Reading, OcrError> {
+    async fn read(&self, picture: &Picture, _: &Supervisor) -> Result<Reading, OcrError> {
         assert!(picture.png.starts_with(b"\x89PNG") && picture.width > 1000);
         let bbox = Bbox { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 };
         let content = ReadContent::Paragraph(self.0.into());

@@ -3,6 +3,7 @@
 //! Written by the task (reports) and by the stream (acknowledgements, stop). Lives until the server knows how it ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use courant_proto::v1::work_request::Message;
 use courant_proto::v1::{
@@ -88,6 +89,8 @@ pub(crate) enum Stop {
     Lost,
     /// This worker is going away.
     Released,
+    /// It took longer than a job may; [`Config::max_job_duration`](crate::Config::max_job_duration).
+    TimedOut(Duration),
 }
 
 struct State {
@@ -196,6 +199,9 @@ impl Attempt {
         let last = match (state.stop, result) {
             (Some(Stop::Cancelled), _) => Message::Cancelled(ReportCancelled { attempt }),
             (Some(Stop::Released), Err(_)) => Message::Released(ReportReleased { attempt }),
+            (Some(Stop::TimedOut(limit)), Err(_)) => {
+                Message::Failed(ReportFailed { attempt, error: Some(timed_out(limit)) })
+            }
             (_, Ok(Outcome { mut warnings })) => {
                 warnings.truncate(MAX_WARNINGS);
                 Message::Succeeded(ReportSucceeded { attempt, warnings })
@@ -225,6 +231,18 @@ impl Attempt {
         // A panic while it was held leaves no half-made change behind: every change is one call.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Trying again would take as long.
+fn timed_out(limit: Duration) -> JobError {
+    let seconds = limit.as_secs();
+    let limit = match seconds {
+        0..120 => format!("{:.3} seconds", limit.as_secs_f64()),
+        120..7200 => format!("{} minutes", seconds / 60),
+        _ => format!("{} hours", seconds / 3600),
+    };
+    let message = format!("Stopped after {limit}: this worker lets no job take longer. Submit less at once.");
+    JobError { code: "JOB_TIMED_OUT".into(), message, retryable: false }
 }
 
 #[cfg(test)]

@@ -44,6 +44,9 @@ pub struct Config {
     pub grace: Duration,
     /// How long a stopped task and the last reports may take at a shutdown. Default 5 s.
     pub stop_timeout: Duration,
+    /// The longest that an attempt at a job, or a part of one, may take. The task is then stopped, and the job has failed for
+    /// good with `JOB_TIMED_OUT`, so that no handler holds a job for ever. Default 6 h.
+    pub max_job_duration: Duration,
     /// Reports of one attempt that may wait for the server's acknowledgement before the task is held up. Default 64.
     pub outbox: usize,
     /// How the worker stands with its server. For health checks: a worker that hears nothing is not ready, even if its
@@ -71,6 +74,9 @@ pub enum ConfigError {
     /// Out of range.
     #[error("slots must be 1 to 1024, not {0}")]
     Slots(u32),
+    /// No job could ever be done.
+    #[error("the longest duration of a job must be more than nothing")]
+    MaxJobDuration,
     /// Nothing could ever be reported.
     #[error("the outbox must hold at least 1 report")]
     Outbox,
@@ -99,6 +105,7 @@ impl Config {
             patience: Duration::from_secs(60),
             grace: Duration::from_secs(15),
             stop_timeout: Duration::from_secs(5),
+            max_job_duration: Duration::from_secs(6 * 3600),
             outbox: 64,
             status: StatusBoard::default(),
         }
@@ -115,6 +122,9 @@ impl Config {
         }
         if !(1..=1024).contains(&self.slots) {
             return Err(ConfigError::Slots(self.slots));
+        }
+        if self.max_job_duration.is_zero() {
+            return Err(ConfigError::MaxJobDuration);
         }
         if self.outbox == 0 {
             return Err(ConfigError::Outbox);
@@ -172,6 +182,7 @@ mod tests {
         assert!(refused(|c| c.worker_id = "a b".into()).contains("1 to 64"));
         assert!(refused(|c| c.slots = 0).contains("1 to 1024"));
         assert!(refused(|c| c.kinds.clear()).contains("kind"));
+        assert!(refused(|c| c.max_job_duration = Duration::ZERO).contains("duration"));
         assert!(refused(|c| c.outbox = 0).contains("outbox"));
     }
 }

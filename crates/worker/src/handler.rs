@@ -10,7 +10,8 @@ use crate::Task;
 ///
 /// `run` is called once for every attempt, up to `slots` at a time, on its own task. It should look at
 /// [`Task::cancelled`] often enough to end within a second of it: the result is then not looked at, and the server is
-/// told what happened. Long computations belong on a thread or, for input from strangers, in a child process.
+/// told what happened. What it holds outside of its own memory (processes, files) must be gone when `run` returns: the server
+/// tells people that the job is over as soon as it hears of it. Long computations belong on a thread or, for input from strangers, in a child process.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
     /// Does one attempt.

@@ -196,10 +196,11 @@ impl Worker {
         self.attempts.insert(key, attempt.clone());
         let calls = self.calls.clone();
         let task = Task { attempt: attempt.clone(), assignment: Arc::new(assignment), calls, max_artifact_bytes };
-        let (handler, released, patience) = (self.handler.clone(), self.released.clone(), self.config.stop_timeout);
+        let (handler, released) = (self.handler.clone(), self.released.clone());
+        let (longest, patience) = (self.config.max_job_duration, self.config.stop_timeout);
         self.tracker.spawn(async move {
             let work = AssertUnwindSafe(do_it(&*handler, task, pages)).catch_unwind();
-            let result = until_stopped(work, &attempt, &released, patience).await;
+            let result = until_stopped(work, &attempt, &released, longest, patience).await;
             tracing::info!(job_id = attempt.key.job_id, attempt = attempt.key.number, ?result, "job ended");
             attempt.end(result);
         });
@@ -290,6 +291,7 @@ async fn until_stopped(
     work: impl Future<Output = std::thread::Result<Result<Outcome, TaskError>>>,
     attempt: &Attempt,
     released: &CancellationToken,
+    longest: Duration,
     patience: Duration,
 ) -> Result<Outcome, TaskError> {
     tokio::pin!(work);
@@ -298,6 +300,11 @@ async fn until_stopped(
         () = attempt.stopped().cancelled() => give_time(work, patience).await,
         () = released.cancelled() => {
             attempt.stop(Stop::Released);
+            give_time(work, patience).await
+        }
+        () = sleep(longest) => {
+            tracing::warn!(job_id = attempt.key.job_id, attempt = attempt.key.number, ?longest, "the job takes too long");
+            attempt.stop(Stop::TimedOut(longest));
             give_time(work, patience).await
         }
     };

@@ -214,6 +214,27 @@ async fn a_handler_that_does_not_listen_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_job_that_takes_too_long_is_stopped_and_has_failed_for_good() {
+    let mut server = FakeServer::start().await;
+    let limit = Duration::from_millis(50);
+    let config = Config { max_job_duration: limit, stop_timeout: limit, slots: 2, ..config(&server) };
+    let _worker = start(config, |task| async move {
+        match task.job_id() {
+            "deaf" => std::future::pending().await,
+            _ => until_stopped(task).await,
+        }
+    });
+    let mut line = server.welcomed_line().await;
+    for job in ["listens", "deaf"] {
+        line.assign(assignment(job, 1)).await;
+        let said = line.reports().await;
+        let Some(Said::Failed(ReportFailed { error: Some(error), .. })) = said.last() else { panic!("{said:?}") };
+        assert_eq!((error.code.as_str(), error.retryable), ("JOB_TIMED_OUT", false));
+        assert!(error.message.contains("Stopped after 0.050 seconds"), "{}", error.message);
+    }
+}
+
+#[tokio::test]
 async fn a_lost_lease_stops_the_task_and_nothing_more_is_said() {
     let mut server = FakeServer::start().await;
     let (send, mut stopped) = tokio::sync::mpsc::unbounded_channel();

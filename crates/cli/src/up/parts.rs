@@ -64,6 +64,7 @@ impl Parts {
         let mut config = courant_worker::Config::new(&way.core, token, id, ["pdf"]);
         config.tls.clone_from(&way.tls);
         config.parts = handler.takes_parts();
+        config.max_job_duration = handler.max_job_duration();
         config.grace = WORKER_GRACE;
         config.stop_timeout = WORKER_STOP;
         config.software = concat!("courant/", env!("CARGO_PKG_VERSION")).to_owned();

@@ -178,6 +178,7 @@ async fn work(options: Options) -> anyhow::Result<()> {
         tls: options.tls.load_for(&options.server)?,
         slots: options.slots,
         parts: handler.takes_parts(),
+        max_job_duration: handler.max_job_duration(),
         software: concat!("courant-pdf-worker/", env!("CARGO_PKG_VERSION")).to_owned(),
         grace: Duration::from_secs(options.grace_seconds),
         ..Config::new(options.server.clone(), token_source(&options.access, &worker_id)?, worker_id, ["pdf"])

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::ChildError;
 use crate::jail::{self, Purpose};
-use crate::protocol::Request;
+use crate::protocol::{JAIL, Request};
 
 /// Where programs find their libraries and the loader.
 const SYSTEM: [&str; 8] = [
@@ -19,6 +19,8 @@ const SYSTEM: [&str; 8] = [
     "/usr/local/share",
     "/etc/ld.so.cache",
 ];
+/// How far programs stand back behind the children that read text.
+const NICE: i32 = 10;
 /// From where the loader itself may be started.
 const LOADERS: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
 
@@ -28,12 +30,18 @@ pub(super) fn become_program(
     program: &Path,
     args: &[String],
     read: &[PathBuf],
+    announce: bool,
 ) -> Result<(), ChildError> {
     let mut execute = vec![program.to_owned()];
     execute.extend(LOADERS.map(PathBuf::from));
     let mut seen: Vec<PathBuf> = SYSTEM.map(PathBuf::from).into();
     seen.extend_from_slice(read);
-    jail::enter(request.parent, &request.limits, &Purpose::Become { execute, read: seen })?;
+    // Reading text does not wait for those who read pictures. Refused by some containers, and nothing depends on it.
+    let _ = rustix::process::nice(NICE);
+    let layers = jail::enter(request.parent, &request.limits, &Purpose::Become { execute, read: seen })?;
+    if announce {
+        eprintln!("{JAIL}{layers}");
+    }
     let error = Command::new(program).args(args).env_remove(crate::protocol::REQUEST_VARIABLE).exec();
     Err(ChildError::Start(program.display().to_string(), error))
 }

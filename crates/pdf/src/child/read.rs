@@ -27,16 +27,14 @@ pub(super) fn run(
     max_pages: u32,
     picture: Option<PictureSize>,
 ) -> Result<(), ChildError> {
-    let jailed =
-        File::open(path).and_then(|file| Ok((file, jail::enter(request.parent, &request.limits, &Purpose::Compute)?)));
-    let (file, isolation) = match jailed {
-        Ok(jailed) => jailed,
+    let source = match source(request, path) {
+        Ok(source) => source,
         Err(error) => return say(&Said::Refused { why: Refusal::Setup, detail: error.to_string() }),
     };
     let mut orders = std::io::stdin().lock().lines();
     let Some(first) = orders.next() else { return Ok(()) };
     let Order::Open { password } = serde_json::from_str(&first?)? else { return Err(ChildError::NotOpen) };
-    let source = Source { file, password };
+    let source = Source { password, ..source };
     let document: Pdfboss = match source.open() {
         Ok(document) => document,
         Err((why, detail)) => return say(&Said::Refused { why, detail }),
@@ -45,7 +43,7 @@ pub(super) fn run(
     if let Some(why) = refusal(pages, max_pages) {
         return say(&Said::Refused { why, detail: format!("{pages} pages") });
     }
-    say(&Said::Opened { pages, isolation })?;
+    say(&Said::Opened { pages })?;
     let mut reader = Reader { source, document, pages, picture, window: Window::default() };
     for order in orders {
         match serde_json::from_str(&order?)? {
@@ -75,9 +73,19 @@ fn say(said: &Said) -> Result<(), ChildError> {
     Ok(out.flush()?)
 }
 
+/// Opens the document's file and gives up everything else.
+fn source(request: &Request, path: &Path) -> std::io::Result<Source> {
+    let file = File::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).map_err(std::io::Error::other)?;
+    jail::enter(request.parent, &request.limits, &Purpose::Compute)?;
+    Ok(Source { file, length, password: None })
+}
+
 /// The document's file, which can be read again.
 struct Source {
     file: File,
+    /// In bytes; cannot be asked for any more in the jail.
+    length: usize,
     password: Option<String>,
 }
 
@@ -88,6 +96,7 @@ impl Source {
             _ => (Refusal::Setup, error.to_string()),
         };
         let mut bytes = Vec::new();
+        bytes.try_reserve_exact(self.length).map_err(|error| (Refusal::OutOfMemory, error.to_string()))?;
         let mut file = &self.file;
         file.seek(SeekFrom::Start(0)).map_err(unread)?;
         file.read_to_end(&mut bytes).map_err(unread)?;

@@ -1,140 +1,98 @@
-//! System calls by seccomp. A call that is refused fails with an error, it does not kill: libraries that only ask what
-//! the machine has go on without the answer.
+//! System calls by seccomp: allowed is what stands in `lists.rs`, and what stands here with a condition on its arguments.
+//!
+//! A call that is refused fails with an error, it does not kill: libraries that only ask what the machine has go on without
+//! the answer. Calls that are only made to get out end the process.
+
+mod lists;
 
 use std::collections::BTreeMap;
 
 use libc::c_long;
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, apply_filter,
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, apply_filter,
 };
 
-use super::Purpose;
+use super::{Layers, Purpose};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// What computing needs: memory, threads, the files that are open, time, its own signals, its end.
-const COMPUTE: &[c_long] = &[
-    libc::SYS_brk,
-    libc::SYS_clock_getres,
-    libc::SYS_clock_gettime,
-    libc::SYS_clock_nanosleep,
-    libc::SYS_clone3,
-    libc::SYS_close,
-    libc::SYS_dup,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
-    libc::SYS_fcntl,
-    libc::SYS_fstat,
-    libc::SYS_futex,
-    libc::SYS_getcpu,
-    libc::SYS_getpid,
-    libc::SYS_getrandom,
-    libc::SYS_gettid,
-    libc::SYS_gettimeofday,
-    libc::SYS_lseek,
-    libc::SYS_madvise,
-    libc::SYS_membarrier,
-    libc::SYS_mmap,
-    libc::SYS_mprotect,
-    libc::SYS_mremap,
-    libc::SYS_munmap,
-    libc::SYS_nanosleep,
-    libc::SYS_newfstatat,
-    libc::SYS_ppoll,
-    libc::SYS_pread64,
-    libc::SYS_read,
-    libc::SYS_readv,
-    libc::SYS_restart_syscall,
-    libc::SYS_rseq,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_sched_getaffinity,
-    libc::SYS_sched_setaffinity,
-    libc::SYS_sched_yield,
-    libc::SYS_set_robust_list,
-    libc::SYS_sigaltstack,
-    libc::SYS_statx,
-    libc::SYS_sysinfo,
-    libc::SYS_tgkill,
-    libc::SYS_uname,
-    libc::SYS_write,
-    libc::SYS_writev,
-];
+/// What may be asked of an open file. Not its owner: that one is sent signals.
+const FCNTL: [i32; 5] = [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL];
+/// What may be asked of a terminal or a pipe: whether it is one, how wide, how much is in it.
+const IOCTL: [u64; 3] = [libc::TCGETS, libc::TIOCGWINSZ, libc::FIONREAD];
+/// Opening with any of these is no reading.
+const WRITING: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
+/// A clone with any of these is no thread of this process.
+const NEW_NAMESPACES: i32 = libc::CLONE_NEWNS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET;
 
-/// What no program that reads a picture needs.
-const NEVER: &[c_long] = &[
-    libc::SYS_accept,
-    libc::SYS_accept4,
-    libc::SYS_add_key,
-    libc::SYS_bind,
-    libc::SYS_bpf,
-    libc::SYS_chroot,
-    libc::SYS_connect,
-    libc::SYS_delete_module,
-    libc::SYS_finit_module,
-    libc::SYS_init_module,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
-    libc::SYS_io_uring_setup,
-    libc::SYS_kexec_load,
-    libc::SYS_keyctl,
-    libc::SYS_kill,
-    libc::SYS_listen,
-    libc::SYS_memfd_create,
-    libc::SYS_mount,
-    libc::SYS_name_to_handle_at,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_perf_event_open,
-    libc::SYS_pivot_root,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_ptrace,
-    libc::SYS_reboot,
-    libc::SYS_request_key,
-    libc::SYS_sendmmsg,
-    libc::SYS_sendmsg,
-    libc::SYS_sendto,
-    libc::SYS_setns,
-    libc::SYS_setrlimit,
-    libc::SYS_socket,
-    libc::SYS_socketpair,
-    libc::SYS_swapon,
-    libc::SYS_umount2,
-    libc::SYS_unshare,
-    libc::SYS_userfaultfd,
-];
-
-/// Gives what is on.
-pub(super) fn forbid(purpose: &Purpose) -> Result<Option<String>, seccompiler::Error> {
-    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(None) };
-    let refuse = |code: i32| SeccompAction::Errno(code.unsigned_abs());
-    let plain = |calls: &[c_long]| calls.iter().map(|&call| (number(call), Vec::new())).collect::<Rules>();
-    // Its arguments cannot be looked at; told that it does not exist, the C library takes `clone`.
-    let clone3 = filter(plain(&[libc::SYS_clone3]), SeccompAction::Allow, refuse(libc::ENOSYS), arch)?;
-    let own = match purpose {
-        Purpose::Compute => {
-            let mut rules = plain(COMPUTE);
-            rules.extend(Rules::from([when(libc::SYS_clone, thread(true))?, when(libc::SYS_prlimit64, sets(false))?]));
-            filter(rules, refuse(libc::EPERM), SeccompAction::Allow, arch)?
-        }
-        Purpose::Become { .. } => {
-            let mut rules = plain(NEVER);
-            rules.extend(Rules::from([when(libc::SYS_clone, thread(false))?, when(libc::SYS_prlimit64, sets(true))?]));
-            #[cfg(target_arch = "x86_64")]
-            rules.extend(plain(&[libc::SYS_fork, libc::SYS_vfork]));
-            filter(rules, SeccompAction::Allow, refuse(libc::EPERM), arch)?
-        }
+pub(super) fn forbid(purpose: &Purpose, layers: &mut Layers) -> Result<(), seccompiler::Error> {
+    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
+        layers.off("seccomp", std::env::consts::ARCH);
+        return Ok(());
     };
-    for program in [clone3, own] {
-        match apply_filter(&program) {
+    let refuse = |code: i32| SeccompAction::Errno(code.unsigned_abs());
+    // Of several filters the strictest answer counts; of several errors that of the filter that came last.
+    let filters = [
+        filter(allowed(purpose)?, refuse(libc::EPERM), SeccompAction::Allow, arch)?,
+        filter(plain(lists::MISSING), SeccompAction::Allow, refuse(libc::ENOSYS), arch)?,
+        filter(plain(lists::FATAL), SeccompAction::Allow, SeccompAction::KillProcess, arch)?,
+    ];
+    // The first filter forbids adding more: it comes last.
+    for program in filters.iter().rev() {
+        match apply_filter(program) {
             Ok(()) => {}
-            Err(seccompiler::Error::Seccomp(_) | seccompiler::Error::Prctl(_)) => return Ok(None),
+            Err(seccompiler::Error::Seccomp(error) | seccompiler::Error::Prctl(error)) => {
+                layers.off("seccomp", error);
+                return Ok(());
+            }
             Err(error) => return Err(error),
         }
     }
-    Ok(Some("seccomp".to_owned()))
+    layers.on("seccomp");
+    Ok(())
+}
+
+/// The calls that are allowed, with the conditions on them.
+fn allowed(purpose: &Purpose) -> Result<Rules, BackendError> {
+    use lists::{FACTS, MEMORY, NAMED_FILES, OLD_NAMED_FILES, OPEN_FILES, SIGNALS, THREADS, TIME};
+    let mut rules: Rules = [MEMORY, THREADS, OPEN_FILES, TIME, SIGNALS, FACTS].into_iter().flat_map(plain).collect();
+    let own = u64::from(std::process::id());
+    let thread = masked(0, libc::CLONE_THREAD | NEW_NAMESPACES, libc::CLONE_THREAD)?;
+    let limits_of = |process| Ok::<_, BackendError>(vec![is(0, process)?, is_pointer(2, 0)?]);
+    rules.extend([
+        rule(libc::SYS_clone, vec![vec![thread]])?,
+        rule(
+            libc::SYS_fcntl,
+            FCNTL.iter().map(|&what| Ok(vec![is(1, bits(what))?])).collect::<Result<_, BackendError>>()?,
+        )?,
+        // Its own threads only.
+        rule(libc::SYS_tgkill, vec![vec![is(0, own)?]])?,
+        rule(libc::SYS_kill, vec![vec![is(0, own)?]])?,
+        rule(libc::SYS_tkill, vec![vec![is(0, own)?]])?,
+        // Its own, and only asking.
+        rule(libc::SYS_prlimit64, vec![limits_of(0)?, limits_of(own)?])?,
+    ]);
+    if matches!(purpose, Purpose::Become { .. }) {
+        rules.extend([NAMED_FILES, OLD_NAMED_FILES].into_iter().flat_map(plain));
+        rules.extend([
+            rule(libc::SYS_openat, vec![vec![masked(2, WRITING, 0)?]])?,
+            rule(libc::SYS_openat2, vec![])?,
+            rule(
+                libc::SYS_ioctl,
+                IOCTL.iter().map(|&what| Ok(vec![is(1, what)?])).collect::<Result<_, BackendError>>()?,
+            )?,
+        ]);
+        #[cfg(target_arch = "x86_64")]
+        rules.extend([rule(libc::SYS_open, vec![vec![masked(1, WRITING, 0)?]])?]);
+    }
+    Ok(rules)
 }
 
 fn filter(
@@ -146,10 +104,14 @@ fn filter(
     Ok(SeccompFilter::new(rules, otherwise, listed, arch)?.try_into()?)
 }
 
-type Condition = Result<SeccompCondition, seccompiler::BackendError>;
+/// These calls, whatever their arguments.
+fn plain(calls: &[c_long]) -> Rules {
+    calls.iter().map(|&call| (number(call), Vec::new())).collect()
+}
 
-fn when(call: c_long, condition: Condition) -> Result<(i64, Vec<SeccompRule>), seccompiler::Error> {
-    Ok((number(call), vec![SeccompRule::new(vec![condition?])?]))
+/// A call under any of these groups of conditions, all of which must hold; without a group always.
+fn rule(call: c_long, any: Vec<Vec<SeccompCondition>>) -> Result<(i64, Vec<SeccompRule>), BackendError> {
+    Ok((number(call), any.into_iter().map(SeccompRule::new).collect::<Result<_, _>>()?))
 }
 
 /// On machines of 32 bits the numbers are smaller.
@@ -158,15 +120,21 @@ fn number(call: c_long) -> i64 {
     call.into()
 }
 
-/// A clone that is a thread, or one that is a process.
-fn thread(yes: bool) -> Condition {
-    let flag = u64::from(libc::CLONE_THREAD.unsigned_abs());
-    let value = if yes { flag } else { 0 };
-    SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(flag), value)
+/// An argument that the kernel takes as 32 bits has this value.
+fn is(argument: u8, value: u64) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
 }
 
-/// Limits that are set, or only asked for.
-fn sets(yes: bool) -> Condition {
-    let op = if yes { SeccompCmpOp::Ne } else { SeccompCmpOp::Eq };
-    SeccompCondition::new(2, SeccompCmpArgLen::Qword, op, 0)
+/// A whole argument has this value.
+fn is_pointer(argument: u8, value: u64) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
+}
+
+/// Of these flags of an argument exactly those are set.
+fn masked(argument: u8, mask: i32, value: i32) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(bits(mask)), bits(value))
+}
+
+fn bits(flags: i32) -> u64 {
+    u64::from(flags.cast_unsigned())
 }

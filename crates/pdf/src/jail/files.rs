@@ -7,13 +7,12 @@ use landlock::{
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
-use super::Purpose;
+use super::{Layers, Purpose};
 
 /// The newest rules we know; older kernels enforce what they can.
 const NEWEST: ABI = ABI::V6;
 
-/// Gives what is on.
-pub(super) fn hide(purpose: &Purpose) -> Result<Option<String>, RulesetError> {
+pub(super) fn hide(purpose: &Purpose, layers: &mut Layers) -> Result<(), RulesetError> {
     let rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
@@ -28,11 +27,17 @@ pub(super) fn hide(purpose: &Purpose) -> Result<Option<String>, RulesetError> {
         }
     };
     let status = rules.restrict_self()?;
-    let on = !matches!(status.ruleset, RulesetStatus::NotEnforced);
-    Ok(on.then(|| match status.landlock {
-        LandlockStatus::Available { effective_abi, .. } => format!("landlock {effective_abi:?}"),
-        LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => "landlock".to_owned(),
-    }))
+    match (status.ruleset, status.landlock) {
+        (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
+            layers.off("landlock", "not enabled in this kernel")
+        }
+        (RulesetStatus::NotEnforced, _) => layers.off("landlock", "not in this kernel"),
+        (_, LandlockStatus::Available { effective_abi, .. }) => {
+            layers.on(format!("landlock abi {}", effective_abi as i32));
+        }
+        (_, LandlockStatus::NotEnabled | LandlockStatus::NotImplemented) => layers.on("landlock"),
+    }
+    Ok(())
 }
 
 /// Paths that are not there cannot be opened either.

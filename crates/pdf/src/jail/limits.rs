@@ -4,11 +4,16 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::{Limits, Purpose};
 
+/// Processor time between the first and the last signal.
+const CPU_GRACE_SECONDS: u64 = 5;
+
 /// No more than this; no core dumps, no written files. A program has no threads either; what computes has them, and
 /// their stacks count against its memory.
 pub(super) fn set(limits: &Limits, purpose: &Purpose) -> std::io::Result<()> {
     limit(Resource::As, limits.memory_bytes)?;
-    limit(Resource::Cpu, limits.cpu_seconds)?;
+    // Ended by SIGXCPU, which can be told from being killed from outside, and by SIGKILL should it not end of that.
+    let cpu = limits.cpu_seconds;
+    setrlimit(Resource::Cpu, Rlimit { current: Some(cpu), maximum: Some(cpu.saturating_add(CPU_GRACE_SECONDS)) })?;
     limit(Resource::Fsize, 0)?;
     limit(Resource::Core, 0)?;
     if matches!(purpose, Purpose::Become { .. }) {

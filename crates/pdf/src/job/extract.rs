@@ -23,6 +23,8 @@ use crate::protocol::{Chunk, Survey};
 use crate::secret::SecretText;
 use crate::shared::Shared;
 use crate::store::Store;
+use crate::supervisor::Supervisor;
+use crate::turns::Turn;
 use crate::wire;
 
 /// What is said of a page that cost a child its life.
@@ -33,6 +35,7 @@ pub(super) struct Extraction<'a> {
     pub(super) config: &'a PdfConfig,
     pub(super) shared: &'a Shared,
     pub(super) task: &'a Task,
+    pub(super) supervisor: &'a Supervisor,
     pub(super) store: &'a Store,
     pub(super) limits: Limits,
     pub(super) password: Option<SecretText>,
@@ -134,6 +137,11 @@ impl<'a> Extraction<'a> {
         }
     }
 
+    /// Waits until a child of this document may work; documents take turns.
+    pub(super) async fn turn(&self) -> Turn {
+        self.shared.turn(self.task.job_id()).await
+    }
+
     pub(super) fn course(&self) -> std::sync::MutexGuard<'_, Course> {
         // Nothing panics while it holds this lock; if it did, the numbers in it would still be right.
         self.course.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -147,10 +155,17 @@ impl<'a> Extraction<'a> {
 
     /// The document is open.
     pub(super) async fn opened(&self, pages: u32) -> Result<(), Failure> {
-        self.course().finished.limit(pages);
-        if self.part.is_some() {
+        let finished = {
+            let mut course = self.course();
+            course.finished.limit(pages);
+            course.finished.len()
+        };
+        if let Some(part) = &self.part {
+            let own = part.end().saturating_sub(*part.start()).saturating_add(1);
+            self.supervisor.budget.plan(own.min(pages), pages, 0);
             return Ok(());
         }
+        self.supervisor.budget.plan(pages, pages, finished);
         self.with_progress(|progress, _| progress.planned(pages));
         self.task.plan(pages).await?;
         self.with_progress(|progress, done| progress.extracting(done));
@@ -181,6 +196,7 @@ impl<'a> Extraction<'a> {
     pub(super) async fn report(&self, page: &PageArtifact) -> Result<(), Failure> {
         self.task.page(wire::page(page)).await?;
         self.course().finished.add(page);
+        self.supervisor.budget.page_done();
         self.with_progress(|progress, done| progress.extracting(done));
         Ok(())
     }

@@ -4,21 +4,20 @@ use std::collections::HashMap;
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
+use tokio::time::timeout;
 
 use super::course::{End, Verdict};
 use super::extract::Extraction;
 use crate::artifact::PageArtifact;
 use crate::failure::Failure;
-use crate::jail::Limits;
 use crate::ocr::Picture;
 use crate::process::{Child, Fault};
 use crate::protocol::{ChildTask, Chunk, Order, Refusal, Request, Said, Survey};
+use crate::turns::Turn;
 use crate::wire;
 
 /// Pages of one child on their way to the server at once. When they are all under way the child waits.
 const STORING: usize = 4;
-/// Files a child has open: the document, its pipes and a few for the loader.
-const OPEN_FILES: u64 = 32;
 
 /// See the module.
 pub(super) struct Lane<'l, 'a> {
@@ -37,9 +36,9 @@ impl<'l, 'a> Lane<'l, 'a> {
         Self { job, child: None, at: None, drawing: false }
     }
 
-    /// Opens the document and learns about it.
+    /// Opens the document and learns about it. Takes no turn: a document that has just come is opened at once, whatever the
+    /// others are at.
     pub(super) async fn survey(&mut self, planned: &mut Option<u32>) -> Result<Result<Survey, Failed>, Failure> {
-        let _turn = self.job.shared.turn().await;
         let pages = match self.open().await? {
             Ok(pages) => pages,
             Err(fault) => return Ok(Err(self.failed(fault))),
@@ -65,7 +64,6 @@ impl<'l, 'a> Lane<'l, 'a> {
     pub(super) async fn work(mut self, pages: u32, survey: &Survey) -> Result<(), Failure> {
         loop {
             let Some(chunk) = self.job.next_chunk().await else { return Ok(()) };
-            let _turn = self.job.shared.turn().await;
             match self.chunk(&chunk, pages, survey).await? {
                 Ok(()) => {}
                 Err((fault, page)) => self.mourn(chunk, fault, page).await?,
@@ -88,8 +86,10 @@ impl<'l, 'a> Lane<'l, 'a> {
         }
     }
 
-    /// Has one chunk read.
+    /// Has one chunk read. The child has a turn while it reads and draws, not while its pages wait to be stored: that may
+    /// take OCR minutes, and the turn is for others meanwhile.
     async fn chunk(&mut self, chunk: &Chunk, pages: u32, survey: &Survey) -> Result<Result<(), Failed>, Failure> {
+        let mut turn = Some(self.job.turn().await);
         if self.child.is_none() {
             match self.open().await? {
                 Ok(same) if same == pages => self.order(&Order::Know { survey: survey.clone() }).await?,
@@ -105,10 +105,21 @@ impl<'l, 'a> Lane<'l, 'a> {
         let mut pictures = HashMap::new();
         let mut storing = FuturesOrdered::new();
         let ended = loop {
+            if storing.len() >= STORING {
+                // The child stops, too, as soon as its pipe is full.
+                turn = None;
+                if let Some(stored) = storing.next().await {
+                    self.job.report(&stored?).await?;
+                }
+                continue;
+            }
+            if turn.is_none() {
+                turn = Some(turn_while(self.job, &mut storing).await?);
+            }
             tokio::select! {
                 biased;
                 Some(stored) = storing.next() => self.job.report(&stored?).await?,
-                said = self.next(), if storing.len() < STORING => match said? {
+                said = self.next() => match said? {
                     Ok(Said::Page { page }) => {
                         if !self.job.course().accept(page.number, chunk) {
                             break Err(Fault::Senseless(format!("page {} was not asked for", page.number)));
@@ -129,6 +140,7 @@ impl<'l, 'a> Lane<'l, 'a> {
                 },
             }
         };
+        drop(turn);
         // What the child said before its end counts.
         while let Some(stored) = storing.next().await {
             self.job.report(&stored?).await?;
@@ -139,29 +151,25 @@ impl<'l, 'a> Lane<'l, 'a> {
     /// Starts a child and has it open the document. Gives the number of pages.
     async fn open(&mut self) -> Result<Result<u32, Fault>, Failure> {
         let config = self.job.config;
+        let mut limits = config.child_limits();
+        // Should this process be stopped, the kernel still keeps the document to what it has left.
+        limits.cpu_seconds = limits.cpu_seconds.min(self.job.supervisor.budget.left().as_secs().saturating_add(2));
         let request = Request {
             parent: std::process::id(),
-            limits: Limits {
-                memory_bytes: config.child_memory_bytes,
-                cpu_seconds: config.child_cpu_seconds,
-                open_files: OPEN_FILES,
-            },
+            limits,
             task: ChildTask::Read {
                 document: self.job.store.document(),
                 max_pages: config.max_pages,
                 picture: self.job.reader.as_ref().map(|_| config.picture),
             },
         };
-        let started = Child::spawn(&config.child, &request, config.hearing());
+        let started = Child::spawn(&config.child, &request, config.hearing(), self.job.supervisor);
         self.child = Some(started.map_err(|error| Failure::Start(error.to_string()))?);
         (self.at, self.drawing) = (None, false);
         let password = self.job.password.as_ref().map(|password| password.expose().to_owned());
         self.order(&Order::Open { password }).await?;
         Ok(match self.next().await? {
-            Ok(Said::Opened { pages, isolation }) => {
-                self.job.shared.isolated(&isolation);
-                Ok(pages)
-            }
+            Ok(Said::Opened { pages }) => Ok(pages),
             Ok(other) => Err(Fault::unexpected(&other)),
             Err(fault) => Err(fault),
         })
@@ -169,7 +177,9 @@ impl<'l, 'a> Lane<'l, 'a> {
 
     async fn order(&mut self, order: &Order) -> Result<(), Failure> {
         let Some(child) = &mut self.child else { return Ok(()) };
-        child.order(order).await.map_err(|error| Failure::Start(error.to_string()))
+        // A child that does not read what it is told says nothing either, and is ended for that.
+        let told = timeout(self.job.config.idle_timeout, child.order(order)).await;
+        told.unwrap_or(Ok(())).map_err(|error| Failure::Start(error.to_string()))
     }
 
     /// What the child says next that is not only about where it is. May be dropped and called again.
@@ -205,6 +215,22 @@ impl<'l, 'a> Lane<'l, 'a> {
             | Refusal::NoPages
             | Refusal::TooManyPages
             | Refusal::OutOfMemory => Failure::Refused(why, self.job.limits),
+        }
+    }
+}
+
+/// Waits for a turn, and meanwhile goes on storing pages.
+async fn turn_while(
+    job: &Extraction<'_>,
+    storing: &mut FuturesOrdered<impl Future<Output = Result<PageArtifact, Failure>>>,
+) -> Result<Turn, Failure> {
+    let turn = job.turn();
+    tokio::pin!(turn);
+    loop {
+        tokio::select! {
+            biased;
+            Some(stored) = storing.next() => job.report(&stored?).await?,
+            turn = &mut turn => return Ok(turn),
         }
     }
 }

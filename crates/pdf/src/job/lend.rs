@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 
 use courant_worker::{CallError, Change, FinishedPage, Split, Task};
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 
 use super::extract::Extraction;
 use crate::artifact::PageArtifact;
@@ -57,13 +57,16 @@ impl Extraction<'_> {
     /// Takes over what is done of pages that came back; the rest is to be done here.
     async fn back(&self, pages: RangeInclusive<u32>, finished: &[FinishedPage]) -> Result<(), Failure> {
         let fetches: Vec<_> = finished.iter().map(|page| fetch(self.task, self.store, *page)).collect();
-        let fetched: Vec<_> = futures::stream::iter(fetches).buffer_unordered(FETCHING).try_collect().await?;
-        let done = fetched.iter().flatten().count();
-        {
-            let mut course = self.course();
-            fetched.iter().flatten().for_each(|page| course.take_over(page));
-            course.plan(pages.clone(), self.config.children, self.config.chunk_pages);
+        let mut fetched = futures::stream::iter(fetches).buffer_unordered(FETCHING);
+        let mut done = 0;
+        // One after the other: all pages of a part may be more than memory should hold.
+        while let Some(page) = fetched.next().await {
+            if let Some(page) = page? {
+                self.course().take_over(&page);
+                done += 1;
+            }
         }
+        self.course().plan(pages.clone(), self.config.children, self.config.chunk_pages);
         tracing::debug!(job = self.task.job_id(), ?pages, done, "a part came back");
         self.more.notify_waiters();
         Ok(())

@@ -7,6 +7,7 @@ use courant_worker::Task;
 
 use crate::artifact::{Kind, PageArtifact, Zone};
 use crate::ocr::{self, Ocr, OcrError, Picture};
+use crate::supervisor::Supervisor;
 use crate::wire;
 
 /// See the module.
@@ -16,6 +17,7 @@ pub(super) struct PictureReader<'a> {
     /// The most pages of one job.
     pub(super) max_pages: u32,
     pub(super) used: Mutex<Used>,
+    pub(super) supervisor: &'a Supervisor,
 }
 
 /// What a job has used of its engine.
@@ -35,7 +37,12 @@ impl PictureReader<'_> {
             self.task.zone(wire::begun(&begun, page.number));
         }
         let start = Instant::now();
-        let read = if self.may_read() { self.ocr.read(picture).await } else { Err(OcrError::UsedUp) };
+        let read = if self.may_read() {
+            self.supervisor.budget.add_ocr_page();
+            self.ocr.read(self.task.job_id(), picture, self.supervisor).await
+        } else {
+            Err(OcrError::UsedUp)
+        };
         let took = start.elapsed();
         match read {
             Ok(reading) => {

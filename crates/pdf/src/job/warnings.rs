@@ -26,9 +26,15 @@ impl Warnings {
         }
     }
 
-    pub(super) fn sentences(self) -> Vec<String> {
-        let scans = self.scans.into_iter().map(|(why, pages)| sentence(pages, &format!("scanned; {why}")));
-        scans.chain(self.others.into_iter().map(|(what, pages)| sentence(pages, &what))).collect()
+    /// All of them, for the result.
+    pub(super) fn sentences(&self) -> Vec<String> {
+        let others = self.others.iter().map(|(what, pages)| sentence(pages.clone(), what));
+        self.unreported().into_iter().chain(others).collect()
+    }
+
+    /// Those that no page was reported with, for the job: what a page itself warns of the server has added to it already.
+    pub(super) fn unreported(&self) -> Vec<String> {
+        self.scans.iter().map(|(why, pages)| sentence(pages.clone(), &format!("scanned; {why}"))).collect()
     }
 }
 
@@ -55,6 +61,7 @@ mod tests {
             warnings.add(&PageArtifact::unreadable(number, 0.0, "this page could not be read"));
         }
         warnings.add(&PageArtifact::unreadable(9, 0.0, "something else"));
+        assert!(warnings.unreported().is_empty());
         assert_eq!(warnings.sentences(), ["Page 9: something else.", "Pages 1–3, 7: this page could not be read."]);
     }
 }

@@ -13,6 +13,7 @@ use url::{Host, Url};
 
 use super::{OcrEngine, OcrError, Picture, Reading};
 use crate::secret::SecretText;
+use crate::supervisor::Supervisor;
 
 /// The tool of zones read by Mistral.
 pub const TOOL: &str = "ocr:mistral";
@@ -152,7 +153,7 @@ impl OcrEngine for Mistral {
         TOOL
     }
 
-    async fn read(&self, picture: &Picture) -> Result<Reading, OcrError> {
+    async fn read(&self, picture: &Picture, _: &Supervisor) -> Result<Reading, OcrError> {
         let body = wire::request(&self.config.model, &STANDARD.encode(&picture.png));
         let mut tried = 0;
         let answer = loop {

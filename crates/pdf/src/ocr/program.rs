@@ -10,8 +10,9 @@ use tokio::time::timeout;
 
 use super::OcrError;
 use crate::jail::Limits;
-use crate::process::{ChildCommand, Group, command, tail};
+use crate::process::{ChildCommand, command, std_command, tail};
 use crate::protocol::{ChildTask, Request};
+use crate::supervisor::Supervisor;
 
 /// What runs, on what, and how much of it.
 pub(super) struct Program<'a> {
@@ -26,26 +27,33 @@ pub(super) struct Program<'a> {
 }
 
 impl Program<'_> {
+    /// The same for `isolation`: it says how it is isolated, and is waited for without a runtime.
+    pub(super) fn probe(&self) -> std::io::Result<std::process::Command> {
+        let mut command = std_command(self.child, &self.request(true))?;
+        command.envs(self.env.iter().map(|(name, value)| (name, value))).stdin(Stdio::null());
+        Ok(command)
+    }
+
+    fn request(&self, announce: bool) -> Request {
+        let (program, args, read) = (self.program.clone(), self.args.clone(), self.read.clone());
+        let task = ChildTask::Become { program, args, read, announce };
+        Request { parent: std::process::id(), limits: self.limits, task }
+    }
+
     /// Gives what it says on standard output. Dropping the future kills it and all it started.
-    pub(super) async fn run(self, input: File) -> Result<String, OcrError> {
+    pub(super) async fn run(self, input: File, supervisor: &Supervisor) -> Result<String, OcrError> {
         let start = |error: std::io::Error| OcrError::Unavailable(error.to_string());
-        let request = Request {
-            parent: std::process::id(),
-            limits: self.limits,
-            task: ChildTask::Become { program: self.program, args: self.args, read: self.read },
-        };
-        let mut command = command(self.child, &request).map_err(start)?;
+        let mut command = command(self.child, &self.request(false)).map_err(start)?;
         command.envs(self.env).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(start)?;
-        let mut group = Group::of(&child);
+        let mut child = supervisor.spawn(&mut command).map_err(start)?;
         let missing = || OcrError::Unavailable("no pipes".into());
-        let (out, err) = (child.stdout.take().ok_or_else(missing)?, child.stderr.take().ok_or_else(missing)?);
+        let process = child.process().ok_or_else(missing)?;
+        let (out, err) = (process.stdout.take().ok_or_else(missing)?, process.stderr.take().ok_or_else(missing)?);
         let work = async {
             let (said, last_words) = tokio::join!(bounded(out, self.output_bytes), tail(err));
             (said, last_words, child.wait().await)
         };
         let (said, last_words, status) = timeout(self.time, work).await.map_err(|_| OcrError::TimedOut)?;
-        group.is_gone();
         let said = said?;
         match status {
             Ok(status) if status.success() => {

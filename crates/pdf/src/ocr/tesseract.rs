@@ -11,6 +11,7 @@ use super::program::Program;
 use super::{OcrEngine, OcrError, Picture, Reading, tsv};
 use crate::jail::Limits;
 use crate::process::ChildCommand;
+use crate::supervisor::Supervisor;
 
 /// The tool of zones read by tesseract.
 pub const TOOL: &str = "ocr:tesseract";
@@ -136,8 +137,14 @@ impl Tesseract {
         Self { config, child, work_dir }
     }
 
-    fn program(&self, picture: &Picture) -> Program<'_> {
-        let TesseractConfig { program, languages, data, page_timeout, memory_bytes, output_bytes } = &self.config;
+    /// Starts it in its jail to say its version, for `isolation`.
+    pub(crate) fn probe(&self) -> std::io::Result<Command> {
+        self.program(vec!["--version".into()]).probe()
+    }
+
+    /// Reads a picture of this fineness from standard input.
+    fn args(&self, picture: &Picture) -> Vec<String> {
+        let TesseractConfig { languages, data, .. } = &self.config;
         let mut args: Vec<String> = vec!["stdin".into(), "stdout".into()];
         let dpi = picture.dpi.to_string();
         args.extend(["--psm", SEGMENTATION, "--dpi", &dpi, "-l", languages].map(str::to_owned));
@@ -145,6 +152,11 @@ impl Tesseract {
             args.extend(["--tessdata-dir".into(), data.display().to_string()]);
         }
         args.extend(["-c", "tessedit_create_tsv=1"].map(str::to_owned));
+        args
+    }
+
+    fn program(&self, args: Vec<String>) -> Program<'_> {
+        let TesseractConfig { program, data, page_timeout, memory_bytes, output_bytes, .. } = &self.config;
         Program {
             child: &self.child,
             program: program.clone(),
@@ -168,12 +180,12 @@ impl OcrEngine for Tesseract {
         TOOL
     }
 
-    async fn read(&self, picture: &Picture) -> Result<Reading, OcrError> {
+    async fn read(&self, picture: &Picture, supervisor: &Supervisor) -> Result<Reading, OcrError> {
         let disk = |error: std::io::Error| OcrError::Unavailable(error.to_string());
         // Without a name from the beginning: nothing is left behind, whatever ends this process.
         let mut file = tempfile::tempfile_in(&self.work_dir).map_err(disk)?;
         file.write_all(&picture.png).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(disk)?;
-        let table = self.program(picture).run(file).await?;
+        let table = self.program(self.args(picture)).run(file, supervisor).await?;
         tsv::parse(&table, picture.width, picture.height)
     }
 }

@@ -43,6 +43,47 @@ pub fn form(field: &str) -> Vec<u8> {
     ])
 }
 
+/// So many pages that all show the fixture `scan.pdf`.
+pub fn long_scan(pages: u32) -> Vec<u8> {
+    let scan = fixture("gfdl-or-cc-by-sa-3.0/scan.pdf");
+    let find =
+        |text: &[u8], from: usize| from + scan[from..].windows(text.len()).position(|part| part == text).unwrap();
+    let start = find(b"stream", find(b"/JBIG2Decode", 0)) + "stream\r\n".len();
+    let hex: String = scan[start..start + 71_062].iter().map(|byte| format!("{byte:02x}")).collect();
+    let kids: String = (0..pages).map(|page| format!("{} 0 R ", page + 5)).collect();
+    let draw = "612 0 0 792 0 0 cm /Im0 Do";
+    let mut objects = vec![
+        "<< /Type /Catalog /Pages 2 0 R >>".into(),
+        format!("<< /Type /Pages /Kids [{kids}] /Count {pages} >>"),
+        format!("<< /Length {} >>\nstream\n{draw}\nendstream", draw.len()),
+        format!(
+            "<< /Type /XObject /Subtype /Image /Width 2550 /Height 3300 /BitsPerComponent 1 /ColorSpace /DeviceGray \
+             /Filter [/ASCIIHexDecode /JBIG2Decode] /Length {} >>\nstream\n{hex}>\nendstream",
+            hex.len() + 1
+        ),
+    ];
+    let page = "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /XObject << /Im0 4 0 R >> >> /Contents 3 0 R >>";
+    objects.extend((0..pages).map(|_| page.to_owned()));
+    pdf(&objects)
+}
+
+/// So many pages that share one content stream of so many lines of text: small, and dear to read.
+pub fn costly(pages: u32, lines: u32) -> Vec<u8> {
+    let content: String =
+        (0..lines).map(|line| format!("BT /F 1 Tf {} {} Td (a line) Tj ET\n", line % 500, line % 700)).collect();
+    let kids: String = (0..pages).map(|page| format!("{} 0 R ", page + 5)).collect();
+    let mut objects = vec![
+        "<< /Type /Catalog /Pages 2 0 R >>".into(),
+        format!("<< /Type /Pages /Kids [{kids}] /Count {pages} >>"),
+        format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".into(),
+    ];
+    let page =
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F 4 0 R >> >> /Contents 3 0 R >>";
+    objects.extend((0..pages).map(|_| page.to_owned()));
+    pdf(&objects)
+}
+
 /// A document of these objects, numbered from 1; the first is the catalogue.
 fn pdf(objects: &[String]) -> Vec<u8> {
     let mut out = String::from("%PDF-1.7\n");
@@ -68,7 +109,7 @@ pub fn config() -> PdfConfig {
 pub struct Bench {
     pub server: FakeServer,
     pub line: Line,
-    shutdown: CancellationToken,
+    pub shutdown: CancellationToken,
     jobs: u32,
 }
 
@@ -86,8 +127,14 @@ pub struct Finished {
 
 impl Bench {
     pub async fn start(config: PdfConfig) -> Self {
+        Self::with(config, |_| {}).await
+    }
+
+    /// With other settings of the worker.
+    pub async fn with(config: PdfConfig, change: impl FnOnce(&mut Config)) -> Self {
         let mut server = FakeServer::start().await;
-        let worker = Config::new(server.url(), Arc::new(String::new), "pdf-1", ["pdf"]);
+        let mut worker = Config::new(server.url(), Arc::new(String::new), "pdf-1", ["pdf"]);
+        change(&mut worker);
         let shutdown = CancellationToken::new();
         tokio::spawn(courant_worker::run(worker, Arc::new(PdfWorker::new(config)), shutdown.clone()));
         let line = server.welcomed_line().await;
@@ -97,18 +144,7 @@ impl Bench {
     /// An assignment for a new job on this document.
     pub fn job(&mut self, document: &[u8]) -> Assignment {
         self.jobs += 1;
-        let job_id = format!("J{}", self.jobs);
-        self.server.memory.documents.lock().unwrap().insert(job_id.clone(), Bytes::copy_from_slice(document));
-        let formats = [ResultFormat::Json, ResultFormat::Markdown, ResultFormat::Text, ResultFormat::Html];
-        Assignment {
-            attempt: Some(AttemptRef { job_id, attempt: 1, ..Default::default() }),
-            kind: "pdf".into(),
-            filename: "document.pdf".into(),
-            document_bytes: document.len() as i64,
-            document_sha256: sha2::Sha256::digest(document).iter().map(|byte| format!("{byte:02x}")).collect(),
-            formats: formats.map(i32::from).to_vec(),
-            ..Default::default()
-        }
+        assignment(&self.server, &format!("J{}", self.jobs), document)
     }
 
     /// Gives a job and waits for its end.
@@ -119,6 +155,21 @@ impl Bench {
         let artifacts = self.server.memory.artifacts.lock().unwrap();
         let own = artifacts.iter().filter(|((job, number, _), _)| (job, *number) == (&attempt.job_id, attempt.attempt));
         Finished { said, artifacts: own.map(|((_, _, name), bytes)| (name.clone(), bytes.clone())).collect() }
+    }
+}
+
+/// A job on this document, which the server has from now on.
+pub fn assignment(server: &FakeServer, job_id: &str, document: &[u8]) -> Assignment {
+    server.memory.documents.lock().unwrap().insert(job_id.into(), Bytes::copy_from_slice(document));
+    let formats = [ResultFormat::Json, ResultFormat::Markdown, ResultFormat::Text, ResultFormat::Html];
+    Assignment {
+        attempt: Some(AttemptRef { job_id: job_id.into(), attempt: 1, ..Default::default() }),
+        kind: "pdf".into(),
+        filename: "document.pdf".into(),
+        document_bytes: document.len() as i64,
+        document_sha256: sha2::Sha256::digest(document).iter().map(|byte| format!("{byte:02x}")).collect(),
+        formats: formats.map(i32::from).to_vec(),
+        ..Default::default()
     }
 }
 

@@ -17,6 +17,8 @@ use crate::error::Error;
 const FOLDER: &str = "resumable";
 /// The file that says what an upload is. Without it there is none, whatever pieces there are.
 pub const DESCRIPTOR: &str = "descriptor";
+/// How often removing a folder is tried again that somebody writes into.
+const REMOVALS: usize = 16;
 /// Characters of the folder of an owner, whose own name may be any text.
 const OWNER_LETTERS: usize = 32;
 
@@ -106,7 +108,7 @@ impl Objects {
         self.delete(&place.file(DESCRIPTOR)).await?;
         if let Some(folder) = &self.folder {
             let folder = folder.join(place.0.as_ref());
-            absent_is_fine(tokio::fs::remove_dir_all(&folder).await)?;
+            remove_folder(&folder).await?;
             // The owner's folder, if this was the last in it: a full one refuses.
             if let Some(owner) = folder.parent() {
                 let _ = tokio::fs::remove_dir(owner).await;
@@ -115,4 +117,15 @@ impl Objects {
         }
         self.remove_below(&place.0).await
     }
+}
+
+/// Removes a folder although somebody may still write into it: they take back what they wrote, and then it is empty.
+async fn remove_folder(folder: &std::path::Path) -> Result<(), Error> {
+    for _ in 0..REMOVALS {
+        match tokio::fs::remove_dir_all(folder).await {
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => tokio::task::yield_now().await,
+            removed => return absent_is_fine(removed),
+        }
+    }
+    absent_is_fine(tokio::fs::remove_dir_all(folder).await)
 }

@@ -54,12 +54,14 @@ impl<'a> Appender<'a> {
         let piece = self.buffer.split().freeze();
         let Held { name, place, .. } = self.held;
         let (bytes, path) = (piece.len() as u64, place.file(&held::piece(self.held.generation(), self.end)));
-        if !self.objects.put_new(&path, piece).await? {
-            return Err(Error::UploadOffset { offset: self.end, given: self.end });
-        }
+        let put = self.objects.put_new(&path, piece).await;
+        // Also where the piece could not be written: the folder may have been removed under it.
         if !held::is_there(self.objects, place, self.held.generation()).await? {
             self.objects.take_back(place, &path).await;
             return Err(name.not_found());
+        }
+        if !put? {
+            return Err(Error::UploadOffset { offset: self.end, given: self.end });
         }
         (self.end, self.pieces) = (self.end + bytes, self.pieces + 1);
         Ok(())

@@ -43,7 +43,7 @@ const SIZE: PictureSize = PictureSize { dpi: 72, max_side: 2000, max_source_pixe
 
 fn reader<B: PdfBackend>(name: &str) -> Reader<B> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/pdf").join(name);
-    let source = Source { file: File::open(path).unwrap(), password: None };
+    let source = Source { file: File::open(path).unwrap(), length: 0, password: None };
     let document: B = source.open().unwrap_or_else(|(_, detail)| panic!("{detail}"));
     let pages = document.page_count();
     Reader { source, document, pages, picture: Some(SIZE), window: Window::default() }
