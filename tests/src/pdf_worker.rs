@@ -47,6 +47,16 @@ impl PdfWorker {
         Parser::of(self.pid)
     }
 
+    /// SIGSTOP: its connection stays, and it does nothing.
+    pub fn pause(&self) {
+        signal(self.pid, libc::SIGSTOP);
+    }
+
+    /// SIGCONT after [`PdfWorker::pause`].
+    pub fn go_on(&self) {
+        signal(self.pid, libc::SIGCONT);
+    }
+
     /// SIGTERM; gives back its exit code.
     pub async fn stop(mut self) -> anyhow::Result<Option<i32>> {
         signal(self.pid, libc::SIGTERM);

@@ -49,6 +49,10 @@ impl Up {
         let arguments: Vec<&str> = fixed.into_iter().chain(flags.iter().map(String::as_str)).collect();
         let begun = Instant::now();
         let mut command = program::command(&arguments)?;
+        if !arguments.contains(&"--lame-duck") {
+            // No load balancer has to notice.
+            command.env("COURANT_LAME_DUCK", "0s");
+        }
         let mut child = command.process_group(0).stderr(log(&home)?).spawn()?;
         let group = i32::try_from(child.id().context("it has just been started")?)?;
         let mut lines = BufReader::new(child.stdout.take().context("it is piped")?).lines();
@@ -83,6 +87,16 @@ impl Up {
     /// SIGTERM to the program itself; gives back its exit code.
     pub async fn stop(&mut self) -> anyhow::Result<Option<i32>> {
         signal(self.group, libc::SIGTERM);
+        within("a stopped courant to be gone", async { Ok(self.child.wait().await?.code()) }).await
+    }
+
+    /// SIGTERM to the program itself, without waiting for its end.
+    pub fn terminate(&self) {
+        signal(self.group, libc::SIGTERM);
+    }
+
+    /// Waits for the end; gives back the exit code.
+    pub async fn ended(&mut self) -> anyhow::Result<Option<i32>> {
         within("a stopped courant to be gone", async { Ok(self.child.wait().await?.code()) }).await
     }
 
