@@ -13,6 +13,7 @@ pub mod batch;
 pub mod config;
 pub mod convert;
 pub mod cursor;
+pub mod data_dir;
 pub mod engine;
 pub mod error;
 pub mod estimate;

@@ -15,6 +15,7 @@ use courant_proto::v1::upload_service_server::UploadServiceServer;
 use courant_proto::v1::worker_service_server::WorkerServiceServer;
 use courant_tls::{CountCalls, CountedRouter, ServerTls};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
@@ -25,6 +26,7 @@ use tonic_health::server::HealthReporter;
 use crate::admin::Admin;
 use crate::auth::Guard;
 use crate::config::{Config, ConfigError};
+use crate::data_dir::{self, DataDirError};
 use crate::engine::Engine;
 use crate::jobs::{Jobs, unwatched};
 use crate::notices::push::{self, Push, PushError};
@@ -58,6 +60,14 @@ const SERVICES: [&str; 8] = [
     "courant.v1.UploadService",
 ];
 
+/// The name in health checks of the store of documents and results: while it fails, the rest is served.
+const STORE_SERVICE: &str = "courant.store";
+
+/// The name in health checks of the log's space: without it nothing can be submitted or changed, but all be read and watched.
+const LOG_SERVICE: &str = "courant.log";
+/// How often a log without space is tried again.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
 /// A server that is ready to serve.
 pub struct Server {
     engine: Arc<Engine>,
@@ -76,13 +86,8 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The data folder cannot be used.
-    #[error("the data folder {folder} cannot be used: {source}")]
-    Folder {
-        /// The folder.
-        folder: std::path::PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// The key that seals passwords cannot be used.
     #[error("--password-key-file: {0}")]
     PasswordKey(#[from] courant_auth::secret::SecretError),
@@ -128,7 +133,7 @@ impl Server {
     pub fn open_log(config: &Config) -> Result<SqliteLog, StartError> {
         config.check()?;
         let folder = config.data_dir.clone();
-        std::fs::create_dir_all(&folder).map_err(|source| StartError::Folder { folder: folder.clone(), source })?;
+        data_dir::prepare(&folder)?;
         let options = sqlite::Options {
             loss: if config.accept_log_loss { sqlite::Loss::Accept } else { sqlite::Loss::Refuse },
             ..sqlite::Options::default()
@@ -143,9 +148,6 @@ impl Server {
             Some(url) => Objects::at(url)?,
             None => Objects::local(&config.data_dir.join("objects"))?,
         };
-        if let Err(error) = objects.sweep_uploads().await {
-            tracing::warn!(%error, "old uploads could not be swept");
-        }
         let bounds = Bounds {
             per_user: config.notices_per_user,
             age_ms: i64::try_from(config.notice_retention.as_millis()).unwrap_or(i64::MAX),
@@ -173,6 +175,13 @@ impl Server {
         background.spawn(retention::run(self.engine.clone()));
         background.spawn(retention::orphans::run(self.engine.clone()));
         background.spawn(uploads::sweep::run(self.engine.clone()));
+        background.spawn(sweep_drafts(self.engine.objects.clone()));
+        let (works, store) = watch::channel(true);
+        background.spawn(objects::probe::run(self.engine.objects.clone(), works));
+        if let Some(full) = self.engine.log.full() {
+            background.spawn(watch_space(health.clone(), self.engine.log.clone(), full));
+        }
+        background.spawn(follow_state(health.clone(), STORE_SERVICE, store));
         background.spawn(notices::run(self.engine.clone(), self.notices.clone()));
         if let Some(push) = &self.push {
             background.spawn(push::run(push.clone(), self.notices.clone()));
@@ -280,6 +289,41 @@ impl Server {
                 }
             }
         }
+    }
+}
+
+/// Tells health checks whether the log has space. Without it, tries now and then whether there is some again.
+async fn watch_space(health: HealthReporter, log: Arc<dyn Log>, mut full: watch::Receiver<bool>) {
+    loop {
+        let is_full = *full.borrow_and_update();
+        let status = if is_full { ServingStatus::NotServing } else { ServingStatus::Serving };
+        health.set_service_status(LOG_SERVICE, status).await;
+        if is_full {
+            tokio::time::sleep(PROBE_EVERY).await;
+            if let Err(error) = log.probe().await {
+                tracing::debug!(%error, "the log still has no space");
+            }
+        } else if full.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells health checks of one part whether it works.
+async fn follow_state(health: HealthReporter, part: &'static str, mut works: watch::Receiver<bool>) {
+    loop {
+        let status = if *works.borrow_and_update() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        health.set_service_status(part, status).await;
+        if works.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What a crash has left. The store may be away: nobody waits for it.
+async fn sweep_drafts(objects: Objects) {
+    if let Err(error) = objects.sweep_uploads().await {
+        tracing::warn!(%error, "old uploads could not be swept");
     }
 }
 
