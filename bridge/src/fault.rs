@@ -136,7 +136,8 @@ fn reason_http(reason: ErrorReason) -> StatusCode {
         R::UploadStalled => StatusCode::REQUEST_TIMEOUT,
         R::TooMany | R::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         R::KeysStale | R::Draining | R::StorageUnavailable | R::Busy => StatusCode::SERVICE_UNAVAILABLE,
-        R::Unspecified | R::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        R::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+        R::Unspecified | R::Internal | R::StorageMisconfigured => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -200,7 +201,10 @@ impl From<tonic::Status> for Fault {
         }
         let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
         let passing = matches!(status.code(), Grpc::Unavailable | Grpc::ResourceExhausted)
-            && !matches!(reason, ErrorReason::DocumentTooLarge | ErrorReason::ArtifactTooLarge);
+            && !matches!(
+                reason,
+                ErrorReason::DocumentTooLarge | ErrorReason::ArtifactTooLarge | ErrorReason::StorageMisconfigured
+            );
         let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
         Self {
             code: Code::Core(reason),

@@ -13,7 +13,6 @@ pub mod fault;
 pub mod flags;
 pub mod http;
 pub mod ledger;
-pub mod logging;
 pub mod metrics;
 pub mod notices;
 pub mod presence;

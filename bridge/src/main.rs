@@ -1,6 +1,5 @@
 //! `courant-bridge`: reads the configuration, binds, runs until told to stop.
 
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,12 +67,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn start(args: Args) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?} is not a filter", args.log))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .fmt_fields(courant_bridge::logging::fields())
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    courant_logging::start(filter, courant_logging::Format::Text);
     // Before anybody can know that we are here.
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;

@@ -39,7 +39,7 @@ export class Up {
 
   async launch() {
     const faces = ['--grpc', `127.0.0.1:${this.grpc}`, '--http', `127.0.0.1:${this.http}`];
-    const flags = ['up', '--data-dir', this.data, '--user', 'alice', '--workers', '2', '--log', 'warn', ...faces, ...this.flags];
+    const flags = ['up', '--data-dir', this.data, '--user', 'alice', '--print-link', '--workers', '2', '--log', 'warn', ...faces, ...this.flags];
     this.process = spawn(bin, flags, { detached: true, stdio: ['ignore', 'pipe', 'inherit'], env: environment });
     this.ended = once(this.process, 'exit');
     for await (const line of createInterface({ input: this.process.stdout })) {

@@ -3,8 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use courant_tests::{Up, program};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 fn mode(path: &std::path::Path) -> anyhow::Result<u32> {
     Ok(std::fs::metadata(path)?.permissions().mode() & 0o777)
@@ -19,6 +20,26 @@ async fn it_is_ready_quickly_and_keeps_its_secret() -> anyhow::Result<()> {
     ensure!(mode(&up.data())? == 0o700 && mode(&up.data().join("secret"))? == 0o600, "others can look in");
     let note = std::fs::read_to_string(up.data().join("up.json"))?;
     ensure!(note.contains(&up.grpc) && note.contains(&up.http) && !note.contains("eyJ"), "{note}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn into_a_pipe_it_prints_no_token() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let data = home.path().join("data").to_string_lossy().into_owned();
+    let free = "127.0.0.1:0";
+    let flags = ["up", "--data-dir", &data, "--grpc", free, "--http", free, "--workers", "0", "--user", "alice"];
+    let mut child = program::command(&flags)?.stderr(std::process::Stdio::null()).spawn()?;
+    let mut lines = BufReader::new(child.stdout.take().context("it is piped")?).lines();
+    let mut printed = String::new();
+    while let Some(line) = lines.next_line().await? {
+        printed.push_str(&line);
+        if line.trim().starts_with("stop") {
+            break;
+        }
+    }
+    child.start_kill()?;
+    ensure!(printed.contains("courant token") && !printed.contains("eyJ"), "{printed}");
     Ok(())
 }
 

@@ -30,7 +30,7 @@ class Up:
     def __init__(self, folder, flags=("--workers", "1"), environment=()):
         assert BIN.is_file(), f"there is no {BIN}; run: make build"
         self.data = folder / "data"
-        command = [BIN, "up", "--data-dir", self.data, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+        command = [BIN, "up", "--data-dir", self.data, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--print-link"]
         self.log = open(folder / "log", "ab")
         self.process = subprocess.Popen(
             [*command, "--user", "alice", *flags],

@@ -10,7 +10,7 @@ from conftest import PATIENCE, ROOT, clean_environment
 
 
 def test_make_run_shows_a_result_and_a_link_and_stays_up(tmp_path):
-    free_ports = {"COURANT_GRPC": "127.0.0.1:0", "COURANT_HTTP": "127.0.0.1:0"}
+    free_ports = {"COURANT_GRPC": "127.0.0.1:0", "COURANT_HTTP": "127.0.0.1:0", "COURANT_PRINT_LINK": "true"}
     process = subprocess.Popen(
         ["make", "--no-print-directory", "run", f"DATA={tmp_path / 'data'}"],
         cwd=ROOT,

@@ -45,7 +45,18 @@ impl Up {
     async fn launch(home: Arc<TempDir>, flags: Vec<String>) -> anyhow::Result<Self> {
         let data = home.path().join("data");
         let data = data.to_str().context("temporary folders have plain names")?.to_owned();
-        let fixed = ["up", "--data-dir", &data, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--user", "alice"];
+        let fixed = [
+            "up",
+            "--data-dir",
+            &data,
+            "--grpc",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+            "--user",
+            "alice",
+            "--print-link",
+        ];
         let arguments: Vec<&str> = fixed.into_iter().chain(flags.iter().map(String::as_str)).collect();
         let begun = Instant::now();
         let mut command = program::command(&arguments)?;

@@ -12,8 +12,8 @@ pub enum Failure {
     File { path: PathBuf, source: std::io::Error },
     #[error("{0} is empty; there is nothing to process")]
     EmptyFile(PathBuf),
-    #[error("{0} holds other things than a Courant data folder; give --data-dir an empty or a new folder")]
-    ForeignFolder(PathBuf),
+    #[error(transparent)]
+    DataDir(#[from] courant_server::data_dir::DataDirError),
     #[error("no `courant up` runs on {0}; start one, or give --server and --token")]
     NotRunning(PathBuf),
     #[error(
@@ -96,6 +96,11 @@ fn code_word(code: Code) -> &'static str {
 /// Whether the same call may succeed a moment later (AIP-194): the service was not there, or the connection broke.
 pub fn passes(status: &tonic::Status) -> bool {
     use std::error::Error as _;
+    // Somebody has to do something first.
+    let reason = status.get_details_error_info().map(|info| info.reason);
+    if reason.as_deref() == Some("STORAGE_MISCONFIGURED") {
+        return false;
+    }
     // tonic reports a connection lost in mid-stream as UNKNOWN or INTERNAL with the transport's error as its source.
     status.code() == Code::Unavailable || status.source().is_some()
 }

@@ -2,12 +2,11 @@
 //! `up` listens.
 
 use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use courant_auth::{Role, Secret, Signer};
+use courant_server::data_dir;
 use courant_tls::{ClientTls, ServerFiles, ServerTls};
 use serde::{Deserialize, Serialize};
 
@@ -60,24 +59,9 @@ impl Home {
         Self(dir.to_owned())
     }
 
-    /// Makes the folder if needed and closes it to other users. A folder that holds foreign things is refused, because
-    /// closing it could hurt.
+    /// Makes the folder if needed and closes it to other users, as the server does.
     pub fn open(dir: &Path) -> Result<Self, Failure> {
-        let file = |source| Failure::File { path: dir.to_owned(), source };
-        match fs::DirBuilder::new().recursive(true).mode(0o700).create(dir) {
-            Err(source) if source.kind() == ErrorKind::AlreadyExists => {
-                return Err(file(ErrorKind::NotADirectory.into()));
-            }
-            made => made.map_err(file)?,
-        }
-        let empty = fs::read_dir(dir).map_err(file)?.next().is_none();
-        if !empty && !dir.join(SECRET_FILE).exists() {
-            return Err(Failure::ForeignFolder(dir.to_owned()));
-        }
-        let mode = fs::metadata(dir).map_err(file)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(file)?;
-        }
+        data_dir::prepare(dir)?;
         Ok(Self(dir.to_owned()))
     }
 
@@ -135,6 +119,8 @@ pub fn user_name(given: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -154,7 +140,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         fs::write(scratch.path().join("holiday.jpg"), "x").unwrap();
         let before = fs::metadata(scratch.path()).unwrap().permissions().mode();
-        assert!(matches!(Home::open(scratch.path()), Err(Failure::ForeignFolder(_))));
+        assert!(matches!(Home::open(scratch.path()), Err(Failure::DataDir(data_dir::DataDirError::Foreign(_)))));
         assert_eq!(fs::metadata(scratch.path()).unwrap().permissions().mode(), before);
     }
 

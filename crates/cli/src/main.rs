@@ -39,6 +39,9 @@ fn main() -> ExitCode {
         // The isolated child: no runtime, no threads of ours.
         return courant_pdf::child::main();
     }
+    if matches!(command, Command::Up(_) | Command::Token(_)) {
+        courant_server::data_dir::keep_private();
+    }
     let ended = tokio::runtime::Runtime::new().map_err(Failure::from).and_then(|runtime| {
         let ended = runtime.block_on(run(command));
         // Blocking reads of standard input or a stuck disk must not hold the exit up.

@@ -59,9 +59,20 @@ pub async fn run(args: Submit) -> Result<ExitCode, Failure> {
 pub async fn submit(file: &Path, args: &Submit, password: Option<Password>) -> Result<SubmitJobResponse, Failure> {
     let header = SubmitJobHeader { password, ..header(file, args).await? };
     let begun = Instant::now();
+    let mut told = None;
     loop {
         match attempt(file, &header, &args.connection).await {
-            Err(Sent::Lost(_)) if begun.elapsed() < args.following.give_up_after => tokio::time::sleep(WAIT).await,
+            Err(Sent::Lost(failure)) if begun.elapsed() < args.following.give_up_after => {
+                let why = failure.to_string();
+                if told.as_ref() != Some(&why) {
+                    eprintln!(
+                        "courant: {why}; trying again for up to {}",
+                        humantime::format_duration(args.following.give_up_after)
+                    );
+                }
+                told = Some(why);
+                tokio::time::sleep(WAIT).await;
+            }
             Err(Sent::Lost(failure) | Sent::Final(failure)) => return Err(failure),
             Ok(answer) => return Ok(answer),
         }

@@ -1,7 +1,5 @@
 //! Log lines on standard error.
 
-use std::io::IsTerminal;
-
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Log, LogFormat};
@@ -11,11 +9,10 @@ use crate::failure::Failure;
 pub fn start(log: &Log) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&log.log_filter)
         .map_err(|error| Failure::Start(format!("--log {} cannot be understood: {error}", log.log_filter)))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let lines = lines.with_ansi(std::io::stderr().is_terminal());
-    match log.log_format {
-        LogFormat::Text => lines.compact().fmt_fields(courant_bridge::logging::fields()).init(),
-        LogFormat::Json => lines.json().init(),
-    }
+    let format = match log.log_format {
+        LogFormat::Text => courant_logging::Format::Compact,
+        LogFormat::Json => courant_logging::Format::Json,
+    };
+    courant_logging::start(filter, format);
     Ok(())
 }

@@ -132,6 +132,9 @@ pub enum AppendError {
         /// For the operator.
         reason: String,
     },
+    /// There is no space left. It did not happen; it may when there is space again.
+    #[error("there is no space left for the log")]
+    Full,
     /// Whether it happened is not known. Read back; the log may need to be opened again.
     #[error("the outcome of the append is not known: {reason}")]
     Unknown {
@@ -200,6 +203,16 @@ pub trait Log: Send + Sync + 'static {
 
     /// Facts fixed at opening.
     fn info(&self) -> &LogInfo;
+
+    /// Whether there is no space left, as far as the last append or [`Log::probe`] showed. None when that cannot happen.
+    fn full(&self) -> Option<watch::Receiver<bool>> {
+        None
+    }
+
+    /// Tries whether something could be appended now, and appends nothing.
+    async fn probe(&self) -> Result<(), AppendError> {
+        Ok(())
+    }
 }
 
 impl Epoch {

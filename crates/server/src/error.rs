@@ -7,6 +7,8 @@ use courant_joblog::job::{Format, State};
 use courant_joblog::log::{AppendError, ReadError};
 use courant_proto::v1::GapReason;
 
+use crate::objects::fault::Fault;
+
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -175,13 +177,13 @@ pub enum Error {
     #[error("no worker {0} is known; `courant workers` lists them")]
     WorkerNotFound(String),
     /// The log does not take entries.
-    #[error("the log does not answer; try again")]
+    #[error("{}", append_words(.0))]
     Append(#[source] AppendError),
     /// The log cannot be read.
     #[error("the log does not answer; try again")]
     Read(#[from] ReadError),
-    /// The object store does not answer.
-    #[error("the store of documents and results does not answer; try again")]
+    /// The object store failed.
+    #[error("{}", Fault::of(.0).words())]
     Objects(#[from] object_store::Error),
     /// Nothing is pushed here.
     #[error("this service sends no Web Push; its operator turns it on with --push-contact")]
@@ -221,6 +223,18 @@ impl Error {
 impl From<crate::quota::Refusal> for Error {
     fn from(refusal: crate::quota::Refusal) -> Self {
         Self::Quota(refusal)
+    }
+}
+
+fn append_words(error: &AppendError) -> &'static str {
+    match error {
+        AppendError::Full => {
+            "there is no space left for the log, and nothing was changed; try again when the operator has made some"
+        }
+        AppendError::Conflict { .. }
+        | AppendError::TooLarge { .. }
+        | AppendError::Unencodable { .. }
+        | AppendError::Unknown { .. } => "the log does not answer; try again",
     }
 }
 

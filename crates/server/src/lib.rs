@@ -15,6 +15,7 @@ pub mod config;
 pub mod convert;
 pub mod credential;
 pub mod cursor;
+pub mod data_dir;
 pub mod engine;
 pub mod error;
 pub mod estimate;

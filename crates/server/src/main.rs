@@ -1,6 +1,5 @@
 //! `courant-server`: the service by itself. Workers and bridges connect to it.
 
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use courant_auth::{Secret, Trust, Verifier};
-use courant_server::{Config, Server};
+use courant_server::{Config, Server, data_dir};
 use courant_shutdown::Shutdown;
 use courant_tls::ServerFlags;
 use tokio::net::TcpListener;
@@ -38,13 +37,15 @@ struct Flags {
     config: Config,
 }
 
+fn main() -> ExitCode {
+    data_dir::keep_private();
+    start()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+async fn start() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    courant_logging::start(filter, courant_logging::Format::Text);
     match run(Flags::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -56,8 +57,7 @@ async fn main() -> ExitCode {
 
 async fn run(flags: Flags) -> anyhow::Result<()> {
     let secret_file = flags.secret_file.unwrap_or_else(|| flags.config.data_dir.join("secret"));
-    std::fs::create_dir_all(&flags.config.data_dir)
-        .with_context(|| format!("the data folder {} cannot be used", flags.config.data_dir.display()))?;
+    data_dir::prepare(&flags.config.data_dir)?;
     let secret = Secret::load_or_create(&secret_file)?;
     let tls = flags.tls.load(flags.tls_client_ca)?;
     let server = Server::open(flags.config, Verifier::hs256(&secret).trusting(flags.trust.load().await?)).await?;

@@ -1,7 +1,11 @@
 //! Documents and results: where they lie, and streams in and out of the object store. Knows nothing of jobs' states.
 
+pub mod fault;
+mod open;
+pub mod probe;
 mod uploads;
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +21,7 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
+use self::fault::Fault;
 pub use self::uploads::{DESCRIPTOR, Found, Place};
 use crate::error::Error;
 
@@ -73,7 +78,12 @@ impl Objects {
     /// In a local folder, made if missing. Everything written is synced to the disk.
     pub fn local(folder: &FilePath) -> Result<Self, OpenError> {
         let refuse = |reason: String| OpenError::Folder { folder: folder.display().to_string(), reason };
-        std::fs::create_dir_all(folder).map_err(|error| refuse(error.to_string()))?;
+        // Documents are nobody else's to read, also where the folder is not within the data folder.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| refuse(error.to_string()))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| refuse(error.to_string()))?;
         let folder = Some(folder.to_owned());
         Ok(Self { store: Arc::new(store.with_fsync(true)), prefix: Path::default(), folder })
@@ -87,10 +97,8 @@ impl Objects {
             let folder = parsed.to_file_path().map_err(|()| refuse("not a local path".into()))?;
             return Self::local(&folder);
         }
-        let environment = std::env::vars().map(|(key, value)| (key.to_lowercase(), value));
-        let (store, prefix) =
-            object_store::parse_url_opts(&parsed, environment).map_err(|error| refuse(error.to_string()))?;
-        Ok(Self { store: store.into(), prefix, folder: None })
+        let (store, prefix) = open::open(&parsed).map_err(|error| refuse(fault::causes(&error)))?;
+        Ok(Self { store, prefix, folder: None })
     }
 
     fn path(&self, tail: &str) -> Path {
@@ -127,7 +135,7 @@ impl Objects {
     pub async fn get(&self, path: &Path) -> Result<Option<Bytes>, Error> {
         match self.store.get(path).await {
             Ok(found) => Ok(Some(found.bytes().await?)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) if absent(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -151,8 +159,8 @@ impl Objects {
     /// Removes something; nothing there is fine.
     pub async fn delete(&self, path: &Path) -> Result<(), Error> {
         match self.store.delete(path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(error) if !absent(&error) => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -189,7 +197,7 @@ impl Objects {
     pub async fn describe(&self, path: &Path) -> Result<Option<Stored>, Error> {
         let mut stream = match self.read(path, 0, None).await {
             Ok(stream) => stream,
-            Err(Error::Objects(object_store::Error::NotFound { .. })) => return Ok(None),
+            Err(Error::Objects(error)) if absent(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
         let (mut hash, mut bytes) = (Sha256::new(), 0);
@@ -204,7 +212,7 @@ impl Objects {
     pub async fn exists(&self, path: &Path) -> Result<bool, Error> {
         match self.store.head(path).await {
             Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) if absent(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -261,6 +269,11 @@ async fn sweep_folder(folder: &FilePath) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Whether it is just not there. A missing bucket answers alike, and is something else.
+fn absent(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. }) && Fault::of(error) == Fault::Missing
 }
 
 fn absent_is_fine(removed: std::io::Result<()>) -> Result<(), Error> {

@@ -18,6 +18,7 @@ use courant_shutdown::supervisor::{Supervisor, TaskFailed};
 use courant_tls::{CountCalls, CountedRouter, ServerTls};
 use futures::StreamExt as _;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
@@ -29,6 +30,7 @@ use crate::admin::Admin;
 use crate::arrival::MAX_PIECE_MESSAGE;
 use crate::auth::Guard;
 use crate::config::{Config, ConfigError};
+use crate::data_dir::{self, DataDirError};
 use crate::engine::Engine;
 use crate::jobs::{Jobs, unwatched};
 use crate::notices::push::{self, Push, PushError};
@@ -62,6 +64,14 @@ const SERVICES: [&str; 8] = [
     "courant.v1.UploadService",
 ];
 
+/// The name in health checks of the store of documents and results: while it fails, the rest is served.
+const STORE_SERVICE: &str = "courant.store";
+
+/// The name in health checks of the log's space: without it nothing can be submitted or changed, but all be read and watched.
+const LOG_SERVICE: &str = "courant.log";
+/// How often a log without space is tried again.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
 /// A server that is ready to serve.
 pub struct Server {
     engine: Arc<Engine>,
@@ -81,13 +91,8 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The data folder cannot be used.
-    #[error("the data folder {folder} cannot be used: {source}")]
-    Folder {
-        /// The folder.
-        folder: std::path::PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// The key that seals passwords cannot be used.
     #[error("--password-key-file: {0}")]
     PasswordKey(#[from] courant_auth::secret::SecretError),
@@ -136,7 +141,7 @@ impl Server {
     pub fn open_log(config: &Config) -> Result<SqliteLog, StartError> {
         config.check()?;
         let folder = config.data_dir.clone();
-        std::fs::create_dir_all(&folder).map_err(|source| StartError::Folder { folder: folder.clone(), source })?;
+        data_dir::prepare(&folder)?;
         let options = sqlite::Options {
             loss: if config.accept_log_loss { sqlite::Loss::Accept } else { sqlite::Loss::Refuse },
             ..sqlite::Options::default()
@@ -151,9 +156,6 @@ impl Server {
             Some(url) => Objects::at(url)?,
             None => Objects::local(&config.data_dir.join("objects"))?,
         };
-        if let Err(error) = objects.sweep_uploads().await {
-            tracing::warn!(%error, "old uploads could not be swept");
-        }
         let bounds = Bounds {
             per_user: config.notices_per_user,
             age_ms: i64::try_from(config.notice_retention.as_millis()).unwrap_or(i64::MAX),
@@ -186,7 +188,7 @@ impl Server {
         let router = self.router().await?.add_service(health_service);
         let stop = CancellationToken::new();
         let _stop = stop.clone().drop_guard();
-        let background = self.start_background(Supervisor::new(stop.clone()));
+        let background = self.start_background(Supervisor::new(stop.clone()), &health);
         let served = tokio::select! {
             // Everything needs the log followed, to the end.
             followed = self.engine.follow() => followed.map_err(ServeError::Log),
@@ -210,13 +212,20 @@ impl Server {
         served
     }
 
-    fn start_background(&self, tasks: Supervisor) -> Supervisor {
+    fn start_background(&self, tasks: Supervisor, health: &HealthReporter) -> Supervisor {
         let (engine, registry) = (|| self.engine.clone(), || self.registry.clone());
         tasks.keep("dispatch", dispatch::run(engine(), registry()));
         tasks.keep("leases", sweep::run(engine(), registry()));
         tasks.keep("retention", retention::run(engine()));
         tasks.run("orphans", retention::orphans::run(engine()));
         tasks.keep("expired uploads", uploads::sweep::run(engine()));
+        tasks.run("drafts", sweep_drafts(self.engine.objects.clone()));
+        let (works, store) = watch::channel(true);
+        tasks.keep("object store probe", objects::probe::run(self.engine.objects.clone(), works));
+        tasks.run("object store health", follow_state(health.clone(), STORE_SERVICE, store));
+        if let Some(full) = self.engine.log.full() {
+            tasks.run("log space", watch_space(health.clone(), self.engine.log.clone(), full));
+        }
         tasks.keep("notifications", notices::run(engine(), self.notices.clone()));
         if let Some(push) = &self.push {
             tasks.keep("web push", push::run(push.clone(), self.notices.clone()));
@@ -346,6 +355,41 @@ impl Server {
                 }
             }
         }
+    }
+}
+
+/// Tells health checks whether the log has space. Without it, tries now and then whether there is some again.
+async fn watch_space(health: HealthReporter, log: Arc<dyn Log>, mut full: watch::Receiver<bool>) {
+    loop {
+        let is_full = *full.borrow_and_update();
+        let status = if is_full { ServingStatus::NotServing } else { ServingStatus::Serving };
+        health.set_service_status(LOG_SERVICE, status).await;
+        if is_full {
+            tokio::time::sleep(PROBE_EVERY).await;
+            if let Err(error) = log.probe().await {
+                tracing::debug!(%error, "the log still has no space");
+            }
+        } else if full.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells health checks of one part whether it works.
+async fn follow_state(health: HealthReporter, part: &'static str, mut works: watch::Receiver<bool>) {
+    loop {
+        let status = if *works.borrow_and_update() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        health.set_service_status(part, status).await;
+        if works.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What a crash has left. The store may be away: nobody waits for it.
+async fn sweep_drafts(objects: Objects) {
+    if let Err(error) = objects.sweep_uploads().await {
+        tracing::warn!(%error, "old uploads could not be swept");
     }
 }
 

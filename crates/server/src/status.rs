@@ -5,16 +5,21 @@ use std::time::Duration;
 
 use courant_auth::TokenError;
 use courant_joblog::log::AppendError;
+use courant_logging::Occasional;
 use courant_proto::v1::ErrorReason;
+use parking_lot::Mutex;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::error::Error;
+use crate::objects::fault::{Fault, causes};
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "courant";
 /// When a caller may try again after a passing fault.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// When a caller may try again while there is no space.
+const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
@@ -40,8 +45,8 @@ impl From<Error> for Status {
             );
             details.set_retry_info(refusal.retry_after);
         }
-        if code == Code::Unavailable || matches!(error, Error::TooMany { .. }) {
-            details.set_retry_info(Some(RETRY_AFTER));
+        if let Some(after) = retry_after(code, reason) {
+            details.set_retry_info(Some(after));
         }
         Status::with_error_details(code, error.to_string(), details)
     }
@@ -51,11 +56,29 @@ impl From<Error> for Status {
 fn log(error: &Error) {
     match error {
         Error::Illegal(cause) => tracing::error!(%cause, "a change was illegal where it should not be"),
+        // The log says itself when it is full, once.
+        Error::Append(AppendError::Full) => tracing::debug!("nothing was appended: no space"),
         Error::Append(cause) => tracing::error!(%cause, "append failed"),
         Error::Read(cause) => tracing::error!(%cause, "read failed"),
-        Error::Objects(cause) => tracing::error!(%cause, "object store failed"),
+        Error::Objects(cause) => {
+            // Every call may fail alike while the store is away.
+            static LINES: Mutex<Option<Occasional>> = Mutex::new(None);
+            LINES.lock().get_or_insert_default().tell(|left_out| {
+                tracing::error!(cause = causes(cause), left_out, "the store of documents and results failed");
+            });
+        }
         Error::Notices(cause) => tracing::error!(%cause, "the store of notices failed"),
         other => tracing::debug!(%other, "call refused"),
+    }
+}
+
+/// When to try again; none where that does not help before a person has done something.
+fn retry_after(code: Code, reason: ErrorReason) -> Option<Duration> {
+    match (code, reason) {
+        (_, ErrorReason::StorageMisconfigured) => None,
+        (Code::Unavailable, ErrorReason::StorageFull) => Some(RETRY_WHEN_FULL),
+        (Code::Unavailable, _) | (_, ErrorReason::TooMany) => Some(RETRY_AFTER),
+        _ => None,
     }
 }
 
@@ -100,10 +123,19 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::Append(AppendError::TooLarge { .. } | AppendError::Unencodable { .. }) => {
             (Code::Internal, ErrorReason::Internal)
         }
+        Error::Append(AppendError::Full) => (Code::Unavailable, ErrorReason::StorageFull),
         Error::Append(AppendError::Conflict { .. } | AppendError::Unknown { .. })
         | Error::Read(_)
-        | Error::Objects(_)
         | Error::Notices(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
+        Error::Objects(cause) => match Fault::of(cause) {
+            Fault::Missing => (Code::Internal, ErrorReason::Internal),
+            // Workers wait for the operator with what they have; clients are told by the reason that it takes one.
+            Fault::Misconfigured(_) => (Code::Unavailable, ErrorReason::StorageMisconfigured),
+            Fault::Full => (Code::Unavailable, ErrorReason::StorageFull),
+            Fault::Overloaded | Fault::Timeout | Fault::Unavailable => {
+                (Code::Unavailable, ErrorReason::StorageUnavailable)
+            }
+        },
         Error::Busy(_) => (Code::Unavailable, ErrorReason::Busy),
         Error::TooMany { .. } => (Code::ResourceExhausted, ErrorReason::TooMany),
         Error::UploadStalled(_) | Error::UploadTooSlow(_) => (Code::DeadlineExceeded, ErrorReason::UploadStalled),
@@ -133,5 +165,17 @@ mod tests {
         assert!(busy.get_error_details().retry_info().is_some());
         let gone = Status::from(Error::JobNotFound(JobId::new("J")));
         assert!(gone.get_error_details().retry_info().is_none());
+        let store = |error| {
+            let status = Status::from(Error::Objects(error));
+            let details = status.get_error_details();
+            (details.error_info().unwrap().reason.clone(), details.retry_info().is_some(), status.message().to_owned())
+        };
+        let denied = object_store::Error::PermissionDenied { path: "secret".into(), source: "key AKIA".into() };
+        let (reason, again, message) = store(denied);
+        assert_eq!((reason.as_str(), again), ("STORAGE_MISCONFIGURED", false));
+        assert!(message.contains("access is denied") && !message.contains("AKIA"), "{message}");
+        let full = std::io::Error::from_raw_os_error(28);
+        let (reason, again, _) = store(object_store::Error::Generic { store: "local", source: full.into() });
+        assert_eq!((reason.as_str(), again), ("STORAGE_FULL", true));
     }
 }

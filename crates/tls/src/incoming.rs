@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use courant_logging::Occasional;
 use futures::Stream;
 use futures::stream::unfold;
 use tokio::io::AsyncReadExt as _;
@@ -15,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinSet};
 
 use crate::connection::{Connection, PREFACE};
-use crate::limits::{ConnectionLimits, Network, Occasional, Permit, Permits, network};
+use crate::limits::{ConnectionLimits, Network, Permit, Permits, network};
 use crate::server::Protocol;
 use crate::{ServerTls, Socket};
 

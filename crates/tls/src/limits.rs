@@ -3,14 +3,11 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-/// Between two lines about the same trouble.
-const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// What connections to a gRPC server may take. Also a group of flags: each has an environment variable `COURANT_…`.
 #[derive(Args, Clone, Debug)]
@@ -139,24 +136,6 @@ impl Drop for Permit {
                 taken.by.remove(&self.from);
             }
         }
-    }
-}
-
-/// A line in the log now and then, with the count of those that were left out.
-#[derive(Debug, Default)]
-pub(crate) struct Occasional {
-    told: Option<Instant>,
-    left_out: u64,
-}
-
-impl Occasional {
-    pub(crate) fn tell(&mut self, line: impl FnOnce(u64)) {
-        if self.told.is_some_and(|told| told.elapsed() < LINE_EVERY) {
-            self.left_out += 1;
-            return;
-        }
-        self.told = Some(Instant::now());
-        line(std::mem::take(&mut self.left_out));
     }
 }
 

@@ -34,6 +34,10 @@ pub struct Up {
     #[arg(long, env = "COURANT_LINK_TTL", default_value = "24h", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub link_ttl: Duration,
 
+    /// Print the link with its token also where standard output is no terminal; others may read it there
+    #[arg(long, env = "COURANT_PRINT_LINK")]
+    pub print_link: bool,
+
     /// TLS for both faces. The parts of this process know each other by the certificate
     #[command(flatten)]
     pub tls: courant_tls::ServerFlags,

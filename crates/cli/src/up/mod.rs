@@ -7,6 +7,7 @@ mod demo;
 mod parts;
 mod ready;
 
+use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -65,10 +66,13 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     let (pid, http_shown) = (std::process::id(), http_address.to_string());
     home.write_note(&Note { pid, grpc: grpc_shown.clone(), http: http_shown, tls: note_tls })?;
     let user = user_name(args.user.as_deref());
-    let link_token = Signer::hs256(&secret).sign(&user, &[], args.link_ttl)?;
+    // What goes to a file or a pipe may be collected and read by others for longer than the token lives.
+    let shown = args.print_link || std::io::stdout().is_terminal();
+    let link_token = shown.then(|| Signer::hs256(&secret).sign(&user, &[], args.link_ttl)).transpose()?;
     let here = format!("{}://{http_address}", if tls.is_some() { "https" } else { "http" });
     let console = args.bridge.public_url.clone().unwrap_or(here);
-    ready::Ready { grpc: &grpc_shown, console: &console, token: &link_token, home: &home, workers }.print()?;
+    let token = link_token.as_deref();
+    ready::Ready { grpc: &grpc_shown, console: &console, token, user: &user, home: &home, workers }.print()?;
     if let Some(file) = args.demo {
         parts.demo(|stop| demo::run(file, home.clone(), user, stop));
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::ring::Kept;
+use super::table::Head;
 use crate::ids::{JobId, Revision};
 use crate::log::{AppendError, Entry, Key, Record};
 
@@ -30,8 +31,15 @@ pub(super) struct Request {
 /// What is to be appended; bytes as stored.
 #[derive(Debug)]
 pub(super) enum Wish {
-    Append { record: Record, bytes: Vec<u8> },
-    Forget { bytes: Vec<u8> },
+    Append {
+        record: Record,
+        bytes: Vec<u8>,
+    },
+    Forget {
+        bytes: Vec<u8>,
+    },
+    /// Nothing: only whether something could be.
+    Probe,
 }
 
 /// What one commit holds.
@@ -41,6 +49,8 @@ pub(super) struct Batch {
     pub(super) begun: bool,
     pub(super) entries: Vec<Kept>,
     pub(super) forgotten: HashSet<JobId>,
+    /// The heads of jobs before this batch, the oldest first, should it not come about.
+    pub(super) undo: Vec<(JobId, Option<Head>)>,
     answers: Vec<(oneshot::Sender<Outcome>, Outcome)>,
     bytes: usize,
 }
@@ -76,6 +86,13 @@ impl Batch {
         for (to, outcome) in self.answers {
             // Who does not listen any more does not need the answer.
             let _ = to.send(outcome);
+        }
+    }
+
+    /// Tells everybody that nothing of it happened, for want of space.
+    pub(super) fn tell_full(self) {
+        for (to, _) in self.answers {
+            let _ = to.send(Err(AppendError::Full));
         }
     }
 

@@ -42,7 +42,7 @@ use self::reader::Readers;
 use self::ring::Ring;
 use self::writer::{Stopped, Writer};
 use crate::codec;
-use crate::ids::Revision;
+use crate::ids::{DocumentId, JobId, Owner, Revision};
 use crate::log::{Append, AppendError, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
 
 /// How far revisions jump when the mark cannot say how far they once went.
@@ -56,6 +56,7 @@ pub struct SqliteLog {
     recent: Arc<RwLock<Ring>>,
     readers: Readers,
     stopped: Stopped,
+    full: watch::Receiver<bool>,
     /// `None` only while dropping: the writer ends when the sender is gone.
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
@@ -88,8 +89,9 @@ impl SqliteLog {
         let (announce, head) = watch::channel(have);
         let (requests, waiting) = mpsc::channel(options.queue.max(1));
         let stopped = Stopped::default();
-        let writer =
-            Writer::new(db, opening.next, &options, recent.clone(), announce, keeper.duty()).map_err(failed)?;
+        let (tell_full, full) = watch::channel(false);
+        let writer = Writer::new(db, opening.next, &options, recent.clone(), announce, keeper.duty(), tell_full)
+            .map_err(failed)?;
         let writer = writer.spawn(waiting, stopped.clone()).map_err(io)?;
         Ok(Self {
             info: opening.info,
@@ -97,6 +99,7 @@ impl SqliteLog {
             recent,
             readers: Readers::new(path, options.readers),
             stopped,
+            full,
             requests: Some(requests),
             writer: Some(writer),
             keeper,
@@ -163,6 +166,15 @@ impl Log for SqliteLog {
 
     fn info(&self) -> &LogInfo {
         &self.info
+    }
+
+    fn full(&self) -> Option<watch::Receiver<bool>> {
+        Some(self.full.clone())
+    }
+
+    async fn probe(&self) -> Result<(), AppendError> {
+        let nobody = Key { owner: Owner::new(""), document: DocumentId::new(""), job: JobId::new("") };
+        self.ask(nobody, None, Wish::Probe).await.map(drop)
     }
 }
 

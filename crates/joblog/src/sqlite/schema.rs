@@ -158,6 +158,11 @@ pub(super) fn watch_wal(db: &mut Connection) -> rusqlite::Result<Arc<AtomicU64>>
     Ok(bytes)
 }
 
+/// Changes a page to what it is: takes the space of one, in a transaction that is under way.
+pub(super) fn touch(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "user_version", SCHEMA)
+}
+
 /// Lets the write-ahead log grow to this size before it is needed: a commit into a file of the right size is quicker than
 /// one that also changes the file's length. Stays within SQLite's rules: many small commits of what is there already.
 pub(super) fn grow_wal(db: &Connection, path: &Path, bytes: usize) -> rusqlite::Result<()> {

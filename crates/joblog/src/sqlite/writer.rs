@@ -2,7 +2,9 @@
 //!
 //! It takes what is ready, never waits for more, commits it with one fsync, and only then tells: first the ring, then the
 //! head, then the callers. An error of the storage is final: what was under way is unknown, and the writer stops. A
-//! failed fsync cannot be tried again; only opening the log anew shows what is there.
+//! failed fsync cannot be tried again; only opening the log anew shows what is there. One error is not final: that there is
+//! no space left shows while pages are written, before the one that makes them count. The transaction never was, and the
+//! next may find space again.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use parking_lot::RwLock;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, watch};
 
 use super::batch::{Batch, Request, Wish};
@@ -45,6 +47,7 @@ pub(super) struct Writer {
     duty: Arc<Duty>,
     wal: Arc<AtomicU64>,
     wal_limit: u64,
+    full: watch::Sender<bool>,
 }
 
 /// Why the writer stopped, once it has.
@@ -70,6 +73,7 @@ impl Writer {
         recent: Arc<RwLock<Ring>>,
         head: watch::Sender<Revision>,
         duty: Arc<Duty>,
+        full: watch::Sender<bool>,
     ) -> rusqlite::Result<Self> {
         Ok(Self {
             next,
@@ -84,6 +88,7 @@ impl Writer {
             duty,
             wal: schema::watch_wal(&mut db)?,
             // The keeper begins at a quarter of this. Under a load that never pauses it cannot finish.
+            full,
             wal_limit: (options.checkpoint_bytes as u64).saturating_mul(4),
             db,
         })
@@ -110,11 +115,28 @@ impl Writer {
         requests: &mut mpsc::Receiver<Request>,
         stopped: &Stopped,
     ) -> rusqlite::Result<()> {
-        let mut batch = Batch::default();
+        let (mut batch, forgotten) = (Batch::default(), self.forgotten);
         match self.commit(first, requests, &mut batch) {
             Ok(()) => {
+                if batch.begun {
+                    self.tell_full(false);
+                }
                 self.publish(batch);
-                self.care()
+                self.unless_full(Self::care)
+            }
+            Err(error) if is_full(&error) => {
+                self.roll_back()?;
+                for (job, before) in std::mem::take(&mut batch.undo).into_iter().rev() {
+                    match before {
+                        Some(head) => self.heads.insert(job, head),
+                        None => self.heads.remove(&job),
+                    };
+                }
+                self.forgotten = forgotten;
+                self.tell_full(true);
+                batch.tell_full();
+                // What was moved into the database meanwhile may have made room in the write-ahead log.
+                self.unless_full(|writer| schema::checkpoint(&writer.db))
             }
             Err(error) => {
                 batch.tell_unknown(&stopped.because(&error));
@@ -140,6 +162,13 @@ impl Writer {
 
     fn take(&mut self, request: Request, batch: &mut Batch) -> rusqlite::Result<()> {
         let Request { key, expect, wish, answer } = request;
+        if matches!(wish, Wish::Probe) {
+            batch.answer(answer, Ok(Revision(self.next)));
+            if !std::mem::replace(&mut batch.begun, true) {
+                self.begin()?;
+            }
+            return schema::touch(&self.db);
+        }
         let actual = self.heads.get(&key.job).map(|head| head.revision);
         if actual != expect {
             batch.answer(answer, Err(AppendError::Conflict { actual }));
@@ -148,6 +177,7 @@ impl Writer {
         let revision = Revision(self.next);
         self.next += 1;
         batch.answer(answer, Ok(revision));
+        batch.undo.push((key.job.clone(), self.heads.get(&key.job).copied()));
         if !std::mem::replace(&mut batch.begun, true) {
             self.begin()?;
         }
@@ -166,6 +196,7 @@ impl Writer {
                 batch.forget(&key.job);
                 batch.entry(revision, key, Record::Forgotten, bytes.len());
             }
+            Wish::Probe => {}
         }
         Ok(())
     }
@@ -206,13 +237,15 @@ impl Writer {
     }
 
     fn trim(&mut self, job: JobId) -> rusqlite::Result<()> {
-        let Some(head) = self.heads.get_mut(&job) else { return Ok(()) };
+        let Some(head) = self.heads.get(&job) else { return Ok(()) };
         let over = head.entries.saturating_sub(self.history);
         let most = over.min(CARE_ROWS);
-        head.entries -= most;
         self.begin()?;
         table::trim(&self.db, &job, self.history, most)?;
         self.end()?;
+        if let Some(head) = self.heads.get_mut(&job) {
+            head.entries -= most;
+        }
         self.freed = true;
         if over > most {
             self.overdue.push(job);
@@ -230,6 +263,33 @@ impl Writer {
         Ok(())
     }
 
+    /// Work that can wait until there is space again.
+    fn unless_full(&mut self, work: impl FnOnce(&mut Self) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+        match work(self) {
+            Err(error) if is_full(&error) => {
+                self.tell_full(true);
+                self.roll_back()
+            }
+            done => done,
+        }
+    }
+
+    fn tell_full(&self, full: bool) {
+        let changed = self.full.send_if_modified(|known| std::mem::replace(known, full) != full);
+        match (changed, full) {
+            (true, true) => {
+                tracing::error!("the disk of the log is full: nothing is appended until there is space again")
+            }
+            (true, false) => tracing::info!("there is space for the log again"),
+            (false, _) => {}
+        }
+    }
+
+    /// Ends a transaction that ran out of space, unless SQLite has done so already.
+    fn roll_back(&self) -> rusqlite::Result<()> {
+        if self.db.is_autocommit() { Ok(()) } else { self.db.execute_batch("ROLLBACK") }
+    }
+
     fn begin(&self) -> rusqlite::Result<()> {
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
     }
@@ -237,6 +297,10 @@ impl Writer {
     fn end(&self) -> rusqlite::Result<()> {
         self.db.prepare_cached("COMMIT")?.execute([]).map(drop)
     }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 /// Going over a limit by an eighth lets many be removed at once.

@@ -1,6 +1,5 @@
 //! The PDF worker as a program of its own: takes PDF jobs from a Courant server.
 
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -124,8 +123,7 @@ fn main() -> ExitCode {
         return ended(courant_pdf::corpus::bare::read(document).map(|()| true).map_err(Into::into));
     }
     let filter = EnvFilter::try_from_env("COURANT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    courant_logging::start(filter, courant_logging::Format::Text);
     ended(work(cli.options).map(|()| true))
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
@@ -208,6 +209,54 @@ async fn a_push_service_that_fails_is_tried_again_and_a_browser_that_is_gone_is_
     tell(&world, "alice", "two").await;
     assert_eq!(busy.title().await, "two");
     assert!(!gone.heard_more() && !busy.heard_more() && !strict.heard_more());
+}
+
+/// A push service that takes connections and never answers, and how many it has taken.
+fn hanging() -> &'static (SocketAddr, Arc<AtomicUsize>) {
+    static HANGING: OnceLock<(SocketAddr, Arc<AtomicUsize>)> = OnceLock::new();
+    HANGING.get_or_init(|| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, taken) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
+        let count = taken.clone();
+        std::thread::spawn(move || {
+            let mut held = Vec::new();
+            while let Ok(socket) = listener.accept() {
+                held.push(socket);
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        (address, taken)
+    })
+}
+
+#[tokio::test]
+async fn a_user_whose_push_service_hangs_delays_nobody_else() {
+    let (address, taken) = hanging();
+    let world = World::tuned(|config| {
+        on(config);
+        config.push.push_per_user = 20;
+        config.push.push_services.push(format!("http://{}", hanging().0).parse().unwrap());
+    })
+    .await;
+    let template = Browser::with("hanging", &[]);
+    for number in 0..20 {
+        let wish = AddPushSubscriptionRequest { endpoint: format!("http://{address}/{number}"), ..template.wish() };
+        client(&world, "mallory", &[]).add_push_subscription(wish).await.unwrap();
+    }
+    let mut phone = Browser::with("not-hanging", &[]);
+    phone.subscribe(&world, "alice").await;
+    tell(&world, "mallory", "hello").await;
+    while taken.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let began = std::time::Instant::now();
+    for number in 0..3 {
+        tell(&world, "alice", &format!("hello {number}")).await;
+        assert_eq!(phone.title().await, format!("hello {number}"));
+    }
+    // One answer that is waited for takes ten.
+    assert!(began.elapsed() < std::time::Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(taken.load(Ordering::SeqCst) <= 4, "one user takes more than its share");
 }
 
 #[tokio::test]

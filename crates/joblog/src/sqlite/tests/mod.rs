@@ -2,6 +2,7 @@
 
 mod care;
 mod crash;
+mod full;
 mod loss;
 mod opening;
 

@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_joblog::ids::Timestamp;
-use futures::StreamExt as _;
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::letter::{SINGLY, of_many, of_one};
+use super::schedule::{Delivery, Schedule};
 use super::{Push, Subscription, TTL};
 use crate::notices::Notices;
 use crate::notices::store::{Notice, StoreError};
 
-/// Subscriptions that are sent to at the same time.
-const AT_ONCE: usize = 16;
 /// Notices of one subscription that are looked at together.
 const TOGETHER: usize = 100;
 /// The first wait after a push service failed, and the longest; full jitter between.
@@ -38,22 +37,34 @@ enum Sent {
 
 /// A subscription whose push service failed.
 struct Failing {
-    subscription: Subscription,
+    delivery: Delivery,
     times: u32,
-    again: Instant,
+    /// None while it is being tried again.
+    again: Option<Instant>,
 }
 
 /// Sends for ever. Pushes are not worth the service: what fails is tried again.
 pub async fn run(push: Arc<Push>, notices: Arc<Notices>) {
-    let mut failing: HashMap<String, Failing> = HashMap::new();
+    let mut office = Office { schedule: Schedule::default(), failing: HashMap::new(), running: JoinSet::new() };
     notices.due.add(None);
     loop {
-        let next = failing.values().map(|failing| failing.again).min();
-        tokio::select! {
-            () = notices.due.changed() => {}
-            () = tokio::time::sleep_until(next.unwrap_or_else(far)), if next.is_some() => {}
-        }
-        if let Err(error) = round(&push, &notices, &mut failing).await {
+        office.begin(&push, &notices);
+        let next = office.failing.values().filter_map(|failing| failing.again).min();
+        let done = tokio::select! {
+            () = notices.due.changed() => office.collect(&notices).await,
+            () = tokio::time::sleep_until(next.unwrap_or_else(far)), if next.is_some() => {
+                office.retry();
+                Ok(())
+            }
+            Some(ended) = office.running.join_next() => match ended {
+                Ok((delivery, sent)) => office.end(&notices, delivery, sent).await,
+                Err(error) => {
+                    tracing::error!(%error, "a push ended badly");
+                    Ok(())
+                }
+            }
+        };
+        if let Err(error) = done {
             tracing::error!(%error, "notices are not pushed at the moment");
             tokio::time::sleep(FIRST_WAIT).await;
             notices.due.add(None);
@@ -65,22 +76,94 @@ fn far() -> Instant {
     Instant::now() + LONGEST_WAIT
 }
 
-async fn round(push: &Push, notices: &Notices, failing: &mut HashMap<String, Failing>) -> Result<(), StoreError> {
-    let users = notices.due.take();
-    let mut due = notices.with(move |store| store.subscriptions(users.as_deref())).await?;
-    due.retain(|subscription| !failing.contains_key(&subscription.endpoint));
-    let now = Instant::now();
-    due.extend(failing.values().filter(|failing| failing.again <= now).map(|failing| failing.subscription.clone()));
-    let mut sent = futures::stream::iter(due)
-        .map(|subscription| async {
-            let sent = all(push, notices, &subscription).await;
-            (subscription, sent)
-        })
-        .buffer_unordered(AT_ONCE);
-    while let Some((subscription, sent)) = sent.next().await {
-        settle(notices, failing, subscription, sent?).await?;
+/// What is to be sent, what is under way, and what is tried again later.
+struct Office {
+    schedule: Schedule,
+    failing: HashMap<String, Failing>,
+    running: JoinSet<(Delivery, Result<Sent, StoreError>)>,
+}
+
+impl Office {
+    fn begin(&mut self, push: &Arc<Push>, notices: &Arc<Notices>) {
+        while let Some(delivery) = self.schedule.begin() {
+            let (push, notices) = (push.clone(), notices.clone());
+            self.running.spawn(async move {
+                let sent = all(&push, &notices, &delivery.subscription).await;
+                (delivery, sent)
+            });
+        }
     }
-    Ok(())
+
+    /// Takes what is due. Those whose push service failed wait for their time.
+    async fn collect(&mut self, notices: &Notices) -> Result<(), StoreError> {
+        let users = notices.due.take();
+        for delivery in notices.with(move |store| store.subscriptions(users.as_deref())).await? {
+            match self.failing.get_mut(&delivery.subscription.endpoint) {
+                Some(failing) => failing.delivery = delivery,
+                None => self.schedule.add(delivery),
+            }
+        }
+        Ok(())
+    }
+
+    fn retry(&mut self) {
+        let now = Instant::now();
+        for failing in self.failing.values_mut().filter(|failing| failing.again.is_some_and(|again| again <= now)) {
+            failing.again = None;
+            self.schedule.add(failing.delivery.clone());
+        }
+    }
+
+    async fn end(
+        &mut self,
+        notices: &Notices,
+        delivery: Delivery,
+        sent: Result<Sent, StoreError>,
+    ) -> Result<(), StoreError> {
+        let meanwhile = self.schedule.end(&delivery);
+        let endpoint = &delivery.subscription.endpoint;
+        match sent {
+            Ok(Sent::Yes | Sent::Refused(_)) => {
+                self.failing.remove(endpoint);
+                meanwhile.into_iter().for_each(|again| self.schedule.add(again));
+                Ok(())
+            }
+            Ok(Sent::Gone) => self.forget(notices, endpoint.clone()).await,
+            Ok(Sent::Later(wait, why)) => self.later(notices, meanwhile.unwrap_or(delivery), wait, &why).await,
+            Err(error) => {
+                // It is due again with all others.
+                self.failing.remove(endpoint);
+                Err(error)
+            }
+        }
+    }
+
+    async fn later(
+        &mut self,
+        notices: &Notices,
+        delivery: Delivery,
+        wait: Option<Duration>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let endpoint = delivery.subscription.endpoint.clone();
+        let service = delivery.subscription.host();
+        let times = self.failing.get(&endpoint).map_or(0, |failing| failing.times) + 1;
+        if times >= PATIENCE {
+            tracing::warn!(service, why, "a push service failed too often; the browser must subscribe anew");
+            return self.forget(notices, endpoint).await;
+        }
+        let longest = FIRST_WAIT.saturating_mul(1 << times.min(16)).min(LONGEST_WAIT);
+        let drawn = longest.mul_f64(fastrand::f64());
+        let again = Instant::now() + wait.unwrap_or(drawn).min(LONGEST_WAIT).max(Duration::from_millis(100));
+        tracing::info!(service, why, times, "a push service failed; trying again later");
+        self.failing.insert(endpoint, Failing { delivery, times, again: Some(again) });
+        Ok(())
+    }
+
+    async fn forget(&mut self, notices: &Notices, endpoint: String) -> Result<(), StoreError> {
+        self.failing.remove(&endpoint);
+        notices.with(move |store| store.forget(&endpoint)).await
+    }
 }
 
 /// Sends all that one subscription waits for, or until something is in the way.
@@ -144,40 +227,4 @@ fn verdict(answer: &reqwest::Response) -> Sent {
         status if status.is_client_error() || status.is_redirection() => Sent::Refused(status),
         status => Sent::Later(wait.map(Duration::from_secs), status.to_string()),
     }
-}
-
-async fn settle(
-    notices: &Notices,
-    failing: &mut HashMap<String, Failing>,
-    subscription: Subscription,
-    sent: Sent,
-) -> Result<(), StoreError> {
-    let (wait, why) = match sent {
-        Sent::Yes | Sent::Refused(_) => {
-            failing.remove(&subscription.endpoint);
-            return Ok(());
-        }
-        Sent::Gone => return forget(notices, failing, subscription.endpoint).await,
-        Sent::Later(wait, why) => (wait, why),
-    };
-    let times = failing.get(&subscription.endpoint).map_or(0, |failing| failing.times) + 1;
-    if times >= PATIENCE {
-        tracing::warn!(
-            service = subscription.host(),
-            why,
-            "a push service failed too often; the browser must subscribe anew"
-        );
-        return forget(notices, failing, subscription.endpoint).await;
-    }
-    let longest = FIRST_WAIT.saturating_mul(1 << times.min(16)).min(LONGEST_WAIT);
-    let drawn = longest.mul_f64(fastrand::f64());
-    let again = Instant::now() + wait.unwrap_or(drawn).min(LONGEST_WAIT).max(Duration::from_millis(100));
-    tracing::info!(service = subscription.host(), why, times, "a push service failed; trying again later");
-    failing.insert(subscription.endpoint.clone(), Failing { subscription, times, again });
-    Ok(())
-}
-
-async fn forget(notices: &Notices, failing: &mut HashMap<String, Failing>, endpoint: String) -> Result<(), StoreError> {
-    failing.remove(&endpoint);
-    notices.with(move |store| store.forget(&endpoint)).await
 }

@@ -12,6 +12,7 @@ mod deliver;
 mod due;
 mod key;
 mod letter;
+mod schedule;
 mod subscription;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use self::config::{PushConfig, PushService};
 pub use self::deliver::run;
 pub use self::due::Due;
 use self::key::VapidKey;
+pub use self::schedule::Delivery;
 pub use self::subscription::Subscription;
 use crate::error::Error;
 

@@ -34,10 +34,22 @@ const FIND: &str = "
     SELECT n.id, n.kind, n.severity, n.title, n.body, n.job, n.made, r.read, MAX(n.change, COALESCE(r.change, 0)) AS changed
     FROM notices n LEFT JOIN reads r ON r.id = n.id AND r.owner = ?1 WHERE n.owner IN (?1, '')";
 
+/// The schema this version writes, and the newest it knows. 0 is the first, which had no number.
+const VERSION: i64 = 1;
+
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the store of notices failed: {0}")]
-pub struct StoreError(#[from] rusqlite::Error);
+pub enum StoreError {
+    /// The database.
+    #[error("the store of notices failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// Written by a newer version of this program.
+    #[error("{FILE} has schema {found}, and this version knows up to {VERSION} only; use the newer version again")]
+    Newer {
+        /// Its schema.
+        found: i64,
+    },
+}
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -102,10 +114,16 @@ impl Store {
     }
 
     fn on(database: Connection, bounds: Bounds) -> Result<Self> {
+        // Before anything is written: a newer version may have meant something else by it.
+        let found = database.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if found > VERSION {
+            return Err(StoreError::Newer { found });
+        }
         database.pragma_update(None, "journal_mode", "WAL")?;
         database.pragma_update(None, "synchronous", "FULL")?;
         database.execute_batch(SCHEMA)?;
         database.execute_batch(push::SCHEMA)?;
+        database.pragma_update(None, "user_version", VERSION)?;
         let fresh = format!("{:016x}", fastrand::u64(..));
         database.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?1), ('change', '0')", [fresh])?;
         let id = database.query_row("SELECT value FROM meta WHERE name = 'id'", [], |row| row.get(0))?;
@@ -319,6 +337,17 @@ mod tests {
         assert!(store.newest("alice", 10, false).unwrap().is_empty());
         let marks = store.database.lock().query_row("SELECT COUNT(*) FROM reads", [], |row| row.get::<_, i64>(0));
         assert_eq!(marks.unwrap(), 0);
+    }
+
+    #[test]
+    fn a_store_of_a_newer_version_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let bounds = Bounds { per_user: 5, age_ms: 1000 };
+        drop(Store::open(folder.path(), bounds).unwrap());
+        let database = Connection::open(folder.path().join(FILE)).unwrap();
+        database.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        let refused = Store::open(folder.path(), bounds).err().unwrap().to_string();
+        assert!(refused.contains("notices.db has schema 2") && refused.contains("newer version"), "{refused}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use courant_joblog::ids::Timestamp;
 use rusqlite::{Row, params, params_from_iter};
 
 use super::{FIND, Notice, Result, Store, current, notice};
-use crate::notices::push::Subscription;
+use crate::notices::push::{Delivery, Subscription};
 
 pub(super) const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS push (
@@ -44,21 +44,22 @@ impl Store {
     }
 
     /// The subscriptions of some users, or of all.
-    pub fn subscriptions(&self, users: Option<&[String]>) -> Result<Vec<Subscription>> {
+    pub fn subscriptions(&self, users: Option<&[String]>) -> Result<Vec<Delivery>> {
         let database = self.database.lock();
         let mut found = Vec::new();
         match users {
             None => {
-                let mut query = database.prepare_cached("SELECT endpoint, p256dh, auth FROM push ORDER BY made")?;
-                for subscription in query.query_map([], subscription)? {
+                let mut query =
+                    database.prepare_cached("SELECT owner, endpoint, p256dh, auth FROM push ORDER BY made")?;
+                for subscription in query.query_map([], delivery)? {
                     found.push(subscription?);
                 }
             }
             Some(users) => {
-                let sql = "SELECT endpoint, p256dh, auth FROM push WHERE owner = ?1 ORDER BY made";
+                let sql = "SELECT owner, endpoint, p256dh, auth FROM push WHERE owner = ?1 ORDER BY made";
                 let mut query = database.prepare_cached(sql)?;
                 for user in users {
-                    for subscription in query.query_map(params_from_iter([user]), subscription)? {
+                    for subscription in query.query_map(params_from_iter([user]), delivery)? {
                         found.push(subscription?);
                     }
                 }
@@ -88,8 +89,9 @@ impl Store {
     }
 }
 
-fn subscription(row: &Row<'_>) -> rusqlite::Result<Subscription> {
-    Ok(Subscription { endpoint: row.get(0)?, p256dh: row.get(1)?, auth: row.get(2)? })
+fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    let subscription = Subscription { endpoint: row.get(1)?, p256dh: row.get(2)?, auth: row.get(3)? };
+    Ok(Delivery { owner: row.get(0)?, subscription })
 }
 
 #[cfg(test)]
@@ -135,7 +137,7 @@ mod tests {
         }
         store.subscribe("bob", &subscription("d"), 2, Timestamp(9)).unwrap();
         let of = |users: Option<&[String]>| -> Vec<String> {
-            store.subscriptions(users).unwrap().into_iter().map(|found| found.endpoint).collect()
+            store.subscriptions(users).unwrap().into_iter().map(|found| found.subscription.endpoint).collect()
         };
         assert_eq!(of(Some(&["alice".into(), "nobody".into()])), ["b", "c"]);
         store.unsubscribe("bob", "b").unwrap();

@@ -1,0 +1,139 @@
+//! Log lines on standard error, the same for all programs: one event is one line, whatever text is in it.
+//!
+//! Users, documents and other services choose some of the text. Fields and messages are therefore escaped here, for every line
+//! there is, and not where each is written: control characters, line ends and what changes the direction of writing cannot
+//! make up lines or move a terminal.
+
+use std::fmt::{self, Debug, Write as _};
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use tracing::field::Field;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+
+/// Between two lines about the same trouble.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For people, with the fields of spans at the end.
+    Compact,
+    /// One JSON object a line. JSON escapes by itself.
+    Json,
+}
+
+/// Starts logging for the rest of the process.
+pub fn start(filter: EnvFilter, format: Format) {
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    match format {
+        Format::Text => lines.fmt_fields(debug_fn(write_field).delimited(" ")).init(),
+        Format::Compact => lines.compact().fmt_fields(debug_fn(write_field).delimited(" ")).init(),
+        Format::Json => lines.json().init(),
+    }
+}
+
+/// A line now and then, for what anybody can cause as often as they like; those left out are counted.
+#[derive(Debug, Default)]
+pub struct Occasional {
+    told: Option<Instant>,
+    left_out: u64,
+}
+
+impl Occasional {
+    /// Writes the line when it is time for one. It is given how many were left out before.
+    pub fn tell(&mut self, line: impl FnOnce(u64)) {
+        if self.told.is_some_and(|told| told.elapsed() < LINE_EVERY) {
+            self.left_out += 1;
+            return;
+        }
+        self.told = Some(Instant::now());
+        line(std::mem::take(&mut self.left_out));
+    }
+}
+
+fn write_field(into: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    match field.name() {
+        "message" => write!(Escaping(into), "{value:?}"),
+        // What the `log` crate says of itself.
+        name if name.starts_with("log.") => Ok(()),
+        name => {
+            write!(into, "{name}=")?;
+            write!(Escaping(into), "{value:?}")
+        }
+    }
+}
+
+/// Passes text on with everything escaped that is not a printed letter.
+struct Escaping<'a, 'b>(&'a mut Writer<'b>);
+
+impl fmt::Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.find(is_dangerous) {
+            let (good, tail) = rest.split_at(at);
+            self.0.write_str(good)?;
+            let mut letters = tail.chars();
+            for escaped in letters.next().into_iter().flat_map(char::escape_default) {
+                self.0.write_char(escaped)?;
+            }
+            rest = letters.as_str();
+        }
+        self.0.write_str(rest)
+    }
+}
+
+/// Control characters, line and paragraph separators, and marks that change the direction of writing.
+fn is_dangerous(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_client_chose_stays_within_its_line() {
+        let sink = Sink::default();
+        let (out, evil) = (sink.clone(), "a\n2026-01-01 INFO all is well\r\u{1b}[2J\u{9b}31m\u{202e}é");
+        let lines = tracing_subscriber::fmt()
+            .with_writer(move || out.clone())
+            .with_ansi(false)
+            .fmt_fields(debug_fn(write_field).delimited(" "))
+            .finish();
+        tracing::subscriber::with_default(lines, || {
+            let span = tracing::info_span!("call", user = %evil);
+            let _in = span.enter();
+            tracing::info!(by = %evil, name = evil, shown = ?evil, count = 7, "said {evil}");
+        });
+        let bytes = sink.0.lock().unwrap().clone();
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.trim_end().chars().any(is_dangerous), "{text:?}");
+        for kept in [r"said a\n2026", r"\u{1b}[2J", r"by=a\n2026", "count=7", "é"] {
+            assert!(text.contains(kept), "{kept}: {text}");
+        }
+    }
+}

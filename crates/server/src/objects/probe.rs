@@ -1,0 +1,67 @@
+//! Looks whether the store works, from the start on: an operator learns of a wrong setting before a user does.
+
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use object_store::ObjectStoreExt as _;
+use tokio::sync::watch;
+
+use super::fault::{Fault, causes};
+use super::{Objects, absent};
+use crate::error::Error;
+
+/// Between two looks: while it works, and while it does not.
+const EVERY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
+/// How long a look may take.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// What is wrong with the store. None: it works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    kind: Option<Fault>,
+    causes: String,
+}
+
+/// Looks for ever. Each change of state is one line in the log, and told.
+pub async fn run(objects: Objects, works: watch::Sender<bool>) {
+    let mut known: Option<Trouble> = None;
+    loop {
+        let found = objects.trouble().await;
+        match (&known, &found) {
+            (None, Some(trouble)) => {
+                tracing::error!(why = trouble.causes, "the store of documents and results cannot be used");
+                works.send_replace(false);
+            }
+            (Some(known), Some(trouble)) if known.kind != trouble.kind => {
+                tracing::error!(why = trouble.causes, "the store of documents and results still cannot be used");
+            }
+            (Some(_), None) => {
+                tracing::info!("the store of documents and results can be used again");
+                works.send_replace(true);
+            }
+            _ => {}
+        }
+        tokio::time::sleep(if found.is_none() { EVERY.0 } else { EVERY.1 }).await;
+        known = found;
+    }
+}
+
+impl Objects {
+    /// Reads something that is not there: a bucket that is missing or closed shows, and nothing is written.
+    async fn trouble(&self) -> Option<Trouble> {
+        let path = self.path("uploads/probe");
+        let look = async {
+            match self.store.get(&path).await {
+                Ok(found) => Ok(found.into_stream().try_for_each(|_| async { Ok(()) }).await?),
+                Err(error) if absent(&error) => Ok(()),
+                Err(error) => Err(Error::from(error)),
+            }
+        };
+        match tokio::time::timeout(WITHIN, look).await {
+            Ok(Ok(())) => None,
+            Ok(Err(Error::Objects(error))) => Some(Trouble { kind: Some(Fault::of(&error)), causes: causes(&error) }),
+            Ok(Err(error)) => Some(Trouble { kind: None, causes: error.to_string() }),
+            Err(_) => Some(Trouble { kind: Some(Fault::Timeout), causes: format!("no answer within {WITHIN:?}") }),
+        }
+    }
+}
