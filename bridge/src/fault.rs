@@ -46,6 +46,8 @@ pub enum Code {
     SubprotocolUnknown,
     /// The message is over the limit.
     MessageTooLarge,
+    /// Too many messages or requests in a short time. This one was not done.
+    RateLimited,
     /// The client does not read fast enough.
     TooSlow,
     /// The server cannot be reached.
@@ -74,6 +76,7 @@ impl Code {
             Self::AuthTimeout => "AUTH_TIMEOUT",
             Self::SubprotocolUnknown => "SUBPROTOCOL_UNKNOWN",
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Self::RateLimited => "RATE_LIMITED",
             Self::TooSlow => "TOO_SLOW",
             Self::CoreUnreachable => "CORE_UNREACHABLE",
             Self::UpgradeRequired => "UPGRADE_REQUIRED",
@@ -92,6 +95,7 @@ impl Code {
             Self::OriginForbidden | Self::SubjectChanged => StatusCode::FORBIDDEN,
             Self::AuthTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MessageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::CoreUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
@@ -157,6 +161,12 @@ impl Fault {
     /// Too much of something, for now.
     pub fn too_many(message: impl Into<Cow<'static, str>>) -> Self {
         Self { retry_after: Some(RETRY_AFTER), ..Self::new(Code::Core(ErrorReason::TooMany), message) }
+    }
+
+    /// Too fast: it was not done, and may be asked again after so long.
+    pub fn rate_limited(message: impl Into<Cow<'static, str>>, wait: Duration) -> Self {
+        let retry_after = Some(wait.max(Duration::from_millis(1)));
+        Self { retry_after, ..Self::new(Code::RateLimited, message) }
     }
 
     /// The core does not answer.

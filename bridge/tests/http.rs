@@ -237,7 +237,7 @@ async fn who_asks_too_often_is_told_counted_and_written_down_and_probes_are_let_
         }
     };
     assert!(refused.headers().contains_key("retry-after"));
-    assert_eq!(refused.json::<Value>().await.unwrap()["code"], "TOO_MANY");
+    assert_eq!(refused.json::<Value>().await.unwrap()["code"], "RATE_LIMITED");
     for _ in 0..20 {
         assert_eq!(http.get(stage.url("/livez")).send().await.unwrap().status(), StatusCode::OK);
     }

@@ -214,7 +214,7 @@ async fn who_is_a_little_too_fast_is_told_and_stays_and_a_flood_is_closed() {
     let refused: Vec<_> = answers.iter().filter(|answer| answer["type"] == "error").collect();
     assert!(refused.len() >= 50, "{answers:?}");
     let first = refused[0];
-    assert_eq!((&first["code"], &first["retryable"]), (&json!("TOO_MANY"), &json!(true)));
+    assert_eq!((&first["code"], &first["retryable"]), (&json!("RATE_LIMITED"), &json!(true)));
     let wait = first["retryAfterMs"].as_u64().unwrap();
     assert!((1..=250).contains(&wait), "{first}");
     // What was refused can be sent again, on the same connection.

@@ -51,7 +51,7 @@ fn close_code(code: Code) -> u16 {
         Code::UpgradeRequired | Code::NotFound | Code::MethodNotAllowed | Code::TusVersion | Code::ContentType => 4500,
         Code::Core(ErrorReason::TokenMissing | ErrorReason::TokenInvalid | ErrorReason::TokenExpired) => 4401,
         Code::Core(ErrorReason::RoleRequired) => 4403,
-        Code::Core(ErrorReason::TooMany) => 4429,
+        Code::Core(ErrorReason::TooMany) | Code::RateLimited => 4429,
         Code::Core(ErrorReason::Draining | ErrorReason::KeysStale) => 4503,
         Code::Core(_) => 4500,
     }

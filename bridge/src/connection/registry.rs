@@ -105,8 +105,7 @@ impl Registry {
         }
         rate.check_key(&key).map_err(|not_until| {
             refused(self);
-            let wait = not_until.wait_time_from(MonotonicClock.now()).max(Duration::from_millis(1));
-            Fault { retry_after: Some(wait), ..Fault::too_many(message) }
+            Fault::rate_limited(message, not_until.wait_time_from(MonotonicClock.now()))
         })
     }
 

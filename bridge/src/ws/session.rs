@@ -244,7 +244,7 @@ impl Session {
         let limit = self.app.config.limits.messages_per_second;
         let message =
             format!("a connection may send {limit} messages per second; this one was not done, send it again later");
-        self.error(id, &Fault { retry_after: Some(wait.max(Duration::from_millis(1))), ..Fault::too_many(message) });
+        self.error(id, &Fault::rate_limited(message, wait));
         false
     }
 

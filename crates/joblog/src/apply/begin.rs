@@ -1,6 +1,6 @@
 //! How a job comes into being, into a worker's hands and back into its lane.
 
-use super::{Illegal, count_units, wrong_state};
+use super::{Illegal, count_units, pages_percent, wrong_state};
 use crate::event::Submission;
 use crate::ids::{Timestamp, WorkerId};
 use crate::job::{Format, Job, Lane, Pages, Progress, Stage, State};
@@ -57,7 +57,7 @@ pub(super) fn started(job: &mut Job, attempt: u32, worker: &WorkerId, at: Timest
     job.not_before = None;
     // Results are written from all pages at once: those of an earlier attempt are of no use to this one.
     job.exports.clear();
-    job.progress.percent = 5.0;
+    job.progress.percent = pages_percent(&job.pages).max(5.0);
     job.progress.stage = Stage::Analyse;
     job.progress.operation = "Opening the document".into();
     count_units(job);
@@ -84,7 +84,8 @@ pub(super) fn queue(job: &mut Job, operation: String, since: Timestamp) {
     job.worker = None;
     job.queued = since;
     job.not_before = None;
-    job.progress = waiting(operation);
+    // Finished pages are not done again: what they are worth stays.
+    job.progress = Progress { percent: pages_percent(&job.pages), ..waiting(operation) };
     count_units(job);
 }
 

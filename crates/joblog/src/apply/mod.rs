@@ -22,7 +22,7 @@ mod tests;
 
 use crate::event::{Change, Event};
 use crate::ids::Timestamp;
-use crate::job::{Format, Job, KEPT_WARNINGS, Stage, State};
+use crate::job::{Format, Job, KEPT_WARNINGS, Pages, Stage, State};
 
 /// Why a change is not possible, in words of what the caller can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -166,6 +166,14 @@ fn advance(job: &mut Job, percent: f64, stage: Stage, operation: String) {
     job.progress.stage = job.progress.stage.max(stage);
     job.progress.operation = operation;
     count_units(job);
+}
+
+/// What finished pages are worth: 15 to 75 percent. Nothing before the first.
+fn pages_percent(pages: &Pages) -> f64 {
+    match (pages.done_count(), pages.total) {
+        (0, _) | (_, None | Some(0)) => 0.0,
+        (done, Some(total)) => 15.0 + 60.0 * f64::from(done) / f64::from(total),
+    }
 }
 
 fn count_units(job: &mut Job) {

@@ -122,14 +122,14 @@ fn a_second_attempt_goes_on_from_the_last_finished_page() {
     story.then(Change::ExportStarted { attempt: 1, format: Format::Json });
     let job = story.then(retrying(1, Counts::Yes));
     assert_eq!((job.state, job.fruitless, job.worker.as_ref()), (State::Queued, 0, None));
-    assert_eq!((job.progress.percent, job.progress.operation.as_str()), (0.0, "Waiting to try again"));
+    assert_eq!((job.progress.percent, job.progress.operation.as_str()), (45.0, "Waiting to try again"));
     assert_eq!((job.not_before, job.progress.units_done), (Some(Timestamp(99_000)), 2));
     let attempt = &job.attempts[0];
     assert_eq!((attempt.number, attempt.pages_done, attempt.worker.as_str()), (1, 2, "worker-1"));
     assert_eq!(job.error, Some(error("WORKER_LOST")));
 
     let job = story.then(started(2));
-    assert_eq!((job.not_before, job.exports.len(), job.progress.percent), (None, 0, 5.0));
+    assert_eq!((job.not_before, job.exports.len(), job.progress.percent), (None, 0, 45.0));
     assert_eq!((job.started, job.attempt_started), (Some(Timestamp(2_000)), Some(Timestamp(8_000))));
     assert_eq!(story.refuses(finished(1, 3)), Illegal::WrongAttempt { current: 2 });
     assert_eq!(

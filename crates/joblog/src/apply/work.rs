@@ -1,6 +1,6 @@
 //! What a running attempt brings about: the plan, pages and exports.
 
-use super::{Illegal, advance, warn};
+use super::{Illegal, advance, pages_percent, warn};
 use crate::job::{Export, ExportState, Format, Job, JobError, Lane, Page, PageRange, Pages, Stage};
 
 pub(super) fn planned(job: &mut Job, pages: u32, lane: Option<Lane>) -> Result<(), Illegal> {
@@ -25,8 +25,7 @@ pub(super) fn page_finished(job: &mut Job, page: &Page) -> Result<(), Illegal> {
     job.zones = job.zones.saturating_add(u32::try_from(page.zones.len()).unwrap_or(u32::MAX));
     warn(job, page.warnings.iter().map(|warning| format!("page {}: {warning}", page.number)));
     let done = job.pages.done_count();
-    let percent = 15.0 + 60.0 * f64::from(done) / f64::from(total);
-    advance(job, percent, Stage::Extract, format!("Processed {done}/{total} pages"));
+    advance(job, pages_percent(&job.pages), Stage::Extract, format!("Processed {done}/{total} pages"));
     Ok(())
 }
 

@@ -193,11 +193,14 @@ function Trail() {
 
 const bad = new Set(['token-refused', 'limit-refused']);
 
-function Entry({ entry: { address, deed, target, time, user } }: { readonly entry: AuditEntry }) {
+function Entry({ entry: { address, count, deed, target, time, user } }: { readonly entry: AuditEntry }) {
   const now = useNow();
   return (
     <li data-tone={bad.has(deed) ? 'bad' : undefined}>
-      <strong>{sentenceCase(deed.replaceAll('-', ' '))}</strong>
+      <strong>
+        {sentenceCase(deed.replaceAll('-', ' '))}
+        {count > 1 && ` × ${count}`}
+      </strong>
       <span className="clip">
         {[user, target].filter(Boolean).join(' · ')}
         {address && <span className="muted"> from {address}</span>}

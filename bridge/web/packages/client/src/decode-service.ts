@@ -184,6 +184,7 @@ export const entry = read.each(
     user: read.textOrNull(from, 'user'),
     address: read.textOrNull(from, 'address'),
     target: read.textOrNull(from, 'target'),
+    count: read.numberOr(from, 'count', 1),
   }),
 );
 

@@ -3,7 +3,6 @@ import * as parts from './decode-job.ts';
 import { exportEventTypes, plainJobEventTypes, type ServerMessage, stateTypes } from './messages.ts';
 import * as read from './read.ts';
 import type * as wire from './wire.generated.ts';
-import type * as pending from './wire.pending.ts';
 
 /** What came out: a message, something a newer bridge says (to be ignored), or something broken. */
 export type Decoded =
@@ -40,7 +39,7 @@ function alike<T extends WireType>(types: readonly T[], decoder: (type: T) => De
 
 const decoders: Decoders<WireType> = {
   connected: (from) => {
-    const limits: read.Raw<pending.Limits> = read.optional(from, 'limits', (found) => found) ?? {};
+    const limits: read.Raw<wire.Limits> = read.optional(from, 'limits', (found) => found) ?? {};
     return {
       type: 'connected',
       id: id(from),

@@ -183,6 +183,8 @@ export interface AuditEntry {
   readonly user: string | null;
   readonly address: string | null;
   readonly target: string | null;
+  /** How often it happened: refusals that are alike are one entry. */
+  readonly count: number;
 }
 
 export const severities = ['info', 'success', 'warning', 'error'] as const;
