@@ -19,8 +19,6 @@ const SYSTEM: [&str; 8] = [
     "/usr/local/share",
     "/etc/ld.so.cache",
 ];
-/// How far programs stand back behind the children that read text.
-const NICE: i32 = 10;
 /// From where the loader itself may be started.
 const LOADERS: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
 
@@ -36,8 +34,6 @@ pub(super) fn become_program(
     execute.extend(LOADERS.map(PathBuf::from));
     let mut seen: Vec<PathBuf> = SYSTEM.map(PathBuf::from).into();
     seen.extend_from_slice(read);
-    // Reading text does not wait for those who read pictures. Refused by some containers, and nothing depends on it.
-    let _ = rustix::process::nice(NICE);
     let layers = jail::enter(request.parent, &request.limits, &Purpose::Become { execute, read: seen })?;
     if announce {
         eprintln!("{JAIL}{layers}");
