@@ -125,9 +125,9 @@ async fn keep_presence(states: Arc<States>, book: Arc<Book>, times: Times) {
 /// Says so once for each time the core has been away for the grace. Ends only with those who watch the health.
 async fn watch_absence(mut health: watch::Receiver<Health>, grace: std::time::Duration, away: watch::Sender<u64>) {
     loop {
-        let Ok(_) = health.wait_for(|health| *health == Health::Serving).await.map(drop) else { return };
+        let Ok(_) = health.wait_for(|health| *health != Health::Away).await.map(drop) else { return };
         let Ok(_) = health.wait_for(|health| *health == Health::Away).await.map(drop) else { return };
-        let back = health.wait_for(|health| *health == Health::Serving);
+        let back = health.wait_for(|health| *health != Health::Away);
         if tokio::time::timeout(grace, back).await.is_err() {
             away.send_modify(|times| *times += 1);
         }

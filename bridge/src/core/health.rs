@@ -14,9 +14,18 @@ use super::Core;
 pub enum Health {
     /// It serves.
     Serving,
+    /// It serves what can be read; this part of it does not work.
+    Without(&'static str),
     /// It does not answer, or says it does not serve.
     Away,
 }
+
+/// Parts of the server with a health of their own, and what is missing without them. A server that does not have a part does
+/// not know its name.
+const PARTS: [(&str, &str); 2] = [
+    ("courant.log", "the disk of the server's log is full"),
+    ("courant.store", "the store of documents and results does not answer"),
+];
 
 /// While the core is away it is looked for this often, if the beat is slower: those who wait for it should not wait long.
 const AWAY_BEAT: Duration = Duration::from_millis(200);
@@ -27,10 +36,11 @@ pub async fn watch(core: Core, beat: Duration, told: watch::Sender<Health>) {
     loop {
         tokio::time::sleep(pause).await;
         let found = tokio::time::timeout(core.call, look(&core)).await.unwrap_or(Health::Away);
-        pause = if found == Health::Serving { beat } else { beat.min(AWAY_BEAT) };
+        pause = if found == Health::Away { beat.min(AWAY_BEAT) } else { beat };
         let changed = told.send_if_modified(|known| std::mem::replace(known, found) != found);
         match (changed, found) {
             (true, Health::Serving) => tracing::info!("the core serves"),
+            (true, Health::Without(missing)) => tracing::warn!(missing, "the server works in part"),
             (true, Health::Away) => tracing::warn!("the core is away"),
             (false, _) => {}
         }
@@ -38,13 +48,25 @@ pub async fn watch(core: Core, beat: Duration, told: watch::Sender<Health>) {
 }
 
 async fn look(core: &Core) -> Health {
-    let answer = HealthClient::new(core.system.clone()).check(HealthCheckRequest::default()).await;
-    match answer {
-        Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => Health::Serving,
-        Ok(_) => Health::Away,
+    if !serves(core, "").await {
+        return Health::Away;
+    }
+    for (part, missing) in PARTS {
+        if !serves(core, part).await {
+            return Health::Without(missing);
+        }
+    }
+    Health::Serving
+}
+
+async fn serves(core: &Core, service: &str) -> bool {
+    let request = HealthCheckRequest { service: service.to_owned() };
+    match HealthClient::new(core.system.clone()).check(request).await {
+        Ok(answer) => answer.get_ref().status() == ServingStatus::Serving,
+        Err(status) if status.code() == tonic::Code::NotFound && !service.is_empty() => true,
         Err(status) => {
-            tracing::debug!(%status, "health check failed");
-            Health::Away
+            tracing::debug!(%status, service, "health check failed");
+            false
         }
     }
 }

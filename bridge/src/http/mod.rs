@@ -32,6 +32,7 @@ use http::StatusCode;
 use hyper_util::rt::TokioIo;
 
 use crate::app::{App, Peer};
+use crate::core::health::Health;
 use crate::events;
 use crate::fault::{Code, Fault};
 use crate::ws::handshake::{Choice, Opening};
@@ -124,8 +125,12 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     if app.is_ready() {
         return "ok\n".into_response();
     }
-    let why = if app.leaving.is_cancelled() { "draining\n" } else { "the core cannot be reached\n" };
-    (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+    let why = match *app.health.borrow() {
+        _ if app.leaving.is_cancelled() => "draining",
+        Health::Without(missing) => missing,
+        Health::Serving | Health::Away => "the server cannot be reached",
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
 }
 
 /// For admins: the numbers tell how busy everybody is.

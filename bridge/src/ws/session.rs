@@ -6,7 +6,6 @@ mod question;
 mod rates;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use courant_auth::{Identity, TokenError};

@@ -25,6 +25,9 @@ use crate::{Config, ConfigError, Handler, Outcome, Status, Task, TaskError};
 
 /// Messages of the server are small; a larger one is a mistake.
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
+/// A stream that lasted so long worked: the waits between tries begin anew. One that the server ends again and again, because
+/// its store is away, makes them longer.
+const STEADY: Duration = Duration::from_secs(10);
 /// The longest wait before the next try while shutting down.
 const DRAINING_WAIT: Duration = Duration::from_millis(500);
 
@@ -102,10 +105,14 @@ impl Worker {
             let end = match Session::open(self).await {
                 Ok((session, welcome)) => {
                     welcomed = true;
-                    backoff.reset();
                     self.tell(Status::Serving);
                     self.welcome(&welcome);
-                    session.carry(self).await
+                    let begun = Instant::now();
+                    let end = session.carry(self).await;
+                    if begun.elapsed() >= STEADY {
+                        backoff.reset();
+                    }
+                    end
                 }
                 Err(status) => End::Closed(Some(status)),
             };

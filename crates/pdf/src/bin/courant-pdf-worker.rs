@@ -11,10 +11,10 @@ use clap::{Args, Parser, Subcommand};
 use courant_auth::{Role, Secret, Signer};
 use courant_pdf::corpus::{CorpusOptions, End};
 use courant_pdf::{ChildCommand, PdfConfig, PdfOptions, PdfWorker};
+use courant_shutdown::Shutdown;
 use courant_tls::ClientFlags;
 use courant_worker::{Config, TokenSource};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -181,15 +181,15 @@ async fn work(options: Options) -> anyhow::Result<()> {
         grace: Duration::from_secs(options.grace_seconds),
         ..Config::new(options.server.clone(), token_source(&options.access, &worker_id)?, worker_id, ["pdf"])
     };
-    let shutdown = CancellationToken::new();
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let stop = shutdown.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+    let shutdown = Shutdown::new();
+    shutdown.on_signals()?;
+    let drained = CancellationToken::new();
+    tokio::spawn({
+        let (shutdown, drained) = (shutdown.clone(), drained.clone());
+        async move {
+            shutdown.draining().await;
+            drained.cancel();
         }
-        stop.cancel();
     });
     let ended = CancellationToken::new();
     let _end = ended.clone().drop_guard();
@@ -199,7 +199,11 @@ async fn work(options: Options) -> anyhow::Result<()> {
         tracing::info!(address = %listener.local_addr()?, "answering health probes");
         tokio::spawn(courant_pdf::health::serve(listener, config.status.clone(), ended));
     }
-    Ok(courant_worker::run(config, Arc::new(handler), shutdown).await?)
+    tokio::select! {
+        worked = courant_worker::run(config, Arc::new(handler), drained) => Ok(worked?),
+        // Children die with their parent.
+        () = shutdown.ended() => Ok(()),
+    }
 }
 
 fn token_source(access: &Access, worker_id: &str) -> anyhow::Result<TokenSource> {
