@@ -255,19 +255,25 @@ impl Worker {
     /// The same, with heartbeats meanwhile.
     pub async fn take_while_alive(&mut self) -> Assignment {
         let mut beats = tokio::time::interval(Duration::from_millis(50));
-        loop {
+        let (mut unanswered, mut found) = (0, None);
+        // No answer is left behind, which would be taken for that to a later heartbeat.
+        while found.is_none() || unanswered > 0 {
             tokio::select! {
                 order = self.orders.message() => match order.unwrap().expect("the stream ended").message.unwrap() {
-                    Order::HeartbeatAck(_) => {}
+                    Order::HeartbeatAck(_) => unanswered -= 1,
                     Order::Assignment(assignment) => {
                         self.say(Report::Accepted(Accepted { attempt: assignment.attempt.clone() })).await;
-                        return assignment;
+                        found = Some(assignment);
                     }
                     other => panic!("expected an assignment, not {other:?}"),
                 },
-                _ = beats.tick() => self.say(Report::Heartbeat(Heartbeat {})).await,
+                _ = beats.tick(), if found.is_none() => {
+                    self.say(Report::Heartbeat(Heartbeat {})).await;
+                    unanswered += 1;
+                }
             }
         }
+        found.unwrap()
     }
 
     pub async fn assigned(&mut self) -> Assignment {
