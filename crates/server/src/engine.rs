@@ -12,6 +12,7 @@ pub use self::places::Told;
 use self::state::{State, warm_up};
 pub use self::walk::{CHUNK, Walk};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use courant_joblog::apply::apply;
@@ -250,9 +251,11 @@ impl Engine {
         true
     }
 
-    /// Takes the next waiting job of these kinds out of its line for a claim.
-    pub fn take_next(&self, kinds: &[Box<str>]) -> Option<Known> {
-        self.state.lock().view.take_next(kinds, Instant::now())
+    /// Takes the next waiting job of these kinds out of its line for a claim, given how many slots workers have for each
+    /// kind.
+    pub fn take_next(&self, kinds: &[Box<str>], slots: &BTreeMap<Box<str>, u32>) -> Option<Known> {
+        let limits = self.config.owner_limits(slots);
+        self.state.lock().view.take_next(kinds, &limits, Instant::now())
     }
 
     /// Puts the delayed jobs that are due into their lines. Gives back when the next one is.

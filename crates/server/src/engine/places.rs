@@ -79,7 +79,7 @@ impl State {
                 }
                 Spot::All => {
                     let lines = self.view.lines().map(|line| (line.kind, line.lane));
-                    let jobs = lines.flat_map(|(kind, lane)| self.view.standing(kind, lane).take(limit));
+                    let jobs = lines.flat_map(|(kind, lane)| self.view.upcoming(kind, lane, limit));
                     for known in jobs.take(limit * LOOKED_AT) {
                         self.tell(spot, known, before, told, now);
                     }

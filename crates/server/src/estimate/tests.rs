@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::view::tests::queued;
-use crate::view::{LineState, PagesLeft};
+use crate::view::{LineState, OwnerLimits, PagesLeft};
 
 /// What will happen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,7 +154,7 @@ impl Sim {
             if self.view.held_count(&worker) > 0 {
                 continue;
             }
-            let Some(known) = self.view.take_next(&["pdf".into()], Instant::now()) else { return };
+            let Some(known) = self.view.take_next(&["pdf".into()], &OwnerLimits::NONE, Instant::now()) else { return };
             let id = known.job.id.clone();
             self.change(&id, |attempt| Change::Started { attempt: attempt + 1, worker });
             let came = (self.clock - known.job.queued.0) as f64;
@@ -281,7 +281,7 @@ fn a_kind_without_pages_is_judged_by_whole_jobs() {
         sim.change(&id, |attempt| Change::Succeeded { attempt, warnings: vec![] });
     }
     sim.look();
-    let line = LineState { kind: "pdf", lane: Lane::Normal, waiting: Load::of(None), delayed: 0, held: 0, next: None };
+    let line = LineState { waiting: Load::of(None), ..LineState::empty("pdf", Lane::Normal) };
     let wait = sim.estimates.wait(&sim.view, "pdf", Lane::Normal, line.end(), Timestamp(sim.clock)).unwrap();
     assert!((3_500..=4_500).contains(&wait.ms), "one job ahead takes four seconds: {wait:?}");
 }
@@ -321,7 +321,7 @@ proptest! {
         sim.look();
         let wait = |waiting: &[PagesLeft]| {
             let waiting = waiting.iter().map(|pages| Load::of(*pages)).sum();
-            let line = LineState { kind: "pdf", lane: Lane::Normal, waiting, delayed: 0, held: 0, next: None };
+            let line = LineState { waiting, ..LineState::empty("pdf", Lane::Normal) };
             sim.estimates.wait(&sim.view, "pdf", Lane::Normal, line.end(), Timestamp(sim.clock)).unwrap()
         };
         let (now, then) = (wait(&ahead), wait(&[&ahead[..], &[more]].concat()));

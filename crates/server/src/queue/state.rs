@@ -9,6 +9,7 @@ use prost_types::Duration as Span;
 
 use crate::convert;
 use crate::engine::Engine;
+use crate::estimate::{Estimate, Estimates};
 use crate::places::hands;
 use crate::view::{LineState, View};
 use crate::worker::registry::{Listed, Registry};
@@ -66,9 +67,9 @@ fn kinds<'a>(view: &'a View, served: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
     served.iter().copied().chain(others.into_iter().map(|(_, kind)| kind)).take(MAX_KINDS).collect()
 }
 
-fn lane(view: &View, estimates: &crate::estimate::Estimates, line: LineState, now: Timestamp) -> v1::QueueLane {
-    let wait = estimates.wait(view, line.kind, line.lane, line.end(), now);
-    let next = line.next.and_then(|id| view.get(id)).map(|known| now.ms_since(waits_since(&known.job)) as u64);
+fn lane(view: &View, estimates: &Estimates, line: LineState, now: Timestamp) -> v1::QueueLane {
+    let wait = wait(view, estimates, &line, now);
+    let oldest = line.oldest.and_then(|id| view.get(id)).map(|known| now.ms_since(waits_since(&known.job)) as u64);
     v1::QueueLane {
         kind: line.kind.to_owned(),
         lane: convert::lane(line.lane).into(),
@@ -77,11 +78,19 @@ fn lane(view: &View, estimates: &crate::estimate::Estimates, line: LineState, no
         active: count(line.held.into()),
         pages_waiting: estimates.pages(line.kind, line.waiting) as i64,
         average_wait: estimates.average_wait(line.kind, line.lane).map(convert::span),
-        oldest_wait: next.map(convert::span),
+        oldest_wait: oldest.map(convert::span),
         estimated_wait: wait.map(|wait| convert::span(wait.ms)),
         estimated_wait_band: wait.map(convert::band),
         share: view.weights().share(line.lane),
     }
+}
+
+/// How long a job that comes now waits: behind all that wait at worst; one of an owner who has none waiting, about as long
+/// as the low end says.
+fn wait(view: &View, estimates: &Estimates, line: &LineState, now: Timestamp) -> Option<Estimate> {
+    let wait = |place| estimates.wait(view, line.kind, line.lane, place, now);
+    let (worst, best) = (wait(line.end())?, wait(line.newcomer()));
+    Some(Estimate { low: worst.low.min(best.map_or(u64::MAX, |best| best.low)), ..worst })
 }
 
 fn count(jobs: u64) -> i32 {

@@ -22,7 +22,7 @@ use courant_joblog::log::{Entry, Record};
 use known::carried;
 pub use known::{Known, Live};
 use lines::Lines;
-pub use lines::{LineState, Now, Place, Weights};
+pub use lines::{LineState, Now, OwnerLimits, Place, Weights};
 pub use load::{Load, PagesLeft};
 pub use shelf::Shelf;
 use tokio::time::Instant;
@@ -107,9 +107,9 @@ impl View {
         all.filter(|line| line.waiting.jobs > 0 || line.delayed > 0 || line.held > 0)
     }
 
-    /// The jobs of a line in order.
-    pub fn standing(&self, kind: &str, lane: Lane) -> impl Iterator<Item = &Known> {
-        self.lines.iter(kind, lane).filter_map(|id| self.jobs.get(id))
+    /// The next jobs of a line in the order they will be taken, at most so many.
+    pub fn upcoming(&self, kind: &str, lane: Lane, limit: usize) -> impl Iterator<Item = &Known> {
+        self.lines.upcoming(kind, lane, limit).filter_map(|id| self.jobs.get(id))
     }
 
     /// The weights of the lanes.
@@ -152,16 +152,21 @@ impl View {
 
     /// Takes the next job of these kinds out of its line, for a claim. However the claim ends, it must be followed by
     /// [`View::give_back`].
-    pub fn take_next(&mut self, kinds: &[Box<str>], now: Instant) -> Option<Known> {
+    pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>, now: Instant) -> Option<Known> {
         self.release_due(now);
-        let id = self.lines.take_next(kinds)?;
+        let id = self.lines.take_next(kinds, limits)?;
         self.jobs.get(&id).cloned()
     }
 
     /// Puts a job that was taken for a claim back into its line, if it still waits.
     pub fn give_back(&mut self, id: &JobId) {
-        if let Some(known) = self.jobs.get(id).filter(|known| known.job.state == State::Queued) {
-            self.lines.insert(&known.job, Now::read());
+        let unused = self.lines.claim_over(id);
+        let waits = self.jobs.get(id).filter(|known| known.job.state == State::Queued);
+        match waits {
+            Some(known) if unused => self.lines.put_back(&known.job, Now::read()),
+            // It was started and waits again since.
+            Some(known) => self.lines.insert(&known.job, Now::read()),
+            None => {}
         }
     }
 
