@@ -115,7 +115,7 @@ impl Bench {
 
     fn entry(&mut self, job: &Job, change: Change) -> Entry {
         self.revision += 1;
-        let event = Event { at: Timestamp(self.revision as i64), change };
+        let event = Event::new(Timestamp(self.revision as i64), change);
         entry(self.revision, apply(Some(job), &event).expect("a legal move"), event)
     }
 }
@@ -153,10 +153,10 @@ fn submitted(number: u64) -> Entry {
         cancel_unwatched_ms: None,
         password: None,
     };
-    let event = Event { at: Timestamp(number as i64), change: Change::Submitted(Box::new(submission)) };
+    let event = Event::new(Timestamp(number as i64), Change::Submitted(Box::new(submission)));
     let job = apply(None, &event).expect("a submission");
     // The log keeps the event, the view does not: a small one stands for it.
-    entry(number, job, Event { at: event.at, change: Change::Requeued { by: "x".into(), password: None } })
+    entry(number, job, Event::new(event.at, Change::Requeued { by: "x".into(), password: None }))
 }
 
 fn entry(revision: u64, job: Job, event: Event) -> Entry {

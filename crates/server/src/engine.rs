@@ -81,6 +81,8 @@ pub struct Seen {
     pub place: Option<Placed>,
     /// How long it may still take, while it runs.
     pub remaining: Option<Estimate>,
+    /// Milliseconds its attempt runs, or its last one ran.
+    pub elapsed: Option<u64>,
 }
 
 /// The place of a waiting job as it is told.
@@ -99,10 +101,11 @@ impl Engine {
     pub async fn open(config: Config, log: Arc<dyn Log>, objects: Objects) -> Result<Arc<Self>, StartError> {
         let secret = passwords::shared_secret(&config)?;
         let latest = log.latest().await?;
-        let mut state = State { view: View::new(config.weights()), ..State::default() };
+        let mut estimates = Estimates::default();
+        let clock = warm_up(&*log, latest.revision, &mut estimates).await?;
+        let mut state = State { view: View::new(config.weights(), clock), estimates, ..State::default() };
         latest.entries.iter().for_each(|entry| state.found(entry));
         state.view.advance(latest.revision);
-        warm_up(&*log, latest.revision, &mut state.estimates).await?;
         Ok(Arc::new(Self {
             shares: Shares::new(&config),
             config,
@@ -170,7 +173,7 @@ impl Engine {
 
     /// Brings a job into being. `false` if it was there already.
     pub async fn create(&self, change: Change, id: JobId) -> Result<(Seen, bool), Error> {
-        let event = Event { at: Timestamp::now(), change };
+        let event = Event::new(Timestamp::now(), change);
         let job = Arc::new(apply(None, &event)?);
         let append = Append { key: Key::of(&job), expect: None, event, job };
         for _ in 0..RACES {
@@ -225,7 +228,8 @@ impl Engine {
         for _ in 0..RACES {
             let known = self.read(|view| view.get(id).cloned()).ok_or_else(|| Error::JobNotFound(id.clone()))?;
             let Some(change) = decide(&known.job)? else { return Ok(self.seen(&known)) };
-            let event = Event { at: Timestamp::now(), change };
+            let ran_ms = self.read(|view| known.held_for_ms(view.now()));
+            let event = Event { at: Timestamp::now(), change, ran_ms };
             let job = Arc::new(apply(Some(&known.job), &event)?);
             let append = Append { key: Key::of(&job), expect: Some(known.revision), event, job };
             match self.log.append(append).await {
@@ -244,9 +248,9 @@ impl Engine {
     pub fn report(&self, id: &JobId, live: Live, news: News) -> bool {
         let mut state = self.state.lock();
         let Some(known) = state.view.set_live(id, live) else { return false };
-        let at = Timestamp::now();
-        let remaining = state.estimates.remaining(&known, at);
-        let news = Transient { at, known, place: None, remaining, news };
+        let (at, now) = (Timestamp::now(), state.view.now());
+        let (remaining, elapsed) = (state.estimates.remaining(&known, now), known.elapsed_ms(now));
+        let news = Transient { at, known, place: None, remaining, elapsed, news };
         state.hub.tell_news(&Arc::new(news));
         true
     }

@@ -13,7 +13,7 @@ struct Story {
 impl Story {
     fn submitted() -> Self {
         let change = Change::Submitted(Box::new(submission("J", "alice")));
-        let job = apply(None, &Event { at: Timestamp(1_000), change }).unwrap();
+        let job = apply(None, &Event::new(Timestamp(1_000), change)).unwrap();
         Self { job, clock: 1_000 }
     }
 
@@ -40,7 +40,7 @@ impl Story {
 
     fn attempt(&mut self, change: Change) -> Result<Job, Illegal> {
         self.clock += 1_000;
-        apply(Some(&self.job), &Event { at: Timestamp(self.clock), change })
+        apply(Some(&self.job), &Event::new(Timestamp(self.clock), change))
     }
 
     fn percent(&self) -> f64 {
@@ -237,7 +237,7 @@ fn a_waiting_job_is_cancelled_at_once() {
 
 #[test]
 fn only_a_submit_begins_and_only_once() {
-    let event = Event { at: Timestamp(1), change: started(1) };
+    let event = Event::new(Timestamp(1), started(1));
     assert_eq!(apply(None, &event), Err(Illegal::NotYet));
     let again = Change::Submitted(Box::new(submission("J", "alice")));
     assert_eq!(Story::submitted().refuses(again), Illegal::AlreadyExists);
@@ -314,7 +314,7 @@ fn a_submission_is_put_in_order() {
     sloppy.formats = vec![Format::Text, Format::Json, Format::Text];
     sloppy.max_attempts = 0;
     let change = Change::Submitted(Box::new(sloppy));
-    let job = apply(None, &Event { at: Timestamp(0), change }).unwrap();
+    let job = apply(None, &Event::new(Timestamp(0), change)).unwrap();
     assert_eq!((job.formats.as_slice(), job.max_attempts), ([Format::Text, Format::Json].as_slice(), 1));
     assert_eq!(job.id, JobId::new("J"));
 }

@@ -92,8 +92,8 @@ impl Figures {
             }
             Change::Succeeded { .. } => {
                 self.ended.succeeded += 1;
-                if let (Some(start), Some(end)) = (job.attempt_started, job.ended) {
-                    self.job_ms = Some(averaged(self.job_ms, end.ms_since(start) as f64));
+                if let Some(ms) = job.ran_for_ms() {
+                    self.job_ms = Some(averaged(self.job_ms, ms as f64));
                 }
             }
             Change::Failed { .. } => self.ended.failed += 1,
@@ -168,7 +168,7 @@ mod tests {
         figures.moved(None, Some(job.state));
         for (change, tick) in changes.iter().zip(1..) {
             let at = Timestamp(tick * 10_000);
-            let next = apply(Some(&job), &Event { at, change: change.clone() }).unwrap();
+            let next = apply(Some(&job), &Event::new(at, change.clone())).unwrap();
             figures.moved(Some(job.state), Some(next.state));
             figures.learn(at, change, &next);
             job = next;

@@ -19,13 +19,15 @@ use courant_joblog::ids::{JobId, Owner, Revision, Timestamp, WorkerId};
 use courant_joblog::job::{Job, Lane, State};
 use courant_joblog::log::{Entry, Record};
 
-use known::carried;
+use known::{carried, goes_on, logged_since};
 pub use known::{Known, Live};
 use lines::Lines;
 pub use lines::{LineState, Now, OwnerLimits, Place, Weights};
 pub use load::{Load, PagesLeft};
 pub use shelf::Shelf;
 use tokio::time::Instant;
+
+use crate::clock::{Clock, Moment};
 
 /// When a job was submitted, and its id: the order of lists.
 pub type ListKey = (Timestamp, JobId);
@@ -39,12 +41,20 @@ pub struct View {
     owners: HashMap<Owner, Shelf>,
     held: BTreeMap<WorkerId, BTreeSet<JobId>>,
     lines: Lines,
+    clock: Clock,
+    /// Entries are of now; before that, of whenever the log says.
+    following: bool,
 }
 
 impl View {
-    /// Empty, with these weights of the lanes.
-    pub fn new(weights: Weights) -> Self {
-        Self { lines: Lines::new(weights), ..Self::default() }
+    /// Empty, with these weights of the lanes. It measures by this clock.
+    pub fn new(weights: Weights, clock: Clock) -> Self {
+        Self { lines: Lines::new(weights), clock, ..Self::default() }
+    }
+
+    /// This moment on the view's clock.
+    pub fn now(&self) -> Moment {
+        self.clock.now()
     }
 
     /// Everything up to here is in the view.
@@ -186,9 +196,10 @@ impl View {
         }
     }
 
-    /// Takes in a list as of a revision: how a start begins.
+    /// What was taken in up to now was a list as of a revision: how a start begins. From now on entries are seen as they come.
     pub fn advance(&mut self, revision: Revision) {
         self.revision = self.revision.max(revision);
+        self.following = true;
     }
 
     /// Takes in news of a running attempt; percent never goes back. `None` if it is not the job's attempt.
@@ -213,8 +224,13 @@ impl View {
             self.lines.hold(job);
             self.held.entry(holder(job)).or_default().insert(job.id.clone());
         }
+        let since = match &old {
+            Some(old) if goes_on(&old.job, job) => old.since,
+            _ if self.following => self.clock.now(),
+            _ => self.clock.moment_of(logged_since(job), Timestamp::now()),
+        };
         let live = old.and_then(|known| known.live).and_then(|live| carried(&live, job));
-        self.jobs.insert(job.id.clone(), Known { revision, job: job.clone(), live });
+        self.jobs.insert(job.id.clone(), Known { revision, job: job.clone(), live, since });
     }
 
     /// Takes a job as it was out of the line or the hands it is in.

@@ -112,7 +112,7 @@ impl World {
 
     fn change(&mut self, job: &Job, change: Change) -> bool {
         self.clock += 1;
-        let event = Event { at: Timestamp(self.clock), change };
+        let event = Event::new(Timestamp(self.clock), change);
         let Ok(after) = apply(Some(job), &event) else { return false };
         self.append(Arc::new(after), event);
         true
@@ -133,7 +133,7 @@ impl World {
         (job.created, job.queued) = (Timestamp(self.clock), Timestamp(self.clock));
         (job.kind, job.lane, job.pages.expected) = (KINDS[kind].into(), lane, pages);
         let change = Change::Requeued { by: "x".into(), password: None };
-        self.append(Arc::new(job), Event { at: Timestamp(self.clock), change });
+        self.append(Arc::new(job), Event::new(Timestamp(self.clock), change));
     }
 
     fn claim(&mut self, worker: usize, kind: Option<usize>) -> Result<bool, TestCaseError> {

@@ -24,23 +24,23 @@ pub(crate) fn queued(id: &str, owner: &str) -> Job {
         password: None,
     };
     let change = Change::Submitted(Box::new(submission));
-    apply(None, &Event { at: Timestamp(1), change }).unwrap()
+    apply(None, &Event::new(Timestamp(1), change)).unwrap()
 }
 
 fn started(job: &Job) -> Job {
     let change = Change::Started { attempt: job.attempt + 1, worker: WorkerId::new("w") };
-    apply(Some(job), &Event { at: Timestamp(2), change }).unwrap()
+    apply(Some(job), &Event::new(Timestamp(2), change)).unwrap()
 }
 
 /// A job whose first attempt ended and that waits until it is due.
 pub(crate) fn tried(id: &str, ended: i64, due: i64) -> Job {
     let error = JobError { code: "X".into(), message: "x".into(), retryable: true };
     let change = Change::Retrying { attempt: 1, error, not_before: Timestamp(due), counts: Counts::Yes };
-    apply(Some(&started(&queued(id, "alice"))), &Event { at: Timestamp(ended), change }).unwrap()
+    apply(Some(&started(&queued(id, "alice"))), &Event::new(Timestamp(ended), change)).unwrap()
 }
 
 fn entry(revision: u64, job: &Job) -> Entry {
-    let event = Event { at: Timestamp(1), change: Change::Requeued { by: "x".into(), password: None } };
+    let event = Event::new(Timestamp(1), Change::Requeued { by: "x".into(), password: None });
     let record = Record::Changed { event, job: Arc::new(job.clone()) };
     Entry { revision: Revision(revision), key: Key::of(job), record }
 }
