@@ -107,7 +107,8 @@ impl State {
             }
         };
         let elapsed = known.elapsed_ms(self.view.now());
-        let news = Transient { at, known: known.clone(), place: Some(placed), remaining: None, elapsed, news: News::Place };
+        let news =
+            Transient { at, known: known.clone(), place: Some(placed), remaining: None, elapsed, news: News::Place };
         self.hub.tell_place(spot, &Arc::new(news), novelty == Novelty::New);
         true
     }

@@ -241,6 +241,12 @@ impl Kind {
         Some(self.factor(worker)? * mean_of(self.spent()?, self.mix(0, 0)))
     }
 
+    /// Workers whose pace is remembered.
+    #[cfg(test)]
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
     /// Whether pages of this kind were ever finished.
     pub fn has_pages(&self) -> bool {
         self.pace.factor().is_some()

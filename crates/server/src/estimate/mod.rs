@@ -41,6 +41,11 @@ const BAND: f64 = 1.2816;
 /// How uncertain a mean of recent jobs is itself: this share of the variance of one.
 const MEAN_IS_UNSURE: f64 = 0.05;
 
+/// A wait whose deviation is a larger share of it than this says nothing,
+const TOO_UNSURE: f64 = 0.85;
+/// unless both are short, in milliseconds.
+const SHORT: f64 = 1_000.0;
+
 /// Kinds that are remembered: callers name them. With more, the one of which nothing was done for longest goes.
 const MAX_KINDS: usize = 1024;
 
@@ -150,6 +155,9 @@ impl Estimates {
             + (known.miss(0).powi(2) + free.unknown) * first.powi(2)
             // With several slots nobody knows how their ends are spread.
             + if work > 0.0 { one.powi(2) / 12.0 * (1.0 - 1.0 / crew.slots.max(1.0)) } else { 0.0 };
+        if variance.sqrt() > TOO_UNSURE * (ms + SHORT) {
+            return None;
+        }
         let off = BAND * variance.sqrt();
         Some(Estimate { ms: ms as u64, low: (ms - off).max(0.0) as u64, high: (ms + off).ceil() as u64 })
     }

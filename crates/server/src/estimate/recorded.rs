@@ -293,32 +293,93 @@ impl Judgement {
         }
     }
 
-    fn check(&self, what: &str, least_told: f64) {
+    /// 8 of 10 that came lay within the band, and what was told was hardly ever far off, nor for long.
+    fn check(&self, least_told: f64, most_wrong: f64) {
         let share = |part: usize, of: usize| part as f64 / of.max(1) as f64;
-        assert!(self.told > 200, "{what}: hardly anything was told: {self:?}");
-        assert!(share(self.told, self.asked) >= least_told, "{what}: too little was told: {self:?}");
-        assert!(share(self.within, self.told) >= 0.8, "{what}: outside of the band: {self:?}");
-        assert!(share(self.wrong, self.told) <= 0.02, "{what}: wrong too often: {self:?}");
+        assert!(self.told > 50 && share(self.told, self.asked) >= least_told, "too little was told: {self:?}");
+        assert!(share(self.within, self.told) >= 0.8, "not within the band: {self:?}");
+        assert!(share(self.wrong, self.told) <= most_wrong, "far off too often: {self:?}");
     }
 }
 
-fn judge(traffic: Traffic) -> (Judgement, Judgement) {
+fn judge(traffic: Traffic) {
     let (mut waits, mut remains) = (Judgement::default(), Judgement::default());
-    for seed in 0..4 {
-        let stories = Service::run(seed, traffic, 220);
+    for seed in 0..2 {
+        let stories = Service::run(seed, traffic, 120);
         // Before, it learns.
         for story in &stories[30..] {
             waits.add(&story.waits, story.started.unwrap());
             remains.add(&story.remains, story.ended.unwrap());
         }
     }
-    eprintln!("{traffic:?}\n  waits {waits:?}\n  remains {remains:?}");
-    (waits, remains)
+    println!("waits {waits:?}\nremains {remains:?}");
+    waits.check(0.25, 0.06);
+    remains.check(0.8, 0.05);
+    assert!(remains.wrong_ms <= 12_000, "far off for long: {remains:?}");
 }
 
 #[test]
-fn print_all() {
-    for traffic in [TEXT, SCANS, EITHER, MIXED, SIDE_BY_SIDE, MIXED_SIDE_BY_SIDE, RETRIED] {
-        judge(traffic);
+fn documents_of_text() {
+    judge(TEXT);
+}
+
+#[test]
+fn scans() {
+    judge(SCANS);
+}
+
+#[test]
+fn documents_that_are_either() {
+    judge(EITHER);
+}
+
+#[test]
+fn documents_with_some_scanned_pages() {
+    judge(MIXED);
+}
+
+#[test]
+fn pages_side_by_side() {
+    judge(SIDE_BY_SIDE);
+    judge(MIXED_SIDE_BY_SIDE);
+}
+
+#[test]
+fn attempts_that_end_in_the_middle() {
+    judge(RETRIED);
+}
+
+#[test]
+fn nothing_is_said_before_the_first_page_of_a_document_that_may_be_either() {
+    let stories = Service::run(3, EITHER, 120);
+    let (mut early, mut scans) = (0, 0);
+    for story in stories[40..].iter().filter(|story| story.pages[0].1) {
+        scans += 1;
+        let first = story.started.unwrap() + story.pages[0].0 as i64;
+        let told = |(at, said): &&Told| *at < first && said.is_some_and(|said| said.high < 3_000);
+        early += story.remains.iter().filter(told).count();
     }
+    assert!(scans > 10 && early <= scans, "of {scans} scans a short end was told {early} times before the first page");
+}
+
+#[test]
+fn kinds_and_workers_are_bounded_and_the_longest_unused_go() {
+    let mut estimates = Estimates::default();
+    let mut job = queued("J", "alice");
+    for number in 0..MAX_KINDS + 10 {
+        job.kind = format!("kind-{number}").into();
+        estimates.kind(&job);
+        // One that is used goes on.
+        job.kind = "kind-0".into();
+        estimates.kind(&job);
+    }
+    assert_eq!((estimates.kinds.len(), estimates.used.len()), (MAX_KINDS, MAX_KINDS));
+    assert!(estimates.kinds.contains_key("kind-0") && !estimates.kinds.contains_key("kind-1"));
+    let mut kind = Kind::default();
+    let worker = |number: usize| WorkerId::new(format!("w{number}"));
+    for number in 0..3_000 {
+        kind.learn_page(&worker(number), Reading::Text, 40.0, 40.0);
+        kind.learn_page(&worker(0), Reading::Text, 400.0, 400.0);
+    }
+    assert!(kind.workers() <= 1024 && kind.factor(&worker(0)) > kind.factor(&worker(1)));
 }

@@ -111,12 +111,14 @@ impl Run {
         let left = (total - f64::from(job.pages.done_count())).max(0.0);
         let tail = kind.tail.at(total).unwrap_or(0.0);
         let since = self.mark.map(|mark| now.ms_since(mark) as f64);
-        if left == 0.0 && let Some(since) = since {
+        if left == 0.0
+            && let Some(since) = since
+        {
             return (!far_overdue(since, tail)).then(|| Guess::sure((tail - since).max(OVERDUE * tail)));
         }
         let mix = kind.mix(self.pages, self.ocr);
-        let pages = self.pages_left(kind, mix, left)?;
-        let page = pages.ms / left.max(1.0);
+        let one = longest_page(kind.spent()?, mix);
+        let pages = self.pages_left(kind, mix, left, since)?;
         let ms = match since {
             None => {
                 let head = kind.head.mean().unwrap_or(0.0);
@@ -126,8 +128,8 @@ impl Run {
                 (head - elapsed).max(0.0) + pages.ms + tail
             }
             Some(since) => {
-                let one = self.longest_page(kind, mix)?;
-                if since > (FAR_OVERDUE.0 * page).max(2.0 * one) + FAR_OVERDUE.1 {
+                let page = pages.ms / left;
+                if since > (FAR_OVERDUE.0 * page.min(one)).max(2.0 * one) + FAR_OVERDUE.1 {
                     return None;
                 }
                 // Pages that are read side by side come in bursts.
@@ -139,28 +141,37 @@ impl Run {
         (spread <= TOO_UNSURE).then_some(Guess { ms, spread })
     }
 
-    /// How long so many pages of this document take this worker.
-    fn pages_left(&self, kind: &Kind, mix: Mix, left: f64) -> Option<Guess> {
+    /// How long so many pages of this document take this worker, when the last one was finished so long ago.
+    fn pages_left(&self, kind: &Kind, mix: Mix, left: f64, since: Option<f64>) -> Option<Guess> {
+        /// What takes so many times as long as a page of text is none.
+        const NO_TEXT: f64 = 3.0;
         if !kind.is_measured(mix) {
             return None;
         }
         let (spent, worker) = (kind.spent()?, kind.factor(&self.worker)?);
+        let [text, ocr] = spent;
         let usual = mean_of(spent, mix);
         // Its own pages say how it compares with others of the same reading.
         let own = if self.pages > 0 { self.usual_ms / f64::from(self.pages) } else { usual };
         let prior = PRIOR_PAGES * own;
         let factor = (worker * prior + self.took_ms) / (prior + self.usual_ms).max(f64::MIN_POSITIVE);
-        let spread = (spent[1] - spent[0]).abs() * mix.variance.sqrt() / usual.max(f64::MIN_POSITIVE);
-        Some(Guess { ms: left * usual * factor, spread })
+        // The page under way may say by itself that it is no text.
+        let slow = ocr > NO_TEXT * text && since.is_some_and(|since| since > NO_TEXT * text * factor.max(1.0));
+        let known = if slow && mix.ocr > 0.0 { 1.0f64.min(left) } else { 0.0 };
+        // Of pages that are read side by side the last ones are not: half a page more on average.
+        let end = 0.5 * (1.0 - factor).max(0.0) * longest_page(spent, mix);
+        let ms = ((left - known) * usual + known * ocr) * factor + end;
+        let open = left - known;
+        let variance = (open * open * mix.variance + open * mix.ocr * (1.0 - mix.ocr)) * (ocr - text).powi(2);
+        Some(Guess { ms, spread: variance.sqrt() * factor / ms.max(f64::MIN_POSITIVE) })
     }
+}
 
-    /// What is spent on the longest page there may well be.
-    fn longest_page(&self, kind: &Kind, mix: Mix) -> Option<f64> {
-        /// A share of pages that is as good as none.
-        const FEW: f64 = 0.05;
-        let [text, ocr] = kind.spent()?;
-        Some(if mix.ocr > FEW { ocr.max(text) } else { text })
-    }
+/// What is spent on the longest page there may well be.
+fn longest_page([text, ocr]: [f64; 2], mix: Mix) -> f64 {
+    /// A share of pages that is as good as none.
+    const FEW: f64 = 0.05;
+    if mix.ocr > FEW { ocr.max(text) } else { text }
 }
 
 fn far_overdue(since: f64, expected: f64) -> bool {

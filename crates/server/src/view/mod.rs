@@ -19,8 +19,8 @@ use courant_joblog::ids::{JobId, Owner, Revision, Timestamp, WorkerId};
 use courant_joblog::job::{Job, Lane, State};
 use courant_joblog::log::{Entry, Record};
 
-use known::{carried, goes_on, logged_since};
 pub use known::{Known, Live};
+use known::{carried, goes_on, logged_since};
 use lines::Lines;
 pub use lines::{LineState, Now, OwnerLimits, Place, Weights};
 pub use load::{Load, PagesLeft};

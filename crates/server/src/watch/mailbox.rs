@@ -276,7 +276,14 @@ mod tests {
         let mut job = queued(job, "alice");
         job.progress.percent = percent;
         let known = Known { revision: Revision(1), job: Arc::new(job), live: None, since: Moment::default() };
-        Arc::new(Transient { at: Timestamp(1), known, place: None, remaining: None, elapsed: None, news: News::Progress })
+        Arc::new(Transient {
+            at: Timestamp(1),
+            known,
+            place: None,
+            remaining: None,
+            elapsed: None,
+            news: News::Progress,
+        })
     }
 
     fn durable(job: &str, revision: u64) -> Durable {
