@@ -50,6 +50,31 @@ impl Clock {
     }
 }
 
+/// The wall clock for what cannot be undone: it follows a wall clock that goes forward, but at most twice as fast as the
+/// time that passes. Of a clock that was set a year ahead nothing is believed for a year but what really passed; a machine
+/// that slept for a night has caught up the next night.
+#[derive(Clone, Copy, Debug)]
+pub struct CautiousClock {
+    believed: Timestamp,
+    at: Instant,
+}
+
+impl CautiousClock {
+    /// Believes this, the wall clock at the start.
+    pub fn starting_at(wall: Timestamp) -> Self {
+        Self { believed: wall, at: Instant::now() }
+    }
+
+    /// The time that may be relied on when the wall clock says this. One that was set back is believed.
+    pub fn read(&mut self, wall: Timestamp) -> Timestamp {
+        let now = Instant::now();
+        let passed = i64::try_from(now.duration_since(self.at).as_millis()).unwrap_or(i64::MAX);
+        self.believed = wall.min(self.believed.plus_ms(passed.saturating_mul(2)));
+        self.at = now;
+        self.believed
+    }
+}
+
 /// Reads times of the log as moments: in their order, and no two events further apart than [`LONGEST_PAUSE`], so that a
 /// wall clock that was set is not taken for work.
 #[derive(Debug, Default)]
@@ -86,6 +111,18 @@ mod tests {
         assert_eq!(clock.moment_of(Timestamp(1_000), Timestamp(1_100)), Moment(650));
         assert_eq!(clock.moment_of(Timestamp(1_000 + DAY), Timestamp(1_100)), Moment(750), "the wall clock went back");
         assert_eq!(Moment(5).ms_since(Moment(9)), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_jump_of_the_wall_clock_is_believed_as_slowly_as_time_passes() {
+        let begin = Timestamp(1_800_000_000_000);
+        let mut clock = CautiousClock::starting_at(begin);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(clock.read(begin.plus_ms(10_000)), begin.plus_ms(10_000), "a right clock is right");
+        assert_eq!(clock.read(begin.plus_ms(400 * DAY)), begin.plus_ms(10_000));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(clock.read(begin.plus_ms(400 * DAY)), begin.plus_ms(130_000));
+        assert_eq!(clock.read(begin.plus_ms(-DAY)), begin.plus_ms(-DAY), "back");
     }
 
     #[test]

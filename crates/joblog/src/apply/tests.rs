@@ -332,3 +332,30 @@ fn numbers_at_the_edge_do_not_overflow() {
     assert_eq!(story.job.pages.done_count(), u32::MAX);
     assert!(matches!(story.then(failed(1, "X")), Job { state: State::Failed, .. }));
 }
+
+#[test]
+fn how_long_an_attempt_ran_is_kept_with_its_end_and_is_no_matter_of_times() {
+    let first = Event::new(Timestamp(1_000), Change::Submitted(Box::new(submission("J", "alice"))));
+    let job = apply(None, &first).unwrap();
+    let error = error("X");
+    let retrying = Change::Retrying { attempt: 1, error, not_before: Timestamp(0), counts: Counts::Yes };
+    let worker = WorkerId::new("w");
+    let story = [
+        (Change::Started { attempt: 1, worker: worker.clone() }, None),
+        (retrying, Some(1_500)),
+        (Change::Started { attempt: 2, worker }, None),
+        (Change::Succeeded { attempt: 2, warnings: vec![] }, Some(2_500)),
+    ];
+    // Each is a day before the one before it.
+    let mut jobs = vec![job];
+    for (day, (change, ran_ms)) in story.into_iter().enumerate() {
+        let event = Event { at: Timestamp(-(day as i64) * 86_400_000), change, ran_ms };
+        jobs.push(apply(jobs.last(), &event).unwrap());
+    }
+    assert_eq!(jobs.iter().map(|job| job.ran_ms).collect::<Vec<_>>(), [None, None, Some(1_500), None, Some(2_500)]);
+    assert_eq!(jobs[2].ran_for_ms(), None, "it waits");
+    assert_eq!((jobs[4].attempts[0].ran_ms, jobs[4].ran_for_ms()), (Some(1_500), Some(2_500)));
+    let old =
+        Job { ran_ms: None, ended: Some(Timestamp(9_000)), attempt_started: Some(Timestamp(2_000)), ..jobs[4].clone() };
+    assert_eq!(old.ran_for_ms(), Some(7_000), "a log of an old version");
+}

@@ -109,3 +109,88 @@ pub(super) async fn warm_up(log: &dyn Log, head: Revision, estimates: &mut Estim
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use courant_joblog::apply::apply;
+    use courant_joblog::event::{Change, Event};
+    use courant_joblog::ids::WorkerId;
+    use courant_joblog::job::Page;
+    use courant_joblog::log::{Append, Key};
+    use courant_joblog::memory::MemoryLog;
+    use tokio::time::Duration;
+
+    use super::*;
+    use crate::view::tests::queued;
+
+    const DAY: i64 = 24 * 3600 * 1000;
+
+    /// What happens to a document of five pages, a second each; the last page is still to come.
+    fn changes() -> Vec<Change> {
+        let page =
+            |number| Page { number, width: 1.0, height: 1.0, zones: vec![], duration_ms: 1_000, warnings: vec![] };
+        let started = Change::Started { attempt: 1, worker: WorkerId::new("w") };
+        let mut changes = vec![started, Change::Planned { attempt: 1, pages: 5, lane: None }];
+        changes.extend((1..5).map(|number| Change::PageFinished { attempt: 1, page: Box::new(page(number)) }));
+        changes
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn estimates_stand_through_a_wall_clock_that_is_set() {
+        let (mut state, mut revision) = (State::default(), 0);
+        state.view.advance(Revision(1));
+        for number in 0..12 {
+            // Every other document has a day of its own: forth and back.
+            let wall = 10 * DAY + if number % 2 == 0 { DAY } else { -DAY } * i64::from(number % 4 < 2);
+            let mut job = queued(&format!("J{number}"), "alice");
+            for change in changes() {
+                tokio::time::advance(Duration::from_secs(1)).await;
+                // In the middle of a document too.
+                let at = Timestamp(if job.pages.done_count() > 2 { wall - DAY } else { wall });
+                let known = state.view.get(&job.id).and_then(|known| known.held_for_ms(state.view.now()));
+                let event = Event { at, change, ran_ms: known };
+                job = apply(Some(&job), &event).unwrap();
+                revision += 1;
+                let (key, record) = (Key::of(&job), Record::Changed { event, job: Arc::new(job.clone()) });
+                state.take_in(&Arc::new(Entry { revision: Revision(1 + revision), key, record }));
+            }
+            let known = state.view.get(&job.id).unwrap();
+            assert_eq!(known.elapsed_ms(state.view.now()), Some(5_000), "{number}");
+            let remaining = state.estimates.remaining(known, state.view.now());
+            let left = remaining.map_or(0, |remaining| remaining.ms);
+            assert!(number < 2 || (500..2_000).contains(&left), "{number}: {remaining:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_log_over_days_that_never_were_is_learned_from() {
+        let log = MemoryLog::new();
+        for number in 0..8i64 {
+            let mut job = queued(&format!("J{number}"), "alice");
+            let mut expect = None;
+            for (change, tick) in changes().into_iter().zip(0..) {
+                // The clock was set a day ahead in the middle of each second document, and back in the others.
+                let jump = if tick > 3 { DAY * (1 - 2 * (number % 2)) } else { 0 };
+                let event = Event::new(Timestamp(100 * DAY + number * 10_000 + tick * 1_000 + jump), change);
+                job = apply(Some(&job), &event).unwrap();
+                let append = Append { key: Key::of(&job), expect, event, job: Arc::new(job.clone()) };
+                expect = Some(log.append(append).await.unwrap());
+            }
+        }
+        let mut state = State::default();
+        let head = *log.head().borrow();
+        let clock = warm_up(&log, head, &mut state.estimates).await.unwrap();
+        state.view = View::new(Default::default(), clock);
+        state.view.advance(head);
+        let mut job = queued("N", "alice");
+        for change in changes().into_iter().take(2) {
+            let event = Event::new(Timestamp::now(), change);
+            job = apply(Some(&job), &event).unwrap();
+            let revision = Revision(state.view.revision().0 + 1);
+            let (key, record) = (Key::of(&job), Record::Changed { event, job: Arc::new(job.clone()) });
+            state.take_in(&Arc::new(Entry { revision, key, record }));
+        }
+        let remaining = state.estimates.remaining(state.view.get(&job.id).unwrap(), state.view.now()).unwrap();
+        assert!(remaining.ms < 3_600_000, "no page takes a day: {remaining:?}");
+    }
+}

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Counts, Event, Submission};
 use courant_joblog::ids::{DocumentId, WorkerId};
@@ -82,4 +84,45 @@ fn percent_told_live_is_never_taken_back() {
     view.apply(&entry(2, &job));
     assert_eq!(view.get(&job.id).unwrap().progress().percent, 40.0);
     assert!(view.set_live(&job.id, Live { attempt: 2, ..live }).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_an_attempt_runs_is_no_matter_of_the_wall_clock() {
+    const DAY: i64 = 24 * 3600 * 1000;
+    for jump in [-DAY, DAY] {
+        let mut view = View::default();
+        view.advance(Revision(1));
+        let job = queued("A", "alice");
+        view.apply(&entry(2, &job));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let waited = view.now().ms_since(view.get(&job.id).unwrap().since);
+        let job = started(&job);
+        view.apply(&entry(3, &job));
+        tokio::time::advance(Duration::from_secs(4)).await;
+        let planned = Change::Planned { attempt: 1, pages: 2, lane: None };
+        let job = apply(Some(&job), &Event::new(Timestamp(2 + jump), planned)).unwrap();
+        view.apply(&entry(4, &job));
+        let known = view.get(&job.id).unwrap();
+        assert_eq!((waited, known.elapsed_ms(view.now())), (3_000, Some(4_000)));
+        let ended = Change::Succeeded { attempt: 1, warnings: vec![] };
+        let event = Event { at: Timestamp(2 + jump), change: ended, ran_ms: known.held_for_ms(view.now()) };
+        view.apply(&entry(5, &apply(Some(&job), &event).unwrap()));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(view.get(&job.id).unwrap().elapsed_ms(view.now()), Some(4_000));
+    }
+}
+
+#[test]
+fn a_start_takes_times_from_the_log_and_none_that_is_to_come() {
+    let mut job = started(&queued("A", "alice"));
+    let since = |job: &Job| {
+        let mut view = View::default();
+        view.apply(&entry(1, job));
+        view.advance(Revision(1));
+        view.get(&job.id).unwrap().elapsed_ms(view.now()).unwrap()
+    };
+    job.attempt_started = Some(Timestamp::now().plus_ms(-60_000));
+    assert!((60_000..70_000).contains(&since(&job)));
+    job.attempt_started = Some(Timestamp::now().plus_ms(24 * 3600 * 1000));
+    assert!(since(&job) < 10_000);
 }
