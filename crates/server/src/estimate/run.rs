@@ -11,7 +11,7 @@ const PRIOR_PAGES: f64 = 5.0;
 /// What is due still takes this share of what it usually takes.
 const OVERDUE: f64 = 0.05;
 /// What takes so many times as long as expected, and this many milliseconds more, is overdue: nobody knows when it comes.
-const FAR_OVERDUE: (f64, f64) = (3.0, 250.0);
+const FAR_OVERDUE: (f64, f64) = (3.0, 1_000.0);
 /// A guess whose deviation is a larger share of it than this says nothing.
 const TOO_UNSURE: f64 = 1.0;
 

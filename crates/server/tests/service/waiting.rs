@@ -235,8 +235,18 @@ async fn waits_are_estimated_once_something_was_measured() {
     let near = submit_to(&world, Lane::Normal, 100).await;
     let far = submit_to(&world, Lane::Normal, 100).await;
     let mut watcher = world.watch("alice", &far, "").await;
+    // A worker that gives no sign for much longer than a page takes ends nobody knows when.
+    let (mut pages, mut number) = (tokio::time::interval(Duration::from_millis(100)), 1);
     let told = loop {
-        let place = match watcher.next().await.unwrap().step {
+        let step = tokio::select! {
+            step = watcher.next() => step.unwrap().step,
+            _ = pages.tick() => {
+                number += 1;
+                worker.page(&at, number).await;
+                continue;
+            }
+        };
+        let place = match step {
             Some(Step::Event(event)) => event.job.unwrap().queue_place,
             Some(Step::Snapshot(snapshot)) => snapshot.job.unwrap().queue_place,
             _ => None,
