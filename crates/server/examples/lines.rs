@@ -6,6 +6,7 @@
 //! A job is also found by its id, which is one step in a hash table however many there are: it shows what the memory of
 //! the machine adds when less and less of the data lies in the processor's caches.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use courant_joblog::event::{Change, Event, Submission};
 use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, Timestamp, WorkerId};
 use courant_joblog::job::{Document, Format, Job, Lane};
 use courant_joblog::log::{Entry, Key, Record};
-use courant_server::view::View;
+use courant_server::view::{OwnerLimits, View};
 
 /// Each figure is the mean of so many.
 const TIMES: usize = 20_000;
@@ -100,8 +101,9 @@ impl Bench {
     /// with.
     fn claim(&mut self) -> Duration {
         let kinds: [Box<str>; 1] = ["pdf".into()];
-        let mut taken = None;
-        let mut spent = timed(|| taken = self.view.take_next(&kinds, Instant::now().into()));
+        let (slots, mut taken) = (BTreeMap::from([(kinds[0].clone(), 100)]), None);
+        let limits = OwnerLimits { share: 0.75, running: u32::MAX, slots: &slots };
+        let mut spent = timed(|| taken = self.view.take_next(&kinds, &limits, Instant::now().into()));
         let job = taken.expect("somebody waits").job;
         let started = self.entry(&job, Change::Started { attempt: 1, worker: WorkerId::new("w") });
         spent += timed(|| self.view.apply(&started));

@@ -265,7 +265,7 @@ impl Registry {
     /// Slots of the workers that may get jobs of each of these kinds, busy or not.
     pub fn slots_of(&self, kinds: &[Box<str>]) -> BTreeMap<Box<str>, u32> {
         let inner = self.inner.lock();
-        let slots = |kind: &Box<str>| {
+        let slots = |kind: &str| {
             let workers = inner.by_kind.get(kind).into_iter().flatten().filter_map(|id| inner.workers.get(id));
             workers.filter(|worker| worker.takes_jobs()).map(|worker| worker.offer.slots).fold(0, u32::saturating_add)
         };
