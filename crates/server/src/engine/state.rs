@@ -34,8 +34,8 @@ impl State {
     /// Takes in the newest entry of a job at the start.
     pub(super) fn found(&mut self, entry: &Entry) {
         self.apply(entry);
-        if let Record::Changed { job, .. } = &entry.record {
-            self.figures.found(job);
+        if let (Record::Changed { job, .. }, Some(known)) = (&entry.record, self.view.get(&entry.key.job)) {
+            self.figures.found(job, known.since);
         }
     }
 
@@ -58,7 +58,7 @@ impl State {
                 let now = self.view.now();
                 let stayed = old.as_ref().map_or(0, |old| now.ms_since(old.since));
                 self.estimates.learn(event, job, now, stayed);
-                self.figures.learn(event.at, &event.change, job);
+                self.figures.learn(now, &event.change, job);
                 let known = self.view.get(&job.id);
                 let percent = known.map_or(job.progress.percent, |known| known.progress().percent);
                 let remaining = known.and_then(|known| self.estimates.remaining(known, now));
@@ -160,6 +160,7 @@ mod tests {
             let left = remaining.map_or(0, |remaining| remaining.ms);
             assert!(number < 2 || (500..2_000).contains(&left), "{number}: {remaining:?}");
         }
+        assert_eq!(state.figures.last_hour(state.view.now()).pages, 12 * 4, "all of it happened within minutes");
     }
 
     #[tokio::test]
