@@ -76,7 +76,7 @@ fn submitted(number: u32) -> Result<(Event, Job)> {
         cancel_unwatched_ms: None,
         password: None,
     };
-    let event = Event { at: Timestamp::now(), change: Change::Submitted(Box::new(submission)) };
+    let event = Event::new(Timestamp::now(), Change::Submitted(Box::new(submission)));
     let job = apply(None, &event)?;
     Ok((event, job))
 }

@@ -40,7 +40,7 @@ impl Draft {
             | Change::Failed { attempt, .. } => *attempt = near(0),
             Change::Submitted(_) | Change::Requeued { .. } | Change::Cancelling { .. } | Change::Cancelled { .. } => {}
         }
-        Event { at: Timestamp(self.at), change }
+        Event::new(Timestamp(self.at), change)
     }
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn life(length: usize) -> impl Strategy<Value = (Submission, Vec<Draf
 
 /// Every event of a life that is legal, with the job after it.
 pub(crate) fn told(submission: Submission, drafts: Vec<Draft>) -> Vec<(Event, Job)> {
-    let first = Event { at: Timestamp(0), change: Change::Submitted(Box::new(submission)) };
+    let first = Event::new(Timestamp(0), Change::Submitted(Box::new(submission)));
     let job = apply(None, &first).unwrap();
     let mut story = vec![(first, job)];
     for draft in drafts {

@@ -15,6 +15,17 @@ pub struct Event {
     pub at: Timestamp,
     /// What.
     pub change: Change,
+    /// How long the attempt under way had run, in milliseconds by a clock that nobody sets. `None` while no worker holds
+    /// the job, when that is not known, and in logs of versions before 0.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran_ms: Option<u64>,
+}
+
+impl Event {
+    /// A change at a time, of which is not known how long the attempt had run.
+    pub fn new(at: Timestamp, change: Change) -> Self {
+        Self { at, change, ran_ms: None }
+    }
 }
 
 /// What happened. Changes of an attempt carry its number, so that late reports are recognised.

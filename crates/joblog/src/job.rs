@@ -84,6 +84,18 @@ pub struct Job {
     /// Where the document's password lies, sealed, until the job has ended. Never the password.
     #[serde(default)]
     pub password: Option<Box<str>>,
+    /// How long the last attempt ran, in milliseconds, once it ended: by [`Event::ran_ms`](crate::event::Event::ran_ms).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran_ms: Option<u64>,
+}
+
+impl Job {
+    /// How long the attempt with which the job ended ran, in milliseconds: as it was measured or, in old logs, by the
+    /// wall clock. `None` if it has not ended or no attempt was made.
+    pub fn ran_for_ms(&self) -> Option<u64> {
+        let by_wall = || Some(self.ended?.ms_since(self.attempt_started?).unsigned_abs());
+        self.ended.and(self.ran_ms).or_else(by_wall)
+    }
 }
 
 /// What is processed.
@@ -280,6 +292,9 @@ pub struct Attempt {
     pub error: JobError,
     /// Pages it finished.
     pub pages_done: u32,
+    /// How long it ran, in milliseconds. `None` where that was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran_ms: Option<u64>,
 }
 
 /// A region of a page.

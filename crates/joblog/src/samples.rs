@@ -73,7 +73,7 @@ pub fn create(id: &str, owner: &str) -> Append {
 
 /// The first append of the job of this submission.
 pub fn create_from(submission: Submission) -> Append {
-    let event = Event { at: Timestamp(1_000), change: Change::Submitted(Box::new(submission)) };
+    let event = Event::new(Timestamp(1_000), Change::Submitted(Box::new(submission)));
     match apply(None, &event) {
         Ok(job) => Append { key: Key::of(&job), expect: None, event, job: Arc::new(job) },
         Err(illegal) => unreachable!("a submit is always legal where there is no job: {illegal}"),
@@ -83,7 +83,7 @@ pub fn create_from(submission: Submission) -> Append {
 /// A further append of a job; any job can be made so as long as the log lasts. What it says does not matter to a log.
 pub fn update(job: &Job, expect: Revision, number: u32) -> Append {
     let at = Timestamp(1_000 + i64::from(number));
-    let event = Event { at, change: Change::Started { attempt: number, worker: WorkerId::new("worker") } };
+    let event = Event::new(at, Change::Started { attempt: number, worker: WorkerId::new("worker") });
     let job = Job { attempt: number, ..job.clone() };
     Append { key: Key::of(&job), expect: Some(expect), event, job: Arc::new(job) }
 }

@@ -6,6 +6,7 @@
 //! A job is also found by its id, which is one step in a hash table however many there are: it shows what the memory of
 //! the machine adds when less and less of the data lies in the processor's caches.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use courant_joblog::event::{Change, Event, Submission};
 use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, Timestamp, WorkerId};
 use courant_joblog::job::{Document, Format, Job, Lane};
 use courant_joblog::log::{Entry, Key, Record};
-use courant_server::view::View;
+use courant_server::view::{OwnerLimits, View};
 
 /// Each figure is the mean of so many.
 const TIMES: usize = 20_000;
@@ -100,8 +101,9 @@ impl Bench {
     /// with.
     fn claim(&mut self) -> Duration {
         let kinds: [Box<str>; 1] = ["pdf".into()];
-        let mut taken = None;
-        let mut spent = timed(|| taken = self.view.take_next(&kinds, Instant::now().into()));
+        let (slots, mut taken) = (BTreeMap::from([(kinds[0].clone(), 100)]), None);
+        let limits = OwnerLimits { share: 0.75, running: u32::MAX, slots: &slots };
+        let mut spent = timed(|| taken = self.view.take_next(&kinds, &limits, Instant::now().into()));
         let job = taken.expect("somebody waits").job;
         let started = self.entry(&job, Change::Started { attempt: 1, worker: WorkerId::new("w") });
         spent += timed(|| self.view.apply(&started));
@@ -115,7 +117,7 @@ impl Bench {
 
     fn entry(&mut self, job: &Job, change: Change) -> Entry {
         self.revision += 1;
-        let event = Event { at: Timestamp(self.revision as i64), change };
+        let event = Event::new(Timestamp(self.revision as i64), change);
         entry(self.revision, apply(Some(job), &event).expect("a legal move"), event)
     }
 }
@@ -153,10 +155,10 @@ fn submitted(number: u64) -> Entry {
         cancel_unwatched_ms: None,
         password: None,
     };
-    let event = Event { at: Timestamp(number as i64), change: Change::Submitted(Box::new(submission)) };
+    let event = Event::new(Timestamp(number as i64), Change::Submitted(Box::new(submission)));
     let job = apply(None, &event).expect("a submission");
     // The log keeps the event, the view does not: a small one stands for it.
-    entry(number, job, Event { at: event.at, change: Change::Requeued { by: "x".into(), password: None } })
+    entry(number, job, Event::new(event.at, Change::Requeued { by: "x".into(), password: None }))
 }
 
 fn entry(revision: u64, job: Job, event: Event) -> Entry {

@@ -1,5 +1,6 @@
 //! Configuration: every limit of the service has its name, default and range here. Checked once, then fixed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use clap::Args;
 use crate::notices::push::PushConfig;
 use crate::presence::config::PresenceConfig;
 use crate::retention::Retention;
-use crate::view::Weights;
+use crate::view::{OwnerLimits, Weights};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -163,6 +164,15 @@ pub struct Config {
     #[arg(long, env = "COURANT_LARGE_WEIGHT", default_value_t = 1, value_name = "N")]
     pub large_weight: u32,
 
+    /// How much of the slots for a kind of jobs one owner may have while another owner waits for them, and at least one
+    /// slot fewer than all (above 0; 1: all of them)
+    #[arg(long, env = "COURANT_OWNER_SHARE", default_value_t = 0.75, value_name = "SHARE")]
+    pub owner_share: f64,
+
+    /// Jobs of one kind that an owner may have running at any time, also while nobody else waits (0: no limit)
+    #[arg(long, env = "COURANT_OWNER_RUNNING", default_value_t = 0, value_name = "N")]
+    pub owner_running: u32,
+
     /// Waiting jobs of one watch over many jobs whose places are told as they change, those that are next (0 to 10000)
     #[arg(long, env = "COURANT_WATCH_PLACES", default_value_t = 1000, value_name = "N")]
     pub watch_places: usize,
@@ -241,6 +251,8 @@ impl Config {
             premium_weight: 6,
             normal_weight: 3,
             large_weight: 1,
+            owner_share: 0.75,
+            owner_running: 0,
             watch_places: 1000,
             notice_retention: Duration::from_secs(30 * 24 * 3600),
             notices_per_user: 500,
@@ -259,6 +271,12 @@ impl Config {
     /// The weights of the lanes.
     pub fn weights(&self) -> Weights {
         Weights { premium: self.premium_weight, normal: self.normal_weight, large: self.large_weight }
+    }
+
+    /// What one owner may have running, given how many slots workers have for each kind.
+    pub fn owner_limits<'a>(&self, slots: &'a BTreeMap<Box<str>, u32>) -> OwnerLimits<'a> {
+        let running = if self.owner_running == 0 { u32::MAX } else { self.owner_running };
+        OwnerLimits { share: self.owner_share, running, slots }
     }
 
     /// Refuses values that cannot work.
@@ -295,6 +313,7 @@ impl Config {
             ("--premium-weight", weight(self.premium_weight), "must be 1 to 1000"),
             ("--normal-weight", weight(self.normal_weight), "must be 1 to 1000"),
             ("--large-weight", weight(self.large_weight), "must be 1 to 1000"),
+            ("--owner-share", !(self.owner_share > 0.0 && self.owner_share <= 1.0), "must be above 0 and at most 1"),
         ];
         if let Some((flag, problem)) = self.connections.problem() {
             return Err(ConfigError { flag, problem });
@@ -334,7 +353,10 @@ mod tests {
         config.large_weight = 0;
         assert_eq!(config.check().unwrap_err().to_string(), "--large-weight must be 1 to 1000");
         type Spoil = fn(&mut Config);
-        let rules: [(&str, Spoil); 5] = [
+        let rules: [(&str, Spoil); 8] = [
+            ("--owner-share", |config| config.owner_share = 0.0),
+            ("--owner-share", |config| config.owner_share = 1.01),
+            ("--owner-share", |config| config.owner_share = f64::NAN),
             ("--uploads-per-user", |config| config.uploads_per_user = 0),
             ("--upload-retention", |config| config.upload_retention = Duration::from_secs(59)),
             ("--upload-piece-bytes", |config| config.upload_piece_bytes = 1000),

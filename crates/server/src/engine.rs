@@ -12,6 +12,7 @@ pub use self::places::Told;
 use self::state::{State, warm_up};
 pub use self::walk::{CHUNK, Walk};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use courant_joblog::apply::apply;
@@ -82,6 +83,8 @@ pub struct Seen {
     pub place: Option<Placed>,
     /// How long it may still take, while it runs.
     pub remaining: Option<Estimate>,
+    /// Milliseconds its attempt runs, or its last one ran.
+    pub elapsed: Option<u64>,
 }
 
 /// The place of a waiting job as it is told.
@@ -100,10 +103,11 @@ impl Engine {
     pub async fn open(config: Config, log: Arc<dyn Log>, objects: Objects) -> Result<Arc<Self>, StartError> {
         let secret = passwords::shared_secret(&config)?;
         let latest = log.latest().await?;
-        let mut state = State { view: View::new(config.weights()), ..State::default() };
+        let mut estimates = Estimates::default();
+        let clock = warm_up(&*log, latest.revision, &mut estimates).await?;
+        let mut state = State { view: View::new(config.weights(), clock), estimates, ..State::default() };
         latest.entries.iter().for_each(|entry| state.found(entry));
         state.view.advance(latest.revision);
-        warm_up(&*log, latest.revision, &mut state.estimates).await?;
         Ok(Arc::new(Self {
             shares: Shares::new(&config),
             config,
@@ -172,7 +176,7 @@ impl Engine {
 
     /// Brings a job into being. `false` if it was there already.
     pub async fn create(&self, change: Change, id: JobId) -> Result<(Seen, bool), Error> {
-        let event = Event { at: Timestamp::now(), change };
+        let event = Event::new(Timestamp::now(), change);
         let job = Arc::new(apply(None, &event)?);
         let append = Append { key: Key::of(&job), expect: None, event, job };
         for _ in 0..RACES {
@@ -227,7 +231,8 @@ impl Engine {
         for _ in 0..RACES {
             let known = self.read(|view| view.get(id).cloned()).ok_or_else(|| Error::JobNotFound(id.clone()))?;
             let Some(change) = decide(&known.job)? else { return Ok(self.seen(&known)) };
-            let event = Event { at: Timestamp::now(), change };
+            let ran_ms = self.read(|view| known.held_for_ms(view.now()));
+            let event = Event { at: Timestamp::now(), change, ran_ms };
             let job = Arc::new(apply(Some(&known.job), &event)?);
             let append = Append { key: Key::of(&job), expect: Some(known.revision), event, job };
             match self.log.append(append).await {
@@ -246,16 +251,18 @@ impl Engine {
     pub fn report(&self, id: &JobId, live: Live, news: News) -> bool {
         let mut state = self.state.lock();
         let Some(known) = state.view.set_live(id, live) else { return false };
-        let at = Timestamp::now();
-        let remaining = state.estimates.remaining(&known, at);
-        let news = Transient { at, known, place: None, remaining, news };
+        let (at, now) = (Timestamp::now(), state.view.now());
+        let (remaining, elapsed) = (state.estimates.remaining(&known, now), known.elapsed_ms(now));
+        let news = Transient { at, known, place: None, remaining, elapsed, news };
         state.hub.tell_news(&Arc::new(news));
         true
     }
 
-    /// Takes the next waiting job of these kinds out of its line for a claim.
-    pub fn take_next(&self, kinds: &[Box<str>]) -> Option<Known> {
-        self.state.lock().view.take_next(kinds, Instant::now())
+    /// Takes the next waiting job of these kinds out of its line for a claim, given how many slots workers have for each
+    /// kind.
+    pub fn take_next(&self, kinds: &[Box<str>], slots: &BTreeMap<Box<str>, u32>) -> Option<Known> {
+        let limits = self.config.owner_limits(slots);
+        self.state.lock().view.take_next(kinds, &limits, Instant::now())
     }
 
     /// Puts the delayed jobs that are due into their lines. Gives back when the next one is.

@@ -11,6 +11,7 @@ pub mod admin;
 pub mod arrival;
 pub mod auth;
 pub mod batch;
+pub mod clock;
 pub mod config;
 pub mod convert;
 pub mod credential;

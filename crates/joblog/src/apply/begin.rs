@@ -39,6 +39,7 @@ pub(super) fn submitted(submission: &Submission, at: Timestamp) -> Job {
         batch_size: of.batch_size,
         cancel_unwatched_ms: of.cancel_unwatched_ms,
         password: of.password,
+        ran_ms: None,
     }
 }
 

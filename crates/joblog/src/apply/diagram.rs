@@ -111,7 +111,7 @@ fn jobs_in(state: State) -> Vec<Job> {
 }
 
 fn driven() -> BTreeSet<Move> {
-    let event = |change: &Change| Event { at: Timestamp(1), change: change.clone() };
+    let event = |change: &Change| Event::new(Timestamp(1), change.clone());
     let mut moves = BTreeSet::new();
     for change in changes() {
         if let Ok(job) = apply(None, &event(&change)) {

@@ -87,5 +87,14 @@ fn remember(job: &mut Job, error: &JobError, at: Timestamp) {
         job.attempts.drain(..=job.attempts.len() - KEPT_ATTEMPTS);
     }
     let pages_done = job.pages.done_by(job.attempt);
-    job.attempts.push(Attempt { number: job.attempt, worker, started, ended: at, error: error.clone(), pages_done });
+    let (number, error) = (job.attempt, error.clone());
+    job.attempts.push(Attempt { number, worker, started, ended: at, error, pages_done, ran_ms: None });
+}
+
+/// Keeps how long the attempt ran that has just ended.
+pub(super) fn measured(job: &mut Job, ran_ms: Option<u64>) {
+    job.ran_ms = ran_ms;
+    if let Some(last) = job.attempts.last_mut().filter(|last| last.number == job.attempt) {
+        last.ran_ms = ran_ms;
+    }
 }

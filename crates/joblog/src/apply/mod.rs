@@ -109,6 +109,11 @@ pub fn apply(job: Option<&Job>, event: &Event) -> Result<Job, Illegal> {
     };
     let mut next = job.clone();
     change(&mut next, &event.change, at)?;
+    if next.state.is_held() {
+        next.ran_ms = None;
+    } else if job.state.is_held() {
+        end::measured(&mut next, event.ran_ms);
+    }
     Ok(next)
 }
 

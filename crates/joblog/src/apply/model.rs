@@ -11,7 +11,7 @@ proptest! {
 
     #[test]
     fn any_life_keeps_the_rules((submission, drafts) in life(80)) {
-        let first = Event { at: Timestamp(0), change: Change::Submitted(Box::new(submission)) };
+        let first = Event::new(Timestamp(0), Change::Submitted(Box::new(submission)));
         let mut job = apply(None, &first).unwrap();
         holds(&job)?;
         for draft in drafts {

@@ -13,7 +13,7 @@ struct Story {
 impl Story {
     fn submitted() -> Self {
         let change = Change::Submitted(Box::new(submission("J", "alice")));
-        let job = apply(None, &Event { at: Timestamp(1_000), change }).unwrap();
+        let job = apply(None, &Event::new(Timestamp(1_000), change)).unwrap();
         Self { job, clock: 1_000 }
     }
 
@@ -40,7 +40,7 @@ impl Story {
 
     fn attempt(&mut self, change: Change) -> Result<Job, Illegal> {
         self.clock += 1_000;
-        apply(Some(&self.job), &Event { at: Timestamp(self.clock), change })
+        apply(Some(&self.job), &Event::new(Timestamp(self.clock), change))
     }
 
     fn percent(&self) -> f64 {
@@ -237,7 +237,7 @@ fn a_waiting_job_is_cancelled_at_once() {
 
 #[test]
 fn only_a_submit_begins_and_only_once() {
-    let event = Event { at: Timestamp(1), change: started(1) };
+    let event = Event::new(Timestamp(1), started(1));
     assert_eq!(apply(None, &event), Err(Illegal::NotYet));
     let again = Change::Submitted(Box::new(submission("J", "alice")));
     assert_eq!(Story::submitted().refuses(again), Illegal::AlreadyExists);
@@ -314,7 +314,7 @@ fn a_submission_is_put_in_order() {
     sloppy.formats = vec![Format::Text, Format::Json, Format::Text];
     sloppy.max_attempts = 0;
     let change = Change::Submitted(Box::new(sloppy));
-    let job = apply(None, &Event { at: Timestamp(0), change }).unwrap();
+    let job = apply(None, &Event::new(Timestamp(0), change)).unwrap();
     assert_eq!((job.formats.as_slice(), job.max_attempts), ([Format::Text, Format::Json].as_slice(), 1));
     assert_eq!(job.id, JobId::new("J"));
 }
@@ -331,4 +331,31 @@ fn numbers_at_the_edge_do_not_overflow() {
         vec![PageRange { first: 9, last: 1, attempt: 1 }, PageRange { first: 0, last: u32::MAX, attempt: 1 }];
     assert_eq!(story.job.pages.done_count(), u32::MAX);
     assert!(matches!(story.then(failed(1, "X")), Job { state: State::Failed, .. }));
+}
+
+#[test]
+fn how_long_an_attempt_ran_is_kept_with_its_end_and_is_no_matter_of_times() {
+    let first = Event::new(Timestamp(1_000), Change::Submitted(Box::new(submission("J", "alice"))));
+    let job = apply(None, &first).unwrap();
+    let error = error("X");
+    let retrying = Change::Retrying { attempt: 1, error, not_before: Timestamp(0), counts: Counts::Yes };
+    let worker = WorkerId::new("w");
+    let story = [
+        (Change::Started { attempt: 1, worker: worker.clone() }, None),
+        (retrying, Some(1_500)),
+        (Change::Started { attempt: 2, worker }, None),
+        (Change::Succeeded { attempt: 2, warnings: vec![] }, Some(2_500)),
+    ];
+    // Each is a day before the one before it.
+    let mut jobs = vec![job];
+    for (day, (change, ran_ms)) in story.into_iter().enumerate() {
+        let event = Event { at: Timestamp(-(day as i64) * 86_400_000), change, ran_ms };
+        jobs.push(apply(jobs.last(), &event).unwrap());
+    }
+    assert_eq!(jobs.iter().map(|job| job.ran_ms).collect::<Vec<_>>(), [None, None, Some(1_500), None, Some(2_500)]);
+    assert_eq!(jobs[2].ran_for_ms(), None, "it waits");
+    assert_eq!((jobs[4].attempts[0].ran_ms, jobs[4].ran_for_ms()), (Some(1_500), Some(2_500)));
+    let old =
+        Job { ran_ms: None, ended: Some(Timestamp(9_000)), attempt_started: Some(Timestamp(2_000)), ..jobs[4].clone() };
+    assert_eq!(old.ran_for_ms(), Some(7_000), "a log of an old version");
 }

@@ -71,7 +71,7 @@ fn fields_of_a_newer_version_are_skipped_and_missing_optional_ones_are_none() {
 fn a_usual_record_is_small() {
     let Record::Changed { job, .. } = changed() else { unreachable!() };
     let change = Change::Started { attempt: 1, worker: WorkerId::new("worker-1") };
-    let event = Event { at: Timestamp(2_000), change };
+    let event = Event::new(Timestamp(2_000), change);
     let job = Arc::new(apply(Some(&job), &event).unwrap());
     let bytes = encode(&Record::Changed { event, job }).unwrap();
     assert!(bytes.len() < 1_000, "{} bytes", bytes.len());
@@ -224,7 +224,7 @@ fn told(changes: &[Change]) -> Vec<Record> {
     let (mut job, mut at, mut records) = (None::<Job>, 0, Vec::new());
     for change in changes {
         at += 1_000;
-        let event = Event { at: Timestamp(at), change: change.clone() };
+        let event = Event::new(Timestamp(at), change.clone());
         let next = apply(job.as_ref(), &event).unwrap();
         records.push(Record::Changed { event, job: Arc::new(next.clone()) });
         job = Some(next);

@@ -7,6 +7,7 @@ use courant_joblog::ids::{Timestamp, WorkerId};
 use courant_joblog::job::{Job, State};
 
 use super::hour::{Hour, Minute};
+use crate::clock::Moment;
 
 /// How much the newest measurement counts against all before it.
 const NEWEST: f64 = 0.2;
@@ -46,7 +47,7 @@ pub struct Pace {
     pub page_ms: f64,
     /// Pages it finished since counting began.
     pub pages: u64,
-    newest: Timestamp,
+    newest: Moment,
 }
 
 impl Default for Figures {
@@ -62,10 +63,11 @@ impl Figures {
         Self { since, ended: Ended::default(), job_ms: None, states, hour: Hour::default(), workers }
     }
 
-    /// Takes in a job that was there before counting began. Its end counts for the last hour only.
-    pub fn found(&mut self, job: &Job) {
+    /// Takes in a job that was there before counting began, and has been in its state since a moment. Its end counts for the
+    /// last hour only.
+    pub fn found(&mut self, job: &Job, since: Moment) {
         self.moved(None, Some(job.state));
-        if let Some(ended) = job.ended {
+        if let Some(ended) = job.ended.map(|_| since) {
             self.hour.add(ended, ended_as(job.state));
             self.hour.add(ended, Minute { pages: job.pages.done_count().into(), ..Minute::default() });
         }
@@ -81,8 +83,8 @@ impl Figures {
         }
     }
 
-    /// Learns from what happened to a job, which is now this.
-    pub fn learn(&mut self, at: Timestamp, change: &Change, job: &Job) {
+    /// Learns from what is seen to happen to a job, which is now this.
+    pub fn learn(&mut self, at: Moment, change: &Change, job: &Job) {
         match change {
             Change::PageFinished { page, .. } => {
                 self.hour.add(at, Minute { pages: 1, ..Minute::default() });
@@ -92,8 +94,8 @@ impl Figures {
             }
             Change::Succeeded { .. } => {
                 self.ended.succeeded += 1;
-                if let (Some(start), Some(end)) = (job.attempt_started, job.ended) {
-                    self.job_ms = Some(averaged(self.job_ms, end.ms_since(start) as f64));
+                if let Some(ms) = job.ran_for_ms() {
+                    self.job_ms = Some(averaged(self.job_ms, ms as f64));
                 }
             }
             Change::Failed { .. } => self.ended.failed += 1,
@@ -114,7 +116,7 @@ impl Figures {
     }
 
     /// The last hour.
-    pub fn last_hour(&self, now: Timestamp) -> Minute {
+    pub fn last_hour(&self, now: Moment) -> Minute {
         self.hour.sum(now)
     }
 
@@ -128,7 +130,7 @@ impl Figures {
         self.workers.get(worker).copied()
     }
 
-    fn page_finished(&mut self, worker: &WorkerId, at: Timestamp, ms: f64) {
+    fn page_finished(&mut self, worker: &WorkerId, at: Moment, ms: f64) {
         if self.workers.len() >= MAX_WORKERS && !self.workers.contains_key(worker) {
             let idle = self.workers.iter().min_by_key(|(_, pace)| pace.newest).map(|(id, _)| id.clone());
             self.workers.retain(|id, _| Some(id) != idle.as_ref());
@@ -168,9 +170,9 @@ mod tests {
         figures.moved(None, Some(job.state));
         for (change, tick) in changes.iter().zip(1..) {
             let at = Timestamp(tick * 10_000);
-            let next = apply(Some(&job), &Event { at, change: change.clone() }).unwrap();
+            let next = apply(Some(&job), &Event::new(at, change.clone())).unwrap();
             figures.moved(Some(job.state), Some(next.state));
-            figures.learn(at, change, &next);
+            figures.learn(Moment(at.0), change, &next);
             job = next;
         }
         job
@@ -198,7 +200,7 @@ mod tests {
         assert_eq!(figures.ended, Ended { succeeded: 1, ..Ended::default() });
         assert_eq!((figures.jobs(State::Succeeded), figures.jobs(State::Running)), (1, 0));
         assert_eq!(figures.job_ms, Some(40_000.0));
-        let hour = figures.last_hour(Timestamp(60_000));
+        let hour = figures.last_hour(Moment(60_000));
         assert_eq!((hour.succeeded, hour.pages), (1, 2));
         let pace = figures.pace(&WorkerId::new("w")).unwrap();
         assert_eq!((pace.pages, pace.page_ms), (2, 120.0));
@@ -210,8 +212,8 @@ mod tests {
     fn a_restart_knows_the_last_hour_and_counts_from_nothing() {
         let job = live(&mut Figures::since(Timestamp(0)), &story());
         let mut figures = Figures::since(Timestamp(100_000));
-        figures.found(&job);
-        let hour = figures.last_hour(Timestamp(100_000));
+        figures.found(&job, Moment(50_000));
+        let hour = figures.last_hour(Moment(100_000));
         assert_eq!((hour.succeeded, hour.pages, figures.ended.succeeded), (1, 2, 0));
         assert_eq!(figures.jobs(State::Succeeded), 1);
     }
@@ -220,7 +222,7 @@ mod tests {
     fn workers_beyond_the_limit_push_out_the_idlest() {
         let mut figures = Figures::since(Timestamp(0));
         for n in 0..=MAX_WORKERS {
-            figures.page_finished(&WorkerId::new(format!("w{n}")), Timestamp(n as i64), 1.0);
+            figures.page_finished(&WorkerId::new(format!("w{n}")), Moment(n as i64), 1.0);
         }
         assert_eq!(figures.workers.len(), MAX_WORKERS);
         assert!(figures.pace(&WorkerId::new("w0")).is_none());

@@ -1,6 +1,6 @@
 //! What happened within the last hour, minute by minute.
 
-use courant_joblog::ids::Timestamp;
+use crate::clock::Moment;
 
 const MINUTES: usize = 60;
 const MINUTE_MS: i64 = 60_000;
@@ -53,7 +53,7 @@ impl Default for Hour {
 
 impl Hour {
     /// Takes in what happened at a moment. What is older than an hour, by the newest moment of its place, is passed over.
-    pub fn add(&mut self, at: Timestamp, happened: Minute) {
+    pub fn add(&mut self, at: Moment, happened: Minute) {
         let number = at.0.div_euclid(MINUTE_MS);
         let place = &mut self.minutes[number.rem_euclid(MINUTES as i64) as usize];
         if place.0 < number {
@@ -65,7 +65,7 @@ impl Hour {
     }
 
     /// All of it, as of a moment.
-    pub fn sum(&self, now: Timestamp) -> Minute {
+    pub fn sum(&self, now: Moment) -> Minute {
         let last = now.0.div_euclid(MINUTE_MS);
         let fresh = self.minutes.iter().filter(|(number, _)| (last - (MINUTES as i64 - 1)..=last).contains(number));
         fresh.fold(Minute::default(), |mut sum, (_, minute)| {
@@ -86,14 +86,14 @@ mod tests {
     #[test]
     fn what_is_older_than_an_hour_is_forgotten() {
         let mut hour = Hour::default();
-        hour.add(Timestamp(0), ONE);
-        hour.add(Timestamp(59 * MINUTE_MS), ONE);
-        assert_eq!(hour.sum(Timestamp(59 * MINUTE_MS)).succeeded, 2);
-        assert_eq!(hour.sum(Timestamp(60 * MINUTE_MS)).succeeded, 1);
-        assert_eq!(hour.sum(Timestamp(500 * MINUTE_MS)), Minute::default());
-        hour.add(Timestamp(60 * MINUTE_MS), ONE);
-        hour.add(Timestamp(0), ONE);
-        assert_eq!(hour.sum(Timestamp(60 * MINUTE_MS)).succeeded, 2, "an old one does not come in by the back door");
+        hour.add(Moment(0), ONE);
+        hour.add(Moment(59 * MINUTE_MS), ONE);
+        assert_eq!(hour.sum(Moment(59 * MINUTE_MS)).succeeded, 2);
+        assert_eq!(hour.sum(Moment(60 * MINUTE_MS)).succeeded, 1);
+        assert_eq!(hour.sum(Moment(500 * MINUTE_MS)), Minute::default());
+        hour.add(Moment(60 * MINUTE_MS), ONE);
+        hour.add(Moment(0), ONE);
+        assert_eq!(hour.sum(Moment(60 * MINUTE_MS)).succeeded, 2, "an old one does not come in by the back door");
     }
 
     #[test]
@@ -109,12 +109,12 @@ mod tests {
             let (mut hour, mut now, mut came) = (Hour::default(), 1_700_000_000_000, Vec::new());
             for step in steps {
                 now += step;
-                hour.add(Timestamp(now), ONE);
+                hour.add(Moment(now), ONE);
                 came.push(now.div_euclid(MINUTE_MS));
             }
             let first = now.div_euclid(MINUTE_MS) - 59;
             let expected = came.iter().filter(|minute| **minute >= first).count() as u64;
-            prop_assert_eq!(hour.sum(Timestamp(now)).succeeded, expected);
+            prop_assert_eq!(hour.sum(Moment(now)).succeeded, expected);
         }
     }
 }

@@ -9,6 +9,7 @@ use super::machine::Machine;
 use super::workers;
 use crate::convert;
 use crate::engine::Engine;
+use crate::view::View;
 use crate::worker::registry::Registry;
 
 /// The states in the order of a job's life.
@@ -21,9 +22,10 @@ pub fn take(engine: &Engine, registry: &Registry, machine: &Machine) -> v1::Syst
     let workers = workers::list(engine, registry);
     let connected = || workers.iter().filter(|worker| worker.connected);
     let held: usize = engine.read(|view| view.held().count());
+    let moment = engine.read(View::now);
     let (since, ended, job_ms, hour, jobs) = engine.figures(|figures| {
         let jobs = STATES.map(|state| (state, figures.jobs(state)));
-        (figures.since, figures.ended, figures.job_ms, figures.last_hour(now), jobs)
+        (figures.since, figures.ended, figures.job_ms, figures.last_hour(moment), jobs)
     });
     v1::SystemMetrics {
         sample_time: Some(convert::time(now)),

@@ -1,7 +1,7 @@
 //! The steps of a watch on the wire.
 
-use courant_joblog::event::Change;
-use courant_joblog::job::{Export, ExportState, Job};
+use courant_joblog::event::{Change, Event};
+use courant_joblog::job::{Export, ExportState, Job, State};
 use courant_joblog::log::Record;
 use courant_proto::v1;
 use courant_proto::v1::job_event::Change as Wire;
@@ -49,7 +49,7 @@ fn durable_event(engine: &Engine, durable: &Durable) -> v1::JobEvent {
     match &durable.entry.record {
         Record::Forgotten => removed(durable),
         Record::Changed { event, job: after } => {
-            let mut wire = job(after, revision, event.at);
+            let mut wire = job(after, revision, elapsed_ms(event, after));
             if let Some(progress) = wire.progress.as_mut().filter(|_| after.state.is_held()) {
                 progress.percent = progress.percent.max(durable.percent);
                 estimate(progress, durable.remaining);
@@ -62,6 +62,16 @@ fn durable_event(engine: &Engine, durable: &Durable) -> v1::JobEvent {
                 change: Some(change(&event.change, after)),
             }
         }
+    }
+}
+
+/// How long the attempt had run by then, or ran: as it was measured or, in old logs, by the wall clock.
+fn elapsed_ms(event: &Event, after: &Job) -> Option<u64> {
+    let by_wall = || Some(event.at.ms_since(after.attempt_started?).unsigned_abs());
+    match after.state {
+        State::Running | State::Cancelling => event.ran_ms.or_else(by_wall),
+        State::Succeeded | State::Failed | State::Cancelled => after.ran_for_ms(),
+        State::Queued => None,
     }
 }
 
@@ -81,7 +91,7 @@ fn removed(durable: &Durable) -> v1::JobEvent {
 }
 
 fn news_event(news: &Transient, folded: u32) -> v1::JobEvent {
-    let mut job = known(&news.known, news.remaining);
+    let mut job = known(&news.known, news.remaining, news.elapsed);
     job.queue_place = news.place.map(place);
     let change = match &news.news {
         News::Progress => Wire::Progressed(v1::JobProgressed {}),

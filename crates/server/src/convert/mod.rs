@@ -17,7 +17,7 @@ pub use event::{watch_job, watch_jobs};
 pub use incoming::{error_in, format_in, lane_in, page_in, stage_in, state_in, zone_in};
 
 use crate::engine::{Placed, Seen};
-use crate::estimate::{Estimate, elapsed_ms};
+use crate::estimate::Estimate;
 use crate::retention::Retention;
 use crate::view::Known;
 
@@ -38,7 +38,7 @@ pub fn duration(span: Duration) -> prost_types::Duration {
 
 /// A job as a reader sees it now.
 pub fn seen(seen: &Seen) -> v1::Job {
-    let mut job = known(&seen.known, seen.remaining);
+    let mut job = known(&seen.known, seen.remaining, seen.elapsed);
     job.queue_place = seen.place.map(place);
     job
 }
@@ -68,10 +68,9 @@ pub fn band(estimate: Estimate) -> v1::EstimateBand {
 }
 
 /// A job with its live news.
-pub fn known(known: &Known, remaining: Option<Estimate>) -> v1::Job {
-    let now = Timestamp::now();
-    let mut out = job(&known.job, known.revision.0, now);
-    let mut progress = progress(known.progress(), &known.job, now);
+pub fn known(known: &Known, remaining: Option<Estimate>, elapsed_ms: Option<u64>) -> v1::Job {
+    let mut out = job(&known.job, known.revision.0, elapsed_ms);
+    let mut progress = progress(known.progress(), elapsed_ms);
     estimate(&mut progress, remaining);
     progress.current_zone = known.live.as_ref().and_then(|live| live.zone.as_ref()).map(zone);
     out.progress = Some(progress);
@@ -84,8 +83,8 @@ fn estimate(progress: &mut v1::Progress, remaining: Option<Estimate>) {
     progress.estimated_remaining_band = remaining.map(band);
 }
 
-/// A job as the log has it, at a moment.
-pub fn job(job: &Job, revision: u64, at: Timestamp) -> v1::Job {
+/// A job as the log has it, when its attempt runs or ran for so long.
+pub fn job(job: &Job, revision: u64, elapsed_ms: Option<u64>) -> v1::Job {
     v1::Job {
         job_id: job.id.to_string(),
         owner: job.owner.to_string(),
@@ -99,7 +98,7 @@ pub fn job(job: &Job, revision: u64, at: Timestamp) -> v1::Job {
         lane: lane(job.lane).into(),
         labels: job.labels.clone().into_iter().collect(),
         state: state(job.state).into(),
-        progress: Some(progress(&job.progress, job, at)),
+        progress: Some(progress(&job.progress, elapsed_ms)),
         attempt: job.attempt as i32,
         max_attempts: job.max_attempts as i32,
         error: job.error.as_ref().map(error),
@@ -121,14 +120,14 @@ pub fn job(job: &Job, revision: u64, at: Timestamp) -> v1::Job {
     }
 }
 
-fn progress(progress: &Progress, job: &Job, now: Timestamp) -> v1::Progress {
+fn progress(progress: &Progress, elapsed_ms: Option<u64>) -> v1::Progress {
     v1::Progress {
         percent: progress.percent,
         stage: stage(progress.stage).into(),
         operation: progress.operation.clone(),
         units_done: progress.units_done as i32,
         units_total: progress.units_total as i32,
-        elapsed: elapsed_ms(job, now).map(span),
+        elapsed: elapsed_ms.map(span),
         estimated_remaining: None,
         current_zone: None,
         estimated_remaining_band: None,

@@ -39,7 +39,7 @@ impl Engine {
     pub fn look(&self, hands: impl FnOnce(&View) -> Vec<Hand>) {
         let state = &mut *self.state.lock();
         let hands = hands(&state.view);
-        state.estimates.look(&state.view, &hands, Timestamp::now());
+        state.estimates.look(&state.view, &hands, state.view.now());
     }
 
     /// Tells the places of waiting jobs to those who follow them, where they changed since they were told. Of a watch over
@@ -79,7 +79,7 @@ impl State {
                 }
                 Spot::All => {
                     let lines = self.view.lines().map(|line| (line.kind, line.lane));
-                    let jobs = lines.flat_map(|(kind, lane)| self.view.standing(kind, lane).take(limit));
+                    let jobs = lines.flat_map(|(kind, lane)| self.view.upcoming(kind, lane, limit));
                     for known in jobs.take(limit * LOOKED_AT) {
                         self.tell(spot, known, before, told, now);
                     }
@@ -98,7 +98,7 @@ impl State {
         let (placed, novelty) = match told.0.get(id) {
             Some(known) => *known,
             None => {
-                let Some(placed) = self.placed(&known.job, at) else { return false };
+                let Some(placed) = self.placed(&known.job, self.view.now()) else { return false };
                 let seen = before.0.get(id).map(|(told, _)| *told).filter(|told| !told.moved_to(&placed));
                 // What was told stands until it is told anew: small steps add up.
                 let news = seen.map_or((placed, Novelty::New), |told| (told, Novelty::Old));
@@ -106,7 +106,9 @@ impl State {
                 news
             }
         };
-        let news = Transient { at, known: known.clone(), place: Some(placed), remaining: None, news: News::Place };
+        let elapsed = known.elapsed_ms(self.view.now());
+        let news =
+            Transient { at, known: known.clone(), place: Some(placed), remaining: None, elapsed, news: News::Place };
         self.hub.tell_place(spot, &Arc::new(news), novelty == Novelty::New);
         true
     }

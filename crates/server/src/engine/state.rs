@@ -8,6 +8,7 @@ use courant_joblog::log::{Entry, Filter, Log, ReadError, Record};
 
 use super::{PAGE, Placed, Seen};
 use crate::admin::figures::Figures;
+use crate::clock::{Clock, Moment, Replay};
 use crate::estimate::Estimates;
 use crate::tallies::Tallies;
 use crate::view::{Known, View};
@@ -16,6 +17,8 @@ use crate::watch::mailbox::Durable;
 
 /// How far back a start looks for what estimates are made from.
 const WARM_UP: u64 = 8192;
+/// Milliseconds a job may have waited by the word of a log: more says that the wall clock was set.
+const LONGEST_WAIT: i64 = 24 * 3600 * 1000;
 
 /// View, watchers and all that is counted beside them.
 #[derive(Default)]
@@ -31,37 +34,39 @@ impl State {
     /// Takes in the newest entry of a job at the start.
     pub(super) fn found(&mut self, entry: &Entry) {
         self.apply(entry);
-        if let Record::Changed { job, .. } = &entry.record {
-            self.figures.found(job);
+        if let (Record::Changed { job, .. }, Some(known)) = (&entry.record, self.view.get(&entry.key.job)) {
+            self.figures.found(job, known.since);
         }
     }
 
     /// Brings view and tallies on. Gives back the job as it was.
-    fn apply(&mut self, entry: &Entry) -> Option<Arc<Job>> {
+    fn apply(&mut self, entry: &Entry) -> Option<Known> {
         let id = &entry.key.job;
-        let old = self.view.get(id).map(|known| known.job.clone());
+        let old = self.view.get(id).cloned();
         self.view.apply(entry);
         let new = self.view.get(id).map(|known| known.job.clone());
-        self.tallies.moved(old.as_deref(), new.as_deref(), entry.revision);
+        self.tallies.moved(old.as_ref().map(|old| &*old.job), new.as_deref(), entry.revision);
         old
     }
 
     pub(super) fn take_in(&mut self, entry: &Arc<Entry>) {
         let old = self.apply(entry);
-        self.figures.moved(old.as_ref().map(|job| job.state), self.state_of(&entry.key.job));
-        let batch = old.as_ref().and_then(|job| job.batch.clone());
+        self.figures.moved(old.as_ref().map(|old| old.job.state), self.state_of(&entry.key.job));
+        let batch = old.as_ref().and_then(|old| old.job.batch.clone());
         match (&entry.record, &old) {
             (Record::Changed { job, event }, _) => {
-                self.estimates.learn(event, job);
-                self.figures.learn(event.at, &event.change, job);
+                let now = self.view.now();
+                let stayed = old.as_ref().map_or(0, |old| now.ms_since(old.since));
+                self.estimates.learn(event, job, now, stayed);
+                self.figures.learn(now, &event.change, job);
                 let known = self.view.get(&job.id);
                 let percent = known.map_or(job.progress.percent, |known| known.progress().percent);
-                let remaining = known.and_then(|known| self.estimates.remaining(known, event.at));
+                let remaining = known.and_then(|known| self.estimates.remaining(known, now));
                 self.hub.tell(job, &Durable { entry: entry.clone(), percent, remaining, batch });
             }
-            (Record::Forgotten, Some(job)) => {
-                self.estimates.forget(&job.id);
-                self.hub.tell(job, &Durable { batch, ..Durable::of(entry.clone()) });
+            (Record::Forgotten, Some(old)) => {
+                self.estimates.forget(&old.job.id);
+                self.hub.tell(&old.job, &Durable { batch, ..Durable::of(entry.clone()) });
             }
             // Made and removed between two looks at the log: nobody ever heard of it.
             (Record::Forgotten, None) => {}
@@ -73,12 +78,13 @@ impl State {
     }
 
     pub(super) fn seen(&self, known: &Known) -> Seen {
-        let now = Timestamp::now();
+        let now = self.view.now();
         let remaining = self.estimates.remaining(known, now);
-        Seen { known: known.clone(), place: self.placed(&known.job, now), remaining }
+        let elapsed = known.elapsed_ms(now);
+        Seen { known: known.clone(), place: self.placed(&known.job, now), remaining, elapsed }
     }
 
-    pub(super) fn placed(&self, job: &Job, now: Timestamp) -> Option<Placed> {
+    pub(super) fn placed(&self, job: &Job, now: Moment) -> Option<Placed> {
         let place = self.view.place(job)?;
         let wait = self.estimates.wait(&self.view, &job.kind, job.lane, place, now);
         let pages_ahead = self.estimates.pages(&job.kind, place.ahead);
@@ -86,17 +92,106 @@ impl State {
     }
 }
 
-/// Learns from the newest entries, so that estimates do not begin anew with every start.
-pub(super) async fn warm_up(log: &dyn Log, head: Revision, estimates: &mut Estimates) -> Result<(), ReadError> {
+/// Learns from the newest entries, so that estimates do not begin anew with every start. Gives the clock that goes on from
+/// there.
+pub(super) async fn warm_up(log: &dyn Log, head: Revision, estimates: &mut Estimates) -> Result<Clock, ReadError> {
     let mut after = Revision(head.0.saturating_sub(WARM_UP));
+    let mut replay = Replay::default();
     loop {
         let page = log.read(after, &Filter::All, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else { return Ok(Clock::starting_at(replay.moment(Timestamp::now()))) };
         after = last.revision;
         for entry in &page {
             if let Record::Changed { event, job } = &entry.record {
-                estimates.learn(event, job);
+                let waited = event.at.ms_since(job.queued).min(LONGEST_WAIT).unsigned_abs();
+                estimates.learn(event, job, replay.moment(event.at), waited);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use courant_joblog::apply::apply;
+    use courant_joblog::event::{Change, Event};
+    use courant_joblog::ids::WorkerId;
+    use courant_joblog::job::Page;
+    use courant_joblog::log::{Append, Key};
+    use courant_joblog::memory::MemoryLog;
+    use tokio::time::Duration;
+
+    use super::*;
+    use crate::view::tests::queued;
+
+    const DAY: i64 = 24 * 3600 * 1000;
+
+    /// What happens to a document of five pages, a second each; the last page is still to come.
+    fn changes() -> Vec<Change> {
+        let page =
+            |number| Page { number, width: 1.0, height: 1.0, zones: vec![], duration_ms: 1_000, warnings: vec![] };
+        let started = Change::Started { attempt: 1, worker: WorkerId::new("w") };
+        let mut changes = vec![started, Change::Planned { attempt: 1, pages: 5, lane: None }];
+        changes.extend((1..5).map(|number| Change::PageFinished { attempt: 1, page: Box::new(page(number)) }));
+        changes
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn estimates_stand_through_a_wall_clock_that_is_set() {
+        let (mut state, mut revision) = (State::default(), 0);
+        state.view.advance(Revision(1));
+        for number in 0..12 {
+            // Every other document has a day of its own: forth and back.
+            let wall = 10 * DAY + if number % 2 == 0 { DAY } else { -DAY } * i64::from(number % 4 < 2);
+            let mut job = queued(&format!("J{number}"), "alice");
+            for change in changes() {
+                tokio::time::advance(Duration::from_secs(1)).await;
+                // In the middle of a document too.
+                let at = Timestamp(if job.pages.done_count() > 2 { wall - DAY } else { wall });
+                let known = state.view.get(&job.id).and_then(|known| known.held_for_ms(state.view.now()));
+                let event = Event { at, change, ran_ms: known };
+                job = apply(Some(&job), &event).unwrap();
+                revision += 1;
+                let (key, record) = (Key::of(&job), Record::Changed { event, job: Arc::new(job.clone()) });
+                state.take_in(&Arc::new(Entry { revision: Revision(1 + revision), key, record }));
+            }
+            let known = state.view.get(&job.id).unwrap();
+            assert_eq!(known.elapsed_ms(state.view.now()), Some(5_000), "{number}");
+            let remaining = state.estimates.remaining(known, state.view.now());
+            let left = remaining.map_or(0, |remaining| remaining.ms);
+            assert!(number < 2 || (500..2_000).contains(&left), "{number}: {remaining:?}");
+        }
+        assert_eq!(state.figures.last_hour(state.view.now()).pages, 12 * 4, "all of it happened within minutes");
+    }
+
+    #[tokio::test]
+    async fn a_log_over_days_that_never_were_is_learned_from() {
+        let log = MemoryLog::new();
+        for number in 0..8i64 {
+            let mut job = queued(&format!("J{number}"), "alice");
+            let mut expect = None;
+            for (change, tick) in changes().into_iter().zip(0..) {
+                // The clock was set a day ahead in the middle of each second document, and back in the others.
+                let jump = if tick > 3 { DAY * (1 - 2 * (number % 2)) } else { 0 };
+                let event = Event::new(Timestamp(100 * DAY + number * 10_000 + tick * 1_000 + jump), change);
+                job = apply(Some(&job), &event).unwrap();
+                let append = Append { key: Key::of(&job), expect, event, job: Arc::new(job.clone()) };
+                expect = Some(log.append(append).await.unwrap());
+            }
+        }
+        let mut state = State::default();
+        let head = *log.head().borrow();
+        let clock = warm_up(&log, head, &mut state.estimates).await.unwrap();
+        state.view = View::new(Default::default(), clock);
+        state.view.advance(head);
+        let mut job = queued("N", "alice");
+        for change in changes().into_iter().take(2) {
+            let event = Event::new(Timestamp::now(), change);
+            job = apply(Some(&job), &event).unwrap();
+            let revision = Revision(state.view.revision().0 + 1);
+            let (key, record) = (Key::of(&job), Record::Changed { event, job: Arc::new(job.clone()) });
+            state.take_in(&Arc::new(Entry { revision, key, record }));
+        }
+        let remaining = state.estimates.remaining(state.view.get(&job.id).unwrap(), state.view.now()).unwrap();
+        assert!(remaining.ms < 3_600_000, "no page takes a day: {remaining:?}");
     }
 }

@@ -23,6 +23,11 @@ impl Average {
         self.squares = self.squares * self.keep + value * value;
     }
 
+    /// How many values it remembers.
+    pub fn count(&self) -> f64 {
+        self.weight
+    }
+
     /// The mean; `None` before the first value.
     pub fn mean(&self) -> Option<f64> {
         (self.weight > 0.0).then(|| self.sum / self.weight)

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use courant_joblog::ids::{Timestamp, WorkerId};
+use courant_joblog::ids::WorkerId;
+
+use crate::clock::Moment;
 
 /// A worker that is connected.
 #[derive(Clone, Debug)]
@@ -25,16 +27,26 @@ pub struct Crew {
     pub slots: f64,
     /// Milliseconds a page takes an average slot; `None` where nobody has finished one.
     pub pace: Option<f64>,
-    /// When the first slot will be free, by the estimates at `at`.
-    pub first_free_ms: f64,
+    /// When the first slot will be free, by the estimates at `at`. `None` while that is not known.
+    first_free: Option<FirstFree>,
     /// When this was found.
-    pub at: Timestamp,
+    at: Moment,
+}
+
+/// When the first slot will be free.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FirstFree {
+    /// Milliseconds from now.
+    pub ms: f64,
+    /// Which share of the running jobs may end sooner than that, for all that is known.
+    pub unknown: f64,
 }
 
 impl Crew {
-    /// Milliseconds until the first slot is free.
-    pub fn first_free(&self, now: Timestamp) -> f64 {
-        (self.first_free_ms - now.ms_since(self.at) as f64).max(0.0)
+    /// When the first slot will be free. `None` while nothing is known of the jobs in all of them.
+    pub fn first_free(&self, now: Moment) -> Option<FirstFree> {
+        let first = self.first_free?;
+        Some(FirstFree { ms: (first.ms - now.ms_since(self.at) as f64).max(0.0), ..first })
     }
 }
 
@@ -79,11 +91,11 @@ impl<'a> Gathering<'a> {
     }
 
     /// The crews, given when the first slot of each kind will be free as far as none is now.
-    pub fn crews(self, first_free: impl Fn(&str) -> f64, at: Timestamp) -> HashMap<Box<str>, Crew> {
+    pub fn crews(self, first_free: impl Fn(&str) -> Option<FirstFree>, at: Moment) -> HashMap<Box<str>, Crew> {
         let crew = |(kind, all): (&str, Gathered)| {
             let pace = (!all.unmeasured && all.pages_per_ms > 0.0).then(|| all.slots / all.pages_per_ms);
-            let first_free_ms = if all.free { 0.0 } else { first_free(kind) };
-            (kind.into(), Crew { slots: all.slots, pace, first_free_ms, at })
+            let first_free = if all.free { Some(FirstFree::default()) } else { first_free(kind) };
+            (kind.into(), Crew { slots: all.slots, pace, first_free, at })
         };
         self.0.into_iter().map(crew).collect()
     }

@@ -1,10 +1,17 @@
 //! Estimates from measurements: how long a job may wait, and how long a running one may take. Never promises; each comes
 //! with a band that says how sure it is.
 //!
-//! What is measured, per kind of work: the time between a worker's finished pages (per worker too), the time before the
-//! first and after the last page, the pages of a document, and how wrong such estimates turned out to be: the band is
-//! that. A wait is the work that will be taken before the job, divided among the slots of the workers that are there now;
-//! jobs and workers yet to come are not foreseen.
+//! What is measured, per kind of work: what is spent on a page by its text layer and on one by OCR, how that compares with
+//! the time between a worker's finished pages, which share of a document's pages needs OCR, the time before the first and
+//! after the last page, the pages of a document, and how wrong such estimates turned out to be: the band is that, and how
+//! little is known of a document's pages. A wait is the work that will be taken before the job, divided among the slots of
+//! the workers that are there now; jobs and workers yet to come are not foreseen.
+//!
+//! Nothing is said rather than something wrong: while a page takes far longer than is known of any, while it is not known
+//! how a document's pages are read and that makes all the difference, and before there was enough to measure. Nothing is
+//! said of waits while that is so of the jobs in all slots.
+//!
+//! All times are read on the steady clock when an event is seen, see [`crate::clock`].
 
 mod average;
 mod crew;
@@ -12,24 +19,35 @@ mod kind;
 mod run;
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 
 use courant_joblog::event::{Change, Event};
-use courant_joblog::ids::{JobId, Timestamp};
-use courant_joblog::job::{Job, Lane, State};
+use courant_joblog::ids::JobId;
+use courant_joblog::job::{Job, Lane, Page, State};
 
 pub use self::crew::Hand;
-use self::crew::{Crew, Gathering};
-use self::kind::Kind;
-use self::run::{Run, by_percent, part};
+use self::crew::{Crew, FirstFree, Gathering};
+use self::kind::{Kind, Reading};
+use self::run::{Guess, Run, by_percent, part};
+use crate::clock::Moment;
 use crate::view::{Known, Load, Place, View};
 
 /// 8 of 10 cases lie within so many deviations on either side.
 const BAND: f64 = 1.2816;
 /// How uncertain a mean of recent jobs is itself: this share of the variance of one.
 const MEAN_IS_UNSURE: f64 = 0.05;
+
+/// A wait whose deviation is a larger share of it than this says nothing,
+const TOO_UNSURE: f64 = 0.85;
+/// unless both are short, in milliseconds.
+const SHORT: f64 = 1_000.0;
+
+/// Kinds that are remembered: callers name them. With more, the one of which nothing was done for longest goes.
+const MAX_KINDS: usize = 1024;
 
 /// A span that is guessed, and how sure that is. Milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,23 +64,26 @@ pub struct Estimate {
 #[derive(Debug, Default)]
 pub struct Estimates {
     kinds: HashMap<Box<str>, Kind>,
+    /// When each kind was last learned of, counted in events.
+    used: HashMap<Box<str>, u64>,
+    tick: u64,
     runs: HashMap<JobId, Run>,
     crews: HashMap<Box<str>, Crew>,
 }
 
 impl Estimates {
-    /// Learns from an event, given the job after it.
-    pub fn learn(&mut self, event: &Event, job: &Job) {
-        let at = event.at;
+    /// Learns from an event that is seen now, given the job after it and for how many milliseconds it was in its state
+    /// before.
+    pub fn learn(&mut self, event: &Event, job: &Job, at: Moment, stayed_ms: u64) {
         match &event.change {
-            Change::Started { worker, .. } => self.started(job, Run::start(job, worker.clone(), at), at),
+            Change::Started { worker, .. } => self.started(job, Run::start(job, worker.clone(), at), at, stayed_ms),
             Change::Planned { pages, .. } => {
                 self.kind(job).pages.add(f64::from(*pages));
                 if let Some(run) = self.runs.get_mut(&job.id) {
                     run.planned(at);
                 }
             }
-            Change::PageFinished { page, .. } => self.page(job, at, page.duration_ms),
+            Change::PageFinished { page, .. } => self.page(job, at, page),
             Change::Succeeded { .. } => {
                 if let Some(run) = self.runs.remove(&job.id) {
                     run.succeeded(self.kind(job), job, at);
@@ -84,14 +105,22 @@ impl Estimates {
     }
 
     /// Looks at who works now.
-    pub fn look(&mut self, view: &View, hands: &[Hand], now: Timestamp) {
-        let mut first_free: HashMap<&str, f64> = HashMap::new();
+    pub fn look(&mut self, view: &View, hands: &[Hand], now: Moment) {
+        /// Running jobs: the least that one still takes, how many may be known of, and how many there are.
+        type Ends = (Option<f64>, u32, u32);
+        let mut ends: HashMap<&str, Ends> = HashMap::new();
         for known in view.held() {
-            if let Some(ms) = self.remaining_ms(known, now) {
-                let first = first_free.entry(&known.job.kind).or_insert(ms);
-                *first = first.min(ms);
+            let (first, sure, all) = ends.entry(&known.job.kind).or_default();
+            *all += 1;
+            if let Some(guess) = self.guess(known, now) {
+                *sure += 1;
+                *first = Some(first.map_or(guess.ms, |first| first.min(guess.ms)));
             }
         }
+        let first_free = |kind: &str| {
+            let (first, sure, all) = ends.get(kind)?;
+            Some(FirstFree { ms: (*first)?, unknown: f64::from(all - sure) / f64::from(*all) })
+        };
         let mut known: HashMap<&str, bool> = HashMap::new();
         let mut demanded = |kind| *known.entry(kind).or_insert_with(|| view.is_demanded(kind));
         let mut gathering = Gathering::default();
@@ -99,12 +128,12 @@ impl Estimates {
             let pace = |kind: &str| self.kinds.get(kind).map(|known| known.pace(&hand.worker));
             gathering.add(hand, &mut demanded, pace);
         }
-        self.crews = gathering.crews(|kind| first_free.get(kind).copied().unwrap_or(0.0), now);
+        self.crews = gathering.crews(first_free, now);
     }
 
     /// How long a job at this place of a line will wait. `None` until there is something to estimate from, and while no
     /// worker for it is there.
-    pub fn wait(&self, view: &View, kind: &str, lane: Lane, place: Place, now: Timestamp) -> Option<Estimate> {
+    pub fn wait(&self, view: &View, kind: &str, lane: Lane, place: Place, now: Moment) -> Option<Estimate> {
         let (known, crew) = (self.kinds.get(kind)?, self.crews.get(kind)?);
         let cost = known.cost(crew.pace)?;
         let (mut work, mut squares) = (cost.of(place.ahead), cost.squares_of(place.ahead));
@@ -116,26 +145,30 @@ impl Estimates {
             work += share * cost.of(waiting);
             squares += share * cost.squares_of(waiting);
         }
-        let first = crew.first_free(now);
+        let free = crew.first_free(now)?;
+        let first = free.ms;
         let ms = first + work / crew.slots;
-        let miss = known.miss(0).powi(2);
+        let miss = known.miss(0).powi(2) + known.unevenness().powi(2);
         let one = cost.of(Load::of(None));
         let variance = miss * squares / crew.slots.powi(2)
             + MEAN_IS_UNSURE * miss * ms.powi(2)
-            + miss * first.powi(2)
+            + (known.miss(0).powi(2) + free.unknown) * first.powi(2)
             // With several slots nobody knows how their ends are spread.
             + if work > 0.0 { one.powi(2) / 12.0 * (1.0 - 1.0 / crew.slots.max(1.0)) } else { 0.0 };
+        if variance.sqrt() > TOO_UNSURE * (ms + SHORT) {
+            return None;
+        }
         let off = BAND * variance.sqrt();
         Some(Estimate { ms: ms as u64, low: (ms - off).max(0.0) as u64, high: (ms + off).ceil() as u64 })
     }
 
     /// How long a running job may still take.
-    pub fn remaining(&self, known: &Known, now: Timestamp) -> Option<Estimate> {
-        let ms = self.remaining_ms(known, now)?;
+    pub fn remaining(&self, known: &Known, now: Moment) -> Option<Estimate> {
+        let Guess { ms, spread } = self.guess(known, now)?;
         let model = self.kinds.get(&known.job.kind);
         // Before anything was measured the first guess of the deviation stands.
         let miss = model.map_or_else(|| Kind::default().miss(0), |model| model.miss(part(&known.job)));
-        let factor = (BAND * miss).exp();
+        let factor = (BAND * (miss.powi(2) + spread.powi(2).ln_1p()).sqrt()).exp();
         Some(Estimate { ms: ms as u64, low: (ms / factor) as u64, high: (ms * factor).ceil() as u64 })
     }
 
@@ -151,52 +184,54 @@ impl Estimates {
     }
 
     fn kind(&mut self, job: &Job) -> &mut Kind {
+        self.tick += 1;
+        if self.kinds.len() >= MAX_KINDS && !self.kinds.contains_key(&job.kind) {
+            let idle = self.used.iter().min_by_key(|(_, used)| **used).map(|(kind, _)| kind.clone());
+            if let Some(idle) = idle {
+                self.kinds.remove(&idle);
+                self.used.remove(&idle);
+            }
+        }
+        self.used.insert(job.kind.clone(), self.tick);
         self.kinds.entry(job.kind.clone()).or_default()
     }
 
-    fn started(&mut self, job: &Job, mut run: Run, at: Timestamp) {
-        let kind = self.kinds.entry(job.kind.clone()).or_default();
+    fn started(&mut self, job: &Job, mut run: Run, at: Moment, waited_ms: u64) {
+        let kind = self.kind(job);
         // Who is tried again had its turn already.
         if job.attempts.last().is_none_or(|last| last.ended <= job.queued) {
-            kind.learn_wait(job.lane, at.ms_since(job.queued) as f64);
+            kind.learn_wait(job.lane, waited_ms as f64);
         }
         run.estimated(job, at, run.remaining(kind, job, at));
         self.runs.insert(job.id.clone(), run);
     }
 
-    fn page(&mut self, job: &Job, at: Timestamp, duration_ms: u64) {
-        let Some(run) = self.runs.get_mut(&job.id) else { return };
-        let kind = self.kinds.entry(job.kind.clone()).or_default();
-        run.page(kind, at, duration_ms);
+    fn page(&mut self, job: &Job, at: Moment, page: &Page) {
+        let Some(mut run) = self.runs.remove(&job.id) else { return };
+        let kind = self.kind(job);
+        run.page(kind, at, Reading::of(page), page.duration_ms);
         run.estimated(job, at, run.remaining(kind, job, at));
+        self.runs.insert(job.id.clone(), run);
     }
 
-    fn remaining_ms(&self, known: &Known, now: Timestamp) -> Option<f64> {
+    fn guess(&self, known: &Known, now: Moment) -> Option<Guess> {
         let job = &known.job;
         if job.state != State::Running {
             return None;
         }
         let model = self.kinds.get(&job.kind);
         let run = self.runs.get(&job.id).filter(|run| run.is_of(job));
-        let percent = || by_percent(job, known.progress().percent, now);
+        let percent = || {
+            let ms = by_percent(job, known.progress().percent, now.ms_since(known.since))?;
+            Some(Guess { ms, spread: 0.0 })
+        };
         match (model, run) {
+            (Some(model), Some(run)) if model.has_pages() => run.remaining(model, job, now),
+            // Its percent is of pages, of which more is known: it would be a worse guess.
+            (Some(model), None) if model.has_pages() => None,
             // A kind without pages: the worker's own word is better than what others took.
-            (Some(model), _) if model.any_pace().is_none() => {
-                percent().or_else(|| run.and_then(|run| run.remaining(model, job, now)))
-            }
-            (Some(model), Some(run)) => run.remaining(model, job, now).or_else(percent),
-            _ => percent(),
+            (Some(model), run) => percent().or_else(|| run.and_then(|run| run.remaining(model, job, now))),
+            (None, _) => percent(),
         }
     }
-}
-
-/// How long the current attempt runs already or ran, in milliseconds. `None` before the first.
-pub fn elapsed_ms(job: &Job, now: Timestamp) -> Option<u64> {
-    let start = job.attempt_started?;
-    let end = match job.state {
-        State::Running | State::Cancelling => now,
-        State::Succeeded | State::Failed | State::Cancelled => job.ended?,
-        State::Queued => return None,
-    };
-    Some(end.ms_since(start) as u64)
 }

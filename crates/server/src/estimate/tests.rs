@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event};
-use courant_joblog::ids::{JobId, Revision, WorkerId};
+use courant_joblog::ids::{JobId, Revision, Timestamp, WorkerId};
 use courant_joblog::job::Page;
 use courant_joblog::log::{Entry, Key, Record};
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::view::tests::queued;
-use crate::view::{LineState, PagesLeft};
+use crate::view::{LineState, OwnerLimits, PagesLeft};
 
 /// What will happen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,7 +129,7 @@ impl Sim {
         self.look();
         let known = self.view.get(&id).unwrap().job.clone();
         let place = self.view.place(&known).unwrap();
-        let wait = self.estimates.wait(&self.view, "pdf", known.lane, place, Timestamp(self.clock));
+        let wait = self.estimates.wait(&self.view, "pdf", known.lane, place, Moment(self.clock));
         self.jobs.insert(id, Truth { pages, page_ms, wait, said: vec![] });
         self.arriving -= 1;
         if self.arriving > 0 {
@@ -146,7 +146,7 @@ impl Sim {
             held: self.view.held_count(worker),
         };
         let hands: Vec<Hand> = self.workers.iter().map(hand).collect();
-        self.estimates.look(&self.view, &hands, Timestamp(self.clock));
+        self.estimates.look(&self.view, &hands, Moment(self.clock));
     }
 
     fn assign(&mut self) {
@@ -154,7 +154,7 @@ impl Sim {
             if self.view.held_count(&worker) > 0 {
                 continue;
             }
-            let Some(known) = self.view.take_next(&["pdf".into()], Instant::now()) else { return };
+            let Some(known) = self.view.take_next(&["pdf".into()], &OwnerLimits::NONE, Instant::now()) else { return };
             let id = known.job.id.clone();
             self.change(&id, |attempt| Change::Started { attempt: attempt + 1, worker });
             let came = (self.clock - known.job.queued.0) as f64;
@@ -179,21 +179,26 @@ impl Sim {
 
     /// Notes what is said now of how long a job will take.
     fn say(&mut self, id: &JobId) {
-        let said = self.estimates.remaining(self.view.get(id).unwrap(), Timestamp(self.clock));
+        let said = self.estimates.remaining(self.view.get(id).unwrap(), Moment(self.clock));
         self.jobs.get_mut(id).unwrap().said.extend(said.map(|said| (self.clock, said)));
     }
 
     fn change(&mut self, id: &JobId, change: impl FnOnce(u32) -> Change) {
         let job = self.view.get(id).unwrap().job.clone();
-        let event = Event { at: Timestamp(self.clock), change: change(job.attempt) };
+        let event = Event::new(Timestamp(self.clock), change(job.attempt));
         let job = apply(Some(&job), &event).unwrap();
-        self.estimates.learn(&event, &job);
+        let stayed = if job.state == State::Running && matches!(event.change, Change::Started { .. }) {
+            (self.clock - job.queued.0).unsigned_abs()
+        } else {
+            0
+        };
+        self.estimates.learn(&event, &job, Moment(self.clock), stayed);
         self.admit(job);
     }
 
     fn admit(&mut self, job: Job) {
         self.revision += 1;
-        let event = Event { at: Timestamp(0), change: Change::Requeued { by: "x".into(), password: None } };
+        let event = Event::new(Timestamp(0), Change::Requeued { by: "x".into(), password: None });
         let key = Key::of(&job);
         let record = Record::Changed { event, job: Arc::new(job) };
         self.view.apply(&Entry { revision: Revision(self.revision), key, record });
@@ -247,7 +252,7 @@ fn a_running_job_is_judged_by_its_own_worker() {
         sim.admit(job);
         let (id, worker) = (JobId::new(worker), WorkerId::new(worker));
         sim.change(&id, |attempt| Change::Started { attempt: attempt + 1, worker });
-        remaining.push(sim.estimates.remaining(sim.view.get(&id).unwrap(), Timestamp(sim.clock)).unwrap().ms);
+        remaining.push(sim.estimates.remaining(sim.view.get(&id).unwrap(), Moment(sim.clock)).unwrap().ms);
     }
     let ratio = remaining[1] as f64 / remaining[0] as f64;
     assert!((2.5..6.0).contains(&ratio), "{remaining:?}");
@@ -274,15 +279,15 @@ fn a_kind_without_pages_is_judged_by_whole_jobs() {
         sim.change(&id, |attempt| Change::Started { attempt: attempt + 1, worker: WorkerId::new("w0") });
         if n == 19 {
             sim.clock += 1_000;
-            let left = sim.estimates.remaining(sim.view.get(&id).unwrap(), Timestamp(sim.clock)).unwrap();
+            let left = sim.estimates.remaining(sim.view.get(&id).unwrap(), Moment(sim.clock)).unwrap();
             assert!((2_500..=3_500).contains(&left.ms), "{left:?}");
         }
         sim.clock += 4_000;
         sim.change(&id, |attempt| Change::Succeeded { attempt, warnings: vec![] });
     }
     sim.look();
-    let line = LineState { kind: "pdf", lane: Lane::Normal, waiting: Load::of(None), delayed: 0, held: 0, next: None };
-    let wait = sim.estimates.wait(&sim.view, "pdf", Lane::Normal, line.end(), Timestamp(sim.clock)).unwrap();
+    let line = LineState { waiting: Load::of(None), ..LineState::empty("pdf", Lane::Normal) };
+    let wait = sim.estimates.wait(&sim.view, "pdf", Lane::Normal, line.end(), Moment(sim.clock)).unwrap();
     assert!((3_500..=4_500).contains(&wait.ms), "one job ahead takes four seconds: {wait:?}");
 }
 
@@ -297,7 +302,7 @@ fn a_lane_waits_for_the_share_that_others_take() {
         }
         sim.look();
         let line = sim.view.line("pdf", Lane::Large);
-        sim.estimates.wait(&sim.view, "pdf", Lane::Large, line.end(), Timestamp(sim.clock)).unwrap().ms as f64
+        sim.estimates.wait(&sim.view, "pdf", Lane::Large, line.end(), Moment(sim.clock)).unwrap().ms as f64
     };
     let alone = waiting(&mut sim, Lane::Large, 9);
     let beside_few = waiting(&mut sim, Lane::Premium, 9);
@@ -321,8 +326,8 @@ proptest! {
         sim.look();
         let wait = |waiting: &[PagesLeft]| {
             let waiting = waiting.iter().map(|pages| Load::of(*pages)).sum();
-            let line = LineState { kind: "pdf", lane: Lane::Normal, waiting, delayed: 0, held: 0, next: None };
-            sim.estimates.wait(&sim.view, "pdf", Lane::Normal, line.end(), Timestamp(sim.clock)).unwrap()
+            let line = LineState { waiting, ..LineState::empty("pdf", Lane::Normal) };
+            sim.estimates.wait(&sim.view, "pdf", Lane::Normal, line.end(), Moment(sim.clock)).unwrap()
         };
         let (now, then) = (wait(&ahead), wait(&[&ahead[..], &[more]].concat()));
         prop_assert!(now.ms <= then.ms && now.high <= then.high, "{now:?} {then:?}");

@@ -213,9 +213,15 @@ mod tests {
         let job = queued("J", "alice");
         let stored = Stored { bytes: 1, sha256: job.document.sha256.clone() };
         let seen = |job| Seen {
-            known: Known { revision: Revision(1), job: Arc::new(job), live: None },
+            known: Known {
+                revision: Revision(1),
+                job: Arc::new(job),
+                live: None,
+                since: crate::clock::Moment::default(),
+            },
             place: None,
             remaining: None,
+            elapsed: None,
         };
         let wish = |owner: &str, request: Option<&str>| {
             let identity = Identity { subject: owner.into(), ..super::super::wish::tests::nobody() };

@@ -149,7 +149,7 @@ mod tests {
     async fn began(queued_ago: Duration) -> (Arc<Engine>, tempfile::TempDir) {
         let log = MemoryLog::new();
         let at = Timestamp::now().plus_ms(-(queued_ago.as_millis() as i64));
-        let event = Event { at, change: Change::Submitted(Box::new(wishing())) };
+        let event = Event::new(at, Change::Submitted(Box::new(wishing())));
         let job = Arc::new(courant_joblog::apply::apply(None, &event).unwrap());
         log.append(Append { key: Key::of(&job), expect: None, event, job }).await.unwrap();
         let folder = tempfile::tempdir().unwrap();

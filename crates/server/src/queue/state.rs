@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use courant_joblog::ids::Timestamp;
-use courant_joblog::job::{Job, Lane};
+use courant_joblog::job::Lane;
 use courant_proto::v1;
 use prost_types::Duration as Span;
 
+use crate::clock::Moment;
 use crate::convert;
 use crate::engine::Engine;
+use crate::estimate::{Estimate, Estimates};
 use crate::places::hands;
 use crate::view::{LineState, View};
 use crate::worker::registry::{Listed, Registry};
@@ -24,13 +25,13 @@ const MOVED_SECONDS: f64 = 1.0;
 pub fn take(engine: &Engine, registry: &Registry) -> v1::Queue {
     let listed = registry.list();
     let connected: Vec<_> = listed.iter().filter(|worker| worker.connected).collect();
-    let now = Timestamp::now();
     let kinds_of = |worker: &&Listed| worker.offer.kinds.clone();
     let taken: BTreeSet<Box<str>> = connected.iter().flat_map(|worker| kinds_of(worker).to_vec()).collect();
     let takers = connected.iter().filter(|worker| !worker.drained);
     let served: BTreeSet<Box<str>> = takers.flat_map(|worker| kinds_of(worker).to_vec()).collect();
     let served: BTreeSet<&str> = served.iter().map(|kind| &**kind).collect();
     engine.survey(|view, estimates| {
+        let now = view.now();
         let hands = hands(&listed, view);
         let kinds = kinds(view, &served);
         let lane = |line: LineState| lane(view, estimates, line, now);
@@ -66,9 +67,9 @@ fn kinds<'a>(view: &'a View, served: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
     served.iter().copied().chain(others.into_iter().map(|(_, kind)| kind)).take(MAX_KINDS).collect()
 }
 
-fn lane(view: &View, estimates: &crate::estimate::Estimates, line: LineState, now: Timestamp) -> v1::QueueLane {
-    let wait = estimates.wait(view, line.kind, line.lane, line.end(), now);
-    let next = line.next.and_then(|id| view.get(id)).map(|known| now.ms_since(waits_since(&known.job)) as u64);
+fn lane(view: &View, estimates: &Estimates, line: LineState, now: Moment) -> v1::QueueLane {
+    let wait = wait(view, estimates, &line, now);
+    let oldest = line.oldest.and_then(|id| view.get(id)).map(|known| now.ms_since(known.since));
     v1::QueueLane {
         kind: line.kind.to_owned(),
         lane: convert::lane(line.lane).into(),
@@ -77,20 +78,23 @@ fn lane(view: &View, estimates: &crate::estimate::Estimates, line: LineState, no
         active: count(line.held.into()),
         pages_waiting: estimates.pages(line.kind, line.waiting) as i64,
         average_wait: estimates.average_wait(line.kind, line.lane).map(convert::span),
-        oldest_wait: next.map(convert::span),
+        oldest_wait: oldest.map(convert::span),
         estimated_wait: wait.map(|wait| convert::span(wait.ms)),
         estimated_wait_band: wait.map(convert::band),
         share: view.weights().share(line.lane),
     }
 }
 
-fn count(jobs: u64) -> i32 {
-    i32::try_from(jobs).unwrap_or(i32::MAX)
+/// How long a job that comes now waits: behind all that wait at worst; one of an owner who has none waiting, about as long
+/// as the low end says.
+fn wait(view: &View, estimates: &Estimates, line: &LineState, now: Moment) -> Option<Estimate> {
+    let wait = |place| estimates.wait(view, line.kind, line.lane, place, now);
+    let (worst, best) = (wait(line.end())?, wait(line.newcomer()));
+    Some(Estimate { low: worst.low.min(best.map_or(u64::MAX, |best| best.low)), ..worst })
 }
 
-/// Since when a job waits: for its first attempt or, after one, for the next.
-fn waits_since(job: &Job) -> Timestamp {
-    job.attempts.last().map_or(job.queued, |last| last.ended.max(job.queued))
+fn count(jobs: u64) -> i32 {
+    i32::try_from(jobs).unwrap_or(i32::MAX)
 }
 
 /// Whether two states say the same. That time goes by for those who wait is no change.

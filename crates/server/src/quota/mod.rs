@@ -14,6 +14,7 @@ use courant_joblog::ids::{JobId, Owner, Timestamp};
 use courant_joblog::job::{Job, State};
 use courant_proto::v1::{GetQuotaResponse, Quota};
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::convert;
 use crate::engine::Engine;
@@ -98,6 +99,8 @@ pub struct Ledger {
     tickets: HashMap<u64, Ticket>,
     by_job: HashMap<JobId, Vec<u64>>,
     next: u64,
+    /// What windows slide by: a wall clock that was set neither empties them nor keeps anybody out.
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -162,6 +165,11 @@ fn wait(window: &mut Window, room: u64, now: Timestamp) -> Option<Duration> {
 impl Ledger {
     /// Takes in a job's change.
     pub fn moved(&mut self, old: Option<&Job>, new: Option<&Job>) {
+        self.moved_at(old, new, Timestamp::now());
+    }
+
+    /// Takes in a job's change when the wall clock says this.
+    fn moved_at(&mut self, old: Option<&Job>, new: Option<&Job>, wall: Timestamp) {
         let waits = |job: Option<&Job>| job.is_some_and(|job| job.state == State::Queued);
         let Some(job) = new.or(old) else { return };
         let first = old.is_none();
@@ -171,10 +179,12 @@ impl Ledger {
         if !first && waits(old) == waits(new) {
             return;
         }
-        let now = Timestamp::now();
-        if first && !waits(new) && now.ms_since(job.created) > DAY_MS {
+        if first && !waits(new) && wall.ms_since(job.created) > DAY_MS {
             return;
         }
+        let now = self.now();
+        let happened = |at: Timestamp| Timestamp(self.clock.moment_of(at, wall).0);
+        let (created, queued) = (happened(job.created), happened(job.queued));
         let account = self.account(&job.owner, now);
         match (waits(old), waits(new)) {
             (false, true) => account.waiting += 1,
@@ -182,17 +192,17 @@ impl Ledger {
             (true, true) | (false, false) => {}
         }
         if first {
-            account.submits.add(job.created, 1, now);
-            account.bytes.add(job.created, job.document.bytes, now);
+            account.submits.add(created, 1, now);
+            account.bytes.add(created, job.document.bytes, now);
         } else if old.is_some_and(|old| old.state.is_terminal()) {
             // Tried again by hand: else a loop of retries and cancels would be free, and the log grow by it.
-            account.submits.add(job.queued, 1, now);
+            account.submits.add(queued, 1, now);
         }
     }
 
     /// Sets aside a job and so many bytes of it.
     fn reserve(&mut self, limits: &Config, owner: &Owner, job: &JobId, bytes: u64) -> Result<u64, Refusal> {
-        let now = Timestamp::now();
+        let now = self.now();
         let account = self.account(owner, now);
         account.check(limits, 1, bytes, now).map_err(|over| refusal(owner, over))?;
         account.reserved_jobs += 1;
@@ -205,10 +215,11 @@ impl Ledger {
 
     /// Sets aside more bytes, up to so many in all.
     fn grow(&mut self, limits: &Config, ticket: u64, to: u64) -> Result<(), Refusal> {
+        let now = self.now();
         let Some(ticket) = self.tickets.get_mut(&ticket) else { return Ok(()) };
         let Some(account) = self.owners.get_mut(&ticket.owner) else { return Ok(()) };
         let more = to.saturating_sub(ticket.bytes);
-        let checked = account.check(limits, 0, more, Timestamp::now());
+        let checked = account.check(limits, 0, more, now);
         checked
             .map_err(|(which, limit, after)| refusal(&ticket.owner, (which, limit, after.filter(|_| to <= limit))))?;
         ticket.bytes += more;
@@ -237,6 +248,11 @@ impl Ledger {
         }
     }
 
+    /// This moment, as windows count.
+    fn now(&self) -> Timestamp {
+        Timestamp(self.clock.now().0)
+    }
+
     fn account(&mut self, owner: &Owner, now: Timestamp) -> &mut Account {
         if !self.owners.contains_key(owner) && self.owners.len() >= TIDY_FROM && self.owners.len().is_power_of_two() {
             self.owners.retain(|_, account| !account.is_idle(now));
@@ -245,7 +261,7 @@ impl Ledger {
     }
 
     fn used(&mut self, limits: &Config, owner: &Owner) -> Vec<Quota> {
-        let now = Timestamp::now();
+        let now = self.now();
         let mut none = Account::new();
         let account = self.owners.get_mut(owner).unwrap_or(&mut none);
         let used = [
@@ -379,5 +395,30 @@ mod tests {
         let (which, after) = refused(&mut ledger, &limits, "C", 1);
         assert_eq!(which, Which::Submits);
         assert!((55..=61).contains(&after.unwrap().as_secs()), "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wall_clock_that_is_set_keeps_nobody_out_and_lets_nobody_in() {
+        for days in [-1, 1, 400] {
+            let (mut ledger, limits) = (Ledger::default(), limits(0, 10, 1));
+            let wall = Timestamp(1_800_000_000_000);
+            let mut job = made("A", 6);
+            job.created = wall;
+            ledger.moved_at(None, Some(&job), wall);
+            // The next job says another day.
+            let mut later = made("B", 4);
+            later.created = wall.plus_ms(days * DAY_MS);
+            tokio::time::advance(Duration::from_secs(1)).await;
+            ledger.moved_at(None, Some(&later), later.created);
+            assert_eq!(refused(&mut ledger, &limits, "C", 0).0, Which::Submits, "{days} days");
+            tokio::time::advance(Duration::from_secs(61)).await;
+            assert_eq!(
+                ledger.used(&limits, &Owner::new("alice")).last().unwrap().used,
+                0,
+                "{days} days: a minute is over"
+            );
+            tokio::time::advance(Duration::from_secs(24 * 3600 + 120)).await;
+            ledger.reserve(&limits, &Owner::new("alice"), &JobId::new("C"), 10).unwrap();
+        }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! A job goes in one order: first its entries in the log, then its document and results. So a job that can be read never
 //! promises a result that is gone. A crash in between leaves files without a job; [`orphans`] finds them.
+//!
+//! Removing cannot be undone, so a wall clock that is set ahead while the server runs removes nothing early, see
+//! [`CautiousClock`]. At its start the server believes the wall clock.
 
 mod due;
 pub mod holds;
@@ -17,6 +20,7 @@ use futures::StreamExt;
 
 pub use due::Due;
 
+use crate::clock::CautiousClock;
 use crate::engine::Engine;
 use crate::error::Error;
 
@@ -72,26 +76,28 @@ pub async fn run(engine: Arc<Engine>) {
     let Some(keep) = engine.config.retention.0 else { return std::future::pending().await };
     let look = LOOK.min(keep / 10).max(Duration::from_millis(10));
     let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+    let mut clock = CautiousClock::starting_at(Timestamp::now());
     loop {
+        let now = clock.read(Timestamp::now());
         let (over, next) = {
-            let before = Timestamp::now().plus_ms(-keep_ms);
+            let before = now.plus_ms(-keep_ms);
             engine.tallies(|tallies, _| (tallies.due.until(before, BATCH), tallies.due.first()))
         };
         if over.is_empty() {
-            let left = next.map_or(i64::MAX, |ended| ended.plus_ms(keep_ms).ms_since(Timestamp::now()));
+            let left = next.map_or(i64::MAX, |ended| ended.plus_ms(keep_ms).ms_since(now));
             tokio::time::sleep(look.min(Duration::from_millis(left.unsigned_abs() + 1))).await;
             continue;
         }
-        if !remove_all(&engine, over).await {
+        if !remove_all(&engine, over, now).await {
             tokio::time::sleep(AFTER_FAILURE).await;
         }
     }
 }
 
 /// Whether all went well.
-async fn remove_all(engine: &Engine, jobs: Vec<JobId>) -> bool {
+async fn remove_all(engine: &Engine, jobs: Vec<JobId>, now: Timestamp) -> bool {
     let removals = futures::stream::iter(jobs).map(|id| async move {
-        let expired = |job: &Job| Ok(engine.config.retention.expires(job).is_some_and(|at| at <= Timestamp::now()));
+        let expired = |job: &Job| Ok(engine.config.retention.expires(job).is_some_and(|at| at <= now));
         match remove(engine, &id, expired).await {
             Ok(true) => {
                 tracing::info!(job = %id, "job expired");

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use courant_joblog::ids::Revision;
-use courant_joblog::job::{Job, Progress, Zone};
+use courant_joblog::ids::{Revision, Timestamp};
+use courant_joblog::job::{Job, Progress, State, Zone};
+
+use crate::clock::Moment;
 
 /// One job.
 #[derive(Clone, Debug)]
@@ -14,6 +16,8 @@ pub struct Known {
     pub job: Arc<Job>,
     /// What is newer than the log.
     pub live: Option<Arc<Live>>,
+    /// Since when it waits, is held (by the same attempt) or has ended, by the view's clock.
+    pub since: Moment,
 }
 
 /// News of a running attempt that is not in the log.
@@ -28,6 +32,21 @@ pub struct Live {
 }
 
 impl Known {
+    /// How long the attempt under way runs, or the last one ran, in milliseconds. `None` before the first, and while the
+    /// job waits for the next.
+    pub fn elapsed_ms(&self, now: Moment) -> Option<u64> {
+        match self.job.state {
+            State::Running | State::Cancelling => self.held_for_ms(now),
+            State::Succeeded | State::Failed | State::Cancelled => self.job.ran_for_ms(),
+            State::Queued => None,
+        }
+    }
+
+    /// How long a worker holds it for this attempt, in milliseconds.
+    pub fn held_for_ms(&self, now: Moment) -> Option<u64> {
+        self.job.state.is_held().then(|| now.ms_since(self.since))
+    }
+
     /// How far the job is, by the newest news.
     pub fn progress(&self) -> &Progress {
         match &self.live {
@@ -35,6 +54,21 @@ impl Known {
             None => &self.job.progress,
         }
     }
+}
+
+/// Since when a job is in its state by the word of the log.
+pub(super) fn logged_since(job: &Job) -> Timestamp {
+    match job.state {
+        State::Queued => job.attempts.last().map_or(job.queued, |last| last.ended.max(job.queued)),
+        State::Running | State::Cancelling => job.attempt_started.unwrap_or(job.queued),
+        State::Succeeded | State::Failed | State::Cancelled => job.ended.unwrap_or(job.queued),
+    }
+}
+
+/// Whether a job goes on with what it did: it waits, or is held by the same attempt.
+pub(super) fn goes_on(old: &Job, new: &Job) -> bool {
+    let phase = |job: &Job| (job.state == State::Queued, job.state.is_held(), job.attempt);
+    phase(old) == phase(new) && (new.state != State::Queued || old.queued == new.queued)
 }
 
 /// The live news after a durable event: what the event says, but no percent lower than was told already.

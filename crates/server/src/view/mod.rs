@@ -19,13 +19,15 @@ use courant_joblog::ids::{JobId, Owner, Revision, Timestamp, WorkerId};
 use courant_joblog::job::{Job, Lane, State};
 use courant_joblog::log::{Entry, Record};
 
-use known::carried;
 pub use known::{Known, Live};
+use known::{carried, goes_on, logged_since};
 use lines::Lines;
-pub use lines::{LineState, Now, Place, Weights};
+pub use lines::{LineState, Now, OwnerLimits, Place, Weights};
 pub use load::{Load, PagesLeft};
 pub use shelf::Shelf;
 use tokio::time::Instant;
+
+use crate::clock::{Clock, Moment};
 
 /// When a job was submitted, and its id: the order of lists.
 pub type ListKey = (Timestamp, JobId);
@@ -39,12 +41,20 @@ pub struct View {
     owners: HashMap<Owner, Shelf>,
     held: BTreeMap<WorkerId, BTreeSet<JobId>>,
     lines: Lines,
+    clock: Clock,
+    /// Entries are of now; before that, of whenever the log says.
+    following: bool,
 }
 
 impl View {
-    /// Empty, with these weights of the lanes.
-    pub fn new(weights: Weights) -> Self {
-        Self { lines: Lines::new(weights), ..Self::default() }
+    /// Empty, with these weights of the lanes. It measures by this clock.
+    pub fn new(weights: Weights, clock: Clock) -> Self {
+        Self { lines: Lines::new(weights), clock, ..Self::default() }
+    }
+
+    /// This moment on the view's clock.
+    pub fn now(&self) -> Moment {
+        self.clock.now()
     }
 
     /// Everything up to here is in the view.
@@ -107,9 +117,9 @@ impl View {
         all.filter(|line| line.waiting.jobs > 0 || line.delayed > 0 || line.held > 0)
     }
 
-    /// The jobs of a line in order.
-    pub fn standing(&self, kind: &str, lane: Lane) -> impl Iterator<Item = &Known> {
-        self.lines.iter(kind, lane).filter_map(|id| self.jobs.get(id))
+    /// The next jobs of a line in the order they will be taken, at most so many.
+    pub fn upcoming(&self, kind: &str, lane: Lane, limit: usize) -> impl Iterator<Item = &Known> {
+        self.lines.upcoming(kind, lane, limit).filter_map(|id| self.jobs.get(id))
     }
 
     /// The weights of the lanes.
@@ -152,16 +162,21 @@ impl View {
 
     /// Takes the next job of these kinds out of its line, for a claim. However the claim ends, it must be followed by
     /// [`View::give_back`].
-    pub fn take_next(&mut self, kinds: &[Box<str>], now: Instant) -> Option<Known> {
+    pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>, now: Instant) -> Option<Known> {
         self.release_due(now);
-        let id = self.lines.take_next(kinds)?;
+        let id = self.lines.take_next(kinds, limits)?;
         self.jobs.get(&id).cloned()
     }
 
     /// Puts a job that was taken for a claim back into its line, if it still waits.
     pub fn give_back(&mut self, id: &JobId) {
-        if let Some(known) = self.jobs.get(id).filter(|known| known.job.state == State::Queued) {
-            self.lines.insert(&known.job, Now::read());
+        let unused = self.lines.claim_over(id);
+        let waits = self.jobs.get(id).filter(|known| known.job.state == State::Queued);
+        match waits {
+            Some(known) if unused => self.lines.put_back(&known.job, Now::read()),
+            // It was started and waits again since.
+            Some(known) => self.lines.insert(&known.job, Now::read()),
+            None => {}
         }
     }
 
@@ -181,9 +196,10 @@ impl View {
         }
     }
 
-    /// Takes in a list as of a revision: how a start begins.
+    /// What was taken in up to now was a list as of a revision: how a start begins. From now on entries are seen as they come.
     pub fn advance(&mut self, revision: Revision) {
         self.revision = self.revision.max(revision);
+        self.following = true;
     }
 
     /// Takes in news of a running attempt; percent never goes back. `None` if it is not the job's attempt.
@@ -208,8 +224,13 @@ impl View {
             self.lines.hold(job);
             self.held.entry(holder(job)).or_default().insert(job.id.clone());
         }
+        let since = match &old {
+            Some(old) if goes_on(&old.job, job) => old.since,
+            _ if self.following => self.clock.now(),
+            _ => self.clock.moment_of(logged_since(job), Timestamp::now()),
+        };
         let live = old.and_then(|known| known.live).and_then(|live| carried(&live, job));
-        self.jobs.insert(job.id.clone(), Known { revision, job: job.clone(), live });
+        self.jobs.insert(job.id.clone(), Known { revision, job: job.clone(), live, since });
     }
 
     /// Takes a job as it was out of the line or the hands it is in.

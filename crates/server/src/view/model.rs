@@ -15,7 +15,7 @@ use super::tests::queued;
 use super::*;
 
 const KINDS: [&str; 2] = ["pdf", "scan"];
-const OWNERS: [&str; 2] = ["alice", "bob"];
+const OWNERS: [&str; 3] = ["alice", "bob", "carol"];
 const WORKERS: [&str; 3] = ["w0", "w1", "w2"];
 /// A time no test reaches: a job that waits for it is delayed until the test says so.
 const LATER: Timestamp = Timestamp(i64::MAX / 2);
@@ -112,7 +112,7 @@ impl World {
 
     fn change(&mut self, job: &Job, change: Change) -> bool {
         self.clock += 1;
-        let event = Event { at: Timestamp(self.clock), change };
+        let event = Event::new(Timestamp(self.clock), change);
         let Ok(after) = apply(Some(job), &event) else { return false };
         self.append(Arc::new(after), event);
         true
@@ -133,7 +133,7 @@ impl World {
         (job.created, job.queued) = (Timestamp(self.clock), Timestamp(self.clock));
         (job.kind, job.lane, job.pages.expected) = (KINDS[kind].into(), lane, pages);
         let change = Change::Requeued { by: "x".into(), password: None };
-        self.append(Arc::new(job), Event { at: Timestamp(self.clock), change });
+        self.append(Arc::new(job), Event::new(Timestamp(self.clock), change));
     }
 
     fn claim(&mut self, worker: usize, kind: Option<usize>) -> Result<bool, TestCaseError> {
@@ -141,11 +141,11 @@ impl World {
             kind.map_or(KINDS.to_vec(), |kind| vec![KINDS[kind]]).into_iter().map(Into::into).collect();
         let heads: BTreeSet<JobId> = self
             .lines()
-            .into_iter()
-            .filter(|((kind, _), _)| kinds.iter().any(|taken| **taken == **kind))
-            .filter_map(|(_, line)| line.first().map(|job| job.id.clone()))
+            .into_keys()
+            .filter(|(kind, _)| kinds.iter().any(|taken| **taken == **kind))
+            .filter_map(|(kind, lane)| self.view.upcoming(&kind, lane, 1).next().map(|known| known.job.id.clone()))
             .collect();
-        let taken = self.view.take_next(&kinds, Instant::now()).map(|known| known.job.id.clone());
+        let taken = self.view.take_next(&kinds, &OwnerLimits::NONE, Instant::now()).map(|known| known.job.id.clone());
         match &taken {
             Some(id) => prop_assert!(heads.contains(id), "{id} is no head of {heads:?}"),
             None => prop_assert!(heads.is_empty(), "nobody of {heads:?} was taken"),
@@ -246,7 +246,7 @@ impl World {
         Ok(())
     }
 
-    /// The lines as they should be: jobs in the order they stand, those being claimed left out.
+    /// The lines as they should be: jobs by the time they came, those being claimed left out.
     fn lines(&self) -> BTreeMap<(Box<str>, Lane), Vec<Arc<Job>>> {
         let mut lines: BTreeMap<_, Vec<Arc<Job>>> = BTreeMap::new();
         for job in self.jobs.values().filter(|job| self.stands(job)) {
@@ -283,17 +283,30 @@ impl World {
     }
 
     fn check_line(&self, kind: &str, lane: Lane, line: &[Arc<Job>]) -> Result<(), TestCaseError> {
-        let standing: Vec<&JobId> = self.view.standing(kind, lane).map(|known| &known.job.id).collect();
-        prop_assert_eq!(standing, line.iter().map(|job| &job.id).collect::<Vec<_>>());
-        let mut ahead = Load::default();
-        for (job, position) in line.iter().zip(1..) {
-            prop_assert_eq!(self.view.place(job), Some(Place { position, ahead }));
-            ahead += Load::of(load::pages_left(job));
+        let upcoming: Vec<&Job> = self.view.upcoming(kind, lane, usize::MAX).map(|known| &*known.job).collect();
+        let id = |job: &&Job| job.id.clone();
+        prop_assert_eq!(upcoming.len(), line.len());
+        for owner in OWNERS.map(Owner::new) {
+            let own = upcoming.iter().filter(|job| job.owner == owner).map(id);
+            let expected = line.iter().filter(|job| job.owner == owner).map(|job| job.id.clone());
+            prop_assert!(own.eq(expected), "the jobs of {} are not in order", owner);
+        }
+        check_turns(&upcoming)?;
+        for (job, position) in upcoming.iter().zip(1u32..) {
+            let place = self.view.place(job).unwrap();
+            prop_assert_eq!((place.position, place.ahead.jobs), (position, u64::from(position - 1)));
+        }
+        let load: Load = line.iter().map(|job| Load::of(load::pages_left(job))).sum();
+        if let Some(last) = upcoming.last() {
+            let mut ahead = self.view.place(last).unwrap().ahead;
+            ahead += Load::of(load::pages_left(last));
+            let others = upcoming.iter().any(|job| job.owner != last.owner);
+            prop_assert!(others || ahead == load, "{:?} of {:?}", ahead, load);
         }
         let here = |job: &&Arc<Job>| *job.kind == *kind && job.lane == lane;
         let state = self.view.line(kind, lane);
-        prop_assert_eq!(state.waiting, ahead);
-        prop_assert_eq!(state.next, line.first().map(|job| &job.id));
+        prop_assert_eq!(state.waiting, load);
+        prop_assert_eq!(state.oldest, line.first().map(|job| &job.id));
         let delayed = self.jobs.values().filter(here).filter(|job| self.is_delayed(job)).count();
         let held = self.jobs.values().filter(here).filter(|job| job.state.is_held()).count();
         prop_assert_eq!((state.delayed as usize, state.held as usize), (delayed, held));
@@ -343,6 +356,21 @@ impl World {
     }
 }
 
+/// No owner is served twice while another one waits for its turn.
+fn check_turns(upcoming: &[&Job]) -> Result<(), TestCaseError> {
+    let mut left: BTreeMap<&Owner, (usize, usize)> = BTreeMap::new();
+    upcoming.iter().for_each(|job| left.entry(&job.owner).or_default().0 += 1);
+    for job in upcoming {
+        let served = left.get_mut(&job.owner).map(|(left, served)| {
+            (*left, *served) = (*left - 1, *served + 1);
+            *served
+        });
+        let behind = left.values().filter(|(left, _)| *left > 0).map(|(_, served)| *served).min();
+        prop_assert!(behind.is_none_or(|behind| served.unwrap() <= behind + 2), "{} has too many turns", job.owner);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
@@ -379,9 +407,14 @@ proptest! {
             let lines = view.lines().map(|line| (line.kind.to_owned(), line.lane, line.waiting, line.delayed, line.held));
             let mut lines: Vec<_> = lines.collect();
             lines.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-            let orders: Vec<Vec<JobId>> = lines.iter()
-                .map(|line| view.standing(&line.0, line.1).map(|known| known.job.id.clone()).collect())
-                .collect();
+            // Whose turn it is begins anew; each owner's jobs are in their order.
+            let orders: Vec<BTreeMap<Owner, Vec<JobId>>> = lines.iter().map(|line| {
+                let mut order: BTreeMap<Owner, Vec<JobId>> = BTreeMap::new();
+                for known in view.upcoming(&line.0, line.1, usize::MAX) {
+                    order.entry(known.job.owner.clone()).or_default().push(known.job.id.clone());
+                }
+                order
+            }).collect();
             (lines, orders)
         };
         prop_assert_eq!(shown(&fresh), shown(&world.view));

@@ -50,6 +50,8 @@ pub struct Transient {
     pub place: Option<Placed>,
     /// How long it may still take while it runs.
     pub remaining: Option<Estimate>,
+    /// Milliseconds its attempt runs, or its last one ran.
+    pub elapsed: Option<u64>,
     /// What is new.
     pub news: News,
 }
@@ -267,18 +269,26 @@ mod tests {
     use courant_joblog::log::{Key, Record};
 
     use super::*;
+    use crate::clock::Moment;
     use crate::view::tests::queued;
 
     fn news(job: &str, percent: f64) -> Arc<Transient> {
         let mut job = queued(job, "alice");
         job.progress.percent = percent;
-        let known = Known { revision: Revision(1), job: Arc::new(job), live: None };
-        Arc::new(Transient { at: Timestamp(1), known, place: None, remaining: None, news: News::Progress })
+        let known = Known { revision: Revision(1), job: Arc::new(job), live: None, since: Moment::default() };
+        Arc::new(Transient {
+            at: Timestamp(1),
+            known,
+            place: None,
+            remaining: None,
+            elapsed: None,
+            news: News::Progress,
+        })
     }
 
     fn durable(job: &str, revision: u64) -> Durable {
         let job = queued(job, "alice");
-        let event = Event { at: Timestamp(1), change: Change::Requeued { by: "x".into(), password: None } };
+        let event = Event::new(Timestamp(1), Change::Requeued { by: "x".into(), password: None });
         let record = Record::Changed { event, job: Arc::new(job.clone()) };
         Durable::of(Arc::new(Entry { revision: Revision(revision), key: Key::of(&job), record }))
     }

@@ -45,12 +45,12 @@ fn assign_all(engine: &Arc<Engine>, registry: &Arc<Registry>) {
         let idle = |free: &Free| free.slots.saturating_sub(parts.get(&free.worker).copied().unwrap_or(0));
         // The worker with most room first, so that jobs spread; parts make way where there is no room.
         free.sort_by(|a, b| (idle(b), b.slots, &a.worker).cmp(&(idle(a), a.slots, &b.worker)));
-        let mut given = HashSet::new();
+        let (slots, mut given) = (registry.slots_of(&wanted), HashSet::new());
         for worker in &free {
             if given.contains(&worker.worker) {
                 continue;
             }
-            let Some(known) = engine.take_next(&worker.kinds) else { continue };
+            let Some(known) = engine.take_next(&worker.kinds, &slots) else { continue };
             let to = another(&known.job, worker, &free, &given).unwrap_or(worker);
             given.insert(to.worker.clone());
             assign(engine, registry, to, known);

@@ -80,7 +80,7 @@ mod tests {
 
     fn running() -> Job {
         let change = Change::Started { attempt: 1, worker: WorkerId::new("w") };
-        apply(Some(&queued("J", "alice")), &Event { at: Timestamp(5), change }).unwrap()
+        apply(Some(&queued("J", "alice")), &Event::new(Timestamp(5), change)).unwrap()
     }
 
     fn why(retryable: bool) -> JobError {
@@ -101,15 +101,15 @@ mod tests {
     #[test]
     fn a_job_being_cancelled_ends_cancelled_whatever_happened() {
         let change = Change::Cancelling { by: "alice".into() };
-        let job = apply(Some(&running()), &Event { at: Timestamp(6), change }).unwrap();
+        let job = apply(Some(&running()), &Event::new(Timestamp(6), change)).unwrap();
         assert_eq!(verdict(&Config::new("d"), &job, why(true), Counts::Yes), Change::Cancelled { by: "alice".into() });
     }
 
     fn ended(job: &Job, counts: Counts) -> Job {
         let change = Change::Retrying { attempt: job.attempt, error: why(true), not_before: Timestamp(0), counts };
-        let job = apply(Some(job), &Event { at: Timestamp(7), change }).unwrap();
+        let job = apply(Some(job), &Event::new(Timestamp(7), change)).unwrap();
         let change = Change::Started { attempt: job.attempt + 1, worker: WorkerId::new("w") };
-        apply(Some(&job), &Event { at: Timestamp(8), change }).unwrap()
+        apply(Some(&job), &Event::new(Timestamp(8), change)).unwrap()
     }
 
     #[test]

@@ -132,6 +132,64 @@ async fn a_watch_of_many_jobs_hears_of_those_that_are_next() {
 }
 
 #[tokio::test]
+async fn owners_take_turns_and_places_say_so() {
+    let world = World::new().await;
+    let mut ids = Vec::new();
+    for owner in ["alice", "alice", "alice", "bob", "bob", "carol"] {
+        let header = SubmitJobHeader { pages: 10, ..markdown_only() };
+        ids.push((owner, world.submit_with(owner, header, b"x").await.unwrap().job.unwrap().job_id));
+    }
+    let mut told = Vec::new();
+    for (owner, id) in &ids {
+        let place = world.job(owner, id).await.queue_place.unwrap();
+        assert_eq!(place.pages_ahead, i64::from(place.position - 1) * 10);
+        told.push((place.position, id.clone()));
+    }
+    assert_eq!(told.iter().map(|(position, _)| *position).collect::<Vec<_>>(), [1, 4, 6, 2, 5, 3]);
+    told.sort();
+    let mut worker = world.worker("w").await;
+    for (position, id) in told {
+        let at = worker.take().await.attempt.unwrap();
+        assert_eq!(at.job_id, id, "{position}");
+        worker.work_off(&at, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn an_owner_fills_all_slots_only_while_nobody_else_waits() {
+    let world = World::new().await;
+    let submit = async |owner| world.submit_with(owner, markdown_only(), b"x").await.unwrap().job.unwrap().job_id;
+    let alices = [submit("alice").await, submit("alice").await, submit("alice").await, submit("alice").await];
+    let mut worker = world.worker_with("w", 2, vec![]).await;
+    let mut running = [worker.take().await.attempt.unwrap(), worker.take().await.attempt.unwrap()];
+    assert!(running.iter().all(|at| alices.contains(&at.job_id)), "alone she has both");
+    let bobs = [submit("bob").await, submit("bob").await, submit("bob").await];
+    for bob in bobs {
+        let done = running[1].clone();
+        worker.work_off(&done, 1).await;
+        running[1] = worker.take().await.attempt.unwrap();
+        assert_eq!(running[1].job_id, bob, "alice has one already");
+    }
+    let done = running[1].clone();
+    worker.work_off(&done, 1).await;
+    assert!(alices.contains(&worker.take().await.attempt.unwrap().job_id), "nobody else waits");
+}
+
+#[tokio::test]
+async fn an_owner_has_no_more_running_than_it_may() {
+    let world = World::tuned(|config| config.owner_running = 1).await;
+    let submit = async |owner| world.submit_with(owner, markdown_only(), b"x").await.unwrap().job.unwrap().job_id;
+    let alices = [submit("alice").await, submit("alice").await];
+    let mut worker = world.worker_with("w", 3, vec![]).await;
+    let first = worker.take().await.attempt.unwrap();
+    assert_eq!(first.job_id, alices[0]);
+    let bob = submit("bob").await;
+    assert_eq!(worker.take().await.attempt.unwrap().job_id, bob, "not the second one of alice");
+    worker.work_off(&first, 1).await;
+    assert_eq!(worker.take().await.attempt.unwrap().job_id, alices[1]);
+}
+
+#[tokio::test]
 async fn premium_goes_first_and_the_large_lane_moves_all_the_same() {
     let world = World::tuned(|config| (config.premium_weight, config.normal_weight) = (4, 2)).await;
     for lane in [Lane::Premium, Lane::Normal, Lane::Large] {
@@ -177,8 +235,18 @@ async fn waits_are_estimated_once_something_was_measured() {
     let near = submit_to(&world, Lane::Normal, 100).await;
     let far = submit_to(&world, Lane::Normal, 100).await;
     let mut watcher = world.watch("alice", &far, "").await;
+    // A worker that gives no sign for much longer than a page takes ends nobody knows when.
+    let (mut pages, mut number) = (tokio::time::interval(Duration::from_millis(100)), 1);
     let told = loop {
-        let place = match watcher.next().await.unwrap().step {
+        let step = tokio::select! {
+            step = watcher.next() => step.unwrap().step,
+            _ = pages.tick() => {
+                number += 1;
+                worker.page(&at, number).await;
+                continue;
+            }
+        };
+        let place = match step {
             Some(Step::Event(event)) => event.job.unwrap().queue_place,
             Some(Step::Snapshot(snapshot)) => snapshot.job.unwrap().queue_place,
             _ => None,

@@ -148,7 +148,7 @@ export interface Job {
   readonly zonesTotal: number;
   readonly pagesDone: number;
   readonly pagesTotal: number | null;
-  /** 1 is next in its lane. */
+  /** How many jobs of its lane are taken up to and with this one: 1 is next. Owners take turns, so it may grow. */
   readonly queuePosition: number | null;
   readonly estimatedWait: number | null;
   readonly estimatedTimeRemaining: number | null;

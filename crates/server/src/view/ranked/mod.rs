@@ -1,5 +1,5 @@
-//! An ordered set that knows how much stands before each of its members: a B+ tree whose inner nodes carry the load of
-//! what lies beneath them. Everything is O(log n).
+//! An ordered set that knows how much stands before each of its members: a B+ tree whose inner nodes carry the sum of the
+//! weights of what lies beneath them. Everything is O(log n).
 //!
 //! Two neighbours under one node that are together half empty are joined, so the tree stays low whatever is removed.
 
@@ -7,6 +7,10 @@ mod walk;
 
 #[cfg(test)]
 mod tests;
+
+use std::fmt::Debug;
+use std::iter::Sum;
+use std::ops::{AddAssign, SubAssign};
 
 use self::walk::Walk;
 use super::load::{Load, PagesLeft};
@@ -16,39 +20,56 @@ const WIDTH: usize = 64;
 /// Two neighbours with together at most this many become one.
 const JOIN: usize = WIDTH / 2;
 
-/// Members in order, each with the pages it brings along.
-#[derive(Debug)]
-pub struct Ranked<K> {
-    root: Node<K>,
-    load: Load,
+/// What a member brings along, and what many members bring along together.
+pub trait Weight: Copy {
+    /// The sum of the weights of many.
+    type Sum: Copy + Debug + Default + AddAssign + SubAssign + Sum;
+
+    /// The sum of this one alone.
+    fn alone(self) -> Self::Sum;
 }
 
-#[derive(Debug)]
-enum Node<K> {
-    Leaf(Vec<(K, PagesLeft)>),
-    Inner(Vec<Child<K>>),
-}
+impl Weight for PagesLeft {
+    type Sum = Load;
 
-#[derive(Debug)]
-struct Child<K> {
-    /// Nothing below is in this child; of the first child nothing is said.
-    low: K,
-    load: Load,
-    node: Node<K>,
-}
-
-impl<K> Default for Ranked<K> {
-    fn default() -> Self {
-        Self { root: Node::Leaf(Vec::new()), load: Load::default() }
+    fn alone(self) -> Load {
+        Load::of(self)
     }
 }
 
-impl<K: Ord + Clone> Ranked<K> {
-    /// Puts a member in; one that is there gets the new pages.
-    pub fn insert(&mut self, key: K, pages: PagesLeft) {
+/// Members in order, each with its weight: a job with its pages, unless said otherwise.
+#[derive(Debug)]
+pub struct Ranked<K, W: Weight = PagesLeft> {
+    root: Node<K, W>,
+    load: W::Sum,
+}
+
+#[derive(Debug)]
+enum Node<K, W: Weight> {
+    Leaf(Vec<(K, W)>),
+    Inner(Vec<Child<K, W>>),
+}
+
+#[derive(Debug)]
+struct Child<K, W: Weight> {
+    /// Nothing below is in this child; of the first child nothing is said.
+    low: K,
+    load: W::Sum,
+    node: Node<K, W>,
+}
+
+impl<K, W: Weight> Default for Ranked<K, W> {
+    fn default() -> Self {
+        Self { root: Node::Leaf(Vec::new()), load: W::Sum::default() }
+    }
+}
+
+impl<K: Ord + Clone, W: Weight> Ranked<K, W> {
+    /// Puts a member in; one that is there gets the new weight.
+    pub fn insert(&mut self, key: K, weight: W) {
         self.remove(&key);
-        self.load += Load::of(pages);
-        if let Some(right) = self.root.insert(key, pages) {
+        self.load += weight.alone();
+        if let Some(right) = self.root.insert(key, weight) {
             let left = std::mem::replace(&mut self.root, Node::Inner(Vec::with_capacity(WIDTH + 1)));
             if let (Node::Inner(children), Some(low)) = (&mut self.root, left.low()) {
                 children.push(Child { low, load: left.load(), node: left });
@@ -59,8 +80,8 @@ impl<K: Ord + Clone> Ranked<K> {
 
     /// Takes a member out. `false` if it was not there.
     pub fn remove(&mut self, key: &K) -> bool {
-        let Some(pages) = self.root.remove(key) else { return false };
-        self.load -= Load::of(pages);
+        let Some(weight) = self.root.remove(key) else { return false };
+        self.load -= weight.alone();
         while let Node::Inner(children) = &mut self.root {
             if children.len() > 1 {
                 break;
@@ -83,8 +104,18 @@ impl<K: Ord + Clone> Ranked<K> {
     }
 
     /// What stands before a member; `None` if it is not there.
-    pub fn before(&self, key: &K) -> Option<Load> {
-        let (mut node, mut load) = (&self.root, Load::default());
+    pub fn before(&self, key: &K) -> Option<W::Sum> {
+        self.search(key).ok()
+    }
+
+    /// What stands before a key, whether it is there or not.
+    pub fn below(&self, key: &K) -> W::Sum {
+        self.search(key).unwrap_or_else(|below| below)
+    }
+
+    /// What stands before a key: an error if the key itself is not there.
+    fn search(&self, key: &K) -> Result<W::Sum, W::Sum> {
+        let (mut node, mut load) = (&self.root, W::Sum::default());
         loop {
             match node {
                 Node::Inner(children) => {
@@ -93,45 +124,51 @@ impl<K: Ord + Clone> Ranked<K> {
                     node = &children[at].node;
                 }
                 Node::Leaf(members) => {
-                    let at = members.binary_search_by(|(known, _)| known.cmp(key)).ok()?;
-                    load += members[..at].iter().map(|(_, pages)| Load::of(*pages)).sum();
-                    return Some(load);
+                    let found = members.binary_search_by(|(known, _)| known.cmp(key));
+                    let (Ok(at) | Err(at)) = found;
+                    load += members[..at].iter().map(|(_, weight)| weight.alone()).sum();
+                    return if found.is_ok() { Ok(load) } else { Err(load) };
                 }
             }
         }
     }
 
     /// All of it.
-    pub fn load(&self) -> Load {
+    pub fn load(&self) -> W::Sum {
         self.load
     }
 
     /// Whether nobody is in it.
     pub fn is_empty(&self) -> bool {
-        self.load.jobs == 0
+        self.root.len() == 0
     }
 
     /// The members in order.
     pub fn iter(&self) -> impl Iterator<Item = &K> {
-        Walk::from(&self.root)
+        Walk::over(&self.root)
+    }
+
+    /// The members in order, from a key on.
+    pub fn iter_from(&self, key: &K) -> impl Iterator<Item = &K> {
+        Walk::from(&self.root, key)
     }
 }
 
-impl<K: Ord + Clone> Node<K> {
+impl<K: Ord + Clone, W: Weight> Node<K, W> {
     /// Puts in a member that is not there. Gives back the right half if the node had to be divided.
-    fn insert(&mut self, key: K, pages: PagesLeft) -> Option<Child<K>> {
+    fn insert(&mut self, key: K, weight: W) -> Option<Child<K, W>> {
         match self {
             Self::Leaf(members) => {
                 let at = members.partition_point(|(known, _)| *known < key);
-                members.insert(at, (key, pages));
+                members.insert(at, (key, weight));
                 let right = divide(members, at)?;
-                let (low, load) = (right.first()?.0.clone(), right.iter().map(|(_, pages)| Load::of(*pages)).sum());
+                let (low, load) = (right.first()?.0.clone(), right.iter().map(|(_, weight)| weight.alone()).sum());
                 Some(Child { low, load, node: Self::Leaf(right) })
             }
             Self::Inner(children) => {
                 let mut at = place(children, &key);
-                children[at].load += Load::of(pages);
-                if let Some(right) = children[at].node.insert(key, pages) {
+                children[at].load += weight.alone();
+                if let Some(right) = children[at].node.insert(key, weight) {
                     children[at].load -= right.load;
                     at += 1;
                     children.insert(at, right);
@@ -145,7 +182,7 @@ impl<K: Ord + Clone> Node<K> {
         }
     }
 
-    fn remove(&mut self, key: &K) -> Option<PagesLeft> {
+    fn remove(&mut self, key: &K) -> Option<W> {
         match self {
             Self::Leaf(members) => {
                 let at = members.binary_search_by(|(known, _)| known.cmp(key)).ok()?;
@@ -153,10 +190,10 @@ impl<K: Ord + Clone> Node<K> {
             }
             Self::Inner(children) => {
                 let at = place(children, key);
-                let pages = children[at].node.remove(key)?;
-                children[at].load -= Load::of(pages);
+                let weight = children[at].node.remove(key)?;
+                children[at].load -= weight.alone();
                 tidy(children, at);
-                Some(pages)
+                Some(weight)
             }
         }
     }
@@ -175,9 +212,9 @@ impl<K: Ord + Clone> Node<K> {
         }
     }
 
-    fn load(&self) -> Load {
+    fn load(&self) -> W::Sum {
         match self {
-            Self::Leaf(members) => members.iter().map(|(_, pages)| Load::of(*pages)).sum(),
+            Self::Leaf(members) => members.iter().map(|(_, weight)| weight.alone()).sum(),
             Self::Inner(children) => children.iter().map(|child| child.load).sum(),
         }
     }
@@ -203,7 +240,7 @@ impl<K: Ord + Clone> Node<K> {
 }
 
 /// The child a key belongs to.
-fn place<K: Ord>(children: &[Child<K>], key: &K) -> usize {
+fn place<K: Ord, W: Weight>(children: &[Child<K, W>], key: &K) -> usize {
     children.partition_point(|child| child.low <= *key).saturating_sub(1)
 }
 
@@ -220,7 +257,7 @@ fn divide<T>(all: &mut Vec<T>, at: usize) -> Option<Vec<T>> {
 }
 
 /// After something was taken from a child: no child is empty, and no two neighbours have room for each other.
-fn tidy<K: Ord + Clone>(children: &mut Vec<Child<K>>, at: usize) {
+fn tidy<K: Ord + Clone, W: Weight>(children: &mut Vec<Child<K, W>>, at: usize) {
     if children[at].node.len() == 0 {
         children.remove(at);
     }
@@ -229,7 +266,7 @@ fn tidy<K: Ord + Clone>(children: &mut Vec<Child<K>>, at: usize) {
 }
 
 /// Makes one of a child and its right neighbour if they have room for each other.
-fn unite<K: Ord + Clone>(children: &mut Vec<Child<K>>, left: usize) {
+fn unite<K: Ord + Clone, W: Weight>(children: &mut Vec<Child<K, W>>, left: usize) {
     let Some([a, b]) = children.get(left..left + 2) else { return };
     if a.node.len() + b.node.len() <= JOIN {
         let right = children.remove(left + 1);

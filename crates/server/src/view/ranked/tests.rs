@@ -52,7 +52,7 @@ fn do_both(step: Step, ranked: &mut Ranked<u32>, model: &mut BTreeMap<u32, Pages
 }
 
 /// What is true of every node; gives its height.
-fn holds(node: &Node<u32>, root: bool) -> usize {
+fn holds(node: &Node<u32, PagesLeft>, root: bool) -> usize {
     let Node::Inner(children) = node else { return 0 };
     assert!(children.len() <= WIDTH && children.len() > usize::from(root));
     for pair in children.windows(2) {
@@ -71,7 +71,7 @@ proptest! {
 
     #[test]
     fn it_does_what_a_sorted_list_does(start in 0u32..6000, steps in vec(step(), 0..2500)) {
-        let (mut ranked, mut model) = (Ranked::default(), BTreeMap::new());
+        let (mut ranked, mut model): (Ranked<u32>, _) = (Ranked::default(), BTreeMap::new());
         for key in 0..start {
             do_both(Step::Insert((key * 7919 % 65_536) as u16, Some(key)), &mut ranked, &mut model);
         }
@@ -83,16 +83,23 @@ proptest! {
         let mut before = Load::default();
         for (key, pages) in &model {
             prop_assert_eq!(ranked.before(key), Some(before));
+            prop_assert_eq!(ranked.below(key), before);
             before += Load::of(*pages);
         }
         prop_assert_eq!(ranked.load(), before);
         prop_assert_eq!(ranked.before(&u32::MAX), None);
+        prop_assert_eq!(ranked.below(&u32::MAX), before);
+        for key in [0, 1, 500, 9_999, 40_000, u32::MAX] {
+            prop_assert!(ranked.iter_from(&key).eq(model.range(key..).map(|(key, _)| key)), "from {}", key);
+            let below: Load = model.range(..key).map(|(_, pages)| Load::of(*pages)).sum();
+            prop_assert_eq!(ranked.below(&key), below);
+        }
     }
 }
 
 #[test]
 fn it_stays_low_and_full() {
-    let mut ranked = Ranked::default();
+    let mut ranked: Ranked<u32> = Ranked::default();
     (0u32..100_000).for_each(|key| ranked.insert(key, None));
     assert_eq!(holds(&ranked.root, true), 2, "64³ have room in three levels");
     (0u32..100_000).filter(|key| key % 100 != 0).for_each(|key| assert!(ranked.remove(&key)));
@@ -104,7 +111,7 @@ fn it_stays_low_and_full() {
 
 #[test]
 fn a_node_divided_at_its_end_joins_its_small_neighbour() {
-    let mut ranked = Ranked::default();
+    let mut ranked: Ranked<u32> = Ranked::default();
     // Full leaves, the second one thinned out; then the first grows at its own end.
     (0u32..192).for_each(|key| ranked.insert(key * 1000, None));
     (66u32..128).for_each(|key| assert!(ranked.remove(&(key * 1000))));

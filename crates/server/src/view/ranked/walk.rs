@@ -1,23 +1,44 @@
 //! A walk through the members in order.
 
-use super::super::load::PagesLeft;
-use super::{Child, Node};
+use super::{Child, Node, Weight, place};
 
 /// Where it is.
-pub(super) struct Walk<'a, K> {
-    above: Vec<std::slice::Iter<'a, Child<K>>>,
-    leaf: std::slice::Iter<'a, (K, PagesLeft)>,
+pub(super) struct Walk<'a, K, W: Weight> {
+    above: Vec<std::slice::Iter<'a, Child<K, W>>>,
+    leaf: std::slice::Iter<'a, (K, W)>,
 }
 
-impl<'a, K> Walk<'a, K> {
+impl<'a, K, W: Weight> Walk<'a, K, W> {
     /// From the first member on.
-    pub(super) fn from(root: &'a Node<K>) -> Self {
+    pub(super) fn over(root: &'a Node<K, W>) -> Self {
         let mut walk = Self { above: Vec::new(), leaf: [].iter() };
         walk.down(root);
         walk
     }
 
-    fn down(&mut self, mut node: &'a Node<K>) {
+    /// From the first member that is not before a key.
+    pub(super) fn from(root: &'a Node<K, W>, key: &K) -> Self
+    where
+        K: Ord,
+    {
+        let mut walk = Self { above: Vec::new(), leaf: [].iter() };
+        let mut node = root;
+        loop {
+            match node {
+                Node::Leaf(members) => {
+                    walk.leaf = members[members.partition_point(|(known, _)| known < key)..].iter();
+                    return walk;
+                }
+                Node::Inner(children) => {
+                    let at = place(children, key);
+                    walk.above.push(children[at + 1..].iter());
+                    node = &children[at].node;
+                }
+            }
+        }
+    }
+
+    fn down(&mut self, mut node: &'a Node<K, W>) {
         loop {
             match node {
                 Node::Leaf(members) => {
@@ -35,7 +56,7 @@ impl<'a, K> Walk<'a, K> {
     }
 }
 
-impl<'a, K> Iterator for Walk<'a, K> {
+impl<'a, K, W: Weight> Iterator for Walk<'a, K, W> {
     type Item = &'a K;
 
     fn next(&mut self) -> Option<&'a K> {

@@ -262,6 +262,16 @@ impl Registry {
         self.inner.lock().workers.values().filter(|worker| worker.takes_jobs()).map(|worker| worker.offer.slots).sum()
     }
 
+    /// Slots of the workers that may get jobs of each of these kinds, busy or not.
+    pub fn slots_of(&self, kinds: &[Box<str>]) -> BTreeMap<Box<str>, u32> {
+        let inner = self.inner.lock();
+        let slots = |kind: &str| {
+            let workers = inner.by_kind.get(kind).into_iter().flatten().filter_map(|id| inner.workers.get(id));
+            workers.filter(|worker| worker.takes_jobs()).map(|worker| worker.offer.slots).fold(0, u32::saturating_add)
+        };
+        kinds.iter().map(|kind| (kind.clone(), slots(kind))).collect()
+    }
+
     /// Whether any worker is connected.
     pub fn any_connected(&self) -> bool {
         self.inner.lock().workers.values().any(|worker| worker.line.is_some())
