@@ -13,7 +13,7 @@ const OVERDUE: f64 = 0.05;
 /// What takes so many times as long as expected, and this many milliseconds more, is overdue: nobody knows when it comes.
 const FAR_OVERDUE: (f64, f64) = (3.0, 1_000.0);
 /// A guess whose deviation is a larger share of it than this says nothing.
-const TOO_UNSURE: f64 = 1.0;
+const TOO_UNSURE: f64 = 0.7;
 
 /// An attempt under way.
 #[derive(Debug)]
@@ -158,8 +158,8 @@ impl Run {
         // The page under way may say by itself that it is no text.
         let slow = ocr > NO_TEXT * text && since.is_some_and(|since| since > NO_TEXT * text * factor.max(1.0));
         let known = if slow && mix.ocr > 0.0 { 1.0f64.min(left) } else { 0.0 };
-        // Of pages that are read side by side the last ones are not: half a page more on average.
-        let end = 0.5 * (1.0 - factor).max(0.0) * longest_page(spent, mix);
+        // Of pages that are read side by side the last ones are not: a quarter of a page more on average.
+        let end = 0.25 * (1.0 - factor).max(0.0) * longest_page(spent, mix);
         let ms = ((left - known) * usual + known * ocr) * factor + end;
         let open = left - known;
         let variance = (open * open * mix.variance + open * mix.ocr * (1.0 - mix.ocr)) * (ocr - text).powi(2);
