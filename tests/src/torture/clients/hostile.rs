@@ -87,7 +87,7 @@ impl Hostile {
             let (sender, parts) = mpsc::channel(2);
             let mut client = self.grpc.client();
             let send = async {
-                let header = Part::Header(SubmitJobHeader { kind: "nobody".into(), ..SubmitJobHeader::default() });
+                let header = Part::Header(header());
                 for part in [header, Part::Chunk(vec![0; 1 << 20].into())] {
                     let _ = sender.send(SubmitJobRequest { part: Some(part) }).await;
                 }
@@ -114,7 +114,7 @@ impl Hostile {
 
     async fn uploads_given_up(&self) -> anyhow::Result<()> {
         let mut uploads = UploadServiceClient::new(self.grpc.channel());
-        let header = SubmitJobHeader { document_bytes: 64 << 20, kind: "nobody".into(), ..SubmitJobHeader::default() };
+        let header = SubmitJobHeader { document_bytes: 64 << 20, ..header() };
         let created = uploads.create_upload(self.grpc.with(CreateUploadRequest { header: Some(header) })).await?;
         let upload_id = created.into_inner().upload.unwrap_or_default().upload_id;
         let (sender, parts) = mpsc::channel(2);
@@ -166,6 +166,12 @@ impl Hostile {
         }
         Ok(())
     }
+}
+
+/// Of a kind that no worker takes. What becomes a job all the same goes by itself, so that the others' calm is not waited for.
+fn header() -> SubmitJobHeader {
+    let cancel_when_unwatched = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    SubmitJobHeader { kind: "nobody".into(), cancel_when_unwatched, ..SubmitJobHeader::default() }
 }
 
 /// Connections on which nothing is ever said.
