@@ -62,7 +62,8 @@ fn attacker() {
         "kills" => verdict(kill(parent)),
         "raises a limit" => verdict(raise()),
         "has threads" => verdict(std::thread::Builder::new().spawn(|| ()).map(std::thread::JoinHandle::join)),
-        "takes memory" => say(&format!("took {}", vec![1u8; 1 << 30].len())),
+        // The compiler must not see that nobody looks at it.
+        "takes memory" => say(&format!("took {}", std::hint::black_box(vec![1u8; 1 << 30]).len())),
         "burns" => loop {
             std::hint::spin_loop();
         },
