@@ -13,7 +13,7 @@ export function UploadAgain({ filename }: { readonly filename: string }) {
         type="button"
         className="button small"
         onClick={() => input.current?.click()}
-        aria-label={`Upload ${filename} again`}
+        aria-label={`Upload again: ${filename}`}
         data-testid="upload-again"
       >
         <FileUp aria-hidden="true" />
