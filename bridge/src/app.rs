@@ -37,7 +37,7 @@ pub struct App {
     pub trail: Arc<Trail>,
     /// All connections.
     pub registry: Arc<Registry>,
-    /// What users hold.
+    /// Counts what each user holds of what all users share.
     pub ledger: Arc<Ledger>,
     /// Who is connected.
     pub book: Arc<Book>,

@@ -164,8 +164,8 @@ pub struct Flags {
     #[arg(long, env = "COURANT_PRESENCE_GRACE", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub presence_grace: Duration,
 
-    /// Time to serve on after a signal to stop while /readyz says 503, so that load balancers turn away first
-    /// [default: 5s; courant up: 0s]
+    /// Time to serve on after a signal to stop while /readyz says 503, so that load balancers turn away first;
+    /// Ctrl-C skips it [default: 5s]
     #[arg(long, env = "COURANT_LAME_DUCK", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub lame_duck: Option<Duration>,
 

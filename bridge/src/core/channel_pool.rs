@@ -18,7 +18,7 @@ pub struct ChannelPool(Vec<PooledChannel>);
 
 struct PooledChannel {
     channel: Channel,
-    /// Streams now.
+    /// Streams that are open on this channel.
     open: AtomicUsize,
 }
 

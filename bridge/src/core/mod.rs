@@ -43,7 +43,7 @@ pub struct Core {
     system: Channel,
     /// Calls that answer at once.
     calls: Channel,
-    /// Uploads and downloads.
+    /// For uploads and downloads, so that their bytes hold up no other call.
     transfers: Channel,
     /// Watches of users, over several connections.
     streams: Arc<ChannelPool>,

@@ -20,7 +20,7 @@ impl UserBytes {
         Self { bound, waiting: AtomicUsize::new(0), drained: Notify::new() }
     }
 
-    /// How much waits.
+    /// Bytes that wait to be written, over all connections of the user.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }

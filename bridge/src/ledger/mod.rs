@@ -22,14 +22,14 @@ use crate::fault::Fault;
 /// Replays and look-ups of one user under way at once, over all connections; more wait for their turn.
 const JOINS_PER_USER: usize = 32;
 
-/// What is counted.
+/// The resources that are counted for each user and in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// Streams from the server: a topic's watch, a replay, the notifications of one subscription.
     Streams,
-    /// Uploads under way.
+    /// Uploads whose bytes are still arriving.
     Uploads,
-    /// Downloads under way.
+    /// Downloads whose bytes are still being sent.
     Downloads,
     /// Calls to the server for HTTP requests under way.
     Requests,
