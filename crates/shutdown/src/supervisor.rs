@@ -44,7 +44,10 @@ impl Supervisor {
         let supervisor = self.clone();
         self.run(task, async move {
             work.await;
-            supervisor.fail(task, "ended by itself".to_owned());
+            // A task that waits for another may see it stop before it is stopped itself.
+            if !supervisor.stop.is_cancelled() {
+                supervisor.fail(task, "ended by itself".to_owned());
+            }
         });
     }
 
@@ -116,7 +119,8 @@ mod tests {
         let stop = CancellationToken::new();
         let supervisor = Supervisor::new(stop.clone());
         supervisor.keep("watch", std::future::pending());
-        stop.cancel();
+        // Ends in the moment of the stop, before it is stopped itself.
+        supervisor.keep("follower", async move { stop.cancel() });
         supervisor.stopped().await;
         assert!(supervisor.failed().now_or_never().is_none());
     }
