@@ -11,7 +11,7 @@ use support::{Client, PATIENCE, Stage, token};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// What the second user waits for, at its best, with nothing else to do for the machine than these stories.
+/// What the second user waits for, in the middle of some tries: other stories share the machine with this one.
 const SOON: Duration = Duration::from_secs(1);
 /// What it waits for at most, also while attackers and bridge share two busy processors.
 const ALIVE: Duration = Duration::from_secs(20);
@@ -31,16 +31,20 @@ async fn bob_is_served(stage: &Stage) -> Duration {
     tokio::time::timeout(ALIVE, served).await.expect("the second user is shut out")
 }
 
-/// The same while what was attacked with is held: soon.
-async fn bob_is_served_soon(stage: &Stage) {
-    let mut best = ALIVE;
-    for _ in 0..10 {
-        best = best.min(bob_is_served(stage).await);
-        if best < SOON {
-            return;
-        }
+/// Some tries of the second user. The times are printed: compare "quiet" with the attack.
+async fn bob_is_served_soon(stage: &Stage, when: &str) {
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        times.push(bob_is_served(stage).await);
     }
-    panic!("the second user waits {best:?}");
+    soon(when, times);
+}
+
+fn soon(when: &str, mut times: Vec<Duration>) {
+    times.sort_unstable();
+    let (middle, longest) = (times[times.len() / 2], times[times.len() - 1]);
+    println!("the second user, {when}: {middle:?}, at most {longest:?}, of {}", times.len());
+    assert!(middle < SOON, "the second user waits {middle:?}, {when}");
 }
 
 /// Subscribes to that many invented topics, each on its own; gives back what was refused.
@@ -72,6 +76,7 @@ async fn forty_sockets_full_of_invented_topics_leave_the_bridge_to_others() {
     })
     .await;
     stage.ready(200).await;
+    bob_is_served_soon(&stage, "quiet").await;
     let mut clients = Vec::new();
     for _ in 0..40 {
         clients.push(stage.client("mallory").await);
@@ -85,9 +90,11 @@ async fn forty_sockets_full_of_invented_topics_leave_the_bridge_to_others() {
         refused
     };
     let watch = async {
+        let mut times = Vec::new();
         while !over.is_cancelled() {
-            bob_is_served(&stage).await;
+            times.push(bob_is_served(&stage).await);
         }
+        soon("while topics are invented", times);
     };
     let (refused, ()) = tokio::join!(attack, watch);
     let refused: Vec<_> = refused.into_iter().flatten().collect();
@@ -95,7 +102,7 @@ async fn forty_sockets_full_of_invented_topics_leave_the_bridge_to_others() {
     let error = &refused[0];
     assert_eq!((&error["code"], &error["retryable"]), (&json!("TOO_MANY"), &json!(true)));
     assert!(error["message"].as_str().unwrap().contains("300 topics"), "{error}");
-    bob_is_served_soon(&stage).await;
+    bob_is_served_soon(&stage, "while all topics are held").await;
     // The connections stay, and what is given back can be had again.
     assert_eq!(clients[0].ask(json!({"id": 1, "type": "ping"})).await["type"], "pong");
     let mut other = stage.client("mallory").await;
@@ -129,6 +136,7 @@ async fn who_comes_and_goes_gets_no_more_streams_than_who_stays() {
         config.limits.messages_per_second = 10_000;
     })
     .await;
+    bob_is_served_soon(&stage, "quiet").await;
     let mut mallory = stage.client("mallory").await;
     let mut refused = 0;
     for topic in 0..60 {
@@ -136,7 +144,7 @@ async fn who_comes_and_goes_gets_no_more_streams_than_who_stays() {
         mallory.ask(json!({"id": 99, "type": "unsubscribe", "topic": format!("batch/{topic}-0")})).await;
     }
     assert!(refused >= 40, "{refused}");
-    bob_is_served_soon(&stage).await;
+    bob_is_served_soon(&stage, "after streams came and went").await;
 }
 
 /// A socket from another address than everybody else's.
@@ -170,6 +178,7 @@ async fn stalled_uploads_of_one_user_and_one_address_leave_sockets_to_others() {
     })
     .await;
     stage.ready(200).await;
+    bob_is_served_soon(&stage, "quiet").await;
     let mut stalled = Vec::new();
     let mut refused = 0;
     // Idle sockets first, then uploads: as many as one can get.
@@ -180,10 +189,10 @@ async fn stalled_uploads_of_one_user_and_one_address_leave_sockets_to_others() {
         }
         stalled.push(socket);
         if number % 16 == 0 {
-            bob_is_served_soon(&stage).await;
+            bob_is_served_soon(&stage, "among stalled sockets").await;
         }
     }
-    bob_is_served_soon(&stage).await;
+    bob_is_served_soon(&stage, "among stalled sockets").await;
     for socket in stalled.iter_mut().skip(40) {
         let (status, text) = answer(socket).await;
         assert!(status == 429 && text.contains("retry-after: 1"), "{text}");
@@ -199,7 +208,7 @@ async fn stalled_uploads_of_one_user_and_one_address_leave_sockets_to_others() {
         }
     }
     assert!(told <= 2, "{told}");
-    bob_is_served_soon(&stage).await;
+    bob_is_served_soon(&stage, "while uploads stall").await;
 }
 
 #[tokio::test]
@@ -235,6 +244,7 @@ async fn event_streams_and_polls_are_no_http_connections_among_others() {
         config.limits.sockets_per_address = 4;
     })
     .await;
+    bob_is_served_soon(&stage, "quiet").await;
     let mut streams = Vec::new();
     for number in 0..20 {
         let path = if number % 2 == 0 { "/v1/events?topic=mine" } else { "/v1/events:poll?topic=mine" };
@@ -246,7 +256,7 @@ async fn event_streams_and_polls_are_no_http_connections_among_others() {
         assert_eq!(&first, b"HTTP/1.1 200", "{number}");
         streams.push(socket);
     }
-    bob_is_served_soon(&stage).await;
+    bob_is_served_soon(&stage, "beside event streams and polls").await;
     // They are counted by user, as WebSockets are.
     stage.metrics_show("connections 20").await;
 }
@@ -281,6 +291,7 @@ async fn a_trickle_holds_an_upload_only_for_a_while() {
 async fn floods_of_messages_pings_and_empty_fragments_leave_the_bridge_to_others() {
     let stage = Stage::new().await;
     stage.ready(200).await;
+    bob_is_served_soon(&stage, "quiet").await;
     let over = tokio_util::sync::CancellationToken::new();
     let mut floods = tokio::task::JoinSet::new();
     // A masked frame: a fragment of text without an end, a ping, a command.
@@ -303,13 +314,15 @@ async fn floods_of_messages_pings_and_empty_fragments_leave_the_bridge_to_others
             while socket.write_all(&rest).await.is_ok() {}
         }));
     }
+    let mut times = Vec::new();
     for _ in 0..8 {
-        bob_is_served(&stage).await;
+        times.push(bob_is_served(&stage).await);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    soon("in the flood", times);
     over.cancel();
     while floods.join_next().await.is_some() {}
-    bob_is_served_soon(&stage).await;
+    bob_is_served_soon(&stage, "after the flood").await;
 }
 
 #[tokio::test]
