@@ -49,6 +49,13 @@ impl Second {
         }
         slowest
     }
+
+    /// The times are printed: compare "quiet" with the attack.
+    async fn notices_nothing(&mut self, when: &str) {
+        let slowest = self.slowest().await;
+        println!("the second user's slowest call, {when}: {slowest:?}");
+        assert!(slowest < UNNOTICED, "the second user waits {slowest:?}, {when}");
+    }
 }
 
 /// Another connection, as another machine has.
@@ -78,6 +85,8 @@ async fn filters_that_look_at_everything_hold_nobody_up_and_end_in_pages() {
         });
     }
     submits.join_all().await;
+    let mut bob = Second::of(&world).await;
+    bob.notices_nothing("quiet").await;
     let filter = format!("{}u", "u OR ".repeat(408));
     let request = ListJobsRequest { filter, page_size: 1000, ..ListJobsRequest::default() };
     let mut attack = tokio::task::JoinSet::new();
@@ -89,8 +98,7 @@ async fn filters_that_look_at_everything_hold_nobody_up_and_end_in_pages() {
             assert!(page.jobs.is_empty() && !page.next_page_token.is_empty(), "a call has a budget");
         });
     }
-    let mut bob = Second::of(&world).await;
-    assert!(bob.slowest().await < UNNOTICED);
+    bob.notices_nothing("while filters are asked").await;
     attack.abort_all();
     // A modest filter over the same jobs finds what it looks for, over as many pages as it takes.
     let mut request = ListJobsRequest { filter: "é AND state = QUEUED".into(), ..ListJobsRequest::default() };
@@ -136,6 +144,8 @@ async fn documents_that_stop_arriving_hold_little_and_not_for_ever() {
         (config.upload_memory, config.upload_memory_per_user) = (256 << 20, 64 << 20);
     })
     .await;
+    let mut bob = Second::of(&world).await;
+    bob.notices_nothing("quiet").await;
     let before = resident_bytes();
     let (mut open, mut calls) = (Vec::new(), tokio::task::JoinSet::new());
     for _ in 0..200 {
@@ -150,8 +160,7 @@ async fn documents_that_stop_arriving_hold_little_and_not_for_ever() {
         }
         open.push(sender);
     }
-    let mut bob = Second::of(&world).await;
-    assert!(bob.slowest().await < UNNOTICED);
+    bob.notices_nothing("while documents stop").await;
     // What the callers here keep in their own queues is counted as well: this process is both sides.
     let callers: u64 = open.iter().map(|sender| (8 - sender.capacity() as u64) << 20).sum();
     let held = resident_bytes().saturating_sub(before).saturating_sub(callers);
@@ -184,6 +193,8 @@ async fn two_thousand_watches_of_the_queue_delay_nobody() {
         let header = SubmitJobHeader { kind: format!("kind-{kind}"), ..SubmitJobHeader::default() };
         world.submit_with("carol", header, b"x").await.unwrap();
     }
+    let mut bob = Second::of(&world).await;
+    bob.notices_nothing("quiet").await;
     let token = Bearer(world.token("alice", &[]));
     let mut queue = QueueServiceClient::with_interceptor(connection(&world).await, token);
     let (mut streams, mut refused) = (Vec::new(), 0);
@@ -198,8 +209,7 @@ async fn two_thousand_watches_of_the_queue_delay_nobody() {
         }
     }
     assert_eq!((streams.len(), refused), (64, 1_936));
-    let mut bob = Second::of(&world).await;
-    assert!(bob.slowest().await < UNNOTICED);
+    bob.notices_nothing("while the queue is watched").await;
     drop(streams);
     // What is given back can be had again.
     let back = async {
@@ -213,6 +223,8 @@ async fn two_thousand_watches_of_the_queue_delay_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_workers_of_many_kinds_delay_nobody_and_leave_nothing_behind() {
     let world = World::new().await;
+    let mut bob = Second::of(&world).await;
+    bob.notices_nothing("quiet").await;
     let token = Bearer(world.token("mallory", &[Role::Worker]));
     let mut client = WorkerServiceClient::with_interceptor(connection(&world).await, token);
     let mut streams = Vec::new();
@@ -223,8 +235,7 @@ async fn thousands_of_workers_of_many_kinds_delay_nobody_and_leave_nothing_behin
         out.send(WorkRequest { message: Some(work_request::Message::Hello(hello)) }).await.unwrap();
         streams.push((client.work(ReceiverStream::new(inbox)).await.unwrap(), out));
     }
-    let mut bob = Second::of(&world).await;
-    assert!(bob.slowest().await < UNNOTICED);
+    bob.notices_nothing("while workers come").await;
     let refused = match streams.last_mut() {
         Some((last, _)) => last.get_mut().message().await.unwrap_err(),
         None => unreachable!(),
