@@ -77,14 +77,29 @@ build: $(DONE)/web ## Build everything, optimised
 
 # --- running --------------------------------------------------------------------------------------------------------
 
+# `--workspace` and not `-p courant-cli`: so dependencies are built with the features that everything else has, once.
 .PHONY: run
-run: build ## Build, start Courant on ./data, show a sample document being processed
+run: $(DONE)/web ## Build, start Courant on ./data, show a sample document being processed
+	@tests/setup/need cargo 1.95
+	cargo build --release --workspace --bin courant --locked
 	$(BIN) up --data-dir $(DATA) --demo $(SAMPLE) --log warn
 
 # --- testing --------------------------------------------------------------------------------------------------------
 
+# What the programs are told from outside comes last, two at a time: the browser tests keep one core busy.
 .PHONY: test
-test: test-rust test-torture test-web test-python test-node test-browser lint-proto ## Run all tests
+test: ## Run all tests
+	@code=0; \
+	$(MAKE) test-rust test-torture test-web || code=$$?; \
+	$(MAKE) --jobs=2 --output-sync=target test-browser test-clients || code=$$?; \
+	exit $$code
+
+.PHONY: test-clients
+test-clients:
+	@code=0; \
+	$(MAKE) test-python || code=$$?; \
+	$(MAKE) test-node || code=$$?; \
+	exit $$code
 
 .PHONY: test-rust
 test-rust: build $(DONE)/tools packages ## Unit, property and end-to-end tests in Rust
@@ -127,25 +142,40 @@ test-browser: build $(DONE)/tools $(DONE)/next packages ## The console in a real
 .PHONY: check
 check: lint-rust lint-proto lint-web lint-licences ## Formatting, lints, types, licences, breaking changes
 
+# `--release`: what build scripts made for the programs is used again.
 .PHONY: lint-rust
-lint-rust:
+lint-rust: $(DONE)/web
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+
+BASELINE := proto/baseline.binpb
 
 .PHONY: lint-proto
-lint-proto: $(DONE)/tools ## Lint the protos, and compare them with the main branch
+lint-proto: $(DONE)/tools ## Lint the protos, and compare them with the baseline
 	$(BUF) lint
-	@tests/setup/breaking $(BUF)
+	$(BUF) breaking --against $(BASELINE)
+
+.PHONY: proto-baseline
+proto-baseline: $(DONE)/tools ## Make the protos of now what later ones must be compatible with: at a release
+	$(BUF) build --exclude-source-info -o $(BASELINE)
 
 .PHONY: lint-web
 lint-web: $(DONE)/web-deps
 	npm run --prefix bridge/web typecheck
 	npm run --prefix bridge/web lint
 
+# Building cargo-deny takes minutes, so it is used where it is. `make deny` builds it first.
+DENY := $(or $(shell command -v cargo-deny),$(wildcard $(TARGET)/tools/bin/cargo-deny))
+
 .PHONY: lint-licences
-lint-licences:
-	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
-	else echo 'Licences and advisories were not checked: cargo install --locked cargo-deny'; fi
+lint-licences: ## Licences, sources and doubled versions of dependencies, if cargo-deny is there
+	@if [ -n "$(DENY)" ]; then $(DENY) --locked check licenses bans sources; \
+	else echo 'Licences were not checked: make deny'; fi
+
+.PHONY: deny
+deny: ## The same, with cargo-deny built first; and known vulnerabilities, which asks the network
+	$(if $(DENY),,cargo install --locked --root $(TARGET)/tools cargo-deny)
+	$(or $(DENY),$(TARGET)/tools/bin/cargo-deny) --locked check
 
 .PHONY: bench
 bench: build bench-lines ## First figures: jobs and events a second through the whole of it
