@@ -19,6 +19,16 @@ use crate::wire;
 /// Pages of one child on their way to the server at once. When they are all under way the child waits.
 const STORING: usize = 4;
 
+/// What came of a message of the child.
+enum Taken {
+    /// A page that was read, and its picture if it has to be read by OCR.
+    Page(Box<PageArtifact>, Option<Picture>),
+    /// A picture that waits for its page.
+    Picture,
+    /// The chunk is read.
+    Done,
+}
+
 /// See the module.
 pub(super) struct Lane<'l, 'a> {
     job: &'l Extraction<'a>,
@@ -90,12 +100,10 @@ impl<'l, 'a> Lane<'l, 'a> {
     /// take OCR minutes, and the turn is for others meanwhile.
     async fn chunk(&mut self, chunk: &Chunk, pages: u32, survey: &Survey) -> Result<Result<(), Failed>, Failure> {
         let mut turn = Some(self.job.turn().await);
-        if self.child.is_none() {
-            match self.open().await? {
-                Ok(same) if same == pages => self.order(&Order::Know { survey: survey.clone() }).await?,
-                Ok(other) => return Ok(Err(self.failed(Fault::changed(pages, other)))),
-                Err(fault) => return Ok(Err(self.failed(fault))),
-            }
+        if self.child.is_none()
+            && let Err(fault) = self.start(pages, survey).await?
+        {
+            return Ok(Err(self.failed(fault)));
         }
         let (avoid, undrawn) = {
             let course = self.job.course();
@@ -119,23 +127,10 @@ impl<'l, 'a> Lane<'l, 'a> {
             tokio::select! {
                 biased;
                 Some(stored) = storing.next() => self.job.report(&stored?).await?,
-                said = self.next() => match said? {
-                    Ok(Said::Page { page }) => {
-                        if !self.job.course().accept(page.number, chunk) {
-                            break Err(Fault::Senseless(format!("page {} was not asked for", page.number)));
-                        }
-                        let picture = pictures.remove(&page.number);
-                        storing.push_back(keep(self.job, page, picture));
-                    }
-                    Ok(Said::Picture { page, width, height, dpi, png }) => match Picture::decoded(width, height, dpi, &png) {
-                        Some(picture) if pictures.is_empty() => {
-                            pictures.insert(page, picture);
-                        }
-                        _ => break Err(Fault::Senseless(format!("the picture of page {page}"))),
-                    },
-                    Ok(Said::Done) if self.job.course().has(chunk) => break Ok(()),
-                    Ok(Said::Done) => break Err(Fault::Senseless("done, with pages missing".into())),
-                    Ok(other) => break Err(Fault::unexpected(&other)),
+                said = self.next() => match said?.and_then(|said| self.take(said, chunk, &mut pictures)) {
+                    Ok(Taken::Page(page, picture)) => storing.push_back(keep(self.job, *page, picture)),
+                    Ok(Taken::Picture) => {}
+                    Ok(Taken::Done) => break Ok(()),
                     Err(fault) => break Err(fault),
                 },
             }
@@ -146,6 +141,36 @@ impl<'l, 'a> Lane<'l, 'a> {
             self.job.report(&stored?).await?;
         }
         Ok(ended.map_err(|fault| self.failed(fault)))
+    }
+
+    /// Starts a child that knows of the document what the first one found.
+    async fn start(&mut self, pages: u32, survey: &Survey) -> Result<Result<(), Fault>, Failure> {
+        Ok(match self.open().await? {
+            Ok(same) if same == pages => Ok(self.order(&Order::Know { survey: survey.clone() }).await?),
+            Ok(other) => Err(Fault::changed(pages, other)),
+            Err(fault) => Err(fault),
+        })
+    }
+
+    /// What a message of the child means for the chunk. A picture waits in `pictures` for its page, which comes next.
+    fn take(&self, said: Said, chunk: &Chunk, pictures: &mut HashMap<u32, Picture>) -> Result<Taken, Fault> {
+        match said {
+            Said::Page { page } if self.job.course().accept(page.number, chunk) => {
+                let picture = pictures.remove(&page.number);
+                Ok(Taken::Page(Box::new(page), picture))
+            }
+            Said::Page { page } => Err(Fault::Senseless(format!("page {} was not asked for", page.number))),
+            Said::Picture { page, width, height, dpi, png } => match Picture::decoded(width, height, dpi, &png) {
+                Some(picture) if pictures.is_empty() => {
+                    pictures.insert(page, picture);
+                    Ok(Taken::Picture)
+                }
+                _ => Err(Fault::Senseless(format!("the picture of page {page}"))),
+            },
+            Said::Done if self.job.course().has(chunk) => Ok(Taken::Done),
+            Said::Done => Err(Fault::Senseless("done, with pages missing".into())),
+            other => Err(Fault::unexpected(&other)),
+        }
     }
 
     /// Starts a child and has it open the document. Gives the number of pages.
