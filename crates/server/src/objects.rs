@@ -42,6 +42,8 @@ pub struct Objects {
     prefix: Path,
     /// Where a local store lies. Its crate does not list unfinished uploads and leaves empty folders.
     folder: Option<PathBuf>,
+    /// What is known of how it does, by all clones.
+    state: Arc<probe::State>,
 }
 
 /// Size and checksum of something stored.
@@ -86,7 +88,7 @@ impl Objects {
             .map_err(|error| refuse(error.to_string()))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| refuse(error.to_string()))?;
         let folder = Some(folder.to_owned());
-        Ok(Self { store: Arc::new(store.with_fsync(true)), prefix: Path::default(), folder })
+        Ok(Self { store: Arc::new(store.with_fsync(true)), prefix: Path::default(), folder, state: Arc::default() })
     }
 
     /// At a URL: `file://`, `s3://`, `gs://`, `az://`; credentials come from the environment as those services define.
@@ -98,7 +100,7 @@ impl Objects {
             return Self::local(&folder);
         }
         let (store, prefix) = open::open(&parsed).map_err(|error| refuse(fault::causes(&error)))?;
-        Ok(Self { store, prefix, folder: None })
+        Ok(Self { store, prefix, folder: None, state: Arc::default() })
     }
 
     fn path(&self, tail: &str) -> Path {
@@ -201,7 +203,7 @@ impl Objects {
             Err(error) => return Err(error),
         };
         let (mut hash, mut bytes) = (Sha256::new(), 0);
-        while let Some(piece) = stream.try_next().await? {
+        while let Some(piece) = self.promptly(stream.try_next()).await? {
             hash.update(&piece);
             bytes += piece.len() as u64;
         }

@@ -1,10 +1,11 @@
 //! Looks whether the store works, from the start on: an operator learns of a wrong setting before a user does.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::fault::{Fault, causes};
 use super::{Objects, absent};
@@ -22,6 +23,18 @@ pub struct Trouble {
     causes: String,
 }
 
+/// How long the store may take for one answer while something else waits behind it.
+const PROMPTLY: Duration = Duration::from_secs(5);
+
+/// What is known of how the store does.
+#[derive(Debug, Default)]
+pub struct State {
+    /// The last look failed.
+    away: AtomicBool,
+    /// Told when somebody finds that it fails.
+    doubted: Notify,
+}
+
 /// Looks for ever. Each change of state is one line in the log, and told.
 pub async fn run(objects: Objects, works: watch::Sender<bool>) {
     let mut known: Option<Trouble> = None;
@@ -30,6 +43,7 @@ pub async fn run(objects: Objects, works: watch::Sender<bool>) {
         match (&known, &found) {
             (None, Some(trouble)) => {
                 tracing::error!(why = trouble.causes, "the store of documents and results cannot be used");
+                objects.state.away.store(true, Ordering::Relaxed);
                 works.send_replace(false);
             }
             (Some(known), Some(trouble)) if known.kind != trouble.kind => {
@@ -37,16 +51,38 @@ pub async fn run(objects: Objects, works: watch::Sender<bool>) {
             }
             (Some(_), None) => {
                 tracing::info!("the store of documents and results can be used again");
+                objects.state.away.store(false, Ordering::Relaxed);
                 works.send_replace(true);
             }
             _ => {}
         }
-        tokio::time::sleep(if found.is_none() { EVERY.0 } else { EVERY.1 }).await;
+        let pause = if found.is_none() { EVERY.0 } else { EVERY.1 };
+        // Not more often than that: everybody may find out at once.
+        tokio::time::sleep(pause.min(EVERY.1)).await;
+        let _ = tokio::time::timeout(pause.saturating_sub(EVERY.1), objects.state.doubted.notified()).await;
         known = found;
     }
 }
 
 impl Objects {
+    /// Asks the store something that others wait behind: answered soon, or not at all. A store that is known to be away is
+    /// not asked.
+    pub async fn promptly<T>(&self, ask: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let failed = |why: &'static str| {
+            let source = Box::new(std::io::Error::new(std::io::ErrorKind::TimedOut, why));
+            Error::Objects(object_store::Error::Generic { store: "objects", source })
+        };
+        if self.state.away.load(Ordering::Relaxed) {
+            return Err(failed("it did not work when it was looked at last"));
+        }
+        let answer = tokio::time::timeout(PROMPTLY, ask).await;
+        let answer = answer.unwrap_or_else(|_| Err(failed("it did not answer in time")));
+        if matches!(answer, Err(Error::Objects(_))) {
+            self.state.doubted.notify_one();
+        }
+        answer
+    }
+
     /// Reads something that is not there: a bucket that is missing or closed shows, and nothing is written.
     async fn trouble(&self) -> Option<Trouble> {
         let path = self.path("uploads/probe");

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use courant_joblog::event::{Change, Counts};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, JobError, State};
+use courant_joblog::log::AppendError;
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{Assignment, AttemptRef, FinishedPages};
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::AttemptId;
 use super::parts::{self, Why};
@@ -19,6 +20,9 @@ use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::view::Known;
+
+/// How long a job whose claim the log refused stands aside.
+const CLAIM_AGAIN: Duration = Duration::from_secs(1);
 
 /// Gives out jobs for ever.
 pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
@@ -89,7 +93,16 @@ fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free, known: Kn
     let claim = Claim { engine: engine.clone(), registry: registry.clone(), worker: free.worker.clone(), attempt };
     engine.detached.spawn(async move {
         if let Err(error) = self::claim(&claim.engine, &claim.registry, &claim.worker, &known.job).await {
-            tracing::warn!(job = %known.job.id, worker = %claim.worker, %error, "a claim failed");
+            // A log without space says so itself, once.
+            match error {
+                Error::Append(AppendError::Full) => {}
+                error => tracing::warn!(job = %known.job.id, worker = %claim.worker, %error, "a claim failed"),
+            }
+            // The job is given out again as soon as it is given back.
+            tokio::select! {
+                () = tokio::time::sleep(CLAIM_AGAIN) => {}
+                () = claim.engine.stopping.cancelled() => {}
+            }
         }
     });
 }

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod batches;
+mod deferred;
 mod following;
 mod frozen;
 mod guards;
