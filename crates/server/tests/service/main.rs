@@ -22,6 +22,7 @@ mod protocol;
 mod push;
 mod quotas;
 mod retention;
+mod shares;
 mod streams;
 mod support;
 mod unwatched;

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::letter::{SINGLY, of_many, of_one};
-use super::schedule::{Delivery, Schedule};
+use super::schedule::{Delivery, Places, Schedule};
 use super::{Push, Subscription, TTL};
 use crate::notices::Notices;
 use crate::notices::store::{Notice, StoreError};
@@ -45,7 +45,8 @@ struct Failing {
 
 /// Sends for ever. Pushes are not worth the service: what fails is tried again.
 pub async fn run(push: Arc<Push>, notices: Arc<Notices>) {
-    let mut office = Office { schedule: Schedule::default(), failing: HashMap::new(), running: JoinSet::new() };
+    let mut office =
+        Office { schedule: Schedule::new(Places::new(&push.config)), failing: HashMap::new(), running: JoinSet::new() };
     notices.due.add(None);
     loop {
         office.begin(&push, &notices);
