@@ -8,7 +8,7 @@ mod uploads;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use courant_joblog::ids::JobId;
@@ -242,15 +242,14 @@ impl Objects {
     }
 
     /// Removes uploads that were cut off long ago.
-    pub async fn sweep_uploads(&self) -> Result<(), Error> {
+    pub async fn sweep_uploads(&self, now: SystemTime) -> Result<(), Error> {
         if let Some(folder) = &self.folder {
-            return sweep_folder(&folder.join("uploads")).await;
+            return sweep_folder(&folder.join("uploads"), now).await;
         }
         let uploads = self.path("uploads");
         let mut found = self.store.list(Some(&uploads));
         while let Some(meta) = found.try_next().await? {
-            let age = std::time::SystemTime::now().duration_since(meta.last_modified.into()).unwrap_or_default();
-            if age > ABANDONED_AFTER {
+            if is_abandoned(meta.last_modified.into(), now) {
                 self.remove(&meta.location).await;
             }
         }
@@ -258,15 +257,22 @@ impl Objects {
     }
 }
 
+/// Whether what was written then was left by a crash. What seems to be of days to come was written before the clock was set
+/// back.
+fn is_abandoned(written: SystemTime, now: SystemTime) -> bool {
+    let apart = now.duration_since(written).unwrap_or_else(|ahead| ahead.duration());
+    apart > ABANDONED_AFTER
+}
+
 /// Removes files that nobody has written to for long.
-async fn sweep_folder(folder: &FilePath) -> Result<(), Error> {
+async fn sweep_folder(folder: &FilePath, now: SystemTime) -> Result<(), Error> {
     let mut files = match tokio::fs::read_dir(folder).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         found => found.map_err(storage)?,
     };
     while let Some(file) = files.next_entry().await.map_err(storage)? {
         let written = file.metadata().await.and_then(|meta| meta.modified()).map_err(storage)?;
-        if written.elapsed().unwrap_or_default() > ABANDONED_AFTER {
+        if is_abandoned(written, now) {
             absent_is_fine(tokio::fs::remove_file(file.path()).await)?;
         }
     }
@@ -446,16 +452,21 @@ mod tests {
     async fn only_old_uploads_are_swept_also_those_that_a_crash_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();
-        objects.sweep_uploads().await.unwrap();
+        objects.sweep_uploads(SystemTime::now()).await.unwrap();
         let uploads = folder.path().join("uploads");
         std::fs::create_dir(&uploads).unwrap();
-        for (name, hours) in [("old", 25), ("old#1", 25), ("new#1", 1)] {
+        let hour = Duration::from_secs(3600);
+        let now = SystemTime::now();
+        let written = [("old", now - 25 * hour), ("old#1", now - 25 * hour), ("new#1", now - hour)];
+        // The clock was set back meanwhile: by a day to come, and by an hour.
+        let before = [("days to come", now + 25 * hour), ("set back", now + hour)];
+        for (name, written) in written.into_iter().chain(before) {
             let file = std::fs::File::create(uploads.join(name)).unwrap();
-            let written = std::time::SystemTime::now() - Duration::from_secs(hours * 3600);
             file.set_times(std::fs::FileTimes::new().set_modified(written)).unwrap();
         }
-        objects.sweep_uploads().await.unwrap();
-        let left: Vec<_> = std::fs::read_dir(&uploads).unwrap().map(|file| file.unwrap().file_name()).collect();
-        assert_eq!(left, ["new#1"]);
+        objects.sweep_uploads(SystemTime::now()).await.unwrap();
+        let mut left: Vec<_> = std::fs::read_dir(&uploads).unwrap().map(|file| file.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["new#1", "set back"]);
     }
 }

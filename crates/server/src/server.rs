@@ -219,7 +219,7 @@ impl Server {
         tasks.keep("retention", retention::run(engine()));
         tasks.run("orphans", retention::orphans::run(engine()));
         tasks.keep("expired uploads", uploads::sweep::run(engine()));
-        tasks.run("drafts", sweep_drafts(self.engine.objects.clone()));
+        tasks.run("drafts", sweep_drafts(engine()));
         let (works, store) = watch::channel(true);
         tasks.keep("object store probe", objects::probe::run(self.engine.objects.clone(), works));
         tasks.run("object store health", follow_state(health.clone(), STORE_SERVICE, store));
@@ -387,8 +387,8 @@ async fn follow_state(health: HealthReporter, part: &'static str, mut works: wat
 }
 
 /// What a crash has left. The store may be away: nobody waits for it.
-async fn sweep_drafts(objects: Objects) {
-    if let Err(error) = objects.sweep_uploads().await {
+async fn sweep_drafts(engine: Arc<Engine>) {
+    if let Err(error) = engine.objects.sweep_uploads(engine.wall.file_time()).await {
         tracing::warn!(%error, "old uploads could not be swept");
     }
 }

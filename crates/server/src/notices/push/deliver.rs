@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use courant_joblog::ids::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use tokio::task::JoinSet;
@@ -170,7 +169,7 @@ impl Office {
 /// Sends all that one subscription waits for, or until something is in the way.
 async fn all(push: &Push, notices: &Notices, to: &Subscription) -> Result<Sent, StoreError> {
     loop {
-        let (endpoint, since) = (to.endpoint.clone(), Timestamp(Timestamp::now().0 - TTL.as_millis() as i64));
+        let (endpoint, since) = (to.endpoint.clone(), notices.wall.now().plus_ms(-(TTL.as_millis() as i64)));
         let waiting = notices.with(move |store| store.unsent(&endpoint, since, TOGETHER)).await?;
         if waiting.is_empty() {
             return Ok(Sent::Yes);
