@@ -129,7 +129,7 @@ impl Objects {
 
     /// Stores something small.
     pub async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<(), Error> {
-        self.store.put(path, bytes.into()).await?;
+        self.store.put(path, bytes.into()).await.inspect_err(|error| self.doubt_space(error))?;
         Ok(())
     }
 
@@ -155,7 +155,7 @@ impl Objects {
     pub fn write(&self, path: Path) -> Writer {
         let part = self.part_bytes();
         let upload = BufWriter::with_capacity(self.store.clone(), path, part).with_max_concurrency(PARTS_AT_ONCE);
-        Writer { upload: Some(upload), hash: Sha256::new(), bytes: 0 }
+        Writer { objects: self.clone(), upload: Some(upload), hash: Sha256::new(), bytes: 0 }
     }
 
     /// Removes something; nothing there is fine.
@@ -298,6 +298,7 @@ fn storage(error: std::io::Error) -> Error {
 /// Something being stored: in one request when it is small, else in parts. Dropped without [`Writer::finish`], it never
 /// was.
 pub struct Writer {
+    objects: Objects,
     /// There until it is finished or given up.
     upload: Option<BufWriter>,
     hash: Sha256,
@@ -310,7 +311,7 @@ impl Writer {
         let Some(upload) = &mut self.upload else { return Ok(()) };
         self.hash.update(&piece);
         self.bytes += piece.len() as u64;
-        Ok(upload.put(piece).await?)
+        Ok(upload.put(piece).await.inspect_err(|error| self.objects.doubt_space(error))?)
     }
 
     /// How much there is so far.
@@ -321,7 +322,7 @@ impl Writer {
     /// Makes it durable and visible.
     pub async fn finish(mut self) -> Result<Stored, Error> {
         if let Some(mut upload) = self.upload.take() {
-            upload.shutdown().await.map_err(cause)?;
+            upload.shutdown().await.map_err(cause).inspect_err(|error| self.objects.doubt_space(error))?;
         }
         let hash = std::mem::take(&mut self.hash);
         Ok(Stored { bytes: self.bytes, sha256: hex(hash) })

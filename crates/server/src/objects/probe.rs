@@ -1,5 +1,7 @@
 //! Looks whether the store works, from the start on: an operator learns of a wrong setting before a user does.
 
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use object_store::ObjectStoreExt as _;
 use tokio::sync::{Notify, watch};
 
 use super::fault::{Fault, causes};
-use super::{Objects, absent};
+use super::{Objects, absent, storage};
 use crate::error::Error;
 
 /// Between two looks: while it works, and while it does not.
@@ -23,13 +25,16 @@ pub struct Trouble {
     causes: String,
 }
 
+/// What a look writes into a folder and takes back, to find out whether there is space: as much as a small document.
+const SPACE_BYTES: usize = 1 << 20;
+
 /// How long the store may take for one answer while something else waits behind it.
 const PROMPTLY: Duration = Duration::from_secs(5);
 
 /// What is known of how the store does.
 #[derive(Debug, Default)]
 pub struct State {
-    /// The last look failed.
+    /// The last look failed, and not for want of space: then what is there can be read.
     away: AtomicBool,
     /// Told when somebody finds that it fails.
     doubted: Notify,
@@ -40,10 +45,11 @@ pub async fn run(objects: Objects, works: watch::Sender<bool>) {
     let mut known: Option<Trouble> = None;
     loop {
         let found = objects.trouble().await;
+        let away = found.as_ref().is_some_and(|trouble| trouble.kind != Some(Fault::Full));
+        objects.state.away.store(away, Ordering::Relaxed);
         match (&known, &found) {
             (None, Some(trouble)) => {
                 tracing::error!(why = trouble.causes, "the store of documents and results cannot be used");
-                objects.state.away.store(true, Ordering::Relaxed);
                 works.send_replace(false);
             }
             (Some(known), Some(trouble)) if known.kind != trouble.kind => {
@@ -51,7 +57,6 @@ pub async fn run(objects: Objects, works: watch::Sender<bool>) {
             }
             (Some(_), None) => {
                 tracing::info!("the store of documents and results can be used again");
-                objects.state.away.store(false, Ordering::Relaxed);
                 works.send_replace(true);
             }
             _ => {}
@@ -83,14 +88,26 @@ impl Objects {
         answer
     }
 
-    /// Reads something that is not there: a bucket that is missing or closed shows, and nothing is written.
+    /// Somebody could not write: a look finds out whether there is space.
+    pub(super) fn doubt_space(&self, error: &object_store::Error) {
+        if Fault::of(error) == Fault::Full {
+            self.state.doubted.notify_one();
+        }
+    }
+
+    /// Reads something that is not there: a bucket that is missing or closed shows, and nothing is written. Into a folder it
+    /// writes: a disk without space shows nowhere else.
     async fn trouble(&self) -> Option<Trouble> {
         let path = self.path("uploads/probe");
         let look = async {
             match self.store.get(&path).await {
-                Ok(found) => Ok(found.into_stream().try_for_each(|_| async { Ok(()) }).await?),
-                Err(error) if absent(&error) => Ok(()),
-                Err(error) => Err(Error::from(error)),
+                Ok(found) => found.into_stream().try_for_each(|_| async { Ok(()) }).await?,
+                Err(error) if absent(&error) => {}
+                Err(error) => return Err(Error::from(error)),
+            }
+            match self.folder.clone() {
+                Some(folder) => try_space(folder).await,
+                None => Ok(()),
             }
         };
         match tokio::time::timeout(WITHIN, look).await {
@@ -99,5 +116,21 @@ impl Objects {
             Ok(Err(error)) => Some(Trouble { kind: None, causes: error.to_string() }),
             Err(_) => Some(Trouble { kind: Some(Fault::Timeout), causes: format!("no answer within {WITHIN:?}") }),
         }
+    }
+}
+
+/// Writes a file that nobody sees and removes it. It is not synced: a file system says at once when it has no blocks left.
+async fn try_space(folder: PathBuf) -> Result<(), Error> {
+    let write = move || {
+        // It may have been removed, and is made again by whoever stores something.
+        std::fs::create_dir_all(&folder)?;
+        let name = folder.join(format!("probe-{}", std::process::id()));
+        let mut file = std::fs::File::create(&name)?;
+        std::fs::remove_file(&name)?;
+        file.write_all(&vec![0; SPACE_BYTES])
+    };
+    match tokio::task::spawn_blocking(write).await {
+        Ok(tried) => tried.map_err(storage),
+        Err(ended) => Err(storage(std::io::Error::other(ended))),
     }
 }

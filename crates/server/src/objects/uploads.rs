@@ -90,7 +90,10 @@ impl Objects {
         match self.store.put_opts(path, bytes.into(), options).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                self.doubt_space(&error);
+                Err(error.into())
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod batches;
 mod deferred;
 mod following;
 mod frozen;
+mod full;
 mod guards;
 mod hostile;
 mod jobs;
