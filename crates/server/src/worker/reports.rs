@@ -246,7 +246,7 @@ impl Report<'_> {
             (job.pages.total != Some(pages)).then_some(Change::Planned { attempt, pages, lane })
         })
         .await?;
-        if moved(&before).is_none() || !large::is_in_the_way(self.engine, self.registry, &before.kind) {
+        if moved(&before).is_none() || !large::is_in_the_way(self.engine, self.registry, &before) {
             return Ok(Taken::Good);
         }
         large::hand_back(self.engine, &self.attempt, pages).await?;
