@@ -230,6 +230,9 @@ impl Server {
         if let Some(push) = &self.push {
             tasks.keep("web push", push::run(push.clone(), self.notices.clone()));
         }
+        if let Some(tls) = &self.tls {
+            tasks.keep("TLS files", tls.keep_fresh());
+        }
         tasks.keep("unwatched jobs", unwatched::run(engine()));
         tasks.keep("passwords", passwords::run(engine()));
         tasks.keep("places", places::run(engine(), registry()));
@@ -243,9 +246,6 @@ impl Server {
         health: &HealthReporter,
         shutdown: &Shutdown,
     ) -> Result<(), ServeError> {
-        if let Some(tls) = &self.tls {
-            tls.keep_fresh();
-        }
         let refusing = CancellationToken::new();
         let incoming = courant_tls::incoming(listener, self.tls.clone(), &self.engine.config.connections);
         let incoming = incoming.take_until(refusing.clone().cancelled_owned());
