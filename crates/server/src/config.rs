@@ -190,6 +190,10 @@ pub struct Config {
     #[command(flatten)]
     pub shares: ShareLimits,
 
+    /// Space on the disk of the log in bytes that is kept so that jobs can be cancelled and end when it is full (0: none)
+    #[arg(long, env = "COURANT_LOG_RESERVE", default_value_t = 4 << 20, value_name = "BYTES")]
+    pub log_reserve: u64,
+
     /// Connections to the gRPC port
     #[command(flatten)]
     pub connections: courant_tls::ConnectionLimits,
@@ -262,6 +266,7 @@ impl Config {
             notice_retention: Duration::from_secs(30 * 24 * 3600),
             notices_per_user: 500,
             shares: ShareLimits::default(),
+            log_reserve: 4 << 20,
             connections: courant_tls::ConnectionLimits::default(),
             push: PushConfig::default(),
             presence: PresenceConfig::default(),
@@ -309,6 +314,7 @@ impl Config {
             ("--upload-memory-per-user", self.upload_memory_per_user < UPLOAD_MEMORY, "must be at least 67108864"),
             ("--upload-idle", self.upload_idle < Duration::from_millis(100), "must be at least 100ms"),
             ("--retention", self.retention.is_absurd(), "must be at most 36500d, or forever"),
+            ("--log-reserve", self.log_reserve > 1 << 40, "must be at most 1099511627776"),
             ("--watch-places", self.watch_places > 10_000, "must be 0 to 10000"),
             ("--notices-per-user", !(1..=10_000).contains(&self.notices_per_user), "must be 1 to 10000"),
             ("--push-per-user", !(1..=1000).contains(&self.push.push_per_user), "must be 1 to 1000"),

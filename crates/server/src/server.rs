@@ -144,6 +144,7 @@ impl Server {
         data_dir::prepare(&folder)?;
         let options = sqlite::Options {
             loss: if config.accept_log_loss { sqlite::Loss::Accept } else { sqlite::Loss::Refuse },
+            reserve_bytes: config.log_reserve,
             ..sqlite::Options::default()
         };
         Ok(SqliteLog::open(&folder, options)?)

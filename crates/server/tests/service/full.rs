@@ -101,3 +101,56 @@ fn a_store_without_space_is_not_ready_and_reads_and_reports_go_on() {
         submit().await.unwrap();
     });
 }
+
+#[test]
+fn on_a_full_disk_of_the_log_jobs_are_cancelled_and_reports_wait() {
+    let name = "full::on_a_full_disk_of_the_log_jobs_are_cancelled_and_reports_wait";
+    on_a_small_disk(name, 12, |small| async move {
+        let world = World::tuned(|config| {
+            config.objects = Some(format!("file://{}", config.data_dir.join("objects").display()));
+            config.data_dir = disk().join("data");
+        })
+        .await;
+        let id = world.submit_with("alice", markdown_only(), b"x").await.unwrap().job.unwrap().job_id;
+        let mut worker = world.stream().await;
+        let work_request::Message::Hello(hello) = hello("w", 1, vec![]) else { unreachable!() };
+        worker.say(work_request::Message::Hello(Hello { resends_reports: true, ..hello })).await;
+        worker.order().await;
+        let at = worker.take().await.attempt.unwrap();
+        worker.plan(&at, 2).await;
+        worker.write(&at, "pages/000001.json", b"{}").await.unwrap();
+        worker.settle().await;
+        health(&world, "courant.log", SERVING).await;
+        fill(&small);
+        let mut waiting = Vec::new();
+        let refused = loop {
+            match world.submit_with("alice", markdown_only(), b"x").await {
+                Ok(made) => waiting.push(made.job.unwrap().job_id),
+                Err(refused) => break refused,
+            }
+            assert!(waiting.len() < 5_000, "the disk never was full");
+        };
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "STORAGE_FULL"));
+        health(&world, "courant.log", NOT_SERVING).await;
+        for id in &waiting[..5] {
+            assert_eq!(world.cancel("alice", id).await.unwrap().state(), JobState::Cancelled);
+        }
+        let page = || {
+            let page = Page { number: 1, width: 1.0, height: 1.0, ..Page::default() };
+            work_request::Message::Page(ReportPage { attempt: Some(at.clone()), page: Some(page) })
+        };
+        worker.say(page()).await;
+        let said = worker.settle().await;
+        let [work_response::Message::DeferReports(deferred), _] = &said[..] else { panic!("{said:?}") };
+        assert_eq!(deferred.reason(), ErrorReason::StorageFull);
+        make_space(&small);
+        health(&world, "courant.log", SERVING).await;
+        worker.say(work_request::Message::ResumeReports(ResumeReports { attempt: Some(at.clone()) })).await;
+        worker.say(page()).await;
+        worker.succeed(&at).await;
+        worker.settle().await;
+        let job = world.job("alice", &id).await;
+        assert_eq!((job.state(), job.attempt), (JobState::Succeeded, 1));
+        world.submit_with("alice", markdown_only(), b"x").await.unwrap();
+    });
+}
