@@ -97,10 +97,9 @@ impl SqliteLog {
         let stopped = Stopped::default();
         let (tell_full, full) = watch::channel(false);
         let reserve = Reserve::open(dir.join("log.reserve"), options.reserve_bytes);
-        let writer =
-            Writer::new(db, opening.next, &options, recent.clone(), announce, keeper.duty(), tell_full, reserve)
-                .map_err(failed)?;
-        let writer = writer.spawn(waiting, stopped.clone()).map_err(io)?;
+        let writer = Writer::new(db, opening.next, &options, recent.clone(), announce, keeper.duty(), tell_full)
+            .map_err(failed)?;
+        let writer = writer.reserving(reserve).spawn(waiting, stopped.clone()).map_err(io)?;
         Ok(Self {
             info: opening.info,
             head,

@@ -15,7 +15,7 @@ const MARGIN: u64 = 1 << 20;
 const PIECE: usize = 64 << 10;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Reserve {
     path: PathBuf,
     /// Its size when it is whole; 0 for none.

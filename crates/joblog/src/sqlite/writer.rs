@@ -78,10 +78,9 @@ impl Writer {
         head: watch::Sender<Revision>,
         duty: Arc<Duty>,
         full: watch::Sender<bool>,
-        reserve: Reserve,
     ) -> rusqlite::Result<Self> {
-        let mut writer = Self {
-            reserve,
+        Ok(Self {
+            reserve: Reserve::default(),
             only_ends: false,
             next,
             heads: table::heads(&db)?,
@@ -98,12 +97,17 @@ impl Writer {
             full,
             wal_limit: (options.checkpoint_bytes as u64).saturating_mul(4),
             db,
-        };
-        if writer.reserve.is_wanted() && !writer.reserve.fill() {
-            writer.only_ends = true;
-            writer.tell_full(true);
+        })
+    }
+
+    /// Keeps space for ends. Where that is not to be had, the log begins as one whose disk is full.
+    pub(super) fn reserving(mut self, reserve: Reserve) -> Self {
+        self.reserve = reserve;
+        if self.reserve.is_wanted() && !self.reserve.fill() {
+            self.only_ends = true;
+            self.tell_full(true);
         }
-        Ok(writer)
+        self
     }
 
     pub(super) fn spawn(self, requests: mpsc::Receiver<Request>, stopped: Stopped) -> std::io::Result<JoinHandle<()>> {
