@@ -11,7 +11,7 @@ use courant_joblog::job::{Job, JobError, State};
 use courant_joblog::log::AppendError;
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{Assignment, AttemptRef, FinishedPages};
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
 use super::AttemptId;
 use super::parts::{self, Why};
@@ -20,9 +20,6 @@ use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::view::Known;
-
-/// How long a job whose claim the log refused stands aside.
-const CLAIM_AGAIN: Duration = Duration::from_secs(1);
 
 /// Gives out jobs for ever.
 pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
@@ -90,18 +87,19 @@ fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free, known: Kn
     for part in registry.parts.beyond(&free.worker, free.slots - 1) {
         parts::end_soon(engine, registry, part, Why::MadeWay);
     }
-    let claim = Claim { engine: engine.clone(), registry: registry.clone(), worker: free.worker.clone(), attempt };
+    let mut claim = Claim {
+        engine: engine.clone(),
+        registry: registry.clone(),
+        worker: free.worker.clone(),
+        attempt,
+        again_at_once: true,
+    };
     engine.detached.spawn(async move {
         if let Err(error) = self::claim(&claim.engine, &claim.registry, &claim.worker, &known.job).await {
-            // A log without space says so itself, once.
             match error {
-                Error::Append(AppendError::Full) => {}
+                // The log says so itself, once. Tried again when leases are looked after, and not as fast as it can be refused.
+                Error::Append(AppendError::Full) => claim.again_at_once = false,
                 error => tracing::warn!(job = %known.job.id, worker = %claim.worker, %error, "a claim failed"),
-            }
-            // The job is given out again as soon as it is given back.
-            tokio::select! {
-                () = tokio::time::sleep(CLAIM_AGAIN) => {}
-                () = claim.engine.stopping.cancelled() => {}
             }
         }
     });
@@ -113,13 +111,16 @@ struct Claim {
     registry: Arc<Registry>,
     worker: WorkerId,
     attempt: AttemptId,
+    again_at_once: bool,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         self.registry.claimed(&self.worker, &self.attempt);
         self.engine.give_back(&self.attempt.job);
-        self.engine.wake.notify_one();
+        if self.again_at_once {
+            self.engine.wake.notify_one();
+        }
     }
 }
 
