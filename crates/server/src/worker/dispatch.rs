@@ -98,7 +98,7 @@ fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free, known: Kn
         if let Err(error) = self::claim(&claim.engine, &claim.registry, &claim.worker, &known.job).await {
             match error {
                 // The log says so itself, once. Tried again when leases are looked after, and not as fast as it can be refused.
-                Error::Append(AppendError::Full) => claim.again_at_once = false,
+                Error::Append(AppendError::Full) => claim.later(),
                 error => tracing::warn!(job = %known.job.id, worker = %claim.worker, %error, "a claim failed"),
             }
         }
@@ -112,6 +112,13 @@ struct Claim {
     worker: WorkerId,
     attempt: AttemptId,
     again_at_once: bool,
+}
+
+impl Claim {
+    /// The job is not to be given out again at once.
+    fn later(&mut self) {
+        self.again_at_once = false;
+    }
 }
 
 impl Drop for Claim {

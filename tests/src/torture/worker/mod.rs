@@ -243,6 +243,8 @@ impl Worker {
                 });
                 self.begin(key, assignment);
             }
+            // Comes to those only who say that they send again: here a new stream does.
+            In::DeferReports(_) => {}
             In::Cancel(cancel) => {
                 let held = cancel.attempt.and_then(|at| self.held.get(&Key::of(at)));
                 held.into_iter().for_each(|held| held.cancel.cancel());
