@@ -25,4 +25,4 @@ pub mod ws;
 
 pub use config::{Config, ConfigError, Limits, Times, TokenSource};
 pub use flags::Flags;
-pub use serve::{Error, raise_open_files, run};
+pub use serve::{Error, run};

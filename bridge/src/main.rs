@@ -76,7 +76,7 @@ async fn start(args: Args) -> anyhow::Result<()> {
     let config = config(args, trusted)?;
     config.check()?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    courant_bridge::raise_open_files();
+    courant_tls::raise_open_files();
     tracing::info!(listen = %listener.local_addr()?, core = %config.core, "the bridge is open");
     Ok(courant_bridge::run(listener, config, shutdown).await?)
 }

@@ -64,10 +64,11 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Into<Shut
     let stop = CancellationToken::new();
     // Whatever ends this function ends what it started.
     let _stop = stop.clone().drop_guard();
+    let supervisor = Supervisor::new(stop.clone());
     if let Some(tls) = &config.tls {
-        tls.keep_fresh();
+        supervisor.keep("TLS files", tls.keep_fresh());
     }
-    let app = App::start(config, Supervisor::new(stop.clone()))?;
+    let app = App::start(config, supervisor)?;
     let served = tokio::select! {
         failed = app.supervisor.failed() => Err(failed.into()),
         () = shutdown.ended() => {
@@ -103,16 +104,6 @@ async fn serve(listener: TcpListener, app: &Arc<App>, shutdown: &Shutdown) {
     match tokio::time::timeout(times.drain, app.tasks.wait()).await {
         Ok(()) => tracing::info!("drained: every connection has ended"),
         Err(_) => tracing::warn!(left = app.tasks.len(), "connections were cut after {:?}", times.drain),
-    }
-}
-
-/// Lets the process open as many files as it may: each connection is one, and the usual 1024 are soon used up.
-pub fn raise_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let allowed = getrlimit(Resource::Nofile);
-    let wanted = Rlimit { current: allowed.maximum, maximum: allowed.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
-        tracing::warn!(%error, current = ?allowed.current, "the limit of open files could not be raised");
     }
 }
 

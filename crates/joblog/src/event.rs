@@ -129,6 +129,28 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Whether it ends a job or an attempt, or asks for the end: what must still be possible when there is no space for more
+    /// work.
+    pub fn is_end(&self) -> bool {
+        match self {
+            Self::Retrying { .. }
+            | Self::Cancelling { .. }
+            | Self::Succeeded { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. } => true,
+            Self::Submitted(_)
+            | Self::Started { .. }
+            | Self::Planned { .. }
+            | Self::PageFinished { .. }
+            | Self::ExportStarted { .. }
+            | Self::ExportCompleted { .. }
+            | Self::ExportFailed { .. }
+            | Self::Requeued { .. } => false,
+        }
+    }
+}
+
 /// Whether an attempt that ended badly counts against `max_attempts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Counts {

@@ -204,7 +204,7 @@ pub trait Log: Send + Sync + 'static {
     /// Facts fixed at opening.
     fn info(&self) -> &LogInfo;
 
-    /// Whether there is no space left, as far as the last append or [`Log::probe`] showed. None when that cannot happen.
+    /// Whether there is no space left for more work, as far as the last append or [`Log::probe`] showed. None when that cannot happen.
     fn full(&self) -> Option<watch::Receiver<bool>> {
         None
     }

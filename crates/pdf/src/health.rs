@@ -4,11 +4,22 @@
 //! stopping is not, though its process lives and finishes what it has. Ask it whether a worker is *ready*; to restart one
 //! that is not would only lose it its jobs.
 
+use std::time::Duration;
+
+use courant_tls::{ConnectionLimits, CountCalls};
 use courant_worker::{Status, StatusBoard};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
+
+/// Connections at once, and from one address: a few probes, each with a connection or two.
+const CONNECTIONS: (usize, usize) = (256, 64);
+/// How long a connection may take for its first words, and stay without a call.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
+/// Calls of one connection at once: checks, and a watch or two.
+const CALLS: u32 = 16;
+/// HTTP/2 pings to probes that are silent, and how long they may take to answer.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
 /// Serves the health of a worker until told to stop; the name of the service is empty.
 pub async fn serve(
@@ -20,7 +31,18 @@ pub async fn serve(
     let mut status = board.watch();
     let now = serving(*status.borrow_and_update());
     reporter.set_service_status("", now).await;
-    let router = tonic::transport::Server::builder().add_service(service);
+    let limits = ConnectionLimits {
+        grpc_max_connections: CONNECTIONS.0,
+        grpc_max_connections_per_address: CONNECTIONS.1,
+        grpc_handshake_timeout: PATIENCE.0,
+        grpc_idle_timeout: PATIENCE.1,
+    };
+    let router = tonic::transport::Server::builder()
+        .max_concurrent_streams(Some(CALLS))
+        .http2_keepalive_interval(Some(KEEPALIVE.0))
+        .http2_keepalive_timeout(Some(KEEPALIVE.1))
+        .layer(CountCalls)
+        .add_service(service);
     let told = async {
         while status.changed().await.is_ok() {
             let now = serving(*status.borrow_and_update());
@@ -30,7 +52,7 @@ pub async fn serve(
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        served = router.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))) => served,
+        served = router.serve_with_incoming(courant_tls::incoming(listener, None, &limits)) => served,
         () = told => Ok(()),
         () = stop.cancelled() => Ok(()),
     }

@@ -4,7 +4,10 @@
 //! job waits) reads this clock when it sees an event. It begins anew with each process; times from before are taken from
 //! the log and clamped.
 
+use std::time::{Duration, SystemTime};
+
 use courant_joblog::ids::Timestamp;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// A moment of this process, in milliseconds. Compare it only with others of the same clock.
@@ -75,6 +78,40 @@ impl CautiousClock {
     }
 }
 
+/// The [`CautiousClock`] that the parts of a server share which let things go when they are old.
+#[derive(Debug)]
+pub struct Wall {
+    clock: Mutex<CautiousClock>,
+    /// How far the wall clock of a test was set, in milliseconds.
+    #[cfg(test)]
+    pub set_by: std::sync::atomic::AtomicI64,
+}
+
+impl Default for Wall {
+    fn default() -> Self {
+        Self {
+            clock: Mutex::new(CautiousClock::starting_at(Timestamp::now())),
+            #[cfg(test)]
+            set_by: std::sync::atomic::AtomicI64::default(),
+        }
+    }
+}
+
+impl Wall {
+    /// The time that may be relied on.
+    pub fn now(&self) -> Timestamp {
+        let wall = Timestamp::now();
+        #[cfg(test)]
+        let wall = wall.plus_ms(self.set_by.load(std::sync::atomic::Ordering::Relaxed));
+        self.clock.lock().read(wall)
+    }
+
+    /// The same, to compare with times of files.
+    pub fn file_time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.now().0.max(0).unsigned_abs())
+    }
+}
+
 /// Reads times of the log as moments: in their order, and no two events further apart than [`LONGEST_PAUSE`], so that a
 /// wall clock that was set is not taken for work.
 #[derive(Debug, Default)]
@@ -97,8 +134,6 @@ impl Replay {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const DAY: i64 = 24 * 3600 * 1000;

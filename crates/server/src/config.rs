@@ -9,6 +9,7 @@ use clap::Args;
 use crate::notices::push::PushConfig;
 use crate::presence::config::PresenceConfig;
 use crate::retention::Retention;
+use crate::shares::ShareLimits;
 use crate::view::{OwnerLimits, Weights};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -185,6 +186,14 @@ pub struct Config {
     #[arg(long, env = "COURANT_NOTICES_PER_USER", default_value_t = 500, value_name = "N")]
     pub notices_per_user: usize,
 
+    /// What users share
+    #[command(flatten)]
+    pub shares: ShareLimits,
+
+    /// Space on the disk of the log in bytes that is kept so that jobs can be cancelled and end when it is full (0: none)
+    #[arg(long, env = "COURANT_LOG_RESERVE", default_value_t = 4 << 20, value_name = "BYTES")]
+    pub log_reserve: u64,
+
     /// Connections to the gRPC port
     #[command(flatten)]
     pub connections: courant_tls::ConnectionLimits,
@@ -256,6 +265,8 @@ impl Config {
             watch_places: 1000,
             notice_retention: Duration::from_secs(30 * 24 * 3600),
             notices_per_user: 500,
+            shares: ShareLimits::default(),
+            log_reserve: 4 << 20,
             connections: courant_tls::ConnectionLimits::default(),
             push: PushConfig::default(),
             presence: PresenceConfig::default(),
@@ -303,9 +314,13 @@ impl Config {
             ("--upload-memory-per-user", self.upload_memory_per_user < UPLOAD_MEMORY, "must be at least 67108864"),
             ("--upload-idle", self.upload_idle < Duration::from_millis(100), "must be at least 100ms"),
             ("--retention", self.retention.is_absurd(), "must be at most 36500d, or forever"),
+            ("--log-reserve", self.log_reserve > 1 << 40, "must be at most 1099511627776"),
             ("--watch-places", self.watch_places > 10_000, "must be 0 to 10000"),
             ("--notices-per-user", !(1..=10_000).contains(&self.notices_per_user), "must be 1 to 10000"),
             ("--push-per-user", !(1..=1000).contains(&self.push.push_per_user), "must be 1 to 1000"),
+            ("--push-at-once", !(1..=10_000).contains(&self.push.push_at_once), "must be 1 to 10000"),
+            ("--push-per-host-at-once", !(1..=10_000).contains(&self.push.push_per_host_at_once), "must be 1 to 10000"),
+            ("--push-per-user-at-once", !(1..=10_000).contains(&self.push.push_per_user_at_once), "must be 1 to 10000"),
             ("--uploads-per-user", !(1..=10_000).contains(&self.uploads_per_user), "must be 1 to 10000"),
             ("--upload-retention", !(MINUTE..=30 * DAY).contains(&self.upload_retention), "must be 1m to 30d"),
             ("--upload-piece-bytes", !PIECE_BYTES.contains(&self.upload_piece_bytes), "must be 65536 to 67108864"),
@@ -315,7 +330,7 @@ impl Config {
             ("--large-weight", weight(self.large_weight), "must be 1 to 1000"),
             ("--owner-share", !(self.owner_share > 0.0 && self.owner_share <= 1.0), "must be above 0 and at most 1"),
         ];
-        if let Some((flag, problem)) = self.connections.problem() {
+        if let Some((flag, problem)) = self.connections.problem().or_else(|| self.shares.problem()) {
             return Err(ConfigError { flag, problem });
         }
         match rules.into_iter().find(|(_, broken, _)| *broken) {
@@ -353,10 +368,13 @@ mod tests {
         config.large_weight = 0;
         assert_eq!(config.check().unwrap_err().to_string(), "--large-weight must be 1 to 1000");
         type Spoil = fn(&mut Config);
-        let rules: [(&str, Spoil); 8] = [
+        let rules: [(&str, Spoil); 11] = [
             ("--owner-share", |config| config.owner_share = 0.0),
             ("--owner-share", |config| config.owner_share = 1.01),
             ("--owner-share", |config| config.owner_share = f64::NAN),
+            ("--lists-per-user", |config| config.shares.lists_per_user = 0),
+            ("--max-worker-kinds", |config| config.shares.max_worker_kinds = 63),
+            ("--push-per-host-at-once", |config| config.push.push_per_host_at_once = 0),
             ("--uploads-per-user", |config| config.uploads_per_user = 0),
             ("--upload-retention", |config| config.upload_retention = Duration::from_secs(59)),
             ("--upload-piece-bytes", |config| config.upload_piece_bytes = 1000),

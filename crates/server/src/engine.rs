@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::figures::Figures;
+use crate::clock::Wall;
 use crate::config::Config;
 use crate::credential::Credentials;
 use crate::cursor::Cursor;
@@ -62,6 +63,8 @@ pub struct Engine {
     pub holds: Holds,
     /// What all users use together.
     pub shares: Shares,
+    /// By what is too old is told.
+    pub wall: Wall,
     /// Told when a job may be waiting for a worker.
     pub wake: Notify,
     /// Told to every stream when the server stops.
@@ -116,6 +119,7 @@ impl Engine {
             passwords: Passwords::new(&secret),
             credentials: Credentials::new(&secret),
             holds: Holds::default(),
+            wall: Wall::default(),
             wake: Notify::new(),
             stopping: CancellationToken::new(),
             detached: TaskTracker::new(),

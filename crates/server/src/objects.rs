@@ -8,7 +8,7 @@ mod uploads;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use courant_joblog::ids::JobId;
@@ -42,6 +42,8 @@ pub struct Objects {
     prefix: Path,
     /// Where a local store lies. Its crate does not list unfinished uploads and leaves empty folders.
     folder: Option<PathBuf>,
+    /// What is known of how it does, by all clones.
+    state: Arc<probe::State>,
 }
 
 /// Size and checksum of something stored.
@@ -86,7 +88,7 @@ impl Objects {
             .map_err(|error| refuse(error.to_string()))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| refuse(error.to_string()))?;
         let folder = Some(folder.to_owned());
-        Ok(Self { store: Arc::new(store.with_fsync(true)), prefix: Path::default(), folder })
+        Ok(Self { store: Arc::new(store.with_fsync(true)), prefix: Path::default(), folder, state: Arc::default() })
     }
 
     /// At a URL: `file://`, `s3://`, `gs://`, `az://`; credentials come from the environment as those services define.
@@ -98,7 +100,7 @@ impl Objects {
             return Self::local(&folder);
         }
         let (store, prefix) = open::open(&parsed).map_err(|error| refuse(fault::causes(&error)))?;
-        Ok(Self { store, prefix, folder: None })
+        Ok(Self { store, prefix, folder: None, state: Arc::default() })
     }
 
     fn path(&self, tail: &str) -> Path {
@@ -127,7 +129,7 @@ impl Objects {
 
     /// Stores something small.
     pub async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<(), Error> {
-        self.store.put(path, bytes.into()).await?;
+        self.store.put(path, bytes.into()).await.inspect_err(|error| self.doubt_space(error))?;
         Ok(())
     }
 
@@ -153,7 +155,7 @@ impl Objects {
     pub fn write(&self, path: Path) -> Writer {
         let part = self.part_bytes();
         let upload = BufWriter::with_capacity(self.store.clone(), path, part).with_max_concurrency(PARTS_AT_ONCE);
-        Writer { upload: Some(upload), hash: Sha256::new(), bytes: 0 }
+        Writer { objects: self.clone(), upload: Some(upload), hash: Sha256::new(), bytes: 0 }
     }
 
     /// Removes something; nothing there is fine.
@@ -201,7 +203,7 @@ impl Objects {
             Err(error) => return Err(error),
         };
         let (mut hash, mut bytes) = (Sha256::new(), 0);
-        while let Some(piece) = stream.try_next().await? {
+        while let Some(piece) = self.promptly(stream.try_next()).await? {
             hash.update(&piece);
             bytes += piece.len() as u64;
         }
@@ -240,15 +242,14 @@ impl Objects {
     }
 
     /// Removes uploads that were cut off long ago.
-    pub async fn sweep_uploads(&self) -> Result<(), Error> {
+    pub async fn sweep_uploads(&self, now: SystemTime) -> Result<(), Error> {
         if let Some(folder) = &self.folder {
-            return sweep_folder(&folder.join("uploads")).await;
+            return sweep_folder(&folder.join("uploads"), now).await;
         }
         let uploads = self.path("uploads");
         let mut found = self.store.list(Some(&uploads));
         while let Some(meta) = found.try_next().await? {
-            let age = std::time::SystemTime::now().duration_since(meta.last_modified.into()).unwrap_or_default();
-            if age > ABANDONED_AFTER {
+            if is_abandoned(meta.last_modified.into(), now) {
                 self.remove(&meta.location).await;
             }
         }
@@ -256,15 +257,22 @@ impl Objects {
     }
 }
 
+/// Whether what was written then was left by a crash. What seems to be of days to come was written before the clock was set
+/// back.
+fn is_abandoned(written: SystemTime, now: SystemTime) -> bool {
+    let apart = now.duration_since(written).unwrap_or_else(|ahead| ahead.duration());
+    apart > ABANDONED_AFTER
+}
+
 /// Removes files that nobody has written to for long.
-async fn sweep_folder(folder: &FilePath) -> Result<(), Error> {
+async fn sweep_folder(folder: &FilePath, now: SystemTime) -> Result<(), Error> {
     let mut files = match tokio::fs::read_dir(folder).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         found => found.map_err(storage)?,
     };
     while let Some(file) = files.next_entry().await.map_err(storage)? {
         let written = file.metadata().await.and_then(|meta| meta.modified()).map_err(storage)?;
-        if written.elapsed().unwrap_or_default() > ABANDONED_AFTER {
+        if is_abandoned(written, now) {
             absent_is_fine(tokio::fs::remove_file(file.path()).await)?;
         }
     }
@@ -290,6 +298,7 @@ fn storage(error: std::io::Error) -> Error {
 /// Something being stored: in one request when it is small, else in parts. Dropped without [`Writer::finish`], it never
 /// was.
 pub struct Writer {
+    objects: Objects,
     /// There until it is finished or given up.
     upload: Option<BufWriter>,
     hash: Sha256,
@@ -302,7 +311,7 @@ impl Writer {
         let Some(upload) = &mut self.upload else { return Ok(()) };
         self.hash.update(&piece);
         self.bytes += piece.len() as u64;
-        Ok(upload.put(piece).await?)
+        Ok(upload.put(piece).await.inspect_err(|error| self.objects.doubt_space(error))?)
     }
 
     /// How much there is so far.
@@ -313,7 +322,7 @@ impl Writer {
     /// Makes it durable and visible.
     pub async fn finish(mut self) -> Result<Stored, Error> {
         if let Some(mut upload) = self.upload.take() {
-            upload.shutdown().await.map_err(cause)?;
+            upload.shutdown().await.map_err(cause).inspect_err(|error| self.objects.doubt_space(error))?;
         }
         let hash = std::mem::take(&mut self.hash);
         Ok(Stored { bytes: self.bytes, sha256: hex(hash) })
@@ -444,16 +453,21 @@ mod tests {
     async fn only_old_uploads_are_swept_also_those_that_a_crash_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();
-        objects.sweep_uploads().await.unwrap();
+        objects.sweep_uploads(SystemTime::now()).await.unwrap();
         let uploads = folder.path().join("uploads");
         std::fs::create_dir(&uploads).unwrap();
-        for (name, hours) in [("old", 25), ("old#1", 25), ("new#1", 1)] {
+        let hour = Duration::from_secs(3600);
+        let now = SystemTime::now();
+        let written = [("old", now - 25 * hour), ("old#1", now - 25 * hour), ("new#1", now - hour)];
+        // The clock was set back meanwhile: by a day to come, and by an hour.
+        let before = [("days to come", now + 25 * hour), ("set back", now + hour)];
+        for (name, written) in written.into_iter().chain(before) {
             let file = std::fs::File::create(uploads.join(name)).unwrap();
-            let written = std::time::SystemTime::now() - Duration::from_secs(hours * 3600);
             file.set_times(std::fs::FileTimes::new().set_modified(written)).unwrap();
         }
-        objects.sweep_uploads().await.unwrap();
-        let left: Vec<_> = std::fs::read_dir(&uploads).unwrap().map(|file| file.unwrap().file_name()).collect();
-        assert_eq!(left, ["new#1"]);
+        objects.sweep_uploads(SystemTime::now()).await.unwrap();
+        let mut left: Vec<_> = std::fs::read_dir(&uploads).unwrap().map(|file| file.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["new#1", "set back"]);
     }
 }

@@ -144,6 +144,7 @@ impl Server {
         data_dir::prepare(&folder)?;
         let options = sqlite::Options {
             loss: if config.accept_log_loss { sqlite::Loss::Accept } else { sqlite::Loss::Refuse },
+            reserve_bytes: config.log_reserve,
             ..sqlite::Options::default()
         };
         Ok(SqliteLog::open(&folder, options)?)
@@ -219,7 +220,7 @@ impl Server {
         tasks.keep("retention", retention::run(engine()));
         tasks.run("orphans", retention::orphans::run(engine()));
         tasks.keep("expired uploads", uploads::sweep::run(engine()));
-        tasks.run("drafts", sweep_drafts(self.engine.objects.clone()));
+        tasks.run("drafts", sweep_drafts(engine()));
         let (works, store) = watch::channel(true);
         tasks.keep("object store probe", objects::probe::run(self.engine.objects.clone(), works));
         tasks.run("object store health", follow_state(health.clone(), STORE_SERVICE, store));
@@ -229,6 +230,9 @@ impl Server {
         tasks.keep("notifications", notices::run(engine(), self.notices.clone()));
         if let Some(push) = &self.push {
             tasks.keep("web push", push::run(push.clone(), self.notices.clone()));
+        }
+        if let Some(tls) = &self.tls {
+            tasks.keep("TLS files", tls.keep_fresh());
         }
         tasks.keep("unwatched jobs", unwatched::run(engine()));
         tasks.keep("passwords", passwords::run(engine()));
@@ -243,9 +247,6 @@ impl Server {
         health: &HealthReporter,
         shutdown: &Shutdown,
     ) -> Result<(), ServeError> {
-        if let Some(tls) = &self.tls {
-            tls.keep_fresh();
-        }
         let refusing = CancellationToken::new();
         let incoming = courant_tls::incoming(listener, self.tls.clone(), &self.engine.config.connections);
         let incoming = incoming.take_until(refusing.clone().cancelled_owned());
@@ -387,8 +388,8 @@ async fn follow_state(health: HealthReporter, part: &'static str, mut works: wat
 }
 
 /// What a crash has left. The store may be away: nobody waits for it.
-async fn sweep_drafts(objects: Objects) {
-    if let Err(error) = objects.sweep_uploads().await {
+async fn sweep_drafts(engine: Arc<Engine>) {
+    if let Err(error) = engine.objects.sweep_uploads(engine.wall.file_time()).await {
         tracing::warn!(%error, "old uploads could not be swept");
     }
 }

@@ -52,6 +52,18 @@ impl From<Error> for Status {
     }
 }
 
+/// Why a report of a worker cannot be taken now but may be later, and when; none where saying it again would not help or the
+/// log itself has failed, with which the server ends.
+pub fn deferral(error: &Error) -> Option<(ErrorReason, Duration)> {
+    let passes = matches!(error, Error::Objects(_) | Error::Append(AppendError::Full) | Error::Busy(_));
+    passes.then(|| {
+        log(error);
+        let (code, reason) = classify(error);
+        // What takes a person takes longer.
+        (reason, retry_after(code, reason).unwrap_or(RETRY_WHEN_FULL))
+    })
+}
+
 /// What the log keeps and the client does not read.
 fn log(error: &Error) {
     match error {

@@ -57,7 +57,8 @@ impl ConnectionLimits {
     }
 }
 
-/// Raises the limit of open files to what the process may have. What it is then; none when there is no limit.
+/// Raises the limit of open files to what the process may have: each connection is one, and the usual 1024 are soon used up.
+/// What it is then; none when there is no limit.
 pub fn raise_open_files() -> Option<u64> {
     let allowed = getrlimit(Resource::Nofile);
     let wanted = Rlimit { current: allowed.maximum, maximum: allowed.maximum };

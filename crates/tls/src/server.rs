@@ -1,7 +1,7 @@
 //! For whoever listens: which certificate is shown, and who may come in.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -122,10 +122,10 @@ impl ServerTls {
         Ok(Self { shown, handshake: Duration::from_secs(10), reload: Duration::from_secs(30) })
     }
 
-    /// Looks at the files from time to time as long as somebody uses them. Connections that are open keep what they have;
-    /// files that cannot be used are told of, and the old ones stay.
-    pub fn keep_fresh(&self) {
-        tokio::spawn(keep_fresh(Arc::downgrade(&self.shown), self.reload));
+    /// Looks at the files from time to time, for ever: a background task, for a supervisor to keep. Connections that are open
+    /// keep what they have; files that cannot be used are told of, and the old ones stay.
+    pub fn keep_fresh(&self) -> impl Future<Output = ()> + Send + use<> {
+        keep_fresh(self.shown.clone(), self.reload)
     }
 
     /// Shakes hands. Whoever takes too long for it is let go; who does not speak TLS is told so.
@@ -202,11 +202,10 @@ async fn end_gently(mut socket: TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn keep_fresh(shown: Weak<Shown>, every: Duration) {
+async fn keep_fresh(shown: Arc<Shown>, every: Duration) {
     let mut refused = None;
     loop {
         tokio::time::sleep(every).await;
-        let Some(shown) = shown.upgrade() else { return };
         // A few small files: not worth a thread.
         let read = Now::read(&shown.files);
         if read.as_ref().is_ok_and(|read| *read == shown.now.read().read) {

@@ -10,11 +10,15 @@ use courant_proto::v1::{
     AttemptRef, JobError, OfferPages, PartsChanged, ReportCancelled, ReportFailed, ReportReleased, ReportSucceeded,
 };
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::Backoff;
 use crate::outbox::{Outbox, Slot};
 use crate::{Outcome, TaskError};
 
+/// What is added to the wait that the server asks for before deferred reports are sent again: the first bound and the last.
+const RESEND: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// Warnings beyond this many are not sent.
 const MAX_WARNINGS: usize = 100;
 
@@ -95,6 +99,8 @@ pub(crate) enum Stop {
 
 struct State {
     outbox: Outbox,
+    /// Waits between deferrals; anew when something was taken.
+    resends: Backoff,
     stop: Option<Stop>,
 }
 
@@ -113,7 +119,8 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     pub(crate) fn new(key: AttemptKey, capacity: usize, wake: Arc<Notify>) -> Self {
-        let state = Mutex::new(State { outbox: Outbox::new(capacity), stop: None });
+        let state =
+            Mutex::new(State { outbox: Outbox::new(capacity), resends: Backoff::new(RESEND.0, RESEND.1), stop: None });
         let parts = watch::Sender::new(PartsChanged::default());
         Self { key, state, stopped: CancellationToken::new(), room: Notify::new(), wake, parts }
     }
@@ -220,9 +227,20 @@ impl Attempt {
         work(&mut self.state().outbox)
     }
 
+    /// The server did not take some reports: they go out again after what it says and, each time in a row, some more, but no
+    /// later than `at_most`.
+    pub(crate) fn defer(&self, after: Duration, at_most: Duration) {
+        let mut state = self.state();
+        let wait = after.saturating_add(state.resends.next()).min(at_most);
+        state.outbox.defer(self.key.to_ref(), Instant::now() + wait);
+    }
+
     /// Everything sent up to `seq` has arrived.
     pub(crate) fn acknowledge(&self, seq: u64) {
-        if self.with_outbox(|outbox| outbox.acknowledge(seq)) {
+        let mut state = self.state();
+        if state.outbox.acknowledge(seq) {
+            state.resends.reset();
+            drop(state);
             self.room.notify_waiters();
         }
     }

@@ -28,6 +28,8 @@
 //!
 //! - keeps one stream to the server, with heartbeats, and opens a new one when it breaks or falls silent; tasks go on
 //!   running meanwhile, and what they reported is sent again until the server has it;
+//! - keeps the reports of a job that the server cannot take just now, because its store is away, and sends them again while
+//!   its other jobs go on;
 //! - fires [`Task::cancelled`] when the job is cancelled, when the lease is lost, and when a shutdown has used up its
 //!   grace period, and tells the server how it ended;
 //! - turns a panic of the handler into a failed attempt;

@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 
 use courant_proto::v1::work_request::Message;
+use courant_proto::v1::{AttemptRef, ResumeReports};
+use tokio::time::Instant;
 
 /// The order of reports on one stream, over all attempts.
 pub(crate) type Seq = u64;
@@ -37,12 +39,20 @@ pub(crate) struct Outbox {
     /// The newest offer, and whether it went out on the current stream.
     offer: Option<(Message, bool)>,
     ended: bool,
+    deferred: Option<Deferred>,
+}
+
+/// The server did not take a report, nor any behind it.
+struct Deferred {
+    attempt: AttemptRef,
+    /// Nothing goes out before.
+    until: Instant,
 }
 
 impl Outbox {
     pub(crate) fn new(capacity: usize) -> Self {
         let latest = [const { None }; SLOTS];
-        Self { capacity, waiting: VecDeque::new(), sent: 0, latest, offer: None, ended: false }
+        Self { capacity, waiting: VecDeque::new(), sent: 0, latest, offer: None, ended: false, deferred: None }
     }
 
     /// Whether another durable report fits.
@@ -81,8 +91,15 @@ impl Outbox {
         }
     }
 
-    /// The next durable report to send, as number `seq` of the stream.
+    /// The next durable report to send, as number `seq` of the stream. After a deferral the word that they come again is
+    /// first.
     pub(crate) fn next_durable(&mut self, seq: Seq) -> Option<Message> {
+        if let Some(deferred) = self.deferred.take_if(|deferred| deferred.until <= Instant::now()) {
+            return Some(Message::ResumeReports(ResumeReports { attempt: Some(deferred.attempt) }));
+        }
+        if self.deferred.is_some() {
+            return None;
+        }
         let waiting = self.waiting.get_mut(self.sent)?;
         waiting.sent = Some(seq);
         self.sent += 1;
@@ -92,6 +109,9 @@ impl Outbox {
     /// The next transient report to send. To be asked only when nothing durable is left, since transient reports speak
     /// of what comes after it.
     pub(crate) fn next_transient(&mut self) -> Option<Message> {
+        if self.deferred.is_some() {
+            return None;
+        }
         if let Some((offer, sent @ false)) = &mut self.offer {
             *sent = true;
             return Some(offer.clone());
@@ -111,9 +131,26 @@ impl Outbox {
 
     /// A new stream: what was not acknowledged goes out again.
     pub(crate) fn rewind(&mut self) {
+        self.deferred = None;
         self.sent = 0;
         self.waiting.iter_mut().for_each(|waiting| waiting.sent = None);
         self.offer.iter_mut().for_each(|(_, sent)| *sent = false);
+    }
+
+    /// The server did not take some: what was not acknowledged goes out again from then on.
+    pub(crate) fn defer(&mut self, attempt: AttemptRef, until: Instant) {
+        self.rewind();
+        self.deferred = Some(Deferred { attempt, until });
+    }
+
+    /// What is deferred goes out at once.
+    pub(crate) fn hasten(&mut self) {
+        self.deferred.iter_mut().for_each(|deferred| deferred.until = Instant::now());
+    }
+
+    /// When what is deferred goes out.
+    pub(crate) fn deferred_until(&self) -> Option<Instant> {
+        self.deferred.as_ref().map(|deferred| deferred.until)
     }
 
     /// The stream is down: what is only of the moment is forgotten.
@@ -209,5 +246,28 @@ mod tests {
         outbox.end(Message::Succeeded(ReportSucceeded::default()));
         outbox.set(Slot::Progress, progress(40.0));
         assert_eq!(drain(&mut outbox, &mut seq).len(), 1, "nothing of the moment after the end");
+    }
+
+    #[test]
+    fn what_is_deferred_goes_out_again_from_the_first_and_no_answer_to_a_heartbeat_settles_it() {
+        let (mut outbox, mut seq) = (Outbox::new(8), 0);
+        let attempt = || AttemptRef { job_id: "J".into(), attempt: 1, ..AttemptRef::default() };
+        (1..=3).for_each(|n| outbox.push(plan(n)));
+        outbox.set(Slot::Progress, progress(10.0));
+        drain(&mut outbox, &mut seq);
+        outbox.acknowledge(1);
+        outbox.set(Slot::Progress, progress(20.0));
+        let until = Instant::now() + std::time::Duration::from_secs(5);
+        outbox.defer(attempt(), until);
+        assert!(!outbox.acknowledge(seq), "they were not taken");
+        assert_eq!((drain(&mut outbox, &mut seq), outbox.deferred_until()), (vec![], Some(until)));
+        outbox.hasten();
+        let resume = Message::ResumeReports(ResumeReports { attempt: Some(attempt()) });
+        assert_eq!(drain(&mut outbox, &mut seq), [resume, plan(2), plan(3), progress(20.0)]);
+        assert!(outbox.acknowledge(seq) && outbox.deferred_until().is_none());
+        outbox.defer(attempt(), until + std::time::Duration::from_secs(60));
+        outbox.push(plan(4));
+        outbox.rewind();
+        assert_eq!(drain(&mut outbox, &mut seq), [plan(4)], "a new stream begins without deferrals");
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! There is no acknowledgement of single reports on the wire. The server handles a stream in order, so the answer to a
 //! heartbeat says that everything sent before it has arrived; one heartbeat is under way at a time, and one follows
-//! every batch of durable reports.
+//! every batch of durable reports. What the server could not take it defers by attempt, before it answers the heartbeat
+//! behind it: such reports count as never sent, and go out again later.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -31,6 +32,8 @@ const OUTGOING: usize = 64;
 const MAX_ANSWERS: usize = 4096;
 /// How long the server may take for its welcome.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that a server may make deferred reports wait.
+const MAX_DEFERRAL: Duration = Duration::from_secs(120);
 /// What to assume when the server gives no or a senseless interval.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -109,9 +112,10 @@ impl Session {
         let outgoing = self.outgoing.clone();
         let mut more = true;
         loop {
-            if worker.is_drained() && self.answers.is_empty() {
+            if worker.is_unheard() || worker.is_drained() && self.answers.is_empty() {
                 return End::Drained;
             }
+            let (resend, unheard) = (worker.deferred_until(), worker.unheard_at());
             tokio::select! {
                 biased;
                 heard = self.incoming.message() => match heard {
@@ -133,6 +137,8 @@ impl Session {
                 }
                 () = worker.woken() => more = true,
                 () = sleep_until(self.heartbeat_due), if !more && self.asked.is_none() => more = true,
+                () = sleep_until(resend.unwrap_or(self.last_heard)), if !more && resend.is_some() => more = true,
+                () = sleep_until(unheard.unwrap_or(self.last_heard)), if unheard.is_some() => {}
             }
         }
     }
@@ -143,6 +149,7 @@ impl Session {
         if worker.is_draining() && !self.closed {
             // Before anything is handed back: it would come right back here.
             self.closed = true;
+            worker.hasten();
             return Some(Message::Slots(ChangeSlots { slots: 0 }));
         }
         if let Some(answer) = self.answers.pop_front() {
@@ -186,6 +193,12 @@ impl Session {
             Reply::LeaseLost(lost) => {
                 if let Some(attempt) = lost.attempt {
                     worker.lose(&attempt.into());
+                }
+            }
+            Reply::DeferReports(deferred) => {
+                let after = deferred.retry_after.and_then(|after| Duration::try_from(after).ok()).unwrap_or_default();
+                if let Some(attempt) = deferred.attempt {
+                    worker.defer(&attempt.into(), after.min(MAX_DEFERRAL), &deferred.message);
                 }
             }
             Reply::Parts(news) => worker.parts_changed(news),

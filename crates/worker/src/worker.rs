@@ -60,6 +60,7 @@ pub async fn run(config: Config, handler: Arc<dyn Handler>, shutdown: Cancellati
         draining: CancellationToken::new(),
         released: CancellationToken::new(),
         turn: None,
+        unheard: None,
         tracker: TaskTracker::new(),
         config,
     };
@@ -88,6 +89,8 @@ pub(crate) struct Worker {
     released: CancellationToken,
     /// Whose report went out last, so that every attempt gets its turn.
     turn: Option<AttemptKey>,
+    /// Since when, at a shutdown, only last reports are left.
+    unheard: Option<Instant>,
     tracker: TaskTracker,
 }
 
@@ -96,10 +99,9 @@ impl Worker {
     async fn serve(&mut self) -> Result<(), Error> {
         let mut backoff = Backoff::new(self.config.backoff_min, self.config.backoff_max);
         let mut welcomed = false;
-        let mut unheard = None;
         let draining = self.draining.clone();
         loop {
-            if self.is_drained() || self.is_unheard(&mut unheard) {
+            if self.is_drained() || self.is_unheard() {
                 return Ok(());
             }
             let end = match Session::open(self).await {
@@ -133,18 +135,40 @@ impl Worker {
     }
 
     /// Whether, at a shutdown, the last reports have waited long enough for a server that does not come back.
-    fn is_unheard(&self, since: &mut Option<Instant>) -> bool {
+    pub(crate) fn is_unheard(&mut self) -> bool {
         if !self.is_draining()
             || !self.attempts.values().all(|attempt| attempt.with_outbox(|outbox| outbox.has_ended()))
         {
             return false;
         }
-        let since = *since.get_or_insert_with(Instant::now);
+        let since = *self.unheard.get_or_insert_with(Instant::now);
         let over = since.elapsed() >= self.config.stop_timeout;
         if over {
             tracing::warn!("the last reports did not reach the server; it will notice when the leases end");
         }
         over
+    }
+
+    /// When the last reports have waited long enough.
+    pub(crate) fn unheard_at(&self) -> Option<Instant> {
+        self.unheard.map(|since| since + self.config.stop_timeout)
+    }
+
+    /// The server did not take reports of an attempt, which go out again later. One that is not here has nothing to say.
+    pub(crate) fn defer(&self, key: &AttemptKey, after: Duration, why: &str) {
+        let Some(attempt) = self.attempts.get(key) else { return };
+        tracing::warn!(job_id = key.job_id, attempt = key.number, ?after, why, "reports of the job have to wait");
+        attempt.defer(after, if self.is_draining() { DRAINING_WAIT } else { Duration::MAX });
+    }
+
+    /// When the first of what is deferred goes out.
+    pub(crate) fn deferred_until(&self) -> Option<Instant> {
+        self.attempts.values().filter_map(|attempt| attempt.with_outbox(|outbox| outbox.deferred_until())).min()
+    }
+
+    /// What is deferred goes out at once: there is not much time left.
+    pub(crate) fn hasten(&self) {
+        self.attempts.values().for_each(|attempt| attempt.with_outbox(Outbox::hasten));
     }
 
     /// Takes no new jobs from the shutdown on; tasks go on for the grace period.
@@ -178,6 +202,7 @@ impl Worker {
             in_flight: self.attempts.keys().map(AttemptKey::to_ref).collect(),
             software: self.config.software.clone(),
             takes_parts: self.config.parts,
+            resends_reports: true,
         }
     }
 

@@ -477,3 +477,71 @@ async fn a_report_that_no_server_would_take_is_not_sent() {
     let said = line.reports().await;
     assert!(page_numbers(&said).is_empty() && matches!(said.last(), Some(Said::Succeeded(_))));
 }
+
+fn deferred(job: &str) -> Reply {
+    let attempt = assignment(job, 1).attempt;
+    let retry_after = Some(prost_types::Duration { seconds: 0, nanos: 1_000_000 });
+    Reply::DeferReports(DeferReports { attempt, retry_after, ..DeferReports::default() })
+}
+
+#[tokio::test]
+async fn deferred_reports_come_again_on_the_same_stream_and_those_of_other_jobs_go_on() {
+    let mut server = FakeServer::start().await;
+    let mut config = config(&server);
+    config.slots = 2;
+    let running = start(config, |task| async move {
+        task.plan(1).await?;
+        Ok(Outcome::default())
+    });
+    let (mut line, hello) = server.line().await;
+    assert!(hello.resends_reports);
+    line.welcome(vec![], Duration::from_secs(10)).await;
+    line.assign(assignment("A", 1)).await;
+    let mut of_a = Vec::new();
+    for _ in 0..2 {
+        of_a.push(line.unanswered().await.unwrap());
+    }
+    line.reply(deferred("A")).await;
+    line.reply(Reply::HeartbeatAck(HeartbeatAck::default())).await;
+    line.reply(Reply::Assignment(assignment("B", 1))).await;
+    let (mut of_b, mut again) = (0, Vec::new());
+    while of_b < 3 || again.len() < 3 {
+        match line.report().await.unwrap() {
+            Said::ResumeReports(resume) => {
+                assert_eq!(resume.attempt, assignment("A", 1).attempt);
+                again.push(Said::ResumeReports(resume));
+            }
+            said if of_a.contains(&said) => again.push(said),
+            Said::Accepted(_) | Said::Plan(_) | Said::Succeeded(_) => of_b += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(again[1..], of_a, "from the first, in order");
+    running.shutdown.cancel();
+    while line.report().await.is_some() {}
+    running.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_ever_for_reports_that_the_server_defers() {
+    let mut server = FakeServer::start().await;
+    let mut config = config(&server);
+    config.stop_timeout = Duration::from_millis(700);
+    let running = start(config, |_| async { Ok(Outcome::default()) });
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment("A", 1)).await;
+    assert!(matches!(line.unanswered().await, Some(Said::Succeeded(_))));
+    line.reply(deferred("A")).await;
+    running.shutdown.cancel();
+    let serving = tokio::spawn(async move {
+        while let Some(said) = line.next().await {
+            match said {
+                Said::Heartbeat(_) => line.reply(Reply::HeartbeatAck(HeartbeatAck::default())).await,
+                Said::Succeeded(_) => line.reply(deferred("A")).await,
+                _ => {}
+            }
+        }
+    });
+    running.end().await.unwrap();
+    serving.await.unwrap();
+}

@@ -32,7 +32,7 @@ const PART_TOKEN_TTL: Duration = Duration::from_secs(3600);
 /// Runs until told to stop, or until a part dies.
 pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     telemetry::start(&args.log)?;
-    courant_bridge::raise_open_files();
+    courant_tls::raise_open_files();
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
     let home = Home::open(&args.server.data_dir)?;

@@ -51,8 +51,22 @@ pub(super) struct Batch {
     pub(super) forgotten: HashSet<JobId>,
     /// The heads of jobs before this batch, the oldest first, should it not come about.
     pub(super) undo: Vec<(JobId, Option<Head>)>,
+    /// Whether something in it ends a job, or makes space.
+    pub(super) ends: bool,
     answers: Vec<(oneshot::Sender<Outcome>, Outcome)>,
     bytes: usize,
+}
+
+impl Wish {
+    /// Whether it may have what is kept for ends.
+    pub(super) fn is_end(&self) -> bool {
+        match self {
+            Self::Append { record: Record::Changed { event, .. }, .. } => event.change.is_end(),
+            // Its job's entries go by it.
+            Self::Append { record: Record::Forgotten, .. } | Self::Forget { .. } => true,
+            Self::Probe => false,
+        }
+    }
 }
 
 impl Batch {

@@ -1,7 +1,7 @@
 //! The SQLite engine: one file, one writer, nothing to install.
 //!
 //! A folder holds `log.db` (the entries, openable with any SQLite tool), `log.lock` (held while a process has the log
-//! open) and `log.mark` (how far the log must reach). One thread owns the only writing connection and commits what is
+//! open), `log.mark` (how far the log must reach) and, if asked for, `log.reserve` (space for ends of jobs on a full disk). One thread owns the only writing connection and commits what is
 //! ready in one transaction with one fsync; nothing is told to anybody before that. A second thread moves the write-ahead
 //! log into the database and writes the mark. Readers of what is new are served from memory, others by a few reading
 //! connections.
@@ -17,6 +17,7 @@ mod lock;
 mod mark;
 mod options;
 mod reader;
+mod reserve;
 mod ring;
 mod schema;
 mod table;
@@ -39,12 +40,15 @@ use self::lock::Lock;
 use self::mark::{Mark, Marked};
 pub use self::options::{Loss, OpenError, Options};
 use self::reader::Readers;
+use self::reserve::Reserve;
 use self::ring::Ring;
 use self::writer::{Stopped, Writer};
 use crate::codec;
 use crate::ids::{DocumentId, JobId, Owner, Revision};
 use crate::log::{Append, AppendError, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
 
+/// How often an end of a job is tried that finds the disk full: each time some of the reserve is given up for it.
+const TRIES: usize = 4;
 /// How far revisions jump when the mark cannot say how far they once went.
 const JUMP: u64 = 1 << 20;
 
@@ -57,6 +61,8 @@ pub struct SqliteLog {
     readers: Readers,
     stopped: Stopped,
     full: watch::Receiver<bool>,
+    /// Whether space is kept for ends of jobs.
+    reserves: bool,
     /// `None` only while dropping: the writer ends when the sender is gone.
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
@@ -90,9 +96,10 @@ impl SqliteLog {
         let (requests, waiting) = mpsc::channel(options.queue.max(1));
         let stopped = Stopped::default();
         let (tell_full, full) = watch::channel(false);
+        let reserve = Reserve::open(dir.join("log.reserve"), options.reserve_bytes);
         let writer = Writer::new(db, opening.next, &options, recent.clone(), announce, keeper.duty(), tell_full)
             .map_err(failed)?;
-        let writer = writer.spawn(waiting, stopped.clone()).map_err(io)?;
+        let writer = writer.reserving(reserve).spawn(waiting, stopped.clone()).map_err(io)?;
         Ok(Self {
             info: opening.info,
             head,
@@ -100,6 +107,7 @@ impl SqliteLog {
             readers: Readers::new(path, options.readers),
             stopped,
             full,
+            reserves: options.reserve_bytes > 0,
             requests: Some(requests),
             writer: Some(writer),
             keeper,
@@ -132,8 +140,16 @@ impl Drop for SqliteLog {
 #[async_trait]
 impl Log for SqliteLog {
     async fn append(&self, append: Append) -> Result<Revision, AppendError> {
+        let tries = if self.reserves && append.event.change.is_end() { TRIES } else { 1 };
         let record = Record::Changed { event: append.event, job: append.job };
         let bytes = codec::encode(&record)?;
+        for _ in 1..tries {
+            let wish = Wish::Append { record: record.clone(), bytes: bytes.clone() };
+            match self.ask(append.key.clone(), append.expect, wish).await {
+                Err(AppendError::Full) => {}
+                done => return done,
+            }
+        }
         self.ask(append.key, append.expect, Wish::Append { record, bytes }).await
     }
 

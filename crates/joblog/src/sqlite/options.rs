@@ -27,6 +27,9 @@ pub struct Options {
     pub wal_ahead_bytes: usize,
     /// At what size the write-ahead log is moved into the database. Default 16 MiB.
     pub checkpoint_bytes: usize,
+    /// Bytes on the disk that are kept for ends of jobs ([`Change::is_end`](crate::event::Change::is_end)), for when it is full.
+    /// Default 0: none.
+    pub reserve_bytes: u64,
     /// What to do when the log is shorter than it once was.
     pub loss: Loss,
 }
@@ -53,6 +56,7 @@ impl Default for Options {
             cache_bytes: 64 * 1024 * 1024,
             wal_ahead_bytes: 1024 * 1024,
             checkpoint_bytes: 16 * 1024 * 1024,
+            reserve_bytes: 0,
             loss: Loss::Refuse,
         }
     }

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::batch::{Batch, Request, Wish};
 use super::keeper::Duty;
+use super::reserve::Reserve;
 use super::ring::Ring;
 use super::table::{self, Head, Kind};
 use super::{Options, schema};
@@ -48,6 +49,9 @@ pub(super) struct Writer {
     wal: Arc<AtomicU64>,
     wal_limit: u64,
     full: watch::Sender<bool>,
+    reserve: Reserve,
+    /// Only ends of jobs are taken until a probe has found space and the reserve is whole.
+    only_ends: bool,
 }
 
 /// Why the writer stopped, once it has.
@@ -76,6 +80,8 @@ impl Writer {
         full: watch::Sender<bool>,
     ) -> rusqlite::Result<Self> {
         Ok(Self {
+            reserve: Reserve::default(),
+            only_ends: false,
             next,
             heads: table::heads(&db)?,
             forgotten: table::count_forgotten(&db)?,
@@ -92,6 +98,16 @@ impl Writer {
             wal_limit: (options.checkpoint_bytes as u64).saturating_mul(4),
             db,
         })
+    }
+
+    /// Keeps space for ends. Where that is not to be had, the log begins as one whose disk is full.
+    pub(super) fn reserving(mut self, reserve: Reserve) -> Self {
+        self.reserve = reserve;
+        if self.reserve.is_wanted() && !self.reserve.fill() {
+            self.only_ends = true;
+            self.tell_full(true);
+        }
+        self
     }
 
     pub(super) fn spawn(self, requests: mpsc::Receiver<Request>, stopped: Stopped) -> std::io::Result<JoinHandle<()>> {
@@ -118,7 +134,7 @@ impl Writer {
         let (mut batch, forgotten) = (Batch::default(), self.forgotten);
         match self.commit(first, requests, &mut batch) {
             Ok(()) => {
-                if batch.begun {
+                if batch.begun && !self.only_ends {
                     self.tell_full(false);
                 }
                 self.publish(batch);
@@ -133,6 +149,11 @@ impl Writer {
                     };
                 }
                 self.forgotten = forgotten;
+                self.only_ends = self.reserve.is_wanted();
+                if batch.ends {
+                    // Who is told now tries again at once.
+                    self.reserve.give();
+                }
                 self.tell_full(true);
                 batch.tell_full();
                 // What was moved into the database meanwhile may have made room in the write-ahead log.
@@ -163,6 +184,11 @@ impl Writer {
     fn take(&mut self, request: Request, batch: &mut Batch) -> rusqlite::Result<()> {
         let Request { key, expect, wish, answer } = request;
         if matches!(wish, Wish::Probe) {
+            if self.only_ends && !self.reserve.fill() {
+                batch.answer(answer, Err(AppendError::Full));
+                return Ok(());
+            }
+            self.only_ends = false;
             batch.answer(answer, Ok(Revision(self.next)));
             if !std::mem::replace(&mut batch.begun, true) {
                 self.begin()?;
@@ -174,6 +200,11 @@ impl Writer {
             batch.answer(answer, Err(AppendError::Conflict { actual }));
             return Ok(());
         }
+        if self.only_ends && !wish.is_end() {
+            batch.answer(answer, Err(AppendError::Full));
+            return Ok(());
+        }
+        batch.ends |= wish.is_end();
         let revision = Revision(self.next);
         self.next += 1;
         batch.answer(answer, Ok(revision));

@@ -12,6 +12,7 @@ use courant_auth::{Role, Secret, Signer};
 use courant_pdf::corpus::{CorpusOptions, End};
 use courant_pdf::{ChildCommand, PdfConfig, PdfOptions, PdfWorker};
 use courant_shutdown::Shutdown;
+use courant_shutdown::supervisor::Supervisor;
 use courant_tls::ClientFlags;
 use courant_worker::{Config, TokenSource};
 use tokio::net::TcpListener;
@@ -193,14 +194,21 @@ async fn work(options: Options) -> anyhow::Result<()> {
     });
     let ended = CancellationToken::new();
     let _end = ended.clone().drop_guard();
+    let background = Supervisor::new(ended.clone());
     if let Some(address) = options.health_addr {
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("cannot listen on {address} (--health-addr)"))?;
         tracing::info!(address = %listener.local_addr()?, "answering health probes");
-        tokio::spawn(courant_pdf::health::serve(listener, config.status.clone(), ended));
+        let serving = courant_pdf::health::serve(listener, config.status.clone(), ended);
+        background.keep("health", async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "health probes cannot be answered");
+            }
+        });
     }
     tokio::select! {
         worked = courant_worker::run(config, Arc::new(handler), drained) => Ok(worked?),
+        failed = background.failed() => Err(failed.into()),
         // Children die with their parent.
         () = shutdown.ended() => Ok(()),
     }

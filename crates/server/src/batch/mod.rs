@@ -16,6 +16,7 @@ use tokio::sync::watch;
 pub use calls::{cancel, get, named};
 pub use follow::follow;
 
+use crate::clock::{Clock, Moment};
 use crate::view::{ListKey, View};
 
 /// How long after its newest job a batch waits for those that were announced.
@@ -26,7 +27,7 @@ pub type Name = (Owner, BatchId);
 
 /// All batches that have jobs.
 #[derive(Debug, Default)]
-pub struct Batches(HashMap<Name, Tally>);
+pub struct Batches(HashMap<Name, Tally>, Clock);
 
 /// What is known of one batch.
 #[derive(Debug, Default)]
@@ -39,6 +40,8 @@ struct Tally {
     announced: u32,
     removed: u32,
     ended: Option<Timestamp>,
+    /// When the newest job came.
+    newest: Option<Moment>,
     revision: Revision,
     /// Made by the first who follows it.
     changed: Option<watch::Sender<()>>,
@@ -81,6 +84,10 @@ impl Batches {
             Some(job) => tally.put_in(job),
             None => tally.removed += 1,
         }
+        if let (None, Some(new)) = (old, new) {
+            // The clock of the log's times may be set later on.
+            tally.newest = tally.newest.max(Some(self.1.moment_of(new.created, Timestamp::now())));
+        }
         tally.revision = tally.revision.max(revision);
         if let Some(changed) = &tally.changed {
             changed.send_replace(());
@@ -90,9 +97,9 @@ impl Batches {
         }
     }
 
-    /// A batch as it is.
+    /// A batch as it is, when the wall clock says this.
     pub fn get(&self, name: &Name, view: &View, now: Timestamp) -> Option<Batch> {
-        Some(self.0.get(name)?.state(name, view, now))
+        Some(self.0.get(name)?.state(name, view, now, self.1.now()))
     }
 
     /// A signal for each change of a batch. The sender is gone when the batch is.
@@ -142,10 +149,10 @@ impl Tally {
         self.pages_done = self.pages_done.saturating_sub(u64::from(job.pages.done_count()));
     }
 
-    fn state(&self, name: &Name, view: &View, now: Timestamp) -> Batch {
+    fn state(&self, name: &Name, view: &View, wall: Timestamp, now: Moment) -> Batch {
         let there = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
-        let newest = self.jobs.last().map_or(now, |(created, _)| *created);
-        let waited_for = now.ms_since(newest).unsigned_abs() <= ANNOUNCED_FOR.as_millis() as u64;
+        let stood = self.newest.map_or(0, |newest| now.ms_since(newest));
+        let waited_for = stood <= ANNOUNCED_FOR.as_millis() as u64;
         let announced = if waited_for { self.announced.saturating_sub(self.removed) } else { 0 };
         let total = there.max(announced);
         let ended: u32 = self.states.iter().filter(|(state, _)| state.is_terminal()).map(|(_, count)| count).sum();
@@ -159,7 +166,7 @@ impl Tally {
             pages_total: self.pages_total,
             pages_done: self.pages_done,
             complete,
-            created: self.jobs.first().map_or(now, |(created, _)| *created),
+            created: self.jobs.first().map_or(wall, |(created, _)| *created),
             ended: self.ended.filter(|_| complete),
             revision: self.revision,
         }
@@ -216,14 +223,27 @@ mod tests {
         assert!(batches.0.is_empty());
     }
 
-    #[test]
-    fn what_was_announced_is_not_waited_for_for_ever() {
+    #[tokio::test(start_paused = true)]
+    async fn what_was_announced_is_not_waited_for_for_ever_whatever_the_wall_clock_says() {
         let mut batches = Batches::default();
         let only = job("A", State::Succeeded, Some(5));
         batches.moved(None, Some(&only), Revision(1));
-        let later = only.created.plus_ms(ANNOUNCED_FOR.as_millis() as i64 + 1);
-        let batch = batches.get(&name(), &View::default(), later).unwrap();
-        assert_eq!((batch.total, batch.complete), (1, true));
+        let day = ANNOUNCED_FOR.as_millis() as i64;
+        let told = |batches: &Batches, set_by| {
+            let batch = batches.get(&name(), &View::default(), Timestamp::now().plus_ms(set_by)).unwrap();
+            (batch.total, batch.complete)
+        };
+        for set_by in [0, 2 * day, -2 * day] {
+            assert_eq!(told(&batches, set_by), (5, false), "set by {set_by} ms");
+        }
+        tokio::time::advance(ANNOUNCED_FOR + Duration::from_secs(1)).await;
+        for set_by in [0, 2 * day, -2 * day] {
+            assert_eq!(told(&batches, set_by), (1, true), "set by {set_by} ms");
+        }
+        let mut restarted = Batches::default();
+        let old = Job { created: only.created.plus_ms(-day - 1), ..only };
+        restarted.moved(None, Some(&old), Revision(1));
+        assert_eq!(told(&restarted, 0), (1, true), "at a start the log is believed");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::time::Duration;
 
-use courant_joblog::ids::{JobId, Timestamp};
+use courant_joblog::ids::JobId;
 use courant_joblog::job::{Job, State};
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -77,14 +77,18 @@ impl Alone {
     }
 
     async fn judge(&mut self, id: JobId, before: &mut HashMap<JobId, Instant>) {
-        let Some(job) = self.engine.read(|view| view.get(&id).map(|known| known.job.clone())) else { return };
+        let known = self.engine.read(|view| {
+            let known = view.get(&id)?;
+            Some((known.job.clone(), view.now().ms_since(known.since)))
+        });
+        let Some((job, stood_ms)) = known else { return };
         let Some(limit) = job.cancel_unwatched_ms.map(Duration::from_millis) else { return };
         if self.is_followed(&job) {
             // From now on: the next look finds out whether they left.
             self.since.insert(id, Instant::now());
             return;
         }
-        let since = before.remove(&id).unwrap_or_else(|| self.queued(&job));
+        let since = before.remove(&id).unwrap_or_else(|| self.stands_since(stood_ms));
         self.since.insert(id.clone(), since);
         if since.elapsed() < limit {
             return;
@@ -103,17 +107,16 @@ impl Alone {
         self.engine.is_followed(job) || self.engine.tallies(|tallies, _| tallies.batches.is_followed(job))
     }
 
-    /// When the job was queued, but not before this server began.
-    fn queued(&self, job: &Job) -> Instant {
-        let waited = Duration::from_millis(Timestamp::now().ms_since(job.queued).unsigned_abs());
-        Instant::now() - waited.min(self.begun.elapsed())
+    /// When a job that is looked at for the first time was queued, but not before this server began.
+    fn stands_since(&self, stood_ms: u64) -> Instant {
+        Instant::now() - Duration::from_millis(stood_ms).min(self.begun.elapsed())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use courant_joblog::event::{Change, Event, Submission};
-    use courant_joblog::ids::{BatchId, DocumentId, Owner};
+    use courant_joblog::ids::{BatchId, DocumentId, Owner, Timestamp};
     use courant_joblog::job::{Document, Format, Lane};
     use courant_joblog::log::{Append, Key, Log};
     use courant_joblog::memory::MemoryLog;
@@ -191,6 +194,25 @@ mod tests {
         let (engine, _folder) = began(LIMIT * 100).await;
         let after = cancelled_after(&engine).await;
         assert!(about_the_limit(after), "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wall_clock_that_was_set_cancels_no_new_job_and_keeps_none() {
+        let day = Duration::from_secs(24 * 3600).as_millis() as i64;
+        for set_by in [day, -day] {
+            let (engine, _folder) = began(Duration::ZERO).await;
+            tokio::time::sleep(LIMIT * 3).await;
+            let submission = Submission { id: JobId::new("K"), ..wishing() };
+            let event = Event::new(Timestamp::now().plus_ms(set_by), Change::Submitted(Box::new(submission)));
+            let job = Arc::new(courant_joblog::apply::apply(None, &event).unwrap());
+            let begun = Instant::now();
+            engine.log.append(Append { key: Key::of(&job), expect: None, event, job }).await.unwrap();
+            let is_over = || engine.get(&JobId::new("K")).is_some_and(|seen| seen.known.job.state == State::Cancelled);
+            while !is_over() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            assert!(about_the_limit(begun.elapsed()), "{set_by} ms: {:?}", begun.elapsed());
+        }
     }
 
     #[tokio::test(start_paused = true)]

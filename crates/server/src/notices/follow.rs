@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use courant_joblog::event::Change;
-use courant_joblog::ids::{Revision, Timestamp};
+use courant_joblog::ids::Revision;
 use courant_joblog::job::Job;
 use courant_joblog::log::{Entry, Filter, ReadError, Record};
 use courant_proto::v1::NotificationSeverity;
@@ -37,8 +37,12 @@ async fn follow(engine: &Engine, notices: &Notices) -> Result<(), Failed> {
     loop {
         let page = engine.log.read(after, &Filter::All, PAGE).await?;
         let Some(last) = page.last() else {
-            if head.changed().await.is_err() {
-                return Ok(());
+            tokio::select! {
+                moved = head.changed() => if moved.is_err() { return Ok(()) },
+                () = tokio::time::sleep_until(swept + SWEEP_EVERY) => {
+                    swept = Instant::now();
+                    notices.sweep().await?;
+                }
             }
             continue;
         };
@@ -53,7 +57,7 @@ async fn follow(engine: &Engine, notices: &Notices) -> Result<(), Failed> {
         }
         if swept.elapsed() > SWEEP_EVERY {
             swept = Instant::now();
-            notices.with(|store| store.sweep(Timestamp::now())).await?;
+            notices.sweep().await?;
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::auth::{caller, require, time_left};
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::shares::Counted;
 
 /// The longest title in bytes.
 const TITLE_BYTES: usize = 200;
@@ -32,6 +33,8 @@ const BODY_BYTES: usize = 4000;
 const ID_BYTES: usize = 128;
 /// The longest name of a user in bytes, as in tokens.
 const SUBJECT_BYTES: usize = 255;
+/// The longest a watch may last, whatever its token says.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(366 * 24 * 3600);
 /// Messages under way to one watcher.
 const IN_FLIGHT: usize = 2;
 
@@ -49,7 +52,7 @@ type Sender = mpsc::Sender<Result<WatchNotificationsResponse, Status>>;
 
 #[tonic::async_trait]
 impl NotificationService for Notifications {
-    type WatchNotificationsStream = ReceiverStream<Result<WatchNotificationsResponse, Status>>;
+    type WatchNotificationsStream = Counted<ReceiverStream<Result<WatchNotificationsResponse, Status>>>;
 
     async fn notify(&self, request: Request<NotifyRequest>) -> Result<Response<NotifyResponse>, Status> {
         let identity = caller(&request)?;
@@ -142,10 +145,11 @@ impl NotificationService for Notifications {
                 user
             }
         };
+        let used = self.engine.shares.stream(&identity)?;
         let (out, told) = mpsc::channel(IN_FLIGHT);
         let (engine, notices) = (self.engine.clone(), self.notices.clone());
-        let expires = Instant::now() + time_left(&identity);
-        tokio::spawn(async move {
+        let expires = Instant::now() + time_left(&identity).min(LONGEST);
+        engine.clone().streams.spawn(async move {
             let tell = Watch { notices: &notices, user, out: &out, beat: engine.config.bookmark_interval };
             let why = tokio::select! {
                 ended = tell.run(&after_cursor) => match ended {
@@ -159,7 +163,7 @@ impl NotificationService for Notifications {
             // Nobody may be there to hear it.
             let _ = out.send(Err(why.into())).await;
         });
-        Ok(Response::new(told.into()))
+        Ok(Response::new(Counted::new(told, used)))
     }
 }
 

@@ -48,6 +48,7 @@ impl Fault {
             if let Some(error) = error.downcast_ref::<io::Error>() {
                 match error.kind() {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => return Self::Full,
+                    io::ErrorKind::TimedOut => timeout = true,
                     io::ErrorKind::PermissionDenied => return Self::Misconfigured("its folder may not be written"),
                     io::ErrorKind::ReadOnlyFilesystem => return Self::Misconfigured("its folder is read-only"),
                     _ => {}

@@ -1,13 +1,16 @@
 //! Looks whether the store works, from the start on: an operator learns of a wrong setting before a user does.
 
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::fault::{Fault, causes};
-use super::{Objects, absent};
+use super::{Objects, absent, storage};
 use crate::error::Error;
 
 /// Between two looks: while it works, and while it does not.
@@ -22,11 +25,28 @@ pub struct Trouble {
     causes: String,
 }
 
+/// What a look writes into a folder and takes back, to find out whether there is space: as much as a small document.
+const SPACE_BYTES: usize = 1 << 20;
+
+/// How long the store may take for one answer while something else waits behind it.
+const PROMPTLY: Duration = Duration::from_secs(5);
+
+/// What is known of how the store does.
+#[derive(Debug, Default)]
+pub struct State {
+    /// The last look failed, and not for want of space: then what is there can be read.
+    away: AtomicBool,
+    /// Told when somebody finds that it fails.
+    doubted: Notify,
+}
+
 /// Looks for ever. Each change of state is one line in the log, and told.
 pub async fn run(objects: Objects, works: watch::Sender<bool>) {
     let mut known: Option<Trouble> = None;
     loop {
         let found = objects.trouble().await;
+        let away = found.as_ref().is_some_and(|trouble| trouble.kind != Some(Fault::Full));
+        objects.state.away.store(away, Ordering::Relaxed);
         match (&known, &found) {
             (None, Some(trouble)) => {
                 tracing::error!(why = trouble.causes, "the store of documents and results cannot be used");
@@ -41,20 +61,53 @@ pub async fn run(objects: Objects, works: watch::Sender<bool>) {
             }
             _ => {}
         }
-        tokio::time::sleep(if found.is_none() { EVERY.0 } else { EVERY.1 }).await;
+        let pause = if found.is_none() { EVERY.0 } else { EVERY.1 };
+        // Not more often than that: everybody may find out at once.
+        tokio::time::sleep(pause.min(EVERY.1)).await;
+        let _ = tokio::time::timeout(pause.saturating_sub(EVERY.1), objects.state.doubted.notified()).await;
         known = found;
     }
 }
 
 impl Objects {
-    /// Reads something that is not there: a bucket that is missing or closed shows, and nothing is written.
+    /// Asks the store something that others wait behind: answered soon, or not at all. A store that is known to be away is
+    /// not asked.
+    pub async fn promptly<T>(&self, ask: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let failed = |why: &'static str| {
+            let source = Box::new(std::io::Error::new(std::io::ErrorKind::TimedOut, why));
+            Error::Objects(object_store::Error::Generic { store: "objects", source })
+        };
+        if self.state.away.load(Ordering::Relaxed) {
+            return Err(failed("it did not work when it was looked at last"));
+        }
+        let answer = tokio::time::timeout(PROMPTLY, ask).await;
+        let answer = answer.unwrap_or_else(|_| Err(failed("it did not answer in time")));
+        if matches!(answer, Err(Error::Objects(_))) {
+            self.state.doubted.notify_one();
+        }
+        answer
+    }
+
+    /// Somebody could not write: a look finds out whether there is space.
+    pub(super) fn doubt_space(&self, error: &object_store::Error) {
+        if Fault::of(error) == Fault::Full {
+            self.state.doubted.notify_one();
+        }
+    }
+
+    /// Reads something that is not there: a bucket that is missing or closed shows, and nothing is written. Into a folder it
+    /// writes: a disk without space shows nowhere else.
     async fn trouble(&self) -> Option<Trouble> {
         let path = self.path("uploads/probe");
         let look = async {
             match self.store.get(&path).await {
-                Ok(found) => Ok(found.into_stream().try_for_each(|_| async { Ok(()) }).await?),
-                Err(error) if absent(&error) => Ok(()),
-                Err(error) => Err(Error::from(error)),
+                Ok(found) => found.into_stream().try_for_each(|_| async { Ok(()) }).await?,
+                Err(error) if absent(&error) => {}
+                Err(error) => return Err(Error::from(error)),
+            }
+            match self.folder.clone() {
+                Some(folder) => try_space(folder).await,
+                None => Ok(()),
             }
         };
         match tokio::time::timeout(WITHIN, look).await {
@@ -63,5 +116,21 @@ impl Objects {
             Ok(Err(error)) => Some(Trouble { kind: None, causes: error.to_string() }),
             Err(_) => Some(Trouble { kind: Some(Fault::Timeout), causes: format!("no answer within {WITHIN:?}") }),
         }
+    }
+}
+
+/// Writes a file that nobody sees and removes it. It is not synced: a file system says at once when it has no blocks left.
+async fn try_space(folder: PathBuf) -> Result<(), Error> {
+    let write = move || {
+        // It may have been removed, and is made again by whoever stores something.
+        std::fs::create_dir_all(&folder)?;
+        let name = folder.join(format!("probe-{}", std::process::id()));
+        let mut file = std::fs::File::create(&name)?;
+        std::fs::remove_file(&name)?;
+        file.write_all(&vec![0; SPACE_BYTES])
+    };
+    match tokio::task::spawn_blocking(write).await {
+        Ok(tried) => tried.map_err(storage),
+        Err(ended) => Err(storage(std::io::Error::other(ended))),
     }
 }

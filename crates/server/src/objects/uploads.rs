@@ -23,7 +23,7 @@ const REMOVALS: usize = 16;
 const OWNER_LETTERS: usize = 32;
 
 /// The folder of an upload. Without its id: that of all uploads of an owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place(Path);
 
 /// A file in the folder of an upload.
@@ -90,7 +90,10 @@ impl Objects {
         match self.store.put_opts(path, bytes.into(), options).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                self.doubt_space(&error);
+                Err(error.into())
+            }
         }
     }
 

@@ -32,7 +32,7 @@ pub fn start(
     token_left: Duration,
 ) -> mpsc::Receiver<Result<AttendResponse, Status>> {
     let (out, responses) = mpsc::channel(IN_FLIGHT);
-    tokio::spawn(async move {
+    engine.clone().streams.spawn(async move {
         let expires = Instant::now() + token_left.min(LONGEST);
         if let Err(error) = serve(&engine, &roll, inbound, &out, expires).await {
             tracing::debug!(%error, "a bridge's stream ended");

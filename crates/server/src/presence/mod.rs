@@ -27,6 +27,7 @@ use crate::admin::{WORKERS_EVERY, interval};
 use crate::auth::{caller, require, time_left};
 use crate::engine::Engine;
 use crate::sampled::{self, Pace};
+use crate::shares::Counted;
 use roll::Roll;
 
 /// The largest message of a bridge: a thousand devices with the longest names fit.
@@ -43,7 +44,7 @@ pub struct Presences {
 #[tonic::async_trait]
 impl PresenceService for Presences {
     type AttendStream = ReceiverStream<Result<AttendResponse, Status>>;
-    type WatchBridgesStream = ReceiverStream<Result<WatchBridgesResponse, Status>>;
+    type WatchBridgesStream = Counted<ReceiverStream<Result<WatchBridgesResponse, Status>>>;
 
     async fn attend(&self, request: Request<Streaming<AttendRequest>>) -> Result<Response<Self::AttendStream>, Status> {
         let identity = caller(&request)?;
@@ -77,11 +78,13 @@ impl PresenceService for Presences {
         if !identity.has(Role::Bridge) {
             require(&identity, Role::Admin, "admin")?;
         }
+        let used = self.engine.shares.state_watch(&identity)?;
         let look_every = interval("min_interval", request.get_ref().min_interval, WORKERS_EVERY)?;
         let tell_within = self.engine.config.bookmark_interval;
         let pace = Pace { look_every, tell_within, token_left: time_left(&identity) };
         let roll = self.roll.clone();
         let look = move || roll.bridges();
-        Ok(Response::new(sampled::start(self.engine.clone(), pace, look, PartialEq::eq, |state| state).into()))
+        let states = sampled::start(self.engine.clone(), pace, look, PartialEq::eq, |state| state);
+        Ok(Response::new(Counted::new(states, used)))
     }
 }

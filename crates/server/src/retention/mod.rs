@@ -4,7 +4,7 @@
 //! promises a result that is gone. A crash in between leaves files without a job; [`orphans`] finds them.
 //!
 //! Removing cannot be undone, so a wall clock that is set ahead while the server runs removes nothing early, see
-//! [`CautiousClock`]. At its start the server believes the wall clock.
+//! [`CautiousClock`](crate::clock::CautiousClock). At its start the server believes the wall clock.
 
 mod due;
 pub mod holds;
@@ -20,7 +20,6 @@ use futures::StreamExt;
 
 pub use due::Due;
 
-use crate::clock::CautiousClock;
 use crate::engine::Engine;
 use crate::error::Error;
 
@@ -76,9 +75,8 @@ pub async fn run(engine: Arc<Engine>) {
     let Some(keep) = engine.config.retention.0 else { return std::future::pending().await };
     let look = LOOK.min(keep / 10).max(Duration::from_millis(10));
     let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
-    let mut clock = CautiousClock::starting_at(Timestamp::now());
     loop {
-        let now = clock.read(Timestamp::now());
+        let now = engine.wall.now();
         let (over, next) = {
             let before = now.plus_ms(-keep_ms);
             engine.tallies(|tallies, _| (tallies.due.until(before, BATCH), tallies.due.first()))

@@ -88,7 +88,7 @@ pub async fn find(engine: &Engine, name: &Name) -> Result<Option<Held>, Error> {
     let found = engine.objects.found(&place).await?;
     let Some(newest) = newest(&found) else { return Ok(None) };
     let expires = newest + engine.config.upload_retention;
-    if expires <= SystemTime::now() {
+    if expires <= engine.wall.file_time() {
         return Ok(None);
     }
     let Some(descriptor) = descriptor(&engine.objects, &place).await? else { return Ok(None) };

@@ -143,9 +143,10 @@ impl View {
         }
     }
 
-    /// Whether jobs of this kind wait in this lane.
-    pub fn is_waited(&self, kind: &str, lane: Lane) -> bool {
-        self.lines.state(kind, lane).waiting.jobs > 0
+    /// Whether a job of this kind waits in this lane that would be given out if the owner of one that runs gave it back: one
+    /// whose own owner has as many running as may be waits for those, not for a worker.
+    pub fn is_waited(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &OwnerLimits<'_>) -> bool {
+        self.lines.would_serve(kind, lane, leaving, limits)
     }
 
     /// When the next delayed job is due.

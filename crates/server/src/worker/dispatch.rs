@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use courant_joblog::event::{Change, Counts};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, JobError, State};
+use courant_joblog::log::AppendError;
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{Assignment, AttemptRef, FinishedPages};
 use tokio::time::Instant;
@@ -86,10 +87,20 @@ fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free, known: Kn
     for part in registry.parts.beyond(&free.worker, free.slots - 1) {
         parts::end_soon(engine, registry, part, Why::MadeWay);
     }
-    let claim = Claim { engine: engine.clone(), registry: registry.clone(), worker: free.worker.clone(), attempt };
+    let mut claim = Claim {
+        engine: engine.clone(),
+        registry: registry.clone(),
+        worker: free.worker.clone(),
+        attempt,
+        again_at_once: true,
+    };
     engine.detached.spawn(async move {
         if let Err(error) = self::claim(&claim.engine, &claim.registry, &claim.worker, &known.job).await {
-            tracing::warn!(job = %known.job.id, worker = %claim.worker, %error, "a claim failed");
+            match error {
+                // The log says so itself, once. Tried again when leases are looked after, and not as fast as it can be refused.
+                Error::Append(AppendError::Full) => claim.later(),
+                error => tracing::warn!(job = %known.job.id, worker = %claim.worker, %error, "a claim failed"),
+            }
         }
     });
 }
@@ -100,13 +111,23 @@ struct Claim {
     registry: Arc<Registry>,
     worker: WorkerId,
     attempt: AttemptId,
+    again_at_once: bool,
+}
+
+impl Claim {
+    /// The job is not to be given out again at once.
+    fn later(&mut self) {
+        self.again_at_once = false;
+    }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         self.registry.claimed(&self.worker, &self.attempt);
         self.engine.give_back(&self.attempt.job);
-        self.engine.wake.notify_one();
+        if self.again_at_once {
+            self.engine.wake.notify_one();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Documents that turn out to be large once they are opened: they move to the large lane, and out of the way of smaller
 //! ones that wait for the same workers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use courant_joblog::event::{Change, Counts};
@@ -23,11 +24,13 @@ pub fn lane_for(config: &Config, job: &Job, pages: u32) -> Option<Lane> {
     (new && pages > config.large_document_pages).then_some(Lane::Large)
 }
 
-/// Whether smaller jobs of this kind wait while no worker has a slot for them.
-pub fn is_in_the_way(engine: &Engine, registry: &Registry, kind: &str) -> bool {
-    let smaller = [Lane::Premium, Lane::Normal];
-    engine.read(|view| smaller.iter().any(|lane| view.is_waited(kind, *lane)))
-        && dispatch::free(engine, registry, &[kind.into()]).is_empty()
+/// Whether smaller jobs of its kind wait that could have the slot of this one, while no worker has another for them.
+pub fn is_in_the_way(engine: &Engine, registry: &Registry, large: &Job) -> bool {
+    let (kind, smaller) = (&large.kind, [Lane::Premium, Lane::Normal]);
+    let slots = BTreeMap::new();
+    let limits = engine.config.owner_limits(&slots);
+    engine.read(|view| smaller.iter().any(|lane| view.is_waited(kind, *lane, &large.owner, &limits)))
+        && dispatch::free(engine, registry, std::slice::from_ref(kind)).is_empty()
 }
 
 /// Ends the attempt and lets the job wait in its lane. It costs the job nothing.

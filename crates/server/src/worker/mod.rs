@@ -1,6 +1,7 @@
 //! `WorkerService`: what workers call, and everything that keeps jobs and workers together: dispatch, leases, verdicts.
 
 mod artifacts;
+mod deferred;
 pub mod dispatch;
 mod large;
 pub mod parts;

@@ -30,7 +30,7 @@ pub const MAX_OPERATION: usize = 255;
 
 /// Takes one message; says what to answer.
 pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, message: In) -> Result<Option<Out>, Error> {
-    let attempt = match &message {
+    match &message {
         In::Hello(_) => return Err(Error::WrongOrder("only the first message may be the hello")),
         In::Heartbeat(_) => {
             parts::remind_lead(engine, registry, worker);
@@ -41,22 +41,9 @@ pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, messa
             engine.wake.notify_one();
             return Ok(None);
         }
-        In::Accepted(at) => &at.attempt,
-        In::Progress(at) => &at.attempt,
-        In::Zone(at) => &at.attempt,
-        In::Plan(at) => &at.attempt,
-        In::Page(at) => &at.attempt,
-        In::ExportStarted(at) => &at.attempt,
-        In::ExportProgress(at) => &at.attempt,
-        In::ExportCompleted(at) => &at.attempt,
-        In::ExportFailed(at) => &at.attempt,
-        In::Succeeded(at) => &at.attempt,
-        In::Failed(at) => &at.attempt,
-        In::Cancelled(at) => &at.attempt,
-        In::Released(at) => &at.attempt,
-        In::Offer(at) => &at.attempt,
-    };
-    let at = attempt.clone();
+        _ => {}
+    }
+    let at = attempt(&message).cloned();
     let holder = parts::holder_in(at.clone())?;
     if holder.part.is_some() {
         return parts::take(engine, registry, worker, &holder, at, message).await;
@@ -76,6 +63,28 @@ pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, messa
         // Named as it came: a credential is given with an assignment and never else.
         Ok(Taken::Ended) | Err(Error::LeaseLost { .. }) => Ok(Some(Out::LeaseLost(v1::LeaseLost { attempt: at }))),
         Err(error) => Err(error),
+    }
+}
+
+/// What a message is about; none where it is about the worker, or does not say.
+pub(super) fn attempt(message: &In) -> Option<&v1::AttemptRef> {
+    match message {
+        In::Hello(_) | In::Heartbeat(_) | In::Slots(_) => None,
+        In::Accepted(at) => at.attempt.as_ref(),
+        In::Progress(at) => at.attempt.as_ref(),
+        In::Zone(at) => at.attempt.as_ref(),
+        In::Plan(at) => at.attempt.as_ref(),
+        In::Page(at) => at.attempt.as_ref(),
+        In::ExportStarted(at) => at.attempt.as_ref(),
+        In::ExportProgress(at) => at.attempt.as_ref(),
+        In::ExportCompleted(at) => at.attempt.as_ref(),
+        In::ExportFailed(at) => at.attempt.as_ref(),
+        In::Succeeded(at) => at.attempt.as_ref(),
+        In::Failed(at) => at.attempt.as_ref(),
+        In::Cancelled(at) => at.attempt.as_ref(),
+        In::Released(at) => at.attempt.as_ref(),
+        In::Offer(at) => at.attempt.as_ref(),
+        In::ResumeReports(at) => at.attempt.as_ref(),
     }
 }
 
@@ -113,7 +122,7 @@ impl Report<'_> {
         self.held()?;
         self.registry.confirm(self.worker, &self.attempt);
         match message {
-            In::Hello(_) | In::Heartbeat(_) | In::Slots(_) | In::Accepted(_) => {}
+            In::Hello(_) | In::Heartbeat(_) | In::Slots(_) | In::Accepted(_) | In::ResumeReports(_) => {}
             In::Progress(report) => self.progress(report)?,
             In::Zone(report) => self.zone(report)?,
             In::Plan(report) => return self.plan(report).await,
@@ -237,7 +246,7 @@ impl Report<'_> {
             (job.pages.total != Some(pages)).then_some(Change::Planned { attempt, pages, lane })
         })
         .await?;
-        if moved(&before).is_none() || !large::is_in_the_way(self.engine, self.registry, &before.kind) {
+        if moved(&before).is_none() || !large::is_in_the_way(self.engine, self.registry, &before) {
             return Ok(Taken::Good);
         }
         large::hand_back(self.engine, &self.attempt, pages).await?;
@@ -262,7 +271,8 @@ impl Report<'_> {
     /// Says so if an artifact that must be there is not.
     async fn stored(&self, name: &str) -> Result<(), Error> {
         let path = self.engine.objects.artifact(&self.attempt.job, self.attempt.number, name);
-        if self.engine.objects.exists(&path).await? { Ok(()) } else { Err(Error::ArtifactNotFound(name.to_owned())) }
+        let stored = self.engine.objects.promptly(self.engine.objects.exists(&path)).await?;
+        if stored { Ok(()) } else { Err(Error::ArtifactNotFound(name.to_owned())) }
     }
 
     async fn export_started(&self, format: i32) -> Result<(), Error> {
@@ -275,6 +285,7 @@ impl Report<'_> {
         self.held()?;
         let name = artifact_name(format);
         let path = self.engine.objects.artifact(&self.attempt.job, attempt, &name);
+        self.stored(&name).await?;
         let stored = self.engine.objects.describe(&path).await?.ok_or(Error::ArtifactNotFound(name))?;
         self.change(|job| {
             let (bytes, sha256) = (stored.bytes, stored.sha256.clone());
@@ -321,7 +332,10 @@ pub(super) fn nonsense(error: &Error) -> Option<String> {
     match error {
         Error::Field { .. } | Error::ArtifactNotFound(_) => Some(error.to_string()),
         Error::Illegal(illegal) => Some(illegal.to_string()),
-        Error::Append(error @ AppendError::TooLarge { .. }) => Some(error.to_string()),
+        // Sent again, it could be written down no better.
+        Error::Append(error @ (AppendError::TooLarge { .. } | AppendError::Unencodable { .. })) => {
+            Some(error.to_string())
+        }
         _ => None,
     }
 }

@@ -8,6 +8,7 @@ use courant_auth::{Identity, TokenError};
 use courant_joblog::event::Counts;
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, JobError};
+use courant_joblog::log::AppendError;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::work_response::Message as Out;
 use courant_proto::v1::{Hello, WorkRequest, WorkResponse};
@@ -15,9 +16,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
+use super::deferred::Deferred;
 use super::parts::{self, Holder, Why, holder_in};
 use super::registry::{OUTBOX, Offer, Outbox, Registry, Session};
-use super::{AttemptId, reports, verdict};
+use super::{AttemptId, verdict};
 use crate::auth::time_left;
 use crate::convert;
 use crate::credential::Credentials;
@@ -98,11 +100,12 @@ async fn converse(
     say(outbox, welcome(engine, &session.worker, &kept)).await;
     registry.welcomed(session);
     engine.wake.notify_one();
+    let mut deferred = Deferred::new(greeting.resends_reports);
     while let Some(message) = receive(inbound).await? {
         if registry.heard(&session.worker) {
             engine.wake.notify_one();
         }
-        if let Some(answer) = reports::take(engine, registry, &session.worker, message).await? {
+        if let Some(answer) = deferred.take(engine, registry, &session.worker, message).await? {
             say(outbox, answer).await;
         }
     }
@@ -168,7 +171,12 @@ async fn reconcile(
         };
         // An assignment that never arrived is nobody's failure.
         let counts = if unanswered { Counts::No } else { Counts::Yes };
-        verdict::end_attempt(engine, &attempt, why, counts).await?;
+        match verdict::end_attempt(engine, &attempt, why, counts).await {
+            // It stays the worker's in name, which says nothing of it: once the log takes entries again it ends like an
+            // assignment that was not accepted.
+            Err(Error::Append(AppendError::Full) | Error::Busy(_)) => {}
+            ended => ended?,
+        }
     }
     for part in registry.parts.held_by(&session.worker) {
         if in_flight.contains(&part) {
@@ -198,6 +206,8 @@ struct Greeting {
     worker: WorkerId,
     offer: Offer,
     in_flight: HashSet<Holder>,
+    /// Whether reports can be deferred.
+    resends_reports: bool,
 }
 
 impl Greeting {
@@ -235,6 +245,7 @@ impl Greeting {
                 takes_parts: hello.takes_parts,
             },
             in_flight,
+            resends_reports: hello.resends_reports,
         })
     }
 }

@@ -99,3 +99,43 @@ async fn smaller_ones_of_another_kind_are_not_held_up_by_it() {
     let job = world.job("alice", &large).await;
     assert_eq!((job.lane(), job.state()), (Lane::Large, JobState::Running));
 }
+
+#[tokio::test]
+async fn smaller_ones_whose_owner_may_not_have_more_running_are_not_held_up_by_it() {
+    let world = World::tuned(|config| {
+        config.large_document_pages = 4;
+        config.owner_running = 1;
+    })
+    .await;
+    let submit_for = async |who| world.submit_with(who, markdown_only(), b"x").await.unwrap().job.unwrap().job_id;
+    let mut worker = world.worker_with("w", 2, vec![]).await;
+    let bobs = submit_for("bob").await;
+    let running = worker.take().await.attempt.unwrap();
+    assert_eq!(running.job_id, bobs);
+    let large = submit_for("alice").await;
+    let at = worker.take().await.attempt.unwrap();
+    // Bob has one running, so this one waits for that, whoever has the other slot.
+    let waiting = submit_for("bob").await;
+    worker.plan(&at, 5).await;
+    let said = worker.settle().await;
+    assert!(matches!(said[..], [Order::HeartbeatAck(_)]), "{said:?}");
+    let job = world.job("alice", &large).await;
+    assert_eq!((job.lane(), job.state(), job.attempt), (Lane::Large, JobState::Running, 1));
+    assert_eq!(world.job("bob", &waiting).await.state(), JobState::Queued);
+}
+
+#[tokio::test]
+async fn a_smaller_one_of_the_same_owner_can_have_the_place_of_the_large_one() {
+    let world = World::tuned(|config| {
+        config.large_document_pages = 4;
+        config.owner_running = 1;
+    })
+    .await;
+    submit(&world).await;
+    let mut worker = world.worker("w").await;
+    let at = worker.take().await.attempt.unwrap();
+    let small = submit(&world).await;
+    worker.plan(&at, 5).await;
+    assert!(matches!(worker.order().await, Order::LeaseLost(_)));
+    assert_eq!(worker.take().await.attempt.unwrap().job_id, small);
+}

@@ -4,8 +4,10 @@
 
 mod bad_input;
 mod batches;
+mod deferred;
 mod following;
 mod frozen;
+mod full;
 mod guards;
 mod hostile;
 mod jobs;
@@ -21,6 +23,7 @@ mod protocol;
 mod push;
 mod quotas;
 mod retention;
+mod shares;
 mod streams;
 mod support;
 mod unwatched;

@@ -19,7 +19,7 @@ fn attentive((cert, key): (PathBuf, PathBuf)) -> ServerTls {
     let flags =
         ServerFlags { tls_cert: Some(cert), tls_key: Some(key), tls_handshake_timeout: PATIENCE, tls_reload: every };
     let tls = flags.load(None).unwrap().unwrap();
-    tls.keep_fresh();
+    tokio::spawn(tls.keep_fresh());
     tls
 }
 

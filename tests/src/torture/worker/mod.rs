@@ -177,7 +177,8 @@ impl Worker {
         let taken = self.held.iter().filter(|(_, held)| !held.sent.is_empty());
         let in_flight = taken.map(|(key, _)| key.reference()).collect();
         let (worker_id, kinds, software) = (self.id.clone(), vec![KIND.to_owned()], "torture".to_owned());
-        let hello = Hello { worker_id, kinds, slots: SLOTS, in_flight, software, takes_parts: true };
+        let hello =
+            Hello { worker_id, kinds, slots: SLOTS, in_flight, software, takes_parts: true, resends_reports: false };
         let _ = out.send(WorkRequest { message: Some(Out::Hello(hello)) }).await;
         let Ok(mut client) = self.client() else { return };
         let mut request = Request::new(ReceiverStream::new(outbound));
@@ -242,6 +243,8 @@ impl Worker {
                 });
                 self.begin(key, assignment);
             }
+            // Comes to those only who say that they send again: here a new stream does.
+            In::DeferReports(_) => {}
             In::Cancel(cancel) => {
                 let held = cancel.attempt.and_then(|at| self.held.get(&Key::of(at)));
                 held.into_iter().for_each(|held| held.cancel.cancel());

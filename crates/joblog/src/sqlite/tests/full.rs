@@ -3,20 +3,34 @@
 use std::process::Command;
 
 use super::*;
+use crate::apply::apply;
+use crate::event::{Change, Event};
+use crate::ids::Timestamp;
 
 /// Set within the small disk: where it is.
 const DISK: &str = "COURANT_TEST_SMALL_DISK";
 
 #[test]
 fn a_full_disk_is_said_and_passes() {
+    small_disk("a_full_disk_is_said_and_passes", |disk| async move { on_a_small_disk(&disk).await });
+}
+
+#[test]
+fn jobs_can_end_on_a_full_disk_by_the_reserve_and_nothing_else_can() {
+    small_disk("jobs_can_end_on_a_full_disk_by_the_reserve_and_nothing_else_can", |disk| async move {
+        ends_on_a_small_disk(&disk).await;
+    });
+}
+
+fn small_disk<F: Future<Output = ()>>(test: &str, run: impl FnOnce(std::path::PathBuf) -> F) {
     if let Ok(disk) = std::env::var(DISK) {
-        return tokio::runtime::Runtime::new().unwrap().block_on(on_a_small_disk(Path::new(&disk)));
+        return tokio::runtime::Runtime::new().unwrap().block_on(run(disk.into()));
     }
     // A real one, in a mount namespace of its own.
     let disk = tempfile::tempdir().unwrap();
     let script =
         "mount -t tmpfs -o size=6m none \"$1\" || exit 77; exec env \"$2=$1\" \"$3\" --exact \"$4\" --nocapture";
-    let name = "sqlite::tests::full::a_full_disk_is_said_and_passes";
+    let name = format!("sqlite::tests::full::{test}");
     let program = std::env::current_exe().unwrap();
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c", script, "sh"]).arg(disk.path()).arg(DISK).arg(program).arg(name);
@@ -67,6 +81,64 @@ async fn on_a_small_disk(disk: &Path) {
     drop(log);
     let log = open(&dir);
     assert_eq!(revisions(&log).await, kept);
+}
+
+async fn ends_on_a_small_disk(disk: &Path) {
+    let ballast = disk.join("ballast");
+    std::fs::write(&ballast, vec![1; 2 << 20]).unwrap();
+    let dir = disk.join("log");
+    let reserve_bytes = 1 << 20;
+    let options = Options {
+        checkpoint_bytes: 256 << 10,
+        recent_entries: 0,
+        reserve_bytes,
+        wal_ahead_bytes: 0,
+        ..Options::default()
+    };
+    let log = SqliteLog::open(&dir, options.clone()).unwrap();
+    let reserved = || std::fs::metadata(dir.join("log.reserve")).unwrap().len();
+    assert_eq!(reserved(), reserve_bytes);
+    let full = log.full().unwrap();
+    assert!(!*full.borrow());
+    let mut kept = Vec::new();
+    loop {
+        let create = samples::create(&format!("J{}", kept.len()), "alice");
+        match log.append(create.clone()).await {
+            Ok(revision) => kept.push((revision, create)),
+            Err(AppendError::Full) => break,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    // Whatever else writes on this disk takes what is left.
+    let mut others = std::fs::File::create(disk.join("others")).unwrap();
+    while std::io::Write::write_all(&mut others, &[1; 4096]).is_ok() {}
+    let mut revisions_kept: Vec<_> = kept.iter().map(|(revision, _)| *revision).collect();
+    assert!(kept.len() > 200, "{}", kept.len());
+    for (revision, created) in &kept[..200] {
+        let refused = log.append(samples::create("more", "bob")).await;
+        assert!(matches!(refused, Err(AppendError::Full)), "{refused:?}");
+        let event = Event::new(Timestamp::now(), Change::Cancelled { by: "alice".into() });
+        let job = Arc::new(apply(Some(&created.job), &event).unwrap());
+        let cancel = Append { key: created.key.clone(), expect: Some(*revision), event, job };
+        revisions_kept.push(log.append(cancel).await.expect("a cancel needs no more than the reserve"));
+        assert!(*full.borrow());
+    }
+    assert!(reserved() < reserve_bytes);
+    assert!(matches!(log.probe().await, Err(AppendError::Full)), "there is no space for more work");
+    assert!(*full.borrow());
+    drop(log);
+    // A restart on a full disk knows it, and cancels go on.
+    let log = SqliteLog::open(&dir, options).unwrap();
+    let full = log.full().unwrap();
+    assert!(*full.borrow());
+    std::fs::remove_file(&ballast).unwrap();
+    log.probe().await.unwrap();
+    assert!(!*full.borrow());
+    assert_eq!(reserved(), reserve_bytes);
+    revisions_kept.push(log.append(samples::create("more", "bob")).await.unwrap());
+    let mut found = revisions(&log).await;
+    found.sort();
+    assert_eq!(found, revisions_kept, "nothing is lost and nothing was promised in vain");
 }
 
 #[tokio::test]

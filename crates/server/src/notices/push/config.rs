@@ -30,6 +30,18 @@ pub struct PushConfig {
     /// Browsers of one user that are subscribed at the same time; over it the oldest go (1 to 1000)
     #[arg(long, env = "COURANT_PUSH_PER_USER", default_value_t = 20, value_name = "N")]
     pub push_per_user: usize,
+
+    /// Browsers that are sent to at the same time (1 to 10000)
+    #[arg(long, env = "COURANT_PUSH_AT_ONCE", default_value_t = 64, value_name = "N")]
+    pub push_at_once: usize,
+
+    /// Those of one push service, so that one that hangs leaves places for the others (1 to 10000)
+    #[arg(long, env = "COURANT_PUSH_PER_HOST_AT_ONCE", default_value_t = 32, value_name = "N")]
+    pub push_per_host_at_once: usize,
+
+    /// Those of one user (1 to 10000)
+    #[arg(long, env = "COURANT_PUSH_PER_USER_AT_ONCE", default_value_t = 4, value_name = "N")]
+    pub push_per_user_at_once: usize,
 }
 
 impl Default for PushConfig {
@@ -39,6 +51,9 @@ impl Default for PushConfig {
             push_key_file: None,
             push_services: KNOWN.split(',').filter_map(|service| service.parse().ok()).collect(),
             push_per_user: 20,
+            push_at_once: 64,
+            push_per_host_at_once: 32,
+            push_per_user_at_once: 4,
         }
     }
 }

@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use courant_joblog::ids::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::letter::{SINGLY, of_many, of_one};
-use super::schedule::{Delivery, Schedule};
+use super::schedule::{Delivery, Places, Schedule};
 use super::{Push, Subscription, TTL};
 use crate::notices::Notices;
 use crate::notices::store::{Notice, StoreError};
@@ -45,7 +44,8 @@ struct Failing {
 
 /// Sends for ever. Pushes are not worth the service: what fails is tried again.
 pub async fn run(push: Arc<Push>, notices: Arc<Notices>) {
-    let mut office = Office { schedule: Schedule::default(), failing: HashMap::new(), running: JoinSet::new() };
+    let mut office =
+        Office { schedule: Schedule::new(Places::new(&push.config)), failing: HashMap::new(), running: JoinSet::new() };
     notices.due.add(None);
     loop {
         office.begin(&push, &notices);
@@ -169,7 +169,7 @@ impl Office {
 /// Sends all that one subscription waits for, or until something is in the way.
 async fn all(push: &Push, notices: &Notices, to: &Subscription) -> Result<Sent, StoreError> {
     loop {
-        let (endpoint, since) = (to.endpoint.clone(), Timestamp(Timestamp::now().0 - TTL.as_millis() as i64));
+        let (endpoint, since) = (to.endpoint.clone(), notices.wall.now().plus_ms(-(TTL.as_millis() as i64)));
         let waiting = notices.with(move |store| store.unsent(&endpoint, since, TOGETHER)).await?;
         if waiting.is_empty() {
             return Ok(Sent::Yes);

@@ -5,14 +5,28 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::Subscription;
+use super::{PushConfig, Subscription};
 
 /// Subscriptions that are sent to at the same time.
-const AT_ONCE: usize = 64;
-/// Those at one host.
-const PER_HOST: usize = 32;
-/// Those of one user.
-const PER_USER: usize = 4;
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places {
+    /// All of them.
+    pub(super) in_all: usize,
+    /// Those at one host.
+    pub(super) per_host: usize,
+    /// Those of one user.
+    pub(super) per_user: usize,
+}
+
+impl Places {
+    pub(super) fn new(config: &PushConfig) -> Self {
+        Self {
+            in_all: config.push_at_once,
+            per_host: config.push_per_host_at_once,
+            per_user: config.push_per_user_at_once,
+        }
+    }
+}
 
 /// A subscription and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +38,8 @@ pub struct Delivery {
 }
 
 /// What waits and what is under way. Both are bounded by the subscriptions there are.
-#[derive(Default)]
 pub(super) struct Schedule {
+    places: Places,
     /// Each with its host.
     waiting: VecDeque<(Delivery, String)>,
     /// The endpoints in `waiting`.
@@ -37,6 +51,11 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
+    pub(super) fn new(places: Places) -> Self {
+        let (waiting, known, running) = (VecDeque::new(), HashSet::new(), HashMap::new());
+        Self { places, waiting, known, running, users: HashMap::new(), hosts: HashMap::new() }
+    }
+
     /// Something is to be sent. One that is under way is looked at again when it has ended.
     pub(super) fn add(&mut self, delivery: Delivery) {
         let endpoint = &delivery.subscription.endpoint;
@@ -50,13 +69,13 @@ impl Schedule {
 
     /// The next that has a place; it has to be ended.
     pub(super) fn begin(&mut self) -> Option<Delivery> {
-        if self.running.len() >= AT_ONCE {
+        if self.running.len() >= self.places.in_all {
             return None;
         }
         let free =
             |counts: &HashMap<String, usize>, name: &str, most| counts.get(name).is_none_or(|taken| *taken < most);
         let next = self.waiting.iter().position(|(waiting, host)| {
-            free(&self.users, &waiting.owner, PER_USER) && free(&self.hosts, host, PER_HOST)
+            free(&self.users, &waiting.owner, self.places.per_user) && free(&self.hosts, host, self.places.per_host)
         })?;
         let (delivery, host) = self.waiting.remove(next)?;
         self.known.remove(&delivery.subscription.endpoint);
@@ -88,6 +107,8 @@ fn give_back(counts: &mut HashMap<String, usize>, name: &str) {
 mod tests {
     use super::*;
 
+    const PLACES: Places = Places { in_all: 40, per_host: 30, per_user: 3 };
+
     fn delivery(owner: &str, host: &str, number: usize) -> Delivery {
         let endpoint = format!("https://{host}/{owner}/{number}");
         Delivery { owner: owner.into(), subscription: Subscription { endpoint, p256dh: Vec::new(), auth: Vec::new() } }
@@ -95,16 +116,16 @@ mod tests {
 
     #[test]
     fn neither_a_user_nor_a_host_takes_all_places() {
-        let mut schedule = Schedule::default();
+        let mut schedule = Schedule::new(PLACES);
         (0..20).for_each(|number| schedule.add(delivery("alice", "a", number)));
         schedule.add(delivery("bob", "a", 0));
         let begun: Vec<_> = std::iter::from_fn(|| schedule.begin()).collect();
-        assert_eq!(begun.iter().filter(|begun| begun.owner == "alice").count(), PER_USER);
+        assert_eq!(begun.iter().filter(|begun| begun.owner == "alice").count(), PLACES.per_user);
         assert!(begun.iter().any(|begun| begun.owner == "bob"));
         (0..100).for_each(|user| schedule.add(delivery(&format!("user {user}"), "a", 0)));
         schedule.add(delivery("carol", "b", 0));
         let more: Vec<_> = std::iter::from_fn(|| schedule.begin()).collect();
-        assert_eq!(more.len() + begun.len(), PER_HOST + 1);
+        assert_eq!(more.len() + begun.len(), PLACES.per_host + 1);
         assert!(more.iter().any(|begun| begun.owner == "carol"));
         begun.iter().for_each(|ended| assert_eq!(schedule.end(ended), None));
         assert_eq!(std::iter::from_fn(|| schedule.begin()).count(), begun.len(), "places come free");
@@ -112,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_comes_meanwhile_is_sent_after_it_and_once() {
-        let mut schedule = Schedule::default();
+        let mut schedule = Schedule::new(PLACES);
         let one = delivery("alice", "a", 0);
         schedule.add(one.clone());
         schedule.add(one.clone());

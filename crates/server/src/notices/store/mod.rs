@@ -7,6 +7,7 @@
 mod push;
 
 use std::path::Path;
+use std::time::Duration;
 
 use courant_joblog::ids::{Revision, Timestamp};
 use parking_lot::Mutex;
@@ -128,8 +129,13 @@ impl Store {
         database.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?1), ('change', '0')", [fresh])?;
         let id = database.query_row("SELECT value FROM meta WHERE name = 'id'", [], |row| row.get(0))?;
         let store = Self { database: Mutex::new(database), id, bounds };
-        store.sweep(Timestamp::now())?;
+        store.sweep(Timestamp::now(), 0)?;
         Ok(store)
+    }
+
+    /// How long notices are kept.
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(self.bounds.age_ms.unsigned_abs())
     }
 
     /// Tells stores apart.
@@ -223,11 +229,12 @@ impl Store {
         Ok(marked)
     }
 
-    /// Removes what is too old.
-    pub fn sweep(&self, now: Timestamp) -> Result<()> {
+    /// Removes what is too old by its time, and what was there up to a change.
+    pub fn sweep(&self, now: Timestamp, up_to: i64) -> Result<()> {
         let mut database = self.database.lock();
         let all = database.transaction()?;
-        all.execute("DELETE FROM notices WHERE made < ?1", [now.0.saturating_sub(self.bounds.age_ms)])?;
+        let before = now.0.saturating_sub(self.bounds.age_ms);
+        all.execute("DELETE FROM notices WHERE made < ?1 OR change <= ?2", [before, up_to])?;
         all.execute("DELETE FROM reads WHERE id NOT IN (SELECT id FROM notices)", [])?;
         Ok(all.commit()?)
     }
@@ -333,7 +340,7 @@ mod tests {
             store.mark_read("alice", &[], Timestamp(1)).unwrap();
         }
         assert_eq!(ids(store.newest("alice", 10, false).unwrap()), ["5", "4", "3"]);
-        store.sweep(Timestamp(Timestamp::now().0 + 2_000_000)).unwrap();
+        store.sweep(Timestamp(Timestamp::now().0 + 2_000_000), 0).unwrap();
         assert!(store.newest("alice", 10, false).unwrap().is_empty());
         let marks = store.database.lock().query_row("SELECT COUNT(*) FROM reads", [], |row| row.get::<_, i64>(0));
         assert_eq!(marks.unwrap(), 0);

@@ -20,10 +20,14 @@ impl Store {
         let mut database = self.database.lock();
         let all = database.transaction()?;
         let change = current(&all)?;
+        // The newest, also by a clock that was set back.
+        let newest = "SELECT COALESCE(MAX(made), 0) FROM push WHERE owner = ?1 AND endpoint <> ?2";
+        let newest: i64 = all.query_row(newest, [owner, &to.endpoint], |row| row.get(0))?;
+        let made = now.0.max(newest.saturating_add(1));
         let sql = "INSERT INTO push VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (endpoint) DO UPDATE SET
             sent = iif(owner = excluded.owner, sent, excluded.sent),
             owner = excluded.owner, p256dh = excluded.p256dh, auth = excluded.auth, made = excluded.made";
-        all.execute(sql, params![to.endpoint, owner, to.p256dh, to.auth, now.0, change])?;
+        all.execute(sql, params![to.endpoint, owner, to.p256dh, to.auth, made, change])?;
         let oldest = "DELETE FROM push WHERE owner = ?1 AND endpoint NOT IN (
             SELECT endpoint FROM push WHERE owner = ?1 ORDER BY made DESC, rowid DESC LIMIT ?2)";
         all.execute(oldest, params![owner, most as i64])?;
@@ -135,6 +139,7 @@ mod tests {
         for (made, endpoint) in (0..).zip(["a", "b", "c"]) {
             store.subscribe("alice", &subscription(endpoint), 2, Timestamp(made)).unwrap();
         }
+        store.subscribe("alice", &subscription("c"), 2, Timestamp(-86_400_000)).unwrap();
         store.subscribe("bob", &subscription("d"), 2, Timestamp(9)).unwrap();
         let of = |users: Option<&[String]>| -> Vec<String> {
             store.subscriptions(users).unwrap().into_iter().map(|found| found.subscription.endpoint).collect()

@@ -185,6 +185,13 @@ impl Lines {
         within_share.or_else(|| self.take(kinds, |_| limits.at_any_time()))
     }
 
+    /// Whether a job of a line would be given out if this owner had one fewer running.
+    pub fn would_serve(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &OwnerLimits<'_>) -> bool {
+        let Some(known) = self.kinds.get(kind) else { return false };
+        let left = |owner: &Owner| known.running(owner).saturating_sub(u32::from(owner == leaving));
+        known.lanes[lane as usize].waiting.first(|owner| left(owner) < limits.at_any_time()).is_some()
+    }
+
     /// Takes out the next job of an owner who has fewer running of its kind than may be.
     fn take(&mut self, kinds: &[Box<str>], most: impl Fn(&str) -> u32) -> Option<JobId> {
         let Self { kinds: lines, turns, .. } = self;

@@ -56,6 +56,12 @@ impl Holder {
         }
     }
 
+    /// Whether this worker holds it.
+    pub fn is_of(&self, engine: &Engine, registry: &Registry, worker: &WorkerId) -> bool {
+        let job = self.held(engine, registry);
+        job.is_ok_and(|job| self.worker(&job, registry).is_some_and(|holder| holder == *worker))
+    }
+
     /// The job, if the attempt is held and the part, if it is one, too.
     pub fn held(&self, engine: &Engine, registry: &Registry) -> Result<Arc<Job>, Error> {
         let job = self.attempt.held(engine)?;

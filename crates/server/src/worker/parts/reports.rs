@@ -72,7 +72,7 @@ async fn say(engine: &Engine, registry: &Registry, holder: &Holder, pages: Span,
         | In::ExportFailed(_) => {
             return Err(Error::field("attempt.part", "must be empty: only the whole job has this"));
         }
-        In::Hello(_) | In::Heartbeat(_) | In::Slots(_) => {}
+        In::Hello(_) | In::Heartbeat(_) | In::Slots(_) | In::ResumeReports(_) => {}
     }
     Ok(())
 }

@@ -1,0 +1,102 @@
+//! Reports that cannot be taken now, because the object store or the log's disk does not do its part. Only the attempt that
+//! they are of waits: its worker is told to say them again, and until it does nothing that was sent behind them is taken, so
+//! that their order holds. The other attempts on the stream go on.
+
+use std::collections::HashSet;
+
+use courant_joblog::ids::WorkerId;
+use courant_proto::v1::work_request::Message as In;
+use courant_proto::v1::work_response::Message as Out;
+use courant_proto::v1::{AttemptRef, DeferReports, LeaseLost};
+
+use super::parts::{Holder, holder_in};
+use super::registry::Registry;
+use super::reports;
+use crate::convert;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::status;
+
+/// The attempts and parts of one stream whose reports wait. A new stream begins without any: on it everything is sent again.
+#[derive(Debug, Default)]
+pub struct Deferred {
+    /// Whether the worker knows what to do. Otherwise the stream ends, which makes it send everything again.
+    understood: bool,
+    holders: HashSet<Holder>,
+}
+
+impl Deferred {
+    /// Of a stream whose worker said whether it sends reports again.
+    pub fn new(understood: bool) -> Self {
+        Self { understood, holders: HashSet::new() }
+    }
+
+    /// Takes one message; says what to answer.
+    pub async fn take(
+        &mut self,
+        engine: &Engine,
+        registry: &Registry,
+        worker: &WorkerId,
+        message: In,
+    ) -> Result<Option<Out>, Error> {
+        let at = reports::attempt(&message).cloned();
+        if matches!(message, In::ResumeReports(_)) {
+            self.holders.remove(&holder_in(at)?);
+            return Ok(None);
+        }
+        let declines = matches!(message, In::Cancelled(_) | In::Released(_));
+        if !declines && let Some(waiting) = self.waiting(at.as_ref()) {
+            return Ok(self.behind(engine, registry, worker, waiting, at));
+        }
+        match reports::take(engine, registry, worker, message).await {
+            Err(error) if self.understood => self.defer(engine, registry, worker, at, error),
+            taken => taken,
+        }
+    }
+
+    /// The attempt, if its reports wait.
+    fn waiting(&self, at: Option<&AttemptRef>) -> Option<Holder> {
+        if self.holders.is_empty() {
+            return None;
+        }
+        holder_in(at.cloned()).ok().filter(|holder| self.holders.contains(holder))
+    }
+
+    /// A report behind one that waits: the worker sends it again with that one, unless the attempt is over.
+    fn behind(
+        &mut self,
+        engine: &Engine,
+        registry: &Registry,
+        worker: &WorkerId,
+        holder: Holder,
+        at: Option<AttemptRef>,
+    ) -> Option<Out> {
+        if holder.is_of(engine, registry, worker) {
+            return None;
+        }
+        self.holders.remove(&holder);
+        Some(Out::LeaseLost(LeaseLost { attempt: at }))
+    }
+
+    fn defer(
+        &mut self,
+        engine: &Engine,
+        registry: &Registry,
+        worker: &WorkerId,
+        at: Option<AttemptRef>,
+        error: Error,
+    ) -> Result<Option<Out>, Error> {
+        let Some((reason, after)) = status::deferral(&error) else { return Err(error) };
+        let holder = holder_in(at.clone())?;
+        tracing::debug!(job = %holder.attempt.job, %worker, %error, ?after, "a report has to wait");
+        // Those that ended while they waited; so there are never more than the worker holds.
+        self.holders.retain(|holder| holder.is_of(engine, registry, worker));
+        self.holders.insert(holder);
+        Ok(Some(Out::DeferReports(DeferReports {
+            attempt: at,
+            retry_after: Some(convert::duration(after)),
+            reason: reason.into(),
+            message: error.to_string(),
+        })))
+    }
+}
