@@ -11,6 +11,7 @@ mod drain;
 mod failures;
 mod front_door;
 mod frozen;
+mod hostile;
 mod isolation;
 mod lanes;
 mod notices;

@@ -131,6 +131,13 @@ impl Up {
         Parser::of(self.group)
     }
 
+    /// How much memory the program itself takes, without its child processes, in bytes.
+    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.group))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
     /// SIGSTOP: it is there and does nothing.
     pub fn pause(&self) {
         signal(self.group, libc::SIGSTOP);

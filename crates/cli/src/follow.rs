@@ -18,9 +18,9 @@ const SILENCE: Duration = Duration::from_secs(90);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// What a view is told about a job. Sent over a bounded channel: a slow terminal slows the stream, and the service then
+/// An update about a job, for a view. Sent over a bounded channel: a slow terminal slows the stream, and the service then
 /// folds progress together; nothing is lost.
-pub enum News {
+pub enum Update {
     Snapshot(Box<Job>),
     Event {
         cursor: String,
@@ -52,14 +52,14 @@ enum Pause {
 
 impl Follower {
     /// Follows until the job has ended and gives it back as it was then.
-    pub async fn run(mut self, news: Sender<(String, News)>) -> Result<Job, Failure> {
+    pub async fn run(mut self, updates: Sender<(String, Update)>) -> Result<Job, Failure> {
         let mut heard = Instant::now();
         let mut wait = FIRST_WAIT;
         loop {
             let before = self.cursor.clone();
-            let cause = match self.stretch(&news, &mut heard).await? {
+            let cause = match self.stretch(&updates, &mut heard).await? {
                 Pause::Ended(job) => {
-                    self.tell(&news, News::Ended(job.clone())).await;
+                    self.send(&updates, Update::Ended(job.clone())).await;
                     return Ok(*job);
                 }
                 Pause::Broken(cause) => cause,
@@ -67,14 +67,14 @@ impl Follower {
             if heard.elapsed() > self.following.give_up_after {
                 return Err(Failure::GaveUp(humantime::format_duration(self.following.give_up_after)));
             }
-            self.tell(&news, News::Interrupted(cause)).await;
+            self.send(&updates, Update::Interrupted(cause)).await;
             wait = if self.cursor == before { (wait * 2).min(LONGEST_WAIT) } else { FIRST_WAIT };
             tokio::time::sleep(wait).await;
         }
     }
 
     /// One connection, from connecting to its end.
-    async fn stretch(&mut self, news: &Sender<(String, News)>, heard: &mut Instant) -> Result<Pause, Failure> {
+    async fn stretch(&mut self, updates: &Sender<(String, Update)>, heard: &mut Instant) -> Result<Pause, Failure> {
         let mut client = match connect(&self.connection).await {
             Ok(client) => client,
             Err(failure @ (Failure::Unreachable { .. } | Failure::NotRunning(_))) => {
@@ -90,7 +90,7 @@ impl Follower {
             match next(&mut stream).await {
                 Ok(Some(message)) => {
                     *heard = Instant::now();
-                    if let Some(job) = self.take(message, news).await {
+                    if let Some(job) = self.take(message, updates).await {
                         return Ok(Pause::Ended(job));
                     }
                 }
@@ -110,31 +110,31 @@ impl Follower {
     }
 
     /// Passes one message on. Gives the job back when it has ended.
-    async fn take(&mut self, message: WatchJobResponse, news: &Sender<(String, News)>) -> Option<Box<Job>> {
+    async fn take(&mut self, message: WatchJobResponse, updates: &Sender<(String, Update)>) -> Option<Box<Job>> {
         let cursor = message.cursor;
         if !cursor.is_empty() {
             self.cursor.clone_from(&cursor);
         }
         let mut ended = None;
-        let said = match message.step? {
+        let update = match message.step? {
             Step::Snapshot(snapshot) => {
                 let job = Box::new(snapshot.job?);
                 ended = is_terminal(job.state()).then(|| job.clone());
-                News::Snapshot(job)
+                Update::Snapshot(job)
             }
             Step::Event(event) => {
                 // A terminal state in the middle of a replay may be followed by a retry; only the end of the stream or
                 // the newest state counts, which `look` finds out when the stream ends.
-                News::Event { cursor, event: Box::new(event) }
+                Update::Event { cursor, event: Box::new(event) }
             }
-            Step::Live(_) => News::Live { cursor },
+            Step::Live(_) => Update::Live { cursor },
             Step::Bookmark(_) => return None,
             Step::Gap(gap) => {
                 self.cursor.clear();
-                News::Gap(gap.reason())
+                Update::Gap(gap.reason())
             }
         };
-        self.tell(news, said).await;
+        self.send(updates, update).await;
         ended
     }
 
@@ -150,9 +150,9 @@ impl Follower {
         }
     }
 
-    async fn tell(&self, news: &Sender<(String, News)>, said: News) {
+    async fn send(&self, updates: &Sender<(String, Update)>, update: Update) {
         // Nobody listens any more only when the whole command is ending.
-        let _ = news.send((self.job_id.clone(), said)).await;
+        let _ = updates.send((self.job_id.clone(), update)).await;
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - [`job`] and [`event`]: the snapshot and the change.
 //! - [`apply`]: the job's life as one pure, total function.
-//! - [`log`]: the [`Log`](log::Log) trait with its laws, and [`memory`] and [`sqlite`], its engines.
+//! - [`log`]: the [`Log`](log::Log) trait with its invariants, and [`memory`] and [`sqlite`], its engines.
 //!
 //! This crate knows neither gRPC nor JSON nor HTTP.
 

@@ -1,6 +1,6 @@
-//! The one ordered log, as a trait with laws. Engines: [`memory`](crate::memory), [`sqlite`](crate::sqlite).
+//! The one ordered log, as a trait with invariants. Engines: [`memory`](crate::memory), [`sqlite`](crate::sqlite).
 //!
-//! # Laws
+//! # Invariants
 //!
 //! Every engine MUST keep them; the module `conformance` (feature `conformance`) has tests for each.
 //!
@@ -69,7 +69,7 @@ pub enum Record {
     Forgotten,
 }
 
-/// A wish to append.
+/// An operation to append.
 #[derive(Clone, Debug)]
 pub struct Append {
     /// What it is about.
@@ -179,7 +179,7 @@ pub struct Latest {
     pub revision: Revision,
 }
 
-/// One ordered log of job events. See the module's laws.
+/// One ordered log of job events. See the module's invariants.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
     /// Appends one entry. Cancel-safe in the sense of law 8: a dropped call may or may not have happened.

@@ -1,4 +1,4 @@
-//! The memory engine: for tests, and the shortest way to say what the laws mean. Nothing survives the process.
+//! The memory engine: for tests, and the shortest way to say what the invariants mean. Nothing survives the process.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -5,9 +5,9 @@
 //! panic or run out of memory, which costs a page.
 
 pub mod frame;
-pub mod furniture;
 mod grid;
 pub mod hayro;
+pub mod header_footer;
 pub mod pdfboss;
 mod vertical;
 
@@ -113,7 +113,7 @@ pub struct Context {
     /// Characters by size of type, in half points, over a sample of pages.
     pub sizes: Vec<(i32, usize)>,
     /// The lines of this page that are its running header or footer.
-    pub furniture: Vec<EdgeLine>,
+    pub headers_footers: Vec<EdgeLine>,
 }
 
 /// A page with its blocks.

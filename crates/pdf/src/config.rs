@@ -9,7 +9,7 @@ use crate::jail::Limits;
 use crate::ocr::mistral::{Mistral, MistralConfig};
 use crate::ocr::tesseract::{Tesseract, TesseractConfig};
 use crate::ocr::{Ocr, OcrEngine};
-use crate::process::{ChildCommand, Hearing};
+use crate::process::{ChildCommand, OutputLimits};
 use crate::protocol::PictureSize;
 use crate::secret::SecretText;
 
@@ -121,8 +121,8 @@ impl PdfConfig {
         }
     }
 
-    pub(crate) fn hearing(&self) -> Hearing {
-        Hearing { line_bytes: self.max_page_bytes, total_bytes: self.max_output_bytes }
+    pub(crate) fn output_limits(&self) -> OutputLimits {
+        OutputLimits { line_bytes: self.max_page_bytes, total_bytes: self.max_output_bytes }
     }
 
     pub(crate) fn engine(&self) -> Option<Ocr> {

@@ -16,7 +16,7 @@ use crate::PdfConfig;
 use crate::artifact::{Item, Zone};
 use crate::jail::Limits;
 use crate::process::{Child, Fault};
-use crate::protocol::{ChildTask, Chunk, Order, Refusal, Request, Said};
+use crate::protocol::{ChildMessage, ChildTask, Chunk, Instruction, Refusal, Request};
 use crate::supervisor::Supervisor;
 pub use compare::Compared;
 pub use table::Table;
@@ -154,26 +154,28 @@ async fn read(path: &Path, config: &PdfConfig, row: &mut Row, words: &mut Words)
         },
     };
     let supervisor = Supervisor::default();
-    let mut child = Child::spawn(&config.child, &request, config.hearing(), &supervisor).map_err(failed)?;
+    let mut child = Child::spawn(&config.child, &request, config.output_limits(), &supervisor).map_err(failed)?;
     let mut at = None;
-    child.order(&Order::Open { password: None }).await.map_err(failed)?;
+    child.instruct(&Instruction::Open { password: None }).await.map_err(failed)?;
     loop {
         match child.next(config.page_timeout).await.map_err(|fault| end(&fault, at))? {
-            Said::Opened { .. } => child.order(&Order::Survey { avoid: Vec::new() }).await.map_err(failed)?,
-            Said::Surveyed { .. } => {
-                let chunk = Chunk { first: 1, last: u32::MAX };
-                let order = Order::Read { chunk, avoid: Vec::new(), undrawn: Vec::new() };
-                child.order(&order).await.map_err(failed)?;
+            ChildMessage::Opened { .. } => {
+                child.instruct(&Instruction::Survey { avoid: Vec::new() }).await.map_err(failed)?
             }
-            Said::Refused { why, detail } => return Err(End::Refused(reason(why, &detail))),
-            Said::Reading { page } | Said::Drawing { page } => at = Some(page),
-            Said::Zone { .. } | Said::Picture { .. } => {}
-            Said::Page { page } => {
+            ChildMessage::Surveyed { .. } => {
+                let chunk = Chunk { first: 1, last: u32::MAX };
+                let instruction = Instruction::Read { chunk, avoid: Vec::new(), undrawn: Vec::new() };
+                child.instruct(&instruction).await.map_err(failed)?;
+            }
+            ChildMessage::Refused { why, detail } => return Err(End::Refused(reason(why, &detail))),
+            ChildMessage::Reading { page } | ChildMessage::Drawing { page } => at = Some(page),
+            ChildMessage::Zone { .. } | ChildMessage::Picture { .. } => {}
+            ChildMessage::Page { page } => {
                 row.pages += 1;
                 row.unreadable += u32::from(page.unreadable);
                 page.zones.iter().for_each(|zone| words.add(&text_with_markers(zone)));
             }
-            Said::Done => {
+            ChildMessage::Done => {
                 (row.cpu, row.peak_bytes) = child.cost().unwrap_or_default();
                 return Ok(());
             }
@@ -194,7 +196,7 @@ fn end(fault: &Fault, page: Option<u32>) -> End {
     let at = page.map_or("while it was opened".to_owned(), |page| format!("on page {page}"));
     match fault {
         Fault::Silent => End::Hung(at),
-        Fault::TooMuch | Fault::Senseless(_) | Fault::Died { .. } => End::Crashed(format!("{at}: {fault}")),
+        Fault::TooMuch | Fault::ProtocolViolation(_) | Fault::Died { .. } => End::Crashed(format!("{at}: {fault}")),
     }
 }
 

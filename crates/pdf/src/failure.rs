@@ -141,7 +141,7 @@ fn crashed(fault: &Fault, page: Option<u32>) -> TaskError {
             "RESULT_TOO_LARGE",
             format!("The document holds more text than is allowed ({at}). Split it and submit the parts."),
         ),
-        Fault::Senseless(_) | Fault::Died { .. } => TaskError::permanent(
+        Fault::ProtocolViolation(_) | Fault::Died { .. } => TaskError::permanent(
             "PARSER_CRASHED",
             format!(
                 "The document made the PDF reader crash ({at}). Save it again with a PDF printer and submit that copy."

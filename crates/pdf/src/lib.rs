@@ -13,11 +13,11 @@ pub mod corpus;
 mod export;
 mod failure;
 pub mod health;
+#[doc(hidden)]
+pub mod invariants;
 mod isolation;
 pub mod jail;
 mod job;
-#[doc(hidden)]
-pub mod laws;
 pub mod ocr;
 mod options;
 pub mod picture;

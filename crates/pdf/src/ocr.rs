@@ -133,7 +133,7 @@ pub enum OcrError {
     Failed(String),
     /// It said more than is allowed, or something that makes no sense.
     #[error("the OCR engine's answer cannot be used: {0}")]
-    Senseless(String),
+    ProtocolViolation(String),
     /// The job has used up the pages it may have read.
     #[error("the job's OCR pages are used up")]
     UsedUp,
@@ -146,7 +146,9 @@ impl OcrError {
             Self::Unavailable(_) => "the OCR engine cannot be used; this region was not read",
             Self::Refused(_) => "the OCR engine refused this page; this region was not read",
             Self::TimedOut => "the OCR engine took too long; this region was not read",
-            Self::Failed(_) | Self::Senseless(_) => "the OCR engine failed on this page; this region was not read",
+            Self::Failed(_) | Self::ProtocolViolation(_) => {
+                "the OCR engine failed on this page; this region was not read"
+            }
             Self::UsedUp => "more scanned pages than may be read for one document; this region was not read",
         }
     }

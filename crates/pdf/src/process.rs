@@ -1,4 +1,4 @@
-//! Starting the isolated child, hearing it, and making sure it is gone.
+//! Starting the isolated child, reading what it sends, and making sure it is gone.
 //!
 //! The parent never parses a document. Dropping a [`Child`] kills its whole process group; its [`Supervisor`] waits for it.
 
@@ -13,7 +13,7 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::protocol::{Order, REQUEST_VARIABLE, Request, Said};
+use crate::protocol::{ChildMessage, Instruction, REQUEST_VARIABLE, Request};
 use crate::supervisor::{Supervised, Supervisor};
 
 /// How much of the child's last words is kept for the log.
@@ -39,7 +39,7 @@ impl ChildCommand {
 
 /// Limits on what is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hearing {
+pub struct OutputLimits {
     /// The longest line, in bytes.
     pub line_bytes: usize,
     /// All lines together, in bytes.
@@ -57,32 +57,32 @@ pub enum Fault {
     TooMuch,
     /// It said something that makes no sense.
     #[error("it said something senseless: {0}")]
-    Senseless(String),
+    ProtocolViolation(String),
     /// It ended before it was done.
-    #[error("it died ({status:?}): {last_words}")]
+    #[error("it died ({status:?}): {stderr_tail}")]
     Died {
         /// How.
         status: Option<ExitStatus>,
         /// Its last words on standard error.
-        last_words: String,
+        stderr_tail: String,
     },
 }
 
 impl Fault {
     /// The document has another number of pages than before.
     pub(crate) fn changed(before: u32, now: u32) -> Self {
-        Self::Senseless(format!("{now} pages, {before} before"))
+        Self::ProtocolViolation(format!("{now} pages, {before} before"))
     }
 
     /// Something at the wrong time.
-    pub(crate) fn unexpected(said: &Said) -> Self {
+    pub(crate) fn unexpected(said: &ChildMessage) -> Self {
         let text: String = format!("{said:?}").chars().take(100).collect();
-        Self::Senseless(format!("not now: {text}"))
+        Self::ProtocolViolation(format!("not now: {text}"))
     }
 
     /// Whether the child died because it was given no more memory.
     pub fn is_out_of_memory(&self) -> bool {
-        matches!(self, Self::Died { last_words, .. } if last_words.contains("memory allocation of"))
+        matches!(self, Self::Died { stderr_tail, .. } if stderr_tail.contains("memory allocation of"))
     }
 }
 
@@ -110,9 +110,9 @@ pub(crate) fn std_command(child: &ChildCommand, request: &Request) -> std::io::R
 /// A running child that reads a document.
 pub struct Child {
     child: Supervised,
-    orders: ChildStdin,
+    instructions: ChildStdin,
     lines: Lines<ChildStdout>,
-    last_words: Option<JoinHandle<String>>,
+    stderr_tail: Option<JoinHandle<String>>,
 }
 
 impl Child {
@@ -120,7 +120,7 @@ impl Child {
     pub fn spawn(
         child: &ChildCommand,
         request: &Request,
-        hearing: Hearing,
+        output_limits: OutputLimits,
         supervisor: &Supervisor,
     ) -> std::io::Result<Self> {
         let mut command = command(child, request)?;
@@ -128,36 +128,37 @@ impl Child {
         let mut child = supervisor.spawn(&mut command)?;
         let missing = || std::io::Error::other("the child has no pipes");
         let process = child.process().ok_or_else(missing)?;
-        let orders = process.stdin.take().ok_or_else(missing)?;
+        let instructions = process.stdin.take().ok_or_else(missing)?;
         let stdout = process.stdout.take().ok_or_else(missing)?;
         let stderr = process.stderr.take().ok_or_else(missing)?;
-        let last_words = Some(tokio::spawn(tail(stderr)));
-        Ok(Self { child, orders, lines: Lines::new(stdout, hearing), last_words })
+        let stderr_tail = Some(tokio::spawn(tail(stderr)));
+        Ok(Self { child, instructions, lines: Lines::new(stdout, output_limits), stderr_tail })
     }
 
     /// Tells it what to do. A child that is gone is noticed by [`Child::next`].
-    pub async fn order(&mut self, order: &Order) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(order)?;
+    pub async fn instruct(&mut self, instruction: &Instruction) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(instruction)?;
         line.push(b'\n');
-        match self.orders.write_all(&line).await {
+        match self.instructions.write_all(&line).await {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             result => result,
         }
     }
 
     /// What it says next. Waits at most `patience`. May be dropped and called again without losing anything.
-    pub async fn next(&mut self, patience: Duration) -> Result<Said, Fault> {
+    pub async fn next(&mut self, patience: Duration) -> Result<ChildMessage, Fault> {
         match timeout(patience, self.lines.next()).await {
             Err(_) => Err(Fault::Silent),
             Ok(Ok(Some(line))) => {
-                let said = serde_json::from_slice(&line).map_err(|error| Fault::Senseless(error.to_string()))?;
-                if matches!(said, Said::Picture { .. }) {
+                let said =
+                    serde_json::from_slice(&line).map_err(|error| Fault::ProtocolViolation(error.to_string()))?;
+                if matches!(said, ChildMessage::Picture { .. }) {
                     // Pictures are not kept; there is one a page at most, and none is longer than a line may be.
                     self.lines.forget(line.len());
                 }
                 Ok(said)
             }
-            Ok(Ok(None)) => Err(self.autopsy().await),
+            Ok(Ok(None)) => Err(self.exit_status().await),
             Ok(Err(fault)) => Err(fault),
         }
     }
@@ -168,13 +169,13 @@ impl Child {
     }
 
     /// How it ended.
-    async fn autopsy(&mut self) -> Fault {
+    async fn exit_status(&mut self) -> Fault {
         let status = timeout(END_TIMEOUT, self.child.wait()).await.ok().and_then(Result::ok);
-        let last_words = match self.last_words.take() {
+        let stderr_tail = match self.stderr_tail.take() {
             Some(words) => timeout(END_TIMEOUT, words).await.ok().and_then(Result::ok).unwrap_or_default(),
             None => String::new(),
         };
-        Fault::Died { status, last_words }
+        Fault::Died { status, stderr_tail }
     }
 }
 
@@ -201,12 +202,12 @@ struct Lines<R> {
     from: BufReader<R>,
     partial: Vec<u8>,
     heard: u64,
-    hearing: Hearing,
+    output_limits: OutputLimits,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    fn new(from: R, hearing: Hearing) -> Self {
-        Self { from: BufReader::with_capacity(64 * 1024, from), partial: Vec::new(), heard: 0, hearing }
+    fn new(from: R, output_limits: OutputLimits) -> Self {
+        Self { from: BufReader::with_capacity(64 * 1024, from), partial: Vec::new(), heard: 0, output_limits }
     }
 
     /// So many bytes do not count.
@@ -216,7 +217,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
         loop {
-            let died = |_| Fault::Died { status: None, last_words: String::new() };
+            let died = |_| Fault::Died { status: None, stderr_tail: String::new() };
             let piece = self.from.fill_buf().await.map_err(died)?;
             if piece.is_empty() {
                 // Half a line is no line: the child died over it.
@@ -227,7 +228,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             self.partial.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
             self.from.consume(taken);
             self.heard += taken as u64;
-            if self.partial.len() > self.hearing.line_bytes || self.heard > self.hearing.total_bytes {
+            if self.partial.len() > self.output_limits.line_bytes || self.heard > self.output_limits.total_bytes {
                 return Err(Fault::TooMuch);
             }
             if end.is_some() {
@@ -255,7 +256,7 @@ mod tests {
     use super::*;
 
     async fn heard(input: &[u8], line_bytes: usize, total_bytes: u64) -> (Vec<Vec<u8>>, bool) {
-        let mut lines = Lines::new(input, Hearing { line_bytes, total_bytes });
+        let mut lines = Lines::new(input, OutputLimits { line_bytes, total_bytes });
         let mut all = Vec::new();
         loop {
             match lines.next().await {
@@ -308,9 +309,9 @@ mod tests {
             let (lines, _) = now(heard(&input, 10_000, 1 << 20));
             for line in lines {
                 // What is understood can be said again and means the same.
-                if let Ok(said) = serde_json::from_slice::<Said>(&line) {
+                if let Ok(said) = serde_json::from_slice::<ChildMessage>(&line) {
                     let again = serde_json::to_vec(&said).unwrap();
-                    prop_assert_eq!(serde_json::from_slice::<Said>(&again).unwrap(), said);
+                    prop_assert_eq!(serde_json::from_slice::<ChildMessage>(&again).unwrap(), said);
                 }
             }
         }

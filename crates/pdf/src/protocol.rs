@@ -1,6 +1,6 @@
 //! What the isolated child is told and what it says: one JSON object a line.
 //!
-//! What it is for stands in one environment variable. A child that reads a document then hears [`Order`]s on its
+//! What it is for stands in one environment variable. A child that reads a document then hears [`Instruction`]s on its
 //! standard input and answers on its standard output. The parent believes nothing it has not checked: every line has a
 //! greatest length, all lines together have one, and pages that were not asked for are refused.
 
@@ -33,7 +33,7 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChildTask {
-    /// Reads a document, as its orders say.
+    /// Reads a document, as its instructions say.
     Read {
         /// The file; opened before anything is given up.
         document: PathBuf,
@@ -72,13 +72,13 @@ pub struct PictureSize {
 /// What a reading child is told, one thing after the other. It answers each before it takes the next.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Order {
+pub enum Instruction {
     /// First: open the document.
     Open {
         /// Its password.
         password: Option<String>,
     },
-    /// Look at some pages to learn about the whole document. Answered with [`Said::Surveyed`].
+    /// Look at some pages to learn about the whole document. Answered with [`ChildMessage::Surveyed`].
     Survey {
         /// Pages not to look at.
         avoid: Vec<u32>,
@@ -88,7 +88,7 @@ pub enum Order {
         /// That.
         survey: Survey,
     },
-    /// Read pages. Answered with [`Said::Page`] for each and [`Said::Done`].
+    /// Read pages. Answered with [`ChildMessage::Page`] for each and [`ChildMessage::Done`].
     Read {
         /// The pages.
         chunk: Chunk,
@@ -118,7 +118,7 @@ pub struct Survey {
 /// What a reading child says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub enum Said {
+pub enum ChildMessage {
     /// The document is open.
     Opened {
         /// Its pages.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use courant_pdf::{Allowance, PdfConfig};
 use courant_proto::v1::PageRange;
-use courant_proto::v1::work_request::Message as Said;
+use courant_proto::v1::work_request::Message as ChildMessage;
 use support::{Bench, config, costly, fixture};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ async fn a_document_that_costs_too_much_ends_for_good_and_others_go_on() {
     again.attempt.as_mut().unwrap().attempt = 2;
     let ended = bench.run(again).await;
     assert_eq!(ended.error().code, "DOCUMENT_TOO_EXPENSIVE");
-    let pages = ended.said.iter().filter(|said| matches!(said, Said::Page(_))).count();
+    let pages = ended.said.iter().filter(|said| matches!(said, ChildMessage::Page(_))).count();
     assert!(pages <= 16, "{pages} pages of the second attempt");
 
     // A part of it has a part of the budget, and its end is the end of the part only.

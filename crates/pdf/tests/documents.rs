@@ -3,7 +3,7 @@
 mod support;
 
 use courant_pdf::artifact::{Kind, Status};
-use courant_proto::v1::work_request::Message as Said;
+use courant_proto::v1::work_request::Message as ChildMessage;
 use courant_proto::v1::{ZoneKind, ZoneStatus};
 use support::{Bench, Finished, config, run};
 
@@ -138,9 +138,9 @@ async fn a_wide_table_is_a_table() {
 #[tokio::test]
 async fn a_hundred_and_twenty_pages_come_one_by_one_with_steady_progress() {
     let finished = run("cc-by-sa-4.0/pages-120.pdf").await;
-    assert!(matches!(&finished.said[..], [.., Said::Succeeded(_)]));
+    assert!(matches!(&finished.said[..], [.., ChildMessage::Succeeded(_)]));
     let plan = finished.said.iter().find_map(|said| match said {
-        Said::Plan(plan) => Some(plan.pages_total),
+        ChildMessage::Plan(plan) => Some(plan.pages_total),
         _ => None,
     });
     assert_eq!(plan, Some(120));
@@ -162,7 +162,7 @@ async fn a_hundred_and_twenty_pages_come_one_by_one_with_steady_progress() {
 #[tokio::test]
 async fn zones_are_reported_with_all_there_is_to_know() {
     let finished = run("cc-by-sa-4.0/two-columns.pdf").await;
-    let begun = finished.said.iter().filter(|said| matches!(said, Said::Zone(_))).count();
+    let begun = finished.said.iter().filter(|said| matches!(said, ChildMessage::Zone(_))).count();
     assert!(begun > 0, "work on zones is announced");
     let mut pages = finished.reported_pages();
     pages.sort_by_key(|page| page.number);

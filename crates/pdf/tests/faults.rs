@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use courant_pdf::{ChildCommand, PdfConfig};
-use courant_proto::v1::work_request::Message as Said;
+use courant_proto::v1::work_request::Message as ChildMessage;
 use courant_proto::v1::work_response::Message as Reply;
 use courant_proto::v1::{AttemptRef, CancelAttempt, FinishedPages, HeartbeatAck, LeaseLost};
 use support::{Bench, config, fixture};
@@ -197,13 +197,13 @@ async fn a_cancel_kills_the_child_and_all_it_started_within_a_second() {
     let job = bench.job(DOCUMENT);
     let attempt = job.attempt.clone();
     bench.line.assign(job).await;
-    while !matches!(bench.line.report().await, Some(Said::Page(_))) {}
+    while !matches!(bench.line.report().await, Some(ChildMessage::Page(_))) {}
     let pid = std::fs::read_to_string(&grandchild).unwrap();
     assert!(is_alive(&pid));
     let start = std::time::Instant::now();
     bench.line.reply(Reply::Cancel(CancelAttempt { attempt })).await;
     let said = bench.line.reports().await;
-    assert!(matches!(said.last(), Some(Said::Cancelled(_))), "{said:?}");
+    assert!(matches!(said.last(), Some(ChildMessage::Cancelled(_))), "{said:?}");
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     while is_alive(&pid) {
         assert!(start.elapsed() < Duration::from_secs(1), "the grandchild lives on");
@@ -253,7 +253,7 @@ async fn when_a_job_is_told_as_over_its_children_are_gone() {
         let job = bench.job(DOCUMENT);
         let attempt = job.attempt.clone();
         bench.line.assign(job).await;
-        while !matches!(bench.line.report().await, Some(Said::Page(_))) {}
+        while !matches!(bench.line.report().await, Some(ChildMessage::Page(_))) {}
         while std::fs::read_to_string(&pid).unwrap_or_default().is_empty() {
             tokio::task::yield_now().await;
         }
@@ -275,8 +275,8 @@ async fn when_a_job_is_told_as_over_its_children_are_gone() {
         }
         let said = bench.line.reports().await;
         let is_right = match (ending, said.last().unwrap()) {
-            (Cancel, Said::Cancelled(_)) | (Shutdown, Said::Released(_)) => true,
-            (Silence | TimeOut | Budget, Said::Failed(failed)) => {
+            (Cancel, ChildMessage::Cancelled(_)) | (Shutdown, ChildMessage::Released(_)) => true,
+            (Silence | TimeOut | Budget, ChildMessage::Failed(failed)) => {
                 let code = failed.error.as_ref().unwrap().code.as_str();
                 code == [("PAGE_TIMEOUT", Silence), ("JOB_TIMED_OUT", TimeOut), ("DOCUMENT_TOO_EXPENSIVE", Budget)]
                     .into_iter()
@@ -311,12 +311,12 @@ async fn a_frozen_child_holds_neither_the_stream_nor_the_heartbeats() {
     let job = support::assignment(&server, "J", DOCUMENT);
     line.assign(job).await;
     for _ in 0..5 {
-        while !matches!(line.next().await.unwrap(), Said::Heartbeat(_)) {}
+        while !matches!(line.next().await.unwrap(), ChildMessage::Heartbeat(_)) {}
         line.reply(Reply::HeartbeatAck(HeartbeatAck::default())).await;
     }
     let attempt = Some(AttemptRef { job_id: "J".into(), attempt: 1, ..Default::default() });
     line.reply(Reply::Cancel(CancelAttempt { attempt })).await;
-    while !matches!(line.report().await.unwrap(), Said::Cancelled(_)) {}
+    while !matches!(line.report().await.unwrap(), ChildMessage::Cancelled(_)) {}
     running.abort();
 }
 

@@ -15,7 +15,7 @@ use courant_pdf::ocr::tesseract::{TesseractConfig, TesseractError};
 use courant_pdf::ocr::{OcrEngine, OcrError, Picture, ReadBlock, ReadContent, Reading};
 use courant_pdf::{OcrChoice, PdfConfig, Supervisor};
 use courant_proto::v1::CancelAttempt;
-use courant_proto::v1::work_request::Message as Said;
+use courant_proto::v1::work_request::Message as ChildMessage;
 use courant_proto::v1::work_response::Message as Reply;
 use support::{Bench, Finished, config, fixture};
 
@@ -104,11 +104,11 @@ async fn a_scan_that_lies_askew_on_its_side_is_read_too() {
 }
 
 /// Of which job this is a finished page, or the end.
-fn of(said: &Said) -> Option<(String, bool)> {
+fn of(said: &ChildMessage) -> Option<(String, bool)> {
     match said {
-        Said::Page(page) => Some((page.attempt.clone()?.job_id, false)),
-        Said::Succeeded(end) => Some((end.attempt.clone()?.job_id, true)),
-        Said::Failed(end) => panic!("{end:?}"),
+        ChildMessage::Page(page) => Some((page.attempt.clone()?.job_id, false)),
+        ChildMessage::Succeeded(end) => Some((end.attempt.clone()?.job_id, true)),
+        ChildMessage::Failed(end) => panic!("{end:?}"),
         _ => None,
     }
 }
@@ -123,7 +123,7 @@ async fn does_not_wait_behind_a_long_scan(others: &[Vec<u8>], at_most: u32) {
     let scan = bench.job(&support::long_scan(PAGES));
     let attempt = scan.attempt.clone();
     bench.line.assign(scan).await;
-    while !matches!(bench.line.report().await.unwrap(), Said::Page(_)) {}
+    while !matches!(bench.line.report().await.unwrap(), ChildMessage::Page(_)) {}
     let mut scanned = 1;
     for other in others {
         let job = bench.job(other);
@@ -141,7 +141,7 @@ async fn does_not_wait_behind_a_long_scan(others: &[Vec<u8>], at_most: u32) {
     println!("{scanned} pages of {PAGES} were read meanwhile");
     assert!(scanned <= at_most, "{scanned} pages");
     bench.line.reply(Reply::Cancel(CancelAttempt { attempt })).await;
-    while !matches!(bench.line.report().await.unwrap(), Said::Cancelled(_)) {}
+    while !matches!(bench.line.report().await.unwrap(), ChildMessage::Cancelled(_)) {}
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio_rustls::rustls::client::ResolvesClientCert;
 use tokio_rustls::rustls::sign::SingleCertAndKey;
 
 use crate::files::{self, TlsError, read};
-use crate::own::Only;
+use crate::pinned::Pinned;
 use crate::provider;
 use crate::server::ServerTls;
 
@@ -134,7 +134,7 @@ impl ClientTls {
 
 fn of_house(house: &ServerTls) -> Result<ClientConfig, TlsError> {
     let (identity, provider) = (house.identity(), provider());
-    let only = Only { certificate: identity.cert[0].clone(), provider: provider.clone() };
+    let only = Pinned { certificate: identity.cert[0].clone(), provider: provider.clone() };
     let shown: Arc<dyn ResolvesClientCert> = Arc::new(SingleCertAndKey::from(identity));
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

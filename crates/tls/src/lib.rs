@@ -8,7 +8,7 @@ pub mod connector;
 pub mod files;
 pub mod incoming;
 pub mod limits;
-mod own;
+mod pinned;
 pub mod server;
 pub mod socket;
 

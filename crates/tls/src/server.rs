@@ -15,7 +15,7 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::client::ClientTls;
 use crate::files::{self, TlsError, read};
-use crate::own::OwnOr;
+use crate::pinned::PinnedOr;
 use crate::{Socket, provider};
 
 /// The first byte of every TLS connection: a record of the handshake.
@@ -185,7 +185,7 @@ impl Now {
             (Some(path), Some(pem)) => {
                 let roots = Arc::new(files::authorities(path, pem)?);
                 let others = WebPkiClientVerifier::builder_with_provider(roots, provider).build()?;
-                builder.with_client_cert_verifier(Arc::new(OwnOr { own: identity.cert[0].clone(), others }))
+                builder.with_client_cert_verifier(Arc::new(PinnedOr { own: identity.cert[0].clone(), others }))
             }
             _ => builder.with_no_client_auth(),
         };

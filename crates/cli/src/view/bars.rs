@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{View, percent, sentence};
 use crate::failure::Failure;
-use crate::follow::News;
+use crate::follow::Update;
 
 const NAME_WIDTH: usize = 24;
 /// The bar counts tenths of a percent.
@@ -21,18 +21,18 @@ pub struct Bars {
 }
 
 impl View for Bars {
-    fn show(&mut self, job_id: &str, news: News) -> Result<(), Failure> {
+    fn show(&mut self, job_id: &str, update: Update) -> Result<(), Failure> {
         let bar = self.bar(job_id);
-        match news {
-            News::Snapshot(job) => draw(&bar, &job),
-            News::Event { event, .. } => {
+        match update {
+            Update::Snapshot(job) => draw(&bar, &job),
+            Update::Event { event, .. } => {
                 if let Some(job) = &event.job {
                     draw(&bar, job);
                 }
             }
-            News::Live { .. } | News::Gap(_) => {}
-            News::Interrupted(_) => bar.set_message("connection lost, connecting again …"),
-            News::Ended(job) => {
+            Update::Live { .. } | Update::Gap(_) => {}
+            Update::Interrupted(_) => bar.set_message("connection lost, connecting again …"),
+            Update::Ended(job) => {
                 draw(&bar, &job);
                 bar.abandon();
             }

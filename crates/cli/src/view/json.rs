@@ -6,21 +6,21 @@ use courant_bridge::wire::encode::Push;
 
 use super::View;
 use crate::failure::Failure;
-use crate::follow::News;
+use crate::follow::Update;
 use crate::out;
 
 /// Every message, as it comes.
 pub struct Json;
 
 impl View for Json {
-    fn show(&mut self, job_id: &str, news: News) -> Result<(), Failure> {
+    fn show(&mut self, job_id: &str, update: Update) -> Result<(), Failure> {
         let topic: Arc<str> = format!("job/{job_id}").into();
-        let push = match news {
-            News::Snapshot(job) => Some(Push::snapshot(&topic, &job)),
-            News::Event { cursor, event } => Push::event(&topic, cursor, &event),
-            News::Live { cursor } => Some(Push::live(&topic, &cursor)),
-            News::Gap(reason) => Some(Push::gap(&topic, reason)),
-            News::Interrupted(_) | News::Ended(_) => None,
+        let push = match update {
+            Update::Snapshot(job) => Some(Push::snapshot(&topic, &job)),
+            Update::Event { cursor, event } => Push::event(&topic, cursor, &event),
+            Update::Live { cursor } => Some(Push::live(&topic, &cursor)),
+            Update::Gap(reason) => Some(Push::gap(&topic, reason)),
+            Update::Interrupted(_) | Update::Ended(_) => None,
         };
         for frame in push.iter().flat_map(|push| push.frames.iter()) {
             out::line(frame.as_str())?;

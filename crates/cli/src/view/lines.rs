@@ -7,7 +7,7 @@ use courant_proto::v1::Job;
 
 use super::{View, percent, sentence};
 use crate::failure::Failure;
-use crate::follow::News;
+use crate::follow::Update;
 use crate::out;
 
 /// A line for every state and stage, and one each time this much more is done.
@@ -28,16 +28,16 @@ struct Shown {
 }
 
 impl View for Lines {
-    fn show(&mut self, job_id: &str, news: News) -> Result<(), Failure> {
-        match news {
-            News::Snapshot(job) | News::Ended(job) => self.line(job_id, &job)?,
-            News::Event { event, .. } => {
+    fn show(&mut self, job_id: &str, update: Update) -> Result<(), Failure> {
+        match update {
+            Update::Snapshot(job) | Update::Ended(job) => self.line(job_id, &job)?,
+            Update::Event { event, .. } => {
                 if let Some(job) = &event.job {
                     self.line(job_id, job)?;
                 }
             }
-            News::Live { .. } | News::Gap(_) => {}
-            News::Interrupted(cause) => eprintln!("{job_id}  connection lost ({cause}), connecting again"),
+            Update::Live { .. } | Update::Gap(_) => {}
+            Update::Interrupted(cause) => eprintln!("{job_id}  connection lost ({cause}), connecting again"),
         }
         Ok(())
     }

@@ -17,16 +17,16 @@ pub use self::bars::Bars;
 pub use self::json::Json;
 pub use self::lines::Lines;
 use crate::failure::Failure;
-use crate::follow::{Follower, News};
+use crate::follow::{Follower, Update};
 
-/// News waiting to be shown; when it is full the followers wait.
+/// Update waiting to be shown; when it is full the followers wait.
 const NEWS_WAITING: usize = 256;
 /// Jobs followed at the same time; the others wait for their turn and then catch up from their cursor.
 const FOLLOWED_AT_ONCE: usize = 64;
 
-/// Shows news.
+/// Shows update.
 pub trait View: Send {
-    fn show(&mut self, job_id: &str, news: News) -> Result<(), Failure>;
+    fn show(&mut self, job_id: &str, update: Update) -> Result<(), Failure>;
     /// A job can no longer be followed.
     fn failed(&mut self, job_id: &str, failure: &Failure);
 }
@@ -45,7 +45,7 @@ pub fn fitting(json: bool) -> Box<dyn View> {
 /// Follows all of them to their ends. The exit code is 0 when all succeeded.
 pub async fn follow(followers: Vec<Follower>, view: &mut dyn View) -> Result<ExitCode, Failure> {
     let turns = Arc::new(Semaphore::new(FOLLOWED_AT_ONCE));
-    let (tell, mut news) = mpsc::channel(NEWS_WAITING);
+    let (tell, mut update) = mpsc::channel(NEWS_WAITING);
     let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
     for follower in followers {
         let (job_id, tell, turns) = (follower.job_id.clone(), tell.clone(), turns.clone());
@@ -57,8 +57,8 @@ pub async fn follow(followers: Vec<Follower>, view: &mut dyn View) -> Result<Exi
         names.insert(task.id(), job_id);
     }
     drop(tell);
-    while let Some((job_id, news)) = news.recv().await {
-        view.show(&job_id, news)?;
+    while let Some((job_id, update)) = update.recv().await {
+        view.show(&job_id, update)?;
     }
     let mut good = true;
     while let Some(ended) = tasks.join_next_with_id().await {

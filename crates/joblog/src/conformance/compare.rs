@@ -1,4 +1,4 @@
-//! Laws 2 and 8: compare and set, and what is said when it fails.
+//! Invariants 2 and 8: compare and set, and what is said when it fails.
 
 use std::sync::Arc;
 use std::task::Poll;

@@ -1,4 +1,4 @@
-//! The laws of the log as tests: one suite that every engine must pass.
+//! The invariants of the log as tests: one suite that every engine must pass.
 //!
 //! An engine's test module says
 //! ```ignore

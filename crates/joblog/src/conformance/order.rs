@@ -1,4 +1,4 @@
-//! Laws 1, 3, 4 and 9: order, durable before visible, prefix, epochs.
+//! Invariants 1, 3, 4 and 9: order, durable before visible, prefix, epochs.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -33,7 +33,7 @@ pub async fn revisions_of_concurrent_appends_are_unique(log: Subject) {
     assert_eq!(revisions(&read_all(&log, &Filter::All).await), all.into_iter().collect::<Vec<_>>());
 }
 
-/// Laws 3 and 4: what was acknowledged is announced, read and latest.
+/// Invariants 3 and 4: what was acknowledged is announced, read and latest.
 pub async fn an_acknowledged_append_is_visible(log: Subject) {
     let head = log.head();
     for id in ["A", "B", "C"] {

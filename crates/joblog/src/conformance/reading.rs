@@ -1,4 +1,4 @@
-//! Laws 4 and 5: reading, filters, limits, latest.
+//! Invariants 4 and 5: reading, filters, limits, latest.
 
 use super::{Subject, create, number, of_job, read_all, read_on, revisions, write};
 use crate::ids::{JobId, Owner, Revision};
@@ -82,7 +82,7 @@ pub async fn latest_has_the_newest_of_each_key(log: Subject) {
     assert_eq!((revisions(&latest.entries), latest.revision), (vec![b[0], three], three));
 }
 
-/// Laws 4 and 5 together, as a server starts: `latest`, then read on from there, while others write.
+/// Invariants 4 and 5 together, as a server starts: `latest`, then read on from there, while others write.
 pub async fn latest_and_then_reading_on_misses_nothing(log: Subject) {
     let writing = (0..4).map(|writer| {
         let log = log.clone();

@@ -1,11 +1,11 @@
-//! Laws 6 and 7: forget, and what is said of entries that are gone.
+//! Invariants 6 and 7: forget, and what is said of entries that are gone.
 
 use super::{Subject, create, of_job, read_all, revisions, write};
 use crate::ids::{Owner, Revision};
 use crate::log::{AppendError, Filter, Key, Record};
 use crate::samples;
 
-/// Laws 6 and 7.
+/// Invariants 6 and 7.
 pub async fn forget_removes_and_tells(log: Subject) {
     let written = write(&log, "A", "alice", 3).await;
     let key = samples::create("A", "alice").key;

@@ -23,14 +23,14 @@ pub(super) type Outcome = Result<Revision, AppendError>;
 pub(super) struct Request {
     pub(super) key: Key,
     pub(super) expect: Option<Revision>,
-    pub(super) wish: Wish,
+    pub(super) operation: Operation,
     /// Nobody may be listening any more; the request is carried out all the same.
     pub(super) answer: oneshot::Sender<Outcome>,
 }
 
 /// What is to be appended; bytes as stored.
 #[derive(Debug)]
-pub(super) enum Wish {
+pub(super) enum Operation {
     Append {
         record: Record,
         bytes: Vec<u8>,
@@ -57,7 +57,7 @@ pub(super) struct Batch {
     bytes: usize,
 }
 
-impl Wish {
+impl Operation {
     /// Whether it may have what is kept for ends.
     pub(super) fn is_end(&self) -> bool {
         match self {

@@ -11,8 +11,8 @@
 //! Not for network file systems: their locks and syncs cannot be trusted.
 
 mod batch;
+mod checkpointer;
 mod epochs;
-mod keeper;
 mod lock;
 mod mark;
 mod options;
@@ -34,8 +34,8 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::batch::{Outcome, Request, Wish};
-use self::keeper::Keeper;
+use self::batch::{Operation, Outcome, Request};
+use self::checkpointer::Checkpointer;
 use self::lock::Lock;
 use self::mark::{Mark, Marked};
 pub use self::options::{Loss, OpenError, Options};
@@ -66,7 +66,7 @@ pub struct SqliteLog {
     /// `None` only while dropping: the writer ends when the sender is gone.
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
-    keeper: Keeper,
+    checkpointer: Checkpointer,
     /// The last field, so that it is let go last.
     _lock: Lock,
 }
@@ -90,15 +90,28 @@ impl SqliteLog {
         schema::grow_wal(&db, &path, options.wal_ahead_bytes).map_err(failed)?;
 
         let recent = Arc::new(RwLock::new(Ring::new(have, options.recent_entries, options.recent_bytes)));
-        let keeper = Keeper::spawn(schema::open_keeper(&path).map_err(failed)?, mark, have, options.checkpoint_bytes);
-        let keeper = keeper.map_err(io)?;
+        let checkpointer = Checkpointer::spawn(
+            schema::open_checkpointer(&path).map_err(failed)?,
+            mark,
+            have,
+            options.checkpoint_bytes,
+        );
+        let checkpointer = checkpointer.map_err(io)?;
         let (announce, head) = watch::channel(have);
         let (requests, waiting) = mpsc::channel(options.queue.max(1));
         let stopped = Stopped::default();
         let (tell_full, full) = watch::channel(false);
         let reserve = Reserve::open(dir.join("log.reserve"), options.reserve_bytes);
-        let writer = Writer::new(db, opening.next, &options, recent.clone(), announce, keeper.duty(), tell_full)
-            .map_err(failed)?;
+        let writer = Writer::new(
+            db,
+            opening.next,
+            &options,
+            recent.clone(),
+            announce,
+            checkpointer.checkpoint_state(),
+            tell_full,
+        )
+        .map_err(failed)?;
         let writer = writer.reserving(reserve).spawn(waiting, stopped.clone()).map_err(io)?;
         Ok(Self {
             info: opening.info,
@@ -110,16 +123,16 @@ impl SqliteLog {
             reserves: options.reserve_bytes > 0,
             requests: Some(requests),
             writer: Some(writer),
-            keeper,
+            checkpointer,
             _lock: lock,
         })
     }
 
-    async fn ask(&self, key: Key, expect: Option<Revision>, wish: Wish) -> Outcome {
+    async fn ask(&self, key: Key, expect: Option<Revision>, operation: Operation) -> Outcome {
         let (answer, outcome) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or_else(|| self.stopped.unknown())?;
         // Full: the caller waits. That is the back-pressure.
-        let request = Request { key, expect, wish, answer };
+        let request = Request { key, expect, operation, answer };
         requests.send(request).await.map_err(|_| self.stopped.unknown())?;
         outcome.await.unwrap_or_else(|_| Err(self.stopped.unknown()))
     }
@@ -133,7 +146,7 @@ impl Drop for SqliteLog {
         if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the writer of the log panicked");
         }
-        self.keeper.close();
+        self.checkpointer.close();
     }
 }
 
@@ -144,13 +157,13 @@ impl Log for SqliteLog {
         let record = Record::Changed { event: append.event, job: append.job };
         let bytes = codec::encode(&record)?;
         for _ in 1..tries {
-            let wish = Wish::Append { record: record.clone(), bytes: bytes.clone() };
-            match self.ask(append.key.clone(), append.expect, wish).await {
+            let operation = Operation::Append { record: record.clone(), bytes: bytes.clone() };
+            match self.ask(append.key.clone(), append.expect, operation).await {
                 Err(AppendError::Full) => {}
                 done => return done,
             }
         }
-        self.ask(append.key, append.expect, Wish::Append { record, bytes }).await
+        self.ask(append.key, append.expect, Operation::Append { record, bytes }).await
     }
 
     async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
@@ -172,7 +185,7 @@ impl Log for SqliteLog {
 
     async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError> {
         let bytes = codec::encode(&Record::Forgotten)?;
-        self.ask(key.clone(), Some(expect), Wish::Forget { bytes }).await
+        self.ask(key.clone(), Some(expect), Operation::Forget { bytes }).await
     }
 
     async fn trimmed(&self, filter: &Filter) -> Result<Revision, ReadError> {
@@ -190,7 +203,7 @@ impl Log for SqliteLog {
 
     async fn probe(&self) -> Result<(), AppendError> {
         let nobody = Key { owner: Owner::new(""), document: DocumentId::new(""), job: JobId::new("") };
-        self.ask(nobody, None, Wish::Probe).await.map(drop)
+        self.ask(nobody, None, Operation::Probe).await.map(drop)
     }
 }
 

@@ -112,7 +112,7 @@ fn create(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
 
 fn settle(db: &Connection, options: &Options) -> rusqlite::Result<()> {
     db.pragma_update(None, "synchronous", "FULL")?;
-    // The keeper does it, so that commits need not wait for it.
+    // The checkpointer does it, so that commits need not wait for it.
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
     db.pragma_update(None, "cache_size", -kib(options.cache_bytes))?;
     // What a stalled checkpoint let grow is given back.
@@ -127,7 +127,7 @@ fn kib(bytes: usize) -> i64 {
 }
 
 /// A connection that only moves the write-ahead log into the database.
-pub(super) fn open_keeper(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
     db.pragma_update(None, "wal_autocheckpoint", 0)?;

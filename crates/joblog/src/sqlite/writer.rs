@@ -15,8 +15,8 @@ use parking_lot::RwLock;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, watch};
 
-use super::batch::{Batch, Request, Wish};
-use super::keeper::Duty;
+use super::batch::{Batch, Operation, Request};
+use super::checkpointer::CheckpointState;
 use super::reserve::Reserve;
 use super::ring::Ring;
 use super::table::{self, Head, Kind};
@@ -45,7 +45,7 @@ pub(super) struct Writer {
     forgotten_kept: usize,
     recent: Arc<RwLock<Ring>>,
     head: watch::Sender<Revision>,
-    duty: Arc<Duty>,
+    checkpoint_state: Arc<CheckpointState>,
     wal: Arc<AtomicU64>,
     wal_limit: u64,
     full: watch::Sender<bool>,
@@ -76,7 +76,7 @@ impl Writer {
         options: &Options,
         recent: Arc<RwLock<Ring>>,
         head: watch::Sender<Revision>,
-        duty: Arc<Duty>,
+        checkpoint_state: Arc<CheckpointState>,
         full: watch::Sender<bool>,
     ) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -91,9 +91,9 @@ impl Writer {
             forgotten_kept: options.forgotten_kept.max(1),
             recent,
             head,
-            duty,
+            checkpoint_state,
             wal: schema::watch_wal(&mut db)?,
-            // The keeper begins at a quarter of this. Under a load that never pauses it cannot finish.
+            // The checkpointer begins at a quarter of this. Under a load that never pauses it cannot finish.
             full,
             wal_limit: (options.checkpoint_bytes as u64).saturating_mul(4),
             db,
@@ -182,8 +182,8 @@ impl Writer {
     }
 
     fn take(&mut self, request: Request, batch: &mut Batch) -> rusqlite::Result<()> {
-        let Request { key, expect, wish, answer } = request;
-        if matches!(wish, Wish::Probe) {
+        let Request { key, expect, operation, answer } = request;
+        if matches!(operation, Operation::Probe) {
             if self.only_ends && !self.reserve.fill() {
                 batch.answer(answer, Err(AppendError::Full));
                 return Ok(());
@@ -200,11 +200,11 @@ impl Writer {
             batch.answer(answer, Err(AppendError::Conflict { actual }));
             return Ok(());
         }
-        if self.only_ends && !wish.is_end() {
+        if self.only_ends && !operation.is_end() {
             batch.answer(answer, Err(AppendError::Full));
             return Ok(());
         }
-        batch.ends |= wish.is_end();
+        batch.ends |= operation.is_end();
         let revision = Revision(self.next);
         self.next += 1;
         batch.answer(answer, Ok(revision));
@@ -212,13 +212,13 @@ impl Writer {
         if !std::mem::replace(&mut batch.begun, true) {
             self.begin()?;
         }
-        match wish {
-            Wish::Append { record, bytes } => {
+        match operation {
+            Operation::Append { record, bytes } => {
                 table::insert(&self.db, revision, &key, Kind::Changed, &bytes)?;
                 self.advance(&key.job, revision);
                 batch.entry(revision, key, record, bytes.len());
             }
-            Wish::Forget { bytes } => {
+            Operation::Forget { bytes } => {
                 table::forget(&self.db, &key, actual.unwrap_or_default())?;
                 table::insert(&self.db, revision, &key, Kind::Forgotten, &bytes)?;
                 self.heads.remove(&key.job);
@@ -227,7 +227,7 @@ impl Writer {
                 batch.forget(&key.job);
                 batch.entry(revision, key, Record::Forgotten, bytes.len());
             }
-            Wish::Probe => {}
+            Operation::Probe => {}
         }
         Ok(())
     }
@@ -245,7 +245,7 @@ impl Writer {
         if let Some(last) = batch.last() {
             self.recent.write().push(std::mem::take(&mut batch.entries), &batch.forgotten);
             self.head.send_replace(last);
-            self.duty.committed(last, self.wal.load(Ordering::Relaxed));
+            self.checkpoint_state.committed(last, self.wal.load(Ordering::Relaxed));
         }
         batch.tell();
     }

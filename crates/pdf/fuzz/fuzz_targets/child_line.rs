@@ -1,4 +1,4 @@
-//! Holds any bytes against `courant_pdf::laws::child_line`.
+//! Holds any bytes against `courant_pdf::invariants::child_line`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| courant_pdf::laws::child_line(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| courant_pdf::invariants::child_line(bytes));

@@ -1,4 +1,4 @@
-//! Holds any bytes against `courant_pdf::laws::languages`.
+//! Holds any bytes against `courant_pdf::invariants::languages`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| courant_pdf::laws::languages(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| courant_pdf::invariants::languages(bytes));

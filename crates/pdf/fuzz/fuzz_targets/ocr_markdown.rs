@@ -1,4 +1,4 @@
-//! Holds any bytes against `courant_pdf::laws::ocr_markdown`.
+//! Holds any bytes against `courant_pdf::invariants::ocr_markdown`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| courant_pdf::laws::ocr_markdown(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| courant_pdf::invariants::ocr_markdown(bytes));

@@ -1,4 +1,4 @@
-//! Holds any bytes against `courant_pdf::laws::tesseract_table`.
+//! Holds any bytes against `courant_pdf::invariants::tesseract_table`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| courant_pdf::laws::tesseract_table(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| courant_pdf::invariants::tesseract_table(bytes));

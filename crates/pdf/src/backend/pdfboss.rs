@@ -29,7 +29,7 @@ use super::{Block, Context, Edge, Image, Layout, OpenError, PageError, PageHints
 use crate::artifact::Bbox;
 use alone::Alone;
 use blocks::body_blocks;
-use edges::{edges, furniture_blocks, on_line};
+use edges::{edges, header_footer_blocks, on_line};
 use values::Values;
 
 const ORDER: ReadingOrder = ReadingOrder::Content;
@@ -119,11 +119,12 @@ impl PdfBackend for Pdfboss {
     fn layout(&self, mut raw: RawPage, context: &Context) -> Layout {
         let (width, height) = raw.frame.size();
         let mut body = std::mem::take(&mut raw.spans);
-        let is_furniture = |span: &mut TextSpan| context.furniture.iter().any(|line| on_line(&raw, span, line));
-        let furniture: Vec<TextSpan> = body.extract_if(.., is_furniture).collect();
-        let mut blocks: Vec<Block> = furniture_blocks(&raw, &furniture, context, Edge::Top);
+        let is_header_or_footer =
+            |span: &mut TextSpan| context.headers_footers.iter().any(|line| on_line(&raw, span, line));
+        let spans: Vec<TextSpan> = body.extract_if(.., is_header_or_footer).collect();
+        let mut blocks: Vec<Block> = header_footer_blocks(&raw, &spans, context, Edge::Top);
         blocks.extend(body_blocks(&raw, body, context));
-        blocks.extend(furniture_blocks(&raw, &furniture, context, Edge::Foot));
+        blocks.extend(header_footer_blocks(&raw, &spans, context, Edge::Foot));
         let image = |image: &PlacedImage| Image {
             bbox: raw.frame.rect([image.bbox.x0, image.bbox.y0, image.bbox.x1, image.bbox.y1]),
             pixels: [image.width, image.height],

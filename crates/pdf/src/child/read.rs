@@ -14,7 +14,7 @@ use crate::backend::pdfboss::Pdfboss;
 use crate::backend::{OpenError, PageRenderer, PdfBackend, PdfDocument};
 use crate::jail::{self, Purpose};
 use crate::picture::{Drawn, draw};
-use crate::protocol::{Chunk, Order, PictureSize, Refusal, Request, Said, Survey};
+use crate::protocol::{ChildMessage, Chunk, Instruction, PictureSize, Refusal, Request, Survey};
 use crate::zones::{self, Made};
 
 /// How long the beginning of work on zones may be kept to oneself.
@@ -29,28 +29,28 @@ pub(super) fn run(
 ) -> Result<(), ChildError> {
     let source = match source(request, path) {
         Ok(source) => source,
-        Err(error) => return say(&Said::Refused { why: Refusal::Setup, detail: error.to_string() }),
+        Err(error) => return say(&ChildMessage::Refused { why: Refusal::Setup, detail: error.to_string() }),
     };
     let mut orders = std::io::stdin().lock().lines();
     let Some(first) = orders.next() else { return Ok(()) };
-    let Order::Open { password } = serde_json::from_str(&first?)? else { return Err(ChildError::NotOpen) };
+    let Instruction::Open { password } = serde_json::from_str(&first?)? else { return Err(ChildError::NotOpen) };
     let source = Source { password, ..source };
     let document: Pdfboss = match source.open() {
         Ok(document) => document,
-        Err((why, detail)) => return say(&Said::Refused { why, detail }),
+        Err((why, detail)) => return say(&ChildMessage::Refused { why, detail }),
     };
     let pages = document.page_count();
     if let Some(why) = refusal(pages, max_pages) {
-        return say(&Said::Refused { why, detail: format!("{pages} pages") });
+        return say(&ChildMessage::Refused { why, detail: format!("{pages} pages") });
     }
-    say(&Said::Opened { pages })?;
+    say(&ChildMessage::Opened { pages })?;
     let mut reader = Reader { source, document, pages, picture, window: Window::default() };
     for order in orders {
         match serde_json::from_str(&order?)? {
-            Order::Open { .. } => return Err(ChildError::NotOpen),
-            Order::Survey { avoid } => reader.survey(&avoid)?,
-            Order::Know { survey } => reader.window.know(survey),
-            Order::Read { chunk, avoid, undrawn } => reader.read(chunk, &avoid, &undrawn)?,
+            Instruction::Open { .. } => return Err(ChildError::NotOpen),
+            Instruction::Survey { avoid } => reader.survey(&avoid)?,
+            Instruction::Know { survey } => reader.window.know(survey),
+            Instruction::Read { chunk, avoid, undrawn } => reader.read(chunk, &avoid, &undrawn)?,
         }
     }
     Ok(())
@@ -65,7 +65,7 @@ fn refusal(pages: u32, max_pages: u32) -> Option<Refusal> {
 }
 
 /// Says one thing, at once, so that it is known whatever comes next.
-fn say(said: &Said) -> Result<(), ChildError> {
+fn say(said: &ChildMessage) -> Result<(), ChildError> {
     let mut line = serde_json::to_vec(said)?;
     line.push(b'\n');
     let mut out = std::io::stdout().lock();
@@ -134,7 +134,7 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
             self.window.keep_hints(number);
         }
         let survey = Survey { hints: self.window.surveyed() };
-        say(&Said::Surveyed { survey })
+        say(&ChildMessage::Surveyed { survey })
     }
 
     fn read(&mut self, chunk: Chunk, avoid: &[u32], undrawn: &[u32]) -> Result<(), ChildError> {
@@ -145,11 +145,11 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
                 self.look_at(neighbour, &others)?;
             }
             self.window.move_to(number);
-            say(&Said::Reading { page: number })?;
+            say(&ChildMessage::Reading { page: number })?;
             let page = self.page(number, !undrawn.contains(&number))?;
-            say(&Said::Page { page })?;
+            say(&ChildMessage::Page { page })?;
         }
-        say(&Said::Done)
+        say(&ChildMessage::Done)
     }
 
     /// Reads a page into the window, unless it is there or must not be touched.
@@ -157,7 +157,7 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
         if self.window.knows(number) || avoid.contains(&number) {
             return Ok(());
         }
-        say(&Said::Reading { page: number })?;
+        say(&ChildMessage::Reading { page: number })?;
         let start = Instant::now();
         let document = &self.document;
         let read = catch_unwind(AssertUnwindSafe(|| {
@@ -212,15 +212,15 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
             zones::not_drawn(page);
             return Ok(());
         }
-        say(&Said::Drawing { page: page.number })?;
+        say(&ChildMessage::Drawing { page: page.number })?;
         match self.drawn(page, &size)? {
             Some(Drawn::Picture { width, height, dpi, png }) => {
-                say(&Said::Picture { page: page.number, width, height, dpi, png })?;
+                say(&ChildMessage::Picture { page: page.number, width, height, dpi, png })?;
             }
             Some(Drawn::Blank) => {}
             None => zones::not_drawn(page),
         }
-        say(&Said::Reading { page: page.number })
+        say(&ChildMessage::Reading { page: page.number })
     }
 
     /// Draws a page with the back end that reads it or, where that fails, with the other.
@@ -271,7 +271,7 @@ impl Default for Announced {
 
 impl Announced {
     fn tell(&mut self, page: u32, zone: &Zone) {
-        let written = serde_json::to_writer(&mut self.lines, &Said::Zone { page, zone: zone.clone() });
+        let written = serde_json::to_writer(&mut self.lines, &ChildMessage::Zone { page, zone: zone.clone() });
         self.lines.push(b'\n');
         self.failed = self.failed.take().or(written.err().map(ChildError::from));
         if self.last.elapsed() >= ANNOUNCE_EVERY {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::backend::furniture::of_page;
+use crate::backend::header_footer::of_page;
 use crate::backend::{Context, EdgeLine, PageHints};
 use crate::protocol::Survey;
 
@@ -119,7 +119,7 @@ impl<R> Window<R> {
         let elsewhere = self.sampled.iter().filter(|(number, _)| number.abs_diff(page) > REACH);
         let far: Vec<&[EdgeLine]> = elsewhere.map(|(_, hints)| &*hints.edges).collect();
         let own = self.pages.get(&page).map(|known| &*known.hints.edges).unwrap_or_default();
-        Context { sizes: sizes.into_iter().collect(), furniture: of_page(own, &near, &far) }
+        Context { sizes: sizes.into_iter().collect(), headers_footers: of_page(own, &near, &far) }
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) struct Course {
 
 /// What is to be done about a dead child.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum RetryDecision {
     /// The chunk's pages were put back.
     GoOn,
     /// This page is given up.
@@ -145,17 +145,17 @@ impl Course {
     }
 
     /// A child died before it had a chunk, perhaps over a page that it looked at.
-    pub(super) fn died_early(&mut self, page: Option<u32>, allowed: u32) -> Verdict {
+    pub(super) fn died_early(&mut self, page: Option<u32>, allowed: u32) -> RetryDecision {
         self.deaths += 1;
         let new = page.is_some_and(|page| self.suspects.insert(page));
-        if self.deaths > allowed || !new { Verdict::Fail } else { Verdict::GoOn }
+        if self.deaths > allowed || !new { RetryDecision::Fail } else { RetryDecision::GoOn }
     }
 
     /// A child died over a chunk. `patience` says whether the page may have another child.
-    pub(super) fn died(&mut self, chunk: Chunk, end: &End, allowed: u32) -> Verdict {
+    pub(super) fn died(&mut self, chunk: Chunk, end: &End, allowed: u32) -> RetryDecision {
         self.deaths += 1;
         if self.deaths > allowed {
-            return Verdict::Fail;
+            return RetryDecision::Fail;
         }
         let alone = chunk.first == chunk.last;
         let inside = end.page.filter(|page| (chunk.first..=chunk.last).contains(page) && !self.given.contains(page));
@@ -175,7 +175,7 @@ impl Course {
         for page in (chunk.first..=chunk.last).rev() {
             self.put_back(Chunk { first: page, last: page }, VecDeque::push_front);
         }
-        give_up.map_or(Verdict::GoOn, Verdict::GiveUp)
+        give_up.map_or(RetryDecision::GoOn, RetryDecision::GiveUp)
     }
 }
 
@@ -243,10 +243,10 @@ mod tests {
     fn a_dead_child_costs_its_chunk_which_is_retried_page_by_page() {
         let mut course = Course::default();
         assert!(course.accept(1, &chunk(1, 4)) && !course.accept(1, &chunk(1, 4)) && !course.accept(9, &chunk(1, 4)));
-        assert_eq!(course.died(chunk(1, 4), &at(2), 9), Verdict::GoOn);
+        assert_eq!(course.died(chunk(1, 4), &at(2), 9), RetryDecision::GoOn);
         assert_eq!(all(&mut course), [(2, 2), (3, 3), (4, 4)]);
         assert_eq!(course.suspects(), [2]);
-        assert_eq!(course.died(chunk(2, 2), &at(2), 9), Verdict::GiveUp(2));
+        assert_eq!(course.died(chunk(2, 2), &at(2), 9), RetryDecision::GiveUp(2));
         assert_eq!(all(&mut course), []);
         assert!(course.accept(3, &chunk(3, 3)) && !course.has(&chunk(3, 4)));
     }
@@ -255,7 +255,7 @@ mod tests {
     fn a_page_that_hangs_is_not_tried_again_and_the_others_are() {
         let mut course = Course::default();
         let hung = End { page: Some(2), hung: true, drawing: false };
-        assert_eq!(course.died(chunk(1, 3), &hung, 9), Verdict::GiveUp(2));
+        assert_eq!(course.died(chunk(1, 3), &hung, 9), RetryDecision::GiveUp(2));
         assert_eq!(all(&mut course), [(1, 1), (3, 3)]);
     }
 
@@ -263,27 +263,27 @@ mod tests {
     fn a_page_that_cannot_be_drawn_is_read_without() {
         let mut course = Course::default();
         let drawing = End { page: Some(1), drawing: true, hung: false };
-        assert_eq!(course.died(chunk(1, 1), &drawing, 9), Verdict::GoOn);
+        assert_eq!(course.died(chunk(1, 1), &drawing, 9), RetryDecision::GoOn);
         assert_eq!((course.undrawable(), course.suspects()), (vec![1], vec![]));
         assert_eq!(all(&mut course), [(1, 1)]);
-        assert_eq!(course.died(chunk(1, 1), &at(1), 9), Verdict::GiveUp(1));
+        assert_eq!(course.died(chunk(1, 1), &at(1), 9), RetryDecision::GiveUp(1));
     }
 
     #[test]
     fn a_neighbour_that_kills_is_avoided_and_does_not_cost_the_page() {
         let mut course = Course::default();
-        assert_eq!(course.died(chunk(5, 5), &at(7), 9), Verdict::GoOn);
+        assert_eq!(course.died(chunk(5, 5), &at(7), 9), RetryDecision::GoOn);
         assert_eq!((all(&mut course), course.suspects()), (vec![(5, 5)], vec![7]));
-        assert_eq!(course.died(chunk(5, 5), &at(7), 9), Verdict::GiveUp(5), "it was told not to look");
-        assert_eq!(course.died(chunk(6, 6), &End::default(), 9), Verdict::GiveUp(6));
+        assert_eq!(course.died(chunk(5, 5), &at(7), 9), RetryDecision::GiveUp(5), "it was told not to look");
+        assert_eq!(course.died(chunk(6, 6), &End::default(), 9), RetryDecision::GiveUp(6));
     }
 
     #[test]
     fn too_many_deaths_are_the_end() {
         let mut course = Course::default();
-        assert_eq!(course.died_early(Some(3), 2), Verdict::GoOn);
-        assert_eq!(course.died_early(Some(3), 2), Verdict::Fail, "it was told not to look");
-        assert_eq!(course.died(chunk(1, 1), &at(1), 2), Verdict::Fail);
-        assert_eq!(Course::default().died_early(None, 2), Verdict::Fail);
+        assert_eq!(course.died_early(Some(3), 2), RetryDecision::GoOn);
+        assert_eq!(course.died_early(Some(3), 2), RetryDecision::Fail, "it was told not to look");
+        assert_eq!(course.died(chunk(1, 1), &at(1), 2), RetryDecision::Fail);
+        assert_eq!(Course::default().died_early(None, 2), RetryDecision::Fail);
     }
 }

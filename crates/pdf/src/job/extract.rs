@@ -11,7 +11,7 @@ use courant_worker::{CallError, Task};
 use futures::future::try_join_all;
 use tokio::sync::Notify;
 
-use super::course::{Course, Finished, Verdict};
+use super::course::{Course, Finished, RetryDecision};
 use super::lane::Lane;
 use super::progress::Progress;
 use super::read::PictureReader;
@@ -128,7 +128,7 @@ impl<'a> Extraction<'a> {
                 Ok(survey) => return Ok((planned.unwrap_or(0), survey)),
                 Err((fault, page)) => {
                     tracing::warn!(%fault, page, "the child failed over the survey");
-                    if self.course().died_early(page, self.config.child_restarts) == Verdict::Fail {
+                    if self.course().died_early(page, self.config.child_restarts) == RetryDecision::Fail {
                         return Err(Failure::Child { fault, page });
                     }
                     self.remember(fault, page);

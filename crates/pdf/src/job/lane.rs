@@ -6,13 +6,13 @@ use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 use tokio::time::timeout;
 
-use super::course::{End, Verdict};
+use super::course::{End, RetryDecision};
 use super::extract::Extraction;
 use crate::artifact::PageArtifact;
 use crate::failure::Failure;
 use crate::ocr::Picture;
 use crate::process::{Child, Fault};
-use crate::protocol::{ChildTask, Chunk, Order, Refusal, Request, Said, Survey};
+use crate::protocol::{ChildMessage, ChildTask, Chunk, Instruction, Refusal, Request, Survey};
 use crate::turns::Turn;
 use crate::wire;
 
@@ -62,9 +62,9 @@ impl<'l, 'a> Lane<'l, 'a> {
             Some(_) => {}
         }
         let avoid = self.job.course().suspects();
-        self.order(&Order::Survey { avoid }).await?;
+        self.instruct(&Instruction::Survey { avoid }).await?;
         Ok(match self.next().await? {
-            Ok(Said::Surveyed { survey }) => Ok(survey),
+            Ok(ChildMessage::Surveyed { survey }) => Ok(survey),
             Ok(other) => Err(self.failed(Fault::unexpected(&other))),
             Err(fault) => Err(self.failed(fault)),
         })
@@ -76,23 +76,23 @@ impl<'l, 'a> Lane<'l, 'a> {
             let Some(chunk) = self.job.next_chunk().await else { return Ok(()) };
             match self.chunk(&chunk, pages, survey).await? {
                 Ok(()) => {}
-                Err((fault, page)) => self.mourn(chunk, fault, page).await?,
+                Err((fault, page)) => self.on_child_failure(chunk, fault, page).await?,
             }
         }
     }
 
     /// A child failed over a chunk.
-    async fn mourn(&mut self, chunk: Chunk, fault: Fault, page: Option<u32>) -> Result<(), Failure> {
+    async fn on_child_failure(&mut self, chunk: Chunk, fault: Fault, page: Option<u32>) -> Result<(), Failure> {
         tracing::warn!(%fault, page, first = chunk.first, last = chunk.last, drawing = self.drawing, "the child failed");
         let end = End { page, drawing: self.drawing, hung: matches!(fault, Fault::Silent) };
-        let verdict = self.job.course().died(chunk, &end, self.job.config.child_restarts);
-        if verdict == Verdict::Fail {
+        let decision = self.job.course().died(chunk, &end, self.job.config.child_restarts);
+        if decision == RetryDecision::Fail {
             return Err(Failure::Child { fault, page });
         }
         self.job.remember(fault, page);
-        match verdict {
-            Verdict::GiveUp(page) => self.job.give_up(page).await,
-            Verdict::GoOn | Verdict::Fail => Ok(()),
+        match decision {
+            RetryDecision::GiveUp(page) => self.job.give_up(page).await,
+            RetryDecision::GoOn | RetryDecision::Fail => Ok(()),
         }
     }
 
@@ -109,7 +109,7 @@ impl<'l, 'a> Lane<'l, 'a> {
             let course = self.job.course();
             (course.suspects(), course.undrawable())
         };
-        self.order(&Order::Read { chunk: *chunk, avoid, undrawn }).await?;
+        self.instruct(&Instruction::Read { chunk: *chunk, avoid, undrawn }).await?;
         let mut pictures = HashMap::new();
         let mut storing = FuturesOrdered::new();
         let ended = loop {
@@ -146,29 +146,32 @@ impl<'l, 'a> Lane<'l, 'a> {
     /// Starts a child that knows of the document what the first one found.
     async fn start(&mut self, pages: u32, survey: &Survey) -> Result<Result<(), Fault>, Failure> {
         Ok(match self.open().await? {
-            Ok(same) if same == pages => Ok(self.order(&Order::Know { survey: survey.clone() }).await?),
+            Ok(same) if same == pages => Ok(self.instruct(&Instruction::Know { survey: survey.clone() }).await?),
             Ok(other) => Err(Fault::changed(pages, other)),
             Err(fault) => Err(fault),
         })
     }
 
     /// What a message of the child means for the chunk. A picture waits in `pictures` for its page, which comes next.
-    fn take(&self, said: Said, chunk: &Chunk, pictures: &mut HashMap<u32, Picture>) -> Result<Taken, Fault> {
+    fn take(&self, said: ChildMessage, chunk: &Chunk, pictures: &mut HashMap<u32, Picture>) -> Result<Taken, Fault> {
         match said {
-            Said::Page { page } if self.job.course().accept(page.number, chunk) => {
+            ChildMessage::Page { page } if self.job.course().accept(page.number, chunk) => {
                 let picture = pictures.remove(&page.number);
                 Ok(Taken::Page(Box::new(page), picture))
             }
-            Said::Page { page } => Err(Fault::Senseless(format!("page {} was not asked for", page.number))),
-            Said::Picture { page, width, height, dpi, png } => match Picture::decoded(width, height, dpi, &png) {
+            ChildMessage::Page { page } => {
+                Err(Fault::ProtocolViolation(format!("page {} was not asked for", page.number)))
+            }
+            ChildMessage::Picture { page, width, height, dpi, png } => match Picture::decoded(width, height, dpi, &png)
+            {
                 Some(picture) if pictures.is_empty() => {
                     pictures.insert(page, picture);
                     Ok(Taken::Picture)
                 }
-                _ => Err(Fault::Senseless(format!("the picture of page {page}"))),
+                _ => Err(Fault::ProtocolViolation(format!("the picture of page {page}"))),
             },
-            Said::Done if self.job.course().has(chunk) => Ok(Taken::Done),
-            Said::Done => Err(Fault::Senseless("done, with pages missing".into())),
+            ChildMessage::Done if self.job.course().has(chunk) => Ok(Taken::Done),
+            ChildMessage::Done => Err(Fault::ProtocolViolation("done, with pages missing".into())),
             other => Err(Fault::unexpected(&other)),
         }
     }
@@ -188,36 +191,36 @@ impl<'l, 'a> Lane<'l, 'a> {
                 picture: self.job.reader.as_ref().map(|_| config.picture),
             },
         };
-        let started = Child::spawn(&config.child, &request, config.hearing(), self.job.supervisor);
+        let started = Child::spawn(&config.child, &request, config.output_limits(), self.job.supervisor);
         self.child = Some(started.map_err(|error| Failure::Start(error.to_string()))?);
         (self.at, self.drawing) = (None, false);
         let password = self.job.password.as_ref().map(|password| password.expose().to_owned());
-        self.order(&Order::Open { password }).await?;
+        self.instruct(&Instruction::Open { password }).await?;
         Ok(match self.next().await? {
-            Ok(Said::Opened { pages }) => Ok(pages),
+            Ok(ChildMessage::Opened { pages }) => Ok(pages),
             Ok(other) => Err(Fault::unexpected(&other)),
             Err(fault) => Err(fault),
         })
     }
 
-    async fn order(&mut self, order: &Order) -> Result<(), Failure> {
+    async fn instruct(&mut self, instruction: &Instruction) -> Result<(), Failure> {
         let Some(child) = &mut self.child else { return Ok(()) };
         // A child that does not read what it is told says nothing either, and is ended for that.
-        let told = timeout(self.job.config.idle_timeout, child.order(order)).await;
+        let told = timeout(self.job.config.idle_timeout, child.instruct(instruction)).await;
         told.unwrap_or(Ok(())).map_err(|error| Failure::Start(error.to_string()))
     }
 
     /// What the child says next that is not only about where it is. May be dropped and called again.
-    async fn next(&mut self) -> Result<Result<Said, Fault>, Failure> {
+    async fn next(&mut self) -> Result<Result<ChildMessage, Fault>, Failure> {
         loop {
             let Some(child) = &mut self.child else { return Ok(Err(Fault::Silent)) };
             let config = self.job.config;
             let patience = if self.at.is_some() { config.page_timeout } else { config.idle_timeout };
             match child.next(patience).await {
-                Ok(Said::Reading { page }) => (self.at, self.drawing) = (Some(page), false),
-                Ok(Said::Drawing { page }) => (self.at, self.drawing) = (Some(page), true),
-                Ok(Said::Zone { page, zone }) => self.job.task.zone(wire::begun(&zone, page)),
-                Ok(Said::Refused { why, detail }) => return Err(self.refused(why, &detail)),
+                Ok(ChildMessage::Reading { page }) => (self.at, self.drawing) = (Some(page), false),
+                Ok(ChildMessage::Drawing { page }) => (self.at, self.drawing) = (Some(page), true),
+                Ok(ChildMessage::Zone { page, zone }) => self.job.task.zone(wire::begun(&zone, page)),
+                Ok(ChildMessage::Refused { why, detail }) => return Err(self.refused(why, &detail)),
                 other => return Ok(other),
             }
         }

@@ -134,7 +134,7 @@ impl Mistral {
         while let Some(piece) = response.chunk().await.map_err(broken)? {
             answer.extend_from_slice(&piece);
             if answer.len() > self.config.answer_bytes {
-                return Err(OcrError::Senseless(format!("more than {} bytes", self.config.answer_bytes)));
+                return Err(OcrError::ProtocolViolation(format!("more than {} bytes", self.config.answer_bytes)));
             }
         }
         Ok(answer)
@@ -174,7 +174,7 @@ impl OcrEngine for Mistral {
 
 /// Reads the body of an answer.
 pub(crate) fn answer(body: &[u8], usd_per_1000_pages: f64) -> Result<Reading, OcrError> {
-    let answer = serde_json::from_slice(body).map_err(|error| OcrError::Senseless(error.to_string()))?;
+    let answer = serde_json::from_slice(body).map_err(|error| OcrError::ProtocolViolation(error.to_string()))?;
     wire::reading(answer, usd_per_1000_pages)
 }
 

@@ -50,17 +50,17 @@ impl Program<'_> {
         let process = child.process().ok_or_else(missing)?;
         let (out, err) = (process.stdout.take().ok_or_else(missing)?, process.stderr.take().ok_or_else(missing)?);
         let work = async {
-            let (said, last_words) = tokio::join!(bounded(out, self.output_bytes), tail(err));
-            (said, last_words, child.wait().await)
+            let (said, stderr_tail) = tokio::join!(bounded(out, self.output_bytes), tail(err));
+            (said, stderr_tail, child.wait().await)
         };
-        let (said, last_words, status) = timeout(self.time, work).await.map_err(|_| OcrError::TimedOut)?;
+        let (said, stderr_tail, status) = timeout(self.time, work).await.map_err(|_| OcrError::TimedOut)?;
         let said = said?;
         match status {
             Ok(status) if status.success() => {
-                String::from_utf8(said).map_err(|_| OcrError::Senseless("not UTF-8".into()))
+                String::from_utf8(said).map_err(|_| OcrError::ProtocolViolation("not UTF-8".into()))
             }
-            _ if last_words.contains("cannot be started") => Err(OcrError::Unavailable(last_words)),
-            status => Err(OcrError::Failed(format!("{status:?}: {last_words}"))),
+            _ if stderr_tail.contains("cannot be started") => Err(OcrError::Unavailable(stderr_tail)),
+            status => Err(OcrError::Failed(format!("{status:?}: {stderr_tail}"))),
         }
     }
 }
@@ -72,7 +72,7 @@ async fn bounded(from: impl AsyncRead + Unpin, limit: u64) -> Result<Vec<u8>, Oc
     let mut from = from.take(limit.saturating_add(1));
     from.read_to_end(&mut said).await.map_err(failed)?;
     if said.len() as u64 > limit {
-        return Err(OcrError::Senseless(format!("more than {limit} bytes")));
+        return Err(OcrError::ProtocolViolation(format!("more than {limit} bytes")));
     }
     Ok(said)
 }

@@ -35,7 +35,7 @@ pub fn parse(table: &str, width: u32, height: u32) -> Result<Reading, OcrError> 
             rows.push(row);
         }
         if rows.len() > MAX_WORDS {
-            return Err(OcrError::Senseless(format!("more than {MAX_WORDS} words on a page")));
+            return Err(OcrError::ProtocolViolation(format!("more than {MAX_WORDS} words on a page")));
         }
     }
     let usual = usual_height(&rows);
@@ -50,7 +50,7 @@ pub fn parse(table: &str, width: u32, height: u32) -> Result<Reading, OcrError> 
 
 /// A word; nothing for rows of other levels and words without letters.
 fn row(line: &str) -> Result<Option<Row<'_>>, OcrError> {
-    let senseless = || OcrError::Senseless("not a row of a table of words".into());
+    let senseless = || OcrError::ProtocolViolation("not a row of a table of words".into());
     let mut cells = line.splitn(COLUMNS, '\t');
     let mut number = || -> Result<f64, OcrError> {
         let cell = cells.next().ok_or_else(senseless)?;
@@ -156,7 +156,10 @@ mod tests {
         let inside_out = "5\t1\t1\t1\t1\t1\t9\t0\t-5\t1\t90\tx";
         for broken in [inside_out, "5\t1\t1\t1", "5\t1\t1\t1\t1\t1\tNaN\t0\t1\t1\t90\tx", "Error in boxClipToRectangle"]
         {
-            assert!(matches!(parse(&format!("{HEAD}{broken}\n"), 10, 10), Err(OcrError::Senseless(_))), "{broken}");
+            assert!(
+                matches!(parse(&format!("{HEAD}{broken}\n"), 10, 10), Err(OcrError::ProtocolViolation(_))),
+                "{broken}"
+            );
         }
     }
 }

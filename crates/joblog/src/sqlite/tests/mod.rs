@@ -1,9 +1,9 @@
-//! What is true of this engine beyond the laws.
+//! What is true of this engine beyond the invariants.
 
-mod care;
 mod crash;
 mod full;
 mod loss;
+mod maintenance;
 mod opening;
 
 use tempfile::TempDir;
@@ -45,7 +45,7 @@ mod from_memory {
     crate::conformance!(fresh(options()), fresh(Options { history_per_job: 4, ..options() }));
 }
 
-/// The same laws when nothing is kept in memory, so that every read goes to the disk.
+/// The same invariants when nothing is kept in memory, so that every read goes to the disk.
 mod from_disk {
     use super::*;
 
@@ -56,7 +56,7 @@ mod from_disk {
     crate::conformance!(fresh(nothing_recent()), fresh(Options { history_per_job: 4, ..nothing_recent() }));
 }
 
-/// The same laws when only a few are kept in memory, so that readers cross from the disk to memory, and when the
+/// The same invariants when only a few are kept in memory, so that readers cross from the disk to memory, and when the
 /// write-ahead log is moved into the database all the time.
 mod from_both {
     use super::*;

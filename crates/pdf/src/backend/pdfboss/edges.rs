@@ -1,13 +1,13 @@
-//! The outermost lines of a page as pdfboss reads it, and the blocks of those that are furniture.
+//! The outermost lines of a page as pdfboss reads it, and the blocks of those that are headers or footers.
 
 use pdfboss_text::{ArtifactKind, TextSpan};
 
 use super::blocks::{line_of, lines_of};
 use super::{RawPage, laid_out, span_seen};
-use crate::backend::furniture::shape;
+use crate::backend::header_footer::shape;
 use crate::backend::{Block, Content, Context, Edge, EdgeLine, Line};
 
-/// How many of the outermost lines at either end may be furniture.
+/// How many of the outermost lines at either end may be headers or footers.
 const EDGE_LINES: usize = 2;
 /// Two spans are on one line when their base lines are closer than this part of the size of type.
 const SAME_LINE: f32 = 0.5;
@@ -89,7 +89,7 @@ pub(super) fn on_line(raw: &RawPage, span: &TextSpan, line: &EdgeLine) -> bool {
     span.rotate.rem_euclid(360) == raw.rotate && (y - line.y).abs() <= f64::from(span.size * SAME_LINE)
 }
 
-pub(super) fn furniture_blocks(raw: &RawPage, spans: &[TextSpan], context: &Context, edge: Edge) -> Vec<Block> {
+pub(super) fn header_footer_blocks(raw: &RawPage, spans: &[TextSpan], context: &Context, edge: Edge) -> Vec<Block> {
     let of_line = |line: &EdgeLine| -> Option<Block> {
         let own: Vec<TextSpan> = spans.iter().filter(|span| on_line(raw, span, line)).cloned().collect();
         let bbox = own.iter().map(|span| span_seen(raw, span)).reduce(|a, b| a.around(&b))?;
@@ -101,7 +101,7 @@ pub(super) fn furniture_blocks(raw: &RawPage, spans: &[TextSpan], context: &Cont
         };
         Some(Block { bbox, content, invisible })
     };
-    let mut lines: Vec<&EdgeLine> = context.furniture.iter().filter(|line| line.edge == edge).collect();
+    let mut lines: Vec<&EdgeLine> = context.headers_footers.iter().filter(|line| line.edge == edge).collect();
     lines.sort_by(|a, b| a.y.total_cmp(&b.y));
     lines.into_iter().filter_map(of_line).collect()
 }

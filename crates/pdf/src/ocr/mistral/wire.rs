@@ -86,11 +86,11 @@ pub(super) fn reading(answer: Answer, usd_per_1000_pages: f64) -> Result<Reading
     let pages = answer.usage_info.map_or(1, |usage| usage.pages_processed);
     let cost_usd = f64::from(pages) * usd_per_1000_pages / 1000.0;
     let [page] = &answer.pages[..] else {
-        return Err(OcrError::Senseless(format!("{} pages for one picture", answer.pages.len())));
+        return Err(OcrError::ProtocolViolation(format!("{} pages for one picture", answer.pages.len())));
     };
     let overall = page.confidence_scores.as_ref().map_or(UNSAID, |scores| scores.average_page_confidence_score);
     let mut blocks = match &page.blocks {
-        Some(blocks) if blocks.len() > MAX_BLOCKS => return Err(OcrError::Senseless("too many blocks".into())),
+        Some(blocks) if blocks.len() > MAX_BLOCKS => return Err(OcrError::ProtocolViolation("too many blocks".into())),
         Some(blocks) if !blocks.is_empty() => with_places(page, blocks, overall),
         _ => read_blocks(&page.markdown, "text", PAGE, overall),
     };
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn another_number_of_pages_makes_no_sense() {
-        assert!(matches!(read(json!({"pages": []})), Err(OcrError::Senseless(_))));
+        assert!(matches!(read(json!({"pages": []})), Err(OcrError::ProtocolViolation(_))));
         let empty = read(json!({"pages": [{"index": 0, "markdown": "", "images": []}]})).unwrap();
         assert_eq!((empty.blocks.len(), empty.confidence), (0, 0.0));
     }

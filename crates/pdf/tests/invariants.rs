@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use courant_pdf::laws::{ALL, Law};
+use courant_pdf::invariants::{ALL, Invariant};
 use proptest::prelude::*;
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
@@ -28,7 +28,7 @@ fn the_corpora_are_harmless_and_every_law_has_one() {
 }
 
 /// One of the corpora with bytes changed, left out, doubled, or noise.
-fn damaged() -> impl Strategy<Value = (Law, Vec<u8>)> {
+fn damaged() -> impl Strategy<Value = (Invariant, Vec<u8>)> {
     let one = (0..ALL.len()).prop_flat_map(|at| {
         let (name, law) = ALL[at];
         let change = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..5, any::<u8>());

@@ -1,4 +1,4 @@
-//! Believing one's own certificate: parts of one process, and commands on the same machine, know each other by it without
+//! Trusting one pinned certificate, our own: parts of one process, and commands on the same machine, know each other by it without
 //! an authority. Whoever shows it must have its key: the handshake proves that.
 
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
-/// Believes one certificate, whatever the address.
+/// Trusts one certificate, whatever the address.
 #[derive(Debug)]
-pub(crate) struct Only {
+pub(crate) struct Pinned {
     pub(crate) certificate: CertificateDer<'static>,
     pub(crate) provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Only {
+impl ServerCertVerifier for Pinned {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -54,14 +54,14 @@ impl ServerCertVerifier for Only {
     }
 }
 
-/// Believes clients with a certificate of an authority, and those who have our own.
+/// Trusts clients with a certificate of an authority, and those who have our own.
 #[derive(Debug)]
-pub(crate) struct OwnOr {
+pub(crate) struct PinnedOr {
     pub(crate) own: CertificateDer<'static>,
     pub(crate) others: Arc<dyn ClientCertVerifier>,
 }
 
-impl ClientCertVerifier for OwnOr {
+impl ClientCertVerifier for PinnedOr {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         // Hints would keep clients from showing a certificate of another authority, such as ours.
         &[]

@@ -9,7 +9,7 @@ const TOLERANCE: f64 = 3.0;
 /// the same words as another far away.
 const MIN_NEAR: usize = 2;
 const MIN_ANYWHERE: usize = 5;
-/// How much of the page, from either end, may hold furniture.
+/// How much of the page, from either end, may hold headers or footers.
 const BAND: f64 = 0.2;
 
 /// Lower case, white space folded, every digit a `#`: equal for the same line on different pages.
@@ -18,11 +18,11 @@ pub fn shape(text: &str) -> String {
     marked.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The lines of a page that are furniture, given the outermost lines of the pages around it and of pages far away.
+/// The lines of a page that are headers or footers, given the outermost lines of the pages around it and of pages far away.
 pub fn of_page(lines: &[EdgeLine], near: &[&[EdgeLine]], far: &[&[EdgeLine]]) -> Vec<EdgeLine> {
     let stands_apart = |line: &EdgeLine| line.apart || is_page_number(&line.shape);
-    let is_furniture = |line: &&EdgeLine| line.marked || (stands_apart(line) && comes_again(line, near, far));
-    lines.iter().filter(|line| in_band(line)).filter(is_furniture).cloned().collect()
+    let is_header_or_footer = |line: &&EdgeLine| line.marked || (stands_apart(line) && comes_again(line, near, far));
+    lines.iter().filter(|line| in_band(line)).filter(is_header_or_footer).cloned().collect()
 }
 
 fn in_band(line: &EdgeLine) -> bool {

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use crate::artifact::{Bbox, PageArtifact};
 use crate::ocr::{OcrError, Reading, markdown, merged, mistral, tesseract, tsv};
-use crate::protocol::{Order, Request, Said};
+use crate::protocol::{ChildMessage, Instruction, Request};
 use crate::text;
 
 /// A law, by the name of its fuzz target and of its corpus.
-pub type Law = fn(&[u8]);
+pub type Invariant = fn(&[u8]);
 
 /// All of them.
-pub const ALL: [(&str, Law); 7] = [
+pub const ALL: [(&str, Invariant); 7] = [
     ("tesseract_table", tesseract_table),
     ("mistral_answer", mistral_answer),
     ("ocr_markdown", ocr_markdown),
     ("child_line", child_line),
-    ("order_line", order_line),
+    ("instruction_line", instruction_line),
     ("languages", languages),
     ("running_text", running_text),
 ];
@@ -41,17 +41,17 @@ pub fn ocr_markdown(bytes: &[u8]) {
 
 /// A line of a child is understood or refused; what is understood can be said again and means the same.
 pub fn child_line(bytes: &[u8]) {
-    if let Ok(said) = serde_json::from_slice::<Said>(bytes) {
+    if let Ok(said) = serde_json::from_slice::<ChildMessage>(bytes) {
         let again = serde_json::to_vec(&said).expect("what was read can be written");
-        assert_eq!(serde_json::from_slice::<Said>(&again).ok(), Some(said));
+        assert_eq!(serde_json::from_slice::<ChildMessage>(&again).ok(), Some(said));
     }
 }
 
 /// The same for what a child is told.
-pub fn order_line(bytes: &[u8]) {
-    if let Ok(order) = serde_json::from_slice::<Order>(bytes) {
-        let again = serde_json::to_vec(&order).expect("what was read can be written");
-        assert!(serde_json::from_slice::<Order>(&again).is_ok_and(|again| again == order));
+pub fn instruction_line(bytes: &[u8]) {
+    if let Ok(instruction) = serde_json::from_slice::<Instruction>(bytes) {
+        let again = serde_json::to_vec(&instruction).expect("what was read can be written");
+        assert!(serde_json::from_slice::<Instruction>(&again).is_ok_and(|again| again == instruction));
     }
     if let Ok(request) = serde_json::from_slice::<Request>(bytes) {
         let again = serde_json::to_vec(&request).expect("what was read can be written");

@@ -1,4 +1,4 @@
-//! The keeper: a thread that writes the mark and moves the write-ahead log into the database, so that the writer need
+//! The checkpointer: a thread that writes the mark and moves the write-ahead log into the database, so that the writer need
 //! not. It never holds the writer up.
 
 use std::sync::Arc;
@@ -17,14 +17,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The running thread.
 #[derive(Debug)]
-pub(super) struct Keeper {
-    duty: Arc<Duty>,
+pub(super) struct Checkpointer {
+    checkpoint_state: Arc<CheckpointState>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What there is to do. The writer tells, the keeper listens; only the newest counts.
+/// What there is to do. The writer tells, the checkpointer listens; only the newest counts.
 #[derive(Debug)]
-pub(super) struct Duty {
+pub(super) struct CheckpointState {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -36,37 +36,37 @@ struct State {
     closing: bool,
 }
 
-impl Keeper {
+impl Checkpointer {
     pub(super) fn spawn(db: Connection, mark: Mark, durable: Revision, limit: usize) -> std::io::Result<Self> {
         let state = State { durable, wal_bytes: 0, closing: false };
-        let duty = Arc::new(Duty { state: Mutex::new(state), changed: Condvar::new() });
-        let told = duty.clone();
+        let checkpoint_state = Arc::new(CheckpointState { state: Mutex::new(state), changed: Condvar::new() });
+        let told = checkpoint_state.clone();
         let thread = std::thread::Builder::new()
-            .name("joblog-keeper".into())
+            .name("joblog-checkpointer".into())
             .spawn(move || keep(&told, &db, &mark, durable, limit as u64))?;
-        Ok(Self { duty, thread: Some(thread) })
+        Ok(Self { checkpoint_state, thread: Some(thread) })
     }
 
-    pub(super) fn duty(&self) -> Arc<Duty> {
-        self.duty.clone()
+    pub(super) fn checkpoint_state(&self) -> Arc<CheckpointState> {
+        self.checkpoint_state.clone()
     }
 
     /// Writes the last mark and ends.
     pub(super) fn close(&mut self) {
-        self.duty.tell(|state| state.closing = true);
+        self.checkpoint_state.tell(|state| state.closing = true);
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the keeper of the log panicked");
+            tracing::error!("the checkpointer of the log panicked");
         }
     }
 }
 
-impl Drop for Keeper {
+impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.close();
     }
 }
 
-impl Duty {
+impl CheckpointState {
     /// Everything up to here is durable, and the write-ahead log has this size.
     pub(super) fn committed(&self, durable: Revision, wal_bytes: u64) {
         self.tell(|state| (state.durable, state.wal_bytes) = (durable, wal_bytes));
@@ -91,9 +91,9 @@ impl Duty {
     }
 }
 
-fn keep(duty: &Duty, db: &Connection, mark: &Mark, mut marked: Revision, limit: u64) {
+fn keep(checkpoint_state: &CheckpointState, db: &Connection, mark: &Mark, mut marked: Revision, limit: u64) {
     loop {
-        let State { durable, wal_bytes, closing } = duty.wait(marked);
+        let State { durable, wal_bytes, closing } = checkpoint_state.wait(marked);
         let next = Instant::now() + PAUSE;
         if let Err(error) = mark.write(durable) {
             tracing::error!(%error, "the mark of the log cannot be written; a loss of entries may go unnoticed");
@@ -107,7 +107,7 @@ fn keep(duty: &Duty, db: &Connection, mark: &Mark, mut marked: Revision, limit: 
         {
             tracing::error!(%error, "the write-ahead log cannot be moved into the database and grows");
         }
-        duty.pause(next);
+        checkpoint_state.pause(next);
     }
     if let Err(error) = mark.sync() {
         tracing::error!(%error, "the mark of the log cannot be synced");

@@ -1,0 +1,4 @@
+//! Holds any bytes against `courant_pdf::invariants::instruction_line`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| courant_pdf::invariants::instruction_line(bytes));

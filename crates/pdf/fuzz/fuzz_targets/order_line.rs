@@ -1,4 +1,0 @@
-//! Holds any bytes against `courant_pdf::laws::order_line`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| courant_pdf::laws::order_line(bytes));
