@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
 use jsonwebtoken::{Algorithm, DecodingKey};
 
 use crate::keyring::Keyring;
@@ -16,35 +15,36 @@ const LEAST_REFRESH: Duration = Duration::from_secs(10);
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whose tokens are accepted besides our own. Also a group of flags: each has an environment variable `COURANT_…`.
-#[derive(Args, Clone, Debug, Default)]
+#[cfg_attr(feature = "flags", derive(clap::Args))]
+#[derive(Clone, Debug, Default)]
 pub struct Trust {
     /// Public keys of another issuer of tokens: a file (JSON Web Key Set, or a key in PEM form) or the https URL of a set
-    #[arg(long, env = "COURANT_JWT_KEYS", value_name = "FILE|URL")]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_JWT_KEYS", value_name = "FILE|URL"))]
     pub jwt_keys: Option<String>,
 
     /// What `iss` its tokens must have
-    #[arg(long, env = "COURANT_JWT_ISSUER", value_name = "TEXT", requires = "jwt_keys")]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_JWT_ISSUER", value_name = "TEXT", requires = "jwt_keys"))]
     pub jwt_issuer: Option<String>,
 
     /// What `aud` its tokens must have
-    #[arg(long, env = "COURANT_JWT_AUDIENCE", value_name = "TEXT", requires = "jwt_keys")]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_JWT_AUDIENCE", value_name = "TEXT", requires = "jwt_keys"))]
     pub jwt_audience: Option<String>,
 
     /// Where its tokens have the roles: names divided by dots (realm_access.roles)
-    #[arg(long, env = "COURANT_JWT_ROLES", value_name = "CLAIM", default_value = "roles")]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_JWT_ROLES", value_name = "CLAIM", default_value = "roles"))]
     pub jwt_roles: String,
 
     /// How often keys are read or fetched anew; a token with an unknown key makes it sooner. Keys that are gone then are trusted no
     /// longer
-    #[arg(long, env = "COURANT_JWT_REFRESH", value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_JWT_REFRESH", value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration))]
     pub jwt_refresh: Duration,
 
     /// Shortest time between two fetches of keys. After a failed one it doubles, up to --jwt-refresh
-    #[arg(long, env = "COURANT_JWT_MIN_INTERVAL", value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_JWT_MIN_INTERVAL", value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration))]
     pub jwt_min_interval: Duration,
 
     /// How long keys are trusted while they cannot be fetched anew
-    #[arg(long, env = "COURANT_JWT_MAX_STALE", value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration)]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_JWT_MAX_STALE", value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration))]
     pub jwt_max_stale: Duration,
 }
 

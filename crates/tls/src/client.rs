@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
 use parking_lot::Mutex;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::client::ResolvesClientCert;
@@ -15,18 +14,19 @@ use crate::provider;
 use crate::server::ServerTls;
 
 /// TLS of whoever connects to the server. Also a group of flags: each has an environment variable `COURANT_…`.
-#[derive(Args, Clone, Debug, Default)]
+#[cfg_attr(feature = "flags", derive(clap::Args))]
+#[derive(Clone, Debug, Default)]
 pub struct ClientFlags {
     /// Whose certificates to believe the server (https://…), in PEM; default: the authorities of this system
-    #[arg(long, env = "COURANT_CA", value_name = "FILE")]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_CA", value_name = "FILE"))]
     pub ca: Option<PathBuf>,
 
     /// Certificate chain to show the server if it asks for one (mutual TLS), in PEM
-    #[arg(long, env = "COURANT_CERT", value_name = "FILE", requires = "key")]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_CERT", value_name = "FILE", requires = "key"))]
     pub cert: Option<PathBuf>,
 
     /// Its private key, in PEM
-    #[arg(long, env = "COURANT_KEY", value_name = "FILE", requires = "cert")]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_KEY", value_name = "FILE", requires = "cert"))]
     pub key: Option<PathBuf>,
 }
 

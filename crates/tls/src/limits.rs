@@ -5,27 +5,33 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
 use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What connections to a gRPC server may take. Also a group of flags: each has an environment variable `COURANT_…`.
-#[derive(Args, Clone, Debug)]
+#[cfg_attr(feature = "flags", derive(clap::Args))]
+#[derive(Clone, Debug)]
 pub struct ConnectionLimits {
     /// gRPC connections at once; over it new ones are closed. At most half of the open files that the process may have
-    #[arg(long, env = "COURANT_GRPC_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N")]
+    #[cfg_attr(
+        feature = "flags",
+        arg(long, env = "COURANT_GRPC_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N")
+    )]
     pub grpc_max_connections: usize,
 
     /// gRPC connections at once from one address (IPv6: from one /64); all that come by a proxy have its address
-    #[arg(long, env = "COURANT_GRPC_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N")]
+    #[cfg_attr(
+        feature = "flags",
+        arg(long, env = "COURANT_GRPC_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N")
+    )]
     pub grpc_max_connections_per_address: usize,
 
     /// How long a gRPC connection may take for the TLS handshake and the beginning of HTTP/2
-    #[arg(long, env = "COURANT_GRPC_HANDSHAKE_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_GRPC_HANDSHAKE_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration))]
     pub grpc_handshake_timeout: Duration,
 
     /// How long a gRPC connection may stay without a call
-    #[arg(long, env = "COURANT_GRPC_IDLE_TIMEOUT", default_value = "10m", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_GRPC_IDLE_TIMEOUT", default_value = "10m", value_name = "TIME", value_parser = humantime::parse_duration))]
     pub grpc_idle_timeout: Duration,
 }
 

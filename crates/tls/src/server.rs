@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
 use parking_lot::RwLock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -28,22 +27,23 @@ const SPEAK_TLS: &[u8] =
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// TLS of whoever listens. Also a group of flags: each has an environment variable `COURANT_…`.
-#[derive(Args, Clone, Debug)]
+#[cfg_attr(feature = "flags", derive(clap::Args))]
+#[derive(Clone, Debug)]
 pub struct ServerFlags {
     /// Certificate chain to show, in PEM; without it, TLS is not spoken. Read again when it changes
-    #[arg(long, env = "COURANT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_TLS_CERT", value_name = "FILE", requires = "tls_key"))]
     pub tls_cert: Option<PathBuf>,
 
     /// Its private key, in PEM
-    #[arg(long, env = "COURANT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_TLS_KEY", value_name = "FILE", requires = "tls_cert"))]
     pub tls_key: Option<PathBuf>,
 
     /// How long a TLS handshake may take
-    #[arg(long, env = "COURANT_TLS_HANDSHAKE_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_TLS_HANDSHAKE_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration))]
     pub tls_handshake_timeout: Duration,
 
     /// How often certificate files are looked at for changes
-    #[arg(long, env = "COURANT_TLS_RELOAD", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[cfg_attr(feature = "flags", arg(long, env = "COURANT_TLS_RELOAD", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration))]
     pub tls_reload: Duration,
 }
 
