@@ -1,4 +1,4 @@
-//! The gRPC face, as a client sees it.
+//! The gRPC endpoint, as a client sees it.
 
 use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::read_result_response::Part as ResultPart;

@@ -20,7 +20,7 @@ pub struct Up {
     group: i32,
     home: Arc<TempDir>,
     flags: Vec<String>,
-    /// `127.0.0.1:port` of the gRPC face.
+    /// `127.0.0.1:port` of the gRPC endpoint.
     pub grpc: String,
     /// `127.0.0.1:port` of the browser face.
     pub http: String,
@@ -169,7 +169,7 @@ impl Up {
         Ok(jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)?)
     }
 
-    /// The gRPC face, as this user.
+    /// The gRPC endpoint, as this user.
     pub async fn jobs(&self, user: &str) -> anyhow::Result<grpc::Jobs> {
         grpc::Jobs::connect(&self.grpc, &self.token(user, &[], HOUR)?).await
     }

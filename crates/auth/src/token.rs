@@ -29,7 +29,7 @@ pub enum Role {
     Service,
     /// Takes jobs and reports on them.
     Worker,
-    /// Watches everything, changes nothing: for the browser edge.
+    /// Watches everything, changes nothing: for the web server.
     Bridge,
 }
 

@@ -94,7 +94,7 @@ fn refused(why: Refusal, limits: Limits) -> TaskError {
         Refusal::NotPdf => TaskError::permanent("NOT_A_PDF", "This is not a PDF file. Submit a PDF."),
         Refusal::PasswordRequired => TaskError::permanent(
             "PASSWORD_REQUIRED",
-            "The document is protected with a password. Try the job again with it, or submit a copy without protection.",
+            "The document is protected with a password. Retry the job with the password, or submit a copy without protection.",
         ),
         Refusal::WrongPassword => TaskError::permanent(
             "WRONG_PASSWORD",

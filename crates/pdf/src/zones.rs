@@ -26,7 +26,7 @@ pub(crate) const UNREADABLE_WARNING: f64 = 0.2;
 /// Fewer characters than this beside a picture of the whole page may be no more than a stamp on a scan.
 const THIN_MAX_CHARS: usize = 100;
 /// The note on a scan that could not be drawn for OCR.
-pub const NOT_DRAWN: &str = "the pictures of this page cannot be drawn, or are too large; it was not read";
+pub const NOT_DRAWN: &str = "skipped, because its images are too large or cannot be rendered";
 
 /// A page with its zones.
 #[derive(Clone, Debug, PartialEq)]

@@ -126,7 +126,7 @@ impl From<CallError> for TaskError {
             }
             CallError::PasswordUnreadable => Self::permanent(
                 "PASSWORD_REQUIRED",
-                "The password of the document is not kept any more. Try the job again with its password.",
+                "The password of the document is not kept any more. Retry the job with its password.",
             ),
             CallError::TooLarge(_) => Self::permanent("RESULT_TOO_LARGE", message),
             CallError::Refused(_) | CallError::NotFound => Self::permanent("SERVER_REFUSED", message),

@@ -22,7 +22,7 @@ pub struct Courant {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Run everything in one process: the service, the browser edge and PDF workers
+    /// Run everything in one process: the service, the web server and PDF workers
     Up(Box<Up>),
     /// Submit documents; prints one job id per line
     Submit(Submit),

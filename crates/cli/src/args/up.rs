@@ -11,7 +11,7 @@ pub struct Up {
     #[command(flatten)]
     pub server: courant_server::Config,
 
-    /// Address of the gRPC face; port 0 takes a free one
+    /// Address of the gRPC endpoint; port 0 takes a free one
     #[arg(long, env = "COURANT_GRPC", default_value = "127.0.0.1:50051", value_name = "ADDR:PORT")]
     pub grpc: SocketAddr,
 
@@ -42,7 +42,7 @@ pub struct Up {
     #[command(flatten)]
     pub tls: courant_tls::ServerFlags,
 
-    /// Let in to the gRPC face only clients that show a certificate of this authority (mutual TLS), in PEM
+    /// Let in to the gRPC endpoint only clients that show a certificate of this authority (mutual TLS), in PEM
     #[arg(long, env = "COURANT_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
     pub tls_client_ca: Option<PathBuf>,
 

@@ -55,7 +55,7 @@ impl Parts {
 
     pub fn bridge(&mut self, listener: TcpListener, config: courant_bridge::Config) {
         let shutdown = self.shutdown.clone();
-        self.spawn("browser edge", async move { courant_bridge::run(listener, config, shutdown).await });
+        self.spawn("web server", async move { courant_bridge::run(listener, config, shutdown).await });
     }
 
     /// A PDF worker for one document at a time.

@@ -75,7 +75,7 @@ function Summary({ metrics }: { readonly metrics: SystemMetrics }) {
         value={`${(metrics.errorRate * 100).toFixed(metrics.errorRate > 0.1 ? 0 : 1)} %`}
       />
       <Tile
-        name="A job takes"
+        name="Job duration"
         value={metrics.averageDuration === null ? '–' : span(metrics.averageDuration)}
       />
       <Tile name="Memory" value={bytes(metrics.memoryBytes)} />
@@ -88,12 +88,12 @@ function Charts() {
   const figures = figuresOf(useCourant());
   const series = useSyncExternalStore(figures.subscribe, figures.series);
   return (
-    <section className="charts" aria-label="Figures over time">
+    <section className="charts" aria-label="Metrics over time">
       <Chart title="Throughput" unit="jobs / h" name="jobs" series={series} color="--flow" />
       <Chart title="Pages" unit="pages / h" name="pages" series={series} color="--flow" />
-      <Chart title="Wait lately" unit="s" name="wait" series={series} color="--zone-list" digits={1} />
+      <Chart title="Recent wait" unit="s" name="wait" series={series} color="--zone-list" digits={1} />
       <Chart title="Errors" unit="%" name="errors" series={series} color="--bad" digits={1} />
-      <Chart title="Round trip" unit="ms" name="latency" series={series} color="--zone-heading" />
+      <Chart title="Latency" unit="ms" name="latency" series={series} color="--zone-heading" />
       <Chart title="Connections" unit="" name="connections" series={series} color="--zone-heading" />
       <Chart title="Memory" unit="MB" name="memory" series={series} color="--zone-table" />
       <Chart title="Processor" unit="%" name="cpu" series={series} color="--zone-table" digits={1} />

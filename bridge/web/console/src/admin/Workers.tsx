@@ -57,7 +57,7 @@ function WorkerRow({ worker }: { readonly worker: Worker }) {
     software,
     kinds.join(', '),
     `${pagesDone.toLocaleString('en')} pages`,
-    pageDurationMs === null ? null : `${Math.round(pageDurationMs)} ms a page`,
+    pageDurationMs === null ? null : `${(pageDurationMs / 1000).toPrecision(3)} s/page`,
     heardTime === null || look !== 'away' ? null : `heard ${ago(heardTime, now)}`,
   ];
   return (
@@ -121,7 +121,7 @@ function Drain({ worker: { draining, jobs, workerId } }: { readonly worker: Work
         title={`Drain ${workerId}?`}
         verb="Drain"
         danger={false}
-        keep="Let it work"
+        keep="Cancel"
         onAnswer={(yes) => {
           setAsking(false);
           if (yes) void run();

@@ -157,7 +157,7 @@ function Chosen({ jobs, clear }: ChosenProps) {
   if (jobs.length === 0) return null;
   return (
     <div className="selection" role="status">
-      <strong>{count(jobs.length, 'job')} chosen</strong>
+      <strong>{count(jobs.length, 'job')} selected</strong>
       <button
         type="button"
         className="button small"
@@ -169,7 +169,7 @@ function Chosen({ jobs, clear }: ChosenProps) {
         Delete {removable.length === jobs.length ? '' : `${removable.length} finished`}
       </button>
       <button type="button" className="button small" onClick={clear}>
-        Choose none
+        Clear selection
       </button>
       <Confirm
         open={asking}

@@ -68,10 +68,10 @@ export default function NotificationsPage() {
 
 const words: Record<Permission, string> = {
   missing: 'This browser cannot show notifications outside the page.',
-  denied: 'This browser was told not to show notifications of this page. Its settings can change that.',
-  off: 'Be told when a job is done while you look at something else.',
-  on: 'You are told when a job is done while this page is in the background.',
-  pushed: 'You are told when a job is done, also while no page of Courant is open.',
+  denied: 'This browser blocks notifications of this page. Its settings can change that.',
+  off: 'Notify me when a job finishes.',
+  on: 'You are notified when a job finishes while this page is in the background.',
+  pushed: 'You are notified when a job finishes, also while no page of Courant is open.',
 };
 
 function Desktop() {

@@ -16,7 +16,7 @@ interface Props {
 }
 
 function caption({ page, current }: Leaf): string {
-  if (page === null) return current ? 'being read' : '';
+  if (page === null) return current ? 'processing' : '';
   return `${count(page.zones.length, 'zone')} · ${time(page.durationMs)}`;
 }
 

@@ -26,7 +26,7 @@ export function PageText({ leaf, blocks, active, activate }: Props) {
   if (page === null) {
     return (
       <div className="page-text" data-state={leaf.current ? 'now' : 'ahead'}>
-        <p className="muted small">{leaf.current ? 'Being read…' : 'Not read yet'}</p>
+        <p className="muted small">{leaf.current ? 'Processing…' : 'Not processed yet'}</p>
       </div>
     );
   }

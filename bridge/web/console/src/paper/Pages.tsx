@@ -91,9 +91,7 @@ export function Pages({ view, read }: Props) {
         <div className="panel empty-panel" data-ahead={running}>
           <FileStack aria-hidden="true" />
           <p className="muted">
-            {running
-              ? 'Pages appear here as soon as their number is known.'
-              : 'No page of this document was read.'}
+            {running ? 'Pages appear here as soon as their number is known.' : 'No pages processed.'}
           </p>
         </div>
       )}

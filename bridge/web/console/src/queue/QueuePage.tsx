@@ -50,7 +50,7 @@ function Overview({ queue }: { readonly queue: Queue }) {
       <Unserved kinds={queue.unservedKinds} />
       <dl className="tiles">
         <Tile name="Waiting" value={waiting.toLocaleString('en')} />
-        <Tile name="Being read" value={queue.slotsUsed.toLocaleString('en')} of={queue.slotsTotal} />
+        <Tile name="Processing" value={queue.slotsUsed.toLocaleString('en')} of={queue.slotsTotal} />
         <Tile name="Workers busy" value={queue.workersActive.toLocaleString('en')} of={queue.workersTotal} />
       </dl>
       <section className="panel" aria-labelledby="lanes-title">
@@ -102,9 +102,9 @@ function waitWords({ estimatedWait, estimatedWaitBand: band }: QueueLane): strin
 function Lane({ lane, most }: { readonly lane: QueueLane; readonly most: number }) {
   const { active, averageWait, delayed, kind, lane: name, oldestWait, pagesWaiting, share, waiting } = lane;
   const facts: readonly (readonly [string, string])[] = [
-    ['Wait for a new job', waitWords(lane)],
-    ['Waited lately', averageWait === null ? '–' : span(averageWait)],
-    ['Oldest has waited', oldestWait === null ? '–' : span(oldestWait)],
+    ['Estimated wait', waitWords(lane)],
+    ['Recent wait', averageWait === null ? '–' : span(averageWait)],
+    ['Longest wait', oldestWait === null ? '–' : span(oldestWait)],
     ['Pages waiting', pagesWaiting.toLocaleString('en')],
     ['Share', `${Math.round(share * 100)} %`],
   ];
@@ -115,7 +115,7 @@ function Lane({ lane, most }: { readonly lane: QueueLane; readonly most: number 
         <strong>{name}</strong> <span className="muted">{kind}</span>
       </p>
       <p className="lane-words">
-        {active} being read · {waiting} waiting{delayed > 0 && ` · ${delayed} for a retry`}
+        {active} processing · {waiting} waiting{delayed > 0 && ` · ${delayed} for a retry`}
       </p>
       <div className="lane-bar" aria-hidden="true">
         <span data-part="active" style={part(active)} />
@@ -142,11 +142,11 @@ function Mine() {
   return (
     <section className="panel" aria-labelledby="mine-title">
       <div className="panel-head">
-        <h2 id="mine-title">My place</h2>
+        <h2 id="mine-title">My queued jobs</h2>
         <span className="muted small">{count(waiting.length, 'job')} waiting</span>
       </div>
       {waiting.length === 0 ? (
-        <p className="empty muted">None of your jobs is waiting.</p>
+        <p className="empty muted">You have no queued jobs.</p>
       ) : (
         <ol className="places">
           {waiting.map((view) => (

@@ -2,7 +2,7 @@ import { Popover } from '@base-ui/react/popover';
 import type { ConnectionState } from '@courant/client';
 import { useConnection, useCourant } from '@courant/react';
 import { RefreshCw } from 'lucide-react';
-import { dateTime } from '../ui/format.ts';
+import { dateTime, sentenceCase } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { MyDevices } from './Devices.tsx';
 import { ways } from './ways.ts';
@@ -19,7 +19,7 @@ function look(state: ConnectionState): Look {
       if (state.stalled) {
         return {
           label: 'Delayed',
-          text: 'The server behind the bridge is away. Updates come late; none is lost.',
+          text: 'The server is unavailable. Updates are delayed; none is lost.',
           tone: 'wait',
         };
       }
@@ -31,7 +31,7 @@ function look(state: ConnectionState): Look {
         tone: 'wait',
       };
     case 'reconnecting':
-      return { label: 'Reconnecting', text: `Lost: ${state.cause.message}.`, tone: 'wait' };
+      return { label: 'Reconnecting', text: `${sentenceCase(state.cause.message)}.`, tone: 'wait' };
     case 'offline':
       return { label: 'Offline', text: 'This device has no network.', tone: 'bad' };
     case 'failed':
@@ -94,18 +94,18 @@ function facts(state: ConnectionState): readonly (readonly [string, string])[] {
   if (state.status === 'connected') {
     return [
       ['Signed in as', state.user],
-      ['Way', ways[state.transport]],
+      ['Transport', ways[state.transport]],
       ...(state.fallback === null
         ? []
         : [['Why no WebSocket', `${state.fallback.message} (${state.fallback.reason})`] as const]),
-      ['Round trip', state.latencyMs === null ? 'not measured yet' : `${state.latencyMs} ms`],
+      ['Latency', state.latencyMs === null ? 'not measured yet' : `${state.latencyMs} ms`],
       ['Session until', state.tokenExpiresAt === null ? 'open end' : dateTime(state.tokenExpiresAt)],
       ['Connection', state.connectionId],
     ];
   }
   if (state.status === 'reconnecting') {
     return [
-      ['Tries', String(state.attempt)],
+      ['Attempts', String(state.attempt)],
       ['Reason', state.cause.reason],
       ['Code', String(state.cause.code)],
     ];
@@ -143,7 +143,7 @@ function Details({ state }: { readonly state: ConnectionState }) {
         data-testid="reconnect"
       >
         <RefreshCw aria-hidden="true" />
-        {state.status === 'connected' ? 'Connect anew' : 'Reconnect now'}
+        {state.status === 'connected' ? 'Reconnect' : 'Reconnect now'}
       </button>
     </>
   );

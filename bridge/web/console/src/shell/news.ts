@@ -10,7 +10,7 @@ function sentence(type: JobEvent['type'], job: Job): string | null {
     case 'job-queued':
       return `${job.filename} is queued.`;
     case 'job-started':
-      return `${job.filename} is being read.`;
+      return `${job.filename} is processing.`;
     case 'job-retrying':
       return `${job.filename} is tried again.`;
     case 'job-cancelling':

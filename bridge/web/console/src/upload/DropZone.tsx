@@ -66,9 +66,9 @@ export function DropZone({ large }: { readonly large: boolean }) {
         <div className="dropzone-words">
           <h1>
             {over
-              ? 'Let go to submit'
+              ? 'Drop to upload'
               : large
-                ? `${verb} a PDF. Watch it being read.`
+                ? `${verb} a PDF. Watch it being processed.`
                 : verb === 'Drop'
                   ? 'Drop PDFs anywhere'
                   : 'Add PDFs'}

@@ -72,8 +72,8 @@ function Queue() {
           <tr>
             <th scope="col">Lane</th>
             <th scope="col">Waiting</th>
-            <th scope="col">Being read</th>
-            <th scope="col">Wait for a new job</th>
+            <th scope="col">Processing</th>
+            <th scope="col">Estimated wait</th>
           </tr>
         </thead>
         <tbody>
