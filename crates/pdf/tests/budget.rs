@@ -3,13 +3,14 @@
 // Helpers of tests count as code of their own to the lint.
 #![allow(clippy::unwrap_used)]
 
+#[path = "all/support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};
 
 use courant_pdf::{Allowance, PdfConfig};
 use courant_proto::v1::PageRange;
-use courant_proto::v1::work_request::Message as ChildMessage;
+use courant_proto::v1::work_request::Message as Report;
 use support::{Bench, config, costly, fixture};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -48,7 +49,7 @@ async fn a_document_that_costs_too_much_ends_for_good_and_others_go_on() {
     again.attempt.as_mut().unwrap().attempt = 2;
     let ended = bench.run(again).await;
     assert_eq!(ended.error().code, "DOCUMENT_TOO_EXPENSIVE");
-    let pages = ended.said.iter().filter(|said| matches!(said, ChildMessage::Page(_))).count();
+    let pages = ended.said.iter().filter(|said| matches!(said, Report::Page(_))).count();
     assert!(pages <= 16, "{pages} pages of the second attempt");
 
     // A part of it has a part of the budget, and its end is the end of the part only.

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
-#[path = "../../../worker/tests/support/mod.rs"]
+#[path = "../../../../worker/tests/support/mod.rs"]
 pub mod server;
 
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use courant_pdf::artifact::{Kind, PageArtifact, Zone};
 use courant_pdf::{ChildCommand, PdfConfig, PdfWorker};
-use courant_proto::v1::work_request::Message as ChildMessage;
+use courant_proto::v1::work_request::Message as Report;
 use courant_proto::v1::*;
 use courant_worker::Config;
 use sha2::Digest;
@@ -121,7 +121,7 @@ impl Drop for Bench {
 
 /// What came of a job.
 pub struct Finished {
-    pub said: Vec<ChildMessage>,
+    pub said: Vec<Report>,
     artifacts: Vec<(String, Bytes)>,
 }
 
@@ -215,7 +215,7 @@ impl Finished {
     pub fn reported_pages(&self) -> Vec<&Page> {
         let mut pages = Vec::new();
         for said in &self.said {
-            if let ChildMessage::Page(ReportPage { page: Some(page), .. }) = said {
+            if let Report::Page(ReportPage { page: Some(page), .. }) = said {
                 pages.push(page);
             }
         }
@@ -223,8 +223,8 @@ impl Finished {
     }
 
     pub fn progress(&self) -> Vec<(f64, String)> {
-        let progress = |said: &ChildMessage| match said {
-            ChildMessage::Progress(report) => Some((report.percent, report.operation.clone())),
+        let progress = |said: &Report| match said {
+            Report::Progress(report) => Some((report.percent, report.operation.clone())),
             _ => None,
         };
         self.said.iter().filter_map(progress).collect()
@@ -233,7 +233,7 @@ impl Finished {
     /// The warnings of a job that ended well.
     pub fn warnings(&self) -> &[String] {
         match self.said.last() {
-            Some(ChildMessage::Succeeded(end)) => &end.warnings,
+            Some(Report::Succeeded(end)) => &end.warnings,
             other => panic!("not a success: {other:?}"),
         }
     }
@@ -241,7 +241,7 @@ impl Finished {
     /// The error of a job that failed.
     pub fn error(&self) -> &JobError {
         match self.said.last() {
-            Some(ChildMessage::Failed(ReportFailed { error: Some(error), .. })) => error,
+            Some(Report::Failed(ReportFailed { error: Some(error), .. })) => error,
             other => panic!("not a failure: {other:?}"),
         }
     }

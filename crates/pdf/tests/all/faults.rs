@@ -1,19 +1,15 @@
 //! Children that die, hang, lie and talk too much, and jobs that are cancelled or taken over.
 
 // Helpers of tests count as code of their own to the lint.
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::support::{Bench, config, fixture};
 use courant_pdf::{ChildCommand, PdfConfig};
-use courant_proto::v1::work_request::Message as ChildMessage;
+use courant_proto::v1::work_request::Message as Report;
 use courant_proto::v1::work_response::Message as Reply;
 use courant_proto::v1::{AttemptRef, CancelAttempt, FinishedPages, HeartbeatAck, LeaseLost};
-use support::{Bench, config, fixture};
 use tempfile::TempDir;
 
 const DOCUMENT: &[u8] = b"%PDF-1.7 whatever";
@@ -55,21 +51,21 @@ fn children(dir: &TempDir) -> u32 {
     std::fs::read_to_string(dir.path().join("count")).unwrap().trim().parse().unwrap()
 }
 
-async fn ended(config: PdfConfig) -> support::Finished {
+async fn ended(config: PdfConfig) -> crate::support::Finished {
     let mut bench = Bench::start(config).await;
     let job = bench.job(DOCUMENT);
     bench.run(job).await
 }
 
 /// The pages that were reported, in order.
-fn numbers(finished: &support::Finished) -> Vec<i32> {
+fn numbers(finished: &crate::support::Finished) -> Vec<i32> {
     let mut numbers: Vec<i32> = finished.reported_pages().iter().map(|page| page.number).collect();
     numbers.sort_unstable();
     numbers
 }
 
 /// The result says so in a sentence; the job hears it with the page, and only once.
-fn lost_page_2(finished: &support::Finished) {
+fn lost_page_2(finished: &crate::support::Finished) {
     let why = "this page could not be read: the PDF reader failed on it";
     let page = finished.reported_pages().into_iter().find(|page| page.number == 2).unwrap();
     assert_eq!((page.warnings.as_slice(), finished.warnings()), (&[why.to_owned()][..], &[] as &[String]));
@@ -197,13 +193,13 @@ async fn a_cancel_kills_the_child_and_all_it_started_within_a_second() {
     let job = bench.job(DOCUMENT);
     let attempt = job.attempt.clone();
     bench.line.assign(job).await;
-    while !matches!(bench.line.report().await, Some(ChildMessage::Page(_))) {}
+    while !matches!(bench.line.report().await, Some(Report::Page(_))) {}
     let pid = std::fs::read_to_string(&grandchild).unwrap();
     assert!(is_alive(&pid));
     let start = std::time::Instant::now();
     bench.line.reply(Reply::Cancel(CancelAttempt { attempt })).await;
     let said = bench.line.reports().await;
-    assert!(matches!(said.last(), Some(ChildMessage::Cancelled(_))), "{said:?}");
+    assert!(matches!(said.last(), Some(Report::Cancelled(_))), "{said:?}");
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     while is_alive(&pid) {
         assert!(start.elapsed() < Duration::from_secs(1), "the grandchild lives on");
@@ -253,7 +249,7 @@ async fn when_a_job_is_told_as_over_its_children_are_gone() {
         let job = bench.job(DOCUMENT);
         let attempt = job.attempt.clone();
         bench.line.assign(job).await;
-        while !matches!(bench.line.report().await, Some(ChildMessage::Page(_))) {}
+        while !matches!(bench.line.report().await, Some(Report::Page(_))) {}
         while std::fs::read_to_string(&pid).unwrap_or_default().is_empty() {
             tokio::task::yield_now().await;
         }
@@ -275,8 +271,8 @@ async fn when_a_job_is_told_as_over_its_children_are_gone() {
         }
         let said = bench.line.reports().await;
         let is_right = match (ending, said.last().unwrap()) {
-            (Cancel, ChildMessage::Cancelled(_)) | (Shutdown, ChildMessage::Released(_)) => true,
-            (Silence | TimeOut | Budget, ChildMessage::Failed(failed)) => {
+            (Cancel, Report::Cancelled(_)) | (Shutdown, Report::Released(_)) => true,
+            (Silence | TimeOut | Budget, Report::Failed(failed)) => {
                 let code = failed.error.as_ref().unwrap().code.as_str();
                 code == [("PAGE_TIMEOUT", Silence), ("JOB_TIMED_OUT", TimeOut), ("DOCUMENT_TOO_EXPENSIVE", Budget)]
                     .into_iter()
@@ -300,7 +296,7 @@ async fn a_child_that_was_killed_from_outside_is_not_the_documents_fault() {
 #[tokio::test]
 async fn a_frozen_child_holds_neither_the_stream_nor_the_heartbeats() {
     let dir = TempDir::new().unwrap();
-    let mut server = support::FakeServer::start().await;
+    let mut server = crate::support::FakeServer::start().await;
     let config = scripted(&dir, "on_open() { opened 5; }\neach() { reading $1; kill -STOP $$; }\n");
     let mut worker = courant_worker::Config::new(server.url(), std::sync::Arc::new(String::new), "pdf-1", ["pdf"]);
     worker.slots = 1;
@@ -308,15 +304,15 @@ async fn a_frozen_child_holds_neither_the_stream_nor_the_heartbeats() {
     let running = tokio::spawn(courant_worker::run(worker, handler, tokio_util::sync::CancellationToken::new()));
     let (mut line, hello) = server.line().await;
     line.welcome(hello.in_flight, Duration::from_millis(200)).await;
-    let job = support::assignment(&server, "J", DOCUMENT);
+    let job = crate::support::assignment(&server, "J", DOCUMENT);
     line.assign(job).await;
     for _ in 0..5 {
-        while !matches!(line.next().await.unwrap(), ChildMessage::Heartbeat(_)) {}
+        while !matches!(line.next().await.unwrap(), Report::Heartbeat(_)) {}
         line.reply(Reply::HeartbeatAck(HeartbeatAck::default())).await;
     }
     let attempt = Some(AttemptRef { job_id: "J".into(), attempt: 1, ..Default::default() });
     line.reply(Reply::Cancel(CancelAttempt { attempt })).await;
-    while !matches!(line.report().await.unwrap(), ChildMessage::Cancelled(_)) {}
+    while !matches!(line.report().await.unwrap(), Report::Cancelled(_)) {}
     running.abort();
 }
 

@@ -1,23 +1,19 @@
 //! Scanned pages through the whole worker and the real tesseract. Needs the program (`make packages`).
 
 // Helpers of tests count as code of their own to the lint.
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Bench, Finished, config, fixture};
 use courant_pdf::artifact::{Bbox, Kind, Status, Word, Zone};
 use courant_pdf::ocr::tesseract::{TesseractConfig, TesseractError};
 use courant_pdf::ocr::{OcrEngine, OcrError, Picture, ReadBlock, ReadContent, Reading};
 use courant_pdf::{OcrChoice, PdfConfig, Supervisor};
 use courant_proto::v1::CancelAttempt;
-use courant_proto::v1::work_request::Message as ChildMessage;
+use courant_proto::v1::work_request::Message as Report;
 use courant_proto::v1::work_response::Message as Reply;
-use support::{Bench, Finished, config, fixture};
 
 const SCAN: &str = "gfdl-or-cc-by-sa-3.0/scan.pdf";
 
@@ -104,11 +100,11 @@ async fn a_scan_that_lies_askew_on_its_side_is_read_too() {
 }
 
 /// Of which job this is a finished page, or the end.
-fn of(said: &ChildMessage) -> Option<(String, bool)> {
+fn of(said: &Report) -> Option<(String, bool)> {
     match said {
-        ChildMessage::Page(page) => Some((page.attempt.clone()?.job_id, false)),
-        ChildMessage::Succeeded(end) => Some((end.attempt.clone()?.job_id, true)),
-        ChildMessage::Failed(end) => panic!("{end:?}"),
+        Report::Page(page) => Some((page.attempt.clone()?.job_id, false)),
+        Report::Succeeded(end) => Some((end.attempt.clone()?.job_id, true)),
+        Report::Failed(end) => panic!("{end:?}"),
         _ => None,
     }
 }
@@ -120,10 +116,10 @@ async fn does_not_wait_behind_a_long_scan(others: &[Vec<u8>], at_most: u32) {
     const PAGES: u32 = 20;
     let config = PdfConfig { children: 1, ocr_at_once: 1, ..with(OcrChoice::Tesseract(tesseract)) };
     let mut bench = Bench::with(config, |worker| worker.slots = 2).await;
-    let scan = bench.job(&support::long_scan(PAGES));
+    let scan = bench.job(&crate::support::long_scan(PAGES));
     let attempt = scan.attempt.clone();
     bench.line.assign(scan).await;
-    while !matches!(bench.line.report().await.unwrap(), ChildMessage::Page(_)) {}
+    while !matches!(bench.line.report().await.unwrap(), Report::Page(_)) {}
     let mut scanned = 1;
     for other in others {
         let job = bench.job(other);
@@ -141,12 +137,12 @@ async fn does_not_wait_behind_a_long_scan(others: &[Vec<u8>], at_most: u32) {
     println!("{scanned} pages of {PAGES} were read meanwhile");
     assert!(scanned <= at_most, "{scanned} pages");
     bench.line.reply(Reply::Cancel(CancelAttempt { attempt })).await;
-    while !matches!(bench.line.report().await.unwrap(), ChildMessage::Cancelled(_)) {}
+    while !matches!(bench.line.report().await.unwrap(), Report::Cancelled(_)) {}
 }
 
 #[tokio::test]
 async fn a_text_document_does_not_wait_behind_a_long_scan() {
-    let form = support::form("");
+    let form = crate::support::form("");
     let report = fixture("cc-by-sa-4.0/two-columns.pdf");
     does_not_wait_behind_a_long_scan(&[form, report], 8).await;
 }

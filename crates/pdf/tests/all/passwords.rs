@@ -1,12 +1,8 @@
 //! Documents that need a password: missing and wrong are told apart, and the right one opens them.
 
 // Helpers of tests count as code of their own to the lint.
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{Bench, Finished, config, fixture};
 use courant_pdf::{PdfConfig, SecretText};
-use support::{Bench, Finished, config, fixture};
 
 const RC4: (&str, &str) = ("cc-by-sa-4.0/password-openpassword.pdf", "openpassword");
 const AES_256: (&str, &str) = ("mit/password-usersecret-aes256.pdf", "usersecret");

@@ -1,11 +1,9 @@
 //! Every PDF of the repository through the worker and its child: each must end as it should, with the text it has.
 
-mod support;
-
+use crate::support::{Bench, Finished, config, run};
 use courant_pdf::artifact::{Kind, Status};
-use courant_proto::v1::work_request::Message as ChildMessage;
+use courant_proto::v1::work_request::Message as Report;
 use courant_proto::v1::{ZoneKind, ZoneStatus};
-use support::{Bench, Finished, config, run};
 
 /// The texts occur, in this order.
 fn in_order(text: &str, wanted: &[&str]) {
@@ -79,10 +77,10 @@ async fn letters_that_the_file_does_not_name_are_found_in_its_fonts() {
 
 #[tokio::test]
 async fn filled_in_forms_show_what_was_filled_in() {
-    let form = |state: &str| support::form(&format!("/AP << /N 6 0 R >> {state}"));
+    let form = |state: &str| crate::support::form(&format!("/AP << /N 6 0 R >> {state}"));
     let mut bench = Bench::start(config()).await;
     // With an appearance, hidden, a window of the viewer, without an appearance, a password.
-    let bare = |flags: &str| support::form(flags);
+    let bare = |flags: &str| crate::support::form(flags);
     for (document, seen) in [
         (form(""), true),
         (form("/F 2"), false),
@@ -138,9 +136,9 @@ async fn a_wide_table_is_a_table() {
 #[tokio::test]
 async fn a_hundred_and_twenty_pages_come_one_by_one_with_steady_progress() {
     let finished = run("cc-by-sa-4.0/pages-120.pdf").await;
-    assert!(matches!(&finished.said[..], [.., ChildMessage::Succeeded(_)]));
+    assert!(matches!(&finished.said[..], [.., Report::Succeeded(_)]));
     let plan = finished.said.iter().find_map(|said| match said {
-        ChildMessage::Plan(plan) => Some(plan.pages_total),
+        Report::Plan(plan) => Some(plan.pages_total),
         _ => None,
     });
     assert_eq!(plan, Some(120));
@@ -162,7 +160,7 @@ async fn a_hundred_and_twenty_pages_come_one_by_one_with_steady_progress() {
 #[tokio::test]
 async fn zones_are_reported_with_all_there_is_to_know() {
     let finished = run("cc-by-sa-4.0/two-columns.pdf").await;
-    let begun = finished.said.iter().filter(|said| matches!(said, ChildMessage::Zone(_))).count();
+    let begun = finished.said.iter().filter(|said| matches!(said, Report::Zone(_))).count();
     assert!(begun > 0, "work on zones is announced");
     let mut pages = finished.reported_pages();
     pages.sort_by_key(|page| page.number);
@@ -207,9 +205,9 @@ async fn what_can_be_recovered_is() {
 async fn documents_that_cannot_be_read_fail_with_a_reason() {
     let mut bench = Bench::start(config()).await;
     let cases = [
-        (support::fixture("cc-by-sa-4.0/password-openpassword.pdf"), "PASSWORD_REQUIRED", "password"),
-        (support::fixture("mit/password-usersecret-aes256.pdf"), "PASSWORD_REQUIRED", "without protection"),
-        (support::fixture("cc-by-sa-4.0/invalid.pdf"), "DAMAGED_DOCUMENT", "damaged"),
+        (crate::support::fixture("cc-by-sa-4.0/password-openpassword.pdf"), "PASSWORD_REQUIRED", "password"),
+        (crate::support::fixture("mit/password-usersecret-aes256.pdf"), "PASSWORD_REQUIRED", "without protection"),
+        (crate::support::fixture("cc-by-sa-4.0/invalid.pdf"), "DAMAGED_DOCUMENT", "damaged"),
         (b"Dear reader, this is a letter.".to_vec(), "NOT_A_PDF", "not a PDF"),
     ];
     for (document, code, word) in cases {
@@ -219,6 +217,6 @@ async fn documents_that_cannot_be_read_fail_with_a_reason() {
         assert_eq!((error.code.as_str(), error.retryable), (code, false));
         assert!(error.message.contains(word), "{}", error.message);
     }
-    let job = bench.job(&support::fixture("mit/japanese.pdf"));
+    let job = bench.job(&crate::support::fixture("mit/japanese.pdf"));
     assert!(!bench.run(job).await.text("result.txt").is_empty(), "the worker lives on");
 }

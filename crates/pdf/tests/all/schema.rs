@@ -1,22 +1,18 @@
 //! The JSON results of all fixtures against their published schema, and the schema against the types.
 
 // Helpers of tests count as code of their own to the lint.
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::support::{Bench, config};
 use courant_pdf::artifact::{Bbox, Cell, Item, Kind, PageArtifact, Status, VERSION, Word, Zone};
 use courant_pdf::ocr::tesseract::TesseractConfig;
 use courant_pdf::{OcrChoice, PdfConfig, SecretText};
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use support::{Bench, config};
 
 fn schema() -> Value {
-    serde_json::from_str(include_str!("../result.schema.json")).unwrap()
+    serde_json::from_str(include_str!("../../result.schema.json")).unwrap()
 }
 
 /// The schema as readers get it lets new optional fields pass. Here nothing passes that it does not name.

@@ -1,13 +1,10 @@
 //! Mistral's OCR over its documented wire format, against a server of our own.
 
 // Helpers of tests count as code of their own to the lint.
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::{Bench, Finished, config, fixture};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +15,6 @@ use courant_pdf::artifact::{Kind, Status};
 use courant_pdf::ocr::mistral::MistralConfig;
 use courant_pdf::{OcrChoice, PdfConfig, SecretText};
 use serde_json::{Value, json};
-use support::{Bench, Finished, config, fixture};
 
 const KEY: &str = "a-key-that-no-log-may-show";
 

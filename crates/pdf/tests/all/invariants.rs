@@ -1,8 +1,6 @@
 //! What the fuzz targets check, without a fuzzer: on their corpora, on corpora damaged at random, and on noise.
 
 // Helpers of tests count as code of their own to the lint.
-#![allow(clippy::unwrap_used)]
-
 use std::path::Path;
 
 use courant_pdf::invariants::{ALL, Invariant};

@@ -1,7 +1,5 @@
 //! The health port of a worker holds out against whoever opens connections and leaves them.
 
-#![allow(clippy::unwrap_used, reason = "what goes wrong here has failed")]
-
 use std::net::SocketAddr;
 use std::time::Duration;
 

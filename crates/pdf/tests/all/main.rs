@@ -1,0 +1,12 @@
+//! What the PDF worker does, from outside: with real documents, real child processes and real OCR.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a story that cannot go on fails")]
+
+mod documents;
+mod faults;
+mod health;
+mod invariants;
+mod mistral;
+mod passwords;
+mod scans;
+mod schema;
+mod support;
