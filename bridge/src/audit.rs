@@ -13,11 +13,9 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
-#[cfg(feature = "schema")]
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use crate::connection::registry::at_least_one;
+use crate::rate::at_least_one;
+use crate::wire::admin::{Deed, Record};
 
 /// Entries of what was done that are kept to be shown.
 const KEPT: usize = 100;
@@ -29,53 +27,6 @@ const KEPT_REFUSALS: usize = 50;
 const REFUSED_LINES_PER_SECOND: u32 = 5;
 /// Bytes of a name that is written down.
 const NAME_BYTES: usize = 128;
-
-/// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Deed {
-    /// A token was accepted on a new connection.
-    Connected,
-    /// A token was refused.
-    TokenRefused,
-    /// A connection of a known user ended.
-    Disconnected,
-    /// A limit refused something.
-    LimitRefused,
-    /// A document was submitted.
-    Submitted,
-    /// A job or a batch was cancelled.
-    Cancelled,
-    /// A job was tried again.
-    Retried,
-    /// A job was deleted.
-    Deleted,
-    /// A worker was told to take nothing new.
-    WorkerDrained,
-    /// A worker was told to go on.
-    WorkerResumed,
-    /// A notice was sent.
-    Notified,
-    /// Something was read that only admins may.
-    AdminRead,
-}
-
-/// One entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
-pub struct Record {
-    pub number: u64,
-    pub time: String,
-    pub deed: Deed,
-    pub user: Option<String>,
-    pub address: Option<String>,
-    pub target: Option<String>,
-    /// How often, when more than once: refusals alike are one entry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub count: Option<u64>,
-}
 
 /// The entries. Cheap to add to.
 #[derive(Debug)]
@@ -106,19 +57,19 @@ enum Sort {
     Refusal,
 }
 
-impl Deed {
-    fn sort(self) -> Sort {
-        match self {
-            Self::Connected | Self::Disconnected => Sort::Connection,
-            Self::TokenRefused | Self::LimitRefused => Sort::Refusal,
-            Self::Submitted
-            | Self::Cancelled
-            | Self::Retried
-            | Self::Deleted
-            | Self::WorkerDrained
-            | Self::WorkerResumed
-            | Self::Notified
-            | Self::AdminRead => Sort::Deed,
+impl Sort {
+    fn of(deed: Deed) -> Self {
+        match deed {
+            Deed::Connected | Deed::Disconnected => Self::Connection,
+            Deed::TokenRefused | Deed::LimitRefused => Self::Refusal,
+            Deed::Submitted
+            | Deed::Cancelled
+            | Deed::Retried
+            | Deed::Deleted
+            | Deed::WorkerDrained
+            | Deed::WorkerResumed
+            | Deed::Notified
+            | Deed::AdminRead => Self::Deed,
         }
     }
 }
@@ -143,7 +94,7 @@ impl Trail {
         entries.number += 1;
         let number = entries.number;
         let record = Record { number, time, deed, user, address, target, count: None };
-        match deed.sort() {
+        match Sort::of(deed) {
             Sort::Deed => keep(&mut entries.deeds, record, KEPT),
             Sort::Connection => keep(&mut entries.connections, record, KEPT_CONNECTIONS),
             Sort::Refusal => gather(&mut entries.refusals, record),
@@ -153,7 +104,7 @@ impl Trail {
     /// Refusals cost those who provoke them nothing: they get a few lines in a second, and the rest is counted.
     fn log(&self, deed: Deed, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
         let mut suppressed = None;
-        if deed.sort() == Sort::Refusal {
+        if Sort::of(deed) == Sort::Refusal {
             if self.lines.check().is_err() {
                 self.suppressed.fetch_add(1, Ordering::Relaxed);
                 return;
@@ -238,7 +189,7 @@ mod tests {
         let kept = trail.newest();
         assert!(kept.len() <= KEPT + KEPT_CONNECTIONS + KEPT_REFUSALS);
         assert!(kept.iter().any(|record| record.deed == Deed::Deleted), "{kept:?}");
-        let refused: Vec<_> = kept.iter().filter(|record| record.deed.sort() == Sort::Refusal).collect();
+        let refused: Vec<_> = kept.iter().filter(|record| Sort::of(record.deed) == Sort::Refusal).collect();
         assert_eq!(refused.iter().map(|record| record.count).collect::<Vec<_>>(), [Some(10_000); 2]);
         assert!(trail.suppressed.load(Ordering::Relaxed) > 0);
         assert!(kept.windows(2).all(|pair| pair[0].number < pair[1].number));

@@ -6,7 +6,6 @@ use std::time::Duration;
 use courant_auth::Verifier;
 use courant_tls::{ClientTls, ServerTls};
 
-use crate::core::CHANNELS;
 use crate::ledger::Bounds;
 
 /// Makes a fresh token with the role `bridge`, whenever one is needed.
@@ -182,8 +181,11 @@ impl Default for Times {
     }
 }
 
+/// Connections to the server for streams of users. With the bound on streams in all (8,192) each has about 1,024, a quarter
+/// of what the server takes on one.
+pub const STREAM_CONNECTIONS: usize = 8;
 /// Half of what a server with default limits takes on all connections for streams of users.
-pub const MOST_STREAMS: usize = CHANNELS * 2_048;
+pub const MOST_STREAMS: usize = STREAM_CONNECTIONS * 2_048;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,8 @@ use http::StatusCode;
 use tonic::Code as Grpc;
 use tonic_types::StatusExt as _;
 
+use crate::wire::field::InvalidField;
+
 /// The prefix of the reasons in the proto, which clients do not see.
 const PREFIX: &str = "ERROR_REASON_";
 /// How long a client waits before trying again, when nobody says better.
@@ -153,9 +155,7 @@ impl Fault {
 
     /// A field of a request is wrong.
     pub fn field(name: &str, problem: impl Into<String>) -> Self {
-        let problem = problem.into();
-        let message = format!("{name}: {problem}");
-        Self { fields: vec![(name.to_owned(), problem)], ..Self::new(Code::Core(ErrorReason::InvalidField), message) }
+        InvalidField::new(name, problem).into()
     }
 
     /// Too much of something, for now.
@@ -188,6 +188,14 @@ impl Fault {
     /// Whether it is the core's verdict with this reason.
     pub fn is(&self, reason: ErrorReason) -> bool {
         self.code == Code::Core(reason)
+    }
+}
+
+impl From<InvalidField> for Fault {
+    fn from(invalid: InvalidField) -> Self {
+        let message = invalid.to_string();
+        let fields = vec![(invalid.field, invalid.problem)];
+        Self { fields, ..Self::new(Code::Core(ErrorReason::InvalidField), message) }
     }
 }
 

@@ -5,9 +5,9 @@
 
 pub mod app;
 pub mod audit;
+pub mod backoff;
 pub mod config;
 pub mod connection;
-pub mod core;
 pub mod events;
 pub mod fault;
 pub mod flags;
@@ -15,9 +15,13 @@ pub mod http;
 pub mod ledger;
 pub mod metrics;
 pub mod notices;
+pub mod outbox;
 pub mod presence;
+pub mod rate;
+pub mod request;
 pub mod rooms;
 pub mod serve;
+pub mod server;
 pub mod sockets;
 pub mod states;
 pub mod wire;

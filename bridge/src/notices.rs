@@ -9,14 +9,15 @@ use courant_proto::v1;
 use tokio::task::AbortHandle;
 use tonic::Streaming;
 
+use crate::backoff::pause;
 use crate::config::Times;
-use crate::core::{ChannelLease, Core};
 use crate::fault::{Code, Fault};
 use crate::ledger::{Share, User};
 use crate::metrics::Metrics;
 use crate::rooms::member::Member;
-use crate::rooms::room::{TELL_AFTER, pause};
+use crate::rooms::room::TELL_AFTER;
 use crate::rooms::{Leave, Place, stream};
+use crate::server::{ChannelLease, Core};
 use crate::wire::encode::Push;
 use crate::wire::message::{Ended, Mode, NotificationEvent, Subscribed};
 use crate::wire::service::Notification;

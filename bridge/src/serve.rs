@@ -24,8 +24,8 @@ use tower::Service as _;
 
 use crate::app::{App, Peer};
 use crate::config::{Config, ConfigError};
-use crate::http::problem::Problem;
 use crate::http::router;
+use crate::request::problem::Problem;
 use crate::sockets::{SocketHold, Sockets, refusal};
 use courant_shutdown::supervisor::{Supervisor, TaskFailed};
 

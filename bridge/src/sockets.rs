@@ -8,9 +8,9 @@ use std::sync::Arc;
 use courant_proto::v1::ErrorReason;
 use parking_lot::Mutex;
 
-use crate::connection::registry::network;
 use crate::fault::{Code, Fault};
 use crate::metrics::Limit;
+use crate::rate::network;
 
 /// All HTTP connections.
 #[derive(Debug)]

@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a corpus that cannot be read fails the test")]
 
-use courant_bridge::wire::command::{ClientMessage, laws};
+use courant_bridge::wire::command::ClientMessage;
+use courant_bridge::wire::invariants;
+use courant_bridge::wire::packed::binary;
 use courant_bridge::wire::{Command, CommandError, Topic};
-use courant_bridge::ws::format::binary;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -57,11 +58,11 @@ fn almost_a_command() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn the_laws_hold_for_all_that_the_fuzzer_keeps() {
+fn the_invariants_hold_for_all_that_the_fuzzer_keeps() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/inbound");
     let mut found = 0;
     for entry in std::fs::read_dir(corpus).unwrap() {
-        laws::hold_for(&std::fs::read(entry.unwrap().path()).unwrap());
+        invariants::check(&std::fs::read(entry.unwrap().path()).unwrap());
         found += 1;
     }
     assert!(found > 5, "{found}");
@@ -69,14 +70,14 @@ fn the_laws_hold_for_all_that_the_fuzzer_keeps() {
 
 proptest! {
     #[test]
-    fn the_laws_hold_for_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        laws::hold_for(&bytes);
+    fn the_invariants_hold_for_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        invariants::check(&bytes);
     }
 
     #[test]
-    fn the_laws_hold_for_what_looks_like_a_command(value in almost_a_command()) {
-        laws::hold_for(value.to_string().as_bytes());
-        laws::hold_for(&binary(&value.to_string(), usize::MAX));
+    fn the_invariants_hold_for_what_looks_like_a_command(value in almost_a_command()) {
+        invariants::check(value.to_string().as_bytes());
+        invariants::check(&binary(&value.to_string(), usize::MAX));
     }
 
     #[test]

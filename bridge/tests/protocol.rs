@@ -5,9 +5,9 @@
 use courant_bridge::fault::Code;
 use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
 use courant_bridge::http::notices::NotificationsAnswer;
-use courant_bridge::http::problem::Problem;
 use courant_bridge::http::service::{BatchAnswer, DevicesAnswer, QuotaAnswer};
 use courant_bridge::http::session::SessionAnswer;
+use courant_bridge::request::problem::Problem;
 use courant_bridge::wire::{Command, ServerMessage};
 use courant_proto::v1::ErrorReason;
 use serde::de::DeserializeOwned;

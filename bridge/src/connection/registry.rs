@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use governor::clock::{Clock as _, MonotonicClock};
@@ -13,10 +12,12 @@ use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 
-use crate::audit::{Deed, Trail};
+use crate::audit::Trail;
 use crate::config::Limits;
 use crate::fault::Fault;
 use crate::metrics::{Limit, Metrics, Refusal};
+use crate::rate::{at_least_one, network};
+use crate::wire::admin::Deed;
 
 /// Attempts of addresses, and acts of users, beyond this many are not remembered one by one; those that have recovered are forgotten first.
 const REMEMBERED: usize = 10_000;
@@ -192,19 +193,6 @@ fn down<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
             counts.remove(key);
         }
     }
-}
-
-/// What counts as one address: with IPv6 a network of 64 bits, which is the least that one subscriber has.
-pub fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
-    }
-}
-
-/// A limit that was checked at the start to be at least 1.
-pub fn at_least_one(count: u32) -> NonZeroU32 {
-    NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
 }
 
 #[cfg(test)]

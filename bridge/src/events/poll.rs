@@ -14,8 +14,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::{Following, Next};
-use crate::connection::outbox::Batch;
+use super::following::{Following, Next};
+use crate::outbox::Batch;
 use crate::wire::encode::{Kind, Push};
 
 /// An answer longer than this ends at the next cursor; the client asks on from there.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::{HeaderMap, Uri};
 
 use crate::fault::Fault;
-use crate::http::query;
-use crate::presence::device::Device;
+use crate::request::query;
+use crate::wire::device::Device;
 use crate::wire::{Tier, Topic};
 
 /// The header by which a browser says where its event stream was cut.

@@ -13,11 +13,11 @@ use http::header::CACHE_CONTROL;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::caller::Caller;
-use super::query;
 use crate::app::App;
-use crate::audit::Deed;
 use crate::fault::{Code, Fault};
+use crate::request::caller::Caller;
+use crate::request::query;
+use crate::wire::admin::Deed;
 use crate::wire::job::Job;
 
 /// A job and where to start watching it.

@@ -1,19 +1,12 @@
 //! Everything over HTTP: the jobs API, probes, the console and the door to WebSockets.
 
-pub mod caller;
 pub mod console;
-pub mod cookie;
 mod cors;
 mod filename;
-pub mod headers;
 pub mod jobs;
 pub mod notices;
-pub mod origin;
 mod pages;
-pub mod patience;
-pub mod problem;
 pub mod push;
-pub mod query;
 pub mod results;
 pub mod service;
 pub mod session;
@@ -32,13 +25,14 @@ use http::StatusCode;
 use hyper_util::rt::TokioIo;
 
 use crate::app::{App, Peer};
-use crate::core::health::Health;
 use crate::events;
 use crate::fault::{Code, Fault};
+use crate::request::caller::Caller;
+use crate::request::origin::{Named, Origins};
+use crate::request::{cookie, headers, patience};
+use crate::server::health::Health;
 use crate::ws::handshake::{Choice, Opening};
 use crate::ws::session::Session;
-use caller::Caller;
-use origin::{Named, Origins};
 
 /// All paths.
 pub fn router(app: Arc<App>) -> Router {

@@ -11,12 +11,12 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::caller::Caller;
 use super::jobs::fresh;
-use super::query;
 use crate::app::App;
-use crate::audit::Deed;
 use crate::fault::Fault;
+use crate::request::caller::Caller;
+use crate::request::query;
+use crate::wire::admin::Deed;
 use crate::wire::names;
 use crate::wire::service::Notification;
 

@@ -10,10 +10,10 @@ use courant_proto::v1::{ReadPageRequest, ReadPageResponse, read_page_response::P
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 
-use super::caller::Caller;
 use super::results::{headless, knows, pieces, put};
 use crate::app::App;
 use crate::fault::Fault;
+use crate::request::caller::Caller;
 
 /// `GET /v1/jobs/{id}/pages/{page}`
 pub async fn read(

@@ -12,11 +12,11 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::caller::Caller;
 use super::jobs::fresh;
 use super::notices::json;
 use crate::app::App;
 use crate::fault::Fault;
+use crate::request::caller::Caller;
 
 /// The key to subscribe with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -17,10 +17,10 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tonic::Streaming;
 
-use super::caller::Caller;
 use crate::app::App;
 use crate::fault::{Code, Fault};
 use crate::ledger::Share;
+use crate::request::caller::Caller;
 use crate::wire::names;
 
 /// A result of a document nobody has vetted: when shown, it runs nothing and reaches nothing.

@@ -10,13 +10,13 @@ use courant_proto::v1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::caller::Caller;
 use super::jobs::fresh;
-use super::query;
 use crate::app::App;
-use crate::audit::Deed;
 use crate::fault::{Code, Fault};
-use crate::presence::shown::ShownDevice;
+use crate::request::caller::Caller;
+use crate::request::query;
+use crate::wire::admin::Deed;
+use crate::wire::device::ShownDevice;
 use crate::wire::service::{Batch, Figures, Queue, Quota, Worker};
 
 /// A batch and where to start watching it.

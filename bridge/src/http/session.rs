@@ -12,12 +12,12 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::caller::{Caller, Shown};
-use super::cookie;
 use super::jobs::fresh;
-use super::origin::Origins;
 use crate::app::App;
 use crate::fault::{Code, Fault};
+use crate::request::caller::{Caller, Shown};
+use crate::request::cookie;
+use crate::request::origin::Origins;
 #[cfg(feature = "schema")]
 use crate::wire::message::RoleName;
 

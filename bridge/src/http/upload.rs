@@ -18,15 +18,15 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 
-use super::caller::Caller;
 use super::filename;
 use super::jobs::{JobAnswer, fresh};
-use super::patience::{Patience, TooSlow};
-use super::query;
 use crate::app::App;
-use crate::audit::Deed;
 use crate::fault::{Code, Fault};
 use crate::ledger::Share;
+use crate::request::caller::Caller;
+use crate::request::patience::{Patience, TooSlow};
+use crate::request::query;
+use crate::wire::admin::Deed;
 
 /// Pieces on their way to the core. When they are in flight, the browser's upload waits.
 pub const IN_FLIGHT: usize = 4;

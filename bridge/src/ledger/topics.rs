@@ -3,46 +3,49 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Refused, User};
+use parking_lot::Mutex;
+
+use super::bounds::Refused;
 use crate::wire::Topic;
 
-/// How many subscriptions each topic has.
-pub type Counts = HashMap<Topic, usize>;
+/// The topics one user follows.
+#[derive(Debug)]
+pub struct Topics {
+    /// Distinct topics the user may follow.
+    limit: usize,
+    /// How many subscriptions each has.
+    counts: Mutex<HashMap<Topic, usize>>,
+}
 
 /// One subscription of a user to a topic.
 #[derive(Debug)]
 pub struct TopicHold {
-    user: Arc<User>,
+    topics: Arc<Topics>,
     topic: Topic,
 }
 
-impl User {
-    /// One more subscription to a topic, here or on another connection. Only distinct topics count.
-    pub fn hold(self: &Arc<Self>, topic: &Topic) -> Result<TopicHold, Refused> {
-        let limit = self.ledger.bounds.topics_per_user;
-        let mut topics = self.topics.lock();
-        if topics.len() >= limit && !topics.contains_key(topic) {
-            return Err(Refused::PerUser(limit));
-        }
-        *topics.entry(topic.clone()).or_default() += 1;
-        Ok(TopicHold { user: self.clone(), topic: topic.clone() })
+impl Topics {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, counts: Mutex::default() })
     }
-}
 
-impl TopicHold {
-    /// Whose it is.
-    pub fn user(&self) -> &Arc<User> {
-        &self.user
+    pub(super) fn hold(self: &Arc<Self>, topic: &Topic) -> Result<TopicHold, Refused> {
+        let mut counts = self.counts.lock();
+        if counts.len() >= self.limit && !counts.contains_key(topic) {
+            return Err(Refused::PerUser(self.limit));
+        }
+        *counts.entry(topic.clone()).or_default() += 1;
+        Ok(TopicHold { topics: self.clone(), topic: topic.clone() })
     }
 }
 
 impl Drop for TopicHold {
     fn drop(&mut self) {
-        let mut topics = self.user.topics.lock();
-        if let Some(count) = topics.get_mut(&self.topic) {
+        let mut counts = self.topics.counts.lock();
+        if let Some(count) = counts.get_mut(&self.topic) {
             *count -= 1;
             if *count == 0 {
-                topics.remove(&self.topic);
+                counts.remove(&self.topic);
             }
         }
     }
@@ -62,6 +65,6 @@ mod tests {
         assert_eq!(alice.hold(&Topic::Devices).unwrap_err(), Refused::PerUser(2));
         assert!(alice.hold(&Topic::Queue).is_ok() && ledger.user("bob").hold(&Topic::Devices).is_ok());
         drop(held);
-        assert!(alice.topics.lock().is_empty());
+        assert!(alice.topics.counts.lock().is_empty());
     }
 }

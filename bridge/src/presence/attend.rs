@@ -12,9 +12,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::book::Book;
+use crate::backoff::pause;
 use crate::config::Times;
 use crate::fault::Fault;
-use crate::rooms::room::pause;
 use crate::states::States;
 
 /// Messages under way to the core; more wait as users.

@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::device::Device;
 use super::own::{Own, Transport};
 use super::shown::merged;
+use crate::wire::device::Device;
 
 /// How long a new look waits for what other bridges say before it shows what this one knows.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::book::{Book, Rules, Stay};
-use super::device::Device;
 use super::lingering::Lingering;
 use super::own::Transport;
+use crate::wire::device::Device;
 
 const RULES: Rules = Rules { devices_per_user: 3, poll: Duration::from_secs(15), grace: Duration::from_secs(5) };
 const USERS: [&str; 2] = ["alice", "bob"];

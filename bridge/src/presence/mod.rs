@@ -6,7 +6,6 @@
 
 pub mod attend;
 pub mod book;
-pub mod device;
 pub mod lingering;
 pub mod own;
 pub mod shown;

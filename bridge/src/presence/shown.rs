@@ -3,35 +3,6 @@
 use std::collections::BTreeMap;
 
 use courant_proto::v1;
-#[cfg(feature = "schema")]
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::wire::job::time;
-
-/// One device that is connected.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
-pub struct ShownDevice {
-    pub device_id: String,
-    pub name: Option<String>,
-    pub transports: Vec<TransportName>,
-    pub connections: i32,
-    pub connect_time: Option<String>,
-}
-
-/// How a device is connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
-pub enum TransportName {
-    Websocket,
-    Sse,
-    Polling,
-}
 
 /// Each device once, by id. The order of what comes in does not matter.
 pub fn merged(devices: impl Iterator<Item = v1::Device>) -> BTreeMap<String, v1::Device> {
@@ -61,22 +32,4 @@ fn join(known: &mut v1::Device, more: v1::Device) {
 /// Orders devices by when they came.
 pub fn since(device: &v1::Device) -> (i64, i32) {
     device.connect_time.map_or((i64::MAX, 0), |time| (time.seconds, time.nanos))
-}
-
-impl From<&v1::Device> for ShownDevice {
-    fn from(device: &v1::Device) -> Self {
-        let ways = [
-            (device.websockets > 0, TransportName::Websocket),
-            (device.event_streams > 0, TransportName::Sse),
-            (device.polls, TransportName::Polling),
-        ];
-        Self {
-            device_id: device.device_id.clone(),
-            name: Some(device.name.clone()).filter(|name| !name.is_empty()),
-            transports: ways.into_iter().filter_map(|(used, way)| used.then_some(way)).collect(),
-            // Polls of one device cannot be told apart: together they are one.
-            connections: device.websockets.saturating_add(device.event_streams).saturating_add(device.polls.into()),
-            connect_time: time(device.connect_time.as_ref()),
-        }
-    }
 }

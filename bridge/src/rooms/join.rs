@@ -7,10 +7,10 @@ use courant_auth::{Identity, Role};
 use courant_proto::v1::{self, ErrorReason, watch_jobs_response::Step};
 
 use super::member::{Member, Released};
-use super::room::pause;
 use super::source::Source;
 use super::steps::Steps;
 use super::{Place, RoomKey, Rooms, Started, stream};
+use crate::backoff::pause;
 use crate::fault::{Code, Fault};
 use crate::ledger::User;
 use crate::notices;

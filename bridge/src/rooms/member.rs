@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::connection::outbox::Outbox;
+use crate::outbox::Outbox;
 use crate::wire::encode::{Kind, Push, Slot};
 
 /// Bytes of live messages held for one joining member.
@@ -232,8 +232,8 @@ mod tests {
     use futures::task::noop_waker;
 
     use super::*;
-    use crate::connection::outbox::Taken;
     use crate::metrics::Metrics;
+    use crate::outbox::Taken;
 
     fn push(kind: Kind, text: &str, bytes: usize) -> Arc<Push> {
         Arc::new(Push { bytes, ..Push::plain(&"mine".into(), kind, &[text]) })

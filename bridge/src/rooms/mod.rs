@@ -15,10 +15,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::config::Times;
-use crate::core::Core;
 use crate::fault::Fault;
 use crate::ledger::{Resource, Share, User};
 use crate::metrics::{Limit, Metrics, Refusal};
+use crate::server::Core;
 use crate::wire::Tier;
 use courant_shutdown::supervisor::Supervisor;
 use member::Member;

@@ -10,14 +10,13 @@ use tokio::sync::Notify;
 
 use super::member::Member;
 use super::{Leave, Members, RoomKey, Rooms};
+use crate::backoff::pause;
 use crate::fault::{Code, Fault};
 use crate::ledger::Share;
 use crate::wire::ServerMessage;
 use crate::wire::encode::Push;
 use crate::wire::message::Ended;
 
-/// The first pause before trying the core again; it doubles up to the configured longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Losses in a row before the members are told: the first try to come back is silent.
 pub const TELL_AFTER: u32 = 2;
 
@@ -272,15 +271,4 @@ impl Follower<'_> {
             tokio::time::sleep(pause(self.losses, self.rooms.times.backoff)).await;
         }
     }
-}
-
-/// Exponential, with full jitter: a thousand rooms that lost the core do not come back in step.
-pub fn pause(losses: u32, longest: Duration) -> Duration {
-    let most = FIRST_PAUSE.saturating_mul(2u32.saturating_pow(losses.saturating_sub(1))).min(longest);
-    most.mul_f64(chance())
-}
-
-/// A number from 0 to 1.
-pub fn chance() -> f64 {
-    getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
 }

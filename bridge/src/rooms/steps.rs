@@ -4,8 +4,8 @@ use courant_proto::v1::{self, watch_job_response as one, watch_jobs_response as 
 use tonic::Streaming;
 
 use super::source::Source;
-use crate::core::{ChannelLease, Core};
 use crate::fault::Fault;
+use crate::server::{ChannelLease, Core};
 use crate::wire::Tier;
 
 /// The steps of a watch, whichever call they come from.

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use courant_proto::v1;
-#[cfg(feature = "schema")]
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use crate::audit::Trail;
 use crate::connection::registry::Registry;
 use crate::rooms::Rooms;
+use crate::wire::admin::{BridgeLine, Connections, Count, Everywhere};
 use crate::wire::job::time;
 
 /// Rooms and users that are named one by one: the fullest.
@@ -29,61 +27,6 @@ pub struct Local {
     pub rooms: Arc<Rooms>,
     /// What was done.
     pub trail: Arc<Trail>,
-}
-
-/// Who is connected.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
-pub struct Connections {
-    pub bridge: String,
-    pub total: usize,
-    pub users: usize,
-    #[serde(rename = "byUser")]
-    pub by_user: Vec<Count>,
-    #[serde(rename = "roomsTotal")]
-    pub rooms_total: usize,
-    #[serde(rename = "byKind")]
-    pub by_kind: BTreeMap<String, usize>,
-    pub rooms: Vec<Count>,
-    pub everywhere: Option<Everywhere>,
-}
-
-/// The same over all bridges that tell the core, and these one by one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
-pub struct Everywhere {
-    pub total: i32,
-    pub users: i32,
-    pub devices: i32,
-    #[serde(rename = "byKind")]
-    pub by_kind: BTreeMap<String, usize>,
-    pub rooms: Vec<Count>,
-    pub bridges: Vec<BridgeLine>,
-}
-
-/// One of several bridges.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
-pub struct BridgeLine {
-    pub bridge: String,
-    pub software: String,
-    pub connect_time: Option<String>,
-    pub connections: i32,
-    pub users: i32,
-    pub rooms: i32,
-}
-
-/// How many of something.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
-pub struct Count {
-    pub name: String,
-    pub connections: usize,
 }
 
 impl Local {

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::config::Times;
-use crate::core::Core;
 use crate::metrics::Metrics;
 use crate::presence::book::Book;
 use crate::rooms::Place;
 use crate::rooms::member::Member;
+use crate::server::Core;
 use crate::wire::{Tier, Topic};
 use courant_shutdown::supervisor::Supervisor;
 use local::Local;

@@ -9,9 +9,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{States, Subject, feed};
+use crate::backoff::pause;
 use crate::fault::{Code, Fault};
 use crate::rooms::member::Member;
-use crate::rooms::room::{TELL_AFTER, pause};
+use crate::rooms::room::TELL_AFTER;
 use crate::rooms::{Leave, Members};
 use crate::wire::encode::{Push, Slot};
 use crate::wire::message::{Ended, Mode, Subscribed};

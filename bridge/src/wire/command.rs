@@ -1,7 +1,5 @@
 //! Everything a browser may say (`PROTOCOL.md`, section 2).
 
-pub mod laws;
-
 use std::collections::HashSet;
 
 #[cfg(feature = "schema")]
@@ -10,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::fault::Fault;
-use crate::presence::device::Device;
+use super::device::Device;
+use super::field::InvalidField;
 
 /// A command with the id its reply carries.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,13 +115,13 @@ impl From<AdminOnly> for Subscribe {
 
 impl Subscribe {
     /// The topics to follow, `most` at most. None is there twice: each has one answer.
-    pub fn wanted(self, most: usize) -> Result<Vec<SubscribeTopic>, Fault> {
+    pub fn wanted(self, most: usize) -> Result<Vec<SubscribeTopic>, InvalidField> {
         let Self { topic, after, min_interval_ms, topics } = self;
         match (topic, topics) {
             (Some(topic), None) => Ok(vec![SubscribeTopic { topic, after, min_interval_ms }]),
             (None, Some(topics)) => {
                 if after.is_some() || min_interval_ms.is_some() {
-                    return Err(Fault::field("topics", "after and minIntervalMs belong into its objects"));
+                    return Err(InvalidField::new("topics", "after and minIntervalMs belong into its objects"));
                 }
                 check_names(topics.iter().map(|one| one.topic.as_str()), most)?;
                 Ok(topics)
@@ -148,7 +146,7 @@ pub struct Unsubscribe {
 
 impl Unsubscribe {
     /// The topics to follow no more, `most` at most.
-    pub fn unwanted(self, most: usize) -> Result<Vec<String>, Fault> {
+    pub fn unwanted(self, most: usize) -> Result<Vec<String>, InvalidField> {
         match (self.topic, self.topics) {
             (Some(topic), None) => Ok(vec![topic]),
             (None, Some(topics)) => {
@@ -161,23 +159,23 @@ impl Unsubscribe {
     }
 }
 
-fn both() -> Fault {
-    Fault::field("topics", "stands instead of topic; send one of them")
+fn both() -> InvalidField {
+    InvalidField::new("topics", "stands instead of topic; send one of them")
 }
 
-fn neither() -> Fault {
-    Fault::field("topic", "is missing; send topic, or topics for several")
+fn neither() -> InvalidField {
+    InvalidField::new("topic", "is missing; send topic, or topics for several")
 }
 
-fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>, most: usize) -> Result<(), Fault> {
+fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>, most: usize) -> Result<(), InvalidField> {
     if !(1..=most).contains(&names.len()) {
-        return Err(Fault::field("topics", format!("must have 1 to {most} topics (limits.maxSubscriptions)")));
+        return Err(InvalidField::new("topics", format!("must have 1 to {most} topics (limits.maxSubscriptions)")));
     }
     let mut seen = HashSet::with_capacity(names.len());
     if names.into_iter().all(|name| seen.insert(name)) {
         return Ok(());
     }
-    Err(Fault::field("topics", "has a topic twice"))
+    Err(InvalidField::new("topics", "has a topic twice"))
 }
 
 /// How far a client has come.
@@ -397,7 +395,7 @@ mod tests {
             ("topics", r#"{"type":"unsubscribe","topic":"mine","topics":["queue"]}"#),
             ("topics", r#"{"type":"unsubscribe","topics":["a","b","c"]}"#),
         ] {
-            assert_eq!(read(bad).unwrap_err().fields[0].0, field, "{bad}");
+            assert_eq!(read(bad).unwrap_err().field, field, "{bad}");
         }
         assert!(matches!(
             Command::parse(r#"{"id":1,"type":"subscribe","topics":["mine"]}"#),

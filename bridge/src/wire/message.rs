@@ -6,13 +6,12 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::admin::{Connections, Record};
+use super::device::ShownDevice;
 use super::job::{Export, Job, Page, Zone};
 use super::service::{Figures, Notification, Queue, Worker};
 #[cfg(feature = "schema")]
 use super::words;
-use crate::audit::Record;
-use crate::presence::shown::ShownDevice;
-use crate::states::local::Connections;
 
 /// A message to the browser. Replies have an `id`, pushes do not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,11 +2,16 @@
 //!
 //! Owns names, shapes and rounding. Must never know about sockets, rooms or who may see what.
 
+pub mod admin;
 pub mod command;
+pub mod device;
 pub mod encode;
+pub mod field;
+pub mod invariants;
 pub mod job;
 pub mod message;
 pub mod names;
+pub mod packed;
 pub mod service;
 pub mod topic;
 #[cfg(feature = "schema")]

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Ver
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::fault::{Code, Fault};
-use crate::http::origin::{Named, Origins};
+use crate::request::origin::{Named, Origins};
 use crate::ws::format::Format;
 
 /// JSON in text messages.

@@ -13,21 +13,22 @@ use courant_tls::Socket;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::format::{Format, Frames, unframed};
+use super::format::{Format, Frames};
 use super::wire::{Inbound, Wire};
 use crate::app::App;
-use crate::audit::Deed;
-use crate::connection::close::Verdict;
-use crate::connection::outbox::Outbox;
 use crate::connection::registry::Seat;
 use crate::connection::replies;
 use crate::connection::subscriptions::{Finished, Subscriptions};
 use crate::fault::{Code, Fault};
 use crate::ledger;
 use crate::metrics::Limit;
+use crate::outbox::Outbox;
+use crate::outbox::close::Verdict;
 use crate::presence::book::Stay;
 use crate::wire::Command;
+use crate::wire::admin::Deed;
 use crate::wire::command::Auth;
+use crate::wire::packed::unframed;
 use question::Answer;
 use rates::{Judged, Rates};
 

@@ -18,8 +18,8 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::format::Frames;
 use super::paced::Paced;
-use crate::connection::close::Verdict;
-use crate::connection::outbox::{Outbox, Taken};
+use crate::outbox::close::Verdict;
+use crate::outbox::{Outbox, Taken};
 
 /// tungstenite zero-fills this at the first read, so it is most of the memory of an idle connection.
 const READ_BUFFER: usize = 1 << 10;

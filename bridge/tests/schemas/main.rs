@@ -15,15 +15,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
 use courant_bridge::http::notices::{NotificationAnswer, NotificationsAnswer, Notify, Read, UnreadAnswer};
-use courant_bridge::http::problem::Problem;
 use courant_bridge::http::push::{PushEnd, PushKeyAnswer, PushSubscription};
 use courant_bridge::http::service::{
     BatchAnswer, DevicesAnswer, FiguresAnswer, QueueAnswer, QuotaAnswer, WorkerAnswer, WorkersAnswer,
 };
 use courant_bridge::http::session::SessionAnswer;
+use courant_bridge::request::problem::Problem;
 use courant_bridge::wire::command::ClientMessage;
+use courant_bridge::wire::packed::{PLAIN, binary};
 use courant_bridge::wire::{Command, ServerMessage};
-use courant_bridge::ws::format::{PLAIN, binary};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};

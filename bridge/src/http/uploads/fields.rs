@@ -6,10 +6,11 @@ use courant_proto::v1::{self, ErrorReason};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 
-use super::VERSION;
 use crate::fault::{Code, Fault};
-use crate::http::query;
+use crate::request::query;
 
+/// The version of the protocol.
+pub const VERSION: &str = "1.0.0";
 /// What bodies are.
 const CONTENT: &str = "application/offset+octet-stream";
 /// What clients say of a file that nobody needs here.

@@ -16,17 +16,16 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use self::answer::{Told, told};
+use self::fields::VERSION;
 pub use self::fields::has_body;
 use self::pour::Pour;
-use super::caller::Caller;
-use super::query;
 use super::upload::drain;
 use crate::app::App;
-use crate::audit::Deed;
 use crate::fault::{Code, Fault};
+use crate::request::caller::Caller;
+use crate::request::query;
+use crate::wire::admin::Deed;
 
-/// The version of the protocol.
-const VERSION: &str = "1.0.0";
 /// Its extensions that are known here.
 const EXTENSIONS: &str = "creation,creation-with-upload,expiration,termination";
 

@@ -13,10 +13,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::answer::{Told, told};
 use crate::app::App;
 use crate::fault::{Code, Fault};
-use crate::http::caller::Caller;
-use crate::http::patience::{Patience, TooSlow};
 use crate::http::upload::{IN_FLIGHT, PIECE, drain};
 use crate::ledger::Share;
+use crate::request::caller::Caller;
+use crate::request::patience::{Patience, TooSlow};
 
 /// A body on its way to the core.
 pub struct Pour {

@@ -9,15 +9,15 @@ use tokio::time::Instant;
 
 use super::question::{Answer, Question};
 use super::{Session, User};
-use crate::audit::Deed;
 use crate::connection::replies;
 use crate::fault::{Code, Fault};
 use crate::metrics::Limit;
-use crate::presence::device::Device;
 use crate::presence::own::Transport;
 use crate::rooms::join::{Join, Reach};
 use crate::rooms::member::Member;
+use crate::wire::admin::Deed;
 use crate::wire::command::{Auth, MarkRead, Subscribe, SubscribeTopic, Unsubscribe, Verb};
+use crate::wire::device::Device;
 use crate::wire::encode::Push;
 use crate::wire::message::{Reply, SystemMetrics};
 use crate::wire::{Command, CommandError, ServerMessage, Tier, Topic};
@@ -90,7 +90,7 @@ impl Session {
     pub(super) fn auth(&mut self, id: Option<u64>, auth: Auth) {
         let device = match auth.device.map(|device| device.check("device.id", "device.name")).transpose() {
             Ok(device) => device,
-            Err(fault) => return self.error(id, &fault),
+            Err(invalid) => return self.error(id, &invalid.into()),
         };
         let Some(token) = auth.token.or_else(|| self.cookie.clone()) else {
             let why = "send a token, or open the connection from a page of ours with a session cookie";
@@ -153,7 +153,7 @@ impl Session {
     fn subscribe(&mut self, id: Option<u64>, command: Subscribe) {
         let wanted = match command.wanted(self.app.config.limits.subscriptions) {
             Ok(wanted) => wanted,
-            Err(fault) => return self.error(id, &fault),
+            Err(invalid) => return self.error(id, &invalid.into()),
         };
         for SubscribeTopic { topic, after, min_interval_ms } in wanted {
             let after = after.filter(|after| !after.is_empty());
@@ -165,7 +165,7 @@ impl Session {
 
     /// All or none.
     fn unsubscribe(&mut self, id: Option<u64>, command: Unsubscribe) {
-        let unwanted = command.unwanted(self.app.config.limits.subscriptions);
+        let unwanted = command.unwanted(self.app.config.limits.subscriptions).map_err(Fault::from);
         let parsed = unwanted.and_then(|names| names.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>());
         match parsed {
             Ok(topics) => {

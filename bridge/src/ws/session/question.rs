@@ -2,8 +2,8 @@
 
 use courant_proto::v1;
 
-use crate::core::Core;
 use crate::fault::Fault;
+use crate::server::Core;
 use crate::wire::service::Figures;
 
 /// What is asked of the core with the user's token.

@@ -8,7 +8,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
 use crate::config::Limits;
-use crate::connection::registry::at_least_one;
+use crate::rate::at_least_one;
 
 /// A flood is so many times as fast as messages may come, for longer than it takes for this many messages more than may
 /// come at once.

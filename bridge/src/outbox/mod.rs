@@ -7,6 +7,8 @@
 //! What waits for all connections of one user is bounded as well. Then those connections count as full that have something
 //! waiting already: one that reads does not pay for others that do not.
 
+pub mod close;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -17,15 +19,15 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::close::Verdict;
+use crate::backoff::chance;
 use crate::config::Times;
 use crate::fault::{Code, Fault};
 use crate::ledger::User;
 use crate::metrics::Metrics;
-use crate::rooms::room::chance;
 use crate::wire::ServerMessage;
 use crate::wire::encode::{Kind, Push, Slot, text};
 use crate::wire::message::Draining;
+use close::Verdict;
 
 /// Written in one go before others get a turn.
 const BATCH_BYTES: usize = 32 << 10;
@@ -130,7 +132,7 @@ impl Outbox {
     pub fn belongs_to(&self, user: &Arc<User>) {
         let inner = self.inner.lock();
         if self.user.set(user.clone()).is_ok() {
-            user.waits(0, inner.bytes);
+            user.bytes().waits(0, inner.bytes);
         }
     }
 
@@ -142,7 +144,7 @@ impl Outbox {
     /// Counts a change of what waits. To be called under the lock, so that changes count in their order.
     fn count(&self, before: usize, after: usize) {
         if let Some(user) = self.user.get() {
-            user.waits(before, after);
+            user.bytes().waits(before, after);
         }
     }
 
@@ -154,7 +156,7 @@ impl Outbox {
 
     /// Whether so much more may wait, of this connection and of its user.
     fn takes(&self, inner: &Inner, bytes: usize) -> bool {
-        let for_user = || self.user.get().is_none_or(|user| user.has_space(bytes));
+        let for_user = || self.user.get().is_none_or(|user| user.bytes().has_space(bytes));
         let total = inner.bytes + bytes;
         // Before that there are only short replies, and nobody whose share it could be.
         let limit = if self.user.get().is_some() { self.limit } else { self.limit.min(NAMELESS_BYTES) };
@@ -248,7 +250,7 @@ impl Outbox {
                 inner.bytes
             };
             // With nothing of its own waiting it always goes on, whatever its user's other connections do.
-            if bytes * 2 <= self.limit && (bytes == 0 || user.is_none_or(|user| user.is_half_free())) {
+            if bytes * 2 <= self.limit && (bytes == 0 || user.is_none_or(|user| user.bytes().is_half_free())) {
                 return;
             }
             tokio::select! {

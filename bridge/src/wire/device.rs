@@ -1,11 +1,13 @@
-//! What a client says of the device it runs on.
+//! Devices: what a client says of the one it runs on, and how those that are connected are shown.
 
+use courant_proto::v1;
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::fault::Fault;
+use super::field::InvalidField;
+use super::job::time;
 
 /// The longest id of a device in bytes.
 pub const MAX_ID: usize = 64;
@@ -27,13 +29,13 @@ pub struct Device {
 
 impl Device {
     /// Refuses what cannot be one. `prefix` and the names in it are those of the message or the URL.
-    pub fn check(self, id: &str, name: &str) -> Result<Self, Fault> {
+    pub fn check(self, id: &str, name: &str) -> Result<Self, InvalidField> {
         if !is_id(&self.id) {
-            return Err(Fault::field(id, "must be 1 to 64 of [A-Za-z0-9._-]"));
+            return Err(InvalidField::new(id, "must be 1 to 64 of [A-Za-z0-9._-]"));
         }
         let unfit = |text: &String| text.chars().count() > MAX_NAME || text.chars().any(is_unruly);
         if self.name.as_ref().is_some_and(unfit) {
-            return Err(Fault::field(name, "must be at most 64 characters and no control characters"));
+            return Err(InvalidField::new(name, "must be at most 64 characters and no control characters"));
         }
         Ok(Self { name: self.name.filter(|name| !name.trim().is_empty()), ..self })
     }
@@ -59,6 +61,48 @@ pub fn is_unruly(letter: char) -> bool {
         || matches!(letter, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
+/// One device that is connected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct ShownDevice {
+    pub device_id: String,
+    pub name: Option<String>,
+    pub transports: Vec<TransportName>,
+    pub connections: i32,
+    pub connect_time: Option<String>,
+}
+
+/// How a device is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub enum TransportName {
+    Websocket,
+    Sse,
+    Polling,
+}
+
+impl From<&v1::Device> for ShownDevice {
+    fn from(device: &v1::Device) -> Self {
+        let ways = [
+            (device.websockets > 0, TransportName::Websocket),
+            (device.event_streams > 0, TransportName::Sse),
+            (device.polls, TransportName::Polling),
+        ];
+        Self {
+            device_id: device.device_id.clone(),
+            name: Some(device.name.clone()).filter(|name| !name.is_empty()),
+            transports: ways.into_iter().filter_map(|(used, way)| used.then_some(way)).collect(),
+            // Polls of one device cannot be told apart: together they are one.
+            connections: device.websockets.saturating_add(device.event_streams).saturating_add(device.polls.into()),
+            connect_time: time(device.connect_time.as_ref()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,7 +110,7 @@ mod tests {
     fn judge(id: &str, name: &str) -> Result<Option<String>, String> {
         let device = Device { id: id.into(), name: Some(name.into()) };
         let checked = device.check("device.id", "device.name");
-        checked.map(|device| device.name).map_err(|fault| fault.fields[0].0.clone())
+        checked.map(|device| device.name).map_err(|invalid| invalid.field)
     }
 
     #[test]

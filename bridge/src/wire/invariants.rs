@@ -1,11 +1,11 @@
 //! What holds for everything a client could say: for the fuzzer, and for tests over what it has found.
 
-use super::Command;
-use crate::wire::Topic;
-use crate::ws::format::unframed;
+use super::command::Command;
+use super::packed::unframed;
+use super::topic::Topic;
 
-/// Panics when one of the laws is broken.
-pub fn hold_for(bytes: &[u8]) {
+/// Panics when one of the invariants is broken.
+pub fn check(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let read = Command::parse(&text);
     // A topic that is understood is written as it was read.

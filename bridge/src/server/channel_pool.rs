@@ -8,10 +8,10 @@ use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::notification_service_client::NotificationServiceClient;
 use tonic::transport::Channel;
 
-use super::MAX_MESSAGE;
+use crate::config::STREAM_CONNECTIONS as CHANNELS;
 
-/// Connections. With the bound on streams in all (8,192) each has about 1,024, a quarter of what the server takes on one.
-pub const CHANNELS: usize = 8;
+/// The largest message from the server, in bytes.
+pub(super) const MAX_MESSAGE: usize = 8 << 20;
 
 /// All connections for streams of users.
 pub struct ChannelPool(Vec<PooledChannel>);

@@ -12,10 +12,10 @@ use http::request::Parts;
 use super::origin::Origins;
 use super::{cookie, headers};
 use crate::app::{App, Peer};
-use crate::audit::Deed;
 use crate::fault::{Code, Fault};
 use crate::ledger::{Resource, Share, User};
 use crate::metrics::Limit;
+use crate::wire::admin::Deed;
 
 /// A caller whose token is good.
 pub struct Caller {

@@ -17,13 +17,11 @@ use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 
-use self::channel_pool::ChannelPool;
-pub use self::channel_pool::{CHANNELS, ChannelLease};
+pub use self::channel_pool::ChannelLease;
+use self::channel_pool::{ChannelPool, MAX_MESSAGE};
 use crate::config::{Config, TokenSource};
 use crate::fault::{Code, Fault};
 
-/// The largest message from the core.
-const MAX_MESSAGE: usize = 8 << 20;
 /// Pings on the way to the core notice a dead one though nothing is asked.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,109 @@
+//! What admins see of bridges: who is connected, and what was done through them.
+
+use std::collections::BTreeMap;
+
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Who is connected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Connections {
+    pub bridge: String,
+    pub total: usize,
+    pub users: usize,
+    #[serde(rename = "byUser")]
+    pub by_user: Vec<Count>,
+    #[serde(rename = "roomsTotal")]
+    pub rooms_total: usize,
+    #[serde(rename = "byKind")]
+    pub by_kind: BTreeMap<String, usize>,
+    pub rooms: Vec<Count>,
+    pub everywhere: Option<Everywhere>,
+}
+
+/// The same over all bridges that tell the core, and these one by one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Everywhere {
+    pub total: i32,
+    pub users: i32,
+    pub devices: i32,
+    #[serde(rename = "byKind")]
+    pub by_kind: BTreeMap<String, usize>,
+    pub rooms: Vec<Count>,
+    pub bridges: Vec<BridgeLine>,
+}
+
+/// One of several bridges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct BridgeLine {
+    pub bridge: String,
+    pub software: String,
+    pub connect_time: Option<String>,
+    pub connections: i32,
+    pub users: i32,
+    pub rooms: i32,
+}
+
+/// How many of something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Count {
+    pub name: String,
+    pub connections: usize,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// A token was accepted on a new connection.
+    Connected,
+    /// A token was refused.
+    TokenRefused,
+    /// A connection of a known user ended.
+    Disconnected,
+    /// A limit refused something.
+    LimitRefused,
+    /// A document was submitted.
+    Submitted,
+    /// A job or a batch was cancelled.
+    Cancelled,
+    /// A job was tried again.
+    Retried,
+    /// A job was deleted.
+    Deleted,
+    /// A worker was told to take nothing new.
+    WorkerDrained,
+    /// A worker was told to go on.
+    WorkerResumed,
+    /// A notice was sent.
+    Notified,
+    /// Something was read that only admins may.
+    AdminRead,
+}
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
+pub struct Record {
+    pub number: u64,
+    pub time: String,
+    pub deed: Deed,
+    pub user: Option<String>,
+    pub address: Option<String>,
+    pub target: Option<String>,
+    /// How often, when more than once: refusals alike are one entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+}
