@@ -3,36 +3,36 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use courant_proto::v1::BridgeCounts;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Trail;
-use crate::config::{Config, Times};
+use crate::config::Config;
 use crate::connection::registry::Registry;
 use crate::connection::replies::connection_id;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
-use crate::presence::attend;
+use crate::presence::attend::Attendance;
 use crate::presence::book::{Book, Rules};
-use crate::rooms::Rooms;
-use crate::server::Core;
+use crate::server::Server;
 use crate::server::health::{self, Health};
-use crate::states::States;
-use crate::states::local::Local;
+use crate::topic::registry::Registry as TopicRegistry;
+use crate::topic::subscribe::Topics;
+use crate::upstream::ServerUpstream;
+use crate::upstream::overview::Overview;
 use courant_shutdown::supervisor::Supervisor;
 
 /// The shared parts. Holds nothing that another bridge could not make anew.
 pub struct App {
     /// What the bridge was told.
     pub config: Config,
-    /// The way to the server.
-    pub core: Core,
-    /// All rooms about jobs.
-    pub rooms: Arc<Rooms>,
-    /// All rooms about states.
-    pub states: Arc<States>,
+    /// The client of the server.
+    pub server: Server,
+    /// What clients follow.
+    pub topics: Arc<Topics>,
     /// Who did what.
     pub trail: Arc<Trail>,
     /// All connections.
@@ -64,31 +64,41 @@ pub struct Peer(pub IpAddr);
 impl App {
     /// Starts the shared parts. They stop with the supervisor, after the sessions.
     pub fn start(config: Config, supervisor: Supervisor) -> Result<Arc<Self>, tonic::transport::Error> {
-        let core = Core::new(&config)?;
-        let metrics = Metrics::default();
-        let rooms = Rooms::new(core.clone(), config.times.clone(), metrics.clone(), supervisor.clone());
+        let server = Server::new(&config)?;
+        let (metrics, times) = (Metrics::default(), config.times.clone());
         let trail = Arc::new(Trail::default());
         let registry = Registry::new(config.limits.clone(), metrics.clone(), trail.clone());
         let ledger = Ledger::new(config.limits.bounds);
-        let bridge = connection_id().to_string().into();
-        let local = Local { bridge, registry: registry.clone(), rooms: rooms.clone(), trail: trail.clone() };
         let book = Book::new(Rules {
             devices_per_user: config.limits.devices_per_user,
-            poll: config.times.poll_overdue,
-            grace: config.times.presence_grace,
+            poll: times.poll_overdue,
+            grace: times.presence_grace,
         });
-        let states =
-            States::new(core.clone(), config.times.clone(), metrics.clone(), book.clone(), local, supervisor.clone());
-        supervisor.keep("presence", keep_presence(states.clone(), book.clone(), config.times.clone()));
+        let followed = TopicRegistry::new(metrics.clone());
+        let bridge: Arc<str> = connection_id().to_string().into();
+        let overview = Overview {
+            bridge: bridge.clone(),
+            connections: registry.clone(),
+            topics: followed.clone(),
+            audit: trail.clone(),
+        };
+        let attendance = {
+            let overview = overview.clone();
+            let (server, book, metrics) = (server.clone(), book.clone(), metrics.clone());
+            Attendance { server, book, bridge, counts: move || overview.counts(), times: times.clone(), metrics }
+        };
+        let upstream =
+            ServerUpstream { server: server.clone(), presence: book.clone(), overview, times: times.clone() };
+        let topics = Topics::new(followed, Arc::new(upstream), times, metrics.clone(), supervisor.clone());
+        supervisor.keep("presence", keep_presence(attendance, book.clone()));
         let (told, health) = watch::channel(Health::Away);
-        supervisor.keep("health", health::watch(core.clone(), config.times.health, told));
+        supervisor.keep("health", health::watch(server.clone(), config.times.health, told));
         let (away, core_away) = watch::channel(0);
         supervisor.keep("absence", watch_absence(health.clone(), config.times.core_grace, away));
         Ok(Arc::new(Self {
             config,
-            core,
-            rooms,
-            states,
+            server,
+            topics,
             trail,
             registry,
             ledger,
@@ -115,9 +125,9 @@ impl App {
     }
 }
 
-async fn keep_presence(states: Arc<States>, book: Arc<Book>, times: Times) {
+async fn keep_presence(attendance: Attendance<impl Fn() -> BridgeCounts>, book: Arc<Book>) {
     tokio::select! {
-        () = attend::run(states, times) => {}
+        () = attendance.run() => {}
         () = book.keep() => {}
     }
 }

@@ -112,7 +112,7 @@ pub struct Times {
     /// After its answer: when the next poll of a client is overdue.
     pub poll_overdue: Duration,
     /// How long a room outlives its last member.
-    pub room_grace: Duration,
+    pub topic_grace: Duration,
     /// The longest pause before a room tries the core again.
     pub backoff: Duration,
     /// Over which the return of the clients of a stopping bridge is spread.
@@ -172,7 +172,7 @@ impl Default for Times {
             core_grace: Duration::from_secs(60),
             presence_grace: Duration::from_secs(5),
             poll_overdue: Duration::from_secs(15),
-            room_grace: Duration::from_secs(10),
+            topic_grace: Duration::from_secs(10),
             backoff: Duration::from_secs(5),
             drain_spread: Duration::from_secs(5),
             lame_duck: Duration::from_secs(5),

@@ -14,16 +14,15 @@ pub mod flags;
 pub mod http;
 pub mod ledger;
 pub mod metrics;
-pub mod notices;
 pub mod outbox;
 pub mod presence;
 pub mod rate;
 pub mod request;
-pub mod rooms;
 pub mod serve;
 pub mod server;
 pub mod sockets;
-pub mod states;
+pub mod topic;
+pub mod upstream;
 pub mod wire;
 pub mod ws;
 

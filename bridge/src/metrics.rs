@@ -70,7 +70,7 @@ impl Limit {
 pub struct Metrics {
     pub connections: Gauge,
     pub refused: Family<Refusal, Counter>,
-    pub rooms: Gauge,
+    pub topics: Gauge,
     pub subscriptions: Gauge,
     pub encoded: Counter,
     pub encoded_binary: Counter,
@@ -88,9 +88,9 @@ impl Metrics {
         let mut all = Registry::with_prefix("courant_bridge");
         all.register("connections", "WebSocket connections now", self.connections.clone());
         all.register("refused", "What limits have refused", self.refused.clone());
-        all.register("rooms", "Rooms now, each one watch on the core", self.rooms.clone());
+        all.register("topics", "Topics now, each followed once on the server", self.topics.clone());
         all.register("subscriptions", "Subscriptions now", self.subscriptions.clone());
-        all.register("encoded", "Messages encoded for rooms", self.encoded.clone());
+        all.register("encoded", "Messages encoded, each once for all subscribers of a topic", self.encoded.clone());
         all.register(
             "encoded_binary",
             "Messages packed as MessagePack for all who get them",

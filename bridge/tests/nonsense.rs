@@ -5,7 +5,7 @@
 use courant_bridge::wire::command::ClientMessage;
 use courant_bridge::wire::invariants;
 use courant_bridge::wire::packed::binary;
-use courant_bridge::wire::{Command, CommandError, Topic};
+use courant_bridge::wire::{Command, CommandError, TopicName};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -83,7 +83,7 @@ proptest! {
     #[test]
     fn any_text_is_a_command_or_told_what_is_wrong(text in ".{0,200}") {
         let _ = Command::parse(&text);
-        let _ = text.parse::<Topic>();
+        let _ = text.parse::<TopicName>();
     }
 
     #[test]
@@ -113,7 +113,7 @@ proptest! {
     #[test]
     fn topics_read_back_as_written(kind in "job|document|batch", id in "[^\\p{Cc}]{1,40}") {
         let text = format!("{kind}/{id}");
-        match text.parse::<Topic>() {
+        match text.parse::<TopicName>() {
             Ok(topic) => prop_assert_eq!(topic.to_string(), text),
             Err(_) => prop_assert!(id.len() > 128),
         }

@@ -110,7 +110,7 @@ async fn mine_is_ones_own_and_an_admin_sees_a_strangers_job() {
 
 #[tokio::test]
 async fn many_members_share_one_watch_and_the_same_bytes() {
-    let stage = Stage::with(|config| config.times.room_grace = Duration::from_millis(10)).await;
+    let stage = Stage::with(|config| config.times.topic_grace = Duration::from_millis(10)).await;
     stage.core.submit("A", "alice", "doc");
     let mut members = Vec::new();
     for _ in 0..20 {
@@ -128,7 +128,7 @@ async fn many_members_share_one_watch_and_the_same_bytes() {
     // The room outlives its members for a moment, and then ends; nothing of them is left.
     drop(members);
     stage.core.open_watches(0).await;
-    for gone in ["connections 0", "subscriptions 0", "rooms 0"] {
+    for gone in ["connections 0", "subscriptions 0", "topics 0"] {
         stage.metrics_show(gone).await;
     }
 }

@@ -23,9 +23,9 @@ use crate::presence::book::Stay;
 use crate::presence::own::Transport;
 use crate::request::caller::Caller;
 use crate::request::headers;
-use crate::rooms::join::{Join, Reach};
-use crate::rooms::member::Member;
 use crate::sockets::{Lent, SocketHold};
+use crate::topic::subscriber::Subscriber;
+use crate::topic::upstream::{Reach, SubscribeRequest};
 use crate::wire::device::Device;
 use crate::wire::encode::{Push, text};
 
@@ -116,19 +116,17 @@ impl Following {
     fn join(&mut self, caller: &Caller, wanted: Wanted, address: IpAddr) -> Result<(), Fault> {
         let user = self.app.ledger.user(&caller.identity.subject);
         for Asked { topic, after } in wanted.topics {
-            let join = Join {
-                rooms: self.app.rooms.clone(),
-                states: self.app.states.clone(),
-                member: Member::new(self.outbox.clone()),
-                token: caller.token.clone(),
-                user: user.clone(),
-                reach: Reach::of(&caller.identity),
+            let request = SubscribeRequest {
+                id: None,
                 topic,
                 after,
                 tier: wanted.tier,
-                id: None,
+                token: caller.token.clone(),
+                user: user.clone(),
+                reach: Reach::of(&caller.identity),
             };
-            self.subscriptions.add(join).inspect_err(|_| {
+            let subscriber = Subscriber::new(self.outbox.clone());
+            self.subscriptions.add(&self.app.topics, subscriber, request).inspect_err(|_| {
                 self.app.registry.refused(Limit::TopicsPerUser, Some(user.name()), address);
             })?;
         }

@@ -7,7 +7,7 @@ use http::{HeaderMap, Uri};
 use crate::fault::Fault;
 use crate::request::query;
 use crate::wire::device::Device;
-use crate::wire::{Tier, Topic};
+use crate::wire::{Tier, TopicName};
 
 /// The header by which a browser says where its event stream was cut.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -27,7 +27,7 @@ pub struct Wanted {
 #[derive(Debug, PartialEq)]
 pub struct Asked {
     /// The topic.
-    pub topic: Topic,
+    pub topic: TopicName,
     /// Continue after this cursor.
     pub after: Option<String>,
 }
@@ -85,7 +85,7 @@ impl Wanted {
     }
 
     fn add(&mut self, topic: &str, most: usize) -> Result<(), Fault> {
-        let topic: Topic = topic.parse().map_err(|error| Fault::field("topic", format!("{error}")))?;
+        let topic: TopicName = topic.parse().map_err(|error| Fault::field("topic", format!("{error}")))?;
         if self.topics.iter().any(|asked| asked.topic == topic) {
             return Err(Fault::field("topic", "is there twice"));
         }

@@ -60,16 +60,16 @@ pub fn fresh(body: impl Serialize) -> Response {
 
 /// `GET /v1/jobs`
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
-    let request = app.core.call_as(query::listing(query::pairs(&uri)?)?, &caller.token)?;
-    let found = app.core.jobs().list_jobs(request).await?.into_inner();
+    let request = app.server.call_as(query::listing(query::pairs(&uri)?)?, &caller.token)?;
+    let found = app.server.jobs().list_jobs(request).await?.into_inner();
     let next_page_token = Some(found.next_page_token).filter(|token| !token.is_empty());
     Ok(fresh(JobsAnswer { jobs: found.jobs.iter().map(Job::from).collect(), next_page_token, cursor: found.cursor }))
 }
 
 /// `GET /v1/jobs/{id}`
 pub async fn get(State(app): State<Arc<App>>, caller: Caller, Path(job_id): Path<String>) -> Result<Response, Fault> {
-    let request = app.core.call_as(v1::GetJobRequest { job_id }, &caller.token)?;
-    let found = app.core.jobs().get_job(request).await?.into_inner();
+    let request = app.server.call_as(v1::GetJobRequest { job_id }, &caller.token)?;
+    let found = app.server.jobs().get_job(request).await?.into_inner();
     Ok(fresh(JobAnswer::new(found.job, Some(found.cursor))?))
 }
 
@@ -80,15 +80,15 @@ pub async fn act(
     Path(path): Path<String>,
     body: Bytes,
 ) -> Result<Response, Fault> {
-    let mut jobs = app.core.jobs();
+    let mut jobs = app.server.jobs();
     let (answer, deed, id) = match path.rsplit_once(':') {
         Some((id, "cancel")) => {
-            let request = app.core.call_as(v1::CancelJobRequest { job_id: id.to_owned() }, &caller.token)?;
+            let request = app.server.call_as(v1::CancelJobRequest { job_id: id.to_owned() }, &caller.token)?;
             (JobAnswer::new(jobs.cancel_job(request).await?.into_inner().job, None)?, Deed::Cancelled, id)
         }
         Some((id, "retry")) => {
             let password = password(&body)?;
-            let request = app.core.call_as(v1::RetryJobRequest { job_id: id.to_owned(), password }, &caller.token)?;
+            let request = app.server.call_as(v1::RetryJobRequest { job_id: id.to_owned(), password }, &caller.token)?;
             let retried = jobs.retry_job(request).await?.into_inner();
             (JobAnswer::new(retried.job, Some(retried.cursor))?, Deed::Retried, id)
         }
@@ -118,8 +118,8 @@ fn password(body: &[u8]) -> Result<Option<v1::Password>, Fault> {
 
 /// `DELETE /v1/jobs/{id}`
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>) -> Result<Response, Fault> {
-    let request = app.core.call_as(v1::DeleteJobRequest { job_id: id.clone() }, &caller.token)?;
-    app.core.jobs().delete_job(request).await?;
+    let request = app.server.call_as(v1::DeleteJobRequest { job_id: id.clone() }, &caller.token)?;
+    app.server.jobs().delete_job(request).await?;
     caller.note(&app, Deed::Deleted, Some(&id));
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -96,8 +96,8 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -
             _ => return Err(query::unknown(&name, "pageSize, unread")),
         }
     }
-    let request = app.core.call_as(wish, &caller.token)?;
-    let found = app.core.notices().list_notifications(request).await?.into_inner();
+    let request = app.server.call_as(wish, &caller.token)?;
+    let found = app.server.notices().list_notifications(request).await?.into_inner();
     let notifications = found.notifications.iter().map(Notification::from).collect();
     Ok(fresh(NotificationsAnswer { notifications, unread: found.unread, cursor: found.cursor }))
 }
@@ -111,7 +111,7 @@ pub async fn send(State(app): State<Arc<App>>, caller: Caller, request: Request)
         wish.set_severity(names::parse_severity(&severity).ok_or_else(known)?);
     }
     let target = wish.user.clone();
-    let sent = app.core.notices().notify(app.core.call_as(wish, &caller.token)?).await?.into_inner();
+    let sent = app.server.notices().notify(app.server.call_as(wish, &caller.token)?).await?.into_inner();
     caller.note(&app, Deed::Notified, Some(&target));
     Ok(fresh(NotificationAnswer { notification: Notification::from(&sent.notification.unwrap_or_default()) }))
 }
@@ -120,8 +120,8 @@ pub async fn send(State(app): State<Arc<App>>, caller: Caller, request: Request)
 pub async fn read(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
     let Read { ids } = json(request).await?;
     let wish = v1::MarkNotificationsReadRequest { notification_ids: ids };
-    let request = app.core.call_as(wish, &caller.token)?;
-    let left = app.core.notices().mark_notifications_read(request).await?.into_inner();
+    let request = app.server.call_as(wish, &caller.token)?;
+    let left = app.server.notices().mark_notifications_read(request).await?.into_inner();
     Ok(fresh(UnreadAnswer { unread: left.unread }))
 }
 

@@ -24,8 +24,8 @@ pub async fn read(
 ) -> Result<Response, Fault> {
     let page = page.parse().map_err(|_| Fault::field("page", "must be a number, at least 1"))?;
     let download = caller.download(&app)?;
-    let request = app.core.stream_as(ReadPageRequest { job_id, page }, &caller.token)?;
-    let mut stream = app.core.bulk().read_page(request).await?.into_inner();
+    let request = app.server.stream_as(ReadPageRequest { job_id, page }, &caller.token)?;
+    let mut stream = app.server.bulk().read_page(request).await?.into_inner();
     let Some(Part::Header(header)) = stream.message().await?.and_then(|first| first.part) else {
         return Err(headless());
     };

@@ -63,8 +63,8 @@ pub struct PushEnd {
 
 /// `GET /v1/push/key`
 pub async fn key(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
-    let request = app.core.call_as(v1::GetPushKeyRequest {}, &caller.token)?;
-    let key = app.core.notices().get_push_key(request).await?.into_inner().public_key;
+    let request = app.server.call_as(v1::GetPushKeyRequest {}, &caller.token)?;
+    let key = app.server.notices().get_push_key(request).await?.into_inner().public_key;
     let public_key = Some(URL_SAFE_NO_PAD.encode(&key)).filter(|_| !key.is_empty());
     Ok(fresh(PushKeyAnswer { public_key }))
 }
@@ -82,7 +82,7 @@ pub async fn add(State(app): State<Arc<App>>, caller: Caller, request: Request) 
         p256dh: bytes("keys.p256dh", &keys.p256dh)?.into(),
         auth: bytes("keys.auth", &keys.auth)?.into(),
     };
-    app.core.notices().add_push_subscription(app.core.call_as(wish, &caller.token)?).await?;
+    app.server.notices().add_push_subscription(app.server.call_as(wish, &caller.token)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -90,6 +90,6 @@ pub async fn add(State(app): State<Arc<App>>, caller: Caller, request: Request) 
 pub async fn end(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
     let PushEnd { endpoint } = json(request).await?;
     let wish = v1::RemovePushSubscriptionRequest { endpoint };
-    app.core.notices().remove_push_subscription(app.core.call_as(wish, &caller.token)?).await?;
+    app.server.notices().remove_push_subscription(app.server.call_as(wish, &caller.token)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -124,8 +124,8 @@ impl Source {
     ) -> Result<(v1::ReadResultHeader, Pieces), Fault> {
         let download = self.caller.download(&self.app)?;
         let request = v1::ReadResultRequest { job_id: self.job_id.clone(), format: format.into(), offset, limit };
-        let request = self.app.core.stream_as(request, &self.caller.token)?;
-        let mut stream = self.app.core.bulk().read_result(request).await?.into_inner();
+        let request = self.app.server.stream_as(request, &self.caller.token)?;
+        let mut stream = self.app.server.bulk().read_result(request).await?.into_inner();
         let Some(Part::Header(header)) = stream.message().await?.and_then(|first| first.part) else {
             return Err(headless());
         };
@@ -139,8 +139,8 @@ impl Source {
     async fn document(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Pieces), Fault> {
         let download = self.caller.download(&self.app)?;
         let request = v1::DownloadDocumentRequest { job_id: self.job_id.clone(), offset, limit };
-        let request = self.app.core.stream_as(request, &self.caller.token)?;
-        let mut stream = self.app.core.bulk().download_document(request).await?.into_inner();
+        let request = self.app.server.stream_as(request, &self.caller.token)?;
+        let mut stream = self.app.server.bulk().download_document(request).await?.into_inner();
         let Some(DocumentPart::Header(header)) = stream.message().await?.and_then(|first| first.part) else {
             return Err(headless());
         };

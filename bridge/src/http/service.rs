@@ -90,7 +90,7 @@ pub async fn batch(
     uri: http::Uri,
 ) -> Result<Response, Fault> {
     let request = v1::GetBatchRequest { batch_id, owner: owner(&uri)? };
-    let found = app.core.jobs().get_batch(app.core.call_as(request, &caller.token)?).await?.into_inner();
+    let found = app.server.jobs().get_batch(app.server.call_as(request, &caller.token)?).await?.into_inner();
     let batch = Batch::from(&found.batch.unwrap_or_default());
     Ok(fresh(BatchAnswer { batch, cursor: Some(found.cursor), jobs_cancelled: None }))
 }
@@ -106,7 +106,7 @@ pub async fn act_on_batch(
         return Err(Fault::new(Code::NotFound, "a batch can be told :cancel"));
     };
     let request = v1::CancelBatchRequest { batch_id: id.to_owned(), owner: owner(&uri)? };
-    let done = app.core.jobs().cancel_batch(app.core.call_as(request, &caller.token)?).await?.into_inner();
+    let done = app.server.jobs().cancel_batch(app.server.call_as(request, &caller.token)?).await?.into_inner();
     caller.note(&app, Deed::Cancelled, Some(id));
     let batch = Batch::from(&done.batch.unwrap_or_default());
     Ok(fresh(BatchAnswer { batch, cursor: None, jobs_cancelled: Some(done.jobs_cancelled) }))
@@ -114,22 +114,22 @@ pub async fn act_on_batch(
 
 /// `GET /v1/queue`
 pub async fn queue(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
-    let request = app.core.call_as(v1::GetQueueRequest {}, &caller.token)?;
-    let found = app.core.queue().get_queue(request).await?.into_inner();
+    let request = app.server.call_as(v1::GetQueueRequest {}, &caller.token)?;
+    let found = app.server.queue().get_queue(request).await?.into_inner();
     Ok(fresh(QueueAnswer { queue: Queue::from(&found.queue.unwrap_or_default()) }))
 }
 
 /// `GET /v1/quota`
 pub async fn quota(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
-    let request = app.core.call_as(v1::GetQuotaRequest { owner: owner(&uri)? }, &caller.token)?;
-    let found = app.core.queue().get_quota(request).await?.into_inner();
+    let request = app.server.call_as(v1::GetQuotaRequest { owner: owner(&uri)? }, &caller.token)?;
+    let found = app.server.queue().get_quota(request).await?.into_inner();
     Ok(fresh(QuotaAnswer { quotas: found.quotas.iter().map(Quota::from).collect() }))
 }
 
 /// `GET /v1/devices`: those connected now, over all bridges.
 pub async fn devices(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
-    let request = app.core.call_as(v1::ListDevicesRequest { user: only(&uri, "user")? }, &caller.token)?;
-    let found = app.core.presence().list_devices(request).await?.into_inner();
+    let request = app.server.call_as(v1::ListDevicesRequest { user: only(&uri, "user")? }, &caller.token)?;
+    let found = app.server.presence().list_devices(request).await?.into_inner();
     Ok(fresh(DevicesAnswer { devices: found.devices.iter().map(ShownDevice::from).collect() }))
 }
 
@@ -137,8 +137,8 @@ pub async fn devices(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri
 pub async fn workers(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
     caller.needs(Role::Admin)?;
     caller.note(&app, Deed::AdminRead, Some("workers"));
-    let request = app.core.call_as(v1::ListWorkersRequest {}, &caller.token)?;
-    let found = app.core.admin().list_workers(request).await?.into_inner();
+    let request = app.server.call_as(v1::ListWorkersRequest {}, &caller.token)?;
+    let found = app.server.admin().list_workers(request).await?.into_inner();
     Ok(fresh(WorkersAnswer { workers: found.workers.iter().map(Worker::from).collect() }))
 }
 
@@ -146,8 +146,8 @@ pub async fn workers(State(app): State<Arc<App>>, caller: Caller) -> Result<Resp
 pub async fn system(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
     caller.needs(Role::Admin)?;
     caller.note(&app, Deed::AdminRead, Some("system"));
-    let request = app.core.call_as(v1::GetSystemMetricsRequest {}, &caller.token)?;
-    let found = app.core.admin().get_system_metrics(request).await?.into_inner();
+    let request = app.server.call_as(v1::GetSystemMetricsRequest {}, &caller.token)?;
+    let found = app.server.admin().get_system_metrics(request).await?.into_inner();
     Ok(fresh(FiguresAnswer { metrics: Figures::from(&found.metrics.unwrap_or_default()) }))
 }
 
@@ -158,14 +158,14 @@ pub async fn act_on_worker(
     Path(path): Path<String>,
 ) -> Result<Response, Fault> {
     caller.needs(Role::Admin)?;
-    let mut admin = app.core.admin();
+    let mut admin = app.server.admin();
     let (worker, deed, id) = match path.rsplit_once(':') {
         Some((id, "drain")) => {
-            let request = app.core.call_as(v1::DrainWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
+            let request = app.server.call_as(v1::DrainWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
             (admin.drain_worker(request).await?.into_inner().worker, Deed::WorkerDrained, id)
         }
         Some((id, "resume")) => {
-            let request = app.core.call_as(v1::ResumeWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
+            let request = app.server.call_as(v1::ResumeWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
             (admin.resume_worker(request).await?.into_inner().worker, Deed::WorkerResumed, id)
         }
         _ => return Err(Fault::new(Code::NotFound, "a worker can be told :drain and :resume")),

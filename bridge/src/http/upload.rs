@@ -228,8 +228,8 @@ async fn beside(
 }
 
 async fn submit_stream(app: &App, token: &str, stream: Pipe) -> Result<v1::SubmitJobResponse, Fault> {
-    let request = app.core.stream_as(stream, token)?;
-    Ok(app.core.bulk().submit_job(request).await?.into_inner())
+    let request = app.server.stream_as(stream, token)?;
+    Ok(app.server.bulk().submit_job(request).await?.into_inner())
 }
 
 /// What goes to the core, or that it was all.

@@ -20,7 +20,7 @@ pub use bounds::{Bound, Bounds, Refused, Resource};
 pub use bytes::UserBytes;
 pub use topics::TopicHold;
 
-use crate::wire::Topic;
+use crate::wire::TopicName;
 use topics::Topics;
 
 /// Replays and look-ups of one user under way at once, over all connections; more wait for their turn.
@@ -124,7 +124,7 @@ impl User {
     }
 
     /// One more subscription to a topic, here or on another connection. Only distinct topics count.
-    pub fn hold(&self, topic: &Topic) -> Result<TopicHold, Refused> {
+    pub fn hold(&self, topic: &TopicName) -> Result<TopicHold, Refused> {
         self.topics.hold(topic)
     }
 

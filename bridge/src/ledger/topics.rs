@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::bounds::Refused;
-use crate::wire::Topic;
+use crate::wire::TopicName;
 
 /// The topics one user follows.
 #[derive(Debug)]
@@ -14,14 +14,14 @@ pub struct Topics {
     /// Distinct topics the user may follow.
     limit: usize,
     /// How many subscriptions each has.
-    counts: Mutex<HashMap<Topic, usize>>,
+    counts: Mutex<HashMap<TopicName, usize>>,
 }
 
 /// One subscription of a user to a topic.
 #[derive(Debug)]
 pub struct TopicHold {
     topics: Arc<Topics>,
-    topic: Topic,
+    topic: TopicName,
 }
 
 impl Topics {
@@ -29,7 +29,7 @@ impl Topics {
         Arc::new(Self { limit, counts: Mutex::default() })
     }
 
-    pub(super) fn hold(self: &Arc<Self>, topic: &Topic) -> Result<TopicHold, Refused> {
+    pub(super) fn hold(self: &Arc<Self>, topic: &TopicName) -> Result<TopicHold, Refused> {
         let mut counts = self.counts.lock();
         if counts.len() >= self.limit && !counts.contains_key(topic) {
             return Err(Refused::PerUser(self.limit));
@@ -60,10 +60,12 @@ mod tests {
     fn only_distinct_topics_count_and_those_of_others_do_not() {
         let ledger = Ledger::new(Bounds { topics_per_user: 2, ..Bounds::default() });
         let alice = ledger.user("alice");
-        let held: Vec<_> =
-            [Topic::Mine, Topic::Mine, Topic::Queue].iter().map(|topic| alice.hold(topic).unwrap()).collect();
-        assert_eq!(alice.hold(&Topic::Devices).unwrap_err(), Refused::PerUser(2));
-        assert!(alice.hold(&Topic::Queue).is_ok() && ledger.user("bob").hold(&Topic::Devices).is_ok());
+        let held: Vec<_> = [TopicName::Mine, TopicName::Mine, TopicName::Queue]
+            .iter()
+            .map(|topic| alice.hold(topic).unwrap())
+            .collect();
+        assert_eq!(alice.hold(&TopicName::Devices).unwrap_err(), Refused::PerUser(2));
+        assert!(alice.hold(&TopicName::Queue).is_ok() && ledger.user("bob").hold(&TopicName::Devices).is_ok());
         drop(held);
         assert!(alice.topics.counts.lock().is_empty());
     }

@@ -15,7 +15,8 @@ use super::book::Book;
 use crate::backoff::pause;
 use crate::config::Times;
 use crate::fault::Fault;
-use crate::states::States;
+use crate::metrics::Metrics;
+use crate::server::Server;
 
 /// Messages under way to the core; more wait as users.
 const IN_FLIGHT: usize = 16;
@@ -24,37 +25,55 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 type Out = mpsc::Sender<AttendRequest>;
 
-/// Attends for ever.
-pub async fn run(states: Arc<States>, times: Times) {
-    let mut losses = 0;
-    loop {
-        if let Err(fault) = attend(&states, &mut losses).await {
-            tracing::debug!(%fault, losses, "presence lost");
-        }
-        states.book.lost();
-        states.metrics.upstream_losses.inc();
-        losses = losses.saturating_add(1);
-        tokio::time::sleep(pause(losses, times.backoff)).await;
-    }
+/// What a bridge needs to tell the server of itself.
+pub struct Attendance<C> {
+    /// Where to tell it.
+    pub server: Server,
+    /// Who is connected here.
+    pub book: Arc<Book>,
+    /// Names the bridge among others; new at each start.
+    pub bridge: Arc<str>,
+    /// Counts connections and topics.
+    pub counts: C,
+    /// How long to wait between attempts.
+    pub times: Times,
+    /// Where losses are counted.
+    pub metrics: Metrics,
 }
 
-async fn attend(states: &States, losses: &mut u32) -> Result<(), Fault> {
-    let (out, inbox) = mpsc::channel(IN_FLIGHT);
-    let request = states.core.stream_own(ReceiverStream::new(inbox))?;
-    let hello = BridgeHello {
-        bridge_id: states.local.bridge.to_string(),
-        software: concat!("courant-bridge/", env!("CARGO_PKG_VERSION")).to_owned(),
-    };
-    // There is room for it.
-    let _ = out.send(message(Message::Hello(hello))).await;
-    let told = states.core.system_presence().attend(request).await?.into_inner();
-    *losses = 0;
-    states.book.begin();
-    // Side by side: while the core waits for us to read, we must not wait for it.
-    tokio::select! {
-        heard = hear(&states.book, told) => heard,
-        () = tell(&states.book, &out) => Ok(()),
-        () = count(states, &out) => Ok(()),
+impl<C: Fn() -> BridgeCounts> Attendance<C> {
+    /// Attends for ever.
+    pub async fn run(&self) {
+        let mut losses = 0;
+        loop {
+            if let Err(fault) = self.attend(&mut losses).await {
+                tracing::debug!(%fault, losses, "presence lost");
+            }
+            self.book.lost();
+            self.metrics.upstream_losses.inc();
+            losses = losses.saturating_add(1);
+            tokio::time::sleep(pause(losses, self.times.backoff)).await;
+        }
+    }
+
+    async fn attend(&self, losses: &mut u32) -> Result<(), Fault> {
+        let (out, inbox) = mpsc::channel(IN_FLIGHT);
+        let request = self.server.stream_own(ReceiverStream::new(inbox))?;
+        let hello = BridgeHello {
+            bridge_id: self.bridge.to_string(),
+            software: concat!("courant-bridge/", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        // There is room for it.
+        let _ = out.send(message(Message::Hello(hello))).await;
+        let told = self.server.system_presence().attend(request).await?.into_inner();
+        *losses = 0;
+        self.book.begin();
+        // Side by side: while the core waits for us to read, we must not wait for it.
+        tokio::select! {
+            heard = hear(&self.book, told) => heard,
+            () = tell(&self.book, &out) => Ok(()),
+            () = count(&self.counts, &out) => Ok(()),
+        }
     }
 }
 
@@ -77,13 +96,13 @@ async fn tell(book: &Book, out: &Out) {
     }
 }
 
-async fn count(states: &States, out: &Out) {
+async fn count(counts: &impl Fn() -> BridgeCounts, out: &Out) {
     let mut told: Option<BridgeCounts> = None;
     let mut looks = tokio::time::interval(COUNT_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        let counts = states.local.counts(states.members());
+        let counts = counts();
         if told.as_ref() != Some(&counts) {
             if out.send(message(Message::Counts(counts.clone()))).await.is_err() {
                 return;

@@ -7,7 +7,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::Core;
+use super::Server;
 
 /// What is known of the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ const PARTS: [(&str, &str); 2] = [
 const AWAY_BEAT: Duration = Duration::from_millis(200);
 
 /// Looks for ever. Starts from [`Health::Away`]: what has not been seen is not promised.
-pub async fn watch(core: Core, beat: Duration, told: watch::Sender<Health>) {
+pub async fn watch(core: Server, beat: Duration, told: watch::Sender<Health>) {
     let mut pause = Duration::ZERO;
     loop {
         tokio::time::sleep(pause).await;
@@ -47,7 +47,7 @@ pub async fn watch(core: Core, beat: Duration, told: watch::Sender<Health>) {
     }
 }
 
-async fn look(core: &Core) -> Health {
+async fn look(core: &Server) -> Health {
     if !serves(core, "").await {
         return Health::Away;
     }
@@ -59,7 +59,7 @@ async fn look(core: &Core) -> Health {
     Health::Serving
 }
 
-async fn serves(core: &Core, service: &str) -> bool {
+async fn serves(core: &Server, service: &str) -> bool {
     let request = HealthCheckRequest { service: service.to_owned() };
     match HealthClient::new(core.system.clone()).check(request).await {
         Ok(answer) => answer.get_ref().status() == ServingStatus::Serving,

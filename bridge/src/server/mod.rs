@@ -36,7 +36,7 @@ const BULK_CONNECTION_WINDOW: u32 = 1 << 30;
 /// Each kind of call has HTTP/2 connections of its own: a server takes a limited number of streams on one connection, and
 /// what users open must not keep calls or health checks waiting.
 #[derive(Clone)]
-pub struct Core {
+pub struct Server {
     /// Health checks and the few streams that are the bridge's own.
     system: Channel,
     /// Calls that answer at once.
@@ -49,7 +49,7 @@ pub struct Core {
     call: Duration,
 }
 
-impl Core {
+impl Server {
     /// Connects when first needed, and again after every loss.
     pub fn new(config: &Config) -> Result<Self, tonic::transport::Error> {
         let endpoint = Endpoint::from_shared(config.core.clone())?

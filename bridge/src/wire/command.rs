@@ -56,7 +56,7 @@ pub struct Auth {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Subscribe {
-    /// One topic: see [`super::Topic`].
+    /// One topic: see [`super::TopicName`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
     /// Of that one: continue after this cursor.
@@ -75,7 +75,7 @@ pub struct Subscribe {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SubscribeTopic {
-    /// See [`super::Topic`].
+    /// See [`super::TopicName`].
     pub topic: String,
     /// Continue after this cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,7 +136,7 @@ impl Subscribe {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Unsubscribe {
-    /// One topic: see [`super::Topic`].
+    /// One topic: see [`super::TopicName`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
     /// Instead of `topic`: 1 to `limits.maxSubscriptions` topics. They have one answer.
@@ -182,7 +182,7 @@ fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>, most: usize) -
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Ack {
-    /// See [`super::Topic`].
+    /// See [`super::TopicName`].
     pub topic: String,
     /// The cursor of the last message worked on.
     pub cursor: String,

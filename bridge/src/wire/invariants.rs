@@ -2,14 +2,14 @@
 
 use super::command::Command;
 use super::packed::unframed;
-use super::topic::Topic;
+use super::topic::TopicName;
 
 /// Panics when one of the invariants is broken.
 pub fn check(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let read = Command::parse(&text);
     // A topic that is understood is written as it was read.
-    if let Ok(topic) = text.parse::<Topic>() {
+    if let Ok(topic) = text.parse::<TopicName>() {
         assert_eq!(topic.to_string(), text);
     }
     // The same in the other format means the same.

@@ -19,4 +19,4 @@ mod words;
 
 pub use command::{Command, CommandError};
 pub use message::ServerMessage;
-pub use topic::{Tier, Topic};
+pub use topic::{Tier, TopicName};

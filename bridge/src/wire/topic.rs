@@ -8,7 +8,7 @@ pub const MAX_ID_BYTES: usize = 128;
 
 /// What a client subscribes to. Who may, is not decided here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Topic {
+pub enum TopicName {
     /// One job.
     Job(String),
     /// The jobs of one document.
@@ -38,7 +38,7 @@ pub enum TopicError {
     Id,
 }
 
-impl std::str::FromStr for Topic {
+impl std::str::FromStr for TopicName {
     type Err = TopicError;
 
     fn from_str(text: &str) -> Result<Self, TopicError> {
@@ -64,7 +64,7 @@ impl std::str::FromStr for Topic {
     }
 }
 
-impl fmt::Display for Topic {
+impl fmt::Display for TopicName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Job(id) => write!(f, "job/{id}"),
@@ -122,17 +122,17 @@ mod tests {
     #[test]
     fn topics_read_back_as_written() {
         for text in ["mine", "notifications", "devices", "queue", "admin", "job/01K9", "document/a/b c", "batch/ü"] {
-            assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<TopicName>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn anything_else_is_no_topic() {
         for text in ["", "Mine", "queues", "jobs/1", "admin/1"] {
-            assert_eq!(text.parse::<Topic>(), Err(TopicError::Unknown), "{text}");
+            assert_eq!(text.parse::<TopicName>(), Err(TopicError::Unknown), "{text}");
         }
         for text in ["job/", "job/a\nb", &format!("batch/{}", "x".repeat(129))] {
-            assert_eq!(text.parse::<Topic>(), Err(TopicError::Id), "{text}");
+            assert_eq!(text.parse::<TopicName>(), Err(TopicError::Id), "{text}");
         }
     }
 

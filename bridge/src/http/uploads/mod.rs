@@ -61,7 +61,7 @@ pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Reques
     }
     let message = v1::CreateUploadRequest { header: Some(header) };
     let mut told =
-        told(app.core.uploads().create_upload(app.core.stream_as(message, &caller.token)?).await?.into_inner());
+        told(app.server.uploads().create_upload(app.server.stream_as(message, &caller.token)?).await?.into_inner());
     if has_body && told.offset() == 0 && !told.is_finished() {
         let share = caller.upload(&app)?;
         told = Pour::new(&app, &caller, told.at(&owner), share).run(request.into_body().into_data_stream()).await?;
@@ -81,7 +81,7 @@ pub async fn state(
     fields::check_version(request.headers())?;
     let message = v1::GetUploadRequest { upload_id, owner: owner(&request)? };
     // Without a deadline: one that has all its bytes is put together now.
-    let told = told(app.core.uploads().get_upload(app.core.stream_as(message, &caller.token)?).await?.into_inner());
+    let told = told(app.server.uploads().get_upload(app.server.stream_as(message, &caller.token)?).await?.into_inner());
     Ok((StatusCode::OK, told.headers()?).into_response())
 }
 
@@ -117,7 +117,7 @@ pub async fn give_up(
 ) -> Result<Response, Fault> {
     fields::check_version(request.headers())?;
     let message = v1::DeleteUploadRequest { upload_id, owner: owner(&request)? };
-    app.core.uploads().delete_upload(app.core.call_as(message, &caller.token)?).await?;
+    app.server.uploads().delete_upload(app.server.call_as(message, &caller.token)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -52,8 +52,8 @@ impl Pour {
         let first = Part::Header(self.at.clone());
         let messages = futures::stream::iter([first]).chain(ReceiverStream::new(stream));
         let messages = messages.map(|part| v1::WriteUploadRequest { part: Some(part) });
-        let request = self.app.core.stream_as(messages, &self.token)?;
-        let mut uploads = self.app.core.bulk_uploads();
+        let request = self.app.server.stream_as(messages, &self.token)?;
+        let mut uploads = self.app.server.bulk_uploads();
         let call = uploads.write_upload(request);
         tokio::pin!(call);
         let sent = tokio::select! {

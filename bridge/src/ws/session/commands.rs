@@ -13,14 +13,14 @@ use crate::connection::replies;
 use crate::fault::{Code, Fault};
 use crate::metrics::Limit;
 use crate::presence::own::Transport;
-use crate::rooms::join::{Join, Reach};
-use crate::rooms::member::Member;
+use crate::topic::subscriber::Subscriber;
+use crate::topic::upstream::{Reach, SubscribeRequest};
 use crate::wire::admin::Deed;
 use crate::wire::command::{Auth, MarkRead, Subscribe, SubscribeTopic, Unsubscribe, Verb};
 use crate::wire::device::Device;
 use crate::wire::encode::Push;
 use crate::wire::message::{Reply, SystemMetrics};
-use crate::wire::{Command, CommandError, ServerMessage, Tier, Topic};
+use crate::wire::{Command, CommandError, ServerMessage, Tier, TopicName};
 
 /// Questions to the core that may be open at once.
 const QUESTIONS: usize = 4;
@@ -72,8 +72,8 @@ impl Session {
         if self.asked.len() >= QUESTIONS {
             return self.error(id, &Fault::too_many("wait for the answers to what you have asked already"));
         }
-        let (core, token) = (self.app.core.clone(), user.token.clone());
-        self.asked.spawn(async move { (id, question.put(&core, &token).await) });
+        let (server, token) = (self.app.server.clone(), user.token.clone());
+        self.asked.spawn(async move { (id, question.put(&server, &token).await) });
     }
 
     pub(super) fn answer(&self, id: Option<u64>, answer: Result<Answer, Fault>) {
@@ -191,19 +191,18 @@ impl Session {
             self.refused(Limit::Subscriptions);
             return Err(Fault::too_many(format!("a connection may have {limit} subscriptions; end some")));
         }
-        let join = Join {
-            rooms: self.app.rooms.clone(),
-            states: self.app.states.clone(),
-            member: Member::new(self.outbox.clone()),
-            token: user.token.clone(),
-            user: user.held.clone(),
-            reach: Reach::of(&user.identity),
+        let request = SubscribeRequest {
+            id,
             topic,
             after,
             tier: min_interval_ms.map_or_else(Tier::default, Tier::at_least),
-            id,
+            token: user.token.clone(),
+            user: user.held.clone(),
+            reach: Reach::of(&user.identity),
         };
-        self.subscriptions.add(join).inspect_err(|_| self.refused(Limit::TopicsPerUser))
+        let subscriber = Subscriber::new(self.outbox.clone());
+        let added = self.subscriptions.add(&self.app.topics, subscriber, request);
+        added.inspect_err(|_| self.refused(Limit::TopicsPerUser))
     }
 
     /// Rights may have changed with the token: what it does not allow any more ends, the rest goes on.
@@ -221,6 +220,6 @@ impl Session {
     }
 }
 
-fn parse(topic: &str) -> Result<Topic, Fault> {
+fn parse(topic: &str) -> Result<TopicName, Fault> {
     topic.parse().map_err(|error| Fault::field("topic", format!("{error}")))
 }

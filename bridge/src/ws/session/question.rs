@@ -3,7 +3,7 @@
 use courant_proto::v1;
 
 use crate::fault::Fault;
-use crate::server::Core;
+use crate::server::Server;
 use crate::wire::service::Figures;
 
 /// What is asked of the core with the user's token.
@@ -19,16 +19,16 @@ pub(super) enum Answer {
 }
 
 impl Question {
-    pub(super) async fn put(self, core: &Core, token: &str) -> Result<Answer, Fault> {
+    pub(super) async fn put(self, server: &Server, token: &str) -> Result<Answer, Fault> {
         match self {
             Self::Figures => {
-                let request = core.call_as(v1::GetSystemMetricsRequest {}, token)?;
-                let answer = core.admin().get_system_metrics(request).await?.into_inner();
+                let request = server.call_as(v1::GetSystemMetricsRequest {}, token)?;
+                let answer = server.admin().get_system_metrics(request).await?.into_inner();
                 Ok(Answer::Figures(Box::new(Figures::from(&answer.metrics.unwrap_or_default()))))
             }
             Self::MarkRead(notification_ids) => {
-                let request = core.call_as(v1::MarkNotificationsReadRequest { notification_ids }, token)?;
-                core.notices().mark_notifications_read(request).await?;
+                let request = server.call_as(v1::MarkNotificationsReadRequest { notification_ids }, token)?;
+                server.notices().mark_notifications_read(request).await?;
                 Ok(Answer::Done)
             }
         }

@@ -1,4 +1,4 @@
-//! What the bridge knows of itself and shows to admins: its connections, its rooms and what was done through it.
+//! What the bridge knows of itself and shows to admins: its connections, its topics and what was done through it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,65 +7,61 @@ use courant_proto::v1;
 
 use crate::audit::Trail;
 use crate::connection::registry::Registry;
-use crate::rooms::Rooms;
+use crate::topic;
 use crate::wire::admin::{BridgeLine, Connections, Count, Everywhere};
 use crate::wire::job::time;
 
-/// Rooms and users that are named one by one: the fullest.
+/// Topics and users that are named one by one: those with the most subscribers or connections.
 const NAMED: usize = 50;
-/// Rooms that the core is told of by name: the fullest.
-const TOLD: usize = 200;
+/// Topics that the server is told of by name: those with the most subscribers.
+const REPORTED: usize = 200;
 
 /// The parts of a bridge that are looked at.
 #[derive(Clone)]
-pub struct Local {
+pub struct Overview {
     /// Names the bridge among others; new at each start.
     pub bridge: Arc<str>,
     /// All connections.
-    pub registry: Arc<Registry>,
-    /// All rooms of jobs.
-    pub rooms: Arc<Rooms>,
+    pub connections: Arc<Registry>,
+    /// All topics.
+    pub topics: Arc<topic::registry::Registry>,
     /// What was done.
-    pub trail: Arc<Trail>,
+    pub audit: Arc<Trail>,
 }
 
-impl Local {
-    /// The members of all rooms that have some, with those of rooms that are not about jobs; and the same by kind.
-    fn members(&self, others: Vec<(String, usize)>) -> (Members, Members) {
-        let members = summed(self.rooms.members().into_iter().chain(others));
-        let kind = |(room, count): (&String, &usize)| (room.split('/').next().unwrap_or_default().to_owned(), *count);
-        let by_kind = summed(members.iter().map(kind));
-        (members, by_kind)
+impl Overview {
+    /// The subscribers of all topics that have some, by name, and by kind of topic.
+    fn subscribers(&self) -> (Counts, Counts) {
+        let by_name = summed(self.topics.subscribers().into_iter());
+        let kind = |(name, count): (&String, &usize)| (name.split('/').next().unwrap_or_default().to_owned(), *count);
+        let by_kind = summed(by_name.iter().map(kind));
+        (by_name, by_kind)
     }
 
-    /// What the core is told of it.
-    pub fn counts(&self, others: Vec<(String, usize)>) -> v1::BridgeCounts {
-        let (members, by_kind) = self.members(others);
+    /// What the server is told of it.
+    pub fn counts(&self) -> v1::BridgeCounts {
+        let (by_name, by_kind) = self.subscribers();
         let count = |(name, members): (String, usize)| v1::RoomCount { name, members: whole(members) };
         v1::BridgeCounts {
-            connections: whole(self.registry.count()),
-            rooms: whole(members.len()),
+            connections: whole(self.connections.count()),
+            rooms: whole(by_name.len()),
             kinds: by_kind.into_iter().map(count).collect(),
-            fullest: by_size(members.into_iter().collect(), TOLD).into_iter().map(count).collect(),
+            fullest: by_size(by_name.into_iter().collect(), REPORTED).into_iter().map(count).collect(),
         }
     }
 
-    /// Who is connected now, with the members of rooms that are not about jobs, here and at all bridges.
-    pub fn connections(
-        &self,
-        others: Vec<(String, usize)>,
-        everywhere: Option<&v1::WatchBridgesResponse>,
-    ) -> Connections {
-        let (total, users) = self.registry.by_user();
-        let (members, by_kind) = self.members(others);
+    /// Who is connected now, here and at all bridges.
+    pub fn connections(&self, everywhere: Option<&v1::WatchBridgesResponse>) -> Connections {
+        let (total, users) = self.connections.by_user();
+        let (by_name, by_kind) = self.subscribers();
         Connections {
             bridge: self.bridge.to_string(),
             total,
             users: users.len(),
             by_user: fullest(users),
-            rooms_total: members.len(),
+            rooms_total: by_name.len(),
             by_kind,
-            rooms: fullest(members.into_iter().collect()),
+            rooms: fullest(by_name.into_iter().collect()),
             everywhere: everywhere.map(Everywhere::from),
         }
     }
@@ -100,10 +96,10 @@ impl From<&v1::Bridge> for BridgeLine {
     }
 }
 
-type Members = BTreeMap<String, usize>;
+type Counts = BTreeMap<String, usize>;
 
-fn summed(counts: impl Iterator<Item = (String, usize)>) -> Members {
-    let mut all = Members::new();
+fn summed(counts: impl Iterator<Item = (String, usize)>) -> Counts {
+    let mut all = Counts::new();
     counts.for_each(|(name, count)| *all.entry(name).or_default() += count);
     all.retain(|_, count| *count > 0);
     all
