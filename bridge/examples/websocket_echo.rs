@@ -1,7 +1,7 @@
 //! Echoes messages by the WebSocket stack and the settings of the bridge, to be judged by others (`tests/setup/autobahn`).
 //! Prints the port it took.
 
-use courant_bridge::ws::wire::settings;
+use courant_bridge::ws::socket::settings;
 use futures::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::accept_async_with_config;

@@ -9,14 +9,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::Trail;
+use crate::audit::AuditLog;
 use crate::config::Config;
-use crate::connection::registry::Registry;
+use crate::connection::permits::Permits;
 use crate::connection::replies::connection_id;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
-use crate::presence::attend::Attendance;
-use crate::presence::book::{Book, Rules};
+use crate::presence::local::{LocalPresence, PresenceLimits};
+use crate::presence::registration::BridgeRegistration;
 use crate::server::Server;
 use crate::server::health::{self, Health};
 use crate::topic::registry::Registry as TopicRegistry;
@@ -34,19 +34,19 @@ pub struct App {
     /// What clients follow.
     pub topics: Arc<Topics>,
     /// Who did what.
-    pub trail: Arc<Trail>,
+    pub audit: Arc<AuditLog>,
     /// All connections.
-    pub registry: Arc<Registry>,
+    pub permits: Arc<Permits>,
     /// Counts what each user holds of what all users share.
     pub ledger: Arc<Ledger>,
     /// Who is connected.
-    pub book: Arc<Book>,
+    pub presence: Arc<LocalPresence>,
     /// All numbers.
     pub metrics: Metrics,
-    /// Whether the core serves.
+    /// Whether the server serves.
     pub health: watch::Receiver<Health>,
-    /// Changes when the core has been away for so long that the connections are better off elsewhere.
-    pub core_away: watch::Receiver<u64>,
+    /// Changes when the server has been away for so long that the connections are better off elsewhere.
+    pub server_unavailable: watch::Receiver<u64>,
     /// Cancelled when the bridge is not ready any more, and serves for a while.
     pub leaving: CancellationToken,
     /// Cancelled when everybody is told to go.
@@ -66,10 +66,10 @@ impl App {
     pub fn start(config: Config, supervisor: Supervisor) -> Result<Arc<Self>, tonic::transport::Error> {
         let server = Server::new(&config)?;
         let (metrics, times) = (Metrics::default(), config.times.clone());
-        let trail = Arc::new(Trail::default());
-        let registry = Registry::new(config.limits.clone(), metrics.clone(), trail.clone());
+        let audit = Arc::new(AuditLog::default());
+        let permits = Permits::new(config.limits.clone(), metrics.clone(), audit.clone());
         let ledger = Ledger::new(config.limits.bounds);
-        let book = Book::new(Rules {
+        let presence = LocalPresence::new(PresenceLimits {
             devices_per_user: config.limits.devices_per_user,
             poll: times.poll_overdue,
             grace: times.presence_grace,
@@ -78,34 +78,41 @@ impl App {
         let bridge: Arc<str> = connection_id().to_string().into();
         let overview = Overview {
             bridge: bridge.clone(),
-            connections: registry.clone(),
+            connections: permits.clone(),
             topics: followed.clone(),
-            audit: trail.clone(),
+            audit: audit.clone(),
         };
-        let attendance = {
+        let registration = {
             let overview = overview.clone();
-            let (server, book, metrics) = (server.clone(), book.clone(), metrics.clone());
-            Attendance { server, book, bridge, counts: move || overview.counts(), times: times.clone(), metrics }
+            let (server, presence, metrics) = (server.clone(), presence.clone(), metrics.clone());
+            BridgeRegistration {
+                server,
+                presence,
+                bridge,
+                counts: move || overview.counts(),
+                times: times.clone(),
+                metrics,
+            }
         };
         let upstream =
-            ServerUpstream { server: server.clone(), presence: book.clone(), overview, times: times.clone() };
+            ServerUpstream { server: server.clone(), presence: presence.clone(), overview, times: times.clone() };
         let topics = Topics::new(followed, Arc::new(upstream), times, metrics.clone(), supervisor.clone());
-        supervisor.keep("presence", keep_presence(attendance, book.clone()));
-        let (told, health) = watch::channel(Health::Away);
+        supervisor.keep("presence", keep_presence(registration, presence.clone()));
+        let (told, health) = watch::channel(Health::Unavailable);
         supervisor.keep("health", health::watch(server.clone(), config.times.health, told));
-        let (away, core_away) = watch::channel(0);
-        supervisor.keep("absence", watch_absence(health.clone(), config.times.core_grace, away));
+        let (away, server_unavailable) = watch::channel(0);
+        supervisor.keep("absence", watch_outages(health.clone(), config.times.server_grace, away));
         Ok(Arc::new(Self {
             config,
             server,
             topics,
-            trail,
-            registry,
+            audit,
+            permits,
             ledger,
-            book,
+            presence,
             metrics,
             health,
-            core_away,
+            server_unavailable,
             leaving: CancellationToken::new(),
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -125,19 +132,19 @@ impl App {
     }
 }
 
-async fn keep_presence(attendance: Attendance<impl Fn() -> BridgeCounts>, book: Arc<Book>) {
+async fn keep_presence(registration: BridgeRegistration<impl Fn() -> BridgeCounts>, presence: Arc<LocalPresence>) {
     tokio::select! {
-        () = attendance.run() => {}
-        () = book.keep() => {}
+        () = registration.run() => {}
+        () = presence.expire_forever() => {}
     }
 }
 
-/// Says so once for each time the core has been away for the grace. Ends only with those who watch the health.
-async fn watch_absence(mut health: watch::Receiver<Health>, grace: std::time::Duration, away: watch::Sender<u64>) {
+/// Says so once for each time the server has been away for the grace. Ends only with those who watch the health.
+async fn watch_outages(mut health: watch::Receiver<Health>, grace: std::time::Duration, away: watch::Sender<u64>) {
     loop {
-        let Ok(_) = health.wait_for(|health| *health != Health::Away).await.map(drop) else { return };
-        let Ok(_) = health.wait_for(|health| *health == Health::Away).await.map(drop) else { return };
-        let back = health.wait_for(|health| *health != Health::Away);
+        let Ok(_) = health.wait_for(|health| *health != Health::Unavailable).await.map(drop) else { return };
+        let Ok(_) = health.wait_for(|health| *health == Health::Unavailable).await.map(drop) else { return };
+        let back = health.wait_for(|health| *health != Health::Unavailable);
         if tokio::time::timeout(grace, back).await.is_err() {
             away.send_modify(|times| *times += 1);
         }

@@ -15,7 +15,7 @@ use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 
 use crate::rate::at_least_one;
-use crate::wire::admin::{Deed, Record};
+use crate::wire::admin::{AuditAction, AuditEntry};
 
 /// Entries of what was done that are kept to be shown.
 const KEPT: usize = 100;
@@ -30,7 +30,7 @@ const NAME_BYTES: usize = 128;
 
 /// The entries. Cheap to add to.
 #[derive(Debug)]
-pub struct Trail {
+pub struct AuditLog {
     entries: Mutex<Entries>,
     /// Lines of refusals in the log.
     lines: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<std::time::Instant>>,
@@ -42,39 +42,39 @@ pub struct Trail {
 struct Entries {
     number: u64,
     /// What was done.
-    deeds: VecDeque<Record>,
+    actions: VecDeque<AuditEntry>,
     /// Who came and went.
-    connections: VecDeque<Record>,
+    connections: VecDeque<AuditEntry>,
     /// What was refused, one entry for all that are alike.
-    refusals: VecDeque<Record>,
+    refusals: VecDeque<AuditEntry>,
 }
 
 /// Which entries make room for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sort {
-    Deed,
+enum Category {
+    Action,
     Connection,
     Refusal,
 }
 
-impl Sort {
-    fn of(deed: Deed) -> Self {
-        match deed {
-            Deed::Connected | Deed::Disconnected => Self::Connection,
-            Deed::TokenRefused | Deed::LimitRefused => Self::Refusal,
-            Deed::Submitted
-            | Deed::Cancelled
-            | Deed::Retried
-            | Deed::Deleted
-            | Deed::WorkerDrained
-            | Deed::WorkerResumed
-            | Deed::Notified
-            | Deed::AdminRead => Self::Deed,
+impl Category {
+    fn of(action: AuditAction) -> Self {
+        match action {
+            AuditAction::Connected | AuditAction::Disconnected => Self::Connection,
+            AuditAction::TokenRefused | AuditAction::LimitRefused => Self::Refusal,
+            AuditAction::Submitted
+            | AuditAction::Cancelled
+            | AuditAction::Retried
+            | AuditAction::Deleted
+            | AuditAction::WorkerDrained
+            | AuditAction::WorkerResumed
+            | AuditAction::Notified
+            | AuditAction::AdminRead => Self::Action,
         }
     }
 }
 
-impl Default for Trail {
+impl Default for AuditLog {
     fn default() -> Self {
         let quota = Quota::per_second(at_least_one(REFUSED_LINES_PER_SECOND));
         let lines = RateLimiter::direct_with_clock(quota, MonotonicClock);
@@ -82,29 +82,29 @@ impl Default for Trail {
     }
 }
 
-impl Trail {
+impl AuditLog {
     /// Writes an entry. `target` is what it was done to; never a secret.
-    pub fn note(&self, deed: Deed, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
+    pub fn record(&self, action: AuditAction, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
         let cut = |text: &str| text.chars().take(NAME_BYTES).collect::<String>();
         let (user, target) = (user.map(cut), target.map(cut));
-        self.log(deed, user.as_deref(), address, target.as_deref());
+        self.log(action, user.as_deref(), address, target.as_deref());
         let address = address.map(|address| address.to_string());
         let time = prost_types::Timestamp::from(SystemTime::now()).to_string();
         let mut entries = self.entries.lock();
         entries.number += 1;
         let number = entries.number;
-        let record = Record { number, time, deed, user, address, target, count: None };
-        match Sort::of(deed) {
-            Sort::Deed => keep(&mut entries.deeds, record, KEPT),
-            Sort::Connection => keep(&mut entries.connections, record, KEPT_CONNECTIONS),
-            Sort::Refusal => gather(&mut entries.refusals, record),
+        let record = AuditEntry { number, time, action, user, address, target, count: None };
+        match Category::of(action) {
+            Category::Action => keep(&mut entries.actions, record, KEPT),
+            Category::Connection => keep(&mut entries.connections, record, KEPT_CONNECTIONS),
+            Category::Refusal => gather(&mut entries.refusals, record),
         }
     }
 
     /// Refusals cost those who provoke them nothing: they get a few lines in a second, and the rest is counted.
-    fn log(&self, deed: Deed, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
+    fn log(&self, action: AuditAction, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
         let mut suppressed = None;
-        if Sort::of(deed) == Sort::Refusal {
+        if Category::of(action) == Category::Refusal {
             if self.lines.check().is_err() {
                 self.suppressed.fetch_add(1, Ordering::Relaxed);
                 return;
@@ -112,13 +112,13 @@ impl Trail {
             suppressed = Some(self.suppressed.swap(0, Ordering::Relaxed)).filter(|count| *count > 0);
         }
         let address = address.map(tracing::field::display);
-        tracing::info!(target: "audit", ?deed, user, address, target_id = target, suppressed, "done");
+        tracing::info!(target: "audit", ?action, user, address, target_id = target, suppressed, "done");
     }
 
     /// The newest entries, oldest first.
-    pub fn newest(&self) -> Vec<Record> {
+    pub fn newest(&self) -> Vec<AuditEntry> {
         let entries = self.entries.lock();
-        let all = entries.deeds.iter().chain(&entries.connections).chain(&entries.refusals);
+        let all = entries.actions.iter().chain(&entries.connections).chain(&entries.refusals);
         let mut all: Vec<_> = all.cloned().collect();
         drop(entries);
         all.sort_unstable_by_key(|record| record.number);
@@ -127,7 +127,7 @@ impl Trail {
 }
 
 /// When there are too many, the oldest goes of the user who has most: nobody pushes out the entries of others.
-fn keep(records: &mut VecDeque<Record>, record: Record, most: usize) {
+fn keep(records: &mut VecDeque<AuditEntry>, record: AuditEntry, most: usize) {
     records.push_back(record);
     if records.len() <= most {
         return;
@@ -146,10 +146,10 @@ fn keep(records: &mut VecDeque<Record>, record: Record, most: usize) {
 }
 
 /// Adds to the entry that is alike: the same from the same address. The newest is last.
-fn gather(records: &mut VecDeque<Record>, mut record: Record) {
-    let alike = |known: &Record| {
-        let same_target = record.deed == Deed::TokenRefused || known.target == record.target;
-        known.deed == record.deed && known.address == record.address && same_target
+fn gather(records: &mut VecDeque<AuditEntry>, mut record: AuditEntry) {
+    let alike = |known: &AuditEntry| {
+        let same_target = record.action == AuditAction::TokenRefused || known.target == record.target;
+        known.action == record.action && known.address == record.address && same_target
     };
     if let Some(known) = records.iter().position(alike).and_then(|place| records.remove(place)) {
         record.count = Some(known.count.unwrap_or(1).saturating_add(1));
@@ -166,32 +166,32 @@ mod tests {
 
     #[test]
     fn only_the_newest_are_kept_and_names_are_cut() {
-        let trail = Trail::default();
+        let log = AuditLog::default();
         for _ in 0..250 {
-            trail.note(Deed::Submitted, Some(&"x".repeat(1000)), None, None);
+            log.record(AuditAction::Submitted, Some(&"x".repeat(1000)), None, None);
         }
-        let kept = trail.newest();
+        let kept = log.newest();
         assert_eq!((kept.len(), kept[0].number, kept[99].number), (KEPT, 151, 250));
         assert_eq!(kept[0].user.as_ref().map(String::len), Some(NAME_BYTES));
     }
 
     #[test]
     fn neither_refusals_nor_a_busy_user_push_out_what_others_did() {
-        let trail = Trail::default();
+        let log = AuditLog::default();
         let address = |last: u8| Some(IpAddr::from([192, 0, 2, last]));
-        trail.note(Deed::Deleted, Some("root"), address(1), Some("J"));
+        log.record(AuditAction::Deleted, Some("root"), address(1), Some("J"));
         for number in 0..10_000 {
-            trail.note(Deed::TokenRefused, None, address(9), Some(&number.to_string()));
-            trail.note(Deed::LimitRefused, Some("mallory"), address(9), Some("subscriptions"));
-            trail.note(Deed::Submitted, Some("mallory"), address(9), None);
-            trail.note(Deed::Connected, Some("mallory"), address(9), None);
+            log.record(AuditAction::TokenRefused, None, address(9), Some(&number.to_string()));
+            log.record(AuditAction::LimitRefused, Some("mallory"), address(9), Some("subscriptions"));
+            log.record(AuditAction::Submitted, Some("mallory"), address(9), None);
+            log.record(AuditAction::Connected, Some("mallory"), address(9), None);
         }
-        let kept = trail.newest();
+        let kept = log.newest();
         assert!(kept.len() <= KEPT + KEPT_CONNECTIONS + KEPT_REFUSALS);
-        assert!(kept.iter().any(|record| record.deed == Deed::Deleted), "{kept:?}");
-        let refused: Vec<_> = kept.iter().filter(|record| Sort::of(record.deed) == Sort::Refusal).collect();
+        assert!(kept.iter().any(|record| record.action == AuditAction::Deleted), "{kept:?}");
+        let refused: Vec<_> = kept.iter().filter(|record| Category::of(record.action) == Category::Refusal).collect();
         assert_eq!(refused.iter().map(|record| record.count).collect::<Vec<_>>(), [Some(10_000); 2]);
-        assert!(trail.suppressed.load(Ordering::Relaxed) > 0);
+        assert!(log.suppressed.load(Ordering::Relaxed) > 0);
         assert!(kept.windows(2).all(|pair| pair[0].number < pair[1].number));
     }
 }

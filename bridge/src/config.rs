@@ -15,11 +15,11 @@ pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
 #[derive(Clone)]
 pub struct Config {
     /// Where the server is: `http://host:port`.
-    pub core: String,
+    pub server: String,
     /// Judges the users' tokens.
     pub verifier: Verifier,
     /// For the bridge's own watches.
-    pub core_token: TokenSource,
+    pub server_token: TokenSource,
     /// Where people reach us, as a browser writes an origin, if that is not where we listen.
     pub public_url: Option<String>,
     /// Origins besides our own that may connect, as a browser writes them (`https://app.example`).
@@ -30,8 +30,8 @@ pub struct Config {
     pub hsts_max_age: Option<Duration>,
     /// TLS for browsers; without it they speak plain HTTP, or a proxy before us speaks TLS.
     pub tls: Option<ServerTls>,
-    /// TLS on the way to the core, whose address then begins with `https://`.
-    pub core_tls: Option<ClientTls>,
+    /// TLS on the way to the server, whose address then begins with `https://`.
+    pub server_tls: Option<ClientTls>,
     /// How much of everything.
     pub limits: Limits,
     /// How long everything may take.
@@ -101,19 +101,19 @@ pub struct Times {
     pub header: Duration,
     /// Between two pieces of an upload.
     pub body: Duration,
-    /// For a call to the core that is not a stream.
+    /// For a call to the server that is not a stream.
     pub call: Duration,
-    /// Between two looks at the core's health.
+    /// Between two looks at the server's health.
     pub health: Duration,
-    /// After which all connections are closed with 4504 while the core is gone.
-    pub core_grace: Duration,
+    /// After which all connections are closed with 4504 while the server is gone.
+    pub server_grace: Duration,
     /// How long a device that is gone is shown as if it were there.
     pub presence_grace: Duration,
     /// After its answer: when the next poll of a client is overdue.
     pub poll_overdue: Duration,
     /// How long a room outlives its last member.
     pub topic_grace: Duration,
-    /// The longest pause before a room tries the core again.
+    /// The longest pause before a room tries the server again.
     pub backoff: Duration,
     /// Over which the return of the clients of a stopping bridge is spread.
     pub drain_spread: Duration,
@@ -169,7 +169,7 @@ impl Default for Times {
             body: Duration::from_secs(30),
             call: Duration::from_secs(10),
             health: Duration::from_secs(2),
-            core_grace: Duration::from_secs(60),
+            server_grace: Duration::from_secs(60),
             presence_grace: Duration::from_secs(5),
             poll_overdue: Duration::from_secs(15),
             topic_grace: Duration::from_secs(10),
@@ -191,8 +191,8 @@ pub const MOST_STREAMS: usize = STREAM_CONNECTIONS * 2_048;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Not an address of a server.
-    #[error("core {address:?} is not an address like http://127.0.0.1:50051: {why}")]
-    Core {
+    #[error("server {address:?} is not an address like http://127.0.0.1:50051: {why}")]
+    Server {
         /// As given.
         address: String,
         /// What is wrong.
@@ -213,17 +213,17 @@ pub enum ConfigError {
 
 impl Config {
     /// With all defaults.
-    pub fn new(core: impl Into<String>, verifier: Verifier, core_token: TokenSource) -> Self {
+    pub fn new(server: impl Into<String>, verifier: Verifier, server_token: TokenSource) -> Self {
         Self {
-            core: core.into(),
+            server: server.into(),
             verifier,
-            core_token,
+            server_token,
             public_url: None,
             allow_origins: Vec::new(),
             trust_forwarded: false,
             hsts_max_age: None,
             tls: None,
-            core_tls: None,
+            server_tls: None,
             limits: Limits::default(),
             times: Times::default(),
         }
@@ -236,7 +236,7 @@ impl Config {
 
     /// Refuses what cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
-        check_core(&self.core, self.core_tls.is_some())?;
+        check_server(&self.server, self.server_tls.is_some())?;
         for origin in self.allow_origins.iter().chain(&self.public_url) {
             check_origin(origin)?;
         }
@@ -282,8 +282,8 @@ impl Config {
     }
 }
 
-fn check_core(address: &str, tls: bool) -> Result<(), ConfigError> {
-    let refuse = |why: &str| Err(ConfigError::Core { address: address.to_owned(), why: why.to_owned() });
+fn check_server(address: &str, tls: bool) -> Result<(), ConfigError> {
+    let refuse = |why: &str| Err(ConfigError::Server { address: address.to_owned(), why: why.to_owned() });
     match address.parse::<http::Uri>() {
         Err(error) => refuse(&error.to_string()),
         Ok(uri) if !matches!(uri.scheme_str(), Some("http" | "https")) => {
@@ -308,7 +308,7 @@ fn check_origin(origin: &str) -> Result<(), ConfigError> {
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config")
-            .field("core", &self.core)
+            .field("server", &self.server)
             .field("public_url", &self.public_url)
             .field("allow_origins", &self.allow_origins)
             .field("trust_forwarded", &self.trust_forwarded)
@@ -325,14 +325,14 @@ mod tests {
 
     #[test]
     fn bad_addresses_and_origins_are_refused() {
-        for good in ["http://127.0.0.1:50051", "http://core:1", "http://[::1]:50051"] {
-            assert!(check_core(good, false).is_ok(), "{good}");
-            assert!(check_core(good, true).is_err(), "{good}");
+        for good in ["http://127.0.0.1:50051", "http://server:1", "http://[::1]:50051"] {
+            assert!(check_server(good, false).is_ok(), "{good}");
+            assert!(check_server(good, true).is_err(), "{good}");
         }
-        for bad in ["", "127.0.0.1:50051", "https://core", "http://", "core"] {
-            assert!(check_core(bad, false).is_err(), "{bad}");
+        for bad in ["", "127.0.0.1:50051", "https://server", "http://", "server"] {
+            assert!(check_server(bad, false).is_err(), "{bad}");
         }
-        assert!(check_core("https://core:1", true).is_ok());
+        assert!(check_server("https://server:1", true).is_ok());
         for good in ["https://app.example", "http://127.0.0.1:5173"] {
             assert!(check_origin(good).is_ok(), "{good}");
         }

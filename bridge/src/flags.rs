@@ -234,7 +234,7 @@ mod tests {
         let command = Flags::augment_args(clap::Command::new("test"));
         let flags = Flags::from_arg_matches(&command.get_matches_from([&["test"], given].concat())).unwrap();
         let verifier = Verifier::hs256(&Secret::new([7u8; 32]).unwrap());
-        let mut config = Config::new("http://core:1", verifier, Arc::new(String::new));
+        let mut config = Config::new("http://server:1", verifier, Arc::new(String::new));
         flags.apply(&mut config);
         config
     }
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn the_defaults_of_flags_are_those_of_the_configuration() {
         let verifier = Verifier::hs256(&Secret::new([7u8; 32]).unwrap());
-        let plain = Config::new("http://core:1", verifier, Arc::new(String::new));
+        let plain = Config::new("http://server:1", verifier, Arc::new(String::new));
         assert_eq!(format!("{:?}", config(&[])), format!("{plain:?}"));
     }
 

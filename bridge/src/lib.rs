@@ -1,6 +1,6 @@
-//! The browser edge of Courant: WebSocket rooms over the core's watches, uploads and downloads, and the console.
+//! The browser edge of Courant: WebSocket rooms over the server's watches, uploads and downloads, and the console.
 //!
-//! Speaks `PROTOCOL.md` to browsers and `courant.v1` to the core. Keeps no state that matters: any number of bridges may
+//! Speaks `PROTOCOL.md` to browsers and `courant.v1` to the server. Keeps no state that matters: any number of bridges may
 //! stand side by side, and each may be killed at any time.
 
 pub mod app;

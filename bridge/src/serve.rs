@@ -26,7 +26,7 @@ use crate::app::{App, Peer};
 use crate::config::{Config, ConfigError};
 use crate::http::router;
 use crate::request::problem::Problem;
-use crate::sockets::{SocketHold, Sockets, refusal};
+use crate::sockets::{SocketPermit, Sockets, refusal};
 use courant_shutdown::supervisor::{Supervisor, TaskFailed};
 
 /// Buffer for a request's head; more is refused with 431.
@@ -49,9 +49,9 @@ pub enum Error {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The way to the core cannot be set up.
-    #[error("cannot set up the way to the core: {0}")]
-    Core(#[from] tonic::transport::Error),
+    /// The way to the server cannot be set up.
+    #[error("cannot set up the way to the server: {0}")]
+    Server(#[from] tonic::transport::Error),
     /// A background task is gone, and the bridge cannot go on without it.
     #[error(transparent)]
     Task(#[from] TaskFailed),
@@ -153,7 +153,7 @@ impl Acceptor {
                 self.app.spawn(async move { connection(app, router, socket, Peer(address), hold).await });
             }
             Err(limit) => {
-                app.registry.refused(limit, None, address);
+                app.permits.refused(limit, None, address);
                 let Ok(permit) = self.refusals.clone().try_acquire_owned() else { return };
                 self.app.spawn(async move {
                     let problem = Problem::from(&refusal(limit));
@@ -191,7 +191,7 @@ async fn refuse(app: &App, socket: TcpStream, problem: &Problem) -> std::io::Res
     Ok(())
 }
 
-async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: Peer, hold: SocketHold) {
+async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: Peer, hold: SocketPermit) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }

@@ -1,5 +1,5 @@
 //! HTTP connections: how many there are in all and from one network. A connection that has become a WebSocket, an event
-//! stream or a poll is counted among those instead (`connection::registry`).
+//! stream or a poll is counted among those instead (`connection::permits`).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -28,7 +28,7 @@ struct Counts {
 
 /// One connection, as long as anything of it is left. Cloning shares.
 #[derive(Clone, Debug)]
-pub struct SocketHold(Arc<Held>);
+pub struct SocketPermit(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
@@ -38,7 +38,7 @@ struct Held {
 
 /// The connection is counted elsewhere until this is dropped.
 #[derive(Debug)]
-pub struct Lent(SocketHold);
+pub struct UpgradedSocket(SocketPermit);
 
 impl Sockets {
     /// None yet. From one network no more than are still free: then others find some, however many are greedy.
@@ -47,7 +47,7 @@ impl Sockets {
     }
 
     /// Counts a connection, or says which limit refuses it.
-    pub fn hold(self: &Arc<Self>, address: IpAddr) -> Result<SocketHold, Limit> {
+    pub fn hold(self: &Arc<Self>, address: IpAddr) -> Result<SocketPermit, Limit> {
         let network = network(address);
         let mut counts = self.counts.lock();
         let free = self.total.saturating_sub(counts.total);
@@ -59,7 +59,7 @@ impl Sockets {
             return Err(Limit::SocketsPerAddress);
         }
         counts.add(network);
-        Ok(SocketHold(Arc::new(Held { sockets: self.clone(), network })))
+        Ok(SocketPermit(Arc::new(Held { sockets: self.clone(), network })))
     }
 
     /// How many there are.
@@ -85,15 +85,15 @@ impl Counts {
     }
 }
 
-impl SocketHold {
+impl SocketPermit {
     /// Gives the place back for a time: what the connection does meanwhile is counted elsewhere.
-    pub fn lend(&self) -> Lent {
+    pub fn release_for_upgrade(&self) -> UpgradedSocket {
         self.0.sockets.counts.lock().remove(self.0.network);
-        Lent(self.clone())
+        UpgradedSocket(self.clone())
     }
 }
 
-impl Drop for Lent {
+impl Drop for UpgradedSocket {
     fn drop(&mut self) {
         let Held { sockets, network } = &*self.0.0;
         // Never refused: the connection is there, and closes soon unless it asks again.
@@ -112,7 +112,7 @@ pub fn refusal(limit: Limit) -> Fault {
     match limit {
         Limit::SocketsPerAddress => Fault::too_many("too many HTTP connections from your address; close some"),
         _ => {
-            let busy = Fault::new(Code::Core(ErrorReason::Busy), "the bridge has no HTTP connection free; try again");
+            let busy = Fault::new(Code::Server(ErrorReason::Busy), "the bridge has no HTTP connection free; try again");
             Fault { retry_after: Some(std::time::Duration::from_secs(1)), ..busy }
         }
     }
@@ -126,7 +126,7 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    fn all(sockets: &Arc<Sockets>, address: IpAddr) -> Vec<SocketHold> {
+    fn all(sockets: &Arc<Sockets>, address: IpAddr) -> Vec<SocketPermit> {
         std::iter::from_fn(|| sockets.hold(address).ok()).collect()
     }
 
@@ -150,7 +150,7 @@ mod tests {
         let sockets = Sockets::new(1, 1);
         let hold = sockets.hold(at(1)).unwrap();
         assert_eq!(sockets.hold(at(2)).unwrap_err(), Limit::Sockets);
-        let lent = hold.lend();
+        let lent = hold.release_for_upgrade();
         let other = sockets.hold(at(2)).unwrap();
         drop(lent);
         assert_eq!(sockets.count(), 2);

@@ -173,12 +173,12 @@ async fn a_client_that_is_too_slow_is_gone() {
     let mut watcher = watcher(&stage).await;
     let mut slow = stage.client_that_buffers_little("alice").await;
     slow.ask(json!({"id": 1, "type": "auth", "token": token("alice"), "device": {"id": "laptop"}})).await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc");
     slow.follow("mine", None).await;
     until_shown(&mut watcher, &["here", "laptop"]).await;
     let flood = async {
         for page in 0.. {
-            stage.core.page("A", page);
+            stage.server.page("A", page);
             tokio::task::yield_now().await;
         }
     };
@@ -242,9 +242,9 @@ async fn a_page_that_is_loaded_anew_has_not_left() {
     let laptop = on(&stage, "alice", "laptop").await;
     let before = until_shown(&mut watcher, &["here", "laptop"]).await;
     drop(laptop);
-    stage.core.presence().knows("alice", &[("here", 1)]).await;
+    stage.server.presence().knows("alice", &[("here", 1)]).await;
     let laptop = on(&stage, "alice", "laptop").await;
-    stage.core.presence().knows("alice", &[("here", 1), ("laptop", 1)]).await;
+    stage.server.presence().knows("alice", &[("here", 1), ("laptop", 1)]).await;
     // Were anything of it told, it would come before this.
     let _phone = on(&stage, "alice", "phone").await;
     let next = watcher.until("devices").await.pop().unwrap();
@@ -273,8 +273,8 @@ async fn devices_can_be_read_once() {
     let stage = Stage::new().await;
     let _laptop = on(&stage, "alice", "laptop").await;
     let _other = on(&stage, "bob", "phone").await;
-    stage.core.presence().knows("alice", &[("laptop", 1)]).await;
-    stage.core.presence().knows("bob", &[("phone", 1)]).await;
+    stage.server.presence().knows("alice", &[("laptop", 1)]).await;
+    stage.server.presence().knows("bob", &[("phone", 1)]).await;
     for (path, device) in [("/v1/devices", "laptop"), ("/v1/devices?user=bob", "phone")] {
         let answer: Value = get(&stage, path).await.json().await.unwrap();
         assert_eq!(ids(&answer), [device], "{answer}");

@@ -4,7 +4,7 @@
 
 use courant_bridge::fault::Code;
 use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
-use courant_bridge::http::notices::NotificationsAnswer;
+use courant_bridge::http::notifications::NotificationsAnswer;
 use courant_bridge::http::service::{BatchAnswer, DevicesAnswer, QuotaAnswer};
 use courant_bridge::http::session::SessionAnswer;
 use courant_bridge::request::problem::Problem;
@@ -142,7 +142,7 @@ fn codes_in(source: &str, beginnings: &[&str]) -> Vec<String> {
 fn every_code_there_is_stands_in_the_document_with_its_status() {
     let section = DOCUMENT.split("## 7. ").nth(1).unwrap().split("## 8. ").next().unwrap();
     for reason in (1..1000).filter_map(|number| ErrorReason::try_from(number).ok()) {
-        let code = Code::Core(reason);
+        let code = Code::Server(reason);
         let status = code.http().as_u16();
         let found = section
             .lines()

@@ -250,8 +250,8 @@ async fn a_flood_of_protocol_pings_is_closed() {
 #[tokio::test]
 async fn several_topics_are_subscribed_at_once_and_each_is_answered() {
     let stage = Stage::with(|config| config.limits.subscriptions = 4).await;
-    stage.core.submit("A", "alice", "doc");
-    stage.core.submit("SECRET", "bob", "doc");
+    stage.server.submit("A", "alice", "doc");
+    stage.server.submit("SECRET", "bob", "doc");
     let mut client = stage.client("alice").await;
     let topics = json!([{"topic": "job/A", "minIntervalMs": 0}, {"topic": "job/SECRET"}, {"topic": "nowhere"}, {"topic": "mine"}]);
     client.send(json!({"id": 2, "type": "subscribe", "topics": topics})).await;
@@ -265,7 +265,7 @@ async fn several_topics_are_subscribed_at_once_and_each_is_answered() {
     }
     let answers: Vec<_> = answers.iter().map(|(topic, said)| format!("{topic} {said}")).collect();
     assert_eq!(answers, ["job/A snapshot", "job/SECRET JOB_NOT_FOUND", "mine snapshot", "nowhere INVALID_FIELD"]);
-    stage.core.open_watches(2).await;
+    stage.server.open_watches(2).await;
     let refused = client.ask(json!({"id": 3, "type": "unsubscribe", "topics": ["job/A", "nowhere"]})).await;
     assert_eq!(refused["code"], "INVALID_FIELD");
     assert_eq!(client.ask(json!({"id": 4, "type": "unsubscribe", "topics": ["job/A", "mine"]})).await["type"], "ok");

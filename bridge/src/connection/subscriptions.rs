@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::fault::{Code, Fault};
-use crate::ledger::TopicHold;
+use crate::ledger::TopicShare;
 use crate::topic::subscribe::{SubscribeError, Subscription, Topics};
 use crate::topic::subscriber::Subscriber;
 use crate::topic::upstream::SubscribeRequest;
@@ -32,7 +32,7 @@ struct Entry {
     subscription: Option<Subscription>,
     command: Option<u64>,
     /// The user's share in topics.
-    _hold: TopicHold,
+    _hold: TopicShare,
 }
 
 /// What became of a request to subscribe.
@@ -146,7 +146,7 @@ impl Subscriptions {
         let (topic, entry) = self.topics.iter().find(|(_, entry)| entry.task.id() == error.id())?;
         let (topic, command) = (topic.clone(), entry.command);
         self.remove(&topic);
-        let fault = Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; try again");
+        let fault = Fault::new(Code::Server(ErrorReason::Internal), "something failed on our side; try again");
         Some(Refused { command, topic, fault })
     }
 

@@ -14,7 +14,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::following::{Following, Next};
+use super::session::{EventsSession, Next};
 use crate::outbox::Batch;
 use crate::wire::encode::{Kind, Push};
 
@@ -22,9 +22,9 @@ use crate::wire::encode::{Kind, Push};
 const ENOUGH_BYTES: usize = 1 << 20;
 
 /// Answers with what there is or will be.
-pub fn response(following: Following, wait: Duration) -> Response {
-    let answer = Answer::begin(following.asked, &following.greeting);
-    let poll = Poll { following, until: Instant::now() + wait, answer };
+pub fn response(session: EventsSession, wait: Duration) -> Response {
+    let answer = Answer::begin(session.asked, &session.greeting);
+    let poll = Poll { session, until: Instant::now() + wait, answer };
     let body = stream::unfold(Some(poll), |poll| async {
         let mut poll = poll?;
         let more = poll.step().await;
@@ -44,7 +44,7 @@ pub fn response(following: Following, wait: Duration) -> Response {
 }
 
 struct Poll {
-    following: Following,
+    session: EventsSession,
     until: Instant,
     answer: Answer,
 }
@@ -56,7 +56,7 @@ impl Poll {
         let far = Instant::now() + Duration::from_secs(24 * 3600);
         let until = if self.answer.all_have_a_place() { self.until } else { far };
         let whole = self.answer.is_enough()
-            || match self.following.next(&mut self.answer, until).await {
+            || match self.session.next(&mut self.answer, until).await {
                 Next::Messages => self.answer.is_enough(),
                 Next::Silence | Next::End => true,
             };

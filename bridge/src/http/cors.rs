@@ -30,7 +30,7 @@ const TUS_TELLS: [HeaderName; 9] = [
     HeaderName::from_static("courant-cursor"),
 ];
 
-/// How long a browser may remember the answer to its question whether it may.
+/// How long a browser may remember the answer to its query whether it may.
 const REMEMBER: Duration = Duration::from_secs(600);
 
 /// For the origins on the list; None when there are none. Never `*`: cookies count.

@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::fault::{Code, Fault};
 use crate::request::caller::Caller;
 use crate::request::query;
-use crate::wire::admin::Deed;
+use crate::wire::admin::AuditAction;
 use crate::wire::job::Job;
 
 /// A job and where to start watching it.
@@ -46,7 +46,7 @@ pub struct JobsAnswer {
 }
 
 impl JobAnswer {
-    /// Of a job that the core always sends.
+    /// Of a job that the server always sends.
     pub fn new(job: Option<v1::Job>, cursor: Option<String>) -> Result<Self, Fault> {
         let job = job.as_ref().map(Job::from).ok_or_else(Fault::job_not_found)?;
         Ok(Self { job, cursor })
@@ -81,20 +81,20 @@ pub async fn act(
     body: Bytes,
 ) -> Result<Response, Fault> {
     let mut jobs = app.server.jobs();
-    let (answer, deed, id) = match path.rsplit_once(':') {
+    let (answer, action, id) = match path.rsplit_once(':') {
         Some((id, "cancel")) => {
             let request = app.server.call_as(v1::CancelJobRequest { job_id: id.to_owned() }, &caller.token)?;
-            (JobAnswer::new(jobs.cancel_job(request).await?.into_inner().job, None)?, Deed::Cancelled, id)
+            (JobAnswer::new(jobs.cancel_job(request).await?.into_inner().job, None)?, AuditAction::Cancelled, id)
         }
         Some((id, "retry")) => {
             let password = password(&body)?;
             let request = app.server.call_as(v1::RetryJobRequest { job_id: id.to_owned(), password }, &caller.token)?;
             let retried = jobs.retry_job(request).await?.into_inner();
-            (JobAnswer::new(retried.job, Some(retried.cursor))?, Deed::Retried, id)
+            (JobAnswer::new(retried.job, Some(retried.cursor))?, AuditAction::Retried, id)
         }
         _ => return Err(Fault::new(Code::NotFound, "a job can be told :cancel and :retry")),
     };
-    caller.note(&app, deed, Some(id));
+    caller.audit(&app, action, Some(id));
     Ok(fresh(answer))
 }
 
@@ -120,6 +120,6 @@ fn password(body: &[u8]) -> Result<Option<v1::Password>, Fault> {
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>) -> Result<Response, Fault> {
     let request = app.server.call_as(v1::DeleteJobRequest { job_id: id.clone() }, &caller.token)?;
     app.server.jobs().delete_job(request).await?;
-    caller.note(&app, Deed::Deleted, Some(&id));
+    caller.audit(&app, AuditAction::Deleted, Some(&id));
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -4,7 +4,7 @@ pub mod console;
 mod cors;
 mod filename;
 pub mod jobs;
-pub mod notices;
+pub mod notifications;
 mod pages;
 pub mod push;
 pub mod results;
@@ -29,7 +29,7 @@ use crate::events;
 use crate::fault::{Code, Fault};
 use crate::request::caller::Caller;
 use crate::request::origin::{Named, Origins};
-use crate::request::{cookie, headers, patience};
+use crate::request::{body_timeout, cookie, headers};
 use crate::server::health::Health;
 use crate::ws::handshake::{Choice, Opening};
 use crate::ws::session::Session;
@@ -53,8 +53,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route_layer(DefaultBodyLimit::disable())
         .route("/v1/jobs/{id}", get(jobs::get).post(jobs::act).delete(jobs::delete).fallback(wrong_method))
         .route("/v1/batches/{id}", get(service::batch).post(service::act_on_batch).fallback(wrong_method))
-        .route("/v1/notifications", get(notices::list).post(notices::send).fallback(wrong_method))
-        .route("/v1/notifications:read", post(notices::read).fallback(wrong_method))
+        .route("/v1/notifications", get(notifications::list).post(notifications::send).fallback(wrong_method))
+        .route("/v1/notifications:read", post(notifications::read).fallback(wrong_method))
         .route("/v1/push/key", get(push::key).fallback(wrong_method))
         .route("/v1/push/subscriptions", put(push::add).delete(push::end).fallback(wrong_method))
         .route("/v1/queue", get(service::queue).fallback(wrong_method))
@@ -99,7 +99,7 @@ async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let peer = request.extensions().get::<Peer>();
     let address = peer.map(|peer| headers::address(*peer, request.headers(), &app.config));
     let probe = matches!(request.uri().path(), "/livez" | "/readyz" | "/healthz");
-    match address.filter(|_| !probe).map(|address| app.registry.may_ask(address)) {
+    match address.filter(|_| !probe).map(|address| app.permits.check_request_rate(address)) {
         Some(Err(fault)) => fault.into_response(),
         Some(Ok(())) | None => next.run(hurried(&app, request)).await,
     }
@@ -112,7 +112,7 @@ fn hurried(app: &App, request: Request) -> Request {
     if document || !uploads::has_body(request.headers()) {
         return request;
     }
-    request.map(|body| patience::within(body, app.config.times.body))
+    request.map(|body| body_timeout::within(body, app.config.times.body))
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
@@ -121,8 +121,8 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     }
     let why = match *app.health.borrow() {
         _ if app.leaving.is_cancelled() => "draining",
-        Health::Without(missing) => missing,
-        Health::Serving | Health::Away => "the server cannot be reached",
+        Health::Degraded(missing) => missing,
+        Health::Serving | Health::Unavailable => "the server cannot be reached",
     };
     (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
 }
@@ -150,7 +150,7 @@ async fn open_socket(State(app): State<Arc<App>>, request: Request) -> Result<Re
     let Some(address) = peer else {
         return Err(Fault::new(Code::UpgradeRequired, "this connection cannot be upgraded"));
     };
-    app.registry.may_try(address)?;
+    app.permits.check_connect_rate(address)?;
     let response = opening.response();
     let at = app.clone();
     at.spawn(async move {
@@ -178,9 +178,9 @@ async fn converse(
     read: bytes::Bytes,
 ) {
     let format = opening.choice.format();
-    match app.registry.seat(address) {
-        Ok(seat) => {
-            let mut session = Session::new(app, seat, format);
+    match app.permits.permit(address) {
+        Ok(permit) => {
+            let mut session = Session::new(app, permit, format);
             session.keep(cookie);
             match (opening.choice, opening.token) {
                 (Choice::Unknown, _) => {
@@ -194,6 +194,6 @@ async fn converse(
             }
             session.run(socket, read).await;
         }
-        Err(fault) => crate::ws::session::turn_away(&app, fault, format, socket, read).await,
+        Err(fault) => crate::ws::session::refuse_connection(&app, fault, format, socket, read).await,
     }
 }

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::jobs::fresh;
-use super::notices::json;
+use super::notifications::json;
 use crate::app::App;
 use crate::fault::Fault;
 use crate::request::caller::Caller;
@@ -64,7 +64,7 @@ pub struct PushEnd {
 /// `GET /v1/push/key`
 pub async fn key(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
     let request = app.server.call_as(v1::GetPushKeyRequest {}, &caller.token)?;
-    let key = app.server.notices().get_push_key(request).await?.into_inner().public_key;
+    let key = app.server.notifications().get_push_key(request).await?.into_inner().public_key;
     let public_key = Some(URL_SAFE_NO_PAD.encode(&key)).filter(|_| !key.is_empty());
     Ok(fresh(PushKeyAnswer { public_key }))
 }
@@ -77,19 +77,19 @@ pub async fn add(State(app): State<Arc<App>>, caller: Caller, request: Request) 
         let decoded = URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
         decoded.map_err(|_| Fault::field(field, "must be base64url"))
     };
-    let wish = v1::AddPushSubscriptionRequest {
+    let request = v1::AddPushSubscriptionRequest {
         endpoint,
         p256dh: bytes("keys.p256dh", &keys.p256dh)?.into(),
         auth: bytes("keys.auth", &keys.auth)?.into(),
     };
-    app.server.notices().add_push_subscription(app.server.call_as(wish, &caller.token)?).await?;
+    app.server.notifications().add_push_subscription(app.server.call_as(request, &caller.token)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `DELETE /v1/push/subscriptions`
 pub async fn end(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
     let PushEnd { endpoint } = json(request).await?;
-    let wish = v1::RemovePushSubscriptionRequest { endpoint };
-    app.server.notices().remove_push_subscription(app.server.call_as(wish, &caller.token)?).await?;
+    let request = v1::RemovePushSubscriptionRequest { endpoint };
+    app.server.notifications().remove_push_subscription(app.server.call_as(request, &caller.token)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

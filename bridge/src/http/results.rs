@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/{id}/results/{format}` and `/document`: bytes stream from the core to the browser.
+//! `GET /v1/jobs/{id}/results/{format}` and `/document`: bytes stream from the server to the browser.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub async fn read(
     Path((job_id, format)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let unknown = || Fault::new(Code::Core(ErrorReason::ResultNotFound), "a result is json, md, txt or html");
+    let unknown = || Fault::new(Code::Server(ErrorReason::ResultNotFound), "a result is json, md, txt or html");
     let format = names::parse_format(&format).ok_or_else(unknown)?;
     serve(&Source { app, caller, job_id, what: What::Result(format) }, &headers).await
 }
@@ -167,8 +167,8 @@ pub(super) fn pieces<M: Send + 'static>(
 }
 
 pub(super) fn headless() -> Fault {
-    tracing::error!("the core sent bytes without their header");
-    Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; try again")
+    tracing::error!("the server sent bytes without their header");
+    Fault::new(Code::Server(ErrorReason::Internal), "something failed on our side; try again")
 }
 
 fn answer(
@@ -195,8 +195,8 @@ fn answer(
 
 pub(super) fn put(response: &mut Response, name: HeaderName, value: &str) -> Result<(), Fault> {
     let value = HeaderValue::from_str(value).map_err(|_| {
-        tracing::error!(%name, "the core sent a value that no header can carry");
-        Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; the log says more")
+        tracing::error!(%name, "the server sent a value that no header can carry");
+        Fault::new(Code::Server(ErrorReason::Internal), "something failed on our side; the log says more")
     })?;
     response.headers_mut().insert(name, value);
     Ok(())
@@ -204,7 +204,7 @@ pub(super) fn put(response: &mut Response, name: HeaderName, value: &str) -> Res
 
 fn unsatisfiable(size: u64) -> Result<Response, Fault> {
     use axum::response::IntoResponse as _;
-    let fault = Fault::new(Code::Core(ErrorReason::OffsetOutOfRange), format!("there are {size} bytes"));
+    let fault = Fault::new(Code::Server(ErrorReason::OffsetOutOfRange), format!("there are {size} bytes"));
     let mut response = fault.into_response();
     put(&mut response, CONTENT_RANGE, &format!("bytes */{size}"))?;
     Ok(response)

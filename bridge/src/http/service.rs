@@ -15,9 +15,9 @@ use crate::app::App;
 use crate::fault::{Code, Fault};
 use crate::request::caller::Caller;
 use crate::request::query;
-use crate::wire::admin::Deed;
+use crate::wire::admin::AuditAction;
 use crate::wire::device::ShownDevice;
-use crate::wire::service::{Batch, Figures, Queue, Quota, Worker};
+use crate::wire::service::{Batch, Queue, Quota, Statistics, Worker};
 
 /// A batch and where to start watching it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,9 +77,10 @@ pub struct WorkerAnswer {
 /// The figures of the service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-pub struct FiguresAnswer {
+#[cfg_attr(feature = "schema", schemars(rename = "FiguresAnswer"))]
+pub struct SystemAnswer {
     /// As they are now.
-    pub metrics: Figures,
+    pub metrics: Statistics,
 }
 
 /// `GET /v1/batches/{id}`
@@ -107,7 +108,7 @@ pub async fn act_on_batch(
     };
     let request = v1::CancelBatchRequest { batch_id: id.to_owned(), owner: owner(&uri)? };
     let done = app.server.jobs().cancel_batch(app.server.call_as(request, &caller.token)?).await?.into_inner();
-    caller.note(&app, Deed::Cancelled, Some(id));
+    caller.audit(&app, AuditAction::Cancelled, Some(id));
     let batch = Batch::from(&done.batch.unwrap_or_default());
     Ok(fresh(BatchAnswer { batch, cursor: None, jobs_cancelled: Some(done.jobs_cancelled) }))
 }
@@ -136,7 +137,7 @@ pub async fn devices(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri
 /// `GET /v1/workers`
 pub async fn workers(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
     caller.needs(Role::Admin)?;
-    caller.note(&app, Deed::AdminRead, Some("workers"));
+    caller.audit(&app, AuditAction::AdminRead, Some("workers"));
     let request = app.server.call_as(v1::ListWorkersRequest {}, &caller.token)?;
     let found = app.server.admin().list_workers(request).await?.into_inner();
     Ok(fresh(WorkersAnswer { workers: found.workers.iter().map(Worker::from).collect() }))
@@ -145,10 +146,10 @@ pub async fn workers(State(app): State<Arc<App>>, caller: Caller) -> Result<Resp
 /// `GET /v1/system`
 pub async fn system(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
     caller.needs(Role::Admin)?;
-    caller.note(&app, Deed::AdminRead, Some("system"));
+    caller.audit(&app, AuditAction::AdminRead, Some("system"));
     let request = app.server.call_as(v1::GetSystemMetricsRequest {}, &caller.token)?;
     let found = app.server.admin().get_system_metrics(request).await?.into_inner();
-    Ok(fresh(FiguresAnswer { metrics: Figures::from(&found.metrics.unwrap_or_default()) }))
+    Ok(fresh(SystemAnswer { metrics: Statistics::from(&found.metrics.unwrap_or_default()) }))
 }
 
 /// `POST /v1/workers/{id}:drain` and `:resume`
@@ -159,18 +160,18 @@ pub async fn act_on_worker(
 ) -> Result<Response, Fault> {
     caller.needs(Role::Admin)?;
     let mut admin = app.server.admin();
-    let (worker, deed, id) = match path.rsplit_once(':') {
+    let (worker, action, id) = match path.rsplit_once(':') {
         Some((id, "drain")) => {
             let request = app.server.call_as(v1::DrainWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
-            (admin.drain_worker(request).await?.into_inner().worker, Deed::WorkerDrained, id)
+            (admin.drain_worker(request).await?.into_inner().worker, AuditAction::WorkerDrained, id)
         }
         Some((id, "resume")) => {
             let request = app.server.call_as(v1::ResumeWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
-            (admin.resume_worker(request).await?.into_inner().worker, Deed::WorkerResumed, id)
+            (admin.resume_worker(request).await?.into_inner().worker, AuditAction::WorkerResumed, id)
         }
         _ => return Err(Fault::new(Code::NotFound, "a worker can be told :drain and :resume")),
     };
-    caller.note(&app, deed, Some(id));
+    caller.audit(&app, action, Some(id));
     Ok(fresh(WorkerAnswer { worker: Worker::from(&worker.unwrap_or_default()) }))
 }
 

@@ -47,7 +47,7 @@ impl From<&Caller> for SessionAnswer {
 pub async fn begin(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
     if caller.shown == Shown::Cookie {
         let why = "send the token to put into the cookie as Authorization: Bearer <token>";
-        return Err(Fault::new(Code::Core(courant_proto::v1::ErrorReason::TokenMissing), why));
+        return Err(Fault::new(Code::Server(courant_proto::v1::ErrorReason::TokenMissing), why));
     }
     let life = caller.identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
     let cookie = cookie::set(&caller.token, life, &app.config)?;

@@ -1,7 +1,7 @@
-//! `POST /v1/jobs`: a document streams through to the core, a few pieces at a time.
+//! `POST /v1/jobs`: a document streams through to the server, a few pieces at a time.
 //!
-//! The core takes the end of the stream for the end of the document. So when an upload breaks off, the stream to the
-//! core must not end but be cancelled: half a document is never submitted. (The core drops a cancelled call.)
+//! The server takes the end of the stream for the end of the document. So when an upload breaks off, the stream to the
+//! server must not end but be cancelled: half a document is never submitted. (The server drops a cancelled call.)
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,14 +23,14 @@ use super::jobs::{JobAnswer, fresh};
 use crate::app::App;
 use crate::fault::{Code, Fault};
 use crate::ledger::Share;
+use crate::request::body_timeout::{BodyTimeout, TooSlow};
 use crate::request::caller::Caller;
-use crate::request::patience::{Patience, TooSlow};
 use crate::request::query;
-use crate::wire::admin::Deed;
+use crate::wire::admin::AuditAction;
 
-/// Pieces on their way to the core. When they are in flight, the browser's upload waits.
+/// Pieces on their way to the server. When they are in flight, the browser's upload waits.
 pub const IN_FLIGHT: usize = 4;
-/// What the core takes in one piece.
+/// What the server takes in one piece.
 pub const PIECE: usize = 1 << 20;
 /// The longest text part of a form.
 const TEXT_PART: usize = 8 << 10;
@@ -51,7 +51,7 @@ pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Reques
             return Err(fault);
         }
     };
-    let patience = Patience::new(&app.config);
+    let patience = BodyTimeout::new(&app.config);
     let upload = Upload { app: app.clone(), token: caller.token.clone(), left: limit, patience, _share: share };
     let answer = if is_form(request.headers()) {
         upload.form(header, request).await?
@@ -59,13 +59,13 @@ pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Reques
         for (name, value) in query::pairs(request.uri())? {
             query::submission(&mut header, &name, value)?;
         }
-        // Known beforehand, so that the core can refuse it before it is sent.
+        // Known beforehand, so that the server can refuse it before it is sent.
         if let Some(bytes) = promised(request.headers()).filter(|_| header.document_bytes == 0) {
             header.document_bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         }
         upload.body(header, request.into_body().into_data_stream()).await?
     };
-    caller.note(&app, Deed::Submitted, answer.job.as_ref().map(|job| job.job_id.as_str()));
+    caller.audit(&app, AuditAction::Submitted, answer.job.as_ref().map(|job| job.job_id.as_str()));
     let location = answer.job.as_ref().map(|job| format!("/v1/jobs/{}", job.job_id)).unwrap_or_default();
     let body = fresh(JobAnswer::new(answer.job, Some(answer.cursor))?);
     Ok((StatusCode::CREATED, [(LOCATION, location)], body).into_response())
@@ -75,7 +75,7 @@ struct Upload {
     app: Arc<App>,
     token: String,
     left: u64,
-    patience: Patience,
+    patience: BodyTimeout,
     /// The user's share in uploads.
     _share: Share,
 }
@@ -196,7 +196,7 @@ impl Upload {
         while !piece.is_empty() {
             let chunk = piece.split_to(piece.len().min(PIECE));
             if parts.send(Sent::Chunk(chunk)).await.is_err() {
-                // The core has answered already; its answer says why.
+                // The server has answered already; its answer says why.
                 return std::future::pending().await;
             }
         }
@@ -205,12 +205,12 @@ impl Upload {
 }
 
 async fn finish(parts: &mpsc::Sender<Sent>) -> Result<(), Fault> {
-    // When nobody takes it any more, the core has answered already.
+    // When nobody takes it any more, the server has answered already.
     let _ = parts.send(Sent::End).await;
     Ok(())
 }
 
-/// Whether the core has answered before it got everything.
+/// Whether the server has answered before it got everything.
 enum Answered {
     Already(Box<v1::SubmitJobResponse>),
     NotYet,
@@ -232,7 +232,7 @@ async fn submit_stream(app: &App, token: &str, stream: Pipe) -> Result<v1::Submi
     Ok(app.server.bulk().submit_job(request).await?.into_inner())
 }
 
-/// What goes to the core, or that it was all.
+/// What goes to the server, or that it was all.
 enum Sent {
     Chunk(Bytes),
     End,
@@ -274,7 +274,7 @@ fn promised(headers: &HeaderMap) -> Option<u64> {
 }
 
 fn too_large(limit: u64) -> Fault {
-    Fault::new(Code::Core(ErrorReason::DocumentTooLarge), format!("a document may have at most {limit} bytes here"))
+    Fault::new(Code::Server(ErrorReason::DocumentTooLarge), format!("a document may have at most {limit} bytes here"))
 }
 
 fn broken_off() -> Fault {

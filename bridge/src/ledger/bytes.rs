@@ -14,7 +14,7 @@ pub struct UserBytes {
     waiting: AtomicUsize,
     /// Of all users.
     all: Arc<AtomicUsize>,
-    /// Told when less than half of what the user may have waits.
+    /// UploadStatus when less than half of what the user may have waits.
     pub drained: Notify,
 }
 
@@ -31,16 +31,16 @@ impl UserBytes {
     /// What waits for the user may become larger by this.
     pub fn has_space(&self, bytes: usize) -> bool {
         let (own, all) = (self.waiting(), self.all.load(Ordering::Relaxed));
-        own.saturating_add(bytes) <= self.may_wait(all)
+        own.saturating_add(bytes) <= self.allowance(all)
     }
 
     /// Less than half of what may wait for the user does.
     pub fn is_half_free(&self) -> bool {
         let all = self.all.load(Ordering::Relaxed);
-        self.waiting() <= self.may_wait(all) / 2
+        self.waiting() <= self.allowance(all) / 2
     }
 
-    fn may_wait(&self, all: usize) -> usize {
+    fn allowance(&self, all: usize) -> usize {
         let Bound { total, per_user } = self.bound;
         per_user.min(total.saturating_sub(all))
     }

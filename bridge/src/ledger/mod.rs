@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use bounds::RESOURCES;
 pub use bounds::{Bound, Bounds, Refused, Resource};
 pub use bytes::UserBytes;
-pub use topics::TopicHold;
+pub use topics::TopicShare;
 
 use crate::wire::TopicName;
 use topics::Topics;
@@ -124,7 +124,7 @@ impl User {
     }
 
     /// One more subscription to a topic, here or on another connection. Only distinct topics count.
-    pub fn hold(&self, topic: &TopicName) -> Result<TopicHold, Refused> {
+    pub fn hold(&self, topic: &TopicName) -> Result<TopicShare, Refused> {
         self.topics.hold(topic)
     }
 

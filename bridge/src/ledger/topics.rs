@@ -19,7 +19,7 @@ pub struct Topics {
 
 /// One subscription of a user to a topic.
 #[derive(Debug)]
-pub struct TopicHold {
+pub struct TopicShare {
     topics: Arc<Topics>,
     topic: TopicName,
 }
@@ -29,17 +29,17 @@ impl Topics {
         Arc::new(Self { limit, counts: Mutex::default() })
     }
 
-    pub(super) fn hold(self: &Arc<Self>, topic: &TopicName) -> Result<TopicHold, Refused> {
+    pub(super) fn hold(self: &Arc<Self>, topic: &TopicName) -> Result<TopicShare, Refused> {
         let mut counts = self.counts.lock();
         if counts.len() >= self.limit && !counts.contains_key(topic) {
             return Err(Refused::PerUser(self.limit));
         }
         *counts.entry(topic.clone()).or_default() += 1;
-        Ok(TopicHold { topics: self.clone(), topic: topic.clone() })
+        Ok(TopicShare { topics: self.clone(), topic: topic.clone() })
     }
 }
 
-impl Drop for TopicHold {
+impl Drop for TopicShare {
     fn drop(&mut self) {
         let mut counts = self.topics.counts.lock();
         if let Some(count) = counts.get_mut(&self.topic) {

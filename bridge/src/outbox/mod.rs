@@ -7,7 +7,7 @@
 //! What waits for all connections of one user is bounded as well. Then those connections count as full that have something
 //! waiting already: one that reads does not pay for others that do not.
 
-pub mod close;
+pub mod close_reason;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
@@ -27,14 +27,14 @@ use crate::metrics::Metrics;
 use crate::wire::ServerMessage;
 use crate::wire::encode::{Kind, Push, Slot, text};
 use crate::wire::message::Draining;
-use close::Verdict;
+use close_reason::CloseReason;
 
 /// Written in one go before others get a turn.
 const BATCH_BYTES: usize = 32 << 10;
 /// What may wait for a connection whose user is not known.
-const NAMELESS_BYTES: usize = 64 << 10;
+const ANONYMOUS_BYTES: usize = 64 << 10;
 /// Empty places are swept out when there are more than this, and more than places in use.
-const SWEEP: usize = 64;
+const COMPACT_ABOVE: usize = 64;
 
 /// What waits for one connection.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ struct Inner {
     empty: usize,
     bytes: usize,
     slots: HashMap<SlotKey, u64>,
-    verdict: Option<Verdict>,
+    close_reason: Option<CloseReason>,
 }
 
 type SlotKey = (u64, Arc<str>, Slot);
@@ -111,7 +111,7 @@ pub enum Taken {
     /// Nothing for now.
     Nothing,
     /// Nothing any more: close with this.
-    End(Box<Verdict>),
+    End(Box<CloseReason>),
 }
 
 impl Outbox {
@@ -159,7 +159,7 @@ impl Outbox {
         let for_user = || self.user.get().is_none_or(|user| user.bytes().has_space(bytes));
         let total = inner.bytes + bytes;
         // Before that there are only short replies, and nobody whose share it could be.
-        let limit = if self.user.get().is_some() { self.limit } else { self.limit.min(NAMELESS_BYTES) };
+        let limit = if self.user.get().is_some() { self.limit } else { self.limit.min(ANONYMOUS_BYTES) };
         total <= limit && (total <= BATCH_BYTES || inner.bytes == 0 || for_user())
     }
 
@@ -183,23 +183,23 @@ impl Outbox {
         self.put(Waiting { content: Content::Shared(push), slot });
     }
 
-    /// Puts in a push of a replay. It waited for [`Outbox::has_room`], so it may go over the limit by itself.
+    /// Puts in a push of a replay. It waited for [`Outbox::wait_for_space`], so it may go over the limit by itself.
     pub fn push_replayed(&self, push: Arc<Push>) {
         let mut inner = self.inner.lock();
-        if inner.verdict.is_none() {
+        if inner.close_reason.is_none() {
             self.append(&mut inner, Waiting { content: Content::Shared(push), slot: None });
         }
         drop(inner);
         self.writer.wake();
     }
 
-    /// Ends the connection after what waits already. The first verdict stands.
-    pub fn end(&self, verdict: Verdict) {
+    /// Ends the connection after what waits already. The first close_reason stands.
+    pub fn end(&self, close_reason: CloseReason) {
         let mut inner = self.inner.lock();
-        if inner.verdict.is_none() {
-            let closing = Content::One(text(&verdict.closing()));
+        if inner.close_reason.is_none() {
+            let closing = Content::One(text(&close_reason.closing()));
             self.append(&mut inner, Waiting { content: closing, slot: None });
-            inner.verdict = Some(verdict);
+            inner.close_reason = Some(close_reason);
         }
         drop(inner);
         self.announce_end();
@@ -209,9 +209,9 @@ impl Outbox {
     pub fn end_for_drain(&self, times: &Times) {
         let wait = times.drain_spread.mul_f64(chance());
         self.reply(&ServerMessage::Draining(Draining { retry_after_ms: wait.as_millis() as u64 }));
-        let code = Code::Core(ErrorReason::Draining);
+        let code = Code::Server(ErrorReason::Draining);
         let fault = Fault::new(code, "the bridge is stopping; connect again");
-        self.end(Verdict::on(Fault { retry_after: Some(wait), ..fault }));
+        self.end(CloseReason::on(Fault { retry_after: Some(wait), ..fault }));
     }
 
     fn announce_end(&self) {
@@ -220,7 +220,7 @@ impl Outbox {
         self.ended.notify_one();
     }
 
-    /// Waits until the connection is to end, by whoever's verdict. For the session alone.
+    /// Waits until the connection is to end, by whoever's close_reason. For the session alone.
     pub async fn ended(&self) {
         if !self.is_ended() {
             self.ended.notified().await;
@@ -229,11 +229,11 @@ impl Outbox {
 
     /// Whether the connection is ending.
     pub fn is_ended(&self) -> bool {
-        self.inner.lock().verdict.is_some()
+        self.inner.lock().close_reason.is_some()
     }
 
     /// Waits until half of the space is free, so that a long replay goes at the client's pace.
-    pub async fn has_room(&self) {
+    pub async fn wait_for_space(&self) {
         loop {
             let drained = self.drained.notified();
             tokio::pin!(drained);
@@ -244,7 +244,7 @@ impl Outbox {
             others.as_mut().enable();
             let bytes = {
                 let inner = self.inner.lock();
-                if inner.verdict.is_some() {
+                if inner.close_reason.is_some() {
                     return;
                 }
                 inner.bytes
@@ -262,12 +262,12 @@ impl Outbox {
 
     fn put(&self, waiting: Waiting) {
         let mut inner = self.inner.lock();
-        if inner.verdict.is_some() {
+        if inner.close_reason.is_some() {
             return;
         }
         let before = inner.bytes;
         if let Some(slot) = &waiting.slot
-            && inner.vacate(slot)
+            && inner.remove_slot(slot)
         {
             self.metrics.coalesced.inc();
             self.count(before, inner.bytes);
@@ -278,11 +278,11 @@ impl Outbox {
             self.metrics.dropped.inc();
         } else {
             self.metrics.too_slow.inc();
-            let verdict = Verdict::too_slow();
+            let close_reason = CloseReason::too_slow();
             self.count(inner.bytes, 0);
             *inner = Inner::default();
-            self.append(&mut inner, Waiting { content: Content::One(text(&verdict.closing())), slot: None });
-            inner.verdict = Some(verdict);
+            self.append(&mut inner, Waiting { content: Content::One(text(&close_reason.closing())), slot: None });
+            inner.close_reason = Some(close_reason);
             drop(inner);
             self.announce_end();
         }
@@ -298,7 +298,7 @@ impl Outbox {
     }
 
     /// Waits until there is something to take. For the writer alone.
-    pub async fn filled(&self) {
+    pub async fn wait_until_filled(&self) {
         std::future::poll_fn(|context| {
             self.writer.register(context.waker());
             if self.inner.lock().bytes > 0 { Poll::Ready(()) } else { Poll::Pending }
@@ -328,7 +328,7 @@ impl Outbox {
             }
         }
         self.count(before, inner.bytes);
-        let verdict = inner.verdict.clone();
+        let close_reason = inner.close_reason.clone();
         let roomy = inner.bytes * 2 <= self.limit;
         drop(inner);
         if bytes > 0 {
@@ -339,7 +339,7 @@ impl Outbox {
             }
             return Taken::Some;
         }
-        verdict.map_or(Taken::Nothing, |verdict| Taken::End(Box::new(verdict)))
+        close_reason.map_or(Taken::Nothing, |close_reason| Taken::End(Box::new(close_reason)))
     }
 }
 
@@ -360,18 +360,18 @@ impl Inner {
     }
 
     /// Removes the message that waits in a slot.
-    fn vacate(&mut self, slot: &SlotKey) -> bool {
+    fn remove_slot(&mut self, slot: &SlotKey) -> bool {
         let Some(place) = self.slots.remove(slot) else { return false };
         let Some(old) = self.queue.get_mut((place - self.first) as usize).and_then(Option::take) else { return false };
         self.bytes -= old.content.bytes();
         self.empty += 1;
-        if self.empty > SWEEP && self.empty * 2 > self.queue.len() {
-            self.sweep();
+        if self.empty > COMPACT_ABOVE && self.empty * 2 > self.queue.len() {
+            self.compact();
         }
         true
     }
 
-    fn sweep(&mut self) {
+    fn compact(&mut self) {
         self.queue.retain(Option::is_some);
         self.empty = 0;
         let slots = self.queue.iter().enumerate().filter_map(|(index, waiting)| {
@@ -449,7 +449,7 @@ mod tests {
         for _ in 0..1_000_000 {
             outbox.push(1, news("A", "a"));
         }
-        assert!(outbox.inner.lock().queue.len() <= 2 * SWEEP + 2);
+        assert!(outbox.inner.lock().queue.len() <= 2 * COMPACT_ABOVE + 2);
         assert_eq!(all(&outbox), ["f", "a"]);
     }
 
@@ -502,7 +502,7 @@ mod tests {
         outbox.push(1, fact("123456"));
         let waiting = tokio::spawn({
             let outbox = outbox.clone();
-            async move { outbox.has_room().await }
+            async move { outbox.wait_for_space().await }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use courant_proto::v1;
 use tokio::time::Instant;
 
-use super::shown::since;
+use super::merge::since;
 
 /// What those who look have been shown.
 #[derive(Debug)]

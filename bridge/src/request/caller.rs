@@ -15,13 +15,13 @@ use crate::app::{App, Peer};
 use crate::fault::{Code, Fault};
 use crate::ledger::{Resource, Share, User};
 use crate::metrics::Limit;
-use crate::wire::admin::Deed;
+use crate::wire::admin::AuditAction;
 
 /// A caller whose token is good.
 pub struct Caller {
     /// Who it is.
     pub identity: Identity,
-    /// For calling the core in the caller's name.
+    /// For calling the server in the caller's name.
     pub token: String,
     /// How it was shown.
     pub shown: Shown,
@@ -44,8 +44,8 @@ pub enum Shown {
 
 impl Caller {
     /// Writes down what the caller did.
-    pub fn note(&self, app: &App, deed: Deed, target: Option<&str>) {
-        app.trail.note(deed, Some(&self.identity.subject), self.address, target);
+    pub fn audit(&self, app: &App, action: AuditAction, target: Option<&str>) {
+        app.audit.record(action, Some(&self.identity.subject), self.address, target);
     }
 
     /// One more upload of the user.
@@ -69,7 +69,7 @@ impl Caller {
         if self.identity.has(role) {
             return Ok(());
         }
-        Err(Fault::new(Code::Core(ErrorReason::RoleRequired), "your token does not allow this"))
+        Err(Fault::new(Code::Server(ErrorReason::RoleRequired), "your token does not allow this"))
     }
 }
 
@@ -81,10 +81,10 @@ impl FromRequestParts<Arc<App>> for Caller {
         let peer = parts.extensions.get::<Peer>();
         let address = peer.map(|peer| headers::address(*peer, &parts.headers, &app.config));
         let identity = app.config.verifier.verify(&token).inspect_err(|_| {
-            app.trail.note(Deed::TokenRefused, None, address, None);
+            app.audit.record(AuditAction::TokenRefused, None, address, None);
         })?;
         if let Some(address) = address {
-            app.registry.may_act(&identity.subject, address)?;
+            app.permits.check_user_rate(&identity.subject, address)?;
         }
         let held = app.ledger.user(&identity.subject);
         let request = held.take(Resource::Requests).map_err(|refused| {
@@ -97,13 +97,14 @@ impl FromRequestParts<Arc<App>> for Caller {
 
 fn refuse(app: &App, identity: &Identity, address: Option<IpAddr>, limit: Limit) {
     if let Some(address) = address {
-        app.registry.refused(limit, Some(&identity.subject), address);
+        app.permits.refused(limit, Some(&identity.subject), address);
     }
 }
 
 /// The header counts more than the cookie.
 fn token(parts: &Parts, app: &App) -> Result<(String, Shown), Fault> {
-    let missing = || Fault::new(Code::Core(ErrorReason::TokenMissing), "send the header Authorization: Bearer <token>");
+    let missing =
+        || Fault::new(Code::Server(ErrorReason::TokenMissing), "send the header Authorization: Bearer <token>");
     if let Some(value) = parts.headers.get(AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
         if !scheme.eq_ignore_ascii_case("bearer") {

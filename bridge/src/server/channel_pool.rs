@@ -54,7 +54,7 @@ impl ChannelLease {
     }
 
     /// For watches of what people are told.
-    pub fn notices(&self) -> NotificationServiceClient<Channel> {
+    pub fn notifications(&self) -> NotificationServiceClient<Channel> {
         NotificationServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE)
     }
 }

@@ -22,7 +22,7 @@ use self::channel_pool::{ChannelPool, MAX_MESSAGE};
 use crate::config::{Config, TokenSource};
 use crate::fault::{Code, Fault};
 
-/// Pings on the way to the core notice a dead one though nothing is asked.
+/// Pings on the way to the server notice a dead one though nothing is asked.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(3);
@@ -52,7 +52,7 @@ pub struct Server {
 impl Server {
     /// Connects when first needed, and again after every loss.
     pub fn new(config: &Config) -> Result<Self, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(config.core.clone())?
+        let endpoint = Endpoint::from_shared(config.server.clone())?
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE)
@@ -62,11 +62,11 @@ impl Server {
             .clone()
             .initial_stream_window_size(BULK_STREAM_WINDOW)
             .initial_connection_window_size(BULK_CONNECTION_WINDOW);
-        let tls = config.core_tls.as_ref();
+        let tls = config.server_tls.as_ref();
         let [system, calls] = [(); 2].map(|()| connector::lazy(&endpoint, tls));
         let transfers = connector::lazy(&bulk, tls);
         let streams = ChannelPool::new(|| connector::lazy(&bulk, tls));
-        let token = config.core_token.clone();
+        let token = config.server_token.clone();
         Ok(Self { system, calls, transfers, streams, token, call: config.times.call })
     }
 
@@ -86,7 +86,7 @@ impl Server {
     }
 
     /// For what people are told.
-    pub fn notices(&self) -> NotificationServiceClient<Channel> {
+    pub fn notifications(&self) -> NotificationServiceClient<Channel> {
         NotificationServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
@@ -160,5 +160,8 @@ impl Server {
 
 fn own_token() -> Fault {
     tracing::error!("the bridge's own token cannot be sent");
-    Fault::new(Code::Core(courant_proto::v1::ErrorReason::Internal), "the bridge is set up wrongly; tell its operator")
+    Fault::new(
+        Code::Server(courant_proto::v1::ErrorReason::Internal),
+        "the bridge is set up wrongly; tell its operator",
+    )
 }

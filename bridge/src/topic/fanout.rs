@@ -149,7 +149,7 @@ impl Topic {
             let settled = self.settled.notified();
             tokio::pin!(settled);
             settled.as_mut().enable();
-            subscriber.outbox.has_room().await;
+            subscriber.outbox.wait_for_space().await;
             match self.try_catch_up(subscriber, request) {
                 Caught::Up => return Ok(()),
                 Caught::NotYet => {}
@@ -210,7 +210,7 @@ impl Inner {
 
 /// Says that nothing comes for now.
 pub(super) fn stalled(topic: &Arc<str>) -> Push {
-    let code = Code::CoreUnreachable.name().to_owned();
+    let code = Code::ServerUnreachable.name().to_owned();
     Push::mark(topic, ServerMessage::Stalled(Ended { topic: topic.clone(), code }))
 }
 

@@ -89,7 +89,7 @@ impl Replay {
     }
 
     async fn send(&self, push: Push) {
-        self.subscriber.outbox.has_room().await;
+        self.subscriber.outbox.wait_for_space().await;
         self.subscriber.replay(Arc::new(push));
     }
 

@@ -389,7 +389,7 @@ mod tests {
             subscriber.deliver(&transient("B", 1));
             subscriber.deliver(&of(Slot::Progress, 1, "30 %"));
             subscriber.deliver(&of(Slot::Zone, 1, "40 %"));
-            subscriber.deliver(&of(Slot::Place, 1, "50 %"));
+            subscriber.deliver(&of(Slot::QueuePosition, 1, "50 %"));
             subscriber.deliver(&of(Slot::Progress, 1, "60 %"));
             subscriber.deliver(&durable("C", 3));
             subscriber.release(live(), 0);

@@ -18,7 +18,7 @@ use crate::server::Server;
 use crate::topic::upstream::{Content, Origin, Part, Update, Updates};
 use crate::wire::encode::Slot;
 use crate::wire::message::{Audit, ConnectionsStatus, SystemMetrics, Workers};
-use crate::wire::service::{Figures, Worker};
+use crate::wire::service::{Statistics, Worker};
 use crate::wire::{ServerMessage, Tier};
 
 /// The metrics come at least this far apart; the server takes no shorter interval.
@@ -108,9 +108,9 @@ impl Itself {
 }
 
 fn metrics_part(metrics: &v1::SystemMetrics) -> Part {
-    let metrics = Figures::from(metrics);
+    let metrics = Statistics::from(metrics);
     Part {
-        slot: Slot::Figures,
+        slot: Slot::Statistics,
         hash: content_hash(&metrics),
         origin: Origin::Server,
         message: Box::new(move |topic, cursor| {

@@ -8,8 +8,8 @@ use futures::StreamExt;
 use tokio::time::Instant;
 
 use super::content::content_hash;
-use crate::presence::book::{Book, Look, Sight};
 use crate::presence::lingering::Lingering;
+use crate::presence::local::{LocalPresence, PresenceSubscription, VisibleDevices};
 use crate::topic::upstream::{Content, Origin, Part, Update, Updates};
 use crate::wire::device::ShownDevice;
 use crate::wire::encode::Slot;
@@ -18,16 +18,22 @@ use crate::wire::{ServerMessage, Tier};
 
 /// Follows the devices of a user. Never lost: what the server does not tell is left out, and said to be. What has not changed
 /// comes once in `repeat`: a subscriber with a full outbox may have missed it.
-pub async fn follow(book: &Arc<Book>, user: &str, tier: Tier, grace: Duration, repeat: Duration) -> Updates {
-    let mut look = book.look(user);
-    look.settled().await;
+pub async fn follow(
+    presence: &Arc<LocalPresence>,
+    user: &str,
+    tier: Tier,
+    grace: Duration,
+    repeat: Duration,
+) -> Updates {
+    let mut subscription = presence.subscribe(user);
+    subscription.wait_until_complete().await;
     let again = Instant::now();
-    let watching = Watching { look, lingering: Lingering::new(grace), again, known: None, tier, repeat };
+    let watching = Watching { subscription, lingering: Lingering::new(grace), again, known: None, tier, repeat };
     futures::stream::unfold(watching, |watching| async { Some(watching.next().await) }).map(Ok).boxed()
 }
 
 struct Watching {
-    look: Look,
+    subscription: PresenceSubscription,
     lingering: Lingering,
     /// When to send it though nothing has changed.
     again: Instant,
@@ -43,12 +49,12 @@ impl Watching {
             if self.known.is_some() {
                 tokio::time::sleep(self.tier.interval()).await;
                 tokio::select! {
-                    () = self.look.changed() => {}
+                    () = self.subscription.changed() => {}
                     () = tokio::time::sleep_until(self.lingering.next().unwrap_or(self.again).min(self.again)) => {}
                 }
             }
             let now = Instant::now();
-            let Sight { devices, complete } = self.look.sight();
+            let VisibleDevices { devices, complete } = self.subscription.devices();
             let part = part(&self.lingering.look(now, devices), complete);
             if self.again <= now || self.known != Some(part.hash) {
                 self.again = now + self.repeat;

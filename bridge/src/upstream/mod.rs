@@ -19,7 +19,7 @@ use futures::future::BoxFuture;
 
 use crate::config::Times;
 use crate::fault::{Code, Fault};
-use crate::presence::book::Book;
+use crate::presence::local::LocalPresence;
 use crate::server::Server;
 use crate::topic::scope::{Scope, TopicKey};
 use crate::topic::upstream::{Grant, Reach, SubscribeRequest, Updates, Upstream};
@@ -31,7 +31,7 @@ pub struct ServerUpstream {
     /// Where watches are opened.
     pub server: Server,
     /// Who is connected here.
-    pub presence: Arc<Book>,
+    pub presence: Arc<LocalPresence>,
     /// What admins see of this bridge.
     pub overview: Overview,
     /// How long devices linger, and how often states are repeated.
@@ -67,7 +67,7 @@ impl Upstream for ServerUpstream {
         async move {
             match topic {
                 TopicName::Admin if request.reach != Reach::All => {
-                    Err(Fault::new(Code::Core(ErrorReason::RoleRequired), "this topic is for admins"))
+                    Err(Fault::new(Code::Server(ErrorReason::RoleRequired), "this topic is for admins"))
                 }
                 TopicName::Queue | TopicName::Admin => Ok(Grant::new(Scope::new(topic, ""))),
                 // One's own, whoever one is.

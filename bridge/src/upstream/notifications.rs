@@ -19,7 +19,7 @@ use crate::wire::service::Notification;
 pub async fn follow(server: &Server, scope: &Scope, after: &str) -> Result<Updates, Fault> {
     let request = v1::WatchNotificationsRequest { user: scope.owner.clone(), after_cursor: after.to_owned() };
     let lease = server.stream_channel();
-    let stream = lease.notices().watch_notifications(server.stream_own(request)?).await?.into_inner();
+    let stream = lease.notifications().watch_notifications(server.stream_own(request)?).await?.into_inner();
     let mut reader = Reader { topic: scope.name(), continues: !after.is_empty(), live: false };
     let updates = stream.map_err(Fault::from).map_ok(move |message| {
         // Held as long as the stream.
@@ -54,7 +54,7 @@ impl Reader {
                 unread,
                 notification: Notification::from(notification),
             };
-            let push = Push::notice(&self.topic, &notification.notification_id, body);
+            let push = Push::notification(&self.topic, &notification.notification_id, body);
             updates.push(Update { cursor, content: Content::Event(push) });
         }
         let was_live = self.live;

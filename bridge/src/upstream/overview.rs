@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use courant_proto::v1;
 
-use crate::audit::Trail;
-use crate::connection::registry::Registry;
+use crate::audit::AuditLog;
+use crate::connection::permits::Permits;
 use crate::topic;
 use crate::wire::admin::{BridgeLine, Connections, Count, Everywhere};
 use crate::wire::job::time;
@@ -22,11 +22,11 @@ pub struct Overview {
     /// Names the bridge among others; new at each start.
     pub bridge: Arc<str>,
     /// All connections.
-    pub connections: Arc<Registry>,
+    pub connections: Arc<Permits>,
     /// All topics.
     pub topics: Arc<topic::registry::Registry>,
     /// What was done.
-    pub audit: Arc<Trail>,
+    pub audit: Arc<AuditLog>,
 }
 
 impl Overview {

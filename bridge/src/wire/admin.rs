@@ -24,7 +24,7 @@ pub struct Connections {
     pub everywhere: Option<Everywhere>,
 }
 
-/// The same over all bridges that tell the core, and these one by one.
+/// The same over all bridges that tell the server, and these one by one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
@@ -64,8 +64,9 @@ pub struct Count {
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Deed"))]
 #[serde(rename_all = "kebab-case")]
-pub enum Deed {
+pub enum AuditAction {
     /// A token was accepted on a new connection.
     Connected,
     /// A token was refused.
@@ -95,11 +96,13 @@ pub enum Deed {
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Record"))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
-pub struct Record {
+pub struct AuditEntry {
     pub number: u64,
     pub time: String,
-    pub deed: Deed,
+    #[serde(rename = "deed")]
+    pub action: AuditAction,
     pub user: Option<String>,
     pub address: Option<String>,
     pub target: Option<String>,

@@ -1,4 +1,4 @@
-//! The core's events as finished text, encoded once for everyone who gets them.
+//! The server's events as finished text, encoded once for everyone who gets them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -75,11 +75,11 @@ pub enum Slot {
     /// `export-progress`.
     Export,
     /// `queue-position`.
-    Place,
+    QueuePosition,
     /// `queue-status`.
     Queue,
     /// `system-metrics`.
-    Figures,
+    Statistics,
     /// `workers`.
     Workers,
     /// `connections`.
@@ -132,7 +132,7 @@ impl Push {
     }
 
     /// A notice: must arrive, and may come again in a newer shape.
-    pub fn notice(topic: &Arc<str>, id: &str, body: NotificationEvent) -> Self {
+    pub fn notification(topic: &Arc<str>, id: &str, body: NotificationEvent) -> Self {
         let cursor = body.cursor.clone().unwrap_or_default();
         let kind = Kind::Durable { job: id.into(), revision: 0 };
         Self::new(topic, kind, [ServerMessage::Notification(Box::new(body))]).at(&cursor)
@@ -224,7 +224,7 @@ fn slot(change: &Change) -> Option<Slot> {
         Change::Progressed(_) => Some(Slot::Progress),
         Change::ZoneStarted(_) => Some(Slot::Zone),
         Change::ExportProgressed(_) => Some(Slot::Export),
-        Change::QueuePlaceChanged(_) => Some(Slot::Place),
+        Change::QueuePlaceChanged(_) => Some(Slot::QueuePosition),
         Change::Queued(_)
         | Change::Started(_)
         | Change::Planned(_)

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::admin::{Connections, Record};
+use super::admin::{AuditEntry, Connections};
 use super::device::ShownDevice;
 use super::job::{Export, Job, Page, Zone};
-use super::service::{Figures, Notification, Queue, Worker};
 #[cfg(feature = "schema")]
-use super::words;
+use super::schema_enums;
+use super::service::{Notification, Queue, Statistics, Worker};
 
 /// A message to the browser. Replies have an `id`, pushes do not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -131,7 +131,7 @@ pub struct Subscribed {
     pub topic: Arc<str>,
     pub mode: Mode,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<words::GapReason>"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<schema_enums::GapReason>"))]
     pub reason: Option<String>,
     pub cursor: Option<String>,
     pub min_interval_ms: u64,
@@ -198,7 +198,7 @@ pub struct Mark {
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Gap {
     pub topic: Arc<str>,
-    #[cfg_attr(feature = "schema", schemars(with = "words::GapReason"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::GapReason"))]
     pub reason: String,
 }
 
@@ -279,10 +279,10 @@ pub struct ZoneEvent {
     pub job_id: String,
     pub document_id: String,
     pub batch_id: Option<String>,
-    #[cfg_attr(feature = "schema", schemars(with = "words::JobStatus"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::JobStatus"))]
     pub status: String,
     pub progress: f64,
-    #[cfg_attr(feature = "schema", schemars(with = "words::Step"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Step"))]
     pub step: String,
     pub zones_completed: i32,
     pub zones_total: i32,
@@ -312,7 +312,7 @@ pub struct SystemMetrics {
     pub topic: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    pub metrics: Figures,
+    pub metrics: Statistics,
 }
 
 /// All workers as they are.
@@ -342,7 +342,7 @@ pub struct ConnectionsStatus {
 pub struct Audit {
     pub topic: Arc<str>,
     pub cursor: String,
-    pub entries: Vec<Record>,
+    pub entries: Vec<AuditEntry>,
 }
 
 /// The user's devices that are connected.

@@ -1,4 +1,4 @@
-//! What goes over the browser's wire: the types of `PROTOCOL.md`, and how the core's events become them.
+//! What goes over the browser's wire: the types of `PROTOCOL.md`, and how the server's events become them.
 //!
 //! Owns names, shapes and rounding. Must never know about sockets, rooms or who may see what.
 
@@ -12,10 +12,10 @@ pub mod job;
 pub mod message;
 pub mod names;
 pub mod packed;
+#[cfg(feature = "schema")]
+mod schema_enums;
 pub mod service;
 pub mod topic;
-#[cfg(feature = "schema")]
-mod words;
 
 pub use command::{Command, CommandError};
 pub use message::ServerMessage;

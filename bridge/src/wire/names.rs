@@ -1,4 +1,4 @@
-//! The words of the browser protocol for the enums of the core.
+//! The words of the browser protocol for the enums of the server.
 
 use courant_proto::v1;
 

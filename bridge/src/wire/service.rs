@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::job::{rounded, seconds, time};
 use super::names;
 #[cfg(feature = "schema")]
-use super::words;
+use super::schema_enums;
 
 /// What waits and who works.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct Queue {
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct QueueLane {
     pub kind: String,
-    #[cfg_attr(feature = "schema", schemars(with = "words::Lane"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Lane"))]
     pub lane: String,
     pub waiting: i32,
     pub delayed: i32,
@@ -53,12 +53,13 @@ pub struct Band {
     pub high: f64,
 }
 
-/// Figures of the server and its work.
+/// Statistics of the server and its work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Figures"))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
-pub struct Figures {
+pub struct Statistics {
     pub sample_time: Option<String>,
     pub start_time: Option<String>,
     pub version: String,
@@ -155,7 +156,7 @@ pub struct Quota {
 pub struct Notification {
     pub id: String,
     pub kind: String,
-    #[cfg_attr(feature = "schema", schemars(with = "words::Severity"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Severity"))]
     pub severity: String,
     pub title: String,
     pub body: String,
@@ -214,7 +215,7 @@ impl From<&v1::QueueLane> for QueueLane {
     }
 }
 
-impl From<&v1::SystemMetrics> for Figures {
+impl From<&v1::SystemMetrics> for Statistics {
     fn from(figures: &v1::SystemMetrics) -> Self {
         let states = figures.jobs.iter().map(|count| (names::state(count.state()).to_owned(), count.jobs));
         Self {

@@ -2,8 +2,8 @@
 //! [`commands`].
 
 mod commands;
-mod question;
 mod rates;
+mod server_query;
 
 use std::sync::Arc;
 
@@ -14,23 +14,23 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::format::{Format, Frames};
-use super::wire::{Inbound, Wire};
+use super::socket::{FramedSocket, Inbound};
 use crate::app::App;
-use crate::connection::registry::Seat;
+use crate::connection::permits::ConnectionPermit;
 use crate::connection::replies;
 use crate::connection::subscriptions::{Finished, Subscriptions};
 use crate::fault::{Code, Fault};
 use crate::ledger;
 use crate::metrics::Limit;
 use crate::outbox::Outbox;
-use crate::outbox::close::Verdict;
-use crate::presence::book::Stay;
+use crate::outbox::close_reason::CloseReason;
+use crate::presence::local::PresenceGuard;
 use crate::wire::Command;
-use crate::wire::admin::Deed;
+use crate::wire::admin::AuditAction;
 use crate::wire::command::Auth;
 use crate::wire::packed::unframed;
-use question::Answer;
-use rates::{Judged, Rates};
+use rates::{RateDecision, Rates};
+use server_query::Answer;
 
 /// Pings without a sign of life after which the peer is gone.
 const MISSED_PINGS: u32 = 2;
@@ -38,13 +38,13 @@ const MISSED_PINGS: u32 = 2;
 /// One connection.
 pub struct Session {
     app: Arc<App>,
-    seat: Seat,
+    permit: ConnectionPermit,
     id: ulid::Ulid,
     outbox: Arc<Outbox>,
     rates: Rates,
     user: Option<User>,
     /// Its entry among those who are connected, once its user is known.
-    stay: Option<Stay>,
+    presence: Option<PresenceGuard>,
     format: Format,
     /// The token in the cookie of a page of ours.
     cookie: Option<String>,
@@ -55,7 +55,7 @@ pub struct Session {
     deadline: Instant,
     /// When to remind of the token's end.
     warning: Option<Instant>,
-    /// Figures that were asked for.
+    /// Statistics that were asked for.
     asked: JoinSet<(Option<u64>, Result<Answer, Fault>)>,
 }
 
@@ -68,7 +68,7 @@ struct User {
 }
 
 /// What wakes a session.
-enum Turn {
+enum SessionEvent {
     Inbound(Inbound),
     Joined(Finished),
     Answered((Option<u64>, Result<Answer, Fault>)),
@@ -77,20 +77,20 @@ enum Turn {
     Deadline,
     Ending,
     Drain,
-    CoreAway,
+    ServerUnavailable,
 }
 
 impl Session {
     /// A connection whose user is not known yet.
-    pub fn new(app: Arc<App>, seat: Seat, format: Format) -> Self {
+    pub fn new(app: Arc<App>, permit: ConnectionPermit, format: Format) -> Self {
         let limits = &app.config.limits;
         Self {
-            seat,
+            permit,
             id: replies::connection_id(),
             outbox: Arc::new(Outbox::new(limits.outbox_bytes, app.metrics.clone())),
             rates: Rates::new(limits),
             user: None,
-            stay: None,
+            presence: None,
             format,
             cookie: None,
             subscriptions: Subscriptions::new(),
@@ -103,7 +103,7 @@ impl Session {
         }
     }
 
-    /// Puts in a verdict before the first message.
+    /// Puts in a close_reason before the first message.
     pub fn refuse(&mut self, fault: Fault) {
         self.end(fault);
     }
@@ -120,71 +120,71 @@ impl Session {
 
     /// Runs it to its end.
     pub async fn run(mut self, socket: Socket, read: Bytes) {
-        let mut wire = wire(&self.app, self.format, self.outbox.clone(), socket, read).await;
+        let mut socket = framed(&self.app, self.format, self.outbox.clone(), socket, read).await;
         let every = self.app.config.times.ping;
         let mut pings = tokio::time::interval_at(Instant::now() + every, every);
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut away = self.app.core_away.clone();
+        let mut away = self.app.server_unavailable.clone();
         away.mark_unchanged();
         tracing::debug!(connection = %self.id, "opened");
         loop {
             let ending = self.ending;
-            let turn = tokio::select! {
-                inbound = wire.next() => Turn::Inbound(inbound),
-                Some(joined) = self.subscriptions.finished() => Turn::Joined(joined),
-                Some(Ok(answer)) = self.asked.join_next() => Turn::Answered(answer),
-                _ = pings.tick() => Turn::Ping,
-                () = due(self.warning), if !ending => Turn::Warning,
-                () = tokio::time::sleep_until(self.deadline) => Turn::Deadline,
-                () = self.outbox.ended(), if !ending => Turn::Ending,
-                () = self.app.drain.cancelled(), if !ending => Turn::Drain,
-                Ok(()) = away.changed(), if !ending => Turn::CoreAway,
+            let event = tokio::select! {
+                inbound = socket.next() => SessionEvent::Inbound(inbound),
+                Some(joined) = self.subscriptions.finished() => SessionEvent::Joined(joined),
+                Some(Ok(answer)) = self.asked.join_next() => SessionEvent::Answered(answer),
+                _ = pings.tick() => SessionEvent::Ping,
+                () = due(self.warning), if !ending => SessionEvent::Warning,
+                () = tokio::time::sleep_until(self.deadline) => SessionEvent::Deadline,
+                () = self.outbox.ended(), if !ending => SessionEvent::Ending,
+                () = self.app.drain.cancelled(), if !ending => SessionEvent::Drain,
+                Ok(()) = away.changed(), if !ending => SessionEvent::ServerUnavailable,
             };
-            if self.turn(turn, &mut wire) == Then::Stop {
+            if self.handle(event, &mut socket) == Flow::Stop {
                 break;
             }
         }
         self.subscriptions.clear();
         if let Some(user) = &self.user {
-            self.note(Deed::Disconnected, Some(&user.identity.subject));
+            self.note(AuditAction::Disconnected, Some(&user.identity.subject));
         }
         tracing::debug!(connection = %self.id, "closed");
     }
 
-    fn turn(&mut self, turn: Turn, wire: &mut Wire) -> Then {
-        match turn {
-            Turn::Inbound(Inbound::Gone) => return Then::Stop,
-            Turn::Inbound(inbound) => {
+    fn handle(&mut self, event: SessionEvent, socket: &mut FramedSocket) -> Flow {
+        match event {
+            SessionEvent::Inbound(Inbound::Gone) => return Flow::Stop,
+            SessionEvent::Inbound(inbound) => {
                 self.unanswered = 0;
                 self.inbound(inbound);
             }
-            Turn::Joined(finished) => {
+            SessionEvent::Joined(finished) => {
                 if let Some(refused) = self.subscriptions.settle(finished) {
                     self.outbox.reply(&replies::refused(refused.command, refused.topic.to_string(), &refused.fault));
                 }
             }
-            Turn::Answered((id, answer)) => self.answer(id, answer),
-            Turn::Warning => {
+            SessionEvent::Answered((id, answer)) => self.answer(id, answer),
+            SessionEvent::Warning => {
                 self.warning = None;
                 if let Some(user) = &self.user {
                     self.outbox.reply(&replies::auth_expiring(&user.identity));
                 }
             }
-            Turn::Ping if self.unanswered >= MISSED_PINGS => {
+            SessionEvent::Ping if self.unanswered >= MISSED_PINGS => {
                 tracing::debug!(connection = %self.id, "missed its pings");
-                return Then::Stop;
+                return Flow::Stop;
             }
-            Turn::Ping => {
+            SessionEvent::Ping => {
                 self.unanswered += 1;
-                wire.ping();
+                socket.ping();
             }
-            Turn::Deadline if self.ending => return Then::Stop,
-            Turn::Deadline => self.overdue(),
-            Turn::Ending => self.ending(),
-            Turn::Drain => self.drain(),
-            Turn::CoreAway => self.end(Fault::unreachable()),
+            SessionEvent::Deadline if self.ending => return Flow::Stop,
+            SessionEvent::Deadline => self.overdue(),
+            SessionEvent::Ending => self.ending(),
+            SessionEvent::Drain => self.drain(),
+            SessionEvent::ServerUnavailable => self.end(Fault::unreachable()),
         }
-        Then::GoOn
+        Flow::Continue
     }
 
     /// From here on only the last words are written, and they have limited time.
@@ -192,7 +192,7 @@ impl Session {
         self.ending = true;
         self.deadline = Instant::now() + self.app.config.times.close;
         self.subscriptions.clear();
-        self.stay = None;
+        self.presence = None;
     }
 
     fn inbound(&mut self, inbound: Inbound) {
@@ -200,7 +200,7 @@ impl Session {
             return;
         }
         match inbound {
-            Inbound::Text(_) | Inbound::Binary(_) if !self.may_speak(&inbound) => {}
+            Inbound::Text(_) | Inbound::Binary(_) if !self.check_message_rate(&inbound) => {}
             Inbound::Control if !self.rates.control() => {
                 self.refused(Limit::Pings);
                 self.end(Fault::too_many("too many WebSocket pings or pongs; send one in several seconds"));
@@ -225,11 +225,11 @@ impl Session {
     }
 
     /// Judges the rate of messages. One that comes too fast is answered and not read.
-    fn may_speak(&mut self, inbound: &Inbound) -> bool {
+    fn check_message_rate(&mut self, inbound: &Inbound) -> bool {
         let wait = match self.rates.message() {
-            Judged::Fine => return true,
-            Judged::TooFast(wait) => wait,
-            Judged::Flood => {
+            RateDecision::Allowed => return true,
+            RateDecision::Refused(wait) => wait,
+            RateDecision::Flood => {
                 self.refused(Limit::MessagesPerSecond);
                 self.end(Fault::too_many("a flood of messages; keep to limits.messagesPerSecond, then connect again"));
                 return false;
@@ -250,11 +250,11 @@ impl Session {
 
     fn refused(&self, limit: Limit) {
         let user = self.user.as_ref().map(|user| user.identity.subject.as_str());
-        self.app.registry.refused(limit, user, self.seat.address());
+        self.app.permits.refused(limit, user, self.permit.address());
     }
 
-    fn note(&self, deed: Deed, user: Option<&str>) {
-        self.app.trail.note(deed, user, Some(self.seat.address()), Some(&self.id.to_string()));
+    fn note(&self, deed: AuditAction, user: Option<&str>) {
+        self.app.audit.record(deed, user, Some(self.permit.address()), Some(&self.id.to_string()));
     }
 
     fn overdue(&mut self) {
@@ -278,7 +278,7 @@ impl Session {
 
     fn end(&mut self, fault: Fault) {
         tracing::debug!(connection = %self.id, %fault, "closing");
-        self.outbox.end(Verdict::on(fault));
+        self.outbox.end(CloseReason::on(fault));
     }
 }
 
@@ -292,22 +292,22 @@ async fn due(time: Option<Instant>) {
 
 /// What a session does after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
-    GoOn,
+enum Flow {
+    Continue,
     Stop,
 }
 
-async fn wire(app: &App, format: Format, outbox: Arc<Outbox>, socket: Socket, read: Bytes) -> Wire {
+async fn framed(app: &App, format: Format, outbox: Arc<Outbox>, socket: Socket, read: Bytes) -> FramedSocket {
     let limits = &app.config.limits;
     let frames = Frames::new(format, limits.compress_above, app.metrics.clone());
-    Wire::new(socket, read, outbox, frames, limits.message_bytes).await
+    FramedSocket::new(socket, read, outbox, frames, limits.message_bytes).await
 }
 
-/// Tells a connection there is no seat for why, and closes it.
-pub async fn turn_away(app: &App, fault: Fault, format: Format, socket: Socket, read: Bytes) {
+/// Tells a connection there is no permit for why, and closes it.
+pub async fn refuse_connection(app: &App, fault: Fault, format: Format, socket: Socket, read: Bytes) {
     let outbox = Arc::new(Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone()));
-    outbox.end(Verdict::on(fault));
-    let mut wire = wire(app, format, outbox, socket, read).await;
-    let farewell = async { while !matches!(wire.next().await, Inbound::Gone) {} };
+    outbox.end(CloseReason::on(fault));
+    let mut socket = framed(app, format, outbox, socket, read).await;
+    let farewell = async { while !matches!(socket.next().await, Inbound::Gone) {} };
     let _ = tokio::time::timeout(app.config.times.close, farewell).await;
 }

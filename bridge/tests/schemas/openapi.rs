@@ -113,14 +113,7 @@ const OPERATIONS: &[Operation] = &[
         Answer::Json(200, "DevicesAnswer"),
     ),
     Operation("get", "/v1/quota", "Reads quotas", &["owner"], Body::Nothing, Answer::Json(200, "QuotaAnswer")),
-    Operation(
-        "get",
-        "/v1/system",
-        "Reads the figures (admins)",
-        &[],
-        Body::Nothing,
-        Answer::Json(200, "FiguresAnswer"),
-    ),
+    Operation("get", "/v1/system", "Reads the figures (admins)", &[], Body::Nothing, Answer::Json(200, "SystemAnswer")),
     Operation("get", "/v1/workers", "Lists workers (admins)", &[], Body::Nothing, Answer::Json(200, "WorkersAnswer")),
     Operation(
         "post",

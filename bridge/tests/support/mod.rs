@@ -1,9 +1,9 @@
-//! A bridge on port 0 in front of a core that does what the story says.
+//! A bridge on port 0 in front of a server that does what the story says.
 #![allow(dead_code, reason = "each story file uses its own part")]
 
 pub mod client;
-pub mod core;
 pub mod presence;
+pub mod server;
 pub mod service;
 pub mod uploads;
 
@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use client::Client;
-pub use core::FakeCore;
+pub use server::FakeServer;
 
 /// Longer than anything a story waits for, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,9 +41,9 @@ pub fn verifier() -> Verifier {
     Verifier::hs256(&secret())
 }
 
-/// A running bridge with its core.
+/// A running bridge with its server.
 pub struct Stage {
-    pub core: FakeCore,
+    pub server: FakeServer,
     pub address: SocketAddr,
     pub shutdown: Shutdown,
     pub bridge: JoinHandle<Result<(), courant_bridge::Error>>,
@@ -55,18 +55,18 @@ impl Stage {
     }
 
     pub async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
-        Self::before(FakeCore::start().await, adjust).await
+        Self::before(FakeServer::start().await, adjust).await
     }
 
-    /// Another bridge before the same core.
+    /// Another bridge before the same server.
     pub async fn beside(&self) -> Self {
-        Self::before(self.core.clone(), |_| {}).await
+        Self::before(self.server.clone(), |_| {}).await
     }
 
-    /// A bridge before a core that is there.
-    pub async fn before(core: FakeCore, adjust: impl FnOnce(&mut Config)) -> Self {
+    /// A bridge before a server that is there.
+    pub async fn before(server: FakeServer, adjust: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(
-            core.url(),
+            server.url(),
             verifier(),
             Arc::new(|| token_for("the-bridge", &[Role::Bridge], Duration::from_secs(60))),
         );
@@ -79,7 +79,7 @@ impl Stage {
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
         let bridge = tokio::spawn(courant_bridge::run(listener, config, shutdown.clone()));
-        Self { core, address, shutdown, bridge }
+        Self { server, address, shutdown, bridge }
     }
 
     pub fn url(&self, path: &str) -> String {

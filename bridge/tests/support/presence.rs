@@ -1,4 +1,4 @@
-//! Who is connected, over all bridges, as a core in memory tells it.
+//! Who is connected, over all bridges, as a server in memory tells it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use super::service::needs;
 /// All that bridges have said. Clones are the same.
 #[derive(Clone, Default)]
 pub struct Roll {
-    bridges: Arc<Mutex<BTreeMap<u64, Told>>>,
+    bridges: Arc<Mutex<BTreeMap<u64, UploadStatus>>>,
     /// Changes with every word.
     changed: Arc<watch::Sender<u64>>,
     cut: Arc<Mutex<(CancellationToken, bool)>>,
 }
 
 #[derive(Default)]
-struct Told {
+struct UploadStatus {
     bridge: String,
     users: HashMap<String, BridgeUser>,
     counts: Option<BridgeCounts>,
@@ -44,7 +44,7 @@ impl Roll {
         std::mem::replace(&mut *cut, (CancellationToken::new(), away)).0.cancel();
     }
 
-    /// Waits until the core knows these devices of the user, at whichever bridge, with their connections.
+    /// Waits until the server knows these devices of the user, at whichever bridge, with their connections.
     pub async fn knows(&self, user: &str, expected: &[(&str, i32)]) {
         let expected: Vec<_> = expected.iter().map(|(id, count)| ((*id).to_owned(), *count)).collect();
         let found = || {
@@ -63,7 +63,7 @@ impl Roll {
             }
         };
         let waited = tokio::time::timeout(super::PATIENCE, waiting).await;
-        assert!(waited.is_ok(), "the core knows {:?}, not {expected:?}", found());
+        assert!(waited.is_ok(), "the server knows {:?}, not {expected:?}", found());
     }
 
     fn devices(&self, user: &str, except: u64) -> Vec<Device> {
@@ -77,7 +77,7 @@ impl Roll {
         let mut changed = self.changed.subscribe();
         let number = *changed.borrow() + 1;
         self.changed.send_modify(|count| *count += 1);
-        self.bridges.lock().insert(number, Told::default());
+        self.bridges.lock().insert(number, UploadStatus::default());
         let mut last: HashMap<String, Vec<Device>> = HashMap::new();
         loop {
             tokio::select! {
@@ -118,7 +118,7 @@ impl Roll {
 
     fn state(&self) -> WatchBridgesResponse {
         let bridges = self.bridges.lock();
-        let line = |told: &Told| Bridge {
+        let line = |told: &UploadStatus| Bridge {
             bridge_id: told.bridge.clone(),
             counts: told.counts.clone(),
             users: told.users.values().filter(|user| !user.devices.is_empty()).count() as i32,

@@ -51,7 +51,7 @@ pub fn submission(headers: &HeaderMap, most: u64) -> Result<v1::SubmitJobHeader,
     let length = length.ok_or_else(|| Fault::field("Upload-Length", "must be the size of the document"))?;
     if length.unsigned_abs() > most {
         let message = format!("a document may have at most {most} bytes here");
-        return Err(Fault::new(Code::Core(ErrorReason::DocumentTooLarge), message));
+        return Err(Fault::new(Code::Server(ErrorReason::DocumentTooLarge), message));
     }
     let mut header = v1::SubmitJobHeader::default();
     for pair in text(headers, "upload-metadata")?.unwrap_or_default().split(',').map(str::trim) {

@@ -30,11 +30,11 @@ pub struct Rates {
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judged {
+pub enum RateDecision {
     /// It is read.
-    Fine,
+    Allowed,
     /// It is refused; another would be taken after this time.
-    TooFast(Duration),
+    Refused(Duration),
     /// The connection ends.
     Flood,
 }
@@ -56,13 +56,13 @@ impl Rates {
     }
 
     /// Counts a message.
-    pub fn message(&self) -> Judged {
+    pub fn message(&self) -> RateDecision {
         if self.flood.check().is_err() {
-            return Judged::Flood;
+            return RateDecision::Flood;
         }
         match self.messages.check() {
-            Ok(()) => Judged::Fine,
-            Err(refused) => Judged::TooFast(refused.wait_time_from(MonotonicClock.now())),
+            Ok(()) => RateDecision::Allowed,
+            Err(refused) => RateDecision::Refused(refused.wait_time_from(MonotonicClock.now())),
         }
     }
 
@@ -81,11 +81,11 @@ mod tests {
         let limits = Limits::default();
         let rates = Rates::new(&limits);
         assert!(limits.message_burst() as usize >= limits.subscriptions + 32);
-        assert!((0..limits.message_burst()).all(|_| rates.message() == Judged::Fine));
+        assert!((0..limits.message_burst()).all(|_| rates.message() == RateDecision::Allowed));
         let more: Vec<_> = (0..10_000).map(|_| rates.message()).collect();
-        let refused = more.iter().filter(|judged| matches!(judged, Judged::TooFast(_))).count();
-        assert!((400..1500).contains(&refused) && more.contains(&Judged::Flood), "{refused}");
-        let Some(Judged::TooFast(wait)) = more.first() else { panic!("{:?}", more.first()) };
+        let refused = more.iter().filter(|decision| matches!(decision, RateDecision::Refused(_))).count();
+        assert!((400..1500).contains(&refused) && more.contains(&RateDecision::Flood), "{refused}");
+        let Some(RateDecision::Refused(wait)) = more.first() else { panic!("{:?}", more.first()) };
         assert!(*wait <= Duration::from_millis(20), "{wait:?}");
     }
 

@@ -25,19 +25,19 @@ fn revisions(messages: &[Value]) -> Vec<i64> {
 #[tokio::test]
 async fn a_job_is_followed_from_snapshot_to_end_and_beyond() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc");
     let mut client = stage.client("alice").await;
     let begin = client.follow("job/A", None).await;
     assert_eq!(types(&begin), ["subscribed", "snapshot", "live"]);
     assert_eq!((&begin[0]["mode"], &begin[0]["cursor"]), (&json!("snapshot"), &Value::Null));
     assert_eq!(begin[1]["job"]["jobId"], "A");
-    stage.core.open_watches(1).await;
+    stage.server.open_watches(1).await;
 
-    stage.core.happens("A", JobState::Running, started());
-    stage.core.submit("B", "alice", "doc");
-    stage.core.page("A", 1);
-    stage.core.progress("A", 41.66);
-    stage.core.happens("A", JobState::Failed, Change::Failed(JobFailed::default()));
+    stage.server.happens("A", JobState::Running, started());
+    stage.server.submit("B", "alice", "doc");
+    stage.server.page("A", 1);
+    stage.server.progress("A", 41.66);
+    stage.server.happens("A", JobState::Failed, Change::Failed(JobFailed::default()));
     let story = client.until("job-failed").await;
     let expected = ["job-started", "zone-completed", "zone-completed", "page-completed", "job-progress", "job-failed"];
     assert_eq!(types(&story), expected);
@@ -45,14 +45,14 @@ async fn a_job_is_followed_from_snapshot_to_end_and_beyond() {
     assert_eq!((&story[4]["progress"], story[4].get("cursor"), &story[4]["folded"]), (&json!(41.7), None, &json!(0)));
 
     // Somebody retries it over gRPC: the subscription is still there.
-    stage.core.happens("A", JobState::Queued, Change::Retrying(JobRetrying::default()));
+    stage.server.happens("A", JobState::Queued, Change::Retrying(JobRetrying::default()));
     assert_eq!(client.next().await["type"], "job-retrying");
 }
 
 #[tokio::test]
 async fn a_strangers_job_reads_like_one_that_never_was() {
     let stage = Stage::new().await;
-    stage.core.submit("SECRET", "bob", "doc");
+    stage.server.submit("SECRET", "bob", "doc");
     let mut client = stage.client("alice").await;
     let mut answers = Vec::new();
     for id in ["SECRET", "NOTHIN"] {
@@ -80,13 +80,13 @@ async fn a_strangers_job_reads_like_one_that_never_was() {
 #[tokio::test]
 async fn mine_is_ones_own_and_an_admin_sees_a_strangers_job() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
-    stage.core.submit("B", "bob", "doc");
+    stage.server.submit("A", "alice", "doc");
+    stage.server.submit("B", "bob", "doc");
     let mut alice = stage.client("alice").await;
     let begin = alice.follow("mine", None).await;
     assert_eq!((types(&begin), &begin[1]["job"]["jobId"]), (vec!["subscribed", "snapshot", "live"], &json!("A")));
-    stage.core.happens("B", JobState::Running, started());
-    stage.core.happens("A", JobState::Running, started());
+    stage.server.happens("B", JobState::Running, started());
+    stage.server.happens("A", JobState::Running, started());
     assert_eq!(alice.next().await["jobId"], "A");
 
     let mut admin = Client::connect(stage.address).await;
@@ -111,15 +111,15 @@ async fn mine_is_ones_own_and_an_admin_sees_a_strangers_job() {
 #[tokio::test]
 async fn many_members_share_one_watch_and_the_same_bytes() {
     let stage = Stage::with(|config| config.times.topic_grace = Duration::from_millis(10)).await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc");
     let mut members = Vec::new();
     for _ in 0..20 {
         let mut client = stage.client("alice").await;
         client.follow("job/A", None).await;
         members.push(client);
     }
-    stage.core.open_watches(1).await;
-    stage.core.happens("A", JobState::Running, started());
+    stage.server.open_watches(1).await;
+    stage.server.happens("A", JobState::Running, started());
     let mut said = Vec::new();
     for member in &mut members {
         said.push(member.receive().await.unwrap());
@@ -127,7 +127,7 @@ async fn many_members_share_one_watch_and_the_same_bytes() {
     assert!(said.iter().all(|text| *text == said[0]));
     // The room outlives its members for a moment, and then ends; nothing of them is left.
     drop(members);
-    stage.core.open_watches(0).await;
+    stage.server.open_watches(0).await;
     for gone in ["connections 0", "subscriptions 0", "topics 0"] {
         stage.metrics_show(gone).await;
     }
@@ -149,19 +149,19 @@ async fn throttle_tiers_are_rooms_of_their_own() {
 #[tokio::test]
 async fn a_resume_misses_nothing_and_doubles_nothing_whoever_was_cut_off() {
     let stage = Stage::new().await;
-    let before = stage.core.submit("A", "alice", "doc");
-    let mut all: Vec<i64> = (1..=5).map(|page| stage.core.page("A", page)).collect();
+    let before = stage.server.submit("A", "alice", "doc");
+    let mut all: Vec<i64> = (1..=5).map(|page| stage.server.page("A", page)).collect();
     let mut client = stage.client("alice").await;
     let first = client.follow("job/A", Some(&before)).await;
     assert_eq!((&first[0]["mode"], &first[0]["cursor"]), (&json!("resumed"), &json!(before)));
     assert_eq!(revisions(&first)[1..], all);
 
-    // The way to the core breaks, again and again, while things happen.
+    // The way to the server breaks, again and again, while things happen.
     let mut seen = Vec::new();
     for page in 6..=40 {
-        all.push(stage.core.page("A", page));
+        all.push(stage.server.page("A", page));
         if page % 5 == 0 {
-            stage.core.cut();
+            stage.server.cut();
         }
         seen.extend(client.until("page-completed").await);
     }
@@ -170,26 +170,26 @@ async fn a_resume_misses_nothing_and_doubles_nothing_whoever_was_cut_off() {
     // The client goes, things happen, it comes back with the last cursor it saw.
     let cursor = seen.last().unwrap()["cursor"].as_str().unwrap().to_owned();
     drop(client);
-    let missed: Vec<i64> = (41..=50).map(|page| stage.core.page("A", page)).collect();
+    let missed: Vec<i64> = (41..=50).map(|page| stage.server.page("A", page)).collect();
     let mut client = stage.client("alice").await;
     let again = client.follow("job/A", Some(&cursor)).await;
     assert_eq!(revisions(&again), missed);
-    let next = stage.core.page("A", 51);
+    let next = stage.server.page("A", 51);
     assert_eq!(revisions(&client.until("page-completed").await), [next]);
 }
 
 #[tokio::test]
 async fn joins_in_the_middle_of_a_storm_get_every_event_once() {
     let stage = Stage::new().await;
-    let before = stage.core.submit("A", "alice", "doc");
-    let core = stage.core.clone();
+    let before = stage.server.submit("A", "alice", "doc");
+    let server = stage.server.clone();
     let storm = tokio::spawn(async move {
         for page in 1..=400 {
-            core.page("A", page);
-            core.progress("A", f64::from(page) / 4.0);
+            server.page("A", page);
+            server.progress("A", f64::from(page) / 4.0);
             tokio::task::yield_now().await;
         }
-        core.happens("A", JobState::Succeeded, Change::Succeeded(JobSucceeded {}));
+        server.happens("A", JobState::Succeeded, Change::Succeeded(JobSucceeded {}));
     });
     let mut readers = tokio::task::JoinSet::new();
     for number in 0..12 {
@@ -213,9 +213,9 @@ async fn joins_in_the_middle_of_a_storm_get_every_event_once() {
 #[tokio::test]
 async fn what_cannot_be_resumed_is_said_and_starts_anew() {
     let stage = Stage::new().await;
-    let before = stage.core.submit("A", "alice", "doc");
-    stage.core.page("A", 1);
-    stage.core.trim();
+    let before = stage.server.submit("A", "alice", "doc");
+    stage.server.page("A", 1);
+    stage.server.trim();
     let mut client = stage.client("alice").await;
     for topic in ["job/A", "mine"] {
         let begin = client.follow(topic, Some(&before)).await;
@@ -227,16 +227,16 @@ async fn what_cannot_be_resumed_is_said_and_starts_anew() {
 #[tokio::test]
 async fn a_room_that_cannot_continue_tells_its_members_of_the_gap() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc");
     let mut client = stage.client("alice").await;
     client.follow("job/A", None).await;
-    stage.core.open_watches(1).await;
-    stage.core.go_away().await;
+    stage.server.open_watches(1).await;
+    stage.server.go_away().await;
     client.until("stalled").await;
     stage.ready(503).await;
-    stage.core.page("A", 1);
-    stage.core.trim();
-    stage.core.come_back().await;
+    stage.server.page("A", 1);
+    stage.server.trim();
+    stage.server.come_back().await;
     let back = client.until("live").await;
     let back = types(&back);
     assert_eq!((back[0], back[back.len() - 1]), ("gap", "live"));
@@ -245,18 +245,18 @@ async fn a_room_that_cannot_continue_tells_its_members_of_the_gap() {
 }
 
 #[tokio::test]
-async fn while_the_core_is_away_members_are_told_and_nothing_is_lost() {
+async fn while_the_server_is_away_members_are_told_and_nothing_is_lost() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc");
     let mut client = stage.client("alice").await;
     client.follow("mine", None).await;
-    stage.core.open_watches(1).await;
-    stage.core.go_away().await;
+    stage.server.open_watches(1).await;
+    stage.server.go_away().await;
     assert_eq!(types(&client.until("stalled").await), ["stalled"]);
     let refused = client.ask(json!({"id": 3, "type": "subscribe", "topic": "job/A"})).await;
     assert_eq!((&refused["code"], &refused["retryable"]), (&json!("CORE_UNREACHABLE"), &json!(true)));
-    stage.core.happens("A", JobState::Running, started());
-    stage.core.come_back().await;
+    stage.server.happens("A", JobState::Running, started());
+    stage.server.come_back().await;
     assert_eq!(types(&client.until("live").await), ["job-started", "live"]);
 }
 
@@ -267,7 +267,7 @@ async fn a_slow_client_is_closed_and_the_others_do_not_notice() {
         config.times.close = Duration::from_secs(30);
     })
     .await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc");
     let mut quick = stage.client("alice").await;
     quick.follow("job/A", None).await;
     let mut slow = stage.client_that_buffers_little("alice").await;
@@ -276,7 +276,7 @@ async fn a_slow_client_is_closed_and_the_others_do_not_notice() {
     let mut told = Vec::new();
     while !stage.metrics().await.contains("courant_bridge_too_slow_total 1") {
         for _ in 0..20 {
-            told.extend((0..10).map(|_| stage.core.page("A", 1)));
+            told.extend((0..10).map(|_| stage.server.page("A", 1)));
             for _ in 0..10 {
                 quick.until("page-completed").await;
             }
@@ -297,14 +297,14 @@ async fn a_slow_client_is_closed_and_the_others_do_not_notice() {
 #[tokio::test]
 async fn after_unsubscribing_nothing_more_comes() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc");
     let mut client = stage.client("alice").await;
     client.follow("job/A", None).await;
     client.ask(json!({"id": 2, "type": "unsubscribe", "topic": "job/A"})).await;
-    stage.core.page("A", 1);
+    stage.server.page("A", 1);
     let mut other = stage.client("alice").await;
     other.follow("mine", None).await;
-    stage.core.page("A", 2);
+    stage.server.page("A", 2);
     other.until("page-completed").await;
     client.send(json!({"id": 3, "type": "ping"})).await;
     assert_eq!(client.next().await["type"], "pong");
@@ -313,14 +313,14 @@ async fn after_unsubscribing_nothing_more_comes() {
 #[tokio::test]
 async fn a_long_replay_goes_at_the_clients_pace_and_is_not_too_slow() {
     let stage = Stage::with(|config| config.limits.outbox_bytes = 8 << 10).await;
-    let before = stage.core.submit("A", "alice", "doc");
-    let told: Vec<i64> = (1..=2000).map(|page| stage.core.page("A", page)).collect();
+    let before = stage.server.submit("A", "alice", "doc");
+    let told: Vec<i64> = (1..=2000).map(|page| stage.server.page("A", page)).collect();
     let mut client = stage.client_that_buffers_little("alice").await;
     client.send(json!({"id": 1, "type": "subscribe", "topic": "job/A", "after": before})).await;
     // While the client does not read, others join, are served and see what happens.
     let mut other = stage.client("alice").await;
     other.follow("job/A", None).await;
-    let live = stage.core.page("A", 2001);
+    let live = stage.server.page("A", 2001);
     other.until("page-completed").await;
     let replayed = revisions(&client.until("live").await);
     let rest = revisions(&client.until("page-completed").await);
@@ -331,23 +331,23 @@ async fn a_long_replay_goes_at_the_clients_pace_and_is_not_too_slow() {
 #[tokio::test]
 async fn a_bookmark_moves_the_cursor() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc");
     let mut client = stage.client("alice").await;
     client.follow("mine", None).await;
-    stage.core.open_watches(1).await;
-    stage.core.page("A", 1);
+    stage.server.open_watches(1).await;
+    stage.server.page("A", 1);
     client.until("page-completed").await;
-    stage.core.bookmark();
+    stage.server.bookmark();
     let bookmark = client.next().await;
-    assert_eq!(bookmark, json!({"type": "bookmark", "topic": "mine", "cursor": stage.core.head()}));
+    assert_eq!(bookmark, json!({"type": "bookmark", "topic": "mine", "cursor": stage.server.head()}));
 }
 
 #[tokio::test]
-async fn when_the_core_stays_away_connections_are_sent_to_look_elsewhere() {
-    let stage = Stage::with(|config| config.times.core_grace = Duration::from_millis(50)).await;
+async fn when_the_server_stays_away_connections_are_sent_to_look_elsewhere() {
+    let stage = Stage::with(|config| config.times.server_grace = Duration::from_millis(50)).await;
     let mut client = stage.client("alice").await;
     stage.ready(200).await;
-    stage.core.go_away().await;
+    stage.server.go_away().await;
     let (messages, close) = client.read_to_end().await;
     assert_eq!((messages[0]["reason"].as_str(), close), (Some("CORE_UNREACHABLE"), 4504));
 }

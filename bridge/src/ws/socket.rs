@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::format::Frames;
 use super::paced::Paced;
-use crate::outbox::close::Verdict;
+use crate::outbox::close_reason::CloseReason;
 use crate::outbox::{Outbox, Taken};
 
 /// tungstenite zero-fills this at the first read, so it is most of the memory of an idle connection.
@@ -58,14 +58,14 @@ pub enum Inbound {
 }
 
 /// One socket with its outbox.
-pub struct Wire {
+pub struct FramedSocket {
     socket: WebSocketStream<Paced>,
     outbox: Arc<Outbox>,
     frames: Frames,
     ping: bool,
     flush: Flush,
     closed: bool,
-    deaf: bool,
+    discarding: bool,
 }
 
 /// Whether something is written that may still be in a buffer.
@@ -75,13 +75,13 @@ enum Flush {
     Done,
 }
 
-impl Wire {
+impl FramedSocket {
     /// Takes over a socket after the handshake, with what was read past it.
     pub async fn new(socket: Socket, read: Bytes, outbox: Arc<Outbox>, frames: Frames, max_message: usize) -> Self {
         let config = settings(max_message);
         let socket = Paced::new(socket, max_message);
         let socket = WebSocketStream::from_partially_read(socket, read.to_vec(), Role::Server, Some(config)).await;
-        Self { socket, outbox, frames, ping: false, flush: Flush::Done, closed: false, deaf: false }
+        Self { socket, outbox, frames, ping: false, flush: Flush::Done, closed: false, discarding: false }
     }
 
     /// Sends a protocol ping as soon as it can be written.
@@ -99,11 +99,11 @@ impl Wire {
             tracing::debug!(%error, "write failed");
             return Poll::Ready(Inbound::Gone);
         }
-        if self.deaf {
+        if self.discarding {
             return self.poll_discard(context).map(|()| Inbound::Gone);
         }
         let found = inbound(ready!(Pin::new(&mut self.socket).poll_next(context)));
-        self.deaf = matches!(found, Inbound::TooLarge | Inbound::Broken);
+        self.discarding = matches!(found, Inbound::TooLarge | Inbound::Broken);
         Poll::Ready(found)
     }
 
@@ -136,9 +136,9 @@ impl Wire {
                 match self.outbox.take(&mut self.frames, context) {
                     Taken::Some => {}
                     Taken::Nothing => return self.poll_flush(context),
-                    Taken::End(verdict) => {
+                    Taken::End(close_reason) => {
                         self.closed = true;
-                        self.send(Message::Close(Some(close_frame(&verdict))))?;
+                        self.send(Message::Close(Some(close_frame(&close_reason))))?;
                     }
                 }
             }
@@ -158,8 +158,11 @@ impl Wire {
     }
 }
 
-fn close_frame(verdict: &Verdict) -> CloseFrame {
-    CloseFrame { code: CloseCode::from(verdict.code), reason: Utf8Bytes::from_static(verdict.fault.code.name()) }
+fn close_frame(close_reason: &CloseReason) -> CloseFrame {
+    CloseFrame {
+        code: CloseCode::from(close_reason.code),
+        reason: Utf8Bytes::from_static(close_reason.fault.code.name()),
+    }
 }
 
 fn inbound(message: Option<Result<Message, Error>>) -> Inbound {

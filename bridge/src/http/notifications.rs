@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::fault::Fault;
 use crate::request::caller::Caller;
 use crate::request::query;
-use crate::wire::admin::Deed;
+use crate::wire::admin::AuditAction;
 use crate::wire::names;
 use crate::wire::service::Notification;
 
@@ -83,21 +83,21 @@ pub struct Read {
 
 /// `GET /v1/notifications`
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
-    let mut wish = v1::ListNotificationsRequest::default();
+    let mut request = v1::ListNotificationsRequest::default();
     for (name, value) in query::pairs(&uri)? {
         match name.as_str() {
             "pageSize" => {
-                wish.page_size =
+                request.page_size =
                     value.parse().map_err(|_| Fault::field("pageSize", "must be a number from 1 to 200"))?;
             }
             "unread" => {
-                wish.unread_only = value.parse().map_err(|_| Fault::field("unread", "must be true or false"))?;
+                request.unread_only = value.parse().map_err(|_| Fault::field("unread", "must be true or false"))?;
             }
             _ => return Err(query::unknown(&name, "pageSize, unread")),
         }
     }
-    let request = app.server.call_as(wish, &caller.token)?;
-    let found = app.server.notices().list_notifications(request).await?.into_inner();
+    let request = app.server.call_as(request, &caller.token)?;
+    let found = app.server.notifications().list_notifications(request).await?.into_inner();
     let notifications = found.notifications.iter().map(Notification::from).collect();
     Ok(fresh(NotificationsAnswer { notifications, unread: found.unread, cursor: found.cursor }))
 }
@@ -105,23 +105,23 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -
 /// `POST /v1/notifications`
 pub async fn send(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
     let Notify { user, severity, title, body, job_id, request_id } = json(request).await?;
-    let mut wish = v1::NotifyRequest { user, title, body, job_id, request_id, ..v1::NotifyRequest::default() };
+    let mut request = v1::NotifyRequest { user, title, body, job_id, request_id, ..v1::NotifyRequest::default() };
     if let Some(severity) = severity {
         let known = || Fault::field("severity", "must be info, success, warning or error");
-        wish.set_severity(names::parse_severity(&severity).ok_or_else(known)?);
+        request.set_severity(names::parse_severity(&severity).ok_or_else(known)?);
     }
-    let target = wish.user.clone();
-    let sent = app.server.notices().notify(app.server.call_as(wish, &caller.token)?).await?.into_inner();
-    caller.note(&app, Deed::Notified, Some(&target));
+    let target = request.user.clone();
+    let sent = app.server.notifications().notify(app.server.call_as(request, &caller.token)?).await?.into_inner();
+    caller.audit(&app, AuditAction::Notified, Some(&target));
     Ok(fresh(NotificationAnswer { notification: Notification::from(&sent.notification.unwrap_or_default()) }))
 }
 
 /// `POST /v1/notifications:read`
 pub async fn read(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
     let Read { ids } = json(request).await?;
-    let wish = v1::MarkNotificationsReadRequest { notification_ids: ids };
-    let request = app.server.call_as(wish, &caller.token)?;
-    let left = app.server.notices().mark_notifications_read(request).await?.into_inner();
+    let request = v1::MarkNotificationsReadRequest { notification_ids: ids };
+    let request = app.server.call_as(request, &caller.token)?;
+    let left = app.server.notifications().mark_notifications_read(request).await?.into_inner();
     Ok(fresh(UnreadAnswer { unread: left.unread }))
 }
 

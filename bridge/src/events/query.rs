@@ -14,9 +14,9 @@ const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Topics, each from its own place.
 #[derive(Debug, Default, PartialEq)]
-pub struct Wanted {
+pub struct EventsQuery {
     /// In the order of the URL, each once.
-    pub topics: Vec<Asked>,
+    pub topics: Vec<TopicQuery>,
     /// How often transient messages come.
     pub tier: Tier,
     /// The device the client runs on, if it names one.
@@ -25,30 +25,30 @@ pub struct Wanted {
 
 /// One topic.
 #[derive(Debug, PartialEq)]
-pub struct Asked {
+pub struct TopicQuery {
     /// The topic.
     pub topic: TopicName,
     /// Continue after this cursor.
     pub after: Option<String>,
 }
 
-impl Wanted {
+impl EventsQuery {
     /// Of an event stream. `Last-Event-ID` is newer than the URL, which a browser keeps when it connects again. Only a
     /// stream of one topic has ids.
     pub fn of_stream(uri: &Uri, headers: &HeaderMap, most: usize) -> Result<Self, Fault> {
-        let (mut wanted, _) = Self::read(uri, &["topic", "after", "minIntervalMs", "deviceId", "deviceName"], most)?;
-        if let ([only], Some(last)) = (wanted.topics.as_mut_slice(), headers.get(LAST_EVENT_ID))
+        let (mut asked_for, _) = Self::read(uri, &["topic", "after", "minIntervalMs", "deviceId", "deviceName"], most)?;
+        if let ([only], Some(last)) = (asked_for.topics.as_mut_slice(), headers.get(LAST_EVENT_ID))
             && !last.is_empty()
         {
             let last = last.to_str().map_err(|_| Fault::field("Last-Event-ID", "is not a cursor"))?;
             only.after = Some(last.to_owned());
         }
-        Ok(wanted)
+        Ok(asked_for)
     }
 
     /// Of a poll, and how long it may wait.
     pub fn of_poll(uri: &Uri, longest: Duration, most: usize) -> Result<(Self, Duration), Fault> {
-        let (wanted, wait) =
+        let (asked_for, wait) =
             Self::read(uri, &["topic", "after", "minIntervalMs", "wait", "deviceId", "deviceName"], most)?;
         let wait = match wait {
             None => longest,
@@ -56,11 +56,11 @@ impl Wanted {
                 .map_err(|_| Fault::field("wait", "must be a number of seconds, 0 or more"))?
                 .min(longest),
         };
-        Ok((wanted, wait))
+        Ok((asked_for, wait))
     }
 
     fn read(uri: &Uri, known: &[&str], most: usize) -> Result<(Self, Option<f64>), Fault> {
-        let (mut wanted, mut wait) = (Self::default(), None);
+        let (mut asked_for, mut wait) = (Self::default(), None);
         let (mut device, mut device_name) = (None, None);
         for (name, value) in query::pairs(uri)? {
             if !known.contains(&name.as_str()) {
@@ -68,20 +68,20 @@ impl Wanted {
             }
             let number = || Fault::field(&name, "must be a number");
             match name.as_str() {
-                "topic" => wanted.add(&value, most)?,
-                "after" => wanted.continue_after(value)?,
-                "minIntervalMs" => wanted.tier = Tier::at_least(value.parse().map_err(|_| number())?),
+                "topic" => asked_for.add(&value, most)?,
+                "after" => asked_for.continue_after(value)?,
+                "minIntervalMs" => asked_for.tier = Tier::at_least(value.parse().map_err(|_| number())?),
                 "deviceId" => device = Some(value),
                 "deviceName" => device_name = Some(value),
                 _ => wait = Some(value.parse().map_err(|_| number())?),
             }
         }
-        wanted.device = match (device, device_name) {
+        asked_for.device = match (device, device_name) {
             (Some(id), name) => Some(Device { id, name }.check("deviceId", "deviceName")?),
             (None, Some(_)) => return Err(Fault::field("deviceName", "must come with deviceId")),
             (None, None) => None,
         };
-        Ok((wanted, wait))
+        Ok((asked_for, wait))
     }
 
     fn add(&mut self, topic: &str, most: usize) -> Result<(), Fault> {
@@ -92,7 +92,7 @@ impl Wanted {
         if self.topics.len() == most {
             return Err(Fault::field("topic", format!("may be there {most} times at most (limits.maxSubscriptions)")));
         }
-        self.topics.push(Asked { topic, after: None });
+        self.topics.push(TopicQuery { topic, after: None });
         Ok(())
     }
 
@@ -107,9 +107,9 @@ impl Wanted {
 mod tests {
     use super::*;
 
-    fn stream(uri: &str, last: Option<&str>) -> Result<Wanted, Fault> {
+    fn stream(uri: &str, last: Option<&str>) -> Result<EventsQuery, Fault> {
         let headers = last.map(|last| (http::HeaderName::from_static(LAST_EVENT_ID), last.parse().unwrap()));
-        Wanted::of_stream(&uri.parse().unwrap(), &headers.into_iter().collect(), 3)
+        EventsQuery::of_stream(&uri.parse().unwrap(), &headers.into_iter().collect(), 3)
     }
 
     fn afters(uri: &str, last: Option<&str>) -> Vec<String> {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn wait(uri: &str) -> Result<Duration, Fault> {
-        Wanted::of_poll(&uri.parse().unwrap(), Duration::from_secs(25), 3).map(|(_, wait)| wait)
+        EventsQuery::of_poll(&uri.parse().unwrap(), Duration::from_secs(25), 3).map(|(_, wait)| wait)
     }
 
     #[test]

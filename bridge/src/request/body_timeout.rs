@@ -15,7 +15,7 @@ const WINDOW: u32 = 2;
 
 /// A client's patience budget for one upload. Only the time in which we wait for the client counts.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct BodyTimeout {
     pause: Duration,
     bytes_per_second: u64,
     waited: Duration,
@@ -26,7 +26,7 @@ pub struct Patience {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooSlow;
 
-impl Patience {
+impl BodyTimeout {
     /// Of this bridge's operator.
     pub fn new(config: &Config) -> Self {
         let bytes_per_second = config.limits.upload_bytes_per_second;
@@ -80,9 +80,9 @@ fn hurried<E: Into<axum::BoxError>>(
 mod tests {
     use super::*;
 
-    fn patience() -> Patience {
+    fn patience() -> BodyTimeout {
         let pause = Duration::from_secs(30);
-        Patience { pause, bytes_per_second: 1000, waited: Duration::ZERO, bytes: 0 }
+        BodyTimeout { pause, bytes_per_second: 1000, waited: Duration::ZERO, bytes: 0 }
     }
 
     #[test]

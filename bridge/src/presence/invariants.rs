@@ -1,4 +1,4 @@
-//! What is shown is what is connected: the book against a model that counts connections, and the grace against the clock.
+//! What is shown is what is connected: the presence against a model that counts connections, and the grace against the clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,12 +7,13 @@ use courant_proto::v1::{Device as Wire, UserElsewhere};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::book::{Book, Rules, Stay};
+use super::connections::Transport;
 use super::lingering::Lingering;
-use super::own::Transport;
+use super::local::{LocalPresence, PresenceGuard, PresenceLimits};
 use crate::wire::device::Device;
 
-const RULES: Rules = Rules { devices_per_user: 3, poll: Duration::from_secs(15), grace: Duration::from_secs(5) };
+const LIMITS: PresenceLimits =
+    PresenceLimits { devices_per_user: 3, poll: Duration::from_secs(15), grace: Duration::from_secs(5) };
 const USERS: [&str; 2] = ["alice", "bob"];
 const DEVICES: [&str; 3] = ["laptop", "phone", "tablet"];
 
@@ -51,7 +52,7 @@ struct Past {
     user: usize,
     device: usize,
     transport: Transport,
-    stay: Option<Stay>,
+    guard: Option<PresenceGuard>,
     ended: Option<Instant>,
 }
 
@@ -63,7 +64,7 @@ fn truth(all: &[Past], user: usize) -> Shown {
     let mut shown = Shown::new();
     for past in all.iter().filter(|past| past.user == user) {
         let open = past.ended.is_none();
-        let polls = past.transport == Transport::Poll && past.ended.is_none_or(|ended| ended + RULES.poll > now);
+        let polls = past.transport == Transport::Poll && past.ended.is_none_or(|ended| ended + LIMITS.poll > now);
         if open || polls {
             let device = shown.entry(DEVICES[past.device].to_owned()).or_default();
             device.0 += i32::from(open && past.transport == Transport::WebSocket);
@@ -91,40 +92,40 @@ proptest! {
     #[test]
     fn what_is_shown_is_what_is_connected(all in acts()) {
         paused(async {
-            let book = Book::new(RULES);
+            let presence = LocalPresence::new(LIMITS);
             let keeper = tokio::spawn({
-                let book = book.clone();
-                async move { book.keep().await }
+                let presence = presence.clone();
+                async move { presence.expire_forever().await }
             });
-            let mut looks = USERS.map(|user| book.look(user));
+            let mut subscriptions = USERS.map(|user| presence.subscribe(user));
             let mut past: Vec<Past> = Vec::new();
             for act in all {
                 match act {
                     Act::Enter { user, device: index, transport } => {
-                        let stay = Some(book.enter(USERS[user], &device(index), transport));
-                        past.push(Past { user, device: index, transport, stay, ended: None });
+                        let guard = Some(presence.enter(USERS[user], &device(index), transport));
+                        past.push(Past { user, device: index, transport, guard, ended: None });
                     }
                     Act::Leave(at) => {
-                        let mut open: Vec<_> = past.iter_mut().filter(|past| past.stay.is_some()).collect();
+                        let mut open: Vec<_> = past.iter_mut().filter(|past| past.guard.is_some()).collect();
                         let count = open.len().max(1);
                         if let Some(past) = open.get_mut(at % count) {
-                            past.stay = None;
+                            past.guard = None;
                             past.ended = Some(Instant::now());
                         }
                     }
                     Act::Wait(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
                 }
                 tokio::task::yield_now().await;
-                for (user, look) in looks.iter_mut().enumerate() {
+                for (user, subscription) in subscriptions.iter_mut().enumerate() {
                     let truth = truth(&past, user);
-                    prop_assert_eq!(&shown(look.sight().devices.values()), &truth);
-                    prop_assert_eq!(&shown(&book.report(USERS[user]).devices), &truth);
+                    prop_assert_eq!(&shown(subscription.devices().devices.values()), &truth);
+                    prop_assert_eq!(&shown(&presence.report(USERS[user]).devices), &truth);
                 }
             }
             drop(past);
-            tokio::time::sleep(RULES.poll).await;
+            tokio::time::sleep(LIMITS.poll).await;
             tokio::task::yield_now().await;
-            prop_assert_eq!(book.devices(), 0);
+            prop_assert_eq!(presence.device_count(), 0);
             keeper.abort();
             Ok(())
         })?;
@@ -136,7 +137,7 @@ proptest! {
         times in prop::collection::vec((0..8_u64, prop::collection::btree_set(0..DEVICES.len(), 0..3)), 1..40)
     ) {
         paused(async {
-            let mut lingering = Lingering::new(RULES.grace);
+            let mut lingering = Lingering::new(LIMITS.grace);
             let mut last: BTreeMap<usize, Instant> = BTreeMap::new();
             for (seconds, present) in times {
                 let now = Instant::now();
@@ -148,19 +149,19 @@ proptest! {
                 let seen: BTreeSet<_> =
                     lingering.look(now, present.iter().map(wire).collect()).into_iter().map(|found| found.device_id).collect();
                 last.extend(present.iter().map(|index| (*index, now)));
-                // Absence is noticed when one looks, and counts from then.
+                // Absence is noticed when one subscriptions, and counts from then.
                 let expected: BTreeSet<_> = present.iter().map(|index| DEVICES[*index].to_owned()).collect();
                 prop_assert!(expected.is_subset(&seen));
                 for device in seen.difference(&expected) {
                     let index = DEVICES.iter().position(|name| name == device).unwrap();
                     prop_assert!(last.contains_key(&index), "never there: {device}");
-                    prop_assert!(lingering.next().is_some_and(|next| next > now && next <= now + RULES.grace));
+                    prop_assert!(lingering.next().is_some_and(|next| next > now && next <= now + LIMITS.grace));
                 }
                 tokio::time::advance(Duration::from_secs(seconds)).await;
             }
             let now = Instant::now();
             lingering.look(now, BTreeMap::new());
-            prop_assert!(lingering.look(now + RULES.grace, BTreeMap::new()).is_empty());
+            prop_assert!(lingering.look(now + LIMITS.grace, BTreeMap::new()).is_empty());
             Ok(())
         })?;
     }
@@ -168,7 +169,7 @@ proptest! {
 
 #[tokio::test(start_paused = true)]
 async fn a_reload_is_not_told_and_one_keeps_the_time_since_when_one_has_been_there() {
-    let mut lingering = Lingering::new(RULES.grace);
+    let mut lingering = Lingering::new(LIMITS.grace);
     let at = |seconds: i64| {
         let connect_time = Some(prost_types::Timestamp { seconds, nanos: 0 });
         let device = Wire { device_id: "laptop".into(), websockets: 1, connect_time, ..Wire::default() };
@@ -177,56 +178,56 @@ async fn a_reload_is_not_told_and_one_keeps_the_time_since_when_one_has_been_the
     let start = Instant::now();
     let before = lingering.look(start, at(100));
     assert_eq!(lingering.look(start, BTreeMap::new()), before, "gone for a moment");
-    assert_eq!(lingering.look(start + RULES.grace - Duration::from_millis(1), at(104)), before, "and back");
+    assert_eq!(lingering.look(start + LIMITS.grace - Duration::from_millis(1), at(104)), before, "and back");
     let gone = start + Duration::from_secs(60);
     assert_eq!(lingering.look(gone, BTreeMap::new()), before);
-    assert_eq!(lingering.next(), Some(gone + RULES.grace));
-    assert!(lingering.look(gone + RULES.grace, BTreeMap::new()).is_empty(), "left");
-    assert_eq!(lingering.look(gone + RULES.grace, at(200))[0].connect_time.unwrap().seconds, 200, "came anew");
+    assert_eq!(lingering.next(), Some(gone + LIMITS.grace));
+    assert!(lingering.look(gone + LIMITS.grace, BTreeMap::new()).is_empty(), "left");
+    assert_eq!(lingering.look(gone + LIMITS.grace, at(200))[0].connect_time.unwrap().seconds, 200, "came anew");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_other_bridges_say_counts_for_a_grace_after_the_core_is_lost() {
-    let book = Book::new(RULES);
+async fn what_other_bridges_say_counts_for_a_grace_after_the_server_is_lost() {
+    let presence = LocalPresence::new(LIMITS);
     let keeper = tokio::spawn({
-        let book = book.clone();
-        async move { book.keep().await }
+        let presence = presence.clone();
+        async move { presence.expire_forever().await }
     });
-    let mut look = book.look("alice");
-    look.settled().await;
-    assert!(!look.sight().complete, "nobody waits for a core that is away");
-    book.begin();
-    assert_eq!(book.untold().await.len(), 1);
-    assert!(book.report("alice").followed);
+    let mut subscription = presence.subscribe("alice");
+    subscription.wait_until_complete().await;
+    assert!(!subscription.devices().complete, "nobody waits for a server that is away");
+    presence.server_connected();
+    assert_eq!(presence.next_unreported().await.len(), 1);
+    assert!(presence.report("alice").followed);
     let phone = Wire { device_id: "phone".into(), websockets: 1, ..Wire::default() };
-    book.told(UserElsewhere { user: "alice".into(), devices: vec![phone] });
-    look.settled().await;
-    let whole = look.sight();
+    presence.apply(UserElsewhere { user: "alice".into(), devices: vec![phone] });
+    subscription.wait_until_complete().await;
+    let whole = subscription.devices();
     assert!(whole.complete && whole.devices.contains_key("phone"));
-    let _here = book.enter("alice", &device(0), Transport::WebSocket);
-    book.lost();
-    tokio::time::sleep(RULES.grace - Duration::from_millis(1)).await;
-    assert!(look.sight().complete);
-    look.changed().await;
-    let own = look.sight();
+    let _here = presence.enter("alice", &device(0), Transport::WebSocket);
+    presence.server_lost();
+    tokio::time::sleep(LIMITS.grace - Duration::from_millis(1)).await;
+    assert!(subscription.devices().complete);
+    subscription.changed().await;
+    let own = subscription.devices();
     assert_eq!((own.complete, own.devices.into_keys().collect::<Vec<_>>()), (false, vec!["laptop".to_owned()]));
     // It comes back in time: nothing was noticed.
-    book.begin();
-    book.told(UserElsewhere { user: "alice".into(), devices: vec![] });
-    book.lost();
-    book.begin();
-    tokio::time::sleep(RULES.grace * 2).await;
-    assert!(look.sight().complete);
+    presence.server_connected();
+    presence.apply(UserElsewhere { user: "alice".into(), devices: vec![] });
+    presence.server_lost();
+    presence.server_connected();
+    tokio::time::sleep(LIMITS.grace * 2).await;
+    assert!(subscription.devices().complete);
     keeper.abort();
 }
 
 #[test]
 fn too_many_devices_are_let_in_and_not_shown() {
-    let book = Book::new(RULES);
-    let enter = |id: &str| book.enter("alice", &Device { id: id.into(), name: None }, Transport::WebSocket);
-    let stays: Vec<_> = ["a", "b", "c"].iter().map(|id| enter(id)).collect();
+    let presence = LocalPresence::new(LIMITS);
+    let enter = |id: &str| presence.enter("alice", &Device { id: id.into(), name: None }, Transport::WebSocket);
+    let guards: Vec<_> = ["a", "b", "c"].iter().map(|id| enter(id)).collect();
     let (surplus, tab) = (enter("d"), enter("a"));
     assert!(!surplus.is_shown() && tab.is_shown());
-    drop((surplus, stays));
-    assert_eq!(shown(&book.report("alice").devices), Shown::from([("a".to_owned(), (1, 0, false))]));
+    drop((surplus, guards));
+    assert_eq!(shown(&presence.report("alice").devices), Shown::from([("a".to_owned(), (1, 0, false))]));
 }

@@ -1,4 +1,4 @@
-//! A core in memory that keeps the laws of the watch: snapshot or what was missed, `live`, then everything in order.
+//! A server in memory that keeps the laws of the watch: snapshot or what was missed, `live`, then everything in order.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -20,9 +20,9 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{PATIENCE, verifier};
 
-/// The core. Clones are the same one.
+/// The server. Clones are the same one.
 #[derive(Clone)]
-pub struct FakeCore {
+pub struct FakeServer {
     inner: Arc<Inner>,
     address: std::net::SocketAddr,
     health: tonic_health::server::HealthReporter,
@@ -65,7 +65,7 @@ fn cursor(revision: i64) -> String {
     format!("at-{revision}")
 }
 
-impl FakeCore {
+impl FakeServer {
     pub async fn start() -> Self {
         let log = Log {
             events: Vec::new(),
@@ -398,7 +398,7 @@ impl JobService for Service {
     }
 
     async fn watch_batch(&self, _: Request<WatchBatchRequest>) -> Result<Response<Self::WatchBatchStream>, Status> {
-        Err(Status::unimplemented("not in this core"))
+        Err(Status::unimplemented("not in this server"))
     }
 
     async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
@@ -432,7 +432,7 @@ impl JobService for Service {
         request: Request<DownloadDocumentRequest>,
     ) -> Result<Response<Self::DownloadDocumentStream>, Status> {
         self.job(&request, &request.get_ref().job_id)?;
-        Err(Status::unimplemented("this core keeps no documents"))
+        Err(Status::unimplemented("this server keeps no documents"))
     }
 
     async fn read_page(&self, request: Request<ReadPageRequest>) -> Result<Response<Self::ReadPageStream>, Status> {
@@ -502,7 +502,7 @@ async fn follow(
         tell(out, at, step, &holds).await?;
     }
     loop {
-        let event = news.recv().await.expect("a story is too long for the fake core");
+        let event = news.recv().await.expect("a story is too long for the fake server");
         if event.change.is_none() {
             tell(out, event.revision - 1, Step::Bookmark(WatchBookmark {}), &holds).await?;
         } else if event.revision == 0 || event.revision > head {

@@ -9,15 +9,15 @@ use crate::wire::message::{Closing, ServerMessage};
 
 /// Why the bridge closes a connection. 44xx: do not just come back; 45xx: come back with backoff.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct CloseReason {
     /// The close code.
     pub code: u16,
     /// The fault behind it.
     pub fault: Fault,
 }
 
-impl Verdict {
-    /// The verdict on a fault that ends the connection.
+impl CloseReason {
+    /// The close_reason on a fault that ends the connection.
     pub fn on(fault: Fault) -> Self {
         Self { code: close_code(fault.code), fault }
     }
@@ -46,13 +46,13 @@ fn close_code(code: Code) -> u16 {
         Code::SubprotocolUnknown => 4406,
         Code::AuthTimeout => 4408,
         Code::MessageTooLarge => 4413,
-        Code::CoreUnreachable => 4504,
+        Code::ServerUnreachable => 4504,
         Code::TooSlow => 4508,
         Code::UpgradeRequired | Code::NotFound | Code::MethodNotAllowed | Code::TusVersion | Code::ContentType => 4500,
-        Code::Core(ErrorReason::TokenMissing | ErrorReason::TokenInvalid | ErrorReason::TokenExpired) => 4401,
-        Code::Core(ErrorReason::RoleRequired) => 4403,
-        Code::Core(ErrorReason::TooMany) | Code::RateLimited => 4429,
-        Code::Core(ErrorReason::Draining | ErrorReason::KeysStale) => 4503,
-        Code::Core(_) => 4500,
+        Code::Server(ErrorReason::TokenMissing | ErrorReason::TokenInvalid | ErrorReason::TokenExpired) => 4401,
+        Code::Server(ErrorReason::RoleRequired) => 4403,
+        Code::Server(ErrorReason::TooMany) | Code::RateLimited => 4429,
+        Code::Server(ErrorReason::Draining | ErrorReason::KeysStale) => 4503,
+        Code::Server(_) => 4500,
     }
 }

@@ -10,31 +10,31 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::wanted::{Asked, Wanted};
+use super::query::{EventsQuery, TopicQuery};
 use crate::app::{App, Peer};
-use crate::connection::registry::Seat;
+use crate::connection::permits::ConnectionPermit;
 use crate::connection::replies;
 use crate::connection::subscriptions::{Finished, Subscriptions};
 use crate::fault::{Code, Fault};
 use crate::metrics::Limit;
-use crate::outbox::close::Verdict;
+use crate::outbox::close_reason::CloseReason;
 use crate::outbox::{Batch, Outbox, Taken};
-use crate::presence::book::Stay;
-use crate::presence::own::Transport;
+use crate::presence::connections::Transport;
+use crate::presence::local::PresenceGuard;
 use crate::request::caller::Caller;
 use crate::request::headers;
-use crate::sockets::{Lent, SocketHold};
+use crate::sockets::{SocketPermit, UpgradedSocket};
 use crate::topic::subscriber::Subscriber;
 use crate::topic::upstream::{Reach, SubscribeRequest};
 use crate::wire::device::Device;
 use crate::wire::encode::{Push, text};
 
-/// One request that follows topics. Dropping it leaves the room and gives back its seat.
-pub(super) struct Following {
+/// One request that follows topics. Dropping it leaves the room and gives back its permit.
+pub(super) struct EventsSession {
     pub(super) app: Arc<App>,
     outbox: Arc<Outbox>,
     subscriptions: Subscriptions,
-    core_away: watch::Receiver<u64>,
+    server_unavailable: watch::Receiver<u64>,
     /// When the token runs out.
     expires: Instant,
     /// When to say that it will.
@@ -44,11 +44,11 @@ pub(super) struct Following {
     pub(super) asked: usize,
     /// The first message.
     pub(super) greeting: Utf8Bytes,
-    _seat: Seat,
+    _permit: ConnectionPermit,
     /// Meanwhile it is no HTTP connection among others.
-    _lent: Option<Lent>,
+    _lent: Option<UpgradedSocket>,
     /// Its entry among those who are connected.
-    _stay: Stay,
+    _presence: PresenceGuard,
 }
 
 /// What came next.
@@ -62,72 +62,72 @@ pub(super) enum Next {
     End,
 }
 
-impl Following {
+impl EventsSession {
     /// Begins. When the only topic is refused, that is told as a plain HTTP error.
     pub(super) async fn open(
         app: Arc<App>,
         caller: &Caller,
         parts: &Parts,
-        wanted: Wanted,
+        query: EventsQuery,
         transport: Transport,
     ) -> Result<Self, Fault> {
         let peer = parts.extensions.get::<Peer>();
         let peer = peer.ok_or_else(|| Fault::new(Code::BadMessage, "this connection has no address"))?;
         let address = headers::address(*peer, &parts.headers, &app.config);
-        app.registry.may_try(address)?;
-        let mut seat = app.registry.seat(address)?;
-        seat.belongs_to(&caller.identity.subject)?;
+        app.permits.check_connect_rate(address)?;
+        let mut permit = app.permits.permit(address)?;
+        permit.belongs_to(&caller.identity.subject)?;
         let left = caller.identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
         let left = left.min(Duration::from_secs(366 * 24 * 3600));
         let connection = replies::connection_id();
-        let device = wanted.device.clone().unwrap_or_else(|| match transport {
+        let device = query.device.clone().unwrap_or_else(|| match transport {
             Transport::Poll => Device::of_polls(),
             Transport::WebSocket | Transport::EventStream => Device::of(connection),
         });
-        let stay = app.book.enter(&caller.identity.subject, &device, transport);
-        if !stay.is_shown() {
-            app.registry.refused(Limit::DevicesPerUser, Some(&caller.identity.subject), address);
+        let presence = app.presence.enter(&caller.identity.subject, &device, transport);
+        if !presence.is_shown() {
+            app.permits.refused(Limit::DevicesPerUser, Some(&caller.identity.subject), address);
         }
-        let mut core_away = app.core_away.clone();
-        core_away.mark_unchanged();
+        let mut server_unavailable = app.server_unavailable.clone();
+        server_unavailable.mark_unchanged();
         let outbox = Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone());
         outbox.belongs_to(&app.ledger.user(&caller.identity.subject));
-        let mut following = Self {
+        let mut session = Self {
             outbox: Arc::new(outbox),
             subscriptions: Subscriptions::new(),
-            core_away,
+            server_unavailable,
             expires: Instant::now() + left,
             warning: replies::warn_at(left, app.config.times.token_warning),
             identity: caller.identity.clone(),
-            asked: wanted.topics.len(),
+            asked: query.topics.len(),
             greeting: text(&replies::connected(None, connection, &device.id, &caller.identity, &app.config)),
-            _seat: seat,
-            _lent: parts.extensions.get::<SocketHold>().map(SocketHold::lend),
-            _stay: stay,
+            _permit: permit,
+            _lent: parts.extensions.get::<SocketPermit>().map(SocketPermit::release_for_upgrade),
+            _presence: presence,
             app,
         };
-        following.join(caller, wanted, address)?;
-        if following.asked == 1 {
-            following.answered().await?;
+        session.join(caller, query, address)?;
+        if session.asked == 1 {
+            session.answered().await?;
         }
-        Ok(following)
+        Ok(session)
     }
 
-    fn join(&mut self, caller: &Caller, wanted: Wanted, address: IpAddr) -> Result<(), Fault> {
+    fn join(&mut self, caller: &Caller, query: EventsQuery, address: IpAddr) -> Result<(), Fault> {
         let user = self.app.ledger.user(&caller.identity.subject);
-        for Asked { topic, after } in wanted.topics {
+        for TopicQuery { topic, after } in query.topics {
             let request = SubscribeRequest {
                 id: None,
                 topic,
                 after,
-                tier: wanted.tier,
+                tier: query.tier,
                 token: caller.token.clone(),
                 user: user.clone(),
                 reach: Reach::of(&caller.identity),
             };
             let subscriber = Subscriber::new(self.outbox.clone());
             self.subscriptions.add(&self.app.topics, subscriber, request).inspect_err(|_| {
-                self.app.registry.refused(Limit::TopicsPerUser, Some(user.name()), address);
+                self.app.permits.refused(Limit::TopicsPerUser, Some(user.name()), address);
             })?;
         }
         Ok(())
@@ -137,7 +137,7 @@ impl Following {
     async fn answered(&mut self) -> Result<(), Fault> {
         loop {
             tokio::select! {
-                () = self.outbox.filled() => return Ok(()),
+                () = self.outbox.wait_until_filled() => return Ok(()),
                 Some(finished) = self.subscriptions.finished() => {
                     if let Some(refused) = self.subscriptions.settle(finished) {
                         return Err(refused.fault);
@@ -147,7 +147,7 @@ impl Following {
         }
     }
 
-    /// What comes next, until a time. Ends with the token, the bridge and the core as a WebSocket does.
+    /// What comes next, until a time. Ends with the token, the bridge and the server as a WebSocket does.
     pub(super) async fn next(&mut self, batch: &mut impl Batch, until: Instant) -> Next {
         let outbox = self.outbox.clone();
         loop {
@@ -167,8 +167,8 @@ impl Following {
                 () = self.app.drain.cancelled(), if !self.outbox.is_ended() => {
                     self.outbox.end_for_drain(&self.app.config.times);
                 }
-                Ok(()) = self.core_away.changed(), if !self.outbox.is_ended() => {
-                    self.outbox.end(Verdict::on(Fault::unreachable()));
+                Ok(()) = self.server_unavailable.changed(), if !self.outbox.is_ended() => {
+                    self.outbox.end(CloseReason::on(Fault::unreachable()));
                 }
             }
         }
@@ -184,6 +184,6 @@ impl Following {
     fn expire(&self) {
         let fault: Fault = TokenError::Expired.into();
         self.outbox.reply(&replies::auth_error(None, &fault));
-        self.outbox.end(Verdict::on(fault));
+        self.outbox.end(CloseReason::on(fault));
     }
 }

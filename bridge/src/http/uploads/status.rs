@@ -8,22 +8,22 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::fault::Fault;
 
-/// An upload as the core tells it.
-pub struct Told {
+/// An upload as the server tells it.
+pub struct UploadStatus {
     upload: v1::Upload,
     /// The job, when it is finished.
     pub job: Option<v1::Job>,
     cursor: String,
 }
 
-/// Of any of the core's answers.
-pub fn told(answer: impl Into<Told>) -> Told {
+/// Of any of the server's answers.
+pub fn status(answer: impl Into<UploadStatus>) -> UploadStatus {
     answer.into()
 }
 
-macro_rules! told_from {
+macro_rules! status_from {
     ($($answer:ident),*) => {$(
-        impl From<v1::$answer> for Told {
+        impl From<v1::$answer> for UploadStatus {
             fn from(v1::$answer { upload, job, cursor }: v1::$answer) -> Self {
                 Self { upload: upload.unwrap_or_default(), job, cursor }
             }
@@ -31,9 +31,9 @@ macro_rules! told_from {
     )*};
 }
 
-told_from!(CreateUploadResponse, WriteUploadResponse, GetUploadResponse);
+status_from!(CreateUploadResponse, WriteUploadResponse, GetUploadResponse);
 
-impl Told {
+impl UploadStatus {
     /// How much need not be sent again.
     pub fn offset(&self) -> i64 {
         self.upload.offset_bytes

@@ -1,34 +1,34 @@
-//! What is asked of the core for one connection.
+//! What is asked of the server for one connection.
 
 use courant_proto::v1;
 
 use crate::fault::Fault;
 use crate::server::Server;
-use crate::wire::service::Figures;
+use crate::wire::service::Statistics;
 
-/// What is asked of the core with the user's token.
-pub(super) enum Question {
-    Figures,
+/// What is asked of the server with the user's token.
+pub(super) enum ServerQuery {
+    Statistics,
     MarkRead(Vec<String>),
 }
 
 /// What it says.
 pub(super) enum Answer {
-    Figures(Box<Figures>),
+    Statistics(Box<Statistics>),
     Done,
 }
 
-impl Question {
+impl ServerQuery {
     pub(super) async fn put(self, server: &Server, token: &str) -> Result<Answer, Fault> {
         match self {
-            Self::Figures => {
+            Self::Statistics => {
                 let request = server.call_as(v1::GetSystemMetricsRequest {}, token)?;
                 let answer = server.admin().get_system_metrics(request).await?.into_inner();
-                Ok(Answer::Figures(Box::new(Figures::from(&answer.metrics.unwrap_or_default()))))
+                Ok(Answer::Statistics(Box::new(Statistics::from(&answer.metrics.unwrap_or_default()))))
             }
             Self::MarkRead(notification_ids) => {
                 let request = server.call_as(v1::MarkNotificationsReadRequest { notification_ids }, token)?;
-                server.notices().mark_notifications_read(request).await?;
+                server.notifications().mark_notifications_read(request).await?;
                 Ok(Answer::Done)
             }
         }

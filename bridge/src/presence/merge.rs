@@ -1,4 +1,4 @@
-//! Devices as people see them (`PROTOCOL.md`, section 3): what this bridge and the core know of each, as one.
+//! Devices as people see them (`PROTOCOL.md`, section 3): what this bridge and the server know of each, as one.
 
 use std::collections::BTreeMap;
 

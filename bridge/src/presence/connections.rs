@@ -18,7 +18,7 @@ pub enum Transport {
 
 /// A device with its connections at this bridge.
 #[derive(Clone, Debug)]
-pub struct Own {
+pub struct DeviceConnections {
     name: Option<String>,
     since: SystemTime,
     websockets: usize,
@@ -28,7 +28,7 @@ pub struct Own {
     overdue: Option<Instant>,
 }
 
-impl Own {
+impl DeviceConnections {
     /// A device that has just come and has no connection yet.
     pub fn new(since: SystemTime) -> Self {
         Self { name: None, since, websockets: 0, event_streams: 0, polls: 0, overdue: None }
@@ -74,7 +74,7 @@ impl Own {
         self.polls > 0 || self.overdue.is_some()
     }
 
-    /// As it is told the core.
+    /// As it is told the server.
     pub fn wire(&self, id: &str) -> v1::Device {
         let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         v1::Device {

@@ -1,4 +1,4 @@
-//! From a body to the core. When the body breaks off, the stream to the core ends in order, and what came is kept.
+//! From a body to the server. When the body breaks off, the stream to the server ends in order, and what came is kept.
 
 use std::sync::Arc;
 
@@ -10,44 +10,44 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::answer::{Told, told};
+use super::status::{UploadStatus, status};
 use crate::app::App;
 use crate::fault::{Code, Fault};
 use crate::http::upload::{IN_FLIGHT, PIECE, drain};
 use crate::ledger::Share;
+use crate::request::body_timeout::{BodyTimeout, TooSlow};
 use crate::request::caller::Caller;
-use crate::request::patience::{Patience, TooSlow};
 
-/// A body on its way to the core.
-pub struct Pour {
+/// A body on its way to the server.
+pub struct UploadBody {
     app: Arc<App>,
     token: String,
     at: v1::WriteUploadHeader,
     left: u64,
-    patience: Patience,
+    patience: BodyTimeout,
     /// The user's share in uploads.
     _share: Share,
 }
 
-impl Pour {
+impl UploadBody {
     /// To that place of an upload.
     pub fn new(app: &Arc<App>, caller: &Caller, at: v1::WriteUploadHeader, share: Share) -> Self {
-        let (left, patience) = (app.config.limits.upload_bytes, Patience::new(&app.config));
+        let (left, patience) = (app.config.limits.upload_bytes, BodyTimeout::new(&app.config));
         Self { app: app.clone(), token: caller.token.clone(), at, left, patience, _share: share }
     }
 
     /// To its end also when the client goes away: what it sent is kept.
-    pub async fn run(self, body: BodyDataStream) -> Result<Told, Fault> {
+    pub async fn run(self, body: BodyDataStream) -> Result<UploadStatus, Fault> {
         let app = self.app.clone();
-        match app.spawn(self.pour(body)).await {
+        match app.spawn(self.stream_body(body)).await {
             Ok(Some(done)) => done,
             Ok(None) | Err(_) => {
-                Err(Fault::new(Code::Core(ErrorReason::Internal), "the upload failed; the bridge's log says more"))
+                Err(Fault::new(Code::Server(ErrorReason::Internal), "the upload failed; the bridge's log says more"))
             }
         }
     }
 
-    async fn pour(mut self, mut body: BodyDataStream) -> Result<Told, Fault> {
+    async fn stream_body(mut self, mut body: BodyDataStream) -> Result<UploadStatus, Fault> {
         let (parts, stream) = mpsc::channel(IN_FLIGHT);
         let first = Part::Header(self.at.clone());
         let messages = futures::stream::iter([first]).chain(ReceiverStream::new(stream));
@@ -61,13 +61,13 @@ impl Pour {
             answer = &mut call => {
                 drop(parts);
                 drain(body, self.app.config.times.body).await;
-                return Ok(told(answer?.into_inner()));
+                return Ok(status(answer?.into_inner()));
             }
             sent = self.send(&mut body, &parts) => sent,
         };
         drop(parts);
         let answer = call.await?.into_inner();
-        sent.map(|()| told(answer))
+        sent.map(|()| status(answer))
     }
 
     async fn send(&mut self, body: &mut BodyDataStream, parts: &mpsc::Sender<Part>) -> Result<(), Fault> {
@@ -75,12 +75,12 @@ impl Pour {
             let limit = self.app.config.limits.upload_bytes;
             self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| {
                 let message = format!("a document may have at most {limit} bytes here");
-                Fault::new(Code::Core(ErrorReason::DocumentTooLarge), message)
+                Fault::new(Code::Server(ErrorReason::DocumentTooLarge), message)
             })?;
             while !piece.is_empty() {
                 let chunk = piece.split_to(piece.len().min(PIECE));
                 if parts.send(Part::Chunk(chunk)).await.is_err() {
-                    // The core has answered already; its answer says why.
+                    // The server has answered already; its answer says why.
                     return std::future::pending().await;
                 }
             }
@@ -90,7 +90,7 @@ impl Pour {
 }
 
 /// Waits for the client, but not for ever.
-async fn next(body: &mut BodyDataStream, patience: &mut Patience) -> Result<Option<Bytes>, Fault> {
+async fn next(body: &mut BodyDataStream, patience: &mut BodyTimeout) -> Result<Option<Bytes>, Fault> {
     let broken = || Fault::new(Code::BadMessage, "the upload broke off; ask how far it is and go on there");
     let size = |piece: &Option<Result<Bytes, _>>| piece.iter().flatten().map(Bytes::len).sum();
     let piece = patience.wait(body.next(), size).await.map_err(|TooSlow| broken())?;
