@@ -25,23 +25,18 @@ use crate::upstream::ServerUpstream;
 use crate::upstream::overview::Overview;
 use courant_shutdown::supervisor::Supervisor;
 
-/// The shared parts. Holds nothing that another bridge could not make anew.
+/// The shared parts. Holds nothing that another bridge could not make by itself.
 pub struct App {
     /// What the bridge was told.
     pub config: Config,
     /// The client of the server.
     pub server: Server,
-    /// What clients follow.
     pub topics: Arc<Topics>,
-    /// Who did what.
     pub audit: Arc<AuditLog>,
-    /// All connections.
     pub permits: Arc<Permits>,
     /// Counts what each user holds of what all users share.
     pub ledger: Arc<Ledger>,
-    /// Who is connected.
     pub presence: Arc<LocalPresence>,
-    /// All numbers.
     pub metrics: Metrics,
     /// Whether the server serves.
     pub health: watch::Receiver<Health>,

@@ -1,4 +1,4 @@
-//! Who did what through this bridge: each entry goes to the log, and the newest to the admins who look.
+//! Who did what through this bridge: each entry goes to the log, and the newest to admins who follow `admin`.
 //!
 //! The log is the record to keep. What is here is for looking on: bounded, and gone with the process. What was done, who
 //! came and what was refused are bounded apart, so that whoever provokes many refusals hides nothing.
@@ -23,7 +23,7 @@ const KEPT: usize = 100;
 const KEPT_CONNECTIONS: usize = 50;
 /// Of refusals, those that are alike in one.
 const KEPT_REFUSALS: usize = 50;
-/// Lines of refusals in the log in a second.
+/// Lines of refusals in the log per second.
 const REFUSED_LINES_PER_SECOND: u32 = 5;
 /// Bytes of a name that is written down.
 const NAME_BYTES: usize = 128;
@@ -41,7 +41,6 @@ pub struct AuditLog {
 #[derive(Debug, Default)]
 struct Entries {
     number: u64,
-    /// What was done.
     actions: VecDeque<AuditEntry>,
     /// Who came and went.
     connections: VecDeque<AuditEntry>,
@@ -49,7 +48,7 @@ struct Entries {
     refusals: VecDeque<AuditEntry>,
 }
 
-/// Which entries make room for each other.
+/// Entries of one category replace each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Category {
     Action,
@@ -101,7 +100,7 @@ impl AuditLog {
         }
     }
 
-    /// Refusals cost those who provoke them nothing: they get a few lines in a second, and the rest is counted.
+    /// Refusals cost those who provoke them nothing: they get a few lines per second, and the rest is counted.
     fn log(&self, action: AuditAction, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
         let mut suppressed = None;
         if Category::of(action) == Category::Refusal {

@@ -30,7 +30,7 @@ pub struct Config {
     pub hsts_max_age: Option<Duration>,
     /// TLS for browsers; without it they speak plain HTTP, or a proxy before us speaks TLS.
     pub tls: Option<ServerTls>,
-    /// TLS on the way to the server, whose address then begins with `https://`.
+    /// TLS to the server, whose address then begins with `https://`.
     pub server_tls: Option<ClientTls>,
     /// How much of everything.
     pub limits: Limits,
@@ -53,13 +53,13 @@ pub struct Limits {
     pub devices_per_user: usize,
     /// WebSocket connections from one address.
     pub connections_per_address: usize,
-    /// New WebSocket connections from one address in a minute. More get HTTP 429.
+    /// New WebSocket connections from one address per minute. More get HTTP 429.
     pub attempts_per_minute: u32,
-    /// HTTP requests from one address in a second, on average over two. More get 429.
+    /// HTTP requests from one address per second, on average over two. More get 429.
     pub requests_per_second: u32,
-    /// Messages a connection may send in a second, on average. More get an error, and far more 4429.
+    /// Messages a connection may send per second, on average. More get an error, and far more 4429.
     pub messages_per_second: u32,
-    /// Messages and requests of one user in a second, over all connections, on average over two. More get an error, or 429.
+    /// Messages and requests per second of one user, over all connections, on average over two. More get an error, or 429.
     pub per_user_per_second: u32,
     /// Subscriptions of one connection. More get an error.
     pub subscriptions: usize,
@@ -71,7 +71,7 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// Bytes of a document.
     pub upload_bytes: u64,
-    /// Bytes that must come of an upload in a second, on average over two of the pauses it may make. Less: it is ended.
+    /// Bytes that must come of an upload per second, on average over two of the pauses it may make. Less: it is ended.
     pub upload_bytes_per_second: u64,
     /// What users may hold, one and all together. More get 429, or an error.
     pub bounds: Bounds,
@@ -87,7 +87,7 @@ pub struct Times {
     pub auth: Duration,
     /// Before a token runs out: when the client is reminded to renew it. Half of its life for tokens that live shorter.
     pub token_warning: Duration,
-    /// Between protocol pings; who misses two is dropped.
+    /// Between WebSocket pings; clients that miss two are disconnected.
     pub ping: Duration,
     /// Silence after which a client should send `ping`, and an event stream gets one.
     pub client_ping: Duration,
@@ -95,7 +95,7 @@ pub struct Times {
     pub client_pong: Duration,
     /// The longest wait of a poll.
     pub poll: Duration,
-    /// For the last words and the closing handshake.
+    /// For the `closing` message and the closing handshake.
     pub close: Duration,
     /// For a request's head.
     pub header: Duration,
@@ -103,7 +103,7 @@ pub struct Times {
     pub body: Duration,
     /// For a call to the server that is not a stream.
     pub call: Duration,
-    /// Between two looks at the server's health.
+    /// Between two health checks of the server.
     pub health: Duration,
     /// After which all connections are closed with 4504 while the server is gone.
     pub server_grace: Duration,
@@ -111,9 +111,9 @@ pub struct Times {
     pub presence_grace: Duration,
     /// After its answer: when the next poll of a client is overdue.
     pub poll_overdue: Duration,
-    /// How long a room outlives its last member.
+    /// How long a topic outlives its last subscriber.
     pub topic_grace: Duration,
-    /// The longest pause before a room tries the server again.
+    /// The longest pause before a topic tries the server again.
     pub backoff: Duration,
     /// Over which the return of the clients of a stopping bridge is spread.
     pub drain_spread: Duration,
@@ -193,12 +193,12 @@ pub enum ConfigError {
     /// Not an address of a server.
     #[error("server {address:?} is not an address like http://127.0.0.1:50051: {why}")]
     Server {
-        /// As given.
+        /// The address as it was given.
         address: String,
-        /// What is wrong.
+        /// What is wrong with it, for people.
         why: String,
     },
-    /// Not an origin.
+    /// An origin that is not written as browsers write it.
     #[error("{0:?} is not an origin; write it as https://app.example[:port], and never *")]
     Origin(String),
     /// Nothing would work with a limit of 0.
@@ -212,7 +212,7 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// With all defaults.
+    /// A configuration with the default limits and times.
     pub fn new(server: impl Into<String>, verifier: Verifier, server_token: TokenSource) -> Self {
         Self {
             server: server.into(),

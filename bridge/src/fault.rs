@@ -19,7 +19,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", code.name())]
 pub struct Fault {
-    /// For programs.
     pub code: Code,
     /// For people: what to do.
     pub message: Cow<'static, str>,
@@ -36,7 +35,7 @@ pub enum Code {
     Server(ErrorReason),
     /// Not a message of the protocol.
     BadMessage,
-    /// No such command.
+    /// The command's `type` is not known.
     UnknownCommand,
     /// The page asking is not one of ours.
     OriginForbidden,
@@ -56,7 +55,7 @@ pub enum Code {
     ServerUnreachable,
     /// A WebSocket handshake was expected.
     UpgradeRequired,
-    /// No such path.
+    /// There is nothing at the path.
     NotFound,
     /// No such method on this path.
     MethodNotAllowed,
@@ -185,7 +184,7 @@ impl Fault {
         self.retry_after.is_some()
     }
 
-    /// Whether it is the server's close_reason with this reason.
+    /// Whether it is an answer of the server with this reason.
     pub fn is(&self, reason: ErrorReason) -> bool {
         self.code == Code::Server(reason)
     }

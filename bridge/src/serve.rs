@@ -49,8 +49,8 @@ pub enum Error {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The way to the server cannot be set up.
-    #[error("cannot set up the way to the server: {0}")]
+    /// The client of the server cannot be set up.
+    #[error("cannot set up the client of the server: {0}")]
     Server(#[from] tonic::transport::Error),
     /// A background task is gone, and the bridge cannot go on without it.
     #[error(transparent)]
@@ -71,7 +71,7 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Into<Shut
     let served = tokio::select! {
         failed = app.supervisor.failed() => Err(failed.into()),
         () = shutdown.ended() => {
-            tracing::warn!(left = app.tasks.len(), "connections were cut: told to end at once");
+            tracing::warn!(left = app.tasks.len(), "connections closed: shutdown without drain");
             Ok(())
         }
         () = serve(listener, &app, &shutdown) => Ok(()),
@@ -92,7 +92,7 @@ async fn serve(listener: TcpListener, app: &Arc<App>, shutdown: &Shutdown) {
         () = shutdown.draining() => {}
     }
     app.leaving.cancel();
-    tracing::info!(lame_duck = ?times.lame_duck, "not ready any more, and still serving");
+    tracing::info!(lame_duck = ?times.lame_duck, "not ready, still serving");
     tokio::select! {
         never = acceptor.accept(&listener) => match never {},
         () = tokio::time::sleep(times.lame_duck) => {}
@@ -101,8 +101,10 @@ async fn serve(listener: TcpListener, app: &Arc<App>, shutdown: &Shutdown) {
     app.drain.cancel();
     app.tasks.close();
     match tokio::time::timeout(times.drain, app.tasks.wait()).await {
-        Ok(()) => tracing::info!("drained: every connection has ended"),
-        Err(_) => tracing::warn!(left = app.tasks.len(), "connections were cut after {:?}", times.drain),
+        Ok(()) => tracing::info!("drained"),
+        Err(_) => {
+            tracing::warn!(left = app.tasks.len(), "connections closed: drain took longer than {:?}", times.drain)
+        }
     }
 }
 
@@ -112,7 +114,7 @@ pub fn raise_open_files() {
     let allowed = getrlimit(Resource::Nofile);
     let wanted = Rlimit { current: allowed.maximum, maximum: allowed.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, wanted) {
-        tracing::warn!(%error, current = ?allowed.current, "the limit of open files could not be raised");
+        tracing::warn!(%error, current = ?allowed.current, "limit of open files could not be raised");
     }
 }
 
@@ -159,7 +161,7 @@ impl Acceptor {
                     let problem = Problem::from(&refusal(limit));
                     let told = tokio::time::timeout(REFUSAL_TIME, refuse(&app, socket, &problem)).await;
                     if let Ok(Err(error)) = told {
-                        tracing::debug!(%error, "a refused connection was not told");
+                        tracing::debug!(%error, "refusal could not be sent");
                     }
                     drop(permit);
                 });
@@ -208,7 +210,7 @@ async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: Peer
         None => Socket::Plain(socket),
         Some(tls) => match tls.accept(socket, Protocol::Http1).await {
             Ok(socket) => socket,
-            Err(error) => return tracing::debug!(%error, "no TLS came about"),
+            Err(error) => return tracing::debug!(%error, "TLS handshake failed"),
         },
     };
     let conversation = http1::Builder::new()

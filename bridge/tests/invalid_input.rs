@@ -1,4 +1,4 @@
-//! Laws of what a browser may say, over anything it could say.
+//! Invariants of what a client may send, over anything it could send.
 
 #![allow(clippy::unwrap_used, reason = "a corpus that cannot be read fails the test")]
 

@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken example fails the test")]
 
-use courant_bridge::fault::Code;
-use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
-use courant_bridge::http::notifications::NotificationsAnswer;
-use courant_bridge::http::service::{BatchAnswer, DevicesAnswer, QuotaAnswer};
-use courant_bridge::http::session::SessionAnswer;
-use courant_bridge::request::problem::Problem;
+use courant_bridge::Code;
+use courant_bridge::bodies::NotificationsAnswer;
+use courant_bridge::bodies::Problem;
+use courant_bridge::bodies::SessionAnswer;
+use courant_bridge::bodies::{BatchAnswer, DevicesAnswer, QuotaAnswer};
+use courant_bridge::bodies::{JobAnswer, JobsAnswer};
 use courant_bridge::wire::{Command, ServerMessage};
 use courant_proto::v1::ErrorReason;
 use serde::de::DeserializeOwned;

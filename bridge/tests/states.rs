@@ -122,7 +122,7 @@ async fn only_admins_follow_admin_and_it_ends_with_the_role_alone() {
 }
 
 #[tokio::test]
-async fn admins_see_connections_by_room_and_what_is_done() {
+async fn admins_see_connections_by_topic_and_what_is_done() {
     let stage = Stage::new().await;
     stage.server.submit("A", "alice", "doc");
     let mut alice = stage.client("alice").await;
@@ -161,7 +161,7 @@ async fn a_lost_feed_is_told_and_taken_up_again() {
     let mut client = stage.client("alice").await;
     client.follow("queue", None).await;
     stage.server.service().cut();
-    // The server sends the state at once when it is asked again: the member sees only that.
+    // The server sends the state at once when it is asked again: the subscriber sees only that.
     assert_eq!(client.next().await["type"], "queue-status");
 }
 

@@ -87,7 +87,7 @@ async fn the_program_drains_at_the_first_signal_and_ends_at_the_second() {
     let address = said.split("listen=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
     let pid = Pid::from_raw(bridge.id().unwrap().cast_signed()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
-    next("not ready any more").await;
+    next("not ready, still serving").await;
     let probe = |path: &str| reqwest::get(format!("http://{address}{path}"));
     assert_eq!(probe("/readyz").await.unwrap().status(), 503);
     assert_eq!(probe("/livez").await.unwrap().status(), 200);

@@ -109,24 +109,24 @@ async fn mine_is_ones_own_and_an_admin_sees_a_strangers_job() {
 }
 
 #[tokio::test]
-async fn many_members_share_one_watch_and_the_same_bytes() {
+async fn many_subscribers_share_one_watch_and_the_same_bytes() {
     let stage = Stage::with(|config| config.times.topic_grace = Duration::from_millis(10)).await;
     stage.server.submit("A", "alice", "doc");
-    let mut members = Vec::new();
+    let mut subscribers = Vec::new();
     for _ in 0..20 {
         let mut client = stage.client("alice").await;
         client.follow("job/A", None).await;
-        members.push(client);
+        subscribers.push(client);
     }
     stage.server.open_watches(1).await;
     stage.server.happens("A", JobState::Running, started());
     let mut said = Vec::new();
-    for member in &mut members {
-        said.push(member.receive().await.unwrap());
+    for subscriber in &mut subscribers {
+        said.push(subscriber.receive().await.unwrap());
     }
     assert!(said.iter().all(|text| *text == said[0]));
-    // The room outlives its members for a moment, and then ends; nothing of them is left.
-    drop(members);
+    // The topic outlives its subscribers for a moment, and then ends; nothing of them is left.
+    drop(subscribers);
     stage.server.open_watches(0).await;
     for gone in ["connections 0", "subscriptions 0", "topics 0"] {
         stage.metrics_show(gone).await;
@@ -134,7 +134,7 @@ async fn many_members_share_one_watch_and_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn throttle_tiers_are_rooms_of_their_own() {
+async fn throttle_tiers_are_topics_of_their_own() {
     let stage = Stage::new().await;
     let mut client = stage.client("alice").await;
     for (asked, given) in [(0, 0), (100, 250), (900, 1000), (60_000, 5000)] {
@@ -225,7 +225,7 @@ async fn what_cannot_be_resumed_is_said_and_starts_anew() {
 }
 
 #[tokio::test]
-async fn a_room_that_cannot_continue_tells_its_members_of_the_gap() {
+async fn a_topic_that_cannot_continue_tells_its_subscribers_of_the_gap() {
     let stage = Stage::new().await;
     stage.server.submit("A", "alice", "doc");
     let mut client = stage.client("alice").await;
@@ -245,7 +245,7 @@ async fn a_room_that_cannot_continue_tells_its_members_of_the_gap() {
 }
 
 #[tokio::test]
-async fn while_the_server_is_away_members_are_told_and_nothing_is_lost() {
+async fn while_the_server_is_unavailable_subscribers_are_told_and_nothing_is_lost() {
     let stage = Stage::new().await;
     stage.server.submit("A", "alice", "doc");
     let mut client = stage.client("alice").await;

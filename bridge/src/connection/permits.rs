@@ -1,4 +1,4 @@
-//! How many connections there are, in all, by user and by address. Seats are given back when dropped, however a
+//! How many connections there are, in all, by user and by address. Permits are given back when dropped, however a
 //! connection ends.
 
 use std::collections::HashMap;
@@ -24,7 +24,6 @@ const REMEMBERED: usize = 10_000;
 
 type Keyed<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
-/// All connections.
 pub struct Permits {
     counts: Mutex<Counts>,
     attempts: Keyed<IpAddr>,
@@ -50,7 +49,6 @@ pub struct ConnectionPermit {
 }
 
 impl Permits {
-    /// Nobody yet.
     pub fn new(limits: Limits, metrics: Metrics, audit: Arc<AuditLog>) -> Arc<Self> {
         let by_address = |quota| RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
         let attempts = by_address(Quota::per_minute(at_least_one(limits.attempts_per_minute)));
@@ -207,7 +205,7 @@ mod tests {
     const THERE: IpAddr = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
 
     #[test]
-    fn seats_are_limited_by_address_user_and_in_all_and_come_back() {
+    fn permits_are_limited_by_address_user_and_in_all_and_come_back() {
         let limits =
             Limits { connections: 3, connections_per_address: 2, connections_per_user: 1, ..Limits::default() };
         let permits = permits(limits);

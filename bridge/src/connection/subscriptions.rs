@@ -47,11 +47,9 @@ pub type Finished = Result<(Id, Outcome), JoinError>;
 
 /// A command that failed.
 pub struct Refused {
-    /// Its id.
     pub command: Option<u64>,
     /// What it was about.
     pub topic: TopicName,
-    /// Why.
     pub fault: Fault,
 }
 
@@ -63,7 +61,6 @@ impl Entry {
 }
 
 impl Subscriptions {
-    /// None yet.
     pub fn new() -> Self {
         Self { topics: HashMap::new(), tasks: JoinSet::new(), turns: Arc::new(Semaphore::new(REPLAYS)) }
     }
@@ -71,11 +68,6 @@ impl Subscriptions {
     /// How many there are, also those that are not live yet.
     pub fn len(&self) -> usize {
         self.topics.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.topics.is_empty()
     }
 
     /// Begins to subscribe, if the user may follow one more topic. A former subscription to the topic ends.
@@ -108,7 +100,6 @@ impl Subscriptions {
         }
     }
 
-    /// Ends all.
     pub fn clear(&mut self) {
         self.topics.drain().for_each(|(_, entry)| entry.end());
     }

@@ -1,6 +1,6 @@
-//! Topics over plain HTTP, for networks that let no WebSocket through: as Server-Sent Events and by long polling.
+//! Topics over plain HTTP, where WebSockets are blocked: as Server-Sent Events and by long polling.
 //!
-//! The messages, their order and their cursors are those of the WebSocket. A request enters the same rooms with the same
+//! The messages, their order and their cursors are those of the WebSocket. A request subscribes to the same topics with the same
 //! bounded outbox; only the writing differs.
 
 mod poll;

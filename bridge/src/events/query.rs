@@ -23,10 +23,8 @@ pub struct EventsQuery {
     pub device: Option<Device>,
 }
 
-/// One topic.
 #[derive(Debug, PartialEq)]
 pub struct TopicQuery {
-    /// The topic.
     pub topic: TopicName,
     /// Continue after this cursor.
     pub after: Option<String>,

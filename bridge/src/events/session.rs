@@ -29,7 +29,7 @@ use crate::topic::upstream::{Reach, SubscribeRequest};
 use crate::wire::device::Device;
 use crate::wire::encode::{Push, text};
 
-/// One request that follows topics. Dropping it leaves the room and gives back its permit.
+/// One request that follows topics. Dropping it ends its subscriptions and gives back its permit.
 pub(super) struct EventsSession {
     pub(super) app: Arc<App>,
     outbox: Arc<Outbox>,
@@ -42,7 +42,6 @@ pub(super) struct EventsSession {
     identity: Identity,
     /// How many topics were asked for.
     pub(super) asked: usize,
-    /// The first message.
     pub(super) greeting: Utf8Bytes,
     _permit: ConnectionPermit,
     /// Meanwhile it is no HTTP connection among others.
@@ -51,7 +50,6 @@ pub(super) struct EventsSession {
     _presence: PresenceGuard,
 }
 
-/// What came next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Messages, in the batch.

@@ -25,7 +25,7 @@ use crate::wire::job::Job;
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JobAnswer {
-    /// The job.
+    /// The job as it is now.
     pub job: Job,
     /// A watch from here misses nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,7 +37,7 @@ pub struct JobAnswer {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JobsAnswer {
-    /// Newest first.
+    /// One page, newest first.
     pub jobs: Vec<Job>,
     /// For the next page.
     pub next_page_token: Option<String>,
@@ -102,7 +102,6 @@ pub async fn act(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Retry {
-    /// Opens the document.
     password: Option<String>,
 }
 

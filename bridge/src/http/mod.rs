@@ -1,4 +1,4 @@
-//! Everything over HTTP: the jobs API, probes, the console and the door to WebSockets.
+//! Everything over HTTP: the API, probes, the console and the upgrade to WebSockets.
 
 pub mod console;
 mod cors;
@@ -34,7 +34,6 @@ use crate::server::health::Health;
 use crate::ws::handshake::{Choice, Opening};
 use crate::ws::session::Session;
 
-/// All paths.
 pub fn router(app: Arc<App>) -> Router {
     let cors = cors::layer(&app.config.allow_origins);
     let router = Router::new()
@@ -156,7 +155,7 @@ async fn open_socket(State(app): State<Arc<App>>, request: Request) -> Result<Re
     at.spawn(async move {
         match take_socket(request).await {
             Some((socket, read)) => converse(app, opening, cookie, address, socket, read).await,
-            None => tracing::debug!("an upgrade came to nothing"),
+            None => tracing::debug!("WebSocket upgrade failed"),
         }
     });
     Ok(response)

@@ -1,4 +1,4 @@
-//! Notices over HTTP.
+//! Notifications over HTTP.
 
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ use crate::wire::admin::AuditAction;
 use crate::wire::names;
 use crate::wire::service::Notification;
 
-/// The newest notices.
+/// The newest notifications of the caller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct NotificationsAnswer {
-    /// Newest first.
+    /// At most `pageSize`, newest first.
     pub notifications: Vec<Notification>,
     /// How many are unread, of all that are kept.
     pub unread: i32,
@@ -32,7 +32,7 @@ pub struct NotificationsAnswer {
     pub cursor: String,
 }
 
-/// A notice that was sent.
+/// A notification that was sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct NotificationAnswer {
@@ -44,11 +44,11 @@ pub struct NotificationAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct UnreadAnswer {
-    /// Unread now.
+    /// How many are unread now.
     pub unread: i32,
 }
 
-/// A notice to send.
+/// A notification to send.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -58,20 +58,20 @@ pub struct Notify {
     pub user: String,
     /// `info`, `success`, `warning`, `error`.
     pub severity: Option<String>,
-    /// One line.
+    /// One line of text.
     pub title: String,
-    /// More.
+    /// Further text, which may have several lines.
     #[serde(default)]
     pub body: String,
     /// The job it is about.
     #[serde(default)]
     pub job_id: String,
-    /// Safe to repeat.
+    /// Makes the call safe to repeat.
     #[serde(default)]
     pub request_id: String,
 }
 
-/// Notices that were read.
+/// Notifications that were read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -29,7 +29,7 @@ pub async fn read(
     let Some(Part::Header(header)) = stream.message().await?.and_then(|first| first.part) else {
         return Err(headless());
     };
-    // What an attempt has written for a page stays as it is; another attempt may do the page anew.
+    // What an attempt has written for a page stays as it is; another attempt may do the page again.
     let tag = format!("\"{page}-{}-{}\"", header.attempt, header.size_bytes);
     let mut response = Response::new(Body::empty());
     put(&mut response, ETAG, &tag)?;

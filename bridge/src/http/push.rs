@@ -1,4 +1,4 @@
-//! Web Push: a browser says where notices reach it when no page is open.
+//! Web Push: a browser says where notifications reach it when no page is open.
 
 use std::sync::Arc;
 
@@ -32,12 +32,12 @@ pub struct PushKeyAnswer {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PushSubscription {
-    /// Where to send.
+    /// An address of the browser's push service.
     pub endpoint: String,
     /// When the browser ends it by itself, in milliseconds since 1970; no browser says so today.
     #[serde(default)]
     pub expiration_time: Option<f64>,
-    /// The browser's keys.
+    /// What payloads are encrypted with.
     pub keys: PushKeys,
 }
 
@@ -46,9 +46,9 @@ pub struct PushSubscription {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PushKeys {
-    /// Its public key.
+    /// The browser's public key on P-256.
     pub p256dh: String,
-    /// Its secret.
+    /// The browser's authentication secret.
     pub auth: String,
 }
 

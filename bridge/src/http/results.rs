@@ -29,7 +29,6 @@ const SANDBOX: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; i
 /// The part of a result that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
-    /// All of it.
     All,
     /// From here to there, inclusive; to the end if open.
     From(u64, Option<u64>),
@@ -167,7 +166,7 @@ pub(super) fn pieces<M: Send + 'static>(
 }
 
 pub(super) fn headless() -> Fault {
-    tracing::error!("the server sent bytes without their header");
+    tracing::error!("server sent a stream without its header");
     Fault::new(Code::Server(ErrorReason::Internal), "something failed on our side; try again")
 }
 
@@ -195,7 +194,7 @@ fn answer(
 
 pub(super) fn put(response: &mut Response, name: HeaderName, value: &str) -> Result<(), Fault> {
     let value = HeaderValue::from_str(value).map_err(|_| {
-        tracing::error!(%name, "the server sent a value that no header can carry");
+        tracing::error!(%name, "server sent a value that no header can carry");
         Fault::new(Code::Server(ErrorReason::Internal), "something failed on our side; the log says more")
     })?;
     response.headers_mut().insert(name, value);

@@ -24,7 +24,7 @@ use crate::wire::service::{Batch, Queue, Quota, Statistics, Worker};
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BatchAnswer {
-    /// The batch.
+    /// The batch as it is now.
     pub batch: Batch,
     /// A watch from here misses nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ pub struct BatchAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct QueueAnswer {
-    /// The queue.
+    /// The queue as it is now.
     pub queue: Queue,
 }
 
@@ -50,7 +50,7 @@ pub struct QuotaAnswer {
     pub quotas: Vec<Quota>,
 }
 
-/// Who is connected.
+/// The devices that are connected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct DevicesAnswer {
@@ -58,15 +58,15 @@ pub struct DevicesAnswer {
     pub devices: Vec<ShownDevice>,
 }
 
-/// All workers.
+/// All workers that the server knows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct WorkersAnswer {
-    /// By id.
+    /// In the order of their ids.
     pub workers: Vec<Worker>,
 }
 
-/// One worker.
+/// A worker after a call about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct WorkerAnswer {
@@ -74,7 +74,7 @@ pub struct WorkerAnswer {
     pub worker: Worker,
 }
 
-/// The figures of the service.
+/// The statistics of the service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "FiguresAnswer"))]

@@ -15,7 +15,6 @@ pub enum Resource {
     Requests,
 }
 
-/// Number of [`Resource`]s.
 pub(super) const RESOURCES: usize = 4;
 
 /// A bound in all and one for each user.
@@ -23,22 +22,22 @@ pub(super) const RESOURCES: usize = 4;
 pub struct Bound {
     /// Of all users together.
     pub total: usize,
-    /// Of one user.
+    /// What one user may hold.
     pub per_user: usize,
 }
 
-/// All bounds.
+/// How much there may be of each resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Distinct topics one user follows, over all connections.
     pub topics_per_user: usize,
-    /// See [`Resource::Streams`].
+    /// Streams from the server.
     pub streams: Bound,
-    /// See [`Resource::Uploads`].
+    /// Uploads whose bytes are still arriving.
     pub uploads: Bound,
-    /// See [`Resource::Downloads`].
+    /// Downloads whose bytes are still being sent.
     pub downloads: Bound,
-    /// See [`Resource::Requests`].
+    /// HTTP requests that wait for the server.
     pub requests: Bound,
     /// Bytes that wait in outboxes.
     pub outboxes: Bound,

@@ -12,7 +12,6 @@ use super::bounds::Bound;
 pub struct UserBytes {
     bound: Bound,
     waiting: AtomicUsize,
-    /// Of all users.
     all: Arc<AtomicUsize>,
     /// UploadStatus when less than half of what the user may have waits.
     pub drained: Notify,

@@ -2,7 +2,7 @@
 //!
 //! Each resource has a bound in all and one per user. A user may also hold no more of it than is still free: as a resource
 //! gets scarce, shares shrink, so any number of greedy users together leave something for the next one. Whatever is held
-//! is a guard: dropping it gives it back, so no way of ending can forget it. Knows nothing of topics' rooms, streams or HTTP.
+//! is a guard: dropping it gives it back, so no way of ending can forget it. Knows nothing of topics, streams or HTTP.
 
 mod bounds;
 mod bytes;
@@ -59,7 +59,6 @@ pub struct Share {
 }
 
 impl Ledger {
-    /// Nobody holds anything.
     pub fn new(bounds: Bounds) -> Arc<Self> {
         Arc::new(Self { bounds, users: Mutex::default(), used: Mutex::default(), bytes: Arc::default() })
     }

@@ -10,7 +10,6 @@ use crate::wire::message::{Closing, ServerMessage};
 /// Why the bridge closes a connection. 44xx: do not just come back; 45xx: come back with backoff.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseReason {
-    /// The close code.
     pub code: u16,
     /// The fault behind it.
     pub fault: Fault,
@@ -28,7 +27,6 @@ impl CloseReason {
         Self::on(Fault { retry_after: Some(Duration::ZERO), ..Fault::new(Code::TooSlow, message) })
     }
 
-    /// The last words.
     pub fn closing(&self) -> ServerMessage {
         ServerMessage::Closing(Closing {
             code: self.code,

@@ -106,9 +106,7 @@ impl Batch for VecDeque<Utf8Bytes> {
 /// What the writer found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// Messages to write.
     Some,
-    /// Nothing for now.
     Nothing,
     /// Nothing any more: close with this.
     End(Box<CloseReason>),

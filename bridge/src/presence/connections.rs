@@ -8,11 +8,8 @@ use tokio::time::Instant;
 /// How a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// A WebSocket.
     WebSocket,
-    /// Server-Sent Events.
     EventStream,
-    /// Long polling.
     Poll,
 }
 

@@ -147,7 +147,7 @@ proptest! {
                     (device.device_id.clone(), device)
                 };
                 let seen: BTreeSet<_> =
-                    lingering.look(now, present.iter().map(wire).collect()).into_iter().map(|found| found.device_id).collect();
+                    lingering.update(now, present.iter().map(wire).collect()).into_iter().map(|found| found.device_id).collect();
                 last.extend(present.iter().map(|index| (*index, now)));
                 // Absence is noticed when one subscriptions, and counts from then.
                 let expected: BTreeSet<_> = present.iter().map(|index| DEVICES[*index].to_owned()).collect();
@@ -160,8 +160,8 @@ proptest! {
                 tokio::time::advance(Duration::from_secs(seconds)).await;
             }
             let now = Instant::now();
-            lingering.look(now, BTreeMap::new());
-            prop_assert!(lingering.look(now + LIMITS.grace, BTreeMap::new()).is_empty());
+            lingering.update(now, BTreeMap::new());
+            prop_assert!(lingering.update(now + LIMITS.grace, BTreeMap::new()).is_empty());
             Ok(())
         })?;
     }
@@ -176,14 +176,14 @@ async fn a_reload_is_not_told_and_one_keeps_the_time_since_when_one_has_been_the
         BTreeMap::from([(device.device_id.clone(), device)])
     };
     let start = Instant::now();
-    let before = lingering.look(start, at(100));
-    assert_eq!(lingering.look(start, BTreeMap::new()), before, "gone for a moment");
-    assert_eq!(lingering.look(start + LIMITS.grace - Duration::from_millis(1), at(104)), before, "and back");
+    let before = lingering.update(start, at(100));
+    assert_eq!(lingering.update(start, BTreeMap::new()), before, "gone for a moment");
+    assert_eq!(lingering.update(start + LIMITS.grace - Duration::from_millis(1), at(104)), before, "and back");
     let gone = start + Duration::from_secs(60);
-    assert_eq!(lingering.look(gone, BTreeMap::new()), before);
+    assert_eq!(lingering.update(gone, BTreeMap::new()), before);
     assert_eq!(lingering.next(), Some(gone + LIMITS.grace));
-    assert!(lingering.look(gone + LIMITS.grace, BTreeMap::new()).is_empty(), "left");
-    assert_eq!(lingering.look(gone + LIMITS.grace, at(200))[0].connect_time.unwrap().seconds, 200, "came anew");
+    assert!(lingering.update(gone + LIMITS.grace, BTreeMap::new()).is_empty(), "left");
+    assert_eq!(lingering.update(gone + LIMITS.grace, at(200))[0].connect_time.unwrap().seconds, 200, "came anew");
 }
 
 #[tokio::test(start_paused = true)]

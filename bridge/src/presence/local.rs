@@ -14,7 +14,7 @@ use super::connections::{DeviceConnections, Transport};
 use super::merge::merged;
 use crate::wire::device::Device;
 
-/// How long a new look waits for what other bridges say before it shows what this one knows.
+/// How long a new subscription waits for what other bridges say before it shows what this one knows.
 const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How much of whom for how long.
@@ -52,11 +52,9 @@ struct Inner {
 /// Whether the server hears us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum ServerLink {
-    /// It does.
     Connected,
     /// Not any more; what it told last still counts until then.
     Lost(Instant),
-    /// No.
     #[default]
     Disconnected,
 }
@@ -67,7 +65,6 @@ struct User {
     /// None until the server has told.
     elsewhere: Option<Vec<v1::Device>>,
     subscriptions: usize,
-    /// Those who look.
     changed: Option<watch::Sender<()>>,
 }
 
@@ -92,14 +89,12 @@ pub struct PresenceSubscription {
 /// What there is to see.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VisibleDevices {
-    /// By id.
     pub devices: BTreeMap<String, v1::Device>,
     /// Whether other bridges' devices are among them.
     pub complete: bool,
 }
 
 impl LocalPresence {
-    /// Nobody yet.
     pub fn new(limits: PresenceLimits) -> Arc<Self> {
         Arc::new(Self { limits, inner: Mutex::default(), unreported: Notify::new(), alarm: Notify::new() })
     }
@@ -120,7 +115,7 @@ impl LocalPresence {
         PresenceGuard { presence: self.clone(), user, device: device.id.clone(), transport, shown }
     }
 
-    /// Looks at the devices of a user, and hears when they change.
+    /// Subscribes to the devices of a user.
     pub fn subscribe(self: &Arc<Self>, user: &str) -> PresenceSubscription {
         let mut inner = self.inner.lock();
         let user: Arc<str> = user.into();
@@ -200,7 +195,7 @@ impl LocalPresence {
         }
     }
 
-    /// Ends what is over, and says when to look again.
+    /// Ends what is over, and returns when the next will be.
     fn expire(&self, now: Instant) -> Option<Instant> {
         let mut inner = self.inner.lock();
         while inner.overdue.first().is_some_and(|(at, ..)| *at <= now)
@@ -283,7 +278,6 @@ impl User {
 }
 
 impl PresenceGuard {
-    /// The device.
     pub fn device(&self) -> &str {
         &self.device
     }
@@ -315,7 +309,6 @@ impl PresenceSubscription {
         inner.link == ServerLink::Connected && inner.users.get(&self.user).is_some_and(|user| user.elsewhere.is_none())
     }
 
-    /// The devices now.
     pub fn devices(&mut self) -> VisibleDevices {
         self.changed.mark_unchanged();
         let inner = self.presence.inner.lock();
@@ -329,7 +322,7 @@ impl PresenceSubscription {
 
     /// Waits until they may have changed.
     pub async fn changed(&mut self) {
-        // The sender lives as long as we look.
+        // The sender lives as long as there are subscriptions.
         if self.changed.changed().await.is_err() {
             std::future::pending::<()>().await;
         }

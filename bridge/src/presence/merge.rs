@@ -23,7 +23,7 @@ fn join(known: &mut v1::Device, more: v1::Device) {
     if since(&more) < since(known) {
         known.connect_time = more.connect_time;
     }
-    // A device has one name; should it have told two, all who look see the same.
+    // A device has one name; should it have sent two, all subscribers see the same.
     if more.name > known.name {
         known.name = more.name;
     }

@@ -1,5 +1,5 @@
-//! The stream on which this bridge tells the server who is connected, and hears of its users elsewhere. Taken up again
-//! whenever it breaks, and all is sent anew.
+//! The stream on which this bridge tells the server who is connected, and learns where else its users are. Opened again
+//! whenever it breaks; then everything is sent again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,12 +42,11 @@ pub struct BridgeRegistration<C> {
 }
 
 impl<C: Fn() -> BridgeCounts> BridgeRegistration<C> {
-    /// Attends for ever.
     pub async fn run(&self) {
         let mut losses = 0;
         loop {
             if let Err(fault) = self.register(&mut losses).await {
-                tracing::debug!(%fault, losses, "presence lost");
+                tracing::debug!(%fault, losses, "presence stream lost, retrying");
             }
             self.presence.server_lost();
             self.metrics.upstream_losses.inc();

@@ -19,7 +19,6 @@ use crate::wire::admin::AuditAction;
 
 /// A caller whose token is good.
 pub struct Caller {
-    /// Who it is.
     pub identity: Identity,
     /// For calling the server in the caller's name.
     pub token: String,

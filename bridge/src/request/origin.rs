@@ -21,7 +21,6 @@ pub struct Origins<'a> {
 }
 
 impl<'a> Origins<'a> {
-    /// Of this bridge.
     pub fn of(config: &'a Config) -> Self {
         Self { allowed: &config.allow_origins, public: config.public_url.as_deref(), secure: config.is_secure() }
     }
@@ -64,7 +63,6 @@ impl<'a> Origins<'a> {
 /// Whether a request says which page it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Named {
-    /// One of ours.
     Yes,
     /// None: mostly a program.
     No,

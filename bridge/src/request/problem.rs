@@ -17,11 +17,11 @@ pub struct Problem {
     pub r#type: String,
     /// The status in words.
     pub title: String,
-    /// The status.
+    /// The HTTP status code.
     pub status: u16,
     /// For programs (`PROTOCOL.md`, section 7).
     pub code: String,
-    /// For people.
+    /// What is wrong, for people.
     pub detail: String,
     /// Whether trying again can help.
     pub retryable: bool,
@@ -34,9 +34,9 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct FieldProblem {
-    /// Its name.
+    /// The name of the field.
     pub field: String,
-    /// What is wrong.
+    /// What is wrong with it.
     pub message: String,
 }
 

@@ -52,7 +52,6 @@ pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -
     Ok(())
 }
 
-/// What to list.
 pub fn listing(pairs: Vec<(String, String)>) -> Result<v1::ListJobsRequest, Fault> {
     let mut list = v1::ListJobsRequest::default();
     for (name, value) in pairs {

@@ -1,4 +1,4 @@
-//! Whether the server serves, looked at again and again. The one place readiness comes from.
+//! Checks the health of the server, again and again. The one place readiness comes from.
 
 use std::time::Duration;
 
@@ -9,10 +9,9 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::Server;
 
-/// What is known of the server.
+/// The health of the server, as the bridge knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// It serves.
     Serving,
     /// It serves what can be read; this part of it does not work.
     Degraded(&'static str),
@@ -27,27 +26,27 @@ const PARTS: [(&str, &str); 2] = [
     ("courant.store", "the store of documents and results does not answer"),
 ];
 
-/// While the server is away it is looked for this often, if the beat is slower: those who wait for it should not wait long.
+/// Between checks while the server is unavailable, unless the usual interval is shorter: those who wait for it should not wait long.
 const UNAVAILABLE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Looks for ever. Starts from [`Health::Unavailable`]: what has not been seen is not promised.
-pub async fn watch(server: Server, beat: Duration, told: watch::Sender<Health>) {
+/// Checks for ever. Starts from [`Health::Unavailable`]: what was not seen is not promised.
+pub async fn watch(server: Server, interval: Duration, health: watch::Sender<Health>) {
     let mut pause = Duration::ZERO;
     loop {
         tokio::time::sleep(pause).await;
-        let found = tokio::time::timeout(server.call, look(&server)).await.unwrap_or(Health::Unavailable);
-        pause = if found == Health::Unavailable { beat.min(UNAVAILABLE_INTERVAL) } else { beat };
-        let changed = told.send_if_modified(|known| std::mem::replace(known, found) != found);
+        let found = tokio::time::timeout(server.call, check(&server)).await.unwrap_or(Health::Unavailable);
+        pause = if found == Health::Unavailable { interval.min(UNAVAILABLE_INTERVAL) } else { interval };
+        let changed = health.send_if_modified(|known| std::mem::replace(known, found) != found);
         match (changed, found) {
-            (true, Health::Serving) => tracing::info!("the server serves"),
-            (true, Health::Degraded(missing)) => tracing::warn!(missing, "the server works in part"),
-            (true, Health::Unavailable) => tracing::warn!("the server is away"),
+            (true, Health::Serving) => tracing::info!("server available"),
+            (true, Health::Degraded(missing)) => tracing::warn!(missing, "server degraded"),
+            (true, Health::Unavailable) => tracing::warn!("server unavailable"),
             (false, _) => {}
         }
     }
 }
 
-async fn look(server: &Server) -> Health {
+async fn check(server: &Server) -> Health {
     if !serves(server, "").await {
         return Health::Unavailable;
     }

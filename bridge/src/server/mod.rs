@@ -1,4 +1,4 @@
-//! The way to the server: channels, tokens and deadlines. Knows calls, not what they mean to browsers.
+//! The client of the server: channels, tokens and deadlines. Knows calls, not what they mean to browsers.
 
 mod channel_pool;
 pub mod health;
@@ -22,7 +22,7 @@ use self::channel_pool::{ChannelPool, MAX_MESSAGE};
 use crate::config::{Config, TokenSource};
 use crate::fault::{Code, Fault};
 
-/// Pings on the way to the server notice a dead one though nothing is asked.
+/// Pings notice a dead connection to the server though nothing is asked.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(3);
@@ -80,7 +80,6 @@ impl Server {
         JobServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
-    /// For the queue.
     pub fn queue(&self) -> QueueServiceClient<Channel> {
         QueueServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
@@ -90,7 +89,6 @@ impl Server {
         NotificationServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
-    /// For operators.
     pub fn admin(&self) -> AdminServiceClient<Channel> {
         AdminServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
@@ -100,12 +98,12 @@ impl Server {
         PresenceServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
-    /// The bridge's own watch of the queue, shared by all who look.
+    /// The bridge's own watch of the queue, shared by all subscribers.
     pub fn system_queue(&self) -> QueueServiceClient<Channel> {
         QueueServiceClient::new(self.system.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
-    /// The bridge's own watches of the service, shared by all who look.
+    /// The bridge's own watches of the service, shared by all subscribers.
     pub fn system_admin(&self) -> AdminServiceClient<Channel> {
         AdminServiceClient::new(self.system.clone()).max_decoding_message_size(MAX_MESSAGE)
     }

@@ -17,7 +17,6 @@ use crate::wire::encode::Push;
 use crate::wire::message::{Ended, Mode, Subscribed};
 use crate::wire::{ServerMessage, Tier};
 
-/// One topic.
 pub(super) struct Topic {
     pub(super) key: TopicKey,
     pub(super) name: Arc<str>,
@@ -106,7 +105,6 @@ impl Topic {
         }
     }
 
-    /// Sends to all.
     pub(super) fn send(&self, push: Push) {
         self.inner.lock().send(&Arc::new(push));
     }

@@ -12,7 +12,6 @@ use crate::fault::Fault;
 use crate::ledger::Share;
 use crate::metrics::Metrics;
 
-/// All topics.
 pub struct Registry {
     topics: Mutex<HashMap<TopicKey, Arc<Topic>>>,
     metrics: Metrics,
@@ -42,7 +41,6 @@ pub(super) enum Started {
 }
 
 impl Registry {
-    /// Without topics.
     pub fn new(metrics: Metrics) -> Arc<Self> {
         Arc::new(Self { topics: Mutex::default(), metrics })
     }
@@ -50,7 +48,7 @@ impl Registry {
     /// Enters a topic that is there already.
     pub(super) fn enter(&self, key: &TopicKey, subscriber: &Arc<Subscriber>) -> Option<Membership> {
         let topics = self.topics.lock();
-        topics.get(key).map(|topic| self.member(topic, subscriber))
+        topics.get(key).map(|topic| self.join(topic, subscriber))
     }
 
     /// Enters a topic, and starts it if nobody has; `share` then takes the stream it needs, if it needs one.
@@ -62,15 +60,15 @@ impl Registry {
     ) -> Result<(Membership, Started), Fault> {
         let mut topics = self.topics.lock();
         if let Some(topic) = topics.get(key) {
-            return Ok((self.member(topic, subscriber), Started::Before));
+            return Ok((self.join(topic, subscriber), Started::Before));
         }
         let topic = Arc::new(Topic::new(key.clone(), share()?));
         topics.insert(key.clone(), topic.clone());
         self.metrics.topics.inc();
-        Ok((self.member(&topic, subscriber), Started::Now))
+        Ok((self.join(&topic, subscriber), Started::Now))
     }
 
-    fn member(&self, topic: &Arc<Topic>, subscriber: &Arc<Subscriber>) -> Membership {
+    fn join(&self, topic: &Arc<Topic>, subscriber: &Arc<Subscriber>) -> Membership {
         topic.enter(subscriber.clone());
         self.metrics.subscriptions.inc();
         Membership { topic: topic.clone(), subscriber: subscriber.id, metrics: self.metrics.clone() }

@@ -18,7 +18,6 @@ const HELD_BYTES: usize = 256 << 10;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// One subscription.
 #[derive(Debug)]
 pub struct Subscriber {
     /// Unique in the bridge, never used again.
@@ -62,7 +61,6 @@ struct Seen {
 /// Whether a subscriber has caught up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Released {
-    /// It is live.
     Live,
     /// Too much has happened meanwhile: replay again from where the replay ended.
     Again,

@@ -37,14 +37,12 @@ pub type Updates = BoxStream<'static, Result<Update, Fault>>;
 pub struct Update {
     /// Whoever continues from here has missed nothing up to and with this update; empty: the cursor stays where it was.
     pub cursor: String,
-    /// What it says.
     pub content: Content,
 }
 
 /// What an update says.
 #[derive(Debug)]
 pub enum Content {
-    /// Something happened.
     Event(Push),
     /// A job as it is. Comes before `Live` alone.
     Snapshot(Push),
@@ -76,11 +74,9 @@ impl Update {
 
 /// A part of a state.
 pub struct Part {
-    /// Which part.
     pub slot: Slot,
     /// The same for states that look the same to subscribers.
     pub hash: u64,
-    /// Who knows it.
     pub origin: Origin,
     /// Writes the message of a topic, given its name and the cursor of the whole state.
     pub message: Box<dyn FnOnce(Arc<str>, String) -> ServerMessage + Send + Sync>,
@@ -122,16 +118,13 @@ pub struct SubscribeRequest {
 /// Whose jobs a user sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// The user's own.
     Own,
-    /// Everybody's: an admin's.
     All,
 }
 
 /// Leave to follow a scope.
 #[derive(Debug)]
 pub struct Grant {
-    /// What to follow.
     pub scope: Scope,
     /// If the topic is one job: the job now, and the cursor after it.
     pub job: Option<(v1::Job, String)>,

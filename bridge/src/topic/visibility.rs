@@ -9,11 +9,9 @@ use crate::wire::TopicName;
 /// What one must be to see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Visibility {
-    /// Anybody may.
     Everybody,
     /// The owner, and who sees everybody's jobs.
     Owner(String),
-    /// Admins alone.
     Admins,
 }
 

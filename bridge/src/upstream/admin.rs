@@ -22,9 +22,9 @@ use crate::wire::service::{Statistics, Worker};
 use crate::wire::{ServerMessage, Tier};
 
 /// The metrics come at least this far apart; the server takes no shorter interval.
-const METRICS_EVERY: Duration = Duration::from_secs(1);
-/// The bridge looks at itself at most this often.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const METRICS_INTERVAL: Duration = Duration::from_secs(1);
+/// Least time between two looks of the bridge at itself.
+const OWN_INTERVAL: Duration = Duration::from_millis(250);
 
 /// All bridges as the server told them last.
 type Everywhere = Arc<Mutex<Option<v1::WatchBridgesResponse>>>;
@@ -32,20 +32,20 @@ type Everywhere = Arc<Mutex<Option<v1::WatchBridgesResponse>>>;
 /// Follows four parts side by side; lost with the first that is. What has not changed of the bridge itself comes once in
 /// `repeat`: a subscriber with a full outbox may have missed it.
 pub async fn follow(server: &Server, overview: &Overview, tier: Tier, repeat: Duration) -> Result<Updates, Fault> {
-    let every = interval(tier.interval().max(METRICS_EVERY));
+    let every = interval(tier.interval().max(METRICS_INTERVAL));
     let request = server.stream_own(v1::WatchSystemMetricsRequest { interval: every })?;
     let metrics = server.system_admin().watch_system_metrics(request).await?.into_inner();
     let metrics = metrics.map_err(Fault::from).map_ok(|v1::WatchSystemMetricsResponse { metrics }| {
         Update::new(metrics.map_or(Content::Nothing, |metrics| Content::Part(metrics_part(&metrics))))
     });
-    let min_interval = interval(tier.interval().max(LOOK_EVERY));
+    let min_interval = interval(tier.interval().max(OWN_INTERVAL));
     let request = server.stream_own(v1::WatchWorkersRequest { min_interval })?;
     let workers = server.system_admin().watch_workers(request).await?.into_inner();
     let workers = workers.map_err(Fault::from);
     let workers = workers.map_ok(|told| Update::new(Content::Part(workers_part(&told.workers))));
     let everywhere = Everywhere::default();
     let bridges = watch_bridges(server, min_interval, everywhere.clone()).await?;
-    let own = watch_itself(overview, tier, repeat, everywhere);
+    let own = follow_itself(overview, tier, repeat, everywhere);
     // A stream that ends without an error is lost as well, and all with it.
     let end = || futures::stream::once(ready(Err(Fault::unreachable())));
     Ok(futures::stream::select_all([metrics.chain(end()).boxed(), workers.chain(end()).boxed(), bridges, own]).boxed())
@@ -70,13 +70,13 @@ async fn watch_bridges(
     Ok(bridges.map_err(Fault::from).try_filter_map(keep).boxed())
 }
 
-fn watch_itself(overview: &Overview, tier: Tier, repeat: Duration, everywhere: Everywhere) -> Updates {
-    let mut ticks = tokio::time::interval(tier.interval().max(LOOK_EVERY));
+fn follow_itself(overview: &Overview, tier: Tier, repeat: Duration, everywhere: Everywhere) -> Updates {
+    let mut ticks = tokio::time::interval(tier.interval().max(OWN_INTERVAL));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let known = HashMap::new();
     let itself = Itself { overview: overview.clone(), everywhere, ticks, again: Instant::now(), repeat, known };
-    let looks = futures::stream::unfold(itself, |mut itself| async { Some((itself.look().await, itself)) });
-    looks
+    let parts = futures::stream::unfold(itself, |mut itself| async { Some((itself.next().await, itself)) });
+    parts
         .flat_map(|parts| futures::stream::iter(parts.into_iter().map(|part| Ok(Update::new(Content::Part(part))))))
         .boxed()
 }
@@ -94,7 +94,7 @@ struct Itself {
 
 impl Itself {
     /// What is to be sent at the next tick.
-    async fn look(&mut self) -> Vec<Part> {
+    async fn next(&mut self) -> Vec<Part> {
         self.ticks.tick().await;
         let all = self.again <= Instant::now();
         if all {

@@ -55,7 +55,7 @@ impl Watching {
             }
             let now = Instant::now();
             let VisibleDevices { devices, complete } = self.subscription.devices();
-            let part = part(&self.lingering.look(now, devices), complete);
+            let part = part(&self.lingering.update(now, devices), complete);
             if self.again <= now || self.known != Some(part.hash) {
                 self.again = now + self.repeat;
                 self.known = Some(part.hash);

@@ -21,11 +21,8 @@ const REPORTED: usize = 200;
 pub struct Overview {
     /// Names the bridge among others; new at each start.
     pub bridge: Arc<str>,
-    /// All connections.
     pub connections: Arc<Permits>,
-    /// All topics.
     pub topics: Arc<topic::registry::Registry>,
-    /// What was done.
     pub audit: Arc<AuditLog>,
 }
 
@@ -41,7 +38,7 @@ impl Overview {
     /// What the server is told of it.
     pub fn counts(&self) -> v1::BridgeCounts {
         let (by_name, by_kind) = self.subscribers();
-        let count = |(name, members): (String, usize)| v1::RoomCount { name, members: whole(members) };
+        let count = |(name, count): (String, usize)| v1::RoomCount { name, members: whole(count) };
         v1::BridgeCounts {
             connections: whole(self.connections.count()),
             rooms: whole(by_name.len()),

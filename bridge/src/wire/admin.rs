@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Who is connected.
+/// Connections and subscriptions of this bridge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
@@ -61,7 +61,7 @@ pub struct Count {
     pub connections: usize,
 }
 
-/// What was done.
+/// What an audit entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "Deed"))]
@@ -87,13 +87,13 @@ pub enum AuditAction {
     WorkerDrained,
     /// A worker was told to go on.
     WorkerResumed,
-    /// A notice was sent.
+    /// A notification was sent.
     Notified,
     /// Something was read that only admins may.
     AdminRead,
 }
 
-/// One entry.
+/// One entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "Record"))]

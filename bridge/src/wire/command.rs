@@ -1,4 +1,4 @@
-//! Everything a browser may say (`PROTOCOL.md`, section 2).
+//! Everything a client may send (`PROTOCOL.md`, section 2).
 
 use std::collections::HashSet;
 
@@ -16,16 +16,16 @@ use super::field::InvalidField;
 pub struct Command {
     /// Chosen by the client; none: no reply on success.
     pub id: Option<u64>,
-    /// What to do.
+    /// What the client asks for.
     pub verb: Verb,
 }
 
-/// What to do.
+/// What the client asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verb {
     /// Prove who one is, or renew the proof.
     Auth(Auth),
-    /// Follow a topic.
+    /// Follow one or more topics.
     Subscribe(Subscribe),
     /// Stop following a topic.
     Unsubscribe(Unsubscribe),
@@ -33,13 +33,13 @@ pub enum Verb {
     Ping,
     /// Say how far one has come.
     Ack(Ack),
-    /// Say which notices were read.
+    /// Mark notifications as read.
     MarkRead(MarkRead),
-    /// Ask for the figures of the service, once.
+    /// Ask for the statistics of the service, once.
     RequestSystemMetrics,
 }
 
-/// Who one is.
+/// Proves who the user is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Auth {
@@ -56,13 +56,13 @@ pub struct Auth {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Subscribe {
-    /// One topic: see [`super::TopicName`].
+    /// One topic, by its name, such as `mine` or `job/ID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
     /// Of that one: continue after this cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// Of that one: see [`super::Tier`].
+    /// Of that one: least time between transient messages, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_interval_ms: Option<u64>,
     /// Instead of `topic`, `after` and `minIntervalMs`: 1 to `limits.maxSubscriptions` topics. Each is answered by itself.
@@ -75,17 +75,17 @@ pub struct Subscribe {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SubscribeTopic {
-    /// See [`super::TopicName`].
+    /// The topic's name, such as `mine` or `job/ID`.
     pub topic: String,
     /// Continue after this cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// See [`super::Tier`].
+    /// Least time between transient messages, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_interval_ms: Option<u64>,
 }
 
-/// Notices that were read.
+/// Notifications that were read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct MarkRead {
@@ -99,10 +99,10 @@ pub struct MarkRead {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AdminOnly {
-    /// As in [`Subscribe`].
+    /// Continue after this cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// As in [`Subscribe`].
+    /// Least time between transient messages, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_interval_ms: Option<u64>,
 }
@@ -136,7 +136,7 @@ impl Subscribe {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Unsubscribe {
-    /// One topic: see [`super::TopicName`].
+    /// One topic, by its name, such as `mine` or `job/ID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
     /// Instead of `topic`: 1 to `limits.maxSubscriptions` topics. They have one answer.
@@ -182,7 +182,7 @@ fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>, most: usize) -
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Ack {
-    /// See [`super::TopicName`].
+    /// The topic's name, such as `mine` or `job/ID`.
     pub topic: String,
     /// The cursor of the last message worked on.
     pub cursor: String,
@@ -196,7 +196,7 @@ pub enum CommandError {
     Bad {
         /// The id, when there was one.
         id: Option<u64>,
-        /// What is wrong.
+        /// What is wrong with the text.
         why: String,
     },
     /// A `type` we do not know.

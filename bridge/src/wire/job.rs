@@ -11,7 +11,7 @@ use super::names;
 #[cfg(feature = "schema")]
 use super::schema_enums;
 
-/// A job.
+/// A job as clients see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]

@@ -1,4 +1,4 @@
-//! Everything the bridge says (`PROTOCOL.md`, sections 2 and 3).
+//! Everything the bridge sends (`PROTOCOL.md`, sections 2 and 3).
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ pub enum ServerMessage {
 /// Boxed, so that small messages stay small.
 pub type Event = Box<JobEvent>;
 
-/// Answers `auth`.
+/// Answers an accepted `auth`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -120,7 +120,7 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// Answers `subscribe`.
+/// Answers `subscribe`, once for each topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -142,7 +142,7 @@ pub struct Subscribed {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// What was missed.
+    /// What was missed since the cursor.
     Resumed,
     /// The jobs as they are.
     Snapshot,
@@ -157,7 +157,7 @@ pub struct Reply {
     pub id: Option<u64>,
 }
 
-/// A command failed.
+/// A command could not be carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -192,7 +192,7 @@ pub struct Mark {
     pub cursor: String,
 }
 
-/// The topic starts anew.
+/// The topic starts over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
@@ -301,7 +301,7 @@ pub struct QueueStatus {
     pub queue: Queue,
 }
 
-/// The figures as they are: pushed on `admin`, or the reply to `request-system-metrics`.
+/// The statistics as they are: pushed on `admin`, or the reply to `request-system-metrics`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
@@ -325,7 +325,7 @@ pub struct Workers {
     pub workers: Vec<Worker>,
 }
 
-/// Who is connected to this bridge, by room.
+/// Who is connected to this bridge, by topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
@@ -366,7 +366,7 @@ pub struct Expiring {
     pub expires_in_ms: u64,
 }
 
-/// A notice that is new, or was read.
+/// A notification that is new, or was read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]

@@ -1,6 +1,6 @@
 //! What goes over the browser's wire: the types of `PROTOCOL.md`, and how the server's events become them.
 //!
-//! Owns names, shapes and rounding. Must never know about sockets, rooms or who may see what.
+//! Owns names, shapes and rounding. Must never know about sockets, topics or who may see what.
 
 pub mod admin;
 pub mod command;

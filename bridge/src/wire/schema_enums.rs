@@ -1,4 +1,4 @@
-//! The words that fields of the protocol may have, for the schemas alone: `names.rs` writes them, and a test compares both.
+//! The values that fields of the protocol may have, for the schemas alone: `names.rs` writes them, and a test compares both.
 
 #![allow(dead_code, reason = "only their schemas are used")]
 
@@ -95,7 +95,7 @@ pub enum ExportState {
     Failed,
 }
 
-/// How serious a notice is.
+/// How serious a notification is.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {

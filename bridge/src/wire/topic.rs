@@ -9,7 +9,7 @@ pub const MAX_ID_BYTES: usize = 128;
 /// What a client subscribes to. Who may, is not decided here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TopicName {
-    /// One job.
+    /// The job with this id.
     Job(String),
     /// The jobs of one document.
     Document(String),
@@ -27,7 +27,7 @@ pub enum TopicName {
     Admin,
 }
 
-/// Not a topic.
+/// Why a text names no topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// No such kind of topic.
@@ -79,17 +79,17 @@ impl fmt::Display for TopicName {
     }
 }
 
-/// How often transient messages come. A few fixed steps, so that members of a room can share every message.
+/// How often transient messages come. A few fixed steps, so that subscribers of a topic can share every message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Tier {
     /// As fast as they come.
     Every,
-    /// Four a second.
+    /// At most four per second.
     Quarter,
-    /// One a second.
+    /// At most one per second.
     #[default]
     Second,
-    /// One in five seconds.
+    /// At most one in five seconds.
     FiveSeconds,
 }
 
@@ -104,7 +104,7 @@ impl Tier {
         }
     }
 
-    /// The interval.
+    /// The least time between two transient messages of a job.
     pub fn interval(self) -> Duration {
         match self {
             Self::Every => Duration::ZERO,

@@ -25,7 +25,6 @@ const TOKEN: &str = "courant.token.";
 #[derive(Debug, PartialEq, Eq)]
 pub struct Opening {
     accept: String,
-    /// What to speak.
     pub choice: Choice,
     /// The token, if it was offered as a subprotocol.
     pub token: Option<String>,

@@ -35,7 +35,6 @@ use server_query::Answer;
 /// Pings without a sign of life after which the peer is gone.
 const MISSED_PINGS: u32 = 2;
 
-/// One connection.
 pub struct Session {
     app: Arc<App>,
     permit: ConnectionPermit,
@@ -146,7 +145,7 @@ impl Session {
         }
         self.subscriptions.clear();
         if let Some(user) = &self.user {
-            self.note(AuditAction::Disconnected, Some(&user.identity.subject));
+            self.audit(AuditAction::Disconnected, Some(&user.identity.subject));
         }
         tracing::debug!(connection = %self.id, "closed");
     }
@@ -171,7 +170,7 @@ impl Session {
                 }
             }
             SessionEvent::Ping if self.unanswered >= MISSED_PINGS => {
-                tracing::debug!(connection = %self.id, "missed its pings");
+                tracing::debug!(connection = %self.id, "closing: pings unanswered");
                 return Flow::Stop;
             }
             SessionEvent::Ping => {
@@ -253,8 +252,8 @@ impl Session {
         self.app.permits.refused(limit, user, self.permit.address());
     }
 
-    fn note(&self, deed: AuditAction, user: Option<&str>) {
-        self.app.audit.record(deed, user, Some(self.permit.address()), Some(&self.id.to_string()));
+    fn audit(&self, action: AuditAction, user: Option<&str>) {
+        self.app.audit.record(action, user, Some(self.permit.address()), Some(&self.id.to_string()));
     }
 
     fn overdue(&mut self) {

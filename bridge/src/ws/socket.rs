@@ -41,15 +41,12 @@ pub fn settings(max_message: usize) -> WebSocketConfig {
 /// What came from the client.
 #[derive(Debug)]
 pub enum Inbound {
-    /// A text message.
     Text(Utf8Bytes),
     /// A sign of life.
     Alive,
     /// A ping, which is answered already, or a pong.
     Control,
-    /// A binary message.
     Binary(Bytes),
-    /// Over the limit.
     TooLarge,
     /// Not what a WebSocket client may send.
     Broken,

@@ -13,14 +13,14 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
-use courant_bridge::http::notifications::{NotificationAnswer, NotificationsAnswer, Notify, Read, UnreadAnswer};
-use courant_bridge::http::push::{PushEnd, PushKeyAnswer, PushSubscription};
-use courant_bridge::http::service::{
+use courant_bridge::bodies::Problem;
+use courant_bridge::bodies::SessionAnswer;
+use courant_bridge::bodies::{
     BatchAnswer, DevicesAnswer, QueueAnswer, QuotaAnswer, SystemAnswer, WorkerAnswer, WorkersAnswer,
 };
-use courant_bridge::http::session::SessionAnswer;
-use courant_bridge::request::problem::Problem;
+use courant_bridge::bodies::{JobAnswer, JobsAnswer};
+use courant_bridge::bodies::{NotificationAnswer, NotificationsAnswer, Notify, Read, UnreadAnswer};
+use courant_bridge::bodies::{PushEnd, PushKeyAnswer, PushSubscription};
 use courant_bridge::wire::command::ClientMessage;
 use courant_bridge::wire::packed::{PLAIN, binary};
 use courant_bridge::wire::{Command, ServerMessage};

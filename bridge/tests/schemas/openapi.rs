@@ -113,7 +113,14 @@ const OPERATIONS: &[Operation] = &[
         Answer::Json(200, "DevicesAnswer"),
     ),
     Operation("get", "/v1/quota", "Reads quotas", &["owner"], Body::Nothing, Answer::Json(200, "QuotaAnswer")),
-    Operation("get", "/v1/system", "Reads the figures (admins)", &[], Body::Nothing, Answer::Json(200, "SystemAnswer")),
+    Operation(
+        "get",
+        "/v1/system",
+        "Reads the statistics (admins)",
+        &[],
+        Body::Nothing,
+        Answer::Json(200, "FiguresAnswer"),
+    ),
     Operation("get", "/v1/workers", "Lists workers (admins)", &[], Body::Nothing, Answer::Json(200, "WorkersAnswer")),
     Operation(
         "post",
@@ -134,7 +141,7 @@ const OPERATIONS: &[Operation] = &[
     Operation(
         "get",
         "/v1/notifications",
-        "Lists notices",
+        "Lists notifications",
         &["pageSize", "unread"],
         Body::Nothing,
         Answer::Json(200, "NotificationsAnswer"),
@@ -142,7 +149,7 @@ const OPERATIONS: &[Operation] = &[
     Operation(
         "post",
         "/v1/notifications",
-        "Sends a notice (services, admins)",
+        "Sends a notification (services, admins)",
         &[],
         Body::Json("Notify"),
         Answer::Json(200, "NotificationAnswer"),
@@ -150,7 +157,7 @@ const OPERATIONS: &[Operation] = &[
     Operation(
         "post",
         "/v1/notifications:read",
-        "Marks notices read",
+        "Marks notifications as read",
         &[],
         Body::Json("Read"),
         Answer::Json(200, "UnreadAnswer"),

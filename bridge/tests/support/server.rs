@@ -1,4 +1,4 @@
-//! A server in memory that keeps the laws of the watch: snapshot or what was missed, `live`, then everything in order.
+//! A server in memory that keeps the invariants of the watch: snapshot or what was missed, `live`, then everything in order.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

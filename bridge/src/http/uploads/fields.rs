@@ -11,7 +11,6 @@ use crate::request::query;
 
 /// The version of the protocol.
 pub const VERSION: &str = "1.0.0";
-/// What bodies are.
 const CONTENT: &str = "application/offset+octet-stream";
 /// What clients say of a file that nobody needs here.
 const IDLE: [&str; 3] = ["filetype", "type", "relativePath"];

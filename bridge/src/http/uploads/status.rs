@@ -50,7 +50,6 @@ impl UploadStatus {
         v1::WriteUploadHeader { upload_id, owner, offset_bytes: self.offset() }
     }
 
-    /// Its address.
     pub fn location(&self, owner: &str) -> String {
         let id = &self.upload.upload_id;
         if owner.is_empty() {

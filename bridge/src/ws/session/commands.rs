@@ -22,7 +22,7 @@ use crate::wire::encode::Push;
 use crate::wire::message::{Reply, SystemMetrics};
 use crate::wire::{Command, CommandError, ServerMessage, Tier, TopicName};
 
-/// Questions to the server that may be open at once.
+/// Queries to the server of one connection that may be under way at once.
 const MAX_QUERIES: usize = 4;
 
 impl Session {
@@ -73,7 +73,7 @@ impl Session {
             return self.error(id, &Fault::too_many("wait for the answers to what you have asked already"));
         }
         let (server, token) = (self.app.server.clone(), user.token.clone());
-        self.asked.spawn(async move { (id, query.put(&server, &token).await) });
+        self.asked.spawn(async move { (id, query.run(&server, &token).await) });
     }
 
     pub(super) fn answer(&self, id: Option<u64>, answer: Result<Answer, Fault>) {
@@ -107,7 +107,7 @@ impl Session {
             return self.refuse_token(id, Fault::new(Code::SubjectChanged, message));
         }
         if self.user.is_none() {
-            self.note(AuditAction::Connected, Some(&identity.subject));
+            self.audit(AuditAction::Connected, Some(&identity.subject));
         }
         if let Err(fault) = self.permit.belongs_to(&identity.subject) {
             return self.end(fault);
@@ -144,7 +144,7 @@ impl Session {
     }
 
     pub(super) fn refuse_token(&mut self, id: Option<u64>, fault: Fault) {
-        self.note(AuditAction::TokenRefused, self.user.as_ref().map(|user| user.identity.subject.as_str()));
+        self.audit(AuditAction::TokenRefused, self.user.as_ref().map(|user| user.identity.subject.as_str()));
         self.outbox.reply(&replies::auth_error(id, &fault));
         self.end(fault);
     }
@@ -163,7 +163,6 @@ impl Session {
         }
     }
 
-    /// All or none.
     fn unsubscribe(&mut self, id: Option<u64>, command: Unsubscribe) {
         let unwanted = command.unwanted(self.app.config.limits.subscriptions).map_err(Fault::from);
         let parsed = unwanted.and_then(|names| names.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>());

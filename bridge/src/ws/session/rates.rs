@@ -1,4 +1,4 @@
-//! How fast one connection may speak. Who is a little too fast is told so and stays; who floods is closed.
+//! How fast one connection may send. One that is a little too fast gets errors; one that floods is closed.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::rate::at_least_one;
 /// come at once.
 const FLOOD: u32 = 10;
 const FLOOD_SPARE: u32 = 500;
-/// Control frames (pings and pongs of the protocol) in a second, and at once. Libraries send one in several seconds.
+/// Control frames (pings and pongs of the protocol) per second, and at once. Libraries send one in several seconds.
 const CONTROL_PER_SECOND: u32 = 10;
 const CONTROL_AT_ONCE: u32 = 100;
 
@@ -31,11 +31,9 @@ pub struct Rates {
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateDecision {
-    /// It is read.
     Allowed,
     /// It is refused; another would be taken after this time.
     Refused(Duration),
-    /// The connection ends.
     Flood,
 }
 
@@ -55,7 +53,6 @@ impl Rates {
         }
     }
 
-    /// Counts a message.
     pub fn message(&self) -> RateDecision {
         if self.flood.check().is_err() {
             return RateDecision::Flood;

@@ -1,4 +1,4 @@
-//! What is asked of the server for one connection.
+//! Calls to the server for one connection.
 
 use courant_proto::v1;
 
@@ -6,20 +6,19 @@ use crate::fault::Fault;
 use crate::server::Server;
 use crate::wire::service::Statistics;
 
-/// What is asked of the server with the user's token.
+/// A call to the server with the user's token.
 pub(super) enum ServerQuery {
     Statistics,
     MarkRead(Vec<String>),
 }
 
-/// What it says.
 pub(super) enum Answer {
     Statistics(Box<Statistics>),
     Done,
 }
 
 impl ServerQuery {
-    pub(super) async fn put(self, server: &Server, token: &str) -> Result<Answer, Fault> {
+    pub(super) async fn run(self, server: &Server, token: &str) -> Result<Answer, Fault> {
         match self {
             Self::Statistics => {
                 let request = server.call_as(v1::GetSystemMetricsRequest {}, token)?;
