@@ -16,3 +16,6 @@ pub mod subscribe;
 pub mod subscriber;
 pub mod upstream;
 pub mod visibility;
+
+#[cfg(test)]
+mod tests;
