@@ -43,7 +43,7 @@ pub struct App {
     /// Changes when the server has been away for so long that the connections are better off elsewhere.
     pub server_unavailable: watch::Receiver<u64>,
     /// Cancelled when the bridge is not ready any more, and serves for a while.
-    pub leaving: CancellationToken,
+    pub lame_duck: CancellationToken,
     /// Cancelled when everybody is told to go.
     pub drain: CancellationToken,
     /// All sessions, HTTP connections and uploads.
@@ -92,9 +92,9 @@ impl App {
         let upstream =
             ServerUpstream { server: server.clone(), presence: presence.clone(), overview, times: times.clone() };
         let topics = Topics::new(followed, Arc::new(upstream), times, metrics.clone(), supervisor.clone());
-        supervisor.keep("presence", keep_presence(registration, presence.clone()));
-        let (told, health) = watch::channel(Health::Unavailable);
-        supervisor.keep("health", health::watch(server.clone(), config.times.health, told));
+        supervisor.keep("presence", run_presence(registration, presence.clone()));
+        let (sender, health) = watch::channel(Health::Unavailable);
+        supervisor.keep("health", health::watch(server.clone(), config.times.health, sender));
         let (away, server_unavailable) = watch::channel(0);
         supervisor.keep("absence", watch_outages(health.clone(), config.times.server_grace, away));
         Ok(Arc::new(Self {
@@ -108,7 +108,7 @@ impl App {
             metrics,
             health,
             server_unavailable,
-            leaving: CancellationToken::new(),
+            lame_duck: CancellationToken::new(),
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
             supervisor,
@@ -123,11 +123,11 @@ impl App {
 
     /// Whether new work is welcome.
     pub fn is_ready(&self) -> bool {
-        *self.health.borrow() == Health::Serving && !self.leaving.is_cancelled()
+        *self.health.borrow() == Health::Serving && !self.lame_duck.is_cancelled()
     }
 }
 
-async fn keep_presence(registration: BridgeRegistration<impl Fn() -> BridgeCounts>, presence: Arc<LocalPresence>) {
+async fn run_presence(registration: BridgeRegistration<impl Fn() -> BridgeCounts>, presence: Arc<LocalPresence>) {
     tokio::select! {
         () = registration.run() => {}
         () = presence.expire_forever() => {}

@@ -94,9 +94,9 @@ impl AuditLog {
         let number = entries.number;
         let record = AuditEntry { number, time, action, user, address, target, count: None };
         match Category::of(action) {
-            Category::Action => keep(&mut entries.actions, record, KEPT),
-            Category::Connection => keep(&mut entries.connections, record, KEPT_CONNECTIONS),
-            Category::Refusal => gather(&mut entries.refusals, record),
+            Category::Action => push_bounded(&mut entries.actions, record, KEPT),
+            Category::Connection => push_bounded(&mut entries.connections, record, KEPT_CONNECTIONS),
+            Category::Refusal => merge_refusal(&mut entries.refusals, record),
         }
     }
 
@@ -126,7 +126,7 @@ impl AuditLog {
 }
 
 /// When there are too many, the oldest goes of the user who has most: nobody pushes out the entries of others.
-fn keep(records: &mut VecDeque<AuditEntry>, record: AuditEntry, most: usize) {
+fn push_bounded(records: &mut VecDeque<AuditEntry>, record: AuditEntry, most: usize) {
     records.push_back(record);
     if records.len() <= most {
         return;
@@ -145,7 +145,7 @@ fn keep(records: &mut VecDeque<AuditEntry>, record: AuditEntry, most: usize) {
 }
 
 /// Adds to the entry that is alike: the same from the same address. The newest is last.
-fn gather(records: &mut VecDeque<AuditEntry>, mut record: AuditEntry) {
+fn merge_refusal(records: &mut VecDeque<AuditEntry>, mut record: AuditEntry) {
     let alike = |known: &AuditEntry| {
         let same_target = record.action == AuditAction::TokenRefused || known.target == record.target;
         known.action == record.action && known.address == record.address && same_target

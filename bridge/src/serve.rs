@@ -91,7 +91,7 @@ async fn serve(listener: TcpListener, app: &Arc<App>, shutdown: &Shutdown) {
         never = acceptor.accept(&listener) => match never {},
         () = shutdown.draining() => {}
     }
-    app.leaving.cancel();
+    app.lame_duck.cancel();
     tracing::info!(lame_duck = ?times.lame_duck, "not ready, still serving");
     tokio::select! {
         never = acceptor.accept(&listener) => match never {},
@@ -138,7 +138,7 @@ impl Acceptor {
     async fn accept(&self, listener: &TcpListener) -> Infallible {
         loop {
             match listener.accept().await {
-                Ok((socket, peer)) => self.admit(socket, peer),
+                Ok((socket, peer)) => self.handle_socket(socket, peer),
                 Err(error) => {
                     tracing::warn!(%error, "accept failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -147,12 +147,12 @@ impl Acceptor {
         }
     }
 
-    fn admit(&self, socket: TcpStream, peer: SocketAddr) {
+    fn handle_socket(&self, socket: TcpStream, peer: SocketAddr) {
         let (app, router) = (self.app.clone(), self.router.clone());
         let address = peer.ip().to_canonical();
-        match self.sockets.hold(address) {
-            Ok(hold) => {
-                self.app.spawn(async move { connection(app, router, socket, Peer(address), hold).await });
+        match self.sockets.acquire(address) {
+            Ok(permit) => {
+                self.app.spawn(async move { connection(app, router, socket, Peer(address), permit).await });
             }
             Err(limit) => {
                 app.permits.refused(limit, None, address);
@@ -193,7 +193,7 @@ async fn refuse(app: &App, socket: TcpStream, problem: &Problem) -> std::io::Res
     Ok(())
 }
 
-async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: Peer, hold: SocketPermit) {
+async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: Peer, permit: SocketPermit) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
@@ -203,7 +203,7 @@ async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: Peer
     let service = service_fn(move |request: http::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(hold.clone());
+        request.extensions_mut().insert(permit.clone());
         router.clone().call(request)
     });
     let socket = match &app.config.tls {

@@ -27,10 +27,10 @@ struct Counts {
 
 /// One connection, as long as anything of it is left. Cloning shares.
 #[derive(Clone, Debug)]
-pub struct SocketPermit(Arc<Held>);
+pub struct SocketPermit(Arc<Acquired>);
 
 #[derive(Debug)]
-struct Held {
+struct Acquired {
     sockets: Arc<Sockets>,
     network: IpAddr,
 }
@@ -46,7 +46,7 @@ impl Sockets {
     }
 
     /// Counts a connection, or says which limit refuses it.
-    pub fn hold(self: &Arc<Self>, address: IpAddr) -> Result<SocketPermit, Limit> {
+    pub fn acquire(self: &Arc<Self>, address: IpAddr) -> Result<SocketPermit, Limit> {
         let network = network(address);
         let mut counts = self.counts.lock();
         let free = self.total.saturating_sub(counts.total);
@@ -58,7 +58,7 @@ impl Sockets {
             return Err(Limit::SocketsPerAddress);
         }
         counts.add(network);
-        Ok(SocketPermit(Arc::new(Held { sockets: self.clone(), network })))
+        Ok(SocketPermit(Arc::new(Acquired { sockets: self.clone(), network })))
     }
 }
 
@@ -89,13 +89,13 @@ impl SocketPermit {
 
 impl Drop for UpgradedSocket {
     fn drop(&mut self) {
-        let Held { sockets, network } = &*self.0.0;
+        let Acquired { sockets, network } = &*self.0.0;
         // Never refused: the connection is there, and closes soon unless it asks again.
         sockets.counts.lock().add(*network);
     }
 }
 
-impl Drop for Held {
+impl Drop for Acquired {
     fn drop(&mut self) {
         self.sockets.counts.lock().remove(self.network);
     }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn all(sockets: &Arc<Sockets>, address: IpAddr) -> Vec<SocketPermit> {
-        std::iter::from_fn(|| sockets.hold(address).ok()).collect()
+        std::iter::from_fn(|| sockets.acquire(address).ok()).collect()
     }
 
     #[test]
@@ -129,11 +129,11 @@ mod tests {
         let sockets = Sockets::new(100, 30);
         let held: Vec<_> = (0..6).map(|number| all(&sockets, at(number))).collect();
         assert_eq!(held[0].len(), 30);
-        assert!(sockets.hold(at(99)).is_ok() && sockets.hold(at(0)).is_err());
+        assert!(sockets.acquire(at(99)).is_ok() && sockets.acquire(at(0)).is_err());
         // A subscriber of IPv6 has 2^64 addresses.
         let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
         let first = all(&sockets, v6("2001:db8::1"));
-        assert!(!first.is_empty() && sockets.hold(v6("2001:db8::2")).is_err());
+        assert!(!first.is_empty() && sockets.acquire(v6("2001:db8::2")).is_err());
         drop((held, first));
         assert_eq!(sockets.counts.lock().total, 0);
         assert!(sockets.counts.lock().networks.is_empty());
@@ -142,13 +142,13 @@ mod tests {
     #[test]
     fn what_is_lent_is_free_meanwhile() {
         let sockets = Sockets::new(1, 1);
-        let hold = sockets.hold(at(1)).unwrap();
-        assert_eq!(sockets.hold(at(2)).unwrap_err(), Limit::Sockets);
-        let lent = hold.release_for_upgrade();
-        let other = sockets.hold(at(2)).unwrap();
+        let permit = sockets.acquire(at(1)).unwrap();
+        assert_eq!(sockets.acquire(at(2)).unwrap_err(), Limit::Sockets);
+        let lent = permit.release_for_upgrade();
+        let other = sockets.acquire(at(2)).unwrap();
         drop(lent);
         assert_eq!(sockets.counts.lock().total, 2);
-        drop((hold, other));
+        drop((permit, other));
         assert_eq!(sockets.counts.lock().total, 0);
     }
 }

@@ -118,7 +118,7 @@ impl Permits {
             // No more than are still free: then others find some, however many addresses are greedy.
             most = most.min(connections - counts.total);
         }
-        if !up(&mut counts.addresses, network(address), most) {
+        if !increment(&mut counts.addresses, network(address), most) {
             let message = "too many connections from your address; close some";
             return Err(self.refuse(Limit::ConnectionsPerAddress, None, address, message));
         }
@@ -151,12 +151,12 @@ impl ConnectionPermit {
     }
 
     /// Counts the connection for its user, once.
-    pub fn belongs_to(&mut self, user: &str) -> Result<(), Fault> {
+    pub fn assign_to(&mut self, user: &str) -> Result<(), Fault> {
         if self.user.is_some() {
             return Ok(());
         }
         let limit = self.permits.limits.connections_per_user;
-        if !up(&mut self.permits.counts.lock().users, user.to_owned(), limit) {
+        if !increment(&mut self.permits.counts.lock().users, user.to_owned(), limit) {
             let message = "too many connections of your user; close some";
             return Err(self.permits.refuse(Limit::ConnectionsPerUser, Some(user), self.address, message));
         }
@@ -169,22 +169,22 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut counts = self.permits.counts.lock();
         counts.total -= 1;
-        down(&mut counts.addresses, &network(self.address));
+        decrement(&mut counts.addresses, &network(self.address));
         if let Some(user) = &self.user {
-            down(&mut counts.users, user);
+            decrement(&mut counts.users, user);
         }
         self.permits.metrics.connections.dec();
     }
 }
 
-fn up<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K, limit: usize) -> bool {
+fn increment<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K, limit: usize) -> bool {
     let count = counts.entry(key).or_default();
     let free = *count < limit;
     *count += usize::from(free);
     free
 }
 
-fn down<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
+fn decrement<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
     if let Some(count) = counts.get_mut(key) {
         *count -= 1;
         if *count == 0 {
@@ -214,11 +214,11 @@ mod tests {
         assert!(permits.permit(HERE).is_err());
         let third = permits.permit(THERE).unwrap();
         assert!(permits.permit(THERE).is_err());
-        first.belongs_to("alice").unwrap();
-        first.belongs_to("alice").unwrap();
-        assert!(second.belongs_to("alice").is_err());
+        first.assign_to("alice").unwrap();
+        first.assign_to("alice").unwrap();
+        assert!(second.assign_to("alice").is_err());
         drop(first);
-        second.belongs_to("alice").unwrap();
+        second.assign_to("alice").unwrap();
         drop((second, third));
         assert_eq!(permits.count(), 0);
         let counts = permits.counts.lock();

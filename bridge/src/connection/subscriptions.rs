@@ -22,7 +22,7 @@ const REPLAYS: usize = 4;
 pub struct Subscriptions {
     topics: HashMap<TopicName, Entry>,
     tasks: JoinSet<Outcome>,
-    turns: Arc<Semaphore>,
+    replays: Arc<Semaphore>,
 }
 
 struct Entry {
@@ -32,7 +32,7 @@ struct Entry {
     subscription: Option<Subscription>,
     command: Option<u64>,
     /// The user's share in topics.
-    _hold: TopicShare,
+    _share: TopicShare,
 }
 
 /// What became of a request to subscribe.
@@ -62,7 +62,7 @@ impl Entry {
 
 impl Subscriptions {
     pub fn new() -> Self {
-        Self { topics: HashMap::new(), tasks: JoinSet::new(), turns: Arc::new(Semaphore::new(REPLAYS)) }
+        Self { topics: HashMap::new(), tasks: JoinSet::new(), replays: Arc::new(Semaphore::new(REPLAYS)) }
     }
 
     /// How many there are, also those that are not live yet.
@@ -79,17 +79,18 @@ impl Subscriptions {
     ) -> Result<(), Fault> {
         let (topic, command) = (request.topic.clone(), request.id);
         self.remove(&topic);
-        let hold = request.user.hold(&topic).map_err(|refused| {
+        let share = request.user.take_topic(&topic).map_err(|refused| {
             refused.fault("topics over all connections", "--max-topics-per-user", "unsubscribe from some")
         })?;
-        let (turns, name, topics, entering) = (self.turns.clone(), topic.clone(), topics.clone(), subscriber.clone());
+        let (replays, name, topics, entering) =
+            (self.replays.clone(), topic.clone(), topics.clone(), subscriber.clone());
         let task = self.tasks.spawn(async move {
             // Never closed, so this is always a turn.
-            let _turn = turns.acquire_owned().await;
+            let _turn = replays.acquire_owned().await;
             let subscriber = entering.id;
             Outcome { topic: name, subscriber, result: topics.subscribe(entering, request).await }
         });
-        self.topics.insert(topic, Entry { subscriber, task, subscription: None, command, _hold: hold });
+        self.topics.insert(topic, Entry { subscriber, task, subscription: None, command, _share: share });
         Ok(())
     }
 
@@ -110,7 +111,7 @@ impl Subscriptions {
     }
 
     /// Keeps what a task brought, unless its subscription has ended meanwhile. The client is to be told of a refusal.
-    pub fn settle(&mut self, finished: Finished) -> Option<Refused> {
+    pub fn apply(&mut self, finished: Finished) -> Option<Refused> {
         let Outcome { topic, subscriber, result } = match finished {
             Ok((_, outcome)) => outcome,
             Err(error) if error.is_cancelled() => return None,

@@ -74,7 +74,7 @@ impl EventsSession {
         let address = headers::address(*peer, &parts.headers, &app.config);
         app.permits.check_connect_rate(address)?;
         let mut permit = app.permits.permit(address)?;
-        permit.belongs_to(&caller.identity.subject)?;
+        permit.assign_to(&caller.identity.subject)?;
         let left = caller.identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
         let left = left.min(Duration::from_secs(366 * 24 * 3600));
         let connection = replies::connection_id();
@@ -89,7 +89,7 @@ impl EventsSession {
         let mut server_unavailable = app.server_unavailable.clone();
         server_unavailable.mark_unchanged();
         let outbox = Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone());
-        outbox.belongs_to(&app.ledger.user(&caller.identity.subject));
+        outbox.assign_to(&app.ledger.user(&caller.identity.subject));
         let mut session = Self {
             outbox: Arc::new(outbox),
             subscriptions: Subscriptions::new(),
@@ -104,14 +104,14 @@ impl EventsSession {
             _presence: presence,
             app,
         };
-        session.join(caller, query, address)?;
+        session.subscribe(caller, query, address)?;
         if session.asked == 1 {
-            session.answered().await?;
+            session.wait_for_answer().await?;
         }
         Ok(session)
     }
 
-    fn join(&mut self, caller: &Caller, query: EventsQuery, address: IpAddr) -> Result<(), Fault> {
+    fn subscribe(&mut self, caller: &Caller, query: EventsQuery, address: IpAddr) -> Result<(), Fault> {
         let user = self.app.ledger.user(&caller.identity.subject);
         for TopicQuery { topic, after } in query.topics {
             let request = SubscribeRequest {
@@ -132,12 +132,12 @@ impl EventsSession {
     }
 
     /// Waits until the only join has its first message, or came to nothing.
-    async fn answered(&mut self) -> Result<(), Fault> {
+    async fn wait_for_answer(&mut self) -> Result<(), Fault> {
         loop {
             tokio::select! {
                 () = self.outbox.wait_until_filled() => return Ok(()),
                 Some(finished) = self.subscriptions.finished() => {
-                    if let Some(refused) = self.subscriptions.settle(finished) {
+                    if let Some(refused) = self.subscriptions.apply(finished) {
                         return Err(refused.fault);
                     }
                 }
@@ -155,7 +155,7 @@ impl EventsSession {
                     Taken::End(_) => Next::End,
                     Taken::Some | Taken::Nothing => Next::Messages,
                 },
-                Some(finished) = self.subscriptions.finished() => self.settle(finished),
+                Some(finished) = self.subscriptions.finished() => self.handle_finished(finished),
                 () = sleep_until(until), if !self.outbox.is_ended() => return Next::Silence,
                 () = sleep_until(self.warning.unwrap_or(self.expires)), if self.warning.is_some() => {
                     self.warning = None;
@@ -172,8 +172,8 @@ impl EventsSession {
         }
     }
 
-    fn settle(&mut self, finished: Finished) {
-        if let Some(refused) = self.subscriptions.settle(finished) {
+    fn handle_finished(&mut self, finished: Finished) {
+        if let Some(refused) = self.subscriptions.apply(finished) {
             let message = replies::refused(None, refused.topic.to_string(), &refused.fault);
             self.outbox.push(0, Arc::new(Push::refused(&refused.topic.to_string().into(), message)));
         }

@@ -54,7 +54,7 @@ impl JobAnswer {
 }
 
 /// JSON that no cache may keep.
-pub fn fresh(body: impl Serialize) -> Response {
+pub fn uncached(body: impl Serialize) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
@@ -63,18 +63,18 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -
     let request = app.server.call_as(query::listing(query::pairs(&uri)?)?, &caller.token)?;
     let found = app.server.jobs().list_jobs(request).await?.into_inner();
     let next_page_token = Some(found.next_page_token).filter(|token| !token.is_empty());
-    Ok(fresh(JobsAnswer { jobs: found.jobs.iter().map(Job::from).collect(), next_page_token, cursor: found.cursor }))
+    Ok(uncached(JobsAnswer { jobs: found.jobs.iter().map(Job::from).collect(), next_page_token, cursor: found.cursor }))
 }
 
 /// `GET /v1/jobs/{id}`
 pub async fn get(State(app): State<Arc<App>>, caller: Caller, Path(job_id): Path<String>) -> Result<Response, Fault> {
     let request = app.server.call_as(v1::GetJobRequest { job_id }, &caller.token)?;
     let found = app.server.jobs().get_job(request).await?.into_inner();
-    Ok(fresh(JobAnswer::new(found.job, Some(found.cursor))?))
+    Ok(uncached(JobAnswer::new(found.job, Some(found.cursor))?))
 }
 
 /// `POST /v1/jobs/{id}:cancel` and `:retry`
-pub async fn act(
+pub async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(path): Path<String>,
@@ -95,7 +95,7 @@ pub async fn act(
         _ => return Err(Fault::new(Code::NotFound, "a job can be told :cancel and :retry")),
     };
     caller.audit(&app, action, Some(id));
-    Ok(fresh(answer))
+    Ok(uncached(answer))
 }
 
 /// What a retry may say.

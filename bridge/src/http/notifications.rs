@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::jobs::fresh;
+use super::jobs::uncached;
 use crate::app::App;
 use crate::fault::Fault;
 use crate::request::caller::Caller;
@@ -99,7 +99,7 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -
     let request = app.server.call_as(request, &caller.token)?;
     let found = app.server.notifications().list_notifications(request).await?.into_inner();
     let notifications = found.notifications.iter().map(Notification::from).collect();
-    Ok(fresh(NotificationsAnswer { notifications, unread: found.unread, cursor: found.cursor }))
+    Ok(uncached(NotificationsAnswer { notifications, unread: found.unread, cursor: found.cursor }))
 }
 
 /// `POST /v1/notifications`
@@ -113,7 +113,7 @@ pub async fn send(State(app): State<Arc<App>>, caller: Caller, request: Request)
     let target = request.user.clone();
     let sent = app.server.notifications().notify(app.server.call_as(request, &caller.token)?).await?.into_inner();
     caller.audit(&app, AuditAction::Notified, Some(&target));
-    Ok(fresh(NotificationAnswer { notification: Notification::from(&sent.notification.unwrap_or_default()) }))
+    Ok(uncached(NotificationAnswer { notification: Notification::from(&sent.notification.unwrap_or_default()) }))
 }
 
 /// `POST /v1/notifications:read`
@@ -122,7 +122,7 @@ pub async fn read(State(app): State<Arc<App>>, caller: Caller, request: Request)
     let request = v1::MarkNotificationsReadRequest { notification_ids: ids };
     let request = app.server.call_as(request, &caller.token)?;
     let left = app.server.notifications().mark_notifications_read(request).await?.into_inner();
-    Ok(fresh(UnreadAnswer { unread: left.unread }))
+    Ok(uncached(UnreadAnswer { unread: left.unread }))
 }
 
 /// A small JSON body.

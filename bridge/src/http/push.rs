@@ -12,7 +12,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::jobs::fresh;
+use super::jobs::uncached;
 use super::notifications::json;
 use crate::app::App;
 use crate::fault::Fault;
@@ -66,7 +66,7 @@ pub async fn key(State(app): State<Arc<App>>, caller: Caller) -> Result<Response
     let request = app.server.call_as(v1::GetPushKeyRequest {}, &caller.token)?;
     let key = app.server.notifications().get_push_key(request).await?.into_inner().public_key;
     let public_key = Some(URL_SAFE_NO_PAD.encode(&key)).filter(|_| !key.is_empty());
-    Ok(fresh(PushKeyAnswer { public_key }))
+    Ok(uncached(PushKeyAnswer { public_key }))
 }
 
 /// `PUT /v1/push/subscriptions`

@@ -10,7 +10,7 @@ use courant_proto::v1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::jobs::fresh;
+use super::jobs::uncached;
 use crate::app::App;
 use crate::fault::{Code, Fault};
 use crate::request::caller::Caller;
@@ -93,11 +93,11 @@ pub async fn batch(
     let request = v1::GetBatchRequest { batch_id, owner: owner(&uri)? };
     let found = app.server.jobs().get_batch(app.server.call_as(request, &caller.token)?).await?.into_inner();
     let batch = Batch::from(&found.batch.unwrap_or_default());
-    Ok(fresh(BatchAnswer { batch, cursor: Some(found.cursor), jobs_cancelled: None }))
+    Ok(uncached(BatchAnswer { batch, cursor: Some(found.cursor), jobs_cancelled: None }))
 }
 
 /// `POST /v1/batches/{id}:cancel`
-pub async fn act_on_batch(
+pub async fn change_batch(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(path): Path<String>,
@@ -110,55 +110,55 @@ pub async fn act_on_batch(
     let done = app.server.jobs().cancel_batch(app.server.call_as(request, &caller.token)?).await?.into_inner();
     caller.audit(&app, AuditAction::Cancelled, Some(id));
     let batch = Batch::from(&done.batch.unwrap_or_default());
-    Ok(fresh(BatchAnswer { batch, cursor: None, jobs_cancelled: Some(done.jobs_cancelled) }))
+    Ok(uncached(BatchAnswer { batch, cursor: None, jobs_cancelled: Some(done.jobs_cancelled) }))
 }
 
 /// `GET /v1/queue`
 pub async fn queue(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
     let request = app.server.call_as(v1::GetQueueRequest {}, &caller.token)?;
     let found = app.server.queue().get_queue(request).await?.into_inner();
-    Ok(fresh(QueueAnswer { queue: Queue::from(&found.queue.unwrap_or_default()) }))
+    Ok(uncached(QueueAnswer { queue: Queue::from(&found.queue.unwrap_or_default()) }))
 }
 
 /// `GET /v1/quota`
 pub async fn quota(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
     let request = app.server.call_as(v1::GetQuotaRequest { owner: owner(&uri)? }, &caller.token)?;
     let found = app.server.queue().get_quota(request).await?.into_inner();
-    Ok(fresh(QuotaAnswer { quotas: found.quotas.iter().map(Quota::from).collect() }))
+    Ok(uncached(QuotaAnswer { quotas: found.quotas.iter().map(Quota::from).collect() }))
 }
 
 /// `GET /v1/devices`: those connected now, over all bridges.
 pub async fn devices(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
     let request = app.server.call_as(v1::ListDevicesRequest { user: only(&uri, "user")? }, &caller.token)?;
     let found = app.server.presence().list_devices(request).await?.into_inner();
-    Ok(fresh(DevicesAnswer { devices: found.devices.iter().map(ShownDevice::from).collect() }))
+    Ok(uncached(DevicesAnswer { devices: found.devices.iter().map(ShownDevice::from).collect() }))
 }
 
 /// `GET /v1/workers`
 pub async fn workers(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
-    caller.needs(Role::Admin)?;
+    caller.require(Role::Admin)?;
     caller.audit(&app, AuditAction::AdminRead, Some("workers"));
     let request = app.server.call_as(v1::ListWorkersRequest {}, &caller.token)?;
     let found = app.server.admin().list_workers(request).await?.into_inner();
-    Ok(fresh(WorkersAnswer { workers: found.workers.iter().map(Worker::from).collect() }))
+    Ok(uncached(WorkersAnswer { workers: found.workers.iter().map(Worker::from).collect() }))
 }
 
 /// `GET /v1/system`
 pub async fn system(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
-    caller.needs(Role::Admin)?;
+    caller.require(Role::Admin)?;
     caller.audit(&app, AuditAction::AdminRead, Some("system"));
     let request = app.server.call_as(v1::GetSystemMetricsRequest {}, &caller.token)?;
     let found = app.server.admin().get_system_metrics(request).await?.into_inner();
-    Ok(fresh(SystemAnswer { metrics: Statistics::from(&found.metrics.unwrap_or_default()) }))
+    Ok(uncached(SystemAnswer { metrics: Statistics::from(&found.metrics.unwrap_or_default()) }))
 }
 
 /// `POST /v1/workers/{id}:drain` and `:resume`
-pub async fn act_on_worker(
+pub async fn change_worker(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(path): Path<String>,
 ) -> Result<Response, Fault> {
-    caller.needs(Role::Admin)?;
+    caller.require(Role::Admin)?;
     let mut admin = app.server.admin();
     let (worker, action, id) = match path.rsplit_once(':') {
         Some((id, "drain")) => {
@@ -172,7 +172,7 @@ pub async fn act_on_worker(
         _ => return Err(Fault::new(Code::NotFound, "a worker can be told :drain and :resume")),
     };
     caller.audit(&app, action, Some(id));
-    Ok(fresh(WorkerAnswer { worker: Worker::from(&worker.unwrap_or_default()) }))
+    Ok(uncached(WorkerAnswer { worker: Worker::from(&worker.unwrap_or_default()) }))
 }
 
 fn owner(uri: &http::Uri) -> Result<String, Fault> {

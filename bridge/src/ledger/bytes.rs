@@ -45,7 +45,7 @@ impl UserBytes {
     }
 
     /// Counts a change of what waits in one outbox.
-    pub fn waits(&self, before: usize, after: usize) {
+    pub fn record_change(&self, before: usize, after: usize) {
         if after >= before {
             self.waiting.fetch_add(after - before, Ordering::Relaxed);
             self.all.fetch_add(after - before, Ordering::Relaxed);

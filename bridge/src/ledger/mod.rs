@@ -123,7 +123,7 @@ impl User {
     }
 
     /// One more subscription to a topic, here or on another connection. Only distinct topics count.
-    pub fn hold(&self, topic: &TopicName) -> Result<TopicShare, Refused> {
+    pub fn take_topic(&self, topic: &TopicName) -> Result<TopicShare, Refused> {
         self.topics.hold(topic)
     }
 
@@ -136,7 +136,7 @@ impl User {
 impl Share {
     /// Says whose it is from now on. Never refused: whoever is left with something that was shared keeps it, and gets
     /// nothing more while that is too much.
-    pub fn belongs_to(&mut self, user: Option<Arc<User>>) {
+    pub fn assign_to(&mut self, user: Option<Arc<User>>) {
         let used = self.ledger.used.lock();
         self.count(-1);
         let before = std::mem::replace(&mut self.user, user);
@@ -216,12 +216,12 @@ mod tests {
         let ledger = ledger(10, 1);
         let (alice, bob) = (ledger.user("alice"), ledger.user("bob"));
         let mut share = alice.take(Resource::Streams).unwrap();
-        share.belongs_to(None);
+        share.assign_to(None);
         assert_eq!((alice.used(Resource::Streams), ledger.used(Resource::Streams)), (0, 1));
         let other = alice.take(Resource::Streams).unwrap();
-        share.belongs_to(Some(alice.clone()));
+        share.assign_to(Some(alice.clone()));
         assert_eq!(alice.used(Resource::Streams), 2);
-        share.belongs_to(Some(bob.clone()));
+        share.assign_to(Some(bob.clone()));
         assert_eq!((alice.used(Resource::Streams), bob.used(Resource::Streams)), (1, 1));
         drop((share, other));
         assert_eq!((bob.used(Resource::Streams), ledger.used(Resource::Streams)), (0, 0));

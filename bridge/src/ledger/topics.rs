@@ -62,10 +62,12 @@ mod tests {
         let alice = ledger.user("alice");
         let held: Vec<_> = [TopicName::Mine, TopicName::Mine, TopicName::Queue]
             .iter()
-            .map(|topic| alice.hold(topic).unwrap())
+            .map(|topic| alice.take_topic(topic).unwrap())
             .collect();
-        assert_eq!(alice.hold(&TopicName::Devices).unwrap_err(), Refused::PerUser(2));
-        assert!(alice.hold(&TopicName::Queue).is_ok() && ledger.user("bob").hold(&TopicName::Devices).is_ok());
+        assert_eq!(alice.take_topic(&TopicName::Devices).unwrap_err(), Refused::PerUser(2));
+        assert!(
+            alice.take_topic(&TopicName::Queue).is_ok() && ledger.user("bob").take_topic(&TopicName::Devices).is_ok()
+        );
         drop(held);
         assert!(alice.topics.counts.lock().is_empty());
     }

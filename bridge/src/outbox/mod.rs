@@ -127,10 +127,10 @@ impl Outbox {
     }
 
     /// Says whose it is, once: from now on what waits counts for that user.
-    pub fn belongs_to(&self, user: &Arc<User>) {
+    pub fn assign_to(&self, user: &Arc<User>) {
         let inner = self.inner.lock();
         if self.user.set(user.clone()).is_ok() {
-            user.bytes().waits(0, inner.bytes);
+            user.bytes().record_change(0, inner.bytes);
         }
     }
 
@@ -142,7 +142,7 @@ impl Outbox {
     /// Counts a change of what waits. To be called under the lock, so that changes count in their order.
     fn count(&self, before: usize, after: usize) {
         if let Some(user) = self.user.get() {
-            user.bytes().waits(before, after);
+            user.bytes().record_change(before, after);
         }
     }
 
@@ -153,7 +153,7 @@ impl Outbox {
     }
 
     /// Whether so much more may wait, of this connection and of its user.
-    fn takes(&self, inner: &Inner, bytes: usize) -> bool {
+    fn fits(&self, inner: &Inner, bytes: usize) -> bool {
         let for_user = || self.user.get().is_none_or(|user| user.bytes().has_space(bytes));
         let total = inner.bytes + bytes;
         // Before that there are only short replies, and nobody whose share it could be.
@@ -163,7 +163,7 @@ impl Outbox {
 
     /// Puts in a reply.
     pub fn reply(&self, message: &ServerMessage) {
-        self.put(Waiting { content: Content::One(text(message)), slot: None });
+        self.enqueue(Waiting { content: Content::One(text(message)), slot: None });
     }
 
     /// Puts in a push for the subscription.
@@ -178,7 +178,7 @@ impl Outbox {
             | Kind::Mark
             | Kind::Bookmark => None,
         };
-        self.put(Waiting { content: Content::Shared(push), slot });
+        self.enqueue(Waiting { content: Content::Shared(push), slot });
     }
 
     /// Puts in a push of a replay. It waited for [`Outbox::wait_for_space`], so it may go over the limit by itself.
@@ -258,7 +258,7 @@ impl Outbox {
         }
     }
 
-    fn put(&self, waiting: Waiting) {
+    fn enqueue(&self, waiting: Waiting) {
         let mut inner = self.inner.lock();
         if inner.close_reason.is_some() {
             return;
@@ -270,7 +270,7 @@ impl Outbox {
             self.metrics.coalesced.inc();
             self.count(before, inner.bytes);
         }
-        if self.takes(&inner, waiting.content.bytes()) {
+        if self.fits(&inner, waiting.content.bytes()) {
             self.append(&mut inner, waiting);
         } else if waiting.slot.is_some() {
             self.metrics.dropped.inc();
@@ -327,12 +327,12 @@ impl Outbox {
         }
         self.count(before, inner.bytes);
         let close_reason = inner.close_reason.clone();
-        let roomy = inner.bytes * 2 <= self.limit;
+        let half_free = inner.bytes * 2 <= self.limit;
         drop(inner);
         if bytes > 0 {
             self.metrics.sent.inc_by(messages as u64);
             self.metrics.sent_bytes.inc_by(bytes as u64);
-            if roomy {
+            if half_free {
                 self.drained.notify_waiters();
             }
             return Taken::Some;
@@ -407,11 +407,11 @@ mod tests {
         Arc::new(Push::plain(&"mine".into(), kind, &[text]))
     }
 
-    fn news(job: &str, text: &str) -> Arc<Push> {
+    fn transient(job: &str, text: &str) -> Arc<Push> {
         push(Kind::Transient { job: job.into(), revision: 1, slot: Slot::Progress }, text)
     }
 
-    fn fact(text: &str) -> Arc<Push> {
+    fn durable(text: &str) -> Arc<Push> {
         push(Kind::Durable { job: "A".into(), revision: 1 }, text)
     }
 
@@ -429,40 +429,40 @@ mod tests {
     }
 
     #[test]
-    fn news_replaces_older_news_of_its_job_and_never_overtakes_a_fact() {
+    fn a_transient_message_replaces_an_older_one_of_its_job_and_never_overtakes_a_durable_one() {
         let outbox = outbox(100);
         for (job, text) in [("A", "a1"), ("B", "b1")] {
-            outbox.push(1, news(job, text));
+            outbox.push(1, transient(job, text));
         }
-        outbox.push(1, fact("f"));
-        outbox.push(1, news("A", "a2"));
-        outbox.push(2, news("A", "other subscription"));
+        outbox.push(1, durable("f"));
+        outbox.push(1, transient("A", "a2"));
+        outbox.push(2, transient("A", "other subscription"));
         assert_eq!(all(&outbox), ["b1", "f", "a2", "other subscription"]);
     }
 
     #[test]
-    fn a_million_news_to_a_client_that_does_not_read_cost_one_place() {
+    fn a_million_transient_messages_to_a_client_that_does_not_read_take_one_slot() {
         let outbox = outbox(100);
-        outbox.push(1, fact("f"));
+        outbox.push(1, durable("f"));
         for _ in 0..1_000_000 {
-            outbox.push(1, news("A", "a"));
+            outbox.push(1, transient("A", "a"));
         }
         assert!(outbox.inner.lock().queue.len() <= 2 * COMPACT_ABOVE + 2);
         assert_eq!(all(&outbox), ["f", "a"]);
     }
 
     #[test]
-    fn when_full_news_is_left_out_and_a_fact_ends_the_connection() {
+    fn when_full_a_transient_message_is_dropped_and_a_durable_one_ends_the_connection() {
         let outbox = outbox(10);
-        outbox.push(1, fact("123456789"));
-        outbox.push(1, news("A", "news"));
+        outbox.push(1, durable("123456789"));
+        outbox.push(1, transient("A", "news"));
         assert!(!outbox.is_ended());
-        outbox.push(1, fact("fact"));
+        outbox.push(1, durable("fact"));
         assert!(outbox.is_ended());
         let last = all(&outbox);
         assert_eq!(last.len(), 1);
         assert!(last[0].contains("\"code\":4508"), "{last:?}");
-        outbox.push(1, fact("late"));
+        outbox.push(1, durable("late"));
         assert!(all(&outbox).is_empty());
     }
 
@@ -472,22 +472,22 @@ mod tests {
         let ledger = Ledger::new(Bounds { outboxes, ..Bounds::default() });
         let of = |user: &str| {
             let outbox = outbox(100 * BATCH_BYTES);
-            outbox.belongs_to(&ledger.user(user));
+            outbox.assign_to(&ledger.user(user));
             outbox
         };
         let half = "x".repeat(BATCH_BYTES / 2);
         let stalled: Vec<_> = (0..8).map(|_| of("alice")).collect();
         for _ in 0..8 {
-            stalled.iter().for_each(|outbox| outbox.push(1, fact(&half)));
+            stalled.iter().for_each(|outbox| outbox.push(1, durable(&half)));
         }
         let waiting = ledger.user("alice").bytes().waiting();
         assert!(waiting <= 12 * BATCH_BYTES, "{waiting}");
         assert!(stalled.iter().any(Outbox::is_ended));
         let (reads, other) = (of("alice"), of("bob"));
         for _ in 0..8 {
-            reads.push(1, fact(&half));
+            reads.push(1, durable(&half));
             assert_eq!(all(&reads), [half.as_str()]);
-            other.push(1, fact(&half));
+            other.push(1, durable(&half));
         }
         assert!(!reads.is_ended() && !other.is_ended());
         drop((stalled, reads, other));
@@ -497,7 +497,7 @@ mod tests {
     #[tokio::test]
     async fn a_replay_waits_until_half_is_free() {
         let outbox = Arc::new(outbox(10));
-        outbox.push(1, fact("123456"));
+        outbox.push(1, durable("123456"));
         let waiting = tokio::spawn({
             let outbox = outbox.clone();
             async move { outbox.wait_for_space().await }

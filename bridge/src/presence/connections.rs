@@ -72,7 +72,7 @@ impl DeviceConnections {
     }
 
     /// As it is told the server.
-    pub fn wire(&self, id: &str) -> v1::Device {
+    pub fn to_proto(&self, id: &str) -> v1::Device {
         let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         v1::Device {
             device_id: id.to_owned(),

@@ -179,7 +179,7 @@ impl LocalPresence {
         let known = inner.users.get(user);
         v1::BridgeUser {
             user: user.to_owned(),
-            devices: known.map(User::wire).unwrap_or_default(),
+            devices: known.map(User::to_proto).unwrap_or_default(),
             followed: known.is_some_and(|known| known.subscriptions > 0),
         }
     }
@@ -266,8 +266,8 @@ impl LocalPresence {
 }
 
 impl User {
-    fn wire(&self) -> Vec<v1::Device> {
-        self.connections.iter().map(|(id, connections)| connections.wire(id)).collect()
+    fn to_proto(&self) -> Vec<v1::Device> {
+        self.connections.iter().map(|(id, connections)| connections.to_proto(id)).collect()
     }
 
     fn notify(&self) {
@@ -316,7 +316,7 @@ impl PresenceSubscription {
             return VisibleDevices { devices: BTreeMap::new(), complete: false };
         };
         let elsewhere = user.elsewhere.iter().flatten().cloned();
-        let devices = merged(user.wire().into_iter().chain(elsewhere));
+        let devices = merged(user.to_proto().into_iter().chain(elsewhere));
         VisibleDevices { devices, complete: user.elsewhere.is_some() }
     }
 

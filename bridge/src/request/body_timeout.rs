@@ -13,7 +13,7 @@ use crate::config::Config;
 /// The rate is judged over so many pauses' time at once: what comes in bursts is fine.
 const WINDOW: u32 = 2;
 
-/// A client's patience budget for one upload. Only the time in which we wait for the client counts.
+/// A client's timeout budget for one upload. Only the time in which we wait for the client counts.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyTimeout {
     pause: Duration,
@@ -37,11 +37,11 @@ impl BodyTimeout {
     pub async fn wait<T>(&mut self, next: impl Future<Output = T>, size: impl Fn(&T) -> usize) -> Result<T, TooSlow> {
         let begun = Instant::now();
         let piece = tokio::time::timeout(self.pause, next).await.map_err(|_| TooSlow)?;
-        self.came(begun.elapsed(), size(&piece))?;
+        self.received(begun.elapsed(), size(&piece))?;
         Ok(piece)
     }
 
-    fn came(&mut self, waited: Duration, bytes: usize) -> Result<(), TooSlow> {
+    fn received(&mut self, waited: Duration, bytes: usize) -> Result<(), TooSlow> {
         self.waited += waited;
         self.bytes = self.bytes.saturating_add(bytes as u64);
         if self.waited < self.pause * WINDOW {
@@ -57,11 +57,11 @@ impl BodyTimeout {
 }
 
 /// A body that must be here within this time as a whole; else it breaks.
-pub fn within(body: Body, time: Duration) -> Body {
-    Body::from_stream(hurried(body.into_data_stream(), Instant::now() + time))
+pub fn with_deadline(body: Body, time: Duration) -> Body {
+    Body::from_stream(until_deadline(body.into_data_stream(), Instant::now() + time))
 }
 
-fn hurried<E: Into<axum::BoxError>>(
+fn until_deadline<E: Into<axum::BoxError>>(
     body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
     until: Instant,
 ) -> impl Stream<Item = Result<Bytes, axum::BoxError>> + Send {
@@ -80,22 +80,22 @@ fn hurried<E: Into<axum::BoxError>>(
 mod tests {
     use super::*;
 
-    fn patience() -> BodyTimeout {
+    fn timeout() -> BodyTimeout {
         let pause = Duration::from_secs(30);
         BodyTimeout { pause, bytes_per_second: 1000, waited: Duration::ZERO, bytes: 0 }
     }
 
     #[test]
     fn a_trickle_is_ended_and_bursts_are_fine() {
-        let mut trickle = patience();
-        let ended = (0..1000).position(|_| trickle.came(Duration::from_secs(10), 1).is_err());
+        let mut trickle = timeout();
+        let ended = (0..1000).position(|_| trickle.received(Duration::from_secs(10), 1).is_err());
         assert_eq!(ended, Some(5));
-        let mut bursts = patience();
-        assert!((0..1000).all(|_| bursts.came(Duration::from_secs(25), 30_000).is_ok()));
+        let mut bursts = timeout();
+        assert!((0..1000).all(|_| bursts.received(Duration::from_secs(25), 30_000).is_ok()));
         // A fast beginning buys no time for ever.
-        let mut fast = patience();
-        fast.came(Duration::from_secs(60), 1 << 30).unwrap();
-        assert!((0..1000).any(|_| fast.came(Duration::from_secs(10), 1).is_err()));
+        let mut fast = timeout();
+        fast.received(Duration::from_secs(60), 1 << 30).unwrap();
+        assert!((0..1000).any(|_| fast.received(Duration::from_secs(10), 1).is_err()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -105,7 +105,7 @@ mod tests {
             Some((Ok::<_, axum::BoxError>(Bytes::from_static(b"x")), ()))
         });
         let until = Instant::now() + Duration::from_millis(3500);
-        let all: Vec<_> = hurried(Box::pin(trickle), until).collect().await;
+        let all: Vec<_> = until_deadline(Box::pin(trickle), until).collect().await;
         assert_eq!(all.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, true, false]);
     }
 }

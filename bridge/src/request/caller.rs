@@ -22,19 +22,19 @@ pub struct Caller {
     pub identity: Identity,
     /// For calling the server in the caller's name.
     pub token: String,
-    /// How it was shown.
-    pub shown: Shown,
+    /// How it was token_location.
+    pub token_location: TokenLocation,
     /// Where it calls from.
     pub address: Option<IpAddr>,
     /// What the user holds of the bridge.
-    pub held: Arc<User>,
+    pub shares: Arc<User>,
     /// The request, among those of the user that are being answered.
     _request: Share,
 }
 
-/// How a token was shown.
+/// How a token was token_location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown {
+pub enum TokenLocation {
     /// In the header, which no browser sends by itself.
     Header,
     /// In the cookie: then it matters which page began the request.
@@ -48,23 +48,23 @@ impl Caller {
     }
 
     /// One more upload of the user.
-    pub fn upload(&self, app: &App) -> Result<Share, Fault> {
-        self.held.take(Resource::Uploads).map_err(|refused| {
+    pub fn take_upload(&self, app: &App) -> Result<Share, Fault> {
+        self.shares.take(Resource::Uploads).map_err(|refused| {
             refuse(app, &self.identity, self.address, Limit::UploadsPerUser);
             refused.fault("uploads", "--max-uploads-per-user", "wait for one to end")
         })
     }
 
     /// One more download of the user.
-    pub fn download(&self, app: &App) -> Result<Share, Fault> {
-        self.held.take(Resource::Downloads).map_err(|refused| {
+    pub fn take_download(&self, app: &App) -> Result<Share, Fault> {
+        self.shares.take(Resource::Downloads).map_err(|refused| {
             refuse(app, &self.identity, self.address, Limit::DownloadsPerUser);
             refused.fault("downloads", "--max-downloads-per-user", "wait for one to end")
         })
     }
 
     /// Refuses callers without the role.
-    pub fn needs(&self, role: Role) -> Result<(), Fault> {
+    pub fn require(&self, role: Role) -> Result<(), Fault> {
         if self.identity.has(role) {
             return Ok(());
         }
@@ -76,7 +76,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Fault> {
-        let (token, shown) = token(parts, app)?;
+        let (token, token_location) = token(parts, app)?;
         let peer = parts.extensions.get::<Peer>();
         let address = peer.map(|peer| headers::address(*peer, &parts.headers, &app.config));
         let identity = app.config.verifier.verify(&token).inspect_err(|_| {
@@ -85,12 +85,12 @@ impl FromRequestParts<Arc<App>> for Caller {
         if let Some(address) = address {
             app.permits.check_user_rate(&identity.subject, address)?;
         }
-        let held = app.ledger.user(&identity.subject);
-        let request = held.take(Resource::Requests).map_err(|refused| {
+        let shares = app.ledger.user(&identity.subject);
+        let request = shares.take(Resource::Requests).map_err(|refused| {
             refuse(app, &identity, address, Limit::RequestsPerUser);
             refused.fault("HTTP requests", "--max-requests-per-user", "wait for their answers")
         })?;
-        Ok(Self { identity, token, shown, address, held, _request: request })
+        Ok(Self { identity, token, token_location, address, shares, _request: request })
     }
 }
 
@@ -101,7 +101,7 @@ fn refuse(app: &App, identity: &Identity, address: Option<IpAddr>, limit: Limit)
 }
 
 /// The header counts more than the cookie.
-fn token(parts: &Parts, app: &App) -> Result<(String, Shown), Fault> {
+fn token(parts: &Parts, app: &App) -> Result<(String, TokenLocation), Fault> {
     let missing =
         || Fault::new(Code::Server(ErrorReason::TokenMissing), "send the header Authorization: Bearer <token>");
     if let Some(value) = parts.headers.get(AUTHORIZATION) {
@@ -109,9 +109,9 @@ fn token(parts: &Parts, app: &App) -> Result<(String, Shown), Fault> {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(missing());
         }
-        return Ok((token.trim().to_owned(), Shown::Header));
+        return Ok((token.trim().to_owned(), TokenLocation::Header));
     }
     let token = cookie::token(&parts.headers, &app.config).ok_or_else(missing)?;
     Origins::of(&app.config).check_cookie(&parts.method, &parts.headers)?;
-    Ok((token.to_owned(), Shown::Cookie))
+    Ok((token.to_owned(), TokenLocation::Cookie))
 }

@@ -47,7 +47,7 @@ pub fn secured(config: &Config, mut response: Response) -> Response {
 }
 
 /// Headers that decide who asks and what is asked. Two of one kind would be judged by one and meant by the other.
-const ONCE: [HeaderName; 8] = [
+const SINGLE_HEADERS: [HeaderName; 8] = [
     HOST,
     ORIGIN,
     AUTHORIZATION,
@@ -59,8 +59,8 @@ const ONCE: [HeaderName; 8] = [
 ];
 
 /// Refuses requests that have one of these headers more than once.
-pub fn check_once(headers: &HeaderMap) -> Result<(), Fault> {
-    match ONCE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) {
+pub fn check_duplicates(headers: &HeaderMap) -> Result<(), Fault> {
+    match SINGLE_HEADERS.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) {
         None => Ok(()),
         Some(name) => {
             Err(Fault::new(Code::BadMessage, format!("the header {name} is there more than once; send it once")))
@@ -94,8 +94,8 @@ mod tests {
             pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
         };
         for name in ["origin", "host", "authorization", "content-type", "sec-fetch-site"] {
-            assert!(check_once(&headers(&[(name, "a"), ("accept", "x"), ("accept", "y")])).is_ok(), "{name}");
-            assert!(check_once(&headers(&[(name, "a"), (name, "a")])).is_err(), "{name}");
+            assert!(check_duplicates(&headers(&[(name, "a"), ("accept", "x"), ("accept", "y")])).is_ok(), "{name}");
+            assert!(check_duplicates(&headers(&[(name, "a"), (name, "a")])).is_err(), "{name}");
         }
     }
 

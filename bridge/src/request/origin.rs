@@ -26,11 +26,11 @@ impl<'a> Origins<'a> {
     }
 
     /// A page of another site must not speak with us; programs that send no origin may. Says whether there was one.
-    pub fn check(self, headers: &HeaderMap) -> Result<Named, Fault> {
-        let Some(origin) = headers.get(ORIGIN) else { return Ok(Named::No) };
+    pub fn check(self, headers: &HeaderMap) -> Result<PageOrigin, Fault> {
+        let Some(origin) = headers.get(ORIGIN) else { return Ok(PageOrigin::Absent) };
         let origin = origin.to_str().unwrap_or_default();
         if self.is_own(origin, headers) || self.allowed.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
-            return Ok(Named::Yes);
+            return Ok(PageOrigin::Known);
         }
         Err(forbidden("pages of this origin may not connect; the operator can allow it (--allow-origin)"))
     }
@@ -40,10 +40,10 @@ impl<'a> Origins<'a> {
     pub fn check_cookie(self, method: &Method, headers: &HeaderMap) -> Result<(), Fault> {
         let site = headers.get(SEC_FETCH_SITE).map(|site| site.to_str().unwrap_or_default());
         match (self.check(headers)?, site) {
-            (Named::Yes, _) | (Named::No, Some("same-origin")) => Ok(()),
-            (Named::No, Some("cross-site")) => Err(forbidden("this was begun by a page of another site")),
-            (Named::No, _) if method.is_safe() => Ok(()),
-            (Named::No, _) => {
+            (PageOrigin::Known, _) | (PageOrigin::Absent, Some("same-origin")) => Ok(()),
+            (PageOrigin::Absent, Some("cross-site")) => Err(forbidden("this was begun by a page of another site")),
+            (PageOrigin::Absent, _) if method.is_safe() => Ok(()),
+            (PageOrigin::Absent, _) => {
                 Err(forbidden("with a session cookie, send an Origin as browsers do, or Authorization instead"))
             }
         }
@@ -62,10 +62,10 @@ impl<'a> Origins<'a> {
 
 /// Whether a request says which page it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named {
-    Yes,
+pub enum PageOrigin {
+    Known,
     /// None: mostly a program.
-    No,
+    Absent,
 }
 
 fn forbidden(why: &'static str) -> Fault {
@@ -105,7 +105,7 @@ mod tests {
         ] {
             assert!(!judged(origins(&allowed), bad), "{bad}");
         }
-        assert_eq!(origins(&[]).check(&head(&[])).unwrap(), Named::No);
+        assert_eq!(origins(&[]).check(&head(&[])).unwrap(), PageOrigin::Absent);
         // Where all speak https, a page that came by plain http may have been made by anybody on the way.
         let secure = Origins { secure: true, public: Some("https://courant.example"), allowed: &[] };
         assert!(judged(secure, "https://app.example:8080") && judged(secure, "https://courant.example"));

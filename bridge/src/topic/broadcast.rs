@@ -48,7 +48,7 @@ impl Receiver for Broadcast<'_> {
             }
             Content::Part(part) => {
                 self.metrics.encoded.inc();
-                self.topic.keep(part);
+                self.topic.retain(part);
             }
             Content::Snapshot(push) => {
                 self.topic.send(push);

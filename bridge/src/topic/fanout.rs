@@ -38,8 +38,8 @@ struct Inner {
 }
 
 /// Whether a subscriber could be given the state.
-enum Caught {
-    Up,
+enum CatchUp {
+    Done,
     NotYet,
     Never,
 }
@@ -126,7 +126,7 @@ impl Topic {
     }
 
     /// Keeps a part of the state and sends it to all.
-    pub(super) fn keep(&self, part: Part) {
+    pub(super) fn retain(&self, part: Part) {
         let mut inner = self.inner.lock();
         let push = inner.retained.keep(&self.name, part);
         inner.send(&push);
@@ -149,19 +149,19 @@ impl Topic {
             settled.as_mut().enable();
             subscriber.outbox.wait_for_space().await;
             match self.try_catch_up(subscriber, request) {
-                Caught::Up => return Ok(()),
-                Caught::NotYet => {}
-                Caught::Never => return Err(Fault::unreachable()),
+                CatchUp::Done => return Ok(()),
+                CatchUp::NotYet => {}
+                CatchUp::Never => return Err(Fault::unreachable()),
             }
             settled.await;
         }
     }
 
     /// Under one lock with what is sent to all: nothing is missed and nothing comes twice.
-    fn try_catch_up(&self, subscriber: &Subscriber, request: &SubscribeRequest) -> Caught {
+    fn try_catch_up(&self, subscriber: &Subscriber, request: &SubscribeRequest) -> CatchUp {
         let inner = self.inner.lock();
         if !inner.retained.is_whole() {
-            return if inner.stalled { Caught::Never } else { Caught::NotYet };
+            return if inner.stalled { CatchUp::Never } else { CatchUp::NotYet };
         }
         let cursor = inner.retained.cursor();
         let known = request.after.as_ref() == Some(&cursor);
@@ -172,7 +172,7 @@ impl Topic {
         if inner.stalled {
             subscriber.deliver(&Arc::new(stalled(&self.name)));
         }
-        Caught::Up
+        CatchUp::Done
     }
 }
 
@@ -198,9 +198,9 @@ impl Inner {
         match self.users.len() {
             0 => {}
             1 if before != 1 => {
-                stream.belongs_to(self.subscribers.first().and_then(|subscriber| subscriber.outbox.user()).cloned());
+                stream.assign_to(self.subscribers.first().and_then(|subscriber| subscriber.outbox.user()).cloned());
             }
-            2 if before == 1 => stream.belongs_to(None),
+            2 if before == 1 => stream.assign_to(None),
             _ => {}
         }
     }

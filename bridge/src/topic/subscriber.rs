@@ -78,8 +78,8 @@ impl Subscriber {
         match &mut *self.state.lock() {
             State::CatchingUp(held, _) => held.take(push),
             State::Live(seen) => {
-                if seen.admits(push) {
-                    self.outbox.push(self.id, seen.own(push));
+                if seen.is_new(push) {
+                    self.outbox.push(self.id, seen.adjusted(push));
                 }
             }
             State::Left => {}
@@ -89,7 +89,7 @@ impl Subscriber {
     /// Sends a message of the replay. The caller waits for space in the outbox first.
     pub fn replay(&self, push: Arc<Push>) {
         if let State::CatchingUp(_, seen) = &mut *self.state.lock() {
-            seen.note(&push);
+            seen.replayed(&push);
             self.outbox.push_replayed(push);
         }
     }
@@ -107,12 +107,12 @@ impl Subscriber {
         seen.reach(revision);
         let mut sent = seen.jobs.clone();
         for push in held.durable {
-            if seen.admits(&push) {
+            if seen.is_new(&push) {
                 if let Kind::Durable { job, revision } | Kind::Snapshot { job, revision } = &push.kind {
                     seen.record(job, *revision);
                     sent.insert(job.clone(), *revision);
                 }
-                self.outbox.push(self.id, seen.own(&push));
+                self.outbox.push(self.id, seen.adjusted(&push));
             }
         }
         let mut transient: Vec<_> = held.transient.into_values().collect();
@@ -120,7 +120,7 @@ impl Subscriber {
         for (_, push) in transient {
             // What is older than a durable update that was sent must not come after it.
             let old = matches!(&push.kind, Kind::Transient { job, revision, .. } if sent.get(job).is_some_and(|sent| revision < sent));
-            if !old && seen.admits(&push) {
+            if !old && seen.is_new(&push) {
                 self.outbox.push(self.id, push);
             }
         }
@@ -166,7 +166,7 @@ impl Held {
 
 impl Seen {
     /// Takes note of what the replay sent.
-    fn note(&mut self, push: &Push) {
+    fn replayed(&mut self, push: &Push) {
         match &push.kind {
             // Not of a job: nothing else sends it.
             Kind::Durable { revision: 0, .. } => {}
@@ -193,7 +193,7 @@ impl Seen {
     }
 
     /// Whether an update of the topic is new to the subscriber.
-    fn admits(&mut self, push: &Push) -> bool {
+    fn is_new(&mut self, push: &Push) -> bool {
         if self.newest == 0 {
             return true;
         }
@@ -225,7 +225,7 @@ impl Seen {
 
     /// What is sent for an update that was let through. A topic that comes back says where it is, and a subscriber may be
     /// farther: then it is live at its own cursor.
-    fn own(&self, push: &Arc<Push>) -> Arc<Push> {
+    fn adjusted(&self, push: &Arc<Push>) -> Arc<Push> {
         match (&push.kind, &self.cursor) {
             (Kind::Live, Some(cursor)) if self.newest > 0 => Arc::new(Push::live(&push.topic, cursor)),
             _ => push.clone(),

@@ -98,7 +98,7 @@ impl Stage {
 
     fn subscriber(&self) -> Arc<Subscriber> {
         let outbox = Outbox::new(1 << 20, self.metrics.clone());
-        outbox.belongs_to(&self.ledger.user("alice"));
+        outbox.assign_to(&self.ledger.user("alice"));
         Subscriber::new(Arc::new(outbox))
     }
 

@@ -115,19 +115,19 @@ impl<S: Stream<Item = Result<Message, tonic::Status>> + Unpin> Following<S> {
                 return Ok(Some((update, self)));
             }
             let Some((cursor, step)) = self.steps.try_next().await? else { return Ok(None) };
-            self.take(cursor, step).await?;
+            self.handle(cursor, step).await?;
         }
     }
 
-    async fn take(&mut self, cursor: String, step: Option<Step>) -> Result<(), Fault> {
+    async fn handle(&mut self, cursor: String, step: Option<Step>) -> Result<(), Fault> {
         let update = match step {
             Some(Step::Event(event)) => {
-                let is_ours = holds(&self.scope, event.job.as_ref());
-                let push = is_ours.then(|| Push::event(&self.name, cursor.clone(), &event)).flatten();
+                let included = includes(&self.scope, event.job.as_ref());
+                let push = included.then(|| Push::event(&self.name, cursor.clone(), &event)).flatten();
                 Update { cursor, content: push.map_or(Content::Nothing, Content::Event) }
             }
             Some(Step::Snapshot(v1::JobSnapshot { job })) => {
-                let Some(job) = job.filter(|job| holds(&self.scope, Some(job))) else { return Ok(()) };
+                let Some(job) = job.filter(|job| includes(&self.scope, Some(job))) else { return Ok(()) };
                 self.needs_job = false;
                 Update::new(Content::Snapshot(Push::snapshot(&self.name, &job)))
             }
@@ -171,13 +171,13 @@ impl<S: Stream<Item = Result<Message, tonic::Status>> + Unpin> Following<S> {
 fn replayed(scope: &Scope, name: &Arc<str>, cursor: String, step: Option<Step>) -> Option<Update> {
     Some(match step? {
         Step::Gap(gap) => Update::new(Content::Gap(gap.reason())),
-        Step::Snapshot(v1::JobSnapshot { job }) => match job.filter(|job| holds(scope, Some(job))) {
+        Step::Snapshot(v1::JobSnapshot { job }) => match job.filter(|job| includes(scope, Some(job))) {
             Some(job) => Update::new(Content::Snapshot(Push::snapshot(name, &job))),
             None => Update::new(Content::Nothing),
         },
         Step::Event(event) if event.revision == 0 => Update::new(Content::Nothing),
         Step::Event(event) => {
-            let push = holds(scope, event.job.as_ref()).then(|| Push::event(name, cursor.clone(), &event)).flatten();
+            let push = includes(scope, event.job.as_ref()).then(|| Push::event(name, cursor.clone(), &event)).flatten();
             Update { cursor, content: push.map_or(Content::Nothing, Content::Event) }
         }
         Step::Live(live) => Update { cursor, content: Content::Live(live.revision) },
@@ -220,7 +220,7 @@ fn single_job(scope: &Scope) -> Option<&str> {
 }
 
 /// Whether a job of the watch belongs to the topic.
-fn holds(scope: &Scope, job: Option<&v1::Job>) -> bool {
+fn includes(scope: &Scope, job: Option<&v1::Job>) -> bool {
     single_job(scope).is_none_or(|single| job.is_some_and(|job| job.job_id == single))
 }
 

@@ -115,7 +115,7 @@ impl From<AdminOnly> for Subscribe {
 
 impl Subscribe {
     /// The topics to follow, `most` at most. None is there twice: each has one answer.
-    pub fn wanted(self, most: usize) -> Result<Vec<SubscribeTopic>, InvalidField> {
+    pub fn into_topics(self, most: usize) -> Result<Vec<SubscribeTopic>, InvalidField> {
         let Self { topic, after, min_interval_ms, topics } = self;
         match (topic, topics) {
             (Some(topic), None) => Ok(vec![SubscribeTopic { topic, after, min_interval_ms }]),
@@ -146,7 +146,7 @@ pub struct Unsubscribe {
 
 impl Unsubscribe {
     /// The topics to follow no more, `most` at most.
-    pub fn unwanted(self, most: usize) -> Result<Vec<String>, InvalidField> {
+    pub fn into_topics(self, most: usize) -> Result<Vec<String>, InvalidField> {
         match (self.topic, self.topics) {
             (Some(topic), None) => Ok(vec![topic]),
             (None, Some(topics)) => {
@@ -252,7 +252,7 @@ impl OnlyId {
 }
 
 /// Bytes of a message that is refused unread, whose id is looked for all the same.
-const GLANCE_BYTES: usize = 4 << 10;
+const ID_SCAN_BYTES: usize = 4 << 10;
 
 /// Levels of lists and maps in a packed message; JSON has its own limit.
 const MAX_DEPTH: usize = 128;
@@ -274,12 +274,12 @@ impl Command {
 
     /// The id of a text message that is not to be read otherwise, if that costs little.
     pub fn id_of(text: &str) -> Option<u64> {
-        (text.len() <= GLANCE_BYTES).then(|| Json(text).read::<OnlyId>().ok()?.known())?
+        (text.len() <= ID_SCAN_BYTES).then(|| Json(text).read::<OnlyId>().ok()?.known())?
     }
 
     /// The same of MessagePack.
     pub fn id_of_packed(packed: &[u8]) -> Option<u64> {
-        (packed.len() <= GLANCE_BYTES).then(|| Unpacked(unpacked(packed).ok()?).read::<OnlyId>().ok()?.known())?
+        (packed.len() <= ID_SCAN_BYTES).then(|| Unpacked(unpacked(packed).ok()?).read::<OnlyId>().ok()?.known())?
     }
 
     fn read(message: &impl Message) -> Result<Self, CommandError> {
@@ -371,8 +371,8 @@ mod tests {
     #[test]
     fn one_topic_or_several_are_named_and_never_both() {
         let read = |text: &str| match Command::parse(text).unwrap().verb {
-            Verb::Subscribe(subscribe) => subscribe.wanted(2).map(|wanted| wanted.len()),
-            Verb::Unsubscribe(unsubscribe) => unsubscribe.unwanted(2).map(|unwanted| unwanted.len()),
+            Verb::Subscribe(subscribe) => subscribe.into_topics(2).map(|wanted| wanted.len()),
+            Verb::Unsubscribe(unsubscribe) => unsubscribe.into_topics(2).map(|unwanted| unwanted.len()),
             other => panic!("{other:?}"),
         };
         for (count, good) in [
@@ -406,7 +406,7 @@ mod tests {
     #[test]
     fn the_id_of_a_refused_message_is_found_if_it_is_short() {
         let padded = |bytes| format!(r#"{{"x":"{}","id":7,"type":"dance"}}"#, "y".repeat(bytes));
-        assert_eq!((Command::id_of(&padded(10)), Command::id_of(&padded(GLANCE_BYTES))), (Some(7), None));
+        assert_eq!((Command::id_of(&padded(10)), Command::id_of(&padded(ID_SCAN_BYTES))), (Some(7), None));
         assert_eq!((Command::id_of("{"), Command::id_of(r#"{"id":-1}"#), Command::id_of("{}")), (None, None, None));
         let packed = rmp_serde::to_vec_named(&serde_json::json!({"type": "x", "id": 9})).unwrap();
         assert_eq!((Command::id_of_packed(&packed), Command::id_of_packed(&[0xc1])), (Some(9), None));

@@ -48,14 +48,14 @@ pub struct Session {
     /// The token in the cookie of a page of ours.
     cookie: Option<String>,
     subscriptions: Subscriptions,
-    unanswered: u32,
+    unanswered_pings: u32,
     ending: bool,
     /// When the next thing is due that is not a ping: the token, then its end, then the end of the closing handshake.
     deadline: Instant,
     /// When to remind of the token's end.
     warning: Option<Instant>,
     /// Statistics that were asked for.
-    asked: JoinSet<(Option<u64>, Result<Answer, Fault>)>,
+    queries: JoinSet<(Option<u64>, Result<Answer, Fault>)>,
 }
 
 /// Who the connection speaks for.
@@ -63,7 +63,7 @@ struct User {
     identity: Identity,
     token: String,
     /// What the user holds.
-    held: Arc<ledger::User>,
+    shares: Arc<ledger::User>,
 }
 
 /// What wakes a session.
@@ -93,11 +93,11 @@ impl Session {
             format,
             cookie: None,
             subscriptions: Subscriptions::new(),
-            unanswered: 0,
+            unanswered_pings: 0,
             ending: false,
             deadline: Instant::now() + app.config.times.auth,
             warning: None,
-            asked: JoinSet::new(),
+            queries: JoinSet::new(),
             app,
         }
     }
@@ -108,12 +108,12 @@ impl Session {
     }
 
     /// Takes a token that came with the handshake.
-    pub fn offer(&mut self, token: String) {
+    pub fn authenticate(&mut self, token: String) {
         self.auth(None, Auth { token: Some(token), device: None });
     }
 
     /// Takes the token of the cookie, for an `auth` that brings none.
-    pub fn keep(&mut self, cookie: Option<String>) {
+    pub fn set_cookie(&mut self, cookie: Option<String>) {
         self.cookie = cookie;
     }
 
@@ -131,7 +131,7 @@ impl Session {
             let event = tokio::select! {
                 inbound = socket.next() => SessionEvent::Inbound(inbound),
                 Some(joined) = self.subscriptions.finished() => SessionEvent::Joined(joined),
-                Some(Ok(answer)) = self.asked.join_next() => SessionEvent::Answered(answer),
+                Some(Ok(answer)) = self.queries.join_next() => SessionEvent::Answered(answer),
                 _ = pings.tick() => SessionEvent::Ping,
                 () = due(self.warning), if !ending => SessionEvent::Warning,
                 () = tokio::time::sleep_until(self.deadline) => SessionEvent::Deadline,
@@ -154,11 +154,11 @@ impl Session {
         match event {
             SessionEvent::Inbound(Inbound::Gone) => return Flow::Stop,
             SessionEvent::Inbound(inbound) => {
-                self.unanswered = 0;
+                self.unanswered_pings = 0;
                 self.inbound(inbound);
             }
             SessionEvent::Joined(finished) => {
-                if let Some(refused) = self.subscriptions.settle(finished) {
+                if let Some(refused) = self.subscriptions.apply(finished) {
                     self.outbox.reply(&replies::refused(refused.command, refused.topic.to_string(), &refused.fault));
                 }
             }
@@ -169,17 +169,17 @@ impl Session {
                     self.outbox.reply(&replies::auth_expiring(&user.identity));
                 }
             }
-            SessionEvent::Ping if self.unanswered >= MISSED_PINGS => {
-                tracing::debug!(connection = %self.id, "closing: pings unanswered");
+            SessionEvent::Ping if self.unanswered_pings >= MISSED_PINGS => {
+                tracing::debug!(connection = %self.id, "closing: pings unanswered_pings");
                 return Flow::Stop;
             }
             SessionEvent::Ping => {
-                self.unanswered += 1;
+                self.unanswered_pings += 1;
                 socket.ping();
             }
             SessionEvent::Deadline if self.ending => return Flow::Stop,
-            SessionEvent::Deadline => self.overdue(),
-            SessionEvent::Ending => self.ending(),
+            SessionEvent::Deadline => self.handle_deadline(),
+            SessionEvent::Ending => self.begin_ending(),
             SessionEvent::Drain => self.drain(),
             SessionEvent::ServerUnavailable => self.end(Fault::unreachable()),
         }
@@ -187,7 +187,7 @@ impl Session {
     }
 
     /// From here on only the last words are written, and they have limited time.
-    fn ending(&mut self) {
+    fn begin_ending(&mut self) {
         self.ending = true;
         self.deadline = Instant::now() + self.app.config.times.close;
         self.subscriptions.clear();
@@ -201,7 +201,7 @@ impl Session {
         match inbound {
             Inbound::Text(_) | Inbound::Binary(_) if !self.check_message_rate(&inbound) => {}
             Inbound::Control if !self.rates.control() => {
-                self.refused(Limit::Pings);
+                self.record_refusal(Limit::Pings);
                 self.end(Fault::too_many("too many WebSocket pings or pongs; send one in several seconds"));
             }
             Inbound::Text(text) if self.format == Format::Json => self.command(Command::parse(text.as_str())),
@@ -216,7 +216,7 @@ impl Session {
             Inbound::Broken => self.end(Fault::new(Code::BadMessage, "not a WebSocket message of text in UTF-8")),
             Inbound::TooLarge => {
                 let limit = self.app.config.limits.message_bytes;
-                self.refused(Limit::MessageBytes);
+                self.record_refusal(Limit::MessageBytes);
                 self.end(Fault::new(Code::MessageTooLarge, format!("a message may have at most {limit} bytes")));
             }
             Inbound::Control | Inbound::Alive | Inbound::Gone => {}
@@ -229,12 +229,12 @@ impl Session {
             RateDecision::Allowed => return true,
             RateDecision::Refused(wait) => wait,
             RateDecision::Flood => {
-                self.refused(Limit::MessagesPerSecond);
+                self.record_refusal(Limit::MessagesPerSecond);
                 self.end(Fault::too_many("a flood of messages; keep to limits.messagesPerSecond, then connect again"));
                 return false;
             }
         };
-        self.refused(Limit::MessagesPerSecond);
+        self.record_refusal(Limit::MessagesPerSecond);
         let id = match inbound {
             Inbound::Text(text) => Command::id_of(text.as_str()),
             Inbound::Binary(frame) => unframed(frame).ok().and_then(Command::id_of_packed),
@@ -247,7 +247,7 @@ impl Session {
         false
     }
 
-    fn refused(&self, limit: Limit) {
+    fn record_refusal(&self, limit: Limit) {
         let user = self.user.as_ref().map(|user| user.identity.subject.as_str());
         self.app.permits.refused(limit, user, self.permit.address());
     }
@@ -256,7 +256,7 @@ impl Session {
         self.app.audit.record(action, user, Some(self.permit.address()), Some(&self.id.to_string()));
     }
 
-    fn overdue(&mut self) {
+    fn handle_deadline(&mut self) {
         if self.user.is_some() {
             self.refuse_token(None, TokenError::Expired.into());
         } else {

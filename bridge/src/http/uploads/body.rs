@@ -24,7 +24,7 @@ pub struct UploadBody {
     token: String,
     at: v1::WriteUploadHeader,
     left: u64,
-    patience: BodyTimeout,
+    timeout: BodyTimeout,
     /// The user's share in uploads.
     _share: Share,
 }
@@ -32,8 +32,8 @@ pub struct UploadBody {
 impl UploadBody {
     /// To that place of an upload.
     pub fn new(app: &Arc<App>, caller: &Caller, at: v1::WriteUploadHeader, share: Share) -> Self {
-        let (left, patience) = (app.config.limits.upload_bytes, BodyTimeout::new(&app.config));
-        Self { app: app.clone(), token: caller.token.clone(), at, left, patience, _share: share }
+        let (left, timeout) = (app.config.limits.upload_bytes, BodyTimeout::new(&app.config));
+        Self { app: app.clone(), token: caller.token.clone(), at, left, timeout, _share: share }
     }
 
     /// To its end also when the client goes away: what it sent is kept.
@@ -71,7 +71,7 @@ impl UploadBody {
     }
 
     async fn send(&mut self, body: &mut BodyDataStream, parts: &mpsc::Sender<Part>) -> Result<(), Fault> {
-        while let Some(mut piece) = next(body, &mut self.patience).await? {
+        while let Some(mut piece) = next(body, &mut self.timeout).await? {
             let limit = self.app.config.limits.upload_bytes;
             self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| {
                 let message = format!("a document may have at most {limit} bytes here");
@@ -90,9 +90,9 @@ impl UploadBody {
 }
 
 /// Waits for the client, but not for ever.
-async fn next(body: &mut BodyDataStream, patience: &mut BodyTimeout) -> Result<Option<Bytes>, Fault> {
+async fn next(body: &mut BodyDataStream, timeout: &mut BodyTimeout) -> Result<Option<Bytes>, Fault> {
     let broken = || Fault::new(Code::BadMessage, "the upload broke off; ask how far it is and go on there");
     let size = |piece: &Option<Result<Bytes, _>>| piece.iter().flatten().map(Bytes::len).sum();
-    let piece = patience.wait(body.next(), size).await.map_err(|TooSlow| broken())?;
+    let piece = timeout.wait(body.next(), size).await.map_err(|TooSlow| broken())?;
     piece.transpose().map_err(|_| broken())
 }

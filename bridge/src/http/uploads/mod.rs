@@ -63,7 +63,7 @@ pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Reques
     let mut status =
         status(app.server.uploads().create_upload(app.server.stream_as(message, &caller.token)?).await?.into_inner());
     if has_body && status.offset() == 0 && !status.is_finished() {
-        let share = caller.upload(&app)?;
+        let share = caller.take_upload(&app)?;
         status = UploadBody::new(&app, &caller, status.at(&owner), share)
             .run(request.into_body().into_data_stream())
             .await?;
@@ -100,7 +100,7 @@ pub async fn write(
     let offset_bytes = fields::offset(request.headers())?;
     let at = v1::WriteUploadHeader { upload_id, owner: owner(&request)?, offset_bytes };
     let body = request.into_body().into_data_stream();
-    let status = match caller.upload(&app) {
+    let status = match caller.take_upload(&app) {
         Ok(share) => UploadBody::new(&app, &caller, at, share).run(body).await?,
         Err(fault) => {
             drain(body, app.config.times.body).await;
@@ -112,7 +112,7 @@ pub async fn write(
 }
 
 /// `DELETE /v1/uploads/{id}`
-pub async fn give_up(
+pub async fn delete(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(upload_id): Path<String>,
@@ -136,7 +136,7 @@ pub async fn overridden(
     match method.as_deref() {
         Some("PATCH") => write(state, caller, path, request).await,
         Some("HEAD") => self::state(state, caller, path, request).await,
-        Some("DELETE") => give_up(state, caller, path, request).await,
+        Some("DELETE") => delete(state, caller, path, request).await,
         _ => Err(Fault::new(Code::MethodNotAllowed, "send PATCH, HEAD or DELETE, also as X-HTTP-Method-Override")),
     }
 }

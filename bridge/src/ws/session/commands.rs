@@ -69,11 +69,11 @@ impl Session {
     /// A few at a time: who asks faster than the server answers is told so.
     fn ask(&mut self, id: Option<u64>, query: ServerQuery) {
         let Some(user) = &self.user else { return };
-        if self.asked.len() >= MAX_QUERIES {
+        if self.queries.len() >= MAX_QUERIES {
             return self.error(id, &Fault::too_many("wait for the answers to what you have asked already"));
         }
         let (server, token) = (self.app.server.clone(), user.token.clone());
-        self.asked.spawn(async move { (id, query.run(&server, &token).await) });
+        self.queries.spawn(async move { (id, query.run(&server, &token).await) });
     }
 
     pub(super) fn answer(&self, id: Option<u64>, answer: Result<Answer, Fault>) {
@@ -109,7 +109,7 @@ impl Session {
         if self.user.is_none() {
             self.audit(AuditAction::Connected, Some(&identity.subject));
         }
-        if let Err(fault) = self.permit.belongs_to(&identity.subject) {
+        if let Err(fault) = self.permit.assign_to(&identity.subject) {
             return self.end(fault);
         }
         // The verifier's leeway is for clocks that differ; the connection ends when the token says so.
@@ -117,18 +117,18 @@ impl Session {
         let left = left.min(Duration::from_secs(366 * 24 * 3600));
         self.deadline = Instant::now() + left;
         self.warning = replies::warn_at(left, self.app.config.times.token_warning);
-        let device = self.appear(&identity.subject, device);
+        let device = self.enter_presence(&identity.subject, device);
         self.outbox.reply(&replies::connected(id, self.id, &device, &identity, &self.app.config));
-        let held = self.app.ledger.user(&identity.subject);
-        self.outbox.belongs_to(&held);
-        let before = self.user.replace(User { identity: identity.clone(), token, held });
+        let shares = self.app.ledger.user(&identity.subject);
+        self.outbox.assign_to(&shares);
+        let before = self.user.replace(User { identity: identity.clone(), token, shares });
         if let Some(before) = before {
             self.recheck(&before.identity, &identity);
         }
     }
 
     /// Is on the device it names; without a name it stays on the one it was on, or is one of its own.
-    fn appear(&mut self, user: &str, device: Option<Device>) -> String {
+    fn enter_presence(&mut self, user: &str, device: Option<Device>) -> String {
         let device = match (&self.presence, device) {
             (Some(guard), None) => return guard.device().to_owned(),
             (_, Some(device)) => device,
@@ -136,7 +136,7 @@ impl Session {
         };
         let guard = self.app.presence.enter(user, &device, Transport::WebSocket);
         if !guard.is_shown() {
-            self.refused(Limit::DevicesPerUser);
+            self.record_refusal(Limit::DevicesPerUser);
         }
         // Entered before the former entry goes: a device that is renamed does not leave.
         self.presence = Some(guard);
@@ -151,7 +151,7 @@ impl Session {
 
     /// Each topic is answered by itself.
     fn subscribe(&mut self, id: Option<u64>, command: Subscribe) {
-        let wanted = match command.wanted(self.app.config.limits.subscriptions) {
+        let wanted = match command.into_topics(self.app.config.limits.subscriptions) {
             Ok(wanted) => wanted,
             Err(invalid) => return self.error(id, &invalid.into()),
         };
@@ -164,7 +164,7 @@ impl Session {
     }
 
     fn unsubscribe(&mut self, id: Option<u64>, command: Unsubscribe) {
-        let unwanted = command.unwanted(self.app.config.limits.subscriptions).map_err(Fault::from);
+        let unwanted = command.into_topics(self.app.config.limits.subscriptions).map_err(Fault::from);
         let parsed = unwanted.and_then(|names| names.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>());
         match parsed {
             Ok(topics) => {
@@ -187,7 +187,7 @@ impl Session {
         self.subscriptions.remove(&topic);
         let limit = self.app.config.limits.subscriptions;
         if self.subscriptions.len() >= limit {
-            self.refused(Limit::Subscriptions);
+            self.record_refusal(Limit::Subscriptions);
             return Err(Fault::too_many(format!("a connection may have {limit} subscriptions; end some")));
         }
         let request = SubscribeRequest {
@@ -196,12 +196,12 @@ impl Session {
             after,
             tier: min_interval_ms.map_or_else(Tier::default, Tier::at_least),
             token: user.token.clone(),
-            user: user.held.clone(),
+            user: user.shares.clone(),
             reach: Reach::of(&user.identity),
         };
         let subscriber = Subscriber::new(self.outbox.clone());
         let added = self.subscriptions.add(&self.app.topics, subscriber, request);
-        added.inspect_err(|_| self.refused(Limit::TopicsPerUser))
+        added.inspect_err(|_| self.record_refusal(Limit::TopicsPerUser))
     }
 
     /// Rights may have changed with the token: what it does not allow any more ends, the rest goes on.
