@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use support::{FakeServer, PATIENCE, Stage, token};
+use support::{Backend as _, FakeServer, PATIENCE, Stage, token};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 

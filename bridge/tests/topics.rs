@@ -7,15 +7,9 @@ mod support;
 use std::time::Duration;
 
 use courant_auth::Role;
-use courant_proto::v1::job_event::Change;
-use courant_proto::v1::{JobFailed, JobRetrying, JobStarted, JobState, JobSucceeded};
 use serde_json::{Value, json};
 use support::client::types;
-use support::{Client, Stage, token, token_for};
-
-fn started() -> Change {
-    Change::Started(JobStarted::default())
-}
+use support::{Client, RealServer, Stage, token, token_for};
 
 fn revisions(messages: &[Value]) -> Vec<i64> {
     let durable = messages.iter().filter(|message| message.get("cursor").is_some() && message.get("jobId").is_some());
@@ -24,8 +18,8 @@ fn revisions(messages: &[Value]) -> Vec<i64> {
 
 #[tokio::test]
 async fn a_job_is_followed_from_snapshot_to_end_and_beyond() {
-    let stage = Stage::new().await;
-    stage.server.submit("A", "alice", "doc");
+    let stage = Stage::real().await;
+    stage.server.submit("A", "alice", "doc").await;
     let mut client = stage.client("alice").await;
     let begin = client.follow("job/A", None).await;
     assert_eq!(types(&begin), ["subscribed", "snapshot", "live"]);
@@ -33,26 +27,28 @@ async fn a_job_is_followed_from_snapshot_to_end_and_beyond() {
     assert_eq!(begin[1]["job"]["jobId"], "A");
     stage.server.open_watches(1).await;
 
-    stage.server.happens("A", JobState::Running, started());
-    stage.server.submit("B", "alice", "doc");
-    stage.server.page("A", 1);
-    stage.server.progress("A", 41.66);
-    stage.server.happens("A", JobState::Failed, Change::Failed(JobFailed::default()));
+    let mut worker = stage.server.worker().await;
+    stage.server.submit("B", "alice", "doc").await;
+    worker.plan(3).await;
+    worker.page(1).await;
+    worker.progress(41.66).await;
+    worker.fail().await;
+    assert_eq!(types(&client.until("job-planned").await), ["job-started", "job-planned"]);
     let story = client.until("job-failed").await;
-    let expected = ["job-started", "zone-completed", "zone-completed", "page-completed", "job-progress", "job-failed"];
+    let expected = ["zone-completed", "zone-completed", "page-completed", "job-progress", "job-failed"];
     assert_eq!(types(&story), expected);
-    assert_eq!((story[1].get("cursor"), &story[2]["zone"]["zoneId"]), (None, &json!("p1z2")));
-    assert_eq!((&story[4]["progress"], story[4].get("cursor"), &story[4]["folded"]), (&json!(41.7), None, &json!(0)));
+    assert_eq!((story[0].get("cursor"), &story[1]["zone"]["zoneId"]), (None, &json!("p1z2")));
+    assert_eq!((&story[3]["progress"], story[3].get("cursor"), &story[3]["folded"]), (&json!(41.7), None, &json!(0)));
 
     // Somebody retries it over gRPC: the subscription is still there.
-    stage.server.happens("A", JobState::Queued, Change::Retrying(JobRetrying::default()));
+    stage.server.retry("A").await;
     assert_eq!(client.next().await["type"], "job-retrying");
 }
 
 #[tokio::test]
 async fn a_strangers_job_reads_like_one_that_never_was() {
-    let stage = Stage::new().await;
-    stage.server.submit("SECRET", "bob", "doc");
+    let stage = Stage::real().await;
+    stage.server.submit("SECRET", "bob", "doc").await;
     let mut client = stage.client("alice").await;
     let mut answers = Vec::new();
     for id in ["SECRET", "NOTHIN"] {
@@ -79,14 +75,14 @@ async fn a_strangers_job_reads_like_one_that_never_was() {
 
 #[tokio::test]
 async fn mine_is_ones_own_and_an_admin_sees_a_strangers_job() {
-    let stage = Stage::new().await;
-    stage.server.submit("A", "alice", "doc");
-    stage.server.submit("B", "bob", "doc");
+    let stage = Stage::real().await;
+    stage.server.submit("A", "alice", "doc").await;
+    stage.server.submit("B", "bob", "doc").await;
     let mut alice = stage.client("alice").await;
     let begin = alice.follow("mine", None).await;
     assert_eq!((types(&begin), &begin[1]["job"]["jobId"]), (vec!["subscribed", "snapshot", "live"], &json!("A")));
-    stage.server.happens("B", JobState::Running, started());
-    stage.server.happens("A", JobState::Running, started());
+    stage.server.started("B");
+    stage.server.started("A");
     assert_eq!(alice.next().await["jobId"], "A");
 
     let mut admin = Client::connect(stage.address).await;
@@ -110,8 +106,8 @@ async fn mine_is_ones_own_and_an_admin_sees_a_strangers_job() {
 
 #[tokio::test]
 async fn many_subscribers_share_one_watch_and_the_same_bytes() {
-    let stage = Stage::with(|config| config.times.topic_grace = Duration::from_millis(10)).await;
-    stage.server.submit("A", "alice", "doc");
+    let stage = Stage::real_with(|config| config.times.topic_grace = Duration::from_millis(10)).await;
+    stage.server.submit("A", "alice", "doc").await;
     let mut subscribers = Vec::new();
     for _ in 0..20 {
         let mut client = stage.client("alice").await;
@@ -119,7 +115,7 @@ async fn many_subscribers_share_one_watch_and_the_same_bytes() {
         subscribers.push(client);
     }
     stage.server.open_watches(1).await;
-    stage.server.happens("A", JobState::Running, started());
+    stage.server.started("A");
     let mut said = Vec::new();
     for subscriber in &mut subscribers {
         said.push(subscriber.receive().await.unwrap());
@@ -135,7 +131,7 @@ async fn many_subscribers_share_one_watch_and_the_same_bytes() {
 
 #[tokio::test]
 async fn throttle_tiers_are_topics_of_their_own() {
-    let stage = Stage::new().await;
+    let stage = Stage::real().await;
     let mut client = stage.client("alice").await;
     for (asked, given) in [(0, 0), (100, 250), (900, 1000), (60_000, 5000)] {
         let reply = client.ask(json!({"id": 7, "type": "subscribe", "topic": "mine", "minIntervalMs": asked})).await;
@@ -148,8 +144,8 @@ async fn throttle_tiers_are_topics_of_their_own() {
 
 #[tokio::test]
 async fn a_resume_misses_nothing_and_doubles_nothing_whoever_was_cut_off() {
-    let stage = Stage::new().await;
-    let before = stage.server.submit("A", "alice", "doc");
+    let stage = Stage::real().await;
+    let before = stage.server.submit("A", "alice", "doc").await;
     let mut all: Vec<i64> = (1..=5).map(|page| stage.server.page("A", page)).collect();
     let mut client = stage.client("alice").await;
     let first = client.follow("job/A", Some(&before)).await;
@@ -180,16 +176,18 @@ async fn a_resume_misses_nothing_and_doubles_nothing_whoever_was_cut_off() {
 
 #[tokio::test]
 async fn joins_in_the_middle_of_a_storm_get_every_event_once() {
-    let stage = Stage::new().await;
-    let before = stage.server.submit("A", "alice", "doc");
-    let server = stage.server.clone();
+    let stage = Stage::real().await;
+    stage.server.submit("A", "alice", "doc").await;
+    let mut worker = stage.server.worker().await;
+    let before = stage.server.head();
     let storm = tokio::spawn(async move {
+        worker.plan(400).await;
         for page in 1..=400 {
-            server.page("A", page);
-            server.progress("A", f64::from(page) / 4.0);
-            tokio::task::yield_now().await;
+            worker.page(page).await;
+            worker.progress(f64::from(page) / 4.0).await;
         }
-        server.happens("A", JobState::Succeeded, Change::Succeeded(JobSucceeded {}));
+        worker.succeed().await;
+        worker
     });
     let mut readers = tokio::task::JoinSet::new();
     for number in 0..12 {
@@ -212,10 +210,10 @@ async fn joins_in_the_middle_of_a_storm_get_every_event_once() {
 
 #[tokio::test]
 async fn what_cannot_be_resumed_is_said_and_starts_anew() {
-    let stage = Stage::new().await;
-    let before = stage.server.submit("A", "alice", "doc");
+    let stage = Stage::before(RealServer::without_history().await, |_| {}).await;
+    let before = stage.server.submit("A", "alice", "doc").await;
     stage.server.page("A", 1);
-    stage.server.trim();
+    stage.server.settled().await;
     let mut client = stage.client("alice").await;
     for topic in ["job/A", "mine"] {
         let begin = client.follow(topic, Some(&before)).await;
@@ -226,17 +224,18 @@ async fn what_cannot_be_resumed_is_said_and_starts_anew() {
 
 #[tokio::test]
 async fn a_topic_that_cannot_continue_tells_its_subscribers_of_the_gap() {
-    let stage = Stage::new().await;
-    stage.server.submit("A", "alice", "doc");
+    let stage = Stage::before(RealServer::without_history().await, |_| {}).await;
+    stage.server.submit("A", "alice", "doc").await;
     let mut client = stage.client("alice").await;
     client.follow("job/A", None).await;
     stage.server.open_watches(1).await;
-    stage.server.go_away().await;
+    stage.server.go_away();
     client.until("stalled").await;
     stage.ready(503).await;
+    // Of two the first makes room for the second.
     stage.server.page("A", 1);
-    stage.server.trim();
-    stage.server.come_back().await;
+    stage.server.page("A", 2);
+    stage.server.come_back();
     let back = client.until("live").await;
     let back = types(&back);
     assert_eq!((back[0], back[back.len() - 1]), ("gap", "live"));
@@ -246,28 +245,28 @@ async fn a_topic_that_cannot_continue_tells_its_subscribers_of_the_gap() {
 
 #[tokio::test]
 async fn while_the_server_is_unavailable_subscribers_are_told_and_nothing_is_lost() {
-    let stage = Stage::new().await;
-    stage.server.submit("A", "alice", "doc");
+    let stage = Stage::real().await;
+    stage.server.submit("A", "alice", "doc").await;
     let mut client = stage.client("alice").await;
     client.follow("mine", None).await;
     stage.server.open_watches(1).await;
-    stage.server.go_away().await;
+    stage.server.go_away();
     assert_eq!(types(&client.until("stalled").await), ["stalled"]);
     let refused = client.ask(json!({"id": 3, "type": "subscribe", "topic": "job/A"})).await;
     assert_eq!((&refused["code"], &refused["retryable"]), (&json!("CORE_UNREACHABLE"), &json!(true)));
-    stage.server.happens("A", JobState::Running, started());
-    stage.server.come_back().await;
+    stage.server.started("A");
+    stage.server.come_back();
     assert_eq!(types(&client.until("live").await), ["job-started", "live"]);
 }
 
 #[tokio::test]
 async fn a_slow_client_is_closed_and_the_others_do_not_notice() {
-    let stage = Stage::with(|config| {
+    let stage = Stage::real_with(|config| {
         config.limits.outbox_bytes = 64 << 10;
         config.times.close = Duration::from_secs(30);
     })
     .await;
-    stage.server.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc").await;
     let mut quick = stage.client("alice").await;
     quick.follow("job/A", None).await;
     let mut slow = stage.client_that_buffers_little("alice").await;
@@ -296,8 +295,8 @@ async fn a_slow_client_is_closed_and_the_others_do_not_notice() {
 
 #[tokio::test]
 async fn after_unsubscribing_nothing_more_comes() {
-    let stage = Stage::new().await;
-    stage.server.submit("A", "alice", "doc");
+    let stage = Stage::real().await;
+    stage.server.submit("A", "alice", "doc").await;
     let mut client = stage.client("alice").await;
     client.follow("job/A", None).await;
     client.ask(json!({"id": 2, "type": "unsubscribe", "topic": "job/A"})).await;
@@ -312,8 +311,8 @@ async fn after_unsubscribing_nothing_more_comes() {
 
 #[tokio::test]
 async fn a_long_replay_goes_at_the_clients_pace_and_is_not_too_slow() {
-    let stage = Stage::with(|config| config.limits.outbox_bytes = 8 << 10).await;
-    let before = stage.server.submit("A", "alice", "doc");
+    let stage = Stage::real_with(|config| config.limits.outbox_bytes = 8 << 10).await;
+    let before = stage.server.submit("A", "alice", "doc").await;
     let told: Vec<i64> = (1..=2000).map(|page| stage.server.page("A", page)).collect();
     let mut client = stage.client_that_buffers_little("alice").await;
     client.send(json!({"id": 1, "type": "subscribe", "topic": "job/A", "after": before})).await;
@@ -330,24 +329,23 @@ async fn a_long_replay_goes_at_the_clients_pace_and_is_not_too_slow() {
 
 #[tokio::test]
 async fn a_bookmark_moves_the_cursor() {
-    let stage = Stage::new().await;
-    stage.server.submit("A", "alice", "doc");
+    let stage = Stage::real().await;
+    stage.server.submit("A", "alice", "doc").await;
     let mut client = stage.client("alice").await;
     client.follow("mine", None).await;
     stage.server.open_watches(1).await;
     stage.server.page("A", 1);
     client.until("page-completed").await;
-    stage.server.bookmark();
     let bookmark = client.next().await;
     assert_eq!(bookmark, json!({"type": "bookmark", "topic": "mine", "cursor": stage.server.head()}));
 }
 
 #[tokio::test]
 async fn when_the_server_stays_away_connections_are_sent_to_look_elsewhere() {
-    let stage = Stage::with(|config| config.times.server_grace = Duration::from_millis(50)).await;
+    let stage = Stage::real_with(|config| config.times.server_grace = Duration::from_millis(50)).await;
     let mut client = stage.client("alice").await;
     stage.ready(200).await;
-    stage.server.go_away().await;
+    stage.server.go_away();
     let (messages, close) = client.read_to_end().await;
     assert_eq!((messages[0]["reason"].as_str(), close), (Some("CORE_UNREACHABLE"), 4504));
 }

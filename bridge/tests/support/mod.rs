@@ -3,6 +3,8 @@
 
 pub mod client;
 pub mod presence;
+pub mod proxy;
+pub mod real;
 pub mod server;
 pub mod service;
 pub mod uploads;
@@ -18,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use client::Client;
+pub use real::RealServer;
 pub use server::FakeServer;
 
 /// Longer than anything a story waits for, even on a busy machine.
@@ -41,12 +44,28 @@ pub fn verifier() -> Verifier {
     Verifier::hs256(&secret())
 }
 
+/// What a bridge is in front of. Clones are the same one.
+pub trait Backend: Clone {
+    fn url(&self) -> String;
+}
+
 /// A running bridge with its server.
-pub struct Stage {
-    pub server: FakeServer,
+pub struct Stage<S = FakeServer> {
+    pub server: S,
     pub address: SocketAddr,
     pub shutdown: Shutdown,
     pub bridge: JoinHandle<Result<(), courant_bridge::Error>>,
+}
+
+impl Stage<RealServer> {
+    /// Before the server itself, without jobs.
+    pub async fn real() -> Self {
+        Self::real_with(|_| {}).await
+    }
+
+    pub async fn real_with(adjust: impl FnOnce(&mut Config)) -> Self {
+        Self::before(RealServer::start().await, adjust).await
+    }
 }
 
 impl Stage {
@@ -57,14 +76,16 @@ impl Stage {
     pub async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
         Self::before(FakeServer::start().await, adjust).await
     }
+}
 
+impl<S: Backend> Stage<S> {
     /// Another bridge before the same server.
     pub async fn beside(&self) -> Self {
         Self::before(self.server.clone(), |_| {}).await
     }
 
     /// A bridge before a server that is there.
-    pub async fn before(server: FakeServer, adjust: impl FnOnce(&mut Config)) -> Self {
+    pub async fn before(server: S, adjust: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(
             server.url(),
             verifier(),

@@ -65,6 +65,12 @@ fn cursor(revision: i64) -> String {
     format!("at-{revision}")
 }
 
+impl super::Backend for FakeServer {
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
 impl FakeServer {
     pub async fn start() -> Self {
         let log = Log {
@@ -97,10 +103,6 @@ impl FakeServer {
         let server = server.add_service(inner.presence.server()).add_service(inner.uploads.server());
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         Self { inner, address, health }
-    }
-
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
     }
 
     /// A new job, queued.
