@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use support::client::types;
-use support::{Client, Stage, token, token_for};
+use support::{Client, FakeStage as Stage, token, token_for};
 
 const FRIEND: &str = "https://friend.example";
 const EVIL: &str = "https://evil.example";

@@ -250,8 +250,8 @@ async fn a_flood_of_protocol_pings_is_closed() {
 #[tokio::test]
 async fn several_topics_are_subscribed_at_once_and_each_is_answered() {
     let stage = Stage::with(|config| config.limits.subscriptions = 4).await;
-    stage.server.submit("A", "alice", "doc");
-    stage.server.submit("SECRET", "bob", "doc");
+    stage.server.submit("A", "alice", "doc").await;
+    stage.server.submit("SECRET", "bob", "doc").await;
     let mut client = stage.client("alice").await;
     let topics = json!([{"topic": "job/A", "minIntervalMs": 0}, {"topic": "job/SECRET"}, {"topic": "nowhere"}, {"topic": "mine"}]);
     client.send(json!({"id": 2, "type": "subscribe", "topics": topics})).await;

@@ -10,7 +10,7 @@ use courant_auth::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::client::types;
-use support::{PATIENCE, Stage, token, token_for};
+use support::{FakeStage as Stage, PATIENCE, token, token_for};
 
 fn root() -> String {
     token_for("root", &[Role::Admin], Duration::from_secs(3600))

@@ -18,7 +18,7 @@ fn revisions(messages: &[Value]) -> Vec<i64> {
 
 #[tokio::test]
 async fn a_job_is_followed_from_snapshot_to_end_and_beyond() {
-    let stage = Stage::real().await;
+    let stage = Stage::new().await;
     stage.server.submit("A", "alice", "doc").await;
     let mut client = stage.client("alice").await;
     let begin = client.follow("job/A", None).await;
@@ -47,7 +47,7 @@ async fn a_job_is_followed_from_snapshot_to_end_and_beyond() {
 
 #[tokio::test]
 async fn a_strangers_job_reads_like_one_that_never_was() {
-    let stage = Stage::real().await;
+    let stage = Stage::new().await;
     stage.server.submit("SECRET", "bob", "doc").await;
     let mut client = stage.client("alice").await;
     let mut answers = Vec::new();
@@ -75,7 +75,7 @@ async fn a_strangers_job_reads_like_one_that_never_was() {
 
 #[tokio::test]
 async fn mine_is_ones_own_and_an_admin_sees_a_strangers_job() {
-    let stage = Stage::real().await;
+    let stage = Stage::new().await;
     stage.server.submit("A", "alice", "doc").await;
     stage.server.submit("B", "bob", "doc").await;
     let mut alice = stage.client("alice").await;
@@ -106,7 +106,7 @@ async fn mine_is_ones_own_and_an_admin_sees_a_strangers_job() {
 
 #[tokio::test]
 async fn many_subscribers_share_one_watch_and_the_same_bytes() {
-    let stage = Stage::real_with(|config| config.times.topic_grace = Duration::from_millis(10)).await;
+    let stage = Stage::with(|config| config.times.topic_grace = Duration::from_millis(10)).await;
     stage.server.submit("A", "alice", "doc").await;
     let mut subscribers = Vec::new();
     for _ in 0..20 {
@@ -131,7 +131,7 @@ async fn many_subscribers_share_one_watch_and_the_same_bytes() {
 
 #[tokio::test]
 async fn throttle_tiers_are_topics_of_their_own() {
-    let stage = Stage::real().await;
+    let stage = Stage::new().await;
     let mut client = stage.client("alice").await;
     for (asked, given) in [(0, 0), (100, 250), (900, 1000), (60_000, 5000)] {
         let reply = client.ask(json!({"id": 7, "type": "subscribe", "topic": "mine", "minIntervalMs": asked})).await;
@@ -144,7 +144,7 @@ async fn throttle_tiers_are_topics_of_their_own() {
 
 #[tokio::test]
 async fn a_resume_misses_nothing_and_doubles_nothing_whoever_was_cut_off() {
-    let stage = Stage::real().await;
+    let stage = Stage::new().await;
     let before = stage.server.submit("A", "alice", "doc").await;
     let mut all: Vec<i64> = (1..=5).map(|page| stage.server.page("A", page)).collect();
     let mut client = stage.client("alice").await;
@@ -176,7 +176,7 @@ async fn a_resume_misses_nothing_and_doubles_nothing_whoever_was_cut_off() {
 
 #[tokio::test]
 async fn joins_in_the_middle_of_a_storm_get_every_event_once() {
-    let stage = Stage::real().await;
+    let stage = Stage::new().await;
     stage.server.submit("A", "alice", "doc").await;
     let mut worker = stage.server.worker().await;
     let before = stage.server.head();
@@ -245,7 +245,7 @@ async fn a_topic_that_cannot_continue_tells_its_subscribers_of_the_gap() {
 
 #[tokio::test]
 async fn while_the_server_is_unavailable_subscribers_are_told_and_nothing_is_lost() {
-    let stage = Stage::real().await;
+    let stage = Stage::new().await;
     stage.server.submit("A", "alice", "doc").await;
     let mut client = stage.client("alice").await;
     client.follow("mine", None).await;
@@ -261,7 +261,7 @@ async fn while_the_server_is_unavailable_subscribers_are_told_and_nothing_is_los
 
 #[tokio::test]
 async fn a_slow_client_is_closed_and_the_others_do_not_notice() {
-    let stage = Stage::real_with(|config| {
+    let stage = Stage::with(|config| {
         config.limits.outbox_bytes = 64 << 10;
         config.times.close = Duration::from_secs(30);
     })
@@ -295,7 +295,7 @@ async fn a_slow_client_is_closed_and_the_others_do_not_notice() {
 
 #[tokio::test]
 async fn after_unsubscribing_nothing_more_comes() {
-    let stage = Stage::real().await;
+    let stage = Stage::new().await;
     stage.server.submit("A", "alice", "doc").await;
     let mut client = stage.client("alice").await;
     client.follow("job/A", None).await;
@@ -311,7 +311,7 @@ async fn after_unsubscribing_nothing_more_comes() {
 
 #[tokio::test]
 async fn a_long_replay_goes_at_the_clients_pace_and_is_not_too_slow() {
-    let stage = Stage::real_with(|config| config.limits.outbox_bytes = 8 << 10).await;
+    let stage = Stage::with(|config| config.limits.outbox_bytes = 8 << 10).await;
     let before = stage.server.submit("A", "alice", "doc").await;
     let told: Vec<i64> = (1..=2000).map(|page| stage.server.page("A", page)).collect();
     let mut client = stage.client_that_buffers_little("alice").await;
@@ -329,20 +329,20 @@ async fn a_long_replay_goes_at_the_clients_pace_and_is_not_too_slow() {
 
 #[tokio::test]
 async fn a_bookmark_moves_the_cursor() {
-    let stage = Stage::real().await;
+    let stage = Stage::before(RealServer::with_bookmarks().await, |_| {}).await;
     stage.server.submit("A", "alice", "doc").await;
     let mut client = stage.client("alice").await;
     client.follow("mine", None).await;
     stage.server.open_watches(1).await;
     stage.server.page("A", 1);
     client.until("page-completed").await;
-    let bookmark = client.next().await;
+    let bookmark = client.until("bookmark").await.pop().unwrap();
     assert_eq!(bookmark, json!({"type": "bookmark", "topic": "mine", "cursor": stage.server.head()}));
 }
 
 #[tokio::test]
 async fn when_the_server_stays_away_connections_are_sent_to_look_elsewhere() {
-    let stage = Stage::real_with(|config| config.times.server_grace = Duration::from_millis(50)).await;
+    let stage = Stage::with(|config| config.times.server_grace = Duration::from_millis(50)).await;
     let mut client = stage.client("alice").await;
     stage.ready(200).await;
     stage.server.go_away();

@@ -12,7 +12,7 @@ use courant_auth::Role;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
-use support::{Stage, token, token_for};
+use support::{FakeStage as Stage, token, token_for};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 

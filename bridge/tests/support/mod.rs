@@ -46,39 +46,33 @@ pub fn verifier() -> Verifier {
 
 /// What a bridge is in front of. Clones are the same one.
 pub trait Backend: Clone {
+    async fn start() -> Self;
+
     fn url(&self) -> String;
 }
 
 /// A running bridge with its server.
-pub struct Stage<S = FakeServer> {
+pub struct BridgeBefore<S> {
     pub server: S,
     pub address: SocketAddr,
     pub shutdown: Shutdown,
     pub bridge: JoinHandle<Result<(), courant_bridge::Error>>,
 }
 
-impl Stage<RealServer> {
-    /// Before the server itself, without jobs.
-    pub async fn real() -> Self {
-        Self::real_with(|_| {}).await
-    }
+/// Before the server itself.
+pub type Stage = BridgeBefore<RealServer>;
+/// Before a stand-in, for what the server itself cannot be made to do here.
+pub type FakeStage = BridgeBefore<FakeServer>;
 
-    pub async fn real_with(adjust: impl FnOnce(&mut Config)) -> Self {
-        Self::before(RealServer::start().await, adjust).await
-    }
-}
-
-impl Stage {
+impl<S: Backend> BridgeBefore<S> {
     pub async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
     pub async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
-        Self::before(FakeServer::start().await, adjust).await
+        Self::before(S::start().await, adjust).await
     }
-}
 
-impl<S: Backend> Stage<S> {
     /// Another bridge before the same server.
     pub async fn beside(&self) -> Self {
         Self::before(self.server.clone(), |_| {}).await

@@ -14,6 +14,7 @@ use courant_joblog::memory::MemoryLog;
 use courant_proto::v1;
 use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
+use courant_proto::v1::presence_service_client::PresenceServiceClient;
 use courant_proto::v1::work_request::Message as Report;
 use courant_proto::v1::work_response::Message as Order;
 use courant_proto::v1::worker_service_client::WorkerServiceClient;
@@ -45,26 +46,31 @@ struct Inner {
 }
 
 impl Backend for RealServer {
+    async fn start() -> Self {
+        Self::over(MemoryLog::new(), |_| {}).await
+    }
+
     fn url(&self) -> String {
         format!("http://{}", self.0.proxy.address)
     }
 }
 
 impl RealServer {
-    pub async fn start() -> Self {
-        Self::over(MemoryLog::new()).await
-    }
-
     /// One that keeps no more than the newest entry of each job.
     pub async fn without_history() -> Self {
-        Self::over(MemoryLog::with_history(1)).await
+        Self::over(MemoryLog::with_history(1), |_| {}).await
     }
 
-    async fn over(log: MemoryLog) -> Self {
+    /// One that soon sends bookmarks.
+    pub async fn with_bookmarks() -> Self {
+        Self::over(MemoryLog::new(), |config| config.bookmark_interval = Duration::from_millis(200)).await
+    }
+
+    async fn over(log: MemoryLog, adjust: impl FnOnce(&mut courant_server::Config)) -> Self {
         let (data, log) = (tempfile::tempdir().unwrap(), Arc::new(log));
         let mut config = courant_server::Config::new(data.path());
-        config.bookmark_interval = Duration::from_millis(200);
         config.drain_grace = Duration::ZERO;
+        adjust(&mut config);
         let server = courant_server::Server::with_log(config, verifier(), log.clone()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -193,6 +199,23 @@ impl RealServer {
     pub async fn retry(&self, id: &str) {
         let request = v1::RetryJobRequest { job_id: id.to_owned(), password: None };
         JobServiceClient::new(self.0.direct.clone()).retry_job(self.call(request)).await.unwrap();
+    }
+
+    /// Waits until the server knows these devices of a user, at whichever bridge, with their connections.
+    pub async fn knows_devices(&self, user: &str, expected: &[(&str, i32)]) {
+        let found = async || {
+            let request = self.call(v1::ListDevicesRequest { user: user.to_owned() });
+            let answer = PresenceServiceClient::new(self.0.direct.clone()).list_devices(request).await.unwrap();
+            let devices = answer.into_inner().devices.into_iter();
+            let count = |device: &v1::Device| device.websockets + device.event_streams + i32::from(device.polls);
+            let mut all: Vec<_> = devices.map(|device| (device.device_id.clone(), count(&device))).collect();
+            all.sort();
+            all
+        };
+        let expected: Vec<_> = expected.iter().map(|(id, count)| ((*id).to_owned(), *count)).collect();
+        let known = async { while found().await != expected {} };
+        let waited = tokio::time::timeout(PATIENCE, known).await;
+        assert!(waited.is_ok(), "the server knows {:?}, not {expected:?}", found().await);
     }
 
     /// Ends all connections of the bridge.

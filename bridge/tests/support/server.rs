@@ -66,13 +66,7 @@ fn cursor(revision: i64) -> String {
 }
 
 impl super::Backend for FakeServer {
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-}
-
-impl FakeServer {
-    pub async fn start() -> Self {
+    async fn start() -> Self {
         let log = Log {
             events: Vec::new(),
             jobs: BTreeMap::new(),
@@ -105,6 +99,12 @@ impl FakeServer {
         Self { inner, address, health }
     }
 
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl FakeServer {
     /// A new job, queued.
     pub fn submit(&self, id: &str, owner: &str, document: &str) -> String {
         let before = self.head();
