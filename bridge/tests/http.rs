@@ -143,7 +143,7 @@ async fn a_page_is_read_once_it_is_done_and_not_again() {
     let early = get("1", "alice", "").await;
     assert_eq!(early.status(), StatusCode::CONFLICT);
     assert_eq!(early.json::<Value>().await.unwrap()["code"], "RESULT_NOT_READY");
-    stage.server.page("A", 1);
+    stage.server.start("A");
     let page = get("1", "alice", "").await;
     assert_eq!(
         (page.status(), &page.headers()["content-type"]),

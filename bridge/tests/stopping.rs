@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use support::{Backend as _, FakeServer, PATIENCE, Stage, token};
+use support::{Backend as _, PATIENCE, RealServer, Stage, token};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -64,7 +64,7 @@ async fn a_background_task_that_breaks_ends_the_bridge_with_the_reason() {
 
 #[tokio::test]
 async fn the_program_drains_at_the_first_signal_and_ends_at_the_second() {
-    let server = FakeServer::start().await;
+    let server = RealServer::start().await;
     let secret = std::env::temp_dir().join(format!("courant-bridge-test-{}", std::process::id()));
     std::fs::write(&secret, [b'x'; 64]).unwrap();
     std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();

@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each story file uses its own part")]
 
 pub mod client;
-pub mod presence;
 pub mod proxy;
 pub mod real;
 pub mod server;

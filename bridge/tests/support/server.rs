@@ -1,20 +1,19 @@
-//! A server in memory that keeps the invariants of the watch: snapshot or what was missed, `live`, then everything in order.
+//! A stand-in for the server in stories of uploads, results and states: what a story sets is told. Jobs are there to be named;
+//! nothing happens to them. Stories of topics have the server itself.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use courant_auth::Identity;
-use courant_proto::v1::job_event::Change;
 use courant_proto::v1::job_service_server::{JobService, JobServiceServer};
 use courant_proto::v1::watch_jobs_response::Step;
 use courant_proto::v1::*;
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::sync::{broadcast, mpsc, watch};
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
+use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -30,30 +29,20 @@ pub struct FakeServer {
 
 struct Inner {
     log: Mutex<Log>,
-    news: broadcast::Sender<JobEvent>,
-    /// Live watches now.
-    open: watch::Sender<usize>,
-    watches: Mutex<Vec<WatchJobsRequest>>,
     submitted: Mutex<Vec<(SubmitJobHeader, Vec<u8>)>>,
     /// Uploads that did not come to their end.
     broken: watch::Sender<usize>,
     result: Mutex<Vec<u8>>,
     /// The queue and the workers.
     pub service: super::service::States,
-    /// Who is connected.
-    pub presence: super::presence::Roll,
     /// What was begun in pieces.
     pub uploads: super::uploads::Uploads,
 }
 
 struct Log {
-    events: Vec<JobEvent>,
     jobs: BTreeMap<String, Job>,
     revision: i64,
-    trimmed: i64,
     away: bool,
-    /// Cancelled to cut all watches.
-    cut: CancellationToken,
 }
 
 pub fn fault(code: Code, reason: &str, message: impl Into<String>) -> Status {
@@ -67,24 +56,13 @@ fn cursor(revision: i64) -> String {
 
 impl super::Backend for FakeServer {
     async fn start() -> Self {
-        let log = Log {
-            events: Vec::new(),
-            jobs: BTreeMap::new(),
-            revision: 100,
-            trimmed: 0,
-            away: false,
-            cut: CancellationToken::new(),
-        };
+        let log = Log { jobs: BTreeMap::new(), revision: 100, away: false };
         let inner = Arc::new(Inner {
             log: Mutex::new(log),
-            news: broadcast::channel(100_000).0,
-            open: watch::channel(0).0,
-            watches: Mutex::default(),
             submitted: Mutex::default(),
             broken: watch::channel(0).0,
             result: Mutex::new(b"# Title\n\nSome text.\n".to_vec()),
             service: super::service::States::default(),
-            presence: super::presence::Roll::default(),
             uploads: super::uploads::Uploads::default(),
         });
         let (health, service) = tonic_health::server::health_reporter();
@@ -94,7 +72,7 @@ impl super::Backend for FakeServer {
         let server = tonic::transport::Server::builder().add_service(service).add_service(jobs);
         let states = inner.service.clone();
         let server = server.add_service(states.queue()).add_service(states.admin());
-        let server = server.add_service(inner.presence.server()).add_service(inner.uploads.server());
+        let server = server.add_service(inner.uploads.server());
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         Self { inner, address, health }
     }
@@ -106,8 +84,7 @@ impl super::Backend for FakeServer {
 
 impl FakeServer {
     /// A new job, queued.
-    pub fn submit(&self, id: &str, owner: &str, document: &str) -> String {
-        let before = self.head();
+    pub fn submit(&self, id: &str, owner: &str, document: &str) {
         let job = Job {
             job_id: id.to_owned(),
             owner: owner.to_owned(),
@@ -117,87 +94,17 @@ impl FakeServer {
             ..Job::default()
         };
         self.inner.log.lock().jobs.insert(id.to_owned(), job);
-        self.happens(id, JobState::Queued, Change::Queued(JobQueued {}));
-        before
     }
 
-    /// Something durable happens to a job.
-    pub fn happens(&self, id: &str, state: JobState, change: Change) -> i64 {
-        let mut log = self.inner.log.lock();
-        log.revision += 3;
-        let revision = log.revision;
-        let job = log.jobs.get_mut(id).unwrap();
-        job.revision = revision;
-        job.set_state(state);
-        let event = JobEvent { revision, event_time: None, job: Some(job.clone()), folded: 0, change: Some(change) };
-        log.events.push(event.clone());
-        // Under the lock, so that the order of the log is the order of the news.
-        let _ = self.inner.news.send(event);
-        revision
-    }
-
-    /// A page with two zones.
-    pub fn page(&self, id: &str, number: i32) -> i64 {
-        let zone = |index| Zone { zone_id: format!("p{number}z{index}"), index, page: number, ..Zone::default() };
-        let page = Page { number, zones: vec![zone(1), zone(2)], ..Page::default() };
-        self.happens(id, JobState::Running, Change::PageFinished(PageFinished { page: Some(page) }))
-    }
-
-    /// News.
-    pub fn progress(&self, id: &str, percent: f64) {
-        let mut log = self.inner.log.lock();
-        let job = log.jobs.get_mut(id).unwrap();
-        job.progress = Some(Progress { percent, ..Progress::default() });
-        let change = Some(Change::Progressed(JobProgressed {}));
-        let _ = self.inner.news.send(JobEvent { job: Some(job.clone()), change, ..JobEvent::default() });
-    }
-
-    /// A sign of life on all watches.
-    pub fn bookmark(&self) {
-        let log = self.inner.log.lock();
-        let _ = self.inner.news.send(JobEvent { revision: log.revision + 1, ..JobEvent::default() });
-    }
-
-    pub fn head(&self) -> String {
-        cursor(self.inner.log.lock().revision)
-    }
-
-    /// Ends all watches.
-    pub fn cut(&self) {
-        let mut log = self.inner.log.lock();
-        std::mem::replace(&mut log.cut, CancellationToken::new()).cancel();
+    /// From now on its first page can be read.
+    pub fn start(&self, id: &str) {
+        self.inner.log.lock().jobs.get_mut(id).unwrap().set_state(JobState::Running);
     }
 
     /// Does not answer any more.
     pub async fn go_away(&self) {
         self.inner.log.lock().away = true;
-        self.inner.presence.cut(true);
-        self.cut();
         self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-    }
-
-    pub async fn come_back(&self) {
-        self.inner.log.lock().away = false;
-        self.inner.presence.cut(false);
-        self.health.set_service_status("", tonic_health::ServingStatus::Serving).await;
-    }
-
-    /// Forgets the history, not the jobs.
-    pub fn trim(&self) {
-        let mut log = self.inner.log.lock();
-        log.trimmed = log.revision;
-        log.events.clear();
-    }
-
-    /// Waits until so many watches are open.
-    pub async fn open_watches(&self, count: usize) {
-        let mut open = self.inner.open.subscribe();
-        let found = tokio::time::timeout(PATIENCE, open.wait_for(|open| *open == count)).await;
-        assert!(found.is_ok(), "there are {} watches, not {count}", *self.inner.open.borrow());
-    }
-
-    pub fn watches(&self) -> Vec<WatchJobsRequest> {
-        self.inner.watches.lock().clone()
     }
 
     pub fn submitted(&self) -> Vec<(SubmitJobHeader, Vec<u8>)> {
@@ -217,11 +124,6 @@ impl FakeServer {
         &self.inner.service
     }
 
-    /// Who is connected.
-    pub fn presence(&self) -> &super::presence::Roll {
-        &self.inner.presence
-    }
-
     /// What was begun in pieces.
     pub fn uploads(&self) -> &super::uploads::Uploads {
         &self.inner.uploads
@@ -233,15 +135,6 @@ impl FakeServer {
 }
 
 struct Service(Arc<Inner>);
-
-/// Counts for as long as it lives.
-struct Count(Arc<Inner>);
-
-impl Drop for Count {
-    fn drop(&mut self) {
-        self.0.open.send_modify(|open| *open -= 1);
-    }
-}
 
 /// Counts an upload as broken unless told that it was whole.
 struct Upload(Arc<Inner>, bool);
@@ -264,26 +157,15 @@ impl Service {
         verifier().verify(token).map_err(|_| fault(Code::Unauthenticated, "TOKEN_INVALID", "bad token"))
     }
 
-    fn watch(
-        &self,
-        after: Option<i64>,
-        holds: impl Fn(&Job) -> bool + Send + Sync + 'static,
-    ) -> ReceiverStream<Result<WatchJobsResponse, Status>> {
-        let (out, steps) = mpsc::channel(4);
-        let cut = self.0.log.lock().cut.clone();
-        let begun = begin(&self.0, after);
-        self.0.open.send_modify(|open| *open += 1);
-        let count = Count(self.0.clone());
-        tokio::spawn(async move {
-            let _count = count;
-            let closed = out.clone();
-            tokio::select! {
-                _ = follow(begun, holds, &out) => {}
-                () = closed.closed() => {}
-                () = cut.cancelled() => drop(out.send(Err(Status::unavailable("cut"))).await),
-            }
-        });
-        ReceiverStream::new(steps)
+    /// The jobs as they are, and then nothing.
+    fn watch(&self, holds: impl Fn(&Job) -> bool) -> Steps {
+        let log = self.0.log.lock();
+        let found = log.jobs.values().filter(|job| holds(job)).cloned();
+        let mut steps: Vec<_> = found.map(|job| Step::Snapshot(JobSnapshot { job: Some(job) })).collect();
+        steps.push(Step::Live(WatchLive { revision: log.revision }));
+        let at = cursor(log.revision);
+        let steps = steps.into_iter().map(move |step| Ok(WatchJobsResponse { cursor: at.clone(), step: Some(step) }));
+        Box::pin(futures::stream::iter(steps).chain(futures::stream::pending()))
     }
 
     fn job<T>(&self, request: &Request<T>, id: &str) -> Result<(Job, String), Status> {
@@ -295,12 +177,10 @@ impl Service {
     }
 }
 
-fn after(cursor: &str) -> Result<Option<i64>, Status> {
-    if cursor.is_empty() {
-        return Ok(None);
-    }
-    let revision = cursor.strip_prefix("at-").and_then(|text| text.parse().ok());
-    revision.map(Some).ok_or_else(|| fault(Code::InvalidArgument, "CURSOR_INVALID", "not a cursor of this service"))
+/// Refuses what is no cursor.
+fn after(cursor: &str) -> Result<(), Status> {
+    let good = cursor.is_empty() || cursor.strip_prefix("at-").is_some_and(|text| text.parse::<i64>().is_ok());
+    good.then_some(()).ok_or_else(|| fault(Code::InvalidArgument, "CURSOR_INVALID", "not a cursor of this service"))
 }
 
 fn alike(step: Step) -> watch_job_response::Step {
@@ -405,8 +285,8 @@ impl JobService for Service {
 
     async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
         let (job, _) = self.job(&request, &request.get_ref().job_id)?;
-        let after = after(&request.get_ref().after_cursor)?;
-        let steps = self.watch(after, move |found: &Job| found.job_id == job.job_id);
+        after(&request.get_ref().after_cursor)?;
+        let steps = self.watch(|found: &Job| found.job_id == job.job_id);
         Ok(Response::new(Box::pin(steps.map(|step| {
             step.map(|WatchJobsResponse { cursor, step }| WatchJobResponse { cursor, step: step.map(alike) })
         }))))
@@ -419,14 +299,13 @@ impl JobService for Service {
         if owner != identity.subject && !identity.sees_all() {
             return Err(fault(Code::PermissionDenied, "ROLE_REQUIRED", "no"));
         }
-        self.0.watches.lock().push(request.clone());
-        let after = after(&request.after_cursor)?;
+        after(&request.after_cursor)?;
         let holds = move |job: &Job| {
             (owner == "-" || job.owner == owner)
                 && (request.document_id.is_empty() || job.document_id == request.document_id)
                 && (request.batch_id.is_empty() || job.batch_id == request.batch_id)
         };
-        Ok(Response::new(Box::pin(self.watch(after, holds))))
+        Ok(Response::new(self.watch(holds)))
     }
 
     async fn download_document(
@@ -468,60 +347,4 @@ impl JobService for Service {
         let parts: Vec<_> = parts.map(|part| Ok(ReadResultResponse { part: Some(part) })).collect();
         Ok(Response::new(Box::pin(futures::stream::iter(parts))))
     }
-}
-
-type Out = mpsc::Sender<Result<WatchJobsResponse, Status>>;
-
-/// Attaches to the news first, then looks at what there is, both under the lock.
-fn begin(inner: &Inner, after: Option<i64>) -> (broadcast::Receiver<JobEvent>, Vec<(i64, Step)>, i64) {
-    let log = inner.log.lock();
-    let news = inner.news.subscribe();
-    let mut first = Vec::new();
-    let replay = after.filter(|after| *after >= log.trimmed);
-    if after.is_some() && replay.is_none() {
-        first.push((0, Step::Gap(WatchGap { reason: GapReason::HistoryTrimmed.into() })));
-    }
-    match replay {
-        Some(after) => {
-            let missed = log.events.iter().filter(|event| event.revision > after);
-            first.extend(missed.map(|event| (event.revision, Step::Event(event.clone()))));
-        }
-        None => {
-            let jobs = log.jobs.values().cloned();
-            first.extend(jobs.map(|job| (log.revision, Step::Snapshot(JobSnapshot { job: Some(job) }))));
-        }
-    }
-    first.push((log.revision, Step::Live(WatchLive { revision: log.revision })));
-    (news, first, log.revision)
-}
-
-async fn follow(
-    (mut news, first, head): (broadcast::Receiver<JobEvent>, Vec<(i64, Step)>, i64),
-    holds: impl Fn(&Job) -> bool,
-    out: &Out,
-) -> Option<()> {
-    for (at, step) in first {
-        tell(out, at, step, &holds).await?;
-    }
-    loop {
-        let event = news.recv().await.expect("a story is too long for the fake server");
-        if event.change.is_none() {
-            tell(out, event.revision - 1, Step::Bookmark(WatchBookmark {}), &holds).await?;
-        } else if event.revision == 0 || event.revision > head {
-            tell(out, event.revision, Step::Event(event), &holds).await?;
-        }
-    }
-}
-
-async fn tell(out: &Out, at: i64, step: Step, holds: &impl Fn(&Job) -> bool) -> Option<()> {
-    let job = match &step {
-        Step::Event(event) => event.job.as_ref(),
-        Step::Snapshot(snapshot) => snapshot.job.as_ref(),
-        Step::Live(_) | Step::Gap(_) | Step::Bookmark(_) => None,
-    };
-    if job.is_some_and(|job| !holds(job)) {
-        return Some(());
-    }
-    let cursor = if at == 0 { String::new() } else { cursor(at) };
-    out.send(Ok(WatchJobsResponse { cursor, step: Some(step) })).await.ok()
 }
