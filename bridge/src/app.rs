@@ -27,7 +27,7 @@ use courant_shutdown::supervisor::Supervisor;
 
 /// The shared parts. Holds nothing that another bridge could not make by itself.
 pub struct App {
-    /// What the bridge was told.
+    /// As it was checked at the start.
     pub config: Config,
     /// The client of the server.
     pub server: Server,
@@ -40,11 +40,11 @@ pub struct App {
     pub metrics: Metrics,
     /// Whether the server serves.
     pub health: watch::Receiver<Health>,
-    /// Changes when the server has been away for so long that the connections are better off elsewhere.
+    /// Changes when the server has been unavailable for so long that clients should connect elsewhere.
     pub server_unavailable: watch::Receiver<u64>,
     /// Cancelled when the bridge is not ready any more, and serves for a while.
     pub lame_duck: CancellationToken,
-    /// Cancelled when everybody is told to go.
+    /// Cancelled when clients are disconnected.
     pub drain: CancellationToken,
     /// All sessions, HTTP connections and uploads.
     pub tasks: TaskTracker,
@@ -95,8 +95,8 @@ impl App {
         supervisor.keep("presence", run_presence(registration, presence.clone()));
         let (sender, health) = watch::channel(Health::Unavailable);
         supervisor.keep("health", health::watch(server.clone(), config.times.health, sender));
-        let (away, server_unavailable) = watch::channel(0);
-        supervisor.keep("absence", watch_outages(health.clone(), config.times.server_grace, away));
+        let (outages, server_unavailable) = watch::channel(0);
+        supervisor.keep("outages", watch_outages(health.clone(), config.times.server_grace, outages));
         Ok(Arc::new(Self {
             config,
             server,
@@ -134,14 +134,14 @@ async fn run_presence(registration: BridgeRegistration<impl Fn() -> BridgeCounts
     }
 }
 
-/// Says so once for each time the server has been away for the grace. Ends only with those who watch the health.
-async fn watch_outages(mut health: watch::Receiver<Health>, grace: std::time::Duration, away: watch::Sender<u64>) {
+/// Counts the outages that were longer than the grace. Ends with the health check.
+async fn watch_outages(mut health: watch::Receiver<Health>, grace: std::time::Duration, outages: watch::Sender<u64>) {
     loop {
         let Ok(_) = health.wait_for(|health| *health != Health::Unavailable).await.map(drop) else { return };
         let Ok(_) = health.wait_for(|health| *health == Health::Unavailable).await.map(drop) else { return };
         let back = health.wait_for(|health| *health != Health::Unavailable);
         if tokio::time::timeout(grace, back).await.is_err() {
-            away.send_modify(|times| *times += 1);
+            outages.send_modify(|times| *times += 1);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a bridge can be told. Checked once at the start, then never changed.
+//! The configuration of a bridge. Checked once at the start, then never changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +26,9 @@ pub struct Config {
     pub allow_origins: Vec<String>,
     /// Take a client's address from the last `X-Forwarded-For`. Only behind a proxy that sets it.
     pub trust_forwarded: bool,
-    /// How long browsers are to come by https alone (HSTS); None: it is not said. Only where they do so already.
+    /// How long browsers are to use https only (HSTS); None: not sent. Sent only over https.
     pub hsts_max_age: Option<Duration>,
-    /// TLS for browsers; without it they speak plain HTTP, or a proxy before us speaks TLS.
+    /// TLS for browsers; without it plain HTTP is served, maybe behind a proxy that terminates TLS.
     pub tls: Option<ServerTls>,
     /// TLS to the server, whose address then begins with `https://`.
     pub server_tls: Option<ClientTls>,
@@ -41,7 +41,7 @@ pub struct Config {
 /// How much of everything.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections that speak HTTP at once, before they become WebSockets, event streams or polls. More get 503.
+    /// HTTP connections at once, before they become WebSockets, event streams or polls. More get 503.
     pub sockets: usize,
     /// Of these from one address. More get 429.
     pub sockets_per_address: usize,
@@ -117,7 +117,7 @@ pub struct Times {
     pub backoff: Duration,
     /// Over which the return of the clients of a stopping bridge is spread.
     pub drain_spread: Duration,
-    /// After the bridge was told to stop: how long it serves on while it says that it is not ready.
+    /// After the signal to stop: how long the bridge serves on while it is not ready.
     pub lame_duck: Duration,
     /// For everything to end when the bridge stops.
     pub drain: Duration,

@@ -1,4 +1,4 @@
-//! What can go wrong, as clients are told. The only file that maps the server's statuses to codes and codes to HTTP.
+//! What can go wrong, as clients see it. The only file that maps the server's statuses to codes and codes to HTTP.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const PREFIX: &str = "ERROR_REASON_";
 /// How long a client waits before trying again, when nobody says better.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A failure as the client is told.
+/// A failure as the client sees it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", code.name())]
 pub struct Fault {

@@ -11,7 +11,7 @@ use crate::ledger::{Bound, Bounds};
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// Where people reach this bridge, as a browser writes an origin (https://courant.example). Needed behind a proxy that
-    /// speaks TLS for us: it makes the session cookie safe
+    /// terminates TLS: it makes the session cookie secure
     #[arg(long, env = "COURANT_PUBLIC_URL", value_name = "ORIGIN")]
     pub public_url: Option<String>,
 
@@ -148,7 +148,7 @@ pub struct Flags {
     #[arg(long, env = "COURANT_BODY_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub body_timeout: Duration,
 
-    /// Bytes per second that must come of an upload on average, so that a trickle does not hold its place for ever; 0: any
+    /// Bytes per second that must come of an upload on average, so that a slow client cannot hold an upload open; 0: no minimum
     #[arg(long, env = "COURANT_MIN_UPLOAD_RATE", default_value_t = 1 << 10, value_name = "BYTES")]
     pub min_upload_rate: u64,
 

@@ -19,23 +19,23 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Where to listen for browsers.
+    /// Address and port to listen on for browsers.
     #[arg(long, visible_alias = "http", env = "COURANT_HTTP", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Address of the server (gRPC).
     #[arg(long, alias = "core", env = "COURANT_SERVER", default_value = "http://127.0.0.1:50051")]
     server: String,
-    /// The secret that tokens are signed with, shared with the server.
+    /// File with the secret that tokens are signed with, shared with the server.
     #[arg(long, env = "COURANT_SECRET_FILE")]
     secret_file: PathBuf,
     #[command(flatten)]
     trust: Trust,
     #[command(flatten)]
     tls: ServerFlags,
-    /// Whose certificates to believe the server (https://…), in PEM; default: the authorities of this system.
+    /// Certificates of the authorities that the server (https://…) is verified against, in PEM; default: those of this system.
     #[arg(long, alias = "core-ca", env = "COURANT_SERVER_CA", value_name = "FILE")]
     server_ca: Option<PathBuf>,
-    /// Certificate chain to show the server if it asks for one (mutual TLS), in PEM.
+    /// Certificate chain for the server if it asks for one (mutual TLS), in PEM.
     #[arg(long, alias = "core-cert", env = "COURANT_SERVER_CERT", value_name = "FILE", requires = "server_key")]
     server_cert: Option<PathBuf>,
     /// Its private key, in PEM.

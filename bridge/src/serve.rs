@@ -1,7 +1,7 @@
-//! The listener: accepts, speaks HTTP/1.1, and stops in order.
+//! The listener: accepts, serves HTTP/1.1, and stops in order.
 //!
 //! Draining: first the bridge is not ready but serves all the same, so that load balancers turn away (`--lame-duck`); then
-//! nothing is accepted and clients are told; what is under way finishes (`--drain`); then topics and the rest stop.
+//! nothing is accepted and clients are asked to leave; what is under way finishes (`--drain`); then topics and the rest stop.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ use courant_shutdown::supervisor::{Supervisor, TaskFailed};
 const HEAD_BYTES: usize = 32 << 10;
 /// Pause after a failed accept: mostly a lack of file descriptors, which passes.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Connections at once that are told that there is no place for them; more are closed without a word.
+/// Connections at once that get an answer saying that there are too many; more are closed without one.
 const REFUSALS: usize = 64;
 /// How long such a connection has to read it.
 const REFUSAL_TIME: Duration = Duration::from_secs(2);
@@ -118,7 +118,7 @@ pub fn raise_open_files() {
     }
 }
 
-/// Lets connections in, as many as there are places. Waits for nothing but the next one: who finds no place is told so.
+/// Accepts connections up to the limits. Waits for nothing but the next one: one over a limit is refused beside.
 struct Acceptor {
     app: Arc<App>,
     router: Router,
@@ -159,8 +159,8 @@ impl Acceptor {
                 let Ok(permit) = self.refusals.clone().try_acquire_owned() else { return };
                 self.app.spawn(async move {
                     let problem = Problem::from(&refusal(limit));
-                    let told = tokio::time::timeout(REFUSAL_TIME, refuse(&app, socket, &problem)).await;
-                    if let Ok(Err(error)) = told {
+                    let sent = tokio::time::timeout(REFUSAL_TIME, refuse(&app, socket, &problem)).await;
+                    if let Ok(Err(error)) = sent {
                         tracing::debug!(%error, "refusal could not be sent");
                     }
                     drop(permit);

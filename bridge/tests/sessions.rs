@@ -10,7 +10,7 @@ use courant_auth::Role;
 use futures::SinkExt;
 use serde_json::json;
 use support::client::types;
-use support::{Client, Stage, token, token_for};
+use support::{Client, FakeStage, Stage, token, token_for};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -191,7 +191,7 @@ async fn limits_are_told_with_4429() {
 
 #[tokio::test]
 async fn who_is_a_little_too_fast_is_told_and_stays_and_a_flood_is_closed() {
-    let stage = Stage::with(|config| config.limits.messages_per_second = 4).await;
+    let stage = FakeStage::with(|config| config.limits.messages_per_second = 4).await;
     let mut client = stage.client("alice").await;
     // All topics one by one, in a burst: the limits fit each other.
     for topic in 0..128 {

@@ -1,4 +1,4 @@
-//! What every connection has that follows topics, whatever it is spoken over: what waits for it, what it follows, how it
+//! What every connection has that follows topics, over whatever transport: what waits for it, what it follows, how it
 //! ends, and how many there may be.
 
 pub mod permits;

@@ -248,7 +248,7 @@ mod tests {
         let refused = (0..500).filter(|_| permits.check_request_rate(HERE).is_err()).count() as u64;
         let counted = permits.metrics.refused.get_or_create(&Refusal { limit: Limit::RequestsPerSecond }).get();
         assert!(refused > 400 && counted == refused, "{refused} {counted}");
-        let told = permits.audit.newest();
-        assert_eq!((told.len(), told[0].count), (1, Some(refused)));
+        let entries = permits.audit.newest();
+        assert_eq!((entries.len(), entries[0].count), (1, Some(refused)));
     }
 }

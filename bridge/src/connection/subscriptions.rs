@@ -110,7 +110,7 @@ impl Subscriptions {
         self.tasks.join_next_with_id().await
     }
 
-    /// Keeps what a task brought, unless its subscription has ended meanwhile. The client is to be told of a refusal.
+    /// Keeps what a task brought, unless its subscription has ended meanwhile. The client is to be answered with a refusal.
     pub fn apply(&mut self, finished: Finished) -> Option<Refused> {
         let Outcome { topic, subscriber, result } = match finished {
             Ok((_, outcome)) => outcome,

@@ -61,7 +61,7 @@ pub(super) enum Next {
 }
 
 impl EventsSession {
-    /// Begins. When the only topic is refused, that is told as a plain HTTP error.
+    /// Subscribes. When the only topic is refused, the response is a plain HTTP error.
     pub(super) async fn open(
         app: Arc<App>,
         caller: &Caller,

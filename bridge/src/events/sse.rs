@@ -17,7 +17,7 @@ use crate::wire::encode::Push;
 
 /// How long a browser waits before it connects again, in milliseconds.
 const RETRY: &[u8] = b"retry: 1000\n\n";
-/// A sign of life that a script can see. A comment would not do: proxies may swallow it, and no script is told.
+/// A keepalive that a script can see. A comment would not do: proxies may drop it, and scripts do not see it.
 const PING: &[u8] = b"event: ping\ndata: {}\n\n";
 
 /// Answers with the stream.

@@ -92,7 +92,7 @@ pub async fn change(
             let retried = jobs.retry_job(request).await?.into_inner();
             (JobAnswer::new(retried.job, Some(retried.cursor))?, AuditAction::Retried, id)
         }
-        _ => return Err(Fault::new(Code::NotFound, "a job can be told :cancel and :retry")),
+        _ => return Err(Fault::new(Code::NotFound, "the actions of a job are :cancel and :retry")),
     };
     caller.audit(&app, action, Some(id));
     Ok(uncached(answer))

@@ -126,7 +126,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
 }
 
-/// For admins: the numbers tell how busy everybody is.
+/// For admins: the metrics show what others do.
 async fn metrics(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
     caller.require(courant_auth::Role::Admin)?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -104,7 +104,7 @@ pub async fn change_batch(
     uri: http::Uri,
 ) -> Result<Response, Fault> {
     let Some((id, "cancel")) = path.rsplit_once(':') else {
-        return Err(Fault::new(Code::NotFound, "a batch can be told :cancel"));
+        return Err(Fault::new(Code::NotFound, "the only action of a batch is :cancel"));
     };
     let request = v1::CancelBatchRequest { batch_id: id.to_owned(), owner: owner(&uri)? };
     let done = app.server.jobs().cancel_batch(app.server.call_as(request, &caller.token)?).await?.into_inner();
@@ -169,7 +169,7 @@ pub async fn change_worker(
             let request = app.server.call_as(v1::ResumeWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
             (admin.resume_worker(request).await?.into_inner().worker, AuditAction::WorkerResumed, id)
         }
-        _ => return Err(Fault::new(Code::NotFound, "a worker can be told :drain and :resume")),
+        _ => return Err(Fault::new(Code::NotFound, "the actions of a worker are :drain and :resume")),
     };
     caller.audit(&app, action, Some(id));
     Ok(uncached(WorkerAnswer { worker: Worker::from(&worker.unwrap_or_default()) }))

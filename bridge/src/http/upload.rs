@@ -170,7 +170,7 @@ impl Upload {
         String::from_utf8(text).map_err(|_| Fault::field("form", "a text part is not UTF-8"))
     }
 
-    /// Waits for the client, but not for ever.
+    /// Waits for the client within its time.
     async fn next<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Fault> {
         self.timeout.wait(wait, |_| 0).await.map_err(|TooSlow| broken_off())
     }
@@ -238,7 +238,7 @@ enum PipeItem {
     End,
 }
 
-/// The document on its way. Ends only when told so; a sender that just goes away leaves it open.
+/// The document on its way. Ends only with `End`; a sender that is dropped leaves it open.
 struct Pipe {
     header: Option<v1::SubmitJobHeader>,
     parts: mpsc::Receiver<PipeItem>,

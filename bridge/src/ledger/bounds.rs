@@ -78,7 +78,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// As the client is told. `what` is the plural of the resource, `remedy` what the user can do.
+    /// The error for the client. `what` is the plural of the resource, `remedy` what the user can do.
     pub fn fault(self, what: &str, flag: &str, remedy: &str) -> Fault {
         Fault::too_many(match self {
             Self::PerUser(limit) => format!("your user may have {limit} {what} at once ({flag}); {remedy}"),

@@ -218,7 +218,7 @@ impl Outbox {
         self.ended.notify_one();
     }
 
-    /// Waits until the connection is to end, by whoever's close_reason. For the session alone.
+    /// Waits until the connection is to end, whoever decided it. For the session alone.
     pub async fn ended(&self) {
         if !self.is_ended() {
             self.ended.notified().await;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use courant_proto::v1;
 use tokio::time::Instant;
 
-/// How a connection speaks.
+/// What a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     WebSocket,
@@ -71,7 +71,7 @@ impl DeviceConnections {
         self.polls > 0 || self.overdue.is_some()
     }
 
-    /// As it is told the server.
+    /// As it is reported to the server.
     pub fn to_proto(&self, id: &str) -> v1::Device {
         let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         v1::Device {

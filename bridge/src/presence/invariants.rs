@@ -195,7 +195,7 @@ async fn what_other_bridges_say_counts_for_a_grace_after_the_server_is_lost() {
     });
     let mut subscription = presence.subscribe("alice");
     subscription.wait_until_complete().await;
-    assert!(!subscription.devices().complete, "nobody waits for a server that is away");
+    assert!(!subscription.devices().complete, "nobody waits for an unavailable server");
     presence.server_connected();
     assert_eq!(presence.next_unreported().await.len(), 1);
     assert!(presence.report("alice").followed);

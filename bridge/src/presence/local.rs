@@ -1,4 +1,4 @@
-//! Who is connected to this bridge, and what the server tells of those users elsewhere. An entry is a [`PresenceGuard`]: it goes when
+//! Who is connected to this bridge, and what the server reports of those users elsewhere. An entry is a [`PresenceGuard`]: it goes when
 //! that is dropped, however its connection ends.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -33,7 +33,7 @@ pub struct PresenceLimits {
 pub struct LocalPresence {
     limits: PresenceLimits,
     inner: Mutex<Inner>,
-    /// There is something to tell the server.
+    /// There are unreported users.
     unreported: Notify,
     /// The next time has changed.
     alarm: Notify,
@@ -49,11 +49,11 @@ struct Inner {
     link: ServerLink,
 }
 
-/// Whether the server hears us.
+/// The state of the stream to the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum ServerLink {
     Connected,
-    /// Not any more; what it told last still counts until then.
+    /// Not any more; what the server reported last counts until then.
     Lost(Instant),
     #[default]
     Disconnected,
@@ -62,7 +62,7 @@ enum ServerLink {
 #[derive(Debug, Default)]
 struct User {
     connections: BTreeMap<String, DeviceConnections>,
-    /// None until the server has told.
+    /// None until the server has reported.
     elsewhere: Option<Vec<v1::Device>>,
     subscriptions: usize,
     changed: Option<watch::Sender<()>>,
@@ -134,7 +134,7 @@ impl LocalPresence {
         self.inner.lock().users.values().map(|user| user.connections.len()).sum()
     }
 
-    /// The server hears us from now on, and knows nothing yet.
+    /// The stream to the server is open, and nothing was sent on it.
     pub fn server_connected(&self) {
         let mut inner = self.inner.lock();
         inner.link = ServerLink::Connected;
@@ -143,7 +143,7 @@ impl LocalPresence {
         self.unreported.notify_one();
     }
 
-    /// The server is gone. What it told still counts for the grace.
+    /// The stream to the server is lost. What the server reported still counts for the grace.
     pub fn server_lost(&self) {
         let mut inner = self.inner.lock();
         if inner.link == ServerLink::Connected {
@@ -152,7 +152,7 @@ impl LocalPresence {
         }
     }
 
-    /// What the server tells of a user at other bridges.
+    /// Applies what the server reports of a user at other bridges.
     pub fn apply(&self, elsewhere: v1::UserElsewhere) {
         let mut inner = self.inner.lock();
         let user = inner.users.get_mut(elsewhere.user.as_str()).filter(|user| user.subscriptions > 0);
@@ -162,7 +162,7 @@ impl LocalPresence {
         }
     }
 
-    /// Waits until there is something to tell the server, and takes it: users, each to be read when it is sent.
+    /// Waits for users of whom the server must be told, and takes them. Each is to be read when it is sent.
     pub async fn next_unreported(&self) -> BTreeSet<Arc<str>> {
         loop {
             let unreported = std::mem::take(&mut self.inner.lock().unreported);
@@ -184,7 +184,7 @@ impl LocalPresence {
         }
     }
 
-    /// Ends what time ends: polls that do not come, and words of a server that is away. Runs for ever.
+    /// Expires polls that do not come and reports of an unavailable server. Never returns.
     pub async fn expire_forever(&self) {
         loop {
             let next = self.expire(Instant::now());
@@ -297,11 +297,11 @@ impl Drop for PresenceGuard {
 }
 
 impl PresenceSubscription {
-    /// Waits until the server has told what it knows; not long, and not at all while it is away.
+    /// Waits until the server has reported what it knows; for a short time, and not while it is unavailable.
     pub async fn wait_until_complete(&mut self) {
-        let told = async { while self.is_incomplete() && self.changed.changed().await.is_ok() {} };
+        let complete = async { while self.is_incomplete() && self.changed.changed().await.is_ok() {} };
         // Late is better than never: the rest comes as a change.
-        let _ = tokio::time::timeout(ELSEWHERE_TIMEOUT, told).await;
+        let _ = tokio::time::timeout(ELSEWHERE_TIMEOUT, complete).await;
     }
 
     fn is_incomplete(&self) -> bool {

@@ -25,9 +25,8 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
 type Out = mpsc::Sender<AttendRequest>;
 
-/// What a bridge needs to tell the server of itself.
+/// What a bridge needs to register with the server.
 pub struct BridgeRegistration<C> {
-    /// Where to tell it.
     pub server: Server,
     /// Who is connected here.
     pub presence: Arc<LocalPresence>,

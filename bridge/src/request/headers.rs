@@ -1,4 +1,4 @@
-//! Headers that every answer has, and what is believed of a request's.
+//! Headers that every response has, and which headers of a request are trusted.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

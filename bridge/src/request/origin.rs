@@ -1,4 +1,4 @@
-//! Which pages may speak with this bridge, and which requests were begun by one of them.
+//! Which origins may use this bridge, and which requests were made by a page of one of them.
 
 use http::header::{HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, Method};
@@ -14,7 +14,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub struct Origins<'a> {
     /// Others that are let in, as a browser writes them.
     pub allowed: &'a [String],
-    /// Our own address from outside, if it was told.
+    /// Our own origin as browsers see it, if it was configured.
     pub public: Option<&'a str>,
     /// Whether browsers reach us by https alone.
     pub secure: bool,
@@ -25,7 +25,7 @@ impl<'a> Origins<'a> {
         Self { allowed: &config.allow_origins, public: config.public_url.as_deref(), secure: config.is_secure() }
     }
 
-    /// A page of another site must not speak with us; programs that send no origin may. Says whether there was one.
+    /// Refuses pages of other origins; programs that send no origin may pass. Returns whether there was one.
     pub fn check(self, headers: &HeaderMap) -> Result<PageOrigin, Fault> {
         let Some(origin) = headers.get(ORIGIN) else { return Ok(PageOrigin::Absent) };
         let origin = origin.to_str().unwrap_or_default();
@@ -106,7 +106,7 @@ mod tests {
             assert!(!judged(origins(&allowed), bad), "{bad}");
         }
         assert_eq!(origins(&[]).check(&head(&[])).unwrap(), PageOrigin::Absent);
-        // Where all speak https, a page that came by plain http may have been made by anybody on the way.
+        // Where https is used throughout, a page that came by plain http may have been made by anybody on the way.
         let secure = Origins { secure: true, public: Some("https://courant.example"), allowed: &[] };
         assert!(judged(secure, "https://app.example:8080") && judged(secure, "https://courant.example"));
         assert!(!judged(secure, "http://app.example:8080") && !judged(secure, "http://courant.example"));

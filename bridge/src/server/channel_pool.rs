@@ -53,7 +53,7 @@ impl ChannelLease {
         JobServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE)
     }
 
-    /// For watches of what people are told.
+    /// For watches of notifications.
     pub fn notifications(&self) -> NotificationServiceClient<Channel> {
         NotificationServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE)
     }

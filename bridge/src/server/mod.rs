@@ -84,7 +84,7 @@ impl Server {
         QueueServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
-    /// For what people are told.
+    /// For notifications, except their watches.
     pub fn notifications(&self) -> NotificationServiceClient<Channel> {
         NotificationServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
@@ -160,6 +160,6 @@ fn own_token() -> Fault {
     tracing::error!("the bridge's own token cannot be sent");
     Fault::new(
         Code::Server(courant_proto::v1::ErrorReason::Internal),
-        "the bridge is set up wrongly; tell its operator",
+        "the bridge is misconfigured; contact its operator",
     )
 }

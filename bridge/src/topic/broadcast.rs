@@ -19,7 +19,7 @@ pub(super) struct Broadcast<'a> {
     pub(super) metrics: &'a Metrics,
     /// Where the topic has come to.
     pub(super) cursor: String,
-    /// Subscribers wait to hear that nothing is missing: they were told of a gap or a stall, or got snapshots.
+    /// Subscribers wait for `live`: they got a gap, a stall or snapshots.
     pub(super) announce_live: bool,
 }
 

@@ -141,7 +141,7 @@ impl Topic {
     }
 
     /// Waits until the state is whole and gives it to a subscriber, which is live from then on. Fails while the server is
-    /// unavailable and has told nothing yet.
+    /// unavailable and the state is not known.
     pub(super) async fn catch_up(&self, subscriber: &Subscriber, request: &SubscribeRequest) -> Result<(), Fault> {
         loop {
             let settled = self.settled.notified();

@@ -11,7 +11,7 @@ use crate::backoff::pause;
 use crate::fault::Fault;
 use crate::metrics::Metrics;
 
-/// Losses in a row before subscribers are told: the first try to come back is silent.
+/// Losses in a row after which subscribers get `stalled`: the first attempt to come back is silent.
 pub(super) const STALLED_AFTER: u32 = 2;
 
 /// Who takes what a followed scope brings.
@@ -94,10 +94,10 @@ mod tests {
     use super::super::upstream::Content;
     use super::*;
 
-    /// Streams to open, one after another; when there are no more, it ends. Counts what it hears.
+    /// Streams to open, one after another; when there are no more, it ends. Keeps the losses it hears of.
     struct Script {
         streams: VecDeque<Result<Vec<Content>, Fault>>,
-        heard: Vec<u32>,
+        lost: Vec<u32>,
         updates: usize,
     }
 
@@ -119,7 +119,7 @@ mod tests {
         }
 
         fn lost(&mut self, _: Fault, losses: u32) -> ControlFlow<(), Retry> {
-            self.heard.push(losses);
+            self.lost.push(losses);
             ControlFlow::Continue(Retry::AfterPause)
         }
     }
@@ -133,10 +133,10 @@ mod tests {
             Ok(vec![Content::Live(1), Content::Bookmark]),
             Err(Fault::unreachable()),
         ];
-        let mut script = Script { streams: streams.into(), heard: Vec::new(), updates: 0 };
+        let mut script = Script { streams: streams.into(), lost: Vec::new(), updates: 0 };
         let metrics = Metrics::default();
         follow(&mut script, &metrics, Duration::from_secs(5)).await;
-        assert_eq!((script.heard, script.updates), (vec![1, 2, 1, 1], 4));
+        assert_eq!((script.lost, script.updates), (vec![1, 2, 1, 1], 4));
         assert_eq!(metrics.upstream_losses.get(), 4);
     }
 }

@@ -24,7 +24,7 @@ use crate::wire::names;
 pub enum SubscribeError {
     /// The command has no answer yet: this.
     Refused(Fault),
-    /// It was answered, and the client has been told of the end.
+    /// It was answered, and the client got the end of the subscription.
     Ended,
 }
 

@@ -92,7 +92,7 @@ impl Topics {
         Ok(membership)
     }
 
-    /// Gives what was missed, as the server tells it, until the subscriber is where its topic is.
+    /// Replays what was missed until the subscriber is where its topic is.
     async fn with_replay(
         self: &Arc<Self>,
         key: TopicKey,
@@ -153,7 +153,7 @@ impl Topics {
         let (ended, end) = oneshot::channel();
         let (metrics, backoff) = (self.metrics.clone(), self.times.backoff);
         self.run(&membership.topic, Duration::ZERO, async move {
-            // Whoever waits for the answer hears why there is none; later nobody waits.
+            // `subscribe` learns why there is no answer; later nobody waits.
             drop(ended.send(follow(&mut replay, &metrics, backoff).await));
         });
         tokio::select! {

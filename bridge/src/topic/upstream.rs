@@ -85,7 +85,7 @@ pub struct Part {
 /// Who knows a part of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The server told it.
+    /// The server reported it.
     Server,
     /// The bridge knows it by itself, also while the server is unavailable.
     Bridge,

@@ -26,7 +26,7 @@ const METRICS_INTERVAL: Duration = Duration::from_secs(1);
 /// Least time between two looks of the bridge at itself.
 const OWN_INTERVAL: Duration = Duration::from_millis(250);
 
-/// All bridges as the server told them last.
+/// All bridges, as the server last reported them.
 type Everywhere = Arc<Mutex<Option<v1::WatchBridgesResponse>>>;
 
 /// Follows four parts side by side; lost with the first that is. What has not changed of the bridge itself comes once in
@@ -42,7 +42,7 @@ pub async fn follow(server: &Server, overview: &Overview, tier: Tier, repeat: Du
     let request = server.stream_own(v1::WatchWorkersRequest { min_interval })?;
     let workers = server.system_admin().watch_workers(request).await?.into_inner();
     let workers = workers.map_err(Fault::from);
-    let workers = workers.map_ok(|told| Update::new(Content::Part(workers_part(&told.workers))));
+    let workers = workers.map_ok(|answer| Update::new(Content::Part(workers_part(&answer.workers))));
     let everywhere = Everywhere::default();
     let bridges = watch_bridges(server, min_interval, everywhere.clone()).await?;
     let own = follow_itself(overview, tier, repeat, everywhere);
@@ -51,7 +51,7 @@ pub async fn follow(server: &Server, overview: &Overview, tier: Tier, repeat: Du
     Ok(futures::stream::select_all([metrics.chain(end()).boxed(), workers.chain(end()).boxed(), bridges, own]).boxed())
 }
 
-/// Keeps what the server tells of all bridges; brings nothing but errors. A server that is older than presence knows none.
+/// Keeps what the server reports of all bridges; yields nothing but errors. A server without presence knows none.
 async fn watch_bridges(
     server: &Server,
     min_interval: Option<prost_types::Duration>,
@@ -63,8 +63,8 @@ async fn watch_bridges(
         Err(status) if status.code() == tonic::Code::Unimplemented => futures::stream::empty().boxed(),
         Err(status) => return Err(status.into()),
     };
-    let keep = move |told: v1::WatchBridgesResponse| {
-        *everywhere.lock() = Some(told);
+    let keep = move |all: v1::WatchBridgesResponse| {
+        *everywhere.lock() = Some(all);
         ready(Ok(None))
     };
     Ok(bridges.map_err(Fault::from).try_filter_map(keep).boxed())
@@ -122,7 +122,7 @@ fn metrics_part(metrics: &v1::SystemMetrics) -> Part {
 
 fn workers_part(workers: &[v1::Worker]) -> Part {
     let workers: Vec<_> = workers.iter().map(Worker::from).collect();
-    // That a worker was heard again is no change.
+    // A later sign of life of a worker is no change.
     let mut known = workers.clone();
     known.iter_mut().for_each(|worker| worker.heard_time = None);
     Part {

@@ -1,4 +1,4 @@
-//! The topic `devices`: who of a user is connected, as this bridge knows it, with what the server tells of other bridges.
+//! The topic `devices`: those of one user that are connected to this bridge and, as the server knows, to others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::wire::encode::Slot;
 use crate::wire::message::Devices;
 use crate::wire::{ServerMessage, Tier};
 
-/// Follows the devices of a user. Never lost: what the server does not tell is left out, and said to be. What has not changed
+/// Follows the devices of a user. Never lost: while the server is unavailable the state is marked as incomplete. What has not changed
 /// comes once in `repeat`: a subscriber with a full outbox may have missed it.
 pub async fn follow(
     presence: &Arc<LocalPresence>,

@@ -70,7 +70,7 @@ impl Upstream for ServerUpstream {
                     Err(Fault::new(Code::Server(ErrorReason::RoleRequired), "this topic is for admins"))
                 }
                 TopicName::Queue | TopicName::Admin => Ok(Grant::new(Scope::new(topic, ""))),
-                // One's own, whoever one is.
+                // Always the user's own, also for admins.
                 TopicName::Devices | TopicName::Notifications => {
                     Ok(Grant::new(Scope::new(topic, request.user.name().to_string())))
                 }

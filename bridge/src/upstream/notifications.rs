@@ -1,4 +1,4 @@
-//! The topic `notifications`: what one user is told and has read, from the server, which keeps it.
+//! The topic `notifications`: those of one user, new and read, from the server, which keeps them.
 //!
 //! One watch on the server for each subscription: it goes at the client's pace, and holds nothing here.
 

@@ -13,7 +13,7 @@ use crate::wire::job::time;
 
 /// Topics and users that are named one by one: those with the most subscribers or connections.
 const NAMED: usize = 50;
-/// Topics that the server is told of by name: those with the most subscribers.
+/// Topics that are reported to the server by name: those with the most subscribers.
 const REPORTED: usize = 200;
 
 /// The parts of a bridge that are looked at.
@@ -35,7 +35,7 @@ impl Overview {
         (by_name, by_kind)
     }
 
-    /// What the server is told of it.
+    /// What is reported to the server.
     pub fn counts(&self) -> v1::BridgeCounts {
         let (by_name, by_kind) = self.subscribers();
         let count = |(name, count): (String, usize)| v1::RoomCount { name, members: whole(count) };

@@ -24,7 +24,7 @@ pub struct Connections {
     pub everywhere: Option<Everywhere>,
 }
 
-/// The same over all bridges that tell the server, and these one by one.
+/// The same over all bridges that are registered, and these one by one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
@@ -83,9 +83,9 @@ pub enum AuditAction {
     Retried,
     /// A job was deleted.
     Deleted,
-    /// A worker was told to take nothing new.
+    /// A worker was drained: it takes nothing new.
     WorkerDrained,
-    /// A worker was told to go on.
+    /// A worker was resumed: it takes jobs again.
     WorkerResumed,
     /// A notification was sent.
     Notified,

@@ -13,7 +13,7 @@ use super::job::time;
 pub const MAX_ID: usize = 64;
 /// The longest name of a device in characters.
 pub const MAX_NAME: usize = 64;
-/// All polls of one user that name no device are one: nothing tells which belong together.
+/// All polls of one user that name no device are one: nothing shows which belong together.
 const POLLS: &str = "polls";
 
 /// The device a client runs on, in its words.

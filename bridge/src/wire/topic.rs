@@ -17,7 +17,7 @@ pub enum TopicName {
     Batch(String),
     /// All jobs of the user.
     Mine,
-    /// What the user is told and has read.
+    /// The user's notifications.
     Notifications,
     /// The user's devices that are connected.
     Devices,

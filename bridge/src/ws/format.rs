@@ -12,7 +12,7 @@ use crate::outbox::Batch;
 use crate::wire::encode::Push;
 use crate::wire::packed::binary;
 
-/// What a connection speaks.
+/// The format of the messages on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `courant.v1.json`
@@ -105,18 +105,20 @@ mod tests {
     fn a_push_is_packed_once_for_all_who_get_it() {
         let push = Arc::new(Push::plain(&"mine".into(), Kind::Mark, &["{\"n\":1}", "{\"n\":2}"]));
         let metrics = Metrics::default();
-        let mut said = Vec::new();
+        let mut taken = Vec::new();
         for _ in 0..100 {
             let mut frames = Frames::new(Format::MessagePack, 1024, metrics.clone());
             frames.push(push.clone());
-            said.push([frames.next(), frames.next(), frames.next()]);
+            taken.push([frames.next(), frames.next(), frames.next()]);
         }
         assert_eq!(metrics.encoded_binary.get(), 1);
-        let [Some(Message::Binary(first)), Some(Message::Binary(second)), None] = &said[0] else { panic!("{said:?}") };
+        let [Some(Message::Binary(first)), Some(Message::Binary(second)), None] = &taken[0] else {
+            panic!("{taken:?}")
+        };
         assert_eq!((unpacked(first)["n"].as_u64(), unpacked(second)["n"].as_u64()), (Some(1), Some(2)));
         // Shared, not copied.
         assert!(
-            said.iter().all(|all| matches!(&all[0], Some(Message::Binary(found)) if found.as_ptr() == first.as_ptr()))
+            taken.iter().all(|all| matches!(&all[0], Some(Message::Binary(found)) if found.as_ptr() == first.as_ptr()))
         );
     }
 

@@ -32,7 +32,7 @@ pub struct Opening {
     pub page_origin: PageOrigin,
 }
 
-/// What to speak, and how it came to that.
+/// The format, and how it was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// The first of those offered that is known.
@@ -44,7 +44,7 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// What to speak; to say that nothing is known, JSON.
+    /// The format; JSON also to say that none of those offered is known.
     pub fn format(self) -> Format {
         match self {
             Self::Offered(format) => format,
@@ -73,7 +73,7 @@ impl Opening {
             return Err(upgrade("open a WebSocket here: Connection: Upgrade and Upgrade: websocket are missing"));
         }
         if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-            return Err(upgrade("only WebSocket version 13 is spoken here"));
+            return Err(upgrade("only WebSocket version 13 is supported"));
         }
         let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|key| key.len() == 16));
         let key = key.ok_or_else(|| Fault::new(Code::BadMessage, "Sec-WebSocket-Key is not a key"))?;

@@ -1,4 +1,4 @@
-//! A socket that is read no faster than a client may speak. What comes faster waits at the client: no frame is so cheap to
+//! A socket that is read no faster than a client may send. What comes faster waits at the client: no frame is so cheap to
 //! handle that any number of them could be taken, and empty fragments never become a message that could be counted.
 
 use std::io::Result;

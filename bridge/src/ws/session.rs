@@ -58,7 +58,7 @@ pub struct Session {
     queries: JoinSet<(Option<u64>, Result<Answer, Fault>)>,
 }
 
-/// Who the connection speaks for.
+/// Whose connection it is.
 struct User {
     identity: Identity,
     token: String,
@@ -123,8 +123,8 @@ impl Session {
         let every = self.app.config.times.ping;
         let mut pings = tokio::time::interval_at(Instant::now() + every, every);
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut away = self.app.server_unavailable.clone();
-        away.mark_unchanged();
+        let mut outages = self.app.server_unavailable.clone();
+        outages.mark_unchanged();
         tracing::debug!(connection = %self.id, "opened");
         loop {
             let ending = self.ending;
@@ -137,7 +137,7 @@ impl Session {
                 () = tokio::time::sleep_until(self.deadline) => SessionEvent::Deadline,
                 () = self.outbox.ended(), if !ending => SessionEvent::Ending,
                 () = self.app.drain.cancelled(), if !ending => SessionEvent::Drain,
-                Ok(()) = away.changed(), if !ending => SessionEvent::ServerUnavailable,
+                Ok(()) = outages.changed(), if !ending => SessionEvent::ServerUnavailable,
             };
             if self.handle(event, &mut socket) == Flow::Stop {
                 break;
@@ -205,13 +205,15 @@ impl Session {
                 self.end(Fault::too_many("too many WebSocket pings or pongs; send one in several seconds"));
             }
             Inbound::Text(text) if self.format == Format::Json => self.command(Command::parse(text.as_str())),
-            Inbound::Text(_) => self.end(Fault::new(Code::BadMessage, "text is not spoken with courant.v1.msgpack")),
+            Inbound::Text(_) => {
+                self.end(Fault::new(Code::BadMessage, "with courant.v1.msgpack send binary messages, not text"))
+            }
             Inbound::Binary(frame) if self.format == Format::MessagePack => match unframed(&frame) {
                 Ok(packed) => self.command(Command::parse_packed(packed)),
                 Err(why) => self.end(Fault::new(Code::BadMessage, why)),
             },
             Inbound::Binary(_) => {
-                self.end(Fault::new(Code::BadMessage, "binary messages are spoken with courant.v1.msgpack alone"));
+                self.end(Fault::new(Code::BadMessage, "binary messages need the subprotocol courant.v1.msgpack"));
             }
             Inbound::Broken => self.end(Fault::new(Code::BadMessage, "not a WebSocket message of text in UTF-8")),
             Inbound::TooLarge => {
@@ -281,7 +283,7 @@ impl Session {
     }
 }
 
-/// Waits until then; for ever when there is no such time.
+/// Waits until then; without a time it never returns.
 async fn due(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,

@@ -89,7 +89,7 @@ impl UploadBody {
     }
 }
 
-/// Waits for the client, but not for ever.
+/// Waits for the client within its time.
 async fn next(body: &mut BodyDataStream, timeout: &mut BodyTimeout) -> Result<Option<Bytes>, Fault> {
     let broken = || Fault::new(Code::BadMessage, "the upload broke off; ask how far it is and go on there");
     let size = |piece: &Option<Result<Bytes, _>>| piece.iter().flatten().map(Bytes::len).sum();

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::fault::Fault;
 
-/// An upload as the server tells it.
+/// An upload as the server answers.
 pub struct UploadStatus {
     upload: v1::Upload,
     /// The job, when it is finished.

@@ -66,7 +66,7 @@ impl Session {
         }
     }
 
-    /// A few at a time: who asks faster than the server answers is told so.
+    /// A few at a time: more are refused until some are answered.
     fn ask(&mut self, id: Option<u64>, query: ServerQuery) {
         let Some(user) = &self.user else { return };
         if self.queries.len() >= MAX_QUERIES {
@@ -127,7 +127,7 @@ impl Session {
         }
     }
 
-    /// Is on the device it names; without a name it stays on the one it was on, or is one of its own.
+    /// Enters presence under the device the client names; without a name as before, or as a device of its own.
     fn enter_presence(&mut self, user: &str, device: Option<Device>) -> String {
         let device = match (&self.presence, device) {
             (Some(guard), None) => return guard.device().to_owned(),
