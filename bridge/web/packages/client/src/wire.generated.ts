@@ -245,7 +245,7 @@ export type ErrorReply = {
   readonly topic?: string | null;
 };
 
-/** The same over all bridges that tell the server, and these one by one. */
+/** The same over all bridges that are registered, and these one by one. */
 export type Everywhere = {
   readonly bridges: readonly (BridgeLine)[];
   readonly byKind: { readonly [name: string]: number };
