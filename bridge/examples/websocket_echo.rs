@@ -1,7 +1,7 @@
 //! Echoes messages by the WebSocket stack and the settings of the bridge, to be judged by others (`tests/setup/autobahn`).
 //! Prints the port it took.
 
-use courant_bridge::ws::wire::settings;
+use courant_bridge::websocket_settings;
 use futures::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::accept_async_with_config;
@@ -25,7 +25,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn echo(socket: TcpStream) -> anyhow::Result<()> {
     socket.set_nodelay(true)?;
-    let mut socket = accept_async_with_config(socket, Some(settings(MAX_MESSAGE))).await?;
+    let mut socket = accept_async_with_config(socket, Some(websocket_settings(MAX_MESSAGE))).await?;
     while let Some(message) = socket.next().await {
         let message = message?;
         if message.is_text() || message.is_binary() {

@@ -3,53 +3,48 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use courant_proto::v1::BridgeCounts;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::Trail;
-use crate::config::{Config, Times};
-use crate::connection::registry::Registry;
+use crate::audit::AuditLog;
+use crate::config::Config;
+use crate::connection::permits::Permits;
 use crate::connection::replies::connection_id;
-use crate::core::Core;
-use crate::core::health::{self, Health};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
-use crate::presence::attend;
-use crate::presence::book::{Book, Rules};
-use crate::rooms::Rooms;
-use crate::states::States;
-use crate::states::local::Local;
+use crate::presence::local::{LocalPresence, PresenceLimits};
+use crate::presence::registration::BridgeRegistration;
+use crate::server::Server;
+use crate::server::health::{self, Health};
+use crate::topic::registry::Registry as TopicRegistry;
+use crate::topic::subscribe::Topics;
+use crate::upstream::ServerUpstream;
+use crate::upstream::overview::Overview;
 use courant_shutdown::supervisor::Supervisor;
 
-/// The shared parts. Holds nothing that another bridge could not make anew.
+/// The shared parts. Holds nothing that another bridge could not make by itself.
 pub struct App {
-    /// What the bridge was told.
+    /// As it was checked at the start.
     pub config: Config,
-    /// The way to the server.
-    pub core: Core,
-    /// All rooms about jobs.
-    pub rooms: Arc<Rooms>,
-    /// All rooms about states.
-    pub states: Arc<States>,
-    /// Who did what.
-    pub trail: Arc<Trail>,
-    /// All connections.
-    pub registry: Arc<Registry>,
+    /// The client of the server.
+    pub server: Server,
+    pub topics: Arc<Topics>,
+    pub audit: Arc<AuditLog>,
+    pub permits: Arc<Permits>,
     /// Counts what each user holds of what all users share.
     pub ledger: Arc<Ledger>,
-    /// Who is connected.
-    pub book: Arc<Book>,
-    /// All numbers.
+    pub presence: Arc<LocalPresence>,
     pub metrics: Metrics,
-    /// Whether the core serves.
+    /// Whether the server serves.
     pub health: watch::Receiver<Health>,
-    /// Changes when the core has been away for so long that the connections are better off elsewhere.
-    pub core_away: watch::Receiver<u64>,
+    /// Changes when the server has been unavailable for so long that clients should connect elsewhere.
+    pub server_unavailable: watch::Receiver<u64>,
     /// Cancelled when the bridge is not ready any more, and serves for a while.
-    pub leaving: CancellationToken,
-    /// Cancelled when everybody is told to go.
+    pub lame_duck: CancellationToken,
+    /// Cancelled when clients are disconnected.
     pub drain: CancellationToken,
     /// All sessions, HTTP connections and uploads.
     pub tasks: TaskTracker,
@@ -64,39 +59,56 @@ pub struct Peer(pub IpAddr);
 impl App {
     /// Starts the shared parts. They stop with the supervisor, after the sessions.
     pub fn start(config: Config, supervisor: Supervisor) -> Result<Arc<Self>, tonic::transport::Error> {
-        let core = Core::new(&config)?;
-        let metrics = Metrics::default();
-        let rooms = Rooms::new(core.clone(), config.times.clone(), metrics.clone(), supervisor.clone());
-        let trail = Arc::new(Trail::default());
-        let registry = Registry::new(config.limits.clone(), metrics.clone(), trail.clone());
+        let server = Server::new(&config)?;
+        let (metrics, times) = (Metrics::default(), config.times.clone());
+        let audit = Arc::new(AuditLog::default());
+        let permits = Permits::new(config.limits.clone(), metrics.clone(), audit.clone());
         let ledger = Ledger::new(config.limits.bounds);
-        let bridge = connection_id().to_string().into();
-        let local = Local { bridge, registry: registry.clone(), rooms: rooms.clone(), trail: trail.clone() };
-        let book = Book::new(Rules {
+        let presence = LocalPresence::new(PresenceLimits {
             devices_per_user: config.limits.devices_per_user,
-            poll: config.times.poll_overdue,
-            grace: config.times.presence_grace,
+            poll: times.poll_overdue,
+            grace: times.presence_grace,
         });
-        let states =
-            States::new(core.clone(), config.times.clone(), metrics.clone(), book.clone(), local, supervisor.clone());
-        supervisor.keep("presence", keep_presence(states.clone(), book.clone(), config.times.clone()));
-        let (told, health) = watch::channel(Health::Away);
-        supervisor.keep("health", health::watch(core.clone(), config.times.health, told));
-        let (away, core_away) = watch::channel(0);
-        supervisor.keep("absence", watch_absence(health.clone(), config.times.core_grace, away));
+        let followed = TopicRegistry::new(metrics.clone());
+        let bridge: Arc<str> = connection_id().to_string().into();
+        let overview = Overview {
+            bridge: bridge.clone(),
+            connections: permits.clone(),
+            topics: followed.clone(),
+            audit: audit.clone(),
+        };
+        let registration = {
+            let overview = overview.clone();
+            let (server, presence, metrics) = (server.clone(), presence.clone(), metrics.clone());
+            BridgeRegistration {
+                server,
+                presence,
+                bridge,
+                counts: move || overview.counts(),
+                times: times.clone(),
+                metrics,
+            }
+        };
+        let upstream =
+            ServerUpstream { server: server.clone(), presence: presence.clone(), overview, times: times.clone() };
+        let topics = Topics::new(followed, Arc::new(upstream), times, metrics.clone(), supervisor.clone());
+        supervisor.keep("presence", run_presence(registration, presence.clone()));
+        let (sender, health) = watch::channel(Health::Unavailable);
+        supervisor.keep("health", health::watch(server.clone(), config.times.health, sender));
+        let (outages, server_unavailable) = watch::channel(0);
+        supervisor.keep("outages", watch_outages(health.clone(), config.times.server_grace, outages));
         Ok(Arc::new(Self {
             config,
-            core,
-            rooms,
-            states,
-            trail,
-            registry,
+            server,
+            topics,
+            audit,
+            permits,
             ledger,
-            book,
+            presence,
             metrics,
             health,
-            core_away,
-            leaving: CancellationToken::new(),
+            server_unavailable,
+            lame_duck: CancellationToken::new(),
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
             supervisor,
@@ -111,25 +123,25 @@ impl App {
 
     /// Whether new work is welcome.
     pub fn is_ready(&self) -> bool {
-        *self.health.borrow() == Health::Serving && !self.leaving.is_cancelled()
+        *self.health.borrow() == Health::Serving && !self.lame_duck.is_cancelled()
     }
 }
 
-async fn keep_presence(states: Arc<States>, book: Arc<Book>, times: Times) {
+async fn run_presence(registration: BridgeRegistration<impl Fn() -> BridgeCounts>, presence: Arc<LocalPresence>) {
     tokio::select! {
-        () = attend::run(states, times) => {}
-        () = book.keep() => {}
+        () = registration.run() => {}
+        () = presence.expire_forever() => {}
     }
 }
 
-/// Says so once for each time the core has been away for the grace. Ends only with those who watch the health.
-async fn watch_absence(mut health: watch::Receiver<Health>, grace: std::time::Duration, away: watch::Sender<u64>) {
+/// Counts the outages that were longer than the grace. Ends with the health check.
+async fn watch_outages(mut health: watch::Receiver<Health>, grace: std::time::Duration, outages: watch::Sender<u64>) {
     loop {
-        let Ok(_) = health.wait_for(|health| *health != Health::Away).await.map(drop) else { return };
-        let Ok(_) = health.wait_for(|health| *health == Health::Away).await.map(drop) else { return };
-        let back = health.wait_for(|health| *health != Health::Away);
+        let Ok(_) = health.wait_for(|health| *health != Health::Unavailable).await.map(drop) else { return };
+        let Ok(_) = health.wait_for(|health| *health == Health::Unavailable).await.map(drop) else { return };
+        let back = health.wait_for(|health| *health != Health::Unavailable);
         if tokio::time::timeout(grace, back).await.is_err() {
-            away.send_modify(|times| *times += 1);
+            outages.send_modify(|times| *times += 1);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who did what through this bridge: each entry goes to the log, and the newest to the admins who look.
+//! Who did what through this bridge: each entry goes to the log, and the newest to admins who follow `admin`.
 //!
 //! The log is the record to keep. What is here is for looking on: bounded, and gone with the process. What was done, who
 //! came and what was refused are bounded apart, so that whoever provokes many refusals hides nothing.
@@ -13,11 +13,9 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
-#[cfg(feature = "schema")]
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use crate::connection::registry::at_least_one;
+use crate::rate::at_least_one;
+use crate::wire::admin::{AuditAction, AuditEntry};
 
 /// Entries of what was done that are kept to be shown.
 const KEPT: usize = 100;
@@ -25,61 +23,14 @@ const KEPT: usize = 100;
 const KEPT_CONNECTIONS: usize = 50;
 /// Of refusals, those that are alike in one.
 const KEPT_REFUSALS: usize = 50;
-/// Lines of refusals in the log in a second.
+/// Lines of refusals in the log per second.
 const REFUSED_LINES_PER_SECOND: u32 = 5;
 /// Bytes of a name that is written down.
 const NAME_BYTES: usize = 128;
 
-/// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Deed {
-    /// A token was accepted on a new connection.
-    Connected,
-    /// A token was refused.
-    TokenRefused,
-    /// A connection of a known user ended.
-    Disconnected,
-    /// A limit refused something.
-    LimitRefused,
-    /// A document was submitted.
-    Submitted,
-    /// A job or a batch was cancelled.
-    Cancelled,
-    /// A job was tried again.
-    Retried,
-    /// A job was deleted.
-    Deleted,
-    /// A worker was told to take nothing new.
-    WorkerDrained,
-    /// A worker was told to go on.
-    WorkerResumed,
-    /// A notice was sent.
-    Notified,
-    /// Something was read that only admins may.
-    AdminRead,
-}
-
-/// One entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
-pub struct Record {
-    pub number: u64,
-    pub time: String,
-    pub deed: Deed,
-    pub user: Option<String>,
-    pub address: Option<String>,
-    pub target: Option<String>,
-    /// How often, when more than once: refusals alike are one entry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub count: Option<u64>,
-}
-
 /// The entries. Cheap to add to.
 #[derive(Debug)]
-pub struct Trail {
+pub struct AuditLog {
     entries: Mutex<Entries>,
     /// Lines of refusals in the log.
     lines: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<std::time::Instant>>,
@@ -90,40 +41,39 @@ pub struct Trail {
 #[derive(Debug, Default)]
 struct Entries {
     number: u64,
-    /// What was done.
-    deeds: VecDeque<Record>,
+    actions: VecDeque<AuditEntry>,
     /// Who came and went.
-    connections: VecDeque<Record>,
+    connections: VecDeque<AuditEntry>,
     /// What was refused, one entry for all that are alike.
-    refusals: VecDeque<Record>,
+    refusals: VecDeque<AuditEntry>,
 }
 
-/// Which entries make room for each other.
+/// Entries of one category replace each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sort {
-    Deed,
+enum Category {
+    Action,
     Connection,
     Refusal,
 }
 
-impl Deed {
-    fn sort(self) -> Sort {
-        match self {
-            Self::Connected | Self::Disconnected => Sort::Connection,
-            Self::TokenRefused | Self::LimitRefused => Sort::Refusal,
-            Self::Submitted
-            | Self::Cancelled
-            | Self::Retried
-            | Self::Deleted
-            | Self::WorkerDrained
-            | Self::WorkerResumed
-            | Self::Notified
-            | Self::AdminRead => Sort::Deed,
+impl Category {
+    fn of(action: AuditAction) -> Self {
+        match action {
+            AuditAction::Connected | AuditAction::Disconnected => Self::Connection,
+            AuditAction::TokenRefused | AuditAction::LimitRefused => Self::Refusal,
+            AuditAction::Submitted
+            | AuditAction::Cancelled
+            | AuditAction::Retried
+            | AuditAction::Deleted
+            | AuditAction::WorkerDrained
+            | AuditAction::WorkerResumed
+            | AuditAction::Notified
+            | AuditAction::AdminRead => Self::Action,
         }
     }
 }
 
-impl Default for Trail {
+impl Default for AuditLog {
     fn default() -> Self {
         let quota = Quota::per_second(at_least_one(REFUSED_LINES_PER_SECOND));
         let lines = RateLimiter::direct_with_clock(quota, MonotonicClock);
@@ -131,29 +81,29 @@ impl Default for Trail {
     }
 }
 
-impl Trail {
+impl AuditLog {
     /// Writes an entry. `target` is what it was done to; never a secret.
-    pub fn note(&self, deed: Deed, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
+    pub fn record(&self, action: AuditAction, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
         let cut = |text: &str| text.chars().take(NAME_BYTES).collect::<String>();
         let (user, target) = (user.map(cut), target.map(cut));
-        self.log(deed, user.as_deref(), address, target.as_deref());
+        self.log(action, user.as_deref(), address, target.as_deref());
         let address = address.map(|address| address.to_string());
         let time = prost_types::Timestamp::from(SystemTime::now()).to_string();
         let mut entries = self.entries.lock();
         entries.number += 1;
         let number = entries.number;
-        let record = Record { number, time, deed, user, address, target, count: None };
-        match deed.sort() {
-            Sort::Deed => keep(&mut entries.deeds, record, KEPT),
-            Sort::Connection => keep(&mut entries.connections, record, KEPT_CONNECTIONS),
-            Sort::Refusal => gather(&mut entries.refusals, record),
+        let record = AuditEntry { number, time, action, user, address, target, count: None };
+        match Category::of(action) {
+            Category::Action => push_bounded(&mut entries.actions, record, KEPT),
+            Category::Connection => push_bounded(&mut entries.connections, record, KEPT_CONNECTIONS),
+            Category::Refusal => merge_refusal(&mut entries.refusals, record),
         }
     }
 
-    /// Refusals cost those who provoke them nothing: they get a few lines in a second, and the rest is counted.
-    fn log(&self, deed: Deed, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
+    /// Refusals cost those who provoke them nothing: they get a few lines per second, and the rest is counted.
+    fn log(&self, action: AuditAction, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
         let mut suppressed = None;
-        if deed.sort() == Sort::Refusal {
+        if Category::of(action) == Category::Refusal {
             if self.lines.check().is_err() {
                 self.suppressed.fetch_add(1, Ordering::Relaxed);
                 return;
@@ -161,13 +111,13 @@ impl Trail {
             suppressed = Some(self.suppressed.swap(0, Ordering::Relaxed)).filter(|count| *count > 0);
         }
         let address = address.map(tracing::field::display);
-        tracing::info!(target: "audit", ?deed, user, address, target_id = target, suppressed, "done");
+        tracing::info!(target: "audit", ?action, user, address, target_id = target, suppressed, "done");
     }
 
     /// The newest entries, oldest first.
-    pub fn newest(&self) -> Vec<Record> {
+    pub fn newest(&self) -> Vec<AuditEntry> {
         let entries = self.entries.lock();
-        let all = entries.deeds.iter().chain(&entries.connections).chain(&entries.refusals);
+        let all = entries.actions.iter().chain(&entries.connections).chain(&entries.refusals);
         let mut all: Vec<_> = all.cloned().collect();
         drop(entries);
         all.sort_unstable_by_key(|record| record.number);
@@ -176,7 +126,7 @@ impl Trail {
 }
 
 /// When there are too many, the oldest goes of the user who has most: nobody pushes out the entries of others.
-fn keep(records: &mut VecDeque<Record>, record: Record, most: usize) {
+fn push_bounded(records: &mut VecDeque<AuditEntry>, record: AuditEntry, most: usize) {
     records.push_back(record);
     if records.len() <= most {
         return;
@@ -195,10 +145,10 @@ fn keep(records: &mut VecDeque<Record>, record: Record, most: usize) {
 }
 
 /// Adds to the entry that is alike: the same from the same address. The newest is last.
-fn gather(records: &mut VecDeque<Record>, mut record: Record) {
-    let alike = |known: &Record| {
-        let same_target = record.deed == Deed::TokenRefused || known.target == record.target;
-        known.deed == record.deed && known.address == record.address && same_target
+fn merge_refusal(records: &mut VecDeque<AuditEntry>, mut record: AuditEntry) {
+    let alike = |known: &AuditEntry| {
+        let same_target = record.action == AuditAction::TokenRefused || known.target == record.target;
+        known.action == record.action && known.address == record.address && same_target
     };
     if let Some(known) = records.iter().position(alike).and_then(|place| records.remove(place)) {
         record.count = Some(known.count.unwrap_or(1).saturating_add(1));
@@ -215,32 +165,32 @@ mod tests {
 
     #[test]
     fn only_the_newest_are_kept_and_names_are_cut() {
-        let trail = Trail::default();
+        let log = AuditLog::default();
         for _ in 0..250 {
-            trail.note(Deed::Submitted, Some(&"x".repeat(1000)), None, None);
+            log.record(AuditAction::Submitted, Some(&"x".repeat(1000)), None, None);
         }
-        let kept = trail.newest();
+        let kept = log.newest();
         assert_eq!((kept.len(), kept[0].number, kept[99].number), (KEPT, 151, 250));
         assert_eq!(kept[0].user.as_ref().map(String::len), Some(NAME_BYTES));
     }
 
     #[test]
     fn neither_refusals_nor_a_busy_user_push_out_what_others_did() {
-        let trail = Trail::default();
+        let log = AuditLog::default();
         let address = |last: u8| Some(IpAddr::from([192, 0, 2, last]));
-        trail.note(Deed::Deleted, Some("root"), address(1), Some("J"));
+        log.record(AuditAction::Deleted, Some("root"), address(1), Some("J"));
         for number in 0..10_000 {
-            trail.note(Deed::TokenRefused, None, address(9), Some(&number.to_string()));
-            trail.note(Deed::LimitRefused, Some("mallory"), address(9), Some("subscriptions"));
-            trail.note(Deed::Submitted, Some("mallory"), address(9), None);
-            trail.note(Deed::Connected, Some("mallory"), address(9), None);
+            log.record(AuditAction::TokenRefused, None, address(9), Some(&number.to_string()));
+            log.record(AuditAction::LimitRefused, Some("mallory"), address(9), Some("subscriptions"));
+            log.record(AuditAction::Submitted, Some("mallory"), address(9), None);
+            log.record(AuditAction::Connected, Some("mallory"), address(9), None);
         }
-        let kept = trail.newest();
+        let kept = log.newest();
         assert!(kept.len() <= KEPT + KEPT_CONNECTIONS + KEPT_REFUSALS);
-        assert!(kept.iter().any(|record| record.deed == Deed::Deleted), "{kept:?}");
-        let refused: Vec<_> = kept.iter().filter(|record| record.deed.sort() == Sort::Refusal).collect();
+        assert!(kept.iter().any(|record| record.action == AuditAction::Deleted), "{kept:?}");
+        let refused: Vec<_> = kept.iter().filter(|record| Category::of(record.action) == Category::Refusal).collect();
         assert_eq!(refused.iter().map(|record| record.count).collect::<Vec<_>>(), [Some(10_000); 2]);
-        assert!(trail.suppressed.load(Ordering::Relaxed) > 0);
+        assert!(log.suppressed.load(Ordering::Relaxed) > 0);
         assert!(kept.windows(2).all(|pair| pair[0].number < pair[1].number));
     }
 }

@@ -1,4 +1,4 @@
-//! What a bridge can be told. Checked once at the start, then never changed.
+//! The configuration of a bridge. Checked once at the start, then never changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,6 @@ use std::time::Duration;
 use courant_auth::Verifier;
 use courant_tls::{ClientTls, ServerTls};
 
-use crate::core::CHANNELS;
 use crate::ledger::Bounds;
 
 /// Makes a fresh token with the role `bridge`, whenever one is needed.
@@ -16,23 +15,23 @@ pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
 #[derive(Clone)]
 pub struct Config {
     /// Where the server is: `http://host:port`.
-    pub core: String,
+    pub server: String,
     /// Judges the users' tokens.
     pub verifier: Verifier,
     /// For the bridge's own watches.
-    pub core_token: TokenSource,
+    pub server_token: TokenSource,
     /// Where people reach us, as a browser writes an origin, if that is not where we listen.
     pub public_url: Option<String>,
     /// Origins besides our own that may connect, as a browser writes them (`https://app.example`).
     pub allow_origins: Vec<String>,
     /// Take a client's address from the last `X-Forwarded-For`. Only behind a proxy that sets it.
     pub trust_forwarded: bool,
-    /// How long browsers are to come by https alone (HSTS); None: it is not said. Only where they do so already.
+    /// How long browsers are to use https only (HSTS); None: not sent. Sent only over https.
     pub hsts_max_age: Option<Duration>,
-    /// TLS for browsers; without it they speak plain HTTP, or a proxy before us speaks TLS.
+    /// TLS for browsers; without it plain HTTP is served, maybe behind a proxy that terminates TLS.
     pub tls: Option<ServerTls>,
-    /// TLS on the way to the core, whose address then begins with `https://`.
-    pub core_tls: Option<ClientTls>,
+    /// TLS to the server, whose address then begins with `https://`.
+    pub server_tls: Option<ClientTls>,
     /// How much of everything.
     pub limits: Limits,
     /// How long everything may take.
@@ -42,7 +41,7 @@ pub struct Config {
 /// How much of everything.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections that speak HTTP at once, before they become WebSockets, event streams or polls. More get 503.
+    /// HTTP connections at once, before they become WebSockets, event streams or polls. More get 503.
     pub sockets: usize,
     /// Of these from one address. More get 429.
     pub sockets_per_address: usize,
@@ -54,13 +53,13 @@ pub struct Limits {
     pub devices_per_user: usize,
     /// WebSocket connections from one address.
     pub connections_per_address: usize,
-    /// New WebSocket connections from one address in a minute. More get HTTP 429.
+    /// New WebSocket connections from one address per minute. More get HTTP 429.
     pub attempts_per_minute: u32,
-    /// HTTP requests from one address in a second, on average over two. More get 429.
+    /// HTTP requests from one address per second, on average over two. More get 429.
     pub requests_per_second: u32,
-    /// Messages a connection may send in a second, on average. More get an error, and far more 4429.
+    /// Messages a connection may send per second, on average. More get an error, and far more 4429.
     pub messages_per_second: u32,
-    /// Messages and requests of one user in a second, over all connections, on average over two. More get an error, or 429.
+    /// Messages and requests per second of one user, over all connections, on average over two. More get an error, or 429.
     pub per_user_per_second: u32,
     /// Subscriptions of one connection. More get an error.
     pub subscriptions: usize,
@@ -72,7 +71,7 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// Bytes of a document.
     pub upload_bytes: u64,
-    /// Bytes that must come of an upload in a second, on average over two of the pauses it may make. Less: it is ended.
+    /// Bytes that must come of an upload per second, on average over two of the pauses it may make. Less: it is ended.
     pub upload_bytes_per_second: u64,
     /// What users may hold, one and all together. More get 429, or an error.
     pub bounds: Bounds,
@@ -88,7 +87,7 @@ pub struct Times {
     pub auth: Duration,
     /// Before a token runs out: when the client is reminded to renew it. Half of its life for tokens that live shorter.
     pub token_warning: Duration,
-    /// Between protocol pings; who misses two is dropped.
+    /// Between WebSocket pings; clients that miss two are disconnected.
     pub ping: Duration,
     /// Silence after which a client should send `ping`, and an event stream gets one.
     pub client_ping: Duration,
@@ -96,29 +95,29 @@ pub struct Times {
     pub client_pong: Duration,
     /// The longest wait of a poll.
     pub poll: Duration,
-    /// For the last words and the closing handshake.
+    /// For the `closing` message and the closing handshake.
     pub close: Duration,
     /// For a request's head.
     pub header: Duration,
     /// Between two pieces of an upload.
     pub body: Duration,
-    /// For a call to the core that is not a stream.
+    /// For a call to the server that is not a stream.
     pub call: Duration,
-    /// Between two looks at the core's health.
+    /// Between two health checks of the server.
     pub health: Duration,
-    /// After which all connections are closed with 4504 while the core is gone.
-    pub core_grace: Duration,
+    /// After which all connections are closed with 4504 while the server is gone.
+    pub server_grace: Duration,
     /// How long a device that is gone is shown as if it were there.
     pub presence_grace: Duration,
     /// After its answer: when the next poll of a client is overdue.
     pub poll_overdue: Duration,
-    /// How long a room outlives its last member.
-    pub room_grace: Duration,
-    /// The longest pause before a room tries the core again.
+    /// How long a topic outlives its last subscriber.
+    pub topic_grace: Duration,
+    /// The longest pause before a topic tries the server again.
     pub backoff: Duration,
     /// Over which the return of the clients of a stopping bridge is spread.
     pub drain_spread: Duration,
-    /// After the bridge was told to stop: how long it serves on while it says that it is not ready.
+    /// After the signal to stop: how long the bridge serves on while it is not ready.
     pub lame_duck: Duration,
     /// For everything to end when the bridge stops.
     pub drain: Duration,
@@ -170,10 +169,10 @@ impl Default for Times {
             body: Duration::from_secs(30),
             call: Duration::from_secs(10),
             health: Duration::from_secs(2),
-            core_grace: Duration::from_secs(60),
+            server_grace: Duration::from_secs(60),
             presence_grace: Duration::from_secs(5),
             poll_overdue: Duration::from_secs(15),
-            room_grace: Duration::from_secs(10),
+            topic_grace: Duration::from_secs(10),
             backoff: Duration::from_secs(5),
             drain_spread: Duration::from_secs(5),
             lame_duck: Duration::from_secs(5),
@@ -182,21 +181,24 @@ impl Default for Times {
     }
 }
 
+/// Connections to the server for streams of users. With the bound on streams in all (8,192) each has about 1,024, a quarter
+/// of what the server takes on one.
+pub const STREAM_CONNECTIONS: usize = 8;
 /// Half of what a server with default limits takes on all connections for streams of users.
-pub const MOST_STREAMS: usize = CHANNELS * 2_048;
+pub const MOST_STREAMS: usize = STREAM_CONNECTIONS * 2_048;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Not an address of a server.
-    #[error("core {address:?} is not an address like http://127.0.0.1:50051: {why}")]
-    Core {
-        /// As given.
+    #[error("server {address:?} is not an address like http://127.0.0.1:50051: {why}")]
+    Server {
+        /// The address as it was given.
         address: String,
-        /// What is wrong.
+        /// What is wrong with it, for people.
         why: String,
     },
-    /// Not an origin.
+    /// An origin that is not written as browsers write it.
     #[error("{0:?} is not an origin; write it as https://app.example[:port], and never *")]
     Origin(String),
     /// Nothing would work with a limit of 0.
@@ -210,18 +212,18 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// With all defaults.
-    pub fn new(core: impl Into<String>, verifier: Verifier, core_token: TokenSource) -> Self {
+    /// A configuration with the default limits and times.
+    pub fn new(server: impl Into<String>, verifier: Verifier, server_token: TokenSource) -> Self {
         Self {
-            core: core.into(),
+            server: server.into(),
             verifier,
-            core_token,
+            server_token,
             public_url: None,
             allow_origins: Vec::new(),
             trust_forwarded: false,
             hsts_max_age: None,
             tls: None,
-            core_tls: None,
+            server_tls: None,
             limits: Limits::default(),
             times: Times::default(),
         }
@@ -234,7 +236,7 @@ impl Config {
 
     /// Refuses what cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
-        check_core(&self.core, self.core_tls.is_some())?;
+        check_server(&self.server, self.server_tls.is_some())?;
         for origin in self.allow_origins.iter().chain(&self.public_url) {
             check_origin(origin)?;
         }
@@ -280,8 +282,8 @@ impl Config {
     }
 }
 
-fn check_core(address: &str, tls: bool) -> Result<(), ConfigError> {
-    let refuse = |why: &str| Err(ConfigError::Core { address: address.to_owned(), why: why.to_owned() });
+fn check_server(address: &str, tls: bool) -> Result<(), ConfigError> {
+    let refuse = |why: &str| Err(ConfigError::Server { address: address.to_owned(), why: why.to_owned() });
     match address.parse::<http::Uri>() {
         Err(error) => refuse(&error.to_string()),
         Ok(uri) if !matches!(uri.scheme_str(), Some("http" | "https")) => {
@@ -306,7 +308,7 @@ fn check_origin(origin: &str) -> Result<(), ConfigError> {
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config")
-            .field("core", &self.core)
+            .field("server", &self.server)
             .field("public_url", &self.public_url)
             .field("allow_origins", &self.allow_origins)
             .field("trust_forwarded", &self.trust_forwarded)
@@ -323,14 +325,14 @@ mod tests {
 
     #[test]
     fn bad_addresses_and_origins_are_refused() {
-        for good in ["http://127.0.0.1:50051", "http://core:1", "http://[::1]:50051"] {
-            assert!(check_core(good, false).is_ok(), "{good}");
-            assert!(check_core(good, true).is_err(), "{good}");
+        for good in ["http://127.0.0.1:50051", "http://server:1", "http://[::1]:50051"] {
+            assert!(check_server(good, false).is_ok(), "{good}");
+            assert!(check_server(good, true).is_err(), "{good}");
         }
-        for bad in ["", "127.0.0.1:50051", "https://core", "http://", "core"] {
-            assert!(check_core(bad, false).is_err(), "{bad}");
+        for bad in ["", "127.0.0.1:50051", "https://server", "http://", "server"] {
+            assert!(check_server(bad, false).is_err(), "{bad}");
         }
-        assert!(check_core("https://core:1", true).is_ok());
+        assert!(check_server("https://server:1", true).is_ok());
         for good in ["https://app.example", "http://127.0.0.1:5173"] {
             assert!(check_origin(good).is_ok(), "{good}");
         }

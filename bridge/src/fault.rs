@@ -1,4 +1,4 @@
-//! What can go wrong, as clients are told. The only file that maps the core's statuses to codes and codes to HTTP.
+//! What can go wrong, as clients see it. The only file that maps the server's statuses to codes and codes to HTTP.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,16 +8,17 @@ use http::StatusCode;
 use tonic::Code as Grpc;
 use tonic_types::StatusExt as _;
 
+use crate::wire::field::InvalidField;
+
 /// The prefix of the reasons in the proto, which clients do not see.
 const PREFIX: &str = "ERROR_REASON_";
 /// How long a client waits before trying again, when nobody says better.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A failure as the client is told.
+/// A failure as the client sees it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", code.name())]
 pub struct Fault {
-    /// For programs.
     pub code: Code,
     /// For people: what to do.
     pub message: Cow<'static, str>,
@@ -27,14 +28,14 @@ pub struct Fault {
     pub fields: Vec<(String, String)>,
 }
 
-/// The closed list of codes: the core's and our own (`PROTOCOL.md`, section 7).
+/// The closed list of codes: the server's and our own (`PROTOCOL.md`, section 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// One of the core's.
-    Core(ErrorReason),
+    /// One of the server's.
+    Server(ErrorReason),
     /// Not a message of the protocol.
     BadMessage,
-    /// No such command.
+    /// The command's `type` is not known.
     UnknownCommand,
     /// The page asking is not one of ours.
     OriginForbidden,
@@ -51,10 +52,10 @@ pub enum Code {
     /// The client does not read fast enough.
     TooSlow,
     /// The server cannot be reached.
-    CoreUnreachable,
+    ServerUnreachable,
     /// A WebSocket handshake was expected.
     UpgradeRequired,
-    /// No such path.
+    /// There is nothing at the path.
     NotFound,
     /// No such method on this path.
     MethodNotAllowed,
@@ -68,7 +69,7 @@ impl Code {
     /// The name clients see.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Core(reason) => reason.as_str_name().trim_start_matches(PREFIX),
+            Self::Server(reason) => reason.as_str_name().trim_start_matches(PREFIX),
             Self::BadMessage => "BAD_MESSAGE",
             Self::UnknownCommand => "UNKNOWN_COMMAND",
             Self::OriginForbidden => "ORIGIN_FORBIDDEN",
@@ -78,7 +79,7 @@ impl Code {
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
             Self::RateLimited => "RATE_LIMITED",
             Self::TooSlow => "TOO_SLOW",
-            Self::CoreUnreachable => "CORE_UNREACHABLE",
+            Self::ServerUnreachable => "CORE_UNREACHABLE",
             Self::UpgradeRequired => "UPGRADE_REQUIRED",
             Self::NotFound => "NOT_FOUND",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
@@ -90,14 +91,14 @@ impl Code {
     /// The status over HTTP.
     pub fn http(self) -> StatusCode {
         match self {
-            Self::Core(reason) => reason_http(reason),
+            Self::Server(reason) => reason_http(reason),
             Self::BadMessage | Self::UnknownCommand | Self::SubprotocolUnknown => StatusCode::BAD_REQUEST,
             Self::OriginForbidden | Self::SubjectChanged => StatusCode::FORBIDDEN,
             Self::AuthTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MessageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::CoreUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ServerUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -153,14 +154,12 @@ impl Fault {
 
     /// A field of a request is wrong.
     pub fn field(name: &str, problem: impl Into<String>) -> Self {
-        let problem = problem.into();
-        let message = format!("{name}: {problem}");
-        Self { fields: vec![(name.to_owned(), problem)], ..Self::new(Code::Core(ErrorReason::InvalidField), message) }
+        InvalidField::new(name, problem).into()
     }
 
     /// Too much of something, for now.
     pub fn too_many(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { retry_after: Some(RETRY_AFTER), ..Self::new(Code::Core(ErrorReason::TooMany), message) }
+        Self { retry_after: Some(RETRY_AFTER), ..Self::new(Code::Server(ErrorReason::TooMany), message) }
     }
 
     /// Too fast: it was not done, and may be asked again after so long.
@@ -169,15 +168,15 @@ impl Fault {
         Self { retry_after, ..Self::new(Code::RateLimited, message) }
     }
 
-    /// The core does not answer.
+    /// The server does not answer.
     pub fn unreachable() -> Self {
         let message = "the server cannot be reached at the moment; try again";
-        Self { retry_after: Some(RETRY_AFTER), ..Self::new(Code::CoreUnreachable, message) }
+        Self { retry_after: Some(RETRY_AFTER), ..Self::new(Code::ServerUnreachable, message) }
     }
 
     /// No such job or not the caller's: always the same words.
     pub fn job_not_found() -> Self {
-        Self::new(Code::Core(ErrorReason::JobNotFound), "there is no such job, or it is not yours")
+        Self::new(Code::Server(ErrorReason::JobNotFound), "there is no such job, or it is not yours")
     }
 
     /// Whether trying again can help.
@@ -185,9 +184,17 @@ impl Fault {
         self.retry_after.is_some()
     }
 
-    /// Whether it is the core's verdict with this reason.
+    /// Whether it is an answer of the server with this reason.
     pub fn is(&self, reason: ErrorReason) -> bool {
-        self.code == Code::Core(reason)
+        self.code == Code::Server(reason)
+    }
+}
+
+impl From<InvalidField> for Fault {
+    fn from(invalid: InvalidField) -> Self {
+        let message = invalid.to_string();
+        let fields = vec![(invalid.field, invalid.problem)];
+        Self { fields, ..Self::new(Code::Server(ErrorReason::InvalidField), message) }
     }
 }
 
@@ -199,7 +206,7 @@ impl From<courant_auth::TokenError> for Fault {
             courant_auth::TokenError::KeysStale => ErrorReason::KeysStale,
         };
         let retry_after = (reason == ErrorReason::KeysStale).then_some(RETRY_AFTER);
-        Self { retry_after, ..Self::new(Code::Core(reason), error.to_string()) }
+        Self { retry_after, ..Self::new(Code::Server(reason), error.to_string()) }
     }
 }
 
@@ -217,7 +224,7 @@ impl From<tonic::Status> for Fault {
             );
         let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
         Self {
-            code: Code::Core(reason),
+            code: Code::Server(reason),
             message: status.message().to_owned().into(),
             retry_after: retry.or(passing.then_some(RETRY_AFTER)),
             fields: violations.into_iter().map(|violation| (violation.field, violation.description)).collect(),
@@ -230,11 +237,11 @@ fn reason(status: &tonic::Status) -> Option<ErrorReason> {
     ErrorReason::from_str_name(&format!("{PREFIX}{}", info.reason))
 }
 
-/// A status without a reason of ours: from the transport, a proxy between, or another version of the core.
+/// A status without a reason of ours: from the transport, a proxy between, or another version of the server.
 fn unexplained(status: &tonic::Status) -> Fault {
     let internal = || {
-        tracing::warn!(code = ?status.code(), message = status.message(), "the core answered without a reason");
-        Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; the server's log says more")
+        tracing::warn!(code = ?status.code(), message = status.message(), "the server answered without a reason");
+        Fault::new(Code::Server(ErrorReason::Internal), "something failed on our side; the server's log says more")
     };
     match status.code() {
         // How a lost connection shows depends on when it was lost.
@@ -244,10 +251,10 @@ fn unexplained(status: &tonic::Status) -> Fault {
         Grpc::Internal if std::error::Error::source(status).is_some() => Fault::unreachable(),
         Grpc::NotFound => Fault::job_not_found(),
         Grpc::Unauthenticated => courant_auth::TokenError::Invalid.into(),
-        Grpc::PermissionDenied => Fault::new(Code::Core(ErrorReason::RoleRequired), "your token does not allow this"),
+        Grpc::PermissionDenied => Fault::new(Code::Server(ErrorReason::RoleRequired), "your token does not allow this"),
         Grpc::ResourceExhausted => Fault::too_many("too many requests at once; try again later"),
         Grpc::InvalidArgument | Grpc::OutOfRange => {
-            Fault::new(Code::Core(ErrorReason::InvalidField), status.message().to_owned())
+            Fault::new(Code::Server(ErrorReason::InvalidField), status.message().to_owned())
         }
         Grpc::Ok
         | Grpc::AlreadyExists
@@ -276,9 +283,9 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_core_is_worth_another_try() {
+    fn a_lost_server_is_worth_another_try() {
         let fault = Fault::from(tonic::Status::unavailable("tcp connect error"));
-        assert_eq!((fault.code, fault.retryable()), (Code::CoreUnreachable, true));
+        assert_eq!((fault.code, fault.retryable()), (Code::ServerUnreachable, true));
         assert!(!Fault::from(tonic::Status::internal("bug at line 7")).message.contains("line 7"));
     }
 }

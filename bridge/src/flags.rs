@@ -11,7 +11,7 @@ use crate::ledger::{Bound, Bounds};
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// Where people reach this bridge, as a browser writes an origin (https://courant.example). Needed behind a proxy that
-    /// speaks TLS for us: it makes the session cookie safe
+    /// terminates TLS: it makes the session cookie secure
     #[arg(long, env = "COURANT_PUBLIC_URL", value_name = "ORIGIN")]
     pub public_url: Option<String>,
 
@@ -23,16 +23,16 @@ pub struct Flags {
     #[arg(long, env = "COURANT_TRUST_FORWARDED")]
     pub trust_forwarded: bool,
 
-    /// Tell browsers to come by https alone for this long (Strict-Transport-Security); said only where they come by https,
-    /// that is with TLS or a --public-url that begins so [default: not said]
+    /// Tell browsers to use https only, for this long (Strict-Transport-Security); sent only over https, that is with TLS or a
+    /// --public-url that begins so [default: not sent]
     #[arg(long, env = "COURANT_HSTS_MAX_AGE", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub hsts_max_age: Option<Duration>,
 
-    /// Connections that speak HTTP at once
+    /// HTTP connections at once
     #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS", default_value_t = 4_000, value_name = "N")]
     pub max_http_connections: usize,
 
-    /// Connections that speak HTTP at once from one address; not with --trust-forwarded, where all come from the proxy
+    /// HTTP connections at once from one address; not with --trust-forwarded, where all come from the proxy
     #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N")]
     pub max_http_connections_per_address: usize,
 
@@ -44,7 +44,7 @@ pub struct Flags {
     #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_USER", default_value_t = 100, value_name = "N")]
     pub max_connections_per_user: usize,
 
-    /// Devices of one user that are shown as connected to this bridge; surplus ones are let in and not shown
+    /// Devices of one user that are shown as connected to this bridge; further ones may connect and are not shown
     #[arg(long, env = "COURANT_MAX_DEVICES_PER_USER", default_value_t = 100, value_name = "N")]
     pub max_devices_per_user: usize,
 
@@ -52,19 +52,19 @@ pub struct Flags {
     #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N")]
     pub max_connections_per_address: usize,
 
-    /// New WebSocket connections from one address in a minute
+    /// New WebSocket connections per minute from one address
     #[arg(long, env = "COURANT_MAX_ATTEMPTS_PER_MINUTE", default_value_t = 6_000, value_name = "N")]
     pub max_attempts_per_minute: u32,
 
-    /// HTTP requests from one address in a second
+    /// HTTP requests per second from one address
     #[arg(long, env = "COURANT_MAX_REQUESTS_PER_SECOND", default_value_t = 2_000, value_name = "N")]
     pub max_requests_per_second: u32,
 
-    /// Messages one connection may send in a second
+    /// Messages per second of one connection
     #[arg(long, env = "COURANT_MAX_MESSAGES_PER_SECOND", default_value_t = 50, value_name = "N")]
     pub max_messages_per_second: u32,
 
-    /// Messages and requests of one user in a second, over all connections
+    /// Messages and requests per second of one user, over all connections
     #[arg(long, env = "COURANT_MAX_PER_USER_PER_SECOND", default_value_t = 500, value_name = "N")]
     pub max_per_user_per_second: u32,
 
@@ -76,7 +76,7 @@ pub struct Flags {
     #[arg(long, env = "COURANT_MAX_MESSAGE_BYTES", default_value_t = 64 << 10, value_name = "BYTES")]
     pub max_message_bytes: usize,
 
-    /// Bytes above which messages are compressed on connections that speak courant.v1.msgpack
+    /// Bytes above which messages are compressed on connections with the subprotocol courant.v1.msgpack
     #[arg(long, env = "COURANT_COMPRESS_ABOVE", default_value_t = 1 << 10, value_name = "BYTES")]
     pub compress_above: usize,
 
@@ -128,7 +128,7 @@ pub struct Flags {
     #[arg(long, env = "COURANT_MAX_DOWNLOADS_PER_USER", default_value_t = 64, value_name = "N")]
     pub max_downloads_per_user: usize,
 
-    /// Time between protocol pings; who misses two is dropped
+    /// Time between WebSocket pings; clients that miss two are disconnected
     #[arg(long, env = "COURANT_PING_INTERVAL", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub ping_interval: Duration,
 
@@ -148,7 +148,7 @@ pub struct Flags {
     #[arg(long, env = "COURANT_BODY_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub body_timeout: Duration,
 
-    /// Bytes per second that must come of an upload on average, so that a trickle does not hold its place for ever; 0: any
+    /// Bytes per second that must come of an upload on average, so that a slow client cannot hold an upload open; 0: no minimum
     #[arg(long, env = "COURANT_MIN_UPLOAD_RATE", default_value_t = 1 << 10, value_name = "BYTES")]
     pub min_upload_rate: u64,
 
@@ -160,11 +160,11 @@ pub struct Flags {
     #[arg(long, env = "COURANT_POLL_TIMEOUT", default_value = "15s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub poll_timeout: Duration,
 
-    /// How long a device that is gone is still shown as connected, so that a page that is loaded anew does not flicker
+    /// How long a device that is gone is still shown as connected, so that a page reload does not flicker
     #[arg(long, env = "COURANT_PRESENCE_GRACE", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub presence_grace: Duration,
 
-    /// Time to serve on after a signal to stop while /readyz says 503, so that load balancers turn away first;
+    /// Time to serve on after a signal to stop while /readyz answers 503, so that load balancers stop sending requests first;
     /// Ctrl-C skips it [default: 5s]
     #[arg(long, env = "COURANT_LAME_DUCK", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub lame_duck: Option<Duration>,
@@ -234,7 +234,7 @@ mod tests {
         let command = Flags::augment_args(clap::Command::new("test"));
         let flags = Flags::from_arg_matches(&command.get_matches_from([&["test"], given].concat())).unwrap();
         let verifier = Verifier::hs256(&Secret::new([7u8; 32]).unwrap());
-        let mut config = Config::new("http://core:1", verifier, Arc::new(String::new));
+        let mut config = Config::new("http://server:1", verifier, Arc::new(String::new));
         flags.apply(&mut config);
         config
     }
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn the_defaults_of_flags_are_those_of_the_configuration() {
         let verifier = Verifier::hs256(&Secret::new([7u8; 32]).unwrap());
-        let plain = Config::new("http://core:1", verifier, Arc::new(String::new));
+        let plain = Config::new("http://server:1", verifier, Arc::new(String::new));
         assert_eq!(format!("{:?}", config(&[])), format!("{plain:?}"));
     }
 
@@ -261,7 +261,7 @@ mod tests {
                 _ => (vec![flag.as_str(), "77"], Some("0")),
             };
             assert_ne!(format!("{:?}", config(&given)), plain, "{flag} changes nothing");
-            // Compressing everything, and stopping at once, are wishes like others.
+            // Compressing everything, and stopping at once, are valid choices.
             if let Some(zero) = zero.filter(|_| {
                 !matches!(
                     flag.as_str(),

@@ -1,28 +1,46 @@
-//! The browser edge of Courant: WebSocket rooms over the core's watches, uploads and downloads, and the console.
+//! The web server of Courant: topics over WebSockets, event streams and polls, uploads and downloads, and the console.
 //!
-//! Speaks `PROTOCOL.md` to browsers and `courant.v1` to the core. Keeps no state that matters: any number of bridges may
+//! Speaks `PROTOCOL.md` to browsers and `courant.v1` to the server. Keeps no state that matters: any number of bridges may
 //! stand side by side, and each may be killed at any time.
 
-pub mod app;
-pub mod audit;
-pub mod config;
-pub mod connection;
-pub mod core;
-pub mod events;
-pub mod fault;
-pub mod flags;
-pub mod http;
-pub mod ledger;
-pub mod metrics;
-pub mod notices;
-pub mod presence;
-pub mod rooms;
-pub mod serve;
-pub mod sockets;
-pub mod states;
+mod app;
+mod audit;
+mod backoff;
+mod config;
+mod connection;
+mod events;
+mod fault;
+mod flags;
+mod http;
+mod ledger;
+mod metrics;
+mod outbox;
+mod presence;
+mod rate;
+mod request;
+mod serve;
+mod server;
+mod sockets;
+mod topic;
+mod upstream;
 pub mod wire;
-pub mod ws;
+mod ws;
 
 pub use config::{Config, ConfigError, Limits, Times, TokenSource};
+pub use fault::Code;
 pub use flags::Flags;
+pub use ledger::{Bound, Bounds};
 pub use serve::{Error, run};
+pub use ws::socket::settings as websocket_settings;
+
+/// Bodies of HTTP requests and answers, for tests that hold them against `PROTOCOL.md` and make the schemas.
+pub mod bodies {
+    pub use crate::http::jobs::{JobAnswer, JobsAnswer};
+    pub use crate::http::notifications::{NotificationAnswer, NotificationsAnswer, Notify, Read, UnreadAnswer};
+    pub use crate::http::push::{PushEnd, PushKeyAnswer, PushSubscription};
+    pub use crate::http::service::{
+        BatchAnswer, DevicesAnswer, QueueAnswer, QuotaAnswer, SystemAnswer, WorkerAnswer, WorkersAnswer,
+    };
+    pub use crate::http::session::SessionAnswer;
+    pub use crate::request::problem::Problem;
+}

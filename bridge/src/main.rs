@@ -19,28 +19,28 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Where to listen for browsers.
+    /// Address and port to listen on for browsers.
     #[arg(long, visible_alias = "http", env = "COURANT_HTTP", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// The server.
-    #[arg(long, env = "COURANT_CORE", default_value = "http://127.0.0.1:50051")]
-    core: String,
-    /// The secret that tokens are signed with, shared with the server.
+    /// Address of the server (gRPC).
+    #[arg(long, alias = "core", env = "COURANT_SERVER", default_value = "http://127.0.0.1:50051")]
+    server: String,
+    /// File with the secret that tokens are signed with, shared with the server.
     #[arg(long, env = "COURANT_SECRET_FILE")]
     secret_file: PathBuf,
     #[command(flatten)]
     trust: Trust,
     #[command(flatten)]
     tls: ServerFlags,
-    /// Whose certificates to believe the server (https://…), in PEM; default: the authorities of this system.
-    #[arg(long, env = "COURANT_CORE_CA", value_name = "FILE")]
-    core_ca: Option<PathBuf>,
-    /// Certificate chain to show the server if it asks for one (mutual TLS), in PEM.
-    #[arg(long, env = "COURANT_CORE_CERT", value_name = "FILE", requires = "core_key")]
-    core_cert: Option<PathBuf>,
+    /// Certificates of the authorities that the server (https://…) is verified against, in PEM; default: those of this system.
+    #[arg(long, alias = "core-ca", env = "COURANT_SERVER_CA", value_name = "FILE")]
+    server_ca: Option<PathBuf>,
+    /// Certificate chain for the server if it asks for one (mutual TLS), in PEM.
+    #[arg(long, alias = "core-cert", env = "COURANT_SERVER_CERT", value_name = "FILE", requires = "server_key")]
+    server_cert: Option<PathBuf>,
     /// Its private key, in PEM.
-    #[arg(long, env = "COURANT_CORE_KEY", value_name = "FILE", requires = "core_cert")]
-    core_key: Option<PathBuf>,
+    #[arg(long, alias = "core-key", env = "COURANT_SERVER_KEY", value_name = "FILE", requires = "server_cert")]
+    server_key: Option<PathBuf>,
     #[command(flatten)]
     flags: Flags,
     /// Bytes of an uploaded document.
@@ -77,7 +77,7 @@ async fn start(args: Args) -> anyhow::Result<()> {
     config.check()?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     courant_tls::raise_open_files();
-    tracing::info!(listen = %listener.local_addr()?, core = %config.core, "the bridge is open");
+    tracing::info!(listen = %listener.local_addr()?, server = %config.server, "listening");
     Ok(courant_bridge::run(listener, config, shutdown).await?)
 }
 
@@ -85,14 +85,14 @@ fn config(args: Args, trusted: Option<Issuer>) -> anyhow::Result<Config> {
     let secret = Secret::load(&args.secret_file)?;
     let signer = Signer::hs256(&secret);
     let token = move || {
-        // Fails only for a subject of a wrong length. An empty token is refused by the core, and said in the log.
+        // Fails only for a subject of a wrong length. An empty token is refused by the server, and said in the log.
         signer.sign("courant-bridge", &[Role::Bridge], OWN_TOKEN).unwrap_or_default()
     };
-    let files = ClientFiles { ca: args.core_ca, identity: args.core_cert.zip(args.core_key) };
-    let core_tls = files.load_for(&args.core)?;
-    let mut config = Config::new(args.core, Verifier::hs256(&secret).trusting(trusted), Arc::new(token));
+    let files = ClientFiles { ca: args.server_ca, identity: args.server_cert.zip(args.server_key) };
+    let server_tls = files.load_for(&args.server)?;
+    let mut config = Config::new(args.server, Verifier::hs256(&secret).trusting(trusted), Arc::new(token));
     config.tls = args.tls.load(None)?;
-    config.core_tls = core_tls;
+    config.server_tls = server_tls;
     args.flags.apply(&mut config);
     config.limits.upload_bytes = args.max_document_bytes;
     Ok(config)

@@ -1,4 +1,4 @@
-//! The few numbers a bridge counts about itself, in the Prometheus text format.
+//! The metrics of a bridge, in the OpenMetrics text format.
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -10,7 +10,6 @@ use prometheus_client::registry::Registry;
 /// Which limit refused something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Refusal {
-    /// The limit.
     pub limit: Limit,
 }
 
@@ -39,7 +38,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// As it is written in the audit trail.
+    /// As it is written in the audit log.
     pub fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
@@ -64,13 +63,13 @@ impl Limit {
     }
 }
 
-/// Everything counted. Cloning shares.
+/// All metrics. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "the help texts below say it")]
 pub struct Metrics {
     pub connections: Gauge,
     pub refused: Family<Refusal, Counter>,
-    pub rooms: Gauge,
+    pub topics: Gauge,
     pub subscriptions: Gauge,
     pub encoded: Counter,
     pub encoded_binary: Counter,
@@ -86,22 +85,26 @@ impl Metrics {
     /// The text a scraper reads.
     pub fn text(&self) -> String {
         let mut all = Registry::with_prefix("courant_bridge");
-        all.register("connections", "WebSocket connections now", self.connections.clone());
-        all.register("refused", "What limits have refused", self.refused.clone());
-        all.register("rooms", "Rooms now, each one watch on the core", self.rooms.clone());
-        all.register("subscriptions", "Subscriptions now", self.subscriptions.clone());
-        all.register("encoded", "Messages encoded for rooms", self.encoded.clone());
+        all.register(
+            "connections",
+            "Connections that follow topics: WebSockets, event streams and polls",
+            self.connections.clone(),
+        );
+        all.register("refused", "Requests refused, by limit", self.refused.clone());
+        all.register("topics", "Current topics, each followed once on the server", self.topics.clone());
+        all.register("subscriptions", "Current subscriptions", self.subscriptions.clone());
+        all.register("encoded", "Messages encoded, each once for all subscribers of a topic", self.encoded.clone());
         all.register(
             "encoded_binary",
-            "Messages packed as MessagePack for all who get them",
+            "Messages encoded as MessagePack, each once for all subscribers of a topic",
             self.encoded_binary.clone(),
         );
-        all.register("sent", "Messages handed to connections", self.sent.clone());
-        all.register("sent_bytes", "Bytes of them", self.sent_bytes.clone());
+        all.register("sent", "Messages taken by connections to be written", self.sent.clone());
+        all.register("sent_bytes", "Bytes of messages taken by connections to be written", self.sent_bytes.clone());
         all.register("coalesced", "Transient messages replaced by newer ones", self.coalesced.clone());
-        all.register("dropped", "Transient messages left out for a full outbox", self.dropped.clone());
-        all.register("too_slow", "Connections closed because they did not read", self.too_slow.clone());
-        all.register("upstream_losses", "Watches lost and taken up again", self.upstream_losses.clone());
+        all.register("dropped", "Transient messages dropped because the outbox was full", self.dropped.clone());
+        all.register("too_slow", "Connections closed because they did not read fast enough", self.too_slow.clone());
+        all.register("upstream_losses", "Streams from the server lost and opened again", self.upstream_losses.clone());
         let mut text = String::new();
         match encode(&mut text, &all) {
             Ok(()) => text,

@@ -1,7 +1,7 @@
-//! The listener: accepts, speaks HTTP/1.1, and stops in order.
+//! The listener: accepts, serves HTTP/1.1, and stops in order.
 //!
 //! Draining: first the bridge is not ready but serves all the same, so that load balancers turn away (`--lame-duck`); then
-//! nothing is accepted and clients are told; what is under way finishes (`--drain`); then topics and the rest stop.
+//! nothing is accepted and clients are asked to leave; what is under way finishes (`--drain`); then topics and the rest stop.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -24,16 +24,16 @@ use tower::Service as _;
 
 use crate::app::{App, Peer};
 use crate::config::{Config, ConfigError};
-use crate::http::problem::Problem;
 use crate::http::router;
-use crate::sockets::{SocketHold, Sockets, refusal};
+use crate::request::problem::Problem;
+use crate::sockets::{SocketPermit, Sockets, refusal};
 use courant_shutdown::supervisor::{Supervisor, TaskFailed};
 
 /// Buffer for a request's head; more is refused with 431.
 const HEAD_BYTES: usize = 32 << 10;
 /// Pause after a failed accept: mostly a lack of file descriptors, which passes.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Connections at once that are told that there is no place for them; more are closed without a word.
+/// Connections at once that get an answer saying that there are too many; more are closed without one.
 const REFUSALS: usize = 64;
 /// How long such a connection has to read it.
 const REFUSAL_TIME: Duration = Duration::from_secs(2);
@@ -49,9 +49,9 @@ pub enum Error {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The way to the core cannot be set up.
-    #[error("cannot set up the way to the core: {0}")]
-    Core(#[from] tonic::transport::Error),
+    /// The client of the server cannot be set up.
+    #[error("cannot set up the client of the server: {0}")]
+    Server(#[from] tonic::transport::Error),
     /// A background task is gone, and the bridge cannot go on without it.
     #[error(transparent)]
     Task(#[from] TaskFailed),
@@ -72,7 +72,7 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Into<Shut
     let served = tokio::select! {
         failed = app.supervisor.failed() => Err(failed.into()),
         () = shutdown.ended() => {
-            tracing::warn!(left = app.tasks.len(), "connections were cut: told to end at once");
+            tracing::warn!(left = app.tasks.len(), "connections closed: shutdown without drain");
             Ok(())
         }
         () = serve(listener, &app, &shutdown) => Ok(()),
@@ -92,8 +92,8 @@ async fn serve(listener: TcpListener, app: &Arc<App>, shutdown: &Shutdown) {
         never = acceptor.accept(&listener) => match never {},
         () = shutdown.draining() => {}
     }
-    app.leaving.cancel();
-    tracing::info!(lame_duck = ?times.lame_duck, "not ready any more, and still serving");
+    app.lame_duck.cancel();
+    tracing::info!(lame_duck = ?times.lame_duck, "not ready, still serving");
     tokio::select! {
         never = acceptor.accept(&listener) => match never {},
         () = tokio::time::sleep(times.lame_duck) => {}
@@ -102,12 +102,14 @@ async fn serve(listener: TcpListener, app: &Arc<App>, shutdown: &Shutdown) {
     app.drain.cancel();
     app.tasks.close();
     match tokio::time::timeout(times.drain, app.tasks.wait()).await {
-        Ok(()) => tracing::info!("drained: every connection has ended"),
-        Err(_) => tracing::warn!(left = app.tasks.len(), "connections were cut after {:?}", times.drain),
+        Ok(()) => tracing::info!("drained"),
+        Err(_) => {
+            tracing::warn!(left = app.tasks.len(), "connections closed: drain took longer than {:?}", times.drain)
+        }
     }
 }
 
-/// Lets connections in, as many as there are places. Waits for nothing but the next one: who finds no place is told so.
+/// Accepts connections up to the limits. Waits for nothing but the next one: one over a limit is refused beside.
 struct Acceptor {
     app: Arc<App>,
     router: Router,
@@ -127,7 +129,7 @@ impl Acceptor {
     async fn accept(&self, listener: &TcpListener) -> Infallible {
         loop {
             match listener.accept().await {
-                Ok((socket, peer)) => self.admit(socket, peer),
+                Ok((socket, peer)) => self.handle_socket(socket, peer),
                 Err(error) => {
                     tracing::warn!(%error, "accept failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -136,21 +138,21 @@ impl Acceptor {
         }
     }
 
-    fn admit(&self, socket: TcpStream, peer: SocketAddr) {
+    fn handle_socket(&self, socket: TcpStream, peer: SocketAddr) {
         let (app, router) = (self.app.clone(), self.router.clone());
         let address = peer.ip().to_canonical();
-        match self.sockets.hold(address) {
-            Ok(hold) => {
-                self.app.spawn(async move { connection(app, router, socket, Peer(address), hold).await });
+        match self.sockets.acquire(address) {
+            Ok(permit) => {
+                self.app.spawn(async move { connection(app, router, socket, Peer(address), permit).await });
             }
             Err(limit) => {
-                app.registry.refused(limit, None, address);
+                app.permits.refused(limit, None, address);
                 let Ok(permit) = self.refusals.clone().try_acquire_owned() else { return };
                 self.app.spawn(async move {
                     let problem = Problem::from(&refusal(limit));
-                    let told = tokio::time::timeout(REFUSAL_TIME, refuse(&app, socket, &problem)).await;
-                    if let Ok(Err(error)) = told {
-                        tracing::debug!(%error, "a refused connection was not told");
+                    let sent = tokio::time::timeout(REFUSAL_TIME, refuse(&app, socket, &problem)).await;
+                    if let Ok(Err(error)) = sent {
+                        tracing::debug!(%error, "refusal could not be sent");
                     }
                     drop(permit);
                 });
@@ -182,7 +184,7 @@ async fn refuse(app: &App, socket: TcpStream, problem: &Problem) -> std::io::Res
     Ok(())
 }
 
-async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: Peer, hold: SocketHold) {
+async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: Peer, permit: SocketPermit) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
@@ -192,14 +194,14 @@ async fn connection(app: Arc<App>, router: Router, socket: TcpStream, peer: Peer
     let service = service_fn(move |request: http::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(hold.clone());
+        request.extensions_mut().insert(permit.clone());
         router.clone().call(request)
     });
     let socket = match &app.config.tls {
         None => Socket::Plain(socket),
         Some(tls) => match tls.accept(socket, Protocol::Http1).await {
             Ok(socket) => socket,
-            Err(error) => return tracing::debug!(%error, "no TLS came about"),
+            Err(error) => return tracing::debug!(%error, "TLS handshake failed"),
         },
     };
     let conversation = http1::Builder::new()

@@ -1,5 +1,5 @@
 //! HTTP connections: how many there are in all and from one network. A connection that has become a WebSocket, an event
-//! stream or a poll is counted among those instead (`connection::registry`).
+//! stream or a poll is counted among those instead (`connection::permits`).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,11 +8,10 @@ use std::sync::Arc;
 use courant_proto::v1::ErrorReason;
 use parking_lot::Mutex;
 
-use crate::connection::registry::network;
 use crate::fault::{Code, Fault};
 use crate::metrics::Limit;
+use crate::rate::network;
 
-/// All HTTP connections.
 #[derive(Debug)]
 pub struct Sockets {
     total: usize,
@@ -28,17 +27,17 @@ struct Counts {
 
 /// One connection, as long as anything of it is left. Cloning shares.
 #[derive(Clone, Debug)]
-pub struct SocketHold(Arc<Held>);
+pub struct SocketPermit(Arc<Acquired>);
 
 #[derive(Debug)]
-struct Held {
+struct Acquired {
     sockets: Arc<Sockets>,
     network: IpAddr,
 }
 
 /// The connection is counted elsewhere until this is dropped.
 #[derive(Debug)]
-pub struct Lent(SocketHold);
+pub struct UpgradedSocket(SocketPermit);
 
 impl Sockets {
     /// None yet. From one network no more than are still free: then others find some, however many are greedy.
@@ -47,7 +46,7 @@ impl Sockets {
     }
 
     /// Counts a connection, or says which limit refuses it.
-    pub fn hold(self: &Arc<Self>, address: IpAddr) -> Result<SocketHold, Limit> {
+    pub fn acquire(self: &Arc<Self>, address: IpAddr) -> Result<SocketPermit, Limit> {
         let network = network(address);
         let mut counts = self.counts.lock();
         let free = self.total.saturating_sub(counts.total);
@@ -59,12 +58,7 @@ impl Sockets {
             return Err(Limit::SocketsPerAddress);
         }
         counts.add(network);
-        Ok(SocketHold(Arc::new(Held { sockets: self.clone(), network })))
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.counts.lock().total
+        Ok(SocketPermit(Arc::new(Acquired { sockets: self.clone(), network })))
     }
 }
 
@@ -85,23 +79,23 @@ impl Counts {
     }
 }
 
-impl SocketHold {
+impl SocketPermit {
     /// Gives the place back for a time: what the connection does meanwhile is counted elsewhere.
-    pub fn lend(&self) -> Lent {
+    pub fn release_for_upgrade(&self) -> UpgradedSocket {
         self.0.sockets.counts.lock().remove(self.0.network);
-        Lent(self.clone())
+        UpgradedSocket(self.clone())
     }
 }
 
-impl Drop for Lent {
+impl Drop for UpgradedSocket {
     fn drop(&mut self) {
-        let Held { sockets, network } = &*self.0.0;
+        let Acquired { sockets, network } = &*self.0.0;
         // Never refused: the connection is there, and closes soon unless it asks again.
         sockets.counts.lock().add(*network);
     }
 }
 
-impl Drop for Held {
+impl Drop for Acquired {
     fn drop(&mut self) {
         self.sockets.counts.lock().remove(self.network);
     }
@@ -112,7 +106,7 @@ pub fn refusal(limit: Limit) -> Fault {
     match limit {
         Limit::SocketsPerAddress => Fault::too_many("too many HTTP connections from your address; close some"),
         _ => {
-            let busy = Fault::new(Code::Core(ErrorReason::Busy), "the bridge has no HTTP connection free; try again");
+            let busy = Fault::new(Code::Server(ErrorReason::Busy), "the bridge has no HTTP connection free; try again");
             Fault { retry_after: Some(std::time::Duration::from_secs(1)), ..busy }
         }
     }
@@ -126,8 +120,8 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    fn all(sockets: &Arc<Sockets>, address: IpAddr) -> Vec<SocketHold> {
-        std::iter::from_fn(|| sockets.hold(address).ok()).collect()
+    fn all(sockets: &Arc<Sockets>, address: IpAddr) -> Vec<SocketPermit> {
+        std::iter::from_fn(|| sockets.acquire(address).ok()).collect()
     }
 
     #[test]
@@ -135,26 +129,26 @@ mod tests {
         let sockets = Sockets::new(100, 30);
         let held: Vec<_> = (0..6).map(|number| all(&sockets, at(number))).collect();
         assert_eq!(held[0].len(), 30);
-        assert!(sockets.hold(at(99)).is_ok() && sockets.hold(at(0)).is_err());
+        assert!(sockets.acquire(at(99)).is_ok() && sockets.acquire(at(0)).is_err());
         // A subscriber of IPv6 has 2^64 addresses.
         let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
         let first = all(&sockets, v6("2001:db8::1"));
-        assert!(!first.is_empty() && sockets.hold(v6("2001:db8::2")).is_err());
+        assert!(!first.is_empty() && sockets.acquire(v6("2001:db8::2")).is_err());
         drop((held, first));
-        assert_eq!(sockets.count(), 0);
+        assert_eq!(sockets.counts.lock().total, 0);
         assert!(sockets.counts.lock().networks.is_empty());
     }
 
     #[test]
     fn what_is_lent_is_free_meanwhile() {
         let sockets = Sockets::new(1, 1);
-        let hold = sockets.hold(at(1)).unwrap();
-        assert_eq!(sockets.hold(at(2)).unwrap_err(), Limit::Sockets);
-        let lent = hold.lend();
-        let other = sockets.hold(at(2)).unwrap();
+        let permit = sockets.acquire(at(1)).unwrap();
+        assert_eq!(sockets.acquire(at(2)).unwrap_err(), Limit::Sockets);
+        let lent = permit.release_for_upgrade();
+        let other = sockets.acquire(at(2)).unwrap();
         drop(lent);
-        assert_eq!(sockets.count(), 2);
-        drop((hold, other));
-        assert_eq!(sockets.count(), 0);
+        assert_eq!(sockets.counts.lock().total, 2);
+        drop((permit, other));
+        assert_eq!(sockets.counts.lock().total, 0);
     }
 }

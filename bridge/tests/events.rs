@@ -7,14 +7,12 @@ mod support;
 use std::pin::Pin;
 use std::time::Duration;
 
-use courant_proto::v1::job_event::Change;
-use courant_proto::v1::{JobStarted, JobState, JobSucceeded};
 use eventsource_stream::{Event, Eventsource};
 use futures::{Stream, StreamExt};
 use reqwest::Response;
 use serde_json::{Value, json};
 use support::client::types;
-use support::{PATIENCE, Stage, token, token_for};
+use support::{PATIENCE, RealServer, Stage, token, token_for};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -75,18 +73,10 @@ fn kinds(messages: &[(Value, String)]) -> Vec<&str> {
     messages.iter().map(|(message, _)| message["type"].as_str().unwrap()).collect()
 }
 
-fn started() -> Change {
-    Change::Started(JobStarted::default())
-}
-
-fn succeeded() -> Change {
-    Change::Succeeded(JobSucceeded::default())
-}
-
 #[tokio::test]
 async fn an_event_stream_says_what_a_socket_says_and_names_the_place_to_go_on() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc").await;
     let mut socket = stage.client("alice").await;
     let mut events = Events::open(&stage, "topic=job/A&minIntervalMs=0", None).await;
     let begin = events.until("live").await;
@@ -95,8 +85,8 @@ async fn an_event_stream_says_what_a_socket_says_and_names_the_place_to_go_on() 
     socket.send(json!({"id": 1, "type": "subscribe", "topic": "job/A", "minIntervalMs": 0})).await;
     socket.until("live").await;
 
-    stage.core.happens("A", JobState::Running, started());
-    stage.core.page("A", 1);
+    stage.server.started("A");
+    stage.server.page("A", 1);
     let told = events.until("page-completed").await;
     assert_eq!(kinds(&told), ["job-started", "zone-completed", "zone-completed", "page-completed"]);
     let same = socket.until("page-completed").await;
@@ -109,14 +99,14 @@ async fn an_event_stream_says_what_a_socket_says_and_names_the_place_to_go_on() 
 #[tokio::test]
 async fn a_browser_that_comes_back_by_itself_misses_nothing() {
     let stage = Stage::new().await;
-    let before = stage.core.submit("A", "alice", "doc");
+    let before = stage.server.submit("A", "alice", "doc").await;
     let mut events = Events::open(&stage, &format!("topic=mine&after={before}"), None).await;
     let begin = events.until("live").await;
     assert_eq!((&begin[0].0["mode"], kinds(&begin)), (&json!("resumed"), vec!["subscribed", "job-queued", "live"]));
     let last = begin.last().unwrap().1.clone();
     drop(events);
     stage.metrics_show("connections 0").await;
-    stage.core.happens("A", JobState::Running, started());
+    stage.server.started("A");
     // The browser repeats the old URL and adds the header.
     let mut events = Events::open(&stage, &format!("topic=mine&after={before}"), Some(&last)).await;
     assert_eq!(kinds(&events.until("live").await), ["subscribed", "job-started", "live"]);
@@ -125,19 +115,19 @@ async fn a_browser_that_comes_back_by_itself_misses_nothing() {
 #[tokio::test]
 async fn one_cursor_leads_from_transport_to_transport() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc").await;
     let (messages, cursor) = poll(&stage, "topic=job/A&wait=0").await;
     assert_eq!(types(&messages), ["subscribed", "snapshot", "live"]);
-    stage.core.happens("A", JobState::Running, started());
+    stage.server.started("A");
     let mut events = Events::open(&stage, "topic=job/A", Some(&cursor)).await;
     let told = events.until("live").await;
     assert_eq!(kinds(&told), ["subscribed", "job-started", "live"]);
-    stage.core.page("A", 1);
+    stage.server.page("A", 1);
     let mut socket = stage.client("alice").await;
     let told = socket.follow("job/A", Some(&told[2].1)).await;
     assert_eq!(types(&told), ["subscribed", "zone-completed", "zone-completed", "page-completed", "live"]);
     let cursor = told.last().unwrap()["cursor"].as_str().unwrap();
-    stage.core.happens("A", JobState::Succeeded, succeeded());
+    stage.server.succeeded("A");
     let (messages, _) = poll(&stage, &format!("topic=job/A&after={cursor}")).await;
     assert_eq!(types(&messages), ["subscribed", "job-completed", "live"]);
 }
@@ -145,16 +135,16 @@ async fn one_cursor_leads_from_transport_to_transport() {
 #[tokio::test]
 async fn a_poll_waits_for_news_and_no_longer_than_asked() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc").await;
     let (_, cursor) = poll(&stage, "topic=mine&wait=0").await;
     let (messages, again) = poll(&stage, &format!("topic=mine&wait=0&after={cursor}")).await;
     assert_eq!((types(&messages), &again), (vec!["subscribed", "live"], &cursor));
     let query = format!("topic=mine&after={cursor}");
     let waiting = poll(&stage, &query);
     let happens = async {
-        stage.core.open_watches(1).await;
+        stage.server.open_watches(1).await;
         stage.metrics_show("subscriptions 1").await;
-        stage.core.happens("A", JobState::Running, started());
+        stage.server.started("A");
     };
     let ((messages, next), ()) = tokio::join!(waiting, happens);
     assert!(types(&messages).contains(&"job-started"), "{messages:?}");
@@ -164,10 +154,10 @@ async fn a_poll_waits_for_news_and_no_longer_than_asked() {
 
 #[tokio::test]
 async fn a_cursor_that_is_too_old_gets_snapshots_and_says_why() {
-    let stage = Stage::new().await;
-    let old = stage.core.submit("A", "alice", "doc");
-    stage.core.happens("A", JobState::Running, started());
-    stage.core.trim();
+    let stage = Stage::before(RealServer::without_history().await, |_| {}).await;
+    let old = stage.server.submit("A", "alice", "doc").await;
+    stage.server.started("A");
+    stage.server.settled().await;
     let (messages, cursor) = poll(&stage, &format!("topic=mine&after={old}")).await;
     assert_eq!(types(&messages), ["subscribed", "snapshot", "live"]);
     assert_eq!(messages[0]["reason"], "HISTORY_TRIMMED");
@@ -177,7 +167,7 @@ async fn a_cursor_that_is_too_old_gets_snapshots_and_says_why() {
 #[tokio::test]
 async fn what_cannot_be_followed_is_a_plain_error() {
     let stage = Stage::new().await;
-    stage.core.submit("SECRET", "bob", "doc");
+    stage.server.submit("SECRET", "bob", "doc").await;
     for transport in ["/v1/events", "/v1/events:poll"] {
         let mut answers = Vec::new();
         for id in ["SECRET", "NOTHIN"] {
@@ -204,10 +194,10 @@ async fn what_cannot_be_followed_is_a_plain_error() {
 #[tokio::test]
 async fn one_request_follows_many_topics_each_from_its_place() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
-    stage.core.submit("SECRET", "bob", "doc");
-    let after = stage.core.head();
-    stage.core.submit("B", "alice", "doc");
+    stage.server.submit("A", "alice", "doc").await;
+    stage.server.submit("SECRET", "bob", "doc").await;
+    let after = stage.server.head();
+    stage.server.submit("B", "alice", "doc").await;
     let query = format!("topic=job/A&topic=mine&after={after}&topic=job/SECRET");
     let mut events = Events::open(&stage, &query, None).await;
     let mut begin = Vec::new();
@@ -232,7 +222,7 @@ async fn one_request_follows_many_topics_each_from_its_place() {
         cursors["job/A"].as_str().unwrap(),
         cursors["mine"].as_str().unwrap()
     );
-    stage.core.happens("A", JobState::Running, started());
+    stage.server.started("A");
     let answer = ask(&stage, &format!("/v1/events:poll?{query}"), None).await.json::<Value>().await.unwrap();
     let started = |message: &&Value| message["type"] == "job-started";
     assert_eq!(answer["messages"].as_array().unwrap().iter().filter(started).count(), 2);
@@ -287,16 +277,16 @@ async fn reader_that_does_not_read(stage: &Stage) -> TcpStream {
 #[tokio::test]
 async fn a_reader_that_stops_reading_is_let_go_and_costs_the_others_nothing() {
     let stage = Stage::with(|config| config.limits.outbox_bytes = 64 << 10).await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc").await;
     let stuck = reader_that_does_not_read(&stage).await;
     stage.metrics_show("subscriptions 1").await;
     let mut reader = Events::open(&stage, "topic=job/A", None).await;
     reader.until("live").await;
-    stage.core.happens("A", JobState::Running, started());
+    stage.server.started("A");
     while !stage.metrics().await.contains("courant_bridge_too_slow_total 1\n") {
         for _ in 0..20 {
             (0..10).for_each(|_| {
-                stage.core.page("A", 1);
+                stage.server.page("A", 1);
             });
             for _ in 0..10 {
                 reader.until("page-completed").await;
@@ -304,6 +294,6 @@ async fn a_reader_that_stops_reading_is_let_go_and_costs_the_others_nothing() {
         }
     }
     drop(stuck);
-    stage.core.happens("A", JobState::Succeeded, succeeded());
+    stage.server.succeeded("A");
     assert_eq!(kinds(&reader.until("job-completed").await), ["job-completed"]);
 }

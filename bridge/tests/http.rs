@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
-use support::{Stage, token};
+use support::{FakeStage as Stage, token};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -34,7 +34,7 @@ async fn a_document_streams_through_as_body_and_as_form() {
     let answer = request.header("content-type", "multipart/form-data; boundary=X").body(form).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);
 
-    let submitted = stage.core.submitted();
+    let submitted = stage.server.submitted();
     assert!(submitted.iter().all(|(_, bytes)| *bytes == document));
     assert_eq!((submitted[0].0.filename.as_str(), submitted[0].0.labels["team"].as_str()), ("réport.pdf", "law"));
     assert_eq!((submitted[1].0.filename.as_str(), submitted[1].0.batch_id.as_str()), ("a.pdf", "b-1"));
@@ -55,7 +55,7 @@ async fn names_of_files_come_as_older_clients_write_them() {
         (bad.status(), bad.json::<Value>().await.unwrap()["code"].as_str()),
         (StatusCode::BAD_REQUEST, Some("INVALID_FIELD"))
     );
-    let submitted = stage.core.submitted();
+    let submitted = stage.server.submitted();
     assert_eq!((submitted.len(), submitted[0].0.filename.as_str()), (1, "réport.pdf"));
 }
 
@@ -69,10 +69,10 @@ async fn half_a_document_is_never_submitted() {
     );
     socket.write_all(head.as_bytes()).await.unwrap();
     socket.write_all(&[b'x'; 100_000]).await.unwrap();
-    // What has arrived is on its way to the core; now the browser is closed.
+    // What has arrived is on its way to the server; now the browser is closed.
     drop(socket);
-    stage.core.broken_uploads(1).await;
-    assert!(stage.core.submitted().is_empty());
+    stage.server.broken_uploads(1).await;
+    assert!(stage.server.submitted().is_empty());
 }
 
 #[tokio::test]
@@ -102,9 +102,9 @@ async fn bad_submissions_are_refused_with_the_reason() {
 #[tokio::test]
 async fn results_are_downloaded_whole_in_part_and_not_again() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc");
     let result: Vec<u8> = (0..2_000_000u32).map(|number| (number % 253) as u8).collect();
-    stage.core.set_result(&result);
+    stage.server.set_result(&result);
     let http = Client::new();
     let get = |name: &'static str, value: &str| {
         let request = http.get(stage.url("/v1/jobs/A/results/md")).bearer_auth(token("alice"));
@@ -134,7 +134,7 @@ async fn results_are_downloaded_whole_in_part_and_not_again() {
 #[tokio::test]
 async fn a_page_is_read_once_it_is_done_and_not_again() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc");
     let http = Client::new();
     let get = async |page: &str, who: &str, tag: &str| {
         let request = http.get(stage.url(&format!("/v1/jobs/A/pages/{page}"))).bearer_auth(token(who));
@@ -143,7 +143,7 @@ async fn a_page_is_read_once_it_is_done_and_not_again() {
     let early = get("1", "alice", "").await;
     assert_eq!(early.status(), StatusCode::CONFLICT);
     assert_eq!(early.json::<Value>().await.unwrap()["code"], "RESULT_NOT_READY");
-    stage.core.page("A", 1);
+    stage.server.start("A");
     let page = get("1", "alice", "").await;
     assert_eq!(
         (page.status(), &page.headers()["content-type"]),
@@ -165,7 +165,7 @@ async fn a_page_is_read_once_it_is_done_and_not_again() {
 #[tokio::test]
 async fn a_shown_html_result_runs_nothing() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc");
     let answer =
         Client::new().get(stage.url("/v1/jobs/A/results/html")).bearer_auth(token("alice")).send().await.unwrap();
     assert!(answer.headers()["content-security-policy"].to_str().unwrap().starts_with("sandbox;"));
@@ -209,11 +209,11 @@ async fn who_dawdles_over_a_request_is_cut_off() {
         let mut rest = Vec::new();
         tokio::time::timeout(support::PATIENCE, socket.read_to_end(&mut rest)).await.expect("still open").unwrap();
     }
-    stage.core.broken_uploads(1).await;
+    stage.server.broken_uploads(1).await;
 }
 
 #[tokio::test]
-async fn probes_follow_the_core_and_the_numbers_are_for_admins() {
+async fn probes_follow_the_server_and_the_numbers_are_for_admins() {
     let stage = Stage::new().await;
     stage.ready(200).await;
     assert_eq!(reqwest::get(stage.url("/livez")).await.unwrap().status(), 200);
@@ -221,7 +221,7 @@ async fn probes_follow_the_core_and_the_numbers_are_for_admins() {
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     let text = stage.metrics().await;
     assert!(text.contains("courant_bridge_connections 0"), "{text}");
-    stage.core.go_away().await;
+    stage.server.go_away().await;
     stage.ready(503).await;
     assert_eq!(reqwest::get(stage.url("/livez")).await.unwrap().status(), 200);
 }

@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use support::client::types;
-use support::{Client, Stage, token, token_for};
+use support::{Client, FakeStage as Stage, token, token_for};
 
 const FRIEND: &str = "https://friend.example";
 const EVIL: &str = "https://evil.example";
@@ -174,7 +174,7 @@ async fn an_attackers_page_changes_nothing_with_the_cookie() {
             assert!(headers.get("set-cookie").is_none());
         }
     }
-    assert!(stage.core.submitted().is_empty());
+    assert!(stage.server.submitted().is_empty());
     // The same with proof is done; and with a header that no browser sends by itself no proof is needed.
     for proof in [&[("origin", own.as_str())][..], &[("origin", FRIEND)], &[site("same-origin")]] {
         let headers = [proof, &[("cookie", &cookie)]].concat();
@@ -254,7 +254,7 @@ async fn an_attackers_websocket_gets_nothing_by_the_cookie() {
             other => panic!("{other}"),
         }
     }
-    // Without an Origin nobody knows whose wish it was.
+    // Without an Origin nobody knows whose request it was.
     for headers in [&[("cookie", cookie.as_str())][..], &[("origin", &own(&stage))]] {
         let mut client = Client::connect_with(stage.address, headers).await.unwrap();
         client.send(json!({"id": 1, "type": "auth"})).await;

@@ -6,6 +6,7 @@ mod support;
 
 use std::time::Duration;
 
+use courant_auth::Role;
 use courant_bridge::Config;
 use serde_json::{Value, json};
 use support::client::types;
@@ -173,12 +174,12 @@ async fn a_client_that_is_too_slow_is_gone() {
     let mut watcher = watcher(&stage).await;
     let mut slow = stage.client_that_buffers_little("alice").await;
     slow.ask(json!({"id": 1, "type": "auth", "token": token("alice"), "device": {"id": "laptop"}})).await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc").await;
     slow.follow("mine", None).await;
     until_shown(&mut watcher, &["here", "laptop"]).await;
     let flood = async {
         for page in 0.. {
-            stage.core.page("A", page);
+            stage.server.page("A", page);
             tokio::task::yield_now().await;
         }
     };
@@ -242,9 +243,9 @@ async fn a_page_that_is_loaded_anew_has_not_left() {
     let laptop = on(&stage, "alice", "laptop").await;
     let before = until_shown(&mut watcher, &["here", "laptop"]).await;
     drop(laptop);
-    stage.core.presence().knows("alice", &[("here", 1)]).await;
+    stage.server.knows_devices("alice", &[("here", 1)]).await;
     let laptop = on(&stage, "alice", "laptop").await;
-    stage.core.presence().knows("alice", &[("here", 1), ("laptop", 1)]).await;
+    stage.server.knows_devices("alice", &[("here", 1), ("laptop", 1)]).await;
     // Were anything of it told, it would come before this.
     let _phone = on(&stage, "alice", "phone").await;
     let next = watcher.until("devices").await.pop().unwrap();
@@ -273,11 +274,14 @@ async fn devices_can_be_read_once() {
     let stage = Stage::new().await;
     let _laptop = on(&stage, "alice", "laptop").await;
     let _other = on(&stage, "bob", "phone").await;
-    stage.core.presence().knows("alice", &[("laptop", 1)]).await;
-    stage.core.presence().knows("bob", &[("phone", 1)]).await;
-    for (path, device) in [("/v1/devices", "laptop"), ("/v1/devices?user=bob", "phone")] {
-        let answer: Value = get(&stage, path).await.json().await.unwrap();
+    stage.server.knows_devices("alice", &[("laptop", 1)]).await;
+    stage.server.knows_devices("bob", &[("phone", 1)]).await;
+    let root = token_for("root", &[Role::Admin], Duration::from_secs(60));
+    for (path, token, device) in [("/v1/devices", token("alice"), "laptop"), ("/v1/devices?user=bob", root, "phone")] {
+        let answer = reqwest::Client::new().get(stage.url(path)).bearer_auth(token).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
         assert_eq!(ids(&answer), [device], "{answer}");
     }
+    assert_eq!(get(&stage, "/v1/devices?user=bob").await.status(), 403);
     assert_eq!(get(&stage, "/v1/devices?owner=bob").await.status(), 400);
 }

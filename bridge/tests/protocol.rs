@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken example fails the test")]
 
-use courant_bridge::fault::Code;
-use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
-use courant_bridge::http::notices::NotificationsAnswer;
-use courant_bridge::http::problem::Problem;
-use courant_bridge::http::service::{BatchAnswer, DevicesAnswer, QuotaAnswer};
-use courant_bridge::http::session::SessionAnswer;
+use courant_bridge::Code;
+use courant_bridge::bodies::NotificationsAnswer;
+use courant_bridge::bodies::Problem;
+use courant_bridge::bodies::SessionAnswer;
+use courant_bridge::bodies::{BatchAnswer, DevicesAnswer, QuotaAnswer};
+use courant_bridge::bodies::{JobAnswer, JobsAnswer};
 use courant_bridge::wire::{Command, ServerMessage};
 use courant_proto::v1::ErrorReason;
 use serde::de::DeserializeOwned;
@@ -142,7 +142,7 @@ fn codes_in(source: &str, beginnings: &[&str]) -> Vec<String> {
 fn every_code_there_is_stands_in_the_document_with_its_status() {
     let section = DOCUMENT.split("## 7. ").nth(1).unwrap().split("## 8. ").next().unwrap();
     for reason in (1..1000).filter_map(|number| ErrorReason::try_from(number).ok()) {
-        let code = Code::Core(reason);
+        let code = Code::Server(reason);
         let status = code.http().as_u16();
         let found = section
             .lines()

@@ -10,7 +10,7 @@ use courant_auth::Role;
 use futures::SinkExt;
 use serde_json::json;
 use support::client::types;
-use support::{Client, Stage, token, token_for};
+use support::{Client, FakeStage, Stage, token, token_for};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -191,7 +191,7 @@ async fn limits_are_told_with_4429() {
 
 #[tokio::test]
 async fn who_is_a_little_too_fast_is_told_and_stays_and_a_flood_is_closed() {
-    let stage = Stage::with(|config| config.limits.messages_per_second = 4).await;
+    let stage = FakeStage::with(|config| config.limits.messages_per_second = 4).await;
     let mut client = stage.client("alice").await;
     // All topics one by one, in a burst: the limits fit each other.
     for topic in 0..128 {
@@ -250,8 +250,8 @@ async fn a_flood_of_protocol_pings_is_closed() {
 #[tokio::test]
 async fn several_topics_are_subscribed_at_once_and_each_is_answered() {
     let stage = Stage::with(|config| config.limits.subscriptions = 4).await;
-    stage.core.submit("A", "alice", "doc");
-    stage.core.submit("SECRET", "bob", "doc");
+    stage.server.submit("A", "alice", "doc").await;
+    stage.server.submit("SECRET", "bob", "doc").await;
     let mut client = stage.client("alice").await;
     let topics = json!([{"topic": "job/A", "minIntervalMs": 0}, {"topic": "job/SECRET"}, {"topic": "nowhere"}, {"topic": "mine"}]);
     client.send(json!({"id": 2, "type": "subscribe", "topics": topics})).await;
@@ -265,7 +265,7 @@ async fn several_topics_are_subscribed_at_once_and_each_is_answered() {
     }
     let answers: Vec<_> = answers.iter().map(|(topic, said)| format!("{topic} {said}")).collect();
     assert_eq!(answers, ["job/A snapshot", "job/SECRET JOB_NOT_FOUND", "mine snapshot", "nowhere INVALID_FIELD"]);
-    stage.core.open_watches(2).await;
+    stage.server.open_watches(2).await;
     let refused = client.ask(json!({"id": 3, "type": "unsubscribe", "topics": ["job/A", "nowhere"]})).await;
     assert_eq!(refused["code"], "INVALID_FIELD");
     assert_eq!(client.ask(json!({"id": 4, "type": "unsubscribe", "topics": ["job/A", "mine"]})).await["type"], "ok");

@@ -10,7 +10,7 @@ use courant_auth::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::client::types;
-use support::{PATIENCE, Stage, token, token_for};
+use support::{FakeStage as Stage, PATIENCE, token, token_for};
 
 fn root() -> String {
     token_for("root", &[Role::Admin], Duration::from_secs(3600))
@@ -34,11 +34,11 @@ async fn the_queue_is_pushed_to_everybody_from_one_watch() {
         assert_eq!(begin[1]["queue"]["lanes"][0]["lane"], "premium");
         assert_eq!(begin[1]["cursor"], begin[2]["cursor"]);
     }
-    stage.core.service().waiting(4);
+    stage.server.service().waiting(4);
     let (heard, too) = (alice.next().await, bob.next().await);
     assert_eq!((&heard["type"], &heard["queue"]["lanes"][0]["waiting"]), (&json!("queue-status"), &json!(4)));
     assert_eq!(heard, too);
-    assert_eq!(*stage.core.service().opened.borrow(), 1);
+    assert_eq!(*stage.server.service().opened.borrow(), 1);
     alice.send(json!({"type": "unsubscribe", "topic": "queue"})).await;
     drop((alice, bob));
     stage.metrics_show("subscriptions 0").await;
@@ -63,7 +63,7 @@ async fn a_known_state_is_not_told_again_on_any_transport_and_another_one_is_tol
     let waiting = call(&stage, Method::GET, &path, &token);
     let change = async {
         stage.metrics_show("subscriptions 1").await;
-        stage.core.service().waiting(9);
+        stage.server.service().waiting(9);
     };
     let ((_, poll), ()) = tokio::time::timeout(PATIENCE, async { tokio::join!(waiting, change) }).await.unwrap();
     let told = poll["messages"].as_array().unwrap();
@@ -82,7 +82,7 @@ async fn waiting_longer_is_no_change_but_is_told() {
     let mut client = stage.client("alice").await;
     let begin = client.follow("queue", None).await;
     let longer = Some(prost_types::Duration { seconds: 7, nanos: 0 });
-    stage.core.service().queue.send_modify(|queue| queue.lanes[0].oldest_wait = longer);
+    stage.server.service().queue.send_modify(|queue| queue.lanes[0].oldest_wait = longer);
     let next = client.next().await;
     assert_eq!((&next["queue"]["lanes"][0]["oldestWait"], &next["cursor"]), (&json!(7.0), &begin[1]["cursor"]));
 }
@@ -116,15 +116,15 @@ async fn only_admins_follow_admin_and_it_ends_with_the_role_alone() {
     let ended = admin.until("unsubscribed").await;
     let last = ended.last().unwrap();
     assert_eq!((&last["topic"], &last["code"]), (&json!("admin"), &json!("ROLE_REQUIRED")));
-    stage.core.service().waiting(77);
+    stage.server.service().waiting(77);
     let status = admin.until("queue-status").await;
     assert_eq!(status.last().unwrap()["queue"]["lanes"][0]["waiting"], 77);
 }
 
 #[tokio::test]
-async fn admins_see_connections_by_room_and_what_is_done() {
+async fn admins_see_connections_by_topic_and_what_is_done() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc");
     let mut alice = stage.client("alice").await;
     alice.follow("mine", None).await;
     let mut admin = stage.admin().await;
@@ -160,15 +160,15 @@ async fn a_lost_feed_is_told_and_taken_up_again() {
     let stage = Stage::with(|config| config.times.backoff = Duration::from_millis(20)).await;
     let mut client = stage.client("alice").await;
     client.follow("queue", None).await;
-    stage.core.service().cut();
-    // The core sends the state at once when it is asked again: the member sees only that.
+    stage.server.service().cut();
+    // The server sends the state at once when it is asked again: the subscriber sees only that.
     assert_eq!(client.next().await["type"], "queue-status");
 }
 
 #[tokio::test]
-async fn while_the_core_is_away_nobody_waits_for_ever() {
+async fn while_the_server_is_away_nobody_waits_for_ever() {
     let stage = Stage::with(|config| {
-        config.core = "http://127.0.0.1:9".into();
+        config.server = "http://127.0.0.1:9".into();
         config.times.backoff = Duration::from_millis(20);
     })
     .await;
@@ -203,7 +203,7 @@ async fn operators_calls_go_through_and_are_theirs_alone() {
 #[tokio::test]
 async fn batches_quotas_the_queue_and_deletion_are_plain_http() {
     let stage = Stage::new().await;
-    stage.core.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc");
     let (status, body) = call(&stage, Method::GET, "/v1/batches/b%2F1", &token("alice")).await;
     assert_eq!(
         (status, &body["batch"]["batchId"], &body["batch"]["progress"]),

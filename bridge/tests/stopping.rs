@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use support::{FakeCore, PATIENCE, Stage, token};
+use support::{Backend as _, PATIENCE, RealServer, Stage, token};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -56,7 +56,7 @@ async fn what_is_under_way_finishes_after_nothing_new_is_taken() {
 
 #[tokio::test]
 async fn a_background_task_that_breaks_ends_the_bridge_with_the_reason() {
-    let stage = Stage::with(|config| config.core_token = Arc::new(|| panic!("no key"))).await;
+    let stage = Stage::with(|config| config.server_token = Arc::new(|| panic!("no key"))).await;
     let ended = tokio::time::timeout(PATIENCE, stage.bridge).await.expect("it goes on").unwrap();
     let reason = ended.unwrap_err().to_string();
     assert!(reason.contains("presence panicked: no key"), "{reason}");
@@ -64,12 +64,12 @@ async fn a_background_task_that_breaks_ends_the_bridge_with_the_reason() {
 
 #[tokio::test]
 async fn the_program_drains_at_the_first_signal_and_ends_at_the_second() {
-    let core = FakeCore::start().await;
+    let server = RealServer::start().await;
     let secret = std::env::temp_dir().join(format!("courant-bridge-test-{}", std::process::id()));
     std::fs::write(&secret, [b'x'; 64]).unwrap();
     std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let mut bridge = tokio::process::Command::new(env!("CARGO_BIN_EXE_courant-bridge"))
-        .args(["--listen", "127.0.0.1:0", "--lame-duck", "1h", "--core", &core.url(), "--secret-file"])
+        .args(["--listen", "127.0.0.1:0", "--lame-duck", "1h", "--server", &server.url(), "--secret-file"])
         .arg(&secret)
         .stderr(Stdio::piped())
         .kill_on_drop(true)
@@ -87,7 +87,7 @@ async fn the_program_drains_at_the_first_signal_and_ends_at_the_second() {
     let address = said.split("listen=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
     let pid = Pid::from_raw(bridge.id().unwrap().cast_signed()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
-    next("not ready any more").await;
+    next("not ready, still serving").await;
     let probe = |path: &str| reqwest::get(format!("http://{address}{path}"));
     assert_eq!(probe("/readyz").await.unwrap().status(), 503);
     assert_eq!(probe("/livez").await.unwrap().status(), 200);

@@ -1,11 +1,9 @@
-//! Stories of two bridges before one core: a client may leave one and go on at the other.
+//! Stories of two bridges before one server: a client may leave one and go on at the other.
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
 mod support;
 
-use courant_proto::v1::job_event::Change;
-use courant_proto::v1::{JobStarted, JobState, JobSucceeded};
 use serde_json::{Value, json};
 use support::client::types;
 use support::{Client, Stage, token};
@@ -18,16 +16,16 @@ fn cursor(messages: &[Value]) -> String {
 async fn what_happened_between_two_bridges_is_told_once_and_in_order() {
     let first = Stage::new().await;
     let second = first.beside().await;
-    first.core.submit("A", "alice", "doc");
+    first.server.submit("A", "alice", "doc").await;
     let mut client = first.client("alice").await;
     let mut last = cursor(&client.follow("mine", None).await);
-    first.core.happens("A", JobState::Running, Change::Started(JobStarted::default()));
+    first.server.started("A");
     last = cursor(&client.until("job-started").await).max(last);
     // The bridge is killed, not stopped: nobody is told.
     first.bridge.abort();
     drop(client);
-    first.core.page("A", 1);
-    first.core.happens("A", JobState::Succeeded, Change::Succeeded(JobSucceeded::default()));
+    first.server.page("A", 1);
+    first.server.succeeded("A");
     let missed = second.client("alice").await.follow("mine", Some(&last)).await;
     let expected = ["subscribed", "zone-completed", "zone-completed", "page-completed", "job-completed", "live"];
     assert_eq!((types(&missed), &missed[0]["mode"]), (expected.to_vec(), &json!("resumed")));
@@ -37,7 +35,7 @@ async fn what_happened_between_two_bridges_is_told_once_and_in_order() {
 async fn a_client_of_a_stopping_bridge_goes_on_elsewhere_without_a_snapshot() {
     let first = Stage::new().await;
     let second = first.beside().await;
-    first.core.submit("A", "alice", "doc");
+    first.server.submit("A", "alice", "doc").await;
     let mut client = first.client("alice").await;
     let last = cursor(&client.follow("job/A", None).await);
     first.shutdown.drain();
@@ -54,15 +52,17 @@ async fn a_state_that_one_bridge_has_told_the_other_does_not_tell_again() {
     let last = cursor(&first.client("alice").await.follow("queue", None).await);
     let known = second.client("alice").await.follow("queue", Some(&last)).await;
     assert_eq!((types(&known), &known[0]["mode"]), (vec!["subscribed", "live"], &json!("resumed")));
-    first.core.service().waiting(9);
+    for job in 1..=9 {
+        first.server.submit(&format!("J{job}"), "bob", "doc").await;
+    }
     // Whichever of the two is asked, and however far it has heard: in the end the new state is there.
     let mut client = second.client("alice").await;
     let begin = client.follow("queue", Some(&last)).await;
-    let told = match begin.iter().find(|message| message["type"] == "queue-status") {
-        Some(told) => told.clone(),
-        None => client.until("queue-status").await.pop().unwrap(),
-    };
-    assert_eq!(told["queue"]["lanes"][0]["waiting"], 9);
+    let mut told = begin.into_iter().rev().find(|message| message["type"] == "queue-status");
+    while told.as_ref().is_none_or(|told| told["queue"]["lanes"][0]["waiting"] != 9) {
+        told = client.until("queue-status").await.pop();
+    }
+    let told = told.unwrap();
     let again = first.client("alice").await.follow("queue", told["cursor"].as_str()).await;
     assert!(again.iter().all(|message| message["type"] != "gap"), "{again:?}");
 }
@@ -94,13 +94,13 @@ async fn until_shown(client: &mut Client, expected: &[&str], complete: bool) {
 #[tokio::test]
 async fn devices_are_shown_over_all_bridges_and_a_killed_bridge_leaves_with_its_own() {
     let first = Stage::with(at_once).await;
-    let second = Stage::before(first.core.clone(), at_once).await;
+    let second = Stage::before(first.server.clone(), at_once).await;
     let mut laptop = on(&first, "laptop").await;
     let mut phone = on(&second, "phone").await;
     for device in [&mut laptop, &mut phone] {
         until_shown(device, &["laptop", "phone"], true).await;
     }
-    first.core.presence().knows("alice", &[("laptop", 1), ("phone", 1)]).await;
+    first.server.knows_devices("alice", &[("laptop", 1), ("phone", 1)]).await;
     // One device at both is one device.
     let roaming = on(&second, "laptop").await;
     loop {
@@ -112,23 +112,23 @@ async fn devices_are_shown_over_all_bridges_and_a_killed_bridge_leaves_with_its_
     drop(roaming);
     second.bridge.abort();
     until_shown(&mut laptop, &["laptop"], true).await;
-    first.core.presence().knows("alice", &[("laptop", 1)]).await;
+    first.server.knows_devices("alice", &[("laptop", 1)]).await;
 }
 
 #[tokio::test]
-async fn while_the_core_is_away_each_bridge_shows_its_own_and_then_all_again() {
+async fn while_the_server_is_away_each_bridge_shows_its_own_and_then_all_again() {
     let first = Stage::with(at_once).await;
-    let second = Stage::before(first.core.clone(), at_once).await;
+    let second = Stage::before(first.server.clone(), at_once).await;
     let mut laptop = on(&first, "laptop").await;
     let mut phone = on(&second, "phone").await;
     until_shown(&mut laptop, &["laptop", "phone"], true).await;
-    first.core.presence().cut(true);
+    first.server.go_away();
     until_shown(&mut laptop, &["laptop"], false).await;
     until_shown(&mut phone, &["phone"], false).await;
     // What comes and goes here is told all the time, also to whoever only comes now.
     let tablet = on(&first, "tablet").await;
     until_shown(&mut laptop, &["laptop", "tablet"], false).await;
-    first.core.presence().cut(false);
+    first.server.come_back();
     until_shown(&mut phone, &["laptop", "phone", "tablet"], true).await;
     until_shown(&mut laptop, &["laptop", "phone", "tablet"], true).await;
     drop(tablet);
@@ -138,20 +138,20 @@ async fn while_the_core_is_away_each_bridge_shows_its_own_and_then_all_again() {
 #[tokio::test]
 async fn a_stream_that_only_broke_is_not_noticed() {
     let first = Stage::with(|config| config.times.presence_grace = std::time::Duration::from_secs(3600)).await;
-    let second = Stage::before(first.core.clone(), at_once).await;
+    let second = Stage::before(first.server.clone(), at_once).await;
     let mut laptop = on(&first, "laptop").await;
     let mut phone = on(&second, "phone").await;
     until_shown(&mut laptop, &["laptop", "phone"], true).await;
     until_shown(&mut phone, &["laptop", "phone"], true).await;
-    first.core.presence().cut(false);
-    first.core.presence().knows("alice", &[("laptop", 1), ("phone", 1)]).await;
+    first.server.cut();
+    first.server.knows_devices("alice", &[("laptop", 1), ("phone", 1)]).await;
     let _tablet = on(&first, "tablet").await;
     let next = laptop.until("devices").await.pop().unwrap();
     assert_eq!((next["devices"].as_array().unwrap().len(), &next["complete"]), (3, &json!(true)));
 }
 
 #[tokio::test]
-async fn admins_see_all_bridges_and_the_rooms_over_all() {
+async fn admins_see_all_bridges_and_the_topics_over_all() {
     let first = Stage::new().await;
     let second = first.beside().await;
     let mut laptop = first.client("alice").await;

@@ -12,7 +12,7 @@ use courant_auth::Role;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
-use support::{Stage, token, token_for};
+use support::{FakeStage as Stage, token, token_for};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -68,7 +68,7 @@ async fn an_upload_begun_on_one_bridge_and_cut_goes_on_at_another() {
     );
     socket.write_all(cut.as_bytes()).await.unwrap();
     socket.write_all(&[b'x'; 1000]).await.unwrap();
-    first.core.uploads().came(1000).await;
+    first.server.uploads().came(1000).await;
     // The bridge is killed, not stopped: what it had passed on is all that counts.
     first.bridge.abort();
     drop(socket);
@@ -82,7 +82,7 @@ async fn an_upload_begun_on_one_bridge_and_cut_goes_on_at_another() {
     assert_eq!((last.status(), told(last.headers(), "upload-offset")), (StatusCode::NO_CONTENT, "3000"));
     assert_eq!((told(last.headers(), "courant-job"), told(last.headers(), "courant-cursor")), ("UP-r", "at-7"));
     assert_eq!(told(&head(&second, &path).await.1, "courant-job"), "UP-r");
-    let one = second.core.uploads().one("UP-r").unwrap();
+    let one = second.server.uploads().one("UP-r").unwrap();
     assert_eq!((one.header.filename.as_str(), one.header.password.unwrap().text.as_str()), ("réport.pdf", "pw"));
     assert_eq!(one.bytes, [vec![b'x'; 1000], vec![b'y'; 500], vec![b'z'; 1500]].concat());
 }
@@ -202,7 +202,7 @@ async fn a_strangers_upload_and_an_expired_one_look_like_none() {
         bodies.push(answer.text().await.unwrap());
     }
     assert_eq!(bodies[0], bodies[1]);
-    stage.core.uploads().expire("UP-r");
+    stage.server.uploads().expire("UP-r");
     assert_eq!(asked("alice", &path).await.unwrap().text().await.unwrap(), bodies[0]);
 }
 

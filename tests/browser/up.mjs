@@ -107,7 +107,7 @@ export class Bridge {
 
   async launch() {
     const { data, grpc } = this.up;
-    const flags = ['--listen', `127.0.0.1:${this.http}`, '--core', `http://127.0.0.1:${grpc}`, '--secret-file', join(data, 'secret'), '--log', 'warn'];
+    const flags = ['--listen', `127.0.0.1:${this.http}`, '--server', `http://127.0.0.1:${grpc}`, '--secret-file', join(data, 'secret'), '--log', 'warn'];
     this.process = spawn(join(dirname(bin), 'courant-bridge'), flags, { stdio: ['ignore', 'ignore', 'inherit'], env: environment });
     this.ended = once(this.process, 'exit');
     const ready = async () => (await fetch(`http://127.0.0.1:${this.http}/readyz`).catch(() => undefined))?.ok;

@@ -241,8 +241,8 @@ def test_programs_of_their_own_know_each_other_by_certificates(papers, tmp_path)
             says="serving gRPC", **quiet,
         )
         core = f"https://{server.address('address')}"
-        ours = ["--core", core, "--secret-file", secret, "--core-ca", papers.ca]
-        shown = ["--core-cert", own, "--core-key", own_key]
+        ours = ["--server", core, "--secret-file", secret, "--server-ca", papers.ca]
+        shown = ["--server-cert", own, "--server-key", own_key]
         bridge = start("courant-bridge", "--listen", "127.0.0.1:0", *tls, *ours, *shown, says="is open", **quiet)
         worker = ["--server", core, "--worker-id", "w", "--secret-file", secret, "--ca", papers.ca]
         start("courant-pdf-worker", *worker, "--cert", own, "--key", own_key, says="connected", **quiet)

@@ -1,8 +1,6 @@
-//! What every connection has that follows topics, whatever it is spoken over: what waits for it, what it follows, how it
+//! What every connection has that follows topics, over whatever transport: what waits for it, what it follows, how it
 //! ends, and how many there may be.
 
-pub mod close;
-pub mod outbox;
-pub mod registry;
+pub mod permits;
 pub mod replies;
 pub mod subscriptions;

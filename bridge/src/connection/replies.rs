@@ -17,7 +17,7 @@ pub fn connection_id() -> Ulid {
     let mut random = [0; 16];
     // Only tells connections apart: without randomness the time has to do.
     if let Err(error) = getrandom::fill(&mut random) {
-        tracing::warn!(%error, "no randomness for a connection's id");
+        tracing::warn!(%error, "no random numbers for a connection id; using the clock");
         random = now.as_nanos().to_le_bytes();
     }
     Ulid::from_parts(now.as_millis() as u64, u128::from_le_bytes(random))

@@ -9,147 +9,151 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::fault::{Code, Fault};
-use crate::ledger::TopicHold;
-use crate::rooms::join::{Failed, Join, Joined};
-use crate::rooms::member::Member;
-use crate::wire::Topic;
+use crate::ledger::TopicShare;
+use crate::topic::subscribe::{SubscribeError, Subscription, Topics};
+use crate::topic::subscriber::Subscriber;
+use crate::topic::upstream::SubscribeRequest;
+use crate::wire::TopicName;
 
 /// Replays under way at once for one connection; more wait their turn.
 const REPLAYS: usize = 4;
 
 /// The subscriptions of one connection. Dropping it ends them all.
 pub struct Subscriptions {
-    topics: HashMap<Topic, Subscription>,
-    joins: JoinSet<Outcome>,
-    turns: Arc<Semaphore>,
+    topics: HashMap<TopicName, Entry>,
+    tasks: JoinSet<Outcome>,
+    replays: Arc<Semaphore>,
 }
 
-struct Subscription {
-    member: Arc<Member>,
-    join: AbortHandle,
-    /// None while joining.
-    joined: Option<Joined>,
+struct Entry {
+    subscriber: Arc<Subscriber>,
+    task: AbortHandle,
+    /// None while it comes about.
+    subscription: Option<Subscription>,
     command: Option<u64>,
     /// The user's share in topics.
-    _hold: TopicHold,
+    _share: TopicShare,
 }
 
-/// What became of a join.
+/// What became of a request to subscribe.
 pub struct Outcome {
-    topic: Topic,
-    member: u64,
-    result: Result<Joined, Failed>,
+    topic: TopicName,
+    subscriber: u64,
+    result: Result<Subscription, SubscribeError>,
 }
 
-/// A join that ended, or broke.
+/// A subscribe task that ended, or panicked.
 pub type Finished = Result<(Id, Outcome), JoinError>;
 
 /// A command that failed.
 pub struct Refused {
-    /// Its id.
     pub command: Option<u64>,
     /// What it was about.
-    pub topic: Topic,
-    /// Why.
+    pub topic: TopicName,
     pub fault: Fault,
 }
 
-impl Subscription {
+impl Entry {
     fn end(self) {
-        self.member.leave();
-        self.join.abort();
+        self.subscriber.leave();
+        self.task.abort();
     }
 }
 
 impl Subscriptions {
-    /// None yet.
     pub fn new() -> Self {
-        Self { topics: HashMap::new(), joins: JoinSet::new(), turns: Arc::new(Semaphore::new(REPLAYS)) }
+        Self { topics: HashMap::new(), tasks: JoinSet::new(), replays: Arc::new(Semaphore::new(REPLAYS)) }
     }
 
-    /// How many there are, joining or joined.
+    /// How many there are, also those that are not live yet.
     pub fn len(&self) -> usize {
         self.topics.len()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.topics.is_empty()
-    }
-
-    /// Starts joining, if the user may follow one more topic. A former subscription to the topic ends.
-    pub fn add(&mut self, join: Join) -> Result<(), Fault> {
-        let (topic, member, command) = (join.topic.clone(), join.member.clone(), join.id);
+    /// Begins to subscribe, if the user may follow one more topic. A former subscription to the topic ends.
+    pub fn add(
+        &mut self,
+        topics: &Arc<Topics>,
+        subscriber: Arc<Subscriber>,
+        request: SubscribeRequest,
+    ) -> Result<(), Fault> {
+        let (topic, command) = (request.topic.clone(), request.id);
         self.remove(&topic);
-        let hold = join.user.hold(&topic).map_err(|refused| {
+        let share = request.user.take_topic(&topic).map_err(|refused| {
             refused.fault("topics over all connections", "--max-topics-per-user", "unsubscribe from some")
         })?;
-        let (turns, name, number) = (self.turns.clone(), topic.clone(), member.id);
-        let join = self.joins.spawn(async move {
+        let (replays, name, topics, entering) =
+            (self.replays.clone(), topic.clone(), topics.clone(), subscriber.clone());
+        let task = self.tasks.spawn(async move {
             // Never closed, so this is always a turn.
-            let _turn = turns.acquire_owned().await;
-            Outcome { topic: name, member: number, result: join.run().await }
+            let _turn = replays.acquire_owned().await;
+            let subscriber = entering.id;
+            Outcome { topic: name, subscriber, result: topics.subscribe(entering, request).await }
         });
-        self.topics.insert(topic, Subscription { member, join, joined: None, command, _hold: hold });
+        self.topics.insert(topic, Entry { subscriber, task, subscription: None, command, _share: share });
         Ok(())
     }
 
     /// Ends one; nothing more is sent for it.
-    pub fn remove(&mut self, topic: &Topic) {
-        if let Some(subscription) = self.topics.remove(topic) {
-            subscription.end();
+    pub fn remove(&mut self, topic: &TopicName) {
+        if let Some(entry) = self.topics.remove(topic) {
+            entry.end();
         }
     }
 
-    /// Ends all.
     pub fn clear(&mut self) {
-        self.topics.drain().for_each(|(_, subscription)| subscription.end());
+        self.topics.drain().for_each(|(_, entry)| entry.end());
     }
 
-    /// The next join to end; none while none is under way. Cancel-safe.
+    /// The next task to end; none while none is under way. Cancel-safe.
     pub async fn finished(&mut self) -> Option<Finished> {
-        self.joins.join_next_with_id().await
+        self.tasks.join_next_with_id().await
     }
 
-    /// Keeps what a join brought, unless its subscription has ended meanwhile. A refusal is to be told the client.
-    pub fn settle(&mut self, finished: Finished) -> Option<Refused> {
-        let Outcome { topic, member, result } = match finished {
+    /// Keeps what a task brought, unless its subscription has ended meanwhile. The client is to be answered with a refusal.
+    pub fn apply(&mut self, finished: Finished) -> Option<Refused> {
+        let Outcome { topic, subscriber, result } = match finished {
             Ok((_, outcome)) => outcome,
             Err(error) if error.is_cancelled() => return None,
-            Err(error) => return self.broke(&error),
+            Err(error) => return self.panicked(&error),
         };
-        let subscription = self.topics.get_mut(&topic).filter(|found| found.member.id == member)?;
-        let failed = match result {
-            Ok(joined) => {
-                subscription.joined = Some(joined);
+        let entry = self.topics.get_mut(&topic).filter(|found| found.subscriber.id == subscriber)?;
+        let error = match result {
+            Ok(subscription) => {
+                entry.subscription = Some(subscription);
                 return None;
             }
-            Err(failed) => failed,
+            Err(error) => error,
         };
-        let command = subscription.command;
+        let command = entry.command;
         self.remove(&topic);
-        match failed {
-            Failed::Unanswered(fault) => Some(Refused { command, topic, fault }),
-            Failed::Told => None,
+        match error {
+            SubscribeError::Refused(fault) => Some(Refused { command, topic, fault }),
+            SubscribeError::Ended => None,
         }
     }
 
-    fn broke(&mut self, error: &JoinError) -> Option<Refused> {
-        tracing::error!(%error, "a join broke");
-        let (topic, subscription) =
-            self.topics.iter().find(|(_, subscription)| subscription.join.id() == error.id())?;
-        let (topic, command) = (topic.clone(), subscription.command);
+    fn panicked(&mut self, error: &JoinError) -> Option<Refused> {
+        tracing::error!(%error, "subscribe task panicked");
+        let (topic, entry) = self.topics.iter().find(|(_, entry)| entry.task.id() == error.id())?;
+        let (topic, command) = (topic.clone(), entry.command);
         self.remove(&topic);
-        let fault = Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; try again");
+        let fault = Fault::new(Code::Server(ErrorReason::Internal), "something failed on our side; try again");
         Some(Refused { command, topic, fault })
     }
 
-    /// Ends all that this identity may not see, and what it had asked for with more rights and is only just being joined.
-    pub fn recheck(&mut self, before: &Identity, now: &Identity) -> Vec<Topic> {
+    /// Ends all that this identity may not see, and what was asked for with more rights and is not live yet.
+    pub fn recheck(&mut self, before: &Identity, now: &Identity) -> Vec<TopicName> {
         let fewer = before.roles.difference(&now.roles).next().is_some();
-        let lost = self.topics.iter().filter(|(topic, subscription)| match &subscription.joined {
-            Some(joined) => !joined.sight.allows(now),
-            None => fewer && !matches!(topic, Topic::Mine | Topic::Notifications | Topic::Devices | Topic::Queue),
+        let lost = self.topics.iter().filter(|(topic, entry)| match &entry.subscription {
+            Some(subscription) => !subscription.visibility.allows(now),
+            None => {
+                fewer
+                    && !matches!(
+                        topic,
+                        TopicName::Mine | TopicName::Notifications | TopicName::Devices | TopicName::Queue
+                    )
+            }
         });
         let lost: Vec<_> = lost.map(|(topic, _)| topic.clone()).collect();
         lost.iter().for_each(|topic| self.remove(topic));

@@ -1,214 +1,36 @@
-//! Topics over plain HTTP, for networks that let no WebSocket through: as Server-Sent Events and by long polling.
+//! Topics over plain HTTP, where WebSockets are blocked: as Server-Sent Events and by long polling.
 //!
-//! The messages, their order and their cursors are those of the WebSocket. A request enters the same rooms with the same
+//! The messages, their order and their cursors are those of the WebSocket. A request subscribes to the same topics with the same
 //! bounded outbox; only the writing differs.
 
 mod poll;
+mod query;
+mod session;
 mod sse;
-mod wanted;
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
 use axum::response::Response;
-use courant_auth::{Identity, TokenError};
 use http::request::Parts;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::app::{App, Peer};
+use crate::app::App;
 use crate::config::Config;
-use crate::connection::close::Verdict;
-use crate::connection::outbox::{Batch, Outbox, Taken};
-use crate::connection::registry::Seat;
-use crate::connection::replies;
-use crate::connection::subscriptions::{Finished, Subscriptions};
-use crate::fault::{Code, Fault};
-use crate::http::caller::Caller;
-use crate::http::headers;
-use crate::metrics::Limit;
-use crate::presence::book::Stay;
-use crate::presence::device::Device;
-use crate::presence::own::Transport;
-use crate::rooms::join::{Join, Reach};
-use crate::rooms::member::Member;
-use crate::sockets::{Lent, SocketHold};
-use crate::wire::encode::{Push, text};
-use wanted::{Asked, Wanted};
+use crate::fault::Fault;
+use crate::presence::connections::Transport;
+use crate::request::caller::Caller;
+use query::EventsQuery;
+use session::EventsSession;
 
 /// `GET /v1/events`
 pub async fn stream(State(app): State<Arc<App>>, caller: Caller, parts: Parts) -> Result<Response, Fault> {
-    let wanted = Wanted::of_stream(&parts.uri, &parts.headers, app.config.limits.subscriptions)?;
-    Ok(sse::response(Following::open(app, &caller, &parts, wanted, Transport::EventStream).await?))
+    let query = EventsQuery::of_stream(&parts.uri, &parts.headers, app.config.limits.subscriptions)?;
+    Ok(sse::response(EventsSession::open(app, &caller, &parts, query, Transport::EventStream).await?))
 }
 
 /// `GET /v1/events:poll`
 pub async fn poll(State(app): State<Arc<App>>, caller: Caller, parts: Parts) -> Result<Response, Fault> {
     let Config { times, limits, .. } = &app.config;
-    let (wanted, wait) = Wanted::of_poll(&parts.uri, times.poll, limits.subscriptions)?;
-    Ok(poll::response(Following::open(app, &caller, &parts, wanted, Transport::Poll).await?, wait))
-}
-
-/// One request that follows topics. Dropping it leaves the room and gives back its seat.
-struct Following {
-    app: Arc<App>,
-    outbox: Arc<Outbox>,
-    subscriptions: Subscriptions,
-    core_away: watch::Receiver<u64>,
-    /// When the token runs out.
-    expires: Instant,
-    /// When to say that it will.
-    warning: Option<Instant>,
-    identity: Identity,
-    /// How many topics were asked for.
-    asked: usize,
-    /// The first message.
-    greeting: Utf8Bytes,
-    _seat: Seat,
-    /// Meanwhile it is no HTTP connection among others.
-    _lent: Option<Lent>,
-    /// Its entry among those who are connected.
-    _stay: Stay,
-}
-
-/// What came next.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
-    /// Messages, in the batch.
-    Messages,
-    /// Nothing until the given time.
-    Silence,
-    /// The last words have been given out.
-    End,
-}
-
-impl Following {
-    /// Begins. When the only topic is refused, that is told as a plain HTTP error.
-    async fn open(
-        app: Arc<App>,
-        caller: &Caller,
-        parts: &Parts,
-        wanted: Wanted,
-        transport: Transport,
-    ) -> Result<Self, Fault> {
-        let peer = parts.extensions.get::<Peer>();
-        let peer = peer.ok_or_else(|| Fault::new(Code::BadMessage, "this connection has no address"))?;
-        let address = headers::address(*peer, &parts.headers, &app.config);
-        app.registry.may_try(address)?;
-        let mut seat = app.registry.seat(address)?;
-        seat.belongs_to(&caller.identity.subject)?;
-        let left = caller.identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
-        let left = left.min(Duration::from_secs(366 * 24 * 3600));
-        let connection = replies::connection_id();
-        let device = wanted.device.clone().unwrap_or_else(|| match transport {
-            Transport::Poll => Device::of_polls(),
-            Transport::WebSocket | Transport::EventStream => Device::of(connection),
-        });
-        let stay = app.book.enter(&caller.identity.subject, &device, transport);
-        if !stay.is_shown() {
-            app.registry.refused(Limit::DevicesPerUser, Some(&caller.identity.subject), address);
-        }
-        let mut core_away = app.core_away.clone();
-        core_away.mark_unchanged();
-        let outbox = Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone());
-        outbox.belongs_to(&app.ledger.user(&caller.identity.subject));
-        let mut following = Self {
-            outbox: Arc::new(outbox),
-            subscriptions: Subscriptions::new(),
-            core_away,
-            expires: Instant::now() + left,
-            warning: replies::warn_at(left, app.config.times.token_warning),
-            identity: caller.identity.clone(),
-            asked: wanted.topics.len(),
-            greeting: text(&replies::connected(None, connection, &device.id, &caller.identity, &app.config)),
-            _seat: seat,
-            _lent: parts.extensions.get::<SocketHold>().map(SocketHold::lend),
-            _stay: stay,
-            app,
-        };
-        following.join(caller, wanted, address)?;
-        if following.asked == 1 {
-            following.answered().await?;
-        }
-        Ok(following)
-    }
-
-    fn join(&mut self, caller: &Caller, wanted: Wanted, address: IpAddr) -> Result<(), Fault> {
-        let user = self.app.ledger.user(&caller.identity.subject);
-        for Asked { topic, after } in wanted.topics {
-            let join = Join {
-                rooms: self.app.rooms.clone(),
-                states: self.app.states.clone(),
-                member: Member::new(self.outbox.clone()),
-                token: caller.token.clone(),
-                user: user.clone(),
-                reach: Reach::of(&caller.identity),
-                topic,
-                after,
-                tier: wanted.tier,
-                id: None,
-            };
-            self.subscriptions.add(join).inspect_err(|_| {
-                self.app.registry.refused(Limit::TopicsPerUser, Some(user.name()), address);
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Waits until the only join has its first message, or came to nothing.
-    async fn answered(&mut self) -> Result<(), Fault> {
-        loop {
-            tokio::select! {
-                () = self.outbox.filled() => return Ok(()),
-                Some(finished) = self.subscriptions.finished() => {
-                    if let Some(refused) = self.subscriptions.settle(finished) {
-                        return Err(refused.fault);
-                    }
-                }
-            }
-        }
-    }
-
-    /// What comes next, until a time. Ends with the token, the bridge and the core as a WebSocket does.
-    async fn next(&mut self, batch: &mut impl Batch, until: Instant) -> Next {
-        let outbox = self.outbox.clone();
-        loop {
-            tokio::select! {
-                biased;
-                taken = std::future::poll_fn(|context| outbox.poll_take(batch, context)) => return match taken {
-                    Taken::End(_) => Next::End,
-                    Taken::Some | Taken::Nothing => Next::Messages,
-                },
-                Some(finished) = self.subscriptions.finished() => self.settle(finished),
-                () = sleep_until(until), if !self.outbox.is_ended() => return Next::Silence,
-                () = sleep_until(self.warning.unwrap_or(self.expires)), if self.warning.is_some() => {
-                    self.warning = None;
-                    self.outbox.reply(&replies::auth_expiring(&self.identity));
-                }
-                () = sleep_until(self.expires), if !self.outbox.is_ended() => self.expire(),
-                () = self.app.drain.cancelled(), if !self.outbox.is_ended() => {
-                    self.outbox.end_for_drain(&self.app.config.times);
-                }
-                Ok(()) = self.core_away.changed(), if !self.outbox.is_ended() => {
-                    self.outbox.end(Verdict::on(Fault::unreachable()));
-                }
-            }
-        }
-    }
-
-    fn settle(&mut self, finished: Finished) {
-        if let Some(refused) = self.subscriptions.settle(finished) {
-            let message = replies::refused(None, refused.topic.to_string(), &refused.fault);
-            self.outbox.push(0, Arc::new(Push::refused(&refused.topic.to_string().into(), message)));
-        }
-    }
-
-    fn expire(&self) {
-        let fault: Fault = TokenError::Expired.into();
-        self.outbox.reply(&replies::auth_error(None, &fault));
-        self.outbox.end(Verdict::on(fault));
-    }
+    let (query, wait) = EventsQuery::of_poll(&parts.uri, times.poll, limits.subscriptions)?;
+    Ok(poll::response(EventsSession::open(app, &caller, &parts, query, Transport::Poll).await?, wait))
 }

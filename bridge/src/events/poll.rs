@@ -14,17 +14,17 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::{Following, Next};
-use crate::connection::outbox::Batch;
+use super::session::{EventsSession, Next};
+use crate::outbox::Batch;
 use crate::wire::encode::{Kind, Push};
 
 /// An answer longer than this ends at the next cursor; the client asks on from there.
-const ENOUGH_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
 /// Answers with what there is or will be.
-pub fn response(following: Following, wait: Duration) -> Response {
-    let answer = Answer::begin(following.asked, &following.greeting);
-    let poll = Poll { following, until: Instant::now() + wait, answer };
+pub fn response(session: EventsSession, wait: Duration) -> Response {
+    let answer = PollBody::begin(session.asked, &session.greeting);
+    let poll = Poll { session, until: Instant::now() + wait, answer };
     let body = stream::unfold(Some(poll), |poll| async {
         let mut poll = poll?;
         let more = poll.step().await;
@@ -44,9 +44,9 @@ pub fn response(following: Following, wait: Duration) -> Response {
 }
 
 struct Poll {
-    following: Following,
+    session: EventsSession,
     until: Instant,
-    answer: Answer,
+    answer: PollBody,
 }
 
 impl Poll {
@@ -54,10 +54,10 @@ impl Poll {
     async fn step(&mut self) -> bool {
         // Before that there is nothing to continue from: what began must come to `live`.
         let far = Instant::now() + Duration::from_secs(24 * 3600);
-        let until = if self.answer.all_have_a_place() { self.until } else { far };
-        let whole = self.answer.is_enough()
-            || match self.following.next(&mut self.answer, until).await {
-                Next::Messages => self.answer.is_enough(),
+        let until = if self.answer.all_have_a_cursor() { self.until } else { far };
+        let whole = self.answer.is_complete()
+            || match self.session.next(&mut self.answer, until).await {
+                Next::Messages => self.answer.is_complete(),
                 Next::Silence | Next::End => true,
             };
         if whole {
@@ -68,28 +68,28 @@ impl Poll {
 }
 
 /// The JSON of the answer, as far as it has not been sent.
-struct Answer {
+struct PollBody {
     text: Vec<u8>,
     bytes: usize,
     /// How many topics there are to come.
     asked: usize,
     /// Messages that say something about jobs, and topics that ended.
-    told: usize,
-    topics: BTreeMap<Arc<str>, Place>,
+    updates: usize,
+    topics: BTreeMap<Arc<str>, TopicPosition>,
 }
 
 /// Where a topic stands.
 #[derive(Default)]
-struct Place {
+struct TopicPosition {
     cursor: Option<Box<str>>,
     live: bool,
     ended: bool,
 }
 
-impl Answer {
+impl PollBody {
     fn begin(asked: usize, greeting: &str) -> Self {
         let text = [b"{\"messages\":[", greeting.as_bytes()].concat();
-        Self { text, bytes: 0, asked, told: 0, topics: BTreeMap::new() }
+        Self { text, bytes: 0, asked, updates: 0, topics: BTreeMap::new() }
     }
 
     fn message(&mut self, text: &str) {
@@ -98,21 +98,21 @@ impl Answer {
         self.text.extend_from_slice(text.as_bytes());
     }
 
-    fn all(&self, holds: impl Fn(&Place) -> bool) -> bool {
-        self.topics.values().filter(|place| place.ended || holds(place)).count() == self.asked
+    fn all(&self, holds: impl Fn(&TopicPosition) -> bool) -> bool {
+        self.topics.values().filter(|position| position.ended || holds(position)).count() == self.asked
     }
 
-    fn all_have_a_place(&self) -> bool {
-        self.all(|place| place.cursor.is_some())
+    fn all_have_a_cursor(&self) -> bool {
+        self.all(|position| position.cursor.is_some())
     }
 
-    fn is_enough(&self) -> bool {
-        let told = self.told > 0 || self.asked == 0;
-        (told && self.all(|place| place.live)) || (self.bytes >= ENOUGH_BYTES && self.all_have_a_place())
+    fn is_complete(&self) -> bool {
+        let updates = self.updates > 0 || self.asked == 0;
+        (updates && self.all(|position| position.live)) || (self.bytes >= MAX_BYTES && self.all_have_a_cursor())
     }
 
     fn end(&mut self) {
-        let cursors: BTreeMap<_, _> = self.topics.iter().map(|(topic, place)| (topic, &place.cursor)).collect();
+        let cursors: BTreeMap<_, _> = self.topics.iter().map(|(topic, position)| (topic, &position.cursor)).collect();
         // Maps of text to text can always be written.
         let cursors = serde_json::to_vec(&cursors).unwrap_or_else(|_| b"{}".to_vec());
         self.text.extend_from_slice(b"],\"cursors\":");
@@ -121,7 +121,7 @@ impl Answer {
     }
 }
 
-impl Batch for Answer {
+impl Batch for PollBody {
     fn reply(&mut self, text: Utf8Bytes) {
         self.message(&text);
     }
@@ -130,20 +130,20 @@ impl Batch for Answer {
         for frame in &push.frames {
             self.message(frame);
         }
-        let place = self.topics.entry(push.topic.clone()).or_default();
+        let position = self.topics.entry(push.topic.clone()).or_default();
         match push.kind {
-            Kind::Durable { .. } | Kind::Transient { .. } | Kind::Snapshot { .. } => self.told += 1,
-            // What came before it counts no more, and there is no place to continue from until `live`.
-            Kind::Gap => *place = Place::default(),
+            Kind::Durable { .. } | Kind::Transient { .. } | Kind::Snapshot { .. } => self.updates += 1,
+            // What came before it counts no more, and there is no position to continue from until `live`.
+            Kind::Gap => *position = TopicPosition::default(),
             Kind::Ended => {
-                place.ended = true;
-                self.told += 1;
+                position.ended = true;
+                self.updates += 1;
             }
-            Kind::Live => place.live = true,
+            Kind::Live => position.live = true,
             Kind::Mark | Kind::Bookmark => {}
         }
         if push.cursor.is_some() {
-            place.cursor.clone_from(&push.cursor);
+            position.cursor.clone_from(&push.cursor);
         }
     }
 }

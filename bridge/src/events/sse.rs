@@ -11,33 +11,33 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::{Following, Next};
-use crate::connection::outbox::Batch;
+use super::session::{EventsSession, Next};
+use crate::outbox::Batch;
 use crate::wire::encode::Push;
 
 /// How long a browser waits before it connects again, in milliseconds.
 const RETRY: &[u8] = b"retry: 1000\n\n";
-/// A sign of life that a script can see. A comment would not do: proxies may swallow it, and no script is told.
+/// A keepalive that a script can see. A comment would not do: proxies may drop it, and scripts do not see it.
 const PING: &[u8] = b"event: ping\ndata: {}\n\n";
 
 /// Answers with the stream.
-pub fn response(following: Following) -> Response {
+pub fn response(session: EventsSession) -> Response {
     let mut first = Text { bytes: RETRY.to_vec(), ids: false };
-    first.event(&following.greeting, None);
+    first.event(&session.greeting, None);
     let first = stream::iter([Ok(Bytes::from(first.bytes))]);
-    let rest = stream::unfold(Some(following), |following| async {
-        let mut following = following?;
-        let mut text = Text { bytes: Vec::new(), ids: following.asked == 1 };
-        let silence = Instant::now() + following.app.config.times.client_ping;
-        let following = match following.next(&mut text, silence).await {
-            Next::Messages => Some(following),
+    let rest = stream::unfold(Some(session), |session| async {
+        let mut session = session?;
+        let mut text = Text { bytes: Vec::new(), ids: session.asked == 1 };
+        let silence = Instant::now() + session.app.config.times.client_ping;
+        let session = match session.next(&mut text, silence).await {
+            Next::Messages => Some(session),
             Next::Silence => {
                 text.bytes.extend_from_slice(PING);
-                Some(following)
+                Some(session)
             }
             Next::End => return None,
         };
-        Some((Ok::<_, std::convert::Infallible>(Bytes::from(text.bytes)), following))
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(text.bytes)), session))
     });
     let mut response = Response::new(Body::from_stream(stream::StreamExt::chain(first, rest)));
     let headers = [

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// What requests of tus carry.
-const TUS_ASKS: [HeaderName; 5] = [
+const TUS_REQUEST_HEADERS: [HeaderName; 5] = [
     HeaderName::from_static("tus-resumable"),
     HeaderName::from_static("upload-length"),
     HeaderName::from_static("upload-metadata"),
@@ -18,7 +18,7 @@ const TUS_ASKS: [HeaderName; 5] = [
     HeaderName::from_static("x-http-method-override"),
 ];
 /// What answers of tus carry, and ours about the job.
-const TUS_TELLS: [HeaderName; 9] = [
+const TUS_RESPONSE_HEADERS: [HeaderName; 9] = [
     HeaderName::from_static("tus-resumable"),
     HeaderName::from_static("tus-version"),
     HeaderName::from_static("tus-extension"),
@@ -30,7 +30,7 @@ const TUS_TELLS: [HeaderName; 9] = [
     HeaderName::from_static("courant-cursor"),
 ];
 
-/// How long a browser may remember the answer to its question whether it may.
+/// How long a browser may remember the answer to its query whether it may.
 const REMEMBER: Duration = Duration::from_secs(600);
 
 /// For the origins on the list; None when there are none. Never `*`: cookies count.
@@ -38,15 +38,16 @@ pub fn layer(allowed: &[String]) -> Option<CorsLayer> {
     // Browsers write origins in small letters.
     let origins: Vec<HeaderValue> = allowed.iter().filter_map(|origin| origin.to_lowercase().parse().ok()).collect();
     let last_event_id = HeaderName::from_static("last-event-id");
-    let asks = [AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE, RANGE, last_event_id];
-    let tells = [ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE];
+    let request_headers = [AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE, RANGE, last_event_id];
+    let response_headers =
+        [ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE];
     (!origins.is_empty()).then(|| {
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))
             .allow_credentials(true)
             .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE])
-            .allow_headers(asks.into_iter().chain(TUS_ASKS).collect::<Vec<_>>())
-            .expose_headers(tells.into_iter().chain(TUS_TELLS).collect::<Vec<_>>())
+            .allow_headers(request_headers.into_iter().chain(TUS_REQUEST_HEADERS).collect::<Vec<_>>())
+            .expose_headers(response_headers.into_iter().chain(TUS_RESPONSE_HEADERS).collect::<Vec<_>>())
             .max_age(REMEMBER)
     })
 }

@@ -70,14 +70,14 @@ mod tests {
 
     #[test]
     fn extended_names_are_read_and_plain_ones_left_alone() {
-        for (text, said) in [
+        for (text, expected) in [
             ("form-data; name=file; filename*=UTF-8''r%C3%A9port%20%E2%82%AC.pdf", Some("réport €.pdf")),
             ("form-data; name=\"file\"; FileName*=utf-8'en'a.pdf; filename=\"b.pdf\"", Some("a.pdf")),
             ("form-data; filename=\"x; filename*=UTF-8''evil.pdf\"; filename*=\"UTF-8''a.pdf\"", Some("a.pdf")),
             ("form-data; name=\"a\\\"; filename*=UTF-8''evil.pdf\"", None),
             ("form-data; name=file; filename=\"b.pdf\"", None),
         ] {
-            assert_eq!(name(text).unwrap().as_deref(), said, "{text}");
+            assert_eq!(name(text).unwrap().as_deref(), expected, "{text}");
         }
         for bad in ["UTF-8''%C3", "UTF-8''%4", "UTF-8''%zz", "UTF-8''%+4", "UTF-16''a", "a.pdf", "'"] {
             assert!(name(&format!("form-data; filename*={bad}")).is_err(), "{bad}");

@@ -13,11 +13,11 @@ use http::header::CACHE_CONTROL;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::caller::Caller;
-use super::query;
 use crate::app::App;
-use crate::audit::Deed;
 use crate::fault::{Code, Fault};
+use crate::request::caller::Caller;
+use crate::request::query;
+use crate::wire::admin::AuditAction;
 use crate::wire::job::Job;
 
 /// A job and where to start watching it.
@@ -25,7 +25,7 @@ use crate::wire::job::Job;
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JobAnswer {
-    /// The job.
+    /// The job as it is now.
     pub job: Job,
     /// A watch from here misses nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,7 +37,7 @@ pub struct JobAnswer {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JobsAnswer {
-    /// Newest first.
+    /// One page, newest first.
     pub jobs: Vec<Job>,
     /// For the next page.
     pub next_page_token: Option<String>,
@@ -46,7 +46,7 @@ pub struct JobsAnswer {
 }
 
 impl JobAnswer {
-    /// Of a job that the core always sends.
+    /// Of a job that the server always sends.
     pub fn new(job: Option<v1::Job>, cursor: Option<String>) -> Result<Self, Fault> {
         let job = job.as_ref().map(Job::from).ok_or_else(Fault::job_not_found)?;
         Ok(Self { job, cursor })
@@ -54,55 +54,54 @@ impl JobAnswer {
 }
 
 /// JSON that no cache may keep.
-pub fn fresh(body: impl Serialize) -> Response {
+pub fn uncached(body: impl Serialize) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
 /// `GET /v1/jobs`
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
-    let request = app.core.call_as(query::listing(query::pairs(&uri)?)?, &caller.token)?;
-    let found = app.core.jobs().list_jobs(request).await?.into_inner();
+    let request = app.server.call_as(query::listing(query::pairs(&uri)?)?, &caller.token)?;
+    let found = app.server.jobs().list_jobs(request).await?.into_inner();
     let next_page_token = Some(found.next_page_token).filter(|token| !token.is_empty());
-    Ok(fresh(JobsAnswer { jobs: found.jobs.iter().map(Job::from).collect(), next_page_token, cursor: found.cursor }))
+    Ok(uncached(JobsAnswer { jobs: found.jobs.iter().map(Job::from).collect(), next_page_token, cursor: found.cursor }))
 }
 
 /// `GET /v1/jobs/{id}`
 pub async fn get(State(app): State<Arc<App>>, caller: Caller, Path(job_id): Path<String>) -> Result<Response, Fault> {
-    let request = app.core.call_as(v1::GetJobRequest { job_id }, &caller.token)?;
-    let found = app.core.jobs().get_job(request).await?.into_inner();
-    Ok(fresh(JobAnswer::new(found.job, Some(found.cursor))?))
+    let request = app.server.call_as(v1::GetJobRequest { job_id }, &caller.token)?;
+    let found = app.server.jobs().get_job(request).await?.into_inner();
+    Ok(uncached(JobAnswer::new(found.job, Some(found.cursor))?))
 }
 
 /// `POST /v1/jobs/{id}:cancel` and `:retry`
-pub async fn act(
+pub async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(path): Path<String>,
     body: Bytes,
 ) -> Result<Response, Fault> {
-    let mut jobs = app.core.jobs();
-    let (answer, deed, id) = match path.rsplit_once(':') {
+    let mut jobs = app.server.jobs();
+    let (answer, action, id) = match path.rsplit_once(':') {
         Some((id, "cancel")) => {
-            let request = app.core.call_as(v1::CancelJobRequest { job_id: id.to_owned() }, &caller.token)?;
-            (JobAnswer::new(jobs.cancel_job(request).await?.into_inner().job, None)?, Deed::Cancelled, id)
+            let request = app.server.call_as(v1::CancelJobRequest { job_id: id.to_owned() }, &caller.token)?;
+            (JobAnswer::new(jobs.cancel_job(request).await?.into_inner().job, None)?, AuditAction::Cancelled, id)
         }
         Some((id, "retry")) => {
             let password = password(&body)?;
-            let request = app.core.call_as(v1::RetryJobRequest { job_id: id.to_owned(), password }, &caller.token)?;
+            let request = app.server.call_as(v1::RetryJobRequest { job_id: id.to_owned(), password }, &caller.token)?;
             let retried = jobs.retry_job(request).await?.into_inner();
-            (JobAnswer::new(retried.job, Some(retried.cursor))?, Deed::Retried, id)
+            (JobAnswer::new(retried.job, Some(retried.cursor))?, AuditAction::Retried, id)
         }
-        _ => return Err(Fault::new(Code::NotFound, "a job can be told :cancel and :retry")),
+        _ => return Err(Fault::new(Code::NotFound, "the actions of a job are :cancel and :retry")),
     };
-    caller.note(&app, deed, Some(id));
-    Ok(fresh(answer))
+    caller.audit(&app, action, Some(id));
+    Ok(uncached(answer))
 }
 
 /// What a retry may say.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Retry {
-    /// Opens the document.
     password: Option<String>,
 }
 
@@ -118,8 +117,8 @@ fn password(body: &[u8]) -> Result<Option<v1::Password>, Fault> {
 
 /// `DELETE /v1/jobs/{id}`
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>) -> Result<Response, Fault> {
-    let request = app.core.call_as(v1::DeleteJobRequest { job_id: id.clone() }, &caller.token)?;
-    app.core.jobs().delete_job(request).await?;
-    caller.note(&app, Deed::Deleted, Some(&id));
+    let request = app.server.call_as(v1::DeleteJobRequest { job_id: id.clone() }, &caller.token)?;
+    app.server.jobs().delete_job(request).await?;
+    caller.audit(&app, AuditAction::Deleted, Some(&id));
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -1,19 +1,12 @@
-//! Everything over HTTP: the jobs API, probes, the console and the door to WebSockets.
+//! Everything over HTTP: the API, probes, the console and the upgrade to WebSockets.
 
-pub mod caller;
 pub mod console;
-pub mod cookie;
 mod cors;
 mod filename;
-pub mod headers;
 pub mod jobs;
-pub mod notices;
-pub mod origin;
+pub mod notifications;
 mod pages;
-pub mod patience;
-pub mod problem;
 pub mod push;
-pub mod query;
 pub mod results;
 pub mod service;
 pub mod session;
@@ -32,35 +25,35 @@ use http::StatusCode;
 use hyper_util::rt::TokioIo;
 
 use crate::app::{App, Peer};
-use crate::core::health::Health;
 use crate::events;
 use crate::fault::{Code, Fault};
+use crate::request::caller::Caller;
+use crate::request::origin::{Origins, PageOrigin};
+use crate::request::{body_timeout, cookie, headers};
+use crate::server::health::Health;
 use crate::ws::handshake::{Choice, Opening};
 use crate::ws::session::Session;
-use caller::Caller;
-use origin::{Named, Origins};
 
-/// All paths.
 pub fn router(app: Arc<App>) -> Router {
     let cors = cors::layer(&app.config.allow_origins);
     let router = Router::new()
-        .route("/ws", any(open_socket))
+        .route("/ws", any(upgrade))
         .route("/v1/jobs", get(jobs::list).post(upload::submit).fallback(wrong_method))
         .route("/v1/uploads", post(uploads::create).fallback(wrong_method))
         .route(
             "/v1/uploads/{id}",
             axum::routing::head(uploads::state)
                 .patch(uploads::write)
-                .delete(uploads::give_up)
+                .delete(uploads::delete)
                 .post(uploads::overridden)
                 .fallback(wrong_method),
         )
         // Uploads have their own limit, which counts the document and not the form.
         .route_layer(DefaultBodyLimit::disable())
-        .route("/v1/jobs/{id}", get(jobs::get).post(jobs::act).delete(jobs::delete).fallback(wrong_method))
-        .route("/v1/batches/{id}", get(service::batch).post(service::act_on_batch).fallback(wrong_method))
-        .route("/v1/notifications", get(notices::list).post(notices::send).fallback(wrong_method))
-        .route("/v1/notifications:read", post(notices::read).fallback(wrong_method))
+        .route("/v1/jobs/{id}", get(jobs::get).post(jobs::change).delete(jobs::delete).fallback(wrong_method))
+        .route("/v1/batches/{id}", get(service::batch).post(service::change_batch).fallback(wrong_method))
+        .route("/v1/notifications", get(notifications::list).post(notifications::send).fallback(wrong_method))
+        .route("/v1/notifications:read", post(notifications::read).fallback(wrong_method))
         .route("/v1/push/key", get(push::key).fallback(wrong_method))
         .route("/v1/push/subscriptions", put(push::add).delete(push::end).fallback(wrong_method))
         .route("/v1/queue", get(service::queue).fallback(wrong_method))
@@ -68,7 +61,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/quota", get(service::quota).fallback(wrong_method))
         .route("/v1/system", get(service::system).fallback(wrong_method))
         .route("/v1/workers", get(service::workers).fallback(wrong_method))
-        .route("/v1/workers/{id}", post(service::act_on_worker).fallback(wrong_method))
+        .route("/v1/workers/{id}", post(service::change_worker).fallback(wrong_method))
         .route("/v1/jobs/{id}/pages/{page}", get(pages::read).fallback(wrong_method))
         .route("/v1/jobs/{id}/results/{format}", get(results::read).fallback(wrong_method))
         .route("/v1/jobs/{id}/document", get(results::document).fallback(wrong_method))
@@ -81,7 +74,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(ready))
         .route("/metrics", get(metrics))
         .fallback(console::serve)
-        .layer(axum::middleware::from_fn_with_state(app.clone(), limit))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), limit_rate))
         .layer(axum::middleware::map_response_with_state(app.clone(), headers::secure))
         .with_state(app.clone());
     let router = match cors {
@@ -89,36 +82,36 @@ pub fn router(app: Arc<App>) -> Router {
         None => router,
     };
     let router = router.layer(axum::middleware::from_fn_with_state(app.clone(), uploads::tus));
-    router.layer(axum::middleware::from_fn_with_state(app, once))
+    router.layer(axum::middleware::from_fn_with_state(app, refuse_duplicate_headers))
 }
 
 /// Before anything looks at them: headers that must be there once.
-async fn once(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match headers::check_once(request.headers()) {
+async fn refuse_duplicate_headers(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match headers::check_duplicates(request.headers()) {
         Ok(()) => next.run(request).await,
         Err(fault) => headers::secured(&app.config, fault.into_response()),
     }
 }
 
 /// Refuses what comes too often from one address. Probes are let through: they must not fail because others ask much.
-async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn limit_rate(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>();
     let address = peer.map(|peer| headers::address(*peer, request.headers(), &app.config));
     let probe = matches!(request.uri().path(), "/livez" | "/readyz" | "/healthz");
-    match address.filter(|_| !probe).map(|address| app.registry.may_ask(address)) {
+    match address.filter(|_| !probe).map(|address| app.permits.check_request_rate(address)) {
         Some(Err(fault)) => fault.into_response(),
-        Some(Ok(())) | None => next.run(hurried(&app, request)).await,
+        Some(Ok(())) | None => next.run(with_body_deadline(&app, request)).await,
     }
 }
 
 /// Bodies that are no documents are short, and have their time as a whole.
-fn hurried(app: &App, request: Request) -> Request {
+fn with_body_deadline(app: &App, request: Request) -> Request {
     let path = request.uri().path();
     let document = path == "/v1/jobs" || path == "/v1/uploads" || path.starts_with("/v1/uploads/");
     if document || !uploads::has_body(request.headers()) {
         return request;
     }
-    request.map(|body| patience::within(body, app.config.times.body))
+    request.map(|body| body_timeout::with_deadline(body, app.config.times.body))
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
@@ -126,16 +119,16 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
         return "ok\n".into_response();
     }
     let why = match *app.health.borrow() {
-        _ if app.leaving.is_cancelled() => "draining",
-        Health::Without(missing) => missing,
-        Health::Serving | Health::Away => "the server cannot be reached",
+        _ if app.lame_duck.is_cancelled() => "draining",
+        Health::Degraded(missing) => missing,
+        Health::Serving | Health::Unavailable => "the server cannot be reached",
     };
     (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
 }
 
-/// For admins: the numbers tell how busy everybody is.
+/// For admins: the metrics show what others do.
 async fn metrics(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
-    caller.needs(courant_auth::Role::Admin)?;
+    caller.require(courant_auth::Role::Admin)?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(http::header::CONTENT_TYPE, kind)], app.metrics.text()).into_response())
 }
@@ -148,21 +141,22 @@ async fn wrong_method() -> Fault {
     Fault::new(Code::MethodNotAllowed, "this path does not know that method")
 }
 
-async fn open_socket(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
+async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
     let opening = Opening::read(request.method(), request.version(), request.headers(), Origins::of(&app.config))?;
-    let cookie =
-        cookie::token(request.headers(), &app.config).filter(|_| opening.named == Named::Yes).map(str::to_owned);
+    let cookie = cookie::token(request.headers(), &app.config)
+        .filter(|_| opening.page_origin == PageOrigin::Known)
+        .map(str::to_owned);
     let peer = request.extensions().get::<Peer>().map(|peer| headers::address(*peer, request.headers(), &app.config));
     let Some(address) = peer else {
         return Err(Fault::new(Code::UpgradeRequired, "this connection cannot be upgraded"));
     };
-    app.registry.may_try(address)?;
+    app.permits.check_connect_rate(address)?;
     let response = opening.response();
     let at = app.clone();
     at.spawn(async move {
         match take_socket(request).await {
-            Some((socket, read)) => converse(app, opening, cookie, address, socket, read).await,
-            None => tracing::debug!("an upgrade came to nothing"),
+            Some((socket, read)) => run_session(app, opening, cookie, address, socket, read).await,
+            None => tracing::debug!("WebSocket upgrade failed"),
         }
     });
     Ok(response)
@@ -175,7 +169,7 @@ async fn take_socket(request: Request) -> Option<(Socket, bytes::Bytes)> {
     Some((parts.io.into_inner(), parts.read_buf))
 }
 
-async fn converse(
+async fn run_session(
     app: Arc<App>,
     opening: Opening,
     cookie: Option<String>,
@@ -184,10 +178,10 @@ async fn converse(
     read: bytes::Bytes,
 ) {
     let format = opening.choice.format();
-    match app.registry.seat(address) {
-        Ok(seat) => {
-            let mut session = Session::new(app, seat, format);
-            session.keep(cookie);
+    match app.permits.permit(address) {
+        Ok(permit) => {
+            let mut session = Session::new(app, permit, format);
+            session.set_cookie(cookie);
             match (opening.choice, opening.token) {
                 (Choice::Unknown, _) => {
                     session.refuse(Fault::new(
@@ -195,11 +189,11 @@ async fn converse(
                         "offer the subprotocol courant.v1.json or courant.v1.msgpack",
                     ));
                 }
-                (Choice::Offered(_) | Choice::Default, Some(token)) => session.offer(token),
+                (Choice::Offered(_) | Choice::Default, Some(token)) => session.authenticate(token),
                 (Choice::Offered(_) | Choice::Default, None) => {}
             }
             session.run(socket, read).await;
         }
-        Err(fault) => crate::ws::session::turn_away(&app, fault, format, socket, read).await,
+        Err(fault) => crate::ws::session::refuse_connection(&app, fault, format, socket, read).await,
     }
 }

@@ -10,10 +10,10 @@ use courant_proto::v1::{ReadPageRequest, ReadPageResponse, read_page_response::P
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 
-use super::caller::Caller;
-use super::results::{headless, knows, pieces, put};
+use super::results::{chunks, matches_etag, missing_header, set_header};
 use crate::app::App;
 use crate::fault::Fault;
+use crate::request::caller::Caller;
 
 /// `GET /v1/jobs/{id}/pages/{page}`
 pub async fn read(
@@ -23,27 +23,27 @@ pub async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let page = page.parse().map_err(|_| Fault::field("page", "must be a number, at least 1"))?;
-    let download = caller.download(&app)?;
-    let request = app.core.stream_as(ReadPageRequest { job_id, page }, &caller.token)?;
-    let mut stream = app.core.bulk().read_page(request).await?.into_inner();
+    let download = caller.take_download(&app)?;
+    let request = app.server.stream_as(ReadPageRequest { job_id, page }, &caller.token)?;
+    let mut stream = app.server.bulk().read_page(request).await?.into_inner();
     let Some(Part::Header(header)) = stream.message().await?.and_then(|first| first.part) else {
-        return Err(headless());
+        return Err(missing_header());
     };
-    // What an attempt has written for a page stays as it is; another attempt may do the page anew.
+    // What an attempt has written for a page stays as it is; another attempt may do the page again.
     let tag = format!("\"{page}-{}-{}\"", header.attempt, header.size_bytes);
     let mut response = Response::new(Body::empty());
-    put(&mut response, ETAG, &tag)?;
-    put(&mut response, CACHE_CONTROL, "private, no-cache")?;
-    if knows(headers.get(IF_NONE_MATCH), &tag) {
+    set_header(&mut response, ETAG, &tag)?;
+    set_header(&mut response, CACHE_CONTROL, "private, no-cache")?;
+    if matches_etag(headers.get(IF_NONE_MATCH), &tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(response);
     }
-    put(&mut response, CONTENT_TYPE, "application/json")?;
-    put(&mut response, CONTENT_LENGTH, &header.size_bytes.to_string())?;
+    set_header(&mut response, CONTENT_TYPE, "application/json")?;
+    set_header(&mut response, CONTENT_LENGTH, &header.size_bytes.to_string())?;
     let chunk = |message: ReadPageResponse| match message.part {
         Some(Part::Chunk(chunk)) => chunk,
         Some(Part::Header(_)) | None => Bytes::new(),
     };
-    *response.body_mut() = Body::from_stream(pieces(stream, download, chunk));
+    *response.body_mut() = Body::from_stream(chunks(stream, download, chunk));
     Ok(response)
 }

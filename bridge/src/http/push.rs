@@ -1,4 +1,4 @@
-//! Web Push: a browser says where notices reach it when no page is open.
+//! Web Push: a browser says where notifications reach it when no page is open.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::caller::Caller;
-use super::jobs::fresh;
-use super::notices::json;
+use super::jobs::uncached;
+use super::notifications::json;
 use crate::app::App;
 use crate::fault::Fault;
+use crate::request::caller::Caller;
 
 /// The key to subscribe with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,12 +32,12 @@ pub struct PushKeyAnswer {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PushSubscription {
-    /// Where to send.
+    /// An address of the browser's push service.
     pub endpoint: String,
     /// When the browser ends it by itself, in milliseconds since 1970; no browser says so today.
     #[serde(default)]
     pub expiration_time: Option<f64>,
-    /// The browser's keys.
+    /// What payloads are encrypted with.
     pub keys: PushKeys,
 }
 
@@ -46,9 +46,9 @@ pub struct PushSubscription {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PushKeys {
-    /// Its public key.
+    /// The browser's public key on P-256.
     pub p256dh: String,
-    /// Its secret.
+    /// The browser's authentication secret.
     pub auth: String,
 }
 
@@ -63,10 +63,10 @@ pub struct PushEnd {
 
 /// `GET /v1/push/key`
 pub async fn key(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
-    let request = app.core.call_as(v1::GetPushKeyRequest {}, &caller.token)?;
-    let key = app.core.notices().get_push_key(request).await?.into_inner().public_key;
+    let request = app.server.call_as(v1::GetPushKeyRequest {}, &caller.token)?;
+    let key = app.server.notifications().get_push_key(request).await?.into_inner().public_key;
     let public_key = Some(URL_SAFE_NO_PAD.encode(&key)).filter(|_| !key.is_empty());
-    Ok(fresh(PushKeyAnswer { public_key }))
+    Ok(uncached(PushKeyAnswer { public_key }))
 }
 
 /// `PUT /v1/push/subscriptions`
@@ -77,19 +77,19 @@ pub async fn add(State(app): State<Arc<App>>, caller: Caller, request: Request) 
         let decoded = URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
         decoded.map_err(|_| Fault::field(field, "must be base64url"))
     };
-    let wish = v1::AddPushSubscriptionRequest {
+    let request = v1::AddPushSubscriptionRequest {
         endpoint,
         p256dh: bytes("keys.p256dh", &keys.p256dh)?.into(),
         auth: bytes("keys.auth", &keys.auth)?.into(),
     };
-    app.core.notices().add_push_subscription(app.core.call_as(wish, &caller.token)?).await?;
+    app.server.notifications().add_push_subscription(app.server.call_as(request, &caller.token)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `DELETE /v1/push/subscriptions`
 pub async fn end(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
     let PushEnd { endpoint } = json(request).await?;
-    let wish = v1::RemovePushSubscriptionRequest { endpoint };
-    app.core.notices().remove_push_subscription(app.core.call_as(wish, &caller.token)?).await?;
+    let request = v1::RemovePushSubscriptionRequest { endpoint };
+    app.server.notifications().remove_push_subscription(app.server.call_as(request, &caller.token)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

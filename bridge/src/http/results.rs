@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/{id}/results/{format}` and `/document`: bytes stream from the core to the browser.
+//! `GET /v1/jobs/{id}/results/{format}` and `/document`: bytes stream from the server to the browser.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tonic::Streaming;
 
-use super::caller::Caller;
 use crate::app::App;
 use crate::fault::{Code, Fault};
 use crate::ledger::Share;
+use crate::request::caller::Caller;
 use crate::wire::names;
 
 /// A result of a document nobody has vetted: when shown, it runs nothing and reaches nothing.
@@ -28,8 +28,7 @@ const SANDBOX: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; i
 
 /// The part of a result that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    /// All of it.
+enum ByteRange {
     All,
     /// From here to there, inclusive; to the end if open.
     From(u64, Option<u64>),
@@ -44,9 +43,9 @@ pub async fn read(
     Path((job_id, format)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let unknown = || Fault::new(Code::Core(ErrorReason::ResultNotFound), "a result is json, md, txt or html");
+    let unknown = || Fault::new(Code::Server(ErrorReason::ResultNotFound), "a result is json, md, txt or html");
     let format = names::parse_format(&format).ok_or_else(unknown)?;
-    serve(&Source { app, caller, job_id, what: What::Result(format) }, &headers).await
+    serve(&Source { app, caller, job_id, file: File::Result(format) }, &headers).await
 }
 
 /// `GET /v1/jobs/{id}/document`
@@ -56,7 +55,7 @@ pub async fn document(
     Path(job_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    serve(&Source { app, caller, job_id, what: What::Document }, &headers).await
+    serve(&Source { app, caller, job_id, file: File::Document }, &headers).await
 }
 
 async fn serve(source: &Source, headers: &HeaderMap) -> Result<Response, Fault> {
@@ -65,21 +64,21 @@ async fn serve(source: &Source, headers: &HeaderMap) -> Result<Response, Fault> 
         return whole(source).await;
     }
     let (header, _) = source.open(0, 1).await?;
-    if knows(headers.get(IF_NONE_MATCH), &etag(&header)) {
-        return answer(&header, source.what, StatusCode::NOT_MODIFIED, (Body::empty(), None));
+    if matches_etag(headers.get(IF_NONE_MATCH), &etag(&header)) {
+        return answer(&header, source.file, StatusCode::NOT_MODIFIED, (Body::empty(), None));
     }
     let range_holds = headers.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == etag(&header).as_bytes());
-    let wanted = headers.get(RANGE).filter(|_| range_holds).map_or(Wanted::All, range);
+    let range_wanted = headers.get(RANGE).filter(|_| range_holds).map_or(ByteRange::All, range);
     let size = u64::try_from(header.size_bytes).unwrap_or_default();
-    match span(wanted, size) {
+    match span(range_wanted, size) {
         None => unsatisfiable(size),
-        Some(_) if wanted == Wanted::All => whole(source).await,
+        Some(_) if range_wanted == ByteRange::All => whole(source).await,
         Some((first, last)) => {
             let length = (last - first + 1) as i64;
             let (header, bytes) = source.open(first as i64, length).await?;
             let body = (Body::from_stream(bytes), Some(length));
-            let mut response = answer(&header, source.what, StatusCode::PARTIAL_CONTENT, body)?;
-            put(&mut response, CONTENT_RANGE, &format!("bytes {first}-{last}/{size}"))?;
+            let mut response = answer(&header, source.file, StatusCode::PARTIAL_CONTENT, body)?;
+            set_header(&mut response, CONTENT_RANGE, &format!("bytes {first}-{last}/{size}"))?;
             Ok(response)
         }
     }
@@ -88,12 +87,12 @@ async fn serve(source: &Source, headers: &HeaderMap) -> Result<Response, Fault> 
 async fn whole(source: &Source) -> Result<Response, Fault> {
     let (header, bytes) = source.open(0, 0).await?;
     let length = header.size_bytes;
-    answer(&header, source.what, StatusCode::OK, (Body::from_stream(bytes), Some(length)))
+    answer(&header, source.file, StatusCode::OK, (Body::from_stream(bytes), Some(length)))
 }
 
-/// What is read of a job.
+/// File is read of a job.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum What {
+enum File {
     Document,
     Result(v1::ResultFormat),
 }
@@ -102,17 +101,17 @@ struct Source {
     app: Arc<App>,
     caller: Caller,
     job_id: String,
-    what: What,
+    file: File,
 }
 
 /// A stream that breaks breaks the response, so that half a file is never taken for one.
-pub(super) type Pieces = BoxStream<'static, std::io::Result<Bytes>>;
+pub(super) type Chunks = BoxStream<'static, std::io::Result<Bytes>>;
 
 impl Source {
-    async fn open(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Pieces), Fault> {
-        match self.what {
-            What::Result(format) => self.result(format, offset, limit).await,
-            What::Document => self.document(offset, limit).await,
+    async fn open(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Chunks), Fault> {
+        match self.file {
+            File::Result(format) => self.result(format, offset, limit).await,
+            File::Document => self.document(offset, limit).await,
         }
     }
 
@@ -121,43 +120,43 @@ impl Source {
         format: v1::ResultFormat,
         offset: i64,
         limit: i64,
-    ) -> Result<(v1::ReadResultHeader, Pieces), Fault> {
-        let download = self.caller.download(&self.app)?;
+    ) -> Result<(v1::ReadResultHeader, Chunks), Fault> {
+        let download = self.caller.take_download(&self.app)?;
         let request = v1::ReadResultRequest { job_id: self.job_id.clone(), format: format.into(), offset, limit };
-        let request = self.app.core.stream_as(request, &self.caller.token)?;
-        let mut stream = self.app.core.bulk().read_result(request).await?.into_inner();
+        let request = self.app.server.stream_as(request, &self.caller.token)?;
+        let mut stream = self.app.server.bulk().read_result(request).await?.into_inner();
         let Some(Part::Header(header)) = stream.message().await?.and_then(|first| first.part) else {
-            return Err(headless());
+            return Err(missing_header());
         };
         let chunk = |message: v1::ReadResultResponse| match message.part {
             Some(Part::Chunk(chunk)) => chunk,
             Some(Part::Header(_)) | None => Bytes::new(),
         };
-        Ok((header, pieces(stream, download, chunk)))
+        Ok((header, chunks(stream, download, chunk)))
     }
 
-    async fn document(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Pieces), Fault> {
-        let download = self.caller.download(&self.app)?;
+    async fn document(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Chunks), Fault> {
+        let download = self.caller.take_download(&self.app)?;
         let request = v1::DownloadDocumentRequest { job_id: self.job_id.clone(), offset, limit };
-        let request = self.app.core.stream_as(request, &self.caller.token)?;
-        let mut stream = self.app.core.bulk().download_document(request).await?.into_inner();
+        let request = self.app.server.stream_as(request, &self.caller.token)?;
+        let mut stream = self.app.server.bulk().download_document(request).await?.into_inner();
         let Some(DocumentPart::Header(header)) = stream.message().await?.and_then(|first| first.part) else {
-            return Err(headless());
+            return Err(missing_header());
         };
         let chunk = |message: v1::DownloadDocumentResponse| match message.part {
             Some(DocumentPart::Chunk(chunk)) => chunk,
             Some(DocumentPart::Header(_)) | None => Bytes::new(),
         };
-        Ok((header, pieces(stream, download, chunk)))
+        Ok((header, chunks(stream, download, chunk)))
     }
 }
 
 /// The bytes of a stream of messages.
-pub(super) fn pieces<M: Send + 'static>(
+pub(super) fn chunks<M: Send + 'static>(
     stream: Streaming<M>,
     download: Share,
     chunk: impl Fn(M) -> Bytes + Send + 'static,
-) -> Pieces {
+) -> Chunks {
     let piece = move |message: Result<M, tonic::Status>| {
         // Held as long as the stream.
         let _ = &download;
@@ -166,37 +165,37 @@ pub(super) fn pieces<M: Send + 'static>(
     stream.map(piece).boxed()
 }
 
-pub(super) fn headless() -> Fault {
-    tracing::error!("the core sent bytes without their header");
-    Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; try again")
+pub(super) fn missing_header() -> Fault {
+    tracing::error!("server sent a stream without its header");
+    Fault::new(Code::Server(ErrorReason::Internal), "something failed on our side; try again")
 }
 
 fn answer(
     header: &v1::ReadResultHeader,
-    what: What,
+    file: File,
     status: StatusCode,
     (body, length): (Body, Option<i64>),
 ) -> Result<Response, Fault> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    put(&mut response, ETAG, &etag(header))?;
-    put(&mut response, CACHE_CONTROL, "private, no-cache")?;
-    put(&mut response, ACCEPT_RANGES, "bytes")?;
+    set_header(&mut response, ETAG, &etag(header))?;
+    set_header(&mut response, CACHE_CONTROL, "private, no-cache")?;
+    set_header(&mut response, ACCEPT_RANGES, "bytes")?;
     if let Some(length) = length {
-        put(&mut response, CONTENT_LENGTH, &length.to_string())?;
-        put(&mut response, CONTENT_TYPE, &header.content_type)?;
-        put(&mut response, CONTENT_DISPOSITION, &disposition(&header.filename))?;
+        set_header(&mut response, CONTENT_LENGTH, &length.to_string())?;
+        set_header(&mut response, CONTENT_TYPE, &header.content_type)?;
+        set_header(&mut response, CONTENT_DISPOSITION, &disposition(&header.filename))?;
     }
-    if matches!(what, What::Document | What::Result(v1::ResultFormat::Html)) {
-        put(&mut response, CONTENT_SECURITY_POLICY, SANDBOX)?;
+    if matches!(file, File::Document | File::Result(v1::ResultFormat::Html)) {
+        set_header(&mut response, CONTENT_SECURITY_POLICY, SANDBOX)?;
     }
     Ok(response)
 }
 
-pub(super) fn put(response: &mut Response, name: HeaderName, value: &str) -> Result<(), Fault> {
+pub(super) fn set_header(response: &mut Response, name: HeaderName, value: &str) -> Result<(), Fault> {
     let value = HeaderValue::from_str(value).map_err(|_| {
-        tracing::error!(%name, "the core sent a value that no header can carry");
-        Fault::new(Code::Core(ErrorReason::Internal), "something failed on our side; the log says more")
+        tracing::error!(%name, "server sent a value that no header can carry");
+        Fault::new(Code::Server(ErrorReason::Internal), "something failed on our side; the log says more")
     })?;
     response.headers_mut().insert(name, value);
     Ok(())
@@ -204,9 +203,9 @@ pub(super) fn put(response: &mut Response, name: HeaderName, value: &str) -> Res
 
 fn unsatisfiable(size: u64) -> Result<Response, Fault> {
     use axum::response::IntoResponse as _;
-    let fault = Fault::new(Code::Core(ErrorReason::OffsetOutOfRange), format!("there are {size} bytes"));
+    let fault = Fault::new(Code::Server(ErrorReason::OffsetOutOfRange), format!("there are {size} bytes"));
     let mut response = fault.into_response();
-    put(&mut response, CONTENT_RANGE, &format!("bytes */{size}"))?;
+    set_header(&mut response, CONTENT_RANGE, &format!("bytes */{size}"))?;
     Ok(response)
 }
 
@@ -215,38 +214,38 @@ fn etag(header: &v1::ReadResultHeader) -> String {
 }
 
 /// Whether the asker has what the tag names already.
-pub(super) fn knows(condition: Option<&HeaderValue>, tag: &str) -> bool {
+pub(super) fn matches_etag(condition: Option<&HeaderValue>, tag: &str) -> bool {
     let condition = condition.and_then(|value| value.to_str().ok()).unwrap_or_default();
     condition.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
 }
 
 /// One range; anything else means all of it (RFC 9110, section 14.2).
-fn range(value: &HeaderValue) -> Wanted {
+fn range(value: &HeaderValue) -> ByteRange {
     let parse = || {
         let (first, last) = value.to_str().ok()?.strip_prefix("bytes=")?.split_once('-')?;
         Some(match (first.trim(), last.trim()) {
-            ("", last) => Wanted::Last(last.parse().ok()?),
-            (first, "") => Wanted::From(first.parse().ok()?, None),
+            ("", last) => ByteRange::Last(last.parse().ok()?),
+            (first, "") => ByteRange::From(first.parse().ok()?, None),
             (first, last) => {
                 let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-                (first <= last).then_some(Wanted::From(first, Some(last)))?
+                (first <= last).then_some(ByteRange::From(first, Some(last)))?
             }
         })
     };
-    parse().unwrap_or(Wanted::All)
+    parse().unwrap_or(ByteRange::All)
 }
 
 /// First and last byte, inclusive; none when there are no such bytes.
-fn span(wanted: Wanted, size: u64) -> Option<(u64, u64)> {
+fn span(range_wanted: ByteRange, size: u64) -> Option<(u64, u64)> {
     let end = size.checked_sub(1);
-    match wanted {
-        Wanted::All => Some((0, end.unwrap_or_default())),
-        Wanted::From(first, last) => {
+    match range_wanted {
+        ByteRange::All => Some((0, end.unwrap_or_default())),
+        ByteRange::From(first, last) => {
             let end = end.filter(|end| first <= *end)?;
             Some((first, last.unwrap_or(end).min(end)))
         }
-        Wanted::Last(0) => None,
-        Wanted::Last(count) => end.map(|end| (size.saturating_sub(count), end)),
+        ByteRange::Last(0) => None,
+        ByteRange::Last(count) => end.map(|end| (size.saturating_sub(count), end)),
     }
 }
 
@@ -284,7 +283,7 @@ mod tests {
         }
         assert_eq!(of("bytes=-1", 0), None);
         for all in ["bytes=5-4", "bytes=1-2,4-5", "lines=1-2", "bytes=a-"] {
-            assert_eq!(range(&HeaderValue::from_static(all)), Wanted::All, "{all}");
+            assert_eq!(range(&HeaderValue::from_static(all)), ByteRange::All, "{all}");
         }
     }
 

@@ -10,21 +10,21 @@ use courant_proto::v1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::caller::Caller;
-use super::jobs::fresh;
-use super::query;
+use super::jobs::uncached;
 use crate::app::App;
-use crate::audit::Deed;
 use crate::fault::{Code, Fault};
-use crate::presence::shown::ShownDevice;
-use crate::wire::service::{Batch, Figures, Queue, Quota, Worker};
+use crate::request::caller::Caller;
+use crate::request::query;
+use crate::wire::admin::AuditAction;
+use crate::wire::device::ShownDevice;
+use crate::wire::service::{Batch, Queue, Quota, Statistics, Worker};
 
 /// A batch and where to start watching it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BatchAnswer {
-    /// The batch.
+    /// The batch as it is now.
     pub batch: Batch,
     /// A watch from here misses nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ pub struct BatchAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct QueueAnswer {
-    /// The queue.
+    /// The queue as it is now.
     pub queue: Queue,
 }
 
@@ -50,7 +50,7 @@ pub struct QuotaAnswer {
     pub quotas: Vec<Quota>,
 }
 
-/// Who is connected.
+/// The devices that are connected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct DevicesAnswer {
@@ -58,15 +58,15 @@ pub struct DevicesAnswer {
     pub devices: Vec<ShownDevice>,
 }
 
-/// All workers.
+/// All workers that the server knows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct WorkersAnswer {
-    /// By id.
+    /// In the order of their ids.
     pub workers: Vec<Worker>,
 }
 
-/// One worker.
+/// A worker after a call about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct WorkerAnswer {
@@ -74,12 +74,13 @@ pub struct WorkerAnswer {
     pub worker: Worker,
 }
 
-/// The figures of the service.
+/// The statistics of the service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-pub struct FiguresAnswer {
+#[cfg_attr(feature = "schema", schemars(rename = "FiguresAnswer"))]
+pub struct SystemAnswer {
     /// As they are now.
-    pub metrics: Figures,
+    pub metrics: Statistics,
 }
 
 /// `GET /v1/batches/{id}`
@@ -90,88 +91,88 @@ pub async fn batch(
     uri: http::Uri,
 ) -> Result<Response, Fault> {
     let request = v1::GetBatchRequest { batch_id, owner: owner(&uri)? };
-    let found = app.core.jobs().get_batch(app.core.call_as(request, &caller.token)?).await?.into_inner();
+    let found = app.server.jobs().get_batch(app.server.call_as(request, &caller.token)?).await?.into_inner();
     let batch = Batch::from(&found.batch.unwrap_or_default());
-    Ok(fresh(BatchAnswer { batch, cursor: Some(found.cursor), jobs_cancelled: None }))
+    Ok(uncached(BatchAnswer { batch, cursor: Some(found.cursor), jobs_cancelled: None }))
 }
 
 /// `POST /v1/batches/{id}:cancel`
-pub async fn act_on_batch(
+pub async fn change_batch(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(path): Path<String>,
     uri: http::Uri,
 ) -> Result<Response, Fault> {
     let Some((id, "cancel")) = path.rsplit_once(':') else {
-        return Err(Fault::new(Code::NotFound, "a batch can be told :cancel"));
+        return Err(Fault::new(Code::NotFound, "the only action of a batch is :cancel"));
     };
     let request = v1::CancelBatchRequest { batch_id: id.to_owned(), owner: owner(&uri)? };
-    let done = app.core.jobs().cancel_batch(app.core.call_as(request, &caller.token)?).await?.into_inner();
-    caller.note(&app, Deed::Cancelled, Some(id));
+    let done = app.server.jobs().cancel_batch(app.server.call_as(request, &caller.token)?).await?.into_inner();
+    caller.audit(&app, AuditAction::Cancelled, Some(id));
     let batch = Batch::from(&done.batch.unwrap_or_default());
-    Ok(fresh(BatchAnswer { batch, cursor: None, jobs_cancelled: Some(done.jobs_cancelled) }))
+    Ok(uncached(BatchAnswer { batch, cursor: None, jobs_cancelled: Some(done.jobs_cancelled) }))
 }
 
 /// `GET /v1/queue`
 pub async fn queue(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
-    let request = app.core.call_as(v1::GetQueueRequest {}, &caller.token)?;
-    let found = app.core.queue().get_queue(request).await?.into_inner();
-    Ok(fresh(QueueAnswer { queue: Queue::from(&found.queue.unwrap_or_default()) }))
+    let request = app.server.call_as(v1::GetQueueRequest {}, &caller.token)?;
+    let found = app.server.queue().get_queue(request).await?.into_inner();
+    Ok(uncached(QueueAnswer { queue: Queue::from(&found.queue.unwrap_or_default()) }))
 }
 
 /// `GET /v1/quota`
 pub async fn quota(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
-    let request = app.core.call_as(v1::GetQuotaRequest { owner: owner(&uri)? }, &caller.token)?;
-    let found = app.core.queue().get_quota(request).await?.into_inner();
-    Ok(fresh(QuotaAnswer { quotas: found.quotas.iter().map(Quota::from).collect() }))
+    let request = app.server.call_as(v1::GetQuotaRequest { owner: owner(&uri)? }, &caller.token)?;
+    let found = app.server.queue().get_quota(request).await?.into_inner();
+    Ok(uncached(QuotaAnswer { quotas: found.quotas.iter().map(Quota::from).collect() }))
 }
 
 /// `GET /v1/devices`: those connected now, over all bridges.
 pub async fn devices(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
-    let request = app.core.call_as(v1::ListDevicesRequest { user: only(&uri, "user")? }, &caller.token)?;
-    let found = app.core.presence().list_devices(request).await?.into_inner();
-    Ok(fresh(DevicesAnswer { devices: found.devices.iter().map(ShownDevice::from).collect() }))
+    let request = app.server.call_as(v1::ListDevicesRequest { user: only(&uri, "user")? }, &caller.token)?;
+    let found = app.server.presence().list_devices(request).await?.into_inner();
+    Ok(uncached(DevicesAnswer { devices: found.devices.iter().map(ShownDevice::from).collect() }))
 }
 
 /// `GET /v1/workers`
 pub async fn workers(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
-    caller.needs(Role::Admin)?;
-    caller.note(&app, Deed::AdminRead, Some("workers"));
-    let request = app.core.call_as(v1::ListWorkersRequest {}, &caller.token)?;
-    let found = app.core.admin().list_workers(request).await?.into_inner();
-    Ok(fresh(WorkersAnswer { workers: found.workers.iter().map(Worker::from).collect() }))
+    caller.require(Role::Admin)?;
+    caller.audit(&app, AuditAction::AdminRead, Some("workers"));
+    let request = app.server.call_as(v1::ListWorkersRequest {}, &caller.token)?;
+    let found = app.server.admin().list_workers(request).await?.into_inner();
+    Ok(uncached(WorkersAnswer { workers: found.workers.iter().map(Worker::from).collect() }))
 }
 
 /// `GET /v1/system`
 pub async fn system(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
-    caller.needs(Role::Admin)?;
-    caller.note(&app, Deed::AdminRead, Some("system"));
-    let request = app.core.call_as(v1::GetSystemMetricsRequest {}, &caller.token)?;
-    let found = app.core.admin().get_system_metrics(request).await?.into_inner();
-    Ok(fresh(FiguresAnswer { metrics: Figures::from(&found.metrics.unwrap_or_default()) }))
+    caller.require(Role::Admin)?;
+    caller.audit(&app, AuditAction::AdminRead, Some("system"));
+    let request = app.server.call_as(v1::GetSystemMetricsRequest {}, &caller.token)?;
+    let found = app.server.admin().get_system_metrics(request).await?.into_inner();
+    Ok(uncached(SystemAnswer { metrics: Statistics::from(&found.metrics.unwrap_or_default()) }))
 }
 
 /// `POST /v1/workers/{id}:drain` and `:resume`
-pub async fn act_on_worker(
+pub async fn change_worker(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(path): Path<String>,
 ) -> Result<Response, Fault> {
-    caller.needs(Role::Admin)?;
-    let mut admin = app.core.admin();
-    let (worker, deed, id) = match path.rsplit_once(':') {
+    caller.require(Role::Admin)?;
+    let mut admin = app.server.admin();
+    let (worker, action, id) = match path.rsplit_once(':') {
         Some((id, "drain")) => {
-            let request = app.core.call_as(v1::DrainWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
-            (admin.drain_worker(request).await?.into_inner().worker, Deed::WorkerDrained, id)
+            let request = app.server.call_as(v1::DrainWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
+            (admin.drain_worker(request).await?.into_inner().worker, AuditAction::WorkerDrained, id)
         }
         Some((id, "resume")) => {
-            let request = app.core.call_as(v1::ResumeWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
-            (admin.resume_worker(request).await?.into_inner().worker, Deed::WorkerResumed, id)
+            let request = app.server.call_as(v1::ResumeWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
+            (admin.resume_worker(request).await?.into_inner().worker, AuditAction::WorkerResumed, id)
         }
-        _ => return Err(Fault::new(Code::NotFound, "a worker can be told :drain and :resume")),
+        _ => return Err(Fault::new(Code::NotFound, "the actions of a worker are :drain and :resume")),
     };
-    caller.note(&app, deed, Some(id));
-    Ok(fresh(WorkerAnswer { worker: Worker::from(&worker.unwrap_or_default()) }))
+    caller.audit(&app, action, Some(id));
+    Ok(uncached(WorkerAnswer { worker: Worker::from(&worker.unwrap_or_default()) }))
 }
 
 fn owner(uri: &http::Uri) -> Result<String, Fault> {

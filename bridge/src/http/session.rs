@@ -12,12 +12,12 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::caller::{Caller, Shown};
-use super::cookie;
-use super::jobs::fresh;
-use super::origin::Origins;
+use super::jobs::uncached;
 use crate::app::App;
 use crate::fault::{Code, Fault};
+use crate::request::caller::{Caller, TokenLocation};
+use crate::request::cookie;
+use crate::request::origin::Origins;
 #[cfg(feature = "schema")]
 use crate::wire::message::RoleName;
 
@@ -45,18 +45,18 @@ impl From<&Caller> for SessionAnswer {
 
 /// `POST /v1/session`
 pub async fn begin(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
-    if caller.shown == Shown::Cookie {
+    if caller.token_location == TokenLocation::Cookie {
         let why = "send the token to put into the cookie as Authorization: Bearer <token>";
-        return Err(Fault::new(Code::Core(courant_proto::v1::ErrorReason::TokenMissing), why));
+        return Err(Fault::new(Code::Server(courant_proto::v1::ErrorReason::TokenMissing), why));
     }
     let life = caller.identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
     let cookie = cookie::set(&caller.token, life, &app.config)?;
-    Ok(([(SET_COOKIE, cookie)], fresh(SessionAnswer::from(&caller))).into_response())
+    Ok(([(SET_COOKIE, cookie)], uncached(SessionAnswer::from(&caller))).into_response())
 }
 
 /// `GET /v1/session`
 pub async fn read(caller: Caller) -> Response {
-    fresh(SessionAnswer::from(&caller)).into_response()
+    uncached(SessionAnswer::from(&caller)).into_response()
 }
 
 /// `DELETE /v1/session`: also of a cookie whose token has run out.

@@ -1,7 +1,7 @@
-//! `POST /v1/jobs`: a document streams through to the core, a few pieces at a time.
+//! `POST /v1/jobs`: a document streams through to the server, a few pieces at a time.
 //!
-//! The core takes the end of the stream for the end of the document. So when an upload breaks off, the stream to the
-//! core must not end but be cancelled: half a document is never submitted. (The core drops a cancelled call.)
+//! The server takes the end of the stream for the end of the document. So when an upload breaks off, the stream to the
+//! server must not end but be cancelled: half a document is never submitted. (The server drops a cancelled call.)
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 
-use super::caller::Caller;
 use super::filename;
-use super::jobs::{JobAnswer, fresh};
-use super::patience::{Patience, TooSlow};
-use super::query;
+use super::jobs::{JobAnswer, uncached};
 use crate::app::App;
-use crate::audit::Deed;
 use crate::fault::{Code, Fault};
 use crate::ledger::Share;
+use crate::request::body_timeout::{BodyTimeout, TooSlow};
+use crate::request::caller::Caller;
+use crate::request::query;
+use crate::wire::admin::AuditAction;
 
-/// Pieces on their way to the core. When they are in flight, the browser's upload waits.
+/// Pieces on their way to the server. When they are in flight, the browser's upload waits.
 pub const IN_FLIGHT: usize = 4;
-/// What the core takes in one piece.
+/// What the server takes in one piece.
 pub const PIECE: usize = 1 << 20;
 /// The longest text part of a form.
 const TEXT_PART: usize = 8 << 10;
@@ -40,34 +40,34 @@ const DRAIN: usize = 16 << 20;
 /// `POST /v1/jobs`
 pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
     let limit = app.config.limits.upload_bytes;
-    if promised(request.headers()).is_some_and(|bytes| bytes > limit.saturating_add(64 << 10)) {
+    if content_length(request.headers()).is_some_and(|bytes| bytes > limit.saturating_add(64 << 10)) {
         return Err(too_large(limit));
     }
     let mut header = v1::SubmitJobHeader::default();
-    let share = match caller.upload(&app) {
+    let share = match caller.take_upload(&app) {
         Ok(share) => share,
         Err(fault) => {
             drain(request.into_body().into_data_stream(), app.config.times.body).await;
             return Err(fault);
         }
     };
-    let patience = Patience::new(&app.config);
-    let upload = Upload { app: app.clone(), token: caller.token.clone(), left: limit, patience, _share: share };
+    let timeout = BodyTimeout::new(&app.config);
+    let upload = Upload { app: app.clone(), token: caller.token.clone(), left: limit, timeout, _share: share };
     let answer = if is_form(request.headers()) {
         upload.form(header, request).await?
     } else {
         for (name, value) in query::pairs(request.uri())? {
             query::submission(&mut header, &name, value)?;
         }
-        // Known beforehand, so that the core can refuse it before it is sent.
-        if let Some(bytes) = promised(request.headers()).filter(|_| header.document_bytes == 0) {
+        // Known beforehand, so that the server can refuse it before it is sent.
+        if let Some(bytes) = content_length(request.headers()).filter(|_| header.document_bytes == 0) {
             header.document_bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         }
         upload.body(header, request.into_body().into_data_stream()).await?
     };
-    caller.note(&app, Deed::Submitted, answer.job.as_ref().map(|job| job.job_id.as_str()));
+    caller.audit(&app, AuditAction::Submitted, answer.job.as_ref().map(|job| job.job_id.as_str()));
     let location = answer.job.as_ref().map(|job| format!("/v1/jobs/{}", job.job_id)).unwrap_or_default();
-    let body = fresh(JobAnswer::new(answer.job, Some(answer.cursor))?);
+    let body = uncached(JobAnswer::new(answer.job, Some(answer.cursor))?);
     Ok((StatusCode::CREATED, [(LOCATION, location)], body).into_response())
 }
 
@@ -75,7 +75,7 @@ struct Upload {
     app: Arc<App>,
     token: String,
     left: u64,
-    patience: Patience,
+    timeout: BodyTimeout,
     /// The user's share in uploads.
     _share: Share,
 }
@@ -98,7 +98,7 @@ impl Upload {
         let result = async {
             let call = submit_stream(&app, &token, stream);
             tokio::pin!(call);
-            match beside(call.as_mut(), sent).await? {
+            match run_beside(call.as_mut(), sent).await? {
                 Answered::Already(answer) => Ok(*answer),
                 Answered::NotYet => call.await,
             }
@@ -142,7 +142,7 @@ impl Upload {
                 }
                 Ok(())
             };
-            if let Answered::Already(answer) = beside(call.as_mut(), file).await? {
+            if let Answered::Already(answer) = run_beside(call.as_mut(), file).await? {
                 return Ok(*answer);
             }
             drop(field);
@@ -152,7 +152,7 @@ impl Upload {
                     None => finish(&parts).await,
                 }
             };
-            return match beside(call.as_mut(), rest).await? {
+            return match run_beside(call.as_mut(), rest).await? {
                 Answered::Already(answer) => Ok(*answer),
                 Answered::NotYet => call.await,
             };
@@ -170,9 +170,9 @@ impl Upload {
         String::from_utf8(text).map_err(|_| Fault::field("form", "a text part is not UTF-8"))
     }
 
-    /// Waits for the client, but not for ever.
+    /// Waits for the client within its time.
     async fn next<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Fault> {
-        self.patience.wait(wait, |_| 0).await.map_err(|TooSlow| broken_off())
+        self.timeout.wait(wait, |_| 0).await.map_err(|TooSlow| broken_off())
     }
 
     /// Waits for a piece of the body.
@@ -181,7 +181,7 @@ impl Upload {
         wait: impl Future<Output = Option<Result<Bytes, E>>>,
     ) -> Result<Option<Result<Bytes, E>>, Fault> {
         let size = |piece: &Option<Result<Bytes, E>>| piece.iter().flatten().map(Bytes::len).sum();
-        self.patience.wait(wait, size).await.map_err(|TooSlow| broken_off())
+        self.timeout.wait(wait, size).await.map_err(|TooSlow| broken_off())
     }
 
     /// Waits for a piece of a part of the form.
@@ -190,13 +190,13 @@ impl Upload {
         self.piece(piece).await?.transpose().map_err(|error| form_fault(&error))
     }
 
-    async fn send(&mut self, parts: &mpsc::Sender<Sent>, mut piece: Bytes) -> Result<(), Fault> {
+    async fn send(&mut self, parts: &mpsc::Sender<PipeItem>, mut piece: Bytes) -> Result<(), Fault> {
         let limit = self.app.config.limits.upload_bytes;
         self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| too_large(limit))?;
         while !piece.is_empty() {
             let chunk = piece.split_to(piece.len().min(PIECE));
-            if parts.send(Sent::Chunk(chunk)).await.is_err() {
-                // The core has answered already; its answer says why.
+            if parts.send(PipeItem::Chunk(chunk)).await.is_err() {
+                // The server has answered already; its answer says why.
                 return std::future::pending().await;
             }
         }
@@ -204,20 +204,20 @@ impl Upload {
     }
 }
 
-async fn finish(parts: &mpsc::Sender<Sent>) -> Result<(), Fault> {
-    // When nobody takes it any more, the core has answered already.
-    let _ = parts.send(Sent::End).await;
+async fn finish(parts: &mpsc::Sender<PipeItem>) -> Result<(), Fault> {
+    // When nobody takes it any more, the server has answered already.
+    let _ = parts.send(PipeItem::End).await;
     Ok(())
 }
 
-/// Whether the core has answered before it got everything.
+/// Whether the server has answered before it got everything.
 enum Answered {
     Already(Box<v1::SubmitJobResponse>),
     NotYet,
 }
 
 /// Does a step of the upload while the call runs. A failed step makes the caller drop the call, which cancels it.
-async fn beside(
+async fn run_beside(
     call: Pin<&mut impl Future<Output = Result<v1::SubmitJobResponse, Fault>>>,
     step: impl Future<Output = Result<(), Fault>>,
 ) -> Result<Answered, Fault> {
@@ -228,23 +228,23 @@ async fn beside(
 }
 
 async fn submit_stream(app: &App, token: &str, stream: Pipe) -> Result<v1::SubmitJobResponse, Fault> {
-    let request = app.core.stream_as(stream, token)?;
-    Ok(app.core.bulk().submit_job(request).await?.into_inner())
+    let request = app.server.stream_as(stream, token)?;
+    Ok(app.server.bulk().submit_job(request).await?.into_inner())
 }
 
-/// What goes to the core, or that it was all.
-enum Sent {
+/// What goes to the server, or that it was all.
+enum PipeItem {
     Chunk(Bytes),
     End,
 }
 
-/// The document on its way. Ends only when told so; a sender that just goes away leaves it open.
+/// The document on its way. Ends only with `End`; a sender that is dropped leaves it open.
 struct Pipe {
     header: Option<v1::SubmitJobHeader>,
-    parts: mpsc::Receiver<Sent>,
+    parts: mpsc::Receiver<PipeItem>,
 }
 
-fn pipe(header: v1::SubmitJobHeader) -> (mpsc::Sender<Sent>, Pipe) {
+fn pipe(header: v1::SubmitJobHeader) -> (mpsc::Sender<PipeItem>, Pipe) {
     let (sender, parts) = mpsc::channel(IN_FLIGHT);
     (sender, Pipe { header: Some(header), parts })
 }
@@ -257,8 +257,8 @@ impl Stream for Pipe {
             return Poll::Ready(Some(v1::SubmitJobRequest { part: Some(Part::Header(header)) }));
         }
         match ready!(self.parts.poll_recv(context)) {
-            Some(Sent::Chunk(chunk)) => Poll::Ready(Some(v1::SubmitJobRequest { part: Some(Part::Chunk(chunk)) })),
-            Some(Sent::End) => Poll::Ready(None),
+            Some(PipeItem::Chunk(chunk)) => Poll::Ready(Some(v1::SubmitJobRequest { part: Some(Part::Chunk(chunk)) })),
+            Some(PipeItem::End) => Poll::Ready(None),
             None => Poll::Pending,
         }
     }
@@ -269,12 +269,12 @@ fn is_form(headers: &HeaderMap) -> bool {
     kind.to_ascii_lowercase().starts_with("multipart/form-data")
 }
 
-fn promised(headers: &HeaderMap) -> Option<u64> {
+fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn too_large(limit: u64) -> Fault {
-    Fault::new(Code::Core(ErrorReason::DocumentTooLarge), format!("a document may have at most {limit} bytes here"))
+    Fault::new(Code::Server(ErrorReason::DocumentTooLarge), format!("a document may have at most {limit} bytes here"))
 }
 
 fn broken_off() -> Fault {
@@ -286,7 +286,7 @@ fn form_fault(error: &axum::extract::multipart::MultipartError) -> Fault {
 }
 
 /// Reads on for a while, so that the client gets to read the answer.
-pub async fn drain(mut body: BodyDataStream, patience: std::time::Duration) {
+pub async fn drain(mut body: BodyDataStream, timeout: std::time::Duration) {
     let read = async {
         let mut left = DRAIN;
         while let Some(Ok(piece)) = body.next().await
@@ -295,5 +295,5 @@ pub async fn drain(mut body: BodyDataStream, patience: std::time::Duration) {
             left -= piece.len();
         }
     };
-    let _ = tokio::time::timeout(patience.min(std::time::Duration::from_secs(5)), read).await;
+    let _ = tokio::time::timeout(timeout.min(std::time::Duration::from_secs(5)), read).await;
 }

@@ -2,8 +2,9 @@
 //!
 //! Each resource has a bound in all and one per user. A user may also hold no more of it than is still free: as a resource
 //! gets scarce, shares shrink, so any number of greedy users together leave something for the next one. Whatever is held
-//! is a guard: dropping it gives it back, so no way of ending can forget it. Knows nothing of topics' rooms, streams or HTTP.
+//! is a guard: dropping it gives it back, so no way of ending can forget it. Knows nothing of topics, streams or HTTP.
 
+mod bounds;
 mod bytes;
 mod topics;
 
@@ -14,101 +15,16 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use bounds::RESOURCES;
+pub use bounds::{Bound, Bounds, Refused, Resource};
 pub use bytes::UserBytes;
-pub use topics::TopicHold;
+pub use topics::TopicShare;
 
-use crate::fault::Fault;
+use crate::wire::TopicName;
+use topics::Topics;
 
 /// Replays and look-ups of one user under way at once, over all connections; more wait for their turn.
 const JOINS_PER_USER: usize = 32;
-
-/// The resources that are counted for each user and in all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resource {
-    /// Streams from the server: a topic's watch, a replay, the notifications of one subscription.
-    Streams,
-    /// Uploads whose bytes are still arriving.
-    Uploads,
-    /// Downloads whose bytes are still being sent.
-    Downloads,
-    /// Calls to the server for HTTP requests under way.
-    Requests,
-}
-
-/// Number of [`Resource`]s.
-const RESOURCES: usize = 4;
-
-/// A bound in all and one for each user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bound {
-    /// Of all users together.
-    pub total: usize,
-    /// Of one user.
-    pub per_user: usize,
-}
-
-/// All bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Distinct topics one user follows, over all connections.
-    pub topics_per_user: usize,
-    /// See [`Resource::Streams`].
-    pub streams: Bound,
-    /// See [`Resource::Uploads`].
-    pub uploads: Bound,
-    /// See [`Resource::Downloads`].
-    pub downloads: Bound,
-    /// See [`Resource::Requests`].
-    pub requests: Bound,
-    /// Bytes that wait in outboxes.
-    pub outboxes: Bound,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self {
-            topics_per_user: 1_000,
-            // A stream for each topic, and some for replays and notifications.
-            streams: Bound { total: 8_192, per_user: 1_200 },
-            uploads: Bound { total: 256, per_user: 32 },
-            downloads: Bound { total: 1_024, per_user: 64 },
-            requests: Bound { total: 2_048, per_user: 200 },
-            outboxes: Bound { total: 1 << 30, per_user: 16 << 20 },
-        }
-    }
-}
-
-impl Bounds {
-    fn of(&self, resource: Resource) -> Bound {
-        match resource {
-            Resource::Streams => self.streams,
-            Resource::Uploads => self.uploads,
-            Resource::Downloads => self.downloads,
-            Resource::Requests => self.requests,
-        }
-    }
-}
-
-/// Why nothing more is given out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// The user holds as much as one user may.
-    PerUser(usize),
-    /// There is too little left for all, and the user holds much of it already.
-    Scarce,
-}
-
-impl Refused {
-    /// As the client is told. `what` is the plural of the resource, `remedy` what the user can do.
-    pub fn fault(self, what: &str, flag: &str, remedy: &str) -> Fault {
-        Fault::too_many(match self {
-            Self::PerUser(limit) => format!("your user may have {limit} {what} at once ({flag}); {remedy}"),
-            Self::Scarce => {
-                format!("the bridge has too few {what} left for more of yours; {remedy}, or try again later")
-            }
-        })
-    }
-}
 
 /// Who holds how much.
 #[derive(Debug)]
@@ -117,7 +33,8 @@ pub struct Ledger {
     users: Mutex<HashMap<Arc<str>, Weak<User>>>,
     /// Held by all, by resource. Users' own counts change under this lock, too.
     used: Mutex<[usize; RESOURCES]>,
-    bytes: AtomicUsize,
+    /// Bytes that wait in all outboxes.
+    bytes: Arc<AtomicUsize>,
 }
 
 /// One user, as long as anything of theirs is held.
@@ -126,7 +43,7 @@ pub struct User {
     name: Arc<str>,
     ledger: Arc<Ledger>,
     used: [AtomicUsize; RESOURCES],
-    topics: Mutex<topics::Counts>,
+    topics: Arc<Topics>,
     bytes: UserBytes,
     /// Taken for the time of a join.
     pub joins: Arc<Semaphore>,
@@ -142,9 +59,8 @@ pub struct Share {
 }
 
 impl Ledger {
-    /// Nobody holds anything.
     pub fn new(bounds: Bounds) -> Arc<Self> {
-        Arc::new(Self { bounds, users: Mutex::default(), used: Mutex::default(), bytes: AtomicUsize::new(0) })
+        Arc::new(Self { bounds, users: Mutex::default(), used: Mutex::default(), bytes: Arc::default() })
     }
 
     /// The user of that name.
@@ -158,8 +74,8 @@ impl Ledger {
             name: name.clone(),
             ledger: self.clone(),
             used: Default::default(),
-            topics: Mutex::default(),
-            bytes: UserBytes::new(self.bounds.outboxes),
+            topics: Topics::new(self.bounds.topics_per_user),
+            bytes: UserBytes::new(self.bounds.outboxes, self.bytes.clone()),
             joins: Arc::new(Semaphore::new(JOINS_PER_USER)),
         });
         users.insert(name, Arc::downgrade(&user));
@@ -206,6 +122,11 @@ impl User {
         Ok(Share { ledger: self.ledger.clone(), resource, user: Some(self.clone()) })
     }
 
+    /// One more subscription to a topic, here or on another connection. Only distinct topics count.
+    pub fn take_topic(&self, topic: &TopicName) -> Result<TopicShare, Refused> {
+        self.topics.hold(topic)
+    }
+
     /// How much of a resource the user holds.
     pub fn used(&self, resource: Resource) -> usize {
         self.used[resource as usize].load(Ordering::Relaxed)
@@ -215,7 +136,7 @@ impl User {
 impl Share {
     /// Says whose it is from now on. Never refused: whoever is left with something that was shared keeps it, and gets
     /// nothing more while that is too much.
-    pub fn belongs_to(&mut self, user: Option<Arc<User>>) {
+    pub fn assign_to(&mut self, user: Option<Arc<User>>) {
         let used = self.ledger.used.lock();
         self.count(-1);
         let before = std::mem::replace(&mut self.user, user);
@@ -295,12 +216,12 @@ mod tests {
         let ledger = ledger(10, 1);
         let (alice, bob) = (ledger.user("alice"), ledger.user("bob"));
         let mut share = alice.take(Resource::Streams).unwrap();
-        share.belongs_to(None);
+        share.assign_to(None);
         assert_eq!((alice.used(Resource::Streams), ledger.used(Resource::Streams)), (0, 1));
         let other = alice.take(Resource::Streams).unwrap();
-        share.belongs_to(Some(alice.clone()));
+        share.assign_to(Some(alice.clone()));
         assert_eq!(alice.used(Resource::Streams), 2);
-        share.belongs_to(Some(bob.clone()));
+        share.assign_to(Some(bob.clone()));
         assert_eq!((alice.used(Resource::Streams), bob.used(Resource::Streams)), (1, 1));
         drop((share, other));
         assert_eq!((bob.used(Resource::Streams), ledger.used(Resource::Streams)), (0, 0));

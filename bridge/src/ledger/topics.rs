@@ -3,46 +3,49 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Refused, User};
-use crate::wire::Topic;
+use parking_lot::Mutex;
 
-/// How many subscriptions each topic has.
-pub type Counts = HashMap<Topic, usize>;
+use super::bounds::Refused;
+use crate::wire::TopicName;
+
+/// The topics one user follows.
+#[derive(Debug)]
+pub struct Topics {
+    /// Distinct topics the user may follow.
+    limit: usize,
+    /// How many subscriptions each has.
+    counts: Mutex<HashMap<TopicName, usize>>,
+}
 
 /// One subscription of a user to a topic.
 #[derive(Debug)]
-pub struct TopicHold {
-    user: Arc<User>,
-    topic: Topic,
+pub struct TopicShare {
+    topics: Arc<Topics>,
+    topic: TopicName,
 }
 
-impl User {
-    /// One more subscription to a topic, here or on another connection. Only distinct topics count.
-    pub fn hold(self: &Arc<Self>, topic: &Topic) -> Result<TopicHold, Refused> {
-        let limit = self.ledger.bounds.topics_per_user;
-        let mut topics = self.topics.lock();
-        if topics.len() >= limit && !topics.contains_key(topic) {
-            return Err(Refused::PerUser(limit));
+impl Topics {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, counts: Mutex::default() })
+    }
+
+    pub(super) fn hold(self: &Arc<Self>, topic: &TopicName) -> Result<TopicShare, Refused> {
+        let mut counts = self.counts.lock();
+        if counts.len() >= self.limit && !counts.contains_key(topic) {
+            return Err(Refused::PerUser(self.limit));
         }
-        *topics.entry(topic.clone()).or_default() += 1;
-        Ok(TopicHold { user: self.clone(), topic: topic.clone() })
+        *counts.entry(topic.clone()).or_default() += 1;
+        Ok(TopicShare { topics: self.clone(), topic: topic.clone() })
     }
 }
 
-impl TopicHold {
-    /// Whose it is.
-    pub fn user(&self) -> &Arc<User> {
-        &self.user
-    }
-}
-
-impl Drop for TopicHold {
+impl Drop for TopicShare {
     fn drop(&mut self) {
-        let mut topics = self.user.topics.lock();
-        if let Some(count) = topics.get_mut(&self.topic) {
+        let mut counts = self.topics.counts.lock();
+        if let Some(count) = counts.get_mut(&self.topic) {
             *count -= 1;
             if *count == 0 {
-                topics.remove(&self.topic);
+                counts.remove(&self.topic);
             }
         }
     }
@@ -57,11 +60,15 @@ mod tests {
     fn only_distinct_topics_count_and_those_of_others_do_not() {
         let ledger = Ledger::new(Bounds { topics_per_user: 2, ..Bounds::default() });
         let alice = ledger.user("alice");
-        let held: Vec<_> =
-            [Topic::Mine, Topic::Mine, Topic::Queue].iter().map(|topic| alice.hold(topic).unwrap()).collect();
-        assert_eq!(alice.hold(&Topic::Devices).unwrap_err(), Refused::PerUser(2));
-        assert!(alice.hold(&Topic::Queue).is_ok() && ledger.user("bob").hold(&Topic::Devices).is_ok());
+        let held: Vec<_> = [TopicName::Mine, TopicName::Mine, TopicName::Queue]
+            .iter()
+            .map(|topic| alice.take_topic(topic).unwrap())
+            .collect();
+        assert_eq!(alice.take_topic(&TopicName::Devices).unwrap_err(), Refused::PerUser(2));
+        assert!(
+            alice.take_topic(&TopicName::Queue).is_ok() && ledger.user("bob").take_topic(&TopicName::Devices).is_ok()
+        );
         drop(held);
-        assert!(alice.topics.lock().is_empty());
+        assert!(alice.topics.counts.lock().is_empty());
     }
 }

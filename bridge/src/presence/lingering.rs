@@ -1,4 +1,4 @@
-//! A page that is loaded anew does not leave and come back: who is gone is still shown for a grace, as it was.
+//! A page reload does not look like leaving and coming back: a device that is gone is still shown for a grace, as it was.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use courant_proto::v1;
 use tokio::time::Instant;
 
-use super::shown::since;
+use super::merge::since;
 
-/// What those who look have been shown.
+/// What subscribers have been shown.
 #[derive(Debug)]
 pub struct Lingering {
     grace: Duration,
@@ -30,7 +30,7 @@ impl Lingering {
 
     /// Those to show, given those that are connected; the longest connected first. One that came back within the grace has
     /// been there all the time.
-    pub fn look(&mut self, now: Instant, present: BTreeMap<String, v1::Device>) -> Vec<v1::Device> {
+    pub fn update(&mut self, now: Instant, present: BTreeMap<String, v1::Device>) -> Vec<v1::Device> {
         let grace = self.grace;
         self.known.retain(|id, known| present.contains_key(id) || *known.until.get_or_insert(now + grace) > now);
         for (id, mut device) in present {
@@ -46,7 +46,7 @@ impl Lingering {
         shown
     }
 
-    /// When to look again though nothing happens.
+    /// When the next device has left for good.
     pub fn next(&self) -> Option<Instant> {
         self.known.values().filter_map(|known| known.until).min()
     }

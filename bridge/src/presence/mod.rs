@@ -1,15 +1,14 @@
-//! Presence: which devices of whom are connected. Each bridge keeps a book of its own connections ([`book`]), tells it to
-//! the core and hears what other bridges tell ([`attend`]), and shows both as one ([`shown`]).
+//! Presence: which devices of whom are connected. Each bridge knows its own connections ([`local`]), tells the server of them
+//! and learns what other bridges tell ([`registration`]), and shows both as one.
 //!
-//! While the core is away a bridge shows what it knows itself, and says that this is not all. Nothing here is kept over a
-//! restart: the connections are not either.
+//! While the server is unavailable a bridge shows what it knows itself, and says that this is not all. Nothing here outlives
+//! a restart: the connections do not either.
 
-pub mod attend;
-pub mod book;
-pub mod device;
+pub mod connections;
 pub mod lingering;
-pub mod own;
-pub mod shown;
+pub mod local;
+mod merge;
+pub mod registration;
 
 #[cfg(test)]
-mod laws;
+mod invariants;

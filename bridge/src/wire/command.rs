@@ -1,6 +1,4 @@
-//! Everything a browser may say (`PROTOCOL.md`, section 2).
-
-pub mod laws;
+//! Everything a client may send (`PROTOCOL.md`, section 2).
 
 use std::collections::HashSet;
 
@@ -10,24 +8,24 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::fault::Fault;
-use crate::presence::device::Device;
+use super::device::Device;
+use super::field::InvalidField;
 
 /// A command with the id its reply carries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
     /// Chosen by the client; none: no reply on success.
     pub id: Option<u64>,
-    /// What to do.
+    /// What the client asks for.
     pub verb: Verb,
 }
 
-/// What to do.
+/// What the client asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verb {
     /// Prove who one is, or renew the proof.
     Auth(Auth),
-    /// Follow a topic.
+    /// Follow one or more topics.
     Subscribe(Subscribe),
     /// Stop following a topic.
     Unsubscribe(Unsubscribe),
@@ -35,13 +33,13 @@ pub enum Verb {
     Ping,
     /// Say how far one has come.
     Ack(Ack),
-    /// Say which notices were read.
+    /// Mark notifications as read.
     MarkRead(MarkRead),
-    /// Ask for the figures of the service, once.
+    /// Ask for the statistics of the service, once.
     RequestSystemMetrics,
 }
 
-/// Who one is.
+/// Proves who the user is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Auth {
@@ -58,13 +56,13 @@ pub struct Auth {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Subscribe {
-    /// One topic: see [`super::Topic`].
+    /// One topic, by its name, such as `mine` or `job/ID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
     /// Of that one: continue after this cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// Of that one: see [`super::Tier`].
+    /// Of that one: least time between transient messages, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_interval_ms: Option<u64>,
     /// Instead of `topic`, `after` and `minIntervalMs`: 1 to `limits.maxSubscriptions` topics. Each is answered by itself.
@@ -77,17 +75,17 @@ pub struct Subscribe {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SubscribeTopic {
-    /// See [`super::Topic`].
+    /// The topic's name, such as `mine` or `job/ID`.
     pub topic: String,
     /// Continue after this cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// See [`super::Tier`].
+    /// Least time between transient messages, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_interval_ms: Option<u64>,
 }
 
-/// Notices that were read.
+/// Notifications that were read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct MarkRead {
@@ -101,10 +99,10 @@ pub struct MarkRead {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AdminOnly {
-    /// As in [`Subscribe`].
+    /// Continue after this cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// As in [`Subscribe`].
+    /// Least time between transient messages, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_interval_ms: Option<u64>,
 }
@@ -117,13 +115,13 @@ impl From<AdminOnly> for Subscribe {
 
 impl Subscribe {
     /// The topics to follow, `most` at most. None is there twice: each has one answer.
-    pub fn wanted(self, most: usize) -> Result<Vec<SubscribeTopic>, Fault> {
+    pub fn into_topics(self, most: usize) -> Result<Vec<SubscribeTopic>, InvalidField> {
         let Self { topic, after, min_interval_ms, topics } = self;
         match (topic, topics) {
             (Some(topic), None) => Ok(vec![SubscribeTopic { topic, after, min_interval_ms }]),
             (None, Some(topics)) => {
                 if after.is_some() || min_interval_ms.is_some() {
-                    return Err(Fault::field("topics", "after and minIntervalMs belong into its objects"));
+                    return Err(InvalidField::new("topics", "after and minIntervalMs belong into its objects"));
                 }
                 check_names(topics.iter().map(|one| one.topic.as_str()), most)?;
                 Ok(topics)
@@ -138,7 +136,7 @@ impl Subscribe {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Unsubscribe {
-    /// One topic: see [`super::Topic`].
+    /// One topic, by its name, such as `mine` or `job/ID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
     /// Instead of `topic`: 1 to `limits.maxSubscriptions` topics. They have one answer.
@@ -148,7 +146,7 @@ pub struct Unsubscribe {
 
 impl Unsubscribe {
     /// The topics to follow no more, `most` at most.
-    pub fn unwanted(self, most: usize) -> Result<Vec<String>, Fault> {
+    pub fn into_topics(self, most: usize) -> Result<Vec<String>, InvalidField> {
         match (self.topic, self.topics) {
             (Some(topic), None) => Ok(vec![topic]),
             (None, Some(topics)) => {
@@ -161,30 +159,30 @@ impl Unsubscribe {
     }
 }
 
-fn both() -> Fault {
-    Fault::field("topics", "stands instead of topic; send one of them")
+fn both() -> InvalidField {
+    InvalidField::new("topics", "stands instead of topic; send one of them")
 }
 
-fn neither() -> Fault {
-    Fault::field("topic", "is missing; send topic, or topics for several")
+fn neither() -> InvalidField {
+    InvalidField::new("topic", "is missing; send topic, or topics for several")
 }
 
-fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>, most: usize) -> Result<(), Fault> {
+fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>, most: usize) -> Result<(), InvalidField> {
     if !(1..=most).contains(&names.len()) {
-        return Err(Fault::field("topics", format!("must have 1 to {most} topics (limits.maxSubscriptions)")));
+        return Err(InvalidField::new("topics", format!("must have 1 to {most} topics (limits.maxSubscriptions)")));
     }
     let mut seen = HashSet::with_capacity(names.len());
     if names.into_iter().all(|name| seen.insert(name)) {
         return Ok(());
     }
-    Err(Fault::field("topics", "has a topic twice"))
+    Err(InvalidField::new("topics", "has a topic twice"))
 }
 
 /// How far a client has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Ack {
-    /// See [`super::Topic`].
+    /// The topic's name, such as `mine` or `job/ID`.
     pub topic: String,
     /// The cursor of the last message worked on.
     pub cursor: String,
@@ -198,7 +196,7 @@ pub enum CommandError {
     Bad {
         /// The id, when there was one.
         id: Option<u64>,
-        /// What is wrong.
+        /// What is wrong with the text.
         why: String,
     },
     /// A `type` we do not know.
@@ -254,7 +252,7 @@ impl OnlyId {
 }
 
 /// Bytes of a message that is refused unread, whose id is looked for all the same.
-const GLANCE_BYTES: usize = 4 << 10;
+const ID_SCAN_BYTES: usize = 4 << 10;
 
 /// Levels of lists and maps in a packed message; JSON has its own limit.
 const MAX_DEPTH: usize = 128;
@@ -276,12 +274,12 @@ impl Command {
 
     /// The id of a text message that is not to be read otherwise, if that costs little.
     pub fn id_of(text: &str) -> Option<u64> {
-        (text.len() <= GLANCE_BYTES).then(|| Json(text).read::<OnlyId>().ok()?.known())?
+        (text.len() <= ID_SCAN_BYTES).then(|| Json(text).read::<OnlyId>().ok()?.known())?
     }
 
     /// The same of MessagePack.
     pub fn id_of_packed(packed: &[u8]) -> Option<u64> {
-        (packed.len() <= GLANCE_BYTES).then(|| Unpacked(unpacked(packed).ok()?).read::<OnlyId>().ok()?.known())?
+        (packed.len() <= ID_SCAN_BYTES).then(|| Unpacked(unpacked(packed).ok()?).read::<OnlyId>().ok()?.known())?
     }
 
     fn read(message: &impl Message) -> Result<Self, CommandError> {
@@ -373,8 +371,8 @@ mod tests {
     #[test]
     fn one_topic_or_several_are_named_and_never_both() {
         let read = |text: &str| match Command::parse(text).unwrap().verb {
-            Verb::Subscribe(subscribe) => subscribe.wanted(2).map(|wanted| wanted.len()),
-            Verb::Unsubscribe(unsubscribe) => unsubscribe.unwanted(2).map(|unwanted| unwanted.len()),
+            Verb::Subscribe(subscribe) => subscribe.into_topics(2).map(|wanted| wanted.len()),
+            Verb::Unsubscribe(unsubscribe) => unsubscribe.into_topics(2).map(|unwanted| unwanted.len()),
             other => panic!("{other:?}"),
         };
         for (count, good) in [
@@ -397,7 +395,7 @@ mod tests {
             ("topics", r#"{"type":"unsubscribe","topic":"mine","topics":["queue"]}"#),
             ("topics", r#"{"type":"unsubscribe","topics":["a","b","c"]}"#),
         ] {
-            assert_eq!(read(bad).unwrap_err().fields[0].0, field, "{bad}");
+            assert_eq!(read(bad).unwrap_err().field, field, "{bad}");
         }
         assert!(matches!(
             Command::parse(r#"{"id":1,"type":"subscribe","topics":["mine"]}"#),
@@ -408,7 +406,7 @@ mod tests {
     #[test]
     fn the_id_of_a_refused_message_is_found_if_it_is_short() {
         let padded = |bytes| format!(r#"{{"x":"{}","id":7,"type":"dance"}}"#, "y".repeat(bytes));
-        assert_eq!((Command::id_of(&padded(10)), Command::id_of(&padded(GLANCE_BYTES))), (Some(7), None));
+        assert_eq!((Command::id_of(&padded(10)), Command::id_of(&padded(ID_SCAN_BYTES))), (Some(7), None));
         assert_eq!((Command::id_of("{"), Command::id_of(r#"{"id":-1}"#), Command::id_of("{}")), (None, None, None));
         let packed = rmp_serde::to_vec_named(&serde_json::json!({"type": "x", "id": 9})).unwrap();
         assert_eq!((Command::id_of_packed(&packed), Command::id_of_packed(&[0xc1])), (Some(9), None));

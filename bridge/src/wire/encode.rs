@@ -1,4 +1,4 @@
-//! The core's events as finished text, encoded once for everyone who gets them.
+//! The server's events as finished text, encoded once for all subscribers.
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,7 +23,7 @@ pub struct Push {
     pub topic: Arc<str>,
     /// Whoever continues from here has missed nothing up to and with this push.
     pub cursor: Option<Box<str>>,
-    /// What they are.
+    /// What the messages are to those who pass them on.
     pub kind: Kind,
 }
 
@@ -32,14 +32,14 @@ pub struct Push {
 pub enum Kind {
     /// Must arrive, in order, once.
     Durable {
-        /// The job.
+        /// The id of the job.
         job: Arc<str>,
         /// Grows over all jobs.
         revision: i64,
     },
     /// May be replaced by a newer one of the same job and slot.
     Transient {
-        /// The job.
+        /// The id of the job.
         job: Arc<str>,
         /// The job's newest durable revision when it was made.
         revision: i64,
@@ -48,12 +48,12 @@ pub enum Kind {
     },
     /// A job as it was at a revision.
     Snapshot {
-        /// The job.
+        /// The id of the job.
         job: Arc<str>,
-        /// The job's revision.
+        /// The revision of the job in the log.
         revision: i64,
     },
-    /// The topic starts anew.
+    /// The topic starts over.
     Gap,
     /// Nothing more comes on the topic.
     Ended,
@@ -75,11 +75,11 @@ pub enum Slot {
     /// `export-progress`.
     Export,
     /// `queue-position`.
-    Place,
+    QueuePosition,
     /// `queue-status`.
     Queue,
     /// `system-metrics`.
-    Figures,
+    Statistics,
     /// `workers`.
     Workers,
     /// `connections`.
@@ -131,8 +131,8 @@ impl Push {
         Self::new(topic, Kind::Ended, [message])
     }
 
-    /// A notice: must arrive, and may come again in a newer shape.
-    pub fn notice(topic: &Arc<str>, id: &str, body: NotificationEvent) -> Self {
+    /// A notification: must arrive, and may come again in a newer shape.
+    pub fn notification(topic: &Arc<str>, id: &str, body: NotificationEvent) -> Self {
         let cursor = body.cursor.clone().unwrap_or_default();
         let kind = Kind::Durable { job: id.into(), revision: 0 };
         Self::new(topic, kind, [ServerMessage::Notification(Box::new(body))]).at(&cursor)
@@ -143,7 +143,7 @@ impl Push {
         Self::new(topic, Kind::Transient { job: "".into(), revision: 0, slot }, [message]).at(cursor)
     }
 
-    /// The topic starts anew.
+    /// The topic starts over.
     pub fn gap(topic: &Arc<str>, reason: v1::GapReason) -> Self {
         let reason = names::gap_reason(reason).to_owned();
         Self::new(topic, Kind::Gap, [ServerMessage::Gap(super::message::Gap { topic: topic.clone(), reason })])
@@ -224,7 +224,7 @@ fn slot(change: &Change) -> Option<Slot> {
         Change::Progressed(_) => Some(Slot::Progress),
         Change::ZoneStarted(_) => Some(Slot::Zone),
         Change::ExportProgressed(_) => Some(Slot::Export),
-        Change::QueuePlaceChanged(_) => Some(Slot::Place),
+        Change::QueuePlaceChanged(_) => Some(Slot::QueuePosition),
         Change::Queued(_)
         | Change::Started(_)
         | Change::Planned(_)

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::names;
 #[cfg(feature = "schema")]
-use super::words;
+use super::schema_enums;
 
-/// A job.
+/// A job as clients see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -25,15 +25,15 @@ pub struct Job {
     pub filename: String,
     pub document_bytes: i64,
     pub document_sha256: String,
-    #[cfg_attr(feature = "schema", schemars(with = "words::Lane"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Lane"))]
     pub lane: String,
     pub labels: BTreeMap<String, String>,
-    #[cfg_attr(feature = "schema", schemars(with = "words::JobState"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::JobState"))]
     pub state: String,
-    #[cfg_attr(feature = "schema", schemars(with = "words::JobStatus"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::JobStatus"))]
     pub status: String,
     pub progress: f64,
-    #[cfg_attr(feature = "schema", schemars(with = "words::Step"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Step"))]
     pub step: String,
     pub operation: String,
     pub units_done: i32,
@@ -72,10 +72,10 @@ pub struct Zone {
     pub index: i32,
     pub page: i32,
     pub bounding_box: BoundingBox,
-    #[cfg_attr(feature = "schema", schemars(with = "words::ZoneKind"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::ZoneKind"))]
     pub kind: String,
     pub tool: String,
-    #[cfg_attr(feature = "schema", schemars(with = "words::ZoneStatus"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::ZoneStatus"))]
     pub status: String,
     pub confidence: f64,
     pub duration_ms: f64,
@@ -121,9 +121,9 @@ pub struct JobResult {
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Export {
-    #[cfg_attr(feature = "schema", schemars(with = "words::ResultFormat"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::ResultFormat"))]
     pub format: String,
-    #[cfg_attr(feature = "schema", schemars(with = "words::ExportState"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::ExportState"))]
     pub state: String,
     pub progress: f64,
     pub size_bytes: Option<i64>,

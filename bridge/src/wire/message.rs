@@ -1,4 +1,4 @@
-//! Everything the bridge says (`PROTOCOL.md`, sections 2 and 3).
+//! Everything the bridge sends (`PROTOCOL.md`, sections 2 and 3).
 
 use std::sync::Arc;
 
@@ -6,13 +6,12 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::admin::{AuditEntry, Connections};
+use super::device::ShownDevice;
 use super::job::{Export, Job, Page, Zone};
-use super::service::{Figures, Notification, Queue, Worker};
 #[cfg(feature = "schema")]
-use super::words;
-use crate::audit::Record;
-use crate::presence::shown::ShownDevice;
-use crate::states::local::Connections;
+use super::schema_enums;
+use super::service::{Notification, Queue, Statistics, Worker};
 
 /// A message to the browser. Replies have an `id`, pushes do not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,7 +64,7 @@ pub enum ServerMessage {
 /// Boxed, so that small messages stay small.
 pub type Event = Box<JobEvent>;
 
-/// Answers `auth`.
+/// Answers an accepted `auth`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -121,7 +120,7 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// Answers `subscribe`.
+/// Answers `subscribe`, once for each topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -132,7 +131,7 @@ pub struct Subscribed {
     pub topic: Arc<str>,
     pub mode: Mode,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<words::GapReason>"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<schema_enums::GapReason>"))]
     pub reason: Option<String>,
     pub cursor: Option<String>,
     pub min_interval_ms: u64,
@@ -143,7 +142,7 @@ pub struct Subscribed {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// What was missed.
+    /// What was missed since the cursor.
     Resumed,
     /// The jobs as they are.
     Snapshot,
@@ -158,7 +157,7 @@ pub struct Reply {
     pub id: Option<u64>,
 }
 
-/// A command failed.
+/// A command could not be carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -193,13 +192,13 @@ pub struct Mark {
     pub cursor: String,
 }
 
-/// The topic starts anew.
+/// The topic starts over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Gap {
     pub topic: Arc<str>,
-    #[cfg_attr(feature = "schema", schemars(with = "words::GapReason"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::GapReason"))]
     pub reason: String,
 }
 
@@ -280,10 +279,10 @@ pub struct ZoneEvent {
     pub job_id: String,
     pub document_id: String,
     pub batch_id: Option<String>,
-    #[cfg_attr(feature = "schema", schemars(with = "words::JobStatus"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::JobStatus"))]
     pub status: String,
     pub progress: f64,
-    #[cfg_attr(feature = "schema", schemars(with = "words::Step"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Step"))]
     pub step: String,
     pub zones_completed: i32,
     pub zones_total: i32,
@@ -302,7 +301,7 @@ pub struct QueueStatus {
     pub queue: Queue,
 }
 
-/// The figures as they are: pushed on `admin`, or the reply to `request-system-metrics`.
+/// The statistics as they are: pushed on `admin`, or the reply to `request-system-metrics`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
@@ -313,7 +312,7 @@ pub struct SystemMetrics {
     pub topic: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    pub metrics: Figures,
+    pub metrics: Statistics,
 }
 
 /// All workers as they are.
@@ -326,7 +325,7 @@ pub struct Workers {
     pub workers: Vec<Worker>,
 }
 
-/// Who is connected to this bridge, by room.
+/// Who is connected to this bridge, by topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
@@ -343,7 +342,7 @@ pub struct ConnectionsStatus {
 pub struct Audit {
     pub topic: Arc<str>,
     pub cursor: String,
-    pub entries: Vec<Record>,
+    pub entries: Vec<AuditEntry>,
 }
 
 /// The user's devices that are connected.
@@ -367,7 +366,7 @@ pub struct Expiring {
     pub expires_in_ms: u64,
 }
 
-/// A notice that is new, or was read.
+/// A notification that is new, or was read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]

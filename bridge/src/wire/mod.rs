@@ -1,17 +1,22 @@
-//! What goes over the browser's wire: the types of `PROTOCOL.md`, and how the core's events become them.
+//! What goes over the browser's wire: the types of `PROTOCOL.md`, and how the server's events become them.
 //!
-//! Owns names, shapes and rounding. Must never know about sockets, rooms or who may see what.
+//! Owns names, shapes and rounding. Must never know about sockets, topics or who may see what.
 
+pub mod admin;
 pub mod command;
+pub mod device;
 pub mod encode;
+pub mod field;
+pub mod invariants;
 pub mod job;
 pub mod message;
 pub mod names;
+pub mod packed;
+#[cfg(feature = "schema")]
+mod schema_enums;
 pub mod service;
 pub mod topic;
-#[cfg(feature = "schema")]
-mod words;
 
 pub use command::{Command, CommandError};
 pub use message::ServerMessage;
-pub use topic::{Tier, Topic};
+pub use topic::{Tier, TopicName};

@@ -1,8 +1,8 @@
-//! The words of the browser protocol for the enums of the core.
+//! The words of the browser protocol for the enums of the server.
 
 use courant_proto::v1;
 
-/// `queued`, `running`, …
+/// The word for a job's state: `queued`, `running`, …
 pub fn state(state: v1::JobState) -> &'static str {
     match state {
         v1::JobState::Unspecified => "unknown",
@@ -21,7 +21,7 @@ pub fn parse_state(name: &str) -> Option<v1::JobState> {
     [Queued, Running, Cancelling, Succeeded, Failed, Cancelled].into_iter().find(|known| state(*known) == name)
 }
 
-/// `premium`, `normal`, `large`.
+/// The word for a lane: `premium`, `normal`, `large`.
 pub fn lane(lane: v1::Lane) -> &'static str {
     match lane {
         // The server always chooses one; to be safe, the default.
@@ -36,7 +36,7 @@ pub fn parse_lane(name: &str) -> Option<v1::Lane> {
     [v1::Lane::Premium, v1::Lane::Normal, v1::Lane::Large].into_iter().find(|known| lane(*known) == name)
 }
 
-/// `analyse`, `extract`, …
+/// The word for a stage: `analyse`, `extract`, …
 pub fn step(stage: v1::Stage) -> &'static str {
     match stage {
         v1::Stage::Unspecified | v1::Stage::Queued => "queued",
@@ -48,7 +48,7 @@ pub fn step(stage: v1::Stage) -> &'static str {
     }
 }
 
-/// `heading`, `paragraph`, …
+/// The word for what a zone holds: `heading`, `paragraph`, …
 pub fn zone_kind(kind: v1::ZoneKind) -> &'static str {
     match kind {
         v1::ZoneKind::Unspecified => "unknown",
@@ -63,7 +63,7 @@ pub fn zone_kind(kind: v1::ZoneKind) -> &'static str {
     }
 }
 
-/// `processing`, `completed`, …
+/// The word for a zone's outcome: `processing`, `completed`, …
 pub fn zone_status(status: v1::ZoneStatus) -> &'static str {
     match status {
         v1::ZoneStatus::Unspecified | v1::ZoneStatus::Processing => "processing",
@@ -90,7 +90,7 @@ pub fn parse_format(name: &str) -> Option<v1::ResultFormat> {
     [Json, Markdown, Text, Html].into_iter().find(|known| format(*known) == name)
 }
 
-/// `started`, `completed`, `failed`.
+/// The word for an export's state: `started`, `completed`, `failed`.
 pub fn export_state(state: v1::ExportState) -> &'static str {
     match state {
         v1::ExportState::Unspecified | v1::ExportState::Started => "started",

@@ -1,4 +1,4 @@
-//! The service in JSON: the queue, the workers, the figures and the batches (`PROTOCOL.md`, sections 4 and 8).
+//! The service in JSON: the queue, the workers, the statistics and the batches (`PROTOCOL.md`, sections 4 and 8).
 
 use courant_proto::v1;
 #[cfg(feature = "schema")]
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::job::{rounded, seconds, time};
 use super::names;
 #[cfg(feature = "schema")]
-use super::words;
+use super::schema_enums;
 
 /// What waits and who works.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct Queue {
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct QueueLane {
     pub kind: String,
-    #[cfg_attr(feature = "schema", schemars(with = "words::Lane"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Lane"))]
     pub lane: String,
     pub waiting: i32,
     pub delayed: i32,
@@ -53,12 +53,13 @@ pub struct Band {
     pub high: f64,
 }
 
-/// Figures of the server and its work.
+/// Statistics of the server and its work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Figures"))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
-pub struct Figures {
+pub struct Statistics {
     pub sample_time: Option<String>,
     pub start_time: Option<String>,
     pub version: String,
@@ -81,7 +82,7 @@ pub struct Figures {
     pub log_revision: i64,
 }
 
-/// One worker.
+/// A worker and what it works on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -147,7 +148,7 @@ pub struct Quota {
     pub retry_after: Option<f64>,
 }
 
-/// A notice.
+/// A notification as its user sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -155,7 +156,7 @@ pub struct Quota {
 pub struct Notification {
     pub id: String,
     pub kind: String,
-    #[cfg_attr(feature = "schema", schemars(with = "words::Severity"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Severity"))]
     pub severity: String,
     pub title: String,
     pub body: String,
@@ -165,16 +166,16 @@ pub struct Notification {
 }
 
 impl From<&v1::Notification> for Notification {
-    fn from(notice: &v1::Notification) -> Self {
+    fn from(notification: &v1::Notification) -> Self {
         Self {
-            id: notice.notification_id.clone(),
-            kind: notice.kind.clone(),
-            severity: names::severity(notice.severity()).to_owned(),
-            title: notice.title.clone(),
-            body: notice.body.clone(),
-            job_id: Some(notice.job_id.clone()).filter(|id| !id.is_empty()),
-            create_time: time(notice.create_time.as_ref()),
-            read_time: time(notice.read_time.as_ref()),
+            id: notification.notification_id.clone(),
+            kind: notification.kind.clone(),
+            severity: names::severity(notification.severity()).to_owned(),
+            title: notification.title.clone(),
+            body: notification.body.clone(),
+            job_id: Some(notification.job_id.clone()).filter(|id| !id.is_empty()),
+            create_time: time(notification.create_time.as_ref()),
+            read_time: time(notification.read_time.as_ref()),
         }
     }
 }
@@ -214,30 +215,30 @@ impl From<&v1::QueueLane> for QueueLane {
     }
 }
 
-impl From<&v1::SystemMetrics> for Figures {
-    fn from(figures: &v1::SystemMetrics) -> Self {
-        let states = figures.jobs.iter().map(|count| (names::state(count.state()).to_owned(), count.jobs));
+impl From<&v1::SystemMetrics> for Statistics {
+    fn from(metrics: &v1::SystemMetrics) -> Self {
+        let states = metrics.jobs.iter().map(|count| (names::state(count.state()).to_owned(), count.jobs));
         Self {
-            sample_time: time(figures.sample_time.as_ref()),
-            start_time: time(figures.start_time.as_ref()),
-            version: figures.version.clone(),
-            workers_total: figures.workers_total,
-            workers_active: figures.workers_active,
-            slots_total: figures.slots_total,
-            slots_used: figures.slots_used,
-            memory_bytes: figures.memory_bytes,
-            cpu_percent: thousandths(figures.cpu_percent),
-            load_average: figures.load_average.iter().map(|load| thousandths(*load)).collect(),
-            jobs_succeeded: figures.jobs_succeeded,
-            jobs_failed: figures.jobs_failed,
-            jobs_cancelled: figures.jobs_cancelled,
-            average_duration: figures.average_duration.as_ref().map(seconds),
-            error_rate: thousandths(figures.error_rate),
-            throughput_per_hour: figures.throughput_per_hour,
-            pages_per_hour: figures.pages_per_hour,
+            sample_time: time(metrics.sample_time.as_ref()),
+            start_time: time(metrics.start_time.as_ref()),
+            version: metrics.version.clone(),
+            workers_total: metrics.workers_total,
+            workers_active: metrics.workers_active,
+            slots_total: metrics.slots_total,
+            slots_used: metrics.slots_used,
+            memory_bytes: metrics.memory_bytes,
+            cpu_percent: thousandths(metrics.cpu_percent),
+            load_average: metrics.load_average.iter().map(|load| thousandths(*load)).collect(),
+            jobs_succeeded: metrics.jobs_succeeded,
+            jobs_failed: metrics.jobs_failed,
+            jobs_cancelled: metrics.jobs_cancelled,
+            average_duration: metrics.average_duration.as_ref().map(seconds),
+            error_rate: thousandths(metrics.error_rate),
+            throughput_per_hour: metrics.throughput_per_hour,
+            pages_per_hour: metrics.pages_per_hour,
             jobs: states.collect(),
-            watchers: figures.watchers,
-            log_revision: figures.log_revision,
+            watchers: metrics.watchers,
+            log_revision: metrics.log_revision,
         }
     }
 }

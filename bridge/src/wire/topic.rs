@@ -8,8 +8,8 @@ pub const MAX_ID_BYTES: usize = 128;
 
 /// What a client subscribes to. Who may, is not decided here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Topic {
-    /// One job.
+pub enum TopicName {
+    /// The job with this id.
     Job(String),
     /// The jobs of one document.
     Document(String),
@@ -17,7 +17,7 @@ pub enum Topic {
     Batch(String),
     /// All jobs of the user.
     Mine,
-    /// What the user is told and has read.
+    /// The user's notifications.
     Notifications,
     /// The user's devices that are connected.
     Devices,
@@ -27,7 +27,7 @@ pub enum Topic {
     Admin,
 }
 
-/// Not a topic.
+/// Why a text names no topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// No such kind of topic.
@@ -38,7 +38,7 @@ pub enum TopicError {
     Id,
 }
 
-impl std::str::FromStr for Topic {
+impl std::str::FromStr for TopicName {
     type Err = TopicError;
 
     fn from_str(text: &str) -> Result<Self, TopicError> {
@@ -64,7 +64,7 @@ impl std::str::FromStr for Topic {
     }
 }
 
-impl fmt::Display for Topic {
+impl fmt::Display for TopicName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Job(id) => write!(f, "job/{id}"),
@@ -79,17 +79,17 @@ impl fmt::Display for Topic {
     }
 }
 
-/// How often transient messages come. A few fixed steps, so that members of a room can share every message.
+/// How often transient messages come. A few fixed steps, so that subscribers of a topic can share every message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Tier {
     /// As fast as they come.
     Every,
-    /// Four a second.
+    /// At most four per second.
     Quarter,
-    /// One a second.
+    /// At most one per second.
     #[default]
     Second,
-    /// One in five seconds.
+    /// At most one in five seconds.
     FiveSeconds,
 }
 
@@ -104,7 +104,7 @@ impl Tier {
         }
     }
 
-    /// The interval.
+    /// The least time between two transient messages of a job.
     pub fn interval(self) -> Duration {
         match self {
             Self::Every => Duration::ZERO,
@@ -122,17 +122,17 @@ mod tests {
     #[test]
     fn topics_read_back_as_written() {
         for text in ["mine", "notifications", "devices", "queue", "admin", "job/01K9", "document/a/b c", "batch/ü"] {
-            assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<TopicName>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn anything_else_is_no_topic() {
         for text in ["", "Mine", "queues", "jobs/1", "admin/1"] {
-            assert_eq!(text.parse::<Topic>(), Err(TopicError::Unknown), "{text}");
+            assert_eq!(text.parse::<TopicName>(), Err(TopicError::Unknown), "{text}");
         }
         for text in ["job/", "job/a\nb", &format!("batch/{}", "x".repeat(129))] {
-            assert_eq!(text.parse::<Topic>(), Err(TopicError::Id), "{text}");
+            assert_eq!(text.parse::<TopicName>(), Err(TopicError::Id), "{text}");
         }
     }
 

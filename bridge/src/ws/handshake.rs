@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Ver
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::fault::{Code, Fault};
-use crate::http::origin::{Named, Origins};
+use crate::request::origin::{Origins, PageOrigin};
 use crate::ws::format::Format;
 
 /// JSON in text messages.
@@ -25,15 +25,14 @@ const TOKEN: &str = "courant.token.";
 #[derive(Debug, PartialEq, Eq)]
 pub struct Opening {
     accept: String,
-    /// What to speak.
     pub choice: Choice,
     /// The token, if it was offered as a subprotocol.
     pub token: Option<String>,
     /// Whether it comes from a page of ours: only then a cookie counts.
-    pub named: Named,
+    pub page_origin: PageOrigin,
 }
 
-/// What to speak, and how it came to that.
+/// The format, and how it was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// The first of those offered that is known.
@@ -45,7 +44,7 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// What to speak; to say that nothing is known, JSON.
+    /// The format; JSON also to say that none of those offered is known.
     pub fn format(self) -> Format {
         match self {
             Self::Offered(format) => format,
@@ -70,17 +69,17 @@ impl Opening {
         if method != Method::GET || version != Version::HTTP_11 {
             return Err(upgrade("open a WebSocket here: GET with Upgrade: websocket over HTTP/1.1"));
         }
-        if !lists(headers, CONNECTION, "upgrade") || !lists(headers, UPGRADE, "websocket") {
+        if !lists_token(headers, CONNECTION, "upgrade") || !lists_token(headers, UPGRADE, "websocket") {
             return Err(upgrade("open a WebSocket here: Connection: Upgrade and Upgrade: websocket are missing"));
         }
         if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-            return Err(upgrade("only WebSocket version 13 is spoken here"));
+            return Err(upgrade("only WebSocket version 13 is supported"));
         }
         let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|key| key.len() == 16));
         let key = key.ok_or_else(|| Fault::new(Code::BadMessage, "Sec-WebSocket-Key is not a key"))?;
-        let named = origins.check(headers)?;
+        let page_origin = origins.check(headers)?;
         let (choice, token) = subprotocols(headers)?;
-        Ok(Self { accept: derive_accept_key(key.as_bytes()), choice, token, named })
+        Ok(Self { accept: derive_accept_key(key.as_bytes()), choice, token, page_origin })
     }
 
     /// The answer that opens it.
@@ -101,11 +100,11 @@ impl Opening {
 }
 
 /// Whether a header that lists words has this one.
-fn lists(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
-    words(headers, name).any(|found| found.eq_ignore_ascii_case(word))
+fn lists_token(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
+    list_tokens(headers, name).any(|found| found.eq_ignore_ascii_case(word))
 }
 
-fn words(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+fn list_tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers
         .get_all(name)
         .into_iter()
@@ -117,7 +116,7 @@ fn words(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
 fn subprotocols(headers: &HeaderMap) -> Result<(Choice, Option<String>), Fault> {
     let mut choice = Choice::Default;
     let mut token = None;
-    for word in words(headers, SEC_WEBSOCKET_PROTOCOL) {
+    for word in list_tokens(headers, SEC_WEBSOCKET_PROTOCOL) {
         let known = match word {
             JSON => Some(Format::Json),
             MESSAGE_PACK => Some(Format::MessagePack),
@@ -168,8 +167,8 @@ mod tests {
     #[test]
     fn pages_of_other_sites_are_kept_out_and_ours_are_known() {
         assert_eq!(open(&head(&[("origin", "https://evil.example")])), Err(Code::OriginForbidden));
-        assert_eq!(open(&head(&[("origin", "http://app.example:8080")])).unwrap().named, Named::Yes);
-        assert_eq!(open(&head(&[])).unwrap().named, Named::No);
+        assert_eq!(open(&head(&[("origin", "http://app.example:8080")])).unwrap().page_origin, PageOrigin::Known);
+        assert_eq!(open(&head(&[])).unwrap().page_origin, PageOrigin::Absent);
     }
 
     #[test]

@@ -4,4 +4,4 @@ pub mod format;
 pub mod handshake;
 mod paced;
 pub mod session;
-pub mod wire;
+pub mod socket;

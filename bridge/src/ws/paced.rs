@@ -1,4 +1,4 @@
-//! A socket that is read no faster than a client may speak. What comes faster waits at the client: no frame is so cheap to
+//! A socket that is read no faster than a client may send. What comes faster waits at the client: no frame is so cheap to
 //! handle that any number of them could be taken, and empty fragments never become a message that could be counted.
 
 use std::io::Result;
@@ -10,14 +10,13 @@ use courant_tls::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Read in a second, on average. A frame has 6 bytes or more.
+/// Bytes read per second, on average. A frame has 6 bytes or more.
 const BYTES_PER_SECOND: u64 = 256 << 10;
 /// Read at once; more where messages may be larger.
 const BURST: u64 = 1 << 20;
 /// The shortest pause: then there is something to read again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The socket.
 pub struct Paced {
     socket: Socket,
     budget: Budget,

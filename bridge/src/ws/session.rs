@@ -2,8 +2,8 @@
 //! [`commands`].
 
 mod commands;
-mod question;
 mod rates;
+mod server_query;
 
 use std::sync::Arc;
 
@@ -13,61 +13,61 @@ use courant_tls::Socket;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::format::{Format, Frames, unframed};
-use super::wire::{Inbound, Wire};
+use super::format::{Format, Frames};
+use super::socket::{FramedSocket, Inbound};
 use crate::app::App;
-use crate::audit::Deed;
-use crate::connection::close::Verdict;
-use crate::connection::outbox::Outbox;
-use crate::connection::registry::Seat;
+use crate::connection::permits::ConnectionPermit;
 use crate::connection::replies;
 use crate::connection::subscriptions::{Finished, Subscriptions};
 use crate::fault::{Code, Fault};
 use crate::ledger;
 use crate::metrics::Limit;
-use crate::presence::book::Stay;
+use crate::outbox::Outbox;
+use crate::outbox::close_reason::CloseReason;
+use crate::presence::local::PresenceGuard;
 use crate::wire::Command;
+use crate::wire::admin::AuditAction;
 use crate::wire::command::Auth;
-use question::Answer;
-use rates::{Judged, Rates};
+use crate::wire::packed::unframed;
+use rates::{RateDecision, Rates};
+use server_query::Answer;
 
 /// Pings without a sign of life after which the peer is gone.
 const MISSED_PINGS: u32 = 2;
 
-/// One connection.
 pub struct Session {
     app: Arc<App>,
-    seat: Seat,
+    permit: ConnectionPermit,
     id: ulid::Ulid,
     outbox: Arc<Outbox>,
     rates: Rates,
     user: Option<User>,
     /// Its entry among those who are connected, once its user is known.
-    stay: Option<Stay>,
+    presence: Option<PresenceGuard>,
     format: Format,
     /// The token in the cookie of a page of ours.
     cookie: Option<String>,
     subscriptions: Subscriptions,
-    unanswered: u32,
+    unanswered_pings: u32,
     ending: bool,
     /// When the next thing is due that is not a ping: the token, then its end, then the end of the closing handshake.
     deadline: Instant,
     /// When to remind of the token's end.
     warning: Option<Instant>,
-    /// Figures that were asked for.
-    asked: JoinSet<(Option<u64>, Result<Answer, Fault>)>,
+    /// Statistics that were asked for.
+    queries: JoinSet<(Option<u64>, Result<Answer, Fault>)>,
 }
 
-/// Who the connection speaks for.
+/// Whose connection it is.
 struct User {
     identity: Identity,
     token: String,
     /// What the user holds.
-    held: Arc<ledger::User>,
+    shares: Arc<ledger::User>,
 }
 
 /// What wakes a session.
-enum Turn {
+enum SessionEvent {
     Inbound(Inbound),
     Joined(Finished),
     Answered((Option<u64>, Result<Answer, Fault>)),
@@ -76,122 +76,122 @@ enum Turn {
     Deadline,
     Ending,
     Drain,
-    CoreAway,
+    ServerUnavailable,
 }
 
 impl Session {
     /// A connection whose user is not known yet.
-    pub fn new(app: Arc<App>, seat: Seat, format: Format) -> Self {
+    pub fn new(app: Arc<App>, permit: ConnectionPermit, format: Format) -> Self {
         let limits = &app.config.limits;
         Self {
-            seat,
+            permit,
             id: replies::connection_id(),
             outbox: Arc::new(Outbox::new(limits.outbox_bytes, app.metrics.clone())),
             rates: Rates::new(limits),
             user: None,
-            stay: None,
+            presence: None,
             format,
             cookie: None,
             subscriptions: Subscriptions::new(),
-            unanswered: 0,
+            unanswered_pings: 0,
             ending: false,
             deadline: Instant::now() + app.config.times.auth,
             warning: None,
-            asked: JoinSet::new(),
+            queries: JoinSet::new(),
             app,
         }
     }
 
-    /// Puts in a verdict before the first message.
+    /// Puts in a close_reason before the first message.
     pub fn refuse(&mut self, fault: Fault) {
         self.end(fault);
     }
 
     /// Takes a token that came with the handshake.
-    pub fn offer(&mut self, token: String) {
+    pub fn authenticate(&mut self, token: String) {
         self.auth(None, Auth { token: Some(token), device: None });
     }
 
     /// Takes the token of the cookie, for an `auth` that brings none.
-    pub fn keep(&mut self, cookie: Option<String>) {
+    pub fn set_cookie(&mut self, cookie: Option<String>) {
         self.cookie = cookie;
     }
 
     /// Runs it to its end.
     pub async fn run(mut self, socket: Socket, read: Bytes) {
-        let mut wire = wire(&self.app, self.format, self.outbox.clone(), socket, read).await;
+        let mut socket = framed(&self.app, self.format, self.outbox.clone(), socket, read).await;
         let every = self.app.config.times.ping;
         let mut pings = tokio::time::interval_at(Instant::now() + every, every);
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut away = self.app.core_away.clone();
-        away.mark_unchanged();
+        let mut outages = self.app.server_unavailable.clone();
+        outages.mark_unchanged();
         tracing::debug!(connection = %self.id, "opened");
         loop {
             let ending = self.ending;
-            let turn = tokio::select! {
-                inbound = wire.next() => Turn::Inbound(inbound),
-                Some(joined) = self.subscriptions.finished() => Turn::Joined(joined),
-                Some(Ok(answer)) = self.asked.join_next() => Turn::Answered(answer),
-                _ = pings.tick() => Turn::Ping,
-                () = due(self.warning), if !ending => Turn::Warning,
-                () = tokio::time::sleep_until(self.deadline) => Turn::Deadline,
-                () = self.outbox.ended(), if !ending => Turn::Ending,
-                () = self.app.drain.cancelled(), if !ending => Turn::Drain,
-                Ok(()) = away.changed(), if !ending => Turn::CoreAway,
+            let event = tokio::select! {
+                inbound = socket.next() => SessionEvent::Inbound(inbound),
+                Some(joined) = self.subscriptions.finished() => SessionEvent::Joined(joined),
+                Some(Ok(answer)) = self.queries.join_next() => SessionEvent::Answered(answer),
+                _ = pings.tick() => SessionEvent::Ping,
+                () = due(self.warning), if !ending => SessionEvent::Warning,
+                () = tokio::time::sleep_until(self.deadline) => SessionEvent::Deadline,
+                () = self.outbox.ended(), if !ending => SessionEvent::Ending,
+                () = self.app.drain.cancelled(), if !ending => SessionEvent::Drain,
+                Ok(()) = outages.changed(), if !ending => SessionEvent::ServerUnavailable,
             };
-            if self.turn(turn, &mut wire) == Then::Stop {
+            if self.handle(event, &mut socket) == Flow::Stop {
                 break;
             }
         }
         self.subscriptions.clear();
         if let Some(user) = &self.user {
-            self.note(Deed::Disconnected, Some(&user.identity.subject));
+            self.audit(AuditAction::Disconnected, Some(&user.identity.subject));
         }
         tracing::debug!(connection = %self.id, "closed");
     }
 
-    fn turn(&mut self, turn: Turn, wire: &mut Wire) -> Then {
-        match turn {
-            Turn::Inbound(Inbound::Gone) => return Then::Stop,
-            Turn::Inbound(inbound) => {
-                self.unanswered = 0;
+    fn handle(&mut self, event: SessionEvent, socket: &mut FramedSocket) -> Flow {
+        match event {
+            SessionEvent::Inbound(Inbound::Gone) => return Flow::Stop,
+            SessionEvent::Inbound(inbound) => {
+                self.unanswered_pings = 0;
                 self.inbound(inbound);
             }
-            Turn::Joined(finished) => {
-                if let Some(refused) = self.subscriptions.settle(finished) {
+            SessionEvent::Joined(finished) => {
+                if let Some(refused) = self.subscriptions.apply(finished) {
                     self.outbox.reply(&replies::refused(refused.command, refused.topic.to_string(), &refused.fault));
                 }
             }
-            Turn::Answered((id, answer)) => self.answer(id, answer),
-            Turn::Warning => {
+            SessionEvent::Answered((id, answer)) => self.answer(id, answer),
+            SessionEvent::Warning => {
                 self.warning = None;
                 if let Some(user) = &self.user {
                     self.outbox.reply(&replies::auth_expiring(&user.identity));
                 }
             }
-            Turn::Ping if self.unanswered >= MISSED_PINGS => {
-                tracing::debug!(connection = %self.id, "missed its pings");
-                return Then::Stop;
+            SessionEvent::Ping if self.unanswered_pings >= MISSED_PINGS => {
+                tracing::debug!(connection = %self.id, "closing: pings unanswered_pings");
+                return Flow::Stop;
             }
-            Turn::Ping => {
-                self.unanswered += 1;
-                wire.ping();
+            SessionEvent::Ping => {
+                self.unanswered_pings += 1;
+                socket.ping();
             }
-            Turn::Deadline if self.ending => return Then::Stop,
-            Turn::Deadline => self.overdue(),
-            Turn::Ending => self.ending(),
-            Turn::Drain => self.drain(),
-            Turn::CoreAway => self.end(Fault::unreachable()),
+            SessionEvent::Deadline if self.ending => return Flow::Stop,
+            SessionEvent::Deadline => self.handle_deadline(),
+            SessionEvent::Ending => self.begin_ending(),
+            SessionEvent::Drain => self.drain(),
+            SessionEvent::ServerUnavailable => self.end(Fault::unreachable()),
         }
-        Then::GoOn
+        Flow::Continue
     }
 
     /// From here on only the last words are written, and they have limited time.
-    fn ending(&mut self) {
+    fn begin_ending(&mut self) {
         self.ending = true;
         self.deadline = Instant::now() + self.app.config.times.close;
         self.subscriptions.clear();
-        self.stay = None;
+        self.presence = None;
     }
 
     fn inbound(&mut self, inbound: Inbound) {
@@ -199,24 +199,26 @@ impl Session {
             return;
         }
         match inbound {
-            Inbound::Text(_) | Inbound::Binary(_) if !self.may_speak(&inbound) => {}
+            Inbound::Text(_) | Inbound::Binary(_) if !self.check_message_rate(&inbound) => {}
             Inbound::Control if !self.rates.control() => {
-                self.refused(Limit::Pings);
+                self.record_refusal(Limit::Pings);
                 self.end(Fault::too_many("too many WebSocket pings or pongs; send one in several seconds"));
             }
             Inbound::Text(text) if self.format == Format::Json => self.command(Command::parse(text.as_str())),
-            Inbound::Text(_) => self.end(Fault::new(Code::BadMessage, "text is not spoken with courant.v1.msgpack")),
+            Inbound::Text(_) => {
+                self.end(Fault::new(Code::BadMessage, "with courant.v1.msgpack send binary messages, not text"))
+            }
             Inbound::Binary(frame) if self.format == Format::MessagePack => match unframed(&frame) {
                 Ok(packed) => self.command(Command::parse_packed(packed)),
                 Err(why) => self.end(Fault::new(Code::BadMessage, why)),
             },
             Inbound::Binary(_) => {
-                self.end(Fault::new(Code::BadMessage, "binary messages are spoken with courant.v1.msgpack alone"));
+                self.end(Fault::new(Code::BadMessage, "binary messages need the subprotocol courant.v1.msgpack"));
             }
             Inbound::Broken => self.end(Fault::new(Code::BadMessage, "not a WebSocket message of text in UTF-8")),
             Inbound::TooLarge => {
                 let limit = self.app.config.limits.message_bytes;
-                self.refused(Limit::MessageBytes);
+                self.record_refusal(Limit::MessageBytes);
                 self.end(Fault::new(Code::MessageTooLarge, format!("a message may have at most {limit} bytes")));
             }
             Inbound::Control | Inbound::Alive | Inbound::Gone => {}
@@ -224,17 +226,17 @@ impl Session {
     }
 
     /// Judges the rate of messages. One that comes too fast is answered and not read.
-    fn may_speak(&mut self, inbound: &Inbound) -> bool {
+    fn check_message_rate(&mut self, inbound: &Inbound) -> bool {
         let wait = match self.rates.message() {
-            Judged::Fine => return true,
-            Judged::TooFast(wait) => wait,
-            Judged::Flood => {
-                self.refused(Limit::MessagesPerSecond);
+            RateDecision::Allowed => return true,
+            RateDecision::Refused(wait) => wait,
+            RateDecision::Flood => {
+                self.record_refusal(Limit::MessagesPerSecond);
                 self.end(Fault::too_many("a flood of messages; keep to limits.messagesPerSecond, then connect again"));
                 return false;
             }
         };
-        self.refused(Limit::MessagesPerSecond);
+        self.record_refusal(Limit::MessagesPerSecond);
         let id = match inbound {
             Inbound::Text(text) => Command::id_of(text.as_str()),
             Inbound::Binary(frame) => unframed(frame).ok().and_then(Command::id_of_packed),
@@ -247,16 +249,16 @@ impl Session {
         false
     }
 
-    fn refused(&self, limit: Limit) {
+    fn record_refusal(&self, limit: Limit) {
         let user = self.user.as_ref().map(|user| user.identity.subject.as_str());
-        self.app.registry.refused(limit, user, self.seat.address());
+        self.app.permits.refused(limit, user, self.permit.address());
     }
 
-    fn note(&self, deed: Deed, user: Option<&str>) {
-        self.app.trail.note(deed, user, Some(self.seat.address()), Some(&self.id.to_string()));
+    fn audit(&self, action: AuditAction, user: Option<&str>) {
+        self.app.audit.record(action, user, Some(self.permit.address()), Some(&self.id.to_string()));
     }
 
-    fn overdue(&mut self) {
+    fn handle_deadline(&mut self) {
         if self.user.is_some() {
             self.refuse_token(None, TokenError::Expired.into());
         } else {
@@ -277,11 +279,11 @@ impl Session {
 
     fn end(&mut self, fault: Fault) {
         tracing::debug!(connection = %self.id, %fault, "closing");
-        self.outbox.end(Verdict::on(fault));
+        self.outbox.end(CloseReason::on(fault));
     }
 }
 
-/// Waits until then; for ever when there is no such time.
+/// Waits until then; without a time it never returns.
 async fn due(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
@@ -291,22 +293,22 @@ async fn due(time: Option<Instant>) {
 
 /// What a session does after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
-    GoOn,
+enum Flow {
+    Continue,
     Stop,
 }
 
-async fn wire(app: &App, format: Format, outbox: Arc<Outbox>, socket: Socket, read: Bytes) -> Wire {
+async fn framed(app: &App, format: Format, outbox: Arc<Outbox>, socket: Socket, read: Bytes) -> FramedSocket {
     let limits = &app.config.limits;
     let frames = Frames::new(format, limits.compress_above, app.metrics.clone());
-    Wire::new(socket, read, outbox, frames, limits.message_bytes).await
+    FramedSocket::new(socket, read, outbox, frames, limits.message_bytes).await
 }
 
-/// Tells a connection there is no seat for why, and closes it.
-pub async fn turn_away(app: &App, fault: Fault, format: Format, socket: Socket, read: Bytes) {
+/// Tells a connection there is no permit for why, and closes it.
+pub async fn refuse_connection(app: &App, fault: Fault, format: Format, socket: Socket, read: Bytes) {
     let outbox = Arc::new(Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone()));
-    outbox.end(Verdict::on(fault));
-    let mut wire = wire(app, format, outbox, socket, read).await;
-    let farewell = async { while !matches!(wire.next().await, Inbound::Gone) {} };
+    outbox.end(CloseReason::on(fault));
+    let mut socket = framed(app, format, outbox, socket, read).await;
+    let farewell = async { while !matches!(socket.next().await, Inbound::Gone) {} };
     let _ = tokio::time::timeout(app.config.times.close, farewell).await;
 }

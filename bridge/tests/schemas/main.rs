@@ -13,17 +13,17 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use courant_bridge::http::jobs::{JobAnswer, JobsAnswer};
-use courant_bridge::http::notices::{NotificationAnswer, NotificationsAnswer, Notify, Read, UnreadAnswer};
-use courant_bridge::http::problem::Problem;
-use courant_bridge::http::push::{PushEnd, PushKeyAnswer, PushSubscription};
-use courant_bridge::http::service::{
-    BatchAnswer, DevicesAnswer, FiguresAnswer, QueueAnswer, QuotaAnswer, WorkerAnswer, WorkersAnswer,
+use courant_bridge::bodies::Problem;
+use courant_bridge::bodies::SessionAnswer;
+use courant_bridge::bodies::{
+    BatchAnswer, DevicesAnswer, QueueAnswer, QuotaAnswer, SystemAnswer, WorkerAnswer, WorkersAnswer,
 };
-use courant_bridge::http::session::SessionAnswer;
+use courant_bridge::bodies::{JobAnswer, JobsAnswer};
+use courant_bridge::bodies::{NotificationAnswer, NotificationsAnswer, Notify, Read, UnreadAnswer};
+use courant_bridge::bodies::{PushEnd, PushKeyAnswer, PushSubscription};
 use courant_bridge::wire::command::ClientMessage;
+use courant_bridge::wire::packed::{PLAIN, binary};
 use courant_bridge::wire::{Command, ServerMessage};
-use courant_bridge::ws::format::{PLAIN, binary};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -53,7 +53,7 @@ fn definitions() -> Map<String, Value> {
         generator.subschema_for::<SessionAnswer>();
         generator.subschema_for::<WorkersAnswer>();
         generator.subschema_for::<WorkerAnswer>();
-        generator.subschema_for::<FiguresAnswer>();
+        generator.subschema_for::<SystemAnswer>();
         generator.subschema_for::<NotificationsAnswer>();
         generator.subschema_for::<NotificationAnswer>();
         generator.subschema_for::<UnreadAnswer>();

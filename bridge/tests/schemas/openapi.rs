@@ -116,7 +116,7 @@ const OPERATIONS: &[Operation] = &[
     Operation(
         "get",
         "/v1/system",
-        "Reads the figures (admins)",
+        "Reads the statistics (admins)",
         &[],
         Body::Nothing,
         Answer::Json(200, "FiguresAnswer"),
@@ -141,7 +141,7 @@ const OPERATIONS: &[Operation] = &[
     Operation(
         "get",
         "/v1/notifications",
-        "Lists notices",
+        "Lists notifications",
         &["pageSize", "unread"],
         Body::Nothing,
         Answer::Json(200, "NotificationsAnswer"),
@@ -149,7 +149,7 @@ const OPERATIONS: &[Operation] = &[
     Operation(
         "post",
         "/v1/notifications",
-        "Sends a notice (services, admins)",
+        "Sends a notification (services, admins)",
         &[],
         Body::Json("Notify"),
         Answer::Json(200, "NotificationAnswer"),
@@ -157,7 +157,7 @@ const OPERATIONS: &[Operation] = &[
     Operation(
         "post",
         "/v1/notifications:read",
-        "Marks notices read",
+        "Marks notifications as read",
         &[],
         Body::Json("Read"),
         Answer::Json(200, "UnreadAnswer"),

@@ -1,9 +1,10 @@
-//! A bridge on port 0 in front of a core that does what the story says.
+//! A bridge on port 0 in front of a server that does what the story says.
 #![allow(dead_code, reason = "each story file uses its own part")]
 
 pub mod client;
-pub mod core;
-pub mod presence;
+pub mod proxy;
+pub mod real;
+pub mod server;
 pub mod service;
 pub mod uploads;
 
@@ -18,7 +19,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use client::Client;
-pub use core::FakeCore;
+pub use real::RealServer;
+pub use server::FakeServer;
 
 /// Longer than anything a story waits for, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,32 +43,44 @@ pub fn verifier() -> Verifier {
     Verifier::hs256(&secret())
 }
 
-/// A running bridge with its core.
-pub struct Stage {
-    pub core: FakeCore,
+/// What a bridge is in front of. Clones are the same one.
+pub trait Backend: Clone {
+    async fn start() -> Self;
+
+    fn url(&self) -> String;
+}
+
+/// A running bridge with its server.
+pub struct BridgeBefore<S> {
+    pub server: S,
     pub address: SocketAddr,
     pub shutdown: Shutdown,
     pub bridge: JoinHandle<Result<(), courant_bridge::Error>>,
 }
 
-impl Stage {
+/// Before the server itself.
+pub type Stage = BridgeBefore<RealServer>;
+/// Before a stand-in, for what the server itself cannot be made to do here.
+pub type FakeStage = BridgeBefore<FakeServer>;
+
+impl<S: Backend> BridgeBefore<S> {
     pub async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
     pub async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
-        Self::before(FakeCore::start().await, adjust).await
+        Self::before(S::start().await, adjust).await
     }
 
-    /// Another bridge before the same core.
+    /// Another bridge before the same server.
     pub async fn beside(&self) -> Self {
-        Self::before(self.core.clone(), |_| {}).await
+        Self::before(self.server.clone(), |_| {}).await
     }
 
-    /// A bridge before a core that is there.
-    pub async fn before(core: FakeCore, adjust: impl FnOnce(&mut Config)) -> Self {
+    /// A bridge before a server that is there.
+    pub async fn before(server: S, adjust: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(
-            core.url(),
+            server.url(),
             verifier(),
             Arc::new(|| token_for("the-bridge", &[Role::Bridge], Duration::from_secs(60))),
         );
@@ -79,7 +93,7 @@ impl Stage {
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
         let bridge = tokio::spawn(courant_bridge::run(listener, config, shutdown.clone()));
-        Self { core, address, shutdown, bridge }
+        Self { server, address, shutdown, bridge }
     }
 
     pub fn url(&self, path: &str) -> String {

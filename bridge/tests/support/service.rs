@@ -1,4 +1,4 @@
-//! The queue and the workers of a core in memory: what a story sets is told at once.
+//! The queue and the workers of a server in memory: what a story sets is told at once.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -63,10 +63,10 @@ impl States {
 
 pub struct Service(States);
 
-type Told<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+type UploadStatus<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Service {
-    fn told<S, T>(&self, from: &watch::Sender<S>, form: impl Fn(S) -> T + Send + 'static) -> Response<Told<T>>
+    fn told<S, T>(&self, from: &watch::Sender<S>, form: impl Fn(S) -> T + Send + 'static) -> Response<UploadStatus<T>>
     where
         S: Clone + Send + Sync + 'static,
         T: Send + 'static,
@@ -91,7 +91,7 @@ pub fn needs<T>(request: &Request<T>, roles: &[Role]) -> Result<(), Status> {
 
 #[tonic::async_trait]
 impl QueueService for Service {
-    type WatchQueueStream = Told<WatchQueueResponse>;
+    type WatchQueueStream = UploadStatus<WatchQueueResponse>;
 
     async fn get_queue(&self, request: Request<GetQueueRequest>) -> Result<Response<GetQueueResponse>, Status> {
         caller(&request)?;
@@ -118,8 +118,8 @@ const READERS: &[Role] = &[Role::Admin, Role::Bridge];
 
 #[tonic::async_trait]
 impl AdminService for Service {
-    type WatchSystemMetricsStream = Told<WatchSystemMetricsResponse>;
-    type WatchWorkersStream = Told<WatchWorkersResponse>;
+    type WatchSystemMetricsStream = UploadStatus<WatchSystemMetricsResponse>;
+    type WatchWorkersStream = UploadStatus<WatchWorkersResponse>;
 
     async fn get_system_metrics(
         &self,

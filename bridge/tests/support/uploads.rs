@@ -1,4 +1,4 @@
-//! Unfinished uploads of the core in memory.
+//! Unfinished uploads of the server in memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::core::fault;
+use super::server::fault;
 use super::{PATIENCE, verifier};
 
 /// All uploads. Clones are the same.

@@ -82,7 +82,7 @@ impl System {
         server.path.clone_from(&binaries.server);
         server.environment = clock.environment();
         let core = format!("http://{}", bridge.address);
-        let flags = ["--listen", "127.0.0.1:0", "--core", &core, "--secret-file", &secret, "--outbox-bytes", "65536"];
+        let flags = ["--listen", "127.0.0.1:0", "--server", &core, "--secret-file", &secret, "--outbox-bytes", "65536"];
         let flags = flags.into_iter().chain(["--ping-interval", "3s", "--max-attempts-per-minute", "1000000"]);
         let bridge = listens("courant-bridge", owned(flags), "listen=", &[browsers]);
         let pdf_workers = (0..PDF_WORKERS).map(|number| {

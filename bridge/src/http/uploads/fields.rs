@@ -6,11 +6,11 @@ use courant_proto::v1::{self, ErrorReason};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 
-use super::VERSION;
 use crate::fault::{Code, Fault};
-use crate::http::query;
+use crate::request::query;
 
-/// What bodies are.
+/// The version of the protocol.
+pub const VERSION: &str = "1.0.0";
 const CONTENT: &str = "application/offset+octet-stream";
 /// What clients say of a file that nobody needs here.
 const IDLE: [&str; 3] = ["filetype", "type", "relativePath"];
@@ -50,7 +50,7 @@ pub fn submission(headers: &HeaderMap, most: u64) -> Result<v1::SubmitJobHeader,
     let length = length.ok_or_else(|| Fault::field("Upload-Length", "must be the size of the document"))?;
     if length.unsigned_abs() > most {
         let message = format!("a document may have at most {most} bytes here");
-        return Err(Fault::new(Code::Core(ErrorReason::DocumentTooLarge), message));
+        return Err(Fault::new(Code::Server(ErrorReason::DocumentTooLarge), message));
     }
     let mut header = v1::SubmitJobHeader::default();
     for pair in text(headers, "upload-metadata")?.unwrap_or_default().split(',').map(str::trim) {

@@ -1,10 +1,10 @@
 //! `/v1/uploads`: uploads that may be cut and go on, by the protocol tus 1.0.0, which has clients people use.
 //!
-//! Nothing is kept here: what came lies with the core, so any bridge can go on with an upload that another began.
+//! Nothing is kept here: what came lies with the server, so any bridge can go on with an upload that another began.
 
-mod answer;
+mod body;
 mod fields;
-mod pour;
+mod status;
 
 use std::sync::Arc;
 
@@ -15,18 +15,17 @@ use courant_proto::v1;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use self::answer::{Told, told};
+use self::body::UploadBody;
+use self::fields::VERSION;
 pub use self::fields::has_body;
-use self::pour::Pour;
-use super::caller::Caller;
-use super::query;
+use self::status::{UploadStatus, status};
 use super::upload::drain;
 use crate::app::App;
-use crate::audit::Deed;
 use crate::fault::{Code, Fault};
+use crate::request::caller::Caller;
+use crate::request::query;
+use crate::wire::admin::AuditAction;
 
-/// The version of the protocol.
-const VERSION: &str = "1.0.0";
 /// Its extensions that are known here.
 const EXTENSIONS: &str = "creation,creation-with-upload,expiration,termination";
 
@@ -61,15 +60,17 @@ pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Reques
         fields::check_type(request.headers())?;
     }
     let message = v1::CreateUploadRequest { header: Some(header) };
-    let mut told =
-        told(app.core.uploads().create_upload(app.core.stream_as(message, &caller.token)?).await?.into_inner());
-    if has_body && told.offset() == 0 && !told.is_finished() {
-        let share = caller.upload(&app)?;
-        told = Pour::new(&app, &caller, told.at(&owner), share).run(request.into_body().into_data_stream()).await?;
-        note(&app, &caller, &told);
+    let mut status =
+        status(app.server.uploads().create_upload(app.server.stream_as(message, &caller.token)?).await?.into_inner());
+    if has_body && status.offset() == 0 && !status.is_finished() {
+        let share = caller.take_upload(&app)?;
+        status = UploadBody::new(&app, &caller, status.at(&owner), share)
+            .run(request.into_body().into_data_stream())
+            .await?;
+        note(&app, &caller, &status);
     }
-    let location = told.location(&owner);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], told.headers()?).into_response())
+    let location = status.location(&owner);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], status.headers()?).into_response())
 }
 
 /// `HEAD /v1/uploads/{id}`
@@ -82,8 +83,9 @@ pub async fn state(
     fields::check_version(request.headers())?;
     let message = v1::GetUploadRequest { upload_id, owner: owner(&request)? };
     // Without a deadline: one that has all its bytes is put together now.
-    let told = told(app.core.uploads().get_upload(app.core.stream_as(message, &caller.token)?).await?.into_inner());
-    Ok((StatusCode::OK, told.headers()?).into_response())
+    let status =
+        status(app.server.uploads().get_upload(app.server.stream_as(message, &caller.token)?).await?.into_inner());
+    Ok((StatusCode::OK, status.headers()?).into_response())
 }
 
 /// `PATCH /v1/uploads/{id}`
@@ -98,19 +100,19 @@ pub async fn write(
     let offset_bytes = fields::offset(request.headers())?;
     let at = v1::WriteUploadHeader { upload_id, owner: owner(&request)?, offset_bytes };
     let body = request.into_body().into_data_stream();
-    let told = match caller.upload(&app) {
-        Ok(share) => Pour::new(&app, &caller, at, share).run(body).await?,
+    let status = match caller.take_upload(&app) {
+        Ok(share) => UploadBody::new(&app, &caller, at, share).run(body).await?,
         Err(fault) => {
             drain(body, app.config.times.body).await;
             return Err(fault);
         }
     };
-    note(&app, &caller, &told);
-    Ok((StatusCode::NO_CONTENT, told.headers()?).into_response())
+    note(&app, &caller, &status);
+    Ok((StatusCode::NO_CONTENT, status.headers()?).into_response())
 }
 
 /// `DELETE /v1/uploads/{id}`
-pub async fn give_up(
+pub async fn delete(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(upload_id): Path<String>,
@@ -118,7 +120,7 @@ pub async fn give_up(
 ) -> Result<Response, Fault> {
     fields::check_version(request.headers())?;
     let message = v1::DeleteUploadRequest { upload_id, owner: owner(&request)? };
-    app.core.uploads().delete_upload(app.core.call_as(message, &caller.token)?).await?;
+    app.server.uploads().delete_upload(app.server.call_as(message, &caller.token)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -134,7 +136,7 @@ pub async fn overridden(
     match method.as_deref() {
         Some("PATCH") => write(state, caller, path, request).await,
         Some("HEAD") => self::state(state, caller, path, request).await,
-        Some("DELETE") => give_up(state, caller, path, request).await,
+        Some("DELETE") => delete(state, caller, path, request).await,
         _ => Err(Fault::new(Code::MethodNotAllowed, "send PATCH, HEAD or DELETE, also as X-HTTP-Method-Override")),
     }
 }
@@ -155,8 +157,8 @@ fn owner(request: &Request) -> Result<String, Fault> {
     Ok(owner)
 }
 
-fn note(app: &App, caller: &Caller, told: &Told) {
-    if let Some(job) = &told.job {
-        caller.note(app, Deed::Submitted, Some(&job.job_id));
+fn note(app: &App, caller: &Caller, status: &UploadStatus) {
+    if let Some(job) = &status.job {
+        caller.audit(app, AuditAction::Submitted, Some(&job.job_id));
     }
 }

@@ -7,29 +7,29 @@ use courant_auth::{Identity, TokenError};
 use courant_proto::v1::ErrorReason;
 use tokio::time::Instant;
 
-use super::question::{Answer, Question};
+use super::server_query::{Answer, ServerQuery};
 use super::{Session, User};
-use crate::audit::Deed;
 use crate::connection::replies;
 use crate::fault::{Code, Fault};
 use crate::metrics::Limit;
-use crate::presence::device::Device;
-use crate::presence::own::Transport;
-use crate::rooms::join::{Join, Reach};
-use crate::rooms::member::Member;
+use crate::presence::connections::Transport;
+use crate::topic::subscriber::Subscriber;
+use crate::topic::upstream::{Reach, SubscribeRequest};
+use crate::wire::admin::AuditAction;
 use crate::wire::command::{Auth, MarkRead, Subscribe, SubscribeTopic, Unsubscribe, Verb};
+use crate::wire::device::Device;
 use crate::wire::encode::Push;
 use crate::wire::message::{Reply, SystemMetrics};
-use crate::wire::{Command, CommandError, ServerMessage, Tier, Topic};
+use crate::wire::{Command, CommandError, ServerMessage, Tier, TopicName};
 
-/// Questions to the core that may be open at once.
-const QUESTIONS: usize = 4;
+/// Queries to the server of one connection that may be under way at once.
+const MAX_QUERIES: usize = 4;
 
 impl Session {
     pub(super) fn command(&mut self, command: Result<Command, CommandError>) {
         // Others of this user's connections may be the busy ones: this one stays.
         let user = self.user.as_ref().map(|user| &user.identity.subject);
-        if let Some(Err(fault)) = user.map(|user| self.app.registry.may_act(user, self.seat.address())) {
+        if let Some(Err(fault)) = user.map(|user| self.app.permits.check_user_rate(user, self.permit.address())) {
             return self.error(command.ok().and_then(|command| command.id), &fault);
         }
         let Command { id, verb } = match command {
@@ -52,7 +52,7 @@ impl Session {
             | Verb::RequestSystemMetrics
                 if self.user.is_none() =>
             {
-                let code = Code::Core(ErrorReason::TokenMissing);
+                let code = Code::Server(ErrorReason::TokenMissing);
                 self.error(id, &Fault::new(code, "send {\"type\":\"auth\",\"token\":…} first"));
             }
             Verb::Subscribe(subscribe) => self.subscribe(id, subscribe),
@@ -61,25 +61,25 @@ impl Session {
                 Ok(_) => self.ok(id),
                 Err(fault) => self.error(id, &fault),
             },
-            Verb::RequestSystemMetrics => self.ask(id, Question::Figures),
-            Verb::MarkRead(MarkRead { ids }) => self.ask(id, Question::MarkRead(ids)),
+            Verb::RequestSystemMetrics => self.ask(id, ServerQuery::Statistics),
+            Verb::MarkRead(MarkRead { ids }) => self.ask(id, ServerQuery::MarkRead(ids)),
         }
     }
 
-    /// A few at a time: who asks faster than the core answers is told so.
-    fn ask(&mut self, id: Option<u64>, question: Question) {
+    /// A few at a time: more are refused until some are answered.
+    fn ask(&mut self, id: Option<u64>, query: ServerQuery) {
         let Some(user) = &self.user else { return };
-        if self.asked.len() >= QUESTIONS {
+        if self.queries.len() >= MAX_QUERIES {
             return self.error(id, &Fault::too_many("wait for the answers to what you have asked already"));
         }
-        let (core, token) = (self.app.core.clone(), user.token.clone());
-        self.asked.spawn(async move { (id, question.put(&core, &token).await) });
+        let (server, token) = (self.app.server.clone(), user.token.clone());
+        self.queries.spawn(async move { (id, query.run(&server, &token).await) });
     }
 
     pub(super) fn answer(&self, id: Option<u64>, answer: Result<Answer, Fault>) {
         match answer {
             Ok(Answer::Done) => self.ok(id),
-            Ok(Answer::Figures(metrics)) => {
+            Ok(Answer::Statistics(metrics)) => {
                 let message = SystemMetrics { id, topic: None, cursor: None, metrics: *metrics };
                 self.outbox.reply(&ServerMessage::SystemMetrics(Box::new(message)));
             }
@@ -90,11 +90,11 @@ impl Session {
     pub(super) fn auth(&mut self, id: Option<u64>, auth: Auth) {
         let device = match auth.device.map(|device| device.check("device.id", "device.name")).transpose() {
             Ok(device) => device,
-            Err(fault) => return self.error(id, &fault),
+            Err(invalid) => return self.error(id, &invalid.into()),
         };
         let Some(token) = auth.token.or_else(|| self.cookie.clone()) else {
             let why = "send a token, or open the connection from a page of ours with a session cookie";
-            return self.refuse_token(id, Fault::new(Code::Core(ErrorReason::TokenMissing), why));
+            return self.refuse_token(id, Fault::new(Code::Server(ErrorReason::TokenMissing), why));
         };
         let identity = match self.app.config.verifier.verify(&token) {
             Ok(identity) => identity,
@@ -107,9 +107,9 @@ impl Session {
             return self.refuse_token(id, Fault::new(Code::SubjectChanged, message));
         }
         if self.user.is_none() {
-            self.note(Deed::Connected, Some(&identity.subject));
+            self.audit(AuditAction::Connected, Some(&identity.subject));
         }
-        if let Err(fault) = self.seat.belongs_to(&identity.subject) {
+        if let Err(fault) = self.permit.assign_to(&identity.subject) {
             return self.end(fault);
         }
         // The verifier's leeway is for clocks that differ; the connection ends when the token says so.
@@ -117,43 +117,43 @@ impl Session {
         let left = left.min(Duration::from_secs(366 * 24 * 3600));
         self.deadline = Instant::now() + left;
         self.warning = replies::warn_at(left, self.app.config.times.token_warning);
-        let device = self.appear(&identity.subject, device);
+        let device = self.enter_presence(&identity.subject, device);
         self.outbox.reply(&replies::connected(id, self.id, &device, &identity, &self.app.config));
-        let held = self.app.ledger.user(&identity.subject);
-        self.outbox.belongs_to(&held);
-        let before = self.user.replace(User { identity: identity.clone(), token, held });
+        let shares = self.app.ledger.user(&identity.subject);
+        self.outbox.assign_to(&shares);
+        let before = self.user.replace(User { identity: identity.clone(), token, shares });
         if let Some(before) = before {
             self.recheck(&before.identity, &identity);
         }
     }
 
-    /// Is on the device it names; without a name it stays on the one it was on, or is one of its own.
-    fn appear(&mut self, user: &str, device: Option<Device>) -> String {
-        let device = match (&self.stay, device) {
-            (Some(stay), None) => return stay.device().to_owned(),
+    /// Enters presence under the device the client names; without a name as before, or as a device of its own.
+    fn enter_presence(&mut self, user: &str, device: Option<Device>) -> String {
+        let device = match (&self.presence, device) {
+            (Some(guard), None) => return guard.device().to_owned(),
             (_, Some(device)) => device,
             (None, None) => Device::of(self.id),
         };
-        let stay = self.app.book.enter(user, &device, Transport::WebSocket);
-        if !stay.is_shown() {
-            self.refused(Limit::DevicesPerUser);
+        let guard = self.app.presence.enter(user, &device, Transport::WebSocket);
+        if !guard.is_shown() {
+            self.record_refusal(Limit::DevicesPerUser);
         }
         // Entered before the former entry goes: a device that is renamed does not leave.
-        self.stay = Some(stay);
+        self.presence = Some(guard);
         device.id
     }
 
     pub(super) fn refuse_token(&mut self, id: Option<u64>, fault: Fault) {
-        self.note(Deed::TokenRefused, self.user.as_ref().map(|user| user.identity.subject.as_str()));
+        self.audit(AuditAction::TokenRefused, self.user.as_ref().map(|user| user.identity.subject.as_str()));
         self.outbox.reply(&replies::auth_error(id, &fault));
         self.end(fault);
     }
 
     /// Each topic is answered by itself.
     fn subscribe(&mut self, id: Option<u64>, command: Subscribe) {
-        let wanted = match command.wanted(self.app.config.limits.subscriptions) {
+        let wanted = match command.into_topics(self.app.config.limits.subscriptions) {
             Ok(wanted) => wanted,
-            Err(fault) => return self.error(id, &fault),
+            Err(invalid) => return self.error(id, &invalid.into()),
         };
         for SubscribeTopic { topic, after, min_interval_ms } in wanted {
             let after = after.filter(|after| !after.is_empty());
@@ -163,9 +163,8 @@ impl Session {
         }
     }
 
-    /// All or none.
     fn unsubscribe(&mut self, id: Option<u64>, command: Unsubscribe) {
-        let unwanted = command.unwanted(self.app.config.limits.subscriptions);
+        let unwanted = command.into_topics(self.app.config.limits.subscriptions).map_err(Fault::from);
         let parsed = unwanted.and_then(|names| names.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>());
         match parsed {
             Ok(topics) => {
@@ -188,28 +187,27 @@ impl Session {
         self.subscriptions.remove(&topic);
         let limit = self.app.config.limits.subscriptions;
         if self.subscriptions.len() >= limit {
-            self.refused(Limit::Subscriptions);
+            self.record_refusal(Limit::Subscriptions);
             return Err(Fault::too_many(format!("a connection may have {limit} subscriptions; end some")));
         }
-        let join = Join {
-            rooms: self.app.rooms.clone(),
-            states: self.app.states.clone(),
-            member: Member::new(self.outbox.clone()),
-            token: user.token.clone(),
-            user: user.held.clone(),
-            reach: Reach::of(&user.identity),
+        let request = SubscribeRequest {
+            id,
             topic,
             after,
             tier: min_interval_ms.map_or_else(Tier::default, Tier::at_least),
-            id,
+            token: user.token.clone(),
+            user: user.shares.clone(),
+            reach: Reach::of(&user.identity),
         };
-        self.subscriptions.add(join).inspect_err(|_| self.refused(Limit::TopicsPerUser))
+        let subscriber = Subscriber::new(self.outbox.clone());
+        let added = self.subscriptions.add(&self.app.topics, subscriber, request);
+        added.inspect_err(|_| self.record_refusal(Limit::TopicsPerUser))
     }
 
     /// Rights may have changed with the token: what it does not allow any more ends, the rest goes on.
     fn recheck(&mut self, before: &Identity, now: &Identity) {
         for topic in self.subscriptions.recheck(before, now) {
-            let code = Code::Core(ErrorReason::RoleRequired).name();
+            let code = Code::Server(ErrorReason::RoleRequired).name();
             self.outbox.push(0, Arc::new(Push::ended(&topic.to_string().into(), code)));
         }
     }
@@ -221,6 +219,6 @@ impl Session {
     }
 }
 
-fn parse(topic: &str) -> Result<Topic, Fault> {
+fn parse(topic: &str) -> Result<TopicName, Fault> {
     topic.parse().map_err(|error| Fault::field("topic", format!("{error}")))
 }

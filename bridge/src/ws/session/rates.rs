@@ -1,4 +1,4 @@
-//! How fast one connection may speak. Who is a little too fast is told so and stays; who floods is closed.
+//! How fast one connection may send. One that is a little too fast gets errors; one that floods is closed.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,13 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
 use crate::config::Limits;
-use crate::connection::registry::at_least_one;
+use crate::rate::at_least_one;
 
 /// A flood is so many times as fast as messages may come, for longer than it takes for this many messages more than may
 /// come at once.
 const FLOOD: u32 = 10;
 const FLOOD_SPARE: u32 = 500;
-/// Control frames (pings and pongs of the protocol) in a second, and at once. Libraries send one in several seconds.
+/// Control frames (pings and pongs of the protocol) per second, and at once. Libraries send one in several seconds.
 const CONTROL_PER_SECOND: u32 = 10;
 const CONTROL_AT_ONCE: u32 = 100;
 
@@ -30,12 +30,10 @@ pub struct Rates {
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judged {
-    /// It is read.
-    Fine,
+pub enum RateDecision {
+    Allowed,
     /// It is refused; another would be taken after this time.
-    TooFast(Duration),
-    /// The connection ends.
+    Refused(Duration),
     Flood,
 }
 
@@ -55,14 +53,13 @@ impl Rates {
         }
     }
 
-    /// Counts a message.
-    pub fn message(&self) -> Judged {
+    pub fn message(&self) -> RateDecision {
         if self.flood.check().is_err() {
-            return Judged::Flood;
+            return RateDecision::Flood;
         }
         match self.messages.check() {
-            Ok(()) => Judged::Fine,
-            Err(refused) => Judged::TooFast(refused.wait_time_from(MonotonicClock.now())),
+            Ok(()) => RateDecision::Allowed,
+            Err(refused) => RateDecision::Refused(refused.wait_time_from(MonotonicClock.now())),
         }
     }
 
@@ -81,11 +78,11 @@ mod tests {
         let limits = Limits::default();
         let rates = Rates::new(&limits);
         assert!(limits.message_burst() as usize >= limits.subscriptions + 32);
-        assert!((0..limits.message_burst()).all(|_| rates.message() == Judged::Fine));
+        assert!((0..limits.message_burst()).all(|_| rates.message() == RateDecision::Allowed));
         let more: Vec<_> = (0..10_000).map(|_| rates.message()).collect();
-        let refused = more.iter().filter(|judged| matches!(judged, Judged::TooFast(_))).count();
-        assert!((400..1500).contains(&refused) && more.contains(&Judged::Flood), "{refused}");
-        let Some(Judged::TooFast(wait)) = more.first() else { panic!("{:?}", more.first()) };
+        let refused = more.iter().filter(|decision| matches!(decision, RateDecision::Refused(_))).count();
+        assert!((400..1500).contains(&refused) && more.contains(&RateDecision::Flood), "{refused}");
+        let Some(RateDecision::Refused(wait)) = more.first() else { panic!("{:?}", more.first()) };
         assert!(*wait <= Duration::from_millis(20), "{wait:?}");
     }
 

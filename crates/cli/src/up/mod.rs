@@ -90,7 +90,7 @@ fn pdf_worker(args: &Up) -> Result<PdfWorker, Failure> {
 fn bridge(args: &Up, way: &Way, secret: &Secret, verifier: Verifier) -> Result<courant_bridge::Config, Failure> {
     let token = source(secret, "bridge", Role::Bridge);
     let mut config = courant_bridge::Config::new(&way.core, verifier, token);
-    config.core_tls.clone_from(&way.tls);
+    config.server_tls.clone_from(&way.tls);
     config.tls = args.tls.load(None)?;
     args.bridge.clone().apply(&mut config);
     config.limits.upload_bytes = args.server.max_document_bytes;

@@ -11,15 +11,15 @@
 export type Ack = {
   /** The cursor of the last message worked on. */
   readonly cursor: string;
-  /** See `super::Topic`. */
+  /** The topic's name, such as `mine` or `job/ID`. */
   readonly topic: string;
 };
 
 /** What to follow when it is clear what. */
 export type AdminOnly = {
-  /** As in `Subscribe`. */
+  /** Continue after this cursor. */
   readonly after?: string | null;
-  /** As in `Subscribe`. */
+  /** Least time between transient messages, in milliseconds. */
   readonly minIntervalMs?: number | null;
 };
 
@@ -39,7 +39,7 @@ export type Audit = {
   readonly topic: string;
 };
 
-/** Who one is. */
+/** Proves who the user is. */
 export type Auth = {
   /** The device the client runs on; left out: as it was said before, else the connection is a device of its own. */
   readonly device?: (Device | null);
@@ -75,7 +75,7 @@ export type Batch = {
 
 /** A batch and where to start watching it. */
 export type BatchAnswer = {
-  /** The batch. */
+  /** The batch as it is now. */
   readonly batch: Batch;
   /** A watch from here misses nothing. */
   readonly cursor?: string | null;
@@ -148,7 +148,7 @@ export type Closing = {
   readonly retryAfterMs: number;
 };
 
-/** Answers `auth`. */
+/** Answers an accepted `auth`. */
 export type Connected = {
   readonly connectionId: string;
   readonly deviceId: string;
@@ -162,7 +162,7 @@ export type Connected = {
   readonly version: string;
 };
 
-/** Who is connected. */
+/** Connections and subscriptions of this bridge. */
 export type Connections = {
   readonly bridge: string;
   readonly byKind: { readonly [name: string]: number };
@@ -174,7 +174,7 @@ export type Connections = {
   readonly users: number;
 };
 
-/** Who is connected to this bridge, by room. */
+/** Who is connected to this bridge, by topic. */
 export type ConnectionsStatus = {
   readonly connections: Connections;
   readonly cursor: string;
@@ -187,7 +187,7 @@ export type Count = {
   readonly name: string;
 };
 
-/** What was done. */
+/** What an audit entry is about. */
 export type Deed = ("connected" | "token-refused" | "disconnected" | "limit-refused" | "submitted" | "cancelled" | "retried" | "deleted" | "worker-drained" | "worker-resumed" | "notified" | "admin-read");
 
 /** A job is gone: only its names are left. */
@@ -218,7 +218,7 @@ export type Devices = {
   readonly topic: string;
 };
 
-/** Who is connected. */
+/** The devices that are connected. */
 export type DevicesAnswer = {
   /** Each once, those that have been connected longest first. */
   readonly devices: readonly (ShownDevice)[];
@@ -235,7 +235,7 @@ export type Ended = {
   readonly topic: string;
 };
 
-/** A command failed. */
+/** A command could not be carried out. */
 export type ErrorReply = {
   readonly code: string;
   readonly id?: number | null;
@@ -245,7 +245,7 @@ export type ErrorReply = {
   readonly topic?: string | null;
 };
 
-/** The same over all bridges that tell the core, and these one by one. */
+/** The same over all bridges that are registered, and these one by one. */
 export type Everywhere = {
   readonly bridges: readonly (BridgeLine)[];
   readonly byKind: { readonly [name: string]: number };
@@ -277,13 +277,13 @@ export type ExportState = "started" | "completed" | "failed";
 
 /** What is wrong with a field. */
 export type FieldProblem = {
-  /** Its name. */
+  /** The name of the field. */
   readonly field: string;
-  /** What is wrong. */
+  /** What is wrong with it. */
   readonly message: string;
 };
 
-/** Figures of the server and its work. */
+/** Statistics of the server and its work. */
 export type Figures = {
   readonly averageDuration: number | null;
   readonly cpuPercent: number;
@@ -307,13 +307,13 @@ export type Figures = {
   readonly workersTotal: number;
 };
 
-/** The figures of the service. */
+/** The statistics of the service. */
 export type FiguresAnswer = {
   /** As they are now. */
   readonly metrics: Figures;
 };
 
-/** The topic starts anew. */
+/** The topic starts over. */
 export type Gap = {
   readonly reason: GapReason;
   readonly topic: string;
@@ -322,7 +322,7 @@ export type Gap = {
 /** Why a cursor cannot be continued from. */
 export type GapReason = "HISTORY_TRIMMED" | "LOG_REPLACED";
 
-/** A job. */
+/** A job as clients see it. */
 export type Job = {
   readonly attempt: number;
   readonly attempts: readonly (Attempt)[];
@@ -369,7 +369,7 @@ export type Job = {
 export type JobAnswer = {
   /** A watch from here misses nothing. */
   readonly cursor?: string | null;
-  /** The job. */
+  /** The job as it is now. */
   readonly job: Job;
 };
 
@@ -444,7 +444,7 @@ export type JobStatus = "queued" | "retrying" | "started" | "progress" | "cancel
 export type JobsAnswer = {
   /** A watch from here misses nothing. */
   readonly cursor: string;
-  /** Newest first. */
+  /** One page, newest first. */
   readonly jobs: readonly (Job)[];
   /** For the next page. */
   readonly nextPageToken: string | null;
@@ -468,7 +468,7 @@ export type Mark = {
   readonly topic: string;
 };
 
-/** Notices that were read. */
+/** Notifications that were read. */
 export type MarkRead = {
   /** Which; all when left out or empty. */
   readonly ids: readonly (string)[];
@@ -480,7 +480,7 @@ export type Mode = ("resumed" | "snapshot");
 /** No fields of its own. */
 export type Nothing = object;
 
-/** A notice. */
+/** A notification as its user sees it. */
 export type Notification = {
   readonly body: string;
   readonly createTime: string | null;
@@ -492,13 +492,13 @@ export type Notification = {
   readonly title: string;
 };
 
-/** A notice that was sent. */
+/** A notification that was sent. */
 export type NotificationAnswer = {
   /** As it is kept. */
   readonly notification: Notification;
 };
 
-/** A notice that is new, or was read. */
+/** A notification that is new, or was read. */
 export type NotificationEvent = {
   readonly cursor?: string | null;
   readonly notification: Notification;
@@ -506,27 +506,27 @@ export type NotificationEvent = {
   readonly unread: number;
 };
 
-/** The newest notices. */
+/** The newest notifications of the caller. */
 export type NotificationsAnswer = {
   /** A subscription from here misses nothing. */
   readonly cursor: string;
-  /** Newest first. */
+  /** At most `pageSize`, newest first. */
   readonly notifications: readonly (Notification)[];
   /** How many are unread, of all that are kept. */
   readonly unread: number;
 };
 
-/** A notice to send. */
+/** A notification to send. */
 export type Notify = {
-  /** More. */
+  /** Further text, which may have several lines. */
   readonly body: string;
   /** The job it is about. */
   readonly jobId: string;
-  /** Safe to repeat. */
+  /** Makes the call safe to repeat. */
   readonly requestId: string;
   /** `info`, `success`, `warning`, `error`. */
   readonly severity: string | null;
-  /** One line. */
+  /** One line of text. */
   readonly title: string;
   /** The user; everybody when left out. */
   readonly user: string;
@@ -552,13 +552,13 @@ export type PollAnswer = {
 export type Problem = {
   /** For programs (`PROTOCOL.md`, section 7). */
   readonly code: string;
-  /** For people. */
+  /** What is wrong, for people. */
   readonly detail: string;
   /** What is wrong with which field. */
   readonly errors?: readonly (FieldProblem)[];
   /** Whether trying again can help. */
   readonly retryable: boolean;
-  /** The status. */
+  /** The HTTP status code. */
   readonly status: number;
   /** The status in words. */
   readonly title: string;
@@ -580,19 +580,19 @@ export type PushKeyAnswer = {
 
 /** Keys of a browser, in base64url. */
 export type PushKeys = {
-  /** Its secret. */
+  /** The browser's authentication secret. */
   readonly auth: string;
-  /** Its public key. */
+  /** The browser's public key on P-256. */
   readonly p256dh: string;
 };
 
 /** A subscription, as `PushSubscription.toJSON()` gives it. */
 export type PushSubscription = {
-  /** Where to send. */
+  /** An address of the browser's push service. */
   readonly endpoint: string;
   /** When the browser ends it by itself, in milliseconds since 1970; no browser says so today. */
   readonly expirationTime: number | null;
-  /** The browser's keys. */
+  /** What payloads are encrypted with. */
   readonly keys: PushKeys;
 };
 
@@ -608,7 +608,7 @@ export type Queue = {
 
 /** The queue as it is. */
 export type QueueAnswer = {
-  /** The queue. */
+  /** The queue as it is now. */
   readonly queue: Queue;
 };
 
@@ -648,13 +648,13 @@ export type QuotaAnswer = {
   readonly quotas: readonly (Quota)[];
 };
 
-/** Notices that were read. */
+/** Notifications that were read. */
 export type Read = {
   /** Which; all when empty. */
   readonly ids: readonly (string)[];
 };
 
-/** One entry. */
+/** One entry of the audit log. */
 export type Record = {
   readonly address: string | null;
   /** How often, when more than once: refusals alike are one entry. */
@@ -774,7 +774,7 @@ export type SessionAnswer = {
   readonly user: string;
 };
 
-/** How serious a notice is. */
+/** How serious a notification is. */
 export type Severity = "info" | "success" | "warning" | "error";
 
 /** One device that is connected. */
@@ -799,9 +799,9 @@ export type Step = "queued" | "analyse" | "extract" | "merge" | "export" | "done
 export type Subscribe = {
   /** Of that one: continue after this cursor. */
   readonly after?: string | null;
-  /** Of that one: see `super::Tier`. */
+  /** Of that one: least time between transient messages, in milliseconds. */
   readonly minIntervalMs?: number | null;
-  /** One topic: see `super::Topic`. */
+  /** One topic, by its name, such as `mine` or `job/ID`. */
   readonly topic?: string | null;
   /** Instead of `topic`, `after` and `minIntervalMs`: 1 to `limits.maxSubscriptions` topics. Each is answered by itself. */
   readonly topics?: readonly (SubscribeTopic)[] | null;
@@ -811,13 +811,13 @@ export type Subscribe = {
 export type SubscribeTopic = {
   /** Continue after this cursor. */
   readonly after?: string | null;
-  /** See `super::Tier`. */
+  /** Least time between transient messages, in milliseconds. */
   readonly minIntervalMs?: number | null;
-  /** See `super::Topic`. */
+  /** The topic's name, such as `mine` or `job/ID`. */
   readonly topic: string;
 };
 
-/** Answers `subscribe`. */
+/** Answers `subscribe`, once for each topic. */
 export type Subscribed = {
   readonly cursor: string | null;
   readonly id?: number | null;
@@ -827,7 +827,7 @@ export type Subscribed = {
   readonly topic: string;
 };
 
-/** The figures as they are: pushed on `admin`, or the reply to `request-system-metrics`. */
+/** The statistics as they are: pushed on `admin`, or the reply to `request-system-metrics`. */
 export type SystemMetrics = {
   readonly cursor?: string | null;
   readonly id?: number | null;
@@ -840,19 +840,19 @@ export type TransportName = "websocket" | "sse" | "polling";
 
 /** How many are left. */
 export type UnreadAnswer = {
-  /** Unread now. */
+  /** How many are unread now. */
   readonly unread: number;
 };
 
 /** What to follow no more. */
 export type Unsubscribe = {
-  /** One topic: see `super::Topic`. */
+  /** One topic, by its name, such as `mine` or `job/ID`. */
   readonly topic?: string | null;
   /** Instead of `topic`: 1 to `limits.maxSubscriptions` topics. They have one answer. */
   readonly topics?: readonly (string)[] | null;
 };
 
-/** One worker. */
+/** A worker and what it works on. */
 export type Worker = {
   readonly connected: boolean;
   readonly draining: boolean;
@@ -866,7 +866,7 @@ export type Worker = {
   readonly workerId: string;
 };
 
-/** One worker. */
+/** A worker after a call about it. */
 export type WorkerAnswer = {
   /** As it is now. */
   readonly worker: Worker;
@@ -887,9 +887,9 @@ export type Workers = {
   readonly workers: readonly (Worker)[];
 };
 
-/** All workers. */
+/** All workers that the server knows. */
 export type WorkersAnswer = {
-  /** By id. */
+  /** In the order of their ids. */
   readonly workers: readonly (Worker)[];
 };
 

@@ -1,0 +1,56 @@
+//! Close codes, and which fault leads to which (`PROTOCOL.md`, section 6).
+
+use std::time::Duration;
+
+use courant_proto::v1::ErrorReason;
+
+use crate::fault::{Code, Fault};
+use crate::wire::message::{Closing, ServerMessage};
+
+/// Why the bridge closes a connection. 44xx: do not just come back; 45xx: come back with backoff.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloseReason {
+    pub code: u16,
+    /// The fault behind it.
+    pub fault: Fault,
+}
+
+impl CloseReason {
+    /// The close_reason on a fault that ends the connection.
+    pub fn on(fault: Fault) -> Self {
+        Self { code: close_code(fault.code), fault }
+    }
+
+    /// The client does not read fast enough.
+    pub fn too_slow() -> Self {
+        let message = "this connection does not read fast enough; connect again and continue from your last cursor";
+        Self::on(Fault { retry_after: Some(Duration::ZERO), ..Fault::new(Code::TooSlow, message) })
+    }
+
+    pub fn closing(&self) -> ServerMessage {
+        ServerMessage::Closing(Closing {
+            code: self.code,
+            reason: self.fault.code.name().to_owned(),
+            message: self.fault.message.to_string(),
+            retry_after_ms: self.fault.retry_after.map_or(0, |wait| wait.as_millis() as u64),
+        })
+    }
+}
+
+fn close_code(code: Code) -> u16 {
+    match code {
+        Code::BadMessage | Code::UnknownCommand => 4400,
+        Code::OriginForbidden | Code::SubjectChanged => 4403,
+        Code::SubprotocolUnknown => 4406,
+        Code::AuthTimeout => 4408,
+        Code::MessageTooLarge => 4413,
+        Code::ServerUnreachable => 4504,
+        Code::TooSlow => 4508,
+        Code::UpgradeRequired | Code::NotFound | Code::MethodNotAllowed | Code::TusVersion | Code::ContentType => 4500,
+        Code::Server(ErrorReason::TokenMissing | ErrorReason::TokenInvalid | ErrorReason::TokenExpired) => 4401,
+        Code::Server(ErrorReason::RoleRequired) => 4403,
+        Code::Server(ErrorReason::TooMany) | Code::RateLimited => 4429,
+        Code::Server(ErrorReason::Draining | ErrorReason::KeysStale) => 4503,
+        Code::Server(_) => 4500,
+    }
+}

@@ -1,0 +1,9 @@
+//! What all HTTP requests have: who calls, from where, what the query says, how long a body may take, and errors.
+
+pub mod body_timeout;
+pub mod caller;
+pub mod cookie;
+pub mod headers;
+pub mod origin;
+pub mod problem;
+pub mod query;

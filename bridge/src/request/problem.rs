@@ -1,0 +1,80 @@
+//! Errors over HTTP: `application/problem+json` (RFC 9457).
+
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Code, Fault};
+
+/// The body of an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct Problem {
+    /// Names the kind of problem.
+    pub r#type: String,
+    /// The status in words.
+    pub title: String,
+    /// The HTTP status code.
+    pub status: u16,
+    /// For programs (`PROTOCOL.md`, section 7).
+    pub code: String,
+    /// What is wrong, for people.
+    pub detail: String,
+    /// Whether trying again can help.
+    pub retryable: bool,
+    /// What is wrong with which field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldProblem>,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct FieldProblem {
+    /// The name of the field.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl From<&Fault> for Problem {
+    fn from(fault: &Fault) -> Self {
+        let status = fault.code.http();
+        let errors = fault.fields.iter().cloned().map(|(field, message)| FieldProblem { field, message });
+        Self {
+            r#type: format!("urn:courant:error:{}", fault.code.name()),
+            title: status.canonical_reason().unwrap_or_default().to_owned(),
+            status: status.as_u16(),
+            code: fault.code.name().to_owned(),
+            detail: fault.message.to_string(),
+            retryable: fault.retryable(),
+            errors: errors.collect(),
+        }
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let problem = Problem::from(&self);
+        let status = self.code.http();
+        let mut response = (status, axum::Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        match self.code {
+            Code::UpgradeRequired => drop(headers.insert(UPGRADE, HeaderValue::from_static("websocket"))),
+            Code::MethodNotAllowed => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, DELETE"))),
+            _ => {}
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1000).max(1) as u64));
+        }
+        response
+    }
+}

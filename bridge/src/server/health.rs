@@ -1,0 +1,71 @@
+//! Checks the health of the server, again and again. The one place readiness comes from.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::Server;
+
+/// The health of the server, as the bridge knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Serving,
+    /// It serves what can be read; this part of it does not work.
+    Degraded(&'static str),
+    /// It does not answer, or says it does not serve.
+    Unavailable,
+}
+
+/// Parts of the server with a health of their own, and what is missing without them. A server that does not have a part does
+/// not know its name.
+const PARTS: [(&str, &str); 2] = [
+    ("courant.log", "the disk of the server's log is full"),
+    ("courant.store", "the store of documents and results does not answer"),
+];
+
+/// Between checks while the server is unavailable, unless the usual interval is shorter: those who wait for it should not wait long.
+const UNAVAILABLE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Checks for ever. Starts from [`Health::Unavailable`]: what was not seen is not promised.
+pub async fn watch(server: Server, interval: Duration, health: watch::Sender<Health>) {
+    let mut pause = Duration::ZERO;
+    loop {
+        tokio::time::sleep(pause).await;
+        let found = tokio::time::timeout(server.call, check(&server)).await.unwrap_or(Health::Unavailable);
+        pause = if found == Health::Unavailable { interval.min(UNAVAILABLE_INTERVAL) } else { interval };
+        let changed = health.send_if_modified(|known| std::mem::replace(known, found) != found);
+        match (changed, found) {
+            (true, Health::Serving) => tracing::info!("server available"),
+            (true, Health::Degraded(missing)) => tracing::warn!(missing, "server degraded"),
+            (true, Health::Unavailable) => tracing::warn!("server unavailable"),
+            (false, _) => {}
+        }
+    }
+}
+
+async fn check(server: &Server) -> Health {
+    if !serves(server, "").await {
+        return Health::Unavailable;
+    }
+    for (part, missing) in PARTS {
+        if !serves(server, part).await {
+            return Health::Degraded(missing);
+        }
+    }
+    Health::Serving
+}
+
+async fn serves(server: &Server, service: &str) -> bool {
+    let request = HealthCheckRequest { service: service.to_owned() };
+    match HealthClient::new(server.system.clone()).check(request).await {
+        Ok(answer) => answer.get_ref().status() == ServingStatus::Serving,
+        Err(status) if status.code() == tonic::Code::NotFound && !service.is_empty() => true,
+        Err(status) => {
+            tracing::debug!(%status, service, "health check failed");
+            false
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The client of the server: channels, tokens and deadlines. Knows calls, not what they mean to browsers.
+
+mod channel_pool;
+pub mod health;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_proto::v1::admin_service_client::AdminServiceClient;
+use courant_proto::v1::job_service_client::JobServiceClient;
+use courant_proto::v1::notification_service_client::NotificationServiceClient;
+use courant_proto::v1::presence_service_client::PresenceServiceClient;
+use courant_proto::v1::queue_service_client::QueueServiceClient;
+use courant_proto::v1::upload_service_client::UploadServiceClient;
+use courant_tls::connector;
+use tonic::Request;
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, Endpoint};
+
+pub use self::channel_pool::ChannelLease;
+use self::channel_pool::{ChannelPool, MAX_MESSAGE};
+use crate::config::{Config, TokenSource};
+use crate::fault::{Code, Fault};
+
+/// Pings notice a dead connection to the server though nothing is asked.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(3);
+/// What a stream at a client's pace may hold back, so that a thousand slow ones do not starve the others: on their
+/// connection each has a small window and all together a very large one.
+const BULK_STREAM_WINDOW: u32 = 64 << 10;
+const BULK_CONNECTION_WINDOW: u32 = 1 << 30;
+
+/// The server, as the bridge calls it. Cheap to clone.
+///
+/// Each kind of call has HTTP/2 connections of its own: a server takes a limited number of streams on one connection, and
+/// what users open must not keep calls or health checks waiting.
+#[derive(Clone)]
+pub struct Server {
+    /// Health checks and the few streams that are the bridge's own.
+    system: Channel,
+    /// Calls that answer at once.
+    calls: Channel,
+    /// For uploads and downloads, so that their bytes hold up no other call.
+    transfers: Channel,
+    /// Watches of users, over several connections.
+    streams: Arc<ChannelPool>,
+    token: TokenSource,
+    call: Duration,
+}
+
+impl Server {
+    /// Connects when first needed, and again after every loss.
+    pub fn new(config: &Config) -> Result<Self, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(config.server.clone())?
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .keep_alive_while_idle(true);
+        let bulk = endpoint
+            .clone()
+            .initial_stream_window_size(BULK_STREAM_WINDOW)
+            .initial_connection_window_size(BULK_CONNECTION_WINDOW);
+        let tls = config.server_tls.as_ref();
+        let [system, calls] = [(); 2].map(|()| connector::lazy(&endpoint, tls));
+        let transfers = connector::lazy(&bulk, tls);
+        let streams = ChannelPool::new(|| connector::lazy(&bulk, tls));
+        let token = config.server_token.clone();
+        Ok(Self { system, calls, transfers, streams, token, call: config.times.call })
+    }
+
+    /// A connection for one more stream of a user.
+    pub fn stream_channel(&self) -> ChannelLease {
+        self.streams.lease()
+    }
+
+    /// For calls that answer at once.
+    pub fn jobs(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    pub fn queue(&self) -> QueueServiceClient<Channel> {
+        QueueServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// For notifications, except their watches.
+    pub fn notifications(&self) -> NotificationServiceClient<Channel> {
+        NotificationServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    pub fn admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// For who is connected.
+    pub fn presence(&self) -> PresenceServiceClient<Channel> {
+        PresenceServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// The bridge's own watch of the queue, shared by all subscribers.
+    pub fn system_queue(&self) -> QueueServiceClient<Channel> {
+        QueueServiceClient::new(self.system.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// The bridge's own watches of the service, shared by all subscribers.
+    pub fn system_admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.system.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// The bridge's own streams about who is connected.
+    pub fn system_presence(&self) -> PresenceServiceClient<Channel> {
+        PresenceServiceClient::new(self.system.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// For documents and results, which go at a client's pace.
+    pub fn bulk(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.transfers.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// For uploads in pieces, how far they are.
+    pub fn uploads(&self) -> UploadServiceClient<Channel> {
+        UploadServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// For the bytes of uploads, which come at a client's pace.
+    pub fn bulk_uploads(&self) -> UploadServiceClient<Channel> {
+        UploadServiceClient::new(self.transfers.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// A request in a user's name, with a deadline.
+    pub fn call_as<T>(&self, message: T, token: &str) -> Result<Request<T>, Fault> {
+        let mut request = self.stream_as(message, token)?;
+        request.set_timeout(self.call);
+        Ok(request)
+    }
+
+    /// A request in a user's name, without a deadline.
+    pub fn stream_as<T>(&self, message: T, token: &str) -> Result<Request<T>, Fault> {
+        let mut value = MetadataValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| Fault::from(courant_auth::TokenError::Invalid))?;
+        value.set_sensitive(true);
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
+    }
+
+    /// A request in the bridge's own name, without a deadline.
+    pub fn stream_own<T>(&self, message: T) -> Result<Request<T>, Fault> {
+        self.stream_as(message, &(self.token)()).map_err(|_| own_token())
+    }
+
+    /// A request in the bridge's own name, with a deadline.
+    pub fn call_own<T>(&self, message: T) -> Result<Request<T>, Fault> {
+        self.call_as(message, &(self.token)()).map_err(|_| own_token())
+    }
+}
+
+fn own_token() -> Fault {
+    tracing::error!("the bridge's own token cannot be sent");
+    Fault::new(
+        Code::Server(courant_proto::v1::ErrorReason::Internal),
+        "the bridge is misconfigured; contact its operator",
+    )
+}
