@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
+#[path = "all/support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};

@@ -22,7 +22,7 @@ export function Bridges() {
               <th className="bridge-since">Connected since</th>
               <th className="right">Connections</th>
               <th className="right">People</th>
-              <th className="right">Rooms</th>
+              <th className="right">Topics</th>
             </tr>
           </thead>
           <tbody>

@@ -1,16 +1,12 @@
 //! Stories of `queue` and `admin`: what is pushed, to whom, and by which cursor one goes on.
 
-#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::client::types;
+use crate::support::{FakeStage as Stage, PATIENCE, token, token_for};
 use courant_auth::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use support::client::types;
-use support::{FakeStage as Stage, PATIENCE, token, token_for};
 
 fn root() -> String {
     token_for("root", &[Role::Admin], Duration::from_secs(3600))

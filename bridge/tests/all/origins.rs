@@ -1,18 +1,14 @@
 //! Stories of pages: ours with a session cookie, those of the list, and those of attackers who let a browser send the
 //! cookie for them.
 
-#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::client::types;
+use crate::support::{Client, FakeStage as Stage, token, token_for};
 use courant_auth::Role;
 use http::{Method, StatusCode};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use support::client::types;
-use support::{Client, FakeStage as Stage, token, token_for};
 
 const FRIEND: &str = "https://friend.example";
 const EVIL: &str = "https://evil.example";

@@ -1,11 +1,7 @@
 //! Stories of clients that break RFC 6455, byte by byte: each is told, and closed, and holds nobody up.
 
-#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
-
-mod support;
-
+use crate::support::{Client, PATIENCE, Stage};
 use serde_json::json;
-use support::{Client, PATIENCE, Stage};
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;
 

@@ -1,18 +1,14 @@
 //! Stories of uploads that are cut and go on, as tus 1.0.0 says, and of those who say it wrongly.
 
-#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{FakeStage as Stage, token, token_for};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use courant_auth::Role;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
-use support::{FakeStage as Stage, token, token_for};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 

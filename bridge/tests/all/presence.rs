@@ -1,16 +1,12 @@
 //! Stories of devices that come and go, in whatever way a connection can end.
 
-#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::client::types;
+use crate::support::{Client, PATIENCE, Stage, token, token_for};
 use courant_auth::Role;
 use courant_bridge::Config;
 use serde_json::{Value, json};
-use support::client::types;
-use support::{Client, PATIENCE, Stage, token, token_for};
 
 /// No grace: what is told is what is connected.
 fn at_once(config: &mut Config) {

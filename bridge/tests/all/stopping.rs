@@ -1,16 +1,12 @@
 //! Stories of a bridge that stops: in order, at once, or because it cannot go on.
 
-#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
-
-mod support;
-
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::{Backend as _, PATIENCE, RealServer, Stage, token};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use support::{Backend as _, PATIENCE, RealServer, Stage, token};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 

@@ -1,16 +1,12 @@
 //! Stories of single connections: who gets in, what is refused, how they end.
 
-#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::client::types;
+use crate::support::{Client, FakeStage, Stage, token, token_for};
 use courant_auth::Role;
 use futures::SinkExt;
 use serde_json::json;
-use support::client::types;
-use support::{Client, FakeStage, Stage, token, token_for};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -74,7 +70,7 @@ async fn raw(stage: &Stage, more: &str) -> String {
     );
     socket.write_all(head.as_bytes()).await.unwrap();
     let mut all = Vec::new();
-    tokio::time::timeout(support::PATIENCE, socket.read_to_end(&mut all)).await.unwrap().unwrap();
+    tokio::time::timeout(crate::support::PATIENCE, socket.read_to_end(&mut all)).await.unwrap().unwrap();
     String::from_utf8_lossy(&all).into_owned()
 }
 
@@ -293,5 +289,5 @@ async fn a_stopping_bridge_tells_everybody_and_ends() {
     let (messages, close) = client.read_to_end().await;
     assert_eq!((types(&messages), close), (vec!["draining", "closing"], 4503));
     drop(client);
-    tokio::time::timeout(support::PATIENCE, stage.bridge).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(crate::support::PATIENCE, stage.bridge).await.unwrap().unwrap().unwrap();
 }

@@ -1,7 +1,5 @@
 //! Invariants of what a client may send, over anything it could send.
 
-#![allow(clippy::unwrap_used, reason = "a corpus that cannot be read fails the test")]
-
 use courant_bridge::wire::command::ClientMessage;
 use courant_bridge::wire::invariants;
 use courant_bridge::wire::packed::binary;

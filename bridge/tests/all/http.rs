@@ -1,14 +1,10 @@
 //! Stories of the HTTP side: documents in, results out, the console, and those who play foul.
 
-#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{FakeStage as Stage, token};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
-use support::{FakeStage as Stage, token};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -207,7 +203,10 @@ async fn who_dawdles_over_a_request_is_cut_off() {
         let mut socket = TcpStream::connect(stage.address).await.unwrap();
         socket.write_all(begin.as_bytes()).await.unwrap();
         let mut rest = Vec::new();
-        tokio::time::timeout(support::PATIENCE, socket.read_to_end(&mut rest)).await.expect("still open").unwrap();
+        tokio::time::timeout(crate::support::PATIENCE, socket.read_to_end(&mut rest))
+            .await
+            .expect("still open")
+            .unwrap();
     }
     stage.server.broken_uploads(1).await;
 }
@@ -246,5 +245,5 @@ async fn who_asks_too_often_is_told_counted_and_written_down_and_probes_are_let_
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(support::PATIENCE, counted).await.expect("not counted");
+    tokio::time::timeout(crate::support::PATIENCE, counted).await.expect("not counted");
 }

@@ -1,18 +1,14 @@
 //! Stories of topics over plain HTTP: event streams and polls say what a WebSocket says, and cursors fit all of them.
 
-#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
-
-mod support;
-
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::support::client::types;
+use crate::support::{PATIENCE, RealServer, Stage, token, token_for};
 use eventsource_stream::{Event, Eventsource};
 use futures::{Stream, StreamExt};
 use reqwest::Response;
 use serde_json::{Value, json};
-use support::client::types;
-use support::{PATIENCE, RealServer, Stage, token, token_for};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 

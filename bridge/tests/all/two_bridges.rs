@@ -1,12 +1,8 @@
 //! Stories of two bridges before one server: a client may leave one and go on at the other.
 
-#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
-
-mod support;
-
+use crate::support::client::types;
+use crate::support::{Client, Stage, token};
 use serde_json::{Value, json};
-use support::client::types;
-use support::{Client, Stage, token};
 
 fn cursor(messages: &[Value]) -> String {
     messages.iter().rev().find_map(|message| message["cursor"].as_str()).unwrap().to_owned()

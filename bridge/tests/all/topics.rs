@@ -1,15 +1,11 @@
 //! Stories of topics: what is sent, to whom, in which order, and what happens when something breaks.
 
-#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::client::types;
+use crate::support::{Client, RealServer, Stage, token, token_for};
 use courant_auth::Role;
 use serde_json::{Value, json};
-use support::client::types;
-use support::{Client, RealServer, Stage, token, token_for};
 
 fn revisions(messages: &[Value]) -> Vec<i64> {
     let durable = messages.iter().filter(|message| message.get("cursor").is_some() && message.get("jobId").is_some());
@@ -92,7 +88,7 @@ async fn mine_is_ones_own_and_an_admin_sees_a_strangers_job() {
     assert_eq!(admin.follow("document/doc", None).await.len(), 4);
     assert_eq!(admin.follow("mine", None).await.len(), 2);
     // No longer an admin: what is not the user's own ends.
-    admin.send(json!({"id": 1, "type": "auth", "token": support::token("root")})).await;
+    admin.send(json!({"id": 1, "type": "auth", "token": crate::support::token("root")})).await;
     let ended = [admin.next().await, admin.next().await, admin.next().await];
     let mut topics: Vec<_> = ended
         .iter()
