@@ -26,16 +26,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::figures::Figures;
 use crate::clock::Wall;
 use crate::config::Config;
 use crate::credential::Credentials;
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::estimate::{Estimate, Estimates};
+use crate::holds::Holds;
+use crate::metrics::Figures;
 use crate::objects::Objects;
 use crate::passwords::{self, Passwords};
-use crate::retention::holds::Holds;
 use crate::server::StartError;
 use crate::shares::Shares;
 use crate::tallies::Tallies;

@@ -7,7 +7,7 @@ use courant_joblog::job::{Format, State};
 use courant_joblog::log::{AppendError, ReadError};
 use courant_proto::v1::GapReason;
 
-use crate::objects::fault::Fault;
+use crate::fault::Fault;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +121,7 @@ pub enum Error {
     BatchNotFound(BatchId),
     /// The filter cannot be read.
     #[error("filter, at byte {}: {}", .0.at, .0.problem)]
-    Filter(crate::jobs::filter::NotAFilter),
+    Filter(crate::filter::NotAFilter),
     /// Events after the cursor are gone.
     #[error("the cursor cannot be continued from: {}; start from a snapshot", gap_words(*.0))]
     CursorTooOld(GapReason),

@@ -1,12 +1,14 @@
 //! Counts and times of the work, learned from the log as it is followed. Kept beside the view, under the same lock.
 
+mod hour;
+
 use std::collections::HashMap;
 
 use courant_joblog::event::Change;
 use courant_joblog::ids::{Timestamp, WorkerId};
 use courant_joblog::job::{Job, State};
 
-use super::hour::{Hour, Minute};
+use self::hour::{Hour, Minute};
 use crate::clock::Moment;
 
 /// How much the newest measurement counts against all before it.

@@ -1,6 +1,5 @@
 //! Documents and results: where they lie, and streams in and out of the object store. Knows nothing of jobs' states.
 
-pub mod fault;
 mod open;
 pub mod probe;
 mod uploads;
@@ -21,9 +20,9 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
-use self::fault::Fault;
 pub use self::uploads::{DESCRIPTOR, Found, Place};
 use crate::error::Error;
+use crate::fault::{self, Fault};
 
 /// Drafts of documents, made while a call lasts, that a crash has left: they are removed at start when they are older than this.
 /// Uploads that go on over many calls lie elsewhere (`uploads`).

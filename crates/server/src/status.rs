@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::error::Error;
-use crate::objects::fault::{Fault, causes};
+use crate::fault::{Fault, causes};
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "courant";

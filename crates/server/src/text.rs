@@ -1,5 +1,8 @@
 //! What texts of callers may hold.
 
+/// The longest name of a kind in bytes.
+pub const MAX_KIND: usize = 64;
+
 /// Whether a character cannot be seen, or changes how its neighbours are shown: two ids that look the same would not be,
 /// and a name could be shown turned round.
 pub fn is_unseen(letter: char) -> bool {
@@ -22,6 +25,12 @@ pub fn is_unseen(letter: char) -> bool {
 pub fn is_unruly(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether this can be the name of a kind of work.
+pub fn is_kind(kind: &str) -> bool {
+    (1..=MAX_KIND).contains(&kind.len())
+        && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 #[cfg(test)]

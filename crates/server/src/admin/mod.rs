@@ -1,7 +1,5 @@
 //! `AdminService`: the server and its workers, for operators. Every call needs the role `admin`; a bridge may read.
 
-pub mod figures;
-mod hour;
 mod machine;
 mod metrics;
 mod workers;

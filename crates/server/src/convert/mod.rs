@@ -16,9 +16,9 @@ pub use batch::batch;
 pub use event::{watch_job, watch_jobs};
 pub use incoming::{error_in, format_in, lane_in, page_in, stage_in, state_in, zone_in};
 
+use crate::config::Retention;
 use crate::engine::{Placed, Seen};
 use crate::estimate::Estimate;
-use crate::retention::Retention;
 use crate::view::Known;
 
 /// A moment.

@@ -7,9 +7,9 @@ use courant_joblog::job::{self, Job};
 use courant_joblog::log::{Entry, Filter, Log, ReadError, Record};
 
 use super::{PAGE, Placed, Seen};
-use crate::admin::figures::Figures;
 use crate::clock::{Clock, Moment, Replay};
 use crate::estimate::Estimates;
+use crate::metrics::Figures;
 use crate::tallies::Tallies;
 use crate::view::{Known, View};
 use crate::watch::hub::Hub;

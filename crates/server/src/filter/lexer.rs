@@ -1,6 +1,13 @@
 //! The words of a filter, each with its place.
 
-use super::NotAFilter;
+/// Why a text is no filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAFilter {
+    /// Where, in bytes from 1.
+    pub at: usize,
+    /// What is wrong there, and what would be possible.
+    pub problem: String,
+}
 
 /// A comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,13 @@
 //! The order of a filter's words. As AIP-160 has it: OR binds tighter than AND, and words side by side are joined by AND.
 
+use super::expression::Filter;
 use super::field::Field;
-use super::lexer::{Lexer, Text, Token, problem};
-use super::{Filter, MAX_BYTES, MAX_DEPTH, NotAFilter};
+use super::lexer::{Lexer, NotAFilter, Text, Token, problem};
+
+/// The longest filter in bytes.
+pub const MAX_BYTES: usize = 2048;
+/// How deep parentheses may be nested.
+pub const MAX_DEPTH: usize = 32;
 
 /// Reads a filter; `None` for one that says nothing.
 pub fn parse(source: &str) -> Result<Option<Filter>, NotAFilter> {

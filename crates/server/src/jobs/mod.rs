@@ -1,11 +1,9 @@
 //! `JobService`: what users, services and the bridge call.
 
 mod acts;
-pub mod filter;
 mod list;
 mod results;
 pub(crate) mod submit;
-pub mod text;
 pub mod unwatched;
 pub(crate) mod wish;
 
@@ -35,12 +33,12 @@ use crate::cursor::Cursor;
 use crate::engine::{Engine, Seen};
 use crate::error::Error;
 use crate::shares::Counted;
+use crate::text;
 use crate::watch::hub::{Scope, Topic};
 use crate::watch::{self, End, OnGap, Watch};
 
 pub use acts::cancelling;
 pub use results::artifact_name;
-pub use wish::is_kind;
 
 /// The longest `min_interval` of a watch.
 pub const MAX_INTERVAL: Duration = Duration::from_secs(60);

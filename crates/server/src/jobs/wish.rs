@@ -9,13 +9,14 @@ use courant_joblog::ids::{BatchId, DocumentId, JobId, Owner, RequestId};
 use courant_joblog::job::{Document, Format, Lane};
 use courant_proto::v1::{Password, SubmitJobHeader};
 
-use super::{id_in, text};
+use super::id_in;
 use crate::auth::require;
 use crate::config::Config;
 use crate::convert;
 use crate::error::Error;
 use crate::objects::Stored;
 use crate::passwords::MAX_PASSWORD;
+use crate::text::{self, is_kind};
 
 /// The longest file name in bytes.
 pub const MAX_FILENAME: usize = 255;
@@ -25,8 +26,6 @@ pub const MAX_LABELS: usize = 32;
 pub const MAX_LABEL_KEY: usize = 63;
 /// The longest value of a label in bytes.
 pub const MAX_LABEL_VALUE: usize = 255;
-/// The longest name of a kind in bytes.
-pub const MAX_KIND: usize = 64;
 /// The most pages a document may be said to have.
 pub const MAX_PAGES: u32 = 100_000;
 /// The most jobs a batch may be said to have.
@@ -147,12 +146,6 @@ fn name(filename: &str) -> Result<Box<str>, Error> {
 fn kind(kind: &str) -> Result<Box<str>, Error> {
     let kind = if kind.is_empty() { DEFAULT_KIND } else { kind };
     if is_kind(kind) { Ok(kind.into()) } else { Err(Error::field("kind", "must be 1 to 64 of [a-z0-9-]")) }
-}
-
-/// Whether this can be the name of a kind of work.
-pub fn is_kind(kind: &str) -> bool {
-    (1..=MAX_KIND).contains(&kind.len())
-        && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 fn formats(wanted: &[i32]) -> Result<Vec<Format>, Error> {

@@ -9,9 +9,9 @@ use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
 use tokio::sync::{Notify, watch};
 
-use super::fault::{Fault, causes};
 use super::{Objects, absent, storage};
 use crate::error::Error;
+use crate::fault::{Fault, causes};
 
 /// Between two looks: while it works, and while it does not.
 const EVERY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use courant_proto::v1::{BridgeHello, BridgeUser, Device};
 use proptest::prelude::*;
 
-use super::config::PresenceConfig;
 use super::roll::{Attendance, Kept, Roll};
+use crate::config::PresenceConfig;
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 const DEVICES: [&str; 3] = ["laptop", "phone", "tablet"];

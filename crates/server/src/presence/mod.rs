@@ -5,7 +5,6 @@
 
 mod attend;
 mod checked;
-pub mod config;
 mod merge;
 mod post;
 pub mod roll;

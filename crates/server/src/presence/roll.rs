@@ -8,9 +8,9 @@ use courant_proto::v1::{self, BridgeCounts, BridgeHello, BridgeUser, Device, Use
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::config::PresenceConfig;
 use super::merge::merged;
 use super::post::Post;
+use crate::config::PresenceConfig;
 
 /// Numbers the streams of bridges, in the order in which they came.
 type Number = u64;

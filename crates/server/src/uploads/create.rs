@@ -44,7 +44,7 @@ pub async fn create(engine: Arc<Engine>, identity: Identity, header: SubmitJobHe
 }
 
 /// Waits for one's turn to begin or sweep uploads of an owner.
-pub async fn turn(engine: &Engine, owner: &Owner) -> crate::retention::holds::Hold {
+pub async fn turn(engine: &Engine, owner: &Owner) -> crate::holds::Hold {
     engine.holds.take(&JobId::new(format!("uploads of {owner}"))).await
 }
 

@@ -29,8 +29,8 @@ use self::held::Held;
 use crate::auth::{caller, require};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::holds::Hold;
 use crate::jobs::detached;
-use crate::retention::holds::Hold;
 
 /// The service.
 pub struct Uploads(pub Arc<Engine>);

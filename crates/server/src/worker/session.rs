@@ -25,7 +25,7 @@ use crate::convert;
 use crate::credential::Credentials;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::jobs::is_kind;
+use crate::text::is_kind;
 
 /// How long a stream may take to say hello.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);

@@ -7,7 +7,6 @@
 //! just then; the notice's id tells browsers that it is the same. A notice that was
 //! read meanwhile, or is older than [`TTL`], is not sent any more.
 
-mod config;
 mod deliver;
 mod due;
 mod key;
@@ -20,12 +19,12 @@ use std::time::Duration;
 
 use courant_auth::secret::SecretError;
 
-pub use self::config::{PushConfig, PushService};
 pub use self::deliver::run;
 pub use self::due::Due;
 use self::key::VapidKey;
 pub use self::schedule::Delivery;
 pub use self::subscription::Subscription;
+use crate::config::PushConfig;
 use crate::error::Error;
 
 /// How long a push service keeps a notice for a browser that is away, and how old a notice may be when it is sent.

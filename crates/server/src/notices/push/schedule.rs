@@ -5,7 +5,8 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::{PushConfig, Subscription};
+use super::Subscription;
+use crate::config::PushConfig;
 
 /// Subscriptions that are sent to at the same time.
 #[derive(Clone, Copy, Debug)]

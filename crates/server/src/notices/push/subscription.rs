@@ -4,7 +4,7 @@ use url::Url;
 use web_push_native::p256::PublicKey;
 use web_push_native::{Auth, p256};
 
-use super::PushService;
+use crate::config::PushService;
 use crate::error::Error;
 
 /// The longest address in bytes.
