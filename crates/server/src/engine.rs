@@ -31,16 +31,16 @@ use crate::config::Config;
 use crate::credential::Credentials;
 use crate::cursor::Cursor;
 use crate::error::Error;
-use crate::estimate::{Estimate, Estimates};
+use crate::estimate::Estimates;
 use crate::holds::Holds;
+use crate::hub::mailbox::{News, Transient};
+use crate::indexes::Tallies;
 use crate::metrics::Figures;
 use crate::objects::Objects;
-use crate::passwords::{self, Passwords};
-use crate::server::StartError;
+use crate::seal::{self, Passwords};
 use crate::shares::Shares;
-use crate::tallies::Tallies;
+use crate::snapshot::Seen;
 use crate::view::{Known, Live, View};
-use crate::watch::mailbox::{News, Transient};
 
 /// How often a change is tried again after losing a race.
 const RACES: usize = 32;
@@ -77,34 +77,21 @@ pub struct Engine {
     applied: watch::Sender<Revision>,
 }
 
-/// A job as a reader sees it.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// The job and its news.
-    pub known: Known,
-    /// Its place while it waits.
-    pub place: Option<Placed>,
-    /// How long it may still take, while it runs.
-    pub remaining: Option<Estimate>,
-    /// Milliseconds its attempt runs, or its last one ran.
-    pub elapsed: Option<u64>,
-}
-
-/// The place of a waiting job as it is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Placed {
-    /// 1 for the next of its lane.
-    pub position: u32,
-    /// Pages of the jobs before it.
-    pub pages_ahead: u64,
-    /// How long it may wait.
-    pub wait: Option<Estimate>,
+/// Why an engine cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The key that seals passwords cannot be used.
+    #[error("--password-key-file: {0}")]
+    PasswordKey(#[from] courant_auth::secret::SecretError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
 }
 
 impl Engine {
     /// Reads the newest entry of every job and is ready to follow from there.
-    pub async fn open(config: Config, log: Arc<dyn Log>, objects: Objects) -> Result<Arc<Self>, StartError> {
-        let secret = passwords::shared_secret(&config)?;
+    pub async fn open(config: Config, log: Arc<dyn Log>, objects: Objects) -> Result<Arc<Self>, OpenError> {
+        let secret = seal::shared_secret(&config)?;
         let latest = log.latest().await?;
         let mut estimates = Estimates::default();
         let clock = warm_up(&*log, latest.revision, &mut estimates).await?;
@@ -284,6 +271,18 @@ impl Engine {
     /// Reads the figures of the work. Keep it short: everybody waits.
     pub fn figures<T>(&self, read: impl FnOnce(&Figures) -> T) -> T {
         read(&self.state.lock().figures)
+    }
+
+    /// Does something to its end, also when the caller goes away.
+    pub async fn run_detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        match self.detached.spawn(work).await {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(Error::Draining),
+        }
     }
 
     /// A signal that grows as the view does.

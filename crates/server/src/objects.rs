@@ -1,5 +1,6 @@
 //! Documents and results: where they lie, and streams in and out of the object store. Knows nothing of jobs' states.
 
+mod names;
 mod open;
 pub mod probe;
 mod uploads;
@@ -20,6 +21,7 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
+pub use self::names::{artifact_name, page_name};
 pub use self::uploads::{DESCRIPTOR, Found, Place};
 use crate::error::Error;
 use crate::fault::{self, Fault};

@@ -14,6 +14,9 @@ use crate::error::Error;
 
 /// States under way to one client.
 const IN_FLIGHT: usize = 1;
+/// The least time between two lists of workers or bridges: when none is asked for, and its bounds.
+pub const LISTS_EVERY: (Duration, Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_millis(100), Duration::from_secs(60));
 /// The longest a stream may live, whatever its token says.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 

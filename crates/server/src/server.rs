@@ -31,8 +31,8 @@ use crate::arrival::MAX_PIECE_MESSAGE;
 use crate::auth::Guard;
 use crate::config::{Config, ConfigError};
 use crate::data_dir::{self, DataDirError};
-use crate::engine::Engine;
-use crate::jobs::{Jobs, unwatched};
+use crate::engine::{self, Engine};
+use crate::jobs::Jobs;
 use crate::notices::push::{self, Push, PushError};
 use crate::notices::store::{Bounds, Store, StoreError};
 use crate::notices::{self, Notices, Notifications};
@@ -44,7 +44,7 @@ use crate::retention;
 use crate::uploads::{self, Uploads};
 use crate::worker::registry::Registry;
 use crate::worker::{Workers, dispatch, sweep};
-use crate::{passwords, places};
+use crate::{passwords, places, unwatched};
 
 /// The largest message: pieces of documents are at most 1 MiB, pages with their zones stay below 4.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
@@ -93,15 +93,12 @@ pub enum StartError {
     /// The data folder cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// The key that seals passwords cannot be used.
-    #[error("--password-key-file: {0}")]
-    PasswordKey(#[from] courant_auth::secret::SecretError),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] sqlite::OpenError),
-    /// The log cannot be read.
+    /// The engine cannot be opened.
     #[error(transparent)]
-    Read(#[from] ReadError),
+    Engine(#[from] engine::OpenError),
     /// The object store cannot be opened.
     #[error(transparent)]
     Objects(#[from] objects::OpenError),

@@ -60,14 +60,14 @@ impl Shares {
 impl Shares {
     /// One more stream of the caller. Bridges are not counted here: they carry many users and count each by themselves.
     pub fn stream(&self, identity: &Identity) -> Result<Option<Used>, Error> {
-        if identity.has(Role::Bridge) { Ok(None) } else { self.streams.try_take(&identity.subject, 1).map(Some) }
+        if identity.has(Role::Bridge) { Ok(None) } else { Ok(Some(self.streams.try_take(&identity.subject, 1)?)) }
     }
 }
 
 impl Shares {
     /// One more watch of the caller on a state as a whole. Those of bridges are not counted.
     pub fn state_watch(&self, identity: &Identity) -> Result<Option<Used>, Error> {
-        if identity.has(Role::Bridge) { Ok(None) } else { self.state_watches.try_take(&identity.subject, 1).map(Some) }
+        if identity.has(Role::Bridge) { Ok(None) } else { Ok(Some(self.state_watches.try_take(&identity.subject, 1)?)) }
     }
 }
 

@@ -149,7 +149,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
             }
         },
         Error::Busy(_) => (Code::Unavailable, ErrorReason::Busy),
-        Error::TooMany { .. } => (Code::ResourceExhausted, ErrorReason::TooMany),
+        Error::TooMany(_) => (Code::ResourceExhausted, ErrorReason::TooMany),
         Error::UploadStalled(_) | Error::UploadTooSlow(_) => (Code::DeadlineExceeded, ErrorReason::UploadStalled),
         Error::Illegal(_) => (Code::Internal, ErrorReason::Internal),
     }

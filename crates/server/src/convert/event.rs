@@ -7,8 +7,9 @@ use courant_proto::v1;
 use courant_proto::v1::job_event::Change as Wire;
 
 use super::{dated, error, estimate, export, format, job, known, page, place, seen, time, zone};
+use crate::cursor::{Cursor, Gap};
 use crate::engine::Engine;
-use crate::watch::mailbox::{Durable, News, Transient};
+use crate::hub::mailbox::{Durable, News, Transient};
 use crate::watch::{Step, Told};
 
 /// A step of a watch over one job.
@@ -21,7 +22,7 @@ pub fn watch_job(engine: &Engine, told: Told) -> v1::WatchJobResponse {
         Step::News(news, folded) => Out::Event(news_event(&news, folded)),
         Step::Live => Out::Live(v1::WatchLive { revision }),
         Step::Bookmark => Out::Bookmark(v1::WatchBookmark {}),
-        Step::Gap(reason) => Out::Gap(v1::WatchGap { reason: reason.into() }),
+        Step::Gap(why) => Out::Gap(v1::WatchGap { reason: gap(why).into() }),
     };
     v1::WatchJobResponse { cursor: text(told.cursor), step: Some(step) }
 }
@@ -40,8 +41,15 @@ pub fn watch_jobs(engine: &Engine, told: Told) -> v1::WatchJobsResponse {
     v1::WatchJobsResponse { cursor, step }
 }
 
-fn text(cursor: Option<crate::cursor::Cursor>) -> String {
-    cursor.map(crate::cursor::Cursor::encode).unwrap_or_default()
+fn gap(gap: Gap) -> v1::GapReason {
+    match gap {
+        Gap::HistoryTrimmed => v1::GapReason::HistoryTrimmed,
+        Gap::LogReplaced => v1::GapReason::LogReplaced,
+    }
+}
+
+fn text(cursor: Option<Cursor>) -> String {
+    cursor.map(Cursor::encode).unwrap_or_default()
 }
 
 fn durable_event(engine: &Engine, durable: &Durable) -> v1::JobEvent {

@@ -14,11 +14,15 @@ use courant_proto::v1;
 
 pub use batch::batch;
 pub use event::{watch_job, watch_jobs};
-pub use incoming::{error_in, format_in, lane_in, page_in, stage_in, state_in, zone_in};
+pub use incoming::{
+    MAX_ID, MAX_INTERVAL, error_in, format_in, id_in, interval_in, interval_within, job_id, lane_in, page_in, stage_in,
+    state_in, zone_in,
+};
 
 use crate::config::Retention;
-use crate::engine::{Placed, Seen};
 use crate::estimate::Estimate;
+use crate::quota::Usage;
+use crate::snapshot::{Placed, Seen};
 use crate::view::Known;
 
 /// A moment.
@@ -259,4 +263,11 @@ fn zone_status(status: ZoneStatus) -> v1::ZoneStatus {
         ZoneStatus::Skipped => v1::ZoneStatus::Skipped,
         ZoneStatus::Failed => v1::ZoneStatus::Failed,
     }
+}
+
+/// How much of a quota is used.
+pub fn quota(usage: Usage) -> v1::Quota {
+    let Usage { which, limit, used, retry_after } = usage;
+    let retry_after = retry_after.map(duration);
+    v1::Quota { name: which.name().into(), limit: limit as i64, used: used as i64, retry_after }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use courant_joblog::ids::{JobId, Timestamp};
 
-use super::{CHUNK, Engine, Placed, State};
+use super::{CHUNK, Engine, State};
 use crate::estimate::{Estimate, Hand};
+use crate::hub::Place as Spot;
+use crate::hub::mailbox::{News, Transient};
+use crate::snapshot::Placed;
 use crate::view::{Known, View};
-use crate::watch::hub::Place as Spot;
-use crate::watch::mailbox::{News, Transient};
 
 /// Jobs looked at for each one that is told: a watch of few among many waiting jobs hears of those near their turn.
 const LOOKED_AT: usize = 10;

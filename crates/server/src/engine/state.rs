@@ -6,14 +6,15 @@ use courant_joblog::ids::{JobId, Revision, Timestamp};
 use courant_joblog::job::{self, Job};
 use courant_joblog::log::{Entry, Filter, Log, ReadError, Record};
 
-use super::{PAGE, Placed, Seen};
+use super::PAGE;
 use crate::clock::{Clock, Moment, Replay};
 use crate::estimate::Estimates;
+use crate::hub::Hub;
+use crate::hub::mailbox::Durable;
+use crate::indexes::Tallies;
 use crate::metrics::Figures;
-use crate::tallies::Tallies;
+use crate::snapshot::{Placed, Seen};
 use crate::view::{Known, View};
-use crate::watch::hub::Hub;
-use crate::watch::mailbox::Durable;
 
 /// How far back a start looks for what estimates are made from.
 const WARM_UP: u64 = 8192;

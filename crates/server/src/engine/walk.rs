@@ -2,10 +2,11 @@
 
 use courant_joblog::ids::{Owner, Revision};
 
-use super::{Engine, Seen, State};
+use super::{Engine, State};
+use crate::hub::mailbox::Mailbox;
+use crate::hub::{Scope, Topic};
+use crate::snapshot::Seen;
 use crate::view::{Known, ListKey};
-use crate::watch::hub::{Scope, Topic};
-use crate::watch::mailbox::Mailbox;
 
 /// Jobs looked at under one lock: everybody waits for that long.
 pub const CHUNK: usize = 512;

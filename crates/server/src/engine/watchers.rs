@@ -6,8 +6,8 @@ use courant_joblog::ids::Revision;
 use courant_joblog::job::Job;
 
 use super::Engine;
-use crate::watch::hub::{Scope, WatcherId};
-use crate::watch::mailbox::Mailbox;
+use crate::hub::mailbox::Mailbox;
+use crate::hub::{Scope, WatcherId};
 
 impl Engine {
     /// Joins the watchers; from the returned revision on everything comes into the mailbox.

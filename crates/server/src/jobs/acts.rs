@@ -6,23 +6,15 @@ use courant_joblog::ids::JobId;
 use courant_joblog::job::{Job, State};
 use courant_proto::v1::{Password, RetryJobRequest};
 
-use super::{Jobs, detached, wish};
+use super::{Jobs, wish};
 use crate::cursor::Cursor;
-use crate::engine::Seen;
 use crate::error::Error;
 use crate::passwords;
-use crate::quota::Reservation;
+use crate::reservation::Reservation;
 use crate::retention;
+use crate::snapshot::Seen;
+use crate::transitions::cancelling;
 use crate::view::Known;
-
-/// What cancels a job, if it can be cancelled and was not yet.
-pub fn cancelling(job: &Job, by: &str) -> Option<Change> {
-    match job.state {
-        State::Queued => Some(Change::Cancelled { by: by.into() }),
-        State::Running => Some(Change::Cancelling { by: by.into() }),
-        State::Cancelling | State::Cancelled | State::Succeeded | State::Failed => None,
-    }
-}
 
 fn wrong_state(job: &Job, needs: &'static str) -> Error {
     Error::JobState { job: job.id.clone(), state: job.state, needs }
@@ -59,11 +51,13 @@ impl Jobs {
         let room = Reservation::make(&self.0, &job.owner, &job.id, 0)?;
         // On its own: a caller that goes away must not leave a password that no job knows of.
         let (jobs, by) = (Jobs(self.0.clone()), Box::<str>::from(identity.subject.as_str()));
-        let seen = detached(&self.0, async move {
-            let _room = room;
-            jobs.requeue(&job.id, &by, password).await
-        })
-        .await?;
+        let seen = self
+            .0
+            .run_detached(async move {
+                let _room = room;
+                jobs.requeue(&job.id, &by, password).await
+            })
+            .await?;
         Ok((seen, self.0.cursor(before)))
     }
 
@@ -88,15 +82,16 @@ impl Jobs {
         let id = self.changeable(identity, id)?.known.job.id.clone();
         let (engine, job) = (self.0.clone(), id.clone());
         // On its own: a caller that goes away in the middle must not leave files behind.
-        detached(&self.0, async move {
-            let ended = |job: &Job| match job.state.is_terminal() {
-                true => Ok(true),
-                false => Err(wrong_state(job, "only a finished job can be removed; cancel it first")),
-            };
-            // Removed by somebody else in the meantime is removed, too.
-            retention::remove(&engine, &job, ended).await
-        })
-        .await?;
+        self.0
+            .run_detached(async move {
+                let ended = |job: &Job| match job.state.is_terminal() {
+                    true => Ok(true),
+                    false => Err(wrong_state(job, "only a finished job can be removed; cancel it first")),
+                };
+                // Removed by somebody else in the meantime is removed, too.
+                retention::remove(&engine, &job, ended).await
+            })
+            .await?;
         tracing::info!(job = %id, by = %identity.subject, "job removed");
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! `JobService`: what users, services and the bridge call.
 
 mod acts;
+mod batch;
 mod list;
 mod results;
 pub(crate) mod submit;
-pub mod unwatched;
 pub(crate) mod wish;
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use courant_auth::{Identity, Role};
 use courant_joblog::event::Change;
-use courant_joblog::ids::{BatchId, DocumentId, JobId};
+use courant_joblog::ids::{BatchId, DocumentId};
 use courant_joblog::job as log;
 use courant_proto::v1::job_service_server::JobService;
 use courant_proto::v1::{
@@ -27,23 +27,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::auth::{caller, require, scope, seen, time_left};
-use crate::batch;
-use crate::convert;
+use crate::convert::{self, id_in, interval_in, job_id};
 use crate::cursor::Cursor;
-use crate::engine::{Engine, Seen};
+use crate::engine::Engine;
 use crate::error::Error;
+use crate::hub::{Scope, Topic};
 use crate::shares::Counted;
-use crate::text;
-use crate::watch::hub::{Scope, Topic};
+use crate::snapshot::Seen;
 use crate::watch::{self, End, OnGap, Watch};
-
-pub use acts::cancelling;
-pub use results::artifact_name;
-
-/// The longest `min_interval` of a watch.
-pub const MAX_INTERVAL: Duration = Duration::from_secs(60);
-/// The longest id a caller may give, in bytes.
-pub const MAX_ID: usize = 128;
 
 /// The `min_interval` of a watch over a batch that names none.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -237,50 +228,10 @@ impl JobService for Jobs {
     }
 }
 
-/// Does something to its end, also when the caller goes away.
-pub async fn detached<T: Send + 'static>(
-    engine: &Engine,
-    work: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
-    match engine.detached.spawn(work).await {
-        Ok(done) => done,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(Error::Draining),
-    }
-}
-
-/// A job's id as a caller gives it.
-pub fn job_id(text: &str) -> Result<JobId, Error> {
-    if text.is_empty() || text.len() > MAX_ID {
-        return Err(Error::field("job_id", format!("must have 1 to {MAX_ID} bytes")));
-    }
-    Ok(JobId::new(text))
-}
-
-/// An id that may be left out.
-pub fn id_in<'a>(field: &'static str, id: &'a str) -> Result<Option<&'a str>, Error> {
-    if id.len() > MAX_ID {
-        return Err(Error::field(field, format!("must have at most {MAX_ID} bytes")));
-    }
-    if id.chars().any(text::is_unseen) {
-        return Err(Error::field(field, "must not have control characters or characters that cannot be seen"));
-    }
-    Ok((!id.is_empty()).then_some(id))
-}
-
 fn on_gap(fail: bool) -> OnGap {
     if fail { OnGap::Fail } else { OnGap::StartOver }
 }
 
 fn cursor_in(text: &str) -> Result<Option<Cursor>, Error> {
     if text.is_empty() { Ok(None) } else { Ok(Some(Cursor::decode(text)?)) }
-}
-
-/// The least time between two messages, as a caller gives it.
-pub fn interval_in(interval: Option<prost_types::Duration>) -> Result<Duration, Error> {
-    let Some(interval) = interval else { return Ok(Duration::ZERO) };
-    Duration::try_from(interval)
-        .ok()
-        .filter(|interval| *interval <= MAX_INTERVAL)
-        .ok_or_else(|| Error::field("min_interval", format!("must be 0 to {} seconds", MAX_INTERVAL.as_secs())))
 }

@@ -10,15 +10,15 @@ use courant_proto::v1::submit_job_request::Part;
 use courant_proto::v1::{SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
 use tonic::{Code, Streaming};
 
-use super::detached;
 use super::wish::Wish;
 use crate::arrival::Arrival;
 use crate::convert;
-use crate::engine::{Engine, Seen};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::objects::{Draft, Stored, Writer};
 use crate::passwords;
-use crate::quota::Reservation;
+use crate::reservation::Reservation;
+use crate::snapshot::Seen;
 
 /// The largest piece of a document in bytes.
 pub const MAX_CHUNK: usize = 1 << 20;
@@ -40,7 +40,7 @@ pub async fn submit(
         return Err(Error::ChecksumMismatch { found: stored.sha256.to_string() });
     }
     // A caller that goes away from here on may have its job or not, but never half of it.
-    let seen = detached(engine, settle(engine.clone(), wish, stored, draft, room)).await?;
+    let seen = engine.run_detached(settle(engine.clone(), wish, stored, draft, room)).await?;
     answer(engine, &seen).await
 }
 

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::convert;
 use crate::error::Error;
 use crate::objects::Stored;
-use crate::passwords::MAX_PASSWORD;
+use crate::seal::MAX_PASSWORD;
 use crate::text::{self, is_kind};
 
 /// The longest file name in bytes.

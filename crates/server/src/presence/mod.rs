@@ -22,10 +22,10 @@ use courant_proto::v1::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::admin::{WORKERS_EVERY, interval};
 use crate::auth::{caller, require, time_left};
+use crate::convert::interval_within;
 use crate::engine::Engine;
-use crate::sampled::{self, Pace};
+use crate::sampled::{self, LISTS_EVERY, Pace};
 use crate::shares::Counted;
 use roll::Roll;
 
@@ -78,7 +78,7 @@ impl PresenceService for Presences {
             require(&identity, Role::Admin, "admin")?;
         }
         let used = self.engine.shares.state_watch(&identity)?;
-        let look_every = interval("min_interval", request.get_ref().min_interval, WORKERS_EVERY)?;
+        let look_every = interval_within("min_interval", request.get_ref().min_interval, LISTS_EVERY)?;
         let tell_within = self.engine.config.bookmark_interval;
         let pace = Pace { look_every, tell_within, token_left: time_left(&identity) };
         let roll = self.roll.clone();

@@ -6,7 +6,6 @@
 //! Removing cannot be undone, so a wall clock that is set ahead while the server runs removes nothing early, see
 //! [`CautiousClock`](crate::clock::CautiousClock). At its start the server believes the wall clock.
 
-mod due;
 pub mod orphans;
 
 use std::sync::Arc;
@@ -15,8 +14,6 @@ use std::time::Duration;
 use courant_joblog::ids::{JobId, Timestamp};
 use courant_joblog::job::Job;
 use futures::StreamExt;
-
-pub use due::Due;
 
 use crate::engine::Engine;
 use crate::error::Error;

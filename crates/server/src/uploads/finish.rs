@@ -8,10 +8,11 @@ use futures::TryStreamExt;
 
 use super::held::{self, Held};
 use super::{Name, unfinished};
-use crate::engine::{Engine, Seen};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::submit;
 use crate::objects::{Stored, Writer};
+use crate::snapshot::Seen;
 
 /// An upload, and the job it has become if it has.
 #[derive(Debug)]

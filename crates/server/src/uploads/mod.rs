@@ -30,7 +30,6 @@ use crate::auth::{caller, require};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::holds::Hold;
-use crate::jobs::detached;
 
 /// The service.
 pub struct Uploads(pub Arc<Engine>);
@@ -77,7 +76,7 @@ impl UploadService for Uploads {
         let identity = caller(&request)?;
         let header = request.into_inner().header.unwrap_or_default();
         let work = create::create(self.0.clone(), identity, header);
-        let Outcome { upload, job, cursor } = detached(&self.0, work).await?;
+        let Outcome { upload, job, cursor } = self.0.run_detached(work).await?;
         Ok(Response::new(CreateUploadResponse { upload: Some(upload), job, cursor }))
     }
 
@@ -88,7 +87,7 @@ impl UploadService for Uploads {
         let identity = caller(&request)?;
         // To its end also when the caller goes away: what came is kept.
         let work = write::write(self.0.clone(), identity, request.into_inner());
-        let Outcome { upload, job, cursor } = detached(&self.0, work).await?;
+        let Outcome { upload, job, cursor } = self.0.run_detached(work).await?;
         Ok(Response::new(WriteUploadResponse { upload: Some(upload), job, cursor }))
     }
 
@@ -96,7 +95,7 @@ impl UploadService for Uploads {
         let identity = caller(&request)?;
         let GetUploadRequest { upload_id, owner } = request.get_ref();
         let name = Name::read(&identity, owner, upload_id)?;
-        let found = detached(&self.0, finish::state(self.0.clone(), identity, name)).await?;
+        let found = self.0.run_detached(finish::state(self.0.clone(), identity, name)).await?;
         let Outcome { upload, job, cursor } = found;
         Ok(Response::new(GetUploadResponse { upload: Some(upload), job, cursor }))
     }
@@ -109,13 +108,14 @@ impl UploadService for Uploads {
         let DeleteUploadRequest { upload_id, owner } = request.get_ref();
         let name = Name::read(&identity, owner, upload_id)?;
         let engine = self.0.clone();
-        detached(&self.0, async move {
-            let _turn = name.turn(&engine).await;
-            let held = held::find(&engine, &name).await?.filter(|_| engine.get(&name.id).is_none());
-            let Held { place, .. } = held.ok_or_else(|| name.not_found())?;
-            engine.objects.remove_resumable(&place).await
-        })
-        .await?;
+        self.0
+            .run_detached(async move {
+                let _turn = name.turn(&engine).await;
+                let held = held::find(&engine, &name).await?.filter(|_| engine.get(&name.id).is_none());
+                let Held { place, .. } = held.ok_or_else(|| name.not_found())?;
+                engine.objects.remove_resumable(&place).await
+            })
+            .await?;
         Ok(Response::new(DeleteUploadResponse {}))
     }
 }

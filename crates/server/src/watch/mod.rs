@@ -1,8 +1,6 @@
 //! Following jobs: first what is or what was missed, then everything as it happens, with no gap and no double.
 
 mod catch_up;
-pub mod hub;
-pub mod mailbox;
 
 #[cfg(test)]
 mod laws;
@@ -14,16 +12,16 @@ use std::time::Duration;
 use courant_auth::TokenError;
 use courant_joblog::ids::{JobId, Revision};
 use courant_joblog::log::{Filter, Record};
-use courant_proto::v1::GapReason;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::Status;
 
-use crate::cursor::Cursor;
-use crate::engine::{Engine, Seen};
+use crate::cursor::{Cursor, Gap};
+use crate::engine::Engine;
 use crate::error::Error;
-use hub::{Scope, Topic, WatcherId};
-use mailbox::{Durable, Found, Mail, Mailbox, Transient};
+use crate::hub::mailbox::{Durable, Found, Mail, Mailbox, Transient};
+use crate::hub::{Scope, Topic, WatcherId};
+use crate::snapshot::Seen;
 
 /// Steps under way to one client. The rest waits in the mailbox, which is bounded too.
 pub const IN_FLIGHT: usize = 16;
@@ -76,7 +74,7 @@ pub enum Step {
     /// Still there.
     Bookmark,
     /// It cannot be continued.
-    Gap(GapReason),
+    Gap(Gap),
 }
 
 /// A step and where to continue after it.
@@ -184,10 +182,10 @@ impl<T: Send> Watcher<T> {
     }
 
     /// Why a cursor is none of this log, if so.
-    fn gap(&self, cursor: Cursor) -> Option<GapReason> {
+    fn gap(&self, cursor: Cursor) -> Option<Gap> {
         let head = *self.engine.log.head().borrow();
         let known = self.engine.log.info().covers(cursor.epoch, cursor.revision) && cursor.revision <= head;
-        (!known).then_some(GapReason::LogReplaced)
+        (!known).then_some(Gap::LogReplaced)
     }
 
     async fn next(&mut self) -> Result<(), Stop> {

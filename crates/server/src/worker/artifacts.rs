@@ -116,11 +116,6 @@ async fn pour(
     Ok(())
 }
 
-/// The name of a page's artifact.
-pub fn page_name(page: u32) -> String {
-    format!("pages/{page:06}.json")
-}
-
 fn check_name(name: &str) -> Result<(), Error> {
     let part_fits = |part: &str| {
         !part.is_empty()

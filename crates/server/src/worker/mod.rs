@@ -29,13 +29,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::auth::{caller, require};
+use crate::convert::job_id;
 use crate::credential::Credentials;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::jobs::job_id;
 use crate::passwords;
 use crate::shares::Counted;
-pub use artifacts::page_name;
 use parts::Holder;
 use registry::Registry;
 

@@ -291,7 +291,7 @@ impl World {
     }
 
     async fn store(&self, holder: &Holder, page: i32) {
-        let name = artifacts::page_name(page as u32);
+        let name = crate::objects::page_name(page as u32);
         let path = self.engine.objects.artifact(&holder.attempt.job, holder.attempt.number, &name);
         let mut writer = self.engine.objects.write(path);
         writer.push(bytes::Bytes::from_static(b"{}")).await.unwrap();

@@ -11,7 +11,6 @@ use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::work_response::Message as Out;
 
-use super::artifacts::page_name;
 use super::registry::Registry;
 use super::session::slots_in;
 use super::verdict::{cancelled, end_attempt};
@@ -19,9 +18,9 @@ use super::{AttemptId, large, parts};
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::jobs::artifact_name;
+use crate::hub::mailbox::News;
+use crate::objects::{artifact_name, page_name};
 use crate::view::Live;
-use crate::watch::mailbox::News;
 
 /// Pages of one document.
 pub const MAX_PAGES: i32 = 100_000;

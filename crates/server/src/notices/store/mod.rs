@@ -13,6 +13,8 @@ use courant_joblog::ids::{Revision, Timestamp};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
+use crate::error::Error;
+
 /// The file's name in the data folder.
 const FILE: &str = "notices.db";
 /// The newest that a watch begins with.
@@ -50,6 +52,12 @@ pub enum StoreError {
         /// Its schema.
         found: i64,
     },
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Notices(error.into())
+    }
 }
 
 type Result<T> = std::result::Result<T, StoreError>;

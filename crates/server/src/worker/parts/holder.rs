@@ -11,7 +11,7 @@ use super::{MAX_PART_ID, PartId};
 use crate::credential::{Credentials, Holding};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::worker::artifacts::page_name;
+use crate::objects::page_name;
 use crate::worker::registry::Registry;
 use crate::worker::{AttemptId, attempt_in};
 

@@ -1,19 +1,25 @@
 //! Reading and cancelling batches.
 
+mod watch;
+
+pub use self::watch::follow;
+use self::watch::look;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use courant_auth::Identity;
-use courant_joblog::ids::{BatchId, JobId, Revision, Timestamp};
+use courant_joblog::ids::{BatchId, JobId};
 use courant_joblog::job::Job;
 use courant_proto::v1::{CancelBatchResponse, GetBatchResponse};
 use futures::{StreamExt, TryStreamExt};
 
-use super::{Batch, Name};
 use crate::auth::scope;
 use crate::convert;
+use crate::convert::id_in;
 use crate::engine::{CHUNK, Engine};
 use crate::error::Error;
-use crate::jobs::{cancelling, id_in};
+use crate::indexes::Name;
+use crate::transitions::cancelling;
 
 /// Jobs cancelled at once.
 const AT_ONCE: usize = 64;
@@ -31,13 +37,6 @@ pub fn get(engine: &Engine, name: &Name) -> Result<GetBatchResponse, Error> {
     let batch = look(engine, name)?;
     let cursor = engine.cursor(batch.1).encode();
     Ok(GetBatchResponse { batch: Some(convert::batch(&batch.0)), cursor })
-}
-
-/// The batch, and the revision of the view it was read at.
-pub(super) fn look(engine: &Engine, name: &Name) -> Result<(Batch, Revision), Error> {
-    let now = Timestamp::now();
-    let found = engine.tallies(|tallies, view| Some((tallies.batches.get(name, view, now)?, view.revision())));
-    found.ok_or_else(|| Error::BatchNotFound(name.1.clone()))
 }
 
 /// Cancels every job of the batch that has not ended.

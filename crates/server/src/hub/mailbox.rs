@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
-use crate::engine::Placed;
 use crate::estimate::Estimate;
+use crate::snapshot::Placed;
 use crate::view::Known;
 
 /// A durable entry on its way to a watcher.

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::TokenError;
+use courant_joblog::ids::{Revision, Timestamp};
 use courant_proto::v1::WatchBatchResponse;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::calls::look;
-use super::{Batch, Name};
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::indexes::{Batch, Name};
 
 /// How often the percent of running jobs is looked at, which is not in the log.
 const LIVE: Duration = Duration::from_secs(1);
@@ -21,6 +21,13 @@ const LIVE: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(366 * 24 * 3600);
 
 type Out = mpsc::Sender<Result<WatchBatchResponse, Status>>;
+
+/// The batch, and the revision of the view it was read at.
+pub(super) fn look(engine: &Engine, name: &Name) -> Result<(Batch, Revision), Error> {
+    let now = Timestamp::now();
+    let found = engine.tallies(|tallies, view| Some((tallies.batches.get(name, view, now)?, view.revision())));
+    found.ok_or_else(|| Error::BatchNotFound(name.1.clone()))
+}
 
 /// Starts to follow a batch.
 pub fn follow(

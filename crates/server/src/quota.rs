@@ -7,18 +7,13 @@
 mod window;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use courant_joblog::ids::{JobId, Owner, Timestamp};
 use courant_joblog::job::{Job, State};
-use courant_proto::v1::{GetQuotaResponse, Quota};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::convert;
-use crate::engine::Engine;
-use crate::error::Error;
 use window::Window;
 
 const MINUTE_MS: i64 = 60_000;
@@ -68,6 +63,21 @@ pub struct Refusal {
     /// When it is worth trying again; `None` for never with this document.
     pub retry_after: Option<Duration>,
 }
+
+/// How much of a quota an owner has used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Which quota.
+    pub which: Which,
+    /// The limit; above 0.
+    pub limit: u64,
+    /// What counts now.
+    pub used: u64,
+    /// When there is room again, where there is none and time alone makes it.
+    pub retry_after: Option<Duration>,
+}
+
+impl std::error::Error for Refusal {}
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -201,7 +211,7 @@ impl Ledger {
     }
 
     /// Sets aside a job and so many bytes of it.
-    fn reserve(&mut self, limits: &Config, owner: &Owner, job: &JobId, bytes: u64) -> Result<u64, Refusal> {
+    pub fn reserve(&mut self, limits: &Config, owner: &Owner, job: &JobId, bytes: u64) -> Result<u64, Refusal> {
         let now = self.now();
         let account = self.account(owner, now);
         account.check(limits, 1, bytes, now).map_err(|over| refusal(owner, over))?;
@@ -214,7 +224,7 @@ impl Ledger {
     }
 
     /// Sets aside more bytes, up to so many in all.
-    fn grow(&mut self, limits: &Config, ticket: u64, to: u64) -> Result<(), Refusal> {
+    pub fn grow(&mut self, limits: &Config, ticket: u64, to: u64) -> Result<(), Refusal> {
         let now = self.now();
         let Some(ticket) = self.tickets.get_mut(&ticket) else { return Ok(()) };
         let Some(account) = self.owners.get_mut(&ticket.owner) else { return Ok(()) };
@@ -227,7 +237,8 @@ impl Ledger {
         Ok(())
     }
 
-    fn give_back(&mut self, ticket: u64) {
+    /// Ends a reservation that did not become a job; one that did changes nothing.
+    pub fn give_back(&mut self, ticket: u64) {
         let Some(of) = self.tickets.remove(&ticket) else { return };
         if let Some(account) = self.owners.get_mut(&of.owner) {
             account.reserved_jobs = account.reserved_jobs.saturating_sub(1);
@@ -260,7 +271,8 @@ impl Ledger {
         self.owners.entry(owner.clone()).or_insert_with(Account::new)
     }
 
-    fn used(&mut self, limits: &Config, owner: &Owner) -> Vec<Quota> {
+    /// How much an owner has used of each quota that has a limit.
+    pub fn used(&mut self, limits: &Config, owner: &Owner) -> Vec<Usage> {
         let now = self.now();
         let mut none = Account::new();
         let account = self.owners.get_mut(owner).unwrap_or(&mut none);
@@ -278,8 +290,8 @@ impl Ledger {
                     Which::Bytes => wait(&mut account.bytes, room, now),
                     Which::Submits => wait(&mut account.submits, room, now),
                 };
-                let retry_after = after.filter(|_| used >= limit).map(convert::duration);
-                Quota { name: which.name().into(), limit: limit as i64, used: used as i64, retry_after }
+                let retry_after = after.filter(|_| used >= limit);
+                Usage { which, limit, used, retry_after }
             })
             .collect()
     }
@@ -287,36 +299,6 @@ impl Ledger {
 
 fn refusal(owner: &Owner, (which, limit, retry_after): Over) -> Refusal {
     Refusal { owner: owner.clone(), which, limit, retry_after }
-}
-
-/// What a submit has set aside. Given back when dropped, unless the job is there by then.
-pub struct Reservation {
-    engine: Arc<Engine>,
-    ticket: u64,
-}
-
-impl Reservation {
-    /// Sets aside a job of so many bytes.
-    pub fn make(engine: &Arc<Engine>, owner: &Owner, job: &JobId, bytes: u64) -> Result<Self, Error> {
-        let ticket = engine.tallies(|tallies, _| tallies.quotas.reserve(&engine.config, owner, job, bytes))?;
-        Ok(Self { engine: engine.clone(), ticket })
-    }
-
-    /// Sets aside more bytes, up to so many in all.
-    pub fn grow(&self, to: u64) -> Result<(), Error> {
-        Ok(self.engine.tallies(|tallies, _| tallies.quotas.grow(&self.engine.config, self.ticket, to))?)
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.engine.tallies(|tallies, _| tallies.quotas.give_back(self.ticket));
-    }
-}
-
-/// What an owner may submit and has used.
-pub fn get(engine: &Engine, owner: &Owner) -> GetQuotaResponse {
-    GetQuotaResponse { quotas: engine.tallies(|tallies, _| tallies.quotas.used(&engine.config, owner)) }
 }
 
 #[cfg(test)]
@@ -349,7 +331,7 @@ mod tests {
         assert_eq!(refused(&mut ledger, &limits, "B", 41).0, Which::Bytes);
         ledger.moved(None, Some(&made("A", 60)));
         ledger.give_back(ticket);
-        let used: Vec<i64> = ledger.used(&limits, &alice).iter().map(|quota| quota.used).collect();
+        let used: Vec<u64> = ledger.used(&limits, &alice).iter().map(|quota| quota.used).collect();
         assert_eq!(used, [1, 60]);
         ledger.reserve(&limits, &alice, &JobId::new("B"), 40).unwrap();
         assert_eq!(refused(&mut ledger, &limits, "C", 0), (Which::Waiting, Some(LOOK_AGAIN)));

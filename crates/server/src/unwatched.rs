@@ -3,46 +3,22 @@
 //! Who follows the job, its document, its batch or its owner's jobs counts; who follows everything does not. The time
 //! begins when the job is queued, or when the last follower leaves, and anew when the server starts.
 
-use std::collections::{BTreeSet, HashMap};
-use std::ops::Bound::{Excluded, Unbounded};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use courant_joblog::ids::JobId;
-use courant_joblog::job::{Job, State};
+use courant_joblog::job::Job;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::cancelling;
 use crate::engine::{CHUNK, Engine};
 use crate::error::Error;
+use crate::transitions::cancelling;
 
 /// How often one looks.
 const LOOK: Duration = Duration::from_secs(1);
 /// Who is said to have cancelled such a job.
 pub const BY: &str = "unwatched";
-
-/// The unfinished jobs that want a follower.
-#[derive(Debug, Default)]
-pub struct Wishes(BTreeSet<JobId>);
-
-impl Wishes {
-    /// Takes in a job's change.
-    pub fn moved(&mut self, old: Option<&Job>, new: Option<&Job>) {
-        match (new.or(old), new.is_some_and(wishes)) {
-            (Some(job), true) => drop(self.0.insert(job.id.clone())),
-            (Some(job), false) if job.cancel_unwatched_ms.is_some() => drop(self.0.remove(&job.id)),
-            (Some(_) | None, _) => {}
-        }
-    }
-
-    fn after(&self, after: Option<&JobId>, most: usize) -> Vec<JobId> {
-        self.0.range((after.map_or(Unbounded, Excluded), Unbounded)).take(most).cloned().collect()
-    }
-}
-
-fn wishes(job: &Job) -> bool {
-    job.cancel_unwatched_ms.is_some() && matches!(job.state, State::Queued | State::Running)
-}
 
 /// Looks for jobs that nobody follows, for ever.
 pub async fn run(engine: Arc<Engine>) {
@@ -117,15 +93,15 @@ impl Alone {
 mod tests {
     use courant_joblog::event::{Change, Event, Submission};
     use courant_joblog::ids::{BatchId, DocumentId, Owner, Timestamp};
-    use courant_joblog::job::{Document, Format, Lane};
+    use courant_joblog::job::{Document, Format, Lane, State};
     use courant_joblog::log::{Append, Key, Log};
     use courant_joblog::memory::MemoryLog;
 
     use super::*;
     use crate::Config;
+    use crate::hub::mailbox::Mailbox;
+    use crate::hub::{Scope, Topic};
     use crate::objects::Objects;
-    use crate::watch::hub::{Scope, Topic};
-    use crate::watch::mailbox::Mailbox;
 
     const LIMIT: Duration = Duration::from_secs(30);
 

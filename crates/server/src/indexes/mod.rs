@@ -1,14 +1,21 @@
 //! What is counted beside the view, entry by entry: owners' quotas, jobs that will expire, batches, jobs that need
 //! watchers, passwords to remove. Under the same lock as the view, so that each agrees with it, and rebuilt with it at start.
+//!
+//! A struct and not a list of trait objects: who reads an index needs its own type, and the calls are known at compile time.
+
+mod batches;
+mod expiry;
+mod unused_passwords;
+mod unwatched;
 
 use courant_joblog::ids::Revision;
 use courant_joblog::job::Job;
 
-use crate::batch::Batches;
-use crate::jobs::unwatched::Wishes;
-use crate::passwords::Spent;
+pub use self::batches::{ANNOUNCED_FOR, Batch, Batches, Name};
+pub use self::expiry::Due;
+pub use self::unused_passwords::Spent;
+pub use self::unwatched::Wishes;
 use crate::quota::Ledger;
-use crate::retention::Due;
 
 /// All of it.
 #[derive(Debug, Default)]

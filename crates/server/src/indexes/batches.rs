@@ -3,18 +3,12 @@
 //! A removed job leaves its batch: it is no longer counted, and neither waited for. What a submitter announced is waited
 //! for until a day after the newest job came: who announced more than came must not keep everybody waiting for ever.
 
-mod calls;
-mod follow;
-
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use courant_joblog::ids::{BatchId, JobId, Owner, Revision, Timestamp};
 use courant_joblog::job::{Job, State};
 use tokio::sync::watch;
-
-pub use calls::{cancel, get, named};
-pub use follow::follow;
 
 use crate::clock::{Clock, Moment};
 use crate::view::{ListKey, View};

@@ -1,32 +1,18 @@
-//! Passwords of documents: sealed before they are stored, opened for the worker that holds the job and for nobody else,
-//! removed when the job has ended.
-//!
-//! They lie beside the document and not in the log, which is kept longer and read by many. The seal is AES-256-GCM; the
-//! job's id is sealed in, so that one job's password is of no use under another's name.
-
-mod spent;
-
-use std::sync::Arc;
-use std::time::Duration;
+//! The seal of passwords: AES-256-GCM. The job's id is sealed in, so that one job's password is of no use under another's
+//! name.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf;
 use courant_auth::Secret;
 use courant_auth::secret::SecretError;
 use courant_joblog::ids::JobId;
-use courant_joblog::job::Job;
 
-pub use self::spent::Spent;
 use crate::config::Config;
-use crate::engine::Engine;
-use crate::error::Error;
 
 /// The longest password in bytes.
 pub const MAX_PASSWORD: usize = 1024;
 /// The first byte of what is stored. Another way of sealing takes another.
 const FORMAT: u8 = 1;
-/// The pause before what could not be removed is tried again.
-const AGAIN: Duration = Duration::from_secs(30);
 
 /// Seals and opens.
 pub struct Passwords {
@@ -68,46 +54,6 @@ impl Passwords {
 pub fn shared_secret(config: &Config) -> Result<Secret, SecretError> {
     let file = config.password_key_file.clone().unwrap_or_else(|| config.data_dir.join("password.key"));
     Secret::load_or_create(&file)
-}
-
-/// Stores a password for a job. Gives back its name, which is for the log.
-pub async fn store(engine: &Engine, job: &JobId, password: &str) -> Result<Box<str>, Error> {
-    let name = JobId::random().to_string();
-    engine.objects.put(&engine.objects.password(job, &name), engine.passwords.seal(job, password)).await?;
-    Ok(name.into())
-}
-
-/// The password of a job that a worker holds.
-pub async fn read(engine: &Engine, job: &Job) -> Result<String, Error> {
-    let unreadable = || Error::PasswordUnreadable(job.id.clone());
-    let name = job.password.as_deref().ok_or_else(unreadable)?;
-    let stored = engine.objects.get(&engine.objects.password(&job.id, name)).await?.ok_or_else(unreadable)?;
-    engine.passwords.unseal(&job.id, &stored).ok_or_else(unreadable)
-}
-
-/// Removes one that came to nothing.
-pub async fn drop_unused(engine: &Engine, job: &JobId, name: Option<&str>) {
-    if let Some(name) = name {
-        engine.objects.remove(&engine.objects.password(job, name)).await;
-    }
-}
-
-/// Removes the passwords of jobs that have ended, for ever.
-pub async fn run(engine: Arc<Engine>) {
-    let news = engine.tallies(|tallies, _| tallies.spent.news());
-    loop {
-        while let Some((job, name)) = engine.tallies(|tallies, _| tallies.spent.first()) {
-            let path = engine.objects.password(&job, &name);
-            match engine.objects.delete(&path).await {
-                Ok(()) => engine.tallies(|tallies, _| tallies.spent.removed(&(job, name))),
-                Err(error) => {
-                    tracing::warn!(%job, %error, "the password of an ended job could not be removed; trying again");
-                    tokio::time::sleep(AGAIN).await;
-                }
-            }
-        }
-        news.notified().await;
-    }
 }
 
 #[cfg(test)]

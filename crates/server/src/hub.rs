@@ -1,5 +1,7 @@
 //! Who watches what. Finds the mailboxes of a job in a few look-ups, however many watchers there are.
 
+pub mod mailbox;
+
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use courant_joblog::ids::{BatchId, DocumentId, JobId, Owner};
 use courant_joblog::job::Job;
 use courant_joblog::log::Key;
 
-use super::mailbox::{Durable, Mailbox, Transient};
+use self::mailbox::{Durable, Mailbox, Transient};
 
 /// Which jobs a watcher follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
