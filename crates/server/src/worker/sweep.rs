@@ -10,9 +10,10 @@ use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{CancelAttempt, LeaseLost};
 use tokio::time::{Duration, Instant, MissedTickBehavior};
 
+use super::attempt::AttemptId;
 use super::registry::Registry;
+use super::sharing;
 use super::verdict::{cancelled, end_attempt};
-use super::{AttemptId, parts};
 use crate::engine::Engine;
 use crate::error::Error;
 
@@ -50,7 +51,7 @@ impl Sweep {
         let held: Vec<Arc<Job>> = self.engine.read(|view| view.held().map(|known| known.job.clone()).collect());
         // One that the log does not take must not keep the others, and what needs no log, from being looked at.
         let looked = [self.leases(&held).await, self.unanswered(&held).await, self.cancels(&held).await];
-        parts::sweep(&self.engine, &self.registry);
+        sharing::sweep(&self.engine, &self.registry);
         self.registry.forget_gone();
         // A worker with room again in its outbox tells nobody.
         self.engine.wake.notify_one();

@@ -4,7 +4,7 @@ use courant_joblog::event::{Change, Counts};
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::{Job, JobError, State};
 
-use super::AttemptId;
+use super::attempt::AttemptId;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::Error;

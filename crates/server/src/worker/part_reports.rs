@@ -5,11 +5,12 @@ use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::work_response::Message as Out;
 
-use super::{Holder, Span, Why, end};
+use super::parts::{Holder, Span};
+use super::registry::Registry;
+use super::reports::{Report, nonsense};
+use super::sharing::{Why, end};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::worker::registry::Registry;
-use crate::worker::reports::{Report, nonsense};
 
 /// Takes one message of a part; says what to answer.
 pub(in crate::worker) async fn take(
@@ -43,7 +44,7 @@ pub(in crate::worker) async fn take(
 }
 
 async fn say(engine: &Engine, registry: &Registry, holder: &Holder, pages: Span, message: In) -> Result<(), Error> {
-    let job = holder.held(engine, registry)?;
+    let job = holder.held(engine, &registry.parts)?;
     let lead = job.worker.clone().ok_or_else(|| holder.attempt.lost())?;
     let report = Report { engine, registry, worker: &lead, attempt: holder.attempt.clone() };
     match message {

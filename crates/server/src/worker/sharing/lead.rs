@@ -5,11 +5,11 @@ use courant_joblog::job::State;
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{OfferPages, PageRange, PartsChanged};
 
-use super::{MAX_RANGES, Span};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::worker::AttemptId;
-use crate::worker::dispatch::finished_pages;
+use crate::worker::assignment::finished_pages;
+use crate::worker::attempt::AttemptId;
+use crate::worker::parts::{MAX_RANGES, Span};
 use crate::worker::registry::Registry;
 
 /// Takes the offer of an attempt. The caller knows that the attempt is the worker's.

@@ -7,8 +7,9 @@ use courant_joblog::job::State;
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{AttemptRef, LeaseLost};
 
-use super::{Holder, tell_lead};
+use super::lead::tell_lead;
 use crate::engine::Engine;
+use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
 
 /// Ends a part: what is not done of it goes back to its lead. Its worker is told, unless it said so itself.

@@ -6,9 +6,11 @@ use courant_joblog::job::State;
 use courant_proto::v1::Assignment;
 use courant_proto::v1::work_response::Message;
 
-use super::{Given, Holder, Why, end_soon, tell_lead};
+use super::end::{Why, end_soon};
+use super::lead::tell_lead;
 use crate::engine::Engine;
-use crate::worker::dispatch::{assignment, free};
+use crate::worker::assignment::{assignment, free};
+use crate::worker::parts::{Given, Holder};
 use crate::worker::registry::Registry;
 
 /// Gives parts to workers with room for which no job waits. Whole jobs were given out before.
