@@ -3,7 +3,7 @@
 use courant_joblog::job::State;
 use courant_proto::v1;
 
-use super::time;
+use super::job::time;
 use crate::indexes::Batch;
 
 /// A batch as it is.

@@ -6,7 +6,7 @@ use courant_joblog::log::Record;
 use courant_proto::v1;
 use courant_proto::v1::job_event::Change as Wire;
 
-use super::{dated, error, estimate, export, format, job, known, page, place, seen, time, zone};
+use super::job::{dated, error, estimate, export, format, job, known, page, place, seen, time, zone};
 use crate::cursor::{Cursor, Gap};
 use crate::engine::Engine;
 use crate::hub::mailbox::{Durable, News, Transient};

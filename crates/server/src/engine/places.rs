@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use courant_joblog::ids::{JobId, Timestamp};
 
-use super::{CHUNK, Engine, State};
+use super::core::Engine;
+use super::state::State;
+use super::walk::CHUNK;
 use crate::estimate::{Estimate, Hand};
 use crate::hub::Place as Spot;
 use crate::hub::mailbox::{News, Transient};

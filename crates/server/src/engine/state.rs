@@ -6,7 +6,6 @@ use courant_joblog::ids::{JobId, Revision, Timestamp};
 use courant_joblog::job::{self, Job};
 use courant_joblog::log::{Entry, Filter, Log, ReadError, Record};
 
-use super::PAGE;
 use crate::clock::{Clock, Moment, Replay};
 use crate::estimate::Estimates;
 use crate::hub::Hub;
@@ -16,6 +15,8 @@ use crate::metrics::Figures;
 use crate::snapshot::{Placed, Seen};
 use crate::view::{Known, View};
 
+/// Entries read from the log at a time.
+pub const PAGE: usize = 512;
 /// How far back a start looks for what estimates are made from.
 const WARM_UP: u64 = 8192;
 /// Milliseconds a job may have waited by the word of a log: more says that the wall clock was set.

@@ -2,7 +2,8 @@
 
 use courant_joblog::ids::{Owner, Revision};
 
-use super::{Engine, State};
+use super::core::Engine;
+use super::state::State;
 use crate::hub::mailbox::Mailbox;
 use crate::hub::{Scope, Topic};
 use crate::snapshot::Seen;

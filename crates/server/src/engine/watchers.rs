@@ -5,7 +5,7 @@ use std::sync::Arc;
 use courant_joblog::ids::Revision;
 use courant_joblog::job::Job;
 
-use super::Engine;
+use super::core::Engine;
 use crate::hub::mailbox::Mailbox;
 use crate::hub::{Scope, WatcherId};
 

@@ -1,13 +1,19 @@
 //! What a caller may do to a job: cancel it, try it again, remove it.
 
-use courant_auth::Identity;
+use std::sync::Arc;
+
+use courant_auth::{Identity, Role};
 use courant_joblog::event::Change;
 use courant_joblog::ids::JobId;
 use courant_joblog::job::{Job, State};
+use courant_proto::v1;
 use courant_proto::v1::{Password, RetryJobRequest};
 
-use super::{Jobs, wish};
+use super::wish;
+use crate::auth::seen;
+use crate::convert::{self, job_id};
 use crate::cursor::Cursor;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::passwords;
 use crate::reservation::Reservation;
@@ -15,6 +21,46 @@ use crate::retention;
 use crate::snapshot::Seen;
 use crate::transitions::cancelling;
 use crate::view::Known;
+
+/// The service.
+pub struct Jobs(pub Arc<Engine>);
+
+impl Jobs {
+    /// The job, if the caller may see it.
+    pub(super) fn visible(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
+        let id = job_id(id)?;
+        let found = self.0.get(&id);
+        seen(identity, &id, found.as_ref().map(|seen| &*seen.known.job))?;
+        found.ok_or(Error::JobNotFound(id))
+    }
+
+    /// Changes a job the caller may change.
+    pub(super) async fn change(
+        &self,
+        identity: &Identity,
+        id: &str,
+        decide: impl Fn(&Job) -> Result<Option<Change>, Error>,
+    ) -> Result<Seen, Error> {
+        let found = self.changeable(identity, id)?;
+        self.0.change(&found.known.job.id, decide).await
+    }
+
+    /// The job, if the caller may change it.
+    pub(super) fn changeable(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
+        let found = self.visible(identity, id)?;
+        let job = &found.known.job;
+        // The bridge sees all but changes nothing: it forwards the user's own token for that.
+        if job.owner.as_str() != identity.subject && !identity.has(Role::Admin) {
+            return Err(Error::JobNotFound(job.id.clone()));
+        }
+        Ok(found)
+    }
+
+    /// As the caller sees it.
+    pub(super) fn wire(&self, seen: &Seen) -> v1::Job {
+        convert::dated(self.0.config.retention, convert::seen(seen))
+    }
+}
 
 fn wrong_state(job: &Job, needs: &'static str) -> Error {
     Error::JobState { job: job.id.clone(), state: job.state, needs }

@@ -7,18 +7,15 @@ mod results;
 pub(crate) mod submit;
 pub(crate) mod wish;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use courant_auth::{Identity, Role};
-use courant_joblog::event::Change;
+use courant_auth::Role;
 use courant_joblog::ids::{BatchId, DocumentId};
-use courant_joblog::job as log;
 use courant_proto::v1::job_service_server::JobService;
 use courant_proto::v1::{
     CancelBatchRequest, CancelBatchResponse, CancelJobRequest, CancelJobResponse, DeleteJobRequest, DeleteJobResponse,
     DownloadDocumentRequest, DownloadDocumentResponse, GetBatchRequest, GetBatchResponse, GetJobRequest,
-    GetJobResponse, Job, ListJobsRequest, ListJobsResponse, ReadPageRequest, ReadPageResponse, ReadResultRequest,
+    GetJobResponse, ListJobsRequest, ListJobsResponse, ReadPageRequest, ReadPageResponse, ReadResultRequest,
     ReadResultResponse, RetryJobRequest, RetryJobResponse, SubmitJobRequest, SubmitJobResponse, WatchBatchRequest,
     WatchBatchResponse, WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
 };
@@ -26,58 +23,17 @@ use futures::stream::BoxStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::auth::{caller, require, scope, seen, time_left};
-use crate::convert::{self, id_in, interval_in, job_id};
+pub use self::acts::Jobs;
+use crate::auth::{caller, require, scope, time_left};
+use crate::convert::{self, id_in, interval_in};
 use crate::cursor::Cursor;
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::hub::{Scope, Topic};
 use crate::shares::Counted;
-use crate::snapshot::Seen;
 use crate::watch::{self, End, OnGap, Watch};
 
 /// The `min_interval` of a watch over a batch that names none.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The service.
-pub struct Jobs(pub Arc<Engine>);
-
-impl Jobs {
-    /// The job, if the caller may see it.
-    fn visible(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
-        let id = job_id(id)?;
-        let found = self.0.get(&id);
-        seen(identity, &id, found.as_ref().map(|seen| &*seen.known.job))?;
-        found.ok_or(Error::JobNotFound(id))
-    }
-
-    /// Changes a job the caller may change.
-    async fn change(
-        &self,
-        identity: &Identity,
-        id: &str,
-        decide: impl Fn(&log::Job) -> Result<Option<Change>, Error>,
-    ) -> Result<Seen, Error> {
-        let found = self.changeable(identity, id)?;
-        self.0.change(&found.known.job.id, decide).await
-    }
-
-    /// The job, if the caller may change it.
-    fn changeable(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
-        let found = self.visible(identity, id)?;
-        let job = &found.known.job;
-        // The bridge sees all but changes nothing: it forwards the user's own token for that.
-        if job.owner.as_str() != identity.subject && !identity.has(Role::Admin) {
-            return Err(Error::JobNotFound(job.id.clone()));
-        }
-        Ok(found)
-    }
-
-    /// As the caller sees it.
-    fn wire(&self, seen: &Seen) -> Job {
-        convert::dated(self.0.config.retention, convert::seen(seen))
-    }
-}
 
 #[tonic::async_trait]
 impl JobService for Jobs {

@@ -8,7 +8,7 @@ use courant_proto::v1::SubmitJobHeader;
 use futures::{StreamExt, TryStreamExt};
 
 use super::finish::{self, Outcome};
-use super::{Name, held, unfinished};
+use super::held::{self, Name, unfinished};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::submit;

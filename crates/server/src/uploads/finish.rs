@@ -7,7 +7,7 @@ use courant_proto::v1::{Job, SubmitJobResponse, Upload};
 use futures::TryStreamExt;
 
 use super::held::{self, Held};
-use super::{Name, unfinished};
+use super::held::{Name, unfinished};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::submit;

@@ -70,7 +70,7 @@ mod tests {
     use courant_joblog::memory::MemoryLog;
     use courant_proto::v1::SubmitJobHeader;
 
-    use super::super::Name;
+    use super::super::held::Name;
     use super::*;
     use crate::Config;
     use crate::objects::Objects;

@@ -9,7 +9,7 @@ use tonic::Streaming;
 
 use super::append::Appender;
 use super::finish::{self, Outcome};
-use super::{Name, held, unfinished};
+use super::held::{self, Name, unfinished};
 use crate::arrival::Arrival;
 use crate::engine::Engine;
 use crate::error::Error;

@@ -24,13 +24,10 @@ use known::{carried, goes_on, logged_since};
 use lines::Lines;
 pub use lines::{LineState, Now, OwnerLimits, Place, Weights};
 pub use load::{Load, PagesLeft};
-pub use shelf::Shelf;
+pub use shelf::{ListKey, Shelf};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Moment};
-
-/// When a job was submitted, and its id: the order of lists.
-pub type ListKey = (Timestamp, JobId);
 
 /// All jobs of the log as they are at one revision.
 #[derive(Debug, Default)]

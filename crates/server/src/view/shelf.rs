@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::ops::Bound::{Excluded, Unbounded};
 
+use courant_joblog::ids::{JobId, Timestamp};
 use courant_joblog::job::State;
 
-use super::ListKey;
+/// When a job was submitted, and its id: the order of lists.
+pub type ListKey = (Timestamp, JobId);
 
 /// The jobs of an owner, or all jobs.
 #[derive(Debug, Default)]

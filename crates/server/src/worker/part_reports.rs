@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 
 /// Takes one message of a part; says what to answer.
-pub(in crate::worker) async fn take(
+pub(crate) async fn take(
     engine: &Engine,
     registry: &Registry,
     worker: &WorkerId,

@@ -18,9 +18,11 @@ use std::ops::{AddAssign, SubAssign};
 
 use courant_joblog::ids::{JobId, Owner, Timestamp};
 
-use super::Stand;
 use crate::view::load::{Load, PagesLeft};
 use crate::view::ranked::{Ranked, Weight};
+
+/// Where a job stands among those of its owner; the id decides between equals.
+pub(super) type Stand = (Timestamp, JobId);
 
 /// Owners with jobs in one round are counted one by one up to so many.
 const COUNTED: u64 = 256;

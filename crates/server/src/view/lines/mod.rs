@@ -11,21 +11,18 @@ mod turns;
 
 use std::collections::HashMap;
 
-use courant_joblog::ids::{JobId, Owner, Timestamp};
+use courant_joblog::ids::{JobId, Owner};
 use courant_joblog::job::{Attempt, Job, Lane};
 
 use tokio::time::Instant;
 
 use self::aside::Aside;
 pub use self::aside::Now;
-use self::fair::{FairQueue, Turn};
+use self::fair::{FairQueue, Stand, Turn};
 pub use self::limits::OwnerLimits;
 use self::turns::Turns;
 pub use self::turns::Weights;
 use super::load::{Load, pages_left};
-
-/// Where a job stands among those of its owner; the id decides between equals.
-type Stand = (Timestamp, JobId);
 
 /// All waiting jobs, and how many of each line are held.
 #[derive(Debug, Default)]
@@ -312,6 +309,8 @@ fn turn(job: &Job) -> Turn {
 mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
+
+    use courant_joblog::ids::Timestamp;
 
     use super::*;
     use crate::view::tests::{queued, tried};

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::node::JOIN;
 use super::*;
+use crate::view::load::Load;
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -1,6 +1,6 @@
 //! A walk through the members in order.
 
-use super::{Child, Node, Weight, place};
+use super::node::{Child, Node, Weight, place};
 
 /// Where it is.
 pub(super) struct Walk<'a, K, W: Weight> {

@@ -18,7 +18,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    pub(in crate::worker) fn of_part(attempt: &AttemptId, part: &PartId) -> Self {
+    pub(crate) fn of_part(attempt: &AttemptId, part: &PartId) -> Self {
         Self { attempt: attempt.clone(), part: Some(part.clone()) }
     }
 
@@ -50,7 +50,7 @@ impl AttemptId {
 }
 
 /// Reads who speaks.
-pub(in crate::worker) fn holder_in(at: Option<AttemptRef>) -> Result<Holder, Error> {
+pub(crate) fn holder_in(at: Option<AttemptRef>) -> Result<Holder, Error> {
     let part = at.as_ref().map(|at| at.part.clone()).filter(|part| !part.is_empty());
     if part.as_ref().is_some_and(|part| part.len() > MAX_PART_ID) {
         return Err(Error::field("attempt.part", format!("must have at most {MAX_PART_ID} bytes")));

@@ -32,11 +32,11 @@ impl Span {
         (self.first..=self.last).contains(&page)
     }
 
-    pub(in crate::worker) fn meets(&self, other: &Self) -> bool {
+    pub(crate) fn meets(&self, other: &Self) -> bool {
         self.first <= other.last && other.first <= self.last
     }
 
-    pub(in crate::worker) fn wire(self) -> PageRange {
+    pub(crate) fn wire(self) -> PageRange {
         PageRange { first: self.first as i32, last: self.last as i32 }
     }
 }

@@ -13,7 +13,7 @@ use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
 
 /// Ends a part: what is not done of it goes back to its lead. Its worker is told, unless it said so itself.
-pub(in crate::worker) async fn end(engine: &Engine, registry: &Registry, holder: &Holder, why: Why) {
+pub(crate) async fn end(engine: &Engine, registry: &Registry, holder: &Holder, why: Why) {
     let Some(id) = &holder.part else { return };
     let Some(part) = registry.parts.book.lock().shut(&holder.attempt, id) else { return };
     tracing::info!(job = %holder.attempt.job, worker = %part.worker, pages = ?part.pages, ?why, "a part ended");
@@ -29,14 +29,14 @@ pub(in crate::worker) async fn end(engine: &Engine, registry: &Registry, holder:
 }
 
 /// Like [`end`], for those who cannot wait.
-pub(in crate::worker) fn end_soon(engine: &Arc<Engine>, registry: &Arc<Registry>, holder: Holder, why: Why) {
+pub(crate) fn end_soon(engine: &Arc<Engine>, registry: &Arc<Registry>, holder: Holder, why: Why) {
     let (engine, registry) = (engine.clone(), registry.clone());
     tokio::spawn(async move { end(&engine, &registry, &holder, why).await });
 }
 
 /// Why a part ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::worker) enum Why {
+pub(crate) enum Why {
     /// Its worker said so: it is done, or handed back.
     SaidSo,
     /// Its worker is gone, or was restarted.
@@ -52,7 +52,7 @@ pub(in crate::worker) enum Why {
 }
 
 /// Ends the parts of attempts that are over or being cancelled.
-pub(in crate::worker) fn prune(engine: &Engine, registry: &Registry) {
+pub(crate) fn prune(engine: &Engine, registry: &Registry) {
     let attempts = {
         let book = registry.parts.book.lock();
         if book.is_empty() {
@@ -75,7 +75,7 @@ pub(in crate::worker) fn prune(engine: &Engine, registry: &Registry) {
 }
 
 /// What time does to parts: their workers fall silent or do not answer.
-pub(in crate::worker) fn sweep(engine: &Arc<Engine>, registry: &Arc<Registry>) {
+pub(crate) fn sweep(engine: &Arc<Engine>, registry: &Arc<Registry>) {
     prune(engine, registry);
     for worker in registry.parts.workers() {
         if registry.is_lost(&worker, None) {

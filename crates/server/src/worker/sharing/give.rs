@@ -14,7 +14,7 @@ use crate::worker::parts::{Given, Holder};
 use crate::worker::registry::Registry;
 
 /// Gives parts to workers with room for which no job waits. Whole jobs were given out before.
-pub(in crate::worker) fn give_out(engine: &Arc<Engine>, registry: &Arc<Registry>) {
+pub(crate) fn give_out(engine: &Arc<Engine>, registry: &Arc<Registry>) {
     if registry.parts.book.lock().is_empty() {
         return;
     }

@@ -13,7 +13,7 @@ use crate::worker::parts::{MAX_RANGES, Span};
 use crate::worker::registry::Registry;
 
 /// Takes the offer of an attempt. The caller knows that the attempt is the worker's.
-pub(in crate::worker) fn offer(
+pub(crate) fn offer(
     engine: &Engine,
     registry: &Registry,
     lead: &WorkerId,
@@ -70,7 +70,7 @@ pub(super) fn tell_lead(engine: &Engine, registry: &Registry, attempt: &AttemptI
 }
 
 /// Tells a worker what it could not be told before.
-pub(in crate::worker) fn remind_lead(engine: &Engine, registry: &Registry, worker: &WorkerId) {
+pub(crate) fn remind_lead(engine: &Engine, registry: &Registry, worker: &WorkerId) {
     let untold: Vec<AttemptId> = {
         let book = registry.parts.book.lock();
         let mine = |attempt: &AttemptId| book.split(attempt).is_some_and(|s| s.untold && s.lead == *worker);

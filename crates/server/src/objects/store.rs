@@ -1,9 +1,4 @@
-//! Documents and results: where they lie, and streams in and out of the object store. Knows nothing of jobs' states.
-
-mod names;
-mod open;
-pub mod probe;
-mod uploads;
+//! The object store, and streams in and out of it.
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path as FilePath, PathBuf};
@@ -19,10 +14,11 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
+use std::sync::atomic::AtomicBool;
 use tokio::io::AsyncWriteExt as _;
+use tokio::sync::Notify;
 
-pub use self::names::{artifact_name, page_name};
-pub use self::uploads::{DESCRIPTOR, Found, Place};
+use super::open;
 use crate::error::Error;
 use crate::fault::{self, Fault};
 
@@ -36,15 +32,24 @@ const LOCAL_PART_BYTES: usize = 512 << 10;
 /// Parts of one upload under way at once.
 const PARTS_AT_ONCE: usize = 2;
 
+/// What is known of how the store does.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    /// The last look failed, and not for want of space: then what is there can be read.
+    pub(super) away: AtomicBool,
+    /// Told when somebody finds that it fails.
+    pub(super) doubted: Notify,
+}
+
 /// The store of documents and results.
 #[derive(Clone, Debug)]
 pub struct Objects {
-    store: Arc<dyn ObjectStore>,
-    prefix: Path,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) prefix: Path,
     /// Where a local store lies. Its crate does not list unfinished uploads and leaves empty folders.
-    folder: Option<PathBuf>,
+    pub(super) folder: Option<PathBuf>,
     /// What is known of how it does, by all clones.
-    state: Arc<probe::State>,
+    pub(super) state: Arc<Health>,
 }
 
 /// Size and checksum of something stored.
@@ -104,7 +109,7 @@ impl Objects {
         Ok(Self { store, prefix, folder: None, state: Arc::default() })
     }
 
-    fn path(&self, tail: &str) -> Path {
+    pub(super) fn path(&self, tail: &str) -> Path {
         Path::from_iter(self.prefix.parts().chain(Path::from(tail).parts()))
     }
 
@@ -236,7 +241,7 @@ impl Objects {
         self.remove_below(&place).await
     }
 
-    async fn remove_below(&self, place: &Path) -> Result<(), Error> {
+    pub(super) async fn remove_below(&self, place: &Path) -> Result<(), Error> {
         let files = self.store.list(Some(place)).map_ok(|meta| meta.location).boxed();
         let gone = self.store.delete_stream(files);
         Ok(gone.try_for_each(|_| std::future::ready(Ok(()))).await?)
@@ -281,18 +286,18 @@ async fn sweep_folder(folder: &FilePath, now: SystemTime) -> Result<(), Error> {
 }
 
 /// Whether it is just not there. A missing bucket answers alike, and is something else.
-fn absent(error: &object_store::Error) -> bool {
+pub(super) fn absent(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotFound { .. }) && Fault::of(error) == Fault::Missing
 }
 
-fn absent_is_fine(removed: std::io::Result<()>) -> Result<(), Error> {
+pub(super) fn absent_is_fine(removed: std::io::Result<()>) -> Result<(), Error> {
     match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(storage(error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-fn storage(error: std::io::Error) -> Error {
+pub(super) fn storage(error: std::io::Error) -> Error {
     Error::Objects(object_store::Error::Generic { store: "local", source: Box::new(error) })
 }
 
@@ -393,7 +398,7 @@ fn cause(error: std::io::Error) -> object_store::Error {
         .unwrap_or_else(|error| object_store::Error::Generic { store: "upload", source: error.into() })
 }
 
-fn hex(hash: Sha256) -> Box<str> {
+pub(super) fn hex(hash: Sha256) -> Box<str> {
     use std::fmt::Write as _;
     let digest = hash.finalize();
     digest

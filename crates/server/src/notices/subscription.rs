@@ -67,3 +67,12 @@ impl Subscription {
         web_push_native::encrypt(message, &key, &Auth::from(auth)).ok()
     }
 }
+
+/// A subscription and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The user.
+    pub owner: String,
+    /// Where to send.
+    pub subscription: Subscription,
+}
