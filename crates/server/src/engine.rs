@@ -11,6 +11,6 @@ mod walk;
 mod watchers;
 
 pub use self::core::{Engine, OpenError};
-pub use self::places::Told;
+pub use self::places::SentPositions;
 pub use self::state::PAGE;
 pub use self::walk::{CHUNK, Walk};

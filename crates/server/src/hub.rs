@@ -10,7 +10,7 @@ use courant_joblog::ids::{BatchId, DocumentId, JobId, Owner};
 use courant_joblog::job::Job;
 use courant_joblog::log::Key;
 
-use self::mailbox::{Durable, Mailbox, Transient};
+use self::mailbox::{Durable, TransientUpdate, WatchQueue};
 
 /// Which jobs a watcher follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Scope {
 /// Where a watcher is looked for: as narrow as its scope allows, so that a thousand watchers of single documents cost
 /// an event of another document nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum ScopeKey {
     /// Watches of one job.
     Job(JobId),
     /// Watches of one document of an owner.
@@ -77,7 +77,7 @@ pub enum Place {
     All,
 }
 
-impl Place {
+impl ScopeKey {
     fn of(scope: &Scope) -> Self {
         match (&scope.topic, &scope.document) {
             (Topic::Job(id), _) => Self::Job(id.clone()),
@@ -91,7 +91,7 @@ impl Place {
 /// All watchers.
 #[derive(Debug, Default)]
 pub struct Hub {
-    watchers: BTreeMap<Place, Vec<Watcher>>,
+    watchers: BTreeMap<ScopeKey, Vec<Watcher>>,
     next: u64,
 }
 
@@ -99,12 +99,12 @@ pub struct Hub {
 struct Watcher {
     id: u64,
     scope: Scope,
-    mailbox: Arc<Mailbox>,
+    queue: Arc<WatchQueue>,
 }
 
 /// Names a watcher, for leaving.
 #[derive(Clone, Debug)]
-pub struct WatcherId(Place, u64);
+pub struct WatcherId(ScopeKey, u64);
 
 impl Hub {
     /// How many watchers there are.
@@ -118,10 +118,10 @@ impl Hub {
     }
 
     /// Joins.
-    pub fn join(&mut self, scope: Scope, mailbox: Arc<Mailbox>) -> WatcherId {
+    pub fn join(&mut self, scope: Scope, queue: Arc<WatchQueue>) -> WatcherId {
         self.next += 1;
-        let place = Place::of(&scope);
-        let watcher = Watcher { id: self.next, scope, mailbox };
+        let place = ScopeKey::of(&scope);
+        let watcher = Watcher { id: self.next, scope, queue };
         self.watchers.entry(place.clone()).or_default().push(watcher);
         WatcherId(place, self.next)
     }
@@ -149,50 +149,55 @@ impl Hub {
 
     /// Tells an entry of the log to all who follow its job.
     pub fn tell(&self, job: &Job, durable: &Durable) {
-        self.of(job).for_each(|mailbox| mailbox.push(durable.clone()));
+        self.of(job).for_each(|queue| queue.push(durable.clone()));
     }
 
     /// Tells news to all who follow its job.
-    pub fn tell_news(&self, news: &Arc<Transient>) {
-        self.of(&news.known.job).for_each(|mailbox| mailbox.push_news(news.clone()));
+    pub fn tell_news(&self, news: &Arc<TransientUpdate>) {
+        self.of(&news.known.job).for_each(|queue| queue.push_news(news.clone()));
     }
 
     /// Where watchers are, so many after a place.
-    pub fn spots(&self, after: Option<&Place>, count: usize) -> Vec<Place> {
-        let rest = self.watchers.range::<Place, _>((after.map_or(Unbounded, Excluded), Unbounded));
+    pub fn spots(&self, after: Option<&ScopeKey>, count: usize) -> Vec<ScopeKey> {
+        let rest = self.watchers.range::<ScopeKey, _>((after.map_or(Unbounded, Excluded), Unbounded));
         rest.map(|(place, _)| place.clone()).take(count).collect()
     }
 
     /// Whether anybody at this place follows the job.
-    pub fn is_watched_at(&self, place: &Place, job: &Job) -> bool {
+    pub fn is_watched_at(&self, place: &ScopeKey, job: &Job) -> bool {
         self.watchers.get(place).is_some_and(|watchers| watchers.iter().any(|watcher| watcher.scope.holds(job)))
     }
 
     /// Tells the place of a waiting job to those at one place who follow it: to all when it is new, else to those who were
     /// not told before.
-    pub fn tell_place(&self, place: &Place, news: &Arc<Transient>, new: bool) {
+    pub fn tell_place(&self, place: &ScopeKey, news: &Arc<TransientUpdate>, new: bool) {
         let watchers = self.watchers.get(place).into_iter().flatten();
         let here = watchers.filter(|watcher| watcher.scope.holds(&news.known.job));
-        here.filter(|watcher| new || !watcher.mailbox.knows_places())
-            .for_each(|watcher| watcher.mailbox.push_news(news.clone()));
+        here.filter(|watcher| new || !watcher.queue.knows_places())
+            .for_each(|watcher| watcher.queue.push_news(news.clone()));
     }
 
     /// Everybody at this place was told all places.
-    pub fn told_places(&self, place: &Place) {
-        self.watchers.get(place).into_iter().flatten().for_each(|watcher| watcher.mailbox.told_places());
+    pub fn told_places(&self, place: &ScopeKey) {
+        self.watchers.get(place).into_iter().flatten().for_each(|watcher| watcher.queue.told_places());
     }
 
-    fn of<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Arc<Mailbox>> {
-        self.watchers_of(job).map(|watcher| &watcher.mailbox)
+    fn of<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Arc<WatchQueue>> {
+        self.watchers_of(job).map(|watcher| &watcher.queue)
     }
 
     fn watchers_of<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Watcher> {
         let (owner, document) = (job.owner.clone(), job.document.id.clone());
-        [Place::Job(job.id.clone()), Place::Document(owner.clone(), document), Place::Owner(owner), Place::All]
-            .into_iter()
-            .filter_map(|place| self.watchers.get(&place))
-            .flatten()
-            .filter(|watcher| watcher.scope.holds(job))
+        [
+            ScopeKey::Job(job.id.clone()),
+            ScopeKey::Document(owner.clone(), document),
+            ScopeKey::Owner(owner),
+            ScopeKey::All,
+        ]
+        .into_iter()
+        .filter_map(|place| self.watchers.get(&place))
+        .flatten()
+        .filter(|watcher| watcher.scope.holds(job))
     }
 }
 
@@ -204,8 +209,8 @@ mod tests {
     use crate::view::tests::queued;
 
     fn watched(scope: Scope, job: &Job) -> bool {
-        let (mut hub, mailbox) = (Hub::default(), Arc::new(Mailbox::new(8, Duration::ZERO)));
-        let id = hub.join(scope, mailbox);
+        let (mut hub, queue) = (Hub::default(), Arc::new(WatchQueue::new(8, Duration::ZERO)));
+        let id = hub.join(scope, queue);
         let found = hub.is_watched(job);
         hub.leave(&id);
         assert!(hub.watchers.is_empty(), "who leaves leaves nothing behind");

@@ -18,7 +18,7 @@ const MAX_WORKERS: usize = 4096;
 
 /// What is known of the work.
 #[derive(Debug)]
-pub struct Figures {
+pub struct Metrics {
     /// When counting began.
     pub since: Timestamp,
     /// Jobs that ended since then, by how.
@@ -52,13 +52,13 @@ pub struct Pace {
     newest: Moment,
 }
 
-impl Default for Figures {
+impl Default for Metrics {
     fn default() -> Self {
         Self::since(Timestamp::now())
     }
 }
 
-impl Figures {
+impl Metrics {
     /// Counting begins at this moment.
     pub fn since(since: Timestamp) -> Self {
         let (states, workers) = (HashMap::new(), HashMap::new());
@@ -167,14 +167,14 @@ mod tests {
     use crate::view::tests::queued;
 
     /// Lives a job through these changes, ten seconds apart.
-    fn live(figures: &mut Figures, changes: &[Change]) -> Job {
+    fn live(metrics: &mut Metrics, changes: &[Change]) -> Job {
         let mut job = queued("J", "alice");
-        figures.moved(None, Some(job.state));
+        metrics.moved(None, Some(job.state));
         for (change, tick) in changes.iter().zip(1..) {
             let at = Timestamp(tick * 10_000);
             let next = apply(Some(&job), &Event::new(at, change.clone())).unwrap();
-            figures.moved(Some(job.state), Some(next.state));
-            figures.learn(Moment(at.0), change, &next);
+            metrics.moved(Some(job.state), Some(next.state));
+            metrics.learn(Moment(at.0), change, &next);
             job = next;
         }
         job
@@ -197,36 +197,36 @@ mod tests {
 
     #[test]
     fn a_life_is_counted_once_in_every_figure() {
-        let mut figures = Figures::since(Timestamp(0));
-        live(&mut figures, &story());
-        assert_eq!(figures.ended, Ended { succeeded: 1, ..Ended::default() });
-        assert_eq!((figures.jobs(State::Succeeded), figures.jobs(State::Running)), (1, 0));
-        assert_eq!(figures.job_ms, Some(40_000.0));
-        let hour = figures.last_hour(Moment(60_000));
+        let mut metrics = Metrics::since(Timestamp(0));
+        live(&mut metrics, &story());
+        assert_eq!(metrics.ended, Ended { succeeded: 1, ..Ended::default() });
+        assert_eq!((metrics.jobs(State::Succeeded), metrics.jobs(State::Running)), (1, 0));
+        assert_eq!(metrics.job_ms, Some(40_000.0));
+        let hour = metrics.last_hour(Moment(60_000));
         assert_eq!((hour.succeeded, hour.pages), (1, 2));
-        let pace = figures.pace(&WorkerId::new("w")).unwrap();
+        let pace = metrics.pace(&WorkerId::new("w")).unwrap();
         assert_eq!((pace.pages, pace.page_ms), (2, 120.0));
-        figures.moved(Some(State::Succeeded), None);
-        assert_eq!(figures.jobs(State::Succeeded), 0);
+        metrics.moved(Some(State::Succeeded), None);
+        assert_eq!(metrics.jobs(State::Succeeded), 0);
     }
 
     #[test]
     fn a_restart_knows_the_last_hour_and_counts_from_nothing() {
-        let job = live(&mut Figures::since(Timestamp(0)), &story());
-        let mut figures = Figures::since(Timestamp(100_000));
-        figures.found(&job, Moment(50_000));
-        let hour = figures.last_hour(Moment(100_000));
-        assert_eq!((hour.succeeded, hour.pages, figures.ended.succeeded), (1, 2, 0));
-        assert_eq!(figures.jobs(State::Succeeded), 1);
+        let job = live(&mut Metrics::since(Timestamp(0)), &story());
+        let mut metrics = Metrics::since(Timestamp(100_000));
+        metrics.found(&job, Moment(50_000));
+        let hour = metrics.last_hour(Moment(100_000));
+        assert_eq!((hour.succeeded, hour.pages, metrics.ended.succeeded), (1, 2, 0));
+        assert_eq!(metrics.jobs(State::Succeeded), 1);
     }
 
     #[test]
     fn workers_beyond_the_limit_push_out_the_idlest() {
-        let mut figures = Figures::since(Timestamp(0));
+        let mut metrics = Metrics::since(Timestamp(0));
         for n in 0..=MAX_WORKERS {
-            figures.page_finished(&WorkerId::new(format!("w{n}")), Moment(n as i64), 1.0);
+            metrics.page_finished(&WorkerId::new(format!("w{n}")), Moment(n as i64), 1.0);
         }
-        assert_eq!(figures.workers.len(), MAX_WORKERS);
-        assert!(figures.pace(&WorkerId::new("w0")).is_none());
+        assert_eq!(metrics.workers.len(), MAX_WORKERS);
+        assert!(metrics.pace(&WorkerId::new("w0")).is_none());
     }
 }

@@ -39,12 +39,12 @@ pub async fn drop_unused(engine: &Engine, job: &JobId, name: Option<&str>) {
 
 /// Removes the passwords of jobs that have ended, for ever.
 pub async fn run(engine: Arc<Engine>) {
-    let news = engine.tallies(|tallies, _| tallies.spent.news());
+    let news = engine.indexes(|indexes, _| indexes.unused_passwords.news());
     loop {
-        while let Some((job, name)) = engine.tallies(|tallies, _| tallies.spent.first()) {
+        while let Some((job, name)) = engine.indexes(|indexes, _| indexes.unused_passwords.first()) {
             let path = engine.objects.password(&job, &name);
             match engine.objects.delete(&path).await {
-                Ok(()) => engine.tallies(|tallies, _| tallies.spent.removed(&(job, name))),
+                Ok(()) => engine.indexes(|indexes, _| indexes.unused_passwords.removed(&(job, name))),
                 Err(error) => {
                     tracing::warn!(%job, %error, "the password of an ended job could not be removed; trying again");
                     tokio::time::sleep(AGAIN).await;

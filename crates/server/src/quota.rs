@@ -104,7 +104,7 @@ impl std::fmt::Display for Refusal {
 
 /// What every owner has waiting, has submitted, and is about to submit.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct QuotaLedger {
     owners: HashMap<Owner, Account>,
     tickets: HashMap<u64, Ticket>,
     by_job: HashMap<JobId, Vec<u64>>,
@@ -172,14 +172,14 @@ fn wait(window: &mut Window, room: u64, now: Timestamp) -> Option<Duration> {
     Some(Duration::from_millis(window.until(room, now).unsigned_abs()).max(Duration::from_secs(1)))
 }
 
-impl Ledger {
+impl QuotaLedger {
     /// Takes in a job's change.
-    pub fn moved(&mut self, old: Option<&Job>, new: Option<&Job>) {
-        self.moved_at(old, new, Timestamp::now());
+    pub fn apply(&mut self, old: Option<&Job>, new: Option<&Job>) {
+        self.apply_at(old, new, Timestamp::now());
     }
 
     /// Takes in a job's change when the wall clock says this.
-    fn moved_at(&mut self, old: Option<&Job>, new: Option<&Job>, wall: Timestamp) {
+    fn apply_at(&mut self, old: Option<&Job>, new: Option<&Job>, wall: Timestamp) {
         let waits = |job: Option<&Job>| job.is_some_and(|job| job.state == State::Queued);
         let Some(job) = new.or(old) else { return };
         let first = old.is_none();
@@ -318,18 +318,18 @@ mod tests {
         job
     }
 
-    fn refused(ledger: &mut Ledger, limits: &Config, id: &str, bytes: u64) -> (Which, Option<Duration>) {
+    fn refused(ledger: &mut QuotaLedger, limits: &Config, id: &str, bytes: u64) -> (Which, Option<Duration>) {
         let refusal = ledger.reserve(limits, &Owner::new("alice"), &JobId::new(id), bytes).unwrap_err();
         (refusal.which, refusal.retry_after)
     }
 
     #[test]
     fn a_reservation_counts_until_its_job_does_and_never_both() {
-        let (mut ledger, limits, alice) = (Ledger::default(), limits(2, 100, 0), Owner::new("alice"));
+        let (mut ledger, limits, alice) = (QuotaLedger::default(), limits(2, 100, 0), Owner::new("alice"));
         let ticket = ledger.reserve(&limits, &alice, &JobId::new("A"), 10).unwrap();
         ledger.grow(&limits, ticket, 60).unwrap();
         assert_eq!(refused(&mut ledger, &limits, "B", 41).0, Which::Bytes);
-        ledger.moved(None, Some(&made("A", 60)));
+        ledger.apply(None, Some(&made("A", 60)));
         ledger.give_back(ticket);
         let used: Vec<u64> = ledger.used(&limits, &alice).iter().map(|quota| quota.used).collect();
         assert_eq!(used, [1, 60]);
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn what_came_of_nothing_is_given_back() {
-        let (mut ledger, limits, alice) = (Ledger::default(), limits(1, 10, 1), Owner::new("alice"));
+        let (mut ledger, limits, alice) = (QuotaLedger::default(), limits(1, 10, 1), Owner::new("alice"));
         let ticket = ledger.reserve(&limits, &alice, &JobId::new("A"), 10).unwrap();
         assert_eq!(refused(&mut ledger, &limits, "B", 1).0, Which::Waiting);
         ledger.give_back(ticket);
@@ -350,14 +350,14 @@ mod tests {
 
     #[test]
     fn a_job_that_starts_or_goes_makes_room_but_its_bytes_stay_counted() {
-        let (mut ledger, limits) = (Ledger::default(), limits(1, 10, 0));
+        let (mut ledger, limits) = (QuotaLedger::default(), limits(1, 10, 0));
         let job = made("A", 6);
-        ledger.moved(None, Some(&job));
+        ledger.apply(None, Some(&job));
         let mut running = job.clone();
         running.state = State::Running;
         assert_eq!(refused(&mut ledger, &limits, "B", 1).0, Which::Waiting);
-        ledger.moved(Some(&job), Some(&running));
-        ledger.moved(Some(&running), None);
+        ledger.apply(Some(&job), Some(&running));
+        ledger.apply(Some(&running), None);
         let (which, after) = refused(&mut ledger, &limits, "B", 5);
         assert_eq!(which, Which::Bytes);
         let hours = after.unwrap().as_secs() / 3600;
@@ -368,11 +368,11 @@ mod tests {
 
     #[test]
     fn submits_are_counted_by_the_minute_and_old_ones_are_not() {
-        let (mut ledger, limits) = (Ledger::default(), limits(0, 0, 2));
+        let (mut ledger, limits) = (QuotaLedger::default(), limits(0, 0, 2));
         let mut old = made("old", 1);
         old.created = old.created.plus_ms(-61_000);
-        ledger.moved(None, Some(&old));
-        ledger.moved(None, Some(&made("A", 1)));
+        ledger.apply(None, Some(&old));
+        ledger.apply(None, Some(&made("A", 1)));
         ledger.reserve(&limits, &Owner::new("alice"), &JobId::new("B"), 1).unwrap();
         let (which, after) = refused(&mut ledger, &limits, "C", 1);
         assert_eq!(which, Which::Submits);
@@ -382,16 +382,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wall_clock_that_is_set_keeps_nobody_out_and_lets_nobody_in() {
         for days in [-1, 1, 400] {
-            let (mut ledger, limits) = (Ledger::default(), limits(0, 10, 1));
+            let (mut ledger, limits) = (QuotaLedger::default(), limits(0, 10, 1));
             let wall = Timestamp(1_800_000_000_000);
             let mut job = made("A", 6);
             job.created = wall;
-            ledger.moved_at(None, Some(&job), wall);
+            ledger.apply_at(None, Some(&job), wall);
             // The next job says another day.
             let mut later = made("B", 4);
             later.created = wall.plus_ms(days * DAY_MS);
             tokio::time::advance(Duration::from_secs(1)).await;
-            ledger.moved_at(None, Some(&later), later.created);
+            ledger.apply_at(None, Some(&later), later.created);
             assert_eq!(refused(&mut ledger, &limits, "C", 0).0, Which::Submits, "{days} days");
             tokio::time::advance(Duration::from_secs(61)).await;
             assert_eq!(

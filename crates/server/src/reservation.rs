@@ -16,18 +16,18 @@ pub struct Reservation {
 impl Reservation {
     /// Sets aside a job of so many bytes.
     pub fn make(engine: &Arc<Engine>, owner: &Owner, job: &JobId, bytes: u64) -> Result<Self, Error> {
-        let ticket = engine.tallies(|tallies, _| tallies.quotas.reserve(&engine.config, owner, job, bytes))?;
+        let ticket = engine.indexes(|indexes, _| indexes.quotas.reserve(&engine.config, owner, job, bytes))?;
         Ok(Self { engine: engine.clone(), ticket })
     }
 
     /// Sets aside more bytes, up to so many in all.
     pub fn grow(&self, to: u64) -> Result<(), Error> {
-        Ok(self.engine.tallies(|tallies, _| tallies.quotas.grow(&self.engine.config, self.ticket, to))?)
+        Ok(self.engine.indexes(|indexes, _| indexes.quotas.grow(&self.engine.config, self.ticket, to))?)
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.engine.tallies(|tallies, _| tallies.quotas.give_back(self.ticket));
+        self.engine.indexes(|indexes, _| indexes.quotas.give_back(self.ticket));
     }
 }

@@ -5,11 +5,11 @@ use crate::view::Known;
 
 /// A job as a reader sees it.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct JobSnapshot {
     /// The job and its news.
     pub known: Known,
     /// Its place while it waits.
-    pub place: Option<Placed>,
+    pub place: Option<EstimatedPosition>,
     /// How long it may still take, while it runs.
     pub remaining: Option<Estimate>,
     /// Milliseconds its attempt runs, or its last one ran.
@@ -18,7 +18,7 @@ pub struct Seen {
 
 /// The place of a waiting job as it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Placed {
+pub struct EstimatedPosition {
     /// 1 for the next of its lane.
     pub position: u32,
     /// Pages of the jobs before it.

@@ -43,7 +43,7 @@ impl Alone {
         let mut before = std::mem::take(&mut self.since);
         let mut after: Option<JobId> = None;
         loop {
-            let ids = self.engine.tallies(|tallies, _| tallies.wishes.after(after.as_ref(), CHUNK));
+            let ids = self.engine.indexes(|indexes, _| indexes.unwatched.after(after.as_ref(), CHUNK));
             let Some(last) = ids.last().cloned() else { return };
             for id in ids {
                 self.judge(id, &mut before).await;
@@ -80,7 +80,7 @@ impl Alone {
     }
 
     fn is_followed(&self, job: &Job) -> bool {
-        self.engine.is_followed(job) || self.engine.tallies(|tallies, _| tallies.batches.is_followed(job))
+        self.engine.is_followed(job) || self.engine.indexes(|indexes, _| indexes.batches.is_followed(job))
     }
 
     /// When a job that is looked at for the first time was queued, but not before this server began.
@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
     use crate::Config;
-    use crate::hub::mailbox::Mailbox;
+    use crate::hub::mailbox::WatchQueue;
     use crate::hub::{Scope, Topic};
     use crate::objects::Objects;
 
@@ -196,7 +196,7 @@ mod tests {
         for topic in [Topic::Job(JobId::new("J")), Topic::Owner(Owner::new("alice"))] {
             let (engine, _folder) = began(Duration::ZERO).await;
             let scope = Scope { topic, document: None, batch: None };
-            let follow = || engine.join(scope.clone(), &Arc::new(Mailbox::new(8, Duration::ZERO))).0;
+            let follow = || engine.join(scope.clone(), &Arc::new(WatchQueue::new(8, Duration::ZERO))).0;
             let (first, second) = (follow(), follow());
             tokio::time::sleep(LIMIT * 3).await;
             engine.leave(&first);
@@ -212,9 +212,9 @@ mod tests {
     async fn who_follows_the_batch_follows_it_and_who_follows_everything_does_not() {
         let (engine, _folder) = began(Duration::ZERO).await;
         let all = Scope { topic: Topic::All, document: None, batch: None };
-        engine.join(all, &Arc::new(Mailbox::new(8, Duration::ZERO)));
+        engine.join(all, &Arc::new(WatchQueue::new(8, Duration::ZERO)));
         let name = (Owner::new("alice"), BatchId::new("B"));
-        let batch = engine.tallies(|tallies, _| tallies.batches.subscribe(&name));
+        let batch = engine.indexes(|indexes, _| indexes.batches.subscribe(&name));
         tokio::time::sleep(LIMIT * 3).await;
         assert_eq!(state(&engine), State::Queued);
         drop(batch);

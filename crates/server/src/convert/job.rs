@@ -11,7 +11,7 @@ use courant_proto::v1;
 use crate::config::Retention;
 use crate::estimate::Estimate;
 use crate::quota::Usage;
-use crate::snapshot::{Placed, Seen};
+use crate::snapshot::{EstimatedPosition, JobSnapshot};
 use crate::view::Known;
 
 /// A moment.
@@ -30,7 +30,7 @@ pub fn duration(span: Duration) -> prost_types::Duration {
 }
 
 /// A job as a reader sees it now.
-pub fn seen(seen: &Seen) -> v1::Job {
+pub fn seen(seen: &JobSnapshot) -> v1::Job {
     let mut job = known(&seen.known, seen.remaining, seen.elapsed);
     job.queue_place = seen.place.map(place);
     job
@@ -46,7 +46,7 @@ pub fn dated(keep: Retention, mut job: v1::Job) -> v1::Job {
 }
 
 /// Where a job waits.
-pub fn place(placed: Placed) -> v1::QueuePlace {
+pub fn place(placed: EstimatedPosition) -> v1::QueuePlace {
     v1::QueuePlace {
         position: i32::try_from(placed.position).unwrap_or(i32::MAX),
         estimated_wait: placed.wait.map(|wait| span(wait.ms)),

@@ -10,14 +10,14 @@ use courant_joblog::log::{Append, AppendError, Key};
 
 use super::core::Engine;
 use crate::error::Error;
-use crate::snapshot::Seen;
+use crate::snapshot::JobSnapshot;
 
 /// How often a change is tried again after losing a race.
 const RACES: usize = 32;
 
 impl Engine {
     /// Brings a job into being. `false` if it was there already.
-    pub async fn create(&self, change: Change, id: JobId) -> Result<(Seen, bool), Error> {
+    pub async fn create(&self, change: Change, id: JobId) -> Result<(JobSnapshot, bool), Error> {
         let event = Event::new(Timestamp::now(), change);
         let job = Arc::new(apply(None, &event)?);
         let append = Append { key: Key::of(&job), expect: None, event, job };
@@ -69,7 +69,7 @@ impl Engine {
         &self,
         id: &JobId,
         decide: impl Fn(&Job) -> Result<Option<Change>, Error>,
-    ) -> Result<Seen, Error> {
+    ) -> Result<JobSnapshot, Error> {
         for _ in 0..RACES {
             let known = self.read(|view| view.get(id).cloned()).ok_or_else(|| Error::JobNotFound(id.clone()))?;
             let Some(change) = decide(&known.job)? else { return Ok(self.seen(&known)) };

@@ -19,13 +19,13 @@ use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::estimate::Estimates;
 use crate::holds::Holds;
-use crate::hub::mailbox::{News, Transient};
-use crate::indexes::Tallies;
-use crate::metrics::Figures;
+use crate::hub::mailbox::{TransientChange, TransientUpdate};
+use crate::indexes::Indexes;
+use crate::metrics::Metrics;
 use crate::objects::Objects;
 use crate::seal::{self, Passwords};
 use crate::shares::Shares;
-use crate::snapshot::Seen;
+use crate::snapshot::JobSnapshot;
 use crate::view::{Known, Live, View};
 
 /// Everything the services share.
@@ -114,7 +114,7 @@ impl Engine {
     }
 
     /// One job, if there is such a one.
-    pub fn get(&self, id: &JobId) -> Option<Seen> {
+    pub fn get(&self, id: &JobId) -> Option<JobSnapshot> {
         let state = self.state.lock();
         state.view.get(id).map(|known| state.seen(known))
     }
@@ -125,9 +125,9 @@ impl Engine {
     }
 
     /// Reads or writes what is counted beside the view. Keep it short: everybody waits.
-    pub fn tallies<T>(&self, look: impl FnOnce(&mut Tallies, &View) -> T) -> T {
+    pub fn indexes<T>(&self, look: impl FnOnce(&mut Indexes, &View) -> T) -> T {
         let state = &mut *self.state.lock();
-        look(&mut state.tallies, &state.view)
+        look(&mut state.indexes, &state.view)
     }
 
     /// Reads the view and what is estimated from it. Keep it short: everybody waits.
@@ -137,7 +137,7 @@ impl Engine {
     }
 
     /// The job as readers see it.
-    pub fn seen(&self, known: &Known) -> Seen {
+    pub fn seen(&self, known: &Known) -> JobSnapshot {
         self.state.lock().seen(known)
     }
 
@@ -147,12 +147,12 @@ impl Engine {
     }
 
     /// Takes in news of a running attempt that is not for the log. `false` if it is not the job's attempt.
-    pub fn report(&self, id: &JobId, live: Live, news: News) -> bool {
+    pub fn report(&self, id: &JobId, live: Live, news: TransientChange) -> bool {
         let mut state = self.state.lock();
         let Some(known) = state.view.set_live(id, live) else { return false };
         let (at, now) = (Timestamp::now(), state.view.now());
         let (remaining, elapsed) = (state.estimates.remaining(&known, now), known.elapsed_ms(now));
-        let news = Transient { at, known, place: None, remaining, elapsed, news };
+        let news = TransientUpdate { at, known, place: None, remaining, elapsed, news };
         state.hub.tell_news(&Arc::new(news));
         true
     }
@@ -177,8 +177,8 @@ impl Engine {
     }
 
     /// Reads the figures of the work. Keep it short: everybody waits.
-    pub fn figures<T>(&self, read: impl FnOnce(&Figures) -> T) -> T {
-        read(&self.state.lock().figures)
+    pub fn metrics<T>(&self, read: impl FnOnce(&Metrics) -> T) -> T {
+        read(&self.state.lock().metrics)
     }
 
     /// Does something to its end, also when the caller goes away.

@@ -10,9 +10,9 @@ use crate::clock::{Clock, Moment, Replay};
 use crate::estimate::Estimates;
 use crate::hub::Hub;
 use crate::hub::mailbox::Durable;
-use crate::indexes::Tallies;
-use crate::metrics::Figures;
-use crate::snapshot::{Placed, Seen};
+use crate::indexes::Indexes;
+use crate::metrics::Metrics;
+use crate::snapshot::{EstimatedPosition, JobSnapshot};
 use crate::view::{Known, View};
 
 /// Entries read from the log at a time.
@@ -28,8 +28,8 @@ pub(super) struct State {
     pub(super) view: View,
     pub(super) hub: Hub,
     pub(super) estimates: Estimates,
-    pub(super) figures: Figures,
-    pub(super) tallies: Tallies,
+    pub(super) metrics: Metrics,
+    pub(super) indexes: Indexes,
 }
 
 impl State {
@@ -37,7 +37,7 @@ impl State {
     pub(super) fn found(&mut self, entry: &Entry) {
         self.apply(entry);
         if let (Record::Changed { job, .. }, Some(known)) = (&entry.record, self.view.get(&entry.key.job)) {
-            self.figures.found(job, known.since);
+            self.metrics.found(job, known.since);
         }
     }
 
@@ -47,20 +47,20 @@ impl State {
         let old = self.view.get(id).cloned();
         self.view.apply(entry);
         let new = self.view.get(id).map(|known| known.job.clone());
-        self.tallies.moved(old.as_ref().map(|old| &*old.job), new.as_deref(), entry.revision);
+        self.indexes.apply(old.as_ref().map(|old| &*old.job), new.as_deref(), entry.revision);
         old
     }
 
     pub(super) fn take_in(&mut self, entry: &Arc<Entry>) {
         let old = self.apply(entry);
-        self.figures.moved(old.as_ref().map(|old| old.job.state), self.state_of(&entry.key.job));
+        self.metrics.moved(old.as_ref().map(|old| old.job.state), self.state_of(&entry.key.job));
         let batch = old.as_ref().and_then(|old| old.job.batch.clone());
         match (&entry.record, &old) {
             (Record::Changed { job, event }, _) => {
                 let now = self.view.now();
                 let stayed = old.as_ref().map_or(0, |old| now.ms_since(old.since));
                 self.estimates.learn(event, job, now, stayed);
-                self.figures.learn(now, &event.change, job);
+                self.metrics.learn(now, &event.change, job);
                 let known = self.view.get(&job.id);
                 let percent = known.map_or(job.progress.percent, |known| known.progress().percent);
                 let remaining = known.and_then(|known| self.estimates.remaining(known, now));
@@ -79,18 +79,18 @@ impl State {
         self.view.get(id).map(|known| known.job.state)
     }
 
-    pub(super) fn seen(&self, known: &Known) -> Seen {
+    pub(super) fn seen(&self, known: &Known) -> JobSnapshot {
         let now = self.view.now();
         let remaining = self.estimates.remaining(known, now);
         let elapsed = known.elapsed_ms(now);
-        Seen { known: known.clone(), place: self.placed(&known.job, now), remaining, elapsed }
+        JobSnapshot { known: known.clone(), place: self.placed(&known.job, now), remaining, elapsed }
     }
 
-    pub(super) fn placed(&self, job: &Job, now: Moment) -> Option<Placed> {
+    pub(super) fn placed(&self, job: &Job, now: Moment) -> Option<EstimatedPosition> {
         let place = self.view.place(job)?;
         let wait = self.estimates.wait(&self.view, &job.kind, job.lane, place, now);
         let pages_ahead = self.estimates.pages(&job.kind, place.ahead);
-        Some(Placed { position: place.position, pages_ahead, wait })
+        Some(EstimatedPosition { position: place.position, pages_ahead, wait })
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
             let left = remaining.map_or(0, |remaining| remaining.ms);
             assert!(number < 2 || (500..2_000).contains(&left), "{number}: {remaining:?}");
         }
-        assert_eq!(state.figures.last_hour(state.view.now()).pages, 12 * 4, "all of it happened within minutes");
+        assert_eq!(state.metrics.last_hour(state.view.now()).pages, 12 * 4, "all of it happened within minutes");
     }
 
     #[tokio::test]

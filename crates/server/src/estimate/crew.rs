@@ -9,7 +9,7 @@ use crate::clock::Moment;
 
 /// A worker that is connected.
 #[derive(Clone, Debug)]
-pub struct Hand {
+pub struct WorkerCapacity {
     /// Who.
     pub worker: WorkerId,
     /// The kinds it takes.
@@ -22,7 +22,7 @@ pub struct Hand {
 
 /// All that work on one kind.
 #[derive(Clone, Copy, Debug)]
-pub struct Crew {
+pub struct WorkerPool {
     /// Slots for this kind; those of a worker of several kinds that are in demand are divided among them.
     pub slots: f64,
     /// Milliseconds a page takes an average slot; `None` where nobody has finished one.
@@ -42,7 +42,7 @@ pub struct FirstFree {
     pub unknown: f64,
 }
 
-impl Crew {
+impl WorkerPool {
     /// When the first slot will be free. `None` while nothing is known of the jobs in all of them.
     pub fn first_free(&self, now: Moment) -> Option<FirstFree> {
         let first = self.first_free?;
@@ -68,7 +68,7 @@ impl<'a> Gathering<'a> {
     /// takes this worker, and `None` for a kind of which nothing is known, which has no crew.
     pub fn add(
         &mut self,
-        hand: &'a Hand,
+        hand: &'a WorkerCapacity,
         demanded: &mut impl FnMut(&'a str) -> bool,
         pace: impl Fn(&str) -> Option<Option<f64>>,
     ) {
@@ -91,11 +91,11 @@ impl<'a> Gathering<'a> {
     }
 
     /// The crews, given when the first slot of each kind will be free as far as none is now.
-    pub fn crews(self, first_free: impl Fn(&str) -> Option<FirstFree>, at: Moment) -> HashMap<Box<str>, Crew> {
+    pub fn crews(self, first_free: impl Fn(&str) -> Option<FirstFree>, at: Moment) -> HashMap<Box<str>, WorkerPool> {
         let crew = |(kind, all): (&str, Gathered)| {
             let pace = (!all.unmeasured && all.pages_per_ms > 0.0).then(|| all.slots / all.pages_per_ms);
             let first_free = if all.free { Some(FirstFree::default()) } else { first_free(kind) };
-            (kind.into(), Crew { slots: all.slots, pace, first_free, at })
+            (kind.into(), WorkerPool { slots: all.slots, pace, first_free, at })
         };
         self.0.into_iter().map(crew).collect()
     }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
 use crate::estimate::Estimate;
-use crate::snapshot::Placed;
+use crate::snapshot::EstimatedPosition;
 use crate::view::Known;
 
 /// A durable entry on its way to a watcher.
@@ -41,24 +41,24 @@ impl Durable {
 
 /// News that is not in the log.
 #[derive(Clone, Debug)]
-pub struct Transient {
+pub struct TransientUpdate {
     /// When.
     pub at: Timestamp,
     /// The job with this news in it.
     pub known: Known,
     /// Its place while it waits.
-    pub place: Option<Placed>,
+    pub place: Option<EstimatedPosition>,
     /// How long it may still take while it runs.
     pub remaining: Option<Estimate>,
     /// Milliseconds its attempt runs, or its last one ran.
     pub elapsed: Option<u64>,
     /// What is new.
-    pub news: News,
+    pub news: TransientChange,
 }
 
 /// What is new.
 #[derive(Clone, Debug)]
-pub enum News {
+pub enum TransientChange {
     /// Percent, stage or sentence.
     Progress,
     /// Work on a zone began.
@@ -76,45 +76,45 @@ pub enum News {
 
 /// News of one kind replaces older news of that kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum NewsKind {
+enum TransientKind {
     Progress,
     Zone,
     Export,
     Place,
 }
 
-impl News {
-    fn kind(&self) -> NewsKind {
+impl TransientChange {
+    fn kind(&self) -> TransientKind {
         match self {
-            Self::Progress => NewsKind::Progress,
-            Self::Zone(_) => NewsKind::Zone,
-            Self::Export { .. } => NewsKind::Export,
-            Self::Place => NewsKind::Place,
+            Self::Progress => TransientKind::Progress,
+            Self::Zone(_) => TransientKind::Zone,
+            Self::Export { .. } => TransientKind::Export,
+            Self::Place => TransientKind::Place,
         }
     }
 }
 
 /// One thing to tell.
 #[derive(Clone, Debug)]
-pub enum Mail {
+pub enum Message {
     /// An entry of the log.
     Durable(Durable),
     /// News, and how many older ones were folded into it.
-    News(Arc<Transient>, u32),
+    Transient(Arc<TransientUpdate>, u32),
 }
 
 /// What a watcher found in its mailbox.
 #[derive(Debug)]
 pub enum Found {
     /// To be told now, in order.
-    Mail(Vec<Mail>),
+    Messages(Vec<Message>),
     /// Entries were thrown away; read them from the log.
     Lagged,
 }
 
 /// The mailbox of one watcher.
 #[derive(Debug)]
-pub struct Mailbox {
+pub struct WatchQueue {
     capacity: usize,
     min_interval: Duration,
     inner: Mutex<Inner>,
@@ -123,9 +123,9 @@ pub struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Inner {
-    queue: VecDeque<Mail>,
+    queue: VecDeque<Message>,
     pending: HashMap<JobId, Vec<Pending>>,
-    told: HashMap<(JobId, NewsKind), Instant>,
+    told: HashMap<(JobId, TransientKind), Instant>,
     lagged: bool,
     /// Whether it was told where its waiting jobs stand since it was empty.
     knows_places: bool,
@@ -133,12 +133,12 @@ struct Inner {
 
 #[derive(Debug)]
 struct Pending {
-    kind: NewsKind,
-    news: Arc<Transient>,
+    kind: TransientKind,
+    news: Arc<TransientUpdate>,
     folded: u32,
 }
 
-impl Mailbox {
+impl WatchQueue {
     /// An empty one that holds back news of one job and kind to one per interval.
     pub fn new(capacity: usize, min_interval: Duration) -> Self {
         Self { capacity, min_interval, inner: Mutex::default(), signal: Notify::new() }
@@ -179,8 +179,8 @@ impl Mailbox {
         let id = durable.entry.key.job.clone();
         let before = inner.pending.remove(&id).unwrap_or_default();
         inner.told.retain(|(job, _), _| *job != id);
-        inner.queue.extend(before.into_iter().map(|pending| Mail::News(pending.news, pending.folded)));
-        inner.queue.push_back(Mail::Durable(durable));
+        inner.queue.extend(before.into_iter().map(|pending| Message::Transient(pending.news, pending.folded)));
+        inner.queue.push_back(Message::Durable(durable));
         if inner.queue.len() > self.capacity {
             *inner = Inner { lagged: true, ..Inner::default() };
         }
@@ -188,7 +188,7 @@ impl Mailbox {
     }
 
     /// Puts in news; older news of the same job and kind gives way.
-    pub fn push_news(&self, news: Arc<Transient>) {
+    pub fn push_news(&self, news: Arc<TransientUpdate>) {
         let mut inner = self.inner.lock();
         if inner.lagged {
             return;
@@ -200,7 +200,7 @@ impl Mailbox {
         for pending in &mut *of_job {
             // What is told after this must not show the job as it was before it.
             let known = news.known.clone();
-            pending.news = Arc::new(Transient { known, ..Transient::clone(&pending.news) });
+            pending.news = Arc::new(TransientUpdate { known, ..TransientUpdate::clone(&pending.news) });
         }
         of_job.push(Pending { kind, news, folded });
         self.signal.notify_one();
@@ -228,9 +228,9 @@ impl Mailbox {
         if inner.lagged {
             return Taken::Found(Found::Lagged);
         }
-        let mut mail: Vec<Mail> = inner.queue.drain(..).collect();
+        let mut mail: Vec<Message> = inner.queue.drain(..).collect();
         let due = inner.take_due(now, self.min_interval, &mut mail);
-        if mail.is_empty() { Taken::Nothing { due } } else { Taken::Found(Found::Mail(mail)) }
+        if mail.is_empty() { Taken::Nothing { due } } else { Taken::Found(Found::Messages(mail)) }
     }
 }
 
@@ -241,7 +241,7 @@ enum Taken {
 
 impl Inner {
     /// Moves the news whose time has come into `mail`; says when the next is due.
-    fn take_due(&mut self, now: Instant, interval: Duration, mail: &mut Vec<Mail>) -> Option<Instant> {
+    fn take_due(&mut self, now: Instant, interval: Duration, mail: &mut Vec<Message>) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         let told = &mut self.told;
         self.pending.retain(|job, of_job| {
@@ -252,7 +252,7 @@ impl Inner {
                     return true;
                 }
                 told.insert((job.clone(), pending.kind), now);
-                mail.push(Mail::News(pending.news.clone(), pending.folded));
+                mail.push(Message::Transient(pending.news.clone(), pending.folded));
                 false
             });
             !of_job.is_empty()
@@ -272,17 +272,17 @@ mod tests {
     use crate::clock::Moment;
     use crate::view::tests::queued;
 
-    fn news(job: &str, percent: f64) -> Arc<Transient> {
+    fn news(job: &str, percent: f64) -> Arc<TransientUpdate> {
         let mut job = queued(job, "alice");
         job.progress.percent = percent;
         let known = Known { revision: Revision(1), job: Arc::new(job), live: None, since: Moment::default() };
-        Arc::new(Transient {
+        Arc::new(TransientUpdate {
             at: Timestamp(1),
             known,
             place: None,
             remaining: None,
             elapsed: None,
-            news: News::Progress,
+            news: TransientChange::Progress,
         })
     }
 
@@ -295,62 +295,65 @@ mod tests {
 
     /// `p<percent>+<folded>` and `r<revision>`, in order.
     fn shown(found: Found) -> String {
-        let Found::Mail(mail) = found else { return "lagged".into() };
+        let Found::Messages(mail) = found else { return "lagged".into() };
         let words = mail.iter().map(|mail| match mail {
-            Mail::Durable(durable) => format!("r{}", durable.entry.revision),
-            Mail::News(news, folded) => format!("p{}+{folded}", news.known.job.progress.percent),
+            Message::Durable(durable) => format!("r{}", durable.entry.revision),
+            Message::Transient(news, folded) => format!("p{}+{folded}", news.known.job.progress.percent),
         });
         words.collect::<Vec<_>>().join(" ")
     }
 
     #[tokio::test(start_paused = true)]
     async fn news_is_folded_to_one_per_interval_and_the_newest_wins() {
-        let mailbox = Mailbox::new(8, Duration::from_secs(1));
-        mailbox.push_news(news("A", 1.0));
-        assert_eq!(shown(mailbox.next().await), "p1+0");
+        let queue = WatchQueue::new(8, Duration::from_secs(1));
+        queue.push_news(news("A", 1.0));
+        assert_eq!(shown(queue.next().await), "p1+0");
         let start = Instant::now();
         for percent in [2.0, 3.0, 4.0] {
-            mailbox.push_news(news("A", percent));
+            queue.push_news(news("A", percent));
         }
-        assert_eq!(shown(mailbox.next().await), "p4+2");
+        assert_eq!(shown(queue.next().await), "p4+2");
         assert_eq!(start.elapsed().as_secs(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn news_that_was_held_back_takes_nothing_back() {
-        let mailbox = Mailbox::new(8, Duration::from_secs(1));
-        mailbox.push_news(news("A", 1.0));
-        mailbox.next().await;
-        mailbox.push_news(news("A", 2.0));
-        mailbox.push_news(Arc::new(Transient { news: News::Place, ..Transient::clone(&news("A", 5.0)) }));
-        assert_eq!(shown(mailbox.next().await), "p5+0");
-        assert_eq!(shown(mailbox.next().await), "p5+0");
+        let queue = WatchQueue::new(8, Duration::from_secs(1));
+        queue.push_news(news("A", 1.0));
+        queue.next().await;
+        queue.push_news(news("A", 2.0));
+        queue.push_news(Arc::new(TransientUpdate {
+            news: TransientChange::Place,
+            ..TransientUpdate::clone(&news("A", 5.0))
+        }));
+        assert_eq!(shown(queue.next().await), "p5+0");
+        assert_eq!(shown(queue.next().await), "p5+0");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_entry_is_never_held_back_and_pushes_its_jobs_news_ahead() {
-        let mailbox = Mailbox::new(8, Duration::from_secs(1));
-        mailbox.push_news(news("A", 1.0));
-        mailbox.next().await;
-        mailbox.push_news(news("A", 2.0));
-        mailbox.push_news(news("A", 3.0));
-        mailbox.push(durable("A", 7));
+        let queue = WatchQueue::new(8, Duration::from_secs(1));
+        queue.push_news(news("A", 1.0));
+        queue.next().await;
+        queue.push_news(news("A", 2.0));
+        queue.push_news(news("A", 3.0));
+        queue.push(durable("A", 7));
         let start = Instant::now();
-        assert_eq!(shown(mailbox.next().await), "p3+1 r7");
+        assert_eq!(shown(queue.next().await), "p3+1 r7");
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_overfull_mailbox_says_so_until_it_is_cleared() {
-        let mailbox = Mailbox::new(2, Duration::ZERO);
+        let queue = WatchQueue::new(2, Duration::ZERO);
         for revision in 1..=3 {
-            mailbox.push(durable("A", revision));
+            queue.push(durable("A", revision));
         }
-        assert_eq!(shown(mailbox.next().await), "lagged");
-        mailbox.push(durable("A", 4));
-        assert_eq!(shown(mailbox.next().await), "lagged");
-        mailbox.clear();
-        mailbox.push(durable("A", 5));
-        assert_eq!(shown(mailbox.next().await), "r5");
+        assert_eq!(shown(queue.next().await), "lagged");
+        queue.push(durable("A", 4));
+        assert_eq!(shown(queue.next().await), "lagged");
+        queue.clear();
+        queue.push(durable("A", 5));
+        assert_eq!(shown(queue.next().await), "r5");
     }
 }

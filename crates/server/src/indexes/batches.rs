@@ -21,11 +21,11 @@ pub type Name = (Owner, BatchId);
 
 /// All batches that have jobs.
 #[derive(Debug, Default)]
-pub struct Batches(HashMap<Name, Tally>, Clock);
+pub struct Batches(HashMap<Name, BatchCounts>, Clock);
 
 /// What is known of one batch.
 #[derive(Debug, Default)]
-struct Tally {
+struct BatchCounts {
     jobs: BTreeSet<ListKey>,
     held: BTreeSet<JobId>,
     states: HashMap<State, u32>,
@@ -68,25 +68,25 @@ pub struct Batch {
 
 impl Batches {
     /// Takes in a job's change.
-    pub fn moved(&mut self, old: Option<&Job>, new: Option<&Job>, revision: Revision) {
+    pub fn apply(&mut self, old: Option<&Job>, new: Option<&Job>, revision: Revision) {
         let Some(name) = new.or(old).and_then(name) else { return };
-        let tally = self.0.entry(name.clone()).or_default();
+        let counts = self.0.entry(name.clone()).or_default();
         if let Some(job) = old {
-            tally.take_out(job);
+            counts.take_out(job);
         }
         match new {
-            Some(job) => tally.put_in(job),
-            None => tally.removed += 1,
+            Some(job) => counts.put_in(job),
+            None => counts.removed += 1,
         }
         if let (None, Some(new)) = (old, new) {
             // The clock of the log's times may be set later on.
-            tally.newest = tally.newest.max(Some(self.1.moment_of(new.created, Timestamp::now())));
+            counts.newest = counts.newest.max(Some(self.1.moment_of(new.created, Timestamp::now())));
         }
-        tally.revision = tally.revision.max(revision);
-        if let Some(changed) = &tally.changed {
+        counts.revision = counts.revision.max(revision);
+        if let Some(changed) = &counts.changed {
             changed.send_replace(());
         }
-        if tally.jobs.is_empty() {
+        if counts.jobs.is_empty() {
             self.0.remove(&name);
         }
     }
@@ -104,15 +104,15 @@ impl Batches {
 
     /// Whether anybody follows the batch of this job.
     pub fn is_followed(&self, job: &Job) -> bool {
-        let tally = name(job).and_then(|name| self.0.get(&name));
-        tally.and_then(|tally| tally.changed.as_ref()).is_some_and(|changed| changed.receiver_count() > 0)
+        let counts = name(job).and_then(|name| self.0.get(&name));
+        counts.and_then(|counts| counts.changed.as_ref()).is_some_and(|changed| changed.receiver_count() > 0)
     }
 
     /// Jobs of a batch after a key, oldest first, at most so many.
     pub fn jobs(&self, name: &Name, after: Option<&ListKey>, most: usize) -> Vec<ListKey> {
         use std::ops::Bound::{Excluded, Unbounded};
-        let Some(tally) = self.0.get(name) else { return Vec::new() };
-        tally.jobs.range((after.map_or(Unbounded, Excluded), Unbounded)).take(most).cloned().collect()
+        let Some(counts) = self.0.get(name) else { return Vec::new() };
+        counts.jobs.range((after.map_or(Unbounded, Excluded), Unbounded)).take(most).cloned().collect()
     }
 }
 
@@ -120,7 +120,7 @@ fn name(job: &Job) -> Option<Name> {
     Some((job.owner.clone(), job.batch.clone()?))
 }
 
-impl Tally {
+impl BatchCounts {
     fn put_in(&mut self, job: &Job) {
         self.jobs.insert((job.created, job.id.clone()));
         *self.states.entry(job.state).or_default() += 1;
@@ -192,13 +192,13 @@ mod tests {
     #[test]
     fn an_announced_batch_is_not_complete_before_the_last_has_come_and_ended() {
         let mut batches = Batches::default();
-        batches.moved(None, Some(&job("A", State::Succeeded, Some(2))), Revision(1));
+        batches.apply(None, Some(&job("A", State::Succeeded, Some(2))), Revision(1));
         let batch = now(&batches);
         assert_eq!((batch.total, batch.complete, batch.percent, batch.ended), (2, false, 50.0, None));
         let (waiting, failed) = (job("C", State::Queued, None), job("C", State::Failed, None));
-        batches.moved(None, Some(&waiting), Revision(2));
+        batches.apply(None, Some(&waiting), Revision(2));
         assert!(!now(&batches).complete);
-        batches.moved(Some(&waiting), Some(&failed), Revision(3));
+        batches.apply(Some(&waiting), Some(&failed), Revision(3));
         let batch = now(&batches);
         assert_eq!((batch.complete, batch.percent, batch.pages_total), (true, 100.0, 20));
         assert_eq!((batch.ended, batch.revision), (failed.ended, Revision(3)));
@@ -208,12 +208,12 @@ mod tests {
     fn a_removed_job_is_neither_counted_nor_waited_for() {
         let mut batches = Batches::default();
         let (first, second) = (job("A", State::Succeeded, Some(2)), job("C", State::Succeeded, Some(2)));
-        batches.moved(None, Some(&first), Revision(1));
-        batches.moved(None, Some(&second), Revision(2));
-        batches.moved(Some(&first), None, Revision(3));
+        batches.apply(None, Some(&first), Revision(1));
+        batches.apply(None, Some(&second), Revision(2));
+        batches.apply(Some(&first), None, Revision(3));
         let batch = now(&batches);
         assert_eq!((batch.total, batch.complete, batch.pages_total), (1, true, 10));
-        batches.moved(Some(&second), None, Revision(4));
+        batches.apply(Some(&second), None, Revision(4));
         assert!(batches.0.is_empty());
     }
 
@@ -221,7 +221,7 @@ mod tests {
     async fn what_was_announced_is_not_waited_for_for_ever_whatever_the_wall_clock_says() {
         let mut batches = Batches::default();
         let only = job("A", State::Succeeded, Some(5));
-        batches.moved(None, Some(&only), Revision(1));
+        batches.apply(None, Some(&only), Revision(1));
         let day = ANNOUNCED_FOR.as_millis() as i64;
         let told = |batches: &Batches, set_by| {
             let batch = batches.get(&name(), &View::default(), Timestamp::now().plus_ms(set_by)).unwrap();
@@ -236,7 +236,7 @@ mod tests {
         }
         let mut restarted = Batches::default();
         let old = Job { created: only.created.plus_ms(-day - 1), ..only };
-        restarted.moved(None, Some(&old), Revision(1));
+        restarted.apply(None, Some(&old), Revision(1));
         assert_eq!(told(&restarted, 0), (1, true), "at a start the log is believed");
     }
 
@@ -249,11 +249,11 @@ mod tests {
         for (state, revision) in states.into_iter().zip(1..) {
             let new = job("A", state, None);
             let new = Job { created: Timestamp(1), ..new };
-            batches.moved(old.as_ref(), Some(&new), Revision(revision));
+            batches.apply(old.as_ref(), Some(&new), Revision(revision));
             old = Some(new);
         }
         let mut anew = Batches::default();
-        anew.moved(None, old.as_ref(), Revision(6));
+        anew.apply(None, old.as_ref(), Revision(6));
         let (mut batch, fresh) = (now(&batches), now(&anew));
         batch.states.retain(|_, count| *count > 0);
         assert_eq!(batch, fresh);

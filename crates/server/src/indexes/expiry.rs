@@ -7,11 +7,11 @@ use courant_joblog::job::Job;
 
 /// The jobs that will expire, first ended first.
 #[derive(Debug, Default)]
-pub struct Due(BTreeSet<(Timestamp, JobId)>);
+pub struct ExpiryIndex(BTreeSet<(Timestamp, JobId)>);
 
-impl Due {
+impl ExpiryIndex {
     /// Takes in a job's change.
-    pub fn moved(&mut self, old: Option<&Job>, new: Option<&Job>) {
+    pub fn apply(&mut self, old: Option<&Job>, new: Option<&Job>) {
         let (old, new) = (old.and_then(place), new.and_then(place));
         if old != new {
             old.map(|place| self.0.remove(&place));
@@ -47,16 +47,16 @@ mod tests {
         let mut ended = waiting.clone();
         ended.state = State::Failed;
         ended.ended = Some(Timestamp(7));
-        let mut due = Due::default();
-        due.moved(None, Some(&waiting));
+        let mut due = ExpiryIndex::default();
+        due.apply(None, Some(&waiting));
         assert_eq!(due.first(), None);
-        due.moved(Some(&waiting), Some(&ended));
+        due.apply(Some(&waiting), Some(&ended));
         assert_eq!((due.first(), due.until(Timestamp(6), 9).len()), (Some(Timestamp(7)), 0));
         assert_eq!(due.until(Timestamp(7), 9), [ended.id.clone()]);
-        due.moved(Some(&ended), Some(&waiting));
+        due.apply(Some(&ended), Some(&waiting));
         assert_eq!(due.first(), None);
-        due.moved(Some(&waiting), Some(&ended));
-        due.moved(Some(&ended), None);
+        due.apply(Some(&waiting), Some(&ended));
+        due.apply(Some(&ended), None);
         assert_eq!(due.first(), None);
     }
 }

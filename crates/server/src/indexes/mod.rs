@@ -12,33 +12,33 @@ use courant_joblog::ids::Revision;
 use courant_joblog::job::Job;
 
 pub use self::batches::{ANNOUNCED_FOR, Batch, Batches, Name};
-pub use self::expiry::Due;
-pub use self::unused_passwords::Spent;
-pub use self::unwatched::Wishes;
-use crate::quota::Ledger;
+pub use self::expiry::ExpiryIndex;
+pub use self::unused_passwords::UnusedPasswords;
+pub use self::unwatched::UnwatchedIndex;
+use crate::quota::QuotaLedger;
 
 /// All of it.
 #[derive(Debug, Default)]
-pub struct Tallies {
+pub struct Indexes {
     /// What owners submitted and have waiting.
-    pub quotas: Ledger,
+    pub quotas: QuotaLedger,
     /// Ended jobs by their end.
-    pub due: Due,
+    pub expiry: ExpiryIndex,
     /// Jobs that were submitted together.
     pub batches: Batches,
     /// Unfinished jobs that somebody must follow.
-    pub wishes: Wishes,
+    pub unwatched: UnwatchedIndex,
     /// Passwords that are needed no more.
-    pub spent: Spent,
+    pub unused_passwords: UnusedPasswords,
 }
 
-impl Tallies {
+impl Indexes {
     /// Takes in a job's change. `None` before the first and after the last.
-    pub fn moved(&mut self, old: Option<&Job>, new: Option<&Job>, revision: Revision) {
-        self.quotas.moved(old, new);
-        self.due.moved(old, new);
-        self.batches.moved(old, new, revision);
-        self.wishes.moved(old, new);
-        self.spent.moved(new);
+    pub fn apply(&mut self, old: Option<&Job>, new: Option<&Job>, revision: Revision) {
+        self.quotas.apply(old, new);
+        self.expiry.apply(old, new);
+        self.batches.apply(old, new, revision);
+        self.unwatched.apply(old, new);
+        self.unused_passwords.apply(new);
     }
 }

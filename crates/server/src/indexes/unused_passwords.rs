@@ -12,14 +12,14 @@ pub type Of = (JobId, Box<str>);
 
 /// Passwords to remove. Found again at every start, as long as their jobs are there.
 #[derive(Debug, Default)]
-pub struct Spent {
+pub struct UnusedPasswords {
     left: BTreeSet<Of>,
     news: Arc<Notify>,
 }
 
-impl Spent {
+impl UnusedPasswords {
     /// Takes in a job's change. A job that is gone takes its password with it.
-    pub fn moved(&mut self, new: Option<&Job>) {
+    pub fn apply(&mut self, new: Option<&Job>) {
         let Some(job) = new.filter(|job| job.state.is_terminal()) else { return };
         if let Some(name) = &job.password {
             self.left.insert((job.id.clone(), name.clone()));

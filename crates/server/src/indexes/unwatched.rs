@@ -8,11 +8,11 @@ use courant_joblog::job::{Job, State};
 
 /// The unfinished jobs that want a follower.
 #[derive(Debug, Default)]
-pub struct Wishes(BTreeSet<JobId>);
+pub struct UnwatchedIndex(BTreeSet<JobId>);
 
-impl Wishes {
+impl UnwatchedIndex {
     /// Takes in a job's change.
-    pub fn moved(&mut self, old: Option<&Job>, new: Option<&Job>) {
+    pub fn apply(&mut self, old: Option<&Job>, new: Option<&Job>) {
         match (new.or(old), new.is_some_and(wishes)) {
             (Some(job), true) => drop(self.0.insert(job.id.clone())),
             (Some(job), false) if job.cancel_unwatched_ms.is_some() => drop(self.0.remove(&job.id)),

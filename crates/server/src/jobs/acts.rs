@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::passwords;
 use crate::reservation::Reservation;
 use crate::retention;
-use crate::snapshot::Seen;
+use crate::snapshot::JobSnapshot;
 use crate::transitions::cancelling;
 use crate::view::Known;
 
@@ -27,7 +27,7 @@ pub struct Jobs(pub Arc<Engine>);
 
 impl Jobs {
     /// The job, if the caller may see it.
-    pub(super) fn visible(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
+    pub(super) fn visible(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
         let id = job_id(id)?;
         let found = self.0.get(&id);
         seen(identity, &id, found.as_ref().map(|seen| &*seen.known.job))?;
@@ -40,13 +40,13 @@ impl Jobs {
         identity: &Identity,
         id: &str,
         decide: impl Fn(&Job) -> Result<Option<Change>, Error>,
-    ) -> Result<Seen, Error> {
+    ) -> Result<JobSnapshot, Error> {
         let found = self.changeable(identity, id)?;
         self.0.change(&found.known.job.id, decide).await
     }
 
     /// The job, if the caller may change it.
-    pub(super) fn changeable(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
+    pub(super) fn changeable(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
         let found = self.visible(identity, id)?;
         let job = &found.known.job;
         // The bridge sees all but changes nothing: it forwards the user's own token for that.
@@ -57,7 +57,7 @@ impl Jobs {
     }
 
     /// As the caller sees it.
-    pub(super) fn wire(&self, seen: &Seen) -> v1::Job {
+    pub(super) fn wire(&self, seen: &JobSnapshot) -> v1::Job {
         convert::dated(self.0.config.retention, convert::seen(seen))
     }
 }
@@ -76,7 +76,7 @@ fn may_retry(job: &Job) -> Result<(), Error> {
 }
 
 impl Jobs {
-    pub(super) async fn cancel(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
+    pub(super) async fn cancel(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
         let seen = self
             .change(identity, id, |job| match job.state {
                 State::Succeeded | State::Failed => Err(wrong_state(job, "only an unfinished job can be cancelled")),
@@ -89,7 +89,11 @@ impl Jobs {
         Ok(seen)
     }
 
-    pub(super) async fn retry(&self, identity: &Identity, request: RetryJobRequest) -> Result<(Seen, Cursor), Error> {
+    pub(super) async fn retry(
+        &self,
+        identity: &Identity,
+        request: RetryJobRequest,
+    ) -> Result<(JobSnapshot, Cursor), Error> {
         let (id, password) = (request.job_id.as_str(), wish::password(request.password)?);
         let Known { job, revision: before, .. } = self.changeable(identity, id)?.known;
         may_retry(&job)?;
@@ -107,7 +111,7 @@ impl Jobs {
         Ok((seen, self.0.cursor(before)))
     }
 
-    async fn requeue(&self, id: &JobId, by: &str, password: Option<Password>) -> Result<Seen, Error> {
+    async fn requeue(&self, id: &JobId, by: &str, password: Option<Password>) -> Result<JobSnapshot, Error> {
         let name = match password {
             Some(password) => Some(passwords::store(&self.0, id, &password.text).await?),
             None => None,

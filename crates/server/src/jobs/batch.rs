@@ -44,7 +44,7 @@ pub async fn cancel(engine: &Engine, identity: &Identity, name: &Name) -> Result
     look(engine, name)?;
     let (mut asked, mut after) = (0, None);
     loop {
-        let jobs = engine.tallies(|tallies, _| tallies.batches.jobs(name, after.as_ref(), CHUNK));
+        let jobs = engine.indexes(|indexes, _| indexes.batches.jobs(name, after.as_ref(), CHUNK));
         let Some(last) = jobs.last().cloned() else { break };
         let cancels = jobs.into_iter().map(|(_, id)| cancel_one(engine, id, &identity.subject));
         let mut cancels = futures::stream::iter(cancels).buffer_unordered(AT_ONCE);

@@ -130,7 +130,7 @@ impl JobService for Jobs {
             token_left: time_left(&identity),
         };
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(watch::start(self.0.clone(), watch, convert::watch_job), used)))
+        Ok(Response::new(Counted::new(watch::start::<_, Status>(self.0.clone(), watch, convert::watch_job), used)))
     }
 
     async fn watch_jobs(&self, request: Request<WatchJobsRequest>) -> Result<Response<Self::WatchJobsStream>, Status> {
@@ -150,7 +150,7 @@ impl JobService for Jobs {
             token_left: time_left(&identity),
         };
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(watch::start(self.0.clone(), watch, convert::watch_jobs), used)))
+        Ok(Response::new(Counted::new(watch::start::<_, Status>(self.0.clone(), watch, convert::watch_jobs), used)))
     }
 
     async fn read_result(

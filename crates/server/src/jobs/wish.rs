@@ -37,7 +37,7 @@ const DEFAULT_KIND: &str = "pdf";
 
 /// A header whose every field is in its range.
 #[derive(Clone)]
-pub struct Wish {
+pub struct SubmitRequest {
     /// The job's id: of a repeated request the same again.
     pub id: JobId,
     /// Whose it will be.
@@ -62,7 +62,7 @@ pub struct Wish {
     cancel_unwatched: Option<Duration>,
 }
 
-impl Wish {
+impl SubmitRequest {
     /// Checks a header. A document that is said to be too large is refused before it is sent.
     pub fn check(header: SubmitJobHeader, identity: &Identity, config: &Config) -> Result<Self, Error> {
         let document = id_in("document_id", &header.document_id)?.map(str::to_owned);

@@ -27,7 +27,7 @@ use crate::convert::interval_within;
 use crate::engine::Engine;
 use crate::sampled::{self, LISTS_EVERY, Pace};
 use crate::shares::Counted;
-use roll::Roll;
+use roll::PresenceRegistry;
 
 /// The largest message of a bridge: a thousand devices with the longest names fit.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -37,7 +37,7 @@ pub struct Presences {
     /// What the services share.
     pub engine: Arc<Engine>,
     /// Who is connected.
-    pub roll: Arc<Roll>,
+    pub roll: Arc<PresenceRegistry>,
 }
 
 #[tonic::async_trait]

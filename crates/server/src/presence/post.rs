@@ -8,12 +8,12 @@ use tokio::sync::Notify;
 
 /// The users of whom a bridge is to hear. As many as it follows, at most.
 #[derive(Debug, Default)]
-pub struct Post {
+pub struct SendQueue {
     users: Mutex<BTreeSet<Arc<str>>>,
     filled: Notify,
 }
 
-impl Post {
+impl SendQueue {
     /// Something about the user has changed.
     pub fn put(&self, user: &Arc<str>) {
         self.users.lock().insert(user.clone());

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::merge::merged;
-use super::post::Post;
+use super::post::SendQueue;
 use crate::config::PresenceConfig;
 
 /// Numbers the streams of bridges, in the order in which they came.
@@ -17,7 +17,7 @@ type Number = u64;
 
 /// All bridges and the users at them.
 #[derive(Debug)]
-pub struct Roll {
+pub struct PresenceRegistry {
     limits: PresenceConfig,
     inner: Mutex<Inner>,
 }
@@ -39,7 +39,7 @@ struct Bridge {
     /// Users with a device at it.
     present: usize,
     counts: Option<BridgeCounts>,
-    post: Arc<Post>,
+    post: Arc<SendQueue>,
     replaced: CancellationToken,
 }
 
@@ -53,11 +53,11 @@ struct User {
 
 /// The stream of one bridge; what it said goes when this is dropped.
 #[derive(Debug)]
-pub struct Attendance {
-    roll: Arc<Roll>,
+pub struct BridgeRegistration {
+    roll: Arc<PresenceRegistry>,
     number: Number,
     /// Of whom the bridge is to hear.
-    pub post: Arc<Post>,
+    pub post: Arc<SendQueue>,
     /// Cancelled when a newer stream has taken its place.
     pub replaced: CancellationToken,
 }
@@ -71,15 +71,15 @@ pub enum Kept {
     TooMany,
 }
 
-impl Roll {
+impl PresenceRegistry {
     /// Nobody yet.
     pub fn new(limits: PresenceConfig) -> Arc<Self> {
         Arc::new(Self { limits, inner: Mutex::default() })
     }
 
     /// A bridge comes. Another stream in its name ends: the newer one knows better.
-    pub fn arrive(self: &Arc<Self>, hello: BridgeHello) -> Attendance {
-        let (post, replaced) = (Arc::<Post>::default(), CancellationToken::new());
+    pub fn arrive(self: &Arc<Self>, hello: BridgeHello) -> BridgeRegistration {
+        let (post, replaced) = (Arc::<SendQueue>::default(), CancellationToken::new());
         let mut inner = self.inner.lock();
         let same = inner.bridges.iter().find(|(_, bridge)| bridge.hello.bridge_id == hello.bridge_id);
         if let Some(number) = same.map(|(number, _)| *number) {
@@ -98,7 +98,7 @@ impl Roll {
         };
         inner.bridges.insert(number, bridge);
         drop(inner);
-        Attendance { roll: self.clone(), number, post, replaced }
+        BridgeRegistration { roll: self.clone(), number, post, replaced }
     }
 
     /// The devices of a user that are connected now.
@@ -126,7 +126,7 @@ impl Roll {
     }
 }
 
-impl Attendance {
+impl BridgeRegistration {
     /// Takes what the bridge says of a user.
     pub fn user(&self, said: BridgeUser) -> Kept {
         self.roll.inner.lock().user(self.number, said, self.roll.limits.presence_users_per_bridge)
@@ -149,7 +149,7 @@ impl Attendance {
     }
 }
 
-impl Drop for Attendance {
+impl Drop for BridgeRegistration {
     fn drop(&mut self) {
         self.roll.inner.lock().leave(self.number);
     }

@@ -80,7 +80,7 @@ impl QueueService for Queues {
             own => own,
         };
         let owner = Owner::new(owner);
-        let used = self.engine.tallies(|tallies, _| tallies.quotas.used(&self.engine.config, &owner));
+        let used = self.engine.indexes(|indexes, _| indexes.quotas.used(&self.engine.config, &owner));
         Ok(Response::new(GetQuotaResponse { quotas: used.into_iter().map(convert::quota).collect() }))
     }
 }

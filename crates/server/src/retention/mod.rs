@@ -36,7 +36,7 @@ pub async fn run(engine: Arc<Engine>) {
         let now = engine.wall.now();
         let (over, next) = {
             let before = now.plus_ms(-keep_ms);
-            engine.tallies(|tallies, _| (tallies.due.until(before, BATCH), tallies.due.first()))
+            engine.indexes(|indexes, _| (indexes.expiry.until(before, BATCH), indexes.expiry.first()))
         };
         if over.is_empty() {
             let left = next.map_or(i64::MAX, |ended| ended.plus_ms(keep_ms).ms_since(now));

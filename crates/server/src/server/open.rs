@@ -16,7 +16,7 @@ use crate::notices::Notices;
 use crate::notices::push::Push;
 use crate::notices::store::{Bounds, Store};
 use crate::objects::Objects;
-use crate::presence::roll::Roll;
+use crate::presence::roll::PresenceRegistry;
 use crate::worker::registry::Registry;
 
 /// A server that is ready to serve.
@@ -25,7 +25,7 @@ pub struct Server {
     pub(super) registry: Arc<Registry>,
     pub(super) notices: Arc<Notices>,
     pub(super) push: Option<Arc<Push>>,
-    pub(super) roll: Arc<Roll>,
+    pub(super) roll: Arc<PresenceRegistry>,
     pub(super) verifier: Verifier,
     pub(super) tls: Option<ServerTls>,
     pub(super) lame_duck: Duration,
@@ -65,7 +65,7 @@ impl Server {
         let notices = Arc::new(Notices::new(Store::open(&config.data_dir, bounds)?));
         let push = Push::open(&config.push, &config.data_dir)?;
         let engine = Engine::open(config, log, objects).await?;
-        let roll = Roll::new(engine.config.presence.clone());
+        let roll = PresenceRegistry::new(engine.config.presence.clone());
         let registry = Arc::new(Registry::new(engine.config.lease));
         let lame_duck = Duration::ZERO;
         Ok(Self { engine, registry, notices, push, roll, verifier, tls: None, lame_duck })

@@ -11,7 +11,7 @@ use crate::auth::require;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::holds::Hold;
-use crate::jobs::wish::Wish;
+use crate::jobs::wish::SubmitRequest;
 use crate::objects::{DESCRIPTOR, Found, Objects, Place};
 
 /// What names of pieces begin with.
@@ -105,7 +105,7 @@ impl Held {
     }
 
     /// What is to be submitted.
-    pub fn wish(&self, engine: &Engine, identity: &Identity) -> Result<Wish, Error> {
+    pub fn wish(&self, engine: &Engine, identity: &Identity) -> Result<SubmitRequest, Error> {
         let mut header = self.header().cloned().unwrap_or_default();
         let sealed = &self.descriptor.password;
         if !sealed.is_empty() {
@@ -113,7 +113,7 @@ impl Held {
             let text = engine.passwords.unseal(&self.name.id, sealed).ok_or_else(unreadable)?;
             header.password = Some(Password { text });
         }
-        let mut wish = Wish::check(header, identity, &engine.config)?;
+        let mut wish = SubmitRequest::check(header, identity, &engine.config)?;
         wish.id = self.name.id.clone();
         Ok(wish)
     }

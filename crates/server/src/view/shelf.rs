@@ -13,12 +13,12 @@ pub type ListKey = (Timestamp, JobId);
 
 /// The jobs of an owner, or all jobs.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub struct JobIndex {
     open: BTreeSet<ListKey>,
     ended: BTreeSet<ListKey>,
 }
 
-impl Shelf {
+impl JobIndex {
     /// Puts a job where its state says, and takes it from where it stood.
     pub fn put(&mut self, key: &ListKey, state: State) {
         let (to, from) = match state.is_terminal() {
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn unfinished_and_ended_jobs_are_one_list_and_two() {
-        let mut shelf = Shelf::default();
+        let mut shelf = JobIndex::default();
         for n in 1..=6 {
             shelf.put(&key(n), if n % 3 == 0 { State::Failed } else { State::Queued });
         }

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::hub::Topic;
 use crate::hub::mailbox::Durable;
 
-impl<T: Send> Watcher<T> {
+impl<T: Send, E: From<Error> + Send> Watcher<T, E> {
     /// After a gap in a watch over one job: that the job is gone, if so, instead of nothing.
     async fn gone(&mut self) -> Result<(), Stop> {
         let Topic::Job(id) = &self.watch.scope.topic else { return Ok(()) };
@@ -50,7 +50,7 @@ impl<T: Send> Watcher<T> {
     /// Sends the jobs of the scope as they are, piece by piece, then what happened to them in the meantime. Gives the reason
     /// if that is not there any more.
     pub(super) async fn snapshots(&mut self) -> Result<Option<Gap>, Stop> {
-        let (mut walk, mut piece) = self.engine.begin_walk(&self.watch.scope, &self.mailbox);
+        let (mut walk, mut piece) = self.engine.begin_walk(&self.watch.scope, &self.queue);
         let at_once = walk.is_over();
         self.last = walk.revision;
         self.shown.clear();
@@ -71,7 +71,7 @@ impl<T: Send> Watcher<T> {
         if at_once {
             return Ok(None);
         }
-        let target = self.engine.rejoin(&self.mailbox);
+        let target = self.engine.rejoin(&self.queue);
         let gap = self.replay(walk.revision, target).await?;
         self.shown.clear();
         Ok(gap)

@@ -66,7 +66,7 @@ pub async fn write(
     drop(holder.enter(engine, &registry.parts, &name)?);
     let path = engine.objects.artifact(&attempt.job, attempt.number, &name);
     let mut writer = engine.objects.write(path);
-    let poured = pour(engine.config.max_artifact_bytes, &mut parts, &mut arrival, &mut writer).await;
+    let poured = stream_body(engine.config.max_artifact_bytes, &mut parts, &mut arrival, &mut writer).await;
     // An attempt or a part that ended meanwhile leaves nothing behind.
     match poured.and_then(|()| holder.enter(engine, &registry.parts, &name)) {
         Ok(_inside) => {
@@ -97,7 +97,7 @@ async fn next(parts: &mut Streaming<WriteArtifactRequest>) -> Result<Option<Part
     }
 }
 
-async fn pour(
+async fn stream_body(
     limit: u64,
     parts: &mut Streaming<WriteArtifactRequest>,
     arrival: &mut Arrival<'_>,

@@ -17,7 +17,7 @@ use super::{large, sharing};
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::hub::mailbox::News;
+use crate::hub::mailbox::TransientChange;
 use crate::objects::{artifact_name, page_name};
 use crate::view::Live;
 
@@ -105,13 +105,13 @@ impl Report<'_> {
         self.engine.change(&self.attempt.job, decide).await.map(drop)
     }
 
-    fn news(&self, job: &Job, progress: Progress, news: News) -> Result<(), Error> {
+    fn news(&self, job: &Job, progress: Progress, news: TransientChange) -> Result<(), Error> {
         if job.state != State::Running {
             return Ok(());
         }
         let zone = match &news {
-            News::Zone(zone) => Some(zone.clone()),
-            News::Progress | News::Export { .. } | News::Place => None,
+            TransientChange::Zone(zone) => Some(zone.clone()),
+            TransientChange::Progress | TransientChange::Export { .. } | TransientChange::Place => None,
         };
         let live = Live { attempt: self.attempt.number, progress, zone };
         if self.engine.report(&job.id, live, news) { Ok(()) } else { Err(self.attempt.lost()) }
@@ -140,13 +140,13 @@ impl Report<'_> {
             units_done: units(report.units_done)?,
             units_total: units(report.units_total)?,
         };
-        self.news(&job, counting_all_parts(&job, progress), News::Progress)
+        self.news(&job, counting_all_parts(&job, progress), TransientChange::Progress)
     }
 
     pub(super) fn zone(&self, report: v1::ReportZone) -> Result<(), Error> {
         let job = self.held()?;
         let zone = report.zone.ok_or_else(|| Error::field("zone.zone", "must be set"))?;
-        self.news(&job, self.current(&job), News::Zone(convert::zone_in(zone)?))
+        self.news(&job, self.current(&job), TransientChange::Zone(convert::zone_in(zone)?))
     }
 
     fn export_progress(&self, report: &v1::ReportExportProgress) -> Result<(), Error> {
@@ -160,7 +160,7 @@ impl Report<'_> {
         let done = job.exports.iter().filter(|export| export.state != ExportState::Started).count() as f64;
         progress.percent = progress.percent.max(75.0 + share * (done + report.percent / 100.0)).min(99.0);
         progress.stage = Stage::Export;
-        self.news(&job, progress, News::Export { format, percent: report.percent })
+        self.news(&job, progress, TransientChange::Export { format, percent: report.percent })
     }
 
     async fn plan(&self, report: v1::ReportPlan) -> Result<Taken, Error> {

@@ -25,7 +25,7 @@ type Out = mpsc::Sender<Result<WatchBatchResponse, Status>>;
 /// The batch, and the revision of the view it was read at.
 pub(super) fn look(engine: &Engine, name: &Name) -> Result<(Batch, Revision), Error> {
     let now = Timestamp::now();
-    let found = engine.tallies(|tallies, view| Some((tallies.batches.get(name, view, now)?, view.revision())));
+    let found = engine.indexes(|indexes, view| Some((indexes.batches.get(name, view, now)?, view.revision())));
     found.ok_or_else(|| Error::BatchNotFound(name.1.clone()))
 }
 
@@ -36,7 +36,7 @@ pub fn follow(
     interval: Duration,
     token_left: Duration,
 ) -> Result<mpsc::Receiver<Result<WatchBatchResponse, Status>>, Error> {
-    let found = engine.tallies(|tallies, _| tallies.batches.subscribe(&name));
+    let found = engine.indexes(|indexes, _| indexes.batches.subscribe(&name));
     let changed = found.ok_or_else(|| Error::BatchNotFound(name.1.clone()))?;
     let (out, states) = mpsc::channel(1);
     let expired = Instant::now() + token_left.min(LONG);

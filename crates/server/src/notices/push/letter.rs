@@ -14,7 +14,7 @@ pub(super) const SINGLY: usize = 3;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Letter<'a> {
+struct PushPayload<'a> {
     notification_id: Option<&'a str>,
     kind: &'a str,
     severity: &'static str,
@@ -32,7 +32,7 @@ pub(super) fn of_one(notice: &Notice) -> Vec<u8> {
         Ok(NotificationSeverity::Error) => "error",
         _ => "info",
     };
-    let letter = Letter {
+    let letter = PushPayload {
         notification_id: Some(&notice.id),
         kind: &notice.kind,
         severity,
@@ -50,7 +50,7 @@ pub(super) fn of_many(notices: &[Notice]) -> Vec<u8> {
     let newest: Vec<&str> = notices.iter().rev().take(SINGLY).map(|notice| cut(&notice.title, TITLE_BYTES)).collect();
     let body = format!("{} and {} more", newest.join(", "), notices.len() - newest.len());
     let made = notices.last().map(|notice| convert::time(notice.made).to_string());
-    let letter = Letter {
+    let letter = PushPayload {
         notification_id: None,
         kind: "summary",
         severity: "info",
@@ -62,7 +62,7 @@ pub(super) fn of_many(notices: &[Notice]) -> Vec<u8> {
     bytes(&letter)
 }
 
-fn bytes(letter: &Letter<'_>) -> Vec<u8> {
+fn bytes(letter: &PushPayload<'_>) -> Vec<u8> {
     // Strings and names of fields: there is nothing that could not be written.
     serde_json::to_vec(letter).unwrap_or_default()
 }

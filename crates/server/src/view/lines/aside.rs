@@ -31,12 +31,12 @@ impl Now {
 
 /// Who stands aside, and until when.
 #[derive(Debug, Default)]
-pub(super) struct Aside {
+pub(super) struct Delayed {
     order: BTreeSet<(Instant, JobId)>,
     until: HashMap<JobId, Instant>,
 }
 
-impl Aside {
+impl Delayed {
     /// Puts a job aside if it is not due. `false` if it is.
     pub(super) fn put(&mut self, job: &Job, now: Now) -> bool {
         let wait = wait(job, now.wall);
@@ -104,7 +104,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn setting_the_wall_clock_changes_nothing_for_one_who_waits() {
-        let mut aside = Aside::default();
+        let mut aside = Delayed::default();
         let job = tried("J", 1_000, 1_400);
         let now = |wall| Now { wall: Timestamp(wall), steady: Instant::now() };
         assert!(aside.put(&job, now(1_000)));

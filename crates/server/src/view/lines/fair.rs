@@ -19,10 +19,10 @@ use std::ops::{AddAssign, SubAssign};
 use courant_joblog::ids::{JobId, Owner, Timestamp};
 
 use crate::view::load::{Load, PagesLeft};
-use crate::view::ranked::{Ranked, Weight};
+use crate::view::ranked::{OrderStatisticTree, Weight};
 
 /// Where a job stands among those of its owner; the id decides between equals.
-pub(super) type Stand = (Timestamp, JobId);
+pub(super) type QueueKey = (Timestamp, JobId);
 
 /// Owners with jobs in one round are counted one by one up to so many.
 const COUNTED: u64 = 256;
@@ -40,7 +40,7 @@ pub(super) struct FairQueue {
     /// Owners who were served in this round and have nothing waiting now.
     served: HashSet<Owner>,
     /// The first job of each owner, the one that waits longest first.
-    heads: BTreeSet<Stand>,
+    heads: BTreeSet<QueueKey>,
     load: Load,
 }
 
@@ -56,18 +56,18 @@ pub(super) enum Turn {
 /// What one owner has waiting.
 #[derive(Debug)]
 struct OwnerQueue {
-    jobs: Ranked<Stand>,
+    jobs: OrderStatisticTree<QueueKey>,
     /// The round of its next turn: [`FairQueue::round`] or the one after.
     round: u64,
     /// The oldest job it has had in this line since it last had none: its place in each round.
-    since: Stand,
+    since: QueueKey,
 }
 
 /// Owners who have their next turn in the same round.
 #[derive(Debug, Default)]
 struct Rotation {
-    by_turn: Ranked<(Stand, Owner), Load>,
-    by_count: Ranked<(u64, Stand), Load>,
+    by_turn: OrderStatisticTree<(QueueKey, Owner), Load>,
+    by_count: OrderStatisticTree<(u64, QueueKey), Load>,
 }
 
 /// Owners, and what they have waiting.
@@ -110,11 +110,11 @@ impl Weight for Load {
 
 impl FairQueue {
     /// Puts in a job.
-    pub(super) fn insert(&mut self, owner: &Owner, stand: Stand, pages: PagesLeft, turn: Turn) {
+    pub(super) fn insert(&mut self, owner: &Owner, stand: QueueKey, pages: PagesLeft, turn: Turn) {
         self.leave(owner);
         let was_served = self.served.remove(owner) && turn == Turn::Needed;
         let round = self.round + u64::from(was_served);
-        let new = || OwnerQueue { jobs: Ranked::default(), round, since: stand.clone() };
+        let new = || OwnerQueue { jobs: OrderStatisticTree::default(), round, since: stand.clone() };
         let queue = self.owners.entry(owner.clone()).or_insert_with(new);
         queue.since = queue.since.clone().min(stand.clone());
         queue.jobs.insert(stand, pages);
@@ -125,7 +125,7 @@ impl FairQueue {
     }
 
     /// Takes out a job, wherever it stands. `false` if it is not here.
-    pub(super) fn remove(&mut self, owner: &Owner, stand: &Stand) -> bool {
+    pub(super) fn remove(&mut self, owner: &Owner, stand: &QueueKey) -> bool {
         let removes = |queue: &OwnerQueue| queue.jobs.before(stand).is_some();
         if !self.owners.get(owner).is_some_and(removes) {
             return false;
@@ -139,7 +139,7 @@ impl FairQueue {
     }
 
     /// The next job, of those owners who may be served, and its owner. Passes over the others one by one: keep them few.
-    pub(super) fn first(&self, may: impl Fn(&Owner) -> bool) -> Option<(&Stand, &Owner)> {
+    pub(super) fn first(&self, may: impl Fn(&Owner) -> bool) -> Option<(&QueueKey, &Owner)> {
         let turns = self.current.by_turn.iter().chain(self.next.by_turn.iter());
         let (_, owner) = turns.into_iter().find(|(_, owner)| may(owner))?;
         Some((self.owners.get(owner)?.jobs.first()?, owner))
@@ -159,7 +159,7 @@ impl FairQueue {
     }
 
     /// What stands before a job. `None` if it is not here.
-    pub(super) fn before(&self, owner: &Owner, stand: &Stand) -> Option<Load> {
+    pub(super) fn before(&self, owner: &Owner, stand: &QueueKey) -> Option<Load> {
         let queue = self.owners.get(owner)?;
         let mut ahead = queue.jobs.before(stand)?;
         let own = queue.jobs.load();
@@ -277,7 +277,7 @@ impl FairQueue {
 impl Rotation {
     /// What these owners have before a job that comes after so many turns of each of them, and one more of those who are
     /// before `turn` in a round. `own` is what the job's owner has waiting, if it is one of these: it does not count.
-    fn before(&self, turns: u64, turn: &(Stand, Owner), own: Option<Load>) -> Load {
+    fn before(&self, turns: u64, turn: &(QueueKey, Owner), own: Option<Load>) -> Load {
         let (all, rank) = (self.by_turn.load(), self.by_turn.below(turn));
         if turns == 0 {
             return share(rank.load, rank.count);
@@ -298,13 +298,13 @@ impl Rotation {
     }
 
     /// The owners who have at most so many jobs, and the key of the first who has more.
-    fn through(&self, jobs: u64) -> (Option<&(u64, Stand)>, Owners) {
+    fn through(&self, jobs: u64) -> (Option<&(u64, QueueKey)>, Owners) {
         let first = self.first_with_more(jobs);
         let through = first.map_or(self.by_count.load(), |first| self.by_count.below(first));
         (first, through)
     }
 
-    fn first_with_more(&self, jobs: u64) -> Option<&(u64, Stand)> {
+    fn first_with_more(&self, jobs: u64) -> Option<&(u64, QueueKey)> {
         let least = (jobs + 1, (Timestamp(i64::MIN), JobId::new("")));
         self.by_count.iter_from(&least).next()
     }
@@ -349,7 +349,7 @@ mod tests {
     #[derive(Default)]
     struct World {
         queue: FairQueue,
-        jobs: BTreeMap<Owner, BTreeMap<Stand, u32>>,
+        jobs: BTreeMap<Owner, BTreeMap<QueueKey, u32>>,
         clock: i64,
     }
 
@@ -367,7 +367,7 @@ mod tests {
             self.jobs.entry(owner).or_default().insert(stand, pages);
         }
 
-        fn forget(&mut self, owner: &Owner, stand: &Stand) -> u32 {
+        fn forget(&mut self, owner: &Owner, stand: &QueueKey) -> u32 {
             let own = self.jobs.get_mut(owner).unwrap();
             let pages = own.remove(stand).unwrap();
             if own.is_empty() {
@@ -376,7 +376,7 @@ mod tests {
             pages
         }
 
-        fn serve(&mut self, may: impl Fn(&Owner) -> bool) -> Option<(Owner, Stand, u32)> {
+        fn serve(&mut self, may: impl Fn(&Owner) -> bool) -> Option<(Owner, QueueKey, u32)> {
             let (stand, owner) = self.queue.first(may)?;
             let (stand, owner) = (stand.clone(), owner.clone());
             assert_eq!(self.queue.serve(&owner), Some(stand.1.clone()));
@@ -391,7 +391,8 @@ mod tests {
                 Step::Serve { not } => drop(self.serve(|known| *known != owner(not))),
                 Step::Remove(nth) => {
                     let all = self.jobs.iter().flat_map(|(owner, jobs)| jobs.keys().map(move |stand| (owner, stand)));
-                    let all: Vec<(Owner, Stand)> = all.map(|(owner, stand)| (owner.clone(), stand.clone())).collect();
+                    let all: Vec<(Owner, QueueKey)> =
+                        all.map(|(owner, stand)| (owner.clone(), stand.clone())).collect();
                     let Some((owner, stand)) = all.get(nth % all.len().max(1)) else { return };
                     assert!(self.queue.remove(owner, stand) && !self.queue.remove(owner, stand));
                     self.forget(owner, stand);
@@ -400,7 +401,7 @@ mod tests {
         }
 
         /// What stands before each job, as it is told.
-        fn told(&self) -> BTreeMap<Stand, Load> {
+        fn told(&self) -> BTreeMap<QueueKey, Load> {
             let all = self.jobs.iter().flat_map(|(owner, jobs)| jobs.keys().map(move |stand| (owner, stand)));
             all.map(|(owner, stand)| (stand.clone(), self.queue.before(owner, stand).unwrap())).collect()
         }

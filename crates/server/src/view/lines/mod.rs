@@ -16,34 +16,34 @@ use courant_joblog::job::{Attempt, Job, Lane};
 
 use tokio::time::Instant;
 
-use self::aside::Aside;
+use self::aside::Delayed;
 pub use self::aside::Now;
-use self::fair::{FairQueue, Stand, Turn};
+use self::fair::{FairQueue, QueueKey, Turn};
 pub use self::limits::OwnerLimits;
-use self::turns::Turns;
+use self::turns::LaneScheduler;
 pub use self::turns::Weights;
 use super::load::{Load, pages_left};
 
 /// All waiting jobs, and how many of each line are held.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct JobQueues {
     kinds: HashMap<Box<str>, Kind>,
     /// Jobs that were taken out for a claim that is under way.
     claims: HashMap<JobId, (Box<str>, Owner)>,
-    aside: Aside,
-    turns: Turns,
+    aside: Delayed,
+    turns: LaneScheduler,
 }
 
 /// All of one kind of work.
 #[derive(Debug, Default)]
 struct Kind {
-    lanes: [Line; Lane::ALL.len()],
+    lanes: [LaneQueue; Lane::ALL.len()],
     /// Jobs of each owner that are held or being claimed. Nobody has 0.
     running: HashMap<Owner, u32>,
 }
 
 #[derive(Debug, Default)]
-struct Line {
+struct LaneQueue {
     waiting: FairQueue,
     delayed: u32,
     held: u32,
@@ -51,7 +51,7 @@ struct Line {
 
 /// The place of a waiting job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct QueuePosition {
     /// 1 for the next.
     pub position: u32,
     /// What will be taken before it, if nobody comes.
@@ -60,7 +60,7 @@ pub struct Place {
 
 /// How a line stands.
 #[derive(Clone, Copy, Debug)]
-pub struct LineState<'a> {
+pub struct QueueState<'a> {
     /// The kind of work.
     pub kind: &'a str,
     /// The lane.
@@ -77,7 +77,7 @@ pub struct LineState<'a> {
     pub before_newcomer: Load,
 }
 
-impl<'a> LineState<'a> {
+impl<'a> QueueState<'a> {
     /// A line that nobody is in.
     pub fn empty(kind: &'a str, lane: Lane) -> Self {
         let (waiting, before_newcomer) = (Load::default(), Load::default());
@@ -85,26 +85,26 @@ impl<'a> LineState<'a> {
     }
 
     /// The place behind all that wait: where a job that comes now stands at worst.
-    pub fn end(&self) -> Place {
-        Place::behind(self.waiting)
+    pub fn end(&self) -> QueuePosition {
+        QueuePosition::behind(self.waiting)
     }
 
     /// The place of a job that comes now from an owner who has nothing waiting.
-    pub fn newcomer(&self) -> Place {
-        Place::behind(self.before_newcomer)
+    pub fn newcomer(&self) -> QueuePosition {
+        QueuePosition::behind(self.before_newcomer)
     }
 }
 
-impl Place {
+impl QueuePosition {
     fn behind(ahead: Load) -> Self {
         Self { position: u32::try_from(ahead.jobs + 1).unwrap_or(u32::MAX), ahead }
     }
 }
 
-impl Lines {
+impl JobQueues {
     /// Empty, with these weights of the lanes.
     pub fn new(weights: Weights) -> Self {
-        Self { turns: Turns::new(weights), ..Self::default() }
+        Self { turns: LaneScheduler::new(weights), ..Self::default() }
     }
 
     /// The weights of the lanes.
@@ -175,7 +175,7 @@ impl Lines {
         self.aside.first_due(now)
     }
 
-    /// Takes out the next job for a worker of these kinds, for a claim: [`Lines::claim_over`] must follow. An owner who
+    /// Takes out the next job for a worker of these kinds, for a claim: [`JobQueues::claim_over`] must follow. An owner who
     /// has its share of the slots is passed over while another one waits for this worker.
     pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>) -> Option<JobId> {
         let within_share = self.take(kinds, |kind| limits.while_others_wait(kind));
@@ -206,19 +206,20 @@ impl Lines {
     }
 
     /// The place of a waiting job; `None` when it is not in a line.
-    pub fn place(&self, job: &Job) -> Option<Place> {
+    pub fn place(&self, job: &Job) -> Option<QueuePosition> {
         let line = &self.kinds.get(&job.kind)?.lanes[job.lane as usize];
-        line.waiting.before(&job.owner, &stand(job)).map(Place::behind)
+        line.waiting.before(&job.owner, &stand(job)).map(QueuePosition::behind)
     }
 
     /// How a line stands.
-    pub fn state<'a>(&'a self, kind: &'a str, lane: Lane) -> LineState<'a> {
-        let Some(Line { waiting, delayed, held }) = self.kinds.get(kind).map(|kind| &kind.lanes[lane as usize]) else {
-            return LineState::empty(kind, lane);
+    pub fn state<'a>(&'a self, kind: &'a str, lane: Lane) -> QueueState<'a> {
+        let Some(LaneQueue { waiting, delayed, held }) = self.kinds.get(kind).map(|kind| &kind.lanes[lane as usize])
+        else {
+            return QueueState::empty(kind, lane);
         };
         let (oldest, before_newcomer) = (waiting.oldest(), waiting.before_newcomer());
         let waiting = waiting.load();
-        LineState { kind, lane, waiting, delayed: *delayed, held: *held, oldest, before_newcomer }
+        QueueState { kind, lane, waiting, delayed: *delayed, held: *held, oldest, before_newcomer }
     }
 
     /// Kinds that jobs wait for or are held of.
@@ -227,7 +228,7 @@ impl Lines {
     }
 
     /// How the lines of a kind stand; none when nothing of it waits or is held.
-    pub fn states<'a>(&'a self, kind: &'a str) -> Vec<LineState<'a>> {
+    pub fn states<'a>(&'a self, kind: &'a str) -> Vec<QueueState<'a>> {
         if !self.kinds.contains_key(kind) {
             return Vec::new();
         }
@@ -254,7 +255,7 @@ impl Lines {
         self.line(job).waiting.insert(&job.owner, stand(job), pages_left(job), turn);
     }
 
-    fn line(&mut self, job: &Job) -> &mut Line {
+    fn line(&mut self, job: &Job) -> &mut LaneQueue {
         &mut self.kind(&job.kind).lanes[job.lane as usize]
     }
 
@@ -289,12 +290,12 @@ impl Kind {
     }
 
     fn is_unused(&self) -> bool {
-        let unused = |line: &Line| line.waiting.is_empty() && line.delayed == 0 && line.held == 0;
+        let unused = |line: &LaneQueue| line.waiting.is_empty() && line.delayed == 0 && line.held == 0;
         self.running.is_empty() && self.lanes.iter().all(unused)
     }
 }
 
-fn stand(job: &Job) -> Stand {
+fn stand(job: &Job) -> QueueKey {
     (job.queued, job.id.clone())
 }
 
@@ -315,8 +316,8 @@ mod tests {
     use super::*;
     use crate::view::tests::{queued, tried};
 
-    fn filled(lanes: &[(Lane, usize)]) -> Lines {
-        let mut lines = Lines::default();
+    fn filled(lanes: &[(Lane, usize)]) -> JobQueues {
+        let mut lines = JobQueues::default();
         for (lane, count) in lanes {
             for n in 0..*count {
                 let mut job = queued(&format!("{lane:?}{n:03}"), "alice");
@@ -329,7 +330,7 @@ mod tests {
         lines
     }
 
-    fn take(lines: &mut Lines) -> String {
+    fn take(lines: &mut JobQueues) -> String {
         lines.take_next(&["pdf".into()], &OwnerLimits::NONE).unwrap().to_string()
     }
 
@@ -359,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_delayed_job_waits_aside_until_it_is_due() {
-        let mut lines = Lines::default();
+        let mut lines = JobQueues::default();
         let job = tried("J", 1_000, 1_100);
         let now = Now { wall: Timestamp(1_000), steady: Instant::now() };
         let due = now.steady + Duration::from_millis(100);
@@ -374,8 +375,8 @@ mod tests {
     }
 
     /// Jobs of owners in one lane; workers with so many slots.
-    fn of_owners(owners: &[(&str, Lane, usize)]) -> (Lines, HashMap<JobId, Job>) {
-        let (mut lines, mut jobs) = (Lines::default(), HashMap::new());
+    fn of_owners(owners: &[(&str, Lane, usize)]) -> (JobQueues, HashMap<JobId, Job>) {
+        let (mut lines, mut jobs) = (JobQueues::default(), HashMap::new());
         for (owner, lane, count) in owners {
             for n in 0..*count {
                 let mut job = queued(&format!("{owner}-{lane:?}-{n:03}"), owner);
@@ -396,7 +397,7 @@ mod tests {
         let slots = BTreeMap::from([("pdf".into(), 4)]);
         let (mut lines, jobs) =
             of_owners(&[("alice", Lane::Normal, 20), ("alice", Lane::Premium, 20), ("bob", Lane::Large, 3)]);
-        let take = |lines: &mut Lines| {
+        let take = |lines: &mut JobQueues| {
             let job = jobs[&lines.take_next(&["pdf".into()], &limits(&slots, u32::MAX)).unwrap()].clone();
             lines.hold(&job);
             job
@@ -418,7 +419,7 @@ mod tests {
     fn a_claim_counts_until_it_is_over_and_the_job_runs_or_not() {
         let slots = BTreeMap::from([("pdf".into(), 2)]);
         let (mut lines, jobs) = of_owners(&[("alice", Lane::Normal, 5), ("bob", Lane::Normal, 1)]);
-        let take = |lines: &mut Lines, most| lines.take_next(&["pdf".into()], &limits(&slots, most));
+        let take = |lines: &mut JobQueues, most| lines.take_next(&["pdf".into()], &limits(&slots, most));
         let first = take(&mut lines, 1).unwrap();
         assert_eq!(jobs[&first].owner.as_str(), "alice");
         assert_eq!(jobs[&take(&mut lines, 1).unwrap()].owner.as_str(), "bob");
@@ -434,7 +435,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_not_used_any_more_leaves_nothing_behind() {
-        let mut lines = Lines::default();
+        let mut lines = JobQueues::default();
         let job = queued("J", "alice");
         lines.insert(&job, Now::read());
         lines.remove(&job);

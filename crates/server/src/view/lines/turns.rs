@@ -61,7 +61,7 @@ impl Default for Weights {
 
 /// The clocks of all pools.
 #[derive(Debug, Default)]
-pub struct Turns {
+pub struct LaneScheduler {
     weights: Weights,
     pools: HashMap<Box<[Box<str>]>, Pool>,
 }
@@ -72,7 +72,7 @@ struct Pool {
     now: u64,
 }
 
-impl Turns {
+impl LaneScheduler {
     /// With these weights.
     pub fn new(weights: Weights) -> Self {
         Self { weights, pools: HashMap::new() }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     /// Serves once; gives the line.
-    fn serve(turns: &mut Turns, waiting: &mut [u32; 6]) -> Option<usize> {
+    fn serve(turns: &mut LaneScheduler, waiting: &mut [u32; 6]) -> Option<usize> {
         let kinds = kinds();
         let (kind, lane) = turns.next(&kinds, |kind, lane| {
             let kind = KINDS.iter().position(|known| *known == kind)?;
@@ -154,7 +154,7 @@ mod tests {
             weights in weights(),
             arrivals in vec((0usize..6, 0u32..4), 1..400),
         ) {
-            let mut turns = Turns::new(weights);
+            let mut turns = LaneScheduler::new(weights);
             let mut waiting = [0u32; 6];
             let mut since_served = [[0u32; 6]; 6];
             let lane_of: Vec<Lane> = lines().map(|(_, lane)| lane).collect();
@@ -175,7 +175,7 @@ mod tests {
 
         #[test]
         fn shares_of_lines_that_always_have_jobs_are_their_weights(weights in weights(), idle in 0usize..6) {
-            let mut turns = Turns::new(weights);
+            let mut turns = LaneScheduler::new(weights);
             let mut waiting = [u32::MAX; 6];
             waiting[idle] = 0;
             let mut served = [0u32; 6];
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn an_idle_line_does_not_catch_up() {
-        let mut turns = Turns::default();
+        let mut turns = LaneScheduler::default();
         let mut waiting = [0; 6];
         let (normal, large) = (Lane::Normal as usize, Lane::Large as usize);
         waiting[normal] = 1000;
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_other_workers_do_makes_nobody_wait_here() {
-        let mut turns = Turns::default();
+        let mut turns = LaneScheduler::default();
         let elsewhere: [Box<str>; 1] = ["scan".into()];
         let here = kinds();
         for _ in 0..1000 {
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn pools_are_bounded() {
-        let mut turns = Turns::default();
+        let mut turns = LaneScheduler::default();
         for n in 0..3 * MAX_POOLS {
             turns.next(&[format!("kind-{n}").into()], |_, _| Some(())).unwrap();
         }

@@ -16,18 +16,18 @@ use super::load::PagesLeft;
 
 /// Members in order, each with its weight: a job with its pages, unless said otherwise.
 #[derive(Debug)]
-pub struct Ranked<K, W: Weight = PagesLeft> {
+pub struct OrderStatisticTree<K, W: Weight = PagesLeft> {
     root: Node<K, W>,
     load: W::Sum,
 }
 
-impl<K, W: Weight> Default for Ranked<K, W> {
+impl<K, W: Weight> Default for OrderStatisticTree<K, W> {
     fn default() -> Self {
         Self { root: Node::Leaf(Vec::new()), load: W::Sum::default() }
     }
 }
 
-impl<K: Ord + Clone, W: Weight> Ranked<K, W> {
+impl<K: Ord + Clone, W: Weight> OrderStatisticTree<K, W> {
     /// Puts a member in; one that is there gets the new weight.
     pub fn insert(&mut self, key: K, weight: W) {
         self.remove(&key);

@@ -29,7 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn do_both(step: Step, ranked: &mut Ranked<u32>, model: &mut BTreeMap<u32, PagesLeft>) {
+fn do_both(step: Step, ranked: &mut OrderStatisticTree<u32>, model: &mut BTreeMap<u32, PagesLeft>) {
     match step {
         Step::Insert(key, pages) => {
             ranked.insert(u32::from(key), pages);
@@ -73,7 +73,7 @@ proptest! {
 
     #[test]
     fn it_does_what_a_sorted_list_does(start in 0u32..6000, steps in vec(step(), 0..2500)) {
-        let (mut ranked, mut model): (Ranked<u32>, _) = (Ranked::default(), BTreeMap::new());
+        let (mut ranked, mut model): (OrderStatisticTree<u32>, _) = (OrderStatisticTree::default(), BTreeMap::new());
         for key in 0..start {
             do_both(Step::Insert((key * 7919 % 65_536) as u16, Some(key)), &mut ranked, &mut model);
         }
@@ -101,7 +101,7 @@ proptest! {
 
 #[test]
 fn it_stays_low_and_full() {
-    let mut ranked: Ranked<u32> = Ranked::default();
+    let mut ranked: OrderStatisticTree<u32> = OrderStatisticTree::default();
     (0u32..100_000).for_each(|key| ranked.insert(key, None));
     assert_eq!(holds(&ranked.root, true), 2, "64³ have room in three levels");
     (0u32..100_000).filter(|key| key % 100 != 0).for_each(|key| assert!(ranked.remove(&key)));
@@ -113,7 +113,7 @@ fn it_stays_low_and_full() {
 
 #[test]
 fn a_node_divided_at_its_end_joins_its_small_neighbour() {
-    let mut ranked: Ranked<u32> = Ranked::default();
+    let mut ranked: OrderStatisticTree<u32> = OrderStatisticTree::default();
     // Full leaves, the second one thinned out; then the first grows at its own end.
     (0u32..192).for_each(|key| ranked.insert(key * 1000, None));
     (66u32..128).for_each(|key| assert!(ranked.remove(&(key * 1000))));
