@@ -1,6 +1,6 @@
 //! Who watches what. Finds the mailboxes of a job in a few look-ups, however many watchers there are.
 
-pub mod mailbox;
+pub mod watch_queue;
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -10,7 +10,7 @@ use courant_joblog::ids::{BatchId, DocumentId, JobId, Owner};
 use courant_joblog::job::Job;
 use courant_joblog::log::Key;
 
-use self::mailbox::{Durable, TransientUpdate, WatchQueue};
+use self::watch_queue::{Durable, TransientUpdate, WatchQueue};
 
 /// Which jobs a watcher follows.
 #[derive(Clone, Debug, PartialEq, Eq)]

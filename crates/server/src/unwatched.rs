@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
     use crate::Config;
-    use crate::hub::mailbox::WatchQueue;
+    use crate::hub::watch_queue::WatchQueue;
     use crate::hub::{Scope, Topic};
     use crate::objects::Objects;
 

@@ -9,7 +9,7 @@ use courant_proto::v1::job_event::Change as Wire;
 use super::job::{dated, error, estimate, export, format, job, known, page, place, seen, time, zone};
 use crate::cursor::{Cursor, Gap};
 use crate::engine::Engine;
-use crate::hub::mailbox::{Durable, TransientChange, TransientUpdate};
+use crate::hub::watch_queue::{Durable, TransientChange, TransientUpdate};
 use crate::watch::{Step, Update};
 
 /// A step of a watch over one job.

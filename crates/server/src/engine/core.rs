@@ -19,7 +19,7 @@ use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::estimate::Estimates;
 use crate::holds::Holds;
-use crate::hub::mailbox::{TransientChange, TransientUpdate};
+use crate::hub::watch_queue::{TransientChange, TransientUpdate};
 use crate::indexes::Indexes;
 use crate::metrics::Metrics;
 use crate::objects::Objects;

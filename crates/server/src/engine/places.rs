@@ -11,7 +11,7 @@ use super::state::State;
 use super::walk::CHUNK;
 use crate::estimate::{Estimate, WorkerCapacity};
 use crate::hub::ScopeKey as Spot;
-use crate::hub::mailbox::{TransientChange, TransientUpdate};
+use crate::hub::watch_queue::{TransientChange, TransientUpdate};
 use crate::snapshot::EstimatedPosition;
 use crate::view::{Known, View};
 

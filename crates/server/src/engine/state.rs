@@ -9,7 +9,7 @@ use courant_joblog::log::{Entry, Filter, Log, ReadError, Record};
 use crate::clock::{Clock, Moment, Replay};
 use crate::estimate::Estimates;
 use crate::hub::Hub;
-use crate::hub::mailbox::Durable;
+use crate::hub::watch_queue::Durable;
 use crate::indexes::Indexes;
 use crate::metrics::Metrics;
 use crate::snapshot::{EstimatedPosition, JobSnapshot};

@@ -4,7 +4,7 @@ use courant_joblog::ids::{Owner, Revision};
 
 use super::core::Engine;
 use super::state::State;
-use crate::hub::mailbox::WatchQueue;
+use crate::hub::watch_queue::WatchQueue;
 use crate::hub::{Scope, Topic};
 use crate::snapshot::JobSnapshot;
 use crate::view::{Known, ListKey};

@@ -6,7 +6,7 @@ use courant_joblog::ids::Revision;
 use courant_joblog::job::Job;
 
 use super::core::Engine;
-use crate::hub::mailbox::WatchQueue;
+use crate::hub::watch_queue::WatchQueue;
 use crate::hub::{Scope, WatcherId};
 
 impl Engine {

@@ -14,9 +14,9 @@
 //! All times are read on the steady clock when an event is seen, see [`crate::clock`].
 
 mod average;
-mod crew;
 mod kind;
 mod run;
+mod worker_pool;
 
 #[cfg(test)]
 mod recorded;
@@ -29,10 +29,10 @@ use courant_joblog::event::{Change, Event};
 use courant_joblog::ids::JobId;
 use courant_joblog::job::{Job, Lane, Page, State};
 
-pub use self::crew::WorkerCapacity;
-use self::crew::{FirstFree, Gathering, WorkerPool};
 use self::kind::{Kind, Reading};
 use self::run::{Guess, Run, by_percent, part};
+pub use self::worker_pool::WorkerCapacity;
+use self::worker_pool::{FirstFree, Gathering, WorkerPool};
 use crate::clock::Moment;
 use crate::view::{Known, Load, QueuePosition, View};
 

@@ -9,7 +9,7 @@ use courant_joblog::job::{Job, State};
 use courant_proto::v1;
 use courant_proto::v1::{Password, RetryJobRequest};
 
-use super::wish;
+use super::submit_request;
 use crate::auth::seen;
 use crate::convert::{self, job_id};
 use crate::cursor::Cursor;
@@ -94,7 +94,7 @@ impl Jobs {
         identity: &Identity,
         request: RetryJobRequest,
     ) -> Result<(JobSnapshot, Cursor), Error> {
-        let (id, password) = (request.job_id.as_str(), wish::password(request.password)?);
+        let (id, password) = (request.job_id.as_str(), submit_request::password(request.password)?);
         let Known { job, revision: before, .. } = self.changeable(identity, id)?.known;
         may_retry(&job)?;
         // It waits again, as a submitted job does.

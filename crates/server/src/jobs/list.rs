@@ -18,7 +18,7 @@ use prost::Message as _;
 use sha2::{Digest, Sha256};
 
 use super::id_in;
-use super::wish::MAX_LABELS;
+use super::submit_request::MAX_LABELS;
 use crate::auth::scope;
 use crate::convert;
 use crate::engine::Engine;

@@ -5,7 +5,7 @@ mod batch;
 mod list;
 mod results;
 pub(crate) mod submit;
-pub(crate) mod wish;
+pub(crate) mod submit_request;
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use courant_proto::v1::submit_job_request::Part;
 use courant_proto::v1::{SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
 use tonic::{Code, Streaming};
 
-use super::wish::SubmitRequest;
+use super::submit_request::SubmitRequest;
 use crate::arrival::Arrival;
 use crate::convert;
 use crate::engine::Engine;
@@ -224,7 +224,7 @@ mod tests {
             elapsed: None,
         };
         let wish = |owner: &str, request: Option<&str>| {
-            let identity = Identity { subject: owner.into(), ..super::super::wish::tests::nobody() };
+            let identity = Identity { subject: owner.into(), ..super::super::submit_request::tests::nobody() };
             let header =
                 SubmitJobHeader { request_id: request.unwrap_or_default().into(), ..SubmitJobHeader::default() };
             SubmitRequest::check(header, &identity, &engine_config()).unwrap()

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::checked;
-use super::roll::{BridgeRegistration, Kept, PresenceRegistry};
+use super::registry::{BridgeRegistration, Kept, PresenceRegistry};
 use crate::engine::Engine;
 use crate::error::Error;
 

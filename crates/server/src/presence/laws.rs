@@ -6,7 +6,7 @@ use std::sync::Arc;
 use courant_proto::v1::{BridgeHello, BridgeUser, Device};
 use proptest::prelude::*;
 
-use super::roll::{BridgeRegistration, Kept, PresenceRegistry};
+use super::registry::{BridgeRegistration, Kept, PresenceRegistry};
 use crate::config::PresenceConfig;
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];

@@ -1,13 +1,13 @@
 //! `PresenceService`: which devices of whom are connected, over all bridges. Bridges tell it ([`attend`]), the server puts
-//! it together ([`roll`]) and tells each bridge of the users it follows.
+//! it together ([`registry`]) and tells each bridge of the users it follows.
 //!
 //! Nothing of it is durable and no job depends on it. Must never guess: who is not told of is not there.
 
 mod attend;
 mod checked;
 mod merge;
-mod post;
-pub mod roll;
+pub mod registry;
+mod send_queue;
 
 #[cfg(test)]
 mod laws;
@@ -27,7 +27,7 @@ use crate::convert::interval_within;
 use crate::engine::Engine;
 use crate::sampled::{self, LISTS_EVERY, Pace};
 use crate::shares::Counted;
-use roll::PresenceRegistry;
+use registry::PresenceRegistry;
 
 /// The largest message of a bridge: a thousand devices with the longest names fit.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;

@@ -16,7 +16,7 @@ use crate::notices::Notices;
 use crate::notices::push::Push;
 use crate::notices::store::{Bounds, Store};
 use crate::objects::Objects;
-use crate::presence::roll::PresenceRegistry;
+use crate::presence::registry::PresenceRegistry;
 use crate::worker::registry::Registry;
 
 /// A server that is ready to serve.

@@ -12,7 +12,7 @@ use super::held::{self, Name, unfinished};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::submit;
-use crate::jobs::wish::SubmitRequest;
+use crate::jobs::submit_request::SubmitRequest;
 use crate::quota::{self, Refusal, Which};
 
 /// Uploads of one owner looked at at once.

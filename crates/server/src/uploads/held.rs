@@ -11,7 +11,7 @@ use crate::auth::require;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::holds::Hold;
-use crate::jobs::wish::SubmitRequest;
+use crate::jobs::submit_request::SubmitRequest;
 use crate::objects::{DESCRIPTOR, Found, Objects, Place};
 
 /// What names of pieces begin with.

@@ -1,11 +1,11 @@
 //! The view: what the log says, kept in memory for reading. Rebuilt at start, advanced only by the follower, never
 //! written to by calls. The live news of running jobs, which the log does not have, lies beside it.
 
+mod job_index;
 mod known;
-mod lines;
 mod load;
-mod ranked;
-mod shelf;
+mod order_statistic_tree;
+mod queues;
 
 #[cfg(test)]
 mod model;
@@ -19,12 +19,12 @@ use courant_joblog::ids::{JobId, Owner, Revision, Timestamp, WorkerId};
 use courant_joblog::job::{Job, Lane, State};
 use courant_joblog::log::{Entry, Record};
 
+pub use job_index::{JobIndex, ListKey};
 pub use known::{Known, Live};
 use known::{carried, goes_on, logged_since};
-use lines::JobQueues;
-pub use lines::{Now, OwnerLimits, QueuePosition, QueueState, Weights};
 pub use load::{Load, PagesLeft};
-pub use shelf::{JobIndex, ListKey};
+use queues::JobQueues;
+pub use queues::{Now, OwnerLimits, QueuePosition, QueueState, Weights};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Moment};

@@ -8,7 +8,7 @@ use crate::cursor::Gap;
 use crate::engine::PAGE;
 use crate::error::Error;
 use crate::hub::Topic;
-use crate::hub::mailbox::Durable;
+use crate::hub::watch_queue::Durable;
 
 impl<T: Send, E: From<Error> + Send> Watcher<T, E> {
     /// After a gap in a watch over one job: that the job is gone, if so, instead of nothing.

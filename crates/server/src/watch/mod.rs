@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::cursor::{Cursor, Gap};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::hub::mailbox::{Durable, Found, Message, TransientUpdate, WatchQueue};
+use crate::hub::watch_queue::{Durable, Found, Message, TransientUpdate, WatchQueue};
 use crate::hub::{Scope, Topic, WatcherId};
 use crate::snapshot::JobSnapshot;
 

@@ -13,10 +13,10 @@ mod part_reports;
 pub mod parts;
 pub mod registry;
 mod reports;
+mod retry_decision;
 mod session;
 mod sharing;
 pub mod sweep;
-mod verdict;
 
 #[cfg(test)]
 mod model;

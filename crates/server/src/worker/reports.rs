@@ -12,12 +12,12 @@ use courant_proto::v1::work_request::Message as In;
 
 use super::attempt::AttemptId;
 use super::registry::Registry;
-use super::verdict::{cancelled, end_attempt};
+use super::retry_decision::{cancelled, end_attempt};
 use super::{large, sharing};
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::hub::mailbox::TransientChange;
+use crate::hub::watch_queue::TransientChange;
 use crate::objects::{artifact_name, page_name};
 use crate::view::Live;
 

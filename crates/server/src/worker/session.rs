@@ -21,8 +21,8 @@ use super::deferred::Deferred;
 use super::hello::Greeting;
 use super::parts::Holder;
 use super::registry::{OUTBOX, Offer, Outbox, Registry, Session};
+use super::retry_decision;
 use super::sharing::{self, Why};
-use super::verdict;
 use crate::auth::time_left;
 use crate::convert;
 use crate::engine::Engine;
@@ -163,7 +163,7 @@ async fn reconcile(
         };
         // An assignment that never arrived is nobody's failure.
         let counts = if unanswered { Counts::No } else { Counts::Yes };
-        match verdict::end_attempt(engine, &attempt, why, counts).await {
+        match retry_decision::end_attempt(engine, &attempt, why, counts).await {
             // It stays the worker's in name, which says nothing of it: once the log takes entries again it ends like an
             // assignment that was not accepted.
             Err(Error::Append(AppendError::Full) | Error::Busy(_)) => {}

@@ -12,8 +12,8 @@ use tokio::time::{Duration, Instant, MissedTickBehavior};
 
 use super::attempt::AttemptId;
 use super::registry::Registry;
+use super::retry_decision::{cancelled, end_attempt};
 use super::sharing;
-use super::verdict::{cancelled, end_attempt};
 use crate::engine::Engine;
 use crate::error::Error;
 

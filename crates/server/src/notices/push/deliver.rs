@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::client::{Push, TTL};
-use super::letter::{SINGLY, of_many, of_one};
+use super::payload::{SINGLY, of_many, of_one};
 use super::schedule::{Places, Schedule};
 use crate::notices::inbox::Notices;
 use crate::notices::store::{Notice, StoreError};

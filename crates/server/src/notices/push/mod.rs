@@ -10,7 +10,7 @@
 mod client;
 mod deliver;
 mod key;
-mod letter;
+mod payload;
 mod schedule;
 
 pub use self::client::{Push, PushError, TTL};

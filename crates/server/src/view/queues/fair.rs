@@ -19,7 +19,7 @@ use std::ops::{AddAssign, SubAssign};
 use courant_joblog::ids::{JobId, Owner, Timestamp};
 
 use crate::view::load::{Load, PagesLeft};
-use crate::view::ranked::{OrderStatisticTree, Weight};
+use crate::view::order_statistic_tree::{OrderStatisticTree, Weight};
 
 /// Where a job stands among those of its owner; the id decides between equals.
 pub(super) type QueueKey = (Timestamp, JobId);

@@ -4,10 +4,10 @@
 //! of [`Job::queued`]. A job that is tried again keeps its place among them (the log says when it loses it), but stands
 //! aside until it is due.
 
-mod aside;
+mod delayed;
 mod fair;
+mod lane_scheduler;
 mod limits;
-mod turns;
 
 use std::collections::HashMap;
 
@@ -16,12 +16,12 @@ use courant_joblog::job::{Attempt, Job, Lane};
 
 use tokio::time::Instant;
 
-use self::aside::Delayed;
-pub use self::aside::Now;
+use self::delayed::Delayed;
+pub use self::delayed::Now;
 use self::fair::{FairQueue, QueueKey, Turn};
+use self::lane_scheduler::LaneScheduler;
+pub use self::lane_scheduler::Weights;
 pub use self::limits::OwnerLimits;
-use self::turns::LaneScheduler;
-pub use self::turns::Weights;
 use super::load::{Load, pages_left};
 
 /// All waiting jobs, and how many of each line are held.

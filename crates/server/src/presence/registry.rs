@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::merge::merged;
-use super::post::SendQueue;
+use super::send_queue::SendQueue;
 use crate::config::PresenceConfig;
 
 /// Numbers the streams of bridges, in the order in which they came.
