@@ -148,12 +148,12 @@ impl Hub {
     }
 
     /// Tells an entry of the log to all who follow its job.
-    pub fn tell(&self, job: &Job, durable: &Durable) {
+    pub fn notify(&self, job: &Job, durable: &Durable) {
         self.of(job).for_each(|queue| queue.push(durable.clone()));
     }
 
     /// Tells news to all who follow its job.
-    pub fn tell_news(&self, news: &Arc<TransientUpdate>) {
+    pub fn notify_transient(&self, news: &Arc<TransientUpdate>) {
         self.of(&news.known.job).for_each(|queue| queue.push_news(news.clone()));
     }
 
@@ -170,7 +170,7 @@ impl Hub {
 
     /// Tells the place of a waiting job to those at one place who follow it: to all when it is new, else to those who were
     /// not told before.
-    pub fn tell_place(&self, place: &ScopeKey, news: &Arc<TransientUpdate>, new: bool) {
+    pub fn notify_position(&self, place: &ScopeKey, news: &Arc<TransientUpdate>, new: bool) {
         let watchers = self.watchers.get(place).into_iter().flatten();
         let here = watchers.filter(|watcher| watcher.scope.holds(&news.known.job));
         here.filter(|watcher| new || !watcher.queue.knows_places())
@@ -178,8 +178,8 @@ impl Hub {
     }
 
     /// Everybody at this place was told all places.
-    pub fn told_places(&self, place: &ScopeKey) {
-        self.watchers.get(place).into_iter().flatten().for_each(|watcher| watcher.queue.told_places());
+    pub fn end_of_positions(&self, place: &ScopeKey) {
+        self.watchers.get(place).into_iter().flatten().for_each(|watcher| watcher.queue.end_of_positions());
     }
 
     fn of<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Arc<WatchQueue>> {

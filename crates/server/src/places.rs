@@ -21,7 +21,7 @@ pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
     loop {
         ticks.tick().await;
         engine.look(|view| hands(&registry.list(), view));
-        told = engine.tell_places(&told, engine.config.watch_places).await;
+        told = engine.send_positions(&told, engine.config.watch_places).await;
     }
 }
 

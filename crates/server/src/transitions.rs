@@ -4,7 +4,7 @@ use courant_joblog::event::Change;
 use courant_joblog::job::{Job, State};
 
 /// What cancels a job, if it can be cancelled and was not yet.
-pub fn cancelling(job: &Job, by: &str) -> Option<Change> {
+pub fn cancel_change(job: &Job, by: &str) -> Option<Change> {
     match job.state {
         State::Queued => Some(Change::Cancelled { by: by.into() }),
         State::Running => Some(Change::Cancelling { by: by.into() }),

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::engine::{CHUNK, Engine};
 use crate::error::Error;
-use crate::transitions::cancelling;
+use crate::transitions::cancel_change;
 
 /// How often one looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ impl Alone {
         if since.elapsed() < limit {
             return;
         }
-        match self.engine.change(&id, |job| Ok(cancelling(job, BY).filter(|_| !self.is_followed(job)))).await {
+        match self.engine.change(&id, |job| Ok(cancel_change(job, BY).filter(|_| !self.is_followed(job)))).await {
             Ok(seen) if seen.known.job.cancelled_by.as_deref() == Some(BY) => {
                 tracing::info!(job = %id, "cancelled: nobody follows it");
             }

@@ -109,7 +109,7 @@ impl Engine {
                 continue;
             }
             let page = self.log.read(after, &Filter::All, PAGE).await?;
-            self.take_in(&page);
+            self.apply_page(&page);
         }
     }
 
@@ -153,7 +153,7 @@ impl Engine {
         let (at, now) = (Timestamp::now(), state.view.now());
         let (remaining, elapsed) = (state.estimates.remaining(&known, now), known.elapsed_ms(now));
         let news = TransientUpdate { at, known, place: None, remaining, elapsed, news };
-        state.hub.tell_news(&Arc::new(news));
+        state.hub.notify_transient(&Arc::new(news));
         true
     }
 
@@ -198,10 +198,10 @@ impl Engine {
         self.applied.subscribe()
     }
 
-    fn take_in(&self, page: &[Arc<Entry>]) {
+    fn apply_page(&self, page: &[Arc<Entry>]) {
         let Some(last) = page.last() else { return };
         let mut state = self.state.lock();
-        page.iter().for_each(|entry| state.take_in(entry));
+        page.iter().for_each(|entry| state.apply(entry));
         drop(state);
         self.applied.send_replace(last.revision);
         self.wake.notify_one();

@@ -47,7 +47,7 @@ impl Engine {
 
     /// Tells the places of waiting jobs to those who follow them, where they changed since they were told. Of a watch over
     /// many jobs at most so many, those that are next.
-    pub async fn tell_places(&self, before: &SentPositions, limit: usize) -> SentPositions {
+    pub async fn send_positions(&self, before: &SentPositions, limit: usize) -> SentPositions {
         let (mut told, mut last) = (SentPositions::default(), None);
         loop {
             let spots = self.state.lock().hub.spots(last.as_ref(), CHUNK);
@@ -55,10 +55,10 @@ impl Engine {
             last = Some(end.clone());
             // Watches of one job are many and cheap, the others the other way round.
             let (jobs, many): (Vec<&Spot>, Vec<&Spot>) = spots.iter().partition(|spot| matches!(spot, Spot::Job(_)));
-            self.state.lock().tell_spots(&jobs, before, &mut told, limit);
+            self.state.lock().send_positions_to(&jobs, before, &mut told, limit);
             for spot in many {
                 tokio::task::yield_now().await;
-                self.state.lock().tell_spots(&[spot], before, &mut told, limit);
+                self.state.lock().send_positions_to(&[spot], before, &mut told, limit);
             }
             tokio::task::yield_now().await;
         }
@@ -66,34 +66,34 @@ impl Engine {
 }
 
 impl State {
-    fn tell_spots(&self, spots: &[&Spot], before: &SentPositions, told: &mut SentPositions, limit: usize) {
+    fn send_positions_to(&self, spots: &[&Spot], before: &SentPositions, told: &mut SentPositions, limit: usize) {
         let now = Timestamp::now();
         for spot in spots {
             match spot {
                 Spot::Job(id) => {
                     if let Some(known) = self.view.get(id) {
-                        self.tell(spot, known, before, told, now);
+                        self.notify(spot, known, before, told, now);
                     }
                 }
                 Spot::Document(owner, _) | Spot::Owner(owner) => {
                     let keys = self.view.shelf(Some(owner)).into_iter().flat_map(|shelf| shelf.open(None));
                     let jobs = keys.take(limit * LOOKED_AT).filter_map(|key| self.view.get(&key.1));
-                    jobs.filter(|known| self.tell(spot, known, before, told, now)).take(limit).for_each(drop);
+                    jobs.filter(|known| self.notify(spot, known, before, told, now)).take(limit).for_each(drop);
                 }
                 Spot::All => {
                     let lines = self.view.lines().map(|line| (line.kind, line.lane));
                     let jobs = lines.flat_map(|(kind, lane)| self.view.upcoming(kind, lane, limit));
                     for known in jobs.take(limit * LOOKED_AT) {
-                        self.tell(spot, known, before, told, now);
+                        self.notify(spot, known, before, told, now);
                     }
                 }
             }
-            self.hub.told_places(spot);
+            self.hub.end_of_positions(spot);
         }
     }
 
     /// Tells one job's place. `false` if it has none, or nobody here follows it.
-    fn tell(
+    fn notify(
         &self,
         spot: &Spot,
         known: &Known,
@@ -125,7 +125,7 @@ impl State {
             elapsed,
             news: TransientChange::Place,
         };
-        self.hub.tell_place(spot, &Arc::new(news), novelty == Novelty::New);
+        self.hub.notify_position(spot, &Arc::new(news), novelty == Novelty::New);
         true
     }
 }

@@ -35,14 +35,14 @@ pub(super) struct State {
 impl State {
     /// Takes in the newest entry of a job at the start.
     pub(super) fn found(&mut self, entry: &Entry) {
-        self.apply(entry);
+        self.update_indexes(entry);
         if let (Record::Changed { job, .. }, Some(known)) = (&entry.record, self.view.get(&entry.key.job)) {
             self.metrics.found(job, known.since);
         }
     }
 
     /// Brings view and tallies on. Gives back the job as it was.
-    fn apply(&mut self, entry: &Entry) -> Option<Known> {
+    fn update_indexes(&mut self, entry: &Entry) -> Option<Known> {
         let id = &entry.key.job;
         let old = self.view.get(id).cloned();
         self.view.apply(entry);
@@ -51,8 +51,8 @@ impl State {
         old
     }
 
-    pub(super) fn take_in(&mut self, entry: &Arc<Entry>) {
-        let old = self.apply(entry);
+    pub(super) fn apply(&mut self, entry: &Arc<Entry>) {
+        let old = self.update_indexes(entry);
         self.metrics.moved(old.as_ref().map(|old| old.job.state), self.state_of(&entry.key.job));
         let batch = old.as_ref().and_then(|old| old.job.batch.clone());
         match (&entry.record, &old) {
@@ -64,11 +64,11 @@ impl State {
                 let known = self.view.get(&job.id);
                 let percent = known.map_or(job.progress.percent, |known| known.progress().percent);
                 let remaining = known.and_then(|known| self.estimates.remaining(known, now));
-                self.hub.tell(job, &Durable { entry: entry.clone(), percent, remaining, batch });
+                self.hub.notify(job, &Durable { entry: entry.clone(), percent, remaining, batch });
             }
             (Record::Forgotten, Some(old)) => {
                 self.estimates.forget(&old.job.id);
-                self.hub.tell(&old.job, &Durable { batch, ..Durable::of(entry.clone()) });
+                self.hub.notify(&old.job, &Durable { batch, ..Durable::of(entry.clone()) });
             }
             // Made and removed between two looks at the log: nobody ever heard of it.
             (Record::Forgotten, None) => {}
@@ -154,7 +154,7 @@ mod tests {
                 job = apply(Some(&job), &event).unwrap();
                 revision += 1;
                 let (key, record) = (Key::of(&job), Record::Changed { event, job: Arc::new(job.clone()) });
-                state.take_in(&Arc::new(Entry { revision: Revision(1 + revision), key, record }));
+                state.apply(&Arc::new(Entry { revision: Revision(1 + revision), key, record }));
             }
             let known = state.view.get(&job.id).unwrap();
             assert_eq!(known.elapsed_ms(state.view.now()), Some(5_000), "{number}");
@@ -191,7 +191,7 @@ mod tests {
             job = apply(Some(&job), &event).unwrap();
             let revision = Revision(state.view.revision().0 + 1);
             let (key, record) = (Key::of(&job), Record::Changed { event, job: Arc::new(job.clone()) });
-            state.take_in(&Arc::new(Entry { revision, key, record }));
+            state.apply(&Arc::new(Entry { revision, key, record }));
         }
         let remaining = state.estimates.remaining(state.view.get(&job.id).unwrap(), state.view.now()).unwrap();
         assert!(remaining.ms < 3_600_000, "no page takes a day: {remaining:?}");

@@ -159,7 +159,7 @@ impl WatchQueue {
     }
 
     /// It was told where its waiting jobs stand.
-    pub fn told_places(&self) {
+    pub fn end_of_positions(&self) {
         let mut inner = self.inner.lock();
         inner.knows_places = !inner.lagged;
     }

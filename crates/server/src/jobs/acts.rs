@@ -19,7 +19,7 @@ use crate::passwords;
 use crate::reservation::Reservation;
 use crate::retention;
 use crate::snapshot::JobSnapshot;
-use crate::transitions::cancelling;
+use crate::transitions::cancel_change;
 use crate::view::Known;
 
 /// The service.
@@ -81,7 +81,7 @@ impl Jobs {
             .change(identity, id, |job| match job.state {
                 State::Succeeded | State::Failed => Err(wrong_state(job, "only an unfinished job can be cancelled")),
                 State::Queued | State::Running | State::Cancelling | State::Cancelled => {
-                    Ok(cancelling(job, &identity.subject))
+                    Ok(cancel_change(job, &identity.subject))
                 }
             })
             .await?;

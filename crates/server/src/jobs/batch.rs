@@ -19,7 +19,7 @@ use crate::convert::id_in;
 use crate::engine::{CHUNK, Engine};
 use crate::error::Error;
 use crate::indexes::Name;
-use crate::transitions::cancelling;
+use crate::transitions::cancel_change;
 
 /// Jobs cancelled at once.
 const AT_ONCE: usize = 64;
@@ -62,7 +62,7 @@ pub async fn cancel(engine: &Engine, identity: &Identity, name: &Name) -> Result
 async fn cancel_one(engine: &Engine, id: JobId, by: &str) -> Result<bool, Error> {
     let asked = AtomicBool::new(false);
     let decide = |job: &Job| {
-        let change = cancelling(job, by);
+        let change = cancel_change(job, by);
         asked.store(change.is_some(), Ordering::Relaxed);
         Ok(change)
     };

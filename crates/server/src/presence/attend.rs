@@ -63,7 +63,7 @@ async fn serve(
     // Side by side: a bridge that waits for us to read must not wait for itself.
     let served = tokio::select! {
         heard = hear(engine, &attendance, &mut inbound) => heard,
-        () = tell(&attendance, out) => Ok(()),
+        () = send(&attendance, out) => Ok(()),
         () = out.closed() => Ok(()),
         () = attendance.replaced.cancelled() => Ok(()),
         () = engine.stopping.cancelled() => Err(Error::Draining),
@@ -97,7 +97,7 @@ async fn hear(
     Ok(())
 }
 
-async fn tell(attendance: &BridgeRegistration, out: &Out) {
+async fn send(attendance: &BridgeRegistration, out: &Out) {
     loop {
         for user in attendance.post.next().await {
             let Ok(room) = out.reserve().await else { return };

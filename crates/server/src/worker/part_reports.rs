@@ -30,7 +30,7 @@ pub(crate) async fn take(
     if matches!(message, In::Failed(_)) {
         registry.parts.bar(holder, worker);
     }
-    match say(engine, registry, holder, pages, message).await {
+    match handle(engine, registry, holder, pages, message).await {
         Ok(()) => Ok(None),
         Err(Error::LeaseLost { .. } | Error::JobNotFound(_)) => Ok(lost()),
         Err(error) => {
@@ -43,7 +43,7 @@ pub(crate) async fn take(
     }
 }
 
-async fn say(engine: &Engine, registry: &Registry, holder: &Holder, pages: Span, message: In) -> Result<(), Error> {
+async fn handle(engine: &Engine, registry: &Registry, holder: &Holder, pages: Span, message: In) -> Result<(), Error> {
     let job = holder.held(engine, &registry.parts)?;
     let lead = job.worker.clone().ok_or_else(|| holder.attempt.lost())?;
     let report = Report { engine, registry, worker: &lead, attempt: holder.attempt.clone() };

@@ -15,7 +15,7 @@ pub async fn end_attempt(engine: &Engine, attempt: &AttemptId, why: JobError, co
     let after = engine
         .change(&attempt.job, |job| {
             let current = job.state.is_held() && job.attempt == attempt.number;
-            Ok(current.then(|| verdict(&engine.config, job, why.clone(), counts)))
+            Ok(current.then(|| retry_decision(&engine.config, job, why.clone(), counts)))
         })
         .await?;
     let state = after.known.job.state;
@@ -23,7 +23,7 @@ pub async fn end_attempt(engine: &Engine, attempt: &AttemptId, why: JobError, co
     Ok(())
 }
 
-fn verdict(config: &Config, job: &Job, error: JobError, counts: Counts) -> Change {
+fn retry_decision(config: &Config, job: &Job, error: JobError, counts: Counts) -> Change {
     let attempt = job.attempt;
     if job.state == State::Cancelling {
         return cancelled(job);
@@ -91,18 +91,21 @@ mod tests {
     fn only_retryable_errors_are_retried_and_not_for_ever() {
         let config = Config::new("d");
         let mut job = running();
-        assert!(matches!(verdict(&config, &job, why(false), Counts::Yes), Change::Failed { .. }));
-        assert!(matches!(verdict(&config, &job, why(true), Counts::Yes), Change::Retrying { .. }));
+        assert!(matches!(retry_decision(&config, &job, why(false), Counts::Yes), Change::Failed { .. }));
+        assert!(matches!(retry_decision(&config, &job, why(true), Counts::Yes), Change::Retrying { .. }));
         job.fruitless = job.max_attempts - 1;
-        assert!(matches!(verdict(&config, &job, why(true), Counts::Yes), Change::Failed { .. }));
-        assert!(matches!(verdict(&config, &job, why(true), Counts::No), Change::Retrying { .. }));
+        assert!(matches!(retry_decision(&config, &job, why(true), Counts::Yes), Change::Failed { .. }));
+        assert!(matches!(retry_decision(&config, &job, why(true), Counts::No), Change::Retrying { .. }));
     }
 
     #[test]
     fn a_job_being_cancelled_ends_cancelled_whatever_happened() {
         let change = Change::Cancelling { by: "alice".into() };
         let job = apply(Some(&running()), &Event::new(Timestamp(6), change)).unwrap();
-        assert_eq!(verdict(&Config::new("d"), &job, why(true), Counts::Yes), Change::Cancelled { by: "alice".into() });
+        assert_eq!(
+            retry_decision(&Config::new("d"), &job, why(true), Counts::Yes),
+            Change::Cancelled { by: "alice".into() }
+        );
     }
 
     fn ended(job: &Job, counts: Counts) -> Job {
@@ -152,7 +155,7 @@ mod tests {
             let doubled = base.saturating_mul(1 << fruitless.min(20)).min(base + more);
             prop_assert_eq!(bound, doubled as i64);
             let begun = Timestamp::now();
-            let Change::Retrying { not_before, .. } = verdict(&config, &job, why(true), Counts::Yes) else {
+            let Change::Retrying { not_before, .. } = retry_decision(&config, &job, why(true), Counts::Yes) else {
                 // The very last attempt there could ever be.
                 prop_assert_eq!(fruitless, u32::MAX);
                 return Ok(());
@@ -166,7 +169,7 @@ mod tests {
     fn waits_differ() {
         let (config, mut job) = (Config::new("d"), running());
         job.fruitless = 1;
-        let wait = || match verdict(&config, &job, why(true), Counts::Yes) {
+        let wait = || match retry_decision(&config, &job, why(true), Counts::Yes) {
             Change::Retrying { not_before, .. } => not_before.ms_since(Timestamp::now()) / 100,
             other => panic!("{other:?}"),
         };

@@ -89,7 +89,7 @@ async fn converse(
     outbox: &Outbox,
 ) -> Result<(), Error> {
     let kept = reconcile(engine, registry, session, &greeting.in_flight).await?;
-    say(outbox, welcome(engine, &session.worker, &kept)).await;
+    send(outbox, welcome(engine, &session.worker, &kept)).await;
     registry.welcomed(session);
     engine.wake.notify_one();
     let mut deferred = Deferred::new(greeting.resends_reports);
@@ -98,7 +98,7 @@ async fn converse(
             engine.wake.notify_one();
         }
         if let Some(answer) = deferred.take(engine, registry, &session.worker, message).await? {
-            say(outbox, answer).await;
+            send(outbox, answer).await;
         }
     }
     Ok(())
@@ -118,7 +118,7 @@ async fn receive(inbound: &mut Streaming<WorkRequest>) -> Result<Option<In>, Err
     }
 }
 
-async fn say(outbox: &Outbox, message: Out) {
+async fn send(outbox: &Outbox, message: Out) {
     // A worker that is gone is noticed by the reading side.
     let _ = outbox.send(Ok(WorkResponse { message: Some(message) })).await;
 }

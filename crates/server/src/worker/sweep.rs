@@ -74,7 +74,7 @@ impl Sweep {
             };
             tracing::warn!(job = %job.id, %worker, "lease ran out");
             end_attempt(&self.engine, &attempt, why, Counts::Yes).await?;
-            self.registry.tell(
+            self.registry.send(
                 worker,
                 Message::LeaseLost(LeaseLost { attempt: Some(attempt.wire(&self.engine.credentials, worker)) }),
             );
@@ -115,7 +115,7 @@ impl Sweep {
             let since = self.cancelling.entry(job.id.clone()).or_insert_with(Instant::now);
             let attempt = AttemptId::of(job);
             if since.elapsed() <= self.engine.config.cancel_grace {
-                self.registry.tell(
+                self.registry.send(
                     worker,
                     Message::Cancel(CancelAttempt { attempt: Some(attempt.wire(&self.engine.credentials, worker)) }),
                 );
@@ -123,7 +123,7 @@ impl Sweep {
             }
             let over = |now: &Job| Ok((now.state == State::Cancelling).then(|| cancelled(now)));
             self.engine.change(&job.id, over).await?;
-            self.registry.tell(
+            self.registry.send(
                 worker,
                 Message::LeaseLost(LeaseLost { attempt: Some(attempt.wire(&self.engine.credentials, worker)) }),
             );

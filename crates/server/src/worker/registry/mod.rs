@@ -290,7 +290,7 @@ impl Registry {
     }
 
     /// Sends something that is repeated elsewhere if it does not arrive. `false` when it cannot be sent.
-    pub fn tell(&self, worker: &WorkerId, message: Message) -> bool {
+    pub fn send(&self, worker: &WorkerId, message: Message) -> bool {
         let inner = self.inner.lock();
         inner.workers.get(worker).and_then(|worker| worker.line.as_ref()).is_some_and(|line| line.send(message))
     }

@@ -7,7 +7,7 @@ use courant_joblog::job::State;
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{AttemptRef, LeaseLost};
 
-use super::lead::tell_lead;
+use super::lead::send_to_lead;
 use crate::engine::Engine;
 use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
@@ -18,13 +18,13 @@ pub(crate) async fn end(engine: &Engine, registry: &Registry, holder: &Holder, w
     let Some(part) = registry.parts.book.lock().shut(&holder.attempt, id) else { return };
     tracing::info!(job = %holder.attempt.job, worker = %part.worker, pages = ?part.pages, ?why, "a part ended");
     if why != Why::SaidSo {
-        tell_helper(registry, &part.worker, holder.wire(&engine.credentials, &part.worker));
+        send_to_helper(registry, &part.worker, holder.wire(&engine.credentials, &part.worker));
     }
     engine.wake.notify_one();
     // Whoever is inside may finish, and nobody comes in any more.
     drop(part.gate.write().await);
     registry.parts.book.lock().close(&holder.attempt, id);
-    tell_lead(engine, registry, &holder.attempt);
+    send_to_lead(engine, registry, &holder.attempt);
     engine.wake.notify_one();
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn prune(engine: &Engine, registry: &Registry) {
         for part in parts {
             tracing::info!(job = %attempt.job, worker = %part.worker, pages = ?part.pages, "a part ended with its job");
             let at = Holder::of_part(&attempt, &part.id).wire(&engine.credentials, &part.worker);
-            tell_helper(registry, &part.worker, at);
+            send_to_helper(registry, &part.worker, at);
         }
     }
 }
@@ -89,12 +89,12 @@ pub(crate) fn sweep(engine: &Arc<Engine>, registry: &Arc<Registry>) {
         end_soon(engine, registry, holder, Why::NotAccepted);
     }
     let untold = std::mem::take(&mut *registry.parts.untold.lock());
-    untold.into_iter().for_each(|(worker, at)| tell_helper(registry, &worker, at));
+    untold.into_iter().for_each(|(worker, at)| send_to_helper(registry, &worker, at));
 }
 
 /// Tells a worker that a part is over. One that is away learns it from its next welcome.
-fn tell_helper(registry: &Registry, worker: &WorkerId, at: AttemptRef) {
-    if !registry.tell(worker, Message::LeaseLost(LeaseLost { attempt: Some(at.clone()) }))
+fn send_to_helper(registry: &Registry, worker: &WorkerId, at: AttemptRef) {
+    if !registry.send(worker, Message::LeaseLost(LeaseLost { attempt: Some(at.clone()) }))
         && registry.is_connected(worker)
     {
         registry.parts.untold.lock().push((worker.clone(), at));

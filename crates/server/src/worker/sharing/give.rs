@@ -7,7 +7,7 @@ use courant_proto::v1::Assignment;
 use courant_proto::v1::work_response::Message;
 
 use super::end::{Why, end_soon};
-use super::lead::tell_lead;
+use super::lead::send_to_lead;
 use crate::engine::Engine;
 use crate::worker::assignment::{assignment, free};
 use crate::worker::parts::{Given, Holder};
@@ -43,9 +43,9 @@ fn hand_over(
     }
     let at = holder.wire(&engine.credentials, worker);
     let message = Assignment { pages: Some(pages.wire()), ..assignment(&job, at) };
-    if registry.tell(worker, Message::Assignment(message)) {
+    if registry.send(worker, Message::Assignment(message)) {
         tracing::info!(job = %attempt.job, attempt = attempt.number, %worker, ?pages, "a part was given");
-        tell_lead(engine, registry, &attempt);
+        send_to_lead(engine, registry, &attempt);
     } else {
         end_soon(engine, registry, holder, Why::WorkerGone);
     }

@@ -28,7 +28,7 @@ pub(crate) fn offer(
     }
     if job.state == State::Running {
         registry.parts.book.lock().offer(attempt, lead, &job.kind, offer.revision, pages);
-        tell_lead(engine, registry, attempt);
+        send_to_lead(engine, registry, attempt);
         engine.wake.notify_one();
     }
     Ok(())
@@ -52,7 +52,7 @@ fn spans_in(ranges: &[PageRange], total: u32) -> Result<Vec<Span>, Error> {
 }
 
 /// Tells the lead how its offers stand.
-pub(super) fn tell_lead(engine: &Engine, registry: &Registry, attempt: &AttemptId) {
+pub(super) fn send_to_lead(engine: &Engine, registry: &Registry, attempt: &AttemptId) {
     // Under the book's lock, so that what is told later is newer.
     let mut book = registry.parts.book.lock();
     let Some(split) = book.split(attempt) else { return };
@@ -63,7 +63,7 @@ pub(super) fn tell_lead(engine: &Engine, registry: &Registry, attempt: &AttemptI
         held: split.held().map(Span::wire).collect(),
         finished_pages: finished,
     };
-    let told = registry.tell(&split.lead, Message::Parts(news));
+    let told = registry.send(&split.lead, Message::Parts(news));
     if let Some(split) = book.split_mut(attempt) {
         split.untold = !told;
     }
@@ -76,5 +76,5 @@ pub(crate) fn remind_lead(engine: &Engine, registry: &Registry, worker: &WorkerI
         let mine = |attempt: &AttemptId| book.split(attempt).is_some_and(|s| s.untold && s.lead == *worker);
         book.attempts().into_iter().filter(mine).collect()
     };
-    untold.iter().for_each(|attempt| tell_lead(engine, registry, attempt));
+    untold.iter().for_each(|attempt| send_to_lead(engine, registry, attempt));
 }
