@@ -2,10 +2,14 @@
 //!
 //! Everything durable is in the log ([`courant_joblog`]); what is kept here can be rebuilt from it at any time.
 //!
-//! - [`engine`]: the one way to change a job; [`view`]: what the log says, in memory.
+//! Modules depend on each other in one direction; `tests/layers.rs` has the list of layers. Up to [`engine`] and what runs on
+//! it, nothing knows gRPC or the types of the wire.
+//!
+//! - [`engine`]: the one way to change a job; [`view`]: what the log says, in memory; [`indexes`]: what is counted beside it;
+//!   [`hub`]: who is sent what.
 //! - [`jobs`], [`worker`] and [`admin`]: the gRPC services. [`watch`]: following jobs; [`sampled`]: following a state as
 //!   a whole.
-//! - [`error`] and [`status`]: what can go wrong, and how it looks on the wire.
+//! - [`error`] and [`status`]: what can go wrong, and how it looks on the wire. [`server`]: starts, runs and stops all of it.
 
 pub mod admin;
 pub mod arrival;
