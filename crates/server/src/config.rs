@@ -1,15 +1,20 @@
 //! Configuration: every limit of the service has its name, default and range here. Checked once, then fixed.
 
+mod presence;
+mod push;
+mod retention;
+mod shares;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::notices::push::PushConfig;
-use crate::presence::config::PresenceConfig;
-use crate::retention::Retention;
-use crate::shares::ShareLimits;
+pub use self::presence::PresenceConfig;
+pub use self::push::{PushConfig, PushService};
+pub use self::retention::Retention;
+pub use self::shares::ShareLimits;
 use crate::view::{OwnerLimits, Weights};
 
 const MINUTE: Duration = Duration::from_secs(60);

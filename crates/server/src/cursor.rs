@@ -21,6 +21,15 @@ pub struct Cursor {
     pub revision: Revision,
 }
 
+/// Why events after a cursor cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// They are no longer kept.
+    HistoryTrimmed,
+    /// The log was replaced, cut or restored since.
+    LogReplaced,
+}
+
 /// Not a cursor of this service.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor of this service; use one exactly as it was given, or none")]

@@ -1,13 +1,13 @@
 //! What can go wrong in the service, in words that tell the caller what to do. How it looks on the wire is decided in
-//! one other place: [`status`](crate::status).
+//! one other place, `status`.
 
 use courant_joblog::apply::Illegal;
 use courant_joblog::ids::{BatchId, JobId};
 use courant_joblog::job::{Format, State};
 use courant_joblog::log::{AppendError, ReadError};
-use courant_proto::v1::GapReason;
 
-use crate::objects::fault::Fault;
+use crate::cursor::Gap;
+use crate::fault::Fault;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -114,17 +114,17 @@ pub enum Error {
         given: u64,
     },
     /// The owner's quota is used up.
-    #[error("{0}")]
-    Quota(crate::quota::Refusal),
+    #[error(transparent)]
+    Quota(#[from] crate::quota::Refusal),
     /// No such batch, or not the caller's. Both look the same.
     #[error("there is no batch {0}, or it is not yours")]
     BatchNotFound(BatchId),
     /// The filter cannot be read.
     #[error("filter, at byte {}: {}", .0.at, .0.problem)]
-    Filter(crate::jobs::filter::NotAFilter),
+    Filter(crate::filter::NotAFilter),
     /// Events after the cursor are gone.
     #[error("the cursor cannot be continued from: {}; start from a snapshot", gap_words(*.0))]
-    CursorTooOld(GapReason),
+    CursorTooOld(Gap),
     /// A request id used twice.
     #[error("the request id was used for another document; use a new one")]
     RequestIdMismatch,
@@ -188,17 +188,12 @@ pub enum Error {
     /// Nothing is pushed here.
     #[error("this service sends no Web Push; its operator turns it on with --push-contact")]
     PushDisabled,
-    /// The notices cannot be read or written.
+    /// The store of notifications cannot be read or written: why, for the log.
     #[error("the store of notices does not answer; try again")]
-    Notices(#[from] crate::notices::store::StoreError),
+    Notices(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A share of something that all users have in common is used up.
-    #[error("{what}: {limit}; try again when some have ended")]
-    TooMany {
-        /// What, in the plural.
-        what: &'static str,
-        /// Which limit.
-        limit: crate::share::Limit,
-    },
+    #[error(transparent)]
+    TooMany(#[from] crate::share::Exhausted),
     /// Nothing came for too long.
     #[error("no bytes came for {} s; send the document without such pauses, or use a resumable upload", .0.as_secs())]
     UploadStalled(std::time::Duration),
@@ -220,12 +215,6 @@ impl Error {
     }
 }
 
-impl From<crate::quota::Refusal> for Error {
-    fn from(refusal: crate::quota::Refusal) -> Self {
-        Self::Quota(refusal)
-    }
-}
-
 fn append_words(error: &AppendError) -> &'static str {
     match error {
         AppendError::Full => {
@@ -238,10 +227,10 @@ fn append_words(error: &AppendError) -> &'static str {
     }
 }
 
-fn gap_words(reason: GapReason) -> &'static str {
-    match reason {
-        GapReason::HistoryTrimmed => "events after it are no longer kept",
-        GapReason::LogReplaced | GapReason::Unspecified => "the log was replaced or restored since",
+fn gap_words(gap: Gap) -> &'static str {
+    match gap {
+        Gap::HistoryTrimmed => "events after it are no longer kept",
+        Gap::LogReplaced => "the log was replaced or restored since",
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::time::{Duration, MissedTickBehavior};
 
-use crate::engine::{Engine, Told};
-use crate::estimate::Hand;
+use crate::engine::{Engine, SentPositions};
+use crate::estimate::WorkerCapacity;
 use crate::view::View;
 use crate::worker::registry::{Listed, Registry};
 
@@ -17,18 +17,18 @@ pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
     let mut ticks = tokio::time::interval(EVERY);
     // A round that took long is followed by a whole pause.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = Told::default();
+    let mut told = SentPositions::default();
     loop {
         ticks.tick().await;
         engine.look(|view| hands(&registry.list(), view));
-        told = engine.tell_places(&told, engine.config.watch_places).await;
+        told = engine.send_positions(&told, engine.config.watch_places).await;
     }
 }
 
 /// Those who take jobs now.
-pub fn hands(workers: &[Listed], view: &View) -> Vec<Hand> {
+pub fn hands(workers: &[Listed], view: &View) -> Vec<WorkerCapacity> {
     let takers = workers.iter().filter(|worker| worker.connected && !worker.drained);
-    let hand = |worker: &Listed| Hand {
+    let hand = |worker: &Listed| WorkerCapacity {
         worker: worker.worker.clone(),
         kinds: worker.offer.kinds.clone(),
         slots: worker.offer.slots,

@@ -14,6 +14,9 @@ use crate::error::Error;
 
 /// States under way to one client.
 const IN_FLIGHT: usize = 1;
+/// The least time between two lists of workers or bridges: when none is asked for, and its bounds.
+pub const LISTS_EVERY: (Duration, Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_millis(100), Duration::from_secs(60));
 /// The longest a stream may live, whatever its token says.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -45,7 +48,7 @@ where
     engine.clone().streams.spawn(async move {
         let expires = Instant::now() + pace.token_left.min(LONGEST);
         let why = tokio::select! {
-            () = tell(pace, look, same, form, &out) => return,
+            () = send(pace, look, same, form, &out) => return,
             () = out.closed() => return,
             () = engine.stopping.cancelled() => Error::Draining,
             () = tokio::time::sleep_until(expires) => TokenError::Expired.into(),
@@ -56,7 +59,7 @@ where
     states
 }
 
-async fn tell<S: Clone, T>(
+async fn send<S: Clone, T>(
     pace: Pace,
     look: impl Fn() -> S,
     same: fn(&S, &S) -> bool,
@@ -93,7 +96,7 @@ mod tests {
         let (look_every, tell_within) = (Duration::from_secs(1), Duration::from_secs(10));
         let pace = Pace { look_every, tell_within, token_left: LONGEST };
         let look = move || seen.load(Ordering::SeqCst);
-        tokio::spawn(async move { tell(pace, look, u32::eq, |state| state, &out).await });
+        tokio::spawn(async move { send(pace, look, u32::eq, |state| state, &out).await });
         let begun = Instant::now();
         assert_eq!(states.recv().await.unwrap().unwrap(), 1);
         assert_eq!(begun.elapsed(), Duration::ZERO, "at once");
@@ -112,7 +115,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let pace = Pace { look_every: second, tell_within: second, token_left: LONGEST };
         let look = move || seen.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(async move { tell(pace, look, u32::eq, |state| state, &out).await });
+        tokio::spawn(async move { send(pace, look, u32::eq, |state| state, &out).await });
         tokio::time::sleep(100 * second).await;
         assert!(states.recv().await.unwrap().unwrap() == 0 && states.recv().await.unwrap().unwrap() <= 2);
     }

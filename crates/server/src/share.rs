@@ -8,8 +8,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::error::Error;
-
 /// Users are looked through for idle ones whenever their number reaches a power of two from here on.
 const TIDY_FROM: usize = 1024;
 
@@ -30,6 +28,16 @@ pub struct Used {
     // The user's own goes back first, so that a user who waits finds room in all.
     _of_user: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
+}
+
+/// A share is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {limit}; try again when some have ended")]
+pub struct Exhausted {
+    /// The resource, in the plural.
+    pub what: &'static str,
+    /// Which limit.
+    pub limit: Limit,
 }
 
 /// Which limit was reached.
@@ -58,7 +66,7 @@ impl Share {
     }
 
     /// Takes units at once or refuses.
-    pub fn try_take(&self, user: &str, units: u32) -> Result<Used, Error> {
+    pub fn try_take(&self, user: &str, units: u32) -> Result<Used, Exhausted> {
         let of_user = self.user(user).try_acquire_many_owned(units).map_err(|_| self.refuse(self.user_limit()))?;
         let of_all = self.all.clone().try_acquire_many_owned(units).map_err(|_| self.refuse(self.all_limit()))?;
         Ok(Used { _of_user: of_user, _of_all: of_all })
@@ -66,7 +74,7 @@ impl Share {
 
     /// Takes units, waiting for them no longer than `within`. Users take turns: in the queue for the whole nobody has more
     /// entries than a user's limit.
-    pub async fn take(&self, user: &str, units: u32, within: Duration) -> Result<Used, Error> {
+    pub async fn take(&self, user: &str, units: u32, within: Duration) -> Result<Used, Exhausted> {
         let deadline = tokio::time::Instant::now() + within;
         let of_user = self.user(user).acquire_many_owned(units);
         let of_user = tokio::time::timeout_at(deadline, of_user).await;
@@ -84,8 +92,8 @@ impl Share {
         Limit::InAll(self.in_all)
     }
 
-    fn refuse(&self, limit: Limit) -> Error {
-        Error::TooMany { what: self.what, limit }
+    fn refuse(&self, limit: Limit) -> Exhausted {
+        Exhausted { what: self.what, limit }
     }
 
     fn user(&self, user: &str) -> Arc<Semaphore> {
@@ -109,11 +117,8 @@ mod tests {
 
     use super::*;
 
-    fn limit(refused: Result<Used, Error>) -> Limit {
-        match refused {
-            Err(Error::TooMany { limit, .. }) => limit,
-            other => panic!("{other:?}"),
-        }
+    fn limit(refused: Result<Used, Exhausted>) -> Limit {
+        refused.unwrap_err().limit
     }
 
     #[tokio::test]

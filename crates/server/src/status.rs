@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::error::Error;
-use crate::objects::fault::{Fault, causes};
+use crate::fault::{Fault, causes};
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "courant";
@@ -149,7 +149,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
             }
         },
         Error::Busy(_) => (Code::Unavailable, ErrorReason::Busy),
-        Error::TooMany { .. } => (Code::ResourceExhausted, ErrorReason::TooMany),
+        Error::TooMany(_) => (Code::ResourceExhausted, ErrorReason::TooMany),
         Error::UploadStalled(_) | Error::UploadTooSlow(_) => (Code::DeadlineExceeded, ErrorReason::UploadStalled),
         Error::Illegal(_) => (Code::Internal, ErrorReason::Internal),
     }

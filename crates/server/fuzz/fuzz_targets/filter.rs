@@ -1,7 +1,7 @@
 //! Reads anything as a filter. What is understood is shown and read again as the same.
 #![no_main]
 
-use courant_server::jobs::filter::{MAX_BYTES, MAX_DEPTH, parse};
+use courant_server::filter::{MAX_BYTES, MAX_DEPTH, parse};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);

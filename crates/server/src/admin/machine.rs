@@ -12,10 +12,10 @@ const MEASURED_OVER: Duration = Duration::from_secs(1);
 /// Looks at the machine when asked.
 pub struct Machine {
     pid: Option<Pid>,
-    seen: Mutex<Seen>,
+    seen: Mutex<Sample>,
 }
 
-struct Seen {
+struct Sample {
     system: System,
     at: Instant,
     cpu: Duration,
@@ -36,7 +36,8 @@ pub struct Usage {
 impl Default for Machine {
     fn default() -> Self {
         let pid = sysinfo::get_current_pid().ok();
-        let mut seen = Seen { system: System::new(), at: Instant::now(), cpu: Duration::ZERO, usage: Usage::default() };
+        let mut seen =
+            Sample { system: System::new(), at: Instant::now(), cpu: Duration::ZERO, usage: Usage::default() };
         seen.look(pid);
         Self { pid, seen: Mutex::new(seen) }
     }
@@ -53,7 +54,7 @@ impl Machine {
     }
 }
 
-impl Seen {
+impl Sample {
     fn look(&mut self, pid: Option<Pid>) {
         let load = System::load_average();
         let has_load = cfg!(unix) && [load.one, load.five, load.fifteen].iter().all(|load| load.is_finite());

@@ -23,7 +23,7 @@ pub fn take(engine: &Engine, registry: &Registry, machine: &Machine) -> v1::Syst
     let connected = || workers.iter().filter(|worker| worker.connected);
     let held: usize = engine.read(|view| view.held().count());
     let moment = engine.read(View::now);
-    let (since, ended, job_ms, hour, jobs) = engine.figures(|figures| {
+    let (since, ended, job_ms, hour, jobs) = engine.metrics(|figures| {
         let jobs = STATES.map(|state| (state, figures.jobs(state)));
         (figures.since, figures.ended, figures.job_ms, figures.last_hour(moment), jobs)
     });

@@ -1,7 +1,5 @@
 //! `AdminService`: the server and its workers, for operators. Every call needs the role `admin`; a bridge may read.
 
-pub mod figures;
-mod hour;
 mod machine;
 mod metrics;
 mod workers;
@@ -21,9 +19,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::auth::{caller, require, time_left};
+use crate::convert::interval_within;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::sampled::{self, Pace};
+use crate::sampled::{self, LISTS_EVERY, Pace};
 use crate::shares::Counted;
 use crate::worker::registry::Registry;
 use machine::Machine;
@@ -31,10 +30,6 @@ use machine::Machine;
 /// Time between two sets of figures, when none is asked for, and its bounds.
 pub const METRICS_EVERY: (Duration, Duration, Duration) =
     (Duration::from_secs(5), Duration::from_secs(1), Duration::from_secs(60));
-/// The least time between two lists of workers, when none is asked for, and its bounds.
-pub const WORKERS_EVERY: (Duration, Duration, Duration) =
-    (Duration::from_secs(1), Duration::from_millis(100), Duration::from_secs(60));
-
 /// The service.
 pub struct Admin {
     engine: Arc<Engine>,
@@ -78,7 +73,7 @@ impl AdminService for Admin {
     ) -> Result<Response<Self::WatchSystemMetricsStream>, Status> {
         let identity = reader(&request)?;
         let (used, token_left) = (self.engine.shares.state_watch(&identity)?, time_left(&identity));
-        let look_every = interval("interval", request.get_ref().interval, METRICS_EVERY)?;
+        let look_every = interval_within("interval", request.get_ref().interval, METRICS_EVERY)?;
         let pace = Pace { look_every, tell_within: look_every, token_left };
         let (engine, registry, machine) = (self.engine.clone(), self.registry.clone(), self.machine.clone());
         let look = move || metrics::take(&engine, &registry, &machine);
@@ -101,7 +96,7 @@ impl AdminService for Admin {
     ) -> Result<Response<Self::WatchWorkersStream>, Status> {
         let identity = reader(&request)?;
         let (used, token_left) = (self.engine.shares.state_watch(&identity)?, time_left(&identity));
-        let look_every = interval("min_interval", request.get_ref().min_interval, WORKERS_EVERY)?;
+        let look_every = interval_within("min_interval", request.get_ref().min_interval, LISTS_EVERY)?;
         let pace = Pace { look_every, tell_within: self.engine.config.bookmark_interval, token_left };
         let (engine, registry) = (self.engine.clone(), self.registry.clone());
         let look = move || workers::list(&engine, &registry);
@@ -144,17 +139,4 @@ fn admin<T>(request: &Request<T>) -> Result<Identity, Error> {
     let identity = caller(request)?;
     require(&identity, Role::Admin, "admin")?;
     Ok(identity)
-}
-
-/// The interval asked for, within its bounds.
-pub(crate) fn interval(
-    field: &'static str,
-    asked: Option<prost_types::Duration>,
-    (default, least, most): (Duration, Duration, Duration),
-) -> Result<Duration, Error> {
-    let Some(asked) = asked else { return Ok(default) };
-    Duration::try_from(asked).ok().filter(|asked| (least..=most).contains(asked)).ok_or_else(|| {
-        let (least, most) = (least.as_secs_f32(), most.as_secs_f32());
-        Error::field(field, format!("must be {least} to {most} seconds"))
-    })
 }

@@ -58,7 +58,7 @@ fn job(known: &Known) -> v1::WorkerJob {
 }
 
 fn form(engine: &Engine, worker: Listed, jobs: Vec<v1::WorkerJob>, now: Timestamp) -> v1::Worker {
-    let pace = engine.figures(|figures| figures.pace(&worker.worker));
+    let pace = engine.metrics(|figures| figures.pace(&worker.worker));
     v1::Worker {
         worker_id: worker.worker.to_string(),
         software: worker.offer.software.to_string(),

@@ -3,8 +3,8 @@
 use courant_joblog::job::State;
 use courant_proto::v1;
 
-use super::time;
-use crate::batch::Batch;
+use super::job::time;
+use crate::indexes::Batch;
 
 /// A batch as it is.
 pub fn batch(batch: &Batch) -> v1::Batch {

@@ -6,28 +6,29 @@ use courant_joblog::log::Record;
 use courant_proto::v1;
 use courant_proto::v1::job_event::Change as Wire;
 
-use super::{dated, error, estimate, export, format, job, known, page, place, seen, time, zone};
+use super::job::{dated, error, estimate, export, format, job, known, page, place, seen, time, zone};
+use crate::cursor::{Cursor, Gap};
 use crate::engine::Engine;
-use crate::watch::mailbox::{Durable, News, Transient};
-use crate::watch::{Step, Told};
+use crate::hub::watch_queue::{Durable, TransientChange, TransientUpdate};
+use crate::watch::{Step, Update};
 
 /// A step of a watch over one job.
-pub fn watch_job(engine: &Engine, told: Told) -> v1::WatchJobResponse {
+pub fn watch_job(engine: &Engine, told: Update) -> v1::WatchJobResponse {
     use v1::watch_job_response::Step as Out;
     let revision = told.cursor.map_or(0, |cursor| cursor.revision.0 as i64);
     let step = match told.step {
         Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(dated(engine.config.retention, seen(&at))) }),
         Step::Event(durable) => Out::Event(durable_event(engine, &durable)),
-        Step::News(news, folded) => Out::Event(news_event(&news, folded)),
+        Step::Transient(news, folded) => Out::Event(news_event(&news, folded)),
         Step::Live => Out::Live(v1::WatchLive { revision }),
         Step::Bookmark => Out::Bookmark(v1::WatchBookmark {}),
-        Step::Gap(reason) => Out::Gap(v1::WatchGap { reason: reason.into() }),
+        Step::Gap(why) => Out::Gap(v1::WatchGap { reason: gap(why).into() }),
     };
     v1::WatchJobResponse { cursor: text(told.cursor), step: Some(step) }
 }
 
 /// A step of a watch over many jobs.
-pub fn watch_jobs(engine: &Engine, told: Told) -> v1::WatchJobsResponse {
+pub fn watch_jobs(engine: &Engine, told: Update) -> v1::WatchJobsResponse {
     use v1::{watch_job_response::Step as One, watch_jobs_response::Step as Many};
     let v1::WatchJobResponse { cursor, step } = watch_job(engine, told);
     let step = step.map(|step| match step {
@@ -40,8 +41,15 @@ pub fn watch_jobs(engine: &Engine, told: Told) -> v1::WatchJobsResponse {
     v1::WatchJobsResponse { cursor, step }
 }
 
-fn text(cursor: Option<crate::cursor::Cursor>) -> String {
-    cursor.map(crate::cursor::Cursor::encode).unwrap_or_default()
+fn gap(gap: Gap) -> v1::GapReason {
+    match gap {
+        Gap::HistoryTrimmed => v1::GapReason::HistoryTrimmed,
+        Gap::LogReplaced => v1::GapReason::LogReplaced,
+    }
+}
+
+fn text(cursor: Option<Cursor>) -> String {
+    cursor.map(Cursor::encode).unwrap_or_default()
 }
 
 fn durable_event(engine: &Engine, durable: &Durable) -> v1::JobEvent {
@@ -90,16 +98,16 @@ fn removed(durable: &Durable) -> v1::JobEvent {
     v1::JobEvent { revision, job: Some(job), change, ..v1::JobEvent::default() }
 }
 
-fn news_event(news: &Transient, folded: u32) -> v1::JobEvent {
+fn news_event(news: &TransientUpdate, folded: u32) -> v1::JobEvent {
     let mut job = known(&news.known, news.remaining, news.elapsed);
     job.queue_place = news.place.map(place);
     let change = match &news.news {
-        News::Progress => Wire::Progressed(v1::JobProgressed {}),
-        News::Zone(at) => Wire::ZoneStarted(v1::ZoneStarted { zone: Some(zone(at)) }),
-        News::Export { format: of, percent } => {
+        TransientChange::Progress => Wire::Progressed(v1::JobProgressed {}),
+        TransientChange::Zone(at) => Wire::ZoneStarted(v1::ZoneStarted { zone: Some(zone(at)) }),
+        TransientChange::Export { format: of, percent } => {
             Wire::ExportProgressed(v1::ExportProgressed { format: format(*of).into(), percent: *percent })
         }
-        News::Place => Wire::QueuePlaceChanged(v1::QueuePlaceChanged {}),
+        TransientChange::Place => Wire::QueuePlaceChanged(v1::QueuePlaceChanged {}),
     };
     let event_time = Some(time(news.at));
     v1::JobEvent { revision: 0, event_time, job: Some(job), folded: folded as i32, change: Some(change) }

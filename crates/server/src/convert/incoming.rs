@@ -1,10 +1,18 @@
 //! What clients and workers send, checked: every number in its range, every text within its length.
 
+use std::time::Duration;
+
+use courant_joblog::ids::JobId;
 use courant_joblog::job::{Format, JobError, Lane, Page, Stage, State, Zone, ZoneKind, ZoneStatus};
 use courant_proto::v1;
 
 use crate::error::Error;
+use crate::text;
 
+/// The longest `min_interval` of a watch.
+pub const MAX_INTERVAL: Duration = Duration::from_secs(60);
+/// The longest id a caller may give, in bytes.
+pub const MAX_ID: usize = 128;
 /// Zones of one page.
 pub const MAX_ZONES: usize = 1000;
 /// Bytes of a sentence for people.
@@ -18,6 +26,47 @@ pub const MAX_POINTS: f64 = 1e7;
 
 /// The longest time a page or zone may have taken, in milliseconds.
 pub const MAX_SPAN_MS: u64 = 366 * 24 * 3_600_000;
+
+/// A job's id as a caller gives it.
+pub fn job_id(text: &str) -> Result<JobId, Error> {
+    if text.is_empty() || text.len() > MAX_ID {
+        return Err(Error::field("job_id", format!("must have 1 to {MAX_ID} bytes")));
+    }
+    Ok(JobId::new(text))
+}
+
+/// An id that may be left out.
+pub fn id_in<'a>(field: &'static str, id: &'a str) -> Result<Option<&'a str>, Error> {
+    if id.len() > MAX_ID {
+        return Err(Error::field(field, format!("must have at most {MAX_ID} bytes")));
+    }
+    if id.chars().any(text::is_unseen) {
+        return Err(Error::field(field, "must not have control characters or characters that cannot be seen"));
+    }
+    Ok((!id.is_empty()).then_some(id))
+}
+
+/// The least time between two messages, as a caller gives it.
+pub fn interval_in(interval: Option<prost_types::Duration>) -> Result<Duration, Error> {
+    let Some(interval) = interval else { return Ok(Duration::ZERO) };
+    Duration::try_from(interval)
+        .ok()
+        .filter(|interval| *interval <= MAX_INTERVAL)
+        .ok_or_else(|| Error::field("min_interval", format!("must be 0 to {} seconds", MAX_INTERVAL.as_secs())))
+}
+
+/// The interval asked for, within its bounds.
+pub fn interval_within(
+    field: &'static str,
+    asked: Option<prost_types::Duration>,
+    (default, least, most): (Duration, Duration, Duration),
+) -> Result<Duration, Error> {
+    let Some(asked) = asked else { return Ok(default) };
+    Duration::try_from(asked).ok().filter(|asked| (least..=most).contains(asked)).ok_or_else(|| {
+        let (least, most) = (least.as_secs_f32(), most.as_secs_f32());
+        Error::field(field, format!("must be {least} to {most} seconds"))
+    })
+}
 
 /// A format; unknown ones are refused.
 pub fn format_in(field: &'static str, format: i32) -> Result<Format, Error> {

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use courant_joblog::ids::{JobId, Timestamp};
 
-use super::{CHUNK, Engine, Placed, State};
-use crate::estimate::{Estimate, Hand};
+use super::core::Engine;
+use super::state::State;
+use super::walk::CHUNK;
+use crate::estimate::{Estimate, WorkerCapacity};
+use crate::hub::ScopeKey as Spot;
+use crate::hub::watch_queue::{TransientChange, TransientUpdate};
+use crate::snapshot::EstimatedPosition;
 use crate::view::{Known, View};
-use crate::watch::hub::Place as Spot;
-use crate::watch::mailbox::{News, Transient};
 
 /// Jobs looked at for each one that is told: a watch of few among many waiting jobs hears of those near their turn.
 const LOOKED_AT: usize = 10;
@@ -23,7 +26,7 @@ const MOVED_PAGES: f64 = 1.0;
 
 /// What was told of places in a round.
 #[derive(Debug, Default)]
-pub struct Told(HashMap<JobId, (Placed, Novelty)>);
+pub struct SentPositions(HashMap<JobId, (EstimatedPosition, Novelty)>);
 
 /// Whether those who follow a job have to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +39,7 @@ enum Novelty {
 
 impl Engine {
     /// Looks at who works now, for estimates.
-    pub fn look(&self, hands: impl FnOnce(&View) -> Vec<Hand>) {
+    pub fn look(&self, hands: impl FnOnce(&View) -> Vec<WorkerCapacity>) {
         let state = &mut *self.state.lock();
         let hands = hands(&state.view);
         state.estimates.look(&state.view, &hands, state.view.now());
@@ -44,18 +47,18 @@ impl Engine {
 
     /// Tells the places of waiting jobs to those who follow them, where they changed since they were told. Of a watch over
     /// many jobs at most so many, those that are next.
-    pub async fn tell_places(&self, before: &Told, limit: usize) -> Told {
-        let (mut told, mut last) = (Told::default(), None);
+    pub async fn send_positions(&self, before: &SentPositions, limit: usize) -> SentPositions {
+        let (mut told, mut last) = (SentPositions::default(), None);
         loop {
             let spots = self.state.lock().hub.spots(last.as_ref(), CHUNK);
             let Some(end) = spots.last() else { return told };
             last = Some(end.clone());
             // Watches of one job are many and cheap, the others the other way round.
             let (jobs, many): (Vec<&Spot>, Vec<&Spot>) = spots.iter().partition(|spot| matches!(spot, Spot::Job(_)));
-            self.state.lock().tell_spots(&jobs, before, &mut told, limit);
+            self.state.lock().send_positions_to(&jobs, before, &mut told, limit);
             for spot in many {
                 tokio::task::yield_now().await;
-                self.state.lock().tell_spots(&[spot], before, &mut told, limit);
+                self.state.lock().send_positions_to(&[spot], before, &mut told, limit);
             }
             tokio::task::yield_now().await;
         }
@@ -63,34 +66,41 @@ impl Engine {
 }
 
 impl State {
-    fn tell_spots(&self, spots: &[&Spot], before: &Told, told: &mut Told, limit: usize) {
+    fn send_positions_to(&self, spots: &[&Spot], before: &SentPositions, told: &mut SentPositions, limit: usize) {
         let now = Timestamp::now();
         for spot in spots {
             match spot {
                 Spot::Job(id) => {
                     if let Some(known) = self.view.get(id) {
-                        self.tell(spot, known, before, told, now);
+                        self.notify(spot, known, before, told, now);
                     }
                 }
                 Spot::Document(owner, _) | Spot::Owner(owner) => {
                     let keys = self.view.shelf(Some(owner)).into_iter().flat_map(|shelf| shelf.open(None));
                     let jobs = keys.take(limit * LOOKED_AT).filter_map(|key| self.view.get(&key.1));
-                    jobs.filter(|known| self.tell(spot, known, before, told, now)).take(limit).for_each(drop);
+                    jobs.filter(|known| self.notify(spot, known, before, told, now)).take(limit).for_each(drop);
                 }
                 Spot::All => {
                     let lines = self.view.lines().map(|line| (line.kind, line.lane));
                     let jobs = lines.flat_map(|(kind, lane)| self.view.upcoming(kind, lane, limit));
                     for known in jobs.take(limit * LOOKED_AT) {
-                        self.tell(spot, known, before, told, now);
+                        self.notify(spot, known, before, told, now);
                     }
                 }
             }
-            self.hub.told_places(spot);
+            self.hub.end_of_positions(spot);
         }
     }
 
     /// Tells one job's place. `false` if it has none, or nobody here follows it.
-    fn tell(&self, spot: &Spot, known: &Known, before: &Told, told: &mut Told, at: Timestamp) -> bool {
+    fn notify(
+        &self,
+        spot: &Spot,
+        known: &Known,
+        before: &SentPositions,
+        told: &mut SentPositions,
+        at: Timestamp,
+    ) -> bool {
         if !self.hub.is_watched_at(spot, &known.job) {
             return false;
         }
@@ -107,14 +117,20 @@ impl State {
             }
         };
         let elapsed = known.elapsed_ms(self.view.now());
-        let news =
-            Transient { at, known: known.clone(), place: Some(placed), remaining: None, elapsed, news: News::Place };
-        self.hub.tell_place(spot, &Arc::new(news), novelty == Novelty::New);
+        let news = TransientUpdate {
+            at,
+            known: known.clone(),
+            place: Some(placed),
+            remaining: None,
+            elapsed,
+            news: TransientChange::Place,
+        };
+        self.hub.notify_position(spot, &Arc::new(news), novelty == Novelty::New);
         true
     }
 }
 
-impl Placed {
+impl EstimatedPosition {
     /// Whether the step from one to the other is worth telling.
     fn moved_to(&self, now: &Self) -> bool {
         let wait = |wait: Option<Estimate>| wait.map(|wait| wait.ms as f64);
@@ -135,8 +151,8 @@ fn moved(old: f64, new: f64, least: f64) -> bool {
 mod tests {
     use super::*;
 
-    fn placed(position: u32, pages_ahead: u64, ms: Option<u64>) -> Placed {
-        Placed { position, pages_ahead, wait: ms.map(|ms| Estimate { ms, low: 0, high: ms }) }
+    fn placed(position: u32, pages_ahead: u64, ms: Option<u64>) -> EstimatedPosition {
+        EstimatedPosition { position, pages_ahead, wait: ms.map(|ms| Estimate { ms, low: 0, high: ms }) }
     }
 
     #[test]

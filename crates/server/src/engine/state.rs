@@ -6,15 +6,17 @@ use courant_joblog::ids::{JobId, Revision, Timestamp};
 use courant_joblog::job::{self, Job};
 use courant_joblog::log::{Entry, Filter, Log, ReadError, Record};
 
-use super::{PAGE, Placed, Seen};
-use crate::admin::figures::Figures;
 use crate::clock::{Clock, Moment, Replay};
 use crate::estimate::Estimates;
-use crate::tallies::Tallies;
+use crate::hub::Hub;
+use crate::hub::watch_queue::Durable;
+use crate::indexes::Indexes;
+use crate::metrics::Metrics;
+use crate::snapshot::{EstimatedPosition, JobSnapshot};
 use crate::view::{Known, View};
-use crate::watch::hub::Hub;
-use crate::watch::mailbox::Durable;
 
+/// Entries read from the log at a time.
+pub const PAGE: usize = 512;
 /// How far back a start looks for what estimates are made from.
 const WARM_UP: u64 = 8192;
 /// Milliseconds a job may have waited by the word of a log: more says that the wall clock was set.
@@ -26,47 +28,47 @@ pub(super) struct State {
     pub(super) view: View,
     pub(super) hub: Hub,
     pub(super) estimates: Estimates,
-    pub(super) figures: Figures,
-    pub(super) tallies: Tallies,
+    pub(super) metrics: Metrics,
+    pub(super) indexes: Indexes,
 }
 
 impl State {
     /// Takes in the newest entry of a job at the start.
     pub(super) fn found(&mut self, entry: &Entry) {
-        self.apply(entry);
+        self.update_indexes(entry);
         if let (Record::Changed { job, .. }, Some(known)) = (&entry.record, self.view.get(&entry.key.job)) {
-            self.figures.found(job, known.since);
+            self.metrics.found(job, known.since);
         }
     }
 
     /// Brings view and tallies on. Gives back the job as it was.
-    fn apply(&mut self, entry: &Entry) -> Option<Known> {
+    fn update_indexes(&mut self, entry: &Entry) -> Option<Known> {
         let id = &entry.key.job;
         let old = self.view.get(id).cloned();
         self.view.apply(entry);
         let new = self.view.get(id).map(|known| known.job.clone());
-        self.tallies.moved(old.as_ref().map(|old| &*old.job), new.as_deref(), entry.revision);
+        self.indexes.apply(old.as_ref().map(|old| &*old.job), new.as_deref(), entry.revision);
         old
     }
 
-    pub(super) fn take_in(&mut self, entry: &Arc<Entry>) {
-        let old = self.apply(entry);
-        self.figures.moved(old.as_ref().map(|old| old.job.state), self.state_of(&entry.key.job));
+    pub(super) fn apply(&mut self, entry: &Arc<Entry>) {
+        let old = self.update_indexes(entry);
+        self.metrics.moved(old.as_ref().map(|old| old.job.state), self.state_of(&entry.key.job));
         let batch = old.as_ref().and_then(|old| old.job.batch.clone());
         match (&entry.record, &old) {
             (Record::Changed { job, event }, _) => {
                 let now = self.view.now();
                 let stayed = old.as_ref().map_or(0, |old| now.ms_since(old.since));
                 self.estimates.learn(event, job, now, stayed);
-                self.figures.learn(now, &event.change, job);
+                self.metrics.learn(now, &event.change, job);
                 let known = self.view.get(&job.id);
                 let percent = known.map_or(job.progress.percent, |known| known.progress().percent);
                 let remaining = known.and_then(|known| self.estimates.remaining(known, now));
-                self.hub.tell(job, &Durable { entry: entry.clone(), percent, remaining, batch });
+                self.hub.notify(job, &Durable { entry: entry.clone(), percent, remaining, batch });
             }
             (Record::Forgotten, Some(old)) => {
                 self.estimates.forget(&old.job.id);
-                self.hub.tell(&old.job, &Durable { batch, ..Durable::of(entry.clone()) });
+                self.hub.notify(&old.job, &Durable { batch, ..Durable::of(entry.clone()) });
             }
             // Made and removed between two looks at the log: nobody ever heard of it.
             (Record::Forgotten, None) => {}
@@ -77,18 +79,18 @@ impl State {
         self.view.get(id).map(|known| known.job.state)
     }
 
-    pub(super) fn seen(&self, known: &Known) -> Seen {
+    pub(super) fn seen(&self, known: &Known) -> JobSnapshot {
         let now = self.view.now();
         let remaining = self.estimates.remaining(known, now);
         let elapsed = known.elapsed_ms(now);
-        Seen { known: known.clone(), place: self.placed(&known.job, now), remaining, elapsed }
+        JobSnapshot { known: known.clone(), place: self.placed(&known.job, now), remaining, elapsed }
     }
 
-    pub(super) fn placed(&self, job: &Job, now: Moment) -> Option<Placed> {
+    pub(super) fn placed(&self, job: &Job, now: Moment) -> Option<EstimatedPosition> {
         let place = self.view.place(job)?;
         let wait = self.estimates.wait(&self.view, &job.kind, job.lane, place, now);
         let pages_ahead = self.estimates.pages(&job.kind, place.ahead);
-        Some(Placed { position: place.position, pages_ahead, wait })
+        Some(EstimatedPosition { position: place.position, pages_ahead, wait })
     }
 }
 
@@ -152,7 +154,7 @@ mod tests {
                 job = apply(Some(&job), &event).unwrap();
                 revision += 1;
                 let (key, record) = (Key::of(&job), Record::Changed { event, job: Arc::new(job.clone()) });
-                state.take_in(&Arc::new(Entry { revision: Revision(1 + revision), key, record }));
+                state.apply(&Arc::new(Entry { revision: Revision(1 + revision), key, record }));
             }
             let known = state.view.get(&job.id).unwrap();
             assert_eq!(known.elapsed_ms(state.view.now()), Some(5_000), "{number}");
@@ -160,7 +162,7 @@ mod tests {
             let left = remaining.map_or(0, |remaining| remaining.ms);
             assert!(number < 2 || (500..2_000).contains(&left), "{number}: {remaining:?}");
         }
-        assert_eq!(state.figures.last_hour(state.view.now()).pages, 12 * 4, "all of it happened within minutes");
+        assert_eq!(state.metrics.last_hour(state.view.now()).pages, 12 * 4, "all of it happened within minutes");
     }
 
     #[tokio::test]
@@ -189,7 +191,7 @@ mod tests {
             job = apply(Some(&job), &event).unwrap();
             let revision = Revision(state.view.revision().0 + 1);
             let (key, record) = (Key::of(&job), Record::Changed { event, job: Arc::new(job.clone()) });
-            state.take_in(&Arc::new(Entry { revision, key, record }));
+            state.apply(&Arc::new(Entry { revision, key, record }));
         }
         let remaining = state.estimates.remaining(state.view.get(&job.id).unwrap(), state.view.now()).unwrap();
         assert!(remaining.ms < 3_600_000, "no page takes a day: {remaining:?}");

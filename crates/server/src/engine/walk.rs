@@ -2,10 +2,12 @@
 
 use courant_joblog::ids::{Owner, Revision};
 
-use super::{Engine, Seen, State};
+use super::core::Engine;
+use super::state::State;
+use crate::hub::watch_queue::WatchQueue;
+use crate::hub::{Scope, Topic};
+use crate::snapshot::JobSnapshot;
 use crate::view::{Known, ListKey};
-use crate::watch::hub::{Scope, Topic};
-use crate::watch::mailbox::Mailbox;
 
 /// Jobs looked at under one lock: everybody waits for that long.
 pub const CHUNK: usize = 512;
@@ -27,7 +29,7 @@ pub struct Walk {
 /// How far a walk is.
 #[derive(Debug)]
 enum At {
-    Ended { before: Option<ListKey>, found: Vec<Seen> },
+    Ended { before: Option<ListKey>, found: Vec<JobSnapshot> },
     Open { after: Option<ListKey> },
     Done,
 }
@@ -48,9 +50,9 @@ impl Engine {
     }
 
     /// Begins a walk and empties the mailbox, which goes on from the walk's revision. Gives the first piece.
-    pub fn begin_walk(&self, scope: &Scope, mailbox: &Mailbox) -> (Walk, Vec<Seen>) {
+    pub fn begin_walk(&self, scope: &Scope, queue: &WatchQueue) -> (Walk, Vec<JobSnapshot>) {
         let state = self.state.lock();
-        mailbox.clear();
+        queue.clear();
         let at = At::Ended { before: None, found: Vec::new() };
         let mut walk = Walk { scope: scope.clone(), at, revision: state.view.revision() };
         let mut piece = state.walk(&mut walk);
@@ -61,14 +63,14 @@ impl Engine {
     }
 
     /// The next piece of a walk; `None` at its end. A piece may be empty.
-    pub fn walk_on(&self, walk: &mut Walk) -> Option<Vec<Seen>> {
+    pub fn walk_on(&self, walk: &mut Walk) -> Option<Vec<JobSnapshot>> {
         (!walk.is_over()).then(|| self.state.lock().walk(walk))
     }
 }
 
 impl State {
     /// Looks at one piece.
-    fn walk(&self, walk: &mut Walk) -> Vec<Seen> {
+    fn walk(&self, walk: &mut Walk) -> Vec<JobSnapshot> {
         let owner = match &walk.scope.topic {
             Topic::Job(id) => {
                 walk.at = At::Done;
@@ -105,7 +107,7 @@ impl State {
         }
     }
 
-    fn in_scope(&self, scope: &Scope, key: &ListKey) -> Option<Seen> {
+    fn in_scope(&self, scope: &Scope, key: &ListKey) -> Option<JobSnapshot> {
         self.view.get(&key.1).filter(|known| scope.holds(&known.job)).map(|known| self.seen(known))
     }
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use courant_joblog::ids::Revision;
 use courant_joblog::job::Job;
 
-use super::Engine;
-use crate::watch::hub::{Scope, WatcherId};
-use crate::watch::mailbox::Mailbox;
+use super::core::Engine;
+use crate::hub::watch_queue::WatchQueue;
+use crate::hub::{Scope, WatcherId};
 
 impl Engine {
     /// Joins the watchers; from the returned revision on everything comes into the mailbox.
-    pub fn join(&self, scope: Scope, mailbox: &Arc<Mailbox>) -> (WatcherId, Revision) {
+    pub fn join(&self, scope: Scope, queue: &Arc<WatchQueue>) -> (WatcherId, Revision) {
         let mut state = self.state.lock();
-        let id = state.hub.join(scope, mailbox.clone());
+        let id = state.hub.join(scope, queue.clone());
         (id, state.view.revision())
     }
 
@@ -23,16 +23,16 @@ impl Engine {
     }
 
     /// Empties a mailbox; from the returned revision on everything comes into it again.
-    pub fn rejoin(&self, mailbox: &Mailbox) -> Revision {
+    pub fn rejoin(&self, queue: &WatchQueue) -> Revision {
         let state = self.state.lock();
-        mailbox.clear();
+        queue.clear();
         state.view.revision()
     }
 
     /// The revision up to which nothing is missing from a watcher whose mailbox is empty; `None` when it is not empty.
-    pub fn quiet_since(&self, mailbox: &Mailbox) -> Option<Revision> {
+    pub fn quiet_since(&self, queue: &WatchQueue) -> Option<Revision> {
         let state = self.state.lock();
-        mailbox.is_empty().then(|| state.view.revision())
+        queue.is_empty().then(|| state.view.revision())
     }
 
     /// Whether anybody follows this job in particular, or its owner's jobs.

@@ -14,9 +14,9 @@
 //! All times are read on the steady clock when an event is seen, see [`crate::clock`].
 
 mod average;
-mod crew;
 mod kind;
 mod run;
+mod worker_pool;
 
 #[cfg(test)]
 mod recorded;
@@ -29,12 +29,12 @@ use courant_joblog::event::{Change, Event};
 use courant_joblog::ids::JobId;
 use courant_joblog::job::{Job, Lane, Page, State};
 
-pub use self::crew::Hand;
-use self::crew::{Crew, FirstFree, Gathering};
 use self::kind::{Kind, Reading};
 use self::run::{Guess, Run, by_percent, part};
+pub use self::worker_pool::WorkerCapacity;
+use self::worker_pool::{FirstFree, Gathering, WorkerPool};
 use crate::clock::Moment;
-use crate::view::{Known, Load, Place, View};
+use crate::view::{Known, Load, QueuePosition, View};
 
 /// 8 of 10 cases lie within so many deviations on either side.
 const BAND: f64 = 1.2816;
@@ -68,7 +68,7 @@ pub struct Estimates {
     used: HashMap<Box<str>, u64>,
     tick: u64,
     runs: HashMap<JobId, Run>,
-    crews: HashMap<Box<str>, Crew>,
+    crews: HashMap<Box<str>, WorkerPool>,
 }
 
 impl Estimates {
@@ -105,7 +105,7 @@ impl Estimates {
     }
 
     /// Looks at who works now.
-    pub fn look(&mut self, view: &View, hands: &[Hand], now: Moment) {
+    pub fn look(&mut self, view: &View, hands: &[WorkerCapacity], now: Moment) {
         /// Running jobs: the least that one still takes, how many may be known of, and how many there are.
         type Ends = (Option<f64>, u32, u32);
         let mut ends: HashMap<&str, Ends> = HashMap::new();
@@ -133,7 +133,7 @@ impl Estimates {
 
     /// How long a job at this place of a line will wait. `None` until there is something to estimate from, and while no
     /// worker for it is there.
-    pub fn wait(&self, view: &View, kind: &str, lane: Lane, place: Place, now: Moment) -> Option<Estimate> {
+    pub fn wait(&self, view: &View, kind: &str, lane: Lane, place: QueuePosition, now: Moment) -> Option<Estimate> {
         let (known, crew) = (self.kinds.get(kind)?, self.crews.get(kind)?);
         let cost = known.cost(crew.pace)?;
         let (mut work, mut squares) = (cost.of(place.ahead), cost.squares_of(place.ahead));

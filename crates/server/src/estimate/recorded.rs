@@ -212,7 +212,7 @@ impl Service {
         let hand = |worker: &str| {
             let worker = WorkerId::new(worker);
             let held = self.view.held_count(&worker);
-            Hand { worker, kinds: ["pdf".into()].into(), slots: 1, held }
+            WorkerCapacity { worker, kinds: ["pdf".into()].into(), slots: 1, held }
         };
         let (now, hands) = (Moment(self.clock), WORKERS.map(hand));
         self.estimates.look(&self.view, &hands, now);

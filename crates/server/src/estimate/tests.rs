@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::view::tests::queued;
-use crate::view::{LineState, OwnerLimits, PagesLeft};
+use crate::view::{OwnerLimits, PagesLeft, QueueState};
 
 /// What will happen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,13 +139,13 @@ impl Sim {
     }
 
     fn look(&mut self) {
-        let hand = |(worker, _): &(WorkerId, f64)| Hand {
+        let hand = |(worker, _): &(WorkerId, f64)| WorkerCapacity {
             worker: worker.clone(),
             kinds: ["pdf".into()].into(),
             slots: 1,
             held: self.view.held_count(worker),
         };
-        let hands: Vec<Hand> = self.workers.iter().map(hand).collect();
+        let hands: Vec<WorkerCapacity> = self.workers.iter().map(hand).collect();
         self.estimates.look(&self.view, &hands, Moment(self.clock));
     }
 
@@ -286,7 +286,7 @@ fn a_kind_without_pages_is_judged_by_whole_jobs() {
         sim.change(&id, |attempt| Change::Succeeded { attempt, warnings: vec![] });
     }
     sim.look();
-    let line = LineState { waiting: Load::of(None), ..LineState::empty("pdf", Lane::Normal) };
+    let line = QueueState { waiting: Load::of(None), ..QueueState::empty("pdf", Lane::Normal) };
     let wait = sim.estimates.wait(&sim.view, "pdf", Lane::Normal, line.end(), Moment(sim.clock)).unwrap();
     assert!((3_500..=4_500).contains(&wait.ms), "one job ahead takes four seconds: {wait:?}");
 }
@@ -326,7 +326,7 @@ proptest! {
         sim.look();
         let wait = |waiting: &[PagesLeft]| {
             let waiting = waiting.iter().map(|pages| Load::of(*pages)).sum();
-            let line = LineState { waiting, ..LineState::empty("pdf", Lane::Normal) };
+            let line = QueueState { waiting, ..QueueState::empty("pdf", Lane::Normal) };
             sim.estimates.wait(&sim.view, "pdf", Lane::Normal, line.end(), Moment(sim.clock)).unwrap()
         };
         let (now, then) = (wait(&ahead), wait(&[&ahead[..], &[more]].concat()));

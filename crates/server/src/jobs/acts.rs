@@ -1,26 +1,64 @@
 //! What a caller may do to a job: cancel it, try it again, remove it.
 
-use courant_auth::Identity;
+use std::sync::Arc;
+
+use courant_auth::{Identity, Role};
 use courant_joblog::event::Change;
 use courant_joblog::ids::JobId;
 use courant_joblog::job::{Job, State};
+use courant_proto::v1;
 use courant_proto::v1::{Password, RetryJobRequest};
 
-use super::{Jobs, detached, wish};
+use super::submit_request;
+use crate::auth::seen;
+use crate::convert::{self, job_id};
 use crate::cursor::Cursor;
-use crate::engine::Seen;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::passwords;
-use crate::quota::Reservation;
+use crate::reservation::Reservation;
 use crate::retention;
+use crate::snapshot::JobSnapshot;
+use crate::transitions::cancel_change;
 use crate::view::Known;
 
-/// What cancels a job, if it can be cancelled and was not yet.
-pub fn cancelling(job: &Job, by: &str) -> Option<Change> {
-    match job.state {
-        State::Queued => Some(Change::Cancelled { by: by.into() }),
-        State::Running => Some(Change::Cancelling { by: by.into() }),
-        State::Cancelling | State::Cancelled | State::Succeeded | State::Failed => None,
+/// The service.
+pub struct Jobs(pub Arc<Engine>);
+
+impl Jobs {
+    /// The job, if the caller may see it.
+    pub(super) fn visible(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
+        let id = job_id(id)?;
+        let found = self.0.get(&id);
+        seen(identity, &id, found.as_ref().map(|seen| &*seen.known.job))?;
+        found.ok_or(Error::JobNotFound(id))
+    }
+
+    /// Changes a job the caller may change.
+    pub(super) async fn change(
+        &self,
+        identity: &Identity,
+        id: &str,
+        decide: impl Fn(&Job) -> Result<Option<Change>, Error>,
+    ) -> Result<JobSnapshot, Error> {
+        let found = self.changeable(identity, id)?;
+        self.0.change(&found.known.job.id, decide).await
+    }
+
+    /// The job, if the caller may change it.
+    pub(super) fn changeable(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
+        let found = self.visible(identity, id)?;
+        let job = &found.known.job;
+        // The bridge sees all but changes nothing: it forwards the user's own token for that.
+        if job.owner.as_str() != identity.subject && !identity.has(Role::Admin) {
+            return Err(Error::JobNotFound(job.id.clone()));
+        }
+        Ok(found)
+    }
+
+    /// As the caller sees it.
+    pub(super) fn wire(&self, seen: &JobSnapshot) -> v1::Job {
+        convert::dated(self.0.config.retention, convert::seen(seen))
     }
 }
 
@@ -38,12 +76,12 @@ fn may_retry(job: &Job) -> Result<(), Error> {
 }
 
 impl Jobs {
-    pub(super) async fn cancel(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
+    pub(super) async fn cancel(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
         let seen = self
             .change(identity, id, |job| match job.state {
                 State::Succeeded | State::Failed => Err(wrong_state(job, "only an unfinished job can be cancelled")),
                 State::Queued | State::Running | State::Cancelling | State::Cancelled => {
-                    Ok(cancelling(job, &identity.subject))
+                    Ok(cancel_change(job, &identity.subject))
                 }
             })
             .await?;
@@ -51,23 +89,29 @@ impl Jobs {
         Ok(seen)
     }
 
-    pub(super) async fn retry(&self, identity: &Identity, request: RetryJobRequest) -> Result<(Seen, Cursor), Error> {
-        let (id, password) = (request.job_id.as_str(), wish::password(request.password)?);
+    pub(super) async fn retry(
+        &self,
+        identity: &Identity,
+        request: RetryJobRequest,
+    ) -> Result<(JobSnapshot, Cursor), Error> {
+        let (id, password) = (request.job_id.as_str(), submit_request::password(request.password)?);
         let Known { job, revision: before, .. } = self.changeable(identity, id)?.known;
         may_retry(&job)?;
         // It waits again, as a submitted job does.
         let room = Reservation::make(&self.0, &job.owner, &job.id, 0)?;
         // On its own: a caller that goes away must not leave a password that no job knows of.
         let (jobs, by) = (Jobs(self.0.clone()), Box::<str>::from(identity.subject.as_str()));
-        let seen = detached(&self.0, async move {
-            let _room = room;
-            jobs.requeue(&job.id, &by, password).await
-        })
-        .await?;
+        let seen = self
+            .0
+            .run_detached(async move {
+                let _room = room;
+                jobs.requeue(&job.id, &by, password).await
+            })
+            .await?;
         Ok((seen, self.0.cursor(before)))
     }
 
-    async fn requeue(&self, id: &JobId, by: &str, password: Option<Password>) -> Result<Seen, Error> {
+    async fn requeue(&self, id: &JobId, by: &str, password: Option<Password>) -> Result<JobSnapshot, Error> {
         let name = match password {
             Some(password) => Some(passwords::store(&self.0, id, &password.text).await?),
             None => None,
@@ -88,15 +132,16 @@ impl Jobs {
         let id = self.changeable(identity, id)?.known.job.id.clone();
         let (engine, job) = (self.0.clone(), id.clone());
         // On its own: a caller that goes away in the middle must not leave files behind.
-        detached(&self.0, async move {
-            let ended = |job: &Job| match job.state.is_terminal() {
-                true => Ok(true),
-                false => Err(wrong_state(job, "only a finished job can be removed; cancel it first")),
-            };
-            // Removed by somebody else in the meantime is removed, too.
-            retention::remove(&engine, &job, ended).await
-        })
-        .await?;
+        self.0
+            .run_detached(async move {
+                let ended = |job: &Job| match job.state.is_terminal() {
+                    true => Ok(true),
+                    false => Err(wrong_state(job, "only a finished job can be removed; cancel it first")),
+                };
+                // Removed by somebody else in the meantime is removed, too.
+                retention::remove(&engine, &job, ended).await
+            })
+            .await?;
         tracing::info!(job = %id, by = %identity.subject, "job removed");
         Ok(())
     }

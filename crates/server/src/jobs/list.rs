@@ -17,13 +17,13 @@ use courant_proto::v1::{self, ListJobsRequest, ListJobsResponse};
 use prost::Message as _;
 use sha2::{Digest, Sha256};
 
-use super::filter::{self, Candidate, Filter};
 use super::id_in;
-use super::wish::MAX_LABELS;
+use super::submit_request::MAX_LABELS;
 use crate::auth::scope;
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::filter::{self, Candidate, Filter};
 use crate::view::{Known, ListKey, View};
 
 /// The page size when none is asked for.

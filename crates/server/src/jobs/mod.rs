@@ -1,26 +1,21 @@
 //! `JobService`: what users, services and the bridge call.
 
 mod acts;
-pub mod filter;
+mod batch;
 mod list;
 mod results;
 pub(crate) mod submit;
-pub mod text;
-pub mod unwatched;
-pub(crate) mod wish;
+pub(crate) mod submit_request;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use courant_auth::{Identity, Role};
-use courant_joblog::event::Change;
-use courant_joblog::ids::{BatchId, DocumentId, JobId};
-use courant_joblog::job as log;
+use courant_auth::Role;
+use courant_joblog::ids::{BatchId, DocumentId};
 use courant_proto::v1::job_service_server::JobService;
 use courant_proto::v1::{
     CancelBatchRequest, CancelBatchResponse, CancelJobRequest, CancelJobResponse, DeleteJobRequest, DeleteJobResponse,
     DownloadDocumentRequest, DownloadDocumentResponse, GetBatchRequest, GetBatchResponse, GetJobRequest,
-    GetJobResponse, Job, ListJobsRequest, ListJobsResponse, ReadPageRequest, ReadPageResponse, ReadResultRequest,
+    GetJobResponse, ListJobsRequest, ListJobsResponse, ReadPageRequest, ReadPageResponse, ReadResultRequest,
     ReadResultResponse, RetryJobRequest, RetryJobResponse, SubmitJobRequest, SubmitJobResponse, WatchBatchRequest,
     WatchBatchResponse, WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
 };
@@ -28,67 +23,17 @@ use futures::stream::BoxStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::auth::{caller, require, scope, seen, time_left};
-use crate::batch;
-use crate::convert;
+pub use self::acts::Jobs;
+use crate::auth::{caller, require, scope, time_left};
+use crate::convert::{self, id_in, interval_in};
 use crate::cursor::Cursor;
-use crate::engine::{Engine, Seen};
 use crate::error::Error;
+use crate::hub::{Scope, Topic};
 use crate::shares::Counted;
-use crate::watch::hub::{Scope, Topic};
 use crate::watch::{self, End, OnGap, Watch};
-
-pub use acts::cancelling;
-pub use results::artifact_name;
-pub use wish::is_kind;
-
-/// The longest `min_interval` of a watch.
-pub const MAX_INTERVAL: Duration = Duration::from_secs(60);
-/// The longest id a caller may give, in bytes.
-pub const MAX_ID: usize = 128;
 
 /// The `min_interval` of a watch over a batch that names none.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The service.
-pub struct Jobs(pub Arc<Engine>);
-
-impl Jobs {
-    /// The job, if the caller may see it.
-    fn visible(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
-        let id = job_id(id)?;
-        let found = self.0.get(&id);
-        seen(identity, &id, found.as_ref().map(|seen| &*seen.known.job))?;
-        found.ok_or(Error::JobNotFound(id))
-    }
-
-    /// Changes a job the caller may change.
-    async fn change(
-        &self,
-        identity: &Identity,
-        id: &str,
-        decide: impl Fn(&log::Job) -> Result<Option<Change>, Error>,
-    ) -> Result<Seen, Error> {
-        let found = self.changeable(identity, id)?;
-        self.0.change(&found.known.job.id, decide).await
-    }
-
-    /// The job, if the caller may change it.
-    fn changeable(&self, identity: &Identity, id: &str) -> Result<Seen, Error> {
-        let found = self.visible(identity, id)?;
-        let job = &found.known.job;
-        // The bridge sees all but changes nothing: it forwards the user's own token for that.
-        if job.owner.as_str() != identity.subject && !identity.has(Role::Admin) {
-            return Err(Error::JobNotFound(job.id.clone()));
-        }
-        Ok(found)
-    }
-
-    /// As the caller sees it.
-    fn wire(&self, seen: &Seen) -> Job {
-        convert::dated(self.0.config.retention, convert::seen(seen))
-    }
-}
 
 #[tonic::async_trait]
 impl JobService for Jobs {
@@ -185,7 +130,7 @@ impl JobService for Jobs {
             token_left: time_left(&identity),
         };
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(watch::start(self.0.clone(), watch, convert::watch_job), used)))
+        Ok(Response::new(Counted::new(watch::start::<_, Status>(self.0.clone(), watch, convert::watch_job), used)))
     }
 
     async fn watch_jobs(&self, request: Request<WatchJobsRequest>) -> Result<Response<Self::WatchJobsStream>, Status> {
@@ -205,7 +150,7 @@ impl JobService for Jobs {
             token_left: time_left(&identity),
         };
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(watch::start(self.0.clone(), watch, convert::watch_jobs), used)))
+        Ok(Response::new(Counted::new(watch::start::<_, Status>(self.0.clone(), watch, convert::watch_jobs), used)))
     }
 
     async fn read_result(
@@ -239,50 +184,10 @@ impl JobService for Jobs {
     }
 }
 
-/// Does something to its end, also when the caller goes away.
-pub async fn detached<T: Send + 'static>(
-    engine: &Engine,
-    work: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
-    match engine.detached.spawn(work).await {
-        Ok(done) => done,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(Error::Draining),
-    }
-}
-
-/// A job's id as a caller gives it.
-pub fn job_id(text: &str) -> Result<JobId, Error> {
-    if text.is_empty() || text.len() > MAX_ID {
-        return Err(Error::field("job_id", format!("must have 1 to {MAX_ID} bytes")));
-    }
-    Ok(JobId::new(text))
-}
-
-/// An id that may be left out.
-pub fn id_in<'a>(field: &'static str, id: &'a str) -> Result<Option<&'a str>, Error> {
-    if id.len() > MAX_ID {
-        return Err(Error::field(field, format!("must have at most {MAX_ID} bytes")));
-    }
-    if id.chars().any(text::is_unseen) {
-        return Err(Error::field(field, "must not have control characters or characters that cannot be seen"));
-    }
-    Ok((!id.is_empty()).then_some(id))
-}
-
 fn on_gap(fail: bool) -> OnGap {
     if fail { OnGap::Fail } else { OnGap::StartOver }
 }
 
 fn cursor_in(text: &str) -> Result<Option<Cursor>, Error> {
     if text.is_empty() { Ok(None) } else { Ok(Some(Cursor::decode(text)?)) }
-}
-
-/// The least time between two messages, as a caller gives it.
-pub fn interval_in(interval: Option<prost_types::Duration>) -> Result<Duration, Error> {
-    let Some(interval) = interval else { return Ok(Duration::ZERO) };
-    Duration::try_from(interval)
-        .ok()
-        .filter(|interval| *interval <= MAX_INTERVAL)
-        .ok_or_else(|| Error::field("min_interval", format!("must be 0 to {} seconds", MAX_INTERVAL.as_secs())))
 }

@@ -17,12 +17,7 @@ use tonic::Status;
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::worker::page_name;
-
-/// The name of an export among its attempt's artifacts.
-pub fn artifact_name(format: Format) -> String {
-    format!("result.{}", format.extension())
-}
+use crate::objects::{artifact_name, page_name};
 
 /// The media type of a format.
 pub fn content_type(format: Format) -> &'static str {

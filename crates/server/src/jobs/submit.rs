@@ -10,15 +10,15 @@ use courant_proto::v1::submit_job_request::Part;
 use courant_proto::v1::{SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
 use tonic::{Code, Streaming};
 
-use super::detached;
-use super::wish::Wish;
+use super::submit_request::SubmitRequest;
 use crate::arrival::Arrival;
 use crate::convert;
-use crate::engine::{Engine, Seen};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::objects::{Draft, Stored, Writer};
 use crate::passwords;
-use crate::quota::Reservation;
+use crate::reservation::Reservation;
+use crate::snapshot::JobSnapshot;
 
 /// The largest piece of a document in bytes.
 pub const MAX_CHUNK: usize = 1 << 20;
@@ -30,7 +30,7 @@ pub async fn submit(
     mut parts: Streaming<SubmitJobRequest>,
 ) -> Result<SubmitJobResponse, Error> {
     let mut arrival = Arrival::begin(engine, &identity.subject, engine.objects.write_buffers()).await?;
-    let wish = Wish::check(arrival.next(header(&mut parts)).await?, identity, &engine.config)?;
+    let wish = SubmitRequest::check(arrival.next(header(&mut parts)).await?, identity, &engine.config)?;
     let room = reserve(engine, &wish)?;
     let draft = engine.objects.upload();
     let writer = engine.objects.write(draft.path());
@@ -40,12 +40,12 @@ pub async fn submit(
         return Err(Error::ChecksumMismatch { found: stored.sha256.to_string() });
     }
     // A caller that goes away from here on may have its job or not, but never half of it.
-    let seen = detached(engine, settle(engine.clone(), wish, stored, draft, room)).await?;
+    let seen = engine.run_detached(commit(engine.clone(), wish, stored, draft, room)).await?;
     answer(engine, &seen).await
 }
 
 /// The job, and the cursor just before its first event.
-pub async fn answer(engine: &Engine, seen: &Seen) -> Result<SubmitJobResponse, Error> {
+pub async fn answer(engine: &Engine, seen: &JobSnapshot) -> Result<SubmitJobResponse, Error> {
     let cursor = engine.cursor(before_first(engine, seen).await?).encode();
     let job = convert::dated(engine.config.retention, convert::seen(seen));
     Ok(SubmitJobResponse { job: Some(job), cursor })
@@ -77,7 +77,7 @@ async fn next(parts: &mut Streaming<SubmitJobRequest>) -> Result<Option<Part>, E
 }
 
 /// Room in the owner's quotas; none is needed for a request that has made its job already.
-pub fn reserve(engine: &Arc<Engine>, wish: &Wish) -> Result<Option<Reservation>, Error> {
+pub fn reserve(engine: &Arc<Engine>, wish: &SubmitRequest) -> Result<Option<Reservation>, Error> {
     let made = || engine.get(&wish.id).is_some();
     if made() {
         return Ok(None);
@@ -91,7 +91,7 @@ pub fn reserve(engine: &Arc<Engine>, wish: &Wish) -> Result<Option<Reservation>,
 
 struct Upload<'a> {
     engine: &'a Engine,
-    wish: &'a Wish,
+    wish: &'a SubmitRequest,
     room: Option<&'a Reservation>,
     arrival: Arrival<'a>,
     writer: Writer,
@@ -99,7 +99,7 @@ struct Upload<'a> {
 
 impl Upload<'_> {
     async fn receive(mut self, parts: &mut Streaming<SubmitJobRequest>) -> Result<Stored, Error> {
-        match self.pour(parts).await {
+        match self.stream_body(parts).await {
             Ok(()) => self.writer.finish().await,
             Err(error) => {
                 self.writer.abort().await;
@@ -108,7 +108,7 @@ impl Upload<'_> {
         }
     }
 
-    async fn pour(&mut self, parts: &mut Streaming<SubmitJobRequest>) -> Result<(), Error> {
+    async fn stream_body(&mut self, parts: &mut Streaming<SubmitJobRequest>) -> Result<(), Error> {
         while let Some(part) = self.arrival.next(next(parts)).await? {
             let Part::Chunk(chunk) = part else {
                 return Err(Error::WrongOrder("only the first message may be a header"));
@@ -116,7 +116,7 @@ impl Upload<'_> {
             if !(1..=MAX_CHUNK).contains(&chunk.len()) {
                 return Err(Error::field("chunk", "must have 1 byte to 1 MiB"));
             }
-            self.admit(self.writer.bytes() + chunk.len() as u64)?;
+            self.check_limit(self.writer.bytes() + chunk.len() as u64)?;
             self.arrival.grow(chunk.len()).await?;
             self.writer.push(chunk).await?;
         }
@@ -129,7 +129,7 @@ impl Upload<'_> {
     }
 
     /// Whether the document may have so many bytes.
-    fn admit(&self, found: u64) -> Result<(), Error> {
+    fn check_limit(&self, found: u64) -> Result<(), Error> {
         let limit = self.engine.config.max_document_bytes;
         if found > limit {
             return Err(Error::DocumentTooLarge { limit });
@@ -145,13 +145,13 @@ impl Upload<'_> {
 }
 
 /// Puts the document in its place and the job into the log, or finds the job that this request made before.
-pub async fn settle(
+pub async fn commit(
     engine: Arc<Engine>,
-    wish: Wish,
+    wish: SubmitRequest,
     stored: Stored,
     draft: Draft,
     mut room: Option<Reservation>,
-) -> Result<Seen, Error> {
+) -> Result<JobSnapshot, Error> {
     // Who removes a job holds its files, too: a repeat of its request waits until they are gone.
     let _hold = engine.holds.take(&wish.id).await;
     if let Some(seen) = engine.get(&wish.id) {
@@ -180,7 +180,7 @@ pub async fn settle(
 
 /// The job, if it is what this request asks for. Whose it is is looked at although its id says so: an id is only as good
 /// as its hash.
-fn same(seen: Seen, wish: &Wish, stored: &Stored) -> Result<Seen, Error> {
+fn same(seen: JobSnapshot, wish: &SubmitRequest, stored: &Stored) -> Result<JobSnapshot, Error> {
     let job = &seen.known.job;
     if job.owner != wish.owner || job.request != wish.request || job.document.sha256 != stored.sha256 {
         return Err(Error::RequestIdMismatch);
@@ -189,7 +189,7 @@ fn same(seen: Seen, wish: &Wish, stored: &Stored) -> Result<Seen, Error> {
 }
 
 /// The position just before the job's first event. An earlier job of the same request may have been removed.
-async fn before_first(engine: &Engine, seen: &Seen) -> Result<Revision, Error> {
+async fn before_first(engine: &Engine, seen: &JobSnapshot) -> Result<Revision, Error> {
     let filter = Filter::Job(seen.known.job.id.clone());
     let first = engine.log.read(Revision::ZERO, &filter, 1).await?.pop();
     Ok(match first {
@@ -212,7 +212,7 @@ mod tests {
     fn a_job_of_another_owner_or_request_is_never_given_out() {
         let job = queued("J", "alice");
         let stored = Stored { bytes: 1, sha256: job.document.sha256.clone() };
-        let seen = |job| Seen {
+        let seen = |job| JobSnapshot {
             known: Known {
                 revision: Revision(1),
                 job: Arc::new(job),
@@ -224,10 +224,10 @@ mod tests {
             elapsed: None,
         };
         let wish = |owner: &str, request: Option<&str>| {
-            let identity = Identity { subject: owner.into(), ..super::super::wish::tests::nobody() };
+            let identity = Identity { subject: owner.into(), ..super::super::submit_request::tests::nobody() };
             let header =
                 SubmitJobHeader { request_id: request.unwrap_or_default().into(), ..SubmitJobHeader::default() };
-            Wish::check(header, &identity, &engine_config()).unwrap()
+            SubmitRequest::check(header, &identity, &engine_config()).unwrap()
         };
         assert!(same(seen(job.clone()), &wish("alice", None), &stored).is_ok());
         assert!(matches!(same(seen(job.clone()), &wish("mallory", None), &stored), Err(Error::RequestIdMismatch)));

@@ -9,8 +9,8 @@ use courant_joblog::log::{Entry, Filter, ReadError, Record};
 use courant_proto::v1::NotificationSeverity;
 use tokio::time::Instant;
 
+use super::inbox::{Notices, SWEEP_EVERY};
 use super::store::{Draft, StoreError};
-use super::{Notices, SWEEP_EVERY};
 use crate::engine::{Engine, PAGE};
 
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::Notices;
+use super::inbox::Notices;
 use super::push::Push;
 use super::store::{Draft, Notice, SHOWN, StoreError};
 use crate::auth::{caller, require, time_left};

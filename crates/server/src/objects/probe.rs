@@ -2,16 +2,16 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
-use super::fault::{Fault, causes};
-use super::{Objects, absent, storage};
+use super::store::{Objects, absent, storage};
 use crate::error::Error;
+use crate::fault::{Fault, causes};
 
 /// Between two looks: while it works, and while it does not.
 const EVERY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
@@ -30,15 +30,6 @@ const SPACE_BYTES: usize = 1 << 20;
 
 /// How long the store may take for one answer while something else waits behind it.
 const PROMPTLY: Duration = Duration::from_secs(5);
-
-/// What is known of how the store does.
-#[derive(Debug, Default)]
-pub struct State {
-    /// The last look failed, and not for want of space: then what is there can be read.
-    away: AtomicBool,
-    /// Told when somebody finds that it fails.
-    doubted: Notify,
-}
 
 /// Looks for ever. Each change of state is one line in the log, and told.
 pub async fn run(objects: Objects, works: watch::Sender<bool>) {

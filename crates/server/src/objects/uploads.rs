@@ -10,7 +10,7 @@ use object_store::path::Path;
 use object_store::{PutMode, PutOptions};
 use sha2::{Digest, Sha256};
 
-use super::{Objects, absent_is_fine, hex};
+use super::store::{Objects, absent_is_fine, hex};
 use crate::error::Error;
 
 /// The folder of all of them.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::checked;
-use super::roll::{Attendance, Kept, Roll};
+use super::registry::{BridgeRegistration, Kept, PresenceRegistry};
 use crate::engine::Engine;
 use crate::error::Error;
 
@@ -27,7 +27,7 @@ type Out = mpsc::Sender<Result<AttendResponse, Status>>;
 /// Serves the stream; what goes to the bridge comes out of the receiver.
 pub fn start(
     engine: Arc<Engine>,
-    roll: Arc<Roll>,
+    roll: Arc<PresenceRegistry>,
     inbound: Streaming<AttendRequest>,
     token_left: Duration,
 ) -> mpsc::Receiver<Result<AttendResponse, Status>> {
@@ -45,7 +45,7 @@ pub fn start(
 
 async fn serve(
     engine: &Engine,
-    roll: &Arc<Roll>,
+    roll: &Arc<PresenceRegistry>,
     mut inbound: Streaming<AttendRequest>,
     out: &Out,
     expires: Instant,
@@ -63,7 +63,7 @@ async fn serve(
     // Side by side: a bridge that waits for us to read must not wait for itself.
     let served = tokio::select! {
         heard = hear(engine, &attendance, &mut inbound) => heard,
-        () = tell(&attendance, out) => Ok(()),
+        () = send(&attendance, out) => Ok(()),
         () = out.closed() => Ok(()),
         () = attendance.replaced.cancelled() => Ok(()),
         () = engine.stopping.cancelled() => Err(Error::Draining),
@@ -73,7 +73,11 @@ async fn serve(
     served
 }
 
-async fn hear(engine: &Engine, attendance: &Attendance, inbound: &mut Streaming<AttendRequest>) -> Result<(), Error> {
+async fn hear(
+    engine: &Engine,
+    attendance: &BridgeRegistration,
+    inbound: &mut Streaming<AttendRequest>,
+) -> Result<(), Error> {
     let mut surplus = 0_u64;
     while let Some(message) = receive(inbound).await? {
         match message {
@@ -93,7 +97,7 @@ async fn hear(engine: &Engine, attendance: &Attendance, inbound: &mut Streaming<
     Ok(())
 }
 
-async fn tell(attendance: &Attendance, out: &Out) {
+async fn send(attendance: &BridgeRegistration, out: &Out) {
     loop {
         for user in attendance.post.next().await {
             let Ok(room) = out.reserve().await else { return };

@@ -6,7 +6,7 @@ use courant_auth::token::MAX_SUBJECT_BYTES;
 use courant_proto::v1::{BridgeCounts, BridgeHello, BridgeUser, Device, RoomCount};
 
 use crate::error::Error;
-use crate::jobs::text::is_unruly;
+use crate::text::is_unruly;
 
 /// The longest id of a bridge or a device in bytes.
 pub const MAX_ID: usize = 64;

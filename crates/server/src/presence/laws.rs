@@ -6,8 +6,8 @@ use std::sync::Arc;
 use courant_proto::v1::{BridgeHello, BridgeUser, Device};
 use proptest::prelude::*;
 
-use super::config::PresenceConfig;
-use super::roll::{Attendance, Kept, Roll};
+use super::registry::{BridgeRegistration, Kept, PresenceRegistry};
+use crate::config::PresenceConfig;
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 const DEVICES: [&str; 3] = ["laptop", "phone", "tablet"];
@@ -44,7 +44,7 @@ type Shown = BTreeMap<String, i32>;
 /// One bridge of the model: what it said, and what it was told.
 #[derive(Default)]
 struct Known {
-    stream: Option<Attendance>,
+    stream: Option<BridgeRegistration>,
     said: BTreeMap<usize, (Shown, bool)>,
     told: BTreeMap<usize, Shown>,
 }
@@ -85,7 +85,7 @@ impl Known {
     }
 }
 
-fn act(roll: &Arc<Roll>, bridges: &mut [Known], act: Act) {
+fn act(roll: &Arc<PresenceRegistry>, bridges: &mut [Known], act: Act) {
     match act {
         Act::Arrive(index) => {
             let hello = BridgeHello { bridge_id: format!("b{index}"), software: String::new() };
@@ -111,7 +111,7 @@ fn act(roll: &Arc<Roll>, bridges: &mut [Known], act: Act) {
 proptest! {
     #[test]
     fn what_is_shown_is_what_is_connected(all in acts()) {
-        let roll = Roll::new(PresenceConfig::default());
+        let roll = PresenceRegistry::new(PresenceConfig::default());
         let mut bridges: Vec<Known> = (0..3).map(|_| Known::default()).collect();
         for next in all {
             act(&roll, &mut bridges, next);
@@ -140,7 +140,7 @@ proptest! {
 #[test]
 fn users_over_the_limit_are_left_out_and_those_that_go_make_room() {
     let limits = PresenceConfig { presence_users_per_bridge: 1, presence_devices_per_user: 2 };
-    let roll = Roll::new(limits);
+    let roll = PresenceRegistry::new(limits);
     let stream = roll.arrive(BridgeHello { bridge_id: "b".into(), software: String::new() });
     let say = |user: &str, of: &[(usize, i32)]| {
         stream.user(BridgeUser { user: user.into(), devices: devices(of), followed: false })

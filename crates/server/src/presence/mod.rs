@@ -1,14 +1,13 @@
 //! `PresenceService`: which devices of whom are connected, over all bridges. Bridges tell it ([`attend`]), the server puts
-//! it together ([`roll`]) and tells each bridge of the users it follows.
+//! it together ([`registry`]) and tells each bridge of the users it follows.
 //!
 //! Nothing of it is durable and no job depends on it. Must never guess: who is not told of is not there.
 
 mod attend;
 mod checked;
-pub mod config;
 mod merge;
-mod post;
-pub mod roll;
+pub mod registry;
+mod send_queue;
 
 #[cfg(test)]
 mod laws;
@@ -23,12 +22,12 @@ use courant_proto::v1::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::admin::{WORKERS_EVERY, interval};
 use crate::auth::{caller, require, time_left};
+use crate::convert::interval_within;
 use crate::engine::Engine;
-use crate::sampled::{self, Pace};
+use crate::sampled::{self, LISTS_EVERY, Pace};
 use crate::shares::Counted;
-use roll::Roll;
+use registry::PresenceRegistry;
 
 /// The largest message of a bridge: a thousand devices with the longest names fit.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -38,7 +37,7 @@ pub struct Presences {
     /// What the services share.
     pub engine: Arc<Engine>,
     /// Who is connected.
-    pub roll: Arc<Roll>,
+    pub roll: Arc<PresenceRegistry>,
 }
 
 #[tonic::async_trait]
@@ -79,7 +78,7 @@ impl PresenceService for Presences {
             require(&identity, Role::Admin, "admin")?;
         }
         let used = self.engine.shares.state_watch(&identity)?;
-        let look_every = interval("min_interval", request.get_ref().min_interval, WORKERS_EVERY)?;
+        let look_every = interval_within("min_interval", request.get_ref().min_interval, LISTS_EVERY)?;
         let tell_within = self.engine.config.bookmark_interval;
         let pace = Pace { look_every, tell_within, token_left: time_left(&identity) };
         let roll = self.roll.clone();

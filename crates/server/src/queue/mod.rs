@@ -16,9 +16,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::auth::{caller, require, time_left};
+use crate::convert;
+use crate::convert::interval_in;
 use crate::engine::Engine;
-use crate::jobs::interval_in;
-use crate::quota;
 use crate::sampled::{self, Pace};
 use crate::shares::Counted;
 use crate::worker::registry::Registry;
@@ -79,6 +79,8 @@ impl QueueService for Queues {
             }
             own => own,
         };
-        Ok(Response::new(quota::get(&self.engine, &Owner::new(owner))))
+        let owner = Owner::new(owner);
+        let used = self.engine.indexes(|indexes, _| indexes.quotas.used(&self.engine.config, &owner));
+        Ok(Response::new(GetQuotaResponse { quotas: used.into_iter().map(convert::quota).collect() }))
     }
 }

@@ -11,7 +11,7 @@ use crate::convert;
 use crate::engine::Engine;
 use crate::estimate::{Estimate, Estimates};
 use crate::places::hands;
-use crate::view::{LineState, View};
+use crate::view::{QueueState, View};
 use crate::worker::registry::{Listed, Registry};
 
 /// Kinds of work that are shown: those that workers take, then those with most jobs. Callers make up kinds.
@@ -34,10 +34,10 @@ pub fn take(engine: &Engine, registry: &Registry) -> v1::Queue {
         let now = view.now();
         let hands = hands(&listed, view);
         let kinds = kinds(view, &served);
-        let lane = |line: LineState| lane(view, estimates, line, now);
+        let lane = |line: QueueState| lane(view, estimates, line, now);
         let lines = kinds.iter().flat_map(|kind| Lane::ALL.map(|lane| view.line(kind, lane)));
         let shown =
-            |line: &LineState| served.contains(line.kind) || line.waiting.jobs > 0 || line.delayed + line.held > 0;
+            |line: &QueueState| served.contains(line.kind) || line.waiting.jobs > 0 || line.delayed + line.held > 0;
         let unserved =
             |kind: &str| !taken.contains(kind) && Lane::ALL.iter().any(|lane| waits(&view.line(kind, *lane)));
         let held = |worker| view.held_count(worker);
@@ -52,7 +52,7 @@ pub fn take(engine: &Engine, registry: &Registry) -> v1::Queue {
     })
 }
 
-fn waits(line: &LineState) -> bool {
+fn waits(line: &QueueState) -> bool {
     line.waiting.jobs > 0 || line.delayed > 0
 }
 
@@ -67,7 +67,7 @@ fn kinds<'a>(view: &'a View, served: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
     served.iter().copied().chain(others.into_iter().map(|(_, kind)| kind)).take(MAX_KINDS).collect()
 }
 
-fn lane(view: &View, estimates: &Estimates, line: LineState, now: Moment) -> v1::QueueLane {
+fn lane(view: &View, estimates: &Estimates, line: QueueState, now: Moment) -> v1::QueueLane {
     let wait = wait(view, estimates, &line, now);
     let oldest = line.oldest.and_then(|id| view.get(id)).map(|known| now.ms_since(known.since));
     v1::QueueLane {
@@ -87,7 +87,7 @@ fn lane(view: &View, estimates: &Estimates, line: LineState, now: Moment) -> v1:
 
 /// How long a job that comes now waits: behind all that wait at worst; one of an owner who has none waiting, about as long
 /// as the low end says.
-fn wait(view: &View, estimates: &Estimates, line: &LineState, now: Moment) -> Option<Estimate> {
+fn wait(view: &View, estimates: &Estimates, line: &QueueState, now: Moment) -> Option<Estimate> {
     let wait = |place| estimates.wait(view, line.kind, line.lane, place, now);
     let (worst, best) = (wait(line.end())?, wait(line.newcomer()));
     Some(Estimate { low: worst.low.min(best.map_or(u64::MAX, |best| best.low)), ..worst })

@@ -6,19 +6,14 @@
 //! Removing cannot be undone, so a wall clock that is set ahead while the server runs removes nothing early, see
 //! [`CautiousClock`](crate::clock::CautiousClock). At its start the server believes the wall clock.
 
-mod due;
-pub mod holds;
 pub mod orphans;
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use courant_joblog::ids::{JobId, Timestamp};
 use courant_joblog::job::Job;
 use futures::StreamExt;
-
-pub use due::Due;
 
 use crate::engine::Engine;
 use crate::error::Error;
@@ -31,44 +26,6 @@ const AT_ONCE: usize = 16;
 const BATCH: usize = 256;
 /// The pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
-/// How long ended jobs are kept unless told otherwise.
-const DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
-/// More than anybody means.
-const ABSURD: Duration = Duration::from_secs(36_500 * 24 * 3600);
-
-/// How long an ended job is kept; `None` for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention(pub Option<Duration>);
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self(Some(DEFAULT))
-    }
-}
-
-impl FromStr for Retention {
-    type Err = humantime::DurationError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if matches!(text, "0" | "forever") {
-            return Ok(Self(None));
-        }
-        Ok(Self(Some(humantime::parse_duration(text)?).filter(|time| !time.is_zero())))
-    }
-}
-
-impl Retention {
-    /// When a job is removed; `None` while it has not ended, and when everything is kept.
-    pub fn expires(self, job: &Job) -> Option<Timestamp> {
-        let ended = job.ended.filter(|_| job.state.is_terminal())?;
-        Some(ended.plus_ms(i64::try_from(self.0?.as_millis()).unwrap_or(i64::MAX)))
-    }
-
-    /// Whether it is longer than a program lives.
-    pub fn is_absurd(self) -> bool {
-        self.0.is_some_and(|time| time > ABSURD)
-    }
-}
 
 /// Removes jobs whose time is over, for ever.
 pub async fn run(engine: Arc<Engine>) {
@@ -79,7 +36,7 @@ pub async fn run(engine: Arc<Engine>) {
         let now = engine.wall.now();
         let (over, next) = {
             let before = now.plus_ms(-keep_ms);
-            engine.tallies(|tallies, _| (tallies.due.until(before, BATCH), tallies.due.first()))
+            engine.indexes(|indexes, _| (indexes.expiry.until(before, BATCH), indexes.expiry.first()))
         };
         if over.is_empty() {
             let left = next.map_or(i64::MAX, |ended| ended.plus_ms(keep_ms).ms_since(now));
@@ -122,31 +79,4 @@ pub async fn remove(engine: &Engine, id: &JobId, may: impl Fn(&Job) -> Result<bo
         tracing::warn!(job = %id, %error, "files of a removed job are left; the next sweep takes them");
     }
     Ok(removed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::view::tests::queued;
-
-    #[test]
-    fn times_are_read_and_forever_has_three_names() {
-        for text in ["forever", "0", "0s"] {
-            assert_eq!(text.parse(), Ok(Retention(None)), "{text}");
-        }
-        assert_eq!("90m".parse(), Ok(Retention(Some(Duration::from_secs(5400)))));
-        assert!("soon".parse::<Retention>().is_err() && "-1s".parse::<Retention>().is_err());
-        assert!(Retention(Some(ABSURD * 2)).is_absurd() && !Retention::default().is_absurd());
-    }
-
-    #[test]
-    fn only_an_ended_job_expires() {
-        let mut job = queued("J", "alice");
-        let keep = Retention(Some(Duration::from_secs(2)));
-        assert_eq!(keep.expires(&job), None);
-        job.state = courant_joblog::job::State::Cancelled;
-        job.ended = Some(Timestamp(5));
-        assert_eq!(keep.expires(&job), Some(Timestamp(2005)));
-        assert_eq!(Retention(None).expires(&job), None);
-    }
 }

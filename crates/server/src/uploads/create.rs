@@ -8,11 +8,11 @@ use courant_proto::v1::SubmitJobHeader;
 use futures::{StreamExt, TryStreamExt};
 
 use super::finish::{self, Outcome};
-use super::{Name, held, unfinished};
+use super::held::{self, Name, unfinished};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::submit;
-use crate::jobs::wish::Wish;
+use crate::jobs::submit_request::SubmitRequest;
 use crate::quota::{self, Refusal, Which};
 
 /// Uploads of one owner looked at at once.
@@ -20,7 +20,7 @@ const LOOKED_AT: usize = 16;
 
 /// Begins an upload, or finds the one that this request began before.
 pub async fn create(engine: Arc<Engine>, identity: Identity, header: SubmitJobHeader) -> Result<Outcome, Error> {
-    let wish = Wish::check(header.clone(), &identity, &engine.config)?;
+    let wish = SubmitRequest::check(header.clone(), &identity, &engine.config)?;
     let length = wish.bytes.ok_or_else(|| Error::field("document_bytes", "must be the size of the document"))?;
     let name = Name { owner: wish.owner.clone(), id: wish.id.clone() };
     // One at a time: many at once do not go over the limits together.
@@ -30,7 +30,7 @@ pub async fn create(engine: Arc<Engine>, identity: Identity, header: SubmitJobHe
         known => return known.and_then(|known| same(&wish, length, known)),
     }
     drop(submit::reserve(&engine, &wish)?);
-    admit(&engine, &name.owner, length).await?;
+    check_limit(&engine, &name.owner, length).await?;
     // One that has expired and is not swept yet would be in the way.
     engine.objects.remove_resumable(&engine.objects.resumable(&name.owner, &name.id)).await?;
     held::begin(&engine, &name, header).await?;
@@ -44,12 +44,12 @@ pub async fn create(engine: Arc<Engine>, identity: Identity, header: SubmitJobHe
 }
 
 /// Waits for one's turn to begin or sweep uploads of an owner.
-pub async fn turn(engine: &Engine, owner: &Owner) -> crate::retention::holds::Hold {
+pub async fn turn(engine: &Engine, owner: &Owner) -> crate::holds::Hold {
     engine.holds.take(&JobId::new(format!("uploads of {owner}"))).await
 }
 
 /// What is there, if it is for the same document.
-fn same(wish: &Wish, length: u64, known: Outcome) -> Result<Outcome, Error> {
+fn same(wish: &SubmitRequest, length: u64, known: Outcome) -> Result<Outcome, Error> {
     let is_other = |job: &courant_proto::v1::Job| {
         wish.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&job.document_sha256))
     };
@@ -60,7 +60,7 @@ fn same(wish: &Wish, length: u64, known: Outcome) -> Result<Outcome, Error> {
 }
 
 /// Whether an owner may have one more, of so many bytes.
-async fn admit(engine: &Engine, owner: &Owner, length: u64) -> Result<(), Error> {
+async fn check_limit(engine: &Engine, owner: &Owner, length: u64) -> Result<(), Error> {
     let folder = engine.objects.resumable_of(owner);
     let ids = engine.objects.folders(&folder).await?;
     let names = ids.iter().filter_map(|place| Some(Name { owner: owner.clone(), id: JobId::new(place.id()?) }));

@@ -7,11 +7,12 @@ use courant_proto::v1::{Job, SubmitJobResponse, Upload};
 use futures::TryStreamExt;
 
 use super::held::{self, Held};
-use super::{Name, unfinished};
-use crate::engine::{Engine, Seen};
+use super::held::{Name, unfinished};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::submit;
 use crate::objects::{Stored, Writer};
+use crate::snapshot::JobSnapshot;
 
 /// An upload, and the job it has become if it has.
 #[derive(Debug)]
@@ -43,18 +44,18 @@ pub async fn state(engine: Arc<Engine>, identity: Identity, name: Name) -> Resul
 }
 
 /// The job that it has become.
-fn job(engine: &Engine, name: &Name) -> Option<Seen> {
+fn job(engine: &Engine, name: &Name) -> Option<JobSnapshot> {
     engine.get(&name.id).filter(|seen| seen.known.job.owner == name.owner)
 }
 
-async fn finished(engine: &Engine, name: &Name, seen: &Seen) -> Result<Outcome, Error> {
+async fn finished(engine: &Engine, name: &Name, seen: &JobSnapshot) -> Result<Outcome, Error> {
     let SubmitJobResponse { job, cursor } = submit::answer(engine, seen).await?;
     let length_bytes = seen.known.job.document.bytes as i64;
     let upload = Upload { upload_id: name.id.to_string(), length_bytes, offset_bytes: length_bytes, expire_time: None };
     Ok(Outcome { upload, job, cursor })
 }
 
-async fn submit(engine: &Arc<Engine>, identity: &Identity, name: &Name) -> Result<Seen, Error> {
+async fn submit(engine: &Arc<Engine>, identity: &Identity, name: &Name) -> Result<JobSnapshot, Error> {
     let held = held::find(engine, name).await?.filter(Held::is_whole).ok_or_else(|| name.not_found())?;
     let wish = held.wish(engine, identity)?;
     let room = submit::reserve(engine, &wish)?;
@@ -65,7 +66,7 @@ async fn submit(engine: &Arc<Engine>, identity: &Identity, name: &Name) -> Resul
         engine.objects.remove_resumable(&held.place).await?;
         return Err(Error::ChecksumMismatch { found: stored.sha256.into() });
     }
-    let seen = submit::settle(engine.clone(), wish, stored, draft, room).await?;
+    let seen = submit::commit(engine.clone(), wish, stored, draft, room).await?;
     // The job is there; what is left of the upload is found by the sweep.
     if let Err(error) = engine.objects.remove_resumable(&held.place).await {
         tracing::warn!(upload = %name.id, %error, "the pieces of a finished upload are left; the next sweep takes them");

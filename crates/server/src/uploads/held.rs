@@ -2,20 +2,57 @@
 
 use std::time::SystemTime;
 
-use courant_auth::Identity;
-use courant_proto::v1::{Password, SubmitJobHeader};
+use courant_auth::{Identity, Role};
+use courant_joblog::ids::{JobId, Owner};
+use courant_proto::v1::{Password, SubmitJobHeader, Upload};
 use prost::Message;
 
-use super::Name;
+use crate::auth::require;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::jobs::wish::Wish;
+use crate::holds::Hold;
+use crate::jobs::submit_request::SubmitRequest;
 use crate::objects::{DESCRIPTOR, Found, Objects, Place};
 
 /// What names of pieces begin with.
 const PIECE: &str = "piece-";
 /// The first byte of a descriptor. Another way of writing it takes another.
 const FORMAT: u8 = 1;
+
+/// Whose upload it is, and its id.
+#[derive(Clone, Debug)]
+pub struct Name {
+    /// The owner.
+    pub owner: Owner,
+    /// The id, which its job will have.
+    pub id: JobId,
+}
+
+impl Name {
+    /// As a caller gives it. Other owners need a role.
+    pub(super) fn read(identity: &Identity, owner: &str, id: &str) -> Result<Self, Error> {
+        if !owner.is_empty() && owner != identity.subject {
+            require(identity, Role::Service, "service")?;
+        }
+        let owner = if owner.is_empty() { &identity.subject } else { owner };
+        // Ids are made here; what looks otherwise is none, and no path.
+        let is_id = id.len() == 26 && id.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+        if !is_id {
+            return Err(Error::UploadNotFound(id.chars().take(64).collect()));
+        }
+        Ok(Self { owner: Owner::new(owner), id: JobId::new(id) })
+    }
+
+    pub(super) fn not_found(&self) -> Error {
+        Error::UploadNotFound(self.id.to_string())
+    }
+
+    /// Waits until nobody else on this server puts it together or removes it.
+    pub(super) async fn turn(&self, engine: &Engine) -> Hold {
+        // Not the id alone: that is the hold on the job's files.
+        engine.holds.take(&JobId::new(format!("upload {}", self.id))).await
+    }
+}
 
 /// An upload as it lies in the store.
 #[derive(Debug)]
@@ -68,7 +105,7 @@ impl Held {
     }
 
     /// What is to be submitted.
-    pub fn wish(&self, engine: &Engine, identity: &Identity) -> Result<Wish, Error> {
+    pub fn wish(&self, engine: &Engine, identity: &Identity) -> Result<SubmitRequest, Error> {
         let mut header = self.header().cloned().unwrap_or_default();
         let sealed = &self.descriptor.password;
         if !sealed.is_empty() {
@@ -76,7 +113,7 @@ impl Held {
             let text = engine.passwords.unseal(&self.name.id, sealed).ok_or_else(unreadable)?;
             header.password = Some(Password { text });
         }
-        let mut wish = Wish::check(header, identity, &engine.config)?;
+        let mut wish = SubmitRequest::check(header, identity, &engine.config)?;
         wish.id = self.name.id.clone();
         Ok(wish)
     }
@@ -146,4 +183,14 @@ fn contiguous(found: Vec<Found>, generation: &str) -> (u64, Vec<Found>) {
         }
     }
     (end, pieces)
+}
+
+/// An upload that is not finished, as its owner sees it.
+pub(super) fn unfinished(held: &Held) -> Upload {
+    Upload {
+        upload_id: held.name.id.to_string(),
+        length_bytes: held.length() as i64,
+        offset_bytes: held.offset as i64,
+        expire_time: Some(held.expires.into()),
+    }
 }

@@ -15,58 +15,20 @@ mod write;
 
 use std::sync::Arc;
 
-use courant_auth::{Identity, Role};
-use courant_joblog::ids::{JobId, Owner};
 use courant_proto::v1::upload_service_server::UploadService;
 use courant_proto::v1::{
     CreateUploadRequest, CreateUploadResponse, DeleteUploadRequest, DeleteUploadResponse, GetUploadRequest,
-    GetUploadResponse, Upload, WriteUploadRequest, WriteUploadResponse,
+    GetUploadResponse, WriteUploadRequest, WriteUploadResponse,
 };
 use tonic::{Request, Response, Status, Streaming};
 
 use self::finish::Outcome;
-use self::held::Held;
-use crate::auth::{caller, require};
+use self::held::{Held, Name};
+use crate::auth::caller;
 use crate::engine::Engine;
-use crate::error::Error;
-use crate::jobs::detached;
-use crate::retention::holds::Hold;
 
 /// The service.
 pub struct Uploads(pub Arc<Engine>);
-
-/// Whose upload it is, and its id.
-#[derive(Clone, Debug)]
-struct Name {
-    owner: Owner,
-    id: JobId,
-}
-
-impl Name {
-    /// As a caller gives it. Other owners need a role.
-    fn read(identity: &Identity, owner: &str, id: &str) -> Result<Self, Error> {
-        if !owner.is_empty() && owner != identity.subject {
-            require(identity, Role::Service, "service")?;
-        }
-        let owner = if owner.is_empty() { &identity.subject } else { owner };
-        // Ids are made here; what looks otherwise is none, and no path.
-        let is_id = id.len() == 26 && id.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
-        if !is_id {
-            return Err(Error::UploadNotFound(id.chars().take(64).collect()));
-        }
-        Ok(Self { owner: Owner::new(owner), id: JobId::new(id) })
-    }
-
-    fn not_found(&self) -> Error {
-        Error::UploadNotFound(self.id.to_string())
-    }
-
-    /// Waits until nobody else on this server puts it together or removes it.
-    async fn turn(&self, engine: &Engine) -> Hold {
-        // Not the id alone: that is the hold on the job's files.
-        engine.holds.take(&JobId::new(format!("upload {}", self.id))).await
-    }
-}
 
 #[tonic::async_trait]
 impl UploadService for Uploads {
@@ -77,7 +39,7 @@ impl UploadService for Uploads {
         let identity = caller(&request)?;
         let header = request.into_inner().header.unwrap_or_default();
         let work = create::create(self.0.clone(), identity, header);
-        let Outcome { upload, job, cursor } = detached(&self.0, work).await?;
+        let Outcome { upload, job, cursor } = self.0.run_detached(work).await?;
         Ok(Response::new(CreateUploadResponse { upload: Some(upload), job, cursor }))
     }
 
@@ -88,7 +50,7 @@ impl UploadService for Uploads {
         let identity = caller(&request)?;
         // To its end also when the caller goes away: what came is kept.
         let work = write::write(self.0.clone(), identity, request.into_inner());
-        let Outcome { upload, job, cursor } = detached(&self.0, work).await?;
+        let Outcome { upload, job, cursor } = self.0.run_detached(work).await?;
         Ok(Response::new(WriteUploadResponse { upload: Some(upload), job, cursor }))
     }
 
@@ -96,7 +58,7 @@ impl UploadService for Uploads {
         let identity = caller(&request)?;
         let GetUploadRequest { upload_id, owner } = request.get_ref();
         let name = Name::read(&identity, owner, upload_id)?;
-        let found = detached(&self.0, finish::state(self.0.clone(), identity, name)).await?;
+        let found = self.0.run_detached(finish::state(self.0.clone(), identity, name)).await?;
         let Outcome { upload, job, cursor } = found;
         Ok(Response::new(GetUploadResponse { upload: Some(upload), job, cursor }))
     }
@@ -109,23 +71,14 @@ impl UploadService for Uploads {
         let DeleteUploadRequest { upload_id, owner } = request.get_ref();
         let name = Name::read(&identity, owner, upload_id)?;
         let engine = self.0.clone();
-        detached(&self.0, async move {
-            let _turn = name.turn(&engine).await;
-            let held = held::find(&engine, &name).await?.filter(|_| engine.get(&name.id).is_none());
-            let Held { place, .. } = held.ok_or_else(|| name.not_found())?;
-            engine.objects.remove_resumable(&place).await
-        })
-        .await?;
+        self.0
+            .run_detached(async move {
+                let _turn = name.turn(&engine).await;
+                let held = held::find(&engine, &name).await?.filter(|_| engine.get(&name.id).is_none());
+                let Held { place, .. } = held.ok_or_else(|| name.not_found())?;
+                engine.objects.remove_resumable(&place).await
+            })
+            .await?;
         Ok(Response::new(DeleteUploadResponse {}))
-    }
-}
-
-/// An upload that is not finished, as its owner sees it.
-fn unfinished(held: &Held) -> Upload {
-    Upload {
-        upload_id: held.name.id.to_string(),
-        length_bytes: held.length() as i64,
-        offset_bytes: held.offset as i64,
-        expire_time: Some(held.expires.into()),
     }
 }

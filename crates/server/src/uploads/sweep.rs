@@ -20,7 +20,7 @@ const EVERY: Duration = Duration::from_secs(3600);
 
 /// Looks for them for ever.
 pub async fn run(engine: Arc<Engine>) {
-    let mut seen = Seen::default();
+    let mut seen = LastSeen::default();
     loop {
         match sweep(&engine, &mut seen).await {
             Ok(0) => {}
@@ -33,12 +33,12 @@ pub async fn run(engine: Arc<Engine>) {
 
 /// Each upload that was there at the last look, when something of it was written last, and since when that is known.
 #[derive(Debug, Default)]
-pub struct Seen(HashMap<Place, (SystemTime, Instant)>);
+pub struct LastSeen(HashMap<Place, (SystemTime, Instant)>);
 
 /// Removes what has expired. How many uploads that were.
-pub async fn sweep(engine: &Engine, seen: &mut Seen) -> Result<usize, Error> {
+pub async fn sweep(engine: &Engine, seen: &mut LastSeen) -> Result<usize, Error> {
     let mut removed = 0;
-    let mut now = Seen::default();
+    let mut now = LastSeen::default();
     for owner in engine.objects.resumable_owners().await? {
         for place in engine.objects.folders(&owner).await? {
             let Some(newest) = held::newest(&engine.objects.found(&place).await?) else { continue };
@@ -70,7 +70,7 @@ mod tests {
     use courant_joblog::memory::MemoryLog;
     use courant_proto::v1::SubmitJobHeader;
 
-    use super::super::Name;
+    use super::super::held::Name;
     use super::*;
     use crate::Config;
     use crate::objects::Objects;
@@ -94,7 +94,7 @@ mod tests {
     async fn a_wall_clock_that_is_set_a_day_ahead_removes_nothing_early() {
         let (engine, _folder, name) = engine().await;
         let keep = engine.config.upload_retention.as_millis() as i64;
-        let mut seen = Seen::default();
+        let mut seen = LastSeen::default();
         for by in [keep, 2 * keep, -keep] {
             set(&engine, by);
             assert_eq!(sweep(&engine, &mut seen).await.unwrap(), 0, "set by {by} ms");
@@ -106,7 +106,7 @@ mod tests {
     async fn an_upload_goes_after_its_time_also_by_a_wall_clock_that_was_set_back() {
         let (engine, folder, name) = engine().await;
         set(&engine, -10 * DAY.as_millis() as i64);
-        let (mut seen, keep) = (Seen::default(), engine.config.upload_retention);
+        let (mut seen, keep) = (LastSeen::default(), engine.config.upload_retention);
         assert_eq!(sweep(&engine, &mut seen).await.unwrap(), 0);
         tokio::time::advance(keep - Duration::from_secs(1)).await;
         let place = engine.objects.resumable(&name.owner, &name.id);

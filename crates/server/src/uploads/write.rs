@@ -9,7 +9,7 @@ use tonic::Streaming;
 
 use super::append::Appender;
 use super::finish::{self, Outcome};
-use super::{Name, held, unfinished};
+use super::held::{self, Name, unfinished};
 use crate::arrival::Arrival;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -36,7 +36,7 @@ pub async fn write(
         return Err(Error::UploadOffset { offset: held.offset, given });
     }
     let mut appender = Appender::new(&engine.objects, &engine.config, &held);
-    let poured = pour(&engine, &mut parts, &mut arrival, &mut appender).await;
+    let poured = stream_body(&engine, &mut parts, &mut arrival, &mut appender).await;
     let kept = appender.flush().await;
     let is_whole = appender.is_whole();
     drop(arrival);
@@ -68,7 +68,7 @@ fn offset(header: &WriteUploadHeader) -> Result<u64, Error> {
     u64::try_from(header.offset_bytes).map_err(|_| Error::field("offset_bytes", "must not be negative"))
 }
 
-async fn pour(
+async fn stream_body(
     engine: &Engine,
     parts: &mut Streaming<WriteUploadRequest>,
     arrival: &mut Arrival<'_>,

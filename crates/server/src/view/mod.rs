@@ -1,11 +1,11 @@
 //! The view: what the log says, kept in memory for reading. Rebuilt at start, advanced only by the follower, never
 //! written to by calls. The live news of running jobs, which the log does not have, lies beside it.
 
+mod job_index;
 mod known;
-mod lines;
 mod load;
-mod ranked;
-mod shelf;
+mod order_statistic_tree;
+mod queues;
 
 #[cfg(test)]
 mod model;
@@ -19,28 +19,25 @@ use courant_joblog::ids::{JobId, Owner, Revision, Timestamp, WorkerId};
 use courant_joblog::job::{Job, Lane, State};
 use courant_joblog::log::{Entry, Record};
 
+pub use job_index::{JobIndex, ListKey};
 pub use known::{Known, Live};
 use known::{carried, goes_on, logged_since};
-use lines::Lines;
-pub use lines::{LineState, Now, OwnerLimits, Place, Weights};
 pub use load::{Load, PagesLeft};
-pub use shelf::Shelf;
+use queues::JobQueues;
+pub use queues::{Now, OwnerLimits, QueuePosition, QueueState, Weights};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Moment};
-
-/// When a job was submitted, and its id: the order of lists.
-pub type ListKey = (Timestamp, JobId);
 
 /// All jobs of the log as they are at one revision.
 #[derive(Debug, Default)]
 pub struct View {
     revision: Revision,
     jobs: HashMap<JobId, Known>,
-    all: Shelf,
-    owners: HashMap<Owner, Shelf>,
+    all: JobIndex,
+    owners: HashMap<Owner, JobIndex>,
     held: BTreeMap<WorkerId, BTreeSet<JobId>>,
-    lines: Lines,
+    lines: JobQueues,
     clock: Clock,
     /// Entries are of now; before that, of whenever the log says.
     following: bool,
@@ -49,7 +46,7 @@ pub struct View {
 impl View {
     /// Empty, with these weights of the lanes. It measures by this clock.
     pub fn new(weights: Weights, clock: Clock) -> Self {
-        Self { lines: Lines::new(weights), clock, ..Self::default() }
+        Self { lines: JobQueues::new(weights), clock, ..Self::default() }
     }
 
     /// This moment on the view's clock.
@@ -79,7 +76,7 @@ impl View {
     }
 
     /// The jobs of an owner, or all, in the order of lists.
-    pub fn shelf(&self, owner: Option<&Owner>) -> Option<&Shelf> {
+    pub fn shelf(&self, owner: Option<&Owner>) -> Option<&JobIndex> {
         match owner {
             Some(owner) => self.owners.get(owner),
             None => Some(&self.all),
@@ -102,17 +99,17 @@ impl View {
     }
 
     /// The place of a waiting job.
-    pub fn place(&self, job: &Job) -> Option<Place> {
+    pub fn place(&self, job: &Job) -> Option<QueuePosition> {
         self.lines.place(job)
     }
 
     /// How a line stands.
-    pub fn line<'a>(&'a self, kind: &'a str, lane: Lane) -> LineState<'a> {
+    pub fn line<'a>(&'a self, kind: &'a str, lane: Lane) -> QueueState<'a> {
         self.lines.state(kind, lane)
     }
 
     /// How the lines stand that anybody is in.
-    pub fn lines(&self) -> impl Iterator<Item = LineState<'_>> {
+    pub fn lines(&self) -> impl Iterator<Item = QueueState<'_>> {
         let all = self.lines.kinds().flat_map(|kind| Lane::ALL.map(|lane| self.lines.state(kind, lane)));
         all.filter(|line| line.waiting.jobs > 0 || line.delayed > 0 || line.held > 0)
     }

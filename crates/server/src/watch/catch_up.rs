@@ -2,15 +2,15 @@
 
 use courant_joblog::ids::Revision;
 use courant_joblog::log::Record;
-use courant_proto::v1::GapReason;
 
-use super::hub::Topic;
-use super::mailbox::Durable;
 use super::{OnGap, Step, Stop, Watcher};
+use crate::cursor::Gap;
 use crate::engine::PAGE;
 use crate::error::Error;
+use crate::hub::Topic;
+use crate::hub::watch_queue::Durable;
 
-impl<T: Send> Watcher<T> {
+impl<T: Send, E: From<Error> + Send> Watcher<T, E> {
     /// After a gap in a watch over one job: that the job is gone, if so, instead of nothing.
     async fn gone(&mut self) -> Result<(), Stop> {
         let Topic::Job(id) = &self.watch.scope.topic else { return Ok(()) };
@@ -35,7 +35,7 @@ impl<T: Send> Watcher<T> {
         }
     }
 
-    pub(super) async fn start_over(&mut self, reason: GapReason) -> Result<(), Stop> {
+    pub(super) async fn start_over(&mut self, reason: Gap) -> Result<(), Stop> {
         if self.watch.on_gap == OnGap::Fail {
             return Err(Error::CursorTooOld(reason).into());
         }
@@ -49,8 +49,8 @@ impl<T: Send> Watcher<T> {
 
     /// Sends the jobs of the scope as they are, piece by piece, then what happened to them in the meantime. Gives the reason
     /// if that is not there any more.
-    pub(super) async fn snapshots(&mut self) -> Result<Option<GapReason>, Stop> {
-        let (mut walk, mut piece) = self.engine.begin_walk(&self.watch.scope, &self.mailbox);
+    pub(super) async fn snapshots(&mut self) -> Result<Option<Gap>, Stop> {
+        let (mut walk, mut piece) = self.engine.begin_walk(&self.watch.scope, &self.queue);
         let at_once = walk.is_over();
         self.last = walk.revision;
         self.shown.clear();
@@ -71,7 +71,7 @@ impl<T: Send> Watcher<T> {
         if at_once {
             return Ok(None);
         }
-        let target = self.engine.rejoin(&self.mailbox);
+        let target = self.engine.rejoin(&self.queue);
         let gap = self.replay(walk.revision, target).await?;
         self.shown.clear();
         Ok(gap)
@@ -79,7 +79,7 @@ impl<T: Send> Watcher<T> {
 
     /// Sends what the log has after one position up to another; the mailbox has the rest. Gives the reason if something is
     /// not there any more.
-    async fn replay(&mut self, after: Revision, target: Revision) -> Result<Option<GapReason>, Stop> {
+    async fn replay(&mut self, after: Revision, target: Revision) -> Result<Option<Gap>, Stop> {
         self.last = after;
         let filter = self.filter();
         while self.last < target {
@@ -87,7 +87,7 @@ impl<T: Send> Watcher<T> {
             let page = self.engine.log.read(from, &filter, PAGE).await?;
             // Asked after the read: what was removed before it is in the answer, what is removed later was read.
             if self.engine.log.trimmed(&filter).await? > from {
-                return Ok(Some(GapReason::HistoryTrimmed));
+                return Ok(Some(Gap::HistoryTrimmed));
             }
             let known: Vec<_> = page.into_iter().filter(|entry| entry.revision <= target).collect();
             if known.is_empty() {

@@ -76,7 +76,7 @@ impl World {
         self.engine.change(&id, decide).await.unwrap();
     }
 
-    fn watch(&self) -> mpsc::Receiver<Result<Told, Status>> {
+    fn watch(&self) -> mpsc::Receiver<Result<Update, Error>> {
         let scope = Scope { topic: Topic::Owner(Owner::new("alice")), document: None, batch: None };
         let watch = Watch {
             scope,
@@ -99,7 +99,7 @@ struct Client {
 }
 
 impl Client {
-    fn take(&mut self, told: Told) {
+    fn take(&mut self, told: Update) {
         let (id, revision) = match told.step {
             Step::Snapshot(seen) => {
                 assert!(!self.live && told.cursor.is_none());
@@ -109,7 +109,7 @@ impl Client {
             Step::Event(durable) => (durable.entry.key.job.clone(), durable.entry.revision),
             Step::Live => return self.live = true,
             Step::Gap(reason) => panic!("a gap: {reason:?}"),
-            Step::News(..) | Step::Bookmark => return,
+            Step::Transient(..) | Step::Bookmark => return,
         };
         let before = self.jobs.insert(id.clone(), revision);
         assert!(before.is_none_or(|before| before < revision), "{id}: {revision} after {before:?}");

@@ -1,8 +1,6 @@
 //! Following jobs: first what is or what was missed, then everything as it happens, with no gap and no double.
 
 mod catch_up;
-pub mod hub;
-pub mod mailbox;
 
 #[cfg(test)]
 mod laws;
@@ -14,16 +12,15 @@ use std::time::Duration;
 use courant_auth::TokenError;
 use courant_joblog::ids::{JobId, Revision};
 use courant_joblog::log::{Filter, Record};
-use courant_proto::v1::GapReason;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tonic::Status;
 
-use crate::cursor::Cursor;
-use crate::engine::{Engine, Seen};
+use crate::cursor::{Cursor, Gap};
+use crate::engine::Engine;
 use crate::error::Error;
-use hub::{Scope, Topic, WatcherId};
-use mailbox::{Durable, Found, Mail, Mailbox, Transient};
+use crate::hub::watch_queue::{Durable, Found, Message, TransientUpdate, WatchQueue};
+use crate::hub::{Scope, Topic, WatcherId};
+use crate::snapshot::JobSnapshot;
 
 /// Steps under way to one client. The rest waits in the mailbox, which is bounded too.
 pub const IN_FLIGHT: usize = 16;
@@ -66,40 +63,40 @@ pub enum OnGap {
 #[derive(Debug)]
 pub enum Step {
     /// A job as it is.
-    Snapshot(Box<Seen>),
+    Snapshot(Box<JobSnapshot>),
     /// An entry of the log.
     Event(Durable),
     /// News, and how much was folded into it.
-    News(Arc<Transient>, u32),
+    Transient(Arc<TransientUpdate>, u32),
     /// From here on it is live.
     Live,
     /// Still there.
     Bookmark,
     /// It cannot be continued.
-    Gap(GapReason),
+    Gap(Gap),
 }
 
 /// A step and where to continue after it.
 #[derive(Debug)]
-pub struct Told {
+pub struct Update {
     /// `None` for news.
     pub cursor: Option<Cursor>,
     /// The step.
     pub step: Step,
 }
 
-/// Starts a watch; its steps come out of the receiver in the client's own form.
-pub fn start<T: Send + 'static>(
+/// Starts a watch; its steps come out of the receiver in the client's own form, and so does what ends it.
+pub fn start<T: Send + 'static, E: From<Error> + Send + 'static>(
     engine: Arc<Engine>,
     watch: Watch,
-    form: fn(&Engine, Told) -> T,
-) -> mpsc::Receiver<Result<T, Status>> {
+    form: fn(&Engine, Update) -> T,
+) -> mpsc::Receiver<Result<T, E>> {
     let (out, steps) = mpsc::channel(IN_FLIGHT);
-    let mailbox = Arc::new(Mailbox::new(engine.config.watch_buffer, watch.min_interval));
-    let (id, revision) = engine.join(watch.scope.clone(), &mailbox);
+    let queue = Arc::new(WatchQueue::new(engine.config.watch_buffer, watch.min_interval));
+    let (id, revision) = engine.join(watch.scope.clone(), &queue);
     let left = Leave { engine: engine.clone(), id };
     let tasks = engine.streams.clone();
-    let watcher = Watcher { engine, watch, mailbox, last: revision, shown: HashMap::new(), out, form };
+    let watcher = Watcher { engine, watch, queue, last: revision, shown: HashMap::new(), out, form };
     tasks.spawn(async move {
         let _left = left;
         watcher.run().await;
@@ -118,15 +115,15 @@ impl Drop for Leave {
     }
 }
 
-struct Watcher<T> {
+struct Watcher<T, E> {
     engine: Arc<Engine>,
     watch: Watch,
-    mailbox: Arc<Mailbox>,
+    queue: Arc<WatchQueue>,
     last: Revision,
     /// Jobs that were shown as they were after `last`: what led there must not be told again.
     shown: HashMap<JobId, Revision>,
-    out: mpsc::Sender<Result<T, Status>>,
-    form: fn(&Engine, Told) -> T,
+    out: mpsc::Sender<Result<T, E>>,
+    form: fn(&Engine, Update) -> T,
 }
 
 /// Why a watcher stops.
@@ -143,7 +140,7 @@ impl<E: Into<Error>> From<E> for Stop {
     }
 }
 
-impl<T: Send> Watcher<T> {
+impl<T: Send, E: From<Error> + Send> Watcher<T, E> {
     async fn run(mut self) {
         let expired = Instant::now() + self.watch.token_left.min(Duration::from_secs(366 * 24 * 3600));
         let (stopping, out) = (self.engine.stopping.clone(), self.out.clone());
@@ -184,17 +181,17 @@ impl<T: Send> Watcher<T> {
     }
 
     /// Why a cursor is none of this log, if so.
-    fn gap(&self, cursor: Cursor) -> Option<GapReason> {
+    fn gap(&self, cursor: Cursor) -> Option<Gap> {
         let head = *self.engine.log.head().borrow();
         let known = self.engine.log.info().covers(cursor.epoch, cursor.revision) && cursor.revision <= head;
-        (!known).then_some(GapReason::LogReplaced)
+        (!known).then_some(Gap::LogReplaced)
     }
 
     async fn next(&mut self) -> Result<(), Stop> {
         let silence = tokio::time::sleep(self.engine.config.bookmark_interval);
         tokio::select! {
-            found = self.mailbox.next() => match found {
-                Found::Mail(mail) => {
+            found = self.queue.next() => match found {
+                Found::Messages(mail) => {
                     for mail in mail {
                         self.mail(mail).await?;
                     }
@@ -203,7 +200,7 @@ impl<T: Send> Watcher<T> {
             },
             () = silence => {
                 // Entries of other scopes moved the log on: the bookmark keeps this cursor from falling behind.
-                self.last = self.engine.quiet_since(&self.mailbox).unwrap_or(self.last);
+                self.last = self.engine.quiet_since(&self.queue).unwrap_or(self.last);
                 self.send(Some(self.last), Step::Bookmark).await?;
             }
         }
@@ -212,15 +209,15 @@ impl<T: Send> Watcher<T> {
 
     /// The mailbox threw entries away: they are in the log.
     async fn catch_up(&mut self) -> Result<(), Stop> {
-        let target = self.engine.rejoin(&self.mailbox);
+        let target = self.engine.rejoin(&self.queue);
         self.go_on(self.last, target).await?;
         self.ended()
     }
 
-    async fn mail(&mut self, mail: Mail) -> Result<(), Stop> {
+    async fn mail(&mut self, mail: Message) -> Result<(), Stop> {
         match mail {
-            Mail::News(news, folded) => self.send(None, Step::News(news, folded)).await,
-            Mail::Durable(durable) => {
+            Message::Transient(news, folded) => self.send(None, Step::Transient(news, folded)).await,
+            Message::Durable(durable) => {
                 let ends = matches!(&durable.entry.record,
                     Record::Changed { job, .. } if job.state.is_terminal())
                     || durable.entry.record == Record::Forgotten;
@@ -268,7 +265,7 @@ impl<T: Send> Watcher<T> {
     }
 
     async fn send(&self, at: Option<Revision>, step: Step) -> Result<(), Stop> {
-        let told = Told { cursor: at.map(|revision| self.engine.cursor(revision)), step };
+        let told = Update { cursor: at.map(|revision| self.engine.cursor(revision)), step };
         self.out.send(Ok((self.form)(&self.engine, told))).await.map_err(|_| Stop::Done)
     }
 }

@@ -12,7 +12,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tonic::{Status, Streaming};
 
-use super::held;
+use super::access::held;
 use super::registry::Registry;
 use crate::arrival::Arrival;
 use crate::engine::Engine;
@@ -63,12 +63,12 @@ pub async fn write(
     check_name(&name)?;
     let (holder, _) = held(engine, registry, attempt)?;
     let attempt = &holder.attempt;
-    drop(holder.enter(engine, registry, &name)?);
+    drop(holder.enter(engine, &registry.parts, &name)?);
     let path = engine.objects.artifact(&attempt.job, attempt.number, &name);
     let mut writer = engine.objects.write(path);
-    let poured = pour(engine.config.max_artifact_bytes, &mut parts, &mut arrival, &mut writer).await;
+    let poured = stream_body(engine.config.max_artifact_bytes, &mut parts, &mut arrival, &mut writer).await;
     // An attempt or a part that ended meanwhile leaves nothing behind.
-    match poured.and_then(|()| holder.enter(engine, registry, &name)) {
+    match poured.and_then(|()| holder.enter(engine, &registry.parts, &name)) {
         Ok(_inside) => {
             let Stored { bytes, sha256 } = writer.finish().await?;
             attempt.held(engine)?;
@@ -97,7 +97,7 @@ async fn next(parts: &mut Streaming<WriteArtifactRequest>) -> Result<Option<Part
     }
 }
 
-async fn pour(
+async fn stream_body(
     limit: u64,
     parts: &mut Streaming<WriteArtifactRequest>,
     arrival: &mut Arrival<'_>,
@@ -114,11 +114,6 @@ async fn pour(
         writer.push(chunk).await?;
     }
     Ok(())
-}
-
-/// The name of a page's artifact.
-pub fn page_name(page: u32) -> String {
-    format!("pages/{page:06}.json")
 }
 
 fn check_name(name: &str) -> Result<(), Error> {

@@ -9,9 +9,9 @@ use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::work_response::Message as Out;
 use courant_proto::v1::{AttemptRef, DeferReports, LeaseLost};
 
+use super::messages;
 use super::parts::{Holder, holder_in};
 use super::registry::Registry;
-use super::reports;
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -39,7 +39,7 @@ impl Deferred {
         worker: &WorkerId,
         message: In,
     ) -> Result<Option<Out>, Error> {
-        let at = reports::attempt(&message).cloned();
+        let at = messages::attempt(&message).cloned();
         if matches!(message, In::ResumeReports(_)) {
             self.holders.remove(&holder_in(at)?);
             return Ok(None);
@@ -48,7 +48,7 @@ impl Deferred {
         if !declines && let Some(waiting) = self.waiting(at.as_ref()) {
             return Ok(self.behind(engine, registry, worker, waiting, at));
         }
-        match reports::take(engine, registry, worker, message).await {
+        match messages::take(engine, registry, worker, message).await {
             Err(error) if self.understood => self.defer(engine, registry, worker, at, error),
             taken => taken,
         }
@@ -71,7 +71,7 @@ impl Deferred {
         holder: Holder,
         at: Option<AttemptRef>,
     ) -> Option<Out> {
-        if holder.is_of(engine, registry, worker) {
+        if holder.is_of(engine, &registry.parts, worker) {
             return None;
         }
         self.holders.remove(&holder);
@@ -90,7 +90,7 @@ impl Deferred {
         let holder = holder_in(at.clone())?;
         tracing::debug!(job = %holder.attempt.job, %worker, %error, ?after, "a report has to wait");
         // Those that ended while they waited; so there are never more than the worker holds.
-        self.holders.retain(|holder| holder.is_of(engine, registry, worker));
+        self.holders.retain(|holder| holder.is_of(engine, &registry.parts, worker));
         self.holders.insert(holder);
         Ok(Some(Out::DeferReports(DeferReports {
             attempt: at,

@@ -10,13 +10,13 @@ use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, JobError, State};
 use courant_joblog::log::AppendError;
 use courant_proto::v1::work_response::Message;
-use courant_proto::v1::{Assignment, AttemptRef, FinishedPages};
 use tokio::time::Instant;
 
-use super::AttemptId;
-use super::parts::{self, Why};
+use super::assignment::{assignment, free};
+use super::attempt::AttemptId;
 use super::registry::{Free, Registry};
-use crate::convert;
+use super::retry_decision::end_attempt;
+use super::sharing::{self, Why};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::view::Known;
@@ -26,9 +26,9 @@ pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
     loop {
         // Also while no worker is free: a job that is due has its place in the line.
         let due = engine.release_due();
-        parts::prune(&engine, &registry);
+        sharing::prune(&engine, &registry);
         assign_all(&engine, &registry);
-        parts::give_out(&engine, &registry);
+        sharing::give_out(&engine, &registry);
         tokio::select! {
             () = engine.wake.notified() => {}
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
@@ -76,16 +76,11 @@ fn wanted(engine: &Engine, registry: &Registry) -> Vec<Box<str>> {
     engine.read(|view| registry.kinds(|offered| view.waited_for(offered).into_iter().map(Box::from).collect()))
 }
 
-/// The workers with a free slot for one of these kinds, for whole jobs: parts do not count.
-pub(super) fn free(engine: &Engine, registry: &Registry, kinds: &[Box<str>]) -> Vec<Free> {
-    engine.read(|view| registry.free(kinds, |worker| view.held_count(worker)))
-}
-
 fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free, known: Known) {
     let attempt = AttemptId { job: known.job.id.clone(), number: known.job.attempt.saturating_add(1) };
     registry.claiming(&free.worker, &attempt);
     for part in registry.parts.beyond(&free.worker, free.slots - 1) {
-        parts::end_soon(engine, registry, part, Why::MadeWay);
+        sharing::end_soon(engine, registry, part, Why::MadeWay);
     }
     let mut claim = Claim {
         engine: engine.clone(),
@@ -157,34 +152,9 @@ async fn claim(engine: &Engine, registry: &Registry, worker: &WorkerId, job: &Jo
         message: "The worker left before it got the job.".into(),
         retryable: true,
     };
-    super::verdict::end_attempt(engine, &attempt, why, Counts::No).await?;
+    end_attempt(engine, &attempt, why, Counts::No).await?;
     registry.answered(worker, &attempt);
     Ok(())
-}
-
-/// The pages of a job that are done.
-pub(super) fn finished_pages(job: &Job) -> Vec<FinishedPages> {
-    let finished = job.pages.done.iter().map(|range| FinishedPages {
-        first: range.first as i32,
-        last: range.last as i32,
-        attempt: range.attempt as i32,
-    });
-    finished.collect()
-}
-
-pub(super) fn assignment(job: &Job, attempt: AttemptRef) -> Assignment {
-    Assignment {
-        attempt: Some(attempt),
-        kind: job.kind.to_string(),
-        filename: job.document.name.to_string(),
-        document_bytes: job.document.bytes as i64,
-        document_sha256: job.document.sha256.to_string(),
-        formats: job.formats.iter().map(|format| convert::format(*format).into()).collect(),
-        pages_total: job.pages.total.unwrap_or(0) as i32,
-        finished_pages: finished_pages(job),
-        has_password: job.password.is_some(),
-        pages: None,
-    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use courant_joblog::event::{Change, Counts};
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::{Job, JobError, Lane, State};
 
+use super::assignment::free;
+use super::attempt::AttemptId;
 use super::registry::Registry;
-use super::{AttemptId, dispatch};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -30,7 +31,7 @@ pub fn is_in_the_way(engine: &Engine, registry: &Registry, large: &Job) -> bool 
     let slots = BTreeMap::new();
     let limits = engine.config.owner_limits(&slots);
     engine.read(|view| smaller.iter().any(|lane| view.is_waited(kind, *lane, &large.owner, &limits)))
-        && dispatch::free(engine, registry, std::slice::from_ref(kind)).is_empty()
+        && free(engine, registry, std::slice::from_ref(kind)).is_empty()
 }
 
 /// Ends the attempt and lets the job wait in its lane. It costs the job nothing.

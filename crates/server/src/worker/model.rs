@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use courant_joblog::event::{Change, Submission};
 use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, WorkerId};
-use courant_joblog::job::{Document, Lane, State};
+use courant_joblog::job::{Document, Job, Lane, State};
 use courant_joblog::log::{Append, AppendError, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
 use courant_joblog::memory::MemoryLog;
 use courant_proto::v1::work_request::Message as In;
@@ -23,6 +23,8 @@ use super::parts::{Holder, holder_in};
 use super::registry::{OUTBOX, Offer, Session};
 use super::*;
 use crate::config::Config;
+use crate::credential::Credentials;
+use crate::error::Error;
 use crate::objects::Objects;
 use crate::places;
 
@@ -282,7 +284,7 @@ impl World {
         let mine = self.is_mine(worker, holder);
         let id = self.workers[worker].id.clone();
         self.hear(&id);
-        let answer = reports::take(&self.engine, &self.registry, &id, message(holder, what)).await;
+        let answer = messages::take(&self.engine, &self.registry, &id, message(holder, what)).await;
         if !mine {
             let after = self.engine.get(job).map(|seen| seen.known.revision);
             prop_assert_eq!(before, after, "a late {:?} of {:?} changed something: {:?}", what, holder, answer);
@@ -291,7 +293,7 @@ impl World {
     }
 
     async fn store(&self, holder: &Holder, page: i32) {
-        let name = artifacts::page_name(page as u32);
+        let name = crate::objects::page_name(page as u32);
         let path = self.engine.objects.artifact(&holder.attempt.job, holder.attempt.number, &name);
         let mut writer = self.engine.objects.write(path);
         writer.push(bytes::Bytes::from_static(b"{}")).await.unwrap();
@@ -353,7 +355,7 @@ impl World {
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
-        let free = dispatch::free(&self.engine, &self.registry, &KINDS.map(Box::from));
+        let free = assignment::free(&self.engine, &self.registry, &KINDS.map(Box::from));
         let free: HashMap<WorkerId, _> = free.into_iter().map(|free| (free.worker, free.kinds)).collect();
         self.engine.read(|view| {
             let all = || view.list(None, None).map(|(_, known)| &known.job);

@@ -9,98 +9,26 @@ use courant_joblog::job::{ExportState, Format, Job, JobError, KEPT_WARNINGS, Pro
 use courant_joblog::log::AppendError;
 use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
-use courant_proto::v1::work_response::Message as Out;
 
-use super::artifacts::page_name;
+use super::attempt::AttemptId;
 use super::registry::Registry;
-use super::session::slots_in;
-use super::verdict::{cancelled, end_attempt};
-use super::{AttemptId, large, parts};
+use super::retry_decision::{cancelled, end_attempt};
+use super::{large, sharing};
 use crate::convert;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::jobs::artifact_name;
+use crate::hub::watch_queue::TransientChange;
+use crate::objects::{artifact_name, page_name};
 use crate::view::Live;
-use crate::watch::mailbox::News;
 
 /// Pages of one document.
 pub const MAX_PAGES: i32 = 100_000;
 /// Bytes of a sentence about what is being done.
 pub const MAX_OPERATION: usize = 255;
 
-/// Takes one message; says what to answer.
-pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, message: In) -> Result<Option<Out>, Error> {
-    match &message {
-        In::Hello(_) => return Err(Error::WrongOrder("only the first message may be the hello")),
-        In::Heartbeat(_) => {
-            parts::remind_lead(engine, registry, worker);
-            return Ok(Some(heartbeat(engine, worker)));
-        }
-        In::Slots(change) => {
-            registry.change_slots(worker, slots_in("slots.slots", change.slots)?);
-            engine.wake.notify_one();
-            return Ok(None);
-        }
-        _ => {}
-    }
-    let at = attempt(&message).cloned();
-    let holder = parts::holder_in(at.clone())?;
-    if holder.part.is_some() {
-        return parts::take(engine, registry, worker, &holder, at, message).await;
-    }
-    let report = Report { engine, registry, worker, attempt: holder.attempt };
-    let declines = matches!(message, In::Accepted(_) | In::Cancelled(_) | In::Released(_));
-    if !declines && registry.is_unanswered(worker, &report.attempt) {
-        return Err(Error::WrongOrder("an assignment must be accepted before anything is reported of it"));
-    }
-    registry.answered(worker, &report.attempt);
-    let outcome = match report.take(message).await {
-        Err(error) => report.refuse(error).await,
-        taken => taken,
-    };
-    match outcome {
-        Ok(Taken::Good) => Ok(None),
-        // Named as it came: a credential is given with an assignment and never else.
-        Ok(Taken::Ended) | Err(Error::LeaseLost { .. }) => Ok(Some(Out::LeaseLost(v1::LeaseLost { attempt: at }))),
-        Err(error) => Err(error),
-    }
-}
-
-/// What a message is about; none where it is about the worker, or does not say.
-pub(super) fn attempt(message: &In) -> Option<&v1::AttemptRef> {
-    match message {
-        In::Hello(_) | In::Heartbeat(_) | In::Slots(_) => None,
-        In::Accepted(at) => at.attempt.as_ref(),
-        In::Progress(at) => at.attempt.as_ref(),
-        In::Zone(at) => at.attempt.as_ref(),
-        In::Plan(at) => at.attempt.as_ref(),
-        In::Page(at) => at.attempt.as_ref(),
-        In::ExportStarted(at) => at.attempt.as_ref(),
-        In::ExportProgress(at) => at.attempt.as_ref(),
-        In::ExportCompleted(at) => at.attempt.as_ref(),
-        In::ExportFailed(at) => at.attempt.as_ref(),
-        In::Succeeded(at) => at.attempt.as_ref(),
-        In::Failed(at) => at.attempt.as_ref(),
-        In::Cancelled(at) => at.attempt.as_ref(),
-        In::Released(at) => at.attempt.as_ref(),
-        In::Offer(at) => at.attempt.as_ref(),
-        In::ResumeReports(at) => at.attempt.as_ref(),
-    }
-}
-
-fn heartbeat(engine: &Engine, worker: &WorkerId) -> Out {
-    let cancel = engine.read(|view| {
-        let held = view.held_by(worker).map(|known| &known.job);
-        held.filter(|job| job.state == State::Cancelling)
-            .map(|job| AttemptId::of(job).wire(&engine.credentials, worker))
-            .collect()
-    });
-    Out::HeartbeatAck(v1::HeartbeatAck { cancel })
-}
-
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
+pub(super) enum Taken {
     /// It was taken, or was no news.
     Good,
     /// The attempt is over by it: the worker must stop.
@@ -117,7 +45,8 @@ pub(super) struct Report<'a> {
 }
 
 impl Report<'_> {
-    async fn take(&self, message: In) -> Result<Taken, Error> {
+    /// Takes one report.
+    pub(super) async fn take(&self, message: In) -> Result<Taken, Error> {
         // Whatever is said of somebody else's attempt is not even looked at.
         self.held()?;
         self.registry.confirm(self.worker, &self.attempt);
@@ -134,13 +63,13 @@ impl Report<'_> {
             In::Succeeded(report) => self.succeeded(report.warnings).await?,
             In::Failed(report) => self.end(convert::error_in(report.error)?, Counts::Yes).await?,
             In::Cancelled(_) | In::Released(_) => self.end(handed_back(), Counts::No).await?,
-            In::Offer(offer) => parts::offer(self.engine, self.registry, self.worker, &self.attempt, &offer)?,
+            In::Offer(offer) => sharing::offer(self.engine, self.registry, self.worker, &self.attempt, &offer)?,
         }
         Ok(Taken::Good)
     }
 
     /// A report that makes no sense ends its attempt for good: sent again, it would make no more sense.
-    async fn refuse(&self, error: Error) -> Result<Taken, Error> {
+    pub(super) async fn refuse(&self, error: Error) -> Result<Taken, Error> {
         let problem = match nonsense(&error) {
             Some(problem) => problem,
             // The job was removed meanwhile.
@@ -176,13 +105,13 @@ impl Report<'_> {
         self.engine.change(&self.attempt.job, decide).await.map(drop)
     }
 
-    fn news(&self, job: &Job, progress: Progress, news: News) -> Result<(), Error> {
+    fn news(&self, job: &Job, progress: Progress, news: TransientChange) -> Result<(), Error> {
         if job.state != State::Running {
             return Ok(());
         }
         let zone = match &news {
-            News::Zone(zone) => Some(zone.clone()),
-            News::Progress | News::Export { .. } | News::Place => None,
+            TransientChange::Zone(zone) => Some(zone.clone()),
+            TransientChange::Progress | TransientChange::Export { .. } | TransientChange::Place => None,
         };
         let live = Live { attempt: self.attempt.number, progress, zone };
         if self.engine.report(&job.id, live, news) { Ok(()) } else { Err(self.attempt.lost()) }
@@ -211,13 +140,13 @@ impl Report<'_> {
             units_done: units(report.units_done)?,
             units_total: units(report.units_total)?,
         };
-        self.news(&job, counting_all_parts(&job, progress), News::Progress)
+        self.news(&job, counting_all_parts(&job, progress), TransientChange::Progress)
     }
 
     pub(super) fn zone(&self, report: v1::ReportZone) -> Result<(), Error> {
         let job = self.held()?;
         let zone = report.zone.ok_or_else(|| Error::field("zone.zone", "must be set"))?;
-        self.news(&job, self.current(&job), News::Zone(convert::zone_in(zone)?))
+        self.news(&job, self.current(&job), TransientChange::Zone(convert::zone_in(zone)?))
     }
 
     fn export_progress(&self, report: &v1::ReportExportProgress) -> Result<(), Error> {
@@ -231,7 +160,7 @@ impl Report<'_> {
         let done = job.exports.iter().filter(|export| export.state != ExportState::Started).count() as f64;
         progress.percent = progress.percent.max(75.0 + share * (done + report.percent / 100.0)).min(99.0);
         progress.stage = Stage::Export;
-        self.news(&job, progress, News::Export { format, percent: report.percent })
+        self.news(&job, progress, TransientChange::Export { format, percent: report.percent })
     }
 
     async fn plan(&self, report: v1::ReportPlan) -> Result<Taken, Error> {

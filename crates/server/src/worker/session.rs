@@ -11,33 +11,25 @@ use courant_joblog::job::{Job, JobError};
 use courant_joblog::log::AppendError;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::work_response::Message as Out;
-use courant_proto::v1::{Hello, WorkRequest, WorkResponse};
+use courant_proto::v1::{WorkRequest, WorkResponse};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
+use super::attempt::AttemptId;
 use super::deferred::Deferred;
-use super::parts::{self, Holder, Why, holder_in};
+use super::hello::Greeting;
+use super::parts::Holder;
 use super::registry::{OUTBOX, Offer, Outbox, Registry, Session};
-use super::{AttemptId, verdict};
+use super::retry_decision;
+use super::sharing::{self, Why};
 use crate::auth::time_left;
 use crate::convert;
-use crate::credential::Credentials;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::jobs::is_kind;
 
 /// How long a stream may take to say hello.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
-/// The most jobs a worker may take at once.
-pub const MAX_SLOTS: i32 = 1024;
-/// The most kinds a worker may name.
-pub const MAX_KINDS: usize = 64;
-/// The longest id of a worker in bytes.
-pub const MAX_WORKER_ID: usize = 64;
-
-/// Letters that are kept of the name of a worker's program.
-pub const MAX_SOFTWARE: usize = 64;
 
 /// Serves the stream; what goes to the worker comes out of the receiver.
 pub fn start(
@@ -97,7 +89,7 @@ async fn converse(
     outbox: &Outbox,
 ) -> Result<(), Error> {
     let kept = reconcile(engine, registry, session, &greeting.in_flight).await?;
-    say(outbox, welcome(engine, &session.worker, &kept)).await;
+    send(outbox, welcome(engine, &session.worker, &kept)).await;
     registry.welcomed(session);
     engine.wake.notify_one();
     let mut deferred = Deferred::new(greeting.resends_reports);
@@ -106,7 +98,7 @@ async fn converse(
             engine.wake.notify_one();
         }
         if let Some(answer) = deferred.take(engine, registry, &session.worker, message).await? {
-            say(outbox, answer).await;
+            send(outbox, answer).await;
         }
     }
     Ok(())
@@ -126,7 +118,7 @@ async fn receive(inbound: &mut Streaming<WorkRequest>) -> Result<Option<In>, Err
     }
 }
 
-async fn say(outbox: &Outbox, message: Out) {
+async fn send(outbox: &Outbox, message: Out) {
     // A worker that is gone is noticed by the reading side.
     let _ = outbox.send(Ok(WorkResponse { message: Some(message) })).await;
 }
@@ -171,7 +163,7 @@ async fn reconcile(
         };
         // An assignment that never arrived is nobody's failure.
         let counts = if unanswered { Counts::No } else { Counts::Yes };
-        match verdict::end_attempt(engine, &attempt, why, counts).await {
+        match retry_decision::end_attempt(engine, &attempt, why, counts).await {
             // It stays the worker's in name, which says nothing of it: once the log takes entries again it ends like an
             // assignment that was not accepted.
             Err(Error::Append(AppendError::Full) | Error::Busy(_)) => {}
@@ -183,69 +175,8 @@ async fn reconcile(
             registry.parts.accept(&part);
             kept.push(part);
         } else {
-            parts::end(engine, registry, &part, Why::WorkerGone).await;
+            sharing::end(engine, registry, &part, Why::WorkerGone).await;
         }
     }
     Ok(kept)
-}
-
-/// How many jobs a worker takes at once.
-pub(super) fn slots_in(field: &'static str, slots: i32) -> Result<u32, Error> {
-    let most = format!("must be 0 to {MAX_SLOTS}");
-    u32::try_from(slots).ok().filter(|_| slots <= MAX_SLOTS).ok_or_else(|| Error::field(field, most))
-}
-
-/// Each once, in the order they came.
-fn distinct(names: Vec<String>) -> Arc<[Box<str>]> {
-    let mut seen = HashSet::new();
-    names.into_iter().filter(|name| seen.insert(name.clone())).map(Box::from).collect()
-}
-
-/// A hello whose every field is in its range.
-struct Greeting {
-    worker: WorkerId,
-    offer: Offer,
-    in_flight: HashSet<Holder>,
-    /// Whether reports can be deferred.
-    resends_reports: bool,
-}
-
-impl Greeting {
-    /// Attempts in flight without their credential are not the worker's.
-    fn check(hello: Hello, credentials: &Credentials) -> Result<Self, Error> {
-        let id_fits = (1..=MAX_WORKER_ID).contains(&hello.worker_id.len())
-            && hello.worker_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        if !id_fits {
-            return Err(Error::field("hello.worker_id", "must be 1 to 64 of [A-Za-z0-9._-]"));
-        }
-        let kinds_fit = (1..=MAX_KINDS).contains(&hello.kinds.len()) && hello.kinds.iter().all(|kind| is_kind(kind));
-        if !kinds_fit {
-            return Err(Error::field("hello.kinds", "must be 1 to 64 names of [a-z0-9-]"));
-        }
-        let slots = slots_in("hello.slots", hello.slots)?;
-        if hello.in_flight.len() > MAX_SLOTS as usize {
-            return Err(Error::field("hello.in_flight", format!("must be at most {MAX_SLOTS}")));
-        }
-        let worker = WorkerId::new(hello.worker_id);
-        let mut in_flight = HashSet::new();
-        for at in hello.in_flight {
-            let credential = at.credential.clone();
-            let holder = holder_in(Some(at))?;
-            if credentials.is_of(&credential, holder.holding(&worker)) {
-                in_flight.insert(holder);
-            }
-        }
-        let letters = hello.software.chars().filter(|letter| !letter.is_control());
-        Ok(Self {
-            worker,
-            offer: Offer {
-                kinds: distinct(hello.kinds),
-                slots,
-                software: letters.take(MAX_SOFTWARE).collect(),
-                takes_parts: hello.takes_parts,
-            },
-            in_flight,
-            resends_reports: hello.resends_reports,
-        })
-    }
 }

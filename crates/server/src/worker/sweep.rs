@@ -10,9 +10,10 @@ use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{CancelAttempt, LeaseLost};
 use tokio::time::{Duration, Instant, MissedTickBehavior};
 
+use super::attempt::AttemptId;
 use super::registry::Registry;
-use super::verdict::{cancelled, end_attempt};
-use super::{AttemptId, parts};
+use super::retry_decision::{cancelled, end_attempt};
+use super::sharing;
 use crate::engine::Engine;
 use crate::error::Error;
 
@@ -50,7 +51,7 @@ impl Sweep {
         let held: Vec<Arc<Job>> = self.engine.read(|view| view.held().map(|known| known.job.clone()).collect());
         // One that the log does not take must not keep the others, and what needs no log, from being looked at.
         let looked = [self.leases(&held).await, self.unanswered(&held).await, self.cancels(&held).await];
-        parts::sweep(&self.engine, &self.registry);
+        sharing::sweep(&self.engine, &self.registry);
         self.registry.forget_gone();
         // A worker with room again in its outbox tells nobody.
         self.engine.wake.notify_one();
@@ -73,7 +74,7 @@ impl Sweep {
             };
             tracing::warn!(job = %job.id, %worker, "lease ran out");
             end_attempt(&self.engine, &attempt, why, Counts::Yes).await?;
-            self.registry.tell(
+            self.registry.send(
                 worker,
                 Message::LeaseLost(LeaseLost { attempt: Some(attempt.wire(&self.engine.credentials, worker)) }),
             );
@@ -114,7 +115,7 @@ impl Sweep {
             let since = self.cancelling.entry(job.id.clone()).or_insert_with(Instant::now);
             let attempt = AttemptId::of(job);
             if since.elapsed() <= self.engine.config.cancel_grace {
-                self.registry.tell(
+                self.registry.send(
                     worker,
                     Message::Cancel(CancelAttempt { attempt: Some(attempt.wire(&self.engine.credentials, worker)) }),
                 );
@@ -122,7 +123,7 @@ impl Sweep {
             }
             let over = |now: &Job| Ok((now.state == State::Cancelling).then(|| cancelled(now)));
             self.engine.change(&job.id, over).await?;
-            self.registry.tell(
+            self.registry.send(
                 worker,
                 Message::LeaseLost(LeaseLost { attempt: Some(attempt.wire(&self.engine.credentials, worker)) }),
             );

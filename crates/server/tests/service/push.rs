@@ -29,12 +29,12 @@ type Arrived = (HeaderMap, Bytes);
 type Answer = (StatusCode, Option<&'static str>);
 
 /// Where a browser hears what arrives, and what the service answers first.
-type Mailbox = (mpsc::UnboundedSender<Arrived>, VecDeque<Answer>);
+type WatchQueue = (mpsc::UnboundedSender<Arrived>, VecDeque<Answer>);
 type Spoil = fn(&mut AddPushSubscriptionRequest);
 
 #[derive(Default)]
 struct Service {
-    mailboxes: Mutex<HashMap<String, Mailbox>>,
+    mailboxes: Mutex<HashMap<String, WatchQueue>>,
     /// Whose first answer waits, and for what.
     gates: Mutex<HashMap<String, Arc<Notify>>>,
 }

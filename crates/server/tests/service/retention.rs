@@ -6,7 +6,7 @@ use std::time::Duration;
 use courant_auth::Role;
 use courant_proto::v1::watch_jobs_response::Step as Many;
 use courant_proto::v1::*;
-use courant_server::retention::Retention;
+use courant_server::config::Retention;
 use tonic::{Code, Status, Streaming};
 
 use crate::support::*;

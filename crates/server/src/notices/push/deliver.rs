@@ -9,11 +9,12 @@ use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::letter::{SINGLY, of_many, of_one};
-use super::schedule::{Delivery, Places, Schedule};
-use super::{Push, Subscription, TTL};
-use crate::notices::Notices;
+use super::client::{Push, TTL};
+use super::payload::{SINGLY, of_many, of_one};
+use super::schedule::{Places, Schedule};
+use crate::notices::inbox::Notices;
 use crate::notices::store::{Notice, StoreError};
+use crate::notices::subscription::{Delivery, Subscription};
 
 /// Notices of one subscription that are looked at together.
 const TOGETHER: usize = 100;

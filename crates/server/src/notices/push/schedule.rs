@@ -5,7 +5,8 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::{PushConfig, Subscription};
+use crate::config::PushConfig;
+use crate::notices::subscription::Delivery;
 
 /// Subscriptions that are sent to at the same time.
 #[derive(Clone, Copy, Debug)]
@@ -26,15 +27,6 @@ impl Places {
             per_user: config.push_per_user_at_once,
         }
     }
-}
-
-/// A subscription and whose it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
-    /// The user.
-    pub owner: String,
-    /// Where to send.
-    pub subscription: Subscription,
 }
 
 /// What waits and what is under way. Both are bounded by the subscriptions there are.
@@ -106,6 +98,7 @@ fn give_back(counts: &mut HashMap<String, usize>, name: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notices::subscription::Subscription;
 
     const PLACES: Places = Places { in_all: 40, per_host: 30, per_user: 3 };
 

@@ -13,6 +13,8 @@ use courant_joblog::ids::{Revision, Timestamp};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
+use crate::error::Error;
+
 /// The file's name in the data folder.
 const FILE: &str = "notices.db";
 /// The newest that a watch begins with.
@@ -30,6 +32,12 @@ const SCHEMA: &str = "
         owner TEXT NOT NULL, id TEXT NOT NULL, change INTEGER NOT NULL, read INTEGER NOT NULL, PRIMARY KEY (owner, id));
     CREATE INDEX IF NOT EXISTS reads_by_owner ON reads (owner, change);
     CREATE INDEX IF NOT EXISTS reads_by_id ON reads (id);
+";
+const PUSH_SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS push (
+        endpoint TEXT PRIMARY KEY, owner TEXT NOT NULL, p256dh BLOB NOT NULL, auth BLOB NOT NULL, made INTEGER NOT NULL,
+        sent INTEGER NOT NULL);
+    CREATE INDEX IF NOT EXISTS push_by_owner ON push (owner, made);
 ";
 const FIND: &str = "
     SELECT n.id, n.kind, n.severity, n.title, n.body, n.job, n.made, r.read, MAX(n.change, COALESCE(r.change, 0)) AS changed
@@ -50,6 +58,12 @@ pub enum StoreError {
         /// Its schema.
         found: i64,
     },
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Notices(error.into())
+    }
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -123,7 +137,7 @@ impl Store {
         database.pragma_update(None, "journal_mode", "WAL")?;
         database.pragma_update(None, "synchronous", "FULL")?;
         database.execute_batch(SCHEMA)?;
-        database.execute_batch(push::SCHEMA)?;
+        database.execute_batch(PUSH_SCHEMA)?;
         database.pragma_update(None, "user_version", VERSION)?;
         let fresh = format!("{:016x}", fastrand::u64(..));
         database.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?1), ('change', '0')", [fresh])?;

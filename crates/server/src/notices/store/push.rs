@@ -4,14 +4,7 @@ use courant_joblog::ids::Timestamp;
 use rusqlite::{Row, params, params_from_iter};
 
 use super::{FIND, Notice, Result, Store, current, notice};
-use crate::notices::push::{Delivery, Subscription};
-
-pub(super) const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS push (
-        endpoint TEXT PRIMARY KEY, owner TEXT NOT NULL, p256dh BLOB NOT NULL, auth BLOB NOT NULL, made INTEGER NOT NULL,
-        sent INTEGER NOT NULL);
-    CREATE INDEX IF NOT EXISTS push_by_owner ON push (owner, made);
-";
+use crate::notices::subscription::{Delivery, Subscription};
 
 impl Store {
     /// Keeps a subscription, from the next notice on; one that is there keeps its place, unless it was another user's. Over

@@ -7,24 +7,24 @@ use courant_joblog::ids::WorkerId;
 use tokio::sync::RwLock;
 use tokio::time::{Duration, Instant};
 
-use super::{PartId, Span};
-use crate::worker::AttemptId;
+use super::span::{PartId, Span};
+use crate::worker::attempt::AttemptId;
 
 /// All documents of which parts are offered or given, by the attempt that offers them.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(crate) struct Book {
     splits: HashMap<AttemptId, Split>,
 }
 
 /// A document that is done in parts.
 #[derive(Debug)]
-pub(super) struct Split {
+pub(crate) struct Split {
     /// The worker that holds the job.
-    pub(super) lead: WorkerId,
+    pub(crate) lead: WorkerId,
     /// The kind of job.
-    pub(super) kind: Box<str>,
+    pub(crate) kind: Box<str>,
     /// Of the newest offer.
-    pub(super) revision: i64,
+    pub(crate) revision: i64,
     /// Offered and not given, in order.
     open: Vec<Span>,
     /// Given.
@@ -32,56 +32,56 @@ pub(super) struct Split {
     /// Workers that failed on a part: they would fail on the next.
     barred: HashSet<WorkerId>,
     /// The lead was not told of the newest state.
-    pub(super) untold: bool,
+    pub(crate) untold: bool,
 }
 
 /// Pages in another worker's hands.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
-    pub(super) id: PartId,
-    pub(super) pages: Span,
-    pub(super) worker: WorkerId,
+pub(crate) struct Part {
+    pub(crate) id: PartId,
+    pub(crate) pages: Span,
+    pub(crate) worker: WorkerId,
     given: Instant,
     accepted: bool,
     /// Nothing more is taken in. It stays here until what was begun before has ended.
     over: bool,
     /// Held for reading by whoever writes for the part.
-    pub(super) gate: Arc<RwLock<()>>,
+    pub(crate) gate: Arc<RwLock<()>>,
 }
 
 /// A part that was just given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::worker) struct Given {
-    pub(in crate::worker) attempt: AttemptId,
-    pub(in crate::worker) part: PartId,
-    pub(in crate::worker) pages: Span,
+pub(crate) struct Given {
+    pub(crate) attempt: AttemptId,
+    pub(crate) part: PartId,
+    pub(crate) pages: Span,
 }
 
 impl Book {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.splits.is_empty()
     }
 
     /// The kinds of work that pages are offered of.
-    pub(super) fn kinds(&self) -> Vec<Box<str>> {
+    pub(crate) fn kinds(&self) -> Vec<Box<str>> {
         let kinds: HashSet<&Box<str>> = self.splits.values().map(|split| &split.kind).collect();
         kinds.into_iter().cloned().collect()
     }
 
-    pub(super) fn attempts(&self) -> Vec<AttemptId> {
+    pub(crate) fn attempts(&self) -> Vec<AttemptId> {
         self.splits.keys().cloned().collect()
     }
 
-    pub(super) fn split(&self, attempt: &AttemptId) -> Option<&Split> {
+    pub(crate) fn split(&self, attempt: &AttemptId) -> Option<&Split> {
         self.splits.get(attempt)
     }
 
-    pub(super) fn split_mut(&mut self, attempt: &AttemptId) -> Option<&mut Split> {
+    pub(crate) fn split_mut(&mut self, attempt: &AttemptId) -> Option<&mut Split> {
         self.splits.get_mut(attempt)
     }
 
     /// The offers of an attempt. One that is not newer than the last changes nothing: it was sent again.
-    pub(super) fn offer(
+    pub(crate) fn offer(
         &mut self,
         attempt: &AttemptId,
         lead: &WorkerId,
@@ -108,7 +108,7 @@ impl Book {
     }
 
     /// Gives this worker the last open pages of the document of these kinds that has the fewest helpers.
-    pub(super) fn give(&mut self, worker: &WorkerId, kinds: &[Box<str>]) -> Option<Given> {
+    pub(crate) fn give(&mut self, worker: &WorkerId, kinds: &[Box<str>]) -> Option<Given> {
         let fits = |split: &Split| !split.open.is_empty() && split.may_give(worker, kinds);
         let able = self.splits.iter_mut().filter(|(_, split)| fits(split));
         let (attempt, split) =
@@ -128,29 +128,29 @@ impl Book {
     }
 
     /// Gives this worker nothing more of this document.
-    pub(super) fn bar(&mut self, attempt: &AttemptId, worker: &WorkerId) {
+    pub(crate) fn bar(&mut self, attempt: &AttemptId, worker: &WorkerId) {
         if let Some(split) = self.splits.get_mut(attempt) {
             split.barred.insert(worker.clone());
         }
     }
 
     /// A part that is not over.
-    pub(super) fn part(&self, attempt: &AttemptId, part: &PartId) -> Option<&Part> {
+    pub(crate) fn part(&self, attempt: &AttemptId, part: &PartId) -> Option<&Part> {
         self.splits.get(attempt)?.parts.iter().find(|known| known.id == *part && !known.over)
     }
 
     /// The worker knows of its part.
-    pub(super) fn accept(&mut self, attempt: &AttemptId, part: &PartId) {
+    pub(crate) fn accept(&mut self, attempt: &AttemptId, part: &PartId) {
         let parts = self.splits.get_mut(attempt).into_iter().flat_map(|split| &mut split.parts);
         parts.filter(|known| known.id == *part).for_each(|known| known.accepted = true);
     }
 
-    pub(super) fn is_accepted(&self, attempt: &AttemptId, part: &PartId) -> bool {
+    pub(crate) fn is_accepted(&self, attempt: &AttemptId, part: &PartId) -> bool {
         self.part(attempt, part).is_some_and(|part| part.accepted)
     }
 
     /// From here on nothing is taken in for this part. `None` if that was so already.
-    pub(super) fn shut(&mut self, attempt: &AttemptId, part: &PartId) -> Option<Part> {
+    pub(crate) fn shut(&mut self, attempt: &AttemptId, part: &PartId) -> Option<Part> {
         let parts = &mut self.splits.get_mut(attempt)?.parts;
         let part = parts.iter_mut().find(|known| known.id == *part && !known.over)?;
         part.over = true;
@@ -158,26 +158,26 @@ impl Book {
     }
 
     /// What was begun for a part has ended: it is no more.
-    pub(super) fn close(&mut self, attempt: &AttemptId, part: &PartId) {
+    pub(crate) fn close(&mut self, attempt: &AttemptId, part: &PartId) {
         if let Some(split) = self.splits.get_mut(attempt) {
             split.parts.retain(|known| known.id != *part);
         }
     }
 
     /// The attempt is over, and all parts with it.
-    pub(super) fn dissolve(&mut self, attempt: &AttemptId) -> Vec<Part> {
+    pub(crate) fn dissolve(&mut self, attempt: &AttemptId) -> Vec<Part> {
         let parts = self.splits.remove(attempt).map(|split| split.parts).unwrap_or_default();
         parts.into_iter().filter(|part| !part.over).collect()
     }
 
     /// The parts that workers do.
-    pub(super) fn parts(&self) -> impl Iterator<Item = (&AttemptId, &Part)> {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&AttemptId, &Part)> {
         let all = self.splits.iter().flat_map(|(attempt, split)| split.parts.iter().map(move |part| (attempt, part)));
         all.filter(|(_, part)| !part.over)
     }
 
     /// The parts of a worker beyond so many, those given last first.
-    pub(super) fn beyond(&self, worker: &WorkerId, most: u32) -> Vec<(AttemptId, PartId)> {
+    pub(crate) fn beyond(&self, worker: &WorkerId, most: u32) -> Vec<(AttemptId, PartId)> {
         let mut held: Vec<_> = self.parts().filter(|(_, part)| part.worker == *worker).collect();
         held.sort_by_key(|(_, part)| part.given);
         let beyond = held.into_iter().skip(most as usize).rev();
@@ -185,12 +185,12 @@ impl Book {
     }
 
     /// Parts that were not accepted in time.
-    pub(super) fn late(&self, within: Duration) -> Vec<(AttemptId, PartId)> {
+    pub(crate) fn late(&self, within: Duration) -> Vec<(AttemptId, PartId)> {
         let late = self.parts().filter(|(_, part)| !part.accepted && part.given.elapsed() > within);
         late.map(|(attempt, part)| (attempt.clone(), part.id.clone())).collect()
     }
 
-    pub(super) fn workers(&self) -> HashSet<WorkerId> {
+    pub(crate) fn workers(&self) -> HashSet<WorkerId> {
         self.parts().map(|(_, part)| part.worker.clone()).collect()
     }
 }
@@ -205,7 +205,7 @@ impl Split {
     }
 
     /// The pages that others do, those included whose part is over but not closed.
-    pub(super) fn held(&self) -> impl Iterator<Item = Span> {
+    pub(crate) fn held(&self) -> impl Iterator<Item = Span> {
         self.parts.iter().map(|part| part.pages)
     }
 }

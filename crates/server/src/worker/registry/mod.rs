@@ -11,19 +11,16 @@ use std::sync::Arc;
 
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::work_response::Message;
-use courant_proto::v1::{DrainReason, WorkResponse};
+use courant_proto::v1::{Drain, DrainReason, WorkResponse};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::AttemptId;
+use super::attempt::AttemptId;
 use super::parts::Parts;
 use crate::error::Error;
-
-pub use operators::Listed;
-use operators::told_to_drain;
 
 /// Messages under way to one worker. When it is full the worker does not read: what must not get lost is repeated in
 /// the answer to its heartbeat, or goes to another worker.
@@ -128,6 +125,21 @@ pub struct Free {
     pub slots: u32,
     /// Whether it takes parts of documents that others do.
     pub takes_parts: bool,
+}
+
+/// A worker as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Who.
+    pub worker: WorkerId,
+    /// What it offers.
+    pub offer: Offer,
+    /// Whether its stream is open.
+    pub connected: bool,
+    /// Whether it is to take nothing new.
+    pub drained: bool,
+    /// How long ago something was heard from it.
+    pub silence: Duration,
 }
 
 impl Default for Registry {
@@ -278,7 +290,7 @@ impl Registry {
     }
 
     /// Sends something that is repeated elsewhere if it does not arrive. `false` when it cannot be sent.
-    pub fn tell(&self, worker: &WorkerId, message: Message) -> bool {
+    pub fn send(&self, worker: &WorkerId, message: Message) -> bool {
         let inner = self.inner.lock();
         inner.workers.get(worker).and_then(|worker| worker.line.as_ref()).is_some_and(|line| line.send(message))
     }
@@ -363,4 +375,9 @@ impl Line {
     fn send(&self, message: Message) -> bool {
         self.welcomed && self.outbox.try_send(Ok(WorkResponse { message: Some(message) })).is_ok()
     }
+}
+
+/// Take nothing new, and why.
+fn told_to_drain(reason: DrainReason) -> Message {
+    Message::Drain(Drain { reason: reason.into() })
 }

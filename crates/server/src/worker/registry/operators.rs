@@ -2,25 +2,9 @@
 
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::work_response::Message;
-use courant_proto::v1::{Drain, DrainReason, Resume};
-use tokio::time::Duration;
+use courant_proto::v1::{DrainReason, Resume};
 
-use super::{Offer, Registry};
-
-/// A worker as operators see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Who.
-    pub worker: WorkerId,
-    /// What it offers.
-    pub offer: Offer,
-    /// Whether its stream is open.
-    pub connected: bool,
-    /// Whether it is to take nothing new.
-    pub drained: bool,
-    /// How long ago something was heard from it.
-    pub silence: Duration,
-}
+use super::{Listed, Registry, told_to_drain};
 
 impl Registry {
     /// The server is stopping: nobody gets anything new, and all are told.
@@ -68,9 +52,4 @@ impl Registry {
         listed.sort_by(|a, b| a.worker.cmp(&b.worker));
         listed
     }
-}
-
-/// Take nothing new, and why.
-pub(super) fn told_to_drain(reason: DrainReason) -> Message {
-    Message::Drain(Drain { reason: reason.into() })
 }

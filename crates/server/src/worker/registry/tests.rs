@@ -43,7 +43,7 @@ async fn nothing_goes_out_before_the_welcome() {
 async fn a_worker_with_no_room_for_a_message_is_not_free() {
     let (registry, worker, session, mut sent) = registry(1);
     registry.welcomed(&session);
-    registry.tell(&worker, assignment());
+    registry.send(&worker, assignment());
     assert!(free(&registry, 0).is_empty());
     sent.recv().await.unwrap().unwrap();
     assert_eq!(free(&registry, 0).len(), 1);

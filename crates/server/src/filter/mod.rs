@@ -1,0 +1,19 @@
+//! Filters of lists (AIP-160).
+//!
+//! Read by hand: what there is for it is either unfinished or builds database queries. Three steps: [`lexer`] finds the
+//! words, [`parse`] their order, [`field`] what they mean for a job. A filter is small and its nesting bounded, so
+//! reading one costs nothing, whoever wrote it. What asking it of a job costs is counted by the [`Candidate`].
+
+mod candidate;
+mod expression;
+mod field;
+mod lexer;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+pub use candidate::Candidate;
+pub use expression::Filter;
+pub use field::Test;
+pub use lexer::NotAFilter;
+pub use parse::{MAX_BYTES, MAX_DEPTH, parse};

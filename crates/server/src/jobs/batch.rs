@@ -1,0 +1,74 @@
+//! Reading and cancelling batches.
+
+mod watch;
+
+pub use self::watch::follow;
+use self::watch::look;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use courant_auth::Identity;
+use courant_joblog::ids::{BatchId, JobId};
+use courant_joblog::job::Job;
+use courant_proto::v1::{CancelBatchResponse, GetBatchResponse};
+use futures::{StreamExt, TryStreamExt};
+
+use crate::auth::scope;
+use crate::convert;
+use crate::convert::id_in;
+use crate::engine::{CHUNK, Engine};
+use crate::error::Error;
+use crate::indexes::Name;
+use crate::transitions::cancel_change;
+
+/// Jobs cancelled at once.
+const AT_ONCE: usize = 64;
+
+/// The batch a request is about. Only an own one, or with a role another's.
+pub fn named(identity: &Identity, owner: &str, batch: &str) -> Result<Name, Error> {
+    let batch = id_in("batch_id", batch)?.ok_or_else(|| Error::field("batch_id", "must be set"))?;
+    let owner = id_in("owner", owner)?.unwrap_or_default();
+    let owner = scope(identity, owner)?.ok_or_else(|| Error::field("owner", "must be one owner"))?;
+    Ok((owner, BatchId::new(batch)))
+}
+
+/// The batch as it is.
+pub fn get(engine: &Engine, name: &Name) -> Result<GetBatchResponse, Error> {
+    let batch = look(engine, name)?;
+    let cursor = engine.cursor(batch.1).encode();
+    Ok(GetBatchResponse { batch: Some(convert::batch(&batch.0)), cursor })
+}
+
+/// Cancels every job of the batch that has not ended.
+pub async fn cancel(engine: &Engine, identity: &Identity, name: &Name) -> Result<CancelBatchResponse, Error> {
+    look(engine, name)?;
+    let (mut asked, mut after) = (0, None);
+    loop {
+        let jobs = engine.indexes(|indexes, _| indexes.batches.jobs(name, after.as_ref(), CHUNK));
+        let Some(last) = jobs.last().cloned() else { break };
+        let cancels = jobs.into_iter().map(|(_, id)| cancel_one(engine, id, &identity.subject));
+        let mut cancels = futures::stream::iter(cancels).buffer_unordered(AT_ONCE);
+        while let Some(cancelled) = cancels.try_next().await? {
+            asked += i32::from(cancelled);
+        }
+        after = Some(last);
+    }
+    tracing::info!(batch = %name.1, by = %identity.subject, jobs = asked, "cancel of a batch asked for");
+    let batch = look(engine, name).ok().map(|(batch, _)| convert::batch(&batch));
+    Ok(CancelBatchResponse { batch, jobs_cancelled: asked })
+}
+
+/// Whether it was asked to stop now.
+async fn cancel_one(engine: &Engine, id: JobId, by: &str) -> Result<bool, Error> {
+    let asked = AtomicBool::new(false);
+    let decide = |job: &Job| {
+        let change = cancel_change(job, by);
+        asked.store(change.is_some(), Ordering::Relaxed);
+        Ok(change)
+    };
+    match engine.change(&id, decide).await {
+        // It expired meanwhile: ended, too.
+        Err(Error::JobNotFound(_)) => Ok(false),
+        changed => changed.map(|_| asked.load(Ordering::Relaxed)),
+    }
+}

@@ -1,0 +1,54 @@
+//! Why a server does not start, and why one stops.
+
+use courant_joblog::log::ReadError;
+use courant_joblog::sqlite;
+use courant_shutdown::supervisor::TaskFailed;
+
+use crate::config::ConfigError;
+use crate::data_dir::DataDirError;
+use crate::notices::push::PushError;
+use crate::notices::store::StoreError;
+use crate::{engine, objects};
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A value of the configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] sqlite::OpenError),
+    /// The engine cannot be opened.
+    #[error(transparent)]
+    Engine(#[from] engine::OpenError),
+    /// The object store cannot be opened.
+    #[error(transparent)]
+    Objects(#[from] objects::OpenError),
+    /// Web Push cannot be used.
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// The notices cannot be opened.
+    #[error(transparent)]
+    Notices(#[from] StoreError),
+}
+
+/// Why a server stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The log failed: going on could lie.
+    #[error("the log failed: {0}")]
+    Log(#[from] ReadError),
+    /// A background task is gone, and the server cannot go on without it.
+    #[error(transparent)]
+    Task(#[from] TaskFailed),
+    /// The listener failed.
+    #[error("serving failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The reflection service could not be made.
+    #[error("reflection failed: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}

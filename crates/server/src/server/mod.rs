@@ -1,0 +1,12 @@
+//! The server as a whole: what it starts with, what it runs, how it stops.
+
+mod background;
+mod errors;
+mod health;
+mod open;
+mod router;
+mod serve;
+
+pub use self::errors::{ServeError, StartError};
+pub use self::open::Server;
+pub use self::router::MAX_MESSAGE_BYTES;

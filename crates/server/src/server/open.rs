@@ -1,0 +1,83 @@
+//! What a server starts with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_auth::Verifier;
+use courant_joblog::log::Log;
+use courant_joblog::sqlite::{self, SqliteLog};
+use courant_tls::ServerTls;
+
+use super::errors::StartError;
+use crate::config::Config;
+use crate::data_dir;
+use crate::engine::Engine;
+use crate::notices::Notices;
+use crate::notices::push::Push;
+use crate::notices::store::{Bounds, Store};
+use crate::objects::Objects;
+use crate::presence::registry::PresenceRegistry;
+use crate::worker::registry::Registry;
+
+/// A server that is ready to serve.
+pub struct Server {
+    pub(super) engine: Arc<Engine>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) notices: Arc<Notices>,
+    pub(super) push: Option<Arc<Push>>,
+    pub(super) roll: Arc<PresenceRegistry>,
+    pub(super) verifier: Verifier,
+    pub(super) tls: Option<ServerTls>,
+    pub(super) lame_duck: Duration,
+}
+
+impl Server {
+    /// Opens the log and the store in the data folder.
+    pub async fn open(config: Config, verifier: Verifier) -> Result<Self, StartError> {
+        let log = Self::open_log(&config)?;
+        Self::with_log(config, verifier, Arc::new(log)).await
+    }
+
+    /// Opens the log in the data folder.
+    pub fn open_log(config: &Config) -> Result<SqliteLog, StartError> {
+        config.check()?;
+        let folder = config.data_dir.clone();
+        data_dir::prepare(&folder)?;
+        let options = sqlite::Options {
+            loss: if config.accept_log_loss { sqlite::Loss::Accept } else { sqlite::Loss::Refuse },
+            reserve_bytes: config.log_reserve,
+            ..sqlite::Options::default()
+        };
+        Ok(SqliteLog::open(&folder, options)?)
+    }
+
+    /// Opens the store in the data folder; the log is given.
+    pub async fn with_log(config: Config, verifier: Verifier, log: Arc<dyn Log>) -> Result<Self, StartError> {
+        config.check()?;
+        let objects = match &config.objects {
+            Some(url) => Objects::at(url)?,
+            None => Objects::local(&config.data_dir.join("objects"))?,
+        };
+        let bounds = Bounds {
+            per_user: config.notices_per_user,
+            age_ms: i64::try_from(config.notice_retention.as_millis()).unwrap_or(i64::MAX),
+        };
+        let notices = Arc::new(Notices::new(Store::open(&config.data_dir, bounds)?));
+        let push = Push::open(&config.push, &config.data_dir)?;
+        let engine = Engine::open(config, log, objects).await?;
+        let roll = PresenceRegistry::new(engine.config.presence.clone());
+        let registry = Arc::new(Registry::new(engine.config.lease));
+        let lame_duck = Duration::ZERO;
+        Ok(Self { engine, registry, notices, push, roll, verifier, tls: None, lame_duck })
+    }
+
+    /// Serves on for so long after it was told to stop and says that it is not ready.
+    pub fn with_lame_duck(self, lame_duck: Duration) -> Self {
+        Self { lame_duck, ..self }
+    }
+
+    /// Speaks TLS alone.
+    pub fn with_tls(self, tls: Option<ServerTls>) -> Self {
+        Self { tls, ..self }
+    }
+}

@@ -1,0 +1,89 @@
+//! The services on one port.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_proto::v1::admin_service_server::AdminServiceServer;
+use courant_proto::v1::job_service_server::JobServiceServer;
+use courant_proto::v1::notification_service_server::NotificationServiceServer;
+use courant_proto::v1::presence_service_server::PresenceServiceServer;
+use courant_proto::v1::queue_service_server::QueueServiceServer;
+use courant_proto::v1::upload_service_server::UploadServiceServer;
+use courant_proto::v1::worker_service_server::WorkerServiceServer;
+use courant_tls::{CountCalls, CountedRouter};
+use tonic::codec::CompressionEncoding::{Gzip, Zstd};
+use tonic::service::interceptor::InterceptedService;
+
+use super::errors::ServeError;
+use super::open::Server;
+use crate::admin::Admin;
+use crate::arrival::MAX_PIECE_MESSAGE;
+use crate::auth::Guard;
+use crate::jobs::Jobs;
+use crate::notices::Notifications;
+use crate::presence::{self, Presences};
+use crate::queue::Queues;
+use crate::uploads::Uploads;
+use crate::worker::Workers;
+
+/// The largest message: pieces of documents are at most 1 MiB, pages with their zones stay below 4.
+pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
+/// HTTP/2 pings to clients that are silent, and how long they may take to answer.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+
+impl Server {
+    pub(super) async fn router(&self) -> Result<CountedRouter, ServeError> {
+        let guard = Guard::new(self.verifier.clone());
+        let jobs = JobServiceServer::new(Jobs(self.engine.clone()))
+            .max_decoding_message_size(MAX_PIECE_MESSAGE)
+            .accept_compressed(Gzip)
+            .accept_compressed(Zstd)
+            .send_compressed(Gzip)
+            .send_compressed(Zstd);
+        let workers =
+            WorkerServiceServer::new(Workers { engine: self.engine.clone(), registry: self.registry.clone() })
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .accept_compressed(Gzip)
+                .accept_compressed(Zstd);
+        let admin = AdminServiceServer::new(Admin::new(self.engine.clone(), self.registry.clone()));
+        let queue = QueueServiceServer::new(Queues {
+            engine: self.engine.clone(),
+            registry: self.registry.clone(),
+            now: Arc::default(),
+        })
+        .accept_compressed(Gzip)
+        .accept_compressed(Zstd)
+        .send_compressed(Gzip)
+        .send_compressed(Zstd);
+        let notifications = NotificationServiceServer::new(Notifications {
+            engine: self.engine.clone(),
+            notices: self.notices.clone(),
+            push: self.push.clone(),
+        });
+        let presences = Presences { engine: self.engine.clone(), roll: self.roll.clone() };
+        let presence = PresenceServiceServer::new(presences).max_decoding_message_size(presence::MAX_MESSAGE_BYTES);
+        let uploads = UploadServiceServer::new(Uploads(self.engine.clone()))
+            .max_decoding_message_size(MAX_PIECE_MESSAGE)
+            .accept_compressed(Gzip)
+            .accept_compressed(Zstd);
+        let describe = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(courant_proto::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        Ok(tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE.0))
+            .http2_keepalive_timeout(Some(KEEPALIVE.1))
+            .max_concurrent_streams(Some(self.engine.config.max_streams))
+            .layer(CountCalls)
+            .add_service(InterceptedService::new(jobs, guard.clone()))
+            .add_service(InterceptedService::new(workers, guard.clone()))
+            .add_service(InterceptedService::new(admin, guard.clone()))
+            .add_service(InterceptedService::new(queue, guard.clone()))
+            .add_service(InterceptedService::new(notifications, guard.clone()))
+            .add_service(InterceptedService::new(presence, guard.clone()))
+            .add_service(InterceptedService::new(uploads, guard))
+            .add_service(describe().build_v1()?)
+            .add_service(describe().build_v1alpha()?))
+    }
+}

@@ -1,0 +1,118 @@
+//! How a server runs, and how it stops.
+
+use std::time::Duration;
+
+use courant_shutdown::Shutdown;
+use courant_shutdown::supervisor::Supervisor;
+use courant_tls::CountedRouter;
+use futures::StreamExt as _;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::errors::ServeError;
+use super::health::announce;
+use super::open::Server;
+
+/// How long connections, and then tasks, may take to end at least once every stream was told to.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+impl Server {
+    /// Serves until told to stop, then drains: not ready but serving for the time as a lame duck; then workers hand back and
+    /// streams say where to go on, within the grace; then it ends. The end of `shutdown` cuts everything at once.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Into<Shutdown>) -> Result<(), ServeError> {
+        let shutdown = shutdown.into();
+        let (health, health_service) = tonic_health::server::health_reporter();
+        announce(&health, ServingStatus::Serving).await;
+        let router = self.router().await?.add_service(health_service);
+        let stop = CancellationToken::new();
+        let _stop = stop.clone().drop_guard();
+        let background = self.start_background(Supervisor::new(stop.clone()), &health);
+        let served = tokio::select! {
+            // Everything needs the log followed, to the end.
+            followed = self.engine.follow() => followed.map_err(ServeError::Log),
+            failed = background.failed() => Err(failed.into()),
+            () = shutdown.ended() => {
+                tracing::warn!("connections were cut: told to end at once");
+                Ok(())
+            }
+            served = self.serve_and_drain(router, listener, &health, &shutdown) => served,
+        };
+        self.engine.stopping.cancel();
+        stop.cancel();
+        let tasks = async {
+            background.stopped().await;
+            self.engine.streams.close();
+            self.engine.streams.wait().await;
+        };
+        if tokio::time::timeout(CLOSE_WITHIN, tasks).await.is_err() {
+            tracing::warn!("background tasks did not end within {CLOSE_WITHIN:?}");
+        }
+        served
+    }
+
+    async fn serve_and_drain(
+        &self,
+        router: CountedRouter,
+        listener: TcpListener,
+        health: &HealthReporter,
+        shutdown: &Shutdown,
+    ) -> Result<(), ServeError> {
+        let refusing = CancellationToken::new();
+        let incoming = courant_tls::incoming(listener, self.tls.clone(), &self.engine.config.connections);
+        let incoming = incoming.take_until(refusing.clone().cancelled_owned());
+        let serving = router.serve_with_incoming_shutdown(incoming, std::future::pending());
+        tokio::pin!(serving);
+        tokio::select! {
+            served = &mut serving => return Ok(served?),
+            () = self.lame_duck(health, shutdown) => {}
+        }
+        // Nothing new comes in: connections that are open are told to send no more calls, and finish those they have.
+        refusing.cancel();
+        let grace = Instant::now() + self.engine.config.drain_grace;
+        let drain = async {
+            self.hand_back(grace).await;
+            self.engine.stopping.cancel();
+            tokio::time::sleep_until(grace.max(Instant::now() + CLOSE_WITHIN)).await;
+        };
+        let served = async {
+            serving.await?;
+            self.engine.detached.close();
+            self.engine.detached.wait().await;
+            Ok::<(), ServeError>(())
+        };
+        tokio::select! {
+            served = served => {
+                served?;
+                tracing::info!("drained: every call has ended");
+            }
+            () = drain => tracing::warn!("calls were cut after {:?}", self.engine.config.drain_grace),
+        }
+        Ok(())
+    }
+
+    /// Waits until draining begins, and on while the server says that it is not ready and serves all the same.
+    async fn lame_duck(&self, health: &HealthReporter, shutdown: &Shutdown) {
+        shutdown.draining().await;
+        announce(health, ServingStatus::NotServing).await;
+        tracing::info!(lame_duck = ?self.lame_duck, "not ready any more, and still serving");
+        shutdown.lame_duck(self.lame_duck).await;
+    }
+
+    /// Asks workers to hand back or finish what they hold, until the grace is over.
+    async fn hand_back(&self, grace: Instant) {
+        self.registry.close();
+        let mut applied = self.engine.applied();
+        while self.registry.any_connected() && self.engine.read(|view| view.held().next().is_some()) {
+            tokio::select! {
+                _ = applied.changed() => {}
+                () = tokio::time::sleep_until(grace) => {
+                    tracing::info!("jobs are still running; their workers keep them until their lease ends");
+                    return;
+                }
+            }
+        }
+    }
+}

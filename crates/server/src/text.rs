@@ -1,0 +1,50 @@
+//! What texts of callers may hold.
+
+/// The longest name of a kind in bytes.
+pub const MAX_KIND: usize = 64;
+
+/// Whether a character cannot be seen, or changes how its neighbours are shown: two ids that look the same would not be,
+/// and a name could be shown turned round.
+pub fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{00AD}'                   // soft hyphen
+            | '\u{061C}'                 // Arabic letter mark
+            | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' // Hangul fillers
+            | '\u{180E}'                 // Mongolian vowel separator
+            | '\u{200B}'..='\u{200F}'    // zero width, direction marks
+            | '\u{2028}'..='\u{202E}'    // line and paragraph separators, embeddings, overrides
+            | '\u{2060}'..='\u{206F}'    // word joiner, isolates, deprecated controls
+            | '\u{FEFF}'                 // byte order mark
+            | '\u{FFF9}'..='\u{FFFB}'    // annotations
+            | '\u{E0000}'..='\u{E0FFF}') // tags and variation selectors
+}
+
+/// Whether a character turns round how its neighbours are shown, or ends the line. In names for people; joiners and
+/// variation selectors are part of many scripts and of emoji.
+pub fn is_unruly(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether this can be the name of a kind of work.
+pub fn is_kind(kind: &str) -> bool {
+    (1..=MAX_KIND).contains(&kind.len())
+        && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_part_of_a_script_is_kept() {
+        for text in ["Bericht", "отчёт", "نامه\u{200C}ها.pdf", "👩\u{200D}🔬.pdf", "e\u{301}", "\u{301}", "𝒳", "報告書"]
+        {
+            assert!(!text.chars().any(is_unruly), "{text}");
+        }
+        assert!("a\u{202E}fdp.exe".chars().any(is_unruly) && "a\0".chars().any(is_unruly));
+        assert!("a\u{200B}".chars().any(is_unseen) && "a\u{E0041}".chars().any(is_unseen));
+        assert!(!"déjà-vu_報告".chars().any(is_unseen));
+    }
+}

@@ -1,0 +1,528 @@
+//! The jobs of one line in the order they are taken: owners take turns (start-time fair queueing, all owners weigh the
+//! same), and each owner's own jobs stay in their order.
+//!
+//! Turns are counted in rounds. In each round every owner with waiting jobs is served once, in the order of
+//! [`OwnerQueue::since`]; who was served has its next turn in the round after, also when it has nothing waiting in
+//! between. An owner who was not served in the round that is under way joins it: it has no claim on the past. So the `k`th job of an owner comes after `k - 1` jobs of each
+//! other owner, or `k` of those who are earlier in the round.
+//!
+//! All operations are O(log n). What stands before a job is exact in jobs, but for one case: of more than [`COUNTED`]
+//! other owners who have jobs in the very round of the job, it is taken that as many are before it as are before it among
+//! all owners. Pages are exact for the jobs of its owner and of owners who will be through by then; those of owners who
+//! are partly before it count as their average.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::iter::Sum;
+use std::ops::{AddAssign, SubAssign};
+
+use courant_joblog::ids::{JobId, Owner, Timestamp};
+
+use crate::view::load::{Load, PagesLeft};
+use crate::view::order_statistic_tree::{OrderStatisticTree, Weight};
+
+/// Where a job stands among those of its owner; the id decides between equals.
+pub(super) type QueueKey = (Timestamp, JobId);
+
+/// Owners with jobs in one round are counted one by one up to so many.
+const COUNTED: u64 = 256;
+
+/// Waiting jobs of many owners.
+#[derive(Debug, Default)]
+pub(super) struct FairQueue {
+    owners: HashMap<Owner, OwnerQueue>,
+    /// The round that is under way.
+    round: u64,
+    /// Owners who have their turn in this round.
+    current: Rotation,
+    /// Owners who have their turn in the next round: they were served in this one.
+    next: Rotation,
+    /// Owners who were served in this round and have nothing waiting now.
+    served: HashSet<Owner>,
+    /// The first job of each owner, the one that waits longest first.
+    heads: BTreeSet<QueueKey>,
+    load: Load,
+}
+
+/// Whether a job needs a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It does.
+    Needed,
+    /// It had one of which nothing came: its owner gets it back.
+    Returned,
+}
+
+/// What one owner has waiting.
+#[derive(Debug)]
+struct OwnerQueue {
+    jobs: OrderStatisticTree<QueueKey>,
+    /// The round of its next turn: [`FairQueue::round`] or the one after.
+    round: u64,
+    /// The oldest job it has had in this line since it last had none: its place in each round.
+    since: QueueKey,
+}
+
+/// Owners who have their next turn in the same round.
+#[derive(Debug, Default)]
+struct Rotation {
+    by_turn: OrderStatisticTree<(QueueKey, Owner), Load>,
+    by_count: OrderStatisticTree<(u64, QueueKey), Load>,
+}
+
+/// Owners, and what they have waiting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    count: u64,
+    load: Load,
+}
+
+impl AddAssign for Owners {
+    fn add_assign(&mut self, other: Self) {
+        self.count += other.count;
+        self.load += other.load;
+    }
+}
+
+impl SubAssign for Owners {
+    fn sub_assign(&mut self, other: Self) {
+        self.count -= other.count;
+        self.load -= other.load;
+    }
+}
+
+impl Sum for Owners {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        let mut sum = Self::default();
+        all.for_each(|one| sum += one);
+        sum
+    }
+}
+
+/// What an owner has waiting.
+impl Weight for Load {
+    type Sum = Owners;
+
+    fn alone(self) -> Owners {
+        Owners { count: 1, load: self }
+    }
+}
+
+impl FairQueue {
+    /// Puts in a job.
+    pub(super) fn insert(&mut self, owner: &Owner, stand: QueueKey, pages: PagesLeft, turn: Turn) {
+        self.leave(owner);
+        let was_served = self.served.remove(owner) && turn == Turn::Needed;
+        let round = self.round + u64::from(was_served);
+        let new = || OwnerQueue { jobs: OrderStatisticTree::default(), round, since: stand.clone() };
+        let queue = self.owners.entry(owner.clone()).or_insert_with(new);
+        queue.since = queue.since.clone().min(stand.clone());
+        queue.jobs.insert(stand, pages);
+        if turn == Turn::Returned {
+            queue.round = self.round;
+        }
+        self.join(owner);
+    }
+
+    /// Takes out a job, wherever it stands. `false` if it is not here.
+    pub(super) fn remove(&mut self, owner: &Owner, stand: &QueueKey) -> bool {
+        let removes = |queue: &OwnerQueue| queue.jobs.before(stand).is_some();
+        if !self.owners.get(owner).is_some_and(removes) {
+            return false;
+        }
+        self.leave(owner);
+        if let Some(queue) = self.owners.get_mut(owner) {
+            queue.jobs.remove(stand);
+        }
+        self.join(owner);
+        true
+    }
+
+    /// The next job, of those owners who may be served, and its owner. Passes over the others one by one: keep them few.
+    pub(super) fn first(&self, may: impl Fn(&Owner) -> bool) -> Option<(&QueueKey, &Owner)> {
+        let turns = self.current.by_turn.iter().chain(self.next.by_turn.iter());
+        let (_, owner) = turns.into_iter().find(|(_, owner)| may(owner))?;
+        Some((self.owners.get(owner)?.jobs.first()?, owner))
+    }
+
+    /// Serves an owner: takes out its first job.
+    pub(super) fn serve(&mut self, owner: &Owner) -> Option<JobId> {
+        if self.owners.get(owner)?.round > self.round {
+            self.end_round();
+        }
+        self.leave(owner);
+        let queue = self.owners.get_mut(owner)?;
+        queue.round = self.round + 1;
+        let job = queue.jobs.pop_first().map(|(_, job)| job);
+        self.join(owner);
+        job
+    }
+
+    /// What stands before a job. `None` if it is not here.
+    pub(super) fn before(&self, owner: &Owner, stand: &QueueKey) -> Option<Load> {
+        let queue = self.owners.get(owner)?;
+        let mut ahead = queue.jobs.before(stand)?;
+        let own = queue.jobs.load();
+        let mine = queue.round - self.round;
+        // Counted from the current round.
+        let round = mine + ahead.jobs;
+        let turn = (queue.since.clone(), owner.clone());
+        for (rotation, starts) in [(&self.current, 0), (&self.next, 1)] {
+            let Some(turns) = round.checked_sub(starts) else { continue };
+            ahead += rotation.before(turns, &turn, (starts == mine).then_some(own));
+        }
+        Some(ahead)
+    }
+
+    /// What stands before a job that comes now from an owner who has nothing waiting here.
+    pub(super) fn before_newcomer(&self) -> Load {
+        let all = self.current.by_turn.load();
+        share(all.load, all.count)
+    }
+
+    /// All of it.
+    pub(super) fn load(&self) -> Load {
+        self.load
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.owners.is_empty()
+    }
+
+    /// The job that waits longest.
+    pub(super) fn oldest(&self) -> Option<&JobId> {
+        self.heads.first().map(|(_, job)| job)
+    }
+
+    /// The next jobs in the order they will be taken, at most so many. Costs as much as they are.
+    pub(super) fn upcoming(&self, limit: usize) -> impl Iterator<Item = &JobId> {
+        let mut due = BinaryHeap::new();
+        let rotations =
+            [&self.current, &self.next].into_iter().flat_map(|rotation| rotation.by_turn.iter().take(limit));
+        let mut queues: Vec<_> = Vec::new();
+        for (since, owner) in rotations {
+            if let Some(queue) = self.owners.get(owner) {
+                due.push(Reverse((queue.round, since, queues.len())));
+                queues.push(queue.jobs.iter());
+            }
+        }
+        let next = move || {
+            while let Some(Reverse((round, since, at))) = due.pop() {
+                if let Some((_, job)) = queues.get_mut(at).and_then(Iterator::next) {
+                    due.push(Reverse((round + 1, since, at)));
+                    return Some(job);
+                }
+            }
+            None
+        };
+        std::iter::from_fn(next).take(limit)
+    }
+
+    /// Ends a round in which those who are left cannot be served: they go on with the others.
+    fn end_round(&mut self) {
+        let left: Vec<Owner> = self.current.by_turn.iter().map(|(_, owner)| owner.clone()).collect();
+        for owner in &left {
+            self.leave(owner);
+            if let Some(queue) = self.owners.get_mut(owner) {
+                queue.round = self.round + 1;
+            }
+            self.join(owner);
+        }
+        self.begin_round();
+    }
+
+    /// Begins the next round when nobody is left in the current one.
+    fn begin_round(&mut self) {
+        if self.current.by_turn.is_empty() && !self.next.by_turn.is_empty() {
+            self.current = std::mem::take(&mut self.next);
+            self.served.clear();
+            self.round += 1;
+        }
+    }
+
+    /// Takes an owner out of its round, before something changes.
+    fn leave(&mut self, owner: &Owner) {
+        let Some(queue) = self.owners.get(owner) else { return };
+        let load = queue.jobs.load();
+        if let Some(head) = queue.jobs.first() {
+            self.heads.remove(head);
+        }
+        let rotation = if queue.round > self.round { &mut self.next } else { &mut self.current };
+        rotation.by_turn.remove(&(queue.since.clone(), owner.clone()));
+        rotation.by_count.remove(&(load.jobs, queue.since.clone()));
+        self.load -= load;
+    }
+
+    /// Puts an owner into its round as it is now; one who has nothing left is forgotten.
+    fn join(&mut self, owner: &Owner) {
+        let Some(queue) = self.owners.get(owner) else { return };
+        if let Some(head) = queue.jobs.first() {
+            let load = queue.jobs.load();
+            self.heads.insert(head.clone());
+            let rotation = if queue.round > self.round { &mut self.next } else { &mut self.current };
+            rotation.by_turn.insert((queue.since.clone(), owner.clone()), load);
+            rotation.by_count.insert((load.jobs, queue.since.clone()), load);
+            self.load += load;
+        } else {
+            if queue.round > self.round {
+                self.served.insert(owner.clone());
+            }
+            self.owners.remove(owner);
+        }
+        self.begin_round();
+    }
+}
+
+impl Rotation {
+    /// What these owners have before a job that comes after so many turns of each of them, and one more of those who are
+    /// before `turn` in a round. `own` is what the job's owner has waiting, if it is one of these: it does not count.
+    fn before(&self, turns: u64, turn: &(QueueKey, Owner), own: Option<Load>) -> Load {
+        let (all, rank) = (self.by_turn.load(), self.by_turn.below(turn));
+        if turns == 0 {
+            return share(rank.load, rank.count);
+        }
+        let (first_left, through) = self.through(turns);
+        let mut left = all;
+        left -= through;
+        left -= own.map_or(Owners::default(), Weight::alone);
+        let earlier = if left.count <= COUNTED {
+            let counted = first_left.map(|first| self.by_count.iter_from(first));
+            counted.into_iter().flatten().filter(|(_, since)| *since < turn.0).count() as u64
+        } else {
+            (u128::from(left.count) * u128::from(rank.count) / u128::from(all.count.max(1))) as u64
+        };
+        let mut ahead = through.load;
+        ahead += share(left.load, turns * left.count + earlier);
+        ahead
+    }
+
+    /// The owners who have at most so many jobs, and the key of the first who has more.
+    fn through(&self, jobs: u64) -> (Option<&(u64, QueueKey)>, Owners) {
+        let first = self.first_with_more(jobs);
+        let through = first.map_or(self.by_count.load(), |first| self.by_count.below(first));
+        (first, through)
+    }
+
+    fn first_with_more(&self, jobs: u64) -> Option<&(u64, QueueKey)> {
+        let least = (jobs + 1, (Timestamp(i64::MIN), JobId::new("")));
+        self.by_count.iter_from(&least).next()
+    }
+}
+
+/// So many jobs of a load, as they are on average.
+fn share(load: Load, jobs: u64) -> Load {
+    let jobs = jobs.min(load.jobs);
+    let part = |of: u64| (u128::from(of) * u128::from(jobs) / u128::from(load.jobs.max(1))) as u64;
+    Load { jobs, unknown: part(load.unknown), pages: part(load.pages), squares: part(load.squares) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// A job comes; an old one was tried before.
+        Insert { owner: u8, old: bool, pages: u32 },
+        /// The next is served, except that some owners may not be.
+        Serve { not: u8 },
+        /// The nth of all is cancelled.
+        Remove(usize),
+    }
+
+    fn step(owners: u8) -> impl Strategy<Value = Step> {
+        let insert = (0..owners, proptest::bool::weighted(0.1), 0u32..100);
+        prop_oneof![
+            5 => insert.prop_map(|(owner, old, pages)| Step::Insert { owner, old, pages }),
+            2 => (0..2 * owners).prop_map(|not| Step::Serve { not }),
+            1 => any::<usize>().prop_map(Step::Remove),
+        ]
+    }
+
+    /// The queue, and the waiting jobs by their owners.
+    #[derive(Default)]
+    struct World {
+        queue: FairQueue,
+        jobs: BTreeMap<Owner, BTreeMap<QueueKey, u32>>,
+        clock: i64,
+    }
+
+    fn owner(number: u8) -> Owner {
+        Owner::new(format!("owner-{number}"))
+    }
+
+    impl World {
+        fn insert(&mut self, owner: Owner, old: bool, pages: u32) {
+            self.clock += 1;
+            let at = if old { self.clock % 7 } else { 1_000 + self.clock };
+            let stand = (Timestamp(at), JobId::new(format!("J{:05}", self.clock)));
+            let turn = if old { Turn::Returned } else { Turn::Needed };
+            self.queue.insert(&owner, stand.clone(), Some(pages), turn);
+            self.jobs.entry(owner).or_default().insert(stand, pages);
+        }
+
+        fn forget(&mut self, owner: &Owner, stand: &QueueKey) -> u32 {
+            let own = self.jobs.get_mut(owner).unwrap();
+            let pages = own.remove(stand).unwrap();
+            if own.is_empty() {
+                self.jobs.remove(owner);
+            }
+            pages
+        }
+
+        fn serve(&mut self, may: impl Fn(&Owner) -> bool) -> Option<(Owner, QueueKey, u32)> {
+            let (stand, owner) = self.queue.first(may)?;
+            let (stand, owner) = (stand.clone(), owner.clone());
+            assert_eq!(self.queue.serve(&owner), Some(stand.1.clone()));
+            assert_eq!(Some(&stand), self.jobs[&owner].keys().next(), "an owner's first job is first");
+            let pages = self.forget(&owner, &stand);
+            Some((owner, stand, pages))
+        }
+
+        fn step(&mut self, step: Step) {
+            match step {
+                Step::Insert { owner: number, old, pages } => self.insert(owner(number), old, pages),
+                Step::Serve { not } => drop(self.serve(|known| *known != owner(not))),
+                Step::Remove(nth) => {
+                    let all = self.jobs.iter().flat_map(|(owner, jobs)| jobs.keys().map(move |stand| (owner, stand)));
+                    let all: Vec<(Owner, QueueKey)> =
+                        all.map(|(owner, stand)| (owner.clone(), stand.clone())).collect();
+                    let Some((owner, stand)) = all.get(nth % all.len().max(1)) else { return };
+                    assert!(self.queue.remove(owner, stand) && !self.queue.remove(owner, stand));
+                    self.forget(owner, stand);
+                }
+            }
+        }
+
+        /// What stands before each job, as it is told.
+        fn told(&self) -> BTreeMap<QueueKey, Load> {
+            let all = self.jobs.iter().flat_map(|(owner, jobs)| jobs.keys().map(move |stand| (owner, stand)));
+            all.map(|(owner, stand)| (stand.clone(), self.queue.before(owner, stand).unwrap())).collect()
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+        /// The place that is told is the one that comes if nobody else does.
+        #[test]
+        fn places_come_true(steps in vec(step(6), 0..150)) {
+            let mut world = World::default();
+            steps.into_iter().for_each(|step| world.step(step));
+            let told = world.told();
+            let newcomer = world.queue.before_newcomer().jobs;
+            let upcoming: Vec<JobId> = world.queue.upcoming(usize::MAX).cloned().collect();
+            prop_assert_eq!(world.queue.oldest(), told.keys().next().map(|(_, job)| job));
+            prop_assert!(world.queue.upcoming(3).eq(upcoming.iter().take(3)));
+            let (mut served, mut jobs, mut pages) = (BTreeMap::<Owner, u64>::new(), 0, 0);
+            while let Some((owner, stand, own)) = world.serve(|_| true) {
+                prop_assert_eq!(&upcoming[jobs as usize], &stand.1);
+                prop_assert_eq!(told[&stand].jobs, jobs);
+                // Pages of others are averages: nobody has more than 100.
+                prop_assert!(told[&stand].pages.abs_diff(pages) <= 100 * jobs);
+                *served.entry(owner).or_default() += 1;
+                let behind = world.jobs.keys().map(|owner| served.get(owner).copied().unwrap_or(0)).min();
+                prop_assert!(behind.is_none_or(|behind| served.values().all(|turns| *turns <= behind + 2)));
+                (jobs, pages) = (jobs + 1, pages + u64::from(own));
+            }
+            prop_assert!(newcomer <= jobs && upcoming.len() as u64 == jobs);
+            prop_assert!(world.queue.is_empty() && world.queue.load() == Load::default() && world.queue.heads.is_empty());
+        }
+
+        /// While an owner waits, nobody else is served more than twice: once that was due, and once in the next round.
+        #[test]
+        fn no_owner_waits_for_two_turns_of_another(steps in vec(step(5), 0..200)) {
+            let mut world = World::default();
+            let mut since: BTreeMap<Owner, BTreeMap<Owner, u32>> = BTreeMap::new();
+            for step in steps {
+                // Who is not served because of a limit has no claim later: all may be served here.
+                if let Step::Serve { .. } = step {
+                    let Some((served, ..)) = world.serve(|_| true) else { continue };
+                    since.remove(&served);
+                    for (waiting, others) in &mut since {
+                        let turns = others.entry(served.clone()).or_default();
+                        *turns += 1;
+                        prop_assert!(*turns <= 2, "{served} before {waiting}");
+                    }
+                } else if let Step::Insert { owner: number, pages, .. } = step {
+                    // Who gets a turn back is served before others who wait.
+                    world.insert(owner(number), false, pages);
+                } else {
+                    world.step(step);
+                }
+                since.retain(|owner, _| world.jobs.contains_key(owner));
+                for owner in world.jobs.keys() {
+                    since.entry(owner.clone()).or_default();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn with_very_many_owners_places_are_near() {
+        let mut world = World::default();
+        let mut random = fastrand::Rng::with_seed(7);
+        for number in 0..2_000 {
+            for _ in 0..random.u32(1..12) {
+                world.insert(Owner::new(format!("owner-{number}")), false, 10);
+            }
+        }
+        for _ in 0..3_000 {
+            world.serve(|_| true);
+        }
+        let told = world.told();
+        let mut jobs = 0u64;
+        while let Some((owner, stand, _)) = world.serve(|_| true) {
+            let off = told[&stand].jobs.abs_diff(jobs);
+            assert!(off * 20 <= jobs.max(20 * COUNTED), "{owner}: {off} off at {jobs}");
+            assert_eq!(told[&stand].pages, told[&stand].jobs * 10);
+            jobs += 1;
+        }
+    }
+
+    #[test]
+    fn who_submits_one_job_waits_for_a_turn_of_each_and_not_for_their_jobs() {
+        let mut world = World::default();
+        (0..10_000).for_each(|_| world.insert(Owner::new("alice"), false, 1));
+        (0..50).for_each(|_| drop(world.serve(|_| true)));
+        assert_eq!(world.queue.before_newcomer().jobs, 1);
+        world.insert(Owner::new("bob"), false, 1);
+        assert_eq!(world.told()[&world.jobs[&Owner::new("bob")].keys().next().unwrap().clone()].jobs, 1);
+        let turns: Vec<Owner> = (0..2).filter_map(|_| Some(world.serve(|_| true)?.0)).collect();
+        assert!(turns.contains(&Owner::new("bob")));
+    }
+
+    #[test]
+    fn owners_with_one_job_at_a_time_leave_their_turns_to_others() {
+        let mut world = World::default();
+        (0..100).for_each(|_| world.insert(owner(9), false, 1));
+        (0..4).for_each(|number| world.insert(owner(number), false, 1));
+        let mut turns = 0;
+        for _ in 0..50 {
+            // Two workers: who was served before the last one submits anew when its job is done.
+            let (served, ..) = world.serve(|_| true).unwrap();
+            turns += u32::from(served == owner(9));
+            if served != owner(9) {
+                world.insert(served, false, 1);
+            }
+        }
+        assert!((9..=11).contains(&turns), "{turns} of 50 turns for one of five owners");
+    }
+
+    #[test]
+    fn a_job_that_is_tried_again_comes_before_those_who_came_later() {
+        let mut world = World::default();
+        for name in ["alice", "bob", "carol"] {
+            world.insert(Owner::new(name), false, 1);
+        }
+        let (owner, stand, pages) = world.serve(|_| true).unwrap();
+        world.queue.insert(&owner, stand.clone(), Some(pages), Turn::Returned);
+        assert_eq!(world.queue.before(&owner, &stand).map(|ahead| ahead.jobs), Some(0));
+    }
+}

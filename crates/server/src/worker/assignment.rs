@@ -1,0 +1,39 @@
+//! What a worker is given, and who could be given something.
+
+use courant_joblog::job::Job;
+use courant_proto::v1::{Assignment, AttemptRef, FinishedPages};
+
+use super::registry::{Free, Registry};
+use crate::convert;
+use crate::engine::Engine;
+
+/// The workers with a free slot for one of these kinds, for whole jobs: parts do not count.
+pub(super) fn free(engine: &Engine, registry: &Registry, kinds: &[Box<str>]) -> Vec<Free> {
+    engine.read(|view| registry.free(kinds, |worker| view.held_count(worker)))
+}
+
+/// The pages of a job that are done.
+pub(super) fn finished_pages(job: &Job) -> Vec<FinishedPages> {
+    let finished = job.pages.done.iter().map(|range| FinishedPages {
+        first: range.first as i32,
+        last: range.last as i32,
+        attempt: range.attempt as i32,
+    });
+    finished.collect()
+}
+
+/// A job as its worker gets it.
+pub(super) fn assignment(job: &Job, attempt: AttemptRef) -> Assignment {
+    Assignment {
+        attempt: Some(attempt),
+        kind: job.kind.to_string(),
+        filename: job.document.name.to_string(),
+        document_bytes: job.document.bytes as i64,
+        document_sha256: job.document.sha256.to_string(),
+        formats: job.formats.iter().map(|format| convert::format(*format).into()).collect(),
+        pages_total: job.pages.total.unwrap_or(0) as i32,
+        finished_pages: finished_pages(job),
+        has_password: job.password.is_some(),
+        pages: None,
+    }
+}

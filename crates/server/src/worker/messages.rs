@@ -1,0 +1,86 @@
+//! What workers send on their streams after the hello, one message at a time and in order.
+
+use courant_joblog::ids::WorkerId;
+use courant_joblog::job::State;
+use courant_proto::v1;
+use courant_proto::v1::work_request::Message as In;
+use courant_proto::v1::work_response::Message as Out;
+
+use super::attempt::AttemptId;
+use super::hello::slots_in;
+use super::parts::holder_in;
+use super::registry::Registry;
+use super::reports::{Report, Taken};
+use super::{part_reports, sharing};
+use crate::engine::Engine;
+use crate::error::Error;
+
+/// Takes one message; says what to answer.
+pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, message: In) -> Result<Option<Out>, Error> {
+    match &message {
+        In::Hello(_) => return Err(Error::WrongOrder("only the first message may be the hello")),
+        In::Heartbeat(_) => {
+            sharing::remind_lead(engine, registry, worker);
+            return Ok(Some(heartbeat(engine, worker)));
+        }
+        In::Slots(change) => {
+            registry.change_slots(worker, slots_in("slots.slots", change.slots)?);
+            engine.wake.notify_one();
+            return Ok(None);
+        }
+        _ => {}
+    }
+    let at = attempt(&message).cloned();
+    let holder = holder_in(at.clone())?;
+    if holder.part.is_some() {
+        return part_reports::take(engine, registry, worker, &holder, at, message).await;
+    }
+    let report = Report { engine, registry, worker, attempt: holder.attempt };
+    let declines = matches!(message, In::Accepted(_) | In::Cancelled(_) | In::Released(_));
+    if !declines && registry.is_unanswered(worker, &report.attempt) {
+        return Err(Error::WrongOrder("an assignment must be accepted before anything is reported of it"));
+    }
+    registry.answered(worker, &report.attempt);
+    let outcome = match report.take(message).await {
+        Err(error) => report.refuse(error).await,
+        taken => taken,
+    };
+    match outcome {
+        Ok(Taken::Good) => Ok(None),
+        // Named as it came: a credential is given with an assignment and never else.
+        Ok(Taken::Ended) | Err(Error::LeaseLost { .. }) => Ok(Some(Out::LeaseLost(v1::LeaseLost { attempt: at }))),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a message is about; none where it is about the worker, or does not say.
+pub(super) fn attempt(message: &In) -> Option<&v1::AttemptRef> {
+    match message {
+        In::Hello(_) | In::Heartbeat(_) | In::Slots(_) => None,
+        In::Accepted(at) => at.attempt.as_ref(),
+        In::Progress(at) => at.attempt.as_ref(),
+        In::Zone(at) => at.attempt.as_ref(),
+        In::Plan(at) => at.attempt.as_ref(),
+        In::Page(at) => at.attempt.as_ref(),
+        In::ExportStarted(at) => at.attempt.as_ref(),
+        In::ExportProgress(at) => at.attempt.as_ref(),
+        In::ExportCompleted(at) => at.attempt.as_ref(),
+        In::ExportFailed(at) => at.attempt.as_ref(),
+        In::Succeeded(at) => at.attempt.as_ref(),
+        In::Failed(at) => at.attempt.as_ref(),
+        In::Cancelled(at) => at.attempt.as_ref(),
+        In::Released(at) => at.attempt.as_ref(),
+        In::Offer(at) => at.attempt.as_ref(),
+        In::ResumeReports(at) => at.attempt.as_ref(),
+    }
+}
+
+fn heartbeat(engine: &Engine, worker: &WorkerId) -> Out {
+    let cancel = engine.read(|view| {
+        let held = view.held_by(worker).map(|known| &known.job);
+        held.filter(|job| job.state == State::Cancelling)
+            .map(|job| AttemptId::of(job).wire(&engine.credentials, worker))
+            .collect()
+    });
+    Out::HeartbeatAck(v1::HeartbeatAck { cancel })
+}

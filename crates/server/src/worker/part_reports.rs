@@ -1,0 +1,79 @@
+//! What the worker of a part reports. Its pages are taken as the lead's own; nothing else it says moves the job.
+
+use courant_joblog::ids::WorkerId;
+use courant_proto::v1;
+use courant_proto::v1::work_request::Message as In;
+use courant_proto::v1::work_response::Message as Out;
+
+use super::parts::{Holder, Span};
+use super::registry::Registry;
+use super::reports::{Report, nonsense};
+use super::sharing::{Why, end};
+use crate::engine::Engine;
+use crate::error::Error;
+
+/// Takes one message of a part; says what to answer.
+pub(crate) async fn take(
+    engine: &Engine,
+    registry: &Registry,
+    worker: &WorkerId,
+    holder: &Holder,
+    at: Option<v1::AttemptRef>,
+    message: In,
+) -> Result<Option<Out>, Error> {
+    let lost = || Some(Out::LeaseLost(v1::LeaseLost { attempt: at.clone() }));
+    let Some(pages) = registry.parts.pages(holder, worker) else { return Ok(lost()) };
+    let declines = matches!(message, In::Accepted(_) | In::Cancelled(_) | In::Released(_));
+    if !declines && !registry.parts.is_accepted(holder) {
+        return Err(Error::WrongOrder("an assignment must be accepted before anything is reported of it"));
+    }
+    if matches!(message, In::Failed(_)) {
+        registry.parts.bar(holder, worker);
+    }
+    match handle(engine, registry, holder, pages, message).await {
+        Ok(()) => Ok(None),
+        Err(Error::LeaseLost { .. } | Error::JobNotFound(_)) => Ok(lost()),
+        Err(error) => {
+            let Some(problem) = nonsense(&error) else { return Err(error) };
+            tracing::warn!(job = %holder.attempt.job, %worker, problem, "a report of a part is refused");
+            registry.parts.bar(holder, worker);
+            end(engine, registry, holder, Why::Nonsense).await;
+            Ok(None)
+        }
+    }
+}
+
+async fn handle(engine: &Engine, registry: &Registry, holder: &Holder, pages: Span, message: In) -> Result<(), Error> {
+    let job = holder.held(engine, &registry.parts)?;
+    let lead = job.worker.clone().ok_or_else(|| holder.attempt.lost())?;
+    let report = Report { engine, registry, worker: &lead, attempt: holder.attempt.clone() };
+    match message {
+        In::Accepted(_) => registry.parts.accept(holder),
+        // How far the document is, its pages say.
+        In::Progress(_) => {}
+        In::Zone(zone) => report.zone(zone)?,
+        In::Page(page) => {
+            if !page.page.as_ref().is_some_and(|page| u32::try_from(page.number).is_ok_and(|page| pages.has(page))) {
+                return Err(Error::field("page.number", "must be that of a page of the part"));
+            }
+            let Some((_, _inside)) = registry.parts.enter(holder) else { return Err(holder.attempt.lost()) };
+            report.page(page).await?;
+        }
+        In::Failed(failed) => {
+            let error = failed.error.unwrap_or_default();
+            tracing::warn!(job = %job.id, code = error.code, message = error.message, "a part failed");
+            end(engine, registry, holder, Why::SaidSo).await;
+        }
+        In::Succeeded(_) | In::Cancelled(_) | In::Released(_) => end(engine, registry, holder, Why::SaidSo).await,
+        In::Plan(_)
+        | In::Offer(_)
+        | In::ExportStarted(_)
+        | In::ExportProgress(_)
+        | In::ExportCompleted(_)
+        | In::ExportFailed(_) => {
+            return Err(Error::field("attempt.part", "must be empty: only the whole job has this"));
+        }
+        In::Hello(_) | In::Heartbeat(_) | In::Slots(_) | In::ResumeReports(_) => {}
+    }
+    Ok(())
+}

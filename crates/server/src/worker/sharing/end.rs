@@ -1,0 +1,102 @@
+//! The ends of parts.
+
+use std::sync::Arc;
+
+use courant_joblog::ids::WorkerId;
+use courant_joblog::job::State;
+use courant_proto::v1::work_response::Message;
+use courant_proto::v1::{AttemptRef, LeaseLost};
+
+use super::lead::send_to_lead;
+use crate::engine::Engine;
+use crate::worker::parts::Holder;
+use crate::worker::registry::Registry;
+
+/// Ends a part: what is not done of it goes back to its lead. Its worker is told, unless it said so itself.
+pub(crate) async fn end(engine: &Engine, registry: &Registry, holder: &Holder, why: Why) {
+    let Some(id) = &holder.part else { return };
+    let Some(part) = registry.parts.book.lock().shut(&holder.attempt, id) else { return };
+    tracing::info!(job = %holder.attempt.job, worker = %part.worker, pages = ?part.pages, ?why, "a part ended");
+    if why != Why::SaidSo {
+        send_to_helper(registry, &part.worker, holder.wire(&engine.credentials, &part.worker));
+    }
+    engine.wake.notify_one();
+    // Whoever is inside may finish, and nobody comes in any more.
+    drop(part.gate.write().await);
+    registry.parts.book.lock().close(&holder.attempt, id);
+    send_to_lead(engine, registry, &holder.attempt);
+    engine.wake.notify_one();
+}
+
+/// Like [`end`], for those who cannot wait.
+pub(crate) fn end_soon(engine: &Arc<Engine>, registry: &Arc<Registry>, holder: Holder, why: Why) {
+    let (engine, registry) = (engine.clone(), registry.clone());
+    tokio::spawn(async move { end(&engine, &registry, &holder, why).await });
+}
+
+/// Why a part ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Its worker said so: it is done, or handed back.
+    SaidSo,
+    /// Its worker is gone, or was restarted.
+    WorkerGone,
+    /// It was not accepted in time.
+    NotAccepted,
+    /// What its worker reported made no sense.
+    Nonsense,
+    /// A job needs the slot.
+    MadeWay,
+    /// Nothing of it is left to do.
+    NothingToDo,
+}
+
+/// Ends the parts of attempts that are over or being cancelled.
+pub(crate) fn prune(engine: &Engine, registry: &Registry) {
+    let attempts = {
+        let book = registry.parts.book.lock();
+        if book.is_empty() {
+            return;
+        }
+        book.attempts()
+    };
+    for attempt in attempts {
+        let running = attempt.held(engine).is_ok_and(|job| job.state == State::Running);
+        if running {
+            continue;
+        }
+        let parts = registry.parts.book.lock().dissolve(&attempt);
+        for part in parts {
+            tracing::info!(job = %attempt.job, worker = %part.worker, pages = ?part.pages, "a part ended with its job");
+            let at = Holder::of_part(&attempt, &part.id).wire(&engine.credentials, &part.worker);
+            send_to_helper(registry, &part.worker, at);
+        }
+    }
+}
+
+/// What time does to parts: their workers fall silent or do not answer.
+pub(crate) fn sweep(engine: &Arc<Engine>, registry: &Arc<Registry>) {
+    prune(engine, registry);
+    for worker in registry.parts.workers() {
+        if registry.is_lost(&worker, None) {
+            for holder in registry.parts.held_by(&worker) {
+                end_soon(engine, registry, holder, Why::WorkerGone);
+            }
+        }
+    }
+    for (worker, holder) in registry.parts.late(engine.config.accept_within) {
+        registry.set_unresponsive(&worker);
+        end_soon(engine, registry, holder, Why::NotAccepted);
+    }
+    let untold = std::mem::take(&mut *registry.parts.untold.lock());
+    untold.into_iter().for_each(|(worker, at)| send_to_helper(registry, &worker, at));
+}
+
+/// Tells a worker that a part is over. One that is away learns it from its next welcome.
+fn send_to_helper(registry: &Registry, worker: &WorkerId, at: AttemptRef) {
+    if !registry.send(worker, Message::LeaseLost(LeaseLost { attempt: Some(at.clone()) }))
+        && registry.is_connected(worker)
+    {
+        registry.parts.untold.lock().push((worker.clone(), at));
+    }
+}

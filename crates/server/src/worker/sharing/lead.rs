@@ -1,0 +1,80 @@
+//! What a lead offers, and what it is told of that.
+
+use courant_joblog::ids::WorkerId;
+use courant_joblog::job::State;
+use courant_proto::v1::work_response::Message;
+use courant_proto::v1::{OfferPages, PageRange, PartsChanged};
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::worker::assignment::finished_pages;
+use crate::worker::attempt::AttemptId;
+use crate::worker::parts::{MAX_RANGES, Span};
+use crate::worker::registry::Registry;
+
+/// Takes the offer of an attempt. The caller knows that the attempt is the worker's.
+pub(crate) fn offer(
+    engine: &Engine,
+    registry: &Registry,
+    lead: &WorkerId,
+    attempt: &AttemptId,
+    offer: &OfferPages,
+) -> Result<(), Error> {
+    let job = attempt.held(engine)?;
+    let total = job.pages.total.ok_or_else(|| Error::field("offer", "must come after the plan"))?;
+    let pages = spans_in(&offer.pages, total)?;
+    if offer.revision < 1 {
+        return Err(Error::field("offer.revision", "must be at least 1"));
+    }
+    if job.state == State::Running {
+        registry.parts.book.lock().offer(attempt, lead, &job.kind, offer.revision, pages);
+        send_to_lead(engine, registry, attempt);
+        engine.wake.notify_one();
+    }
+    Ok(())
+}
+
+fn spans_in(ranges: &[PageRange], total: u32) -> Result<Vec<Span>, Error> {
+    if ranges.len() > MAX_RANGES {
+        return Err(Error::field("offer.pages", format!("must have at most {MAX_RANGES} ranges")));
+    }
+    let span = |range: &PageRange| {
+        let (first, last) = (u32::try_from(range.first).ok()?, u32::try_from(range.last).ok()?);
+        (1 <= first && first <= last && last <= total).then_some(Span { first, last })
+    };
+    let spans: Option<Vec<Span>> = ranges.iter().map(span).collect();
+    let mut spans = spans.ok_or_else(|| Error::field("offer.pages", format!("must lie within 1 to {total}")))?;
+    spans.sort_unstable_by_key(|span| span.first);
+    if spans.windows(2).any(|pair| pair[0].meets(&pair[1])) {
+        return Err(Error::field("offer.pages", "must have no page in common"));
+    }
+    Ok(spans)
+}
+
+/// Tells the lead how its offers stand.
+pub(super) fn send_to_lead(engine: &Engine, registry: &Registry, attempt: &AttemptId) {
+    // Under the book's lock, so that what is told later is newer.
+    let mut book = registry.parts.book.lock();
+    let Some(split) = book.split(attempt) else { return };
+    let finished = attempt.held(engine).map(|job| finished_pages(&job)).unwrap_or_default();
+    let news = PartsChanged {
+        attempt: Some(attempt.wire(&engine.credentials, &split.lead)),
+        revision: split.revision,
+        held: split.held().map(Span::wire).collect(),
+        finished_pages: finished,
+    };
+    let told = registry.send(&split.lead, Message::Parts(news));
+    if let Some(split) = book.split_mut(attempt) {
+        split.untold = !told;
+    }
+}
+
+/// Tells a worker what it could not be told before.
+pub(crate) fn remind_lead(engine: &Engine, registry: &Registry, worker: &WorkerId) {
+    let untold: Vec<AttemptId> = {
+        let book = registry.parts.book.lock();
+        let mine = |attempt: &AttemptId| book.split(attempt).is_some_and(|s| s.untold && s.lead == *worker);
+        book.attempts().into_iter().filter(mine).collect()
+    };
+    untold.iter().for_each(|attempt| send_to_lead(engine, registry, attempt));
+}
