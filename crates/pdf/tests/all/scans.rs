@@ -192,7 +192,11 @@ async fn no_more_pages_are_read_than_allowed() {
 async fn pictures_that_are_too_large_are_not_drawn() {
     let finished = run(with(OcrChoice::Engine(Arc::new(Fake::says("text")))), "cc-by-sa-4.0/pixel-bomb.pdf").await;
     assert_eq!(finished.zones()[0].status, Status::Skipped);
-    assert!(finished.warnings()[0].contains("its images are too large or cannot be rendered"), "{:?}", finished.warnings());
+    assert!(
+        finished.warnings()[0].contains("its images are too large or cannot be rendered"),
+        "{:?}",
+        finished.warnings()
+    );
 }
 
 #[tokio::test]
