@@ -83,6 +83,39 @@ async fn on_a_small_disk(disk: &Path) {
     assert_eq!(revisions(&log).await, kept);
 }
 
+/// Appends jobs until there is no space for more, and has another program take the rest. Gives back what was kept.
+async fn fill(log: &SqliteLog, disk: &Path) -> Vec<(Revision, Append)> {
+    let mut kept = Vec::new();
+    loop {
+        let create = samples::create(&format!("J{}", kept.len()), "alice");
+        match log.append(create.clone()).await {
+            Ok(revision) => kept.push((revision, create)),
+            Err(AppendError::Full) => break,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    let mut others = std::fs::File::create(disk.join("others")).unwrap();
+    while std::io::Write::write_all(&mut others, &[1; 4096]).is_ok() {}
+    kept
+}
+
+fn cancel(revision: Revision, created: &Append) -> Append {
+    let event = Event::new(Timestamp::now(), Change::Cancelled { by: "alice".into() });
+    let job = Arc::new(apply(Some(&created.job), &event).unwrap());
+    Append { key: created.key.clone(), expect: Some(revision), event, job }
+}
+
+/// A restart on a full disk knows that it is, and when it is not any more.
+async fn started_again(dir: &Path, options: Options, ballast: &Path) -> SqliteLog {
+    let log = SqliteLog::open(dir, options).unwrap();
+    let full = log.full().unwrap();
+    assert!(*full.borrow());
+    std::fs::remove_file(ballast).unwrap();
+    log.probe().await.unwrap();
+    assert!(!*full.borrow());
+    log
+}
+
 async fn ends_on_a_small_disk(disk: &Path) {
     let ballast = disk.join("ballast");
     std::fs::write(&ballast, vec![1; 2 << 20]).unwrap();
@@ -97,43 +130,22 @@ async fn ends_on_a_small_disk(disk: &Path) {
     };
     let log = SqliteLog::open(&dir, options.clone()).unwrap();
     let reserved = || std::fs::metadata(dir.join("log.reserve")).unwrap().len();
-    assert_eq!(reserved(), reserve_bytes);
     let full = log.full().unwrap();
-    assert!(!*full.borrow());
-    let mut kept = Vec::new();
-    loop {
-        let create = samples::create(&format!("J{}", kept.len()), "alice");
-        match log.append(create.clone()).await {
-            Ok(revision) => kept.push((revision, create)),
-            Err(AppendError::Full) => break,
-            Err(error) => panic!("{error:?}"),
-        }
-    }
-    // Whatever else writes on this disk takes what is left.
-    let mut others = std::fs::File::create(disk.join("others")).unwrap();
-    while std::io::Write::write_all(&mut others, &[1; 4096]).is_ok() {}
+    assert_eq!((reserved(), *full.borrow()), (reserve_bytes, false));
+    let kept = fill(&log, disk).await;
     let mut revisions_kept: Vec<_> = kept.iter().map(|(revision, _)| *revision).collect();
     assert!(kept.len() > 200, "{}", kept.len());
     for (revision, created) in &kept[..200] {
         let refused = log.append(samples::create("more", "bob")).await;
         assert!(matches!(refused, Err(AppendError::Full)), "{refused:?}");
-        let event = Event::new(Timestamp::now(), Change::Cancelled { by: "alice".into() });
-        let job = Arc::new(apply(Some(&created.job), &event).unwrap());
-        let cancel = Append { key: created.key.clone(), expect: Some(*revision), event, job };
-        revisions_kept.push(log.append(cancel).await.expect("a cancel needs no more than the reserve"));
+        let cancelled = log.append(cancel(*revision, created)).await;
+        revisions_kept.push(cancelled.expect("a cancel needs no more than the reserve"));
         assert!(*full.borrow());
     }
     assert!(reserved() < reserve_bytes);
     assert!(matches!(log.probe().await, Err(AppendError::Full)), "there is no space for more work");
-    assert!(*full.borrow());
     drop(log);
-    // A restart on a full disk knows it, and cancels go on.
-    let log = SqliteLog::open(&dir, options).unwrap();
-    let full = log.full().unwrap();
-    assert!(*full.borrow());
-    std::fs::remove_file(&ballast).unwrap();
-    log.probe().await.unwrap();
-    assert!(!*full.borrow());
+    let log = started_again(&dir, options, &ballast).await;
     assert_eq!(reserved(), reserve_bytes);
     revisions_kept.push(log.append(samples::create("more", "bob")).await.unwrap());
     let mut found = revisions(&log).await;
