@@ -19,12 +19,12 @@ pub use self::lines::Lines;
 use crate::failure::Failure;
 use crate::follow::{Follower, Update};
 
-/// Update waiting to be shown; when it is full the followers wait.
+/// Updates waiting to be shown; when these are so many the followers wait.
 const NEWS_WAITING: usize = 256;
 /// Jobs followed at the same time; the others wait for their turn and then catch up from their cursor.
 const FOLLOWED_AT_ONCE: usize = 64;
 
-/// Shows update.
+/// Shows an update of one job.
 pub trait View: Send {
     fn show(&mut self, job_id: &str, update: Update) -> Result<(), Failure>;
     /// A job can no longer be followed.

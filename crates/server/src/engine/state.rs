@@ -41,7 +41,7 @@ impl State {
         }
     }
 
-    /// Brings view and tallies on. Gives back the job as it was.
+    /// Brings view and indexes on. Gives back the job as it was.
     fn update_indexes(&mut self, entry: &Entry) -> Option<Known> {
         let id = &entry.key.job;
         let old = self.view.get(id).cloned();

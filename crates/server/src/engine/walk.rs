@@ -22,7 +22,7 @@ pub const RECENT_FINISHED: usize = 50;
 pub struct Walk {
     scope: Scope,
     at: At,
-    /// Events after this one are in the watcher's mailbox.
+    /// Events after this one are in the watcher's queue.
     pub revision: Revision,
 }
 
@@ -49,7 +49,7 @@ impl Engine {
         jobs.map(|(key, known)| (key.clone(), known.clone())).collect()
     }
 
-    /// Begins a walk and empties the mailbox, which goes on from the walk's revision. Gives the first piece.
+    /// Begins a walk and empties the queue, which goes on from the walk's revision. Gives the first piece.
     pub fn begin_walk(&self, scope: &Scope, queue: &WatchQueue) -> (Walk, Vec<JobSnapshot>) {
         let state = self.state.lock();
         queue.clear();

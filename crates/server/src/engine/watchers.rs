@@ -1,4 +1,4 @@
-//! Coming and going of watchers: where what they were told ends and what comes into their mailbox begins.
+//! Coming and going of watchers: where what they were told ends and what comes into their queue begins.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::hub::watch_queue::WatchQueue;
 use crate::hub::{Scope, WatcherId};
 
 impl Engine {
-    /// Joins the watchers; from the returned revision on everything comes into the mailbox.
+    /// Joins the watchers; from the returned revision on everything comes into the queue.
     pub fn join(&self, scope: Scope, queue: &Arc<WatchQueue>) -> (WatcherId, Revision) {
         let mut state = self.state.lock();
         let id = state.hub.join(scope, queue.clone());
@@ -22,14 +22,14 @@ impl Engine {
         self.state.lock().hub.leave(id);
     }
 
-    /// Empties a mailbox; from the returned revision on everything comes into it again.
+    /// Empties a queue; from the returned revision on everything comes into it again.
     pub fn rejoin(&self, queue: &WatchQueue) -> Revision {
         let state = self.state.lock();
         queue.clear();
         state.view.revision()
     }
 
-    /// The revision up to which nothing is missing from a watcher whose mailbox is empty; `None` when it is not empty.
+    /// The revision up to which nothing is missing from a watcher whose queue is empty; `None` when it is not empty.
     pub fn quiet_since(&self, queue: &WatchQueue) -> Option<Revision> {
         let state = self.state.lock();
         queue.is_empty().then(|| state.view.revision())

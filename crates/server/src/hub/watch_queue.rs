@@ -1,6 +1,6 @@
 //! What waits for one watcher: bounded, whatever the watcher does.
 //!
-//! Durable entries queue up to the capacity. Beyond it the queue is thrown away and the mailbox says *lagged*: the
+//! Durable entries queue up to the capacity. Beyond it they are thrown away and the queue says *lagged*: the
 //! watcher then reads what it missed from the log, so a slow one costs no memory and loses nothing. Transient news is
 //! kept once per job and kind, the newest wins, with a count of what it replaced. A durable entry pushes the pending
 //! news of its job ahead of itself.
@@ -103,7 +103,7 @@ pub enum Message {
     Transient(Arc<TransientUpdate>, u32),
 }
 
-/// What a watcher found in its mailbox.
+/// What a watcher found in its queue.
 #[derive(Debug)]
 pub enum Found {
     /// To be told now, in order.
@@ -112,7 +112,7 @@ pub enum Found {
     Lagged,
 }
 
-/// The mailbox of one watcher.
+/// The queue of one watcher.
 #[derive(Debug)]
 pub struct WatchQueue {
     capacity: usize,

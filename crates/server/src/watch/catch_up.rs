@@ -1,4 +1,4 @@
-//! Bringing a watcher to where its mailbox goes on: by what it missed, or by how everything is now.
+//! Bringing a watcher to where its queue goes on: by what it missed, or by how everything is now.
 
 use courant_joblog::ids::Revision;
 use courant_joblog::log::Record;
@@ -77,7 +77,7 @@ impl<T: Send, E: From<Error> + Send> Watcher<T, E> {
         Ok(gap)
     }
 
-    /// Sends what the log has after one position up to another; the mailbox has the rest. Gives the reason if something is
+    /// Sends what the log has after one position up to another; the queue has the rest. Gives the reason if something is
     /// not there any more.
     async fn replay(&mut self, after: Revision, target: Revision) -> Result<Option<Gap>, Stop> {
         self.last = after;

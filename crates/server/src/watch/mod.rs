@@ -22,7 +22,7 @@ use crate::hub::watch_queue::{Durable, Found, Message, TransientUpdate, WatchQue
 use crate::hub::{Scope, Topic, WatcherId};
 use crate::snapshot::JobSnapshot;
 
-/// Steps under way to one client. The rest waits in the mailbox, which is bounded too.
+/// Steps under way to one client. The rest waits in the queue, which is bounded too.
 pub const IN_FLIGHT: usize = 16;
 
 /// What a client wants to follow.
@@ -207,7 +207,7 @@ impl<T: Send, E: From<Error> + Send> Watcher<T, E> {
         Ok(())
     }
 
-    /// The mailbox threw entries away: they are in the log.
+    /// The queue threw entries away: they are in the log.
     async fn catch_up(&mut self) -> Result<(), Stop> {
         let target = self.engine.rejoin(&self.queue);
         self.go_on(self.last, target).await?;
