@@ -61,6 +61,24 @@ describe('a large document', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     assert.deepEqual(page.faults, []);
   });
 
+  test('is closed without an error while it is being opened', async (t) => {
+    const { page, proxy } = await seen(t, 'pass');
+    // At the greeting of pdf.js, at its first bytes, and while it waits for more.
+    for (const waitMs of [0, 5, 10, 20, 40, 80, 160, 320]) {
+      for (const ranges of ['pass', 'held']) {
+        proxy.ranges = ranges;
+        await goTo(page, '#/');
+        await goTo(page, `#/jobs/${jobId}`);
+        await page.waitForTimeout(waitMs);
+      }
+    }
+    proxy.ranges = 'pass';
+    await goTo(page, '#/');
+    await goTo(page, `#/jobs/${jobId}`);
+    await drawn(page, 1);
+    assert.deepEqual(page.faults, []);
+  });
+
   test('is read once and whole behind a proxy that drops what ranges ask for', async (t) => {
     const { page, reads } = await seen(t, 'dropped');
     await drawn(page, 1);

@@ -9,7 +9,7 @@ export class Proxy {
   sockets = 'passes';
   /** Event streams: `pass`, or are `held` back until they end, which is never. */
   streams = 'pass';
-  /** Ranges: `pass`; are `dropped`, so that everything comes; or are `refused`. */
+  /** Ranges: `pass`; are `dropped`, so that everything comes; are `refused`; or are `held`: never answered. */
   ranges = 'pass';
   /** Bytes of uploads in pieces that get through; what comes after them is held. */
   letsThrough = Number.POSITIVE_INFINITY;
@@ -72,6 +72,7 @@ export class Proxy {
       answer.writeHead(416).end();
       return;
     }
+    if (headers.range !== undefined && this.ranges === 'held') return;
     if (this.ranges === 'dropped') delete headers.range;
     const held = this.streams === 'held' && path.startsWith('/v1/events?');
     const upstream = request({ host: '127.0.0.1', port: this.upstream, method, path, headers }, (given) => {

@@ -46,7 +46,9 @@ export async function openPdf(source: Source, password?: string): Promise<PDFDoc
   const pdf = await load();
   source.signal.throwIfAborted();
   const { href } = new URL('/pdf/', location.href);
+  const worker = new pdf.PDFWorker();
   const task = pdf.getDocument({
+    worker,
     range: transport(pdf, source),
     rangeChunkSize: source.bytes > atOnceBytes ? pieceBytes : atOnceBytes,
     disableAutoFetch: true,
@@ -61,8 +63,16 @@ export async function openPdf(source: Source, password?: string): Promise<PDFDoc
     enableXfa: false,
     stopAtErrors: false,
   });
-  source.signal.addEventListener('abort', () => void task.destroy());
-  return task.promise;
+  let opened = false;
+  const close = async (): Promise<void> => {
+    // A worker that is asked to stop while it waits for bytes throws an error nobody catches, so it is ended instead.
+    if (opened) await task.destroy();
+    worker.destroy();
+  };
+  source.signal.addEventListener('abort', () => void close());
+  const document = await task.promise;
+  opened = true;
+  return document;
 }
 
 /** Whether the document is locked, and no password or a wrong one was given. */
