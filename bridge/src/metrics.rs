@@ -15,7 +15,6 @@ pub struct Refusal {
 
 /// The limits that refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(missing_docs, reason = "each is described in `config::Limits`")]
 pub enum Limit {
     Connections,
     ConnectionsPerUser,
@@ -65,7 +64,6 @@ impl Limit {
 
 /// All metrics. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-#[allow(missing_docs, reason = "the help texts below say it")]
 pub struct Metrics {
     pub connections: Gauge,
     pub refused: Family<Refusal, Counter>,

@@ -1,5 +1,4 @@
 //! What the documents say is checked against what is there.
-#![allow(missing_docs, reason = "the names of the tests are their documentation")]
 
 use std::path::{Path, PathBuf};
 

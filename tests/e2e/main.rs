@@ -1,7 +1,6 @@
 //! Stories told with the real binaries: `courant up` in a process of its own, clients in this one.
 //!
 //! Each story is short, waits for signals and never for time, and could fail.
-#![allow(missing_docs, reason = "the names of the stories are their documentation")]
 
 mod cancel;
 mod command_line;

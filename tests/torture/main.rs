@@ -1,6 +1,5 @@
 //! Whether `torture` finds faults: planted in a server that is real but for its log, each must be noticed by its name, and
 //! none where there is none.
-#![allow(missing_docs, reason = "the names of the tests are their documentation")]
 
 use std::process::{Command, Output};
 

@@ -25,7 +25,6 @@ use crate::wire::message::RoleName;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct SessionAnswer {
     pub user: String,
     #[cfg_attr(feature = "schema", schemars(with = "Vec<RoleName>"))]

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 /// Connections and subscriptions of this bridge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Connections {
     pub bridge: String,
     pub total: usize,
@@ -27,7 +26,6 @@ pub struct Connections {
 /// The same over all bridges that are registered, and these one by one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Everywhere {
     pub total: i32,
     pub users: i32,
@@ -42,7 +40,6 @@ pub struct Everywhere {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct BridgeLine {
     pub bridge: String,
     pub software: String,
@@ -55,7 +52,6 @@ pub struct BridgeLine {
 /// How many of something.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Count {
     pub name: String,
     pub connections: usize,
@@ -97,7 +93,6 @@ pub enum AuditAction {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "Record"))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct AuditEntry {
     pub number: u64,
     pub time: String,

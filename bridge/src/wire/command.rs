@@ -213,7 +213,6 @@ pub enum CommandError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md")]
 pub enum ClientMessage {
     Auth(Auth),
     Subscribe(Subscribe),

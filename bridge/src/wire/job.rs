@@ -15,7 +15,6 @@ use super::schema_enums;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Job {
     pub job_id: String,
     pub document_id: String,
@@ -66,7 +65,6 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Zone {
     pub zone_id: String,
     pub index: i32,
@@ -85,7 +83,6 @@ pub struct Zone {
 /// Points from the top left of the page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct BoundingBox {
     pub x0: f64,
     pub y0: f64,
@@ -97,7 +94,6 @@ pub struct BoundingBox {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Page {
     pub number: i32,
     pub width: f64,
@@ -110,7 +106,6 @@ pub struct Page {
 /// What a job has made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct JobResult {
     pub formats: Vec<Export>,
 }
@@ -119,7 +114,6 @@ pub struct JobResult {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Export {
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::ResultFormat"))]
     pub format: String,
@@ -136,7 +130,6 @@ pub struct Export {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Attempt {
     pub number: i32,
     pub start_time: Option<String>,
@@ -148,7 +141,6 @@ pub struct Attempt {
 /// Why a job or an export failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct JobError {
     pub code: String,
     pub message: String,

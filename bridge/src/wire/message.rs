@@ -17,7 +17,6 @@ use super::service::{Notification, Queue, Statistics, Worker};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to these types")]
 pub enum ServerMessage {
     Connected(Connected),
     AuthError(Refusal),
@@ -68,7 +67,6 @@ pub type Event = Box<JobEvent>;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Connected {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
@@ -100,7 +98,6 @@ pub(crate) enum RoleName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Limits {
     pub max_message_bytes: usize,
     pub max_subscriptions: usize,
@@ -112,7 +109,6 @@ pub struct Limits {
 /// The token is not accepted, or not any more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Refusal {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
@@ -124,7 +120,6 @@ pub struct Refusal {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Subscribed {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
@@ -151,7 +146,6 @@ pub enum Mode {
 /// An answer that says no more than that.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Reply {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
@@ -161,7 +155,6 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct ErrorReply {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
@@ -177,7 +170,6 @@ pub struct ErrorReply {
 /// A job as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Snapshot {
     pub topic: Arc<str>,
     pub job: Box<Job>,
@@ -186,7 +178,6 @@ pub struct Snapshot {
 /// A place in the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Mark {
     pub topic: Arc<str>,
     pub cursor: String,
@@ -195,7 +186,6 @@ pub struct Mark {
 /// The topic starts over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Gap {
     pub topic: Arc<str>,
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::GapReason"))]
@@ -205,7 +195,6 @@ pub struct Gap {
 /// Nothing comes on the topic, for the time being or for good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Ended {
     pub topic: Arc<str>,
     pub code: String,
@@ -215,7 +204,6 @@ pub struct Ended {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Draining {
     pub retry_after_ms: u64,
 }
@@ -224,7 +212,6 @@ pub struct Draining {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Closing {
     pub code: u16,
     pub reason: String,
@@ -235,7 +222,6 @@ pub struct Closing {
 /// Something happened to a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct JobEvent {
     pub topic: Arc<str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -256,7 +242,6 @@ pub struct JobEvent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Deleted {
     pub topic: Arc<str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -273,7 +258,6 @@ pub struct Deleted {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct ZoneEvent {
     pub topic: Arc<str>,
     pub job_id: String,
@@ -294,7 +278,6 @@ pub struct ZoneEvent {
 /// The queue as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct QueueStatus {
     pub topic: Arc<str>,
     pub cursor: String,
@@ -304,7 +287,6 @@ pub struct QueueStatus {
 /// The statistics as they are: pushed on `admin`, or the reply to `request-system-metrics`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct SystemMetrics {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
@@ -318,7 +300,6 @@ pub struct SystemMetrics {
 /// All workers as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Workers {
     pub topic: Arc<str>,
     pub cursor: String,
@@ -328,7 +309,6 @@ pub struct Workers {
 /// Who is connected to this bridge, by topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct ConnectionsStatus {
     pub topic: Arc<str>,
     pub cursor: String,
@@ -338,7 +318,6 @@ pub struct ConnectionsStatus {
 /// What was done through this bridge lately.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Audit {
     pub topic: Arc<str>,
     pub cursor: String,
@@ -348,7 +327,6 @@ pub struct Audit {
 /// The user's devices that are connected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Devices {
     pub topic: Arc<str>,
     pub cursor: String,
@@ -360,7 +338,6 @@ pub struct Devices {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Expiring {
     pub token_expires_at: String,
     pub expires_in_ms: u64,
@@ -369,7 +346,6 @@ pub struct Expiring {
 /// A notification that is new, or was read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct NotificationEvent {
     pub topic: Arc<str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,7 +14,6 @@ use super::schema_enums;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Queue {
     pub lanes: Vec<QueueLane>,
     pub workers_total: i32,
@@ -28,7 +27,6 @@ pub struct Queue {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct QueueLane {
     pub kind: String,
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Lane"))]
@@ -47,7 +45,6 @@ pub struct QueueLane {
 /// What really happens lies in here in 8 of 10 cases.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Band {
     pub low: f64,
     pub high: f64,
@@ -58,7 +55,6 @@ pub struct Band {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "Figures"))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Statistics {
     pub sample_time: Option<String>,
     pub start_time: Option<String>,
@@ -86,7 +82,6 @@ pub struct Statistics {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Worker {
     pub worker_id: String,
     pub software: String,
@@ -104,7 +99,6 @@ pub struct Worker {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct WorkerJob {
     pub job_id: String,
     pub attempt: i32,
@@ -116,7 +110,6 @@ pub struct WorkerJob {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Batch {
     pub batch_id: String,
     pub owner: String,
@@ -140,7 +133,6 @@ pub struct Batch {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Quota {
     pub name: String,
     pub limit: i64,
@@ -152,7 +144,6 @@ pub struct Quota {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "described in PROTOCOL.md, which a test binds to this type")]
 pub struct Notification {
     pub id: String,
     pub kind: String,

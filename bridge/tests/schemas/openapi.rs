@@ -9,7 +9,6 @@ const AT: &str = "#/components/schemas/";
 /// One operation: method, path, what it does, its query parameters and (in capitals) headers, its body and its answer.
 struct Operation(&'static str, &'static str, &'static str, &'static [&'static str], Body, Answer);
 
-/// What is sent.
 enum Body {
     Nothing,
     Json(&'static str),
@@ -184,7 +183,6 @@ const OPERATIONS: &[Operation] = &[
     Operation("get", "/healthz", "The same as readyz", &[], Body::Nothing, Text),
 ];
 
-/// All paths.
 pub fn document(types: &Map<String, Value>) -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for Operation(method, path, summary, query, body, answer) in OPERATIONS {

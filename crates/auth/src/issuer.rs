@@ -56,21 +56,14 @@ pub enum TrustError {
     Incomplete,
     /// The file cannot be read.
     #[error("--jwt-keys {path}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    File { path: PathBuf, source: std::io::Error },
     /// Anybody on the way could put keys of their own in.
     #[error("--jwt-keys {0}: keys are fetched by https only (plain http from this machine alone)")]
     Insecure(String),
-    /// No keys.
     #[error("--jwt-keys {from}: {source}")]
     Keys {
         /// The file or URL.
         from: String,
-        /// The cause.
         source: KeysError,
     },
     /// The URL does not answer as it should.
@@ -78,7 +71,6 @@ pub enum TrustError {
     Fetch {
         /// The URL, without what may be secret in it.
         url: String,
-        /// The cause.
         reason: String,
     },
     /// Less would be an attack.
@@ -106,13 +98,11 @@ pub struct Issuer {
 
 /// Whether a key is there.
 pub(crate) enum Found {
-    /// This one.
     Key(Box<DecodingKey>),
     /// Not known yet: the keys are being fetched, or cannot be fetched. Ask again.
     Soon,
     /// A key of this id is there, for another algorithm.
     OtherAlgorithm,
-    /// No.
     No,
 }
 

@@ -38,10 +38,7 @@ pub enum KeysError {
     Empty,
     /// It can be broken, or takes too long.
     #[error("the RSA key has {bits} bits; use one with 2048 to 4096 bits")]
-    RsaSize {
-        /// Its length.
-        bits: usize,
-    },
+    RsaSize { bits: usize },
 }
 
 /// Why a key of a set is skipped. The others are used all the same (RFC 7517, section 5).
@@ -115,7 +112,6 @@ impl Keys {
 
 /// What a set has for a token.
 pub enum Lookup<'a> {
-    /// This key.
     Key(&'a DecodingKey),
     /// A key of this id, but not for the token's algorithm.
     OtherAlgorithm,

@@ -19,26 +19,13 @@ pub struct Secret(Vec<u8>);
 pub enum SecretError {
     /// The file cannot be read or written.
     #[error("cannot use the secret file {path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    Io { path: PathBuf, source: std::io::Error },
     /// Others may read the file.
     #[error("the secret file {path} can be read by others (mode {mode:o}); run: chmod 600 {path}")]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
+    Exposed { path: PathBuf, mode: u32 },
     /// The secret can be guessed.
     #[error("the secret has {bytes} bytes; at least {MIN_BYTES} are needed (try: openssl rand -hex 32)")]
-    Short {
-        /// Its length.
-        bytes: usize,
-    },
+    Short { bytes: usize },
 }
 
 impl Secret {

@@ -19,7 +19,6 @@ pub(crate) enum Source {
     Url { url: reqwest::Url, client: reqwest::Client },
 }
 
-/// What was read.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) keys: Keys,
@@ -46,7 +45,6 @@ impl Source {
         matches!(self, Self::File(_))
     }
 
-    /// For people.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),

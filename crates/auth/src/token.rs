@@ -25,7 +25,6 @@ pub const LEEWAY: Duration = Duration::from_secs(5);
 pub enum Role {
     /// Sees and changes everything.
     Admin,
-    /// Submits for others.
     Service,
     /// Takes jobs and reports on them.
     Worker,
@@ -36,7 +35,6 @@ pub enum Role {
 /// Who a valid token speaks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The user: `sub`.
     pub subject: String,
     /// What is allowed beyond one's own jobs. Roles unknown to this version are left out.
     pub roles: BTreeSet<Role>,
@@ -75,11 +73,7 @@ pub enum TokenError {
 pub enum SignError {
     /// The subject is empty or too long.
     #[error("a subject has 1 to {MAX_SUBJECT_BYTES} bytes, not {bytes}")]
-    Subject {
-        /// Its length.
-        bytes: usize,
-    },
-    /// The library failed.
+    Subject { bytes: usize },
     #[error("cannot sign: {0}")]
     Library(#[from] jsonwebtoken::errors::Error),
 }
@@ -94,7 +88,6 @@ struct Made<'a> {
     exp: u64,
 }
 
-/// Makes tokens.
 #[derive(Clone)]
 pub struct Signer(EncodingKey);
 

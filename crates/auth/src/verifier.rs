@@ -21,7 +21,6 @@ const TYPES: [&str; 3] = ["JWT", "at+jwt", "JOSE"];
 /// The end of the year 9999: later ends count as this one, which calendars can still write.
 const LATEST: Duration = Duration::from_secs(253_402_300_799);
 
-/// Judges tokens.
 #[derive(Clone)]
 pub struct Verifier {
     own: DecodingKey,

@@ -49,7 +49,6 @@ impl NoteTls {
     }
 }
 
-/// A data folder.
 #[derive(Clone)]
 pub struct Home(PathBuf);
 

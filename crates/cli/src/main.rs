@@ -2,7 +2,6 @@
 //!
 //! Owns the command line, the data folder of the all-in-one and what people read on a terminal. Speaks to the service
 //! through its gRPC endpoint only, like any other client; must never open the log of a running `up`.
-#![allow(missing_docs, reason = "a program, not a library: its documentation is --help and the README")]
 
 mod act;
 mod args;

@@ -53,7 +53,6 @@ async fn follow(args: &args::Queue) -> Result<ExitCode, Failure> {
 
 /// Why a stretch of the stream ended.
 enum Lost {
-    /// Worth another try.
     Connection(String),
     /// Nothing to be done.
     Everything(Failure),

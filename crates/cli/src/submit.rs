@@ -169,7 +169,6 @@ async fn piece(file: &mut File, path: &Path) -> Result<Option<Bytes>, Failure> {
     Ok((count > 0).then(|| buffer.into()))
 }
 
-/// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

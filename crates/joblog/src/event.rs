@@ -13,7 +13,6 @@ use crate::job::{Document, Format, JobError, Lane, Page};
 pub struct Event {
     /// When, by the clock of the server that wrote it. Not an order: the revision is.
     pub at: Timestamp,
-    /// What.
     pub change: Change,
     /// How long the attempt under way had run, in milliseconds by a clock that nobody sets. `None` while no worker holds
     /// the job, when that is not known, and in logs of versions before 0.2.
@@ -37,12 +36,10 @@ pub enum Change {
     Started {
         /// The new attempt: the last one plus 1.
         attempt: u32,
-        /// Who.
         worker: WorkerId,
     },
     /// The number of pages is known.
     Planned {
-        /// The attempt.
         attempt: u32,
         /// Pages in the document.
         pages: u32,
@@ -52,43 +49,30 @@ pub enum Change {
     },
     /// A page is done and stored.
     PageFinished {
-        /// The attempt.
         attempt: u32,
-        /// The page.
         page: Box<Page>,
     },
-    /// An export began.
     ExportStarted {
-        /// The attempt.
         attempt: u32,
-        /// The format.
         format: Format,
     },
     /// An export is stored.
     ExportCompleted {
-        /// The attempt.
         attempt: u32,
-        /// The format.
         format: Format,
-        /// Its size.
         bytes: u64,
         /// Its checksum, lower-case hexadecimal.
         sha256: Box<str>,
     },
-    /// An export failed.
     ExportFailed {
-        /// The attempt.
         attempt: u32,
-        /// The format.
         format: Format,
-        /// Why.
         error: JobError,
     },
     /// The attempt ended badly, and another will be made.
     Retrying {
         /// The attempt that ended.
         attempt: u32,
-        /// Why.
         error: JobError,
         /// When the next may start.
         not_before: Timestamp,
@@ -97,7 +81,6 @@ pub enum Change {
     },
     /// A person asked for another try of an ended job.
     Requeued {
-        /// Who asked.
         by: Box<str>,
         /// Where the document's password for this try lies, sealed.
         #[serde(default)]
@@ -105,26 +88,21 @@ pub enum Change {
     },
     /// A cancel was asked for while a worker holds the job.
     Cancelling {
-        /// Who asked.
         by: Box<str>,
     },
     /// The job ended well.
     Succeeded {
-        /// The attempt.
         attempt: u32,
         /// For the reader of the result.
         warnings: Vec<String>,
     },
     /// The job ended badly.
     Failed {
-        /// The attempt.
         attempt: u32,
-        /// Why.
         error: JobError,
     },
     /// The job was stopped.
     Cancelled {
-        /// Who asked.
         by: Box<str>,
     },
 }
@@ -163,11 +141,8 @@ pub enum Counts {
 /// What is fixed when a job comes into being.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Submission {
-    /// Its id.
     pub id: JobId,
-    /// Whose it is.
     pub owner: Owner,
-    /// What is processed.
     pub document: Document,
     /// Submitted together with others.
     pub batch: Option<BatchId>,
@@ -179,7 +154,6 @@ pub struct Submission {
     pub lane: Lane,
     /// Labels of the caller.
     pub labels: BTreeMap<String, String>,
-    /// What to export.
     pub formats: Vec<Format>,
     /// How many fruitless attempts end the job, at least 1.
     pub max_attempts: u32,

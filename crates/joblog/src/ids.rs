@@ -19,7 +19,6 @@ macro_rules! id {
                 Self(text.into())
             }
 
-            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -83,7 +82,6 @@ impl JobId {
 pub struct Revision(pub u64);
 
 impl Revision {
-    /// Before every entry.
     pub const ZERO: Self = Self(0);
 }
 
@@ -99,7 +97,6 @@ impl std::fmt::Display for Revision {
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The wall clock.
     pub fn now() -> Self {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Self(since.as_millis() as i64)

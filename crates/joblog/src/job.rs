@@ -18,11 +18,8 @@ pub const KEPT_WARNINGS: usize = 100;
 /// One document on its way through the pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Its id.
     pub id: JobId,
-    /// Whose it is.
     pub owner: Owner,
-    /// What is processed.
     pub document: Document,
     /// Submitted together with others.
     pub batch: Option<BatchId>,
@@ -98,14 +95,11 @@ impl Job {
     }
 }
 
-/// What is processed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Document {
-    /// Its id.
     pub id: DocumentId,
     /// Its name, for people.
     pub name: Box<str>,
-    /// Its size.
     pub bytes: u64,
     /// Its checksum, lower-case hexadecimal.
     pub sha256: Box<str>,
@@ -114,13 +108,10 @@ pub struct Document {
 /// Where a job is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum State {
-    /// Waiting.
     Queued,
     /// Held by a worker.
     Running,
-    /// Being stopped.
     Cancelling,
-    /// Ended well. Terminal.
     Succeeded,
     /// Ended badly. Terminal, but may be retried by hand.
     Failed,
@@ -143,11 +134,8 @@ impl State {
 /// The line a job waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Lane {
-    /// Served first.
     Premium,
-    /// The default.
     Normal,
-    /// For large documents.
     Large,
 }
 
@@ -159,15 +147,11 @@ impl Lane {
 /// Where in the pipeline an attempt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Stage {
-    /// Waiting.
     Queued,
-    /// Opening the document.
     Analyse,
-    /// Page by page.
     Extract,
     /// Putting the pages together.
     Merge,
-    /// Writing results.
     Export,
     /// Nothing more to do.
     Done,
@@ -178,11 +162,9 @@ pub enum Stage {
 pub struct Progress {
     /// 0 to 100, never back within an attempt.
     pub percent: f64,
-    /// The stage.
     pub stage: Stage,
     /// One sentence for people.
     pub operation: String,
-    /// Units finished.
     pub units_done: u32,
     /// Units in all; 0 until known.
     pub units_total: u32,
@@ -205,9 +187,7 @@ pub struct Pages {
 pub struct PageRange {
     /// The first, from 1.
     pub first: u32,
-    /// The last, inclusive.
     pub last: u32,
-    /// The attempt.
     pub attempt: u32,
 }
 
@@ -216,9 +196,7 @@ pub struct PageRange {
 pub enum Format {
     /// Pages, zones and text.
     Json,
-    /// Markdown.
     Markdown,
-    /// Plain text.
     Text,
     /// One page of HTML.
     Html,
@@ -242,36 +220,28 @@ impl Format {
 /// One result format of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Export {
-    /// The format.
     pub format: Format,
     /// The attempt that writes or wrote it.
     pub attempt: u32,
-    /// How it stands.
     pub state: ExportState,
 }
 
 /// How an export stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ExportState {
-    /// Being written.
     Started,
-    /// Stored.
     Completed {
-        /// Its size.
         bytes: u64,
         /// Its checksum, lower-case hexadecimal.
         sha256: Box<str>,
     },
-    /// Not written.
     Failed(JobError),
 }
 
-/// Why something failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobError {
     /// For programs, upper case.
     pub code: Box<str>,
-    /// For people.
     pub message: Box<str>,
     /// Whether trying again can help.
     pub retryable: bool,
@@ -282,15 +252,10 @@ pub struct JobError {
 pub struct Attempt {
     /// From 1.
     pub number: u32,
-    /// Who made it.
     pub worker: WorkerId,
-    /// When it started.
     pub started: Timestamp,
-    /// When it ended.
     pub ended: Timestamp,
-    /// Why.
     pub error: JobError,
-    /// Pages it finished.
     pub pages_done: u32,
     /// How long it ran, in milliseconds. `None` where that was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -308,15 +273,10 @@ pub struct Zone {
     pub page: u32,
     /// Left, top, right, bottom in points from the top left corner.
     pub bbox: [f64; 4],
-    /// What it is.
     pub kind: ZoneKind,
-    /// What extracted it.
     pub tool: Box<str>,
-    /// How that went.
     pub status: ZoneStatus,
-    /// 0 to 1.
     pub confidence: f64,
-    /// Time spent.
     pub duration_ms: u64,
     /// Why it was skipped or failed; empty otherwise.
     pub note: Box<str>,
@@ -325,19 +285,13 @@ pub struct Zone {
 /// What a zone holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ZoneKind {
-    /// A heading.
     Heading,
-    /// Running text.
     Paragraph,
-    /// A list.
     List,
-    /// A table.
     Table,
     /// A picture or drawing.
     Figure,
-    /// A running header.
     Header,
-    /// A running footer.
     Footer,
     /// A scanned region without a text layer.
     Scan,
@@ -346,9 +300,7 @@ pub enum ZoneKind {
 /// How the extraction of a zone ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ZoneStatus {
-    /// Under way.
     Processing,
-    /// Extracted.
     Completed,
     /// Left out on purpose.
     Skipped,
@@ -356,20 +308,15 @@ pub enum ZoneStatus {
     Failed,
 }
 
-/// A finished page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Page {
     /// From 1.
     pub number: u32,
-    /// In points.
     pub width: f64,
-    /// In points.
     pub height: f64,
     /// In reading order.
     pub zones: Vec<Zone>,
-    /// Time spent.
     pub duration_ms: u64,
-    /// What went wrong.
     pub warnings: Vec<String>,
 }
 

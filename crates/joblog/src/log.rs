@@ -36,22 +36,17 @@ use crate::job::Job;
 /// What entries are about. Engines that need text (files, subjects) use [`Key::encode`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// Whose.
     pub owner: Owner,
-    /// Of which document.
     pub document: DocumentId,
-    /// Which job.
     pub job: JobId,
 }
 
 /// One entry of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Its place.
     pub revision: Revision,
     /// What it is about.
     pub key: Key,
-    /// What it says.
     pub record: Record,
 }
 
@@ -59,12 +54,7 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// Something happened; the job afterwards.
-    Changed {
-        /// What happened.
-        event: Event,
-        /// The job afterwards.
-        job: Arc<Job>,
-    },
+    Changed { event: Event, job: Arc<Job> },
     /// The key and all its earlier entries are gone.
     Forgotten,
 }
@@ -76,16 +66,13 @@ pub struct Append {
     pub key: Key,
     /// The revision of the key's newest entry, `None` if there must be none.
     pub expect: Option<Revision>,
-    /// What happened.
     pub event: Event,
-    /// The job afterwards.
     pub job: Arc<Job>,
 }
 
 /// Which entries to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// All.
     All,
     /// Those of one owner.
     Owner(Owner),
@@ -96,7 +83,6 @@ pub enum Filter {
 /// One opening of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch {
-    /// Random.
     pub id: u64,
     /// The newest revision when it began.
     pub start: Revision,
@@ -120,60 +106,34 @@ pub enum AppendError {
     },
     /// The record is over the engine's limit. Make it smaller.
     #[error("the record has {bytes} bytes, over the limit of {limit}")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-        /// The limit.
-        limit: usize,
-    },
+    TooLarge { bytes: usize, limit: usize },
     /// The record cannot be written down: a defect of this crate. It did not happen.
     #[error("the record cannot be encoded: {reason}")]
-    Unencodable {
-        /// For the operator.
-        reason: String,
-    },
+    Unencodable { reason: String },
     /// There is no space left. It did not happen; it may when there is space again.
     #[error("there is no space left for the log")]
     Full,
     /// Whether it happened is not known. Read back; the log may need to be opened again.
     #[error("the outcome of the append is not known: {reason}")]
-    Unknown {
-        /// For the operator.
-        reason: Arc<str>,
-    },
+    Unknown { reason: Arc<str> },
 }
 
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The storage failed.
     #[error("the log cannot be read: {reason}")]
-    Storage {
-        /// For the operator.
-        reason: String,
-    },
+    Storage { reason: String },
     /// An entry has a format this version does not know. Use a newer version.
     #[error("entry {revision} has format {version}, which this version cannot read")]
-    Version {
-        /// Where.
-        revision: Revision,
-        /// Its version byte.
-        version: u8,
-    },
+    Version { revision: Revision, version: u8 },
     /// An entry is not what was written: the storage lost or changed bytes. Restore a backup.
     #[error("entry {revision} is damaged: {reason}")]
-    Damaged {
-        /// Where.
-        revision: Revision,
-        /// For the operator.
-        reason: String,
-    },
+    Damaged { revision: Revision, reason: String },
 }
 
 /// The newest entry of every key, and the revision this is true for.
 #[derive(Debug)]
 pub struct Latest {
-    /// In revision order.
     pub entries: Vec<Arc<Entry>>,
     /// True as of here; follow from here.
     pub revision: Revision,
@@ -224,7 +184,6 @@ impl Epoch {
 }
 
 impl LogInfo {
-    /// The current epoch.
     pub fn current(&self) -> Epoch {
         self.epochs.last().copied().unwrap_or(Epoch { id: 0, start: Revision::ZERO })
     }

@@ -34,7 +34,6 @@ pub fn submission(id: &str, owner: &str) -> Submission {
     }
 }
 
-/// A retryable error.
 pub fn error(code: &str) -> JobError {
     JobError { code: code.into(), message: format!("what {code} means").into(), retryable: true }
 }

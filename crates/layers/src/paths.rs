@@ -20,7 +20,6 @@ pub(crate) struct Import {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) imports: Vec<Import>,
-    /// Paths in code.
     pub(crate) used: Vec<Path>,
     /// Child modules in files of their own.
     pub(crate) modules: Vec<String>,

@@ -16,10 +16,8 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 /// Between two lines about the same trouble.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For people.
     Text,
     /// For people, with the fields of spans at the end.
     Compact,

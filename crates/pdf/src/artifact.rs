@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 /// The version of the page format and of the JSON result.
 pub const VERSION: u32 = 1;
 
-/// A finished page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PageArtifact {
     /// [`VERSION`] at the time of writing.
@@ -59,13 +58,11 @@ pub struct Zone {
     pub id: String,
     /// Place in the reading order of its page, from 1.
     pub index: u32,
-    /// What it is.
     pub kind: Kind,
     /// Where it is, in points from the top left corner of the page as it is seen.
     pub bbox: Bbox,
     /// What extracted it: `text-layer`, `image`, `ocr:tesseract`, `ocr:mistral`, or `none`.
     pub tool: String,
-    /// How that went.
     pub status: Status,
     /// 0 (guess) to 1 (certain).
     pub confidence: f64,
@@ -102,7 +99,6 @@ pub struct Zone {
 pub struct Word {
     /// The word as it was read, before lines were joined.
     pub text: String,
-    /// Where it stands.
     pub bbox: Bbox,
     /// How sure the engine is, 0 to 1.
     pub confidence: f64,
@@ -112,15 +108,10 @@ pub struct Word {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A heading.
     Heading,
-    /// Running text.
     Paragraph,
-    /// A list.
     List,
-    /// A table.
     Table,
-    /// A picture.
     Figure,
     /// A line repeated at the top of pages.
     Header,
@@ -134,7 +125,6 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Extracted.
     Completed,
     /// Left out on purpose; the note says why.
     Skipped,
@@ -143,13 +133,9 @@ pub enum Status {
 /// A rectangle in points from the top left corner of the page as it is seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bbox {
-    /// Left.
     pub x0: f64,
-    /// Top.
     pub y0: f64,
-    /// Right.
     pub x1: f64,
-    /// Bottom.
     pub y1: f64,
 }
 
@@ -210,12 +196,9 @@ pub struct Item {
 /// A cell of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
-    /// Its text.
     pub text: String,
-    /// Columns it covers.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub colspan: u8,
-    /// Rows it covers.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub rowspan: u8,
 }

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::Bbox;
 use crate::picture::Gray;
 
-/// An open document.
 pub trait PdfDocument: Sized {
     /// Opens a document. A password that is not needed does no harm.
     fn open(bytes: Vec<u8>, password: Option<&str>) -> Result<Self, OpenError>;
@@ -77,7 +76,6 @@ pub struct PageError(pub String);
 pub struct PageHints {
     /// Characters by size of type, in half points.
     pub sizes: Vec<(i32, usize)>,
-    /// The outermost lines.
     pub edges: Vec<EdgeLine>,
 }
 
@@ -101,9 +99,7 @@ pub struct EdgeLine {
 /// An end of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Edge {
-    /// The top.
     Top,
-    /// The foot.
     Foot,
 }
 
@@ -136,9 +132,7 @@ pub struct Layout {
 /// A block of a page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
-    /// Where it is.
     pub bbox: Bbox,
-    /// What it is.
     pub content: Content,
     /// Its text is drawn invisibly: the work of an earlier OCR under a scan.
     pub invisible: bool,
@@ -149,17 +143,13 @@ pub struct Block {
 pub enum Content {
     /// A heading of level 1 to 6.
     Heading(u8, Vec<Line>),
-    /// Running text.
     Paragraph(Vec<Line>),
     /// Text in a fixed pitch.
     Preformatted(Vec<Line>),
-    /// A list.
     List(Vec<ListItem>),
     /// A table, and what speaks for it.
     Table(Vec<Vec<TableCell>>, Grid),
-    /// The running header.
     Header(Vec<Line>),
-    /// The running footer.
     Footer(Vec<Line>),
 }
 
@@ -177,7 +167,6 @@ pub struct Grid {
 /// A line of text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// The text.
     pub text: String,
     /// Where it begins, in points.
     pub x: f64,
@@ -197,15 +186,11 @@ pub struct ListItem {
 /// A cell of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableCell {
-    /// Its text.
     pub text: String,
-    /// Columns it covers.
     pub colspan: u8,
-    /// Rows it covers.
     pub rowspan: u8,
 }
 
-/// A placed picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Image {
     /// Where it is; may reach over the edge of the page.

@@ -45,7 +45,6 @@ impl Default for Allowance {
 /// What went over its limit, and the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exceeded {
-    /// Processor time.
     Cpu(Duration),
     /// Time on the clock.
     Time(Duration),

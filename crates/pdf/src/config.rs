@@ -69,11 +69,9 @@ pub struct PdfConfig {
 pub enum OcrChoice {
     /// Nothing; their zones say so.
     Off,
-    /// The `tesseract` program.
     Tesseract(TesseractConfig),
     /// Mistral's service. Pictures of pages leave the house.
     Mistral(MistralConfig),
-    /// Something else.
     Engine(Arc<dyn OcrEngine>),
 }
 

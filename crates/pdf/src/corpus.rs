@@ -43,7 +43,6 @@ pub struct CorpusOptions {
 pub struct Row {
     /// Its place below the folder.
     pub name: String,
-    /// How it ended.
     pub end: End,
     /// Pages that were read.
     pub pages: u32,
@@ -64,7 +63,6 @@ pub struct Row {
 /// How a document ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
-    /// Read.
     Ok,
     /// Refused with a reason.
     Refused(String),

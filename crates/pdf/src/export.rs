@@ -51,7 +51,6 @@ impl Format {
         }
     }
 
-    /// For people.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Json => "JSON",
@@ -90,7 +89,6 @@ pub(crate) enum ExportError {
 trait Export {
     /// What comes before the pages.
     fn begin(&mut self, out: &mut dyn Write, document: &Document) -> std::io::Result<()>;
-    /// A page.
     fn page(&mut self, out: &mut dyn Write, page: &PageArtifact) -> std::io::Result<()>;
     /// What comes after them.
     fn end(&mut self, out: &mut dyn Write, document: &Document) -> std::io::Result<()>;

@@ -18,13 +18,11 @@ pub(crate) enum Failure {
     /// The document is refused.
     #[error("{0:?}")]
     Refused(Refusal, Limits),
-    /// Larger than allowed.
     #[error("the document is too large")]
     DocumentTooLarge(Limits),
     /// The child failed once too often.
     #[error("the child failed on page {page:?}: {fault}")]
     Child {
-        /// How.
         fault: Fault,
         /// Over which page; none while opening.
         page: Option<u32>,
@@ -32,7 +30,6 @@ pub(crate) enum Failure {
     /// It went over its budget.
     #[error("over the budget of the document: {exceeded:?}")]
     Exceeded {
-        /// What went over.
         exceeded: Exceeded,
         /// Pages that were done by then.
         done: u32,

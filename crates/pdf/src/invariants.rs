@@ -11,7 +11,6 @@ use crate::text;
 /// A law, by the name of its fuzz target and of its corpus.
 pub type Invariant = fn(&[u8]);
 
-/// All of them.
 pub const ALL: [(&str, Invariant); 7] = [
     ("tesseract_table", tesseract_table),
     ("mistral_answer", mistral_answer),

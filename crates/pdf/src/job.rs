@@ -41,7 +41,6 @@ pub struct PdfWorker {
 }
 
 impl PdfWorker {
-    /// With these settings.
     pub fn new(config: PdfConfig) -> Self {
         let shared = Arc::new(Shared::new(config.children, config.engine()));
         Self { config, shared }

@@ -37,7 +37,6 @@ pub trait OcrEngine: Send + Sync + fmt::Debug {
 /// How a page looks.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// A grey PNG.
     pub png: bytes::Bytes,
     /// Width in pixels.
     pub width: u32,
@@ -76,9 +75,7 @@ pub struct Reading {
 /// A block that an engine has read. Places are shares of the page: (0, 0) is its top left, (1, 1) its bottom right corner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadBlock {
-    /// Where it is.
     pub bbox: Bbox,
-    /// What it holds.
     pub content: ReadContent,
     /// How sure the engine is of it, 0 to 1.
     pub confidence: f64,
@@ -91,26 +88,19 @@ pub struct ReadBlock {
 pub enum ReadContent {
     /// A heading of level 1 to 6.
     Heading(u8, String),
-    /// Running text.
     Paragraph(String),
     /// Text whose line ends count.
     Preformatted(String),
-    /// A list.
     List(Vec<Item>),
-    /// A table.
     Table(Vec<Vec<Cell>>),
-    /// The running header.
     Header(String),
-    /// The running footer.
     Footer(String),
 }
 
 /// A word, its place as in [`ReadBlock`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadWord {
-    /// The word.
     pub text: String,
-    /// Where it stands.
     pub bbox: Bbox,
     /// How sure the engine is, 0 to 1.
     pub confidence: f64,

@@ -11,7 +11,6 @@ use crate::ocr::tesseract::{TesseractConfig, TesseractError};
 use crate::secret::SecretText;
 use crate::{Allowance, ChildCommand, OcrChoice, PdfConfig};
 
-/// See the module.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "PDF processing")]
 pub struct PdfOptions {
@@ -133,7 +132,6 @@ struct OcrOptions {
     mistral_usd_per_1000_pages: f64,
 }
 
-/// Which engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OcrName {
     /// Tesseract, if it is installed.
@@ -161,16 +159,12 @@ impl std::str::FromStr for Key {
 /// Why the options cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum OptionsError {
-    /// No folder.
     #[error("{0} is not a directory; make it, or give another with --work-dir")]
     WorkDir(PathBuf),
-    /// Tesseract.
     #[error(transparent)]
     Tesseract(#[from] TesseractError),
-    /// Mistral.
     #[error(transparent)]
     Mistral(#[from] MistralError),
-    /// No price.
     #[error("--mistral-usd-per-1000-pages must be 0 or more, not {0}")]
     Price(f64),
 }

@@ -17,8 +17,12 @@ const BLANK: usize = 20_000;
 pub(crate) enum Drawn {
     /// Nothing is on it.
     Blank,
-    /// Like this.
-    Picture { width: u32, height: u32, dpi: u32, png: String },
+    Picture {
+        width: u32,
+        height: u32,
+        dpi: u32,
+        png: String,
+    },
 }
 
 /// A grey picture, row by row from the top.

@@ -24,7 +24,6 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// How to start the child: a program and what makes it one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChildCommand {
-    /// The program.
     pub program: PathBuf,
     /// Its arguments, for example `pdf-child`.
     pub args: Vec<OsString>,
@@ -61,7 +60,6 @@ pub enum Fault {
     /// It ended before it was done.
     #[error("it died ({status:?}): {stderr_tail}")]
     Died {
-        /// How.
         status: Option<ExitStatus>,
         /// Its last words on standard error.
         stderr_tail: String,
@@ -116,7 +114,6 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a child.
     pub fn spawn(
         child: &ChildCommand,
         request: &Request,
@@ -168,7 +165,6 @@ impl Child {
         cost_of(self.child.id()?)
     }
 
-    /// How it ended.
     async fn exit_status(&mut self) -> Fault {
         let status = timeout(END_TIMEOUT, self.child.wait()).await.ok().and_then(Result::ok);
         let stderr_tail = match self.stderr_tail.take() {

@@ -25,7 +25,6 @@ pub struct Request {
     pub parent: u32,
     /// What it may use up.
     pub limits: Limits,
-    /// What it does.
     pub task: ChildTask,
 }
 
@@ -44,9 +43,7 @@ pub enum ChildTask {
     },
     /// Becomes another program, with what it needs and no more.
     Become {
-        /// The program.
         program: PathBuf,
-        /// Its arguments.
         args: Vec<String>,
         /// Files and folders it may read.
         read: Vec<PathBuf>,
@@ -74,23 +71,16 @@ pub struct PictureSize {
 #[serde(rename_all = "snake_case")]
 pub enum Instruction {
     /// First: open the document.
-    Open {
-        /// Its password.
-        password: Option<String>,
-    },
+    Open { password: Option<String> },
     /// Look at some pages to learn about the whole document. Answered with [`ChildMessage::Surveyed`].
     Survey {
         /// Pages not to look at.
         avoid: Vec<u32>,
     },
     /// What another child has learnt. Not answered.
-    Know {
-        /// That.
-        survey: Survey,
-    },
+    Know { survey: Survey },
     /// Read pages. Answered with [`ChildMessage::Page`] for each and [`ChildMessage::Done`].
     Read {
-        /// The pages.
         chunk: Chunk,
         /// Pages not to look at, unless they are to be read.
         avoid: Vec<u32>,
@@ -102,16 +92,13 @@ pub enum Instruction {
 /// Pages in a row, from 1, both inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
-    /// The first.
     pub first: u32,
-    /// The last.
     pub last: u32,
 }
 
 /// What some pages tell about the whole document.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Survey {
-    /// By page.
     pub hints: Vec<(u32, PageHints)>,
 }
 
@@ -120,35 +107,17 @@ pub struct Survey {
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum ChildMessage {
     /// The document is open.
-    Opened {
-        /// Its pages.
-        pages: u32,
-    },
+    Opened { pages: u32 },
     /// The document cannot be processed. The last line.
-    Refused {
-        /// Why.
-        why: Refusal,
-        /// For the log.
-        detail: String,
-    },
+    Refused { why: Refusal, detail: String },
     /// The survey is done.
-    Surveyed {
-        /// What was learnt.
-        survey: Survey,
-    },
+    Surveyed { survey: Survey },
     /// From here on, whatever goes wrong is this page's fault.
-    Reading {
-        /// The page.
-        page: u32,
-    },
+    Reading { page: u32 },
     /// From here on, whatever goes wrong is the fault of this page's pictures.
-    Drawing {
-        /// The page.
-        page: u32,
-    },
+    Drawing { page: u32 },
     /// How the page looks; before the page itself.
     Picture {
-        /// The page.
         page: u32,
         /// Width in pixels.
         width: u32,
@@ -161,16 +130,12 @@ pub enum ChildMessage {
     },
     /// Work on a zone began.
     Zone {
-        /// The page.
         page: u32,
         /// The zone, still without its text.
         zone: Zone,
     },
     /// A page is done.
-    Page {
-        /// All of it.
-        page: PageArtifact,
-    },
+    Page { page: PageArtifact },
     /// All pages of the chunk are done.
     Done,
 }
@@ -179,7 +144,6 @@ pub enum ChildMessage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
-    /// Not a PDF.
     NotPdf,
     /// A password is needed and none was given.
     PasswordRequired,

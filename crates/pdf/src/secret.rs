@@ -7,7 +7,6 @@ use std::fmt;
 pub struct SecretText(String);
 
 impl SecretText {
-    /// Hides a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }

@@ -4,7 +4,6 @@ use crate::budget::Ledger;
 use crate::ocr::Ocr;
 use crate::turns::{Turn, Turns};
 
-/// See the module.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) ocr: Option<Ocr>,

@@ -56,7 +56,6 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Reads them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = std::io::Result<PageArtifact>> + '_ {
         (1..=self.count).map(|number| {
             let json = std::fs::read(self.dir.join(PageArtifact::name(number)))?;

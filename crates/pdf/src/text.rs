@@ -133,7 +133,6 @@ fn without_leaders(line: String) -> (String, bool) {
     (kept.join(" "), true)
 }
 
-/// Folds white space.
 pub fn squeeze(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -9,7 +9,6 @@ use crate::artifact::{Bbox, Kind, PageArtifact, Status, Zone};
 /// The most zones of a page that are reported; the artifact holds them all.
 pub(crate) const MAX_ZONES: usize = 1000;
 
-/// A finished page.
 pub(crate) fn page(page: &PageArtifact) -> Page {
     Page {
         number: number(page.number),
@@ -21,7 +20,6 @@ pub(crate) fn page(page: &PageArtifact) -> Page {
     }
 }
 
-/// A finished zone.
 pub(crate) fn zone(zone: &Zone, page: u32) -> WireZone {
     WireZone {
         zone_id: zone.id.clone(),

@@ -31,7 +31,6 @@ pub const NOT_DRAWN: &str = "skipped, because its images are too large or cannot
 /// A page with its zones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Made {
-    /// The page.
     pub page: PageArtifact,
     /// It has no text layer, one that says little beside a picture of the whole page, or one that cannot be read.
     pub wants_ocr: bool,
@@ -125,7 +124,6 @@ fn kind(content: &Content) -> Kind {
     }
 }
 
-/// Writes the text.
 fn fill(zone: &mut Zone, block: &Block) {
     match &block.content {
         Content::Heading(level, lines) => {

@@ -3,7 +3,7 @@
 //! The meaning of every message and field is written in the `.proto` files and carried over into this documentation.
 
 /// Version 1 of the API.
-#[allow(missing_docs, clippy::all)]
+#[allow(clippy::all)]
 pub mod v1 {
     tonic::include_proto!("courant.v1");
 }

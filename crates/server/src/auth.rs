@@ -15,7 +15,6 @@ use crate::error::Error;
 pub struct Guard(Verifier);
 
 impl Guard {
-    /// With this verifier.
     pub fn new(verifier: Verifier) -> Self {
         Self(verifier)
     }

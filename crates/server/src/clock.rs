@@ -21,7 +21,6 @@ impl Moment {
     }
 }
 
-/// Gives moments.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     begin: Instant,
@@ -40,7 +39,6 @@ impl Clock {
         Self { begin: Instant::now(), base }
     }
 
-    /// This moment.
     pub fn now(&self) -> Moment {
         let ms = i64::try_from(self.begin.elapsed().as_millis()).unwrap_or(i64::MAX);
         Moment(self.base.0.saturating_add(ms))

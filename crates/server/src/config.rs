@@ -220,7 +220,6 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 #[error("{flag} {problem}")]
 pub struct ConfigError {
-    /// The flag.
     pub flag: &'static str,
     /// What is wrong with it.
     pub problem: &'static str,

@@ -17,9 +17,7 @@ pub struct Credentials(hmac::Key);
 /// What a credential is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Holding<'a> {
-    /// The job.
     pub job: &'a JobId,
-    /// The attempt.
     pub number: u32,
     /// The part of it; empty for the attempt itself.
     pub part: &'a str,

@@ -17,7 +17,6 @@ const BYTES: usize = 18;
 pub struct Cursor {
     /// The opening of the log in which it was handed out.
     pub epoch: u64,
-    /// After this entry.
     pub revision: Revision,
 }
 

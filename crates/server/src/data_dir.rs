@@ -21,12 +21,7 @@ const OF_THE_SYSTEM: &str = "lost+found";
 pub enum DataDirError {
     /// It cannot be made or read.
     #[error("the data folder {folder} cannot be used: {source}")]
-    Io {
-        /// The folder.
-        folder: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    Io { folder: PathBuf, source: std::io::Error },
     /// Closing it could hurt somebody.
     #[error("{0} holds other things than a Courant data folder; give --data-dir an empty or a new folder")]
     Foreign(PathBuf),
@@ -35,9 +30,7 @@ pub enum DataDirError {
     Open {
         /// The file or folder.
         path: PathBuf,
-        /// Its mode.
         mode: u32,
-        /// Why not.
         source: std::io::Error,
     },
 }

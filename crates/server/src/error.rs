@@ -12,7 +12,6 @@ use crate::fault::Fault;
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No token.
     #[error("no token was sent; send the metadata `authorization: Bearer <token>`")]
     TokenMissing,
     /// A bad or old token.
@@ -26,42 +25,18 @@ pub enum Error {
     JobNotFound(JobId),
     /// The job is not asked to export that.
     #[error("job {job} has no {} result", format.extension())]
-    ResultNotFound {
-        /// The job.
-        job: JobId,
-        /// The format.
-        format: Format,
-    },
-    /// Not yet.
+    ResultNotFound { job: JobId, format: Format },
     #[error("the {} result of job {job} is not written yet; watch the job and read it when it is", format.extension())]
-    ResultNotReady {
-        /// The job.
-        job: JobId,
-        /// The format.
-        format: Format,
-    },
+    ResultNotReady { job: JobId, format: Format },
     /// The job has no such page.
     #[error("job {job} has no page {page} that was read")]
-    PageNotFound {
-        /// The job.
-        job: JobId,
-        /// The page.
-        page: u32,
-    },
-    /// Not yet.
+    PageNotFound { job: JobId, page: u32 },
     #[error("page {page} of job {job} is not done yet; watch the job and read it when it is")]
-    PageNotReady {
-        /// The job.
-        job: JobId,
-        /// The page.
-        page: u32,
-    },
+    PageNotReady { job: JobId, page: u32 },
     /// The job's state does not allow it.
     #[error("job {job} is {}; {needs}", state_name(*state))]
     JobState {
-        /// The job.
         job: JobId,
-        /// Its state.
         state: State,
         /// What would be needed.
         needs: &'static str,
@@ -77,21 +52,14 @@ pub enum Error {
     /// Messages of a stream in the wrong order.
     #[error("{0}")]
     WrongOrder(&'static str),
-    /// Nothing was uploaded.
     #[error("the document is empty; send its bytes after the header")]
     DocumentEmpty,
     /// Too much was uploaded.
     #[error("the document is larger than the limit of {limit} bytes")]
-    DocumentTooLarge {
-        /// The limit.
-        limit: u64,
-    },
+    DocumentTooLarge { limit: u64 },
     /// Damaged on the way.
     #[error("the document's SHA-256 is {found}, not the promised one; send it again")]
-    ChecksumMismatch {
-        /// What arrived.
-        found: String,
-    },
+    ChecksumMismatch { found: String },
     /// Not as large as its header promised.
     #[error("the document has {found} bytes where its header promised {promised}; send it again, whole")]
     DocumentCut {
@@ -128,7 +96,6 @@ pub enum Error {
     /// A request id used twice.
     #[error("the request id was used for another document; use a new one")]
     RequestIdMismatch,
-    /// Not a cursor.
     #[error(transparent)]
     Cursor(#[from] crate::cursor::NotACursor),
     /// Not a page token.
@@ -136,34 +103,19 @@ pub enum Error {
     PageToken,
     /// The attempt is somebody else's.
     #[error("attempt {attempt} of job {job} is not, or no longer, yours; stop working on it")]
-    LeaseLost {
-        /// The job.
-        job: JobId,
-        /// The attempt.
-        attempt: u32,
-    },
+    LeaseLost { job: JobId, attempt: u32 },
     /// No password, or none that can be read.
     #[error(
         "the password of job {0} cannot be read: it has none, or it was sealed under another key; retry it with one"
     )]
     PasswordUnreadable(JobId),
-    /// No such artifact.
     #[error("there is no artifact {0}")]
     ArtifactNotFound(String),
     /// The artifact is too large.
     #[error("the artifact is larger than the limit of {limit} bytes")]
-    ArtifactTooLarge {
-        /// The limit.
-        limit: u64,
-    },
-    /// Behind the end.
+    ArtifactTooLarge { limit: u64 },
     #[error("the offset {offset} is behind the end of the result, which has {size} bytes")]
-    Offset {
-        /// Asked for.
-        offset: u64,
-        /// What there is.
-        size: u64,
-    },
+    Offset { offset: u64, size: u64 },
     /// The server is stopping.
     #[error("the server is stopping; connect again and continue from your cursor")]
     Draining,
@@ -173,7 +125,6 @@ pub enum Error {
     /// Another user's worker has the id.
     #[error("the worker id {0} belongs to a worker of another user; give each worker an id of its own")]
     WorkerIdTaken(courant_joblog::ids::WorkerId),
-    /// No such worker.
     #[error("no worker {0} is known; `courant workers` lists them")]
     WorkerNotFound(String),
     /// The log does not take entries.

@@ -26,16 +26,12 @@ pub struct Scope {
 /// Where a watcher's jobs are found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
-    /// One job.
     Job(JobId),
-    /// An owner's jobs.
     Owner(Owner),
-    /// All jobs.
     All,
 }
 
 impl Scope {
-    /// One job.
     pub fn job(id: JobId) -> Self {
         Self { topic: Topic::Job(id), document: None, batch: None }
     }
@@ -88,7 +84,6 @@ impl ScopeKey {
     }
 }
 
-/// All watchers.
 #[derive(Debug, Default)]
 pub struct Hub {
     watchers: BTreeMap<ScopeKey, Vec<Watcher>>,
@@ -112,12 +107,10 @@ impl Hub {
         self.watchers.values().map(Vec::len).sum()
     }
 
-    /// Whether nobody watches.
     pub fn is_empty(&self) -> bool {
         self.watchers.is_empty()
     }
 
-    /// Joins.
     pub fn join(&mut self, scope: Scope, queue: Arc<WatchQueue>) -> WatcherId {
         self.next += 1;
         let place = ScopeKey::of(&scope);
@@ -126,7 +119,6 @@ impl Hub {
         WatcherId(place, self.next)
     }
 
-    /// Leaves.
     pub fn leave(&mut self, id: &WatcherId) {
         if let Some(watchers) = self.watchers.get_mut(&id.0) {
             watchers.retain(|watcher| watcher.id != id.1);

@@ -19,7 +19,6 @@ const MAX_WORKERS: usize = 4096;
 /// What is known of the work.
 #[derive(Debug)]
 pub struct Metrics {
-    /// When counting began.
     pub since: Timestamp,
     /// Jobs that ended since then, by how.
     pub ended: Ended,
@@ -34,11 +33,8 @@ pub struct Metrics {
 /// How many jobs ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
-    /// Well.
     pub succeeded: u64,
-    /// Badly.
     pub failed: u64,
-    /// Stopped.
     pub cancelled: u64,
 }
 
@@ -117,7 +113,6 @@ impl Metrics {
         }
     }
 
-    /// The last hour.
     pub fn last_hour(&self, now: Moment) -> Minute {
         self.hour.sum(now)
     }

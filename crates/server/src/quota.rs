@@ -23,7 +23,6 @@ pub const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Owners that are looked at for having nothing left, whenever an owner comes.
 const TIDY_FROM: usize = 1024;
 
-/// Which quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     /// Jobs that wait at once.
@@ -54,11 +53,8 @@ impl Which {
 /// Why a submit is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Whose.
     pub owner: Owner,
-    /// Which.
     pub which: Which,
-    /// The limit.
     pub limit: u64,
     /// When it is worth trying again; `None` for never with this document.
     pub retry_after: Option<Duration>,
@@ -67,11 +63,9 @@ pub struct Refusal {
 /// How much of a quota an owner has used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Which quota.
     pub which: Which,
     /// The limit; above 0.
     pub limit: u64,
-    /// What counts now.
     pub used: u64,
     /// When there is room again, where there is none and time alone makes it.
     pub retry_after: Option<Duration>,

@@ -14,7 +14,6 @@ pub const MAX_PASSWORD: usize = 1024;
 /// The first byte of what is stored. Another way of sealing takes another.
 const FORMAT: u8 = 1;
 
-/// Seals and opens.
 pub struct Passwords {
     key: RandomizedNonceKey,
 }

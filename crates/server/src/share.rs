@@ -36,7 +36,6 @@ pub struct Used {
 pub struct Exhausted {
     /// The resource, in the plural.
     pub what: &'static str,
-    /// Which limit.
     pub limit: Limit,
 }
 

@@ -14,7 +14,6 @@ use crate::share::{Share, Used};
 /// The shared resources of a server.
 #[derive(Debug)]
 pub struct Shares {
-    /// Lists being computed.
     pub lists: Share,
     /// Threads that look jobs through with a filter. Half of the processors: the other half stays for everything else.
     pub filter_slots: Semaphore,
@@ -79,7 +78,6 @@ pub struct Counted<S> {
 }
 
 impl<S> Counted<S> {
-    /// Counts a stream.
     pub fn new(stream: impl Into<S>, used: Option<Used>) -> Self {
         Self { stream: stream.into(), _used: used }
     }

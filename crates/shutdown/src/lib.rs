@@ -25,12 +25,10 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Not yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Begins to drain.
     pub fn drain(&self) {
         self.drain.cancel();
     }

@@ -14,7 +14,6 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the background task {task} {why}")]
 pub struct TaskFailed {
-    /// Which task.
     pub task: &'static str,
     /// What became of it.
     pub why: String,

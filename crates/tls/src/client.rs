@@ -103,7 +103,6 @@ struct Last {
 }
 
 impl ClientTls {
-    /// Reads the files.
     pub fn load(files: ClientFiles) -> Result<Self, TlsError> {
         let read = files.read()?;
         let config = Arc::new(files.config(&read)?);

@@ -96,7 +96,6 @@ impl Drop for Call {
 /// What requests carry of their connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionInfo {
-    /// Its addresses.
     pub tcp: TcpConnectInfo,
     calls: Calls,
 }

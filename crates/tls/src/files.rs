@@ -20,12 +20,7 @@ const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 pub enum TlsError {
     /// A file cannot be read.
     #[error("{} cannot be read: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// No certificate in it.
     #[error("{} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", .0.display())]
     NoCertificate(PathBuf),
@@ -34,45 +29,22 @@ pub enum TlsError {
     NoKey(PathBuf),
     /// The key belongs to another certificate.
     #[error("the private key {} does not belong to the certificate {}", key.display(), cert.display())]
-    Mismatch {
-        /// The certificate.
-        cert: PathBuf,
-        /// The key.
-        key: PathBuf,
-    },
+    Mismatch { cert: PathBuf, key: PathBuf },
     /// Its time is over.
     #[error("the certificate {} was valid until {until}; renew it", path.display())]
-    Expired {
-        /// The file.
-        path: PathBuf,
-        /// The end.
-        until: humantime::Rfc3339Timestamp,
-    },
+    Expired { path: PathBuf, until: humantime::Rfc3339Timestamp },
     /// Its time has not come.
     #[error("the certificate {} is valid from {from} on; is this machine's clock right?", path.display())]
-    TooEarly {
-        /// The file.
-        path: PathBuf,
-        /// The beginning.
-        from: humantime::Rfc3339Timestamp,
-    },
+    TooEarly { path: PathBuf, from: humantime::Rfc3339Timestamp },
     /// Something in a file cannot be used.
     #[error("{} cannot be used: {reason}", path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        reason: String,
-    },
+    Unusable { path: PathBuf, reason: String },
     /// There is nobody to believe.
     #[error("this system has no certificate authorities; name one (--ca)")]
     NoRoots,
     /// The two do not go together.
     #[error("{address}: a certificate authority or certificate was given, so it must begin with https://")]
-    NotHttps {
-        /// As given.
-        address: String,
-    },
+    NotHttps { address: String },
     /// A time that cannot work.
     #[error("{0} must be at least 100ms")]
     TooShort(&'static str),
@@ -110,13 +82,11 @@ pub(crate) fn identity(
     }
 }
 
-/// At least one.
 pub(crate) fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     found.ok().filter(|found| !found.is_empty()).ok_or_else(|| TlsError::NoCertificate(path.to_owned()))
 }
 
-/// Authorities to believe.
 pub(crate) fn authorities(path: &Path, pem: &[u8]) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path, pem)? {

@@ -67,7 +67,6 @@ impl ServerFlags {
 pub struct ServerFiles {
     /// The chain to show.
     pub cert: PathBuf,
-    /// Its private key.
     pub key: PathBuf,
     /// Whose certificates clients must have, if they must have one.
     pub client_ca: Option<PathBuf>,
@@ -76,7 +75,6 @@ pub struct ServerFiles {
 /// What is spoken under TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// gRPC: HTTP/2 alone.
     Http2,
     /// Browsers: HTTP/1.1 alone, which WebSockets need.
     Http1,
@@ -115,7 +113,6 @@ struct Now {
 }
 
 impl ServerTls {
-    /// Reads the files.
     pub fn load(files: ServerFiles) -> Result<Self, TlsError> {
         let now = Now::build(&files, Now::read(&files)?)?;
         let shown = Arc::new(Shown { files, now: RwLock::new(now) });

@@ -42,6 +42,8 @@
 //! It knows nothing of what the work is. It must never do the work on the stream's task, and never hold more reports in
 //! memory than [`Config::outbox`] says.
 
+#![warn(missing_docs)]
+
 /// The Rust in the guide, compiled with the tests of documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/writing-a-worker.md")]

@@ -92,7 +92,6 @@ pub enum Closed {
 /// One thing that happened to a client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "k", rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "fields are named in the words of the API")]
 pub enum Record {
     /// The run begins.
     Begin { seed: u64, seconds: u64 },

@@ -11,7 +11,6 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::PATIENCE;
 
-/// One connection.
 pub struct Client {
     pub socket: WebSocketStream<TcpStream>,
     pub subprotocol: Option<String>,

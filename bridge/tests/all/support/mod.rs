@@ -113,7 +113,6 @@ impl<S: Backend> BridgeBefore<S> {
         self.signed_in(Client::over(socket, self.address, &[]).await.unwrap(), user).await
     }
 
-    /// The bridge's numbers.
     pub async fn metrics(&self) -> String {
         let admin = token_for("root", &[Role::Admin], Duration::from_secs(60));
         let request = reqwest::Client::new().get(self.url("/metrics")).bearer_auth(admin);

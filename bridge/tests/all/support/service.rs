@@ -55,7 +55,6 @@ impl States {
         self.queue.send_modify(|queue| queue.lanes[0].waiting = jobs);
     }
 
-    /// Ends all watches.
     pub fn cut(&self) {
         self.cut.send_modify(|cut| *cut += 1);
     }

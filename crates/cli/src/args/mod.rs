@@ -42,7 +42,6 @@ pub enum Command {
     Batch(Batch),
     /// Show what may be submitted and what was
     Quota(Quota),
-    /// Download a result
     Result(ResultArgs),
     /// List workers and what they hold; needs the role `admin`
     Workers(Look),
@@ -82,7 +81,6 @@ pub struct Connection {
     pub user: Option<String>,
 }
 
-/// How following behaves.
 #[derive(Args, Clone)]
 pub struct Following {
     /// How long to try to reach a service that does not answer before giving up
@@ -352,11 +350,8 @@ pub struct Token {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum LaneName {
-    /// Served first
     Premium,
-    /// The default
     Normal,
-    /// For large documents
     Large,
 }
 
@@ -374,9 +369,7 @@ pub enum StateName {
 pub enum FormatName {
     /// Pages, zones and text
     Json,
-    /// Markdown
     Md,
-    /// Plain text
     Txt,
     /// One self-contained HTML page
     Html,

@@ -73,7 +73,6 @@ pub struct Log {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum LogFormat {
-    /// Lines for people
     Text,
     /// One JSON object per line
     Json,

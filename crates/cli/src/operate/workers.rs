@@ -30,7 +30,6 @@ struct JobRow {
     percent: f64,
 }
 
-/// What is shown.
 pub fn rows(workers: &[Worker]) -> Vec<Row> {
     workers.iter().map(Row::from).collect()
 }

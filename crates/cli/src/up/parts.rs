@@ -24,7 +24,6 @@ pub struct Way {
     pub tls: Option<ClientTls>,
 }
 
-/// What is running.
 pub struct Parts {
     tasks: JoinSet<(String, Result<(), String>)>,
     shutdown: Shutdown,

@@ -35,31 +35,19 @@ pub enum Illegal {
     AlreadyExists,
     /// The job's state does not have this way out. Read the job again and decide anew.
     #[error("the job is {state:?}, which does not allow this")]
-    WrongState {
-        /// The state.
-        state: State,
-    },
+    WrongState { state: State },
     /// The report is of another attempt. Whoever sent it does not hold the job and must stop.
     #[error("the job is at attempt {current}, not at this one")]
-    WrongAttempt {
-        /// The job's attempt.
-        current: u32,
-    },
+    WrongAttempt { current: u32 },
     /// The number of pages is not known yet. Report the plan first.
     #[error("the number of pages is not known yet")]
     NotPlanned,
     /// A plan of no pages, or not the one an earlier attempt made of the same document. Fail the attempt.
     #[error("a plan of {told} pages, where {known:?} are known")]
-    BadPlan {
-        /// Known before.
-        known: Option<u32>,
-        /// Said now.
-        told: u32,
-    },
+    BadPlan { known: Option<u32>, told: u32 },
     /// The document has no such page. Fail the attempt.
     #[error("there is no page {page} among {total}")]
     BadPage {
-        /// The page.
         page: u32,
         /// Pages in the document.
         total: u32,
@@ -69,22 +57,13 @@ pub enum Illegal {
     Duplicate,
     /// The job did not ask for this format. Leave it out.
     #[error("the job does not export {format:?}")]
-    NotAsked {
-        /// The format.
-        format: Format,
-    },
+    NotAsked { format: Format },
     /// An export ends that did not start. Report the start first.
     #[error("the export of {format:?} has not started")]
-    NotStarted {
-        /// The format.
-        format: Format,
-    },
+    NotStarted { format: Format },
     /// The job cannot end well while an export is being written. Report its end first.
     #[error("the export of {format:?} has not ended")]
-    NotEnded {
-        /// The format.
-        format: Format,
-    },
+    NotEnded { format: Format },
 }
 
 /// The job after the event, or why there is no such event in its life.

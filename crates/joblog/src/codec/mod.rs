@@ -23,10 +23,7 @@ const HEADER: usize = 1 + size_of::<u32>();
 pub enum EncodeError {
     /// Over [`MAX_RECORD_BYTES`]. Make it smaller.
     #[error("the record has {bytes} bytes, over the limit of {MAX_RECORD_BYTES}")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-    },
+    TooLarge { bytes: usize },
     /// The serialiser refused; a defect of this crate.
     #[error("the record cannot be serialised: {0}")]
     Serialise(#[from] rmp_serde::encode::Error),

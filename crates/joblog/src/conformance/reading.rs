@@ -67,7 +67,6 @@ pub async fn limits_cut_and_pages_join(log: Subject) {
     }
 }
 
-/// Law 5.
 pub async fn latest_has_the_newest_of_each_key(log: Subject) {
     let a = write(&log, "A", "alice", 3).await;
     let b = write(&log, "B", "bob", 1).await;

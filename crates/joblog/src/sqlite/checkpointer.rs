@@ -15,7 +15,6 @@ use crate::ids::Revision;
 /// The mark is written no more often than this.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The running thread.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
     checkpoint_state: Arc<CheckpointState>,

@@ -13,13 +13,11 @@ use crate::ids::Revision;
 const MAGIC: [u8; 8] = *b"CRNTMRK1";
 const SIZE: usize = 20;
 
-/// The open file.
 #[derive(Debug)]
 pub(super) struct Mark {
     file: File,
 }
 
-/// What it said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Marked {
     /// Nothing: it is new.

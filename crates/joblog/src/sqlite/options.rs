@@ -71,7 +71,6 @@ pub enum OpenError {
         pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
     )]
     Locked {
-        /// The folder.
         dir: PathBuf,
         /// Who, if that can be told.
         pid: Option<u32>,
@@ -79,7 +78,6 @@ pub enum OpenError {
     /// The file is somebody else's.
     #[error("{path} is not a log of this program ({found}); choose another data folder, or move that file away")]
     Foreign {
-        /// The file.
         path: PathBuf,
         /// What it is instead.
         found: String,
@@ -87,9 +85,7 @@ pub enum OpenError {
     /// Written by a newer version of this program.
     #[error("{path} has schema {found}, and this version knows up to {known} only; use the newer version again")]
     Newer {
-        /// The file.
         path: PathBuf,
-        /// Its schema.
         found: i64,
         /// The newest schema known.
         known: i64,
@@ -100,7 +96,6 @@ pub enum OpenError {
          with `log.db-wal` and `log.mark` of the same moment, or start with --accept-log-loss to go on without them"
     )]
     Truncated {
-        /// The file.
         path: PathBuf,
         /// The newest revision found.
         have: Revision,
@@ -112,32 +107,17 @@ pub enum OpenError {
         "{path} is damaged, so it cannot be told whether entries are missing from the log. Check the disk, then start \
          with --accept-log-loss to go on with the entries that are there"
     )]
-    MarkDamaged {
-        /// The file.
-        path: PathBuf,
-    },
+    MarkDamaged { path: PathBuf },
     /// The file system is not fit for a log.
     #[error("{path} is on a file system without shared memory or locks (journal mode {mode}); choose a local disk")]
     NoWal {
-        /// The file.
         path: PathBuf,
         /// The journal mode that SQLite fell back to.
         mode: String,
     },
     /// A file or thread could not be had.
     #[error("{path}: {source}; check that the data folder exists, is writable and has space")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// SQLite gave up.
+    Io { path: PathBuf, source: std::io::Error },
     #[error("{path} cannot be opened: {source}; check the disk's health and space, or put back a backup")]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: rusqlite::Error,
-    },
+    Database { path: PathBuf, source: rusqlite::Error },
 }

@@ -14,7 +14,6 @@ const MARGIN: u64 = 1 << 20;
 /// Bytes written at a time.
 const PIECE: usize = 64 << 10;
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Reserve {
     path: PathBuf,

@@ -31,7 +31,6 @@ const OVERHANG: f64 = 3.0;
 /// A piece of text in a table, as seen.
 pub(super) struct Piece {
     pub(super) bbox: Bbox,
-    /// Its base line.
     pub(super) y: f64,
     pub(super) size: f64,
     pub(super) text: String,

@@ -42,15 +42,11 @@ enum Command {
     Corpus(Corpus),
     /// Read one trusted PDF with pdfboss alone and print what that cost. Part of `corpus --bare`.
     #[command(hide = true)]
-    Bare {
-        /// The document.
-        document: PathBuf,
-    },
+    Bare { document: PathBuf },
 }
 
 #[derive(Args)]
 struct Corpus {
-    /// The folder.
     folder: PathBuf,
     /// How many documents at once.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]

@@ -118,7 +118,6 @@ fn refused(error: OpenError, password: Option<&str>) -> (Refusal, String) {
     }
 }
 
-/// Goes through pages.
 struct Reader<B: PdfBackend> {
     source: Source,
     document: B,

@@ -24,7 +24,6 @@ struct Known<R> {
     time: Duration,
 }
 
-/// See the module.
 pub(super) struct Window<R> {
     pages: BTreeMap<u32, Known<R>>,
     sampled: BTreeMap<u32, PageHints>,

@@ -48,7 +48,6 @@ impl Words {
         }
     }
 
-    /// How many.
     pub(super) fn count(&self) -> u64 {
         self.0.values().sum()
     }

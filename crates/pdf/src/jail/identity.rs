@@ -31,7 +31,6 @@ pub(super) fn give_up(purpose: &Purpose, layers: &mut Layers) -> std::io::Result
     drop_capabilities()
 }
 
-/// Drops all capabilities.
 pub(super) fn drop_capabilities() -> std::io::Result<()> {
     secure();
     // A kernel before 4.3 has none.

@@ -42,7 +42,6 @@ impl Finished {
     }
 }
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Course {
     pub(super) finished: Finished,
@@ -65,7 +64,6 @@ pub(super) enum RetryDecision {
     GoOn,
     /// This page is given up.
     GiveUp(u32),
-    /// Enough is enough.
     Fail,
 }
 

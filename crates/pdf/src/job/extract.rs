@@ -30,7 +30,6 @@ use crate::wire;
 /// What is said of a page that cost a child its life.
 const LOST: &str = "this page could not be read: the PDF reader failed on it";
 
-/// See the module.
 pub(super) struct Extraction<'a> {
     pub(super) config: &'a PdfConfig,
     pub(super) shared: &'a Shared,

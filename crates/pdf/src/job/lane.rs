@@ -29,7 +29,6 @@ enum Taken {
     Done,
 }
 
-/// See the module.
 pub(super) struct Lane<'l, 'a> {
     job: &'l Extraction<'a>,
     child: Option<Child>,

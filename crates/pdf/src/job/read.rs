@@ -10,7 +10,6 @@ use crate::ocr::{self, Ocr, OcrError, Picture};
 use crate::supervisor::Supervisor;
 use crate::wire;
 
-/// See the module.
 pub(super) struct PictureReader<'a> {
     pub(super) ocr: &'a Ocr,
     pub(super) task: &'a Task,

@@ -16,7 +16,6 @@ pub fn contents(markdown: &str) -> Vec<ReadContent> {
     reader.done
 }
 
-/// The text alone.
 pub(super) fn text(markdown: &str) -> String {
     let plain = |content: ReadContent| match content {
         ReadContent::Heading(_, text)

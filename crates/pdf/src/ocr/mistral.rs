@@ -23,7 +23,6 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 /// How the service is used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MistralConfig {
-    /// The key.
     pub key: SecretText,
     /// The service. Default `https://api.mistral.ai/`.
     pub url: Url,
@@ -44,10 +43,8 @@ pub struct MistralConfig {
 /// Why the service cannot be used as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MistralError {
-    /// No key.
     #[error("Mistral's OCR needs a key; put it into COURANT_MISTRAL_API_KEY")]
     NoKey,
-    /// Not an address.
     #[error("{0:?} is not the address of a service; it looks like https://api.mistral.ai")]
     Address(String),
     /// Key and documents would travel in the clear.
@@ -85,7 +82,6 @@ impl MistralConfig {
     }
 }
 
-/// See the module.
 #[derive(Clone, Debug)]
 pub struct Mistral {
     config: MistralConfig,
@@ -99,7 +95,6 @@ enum Tried {
 }
 
 impl Mistral {
-    /// With these settings.
     pub fn new(config: MistralConfig) -> Self {
         Self { config, client: reqwest::Client::new() }
     }

@@ -23,7 +23,6 @@ const OPEN_FILES: u64 = 64;
 /// How tesseract is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TesseractConfig {
-    /// The program.
     pub program: PathBuf,
     /// Languages as tesseract names them, joined by `+`, for example `eng+deu`.
     pub languages: String,
@@ -40,7 +39,6 @@ pub struct TesseractConfig {
 /// Why tesseract cannot be used as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TesseractError {
-    /// No such program.
     #[error(
         "the program tesseract is not there; install it (on Debian: apt-get install tesseract-ocr) or do without OCR"
     )]
@@ -59,7 +57,6 @@ pub enum TesseractError {
     Language {
         /// The one asked for.
         language: String,
-        /// Those there are.
         installed: String,
     },
 }
@@ -123,7 +120,6 @@ pub(crate) fn languages(list: &str) -> Result<Vec<&str>, TesseractError> {
     if asked.iter().all(is_name) { Ok(asked) } else { Err(TesseractError::Languages(list.to_owned())) }
 }
 
-/// See the module.
 #[derive(Clone, Debug)]
 pub struct Tesseract {
     config: TesseractConfig,

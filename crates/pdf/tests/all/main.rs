@@ -1,5 +1,5 @@
 //! What the PDF worker does, from outside: with real documents, real child processes and real OCR.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a story that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
 mod documents;
 mod faults;

@@ -30,7 +30,6 @@ use machine::Machine;
 /// Time between two sets of figures, when none is asked for, and its bounds.
 pub const METRICS_EVERY: (Duration, Duration, Duration) =
     (Duration::from_secs(5), Duration::from_secs(1), Duration::from_secs(60));
-/// The service.
 pub struct Admin {
     engine: Arc<Engine>,
     registry: Arc<Registry>,

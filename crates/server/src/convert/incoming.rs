@@ -129,7 +129,6 @@ pub fn error_in(error: Option<v1::JobError>) -> Result<JobError, Error> {
     Ok(JobError { code: error.code.into(), message, retryable: error.retryable })
 }
 
-/// A finished page.
 pub fn page_in(page: Option<v1::Page>) -> Result<Page, Error> {
     let page = page.ok_or_else(|| Error::field("page.page", "must be set"))?;
     let number = count("page.number", page.number)?;
@@ -151,7 +150,6 @@ pub fn page_in(page: Option<v1::Page>) -> Result<Page, Error> {
     })
 }
 
-/// A zone.
 pub fn zone_in(zone: v1::Zone) -> Result<Zone, Error> {
     let (kind, status) = (zone.kind(), zone.status());
     let corners = zone.bounding_box.unwrap_or_default();

@@ -14,7 +14,6 @@ use crate::quota::Usage;
 use crate::snapshot::{EstimatedPosition, JobSnapshot};
 use crate::view::Known;
 
-/// A moment.
 pub fn time(at: Timestamp) -> prost_types::Timestamp {
     (UNIX_EPOCH + Duration::from_millis(at.0.max(0) as u64)).into()
 }
@@ -138,12 +137,10 @@ fn attempt(attempt: &Attempt) -> v1::Attempt {
     }
 }
 
-/// Why something failed.
 pub fn error(error: &JobError) -> v1::JobError {
     v1::JobError { code: error.code.to_string(), message: error.message.to_string(), retryable: error.retryable }
 }
 
-/// One export.
 pub fn export(export: &Export) -> v1::Export {
     let mut out = v1::Export { format: format(export.format).into(), ..v1::Export::default() };
     match &export.state {
@@ -161,7 +158,6 @@ pub fn export(export: &Export) -> v1::Export {
     out
 }
 
-/// A page.
 pub fn page(page: &Page) -> v1::Page {
     v1::Page {
         number: page.number as i32,
@@ -173,7 +169,6 @@ pub fn page(page: &Page) -> v1::Page {
     }
 }
 
-/// A zone.
 pub fn zone(zone: &Zone) -> v1::Zone {
     let [x0, y0, x1, y1] = zone.bbox;
     v1::Zone {
@@ -190,7 +185,6 @@ pub fn zone(zone: &Zone) -> v1::Zone {
     }
 }
 
-/// A format.
 pub fn format(format: Format) -> v1::ResultFormat {
     match format {
         Format::Json => v1::ResultFormat::Json,
@@ -200,7 +194,6 @@ pub fn format(format: Format) -> v1::ResultFormat {
     }
 }
 
-/// A state.
 pub fn state(state: State) -> v1::JobState {
     match state {
         State::Queued => v1::JobState::Queued,
@@ -212,7 +205,6 @@ pub fn state(state: State) -> v1::JobState {
     }
 }
 
-/// A lane.
 pub fn lane(lane: Lane) -> v1::Lane {
     match lane {
         Lane::Premium => v1::Lane::Premium,

@@ -30,11 +30,8 @@ use crate::view::{Known, Live, View};
 
 /// Everything the services share.
 pub struct Engine {
-    /// The limits.
     pub config: Config,
-    /// The truth.
     pub log: Arc<dyn Log>,
-    /// Documents and results.
     pub objects: Objects,
     /// Seals and opens passwords of documents.
     pub passwords: Passwords,

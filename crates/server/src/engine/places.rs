@@ -21,7 +21,6 @@ const LOOKED_AT: usize = 10;
 const MOVED_SHARE: f64 = 0.1;
 /// or by less than these milliseconds, did not move.
 const MOVED_MS: f64 = 1000.0;
-/// So with pages.
 const MOVED_PAGES: f64 = 1.0;
 
 /// What was told of places in a round.
@@ -31,7 +30,6 @@ pub struct SentPositions(HashMap<JobId, (EstimatedPosition, Novelty)>);
 /// Whether those who follow a job have to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Novelty {
-    /// All of them.
     New,
     /// Those alone who were not told before.
     Old,

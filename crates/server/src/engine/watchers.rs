@@ -17,7 +17,6 @@ impl Engine {
         (id, state.view.revision())
     }
 
-    /// Leaves the watchers.
     pub fn leave(&self, id: &WatcherId) {
         self.state.lock().hub.leave(id);
     }

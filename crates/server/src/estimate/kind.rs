@@ -36,7 +36,6 @@ pub const PARTS: usize = 4;
 pub enum Reading {
     /// By its text layer.
     Text,
-    /// By OCR.
     Ocr,
 }
 

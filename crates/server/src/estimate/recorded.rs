@@ -42,7 +42,6 @@ const SIDE_BY_SIDE: Traffic = Traffic { children: 4, every_ms: 6_000.0, ..EITHER
 const MIXED_SIDE_BY_SIDE: Traffic = Traffic { children: 4, every_ms: 5_000.0, ..MIXED };
 const RETRIED: Traffic = Traffic { lost: 30, ..EITHER };
 
-/// What will happen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
     Arrive,
@@ -50,7 +49,6 @@ enum Next {
     Page(JobId, u32, u32, u64),
     End(JobId, u32),
     Lost(JobId, u32),
-    /// Everybody is asked.
     Ask,
 }
 

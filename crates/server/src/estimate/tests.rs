@@ -16,7 +16,6 @@ use super::*;
 use crate::view::tests::queued;
 use crate::view::{OwnerLimits, PagesLeft, QueueState};
 
-/// What will happen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
     Arrive,

@@ -10,7 +10,6 @@ use crate::clock::Moment;
 /// A worker that is connected.
 #[derive(Clone, Debug)]
 pub struct WorkerCapacity {
-    /// Who.
     pub worker: WorkerId,
     /// The kinds it takes.
     pub kinds: Arc<[Box<str>]>,

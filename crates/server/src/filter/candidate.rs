@@ -10,7 +10,6 @@ const FOLD_COST: u64 = 8;
 /// A job that a filter is asked about. Counts what that costs, since callers choose the filter and the labels.
 #[derive(Debug)]
 pub struct Candidate<'a> {
-    /// The job.
     pub job: &'a Job,
     /// Its searchable texts in lower case: folded once, however many words are searched for.
     folded: OnceCell<Vec<String>>,

@@ -25,23 +25,16 @@ const LANES: [(&str, Lane); 3] = [("PREMIUM", Lane::Premium), ("NORMAL", Lane::N
 /// A field of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Field {
-    /// A text.
     Word(Word),
-    /// A number.
     Number(Number),
-    /// A moment.
     Moment(Moment),
-    /// The state.
     State,
-    /// The lane.
     Lane,
-    /// All labels.
     Labels,
 }
 
 /// A field that is a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named as in the protocol")]
 pub enum Word {
     JobId,
     Owner,
@@ -57,7 +50,6 @@ pub enum Word {
 
 /// A field that is a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named as in the protocol")]
 pub enum Number {
     DocumentBytes,
     Attempt,
@@ -67,7 +59,6 @@ pub enum Number {
 
 /// A field that is a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named as in the protocol")]
 pub enum Moment {
     Create,
     Start,
@@ -112,16 +103,13 @@ pub enum Test {
 /// Whether something is to be so, or not so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sense {
-    /// It is.
     Is,
-    /// It is not.
     IsNot,
 }
 
 /// Which word a problem is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
-    /// The comparison.
     Comparator,
     /// What is compared with.
     Value,

@@ -9,7 +9,6 @@ pub struct NotAFilter {
     pub problem: String,
 }
 
-/// A comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparator {
     /// `=`
@@ -43,7 +42,6 @@ impl Comparator {
     }
 }
 
-/// One word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {
     /// `(`
@@ -58,11 +56,8 @@ pub enum Token {
     Or,
     /// `NOT`
     Not,
-    /// A comparison.
     Compare(Comparator),
-    /// Anything else.
     Text(Text),
-    /// Nothing more.
     End,
 }
 
@@ -84,7 +79,6 @@ pub struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    /// From the beginning.
     pub fn new(source: &'a str) -> Self {
         Self { source, at: 0 }
     }

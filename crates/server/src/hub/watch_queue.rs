@@ -22,7 +22,6 @@ use crate::view::Known;
 /// A durable entry on its way to a watcher.
 #[derive(Clone, Debug)]
 pub struct Durable {
-    /// The entry.
     pub entry: Arc<Entry>,
     /// The percent that was told live already; the entry must not be shown with less.
     pub percent: f64,
@@ -42,7 +41,6 @@ impl Durable {
 /// News that is not in the log.
 #[derive(Clone, Debug)]
 pub struct TransientUpdate {
-    /// When.
     pub at: Timestamp,
     /// The job with this news in it.
     pub known: Known,
@@ -52,11 +50,9 @@ pub struct TransientUpdate {
     pub remaining: Option<Estimate>,
     /// Milliseconds its attempt runs, or its last one ran.
     pub elapsed: Option<u64>,
-    /// What is new.
     pub news: TransientChange,
 }
 
-/// What is new.
 #[derive(Clone, Debug)]
 pub enum TransientChange {
     /// Percent, stage or sentence.
@@ -65,7 +61,6 @@ pub enum TransientChange {
     Zone(Zone),
     /// An export is under way.
     Export {
-        /// The format.
         format: Format,
         /// 0 to 100 of this export.
         percent: f64,

@@ -44,7 +44,6 @@ struct BatchCounts {
 /// A batch as it is at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Whose and which.
     pub name: Name,
     /// Jobs that are there or announced.
     pub total: u32,
@@ -54,7 +53,6 @@ pub struct Batch {
     pub percent: f64,
     /// Pages, as far as known.
     pub pages_total: u64,
-    /// Pages finished.
     pub pages_done: u64,
     /// Whether all have ended.
     pub complete: bool,

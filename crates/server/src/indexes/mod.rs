@@ -17,7 +17,6 @@ pub use self::unused_passwords::UnusedPasswords;
 pub use self::unwatched::UnwatchedIndex;
 use crate::quota::QuotaLedger;
 
-/// All of it.
 #[derive(Debug, Default)]
 pub struct Indexes {
     /// What owners submitted and have waiting.

@@ -32,12 +32,10 @@ impl UnusedPasswords {
         self.news.clone()
     }
 
-    /// One to remove.
     pub fn first(&self) -> Option<Of> {
         self.left.first().cloned()
     }
 
-    /// It is removed.
     pub fn removed(&mut self, of: &Of) {
         self.left.remove(of);
     }

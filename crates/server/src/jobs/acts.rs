@@ -22,7 +22,6 @@ use crate::snapshot::JobSnapshot;
 use crate::transitions::cancel_change;
 use crate::view::Known;
 
-/// The service.
 pub struct Jobs(pub Arc<Engine>);
 
 impl Jobs {

@@ -39,7 +39,6 @@ const SLICE_BUDGET: u64 = 4 << 20;
 /// How long a call waits for other lists of the same user, and for its turn.
 const TURN_WITHIN: Duration = Duration::from_secs(10);
 
-/// One page.
 pub async fn list(engine: &Engine, identity: &Identity, request: ListJobsRequest) -> Result<ListJobsResponse, Error> {
     let owner = scope(identity, &request.owner)?;
     let wanted = Arc::new(Wanted::check(&request)?);

@@ -10,7 +10,6 @@ const MINUTE_MS: i64 = 60_000;
 pub struct Minute {
     /// Jobs that ended well.
     pub succeeded: u64,
-    /// Jobs that failed.
     pub failed: u64,
     /// Jobs that were cancelled.
     pub cancelled: u64,

@@ -44,7 +44,6 @@ impl Past {
 }
 
 impl Notices {
-    /// Over a store.
     pub fn new(store: Store) -> Self {
         Self {
             store: Arc::new(store),

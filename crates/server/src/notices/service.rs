@@ -38,11 +38,9 @@ const LONGEST: std::time::Duration = std::time::Duration::from_secs(366 * 24 * 3
 /// Messages under way to one watcher.
 const IN_FLIGHT: usize = 2;
 
-/// The service.
 pub struct Notifications {
     /// What the services share.
     pub engine: Arc<Engine>,
-    /// The notices.
     pub notices: Arc<Notices>,
     /// Web Push; none where it is off.
     pub push: Option<Arc<Push>>,

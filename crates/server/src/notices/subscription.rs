@@ -17,11 +17,9 @@ const POINT_BYTES: usize = 65;
 /// A browser's push service and keys. Its `Debug` shows no more than the host: the rest is a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// Where to send.
     pub endpoint: String,
     /// The browser's public key.
     pub p256dh: Vec<u8>,
-    /// The browser's secret.
     pub auth: Vec<u8>,
 }
 
@@ -55,7 +53,6 @@ impl Subscription {
         Url::parse(&self.endpoint).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
     }
 
-    /// For the log.
     pub fn host(&self) -> String {
         Url::parse(&self.endpoint).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
     }
@@ -71,8 +68,6 @@ impl Subscription {
 /// A subscription and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The user.
     pub owner: String,
-    /// Where to send.
     pub subscription: Subscription,
 }

@@ -55,7 +55,6 @@ pub struct Objects {
 /// Size and checksum of something stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its size.
     pub bytes: u64,
     /// Its SHA-256, lower-case hexadecimal.
     pub sha256: Box<str>,
@@ -66,20 +65,10 @@ pub struct Stored {
 pub enum OpenError {
     /// Not a URL that is understood.
     #[error("--objects {url} cannot be used: {reason}")]
-    Url {
-        /// As given.
-        url: String,
-        /// Why.
-        reason: String,
-    },
+    Url { url: String, reason: String },
     /// The folder cannot be used.
     #[error("the folder {folder} cannot be used: {reason}")]
-    Folder {
-        /// As given.
-        folder: String,
-        /// Why.
-        reason: String,
-    },
+    Folder { folder: String, reason: String },
 }
 
 impl Objects {
@@ -133,7 +122,6 @@ impl Objects {
         self.path(&format!("jobs/{job}/password-{name}"))
     }
 
-    /// Stores something small.
     pub async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<(), Error> {
         self.store.put(path, bytes.into()).await.inspect_err(|error| self.doubt_space(error))?;
         Ok(())
@@ -334,7 +322,6 @@ impl Writer {
         Ok(Stored { bytes: self.bytes, sha256: hex(hash) })
     }
 
-    /// Gives up.
     pub async fn abort(mut self) {
         if let Some(upload) = self.upload.take() {
             abort(upload).await;
@@ -366,7 +353,6 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Where to write.
     pub fn path(&self) -> Path {
         self.path.clone().unwrap_or_default()
     }

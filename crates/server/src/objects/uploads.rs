@@ -31,7 +31,6 @@ pub struct Place(Path);
 pub struct Found {
     /// Its name in the folder.
     pub name: String,
-    /// Its size.
     pub bytes: u64,
     /// When it was written, by the store's clock.
     pub written: SystemTime,
@@ -62,7 +61,6 @@ impl Objects {
         Place(self.path(FOLDER).join(name))
     }
 
-    /// The owners' folders.
     pub async fn resumable_owners(&self) -> Result<Vec<Place>, Error> {
         self.folders(&Place(self.path(FOLDER))).await
     }

@@ -16,10 +16,14 @@ const DEVICES: [&str; 3] = ["laptop", "phone", "tablet"];
 enum Act {
     /// A bridge comes, or comes again while its former stream is still there.
     Arrive(usize),
-    /// Its stream ends.
     Leave(usize),
     /// It says whole what it knows of a user.
-    Say { bridge: usize, user: usize, devices: Vec<(usize, i32)>, followed: bool },
+    Say {
+        bridge: usize,
+        user: usize,
+        devices: Vec<(usize, i32)>,
+        followed: bool,
+    },
     /// It reads what there is for it.
     Read(usize),
 }

@@ -32,11 +32,9 @@ use registry::PresenceRegistry;
 /// The largest message of a bridge: a thousand devices with the longest names fit.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
-/// The service.
 pub struct Presences {
     /// What the services share.
     pub engine: Arc<Engine>,
-    /// Who is connected.
     pub roll: Arc<PresenceRegistry>,
 }
 

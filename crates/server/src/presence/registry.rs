@@ -47,7 +47,6 @@ struct Bridge {
 struct User {
     /// Bridges that have said something of it.
     bridges: BTreeSet<Number>,
-    /// Devices, each once.
     devices: usize,
 }
 
@@ -65,14 +64,12 @@ pub struct BridgeRegistration {
 /// Whether what was said is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// It is.
     Yes,
     /// The bridge has too many users: this one is left out.
     TooMany,
 }
 
 impl PresenceRegistry {
-    /// Nobody yet.
     pub fn new(limits: PresenceConfig) -> Arc<Self> {
         Arc::new(Self { limits, inner: Mutex::default() })
     }
@@ -108,7 +105,6 @@ impl PresenceRegistry {
         devices
     }
 
-    /// All bridges.
     pub fn bridges(&self) -> WatchBridgesResponse {
         let inner = self.inner.lock();
         let bridge = |bridge: &Bridge| v1::Bridge {

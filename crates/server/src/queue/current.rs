@@ -32,7 +32,6 @@ struct Computed {
 pub struct Version {
     /// Grows with each change.
     pub number: u64,
-    /// As it is.
     pub queue: Arc<Queue>,
 }
 

@@ -30,11 +30,9 @@ pub const EVERY: Duration = Duration::from_secs(1);
 /// Shorter intervals are raised to this.
 pub const SHORTEST: Duration = Duration::from_millis(100);
 
-/// The service.
 pub struct Queues {
     /// What the services share.
     pub engine: Arc<Engine>,
-    /// Who is there.
     pub registry: Arc<Registry>,
     /// The queue as all callers see it.
     pub now: Arc<Current>,

@@ -18,7 +18,6 @@ pub struct Window {
 }
 
 impl Window {
-    /// An empty one.
     pub fn new(span_ms: i64) -> Self {
         Self { span_ms, steps: VecDeque::new(), sum: 0 }
     }

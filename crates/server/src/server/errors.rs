@@ -45,7 +45,6 @@ pub enum ServeError {
     /// A background task is gone, and the server cannot go on without it.
     #[error(transparent)]
     Task(#[from] TaskFailed),
-    /// The listener failed.
     #[error("serving failed: {0}")]
     Transport(#[from] tonic::transport::Error),
     /// The reflection service could not be made.

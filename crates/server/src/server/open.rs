@@ -76,7 +76,6 @@ impl Server {
         Self { lame_duck, ..self }
     }
 
-    /// Speaks TLS alone.
     pub fn with_tls(self, tls: Option<ServerTls>) -> Self {
         Self { tls, ..self }
     }

@@ -17,9 +17,7 @@ use crate::snapshot::JobSnapshot;
 /// An upload, and the job it has become if it has.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The upload.
     pub upload: Upload,
-    /// The job.
     pub job: Option<Job>,
     /// Just before the job's first event; empty without one.
     pub cursor: String,

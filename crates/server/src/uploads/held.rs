@@ -22,7 +22,6 @@ const FORMAT: u8 = 1;
 /// Whose upload it is, and its id.
 #[derive(Clone, Debug)]
 pub struct Name {
-    /// The owner.
     pub owner: Owner,
     /// The id, which its job will have.
     pub id: JobId,
@@ -57,9 +56,7 @@ impl Name {
 /// An upload as it lies in the store.
 #[derive(Debug)]
 pub struct Held {
-    /// Whose, and which.
     pub name: Name,
-    /// Where.
     pub place: Place,
     /// How many bytes there are from the beginning without a hole.
     pub offset: u64,
@@ -73,7 +70,6 @@ pub struct Held {
 /// What was said when it began.
 #[derive(Clone, PartialEq, Message)]
 struct Descriptor {
-    /// Without the password.
     #[prost(message, optional, tag = "1")]
     header: Option<SubmitJobHeader>,
     /// The password, sealed for the job to be. Empty for none.

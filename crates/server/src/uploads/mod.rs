@@ -27,7 +27,6 @@ use self::held::{Held, Name};
 use crate::auth::caller;
 use crate::engine::Engine;
 
-/// The service.
 pub struct Uploads(pub Arc<Engine>);
 
 #[tonic::async_trait]

@@ -7,7 +7,6 @@ use courant_joblog::job::{Job, Progress, State, Zone};
 
 use crate::clock::Moment;
 
-/// One job.
 #[derive(Clone, Debug)]
 pub struct Known {
     /// The revision of its newest entry.
@@ -23,7 +22,6 @@ pub struct Known {
 /// News of a running attempt that is not in the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Live {
-    /// The attempt.
     pub attempt: u32,
     /// How far it is.
     pub progress: Progress,

@@ -15,7 +15,6 @@ pub type PagesLeft = Option<u32>;
 /// and no sum must change with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Jobs in all.
     pub jobs: u64,
     /// Of these, jobs whose pages are not known.
     pub unknown: u64,
@@ -26,7 +25,6 @@ pub struct Load {
 }
 
 impl Load {
-    /// One job.
     pub fn of(pages: PagesLeft) -> Self {
         match pages.map(|pages| u64::from(pages.min(MOST_PAGES))) {
             None => Self { jobs: 1, unknown: 1, ..Self::default() },

@@ -59,7 +59,6 @@ impl View {
         self.revision
     }
 
-    /// One job.
     pub fn get(&self, id: &JobId) -> Option<&Known> {
         self.jobs.get(id)
     }

@@ -27,7 +27,6 @@ pub const IN_FLIGHT: usize = 16;
 
 /// What a client wants to follow.
 pub struct Watch {
-    /// Which jobs.
     pub scope: Scope,
     /// From where; `None`: from a snapshot.
     pub after: Option<Cursor>,
@@ -46,7 +45,6 @@ pub struct Watch {
 pub enum End {
     /// When its job has ended.
     WithTheJob,
-    /// Never.
     Never,
 }
 
@@ -55,7 +53,6 @@ pub enum End {
 pub enum OnGap {
     /// Say so and go on with snapshots.
     StartOver,
-    /// End.
     Fail,
 }
 
@@ -70,7 +67,6 @@ pub enum Step {
     Transient(Arc<TransientUpdate>, u32),
     /// From here on it is live.
     Live,
-    /// Still there.
     Bookmark,
     /// It cannot be continued.
     Gap(Gap),
@@ -81,7 +77,6 @@ pub enum Step {
 pub struct Update {
     /// `None` for news.
     pub cursor: Option<Cursor>,
-    /// The step.
     pub step: Step,
 }
 

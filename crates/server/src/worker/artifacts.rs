@@ -49,7 +49,6 @@ pub async fn read(
     Ok(pieces.map_ok(|chunk| ReadArtifactResponse { chunk }).map_err(Status::from).boxed())
 }
 
-/// Stores an artifact.
 pub async fn write(
     engine: &Engine,
     registry: &Registry,

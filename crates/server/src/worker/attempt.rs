@@ -13,7 +13,6 @@ use crate::error::Error;
 /// One attempt at one job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttemptId {
-    /// The job.
     pub job: JobId,
     /// From 1.
     pub number: u32,

@@ -41,11 +41,9 @@ use access::held;
 pub use attempt::AttemptId;
 use registry::Registry;
 
-/// The service.
 pub struct Workers {
     /// What the services share.
     pub engine: Arc<Engine>,
-    /// Who is there.
     pub registry: Arc<Registry>,
 }
 

@@ -45,7 +45,6 @@ pub(super) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Takes one report.
     pub(super) async fn take(&self, message: In) -> Result<Taken, Error> {
         // Whatever is said of somebody else's attempt is not even looked at.
         self.held()?;

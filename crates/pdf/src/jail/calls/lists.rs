@@ -114,7 +114,6 @@ pub(super) const OLD_NAMED_FILES: &[c_long] = &[
     libc::SYS_time,
 ];
 
-/// See above.
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const OLD_NAMED_FILES: &[c_long] = &[];
 

@@ -9,7 +9,6 @@ use crate::artifact::Bbox;
 
 /// What is assumed of text when the service does not say how sure it is.
 const UNSAID: f64 = 0.8;
-/// The whole page.
 const PAGE: Bbox = Bbox { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 };
 /// More blocks than any page has.
 const MAX_BLOCKS: usize = 5_000;
@@ -25,7 +24,6 @@ pub(super) fn request(model: &str, png_base64: &str) -> Value {
     })
 }
 
-/// The answer.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
     pages: Vec<Page>,

@@ -19,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 pub use server::{FakeServer, Line};
 
-/// The repository's PDFs.
 pub fn fixture(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/pdf").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

@@ -18,10 +18,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Why Web Push cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
-    /// The key file.
     #[error(transparent)]
     Key(#[from] SecretError),
-    /// The HTTP client.
     #[error("the client for push services cannot be made: {0}")]
     Client(#[from] reqwest::Error),
 }

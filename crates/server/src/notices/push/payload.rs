@@ -24,7 +24,6 @@ struct PushPayload<'a> {
     create_time: String,
 }
 
-/// One notice.
 pub(super) fn of_one(notice: &Notice) -> Vec<u8> {
     let severity = match NotificationSeverity::try_from(notice.severity) {
         Ok(NotificationSeverity::Success) => "success",

@@ -11,7 +11,6 @@ use crate::notices::subscription::Delivery;
 /// Subscriptions that are sent to at the same time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Places {
-    /// All of them.
     pub(super) in_all: usize,
     /// Those at one host.
     pub(super) per_host: usize,

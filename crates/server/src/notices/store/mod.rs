@@ -49,15 +49,11 @@ const VERSION: i64 = 1;
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database.
     #[error("the store of notices failed: {0}")]
     Database(#[from] rusqlite::Error),
     /// Written by a newer version of this program.
     #[error("{FILE} has schema {found}, and this version knows up to {VERSION} only; use the newer version again")]
-    Newer {
-        /// Its schema.
-        found: i64,
-    },
+    Newer { found: i64 },
 }
 
 impl From<StoreError> for Error {
@@ -73,15 +69,12 @@ type Result<T> = std::result::Result<T, StoreError>;
 pub struct Draft {
     /// Two with the same id are one.
     pub id: String,
-    /// Whose; none: everybody's.
     pub owner: Option<String>,
     /// What it is about.
     pub kind: &'static str,
     /// As on the wire.
     pub severity: i32,
-    /// One line.
     pub title: String,
-    /// More.
     pub body: String,
     /// The job, or empty.
     pub job: String,
@@ -91,7 +84,6 @@ pub struct Draft {
 
 /// A notice as one user sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "as in `Draft`")]
 pub struct Notice {
     pub id: String,
     pub kind: String,
@@ -115,7 +107,6 @@ pub struct Bounds {
     pub age_ms: i64,
 }
 
-/// All notices.
 pub struct Store {
     database: Mutex<Connection>,
     id: String,
@@ -123,7 +114,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// In a folder.
     pub fn open(folder: &Path, bounds: Bounds) -> Result<Self> {
         Self::on(Connection::open(folder.join(FILE))?, bounds)
     }
@@ -152,7 +142,6 @@ impl Store {
         Duration::from_millis(self.bounds.age_ms.unsigned_abs())
     }
 
-    /// Tells stores apart.
     pub fn id(&self) -> &str {
         &self.id
     }

@@ -61,7 +61,6 @@ impl<K: Ord + Clone, W: Weight> OrderStatisticTree<K, W> {
         Some(first)
     }
 
-    /// The first.
     pub fn first(&self) -> Option<&K> {
         self.iter().next()
     }
@@ -96,7 +95,6 @@ impl<K: Ord + Clone, W: Weight> OrderStatisticTree<K, W> {
         }
     }
 
-    /// All of it.
     pub fn load(&self) -> W::Sum {
         self.load
     }

@@ -2,7 +2,6 @@
 
 use super::node::{Child, Node, Weight, place};
 
-/// Where it is.
 pub(super) struct Walk<'a, K, W: Weight> {
     above: Vec<std::slice::Iter<'a, Child<K, W>>>,
     leaf: std::slice::Iter<'a, (K, W)>,

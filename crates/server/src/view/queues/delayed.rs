@@ -23,7 +23,6 @@ pub struct Now {
 }
 
 impl Now {
-    /// This moment.
     pub fn read() -> Self {
         Self { wall: Timestamp::now(), steady: Instant::now() }
     }

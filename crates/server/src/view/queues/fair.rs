@@ -47,7 +47,6 @@ pub(super) struct FairQueue {
 /// Whether a job needs a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// It does.
     Needed,
     /// It had one of which nothing came: its owner gets it back.
     Returned,
@@ -180,12 +179,10 @@ impl FairQueue {
         share(all.load, all.count)
     }
 
-    /// All of it.
     pub(super) fn load(&self) -> Load {
         self.load
     }
 
-    /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.owners.is_empty()
     }

@@ -73,12 +73,10 @@ struct Pool {
 }
 
 impl LaneScheduler {
-    /// With these weights.
     pub fn new(weights: Weights) -> Self {
         Self { weights, pools: HashMap::new() }
     }
 
-    /// The weights.
     pub fn weights(&self) -> Weights {
         self.weights
     }

@@ -33,7 +33,6 @@ static NO_SLOTS: BTreeMap<Box<str>, u32> = BTreeMap::new();
 
 #[cfg(test)]
 impl OwnerLimits<'_> {
-    /// No limit.
     pub(crate) const NONE: OwnerLimits<'static> = OwnerLimits { share: 1.0, running: u32::MAX, slots: &NO_SLOTS };
 }
 

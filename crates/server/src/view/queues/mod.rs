@@ -63,7 +63,6 @@ pub struct QueuePosition {
 pub struct QueueState<'a> {
     /// The kind of work.
     pub kind: &'a str,
-    /// The lane.
     pub lane: Lane,
     /// Jobs that wait and are due.
     pub waiting: Load,

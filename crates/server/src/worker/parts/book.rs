@@ -27,7 +27,6 @@ pub(crate) struct Split {
     pub(crate) revision: i64,
     /// Offered and not given, in order.
     open: Vec<Span>,
-    /// Given.
     parts: Vec<Part>,
     /// Workers that failed on a part: they would fail on the next.
     barred: HashSet<WorkerId>,

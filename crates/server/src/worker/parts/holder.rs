@@ -11,7 +11,6 @@ use crate::worker::attempt::{AttemptId, attempt_in};
 /// An attempt, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Holder {
-    /// The attempt.
     pub attempt: AttemptId,
     /// The part; `None` for the attempt itself.
     pub part: Option<PartId>,
@@ -49,7 +48,6 @@ impl AttemptId {
     }
 }
 
-/// Reads who speaks.
 pub(crate) fn holder_in(at: Option<AttemptRef>) -> Result<Holder, Error> {
     let part = at.as_ref().map(|at| at.part.clone()).filter(|part| !part.is_empty());
     if part.as_ref().is_some_and(|part| part.len() > MAX_PART_ID) {

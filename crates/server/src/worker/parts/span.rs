@@ -22,7 +22,6 @@ impl PartId {
 pub struct Span {
     /// The first, from 1.
     pub first: u32,
-    /// The last.
     pub last: u32,
 }
 

@@ -94,7 +94,6 @@ pub struct Offer {
 /// Names a stream of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Whose.
     pub worker: WorkerId,
     /// Grows with each stream.
     pub number: u64,
@@ -117,9 +116,7 @@ impl Eq for ReplacedToken {}
 /// A worker that could take a job.
 #[derive(Clone, Debug)]
 pub struct Free {
-    /// Who.
     pub worker: WorkerId,
-    /// What kinds.
     pub kinds: Arc<[Box<str>]>,
     /// Slots, those being claimed already taken off.
     pub slots: u32,
@@ -130,9 +127,7 @@ pub struct Free {
 /// A worker as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Who.
     pub worker: WorkerId,
-    /// What it offers.
     pub offer: Offer,
     /// Whether its stream is open.
     pub connected: bool,
