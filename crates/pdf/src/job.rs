@@ -4,12 +4,12 @@
 //! [`export`](crate::export)'s. Being dropped is how it is cancelled: that kills the children and removes the files. A handler
 //! returns only when the children are gone.
 
-mod course;
 mod extract;
 mod lane;
-mod lend;
+mod offer;
 mod progress;
 mod read;
+mod schedule;
 mod warnings;
 
 use std::ops::RangeInclusive;
@@ -27,10 +27,10 @@ use crate::secret::SecretText;
 use crate::shared::Shared;
 use crate::store::{Pages, Store};
 use crate::supervisor::Supervisor;
-use course::Finished;
 use extract::Extraction;
 use progress::Progress;
 use read::PictureReader;
+use schedule::Finished;
 use warnings::Warnings;
 
 /// Processes PDFs. Takes jobs of the kind `pdf`.
@@ -179,7 +179,7 @@ impl Job<'_> {
             limits: self.limits(),
             password,
             reader,
-            course: extract::course(finished),
+            schedule: extract::schedule(finished),
             fault: Mutex::default(),
             progress: Mutex::new(Progress::new(self.task)),
             part,
@@ -192,7 +192,7 @@ impl Job<'_> {
     async fn finished_pages(&self, store: &Store) -> Result<Finished, Failure> {
         let mut finished = Finished::default();
         for page in self.task.finished_pages() {
-            if let Some(page) = lend::fetch(self.task, store, page).await? {
+            if let Some(page) = offer::fetch(self.task, store, page).await? {
                 finished.add(&page);
             }
         }

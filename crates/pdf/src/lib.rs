@@ -12,6 +12,7 @@ mod config;
 pub mod corpus;
 mod export;
 mod failure;
+mod fair_semaphore;
 pub mod health;
 #[doc(hidden)]
 pub mod invariants;
@@ -28,7 +29,6 @@ mod shared;
 mod store;
 mod supervisor;
 pub mod text;
-mod turns;
 mod wire;
 pub mod zones;
 

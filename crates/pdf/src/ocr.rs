@@ -19,8 +19,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::artifact::{Bbox, Cell, Item};
+use crate::fair_semaphore::FairSemaphore;
 use crate::supervisor::Supervisor;
-use crate::turns::Turns;
 pub(crate) use merge::{failed, merged};
 
 /// Reads pictures of pages.
@@ -148,13 +148,13 @@ impl OcrError {
 #[derive(Clone, Debug)]
 pub struct Ocr {
     engine: Arc<dyn OcrEngine>,
-    turns: Turns,
+    turns: FairSemaphore,
 }
 
 impl Ocr {
     /// With so many pages at a time.
     pub fn new(engine: Arc<dyn OcrEngine>, at_once: u32) -> Self {
-        Self { engine, turns: Turns::new(at_once) }
+        Self { engine, turns: FairSemaphore::new(at_once) }
     }
 
     pub(crate) fn tool(&self) -> &'static str {

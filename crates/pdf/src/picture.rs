@@ -14,7 +14,7 @@ const INK: u8 = 48;
 const BLANK: usize = 20_000;
 
 /// How a page looks.
-pub(crate) enum Drawn {
+pub(crate) enum PageAppearance {
     /// Nothing is on it.
     Blank,
     Picture {
@@ -42,7 +42,7 @@ pub(crate) fn draw(
     number: u32,
     points: (f64, f64),
     size: &PictureSize,
-) -> Result<Drawn, PageError> {
+) -> Result<PageAppearance, PageError> {
     let scale = scale(points, size);
     #[allow(clippy::cast_possible_truncation)]
     let gray = from.render(number, scale as f32)?;
@@ -50,12 +50,12 @@ pub(crate) fn draw(
         return Err(PageError(format!("{} × {} pixels is more than was asked for", gray.width, gray.height)));
     }
     if is_blank(&gray) {
-        return Ok(Drawn::Blank);
+        return Ok(PageAppearance::Blank);
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let dpi = (scale * POINTS).round().max(1.0) as u32;
     let png = png(&gray, dpi).map_err(|error| PageError(error.to_string()))?;
-    Ok(Drawn::Picture { width: gray.width, height: gray.height, dpi, png: STANDARD.encode(png) })
+    Ok(PageAppearance::Picture { width: gray.width, height: gray.height, dpi, png: STANDARD.encode(png) })
 }
 
 /// Pixels for a point: as asked, unless the picture would be too large.
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_has_no_ink_is_blank() {
-        let Ok(Drawn::Picture { width, height, dpi, png }) = draw(&Bar(10), 1, (100.0, 50.0), &SIZE) else {
+        let Ok(PageAppearance::Picture { width, height, dpi, png }) = draw(&Bar(10), 1, (100.0, 50.0), &SIZE) else {
             panic!("a picture")
         };
         assert_eq!((width, height, dpi), (277, 138, 200));
@@ -128,6 +128,6 @@ mod tests {
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         reader.next_frame(&mut pixels).unwrap();
         assert_eq!(pixels.iter().filter(|pixel| **pixel == 10).count(), 277);
-        assert!(matches!(draw(&Bar(240), 1, (100.0, 50.0), &SIZE), Ok(Drawn::Blank)));
+        assert!(matches!(draw(&Bar(240), 1, (100.0, 50.0), &SIZE), Ok(PageAppearance::Blank)));
     }
 }

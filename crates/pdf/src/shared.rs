@@ -1,24 +1,24 @@
 //! What all jobs of one worker share: turns for children, the OCR engine, and what documents have cost.
 
 use crate::budget::Ledger;
+use crate::fair_semaphore::{FairSemaphore, Permit};
 use crate::ocr::Ocr;
-use crate::turns::{Turn, Turns};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) ocr: Option<Ocr>,
     pub(crate) ledger: Ledger,
-    turns: Turns,
+    turns: FairSemaphore,
 }
 
 impl Shared {
     /// With so many children at work at once.
     pub(crate) fn new(children: u32, ocr: Option<Ocr>) -> Self {
-        Self { ocr, ledger: Ledger::default(), turns: Turns::new(children) }
+        Self { ocr, ledger: Ledger::default(), turns: FairSemaphore::new(children) }
     }
 
     /// Waits for a turn to have a child read pages of this document.
-    pub(crate) async fn turn(&self, document: &str) -> Turn {
+    pub(crate) async fn turn(&self, document: &str) -> Permit {
         self.turns.take(document).await
     }
 }

@@ -30,14 +30,14 @@ pub const NOT_DRAWN: &str = "skipped, because its images are too large or cannot
 
 /// A page with its zones.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Made {
+pub struct ZonedPage {
     pub page: PageArtifact,
     /// It has no text layer, one that says little beside a picture of the whole page, or one that cannot be read.
     pub wants_ocr: bool,
 }
 
 /// Makes the zones of a page; `begun` is told of each one as its work begins.
-pub fn page(number: u32, layout: Layout, reading: Duration, mut begun: impl FnMut(&Zone)) -> Made {
+pub fn page(number: u32, layout: Layout, reading: Duration, mut begun: impl FnMut(&Zone)) -> ZonedPage {
     let start = Instant::now();
     let frame = Bbox { x0: 0.0, y0: 0.0, x1: layout.width, y1: layout.height };
     let chars: usize = layout.blocks.iter().map(weight).sum();
@@ -76,7 +76,7 @@ pub fn page(number: u32, layout: Layout, reading: Duration, mut begun: impl FnMu
     renumber(&mut page);
     let without_text = chars < pictures::SCAN_MAX_CHARS;
     let wants_ocr = without_text || (covered && chars < THIN_MAX_CHARS) || unreadable > UNREADABLE_WARNING;
-    Made { page, wants_ocr }
+    ZonedPage { page, wants_ocr }
 }
 
 /// Pixels of the largest picture among the zones of a page.

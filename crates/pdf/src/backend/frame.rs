@@ -14,12 +14,12 @@ pub struct Frame {
     bottom: f64,
     width: f64,
     height: f64,
-    turn: Turn,
+    turn: QuarterTurn,
 }
 
 /// A quarter turn, clockwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
+enum QuarterTurn {
     None,
     Right,
     Half,
@@ -32,10 +32,10 @@ impl Frame {
         let [x0, y0, x1, y1] = corners.map(f64::from);
         let (width, height) = ((x1 - x0).abs(), (y1 - y0).abs());
         let turn = match rotate.rem_euclid(360) {
-            90 => Turn::Right,
-            180 => Turn::Half,
-            270 => Turn::Left,
-            _ => Turn::None,
+            90 => QuarterTurn::Right,
+            180 => QuarterTurn::Half,
+            270 => QuarterTurn::Left,
+            _ => QuarterTurn::None,
         };
         let sane = |side: f64| side.is_finite() && side > 0.0 && side <= MAX_SIDE;
         if sane(width) && sane(height) && x0.is_finite() && y0.is_finite() {
@@ -48,8 +48,8 @@ impl Frame {
     /// Width and height as seen.
     pub fn size(&self) -> (f64, f64) {
         match self.turn {
-            Turn::None | Turn::Half => (self.width, self.height),
-            Turn::Right | Turn::Left => (self.height, self.width),
+            QuarterTurn::None | QuarterTurn::Half => (self.width, self.height),
+            QuarterTurn::Right | QuarterTurn::Left => (self.height, self.width),
         }
     }
 
@@ -63,10 +63,10 @@ impl Frame {
     pub fn point(&self, x: f32, y: f32) -> (f64, f64) {
         let (x, y) = (f64::from(x) - self.left, f64::from(y) - self.bottom);
         match self.turn {
-            Turn::None => (x, self.height - y),
-            Turn::Right => (y, x),
-            Turn::Half => (self.width - x, y),
-            Turn::Left => (self.height - y, self.width - x),
+            QuarterTurn::None => (x, self.height - y),
+            QuarterTurn::Right => (y, x),
+            QuarterTurn::Half => (self.width - x, y),
+            QuarterTurn::Left => (self.height - y, self.width - x),
         }
     }
 

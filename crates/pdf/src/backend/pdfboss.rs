@@ -3,12 +3,12 @@
 //! Sizes of type are ranked over a sample of the document, not the page alone: the sample goes into the layout as a
 //! second page that holds nothing but the right number of characters of each size.
 
-mod alone;
 mod annotations;
 mod blocks;
 mod direction;
 mod edges;
 mod evidence;
+mod pinned_thread;
 mod render;
 mod unnamed;
 mod values;
@@ -27,9 +27,9 @@ use super::frame::Frame;
 use super::hayro::Hayro;
 use super::{Block, Context, Edge, Image, Layout, OpenError, PageError, PageHints, PdfBackend, PdfDocument};
 use crate::artifact::Bbox;
-use alone::Alone;
 use blocks::body_blocks;
 use edges::{edges, header_footer_blocks, on_line};
+use pinned_thread::PinnedThread;
 use values::Values;
 
 const ORDER: ReadingOrder = ReadingOrder::Content;
@@ -220,7 +220,7 @@ fn laid_out(spans: Vec<TextSpan>, rulings: &[Ruling], sizes: &[(i32, usize)]) ->
     let Some(first) = spans.first() else { return (Vec::new(), spans) };
     let sample = (sample_page(first, &spans, sizes), Vec::new(), ORDER);
     let mut pages = [(spans, rulings.to_vec(), ORDER), sample];
-    let alone = Alone::here();
+    let alone = PinnedThread::here();
     let mut layouts = document_layout_opts(&pages, &LayoutOptions::default());
     drop(alone);
     layouts.truncate(1);

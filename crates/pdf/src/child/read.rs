@@ -13,9 +13,9 @@ use crate::backend::hayro::Hayro;
 use crate::backend::pdfboss::Pdfboss;
 use crate::backend::{OpenError, PageRenderer, PdfBackend, PdfDocument};
 use crate::jail::{self, Purpose};
-use crate::picture::{Drawn, draw};
+use crate::picture::{PageAppearance, draw};
 use crate::protocol::{ChildMessage, Chunk, Instruction, PictureSize, Refusal, Request, Survey};
-use crate::zones::{self, Made};
+use crate::zones::{self, ZonedPage};
 
 /// How long the beginning of work on zones may be kept to oneself.
 const ANNOUNCE_EVERY: Duration = Duration::from_millis(50);
@@ -184,14 +184,14 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
         };
         let start = Instant::now();
         let document = &self.document;
-        let mut begun = Announced::default();
+        let mut begun = StartedZones::default();
         let made = catch_unwind(AssertUnwindSafe(|| {
             let layout = document.layout(raw, &context);
             zones::page(number, layout, reading + start.elapsed(), |zone| begun.tell(number, zone))
         }));
         begun.end()?;
         match made {
-            Ok(Made { mut page, wants_ocr }) => {
+            Ok(ZonedPage { mut page, wants_ocr }) => {
                 if wants_ocr {
                     self.show(&mut page, may_draw)?;
                 }
@@ -213,30 +213,30 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
         }
         say(&ChildMessage::Drawing { page: page.number })?;
         match self.drawn(page, &size)? {
-            Some(Drawn::Picture { width, height, dpi, png }) => {
+            Some(PageAppearance::Picture { width, height, dpi, png }) => {
                 say(&ChildMessage::Picture { page: page.number, width, height, dpi, png })?;
             }
-            Some(Drawn::Blank) => {}
+            Some(PageAppearance::Blank) => {}
             None => zones::not_drawn(page),
         }
         say(&ChildMessage::Reading { page: page.number })
     }
 
     /// Draws a page with the back end that reads it or, where that fails, with the other.
-    fn drawn(&mut self, page: &PageArtifact, size: &PictureSize) -> Result<Option<Drawn>, ChildError> {
+    fn drawn(&mut self, page: &PageArtifact, size: &PictureSize) -> Result<Option<PageAppearance>, ChildError> {
         let why = match attempt(&self.document, page, size) {
             Ok(drawn) => return Ok(Some(drawn)),
-            Err(Undrawn::Failed(why)) => why,
-            Err(Undrawn::Panicked(why)) => {
+            Err(RenderFailure::Failed(why)) => why,
+            Err(RenderFailure::Panicked(why)) => {
                 self.open_again()?;
                 why
             }
         };
         eprintln!("page {} cannot be drawn, trying hayro: {why}", page.number);
-        let again = self.source.open::<Hayro>().map_err(|(_, detail)| Undrawn::Failed(detail));
+        let again = self.source.open::<Hayro>().map_err(|(_, detail)| RenderFailure::Failed(detail));
         match again.and_then(|document| attempt(&document, page, size)) {
             Ok(drawn) => Ok(Some(drawn)),
-            Err(Undrawn::Failed(why) | Undrawn::Panicked(why)) => {
+            Err(RenderFailure::Failed(why) | RenderFailure::Panicked(why)) => {
                 eprintln!("page {} cannot be drawn by hayro: {why}", page.number);
                 Ok(None)
             }
@@ -256,19 +256,19 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
 }
 
 /// Zones whose work has begun, said together: one by one they would cost more than the work.
-struct Announced {
+struct StartedZones {
     lines: Vec<u8>,
     last: Instant,
     failed: Option<ChildError>,
 }
 
-impl Default for Announced {
+impl Default for StartedZones {
     fn default() -> Self {
         Self { lines: Vec::new(), last: Instant::now(), failed: None }
     }
 }
 
-impl Announced {
+impl StartedZones {
     fn tell(&mut self, page: u32, zone: &Zone) {
         let written = serde_json::to_writer(&mut self.lines, &ChildMessage::Zone { page, zone: zone.clone() });
         self.lines.push(b'\n');
@@ -293,17 +293,21 @@ impl Announced {
 }
 
 /// Why a back end gave no picture of a page.
-enum Undrawn {
+enum RenderFailure {
     Failed(String),
     Panicked(String),
 }
 
-fn attempt(document: &impl PageRenderer, page: &PageArtifact, size: &PictureSize) -> Result<Drawn, Undrawn> {
+fn attempt(
+    document: &impl PageRenderer,
+    page: &PageArtifact,
+    size: &PictureSize,
+) -> Result<PageAppearance, RenderFailure> {
     let points = (page.width, page.height);
     match catch_unwind(AssertUnwindSafe(|| draw(document, page.number, points, size))) {
         Ok(Ok(drawn)) => Ok(drawn),
-        Ok(Err(error)) => Err(Undrawn::Failed(error.to_string())),
-        Err(panic) => Err(Undrawn::Panicked(panic_text(&*panic))),
+        Ok(Err(error)) => Err(RenderFailure::Failed(error.to_string())),
+        Err(panic) => Err(RenderFailure::Panicked(panic_text(&*panic))),
     }
 }
 

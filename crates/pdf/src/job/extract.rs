@@ -11,20 +11,20 @@ use courant_worker::{CallError, Task};
 use futures::future::try_join_all;
 use tokio::sync::Notify;
 
-use super::course::{Course, Finished, RetryDecision};
 use super::lane::Lane;
 use super::progress::Progress;
 use super::read::PictureReader;
+use super::schedule::{Finished, PageSchedule, RetryDecision};
 use crate::PdfConfig;
 use crate::artifact::PageArtifact;
 use crate::failure::{Failure, Limits};
+use crate::fair_semaphore::Permit;
 use crate::process::Fault;
 use crate::protocol::{Chunk, Survey};
 use crate::secret::SecretText;
 use crate::shared::Shared;
 use crate::store::Store;
 use crate::supervisor::Supervisor;
-use crate::turns::Turn;
 use crate::wire;
 
 /// What is said of a page that cost a child its life.
@@ -39,7 +39,7 @@ pub(super) struct Extraction<'a> {
     pub(super) limits: Limits,
     pub(super) password: Option<SecretText>,
     pub(super) reader: Option<PictureReader<'a>>,
-    pub(super) course: Mutex<Course>,
+    pub(super) schedule: Mutex<PageSchedule>,
     /// The last fault, for when nothing at all could be read.
     pub(super) fault: Mutex<Option<(Fault, Option<u32>)>>,
     pub(super) progress: Mutex<Progress<'a>>,
@@ -56,11 +56,11 @@ impl<'a> Extraction<'a> {
     pub(super) async fn run(&self) -> Result<u32, Failure> {
         let mut first = Lane::new(self);
         let (pages, survey) = self.survey(&mut first).await?;
-        let (lent, lanes) = self.divide(pages);
+        let (offered, lanes) = self.divide(pages);
         let mut all = vec![first];
         all.resize_with(lanes, || Lane::new(self));
         let own = try_join_all(all.into_iter().map(|lane| lane.work(pages, &survey)));
-        futures::try_join!(own, self.lend(lent, lanes))?;
+        futures::try_join!(own, self.offer_parts(offered, lanes))?;
         if let Some(reader) = &self.reader {
             reader.account();
         }
@@ -68,9 +68,9 @@ impl<'a> Extraction<'a> {
             // Whether anything at all could be read, who holds the job will see.
             return Ok(pages);
         }
-        let course = self.course();
+        let schedule = self.schedule();
         let fault = self.fault.lock().ok().and_then(|mut fault| fault.take());
-        match (course.finished.readable(), fault) {
+        match (schedule.finished.readable(), fault) {
             (0, Some((fault, page))) => Err(Failure::Child { fault, page }),
             (0, None) => Err(Failure::NothingRead),
             _ => Ok(pages),
@@ -79,18 +79,19 @@ impl<'a> Extraction<'a> {
 
     /// What others may do, and how many children are to be at work on the rest.
     fn divide(&self, pages: u32) -> (Vec<RangeInclusive<u32>>, usize) {
-        let (config, mut course) = (self.config, self.course());
-        let lent = if self.may_split(course.open(pages)) { course.parts(pages, config.part_pages) } else { Vec::new() };
-        let own = match (&self.part, lent.first()) {
+        let (config, mut schedule) = (self.config, self.schedule());
+        let offered =
+            if self.may_split(schedule.open(pages)) { schedule.parts(pages, config.part_pages) } else { Vec::new() };
+        let own = match (&self.part, offered.first()) {
             (Some(part), _) => part.clone(),
             (None, Some(first)) => 1..=*first.start() - 1,
             (None, None) => 1..=pages,
         };
-        course.plan(own, config.children, config.chunk_pages);
-        course.lent = !lent.is_empty();
+        schedule.plan(own, config.children, config.chunk_pages);
+        schedule.offered = !offered.is_empty();
         // Those that others do may all come back.
-        let lanes = if course.lent { usize::MAX } else { course.chunks_waiting() };
-        (lent, lanes.clamp(1, config.children.max(1) as usize))
+        let lanes = if schedule.offered { usize::MAX } else { schedule.chunks_waiting() };
+        (offered, lanes.clamp(1, config.children.max(1) as usize))
     }
 
     fn may_split(&self, open: u32) -> bool {
@@ -107,11 +108,11 @@ impl<'a> Extraction<'a> {
             tokio::pin!(more);
             // Registered before looking, so that what comes in between is not missed.
             more.as_mut().enable();
-            let (chunk, lent) = {
-                let mut course = self.course();
-                (course.take(), course.lent)
+            let (chunk, offered) = {
+                let mut schedule = self.schedule();
+                (schedule.take(), schedule.offered)
             };
-            if chunk.is_some() || !lent {
+            if chunk.is_some() || !offered {
                 self.taken.notify_one();
                 return chunk;
             }
@@ -127,7 +128,7 @@ impl<'a> Extraction<'a> {
                 Ok(survey) => return Ok((planned.unwrap_or(0), survey)),
                 Err((fault, page)) => {
                     tracing::warn!(%fault, page, "the child failed over the survey");
-                    if self.course().died_early(page, self.config.child_restarts) == RetryDecision::Fail {
+                    if self.schedule().died_early(page, self.config.child_restarts) == RetryDecision::Fail {
                         return Err(Failure::Child { fault, page });
                     }
                     self.remember(fault, page);
@@ -137,13 +138,13 @@ impl<'a> Extraction<'a> {
     }
 
     /// Waits until a child of this document may work; documents take turns.
-    pub(super) async fn turn(&self) -> Turn {
+    pub(super) async fn turn(&self) -> Permit {
         self.shared.turn(self.task.job_id()).await
     }
 
-    pub(super) fn course(&self) -> std::sync::MutexGuard<'_, Course> {
+    pub(super) fn schedule(&self) -> std::sync::MutexGuard<'_, PageSchedule> {
         // Nothing panics while it holds this lock; if it did, the numbers in it would still be right.
-        self.course.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.schedule.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     pub(super) fn remember(&self, fault: Fault, page: Option<u32>) {
@@ -155,9 +156,9 @@ impl<'a> Extraction<'a> {
     /// The document is open.
     pub(super) async fn opened(&self, pages: u32) -> Result<(), Failure> {
         let finished = {
-            let mut course = self.course();
-            course.finished.limit(pages);
-            course.finished.len()
+            let mut schedule = self.schedule();
+            schedule.finished.limit(pages);
+            schedule.finished.len()
         };
         if let Some(part) = &self.part {
             let own = part.end().saturating_sub(*part.start()).saturating_add(1);
@@ -194,7 +195,7 @@ impl<'a> Extraction<'a> {
     /// Tells the server of a stored page.
     pub(super) async fn report(&self, page: &PageArtifact) -> Result<(), Failure> {
         self.task.page(wire::page(page)).await?;
-        self.course().finished.add(page);
+        self.schedule().finished.add(page);
         self.supervisor.budget.page_done();
         self.with_progress(|progress, done| progress.extracting(done));
         Ok(())
@@ -205,14 +206,14 @@ impl<'a> Extraction<'a> {
             // How far the document is, only who holds it can say.
             return;
         }
-        let done = self.course().finished.len();
+        let done = self.schedule().finished.len();
         if let Ok(mut progress) = self.progress.lock() {
             tell(&mut progress, done);
         }
     }
 }
 
-/// A course after the pages of earlier attempts.
-pub(super) fn course(finished: Finished) -> Mutex<Course> {
-    Mutex::new(Course::new(finished))
+/// A schedule after the pages of earlier attempts.
+pub(super) fn schedule(finished: Finished) -> Mutex<PageSchedule> {
+    Mutex::new(PageSchedule::new(finished))
 }

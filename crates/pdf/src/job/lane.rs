@@ -6,21 +6,21 @@ use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 use tokio::time::timeout;
 
-use super::course::{End, RetryDecision};
 use super::extract::Extraction;
+use super::schedule::{ChunkEnd, RetryDecision};
 use crate::artifact::PageArtifact;
 use crate::failure::Failure;
+use crate::fair_semaphore::Permit;
 use crate::ocr::Picture;
 use crate::process::{Child, Fault};
 use crate::protocol::{ChildMessage, ChildTask, Chunk, Instruction, Refusal, Request, Survey};
-use crate::turns::Turn;
 use crate::wire;
 
 /// Pages of one child on their way to the server at once. When they are all under way the child waits.
 const STORING: usize = 4;
 
 /// What came of a message of the child.
-enum Taken {
+enum Handled {
     /// A page that was read, and its picture if it has to be read by OCR.
     Page(Box<PageArtifact>, Option<Picture>),
     /// A picture that waits for its page.
@@ -60,7 +60,7 @@ impl<'l, 'a> Lane<'l, 'a> {
             Some(before) if before != pages => return Ok(Err(self.failed(Fault::changed(before, pages)))),
             Some(_) => {}
         }
-        let avoid = self.job.course().suspects();
+        let avoid = self.job.schedule().suspects();
         self.instruct(&Instruction::Survey { avoid }).await?;
         Ok(match self.next().await? {
             Ok(ChildMessage::Surveyed { survey }) => Ok(survey),
@@ -83,8 +83,8 @@ impl<'l, 'a> Lane<'l, 'a> {
     /// A child failed over a chunk.
     async fn on_child_failure(&mut self, chunk: Chunk, fault: Fault, page: Option<u32>) -> Result<(), Failure> {
         tracing::warn!(%fault, page, first = chunk.first, last = chunk.last, drawing = self.drawing, "the child failed");
-        let end = End { page, drawing: self.drawing, hung: matches!(fault, Fault::Silent) };
-        let decision = self.job.course().died(chunk, &end, self.job.config.child_restarts);
+        let end = ChunkEnd { page, drawing: self.drawing, hung: matches!(fault, Fault::Silent) };
+        let decision = self.job.schedule().died(chunk, &end, self.job.config.child_restarts);
         if decision == RetryDecision::Fail {
             return Err(Failure::Child { fault, page });
         }
@@ -105,8 +105,8 @@ impl<'l, 'a> Lane<'l, 'a> {
             return Ok(Err(self.failed(fault)));
         }
         let (avoid, undrawn) = {
-            let course = self.job.course();
-            (course.suspects(), course.undrawable())
+            let schedule = self.job.schedule();
+            (schedule.suspects(), schedule.undrawable())
         };
         self.instruct(&Instruction::Read { chunk: *chunk, avoid, undrawn }).await?;
         let mut pictures = HashMap::new();
@@ -127,9 +127,9 @@ impl<'l, 'a> Lane<'l, 'a> {
                 biased;
                 Some(stored) = storing.next() => self.job.report(&stored?).await?,
                 said = self.next() => match said?.and_then(|said| self.take(said, chunk, &mut pictures)) {
-                    Ok(Taken::Page(page, picture)) => storing.push_back(keep(self.job, *page, picture)),
-                    Ok(Taken::Picture) => {}
-                    Ok(Taken::Done) => break Ok(()),
+                    Ok(Handled::Page(page, picture)) => storing.push_back(keep(self.job, *page, picture)),
+                    Ok(Handled::Picture) => {}
+                    Ok(Handled::Done) => break Ok(()),
                     Err(fault) => break Err(fault),
                 },
             }
@@ -152,11 +152,11 @@ impl<'l, 'a> Lane<'l, 'a> {
     }
 
     /// What a message of the child means for the chunk. A picture waits in `pictures` for its page, which comes next.
-    fn take(&self, said: ChildMessage, chunk: &Chunk, pictures: &mut HashMap<u32, Picture>) -> Result<Taken, Fault> {
+    fn take(&self, said: ChildMessage, chunk: &Chunk, pictures: &mut HashMap<u32, Picture>) -> Result<Handled, Fault> {
         match said {
-            ChildMessage::Page { page } if self.job.course().accept(page.number, chunk) => {
+            ChildMessage::Page { page } if self.job.schedule().accept(page.number, chunk) => {
                 let picture = pictures.remove(&page.number);
-                Ok(Taken::Page(Box::new(page), picture))
+                Ok(Handled::Page(Box::new(page), picture))
             }
             ChildMessage::Page { page } => {
                 Err(Fault::ProtocolViolation(format!("page {} was not asked for", page.number)))
@@ -165,11 +165,11 @@ impl<'l, 'a> Lane<'l, 'a> {
             {
                 Some(picture) if pictures.is_empty() => {
                     pictures.insert(page, picture);
-                    Ok(Taken::Picture)
+                    Ok(Handled::Picture)
                 }
                 _ => Err(Fault::ProtocolViolation(format!("the picture of page {page}"))),
             },
-            ChildMessage::Done if self.job.course().has(chunk) => Ok(Taken::Done),
+            ChildMessage::Done if self.job.schedule().has(chunk) => Ok(Handled::Done),
             ChildMessage::Done => Err(Fault::ProtocolViolation("done, with pages missing".into())),
             other => Err(Fault::unexpected(&other)),
         }
@@ -250,7 +250,7 @@ impl<'l, 'a> Lane<'l, 'a> {
 async fn turn_while(
     job: &Extraction<'_>,
     storing: &mut FuturesOrdered<impl Future<Output = Result<PageArtifact, Failure>>>,
-) -> Result<Turn, Failure> {
+) -> Result<Permit, Failure> {
     let turn = job.turn();
     tokio::pin!(turn);
     loop {

@@ -89,7 +89,7 @@ pub struct Mistral {
 }
 
 /// What came of one try.
-enum Tried {
+enum CallOutcome {
     Answer(Vec<u8>),
     Again(OcrError, Option<Duration>),
 }
@@ -99,25 +99,25 @@ impl Mistral {
         Self { config, client: reqwest::Client::new() }
     }
 
-    async fn once(&self, body: &serde_json::Value) -> Result<Tried, OcrError> {
+    async fn once(&self, body: &serde_json::Value) -> Result<CallOutcome, OcrError> {
         let url = self.config.url.join("v1/ocr").map_err(|error| OcrError::Unavailable(error.to_string()))?;
         let request = self.client.post(url).bearer_auth(self.config.key.expose()).timeout(self.config.timeout);
         let response = match request.json(body).send().await {
             Ok(response) => response,
-            Err(error) if error.is_timeout() => return Ok(Tried::Again(OcrError::TimedOut, None)),
-            Err(error) => return Ok(Tried::Again(OcrError::Unavailable(error.without_url().to_string()), None)),
+            Err(error) if error.is_timeout() => return Ok(CallOutcome::Again(OcrError::TimedOut, None)),
+            Err(error) => return Ok(CallOutcome::Again(OcrError::Unavailable(error.without_url().to_string()), None)),
         };
         let (status, wait) = (response.status(), wait_asked(&response));
         let answer = match self.bounded(response).await {
-            Err(OcrError::Failed(why)) => return Ok(Tried::Again(OcrError::Failed(why), None)),
+            Err(OcrError::Failed(why)) => return Ok(CallOutcome::Again(OcrError::Failed(why), None)),
             other => other?,
         };
         if status.is_success() {
-            return Ok(Tried::Answer(answer));
+            return Ok(CallOutcome::Answer(answer));
         }
         let why = format!("{status}: {}", String::from_utf8_lossy(&answer).chars().take(300).collect::<String>());
         if is_of_the_moment(status) {
-            return Ok(Tried::Again(OcrError::Unavailable(why), wait));
+            return Ok(CallOutcome::Again(OcrError::Unavailable(why), wait));
         }
         Err(OcrError::Refused(why))
     }
@@ -153,9 +153,9 @@ impl OcrEngine for Mistral {
         let mut tried = 0;
         let answer = loop {
             match self.once(&body).await? {
-                Tried::Answer(answer) => break answer,
-                Tried::Again(error, _) if tried >= self.config.retries => return Err(error),
-                Tried::Again(error, asked) => {
+                CallOutcome::Answer(answer) => break answer,
+                CallOutcome::Again(error, _) if tried >= self.config.retries => return Err(error),
+                CallOutcome::Again(error, asked) => {
                     let wait = self.wait(tried, asked);
                     tracing::info!(%error, tried, ?wait, "the OCR service is asked again");
                     tokio::time::sleep(wait).await;

@@ -22,7 +22,7 @@ const FRAME_MIN_TEXT: usize = 200;
 const OVERHANG_GAP: f64 = 0.5;
 
 /// A span and where it is on the page as seen.
-struct Seen<'a> {
+struct PositionedSpan<'a> {
     span: &'a TextSpan,
     bbox: Bbox,
 }
@@ -31,12 +31,13 @@ pub(super) fn body_blocks(raw: &RawPage, mut body: Vec<TextSpan>, context: &Cont
     let columns: Vec<TextSpan> = body.extract_if(.., |span| span.vertical).collect();
     let mut blocks = vertical::blocks(columns.iter().map(|span| vertical_piece(raw, span)).collect());
     let (found, body) = laid_out(body, &raw.rulings, &context.sizes);
-    let seen: Vec<Seen<'_>> = body.iter().map(|span| Seen { span, bbox: span_seen(raw, span) }).collect();
+    let seen: Vec<PositionedSpan<'_>> =
+        body.iter().map(|span| PositionedSpan { span, bbox: span_seen(raw, span) }).collect();
     for found in found {
         if is_framed_text(&found) {
             let frame = seen_bbox(raw, &found);
             let inside = seen.iter().filter(|seen| frame.holds_middle_of(&seen.bbox));
-            let framed: Vec<Seen<'_>> = inside.map(|seen| Seen { ..*seen }).collect();
+            let framed: Vec<PositionedSpan<'_>> = inside.map(|seen| PositionedSpan { ..*seen }).collect();
             let spans = framed.iter().map(|seen| seen.span.clone()).collect();
             let (again, _) = laid_out(spans, &[], &context.sizes);
             blocks.extend(again.into_iter().flat_map(|block| body_block(raw, &framed, block)));
@@ -48,7 +49,7 @@ pub(super) fn body_blocks(raw: &RawPage, mut body: Vec<TextSpan>, context: &Cont
 }
 
 /// A block; a paragraph in parts where it goes from running text to fixed pitch and back.
-fn body_block(raw: &RawPage, seen: &[Seen<'_>], found: FoundBlock) -> Vec<Block> {
+fn body_block(raw: &RawPage, seen: &[PositionedSpan<'_>], found: FoundBlock) -> Vec<Block> {
     let mut bbox = seen_bbox(raw, &found);
     if matches!(found, FoundBlock::Table { .. }) {
         bbox = with_overhang(seen, bbox);
@@ -158,7 +159,7 @@ fn table(
 }
 
 /// A table with the text that begins in it and ends beside it: its box is drawn around lines, not around text.
-fn with_overhang(seen: &[Seen<'_>], table: Bbox) -> Bbox {
+fn with_overhang(seen: &[PositionedSpan<'_>], table: Bbox) -> Bbox {
     let mut boxes: Vec<(Bbox, f64)> = seen.iter().map(|seen| (seen.bbox, f64::from(seen.span.size))).collect();
     boxes.sort_by(|a, b| a.0.x0.total_cmp(&b.0.x0));
     boxes.iter().fold(table, |table, (text, size)| {

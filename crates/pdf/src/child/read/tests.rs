@@ -4,9 +4,9 @@ use crate::backend::{Context, Layout, PageError, PageHints};
 use crate::picture::Gray;
 
 /// Reads like pdfboss and cannot draw: it says so or, when it is to `PANIC`, panics.
-struct Blind<const PANIC: bool>(Pdfboss);
+struct CannotRender<const PANIC: bool>(Pdfboss);
 
-impl<const PANIC: bool> PdfDocument for Blind<PANIC> {
+impl<const PANIC: bool> PdfDocument for CannotRender<PANIC> {
     fn open(bytes: Vec<u8>, password: Option<&str>) -> Result<Self, OpenError> {
         Pdfboss::open(bytes, password).map(Self)
     }
@@ -16,7 +16,7 @@ impl<const PANIC: bool> PdfDocument for Blind<PANIC> {
     }
 }
 
-impl<const PANIC: bool> PdfBackend for Blind<PANIC> {
+impl<const PANIC: bool> PdfBackend for CannotRender<PANIC> {
     type Raw = RawPage;
 
     fn read(&self, number: u32) -> Result<RawPage, PageError> {
@@ -32,7 +32,7 @@ impl<const PANIC: bool> PdfBackend for Blind<PANIC> {
     }
 }
 
-impl<const PANIC: bool> PageRenderer for Blind<PANIC> {
+impl<const PANIC: bool> PageRenderer for CannotRender<PANIC> {
     fn render(&self, _: u32, _: f32) -> Result<Gray, PageError> {
         assert!(!PANIC, "nothing can be seen");
         Err(PageError("nothing can be seen".into()))
@@ -57,12 +57,12 @@ fn first_page<B: PdfBackend + PageRenderer>(reader: &mut Reader<B>) -> PageArtif
 fn drawn_by_the_other<const PANIC: bool>() {
     let mut seeing = reader::<Pdfboss>("gfdl-or-cc-by-sa-3.0/scan.pdf");
     let page = first_page(&mut seeing);
-    let Some(Drawn::Picture { width, height, .. }) = seeing.drawn(&page, &SIZE).unwrap() else {
+    let Some(PageAppearance::Picture { width, height, .. }) = seeing.drawn(&page, &SIZE).unwrap() else {
         panic!("pdfboss draws this page");
     };
 
-    let mut blind = reader::<Blind<PANIC>>("gfdl-or-cc-by-sa-3.0/scan.pdf");
-    let Some(Drawn::Picture { width: w, height: h, .. }) = blind.drawn(&page, &SIZE).unwrap() else {
+    let mut blind = reader::<CannotRender<PANIC>>("gfdl-or-cc-by-sa-3.0/scan.pdf");
+    let Some(PageAppearance::Picture { width: w, height: h, .. }) = blind.drawn(&page, &SIZE).unwrap() else {
         panic!("hayro draws this page");
     };
     assert!(w.abs_diff(width) <= 1 && h.abs_diff(height) <= 1, "{w} × {h}, not {width} × {height}");
@@ -82,7 +82,7 @@ fn a_panic_while_drawing_costs_nothing_but_the_way_round() {
 
 #[test]
 fn a_page_that_nobody_can_draw_says_so() {
-    let mut blind = reader::<Blind<false>>("gfdl-or-cc-by-sa-3.0/scan.pdf");
+    let mut blind = reader::<CannotRender<false>>("gfdl-or-cc-by-sa-3.0/scan.pdf");
     let page = first_page(&mut blind);
     // Nothing of it is left for the other either.
     blind.source.file = tempfile::tempfile().unwrap();

@@ -18,7 +18,7 @@ const FETCHING: usize = 8;
 
 impl Extraction<'_> {
     /// Offers these pages to others until all have come back. So many lanes want work meanwhile.
-    pub(super) async fn lend(&self, parts: Vec<RangeInclusive<u32>>, lanes: usize) -> Result<(), Failure> {
+    pub(super) async fn offer_parts(&self, parts: Vec<RangeInclusive<u32>>, lanes: usize) -> Result<(), Failure> {
         if parts.is_empty() {
             return Ok(());
         }
@@ -41,14 +41,14 @@ impl Extraction<'_> {
                 () = self.taken.notified() => {}
             }
         }
-        self.course().lent = false;
+        self.schedule().offered = false;
         self.more.notify_waiters();
         Ok(())
     }
 
     /// Asks for pages back, one range after the other, before the lanes are out of work.
     fn feed(&self, split: &mut Split, asked: &mut Option<RangeInclusive<u32>>, lanes: usize) {
-        if asked.is_none() && self.course().chunks_waiting() < lanes {
+        if asked.is_none() && self.schedule().chunks_waiting() < lanes {
             *asked = split.first_open();
             asked.iter().for_each(|pages| split.take_back(pages));
         }
@@ -62,11 +62,11 @@ impl Extraction<'_> {
         // One after the other: all pages of a part may be more than memory should hold.
         while let Some(page) = fetched.next().await {
             if let Some(page) = page? {
-                self.course().take_over(&page);
+                self.schedule().take_over(&page);
                 done += 1;
             }
         }
-        self.course().plan(pages.clone(), self.config.children, self.config.chunk_pages);
+        self.schedule().plan(pages.clone(), self.config.children, self.config.chunk_pages);
         tracing::debug!(job = self.task.job_id(), ?pages, done, "a part came back");
         self.more.notify_waiters();
         Ok(())

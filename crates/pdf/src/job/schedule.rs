@@ -43,7 +43,7 @@ impl Finished {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Course {
+pub(super) struct PageSchedule {
     pub(super) finished: Finished,
     /// Pages that children have given, stored already or about to be.
     given: BTreeSet<u32>,
@@ -54,7 +54,7 @@ pub(super) struct Course {
     undrawable: BTreeSet<u32>,
     deaths: u32,
     /// Pages are with other workers: chunks may still come.
-    pub(super) lent: bool,
+    pub(super) offered: bool,
 }
 
 /// What is to be done about a dead child.
@@ -67,7 +67,7 @@ pub(super) enum RetryDecision {
     Fail,
 }
 
-impl Course {
+impl PageSchedule {
     /// After the pages of earlier attempts.
     pub(super) fn new(finished: Finished) -> Self {
         Self { given: finished.pages.clone(), finished, ..Self::default() }
@@ -150,7 +150,7 @@ impl Course {
     }
 
     /// A child died over a chunk. `patience` says whether the page may have another child.
-    pub(super) fn died(&mut self, chunk: Chunk, end: &End, allowed: u32) -> RetryDecision {
+    pub(super) fn died(&mut self, chunk: Chunk, end: &ChunkEnd, allowed: u32) -> RetryDecision {
         self.deaths += 1;
         if self.deaths > allowed {
             return RetryDecision::Fail;
@@ -179,7 +179,7 @@ impl Course {
 
 /// How a child ended over a chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct End {
+pub(super) struct ChunkEnd {
     /// The page it was at.
     pub(super) page: Option<u32>,
     /// It was drawing that page.
@@ -196,20 +196,20 @@ mod tests {
         Chunk { first, last }
     }
 
-    fn all(course: &mut Course) -> Vec<(u32, u32)> {
-        std::iter::from_fn(|| course.take()).map(|chunk| (chunk.first, chunk.last)).collect()
+    fn all(schedule: &mut PageSchedule) -> Vec<(u32, u32)> {
+        std::iter::from_fn(|| schedule.take()).map(|chunk| (chunk.first, chunk.last)).collect()
     }
 
-    fn at(page: u32) -> End {
-        End { page: Some(page), ..End::default() }
+    fn at(page: u32) -> ChunkEnd {
+        ChunkEnd { page: Some(page), ..ChunkEnd::default() }
     }
 
     #[test]
     fn chunks_cover_what_is_not_done_and_are_neither_small_nor_large() {
         for (pages, children, expected) in [(5, 2, 1), (120, 2, 8), (2415, 2, 76), (64, 1, 4), (1, 8, 1)] {
-            let mut course = Course::default();
-            course.plan(1..=pages, children, 32);
-            let chunks = all(&mut course);
+            let mut schedule = PageSchedule::default();
+            schedule.plan(1..=pages, children, 32);
+            let chunks = all(&mut schedule);
             assert_eq!(chunks.len(), expected, "{pages} pages");
             assert_eq!(chunks.iter().map(|(first, last)| last - first + 1).sum::<u32>(), pages);
             assert!(chunks.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0));
@@ -218,9 +218,9 @@ mod tests {
         for page in [1, 2, 5] {
             finished.add(&PageArtifact::unreadable(page, 0.0, ""));
         }
-        let mut course = Course::new(finished);
-        course.plan(1..=9, 1, 32);
-        assert_eq!(all(&mut course), [(3, 4), (6, 8), (9, 9)]);
+        let mut schedule = PageSchedule::new(finished);
+        schedule.plan(1..=9, 1, 32);
+        assert_eq!(all(&mut schedule), [(3, 4), (6, 8), (9, 9)]);
     }
 
     #[test]
@@ -229,59 +229,61 @@ mod tests {
         for page in [2, 11, 12] {
             finished.add(&PageArtifact::unreadable(page, 0.0, ""));
         }
-        let mut course = Course::new(finished);
-        assert_eq!((course.open(20), course.parts(20, 5)), (17, vec![7..=10, 13..=17, 18..=20]));
-        assert_eq!(course.parts(6, 5), []);
-        course.take_over(&PageArtifact::unreadable(14, 0.0, ""));
-        course.plan(13..=17, 1, 32);
-        assert_eq!(all(&mut course), [(13, 13), (15, 17)]);
+        let mut schedule = PageSchedule::new(finished);
+        assert_eq!((schedule.open(20), schedule.parts(20, 5)), (17, vec![7..=10, 13..=17, 18..=20]));
+        assert_eq!(schedule.parts(6, 5), []);
+        schedule.take_over(&PageArtifact::unreadable(14, 0.0, ""));
+        schedule.plan(13..=17, 1, 32);
+        assert_eq!(all(&mut schedule), [(13, 13), (15, 17)]);
     }
 
     #[test]
     fn a_dead_child_costs_its_chunk_which_is_retried_page_by_page() {
-        let mut course = Course::default();
-        assert!(course.accept(1, &chunk(1, 4)) && !course.accept(1, &chunk(1, 4)) && !course.accept(9, &chunk(1, 4)));
-        assert_eq!(course.died(chunk(1, 4), &at(2), 9), RetryDecision::GoOn);
-        assert_eq!(all(&mut course), [(2, 2), (3, 3), (4, 4)]);
-        assert_eq!(course.suspects(), [2]);
-        assert_eq!(course.died(chunk(2, 2), &at(2), 9), RetryDecision::GiveUp(2));
-        assert_eq!(all(&mut course), []);
-        assert!(course.accept(3, &chunk(3, 3)) && !course.has(&chunk(3, 4)));
+        let mut schedule = PageSchedule::default();
+        assert!(
+            schedule.accept(1, &chunk(1, 4)) && !schedule.accept(1, &chunk(1, 4)) && !schedule.accept(9, &chunk(1, 4))
+        );
+        assert_eq!(schedule.died(chunk(1, 4), &at(2), 9), RetryDecision::GoOn);
+        assert_eq!(all(&mut schedule), [(2, 2), (3, 3), (4, 4)]);
+        assert_eq!(schedule.suspects(), [2]);
+        assert_eq!(schedule.died(chunk(2, 2), &at(2), 9), RetryDecision::GiveUp(2));
+        assert_eq!(all(&mut schedule), []);
+        assert!(schedule.accept(3, &chunk(3, 3)) && !schedule.has(&chunk(3, 4)));
     }
 
     #[test]
     fn a_page_that_hangs_is_not_tried_again_and_the_others_are() {
-        let mut course = Course::default();
-        let hung = End { page: Some(2), hung: true, drawing: false };
-        assert_eq!(course.died(chunk(1, 3), &hung, 9), RetryDecision::GiveUp(2));
-        assert_eq!(all(&mut course), [(1, 1), (3, 3)]);
+        let mut schedule = PageSchedule::default();
+        let hung = ChunkEnd { page: Some(2), hung: true, drawing: false };
+        assert_eq!(schedule.died(chunk(1, 3), &hung, 9), RetryDecision::GiveUp(2));
+        assert_eq!(all(&mut schedule), [(1, 1), (3, 3)]);
     }
 
     #[test]
     fn a_page_that_cannot_be_drawn_is_read_without() {
-        let mut course = Course::default();
-        let drawing = End { page: Some(1), drawing: true, hung: false };
-        assert_eq!(course.died(chunk(1, 1), &drawing, 9), RetryDecision::GoOn);
-        assert_eq!((course.undrawable(), course.suspects()), (vec![1], vec![]));
-        assert_eq!(all(&mut course), [(1, 1)]);
-        assert_eq!(course.died(chunk(1, 1), &at(1), 9), RetryDecision::GiveUp(1));
+        let mut schedule = PageSchedule::default();
+        let drawing = ChunkEnd { page: Some(1), drawing: true, hung: false };
+        assert_eq!(schedule.died(chunk(1, 1), &drawing, 9), RetryDecision::GoOn);
+        assert_eq!((schedule.undrawable(), schedule.suspects()), (vec![1], vec![]));
+        assert_eq!(all(&mut schedule), [(1, 1)]);
+        assert_eq!(schedule.died(chunk(1, 1), &at(1), 9), RetryDecision::GiveUp(1));
     }
 
     #[test]
     fn a_neighbour_that_kills_is_avoided_and_does_not_cost_the_page() {
-        let mut course = Course::default();
-        assert_eq!(course.died(chunk(5, 5), &at(7), 9), RetryDecision::GoOn);
-        assert_eq!((all(&mut course), course.suspects()), (vec![(5, 5)], vec![7]));
-        assert_eq!(course.died(chunk(5, 5), &at(7), 9), RetryDecision::GiveUp(5), "it was told not to look");
-        assert_eq!(course.died(chunk(6, 6), &End::default(), 9), RetryDecision::GiveUp(6));
+        let mut schedule = PageSchedule::default();
+        assert_eq!(schedule.died(chunk(5, 5), &at(7), 9), RetryDecision::GoOn);
+        assert_eq!((all(&mut schedule), schedule.suspects()), (vec![(5, 5)], vec![7]));
+        assert_eq!(schedule.died(chunk(5, 5), &at(7), 9), RetryDecision::GiveUp(5), "it was told not to look");
+        assert_eq!(schedule.died(chunk(6, 6), &ChunkEnd::default(), 9), RetryDecision::GiveUp(6));
     }
 
     #[test]
     fn too_many_deaths_are_the_end() {
-        let mut course = Course::default();
-        assert_eq!(course.died_early(Some(3), 2), RetryDecision::GoOn);
-        assert_eq!(course.died_early(Some(3), 2), RetryDecision::Fail, "it was told not to look");
-        assert_eq!(course.died(chunk(1, 1), &at(1), 2), RetryDecision::Fail);
-        assert_eq!(Course::default().died_early(None, 2), RetryDecision::Fail);
+        let mut schedule = PageSchedule::default();
+        assert_eq!(schedule.died_early(Some(3), 2), RetryDecision::GoOn);
+        assert_eq!(schedule.died_early(Some(3), 2), RetryDecision::Fail, "it was told not to look");
+        assert_eq!(schedule.died(chunk(1, 1), &at(1), 2), RetryDecision::Fail);
+        assert_eq!(PageSchedule::default().died_early(None, 2), RetryDecision::Fail);
     }
 }

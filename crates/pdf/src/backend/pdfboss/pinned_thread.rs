@@ -7,9 +7,9 @@
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 /// While it lives, this thread stays on the processor that it is on.
-pub(super) struct Alone(Option<CpuSet>);
+pub(super) struct PinnedThread(Option<CpuSet>);
 
-impl Alone {
+impl PinnedThread {
     /// Without leave to do so threads are started, and nothing else changes.
     pub(super) fn here() -> Self {
         let Ok(before) = sched_getaffinity(None) else { return Self(None) };
@@ -23,7 +23,7 @@ impl Alone {
     }
 }
 
-impl Drop for Alone {
+impl Drop for PinnedThread {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
             // What was allowed before is allowed again; were it not, only balance between processors would suffer.
@@ -36,12 +36,12 @@ impl Drop for Alone {
 mod tests {
     use std::thread::available_parallelism;
 
-    use super::Alone;
+    use super::PinnedThread;
 
     #[test]
     fn one_processor_is_seen_and_then_all_again() {
         let before = available_parallelism().unwrap();
-        let alone = Alone::here();
+        let alone = PinnedThread::here();
         assert_eq!(available_parallelism().unwrap().get(), 1);
         drop(alone);
         assert_eq!(available_parallelism().unwrap(), before);
