@@ -181,6 +181,9 @@ impl Default for Times {
     }
 }
 
+/// The longest pause before a lost stream of the server is opened again for the first time; it doubles up to [`Times::backoff`].
+pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
 /// Connections to the server for streams of users. With the bound on streams in all (8,192) each has about 1,024, a quarter
 /// of what the server takes on one.
 pub const STREAM_CONNECTIONS: usize = 8;

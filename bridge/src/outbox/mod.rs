@@ -14,12 +14,12 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use courant_proto::v1::ErrorReason;
+use courant_runtime::jitter;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::backoff::chance;
 use crate::config::Times;
 use crate::fault::{Code, Fault};
 use crate::ledger::User;
@@ -205,7 +205,7 @@ impl Outbox {
 
     /// Ends it because the bridge stops. When to come back is spread, so that not all do at once.
     pub fn end_for_drain(&self, times: &Times) {
-        let wait = times.drain_spread.mul_f64(chance());
+        let wait = jitter(times.drain_spread);
         self.reply(&ServerMessage::Draining(Draining { retry_after_ms: wait.as_millis() as u64 }));
         let code = Code::Server(ErrorReason::Draining);
         let fault = Fault::new(code, "the bridge is stopping; connect again");

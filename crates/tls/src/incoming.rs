@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use courant_logging::Occasional;
+use courant_runtime::logging::Occasional;
 use futures::Stream;
 use futures::stream::unfold;
 use tokio::io::AsyncReadExt as _;
@@ -49,7 +49,7 @@ pub fn incoming(
                 accepted = listener.accept() => match accepted {
                     Ok((socket, peer)) => door.begin(socket, peer),
                     Err(error) => {
-                        door.failed.tell(|left_out| tracing::warn!(%error, left_out, "accept failed"));
+                        door.failed.log(|left_out| tracing::warn!(%error, left_out, "accept failed"));
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
@@ -87,10 +87,10 @@ impl Door {
         let from = network(peer.ip());
         self.make_room(from);
         let Some(permit) = self.permits.take(from) else {
-            let told = |left_out| {
+            let line = |left_out| {
                 tracing::warn!(%peer, left_out, "too many connections (--grpc-max-connections, --grpc-max-connections-per-address)");
             };
-            return self.refused.tell(told);
+            return self.refused.log(line);
         };
         let (tls, handshake, idle) = (self.tls.clone(), self.handshake, self.idle);
         let task =

@@ -25,9 +25,9 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use crate::attempt::{Attempt, Stop};
-use crate::backoff::Backoff;
 use crate::config::TokenSource;
 use crate::task::{CallError, Source};
+use courant_runtime::{Backoff, hex};
 
 /// How much is sent at once.
 const CHUNK: usize = 256 * 1024;
@@ -162,7 +162,7 @@ impl Calls {
             tracing::debug!(?fault, "the call is tried again");
             tokio::select! {
                 () = attempt.stopped().cancelled() => return Err(CallError::Stopped),
-                () = sleep(backoff.next()) => {}
+                () = sleep(backoff.pause()) => {}
             }
         }
     }
@@ -222,7 +222,7 @@ impl Seen {
     }
 
     fn finish(self, sha256: Option<&str>) -> Result<(u64, String), Fault> {
-        let sum: String = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sum = hex(&self.hash.finalize());
         match sha256 {
             Some(expected) if expected != sum || self.bytes != self.expected => Err(Fault::Corrupt),
             _ => Ok((self.bytes, sum)),

@@ -17,11 +17,11 @@ use tokio_util::task::TaskTracker;
 use tonic::Code;
 
 use crate::attempt::{Attempt, AttemptKey, Stop};
-use crate::backoff::Backoff;
 use crate::calls::{Bearer, Calls};
 use crate::outbox::{Outbox, Seq};
 use crate::session::{End, Session};
 use crate::{Config, ConfigError, Handler, Outcome, Status, Task, TaskError};
+use courant_runtime::Backoff;
 
 /// Messages of the server are small; a larger one is a mistake.
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
@@ -126,7 +126,7 @@ impl Worker {
                 End::Closed(status) => tracing::warn!(?status, "no stream to the server; connecting again"),
                 End::Silent => tracing::warn!("nothing heard from the server; connecting again"),
             }
-            let wait = backoff.next();
+            let wait = backoff.pause();
             tokio::select! {
                 () = sleep(if self.is_draining() { wait.min(DRAINING_WAIT) } else { wait }) => {}
                 () = draining.cancelled(), if !self.is_draining() => {}

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use courant_auth::{Role, Secret, Signer, Verifier};
 use courant_bridge::Config;
-use courant_shutdown::Shutdown;
+use courant_runtime::Shutdown;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 

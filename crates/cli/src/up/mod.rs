@@ -15,26 +15,30 @@ use std::time::Duration;
 
 use courant_auth::{Role, Secret, Signer, Verifier};
 use courant_pdf::{ChildCommand, PdfWorker};
+use courant_runtime::logging::{self, Format};
+use courant_runtime::{Shutdown, listen};
 use courant_server::Server;
-use courant_shutdown::Shutdown;
 use courant_tls::ServerTls;
-use tokio::net::TcpListener;
 
 use self::parts::{Parts, Way};
-use crate::args::Up;
+use crate::args::{LogFormat, Up};
 use crate::failure::Failure;
 use crate::home::{Home, Note, NoteTls, user_name};
-use crate::telemetry;
 
 /// What the parts show each other; made anew for each call or connection.
 const PART_TOKEN_TTL: Duration = Duration::from_secs(3600);
 
-/// Runs until told to stop, or until a part dies.
-pub async fn run(args: Up) -> Result<ExitCode, Failure> {
-    telemetry::start(&args.log)?;
-    courant_tls::raise_open_files();
-    let shutdown = Shutdown::new();
-    shutdown.on_signals()?;
+/// Runs until it has been stopped, or until a part ends by itself.
+pub fn run(args: Up) -> Result<ExitCode, Failure> {
+    let filter = logging::filter(&args.log.log_filter)?;
+    let format = match args.log.log_format {
+        LogFormat::Text => Format::Compact,
+        LogFormat::Json => Format::Json,
+    };
+    courant_runtime::run(filter, format, async |shutdown| run_parts(args, shutdown).await)
+}
+
+async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {
     let home = Home::open(&args.server.data_dir)?;
     let secret = home.secret()?;
     let trusted = args.trust.load().await.map_err(|error| Failure::Start(error.to_string()))?;
@@ -96,10 +100,6 @@ fn bridge(args: &Up, way: &Way, secret: &Secret, verifier: Verifier) -> Result<c
     config.limits.upload_bytes = args.server.max_document_bytes;
     config.check().map_err(|error| Failure::Start(error.to_string()))?;
     Ok(config)
-}
-
-async fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|source| Failure::Listen { flag, address, source })
 }
 
 /// The address to give to people and parts: one cannot connect to 0.0.0.0 everywhere.

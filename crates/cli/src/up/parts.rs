@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_pdf::PdfWorker;
+use courant_runtime::Shutdown;
 use courant_server::Server;
-use courant_shutdown::Shutdown;
 use courant_tls::ClientTls;
 use courant_worker::TokenSource;
 use tokio::net::TcpListener;
