@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::client::types;
-use crate::support::{Client, FakeStage, Stage, token, token_for};
+use crate::support::{Client, Stage, token, token_for};
 use courant_auth::Role;
 use futures::SinkExt;
 use serde_json::json;
@@ -187,7 +187,7 @@ async fn limits_are_told_with_4429() {
 
 #[tokio::test]
 async fn who_is_a_little_too_fast_is_told_and_stays_and_a_flood_is_closed() {
-    let stage = FakeStage::with(|config| config.limits.messages_per_second = 4).await;
+    let stage = Stage::with(|config| config.limits.messages_per_second = 4).await;
     let mut client = stage.client("alice").await;
     // All topics one by one, in a burst: the limits fit each other.
     for topic in 0..128 {
