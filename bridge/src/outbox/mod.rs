@@ -359,8 +359,8 @@ impl Inner {
 
     /// Removes the message that waits in a slot.
     fn remove_slot(&mut self, slot: &SlotKey) -> bool {
-        let Some(place) = self.slots.remove(slot) else { return false };
-        let Some(old) = self.queue.get_mut((place - self.first) as usize).and_then(Option::take) else { return false };
+        let Some(index) = self.slots.remove(slot) else { return false };
+        let Some(old) = self.queue.get_mut((index - self.first) as usize).and_then(Option::take) else { return false };
         self.bytes -= old.content.bytes();
         self.empty += 1;
         if self.empty > COMPACT_ABOVE && self.empty * 2 > self.queue.len() {
@@ -381,9 +381,9 @@ impl Inner {
 
     fn pop(&mut self) -> Option<Waiting> {
         loop {
-            let place = self.queue.pop_front()?;
+            let index = self.queue.pop_front()?;
             self.first += 1;
-            let Some(waiting) = place else {
+            let Some(waiting) = index else {
                 self.empty -= 1;
                 continue;
             };

@@ -54,7 +54,7 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     /// What the caller is told.
-    pub(crate) fn told(self) -> TokenError {
+    pub(crate) fn token_error(self) -> TokenError {
         match self {
             Self::Expired => TokenError::Expired,
             Self::KeysStale => TokenError::KeysStale,

@@ -195,8 +195,8 @@ impl Attempt {
     }
 
     /// The server says how they stand.
-    pub(crate) fn parts_changed(&self, news: PartsChanged) {
-        self.parts.send_replace(news);
+    pub(crate) fn parts_changed(&self, changed: PartsChanged) {
+        self.parts.send_replace(changed);
     }
 
     /// The handler has returned: queues the last report.

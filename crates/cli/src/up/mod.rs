@@ -20,7 +20,7 @@ use courant_runtime::{Shutdown, listen};
 use courant_server::Server;
 use courant_tls::ServerTls;
 
-use self::parts::{Parts, Way};
+use self::parts::{Parts, ServerEndpoint};
 use crate::args::{LogFormat, Up};
 use crate::failure::Failure;
 use crate::home::{Home, Note, NoteTls, user_name};
@@ -49,12 +49,12 @@ async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {
     let grpc = listen("grpc", args.grpc).await?;
     let http = listen("http", args.http).await?;
     let (grpc_address, http_address) = (reachable(grpc.local_addr()?), reachable(http.local_addr()?));
-    let way = Way {
-        core: format!("{}://{grpc_address}", if tls.is_some() { "https" } else { "http" }),
+    let endpoint = ServerEndpoint {
+        url: format!("{}://{grpc_address}", if tls.is_some() { "https" } else { "http" }),
         tls: tls.as_ref().map(ServerTls::as_client),
     };
 
-    let bridge = bridge(&args, &way, &secret, verifier)?;
+    let bridge = bridge(&args, &endpoint, &secret, verifier)?;
     let lame_duck = bridge.times.lame_duck;
     let mut parts = Parts::new(shutdown.clone(), lame_duck);
     parts.server(server.with_tls(tls.clone()).with_lame_duck(lame_duck), grpc);
@@ -62,10 +62,10 @@ async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {
     let pdf = pdf_worker(&args)?;
     let workers = args.workers.map_or_else(default_workers, usize::from);
     for number in 1..=workers {
-        parts.worker(&way, &format!("local-{number}"), source(&secret, "worker", Role::Worker), &pdf);
+        parts.worker(&endpoint, &format!("local-{number}"), source(&secret, "worker", Role::Worker), &pdf);
     }
 
-    let grpc_shown = if tls.is_some() { way.core.clone() } else { grpc_address.to_string() };
+    let grpc_shown = if tls.is_some() { endpoint.url.clone() } else { grpc_address.to_string() };
     let note_tls = tls.as_ref().map(|tls| NoteTls::of(tls.files()));
     let (pid, http_shown) = (std::process::id(), http_address.to_string());
     home.write_note(&Note { pid, grpc: grpc_shown.clone(), http: http_shown, tls: note_tls })?;
@@ -91,10 +91,15 @@ fn pdf_worker(args: &Up) -> Result<PdfWorker, Failure> {
     Ok(PdfWorker::new(config.map_err(|error| Failure::Start(error.to_string()))?))
 }
 
-fn bridge(args: &Up, way: &Way, secret: &Secret, verifier: Verifier) -> Result<courant_bridge::Config, Failure> {
+fn bridge(
+    args: &Up,
+    endpoint: &ServerEndpoint,
+    secret: &Secret,
+    verifier: Verifier,
+) -> Result<courant_bridge::Config, Failure> {
     let token = source(secret, "bridge", Role::Bridge);
-    let mut config = courant_bridge::Config::new(&way.core, verifier, token);
-    config.server_tls.clone_from(&way.tls);
+    let mut config = courant_bridge::Config::new(&endpoint.url, verifier, token);
+    config.server_tls.clone_from(&endpoint.tls);
     config.tls = args.tls.load(None)?;
     args.bridge.clone().apply(&mut config);
     config.limits.upload_bytes = args.server.max_document_bytes;
