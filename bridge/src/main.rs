@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use courant_auth::{Issuer, Role, Secret, Signer, Trust, Verifier};
-use courant_bridge::{Config, Flags};
+use courant_bridge::{Config, Flags, Limits};
 use courant_runtime::logging::{self, Format};
 use courant_runtime::{Shutdown, exit_code, listen};
 use courant_tls::{ClientFiles, ServerFlags};
@@ -42,7 +42,7 @@ struct Args {
     #[command(flatten)]
     flags: Flags,
     /// Bytes of an uploaded document.
-    #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = 512 << 20)]
+    #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = Limits::DEFAULT.upload_bytes)]
     max_document_bytes: u64,
     /// What to log: a level, or levels by module.
     #[arg(long, env = "COURANT_LOG", default_value = "info")]

@@ -381,9 +381,9 @@ impl Inner {
 
     fn pop(&mut self) -> Option<Waiting> {
         loop {
-            let index = self.queue.pop_front()?;
+            let entry = self.queue.pop_front()?;
             self.first += 1;
-            let Some(waiting) = index else {
+            let Some(waiting) = entry else {
                 self.empty -= 1;
                 continue;
             };

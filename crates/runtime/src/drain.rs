@@ -43,11 +43,6 @@ impl Shutdown {
         self.drain.is_cancelled()
     }
 
-    /// Whether the end has come.
-    pub fn is_ended(&self) -> bool {
-        self.end.is_cancelled()
-    }
-
     /// Waits until draining begins.
     pub async fn draining(&self) {
         self.drain.cancelled().await;
@@ -98,12 +93,12 @@ mod tests {
         let waiter = tokio::spawn(async move { waiting.draining().await });
         shutdown.drain();
         waiter.await.unwrap();
-        assert!(shutdown.is_draining() && !shutdown.is_ended());
+        assert!(shutdown.is_draining() && !shutdown.end.is_cancelled());
         shutdown.end();
         shutdown.ended().await;
         let ended = Shutdown::new();
         ended.end();
         ended.draining().await;
-        assert!(ended.is_draining() && ended.is_ended());
+        assert!(ended.is_draining() && ended.end.is_cancelled());
     }
 }
