@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::client::types;
-use crate::support::{Client, PATIENCE, Stage, token, token_for};
+use crate::support::{Client, PATIENCE, RealServer, Stage, token, token_for};
 use courant_auth::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -86,7 +86,8 @@ async fn a_known_state_is_not_told_again_on_any_transport_and_another_one_is_tol
 
 #[tokio::test]
 async fn waiting_longer_is_no_change_but_is_told() {
-    let stage = Stage::new().await;
+    // States that did not change are sent as often as bookmarks.
+    let stage = Stage::before(RealServer::with_bookmarks().await, |_| {}).await;
     stage.server.submit("A", "alice", "doc").await;
     let mut client = stage.client("alice").await;
     let begin = client.follow("queue", None).await;
