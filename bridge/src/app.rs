@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use courant_proto::v1::BridgeCounts;
+use courant_runtime::Shutdown;
+use courant_runtime::supervisor::Supervisor;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +25,6 @@ use crate::topic::registry::Registry as TopicRegistry;
 use crate::topic::subscribe::Topics;
 use crate::upstream::ServerUpstream;
 use crate::upstream::overview::Overview;
-use courant_shutdown::supervisor::Supervisor;
 
 /// The shared parts. Holds nothing that another bridge could not make by itself.
 pub struct App {
@@ -42,8 +43,8 @@ pub struct App {
     pub health: watch::Receiver<Health>,
     /// Changes when the server has been unavailable for so long that clients should connect elsewhere.
     pub server_unavailable: watch::Receiver<u64>,
-    /// Cancelled when the bridge is not ready any more, and serves for a while.
-    pub lame_duck: CancellationToken,
+    /// From when it drains the bridge is not ready any more, and serves on as a lame duck.
+    pub shutdown: Shutdown,
     /// Cancelled when clients are disconnected.
     pub drain: CancellationToken,
     /// All sessions, HTTP connections and uploads.
@@ -58,7 +59,11 @@ pub struct Peer(pub IpAddr);
 
 impl App {
     /// Starts the shared parts. They stop with the supervisor, after the sessions.
-    pub fn start(config: Config, supervisor: Supervisor) -> Result<Arc<Self>, tonic::transport::Error> {
+    pub fn start(
+        config: Config,
+        shutdown: Shutdown,
+        supervisor: Supervisor,
+    ) -> Result<Arc<Self>, tonic::transport::Error> {
         let server = Server::new(&config)?;
         let (metrics, times) = (Metrics::default(), config.times.clone());
         let audit = Arc::new(AuditLog::default());
@@ -94,7 +99,7 @@ impl App {
         let topics = Topics::new(followed, Arc::new(upstream), times, metrics.clone(), supervisor.clone());
         supervisor.keep("presence", run_presence(registration, presence.clone()));
         let (sender, health) = watch::channel(Health::Unavailable);
-        supervisor.keep("health", health::watch(server.clone(), config.times.health, sender));
+        supervisor.keep("health", health::watch(server.clone(), config.times.health, sender, shutdown.clone()));
         let (outages, server_unavailable) = watch::channel(0);
         supervisor.keep("outages", watch_outages(health.clone(), config.times.server_grace, outages));
         Ok(Arc::new(Self {
@@ -108,7 +113,7 @@ impl App {
             metrics,
             health,
             server_unavailable,
-            lame_duck: CancellationToken::new(),
+            shutdown,
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
             supervisor,
@@ -123,7 +128,7 @@ impl App {
 
     /// Whether new work is welcome.
     pub fn is_ready(&self) -> bool {
-        *self.health.borrow() == Health::Serving && !self.lame_duck.is_cancelled()
+        *self.health.borrow() == Health::Serving && !self.shutdown.is_draining()
     }
 }
 

@@ -33,7 +33,7 @@ const NAME_BYTES: usize = 128;
 pub struct AuditLog {
     entries: Mutex<Entries>,
     /// Lines of refusals in the log.
-    lines: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<std::time::Instant>>,
+    line_rate: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<std::time::Instant>>,
     /// Refusals since the last of these lines that have none.
     suppressed: AtomicU64,
 }
@@ -76,8 +76,8 @@ impl Category {
 impl Default for AuditLog {
     fn default() -> Self {
         let quota = Quota::per_second(at_least_one(REFUSED_LINES_PER_SECOND));
-        let lines = RateLimiter::direct_with_clock(quota, MonotonicClock);
-        Self { entries: Mutex::default(), lines, suppressed: AtomicU64::new(0) }
+        let line_rate = RateLimiter::direct_with_clock(quota, MonotonicClock);
+        Self { entries: Mutex::default(), line_rate, suppressed: AtomicU64::new(0) }
     }
 }
 
@@ -104,7 +104,7 @@ impl AuditLog {
     fn log(&self, action: AuditAction, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
         let mut suppressed = None;
         if Category::of(action) == Category::Refusal {
-            if self.lines.check().is_err() {
+            if self.line_rate.check().is_err() {
                 self.suppressed.fetch_add(1, Ordering::Relaxed);
                 return;
             }
@@ -138,9 +138,9 @@ fn push_bounded(records: &mut VecDeque<AuditEntry>, record: AuditEntry, most: us
     let fullest = records
         .iter()
         .enumerate()
-        .max_by_key(|(place, record)| (counts.get(&record.user.as_deref()).copied(), std::cmp::Reverse(*place)));
-    if let Some(place) = fullest.map(|(place, _)| place) {
-        records.remove(place);
+        .max_by_key(|(index, record)| (counts.get(&record.user.as_deref()).copied(), std::cmp::Reverse(*index)));
+    if let Some(index) = fullest.map(|(index, _)| index) {
+        records.remove(index);
     }
 }
 
@@ -150,7 +150,7 @@ fn merge_refusal(records: &mut VecDeque<AuditEntry>, mut record: AuditEntry) {
         let same_target = record.action == AuditAction::TokenRefused || known.target == record.target;
         known.action == record.action && known.address == record.address && same_target
     };
-    if let Some(known) = records.iter().position(alike).and_then(|place| records.remove(place)) {
+    if let Some(known) = records.iter().position(alike).and_then(|index| records.remove(index)) {
         record.count = Some(known.count.unwrap_or(1).saturating_add(1));
     }
     if records.len() == KEPT_REFUSALS {

@@ -124,6 +124,27 @@ pub struct Times {
 }
 
 impl Limits {
+    /// Of the flags as well.
+    pub const DEFAULT: Self = Self {
+        sockets: 4_000,
+        sockets_per_address: 1_000,
+        connections: 10_000,
+        connections_per_user: 100,
+        devices_per_user: 100,
+        connections_per_address: 1_000,
+        attempts_per_minute: 6_000,
+        requests_per_second: 2_000,
+        messages_per_second: 50,
+        per_user_per_second: 500,
+        subscriptions: 128,
+        message_bytes: 64 << 10,
+        compress_above: 1 << 10,
+        outbox_bytes: 1 << 20,
+        upload_bytes: 512 << 20,
+        upload_bytes_per_second: 1 << 10,
+        bounds: Bounds::DEFAULT,
+    };
+
     /// Messages a connection may send at once: enough to subscribe to all it may one by one.
     pub fn message_burst(&self) -> u32 {
         let all = u32::try_from(self.subscriptions).unwrap_or(u32::MAX).saturating_add(BURST_SPARE);
@@ -131,55 +152,45 @@ impl Limits {
     }
 }
 
+impl Times {
+    /// Of the flags as well.
+    pub const DEFAULT: Self = Self {
+        auth: Duration::from_secs(10),
+        token_warning: Duration::from_secs(60),
+        ping: Duration::from_secs(30),
+        client_ping: Duration::from_secs(25),
+        client_pong: Duration::from_secs(8),
+        poll: Duration::from_secs(25),
+        close: Duration::from_secs(5),
+        header: Duration::from_secs(10),
+        body: Duration::from_secs(30),
+        call: Duration::from_secs(10),
+        health: Duration::from_secs(2),
+        server_grace: Duration::from_secs(60),
+        presence_grace: Duration::from_secs(5),
+        poll_overdue: Duration::from_secs(15),
+        topic_grace: Duration::from_secs(10),
+        backoff: Duration::from_secs(5),
+        drain_spread: Duration::from_secs(5),
+        lame_duck: Duration::from_secs(5),
+        drain: Duration::from_secs(10),
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            sockets: 4_000,
-            sockets_per_address: 1_000,
-            connections: 10_000,
-            connections_per_user: 100,
-            devices_per_user: 100,
-            connections_per_address: 1_000,
-            attempts_per_minute: 6_000,
-            requests_per_second: 2_000,
-            messages_per_second: 50,
-            per_user_per_second: 500,
-            subscriptions: 128,
-            message_bytes: 64 << 10,
-            compress_above: 1 << 10,
-            outbox_bytes: 1 << 20,
-            upload_bytes: 512 << 20,
-            upload_bytes_per_second: 1 << 10,
-            bounds: Bounds::default(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Default for Times {
     fn default() -> Self {
-        Self {
-            auth: Duration::from_secs(10),
-            token_warning: Duration::from_secs(60),
-            ping: Duration::from_secs(30),
-            client_ping: Duration::from_secs(25),
-            client_pong: Duration::from_secs(8),
-            poll: Duration::from_secs(25),
-            close: Duration::from_secs(5),
-            header: Duration::from_secs(10),
-            body: Duration::from_secs(30),
-            call: Duration::from_secs(10),
-            health: Duration::from_secs(2),
-            server_grace: Duration::from_secs(60),
-            presence_grace: Duration::from_secs(5),
-            poll_overdue: Duration::from_secs(15),
-            topic_grace: Duration::from_secs(10),
-            backoff: Duration::from_secs(5),
-            drain_spread: Duration::from_secs(5),
-            lame_duck: Duration::from_secs(5),
-            drain: Duration::from_secs(10),
-        }
+        Self::DEFAULT
     }
 }
+
+/// The longest pause before a lost stream of the server is opened again for the first time; it doubles up to [`Times::backoff`].
+pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections to the server for streams of users. With the bound on streams in all (8,192) each has about 1,024, a quarter
 /// of what the server takes on one.

@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_strangers_job_reads_like_one_that_never_was() {
-        let told = |message: &str| {
+        let message_of = |message: &str| {
             let details = tonic_types::ErrorDetails::with_error_info(
                 "JOB_NOT_FOUND",
                 "courant",
@@ -279,7 +279,7 @@ mod tests {
             );
             Fault::from(tonic::Status::with_error_details(Grpc::NotFound, message, details))
         };
-        assert_eq!(told("job 1 is bob's"), told("there is no job 2"));
+        assert_eq!(message_of("job 1 is bob's"), message_of("there is no job 2"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::config::Config;
+use crate::config::{Config, Limits, Times};
 use crate::ledger::{Bound, Bounds};
 
 /// Who may come, how much, and for how long. Each flag has an environment variable `COURANT_…`.
@@ -29,140 +29,140 @@ pub struct Flags {
     pub hsts_max_age: Option<Duration>,
 
     /// HTTP connections at once
-    #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS", default_value_t = 4_000, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS", default_value_t = Limits::DEFAULT.sockets, value_name = "N")]
     pub max_http_connections: usize,
 
     /// HTTP connections at once from one address; not with --trust-forwarded, where all come from the proxy
-    #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = Limits::DEFAULT.sockets_per_address, value_name = "N")]
     pub max_http_connections_per_address: usize,
 
     /// WebSocket connections at once
-    #[arg(long, env = "COURANT_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_CONNECTIONS", default_value_t = Limits::DEFAULT.connections, value_name = "N")]
     pub max_connections: usize,
 
     /// WebSocket connections of one user
-    #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_USER", default_value_t = 100, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_USER", default_value_t = Limits::DEFAULT.connections_per_user, value_name = "N")]
     pub max_connections_per_user: usize,
 
     /// Devices of one user that are shown as connected to this bridge; further ones may connect and are not shown
-    #[arg(long, env = "COURANT_MAX_DEVICES_PER_USER", default_value_t = 100, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_DEVICES_PER_USER", default_value_t = Limits::DEFAULT.devices_per_user, value_name = "N")]
     pub max_devices_per_user: usize,
 
     /// WebSocket connections from one address
-    #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = Limits::DEFAULT.connections_per_address, value_name = "N")]
     pub max_connections_per_address: usize,
 
     /// New WebSocket connections per minute from one address
-    #[arg(long, env = "COURANT_MAX_ATTEMPTS_PER_MINUTE", default_value_t = 6_000, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_ATTEMPTS_PER_MINUTE", default_value_t = Limits::DEFAULT.attempts_per_minute, value_name = "N")]
     pub max_attempts_per_minute: u32,
 
     /// HTTP requests per second from one address
-    #[arg(long, env = "COURANT_MAX_REQUESTS_PER_SECOND", default_value_t = 2_000, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_REQUESTS_PER_SECOND", default_value_t = Limits::DEFAULT.requests_per_second, value_name = "N")]
     pub max_requests_per_second: u32,
 
     /// Messages per second of one connection
-    #[arg(long, env = "COURANT_MAX_MESSAGES_PER_SECOND", default_value_t = 50, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_MESSAGES_PER_SECOND", default_value_t = Limits::DEFAULT.messages_per_second, value_name = "N")]
     pub max_messages_per_second: u32,
 
     /// Messages and requests per second of one user, over all connections
-    #[arg(long, env = "COURANT_MAX_PER_USER_PER_SECOND", default_value_t = 500, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_PER_USER_PER_SECOND", default_value_t = Limits::DEFAULT.per_user_per_second, value_name = "N")]
     pub max_per_user_per_second: u32,
 
     /// Subscriptions of one connection
-    #[arg(long, env = "COURANT_MAX_SUBSCRIPTIONS", default_value_t = 128, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_SUBSCRIPTIONS", default_value_t = Limits::DEFAULT.subscriptions, value_name = "N")]
     pub max_subscriptions: usize,
 
     /// Bytes of a message from a browser
-    #[arg(long, env = "COURANT_MAX_MESSAGE_BYTES", default_value_t = 64 << 10, value_name = "BYTES")]
+    #[arg(long, env = "COURANT_MAX_MESSAGE_BYTES", default_value_t = Limits::DEFAULT.message_bytes, value_name = "BYTES")]
     pub max_message_bytes: usize,
 
     /// Bytes above which messages are compressed on connections with the subprotocol courant.v1.msgpack
-    #[arg(long, env = "COURANT_COMPRESS_ABOVE", default_value_t = 1 << 10, value_name = "BYTES")]
+    #[arg(long, env = "COURANT_COMPRESS_ABOVE", default_value_t = Limits::DEFAULT.compress_above, value_name = "BYTES")]
     pub compress_above: usize,
 
     /// Bytes that may wait for one slow connection
-    #[arg(long, env = "COURANT_OUTBOX_BYTES", default_value_t = 1 << 20, value_name = "BYTES")]
+    #[arg(long, env = "COURANT_OUTBOX_BYTES", default_value_t = Limits::DEFAULT.outbox_bytes, value_name = "BYTES")]
     pub outbox_bytes: usize,
 
     /// Distinct topics of one user, over all connections
-    #[arg(long, env = "COURANT_MAX_TOPICS_PER_USER", default_value_t = 1_000, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_TOPICS_PER_USER", default_value_t = Limits::DEFAULT.bounds.topics_per_user, value_name = "N")]
     pub max_topics_per_user: usize,
 
     /// Streams from the server at once, of all users; more than one topic of several users need only one
-    #[arg(long, env = "COURANT_MAX_UPSTREAM_STREAMS", default_value_t = 8_192, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_UPSTREAM_STREAMS", default_value_t = Limits::DEFAULT.bounds.streams.total, value_name = "N")]
     pub max_upstream_streams: usize,
 
     /// Of these, streams that one user alone needs. No user gets more than are still free
-    #[arg(long, env = "COURANT_MAX_STREAMS_PER_USER", default_value_t = 1_200, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_STREAMS_PER_USER", default_value_t = Limits::DEFAULT.bounds.streams.per_user, value_name = "N")]
     pub max_streams_per_user: usize,
 
     /// Bytes that may wait for all slow connections of one user
-    #[arg(long, env = "COURANT_OUTBOX_BYTES_PER_USER", default_value_t = 16 << 20, value_name = "BYTES")]
+    #[arg(long, env = "COURANT_OUTBOX_BYTES_PER_USER", default_value_t = Limits::DEFAULT.bounds.outboxes.per_user, value_name = "BYTES")]
     pub outbox_bytes_per_user: usize,
 
     /// Bytes that may wait for all slow connections
-    #[arg(long, env = "COURANT_OUTBOX_BYTES_TOTAL", default_value_t = 1 << 30, value_name = "BYTES")]
+    #[arg(long, env = "COURANT_OUTBOX_BYTES_TOTAL", default_value_t = Limits::DEFAULT.bounds.outboxes.total, value_name = "BYTES")]
     pub outbox_bytes_total: usize,
 
     /// HTTP requests of all users that are being answered at once
-    #[arg(long, env = "COURANT_MAX_REQUESTS", default_value_t = 2_048, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_REQUESTS", default_value_t = Limits::DEFAULT.bounds.requests.total, value_name = "N")]
     pub max_requests: usize,
 
     /// HTTP requests of one user that are being answered at once
-    #[arg(long, env = "COURANT_MAX_REQUESTS_PER_USER", default_value_t = 200, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_REQUESTS_PER_USER", default_value_t = Limits::DEFAULT.bounds.requests.per_user, value_name = "N")]
     pub max_requests_per_user: usize,
 
     /// Uploads at once, of all users
-    #[arg(long, env = "COURANT_MAX_UPLOADS", default_value_t = 256, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_UPLOADS", default_value_t = Limits::DEFAULT.bounds.uploads.total, value_name = "N")]
     pub max_uploads: usize,
 
     /// Uploads of one user at once
-    #[arg(long, env = "COURANT_MAX_UPLOADS_PER_USER", default_value_t = 32, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_UPLOADS_PER_USER", default_value_t = Limits::DEFAULT.bounds.uploads.per_user, value_name = "N")]
     pub max_uploads_per_user: usize,
 
     /// Downloads at once, of all users
-    #[arg(long, env = "COURANT_MAX_DOWNLOADS", default_value_t = 1_024, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_DOWNLOADS", default_value_t = Limits::DEFAULT.bounds.downloads.total, value_name = "N")]
     pub max_downloads: usize,
 
     /// Downloads of one user at once
-    #[arg(long, env = "COURANT_MAX_DOWNLOADS_PER_USER", default_value_t = 64, value_name = "N")]
+    #[arg(long, env = "COURANT_MAX_DOWNLOADS_PER_USER", default_value_t = Limits::DEFAULT.bounds.downloads.per_user, value_name = "N")]
     pub max_downloads_per_user: usize,
 
     /// Time between WebSocket pings; clients that miss two are disconnected
-    #[arg(long, env = "COURANT_PING_INTERVAL", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub ping_interval: Duration,
+    #[arg(long, env = "COURANT_PING_INTERVAL", default_value_t = Times::DEFAULT.ping.into(), value_name = "TIME")]
+    pub ping_interval: humantime::Duration,
 
     /// Silence after which a client should send a ping, and an event stream gets one
-    #[arg(long, env = "COURANT_CLIENT_PING_INTERVAL", default_value = "25s", value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub client_ping_interval: Duration,
+    #[arg(long, env = "COURANT_CLIENT_PING_INTERVAL", default_value_t = Times::DEFAULT.client_ping.into(), value_name = "TIME")]
+    pub client_ping_interval: humantime::Duration,
 
     /// How long a client should wait for the answer before it goes elsewhere
-    #[arg(long, env = "COURANT_CLIENT_PONG_TIMEOUT", default_value = "8s", value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub client_pong_timeout: Duration,
+    #[arg(long, env = "COURANT_CLIENT_PONG_TIMEOUT", default_value_t = Times::DEFAULT.client_pong.into(), value_name = "TIME")]
+    pub client_pong_timeout: humantime::Duration,
 
     /// How long a request's head may take, also the next one on a connection that is kept
-    #[arg(long, env = "COURANT_HEADER_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub header_timeout: Duration,
+    #[arg(long, env = "COURANT_HEADER_TIMEOUT", default_value_t = Times::DEFAULT.header.into(), value_name = "TIME")]
+    pub header_timeout: humantime::Duration,
 
     /// How long an upload may pause
-    #[arg(long, env = "COURANT_BODY_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub body_timeout: Duration,
+    #[arg(long, env = "COURANT_BODY_TIMEOUT", default_value_t = Times::DEFAULT.body.into(), value_name = "TIME")]
+    pub body_timeout: humantime::Duration,
 
     /// Bytes per second that must come of an upload on average, so that a slow client cannot hold an upload open; 0: no minimum
-    #[arg(long, env = "COURANT_MIN_UPLOAD_RATE", default_value_t = 1 << 10, value_name = "BYTES")]
+    #[arg(long, env = "COURANT_MIN_UPLOAD_RATE", default_value_t = Limits::DEFAULT.upload_bytes_per_second, value_name = "BYTES")]
     pub min_upload_rate: u64,
 
     /// How long a WebSocket may stay without a token
-    #[arg(long, env = "COURANT_AUTH_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub auth_timeout: Duration,
+    #[arg(long, env = "COURANT_AUTH_TIMEOUT", default_value_t = Times::DEFAULT.auth.into(), value_name = "TIME")]
+    pub auth_timeout: humantime::Duration,
 
     /// How long a client that polls counts as connected after an answer, until its next poll
-    #[arg(long, env = "COURANT_POLL_TIMEOUT", default_value = "15s", value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub poll_timeout: Duration,
+    #[arg(long, env = "COURANT_POLL_TIMEOUT", default_value_t = Times::DEFAULT.poll_overdue.into(), value_name = "TIME")]
+    pub poll_timeout: humantime::Duration,
 
     /// How long a device that is gone is still shown as connected, so that a page reload does not flicker
-    #[arg(long, env = "COURANT_PRESENCE_GRACE", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub presence_grace: Duration,
+    #[arg(long, env = "COURANT_PRESENCE_GRACE", default_value_t = Times::DEFAULT.presence_grace.into(), value_name = "TIME")]
+    pub presence_grace: humantime::Duration,
 
     /// Time to serve on after a signal to stop while /readyz answers 503, so that load balancers stop sending requests first;
     /// Ctrl-C skips it [default: 5s]
@@ -170,8 +170,8 @@ pub struct Flags {
     pub lame_duck: Option<Duration>,
 
     /// Time after that for all connections of browsers to end
-    #[arg(long = "drain", env = "COURANT_DRAIN", default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub drain_within: Duration,
+    #[arg(long = "drain", env = "COURANT_DRAIN", default_value_t = Times::DEFAULT.drain.into(), value_name = "TIME")]
+    pub drain_within: humantime::Duration,
 }
 
 impl Flags {
@@ -206,18 +206,18 @@ impl Flags {
             outboxes: bound(self.outbox_bytes_total, self.outbox_bytes_per_user),
         };
         limits.upload_bytes_per_second = self.min_upload_rate;
-        config.times.ping = self.ping_interval;
-        config.times.client_ping = self.client_ping_interval;
-        config.times.client_pong = self.client_pong_timeout;
-        config.times.header = self.header_timeout;
-        config.times.body = self.body_timeout;
-        config.times.auth = self.auth_timeout;
-        config.times.poll_overdue = self.poll_timeout;
-        config.times.presence_grace = self.presence_grace;
+        config.times.ping = self.ping_interval.into();
+        config.times.client_ping = self.client_ping_interval.into();
+        config.times.client_pong = self.client_pong_timeout.into();
+        config.times.header = self.header_timeout.into();
+        config.times.body = self.body_timeout.into();
+        config.times.auth = self.auth_timeout.into();
+        config.times.poll_overdue = self.poll_timeout.into();
+        config.times.presence_grace = self.presence_grace.into();
         if let Some(lame_duck) = self.lame_duck {
             config.times.lame_duck = lame_duck;
         }
-        config.times.drain = self.drain_within;
+        config.times.drain = self.drain_within.into();
     }
 }
 

@@ -5,7 +5,6 @@
 
 mod app;
 mod audit;
-mod backoff;
 mod config;
 mod connection;
 mod events;

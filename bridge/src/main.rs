@@ -6,14 +6,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Parser;
 use courant_auth::{Issuer, Role, Secret, Signer, Trust, Verifier};
-use courant_bridge::{Config, Flags};
-use courant_shutdown::Shutdown;
+use courant_bridge::{Config, Flags, Limits};
+use courant_runtime::logging::{self, Format};
+use courant_runtime::{Shutdown, exit_code, listen};
 use courant_tls::{ClientFiles, ServerFlags};
-use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
 
 /// The browser edge of Courant: WebSocket, uploads, downloads and the console.
 #[derive(Debug, Parser)]
@@ -44,7 +42,7 @@ struct Args {
     #[command(flatten)]
     flags: Flags,
     /// Bytes of an uploaded document.
-    #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = 512 << 20)]
+    #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = Limits::DEFAULT.upload_bytes)]
     max_document_bytes: u64,
     /// What to log: a level, or levels by module.
     #[arg(long, env = "COURANT_LOG", default_value = "info")]
@@ -55,28 +53,20 @@ struct Args {
 const OWN_TOKEN: Duration = Duration::from_secs(24 * 3600);
 
 fn main() -> ExitCode {
-    match start(Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("courant-bridge: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("courant-bridge", start(Args::parse()))
 }
 
-#[tokio::main]
-async fn start(args: Args) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?} is not a filter", args.log))?;
-    courant_logging::start(filter, courant_logging::Format::Text);
-    // Before anybody can know that we are here.
-    let shutdown = Shutdown::new();
-    shutdown.on_signals()?;
-    let listen = args.listen;
+fn start(args: Args) -> anyhow::Result<()> {
+    let filter = logging::filter(&args.log)?;
+    courant_runtime::run(filter, Format::Text, async |shutdown| run(args, shutdown).await)
+}
+
+async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<()> {
+    let address = args.listen;
     let trusted = args.trust.load().await?;
     let config = config(args, trusted)?;
     config.check()?;
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    courant_tls::raise_open_files();
+    let listener = listen("listen", address).await?;
     tracing::info!(listen = %listener.local_addr()?, server = %config.server, "listening");
     Ok(courant_bridge::run(listener, config, shutdown).await?)
 }

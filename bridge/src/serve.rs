@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use courant_shutdown::Shutdown;
+use courant_runtime::Shutdown;
+use courant_runtime::logging::Occasional;
+use courant_runtime::supervisor::{Supervisor, TaskFailed};
 use courant_tls::{Protocol, Socket};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -27,7 +29,6 @@ use crate::config::{Config, ConfigError};
 use crate::http::router;
 use crate::request::problem::Problem;
 use crate::sockets::{SocketPermit, Sockets, refusal};
-use courant_shutdown::supervisor::{Supervisor, TaskFailed};
 
 /// Buffer for a request's head; more is refused with 431.
 const HEAD_BYTES: usize = 32 << 10;
@@ -68,14 +69,14 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Into<Shut
     if let Some(tls) = &config.tls {
         supervisor.keep("TLS files", tls.keep_fresh());
     }
-    let app = App::start(config, supervisor)?;
+    let app = App::start(config, shutdown.clone(), supervisor)?;
     let served = tokio::select! {
         failed = app.supervisor.failed() => Err(failed.into()),
         () = shutdown.ended() => {
             tracing::warn!(left = app.tasks.len(), "connections closed: shutdown without drain");
             Ok(())
         }
-        () = serve(listener, &app, &shutdown) => Ok(()),
+        () = serve(listener, &app) => Ok(()),
     };
     stop.cancel();
     if tokio::time::timeout(STOP_TIME, app.supervisor.stopped()).await.is_err() {
@@ -85,18 +86,17 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Into<Shut
 }
 
 /// Serves, and drains when that begins.
-async fn serve(listener: TcpListener, app: &Arc<App>, shutdown: &Shutdown) {
-    let times = &app.config.times;
+async fn serve(listener: TcpListener, app: &Arc<App>) {
+    let (times, shutdown) = (&app.config.times, &app.shutdown);
     let acceptor = Acceptor::new(app);
     tokio::select! {
         never = acceptor.accept(&listener) => match never {},
         () = shutdown.draining() => {}
     }
-    app.lame_duck.cancel();
     tracing::info!(lame_duck = ?times.lame_duck, "not ready, still serving");
     tokio::select! {
         never = acceptor.accept(&listener) => match never {},
-        () = tokio::time::sleep(times.lame_duck) => {}
+        () = shutdown.lame_duck(times.lame_duck) => {}
     }
     drop(listener);
     app.drain.cancel();
@@ -127,11 +127,12 @@ impl Acceptor {
     }
 
     async fn accept(&self, listener: &TcpListener) -> Infallible {
+        let mut failures = Occasional::default();
         loop {
             match listener.accept().await {
                 Ok((socket, peer)) => self.handle_socket(socket, peer),
                 Err(error) => {
-                    tracing::warn!(%error, "accept failed");
+                    failures.log(|left_out| tracing::warn!(%error, left_out, "accept failed"));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -80,8 +80,8 @@ impl Batch for Text {
     fn push(&mut self, push: Arc<Push>) {
         // Only the last of a group has the cursor: who is cut off within gets the whole group again.
         let last = push.frames.len().saturating_sub(1);
-        for (place, frame) in push.frames.iter().enumerate() {
-            self.event(frame, push.cursor.as_deref().filter(|_| self.ids && place == last));
+        for (index, frame) in push.frames.iter().enumerate() {
+            self.event(frame, push.cursor.as_deref().filter(|_| self.ids && index == last));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use courant_runtime::hex;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{Method, StatusCode};
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -39,8 +40,7 @@ pub async fn serve(request: Request) -> Result<Response, Fault> {
 }
 
 fn file_response(path: &str, file: EmbeddedFile, known: Option<&str>) -> Response {
-    let hash: String = file.metadata.sha256_hash().iter().map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{hash}\"");
+    let tag = format!("\"{}\"", hex(&file.metadata.sha256_hash()));
     let keep = if path.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { "no-cache" };
     let headers = [(CACHE_CONTROL, keep), (CONTENT_TYPE, media_type(path)), (ETAG, tag.as_str())];
     if known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)) {

@@ -119,7 +119,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
         return "ok\n".into_response();
     }
     let why = match *app.health.borrow() {
-        _ if app.lame_duck.is_cancelled() => "draining",
+        _ if app.shutdown.is_draining() => "draining",
         Health::Degraded(missing) => missing,
         Health::Serving | Health::Unavailable => "the server cannot be reached",
     };

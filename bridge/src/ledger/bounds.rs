@@ -45,19 +45,22 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            topics_per_user: 1_000,
-            // A stream for each topic, and some for replays and notifications.
-            streams: Bound { total: 8_192, per_user: 1_200 },
-            uploads: Bound { total: 256, per_user: 32 },
-            downloads: Bound { total: 1_024, per_user: 64 },
-            requests: Bound { total: 2_048, per_user: 200 },
-            outboxes: Bound { total: 1 << 30, per_user: 16 << 20 },
-        }
+        Self::DEFAULT
     }
 }
 
 impl Bounds {
+    /// Of the flags as well.
+    pub const DEFAULT: Self = Self {
+        topics_per_user: 1_000,
+        // A stream for each topic, and some for replays and notifications.
+        streams: Bound { total: 8_192, per_user: 1_200 },
+        uploads: Bound { total: 256, per_user: 32 },
+        downloads: Bound { total: 1_024, per_user: 64 },
+        requests: Bound { total: 2_048, per_user: 200 },
+        outboxes: Bound { total: 1 << 30, per_user: 16 << 20 },
+    };
+
     pub(super) fn of(&self, resource: Resource) -> Bound {
         match resource {
             Resource::Streams => self.streams,

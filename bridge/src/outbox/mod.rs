@@ -14,12 +14,12 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use courant_proto::v1::ErrorReason;
+use courant_runtime::jitter;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::backoff::chance;
 use crate::config::Times;
 use crate::fault::{Code, Fault};
 use crate::ledger::User;
@@ -205,7 +205,7 @@ impl Outbox {
 
     /// Ends it because the bridge stops. When to come back is spread, so that not all do at once.
     pub fn end_for_drain(&self, times: &Times) {
-        let wait = times.drain_spread.mul_f64(chance());
+        let wait = jitter(times.drain_spread);
         self.reply(&ServerMessage::Draining(Draining { retry_after_ms: wait.as_millis() as u64 }));
         let code = Code::Server(ErrorReason::Draining);
         let fault = Fault::new(code, "the bridge is stopping; connect again");
@@ -359,8 +359,8 @@ impl Inner {
 
     /// Removes the message that waits in a slot.
     fn remove_slot(&mut self, slot: &SlotKey) -> bool {
-        let Some(place) = self.slots.remove(slot) else { return false };
-        let Some(old) = self.queue.get_mut((place - self.first) as usize).and_then(Option::take) else { return false };
+        let Some(index) = self.slots.remove(slot) else { return false };
+        let Some(old) = self.queue.get_mut((index - self.first) as usize).and_then(Option::take) else { return false };
         self.bytes -= old.content.bytes();
         self.empty += 1;
         if self.empty > COMPACT_ABOVE && self.empty * 2 > self.queue.len() {
@@ -381,9 +381,9 @@ impl Inner {
 
     fn pop(&mut self) -> Option<Waiting> {
         loop {
-            let place = self.queue.pop_front()?;
+            let entry = self.queue.pop_front()?;
             self.first += 1;
-            let Some(waiting) = place else {
+            let Some(waiting) = entry else {
                 self.empty -= 1;
                 continue;
             };

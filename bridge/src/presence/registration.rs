@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use courant_proto::v1::attend_request::Message;
 use courant_proto::v1::{AttendRequest, AttendResponse, BridgeCounts, BridgeHello};
+use courant_runtime::Backoff;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::local::LocalPresence;
-use crate::backoff::pause;
-use crate::config::Times;
+use crate::config::{FIRST_PAUSE, Times};
 use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::server::Server;
@@ -42,19 +42,18 @@ pub struct BridgeRegistration<C> {
 
 impl<C: Fn() -> BridgeCounts> BridgeRegistration<C> {
     pub async fn run(&self) {
-        let mut losses = 0;
+        let mut backoff = Backoff::new(FIRST_PAUSE, self.times.backoff);
         loop {
-            if let Err(fault) = self.register(&mut losses).await {
-                tracing::debug!(%fault, losses, "presence stream lost, retrying");
+            if let Err(fault) = self.register(&mut backoff).await {
+                tracing::debug!(%fault, losses = backoff.failures(), "presence stream lost, retrying");
             }
             self.presence.server_lost();
             self.metrics.upstream_losses.inc();
-            losses = losses.saturating_add(1);
-            tokio::time::sleep(pause(losses, self.times.backoff)).await;
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 
-    async fn register(&self, losses: &mut u32) -> Result<(), Fault> {
+    async fn register(&self, backoff: &mut Backoff) -> Result<(), Fault> {
         let (out, inbox) = mpsc::channel(IN_FLIGHT);
         let request = self.server.stream_own(ReceiverStream::new(inbox))?;
         let hello = BridgeHello {
@@ -64,7 +63,7 @@ impl<C: Fn() -> BridgeCounts> BridgeRegistration<C> {
         // There is slot for it.
         let _ = out.send(message(Message::Hello(hello))).await;
         let sent = self.server.system_presence().attend(request).await?.into_inner();
-        *losses = 0;
+        backoff.reset();
         self.presence.server_connected();
         // Side by side: while the server waits for us to read, we must not wait for it.
         tokio::select! {

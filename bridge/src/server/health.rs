@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use courant_runtime::Shutdown;
 use tokio::sync::watch;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -30,7 +31,7 @@ const PARTS: [(&str, &str); 2] = [
 const UNAVAILABLE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Checks for ever. Starts from [`Health::Unavailable`]: what was not seen is not promised.
-pub async fn watch(server: Server, interval: Duration, health: watch::Sender<Health>) {
+pub async fn watch(server: Server, interval: Duration, health: watch::Sender<Health>, shutdown: Shutdown) {
     let mut pause = Duration::ZERO;
     loop {
         tokio::time::sleep(pause).await;
@@ -40,6 +41,8 @@ pub async fn watch(server: Server, interval: Duration, health: watch::Sender<Hea
         match (changed, found) {
             (true, Health::Serving) => tracing::info!("server available"),
             (true, Health::Degraded(missing)) => tracing::warn!(missing, "server degraded"),
+            // Both may have been stopped together.
+            (true, Health::Unavailable) if shutdown.is_draining() => tracing::debug!("server unavailable"),
             (true, Health::Unavailable) => tracing::warn!("server unavailable"),
             (false, _) => {}
         }

@@ -4,10 +4,11 @@ use std::future::Future;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use courant_runtime::Backoff;
 use futures::StreamExt;
 
 use super::upstream::{Update, Updates};
-use crate::backoff::pause;
+use crate::config::FIRST_PAUSE;
 use crate::fault::Fault;
 use crate::metrics::Metrics;
 
@@ -51,32 +52,32 @@ pub(super) enum Retry {
 
 /// Follows until the receiver ends it. `longest` is the longest pause between attempts.
 pub(super) async fn follow<R: Receiver>(receiver: &mut R, metrics: &Metrics, longest: Duration) -> R::End {
-    let mut losses = 0u32;
+    let mut backoff = Backoff::new(FIRST_PAUSE, longest);
     loop {
-        let fault = match stream(receiver, &mut losses).await {
+        let fault = match stream(receiver, &mut backoff).await {
             Ok(Some(end)) => return end,
             Ok(None) => continue,
             Err(fault) => fault,
         };
-        losses = losses.saturating_add(1);
-        let retry = match receiver.lost(fault, losses) {
+        let pause = backoff.pause();
+        let retry = match receiver.lost(fault, backoff.failures()) {
             ControlFlow::Continue(retry) => retry,
             ControlFlow::Break(end) => return end,
         };
         metrics.upstream_losses.inc();
         if retry == Retry::AfterPause {
-            tokio::time::sleep(pause(losses, longest)).await;
+            tokio::time::sleep(pause).await;
         }
     }
 }
 
 /// One stream, until it is lost or its receiver wants no more of it.
-async fn stream<R: Receiver>(receiver: &mut R, losses: &mut u32) -> Result<Option<R::End>, Fault> {
+async fn stream<R: Receiver>(receiver: &mut R, backoff: &mut Backoff) -> Result<Option<R::End>, Fault> {
     let mut updates = receiver.open().await?;
     while let Some(update) = updates.next().await {
         let update = update?;
         if update.is_from_server() {
-            *losses = 0;
+            backoff.reset();
         }
         match receiver.receive(update).await {
             Next::Update => {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_proto::v1;
-use courant_shutdown::supervisor::Supervisor;
+use courant_runtime::supervisor::Supervisor;
 use futures::FutureExt as _;
 use tokio::sync::oneshot;
 

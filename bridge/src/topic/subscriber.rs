@@ -29,8 +29,8 @@ pub struct Subscriber {
 
 #[derive(Debug)]
 enum State {
-    CatchingUp(Held, Seen),
-    Live(Seen),
+    CatchingUp(Held, Delivered),
+    Live(Delivered),
     Left,
 }
 
@@ -47,7 +47,7 @@ struct Held {
 
 /// What the subscriber has been sent otherwise than by its topic; empty once the topic has come past it.
 #[derive(Debug, Default)]
-struct Seen {
+struct Delivered {
     /// Every event up to here was in the replay.
     replayed: i64,
     /// The revision each job was sent at.
@@ -70,16 +70,16 @@ impl Subscriber {
     /// One that has been given nothing yet.
     pub fn new(outbox: Arc<Outbox>) -> Arc<Self> {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { id, outbox, state: Mutex::new(State::CatchingUp(Held::default(), Seen::default())) })
+        Arc::new(Self { id, outbox, state: Mutex::new(State::CatchingUp(Held::default(), Delivered::default())) })
     }
 
     /// Takes an update of the topic.
     pub fn deliver(&self, push: &Arc<Push>) {
         match &mut *self.state.lock() {
             State::CatchingUp(held, _) => held.take(push),
-            State::Live(seen) => {
-                if seen.is_new(push) {
-                    self.outbox.push(self.id, seen.adjusted(push));
+            State::Live(delivered) => {
+                if delivered.is_new(push) {
+                    self.outbox.push(self.id, delivered.adjusted(push));
                 }
             }
             State::Left => {}
@@ -88,8 +88,8 @@ impl Subscriber {
 
     /// Sends a message of the replay. The caller waits for space in the outbox first.
     pub fn replay(&self, push: Arc<Push>) {
-        if let State::CatchingUp(_, seen) = &mut *self.state.lock() {
-            seen.replayed(&push);
+        if let State::CatchingUp(_, delivered) = &mut *self.state.lock() {
+            delivered.replayed(&push);
             self.outbox.push_replayed(push);
         }
     }
@@ -97,22 +97,22 @@ impl Subscriber {
     /// Ends the replay, which came up to a revision: sends `live` and what was held.
     pub fn release(&self, live: Arc<Push>, revision: i64) -> Released {
         let mut state = self.state.lock();
-        let State::CatchingUp(held, seen) = &mut *state else { return Released::Live };
-        let (held, mut seen) = match mem::take(held) {
+        let State::CatchingUp(held, delivered) = &mut *state else { return Released::Live };
+        let (held, mut delivered) = match mem::take(held) {
             held if held.overflowed => return Released::Again,
-            held => (held, mem::take(seen)),
+            held => (held, mem::take(delivered)),
         };
-        seen.cursor.clone_from(&live.cursor);
+        delivered.cursor.clone_from(&live.cursor);
         self.outbox.push_replayed(live);
-        seen.reach(revision);
-        let mut sent = seen.jobs.clone();
+        delivered.reach(revision);
+        let mut sent = delivered.jobs.clone();
         for push in held.durable {
-            if seen.is_new(&push) {
+            if delivered.is_new(&push) {
                 if let Kind::Durable { job, revision } | Kind::Snapshot { job, revision } = &push.kind {
-                    seen.record(job, *revision);
+                    delivered.record(job, *revision);
                     sent.insert(job.clone(), *revision);
                 }
-                self.outbox.push(self.id, seen.adjusted(&push));
+                self.outbox.push(self.id, delivered.adjusted(&push));
             }
         }
         let mut transient: Vec<_> = held.transient.into_values().collect();
@@ -120,11 +120,11 @@ impl Subscriber {
         for (_, push) in transient {
             // What is older than a durable update that was sent must not come after it.
             let old = matches!(&push.kind, Kind::Transient { job, revision, .. } if sent.get(job).is_some_and(|sent| revision < sent));
-            if !old && seen.is_new(&push) {
+            if !old && delivered.is_new(&push) {
                 self.outbox.push(self.id, push);
             }
         }
-        *state = State::Live(seen);
+        *state = State::Live(delivered);
         Released::Live
     }
 
@@ -133,7 +133,7 @@ impl Subscriber {
         let mut current = self.state.lock();
         if let State::CatchingUp(..) = &*current {
             state.chain([live]).for_each(|push| self.outbox.push_replayed(push));
-            *current = State::Live(Seen::default());
+            *current = State::Live(Delivered::default());
         }
     }
 
@@ -164,7 +164,7 @@ impl Held {
     }
 }
 
-impl Seen {
+impl Delivered {
     /// Takes note of what the replay sent.
     fn replayed(&mut self, push: &Push) {
         match &push.kind {
@@ -204,14 +204,14 @@ impl Seen {
                     *self = Self::default();
                     return true;
                 }
-                let new = *revision > self.replayed && self.jobs.get(job).is_none_or(|seen| revision > seen);
+                let new = *revision > self.replayed && self.jobs.get(job).is_none_or(|delivered| revision > delivered);
                 if new {
                     self.cursor.clone_from(&push.cursor);
                 }
                 new
             }
             Kind::Transient { job, revision, .. } | Kind::Snapshot { job, revision } => {
-                self.jobs.get(job).is_none_or(|seen| revision >= seen)
+                self.jobs.get(job).is_none_or(|delivered| revision >= delivered)
             }
             Kind::Gap => {
                 *self = Self::default();

@@ -6,7 +6,7 @@ use std::task::Context;
 use std::time::Duration;
 
 use courant_proto::v1;
-use courant_shutdown::supervisor::Supervisor;
+use courant_runtime::supervisor::Supervisor;
 use futures::future::BoxFuture;
 use futures::task::noop_waker;
 use futures::{FutureExt as _, StreamExt as _};

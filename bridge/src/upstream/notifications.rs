@@ -45,12 +45,12 @@ impl Reader {
         }
         self.continues = true;
         let last = notifications.len();
-        for (place, notification) in (1..).zip(&notifications) {
+        for (index, notification) in (1..).zip(&notifications) {
             // Of those that come together only the last moves on.
-            let cursor = if place == last { cursor.clone() } else { String::new() };
+            let cursor = if index == last { cursor.clone() } else { String::new() };
             let body = NotificationEvent {
                 topic: self.topic.clone(),
-                cursor: (place == last).then(|| cursor.clone()),
+                cursor: (index == last).then(|| cursor.clone()),
                 unread,
                 notification: Notification::from(notification),
             };

@@ -59,16 +59,16 @@ impl Iterator for Frames {
                     });
                 }
                 Waiting::Push(push, through) if *through < push.frames.len() => {
-                    let place = *through;
+                    let index = *through;
                     *through += 1;
                     return Some(match self.format {
-                        Format::Json => Message::Text(push.frames[place].clone()),
+                        Format::Json => Message::Text(push.frames[index].clone()),
                         Format::MessagePack => {
                             let all = push.binary.get_or_init(|| {
                                 self.metrics.encoded_binary.inc();
                                 push.frames.iter().map(|text| binary(text, self.above)).collect()
                             });
-                            Message::Binary(all[place].clone())
+                            Message::Binary(all[index].clone())
                         }
                     });
                 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::support::{FakeStage as Stage, token};
+use crate::support::{PATIENCE, Stage, token};
+use courant_proto::v1::{JobState, ResultFormat};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,12 +16,11 @@ async fn a_document_streams_through_as_body_and_as_form() {
     let http = Client::new();
     let url = stage.url("/v1/jobs?name=r%C3%A9port.pdf&lane=premium&label=team:law");
     let answer = http.post(url).bearer_auth(token("alice")).body(document.clone()).send().await.unwrap();
-    assert_eq!(
-        (answer.status(), answer.headers()["location"].to_str().unwrap()),
-        (StatusCode::CREATED, "/v1/jobs/NEW")
-    );
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    let location = answer.headers()["location"].to_str().unwrap().to_owned();
     let body: Value = answer.json().await.unwrap();
-    assert_eq!((&body["job"]["jobId"], &body["job"]["owner"]), (&"NEW".into(), &"alice".into()));
+    assert_eq!(location, format!("/v1/jobs/{}", body["job"]["jobId"].as_str().unwrap()));
+    assert_eq!(body["job"]["owner"], "alice");
 
     let mut form = b"--X\r\nContent-Disposition: form-data; name=\"batchId\"\r\n\r\nb-1\r\n\
         --X\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.pdf\"\r\nContent-Type: application/pdf\r\n\r\n".to_vec();
@@ -30,10 +30,12 @@ async fn a_document_streams_through_as_body_and_as_form() {
     let answer = request.header("content-type", "multipart/form-data; boundary=X").body(form).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);
 
-    let submitted = stage.server.submitted();
-    assert!(submitted.iter().all(|(_, bytes)| *bytes == document));
-    assert_eq!((submitted[0].0.filename.as_str(), submitted[0].0.labels["team"].as_str()), ("réport.pdf", "law"));
-    assert_eq!((submitted[1].0.filename.as_str(), submitted[1].0.batch_id.as_str()), ("a.pdf", "b-1"));
+    let jobs = stage.server.jobs().await;
+    for job in &jobs {
+        assert!(stage.server.document(&job.job_id).await == document, "{}", job.filename);
+    }
+    assert_eq!((jobs[0].filename.as_str(), jobs[0].labels["team"].as_str()), ("réport.pdf", "law"));
+    assert_eq!((jobs[1].filename.as_str(), jobs[1].batch_id.as_str()), ("a.pdf", "b-1"));
 }
 
 #[tokio::test]
@@ -51,8 +53,8 @@ async fn names_of_files_come_as_older_clients_write_them() {
         (bad.status(), bad.json::<Value>().await.unwrap()["code"].as_str()),
         (StatusCode::BAD_REQUEST, Some("INVALID_FIELD"))
     );
-    let submitted = stage.server.submitted();
-    assert_eq!((submitted.len(), submitted[0].0.filename.as_str()), (1, "réport.pdf"));
+    let jobs = stage.server.jobs().await;
+    assert_eq!((jobs.len(), jobs[0].filename.as_str()), (1, "réport.pdf"));
 }
 
 #[tokio::test]
@@ -60,15 +62,16 @@ async fn half_a_document_is_never_submitted() {
     let stage = Stage::new().await;
     let mut socket = TcpStream::connect(stage.address).await.unwrap();
     let head = format!(
-        "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 1000000\r\n\r\n%PDF-1.7",
+        "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 3000000\r\n\r\n%PDF-1.7",
         token("alice")
     );
     socket.write_all(head.as_bytes()).await.unwrap();
-    socket.write_all(&[b'x'; 100_000]).await.unwrap();
+    socket.write_all(&[b'x'; 2_000_000]).await.unwrap();
     // What has arrived is on its way to the server; now the browser is closed.
+    stage.server.documents_arrive(true).await;
     drop(socket);
-    stage.server.broken_uploads(1).await;
-    assert!(stage.server.submitted().is_empty());
+    stage.server.documents_arrive(false).await;
+    assert!(stage.server.jobs().await.is_empty());
 }
 
 #[tokio::test]
@@ -95,15 +98,29 @@ async fn bad_submissions_are_refused_with_the_reason() {
     assert_eq!((answer.status().as_u16(), answer.headers()["www-authenticate"].to_str().unwrap()), (401, "Bearer"));
 }
 
+/// A job of alice with a result; returns the URL of that.
+async fn finished(stage: &Stage, format: ResultFormat, ending: &str, content: &[u8]) -> String {
+    let submit = Client::new().post(stage.url("/v1/jobs?name=rep%C3%B6rt.pdf")).bearer_auth(token("alice"));
+    let body: Value = submit.body("%PDF-1.7").send().await.unwrap().json().await.unwrap();
+    let job = stage.url(&format!("/v1/jobs/{}", body["job"]["jobId"].as_str().unwrap()));
+    let mut worker = stage.server.worker().await;
+    worker.plan(1).await;
+    worker.page(1).await;
+    worker.export(format, ending, content).await;
+    worker.succeed().await;
+    let done = async { while stage.server.jobs().await[0].state() != JobState::Succeeded {} };
+    tokio::time::timeout(PATIENCE, done).await.expect("the job does not end");
+    format!("{job}/results/{ending}")
+}
+
 #[tokio::test]
 async fn results_are_downloaded_whole_in_part_and_not_again() {
     let stage = Stage::new().await;
-    stage.server.submit("A", "alice", "doc");
     let result: Vec<u8> = (0..2_000_000u32).map(|number| (number % 253) as u8).collect();
-    stage.server.set_result(&result);
+    let url = finished(&stage, ResultFormat::Markdown, "md", &result).await;
     let http = Client::new();
     let get = |name: &'static str, value: &str| {
-        let request = http.get(stage.url("/v1/jobs/A/results/md")).bearer_auth(token("alice"));
+        let request = http.get(&url).bearer_auth(token("alice"));
         request.header(name, value).send()
     };
     let whole = get("accept", "*/*").await.unwrap();
@@ -130,7 +147,7 @@ async fn results_are_downloaded_whole_in_part_and_not_again() {
 #[tokio::test]
 async fn a_page_is_read_once_it_is_done_and_not_again() {
     let stage = Stage::new().await;
-    stage.server.submit("A", "alice", "doc");
+    stage.server.submit("A", "alice", "doc").await;
     let http = Client::new();
     let get = async |page: &str, who: &str, tag: &str| {
         let request = http.get(stage.url(&format!("/v1/jobs/A/pages/{page}"))).bearer_auth(token(who));
@@ -139,8 +156,18 @@ async fn a_page_is_read_once_it_is_done_and_not_again() {
     let early = get("1", "alice", "").await;
     assert_eq!(early.status(), StatusCode::CONFLICT);
     assert_eq!(early.json::<Value>().await.unwrap()["code"], "RESULT_NOT_READY");
-    stage.server.start("A");
-    let page = get("1", "alice", "").await;
+    let mut worker = stage.server.worker().await;
+    worker.plan(2).await;
+    worker.page(1).await;
+    let done = async {
+        loop {
+            let page = get("1", "alice", "").await;
+            if page.status() != StatusCode::CONFLICT {
+                return page;
+            }
+        }
+    };
+    let page = tokio::time::timeout(PATIENCE, done).await.expect("the page is never done");
     assert_eq!(
         (page.status(), &page.headers()["content-type"]),
         (StatusCode::OK, &"application/json".parse().unwrap())
@@ -161,9 +188,9 @@ async fn a_page_is_read_once_it_is_done_and_not_again() {
 #[tokio::test]
 async fn a_shown_html_result_runs_nothing() {
     let stage = Stage::new().await;
-    stage.server.submit("A", "alice", "doc");
-    let answer =
-        Client::new().get(stage.url("/v1/jobs/A/results/html")).bearer_auth(token("alice")).send().await.unwrap();
+    let url = finished(&stage, ResultFormat::Html, "html", b"<p>Text</p>").await;
+    let answer = Client::new().get(url).bearer_auth(token("alice")).send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
     assert!(answer.headers()["content-security-policy"].to_str().unwrap().starts_with("sandbox;"));
     assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
 }
@@ -203,12 +230,9 @@ async fn who_dawdles_over_a_request_is_cut_off() {
         let mut socket = TcpStream::connect(stage.address).await.unwrap();
         socket.write_all(begin.as_bytes()).await.unwrap();
         let mut rest = Vec::new();
-        tokio::time::timeout(crate::support::PATIENCE, socket.read_to_end(&mut rest))
-            .await
-            .expect("still open")
-            .unwrap();
+        tokio::time::timeout(PATIENCE, socket.read_to_end(&mut rest)).await.expect("still open").unwrap();
     }
-    stage.server.broken_uploads(1).await;
+    assert!(stage.server.jobs().await.is_empty());
 }
 
 #[tokio::test]
@@ -220,7 +244,7 @@ async fn probes_follow_the_server_and_the_numbers_are_for_admins() {
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     let text = stage.metrics().await;
     assert!(text.contains("courant_bridge_connections 0"), "{text}");
-    stage.server.go_away().await;
+    stage.server.go_away();
     stage.ready(503).await;
     assert_eq!(reqwest::get(stage.url("/livez")).await.unwrap().status(), 200);
 }
@@ -245,5 +269,5 @@ async fn who_asks_too_often_is_told_counted_and_written_down_and_probes_are_let_
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(crate::support::PATIENCE, counted).await.expect("not counted");
+    tokio::time::timeout(PATIENCE, counted).await.expect("not counted");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 /// Lowest first: each imports from those above its line in this list alone.
 const LAYERS: [&str; 17] = [
     // What clients read and write, and what can go wrong.
-    "wire backoff rate metrics",
+    "wire rate metrics",
     "fault",
     // Shares and limits.
     "ledger",

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::support::client::types;
-use crate::support::{Client, FakeStage as Stage, token, token_for};
+use crate::support::{Client, Stage, token, token_for};
 use courant_auth::Role;
 use http::{Method, StatusCode};
 use reqwest::header::HeaderMap;
@@ -170,7 +170,7 @@ async fn an_attackers_page_changes_nothing_with_the_cookie() {
             assert!(headers.get("set-cookie").is_none());
         }
     }
-    assert!(stage.server.submitted().is_empty());
+    assert!(stage.server.jobs().await.is_empty());
     // The same with proof is done; and with a header that no browser sends by itself no proof is needed.
     for proof in [&[("origin", own.as_str())][..], &[("origin", FRIEND)], &[site("same-origin")]] {
         let headers = [proof, &[("cookie", &cookie)]].concat();

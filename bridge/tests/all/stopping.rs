@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::{Backend as _, PATIENCE, RealServer, Stage, token};
+use crate::support::{PATIENCE, RealServer, Stage, token};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -25,6 +25,14 @@ async fn it_serves_on_while_it_says_that_it_is_not_ready() {
     // The second level ends it in the middle of all this.
     stage.shutdown.end();
     tokio::time::timeout(Duration::from_secs(10), stage.bridge).await.expect("it hangs").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_person_who_stops_it_does_not_wait_for_load_balancers() {
+    let stage = Stage::with(|config| config.times.lame_duck = Duration::from_secs(3600)).await;
+    stage.ready(200).await;
+    stage.shutdown.drain_at_once();
+    tokio::time::timeout(PATIENCE, stage.bridge).await.expect("it serves on as a lame duck").unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -65,7 +73,8 @@ async fn the_program_drains_at_the_first_signal_and_ends_at_the_second() {
     std::fs::write(&secret, [b'x'; 64]).unwrap();
     std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let mut bridge = tokio::process::Command::new(env!("CARGO_BIN_EXE_courant-bridge"))
-        .args(["--listen", "127.0.0.1:0", "--lame-duck", "1h", "--server", &server.url(), "--secret-file"])
+        .args(["--listen", "127.0.0.1:0", "--lame-duck", "1h", "--log", "info,courant_bridge=debug"])
+        .args(["--server", &server.url(), "--secret-file"])
         .arg(&secret)
         .stderr(Stdio::piped())
         .kill_on_drop(true)
@@ -81,12 +90,17 @@ async fn the_program_drains_at_the_first_signal_and_ends_at_the_second() {
     };
     let said = next("listen=").await;
     let address = said.split("listen=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    next("server available").await;
     let pid = Pid::from_raw(bridge.id().unwrap().cast_signed()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     next("not ready, still serving").await;
     let probe = |path: &str| reqwest::get(format!("http://{address}{path}"));
     assert_eq!(probe("/readyz").await.unwrap().status(), 503);
     assert_eq!(probe("/livez").await.unwrap().status(), 200);
+    // Both may be stopped together: nobody is warned of that.
+    server.go_away();
+    let line = next(" server unavailable").await;
+    assert!(line.contains("DEBUG"), "{line}");
     let begun = Instant::now();
     kill_process(pid, Signal::TERM).unwrap();
     let status = tokio::time::timeout(PATIENCE, bridge.wait()).await.expect("it hangs").unwrap();

@@ -1,11 +1,12 @@
 //! Stories of uploads that are cut and go on, as tus 1.0.0 says, and of those who say it wrongly.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::support::{FakeStage as Stage, token, token_for};
+use crate::support::{PATIENCE, RealServer, Stage, token, token_for};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use courant_auth::Role;
+use courant_proto::v1::Lane;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
@@ -41,46 +42,61 @@ async fn head(stage: &Stage, path: &str) -> (StatusCode, HeaderMap) {
     (answer.status(), answer.headers().clone())
 }
 
+/// Waits until so many bytes at least are stored.
+async fn comes_to(stage: &Stage, path: &str, bytes: usize) {
+    let stored = async { while told(&head(stage, path).await.1, "upload-offset").parse::<usize>().unwrap() < bytes {} };
+    tokio::time::timeout(PATIENCE, stored).await.expect("the bytes do not come");
+}
+
 fn told<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).map_or("", |value| value.to_str().unwrap())
 }
 
 #[tokio::test]
 async fn an_upload_begun_on_one_bridge_and_cut_goes_on_at_another() {
-    let first = Stage::new().await;
+    const LENGTH: usize = 300_000;
+    let server = RealServer::with(|config| config.upload_piece_bytes = 64 << 10).await;
+    let first = Stage::before(server, |_| {}).await;
     let second = first.beside().await;
     let said = metadata(&[("filename", "réport.pdf"), ("lane", "premium"), ("requestId", "r"), ("password", "pw")]);
-    let create = request(&first, "POST", "/v1/uploads").header("upload-length", 3000).header("upload-metadata", said);
+    let create = request(&first, "POST", "/v1/uploads").header("upload-length", LENGTH).header("upload-metadata", said);
     let created = create.send().await.unwrap();
     assert_eq!((created.status(), told(created.headers(), "upload-offset")), (StatusCode::CREATED, "0"));
-    assert_eq!(told(created.headers(), "upload-expires"), "Fri, 15 Jan 2027 08:00:00 GMT");
+    let expires = httpdate::parse_http_date(told(created.headers(), "upload-expires")).unwrap();
+    let left = expires.duration_since(SystemTime::now()).unwrap();
+    assert!(left > Duration::from_secs(23 * 3600) && left <= Duration::from_secs(24 * 3600), "{left:?}");
     let path = told(created.headers(), "location").to_owned();
-    assert_eq!(path, "/v1/uploads/UP-r");
+    let id = path.strip_prefix("/v1/uploads/").unwrap();
     let mut socket = TcpStream::connect(first.address).await.unwrap();
     let bearer = token("alice");
     let cut = format!(
         "PATCH {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\nTus-Resumable: 1.0.0\r\n\
-         Content-Type: {CONTENT}\r\nUpload-Offset: 0\r\nContent-Length: 3000\r\n\r\n"
+         Content-Type: {CONTENT}\r\nUpload-Offset: 0\r\nContent-Length: {LENGTH}\r\n\r\n"
     );
     socket.write_all(cut.as_bytes()).await.unwrap();
-    socket.write_all(&[b'x'; 1000]).await.unwrap();
-    first.server.uploads().came(1000).await;
+    socket.write_all(&[b'x'; 200_000]).await.unwrap();
+    comes_to(&second, &path, 128 << 10).await;
     // The bridge is killed, not stopped: what it had passed on is all that counts.
     first.bridge.abort();
     drop(socket);
+    // What was in its memory and on its way is stored when the server has noticed.
+    comes_to(&second, &path, 200_000).await;
     let (status, headers) = head(&second, &path).await;
-    assert_eq!((status, told(&headers, "upload-offset")), (StatusCode::OK, "1000"));
-    assert_eq!((told(&headers, "upload-length"), told(&headers, "cache-control")), ("3000", "no-store"));
+    assert_eq!((status, told(&headers, "upload-offset")), (StatusCode::OK, "200000"));
+    assert_eq!((told(&headers, "upload-length"), told(&headers, "cache-control")), ("300000", "no-store"));
     assert_eq!(told(&headers, "courant-job"), "");
-    let more = patch(&second, &path, 1000, &[b'y'; 500]).await;
-    assert_eq!((more.status(), told(more.headers(), "upload-offset")), (StatusCode::NO_CONTENT, "1500"));
-    let last = patch(&second, &path, 1500, &[b'z'; 1500]).await;
-    assert_eq!((last.status(), told(last.headers(), "upload-offset")), (StatusCode::NO_CONTENT, "3000"));
-    assert_eq!((told(last.headers(), "courant-job"), told(last.headers(), "courant-cursor")), ("UP-r", "at-7"));
-    assert_eq!(told(&head(&second, &path).await.1, "courant-job"), "UP-r");
-    let one = second.server.uploads().one("UP-r").unwrap();
-    assert_eq!((one.header.filename.as_str(), one.header.password.unwrap().text.as_str()), ("réport.pdf", "pw"));
-    assert_eq!(one.bytes, [vec![b'x'; 1000], vec![b'y'; 500], vec![b'z'; 1500]].concat());
+    let more = patch(&second, &path, 200_000, &[b'y'; 500]).await;
+    assert_eq!((more.status(), told(more.headers(), "upload-offset")), (StatusCode::NO_CONTENT, "200500"));
+    let last = patch(&second, &path, 200_500, &[b'z'; LENGTH - 200_500]).await;
+    assert_eq!((last.status(), told(last.headers(), "upload-offset")), (StatusCode::NO_CONTENT, "300000"));
+    assert_eq!(told(last.headers(), "courant-job"), id);
+    assert_ne!(told(last.headers(), "courant-cursor"), "");
+    assert_eq!(told(&head(&second, &path).await.1, "courant-job"), id);
+    let jobs = second.server.jobs().await;
+    assert_eq!((jobs.len(), jobs[0].filename.as_str(), jobs[0].lane()), (1, "réport.pdf", Lane::Premium));
+    let whole = [vec![b'x'; 200_000], vec![b'y'; 500], vec![b'z'; LENGTH - 200_500]].concat();
+    assert!(second.server.document(id).await == whole);
+    assert_eq!(second.server.worker().await.password().await, "pw");
 }
 
 #[tokio::test]
@@ -97,25 +113,31 @@ async fn a_client_that_goes_silent_keeps_what_it_sent() {
     let mut answer = String::new();
     tokio::io::AsyncReadExt::read_to_string(&mut socket, &mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    comes_to(&stage, &path, 5).await;
     assert_eq!(told(&head(&stage, &path).await.1, "upload-offset"), "5");
 }
 
 #[tokio::test]
 async fn bytes_may_come_with_the_creation_and_an_upload_may_be_given_up() {
     let stage = Stage::new().await;
-    let create = || request(&stage, "POST", "/v1/uploads").header("upload-length", 10).header("content-type", CONTENT);
-    let answer = create().body("0123").send().await.unwrap();
+    let create = |id: &str| {
+        let request = request(&stage, "POST", "/v1/uploads").header("upload-length", 10);
+        request.header("content-type", CONTENT).header("upload-metadata", metadata(&[("requestId", id)]))
+    };
+    let answer = create("r").body("0123").send().await.unwrap();
     assert_eq!((answer.status(), told(answer.headers(), "upload-offset")), (StatusCode::CREATED, "4"));
     let path = told(answer.headers(), "location").to_owned();
     // Once more, because the answer got lost: what is there stays, and what is sent along is not taken twice.
-    let again = create().body("0123").send().await.unwrap();
+    let again = create("r").body("0123").send().await.unwrap();
     assert_eq!((told(again.headers(), "location"), told(again.headers(), "upload-offset")), (path.as_str(), "4"));
     let gone = request(&stage, "DELETE", &path).send().await.unwrap();
     assert_eq!((gone.status(), told(gone.headers(), "tus-resumable")), (StatusCode::NO_CONTENT, "1.0.0"));
     assert_eq!(head(&stage, &path).await.0, StatusCode::NOT_FOUND);
     assert_eq!(patch(&stage, &path, 4, b"456789").await.status(), StatusCode::NOT_FOUND);
-    let whole = create().header("upload-metadata", metadata(&[("requestId", "w")])).body("0123456789");
-    assert_eq!(told(whole.send().await.unwrap().headers(), "courant-job"), "UP-w");
+    let whole = create("w").body("0123456789").send().await.unwrap();
+    let job = told(whole.headers(), "courant-job");
+    assert_eq!(told(whole.headers(), "location"), format!("/v1/uploads/{job}"));
+    assert_eq!(stage.server.document(job).await, b"0123456789");
 }
 
 #[tokio::test]
@@ -184,22 +206,23 @@ async fn what_is_said_wrongly_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_strangers_upload_and_an_expired_one_look_like_none() {
+async fn a_strangers_upload_and_one_that_is_gone_look_like_none() {
     let stage = Stage::new().await;
     let path = begin(&stage, 10).await;
     let asked = |user: &str, path: &str| {
         let request = Client::new().patch(stage.url(path)).bearer_auth(token(user)).header("tus-resumable", "1.0.0");
         request.header("content-type", CONTENT).header("upload-offset", 0).body("x").send()
     };
-    let mut bodies = Vec::new();
-    for path in [path.as_str(), "/v1/uploads/never"] {
-        let answer = asked("mallory", path).await.unwrap();
+    // All but the id, which is as it was asked for.
+    let refused = async |user: &str, path: &str| {
+        let answer = asked(user, path).await.unwrap();
         assert_eq!(answer.status(), StatusCode::NOT_FOUND);
-        bodies.push(answer.text().await.unwrap());
-    }
-    assert_eq!(bodies[0], bodies[1]);
-    stage.server.uploads().expire("UP-r");
-    assert_eq!(asked("alice", &path).await.unwrap().text().await.unwrap(), bodies[0]);
+        answer.text().await.unwrap().replace(path.rsplit('/').next().unwrap(), "ID")
+    };
+    let none = refused("mallory", "/v1/uploads/never").await;
+    assert_eq!(refused("mallory", &path).await, none);
+    assert_eq!(request(&stage, "DELETE", &path).send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(refused("alice", &path).await, none);
 }
 
 #[tokio::test]
@@ -224,9 +247,10 @@ async fn a_service_goes_on_with_its_users_upload_by_the_address_it_was_given() {
     };
     let create = as_service(Method::POST, "/v1/uploads").header("upload-length", 3).header("upload-metadata", said);
     let path = told(create.send().await.unwrap().headers(), "location").to_owned();
-    assert_eq!(path, "/v1/uploads/UP-b?owner=bob+%26+co");
+    let id = path.strip_prefix("/v1/uploads/").and_then(|rest| rest.strip_suffix("?owner=bob+%26+co")).unwrap();
     let last = as_service(Method::PATCH, &path).header("upload-offset", 0).body("abc").send().await.unwrap();
-    assert_eq!(told(last.headers(), "courant-job"), "UP-b");
+    assert_eq!(told(last.headers(), "courant-job"), id);
+    assert_eq!(stage.server.jobs().await[0].owner, "bob & co");
 }
 
 #[tokio::test]

@@ -162,7 +162,7 @@ struct Refresher {
 impl Refresher {
     /// Runs for as long as somebody uses the keys. A fetch that fails leaves the old ones in use.
     async fn run(self, at_once: bool) {
-        let (mut failed, mut told) = (0_u32, None);
+        let (mut failed, mut logged) = (0_u32, None);
         if !at_once {
             self.pause(tokio::time::Instant::now(), failed).await;
         }
@@ -175,14 +175,14 @@ impl Refresher {
             let Some(keys) = self.keys.upgrade() else { return };
             match read {
                 Ok(read) => {
-                    self.tell_change(&keys, &read.keys, failed);
+                    self.log_change(&keys, &read.keys, failed);
                     keys.state.lock().brought(number, began.into_std(), read.keys);
-                    (failed, told) = (0, None);
+                    (failed, logged) = (0, None);
                 }
                 Err(error) => {
                     failed = failed.saturating_add(1);
                     let fresh = keys.state.lock().fresh;
-                    self.tell_failure(&error, fresh, &mut told);
+                    self.log_failure(&error, fresh, &mut logged);
                 }
             }
             drop(keys);
@@ -198,7 +198,7 @@ impl Refresher {
         tokio::time::sleep_until(soonest).await;
     }
 
-    fn tell_change(&self, known: &Shared, keys: &Keys, failed: u32) {
+    fn log_change(&self, known: &Shared, keys: &Keys, failed: u32) {
         let state = known.state.lock();
         let from = self.source.name();
         if keys.is_empty() {
@@ -211,14 +211,14 @@ impl Refresher {
     }
 
     /// Says each cause once, and again when it changes or the keys become too old.
-    fn tell_failure(&self, error: &TrustError, fresh: Option<Instant>, told: &mut Option<(String, bool)>) {
+    fn log_failure(&self, error: &TrustError, fresh: Option<Instant>, logged: &mut Option<(String, bool)>) {
         let too_old = fresh.is_none_or(|fresh| fresh.elapsed() > self.max_stale);
         let now = Some((error.to_string(), too_old));
-        if *told == now {
+        if *logged == now {
             tracing::debug!(%error, "the keys of the issuer still cannot be fetched");
             return;
         }
-        *told = now;
+        *logged = now;
         if too_old {
             tracing::error!(%error, "the keys of the issuer cannot be fetched: none of its tokens is accepted until they are");
         } else {

@@ -4,16 +4,14 @@
 //! tokens, so each class gets a line now and then with the count of those left out.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
+use courant_runtime::logging::Occasional;
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::errors::ErrorKind;
 use parking_lot::Mutex;
 
 use crate::TokenError;
 
-/// Between two lines of one class.
-const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Bytes of a key's id that are shown.
 const SHOWN_BYTES: usize = 64;
 
@@ -56,7 +54,7 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     /// What the caller is told.
-    pub(crate) fn told(self) -> TokenError {
+    pub(crate) fn token_error(self) -> TokenError {
         match self {
             Self::Expired => TokenError::Expired,
             Self::KeysStale => TokenError::KeysStale,
@@ -88,38 +86,27 @@ impl Refusal {
     }
 }
 
-/// Writes refusals down. Cloning shares.
+/// Logs refusals. Cloning shares.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RefusalLog(Arc<Mutex<Vec<Class>>>);
-
-#[derive(Debug)]
-struct Class {
-    reason: Refusal,
-    shown: Instant,
-    left_out: u64,
-}
+pub(crate) struct RefusalLog(Arc<Mutex<Vec<(Refusal, Occasional)>>>);
 
 impl RefusalLog {
-    /// Notes a refusal. The id of the key is the caller's text: shown escaped and cut.
+    /// Logs a refusal. The id of the key is the caller's text: shown escaped and cut.
     pub(crate) fn note(&self, reason: Refusal, algorithm: Option<Algorithm>, key: Option<&str>) {
-        let Some(left_out) = self.turn(reason) else { return };
         let key = key.map(|key| key.get(..key.floor_char_boundary(SHOWN_BYTES)).unwrap_or_default());
-        tracing::info!(%reason, ?algorithm, kid = ?key, left_out, "a token was refused");
+        self.log(reason, |left_out| tracing::info!(%reason, ?algorithm, kid = ?key, left_out, "a token was refused"));
     }
 
-    /// How many were left out before, when it is time for a line.
-    fn turn(&self, reason: Refusal) -> Option<u64> {
+    fn log(&self, reason: Refusal, line: impl FnOnce(u64)) {
         let mut classes = self.0.lock();
-        let Some(class) = classes.iter_mut().find(|class| class.reason == reason) else {
-            classes.push(Class { reason, shown: Instant::now(), left_out: 0 });
-            return Some(0);
-        };
-        if class.shown.elapsed() < LINE_EVERY {
-            class.left_out += 1;
-            return None;
+        match classes.iter_mut().find(|(class, _)| *class == reason) {
+            Some((_, lines)) => lines.log(line),
+            None => {
+                let mut lines = Occasional::default();
+                lines.log(line);
+                classes.push((reason, lines));
+            }
         }
-        class.shown = Instant::now();
-        Some(std::mem::take(&mut class.left_out))
     }
 }
 
@@ -128,11 +115,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_class_has_its_line_and_the_rest_is_counted() {
-        let log = RefusalLog::default();
-        assert_eq!((log.turn(Refusal::Signature), log.turn(Refusal::Expired)), (Some(0), Some(0)));
-        assert_eq!((log.turn(Refusal::Signature), log.turn(Refusal::Signature)), (None, None));
-        log.0.lock()[0].shown = Instant::now().checked_sub(LINE_EVERY).unwrap();
-        assert_eq!(log.turn(Refusal::Signature), Some(2));
+    fn each_class_has_its_own_lines() {
+        let (log, mut written) = (RefusalLog::default(), Vec::new());
+        for reason in [Refusal::Signature, Refusal::Expired, Refusal::Signature] {
+            log.log(reason, |_| written.push(reason));
+        }
+        assert_eq!(written, [Refusal::Signature, Refusal::Expired]);
     }
 }

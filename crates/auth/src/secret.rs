@@ -56,7 +56,7 @@ impl Secret {
         }
         let mut random = [0u8; 32];
         getrandom::fill(&mut random).map_err(|error| io(std::io::Error::other(error.to_string())))?;
-        let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = courant_runtime::hex(&random);
         // Written aside and linked into place, so that nobody ever reads half a secret.
         let draft = path.with_extension(format!("{}.new", std::process::id()));
         let mut file =

@@ -80,13 +80,13 @@ impl Read {
 }
 
 async fn fetch(client: &reqwest::Client, url: &reqwest::Url) -> Result<String, String> {
-    let told = |error: reqwest::Error| chain(&error.without_url());
-    let mut answer = client.get(url.clone()).send().await.map_err(told)?;
+    let failed = |error: reqwest::Error| chain(&error.without_url());
+    let mut answer = client.get(url.clone()).send().await.map_err(failed)?;
     if !answer.status().is_success() {
         return Err(format!("it answered {}", answer.status()));
     }
     let mut bytes = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(told)? {
+    while let Some(piece) = answer.chunk().await.map_err(failed)? {
         if bytes.len() + piece.len() > MAX_SET_BYTES {
             return Err(format!("the answer has more than {MAX_SET_BYTES} bytes"));
         }

@@ -47,7 +47,7 @@ impl Verifier {
 
     fn refuse(&self, reason: Refusal, header: Option<&Header>) -> TokenError {
         self.refusals.note(reason, header.map(|header| header.alg), header.and_then(|header| header.kid.as_deref()));
-        reason.told()
+        reason.token_error()
     }
 
     fn judge(&self, token: &str, header: &Header) -> Result<Identity, Refusal> {

@@ -38,8 +38,10 @@ pub enum Failure {
     Damaged,
     #[error("the service answered without {0}; is it a newer or older version?")]
     Incomplete(&'static str),
-    #[error("cannot listen on {address} (--{flag}): {source}")]
-    Listen { flag: &'static str, address: std::net::SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Listen(#[from] courant_runtime::ListenError),
+    #[error(transparent)]
+    Filter(#[from] courant_runtime::logging::FilterError),
     #[error("the {part} ended: {reason}")]
     PartEnded { part: String, reason: String },
     #[error("{0}")]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use courant_proto::v1::watch_job_response::Step;
 use courant_proto::v1::{GapReason, GetJobRequest, Job, JobEvent, WatchJobRequest, WatchJobResponse};
+use courant_runtime::Backoff;
 use tokio::sync::mpsc::Sender;
 use tonic::Streaming;
 
@@ -54,7 +55,7 @@ impl Follower {
     /// Follows until the job has ended and gives it back as it was then.
     pub async fn run(mut self, updates: Sender<(String, Update)>) -> Result<Job, Failure> {
         let mut heard = Instant::now();
-        let mut wait = FIRST_WAIT;
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             let before = self.cursor.clone();
             let cause = match self.stretch(&updates, &mut heard).await? {
@@ -68,8 +69,10 @@ impl Follower {
                 return Err(Failure::GaveUp(humantime::format_duration(self.following.give_up_after)));
             }
             self.send(&updates, Update::Interrupted(cause)).await;
-            wait = if self.cursor == before { (wait * 2).min(LONGEST_WAIT) } else { FIRST_WAIT };
-            tokio::time::sleep(wait).await;
+            if self.cursor != before {
+                backoff.reset();
+            }
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 

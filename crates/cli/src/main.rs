@@ -18,7 +18,6 @@ mod queue;
 mod quota;
 mod result;
 mod submit;
-mod telemetry;
 mod token;
 mod up;
 mod view;
@@ -41,13 +40,7 @@ fn main() -> ExitCode {
     if matches!(command, Command::Up(_) | Command::Token(_)) {
         courant_server::data_dir::keep_private();
     }
-    let ended = tokio::runtime::Runtime::new().map_err(Failure::from).and_then(|runtime| {
-        let ended = runtime.block_on(run(command));
-        // Blocking reads of standard input or a stuck disk must not hold the exit up.
-        runtime.shutdown_background();
-        ended
-    });
-    match ended {
+    match run(command) {
         Ok(code) => code,
         Err(failure) if out::had_enough(&failure) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -57,9 +50,23 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<ExitCode, Failure> {
+fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Up(up) => up::run(*up).await,
+        Command::Up(up) => up::run(*up),
+        command => {
+            let runtime = tokio::runtime::Runtime::new()?;
+            let ended = runtime.block_on(call(command));
+            // A read of standard input that blocks must not hold the exit up.
+            runtime.shutdown_background();
+            ended
+        }
+    }
+}
+
+/// Commands that talk to a running service.
+async fn call(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Up(up) => up::run(*up),
         Command::Submit(submit) => submit::run(submit).await,
         Command::Watch(watch) => watch::run(watch).await,
         Command::Jobs(jobs) => jobs::run(jobs).await,

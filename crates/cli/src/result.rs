@@ -8,13 +8,13 @@ use std::process::ExitCode;
 
 use courant_proto::v1::read_result_response::Part;
 use courant_proto::v1::{ReadResultRequest, ReadResultResponse, ResultFormat};
+use courant_runtime::hex;
 use sha2::{Digest, Sha256};
 use tonic::Streaming;
 
 use crate::args::ResultArgs;
 use crate::connect::{Client, connect};
 use crate::failure::Failure;
-use crate::submit::hex;
 
 /// Writes the result to the file or to standard output.
 pub async fn run(args: ResultArgs) -> Result<ExitCode, Failure> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use courant_bridge::wire::job::Job as JobJson;
 use courant_proto::v1::submit_job_request::Part;
 use courant_proto::v1::{Lane, Password, SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
+use courant_runtime::hex;
 use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
@@ -167,8 +168,4 @@ async fn piece(file: &mut File, path: &Path) -> Result<Option<Bytes>, Failure> {
     let count = file.read(&mut buffer).await.map_err(|source| Failure::File { path: path.to_owned(), source })?;
     buffer.truncate(count);
     Ok((count > 0).then(|| buffer.into()))
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Parser;
 use courant_auth::{Secret, Trust, Verifier};
+use courant_runtime::logging::{self, Format};
+use courant_runtime::{Shutdown, exit_code, listen};
 use courant_server::{Config, Server, data_dir};
-use courant_shutdown::Shutdown;
 use courant_tls::ServerFlags;
-use tokio::net::TcpListener;
 
 /// Courant's server: takes jobs over gRPC, gives them to workers, and tells everyone live what happens to them
 #[derive(Parser)]
@@ -39,31 +38,18 @@ struct Flags {
 
 fn main() -> ExitCode {
     data_dir::keep_private();
-    start()
+    let flags = Flags::parse();
+    let filter = logging::filter_from_env("RUST_LOG");
+    exit_code("courant-server", courant_runtime::run(filter, Format::Text, async |shutdown| run(flags, shutdown).await))
 }
 
-#[tokio::main]
-async fn start() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    courant_logging::start(filter, courant_logging::Format::Text);
-    match run(Flags::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("courant-server: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run(flags: Flags) -> anyhow::Result<()> {
+async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
     let secret_file = flags.secret_file.unwrap_or_else(|| flags.config.data_dir.join("secret"));
     data_dir::prepare(&flags.config.data_dir)?;
     let secret = Secret::load_or_create(&secret_file)?;
     let tls = flags.tls.load(flags.tls_client_ca)?;
     let server = Server::open(flags.config, Verifier::hs256(&secret).trusting(flags.trust.load().await?)).await?;
-    let listener = TcpListener::bind(flags.grpc).await.with_context(|| format!("cannot listen on {}", flags.grpc))?;
+    let listener = listen("grpc", flags.grpc).await?;
     tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serving gRPC");
-    let shutdown = Shutdown::new();
-    shutdown.on_signals()?;
     Ok(server.with_tls(tls).with_lame_duck(flags.lame_duck).serve(listener, shutdown).await?)
 }

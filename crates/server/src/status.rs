@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use courant_auth::TokenError;
 use courant_joblog::log::AppendError;
-use courant_logging::Occasional;
 use courant_proto::v1::ErrorReason;
+use courant_runtime::logging::Occasional;
 use parking_lot::Mutex;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -75,7 +75,7 @@ fn log(error: &Error) {
         Error::Objects(cause) => {
             // Every call may fail alike while the store is away.
             static LINES: Mutex<Option<Occasional>> = Mutex::new(None);
-            LINES.lock().get_or_insert_default().tell(|left_out| {
+            LINES.lock().get_or_insert_default().log(|left_out| {
                 tracing::error!(cause = causes(cause), left_out, "the store of documents and results failed");
             });
         }

@@ -45,11 +45,11 @@ impl tower::Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let tls = self.0.clone();
-        Box::pin(async move { Ok(TokioIo::new(shake_hands(&uri, &tls).await?)) })
+        Box::pin(async move { Ok(TokioIo::new(handshake(&uri, &tls).await?)) })
     }
 }
 
-async fn shake_hands(uri: &Uri, tls: &ClientTls) -> Result<Socket, Error> {
+async fn handshake(uri: &Uri, tls: &ClientTls) -> Result<Socket, Error> {
     let host = uri.host().ok_or_else(|| Error::new(ErrorKind::InvalidInput, "the address has no host"))?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(host.to_owned()).map_err(|error| Error::new(ErrorKind::InvalidInput, error))?;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use courant_logging::Occasional;
+use courant_runtime::logging::Occasional;
 use futures::Stream;
 use futures::stream::unfold;
 use tokio::io::AsyncReadExt as _;
@@ -33,44 +33,44 @@ pub fn incoming(
     tls: Option<ServerTls>,
     limits: &ConnectionLimits,
 ) -> impl Stream<Item = Result<Connection>> + use<> {
-    let door = Door {
+    let acceptor = Acceptor {
         permits: Permits::new(limits),
         tls,
         handshake: limits.grpc_handshake_timeout,
         idle: limits.grpc_idle_timeout,
-        hands: JoinSet::new(),
+        handshakes: JoinSet::new(),
         pending: Vec::new(),
         refused: Occasional::default(),
         failed: Occasional::default(),
     };
-    unfold((listener, door), |(listener, mut door)| async {
+    unfold((listener, acceptor), |(listener, mut acceptor)| async {
         let ready = loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((socket, peer)) => door.begin(socket, peer),
+                    Ok((socket, peer)) => acceptor.begin(socket, peer),
                     Err(error) => {
-                        door.failed.tell(|left_out| tracing::warn!(%error, left_out, "accept failed"));
+                        acceptor.failed.log(|left_out| tracing::warn!(%error, left_out, "accept failed"));
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
-                Some(shaken) = door.hands.join_next_with_id() => {
-                    if let Some(connection) = door.end(shaken) {
+                Some(ended) = acceptor.handshakes.join_next_with_id() => {
+                    if let Some(connection) = acceptor.end(ended) {
                         break connection;
                     }
                 }
             }
         };
-        Some((Ok(ready), (listener, door)))
+        Some((Ok(ready), (listener, acceptor)))
     })
 }
 
-struct Door {
+struct Acceptor {
     permits: Arc<Permits>,
     tls: Option<ServerTls>,
     handshake: Duration,
     idle: Duration,
-    hands: JoinSet<Result<Connection>>,
-    /// Those in `hands`, the oldest first.
+    handshakes: JoinSet<Result<Connection>>,
+    /// Those in `handshakes`, the oldest first.
     pending: Vec<Pending>,
     refused: Occasional,
     failed: Occasional,
@@ -82,24 +82,25 @@ struct Pending {
     task: AbortHandle,
 }
 
-impl Door {
+impl Acceptor {
     fn begin(&mut self, socket: TcpStream, peer: SocketAddr) {
         let from = network(peer.ip());
-        self.make_room(from);
+        self.close_oldest(from);
         let Some(permit) = self.permits.take(from) else {
-            let told = |left_out| {
+            let line = |left_out| {
                 tracing::warn!(%peer, left_out, "too many connections (--grpc-max-connections, --grpc-max-connections-per-address)");
             };
-            return self.refused.tell(told);
+            return self.refused.log(line);
         };
         let (tls, handshake, idle) = (self.tls.clone(), self.handshake, self.idle);
-        let task =
-            self.hands.spawn(async move { tokio::time::timeout(handshake, shake(socket, tls, permit, idle)).await? });
+        let task = self
+            .handshakes
+            .spawn(async move { tokio::time::timeout(handshake, read_preface(socket, tls, permit, idle)).await? });
         self.pending.push(Pending { id: task.id(), from, task });
     }
 
     /// Lets the oldest go that has not sent the preface: whoever means to call has sent it in a moment.
-    fn make_room(&mut self, from: Network) {
+    fn close_oldest(&mut self, from: Network) {
         let of_this = self.pending.iter().filter(|pending| pending.from == from).count();
         let oldest = if of_this >= HANDSHAKES_PER_ADDRESS {
             self.pending.iter().position(|pending| pending.from == from)
@@ -115,14 +116,14 @@ impl Door {
 
     fn end(
         &mut self,
-        shaken: std::result::Result<(Id, Result<Connection>), tokio::task::JoinError>,
+        ended: std::result::Result<(Id, Result<Connection>), tokio::task::JoinError>,
     ) -> Option<Connection> {
-        let id = match &shaken {
+        let id = match &ended {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
         self.pending.retain(|pending| pending.id != id);
-        match shaken {
+        match ended {
             Ok((_, Ok(connection))) => return Some(connection),
             Ok((_, Err(error))) => tracing::debug!(%error, "a connection ended before its first call"),
             Err(error) => tracing::debug!(%error, "a connection was closed for a newer one before its first call"),
@@ -131,7 +132,7 @@ impl Door {
     }
 }
 
-async fn shake(socket: TcpStream, tls: Option<ServerTls>, permit: Permit, idle: Duration) -> Result<Connection> {
+async fn read_preface(socket: TcpStream, tls: Option<ServerTls>, permit: Permit, idle: Duration) -> Result<Connection> {
     // Small answers must not wait for the client's delayed acknowledgement.
     socket.set_nodelay(true)?;
     let mut socket = match tls {

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use courant_runtime::raise_open_files;
 use parking_lot::Mutex;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What connections to a gRPC server may take. Also a group of flags: each has an environment variable `COURANT_…`.
 #[cfg_attr(feature = "flags", derive(clap::Args))]
@@ -61,17 +61,6 @@ impl ConnectionLimits {
         ];
         rules.into_iter().find(|(_, broken, _)| *broken).map(|(flag, _, problem)| (flag, problem))
     }
-}
-
-/// Raises the limit of open files to what the process may have: each connection is one, and the usual 1024 are soon used up.
-/// What it is then; none when there is no limit.
-pub fn raise_open_files() -> Option<u64> {
-    let allowed = getrlimit(Resource::Nofile);
-    let wanted = Rlimit { current: allowed.maximum, maximum: allowed.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
-        tracing::warn!(%error, current = ?allowed.current, "the limit of open files could not be raised");
-    }
-    getrlimit(Resource::Nofile).current
 }
 
 /// Where a connection comes from: whoever has one IPv6 address has its whole /64.

@@ -13,9 +13,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::Backoff;
 use crate::outbox::{Outbox, Slot};
 use crate::{Outcome, TaskError};
+use courant_runtime::Backoff;
 
 /// What is added to the wait that the server asks for before deferred reports are sent again: the first bound and the last.
 const RESEND: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -195,8 +195,8 @@ impl Attempt {
     }
 
     /// The server says how they stand.
-    pub(crate) fn parts_changed(&self, news: PartsChanged) {
-        self.parts.send_replace(news);
+    pub(crate) fn parts_changed(&self, changed: PartsChanged) {
+        self.parts.send_replace(changed);
     }
 
     /// The handler has returned: queues the last report.
@@ -231,7 +231,7 @@ impl Attempt {
     /// later than `at_most`.
     pub(crate) fn defer(&self, after: Duration, at_most: Duration) {
         let mut state = self.state();
-        let wait = after.saturating_add(state.resends.next()).min(at_most);
+        let wait = after.saturating_add(state.resends.pause()).min(at_most);
         state.outbox.defer(self.key.to_ref(), Instant::now() + wait);
     }
 

@@ -25,9 +25,9 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use crate::attempt::{Attempt, Stop};
-use crate::backoff::Backoff;
 use crate::config::TokenSource;
 use crate::task::{CallError, Source};
+use courant_runtime::{Backoff, hex};
 
 /// How much is sent at once.
 const CHUNK: usize = 256 * 1024;
@@ -69,14 +69,14 @@ impl Calls {
             let request = ReadDocumentRequest { attempt: Some(attempt.key.to_ref()) };
             let mut chunks = self.client.clone().read_document(request).await?.into_inner();
             let mut file = File::create(path).await.map_err(Fault::io)?;
-            let mut seen = Seen::new(bytes.max(0).unsigned_abs());
+            let mut received = Received::new(bytes.max(0).unsigned_abs());
             while let Some(message) = chunks.next().await {
                 let chunk = message?.chunk;
-                seen.add(&chunk)?;
+                received.add(&chunk)?;
                 file.write_all(&chunk).await.map_err(Fault::io)?;
             }
             file.flush().await.map_err(Fault::io)?;
-            seen.finish(Some(sha256)).map(drop)
+            received.finish(Some(sha256)).map(drop)
         })
         .await
     }
@@ -162,7 +162,7 @@ impl Calls {
             tracing::debug!(?fault, "the call is tried again");
             tokio::select! {
                 () = attempt.stopped().cancelled() => return Err(CallError::Stopped),
-                () = sleep(backoff.next()) => {}
+                () = sleep(backoff.pause()) => {}
             }
         }
     }
@@ -175,7 +175,7 @@ async fn feed(
     header: WriteArtifactHeader,
     source: &Source,
 ) -> Result<(u64, String), Fault> {
-    let mut seen = Seen::new(u64::MAX);
+    let mut received = Received::new(u64::MAX);
     let part = |part| WriteArtifactRequest { part: Some(part) };
     let mut open = send.send(part(Part::Header(header))).await.is_ok();
     match source {
@@ -183,7 +183,7 @@ async fn feed(
             let mut rest = bytes.clone();
             while open && !rest.is_empty() {
                 let chunk = rest.split_to(rest.len().min(CHUNK));
-                seen.add(&chunk)?;
+                received.add(&chunk)?;
                 open = send.send(part(Part::Chunk(chunk))).await.is_ok();
             }
         }
@@ -195,22 +195,22 @@ async fn feed(
                     break;
                 }
                 let chunk = chunk.freeze();
-                seen.add(&chunk)?;
+                received.add(&chunk)?;
                 open = send.send(part(Part::Chunk(chunk))).await.is_ok();
             }
         }
     }
-    seen.finish(None)
+    received.finish(None)
 }
 
 /// Counts and hashes what passes.
-struct Seen {
+struct Received {
     expected: u64,
     bytes: u64,
     hash: Sha256,
 }
 
-impl Seen {
+impl Received {
     fn new(expected: u64) -> Self {
         Self { expected, bytes: 0, hash: Sha256::new() }
     }
@@ -222,7 +222,7 @@ impl Seen {
     }
 
     fn finish(self, sha256: Option<&str>) -> Result<(u64, String), Fault> {
-        let sum: String = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sum = hex(&self.hash.finalize());
         match sha256 {
             Some(expected) if expected != sum || self.bytes != self.expected => Err(Fault::Corrupt),
             _ => Ok((self.bytes, sum)),

@@ -15,22 +15,22 @@ pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
 /// How a worker connects and behaves. [`Config::new`] fills in the defaults.
 #[derive(Clone)]
 pub struct Config {
-    /// The server, for example `http://127.0.0.1:50051`.
+    /// Address of the server's gRPC endpoint: `http://host:port`, or `https://host:port` with [`Config::tls`].
     pub server: String,
-    /// TLS on the way to it, whose address then begins with `https://`. Default none.
+    /// How to verify the server and who to be to it; needed where its address begins with `https://`. Default none.
     pub tls: Option<ClientTls>,
     /// Where tokens come from; they need the role `worker`.
     pub token: TokenSource,
     /// Stable over restarts where possible, unique among workers: 1 to 64 of `[A-Za-z0-9._-]`.
     pub worker_id: String,
-    /// The kinds of job to take, at least one.
+    /// The kinds of job to take, for example `pdf`; at least one. The worker gets no job of another kind.
     pub kinds: Vec<String>,
     /// How many jobs to do at once, 1 to 1024. Default 1.
     pub slots: u32,
     /// Whether to take parts of documents that other workers do, too: then the handler has
     /// [`run_part`](crate::Handler::run_part). Default no.
     pub parts: bool,
-    /// Name and version of the program, for people.
+    /// Name and version of the program, shown to operators in the list of workers. Default `courant-worker/<version>`.
     pub software: String,
     /// How long a connection may take to be made. Default 5 s.
     pub connect_timeout: Duration,
@@ -49,41 +49,42 @@ pub struct Config {
     pub max_job_duration: Duration,
     /// Reports of one attempt that may wait for the server's acknowledgement before the task is held up. Default 64.
     pub outbox: usize,
-    /// How the worker stands with its server. For health checks: a worker that hears nothing is not ready, even if its
-    /// process lives.
+    /// Follows the state of the connection to the server. For health checks: a worker without a connection is not ready,
+    /// even if its process lives.
     pub status: StatusBoard,
 }
 
 /// Why a configuration cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Not an address.
+    /// [`Config::server`] is not an address, or its scheme does not go with [`Config::tls`].
     #[error("the server's address {address:?} is not usable: {reason}; write it like http://127.0.0.1:50051")]
     Server {
-        /// What was given.
+        /// The address as it was given.
         address: String,
-        /// What is wrong with it.
+        /// What is wrong with it, in a sentence.
         reason: String,
     },
-    /// Not an id.
+    /// [`Config::worker_id`] is empty, too long, or has other characters than allowed.
     #[error("the worker id {0:?} must be 1 to 64 of A-Z, a-z, 0-9, dot, underscore and hyphen")]
     WorkerId(String),
-    /// Nothing to take.
+    /// [`Config::kinds`] is empty.
     #[error("name at least one kind of job to take")]
     NoKinds,
-    /// Out of range.
+    /// [`Config::slots`] is out of its range.
     #[error("slots must be 1 to 1024, not {0}")]
     Slots(u32),
-    /// No job could ever be done.
+    /// [`Config::max_job_duration`] is zero: every job would time out.
     #[error("the longest duration of a job must be more than nothing")]
     MaxJobDuration,
-    /// Nothing could ever be reported.
+    /// [`Config::outbox`] is zero: no report could ever be sent.
     #[error("the outbox must hold at least 1 report")]
     Outbox,
 }
 
 impl Config {
-    /// A configuration with the defaults.
+    /// A configuration for a server, with tokens, an id and kinds of jobs; everything else has its default. Nothing is checked
+    /// before [`run`](crate::run).
     pub fn new(
         server: impl Into<String>,
         token: TokenSource,

@@ -1,4 +1,4 @@
-//! What a worker's author writes.
+//! The trait that a worker implements, and how an attempt ends.
 
 use std::ops::RangeInclusive;
 
@@ -11,10 +11,14 @@ use crate::Task;
 /// `run` is called once for every attempt, up to `slots` at a time, on its own task. It should look at
 /// [`Task::cancelled`] often enough to end within a second of it: the result is then not looked at, and the server is
 /// told what happened. What it holds outside of its own memory (processes, files) must be gone when `run` returns: the server
-/// tells people that the job is over as soon as it hears of it. Long computations belong on a thread or, for input from strangers, in a child process.
+/// tells people that the job is over as soon as it knows. Long computations belong on a thread or, for input from
+/// strangers, in a child process.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Does one attempt.
+    /// Does one attempt at a job. Everything it reports and writes must have been awaited when it returns.
+    ///
+    /// An error ends the attempt: with [`TaskError::retryable`] the job is tried again, here or elsewhere, until its attempts
+    /// are used up. Errors of calls ([`CallError`](crate::CallError)) convert with `?`. A panic counts as a retryable error.
     async fn run(&self, task: Task) -> Result<Outcome, TaskError>;
 
     /// Does some pages of a document that another worker holds, and nothing else: reads the document, writes and reports
@@ -27,14 +31,14 @@ pub trait Handler: Send + Sync + 'static {
     }
 }
 
-/// An attempt that ended well.
+/// How an attempt ended that did the whole job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Things a reader of the result should know; the first 100 are kept.
     pub warnings: Vec<String>,
 }
 
-/// An attempt that failed.
+/// Why an attempt failed, as the owner of the job reads it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct TaskError {

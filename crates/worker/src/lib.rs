@@ -50,7 +50,6 @@
 pub struct Guide;
 
 mod attempt;
-mod backoff;
 mod calls;
 mod config;
 mod handler;

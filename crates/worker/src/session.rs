@@ -63,7 +63,7 @@ pub(crate) struct Session {
     /// Everything up to here arrives with the answer to the heartbeat under way.
     asked: Option<Seq>,
     heartbeat_due: Instant,
-    last_heard: Instant,
+    last_received: Instant,
 }
 
 impl Session {
@@ -102,7 +102,7 @@ impl Session {
             acknowledged: 0,
             asked: None,
             heartbeat_due: now + interval,
-            last_heard: now,
+            last_received: now,
         };
         Ok((session, welcome))
     }
@@ -112,22 +112,22 @@ impl Session {
         let outgoing = self.outgoing.clone();
         let mut more = true;
         loop {
-            if worker.is_unheard() || worker.is_drained() && self.answers.is_empty() {
+            if worker.is_unacknowledged() || worker.is_drained() && self.answers.is_empty() {
                 return End::Drained;
             }
-            let (resend, unheard) = (worker.deferred_until(), worker.unheard_at());
+            let (resend, unacknowledged) = (worker.deferred_until(), worker.unacknowledged_deadline());
             tokio::select! {
                 biased;
-                heard = self.incoming.message() => match heard {
+                received = self.incoming.message() => match received {
                     Ok(Some(response)) => {
-                        self.heard(worker, response.message);
+                        self.handle(worker, response.message);
                         more = true;
                     }
                     Ok(None) => return End::Closed(None),
                     Err(status) => return End::Closed(Some(status)),
                 },
                 // Before sending: a task with much to say must not keep this from being looked at.
-                () = sleep_until(self.last_heard + 2 * self.interval) => return End::Silent,
+                () = sleep_until(self.last_received + 2 * self.interval) => return End::Silent,
                 permit = outgoing.reserve(), if more => {
                     let Ok(permit) = permit else { return End::Closed(None) };
                     match self.next(worker) {
@@ -137,8 +137,8 @@ impl Session {
                 }
                 () = worker.woken() => more = true,
                 () = sleep_until(self.heartbeat_due), if !more && self.asked.is_none() => more = true,
-                () = sleep_until(resend.unwrap_or(self.last_heard)), if !more && resend.is_some() => more = true,
-                () = sleep_until(unheard.unwrap_or(self.last_heard)), if unheard.is_some() => {}
+                () = sleep_until(resend.unwrap_or(self.last_received)), if !more && resend.is_some() => more = true,
+                () = sleep_until(unacknowledged.unwrap_or(self.last_received)), if unacknowledged.is_some() => {}
             }
         }
     }
@@ -168,8 +168,8 @@ impl Session {
         worker.next_transient()
     }
 
-    fn heard(&mut self, worker: &mut Worker, reply: Option<Reply>) {
-        self.last_heard = Instant::now();
+    fn handle(&mut self, worker: &mut Worker, reply: Option<Reply>) {
+        self.last_received = Instant::now();
         if let Some(reply) = reply {
             self.take(worker, reply);
         }
@@ -201,14 +201,14 @@ impl Session {
                     worker.defer(&attempt.into(), after.min(MAX_DEFERRAL), &deferred.message);
                 }
             }
-            Reply::Parts(news) => worker.parts_changed(news),
+            Reply::Parts(changed) => worker.parts_changed(changed),
             Reply::Drain(drain) => {
                 tracing::info!(reason = ?drain.reason(), "no new jobs will come; going on with what is in flight");
-                worker.tell(Status::Draining);
+                worker.set_status(Status::Draining);
             }
             Reply::Resume(_) => {
                 tracing::info!("jobs will come again");
-                worker.tell(Status::Serving);
+                worker.set_status(Status::Serving);
             }
         }
     }

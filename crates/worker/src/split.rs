@@ -17,10 +17,11 @@ use crate::task::{CallError, FinishedPage, each_page};
 /// The most ranges that a server takes in one offer. Others follow as these are taken.
 const MAX_RANGES: usize = 1024;
 
-/// See the module. From [`Task::split`](crate::Task::split), one for an attempt.
+/// Has other workers do pages of a document: offers ranges of pages and follows what becomes of them. Made by
+/// [`Task::split`](crate::Task::split), once per attempt. When it is dropped, offered ranges stay offered until the attempt ends.
 pub struct Split {
     attempt: Arc<Attempt>,
-    news: watch::Receiver<PartsChanged>,
+    parts: watch::Receiver<PartsChanged>,
     ledger: Ledger,
 }
 
@@ -31,7 +32,7 @@ pub enum Change {
     Taken(RangeInclusive<u32>),
     /// They are this worker's again.
     Back {
-        /// The pages.
+        /// The range as it was offered.
         pages: RangeInclusive<u32>,
         /// Those of them that are done: do not do them again, read their artifacts.
         finished: Vec<FinishedPage>,
@@ -40,21 +41,21 @@ pub enum Change {
 
 impl Split {
     pub(crate) fn new(attempt: Arc<Attempt>) -> Self {
-        let news = attempt.parts();
-        Self { attempt, news, ledger: Ledger::default() }
+        let parts = attempt.parts();
+        Self { attempt, parts, ledger: Ledger::default() }
     }
 
     /// Offers ranges of pages, each of which one other worker may take. They must have no page in common with one that has
     /// not come back, and the document's pages must have been told with [`Task::plan`](crate::Task::plan).
     pub fn offer(&mut self, ranges: impl IntoIterator<Item = RangeInclusive<u32>>) {
         self.ledger.offer(ranges);
-        self.tell();
+        self.send_offer();
     }
 
     /// Asks for offered pages back. They come with [`Change::Back`], and if another worker has them, when that has ended.
     pub fn take_back(&mut self, pages: &RangeInclusive<u32>) {
         self.ledger.take_back(*pages.start());
-        self.tell();
+        self.send_offer();
     }
 
     /// How many ranges have not come back.
@@ -76,16 +77,16 @@ impl Split {
             tokio::select! {
                 () = self.attempt.stopped().cancelled() => return Err(CallError::Stopped),
                 // The sender lives as long as the attempt.
-                _ = self.news.changed() => {}
+                _ = self.parts.changed() => {}
             }
-            let news = self.news.borrow_and_update().clone();
-            self.ledger.hear(&news);
-            self.tell();
+            let parts = self.parts.borrow_and_update().clone();
+            self.ledger.apply(&parts);
+            self.send_offer();
         }
     }
 
-    fn tell(&mut self) {
-        if let Some(offer) = self.ledger.unsaid() {
+    fn send_offer(&mut self) {
+        if let Some(offer) = self.ledger.next_offer() {
             self.attempt.offer(OfferPages { attempt: Some(self.attempt.key.to_ref()), ..offer });
         }
     }
@@ -134,7 +135,7 @@ impl Ledger {
     }
 
     /// The offer to be made, if there is a new one.
-    fn unsaid(&mut self) -> Option<OfferPages> {
+    fn next_offer(&mut self) -> Option<OfferPages> {
         if !std::mem::take(&mut self.stale) {
             return None;
         }
@@ -145,11 +146,11 @@ impl Ledger {
         Some(OfferPages { attempt: None, revision: self.revision, pages })
     }
 
-    fn hear(&mut self, news: &PartsChanged) {
+    fn apply(&mut self, parts: &PartsChanged) {
         let next = self.revision + 1;
         let mut back = Vec::new();
         for (&first, range) in &mut self.ranges {
-            let held = news.held.contains(&wire(first, range.last));
+            let held = parts.held.contains(&wire(first, range.last));
             match range.left_out {
                 // Left out from now on, so that what ended is not given again.
                 None if held => {
@@ -157,7 +158,7 @@ impl Ledger {
                     self.stale = true;
                 }
                 // Nobody has it, and nobody can get it any more.
-                Some(since) if !held && news.revision >= since => back.push(first),
+                Some(since) if !held && parts.revision >= since => back.push(first),
                 None | Some(_) => {}
             }
             if held && !std::mem::replace(&mut range.taken, true) {
@@ -167,7 +168,7 @@ impl Ledger {
         for first in back {
             let Some(range) = self.ranges.remove(&first) else { continue };
             let pages = first..=range.last;
-            let finished = within(&news.finished_pages, &pages);
+            let finished = within(&parts.finished_pages, &pages);
             self.changes.push_back(Change::Back { pages, finished });
         }
     }
@@ -198,14 +199,14 @@ mod tests {
     }
 
     impl Server {
-        fn hear(&mut self, offer: &OfferPages) {
+        fn apply(&mut self, offer: &OfferPages) {
             if offer.revision > self.revision {
                 self.revision = offer.revision;
                 self.open = offer.pages.iter().filter(|range| !self.held.contains(range)).copied().collect();
             }
         }
 
-        fn news(&self) -> PartsChanged {
+        fn parts(&self) -> PartsChanged {
             PartsChanged { revision: self.revision, held: self.held.clone(), ..Default::default() }
         }
     }
@@ -243,8 +244,8 @@ mod tests {
     }
 
     impl World {
-        fn said(&mut self) {
-            if let Some(offer) = self.ledger.unsaid() {
+        fn send_offer(&mut self) {
+            if let Some(offer) = self.ledger.next_offer() {
                 self.last = Some(offer.clone());
                 self.under_way.push(offer);
             }
@@ -258,20 +259,20 @@ mod tests {
                         self.ledger.take_back(all[n % all.len()]);
                     }
                 }
-                Step::Arrive => self.under_way.drain(..).for_each(|offer| self.server.hear(&offer)),
+                Step::Arrive => self.under_way.drain(..).for_each(|offer| self.server.apply(&offer)),
                 Step::Give => self.server.held.extend(self.server.open.pop()),
                 Step::End(n) if !self.server.held.is_empty() => {
                     self.server.held.remove(n % self.server.held.len());
                 }
                 Step::End(_) => {}
-                Step::Tell => self.ledger.hear(&self.server.news()),
+                Step::Tell => self.ledger.apply(&self.server.parts()),
                 Step::Restart => {
                     // A new stream: what was under way is lost, the last offer is sent again.
                     self.server = Server::default();
                     self.under_way = self.last.iter().cloned().collect();
                 }
             }
-            self.said();
+            self.send_offer();
             for change in self.ledger.changes.drain(..) {
                 if let Change::Back { pages, .. } = change {
                     prop_assert!(!self.back.contains(pages.start()), "{pages:?} came back twice");
@@ -295,7 +296,7 @@ mod tests {
         fn every_range_comes_back_once_and_then_nobody_else_has_it(steps in vec(step(), 0..80)) {
             let mut world = World::default();
             world.ledger.offer([1..=3, 4..=4, 5..=9, 10..=20]);
-            world.said();
+            world.send_offer();
             for step in &steps {
                 world.step(step)?;
                 world.check()?;
@@ -315,7 +316,7 @@ mod tests {
     fn no_more_is_offered_at_once_than_servers_take() {
         let mut ledger = Ledger::default();
         ledger.offer((1..=2000).map(|page| page..=page));
-        let offered = ledger.unsaid().unwrap().pages;
+        let offered = ledger.next_offer().unwrap().pages;
         assert_eq!((offered.len(), offered.first()), (1024, Some(&wire(2000, 2000))));
         assert_eq!(ledger.first_open(), Some(1..=1));
     }
@@ -324,14 +325,14 @@ mod tests {
     fn what_was_done_comes_with_it() {
         let mut ledger = Ledger::default();
         ledger.offer([5..=9]);
-        ledger.unsaid();
+        ledger.next_offer();
         let held = vec![wire(5, 9)];
-        ledger.hear(&PartsChanged { revision: 1, held, ..Default::default() });
-        assert_eq!(ledger.unsaid().map(|offer| (offer.revision, offer.pages)), Some((2, vec![])));
+        ledger.apply(&PartsChanged { revision: 1, held, ..Default::default() });
+        assert_eq!(ledger.next_offer().map(|offer| (offer.revision, offer.pages)), Some((2, vec![])));
         let finished_pages = vec![FinishedPages { first: 1, last: 6, attempt: 1 }];
-        ledger.hear(&PartsChanged { revision: 1, finished_pages: finished_pages.clone(), ..Default::default() });
+        ledger.apply(&PartsChanged { revision: 1, finished_pages: finished_pages.clone(), ..Default::default() });
         assert_eq!(ledger.changes.make_contiguous(), [Change::Taken(5..=9)], "it could be given again");
-        ledger.hear(&PartsChanged { revision: 2, finished_pages, ..Default::default() });
+        ledger.apply(&PartsChanged { revision: 2, finished_pages, ..Default::default() });
         let finished = [5, 6].map(|number| FinishedPage { number, written_by: 1 }).to_vec();
         assert_eq!(ledger.changes.pop_back(), Some(Change::Back { pages: 5..=9, finished }));
     }

@@ -1,10 +1,10 @@
-//! How a worker stands with its server, for health checks.
+//! The state of the connection to the server, for health checks.
 //!
 //! Written by the worker alone, read through [`Config::status`](crate::Config::status).
 
 use tokio::sync::watch;
 
-/// How a worker stands with its server.
+/// The state of a worker's connection to its server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Status {
     /// No stream to the server, or one on which nothing was heard for two heartbeat intervals. The worker goes on
@@ -26,24 +26,24 @@ impl Status {
     }
 }
 
-/// Where a worker writes down how it stands. All clones are the same board.
+/// Holds the current [`Status`] of a worker. Cloning shares. Only the worker sets it.
 #[derive(Clone, Debug, Default)]
 pub struct StatusBoard(watch::Sender<Status>);
 
 impl StatusBoard {
-    /// How the worker stands, now and from now on.
+    /// Follows the status. Begins with the current one.
     pub fn watch(&self) -> watch::Receiver<Status> {
         self.0.subscribe()
     }
 
     pub(crate) fn set(&self, status: Status) {
         self.0.send_if_modified(|now| {
-            let news = *now != status && *now != Status::Stopping;
-            if news {
+            let changed = *now != status && *now != Status::Stopping;
+            if changed {
                 tracing::debug!(?status, "status");
                 *now = status;
             }
-            news
+            changed
         });
     }
 }
@@ -55,11 +55,11 @@ mod tests {
     #[test]
     fn stopping_is_final() {
         let board = StatusBoard::default();
-        let seen = board.watch();
+        let status = board.watch();
         board.set(Status::Serving);
-        assert!(seen.borrow().is_ready());
+        assert!(status.borrow().is_ready());
         board.set(Status::Stopping);
         board.set(Status::Serving);
-        assert_eq!(*seen.borrow(), Status::Stopping);
+        assert_eq!(*status.borrow(), Status::Stopping);
     }
 }

@@ -1,4 +1,4 @@
-//! What a handler holds: one attempt at one job.
+//! One attempt at one job: what a handler reads, reports and writes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,9 +37,9 @@ pub struct Task {
 /// Where an artifact's bytes come from. Must be readable twice, since a broken connection starts the call over.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// Memory.
+    /// Bytes in memory.
     Bytes(Bytes),
-    /// A file, read in pieces.
+    /// A local file, read in pieces. It must not change before the call returns.
     File(PathBuf),
 }
 
@@ -67,19 +67,19 @@ impl From<PathBuf> for Source {
     }
 }
 
-/// A stored artifact.
+/// What the server says of an artifact that it has stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Artifact {
-    /// Its size in bytes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Its checksum, 64 lower-case hexadecimal digits.
+    /// SHA-256 of the content, 64 lower-case hexadecimal digits.
     pub sha256: String,
 }
 
 /// A page that an earlier attempt has finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FinishedPage {
-    /// The page, from 1.
+    /// The number of the page, counted from 1.
     pub number: u32,
     /// The attempt that wrote its artifact, for [`Task::read_artifact`].
     pub written_by: i32,
@@ -97,16 +97,16 @@ pub enum CallError {
     /// The password cannot be read any more: the job must be tried again with it.
     #[error("the password of the document cannot be read any more")]
     PasswordUnreadable,
-    /// The server refused; trying again will not help.
+    /// The server refused the call, with its reason; trying again will not help.
     #[error("the server refused: {0}")]
     Refused(String),
-    /// There is no such artifact.
+    /// No attempt of that number wrote an artifact of that name.
     #[error("there is no such artifact")]
     NotFound,
-    /// The artifact is over the server's limit.
+    /// The artifact is larger than [`Task::max_artifact_bytes`].
     #[error("the artifact is too large: {0}")]
     TooLarge(String),
-    /// What arrived is not what was promised, again and again.
+    /// The bytes that arrived do not have the promised size and checksum, also when they were read again.
     #[error("the bytes that arrived do not match their checksum")]
     Corrupt,
     /// A local file could not be read or written.
@@ -135,7 +135,7 @@ impl From<CallError> for TaskError {
 }
 
 impl Task {
-    /// The job.
+    /// The id of the job, unique in the service.
     pub fn job_id(&self) -> &str {
         &self.attempt.key.job_id
     }
@@ -145,7 +145,7 @@ impl Task {
         self.attempt.key.number
     }
 
-    /// The kind of job.
+    /// The kind of the job, one of [`Config::kinds`](crate::Config::kinds).
     pub fn kind(&self) -> &str {
         &self.assignment.kind
     }
@@ -191,12 +191,14 @@ impl Task {
         self.max_artifact_bytes
     }
 
-    /// Fires when the attempt must stop: the job was cancelled, belongs to someone else, or this worker shuts down.
+    /// Cancelled when the attempt must stop: the job was cancelled, its lease is lost, or this worker shuts down and its grace
+    /// is over. The handler should return within a second.
     pub fn cancelled(&self) -> &CancellationToken {
         self.attempt.stopped()
     }
 
-    /// Writes the document to `path`. Its size and checksum have been verified when this returns.
+    /// Writes the document to `path`. Its size and checksum have been verified when this returns. Tries again while the server
+    /// is away, for [`Config::patience`](crate::Config::patience).
     pub async fn read_document(&self, path: &Path) -> Result<(), CallError> {
         let promised = (self.assignment.document_bytes, self.document_sha256());
         self.calls.read_document(&self.attempt, path, promised).await
@@ -218,7 +220,8 @@ impl Task {
         Ok(Artifact { bytes: stored.size_bytes.max(0).unsigned_abs(), sha256: stored.sha256 })
     }
 
-    /// Reads an artifact that this or an earlier attempt wrote.
+    /// Reads an artifact that this or an earlier attempt wrote, for example `pages/000001.json`, whole into memory.
+    /// `written_by`: the number of the attempt. [`CallError::NotFound`] if it wrote none of that name.
     pub async fn read_artifact(&self, written_by: i32, name: &str) -> Result<Bytes, CallError> {
         let limit = usize::try_from(self.max_artifact_bytes).unwrap_or(usize::MAX);
         self.calls.read_artifact(&self.attempt, written_by, name, limit).await

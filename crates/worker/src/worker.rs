@@ -17,11 +17,11 @@ use tokio_util::task::TaskTracker;
 use tonic::Code;
 
 use crate::attempt::{Attempt, AttemptKey, Stop};
-use crate::backoff::Backoff;
 use crate::calls::{Bearer, Calls};
 use crate::outbox::{Outbox, Seq};
 use crate::session::{End, Session};
 use crate::{Config, ConfigError, Handler, Outcome, Status, Task, TaskError};
+use courant_runtime::Backoff;
 
 /// Messages of the server are small; a larger one is a mistake.
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
@@ -60,14 +60,14 @@ pub async fn run(config: Config, handler: Arc<dyn Handler>, shutdown: Cancellati
         draining: CancellationToken::new(),
         released: CancellationToken::new(),
         turn: None,
-        unheard: None,
+        unacknowledged: None,
         tracker: TaskTracker::new(),
         config,
     };
     let watch = worker.watch_shutdown(shutdown);
     let result = worker.serve().await;
     watch.abort();
-    worker.tell(Status::Stopping);
+    worker.set_status(Status::Stopping);
     // Whatever still runs is told to stop: nobody would hear of it any more.
     worker.attempts.values().for_each(|attempt| attempt.stop(Stop::Lost));
     worker.tracker.close();
@@ -90,7 +90,7 @@ pub(crate) struct Worker {
     /// Whose report went out last, so that every attempt gets its turn.
     turn: Option<AttemptKey>,
     /// Since when, at a shutdown, only last reports are left.
-    unheard: Option<Instant>,
+    unacknowledged: Option<Instant>,
     tracker: TaskTracker,
 }
 
@@ -101,13 +101,13 @@ impl Worker {
         let mut welcomed = false;
         let draining = self.draining.clone();
         loop {
-            if self.is_drained() || self.is_unheard() {
+            if self.is_drained() || self.is_unacknowledged() {
                 return Ok(());
             }
             let end = match Session::open(self).await {
                 Ok((session, welcome)) => {
                     welcomed = true;
-                    self.tell(Status::Serving);
+                    self.set_status(Status::Serving);
                     self.welcome(&welcome);
                     let begun = Instant::now();
                     let end = session.carry(self).await;
@@ -118,7 +118,7 @@ impl Worker {
                 }
                 Err(status) => End::Closed(Some(status)),
             };
-            self.tell(Status::Disconnected);
+            self.set_status(Status::Disconnected);
             self.forget_transient();
             match end {
                 End::Drained => return Ok(()),
@@ -126,7 +126,7 @@ impl Worker {
                 End::Closed(status) => tracing::warn!(?status, "no stream to the server; connecting again"),
                 End::Silent => tracing::warn!("nothing heard from the server; connecting again"),
             }
-            let wait = backoff.next();
+            let wait = backoff.pause();
             tokio::select! {
                 () = sleep(if self.is_draining() { wait.min(DRAINING_WAIT) } else { wait }) => {}
                 () = draining.cancelled(), if !self.is_draining() => {}
@@ -135,13 +135,13 @@ impl Worker {
     }
 
     /// Whether, at a shutdown, the last reports have waited long enough for a server that does not come back.
-    pub(crate) fn is_unheard(&mut self) -> bool {
+    pub(crate) fn is_unacknowledged(&mut self) -> bool {
         if !self.is_draining()
             || !self.attempts.values().all(|attempt| attempt.with_outbox(|outbox| outbox.has_ended()))
         {
             return false;
         }
-        let since = *self.unheard.get_or_insert_with(Instant::now);
+        let since = *self.unacknowledged.get_or_insert_with(Instant::now);
         let over = since.elapsed() >= self.config.stop_timeout;
         if over {
             tracing::warn!("the last reports did not reach the server; it will notice when the leases end");
@@ -150,8 +150,8 @@ impl Worker {
     }
 
     /// When the last reports have waited long enough.
-    pub(crate) fn unheard_at(&self) -> Option<Instant> {
-        self.unheard.map(|since| since + self.config.stop_timeout)
+    pub(crate) fn unacknowledged_deadline(&self) -> Option<Instant> {
+        self.unacknowledged.map(|since| since + self.config.stop_timeout)
     }
 
     /// The server did not take reports of an attempt, which go out again later. One that is not here has nothing to say.
@@ -188,7 +188,7 @@ impl Worker {
     }
 
     /// Writes down how this worker stands with its server.
-    pub(crate) fn tell(&self, status: Status) {
+    pub(crate) fn set_status(&self, status: Status) {
         self.config.status.set(status);
     }
 
@@ -247,10 +247,10 @@ impl Worker {
     }
 
     /// The server says how the pages that an attempt offers stand.
-    pub(crate) fn parts_changed(&self, news: PartsChanged) {
-        let key = news.attempt.clone().map(AttemptKey::from);
+    pub(crate) fn parts_changed(&self, changed: PartsChanged) {
+        let key = changed.attempt.clone().map(AttemptKey::from);
         if let Some(attempt) = key.and_then(|key| self.attempts.get(&key)) {
-            attempt.parts_changed(news);
+            attempt.parts_changed(changed);
         }
     }
 

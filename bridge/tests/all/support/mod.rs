@@ -1,12 +1,9 @@
-//! A bridge on port 0 in front of a server that does what the story says.
+//! A bridge on port 0 in front of the server, with its log in memory.
 #![allow(dead_code, reason = "each story file uses its own part")]
 
 pub mod client;
 pub mod proxy;
 pub mod real;
-pub mod server;
-pub mod service;
-pub mod uploads;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,13 +11,12 @@ use std::time::Duration;
 
 use courant_auth::{Role, Secret, Signer, Verifier};
 use courant_bridge::Config;
-use courant_shutdown::Shutdown;
+use courant_runtime::Shutdown;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use client::Client;
 pub use real::RealServer;
-pub use server::FakeServer;
 
 /// Longer than anything a story waits for, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,33 +39,21 @@ pub fn verifier() -> Verifier {
     Verifier::hs256(&secret())
 }
 
-/// What a bridge is in front of. Clones are the same one.
-pub trait Backend: Clone {
-    async fn start() -> Self;
-
-    fn url(&self) -> String;
-}
-
 /// A running bridge with its server.
-pub struct BridgeBefore<S> {
-    pub server: S,
+pub struct Stage {
+    pub server: RealServer,
     pub address: SocketAddr,
     pub shutdown: Shutdown,
     pub bridge: JoinHandle<Result<(), courant_bridge::Error>>,
 }
 
-/// Before the server itself.
-pub type Stage = BridgeBefore<RealServer>;
-/// Before a stand-in, for what the server itself cannot be made to do here.
-pub type FakeStage = BridgeBefore<FakeServer>;
-
-impl<S: Backend> BridgeBefore<S> {
+impl Stage {
     pub async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
     pub async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
-        Self::before(S::start().await, adjust).await
+        Self::before(RealServer::start().await, adjust).await
     }
 
     /// Another bridge before the same server.
@@ -78,7 +62,7 @@ impl<S: Backend> BridgeBefore<S> {
     }
 
     /// A bridge before a server that is there.
-    pub async fn before(server: S, adjust: impl FnOnce(&mut Config)) -> Self {
+    pub async fn before(server: RealServer, adjust: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(
             server.url(),
             verifier(),

@@ -29,7 +29,7 @@ use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
 
 use super::proxy::Proxy;
-use super::{Backend, PATIENCE, token_for, verifier};
+use super::{PATIENCE, token_for, verifier};
 
 /// The server. Clones are the same one.
 #[derive(Clone)]
@@ -42,20 +42,18 @@ struct Inner {
     proxy: Proxy,
     direct: Channel,
     _stop: DropGuard,
-    _data: tempfile::TempDir,
-}
-
-impl Backend for RealServer {
-    async fn start() -> Self {
-        Self::over(MemoryLog::new(), |_| {}).await
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.0.proxy.address)
-    }
+    data: tempfile::TempDir,
 }
 
 impl RealServer {
+    pub async fn start() -> Self {
+        Self::over(MemoryLog::new(), |_| {}).await
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.0.proxy.address)
+    }
+
     /// One that keeps no more than the newest entry of each job.
     pub async fn without_history() -> Self {
         Self::over(MemoryLog::with_history(1), |_| {}).await
@@ -64,6 +62,10 @@ impl RealServer {
     /// One that soon sends bookmarks.
     pub async fn with_bookmarks() -> Self {
         Self::over(MemoryLog::new(), |config| config.bookmark_interval = Duration::from_millis(200)).await
+    }
+
+    pub async fn with(adjust: impl FnOnce(&mut courant_server::Config)) -> Self {
+        Self::over(MemoryLog::new(), adjust).await
     }
 
     async fn over(log: MemoryLog, adjust: impl FnOnce(&mut courant_server::Config)) -> Self {
@@ -81,7 +83,7 @@ impl RealServer {
         let direct = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
         let proxy = Proxy::to(address).await;
         let _stop = stop.drop_guard();
-        Self(Arc::new(Inner { log, jobs: Mutex::default(), proxy, direct, _stop, _data: data }))
+        Self(Arc::new(Inner { log, jobs: Mutex::default(), proxy, direct, _stop, data }))
     }
 
     /// A new job, queued. Returns the cursor before it.
@@ -197,6 +199,41 @@ impl RealServer {
         assert!(tokio::time::timeout(PATIENCE, open).await.is_ok(), "there are {}", self.metrics().await.watchers);
     }
 
+    /// All jobs of all users, the oldest first.
+    pub async fn jobs(&self) -> Vec<v1::Job> {
+        let request = v1::ListJobsRequest { owner: "-".into(), ..v1::ListJobsRequest::default() };
+        let listed = JobServiceClient::new(self.0.direct.clone()).list_jobs(self.call(request)).await.unwrap();
+        let mut jobs = listed.into_inner().jobs;
+        jobs.sort_by(|one, other| one.job_id.cmp(&other.job_id));
+        jobs
+    }
+
+    /// The document of a job as it is stored.
+    pub async fn document(&self, id: &str) -> Vec<u8> {
+        use v1::download_document_response::Part;
+        let request = self.call(v1::DownloadDocumentRequest { job_id: id.to_owned(), ..Default::default() });
+        let answer = JobServiceClient::new(self.0.direct.clone()).download_document(request).await.unwrap();
+        let (mut stream, mut bytes) = (answer.into_inner(), Vec::new());
+        while let Some(message) = stream.message().await.unwrap() {
+            if let Some(Part::Chunk(chunk)) = message.part {
+                bytes.extend_from_slice(&chunk);
+            }
+        }
+        bytes
+    }
+
+    /// Waits until there are files of documents that are still arriving, or none any more.
+    pub async fn documents_arrive(&self, expected: bool) {
+        let folder = self.0.data.path().join("objects/uploads");
+        let any = || std::fs::read_dir(&folder).is_ok_and(|mut files| files.next().is_some());
+        let changed = async {
+            while any() != expected {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, changed).await.expect("no document begins, or ends, to arrive");
+    }
+
     /// Somebody retries a job over gRPC.
     pub async fn retry(&self, id: &str) {
         let request = v1::RetryJobRequest { job_id: id.to_owned(), password: None };
@@ -280,16 +317,41 @@ impl Worker {
         say(&self.out, Report::Plan(v1::ReportPlan { attempt: self.attempt(), pages_total })).await;
     }
 
+    fn call<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
+        request
+    }
+
+    async fn write(&mut self, name: String, content: &[u8]) {
+        use v1::write_artifact_request::Part;
+        let header = Part::Header(v1::WriteArtifactHeader { attempt: self.attempt(), name });
+        let chunks = content.chunks(256 << 10).map(|chunk| Part::Chunk(chunk.to_vec().into()));
+        let parts = std::iter::once(header).chain(chunks);
+        let parts: Vec<_> = parts.map(|part| v1::WriteArtifactRequest { part: Some(part) }).collect();
+        let request = self.call(tokio_stream::iter(parts));
+        self.client.write_artifact(request).await.unwrap();
+    }
+
+    /// The password that came with the document.
+    pub async fn password(&mut self) -> String {
+        let request = self.call(v1::ReadPasswordRequest { attempt: self.attempt() });
+        self.client.read_password(request).await.unwrap().into_inner().password.unwrap().text
+    }
+
+    /// A result in a format, whose file ends like that.
+    pub async fn export(&mut self, format: v1::ResultFormat, ending: &str, content: &[u8]) {
+        let format = format.into();
+        let started = v1::ReportExportStarted { attempt: self.attempt(), format };
+        say(&self.out, Report::ExportStarted(started)).await;
+        self.write(format!("result.{ending}"), content).await;
+        let completed = v1::ReportExportCompleted { attempt: self.attempt(), format };
+        say(&self.out, Report::ExportCompleted(completed)).await;
+    }
+
     /// A page with two zones.
     pub async fn page(&mut self, number: i32) {
-        use v1::write_artifact_request::Part;
-        let name = format!("pages/{number:06}.json");
-        let header = Part::Header(v1::WriteArtifactHeader { attempt: self.attempt(), name });
-        let parts = [header, Part::Chunk(format!("{{\"number\":{number}}}").into_bytes().into())];
-        let parts = parts.map(|part| v1::WriteArtifactRequest { part: Some(part) });
-        let mut request = Request::new(tokio_stream::iter(parts));
-        request.metadata_mut().insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
-        self.client.write_artifact(request).await.unwrap();
+        self.write(format!("pages/{number:06}.json"), format!("{{\"number\":{number}}}").as_bytes()).await;
         let zone = |index| v1::Zone {
             zone_id: format!("p{number}z{index}"),
             index,

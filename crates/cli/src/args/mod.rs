@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::operate::{ActOnWorkers, Look};
-pub use self::up::{Log, LogFormat, Up};
+pub use self::up::{LogFormat, Up};
 
 /// Live document jobs: submit a PDF, watch it being processed, get the result.
 #[derive(Parser)]

@@ -15,7 +15,7 @@ pub struct Up {
     #[arg(long, env = "COURANT_GRPC", default_value = "127.0.0.1:50051", value_name = "ADDR:PORT")]
     pub grpc: SocketAddr,
 
-    /// Address of the browser face (console, WebSocket, HTTP); port 0 takes a free one
+    /// Address of the web server (console, WebSocket, HTTP); port 0 takes a free one
     #[arg(long, env = "COURANT_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
     pub http: SocketAddr,
 
@@ -38,7 +38,7 @@ pub struct Up {
     #[arg(long, env = "COURANT_PRINT_LINK")]
     pub print_link: bool,
 
-    /// TLS for both faces. The parts of this process know each other by the certificate
+    /// TLS for gRPC and the web server. The parts of this process know each other by the certificate
     #[command(flatten)]
     pub tls: courant_tls::ServerFlags,
 

@@ -15,26 +15,30 @@ use std::time::Duration;
 
 use courant_auth::{Role, Secret, Signer, Verifier};
 use courant_pdf::{ChildCommand, PdfWorker};
+use courant_runtime::logging::{self, Format};
+use courant_runtime::{Shutdown, listen};
 use courant_server::Server;
-use courant_shutdown::Shutdown;
 use courant_tls::ServerTls;
-use tokio::net::TcpListener;
 
-use self::parts::{Parts, Way};
-use crate::args::Up;
+use self::parts::{Parts, ServerEndpoint};
+use crate::args::{LogFormat, Up};
 use crate::failure::Failure;
 use crate::home::{Home, Note, NoteTls, user_name};
-use crate::telemetry;
 
 /// What the parts show each other; made anew for each call or connection.
 const PART_TOKEN_TTL: Duration = Duration::from_secs(3600);
 
-/// Runs until told to stop, or until a part dies.
-pub async fn run(args: Up) -> Result<ExitCode, Failure> {
-    telemetry::start(&args.log)?;
-    courant_tls::raise_open_files();
-    let shutdown = Shutdown::new();
-    shutdown.on_signals()?;
+/// Runs until it has been stopped, or until a part ends by itself.
+pub fn run(args: Up) -> Result<ExitCode, Failure> {
+    let filter = logging::filter(&args.log.log_filter)?;
+    let format = match args.log.log_format {
+        LogFormat::Text => Format::Compact,
+        LogFormat::Json => Format::Json,
+    };
+    courant_runtime::run(filter, format, async |shutdown| run_parts(args, shutdown).await)
+}
+
+async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {
     let home = Home::open(&args.server.data_dir)?;
     let secret = home.secret()?;
     let trusted = args.trust.load().await.map_err(|error| Failure::Start(error.to_string()))?;
@@ -45,12 +49,12 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     let grpc = listen("grpc", args.grpc).await?;
     let http = listen("http", args.http).await?;
     let (grpc_address, http_address) = (reachable(grpc.local_addr()?), reachable(http.local_addr()?));
-    let way = Way {
-        core: format!("{}://{grpc_address}", if tls.is_some() { "https" } else { "http" }),
+    let endpoint = ServerEndpoint {
+        url: format!("{}://{grpc_address}", if tls.is_some() { "https" } else { "http" }),
         tls: tls.as_ref().map(ServerTls::as_client),
     };
 
-    let bridge = bridge(&args, &way, &secret, verifier)?;
+    let bridge = bridge(&args, &endpoint, &secret, verifier)?;
     let lame_duck = bridge.times.lame_duck;
     let mut parts = Parts::new(shutdown.clone(), lame_duck);
     parts.server(server.with_tls(tls.clone()).with_lame_duck(lame_duck), grpc);
@@ -58,10 +62,10 @@ pub async fn run(args: Up) -> Result<ExitCode, Failure> {
     let pdf = pdf_worker(&args)?;
     let workers = args.workers.map_or_else(default_workers, usize::from);
     for number in 1..=workers {
-        parts.worker(&way, &format!("local-{number}"), source(&secret, "worker", Role::Worker), &pdf);
+        parts.worker(&endpoint, &format!("local-{number}"), source(&secret, "worker", Role::Worker), &pdf);
     }
 
-    let grpc_shown = if tls.is_some() { way.core.clone() } else { grpc_address.to_string() };
+    let grpc_shown = if tls.is_some() { endpoint.url.clone() } else { grpc_address.to_string() };
     let note_tls = tls.as_ref().map(|tls| NoteTls::of(tls.files()));
     let (pid, http_shown) = (std::process::id(), http_address.to_string());
     home.write_note(&Note { pid, grpc: grpc_shown.clone(), http: http_shown, tls: note_tls })?;
@@ -87,19 +91,20 @@ fn pdf_worker(args: &Up) -> Result<PdfWorker, Failure> {
     Ok(PdfWorker::new(config.map_err(|error| Failure::Start(error.to_string()))?))
 }
 
-fn bridge(args: &Up, way: &Way, secret: &Secret, verifier: Verifier) -> Result<courant_bridge::Config, Failure> {
+fn bridge(
+    args: &Up,
+    endpoint: &ServerEndpoint,
+    secret: &Secret,
+    verifier: Verifier,
+) -> Result<courant_bridge::Config, Failure> {
     let token = source(secret, "bridge", Role::Bridge);
-    let mut config = courant_bridge::Config::new(&way.core, verifier, token);
-    config.server_tls.clone_from(&way.tls);
+    let mut config = courant_bridge::Config::new(&endpoint.url, verifier, token);
+    config.server_tls.clone_from(&endpoint.tls);
     config.tls = args.tls.load(None)?;
     args.bridge.clone().apply(&mut config);
     config.limits.upload_bytes = args.server.max_document_bytes;
     config.check().map_err(|error| Failure::Start(error.to_string()))?;
     Ok(config)
-}
-
-async fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|source| Failure::Listen { flag, address, source })
 }
 
 /// The address to give to people and parts: one cannot connect to 0.0.0.0 everywhere.

@@ -1,11 +1,11 @@
-//! The parts as tasks under one token: when one ends before it was told to, all end, with its reason.
+//! Server, bridge and workers as tasks of one program: when one ends before the program was stopped, all end, with its reason.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use courant_pdf::PdfWorker;
+use courant_runtime::Shutdown;
 use courant_server::Server;
-use courant_shutdown::Shutdown;
 use courant_tls::ClientTls;
 use courant_worker::TokenSource;
 use tokio::net::TcpListener;
@@ -18,9 +18,9 @@ use crate::failure::Failure;
 const WORKER_GRACE: Duration = Duration::from_secs(1);
 const WORKER_STOP: Duration = Duration::from_secs(3);
 
-/// How the parts reach the service.
-pub struct Way {
-    pub core: String,
+/// Where the parts reach the server: its URL, and TLS where that begins with `https://`.
+pub struct ServerEndpoint {
+    pub url: String,
     pub tls: Option<ClientTls>,
 }
 
@@ -58,10 +58,10 @@ impl Parts {
     }
 
     /// A PDF worker for one document at a time.
-    pub fn worker(&mut self, way: &Way, id: &str, token: TokenSource, handler: &PdfWorker) {
+    pub fn worker(&mut self, server: &ServerEndpoint, id: &str, token: TokenSource, handler: &PdfWorker) {
         let handler = Arc::new(handler.clone());
-        let mut config = courant_worker::Config::new(&way.core, token, id, ["pdf"]);
-        config.tls.clone_from(&way.tls);
+        let mut config = courant_worker::Config::new(&server.url, token, id, ["pdf"]);
+        config.tls.clone_from(&server.tls);
         config.parts = handler.takes_parts();
         config.max_job_duration = handler.max_job_duration();
         config.grace = WORKER_GRACE;
@@ -93,13 +93,13 @@ impl Parts {
     /// Waits for the end of all parts, or until everything is to end at once. The first part that ended by itself is the
     /// reason.
     pub async fn until_end(mut self) -> Result<(), Failure> {
-        let mut verdict = Ok(());
+        let mut outcome = Ok(());
         loop {
             let ended = tokio::select! {
                 ended = self.tasks.join_next() => ended,
-                () = self.shutdown.ended() => return verdict,
+                () = self.shutdown.ended() => return outcome,
             };
-            let Some(ended) = ended else { return verdict };
+            let Some(ended) = ended else { return outcome };
             let (part, result) = ended.unwrap_or_else(|panic| ("program".to_owned(), Err(panic.to_string())));
             let asked = self.shutdown.is_draining();
             let reason = match result {
@@ -107,8 +107,8 @@ impl Parts {
                 Ok(()) => "it stopped by itself".to_owned(),
                 Err(reason) => reason,
             };
-            if verdict.is_ok() {
-                verdict = Err(Failure::PartEnded { part, reason });
+            if outcome.is_ok() {
+                outcome = Err(Failure::PartEnded { part, reason });
             }
             self.shutdown.drain_at_once();
         }

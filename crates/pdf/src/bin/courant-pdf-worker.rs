@@ -11,14 +11,14 @@ use clap::{Args, Parser, Subcommand};
 use courant_auth::{Role, Secret, Signer};
 use courant_pdf::corpus::{CorpusOptions, End};
 use courant_pdf::{ChildCommand, PdfConfig, PdfOptions, PdfWorker};
-use courant_shutdown::Shutdown;
-use courant_shutdown::supervisor::Supervisor;
+use courant_runtime::logging::{self, Format};
+use courant_runtime::supervisor::Supervisor;
+use courant_runtime::{Shutdown, exit_code, listen};
 use courant_tls::ClientFlags;
 use courant_worker::{Config, TokenSource};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
+const NAME: &str = "courant-pdf-worker";
 /// How long a self-made token is valid; a fresh one is made for every call.
 const TOKEN_LIFE: Duration = Duration::from_secs(300);
 
@@ -114,26 +114,17 @@ fn main() -> ExitCode {
         return courant_pdf::child::main();
     }
     if let Some(Command::Corpus(corpus)) = &cli.command {
-        return ended(read_corpus(corpus));
+        return match read_corpus(corpus) {
+            Ok(false) => ExitCode::FAILURE,
+            read => exit_code(NAME, read.map(drop)),
+        };
     }
     if let Some(Command::Bare { document }) = &cli.command {
-        return ended(courant_pdf::corpus::bare::read(document).map(|()| true).map_err(Into::into));
+        return exit_code(NAME, courant_pdf::corpus::bare::read(document));
     }
-    let filter = EnvFilter::try_from_env("COURANT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    courant_logging::start(filter, courant_logging::Format::Text);
-    ended(work(cli.options).map(|()| true))
-}
-
-/// Success only when all is well.
-fn ended(result: anyhow::Result<bool>) -> ExitCode {
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("courant-pdf-worker: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let filter = logging::filter_from_env("COURANT_LOG");
+    let worked = courant_runtime::run(filter, Format::Text, async |shutdown| work(cli.options, shutdown).await);
+    exit_code(NAME, worked)
 }
 
 /// Whether no child died or hung.
@@ -164,8 +155,7 @@ async fn read_corpus(corpus: &Corpus) -> anyhow::Result<bool> {
     Ok(table.is_clean())
 }
 
-#[tokio::main]
-async fn work(options: Options) -> anyhow::Result<()> {
+async fn work(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let worker_id = options.worker_id.clone().unwrap_or_else(host_name);
     let child = ChildCommand::this_program().context("cannot find this program's own file")?;
     let handler = PdfWorker::new(options.pdf.config(child)?);
@@ -178,8 +168,6 @@ async fn work(options: Options) -> anyhow::Result<()> {
         grace: Duration::from_secs(options.grace_seconds),
         ..Config::new(options.server.clone(), token_source(&options.access, &worker_id)?, worker_id, ["pdf"])
     };
-    let shutdown = Shutdown::new();
-    shutdown.on_signals()?;
     let drained = CancellationToken::new();
     tokio::spawn({
         let (shutdown, drained) = (shutdown.clone(), drained.clone());
@@ -192,8 +180,7 @@ async fn work(options: Options) -> anyhow::Result<()> {
     let _end = ended.clone().drop_guard();
     let background = Supervisor::new(ended.clone());
     if let Some(address) = options.health_addr {
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.with_context(|| format!("cannot listen on {address} (--health-addr)"))?;
+        let listener = listen("health-addr", address).await?;
         tracing::info!(address = %listener.local_addr()?, "answering health probes");
         let serving = courant_pdf::health::serve(listener, config.status.clone(), ended);
         background.keep("health", async move {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use courant_shutdown::supervisor::Supervisor;
+use courant_runtime::supervisor::Supervisor;
 use tokio::sync::watch;
 use tonic_health::server::HealthReporter;
 

@@ -2,7 +2,7 @@
 
 use courant_joblog::log::ReadError;
 use courant_joblog::sqlite;
-use courant_shutdown::supervisor::TaskFailed;
+use courant_runtime::supervisor::TaskFailed;
 
 use crate::config::ConfigError;
 use crate::data_dir::DataDirError;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use courant_shutdown::Shutdown;
-use courant_shutdown::supervisor::Supervisor;
+use courant_runtime::Shutdown;
+use courant_runtime::supervisor::Supervisor;
 use courant_tls::CountedRouter;
 use futures::StreamExt as _;
 use tokio::net::TcpListener;

@@ -1,31 +1,42 @@
-//! Waiting between tries: exponential with full jitter, so that many workers do not come back at once.
+//! Pauses between attempts: exponential with full jitter, so that many who lost the same server do not come back in step.
 
 use std::time::Duration;
 
 /// Counts the failures since the last success.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     min: Duration,
     max: Duration,
     failures: u32,
 }
 
 impl Backoff {
-    pub(crate) fn new(min: Duration, max: Duration) -> Self {
+    /// The bound of the pauses: `min` after the first failure, twice as much after each more, `max` at most.
+    pub fn new(min: Duration, max: Duration) -> Self {
         Self { min, max, failures: 0 }
     }
 
-    /// The next wait: anything from nothing to the current bound.
-    pub(crate) fn next(&mut self) -> Duration {
+    /// The pause after one more failure: anything from nothing to the current bound.
+    pub fn pause(&mut self) -> Duration {
         let bound = self.min.saturating_mul(1 << self.failures.min(16)).min(self.max);
         self.failures = self.failures.saturating_add(1);
-        bound.mul_f64(fastrand::f64())
+        jitter(bound)
+    }
+
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// Something worked.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
+}
+
+/// Anything from nothing to the longest, so that what many do at the same time is spread.
+pub fn jitter(longest: Duration) -> Duration {
+    longest.mul_f64(fastrand::f64())
 }
 
 #[cfg(test)]
@@ -40,17 +51,17 @@ mod tests {
             let (min, max) = (Duration::from_millis(min), Duration::from_millis(min + more));
             let mut backoff = Backoff::new(min, max);
             for n in 0..40 {
-                prop_assert!(backoff.next() <= min.saturating_mul(1 << n.min(16)).min(max));
+                prop_assert!(backoff.pause() <= min.saturating_mul(1 << n.min(16)).min(max));
             }
             backoff.reset();
-            prop_assert!(backoff.next() <= min);
+            prop_assert!(backoff.pause() <= min);
         }
     }
 
     #[test]
     fn waits_differ() {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(1));
-        let waits: std::collections::HashSet<u128> = (0..200).map(|_| backoff.next().as_millis() / 100).collect();
+        let waits: std::collections::HashSet<u128> = (0..200).map(|_| backoff.pause().as_millis() / 100).collect();
         assert!(waits.len() >= 8, "{waits:?}");
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 /// Between two lines about the same trouble.
@@ -25,8 +26,26 @@ pub enum Format {
     Json,
 }
 
+/// A value of `--log` that is no filter.
+#[derive(Debug, thiserror::Error)]
+#[error("--log {text:?} is not a filter ({cause}); write a level, or levels by module: warn,courant_server=debug")]
+pub struct FilterError {
+    text: String,
+    cause: ParseError,
+}
+
+/// What to log: a level, or levels by module.
+pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
+    EnvFilter::try_new(text).map_err(|cause| FilterError { text: text.to_owned(), cause })
+}
+
+/// The same from an environment variable; `info` where it is missing or no filter.
+pub fn filter_from_env(variable: &str) -> EnvFilter {
+    EnvFilter::try_from_env(variable).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
 /// Starts logging for the rest of the process.
-pub fn start(filter: EnvFilter, format: Format) {
+pub(crate) fn start(filter: EnvFilter, format: Format) {
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match format {
@@ -36,21 +55,21 @@ pub fn start(filter: EnvFilter, format: Format) {
     }
 }
 
-/// A line now and then, for what anybody can cause as often as they like; those left out are counted.
+/// Rate limits a log line that anybody can cause as often as they like: one in [`LINE_EVERY`]; those left out are counted.
 #[derive(Debug, Default)]
 pub struct Occasional {
-    told: Option<Instant>,
+    last: Option<Instant>,
     left_out: u64,
 }
 
 impl Occasional {
     /// Writes the line when it is time for one. It is given how many were left out before.
-    pub fn tell(&mut self, line: impl FnOnce(u64)) {
-        if self.told.is_some_and(|told| told.elapsed() < LINE_EVERY) {
+    pub fn log(&mut self, line: impl FnOnce(u64)) {
+        if self.last.is_some_and(|last| last.elapsed() < LINE_EVERY) {
             self.left_out += 1;
             return;
         }
-        self.told = Some(Instant::now());
+        self.last = Some(Instant::now());
         line(std::mem::take(&mut self.left_out));
     }
 }
@@ -110,6 +129,24 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn lines_left_out_are_counted_until_the_next() {
+        let (mut lines, mut written) = (Occasional::default(), Vec::new());
+        for _ in 0..3 {
+            lines.log(|left_out| written.push(left_out));
+        }
+        lines.last = Instant::now().checked_sub(LINE_EVERY);
+        lines.log(|left_out| written.push(left_out));
+        assert_eq!(written, [0, 2]);
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused_with_an_example() {
+        let refused = filter("a=b=c").unwrap_err().to_string();
+        assert!(refused.contains("--log \"a=b=c\" is not a filter") && refused.contains("warn,"), "{refused}");
+        assert!(filter("warn,courant_server=debug").is_ok());
     }
 
     #[test]

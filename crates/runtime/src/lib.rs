@@ -1,0 +1,19 @@
+//! What all programs share: how they start, log, are supervised and stop.
+//!
+//! A program's `main` parses its flags and calls [`run`]. That starts logging and the async runtime, raises the limit of open
+//! files and lets signals trigger a [`Shutdown`]; the program builds its services and runs them until they have stopped.
+
+mod backoff;
+mod drain;
+mod hex;
+pub mod logging;
+mod open_files;
+mod signals;
+mod start;
+pub mod supervisor;
+
+pub use backoff::{Backoff, jitter};
+pub use drain::Shutdown;
+pub use hex::hex;
+pub use open_files::raise_open_files;
+pub use start::{ListenError, exit_code, listen, run};

@@ -1,0 +1,62 @@
+//! How a program starts, listens and ends.
+
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tracing_subscriber::EnvFilter;
+
+use crate::logging::{self, Format};
+use crate::{Shutdown, raise_open_files};
+
+/// For blocking work that goes on when a program has ended, such as writing to a stuck disk. Longer is not waited for.
+const BLOCKING_WORK: Duration = Duration::from_secs(2);
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} (--{flag}): {cause}")]
+pub struct ListenError {
+    /// The flag that the address comes from, without dashes.
+    flag: &'static str,
+    address: SocketAddr,
+    cause: io::Error,
+}
+
+/// Starts logging and the async runtime, lets signals trigger the [`Shutdown`], and runs the program to its end.
+pub fn run<T, E: From<io::Error>>(
+    filter: EnvFilter,
+    format: Format,
+    program: impl AsyncFnOnce(Shutdown) -> Result<T, E>,
+) -> Result<T, E> {
+    logging::start(filter, format);
+    raise_open_files();
+    let runtime = Runtime::new()?;
+    let ended = runtime.block_on(async {
+        let shutdown = Shutdown::new();
+        // Before anybody can know that the program is there.
+        shutdown.on_signals()?;
+        program(shutdown).await
+    });
+    runtime.shutdown_timeout(BLOCKING_WORK);
+    ended
+}
+
+/// Listens on the address that was given with a flag, named without dashes.
+pub async fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|cause| ListenError { flag, address, cause })
+}
+
+/// How a program ends: an error is written to standard error, after the program's name.
+pub fn exit_code(program: &str, ended: Result<(), impl Display>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
