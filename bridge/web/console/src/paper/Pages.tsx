@@ -1,5 +1,5 @@
 import { isFinished, type JobView } from '@courant/client';
-import { remedyOf } from '@courant/react';
+import { recoveryOf } from '@courant/react';
 import { ArrowDownToLine, Eye, EyeOff, FileStack } from 'lucide-react';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import type { DocumentPage } from '../detail/document.ts';
@@ -86,7 +86,7 @@ export function Pages({ view, read }: Props) {
           The document cannot be drawn here; what was found in it is shown on blank paper.
         </p>
       )}
-      {paper.state === 'locked' && remedyOf(job) !== 'password' && <Unlock {...paper} />}
+      {paper.state === 'locked' && recoveryOf(job) !== 'password' && <Unlock {...paper} />}
       {list.length === 0 && (
         <div className="panel empty-panel" data-ahead={running}>
           <FileStack aria-hidden="true" />

@@ -3,7 +3,7 @@ import { useNotifications } from '../notifications.ts';
 import { guarded } from './boundary.tsx';
 
 export interface NotificationListProps {
-  /** Where a notice of a job leads to. */
+  /** Where a notification of a job leads to. */
   readonly hrefOf?: (jobId: string) => string;
 }
 
