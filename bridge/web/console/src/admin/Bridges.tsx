@@ -3,7 +3,7 @@ import { useConnectionCounts } from '@courant/react';
 import { ago, count, dateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 
-/** All bridges, and how many are connected to each. Nothing until the server has told. */
+/** All bridges, and how many are connected to each. Nothing until the server has sent it. */
 export function Bridges() {
   const connections = useConnectionCounts();
   const allBridges = connections?.allBridges ?? null;

@@ -5,14 +5,14 @@ import { useEffect, useMemo, useRef, useState } from 'react';
 import type { DocumentPage } from '../detail/document.ts';
 import { Legend } from '../jobs/ZoneCounts.tsx';
 import { PageRow } from './PageRow.tsx';
-import { countZones, type Leaf, leaves } from './pages.ts';
+import { countZones, leaves, type PageItem } from './pages.ts';
 import { Unlock } from './Unlock.tsx';
 import { usePaper } from './usePaper.ts';
 
 const atATime = 40;
 
 /** The newest finished page comes into view while one follows the reading. */
-function useFollow(list: readonly Leaf[], following: boolean): void {
+function useFollow(list: readonly PageItem[], following: boolean): void {
   const before = useRef<ReadonlySet<number>>(new Set());
   useEffect(() => {
     const done = new Set(list.filter(({ page }) => page !== null).map(({ number }) => number));

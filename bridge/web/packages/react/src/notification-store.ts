@@ -1,9 +1,9 @@
-/** What the signed-in person was told and has read. The bridge keeps it: what is read on one device is read on all. */
+/** The notifications of the signed-in user. The bridge keeps it: what is read on one device is read on all. */
 import type { CourantClient, StateMessage } from '@courant/client';
 import { type Notification, notificationIn } from '@courant/client/service';
 
 const longest = 500;
-/** So many the topic begins with; older ones that are kept are not told. */
+/** So many the topic begins with; older ones that are kept are not sent. */
 const newest = 200;
 const none: readonly Notification[] = [];
 
@@ -60,11 +60,11 @@ export class NotificationStore {
   };
 
   #take(message: StateMessage): void {
-    const told = notificationIn(message);
-    if (told === null) return;
-    const others = this.#state.list.filter(({ id }) => id !== told.notification.id);
-    const list = [told.notification, ...others].sort(newestFirst).slice(0, longest);
-    this.#set({ list, unread: told.unread, hasOlder: list.length >= newest });
+    const update = notificationIn(message);
+    if (update === null) return;
+    const others = this.#state.list.filter(({ id }) => id !== update.notification.id);
+    const list = [update.notification, ...others].sort(newestFirst).slice(0, longest);
+    this.#set({ list, unread: update.unread, hasOlder: list.length >= newest });
   }
 
   #set(state: NotificationsState): void {

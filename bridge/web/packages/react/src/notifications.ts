@@ -3,7 +3,7 @@ import { useCourant } from './context.ts';
 import { useWatch } from './hooks.ts';
 import { type NotificationsState, notificationStoreOf } from './notification-store.ts';
 
-/** What one was told, newest first, and what can be done with it. */
+/** The notifications of the signed-in user, newest first. */
 export interface Notifications extends NotificationsState {
   /** Marks one as read, or all, on every device. Rejects with a `CourantError`. */
   readonly read: (id?: string) => Promise<void>;

@@ -47,5 +47,5 @@ function List({ hrefOf }: NotificationListProps) {
   );
 }
 
-/** What one was told, and what of it is read. */
+/** Notifications of the signed-in user, with a way to mark them as read. */
 export const NotificationList = guarded(List);
