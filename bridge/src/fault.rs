@@ -52,7 +52,7 @@ pub enum Code {
     /// The client does not read fast enough.
     TooSlow,
     /// The server cannot be reached.
-    ServerUnreachable,
+    ServerUnavailable,
     /// A WebSocket handshake was expected.
     UpgradeRequired,
     /// There is nothing at the path.
@@ -79,7 +79,7 @@ impl Code {
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
             Self::RateLimited => "RATE_LIMITED",
             Self::TooSlow => "TOO_SLOW",
-            Self::ServerUnreachable => "CORE_UNREACHABLE",
+            Self::ServerUnavailable => "SERVER_UNAVAILABLE",
             Self::UpgradeRequired => "UPGRADE_REQUIRED",
             Self::NotFound => "NOT_FOUND",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
@@ -98,7 +98,7 @@ impl Code {
             Self::MessageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::ServerUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ServerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -171,7 +171,7 @@ impl Fault {
     /// The server does not answer.
     pub fn unreachable() -> Self {
         let message = "the server cannot be reached at the moment; try again";
-        Self { retry_after: Some(RETRY_AFTER), ..Self::new(Code::ServerUnreachable, message) }
+        Self { retry_after: Some(RETRY_AFTER), ..Self::new(Code::ServerUnavailable, message) }
     }
 
     /// No such job or not the caller's: always the same words.
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn a_lost_server_is_worth_another_try() {
         let fault = Fault::from(tonic::Status::unavailable("tcp connect error"));
-        assert_eq!((fault.code, fault.retryable()), (Code::ServerUnreachable, true));
+        assert_eq!((fault.code, fault.retryable()), (Code::ServerUnavailable, true));
         assert!(!Fault::from(tonic::Status::internal("bug at line 7")).message.contains("line 7"));
     }
 }

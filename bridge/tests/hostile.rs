@@ -341,7 +341,7 @@ async fn bad_tokens_hide_nothing_that_others_did() {
     admin.send(json!({"id": 1, "type": "subscribe-admin"})).await;
     let audit = admin.until("audit").await.pop().unwrap();
     let entries = audit["entries"].as_array().unwrap();
-    let of = |deed: &str| entries.iter().filter(|entry| entry["deed"] == deed).collect::<Vec<_>>();
+    let of = |action: &str| entries.iter().filter(|entry| entry["action"] == action).collect::<Vec<_>>();
     assert_eq!((of("cancelled").len(), of("cancelled")[0]["user"].as_str()), (1, Some("alice")));
     assert_eq!((of("token-refused").len(), of("token-refused")[0]["count"].as_u64()), (1, Some(500)));
 }

@@ -7,7 +7,7 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    include: ['packages/*/test/**/*.test.{ts,tsx}', 'console/test/**/*.test.{ts,tsx}'],
+    include: ['test/**/*.test.ts', 'packages/*/test/**/*.test.{ts,tsx}', 'console/test/**/*.test.{ts,tsx}'],
     restoreMocks: true,
     // For machines that are busy; no test waits for time that passes.
     testTimeout: 30_000,

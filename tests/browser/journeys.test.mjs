@@ -161,7 +161,7 @@ describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     const other = await as('hal');
     await other.locator('[data-testid=bell][data-unread="1"]').waitFor();
     await other.getByTestId('bell').click();
-    await other.getByTestId('notice').filter({ hasText: 'heard.pdf is ready' }).waitFor();
+    await other.getByTestId('notification').filter({ hasText: 'heard.pdf is ready' }).waitFor();
     await other.getByTestId('read-all').click();
     await page.locator('[data-testid=bell][data-unread="0"]').waitFor();
   });
@@ -188,7 +188,7 @@ describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     await page.getByTestId('confirm-yes').click();
     await page.locator('[data-testid=worker][data-look=draining]').waitFor();
     await page.getByTestId('audit').filter({ hasText: 'Worker drained' }).waitFor();
-    await page.getByTestId('rooms').filter({ hasText: 'admin' }).waitFor();
+    await page.getByTestId('connections').filter({ hasText: 'admin' }).waitFor();
     await shot(page, 'admin');
     await page.getByTestId('resume-worker').click();
     await page.locator('[data-testid=worker][data-look=draining]').waitFor({ state: 'detached' });

@@ -100,13 +100,13 @@ describe('Web Push', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
   async function switchOn(page) {
     await goTo(page, '#/notifications');
     await page.getByTestId('desktop-switch').click();
-    await page.locator('[data-testid=desktop-notices][data-state=pushed]').waitFor();
+    await page.locator('[data-testid=desktop-notifications][data-state=pushed]').waitFor();
   }
 
   const workerOf = async (page) => page.context().serviceWorkers()[0] ?? page.context().waitForEvent('serviceworker');
 
-  /** Hands a notice to the service worker, as a browser would; resolves when it has looked who is there. */
-  async function deliver(page, worker, origin, notice) {
+  /** Hands a notification to the service worker, as a browser would; resolves when it has looked who is there. */
+  async function deliver(page, worker, origin, notification) {
     await worker.evaluate(() => {
       globalThis.all ??= clients.matchAll.bind(clients);
       globalThis.looked = new Promise((resolve) => {
@@ -125,7 +125,7 @@ describe('Web Push', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
       });
     });
     await debug.send('ServiceWorker.enable');
-    await debug.send('ServiceWorker.deliverPushMessage', { origin, registrationId: await known, data: JSON.stringify(notice) });
+    await debug.send('ServiceWorker.deliverPushMessage', { origin, registrationId: await known, data: JSON.stringify(notification) });
     await worker.evaluate(() => globalThis.looked);
     await debug.detach();
   }
@@ -179,13 +179,13 @@ describe('Web Push', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     await switchOn(page);
     assert.deepEqual(page.asked, ['GET /v1/push/key 200', put]);
     await page.reload();
-    await page.locator('[data-testid=desktop-notices][data-state=pushed]').waitFor();
+    await page.locator('[data-testid=desktop-notifications][data-state=pushed]').waitFor();
     assert.equal(page.asked.filter((each) => each === put).length, 2);
     await Promise.all([
       page.waitForResponse((response) => response.request().method() === 'DELETE'),
       page.getByTestId('desktop-switch').click(),
     ]);
-    await page.locator('[data-testid=desktop-notices][data-state=off]').waitFor();
+    await page.locator('[data-testid=desktop-notifications][data-state=off]').waitFor();
     assert.equal(page.asked.at(-1), ended);
     assert.deepEqual(page.faults, []);
   });

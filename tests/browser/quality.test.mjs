@@ -104,9 +104,9 @@ describe('the quality of the console', { skip: leftOut, timeout: 10 * PATIENCE }
     assert.equal(outline, 'solid');
     await page.getByTestId('bell').focus();
     await page.keyboard.press('Enter');
-    await page.getByTestId('notice-popover').waitFor();
+    await page.getByTestId('notification-popover').waitFor();
     await page.keyboard.press('Escape');
-    await page.getByTestId('notice-popover').waitFor({ state: 'detached' });
+    await page.getByTestId('notification-popover').waitFor({ state: 'detached' });
     assert.equal(await page.evaluate(() => document.activeElement?.dataset.testid), 'bell');
   });
 
@@ -164,7 +164,7 @@ describe('the quality of the console', { skip: leftOut, timeout: 10 * PATIENCE }
       await page.getByTestId(ready[name]).first().waitFor();
     }
     await page.getByTestId('bell').click();
-    await page.getByTestId('notice-popover').waitFor();
+    await page.getByTestId('notification-popover').waitFor();
     assert.deepEqual(broken, []);
   });
 });

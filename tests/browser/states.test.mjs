@@ -89,7 +89,7 @@ describe('the states of the console', { skip: leftOut, timeout: 15 * PATIENCE },
       await page.locator('[data-testid=dropzone][data-over=true]').waitFor();
       await look(page, 'home-dragging');
       await page.getByTestId('bell').click();
-      await page.getByTestId('notice-popover').waitFor();
+      await page.getByTestId('notification-popover').waitFor();
       await look(page, 'bell-empty');
       await page.keyboard.press('Escape');
       await goTo(page, '#/history');
@@ -185,7 +185,7 @@ describe('the states of the console', { skip: leftOut, timeout: 15 * PATIENCE },
       await page.getByTestId('job-row').first().getByRole('checkbox').check();
       await look(page, 'history-chosen');
       await goTo(page, '#/notifications');
-      await page.getByTestId('notice').first().waitFor();
+      await page.getByTestId('notification').first().waitFor();
       await look(page, 'notifications');
     });
   }
@@ -240,7 +240,7 @@ describe('the states of the console', { skip: leftOut, timeout: 15 * PATIENCE },
       ['locked', places['locked.pdf'], 'password-form'],
       ['history', '#/history', 'job-row'],
       ['queue', '#/queue', 'lane'],
-      ['notifications', '#/notifications', 'notice'],
+      ['notifications', '#/notifications', 'notification'],
       ['admin', '#/admin', 'worker'],
     ]) {
       await goTo(page, hash);

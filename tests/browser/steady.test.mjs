@@ -56,7 +56,7 @@ describe('a steady page', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
       for (const [name, hash, shown] of [
         ['history', '#/history', 'job-row'],
         ['queue', '#/queue', 'lane'],
-        ['notifications', '#/notifications', 'notice'],
+        ['notifications', '#/notifications', 'notification'],
         ['admin', '#/admin', 'worker'],
       ]) {
         await goTo(page, hash);

@@ -85,7 +85,7 @@ export class Up {
   }
 
   /** What somebody was told, newest first. */
-  async notices(user) {
+  async notifications(user) {
     const headers = { authorization: `Bearer ${this.courant('token', '--sub', user)}` };
     return (await (await fetch(`http://127.0.0.1:${this.http}/v1/notifications`, { headers })).json()).notifications;
   }

@@ -271,7 +271,7 @@ def test_programs_of_their_own_know_each_other_by_certificates(papers, tmp_path)
         )
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(queue, timeout=PATIENCE)
-        assert json.load(caught.value)["code"] == "CORE_UNREACHABLE"
+        assert json.load(caught.value)["code"] == "SERVER_UNAVAILABLE"
         start("courant-pdf-worker", *worker, says="CertificateRequired", **quiet)
     finally:
         for program in reversed(started):

@@ -77,7 +77,6 @@ pub struct WorkerAnswer {
 /// The statistics of the service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "FiguresAnswer"))]
 pub struct SystemAnswer {
     /// As they are now.
     pub metrics: Statistics,

@@ -44,7 +44,7 @@ fn close_code(code: Code) -> u16 {
         Code::SubprotocolUnknown => 4406,
         Code::AuthTimeout => 4408,
         Code::MessageTooLarge => 4413,
-        Code::ServerUnreachable => 4504,
+        Code::ServerUnavailable => 4504,
         Code::TooSlow => 4508,
         Code::UpgradeRequired | Code::NotFound | Code::MethodNotAllowed | Code::TusVersion | Code::ContentType => 4500,
         Code::Server(ErrorReason::TokenMissing | ErrorReason::TokenInvalid | ErrorReason::TokenExpired) => 4401,

@@ -208,7 +208,7 @@ impl Inner {
 
 /// Says that nothing comes for now.
 pub(super) fn stalled(topic: &Arc<str>) -> Push {
-    let code = Code::ServerUnreachable.name().to_owned();
+    let code = Code::ServerUnavailable.name().to_owned();
     Push::mark(topic, ServerMessage::Stalled(Ended { topic: topic.clone(), code }))
 }
 

@@ -124,7 +124,7 @@ fn workers_part(workers: &[v1::Worker]) -> Part {
     let workers: Vec<_> = workers.iter().map(Worker::from).collect();
     // A later sign of life of a worker is no change.
     let mut known = workers.clone();
-    known.iter_mut().for_each(|worker| worker.heard_time = None);
+    known.iter_mut().for_each(|worker| worker.last_seen_time = None);
     Part {
         slot: Slot::Workers,
         hash: content_hash(&known),

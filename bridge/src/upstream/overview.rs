@@ -8,7 +8,7 @@ use courant_proto::v1;
 use crate::audit::AuditLog;
 use crate::connection::permits::Permits;
 use crate::topic;
-use crate::wire::admin::{BridgeLine, Connections, Count, Everywhere};
+use crate::wire::admin::{AllBridges, BridgeConnections, Connections, Count};
 use crate::wire::job::time;
 
 /// Topics and users that are named one by one: those with the most subscribers or connections.
@@ -48,7 +48,7 @@ impl Overview {
     }
 
     /// Who is connected now, here and at all bridges.
-    pub fn connections(&self, everywhere: Option<&v1::WatchBridgesResponse>) -> Connections {
+    pub fn connections(&self, all_bridges: Option<&v1::WatchBridgesResponse>) -> Connections {
         let (total, users) = self.connections.by_user();
         let (by_name, by_kind) = self.subscribers();
         Connections {
@@ -56,15 +56,15 @@ impl Overview {
             total,
             users: users.len(),
             by_user: fullest(users),
-            rooms_total: by_name.len(),
+            topics_total: by_name.len(),
             by_kind,
-            rooms: fullest(by_name.into_iter().collect()),
-            everywhere: everywhere.map(Everywhere::from),
+            topics: fullest(by_name.into_iter().collect()),
+            all_bridges: all_bridges.map(AllBridges::from),
         }
     }
 }
 
-impl From<&v1::WatchBridgesResponse> for Everywhere {
+impl From<&v1::WatchBridgesResponse> for AllBridges {
     fn from(all: &v1::WatchBridgesResponse) -> Self {
         let counts = || all.bridges.iter().filter_map(|bridge| bridge.counts.as_ref());
         let count = |count: &v1::RoomCount| (count.name.clone(), usize::try_from(count.members).unwrap_or_default());
@@ -73,22 +73,22 @@ impl From<&v1::WatchBridgesResponse> for Everywhere {
             users: all.users,
             devices: all.devices,
             by_kind: summed(counts().flat_map(|counts| &counts.kinds).map(count)),
-            rooms: fullest(summed(counts().flat_map(|counts| &counts.fullest).map(count)).into_iter().collect()),
-            bridges: all.bridges.iter().map(BridgeLine::from).collect(),
+            topics: fullest(summed(counts().flat_map(|counts| &counts.fullest).map(count)).into_iter().collect()),
+            bridges: all.bridges.iter().map(BridgeConnections::from).collect(),
         }
     }
 }
 
-impl From<&v1::Bridge> for BridgeLine {
+impl From<&v1::Bridge> for BridgeConnections {
     fn from(bridge: &v1::Bridge) -> Self {
-        let (connections, rooms) = bridge.counts.as_ref().map_or((0, 0), |counts| (counts.connections, counts.rooms));
+        let (connections, topics) = bridge.counts.as_ref().map_or((0, 0), |counts| (counts.connections, counts.rooms));
         Self {
             bridge: bridge.bridge_id.clone(),
             software: bridge.software.clone(),
             connect_time: time(bridge.connect_time.as_ref()),
             connections,
             users: bridge.users,
-            rooms,
+            topics,
         }
     }
 }

@@ -10,57 +10,74 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Connections {
+    /// Names the bridge until it stops.
     pub bridge: String,
+    /// All connections.
     pub total: usize,
+    /// Different users of them.
     pub users: usize,
+    /// The 50 users with the most connections.
     #[serde(rename = "byUser")]
     pub by_user: Vec<Count>,
-    #[serde(rename = "roomsTotal")]
-    pub rooms_total: usize,
+    /// Topics with subscribers.
+    #[serde(rename = "topicsTotal")]
+    pub topics_total: usize,
+    /// Subscriptions by kind of topic, such as `mine` or `job`.
     #[serde(rename = "byKind")]
     pub by_kind: BTreeMap<String, usize>,
-    pub rooms: Vec<Count>,
-    pub everywhere: Option<Everywhere>,
+    /// The 50 topics with the most subscriptions.
+    pub topics: Vec<Count>,
+    /// Over all bridges; `null` until the server has sent it.
+    #[serde(rename = "allBridges")]
+    pub all_bridges: Option<AllBridges>,
 }
 
-/// The same over all bridges that are registered, and these one by one.
+/// Connections and subscriptions of all bridges that are registered with the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-pub struct Everywhere {
+pub struct AllBridges {
     pub total: i32,
+    /// Each once.
     pub users: i32,
+    /// Each once.
     pub devices: i32,
+    /// Subscriptions by kind of topic.
     #[serde(rename = "byKind")]
     pub by_kind: BTreeMap<String, usize>,
-    pub rooms: Vec<Count>,
-    pub bridges: Vec<BridgeLine>,
+    /// The 50 topics with the most subscriptions, of each bridge's 200.
+    pub topics: Vec<Count>,
+    /// Oldest first.
+    pub bridges: Vec<BridgeConnections>,
 }
 
 /// One of several bridges.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct BridgeLine {
+pub struct BridgeConnections {
     pub bridge: String,
     pub software: String,
     pub connect_time: Option<String>,
     pub connections: i32,
     pub users: i32,
-    pub rooms: i32,
+    /// Topics with subscribers.
+    pub topics: i32,
 }
 
 /// How many of something.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Count {
+    /// Of a user or a topic.
     pub name: String,
+    /// Of a topic: subscriptions.
     pub connections: usize,
 }
 
 /// What an audit entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Deed"))]
+#[cfg_attr(feature = "schema", schemars(extend("x-unknown" = "keep")))]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditAction {
     /// A token was accepted on a new connection.
@@ -92,16 +109,18 @@ pub enum AuditAction {
 /// One entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Record"))]
 pub struct AuditEntry {
+    /// Grows by one with each entry of this bridge.
     pub number: u64,
     pub time: String,
-    #[serde(rename = "deed")]
     pub action: AuditAction,
+    /// `null` where nobody was recognised.
     pub user: Option<String>,
+    /// Where the request came from.
     pub address: Option<String>,
+    /// A connection, job, batch, worker or user.
     pub target: Option<String>,
-    /// How often, when more than once: refusals alike are one entry.
+    /// How often: refusals that are alike are one entry. Left out when it is 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
 }

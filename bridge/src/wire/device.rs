@@ -61,15 +61,19 @@ pub fn is_unruly(letter: char) -> bool {
         || matches!(letter, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// One device that is connected.
+/// One device of the user that is connected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ShownDevice {
     pub device_id: String,
+    /// As the device calls itself; `null` when it did not.
     pub name: Option<String>,
+    #[cfg_attr(feature = "schema", schemars(extend("x-unknown" = "skip")))]
     pub transports: Vec<TransportName>,
+    /// Pages and programs that are open on it.
     pub connections: i32,
+    /// Since when it has been connected without a break.
     pub connect_time: Option<String>,
 }
 

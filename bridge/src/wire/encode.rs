@@ -192,7 +192,7 @@ impl Push {
         let mut body = JobEvent {
             topic: topic.clone(),
             cursor: slot.is_none().then(|| cursor.clone()).filter(|cursor| !cursor.is_empty()),
-            folded: slot.is_some().then_some(event.folded),
+            coalesced: slot.is_some().then_some(event.folded),
             job: Job { timestamp: time(event.event_time.as_ref()), ..Job::from(job) },
             zone: None,
             page: None,

@@ -11,76 +11,112 @@ use super::names;
 #[cfg(feature = "schema")]
 use super::schema_enums;
 
-/// A job as clients see it.
+/// A job, the same in snapshots, events and HTTP answers. Spans are seconds, times RFC 3339; what does not apply is `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
     pub job_id: String,
+    /// The caller's id of the document, or one the server chose.
     pub document_id: String,
+    /// `null`: the job belongs to no batch.
     pub batch_id: Option<String>,
     pub owner: String,
+    /// What work it is, such as `pdf`: only workers that take this kind get it.
     pub kind: String,
+    /// The document's name as it was submitted.
     pub filename: String,
     pub document_bytes: i64,
+    /// In lower-case hexadecimal.
     pub document_sha256: String,
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Lane"))]
     pub lane: String,
     pub labels: BTreeMap<String, String>,
+    /// Where the job is in its life. `succeeded`, `failed` and `cancelled` are the ends, unless someone retries.
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::JobState"))]
     pub state: String,
+    /// A finer word that follows from the job.
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::JobStatus"))]
     pub status: String,
+    /// 0 to 100, with one decimal; never goes back within an attempt.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub progress: f64,
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Step"))]
     pub step: String,
+    /// One sentence for people.
     pub operation: String,
+    /// In the units of the step: pages, or exports.
     pub units_done: i32,
+    /// In the units of the step; 0 when it is not known.
     pub units_total: i32,
+    /// What a worker is extracting at the moment.
     pub current_zone: Option<Zone>,
     pub zones_completed: i32,
     pub zones_total: i32,
     pub pages_done: i32,
+    /// `null` until the document has been analysed.
     pub pages_total: Option<i32>,
+    /// How many jobs of its lane are taken up to and with this one: 1 is next. Owners take turns, so it may grow.
     pub queue_position: Option<i32>,
+    /// Seconds until a worker takes it; `null` unless it is queued and there is something to go by.
     pub estimated_wait: Option<f64>,
+    /// Seconds until it ends; `null` unless it is running and there is something to go by.
     pub estimated_time_remaining: Option<f64>,
+    /// Seconds since its attempt began.
     pub elapsed: Option<f64>,
+    /// From 1; 0 before the first.
     pub attempt: i32,
+    /// So many attempts in a row may finish no page; then the job fails.
     pub max_attempts: i32,
+    /// Attempts that ended without success, oldest first.
     pub attempts: Vec<Attempt>,
+    /// `null` until the first export began.
     pub result: Option<JobResult>,
+    /// Why it failed, or why its last attempt did.
     pub error: Option<JobError>,
+    /// Sentences for people: what is wrong with the result.
     pub warnings: Vec<String>,
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub create_time: Option<String>,
     pub start_time: Option<String>,
     pub end_time: Option<String>,
+    /// No attempt begins before.
     pub retry_time: Option<String>,
+    /// When the job is removed; set once it has ended, unless the server keeps everything.
     pub expire_time: Option<String>,
+    /// Of the newest durable event. Grows, with gaps; compare, never compute.
     pub revision: i64,
+    /// When the event happened; of a job alone, when its state last changed.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub timestamp: Option<String>,
 }
 
-/// A zone of a page.
+/// A region of a page that is extracted as one thing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Zone {
+    /// Unique within the job, the same in all attempts.
     pub zone_id: String,
+    /// The position in the reading order of its page, from 1.
     pub index: i32,
+    /// The number of its page, from 1.
     pub page: i32,
     pub bounding_box: BoundingBox,
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::ZoneKind"))]
     pub kind: String,
+    /// What extracted it, such as `text-layer` or `ocr:tesseract`.
     pub tool: String,
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::ZoneStatus"))]
     pub status: String,
+    /// 0 (guess) to 1 (certain).
     pub confidence: f64,
     pub duration_ms: f64,
+    /// Why it was skipped or failed.
     pub note: Option<String>,
 }
 
-/// Points from the top left of the page.
+/// A rectangle on a page, in points (1/72 inch) from the top left corner.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct BoundingBox {
@@ -95,11 +131,15 @@ pub struct BoundingBox {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Page {
+    /// From 1.
     pub number: i32,
+    /// In points.
     pub width: f64,
+    /// In points.
     pub height: f64,
     pub zone_count: usize,
     pub duration_ms: f64,
+    /// Sentences for people.
     pub warnings: Vec<String>,
 }
 
@@ -107,6 +147,7 @@ pub struct Page {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct JobResult {
+    #[cfg_attr(feature = "schema", schemars(extend("x-unknown" = "skip")))]
     pub formats: Vec<Export>,
 }
 
@@ -119,10 +160,16 @@ pub struct Export {
     pub format: String,
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::ExportState"))]
     pub state: String,
+    /// 0 to 100.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub progress: f64,
+    /// `null` until it is completed.
     pub size_bytes: Option<i64>,
+    /// In lower-case hexadecimal; `null` until it is completed.
     pub sha256: Option<String>,
+    /// A path on the bridge; `null` until it is completed.
     pub url: Option<String>,
+    /// Why this format failed; the others are not affected.
     pub error: Option<JobError>,
 }
 
@@ -131,6 +178,7 @@ pub struct Export {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
+    /// From 1.
     pub number: i32,
     pub start_time: Option<String>,
     pub end_time: Option<String>,
@@ -142,8 +190,11 @@ pub struct Attempt {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct JobError {
+    /// For programs, such as `DOCUMENT_ENCRYPTED`.
     pub code: String,
+    /// For people: what is wrong and what to do.
     pub message: String,
+    /// Whether trying again can help.
     pub retryable: bool,
 }
 

@@ -71,21 +71,27 @@ pub struct Connected {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
     pub connection_id: String,
+    /// As which of the user's devices it is shown.
     pub device_id: String,
     pub user: String,
     #[cfg_attr(feature = "schema", schemars(with = "Vec<RoleName>"))]
     pub roles: Vec<courant_auth::Role>,
+    /// Renew the token before.
     pub token_expires_at: String,
+    /// Send a `ping` so often.
     pub ping_interval_ms: u64,
+    /// When nothing comes for so long after a `ping`, the connection is dead.
     pub pong_timeout_ms: u64,
     pub limits: Limits,
+    /// Of the bridge.
     pub version: String,
 }
 
-/// The roles as they are written; for the schema alone.
+/// The roles of a user.
 #[cfg(feature = "schema")]
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(extend("x-unknown" = "keep"))]
 #[allow(dead_code, reason = "only its schema is used")]
 pub(crate) enum RoleName {
     Admin,
@@ -94,15 +100,21 @@ pub(crate) enum RoleName {
     Bridge,
 }
 
-/// What the bridge allows one connection.
+/// Limits of one connection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
+    /// Of one message of the client.
     pub max_message_bytes: usize,
+    /// Topics that may be followed at the same time.
     pub max_subscriptions: usize,
+    /// On average.
     pub messages_per_second: u32,
+    /// How many messages may come at once. `null`: a bridge that takes one topic in a `subscribe`.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u32>"))]
     pub message_burst: u32,
+    /// How much may wait for the client before the connection is closed as too slow.
     pub outbox_bytes: usize,
 }
 
@@ -125,10 +137,13 @@ pub struct Subscribed {
     pub id: Option<u64>,
     pub topic: Arc<str>,
     pub mode: Mode,
+    /// Why a cursor could not be continued from.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<schema_enums::GapReason>"))]
     pub reason: Option<String>,
+    /// `null`: snapshots follow.
     pub cursor: Option<String>,
+    /// Least time between two transient messages of a job and type.
     pub min_interval_ms: u64,
 }
 
@@ -158,10 +173,12 @@ pub struct Reply {
 pub struct ErrorReply {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
+    /// Of a `subscribe` to several topics: which of them was refused; left out: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
     pub code: String,
     pub message: String,
+    /// Whether trying again can help.
     pub retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
@@ -213,9 +230,11 @@ pub struct Draining {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Closing {
+    /// The WebSocket close code.
     pub code: u16,
     pub reason: String,
     pub message: String,
+    /// Wait so long before connecting again.
     pub retry_after_ms: u64,
 }
 
@@ -224,10 +243,12 @@ pub struct Closing {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct JobEvent {
     pub topic: Arc<str>,
+    /// Durable messages only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// How many older transient messages this one stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub folded: Option<i32>,
+    pub coalesced: Option<i32>,
     #[serde(flatten)]
     pub job: Job,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -265,6 +286,8 @@ pub struct ZoneEvent {
     pub batch_id: Option<String>,
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::JobStatus"))]
     pub status: String,
+    /// 0 to 100.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub progress: f64,
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Step"))]
     pub step: String,
@@ -330,7 +353,9 @@ pub struct Audit {
 pub struct Devices {
     pub topic: Arc<str>,
     pub cursor: String,
+    /// Those that have been connected longest first.
     pub devices: Vec<ShownDevice>,
+    /// `false`: those connected to other bridges are not known at the moment.
     pub complete: bool,
 }
 
@@ -350,6 +375,7 @@ pub struct NotificationEvent {
     pub topic: Arc<str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// How many are unread now.
     pub unread: i32,
     pub notification: Notification,
 }

@@ -1,10 +1,13 @@
 //! The values that fields of the protocol may have, for the schemas alone: `names.rs` writes them, and a test compares both.
+//!
+//! `x-unknown` says what a client does with a value that it does not know, because the bridge is newer: take another value in its
+//! place, `keep` it as text, or, of a list, `skip` the item. Without it the message is refused.
 
 #![allow(dead_code, reason = "only their schemas are used")]
 
 use schemars::JsonSchema;
 
-/// The state of a job.
+/// The state of a job. `succeeded`, `failed` and `cancelled` are the ends, unless someone retries.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
@@ -16,7 +19,7 @@ pub enum JobState {
     Cancelled,
 }
 
-/// A finer word than the state.
+/// A finer word than the state: `retrying` is queued after an attempt, `started` is running but hardly begun.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum JobStatus {
@@ -33,6 +36,7 @@ pub enum JobStatus {
 /// The stage of the pipeline.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(extend("x-unknown" = "extract"))]
 pub enum Step {
     Queued,
     Analyse,
@@ -42,9 +46,10 @@ pub enum Step {
     Done,
 }
 
-/// The line a job stands in.
+/// The lane a job waits in.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(extend("x-unknown" = "normal"))]
 pub enum Lane {
     Premium,
     Normal,
@@ -54,6 +59,7 @@ pub enum Lane {
 /// What a zone of a page holds.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(extend("x-unknown" = "unknown"))]
 pub enum ZoneKind {
     Heading,
     Paragraph,
@@ -69,6 +75,7 @@ pub enum ZoneKind {
 /// How the extraction of a zone ended.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(extend("x-unknown" = "processing"))]
 pub enum ZoneStatus {
     Processing,
     Completed,
@@ -98,6 +105,7 @@ pub enum ExportState {
 /// How serious a notification is.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(extend("x-unknown" = "info"))]
 pub enum Severity {
     Info,
     Success,
@@ -108,6 +116,7 @@ pub enum Severity {
 /// Why a cursor cannot be continued from.
 #[derive(JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schemars(extend("x-unknown" = "keep"))]
 pub enum GapReason {
     HistoryTrimmed,
     LogReplaced,

@@ -20,61 +20,84 @@ pub struct Queue {
     pub workers_active: i32,
     pub slots_total: i32,
     pub slots_used: i32,
+    /// Kinds of work that jobs wait for and no connected worker takes.
     pub unserved_kinds: Vec<String>,
 }
 
-/// One lane of one kind of work.
+/// One lane of one kind of work. Spans are seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct QueueLane {
     pub kind: String,
-    #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Lane"))]
+    /// `premium`, `normal` or `large`.
     pub lane: String,
     pub waiting: i32,
+    /// Of those that wait: how many wait for the time of their next attempt.
     pub delayed: i32,
     pub active: i32,
+    /// Pages of the jobs that wait, as far as they are known.
     pub pages_waiting: i64,
+    /// How long jobs waited lately; `null` until there is something to go by.
     pub average_wait: Option<f64>,
+    /// How long the job has waited that waits longest; `null` when none does.
     pub oldest_wait: Option<f64>,
+    /// How long a job that came now would wait at most; `null` until there is something to go by.
     pub estimated_wait: Option<f64>,
+    /// The range of that estimate.
     pub estimated_wait_band: Option<Band>,
+    /// The lane's part of the service while all lanes have jobs waiting, 0 to 1.
     pub share: f64,
 }
 
-/// What really happens lies in here in 8 of 10 cases.
+/// The range an estimate had in 8 of 10 cases.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Band {
+    /// In seconds.
     pub low: f64,
+    /// In seconds.
     pub high: f64,
 }
 
-/// Statistics of the server and its work.
+/// Statistics of the server and its work. Spans are seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Figures"))]
 #[serde(rename_all = "camelCase")]
 pub struct Statistics {
+    /// When they were taken.
     pub sample_time: Option<String>,
+    /// When the server started.
     pub start_time: Option<String>,
     pub version: String,
     pub workers_total: i32,
     pub workers_active: i32,
     pub slots_total: i32,
     pub slots_used: i32,
+    /// Resident memory of the server.
     pub memory_bytes: i64,
+    /// Of one core.
     pub cpu_percent: f64,
+    /// Of the server's machine over 1, 5 and 15 minutes.
     pub load_average: Vec<f64>,
+    /// Since the server started.
     pub jobs_succeeded: i64,
+    /// Since the server started.
     pub jobs_failed: i64,
+    /// Since the server started.
     pub jobs_cancelled: i64,
+    /// Seconds from start to end; `null` before the first job ended.
     pub average_duration: Option<f64>,
+    /// Of the jobs that ended within the last hour, 0 to 1.
     pub error_rate: f64,
+    /// Jobs that ended within the last hour.
     pub throughput_per_hour: i64,
     pub pages_per_hour: i64,
+    /// How many jobs there are, by state.
     pub jobs: std::collections::BTreeMap<String, i64>,
+    /// Streams that follow jobs.
     pub watchers: i32,
+    /// The newest revision in the log.
     pub log_revision: i64,
 }
 
@@ -85,13 +108,19 @@ pub struct Statistics {
 pub struct Worker {
     pub worker_id: String,
     pub software: String,
+    /// Kinds of work it takes.
     pub kinds: Vec<String>,
+    /// How many jobs it works on at the same time.
     pub slots: i32,
     pub connected: bool,
+    /// It gets no new jobs.
     pub draining: bool,
-    pub heard_time: Option<String>,
+    /// When the last message of it came.
+    pub last_seen_time: Option<String>,
     pub jobs: Vec<WorkerJob>,
+    /// How long a page took lately; `null` before the first.
     pub page_duration_ms: Option<f64>,
+    /// Since it connected.
     pub pages_done: i64,
 }
 
@@ -101,7 +130,9 @@ pub struct Worker {
 #[serde(rename_all = "camelCase")]
 pub struct WorkerJob {
     pub job_id: String,
+    /// From 1.
     pub attempt: i32,
+    /// 0 to 100.
     pub progress: f64,
     pub start_time: Option<String>,
 }
@@ -113,6 +144,7 @@ pub struct WorkerJob {
 pub struct Batch {
     pub batch_id: String,
     pub owner: String,
+    /// As many as were announced, or have come.
     pub jobs_total: i32,
     pub jobs_queued: i32,
     pub jobs_running: i32,
@@ -120,12 +152,17 @@ pub struct Batch {
     pub jobs_succeeded: i32,
     pub jobs_failed: i32,
     pub jobs_cancelled: i32,
+    /// 0 to 100.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub progress: f64,
+    /// As far as they are known.
     pub pages_total: i64,
     pub pages_done: i64,
+    /// All jobs have come and ended.
     pub complete: bool,
     pub create_time: Option<String>,
     pub end_time: Option<String>,
+    /// Of the newest event of its jobs.
     pub revision: i64,
 }
 
@@ -134,9 +171,12 @@ pub struct Batch {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Quota {
+    /// Such as `jobs-waiting`.
     pub name: String,
+    /// `used` may be as large as this.
     pub limit: i64,
     pub used: i64,
+    /// Seconds until more may be used; `null` when it may be now.
     pub retry_after: Option<f64>,
 }
 
@@ -146,13 +186,19 @@ pub struct Quota {
 #[serde(rename_all = "camelCase")]
 pub struct Notification {
     pub id: String,
+    /// `job-succeeded`, `job-failed`, or `message`: from an operator or a service.
     pub kind: String,
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Severity"))]
     pub severity: String,
+    /// One line.
     pub title: String,
+    /// Further text, which may have several lines; may be empty.
     pub body: String,
+    /// The job it is about.
     pub job_id: Option<String>,
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub create_time: Option<String>,
+    /// `null`: unread on every device.
     pub read_time: Option<String>,
 }
 
@@ -249,7 +295,7 @@ impl From<&v1::Worker> for Worker {
             slots: worker.slots,
             connected: worker.connected,
             draining: worker.draining,
-            heard_time: time(worker.heard_time.as_ref()),
+            last_seen_time: time(worker.heard_time.as_ref()),
             jobs: worker.jobs.iter().map(job).collect(),
             page_duration_ms: worker.page_duration.as_ref().map(|span| rounded(seconds(span) * 1e3, 10.0)),
             pages_done: worker.pages_done,

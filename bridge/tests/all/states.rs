@@ -142,12 +142,12 @@ async fn admins_see_connections_by_topic_and_what_is_done() {
     assert_eq!(status, StatusCode::OK);
     let audit = loop {
         let message = admin.until("audit").await.pop().unwrap();
-        if message["entries"].as_array().unwrap().iter().any(|entry| entry["deed"] == "cancelled") {
+        if message["entries"].as_array().unwrap().iter().any(|entry| entry["action"] == "cancelled") {
             break message;
         }
     };
     let entries = audit["entries"].as_array().unwrap();
-    let cancelled = entries.iter().find(|entry| entry["deed"] == "cancelled").unwrap();
+    let cancelled = entries.iter().find(|entry| entry["action"] == "cancelled").unwrap();
     assert_eq!((&cancelled["user"], &cancelled["target"]), (&json!("alice"), &json!("A")));
     assert!(!audit.to_string().contains(&token("alice")));
     drop(alice);
@@ -182,7 +182,7 @@ async fn while_the_server_is_away_nobody_waits_for_ever() {
     })
     .await;
     let refused = stage.client("alice").await.ask(json!({"id": 1, "type": "subscribe", "topic": "queue"})).await;
-    assert_eq!((&refused["code"], &refused["retryable"]), (&json!("CORE_UNREACHABLE"), &json!(true)));
+    assert_eq!((&refused["code"], &refused["retryable"]), (&json!("SERVER_UNAVAILABLE"), &json!(true)));
 }
 
 #[tokio::test]

@@ -34,7 +34,10 @@ async fn a_job_is_followed_from_snapshot_to_end_and_beyond() {
     let expected = ["zone-completed", "zone-completed", "page-completed", "job-progress", "job-failed"];
     assert_eq!(types(&story), expected);
     assert_eq!((story[0].get("cursor"), &story[1]["zone"]["zoneId"]), (None, &json!("p1z2")));
-    assert_eq!((&story[3]["progress"], story[3].get("cursor"), &story[3]["folded"]), (&json!(41.7), None, &json!(0)));
+    assert_eq!(
+        (&story[3]["progress"], story[3].get("cursor"), &story[3]["coalesced"]),
+        (&json!(41.7), None, &json!(0))
+    );
 
     // Somebody retries it over gRPC: the subscription is still there.
     stage.server.retry("A").await;
@@ -249,7 +252,7 @@ async fn while_the_server_is_unavailable_subscribers_are_told_and_nothing_is_los
     stage.server.go_away();
     assert_eq!(types(&client.until("stalled").await), ["stalled"]);
     let refused = client.ask(json!({"id": 3, "type": "subscribe", "topic": "job/A"})).await;
-    assert_eq!((&refused["code"], &refused["retryable"]), (&json!("CORE_UNREACHABLE"), &json!(true)));
+    assert_eq!((&refused["code"], &refused["retryable"]), (&json!("SERVER_UNAVAILABLE"), &json!(true)));
     stage.server.started("A");
     stage.server.come_back();
     assert_eq!(types(&client.until("live").await), ["job-started", "live"]);
@@ -343,5 +346,5 @@ async fn when_the_server_stays_away_connections_are_sent_to_look_elsewhere() {
     stage.ready(200).await;
     stage.server.go_away();
     let (messages, close) = client.read_to_end().await;
-    assert_eq!((messages[0]["reason"].as_str(), close), (Some("CORE_UNREACHABLE"), 4504));
+    assert_eq!((messages[0]["reason"].as_str(), close), (Some("SERVER_UNAVAILABLE"), 4504));
 }

@@ -158,20 +158,20 @@ async fn admins_see_all_bridges_and_the_topics_over_all() {
     admin.send(json!({"id": 1, "type": "subscribe-admin", "minIntervalMs": 0})).await;
     loop {
         let told = admin.until("connections").await.pop().unwrap();
-        let everywhere = &told["connections"]["everywhere"];
-        if everywhere["byKind"] == json!({"admin": 1, "mine": 2}) && everywhere["total"] == 3 {
-            let bridges = everywhere["bridges"].as_array().unwrap();
+        let all_bridges = &told["connections"]["allBridges"];
+        if all_bridges["byKind"] == json!({"admin": 1, "mine": 2}) && all_bridges["total"] == 3 {
+            let bridges = all_bridges["bridges"].as_array().unwrap();
             let own: Vec<_> =
                 bridges.iter().filter(|bridge| bridge["bridge"] == told["connections"]["bridge"]).collect();
             assert_eq!((bridges.len(), own.len(), &own[0]["connections"]), (2, 1, &json!(2)));
-            assert_eq!(everywhere["rooms"][0], json!({"name": "mine", "connections": 2}));
+            assert_eq!(all_bridges["topics"][0], json!({"name": "mine", "connections": 2}));
             break;
         }
     }
     second.bridge.abort();
     loop {
         let told = admin.until("connections").await.pop().unwrap();
-        if told["connections"]["everywhere"]["bridges"].as_array().unwrap().len() == 1 {
+        if told["connections"]["allBridges"]["bridges"].as_array().unwrap().len() == 1 {
             break;
         }
     }

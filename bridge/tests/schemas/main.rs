@@ -1,13 +1,13 @@
 //! The machine-readable descriptions of the protocol are made from the types the bridge speaks, and committed. When one of
-//! types, descriptions, TypeScript and `PROTOCOL.md` moves without the others, a test here fails.
+//! types, descriptions and `PROTOCOL.md` moves without the others, a test here fails.
 //!
-//! `COURANT_WRITE_SCHEMAS=1 cargo test -p courant-bridge --features schema --test schemas` writes them anew.
+//! `COURANT_WRITE_SCHEMAS=1 cargo test -p courant-bridge --features schema --test schemas` writes them anew; then
+//! `npm run --prefix bridge/web generate` writes the TypeScript types and readers, which a test of the client compares.
 
 #![allow(clippy::unwrap_used, reason = "a description that cannot be made fails the test")]
 
 mod asyncapi;
 mod openapi;
-mod typescript;
 
 use std::path::PathBuf;
 
@@ -120,11 +120,6 @@ fn the_asyncapi_document_is_that_of_the_types() {
 #[test]
 fn the_openapi_document_is_that_of_the_types() {
     committed("schema/openapi.json", &pretty(&openapi::document(&definitions())));
-}
-
-#[test]
-fn the_typescript_types_are_those_of_the_types() {
-    committed("web/packages/client/src/wire.generated.ts", &typescript::module(&definitions()));
 }
 
 /// Examples of the document of one kind.

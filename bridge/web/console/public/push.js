@@ -1,4 +1,4 @@
-// Shows what comes by Web Push while nobody looks at a page of ours, and opens what it is about. See src/notices/push.ts.
+// Shows what comes by Web Push while nobody looks at a page of ours, and opens what it is about. See src/notifications/push.ts.
 
 addEventListener('install', () => skipWaiting());
 addEventListener('activate', (event) => event.waitUntil(clients.claim()));
@@ -12,13 +12,13 @@ function read(data) {
   }
 }
 
-async function show(notice) {
+async function show(notification) {
   const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true });
   // A page that is looked at tells by itself.
   if (pages.some(({ visibilityState }) => visibilityState === 'visible')) return;
-  const { title, body, notificationId, jobId } = notice;
+  const { title, body, notificationId, jobId } = notification;
   const hash = jobId ? `#/jobs/${encodeURIComponent(jobId)}` : '#/notifications';
-  // The same tag as a hidden page gives: the notice is shown once.
+  // The same tag as a hidden page gives: the notification is shown once.
   await registration.showNotification(title, {
     body,
     tag: notificationId ?? 'summary',

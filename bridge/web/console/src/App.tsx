@@ -5,8 +5,8 @@ import { Suspense, useEffect, useRef, useState } from 'react';
 import { JobPage } from './detail/JobPage.tsx';
 import { Home } from './jobs/Home.tsx';
 import { Recent, RecentProvider } from './jobs/recent.tsx';
-import { renew } from './notices/desktop.ts';
-import { followClicks } from './notices/push.ts';
+import { renew } from './notifications/desktop.ts';
+import { followClicks } from './notifications/push.ts';
 import { SignIn } from './session/SignIn.tsx';
 import { SwitchUser } from './session/SwitchUser.tsx';
 import { hasLeft, refusal, signOut, subjectOf, useSession } from './session/session.ts';
@@ -23,11 +23,11 @@ import { UploadsProvider } from './upload/context.tsx';
 import { Uploads } from './upload/uploads.ts';
 
 export function App() {
-  const { token, notice } = useSession();
+  const { token, notification } = useSession();
   return (
     // The content policy lets no inline style through.
     <CSPProvider disableStyleElements>
-      {token === null ? <SignIn notice={notice} /> : <SignedIn key={token} token={token} />}
+      {token === null ? <SignIn notification={notification} /> : <SignedIn key={token} token={token} />}
     </CSPProvider>
   );
 }

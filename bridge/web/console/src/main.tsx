@@ -27,7 +27,7 @@ import './styles/zones.css';
 import './styles/page-text.css';
 import './styles/popover.css';
 import './styles/devices.css';
-import './styles/notices.css';
+import './styles/notifications.css';
 import './styles/filters.css';
 import './styles/history.css';
 import './styles/queue.css';

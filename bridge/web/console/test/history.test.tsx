@@ -24,7 +24,11 @@ describe('the history', () => {
       const query = new URL(url).searchParams;
       const from = Number(query.get('pageToken'));
       const end = from + Number(query.get('pageSize'));
-      return Response.json({ jobs: all.slice(from, end), nextPageToken: end < 120 ? String(end) : null });
+      return Response.json({
+        jobs: all.slice(from, end),
+        nextPageToken: end < 120 ? String(end) : null,
+        cursor: 'c',
+      });
     }) as typeof globalThis.fetch;
     FakeSocket.all = [];
     const client = new CourantClient({

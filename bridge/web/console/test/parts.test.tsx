@@ -65,7 +65,7 @@ describe('signing in', () => {
     expect(result.current.token).toBe('aa.bb.cc');
     signOut('over');
     rerender();
-    expect(result.current).toEqual({ token: null, notice: 'over', offer: null });
+    expect(result.current).toEqual({ token: null, notification: 'over', offer: null });
     expect(sessionStorage.getItem('courant.token')).toBeNull();
   });
 });

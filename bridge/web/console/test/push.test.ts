@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import type { CourantClient } from '@courant/client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { pushed, subscribe, unsubscribe } from '../src/notices/push.ts';
+import { pushed, subscribe, unsubscribe } from '../src/notifications/push.ts';
 
 const bytes = (text: string) => Uint8Array.from(text, (letter) => letter.charCodeAt(0)).buffer;
 

@@ -108,7 +108,7 @@ impl User {
 /// What a refusal means: codes that say nothing about the call are unknown outcomes.
 pub fn outcome(code: &str) -> Outcome {
     match code {
-        "" | "STORAGE_UNAVAILABLE" | "DRAINING" | "BUSY" | "CORE_UNREACHABLE" | "INTERNAL" | "WRONG_ORDER" => {
+        "" | "STORAGE_UNAVAILABLE" | "DRAINING" | "BUSY" | "SERVER_UNAVAILABLE" | "INTERNAL" | "WRONG_ORDER" => {
             Outcome::Unknown
         }
         code => Outcome::Refused(code.to_owned()),

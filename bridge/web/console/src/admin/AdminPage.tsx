@@ -56,7 +56,7 @@ export default function AdminPage() {
       <Workers />
       <Bridges />
       <div className="columns">
-        <Rooms />
+        <TopicCounts />
         <Trail />
       </div>
     </div>
@@ -101,12 +101,12 @@ function Charts() {
   );
 }
 
-function Rooms() {
+function TopicCounts() {
   const connections = useConnectionCounts();
   return (
-    <section className="panel" aria-labelledby="rooms-title" data-testid="rooms">
+    <section className="panel" aria-labelledby="connections-title" data-testid="connections">
       <div className="panel-head">
-        <h2 id="rooms-title">Connections</h2>
+        <h2 id="connections-title">Connections</h2>
         {connections !== null && <span className="muted small">{counted(connections)}</span>}
       </div>
       {connections === null ? (
@@ -119,25 +119,25 @@ function Rooms() {
 }
 
 /** Over all bridges, as far as they are known. */
-function counted({ everywhere, total, users }: Connections): string {
-  const of = everywhere ?? { total, users };
+function counted({ allBridges, total, users }: Connections): string {
+  const of = allBridges ?? { total, users };
   return `${count(of.total, 'connection')}, ${count(of.users, 'person', 'people')}`;
 }
 
 /** So many the server names. */
-const mostRooms = 50;
+const mostTopics = 50;
 /** So many entries the bridge gives out. */
 const mostEntries = 100;
 
 function RoomTable({ connections }: { readonly connections: Connections }) {
-  const { everywhere } = connections;
-  const { rooms } = everywhere ?? connections;
-  const more = everywhere === null ? connections.roomsTotal - rooms.length : 0;
-  // How many there are over all bridges nobody counts: the same room may be at several.
-  const isCut = everywhere !== null && rooms.length >= mostRooms;
-  const most = Math.max(1, ...rooms.map((room) => room.connections));
+  const { allBridges } = connections;
+  const { topics } = allBridges ?? connections;
+  const more = allBridges === null ? connections.topicsTotal - topics.length : 0;
+  // How many there are over all bridges nobody counts: the same topic may be at several.
+  const isCut = allBridges !== null && topics.length >= mostTopics;
+  const most = Math.max(1, ...topics.map((topic) => topic.connections));
   return (
-    <section className="scroll" tabIndex={0} aria-labelledby="rooms-title">
+    <section className="scroll" tabIndex={0} aria-labelledby="connections-title">
       <table className="table">
         <thead>
           <tr>
@@ -146,21 +146,21 @@ function RoomTable({ connections }: { readonly connections: Connections }) {
           </tr>
         </thead>
         <tbody>
-          {rooms.map((room) => (
-            <tr key={room.name}>
-              <td className="mono clip" title={room.name}>
-                {room.name}
+          {topics.map((topic) => (
+            <tr key={topic.name}>
+              <td className="mono clip" title={topic.name}>
+                {topic.name}
                 <span className="level" aria-hidden="true">
-                  <span style={{ transform: `scaleX(${room.connections / most})` }} />
+                  <span style={{ transform: `scaleX(${topic.connections / most})` }} />
                 </span>
               </td>
-              <td className="right">{room.connections}</td>
+              <td className="right">{topic.connections}</td>
             </tr>
           ))}
         </tbody>
       </table>
       {more > 0 && <p className="muted small">{count(more, 'more topic')} not shown</p>}
-      {isCut && <p className="muted small">The {rooms.length} busiest topics are shown.</p>}
+      {isCut && <p className="muted small">The {topics.length} busiest topics are shown.</p>}
     </section>
   );
 }
@@ -193,13 +193,13 @@ function Trail() {
 
 const bad = new Set(['token-refused', 'limit-refused']);
 
-function Entry({ entry: { address, count, deed, target, time, user } }: { readonly entry: AuditEntry }) {
+function Entry({ entry: { address, count, action, target, time, user } }: { readonly entry: AuditEntry }) {
   const now = useNow();
   return (
-    <li data-tone={bad.has(deed) ? 'bad' : undefined}>
+    <li data-tone={bad.has(action) ? 'bad' : undefined}>
       <strong>
-        {sentenceCase(deed.replaceAll('-', ' '))}
-        {count > 1 && ` × ${count}`}
+        {sentenceCase(action.replaceAll('-', ' '))}
+        {count !== null && ` × ${count}`}
       </strong>
       <span className="clip">
         {[user, target].filter(Boolean).join(' · ')}

@@ -1,18 +1,18 @@
-import type { BridgeLine, Everywhere } from '@courant/client/service';
+import type { AllBridges, BridgeConnections } from '@courant/client/service';
 import { useConnectionCounts } from '@courant/react';
 import { ago, count, dateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 
-/** All bridges, and how many are connected to each. Nothing until the server has told. */
+/** All bridges, and how many are connected to each. Nothing until the server has sent it. */
 export function Bridges() {
   const connections = useConnectionCounts();
-  const everywhere = connections?.everywhere ?? null;
-  if (connections === null || everywhere === null) return null;
+  const allBridges = connections?.allBridges ?? null;
+  if (connections === null || allBridges === null) return null;
   return (
     <section className="panel" aria-labelledby="bridges-title" data-testid="bridges">
       <div className="panel-head">
         <h2 id="bridges-title">Bridges</h2>
-        <span className="muted small">{summary(everywhere)}</span>
+        <span className="muted small">{summary(allBridges)}</span>
       </div>
       <section className="scroll" tabIndex={0} aria-labelledby="bridges-title">
         <table className="table">
@@ -26,7 +26,7 @@ export function Bridges() {
             </tr>
           </thead>
           <tbody>
-            {everywhere.bridges.map((line) => (
+            {allBridges.bridges.map((line) => (
               <Line key={line.bridge} line={line} own={line.bridge === connections.bridge} />
             ))}
           </tbody>
@@ -36,7 +36,7 @@ export function Bridges() {
   );
 }
 
-function summary({ bridges, devices, total, users }: Everywhere): string {
+function summary({ bridges, devices, total, users }: AllBridges): string {
   return [
     count(bridges.length, 'bridge'),
     count(total, 'connection'),
@@ -45,7 +45,7 @@ function summary({ bridges, devices, total, users }: Everywhere): string {
   ].join(', ');
 }
 
-function Line({ line, own }: { readonly line: BridgeLine; readonly own: boolean }) {
+function Line({ line, own }: { readonly line: BridgeConnections; readonly own: boolean }) {
   const now = useNow();
   return (
     <tr data-testid="bridge">
@@ -65,7 +65,7 @@ function Line({ line, own }: { readonly line: BridgeLine; readonly own: boolean 
       </td>
       <td className="right">{line.connections}</td>
       <td className="right">{line.users}</td>
-      <td className="right">{line.rooms}</td>
+      <td className="right">{line.topics}</td>
     </tr>
   );
 }

@@ -52,13 +52,13 @@ function WorkerRow({ worker }: { readonly worker: Worker }) {
   const look = lookOf(worker);
   const free = Math.max(0, Math.min(worker.slots, mostSlots) - worker.jobs.length);
   const hidden = Math.max(0, worker.slots - worker.jobs.length - free);
-  const { heardTime, jobs, kinds, pageDurationMs, pagesDone, slots, software, workerId } = worker;
+  const { lastSeenTime, jobs, kinds, pageDurationMs, pagesDone, slots, software, workerId } = worker;
   const facts = [
     software,
     kinds.join(', '),
     `${pagesDone.toLocaleString('en')} pages`,
     pageDurationMs === null ? null : `${(pageDurationMs / 1000).toPrecision(3)} s/page`,
-    heardTime === null || look !== 'away' ? null : `heard ${ago(heardTime, now)}`,
+    lastSeenTime === null || look !== 'away' ? null : `heard ${ago(lastSeenTime, now)}`,
   ];
   return (
     <li className="worker" data-testid="worker" data-look={look} data-worker-id={workerId}>

@@ -90,7 +90,7 @@ function Summary({ batchId, jobs, receivedAt }: SummaryProps) {
   const of = (state: Job['state']): number => jobs.filter((job) => job.state === state).length;
   const pages = jobs.reduce((sum, job) => sum + job.pagesDone, 0);
   const counts = [
-    ['succeeded', 'Done', of('succeeded')],
+    ['succeeded', 'Succeeded', of('succeeded')],
     ['running', 'Running', of('running') + of('cancelling')],
     ['queued', 'Waiting', of('queued')],
     ['failed', 'Failed', of('failed')],

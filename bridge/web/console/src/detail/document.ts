@@ -79,7 +79,7 @@ function zone(from: Json, page: number): Zone {
     zoneId: text(from['id']),
     index: number(from['index'], 0),
     page,
-    boundingBox: box && { x0: side('x0'), y0: side('y0'), x1: side('x1'), y1: side('y1') },
+    boundingBox: { x0: side('x0'), y0: side('y0'), x1: side('x1'), y1: side('y1') },
     kind: kindOf(from['kind']),
     tool: text(from['tool']),
     status: statusOf(from['status']),

@@ -1,5 +1,5 @@
 import { type CourantClient, isFinished, type Job } from '@courant/client';
-import { remedyOf, useCourant } from '@courant/react';
+import { recoveryOf, useCourant } from '@courant/react';
 import { RotateCw, Trash2, X } from 'lucide-react';
 import { useRef, useState } from 'react';
 import { Confirm } from '../ui/Confirm.tsx';
@@ -42,7 +42,7 @@ export function Actions({ job }: { readonly job: Job }) {
   };
   // What has begun is not thrown away by a slip of the hand.
   const cancel = () => (job.pagesDone > 0 ? setAsking(true) : run('cancel'));
-  const canRetry = remedyOf(job) === 'retry';
+  const canRetry = recoveryOf(job) === 'retry';
   return (
     <div className="actions" ref={box} {...kept}>
       {(job.state === 'queued' || job.state === 'running') && (

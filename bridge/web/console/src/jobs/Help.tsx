@@ -1,5 +1,5 @@
 import type { Job } from '@courant/client';
-import { remedyOf, useCourant } from '@courant/react';
+import { recoveryOf, useCourant } from '@courant/react';
 import { RotateCw } from 'lucide-react';
 import { useState } from 'react';
 import { failure } from '../ui/format.ts';
@@ -10,7 +10,7 @@ import { useRecent } from './recent.tsx';
 
 /** What one can do about a failed job, beside the Retry of its actions. */
 export function Help({ job }: { readonly job: Job }) {
-  switch (remedyOf(job)) {
+  switch (recoveryOf(job)) {
     case 'password':
       return <PasswordForm job={job} />;
     case 'new-document':

@@ -1,7 +1,7 @@
 import { memo, useRef, useState } from 'react';
 import { count } from '../ui/format.ts';
 import { PageText } from './PageText.tsx';
-import type { Leaf } from './pages.ts';
+import type { PageItem } from './pages.ts';
 import type { PDFDocumentProxy } from './pdf.ts';
 import { Sheet, usePdfPage } from './Sheet.tsx';
 import { useEarlyText } from './useEarlyText.ts';
@@ -10,12 +10,12 @@ import { time } from './ZoneLayer.tsx';
 
 interface Props {
   readonly jobId: string;
-  readonly leaf: Leaf;
+  readonly leaf: PageItem;
   readonly pdf: PDFDocumentProxy | null;
   readonly zonesShown: boolean;
 }
 
-function caption({ page, current }: Leaf): string {
+function caption({ page, current }: PageItem): string {
   if (page === null) return current ? 'processing' : '';
   return `${count(page.zones.length, 'zone')} · ${time(page.durationMs)}`;
 }

@@ -3,10 +3,10 @@ import { useEffect, useRef } from 'react';
 import type { Block } from '../detail/document.ts';
 import { Part } from '../detail/Reader.tsx';
 import { zoneNames } from '../ui/format.ts';
-import type { Leaf } from './pages.ts';
+import type { PageItem } from './pages.ts';
 
 interface Props {
-  readonly leaf: Leaf;
+  readonly leaf: PageItem;
   /** What it says; `null` until it was read. */
   readonly blocks: readonly Block[] | null;
   readonly active: string | null;

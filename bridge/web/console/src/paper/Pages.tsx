@@ -1,18 +1,18 @@
 import { isFinished, type JobView } from '@courant/client';
-import { remedyOf } from '@courant/react';
+import { recoveryOf } from '@courant/react';
 import { ArrowDownToLine, Eye, EyeOff, FileStack } from 'lucide-react';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import type { DocumentPage } from '../detail/document.ts';
 import { Legend } from '../jobs/ZoneCounts.tsx';
 import { PageRow } from './PageRow.tsx';
-import { countZones, type Leaf, leaves } from './pages.ts';
+import { countZones, leaves, type PageItem } from './pages.ts';
 import { Unlock } from './Unlock.tsx';
 import { usePaper } from './usePaper.ts';
 
 const atATime = 40;
 
 /** The newest finished page comes into view while one follows the reading. */
-function useFollow(list: readonly Leaf[], following: boolean): void {
+function useFollow(list: readonly PageItem[], following: boolean): void {
   const before = useRef<ReadonlySet<number>>(new Set());
   useEffect(() => {
     const done = new Set(list.filter(({ page }) => page !== null).map(({ number }) => number));
@@ -86,7 +86,7 @@ export function Pages({ view, read }: Props) {
           The document cannot be drawn here; what was found in it is shown on blank paper.
         </p>
       )}
-      {paper.state === 'locked' && remedyOf(job) !== 'password' && <Unlock {...paper} />}
+      {paper.state === 'locked' && recoveryOf(job) !== 'password' && <Unlock {...paper} />}
       {list.length === 0 && (
         <div className="panel empty-panel" data-ahead={running}>
           <FileStack aria-hidden="true" />

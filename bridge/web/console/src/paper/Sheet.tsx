@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'react';
-import type { Leaf } from './pages.ts';
+import type { PageItem } from './pages.ts';
 import { draw, type PDFDocumentProxy, type PDFPageProxy } from './pdf.ts';
 import { ZoneLayer } from './ZoneLayer.tsx';
 
@@ -28,7 +28,7 @@ export function usePdfPage(
 }
 
 interface Props {
-  readonly leaf: Leaf;
+  readonly leaf: PageItem;
   readonly pdfPage: PDFPageProxy | null;
   readonly near: boolean;
   readonly fresh: boolean;

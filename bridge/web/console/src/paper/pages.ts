@@ -2,7 +2,7 @@
 import type { JobView, PageView, Zone, ZoneCounts } from '@courant/client';
 import type { Block, DocumentPage } from '../detail/document.ts';
 
-export interface Leaf {
+export interface PageItem {
   readonly number: number;
   /** In points; that of the neighbours until it is known. */
   readonly width: number;
@@ -25,7 +25,7 @@ export function leaves(
   { job, pages }: JobView,
   read: readonly DocumentPage[] | null,
   drawn: number,
-): readonly Leaf[] {
+): readonly PageItem[] {
   const written = new Map(read?.map((page) => [page.view.number, page]));
   const total = Math.max(job.pagesTotal ?? 0, drawn, pages.length, written.size);
   let size = pages.map(sized).find((found) => found !== null) ?? sized(read?.[0]?.view) ?? a4;
@@ -40,7 +40,7 @@ export function leaves(
 }
 
 /** How many zones of each kind there are on these pages. */
-export function countZones(list: readonly Leaf[]): ZoneCounts {
+export function countZones(list: readonly PageItem[]): ZoneCounts {
   const counts: Partial<Record<Zone['kind'], number>> = {};
   for (const { page } of list) {
     for (const { kind } of page?.zones ?? []) counts[kind] = (counts[kind] ?? 0) + 1;

@@ -19,8 +19,8 @@ async function lasting<T>(work: () => Promise<T>, signal: AbortSignal): Promise<
       return await work();
     } catch (error) {
       if (signal.aborted || !passes(error)) throw error;
-      const told = error instanceof CourantError ? (error.retryAfterMs ?? 0) : 0;
-      await new Promise((resolve) => setTimeout(resolve, Math.max(told, wait)));
+      const retryAfterMs = error instanceof CourantError ? (error.retryAfterMs ?? 0) : 0;
+      await new Promise((resolve) => setTimeout(resolve, Math.max(retryAfterMs, wait)));
     }
   }
 }

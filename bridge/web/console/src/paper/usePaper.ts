@@ -9,7 +9,7 @@ import { ranges } from './ranges.ts';
  * The document behind a job, for drawing. `locked`: it wants its password, which was given on another device or before a
  * reload. `unreadable`: it is gone, or pdf.js cannot open it.
  */
-export type Paper =
+export type DocumentState =
   | { readonly state: 'loading' | 'unreadable' }
   | { readonly state: 'locked'; readonly refused: boolean; readonly unlock: (password: string) => void }
   | { readonly state: 'open'; readonly pdf: PDFDocumentProxy };
@@ -19,15 +19,15 @@ export function usePaper({
   jobId,
   attempt,
   documentBytes,
-}: Pick<Job, 'jobId' | 'attempt' | 'documentBytes'>): Paper {
+}: Pick<Job, 'jobId' | 'attempt' | 'documentBytes'>): DocumentState {
   const client = useCourant();
-  const [paper, setPaper] = useState<Paper>({ state: 'loading' });
+  const [paper, setPaper] = useState<DocumentState>({ state: 'loading' });
   const [tries, setTries] = useState(0);
 
   useEffect(() => {
     const abort = new AbortController();
     const { signal } = abort;
-    const tell = (next: Paper): void => {
+    const tell = (next: DocumentState): void => {
       if (!signal.aborted) setPaper(next);
     };
     const copy = copyOf(jobId);

@@ -3,7 +3,7 @@ import { Logo } from '../ui/Logo.tsx';
 import { ThemeToggle } from '../ui/ThemeToggle.tsx';
 import { signIn, tokenFrom } from './session.ts';
 
-export function SignIn({ notice }: { readonly notice: string | null }) {
+export function SignIn({ notification }: { readonly notification: string | null }) {
   const [pasted, setPasted] = useState('');
   const [problem, setProblem] = useState<string | null>(null);
 
@@ -13,7 +13,7 @@ export function SignIn({ notice }: { readonly notice: string | null }) {
     if (token === null) setProblem('This is not a valid token.');
     else signIn(token);
   };
-  const message = problem ?? notice;
+  const message = problem ?? notification;
   // A session that is over is nobody's mistake: only what was typed here can be wrong.
   const wrong = problem !== null;
 

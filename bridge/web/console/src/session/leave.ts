@@ -1,6 +1,6 @@
 /** Leaving a session: what is pushed to this device is for who leaves, not for who comes next. */
 import type { CourantClient } from '@courant/client';
-import { setWished } from '../notices/desktop.ts';
+import { setWished } from '../notifications/desktop.ts';
 import { signIn, signOut } from './session.ts';
 
 /** The server may be away; nobody waits for it longer than this. */

@@ -9,14 +9,14 @@ import { toast } from '../ui/toasts.ts';
 export interface Session {
   readonly token: string | null;
   /** Why the last session ended, in words for the sign-in card. */
-  readonly notice: string | null;
+  readonly notification: string | null;
   /** A link was opened that signs in as somebody else. */
   readonly offer: { readonly token: string; readonly user: string } | null;
 }
 
 const key = 'courant.token';
 const listeners = new Set<() => void>();
-let session: Session = { token: stored(), notice: null, offer: null };
+let session: Session = { token: stored(), notification: null, offer: null };
 /** Who was signed in last: what is kept of a person in this tab is nobody else's. */
 let lastUser = session.token === null ? '' : subjectOf(session.token);
 
@@ -43,7 +43,7 @@ export function signIn(token: string): void {
   const user = subjectOf(token);
   if (lastUser !== '' && user !== lastUser) forget();
   lastUser = user;
-  set({ token: token.trim(), notice: null, offer: null });
+  set({ token: token.trim(), notification: null, offer: null });
 }
 
 /** Stays who one is, whatever a link offers. */
@@ -52,14 +52,14 @@ export function keepSession(): void {
 }
 
 /** Ends the session; what this device kept of it goes as well, unless one only has to sign in again. */
-export function signOut(notice: string | null = null): void {
-  if (notice === null) forget();
-  set({ token: null, notice, offer: null });
+export function signOut(notification: string | null = null): void {
+  if (notification === null) forget();
+  set({ token: null, notification, offer: null });
 }
 
 /** Whether somebody left on purpose, rather than that the token ran out. */
 export function hasLeft(): boolean {
-  return session.token === null && session.notice === null;
+  return session.token === null && session.notification === null;
 }
 
 /** Whose token it is; the bridge judges it. Empty when it is none. */

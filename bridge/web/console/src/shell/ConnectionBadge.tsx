@@ -5,7 +5,7 @@ import { RefreshCw } from 'lucide-react';
 import { dateTime, sentenceCase } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { MyDevices } from './Devices.tsx';
-import { ways } from './ways.ts';
+import { transportNames } from './transport-names.ts';
 
 interface Look {
   readonly label: string;
@@ -73,7 +73,7 @@ export function ConnectionBadge() {
           )}
           {fallback !== null && (
             <span className="badge-detail" data-testid="connection-transport">
-              {ways[fallback]}
+              {transportNames[fallback]}
             </span>
           )}
           {state.status === 'reconnecting' && <Countdown until={state.retryAt} />}
@@ -94,7 +94,7 @@ function facts(state: ConnectionState): readonly (readonly [string, string])[] {
   if (state.status === 'connected') {
     return [
       ['Signed in as', state.user],
-      ['Transport', ways[state.transport]],
+      ['Transport', transportNames[state.transport]],
       ...(state.fallback === null
         ? []
         : [['Why no WebSocket', `${state.fallback.message} (${state.fallback.reason})`] as const]),

@@ -5,7 +5,7 @@ import { Monitor, Smartphone } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
 import { ago, count, dateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
-import { ways } from './ways.ts';
+import { transportNames } from './transport-names.ts';
 
 const titleId = 'devices-title';
 
@@ -44,7 +44,7 @@ function Device({ device }: { readonly device: ConnectedDevice }) {
   const now = useNow();
   const Icon = handheld.test(device.name ?? '') ? Smartphone : Monitor;
   const { connectTime, transports, connections } = device;
-  const how = transports.map((transport) => ways[transport]).join(', ');
+  const how = transports.map((transport) => transportNames[transport]).join(', ');
   return (
     <li className="device" data-testid="device" data-current={device.current}>
       <Icon aria-hidden="true" />

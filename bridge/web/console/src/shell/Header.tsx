@@ -1,7 +1,7 @@
 import { useConnection, useCourant } from '@courant/react';
 import { LogOut, Search } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
-import { Bell } from '../notices/Bell.tsx';
+import { Bell } from '../notifications/Bell.tsx';
 import { leave } from '../session/leave.ts';
 import { Logo } from '../ui/Logo.tsx';
 import { ThemeToggle } from '../ui/ThemeToggle.tsx';

@@ -1,6 +1,6 @@
-/** Turns events into toasts, notices, notifications, and into sentences for screen readers. */
+/** Turns events into toasts, desktop notifications, and into sentences for screen readers. */
 import type { CourantClient, Job, JobEvent } from '@courant/client';
-import { notify } from '../notices/desktop.ts';
+import { notify } from '../notifications/desktop.ts';
 import { count, sentenceCase } from '../ui/format.ts';
 import { toast } from '../ui/toasts.ts';
 import { jobHref } from './route.ts';

@@ -4,7 +4,7 @@ import { lazy } from 'react';
 const history = () => import('../history/HistoryPage.tsx');
 const batch = () => import('../batch/BatchPage.tsx');
 const queue = () => import('../queue/QueuePage.tsx');
-const notifications = () => import('../notices/NotificationsPage.tsx');
+const notifications = () => import('../notifications/NotificationsPage.tsx');
 const admin = () => import('../admin/AdminPage.tsx');
 
 export const HistoryPage = lazy(history);

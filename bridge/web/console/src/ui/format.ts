@@ -71,7 +71,7 @@ export const stateNames: Record<JobState, string> = {
   queued: 'Queued',
   running: 'Running',
   cancelling: 'Cancelling',
-  succeeded: 'Done',
+  succeeded: 'Succeeded',
   failed: 'Failed',
   cancelled: 'Cancelled',
 };

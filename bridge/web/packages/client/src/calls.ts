@@ -2,14 +2,13 @@
  * The HTTP calls of the bridge (PROTOCOL.md, section 8), loaded when the first one is made. Every failure is a
  * `CourantError`.
  */
-import * as parts from './decode-job.ts';
 import { CourantError, problem } from './errors.ts';
 import type { Http } from './http.ts';
-import { isBusy, pause, waitMs } from './patience.ts';
-import * as read from './read.ts';
+import type { Reader } from './read.ts';
+import { readJobAnswer, readJobsAnswer } from './readers.generated.ts';
+import { isBusy, pause, waitMs } from './retry.ts';
 import type { JobStore, Older } from './store.ts';
-import type { Job, JobState, ResultFormat } from './types.ts';
-import type * as wire from './wire.generated.ts';
+import type { JobAnswer, JobState, JobsAnswer, ResultFormat } from './wire.generated.ts';
 
 export interface ListOptions {
   /** 1 to 1000; 50 when left out. */
@@ -28,19 +27,10 @@ export interface ListOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface JobList {
-  /** Newest first. */
-  readonly jobs: readonly Job[];
-  /** For the next page; `null` on the last. */
-  readonly nextPageToken: string | null;
-  readonly cursor: string | null;
-}
-
+/** A page of jobs, and the cursor from where watching them misses nothing. */
+export type JobList = JobsAnswer;
 /** A job and the cursor from where watching it misses nothing. */
-export interface JobAndCursor {
-  readonly job: Job;
-  readonly cursor: string | null;
-}
+export type JobAndCursor = JobAnswer;
 
 /** What came of a document: what was asked for, or all of it where something on the way knows no ranges. */
 export interface DocumentPart {
@@ -57,15 +47,12 @@ export interface ResultFile {
 
 /** Reads a `{job, cursor}` answer. */
 export function jobAndCursor(body: string): JobAndCursor {
-  return shaped(body, (from: read.Raw<wire.JobAnswer>) => ({
-    job: parts.job(read.part(from, 'job')),
-    cursor: read.textOrNull(from, 'cursor'),
-  }));
+  return shaped(body, readJobAnswer);
 }
 
-function shaped<W, T>(body: string, take: (from: read.Raw<W>) => T): T {
+function shaped<T>(body: string, read: Reader<T>): T {
   try {
-    return take(read.object(JSON.parse(body), 'answer'));
+    return read(JSON.parse(body), 'answer');
   } catch (cause) {
     throw new CourantError('BAD_ANSWER', 'the server answered with something else than the protocol says', {
       cause,
@@ -105,11 +92,7 @@ function listQuery(options: ListOptions): string {
 
 export async function list(http: Http, options: ListOptions): Promise<JobList> {
   const response = await call(http, 'GET', `v1/jobs${listQuery(options)}`, options.signal);
-  return shaped(await response.text(), (from: read.Raw<wire.JobsAnswer>) => ({
-    jobs: read.list(from, 'jobs', read.each(parts.job)),
-    nextPageToken: read.textOrNull(from, 'nextPageToken') || null,
-    cursor: read.textOrNull(from, 'cursor'),
-  }));
+  return shaped(await response.text(), readJobsAnswer);
 }
 
 /** So many at once; and so many pages at most to find one that is not known yet. */
@@ -206,7 +189,7 @@ export async function resultFile(
 /** Any other call of the bridge, answered with JSON (`null` when there is no body). */
 export async function request(http: Http, method: Method, path: string, body?: object): Promise<unknown> {
   const text = await (await call(http, method, path, undefined, body)).text();
-  return text === '' ? null : shaped(`{"it":${text}}`, ({ it }) => it);
+  return text === '' ? null : shaped(text, (value) => value);
 }
 
 /** So often a call is made while the bridge says that it is busy. */
@@ -227,8 +210,8 @@ async function call(
     } catch (error) {
       // A bridge that is away says for how long; a proxy may have passed a POST on.
       const mayRepeat = isBusy(error) && (error.status === 429 || method !== 'POST');
-      const isTold = mayRepeat && error.retryAfterMs !== null && tries < mostTries;
-      const ms = isTold ? waitMs(error, tries) : null;
+      const hasRetryAfter = mayRepeat && error.retryAfterMs !== null && tries < mostTries;
+      const ms = hasRetryAfter ? waitMs(error, tries) : null;
       if (ms === null) throw error;
       await pause(ms, signal, true);
       if (signal?.aborted) throw new CourantError('ABORTED', 'stopped', { cause: error });

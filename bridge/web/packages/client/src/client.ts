@@ -3,8 +3,8 @@ import { Commands } from './commands.ts';
 import { Connection } from './connection.ts';
 import { Cursors } from './cursors.ts';
 import { CourantError } from './errors.ts';
-import type { JobView } from './fold.ts';
 import { Http } from './http.ts';
+import type { JobView } from './job-view.ts';
 import type { JobEvent, ServerMessage, StateMessage, TopicMessage } from './messages.ts';
 import type { ClientOptions, EventOf, FollowOptions } from './options.ts';
 import { load, Requests } from './requests.ts';
@@ -17,7 +17,7 @@ import { isFinished, type Job } from './types.ts';
 type EventListener = (event: JobEvent) => void;
 type StateListener = (message: StateMessage) => void;
 
-/** Topics that are told as a whole. */
+/** Topics that send a state as a whole, not events. */
 const stateTopics = new Set(['queue', 'devices', 'admin', 'notifications']);
 
 export class CourantClient extends Requests {
@@ -53,7 +53,7 @@ export class CourantClient extends Requests {
         // Without the module this is a device without a name.
         device: async () =>
           options.device === undefined
-            ? (await import('./device.ts').catch(() => null))?.browserDevice()
+            ? (await import('./browser-device.ts').catch(() => null))?.browserDevice()
             : (options.device ?? undefined),
         random: options.random ?? Math.random,
         backoffFirstMs: options.backoffFirstMs ?? 1_000,
@@ -76,7 +76,7 @@ export class CourantClient extends Requests {
       const { connection } = this;
       return connection.status === 'connected' ? `${base} ${connection.user}` : null;
     });
-    this.#commands = new Commands((message) => this.#connection.send(message), this.#connection.pace);
+    this.#commands = new Commands((message) => this.#connection.send(message), this.#connection.rateLimiter);
     this.#subscriptions = new Subscriptions(this.#commands, {
       isReady: () => this.#connection.state.status === 'connected',
       onState: () => this.#topicChanged(),
@@ -87,7 +87,7 @@ export class CourantClient extends Requests {
       },
       onMessage: (message) => {
         this.#take(message);
-        // The cursor of a state names what this page has been told, and the next page has been told nothing.
+        // The cursor of a state names what this page has received, and the next page has received nothing.
         if (stateTopics.has(message.topic)) return;
         if ('cursor' in message && message.cursor !== null) this.cursors.keep(message.topic, message.cursor);
       },
@@ -98,13 +98,13 @@ export class CourantClient extends Requests {
     return this.#connection.state;
   }
 
-  /** Is told whenever `connection` changes. */
+  /** Calls the listener whenever `connection` changes. */
   override onConnection(listener: () => void): () => void {
     this.#stateListeners.add(listener);
     return () => this.#stateListeners.delete(listener);
   }
 
-  /** Hears every event of the watched topics; one that belongs to two topics is heard once for each. */
+  /** Calls the listener with every event of the watched topics; with one that belongs to two topics once for each. */
   onEvent(listener: EventListener): () => void {
     this.#eventListeners.add(listener);
     return () => this.#eventListeners.delete(listener);
@@ -160,13 +160,13 @@ export class CourantClient extends Requests {
     return this.#pushed.get(type) ?? null;
   }
 
-  /** Is told of every message that is `pushed`. */
+  /** Calls the listener with every message that is `pushed`. */
   onPushed(listener: StateListener): () => void {
     this.#pushedListeners.add(listener);
     return () => this.#pushedListeners.delete(listener);
   }
 
-  /** Hears events of one type. */
+  /** Calls the listener with events of one type. */
   on<T extends JobEvent['type']>(type: T, listener: (event: EventOf<T>) => void): () => void {
     return this.onEvent((event) => {
       if (event.type === type) listener(event as EventOf<T>);

@@ -4,7 +4,7 @@
  */
 import { CourantError } from './errors.ts';
 import type { Reply } from './messages.ts';
-import type { Pace } from './pace.ts';
+import type { RateLimiter } from './rate-limiter.ts';
 import { Timer } from './timer.ts';
 
 /** A command without its `id`. */
@@ -31,16 +31,16 @@ export function refusal({ code, message, retryable, retryAfterMs }: Reply & { ty
 
 export class Commands {
   readonly #send: (message: object) => void;
-  readonly #pace: Pace;
+  readonly #rateLimiter: RateLimiter;
   readonly #pending = new Map<number, Pending>();
   readonly #later = new Timer();
   #queue: Make[] = [];
   #isReady = false;
   #nextId = 1;
 
-  constructor(send: (message: object) => void, pace: Pace) {
+  constructor(send: (message: object) => void, rateLimiter: RateLimiter) {
     this.#send = send;
-    this.#pace = pace;
+    this.#rateLimiter = rateLimiter;
   }
 
   newId(): number {
@@ -95,7 +95,7 @@ export class Commands {
   reply(reply: Reply): void {
     const pending = reply.id === null ? undefined : this.#pending.get(reply.id);
     if (reply.type === 'error' && reply.code === 'RATE_LIMITED') {
-      this.#pace.pause(reply.retryAfterMs || limitedMs);
+      this.#rateLimiter.pause(reply.retryAfterMs || limitedMs);
       // It was not executed.
       if (pending) this.#queue.unshift(pending.make);
       this.#drain();
@@ -110,7 +110,7 @@ export class Commands {
     for (;;) {
       const [make] = this.#queue;
       if (make === undefined) return;
-      const { waitMs } = this.#pace;
+      const { waitMs } = this.#rateLimiter;
       if (waitMs > 0) {
         this.#later.set(waitMs, () => this.#drain());
         return;

@@ -1,21 +1,19 @@
 /**
- * One connection to the bridge that comes back by itself: opens, authenticates, notices death, waits and tries again.
+ * One connection to the bridge that comes back by itself: opens, authenticates, notifications death, waits and tries again.
  * Knows nothing of topics and jobs. Holds at most one socket; what an older one still says is not heard.
  */
+import type { Device, TokenProvider } from './credentials.ts';
 import type { decode } from './decode.ts';
 import { Heartbeat } from './heartbeat.ts';
-import { Ladder } from './ladder.ts';
 import type { Connected, Limits, ServerMessage } from './messages.ts';
 import { online, watchNetwork } from './network.ts';
-import type { Device } from './options.ts';
-import { Pace } from './pace.ts';
+import { RateLimiter } from './rate-limiter.ts';
 import { discard, type SocketLike } from './socket.ts';
-import { backoffMs, type Cause, type ConnectionState, verdict } from './state.ts';
+import { backoffMs, type Cause, type ConnectionState, closeAction } from './state.ts';
 import { Timer } from './timer.ts';
-import { Scout, type Transport } from './transport.ts';
-
-/** Gives a token, a fresh one where possible. `null`: there is none, the user must sign in. */
-export type TokenProvider = () => string | null | Promise<string | null>;
+import type { Transport } from './transport.ts';
+import { TransportFallback } from './transport-fallback.ts';
+import { UpgradeProbe } from './upgrade-probe.ts';
 
 export interface ConnectionOptions {
   /** Best first. */
@@ -54,7 +52,7 @@ const soonestRenewalMs = 5_000;
 
 export class Connection {
   /** Everything that is sent counts for it. */
-  readonly pace = new Pace();
+  readonly rateLimiter = new RateLimiter();
   readonly #options: ConnectionOptions;
   readonly #handlers: ConnectionHandlers;
   readonly #retry = new Timer();
@@ -62,8 +60,8 @@ export class Connection {
   readonly #stable = new Timer();
   readonly #renew = new Timer();
   readonly #heartbeat: Heartbeat;
-  readonly #scout = new Scout();
-  readonly #ladder: Ladder;
+  readonly #upgradeProbe = new UpgradeProbe();
+  readonly #fallback: TransportFallback;
   #state: ConnectionState = { status: 'disconnected' };
   #unwatch: (() => void) | null = null;
   #socket: SocketLike | null = null;
@@ -74,7 +72,7 @@ export class Connection {
   #token: string | null = null;
   #device: Device | undefined;
   #rejected: string | null = null;
-  #verdict: { readonly cause: Cause; readonly retryAfterMs: number } | null = null;
+  #closeReason: { readonly cause: Cause; readonly retryAfterMs: number } | null = null;
   /** No try before, not even when the network or the tab comes back: the bridge said so. Milliseconds since 1970. */
   #notBefore = 0;
   #readyAt = 0;
@@ -84,7 +82,7 @@ export class Connection {
   constructor(options: ConnectionOptions, handlers: ConnectionHandlers) {
     this.#options = options;
     this.#handlers = handlers;
-    this.#ladder = new Ladder(options.transports);
+    this.#fallback = new TransportFallback(options.transports);
     this.#heartbeat = new Heartbeat({
       sendPing: (id) => this.send({ id, type: 'ping' }),
       onDead: () => this.#lost({ code: 1006, reason: 'SILENT', message: 'the connection went silent' }),
@@ -99,15 +97,15 @@ export class Connection {
   connect(): void {
     if (this.#state.status !== 'disconnected' && this.#state.status !== 'failed') return;
     this.#unwatch ??= watchNetwork({
-      onOnline: () => this.#hurry(),
+      onOnline: () => this.#retryNow(),
       onOffline: () => this.#probe(),
-      onVisible: () => this.#hurry(),
+      onVisible: () => this.#retryNow(),
     });
     this.#attempt = 0;
     this.#tooSlow = 0;
     this.#rejected = null;
-    this.#verdict = null;
-    this.#ladder.climb();
+    this.#closeReason = null;
+    this.#fallback.useBest();
     void this.#open();
   }
 
@@ -127,7 +125,7 @@ export class Connection {
   /** Sends a command if the connection is ready; says whether it did. */
   send(command: object): boolean {
     if (this.#state.status !== 'connected' || this.#socket === null) return false;
-    this.pace.spend();
+    this.rateLimiter.take();
     this.#socket.send(JSON.stringify(command));
     return true;
   }
@@ -154,10 +152,12 @@ export class Connection {
     }
     this.#decode = decode;
     if (token === null || token === this.#rejected) {
-      this.#fail(this.#verdict?.cause ?? { code: 4401, reason: 'TOKEN_MISSING', message: 'sign in first' });
+      this.#fail(
+        this.#closeReason?.cause ?? { code: 4401, reason: 'TOKEN_MISSING', message: 'sign in first' },
+      );
       return;
     }
-    this.#verdict = null;
+    this.#closeReason = null;
     this.#token = token;
     this.#device = device;
     await this.#dial(run);
@@ -183,11 +183,11 @@ export class Connection {
   async #dial(run: number): Promise<void> {
     let socket: SocketLike;
     try {
-      socket = await this.#ladder.transport.open();
+      socket = await this.#fallback.transport.open();
     } catch (cause) {
       if (run !== this.#run) return;
       const message = String(cause);
-      if (this.#ladder.better) this.#lost({ code: 1006, reason: 'NETWORK', message });
+      if (this.#fallback.better) this.#lost({ code: 1006, reason: 'NETWORK', message });
       else this.#fail({ code: 4400, reason: 'BAD_ADDRESS', message });
       return;
     }
@@ -238,7 +238,7 @@ export class Connection {
 
   /** The first word on why the connection is about to end counts; the close code may be lost on the way. */
   #remember({ code, reason, message }: Cause, retryAfterMs: number): void {
-    this.#verdict ??= { cause: { code, reason, message }, retryAfterMs };
+    this.#closeReason ??= { cause: { code, reason, message }, retryAfterMs };
   }
 
   #ready(message: Connected): void {
@@ -248,7 +248,7 @@ export class Connection {
     const { connectionId, deviceId, user, roles, tokenExpiresAt } = message;
     const before = this.#state.status === 'connected' ? this.#state : { latencyMs: null, stalled: false };
     const { latencyMs, stalled } = before;
-    const { transport, fallback } = this.#ladder;
+    const { transport, fallback } = this.#fallback;
     const known = {
       connectionId,
       deviceId,
@@ -263,8 +263,8 @@ export class Connection {
     if (renewed) return;
     this.#tooSlow = 0;
     this.#readyAt = performance.now();
-    this.pace.start(message.limits);
-    this.#climbLater();
+    this.rateLimiter.start(message.limits);
+    this.#probeLater();
     this.#stable.set(stableMs, () => {
       this.#attempt = 0;
     });
@@ -291,15 +291,15 @@ export class Connection {
   }
 
   #lost(cause: Cause): void {
-    const known = this.#verdict;
+    const known = this.#closeReason;
     const why = known?.cause ?? cause;
     const wasConnected = this.#state.status === 'connected';
     const wasStable = wasConnected && !this.#stable.pending;
-    if (wasConnected && performance.now() - this.#readyAt >= calmMs) this.pace.floods = 0;
-    if (known === null) this.#ladder.judge(cause, wasStable);
+    if (wasConnected && performance.now() - this.#readyAt >= calmMs) this.rateLimiter.rateLimitCloses = 0;
+    if (known === null) this.#fallback.onLoss(cause, wasStable);
     this.#teardown();
-    this.#verdict = { cause: why, retryAfterMs: 0 };
-    switch (verdict(why.code)) {
+    this.#closeReason = { cause: why, retryAfterMs: 0 };
+    switch (closeAction(why.code)) {
       case 'token':
         this.#tokenRefused(why, wasStable);
         return;
@@ -318,9 +318,12 @@ export class Connection {
   /** After a close for too many messages, or connections: longer each time, whatever else happens. */
   #calm({ code }: Cause): number {
     if (code !== 4429) return 0;
-    this.pace.floods += 1;
+    this.rateLimiter.rateLimitCloses += 1;
     const { random, backoffFirstMs, backoffMaxMs } = this.#options;
-    const ceiling = Math.min(backoffMaxMs, backoffFirstMs * 2 ** Math.min(this.pace.floods, 30));
+    const ceiling = Math.min(
+      backoffMaxMs,
+      backoffFirstMs * 2 ** Math.min(this.rateLimiter.rateLimitCloses, 30),
+    );
     return (ceiling * (1 + random())) / 2;
   }
 
@@ -330,14 +333,14 @@ export class Connection {
   }
 
   /** Looks for the best transport while another is in use. Topics go on from their cursors: nothing is lost by it. */
-  #climbLater(): void {
-    const { better } = this.#ladder;
+  #probeLater(): void {
+    const { better } = this.#fallback;
     if (better === null || this.#token === null) {
-      this.#scout.reset();
+      this.#upgradeProbe.reset();
       return;
     }
-    this.#scout.start(better, this.#auth, () => {
-      this.#ladder.climb();
+    this.#upgradeProbe.start(better, this.#auth, () => {
+      this.#fallback.useBest();
       void this.#open();
     });
   }
@@ -374,7 +377,7 @@ export class Connection {
     this.#retry.set(delay, () => void this.#open());
   }
 
-  #hurry(): void {
+  #retryNow(): void {
     if (!this.#retry.pending) this.#probe();
     else if (Date.now() >= this.#notBefore) void this.#open();
     else this.#retry.set(this.#notBefore - Date.now(), () => void this.#open());
@@ -393,7 +396,7 @@ export class Connection {
   #teardown(): void {
     this.#run += 1;
     this.#heartbeat.stop();
-    this.#scout.stop();
+    this.#upgradeProbe.stop();
     for (const timer of [this.#retry, this.#opening, this.#stable, this.#renew]) timer.clear();
     if (this.#socket !== null) discard(this.#socket);
     this.#socket = null;

@@ -1,5 +1,5 @@
 /** Where the bridge is, and the token to show there. The calls themselves are in `calls.ts`. */
-import type { TokenProvider } from './connection.ts';
+import type { TokenProvider } from './credentials.ts';
 import { CourantError } from './errors.ts';
 
 export interface HttpOptions {

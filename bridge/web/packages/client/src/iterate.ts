@@ -1,7 +1,7 @@
 /** The client as async iterators. Leaving the loop ends the watch. */
 import type { CourantClient } from './client.ts';
 import { CourantError } from './errors.ts';
-import type { JobView } from './fold.ts';
+import type { JobView } from './job-view.ts';
 import type { JobEvent } from './messages.ts';
 import type { FollowOptions } from './options.ts';
 import { isFinished } from './types.ts';
@@ -10,16 +10,16 @@ import { isFinished } from './types.ts';
 const mostWaiting = 1000;
 
 /** Wakes a reader that waits. */
-class Bell {
-  #ring: () => void = () => undefined;
-  #rung = false;
-  readonly ring = (): void => {
-    this.#rung = true;
-    this.#ring();
+class Signal {
+  #wake: () => void = () => undefined;
+  #isNotified = false;
+  readonly notify = (): void => {
+    this.#isNotified = true;
+    this.#wake();
   };
   async wait(): Promise<void> {
-    if (!this.#rung) await new Promise<void>((resolve) => (this.#ring = resolve));
-    this.#rung = false;
+    if (!this.#isNotified) await new Promise<void>((resolve) => (this.#wake = resolve));
+    this.#isNotified = false;
   }
 }
 
@@ -38,12 +38,12 @@ async function* watching<T>(
   client: CourantClient,
   topic: string,
   { signal, ...options }: FollowOptions,
-  listen: (bell: Bell) => () => void,
+  listen: (wake: Signal) => () => void,
   step: () => { readonly values: readonly T[]; readonly done: boolean },
 ): AsyncGenerator<T, void> {
-  const bell = new Bell();
-  const stops = [client.watch(topic, options), listen(bell), client.jobs.subscribe(bell.ring)];
-  signal?.addEventListener('abort', bell.ring);
+  const wake = new Signal();
+  const stops = [client.watch(topic, options), listen(wake), client.jobs.subscribe(wake.notify)];
+  signal?.addEventListener('abort', wake.notify);
   try {
     while (!signal?.aborted) {
       const { values, done } = step();
@@ -51,10 +51,10 @@ async function* watching<T>(
       const state = client.topic(topic);
       if (done) return;
       if (state.phase === 'ended') throw new CourantError(state.code, state.message);
-      await bell.wait();
+      await wake.wait();
     }
   } finally {
-    signal?.removeEventListener('abort', bell.ring);
+    signal?.removeEventListener('abort', wake.notify);
     for (const stop of stops) stop();
   }
 }
@@ -65,11 +65,11 @@ export function stream(
   options: FollowOptions,
 ): AsyncGenerator<JobEvent, void> {
   let waiting: JobEvent[] = [];
-  const listen = (bell: Bell) =>
+  const listen = (wake: Signal) =>
     client.onEvent((event) => {
       if (event.topic !== topic) return;
       push(waiting, event);
-      bell.ring();
+      wake.notify();
     });
   return watching(client, topic, options, listen, () => {
     const values = waiting;

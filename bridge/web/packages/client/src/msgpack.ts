@@ -72,7 +72,7 @@ class Reader {
     }
   }
 
-  /** Goes on by so many bytes and gives the place where they begin. */
+  /** Advances by so many bytes and returns the offset where they begin. */
   #skip(bytes: number): number {
     const from = this.#at;
     this.#at += bytes;

@@ -1,19 +1,11 @@
 /** How a client is made and what its loops take. */
-import type { TokenProvider } from './connection.ts';
+import type { Device, TokenProvider } from './credentials.ts';
 import type { CursorStorage } from './cursors.ts';
 import type { JobEvent } from './messages.ts';
 import type { SocketConstructor } from './socket.ts';
 import type { Schedule } from './store.ts';
 import type { WatchOptions } from './subscriptions.ts';
 import type { MessageFormat, TransportName } from './transport.ts';
-
-/** The device a client runs on, as its owner sees it among the others. */
-export interface Device {
-  /** The same whenever it connects: 1 to 64 of `[A-Za-z0-9._-]`. */
-  readonly id: string;
-  /** For people, at most 64 characters. */
-  readonly name?: string;
-}
 
 export interface ClientOptions {
   /** The bridge's address. The page's own origin when left out. */
@@ -26,7 +18,7 @@ export interface ClientOptions {
   readonly backoffMaxMs?: number;
   /** From opening a connection to being signed in. Default 10000. */
   readonly connectTimeoutMs?: number;
-  /** The ways to try, best first. Default: WebSocket, then event streams, then polling. */
+  /** The transports to try, best first. Default: WebSocket, then event streams, then polling. */
   readonly transports?: readonly TransportName[];
   /** How messages are written on a WebSocket. Default `auto`: MessagePack, compressed, where the bridge offers it, else JSON. */
   readonly format?: MessageFormat;
@@ -45,9 +37,9 @@ export interface ClientOptions {
    * the same file is submitted again after a reload. Default 4 MiB; `Infinity` turns it off.
    */
   readonly resumableFrom?: number;
-  /** When listeners of `jobs` are told; a microtask after the change by default. */
+  /** When listeners of `jobs` are called; a microtask after the change by default. */
   readonly schedule?: Schedule;
-  /** Hears of messages that could not be read. Nothing else is done about them. */
+  /** Is called with the reason when a message could not be read. The message is ignored. */
   readonly onBroken?: (reason: string) => void;
   /** For Node and tests. */
   readonly WebSocket?: SocketConstructor;

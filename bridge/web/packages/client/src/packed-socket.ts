@@ -91,7 +91,7 @@ class PackedSocket implements SocketLike {
   #queue(work: () => Promise<void>): void {
     const turn: Promise<void> = (this.#before ?? Promise.resolve())
       .then(work)
-      // A listener that fails is told of as with any socket, and keeps nothing from those after it.
+      // A listener that fails is reported as with any socket, and keeps nothing from those after it.
       .catch((error: unknown) =>
         setTimeout(() => {
           throw error;

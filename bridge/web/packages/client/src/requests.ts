@@ -111,7 +111,7 @@ export abstract class Requests implements Watched {
     return (await load()).request(this.http, method, path, body);
   }
 
-  /** Marks notices as read on every device, all when none are named; given without a network, when the network is back. */
+  /** Marks notifications as read on every device, all when none are named; given without a network, when the network is back. */
   async markRead(ids: readonly string[] = []): Promise<void> {
     await persist(this, () => this.request('POST', 'v1/notifications:read', { ids }));
   }

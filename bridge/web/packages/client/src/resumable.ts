@@ -1,20 +1,26 @@
 /**
- * Uploads that go on after a cut (PROTOCOL.md, section 8; tus 1.0.0). Beginning again with the same request id finds what has
+ * Resumable uploads (PROTOCOL.md, section 8; tus 1.0.0). Beginning again with the same request id finds what has
  * arrived, so nothing has to be remembered but that id.
  */
 import { get, type JobAndCursor } from './calls.ts';
 import { CourantError, problem } from './errors.ts';
 import type { Http } from './http.ts';
-import { isBusy, pause, waitMs } from './patience.ts';
+import { isBusy, pause, waitMs } from './retry.ts';
 import { type Answer, type Sending, send } from './transfer.ts';
 
 /** Bytes of one request: proxies that gather whole requests lose no more than this at a cut. */
 const pieceBytes = 8 << 20;
-/** Tries in a row that brought nothing; then it is said. */
-const fruitless = 10;
+/** After so many tries in a row without progress the upload fails. */
+const maxTriesWithoutProgress = 10;
 const tus = { 'tus-resumable': '1.0.0' };
 /** What another try can mend, beside a lost network and faults of the server. */
-const mendable = new Set(['UPLOAD_OFFSET', 'UPLOAD_NOT_FOUND', 'TOO_MANY', 'BAD_MESSAGE', 'AUTH_TIMEOUT']);
+const retryableCodes = new Set([
+  'UPLOAD_OFFSET',
+  'UPLOAD_NOT_FOUND',
+  'TOO_MANY',
+  'BAD_MESSAGE',
+  'AUTH_TIMEOUT',
+]);
 
 interface Options {
   readonly onProgress?: ((sent: number) => void) | undefined;
@@ -23,7 +29,7 @@ interface Options {
 }
 
 /** How far an upload is. */
-interface Place {
+interface UploadPosition {
   readonly url: string;
   readonly offset: number;
   /** Once it is one. */
@@ -54,8 +60,8 @@ class Upload {
   readonly #document: Blob;
   readonly #fields: URLSearchParams;
   readonly #options: Options;
-  #place: Place | null = null;
-  /** Tries in a row that brought nothing. */
+  #position: UploadPosition | null = null;
+  /** Tries in a row without progress. */
   #tries = 0;
   #reached = 0;
 
@@ -69,25 +75,25 @@ class Upload {
   /** From where it is to its end. */
   async send(): Promise<JobAndCursor> {
     const { signal, onWaiting } = this.#options;
-    let place = this.#move(await begin(this.#http, this.#document, this.#fields, signal));
+    let position = this.#move(await begin(this.#http, this.#document, this.#fields, signal));
     onWaiting?.(false);
-    while (place.jobId === null)
-      place = this.#move(await write(this.#http, this.#document, place, this.#options));
-    const { job } = await get(this.#http, place.jobId, signal);
-    return { job, cursor: place.cursor };
+    while (position.jobId === null)
+      position = this.#move(await write(this.#http, this.#document, position, this.#options));
+    const { job } = await get(this.#http, position.jobId, signal);
+    return { job, cursor: position.cursor };
   }
 
   /** Whether the bridge is one that knows no such uploads. */
   isUnknown(error: unknown): boolean {
     const status = error instanceof CourantError && error.status;
-    return this.#place === null && (status === 404 || status === 405);
+    return this.#position === null && (status === 404 || status === 405);
   }
 
-  /** Comes back when it is time for another try; throws when none would help. */
+  /** Resolves when it is time for another try; throws when none would help. */
   async recover(error: unknown): Promise<void> {
     const { signal, onWaiting } = this.#options;
     if (signal?.aborted) throw this.#stopped(error);
-    if (!isMendable(error) || ++this.#tries > fruitless) throw error;
+    if (!isRetryable(error) || ++this.#tries > maxTriesWithoutProgress) throw error;
     // Another writer, or an upload that has expired: what is there is asked for at once.
     if (error.code.startsWith('UPLOAD_') && this.#tries === 1) return;
     const wait = waitMs(error, this.#tries);
@@ -97,18 +103,18 @@ class Upload {
     if (signal?.aborted) throw this.#stopped(error);
   }
 
-  #move(place: Place): Place {
-    if (place.offset > this.#reached) this.#tries = 0;
-    this.#reached = Math.max(this.#reached, place.offset);
-    this.#place = place;
-    this.#options.onProgress?.(place.offset / this.#document.size);
-    return place;
+  #move(position: UploadPosition): UploadPosition {
+    if (position.offset > this.#reached) this.#tries = 0;
+    this.#reached = Math.max(this.#reached, position.offset);
+    this.#position = position;
+    this.#options.onProgress?.(position.offset / this.#document.size);
+    return position;
   }
 
   /** What has arrived is of no use any more, unless it is wanted later. Else it goes by itself, a day later. */
   #stopped(cause: unknown): CourantError {
-    if (this.#options.signal?.reason !== 'later' && this.#place !== null) {
-      const { url } = this.#place;
+    if (this.#options.signal?.reason !== 'later' && this.#position !== null) {
+      const { url } = this.#position;
       send(this.#http, { method: 'DELETE', url, headers: tus }).catch(() => undefined);
     }
     return new CourantError('ABORTED', 'the upload was stopped', { cause });
@@ -116,10 +122,12 @@ class Upload {
 }
 
 /** Whether another try may do better. */
-function isMendable(error: unknown): error is CourantError {
+function isRetryable(error: unknown): error is CourantError {
   if (!(error instanceof CourantError)) return false;
-  const isTold = isBusy(error) && error.retryAfterMs !== null;
-  return isTold || error.code === 'NETWORK' || (error.status ?? 0) >= 500 || mendable.has(error.code);
+  const hasRetryAfter = isBusy(error) && error.retryAfterMs !== null;
+  return (
+    hasRetryAfter || error.code === 'NETWORK' || (error.status ?? 0) >= 500 || retryableCodes.has(error.code)
+  );
 }
 
 async function begin(
@@ -127,7 +135,7 @@ async function begin(
   document: Blob,
   fields: URLSearchParams,
   signal: AbortSignal | undefined,
-): Promise<Place> {
+): Promise<UploadPosition> {
   const url = http.url('v1/uploads');
   const headers = {
     ...tus,
@@ -137,10 +145,15 @@ async function begin(
   const answer = await good(http, { method: 'POST', url, headers, signal });
   const id = /[^/?]+(?=\?|$)/.exec(answer.header('location') ?? '')?.[0];
   if (id === undefined) throw wrong();
-  return placed(answer, http.url(`v1/uploads/${id}`), document);
+  return positionOf(answer, http.url(`v1/uploads/${id}`), document);
 }
 
-async function write(http: Http, document: Blob, { url, offset }: Place, options: Options): Promise<Place> {
+async function write(
+  http: Http,
+  document: Blob,
+  { url, offset }: UploadPosition,
+  options: Options,
+): Promise<UploadPosition> {
   const { signal, onProgress } = options;
   const headers = {
     ...tus,
@@ -150,7 +163,7 @@ async function write(http: Http, document: Blob, { url, offset }: Place, options
   const body = document.slice(offset, offset + pieceBytes);
   // Exact at the ends: what is on its way may be a little more than the bytes of the document.
   const onSent = (bytes: number) => onProgress?.(Math.min(offset + bytes, document.size) / document.size);
-  return placed(
+  return positionOf(
     await good(http, { method: 'PATCH', url, headers, body, signal, onSent }),
     url,
     document,
@@ -158,7 +171,7 @@ async function write(http: Http, document: Blob, { url, offset }: Place, options
   );
 }
 
-function placed(answer: Answer, url: string, document: Blob, before = -1): Place {
+function positionOf(answer: Answer, url: string, document: Blob, before = -1): UploadPosition {
   const offset = Number(answer.header('upload-offset') ?? Number.NaN);
   const jobId = answer.header('courant-job');
   const isSane = Number.isInteger(offset) && offset <= document.size && (jobId !== null || offset > before);

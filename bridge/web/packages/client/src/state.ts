@@ -1,5 +1,5 @@
 /** The states of a connection, as a page shows them. */
-import type { TransportName } from './transport.ts';
+import type { TransportName } from './wire.generated.ts';
 
 /** Why the last connection ended or could not be made. */
 export interface Cause {
@@ -46,7 +46,7 @@ export type ConnectionState =
 /** What a lost connection means, by its close code (PROTOCOL.md, section 6). */
 export type Verdict = 'token' | 'stop' | 'backoff' | 'at-once';
 
-export function verdict(code: number): Verdict {
+export function closeAction(code: number): Verdict {
   if (code === 4401) return 'token';
   if (code === 4508) return 'at-once';
   // Not our fault and worth another try: too slow a network for `auth`, or too many at this moment.

@@ -1,8 +1,8 @@
 /**
- * All jobs this client knows, folded from snapshots, events and HTTP answers. Every value it gives out is immutable and
- * keeps its identity until it changes. Listeners are told after the message that was being worked on, all changes at once.
+ * All jobs this client knows, made from snapshots, events and HTTP answers. Every value it gives out is immutable and
+ * keeps its identity until it changes. Listeners are called after the message that was being worked on, once for all changes.
  */
-import { fold, type JobView, view, withJob } from './fold.ts';
+import { applyEvent, type JobView, view, withJob } from './job-view.ts';
 import type { JobEvent } from './messages.ts';
 import { Timer } from './timer.ts';
 import { isFinished, type Job } from './types.ts';
@@ -109,10 +109,10 @@ export class JobStore {
     }
     if (event.type === 'zone-completed') {
       const known = this.#views.get(event.jobId);
-      if (known) this.#set(fold(known, event, Date.now()));
+      if (known) this.#set(applyEvent(known, event, Date.now()));
       return;
     }
-    this.#set(fold(this.#views.get(event.job.jobId) ?? view(event.job, Date.now()), event, Date.now()));
+    this.#set(applyEvent(this.#views.get(event.job.jobId) ?? view(event.job, Date.now()), event, Date.now()));
   }
 
   /** A topic begins anew with snapshots. After a replaced log nothing known before counts. */

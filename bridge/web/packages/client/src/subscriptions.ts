@@ -4,9 +4,9 @@
  * What is wanted is kept as a state: what is asked together, or while messages have to wait, goes in one message.
  */
 import { type Commands, refusal } from './commands.ts';
-import { Due } from './due.ts';
+import { DelayQueue } from './delay-queue.ts';
 import type { CourantError } from './errors.ts';
-import type { ErrorReply, Limits, Ok, Subscribed, TopicMessage } from './messages.ts';
+import type { Limits, Message, Subscribed, TopicMessage } from './messages.ts';
 
 /** Where a topic stands. */
 export type TopicState =
@@ -17,20 +17,20 @@ export type TopicState =
   | { readonly phase: 'live' }
   /** The bridge has lost its source; messages are late, not lost. */
   | { readonly phase: 'stalled' }
-  /** Refused or ended by the bridge; or there is no room (`SUBSCRIPTION_LIMIT`): it begins when another topic is left. */
+  /** Refused or ended by the bridge; or the limit is reached (`SUBSCRIPTION_LIMIT`): it begins when another topic is left. */
   | { readonly phase: 'ended'; readonly code: string; readonly message: string };
 
 export interface WatchOptions {
   /** Continue after this cursor instead of beginning with snapshots. Counts only for the first holder of a topic. */
   readonly after?: string | undefined;
-  /** At most one transient message per job in this time. The shortest wish of all holders counts. Default 1000. */
+  /** At most one transient message per job in this time. The shortest of all holders counts. Default 1000. */
   readonly minIntervalMs?: number | undefined;
 }
 
 export interface SubscriptionHandlers {
   readonly isReady: () => boolean;
   readonly onState: (topic: string, state: TopicState) => void;
-  /** The cursor a topic had before the page was loaded anew; `null` when it begins with snapshots. */
+  /** The cursor a topic had before the page was reloaded; `null` when it begins with snapshots. */
   readonly recall: (topic: string) => string | null;
   /** What was known of the topic cannot be continued from; snapshots and `live` follow. */
   readonly onRestart: (topic: string, reason: string | null) => void;
@@ -62,7 +62,7 @@ const bytesPerTopic = 1_000;
 const envelopeBytes = 100;
 const full = 'SUBSCRIPTION_LIMIT';
 
-/** There was no room for it. */
+/** The limit was reached before it was asked for. */
 const isFull = ({ state }: Entry): boolean => state.phase === 'ended' && state.code === full;
 
 export class Subscriptions {
@@ -77,8 +77,8 @@ export class Subscriptions {
   readonly #left = new Set<string>();
   /** `unsubscribe` commands that wait for their answer. */
   readonly #leaving = new Map<number, readonly string[]>();
-  readonly #lingering = new Due<Entry>((entries) => this.#drop(entries));
-  readonly #again = new Due<Entry>((entries) => this.#want(entries));
+  readonly #lingering = new DelayQueue<Entry>((entries) => this.#drop(entries));
+  readonly #again = new DelayQueue<Entry>((entries) => this.#want(entries));
   #limits: Limits | null = null;
   #isPlanned = false;
 
@@ -166,7 +166,7 @@ export class Subscriptions {
   }
 
   /** The answer to any command; those to `subscribe` and `unsubscribe` are dealt with. */
-  replied(reply: Ok | ErrorReply): void {
+  replied(reply: Message<'ok' | 'error'>): void {
     if (reply.id === null) return;
     const left = this.#leaving.get(reply.id) ?? [];
     this.#leaving.delete(reply.id);
@@ -214,7 +214,7 @@ export class Subscriptions {
     this.#fill();
   }
 
-  /** There may be room for topics that had none. */
+  /** Topics that were over the limit may fit now. */
   #fill(): void {
     if (this.#limits === null || this.#held.size >= this.#limits.maxSubscriptions) {
       this.#plan();
@@ -241,7 +241,7 @@ export class Subscriptions {
   }
 
   #unsubscribe({ maxMessageBytes, messageBurst, maxSubscriptions }: Limits): object | null {
-    // Nobody needs those that linger: they make room.
+    // Those that linger have no holder: they are left first.
     const more = [...this.#wanted].filter((entry) => !this.#held.has(entry)).length;
     const over = this.#held.size + more - maxSubscriptions;
     if (over > 0) this.#drop(this.#lingering.all().slice(0, over));
@@ -277,7 +277,7 @@ export class Subscriptions {
     return { id, type: 'subscribe', ...(topics.length > 1 ? { topics } : topics[0]) };
   }
 
-  /** Whether it is still wanted and there is room for it; it hears when there is none. */
+  /** Whether it is still wanted and within the limit; it ends when it is not. */
   #mayAsk(entry: Entry, { maxSubscriptions }: Limits): boolean {
     if (this.#held.has(entry)) return true;
     if (entry.holders.size === 0) return false;

@@ -4,9 +4,9 @@ import { type JobAndCursor, jobAndCursor } from './calls.ts';
 import type { Cursors } from './cursors.ts';
 import { CourantError, problem } from './errors.ts';
 import type { Http } from './http.ts';
-import { isBusy, pause, waitMs } from './patience.ts';
 import { newRequestId } from './request-id.ts';
 import { resumable } from './resumable.ts';
+import { isBusy, pause, waitMs } from './retry.ts';
 import { send } from './transfer.ts';
 import type { Lane, ResultFormat } from './types.ts';
 
@@ -78,14 +78,14 @@ async function inOneGo(http: Http, document: Blob, options: SubmitOptions): Prom
     });
     if (answer.status >= 200 && answer.status <= 299) return jobAndCursor(answer.body);
     const error = problem(answer.status, answer.body, answer.header('retry-after'));
-    const isTold = error.retryAfterMs !== null;
-    const wait = isBusy(error) && (isTold || error.code === 'TOO_MANY') && tries < mostTries;
+    const hasRetryAfter = error.retryAfterMs !== null;
+    const wait = isBusy(error) && (hasRetryAfter || error.code === 'TOO_MANY') && tries < mostTries;
     const ms = wait ? waitMs(error, tries) : null;
     if (ms === null) throw error;
     // All of it goes again.
     onProgress?.(0);
     onWaiting?.(true);
-    await pause(ms, signal, isTold);
+    await pause(ms, signal, hasRetryAfter);
     if (signal?.aborted) throw new CourantError('ABORTED', 'the upload was stopped', { cause: error });
     onWaiting?.(false);
   }

@@ -2,916 +2,330 @@
 // biome-ignore-all lint: generated
 // biome-ignore-all assist: generated
 
-/**
- * What goes over the wire, made from the bridge's own types. Not to be edited: a test of the bridge compares it,
- * and writes it anew with `COURANT_WRITE_SCHEMAS=1 cargo test -p courant-bridge --features schema --test schemas`.
- */
+/** What the bridge sends. What it leaves out or what does not apply is `null`. Made by `npm run generate` from `bridge/schema/messages.schema.json`; not to be edited. */
 
-/** How far a client has come. */
-export type Ack = {
-  /** The cursor of the last message worked on. */
-  readonly cursor: string;
-  /** The topic's name, such as `mine` or `job/ID`. */
+/** Limits of one connection. */
+export interface Limits {
+  /** Of one message of the client. */
+  readonly maxMessageBytes: number;
+  /** Topics that may be followed at the same time. */
+  readonly maxSubscriptions: number;
+  /** How many messages may come at once. `null`: a bridge that takes one topic in a `subscribe`. */
+  readonly messageBurst: number | null;
+  /** On average. */
+  readonly messagesPerSecond: number;
+  /** How much may wait for the client before the connection is closed as too slow. */
+  readonly outboxBytes: number;
+}
+
+/** The roles of a user. */
+export type RoleName = 'admin' | 'service' | 'worker' | 'bridge' | (string & {});
+
+/** Answers an accepted `auth`. */
+export interface Connected {
+  readonly connectionId: string;
+  /** As which of the user's devices it is shown. */
+  readonly deviceId: string;
+  readonly id: number | null;
+  readonly limits: Limits;
+  /** Send a `ping` so often. */
+  readonly pingIntervalMs: number;
+  /** When nothing comes for so long after a `ping`, the connection is dead. */
+  readonly pongTimeoutMs: number;
+  readonly roles: readonly RoleName[];
+  /** Renew the token before. */
+  readonly tokenExpiresAt: string;
+  readonly user: string;
+  /** Of the bridge. */
+  readonly version: string;
+}
+
+/** The token is not accepted, or not any more. */
+export interface Refusal {
+  readonly code: string;
+  readonly id: number | null;
+  readonly message: string;
+}
+
+export const modes = ['resumed', 'snapshot'] as const;
+/** What follows a `subscribed`. */
+export type Mode = (typeof modes)[number];
+
+/** Why a cursor cannot be continued from. */
+export type GapReason = 'HISTORY_TRIMMED' | 'LOG_REPLACED' | (string & {});
+
+/** Answers `subscribe`, once for each topic. */
+export interface Subscribed {
+  /** `null`: snapshots follow. */
+  readonly cursor: string | null;
+  readonly id: number | null;
+  /** Least time between two transient messages of a job and type. */
+  readonly minIntervalMs: number;
+  readonly mode: Mode;
+  /** Why a cursor could not be continued from. */
+  readonly reason: GapReason | null;
   readonly topic: string;
-};
+}
 
-/** What to follow when it is clear what. */
-export type AdminOnly = {
-  /** Continue after this cursor. */
-  readonly after?: string | null;
-  /** Least time between transient messages, in milliseconds. */
-  readonly minIntervalMs?: number | null;
-};
+/** An answer that says no more than that. */
+export interface Reply {
+  readonly id: number | null;
+}
+
+/** A command could not be carried out. */
+export interface ErrorReply {
+  readonly code: string;
+  readonly id: number | null;
+  readonly message: string;
+  readonly retryAfterMs: number | null;
+  /** Whether trying again can help. */
+  readonly retryable: boolean;
+  /** Of a `subscribe` to several topics: which of them was refused; left out: all. */
+  readonly topic: string | null;
+}
+
+/** Why a job or an export failed. */
+export interface JobError {
+  /** For programs, such as `DOCUMENT_ENCRYPTED`. */
+  readonly code: string;
+  /** For people: what is wrong and what to do. */
+  readonly message: string;
+  /** Whether trying again can help. */
+  readonly retryable: boolean;
+}
 
 /** An attempt that did not succeed. */
-export type Attempt = {
+export interface Attempt {
   readonly endTime: string | null;
-  readonly error: (JobError | null);
+  readonly error: JobError | null;
+  /** From 1. */
   readonly number: number;
   readonly pagesDone: number;
   readonly startTime: string | null;
-};
+}
 
-/** What was done through this bridge lately. */
-export type Audit = {
-  readonly cursor: string;
-  readonly entries: readonly (Record)[];
-  readonly topic: string;
-};
-
-/** Proves who the user is. */
-export type Auth = {
-  /** The device the client runs on; left out: as it was said before, else the connection is a device of its own. */
-  readonly device?: (Device | null);
-  /** A JWT; left out: the one in the session cookie that came with the handshake. */
-  readonly token?: string | null;
-};
-
-/** What really happens lies in here in 8 of 10 cases. */
-export type Band = {
-  readonly high: number;
-  readonly low: number;
-};
-
-/** The jobs of a batch as one. */
-export type Batch = {
-  readonly batchId: string;
-  readonly complete: boolean;
-  readonly createTime: string | null;
-  readonly endTime: string | null;
-  readonly jobsCancelled: number;
-  readonly jobsCancelling: number;
-  readonly jobsFailed: number;
-  readonly jobsQueued: number;
-  readonly jobsRunning: number;
-  readonly jobsSucceeded: number;
-  readonly jobsTotal: number;
-  readonly owner: string;
-  readonly pagesDone: number;
-  readonly pagesTotal: number;
-  readonly progress: number;
-  readonly revision: number;
-};
-
-/** A batch and where to start watching it. */
-export type BatchAnswer = {
-  /** The batch as it is now. */
-  readonly batch: Batch;
-  /** A watch from here misses nothing. */
-  readonly cursor?: string | null;
-  /** How many jobs were asked to stop by this call. */
-  readonly jobsCancelled?: number | null;
-};
-
-/** Points from the top left of the page. */
-export type BoundingBox = {
+/** A rectangle on a page, in points (1/72 inch) from the top left corner. */
+export interface BoundingBox {
   readonly x0: number;
   readonly x1: number;
   readonly y0: number;
   readonly y1: number;
-};
+}
 
-/** One of several bridges. */
-export type BridgeLine = {
-  readonly bridge: string;
-  readonly connectTime: string | null;
-  readonly connections: number;
-  readonly rooms: number;
-  readonly software: string;
-  readonly users: number;
-};
+export const zoneKinds = ['heading', 'paragraph', 'list', 'table', 'figure', 'header', 'footer', 'scan', 'unknown'] as const;
+/** What a zone of a page holds. */
+export type ZoneKind = (typeof zoneKinds)[number];
 
-/** All commands as they are written; for the schema and the examples. `Command::parse` reads them. */
-export type ClientMessage = (Auth & {
-  /** Chosen by the client; the reply carries it. */
-  readonly id?: number;
-  readonly type: "auth";
-} | Subscribe & {
-  /** Chosen by the client; the reply carries it. */
-  readonly id?: number;
-  readonly type: "subscribe";
-} | Unsubscribe & {
-  /** Chosen by the client; the reply carries it. */
-  readonly id?: number;
-  readonly type: "unsubscribe";
-} | AdminOnly & {
-  /** Chosen by the client; the reply carries it. */
-  readonly id?: number;
-  readonly type: "subscribe-admin";
-} | Nothing & {
-  /** Chosen by the client; the reply carries it. */
-  readonly id?: number;
-  readonly type: "unsubscribe-admin";
-} | Nothing & {
-  /** Chosen by the client; the reply carries it. */
-  readonly id?: number;
-  readonly type: "request-system-metrics";
-} | MarkRead & {
-  /** Chosen by the client; the reply carries it. */
-  readonly id?: number;
-  readonly type: "mark-read";
-} | Nothing & {
-  /** Chosen by the client; the reply carries it. */
-  readonly id?: number;
-  readonly type: "ping";
-} | Ack & {
-  /** Chosen by the client; the reply carries it. */
-  readonly id?: number;
-  readonly type: "ack";
-});
+export const zoneStatuses = ['processing', 'completed', 'skipped', 'failed'] as const;
+/** How the extraction of a zone ended. */
+export type ZoneStatus = (typeof zoneStatuses)[number];
+
+/** A region of a page that is extracted as one thing. */
+export interface Zone {
+  readonly boundingBox: BoundingBox;
+  /** 0 (guess) to 1 (certain). */
+  readonly confidence: number;
+  readonly durationMs: number;
+  /** The position in the reading order of its page, from 1. */
+  readonly index: number;
+  readonly kind: ZoneKind;
+  /** Why it was skipped or failed. */
+  readonly note: string | null;
+  /** The number of its page, from 1. */
+  readonly page: number;
+  readonly status: ZoneStatus;
+  /** What extracted it, such as `text-layer` or `ocr:tesseract`. */
+  readonly tool: string;
+  /** Unique within the job, the same in all attempts. */
+  readonly zoneId: string;
+}
+
+export const lanes = ['premium', 'normal', 'large'] as const;
+/** The lane a job waits in. */
+export type Lane = (typeof lanes)[number];
+
+export const resultFormats = ['json', 'md', 'txt', 'html'] as const;
+/** The format of a result. */
+export type ResultFormat = (typeof resultFormats)[number];
+
+export const exportStates = ['started', 'completed', 'failed'] as const;
+/** The state of one export. */
+export type ExportState = (typeof exportStates)[number];
+
+/** One format of the result. */
+export interface Export {
+  /** Why this format failed; the others are not affected. */
+  readonly error: JobError | null;
+  readonly format: ResultFormat;
+  /** 0 to 100. */
+  readonly progress: number;
+  /** In lower-case hexadecimal; `null` until it is completed. */
+  readonly sha256: string | null;
+  /** `null` until it is completed. */
+  readonly sizeBytes: number | null;
+  readonly state: ExportState;
+  /** A path on the bridge; `null` until it is completed. */
+  readonly url: string | null;
+}
+
+/** What a job has made. */
+export interface JobResult {
+  readonly formats: readonly Export[];
+}
+
+export const jobStates = ['queued', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled'] as const;
+/** The state of a job. `succeeded`, `failed` and `cancelled` are the ends, unless someone retries. */
+export type JobState = (typeof jobStates)[number];
+
+export const jobStatuses = ['queued', 'retrying', 'started', 'progress', 'cancelling', 'completed', 'failed', 'cancelled'] as const;
+/** A finer word than the state: `retrying` is queued after an attempt, `started` is running but hardly begun. */
+export type JobStatus = (typeof jobStatuses)[number];
+
+export const steps = ['queued', 'analyse', 'extract', 'merge', 'export', 'done'] as const;
+/** The stage of the pipeline. */
+export type Step = (typeof steps)[number];
+
+/** A job, the same in snapshots, events and HTTP answers. Spans are seconds, times RFC 3339; what does not apply is `null`. */
+export interface Job {
+  /** From 1; 0 before the first. */
+  readonly attempt: number;
+  /** Attempts that ended without success, oldest first. */
+  readonly attempts: readonly Attempt[];
+  /** `null`: the job belongs to no batch. */
+  readonly batchId: string | null;
+  readonly createTime: string;
+  /** What a worker is extracting at the moment. */
+  readonly currentZone: Zone | null;
+  readonly documentBytes: number;
+  /** The caller's id of the document, or one the server chose. */
+  readonly documentId: string;
+  /** In lower-case hexadecimal. */
+  readonly documentSha256: string;
+  /** Seconds since its attempt began. */
+  readonly elapsed: number | null;
+  readonly endTime: string | null;
+  /** Why it failed, or why its last attempt did. */
+  readonly error: JobError | null;
+  /** Seconds until it ends; `null` unless it is running and there is something to go by. */
+  readonly estimatedTimeRemaining: number | null;
+  /** Seconds until a worker takes it; `null` unless it is queued and there is something to go by. */
+  readonly estimatedWait: number | null;
+  /** When the job is removed; set once it has ended, unless the server keeps everything. */
+  readonly expireTime: string | null;
+  /** The document's name as it was submitted. */
+  readonly filename: string;
+  readonly jobId: string;
+  /** What work it is, such as `pdf`: only workers that take this kind get it. */
+  readonly kind: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly lane: Lane;
+  /** So many attempts in a row may finish no page; then the job fails. */
+  readonly maxAttempts: number;
+  /** One sentence for people. */
+  readonly operation: string;
+  readonly owner: string;
+  readonly pagesDone: number;
+  /** `null` until the document has been analysed. */
+  readonly pagesTotal: number | null;
+  /** 0 to 100, with one decimal; never goes back within an attempt. */
+  readonly progress: number;
+  /** How many jobs of its lane are taken up to and with this one: 1 is next. Owners take turns, so it may grow. */
+  readonly queuePosition: number | null;
+  /** `null` until the first export began. */
+  readonly result: JobResult | null;
+  /** No attempt begins before. */
+  readonly retryTime: string | null;
+  /** Of the newest durable event. Grows, with gaps; compare, never compute. */
+  readonly revision: number;
+  readonly startTime: string | null;
+  /** Where the job is in its life. `succeeded`, `failed` and `cancelled` are the ends, unless someone retries. */
+  readonly state: JobState;
+  /** A finer word that follows from the job. */
+  readonly status: JobStatus;
+  readonly step: Step;
+  /** When the event happened; of a job alone, when its state last changed. */
+  readonly timestamp: string;
+  /** In the units of the step: pages, or exports. */
+  readonly unitsDone: number;
+  /** In the units of the step; 0 when it is not known. */
+  readonly unitsTotal: number;
+  /** Sentences for people: what is wrong with the result. */
+  readonly warnings: readonly string[];
+  readonly zonesCompleted: number;
+  readonly zonesTotal: number;
+}
+
+/** A job as it is. */
+export interface Snapshot {
+  readonly job: Job;
+  readonly topic: string;
+}
+
+/** A place in the log. */
+export interface Mark {
+  readonly cursor: string;
+  readonly topic: string;
+}
+
+/** The topic starts over. */
+export interface Gap {
+  readonly reason: GapReason;
+  readonly topic: string;
+}
+
+/** Nothing comes on the topic, for the time being or for good. */
+export interface Ended {
+  readonly code: string;
+  readonly topic: string;
+}
+
+/** The bridge is stopping. */
+export interface Draining {
+  readonly retryAfterMs: number;
+}
 
 /** The connection is about to be closed. */
-export type Closing = {
+export interface Closing {
+  /** The WebSocket close code. */
   readonly code: number;
   readonly message: string;
   readonly reason: string;
+  /** Wait so long before connecting again. */
   readonly retryAfterMs: number;
-};
-
-/** Answers an accepted `auth`. */
-export type Connected = {
-  readonly connectionId: string;
-  readonly deviceId: string;
-  readonly id?: number | null;
-  readonly limits: Limits;
-  readonly pingIntervalMs: number;
-  readonly pongTimeoutMs: number;
-  readonly roles: readonly (RoleName)[];
-  readonly tokenExpiresAt: string;
-  readonly user: string;
-  readonly version: string;
-};
-
-/** Connections and subscriptions of this bridge. */
-export type Connections = {
-  readonly bridge: string;
-  readonly byKind: { readonly [name: string]: number };
-  readonly byUser: readonly (Count)[];
-  readonly everywhere: (Everywhere | null);
-  readonly rooms: readonly (Count)[];
-  readonly roomsTotal: number;
-  readonly total: number;
-  readonly users: number;
-};
-
-/** Who is connected to this bridge, by topic. */
-export type ConnectionsStatus = {
-  readonly connections: Connections;
-  readonly cursor: string;
-  readonly topic: string;
-};
-
-/** How many of something. */
-export type Count = {
-  readonly connections: number;
-  readonly name: string;
-};
-
-/** What an audit entry is about. */
-export type Deed = ("connected" | "token-refused" | "disconnected" | "limit-refused" | "submitted" | "cancelled" | "retried" | "deleted" | "worker-drained" | "worker-resumed" | "notified" | "admin-read");
-
-/** A job is gone: only its names are left. */
-export type Deleted = {
-  readonly batchId: string | null;
-  readonly cursor?: string | null;
-  readonly documentId: string;
-  readonly jobId: string;
-  readonly owner: string;
-  readonly revision: number;
-  readonly timestamp: string | null;
-  readonly topic: string;
-};
-
-/** The device a client runs on, in its words. */
-export type Device = {
-  /** Names it among the user's devices, the same whenever it connects: 1 to 64 of `[A-Za-z0-9._-]`. */
-  readonly id: string;
-  /** For people: at most 64 characters. */
-  readonly name?: string | null;
-};
-
-/** The user's devices that are connected. */
-export type Devices = {
-  readonly complete: boolean;
-  readonly cursor: string;
-  readonly devices: readonly (ShownDevice)[];
-  readonly topic: string;
-};
-
-/** The devices that are connected. */
-export type DevicesAnswer = {
-  /** Each once, those that have been connected longest first. */
-  readonly devices: readonly (ShownDevice)[];
-};
-
-/** The bridge is stopping. */
-export type Draining = {
-  readonly retryAfterMs: number;
-};
-
-/** Nothing comes on the topic, for the time being or for good. */
-export type Ended = {
-  readonly code: string;
-  readonly topic: string;
-};
-
-/** A command could not be carried out. */
-export type ErrorReply = {
-  readonly code: string;
-  readonly id?: number | null;
-  readonly message: string;
-  readonly retryAfterMs?: number | null;
-  readonly retryable: boolean;
-  readonly topic?: string | null;
-};
-
-/** The same over all bridges that are registered, and these one by one. */
-export type Everywhere = {
-  readonly bridges: readonly (BridgeLine)[];
-  readonly byKind: { readonly [name: string]: number };
-  readonly devices: number;
-  readonly rooms: readonly (Count)[];
-  readonly total: number;
-  readonly users: number;
-};
-
-/** The token runs out soon. */
-export type Expiring = {
-  readonly expiresInMs: number;
-  readonly tokenExpiresAt: string;
-};
-
-/** One format of the result. */
-export type Export = {
-  readonly error: (JobError | null);
-  readonly format: ResultFormat;
-  readonly progress: number;
-  readonly sha256: string | null;
-  readonly sizeBytes: number | null;
-  readonly state: ExportState;
-  readonly url: string | null;
-};
-
-/** The state of one export. */
-export type ExportState = "started" | "completed" | "failed";
-
-/** What is wrong with a field. */
-export type FieldProblem = {
-  /** The name of the field. */
-  readonly field: string;
-  /** What is wrong with it. */
-  readonly message: string;
-};
-
-/** Statistics of the server and its work. */
-export type Figures = {
-  readonly averageDuration: number | null;
-  readonly cpuPercent: number;
-  readonly errorRate: number;
-  readonly jobs: { readonly [name: string]: number };
-  readonly jobsCancelled: number;
-  readonly jobsFailed: number;
-  readonly jobsSucceeded: number;
-  readonly loadAverage: readonly (number)[];
-  readonly logRevision: number;
-  readonly memoryBytes: number;
-  readonly pagesPerHour: number;
-  readonly sampleTime: string | null;
-  readonly slotsTotal: number;
-  readonly slotsUsed: number;
-  readonly startTime: string | null;
-  readonly throughputPerHour: number;
-  readonly version: string;
-  readonly watchers: number;
-  readonly workersActive: number;
-  readonly workersTotal: number;
-};
-
-/** The statistics of the service. */
-export type FiguresAnswer = {
-  /** As they are now. */
-  readonly metrics: Figures;
-};
-
-/** The topic starts over. */
-export type Gap = {
-  readonly reason: GapReason;
-  readonly topic: string;
-};
-
-/** Why a cursor cannot be continued from. */
-export type GapReason = "HISTORY_TRIMMED" | "LOG_REPLACED";
-
-/** A job as clients see it. */
-export type Job = {
-  readonly attempt: number;
-  readonly attempts: readonly (Attempt)[];
-  readonly batchId: string | null;
-  readonly createTime: string | null;
-  readonly currentZone: (Zone | null);
-  readonly documentBytes: number;
-  readonly documentId: string;
-  readonly documentSha256: string;
-  readonly elapsed: number | null;
-  readonly endTime: string | null;
-  readonly error: (JobError | null);
-  readonly estimatedTimeRemaining: number | null;
-  readonly estimatedWait: number | null;
-  readonly expireTime: string | null;
-  readonly filename: string;
-  readonly jobId: string;
-  readonly kind: string;
-  readonly labels: { readonly [name: string]: string };
-  readonly lane: Lane;
-  readonly maxAttempts: number;
-  readonly operation: string;
-  readonly owner: string;
-  readonly pagesDone: number;
-  readonly pagesTotal: number | null;
-  readonly progress: number;
-  readonly queuePosition: number | null;
-  readonly result: (JobResult | null);
-  readonly retryTime: string | null;
-  readonly revision: number;
-  readonly startTime: string | null;
-  readonly state: JobState;
-  readonly status: JobStatus;
-  readonly step: Step;
-  readonly timestamp: string | null;
-  readonly unitsDone: number;
-  readonly unitsTotal: number;
-  readonly warnings: readonly (string)[];
-  readonly zonesCompleted: number;
-  readonly zonesTotal: number;
-};
-
-/** A job and where to start watching it. */
-export type JobAnswer = {
-  /** A watch from here misses nothing. */
-  readonly cursor?: string | null;
-  /** The job as it is now. */
-  readonly job: Job;
-};
-
-/** Why a job or an export failed. */
-export type JobError = {
-  readonly code: string;
-  readonly message: string;
-  readonly retryable: boolean;
-};
-
-/** Something happened to a job. */
-export type JobEvent = {
-  readonly attempt: number;
-  readonly attempts: readonly (Attempt)[];
-  readonly batchId: string | null;
-  readonly createTime: string | null;
-  readonly currentZone: (Zone | null);
-  readonly cursor?: string | null;
-  readonly documentBytes: number;
-  readonly documentId: string;
-  readonly documentSha256: string;
-  readonly elapsed: number | null;
-  readonly endTime: string | null;
-  readonly error: (JobError | null);
-  readonly estimatedTimeRemaining: number | null;
-  readonly estimatedWait: number | null;
-  readonly expireTime: string | null;
-  readonly export?: (Export | null);
-  readonly filename: string;
-  readonly folded?: number | null;
-  readonly jobId: string;
-  readonly kind: string;
-  readonly labels: { readonly [name: string]: string };
-  readonly lane: Lane;
-  readonly maxAttempts: number;
-  readonly operation: string;
-  readonly owner: string;
-  readonly page?: (Page | null);
-  readonly pagesDone: number;
-  readonly pagesTotal: number | null;
-  readonly progress: number;
-  readonly queuePosition: number | null;
-  readonly result: (JobResult | null);
-  readonly retryTime: string | null;
-  readonly revision: number;
-  readonly startTime: string | null;
-  readonly state: JobState;
-  readonly status: JobStatus;
-  readonly step: Step;
-  readonly timestamp: string | null;
-  readonly topic: string;
-  readonly unitsDone: number;
-  readonly unitsTotal: number;
-  readonly warnings: readonly (string)[];
-  readonly zone?: (Zone | null);
-  readonly zonesCompleted: number;
-  readonly zonesTotal: number;
-};
-
-/** What a job has made. */
-export type JobResult = {
-  readonly formats: readonly (Export)[];
-};
-
-/** The state of a job. */
-export type JobState = "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled";
-
-/** A finer word than the state. */
-export type JobStatus = "queued" | "retrying" | "started" | "progress" | "cancelling" | "completed" | "failed" | "cancelled";
-
-/** A page of jobs. */
-export type JobsAnswer = {
-  /** A watch from here misses nothing. */
-  readonly cursor: string;
-  /** One page, newest first. */
-  readonly jobs: readonly (Job)[];
-  /** For the next page. */
-  readonly nextPageToken: string | null;
-};
-
-/** The line a job stands in. */
-export type Lane = "premium" | "normal" | "large";
-
-/** What the bridge allows one connection. */
-export type Limits = {
-  readonly maxMessageBytes: number;
-  readonly maxSubscriptions: number;
-  readonly messageBurst: number;
-  readonly messagesPerSecond: number;
-  readonly outboxBytes: number;
-};
-
-/** A place in the log. */
-export type Mark = {
-  readonly cursor: string;
-  readonly topic: string;
-};
-
-/** Notifications that were read. */
-export type MarkRead = {
-  /** Which; all when left out or empty. */
-  readonly ids: readonly (string)[];
-};
-
-/** What follows a `subscribed`. */
-export type Mode = ("resumed" | "snapshot");
-
-/** No fields of its own. */
-export type Nothing = object;
-
-/** A notification as its user sees it. */
-export type Notification = {
-  readonly body: string;
-  readonly createTime: string | null;
-  readonly id: string;
-  readonly jobId: string | null;
-  readonly kind: string;
-  readonly readTime: string | null;
-  readonly severity: Severity;
-  readonly title: string;
-};
-
-/** A notification that was sent. */
-export type NotificationAnswer = {
-  /** As it is kept. */
-  readonly notification: Notification;
-};
-
-/** A notification that is new, or was read. */
-export type NotificationEvent = {
-  readonly cursor?: string | null;
-  readonly notification: Notification;
-  readonly topic: string;
-  readonly unread: number;
-};
-
-/** The newest notifications of the caller. */
-export type NotificationsAnswer = {
-  /** A subscription from here misses nothing. */
-  readonly cursor: string;
-  /** At most `pageSize`, newest first. */
-  readonly notifications: readonly (Notification)[];
-  /** How many are unread, of all that are kept. */
-  readonly unread: number;
-};
-
-/** A notification to send. */
-export type Notify = {
-  /** Further text, which may have several lines. */
-  readonly body: string;
-  /** The job it is about. */
-  readonly jobId: string;
-  /** Makes the call safe to repeat. */
-  readonly requestId: string;
-  /** `info`, `success`, `warning`, `error`. */
-  readonly severity: string | null;
-  /** One line of text. */
-  readonly title: string;
-  /** The user; everybody when left out. */
-  readonly user: string;
-};
+}
 
 /** A finished page, without its zones: they came just before it. */
-export type Page = {
+export interface Page {
   readonly durationMs: number;
+  /** In points. */
   readonly height: number;
+  /** From 1. */
   readonly number: number;
-  readonly warnings: readonly (string)[];
+  /** Sentences for people. */
+  readonly warnings: readonly string[];
+  /** In points. */
   readonly width: number;
   readonly zoneCount: number;
-};
+}
 
-/** What a poll answers with; the bridge writes it piece by piece. */
-export type PollAnswer = {
-  readonly cursors: { readonly [name: string]: string | null };
-  readonly messages: readonly (ServerMessage)[];
-};
-
-/** The body of an error. */
-export type Problem = {
-  /** For programs (`PROTOCOL.md`, section 7). */
-  readonly code: string;
-  /** What is wrong, for people. */
-  readonly detail: string;
-  /** What is wrong with which field. */
-  readonly errors?: readonly (FieldProblem)[];
-  /** Whether trying again can help. */
-  readonly retryable: boolean;
-  /** The HTTP status code. */
-  readonly status: number;
-  /** The status in words. */
-  readonly title: string;
-  /** Names the kind of problem. */
-  readonly type: string;
-};
-
-/** A subscription to end. */
-export type PushEnd = {
-  /** As it was added. */
-  readonly endpoint: string;
-};
-
-/** The key to subscribe with. */
-export type PushKeyAnswer = {
-  /** `applicationServerKey`, in base64url; `null` where Web Push is off. */
-  readonly publicKey: string | null;
-};
-
-/** Keys of a browser, in base64url. */
-export type PushKeys = {
-  /** The browser's authentication secret. */
-  readonly auth: string;
-  /** The browser's public key on P-256. */
-  readonly p256dh: string;
-};
-
-/** A subscription, as `PushSubscription.toJSON()` gives it. */
-export type PushSubscription = {
-  /** An address of the browser's push service. */
-  readonly endpoint: string;
-  /** When the browser ends it by itself, in milliseconds since 1970; no browser says so today. */
-  readonly expirationTime: number | null;
-  /** What payloads are encrypted with. */
-  readonly keys: PushKeys;
-};
-
-/** What waits and who works. */
-export type Queue = {
-  readonly lanes: readonly (QueueLane)[];
-  readonly slotsTotal: number;
-  readonly slotsUsed: number;
-  readonly unservedKinds: readonly (string)[];
-  readonly workersActive: number;
-  readonly workersTotal: number;
-};
-
-/** The queue as it is. */
-export type QueueAnswer = {
-  /** The queue as it is now. */
-  readonly queue: Queue;
-};
-
-/** One lane of one kind of work. */
-export type QueueLane = {
-  readonly active: number;
-  readonly averageWait: number | null;
-  readonly delayed: number;
-  readonly estimatedWait: number | null;
-  readonly estimatedWaitBand: (Band | null);
-  readonly kind: string;
-  readonly lane: Lane;
-  readonly oldestWait: number | null;
-  readonly pagesWaiting: number;
-  readonly share: number;
-  readonly waiting: number;
-};
-
-/** The queue as it is. */
-export type QueueStatus = {
-  readonly cursor: string;
-  readonly queue: Queue;
-  readonly topic: string;
-};
-
-/** What one may submit and has used of it. */
-export type Quota = {
-  readonly limit: number;
-  readonly name: string;
-  readonly retryAfter: number | null;
-  readonly used: number;
-};
-
-/** What one may submit. */
-export type QuotaAnswer = {
-  /** Those that are on. */
-  readonly quotas: readonly (Quota)[];
-};
-
-/** Notifications that were read. */
-export type Read = {
-  /** Which; all when empty. */
-  readonly ids: readonly (string)[];
-};
-
-/** One entry of the audit log. */
-export type Record = {
-  readonly address: string | null;
-  /** How often, when more than once: refusals alike are one entry. */
-  readonly count?: number | null;
-  readonly deed: Deed;
-  readonly number: number;
-  readonly target: string | null;
-  readonly time: string;
-  readonly user: string | null;
-};
-
-/** The token is not accepted, or not any more. */
-export type Refusal = {
-  readonly code: string;
-  readonly id?: number | null;
-  readonly message: string;
-};
-
-/** An answer that says no more than that. */
-export type Reply = {
-  readonly id?: number | null;
-};
-
-/** The format of a result. */
-export type ResultFormat = "json" | "md" | "txt" | "html";
-
-/** The roles as they are written; for the schema alone. */
-export type RoleName = "admin" | "service" | "worker" | "bridge";
-
-/** A message to the browser. Replies have an `id`, pushes do not. */
-export type ServerMessage = (Connected & {
-  readonly type: "connected";
-} | Refusal & {
-  readonly type: "auth-error";
-} | Subscribed & {
-  readonly type: "subscribed";
-} | Reply & {
-  readonly type: "ok";
-} | Reply & {
-  readonly type: "pong";
-} | ErrorReply & {
-  readonly type: "error";
-} | Snapshot & {
-  readonly type: "snapshot";
-} | Mark & {
-  readonly type: "live";
-} | Gap & {
-  readonly type: "gap";
-} | Mark & {
-  readonly type: "bookmark";
-} | Ended & {
-  readonly type: "stalled";
-} | Ended & {
-  readonly type: "unsubscribed";
-} | Draining & {
-  readonly type: "draining";
-} | Closing & {
-  readonly type: "closing";
-} | JobEvent & {
-  readonly type: "job-queued";
-} | JobEvent & {
-  readonly type: "job-started";
-} | JobEvent & {
-  readonly type: "job-planned";
-} | JobEvent & {
-  readonly type: "job-progress";
-} | JobEvent & {
-  readonly type: "zone-processing";
-} | ZoneEvent & {
-  readonly type: "zone-completed";
-} | JobEvent & {
-  readonly type: "page-completed";
-} | JobEvent & {
-  readonly type: "export-started";
-} | JobEvent & {
-  readonly type: "export-progress";
-} | JobEvent & {
-  readonly type: "export-completed";
-} | JobEvent & {
-  readonly type: "export-failed";
-} | JobEvent & {
-  readonly type: "job-retrying";
-} | JobEvent & {
-  readonly type: "job-cancelling";
-} | JobEvent & {
-  readonly type: "job-completed";
-} | JobEvent & {
-  readonly type: "job-failed";
-} | JobEvent & {
-  readonly type: "job-cancelled";
-} | Deleted & {
-  readonly type: "job-deleted";
-} | JobEvent & {
-  readonly type: "queue-position";
-} | QueueStatus & {
-  readonly type: "queue-status";
-} | SystemMetrics & {
-  readonly type: "system-metrics";
-} | Workers & {
-  readonly type: "workers";
-} | ConnectionsStatus & {
-  readonly type: "connections";
-} | Audit & {
-  readonly type: "audit";
-} | Devices & {
-  readonly type: "devices";
-} | Expiring & {
-  readonly type: "auth-expiring";
-} | NotificationEvent & {
-  readonly type: "notification";
-});
-
-/** Whose token it is. */
-export type SessionAnswer = {
-  readonly roles: readonly (RoleName)[];
-  readonly tokenExpiresAt: string;
-  readonly user: string;
-};
-
-/** How serious a notification is. */
-export type Severity = "info" | "success" | "warning" | "error";
-
-/** One device that is connected. */
-export type ShownDevice = {
-  readonly connectTime: string | null;
-  readonly connections: number;
-  readonly deviceId: string;
-  readonly name: string | null;
-  readonly transports: readonly (TransportName)[];
-};
-
-/** A job as it is. */
-export type Snapshot = {
-  readonly job: Job;
-  readonly topic: string;
-};
-
-/** The stage of the pipeline. */
-export type Step = "queued" | "analyse" | "extract" | "merge" | "export" | "done";
-
-/** What to follow: one topic, or several at once. */
-export type Subscribe = {
-  /** Of that one: continue after this cursor. */
-  readonly after?: string | null;
-  /** Of that one: least time between transient messages, in milliseconds. */
-  readonly minIntervalMs?: number | null;
-  /** One topic, by its name, such as `mine` or `job/ID`. */
-  readonly topic?: string | null;
-  /** Instead of `topic`, `after` and `minIntervalMs`: 1 to `limits.maxSubscriptions` topics. Each is answered by itself. */
-  readonly topics?: readonly (SubscribeTopic)[] | null;
-};
-
-/** One of several topics to follow. */
-export type SubscribeTopic = {
-  /** Continue after this cursor. */
-  readonly after?: string | null;
-  /** Least time between transient messages, in milliseconds. */
-  readonly minIntervalMs?: number | null;
-  /** The topic's name, such as `mine` or `job/ID`. */
-  readonly topic: string;
-};
-
-/** Answers `subscribe`, once for each topic. */
-export type Subscribed = {
+/** Something happened to a job. */
+export interface JobEvent extends Job {
+  /** How many older transient messages this one stands for. */
+  readonly coalesced: number | null;
+  /** Durable messages only. */
   readonly cursor: string | null;
-  readonly id?: number | null;
-  readonly minIntervalMs: number;
-  readonly mode: Mode;
-  readonly reason?: (GapReason | null);
+  readonly export: Export | null;
+  readonly page: Page | null;
   readonly topic: string;
-};
-
-/** The statistics as they are: pushed on `admin`, or the reply to `request-system-metrics`. */
-export type SystemMetrics = {
-  readonly cursor?: string | null;
-  readonly id?: number | null;
-  readonly metrics: Figures;
-  readonly topic?: string | null;
-};
-
-/** How a device is connected. */
-export type TransportName = "websocket" | "sse" | "polling";
-
-/** How many are left. */
-export type UnreadAnswer = {
-  /** How many are unread now. */
-  readonly unread: number;
-};
-
-/** What to follow no more. */
-export type Unsubscribe = {
-  /** One topic, by its name, such as `mine` or `job/ID`. */
-  readonly topic?: string | null;
-  /** Instead of `topic`: 1 to `limits.maxSubscriptions` topics. They have one answer. */
-  readonly topics?: readonly (string)[] | null;
-};
-
-/** A worker and what it works on. */
-export type Worker = {
-  readonly connected: boolean;
-  readonly draining: boolean;
-  readonly heardTime: string | null;
-  readonly jobs: readonly (WorkerJob)[];
-  readonly kinds: readonly (string)[];
-  readonly pageDurationMs: number | null;
-  readonly pagesDone: number;
-  readonly slots: number;
-  readonly software: string;
-  readonly workerId: string;
-};
-
-/** A worker after a call about it. */
-export type WorkerAnswer = {
-  /** As it is now. */
-  readonly worker: Worker;
-};
-
-/** A job in a worker's hands. */
-export type WorkerJob = {
-  readonly attempt: number;
-  readonly jobId: string;
-  readonly progress: number;
-  readonly startTime: string | null;
-};
-
-/** All workers as they are. */
-export type Workers = {
-  readonly cursor: string;
-  readonly topic: string;
-  readonly workers: readonly (Worker)[];
-};
-
-/** All workers that the server knows. */
-export type WorkersAnswer = {
-  /** In the order of their ids. */
-  readonly workers: readonly (Worker)[];
-};
-
-/** A zone of a page. */
-export type Zone = {
-  readonly boundingBox: BoundingBox;
-  readonly confidence: number;
-  readonly durationMs: number;
-  readonly index: number;
-  readonly kind: ZoneKind;
-  readonly note: string | null;
-  readonly page: number;
-  readonly status: ZoneStatus;
-  readonly tool: string;
-  readonly zoneId: string;
-};
+  readonly zone: Zone | null;
+}
 
 /** A zone of a page that is about to be announced. Not the whole job: a page may have hundreds. */
-export type ZoneEvent = {
+export interface ZoneEvent {
   readonly batchId: string | null;
   readonly documentId: string;
   readonly jobId: string;
+  /** 0 to 100. */
   readonly progress: number;
   readonly revision: number;
   readonly status: JobStatus;
@@ -921,10 +335,411 @@ export type ZoneEvent = {
   readonly zone: Zone;
   readonly zonesCompleted: number;
   readonly zonesTotal: number;
-};
+}
 
-/** What a zone of a page holds. */
-export type ZoneKind = "heading" | "paragraph" | "list" | "table" | "figure" | "header" | "footer" | "scan" | "unknown";
+/** A job is gone: only its names are left. */
+export interface Deleted {
+  readonly batchId: string | null;
+  readonly cursor: string | null;
+  readonly documentId: string;
+  readonly jobId: string;
+  readonly owner: string;
+  readonly revision: number;
+  readonly timestamp: string | null;
+  readonly topic: string;
+}
 
-/** How the extraction of a zone ended. */
-export type ZoneStatus = "processing" | "completed" | "skipped" | "failed";
+/** The range an estimate had in 8 of 10 cases. */
+export interface Band {
+  /** In seconds. */
+  readonly high: number;
+  /** In seconds. */
+  readonly low: number;
+}
+
+/** One lane of one kind of work. Spans are seconds. */
+export interface QueueLane {
+  readonly active: number;
+  /** How long jobs waited lately; `null` until there is something to go by. */
+  readonly averageWait: number | null;
+  /** Of those that wait: how many wait for the time of their next attempt. */
+  readonly delayed: number;
+  /** How long a job that came now would wait at most; `null` until there is something to go by. */
+  readonly estimatedWait: number | null;
+  /** The range of that estimate. */
+  readonly estimatedWaitBand: Band | null;
+  readonly kind: string;
+  /** `premium`, `normal` or `large`. */
+  readonly lane: string;
+  /** How long the job has waited that waits longest; `null` when none does. */
+  readonly oldestWait: number | null;
+  /** Pages of the jobs that wait, as far as they are known. */
+  readonly pagesWaiting: number;
+  /** The lane's part of the service while all lanes have jobs waiting, 0 to 1. */
+  readonly share: number;
+  readonly waiting: number;
+}
+
+/** What waits and who works. */
+export interface Queue {
+  readonly lanes: readonly QueueLane[];
+  readonly slotsTotal: number;
+  readonly slotsUsed: number;
+  /** Kinds of work that jobs wait for and no connected worker takes. */
+  readonly unservedKinds: readonly string[];
+  readonly workersActive: number;
+  readonly workersTotal: number;
+}
+
+/** The queue as it is. */
+export interface QueueStatus {
+  readonly cursor: string;
+  readonly queue: Queue;
+  readonly topic: string;
+}
+
+/** Statistics of the server and its work. Spans are seconds. */
+export interface Statistics {
+  /** Seconds from start to end; `null` before the first job ended. */
+  readonly averageDuration: number | null;
+  /** Of one core. */
+  readonly cpuPercent: number;
+  /** Of the jobs that ended within the last hour, 0 to 1. */
+  readonly errorRate: number;
+  /** How many jobs there are, by state. */
+  readonly jobs: Readonly<Record<string, number>>;
+  /** Since the server started. */
+  readonly jobsCancelled: number;
+  /** Since the server started. */
+  readonly jobsFailed: number;
+  /** Since the server started. */
+  readonly jobsSucceeded: number;
+  /** Of the server's machine over 1, 5 and 15 minutes. */
+  readonly loadAverage: readonly number[];
+  /** The newest revision in the log. */
+  readonly logRevision: number;
+  /** Resident memory of the server. */
+  readonly memoryBytes: number;
+  readonly pagesPerHour: number;
+  /** When they were taken. */
+  readonly sampleTime: string | null;
+  readonly slotsTotal: number;
+  readonly slotsUsed: number;
+  /** When the server started. */
+  readonly startTime: string | null;
+  /** Jobs that ended within the last hour. */
+  readonly throughputPerHour: number;
+  readonly version: string;
+  /** Streams that follow jobs. */
+  readonly watchers: number;
+  readonly workersActive: number;
+  readonly workersTotal: number;
+}
+
+/** The statistics as they are: pushed on `admin`, or the reply to `request-system-metrics`. */
+export interface SystemMetrics {
+  readonly cursor: string | null;
+  readonly id: number | null;
+  readonly metrics: Statistics;
+  readonly topic: string | null;
+}
+
+/** A job in a worker's hands. */
+export interface WorkerJob {
+  /** From 1. */
+  readonly attempt: number;
+  readonly jobId: string;
+  /** 0 to 100. */
+  readonly progress: number;
+  readonly startTime: string | null;
+}
+
+/** A worker and what it works on. */
+export interface Worker {
+  readonly connected: boolean;
+  /** It gets no new jobs. */
+  readonly draining: boolean;
+  readonly jobs: readonly WorkerJob[];
+  /** Kinds of work it takes. */
+  readonly kinds: readonly string[];
+  /** When the last message of it came. */
+  readonly lastSeenTime: string | null;
+  /** How long a page took lately; `null` before the first. */
+  readonly pageDurationMs: number | null;
+  /** Since it connected. */
+  readonly pagesDone: number;
+  /** How many jobs it works on at the same time. */
+  readonly slots: number;
+  readonly software: string;
+  readonly workerId: string;
+}
+
+/** All workers as they are. */
+export interface Workers {
+  readonly cursor: string;
+  readonly topic: string;
+  readonly workers: readonly Worker[];
+}
+
+/** One of several bridges. */
+export interface BridgeConnections {
+  readonly bridge: string;
+  readonly connectTime: string | null;
+  readonly connections: number;
+  readonly software: string;
+  /** Topics with subscribers. */
+  readonly topics: number;
+  readonly users: number;
+}
+
+/** How many of something. */
+export interface Count {
+  /** Of a topic: subscriptions. */
+  readonly connections: number;
+  /** Of a user or a topic. */
+  readonly name: string;
+}
+
+/** Connections and subscriptions of all bridges that are registered with the server. */
+export interface AllBridges {
+  /** Oldest first. */
+  readonly bridges: readonly BridgeConnections[];
+  /** Subscriptions by kind of topic. */
+  readonly byKind: Readonly<Record<string, number>>;
+  /** Each once. */
+  readonly devices: number;
+  /** The 50 topics with the most subscriptions, of each bridge's 200. */
+  readonly topics: readonly Count[];
+  readonly total: number;
+  /** Each once. */
+  readonly users: number;
+}
+
+/** Connections and subscriptions of this bridge. */
+export interface Connections {
+  /** Over all bridges; `null` until the server has sent it. */
+  readonly allBridges: AllBridges | null;
+  /** Names the bridge until it stops. */
+  readonly bridge: string;
+  /** Subscriptions by kind of topic, such as `mine` or `job`. */
+  readonly byKind: Readonly<Record<string, number>>;
+  /** The 50 users with the most connections. */
+  readonly byUser: readonly Count[];
+  /** The 50 topics with the most subscriptions. */
+  readonly topics: readonly Count[];
+  /** Topics with subscribers. */
+  readonly topicsTotal: number;
+  /** All connections. */
+  readonly total: number;
+  /** Different users of them. */
+  readonly users: number;
+}
+
+/** Who is connected to this bridge, by topic. */
+export interface ConnectionsStatus {
+  readonly connections: Connections;
+  readonly cursor: string;
+  readonly topic: string;
+}
+
+/** What an audit entry is about. */
+export type AuditAction = 'connected' | 'token-refused' | 'disconnected' | 'limit-refused' | 'submitted' | 'cancelled' | 'retried' | 'deleted' | 'worker-drained' | 'worker-resumed' | 'notified' | 'admin-read' | (string & {});
+
+/** One entry of the audit log. */
+export interface AuditEntry {
+  readonly action: AuditAction;
+  /** Where the request came from. */
+  readonly address: string | null;
+  /** How often: refusals that are alike are one entry. Left out when it is 1. */
+  readonly count: number | null;
+  /** Grows by one with each entry of this bridge. */
+  readonly number: number;
+  /** A connection, job, batch, worker or user. */
+  readonly target: string | null;
+  readonly time: string;
+  /** `null` where nobody was recognised. */
+  readonly user: string | null;
+}
+
+/** What was done through this bridge lately. */
+export interface Audit {
+  readonly cursor: string;
+  readonly entries: readonly AuditEntry[];
+  readonly topic: string;
+}
+
+export const transportNames = ['websocket', 'sse', 'polling'] as const;
+/** How a device is connected. */
+export type TransportName = (typeof transportNames)[number];
+
+/** One device of the user that is connected. */
+export interface ShownDevice {
+  /** Since when it has been connected without a break. */
+  readonly connectTime: string | null;
+  /** Pages and programs that are open on it. */
+  readonly connections: number;
+  readonly deviceId: string;
+  /** As the device calls itself; `null` when it did not. */
+  readonly name: string | null;
+  readonly transports: readonly TransportName[];
+}
+
+/** The user's devices that are connected. */
+export interface Devices {
+  /** `false`: those connected to other bridges are not known at the moment. */
+  readonly complete: boolean;
+  readonly cursor: string;
+  /** Those that have been connected longest first. */
+  readonly devices: readonly ShownDevice[];
+  readonly topic: string;
+}
+
+/** The token runs out soon. */
+export interface Expiring {
+  readonly expiresInMs: number;
+  readonly tokenExpiresAt: string;
+}
+
+export const severities = ['info', 'success', 'warning', 'error'] as const;
+/** How serious a notification is. */
+export type Severity = (typeof severities)[number];
+
+/** A notification as its user sees it. */
+export interface Notification {
+  /** Further text, which may have several lines; may be empty. */
+  readonly body: string;
+  readonly createTime: string;
+  readonly id: string;
+  /** The job it is about. */
+  readonly jobId: string | null;
+  /** `job-succeeded`, `job-failed`, or `message`: from an operator or a service. */
+  readonly kind: string;
+  /** `null`: unread on every device. */
+  readonly readTime: string | null;
+  readonly severity: Severity;
+  /** One line. */
+  readonly title: string;
+}
+
+/** A notification that is new, or was read. */
+export interface NotificationEvent {
+  readonly cursor: string | null;
+  readonly notification: Notification;
+  readonly topic: string;
+  /** How many are unread now. */
+  readonly unread: number;
+}
+
+/** A job and where to start watching it. */
+export interface JobAnswer {
+  /** A watch from here misses nothing. */
+  readonly cursor: string | null;
+  /** The job as it is now. */
+  readonly job: Job;
+}
+
+/** A page of jobs. */
+export interface JobsAnswer {
+  /** A watch from here misses nothing. */
+  readonly cursor: string;
+  /** One page, newest first. */
+  readonly jobs: readonly Job[];
+  /** For the next page. */
+  readonly nextPageToken: string | null;
+}
+
+/** The jobs of a batch as one. */
+export interface Batch {
+  readonly batchId: string;
+  /** All jobs have come and ended. */
+  readonly complete: boolean;
+  readonly createTime: string | null;
+  readonly endTime: string | null;
+  readonly jobsCancelled: number;
+  readonly jobsCancelling: number;
+  readonly jobsFailed: number;
+  readonly jobsQueued: number;
+  readonly jobsRunning: number;
+  readonly jobsSucceeded: number;
+  /** As many as were announced, or have come. */
+  readonly jobsTotal: number;
+  readonly owner: string;
+  readonly pagesDone: number;
+  /** As far as they are known. */
+  readonly pagesTotal: number;
+  /** 0 to 100. */
+  readonly progress: number;
+  /** Of the newest event of its jobs. */
+  readonly revision: number;
+}
+
+/** A batch and where to start watching it. */
+export interface BatchAnswer {
+  /** The batch as it is now. */
+  readonly batch: Batch;
+  /** A watch from here misses nothing. */
+  readonly cursor: string | null;
+  /** How many jobs were asked to stop by this call. */
+  readonly jobsCancelled: number | null;
+}
+
+/** What one may submit and has used of it. */
+export interface Quota {
+  /** `used` may be as large as this. */
+  readonly limit: number;
+  /** Such as `jobs-waiting`. */
+  readonly name: string;
+  /** Seconds until more may be used; `null` when it may be now. */
+  readonly retryAfter: number | null;
+  readonly used: number;
+}
+
+/** What one may submit. */
+export interface QuotaAnswer {
+  /** Those that are on. */
+  readonly quotas: readonly Quota[];
+}
+
+/** The messages by their `type`, with their other fields. */
+export interface Messages {
+  readonly 'connected': Connected;
+  readonly 'auth-error': Refusal;
+  readonly 'subscribed': Subscribed;
+  readonly 'ok': Reply;
+  readonly 'pong': Reply;
+  readonly 'error': ErrorReply;
+  readonly 'snapshot': Snapshot;
+  readonly 'live': Mark;
+  readonly 'gap': Gap;
+  readonly 'bookmark': Mark;
+  readonly 'stalled': Ended;
+  readonly 'unsubscribed': Ended;
+  readonly 'draining': Draining;
+  readonly 'closing': Closing;
+  readonly 'job-queued': JobEvent;
+  readonly 'job-started': JobEvent;
+  readonly 'job-planned': JobEvent;
+  readonly 'job-progress': JobEvent;
+  readonly 'zone-processing': JobEvent;
+  readonly 'zone-completed': ZoneEvent;
+  readonly 'page-completed': JobEvent;
+  readonly 'export-started': JobEvent;
+  readonly 'export-progress': JobEvent;
+  readonly 'export-completed': JobEvent;
+  readonly 'export-failed': JobEvent;
+  readonly 'job-retrying': JobEvent;
+  readonly 'job-cancelling': JobEvent;
+  readonly 'job-completed': JobEvent;
+  readonly 'job-failed': JobEvent;
+  readonly 'job-cancelled': JobEvent;
+  readonly 'job-deleted': Deleted;
+  readonly 'queue-position': JobEvent;
+  readonly 'queue-status': QueueStatus;
+  readonly 'system-metrics': SystemMetrics;
+  readonly 'workers': Workers;
+  readonly 'connections': ConnectionsStatus;
+  readonly 'audit': Audit;
+  readonly 'devices': Devices;
+  readonly 'auth-expiring': Expiring;
+  readonly 'notification': NotificationEvent;
+}

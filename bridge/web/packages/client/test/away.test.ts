@@ -22,7 +22,7 @@ function memory(): CursorStorage & { readonly kept: Map<string, string> } {
   };
 }
 
-describe('a network that goes before the connection notices', () => {
+describe('a network that goes before the connection notifications', () => {
   pausedTime();
 
   it('lets a command wait for it', async () => {

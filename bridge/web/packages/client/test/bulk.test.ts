@@ -1,14 +1,9 @@
 /** Many topics at once: in few messages, no faster than the bridge allows, and no more than it allows. */
 import { describe, expect, it, vi } from 'vitest';
 import { type CourantClient, CourantError } from '../src/index.ts';
-import { client, FakeSocket, job, pausedTime, settle, socket } from './harness.ts';
+import { accepted, client, FakeSocket, job, pausedTime, settle, socket } from './harness.ts';
 
-const limits = {
-  maxMessageBytes: 65_536,
-  maxSubscriptions: 128,
-  messagesPerSecond: 50,
-  messageBurst: 100,
-};
+const limits = { ...accepted.limits, messageBurst: 100 };
 
 /** A client that is connected to a bridge with these limits. */
 async function connected(more: object = {}): Promise<CourantClient> {

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { CourantError } from '../src/index.ts';
-import { client, connected, FakeSocket, pausedTime, settle, socket } from './harness.ts';
+import { accepted, client, connected, FakeSocket, pausedTime, settle, socket } from './harness.ts';
 
 describe('connecting', () => {
   pausedTime();
@@ -284,7 +284,7 @@ describe('tokens', () => {
     }
     expect(socket().ofType('auth').at(-1)).toMatchObject({ token: 'two' });
     expect(FakeSocket.all).toHaveLength(1);
-    socket().says({ id: 0, type: 'connected', connectionId: 'c', user: 'alice', roles: ['admin'] });
+    socket().says({ id: 0, type: 'connected', ...accepted, roles: ['admin'] });
     expect(made.connection).toMatchObject({ status: 'connected', roles: ['admin'] });
   });
 });

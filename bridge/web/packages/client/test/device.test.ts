@@ -1,6 +1,6 @@
 // @vitest-environment jsdom
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { browserDevice, nameOf } from '../src/device.ts';
+import { browserDevice, nameOf } from '../src/browser-device.ts';
 
 const mozilla = 'Mozilla/5.0';
 

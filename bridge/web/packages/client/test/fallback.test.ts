@@ -3,18 +3,9 @@ import type { ClientOptions, CourantClient } from '../src/index.ts';
 // Loaded beforehand, so that loading it takes no time.
 import '../src/decode.ts';
 import '../src/http-socket.ts';
-import { client, event, FakeSocket, pausedTime, socket } from './harness.ts';
+import { accepted, client, event, FakeSocket, pausedTime, socket } from './harness.ts';
 
-const greeting = {
-  type: 'connected',
-  connectionId: 'c',
-  user: 'alice',
-  roles: [],
-  tokenExpiresAt: null,
-  pingIntervalMs: 25_000,
-  pongTimeoutMs: 8_000,
-  limits: {},
-};
+const greeting = { type: 'connected', ...accepted };
 
 /** One request of the client, and the means to answer it. */
 class Request {
@@ -114,6 +105,7 @@ const subscribed = (topic: string, mode = 'snapshot'): object => ({
   topic,
   mode,
   cursor: mode === 'resumed' ? 'c' : null,
+  minIntervalMs: 1000,
 });
 const live = (topic: string, cursor: string): object => ({ type: 'live', topic, cursor });
 

@@ -2,6 +2,25 @@
 import { afterEach, beforeEach, vi } from 'vitest';
 import { type ClientOptions, CourantClient, type Job, type SocketLike } from '../src/index.ts';
 
+/** What a bridge says of a connection that it accepts. */
+export const accepted = {
+  connectionId: 'c',
+  deviceId: 'd',
+  user: 'alice',
+  roles: [],
+  tokenExpiresAt: '2026-12-21T09:00:00Z',
+  pingIntervalMs: 25_000,
+  pongTimeoutMs: 8_000,
+  limits: {
+    maxMessageBytes: 65_536,
+    maxSubscriptions: 128,
+    messagesPerSecond: 50,
+    messageBurst: null as number | null,
+    outboxBytes: 1_048_576,
+  },
+  version: '0.1.0',
+};
+
 export class FakeSocket implements SocketLike {
   static all: FakeSocket[] = [];
   /** Whether pings are answered, for stories that last longer than a silence may. */
@@ -52,13 +71,7 @@ export class FakeSocket implements SocketLike {
     this.says({
       id: 0,
       type: 'connected',
-      connectionId: 'c',
-      user: 'alice',
-      roles: [],
-      tokenExpiresAt: null,
-      pingIntervalMs: 25_000,
-      pongTimeoutMs: 8_000,
-      limits: {},
+      ...accepted,
       ...more,
     });
   }
@@ -189,7 +202,7 @@ export function event(
   return {
     type,
     topic,
-    ...(revision === undefined ? { folded: 0 } : { cursor: `c${revision}` }),
+    ...(revision === undefined ? { coalesced: 0 } : { cursor: `c${revision}` }),
     ...job(more),
   };
 }
@@ -221,6 +234,12 @@ export function pageGroup(
     type: 'zone-completed',
     topic,
     jobId: 'J1',
+    documentId: 'd',
+    status: 'progress',
+    progress: 20,
+    step: 'extract',
+    zonesCompleted: 1,
+    zonesTotal: 1,
     revision,
     zone: zone(number, index + 1, kind),
   }));

@@ -4,7 +4,7 @@ import { Decoder, Encoder } from '@msgpack/msgpack';
 import { describe, expect, it, vi } from 'vitest';
 import { pack, unpack } from '../src/msgpack.ts';
 import { openPacked } from '../src/packed-socket.ts';
-import { client, FakeSocket, job } from './harness.ts';
+import { accepted, client, FakeSocket, job } from './harness.ts';
 
 const theirs = { encoder: new Encoder(), decoder: new Decoder() };
 
@@ -176,7 +176,7 @@ describe('a client that may pack', () => {
     inner.open();
     const asked = () => inner.raw.map((message) => unpack((message as Uint8Array).subarray(1)));
     expect(asked()).toEqual([{ id: 0, type: 'auth', token: 'token' }]);
-    inner.hears(plain({ id: 0, type: 'connected', connectionId: 'c', user: 'ann', roles: [] }));
+    inner.hears(plain({ id: 0, type: 'connected', ...accepted, user: 'ann' }));
     expect(made.connection).toMatchObject({ status: 'connected', user: 'ann', transport: 'websocket' });
     await vi.waitFor(() => expect(asked().at(-1)).toMatchObject({ type: 'subscribe', topic: 'mine' }));
     inner.hears(deflated({ type: 'snapshot', topic: 'mine', job: job({ filename: 'ä.pdf' }) }));

@@ -107,7 +107,7 @@ describe('large documents', () => {
       pass,
       () => 'half',
       () => null,
-      () => problem(503, 'CORE_UNREACHABLE', true),
+      () => problem(503, 'SERVER_UNAVAILABLE', true),
     );
     const submitted = made(bridge).submit(document, {
       requestId: 'r',

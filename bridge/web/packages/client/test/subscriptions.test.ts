@@ -68,7 +68,7 @@ describe('topics', () => {
     expect(made.topic('mine').phase).toBe('loading');
     socket().says({ type: 'live', topic: 'mine', cursor: 'c1' });
     expect(made.topic('mine').phase).toBe('live');
-    socket().says({ type: 'stalled', topic: 'mine', code: 'CORE_UNREACHABLE' });
+    socket().says({ type: 'stalled', topic: 'mine', code: 'SERVER_UNAVAILABLE' });
     expect(made.topic('mine').phase).toBe('stalled');
     expect(made.connection).toMatchObject({ stalled: true });
     socket().says({ type: 'live', topic: 'mine', cursor: 'c1' });
@@ -93,7 +93,7 @@ describe('topics', () => {
     socket().says({
       id,
       type: 'error',
-      code: 'CORE_UNREACHABLE',
+      code: 'SERVER_UNAVAILABLE',
       message: 'x',
       retryable: true,
       retryAfterMs: 700,

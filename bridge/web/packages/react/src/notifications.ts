@@ -1,20 +1,20 @@
 import { useMemo, useSyncExternalStore } from 'react';
 import { useCourant } from './context.ts';
 import { useWatch } from './hooks.ts';
-import { type NoticesState, noticesOf } from './notices.ts';
+import { type NotificationsState, notificationStoreOf } from './notification-store.ts';
 
-/** What one was told, newest first, and what can be done with it. */
-export interface Notifications extends NoticesState {
+/** The notifications of the signed-in user, newest first. */
+export interface Notifications extends NotificationsState {
   /** Marks one as read, or all, on every device. Rejects with a `CourantError`. */
   readonly read: (id?: string) => Promise<void>;
 }
 
-const onServer: NoticesState = { list: [], unread: 0, hasOlder: false };
+const onServer: NotificationsState = { list: [], unread: 0, hasOlder: false };
 
 /** Jobs that ended, and what the service has to say; what is read on one device is read on all. */
 export function useNotifications(): Notifications {
-  const notices = noticesOf(useCourant());
+  const notifications = notificationStoreOf(useCourant());
   useWatch('notifications');
-  const state = useSyncExternalStore(notices.subscribe, notices.state, () => onServer);
-  return useMemo(() => ({ ...state, read: notices.read }), [state, notices]);
+  const state = useSyncExternalStore(notifications.subscribe, notifications.state, () => onServer);
+  return useMemo(() => ({ ...state, read: notifications.read }), [state, notifications]);
 }

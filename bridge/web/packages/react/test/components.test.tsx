@@ -117,10 +117,18 @@ describe('the components', () => {
       waiting: 3,
       delayed: 1,
       active: 2,
+      pagesWaiting: 30,
       estimatedWait: 20,
       share: 1,
     };
-    const queue = { lanes: [lane], workersTotal: 2, workersActive: 1, unservedKinds: ['docx'] };
+    const queue = {
+      lanes: [lane],
+      workersTotal: 2,
+      workersActive: 1,
+      slotsTotal: 4,
+      slotsUsed: 2,
+      unservedKinds: ['docx'],
+    };
     await says({ type: 'queue-status', topic: 'queue', cursor: 'q', queue });
     expect(screen.getByRole('alert').textContent).toBe('No worker serves docx.');
     expect(screen.getByRole('row', { name: /normal \(pdf\) 4 2 20 s/ })).toBeDefined();
@@ -141,12 +149,12 @@ describe('the components', () => {
     expect(screen.getByRole('alert').textContent).toBe('this needs the role admin');
   });
 
-  it('keep notices until they are read, and take back what the bridge refuses', async () => {
+  it('keep notifications until they are read, and take back what the bridge refuses', async () => {
     let status = 200;
     const fetch = vi.fn(async () => new Response('{"unread":0,"code":"X","detail":"no"}', { status }));
     await show(start(fetch), <NotificationList hrefOf={(id) => `/jobs/${id}`} />);
     await subscribed('notifications');
-    const notice = {
+    const notification = {
       id: 'n1',
       kind: 'job-succeeded',
       severity: 'success',
@@ -161,7 +169,7 @@ describe('the components', () => {
       topic: 'notifications',
       cursor: 'n-1',
       unread: 1,
-      notification: notice,
+      notification: notification,
     };
     await says(push);
     await says(push);
@@ -174,16 +182,16 @@ describe('the components', () => {
     status = 200;
     await act(async () => fireEvent.click(screen.getByRole('button', { name: /^Mark “report.pdf/ })));
     expect(screen.getByRole('status').textContent).toBe('0 unread');
-    const read = { ...notice, readTime: '2026-11-21T08:31:00Z' };
+    const read = { ...notification, readTime: '2026-11-21T08:31:00Z' };
     await says({ ...push, unread: 0, notification: read });
     expect(screen.getAllByRole('listitem')).toHaveLength(1);
     expect(fetch).toHaveBeenCalledTimes(2);
   });
 
-  it('say that only the newest notices are there', async () => {
+  it('say that only the newest notifications are there', async () => {
     await show(start(), <NotificationList />);
     await subscribed('notifications');
-    const notice = (at: number) => ({
+    const notification = (at: number) => ({
       id: `n${at}`,
       kind: 'message',
       severity: 'info',
@@ -193,7 +201,12 @@ describe('the components', () => {
       createTime: new Date(1e12 + at * 1000).toISOString(),
     });
     const push = (at: number) =>
-      socket().says({ type: 'notification', topic: 'notifications', unread: 300, notification: notice(at) });
+      socket().says({
+        type: 'notification',
+        topic: 'notifications',
+        unread: 300,
+        notification: notification(at),
+      });
     await act(async () => {
       for (let at = 0; at < 199; at += 1) push(at);
     });

@@ -4,7 +4,7 @@ import { act, cleanup, render, screen } from '@testing-library/react';
 import { type ReactNode, StrictMode } from 'react';
 import { renderToString } from 'react-dom/server';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { event, FakeSocket, job, socket } from '../../client/test/harness.ts';
+import { accepted, event, FakeSocket, job, socket } from '../../client/test/harness.ts';
 import {
   CourantProvider,
   type Jobs,
@@ -81,7 +81,7 @@ describe('the hooks', () => {
     await show(client, <MyDevices rendered={rendered} />);
     const text = () => screen.getByTestId('devices').textContent;
     expect(text()).toBe('unknown');
-    await says({ id: 0, type: 'connected', connectionId: 'c', deviceId: 'a', user: 'alice', roles: [] });
+    await says({ id: 0, type: 'connected', ...accepted, deviceId: 'a' });
     await act(async () => socket().subscribed('devices'));
     const device = (deviceId: string, name: string) => ({ deviceId, name, transports: [], connections: 1 });
     const push = (devices: object[], complete = true) =>
@@ -207,6 +207,7 @@ describe('the hooks', () => {
       return Response.json({
         jobs: all.slice(from, end),
         nextPageToken: end < all.length ? String(end) : null,
+        cursor: 'c',
       });
     });
     const client = start(fetch as unknown as typeof globalThis.fetch);

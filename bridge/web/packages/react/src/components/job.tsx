@@ -2,7 +2,7 @@ import { isFinished, type Job } from '@courant/client';
 import { type FormEvent, useState } from 'react';
 import { useCourant } from '../context.ts';
 import { useJob, useTopic } from '../hooks.ts';
-import { remedyOf } from '../remedy.ts';
+import { recoveryOf } from '../recovery.ts';
 import { guarded } from './boundary.tsx';
 import { seconds } from './words.ts';
 
@@ -50,7 +50,7 @@ function Actions({ job }: { readonly job: Job }) {
 function Choice({ job, run }: ChoiceProps) {
   const client = useCourant();
   const { filename, jobId, state } = job;
-  switch (remedyOf(job)) {
+  switch (recoveryOf(job)) {
     case 'retry':
       return <Button verb="Retry" name={filename} onClick={() => run(client.retry(jobId))} />;
     case 'password':

@@ -3,7 +3,7 @@ import { useNotifications } from '../notifications.ts';
 import { guarded } from './boundary.tsx';
 
 export interface NotificationListProps {
-  /** Where a notice of a job leads to. */
+  /** Where a notification of a job leads to. */
   readonly hrefOf?: (jobId: string) => string;
 }
 
@@ -47,5 +47,5 @@ function List({ hrefOf }: NotificationListProps) {
   );
 }
 
-/** What one was told, and what of it is read. */
+/** Notifications of the signed-in user, with a way to mark them as read. */
 export const NotificationList = guarded(List);

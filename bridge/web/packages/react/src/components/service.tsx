@@ -133,12 +133,12 @@ function Workers() {
   );
 }
 
-function Rooms() {
+function TopicCounts() {
   const connections = useConnectionCounts();
   if (connections === null) return null;
   return (
     <p>
-      {count(connections.total, 'connection')} in {count(connections.roomsTotal, 'room')}
+      {count(connections.total, 'connection')} in {count(connections.topicsTotal, 'topic')}
     </p>
   );
 }
@@ -155,7 +155,7 @@ function Trail() {
       <ol aria-label="Audit trail">
         {shown.map((entry) => (
           <li key={entry.number}>
-            <time dateTime={entry.time}>{entry.time}</time> {entry.user} {entry.deed} {entry.target}
+            <time dateTime={entry.time}>{entry.time}</time> {entry.user} {entry.action} {entry.target}
           </li>
         ))}
       </ol>
@@ -176,7 +176,7 @@ function Dashboard() {
       <Figures />
       <Queue />
       <Workers />
-      <Rooms />
+      <TopicCounts />
       <Trail />
     </section>
   );

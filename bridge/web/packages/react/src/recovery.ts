@@ -1,7 +1,7 @@
 /** What can help a job that did not succeed. Most permanent failures are the document's: trying again changes nothing. */
 import type { Job } from '@courant/client';
 
-export type Remedy =
+export type Recovery =
   /** Trying again can help. */
   | 'retry'
   /** It needs its password, or another one. */
@@ -16,7 +16,7 @@ const passwordCodes = new Set(['PASSWORD_REQUIRED', 'WRONG_PASSWORD']);
 const documentCodes = new Set(['NOT_A_PDF', 'DAMAGED_DOCUMENT', 'NO_PAGES']);
 
 /** `null` while the job goes on, and when it succeeded. */
-export function remedyOf({ error, state }: Pick<Job, 'error' | 'state'>): Remedy | null {
+export function recoveryOf({ error, state }: Pick<Job, 'error' | 'state'>): Recovery | null {
   if (state === 'cancelled') return 'retry';
   if (state !== 'failed') return null;
   if (error === null) return 'retry';

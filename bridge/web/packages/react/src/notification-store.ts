@@ -1,40 +1,40 @@
-/** What the signed-in person was told and has read. The bridge keeps it: what is read on one device is read on all. */
+/** The notifications of the signed-in user. The bridge keeps it: what is read on one device is read on all. */
 import type { CourantClient, StateMessage } from '@courant/client';
-import { type Notice, noticeIn } from '@courant/client/service';
+import { type Notification, notificationIn } from '@courant/client/service';
 
 const longest = 500;
-/** So many the topic begins with; older ones that are kept are not told. */
+/** So many the topic begins with; older ones that are kept are not sent. */
 const newest = 200;
-const none: readonly Notice[] = [];
+const none: readonly Notification[] = [];
 
-function newestFirst(a: Notice, b: Notice): number {
+function newestFirst(a: Notification, b: Notification): number {
   if (a.createTime !== b.createTime) return a.createTime < b.createTime ? 1 : -1;
   return a.id < b.id ? 1 : -1;
 }
 
-export interface NoticesState {
+export interface NotificationsState {
   /** Newest first. */
-  readonly list: readonly Notice[];
+  readonly list: readonly Notification[];
   /** Of all that are kept, also those that are not in the list. */
   readonly unread: number;
   /** There may be older ones that are not in the list: the bridge gives out the newest 200 only. */
   readonly hasOlder: boolean;
 }
 
-const empty: NoticesState = { list: none, unread: 0, hasOlder: false };
+const empty: NotificationsState = { list: none, unread: 0, hasOlder: false };
 
-/** The notices that came with a client. Needs the topic `notifications` to be watched. */
-export class Notices {
+/** The notifications that came with a client. Needs the topic `notifications` to be watched. */
+export class NotificationStore {
   readonly #client: CourantClient;
   readonly #listeners = new Set<() => void>();
-  #state: NoticesState = empty;
+  #state: NotificationsState = empty;
 
   constructor(client: CourantClient) {
     this.#client = client;
     client.onPushed((message) => this.#take(message));
   }
 
-  readonly state = (): NoticesState => this.#state;
+  readonly state = (): NotificationsState => this.#state;
 
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
@@ -60,25 +60,25 @@ export class Notices {
   };
 
   #take(message: StateMessage): void {
-    const told = noticeIn(message);
-    if (told === null) return;
-    const others = this.#state.list.filter(({ id }) => id !== told.notice.id);
-    const list = [told.notice, ...others].sort(newestFirst).slice(0, longest);
-    this.#set({ list, unread: told.unread, hasOlder: list.length >= newest });
+    const update = notificationIn(message);
+    if (update === null) return;
+    const others = this.#state.list.filter(({ id }) => id !== update.notification.id);
+    const list = [update.notification, ...others].sort(newestFirst).slice(0, longest);
+    this.#set({ list, unread: update.unread, hasOlder: list.length >= newest });
   }
 
-  #set(state: NoticesState): void {
+  #set(state: NotificationsState): void {
     this.#state = state;
     for (const listener of this.#listeners) listener();
   }
 }
 
-const known = new WeakMap<CourantClient, Notices>();
+const known = new WeakMap<CourantClient, NotificationStore>();
 
-export function noticesOf(client: CourantClient): Notices {
-  const notices = known.get(client) ?? new Notices(client);
-  known.set(client, notices);
-  return notices;
+export function notificationStoreOf(client: CourantClient): NotificationStore {
+  const notifications = known.get(client) ?? new NotificationStore(client);
+  known.set(client, notifications);
+  return notifications;
 }
 
-export type { Notice };
+export type { Notification };

@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { count } from '../ui/format.ts';
 import { useTitle } from '../ui/useTitle.ts';
 import { type Permission, setWished, usePermission } from './desktop.ts';
-import { NoticeList, tell } from './NoticeList.tsx';
+import { NotificationList, tell } from './NotificationList.tsx';
 
 /** All that happened, read and unread. */
 export default function NotificationsPage() {
@@ -54,7 +54,7 @@ export default function NotificationsPage() {
             {unreadOnly ? 'You have read everything.' : 'Finished and failed jobs appear here.'}
           </p>
         ) : (
-          <NoticeList list={shown} />
+          <NotificationList list={shown} />
         )}
         {hasOlder && (
           <p className="empty muted small" data-testid="notifications-cut">
@@ -79,7 +79,7 @@ function Desktop() {
   const state = usePermission();
   const on = state === 'on' || state === 'pushed';
   return (
-    <div className="panel desktop" data-testid="desktop-notices" data-state={state}>
+    <div className="panel desktop" data-testid="desktop-notifications" data-state={state}>
       <BellRing aria-hidden="true" />
       <div className="grow">
         <h2>On this device</h2>

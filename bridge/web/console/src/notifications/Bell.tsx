@@ -3,11 +3,11 @@ import { useNotifications } from '@courant/react';
 import { Bell as BellIcon } from 'lucide-react';
 import { useState } from 'react';
 import { notificationsPage } from '../shell/route.ts';
-import { NoticeList, tell } from './NoticeList.tsx';
+import { NotificationList, tell } from './NotificationList.tsx';
 
 const atMost = 8;
 
-/** The newest notices, and how many are unread. */
+/** The newest notifications, and how many are unread. */
 export function Bell() {
   const { list, unread, read } = useNotifications();
   const [open, setOpen] = useState(false);
@@ -29,7 +29,7 @@ export function Bell() {
       </Popover.Trigger>
       <Popover.Portal>
         <Popover.Positioner sideOffset={8} align="end" className="positioner">
-          <Popover.Popup className="popover popover-notices" data-testid="notice-popover">
+          <Popover.Popup className="popover popover-notifications" data-testid="notification-popover">
             <div className="popover-head">
               <Popover.Title className="popover-title">Notifications</Popover.Title>
               <button
@@ -45,7 +45,7 @@ export function Bell() {
             {list.length === 0 ? (
               <p className="muted small popover-empty">Finished and failed jobs appear here.</p>
             ) : (
-              <NoticeList list={list.slice(0, atMost)} onOpen={close} />
+              <NotificationList list={list.slice(0, atMost)} onOpen={close} />
             )}
             <a href={notificationsPage} className="popover-foot" onClick={close}>
               All notifications

@@ -1,4 +1,4 @@
-import { type Notice, useNotifications } from '@courant/react';
+import { type Notification, useNotifications } from '@courant/react';
 import { CircleAlert, CircleCheck, Info, TriangleAlert } from 'lucide-react';
 import { jobHref } from '../shell/route.ts';
 import { ago, dateTime, failure, sentenceCase } from '../ui/format.ts';
@@ -8,21 +8,21 @@ import { useNow } from '../ui/useNow.ts';
 const icons = { success: CircleCheck, error: CircleAlert, warning: TriangleAlert, info: Info };
 const tones = { success: 'good', error: 'bad', warning: 'warn', info: 'plain' };
 
-/** A notice that could not be marked stays unread, and one is told why. */
+/** A notification that could not be marked stays unread, and one is told why. */
 export function tell(error: unknown): void {
   toast({ tone: 'bad', title: 'That could not be marked as read', text: failure(error) });
 }
 
 interface Props {
-  readonly list: readonly Notice[];
+  readonly list: readonly Notification[];
   readonly onOpen?: () => void;
 }
 
-export function NoticeList({ list, onOpen }: Props) {
+export function NotificationList({ list, onOpen }: Props) {
   const { read } = useNotifications();
   const now = useNow();
   return (
-    <ul className="notices">
+    <ul className="notifications">
       {list.map(({ id, title, body, severity, jobId, createTime, readTime }) => {
         const Icon = icons[severity];
         const open = () => {
@@ -32,13 +32,13 @@ export function NoticeList({ list, onOpen }: Props) {
         return (
           <li
             key={id}
-            className="notice"
+            className="notification"
             data-tone={tones[severity]}
             data-read={readTime !== null}
-            data-testid="notice"
+            data-testid="notification"
           >
             <Icon aria-hidden="true" />
-            <div className="notice-words">
+            <div className="notification-words">
               {jobId === null ? (
                 <strong>{title}</strong>
               ) : (

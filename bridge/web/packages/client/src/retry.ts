@@ -1,8 +1,8 @@
-/** How a request that was refused for the moment is repeated: when the bridge says so, and not without end. */
+/** When to repeat a request that was refused for the moment. */
 import { CourantError } from './errors.ts';
 import { backoffMs } from './state.ts';
 
-/** When the bridge says that it takes longer than this, it is for whoever asked to decide. */
+/** When the bridge says that it takes longer than this, the caller decides. */
 const longestMs = 60_000;
 
 /** Too many requests, or nobody there to take it: it was not done. */
@@ -10,14 +10,14 @@ export function isBusy(error: unknown): error is CourantError {
   return error instanceof CourantError && (error.status === 429 || error.status === 503);
 }
 
-/** How long to wait before try number `tries` (from 1); `null`: longer than anybody waits. */
+/** How long to wait before try number `tries` (from 1); `null`: longer than this client waits. */
 export function waitMs({ retryAfterMs }: CourantError, tries: number): number | null {
   if (retryAfterMs !== null && retryAfterMs > longestMs) return null;
   return Math.max(retryAfterMs ?? 0, backoffMs(tries - 1, Math.random, 1000, 30_000));
 }
 
-/** Waits, but not longer than until nobody wants it any more, or, unless told how long, until the network is back. */
-export function pause(ms: number, signal: AbortSignal | undefined, isTold: boolean): Promise<void> {
+/** Waits; shorter when `signal` aborts or, unless the bridge said how long, when the network is back. */
+export function pause(ms: number, signal: AbortSignal | undefined, hasRetryAfter: boolean): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);
@@ -26,7 +26,7 @@ export function pause(ms: number, signal: AbortSignal | undefined, isTold: boole
       resolve();
     };
     const timer = setTimeout(done, ms);
-    if (!isTold) globalThis.addEventListener?.('online', done);
+    if (!hasRetryAfter) globalThis.addEventListener?.('online', done);
     signal?.addEventListener('abort', done);
     if (signal?.aborted) done();
   });

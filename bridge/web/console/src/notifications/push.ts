@@ -1,5 +1,5 @@
 /**
- * Web Push: the bridge sends notices, sealed for this browser, also while no page is open. `public/push.js` shows them. What
+ * Web Push: the bridge sends notifications, sealed for this browser, also while no page is open. `public/push.js` shows them. What
  * can be missing is missing in some browser: then there is none, and a page in the background tells by itself.
  */
 import type { CourantClient } from '@courant/client';
@@ -7,7 +7,7 @@ import type { CourantClient } from '@courant/client';
 const subscriptions = 'v1/push/subscriptions';
 let registered: ServiceWorkerRegistration | null = null;
 
-/** The service worker that shows notices; `null` where none are pushed. */
+/** The service worker that shows notifications; `null` where none are pushed. */
 export const pushed = (): ServiceWorkerRegistration | null => registered;
 
 /** The key of this service; `null` where nothing is pushed. */
@@ -22,7 +22,7 @@ function base64url(bytes: ArrayBuffer | null | undefined): string {
   return btoa(text).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
 }
 
-/** Subscribes this browser, or says again that it is. Safe to repeat; whether notices are pushed now. */
+/** Subscribes this browser, or says again that it is. Safe to repeat; whether notifications are pushed now. */
 export async function subscribe(client: CourantClient): Promise<boolean> {
   const { serviceWorker } = navigator;
   if (!serviceWorker || !('PushManager' in globalThis)) return false;
@@ -71,7 +71,7 @@ interface Opened {
 const isOpened = (data: unknown): data is Opened =>
   data instanceof Object && 'open' in data && typeof data.open === 'string' && data.open.startsWith('#/');
 
-/** Goes where a clicked notice leads, and marks it as read. Listens until the returned function is called. */
+/** Goes where a clicked notification leads, and marks it as read. Listens until the returned function is called. */
 export function followClicks(client: CourantClient): () => void {
   const { serviceWorker } = navigator;
   const open = ({ data }: MessageEvent<unknown>): void => {

@@ -4,7 +4,7 @@ import { Timer } from './timer.ts';
 /** What is due within this time after the first is done with it. */
 const togetherMs = 50;
 
-export class Due<T> {
+export class DelayQueue<T> {
   readonly #times = new Map<T, number>();
   readonly #timer = new Timer();
   readonly #run: (due: readonly T[]) => void;

@@ -1,5 +1,5 @@
 /** From a job as it was and a message to the job as it is. Pure; never changes what it was given. */
-import type { LivingJobEvent } from './messages.ts';
+import type { ExistingJobEvent } from './messages.ts';
 import type { Job, Page, Zone, ZoneKind } from './types.ts';
 
 /** A finished page with what was found on it. */
@@ -11,7 +11,7 @@ export interface PageView extends Page {
 /** How many zones of each kind were found. */
 export type ZoneCounts = Readonly<Partial<Record<ZoneKind, number>>>;
 
-/** A job with everything this client has been told of its pages. */
+/** A job with everything this client knows of its pages. */
 export interface JobView {
   readonly job: Job;
   /** Finished pages by `number - 1`; `undefined` where nothing is known (for example before a reload). */
@@ -34,7 +34,7 @@ function count(counts: ZoneCounts, zones: readonly Zone[], by: 1 | -1): ZoneCoun
   return next;
 }
 
-/** Puts a page in its place; doing it twice changes nothing. */
+/** Adds or replaces a page; doing it twice changes nothing. */
 export function withPage(before: JobView, page: PageView): JobView {
   const index = page.number - 1;
   if (!Number.isInteger(index) || index < 0) return before;
@@ -68,7 +68,7 @@ export function withJob(before: JobView, job: Job, receivedAt: number): JobView 
 }
 
 /** Applies an event. Facts about pages are always taken, the job itself only when it is not older than what is known. */
-export function fold(before: JobView, event: LivingJobEvent, receivedAt: number): JobView {
+export function applyEvent(before: JobView, event: ExistingJobEvent, receivedAt: number): JobView {
   if (event.type === 'zone-completed') return withZone(before, event.zone);
   const after = withJob(before, event.job, receivedAt);
   return event.type === 'page-completed' ? finishPage(after, event.page) : after;

@@ -1,7 +1,7 @@
-/** The ways messages come, in words for people. */
+/** Names of transports, for people. */
 import type { TransportName } from '@courant/client';
 
-export const ways: Record<TransportName, string> = {
+export const transportNames: Record<TransportName, string> = {
   websocket: 'WebSocket',
   sse: 'event stream',
   polling: 'polling',

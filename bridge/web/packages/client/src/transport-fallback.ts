@@ -1,15 +1,15 @@
-/** Which transport is in use. Falls to the next where a network lets one not through, and comes back to the best. */
+/** Which transport is in use: the next one where a network blocks one, and the best again when it works. */
 import { online } from './network.ts';
 import type { Cause } from './state.ts';
 import type { Transport } from './transport.ts';
 
-/** So many losses in a row that look like a network that lets this transport not through: try the next. */
-const strikesToFall = 2;
+/** After so many losses in a row that look like a network that blocks this transport, the next one is tried. */
+const failuresToFallBack = 2;
 
-export class Ladder {
+export class TransportFallback {
   readonly #transports: readonly Transport[];
   #level = 0;
-  #strikes = 0;
+  #failures = 0;
   #fallback: Cause | null = null;
 
   /** Best first. */
@@ -34,32 +34,32 @@ export class Ladder {
   }
 
   /** Takes the best one. */
-  climb(): void {
+  useBest(): void {
     this.#take(0, null);
   }
 
   /**
-   * Whether a loss without a word of the bridge looks like a network that lets this transport not through: it never came
-   * to `connected`, or lives and is mute. Plain HTTP that does not work either means that nothing works.
+   * Counts a loss that the bridge did not announce and that looks like a network that blocks this transport: it never came
+   * to `connected`, or stays open and silent. When plain HTTP does not work either, nothing works: the best one is tried again.
    */
-  judge(cause: Cause, wasStable: boolean): void {
+  onLoss(cause: Cause, wasStable: boolean): void {
     if (!online()) return;
     if (this.#level > 0 && cause.reason === 'NETWORK') {
-      this.climb();
+      this.useBest();
       return;
     }
     if (wasStable && cause.reason !== 'SILENT') {
-      this.#strikes = 0;
+      this.#failures = 0;
       return;
     }
-    this.#strikes += 1;
+    this.#failures += 1;
     const level = (this.#level + 1) % this.#transports.length;
-    if (this.#strikes >= strikesToFall) this.#take(level, level > 0 ? cause : null);
+    if (this.#failures >= failuresToFallBack) this.#take(level, level > 0 ? cause : null);
   }
 
   #take(level: number, fallback: Cause | null): void {
     this.#level = level;
-    this.#strikes = 0;
+    this.#failures = 0;
     this.#fallback = fallback;
   }
 }

@@ -50,9 +50,9 @@ describe('notifications outside the page', { skip: leftOut, timeout: 10 * PATIEN
 
   async function switchOn(page) {
     await goTo(page, '#/notifications');
-    await page.locator('[data-testid=desktop-notices][data-state=off]').waitFor();
+    await page.locator('[data-testid=desktop-notifications][data-state=off]').waitFor();
     await page.getByTestId('desktop-switch').click();
-    await page.locator('[data-testid=desktop-notices][data-state=on]').waitFor();
+    await page.locator('[data-testid=desktop-notifications][data-state=on]').waitFor();
     await goTo(page, '#/');
   }
 
@@ -84,7 +84,7 @@ describe('notifications outside the page', { skip: leftOut, timeout: 10 * PATIEN
     await look(page, 'visible');
     await goTo(page, '#/notifications');
     await page.getByTestId('desktop-switch').click();
-    await page.locator('[data-testid=desktop-notices][data-state=off]').waitFor();
+    await page.locator('[data-testid=desktop-notifications][data-state=off]').waitFor();
     await goTo(page, '#/');
     await look(page, 'hidden');
     await done(page, 'untold.pdf');
@@ -99,7 +99,7 @@ describe('notifications outside the page', { skip: leftOut, timeout: 10 * PATIEN
     await look(page, 'visible');
     await goTo(page, '#/notifications');
     // This Chromium answers every question with no.
-    await page.locator('[data-testid=desktop-notices][data-state=denied]').waitFor();
+    await page.locator('[data-testid=desktop-notifications][data-state=denied]').waitFor();
     assert.equal(await page.getByTestId('desktop-switch').count(), 0);
   });
 });

@@ -6,7 +6,7 @@
  * that ask whether that person is connected). It lies in `localStorage` under `courant.device` until the site's data is
  * cleared. `device: null` turns all of it off.
  */
-import type { Device } from './options.ts';
+import type { Device } from './credentials.ts';
 import { newRequestId } from './request-id.ts';
 
 const key = 'courant.device';

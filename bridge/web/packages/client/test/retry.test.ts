@@ -96,7 +96,11 @@ describe('calls to a bridge that is busy', () => {
   pausedTime();
 
   it('wait as long as it says, and are made again', async () => {
-    const { calls, fetch } = bridge(busy(429, 'RATE_LIMITED', '3'), busy(503, 'CORE_UNREACHABLE', '5'), good);
+    const { calls, fetch } = bridge(
+      busy(429, 'RATE_LIMITED', '3'),
+      busy(503, 'SERVER_UNAVAILABLE', '5'),
+      good,
+    );
     const got = outcome(client({ fetch }).get('J1'));
     await vi.advanceTimersByTimeAsync(2_999);
     expect(calls).toHaveLength(1);
@@ -115,7 +119,7 @@ describe('calls to a bridge that is busy', () => {
 
   it.each([
     ['a wait that is too long', 429, 'QUOTA_EXCEEDED', '3600'],
-    ['no word on how long', 503, 'CORE_UNREACHABLE', null],
+    ['no word on how long', 503, 'SERVER_UNAVAILABLE', null],
     ['another failure', 500, 'INTERNAL', '1'],
   ])('are not repeated for %s', async (_, status, code, retryAfter) => {
     const { calls, fetch } = bridge(busy(status, code, retryAfter));
@@ -124,10 +128,10 @@ describe('calls to a bridge that is busy', () => {
   });
 
   it('are not repeated where the first may have done it', async () => {
-    const { calls, fetch } = bridge(busy(503, 'CORE_UNREACHABLE', '1'));
+    const { calls, fetch } = bridge(busy(503, 'SERVER_UNAVAILABLE', '1'));
     const got = outcome(client({ fetch }).request('POST', 'v1/notifications', {}));
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(await got).toBe('CORE_UNREACHABLE');
+    expect(await got).toBe('SERVER_UNAVAILABLE');
     expect(calls).toHaveLength(1);
   });
 
@@ -165,7 +169,7 @@ describe('uploads to a bridge that is busy', () => {
   it.each([
     [429, 'RATE_LIMITED'],
     [429, 'QUOTA_EXCEEDED'],
-    [503, 'CORE_UNREACHABLE'],
+    [503, 'SERVER_UNAVAILABLE'],
   ])('wait as long as it says after %i %s, as the same request', async (status, code) => {
     const { calls, fetch } = bridge(busy(status, code, '7'), good);
     const waits: boolean[] = [];

@@ -6,7 +6,7 @@ import { pushed, subscribe, unsubscribe } from './push.ts';
 /** `pushed`: on, and they come also while no page is open. */
 export type Permission = 'missing' | 'off' | 'on' | 'pushed' | 'denied';
 
-const key = 'courant.desktop-notices';
+const key = 'courant.desktop-notifications';
 const listeners = new Set<() => void>();
 let wished = stored();
 
@@ -40,7 +40,7 @@ export function permission(): Permission {
   return pushed() === null ? 'on' : 'pushed';
 }
 
-/** A page that begins says again where notices are to be pushed, if they are wished for. */
+/** A page that begins says again where notifications are to be pushed, if they are wished for. */
 export async function renew(client: CourantClient): Promise<void> {
   if (permission() === 'on' && (await subscribe(client))) changed();
 }
@@ -67,7 +67,7 @@ export function usePermission(): Permission {
   }, permission);
 }
 
-/** Shows a notice; `id` is that of the bridge, and one for all tabs and what is pushed: the browser shows it once. */
+/** Shows a notification; `id` is that of the bridge, and one for all tabs and what is pushed: the browser shows it once. */
 export function notify(title: string, text: string, href: string, id: string): void {
   const state = permission();
   if (document.visibilityState === 'visible' || (state !== 'on' && state !== 'pushed')) return;
