@@ -9,6 +9,7 @@ use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
 use crate::error::Error;
+use courant_engine::Error as Refused;
 
 /// Judges the token of each call before the service sees it.
 #[derive(Clone)]
@@ -51,7 +52,7 @@ pub fn require(identity: &Identity, role: Role, name: &'static str) -> Result<()
 /// The job, if the caller may see it. Whether it exists shows nowhere else.
 pub fn seen<'a>(identity: &Identity, id: &JobId, job: Option<&'a Job>) -> Result<&'a Job, Error> {
     job.filter(|job| identity.sees_all() || job.owner.as_str() == identity.subject)
-        .ok_or_else(|| Error::JobNotFound(id.clone()))
+        .ok_or_else(|| Refused::JobNotFound(id.clone()).into())
 }
 
 /// Whose jobs a request is about: empty for one's own, `-` for all (`None`). Others need a role.

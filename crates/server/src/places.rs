@@ -4,24 +4,25 @@ use std::sync::Arc;
 
 use tokio::time::{Duration, MissedTickBehavior};
 
-use crate::engine::{Engine, SentPositions};
-use crate::estimate::WorkerCapacity;
-use crate::view::View;
+use crate::services::Services;
 use crate::worker::registry::{Listed, Registry};
+use courant_engine::engine::SentPositions;
+use courant_engine::estimate::WorkerCapacity;
+use courant_engine::view::View;
 
 /// The least time between two places told of a job.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Tells places for ever.
-pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
+pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     let mut ticks = tokio::time::interval(EVERY);
     // A round that took long is followed by a whole pause.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = SentPositions::default();
     loop {
         ticks.tick().await;
-        engine.look(|view| hands(&registry.list(), view));
-        told = engine.send_positions(&told, engine.config.watch_places).await;
+        services.engine.look(|view| hands(&registry.list(), view));
+        told = services.engine.send_positions(&told, services.config.watch_places).await;
     }
 }
 

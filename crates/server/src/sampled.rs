@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tonic::Status;
 
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
 
 /// States under way to one client.
 const IN_FLIGHT: usize = 1;
@@ -34,7 +34,7 @@ pub struct Pace {
 /// Tells states until the client goes, its token runs out or the server stops. `look` takes the state, `same` says
 /// whether two are worth telling apart, `form` makes the message.
 pub fn start<S, T>(
-    engine: Arc<Engine>,
+    services: Arc<Services>,
     pace: Pace,
     look: impl Fn() -> S + Send + 'static,
     same: fn(&S, &S) -> bool,
@@ -45,12 +45,12 @@ where
     T: Send + 'static,
 {
     let (out, states) = mpsc::channel(IN_FLIGHT);
-    engine.clone().streams.spawn(async move {
+    services.clone().streams.spawn(async move {
         let expires = Instant::now() + pace.token_left.min(LONGEST);
         let why = tokio::select! {
             () = send(pace, look, same, form, &out) => return,
             () = out.closed() => return,
-            () = engine.stopping.cancelled() => Error::Draining,
+            () = services.stopping.cancelled() => Error::Draining,
             () = tokio::time::sleep_until(expires) => TokenError::Expired.into(),
         };
         // Nobody may be there to hear it.

@@ -4,7 +4,7 @@ use courant_joblog::job::State;
 use courant_proto::v1;
 
 use super::job::time;
-use crate::indexes::Batch;
+use courant_engine::batches::Batch;
 
 /// A batch as it is.
 pub fn batch(batch: &Batch) -> v1::Batch {

@@ -7,18 +7,18 @@ use courant_proto::v1;
 use courant_proto::v1::job_event::Change as Wire;
 
 use super::job::{dated, error, estimate, export, format, job, known, page, place, seen, time, zone};
-use crate::cursor::{Cursor, Gap};
-use crate::engine::Engine;
-use crate::hub::watch_queue::{Durable, TransientChange, TransientUpdate};
-use crate::watch::{Step, Update};
+use crate::config::Retention;
+use courant_engine::cursor::{Cursor, Gap};
+use courant_engine::hub::watch_queue::{Durable, TransientChange, TransientUpdate};
+use courant_engine::watch::{Step, Update};
 
 /// A step of a watch over one job.
-pub fn watch_job(engine: &Engine, told: Update) -> v1::WatchJobResponse {
+pub fn watch_job(retention: Retention, told: Update) -> v1::WatchJobResponse {
     use v1::watch_job_response::Step as Out;
     let revision = told.cursor.map_or(0, |cursor| cursor.revision.0 as i64);
     let step = match told.step {
-        Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(dated(engine.config.retention, seen(&at))) }),
-        Step::Event(durable) => Out::Event(durable_event(engine, &durable)),
+        Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(dated(retention, seen(&at))) }),
+        Step::Event(durable) => Out::Event(durable_event(retention, &durable)),
         Step::Transient(news, folded) => Out::Event(news_event(&news, folded)),
         Step::Live => Out::Live(v1::WatchLive { revision }),
         Step::Bookmark => Out::Bookmark(v1::WatchBookmark {}),
@@ -28,9 +28,9 @@ pub fn watch_job(engine: &Engine, told: Update) -> v1::WatchJobResponse {
 }
 
 /// A step of a watch over many jobs.
-pub fn watch_jobs(engine: &Engine, told: Update) -> v1::WatchJobsResponse {
+pub fn watch_jobs(retention: Retention, told: Update) -> v1::WatchJobsResponse {
     use v1::{watch_job_response::Step as One, watch_jobs_response::Step as Many};
-    let v1::WatchJobResponse { cursor, step } = watch_job(engine, told);
+    let v1::WatchJobResponse { cursor, step } = watch_job(retention, told);
     let step = step.map(|step| match step {
         One::Snapshot(snapshot) => Many::Snapshot(snapshot),
         One::Event(event) => Many::Event(event),
@@ -52,7 +52,7 @@ fn text(cursor: Option<Cursor>) -> String {
     cursor.map(Cursor::encode).unwrap_or_default()
 }
 
-fn durable_event(engine: &Engine, durable: &Durable) -> v1::JobEvent {
+fn durable_event(retention: Retention, durable: &Durable) -> v1::JobEvent {
     let revision = durable.entry.revision.0;
     match &durable.entry.record {
         Record::Forgotten => removed(durable),
@@ -65,7 +65,7 @@ fn durable_event(engine: &Engine, durable: &Durable) -> v1::JobEvent {
             v1::JobEvent {
                 revision: revision as i64,
                 event_time: Some(time(event.at)),
-                job: Some(dated(engine.config.retention, wire)),
+                job: Some(dated(retention, wire)),
                 folded: 0,
                 change: Some(change(&event.change, after)),
             }

@@ -9,10 +9,10 @@ use courant_joblog::job::{
 use courant_proto::v1;
 
 use crate::config::Retention;
-use crate::estimate::Estimate;
-use crate::quota::Usage;
-use crate::snapshot::{EstimatedPosition, JobSnapshot};
-use crate::view::Known;
+use courant_engine::estimate::Estimate;
+use courant_engine::quota::Usage;
+use courant_engine::snapshot::{EstimatedPosition, JobSnapshot};
+use courant_engine::view::Known;
 
 pub fn time(at: Timestamp) -> prost_types::Timestamp {
     (UNIX_EPOCH + Duration::from_millis(at.0.max(0) as u64)).into()

@@ -5,32 +5,33 @@ use std::sync::Arc;
 use courant_auth::{Identity, Role};
 use courant_joblog::event::Change;
 use courant_joblog::ids::JobId;
-use courant_joblog::job::{Job, State};
+use courant_joblog::job::Job;
 use courant_proto::v1;
 use courant_proto::v1::{Password, RetryJobRequest};
 
 use super::submit_request;
 use crate::auth::seen;
 use crate::convert::{self, job_id};
-use crate::cursor::Cursor;
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::passwords;
-use crate::reservation::Reservation;
 use crate::retention;
-use crate::snapshot::JobSnapshot;
-use crate::transitions::cancel_change;
-use crate::view::Known;
+use crate::services::Services;
+use courant_engine::Error as Refused;
+use courant_engine::cursor::Cursor;
+use courant_engine::reservation::Reservation;
+use courant_engine::snapshot::JobSnapshot;
+use courant_engine::transitions::{self, check_remove, check_retry};
+use courant_engine::view::Known;
 
-pub struct Jobs(pub Arc<Engine>);
+pub struct Jobs(pub Arc<Services>);
 
 impl Jobs {
     /// The job, if the caller may see it.
     pub(super) fn visible(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
         let id = job_id(id)?;
-        let found = self.0.get(&id);
+        let found = self.0.engine.get(&id);
         seen(identity, &id, found.as_ref().map(|seen| &*seen.known.job))?;
-        found.ok_or(Error::JobNotFound(id))
+        found.ok_or_else(|| Refused::JobNotFound(id).into())
     }
 
     /// Changes a job the caller may change.
@@ -38,10 +39,10 @@ impl Jobs {
         &self,
         identity: &Identity,
         id: &str,
-        decide: impl Fn(&Job) -> Result<Option<Change>, Error>,
+        decide: impl Fn(&Job) -> Result<Option<Change>, Refused>,
     ) -> Result<JobSnapshot, Error> {
         let found = self.changeable(identity, id)?;
-        self.0.change(&found.known.job.id, decide).await
+        Ok(self.0.engine.change(&found.known.job.id, decide).await?)
     }
 
     /// The job, if the caller may change it.
@@ -50,7 +51,7 @@ impl Jobs {
         let job = &found.known.job;
         // The bridge sees all but changes nothing: it forwards the user's own token for that.
         if job.owner.as_str() != identity.subject && !identity.has(Role::Admin) {
-            return Err(Error::JobNotFound(job.id.clone()));
+            return Err(Refused::JobNotFound(job.id.clone()).into());
         }
         Ok(found)
     }
@@ -61,29 +62,9 @@ impl Jobs {
     }
 }
 
-fn wrong_state(job: &Job, needs: &'static str) -> Error {
-    Error::JobState { job: job.id.clone(), state: job.state, needs }
-}
-
-fn may_retry(job: &Job) -> Result<(), Error> {
-    match job.state {
-        State::Failed | State::Cancelled => Ok(()),
-        State::Queued | State::Running | State::Cancelling | State::Succeeded => {
-            Err(wrong_state(job, "only a failed or cancelled job can be tried again"))
-        }
-    }
-}
-
 impl Jobs {
     pub(super) async fn cancel(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
-        let seen = self
-            .change(identity, id, |job| match job.state {
-                State::Succeeded | State::Failed => Err(wrong_state(job, "only an unfinished job can be cancelled")),
-                State::Queued | State::Running | State::Cancelling | State::Cancelled => {
-                    Ok(cancel_change(job, &identity.subject))
-                }
-            })
-            .await?;
+        let seen = self.change(identity, id, |job| transitions::cancel(job, &identity.subject)).await?;
         tracing::info!(job = %seen.known.job.id, by = %identity.subject, "cancel asked for");
         Ok(seen)
     }
@@ -95,9 +76,9 @@ impl Jobs {
     ) -> Result<(JobSnapshot, Cursor), Error> {
         let (id, password) = (request.job_id.as_str(), submit_request::password(request.password)?);
         let Known { job, revision: before, .. } = self.changeable(identity, id)?.known;
-        may_retry(&job)?;
+        check_retry(&job)?;
         // It waits again, as a submitted job does.
-        let room = Reservation::make(&self.0, &job.owner, &job.id, 0)?;
+        let room = Reservation::make(&self.0.engine, &self.0.projections.quotas, &job.owner, &job.id, 0)?;
         // On its own: a caller that goes away must not leave a password that no job knows of.
         let (jobs, by) = (Jobs(self.0.clone()), Box::<str>::from(identity.subject.as_str()));
         let seen = self
@@ -107,7 +88,7 @@ impl Jobs {
                 jobs.requeue(&job.id, &by, password).await
             })
             .await?;
-        Ok((seen, self.0.cursor(before)))
+        Ok((seen, self.0.engine.cursor(before)))
     }
 
     async fn requeue(&self, id: &JobId, by: &str, password: Option<Password>) -> Result<JobSnapshot, Error> {
@@ -116,29 +97,26 @@ impl Jobs {
             None => None,
         };
         let again = |job: &Job| {
-            may_retry(job)?;
+            check_retry(job)?;
             Ok(Some(Change::Requeued { by: by.into(), password: name.clone() }))
         };
-        let seen = self.0.change(id, again).await;
+        let seen = self.0.engine.change(id, again).await;
         // Whatever else went wrong, the retry may be in the log and need it; it goes with the job then.
-        if matches!(seen, Err(Error::JobState { .. } | Error::JobNotFound(_))) {
+        if matches!(seen, Err(Refused::JobState { .. } | Refused::JobNotFound(_))) {
             passwords::drop_unused(&self.0, id, name.as_deref()).await;
         }
-        seen
+        Ok(seen?)
     }
 
     pub(super) async fn delete(&self, identity: &Identity, id: &str) -> Result<(), Error> {
         let id = self.changeable(identity, id)?.known.job.id.clone();
-        let (engine, job) = (self.0.clone(), id.clone());
+        let (services, job) = (self.0.clone(), id.clone());
         // On its own: a caller that goes away in the middle must not leave files behind.
         self.0
             .run_detached(async move {
-                let ended = |job: &Job| match job.state.is_terminal() {
-                    true => Ok(true),
-                    false => Err(wrong_state(job, "only a finished job can be removed; cancel it first")),
-                };
+                let ended = |job: &Job| check_remove(job).map(|()| true);
                 // Removed by somebody else in the meantime is removed, too.
-                retention::remove(&engine, &job, ended).await
+                retention::remove(&services, &job, ended).await
             })
             .await?;
         tracing::info!(job = %id, by = %identity.subject, "job removed");

@@ -20,17 +20,19 @@ use courant_proto::v1::{
     WatchBatchResponse, WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
 };
 use futures::stream::BoxStream;
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 pub use self::acts::Jobs;
 use crate::auth::{caller, require, scope, time_left};
+use crate::config::Retention;
 use crate::convert::{self, id_in, interval_in};
-use crate::cursor::Cursor;
 use crate::error::Error;
-use crate::hub::{Scope, Topic};
 use crate::shares::Counted;
-use crate::watch::{self, End, OnGap, Watch};
+use courant_engine::cursor::Cursor;
+use courant_engine::hub::{Scope, Topic};
+use courant_engine::watch::{self, End, OnGap, Update, Watch, WatchError};
 
 /// The `min_interval` of a watch over a batch that names none.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -56,7 +58,7 @@ impl JobService for Jobs {
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {
         let identity = caller(&request)?;
         let seen = self.visible(&identity, &request.get_ref().job_id)?;
-        let cursor = self.0.cursor(seen.known.revision).encode();
+        let cursor = self.0.engine.cursor(seen.known.revision).encode();
         Ok(Response::new(GetJobResponse { job: Some(self.wire(&seen)), cursor }))
     }
 
@@ -130,7 +132,7 @@ impl JobService for Jobs {
             token_left: time_left(&identity),
         };
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(watch::start::<_, Status>(self.0.clone(), watch, convert::watch_job), used)))
+        Ok(Response::new(Counted::new(self.watch(watch, convert::watch_job), used)))
     }
 
     async fn watch_jobs(&self, request: Request<WatchJobsRequest>) -> Result<Response<Self::WatchJobsStream>, Status> {
@@ -150,7 +152,7 @@ impl JobService for Jobs {
             token_left: time_left(&identity),
         };
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(watch::start::<_, Status>(self.0.clone(), watch, convert::watch_jobs), used)))
+        Ok(Response::new(Counted::new(self.watch(watch, convert::watch_jobs), used)))
     }
 
     async fn read_result(
@@ -181,6 +183,21 @@ impl JobService for Jobs {
         let seen = self.visible(&identity, &request.job_id)?;
         let used = self.0.shares.stream(&identity)?;
         Ok(Response::new(Counted::new(results::read_document(&self.0, &seen.known.job, &request).await?, used)))
+    }
+}
+
+impl Jobs {
+    fn watch<T: Send + 'static>(
+        &self,
+        watch: Watch,
+        form: fn(Retention, Update) -> T,
+    ) -> mpsc::Receiver<Result<T, Status>> {
+        let retention = self.0.config.retention;
+        let form = move |step: Result<Update, WatchError>| match step {
+            Ok(update) => Ok(form(retention, update)),
+            Err(error) => Err(Error::from(error).into()),
+        };
+        watch::start(self.0.engine.clone(), &self.0.watch_tasks(), watch, form)
     }
 }
 

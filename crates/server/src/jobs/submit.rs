@@ -13,41 +13,41 @@ use tonic::{Code, Streaming};
 use super::submit_request::SubmitRequest;
 use crate::arrival::Arrival;
 use crate::convert;
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::objects::{Draft, Stored, Writer};
 use crate::passwords;
-use crate::reservation::Reservation;
-use crate::snapshot::JobSnapshot;
+use crate::services::Services;
+use courant_engine::reservation::Reservation;
+use courant_engine::snapshot::JobSnapshot;
 
 /// The largest piece of a document in bytes.
 pub const MAX_CHUNK: usize = 1 << 20;
 
 /// Takes a document in and makes a job of it.
 pub async fn submit(
-    engine: &Arc<Engine>,
+    services: &Arc<Services>,
     identity: &Identity,
     mut parts: Streaming<SubmitJobRequest>,
 ) -> Result<SubmitJobResponse, Error> {
-    let mut arrival = Arrival::begin(engine, &identity.subject, engine.objects.write_buffers()).await?;
-    let wish = SubmitRequest::check(arrival.next(header(&mut parts)).await?, identity, &engine.config)?;
-    let room = reserve(engine, &wish)?;
-    let draft = engine.objects.upload();
-    let writer = engine.objects.write(draft.path());
-    let upload = Upload { engine, wish: &wish, room: room.as_ref(), arrival, writer };
+    let mut arrival = Arrival::begin(services, &identity.subject, services.objects.write_buffers()).await?;
+    let wish = SubmitRequest::check(arrival.next(header(&mut parts)).await?, identity, &services.config)?;
+    let room = reserve(services, &wish)?;
+    let draft = services.objects.upload();
+    let writer = services.objects.write(draft.path());
+    let upload = Upload { services, wish: &wish, room: room.as_ref(), arrival, writer };
     let stored = upload.receive(&mut parts).await?;
     if wish.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
         return Err(Error::ChecksumMismatch { found: stored.sha256.to_string() });
     }
     // A caller that goes away from here on may have its job or not, but never half of it.
-    let seen = engine.run_detached(commit(engine.clone(), wish, stored, draft, room)).await?;
-    answer(engine, &seen).await
+    let seen = services.run_detached(commit(services.clone(), wish, stored, draft, room)).await?;
+    answer(services, &seen).await
 }
 
 /// The job, and the cursor just before its first event.
-pub async fn answer(engine: &Engine, seen: &JobSnapshot) -> Result<SubmitJobResponse, Error> {
-    let cursor = engine.cursor(before_first(engine, seen).await?).encode();
-    let job = convert::dated(engine.config.retention, convert::seen(seen));
+pub async fn answer(services: &Services, seen: &JobSnapshot) -> Result<SubmitJobResponse, Error> {
+    let cursor = services.engine.cursor(before_first(services, seen).await?).encode();
+    let job = convert::dated(services.config.retention, convert::seen(seen));
     Ok(SubmitJobResponse { job: Some(job), cursor })
 }
 
@@ -77,20 +77,26 @@ async fn next(parts: &mut Streaming<SubmitJobRequest>) -> Result<Option<Part>, E
 }
 
 /// Room in the owner's quotas; none is needed for a request that has made its job already.
-pub fn reserve(engine: &Arc<Engine>, wish: &SubmitRequest) -> Result<Option<Reservation>, Error> {
-    let made = || engine.get(&wish.id).is_some();
+pub fn reserve(services: &Arc<Services>, wish: &SubmitRequest) -> Result<Option<Reservation>, Error> {
+    let made = || services.engine.get(&wish.id).is_some();
     if made() {
         return Ok(None);
     }
-    match Reservation::make(engine, &wish.owner, &wish.id, wish.bytes.unwrap_or(0)) {
+    match Reservation::make(
+        &services.engine,
+        &services.projections.quotas,
+        &wish.owner,
+        &wish.id,
+        wish.bytes.unwrap_or(0),
+    ) {
         // The same request was quicker on another connection.
-        Err(Error::Quota(_)) if made() => Ok(None),
-        reserved => reserved.map(Some),
+        Err(_) if made() => Ok(None),
+        reserved => Ok(Some(reserved?)),
     }
 }
 
 struct Upload<'a> {
-    engine: &'a Engine,
+    services: &'a Services,
     wish: &'a SubmitRequest,
     room: Option<&'a Reservation>,
     arrival: Arrival<'a>,
@@ -130,7 +136,7 @@ impl Upload<'_> {
 
     /// Whether the document may have so many bytes.
     fn check_limit(&self, found: u64) -> Result<(), Error> {
-        let limit = self.engine.config.max_document_bytes;
+        let limit = self.services.config.max_document_bytes;
         if found > limit {
             return Err(Error::DocumentTooLarge { limit });
         }
@@ -138,39 +144,45 @@ impl Upload<'_> {
             return Err(Error::DocumentCut { promised, found });
         }
         match self.room.map_or(Ok(()), |room| room.grow(found)) {
-            Err(_) if self.engine.get(&self.wish.id).is_some() => Ok(()),
-            grown => grown,
+            Err(_) if self.services.engine.get(&self.wish.id).is_some() => Ok(()),
+            grown => Ok(grown?),
         }
     }
 }
 
 /// Puts the document in its place and the job into the log, or finds the job that this request made before.
 pub async fn commit(
-    engine: Arc<Engine>,
+    services: Arc<Services>,
     wish: SubmitRequest,
     stored: Stored,
     draft: Draft,
     mut room: Option<Reservation>,
 ) -> Result<JobSnapshot, Error> {
     // Who removes a job holds its files, too: a repeat of its request waits until they are gone.
-    let _hold = engine.holds.take(&wish.id).await;
-    if let Some(seen) = engine.get(&wish.id) {
+    let _hold = services.holds.take(&wish.id).await;
+    if let Some(seen) = services.engine.get(&wish.id) {
         return same(seen, &wish, &stored);
     }
     if room.is_none() {
         // It was there when this call began, and was removed since.
-        room = Some(Reservation::make(&engine, &wish.owner, &wish.id, stored.bytes)?);
+        room = Some(Reservation::make(
+            &services.engine,
+            &services.projections.quotas,
+            &wish.owner,
+            &wish.id,
+            stored.bytes,
+        )?);
     }
-    draft.keep(&engine.objects.document(&wish.id, &stored.sha256)).await?;
+    draft.keep(&services.objects.document(&wish.id, &stored.sha256)).await?;
     let password = match &wish.password {
-        Some(password) => Some(passwords::store(&engine, &wish.id, &password.text).await?),
+        Some(password) => Some(passwords::store(&services, &wish.id, &password.text).await?),
         None => None,
     };
-    let submission = wish.clone().submission(&stored, password.clone(), &engine.config);
-    let (seen, new) = engine.create(Change::Submitted(Box::new(submission)), wish.id.clone()).await?;
+    let submission = wish.clone().submission(&stored, password.clone(), &services.config);
+    let (seen, new) = services.engine.create(Change::Submitted(Box::new(submission)), wish.id.clone()).await?;
     drop(room);
     if !new {
-        passwords::drop_unused(&engine, &wish.id, password.as_deref()).await;
+        passwords::drop_unused(&services, &wish.id, password.as_deref()).await;
     }
     if new {
         tracing::info!(job = %seen.known.job.id, owner = %wish.owner, bytes = stored.bytes, "job submitted");
@@ -189,9 +201,9 @@ fn same(seen: JobSnapshot, wish: &SubmitRequest, stored: &Stored) -> Result<JobS
 }
 
 /// The position just before the job's first event. An earlier job of the same request may have been removed.
-async fn before_first(engine: &Engine, seen: &JobSnapshot) -> Result<Revision, Error> {
+async fn before_first(services: &Services, seen: &JobSnapshot) -> Result<Revision, Error> {
     let filter = Filter::Job(seen.known.job.id.clone());
-    let first = engine.log.read(Revision::ZERO, &filter, 1).await?.pop();
+    let first = services.engine.log.read(Revision::ZERO, &filter, 1).await?.pop();
     Ok(match first {
         Some(entry) if entry.record == Record::Forgotten => entry.revision,
         Some(entry) => Revision(entry.revision.0.saturating_sub(1)),
@@ -204,8 +216,8 @@ mod tests {
     use courant_joblog::ids::{Owner, RequestId};
 
     use super::*;
-    use crate::view::Known;
-    use crate::view::tests::queued;
+    use courant_engine::testing::queued;
+    use courant_engine::view::Known;
 
     /// Were two requests ever to give one id, nobody may be handed another's job.
     #[test]
@@ -217,7 +229,7 @@ mod tests {
                 revision: Revision(1),
                 job: Arc::new(job),
                 live: None,
-                since: crate::clock::Moment::default(),
+                since: courant_engine::clock::Moment::default(),
             },
             place: None,
             remaining: None,

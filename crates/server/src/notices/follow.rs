@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::inbox::{Notices, SWEEP_EVERY};
 use super::store::{Draft, StoreError};
-use crate::engine::{Engine, PAGE};
+use crate::services::Services;
+use courant_engine::engine::PAGE;
 
 #[derive(Debug, thiserror::Error)]
 enum Failed {
@@ -22,20 +23,20 @@ enum Failed {
 }
 
 /// Follows for ever. Notices are not worth the service: what fails is tried again.
-pub async fn run(engine: Arc<Engine>, notices: Arc<Notices>) {
-    while let Err(error) = follow(&engine, &notices).await {
+pub async fn run(services: Arc<Services>, notices: Arc<Notices>) {
+    while let Err(error) = follow(&services, &notices).await {
         tracing::error!(%error, "notices are not made at the moment");
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     }
 }
 
-async fn follow(engine: &Engine, notices: &Notices) -> Result<(), Failed> {
-    let mut head = engine.log.head();
+async fn follow(services: &Services, notices: &Notices) -> Result<(), Failed> {
+    let mut head = services.engine.log.head();
     let newest = *head.borrow_and_update();
-    let mut after = begin(engine, notices, newest).await?;
+    let mut after = begin(services, notices, newest).await?;
     let mut swept = Instant::now();
     loop {
-        let page = engine.log.read(after, &Filter::All, PAGE).await?;
+        let page = services.engine.log.read(after, &Filter::All, PAGE).await?;
         let Some(last) = page.last() else {
             tokio::select! {
                 moved = head.changed() => if moved.is_err() { return Ok(()) },
@@ -51,7 +52,7 @@ async fn follow(engine: &Engine, notices: &Notices) -> Result<(), Failed> {
         let owners: Vec<_> = drafts.iter().filter_map(|draft| draft.owner.clone()).collect();
         // A page without an end of a job is read again after a crash, and gives nothing again.
         if !drafts.is_empty() {
-            let place = (engine.log.info().current().id, after);
+            let place = (services.engine.log.info().current().id, after);
             notices.with(move |store| store.keep(&drafts, Some(place))).await?;
             owners.iter().for_each(|owner| notices.wake(Some(owner)));
         }
@@ -63,9 +64,9 @@ async fn follow(engine: &Engine, notices: &Notices) -> Result<(), Failed> {
 }
 
 /// Where it stopped last; the end of the log when that cannot be known: nobody is told of old jobs anew.
-async fn begin(engine: &Engine, notices: &Notices, head: Revision) -> Result<Revision, Failed> {
+async fn begin(services: &Services, notices: &Notices, head: Revision) -> Result<Revision, Failed> {
     let known = notices.with(super::store::Store::followed).await?;
-    let info = engine.log.info();
+    let info = services.engine.log.info();
     if let Some((_, revision)) = known.filter(|(epoch, revision)| info.covers(*epoch, *revision)) {
         return Ok(revision);
     }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::clock::Wall;
+use courant_engine::clock::Wall;
 
 use super::due::Due;
 use super::store::{Draft, Notice, Store, StoreError};

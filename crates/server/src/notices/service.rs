@@ -21,8 +21,8 @@ use super::push::Push;
 use super::store::{Draft, Notice, SHOWN, StoreError};
 use crate::auth::{caller, require, time_left};
 use crate::convert;
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
 use crate::shares::Counted;
 
 /// The longest title in bytes.
@@ -40,7 +40,7 @@ const IN_FLIGHT: usize = 2;
 
 pub struct Notifications {
     /// What the services share.
-    pub engine: Arc<Engine>,
+    pub services: Arc<Services>,
     pub notices: Arc<Notices>,
     /// Web Push; none where it is off.
     pub push: Option<Arc<Push>>,
@@ -143,19 +143,19 @@ impl NotificationService for Notifications {
                 user
             }
         };
-        let used = self.engine.shares.stream(&identity)?;
+        let used = self.services.shares.stream(&identity)?;
         let (out, told) = mpsc::channel(IN_FLIGHT);
-        let (engine, notices) = (self.engine.clone(), self.notices.clone());
+        let (services, notices) = (self.services.clone(), self.notices.clone());
         let expires = Instant::now() + time_left(&identity).min(LONGEST);
-        engine.clone().streams.spawn(async move {
-            let tell = Watch { notices: &notices, user, out: &out, beat: engine.config.bookmark_interval };
+        services.clone().streams.spawn(async move {
+            let tell = Watch { notices: &notices, user, out: &out, beat: services.config.bookmark_interval };
             let why = tokio::select! {
                 ended = tell.run(&after_cursor) => match ended {
                     Ok(()) => return,
                     Err(error) => error.into(),
                 },
                 () = out.closed() => return,
-                () = engine.stopping.cancelled() => Error::Draining,
+                () = services.stopping.cancelled() => Error::Draining,
                 () = tokio::time::sleep_until(expires) => TokenError::Expired.into(),
             };
             // Nobody may be there to hear it.

@@ -6,13 +6,13 @@ use courant_joblog::job::Lane;
 use courant_proto::v1;
 use prost_types::Duration as Span;
 
-use crate::clock::Moment;
 use crate::convert;
-use crate::engine::Engine;
-use crate::estimate::{Estimate, Estimates};
 use crate::places::hands;
-use crate::view::{QueueState, View};
+use crate::services::Services;
 use crate::worker::registry::{Listed, Registry};
+use courant_engine::clock::Moment;
+use courant_engine::estimate::{Estimate, Estimates};
+use courant_engine::view::{QueueState, View};
 
 /// Kinds of work that are shown: those that workers take, then those with most jobs. Callers make up kinds.
 pub const MAX_KINDS: usize = 256;
@@ -22,7 +22,7 @@ const MOVED_SHARE: f64 = 0.1;
 const MOVED_SECONDS: f64 = 1.0;
 
 /// The queue as it is now.
-pub fn take(engine: &Engine, registry: &Registry) -> v1::Queue {
+pub fn take(services: &Services, registry: &Registry) -> v1::Queue {
     let listed = registry.list();
     let connected: Vec<_> = listed.iter().filter(|worker| worker.connected).collect();
     let kinds_of = |worker: &&Listed| worker.offer.kinds.clone();
@@ -30,7 +30,7 @@ pub fn take(engine: &Engine, registry: &Registry) -> v1::Queue {
     let takers = connected.iter().filter(|worker| !worker.drained);
     let served: BTreeSet<Box<str>> = takers.flat_map(|worker| kinds_of(worker).to_vec()).collect();
     let served: BTreeSet<&str> = served.iter().map(|kind| &**kind).collect();
-    engine.survey(|view, estimates| {
+    services.engine.survey(|view, estimates| {
         let now = view.now();
         let hands = hands(&listed, view);
         let kinds = kinds(view, &served);

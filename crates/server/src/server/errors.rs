@@ -8,7 +8,8 @@ use crate::config::ConfigError;
 use crate::data_dir::DataDirError;
 use crate::notices::push::PushError;
 use crate::notices::store::StoreError;
-use crate::{engine, objects};
+use crate::objects;
+use crate::services::OpenError;
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +23,9 @@ pub enum StartError {
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] sqlite::OpenError),
-    /// The engine cannot be opened.
+    /// The engine, or the key of passwords, cannot be opened.
     #[error(transparent)]
-    Engine(#[from] engine::OpenError),
+    Services(#[from] OpenError),
     /// The object store cannot be opened.
     #[error(transparent)]
     Objects(#[from] objects::OpenError),

@@ -5,11 +5,11 @@ use courant_proto::v1::{Assignment, AttemptRef, FinishedPages};
 
 use super::registry::{Free, Registry};
 use crate::convert;
-use crate::engine::Engine;
+use crate::services::Services;
 
 /// The workers with a free slot for one of these kinds, for whole jobs: parts do not count.
-pub(super) fn free(engine: &Engine, registry: &Registry, kinds: &[Box<str>]) -> Vec<Free> {
-    engine.read(|view| registry.free(kinds, |worker| view.held_count(worker)))
+pub(super) fn free(services: &Services, registry: &Registry, kinds: &[Box<str>]) -> Vec<Free> {
+    services.engine.read(|view| registry.free(kinds, |worker| view.held_count(worker)))
 }
 
 /// The pages of a job that are done.

@@ -13,36 +13,37 @@ use courant_proto::v1::work_response::Message;
 use tokio::time::Instant;
 
 use super::assignment::{assignment, free};
-use super::attempt::AttemptId;
+use super::parts::Holder;
 use super::registry::{Free, Registry};
-use super::retry_decision::end_attempt;
 use super::sharing::{self, Why};
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::view::Known;
+use crate::services::Services;
+use courant_engine::Error as Refused;
+use courant_engine::attempt::AttemptId;
+use courant_engine::view::Known;
 
 /// Gives out jobs for ever.
-pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
+pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     loop {
         // Also while no worker is free: a job that is due has its place in the line.
-        let due = engine.release_due();
-        sharing::prune(&engine, &registry);
-        assign_all(&engine, &registry);
-        sharing::give_out(&engine, &registry);
+        let due = services.engine.release_due();
+        sharing::prune(&services, &registry);
+        assign_all(&services, &registry);
+        sharing::give_out(&services, &registry);
         tokio::select! {
-            () = engine.wake.notified() => {}
+            () = services.engine.wake.notified() => {}
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
         }
     }
 }
 
-fn assign_all(engine: &Arc<Engine>, registry: &Arc<Registry>) {
+fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) {
     loop {
-        let wanted = wanted(engine, registry);
+        let wanted = wanted(services, registry);
         if wanted.is_empty() {
             return;
         }
-        let (mut free, parts) = (free(engine, registry, &wanted), registry.parts.counts());
+        let (mut free, parts) = (free(services, registry, &wanted), registry.parts.counts());
         let idle = |free: &Free| free.slots.saturating_sub(parts.get(&free.worker).copied().unwrap_or(0));
         // The worker with most room first, so that jobs spread; parts make way where there is no room.
         free.sort_by(|a, b| (idle(b), b.slots, &a.worker).cmp(&(idle(a), a.slots, &b.worker)));
@@ -51,10 +52,10 @@ fn assign_all(engine: &Arc<Engine>, registry: &Arc<Registry>) {
             if given.contains(&worker.worker) {
                 continue;
             }
-            let Some(known) = engine.take_next(&worker.kinds, &slots) else { continue };
+            let Some(known) = services.engine.take_next(&worker.kinds, &slots) else { continue };
             let to = another(&known.job, worker, &free, &given).unwrap_or(worker);
             given.insert(to.worker.clone());
-            assign(engine, registry, to, known);
+            assign(services, registry, to, known);
         }
         if given.is_empty() {
             return;
@@ -72,28 +73,28 @@ fn another<'a>(job: &Job, worker: &Free, free: &'a [Free], given: &HashSet<Worke
 }
 
 /// The kinds that jobs wait for and workers take.
-fn wanted(engine: &Engine, registry: &Registry) -> Vec<Box<str>> {
-    engine.read(|view| registry.kinds(|offered| view.waited_for(offered).into_iter().map(Box::from).collect()))
+fn wanted(services: &Services, registry: &Registry) -> Vec<Box<str>> {
+    services.engine.read(|view| registry.kinds(|offered| view.waited_for(offered).into_iter().map(Box::from).collect()))
 }
 
-fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free, known: Known) {
+fn assign(services: &Arc<Services>, registry: &Arc<Registry>, free: &Free, known: Known) {
     let attempt = AttemptId { job: known.job.id.clone(), number: known.job.attempt.saturating_add(1) };
     registry.claiming(&free.worker, &attempt);
     for part in registry.parts.beyond(&free.worker, free.slots - 1) {
-        sharing::end_soon(engine, registry, part, Why::MadeWay);
+        sharing::end_soon(services, registry, part, Why::MadeWay);
     }
     let mut claim = Claim {
-        engine: engine.clone(),
+        services: services.clone(),
         registry: registry.clone(),
         worker: free.worker.clone(),
         attempt,
         again_at_once: true,
     };
-    engine.detached.spawn(async move {
-        if let Err(error) = self::claim(&claim.engine, &claim.registry, &claim.worker, &known.job).await {
+    services.detached.spawn(async move {
+        if let Err(error) = self::claim(&claim.services, &claim.registry, &claim.worker, &known.job).await {
             match error {
                 // The log says so itself, once. Tried again when leases are looked after, and not as fast as it can be refused.
-                Error::Append(AppendError::Full) => claim.later(),
+                Error::Engine(Refused::Append(AppendError::Full)) => claim.later(),
                 error => tracing::warn!(job = %known.job.id, worker = %claim.worker, %error, "a claim failed"),
             }
         }
@@ -102,7 +103,7 @@ fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free, known: Kn
 
 /// A claim under way. However it ends, a job that still waits stands in its line again.
 struct Claim {
-    engine: Arc<Engine>,
+    services: Arc<Services>,
     registry: Arc<Registry>,
     worker: WorkerId,
     attempt: AttemptId,
@@ -119,14 +120,14 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         self.registry.claimed(&self.worker, &self.attempt);
-        self.engine.give_back(&self.attempt.job);
+        self.services.engine.give_back(&self.attempt.job);
         if self.again_at_once {
-            self.engine.wake.notify_one();
+            self.services.engine.wake.notify_one();
         }
     }
 }
 
-async fn claim(engine: &Engine, registry: &Registry, worker: &WorkerId, job: &Job) -> Result<(), Error> {
+async fn claim(services: &Services, registry: &Registry, worker: &WorkerId, job: &Job) -> Result<(), Error> {
     // The job may run by now because somebody else was quicker: only who has started it may give it out.
     let started = AtomicBool::new(false);
     let decide = |now: &Job| {
@@ -134,7 +135,7 @@ async fn claim(engine: &Engine, registry: &Registry, worker: &WorkerId, job: &Jo
         started.store(first, Ordering::Relaxed);
         Ok(first.then(|| Change::Started { attempt: now.attempt + 1, worker: worker.clone() }))
     };
-    let claimed = engine.change(&job.id, decide).await?.known.job;
+    let claimed = services.engine.change(&job.id, decide).await?.known.job;
     if !started.into_inner() || claimed.state != State::Running || claimed.attempt != job.attempt + 1 {
         return Ok(());
     }
@@ -143,7 +144,7 @@ async fn claim(engine: &Engine, registry: &Registry, worker: &WorkerId, job: &Jo
     if registry.assign(
         worker,
         attempt.clone(),
-        Message::Assignment(assignment(&claimed, attempt.wire(&engine.credentials, worker))),
+        Message::Assignment(assignment(&claimed, Holder::of(&attempt).wire(&services.credentials, worker))),
     ) {
         return Ok(());
     }
@@ -152,7 +153,7 @@ async fn claim(engine: &Engine, registry: &Registry, worker: &WorkerId, job: &Jo
         message: "The worker left before it got the job.".into(),
         retryable: true,
     };
-    end_attempt(engine, &attempt, why, Counts::No).await?;
+    services.end_attempt(&attempt, why, Counts::No).await?;
     registry.answered(worker, &attempt);
     Ok(())
 }
@@ -193,12 +194,12 @@ mod tests {
     async fn of_claims_that_saw_the_same_job_waiting_one_gives_it_out() {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();
-        let engine = Engine::open(Config::new(folder.path()), Arc::new(MemoryLog::new()), objects).await.unwrap();
-        let following = engine.clone();
-        tokio::spawn(async move { following.follow().await });
+        let services = Services::open(Config::new(folder.path()), Arc::new(MemoryLog::new()), objects).await.unwrap();
+        let following = services.clone();
+        tokio::spawn(async move { following.engine.follow().await });
         let submission = submission();
         let id = submission.id.clone();
-        let (waiting, _) = engine.create(Change::Submitted(Box::new(submission)), id).await.unwrap();
+        let (waiting, _) = services.engine.create(Change::Submitted(Box::new(submission)), id).await.unwrap();
         let registry = Registry::default();
         let workers = ["w1", "w2"].map(WorkerId::new);
         let mut inboxes = workers.clone().map(|worker| {
@@ -209,7 +210,7 @@ mod tests {
             inbox
         });
         for worker in [&workers[0], &workers[1], &workers[0]] {
-            claim(&engine, &registry, worker, &waiting.known.job).await.unwrap();
+            claim(&services, &registry, worker, &waiting.known.job).await.unwrap();
         }
         assert!(inboxes[0].try_recv().is_ok(), "who came first gets it");
         assert!(inboxes[0].try_recv().is_err(), "twice to the same worker");

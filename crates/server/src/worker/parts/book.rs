@@ -8,7 +8,7 @@ use tokio::sync::RwLock;
 use tokio::time::{Duration, Instant};
 
 use super::span::{PartId, Span};
-use crate::worker::attempt::AttemptId;
+use courant_engine::attempt::AttemptId;
 
 /// All documents of which parts are offered or given, by the attempt that offers them.
 #[derive(Debug, Default)]

@@ -1,12 +1,13 @@
 //! Who speaks: the worker of an attempt, or that of a part of it.
 
+use courant_engine::attempt::AttemptId;
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::AttemptRef;
 
 use super::span::{MAX_PART_ID, PartId};
 use crate::credential::{Credentials, Holding};
 use crate::error::Error;
-use crate::worker::attempt::{AttemptId, attempt_in};
+use crate::worker::attempt::attempt_in;
 
 /// An attempt, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +18,11 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// The worker of an attempt itself.
+    pub fn of(attempt: &AttemptId) -> Self {
+        Self { attempt: attempt.clone(), part: None }
+    }
+
     pub(crate) fn of_part(attempt: &AttemptId, part: &PartId) -> Self {
         Self { attempt: attempt.clone(), part: Some(part.clone()) }
     }
@@ -38,13 +44,6 @@ impl Holder {
 
     fn part_id(&self) -> &str {
         self.part.as_ref().map_or("", |part| &part.0)
-    }
-}
-
-impl AttemptId {
-    /// As it is sent to a worker. The credential in it is of use to the holder alone.
-    pub fn wire(&self, credentials: &Credentials, worker: &WorkerId) -> AttemptRef {
-        Holder { attempt: self.clone(), part: None }.wire(credentials, worker)
     }
 }
 

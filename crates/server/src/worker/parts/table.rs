@@ -11,7 +11,7 @@ use tokio::time::Duration;
 use super::book::{Book, Given};
 use super::holder::Holder;
 use super::span::{PartId, Span};
-use crate::worker::attempt::AttemptId;
+use courant_engine::attempt::AttemptId;
 
 /// All parts of all documents.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use courant_proto::v1::work_response::Message;
 use tokio::time::{Duration, Instant};
 
 use super::Registry;
-use crate::worker::attempt::AttemptId;
+use courant_engine::attempt::AttemptId;
 
 /// How long a confirmed attempt is remembered at least.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(60);

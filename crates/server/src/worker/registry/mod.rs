@@ -18,9 +18,9 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::attempt::AttemptId;
 use super::parts::Parts;
 use crate::error::Error;
+use courant_engine::attempt::AttemptId;
 
 /// Messages under way to one worker. When it is full the worker does not read: what must not get lost is repeated in
 /// the answer to its heartbeat, or goes to another worker.
