@@ -11,12 +11,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use courant_engine::view::{OwnerLimits, View};
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event, Submission};
 use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, Timestamp, WorkerId};
 use courant_joblog::job::{Document, Format, Job, Lane};
 use courant_joblog::log::{Entry, Key, Record};
-use courant_engine::view::{OwnerLimits, View};
 
 /// Each figure is the mean of so many.
 const TIMES: usize = 20_000;

@@ -8,19 +8,23 @@
 //! - [`engine`]: the one way to change a job, and the one lock. [`view`]: jobs, queues and lists. [`hub`]: who is sent
 //!   what. [`watch`]: following jobs.
 //! - [`projection`]: what is counted beside the view, from here ([`quota`], [`batches`], [`metrics`]) or from other crates.
-//! - [`retry`], [`transitions`]: what becomes of a job, as its state allows it.
+//! - [`dispatch`], [`retry`], [`large`], [`transitions`]: what becomes of a job, as its state allows it. [`parts`]: who does
+//!   which pages of a large one.
 
 pub mod attempt;
 pub mod batches;
 pub mod clock;
 pub mod config;
 pub mod cursor;
+pub mod dispatch;
 pub mod engine;
 pub mod error;
 pub mod estimate;
 pub mod filter;
 pub mod hub;
+pub mod large;
 pub mod metrics;
+pub mod parts;
 pub mod projection;
 pub mod quota;
 pub mod reservation;

@@ -19,7 +19,7 @@ const LAYERS: [&str; 12] = [
     // The one way to change a job.
     "engine",
     "attempt testing",
-    "retry",
+    "dispatch large parts retry",
     // What runs on an engine.
     "reservation unwatched watch",
     "lib",

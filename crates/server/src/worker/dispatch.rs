@@ -1,25 +1,24 @@
 //! Giving waiting jobs to free workers. A claim is an append with compare-and-set, so nobody gets a job twice however
 //! many servers there are. Claims for different workers are written at the same time.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use courant_joblog::event::{Change, Counts};
+use courant_joblog::event::Counts;
 use courant_joblog::ids::WorkerId;
-use courant_joblog::job::{Job, JobError, State};
+use courant_joblog::job::{Job, JobError};
 use courant_joblog::log::AppendError;
 use courant_proto::v1::work_response::Message;
 use tokio::time::Instant;
 
 use super::assignment::{assignment, free};
 use super::parts::Holder;
-use super::registry::{Free, Registry};
+use super::registry::Registry;
 use super::sharing::{self, Why};
 use crate::error::Error;
 use crate::services::Services;
 use courant_engine::Error as Refused;
 use courant_engine::attempt::AttemptId;
+use courant_engine::dispatch::FreeWorker;
 use courant_engine::view::Known;
 
 /// Gives out jobs for ever.
@@ -44,32 +43,14 @@ fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) {
             return;
         }
         let (mut free, parts) = (free(services, registry, &wanted), registry.parts.counts());
-        let idle = |free: &Free| free.slots.saturating_sub(parts.get(&free.worker).copied().unwrap_or(0));
-        // The worker with most room first, so that jobs spread; parts make way where there is no room.
-        free.sort_by(|a, b| (idle(b), b.slots, &a.worker).cmp(&(idle(a), a.slots, &b.worker)));
-        let (slots, mut given) = (registry.slots_of(&wanted), HashSet::new());
-        for worker in &free {
-            if given.contains(&worker.worker) {
-                continue;
-            }
-            let Some(known) = services.engine.take_next(&worker.kinds, &slots) else { continue };
-            let to = another(&known.job, worker, &free, &given).unwrap_or(worker);
-            given.insert(to.worker.clone());
-            assign(services, registry, to, known);
-        }
-        if given.is_empty() {
+        let matched = services.engine.match_jobs(&mut free, &parts, &registry.slots_of(&wanted));
+        if matched.is_empty() {
             return;
         }
+        for (worker, known) in matched {
+            assign(services, registry, worker, known);
+        }
     }
-}
-
-/// Where the last attempt at a job came to nothing on this worker: another one that could do it now.
-fn another<'a>(job: &Job, worker: &Free, free: &'a [Free], given: &HashSet<WorkerId>) -> Option<&'a Free> {
-    job.attempts.last().filter(|last| last.worker == worker.worker)?;
-    let able = |other: &&Free| {
-        other.worker != worker.worker && !given.contains(&other.worker) && other.kinds.contains(&job.kind)
-    };
-    free.iter().find(able)
 }
 
 /// The kinds that jobs wait for and workers take.
@@ -77,7 +58,7 @@ fn wanted(services: &Services, registry: &Registry) -> Vec<Box<str>> {
     services.engine.read(|view| registry.kinds(|offered| view.waited_for(offered).into_iter().map(Box::from).collect()))
 }
 
-fn assign(services: &Arc<Services>, registry: &Arc<Registry>, free: &Free, known: Known) {
+fn assign(services: &Arc<Services>, registry: &Arc<Registry>, free: &FreeWorker, known: Known) {
     let attempt = AttemptId { job: known.job.id.clone(), number: known.job.attempt.saturating_add(1) };
     registry.claiming(&free.worker, &attempt);
     for part in registry.parts.beyond(&free.worker, free.slots - 1) {
@@ -128,17 +109,8 @@ impl Drop for Claim {
 }
 
 async fn claim(services: &Services, registry: &Registry, worker: &WorkerId, job: &Job) -> Result<(), Error> {
-    // The job may run by now because somebody else was quicker: only who has started it may give it out.
-    let started = AtomicBool::new(false);
-    let decide = |now: &Job| {
-        let first = now.state == State::Queued && now.attempt == job.attempt;
-        started.store(first, Ordering::Relaxed);
-        Ok(first.then(|| Change::Started { attempt: now.attempt + 1, worker: worker.clone() }))
-    };
-    let claimed = services.engine.change(&job.id, decide).await?.known.job;
-    if !started.into_inner() || claimed.state != State::Running || claimed.attempt != job.attempt + 1 {
-        return Ok(());
-    }
+    // The job may run by now because somebody else was quicker.
+    let Some(claimed) = services.engine.claim(worker, job).await? else { return Ok(()) };
     let attempt = AttemptId::of(&claimed);
     tracing::info!(job = %job.id, attempt = attempt.number, %worker, "job started");
     if registry.assign(
@@ -160,9 +132,9 @@ async fn claim(services: &Services, registry: &Registry, worker: &WorkerId, job:
 
 #[cfg(test)]
 mod tests {
-    use courant_joblog::event::Submission;
-    use courant_joblog::ids::{DocumentId, JobId, Owner};
-    use courant_joblog::job::{Document, Lane};
+    use courant_engine::testing::submission;
+    use courant_joblog::event::Change;
+    use courant_joblog::ids::JobId;
     use courant_joblog::memory::MemoryLog;
     use tokio::sync::mpsc;
 
@@ -171,25 +143,6 @@ mod tests {
     use crate::config::Config;
     use crate::objects::Objects;
 
-    fn submission() -> Submission {
-        Submission {
-            id: JobId::random(),
-            owner: Owner::new("alice"),
-            document: Document { id: DocumentId::new("D"), name: "a.pdf".into(), bytes: 1, sha256: "00".into() },
-            batch: None,
-            request: None,
-            kind: "pdf".into(),
-            lane: Lane::Normal,
-            labels: Default::default(),
-            formats: vec![],
-            max_attempts: 3,
-            pages: None,
-            batch_size: None,
-            cancel_unwatched_ms: None,
-            password: None,
-        }
-    }
-
     #[tokio::test]
     async fn of_claims_that_saw_the_same_job_waiting_one_gives_it_out() {
         let folder = tempfile::tempdir().unwrap();
@@ -197,8 +150,8 @@ mod tests {
         let services = Services::open(Config::new(folder.path()), Arc::new(MemoryLog::new()), objects).await.unwrap();
         let following = services.clone();
         tokio::spawn(async move { following.engine.follow().await });
-        let submission = submission();
-        let id = submission.id.clone();
+        let id = JobId::random();
+        let submission = submission(id.as_str(), "alice");
         let (waiting, _) = services.engine.create(Change::Submitted(Box::new(submission)), id).await.unwrap();
         let registry = Registry::default();
         let workers = ["w1", "w2"].map(WorkerId::new);

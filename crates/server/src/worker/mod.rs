@@ -7,7 +7,6 @@ mod attempt;
 mod deferred;
 pub mod dispatch;
 mod hello;
-mod large;
 mod messages;
 mod part_reports;
 pub mod parts;

@@ -5,13 +5,14 @@ use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::work_response::Message as Out;
 
-use super::parts::{Holder, Span};
+use super::parts::Holder;
 use super::registry::Registry;
 use super::reports::{Report, nonsense};
 use super::sharing::{Why, end};
 use crate::error::Error;
 use crate::services::Services;
 use courant_engine::Error as Refused;
+use courant_engine::parts::Span;
 
 /// Takes one message of a part; says what to answer.
 pub(crate) async fn take(

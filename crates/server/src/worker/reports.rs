@@ -10,8 +10,9 @@ use courant_joblog::log::AppendError;
 use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
 
+use super::assignment::free;
 use super::registry::Registry;
-use super::{large, sharing};
+use super::sharing;
 use crate::convert;
 use crate::error::Error;
 use crate::objects::{artifact_name, page_name};
@@ -19,6 +20,7 @@ use crate::services::Services;
 use courant_engine::Error as Refused;
 use courant_engine::attempt::AttemptId;
 use courant_engine::hub::watch_queue::TransientChange;
+use courant_engine::large;
 use courant_engine::retry::cancelled;
 use courant_engine::view::Live;
 
@@ -164,22 +166,28 @@ impl Report<'_> {
         self.news(&job, progress, TransientChange::Export { format, percent: report.percent })
     }
 
+    /// Whether smaller jobs wait that could have its slot, while no worker has another for them.
+    fn is_in_the_way(&self, large: &Job) -> bool {
+        self.services.engine.smaller_waits(large)
+            && free(self.services, self.registry, std::slice::from_ref(&large.kind)).is_empty()
+    }
+
     async fn plan(&self, report: v1::ReportPlan) -> Result<Taken, Error> {
         if !(1..=MAX_PAGES).contains(&report.pages_total) {
             return Err(Error::field("plan.pages_total", format!("must be 1 to {MAX_PAGES}")));
         }
         let (attempt, pages) = (self.attempt.number, report.pages_total as u32);
-        let moved = |job: &Job| large::lane_for(&self.services.config, job, pages);
+        let moved = |job: &Job| large::lane_for(self.services.config.large_document_pages, job, pages);
         let before = self.held()?;
         self.change(|job| {
             let lane = moved(job);
             (job.pages.total != Some(pages)).then_some(Change::Planned { attempt, pages, lane })
         })
         .await?;
-        if moved(&before).is_none() || !large::is_in_the_way(self.services, self.registry, &before) {
+        if moved(&before).is_none() || !self.is_in_the_way(&before) {
             return Ok(Taken::Good);
         }
-        large::hand_back(self.services, &self.attempt, pages).await?;
+        self.services.engine.hand_back_large(&self.attempt, pages).await?;
         Ok(Taken::Ended)
     }
 

@@ -7,14 +7,14 @@ use courant_joblog::job::Job;
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::holder::Holder;
-use super::table::Parts;
+use super::table::PartRegistry;
 use crate::error::Error;
 use crate::objects::page_name;
 use crate::services::Services;
 
 impl Holder {
     /// The worker that holds it.
-    pub fn worker(&self, job: &Job, parts: &Parts) -> Option<WorkerId> {
+    pub fn worker(&self, job: &Job, parts: &PartRegistry) -> Option<WorkerId> {
         match &self.part {
             Some(part) => parts.worker(&self.attempt, part),
             None => job.worker.clone(),
@@ -22,13 +22,13 @@ impl Holder {
     }
 
     /// Whether this worker holds it.
-    pub fn is_of(&self, services: &Services, parts: &Parts, worker: &WorkerId) -> bool {
+    pub fn is_of(&self, services: &Services, parts: &PartRegistry, worker: &WorkerId) -> bool {
         let job = self.held(services, parts);
         job.is_ok_and(|job| self.worker(&job, parts).is_some_and(|holder| holder == *worker))
     }
 
     /// The job, if the attempt is held and the part, if it is one, too.
-    pub fn held(&self, services: &Services, parts: &Parts) -> Result<Arc<Job>, Error> {
+    pub fn held(&self, services: &Services, parts: &PartRegistry) -> Result<Arc<Job>, Error> {
         let job = self.attempt.held(&services.engine)?;
         match self.part {
             Some(_) => parts.enter(self).map(|_| job).ok_or_else(|| self.attempt.lost().into()),
@@ -41,7 +41,7 @@ impl Holder {
     pub fn enter(
         &self,
         services: &Services,
-        parts: &Parts,
+        parts: &PartRegistry,
         name: &str,
     ) -> Result<Option<OwnedRwLockReadGuard<()>>, Error> {
         self.attempt.held(&services.engine)?;

@@ -1,10 +1,10 @@
 //! Who speaks: the worker of an attempt, or that of a part of it.
 
 use courant_engine::attempt::AttemptId;
+use courant_engine::parts::{MAX_PART_ID, PartId};
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::AttemptRef;
 
-use super::span::{MAX_PART_ID, PartId};
 use crate::credential::{Credentials, Holding};
 use crate::error::Error;
 use crate::worker::attempt::attempt_in;
@@ -43,7 +43,7 @@ impl Holder {
     }
 
     fn part_id(&self) -> &str {
-        self.part.as_ref().map_or("", |part| &part.0)
+        self.part.as_ref().map_or("", PartId::as_str)
     }
 }
 
@@ -52,5 +52,5 @@ pub(crate) fn holder_in(at: Option<AttemptRef>) -> Result<Holder, Error> {
     if part.as_ref().is_some_and(|part| part.len() > MAX_PART_ID) {
         return Err(Error::field("attempt.part", format!("must have at most {MAX_PART_ID} bytes")));
     }
-    Ok(Holder { attempt: attempt_in(at)?, part: part.map(|part| PartId(part.into())) })
+    Ok(Holder { attempt: attempt_in(at)?, part: part.map(|part| PartId::new(part)) })
 }

@@ -18,9 +18,10 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::parts::Parts;
+use super::parts::PartRegistry;
 use crate::error::Error;
 use courant_engine::attempt::AttemptId;
+use courant_engine::dispatch::FreeWorker;
 
 /// Messages under way to one worker. When it is full the worker does not read: what must not get lost is repeated in
 /// the answer to its heartbeat, or goes to another worker.
@@ -37,7 +38,7 @@ pub struct Registry {
     inner: Mutex<Inner>,
     lease: Duration,
     /// Which pages they do for one another.
-    pub parts: Parts,
+    pub parts: PartRegistry,
 }
 
 struct Inner {
@@ -113,17 +114,6 @@ impl PartialEq for ReplacedToken {
 
 impl Eq for ReplacedToken {}
 
-/// A worker that could take a job.
-#[derive(Clone, Debug)]
-pub struct Free {
-    pub worker: WorkerId,
-    pub kinds: Arc<[Box<str>]>,
-    /// Slots, those being claimed already taken off.
-    pub slots: u32,
-    /// Whether it takes parts of documents that others do.
-    pub takes_parts: bool,
-}
-
 /// A worker as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -148,7 +138,7 @@ impl Registry {
     pub fn new(lease: Duration) -> Self {
         let (workers, by_kind) = (HashMap::new(), HashMap::new());
         let inner = Inner { workers, by_kind, closing: false, floor: Instant::now(), next: 0 };
-        Self { inner: Mutex::new(inner), lease, parts: Parts::default() }
+        Self { inner: Mutex::new(inner), lease, parts: PartRegistry::default() }
     }
 
     /// A worker said hello on a new stream, with a token of this subject. An older stream of the same worker is told to end.
@@ -246,7 +236,7 @@ impl Registry {
     }
 
     /// The workers that may get jobs of one of these kinds; their free slots by what they hold.
-    pub fn free(&self, kinds: &[Box<str>], held: impl Fn(&WorkerId) -> u32) -> Vec<Free> {
+    pub fn free(&self, kinds: &[Box<str>], held: impl Fn(&WorkerId) -> u32) -> Vec<FreeWorker> {
         let inner = self.inner.lock();
         if inner.closing {
             return Vec::new();
@@ -255,7 +245,7 @@ impl Registry {
         let takers: BTreeMap<&WorkerId, &Worker> = ids.filter_map(|id| Some((id, inner.workers.get(id)?))).collect();
         let able =
             |worker: &Worker| worker.takes_jobs() && worker.listens() && !worker.is_silent(inner.floor, self.lease);
-        let free = takers.into_iter().filter(|(_, worker)| able(worker)).map(|(id, worker)| Free {
+        let free = takers.into_iter().filter(|(_, worker)| able(worker)).map(|(id, worker)| FreeWorker {
             worker: id.clone(),
             kinds: worker.offer.kinds.clone(),
             slots: worker.offer.slots.saturating_sub(held(id) + worker.claiming.len() as u32),

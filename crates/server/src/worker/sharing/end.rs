@@ -15,7 +15,7 @@ use crate::worker::registry::Registry;
 /// Ends a part: what is not done of it goes back to its lead. Its worker is told, unless it said so itself.
 pub(crate) async fn end(services: &Services, registry: &Registry, holder: &Holder, why: Why) {
     let Some(id) = &holder.part else { return };
-    let Some(part) = registry.parts.book.lock().shut(&holder.attempt, id) else { return };
+    let Some(part) = registry.parts.ledger.lock().shut(&holder.attempt, id) else { return };
     tracing::info!(job = %holder.attempt.job, worker = %part.worker, pages = ?part.pages, ?why, "a part ended");
     if why != Why::SaidSo {
         send_to_helper(registry, &part.worker, holder.wire(&services.credentials, &part.worker));
@@ -23,7 +23,7 @@ pub(crate) async fn end(services: &Services, registry: &Registry, holder: &Holde
     services.engine.wake.notify_one();
     // Whoever is inside may finish, and nobody comes in any more.
     drop(part.gate.write().await);
-    registry.parts.book.lock().close(&holder.attempt, id);
+    registry.parts.ledger.lock().close(&holder.attempt, id);
     send_to_lead(services, registry, &holder.attempt);
     services.engine.wake.notify_one();
 }
@@ -54,18 +54,18 @@ pub(crate) enum Why {
 /// Ends the parts of attempts that are over or being cancelled.
 pub(crate) fn prune(services: &Services, registry: &Registry) {
     let attempts = {
-        let book = registry.parts.book.lock();
-        if book.is_empty() {
+        let ledger = registry.parts.ledger.lock();
+        if ledger.is_empty() {
             return;
         }
-        book.attempts()
+        ledger.attempts()
     };
     for attempt in attempts {
         let running = attempt.held(&services.engine).is_ok_and(|job| job.state == State::Running);
         if running {
             continue;
         }
-        let parts = registry.parts.book.lock().dissolve(&attempt);
+        let parts = registry.parts.ledger.lock().dissolve(&attempt);
         for part in parts {
             tracing::info!(job = %attempt.job, worker = %part.worker, pages = ?part.pages, "a part ended with its job");
             let at = Holder::of_part(&attempt, &part.id).wire(&services.credentials, &part.worker);
@@ -88,8 +88,8 @@ pub(crate) fn sweep(services: &Arc<Services>, registry: &Arc<Registry>) {
         registry.set_unresponsive(&worker);
         end_soon(services, registry, holder, Why::NotAccepted);
     }
-    let untold = std::mem::take(&mut *registry.parts.untold.lock());
-    untold.into_iter().for_each(|(worker, at)| send_to_helper(registry, &worker, at));
+    let stale = std::mem::take(&mut *registry.parts.unsent.lock());
+    stale.into_iter().for_each(|(worker, at)| send_to_helper(registry, &worker, at));
 }
 
 /// Tells a worker that a part is over. One that is away learns it from its next welcome.
@@ -97,6 +97,6 @@ fn send_to_helper(registry: &Registry, worker: &WorkerId, at: AttemptRef) {
     if !registry.send(worker, Message::LeaseLost(LeaseLost { attempt: Some(at.clone()) }))
         && registry.is_connected(worker)
     {
-        registry.parts.untold.lock().push((worker.clone(), at));
+        registry.parts.unsent.lock().push((worker.clone(), at));
     }
 }

@@ -9,17 +9,18 @@ use courant_proto::v1::work_response::Message;
 use super::end::{Why, end_soon};
 use super::lead::send_to_lead;
 use crate::services::Services;
-use crate::worker::assignment::{assignment, free};
-use crate::worker::parts::{Given, Holder};
+use crate::worker::assignment::{assignment, free, page_range};
+use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
+use courant_engine::parts::Given;
 
 /// Gives parts to workers with room for which no job waits. Whole jobs were given out before.
 pub(crate) fn give_out(services: &Arc<Services>, registry: &Arc<Registry>) {
-    if registry.parts.book.lock().is_empty() {
+    if registry.parts.ledger.lock().is_empty() {
         return;
     }
     let counts = registry.parts.counts();
-    let kinds = registry.parts.book.lock().kinds();
+    let kinds = registry.parts.ledger.lock().kinds();
     for able in free(services, registry, &kinds).into_iter().filter(|free| free.takes_parts) {
         let room = able.slots.saturating_sub(counts.get(&able.worker).copied().unwrap_or(0));
         for _ in 0..room {
@@ -42,7 +43,7 @@ fn hand_over(
         return end_soon(services, registry, holder, Why::NothingToDo);
     }
     let at = holder.wire(&services.credentials, worker);
-    let message = Assignment { pages: Some(pages.wire()), ..assignment(&job, at) };
+    let message = Assignment { pages: Some(page_range(pages)), ..assignment(&job, at) };
     if registry.send(worker, Message::Assignment(message)) {
         tracing::info!(job = %attempt.job, attempt = attempt.number, %worker, ?pages, "a part was given");
         send_to_lead(services, registry, &attempt);

@@ -1,4 +1,4 @@
-//! Which pages are offered and who has them. Plain bookkeeping: no messages, no clock of its own.
+//! Which pages are offered and who has them. Plain bookkeeping: it sends nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,86 +8,79 @@ use tokio::sync::RwLock;
 use tokio::time::{Duration, Instant};
 
 use super::span::{PartId, Span};
-use courant_engine::attempt::AttemptId;
+use crate::attempt::AttemptId;
 
 /// All documents of which parts are offered or given, by the attempt that offers them.
 #[derive(Debug, Default)]
-pub(crate) struct Book {
+pub struct PartLedger {
     splits: HashMap<AttemptId, Split>,
 }
 
 /// A document that is done in parts.
 #[derive(Debug)]
-pub(crate) struct Split {
+pub struct Split {
     /// The worker that holds the job.
-    pub(crate) lead: WorkerId,
+    pub lead: WorkerId,
     /// The kind of job.
-    pub(crate) kind: Box<str>,
+    pub kind: Box<str>,
     /// Of the newest offer.
-    pub(crate) revision: i64,
+    pub revision: i64,
     /// Offered and not given, in order.
     open: Vec<Span>,
     parts: Vec<Part>,
     /// Workers that failed on a part: they would fail on the next.
     barred: HashSet<WorkerId>,
-    /// The lead was not told of the newest state.
-    pub(crate) untold: bool,
+    /// The lead does not know the newest state.
+    pub lead_is_stale: bool,
 }
 
-/// Pages in another worker's hands.
+/// Pages that another worker does.
 #[derive(Clone, Debug)]
-pub(crate) struct Part {
-    pub(crate) id: PartId,
-    pub(crate) pages: Span,
-    pub(crate) worker: WorkerId,
+pub struct Part {
+    pub id: PartId,
+    pub pages: Span,
+    pub worker: WorkerId,
     given: Instant,
     accepted: bool,
     /// Nothing more is taken in. It stays here until what was begun before has ended.
     over: bool,
     /// Held for reading by whoever writes for the part.
-    pub(crate) gate: Arc<RwLock<()>>,
+    pub gate: Arc<RwLock<()>>,
 }
 
 /// A part that was just given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Given {
-    pub(crate) attempt: AttemptId,
-    pub(crate) part: PartId,
-    pub(crate) pages: Span,
+pub struct Given {
+    pub attempt: AttemptId,
+    pub part: PartId,
+    pub pages: Span,
 }
 
-impl Book {
-    pub(crate) fn is_empty(&self) -> bool {
+impl PartLedger {
+    pub fn is_empty(&self) -> bool {
         self.splits.is_empty()
     }
 
     /// The kinds of work that pages are offered of.
-    pub(crate) fn kinds(&self) -> Vec<Box<str>> {
+    pub fn kinds(&self) -> Vec<Box<str>> {
         let kinds: HashSet<&Box<str>> = self.splits.values().map(|split| &split.kind).collect();
         kinds.into_iter().cloned().collect()
     }
 
-    pub(crate) fn attempts(&self) -> Vec<AttemptId> {
+    pub fn attempts(&self) -> Vec<AttemptId> {
         self.splits.keys().cloned().collect()
     }
 
-    pub(crate) fn split(&self, attempt: &AttemptId) -> Option<&Split> {
+    pub fn split(&self, attempt: &AttemptId) -> Option<&Split> {
         self.splits.get(attempt)
     }
 
-    pub(crate) fn split_mut(&mut self, attempt: &AttemptId) -> Option<&mut Split> {
+    pub fn split_mut(&mut self, attempt: &AttemptId) -> Option<&mut Split> {
         self.splits.get_mut(attempt)
     }
 
     /// The offers of an attempt. One that is not newer than the last changes nothing: it was sent again.
-    pub(crate) fn offer(
-        &mut self,
-        attempt: &AttemptId,
-        lead: &WorkerId,
-        kind: &str,
-        revision: i64,
-        mut pages: Vec<Span>,
-    ) {
+    pub fn offer(&mut self, attempt: &AttemptId, lead: &WorkerId, kind: &str, revision: i64, mut pages: Vec<Span>) {
         let new = || Split {
             lead: lead.clone(),
             kind: kind.into(),
@@ -95,7 +88,7 @@ impl Book {
             open: Vec::new(),
             parts: Vec::new(),
             barred: HashSet::new(),
-            untold: false,
+            lead_is_stale: false,
         };
         let split = self.splits.entry(attempt.clone()).or_insert_with(new);
         if revision <= split.revision {
@@ -107,7 +100,7 @@ impl Book {
     }
 
     /// Gives this worker the last open pages of the document of these kinds that has the fewest helpers.
-    pub(crate) fn give(&mut self, worker: &WorkerId, kinds: &[Box<str>]) -> Option<Given> {
+    pub fn give(&mut self, worker: &WorkerId, kinds: &[Box<str>]) -> Option<Given> {
         let fits = |split: &Split| !split.open.is_empty() && split.may_give(worker, kinds);
         let able = self.splits.iter_mut().filter(|(_, split)| fits(split));
         let (attempt, split) =
@@ -127,29 +120,29 @@ impl Book {
     }
 
     /// Gives this worker nothing more of this document.
-    pub(crate) fn bar(&mut self, attempt: &AttemptId, worker: &WorkerId) {
+    pub fn bar(&mut self, attempt: &AttemptId, worker: &WorkerId) {
         if let Some(split) = self.splits.get_mut(attempt) {
             split.barred.insert(worker.clone());
         }
     }
 
     /// A part that is not over.
-    pub(crate) fn part(&self, attempt: &AttemptId, part: &PartId) -> Option<&Part> {
+    pub fn part(&self, attempt: &AttemptId, part: &PartId) -> Option<&Part> {
         self.splits.get(attempt)?.parts.iter().find(|known| known.id == *part && !known.over)
     }
 
     /// The worker knows of its part.
-    pub(crate) fn accept(&mut self, attempt: &AttemptId, part: &PartId) {
+    pub fn accept(&mut self, attempt: &AttemptId, part: &PartId) {
         let parts = self.splits.get_mut(attempt).into_iter().flat_map(|split| &mut split.parts);
         parts.filter(|known| known.id == *part).for_each(|known| known.accepted = true);
     }
 
-    pub(crate) fn is_accepted(&self, attempt: &AttemptId, part: &PartId) -> bool {
+    pub fn is_accepted(&self, attempt: &AttemptId, part: &PartId) -> bool {
         self.part(attempt, part).is_some_and(|part| part.accepted)
     }
 
     /// From here on nothing is taken in for this part. `None` if that was so already.
-    pub(crate) fn shut(&mut self, attempt: &AttemptId, part: &PartId) -> Option<Part> {
+    pub fn shut(&mut self, attempt: &AttemptId, part: &PartId) -> Option<Part> {
         let parts = &mut self.splits.get_mut(attempt)?.parts;
         let part = parts.iter_mut().find(|known| known.id == *part && !known.over)?;
         part.over = true;
@@ -157,26 +150,26 @@ impl Book {
     }
 
     /// What was begun for a part has ended: it is no more.
-    pub(crate) fn close(&mut self, attempt: &AttemptId, part: &PartId) {
+    pub fn close(&mut self, attempt: &AttemptId, part: &PartId) {
         if let Some(split) = self.splits.get_mut(attempt) {
             split.parts.retain(|known| known.id != *part);
         }
     }
 
     /// The attempt is over, and all parts with it.
-    pub(crate) fn dissolve(&mut self, attempt: &AttemptId) -> Vec<Part> {
+    pub fn dissolve(&mut self, attempt: &AttemptId) -> Vec<Part> {
         let parts = self.splits.remove(attempt).map(|split| split.parts).unwrap_or_default();
         parts.into_iter().filter(|part| !part.over).collect()
     }
 
     /// The parts that workers do.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = (&AttemptId, &Part)> {
+    pub fn parts(&self) -> impl Iterator<Item = (&AttemptId, &Part)> {
         let all = self.splits.iter().flat_map(|(attempt, split)| split.parts.iter().map(move |part| (attempt, part)));
         all.filter(|(_, part)| !part.over)
     }
 
     /// The parts of a worker beyond so many, those given last first.
-    pub(crate) fn beyond(&self, worker: &WorkerId, most: u32) -> Vec<(AttemptId, PartId)> {
+    pub fn beyond(&self, worker: &WorkerId, most: u32) -> Vec<(AttemptId, PartId)> {
         let mut held: Vec<_> = self.parts().filter(|(_, part)| part.worker == *worker).collect();
         held.sort_by_key(|(_, part)| part.given);
         let beyond = held.into_iter().skip(most as usize).rev();
@@ -184,12 +177,12 @@ impl Book {
     }
 
     /// Parts that were not accepted in time.
-    pub(crate) fn late(&self, within: Duration) -> Vec<(AttemptId, PartId)> {
+    pub fn late(&self, within: Duration) -> Vec<(AttemptId, PartId)> {
         let late = self.parts().filter(|(_, part)| !part.accepted && part.given.elapsed() > within);
         late.map(|(attempt, part)| (attempt.clone(), part.id.clone())).collect()
     }
 
-    pub(crate) fn workers(&self) -> HashSet<WorkerId> {
+    pub fn workers(&self) -> HashSet<WorkerId> {
         self.parts().map(|(_, part)| part.worker.clone()).collect()
     }
 }
@@ -204,7 +197,7 @@ impl Split {
     }
 
     /// The pages that others do, those included whose part is over but not closed.
-    pub(crate) fn held(&self) -> impl Iterator<Item = Span> {
+    pub fn held(&self) -> impl Iterator<Item = Span> {
         self.parts.iter().map(|part| part.pages)
     }
 }
@@ -265,7 +258,7 @@ mod tests {
 
     #[derive(Default)]
     struct Model {
-        book: Book,
+        ledger: PartLedger,
         given: Vec<Given>,
         offered: HashMap<AttemptId, (i64, Vec<Span>)>,
     }
@@ -277,13 +270,13 @@ mod tests {
                     let (attempt, which) = (at(attempt), tens(&which));
                     let last = self.offered.get(&attempt).map_or(0, |(revision, _)| *revision);
                     let revision = last + newer;
-                    self.book.offer(&attempt, &worker(attempt.number as u8), "pdf", revision, which.clone());
+                    self.ledger.offer(&attempt, &worker(attempt.number as u8), "pdf", revision, which.clone());
                     if revision > last {
                         self.offered.insert(attempt, (revision, which));
                     }
                 }
                 Step::Give { worker: number } => {
-                    let Some(given) = self.book.give(&worker(number), &["pdf".into()]) else { return Ok(()) };
+                    let Some(given) = self.ledger.give(&worker(number), &["pdf".into()]) else { return Ok(()) };
                     prop_assert!(at(u32::from(number)) != given.attempt, "to the lead itself");
                     let offered = &self.offered[&given.attempt].1;
                     prop_assert!(offered.contains(&given.pages), "{given:?} was not offered: {offered:?}");
@@ -292,20 +285,20 @@ mod tests {
                 }
                 Step::Shut { which } => {
                     if let Some(given) = which.checked_rem(self.given.len()).map(|n| self.given[n].clone()) {
-                        let first = self.book.shut(&given.attempt, &given.part);
-                        prop_assert!(self.book.part(&given.attempt, &given.part).is_none());
-                        prop_assert!(self.book.shut(&given.attempt, &given.part).is_none(), "{first:?} ended twice");
+                        let first = self.ledger.shut(&given.attempt, &given.part);
+                        prop_assert!(self.ledger.part(&given.attempt, &given.part).is_none());
+                        prop_assert!(self.ledger.shut(&given.attempt, &given.part).is_none(), "{first:?} ended twice");
                     }
                 }
                 Step::Close { which } => {
                     if let Some(given) = which.checked_rem(self.given.len()).map(|n| self.given[n].clone()) {
-                        self.book.shut(&given.attempt, &given.part);
-                        self.book.close(&given.attempt, &given.part);
+                        self.ledger.shut(&given.attempt, &given.part);
+                        self.ledger.close(&given.attempt, &given.part);
                     }
                 }
                 Step::Dissolve { attempt } => {
-                    self.book.dissolve(&at(attempt));
-                    prop_assert!(self.book.parts().all(|(of, _)| *of != at(attempt)));
+                    self.ledger.dissolve(&at(attempt));
+                    prop_assert!(self.ledger.parts().all(|(of, _)| *of != at(attempt)));
                     self.offered.remove(&at(attempt));
                 }
             }
@@ -314,7 +307,7 @@ mod tests {
 
         /// No page is in two hands, and none that is in somebody's hands is still to be had.
         fn check(&self) -> Result<(), TestCaseError> {
-            for split in self.book.splits.values() {
+            for split in self.ledger.splits.values() {
                 let mut all: Vec<Span> = split.held().chain(split.open.iter().copied()).collect();
                 all.sort_by_key(|pages| pages.first);
                 prop_assert!(all.windows(2).all(|pair| !pair[0].meets(&pair[1])), "{split:?}");
@@ -336,14 +329,14 @@ mod tests {
 
     #[test]
     fn the_last_pages_go_first_and_helpers_spread() {
-        let mut book = Book::default();
-        book.offer(&at(1), &worker(1), "pdf", 1, tens(&[true; 3]));
-        book.offer(&at(2), &worker(2), "pdf", 1, tens(&[true; 3]));
+        let mut ledger = PartLedger::default();
+        ledger.offer(&at(1), &worker(1), "pdf", 1, tens(&[true; 3]));
+        ledger.offer(&at(2), &worker(2), "pdf", 1, tens(&[true; 3]));
         let kinds = ["pdf".into()];
-        let given: Vec<_> = (0..4).map(|_| book.give(&worker(9), &kinds).unwrap()).collect();
+        let given: Vec<_> = (0..4).map(|_| ledger.give(&worker(9), &kinds).unwrap()).collect();
         let seen: Vec<_> = given.iter().map(|given| (given.attempt.number, given.pages.first)).collect();
         assert_eq!(seen, [(1, 21), (2, 21), (1, 11), (2, 11)]);
-        assert!(book.give(&worker(9), &["scan".into()]).is_none());
-        assert_eq!(book.beyond(&worker(9), 3).len(), 1);
+        assert!(ledger.give(&worker(9), &["scan".into()]).is_none());
+        assert_eq!(ledger.beyond(&worker(9), 3).len(), 1);
     }
 }

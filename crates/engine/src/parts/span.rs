@@ -1,7 +1,5 @@
 //! Pages in a row, and the names of parts.
 
-use courant_proto::v1::PageRange;
-
 /// The most ranges of one offer.
 pub const MAX_RANGES: usize = 1024;
 /// The longest id of a part in bytes.
@@ -9,9 +7,17 @@ pub const MAX_PART_ID: usize = 64;
 
 /// Names a part for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PartId(pub(super) Box<str>);
+pub struct PartId(Box<str>);
 
 impl PartId {
+    pub fn new(id: impl Into<Box<str>>) -> Self {
+        Self(id.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn random() -> Self {
         Self(format!("{:032x}", fastrand::u128(..)).into())
     }
@@ -31,11 +37,7 @@ impl Span {
         (self.first..=self.last).contains(&page)
     }
 
-    pub(crate) fn meets(&self, other: &Self) -> bool {
+    pub fn meets(&self, other: &Self) -> bool {
         self.first <= other.last && other.first <= self.last
-    }
-
-    pub(crate) fn wire(self) -> PageRange {
-        PageRange { first: self.first as i32, last: self.last as i32 }
     }
 }
