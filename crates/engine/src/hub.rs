@@ -1,4 +1,4 @@
-//! Who watches what. Finds the mailboxes of a job in a few look-ups, however many watchers there are.
+//! Who watches what. Finds the queues of a job in a few look-ups, however many watchers there are.
 
 pub mod watch_queue;
 
@@ -150,7 +150,7 @@ impl Hub {
     }
 
     /// Where watchers are, so many after a place.
-    pub fn spots(&self, after: Option<&ScopeKey>, count: usize) -> Vec<ScopeKey> {
+    pub fn scope_keys(&self, after: Option<&ScopeKey>, count: usize) -> Vec<ScopeKey> {
         let rest = self.watchers.range::<ScopeKey, _>((after.map_or(Unbounded, Excluded), Unbounded));
         rest.map(|(place, _)| place.clone()).take(count).collect()
     }
@@ -165,7 +165,7 @@ impl Hub {
     pub fn notify_position(&self, place: &ScopeKey, news: &Arc<TransientUpdate>, new: bool) {
         let watchers = self.watchers.get(place).into_iter().flatten();
         let here = watchers.filter(|watcher| watcher.scope.holds(&news.known.job));
-        here.filter(|watcher| new || !watcher.queue.knows_places())
+        here.filter(|watcher| new || !watcher.queue.knows_positions())
             .for_each(|watcher| watcher.queue.push_news(news.clone()));
     }
 

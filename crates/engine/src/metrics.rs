@@ -29,7 +29,7 @@ pub struct Metrics {
     /// Jobs by state, as they are now.
     states: HashMap<State, u64>,
     hour: Hour,
-    workers: HashMap<WorkerId, Pace>,
+    workers: HashMap<WorkerId, WorkerSpeed>,
 }
 
 /// How many jobs ended how.
@@ -42,9 +42,9 @@ pub struct Ended {
 
 /// What a worker does.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Pace {
+pub struct WorkerSpeed {
     /// Milliseconds it takes for a page (moving average).
-    pub page_ms: f64,
+    pub ms_per_page: f64,
     /// Pages it finished since counting began.
     pub pages: u64,
     newest: Moment,
@@ -141,19 +141,19 @@ impl Metrics {
     }
 
     /// What a worker does. `None` before its first page.
-    pub fn pace(&self, worker: &WorkerId) -> Option<Pace> {
+    pub fn speed(&self, worker: &WorkerId) -> Option<WorkerSpeed> {
         self.workers.get(worker).copied()
     }
 
     fn page_finished(&mut self, worker: &WorkerId, at: Moment, ms: f64) {
         if self.workers.len() >= MAX_WORKERS && !self.workers.contains_key(worker) {
-            let idle = self.workers.iter().min_by_key(|(_, pace)| pace.newest).map(|(id, _)| id.clone());
+            let idle = self.workers.iter().min_by_key(|(_, speed)| speed.newest).map(|(id, _)| id.clone());
             self.workers.retain(|id, _| Some(id) != idle.as_ref());
         }
-        let pace = self.workers.entry(worker.clone()).or_default();
-        pace.page_ms = averaged((pace.pages > 0).then_some(pace.page_ms), ms);
-        pace.pages += 1;
-        pace.newest = at;
+        let speed = self.workers.entry(worker.clone()).or_default();
+        speed.ms_per_page = averaged((speed.pages > 0).then_some(speed.ms_per_page), ms);
+        speed.pages += 1;
+        speed.newest = at;
     }
 }
 
@@ -217,8 +217,8 @@ mod tests {
         assert_eq!(metrics.job_ms, Some(40_000.0));
         let hour = metrics.last_hour(Moment(60_000));
         assert_eq!((hour.succeeded, hour.pages), (1, 2));
-        let pace = metrics.pace(&WorkerId::new("w")).unwrap();
-        assert_eq!((pace.pages, pace.page_ms), (2, 120.0));
+        let speed = metrics.speed(&WorkerId::new("w")).unwrap();
+        assert_eq!((speed.pages, speed.ms_per_page), (2, 120.0));
         metrics.moved(Some(State::Succeeded), None);
         assert_eq!(metrics.jobs(State::Succeeded), 0);
     }
@@ -240,6 +240,6 @@ mod tests {
             metrics.page_finished(&WorkerId::new(format!("w{n}")), Moment(n as i64), 1.0);
         }
         assert_eq!(metrics.workers.len(), MAX_WORKERS);
-        assert!(metrics.pace(&WorkerId::new("w0")).is_none());
+        assert!(metrics.speed(&WorkerId::new("w0")).is_none());
     }
 }

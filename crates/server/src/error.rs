@@ -117,8 +117,8 @@ pub enum Error {
     #[error("this service sends no Web Push; its operator turns it on with --push-contact")]
     PushDisabled,
     /// The store of notifications cannot be read or written: why, for the log.
-    #[error("the store of notices does not answer; try again")]
-    Notices(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the store of notifications does not answer; try again")]
+    NotificationStore(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A share of something that all users have in common is used up.
     #[error(transparent)]
     TooMany(#[from] crate::share::Exhausted),

@@ -83,7 +83,7 @@ fn log(error: &Error) {
                 tracing::error!(cause = causes(cause), left_out, "the store of documents and results failed");
             });
         }
-        Error::Notices(cause) => tracing::error!(%cause, "the store of notices failed"),
+        Error::NotificationStore(cause) => tracing::error!(%cause, "the store of notifications failed"),
         other => tracing::debug!(%other, "call refused"),
     }
 }
@@ -132,7 +132,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::Replaced => (Code::Aborted, ErrorReason::WorkerReplaced),
         Error::WorkerIdTaken(_) => (Code::PermissionDenied, ErrorReason::WorkerIdTaken),
         Error::WorkerNotFound(_) => (Code::NotFound, ErrorReason::WorkerNotFound),
-        Error::Notices(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
+        Error::NotificationStore(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
         Error::Objects(cause) => match Fault::of(cause) {
             Fault::Missing => (Code::Internal, ErrorReason::Internal),
             // Workers wait for the operator with what they have; clients are told by the reason that it takes one.

@@ -20,9 +20,9 @@ const LAYERS: [&str; 16] = [
     "jobs",
     "uploads",
     "worker",
-    "places",
+    "positions",
     "admin queue",
-    "notices presence",
+    "notifications presence",
     // Start, run, stop.
     "server",
     "lib",

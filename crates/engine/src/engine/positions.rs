@@ -10,7 +10,7 @@ use super::core::Engine;
 use super::state::State;
 use super::walk::CHUNK;
 use crate::estimate::{Estimate, WorkerCapacity};
-use crate::hub::ScopeKey as Spot;
+use crate::hub::ScopeKey;
 use crate::hub::watch_queue::{TransientChange, TransientUpdate};
 use crate::snapshot::EstimatedPosition;
 use crate::view::{Known, View};
@@ -48,15 +48,16 @@ impl Engine {
     pub async fn send_positions(&self, before: &SentPositions, limit: usize) -> SentPositions {
         let (mut told, mut last) = (SentPositions::default(), None);
         loop {
-            let spots = self.state.lock().hub.spots(last.as_ref(), CHUNK);
-            let Some(end) = spots.last() else { return told };
+            let scope_keys = self.state.lock().hub.scope_keys(last.as_ref(), CHUNK);
+            let Some(end) = scope_keys.last() else { return told };
             last = Some(end.clone());
             // Watches of one job are many and cheap, the others the other way round.
-            let (jobs, many): (Vec<&Spot>, Vec<&Spot>) = spots.iter().partition(|spot| matches!(spot, Spot::Job(_)));
+            let (jobs, many): (Vec<&ScopeKey>, Vec<&ScopeKey>) =
+                scope_keys.iter().partition(|scope_key| matches!(scope_key, ScopeKey::Job(_)));
             self.state.lock().send_positions_to(&jobs, before, &mut told, limit);
-            for spot in many {
+            for scope_key in many {
                 tokio::task::yield_now().await;
-                self.state.lock().send_positions_to(&[spot], before, &mut told, limit);
+                self.state.lock().send_positions_to(&[scope_key], before, &mut told, limit);
             }
             tokio::task::yield_now().await;
         }
@@ -64,42 +65,48 @@ impl Engine {
 }
 
 impl State {
-    fn send_positions_to(&self, spots: &[&Spot], before: &SentPositions, told: &mut SentPositions, limit: usize) {
+    fn send_positions_to(
+        &self,
+        scope_keys: &[&ScopeKey],
+        before: &SentPositions,
+        told: &mut SentPositions,
+        limit: usize,
+    ) {
         let now = Timestamp::now();
-        for spot in spots {
-            match spot {
-                Spot::Job(id) => {
+        for scope_key in scope_keys {
+            match scope_key {
+                ScopeKey::Job(id) => {
                     if let Some(known) = self.view.get(id) {
-                        self.notify(spot, known, before, told, now);
+                        self.notify(scope_key, known, before, told, now);
                     }
                 }
-                Spot::Document(owner, _) | Spot::Owner(owner) => {
-                    let keys = self.view.shelf(Some(owner)).into_iter().flat_map(|shelf| shelf.open(None));
+                ScopeKey::Document(owner, _) | ScopeKey::Owner(owner) => {
+                    let keys = self.view.job_index(Some(owner)).into_iter().flat_map(|job_index| job_index.open(None));
                     let jobs = keys.take(limit * LOOKED_AT).filter_map(|key| self.view.get(&key.1));
-                    jobs.filter(|known| self.notify(spot, known, before, told, now)).take(limit).for_each(drop);
+                    jobs.filter(|known| self.notify(scope_key, known, before, told, now)).take(limit).for_each(drop);
                 }
-                Spot::All => {
+                ScopeKey::All => {
                     let lines = self.view.lines().map(|line| (line.kind, line.lane));
                     let jobs = lines.flat_map(|(kind, lane)| self.view.upcoming(kind, lane, limit));
                     for known in jobs.take(limit * LOOKED_AT) {
-                        self.notify(spot, known, before, told, now);
+                        self.notify(scope_key, known, before, told, now);
                     }
                 }
             }
-            self.hub.end_of_positions(spot);
+            self.hub.end_of_positions(scope_key);
         }
     }
 
     /// Tells one job's place. `false` if it has none, or nobody here follows it.
     fn notify(
         &self,
-        spot: &Spot,
+        scope_key: &ScopeKey,
         known: &Known,
         before: &SentPositions,
         told: &mut SentPositions,
         at: Timestamp,
     ) -> bool {
-        if !self.hub.is_watched_at(spot, &known.job) {
+        if !self.hub.is_watched_at(scope_key, &known.job) {
             return false;
         }
         let id = &known.job.id;
@@ -123,7 +130,7 @@ impl State {
             elapsed,
             news: TransientChange::Place,
         };
-        self.hub.notify_position(spot, &Arc::new(news), novelty == Novelty::New);
+        self.hub.notify_position(scope_key, &Arc::new(news), novelty == Novelty::New);
         true
     }
 }

@@ -79,13 +79,13 @@ impl State {
             Topic::Owner(owner) => Some(owner),
             Topic::All => None,
         };
-        let Some(shelf) = self.view.shelf(owner) else {
+        let Some(job_index) = self.view.job_index(owner) else {
             walk.at = At::Done;
             return Vec::new();
         };
         match &mut walk.at {
             At::Ended { before, found } => {
-                let keys: Vec<&ListKey> = shelf.ended(before.as_ref()).take(CHUNK).collect();
+                let keys: Vec<&ListKey> = job_index.ended(before.as_ref()).take(CHUNK).collect();
                 let room = RECENT_FINISHED - found.len();
                 found.extend(keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).take(room));
                 if let Some(last) = keys.get(CHUNK - 1).filter(|_| found.len() < RECENT_FINISHED) {
@@ -97,7 +97,7 @@ impl State {
                 recent
             }
             At::Open { after } => {
-                let keys: Vec<&ListKey> = shelf.open(after.as_ref()).take(CHUNK).collect();
+                let keys: Vec<&ListKey> = job_index.open(after.as_ref()).take(CHUNK).collect();
                 let seen = keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).collect();
                 let last = keys.get(CHUNK - 1).map(|key| (*key).clone());
                 walk.at = last.map_or(At::Done, |last| At::Open { after: Some(last) });

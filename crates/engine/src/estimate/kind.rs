@@ -8,13 +8,13 @@ use courant_joblog::job::{Lane, Page};
 use super::average::{Average, Trend};
 use crate::view::Load;
 
-/// Pages a worker's own pace is measured over, and as many times as it counts those of all workers.
+/// Pages a worker's own speed is measured over, and as many times as it counts those of all workers.
 const WORKER_PAGES: f64 = 500.0;
-/// How many pages of a worker it takes until its own pace counts as much as that of all.
+/// How many pages of a worker it takes until its own speed counts as much as that of all.
 const PRIOR_PAGES: f64 = 20.0;
 /// Jobs that averages of whole jobs are measured over.
 const JOBS: f64 = 20.0;
-/// Workers whose pace is remembered, of each kind. With more, the one that finished no page for longest goes.
+/// Workers whose speed is remembered, of each kind. With more, the one that finished no page for longest goes.
 const MAX_WORKERS: usize = 1024;
 /// How wrong estimates are taken to be before it was measured (as a logarithm, squared), and how many times that counts.
 const MISS: (f64, f64) = (0.25, 3.0);
@@ -60,8 +60,8 @@ pub struct Kind {
     /// Which share of its pages a document has for OCR.
     ocr_share: Average,
     /// Pages on any worker.
-    pace: Pace,
-    workers: HashMap<WorkerId, (Pace, u64)>,
+    page_times: PageTimes,
+    workers: HashMap<WorkerId, (PageTimes, u64)>,
     /// Counts pages: when a worker was last heard of.
     tick: u64,
     /// How wrong estimates were, by the part of the job they were made in.
@@ -78,7 +78,7 @@ impl Default for Kind {
             tail: Trend::default(),
             spent: [Average::over(WORKER_PAGES); 2],
             ocr_share: Average::over(JOBS),
-            pace: Pace::over(4.0 * WORKER_PAGES),
+            page_times: PageTimes::over(4.0 * WORKER_PAGES),
             workers: HashMap::new(),
             tick: 0,
             misses: [Average::over(JOBS); PARTS],
@@ -90,12 +90,12 @@ impl Default for Kind {
 /// How long pages take against what is spent on such pages elsewhere: less than 1 where a worker is fast, or has several
 /// under way.
 #[derive(Clone, Copy, Debug)]
-struct Pace {
+struct PageTimes {
     took: Average,
     usual: Average,
 }
 
-impl Pace {
+impl PageTimes {
     fn over(pages: f64) -> Self {
         Self { took: Average::over(pages), usual: Average::over(pages) }
     }
@@ -162,14 +162,15 @@ impl Kind {
         let average = &mut self.spent[reading as usize];
         average.add(spent);
         let usual = average.mean().unwrap_or(spent);
-        self.pace.add(took, usual);
+        self.page_times.add(took, usual);
         self.tick += 1;
         if self.workers.len() >= MAX_WORKERS && !self.workers.contains_key(worker) {
             let idle = self.workers.iter().min_by_key(|(_, (_, used))| *used).map(|(worker, _)| worker.clone());
             idle.and_then(|idle| self.workers.remove(&idle));
         }
-        let (pace, used) = self.workers.entry(worker.clone()).or_insert_with(|| (Pace::over(WORKER_PAGES), 0));
-        pace.add(took, usual);
+        let (page_times, used) =
+            self.workers.entry(worker.clone()).or_insert_with(|| (PageTimes::over(WORKER_PAGES), 0));
+        page_times.add(took, usual);
         *used = self.tick;
         usual
     }
@@ -231,16 +232,16 @@ impl Kind {
 
     /// How long pages take this worker, against what is usually spent on them.
     pub fn factor(&self, worker: &WorkerId) -> Option<f64> {
-        let all = self.pace.factor()?;
+        let all = self.page_times.factor()?;
         Some(self.workers.get(worker).map_or(all, |(own, _)| own.factor_with(all, PRIOR_PAGES)))
     }
 
     /// Milliseconds a page of the usual mix takes this worker.
-    pub fn pace(&self, worker: &WorkerId) -> Option<f64> {
+    pub fn ms_per_page(&self, worker: &WorkerId) -> Option<f64> {
         Some(self.factor(worker)? * mean_of(self.spent()?, self.mix(0, 0)))
     }
 
-    /// Workers whose pace is remembered.
+    /// Workers whose speed is remembered.
     #[cfg(test)]
     pub fn workers(&self) -> usize {
         self.workers.len()
@@ -248,7 +249,7 @@ impl Kind {
 
     /// Whether pages of this kind were ever finished.
     pub fn has_pages(&self) -> bool {
-        self.pace.factor().is_some()
+        self.page_times.factor().is_some()
     }
 
     /// How much documents differ in what their pages take, as a share of that.
@@ -269,13 +270,13 @@ impl Kind {
 
     /// What jobs cost where a page takes so long (`None` where nobody has finished one). `None` before any job has ended or
     /// finished a page.
-    pub fn cost(&self, pace: Option<f64>) -> Option<Cost> {
-        if pace.is_none() && self.tail.line().is_none() {
+    pub fn cost(&self, ms_per_page: Option<f64>) -> Option<Cost> {
+        if ms_per_page.is_none() && self.tail.line().is_none() {
             return None;
         }
         let (tail, tail_page) = self.tail.line().unwrap_or_default();
         let pages = self.pages.mean().zip(self.pages.mean_square()).unwrap_or_default();
-        Some(Cost { job: self.head.mean().unwrap_or(0.0) + tail, page: pace.unwrap_or(0.0) + tail_page, pages })
+        Some(Cost { job: self.head.mean().unwrap_or(0.0) + tail, page: ms_per_page.unwrap_or(0.0) + tail_page, pages })
     }
 }
 

@@ -73,7 +73,7 @@ pub struct Estimates {
     used: HashMap<Box<str>, u64>,
     tick: u64,
     runs: HashMap<JobId, Run>,
-    crews: HashMap<Box<str>, WorkerPool>,
+    pools: HashMap<Box<str>, WorkerPool>,
 }
 
 impl Projection for Estimates {
@@ -131,7 +131,7 @@ impl Estimates {
     }
 
     /// Looks at who works now.
-    pub fn look(&mut self, view: &View, hands: &[WorkerCapacity], now: Moment) {
+    pub fn look(&mut self, view: &View, workers: &[WorkerCapacity], now: Moment) {
         /// Running jobs: the least that one still takes, how many may be known of, and how many there are.
         type Ends = (Option<f64>, u32, u32);
         let mut ends: HashMap<&str, Ends> = HashMap::new();
@@ -150,18 +150,18 @@ impl Estimates {
         let mut known: HashMap<&str, bool> = HashMap::new();
         let mut demanded = |kind| *known.entry(kind).or_insert_with(|| view.is_demanded(kind));
         let mut gathering = Gathering::default();
-        for hand in hands {
-            let pace = |kind: &str| self.kinds.get(kind).map(|known| known.pace(&hand.worker));
-            gathering.add(hand, &mut demanded, pace);
+        for worker in workers {
+            let ms_per_page = |kind: &str| self.kinds.get(kind).map(|known| known.ms_per_page(&worker.worker));
+            gathering.add(worker, &mut demanded, ms_per_page);
         }
-        self.crews = gathering.crews(first_free, now);
+        self.pools = gathering.pools(first_free, now);
     }
 
     /// How long a job at this place of a line will wait. `None` until there is something to estimate from, and while no
     /// worker for it is there.
     pub fn wait(&self, view: &View, kind: &str, lane: Lane, place: QueuePosition, now: Moment) -> Option<Estimate> {
-        let (known, crew) = (self.kinds.get(kind)?, self.crews.get(kind)?);
-        let cost = known.cost(crew.pace)?;
+        let (known, pool) = (self.kinds.get(kind)?, self.pools.get(kind)?);
+        let cost = known.cost(pool.ms_per_page)?;
         let (mut work, mut squares) = (cost.of(place.ahead), cost.squares_of(place.ahead));
         let weights = view.weights();
         for other in Lane::ALL.into_iter().filter(|other| *other != lane) {
@@ -171,16 +171,16 @@ impl Estimates {
             work += share * cost.of(waiting);
             squares += share * cost.squares_of(waiting);
         }
-        let free = crew.first_free(now)?;
+        let free = pool.first_free(now)?;
         let first = free.ms;
-        let ms = first + work / crew.slots;
+        let ms = first + work / pool.slots;
         let miss = known.miss(0).powi(2) + known.unevenness().powi(2);
         let one = cost.of(Load::of(None));
-        let variance = miss * squares / crew.slots.powi(2)
+        let variance = miss * squares / pool.slots.powi(2)
             + MEAN_IS_UNSURE * miss * ms.powi(2)
             + (known.miss(0).powi(2) + free.unknown) * first.powi(2)
             // With several slots nobody knows how their ends are spread.
-            + if work > 0.0 { one.powi(2) / 12.0 * (1.0 - 1.0 / crew.slots.max(1.0)) } else { 0.0 };
+            + if work > 0.0 { one.powi(2) / 12.0 * (1.0 - 1.0 / pool.slots.max(1.0)) } else { 0.0 };
         if variance.sqrt() > TOO_UNSURE * (ms + SHORT) {
             return None;
         }

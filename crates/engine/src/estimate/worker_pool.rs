@@ -25,7 +25,7 @@ pub struct WorkerPool {
     /// Slots for this kind; those of a worker of several kinds that are in demand are divided among them.
     pub slots: f64,
     /// Milliseconds a page takes an average slot; `None` where nobody has finished one.
-    pub pace: Option<f64>,
+    pub ms_per_page: Option<f64>,
     /// When the first slot will be free, by the estimates at `at`. `None` while that is not known.
     first_free: Option<FirstFree>,
     /// When this was found.
@@ -49,7 +49,7 @@ impl WorkerPool {
     }
 }
 
-/// All crews, gathered in one pass over the workers: what that costs grows with the kinds that workers name, not with
+/// All pools, gathered in one pass over the workers: what that costs grows with the kinds that workers name, not with
 /// their product.
 #[derive(Debug, Default)]
 pub struct Gathering<'a>(HashMap<&'a str, Gathered>);
@@ -63,39 +63,39 @@ struct Gathered {
 }
 
 impl<'a> Gathering<'a> {
-    /// Adds a worker. `demanded` says whether jobs of a kind wait or run; `pace` how many milliseconds a page of a kind
-    /// takes this worker, and `None` for a kind of which nothing is known, which has no crew.
+    /// Adds a worker. `demanded` says whether jobs of a kind wait or run; `ms_per_page` how many milliseconds a page of a kind
+    /// takes this worker, and `None` for a kind of which nothing is known, which has no pool.
     pub fn add(
         &mut self,
-        hand: &'a WorkerCapacity,
+        worker: &'a WorkerCapacity,
         demanded: &mut impl FnMut(&'a str) -> bool,
-        pace: impl Fn(&str) -> Option<Option<f64>>,
+        ms_per_page: impl Fn(&str) -> Option<Option<f64>>,
     ) {
-        if hand.slots == 0 {
+        if worker.slots == 0 {
             return;
         }
-        let in_demand = hand.kinds.iter().filter(|kind| demanded(kind)).count();
-        for kind in hand.kinds.iter() {
-            let Some(pace) = pace(kind) else { continue };
+        let in_demand = worker.kinds.iter().filter(|kind| demanded(kind)).count();
+        for kind in worker.kinds.iter() {
+            let Some(ms_per_page) = ms_per_page(kind) else { continue };
             let others = in_demand - usize::from(demanded(kind));
-            let own = f64::from(hand.slots) / (others + 1) as f64;
+            let own = f64::from(worker.slots) / (others + 1) as f64;
             let all = self.0.entry(kind).or_default();
             all.slots += own;
-            all.free |= hand.held < hand.slots;
-            match pace {
-                Some(pace) => all.pages_per_ms += own / pace.max(f64::MIN_POSITIVE),
+            all.free |= worker.held < worker.slots;
+            match ms_per_page {
+                Some(ms_per_page) => all.pages_per_ms += own / ms_per_page.max(f64::MIN_POSITIVE),
                 None => all.unmeasured = true,
             }
         }
     }
 
-    /// The crews, given when the first slot of each kind will be free as far as none is now.
-    pub fn crews(self, first_free: impl Fn(&str) -> Option<FirstFree>, at: Moment) -> HashMap<Box<str>, WorkerPool> {
-        let crew = |(kind, all): (&str, Gathered)| {
-            let pace = (!all.unmeasured && all.pages_per_ms > 0.0).then(|| all.slots / all.pages_per_ms);
+    /// The pools, given when the first slot of each kind will be free as far as none is now.
+    pub fn pools(self, first_free: impl Fn(&str) -> Option<FirstFree>, at: Moment) -> HashMap<Box<str>, WorkerPool> {
+        let pool = |(kind, all): (&str, Gathered)| {
+            let ms_per_page = (!all.unmeasured && all.pages_per_ms > 0.0).then(|| all.slots / all.pages_per_ms);
             let first_free = if all.free { Some(FirstFree::default()) } else { first_free(kind) };
-            (kind.into(), WorkerPool { slots: all.slots, pace, first_free, at })
+            (kind.into(), WorkerPool { slots: all.slots, ms_per_page, first_free, at })
         };
-        self.0.into_iter().map(crew).collect()
+        self.0.into_iter().map(pool).collect()
     }
 }

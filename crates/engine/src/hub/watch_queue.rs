@@ -100,7 +100,7 @@ pub enum Message {
 
 /// What a watcher found in its queue.
 #[derive(Debug)]
-pub enum Found {
+pub enum Received {
     /// To be told now, in order.
     Messages(Vec<Message>),
     /// Entries were thrown away; read them from the log.
@@ -123,7 +123,7 @@ struct Inner {
     told: HashMap<(JobId, TransientKind), Instant>,
     lagged: bool,
     /// Whether it was told where its waiting jobs stand since it was empty.
-    knows_places: bool,
+    knows_positions: bool,
 }
 
 #[derive(Debug)]
@@ -145,18 +145,18 @@ impl WatchQueue {
         inner.queue.clear();
         inner.pending.clear();
         inner.lagged = false;
-        inner.knows_places = false;
+        inner.knows_positions = false;
     }
 
     /// Whether it was told where its waiting jobs stand.
-    pub fn knows_places(&self) -> bool {
-        self.inner.lock().knows_places
+    pub fn knows_positions(&self) -> bool {
+        self.inner.lock().knows_positions
     }
 
     /// It was told where its waiting jobs stand.
     pub fn end_of_positions(&self) {
         let mut inner = self.inner.lock();
-        inner.knows_places = !inner.lagged;
+        inner.knows_positions = !inner.lagged;
     }
 
     /// Whether nothing waits and nothing was thrown away.
@@ -202,10 +202,10 @@ impl WatchQueue {
     }
 
     /// Waits until there is something to tell. Cancel-safe: nothing is taken before it is returned.
-    pub async fn next(&self) -> Found {
+    pub async fn next(&self) -> Received {
         loop {
             let due = match self.take(Instant::now()) {
-                Taken::Found(found) => return found,
+                Taken::Received(found) => return found,
                 Taken::Nothing { due } => due,
             };
             match due {
@@ -221,22 +221,22 @@ impl WatchQueue {
     fn take(&self, now: Instant) -> Taken {
         let mut inner = self.inner.lock();
         if inner.lagged {
-            return Taken::Found(Found::Lagged);
+            return Taken::Received(Received::Lagged);
         }
-        let mut mail: Vec<Message> = inner.queue.drain(..).collect();
-        let due = inner.take_due(now, self.min_interval, &mut mail);
-        if mail.is_empty() { Taken::Nothing { due } } else { Taken::Found(Found::Messages(mail)) }
+        let mut messages: Vec<Message> = inner.queue.drain(..).collect();
+        let due = inner.take_due(now, self.min_interval, &mut messages);
+        if messages.is_empty() { Taken::Nothing { due } } else { Taken::Received(Received::Messages(messages)) }
     }
 }
 
 enum Taken {
-    Found(Found),
+    Received(Received),
     Nothing { due: Option<Instant> },
 }
 
 impl Inner {
-    /// Moves the news whose time has come into `mail`; says when the next is due.
-    fn take_due(&mut self, now: Instant, interval: Duration, mail: &mut Vec<Message>) -> Option<Instant> {
+    /// Moves the news whose time has come into `messages`; says when the next is due.
+    fn take_due(&mut self, now: Instant, interval: Duration, messages: &mut Vec<Message>) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         let told = &mut self.told;
         self.pending.retain(|job, of_job| {
@@ -247,7 +247,7 @@ impl Inner {
                     return true;
                 }
                 told.insert((job.clone(), pending.kind), now);
-                mail.push(Message::Transient(pending.news.clone(), pending.folded));
+                messages.push(Message::Transient(pending.news.clone(), pending.folded));
                 false
             });
             !of_job.is_empty()
@@ -289,9 +289,9 @@ mod tests {
     }
 
     /// `p<percent>+<folded>` and `r<revision>`, in order.
-    fn shown(found: Found) -> String {
-        let Found::Messages(mail) = found else { return "lagged".into() };
-        let words = mail.iter().map(|mail| match mail {
+    fn shown(found: Received) -> String {
+        let Received::Messages(messages) = found else { return "lagged".into() };
+        let words = messages.iter().map(|message| match message {
             Message::Durable(durable) => format!("r{}", durable.entry.revision),
             Message::Transient(news, folded) => format!("p{}+{folded}", news.known.job.progress.percent),
         });

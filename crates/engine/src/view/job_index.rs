@@ -94,18 +94,18 @@ mod tests {
 
     #[test]
     fn unfinished_and_ended_jobs_are_one_list_and_two() {
-        let mut shelf = JobIndex::default();
+        let mut job_index = JobIndex::default();
         for n in 1..=6 {
-            shelf.put(&key(n), if n % 3 == 0 { State::Failed } else { State::Queued });
+            job_index.put(&key(n), if n % 3 == 0 { State::Failed } else { State::Queued });
         }
-        assert_eq!(shown(shelf.newest_first(None)), [6, 5, 4, 3, 2, 1]);
-        assert_eq!(shown(shelf.newest_first(Some(&key(4)))), [3, 2, 1]);
-        assert_eq!(shown(shelf.open(Some(&key(1)))), [2, 4, 5]);
-        assert_eq!(shown(shelf.ended(Some(&key(6)))), [3]);
-        shelf.put(&key(3), State::Queued);
-        shelf.put(&key(4), State::Succeeded);
-        assert_eq!((shown(shelf.open(None)), shown(shelf.ended(None))), (vec![1, 2, 3, 5], vec![6, 4]));
-        (1..=6).for_each(|n| shelf.remove(&key(n)));
-        assert!(shelf.is_empty());
+        assert_eq!(shown(job_index.newest_first(None)), [6, 5, 4, 3, 2, 1]);
+        assert_eq!(shown(job_index.newest_first(Some(&key(4)))), [3, 2, 1]);
+        assert_eq!(shown(job_index.open(Some(&key(1)))), [2, 4, 5]);
+        assert_eq!(shown(job_index.ended(Some(&key(6)))), [3]);
+        job_index.put(&key(3), State::Queued);
+        job_index.put(&key(4), State::Succeeded);
+        assert_eq!((shown(job_index.open(None)), shown(job_index.ended(None))), (vec![1, 2, 3, 5], vec![6, 4]));
+        (1..=6).for_each(|n| job_index.remove(&key(n)));
+        assert!(job_index.is_empty());
     }
 }

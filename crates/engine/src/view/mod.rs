@@ -70,12 +70,12 @@ impl View {
         owner: Option<&Owner>,
         before: Option<&ListKey>,
     ) -> impl Iterator<Item = (&'a ListKey, &'a Known)> {
-        let keys = self.shelf(owner).map(|shelf| shelf.newest_first(before));
+        let keys = self.job_index(owner).map(|job_index| job_index.newest_first(before));
         keys.into_iter().flatten().filter_map(|key| Some((key, self.jobs.get(&key.1)?)))
     }
 
     /// The jobs of an owner, or all, in the order of lists.
-    pub fn shelf(&self, owner: Option<&Owner>) -> Option<&JobIndex> {
+    pub fn job_index(&self, owner: Option<&Owner>) -> Option<&JobIndex> {
         match owner {
             Some(owner) => self.owners.get(owner),
             None => Some(&self.all),

@@ -316,9 +316,9 @@ impl World {
     fn check_lists(&self) -> Result<(), TestCaseError> {
         for owner in OWNERS.map(Owner::new) {
             let mine = || self.jobs.values().filter(|job| job.owner == owner);
-            let shelf = self.view.shelf(Some(&owner));
-            let open = shelf.map_or(0, |shelf| shelf.open(None).count());
-            let ended = shelf.map_or(0, |shelf| shelf.ended(None).count());
+            let job_index = self.view.job_index(Some(&owner));
+            let open = job_index.map_or(0, |job_index| job_index.open(None).count());
+            let ended = job_index.map_or(0, |job_index| job_index.ended(None).count());
             prop_assert_eq!(open, mine().filter(|job| !job.state.is_terminal()).count());
             prop_assert_eq!(ended, mine().filter(|job| job.state.is_terminal()).count());
         }

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::cursor::{Cursor, Gap};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::hub::watch_queue::{Durable, Found, Message, TransientUpdate, WatchQueue};
+use crate::hub::watch_queue::{Durable, Message, Received, TransientUpdate, WatchQueue};
 use crate::hub::{Scope, Topic, WatcherId};
 use crate::snapshot::JobSnapshot;
 
@@ -205,12 +205,12 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
         let silence = tokio::time::sleep(self.engine.config.bookmark_interval);
         tokio::select! {
             found = self.queue.next() => match found {
-                Found::Messages(mail) => {
-                    for mail in mail {
-                        self.mail(mail).await?;
+                Received::Messages(messages) => {
+                    for message in messages {
+                        self.message(message).await?;
                     }
                 }
-                Found::Lagged => self.catch_up().await?,
+                Received::Lagged => self.catch_up().await?,
             },
             () = silence => {
                 // Entries of other scopes moved the log on: the bookmark keeps this cursor from falling behind.
@@ -228,8 +228,8 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
         self.ended()
     }
 
-    async fn mail(&mut self, mail: Message) -> Result<(), Stop> {
-        match mail {
+    async fn message(&mut self, message: Message) -> Result<(), Stop> {
+        match message {
             Message::Transient(news, folded) => self.send(None, Step::Transient(news, folded)).await,
             Message::Durable(durable) => {
                 let ends = matches!(&durable.entry.record,

@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status};
 use crate::auth::{caller, require, time_left};
 use crate::convert::interval_within;
 use crate::error::Error;
-use crate::sampled::{self, LISTS_EVERY, Pace};
+use crate::sampled::{self, Intervals, LISTS_EVERY};
 use crate::services::Services;
 use crate::shares::Counted;
 use crate::worker::registry::Registry;
@@ -73,11 +73,11 @@ impl AdminService for Admin {
         let identity = reader(&request)?;
         let (used, token_left) = (self.services.shares.state_watch(&identity)?, time_left(&identity));
         let look_every = interval_within("interval", request.get_ref().interval, METRICS_EVERY)?;
-        let pace = Pace { look_every, tell_within: look_every, token_left };
+        let intervals = Intervals { look_every, send_within: look_every, token_left };
         let (services, registry, machine) = (self.services.clone(), self.registry.clone(), self.machine.clone());
         let look = move || metrics::take(&services, &registry, &machine);
         let form = |metrics| WatchSystemMetricsResponse { metrics: Some(metrics) };
-        let states = sampled::start(self.services.clone(), pace, look, |_, _| false, form);
+        let states = sampled::start(self.services.clone(), intervals, look, |_, _| false, form);
         Ok(Response::new(Counted::new(states, used)))
     }
 
@@ -96,11 +96,11 @@ impl AdminService for Admin {
         let identity = reader(&request)?;
         let (used, token_left) = (self.services.shares.state_watch(&identity)?, time_left(&identity));
         let look_every = interval_within("min_interval", request.get_ref().min_interval, LISTS_EVERY)?;
-        let pace = Pace { look_every, tell_within: self.services.config.bookmark_interval, token_left };
+        let intervals = Intervals { look_every, send_within: self.services.config.bookmark_interval, token_left };
         let (services, registry) = (self.services.clone(), self.registry.clone());
         let look = move || workers::list(&services, &registry);
         let form = |workers| WatchWorkersResponse { workers };
-        let states = sampled::start(self.services.clone(), pace, look, workers::same, form);
+        let states = sampled::start(self.services.clone(), intervals, look, workers::same, form);
         Ok(Response::new(Counted::new(states, used)))
     }
 

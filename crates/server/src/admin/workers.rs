@@ -58,7 +58,7 @@ fn job(known: &Known) -> v1::WorkerJob {
 }
 
 fn form(services: &Services, worker: Listed, jobs: Vec<v1::WorkerJob>, now: Timestamp) -> v1::Worker {
-    let pace = services.engine.projection(&services.projections.metrics, |metrics, _| metrics.pace(&worker.worker));
+    let speed = services.engine.projection(&services.projections.metrics, |metrics, _| metrics.speed(&worker.worker));
     v1::Worker {
         worker_id: worker.worker.to_string(),
         software: worker.offer.software.to_string(),
@@ -68,8 +68,8 @@ fn form(services: &Services, worker: Listed, jobs: Vec<v1::WorkerJob>, now: Time
         draining: worker.drained,
         heard_time: Some(convert::time(now.plus_ms(-(worker.silence.as_millis() as i64)))),
         jobs,
-        page_duration: pace.map(|pace| convert::duration(Duration::from_secs_f64(pace.page_ms / 1000.0))),
-        pages_done: pace.map_or(0, |pace| pace.pages as i64),
+        page_duration: speed.map(|speed| convert::duration(Duration::from_secs_f64(speed.ms_per_page / 1000.0))),
+        pages_done: speed.map_or(0, |speed| speed.pages as i64),
         parts: 0,
     }
 }

@@ -1,6 +1,6 @@
 //! `JobService`: what users, services and the bridge call.
 
-mod acts;
+mod actions;
 mod batch;
 mod list;
 mod results;
@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-pub use self::acts::Jobs;
+pub use self::actions::Jobs;
 use crate::auth::{caller, require, scope, time_left};
 use crate::config::Retention;
 use crate::convert::{self, id_in, interval_in};

@@ -10,7 +10,7 @@ pub mod registry;
 mod send_queue;
 
 #[cfg(test)]
-mod laws;
+mod invariants;
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::auth::{caller, require, time_left};
 use crate::convert::interval_within;
-use crate::sampled::{self, LISTS_EVERY, Pace};
+use crate::sampled::{self, Intervals, LISTS_EVERY};
 use crate::services::Services;
 use crate::shares::Counted;
 use registry::PresenceRegistry;
@@ -77,11 +77,11 @@ impl PresenceService for Presences {
         }
         let used = self.services.shares.state_watch(&identity)?;
         let look_every = interval_within("min_interval", request.get_ref().min_interval, LISTS_EVERY)?;
-        let tell_within = self.services.config.bookmark_interval;
-        let pace = Pace { look_every, tell_within, token_left: time_left(&identity) };
+        let send_within = self.services.config.bookmark_interval;
+        let intervals = Intervals { look_every, send_within, token_left: time_left(&identity) };
         let roll = self.roll.clone();
         let look = move || roll.bridges();
-        let states = sampled::start(self.services.clone(), pace, look, PartialEq::eq, |state| state);
+        let states = sampled::start(self.services.clone(), intervals, look, PartialEq::eq, |state| state);
         Ok(Response::new(Counted::new(states, used)))
     }
 }

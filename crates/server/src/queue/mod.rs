@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 use crate::auth::{caller, require, time_left};
 use crate::convert;
 use crate::convert::interval_in;
-use crate::sampled::{self, Pace};
+use crate::sampled::{self, Intervals};
 use crate::services::Services;
 use crate::shares::Counted;
 use crate::worker::registry::Registry;
@@ -57,13 +57,13 @@ impl QueueService for Queues {
         let (used, token_left) = (self.services.shares.state_watch(&identity)?, time_left(&identity));
         let asked = request.get_ref().min_interval;
         let look_every = if asked.is_some() { interval_in(asked)?.max(SHORTEST) } else { EVERY };
-        let pace = Pace { look_every, tell_within: self.services.config.bookmark_interval, token_left };
+        let intervals = Intervals { look_every, send_within: self.services.config.bookmark_interval, token_left };
         let (services, registry) = (self.services.clone(), self.registry.clone());
         let now = self.now.clone();
         let look = move || now.get(&services, &registry, SHORTEST);
         let same = |before: &Version, after: &Version| before.number == after.number;
         let form = |version: Version| WatchQueueResponse { queue: Some((*version.queue).clone()) };
-        let states = sampled::start(self.services.clone(), pace, look, same, form);
+        let states = sampled::start(self.services.clone(), intervals, look, same, form);
         Ok(Response::new(Counted::new(states, used)))
     }
 

@@ -7,7 +7,7 @@ use courant_proto::v1;
 use prost_types::Duration as Span;
 
 use crate::convert;
-use crate::places::hands;
+use crate::positions::worker_capacities;
 use crate::services::Services;
 use crate::worker::registry::{Listed, Registry};
 use courant_engine::clock::Moment;
@@ -32,7 +32,7 @@ pub fn take(services: &Services, registry: &Registry) -> v1::Queue {
     let served: BTreeSet<&str> = served.iter().map(|kind| &**kind).collect();
     services.engine.survey(|view, estimates| {
         let now = view.now();
-        let hands = hands(&listed, view);
+        let workers = worker_capacities(&listed, view);
         let kinds = kinds(view, &served);
         let lane = |line: QueueState| lane(view, estimates, line, now);
         let lines = kinds.iter().flat_map(|kind| Lane::ALL.map(|lane| view.line(kind, lane)));
@@ -45,7 +45,7 @@ pub fn take(services: &Services, registry: &Registry) -> v1::Queue {
             lanes: lines.filter(shown).map(lane).collect(),
             workers_total: connected.len() as i32,
             workers_active: connected.iter().filter(|worker| held(&worker.worker) > 0).count() as i32,
-            slots_total: hands.iter().map(|hand| hand.slots).sum::<u32>() as i32,
+            slots_total: workers.iter().map(|worker| worker.slots).sum::<u32>() as i32,
             slots_used: connected.iter().map(|worker| held(&worker.worker)).sum::<u32>() as i32,
             unserved_kinds: kinds.iter().filter(|kind| unserved(kind)).map(|kind| (*kind).to_owned()).collect(),
         }

@@ -8,10 +8,10 @@ use tonic_health::server::HealthReporter;
 
 use super::health::{STORE_SERVICE, follow_state, watch_space};
 use super::open::Server;
-use crate::notices::{self, push};
+use crate::notifications::{self, push};
 use crate::services::Services;
 use crate::worker::{dispatch, sweep};
-use crate::{objects, passwords, places, retention, uploads};
+use crate::{objects, passwords, positions, retention, uploads};
 use courant_engine::unwatched;
 
 impl Server {
@@ -29,9 +29,9 @@ impl Server {
         if let Some(full) = self.services.engine.log.full() {
             tasks.run("log space", watch_space(health.clone(), self.services.engine.log.clone(), full));
         }
-        tasks.keep("notifications", notices::run(services(), self.notices.clone()));
+        tasks.keep("notifications", notifications::run(services(), self.notifications.clone()));
         if let Some(push) = &self.push {
-            tasks.keep("web push", push::run(push.clone(), self.notices.clone()));
+            tasks.keep("web push", push::run(push.clone(), self.notifications.clone()));
         }
         if let Some(tls) = &self.tls {
             tasks.keep("TLS files", tls.keep_fresh());
@@ -41,7 +41,7 @@ impl Server {
         let indexes = unwatched::Indexes { unwatched, batches };
         tasks.keep("unwatched jobs", unwatched::run(self.services.engine.clone(), indexes));
         tasks.keep("passwords", passwords::run(services()));
-        tasks.keep("places", places::run(services(), registry()));
+        tasks.keep("places", positions::run(services(), registry()));
         tasks
     }
 }

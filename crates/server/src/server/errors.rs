@@ -6,8 +6,8 @@ use courant_shutdown::supervisor::TaskFailed;
 
 use crate::config::ConfigError;
 use crate::data_dir::DataDirError;
-use crate::notices::push::PushError;
-use crate::notices::store::StoreError;
+use crate::notifications::push::PushError;
+use crate::notifications::store::StoreError;
 use crate::objects;
 use crate::services::OpenError;
 
@@ -32,9 +32,9 @@ pub enum StartError {
     /// Web Push cannot be used.
     #[error(transparent)]
     Push(#[from] PushError),
-    /// The notices cannot be opened.
+    /// The notifications cannot be opened.
     #[error(transparent)]
-    Notices(#[from] StoreError),
+    NotificationStore(#[from] StoreError),
 }
 
 /// Why a server stopped by itself.

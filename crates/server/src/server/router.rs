@@ -20,7 +20,7 @@ use crate::admin::Admin;
 use crate::arrival::MAX_PIECE_MESSAGE;
 use crate::auth::Guard;
 use crate::jobs::Jobs;
-use crate::notices::Notifications;
+use crate::notifications::Notifications;
 use crate::presence::{self, Presences};
 use crate::queue::Queues;
 use crate::uploads::Uploads;
@@ -57,7 +57,7 @@ impl Server {
         .send_compressed(Zstd);
         let notifications = NotificationServiceServer::new(Notifications {
             services: self.services.clone(),
-            notices: self.notices.clone(),
+            notifications: self.notifications.clone(),
             push: self.push.clone(),
         });
         let presences = Presences { services: self.services.clone(), roll: self.roll.clone() };

@@ -25,7 +25,7 @@ use super::*;
 use crate::config::Config;
 use crate::credential::Credentials;
 use crate::objects::Objects;
-use crate::places;
+use crate::positions;
 use courant_engine::Error;
 
 const KINDS: [&str; 2] = ["pdf", "scan"];
@@ -187,7 +187,7 @@ impl World {
         tokio::spawn(async move { following.engine.follow().await });
         tokio::spawn(dispatch::run(services.clone(), registry.clone()));
         tokio::spawn(sweep::run(services.clone(), registry.clone()));
-        tokio::spawn(places::run(services.clone(), registry.clone()));
+        tokio::spawn(positions::run(services.clone(), registry.clone()));
         // The first takes all kinds, the others one each.
         let kinds = |n: usize| {
             KINDS.iter().enumerate().filter(move |(k, _)| n == 0 || n - 1 == *k).map(|(_, kind)| (*kind).into())

@@ -38,7 +38,7 @@ impl Registry {
         let mut inner = self.inner.lock();
         let Some(worker) = inner.workers.get_mut(worker) else { return false };
         worker.unanswered.insert(attempt, Instant::now());
-        worker.line.as_ref().is_some_and(|line| line.send(message))
+        worker.connection.as_ref().is_some_and(|connection| connection.send(message))
     }
 
     /// Whether the worker was given this attempt and has not answered yet.
@@ -68,7 +68,7 @@ impl Registry {
         let Some(worker) = inner.workers.get_mut(worker) else { return };
         // What was confirmed a moment ago may have begun after `held` was read.
         worker.confirmed.retain(|attempt, since| held.contains(attempt) || since.elapsed() < REMEMBERED);
-        if !worker.line.as_ref().is_some_and(|line| line.welcomed) {
+        if !worker.connection.as_ref().is_some_and(|connection| connection.welcomed) {
             return;
         }
         for attempt in held {

@@ -69,10 +69,10 @@ struct Worker {
     /// Attempts that the worker has shown, on this stream, to know of, and when it first did. Those that are over are
     /// forgotten a while later.
     confirmed: HashMap<AttemptId, Instant>,
-    line: Option<Line>,
+    connection: Option<Connection>,
 }
 
-struct Line {
+struct Connection {
     outbox: Outbox,
     replaced: CancellationToken,
     /// Whether the welcome, which must come first, is on its way.
@@ -147,21 +147,30 @@ impl Registry {
     pub fn attach(&self, worker: WorkerId, subject: &str, offer: Offer, outbox: Outbox) -> Result<Session, Error> {
         let mut inner = self.inner.lock();
         let taken =
-            |old: &Worker| *old.subject != *subject && (old.line.is_some() || old.heard.elapsed() <= self.lease);
+            |old: &Worker| *old.subject != *subject && (old.connection.is_some() || old.heard.elapsed() <= self.lease);
         if inner.workers.get(&worker).is_some_and(taken) {
             return Err(Error::WorkerIdTaken(worker));
         }
         inner.next += 1;
         let (session, replaced) = (inner.next, CancellationToken::new());
-        let line = Some(Line { outbox, replaced: replaced.clone(), welcomed: false });
+        let connection = Some(Connection { outbox, replaced: replaced.clone(), welcomed: false });
         let kinds = offer.kinds.clone();
         let now = match inner.remove(&worker) {
             Some(old) => {
-                old.line.iter().for_each(|line| line.replaced.cancel());
+                old.connection.iter().for_each(|connection| connection.replaced.cancel());
                 let (heard, confirmed) = (Instant::now(), HashMap::new());
-                Worker { session, subject: subject.into(), offer, heard, unresponsive: false, confirmed, line, ..old }
+                Worker {
+                    session,
+                    subject: subject.into(),
+                    offer,
+                    heard,
+                    unresponsive: false,
+                    confirmed,
+                    connection,
+                    ..old
+                }
             }
-            None => Worker::new(session, subject, offer, line),
+            None => Worker::new(session, subject, offer, connection),
         };
         for kind in kinds.iter() {
             inner.by_kind.entry(kind.clone()).or_default().insert(worker.clone());
@@ -179,12 +188,12 @@ impl Registry {
             return;
         };
         let drained = worker.drained;
-        let Some(line) = worker.line.as_mut() else { return };
-        line.welcomed = true;
+        let Some(connection) = worker.connection.as_mut() else { return };
+        connection.welcomed = true;
         if closing {
-            line.send(told_to_drain(DrainReason::ServerStopping));
+            connection.send(told_to_drain(DrainReason::ServerStopping));
         } else if drained {
-            line.send(told_to_drain(DrainReason::Operator));
+            connection.send(told_to_drain(DrainReason::Operator));
         }
     }
 
@@ -193,7 +202,7 @@ impl Registry {
         if let Some(worker) = self.inner.lock().workers.get_mut(&session.worker)
             && worker.session == session.number
         {
-            worker.line = None;
+            worker.connection = None;
         }
     }
 
@@ -271,18 +280,22 @@ impl Registry {
 
     /// Whether any worker is connected.
     pub fn any_connected(&self) -> bool {
-        self.inner.lock().workers.values().any(|worker| worker.line.is_some())
+        self.inner.lock().workers.values().any(|worker| worker.connection.is_some())
     }
 
     /// Sends something that is repeated elsewhere if it does not arrive. `false` when it cannot be sent.
     pub fn send(&self, worker: &WorkerId, message: Message) -> bool {
         let inner = self.inner.lock();
-        inner.workers.get(worker).and_then(|worker| worker.line.as_ref()).is_some_and(|line| line.send(message))
+        inner
+            .workers
+            .get(worker)
+            .and_then(|worker| worker.connection.as_ref())
+            .is_some_and(|connection| connection.send(message))
     }
 
     /// Whether the worker's stream is open.
     pub fn is_connected(&self, worker: &WorkerId) -> bool {
-        self.inner.lock().workers.get(worker).is_some_and(|worker| worker.line.is_some())
+        self.inner.lock().workers.get(worker).is_some_and(|worker| worker.connection.is_some())
     }
 
     /// The worker does not answer: it gets nothing more until it is heard.
@@ -294,7 +307,8 @@ impl Registry {
 
     /// Forgets workers that are gone longer than a lease. Drained ones are remembered: they are to stay so.
     pub fn forget_gone(&self) {
-        let here = |worker: &Worker| worker.line.is_some() || worker.drained || worker.heard.elapsed() <= self.lease;
+        let here =
+            |worker: &Worker| worker.connection.is_some() || worker.drained || worker.heard.elapsed() <= self.lease;
         let mut inner = self.inner.lock();
         let gone = inner.workers.iter().filter(|(_, worker)| !here(worker)).map(|(id, _)| id.clone());
         for id in gone.collect::<Vec<_>>() {
@@ -319,7 +333,7 @@ impl Inner {
 }
 
 impl Worker {
-    fn new(session: u64, subject: &str, offer: Offer, line: Option<Line>) -> Self {
+    fn new(session: u64, subject: &str, offer: Offer, connection: Option<Connection>) -> Self {
         let (claiming, unanswered, confirmed) = (HashSet::new(), HashMap::new(), HashMap::new());
         Self {
             session,
@@ -331,12 +345,12 @@ impl Worker {
             claiming,
             unanswered,
             confirmed,
-            line,
+            connection,
         }
     }
 
     fn takes_jobs(&self) -> bool {
-        !self.drained && self.line.as_ref().is_some_and(|line| line.welcomed)
+        !self.drained && self.connection.as_ref().is_some_and(|connection| connection.welcomed)
     }
 
     /// Whether two signs of life of the three that a lease has room for did not come.
@@ -351,11 +365,11 @@ impl Worker {
 
     /// Whether a job given now would likely arrive.
     fn listens(&self) -> bool {
-        !self.unresponsive && self.line.as_ref().is_some_and(|line| line.outbox.capacity() > 0)
+        !self.unresponsive && self.connection.as_ref().is_some_and(|connection| connection.outbox.capacity() > 0)
     }
 }
 
-impl Line {
+impl Connection {
     /// `false` when it cannot be sent: there is no room, or nothing may be sent yet.
     fn send(&self, message: Message) -> bool {
         self.welcomed && self.outbox.try_send(Ok(WorkResponse { message: Some(message) })).is_ok()

@@ -1,4 +1,4 @@
-//! The gRPC side of notices.
+//! The gRPC side of notifications.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::inbox::Notices;
+use super::inbox::NotificationInbox;
 use super::push::Push;
-use super::store::{Draft, Notice, SHOWN, StoreError};
+use super::store::{Draft, SHOWN, StoreError, StoredNotification};
 use crate::auth::{caller, require, time_left};
 use crate::convert;
 use crate::error::Error;
@@ -41,7 +41,7 @@ const IN_FLIGHT: usize = 2;
 pub struct Notifications {
     /// What the services share.
     pub services: Arc<Services>,
-    pub notices: Arc<Notices>,
+    pub notifications: Arc<NotificationInbox>,
     /// Web Push; none where it is off.
     pub push: Option<Arc<Push>>,
 }
@@ -59,7 +59,7 @@ impl NotificationService for Notifications {
             require(&identity, Role::Admin, "admin")?;
         }
         let reader = if wish.user.is_empty() { identity.subject.clone() } else { wish.user.clone() };
-        let made = self.notices.keep(draft(&identity, wish)?, reader).await.map_err(Error::from)?;
+        let made = self.notifications.keep(draft(&identity, wish)?, reader).await.map_err(Error::from)?;
         tracing::info!(by = %identity.subject, "notice sent");
         Ok(Response::new(NotifyResponse { notification: made.as_ref().map(told) }))
     }
@@ -74,13 +74,13 @@ impl NotificationService for Notifications {
             0 => 50,
             size => usize::try_from(size).map_err(|_| Error::field("page_size", "must be 0 to 200"))?.min(SHOWN),
         };
-        let id = self.notices.store.id().to_owned();
+        let id = self.notifications.store.id().to_owned();
         let look = move |store: &super::store::Store| {
             // The number first: what comes meanwhile is told again by a watch from here, and not lost.
             let change = store.change()?;
             Ok((change, store.newest(&user, most, unread_only)?, store.unread(&user)?))
         };
-        let (change, found, unread) = self.notices.with(look).await.map_err(Error::from)?;
+        let (change, found, unread) = self.notifications.with(look).await.map_err(Error::from)?;
         Ok(Response::new(ListNotificationsResponse {
             notifications: found.iter().map(told).collect(),
             unread: count(unread),
@@ -97,7 +97,7 @@ impl NotificationService for Notifications {
         if ids.len() > SHOWN {
             return Err(Error::field("notification_ids", format!("has at most {SHOWN}; leave it empty for all")).into());
         }
-        let unread = self.notices.mark_read(user, ids).await.map_err(Error::from)?;
+        let unread = self.notifications.mark_read(user, ids).await.map_err(Error::from)?;
         Ok(Response::new(MarkNotificationsReadResponse { unread: count(unread) }))
     }
 
@@ -115,7 +115,7 @@ impl NotificationService for Notifications {
         let AddPushSubscriptionRequest { endpoint, p256dh, auth } = request.into_inner();
         let (subscription, most) = (push.subscription(&endpoint, &p256dh, &auth)?, push.per_user());
         let keep = move |store: &super::store::Store| store.subscribe(&user, &subscription, most, Timestamp::now());
-        self.notices.with(keep).await.map_err(Error::from)?;
+        self.notifications.with(keep).await.map_err(Error::from)?;
         Ok(Response::new(AddPushSubscriptionResponse {}))
     }
 
@@ -125,7 +125,7 @@ impl NotificationService for Notifications {
     ) -> Result<Response<RemovePushSubscriptionResponse>, Status> {
         let user = caller(&request)?.subject;
         let endpoint = request.into_inner().endpoint;
-        self.notices.with(move |store| store.unsubscribe(&user, &endpoint)).await.map_err(Error::from)?;
+        self.notifications.with(move |store| store.unsubscribe(&user, &endpoint)).await.map_err(Error::from)?;
         Ok(Response::new(RemovePushSubscriptionResponse {}))
     }
 
@@ -145,10 +145,11 @@ impl NotificationService for Notifications {
         };
         let used = self.services.shares.stream(&identity)?;
         let (out, told) = mpsc::channel(IN_FLIGHT);
-        let (services, notices) = (self.services.clone(), self.notices.clone());
+        let (services, notifications) = (self.services.clone(), self.notifications.clone());
         let expires = Instant::now() + time_left(&identity).min(LONGEST);
         services.clone().streams.spawn(async move {
-            let tell = Watch { notices: &notices, user, out: &out, beat: services.config.bookmark_interval };
+            let tell =
+                Watch { notifications: &notifications, user, out: &out, beat: services.config.bookmark_interval };
             let why = tokio::select! {
                 ended = tell.run(&after_cursor) => match ended {
                     Ok(()) => return,
@@ -166,7 +167,7 @@ impl NotificationService for Notifications {
 }
 
 struct Watch<'a> {
-    notices: &'a Notices,
+    notifications: &'a NotificationInbox,
     user: String,
     out: &'a Sender,
     beat: std::time::Duration,
@@ -175,15 +176,15 @@ struct Watch<'a> {
 impl Watch<'_> {
     /// Tells what was missed, then what comes. Ends when nobody listens.
     async fn run(&self, after: &str) -> Result<(), StoreError> {
-        let mut changes = self.notices.changes(&self.user);
-        let id = self.notices.store.id().to_owned();
+        let mut changes = self.notifications.changes(&self.user);
+        let id = self.notifications.store.id().to_owned();
         let known = place(after, &id);
         let mut from = match known {
             Some(from) => from,
             None => {
                 let user = self.user.clone();
                 let look = move |store: &super::store::Store| Ok((store.change()?, store.newest(&user, SHOWN, false)?));
-                let (change, mut newest) = self.notices.with(look).await?;
+                let (change, mut newest) = self.notifications.with(look).await?;
                 newest.reverse();
                 if !self.say(&newest, cursor(&id, change), (true, true)).await? {
                     return Ok(());
@@ -195,7 +196,7 @@ impl Watch<'_> {
         loop {
             changes.mark_unchanged();
             let user = self.user.clone();
-            let found = self.notices.with(move |store| store.after(&user, from, SHOWN)).await?;
+            let found = self.notifications.with(move |store| store.after(&user, from, SHOWN)).await?;
             if let Some(last) = found.last() {
                 from = last.change;
                 if !self.say(&found, cursor(&id, from), (false, false)).await? {
@@ -218,10 +219,15 @@ impl Watch<'_> {
     }
 
     /// Says something; `false` when nobody listens any more.
-    async fn say(&self, notices: &[Notice], cursor: String, (whole, live): (bool, bool)) -> Result<bool, StoreError> {
+    async fn say(
+        &self,
+        notifications: &[StoredNotification],
+        cursor: String,
+        (whole, live): (bool, bool),
+    ) -> Result<bool, StoreError> {
         let user = self.user.clone();
-        let unread = count(self.notices.with(move |store| store.unread(&user)).await?);
-        let notifications = notices.iter().map(told).collect();
+        let unread = count(self.notifications.with(move |store| store.unread(&user)).await?);
+        let notifications = notifications.iter().map(told).collect();
         let message = WatchNotificationsResponse { notifications, unread, cursor, whole, live };
         Ok(self.out.send(Ok(message)).await.is_ok())
     }
@@ -259,16 +265,16 @@ fn draft(by: &Identity, wish: NotifyRequest) -> Result<Draft, Error> {
     })
 }
 
-fn told(notice: &Notice) -> Notification {
+fn told(notification: &StoredNotification) -> Notification {
     Notification {
-        notification_id: notice.id.clone(),
-        kind: notice.kind.clone(),
-        severity: notice.severity,
-        title: notice.title.clone(),
-        body: notice.body.clone(),
-        job_id: notice.job.clone(),
-        create_time: Some(convert::time(notice.made)),
-        read_time: notice.read.map(convert::time),
+        notification_id: notification.id.clone(),
+        kind: notification.kind.clone(),
+        severity: notification.severity,
+        title: notification.title.clone(),
+        body: notification.body.clone(),
+        job_id: notification.job.clone(),
+        create_time: Some(convert::time(notification.made)),
+        read_time: notification.read.map(convert::time),
     }
 }
 
@@ -281,6 +287,6 @@ fn place(cursor: &str, store: &str) -> Option<i64> {
     cursor.strip_prefix('n')?.strip_prefix(store)?.strip_prefix('-')?.parse().ok().filter(|change| *change >= 0)
 }
 
-fn count(notices: i64) -> i32 {
-    i32::try_from(notices).unwrap_or(i32::MAX)
+fn count(notifications: i64) -> i32 {
+    i32::try_from(notifications).unwrap_or(i32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Follows the log and makes a notice of each job that ended by itself.
+//! Follows the log and makes a notification of each job that ended by itself.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use courant_joblog::log::{Entry, Filter, ReadError, Record};
 use courant_proto::v1::NotificationSeverity;
 use tokio::time::Instant;
 
-use super::inbox::{Notices, SWEEP_EVERY};
+use super::inbox::{NotificationInbox, SWEEP_EVERY};
 use super::store::{Draft, StoreError};
 use crate::services::Services;
 use courant_engine::engine::PAGE;
@@ -22,18 +22,18 @@ enum Failed {
     Store(#[from] StoreError),
 }
 
-/// Follows for ever. Notices are not worth the service: what fails is tried again.
-pub async fn run(services: Arc<Services>, notices: Arc<Notices>) {
-    while let Err(error) = follow(&services, &notices).await {
-        tracing::error!(%error, "notices are not made at the moment");
+/// Follows for ever. Notifications are not worth the service: what fails is tried again.
+pub async fn run(services: Arc<Services>, notifications: Arc<NotificationInbox>) {
+    while let Err(error) = follow(&services, &notifications).await {
+        tracing::error!(%error, "notification follower failed, retrying");
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     }
 }
 
-async fn follow(services: &Services, notices: &Notices) -> Result<(), Failed> {
+async fn follow(services: &Services, notifications: &NotificationInbox) -> Result<(), Failed> {
     let mut head = services.engine.log.head();
     let newest = *head.borrow_and_update();
-    let mut after = begin(services, notices, newest).await?;
+    let mut after = begin(services, notifications, newest).await?;
     let mut swept = Instant::now();
     loop {
         let page = services.engine.log.read(after, &Filter::All, PAGE).await?;
@@ -42,7 +42,7 @@ async fn follow(services: &Services, notices: &Notices) -> Result<(), Failed> {
                 moved = head.changed() => if moved.is_err() { return Ok(()) },
                 () = tokio::time::sleep_until(swept + SWEEP_EVERY) => {
                     swept = Instant::now();
-                    notices.sweep().await?;
+                    notifications.sweep().await?;
                 }
             }
             continue;
@@ -53,25 +53,25 @@ async fn follow(services: &Services, notices: &Notices) -> Result<(), Failed> {
         // A page without an end of a job is read again after a crash, and gives nothing again.
         if !drafts.is_empty() {
             let place = (services.engine.log.info().current().id, after);
-            notices.with(move |store| store.keep(&drafts, Some(place))).await?;
-            owners.iter().for_each(|owner| notices.wake(Some(owner)));
+            notifications.with(move |store| store.keep(&drafts, Some(place))).await?;
+            owners.iter().for_each(|owner| notifications.wake(Some(owner)));
         }
         if swept.elapsed() > SWEEP_EVERY {
             swept = Instant::now();
-            notices.sweep().await?;
+            notifications.sweep().await?;
         }
     }
 }
 
 /// Where it stopped last; the end of the log when that cannot be known: nobody is told of old jobs anew.
-async fn begin(services: &Services, notices: &Notices, head: Revision) -> Result<Revision, Failed> {
-    let known = notices.with(super::store::Store::followed).await?;
+async fn begin(services: &Services, notifications: &NotificationInbox, head: Revision) -> Result<Revision, Failed> {
+    let known = notifications.with(super::store::Store::followed).await?;
     let info = services.engine.log.info();
     if let Some((_, revision)) = known.filter(|(epoch, revision)| info.covers(*epoch, *revision)) {
         return Ok(revision);
     }
     let place = (info.current().id, head);
-    notices.with(move |store| store.keep(&[], Some(place))).await?;
+    notifications.with(move |store| store.keep(&[], Some(place))).await?;
     Ok(head)
 }
 

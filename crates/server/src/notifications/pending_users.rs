@@ -1,4 +1,4 @@
-//! Whose notices are to be sent.
+//! Whose notifications are to be sent.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 /// Users with news since the last look. Bounded: with too many it is everybody.
 #[derive(Default)]
-pub struct Due {
+pub struct PendingUsers {
     users: Mutex<Users>,
     told: Notify,
 }
@@ -21,7 +21,7 @@ struct Users {
     all: bool,
 }
 
-impl Due {
+impl PendingUsers {
     /// A user has news; everybody when none is named.
     pub fn add(&self, user: Option<&str>) {
         let mut users = self.users.lock();
@@ -53,16 +53,16 @@ mod tests {
 
     #[tokio::test]
     async fn news_are_remembered_until_they_are_taken() {
-        let due = Due::default();
-        due.add(Some("alice"));
-        due.add(Some("alice"));
-        due.changed().await;
-        assert_eq!(due.take(), Some(vec!["alice".to_owned()]));
-        assert_eq!(due.take(), Some(Vec::new()));
-        due.add(None);
-        due.add(Some("bob"));
-        assert_eq!(due.take(), None, "everybody");
-        (0..=MOST).for_each(|user| due.add(Some(&user.to_string())));
-        assert_eq!(due.take(), None, "too many are everybody");
+        let pending_users = PendingUsers::default();
+        pending_users.add(Some("alice"));
+        pending_users.add(Some("alice"));
+        pending_users.changed().await;
+        assert_eq!(pending_users.take(), Some(vec!["alice".to_owned()]));
+        assert_eq!(pending_users.take(), Some(Vec::new()));
+        pending_users.add(None);
+        pending_users.add(Some("bob"));
+        assert_eq!(pending_users.take(), None, "everybody");
+        (0..=MOST).for_each(|user| pending_users.add(Some(&user.to_string())));
+        assert_eq!(pending_users.take(), None, "too many are everybody");
     }
 }

@@ -6,11 +6,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::config::PushConfig;
-use crate::notices::subscription::Delivery;
+use crate::notifications::subscription::Delivery;
 
 /// Subscriptions that are sent to at the same time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Places {
+pub(super) struct PushLimits {
     pub(super) in_all: usize,
     /// Those at one host.
     pub(super) per_host: usize,
@@ -18,7 +18,7 @@ pub(super) struct Places {
     pub(super) per_user: usize,
 }
 
-impl Places {
+impl PushLimits {
     pub(super) fn new(config: &PushConfig) -> Self {
         Self {
             in_all: config.push_at_once,
@@ -30,7 +30,7 @@ impl Places {
 
 /// What waits and what is under way. Both are bounded by the subscriptions there are.
 pub(super) struct Schedule {
-    places: Places,
+    limits: PushLimits,
     /// Each with its host.
     waiting: VecDeque<(Delivery, String)>,
     /// The endpoints in `waiting`.
@@ -42,9 +42,9 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn new(places: Places) -> Self {
+    pub(super) fn new(limits: PushLimits) -> Self {
         let (waiting, known, running) = (VecDeque::new(), HashSet::new(), HashMap::new());
-        Self { places, waiting, known, running, users: HashMap::new(), hosts: HashMap::new() }
+        Self { limits, waiting, known, running, users: HashMap::new(), hosts: HashMap::new() }
     }
 
     /// Something is to be sent. One that is under way is looked at again when it has ended.
@@ -60,13 +60,13 @@ impl Schedule {
 
     /// The next that has a place; it has to be ended.
     pub(super) fn begin(&mut self) -> Option<Delivery> {
-        if self.running.len() >= self.places.in_all {
+        if self.running.len() >= self.limits.in_all {
             return None;
         }
         let free =
             |counts: &HashMap<String, usize>, name: &str, most| counts.get(name).is_none_or(|taken| *taken < most);
         let next = self.waiting.iter().position(|(waiting, host)| {
-            free(&self.users, &waiting.owner, self.places.per_user) && free(&self.hosts, host, self.places.per_host)
+            free(&self.users, &waiting.owner, self.limits.per_user) && free(&self.hosts, host, self.limits.per_host)
         })?;
         let (delivery, host) = self.waiting.remove(next)?;
         self.known.remove(&delivery.subscription.endpoint);
@@ -97,9 +97,9 @@ fn give_back(counts: &mut HashMap<String, usize>, name: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notices::subscription::Subscription;
+    use crate::notifications::subscription::Subscription;
 
-    const PLACES: Places = Places { in_all: 40, per_host: 30, per_user: 3 };
+    const PLACES: PushLimits = PushLimits { in_all: 40, per_host: 30, per_user: 3 };
 
     fn delivery(owner: &str, host: &str, number: usize) -> Delivery {
         let endpoint = format!("https://{host}/{owner}/{number}");

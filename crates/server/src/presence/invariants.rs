@@ -28,7 +28,7 @@ enum Act {
     Read(usize),
 }
 
-fn acts() -> impl Strategy<Value = Vec<Act>> {
+fn actions() -> impl Strategy<Value = Vec<Act>> {
     let devices = prop::collection::btree_map(0..DEVICES.len(), 1..4_i32, 0..=DEVICES.len());
     let say = (0..3_usize, 0..USERS.len(), devices, any::<bool>()).prop_map(|(bridge, user, devices, followed)| {
         Act::Say { bridge, user, devices: devices.into_iter().collect(), followed }
@@ -114,7 +114,7 @@ fn act(roll: &Arc<PresenceRegistry>, bridges: &mut [Known], act: Act) {
 
 proptest! {
     #[test]
-    fn what_is_shown_is_what_is_connected(all in acts()) {
+    fn what_is_shown_is_what_is_connected(all in actions()) {
         let roll = PresenceRegistry::new(PresenceConfig::default());
         let mut bridges: Vec<Known> = (0..3).map(|_| Known::default()).collect();
         for next in all {

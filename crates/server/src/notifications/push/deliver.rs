@@ -11,12 +11,12 @@ use tokio::time::Instant;
 
 use super::client::{Push, TTL};
 use super::payload::{SINGLY, of_many, of_one};
-use super::schedule::{Places, Schedule};
-use crate::notices::inbox::Notices;
-use crate::notices::store::{Notice, StoreError};
-use crate::notices::subscription::{Delivery, Subscription};
+use super::schedule::{PushLimits, Schedule};
+use crate::notifications::inbox::NotificationInbox;
+use crate::notifications::store::{StoreError, StoredNotification};
+use crate::notifications::subscription::{Delivery, Subscription};
 
-/// Notices of one subscription that are looked at together.
+/// Notifications of one subscription that are looked at together.
 const TOGETHER: usize = 100;
 /// The first wait after a push service failed, and the longest; full jitter between.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
@@ -44,21 +44,24 @@ struct Failing {
 }
 
 /// Sends for ever. Pushes are not worth the service: what fails is tried again.
-pub async fn run(push: Arc<Push>, notices: Arc<Notices>) {
-    let mut office =
-        Office { schedule: Schedule::new(Places::new(&push.config)), failing: HashMap::new(), running: JoinSet::new() };
-    notices.due.add(None);
+pub async fn run(push: Arc<Push>, notifications: Arc<NotificationInbox>) {
+    let mut office = Office {
+        schedule: Schedule::new(PushLimits::new(&push.config)),
+        failing: HashMap::new(),
+        running: JoinSet::new(),
+    };
+    notifications.pending_users.add(None);
     loop {
-        office.begin(&push, &notices);
+        office.begin(&push, &notifications);
         let next = office.failing.values().filter_map(|failing| failing.again).min();
         let done = tokio::select! {
-            () = notices.due.changed() => office.collect(&notices).await,
+            () = notifications.pending_users.changed() => office.collect(&notifications).await,
             () = tokio::time::sleep_until(next.unwrap_or_else(far)), if next.is_some() => {
                 office.retry();
                 Ok(())
             }
             Some(ended) = office.running.join_next() => match ended {
-                Ok((delivery, sent)) => office.end(&notices, delivery, sent).await,
+                Ok((delivery, sent)) => office.end(&notifications, delivery, sent).await,
                 Err(error) => {
                     tracing::error!(%error, "a push ended badly");
                     Ok(())
@@ -68,7 +71,7 @@ pub async fn run(push: Arc<Push>, notices: Arc<Notices>) {
         if let Err(error) = done {
             tracing::error!(%error, "notices are not pushed at the moment");
             tokio::time::sleep(FIRST_WAIT).await;
-            notices.due.add(None);
+            notifications.pending_users.add(None);
         }
     }
 }
@@ -85,20 +88,20 @@ struct Office {
 }
 
 impl Office {
-    fn begin(&mut self, push: &Arc<Push>, notices: &Arc<Notices>) {
+    fn begin(&mut self, push: &Arc<Push>, notifications: &Arc<NotificationInbox>) {
         while let Some(delivery) = self.schedule.begin() {
-            let (push, notices) = (push.clone(), notices.clone());
+            let (push, notifications) = (push.clone(), notifications.clone());
             self.running.spawn(async move {
-                let sent = all(&push, &notices, &delivery.subscription).await;
+                let sent = all(&push, &notifications, &delivery.subscription).await;
                 (delivery, sent)
             });
         }
     }
 
     /// Takes what is due. Those whose push service failed wait for their time.
-    async fn collect(&mut self, notices: &Notices) -> Result<(), StoreError> {
-        let users = notices.due.take();
-        for delivery in notices.with(move |store| store.subscriptions(users.as_deref())).await? {
+    async fn collect(&mut self, notifications: &NotificationInbox) -> Result<(), StoreError> {
+        let users = notifications.pending_users.take();
+        for delivery in notifications.with(move |store| store.subscriptions(users.as_deref())).await? {
             match self.failing.get_mut(&delivery.subscription.endpoint) {
                 Some(failing) => failing.delivery = delivery,
                 None => self.schedule.add(delivery),
@@ -117,7 +120,7 @@ impl Office {
 
     async fn end(
         &mut self,
-        notices: &Notices,
+        notifications: &NotificationInbox,
         delivery: Delivery,
         sent: Result<Sent, StoreError>,
     ) -> Result<(), StoreError> {
@@ -129,8 +132,8 @@ impl Office {
                 meanwhile.into_iter().for_each(|again| self.schedule.add(again));
                 Ok(())
             }
-            Ok(Sent::Gone) => self.forget(notices, endpoint.clone()).await,
-            Ok(Sent::Later(wait, why)) => self.later(notices, meanwhile.unwrap_or(delivery), wait, &why).await,
+            Ok(Sent::Gone) => self.forget(notifications, endpoint.clone()).await,
+            Ok(Sent::Later(wait, why)) => self.later(notifications, meanwhile.unwrap_or(delivery), wait, &why).await,
             Err(error) => {
                 // It is due again with all others.
                 self.failing.remove(endpoint);
@@ -141,7 +144,7 @@ impl Office {
 
     async fn later(
         &mut self,
-        notices: &Notices,
+        notifications: &NotificationInbox,
         delivery: Delivery,
         wait: Option<Duration>,
         why: &str,
@@ -151,7 +154,7 @@ impl Office {
         let times = self.failing.get(&endpoint).map_or(0, |failing| failing.times) + 1;
         if times >= PATIENCE {
             tracing::warn!(service, why, "a push service failed too often; the browser must subscribe anew");
-            return self.forget(notices, endpoint).await;
+            return self.forget(notifications, endpoint).await;
         }
         let longest = FIRST_WAIT.saturating_mul(1 << times.min(16)).min(LONGEST_WAIT);
         let drawn = longest.mul_f64(fastrand::f64());
@@ -161,17 +164,17 @@ impl Office {
         Ok(())
     }
 
-    async fn forget(&mut self, notices: &Notices, endpoint: String) -> Result<(), StoreError> {
+    async fn forget(&mut self, notifications: &NotificationInbox, endpoint: String) -> Result<(), StoreError> {
         self.failing.remove(&endpoint);
-        notices.with(move |store| store.forget(&endpoint)).await
+        notifications.with(move |store| store.forget(&endpoint)).await
     }
 }
 
 /// Sends all that one subscription waits for, or until something is in the way.
-async fn all(push: &Push, notices: &Notices, to: &Subscription) -> Result<Sent, StoreError> {
+async fn all(push: &Push, notifications: &NotificationInbox, to: &Subscription) -> Result<Sent, StoreError> {
     loop {
-        let (endpoint, since) = (to.endpoint.clone(), notices.wall.now().plus_ms(-(TTL.as_millis() as i64)));
-        let waiting = notices.with(move |store| store.unsent(&endpoint, since, TOGETHER)).await?;
+        let (endpoint, since) = (to.endpoint.clone(), notifications.wall.now().plus_ms(-(TTL.as_millis() as i64)));
+        let waiting = notifications.with(move |store| store.unsent(&endpoint, since, TOGETHER)).await?;
         if waiting.is_empty() {
             return Ok(Sent::Yes);
         }
@@ -185,14 +188,14 @@ async fn all(push: &Push, notices: &Notices, to: &Subscription) -> Result<Sent, 
             if let Sent::Refused(status) = sent {
                 tracing::warn!(service = to.host(), %status, "a push service refused a notice");
             }
-            let (endpoint, last) = (to.endpoint.clone(), part.last().map_or(0, |notice| notice.change));
-            notices.with(move |store| store.was_sent(&endpoint, last)).await?;
+            let (endpoint, last) = (to.endpoint.clone(), part.last().map_or(0, |notification| notification.change));
+            notifications.with(move |store| store.was_sent(&endpoint, last)).await?;
         }
     }
 }
 
-async fn one(push: &Push, to: &Subscription, notices: &[Notice]) -> Sent {
-    let letter = match notices {
+async fn one(push: &Push, to: &Subscription, notifications: &[StoredNotification]) -> Sent {
+    let letter = match notifications {
         [one] => of_one(one),
         many => of_many(many),
     };

@@ -21,13 +21,13 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     let mut told = SentPositions::default();
     loop {
         ticks.tick().await;
-        services.engine.look(|view| hands(&registry.list(), view));
+        services.engine.look(|view| worker_capacities(&registry.list(), view));
         told = services.engine.send_positions(&told, services.config.watch_places).await;
     }
 }
 
 /// Those who take jobs now.
-pub fn hands(workers: &[Listed], view: &View) -> Vec<WorkerCapacity> {
+pub fn worker_capacities(workers: &[Listed], view: &View) -> Vec<WorkerCapacity> {
     let takers = workers.iter().filter(|worker| worker.connected && !worker.drained);
     let hand = |worker: &Listed| WorkerCapacity {
         worker: worker.worker.clone(),

@@ -1,4 +1,4 @@
-//! The notices and those who wait for them.
+//! The notifications and those who wait for them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use tokio::time::Instant;
 
 use courant_engine::clock::Wall;
 
-use super::due::Due;
-use super::store::{Draft, Notice, Store, StoreError};
+use super::pending_users::PendingUsers;
+use super::store::{Draft, Store, StoreError, StoredNotification};
 
 /// Users whose watchers are woken by name before those without any are forgotten.
 const REMEMBERED: usize = 1024;
 
-/// The notices and those who wait for them.
-pub struct Notices {
+/// The notifications and those who wait for them.
+pub struct NotificationInbox {
     pub(super) store: Arc<Store>,
     pub(super) waiting: Mutex<HashMap<String, watch::Sender<u64>>>,
-    pub(super) due: Due,
+    pub(super) pending_users: PendingUsers,
     pub(super) wall: Wall,
     past: Mutex<Past>,
 }
@@ -43,18 +43,18 @@ impl Past {
     }
 }
 
-impl Notices {
+impl NotificationInbox {
     pub fn new(store: Store) -> Self {
         Self {
             store: Arc::new(store),
             waiting: Mutex::default(),
-            due: Due::default(),
+            pending_users: PendingUsers::default(),
             wall: Wall::default(),
             past: Mutex::default(),
         }
     }
 
-    /// Told when something about a user's notices has changed.
+    /// Told when something about a user's notifications has changed.
     pub(super) fn changes(&self, user: &str) -> watch::Receiver<u64> {
         let mut waiting = self.waiting.lock();
         if waiting.len() > REMEMBERED {
@@ -64,7 +64,7 @@ impl Notices {
     }
 
     pub(super) fn wake(&self, user: Option<&str>) {
-        self.due.add(user);
+        self.pending_users.add(user);
         let waiting = self.waiting.lock();
         let tell = |told: &watch::Sender<u64>| told.send_modify(|times| *times += 1);
         match user {
@@ -92,7 +92,7 @@ impl Notices {
         self.with(move |store| store.sweep(now, up_to)).await
     }
 
-    pub(super) async fn keep(&self, draft: Draft, reader: String) -> Result<Option<Notice>, StoreError> {
+    pub(super) async fn keep(&self, draft: Draft, reader: String) -> Result<Option<StoredNotification>, StoreError> {
         let (owner, id) = (draft.owner.clone(), draft.id.clone());
         self.with(move |store| store.keep(&[draft], None)).await?;
         self.wake(owner.as_deref());
@@ -109,7 +109,7 @@ impl Notices {
     }
 }
 
-/// Between two looks for notices that are too old.
+/// Between two looks for notifications that are too old.
 pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
@@ -123,36 +123,39 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
-    fn notices(folder: &std::path::Path, made: Timestamp) -> Notices {
+    fn notifications(folder: &std::path::Path, made: Timestamp) -> NotificationInbox {
         let bounds = Bounds { per_user: 10, age_ms: DAY.as_millis() as i64 };
-        let notices = Notices::new(Store::open(folder, bounds).unwrap());
+        let notifications = NotificationInbox::new(Store::open(folder, bounds).unwrap());
         let (title, body, job) = (String::new(), String::new(), String::new());
         let (id, owner) = ("n".to_owned(), Some("alice".to_owned()));
-        notices.store.keep(&[Draft { id, owner, kind: "message", severity: 1, title, body, job, made }], None).unwrap();
-        notices
+        notifications
+            .store
+            .keep(&[Draft { id, owner, kind: "message", severity: 1, title, body, job, made }], None)
+            .unwrap();
+        notifications
     }
 
     #[tokio::test]
     async fn a_wall_clock_that_is_set_removes_no_notice_early() {
         let folder = tempfile::tempdir().unwrap();
-        let notices = notices(folder.path(), Timestamp::now());
+        let notifications = notifications(folder.path(), Timestamp::now());
         for days in [2, 40, -2] {
-            notices.wall.set_by.store(days * DAY.as_millis() as i64, Ordering::Relaxed);
-            notices.sweep().await.unwrap();
-            assert_eq!(notices.store.unread("alice").unwrap(), 1, "set by {days} days");
+            notifications.wall.set_by.store(days * DAY.as_millis() as i64, Ordering::Relaxed);
+            notifications.sweep().await.unwrap();
+            assert_eq!(notifications.store.unread("alice").unwrap(), 1, "set by {days} days");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_notice_goes_after_its_time_also_when_it_was_made_by_a_clock_that_was_set_back_since() {
         let folder = tempfile::tempdir().unwrap();
-        let notices = notices(folder.path(), Timestamp::now().plus_ms(40 * DAY.as_millis() as i64));
+        let notifications = notifications(folder.path(), Timestamp::now().plus_ms(40 * DAY.as_millis() as i64));
         for _ in 0..24 {
-            notices.sweep().await.unwrap();
-            assert_eq!(notices.store.unread("alice").unwrap(), 1);
+            notifications.sweep().await.unwrap();
+            assert_eq!(notifications.store.unread("alice").unwrap(), 1);
             tokio::time::advance(SWEEP_EVERY).await;
         }
-        notices.sweep().await.unwrap();
-        assert_eq!(notices.store.unread("alice").unwrap(), 0);
+        notifications.sweep().await.unwrap();
+        assert_eq!(notifications.store.unread("alice").unwrap(), 0);
     }
 }

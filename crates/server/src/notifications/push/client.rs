@@ -8,9 +8,9 @@ use courant_auth::secret::SecretError;
 use super::key::VapidKey;
 use crate::config::PushConfig;
 use crate::error::Error;
-use crate::notices::subscription::Subscription;
+use crate::notifications::subscription::Subscription;
 
-/// How long a push service keeps a notice for a browser that is away, and how old a notice may be when it is sent.
+/// How long a push service keeps a notification for a browser that is away, and how old a notification may be when it is sent.
 pub const TTL: Duration = Duration::from_secs(24 * 3600);
 /// How long a push service may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);

@@ -3,11 +3,11 @@
 use courant_joblog::ids::Timestamp;
 use rusqlite::{Row, params, params_from_iter};
 
-use super::{FIND, Notice, Result, Store, current, notice};
-use crate::notices::subscription::{Delivery, Subscription};
+use super::{FIND, Result, Store, StoredNotification, current, notification};
+use crate::notifications::subscription::{Delivery, Subscription};
 
 impl Store {
-    /// Keeps a subscription, from the next notice on; one that is there keeps its place, unless it was another user's. Over
+    /// Keeps a subscription, from the next notification on; one that is there keeps its place, unless it was another user's. Over
     /// `most` the owner's oldest go.
     pub fn subscribe(&self, owner: &str, to: &Subscription, most: usize, now: Timestamp) -> Result<()> {
         let mut database = self.database.lock();
@@ -66,7 +66,7 @@ impl Store {
     }
 
     /// What a subscription waits for: unread, made since, in the order it was made.
-    pub fn unsent(&self, endpoint: &str, since: Timestamp, most: usize) -> Result<Vec<Notice>> {
+    pub fn unsent(&self, endpoint: &str, since: Timestamp, most: usize) -> Result<Vec<StoredNotification>> {
         let database = self.database.lock();
         let mut query = database.prepare_cached("SELECT owner, sent FROM push WHERE endpoint = ?1")?;
         let mut rows = query.query([endpoint])?;
@@ -74,11 +74,11 @@ impl Store {
         let (owner, sent): (String, i64) = (row.get(0)?, row.get(1)?);
         let sql = format!("{FIND} AND n.change > ?2 AND n.made >= ?3 AND r.read IS NULL ORDER BY n.change LIMIT ?4");
         let mut query = database.prepare_cached(&sql)?;
-        let found = query.query_map(params![owner, sent, since.0, most as i64], notice)?;
+        let found = query.query_map(params![owner, sent, since.0, most as i64], notification)?;
         Ok(found.collect::<std::result::Result<_, _>>()?)
     }
 
-    /// Notices up to a change were sent.
+    /// Notifications up to a change were sent.
     pub fn was_sent(&self, endpoint: &str, change: i64) -> Result<()> {
         let sql = "UPDATE push SET sent = ?2 WHERE endpoint = ?1 AND sent < ?2";
         self.database.lock().prepare_cached(sql)?.execute(params![endpoint, change])?;
@@ -102,7 +102,7 @@ mod tests {
 
     fn unsent(store: &Store, endpoint: &str) -> Vec<String> {
         let found = store.unsent(endpoint, Timestamp(0), 10).unwrap();
-        found.into_iter().map(|notice| notice.id).collect()
+        found.into_iter().map(|notification| notification.id).collect()
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Where notices are kept: a small SQLite file beside the log, or memory.
+//! Where notifications are kept: a small SQLite file beside the log, or memory.
 //!
-//! Every change (a notice made, a notice read) gets the next number of one sequence; a cursor is such a number with the
-//! store's id. How far the job log has been looked through is kept in the same transaction as the notices that came of it:
-//! each end of a job makes one notice, also over a crash.
+//! Every change (a notification made, a notification read) gets the next number of one sequence; a cursor is such a number with the
+//! store's id. How far the job log has been looked through is kept in the same transaction as the notifications that came of it:
+//! each end of a job makes one notification, also over a crash.
 
 mod push;
 
@@ -19,7 +19,7 @@ use crate::error::Error;
 const FILE: &str = "notices.db";
 /// The newest that a watch begins with.
 pub const SHOWN: usize = 200;
-/// The owner of notices to everybody. No user can have that name: it is empty.
+/// The owner of notifications to everybody. No user can have that name: it is empty.
 const EVERYBODY: &str = "";
 
 const SCHEMA: &str = "
@@ -49,7 +49,7 @@ const VERSION: i64 = 1;
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("the store of notices failed: {0}")]
+    #[error("the store of notifications failed: {0}")]
     Database(#[from] rusqlite::Error),
     /// Written by a newer version of this program.
     #[error("{FILE} has schema {found}, and this version knows up to {VERSION} only; use the newer version again")]
@@ -58,13 +58,13 @@ pub enum StoreError {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        Self::Notices(error.into())
+        Self::NotificationStore(error.into())
     }
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// A notice to keep.
+/// A notification to keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     /// Two with the same id are one.
@@ -82,9 +82,9 @@ pub struct Draft {
     pub made: Timestamp,
 }
 
-/// A notice as one user sees it.
+/// A notification as one user sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct StoredNotification {
     pub id: String,
     pub kind: String,
     pub severity: i32,
@@ -101,7 +101,7 @@ pub struct Notice {
 /// How much is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Notices of one user, and of those to everybody. The oldest go first.
+    /// Notifications of one user, and of those to everybody. The oldest go first.
     pub per_user: usize,
     /// How long, in milliseconds.
     pub age_ms: i64,
@@ -137,7 +137,7 @@ impl Store {
         Ok(store)
     }
 
-    /// How long notices are kept.
+    /// How long notifications are kept.
     pub fn age(&self) -> Duration {
         Duration::from_millis(self.bounds.age_ms.unsigned_abs())
     }
@@ -157,7 +157,7 @@ impl Store {
             .and_then(|(epoch, revision)| Some((epoch.parse().ok()?, Revision(revision.parse().ok()?)))))
     }
 
-    /// Keeps notices, and that the log was looked through up to here. Those that are there already stay as they are.
+    /// Keeps notifications, and that the log was looked through up to here. Those that are there already stay as they are.
     pub fn keep(&self, drafts: &[Draft], followed: Option<(u64, Revision)>) -> Result<()> {
         let mut database = self.database.lock();
         let all = database.transaction()?;
@@ -172,29 +172,29 @@ impl Store {
         Ok(all.commit()?)
     }
 
-    /// One notice as its reader sees it.
-    pub fn get(&self, user: &str, id: &str) -> Result<Option<Notice>> {
+    /// One notification as its reader sees it.
+    pub fn get(&self, user: &str, id: &str) -> Result<Option<StoredNotification>> {
         let sql = format!("{FIND} AND n.id = ?2");
-        Ok(self.database.lock().prepare_cached(&sql)?.query_row(params![user, id], notice).optional()?)
+        Ok(self.database.lock().prepare_cached(&sql)?.query_row(params![user, id], notification).optional()?)
     }
 
     /// What changed for a user after a number, in that order, and the number of the newest change of all.
-    pub fn after(&self, user: &str, change: i64, most: usize) -> Result<Vec<Notice>> {
+    pub fn after(&self, user: &str, change: i64, most: usize) -> Result<Vec<StoredNotification>> {
         let sql = format!("{FIND} AND changed > ?2 ORDER BY changed LIMIT ?3");
         self.find(&sql, params![user, change, most as i64])
     }
 
     /// The newest of a user, newest first.
-    pub fn newest(&self, user: &str, most: usize, unread_only: bool) -> Result<Vec<Notice>> {
+    pub fn newest(&self, user: &str, most: usize, unread_only: bool) -> Result<Vec<StoredNotification>> {
         let unread = if unread_only { "AND r.read IS NULL" } else { "" };
         let sql = format!("{FIND} {unread} ORDER BY n.change DESC LIMIT ?2");
         self.find(&sql, params![user, most as i64])
     }
 
-    fn find(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Notice>> {
+    fn find(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<StoredNotification>> {
         let database = self.database.lock();
         let mut query = database.prepare_cached(sql)?;
-        let found = query.query_map(values, notice)?;
+        let found = query.query_map(values, notification)?;
         Ok(found.collect::<std::result::Result<_, _>>()?)
     }
 
@@ -210,7 +210,7 @@ impl Store {
         Ok(current(&self.database.lock())?)
     }
 
-    /// Marks notices read for a user; all when none is named. How many were unread before.
+    /// Marks notifications read for a user; all when none is named. How many were unread before.
     pub fn mark_read(&self, user: &str, ids: &[String], now: Timestamp) -> Result<usize> {
         let mut database = self.database.lock();
         let all = database.transaction()?;
@@ -277,8 +277,8 @@ fn current(database: &Connection) -> rusqlite::Result<i64> {
     database.query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'change'", [], |row| row.get(0))
 }
 
-fn notice(row: &Row<'_>) -> rusqlite::Result<Notice> {
-    Ok(Notice {
+fn notification(row: &Row<'_>) -> rusqlite::Result<StoredNotification> {
+    Ok(StoredNotification {
         id: row.get(0)?,
         kind: row.get(1)?,
         severity: row.get(2)?,
@@ -313,8 +313,8 @@ mod tests {
         }
     }
 
-    fn ids(notices: Vec<Notice>) -> Vec<String> {
-        notices.into_iter().map(|notice| notice.id).collect()
+    fn ids(notifications: Vec<StoredNotification>) -> Vec<String> {
+        notifications.into_iter().map(|notification| notification.id).collect()
     }
 
     #[test]

@@ -4,12 +4,12 @@ use courant_proto::v1::NotificationSeverity;
 use serde::Serialize;
 
 use crate::convert;
-use crate::notices::store::Notice;
+use crate::notifications::store::StoredNotification;
 
 /// The longest title and body in bytes: sealed, all of it must fit into 4096 bytes (RFC 8291, section 4).
 const TITLE_BYTES: usize = 400;
 const BODY_BYTES: usize = 1600;
-/// More notices than this at once are told in one.
+/// More notifications than this at once are told in one.
 pub(super) const SINGLY: usize = 3;
 
 #[derive(Serialize)]
@@ -24,31 +24,32 @@ struct PushPayload<'a> {
     create_time: String,
 }
 
-pub(super) fn of_one(notice: &Notice) -> Vec<u8> {
-    let severity = match NotificationSeverity::try_from(notice.severity) {
+pub(super) fn of_one(notification: &StoredNotification) -> Vec<u8> {
+    let severity = match NotificationSeverity::try_from(notification.severity) {
         Ok(NotificationSeverity::Success) => "success",
         Ok(NotificationSeverity::Warning) => "warning",
         Ok(NotificationSeverity::Error) => "error",
         _ => "info",
     };
     let letter = PushPayload {
-        notification_id: Some(&notice.id),
-        kind: &notice.kind,
+        notification_id: Some(&notification.id),
+        kind: &notification.kind,
         severity,
-        title: cut(&notice.title, TITLE_BYTES),
-        body: cut(&notice.body, BODY_BYTES),
-        job_id: Some(notice.job.as_str()).filter(|job| !job.is_empty()),
-        create_time: convert::time(notice.made).to_string(),
+        title: cut(&notification.title, TITLE_BYTES),
+        body: cut(&notification.body, BODY_BYTES),
+        job_id: Some(notification.job.as_str()).filter(|job| !job.is_empty()),
+        create_time: convert::time(notification.made).to_string(),
     };
     bytes(&letter)
 }
 
-/// Many notices, in the order they were made. Nobody wants a hundred of them at once.
-pub(super) fn of_many(notices: &[Notice]) -> Vec<u8> {
-    let title = format!("{} new notices", notices.len());
-    let newest: Vec<&str> = notices.iter().rev().take(SINGLY).map(|notice| cut(&notice.title, TITLE_BYTES)).collect();
-    let body = format!("{} and {} more", newest.join(", "), notices.len() - newest.len());
-    let made = notices.last().map(|notice| convert::time(notice.made).to_string());
+/// Many notifications, in the order they were made. Nobody wants a hundred of them at once.
+pub(super) fn of_many(notifications: &[StoredNotification]) -> Vec<u8> {
+    let title = format!("{} new notices", notifications.len());
+    let newest: Vec<&str> =
+        notifications.iter().rev().take(SINGLY).map(|notification| cut(&notification.title, TITLE_BYTES)).collect();
+    let body = format!("{} and {} more", newest.join(", "), notifications.len() - newest.len());
+    let made = notifications.last().map(|notification| convert::time(notification.made).to_string());
     let letter = PushPayload {
         notification_id: None,
         kind: "summary",
@@ -76,18 +77,18 @@ mod tests {
 
     use super::*;
 
-    fn notice(id: &str, title: String, body: String) -> Notice {
+    fn notification(id: &str, title: String, body: String) -> StoredNotification {
         let (kind, job) = ("job-failed".to_owned(), "J".repeat(128));
         let made = Timestamp(1_700_000_000_000);
-        Notice { id: id.into(), kind, severity: 4, title, body, job, made, read: None, change: 1 }
+        StoredNotification { id: id.into(), kind, severity: 4, title, body, job, made, read: None, change: 1 }
     }
 
     #[test]
     fn the_largest_fits_and_no_letter_is_cut_in_two() {
         let id = "x".repeat(200);
         // Control characters are the longest in JSON: six bytes each. They cannot be in a title that people read.
-        let large = notice(&id, "\u{1F600}".repeat(101), "é".repeat(2000));
-        let many: Vec<Notice> = (0..40).map(|_| large.clone()).collect();
+        let large = notification(&id, "\u{1F600}".repeat(101), "é".repeat(2000));
+        let many: Vec<StoredNotification> = (0..40).map(|_| large.clone()).collect();
         for letter in [of_one(&large), of_many(&many)] {
             assert!(letter.len() < 3900, "{}", letter.len());
             let read: serde_json::Value = serde_json::from_slice(&letter).unwrap();
