@@ -40,7 +40,7 @@ fn main() {
         println!(
             "| {size} | {} | {} | {} | {} | {:.0} ms | {} bytes | {:.1}× |",
             beside(row.find, base.find),
-            beside(row.place, base.place),
+            beside(row.position, base.position),
             beside(row.submit, base.submit),
             beside(row.claim, base.claim),
             row.start.as_secs_f64() * 1e3,
@@ -53,7 +53,7 @@ fn main() {
 #[derive(Clone, Copy)]
 struct Row {
     find: Duration,
-    place: Duration,
+    position: Duration,
     submit: Duration,
     claim: Duration,
     start: Duration,
@@ -74,8 +74,8 @@ fn measure(size: usize) -> Row {
     let find = mean(TIMES, |_| {
         black_box(view.get(&jobs[random.usize(..size)].id).map(|known| known.job.queued));
     });
-    let place = mean(TIMES, |_| {
-        black_box(view.place(&jobs[random.usize(..size)]));
+    let position = mean(TIMES, |_| {
+        black_box(view.position(&jobs[random.usize(..size)]));
     });
     let mut bench = Bench { view, revision: size as u64 };
     // As many go as come: the line keeps its length.
@@ -88,7 +88,7 @@ fn measure(size: usize) -> Row {
     }
     // Kept, so that the next size does not live in what this one gave back.
     std::mem::forget((bench, jobs));
-    Row { find, place, submit: submit / TIMES as u32, claim: claim / TIMES as u32, start, bytes }
+    Row { find, position, submit: submit / TIMES as u32, claim: claim / TIMES as u32, start, bytes }
 }
 
 struct Bench {

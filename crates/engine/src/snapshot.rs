@@ -9,7 +9,7 @@ pub struct JobSnapshot {
     /// The job and its news.
     pub known: Known,
     /// Its place while it waits.
-    pub place: Option<EstimatedPosition>,
+    pub position: Option<EstimatedPosition>,
     /// How long it may still take, while it runs.
     pub remaining: Option<Estimate>,
     /// Milliseconds its attempt runs, or its last one ran.

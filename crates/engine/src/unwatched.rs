@@ -82,7 +82,7 @@ impl Alone {
             return;
         }
         match self.engine.change(&id, |job| Ok(cancel_change(job, BY).filter(|_| !self.is_followed(job)))).await {
-            Ok(seen) if seen.known.job.cancelled_by.as_deref() == Some(BY) => {
+            Ok(snapshot) if snapshot.known.job.cancelled_by.as_deref() == Some(BY) => {
                 tracing::info!(job = %id, "cancelled: nobody follows it");
             }
             // Somebody came, or it has ended.
@@ -184,7 +184,8 @@ mod tests {
             let job = Arc::new(courant_joblog::apply::apply(None, &event).unwrap());
             let begun = Instant::now();
             engine.log.append(Append { key: Key::of(&job), expect: None, event, job }).await.unwrap();
-            let is_over = || engine.get(&JobId::new("K")).is_some_and(|seen| seen.known.job.state == State::Cancelled);
+            let is_over =
+                || engine.get(&JobId::new("K")).is_some_and(|snapshot| snapshot.known.job.state == State::Cancelled);
             while !is_over() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

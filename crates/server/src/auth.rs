@@ -50,7 +50,7 @@ pub fn require(identity: &Identity, role: Role, name: &'static str) -> Result<()
 }
 
 /// The job, if the caller may see it. Whether it exists shows nowhere else.
-pub fn seen<'a>(identity: &Identity, id: &JobId, job: Option<&'a Job>) -> Result<&'a Job, Error> {
+pub fn check_visible<'a>(identity: &Identity, id: &JobId, job: Option<&'a Job>) -> Result<&'a Job, Error> {
     job.filter(|job| identity.sees_all() || job.owner.as_str() == identity.subject)
         .ok_or_else(|| Refused::JobNotFound(id.clone()).into())
 }

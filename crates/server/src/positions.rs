@@ -18,11 +18,11 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     let mut ticks = tokio::time::interval(EVERY);
     // A round that took long is followed by a whole pause.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = SentPositions::default();
+    let mut sent = SentPositions::default();
     loop {
         ticks.tick().await;
         services.engine.look(|view| worker_capacities(&registry.list(), view));
-        told = services.engine.send_positions(&told, services.config.watch_places).await;
+        sent = services.engine.send_positions(&sent, services.config.watch_places).await;
     }
 }
 

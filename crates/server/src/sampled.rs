@@ -68,16 +68,16 @@ async fn send<S: Clone, T>(
 ) {
     let mut looks = tokio::time::interval(intervals.look_every);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told: Option<(S, Instant)> = None;
+    let mut last: Option<(S, Instant)> = None;
     loop {
         looks.tick().await;
         // Room first, so that what is told is what is true then.
         let Ok(room) = out.reserve().await else { return };
         let state = look();
-        let news = told.as_ref().is_none_or(|(old, at)| !same(old, &state) || at.elapsed() >= intervals.send_within);
+        let news = last.as_ref().is_none_or(|(old, at)| !same(old, &state) || at.elapsed() >= intervals.send_within);
         if news {
             room.send(Ok(form(state.clone())));
-            told = Some((state, Instant::now()));
+            last = Some((state, Instant::now()));
         }
     }
 }

@@ -34,7 +34,7 @@ impl Engine {
                 Err(error) => return Err(Error::Append(error)),
             };
             match self.get(&id) {
-                Some(seen) => return Ok((seen, new)),
+                Some(snapshot) => return Ok((snapshot, new)),
                 // Made, ended and removed again by others in the meantime.
                 None if new => return Err(Error::JobNotFound(id)),
                 None => {}
@@ -72,7 +72,7 @@ impl Engine {
     ) -> Result<JobSnapshot, Error> {
         for _ in 0..RACES {
             let known = self.read(|view| view.get(id).cloned()).ok_or_else(|| Error::JobNotFound(id.clone()))?;
-            let Some(change) = decide(&known.job)? else { return Ok(self.seen(&known)) };
+            let Some(change) = decide(&known.job)? else { return Ok(self.snapshot(&known)) };
             let ran_ms = self.read(|view| known.held_for_ms(view.now()));
             let event = Event { at: Timestamp::now(), change, ran_ms };
             let job = Arc::new(apply(Some(&known.job), &event)?);

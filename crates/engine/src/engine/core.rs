@@ -69,7 +69,7 @@ impl Engine {
     /// One job, if there is such a one.
     pub fn get(&self, id: &JobId) -> Option<JobSnapshot> {
         let state = self.state.lock();
-        state.view.get(id).map(|known| state.seen(known))
+        state.view.get(id).map(|known| state.snapshot(known))
     }
 
     /// Reads the view. Keep it short: everybody waits.
@@ -90,8 +90,8 @@ impl Engine {
     }
 
     /// The job as readers see it.
-    pub fn seen(&self, known: &Known) -> JobSnapshot {
-        self.state.lock().seen(known)
+    pub fn snapshot(&self, known: &Known) -> JobSnapshot {
+        self.state.lock().snapshot(known)
     }
 
     /// A cursor for a position in the log.
@@ -105,7 +105,7 @@ impl Engine {
         let Some(known) = state.view.set_live(id, live) else { return false };
         let (at, now) = (Timestamp::now(), state.view.now());
         let (remaining, elapsed) = (state.estimates.remaining(&known, now), known.elapsed_ms(now));
-        let news = TransientUpdate { at, known, place: None, remaining, elapsed, news };
+        let news = TransientUpdate { at, known, position: None, remaining, elapsed, news };
         state.hub.notify_transient(&Arc::new(news));
         true
     }

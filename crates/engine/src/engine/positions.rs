@@ -46,18 +46,18 @@ impl Engine {
     /// Tells the places of waiting jobs to those who follow them, where they changed since they were told. Of a watch over
     /// many jobs at most so many, those that are next.
     pub async fn send_positions(&self, before: &SentPositions, limit: usize) -> SentPositions {
-        let (mut told, mut last) = (SentPositions::default(), None);
+        let (mut sent, mut last) = (SentPositions::default(), None);
         loop {
             let scope_keys = self.state.lock().hub.scope_keys(last.as_ref(), CHUNK);
-            let Some(end) = scope_keys.last() else { return told };
+            let Some(end) = scope_keys.last() else { return sent };
             last = Some(end.clone());
             // Watches of one job are many and cheap, the others the other way round.
             let (jobs, many): (Vec<&ScopeKey>, Vec<&ScopeKey>) =
                 scope_keys.iter().partition(|scope_key| matches!(scope_key, ScopeKey::Job(_)));
-            self.state.lock().send_positions_to(&jobs, before, &mut told, limit);
+            self.state.lock().send_positions_to(&jobs, before, &mut sent, limit);
             for scope_key in many {
                 tokio::task::yield_now().await;
-                self.state.lock().send_positions_to(&[scope_key], before, &mut told, limit);
+                self.state.lock().send_positions_to(&[scope_key], before, &mut sent, limit);
             }
             tokio::task::yield_now().await;
         }
@@ -69,7 +69,7 @@ impl State {
         &self,
         scope_keys: &[&ScopeKey],
         before: &SentPositions,
-        told: &mut SentPositions,
+        sent: &mut SentPositions,
         limit: usize,
     ) {
         let now = Timestamp::now();
@@ -77,19 +77,19 @@ impl State {
             match scope_key {
                 ScopeKey::Job(id) => {
                     if let Some(known) = self.view.get(id) {
-                        self.notify(scope_key, known, before, told, now);
+                        self.notify(scope_key, known, before, sent, now);
                     }
                 }
                 ScopeKey::Document(owner, _) | ScopeKey::Owner(owner) => {
                     let keys = self.view.job_index(Some(owner)).into_iter().flat_map(|job_index| job_index.open(None));
                     let jobs = keys.take(limit * LOOKED_AT).filter_map(|key| self.view.get(&key.1));
-                    jobs.filter(|known| self.notify(scope_key, known, before, told, now)).take(limit).for_each(drop);
+                    jobs.filter(|known| self.notify(scope_key, known, before, sent, now)).take(limit).for_each(drop);
                 }
                 ScopeKey::All => {
-                    let lines = self.view.lines().map(|line| (line.kind, line.lane));
-                    let jobs = lines.flat_map(|(kind, lane)| self.view.upcoming(kind, lane, limit));
+                    let queues = self.view.queues().map(|queue| (queue.kind, queue.lane));
+                    let jobs = queues.flat_map(|(kind, lane)| self.view.upcoming(kind, lane, limit));
                     for known in jobs.take(limit * LOOKED_AT) {
-                        self.notify(scope_key, known, before, told, now);
+                        self.notify(scope_key, known, before, sent, now);
                     }
                 }
             }
@@ -103,21 +103,21 @@ impl State {
         scope_key: &ScopeKey,
         known: &Known,
         before: &SentPositions,
-        told: &mut SentPositions,
+        sent: &mut SentPositions,
         at: Timestamp,
     ) -> bool {
         if !self.hub.is_watched_at(scope_key, &known.job) {
             return false;
         }
         let id = &known.job.id;
-        let (placed, novelty) = match told.0.get(id) {
+        let (placed, novelty) = match sent.0.get(id) {
             Some(known) => *known,
             None => {
                 let Some(placed) = self.placed(&known.job, self.view.now()) else { return false };
-                let seen = before.0.get(id).map(|(told, _)| *told).filter(|told| !told.moved_to(&placed));
+                let snapshot = before.0.get(id).map(|(sent, _)| *sent).filter(|sent| !sent.moved_to(&placed));
                 // What was told stands until it is told anew: small steps add up.
-                let news = seen.map_or((placed, Novelty::New), |told| (told, Novelty::Old));
-                told.0.insert(id.clone(), news);
+                let news = snapshot.map_or((placed, Novelty::New), |sent| (sent, Novelty::Old));
+                sent.0.insert(id.clone(), news);
                 news
             }
         };
@@ -125,10 +125,10 @@ impl State {
         let news = TransientUpdate {
             at,
             known: known.clone(),
-            place: Some(placed),
+            position: Some(placed),
             remaining: None,
             elapsed,
-            news: TransientChange::Place,
+            news: TransientChange::Position,
         };
         self.hub.notify_position(scope_key, &Arc::new(news), novelty == Novelty::New);
         true
@@ -162,14 +162,14 @@ mod tests {
 
     #[test]
     fn a_step_is_told_when_somebody_would_notice() {
-        let told = placed(3, 100, Some(60_000));
-        for same in [told, placed(3, 101, Some(60_000)), placed(3, 100, Some(55_000)), placed(3, 109, Some(65_900))] {
-            assert!(!told.moved_to(&same), "{same:?}");
+        let sent = placed(3, 100, Some(60_000));
+        for same in [sent, placed(3, 101, Some(60_000)), placed(3, 100, Some(55_000)), placed(3, 109, Some(65_900))] {
+            assert!(!sent.moved_to(&same), "{same:?}");
         }
         for moved in [placed(2, 100, Some(60_000)), placed(3, 80, Some(60_000)), placed(3, 100, Some(53_000))] {
-            assert!(told.moved_to(&moved), "{moved:?}");
+            assert!(sent.moved_to(&moved), "{moved:?}");
         }
-        assert!(told.moved_to(&placed(3, 100, None)));
+        assert!(sent.moved_to(&placed(3, 100, None)));
         assert!(!placed(1, 0, Some(500)).moved_to(&placed(1, 0, Some(1400))), "less than a second");
     }
 }

@@ -68,18 +68,18 @@ impl State {
         self.projections.each(|projection| projection.recall(past));
     }
 
-    pub(super) fn seen(&self, known: &Known) -> JobSnapshot {
+    pub(super) fn snapshot(&self, known: &Known) -> JobSnapshot {
         let now = self.view.now();
         let remaining = self.estimates.remaining(known, now);
         let elapsed = known.elapsed_ms(now);
-        JobSnapshot { known: known.clone(), place: self.placed(&known.job, now), remaining, elapsed }
+        JobSnapshot { known: known.clone(), position: self.placed(&known.job, now), remaining, elapsed }
     }
 
     pub(super) fn placed(&self, job: &Job, now: Moment) -> Option<EstimatedPosition> {
-        let place = self.view.place(job)?;
-        let wait = self.estimates.wait(&self.view, &job.kind, job.lane, place, now);
-        let pages_ahead = self.estimates.pages(&job.kind, place.ahead);
-        Some(EstimatedPosition { position: place.position, pages_ahead, wait })
+        let position = self.view.position(job)?;
+        let wait = self.estimates.wait(&self.view, &job.kind, job.lane, position, now);
+        let pages_ahead = self.estimates.pages(&job.kind, position.ahead);
+        Some(EstimatedPosition { position: position.position, pages_ahead, wait })
     }
 }
 

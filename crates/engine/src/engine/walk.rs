@@ -74,7 +74,7 @@ impl State {
         let owner = match &walk.scope.topic {
             Topic::Job(id) => {
                 walk.at = At::Done;
-                return self.view.get(id).map(|known| self.seen(known)).into_iter().collect();
+                return self.view.get(id).map(|known| self.snapshot(known)).into_iter().collect();
             }
             Topic::Owner(owner) => Some(owner),
             Topic::All => None,
@@ -98,16 +98,16 @@ impl State {
             }
             At::Open { after } => {
                 let keys: Vec<&ListKey> = job_index.open(after.as_ref()).take(CHUNK).collect();
-                let seen = keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).collect();
+                let snapshot = keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).collect();
                 let last = keys.get(CHUNK - 1).map(|key| (*key).clone());
                 walk.at = last.map_or(At::Done, |last| At::Open { after: Some(last) });
-                seen
+                snapshot
             }
             At::Done => Vec::new(),
         }
     }
 
     fn in_scope(&self, scope: &Scope, key: &ListKey) -> Option<JobSnapshot> {
-        self.view.get(&key.1).filter(|known| scope.holds(&known.job)).map(|known| self.seen(known))
+        self.view.get(&key.1).filter(|known| scope.holds(&known.job)).map(|known| self.snapshot(known))
     }
 }

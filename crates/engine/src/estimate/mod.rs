@@ -159,14 +159,14 @@ impl Estimates {
 
     /// How long a job at this place of a line will wait. `None` until there is something to estimate from, and while no
     /// worker for it is there.
-    pub fn wait(&self, view: &View, kind: &str, lane: Lane, place: QueuePosition, now: Moment) -> Option<Estimate> {
+    pub fn wait(&self, view: &View, kind: &str, lane: Lane, position: QueuePosition, now: Moment) -> Option<Estimate> {
         let (known, pool) = (self.kinds.get(kind)?, self.pools.get(kind)?);
         let cost = known.cost(pool.ms_per_page)?;
-        let (mut work, mut squares) = (cost.of(place.ahead), cost.squares_of(place.ahead));
+        let (mut work, mut squares) = (cost.of(position.ahead), cost.squares_of(position.ahead));
         let weights = view.weights();
         for other in Lane::ALL.into_iter().filter(|other| *other != lane) {
-            let waiting = view.line(kind, other).waiting;
-            let turns = f64::from(place.position) * f64::from(weights.of(other)) / f64::from(weights.of(lane));
+            let waiting = view.queue(kind, other).waiting;
+            let turns = f64::from(position.position) * f64::from(weights.of(other)) / f64::from(weights.of(lane));
             let share = (turns / waiting.jobs.max(1) as f64).min(1.0);
             work += share * cost.of(waiting);
             squares += share * cost.squares_of(waiting);

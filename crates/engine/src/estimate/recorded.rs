@@ -216,8 +216,8 @@ impl Service {
         self.estimates.look(&self.view, &hands, now);
         for (id, story) in &mut self.stories {
             let known = self.view.get(id).unwrap();
-            if let Some(place) = self.view.place(&known.job).filter(|_| story.started.is_none()) {
-                let wait = self.estimates.wait(&self.view, "pdf", known.job.lane, place, now);
+            if let Some(position) = self.view.position(&known.job).filter(|_| story.started.is_none()) {
+                let wait = self.estimates.wait(&self.view, "pdf", known.job.lane, position, now);
                 story.waits.push((self.clock, wait));
             } else if known.job.state == State::Running {
                 story.remains.push((self.clock, self.estimates.remaining(known, now)));

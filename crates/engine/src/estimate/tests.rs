@@ -127,8 +127,8 @@ impl Sim {
         self.admit(job);
         self.look();
         let known = self.view.get(&id).unwrap().job.clone();
-        let place = self.view.place(&known).unwrap();
-        let wait = self.estimates.wait(&self.view, "pdf", known.lane, place, Moment(self.clock));
+        let position = self.view.position(&known).unwrap();
+        let wait = self.estimates.wait(&self.view, "pdf", known.lane, position, Moment(self.clock));
         self.jobs.insert(id, Truth { pages, page_ms, wait, said: vec![] });
         self.arriving -= 1;
         if self.arriving > 0 {
@@ -285,8 +285,8 @@ fn a_kind_without_pages_is_judged_by_whole_jobs() {
         sim.change(&id, |attempt| Change::Succeeded { attempt, warnings: vec![] });
     }
     sim.look();
-    let line = QueueState { waiting: Load::of(None), ..QueueState::empty("pdf", Lane::Normal) };
-    let wait = sim.estimates.wait(&sim.view, "pdf", Lane::Normal, line.end(), Moment(sim.clock)).unwrap();
+    let queue = QueueState { waiting: Load::of(None), ..QueueState::empty("pdf", Lane::Normal) };
+    let wait = sim.estimates.wait(&sim.view, "pdf", Lane::Normal, queue.end(), Moment(sim.clock)).unwrap();
     assert!((3_500..=4_500).contains(&wait.ms), "one job ahead takes four seconds: {wait:?}");
 }
 
@@ -300,8 +300,8 @@ fn a_lane_waits_for_the_share_that_others_take() {
             sim.admit(job);
         }
         sim.look();
-        let line = sim.view.line("pdf", Lane::Large);
-        sim.estimates.wait(&sim.view, "pdf", Lane::Large, line.end(), Moment(sim.clock)).unwrap().ms as f64
+        let queue = sim.view.queue("pdf", Lane::Large);
+        sim.estimates.wait(&sim.view, "pdf", Lane::Large, queue.end(), Moment(sim.clock)).unwrap().ms as f64
     };
     let alone = waiting(&mut sim, Lane::Large, 9);
     let beside_few = waiting(&mut sim, Lane::Premium, 9);
@@ -325,8 +325,8 @@ proptest! {
         sim.look();
         let wait = |waiting: &[PagesLeft]| {
             let waiting = waiting.iter().map(|pages| Load::of(*pages)).sum();
-            let line = QueueState { waiting, ..QueueState::empty("pdf", Lane::Normal) };
-            sim.estimates.wait(&sim.view, "pdf", Lane::Normal, line.end(), Moment(sim.clock)).unwrap()
+            let queue = QueueState { waiting, ..QueueState::empty("pdf", Lane::Normal) };
+            sim.estimates.wait(&sim.view, "pdf", Lane::Normal, queue.end(), Moment(sim.clock)).unwrap()
         };
         let (now, then) = (wait(&ahead), wait(&[&ahead[..], &[more]].concat()));
         prop_assert!(now.ms <= then.ms && now.high <= then.high, "{now:?} {then:?}");

@@ -45,7 +45,7 @@ pub struct TransientUpdate {
     /// The job with this news in it.
     pub known: Known,
     /// Its place while it waits.
-    pub place: Option<EstimatedPosition>,
+    pub position: Option<EstimatedPosition>,
     /// How long it may still take while it runs.
     pub remaining: Option<Estimate>,
     /// Milliseconds its attempt runs, or its last one ran.
@@ -66,7 +66,7 @@ pub enum TransientChange {
         percent: f64,
     },
     /// The place in the lane.
-    Place,
+    Position,
 }
 
 /// News of one kind replaces older news of that kind.
@@ -75,7 +75,7 @@ enum TransientKind {
     Progress,
     Zone,
     Export,
-    Place,
+    Position,
 }
 
 impl TransientChange {
@@ -84,7 +84,7 @@ impl TransientChange {
             Self::Progress => TransientKind::Progress,
             Self::Zone(_) => TransientKind::Zone,
             Self::Export { .. } => TransientKind::Export,
-            Self::Place => TransientKind::Place,
+            Self::Position => TransientKind::Position,
         }
     }
 }
@@ -120,7 +120,7 @@ pub struct WatchQueue {
 struct Inner {
     queue: VecDeque<Message>,
     pending: HashMap<JobId, Vec<Pending>>,
-    told: HashMap<(JobId, TransientKind), Instant>,
+    last_sent: HashMap<(JobId, TransientKind), Instant>,
     lagged: bool,
     /// Whether it was told where its waiting jobs stand since it was empty.
     knows_positions: bool,
@@ -173,7 +173,7 @@ impl WatchQueue {
         }
         let id = durable.entry.key.job.clone();
         let before = inner.pending.remove(&id).unwrap_or_default();
-        inner.told.retain(|(job, _), _| *job != id);
+        inner.last_sent.retain(|(job, _), _| *job != id);
         inner.queue.extend(before.into_iter().map(|pending| Message::Transient(pending.news, pending.folded)));
         inner.queue.push_back(Message::Durable(durable));
         if inner.queue.len() > self.capacity {
@@ -238,21 +238,21 @@ impl Inner {
     /// Moves the news whose time has come into `messages`; says when the next is due.
     fn take_due(&mut self, now: Instant, interval: Duration, messages: &mut Vec<Message>) -> Option<Instant> {
         let mut next: Option<Instant> = None;
-        let told = &mut self.told;
+        let last_sent = &mut self.last_sent;
         self.pending.retain(|job, of_job| {
             of_job.retain(|pending| {
-                let at = told.get(&(job.clone(), pending.kind)).map_or(now, |last| *last + interval);
+                let at = last_sent.get(&(job.clone(), pending.kind)).map_or(now, |last| *last + interval);
                 if at > now {
                     next = Some(next.map_or(at, |known| known.min(at)));
                     return true;
                 }
-                told.insert((job.clone(), pending.kind), now);
+                last_sent.insert((job.clone(), pending.kind), now);
                 messages.push(Message::Transient(pending.news.clone(), pending.folded));
                 false
             });
             !of_job.is_empty()
         });
-        told.retain(|_, last| *last + interval > now);
+        last_sent.retain(|_, last| *last + interval > now);
         next
     }
 }
@@ -274,7 +274,7 @@ mod tests {
         Arc::new(TransientUpdate {
             at: Timestamp(1),
             known,
-            place: None,
+            position: None,
             remaining: None,
             elapsed: None,
             news: TransientChange::Progress,
@@ -318,7 +318,7 @@ mod tests {
         queue.next().await;
         queue.push_news(news("A", 2.0));
         queue.push_news(Arc::new(TransientUpdate {
-            news: TransientChange::Place,
+            news: TransientChange::Position,
             ..TransientUpdate::clone(&news("A", 5.0))
         }));
         assert_eq!(shown(queue.next().await), "p5+0");

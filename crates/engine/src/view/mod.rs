@@ -37,7 +37,7 @@ pub struct View {
     all: JobIndex,
     owners: HashMap<Owner, JobIndex>,
     held: BTreeMap<WorkerId, BTreeSet<JobId>>,
-    lines: JobQueues,
+    queues: JobQueues,
     clock: Clock,
     /// Entries are of now; before that, of whenever the log says.
     following: bool,
@@ -46,7 +46,7 @@ pub struct View {
 impl View {
     /// Empty, with these weights of the lanes. It measures by this clock.
     pub fn new(weights: Weights, clock: Clock) -> Self {
-        Self { lines: JobQueues::new(weights), clock, ..Self::default() }
+        Self { queues: JobQueues::new(weights), clock, ..Self::default() }
     }
 
     /// This moment on the view's clock.
@@ -98,42 +98,42 @@ impl View {
     }
 
     /// The place of a waiting job.
-    pub fn place(&self, job: &Job) -> Option<QueuePosition> {
-        self.lines.place(job)
+    pub fn position(&self, job: &Job) -> Option<QueuePosition> {
+        self.queues.position(job)
     }
 
     /// How a line stands.
-    pub fn line<'a>(&'a self, kind: &'a str, lane: Lane) -> QueueState<'a> {
-        self.lines.state(kind, lane)
+    pub fn queue<'a>(&'a self, kind: &'a str, lane: Lane) -> QueueState<'a> {
+        self.queues.state(kind, lane)
     }
 
     /// How the lines stand that anybody is in.
-    pub fn lines(&self) -> impl Iterator<Item = QueueState<'_>> {
-        let all = self.lines.kinds().flat_map(|kind| Lane::ALL.map(|lane| self.lines.state(kind, lane)));
-        all.filter(|line| line.waiting.jobs > 0 || line.delayed > 0 || line.held > 0)
+    pub fn queues(&self) -> impl Iterator<Item = QueueState<'_>> {
+        let all = self.queues.kinds().flat_map(|kind| Lane::ALL.map(|lane| self.queues.state(kind, lane)));
+        all.filter(|queue| queue.waiting.jobs > 0 || queue.delayed > 0 || queue.held > 0)
     }
 
     /// The next jobs of a line in the order they will be taken, at most so many.
     pub fn upcoming(&self, kind: &str, lane: Lane, limit: usize) -> impl Iterator<Item = &Known> {
-        self.lines.upcoming(kind, lane, limit).filter_map(|id| self.jobs.get(id))
+        self.queues.upcoming(kind, lane, limit).filter_map(|id| self.jobs.get(id))
     }
 
     /// The weights of the lanes.
     pub fn weights(&self) -> Weights {
-        self.lines.weights()
+        self.queues.weights()
     }
 
     /// Whether jobs of a kind wait or are held.
     pub fn is_demanded(&self, kind: &str) -> bool {
-        self.lines.states(kind).iter().any(|line| line.waiting.jobs > 0 || line.held > 0)
+        self.queues.states(kind).iter().any(|queue| queue.waiting.jobs > 0 || queue.held > 0)
     }
 
     /// Those of the kinds that jobs wait for, where `offered` has all kinds that workers take. Looks through the smaller of
     /// the two: callers name kinds, and so do workers.
     pub fn waited_for<'a, V>(&'a self, offered: &'a HashMap<Box<str>, V>) -> Vec<&'a str> {
-        let waits = |kind: &str| self.lines.states(kind).iter().any(|line| line.waiting.jobs > 0);
-        if self.lines.kinds().len() < offered.len() {
-            self.lines.kinds().filter(|kind| offered.contains_key(*kind) && waits(kind)).collect()
+        let waits = |kind: &str| self.queues.states(kind).iter().any(|queue| queue.waiting.jobs > 0);
+        if self.queues.kinds().len() < offered.len() {
+            self.queues.kinds().filter(|kind| offered.contains_key(*kind) && waits(kind)).collect()
         } else {
             offered.keys().map(|kind| &**kind).filter(|kind| waits(kind)).collect()
         }
@@ -142,18 +142,18 @@ impl View {
     /// Whether a job of this kind waits in this lane that would be given out if the owner of one that runs gave it back: one
     /// whose own owner has as many running as may be waits for those, not for a worker.
     pub fn is_waited(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &OwnerLimits<'_>) -> bool {
-        self.lines.would_serve(kind, lane, leaving, limits)
+        self.queues.would_serve(kind, lane, leaving, limits)
     }
 
     /// When the next delayed job is due.
     pub fn next_due(&self) -> Option<Instant> {
-        self.lines.next_due()
+        self.queues.next_due()
     }
 
     /// Puts the delayed jobs that are due into their lines.
     pub fn release_due(&mut self, now: Instant) {
-        while let Some(known) = self.lines.first_due(now).and_then(|id| self.jobs.get(id)) {
-            self.lines.release(&known.job);
+        while let Some(known) = self.queues.first_due(now).and_then(|id| self.jobs.get(id)) {
+            self.queues.release(&known.job);
         }
     }
 
@@ -161,18 +161,18 @@ impl View {
     /// [`View::give_back`].
     pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>, now: Instant) -> Option<Known> {
         self.release_due(now);
-        let id = self.lines.take_next(kinds, limits)?;
+        let id = self.queues.take_next(kinds, limits)?;
         self.jobs.get(&id).cloned()
     }
 
     /// Puts a job that was taken for a claim back into its line, if it still waits.
     pub fn give_back(&mut self, id: &JobId) {
-        let unused = self.lines.claim_over(id);
+        let unused = self.queues.claim_over(id);
         let waits = self.jobs.get(id).filter(|known| known.job.state == State::Queued);
         match waits {
-            Some(known) if unused => self.lines.put_back(&known.job, Now::read()),
+            Some(known) if unused => self.queues.put_back(&known.job, Now::read()),
             // It was started and waits again since.
-            Some(known) => self.lines.insert(&known.job, Now::read()),
+            Some(known) => self.queues.insert(&known.job, Now::read()),
             None => {}
         }
     }
@@ -215,10 +215,10 @@ impl View {
         self.all.put(&key, job.state);
         self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
         if job.state == State::Queued {
-            self.lines.insert(job, Now::read());
+            self.queues.insert(job, Now::read());
         }
         if job.state.is_held() {
-            self.lines.hold(job);
+            self.queues.hold(job);
             self.held.entry(holder(job)).or_default().insert(job.id.clone());
         }
         let since = match &old {
@@ -233,10 +233,10 @@ impl View {
     /// Takes a job as it was out of the line or the hands it is in.
     fn step_out(&mut self, job: &Job) {
         if job.state == State::Queued {
-            self.lines.remove(job);
+            self.queues.remove(job);
         }
         if job.state.is_held() {
-            self.lines.let_go(job);
+            self.queues.let_go(job);
             let holder = holder(job);
             if let Some(jobs) = self.held.get_mut(&holder) {
                 jobs.remove(&job.id);

@@ -140,7 +140,7 @@ impl World {
         let kinds: Vec<Box<str>> =
             kind.map_or(KINDS.to_vec(), |kind| vec![KINDS[kind]]).into_iter().map(Into::into).collect();
         let heads: BTreeSet<JobId> = self
-            .lines()
+            .queues()
             .into_keys()
             .filter(|(kind, _)| kinds.iter().any(|taken| **taken == **kind))
             .filter_map(|(kind, lane)| self.view.upcoming(&kind, lane, 1).next().map(|known| known.job.id.clone()))
@@ -247,17 +247,17 @@ impl World {
     }
 
     /// The lines as they should be: jobs by the time they came, those being claimed left out.
-    fn lines(&self) -> BTreeMap<(Box<str>, Lane), Vec<Arc<Job>>> {
-        let mut lines: BTreeMap<_, Vec<Arc<Job>>> = BTreeMap::new();
+    fn queues(&self) -> BTreeMap<(Box<str>, Lane), Vec<Arc<Job>>> {
+        let mut queues: BTreeMap<_, Vec<Arc<Job>>> = BTreeMap::new();
         for job in self.jobs.values().filter(|job| self.stands(job)) {
-            lines.entry((job.kind.clone(), job.lane)).or_default().push(job.clone());
+            queues.entry((job.kind.clone(), job.lane)).or_default().push(job.clone());
         }
-        lines.values_mut().for_each(|line| line.sort_by_key(|job| (job.queued, job.id.clone())));
-        lines
+        queues.values_mut().for_each(|queue| queue.sort_by_key(|job| (job.queued, job.id.clone())));
+        queues
     }
 
     fn stands(&self, job: &Job) -> bool {
-        let claimed = self.claims.iter().any(|(id, _)| *id == job.id) && self.view.place(job).is_none();
+        let claimed = self.claims.iter().any(|(id, _)| *id == job.id) && self.view.position(job).is_none();
         job.state == State::Queued && !claimed && !self.is_delayed(job)
     }
 
@@ -267,11 +267,11 @@ impl World {
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
-        let lines = self.lines();
+        let queues = self.queues();
         for kind in KINDS {
             for lane in Lane::ALL {
                 let empty = Vec::new();
-                self.check_line(kind, lane, lines.get(&(kind.into(), lane)).unwrap_or(&empty))?;
+                self.check_queue(kind, lane, queues.get(&(kind.into(), lane)).unwrap_or(&empty))?;
             }
         }
         for worker in WORKERS.map(WorkerId::new) {
@@ -282,31 +282,31 @@ impl World {
         self.check_lists()
     }
 
-    fn check_line(&self, kind: &str, lane: Lane, line: &[Arc<Job>]) -> Result<(), TestCaseError> {
+    fn check_queue(&self, kind: &str, lane: Lane, queue: &[Arc<Job>]) -> Result<(), TestCaseError> {
         let upcoming: Vec<&Job> = self.view.upcoming(kind, lane, usize::MAX).map(|known| &*known.job).collect();
         let id = |job: &&Job| job.id.clone();
-        prop_assert_eq!(upcoming.len(), line.len());
+        prop_assert_eq!(upcoming.len(), queue.len());
         for owner in OWNERS.map(Owner::new) {
             let own = upcoming.iter().filter(|job| job.owner == owner).map(id);
-            let expected = line.iter().filter(|job| job.owner == owner).map(|job| job.id.clone());
+            let expected = queue.iter().filter(|job| job.owner == owner).map(|job| job.id.clone());
             prop_assert!(own.eq(expected), "the jobs of {} are not in order", owner);
         }
         check_turns(&upcoming)?;
         for (job, position) in upcoming.iter().zip(1u32..) {
-            let place = self.view.place(job).unwrap();
-            prop_assert_eq!((place.position, place.ahead.jobs), (position, u64::from(position - 1)));
+            let stands = self.view.position(job).unwrap();
+            prop_assert_eq!((stands.position, stands.ahead.jobs), (position, u64::from(position - 1)));
         }
-        let load: Load = line.iter().map(|job| Load::of(load::pages_left(job))).sum();
+        let load: Load = queue.iter().map(|job| Load::of(load::pages_left(job))).sum();
         if let Some(last) = upcoming.last() {
-            let mut ahead = self.view.place(last).unwrap().ahead;
+            let mut ahead = self.view.position(last).unwrap().ahead;
             ahead += Load::of(load::pages_left(last));
             let others = upcoming.iter().any(|job| job.owner != last.owner);
             prop_assert!(others || ahead == load, "{:?} of {:?}", ahead, load);
         }
         let here = |job: &&Arc<Job>| *job.kind == *kind && job.lane == lane;
-        let state = self.view.line(kind, lane);
+        let state = self.view.queue(kind, lane);
         prop_assert_eq!(state.waiting, load);
-        prop_assert_eq!(state.oldest, line.first().map(|job| &job.id));
+        prop_assert_eq!(state.oldest, queue.first().map(|job| &job.id));
         let delayed = self.jobs.values().filter(here).filter(|job| self.is_delayed(job)).count();
         let held = self.jobs.values().filter(here).filter(|job| job.state.is_held()).count();
         prop_assert_eq!((state.delayed as usize, state.held as usize), (delayed, held));
@@ -351,7 +351,7 @@ impl World {
             self.claimed(0);
         }
         prop_assert!(self.jobs.values().all(|job| job.state.is_terminal()), "somebody is stuck");
-        prop_assert_eq!(self.view.lines().count(), 0);
+        prop_assert_eq!(self.view.queues().count(), 0);
         Ok(())
     }
 }
@@ -404,18 +404,18 @@ proptest! {
         newest.into_iter().for_each(|entry| fresh.apply(entry));
         fresh.release_due(later());
         let shown = |view: &View| {
-            let lines = view.lines().map(|line| (line.kind.to_owned(), line.lane, line.waiting, line.delayed, line.held));
-            let mut lines: Vec<_> = lines.collect();
-            lines.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+            let queues = view.queues().map(|queue| (queue.kind.to_owned(), queue.lane, queue.waiting, queue.delayed, queue.held));
+            let mut queues: Vec<_> = queues.collect();
+            queues.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
             // Whose turn it is begins anew; each owner's jobs are in their order.
-            let orders: Vec<BTreeMap<Owner, Vec<JobId>>> = lines.iter().map(|line| {
+            let orders: Vec<BTreeMap<Owner, Vec<JobId>>> = queues.iter().map(|queue| {
                 let mut order: BTreeMap<Owner, Vec<JobId>> = BTreeMap::new();
-                for known in view.upcoming(&line.0, line.1, usize::MAX) {
+                for known in view.upcoming(&queue.0, queue.1, usize::MAX) {
                     order.entry(known.job.owner.clone()).or_default().push(known.job.id.clone());
                 }
                 order
             }).collect();
-            (lines, orders)
+            (queues, orders)
         };
         prop_assert_eq!(shown(&fresh), shown(&world.view));
     }

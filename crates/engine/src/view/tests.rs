@@ -47,7 +47,7 @@ fn an_old_entry_changes_nothing() {
     view.apply(&entry(2, &started(&job)));
     view.apply(&entry(1, &job));
     assert_eq!(view.get(&job.id).unwrap().job.state, State::Running);
-    assert!(view.place(&job).is_none());
+    assert!(view.position(&job).is_none());
 }
 
 #[test]

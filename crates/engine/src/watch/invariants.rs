@@ -79,10 +79,10 @@ struct Client {
 }
 
 impl Client {
-    fn take(&mut self, told: Update) {
-        let (id, revision) = match told.step {
+    fn take(&mut self, update: Update) {
+        let (id, revision) = match update.step {
             Step::Snapshot(seen) => {
-                assert!(!self.live && told.cursor.is_none());
+                assert!(!self.live && update.cursor.is_none());
                 self.snapshots += 1;
                 (seen.known.job.id.clone(), seen.known.revision)
             }
@@ -101,8 +101,8 @@ async fn follow_while_things_happen(seed: u64, buffer: usize) {
     let (mut steps, mut client) = (world.watch(), Client::default());
     let mut more = 300;
     while more > 0 {
-        let told = tokio::time::timeout(LONG, steps.recv()).await.unwrap().unwrap().unwrap();
-        client.take(told);
+        let update = tokio::time::timeout(LONG, steps.recv()).await.unwrap().unwrap().unwrap();
+        client.take(update);
         world.happen().await;
         more -= u32::from(client.live);
     }
@@ -111,8 +111,8 @@ async fn follow_while_things_happen(seed: u64, buffer: usize) {
         .iter()
         .all(|id| client.jobs.get(id) == world.engine.get(id).map(|seen| seen.known.revision).as_ref())
     {
-        let told = tokio::time::timeout(LONG, steps.recv()).await.expect("something was missed").unwrap().unwrap();
-        client.take(told);
+        let update = tokio::time::timeout(LONG, steps.recv()).await.expect("something was missed").unwrap().unwrap();
+        client.take(update);
     }
     assert!(client.snapshots > 2 * CHUNK);
 }

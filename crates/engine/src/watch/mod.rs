@@ -279,7 +279,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
     }
 
     async fn send(&self, at: Option<Revision>, step: Step) -> Result<(), Stop> {
-        let told = Update { cursor: at.map(|revision| self.engine.cursor(revision)), step };
-        self.out.send((self.form)(Ok(told))).await.map_err(|_| Stop::Done)
+        let update = Update { cursor: at.map(|revision| self.engine.cursor(revision)), step };
+        self.out.send((self.form)(Ok(update))).await.map_err(|_| Stop::Done)
     }
 }

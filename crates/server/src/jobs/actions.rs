@@ -10,7 +10,7 @@ use courant_proto::v1;
 use courant_proto::v1::{Password, RetryJobRequest};
 
 use super::submit_request;
-use crate::auth::seen;
+use crate::auth::check_visible;
 use crate::convert::{self, job_id};
 use crate::error::Error;
 use crate::passwords;
@@ -30,7 +30,7 @@ impl Jobs {
     pub(super) fn visible(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
         let id = job_id(id)?;
         let found = self.0.engine.get(&id);
-        seen(identity, &id, found.as_ref().map(|seen| &*seen.known.job))?;
+        check_visible(identity, &id, found.as_ref().map(|snapshot| &*snapshot.known.job))?;
         found.ok_or_else(|| Refused::JobNotFound(id).into())
     }
 
@@ -57,16 +57,16 @@ impl Jobs {
     }
 
     /// As the caller sees it.
-    pub(super) fn wire(&self, seen: &JobSnapshot) -> v1::Job {
-        convert::dated(self.0.config.retention, convert::seen(seen))
+    pub(super) fn wire(&self, snapshot: &JobSnapshot) -> v1::Job {
+        convert::dated(self.0.config.retention, convert::snapshot(snapshot))
     }
 }
 
 impl Jobs {
     pub(super) async fn cancel(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
-        let seen = self.change(identity, id, |job| transitions::cancel(job, &identity.subject)).await?;
-        tracing::info!(job = %seen.known.job.id, by = %identity.subject, "cancel asked for");
-        Ok(seen)
+        let snapshot = self.change(identity, id, |job| transitions::cancel(job, &identity.subject)).await?;
+        tracing::info!(job = %snapshot.known.job.id, by = %identity.subject, "cancel asked for");
+        Ok(snapshot)
     }
 
     pub(super) async fn retry(
@@ -81,14 +81,14 @@ impl Jobs {
         let room = Reservation::make(&self.0.engine, &self.0.projections.quotas, &job.owner, &job.id, 0)?;
         // On its own: a caller that goes away must not leave a password that no job knows of.
         let (jobs, by) = (Jobs(self.0.clone()), Box::<str>::from(identity.subject.as_str()));
-        let seen = self
+        let snapshot = self
             .0
             .run_detached(async move {
                 let _room = room;
                 jobs.requeue(&job.id, &by, password).await
             })
             .await?;
-        Ok((seen, self.0.engine.cursor(before)))
+        Ok((snapshot, self.0.engine.cursor(before)))
     }
 
     async fn requeue(&self, id: &JobId, by: &str, password: Option<Password>) -> Result<JobSnapshot, Error> {
@@ -100,12 +100,12 @@ impl Jobs {
             check_retry(job)?;
             Ok(Some(Change::Requeued { by: by.into(), password: name.clone() }))
         };
-        let seen = self.0.engine.change(id, again).await;
+        let snapshot = self.0.engine.change(id, again).await;
         // Whatever else went wrong, the retry may be in the log and need it; it goes with the job then.
-        if matches!(seen, Err(Refused::JobState { .. } | Refused::JobNotFound(_))) {
+        if matches!(snapshot, Err(Refused::JobState { .. } | Refused::JobNotFound(_))) {
             passwords::drop_unused(&self.0, id, name.as_deref()).await;
         }
-        Ok(seen?)
+        Ok(snapshot?)
     }
 
     pub(super) async fn delete(&self, identity: &Identity, id: &str) -> Result<(), Error> {

@@ -99,8 +99,8 @@ impl Listing<'_> {
             while slice.next < slice.jobs.len() {
                 slice = self.look_through(slice).await?;
                 for (key, known) in slice.found.drain(..) {
-                    let seen = self.services.engine.seen(&known);
-                    let job = convert::dated(self.services.config.retention, convert::seen(&seen));
+                    let snapshot = self.services.engine.snapshot(&known);
+                    let job = convert::dated(self.services.config.retention, convert::snapshot(&snapshot));
                     if !page.push(key, job) {
                         return Ok(page.last.take());
                     }

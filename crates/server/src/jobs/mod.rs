@@ -57,9 +57,9 @@ impl JobService for Jobs {
 
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {
         let identity = caller(&request)?;
-        let seen = self.visible(&identity, &request.get_ref().job_id)?;
-        let cursor = self.0.engine.cursor(seen.known.revision).encode();
-        Ok(Response::new(GetJobResponse { job: Some(self.wire(&seen)), cursor }))
+        let snapshot = self.visible(&identity, &request.get_ref().job_id)?;
+        let cursor = self.0.engine.cursor(snapshot.known.revision).encode();
+        Ok(Response::new(GetJobResponse { job: Some(self.wire(&snapshot)), cursor }))
     }
 
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Result<Response<ListJobsResponse>, Status> {
@@ -69,14 +69,14 @@ impl JobService for Jobs {
 
     async fn cancel_job(&self, request: Request<CancelJobRequest>) -> Result<Response<CancelJobResponse>, Status> {
         let identity = caller(&request)?;
-        let seen = self.cancel(&identity, &request.get_ref().job_id).await?;
-        Ok(Response::new(CancelJobResponse { job: Some(self.wire(&seen)) }))
+        let snapshot = self.cancel(&identity, &request.get_ref().job_id).await?;
+        Ok(Response::new(CancelJobResponse { job: Some(self.wire(&snapshot)) }))
     }
 
     async fn retry_job(&self, request: Request<RetryJobRequest>) -> Result<Response<RetryJobResponse>, Status> {
         let identity = caller(&request)?;
-        let (seen, cursor) = self.retry(&identity, request.into_inner()).await?;
-        Ok(Response::new(RetryJobResponse { job: Some(self.wire(&seen)), cursor: cursor.encode() }))
+        let (snapshot, cursor) = self.retry(&identity, request.into_inner()).await?;
+        Ok(Response::new(RetryJobResponse { job: Some(self.wire(&snapshot)), cursor: cursor.encode() }))
     }
 
     async fn delete_job(&self, request: Request<DeleteJobRequest>) -> Result<Response<DeleteJobResponse>, Status> {
@@ -122,9 +122,9 @@ impl JobService for Jobs {
     async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
-        let seen = self.visible(&identity, &request.job_id)?;
+        let snapshot = self.visible(&identity, &request.job_id)?;
         let watch = Watch {
-            scope: Scope::job(seen.known.job.id.clone()),
+            scope: Scope::job(snapshot.known.job.id.clone()),
             after: cursor_in(&request.after_cursor)?,
             min_interval: interval_in(request.min_interval)?,
             end: End::WithTheJob,
@@ -161,17 +161,17 @@ impl JobService for Jobs {
     ) -> Result<Response<Self::ReadResultStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
-        let seen = self.visible(&identity, &request.job_id)?;
+        let snapshot = self.visible(&identity, &request.job_id)?;
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(results::read(&self.0, &seen.known.job, &request).await?, used)))
+        Ok(Response::new(Counted::new(results::read(&self.0, &snapshot.known.job, &request).await?, used)))
     }
 
     async fn read_page(&self, request: Request<ReadPageRequest>) -> Result<Response<Self::ReadPageStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
-        let seen = self.visible(&identity, &request.job_id)?;
+        let snapshot = self.visible(&identity, &request.job_id)?;
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(results::read_page(&self.0, &seen.known.job, &request).await?, used)))
+        Ok(Response::new(Counted::new(results::read_page(&self.0, &snapshot.known.job, &request).await?, used)))
     }
 
     async fn download_document(
@@ -180,9 +180,9 @@ impl JobService for Jobs {
     ) -> Result<Response<Self::DownloadDocumentStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
-        let seen = self.visible(&identity, &request.job_id)?;
+        let snapshot = self.visible(&identity, &request.job_id)?;
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(results::read_document(&self.0, &seen.known.job, &request).await?, used)))
+        Ok(Response::new(Counted::new(results::read_document(&self.0, &snapshot.known.job, &request).await?, used)))
     }
 }
 

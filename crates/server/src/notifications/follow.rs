@@ -52,8 +52,8 @@ async fn follow(services: &Services, notifications: &NotificationInbox) -> Resul
         let owners: Vec<_> = drafts.iter().filter_map(|draft| draft.owner.clone()).collect();
         // A page without an end of a job is read again after a crash, and gives nothing again.
         if !drafts.is_empty() {
-            let place = (services.engine.log.info().current().id, after);
-            notifications.with(move |store| store.keep(&drafts, Some(place))).await?;
+            let position = (services.engine.log.info().current().id, after);
+            notifications.with(move |store| store.keep(&drafts, Some(position))).await?;
             owners.iter().for_each(|owner| notifications.wake(Some(owner)));
         }
         if swept.elapsed() > SWEEP_EVERY {
@@ -70,8 +70,8 @@ async fn begin(services: &Services, notifications: &NotificationInbox, head: Rev
     if let Some((_, revision)) = known.filter(|(epoch, revision)| info.covers(*epoch, *revision)) {
         return Ok(revision);
     }
-    let place = (info.current().id, head);
-    notifications.with(move |store| store.keep(&[], Some(place))).await?;
+    let position = (info.current().id, head);
+    notifications.with(move |store| store.keep(&[], Some(position))).await?;
     Ok(head)
 }
 

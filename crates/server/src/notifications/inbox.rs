@@ -58,7 +58,7 @@ impl NotificationInbox {
     pub(super) fn changes(&self, user: &str) -> watch::Receiver<u64> {
         let mut waiting = self.waiting.lock();
         if waiting.len() > REMEMBERED {
-            waiting.retain(|_, told| told.receiver_count() > 0);
+            waiting.retain(|_, sender| sender.receiver_count() > 0);
         }
         waiting.entry(user.to_owned()).or_insert_with(|| watch::channel(0).0).subscribe()
     }
@@ -66,7 +66,7 @@ impl NotificationInbox {
     pub(super) fn wake(&self, user: Option<&str>) {
         self.pending_users.add(user);
         let waiting = self.waiting.lock();
-        let tell = |told: &watch::Sender<u64>| told.send_modify(|times| *times += 1);
+        let tell = |sender: &watch::Sender<u64>| sender.send_modify(|times| *times += 1);
         match user {
             Some(user) => waiting.get(user).into_iter().for_each(tell),
             None => waiting.values().for_each(tell),

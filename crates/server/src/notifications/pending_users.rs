@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub struct PendingUsers {
     users: Mutex<Users>,
-    told: Notify,
+    changed_signal: Notify,
 }
 
 /// More users than this are everybody.
@@ -32,7 +32,7 @@ impl PendingUsers {
             _ => *users = Users { some: HashSet::new(), all: true },
         }
         drop(users);
-        self.told.notify_one();
+        self.changed_signal.notify_one();
     }
 
     /// Those with news, who then have none; `None` for everybody.
@@ -43,7 +43,7 @@ impl PendingUsers {
 
     /// Until somebody has news.
     pub(super) async fn changed(&self) {
-        self.told.notified().await;
+        self.changed_signal.notified().await;
     }
 }
 

@@ -61,7 +61,7 @@ impl NotificationService for Notifications {
         let reader = if wish.user.is_empty() { identity.subject.clone() } else { wish.user.clone() };
         let made = self.notifications.keep(draft(&identity, wish)?, reader).await.map_err(Error::from)?;
         tracing::info!(by = %identity.subject, "notice sent");
-        Ok(Response::new(NotifyResponse { notification: made.as_ref().map(told) }))
+        Ok(Response::new(NotifyResponse { notification: made.as_ref().map(wire) }))
     }
 
     async fn list_notifications(
@@ -82,7 +82,7 @@ impl NotificationService for Notifications {
         };
         let (change, found, unread) = self.notifications.with(look).await.map_err(Error::from)?;
         Ok(Response::new(ListNotificationsResponse {
-            notifications: found.iter().map(told).collect(),
+            notifications: found.iter().map(wire).collect(),
             unread: count(unread),
             cursor: cursor(&id, change),
         }))
@@ -144,7 +144,7 @@ impl NotificationService for Notifications {
             }
         };
         let used = self.services.shares.stream(&identity)?;
-        let (out, told) = mpsc::channel(IN_FLIGHT);
+        let (out, steps) = mpsc::channel(IN_FLIGHT);
         let (services, notifications) = (self.services.clone(), self.notifications.clone());
         let expires = Instant::now() + time_left(&identity).min(LONGEST);
         services.clone().streams.spawn(async move {
@@ -162,7 +162,7 @@ impl NotificationService for Notifications {
             // Nobody may be there to hear it.
             let _ = out.send(Err(why.into())).await;
         });
-        Ok(Response::new(Counted::new(told, used)))
+        Ok(Response::new(Counted::new(steps, used)))
     }
 }
 
@@ -178,7 +178,7 @@ impl Watch<'_> {
     async fn run(&self, after: &str) -> Result<(), StoreError> {
         let mut changes = self.notifications.changes(&self.user);
         let id = self.notifications.store.id().to_owned();
-        let known = place(after, &id);
+        let known = position(after, &id);
         let mut from = match known {
             Some(from) => from,
             None => {
@@ -227,7 +227,7 @@ impl Watch<'_> {
     ) -> Result<bool, StoreError> {
         let user = self.user.clone();
         let unread = count(self.notifications.with(move |store| store.unread(&user)).await?);
-        let notifications = notifications.iter().map(told).collect();
+        let notifications = notifications.iter().map(wire).collect();
         let message = WatchNotificationsResponse { notifications, unread, cursor, whole, live };
         Ok(self.out.send(Ok(message)).await.is_ok())
     }
@@ -265,7 +265,7 @@ fn draft(by: &Identity, wish: NotifyRequest) -> Result<Draft, Error> {
     })
 }
 
-fn told(notification: &StoredNotification) -> Notification {
+fn wire(notification: &StoredNotification) -> Notification {
     Notification {
         notification_id: notification.id.clone(),
         kind: notification.kind.clone(),
@@ -283,7 +283,7 @@ fn cursor(store: &str, change: i64) -> String {
 }
 
 /// The number in a cursor of this store.
-fn place(cursor: &str, store: &str) -> Option<i64> {
+fn position(cursor: &str, store: &str) -> Option<i64> {
     cursor.strip_prefix('n')?.strip_prefix(store)?.strip_prefix('-')?.parse().ok().filter(|change| *change >= 0)
 }
 

@@ -20,16 +20,16 @@ const LOOKED_AT: usize = 16;
 
 /// Begins an upload, or finds the one that this request began before.
 pub async fn create(services: Arc<Services>, identity: Identity, header: SubmitJobHeader) -> Result<Outcome, Error> {
-    let wish = SubmitRequest::check(header.clone(), &identity, &services.config)?;
-    let length = wish.bytes.ok_or_else(|| Error::field("document_bytes", "must be the size of the document"))?;
-    let name = Name { owner: wish.owner.clone(), id: wish.id.clone() };
+    let request = SubmitRequest::check(header.clone(), &identity, &services.config)?;
+    let length = request.bytes.ok_or_else(|| Error::field("document_bytes", "must be the size of the document"))?;
+    let name = Name { owner: request.owner.clone(), id: request.id.clone() };
     // One at a time: many at once do not go over the limits together.
     let _turn = turn(&services, &name.owner).await;
     match finish::state(services.clone(), identity, name.clone()).await {
         Err(Error::UploadNotFound(_)) => {}
-        known => return known.and_then(|known| same(&wish, length, known)),
+        known => return known.and_then(|known| same(&request, length, known)),
     }
-    drop(submit::reserve(&services, &wish)?);
+    drop(submit::reserve(&services, &request)?);
     check_limit(&services, &name.owner, length).await?;
     // One that has expired and is not swept yet would be in the way.
     services.objects.remove_resumable(&services.objects.resumable(&name.owner, &name.id)).await?;
@@ -49,9 +49,9 @@ pub async fn turn(services: &Services, owner: &Owner) -> crate::holds::Hold {
 }
 
 /// What is there, if it is for the same document.
-fn same(wish: &SubmitRequest, length: u64, known: Outcome) -> Result<Outcome, Error> {
+fn same(request: &SubmitRequest, length: u64, known: Outcome) -> Result<Outcome, Error> {
     let is_other = |job: &courant_proto::v1::Job| {
-        wish.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&job.document_sha256))
+        request.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&job.document_sha256))
     };
     if known.upload.length_bytes.unsigned_abs() != length || known.job.as_ref().is_some_and(is_other) {
         return Err(Error::RequestIdMismatch);

@@ -25,8 +25,8 @@ pub struct Outcome {
 
 /// How far an upload is. If all its bytes are there and no job is, it becomes one. Must run to its end.
 pub async fn state(services: Arc<Services>, identity: Identity, name: Name) -> Result<Outcome, Error> {
-    if let Some(seen) = job(&services, &name) {
-        return finished(&services, &name, &seen).await;
+    if let Some(snapshot) = job(&services, &name) {
+        return finished(&services, &name, &snapshot).await;
     }
     let held = held::find(&services, &name).await?.ok_or_else(|| name.not_found())?;
     if !held.is_whole() {
@@ -34,42 +34,42 @@ pub async fn state(services: Arc<Services>, identity: Identity, name: Name) -> R
     }
     // Two that ask at once must not both put it together.
     let _turn = name.turn(&services).await;
-    let seen = match job(&services, &name) {
-        Some(seen) => seen,
+    let snapshot = match job(&services, &name) {
+        Some(snapshot) => snapshot,
         None => submit(&services, &identity, &name).await?,
     };
-    finished(&services, &name, &seen).await
+    finished(&services, &name, &snapshot).await
 }
 
 /// The job that it has become.
 fn job(services: &Services, name: &Name) -> Option<JobSnapshot> {
-    services.engine.get(&name.id).filter(|seen| seen.known.job.owner == name.owner)
+    services.engine.get(&name.id).filter(|snapshot| snapshot.known.job.owner == name.owner)
 }
 
-async fn finished(services: &Services, name: &Name, seen: &JobSnapshot) -> Result<Outcome, Error> {
-    let SubmitJobResponse { job, cursor } = submit::answer(services, seen).await?;
-    let length_bytes = seen.known.job.document.bytes as i64;
+async fn finished(services: &Services, name: &Name, snapshot: &JobSnapshot) -> Result<Outcome, Error> {
+    let SubmitJobResponse { job, cursor } = submit::answer(services, snapshot).await?;
+    let length_bytes = snapshot.known.job.document.bytes as i64;
     let upload = Upload { upload_id: name.id.to_string(), length_bytes, offset_bytes: length_bytes, expire_time: None };
     Ok(Outcome { upload, job, cursor })
 }
 
 async fn submit(services: &Arc<Services>, identity: &Identity, name: &Name) -> Result<JobSnapshot, Error> {
     let held = held::find(services, name).await?.filter(Held::is_whole).ok_or_else(|| name.not_found())?;
-    let wish = held.wish(services, identity)?;
-    let room = submit::reserve(services, &wish)?;
+    let request = held.request(services, identity)?;
+    let room = submit::reserve(services, &request)?;
     let draft = services.objects.upload();
     let stored = join(services, &held, services.objects.write(draft.path())).await?;
-    if wish.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
+    if request.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
         // It will never fit: who has the right bytes begins anew.
         services.objects.remove_resumable(&held.place).await?;
         return Err(Error::ChecksumMismatch { found: stored.sha256.into() });
     }
-    let seen = submit::commit(services.clone(), wish, stored, draft, room).await?;
+    let snapshot = submit::commit(services.clone(), request, stored, draft, room).await?;
     // The job is there; what is left of the upload is found by the sweep.
     if let Err(error) = services.objects.remove_resumable(&held.place).await {
         tracing::warn!(upload = %name.id, %error, "the pieces of a finished upload are left; the next sweep takes them");
     }
-    Ok(seen)
+    Ok(snapshot)
 }
 
 /// Streams the pieces into one document.

@@ -101,7 +101,7 @@ impl Held {
     }
 
     /// What is to be submitted.
-    pub fn wish(&self, services: &Services, identity: &Identity) -> Result<SubmitRequest, Error> {
+    pub fn request(&self, services: &Services, identity: &Identity) -> Result<SubmitRequest, Error> {
         let mut header = self.header().cloned().unwrap_or_default();
         let sealed = &self.descriptor.password;
         if !sealed.is_empty() {
@@ -109,9 +109,9 @@ impl Held {
             let text = services.passwords.unseal(&self.name.id, sealed).ok_or_else(unreadable)?;
             header.password = Some(Password { text });
         }
-        let mut wish = SubmitRequest::check(header, identity, &services.config)?;
-        wish.id = self.name.id.clone();
-        Ok(wish)
+        let mut request = SubmitRequest::check(header, identity, &services.config)?;
+        request.id = self.name.id.clone();
+        Ok(request)
     }
 }
 

@@ -28,7 +28,7 @@ pub async fn write(
     };
     let name = Name::read(&identity, &header.owner, &header.upload_id)?;
     let given = offset(&header)?;
-    if services.engine.get(&name.id).is_some_and(|seen| seen.known.job.owner == name.owner) {
+    if services.engine.get(&name.id).is_some_and(|snapshot| snapshot.known.job.owner == name.owner) {
         return repeated(services, identity, name, given).await;
     }
     let held = held::find(&services, &name).await?.ok_or_else(|| name.not_found())?;

@@ -360,16 +360,16 @@ impl World {
         self.services.engine.read(|view| {
             let all = || view.list(None, None).map(|(_, known)| &known.job);
             let queued = all().filter(|job| job.state == State::Queued).count() as u64;
-            let stand: u64 = view.lines().map(|line| line.waiting.jobs + u64::from(line.delayed)).sum();
+            let stand: u64 = view.queues().map(|queue| queue.waiting.jobs + u64::from(queue.delayed)).sum();
             prop_assert_eq!(queued, stand, "who waits stands in a line");
             let held = all().filter(|job| job.state.is_held()).count() as u32;
-            prop_assert_eq!(held, view.lines().map(|line| line.held).sum::<u32>());
+            prop_assert_eq!(held, view.queues().map(|queue| queue.held).sum::<u32>());
             for fake in &self.workers {
                 prop_assert!(view.held_count(&fake.id) <= fake.slots, "{} holds too much", fake.id);
             }
-            for line in view.lines().filter(|line| line.waiting.jobs > 0) {
-                let idle = free.iter().find(|(_, kinds)| kinds.iter().any(|kind| **kind == *line.kind));
-                prop_assert!(idle.is_none(), "{:?} is idle while {} waits", idle, line.kind);
+            for queue in view.queues().filter(|queue| queue.waiting.jobs > 0) {
+                let idle = free.iter().find(|(_, kinds)| kinds.iter().any(|kind| **kind == *queue.kind));
+                prop_assert!(idle.is_none(), "{:?} is idle while {} waits", idle, queue.kind);
             }
             Ok(())
         })?;

@@ -113,7 +113,7 @@ impl Report<'_> {
         }
         let zone = match &news {
             TransientChange::Zone(zone) => Some(zone.clone()),
-            TransientChange::Progress | TransientChange::Export { .. } | TransientChange::Place => None,
+            TransientChange::Progress | TransientChange::Export { .. } | TransientChange::Position => None,
         };
         let live = Live { attempt: self.attempt.number, progress, zone };
         if self.services.engine.report(&job.id, live, news) { Ok(()) } else { Err(self.attempt.lost().into()) }
@@ -280,13 +280,13 @@ pub(super) fn nonsense(error: &Error) -> Option<String> {
 
 /// Where the worker counts fewer pages than are done, others have done the rest: there is one progress, and it does not go
 /// back.
-fn counting_all_parts(job: &Job, told: Progress) -> Progress {
-    let counts_pages = told.stage == Stage::Extract && job.pages.total == Some(told.units_total);
-    if !counts_pages || told.units_done >= job.progress.units_done {
-        return told;
+fn counting_all_parts(job: &Job, reported: Progress) -> Progress {
+    let counts_pages = reported.stage == Stage::Extract && job.pages.total == Some(reported.units_total);
+    if !counts_pages || reported.units_done >= job.progress.units_done {
+        return reported;
     }
     let (operation, units_done) = (job.progress.operation.clone(), job.progress.units_done);
-    Progress { operation, units_done, ..told }
+    Progress { operation, units_done, ..reported }
 }
 
 fn handed_back() -> JobError {

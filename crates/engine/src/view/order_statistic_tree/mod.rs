@@ -10,7 +10,7 @@ mod walk;
 mod tests;
 
 pub use self::node::Weight;
-use self::node::{Child, Node, WIDTH, place};
+use self::node::{Child, Node, WIDTH, position};
 use self::walk::Walk;
 use super::load::PagesLeft;
 
@@ -81,7 +81,7 @@ impl<K: Ord + Clone, W: Weight> OrderStatisticTree<K, W> {
         loop {
             match node {
                 Node::Inner(children) => {
-                    let at = place(children, key);
+                    let at = position(children, key);
                     load += children[..at].iter().map(|child| child.load).sum();
                     node = &children[at].node;
                 }

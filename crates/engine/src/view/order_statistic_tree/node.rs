@@ -54,7 +54,7 @@ impl<K: Ord + Clone, W: Weight> Node<K, W> {
                 Some(Child { low, load, node: Self::Leaf(right) })
             }
             Self::Inner(children) => {
-                let mut at = place(children, &key);
+                let mut at = position(children, &key);
                 children[at].load += weight.alone();
                 if let Some(right) = children[at].node.insert(key, weight) {
                     children[at].load -= right.load;
@@ -77,7 +77,7 @@ impl<K: Ord + Clone, W: Weight> Node<K, W> {
                 Some(members.remove(at).1)
             }
             Self::Inner(children) => {
-                let at = place(children, key);
+                let at = position(children, key);
                 let weight = children[at].node.remove(key)?;
                 children[at].load -= weight.alone();
                 tidy(children, at);
@@ -128,7 +128,7 @@ impl<K: Ord + Clone, W: Weight> Node<K, W> {
 }
 
 /// The child a key belongs to.
-pub(super) fn place<K: Ord, W: Weight>(children: &[Child<K, W>], key: &K) -> usize {
+pub(super) fn position<K: Ord, W: Weight>(children: &[Child<K, W>], key: &K) -> usize {
     children.partition_point(|child| child.low <= *key).saturating_sub(1)
 }
 

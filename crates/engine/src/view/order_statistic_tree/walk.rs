@@ -1,6 +1,6 @@
 //! A walk through the members in order.
 
-use super::node::{Child, Node, Weight, place};
+use super::node::{Child, Node, Weight, position};
 
 pub(super) struct Walk<'a, K, W: Weight> {
     above: Vec<std::slice::Iter<'a, Child<K, W>>>,
@@ -29,7 +29,7 @@ impl<'a, K, W: Weight> Walk<'a, K, W> {
                     return walk;
                 }
                 Node::Inner(children) => {
-                    let at = place(children, key);
+                    let at = position(children, key);
                     walk.above.push(children[at + 1..].iter());
                     node = &children[at].node;
                 }

@@ -92,8 +92,8 @@ impl LaneScheduler {
             self.pools.clear();
         }
         let pool = self.pools.entry(kinds.into()).or_default();
-        let lines = kinds.iter().flat_map(|kind| Lane::ALL.into_iter().map(move |lane| (kind, lane)));
-        let waiting = lines.filter_map(|(kind, lane)| Some((pool.clock(kind, lane), lane, head(kind, lane)?, kind)));
+        let queues = kinds.iter().flat_map(|kind| Lane::ALL.into_iter().map(move |lane| (kind, lane)));
+        let waiting = queues.filter_map(|(kind, lane)| Some((pool.clock(kind, lane), lane, head(kind, lane)?, kind)));
         let (clock, lane, _, kind) = waiting.min_by(|a, b| (a.0, a.1, &a.2).cmp(&(b.0, b.1, &b.2)))?;
         pool.now = clock;
         pool.clocks.entry(kind.clone()).or_default()[lane as usize] = clock + self.weights.stride(lane);
@@ -120,7 +120,7 @@ mod tests {
         KINDS.map(Box::from).to_vec()
     }
 
-    fn lines() -> impl Iterator<Item = (usize, Lane)> {
+    fn queues() -> impl Iterator<Item = (usize, Lane)> {
         (0..KINDS.len()).flat_map(|kind| Lane::ALL.into_iter().map(move |lane| (kind, lane)))
     }
 
@@ -135,9 +135,9 @@ mod tests {
             let kind = KINDS.iter().position(|known| *known == kind)?;
             (waiting[index(kind, lane)] > 0).then_some(kind)
         })?;
-        let line = index(KINDS.iter().position(|known| *known == kind).unwrap(), lane);
-        waiting[line] -= 1;
-        Some(line)
+        let queue = index(KINDS.iter().position(|known| *known == kind).unwrap(), lane);
+        waiting[queue] -= 1;
+        Some(queue)
     }
 
     fn weights() -> impl Strategy<Value = Weights> {
@@ -155,12 +155,12 @@ mod tests {
             let mut turns = LaneScheduler::new(weights);
             let mut waiting = [0u32; 6];
             let mut since_served = [[0u32; 6]; 6];
-            let lane_of: Vec<Lane> = lines().map(|(_, lane)| lane).collect();
-            for (line, count) in arrivals {
-                if waiting[line] == 0 {
-                    since_served[line] = [0; 6];
+            let lane_of: Vec<Lane> = queues().map(|(_, lane)| lane).collect();
+            for (queue, count) in arrivals {
+                if waiting[queue] == 0 {
+                    since_served[queue] = [0; 6];
                 }
-                waiting[line] += count;
+                waiting[queue] += count;
                 let Some(served) = serve(&mut turns, &mut waiting) else { continue };
                 since_served[served] = [0; 6];
                 for other in (0..6).filter(|other| *other != served && waiting[*other] > 0) {
@@ -181,9 +181,9 @@ mod tests {
             for _ in 0..ROUNDS {
                 served[serve(&mut turns, &mut waiting).unwrap()] += 1;
             }
-            let all: u32 = lines().filter(|(kind, lane)| index(*kind, *lane) != idle)
+            let all: u32 = queues().filter(|(kind, lane)| index(*kind, *lane) != idle)
                 .map(|(_, lane)| weights.of(lane)).sum();
-            for (kind, lane) in lines().filter(|(kind, lane)| index(*kind, *lane) != idle) {
+            for (kind, lane) in queues().filter(|(kind, lane)| index(*kind, *lane) != idle) {
                 let due = f64::from(ROUNDS * weights.of(lane)) / f64::from(all);
                 let got = f64::from(served[index(kind, lane)]);
                 prop_assert!((got - due).abs() <= 7.0, "{kind} {lane:?}: {got}, not {due}");

@@ -115,7 +115,7 @@ impl JobQueues {
     pub fn insert(&mut self, job: &Job, now: Now) {
         self.take_out(job);
         if self.aside.put(job, now) {
-            self.line(job).delayed += 1;
+            self.queue(job).delayed += 1;
         } else {
             self.stand_in(job, turn(job));
         }
@@ -124,7 +124,7 @@ impl JobQueues {
     /// Puts a job back that was taken out for a claim of which nothing came.
     pub fn put_back(&mut self, job: &Job, now: Now) {
         self.insert(job, now);
-        if self.place(job).is_some() {
+        if self.position(job).is_some() {
             self.stand_in(job, Turn::Returned);
         }
     }
@@ -144,14 +144,14 @@ impl JobQueues {
     /// A worker took it.
     pub fn hold(&mut self, job: &Job) {
         self.claim_over(&job.id);
-        self.line(job).held += 1;
+        self.queue(job).held += 1;
         self.kind(&job.kind).runs(&job.owner);
     }
 
     /// No worker has it any more.
     pub fn let_go(&mut self, job: &Job) {
-        let line = self.line(job);
-        line.held = line.held.saturating_sub(1);
+        let queue = self.queue(job);
+        queue.held = queue.held.saturating_sub(1);
         self.kind(&job.kind).ended(&job.owner);
         self.forget_unused(&job.kind);
     }
@@ -190,14 +190,14 @@ impl JobQueues {
 
     /// Takes out the next job of an owner who has fewer running of its kind than may be.
     fn take(&mut self, kinds: &[Box<str>], most: impl Fn(&str) -> u32) -> Option<JobId> {
-        let Self { kinds: lines, turns, .. } = self;
+        let Self { kinds: queues, turns, .. } = self;
         let head = |kind: &str, lane: Lane| {
-            let (known, most) = (lines.get(kind)?, most(kind));
+            let (known, most) = (queues.get(kind)?, most(kind));
             known.lanes[lane as usize].waiting.first(|owner| known.running(owner) < most)
         };
         let (kind, lane) = turns.next(kinds, head)?;
         let owner = head(kind, lane)?.1.clone();
-        let known = lines.get_mut(kind)?;
+        let known = queues.get_mut(kind)?;
         let job = known.lanes[lane as usize].waiting.serve(&owner)?;
         known.runs(&owner);
         self.claims.insert(job.clone(), (kind.into(), owner));
@@ -205,9 +205,9 @@ impl JobQueues {
     }
 
     /// The place of a waiting job; `None` when it is not in a line.
-    pub fn place(&self, job: &Job) -> Option<QueuePosition> {
-        let line = &self.kinds.get(&job.kind)?.lanes[job.lane as usize];
-        line.waiting.before(&job.owner, &stand(job)).map(QueuePosition::behind)
+    pub fn position(&self, job: &Job) -> Option<QueuePosition> {
+        let queue = &self.kinds.get(&job.kind)?.lanes[job.lane as usize];
+        queue.waiting.before(&job.owner, &stand(job)).map(QueuePosition::behind)
     }
 
     /// How a line stands.
@@ -236,25 +236,25 @@ impl JobQueues {
 
     /// The next jobs of a line in the order they will be taken, at most so many.
     pub fn upcoming(&self, kind: &str, lane: Lane, limit: usize) -> impl Iterator<Item = &JobId> {
-        let line = self.kinds.get(kind).map(|kind| &kind.lanes[lane as usize]);
-        line.into_iter().flat_map(move |line| line.waiting.upcoming(limit))
+        let queue = self.kinds.get(kind).map(|kind| &kind.lanes[lane as usize]);
+        queue.into_iter().flat_map(move |queue| queue.waiting.upcoming(limit))
     }
 
     fn take_out(&mut self, job: &Job) {
         let aside = self.aside.take(&job.id);
-        let line = self.line(job);
+        let queue = self.queue(job);
         if aside {
-            line.delayed -= 1;
+            queue.delayed -= 1;
         } else {
-            line.waiting.remove(&job.owner, &stand(job));
+            queue.waiting.remove(&job.owner, &stand(job));
         }
     }
 
     fn stand_in(&mut self, job: &Job, turn: Turn) {
-        self.line(job).waiting.insert(&job.owner, stand(job), pages_left(job), turn);
+        self.queue(job).waiting.insert(&job.owner, stand(job), pages_left(job), turn);
     }
 
-    fn line(&mut self, job: &Job) -> &mut LaneQueue {
+    fn queue(&mut self, job: &Job) -> &mut LaneQueue {
         &mut self.kind(&job.kind).lanes[job.lane as usize]
     }
 
@@ -289,7 +289,7 @@ impl Kind {
     }
 
     fn is_unused(&self) -> bool {
-        let unused = |line: &LaneQueue| line.waiting.is_empty() && line.delayed == 0 && line.held == 0;
+        let unused = |queue: &LaneQueue| queue.waiting.is_empty() && queue.delayed == 0 && queue.held == 0;
         self.running.is_empty() && self.lanes.iter().all(unused)
     }
 }
@@ -317,75 +317,75 @@ mod tests {
     use crate::view::tests::tried;
 
     fn filled(lanes: &[(Lane, usize)]) -> JobQueues {
-        let mut lines = JobQueues::default();
+        let mut queues = JobQueues::default();
         for (lane, count) in lanes {
             for n in 0..*count {
                 let mut job = queued(&format!("{lane:?}{n:03}"), "alice");
                 job.lane = *lane;
                 job.queued = Timestamp(n as i64);
                 job.pages.expected = Some(n as u32);
-                lines.insert(&job, Now::read());
+                queues.insert(&job, Now::read());
             }
         }
-        lines
+        queues
     }
 
-    fn take(lines: &mut JobQueues) -> String {
-        lines.take_next(&["pdf".into()], &OwnerLimits::NONE).unwrap().to_string()
+    fn take(queues: &mut JobQueues) -> String {
+        queues.take_next(&["pdf".into()], &OwnerLimits::NONE).unwrap().to_string()
     }
 
     #[test]
     fn each_lane_gets_its_share_and_none_starves() {
-        let mut lines = filled(&[(Lane::Premium, 100), (Lane::Normal, 100), (Lane::Large, 100)]);
-        let served: Vec<String> = (0..50).map(|_| take(&mut lines)).collect();
+        let mut queues = filled(&[(Lane::Premium, 100), (Lane::Normal, 100), (Lane::Large, 100)]);
+        let served: Vec<String> = (0..50).map(|_| take(&mut queues)).collect();
         let count = |lane: &str| served.iter().filter(|job| job.starts_with(lane)).count();
         assert_eq!((count("Premium"), count("Normal"), count("Large")), (30, 15, 5));
     }
 
     #[test]
     fn places_are_counted_from_one_in_jobs_and_pages_and_close_up() {
-        let mut lines = filled(&[(Lane::Normal, 4)]);
+        let mut queues = filled(&[(Lane::Normal, 4)]);
         let mut last = queued("Normal003", "alice");
         last.queued = Timestamp(3);
         last.pages.expected = Some(3);
-        let place = lines.place(&last).unwrap();
-        assert_eq!((place.position, place.ahead.pages), (4, 3));
-        take(&mut lines);
-        take(&mut lines);
-        let place = lines.place(&last).unwrap();
-        assert_eq!((place.position, place.ahead.pages), (2, 2));
-        lines.remove(&last);
-        assert_eq!(lines.place(&last), None);
+        let position = queues.position(&last).unwrap();
+        assert_eq!((position.position, position.ahead.pages), (4, 3));
+        take(&mut queues);
+        take(&mut queues);
+        let position = queues.position(&last).unwrap();
+        assert_eq!((position.position, position.ahead.pages), (2, 2));
+        queues.remove(&last);
+        assert_eq!(queues.position(&last), None);
     }
 
     #[test]
     fn a_delayed_job_waits_aside_until_it_is_due() {
-        let mut lines = JobQueues::default();
+        let mut queues = JobQueues::default();
         let job = tried("J", 1_000, 1_100);
         let now = Now { wall: Timestamp(1_000), steady: Instant::now() };
         let due = now.steady + Duration::from_millis(100);
-        lines.insert(&job, now);
-        assert_eq!(lines.take_next(&["pdf".into()], &OwnerLimits::NONE), None);
-        assert_eq!((lines.next_due(), lines.state("pdf", job.lane).delayed), (Some(due), 1));
-        assert_eq!(lines.first_due(due - Duration::from_millis(1)), None);
-        assert_eq!(lines.first_due(due), Some(&job.id));
-        lines.release(&job);
-        assert_eq!((lines.next_due(), lines.state("pdf", job.lane).delayed), (None, 0));
-        assert_eq!(lines.take_next(&["pdf".into()], &OwnerLimits::NONE), Some(job.id));
+        queues.insert(&job, now);
+        assert_eq!(queues.take_next(&["pdf".into()], &OwnerLimits::NONE), None);
+        assert_eq!((queues.next_due(), queues.state("pdf", job.lane).delayed), (Some(due), 1));
+        assert_eq!(queues.first_due(due - Duration::from_millis(1)), None);
+        assert_eq!(queues.first_due(due), Some(&job.id));
+        queues.release(&job);
+        assert_eq!((queues.next_due(), queues.state("pdf", job.lane).delayed), (None, 0));
+        assert_eq!(queues.take_next(&["pdf".into()], &OwnerLimits::NONE), Some(job.id));
     }
 
     /// Jobs of owners in one lane; workers with so many slots.
     fn of_owners(owners: &[(&str, Lane, usize)]) -> (JobQueues, HashMap<JobId, Job>) {
-        let (mut lines, mut jobs) = (JobQueues::default(), HashMap::new());
+        let (mut queues, mut jobs) = (JobQueues::default(), HashMap::new());
         for (owner, lane, count) in owners {
             for n in 0..*count {
                 let mut job = queued(&format!("{owner}-{lane:?}-{n:03}"), owner);
                 (job.lane, job.queued) = (*lane, Timestamp(jobs.len() as i64));
-                lines.insert(&job, Now::read());
+                queues.insert(&job, Now::read());
                 jobs.insert(job.id.clone(), job);
             }
         }
-        (lines, jobs)
+        (queues, jobs)
     }
 
     fn limits(slots: &BTreeMap<Box<str>, u32>, running: u32) -> OwnerLimits<'_> {
@@ -395,22 +395,22 @@ mod tests {
     #[test]
     fn an_owner_leaves_a_slot_to_others_who_wait_and_takes_all_while_nobody_does() {
         let slots = BTreeMap::from([("pdf".into(), 4)]);
-        let (mut lines, jobs) =
+        let (mut queues, jobs) =
             of_owners(&[("alice", Lane::Normal, 20), ("alice", Lane::Premium, 20), ("bob", Lane::Large, 3)]);
-        let take = |lines: &mut JobQueues| {
-            let job = jobs[&lines.take_next(&["pdf".into()], &limits(&slots, u32::MAX)).unwrap()].clone();
-            lines.hold(&job);
+        let take = |queues: &mut JobQueues| {
+            let job = jobs[&queues.take_next(&["pdf".into()], &limits(&slots, u32::MAX)).unwrap()].clone();
+            queues.hold(&job);
             job
         };
-        let running: Vec<Job> = (0..4).map(|_| take(&mut lines)).collect();
+        let running: Vec<Job> = (0..4).map(|_| take(&mut queues)).collect();
         let of = |running: &[Job], owner: &str| running.iter().filter(|job| job.owner.as_str() == owner).count();
         assert_eq!((of(&running, "alice"), of(&running, "bob")), (3, 1), "whatever the lanes weigh");
         // Bob's jobs are short: each slot he gives up is his again while he waits.
         let mut running = running;
         for left in (0..3).rev() {
             let at = running.iter().position(|job| job.owner.as_str() == "bob").unwrap();
-            lines.let_go(&running.swap_remove(at));
-            running.push(take(&mut lines));
+            queues.let_go(&running.swap_remove(at));
+            running.push(take(&mut queues));
             assert_eq!(of(&running, "alice"), if left == 0 { 4 } else { 3 }, "{left} of bob's wait");
         }
     }
@@ -418,29 +418,29 @@ mod tests {
     #[test]
     fn a_claim_counts_until_it_is_over_and_the_job_runs_or_not() {
         let slots = BTreeMap::from([("pdf".into(), 2)]);
-        let (mut lines, jobs) = of_owners(&[("alice", Lane::Normal, 5), ("bob", Lane::Normal, 1)]);
-        let take = |lines: &mut JobQueues, most| lines.take_next(&["pdf".into()], &limits(&slots, most));
-        let first = take(&mut lines, 1).unwrap();
+        let (mut queues, jobs) = of_owners(&[("alice", Lane::Normal, 5), ("bob", Lane::Normal, 1)]);
+        let take = |queues: &mut JobQueues, most| queues.take_next(&["pdf".into()], &limits(&slots, most));
+        let first = take(&mut queues, 1).unwrap();
         assert_eq!(jobs[&first].owner.as_str(), "alice");
-        assert_eq!(jobs[&take(&mut lines, 1).unwrap()].owner.as_str(), "bob");
-        assert_eq!(take(&mut lines, 1), None, "nobody may have two");
-        assert!(lines.claim_over(&first) && !lines.claim_over(&first));
-        let again = take(&mut lines, 1).unwrap();
-        lines.hold(&jobs[&again]);
-        assert!(!lines.claim_over(&again), "it runs");
-        assert_eq!(take(&mut lines, 1), None);
-        lines.let_go(&jobs[&again]);
-        assert!(take(&mut lines, 1).is_some());
+        assert_eq!(jobs[&take(&mut queues, 1).unwrap()].owner.as_str(), "bob");
+        assert_eq!(take(&mut queues, 1), None, "nobody may have two");
+        assert!(queues.claim_over(&first) && !queues.claim_over(&first));
+        let again = take(&mut queues, 1).unwrap();
+        queues.hold(&jobs[&again]);
+        assert!(!queues.claim_over(&again), "it runs");
+        assert_eq!(take(&mut queues, 1), None);
+        queues.let_go(&jobs[&again]);
+        assert!(take(&mut queues, 1).is_some());
     }
 
     #[test]
     fn a_kind_that_is_not_used_any_more_leaves_nothing_behind() {
-        let mut lines = JobQueues::default();
+        let mut queues = JobQueues::default();
         let job = queued("J", "alice");
-        lines.insert(&job, Now::read());
-        lines.remove(&job);
-        lines.hold(&job);
-        lines.let_go(&job);
-        assert_eq!(lines.kinds().count(), 0);
+        queues.insert(&job, Now::read());
+        queues.remove(&job);
+        queues.hold(&job);
+        queues.let_go(&job);
+        assert_eq!(queues.kinds().count(), 0);
     }
 }

@@ -43,16 +43,16 @@ pub fn follow(
     let (out, states) = mpsc::channel(1);
     let expired = Instant::now() + token_left.min(LONG);
     services.clone().streams.spawn(async move {
-        let (stopping, told) = (services.stopping.clone(), out.clone());
+        let (stopping, sender) = (services.stopping.clone(), out.clone());
         let follower = Follower { services, name, changed, interval, out };
         let ended = tokio::select! {
             ended = follower.run() => ended,
             () = stopping.cancelled() => Err(Error::Draining),
             () = tokio::time::sleep_until(expired) => Err(TokenError::Expired.into()),
-            () = told.closed() => Ok(()),
+            () = sender.closed() => Ok(()),
         };
         if let Err(error) = ended {
-            let _ = told.send(Err(error.into())).await;
+            let _ = sender.send(Err(error.into())).await;
         }
     });
     Ok(states)
@@ -73,7 +73,7 @@ impl Follower {
             self.changed.mark_unchanged();
             let (batch, revision) = look(&self.services, &self.name)?;
             let silent = last.as_ref().is_none_or(|(_, at)| at.elapsed() >= self.services.config.bookmark_interval);
-            if silent || last.as_ref().is_some_and(|(told, _)| *told != batch) {
+            if silent || last.as_ref().is_some_and(|(last_sent, _)| *last_sent != batch) {
                 let cursor = self.services.engine.cursor(revision).encode();
                 let state = WatchBatchResponse { batch: Some(convert::batch(&batch)), cursor };
                 if self.out.send(Ok(state)).await.is_err() || batch.complete {
