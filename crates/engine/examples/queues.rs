@@ -1,4 +1,4 @@
-//! How the lines behave with many waiting jobs: `cargo run --release -p courant-engine --example queues [MOST]`.
+//! How queues behave with many waiting jobs: `cargo run --release -p courant-engine --example queues [MOST]`.
 //!
 //! For a thousand waiting jobs up to a million, side by side: what it takes to read a place, to submit a job, and to give
 //! one to a worker; what a start takes; and what a job takes in memory. Only the view: no disk, no network.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use courant_auth::{Identity, Role, TokenError, Verifier};
+use courant_engine::Error as Refused;
 use courant_joblog::ids::{JobId, Owner};
 use courant_joblog::job::Job;
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
 use crate::error::Error;
-use courant_engine::Error as Refused;
 
 /// Judges the token of each call before the service sees it.
 #[derive(Clone)]

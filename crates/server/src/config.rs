@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use courant_engine::quota;
+use courant_engine::retry::RetryWaits;
+use courant_engine::view::Weights;
 
 pub use self::presence::PresenceConfig;
 pub use self::push::{PushConfig, PushService};
 pub use self::retention::Retention;
 pub use self::shares::ShareLimits;
-use courant_engine::quota;
-use courant_engine::retry::RetryWaits;
-use courant_engine::view::Weights;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);

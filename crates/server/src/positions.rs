@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use courant_engine::engine::SentPositions;
+use courant_engine::estimate::WorkerCapacity;
+use courant_engine::view::View;
 use tokio::time::{Duration, MissedTickBehavior};
 
 use crate::services::Services;
 use crate::worker::registry::{Listed, Registry};
-use courant_engine::engine::SentPositions;
-use courant_engine::estimate::WorkerCapacity;
-use courant_engine::view::View;
 
 /// The least time between two places told of a job.
 const EVERY: Duration = Duration::from_secs(1);

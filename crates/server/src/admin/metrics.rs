@@ -1,5 +1,6 @@
 //! The figures of the server and its work.
 
+use courant_engine::view::View;
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::State;
 use courant_proto::v1;
@@ -10,7 +11,6 @@ use super::workers;
 use crate::convert;
 use crate::services::Services;
 use crate::worker::registry::Registry;
-use courant_engine::view::View;
 
 /// The states in the order of a job's life.
 const STATES: [State; 6] =

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use courant_engine::view::Known;
 use courant_joblog::ids::{Timestamp, WorkerId};
 use courant_proto::v1;
 use tokio::time::Duration;
@@ -9,7 +10,6 @@ use tokio::time::Duration;
 use crate::convert;
 use crate::services::Services;
 use crate::worker::registry::{Listed, Registry};
-use courant_engine::view::Known;
 
 /// All workers and what they hold, by id.
 pub fn list(services: &Services, registry: &Registry) -> Vec<v1::Worker> {

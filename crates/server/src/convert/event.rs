@@ -1,5 +1,8 @@
 //! The steps of a watch on the wire.
 
+use courant_engine::cursor::{Cursor, Gap};
+use courant_engine::hub::watch_queue::{Durable, TransientChange, TransientUpdate};
+use courant_engine::watch::{Step, Update};
 use courant_joblog::event::{Change, Event};
 use courant_joblog::job::{Export, ExportState, Job, State};
 use courant_joblog::log::Record;
@@ -8,9 +11,6 @@ use courant_proto::v1::job_event::Change as Wire;
 
 use super::job::{dated, error, estimate, export, format, job, known, page, position, snapshot, time, zone};
 use crate::config::Retention;
-use courant_engine::cursor::{Cursor, Gap};
-use courant_engine::hub::watch_queue::{Durable, TransientChange, TransientUpdate};
-use courant_engine::watch::{Step, Update};
 
 /// A step of a watch over one job.
 pub fn watch_job(retention: Retention, update: Update) -> v1::WatchJobResponse {

@@ -2,6 +2,10 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use courant_engine::estimate::Estimate;
+use courant_engine::quota::Usage;
+use courant_engine::snapshot::{EstimatedPosition, JobSnapshot};
+use courant_engine::view::Known;
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::{
     Attempt, Export, ExportState, Format, Job, JobError, Lane, Page, Progress, Stage, State, Zone, ZoneKind, ZoneStatus,
@@ -9,10 +13,6 @@ use courant_joblog::job::{
 use courant_proto::v1;
 
 use crate::config::Retention;
-use courant_engine::estimate::Estimate;
-use courant_engine::quota::Usage;
-use courant_engine::snapshot::{EstimatedPosition, JobSnapshot};
-use courant_engine::view::Known;
 
 pub fn time(at: Timestamp) -> prost_types::Timestamp {
     (UNIX_EPOCH + Duration::from_millis(at.0.max(0) as u64)).into()

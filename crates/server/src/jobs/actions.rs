@@ -3,6 +3,12 @@
 use std::sync::Arc;
 
 use courant_auth::{Identity, Role};
+use courant_engine::Error as Refused;
+use courant_engine::cursor::Cursor;
+use courant_engine::reservation::Reservation;
+use courant_engine::snapshot::JobSnapshot;
+use courant_engine::transitions::{self, check_remove, check_retry};
+use courant_engine::view::Known;
 use courant_joblog::event::Change;
 use courant_joblog::ids::JobId;
 use courant_joblog::job::Job;
@@ -16,12 +22,6 @@ use crate::error::Error;
 use crate::passwords;
 use crate::retention;
 use crate::services::Services;
-use courant_engine::Error as Refused;
-use courant_engine::cursor::Cursor;
-use courant_engine::reservation::Reservation;
-use courant_engine::snapshot::JobSnapshot;
-use courant_engine::transitions::{self, check_remove, check_retry};
-use courant_engine::view::Known;
 
 pub struct Jobs(pub Arc<Services>);
 

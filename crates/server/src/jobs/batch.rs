@@ -8,6 +8,10 @@ use self::watch::look;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use courant_auth::Identity;
+use courant_engine::Error as Refused;
+use courant_engine::batches::Name;
+use courant_engine::engine::CHUNK;
+use courant_engine::transitions::cancel_change;
 use courant_joblog::ids::{BatchId, JobId};
 use courant_joblog::job::Job;
 use courant_proto::v1::{CancelBatchResponse, GetBatchResponse};
@@ -18,10 +22,6 @@ use crate::convert;
 use crate::convert::id_in;
 use crate::error::Error;
 use crate::services::Services;
-use courant_engine::Error as Refused;
-use courant_engine::batches::Name;
-use courant_engine::engine::CHUNK;
-use courant_engine::transitions::cancel_change;
 
 /// Jobs cancelled at once.
 const AT_ONCE: usize = 64;

@@ -11,6 +11,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use courant_auth::Identity;
+use courant_engine::filter::{self, Candidate, Filter};
+use courant_engine::view::{Known, ListKey, View};
 use courant_joblog::ids::{JobId, Owner, Timestamp};
 use courant_joblog::job::{Job, State};
 use courant_proto::v1::{self, ListJobsRequest, ListJobsResponse};
@@ -23,8 +25,6 @@ use crate::auth::scope;
 use crate::convert;
 use crate::error::Error;
 use crate::services::Services;
-use courant_engine::filter::{self, Candidate, Filter};
-use courant_engine::view::{Known, ListKey, View};
 
 /// The page size when none is asked for.
 pub const DEFAULT_PAGE: usize = 50;

@@ -10,6 +10,9 @@ pub(crate) mod submit_request;
 use std::time::Duration;
 
 use courant_auth::Role;
+use courant_engine::cursor::Cursor;
+use courant_engine::hub::{Scope, Topic};
+use courant_engine::watch::{self, End, OnGap, Update, Watch, WatchError};
 use courant_joblog::ids::{BatchId, DocumentId};
 use courant_proto::v1::job_service_server::JobService;
 use courant_proto::v1::{
@@ -30,9 +33,6 @@ use crate::config::Retention;
 use crate::convert::{self, id_in, interval_in};
 use crate::error::Error;
 use crate::shares::Counted;
-use courant_engine::cursor::Cursor;
-use courant_engine::hub::{Scope, Topic};
-use courant_engine::watch::{self, End, OnGap, Update, Watch, WatchError};
 
 /// The `min_interval` of a watch over a batch that names none.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! Reading results and documents as streams.
 
 use bytes::Bytes;
+use courant_engine::Error as Refused;
 use courant_joblog::job::{ExportState, Format, Job};
 use courant_proto::v1::download_document_response::Part as DocumentPart;
 use courant_proto::v1::read_page_response::Part as PagePart;
@@ -18,7 +19,6 @@ use crate::convert;
 use crate::error::Error;
 use crate::objects::{artifact_name, page_name};
 use crate::services::Services;
-use courant_engine::Error as Refused;
 
 /// The media type of a format.
 pub fn content_type(format: Format) -> &'static str {

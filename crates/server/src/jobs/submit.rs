@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use courant_auth::Identity;
+use courant_engine::reservation::Reservation;
+use courant_engine::snapshot::JobSnapshot;
 use courant_joblog::event::Change;
 use courant_joblog::ids::Revision;
 use courant_joblog::log::{Filter, Record};
@@ -17,8 +19,6 @@ use crate::error::Error;
 use crate::objects::{Draft, Stored, Writer};
 use crate::passwords;
 use crate::services::Services;
-use courant_engine::reservation::Reservation;
-use courant_engine::snapshot::JobSnapshot;
 
 /// The largest piece of a document in bytes.
 pub const MAX_CHUNK: usize = 1 << 20;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use courant_engine::engine::PAGE;
 use courant_joblog::event::Change;
 use courant_joblog::ids::Revision;
 use courant_joblog::job::Job;
@@ -12,7 +13,6 @@ use tokio::time::Instant;
 use super::inbox::{NotificationInbox, SWEEP_EVERY};
 use super::store::{Draft, StoreError};
 use crate::services::Services;
-use courant_engine::engine::PAGE;
 
 #[derive(Debug, thiserror::Error)]
 enum Failed {

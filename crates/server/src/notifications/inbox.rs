@@ -4,12 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use courant_engine::clock::Wall;
 use courant_joblog::ids::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-use courant_engine::clock::Wall;
 
 use super::pending_users::PendingUsers;
 use super::store::{Draft, Store, StoreError, StoredNotification};

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use courant_engine::clock::Moment;
+use courant_engine::estimate::{Estimate, Estimates};
+use courant_engine::view::{QueueState, View};
 use courant_joblog::job::Lane;
 use courant_proto::v1;
 use prost_types::Duration as Span;
@@ -10,9 +13,6 @@ use crate::convert;
 use crate::positions::worker_capacities;
 use crate::services::Services;
 use crate::worker::registry::{Listed, Registry};
-use courant_engine::clock::Moment;
-use courant_engine::estimate::{Estimate, Estimates};
-use courant_engine::view::{QueueState, View};
 
 /// Kinds of work that are shown: those that workers take, then those with most jobs. Callers make up kinds.
 pub const MAX_KINDS: usize = 256;

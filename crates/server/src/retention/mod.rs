@@ -11,13 +11,13 @@ pub mod orphans;
 use std::sync::Arc;
 use std::time::Duration;
 
+use courant_engine::Error as Refused;
 use courant_joblog::ids::{JobId, Timestamp};
 use courant_joblog::job::Job;
 use futures::StreamExt;
 
 use crate::error::Error;
 use crate::services::Services;
-use courant_engine::Error as Refused;
 
 /// The longest pause between two looks, in case the clock was set.
 const LOOK: Duration = Duration::from_secs(60);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use courant_engine::unwatched;
 use courant_shutdown::supervisor::Supervisor;
 use tokio::sync::watch;
 use tonic_health::server::HealthReporter;
@@ -12,7 +13,6 @@ use crate::notifications::{self, push};
 use crate::services::Services;
 use crate::worker::{dispatch, sweep};
 use crate::{objects, passwords, positions, retention, uploads};
-use courant_engine::unwatched;
 
 impl Server {
     pub(super) fn start_background(&self, tasks: Supervisor, health: &HealthReporter) -> Supervisor {

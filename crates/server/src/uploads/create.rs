@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use courant_auth::Identity;
+use courant_engine::quota::{self, Refusal, Which};
 use courant_joblog::ids::{JobId, Owner};
 use courant_proto::v1::SubmitJobHeader;
 use futures::{StreamExt, TryStreamExt};
@@ -13,7 +14,6 @@ use crate::error::Error;
 use crate::jobs::submit;
 use crate::jobs::submit_request::SubmitRequest;
 use crate::services::Services;
-use courant_engine::quota::{self, Refusal, Which};
 
 /// Uploads of one owner looked at at once.
 const LOOKED_AT: usize = 16;

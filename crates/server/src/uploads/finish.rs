@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use courant_auth::Identity;
+use courant_engine::snapshot::JobSnapshot;
 use courant_proto::v1::{Job, SubmitJobResponse, Upload};
 use futures::TryStreamExt;
 
@@ -12,7 +13,6 @@ use crate::error::Error;
 use crate::jobs::submit;
 use crate::objects::{Stored, Writer};
 use crate::services::Services;
-use courant_engine::snapshot::JobSnapshot;
 
 /// An upload, and the job it has become if it has.
 #[derive(Debug)]

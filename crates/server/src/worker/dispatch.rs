@@ -3,6 +3,10 @@
 
 use std::sync::Arc;
 
+use courant_engine::Error as Refused;
+use courant_engine::attempt::AttemptId;
+use courant_engine::dispatch::FreeWorker;
+use courant_engine::view::Known;
 use courant_joblog::event::Counts;
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, JobError};
@@ -16,10 +20,6 @@ use super::registry::Registry;
 use super::sharing::{self, Why};
 use crate::error::Error;
 use crate::services::Services;
-use courant_engine::Error as Refused;
-use courant_engine::attempt::AttemptId;
-use courant_engine::dispatch::FreeWorker;
-use courant_engine::view::Known;
 
 /// Gives out jobs for ever.
 pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {

@@ -1,5 +1,7 @@
 //! What workers send on their streams after the hello, one message at a time and in order.
 
+use courant_engine::Error as Refused;
+use courant_engine::attempt::AttemptId;
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::State;
 use courant_proto::v1;
@@ -14,8 +16,6 @@ use super::{part_reports, sharing};
 use crate::error::Error;
 use crate::services::Services;
 use crate::worker::parts::Holder;
-use courant_engine::Error as Refused;
-use courant_engine::attempt::AttemptId;
 
 /// Takes one message; says what to answer.
 pub async fn take(

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use courant_engine::Error;
 use courant_joblog::event::{Change, Submission};
 use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, WorkerId};
 use courant_joblog::job::{Document, Job, Lane, State};
@@ -26,7 +27,6 @@ use crate::config::Config;
 use crate::credential::Credentials;
 use crate::objects::Objects;
 use crate::positions;
-use courant_engine::Error;
 
 const KINDS: [&str; 2] = ["pdf", "scan"];
 const WORKERS: usize = 3;

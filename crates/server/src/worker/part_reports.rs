@@ -1,5 +1,7 @@
 //! What the worker of a part reports. Its pages are taken as the lead's own; nothing else it says moves the job.
 
+use courant_engine::Error as Refused;
+use courant_engine::parts::Span;
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
@@ -11,8 +13,6 @@ use super::reports::{Report, nonsense};
 use super::sharing::{Why, end};
 use crate::error::Error;
 use crate::services::Services;
-use courant_engine::Error as Refused;
-use courant_engine::parts::Span;
 
 /// Takes one message of a part; says what to answer.
 pub(crate) async fn take(

@@ -3,6 +3,12 @@
 
 use std::sync::Arc;
 
+use courant_engine::Error as Refused;
+use courant_engine::attempt::AttemptId;
+use courant_engine::hub::watch_queue::TransientChange;
+use courant_engine::large;
+use courant_engine::retry::cancelled;
+use courant_engine::view::Live;
 use courant_joblog::event::{Change, Counts};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{ExportState, Format, Job, JobError, KEPT_WARNINGS, Progress, Stage, State};
@@ -17,12 +23,6 @@ use crate::convert;
 use crate::error::Error;
 use crate::objects::{artifact_name, page_name};
 use crate::services::Services;
-use courant_engine::Error as Refused;
-use courant_engine::attempt::AttemptId;
-use courant_engine::hub::watch_queue::TransientChange;
-use courant_engine::large;
-use courant_engine::retry::cancelled;
-use courant_engine::view::Live;
 
 /// Pages of one document.
 pub const MAX_PAGES: i32 = 100_000;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::{Identity, TokenError};
+use courant_engine::Error as Refused;
+use courant_engine::attempt::AttemptId;
 use courant_joblog::event::Counts;
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, JobError};
@@ -25,8 +27,6 @@ use crate::auth::time_left;
 use crate::convert;
 use crate::error::Error;
 use crate::services::Services;
-use courant_engine::Error as Refused;
-use courant_engine::attempt::AttemptId;
 
 /// How long a stream may take to say hello.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);

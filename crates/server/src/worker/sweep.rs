@@ -3,6 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use courant_engine::Error as Refused;
+use courant_engine::attempt::AttemptId;
+use courant_engine::retry::cancelled;
 use courant_joblog::event::Counts;
 use courant_joblog::ids::{JobId, WorkerId};
 use courant_joblog::job::{Job, JobError, State};
@@ -15,9 +18,6 @@ use super::registry::Registry;
 use super::sharing;
 use crate::error::Error;
 use crate::services::Services;
-use courant_engine::Error as Refused;
-use courant_engine::attempt::AttemptId;
-use courant_engine::retry::cancelled;
 
 /// The longest pause between two looks.
 const TICK: Duration = Duration::from_secs(1);

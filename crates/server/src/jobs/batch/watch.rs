@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::TokenError;
+use courant_engine::batches::{Batch, Name};
 use courant_joblog::ids::{Revision, Timestamp};
 use courant_proto::v1::WatchBatchResponse;
 use tokio::sync::{mpsc, watch};
@@ -13,7 +14,6 @@ use tonic::Status;
 use crate::convert;
 use crate::error::Error;
 use crate::services::Services;
-use courant_engine::batches::{Batch, Name};
 
 /// How often the percent of running jobs is looked at, which is not in the log.
 const LIVE: Duration = Duration::from_secs(1);

@@ -52,5 +52,5 @@ pub(crate) fn holder_in(at: Option<AttemptRef>) -> Result<Holder, Error> {
     if part.as_ref().is_some_and(|part| part.len() > MAX_PART_ID) {
         return Err(Error::field("attempt.part", format!("must have at most {MAX_PART_ID} bytes")));
     }
-    Ok(Holder { attempt: attempt_in(at)?, part: part.map(|part| PartId::new(part)) })
+    Ok(Holder { attempt: attempt_in(at)?, part: part.map(PartId::new) })
 }

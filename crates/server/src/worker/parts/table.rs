@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use courant_engine::attempt::AttemptId;
+use courant_engine::parts::{Given, PartId, PartLedger, Span};
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::AttemptRef;
 use parking_lot::Mutex;
@@ -9,8 +11,6 @@ use tokio::sync::OwnedRwLockReadGuard;
 use tokio::time::Duration;
 
 use super::holder::Holder;
-use courant_engine::attempt::AttemptId;
-use courant_engine::parts::{Given, PartId, PartLedger, Span};
 
 /// All parts of all documents.
 #[derive(Debug, Default)]

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
+use courant_engine::attempt::AttemptId;
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::work_response::Message;
 use tokio::time::{Duration, Instant};
 
 use super::Registry;
-use courant_engine::attempt::AttemptId;
 
 /// How long a confirmed attempt is remembered at least.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(60);

@@ -9,6 +9,8 @@ mod tests;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use courant_engine::attempt::AttemptId;
+use courant_engine::dispatch::FreeWorker;
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{Drain, DrainReason, WorkResponse};
@@ -20,8 +22,6 @@ use tonic::Status;
 
 use super::parts::PartRegistry;
 use crate::error::Error;
-use courant_engine::attempt::AttemptId;
-use courant_engine::dispatch::FreeWorker;
 
 /// Messages under way to one worker. When it is full the worker does not read: what must not get lost is repeated in
 /// the answer to its heartbeat, or goes to another worker.

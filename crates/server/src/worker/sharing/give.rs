@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use courant_engine::parts::Given;
 use courant_joblog::job::State;
 use courant_proto::v1::Assignment;
 use courant_proto::v1::work_response::Message;
@@ -12,7 +13,6 @@ use crate::services::Services;
 use crate::worker::assignment::{assignment, free, page_range};
 use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
-use courant_engine::parts::Given;
 
 /// Gives parts to workers with room for which no job waits. Whole jobs were given out before.
 pub(crate) fn give_out(services: &Arc<Services>, registry: &Arc<Registry>) {

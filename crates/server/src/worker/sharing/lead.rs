@@ -1,5 +1,7 @@
 //! What a lead offers, and what it is told of that.
 
+use courant_engine::attempt::AttemptId;
+use courant_engine::parts::{MAX_RANGES, Span};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::State;
 use courant_proto::v1::work_response::Message;
@@ -10,8 +12,6 @@ use crate::services::Services;
 use crate::worker::assignment::{finished_pages, page_range};
 use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
-use courant_engine::attempt::AttemptId;
-use courant_engine::parts::{MAX_RANGES, Span};
 
 /// Takes the offer of an attempt. The caller knows that the attempt is the worker's.
 pub(crate) fn offer(
@@ -59,7 +59,7 @@ pub(super) fn send_to_lead(services: &Services, registry: &Registry, attempt: &A
     let Some(split) = ledger.split(attempt) else { return };
     let finished = attempt.held(&services.engine).map(|job| finished_pages(&job)).unwrap_or_default();
     let news = PartsChanged {
-        attempt: Some(Holder::of(&attempt).wire(&services.credentials, &split.lead)),
+        attempt: Some(Holder::of(attempt).wire(&services.credentials, &split.lead)),
         revision: split.revision,
         held: split.held().map(page_range).collect(),
         finished_pages: finished,
