@@ -183,7 +183,7 @@ bench: build bench-lines ## First figures: jobs and events a second through the 
 
 .PHONY: bench-lines
 bench-lines: ## A thousand to a million waiting jobs side by side: places, submits, claims, start, memory
-	cargo run --release --locked -p courant-server --example lines
+	cargo run --release --locked -p courant-engine --example queues
 
 # Poppler's pdftotext, when it is there, says which words there are; pdfium (`pip install pypdfium2`), when it is there,
 # says where poppler is to be believed. BARE=1 measures pdfboss alone beside it.

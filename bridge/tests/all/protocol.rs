@@ -157,7 +157,7 @@ fn every_code_there_is_stands_in_the_document_with_its_status() {
     for (file, beginnings) in [
         ("server/src/worker/sweep.rs", &["code:"][..]),
         ("server/src/worker/reports.rs", &["code:"]),
-        ("server/src/worker/large.rs", &["code:"]),
+        ("engine/src/large.rs", &["code:"]),
         ("server/src/worker/dispatch.rs", &["code:"]),
         ("server/src/worker/session.rs", &["code:"]),
         ("pdf/src/failure.rs", &["permanent(", "transient("]),

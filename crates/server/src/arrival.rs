@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
 use crate::share::Used;
 
 /// The largest message with a piece of a document in it: 1 MiB, and room for what is around it.
@@ -24,7 +24,7 @@ const SLOW_FOR: Duration = Duration::from_secs(60);
 
 /// One document that arrives.
 pub struct Arrival<'a> {
-    engine: &'a Engine,
+    services: &'a Services,
     user: &'a str,
     /// Bytes that the store keeps in memory of a large document.
     buffers: u32,
@@ -37,16 +37,16 @@ pub struct Arrival<'a> {
 
 impl<'a> Arrival<'a> {
     /// Waits for memory. `buffers` is how many bytes are kept in memory of a large document.
-    pub async fn begin(engine: &'a Engine, user: &'a str, buffers: usize) -> Result<Self, Error> {
+    pub async fn begin(services: &'a Services, user: &'a str, buffers: usize) -> Result<Self, Error> {
         let buffers = u32::try_from(buffers).unwrap_or(u32::MAX);
-        let message = engine.shares.upload_memory.take(user, FIRST, engine.config.upload_idle).await?;
+        let message = services.shares.upload_memory.take(user, FIRST, services.config.upload_idle).await?;
         let waited = Duration::ZERO;
-        Ok(Self { engine, user, buffers, bytes: 0, waited, _message: message, _buffers: None })
+        Ok(Self { services, user, buffers, bytes: 0, waited, _message: message, _buffers: None })
     }
 
     /// Waits for the sender, no longer than it may take.
     pub async fn next<T>(&mut self, next: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let config = &self.engine.config;
+        let config = &self.services.config;
         let left = self.allowed().map(|allowed| allowed.saturating_sub(self.waited));
         let asked = Instant::now();
         let within = config.upload_idle.min(left.unwrap_or(config.upload_idle));
@@ -62,8 +62,8 @@ impl<'a> Arrival<'a> {
     pub async fn grow(&mut self, piece: usize) -> Result<(), Error> {
         self.bytes += piece as u64;
         if self.bytes > SMALL && self._buffers.is_none() {
-            let shares = &self.engine.shares;
-            let taken = shares.upload_memory.take(self.user, self.buffers, self.engine.config.upload_idle).await?;
+            let shares = &self.services.shares;
+            let taken = shares.upload_memory.take(self.user, self.buffers, self.services.config.upload_idle).await?;
             self._buffers = Some(taken);
         }
         Ok(())
@@ -71,7 +71,7 @@ impl<'a> Arrival<'a> {
 
     /// How long the sender may take in all for what has come so far.
     fn allowed(&self) -> Option<Duration> {
-        let rate = self.engine.config.upload_min_rate;
+        let rate = self.services.config.upload_min_rate;
         (rate > 0).then(|| SLOW_FOR + Duration::from_secs(self.bytes / rate))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use courant_auth::{Identity, Role, TokenError, Verifier};
+use courant_engine::Error as Refused;
 use courant_joblog::ids::{JobId, Owner};
 use courant_joblog::job::Job;
 use tonic::service::Interceptor;
@@ -49,9 +50,9 @@ pub fn require(identity: &Identity, role: Role, name: &'static str) -> Result<()
 }
 
 /// The job, if the caller may see it. Whether it exists shows nowhere else.
-pub fn seen<'a>(identity: &Identity, id: &JobId, job: Option<&'a Job>) -> Result<&'a Job, Error> {
+pub fn check_visible<'a>(identity: &Identity, id: &JobId, job: Option<&'a Job>) -> Result<&'a Job, Error> {
     job.filter(|job| identity.sees_all() || job.owner.as_str() == identity.subject)
-        .ok_or_else(|| Error::JobNotFound(id.clone()))
+        .ok_or_else(|| Refused::JobNotFound(id.clone()).into())
 }
 
 /// Whose jobs a request is about: empty for one's own, `-` for all (`None`). Others need a role.

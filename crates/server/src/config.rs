@@ -5,17 +5,18 @@ mod push;
 mod retention;
 mod shares;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use courant_engine::quota;
+use courant_engine::retry::RetryWaits;
+use courant_engine::view::Weights;
 
 pub use self::presence::PresenceConfig;
 pub use self::push::{PushConfig, PushService};
 pub use self::retention::Retention;
 pub use self::shares::ShareLimits;
-use crate::view::{OwnerLimits, Weights};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -283,15 +284,28 @@ impl Config {
         self.lease / 3
     }
 
-    /// The weights of the lanes.
-    pub fn weights(&self) -> Weights {
-        Weights { premium: self.premium_weight, normal: self.normal_weight, large: self.large_weight }
+    /// What of it the engine keeps to.
+    pub fn engine(&self) -> courant_engine::Config {
+        courant_engine::Config {
+            weights: Weights { premium: self.premium_weight, normal: self.normal_weight, large: self.large_weight },
+            owner_share: self.owner_share,
+            owner_running: self.owner_running,
+            watch_buffer: self.watch_buffer,
+            bookmark_interval: self.bookmark_interval,
+        }
     }
 
-    /// What one owner may have running, given how many slots workers have for each kind.
-    pub fn owner_limits<'a>(&self, slots: &'a BTreeMap<Box<str>, u32>) -> OwnerLimits<'a> {
-        let running = if self.owner_running == 0 { u32::MAX } else { self.owner_running };
-        OwnerLimits { share: self.owner_share, running, slots }
+    /// What one owner may submit and have waiting.
+    pub fn quotas(&self) -> quota::Limits {
+        quota::Limits {
+            waiting: self.quota_waiting,
+            bytes_per_day: self.quota_bytes_per_day,
+            submits_per_minute: self.quota_submits_per_minute,
+        }
+    }
+
+    pub fn retry_waits(&self) -> RetryWaits {
+        RetryWaits { base: self.retry_base, longest: self.retry_max }
     }
 
     /// Refuses values that cannot work.

@@ -1,17 +1,20 @@
 //! What can go wrong in the service, in words that tell the caller what to do. How it looks on the wire is decided in
 //! one other place, `status`.
 
-use courant_joblog::apply::Illegal;
+use courant_engine::quota::Refusal;
+use courant_engine::watch::WatchError;
 use courant_joblog::ids::{BatchId, JobId};
-use courant_joblog::job::{Format, State};
-use courant_joblog::log::{AppendError, ReadError};
+use courant_joblog::job::Format;
+use courant_joblog::log::ReadError;
 
-use crate::cursor::Gap;
 use crate::fault::Fault;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The engine refused, or its log failed.
+    #[error(transparent)]
+    Engine(#[from] courant_engine::Error),
     #[error("no token was sent; send the metadata `authorization: Bearer <token>`")]
     TokenMissing,
     /// A bad or old token.
@@ -20,9 +23,6 @@ pub enum Error {
     /// The token is good but not for this.
     #[error("this needs a token with the role {0}")]
     RoleRequired(&'static str),
-    /// No such job, or not the caller's. Both look the same.
-    #[error("there is no job {0}, or it is not yours")]
-    JobNotFound(JobId),
     /// The job is not asked to export that.
     #[error("job {job} has no {} result", format.extension())]
     ResultNotFound { job: JobId, format: Format },
@@ -33,14 +33,6 @@ pub enum Error {
     PageNotFound { job: JobId, page: u32 },
     #[error("page {page} of job {job} is not done yet; watch the job and read it when it is")]
     PageNotReady { job: JobId, page: u32 },
-    /// The job's state does not allow it.
-    #[error("job {job} is {}; {needs}", state_name(*state))]
-    JobState {
-        job: JobId,
-        state: State,
-        /// What would be needed.
-        needs: &'static str,
-    },
     /// A field is out of its range.
     #[error("{field} {problem}")]
     Field {
@@ -81,29 +73,20 @@ pub enum Error {
         /// Where the bytes were to go.
         given: u64,
     },
-    /// The owner's quota is used up.
-    #[error(transparent)]
-    Quota(#[from] crate::quota::Refusal),
     /// No such batch, or not the caller's. Both look the same.
     #[error("there is no batch {0}, or it is not yours")]
     BatchNotFound(BatchId),
     /// The filter cannot be read.
     #[error("filter, at byte {}: {}", .0.at, .0.problem)]
-    Filter(crate::filter::NotAFilter),
-    /// Events after the cursor are gone.
-    #[error("the cursor cannot be continued from: {}; start from a snapshot", gap_words(*.0))]
-    CursorTooOld(Gap),
+    Filter(courant_engine::filter::NotAFilter),
     /// A request id used twice.
     #[error("the request id was used for another document; use a new one")]
     RequestIdMismatch,
     #[error(transparent)]
-    Cursor(#[from] crate::cursor::NotACursor),
+    Cursor(#[from] courant_engine::cursor::NotACursor),
     /// Not a page token.
     #[error("not a page token of this list; use one exactly as it was given, with the same filter")]
     PageToken,
-    /// The attempt is somebody else's.
-    #[error("attempt {attempt} of job {job} is not, or no longer, yours; stop working on it")]
-    LeaseLost { job: JobId, attempt: u32 },
     /// No password, or none that can be read.
     #[error(
         "the password of job {0} cannot be read: it has none, or it was sealed under another key; retry it with one"
@@ -127,12 +110,6 @@ pub enum Error {
     WorkerIdTaken(courant_joblog::ids::WorkerId),
     #[error("no worker {0} is known; `courant workers` lists them")]
     WorkerNotFound(String),
-    /// The log does not take entries.
-    #[error("{}", append_words(.0))]
-    Append(#[source] AppendError),
-    /// The log cannot be read.
-    #[error("the log does not answer; try again")]
-    Read(#[from] ReadError),
     /// The object store failed.
     #[error("{}", Fault::of(.0).words())]
     Objects(#[from] object_store::Error),
@@ -140,8 +117,8 @@ pub enum Error {
     #[error("this service sends no Web Push; its operator turns it on with --push-contact")]
     PushDisabled,
     /// The store of notifications cannot be read or written: why, for the log.
-    #[error("the store of notices does not answer; try again")]
-    Notices(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the store of notifications does not answer; try again")]
+    NotificationStore(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A share of something that all users have in common is used up.
     #[error(transparent)]
     TooMany(#[from] crate::share::Exhausted),
@@ -151,12 +128,6 @@ pub enum Error {
     /// What comes is too little for what it holds.
     #[error("the document comes too slowly: fewer than {0} bytes per second; use a resumable upload")]
     UploadTooSlow(u64),
-    /// Lost too many races.
-    #[error("too many changes to job {0} at once; try again")]
-    Busy(JobId),
-    /// A move that the life of a job does not have, where the service should have known better.
-    #[error("internal error; the server's log says more")]
-    Illegal(#[from] Illegal),
 }
 
 impl Error {
@@ -166,33 +137,24 @@ impl Error {
     }
 }
 
-fn append_words(error: &AppendError) -> &'static str {
-    match error {
-        AppendError::Full => {
-            "there is no space left for the log, and nothing was changed; try again when the operator has made some"
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Engine(refusal.into())
+    }
+}
+
+impl From<WatchError> for Error {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::Stopping => Self::Draining,
+            WatchError::TokenExpired => courant_auth::TokenError::Expired.into(),
+            WatchError::Engine(error) => error.into(),
         }
-        AppendError::Conflict { .. }
-        | AppendError::TooLarge { .. }
-        | AppendError::Unencodable { .. }
-        | AppendError::Unknown { .. } => "the log does not answer; try again",
-    }
-}
-
-fn gap_words(gap: Gap) -> &'static str {
-    match gap {
-        Gap::HistoryTrimmed => "events after it are no longer kept",
-        Gap::LogReplaced => "the log was replaced or restored since",
-    }
-}
-
-/// The state in a sentence.
-pub fn state_name(state: State) -> &'static str {
-    match state {
-        State::Queued => "queued",
-        State::Running => "running",
-        State::Cancelling => "being cancelled",
-        State::Succeeded => "finished",
-        State::Failed => "failed",
-        State::Cancelled => "cancelled",
     }
 }

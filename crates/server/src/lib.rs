@@ -2,57 +2,46 @@
 //!
 //! Everything durable is in the log ([`courant_joblog`]); what is kept here can be rebuilt from it at any time.
 //!
-//! Modules depend on each other in one direction; `tests/layers.rs` has the list of layers. Up to [`engine`] and what runs on
-//! it, nothing knows gRPC or the types of the wire.
+//! What needs no gRPC is in [`courant_engine`]: jobs in memory, the one way to change one, watches. Modules here depend on
+//! each other in one direction; `tests/layers.rs` has the list of layers.
 //!
-//! - [`engine`]: the one way to change a job; [`view`]: what the log says, in memory; [`indexes`]: what is counted beside it;
-//!   [`hub`]: who is sent what.
-//! - [`jobs`], [`worker`] and [`admin`]: the gRPC services. [`watch`]: following jobs; [`sampled`]: following a state as
-//!   a whole.
+//! - [`services`]: the engine and what services need beside it; [`projections`]: what is counted with the engine's log.
+//! - [`jobs`], [`uploads`], [`worker`], [`queue`], [`presence`] and [`admin`]: the gRPC services. [`sampled`]: following
+//!   a state as a whole.
 //! - [`error`] and [`status`]: what can go wrong, and how it looks on the wire. [`server`]: starts, runs and stops all of it.
 
 pub mod admin;
 pub mod arrival;
 pub mod auth;
-pub mod clock;
 pub mod config;
 pub mod convert;
 pub mod credential;
-pub mod cursor;
 pub mod data_dir;
-pub mod engine;
 pub mod error;
-pub mod estimate;
+pub mod expiry;
 pub mod fault;
-pub mod filter;
 pub mod holds;
-pub mod hub;
-pub mod indexes;
 pub mod jobs;
-pub mod metrics;
-pub mod notices;
+pub mod notifications;
 pub mod objects;
 pub mod passwords;
-pub mod places;
+pub mod positions;
 pub mod presence;
+pub mod projections;
 pub mod queue;
-pub mod quota;
-pub mod reservation;
 pub mod retention;
 pub mod sampled;
 pub mod seal;
 pub mod server;
+pub mod services;
 pub mod share;
 pub mod shares;
-pub mod snapshot;
 pub mod status;
 pub mod text;
-pub mod transitions;
-pub mod unwatched;
+pub mod unused_passwords;
 pub mod uploads;
-pub mod view;
-pub mod watch;
 pub mod worker;
 
 pub use config::Config;
+pub use courant_engine::cursor;
 pub use server::{ServeError, Server, StartError};

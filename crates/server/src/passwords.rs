@@ -9,42 +9,43 @@ use std::time::Duration;
 use courant_joblog::ids::JobId;
 use courant_joblog::job::Job;
 
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
 
 /// The pause before what could not be removed is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// Stores a password for a job. Gives back its name, which is for the log.
-pub async fn store(engine: &Engine, job: &JobId, password: &str) -> Result<Box<str>, Error> {
+pub async fn store(services: &Services, job: &JobId, password: &str) -> Result<Box<str>, Error> {
     let name = JobId::random().to_string();
-    engine.objects.put(&engine.objects.password(job, &name), engine.passwords.seal(job, password)).await?;
+    services.objects.put(&services.objects.password(job, &name), services.passwords.seal(job, password)).await?;
     Ok(name.into())
 }
 
 /// The password of a job that a worker holds.
-pub async fn read(engine: &Engine, job: &Job) -> Result<String, Error> {
+pub async fn read(services: &Services, job: &Job) -> Result<String, Error> {
     let unreadable = || Error::PasswordUnreadable(job.id.clone());
     let name = job.password.as_deref().ok_or_else(unreadable)?;
-    let stored = engine.objects.get(&engine.objects.password(&job.id, name)).await?.ok_or_else(unreadable)?;
-    engine.passwords.unseal(&job.id, &stored).ok_or_else(unreadable)
+    let stored = services.objects.get(&services.objects.password(&job.id, name)).await?.ok_or_else(unreadable)?;
+    services.passwords.unseal(&job.id, &stored).ok_or_else(unreadable)
 }
 
 /// Removes one that came to nothing.
-pub async fn drop_unused(engine: &Engine, job: &JobId, name: Option<&str>) {
+pub async fn drop_unused(services: &Services, job: &JobId, name: Option<&str>) {
     if let Some(name) = name {
-        engine.objects.remove(&engine.objects.password(job, name)).await;
+        services.objects.remove(&services.objects.password(job, name)).await;
     }
 }
 
 /// Removes the passwords of jobs that have ended, for ever.
-pub async fn run(engine: Arc<Engine>) {
-    let news = engine.indexes(|indexes, _| indexes.unused_passwords.news());
+pub async fn run(services: Arc<Services>) {
+    let unused = &services.projections.unused_passwords;
+    let news = services.engine.projection(unused, |unused, _| unused.news());
     loop {
-        while let Some((job, name)) = engine.indexes(|indexes, _| indexes.unused_passwords.first()) {
-            let path = engine.objects.password(&job, &name);
-            match engine.objects.delete(&path).await {
-                Ok(()) => engine.indexes(|indexes, _| indexes.unused_passwords.removed(&(job, name))),
+        while let Some((job, name)) = services.engine.projection(unused, |unused, _| unused.first()) {
+            let path = services.objects.password(&job, &name);
+            match services.objects.delete(&path).await {
+                Ok(()) => services.engine.projection(unused, |unused, _| unused.removed(&(job, name))),
                 Err(error) => {
                     tracing::warn!(%job, %error, "the password of an ended job could not be removed; trying again");
                     tokio::time::sleep(AGAIN).await;

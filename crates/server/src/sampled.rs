@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tonic::Status;
 
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
 
 /// States under way to one client.
 const IN_FLIGHT: usize = 1;
@@ -22,11 +22,11 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// How often a state is looked at and told.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct Intervals {
     /// Between two looks, and so the least between two states.
     pub look_every: Duration,
     /// The most between two states, changed or not.
-    pub tell_within: Duration,
+    pub send_within: Duration,
     /// How long the caller's token is good.
     pub token_left: Duration,
 }
@@ -34,8 +34,8 @@ pub struct Pace {
 /// Tells states until the client goes, its token runs out or the server stops. `look` takes the state, `same` says
 /// whether two are worth telling apart, `form` makes the message.
 pub fn start<S, T>(
-    engine: Arc<Engine>,
-    pace: Pace,
+    services: Arc<Services>,
+    intervals: Intervals,
     look: impl Fn() -> S + Send + 'static,
     same: fn(&S, &S) -> bool,
     form: fn(S) -> T,
@@ -45,12 +45,12 @@ where
     T: Send + 'static,
 {
     let (out, states) = mpsc::channel(IN_FLIGHT);
-    engine.clone().streams.spawn(async move {
-        let expires = Instant::now() + pace.token_left.min(LONGEST);
+    services.clone().streams.spawn(async move {
+        let expires = Instant::now() + intervals.token_left.min(LONGEST);
         let why = tokio::select! {
-            () = send(pace, look, same, form, &out) => return,
+            () = send(intervals, look, same, form, &out) => return,
             () = out.closed() => return,
-            () = engine.stopping.cancelled() => Error::Draining,
+            () = services.stopping.cancelled() => Error::Draining,
             () = tokio::time::sleep_until(expires) => TokenError::Expired.into(),
         };
         // Nobody may be there to hear it.
@@ -60,24 +60,24 @@ where
 }
 
 async fn send<S: Clone, T>(
-    pace: Pace,
+    intervals: Intervals,
     look: impl Fn() -> S,
     same: fn(&S, &S) -> bool,
     form: fn(S) -> T,
     out: &mpsc::Sender<Result<T, Status>>,
 ) {
-    let mut looks = tokio::time::interval(pace.look_every);
+    let mut looks = tokio::time::interval(intervals.look_every);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told: Option<(S, Instant)> = None;
+    let mut last: Option<(S, Instant)> = None;
     loop {
         looks.tick().await;
         // Room first, so that what is told is what is true then.
         let Ok(room) = out.reserve().await else { return };
         let state = look();
-        let news = told.as_ref().is_none_or(|(old, at)| !same(old, &state) || at.elapsed() >= pace.tell_within);
+        let news = last.as_ref().is_none_or(|(old, at)| !same(old, &state) || at.elapsed() >= intervals.send_within);
         if news {
             room.send(Ok(form(state.clone())));
-            told = Some((state, Instant::now()));
+            last = Some((state, Instant::now()));
         }
     }
 }
@@ -93,10 +93,10 @@ mod tests {
         let state = Arc::new(AtomicU32::new(1));
         let seen = state.clone();
         let (out, mut states) = mpsc::channel::<Result<u32, Status>>(IN_FLIGHT);
-        let (look_every, tell_within) = (Duration::from_secs(1), Duration::from_secs(10));
-        let pace = Pace { look_every, tell_within, token_left: LONGEST };
+        let (look_every, send_within) = (Duration::from_secs(1), Duration::from_secs(10));
+        let intervals = Intervals { look_every, send_within, token_left: LONGEST };
         let look = move || seen.load(Ordering::SeqCst);
-        tokio::spawn(async move { send(pace, look, u32::eq, |state| state, &out).await });
+        tokio::spawn(async move { send(intervals, look, u32::eq, |state| state, &out).await });
         let begun = Instant::now();
         assert_eq!(states.recv().await.unwrap().unwrap(), 1);
         assert_eq!(begun.elapsed(), Duration::ZERO, "at once");
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(states.recv().await.unwrap().unwrap(), 2);
         assert_eq!(begun.elapsed(), look_every);
         assert_eq!(states.recv().await.unwrap().unwrap(), 2);
-        assert_eq!(begun.elapsed(), look_every + tell_within, "the same again, so that silence is death");
+        assert_eq!(begun.elapsed(), look_every + send_within, "the same again, so that silence is death");
     }
 
     #[tokio::test(start_paused = true)]
@@ -113,9 +113,9 @@ mod tests {
         let seen = state.clone();
         let (out, mut states) = mpsc::channel::<Result<u32, Status>>(IN_FLIGHT);
         let second = Duration::from_secs(1);
-        let pace = Pace { look_every: second, tell_within: second, token_left: LONGEST };
+        let intervals = Intervals { look_every: second, send_within: second, token_left: LONGEST };
         let look = move || seen.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(async move { send(pace, look, u32::eq, |state| state, &out).await });
+        tokio::spawn(async move { send(intervals, look, u32::eq, |state| state, &out).await });
         tokio::time::sleep(100 * second).await;
         assert!(states.recv().await.unwrap().unwrap() == 0 && states.recv().await.unwrap().unwrap() <= 2);
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use courant_auth::TokenError;
+use courant_engine::Error as Refused;
 use courant_joblog::log::AppendError;
 use courant_proto::v1::ErrorReason;
 use courant_runtime::logging::Occasional;
@@ -32,13 +33,13 @@ impl From<Error> for Status {
         if let Error::Field { field, problem } = &error {
             details.add_bad_request_violation(*field, problem);
         }
-        if let Error::JobState { job, needs, .. } = &error {
+        if let Error::Engine(Refused::JobState { job, needs, .. }) = &error {
             details.add_precondition_failure_violation("STATE", job.as_str(), *needs);
         }
         if let Error::Filter(why) = &error {
             details.add_bad_request_violation("filter", &why.problem);
         }
-        if let Error::Quota(refusal) = &error {
+        if let Error::Engine(Refused::Quota(refusal)) = &error {
             details.add_quota_failure_violation(
                 format!("owner:{}", refusal.owner),
                 format!("{}: {refusal}", refusal.which.name()),
@@ -55,7 +56,8 @@ impl From<Error> for Status {
 /// Why a report of a worker cannot be taken now but may be later, and when; none where saying it again would not help or the
 /// log itself has failed, with which the server ends.
 pub fn deferral(error: &Error) -> Option<(ErrorReason, Duration)> {
-    let passes = matches!(error, Error::Objects(_) | Error::Append(AppendError::Full) | Error::Busy(_));
+    let passes =
+        matches!(error, Error::Objects(_) | Error::Engine(Refused::Append(AppendError::Full) | Refused::Busy(_)));
     passes.then(|| {
         log(error);
         let (code, reason) = classify(error);
@@ -67,11 +69,13 @@ pub fn deferral(error: &Error) -> Option<(ErrorReason, Duration)> {
 /// What the log keeps and the client does not read.
 fn log(error: &Error) {
     match error {
-        Error::Illegal(cause) => tracing::error!(%cause, "a change was illegal where it should not be"),
+        Error::Engine(Refused::Illegal(cause)) => {
+            tracing::error!(%cause, "a change was illegal where it should not be")
+        }
         // The log says itself when it is full, once.
-        Error::Append(AppendError::Full) => tracing::debug!("nothing was appended: no space"),
-        Error::Append(cause) => tracing::error!(%cause, "append failed"),
-        Error::Read(cause) => tracing::error!(%cause, "read failed"),
+        Error::Engine(Refused::Append(AppendError::Full)) => tracing::debug!("nothing was appended: no space"),
+        Error::Engine(Refused::Append(cause)) => tracing::error!(%cause, "append failed"),
+        Error::Engine(Refused::Read(cause)) => tracing::error!(%cause, "read failed"),
         Error::Objects(cause) => {
             // Every call may fail alike while the store is away.
             static LINES: Mutex<Option<Occasional>> = Mutex::new(None);
@@ -79,7 +83,7 @@ fn log(error: &Error) {
                 tracing::error!(cause = causes(cause), left_out, "the store of documents and results failed");
             });
         }
-        Error::Notices(cause) => tracing::error!(%cause, "the store of notices failed"),
+        Error::NotificationStore(cause) => tracing::error!(%cause, "the store of notifications failed"),
         other => tracing::debug!(%other, "call refused"),
     }
 }
@@ -96,33 +100,29 @@ fn retry_after(code: Code, reason: ErrorReason) -> Option<Duration> {
 
 fn classify(error: &Error) -> (Code, ErrorReason) {
     match error {
+        Error::Engine(refused) => classify_refused(refused),
         Error::TokenMissing => (Code::Unauthenticated, ErrorReason::TokenMissing),
         Error::Token(TokenError::Invalid) => (Code::Unauthenticated, ErrorReason::TokenInvalid),
         Error::Token(TokenError::Expired) => (Code::Unauthenticated, ErrorReason::TokenExpired),
         Error::Token(TokenError::KeysStale) => (Code::Unavailable, ErrorReason::KeysStale),
         Error::RoleRequired(_) => (Code::PermissionDenied, ErrorReason::RoleRequired),
-        Error::JobNotFound(_) => (Code::NotFound, ErrorReason::JobNotFound),
         Error::ResultNotFound { .. } | Error::PageNotFound { .. } => (Code::NotFound, ErrorReason::ResultNotFound),
         Error::ResultNotReady { .. } | Error::PageNotReady { .. } => {
             (Code::FailedPrecondition, ErrorReason::ResultNotReady)
         }
-        Error::JobState { .. } => (Code::FailedPrecondition, ErrorReason::JobState),
         Error::Field { .. } => (Code::InvalidArgument, ErrorReason::InvalidField),
         Error::WrongOrder(_) => (Code::InvalidArgument, ErrorReason::WrongOrder),
         Error::DocumentEmpty => (Code::InvalidArgument, ErrorReason::DocumentEmpty),
         Error::DocumentTooLarge { .. } => (Code::ResourceExhausted, ErrorReason::DocumentTooLarge),
         Error::ChecksumMismatch { .. } => (Code::InvalidArgument, ErrorReason::ChecksumMismatch),
         Error::DocumentCut { .. } => (Code::InvalidArgument, ErrorReason::DocumentCut),
-        Error::Quota(_) => (Code::ResourceExhausted, ErrorReason::QuotaExceeded),
         Error::UploadNotFound(_) => (Code::NotFound, ErrorReason::UploadNotFound),
         Error::UploadOffset { .. } => (Code::Aborted, ErrorReason::UploadOffset),
         Error::BatchNotFound(_) => (Code::NotFound, ErrorReason::BatchNotFound),
         Error::Filter(_) => (Code::InvalidArgument, ErrorReason::FilterInvalid),
-        Error::CursorTooOld(_) => (Code::OutOfRange, ErrorReason::CursorTooOld),
         Error::RequestIdMismatch => (Code::AlreadyExists, ErrorReason::RequestIdMismatch),
         Error::Cursor(_) => (Code::InvalidArgument, ErrorReason::CursorInvalid),
         Error::PageToken => (Code::InvalidArgument, ErrorReason::PageTokenInvalid),
-        Error::LeaseLost { .. } => (Code::Aborted, ErrorReason::LeaseLost),
         Error::PushDisabled => (Code::FailedPrecondition, ErrorReason::PushDisabled),
         Error::PasswordUnreadable(_) => (Code::FailedPrecondition, ErrorReason::PasswordUnreadable),
         Error::ArtifactNotFound(_) => (Code::NotFound, ErrorReason::ArtifactNotFound),
@@ -132,13 +132,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::Replaced => (Code::Aborted, ErrorReason::WorkerReplaced),
         Error::WorkerIdTaken(_) => (Code::PermissionDenied, ErrorReason::WorkerIdTaken),
         Error::WorkerNotFound(_) => (Code::NotFound, ErrorReason::WorkerNotFound),
-        Error::Append(AppendError::TooLarge { .. } | AppendError::Unencodable { .. }) => {
-            (Code::Internal, ErrorReason::Internal)
-        }
-        Error::Append(AppendError::Full) => (Code::Unavailable, ErrorReason::StorageFull),
-        Error::Append(AppendError::Conflict { .. } | AppendError::Unknown { .. })
-        | Error::Read(_)
-        | Error::Notices(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
+        Error::NotificationStore(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
         Error::Objects(cause) => match Fault::of(cause) {
             Fault::Missing => (Code::Internal, ErrorReason::Internal),
             // Workers wait for the operator with what they have; clients are told by the reason that it takes one.
@@ -148,10 +142,26 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
                 (Code::Unavailable, ErrorReason::StorageUnavailable)
             }
         },
-        Error::Busy(_) => (Code::Unavailable, ErrorReason::Busy),
         Error::TooMany(_) => (Code::ResourceExhausted, ErrorReason::TooMany),
         Error::UploadStalled(_) | Error::UploadTooSlow(_) => (Code::DeadlineExceeded, ErrorReason::UploadStalled),
-        Error::Illegal(_) => (Code::Internal, ErrorReason::Internal),
+    }
+}
+
+fn classify_refused(error: &Refused) -> (Code, ErrorReason) {
+    match error {
+        Refused::JobNotFound(_) => (Code::NotFound, ErrorReason::JobNotFound),
+        Refused::JobState { .. } => (Code::FailedPrecondition, ErrorReason::JobState),
+        Refused::LeaseLost { .. } => (Code::Aborted, ErrorReason::LeaseLost),
+        Refused::Quota(_) => (Code::ResourceExhausted, ErrorReason::QuotaExceeded),
+        Refused::CursorTooOld(_) => (Code::OutOfRange, ErrorReason::CursorTooOld),
+        Refused::Append(AppendError::TooLarge { .. } | AppendError::Unencodable { .. }) | Refused::Illegal(_) => {
+            (Code::Internal, ErrorReason::Internal)
+        }
+        Refused::Append(AppendError::Full) => (Code::Unavailable, ErrorReason::StorageFull),
+        Refused::Append(AppendError::Conflict { .. } | AppendError::Unknown { .. }) | Refused::Read(_) => {
+            (Code::Unavailable, ErrorReason::StorageUnavailable)
+        }
+        Refused::Busy(_) => (Code::Unavailable, ErrorReason::Busy),
     }
 }
 
@@ -173,9 +183,9 @@ mod tests {
 
     #[test]
     fn only_passing_faults_say_when_to_try_again() {
-        let busy = Status::from(Error::Busy(JobId::new("J")));
+        let busy = Status::from(Error::from(Refused::Busy(JobId::new("J"))));
         assert!(busy.get_error_details().retry_info().is_some());
-        let gone = Status::from(Error::JobNotFound(JobId::new("J")));
+        let gone = Status::from(Error::from(Refused::JobNotFound(JobId::new("J"))));
         assert!(gone.get_error_details().retry_info().is_none());
         let store = |error| {
             let status = Status::from(Error::Objects(error));

@@ -1,5 +1,6 @@
 //! The figures of the server and its work.
 
+use courant_engine::view::View;
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::State;
 use courant_proto::v1;
@@ -8,8 +9,7 @@ use tokio::time::Duration;
 use super::machine::Machine;
 use super::workers;
 use crate::convert;
-use crate::engine::Engine;
-use crate::view::View;
+use crate::services::Services;
 use crate::worker::registry::Registry;
 
 /// The states in the order of a job's life.
@@ -17,13 +17,13 @@ const STATES: [State; 6] =
     [State::Queued, State::Running, State::Cancelling, State::Succeeded, State::Failed, State::Cancelled];
 
 /// The figures as they are now.
-pub fn take(engine: &Engine, registry: &Registry, machine: &Machine) -> v1::SystemMetrics {
+pub fn take(services: &Services, registry: &Registry, machine: &Machine) -> v1::SystemMetrics {
     let (now, usage) = (Timestamp::now(), machine.usage());
-    let workers = workers::list(engine, registry);
+    let workers = workers::list(services, registry);
     let connected = || workers.iter().filter(|worker| worker.connected);
-    let held: usize = engine.read(|view| view.held().count());
-    let moment = engine.read(View::now);
-    let (since, ended, job_ms, hour, jobs) = engine.metrics(|figures| {
+    let held: usize = services.engine.read(|view| view.held().count());
+    let moment = services.engine.read(View::now);
+    let (since, ended, job_ms, hour, jobs) = services.engine.projection(&services.projections.metrics, |figures, _| {
         let jobs = STATES.map(|state| (state, figures.jobs(state)));
         (figures.since, figures.ended, figures.job_ms, figures.last_hour(moment), jobs)
     });
@@ -46,8 +46,8 @@ pub fn take(engine: &Engine, registry: &Registry, machine: &Machine) -> v1::Syst
         throughput_per_hour: hour.ended() as i64,
         pages_per_hour: hour.pages as i64,
         jobs: jobs.into_iter().map(|(state, jobs)| count(state, jobs)).collect(),
-        watchers: engine.watchers() as i32,
-        log_revision: engine.read(|view| view.revision()).0 as i64,
+        watchers: services.engine.watchers() as i32,
+        log_revision: services.engine.read(|view| view.revision()).0 as i64,
     }
 }
 

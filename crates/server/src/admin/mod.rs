@@ -20,9 +20,9 @@ use tonic::{Request, Response, Status};
 
 use crate::auth::{caller, require, time_left};
 use crate::convert::interval_within;
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::sampled::{self, LISTS_EVERY, Pace};
+use crate::sampled::{self, Intervals, LISTS_EVERY};
+use crate::services::Services;
 use crate::shares::Counted;
 use crate::worker::registry::Registry;
 use machine::Machine;
@@ -31,23 +31,23 @@ use machine::Machine;
 pub const METRICS_EVERY: (Duration, Duration, Duration) =
     (Duration::from_secs(5), Duration::from_secs(1), Duration::from_secs(60));
 pub struct Admin {
-    engine: Arc<Engine>,
+    services: Arc<Services>,
     registry: Arc<Registry>,
     machine: Arc<Machine>,
 }
 
 impl Admin {
     /// On what the services share.
-    pub fn new(engine: Arc<Engine>, registry: Arc<Registry>) -> Self {
-        Self { engine, registry, machine: Arc::default() }
+    pub fn new(services: Arc<Services>, registry: Arc<Registry>) -> Self {
+        Self { services, registry, machine: Arc::default() }
     }
 
     /// A worker after something was done to it.
     fn after(&self, did: bool, worker: String, by: &Identity, what: &'static str) -> Result<Option<Worker>, Error> {
-        let found = workers::find(&self.engine, &self.registry, &worker).filter(|_| did);
+        let found = workers::find(&self.services, &self.registry, &worker).filter(|_| did);
         let found = found.ok_or(Error::WorkerNotFound(worker))?;
         tracing::info!(worker = %found.worker_id, by = %by.subject, what, "worker changed by an operator");
-        self.engine.wake.notify_one();
+        self.services.engine.wake.notify_one();
         Ok(Some(found))
     }
 }
@@ -62,7 +62,7 @@ impl AdminService for Admin {
         request: Request<GetSystemMetricsRequest>,
     ) -> Result<Response<GetSystemMetricsResponse>, Status> {
         reader(&request)?;
-        let metrics = Some(metrics::take(&self.engine, &self.registry, &self.machine));
+        let metrics = Some(metrics::take(&self.services, &self.registry, &self.machine));
         Ok(Response::new(GetSystemMetricsResponse { metrics }))
     }
 
@@ -71,13 +71,13 @@ impl AdminService for Admin {
         request: Request<WatchSystemMetricsRequest>,
     ) -> Result<Response<Self::WatchSystemMetricsStream>, Status> {
         let identity = reader(&request)?;
-        let (used, token_left) = (self.engine.shares.state_watch(&identity)?, time_left(&identity));
+        let (used, token_left) = (self.services.shares.state_watch(&identity)?, time_left(&identity));
         let look_every = interval_within("interval", request.get_ref().interval, METRICS_EVERY)?;
-        let pace = Pace { look_every, tell_within: look_every, token_left };
-        let (engine, registry, machine) = (self.engine.clone(), self.registry.clone(), self.machine.clone());
-        let look = move || metrics::take(&engine, &registry, &machine);
+        let intervals = Intervals { look_every, send_within: look_every, token_left };
+        let (services, registry, machine) = (self.services.clone(), self.registry.clone(), self.machine.clone());
+        let look = move || metrics::take(&services, &registry, &machine);
         let form = |metrics| WatchSystemMetricsResponse { metrics: Some(metrics) };
-        let states = sampled::start(self.engine.clone(), pace, look, |_, _| false, form);
+        let states = sampled::start(self.services.clone(), intervals, look, |_, _| false, form);
         Ok(Response::new(Counted::new(states, used)))
     }
 
@@ -86,7 +86,7 @@ impl AdminService for Admin {
         request: Request<ListWorkersRequest>,
     ) -> Result<Response<ListWorkersResponse>, Status> {
         reader(&request)?;
-        Ok(Response::new(ListWorkersResponse { workers: workers::list(&self.engine, &self.registry) }))
+        Ok(Response::new(ListWorkersResponse { workers: workers::list(&self.services, &self.registry) }))
     }
 
     async fn watch_workers(
@@ -94,13 +94,13 @@ impl AdminService for Admin {
         request: Request<WatchWorkersRequest>,
     ) -> Result<Response<Self::WatchWorkersStream>, Status> {
         let identity = reader(&request)?;
-        let (used, token_left) = (self.engine.shares.state_watch(&identity)?, time_left(&identity));
+        let (used, token_left) = (self.services.shares.state_watch(&identity)?, time_left(&identity));
         let look_every = interval_within("min_interval", request.get_ref().min_interval, LISTS_EVERY)?;
-        let pace = Pace { look_every, tell_within: self.engine.config.bookmark_interval, token_left };
-        let (engine, registry) = (self.engine.clone(), self.registry.clone());
-        let look = move || workers::list(&engine, &registry);
+        let intervals = Intervals { look_every, send_within: self.services.config.bookmark_interval, token_left };
+        let (services, registry) = (self.services.clone(), self.registry.clone());
+        let look = move || workers::list(&services, &registry);
         let form = |workers| WatchWorkersResponse { workers };
-        let states = sampled::start(self.engine.clone(), pace, look, workers::same, form);
+        let states = sampled::start(self.services.clone(), intervals, look, workers::same, form);
         Ok(Response::new(Counted::new(states, used)))
     }
 

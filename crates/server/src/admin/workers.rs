@@ -2,31 +2,31 @@
 
 use std::collections::HashMap;
 
+use courant_engine::view::Known;
 use courant_joblog::ids::{Timestamp, WorkerId};
 use courant_proto::v1;
 use tokio::time::Duration;
 
 use crate::convert;
-use crate::engine::Engine;
-use crate::view::Known;
+use crate::services::Services;
 use crate::worker::registry::{Listed, Registry};
 
 /// All workers and what they hold, by id.
-pub fn list(engine: &Engine, registry: &Registry) -> Vec<v1::Worker> {
+pub fn list(services: &Services, registry: &Registry) -> Vec<v1::Worker> {
     let listed = registry.list();
-    let (mut held, parts) = (held(engine), registry.parts.counts());
+    let (mut held, parts) = (held(services), registry.parts.counts());
     let now = Timestamp::now();
     let form = |worker: Listed| {
         let jobs = held.remove(&worker.worker).unwrap_or_default();
         let parts = parts.get(&worker.worker).copied().unwrap_or(0);
-        v1::Worker { parts: parts as i32, ..form(engine, worker, jobs, now) }
+        v1::Worker { parts: parts as i32, ..form(services, worker, jobs, now) }
     };
     listed.into_iter().map(form).collect()
 }
 
 /// One worker, if it is known.
-pub fn find(engine: &Engine, registry: &Registry, worker: &str) -> Option<v1::Worker> {
-    list(engine, registry).into_iter().find(|known| known.worker_id == worker)
+pub fn find(services: &Services, registry: &Registry, worker: &str) -> Option<v1::Worker> {
+    list(services, registry).into_iter().find(|known| known.worker_id == worker)
 }
 
 /// Whether two lists say the same. That a worker was heard again is no change.
@@ -36,9 +36,9 @@ pub fn same(before: &Vec<v1::Worker>, after: &Vec<v1::Worker>) -> bool {
     before.len() == after.len() && before.iter().zip(after).all(|(a, b)| heard_apart(a, b))
 }
 
-fn held(engine: &Engine) -> HashMap<WorkerId, Vec<v1::WorkerJob>> {
+fn held(services: &Services) -> HashMap<WorkerId, Vec<v1::WorkerJob>> {
     let mut held: HashMap<WorkerId, Vec<v1::WorkerJob>> = HashMap::new();
-    engine.read(|view| {
+    services.engine.read(|view| {
         for known in view.held() {
             if let Some(worker) = &known.job.worker {
                 held.entry(worker.clone()).or_default().push(job(known));
@@ -57,8 +57,8 @@ fn job(known: &Known) -> v1::WorkerJob {
     }
 }
 
-fn form(engine: &Engine, worker: Listed, jobs: Vec<v1::WorkerJob>, now: Timestamp) -> v1::Worker {
-    let pace = engine.metrics(|figures| figures.pace(&worker.worker));
+fn form(services: &Services, worker: Listed, jobs: Vec<v1::WorkerJob>, now: Timestamp) -> v1::Worker {
+    let speed = services.engine.projection(&services.projections.metrics, |metrics, _| metrics.speed(&worker.worker));
     v1::Worker {
         worker_id: worker.worker.to_string(),
         software: worker.offer.software.to_string(),
@@ -68,8 +68,8 @@ fn form(engine: &Engine, worker: Listed, jobs: Vec<v1::WorkerJob>, now: Timestam
         draining: worker.drained,
         heard_time: Some(convert::time(now.plus_ms(-(worker.silence.as_millis() as i64)))),
         jobs,
-        page_duration: pace.map(|pace| convert::duration(Duration::from_secs_f64(pace.page_ms / 1000.0))),
-        pages_done: pace.map_or(0, |pace| pace.pages as i64),
+        page_duration: speed.map(|speed| convert::duration(Duration::from_secs_f64(speed.ms_per_page / 1000.0))),
+        pages_done: speed.map_or(0, |speed| speed.pages as i64),
         parts: 0,
     }
 }

@@ -48,7 +48,7 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::tests::queued;
+    use courant_engine::testing::queued;
 
     #[test]
     fn times_are_read_and_forever_has_three_names() {

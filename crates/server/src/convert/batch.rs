@@ -1,10 +1,10 @@
 //! Batches on the wire.
 
+use courant_engine::batches::Batch;
 use courant_joblog::job::State;
 use courant_proto::v1;
 
 use super::job::time;
-use crate::indexes::Batch;
 
 /// A batch as it is.
 pub fn batch(batch: &Batch) -> v1::Batch {

@@ -1,36 +1,36 @@
 //! The steps of a watch on the wire.
 
+use courant_engine::cursor::{Cursor, Gap};
+use courant_engine::hub::watch_queue::{Durable, TransientChange, TransientUpdate};
+use courant_engine::watch::{Step, Update};
 use courant_joblog::event::{Change, Event};
 use courant_joblog::job::{Export, ExportState, Job, State};
 use courant_joblog::log::Record;
 use courant_proto::v1;
 use courant_proto::v1::job_event::Change as Wire;
 
-use super::job::{dated, error, estimate, export, format, job, known, page, place, seen, time, zone};
-use crate::cursor::{Cursor, Gap};
-use crate::engine::Engine;
-use crate::hub::watch_queue::{Durable, TransientChange, TransientUpdate};
-use crate::watch::{Step, Update};
+use super::job::{dated, error, estimate, export, format, job, known, page, position, snapshot, time, zone};
+use crate::config::Retention;
 
 /// A step of a watch over one job.
-pub fn watch_job(engine: &Engine, told: Update) -> v1::WatchJobResponse {
+pub fn watch_job(retention: Retention, update: Update) -> v1::WatchJobResponse {
     use v1::watch_job_response::Step as Out;
-    let revision = told.cursor.map_or(0, |cursor| cursor.revision.0 as i64);
-    let step = match told.step {
-        Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(dated(engine.config.retention, seen(&at))) }),
-        Step::Event(durable) => Out::Event(durable_event(engine, &durable)),
+    let revision = update.cursor.map_or(0, |cursor| cursor.revision.0 as i64);
+    let step = match update.step {
+        Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(dated(retention, snapshot(&at))) }),
+        Step::Event(durable) => Out::Event(durable_event(retention, &durable)),
         Step::Transient(news, folded) => Out::Event(news_event(&news, folded)),
         Step::Live => Out::Live(v1::WatchLive { revision }),
         Step::Bookmark => Out::Bookmark(v1::WatchBookmark {}),
         Step::Gap(why) => Out::Gap(v1::WatchGap { reason: gap(why).into() }),
     };
-    v1::WatchJobResponse { cursor: text(told.cursor), step: Some(step) }
+    v1::WatchJobResponse { cursor: text(update.cursor), step: Some(step) }
 }
 
 /// A step of a watch over many jobs.
-pub fn watch_jobs(engine: &Engine, told: Update) -> v1::WatchJobsResponse {
+pub fn watch_jobs(retention: Retention, update: Update) -> v1::WatchJobsResponse {
     use v1::{watch_job_response::Step as One, watch_jobs_response::Step as Many};
-    let v1::WatchJobResponse { cursor, step } = watch_job(engine, told);
+    let v1::WatchJobResponse { cursor, step } = watch_job(retention, update);
     let step = step.map(|step| match step {
         One::Snapshot(snapshot) => Many::Snapshot(snapshot),
         One::Event(event) => Many::Event(event),
@@ -52,7 +52,7 @@ fn text(cursor: Option<Cursor>) -> String {
     cursor.map(Cursor::encode).unwrap_or_default()
 }
 
-fn durable_event(engine: &Engine, durable: &Durable) -> v1::JobEvent {
+fn durable_event(retention: Retention, durable: &Durable) -> v1::JobEvent {
     let revision = durable.entry.revision.0;
     match &durable.entry.record {
         Record::Forgotten => removed(durable),
@@ -65,7 +65,7 @@ fn durable_event(engine: &Engine, durable: &Durable) -> v1::JobEvent {
             v1::JobEvent {
                 revision: revision as i64,
                 event_time: Some(time(event.at)),
-                job: Some(dated(engine.config.retention, wire)),
+                job: Some(dated(retention, wire)),
                 folded: 0,
                 change: Some(change(&event.change, after)),
             }
@@ -100,14 +100,14 @@ fn removed(durable: &Durable) -> v1::JobEvent {
 
 fn news_event(news: &TransientUpdate, folded: u32) -> v1::JobEvent {
     let mut job = known(&news.known, news.remaining, news.elapsed);
-    job.queue_place = news.place.map(place);
+    job.queue_place = news.position.map(position);
     let change = match &news.news {
         TransientChange::Progress => Wire::Progressed(v1::JobProgressed {}),
         TransientChange::Zone(at) => Wire::ZoneStarted(v1::ZoneStarted { zone: Some(zone(at)) }),
         TransientChange::Export { format: of, percent } => {
             Wire::ExportProgressed(v1::ExportProgressed { format: format(*of).into(), percent: *percent })
         }
-        TransientChange::Place => Wire::QueuePlaceChanged(v1::QueuePlaceChanged {}),
+        TransientChange::Position => Wire::QueuePlaceChanged(v1::QueuePlaceChanged {}),
     };
     let event_time = Some(time(news.at));
     v1::JobEvent { revision: 0, event_time, job: Some(job), folded: folded as i32, change: Some(change) }

@@ -237,6 +237,9 @@ fn span_in(span: Option<prost_types::Duration>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use courant_engine::filter;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn zone() -> v1::Zone {
@@ -283,5 +286,19 @@ mod tests {
         assert!(page_in(None).is_err());
         let page = v1::Page { number: 1, zones: vec![zone(); MAX_ZONES + 1], ..Default::default() };
         assert_eq!(page_in(Some(page)).unwrap_err().to_string(), "page.zones must be at most 1000");
+    }
+
+    proptest! {
+        /// Filters are read where no type of the wire is known.
+        #[test]
+        fn filters_read_times_as_the_wire_does(
+            text in "[+-]?[0-9]{2,6}-[01][0-9]-[0-3][0-9]([Tt ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,11})?( ?[Zz]|[+-][0-2][0-9](:?[0-6][0-9])?)?)?",
+        ) {
+            let read = filter::parse(&format!("create_time = \"{text}\""));
+            match text.parse::<prost_types::Timestamp>() {
+                Ok(at) => prop_assert_eq!(read.unwrap().unwrap().to_string(), format!("create_time = \"{at}\"")),
+                Err(_) => prop_assert!(read.is_err(), "{} is read as {:?}", text, read),
+            }
+        }
     }
 }

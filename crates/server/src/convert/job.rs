@@ -2,6 +2,10 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use courant_engine::estimate::Estimate;
+use courant_engine::quota::Usage;
+use courant_engine::snapshot::{EstimatedPosition, JobSnapshot};
+use courant_engine::view::Known;
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::{
     Attempt, Export, ExportState, Format, Job, JobError, Lane, Page, Progress, Stage, State, Zone, ZoneKind, ZoneStatus,
@@ -9,10 +13,6 @@ use courant_joblog::job::{
 use courant_proto::v1;
 
 use crate::config::Retention;
-use crate::estimate::Estimate;
-use crate::quota::Usage;
-use crate::snapshot::{EstimatedPosition, JobSnapshot};
-use crate::view::Known;
 
 pub fn time(at: Timestamp) -> prost_types::Timestamp {
     (UNIX_EPOCH + Duration::from_millis(at.0.max(0) as u64)).into()
@@ -29,9 +29,9 @@ pub fn duration(span: Duration) -> prost_types::Duration {
 }
 
 /// A job as a reader sees it now.
-pub fn seen(seen: &JobSnapshot) -> v1::Job {
-    let mut job = known(&seen.known, seen.remaining, seen.elapsed);
-    job.queue_place = seen.place.map(place);
+pub fn snapshot(snapshot: &JobSnapshot) -> v1::Job {
+    let mut job = known(&snapshot.known, snapshot.remaining, snapshot.elapsed);
+    job.queue_place = snapshot.position.map(position);
     job
 }
 
@@ -45,7 +45,7 @@ pub fn dated(keep: Retention, mut job: v1::Job) -> v1::Job {
 }
 
 /// Where a job waits.
-pub fn place(placed: EstimatedPosition) -> v1::QueuePlace {
+pub fn position(placed: EstimatedPosition) -> v1::QueuePlace {
     v1::QueuePlace {
         position: i32::try_from(placed.position).unwrap_or(i32::MAX),
         estimated_wait: placed.wait.map(|wait| span(wait.ms)),

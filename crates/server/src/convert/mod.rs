@@ -12,5 +12,6 @@ pub use incoming::{
     state_in, zone_in,
 };
 pub use job::{
-    band, dated, duration, error, export, format, job, known, lane, page, place, quota, seen, span, state, time, zone,
+    band, dated, duration, error, export, format, job, known, lane, page, position, quota, snapshot, span, state, time,
+    zone,
 };

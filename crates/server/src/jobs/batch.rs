@@ -8,6 +8,10 @@ use self::watch::look;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use courant_auth::Identity;
+use courant_engine::Error as Refused;
+use courant_engine::batches::Name;
+use courant_engine::engine::CHUNK;
+use courant_engine::transitions::cancel_change;
 use courant_joblog::ids::{BatchId, JobId};
 use courant_joblog::job::Job;
 use courant_proto::v1::{CancelBatchResponse, GetBatchResponse};
@@ -16,10 +20,8 @@ use futures::{StreamExt, TryStreamExt};
 use crate::auth::scope;
 use crate::convert;
 use crate::convert::id_in;
-use crate::engine::{CHUNK, Engine};
 use crate::error::Error;
-use crate::indexes::Name;
-use crate::transitions::cancel_change;
+use crate::services::Services;
 
 /// Jobs cancelled at once.
 const AT_ONCE: usize = 64;
@@ -33,20 +35,22 @@ pub fn named(identity: &Identity, owner: &str, batch: &str) -> Result<Name, Erro
 }
 
 /// The batch as it is.
-pub fn get(engine: &Engine, name: &Name) -> Result<GetBatchResponse, Error> {
-    let batch = look(engine, name)?;
-    let cursor = engine.cursor(batch.1).encode();
+pub fn get(services: &Services, name: &Name) -> Result<GetBatchResponse, Error> {
+    let batch = look(services, name)?;
+    let cursor = services.engine.cursor(batch.1).encode();
     Ok(GetBatchResponse { batch: Some(convert::batch(&batch.0)), cursor })
 }
 
 /// Cancels every job of the batch that has not ended.
-pub async fn cancel(engine: &Engine, identity: &Identity, name: &Name) -> Result<CancelBatchResponse, Error> {
-    look(engine, name)?;
+pub async fn cancel(services: &Services, identity: &Identity, name: &Name) -> Result<CancelBatchResponse, Error> {
+    look(services, name)?;
     let (mut asked, mut after) = (0, None);
     loop {
-        let jobs = engine.indexes(|indexes, _| indexes.batches.jobs(name, after.as_ref(), CHUNK));
+        let jobs = services
+            .engine
+            .projection(&services.projections.batches, |batches, _| batches.jobs(name, after.as_ref(), CHUNK));
         let Some(last) = jobs.last().cloned() else { break };
-        let cancels = jobs.into_iter().map(|(_, id)| cancel_one(engine, id, &identity.subject));
+        let cancels = jobs.into_iter().map(|(_, id)| cancel_one(services, id, &identity.subject));
         let mut cancels = futures::stream::iter(cancels).buffer_unordered(AT_ONCE);
         while let Some(cancelled) = cancels.try_next().await? {
             asked += i32::from(cancelled);
@@ -54,21 +58,21 @@ pub async fn cancel(engine: &Engine, identity: &Identity, name: &Name) -> Result
         after = Some(last);
     }
     tracing::info!(batch = %name.1, by = %identity.subject, jobs = asked, "cancel of a batch asked for");
-    let batch = look(engine, name).ok().map(|(batch, _)| convert::batch(&batch));
+    let batch = look(services, name).ok().map(|(batch, _)| convert::batch(&batch));
     Ok(CancelBatchResponse { batch, jobs_cancelled: asked })
 }
 
 /// Whether it was asked to stop now.
-async fn cancel_one(engine: &Engine, id: JobId, by: &str) -> Result<bool, Error> {
+async fn cancel_one(services: &Services, id: JobId, by: &str) -> Result<bool, Error> {
     let asked = AtomicBool::new(false);
     let decide = |job: &Job| {
         let change = cancel_change(job, by);
         asked.store(change.is_some(), Ordering::Relaxed);
         Ok(change)
     };
-    match engine.change(&id, decide).await {
+    match services.engine.change(&id, decide).await {
         // It expired meanwhile: ended, too.
-        Err(Error::JobNotFound(_)) => Ok(false),
-        changed => changed.map(|_| asked.load(Ordering::Relaxed)),
+        Err(Refused::JobNotFound(_)) => Ok(false),
+        changed => Ok(changed.map(|_| asked.load(Ordering::Relaxed))?),
     }
 }

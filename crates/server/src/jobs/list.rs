@@ -11,6 +11,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use courant_auth::Identity;
+use courant_engine::filter::{self, Candidate, Filter};
+use courant_engine::view::{Known, ListKey, View};
 use courant_joblog::ids::{JobId, Owner, Timestamp};
 use courant_joblog::job::{Job, State};
 use courant_proto::v1::{self, ListJobsRequest, ListJobsResponse};
@@ -21,10 +23,8 @@ use super::id_in;
 use super::submit_request::MAX_LABELS;
 use crate::auth::scope;
 use crate::convert;
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::filter::{self, Candidate, Filter};
-use crate::view::{Known, ListKey, View};
+use crate::services::Services;
 
 /// The page size when none is asked for.
 pub const DEFAULT_PAGE: usize = 50;
@@ -39,18 +39,22 @@ const SLICE_BUDGET: u64 = 4 << 20;
 /// How long a call waits for other lists of the same user, and for its turn.
 const TURN_WITHIN: Duration = Duration::from_secs(10);
 
-pub async fn list(engine: &Engine, identity: &Identity, request: ListJobsRequest) -> Result<ListJobsResponse, Error> {
+pub async fn list(
+    services: &Services,
+    identity: &Identity,
+    request: ListJobsRequest,
+) -> Result<ListJobsResponse, Error> {
     let owner = scope(identity, &request.owner)?;
     let wanted = Arc::new(Wanted::check(&request)?);
     let size = page_size(request.page_size)?;
     let mark = filter_mark(&request);
     let before = token_in(&request.page_token, mark)?;
-    let _turn = engine.shares.lists.take(&identity.subject, 1, TURN_WITHIN).await?;
-    let revision = engine.read(View::revision);
+    let _turn = services.shares.lists.take(&identity.subject, 1, TURN_WITHIN).await?;
+    let revision = services.engine.read(View::revision);
     let mut page = Page { size, ..Page::default() };
-    let next = Listing { engine, owner: owner.as_ref(), wanted, budget: CALL_BUDGET }.fill(&mut page, before).await?;
+    let next = Listing { services, owner: owner.as_ref(), wanted, budget: CALL_BUDGET }.fill(&mut page, before).await?;
     let next_page_token = next.map(|key| token_out(&key, mark)).unwrap_or_default();
-    Ok(ListJobsResponse { jobs: page.jobs, next_page_token, cursor: engine.cursor(revision).encode() })
+    Ok(ListJobsResponse { jobs: page.jobs, next_page_token, cursor: services.engine.cursor(revision).encode() })
 }
 
 /// A page being filled.
@@ -77,7 +81,7 @@ impl Page {
 }
 
 struct Listing<'a> {
-    engine: &'a Engine,
+    services: &'a Services,
     owner: Option<&'a Owner>,
     wanted: Arc<Wanted>,
     budget: u64,
@@ -88,15 +92,15 @@ impl Listing<'_> {
     /// the list.
     async fn fill(&mut self, page: &mut Page, mut before: Option<ListKey>) -> Result<Option<ListKey>, Error> {
         loop {
-            let mut slice = Slice::of(self.engine.newest(self.owner, before.as_ref()));
+            let mut slice = Slice::of(self.services.engine.newest(self.owner, before.as_ref()));
             if slice.jobs.is_empty() {
                 return Ok(None);
             }
             while slice.next < slice.jobs.len() {
                 slice = self.look_through(slice).await?;
                 for (key, known) in slice.found.drain(..) {
-                    let seen = self.engine.seen(&known);
-                    let job = convert::dated(self.engine.config.retention, convert::seen(&seen));
+                    let snapshot = self.services.engine.snapshot(&known);
+                    let job = convert::dated(self.services.config.retention, convert::snapshot(&snapshot));
                     if !page.push(key, job) {
                         return Ok(page.last.take());
                     }
@@ -115,7 +119,7 @@ impl Listing<'_> {
             tokio::task::yield_now().await;
             slice.look_through(&wanted)
         } else {
-            let _slot = self.engine.shares.filter_slots.acquire().await.map_err(|_| Error::Draining)?;
+            let _slot = self.services.shares.filter_slots.acquire().await.map_err(|_| Error::Draining)?;
             let work = tokio::task::spawn_blocking(move || slice.look_through(&wanted));
             work.await.map_err(|_| Error::Draining)?
         };

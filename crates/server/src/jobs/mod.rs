@@ -1,6 +1,6 @@
 //! `JobService`: what users, services and the bridge call.
 
-mod acts;
+mod actions;
 mod batch;
 mod list;
 mod results;
@@ -10,6 +10,9 @@ pub(crate) mod submit_request;
 use std::time::Duration;
 
 use courant_auth::Role;
+use courant_engine::cursor::Cursor;
+use courant_engine::hub::{Scope, Topic};
+use courant_engine::watch::{self, End, OnGap, Update, Watch, WatchError};
 use courant_joblog::ids::{BatchId, DocumentId};
 use courant_proto::v1::job_service_server::JobService;
 use courant_proto::v1::{
@@ -20,17 +23,16 @@ use courant_proto::v1::{
     WatchBatchResponse, WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
 };
 use futures::stream::BoxStream;
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-pub use self::acts::Jobs;
+pub use self::actions::Jobs;
 use crate::auth::{caller, require, scope, time_left};
+use crate::config::Retention;
 use crate::convert::{self, id_in, interval_in};
-use crate::cursor::Cursor;
 use crate::error::Error;
-use crate::hub::{Scope, Topic};
 use crate::shares::Counted;
-use crate::watch::{self, End, OnGap, Watch};
 
 /// The `min_interval` of a watch over a batch that names none.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -55,9 +57,9 @@ impl JobService for Jobs {
 
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {
         let identity = caller(&request)?;
-        let seen = self.visible(&identity, &request.get_ref().job_id)?;
-        let cursor = self.0.cursor(seen.known.revision).encode();
-        Ok(Response::new(GetJobResponse { job: Some(self.wire(&seen)), cursor }))
+        let snapshot = self.visible(&identity, &request.get_ref().job_id)?;
+        let cursor = self.0.engine.cursor(snapshot.known.revision).encode();
+        Ok(Response::new(GetJobResponse { job: Some(self.wire(&snapshot)), cursor }))
     }
 
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Result<Response<ListJobsResponse>, Status> {
@@ -67,14 +69,14 @@ impl JobService for Jobs {
 
     async fn cancel_job(&self, request: Request<CancelJobRequest>) -> Result<Response<CancelJobResponse>, Status> {
         let identity = caller(&request)?;
-        let seen = self.cancel(&identity, &request.get_ref().job_id).await?;
-        Ok(Response::new(CancelJobResponse { job: Some(self.wire(&seen)) }))
+        let snapshot = self.cancel(&identity, &request.get_ref().job_id).await?;
+        Ok(Response::new(CancelJobResponse { job: Some(self.wire(&snapshot)) }))
     }
 
     async fn retry_job(&self, request: Request<RetryJobRequest>) -> Result<Response<RetryJobResponse>, Status> {
         let identity = caller(&request)?;
-        let (seen, cursor) = self.retry(&identity, request.into_inner()).await?;
-        Ok(Response::new(RetryJobResponse { job: Some(self.wire(&seen)), cursor: cursor.encode() }))
+        let (snapshot, cursor) = self.retry(&identity, request.into_inner()).await?;
+        Ok(Response::new(RetryJobResponse { job: Some(self.wire(&snapshot)), cursor: cursor.encode() }))
     }
 
     async fn delete_job(&self, request: Request<DeleteJobRequest>) -> Result<Response<DeleteJobResponse>, Status> {
@@ -120,9 +122,9 @@ impl JobService for Jobs {
     async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
-        let seen = self.visible(&identity, &request.job_id)?;
+        let snapshot = self.visible(&identity, &request.job_id)?;
         let watch = Watch {
-            scope: Scope::job(seen.known.job.id.clone()),
+            scope: Scope::job(snapshot.known.job.id.clone()),
             after: cursor_in(&request.after_cursor)?,
             min_interval: interval_in(request.min_interval)?,
             end: End::WithTheJob,
@@ -130,7 +132,7 @@ impl JobService for Jobs {
             token_left: time_left(&identity),
         };
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(watch::start::<_, Status>(self.0.clone(), watch, convert::watch_job), used)))
+        Ok(Response::new(Counted::new(self.watch(watch, convert::watch_job), used)))
     }
 
     async fn watch_jobs(&self, request: Request<WatchJobsRequest>) -> Result<Response<Self::WatchJobsStream>, Status> {
@@ -150,7 +152,7 @@ impl JobService for Jobs {
             token_left: time_left(&identity),
         };
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(watch::start::<_, Status>(self.0.clone(), watch, convert::watch_jobs), used)))
+        Ok(Response::new(Counted::new(self.watch(watch, convert::watch_jobs), used)))
     }
 
     async fn read_result(
@@ -159,17 +161,17 @@ impl JobService for Jobs {
     ) -> Result<Response<Self::ReadResultStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
-        let seen = self.visible(&identity, &request.job_id)?;
+        let snapshot = self.visible(&identity, &request.job_id)?;
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(results::read(&self.0, &seen.known.job, &request).await?, used)))
+        Ok(Response::new(Counted::new(results::read(&self.0, &snapshot.known.job, &request).await?, used)))
     }
 
     async fn read_page(&self, request: Request<ReadPageRequest>) -> Result<Response<Self::ReadPageStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
-        let seen = self.visible(&identity, &request.job_id)?;
+        let snapshot = self.visible(&identity, &request.job_id)?;
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(results::read_page(&self.0, &seen.known.job, &request).await?, used)))
+        Ok(Response::new(Counted::new(results::read_page(&self.0, &snapshot.known.job, &request).await?, used)))
     }
 
     async fn download_document(
@@ -178,9 +180,24 @@ impl JobService for Jobs {
     ) -> Result<Response<Self::DownloadDocumentStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
-        let seen = self.visible(&identity, &request.job_id)?;
+        let snapshot = self.visible(&identity, &request.job_id)?;
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(results::read_document(&self.0, &seen.known.job, &request).await?, used)))
+        Ok(Response::new(Counted::new(results::read_document(&self.0, &snapshot.known.job, &request).await?, used)))
+    }
+}
+
+impl Jobs {
+    fn watch<T: Send + 'static>(
+        &self,
+        watch: Watch,
+        form: fn(Retention, Update) -> T,
+    ) -> mpsc::Receiver<Result<T, Status>> {
+        let retention = self.0.config.retention;
+        let form = move |step: Result<Update, WatchError>| match step {
+            Ok(update) => Ok(form(retention, update)),
+            Err(error) => Err(Error::from(error).into()),
+        };
+        watch::start(self.0.engine.clone(), &self.0.watch_tasks(), watch, form)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading results and documents as streams.
 
 use bytes::Bytes;
+use courant_engine::Error as Refused;
 use courant_joblog::job::{ExportState, Format, Job};
 use courant_proto::v1::download_document_response::Part as DocumentPart;
 use courant_proto::v1::read_page_response::Part as PagePart;
@@ -15,9 +16,9 @@ use object_store::path::Path;
 use tonic::Status;
 
 use crate::convert;
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::objects::{artifact_name, page_name};
+use crate::services::Services;
 
 /// The media type of a format.
 pub fn content_type(format: Format) -> &'static str {
@@ -31,7 +32,7 @@ pub fn content_type(format: Format) -> &'static str {
 
 /// The header and the bytes asked for.
 pub async fn read(
-    engine: &Engine,
+    services: &Services,
     job: &Job,
     request: &ReadResultRequest,
 ) -> Result<BoxStream<'static, Result<ReadResultResponse, Status>>, Error> {
@@ -43,9 +44,9 @@ pub async fn read(
         size_bytes: bytes as i64,
         sha256: sha256.to_owned(),
     };
-    let path = engine.objects.artifact(&job.id, attempt, &artifact_name(format));
+    let path = services.objects.artifact(&job.id, attempt, &artifact_name(format));
     let span = Span::of(request.offset, request.limit, bytes)?;
-    let pieces = pieces(engine, job, &path, span).await?;
+    let pieces = pieces(services, job, &path, span).await?;
     let header = futures::stream::once(async { Ok(ReadResultResponse { part: Some(Part::Header(header)) }) });
     let pieces = pieces.map_ok(|chunk| ReadResultResponse { part: Some(Part::Chunk(chunk)) });
     Ok(header.chain(pieces).boxed())
@@ -53,15 +54,15 @@ pub async fn read(
 
 /// What was found on a page: its artifact, durable before anybody hears that the page is done.
 pub async fn read_page(
-    engine: &Engine,
+    services: &Services,
     job: &Job,
     request: &ReadPageRequest,
 ) -> Result<BoxStream<'static, Result<ReadPageResponse, Status>>, Error> {
     let page = u32::try_from(request.page).ok().filter(|page| *page > 0);
     let page = page.ok_or_else(|| Error::field("page", "must be at least 1"))?;
     let attempt = finisher(job, page)?;
-    let path = engine.objects.artifact(&job.id, attempt, &page_name(page));
-    let (size, pieces) = engine.objects.open(&path).await.map_err(|error| gone(engine, job, error))?;
+    let path = services.objects.artifact(&job.id, attempt, &page_name(page));
+    let (size, pieces) = services.objects.open(&path).await.map_err(|error| gone(services, job, error))?;
     let header = ReadPageHeader { attempt: attempt as i32, size_bytes: size as i64 };
     let part = |part| Ok(ReadPageResponse { part: Some(part) });
     let header = futures::stream::once(async move { part(PagePart::Header(header)) });
@@ -81,7 +82,7 @@ fn finisher(job: &Job, page: u32) -> Result<u32, Error> {
 
 /// The header and the bytes asked for of the document itself.
 pub async fn read_document(
-    engine: &Engine,
+    services: &Services,
     job: &Job,
     request: &DownloadDocumentRequest,
 ) -> Result<BoxStream<'static, Result<DownloadDocumentResponse, Status>>, Error> {
@@ -92,9 +93,9 @@ pub async fn read_document(
         size_bytes: of.bytes as i64,
         sha256: of.sha256.to_string(),
     };
-    let path = engine.objects.document(&job.id, &of.sha256);
+    let path = services.objects.document(&job.id, &of.sha256);
     let span = Span::of(request.offset, request.limit, of.bytes)?;
-    let pieces = pieces(engine, job, &path, span).await?;
+    let pieces = pieces(services, job, &path, span).await?;
     let part = |part| Ok(DownloadDocumentResponse { part: Some(part) });
     let header = futures::stream::once(async move { part(DocumentPart::Header(header)) });
     let pieces = pieces.map(move |chunk| part(DocumentPart::Chunk(chunk?)));
@@ -122,7 +123,7 @@ impl Span {
 }
 
 async fn pieces(
-    engine: &Engine,
+    services: &Services,
     job: &Job,
     path: &Path,
     span: Span,
@@ -130,15 +131,16 @@ async fn pieces(
     if span.empty {
         return Ok(futures::stream::empty().boxed());
     }
-    let pieces = engine.objects.read(path, span.offset, span.limit).await.map_err(|error| gone(engine, job, error))?;
+    let pieces =
+        services.objects.read(path, span.offset, span.limit).await.map_err(|error| gone(services, job, error))?;
     Ok(pieces.map_err(Status::from).boxed())
 }
 
 /// Something that is not there any more was removed with its job since we looked.
-fn gone(engine: &Engine, job: &Job, error: Error) -> Error {
+fn gone(services: &Services, job: &Job, error: Error) -> Error {
     match error {
-        Error::Objects(object_store::Error::NotFound { .. }) if engine.get(&job.id).is_none() => {
-            Error::JobNotFound(job.id.clone())
+        Error::Objects(object_store::Error::NotFound { .. }) if services.engine.get(&job.id).is_none() => {
+            Refused::JobNotFound(job.id.clone()).into()
         }
         other => other,
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use courant_auth::Identity;
+use courant_engine::reservation::Reservation;
+use courant_engine::snapshot::JobSnapshot;
 use courant_joblog::event::Change;
 use courant_joblog::ids::Revision;
 use courant_joblog::log::{Filter, Record};
@@ -13,41 +15,39 @@ use tonic::{Code, Streaming};
 use super::submit_request::SubmitRequest;
 use crate::arrival::Arrival;
 use crate::convert;
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::objects::{Draft, Stored, Writer};
 use crate::passwords;
-use crate::reservation::Reservation;
-use crate::snapshot::JobSnapshot;
+use crate::services::Services;
 
 /// The largest piece of a document in bytes.
 pub const MAX_CHUNK: usize = 1 << 20;
 
 /// Takes a document in and makes a job of it.
 pub async fn submit(
-    engine: &Arc<Engine>,
+    services: &Arc<Services>,
     identity: &Identity,
     mut parts: Streaming<SubmitJobRequest>,
 ) -> Result<SubmitJobResponse, Error> {
-    let mut arrival = Arrival::begin(engine, &identity.subject, engine.objects.write_buffers()).await?;
-    let wish = SubmitRequest::check(arrival.next(header(&mut parts)).await?, identity, &engine.config)?;
-    let room = reserve(engine, &wish)?;
-    let draft = engine.objects.upload();
-    let writer = engine.objects.write(draft.path());
-    let upload = Upload { engine, wish: &wish, room: room.as_ref(), arrival, writer };
+    let mut arrival = Arrival::begin(services, &identity.subject, services.objects.write_buffers()).await?;
+    let request = SubmitRequest::check(arrival.next(header(&mut parts)).await?, identity, &services.config)?;
+    let room = reserve(services, &request)?;
+    let draft = services.objects.upload();
+    let writer = services.objects.write(draft.path());
+    let upload = Upload { services, request: &request, room: room.as_ref(), arrival, writer };
     let stored = upload.receive(&mut parts).await?;
-    if wish.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
+    if request.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
         return Err(Error::ChecksumMismatch { found: stored.sha256.to_string() });
     }
     // A caller that goes away from here on may have its job or not, but never half of it.
-    let seen = engine.run_detached(commit(engine.clone(), wish, stored, draft, room)).await?;
-    answer(engine, &seen).await
+    let snapshot = services.run_detached(commit(services.clone(), request, stored, draft, room)).await?;
+    answer(services, &snapshot).await
 }
 
 /// The job, and the cursor just before its first event.
-pub async fn answer(engine: &Engine, seen: &JobSnapshot) -> Result<SubmitJobResponse, Error> {
-    let cursor = engine.cursor(before_first(engine, seen).await?).encode();
-    let job = convert::dated(engine.config.retention, convert::seen(seen));
+pub async fn answer(services: &Services, snapshot: &JobSnapshot) -> Result<SubmitJobResponse, Error> {
+    let cursor = services.engine.cursor(before_first(services, snapshot).await?).encode();
+    let job = convert::dated(services.config.retention, convert::snapshot(snapshot));
     Ok(SubmitJobResponse { job: Some(job), cursor })
 }
 
@@ -77,21 +77,27 @@ async fn next(parts: &mut Streaming<SubmitJobRequest>) -> Result<Option<Part>, E
 }
 
 /// Room in the owner's quotas; none is needed for a request that has made its job already.
-pub fn reserve(engine: &Arc<Engine>, wish: &SubmitRequest) -> Result<Option<Reservation>, Error> {
-    let made = || engine.get(&wish.id).is_some();
+pub fn reserve(services: &Arc<Services>, request: &SubmitRequest) -> Result<Option<Reservation>, Error> {
+    let made = || services.engine.get(&request.id).is_some();
     if made() {
         return Ok(None);
     }
-    match Reservation::make(engine, &wish.owner, &wish.id, wish.bytes.unwrap_or(0)) {
+    match Reservation::make(
+        &services.engine,
+        &services.projections.quotas,
+        &request.owner,
+        &request.id,
+        request.bytes.unwrap_or(0),
+    ) {
         // The same request was quicker on another connection.
-        Err(Error::Quota(_)) if made() => Ok(None),
-        reserved => reserved.map(Some),
+        Err(_) if made() => Ok(None),
+        reserved => Ok(Some(reserved?)),
     }
 }
 
 struct Upload<'a> {
-    engine: &'a Engine,
-    wish: &'a SubmitRequest,
+    services: &'a Services,
+    request: &'a SubmitRequest,
     room: Option<&'a Reservation>,
     arrival: Arrival<'a>,
     writer: Writer,
@@ -121,7 +127,7 @@ impl Upload<'_> {
             self.writer.push(chunk).await?;
         }
         let found = self.writer.bytes();
-        match self.wish.bytes {
+        match self.request.bytes {
             _ if found == 0 => Err(Error::DocumentEmpty),
             Some(promised) if promised != found => Err(Error::DocumentCut { promised, found }),
             Some(_) | None => Ok(()),
@@ -130,72 +136,78 @@ impl Upload<'_> {
 
     /// Whether the document may have so many bytes.
     fn check_limit(&self, found: u64) -> Result<(), Error> {
-        let limit = self.engine.config.max_document_bytes;
+        let limit = self.services.config.max_document_bytes;
         if found > limit {
             return Err(Error::DocumentTooLarge { limit });
         }
-        if let Some(promised) = self.wish.bytes.filter(|promised| found > *promised) {
+        if let Some(promised) = self.request.bytes.filter(|promised| found > *promised) {
             return Err(Error::DocumentCut { promised, found });
         }
         match self.room.map_or(Ok(()), |room| room.grow(found)) {
-            Err(_) if self.engine.get(&self.wish.id).is_some() => Ok(()),
-            grown => grown,
+            Err(_) if self.services.engine.get(&self.request.id).is_some() => Ok(()),
+            grown => Ok(grown?),
         }
     }
 }
 
 /// Puts the document in its place and the job into the log, or finds the job that this request made before.
 pub async fn commit(
-    engine: Arc<Engine>,
-    wish: SubmitRequest,
+    services: Arc<Services>,
+    request: SubmitRequest,
     stored: Stored,
     draft: Draft,
     mut room: Option<Reservation>,
 ) -> Result<JobSnapshot, Error> {
     // Who removes a job holds its files, too: a repeat of its request waits until they are gone.
-    let _hold = engine.holds.take(&wish.id).await;
-    if let Some(seen) = engine.get(&wish.id) {
-        return same(seen, &wish, &stored);
+    let _hold = services.holds.take(&request.id).await;
+    if let Some(snapshot) = services.engine.get(&request.id) {
+        return same(snapshot, &request, &stored);
     }
     if room.is_none() {
         // It was there when this call began, and was removed since.
-        room = Some(Reservation::make(&engine, &wish.owner, &wish.id, stored.bytes)?);
+        room = Some(Reservation::make(
+            &services.engine,
+            &services.projections.quotas,
+            &request.owner,
+            &request.id,
+            stored.bytes,
+        )?);
     }
-    draft.keep(&engine.objects.document(&wish.id, &stored.sha256)).await?;
-    let password = match &wish.password {
-        Some(password) => Some(passwords::store(&engine, &wish.id, &password.text).await?),
+    draft.keep(&services.objects.document(&request.id, &stored.sha256)).await?;
+    let password = match &request.password {
+        Some(password) => Some(passwords::store(&services, &request.id, &password.text).await?),
         None => None,
     };
-    let submission = wish.clone().submission(&stored, password.clone(), &engine.config);
-    let (seen, new) = engine.create(Change::Submitted(Box::new(submission)), wish.id.clone()).await?;
+    let submission = request.clone().submission(&stored, password.clone(), &services.config);
+    let (snapshot, new) = services.engine.create(Change::Submitted(Box::new(submission)), request.id.clone()).await?;
     drop(room);
     if !new {
-        passwords::drop_unused(&engine, &wish.id, password.as_deref()).await;
+        passwords::drop_unused(&services, &request.id, password.as_deref()).await;
     }
     if new {
-        tracing::info!(job = %seen.known.job.id, owner = %wish.owner, bytes = stored.bytes, "job submitted");
+        tracing::info!(job = %snapshot.known.job.id, owner = %request.owner, bytes = stored.bytes, "job submitted");
     }
-    same(seen, &wish, &stored)
+    same(snapshot, &request, &stored)
 }
 
 /// The job, if it is what this request asks for. Whose it is is looked at although its id says so: an id is only as good
 /// as its hash.
-fn same(seen: JobSnapshot, wish: &SubmitRequest, stored: &Stored) -> Result<JobSnapshot, Error> {
-    let job = &seen.known.job;
-    if job.owner != wish.owner || job.request != wish.request || job.document.sha256 != stored.sha256 {
+fn same(snapshot: JobSnapshot, request: &SubmitRequest, stored: &Stored) -> Result<JobSnapshot, Error> {
+    let job = &snapshot.known.job;
+    if job.owner != request.owner || job.request != request.request || job.document.sha256 != stored.sha256 {
         return Err(Error::RequestIdMismatch);
     }
-    Ok(seen)
+    Ok(snapshot)
 }
 
 /// The position just before the job's first event. An earlier job of the same request may have been removed.
-async fn before_first(engine: &Engine, seen: &JobSnapshot) -> Result<Revision, Error> {
-    let filter = Filter::Job(seen.known.job.id.clone());
-    let first = engine.log.read(Revision::ZERO, &filter, 1).await?.pop();
+async fn before_first(services: &Services, snapshot: &JobSnapshot) -> Result<Revision, Error> {
+    let filter = Filter::Job(snapshot.known.job.id.clone());
+    let first = services.engine.log.read(Revision::ZERO, &filter, 1).await?.pop();
     Ok(match first {
         Some(entry) if entry.record == Record::Forgotten => entry.revision,
         Some(entry) => Revision(entry.revision.0.saturating_sub(1)),
-        None => Revision(seen.known.revision.0.saturating_sub(1)),
+        None => Revision(snapshot.known.revision.0.saturating_sub(1)),
     })
 }
 
@@ -204,36 +216,42 @@ mod tests {
     use courant_joblog::ids::{Owner, RequestId};
 
     use super::*;
-    use crate::view::Known;
-    use crate::view::tests::queued;
+    use courant_engine::testing::queued;
+    use courant_engine::view::Known;
 
     /// Were two requests ever to give one id, nobody may be handed another's job.
     #[test]
     fn a_job_of_another_owner_or_request_is_never_given_out() {
         let job = queued("J", "alice");
         let stored = Stored { bytes: 1, sha256: job.document.sha256.clone() };
-        let seen = |job| JobSnapshot {
+        let snapshot = |job| JobSnapshot {
             known: Known {
                 revision: Revision(1),
                 job: Arc::new(job),
                 live: None,
-                since: crate::clock::Moment::default(),
+                since: courant_engine::clock::Moment::default(),
             },
-            place: None,
+            position: None,
             remaining: None,
             elapsed: None,
         };
-        let wish = |owner: &str, request: Option<&str>| {
+        let request = |owner: &str, request: Option<&str>| {
             let identity = Identity { subject: owner.into(), ..super::super::submit_request::tests::nobody() };
             let header =
                 SubmitJobHeader { request_id: request.unwrap_or_default().into(), ..SubmitJobHeader::default() };
             SubmitRequest::check(header, &identity, &engine_config()).unwrap()
         };
-        assert!(same(seen(job.clone()), &wish("alice", None), &stored).is_ok());
-        assert!(matches!(same(seen(job.clone()), &wish("mallory", None), &stored), Err(Error::RequestIdMismatch)));
-        assert!(matches!(same(seen(job.clone()), &wish("alice", Some("r")), &stored), Err(Error::RequestIdMismatch)));
+        assert!(same(snapshot(job.clone()), &request("alice", None), &stored).is_ok());
+        assert!(matches!(
+            same(snapshot(job.clone()), &request("mallory", None), &stored),
+            Err(Error::RequestIdMismatch)
+        ));
+        assert!(matches!(
+            same(snapshot(job.clone()), &request("alice", Some("r")), &stored),
+            Err(Error::RequestIdMismatch)
+        ));
         let other = Stored { bytes: 1, sha256: "other".into() };
-        assert!(matches!(same(seen(job), &wish("alice", None), &other), Err(Error::RequestIdMismatch)));
+        assert!(matches!(same(snapshot(job), &request("alice", None), &other), Err(Error::RequestIdMismatch)));
         assert_ne!(
             courant_joblog::ids::JobId::derived(&Owner::new("a"), &RequestId::new("b")),
             courant_joblog::ids::JobId::derived(&Owner::new("ab"), &RequestId::new("")),

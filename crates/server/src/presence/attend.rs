@@ -12,8 +12,8 @@ use tonic::{Status, Streaming};
 
 use super::checked;
 use super::registry::{BridgeRegistration, Kept, PresenceRegistry};
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
 
 /// How long a stream may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -26,15 +26,15 @@ type Out = mpsc::Sender<Result<AttendResponse, Status>>;
 
 /// Serves the stream; what goes to the bridge comes out of the receiver.
 pub fn start(
-    engine: Arc<Engine>,
+    services: Arc<Services>,
     roll: Arc<PresenceRegistry>,
     inbound: Streaming<AttendRequest>,
     token_left: Duration,
 ) -> mpsc::Receiver<Result<AttendResponse, Status>> {
     let (out, responses) = mpsc::channel(IN_FLIGHT);
-    engine.clone().streams.spawn(async move {
+    services.clone().streams.spawn(async move {
         let expires = Instant::now() + token_left.min(LONGEST);
-        if let Err(error) = serve(&engine, &roll, inbound, &out, expires).await {
+        if let Err(error) = serve(&services, &roll, inbound, &out, expires).await {
             tracing::debug!(%error, "a bridge's stream ended");
             // Nobody may be there to hear it.
             let _ = out.send(Err(error.into())).await;
@@ -44,7 +44,7 @@ pub fn start(
 }
 
 async fn serve(
-    engine: &Engine,
+    services: &Services,
     roll: &Arc<PresenceRegistry>,
     mut inbound: Streaming<AttendRequest>,
     out: &Out,
@@ -62,11 +62,11 @@ async fn serve(
     let attendance = roll.arrive(hello);
     // Side by side: a bridge that waits for us to read must not wait for itself.
     let served = tokio::select! {
-        heard = hear(engine, &attendance, &mut inbound) => heard,
+        heard = hear(services, &attendance, &mut inbound) => heard,
         () = send(&attendance, out) => Ok(()),
         () = out.closed() => Ok(()),
         () = attendance.replaced.cancelled() => Ok(()),
-        () = engine.stopping.cancelled() => Err(Error::Draining),
+        () = services.stopping.cancelled() => Err(Error::Draining),
         () = tokio::time::sleep_until(expires) => Err(TokenError::Expired.into()),
     };
     tracing::info!(%bridge, "bridge disconnected");
@@ -74,7 +74,7 @@ async fn serve(
 }
 
 async fn hear(
-    engine: &Engine,
+    services: &Services,
     attendance: &BridgeRegistration,
     inbound: &mut Streaming<AttendRequest>,
 ) -> Result<(), Error> {
@@ -84,7 +84,7 @@ async fn hear(
             Message::Hello(_) => return Err(Error::WrongOrder("the hello comes once")),
             Message::Counts(counts) => attendance.counts(checked::counts(counts)?),
             Message::User(user) => {
-                let user = checked::user(user, engine.config.presence.presence_devices_per_user)?;
+                let user = checked::user(user, services.config.presence.presence_devices_per_user)?;
                 if attendance.user(user) == Kept::TooMany {
                     if surplus == 0 {
                         tracing::warn!("a bridge has more users than --presence-users-per-bridge: some are not shown");

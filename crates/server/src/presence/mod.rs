@@ -10,7 +10,7 @@ pub mod registry;
 mod send_queue;
 
 #[cfg(test)]
-mod laws;
+mod invariants;
 
 use std::sync::Arc;
 
@@ -24,8 +24,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::auth::{caller, require, time_left};
 use crate::convert::interval_within;
-use crate::engine::Engine;
-use crate::sampled::{self, LISTS_EVERY, Pace};
+use crate::sampled::{self, Intervals, LISTS_EVERY};
+use crate::services::Services;
 use crate::shares::Counted;
 use registry::PresenceRegistry;
 
@@ -34,7 +34,7 @@ pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 pub struct Presences {
     /// What the services share.
-    pub engine: Arc<Engine>,
+    pub services: Arc<Services>,
     pub roll: Arc<PresenceRegistry>,
 }
 
@@ -47,7 +47,7 @@ impl PresenceService for Presences {
         let identity = caller(&request)?;
         require(&identity, Role::Bridge, "bridge")?;
         let token_left = time_left(&identity);
-        let out = attend::start(self.engine.clone(), self.roll.clone(), request.into_inner(), token_left);
+        let out = attend::start(self.services.clone(), self.roll.clone(), request.into_inner(), token_left);
         Ok(Response::new(out.into()))
     }
 
@@ -75,13 +75,13 @@ impl PresenceService for Presences {
         if !identity.has(Role::Bridge) {
             require(&identity, Role::Admin, "admin")?;
         }
-        let used = self.engine.shares.state_watch(&identity)?;
+        let used = self.services.shares.state_watch(&identity)?;
         let look_every = interval_within("min_interval", request.get_ref().min_interval, LISTS_EVERY)?;
-        let tell_within = self.engine.config.bookmark_interval;
-        let pace = Pace { look_every, tell_within, token_left: time_left(&identity) };
+        let send_within = self.services.config.bookmark_interval;
+        let intervals = Intervals { look_every, send_within, token_left: time_left(&identity) };
         let roll = self.roll.clone();
         let look = move || roll.bridges();
-        let states = sampled::start(self.engine.clone(), pace, look, PartialEq::eq, |state| state);
+        let states = sampled::start(self.services.clone(), intervals, look, PartialEq::eq, |state| state);
         Ok(Response::new(Counted::new(states, used)))
     }
 }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::state;
-use crate::engine::Engine;
+use crate::services::Services;
 use crate::worker::registry::Registry;
 
 /// Computing it may take one part in so many of the time: many kinds of jobs and many workers make it longer.
@@ -37,13 +37,13 @@ pub struct Version {
 
 impl Current {
     /// The queue, at most `age` old, or older when computing it takes long.
-    pub fn get(&self, engine: &Engine, registry: &Registry, age: Duration) -> Version {
+    pub fn get(&self, services: &Services, registry: &Registry, age: Duration) -> Version {
         let mut last = self.0.lock();
         let at = Instant::now();
         if let Some(last) = last.as_ref().filter(|last| last.is_good(at, age)) {
             return last.version.clone();
         }
-        let queue = Arc::new(state::take(engine, registry));
+        let queue = Arc::new(state::take(services, registry));
         let (number, changed) = match last.take() {
             None => (0, queue.clone()),
             Some(last) if state::same(&last.changed, &queue) => (last.version.number, last.changed),

@@ -18,8 +18,8 @@ use tonic::{Request, Response, Status};
 use crate::auth::{caller, require, time_left};
 use crate::convert;
 use crate::convert::interval_in;
-use crate::engine::Engine;
-use crate::sampled::{self, Pace};
+use crate::sampled::{self, Intervals};
+use crate::services::Services;
 use crate::shares::Counted;
 use crate::worker::registry::Registry;
 
@@ -32,7 +32,7 @@ pub const SHORTEST: Duration = Duration::from_millis(100);
 
 pub struct Queues {
     /// What the services share.
-    pub engine: Arc<Engine>,
+    pub services: Arc<Services>,
     pub registry: Arc<Registry>,
     /// The queue as all callers see it.
     pub now: Arc<Current>,
@@ -44,7 +44,7 @@ impl QueueService for Queues {
 
     async fn get_queue(&self, request: Request<GetQueueRequest>) -> Result<Response<GetQueueResponse>, Status> {
         caller(&request)?;
-        let now = self.now.get(&self.engine, &self.registry, Duration::ZERO);
+        let now = self.now.get(&self.services, &self.registry, Duration::ZERO);
         let queue = Some((*now.queue).clone());
         Ok(Response::new(GetQueueResponse { queue }))
     }
@@ -54,16 +54,16 @@ impl QueueService for Queues {
         request: Request<WatchQueueRequest>,
     ) -> Result<Response<Self::WatchQueueStream>, Status> {
         let identity = caller(&request)?;
-        let (used, token_left) = (self.engine.shares.state_watch(&identity)?, time_left(&identity));
+        let (used, token_left) = (self.services.shares.state_watch(&identity)?, time_left(&identity));
         let asked = request.get_ref().min_interval;
         let look_every = if asked.is_some() { interval_in(asked)?.max(SHORTEST) } else { EVERY };
-        let pace = Pace { look_every, tell_within: self.engine.config.bookmark_interval, token_left };
-        let (engine, registry) = (self.engine.clone(), self.registry.clone());
+        let intervals = Intervals { look_every, send_within: self.services.config.bookmark_interval, token_left };
+        let (services, registry) = (self.services.clone(), self.registry.clone());
         let now = self.now.clone();
-        let look = move || now.get(&engine, &registry, SHORTEST);
+        let look = move || now.get(&services, &registry, SHORTEST);
         let same = |before: &Version, after: &Version| before.number == after.number;
         let form = |version: Version| WatchQueueResponse { queue: Some((*version.queue).clone()) };
-        let states = sampled::start(self.engine.clone(), pace, look, same, form);
+        let states = sampled::start(self.services.clone(), intervals, look, same, form);
         Ok(Response::new(Counted::new(states, used)))
     }
 
@@ -78,7 +78,7 @@ impl QueueService for Queues {
             own => own,
         };
         let owner = Owner::new(owner);
-        let used = self.engine.indexes(|indexes, _| indexes.quotas.used(&self.engine.config, &owner));
+        let used = self.services.engine.projection(&self.services.projections.quotas, |quotas, _| quotas.used(&owner));
         Ok(Response::new(GetQuotaResponse { quotas: used.into_iter().map(convert::quota).collect() }))
     }
 }

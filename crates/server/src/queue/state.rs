@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use courant_engine::clock::Moment;
+use courant_engine::estimate::{Estimate, Estimates};
+use courant_engine::view::{QueueState, View};
 use courant_joblog::job::Lane;
 use courant_proto::v1;
 use prost_types::Duration as Span;
 
-use crate::clock::Moment;
 use crate::convert;
-use crate::engine::Engine;
-use crate::estimate::{Estimate, Estimates};
-use crate::places::hands;
-use crate::view::{QueueState, View};
+use crate::positions::worker_capacities;
+use crate::services::Services;
 use crate::worker::registry::{Listed, Registry};
 
 /// Kinds of work that are shown: those that workers take, then those with most jobs. Callers make up kinds.
@@ -22,7 +22,7 @@ const MOVED_SHARE: f64 = 0.1;
 const MOVED_SECONDS: f64 = 1.0;
 
 /// The queue as it is now.
-pub fn take(engine: &Engine, registry: &Registry) -> v1::Queue {
+pub fn take(services: &Services, registry: &Registry) -> v1::Queue {
     let listed = registry.list();
     let connected: Vec<_> = listed.iter().filter(|worker| worker.connected).collect();
     let kinds_of = |worker: &&Listed| worker.offer.kinds.clone();
@@ -30,66 +30,70 @@ pub fn take(engine: &Engine, registry: &Registry) -> v1::Queue {
     let takers = connected.iter().filter(|worker| !worker.drained);
     let served: BTreeSet<Box<str>> = takers.flat_map(|worker| kinds_of(worker).to_vec()).collect();
     let served: BTreeSet<&str> = served.iter().map(|kind| &**kind).collect();
-    engine.survey(|view, estimates| {
+    services.engine.survey(|view, estimates| {
         let now = view.now();
-        let hands = hands(&listed, view);
+        let workers = worker_capacities(&listed, view);
         let kinds = kinds(view, &served);
-        let lane = |line: QueueState| lane(view, estimates, line, now);
-        let lines = kinds.iter().flat_map(|kind| Lane::ALL.map(|lane| view.line(kind, lane)));
-        let shown =
-            |line: &QueueState| served.contains(line.kind) || line.waiting.jobs > 0 || line.delayed + line.held > 0;
+        let lane = |queue_state: QueueState| lane(view, estimates, queue_state, now);
+        let queues = kinds.iter().flat_map(|kind| Lane::ALL.map(|lane| view.queue(kind, lane)));
+        let shown = |queue_state: &QueueState| {
+            served.contains(queue_state.kind)
+                || queue_state.waiting.jobs > 0
+                || queue_state.delayed + queue_state.held > 0
+        };
         let unserved =
-            |kind: &str| !taken.contains(kind) && Lane::ALL.iter().any(|lane| waits(&view.line(kind, *lane)));
+            |kind: &str| !taken.contains(kind) && Lane::ALL.iter().any(|lane| waits(&view.queue(kind, *lane)));
         let held = |worker| view.held_count(worker);
         v1::Queue {
-            lanes: lines.filter(shown).map(lane).collect(),
+            lanes: queues.filter(shown).map(lane).collect(),
             workers_total: connected.len() as i32,
             workers_active: connected.iter().filter(|worker| held(&worker.worker) > 0).count() as i32,
-            slots_total: hands.iter().map(|hand| hand.slots).sum::<u32>() as i32,
+            slots_total: workers.iter().map(|worker| worker.slots).sum::<u32>() as i32,
             slots_used: connected.iter().map(|worker| held(&worker.worker)).sum::<u32>() as i32,
             unserved_kinds: kinds.iter().filter(|kind| unserved(kind)).map(|kind| (*kind).to_owned()).collect(),
         }
     })
 }
 
-fn waits(line: &QueueState) -> bool {
-    line.waiting.jobs > 0 || line.delayed > 0
+fn waits(queue_state: &QueueState) -> bool {
+    queue_state.waiting.jobs > 0 || queue_state.delayed > 0
 }
 
 /// The kinds that are shown, by name.
 fn kinds<'a>(view: &'a View, served: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
     let mut jobs: BTreeMap<&str, u64> = BTreeMap::new();
-    for line in view.lines() {
-        *jobs.entry(line.kind).or_default() += line.waiting.jobs + u64::from(line.delayed) + u64::from(line.held);
+    for queue_state in view.queues() {
+        *jobs.entry(queue_state.kind).or_default() +=
+            queue_state.waiting.jobs + u64::from(queue_state.delayed) + u64::from(queue_state.held);
     }
     let mut others: Vec<(u64, &str)> = jobs.into_iter().map(|(kind, jobs)| (jobs, kind)).collect();
     others.sort_unstable_by(|a, b| b.cmp(a));
     served.iter().copied().chain(others.into_iter().map(|(_, kind)| kind)).take(MAX_KINDS).collect()
 }
 
-fn lane(view: &View, estimates: &Estimates, line: QueueState, now: Moment) -> v1::QueueLane {
-    let wait = wait(view, estimates, &line, now);
-    let oldest = line.oldest.and_then(|id| view.get(id)).map(|known| now.ms_since(known.since));
+fn lane(view: &View, estimates: &Estimates, queue_state: QueueState, now: Moment) -> v1::QueueLane {
+    let wait = wait(view, estimates, &queue_state, now);
+    let oldest = queue_state.oldest.and_then(|id| view.get(id)).map(|known| now.ms_since(known.since));
     v1::QueueLane {
-        kind: line.kind.to_owned(),
-        lane: convert::lane(line.lane).into(),
-        waiting: count(line.waiting.jobs),
-        delayed: count(line.delayed.into()),
-        active: count(line.held.into()),
-        pages_waiting: estimates.pages(line.kind, line.waiting) as i64,
-        average_wait: estimates.average_wait(line.kind, line.lane).map(convert::span),
+        kind: queue_state.kind.to_owned(),
+        lane: convert::lane(queue_state.lane).into(),
+        waiting: count(queue_state.waiting.jobs),
+        delayed: count(queue_state.delayed.into()),
+        active: count(queue_state.held.into()),
+        pages_waiting: estimates.pages(queue_state.kind, queue_state.waiting) as i64,
+        average_wait: estimates.average_wait(queue_state.kind, queue_state.lane).map(convert::span),
         oldest_wait: oldest.map(convert::span),
         estimated_wait: wait.map(|wait| convert::span(wait.ms)),
         estimated_wait_band: wait.map(convert::band),
-        share: view.weights().share(line.lane),
+        share: view.weights().share(queue_state.lane),
     }
 }
 
 /// How long a job that comes now waits: behind all that wait at worst; one of an owner who has none waiting, about as long
 /// as the low end says.
-fn wait(view: &View, estimates: &Estimates, line: &QueueState, now: Moment) -> Option<Estimate> {
-    let wait = |place| estimates.wait(view, line.kind, line.lane, place, now);
-    let (worst, best) = (wait(line.end())?, wait(line.newcomer()));
+fn wait(view: &View, estimates: &Estimates, queue_state: &QueueState, now: Moment) -> Option<Estimate> {
+    let wait = |position| estimates.wait(view, queue_state.kind, queue_state.lane, position, now);
+    let (worst, best) = (wait(queue_state.end())?, wait(queue_state.newcomer()));
     Some(Estimate { low: worst.low.min(best.map_or(u64::MAX, |best| best.low)), ..worst })
 }
 

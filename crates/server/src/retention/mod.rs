@@ -4,19 +4,20 @@
 //! promises a result that is gone. A crash in between leaves files without a job; [`orphans`] finds them.
 //!
 //! Removing cannot be undone, so a wall clock that is set ahead while the server runs removes nothing early, see
-//! [`CautiousClock`](crate::clock::CautiousClock). At its start the server believes the wall clock.
+//! [`CautiousClock`](courant_engine::clock::CautiousClock). At its start the server believes the wall clock.
 
 pub mod orphans;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use courant_engine::Error as Refused;
 use courant_joblog::ids::{JobId, Timestamp};
 use courant_joblog::job::Job;
 use futures::StreamExt;
 
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
 
 /// The longest pause between two looks, in case the clock was set.
 const LOOK: Duration = Duration::from_secs(60);
@@ -28,32 +29,34 @@ const BATCH: usize = 256;
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Removes jobs whose time is over, for ever.
-pub async fn run(engine: Arc<Engine>) {
-    let Some(keep) = engine.config.retention.0 else { return std::future::pending().await };
+pub async fn run(services: Arc<Services>) {
+    let Some(keep) = services.config.retention.0 else { return std::future::pending().await };
     let look = LOOK.min(keep / 10).max(Duration::from_millis(10));
     let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
     loop {
-        let now = engine.wall.now();
+        let now = services.engine.wall.now();
         let (over, next) = {
             let before = now.plus_ms(-keep_ms);
-            engine.indexes(|indexes, _| (indexes.expiry.until(before, BATCH), indexes.expiry.first()))
+            services
+                .engine
+                .projection(&services.projections.expiry, |expiry, _| (expiry.until(before, BATCH), expiry.first()))
         };
         if over.is_empty() {
             let left = next.map_or(i64::MAX, |ended| ended.plus_ms(keep_ms).ms_since(now));
             tokio::time::sleep(look.min(Duration::from_millis(left.unsigned_abs() + 1))).await;
             continue;
         }
-        if !remove_all(&engine, over, now).await {
+        if !remove_all(&services, over, now).await {
             tokio::time::sleep(AFTER_FAILURE).await;
         }
     }
 }
 
 /// Whether all went well.
-async fn remove_all(engine: &Engine, jobs: Vec<JobId>, now: Timestamp) -> bool {
+async fn remove_all(services: &Services, jobs: Vec<JobId>, now: Timestamp) -> bool {
     let removals = futures::stream::iter(jobs).map(|id| async move {
-        let expired = |job: &Job| Ok(engine.config.retention.expires(job).is_some_and(|at| at <= now));
-        match remove(engine, &id, expired).await {
+        let expired = |job: &Job| Ok(services.config.retention.expires(job).is_some_and(|at| at <= now));
+        match remove(services, &id, expired).await {
             Ok(true) => {
                 tracing::info!(job = %id, "job expired");
                 true
@@ -71,11 +74,15 @@ async fn remove_all(engine: &Engine, jobs: Vec<JobId>, now: Timestamp) -> bool {
 /// Removes a job, if `may` says so of its newest state. `false` when it does not, or the job is gone already.
 ///
 /// Must run to its end: who may be cancelled gives it a task of its own.
-pub async fn remove(engine: &Engine, id: &JobId, may: impl Fn(&Job) -> Result<bool, Error>) -> Result<bool, Error> {
+pub async fn remove(
+    services: &Services,
+    id: &JobId,
+    may: impl Fn(&Job) -> Result<bool, Refused>,
+) -> Result<bool, Error> {
     // A repeated submit may make the same job again: not before its old files are gone.
-    let _hold = engine.holds.take(id).await;
-    let removed = engine.remove(id, may).await?;
-    if removed && let Err(error) = engine.objects.remove_job(id).await {
+    let _hold = services.holds.take(id).await;
+    let removed = services.engine.remove(id, may).await?;
+    if removed && let Err(error) = services.objects.remove_job(id).await {
         tracing::warn!(job = %id, %error, "files of a removed job are left; the next sweep takes them");
     }
     Ok(removed)

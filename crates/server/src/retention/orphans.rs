@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
 
 /// How often they are looked for, beside at start. Each look lists the folders of all jobs, and nothing in them.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// Looks for them for ever.
-pub async fn run(engine: Arc<Engine>) {
+pub async fn run(services: Arc<Services>) {
     loop {
-        match sweep(&engine).await {
+        match sweep(&services).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "removed files of jobs that are gone"),
             Err(error) => tracing::warn!(%error, "files of jobs that are gone could not be looked for"),
@@ -22,16 +22,16 @@ pub async fn run(engine: Arc<Engine>) {
 }
 
 /// Removes the files of all jobs that are not there. How many jobs that were.
-pub async fn sweep(engine: &Engine) -> Result<usize, Error> {
+pub async fn sweep(services: &Services) -> Result<usize, Error> {
     let mut removed = 0;
-    for id in engine.objects.jobs().await? {
-        if engine.get(&id).is_some() {
+    for id in services.objects.jobs().await? {
+        if services.engine.get(&id).is_some() {
             continue;
         }
         // A submit may be about to make it: under the hold it either has or has not.
-        let _hold = engine.holds.take(&id).await;
-        if engine.get(&id).is_none() {
-            engine.objects.remove_job(&id).await?;
+        let _hold = services.holds.take(&id).await;
+        if services.engine.get(&id).is_none() {
+            services.objects.remove_job(&id).await?;
             removed += 1;
         }
     }

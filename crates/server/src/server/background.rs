@@ -2,49 +2,53 @@
 
 use std::sync::Arc;
 
+use courant_engine::unwatched;
 use courant_runtime::supervisor::Supervisor;
 use tokio::sync::watch;
 use tonic_health::server::HealthReporter;
 
 use super::health::{STORE_SERVICE, follow_state, watch_space};
 use super::open::Server;
-use crate::engine::Engine;
-use crate::notices::{self, push};
+use crate::notifications::{self, push};
+use crate::services::Services;
 use crate::worker::{dispatch, sweep};
-use crate::{objects, passwords, places, retention, unwatched, uploads};
+use crate::{objects, passwords, positions, retention, uploads};
 
 impl Server {
     pub(super) fn start_background(&self, tasks: Supervisor, health: &HealthReporter) -> Supervisor {
-        let (engine, registry) = (|| self.engine.clone(), || self.registry.clone());
-        tasks.keep("dispatch", dispatch::run(engine(), registry()));
-        tasks.keep("leases", sweep::run(engine(), registry()));
-        tasks.keep("retention", retention::run(engine()));
-        tasks.run("orphans", retention::orphans::run(engine()));
-        tasks.keep("expired uploads", uploads::sweep::run(engine()));
-        tasks.run("drafts", sweep_drafts(engine()));
+        let (services, registry) = (|| self.services.clone(), || self.registry.clone());
+        tasks.keep("dispatch", dispatch::run(services(), registry()));
+        tasks.keep("leases", sweep::run(services(), registry()));
+        tasks.keep("retention", retention::run(services()));
+        tasks.run("orphans", retention::orphans::run(services()));
+        tasks.keep("expired uploads", uploads::sweep::run(services()));
+        tasks.run("drafts", sweep_drafts(services()));
         let (works, store) = watch::channel(true);
-        tasks.keep("object store probe", objects::probe::run(self.engine.objects.clone(), works));
+        tasks.keep("object store probe", objects::probe::run(self.services.objects.clone(), works));
         tasks.run("object store health", follow_state(health.clone(), STORE_SERVICE, store));
-        if let Some(full) = self.engine.log.full() {
-            tasks.run("log space", watch_space(health.clone(), self.engine.log.clone(), full));
+        if let Some(full) = self.services.engine.log.full() {
+            tasks.run("log space", watch_space(health.clone(), self.services.engine.log.clone(), full));
         }
-        tasks.keep("notifications", notices::run(engine(), self.notices.clone()));
+        tasks.keep("notifications", notifications::run(services(), self.notifications.clone()));
         if let Some(push) = &self.push {
-            tasks.keep("web push", push::run(push.clone(), self.notices.clone()));
+            tasks.keep("web push", push::run(push.clone(), self.notifications.clone()));
         }
         if let Some(tls) = &self.tls {
             tasks.keep("TLS files", tls.keep_fresh());
         }
-        tasks.keep("unwatched jobs", unwatched::run(engine()));
-        tasks.keep("passwords", passwords::run(engine()));
-        tasks.keep("places", places::run(engine(), registry()));
+        let projections = &self.services.projections;
+        let (unwatched, batches) = (projections.unwatched.clone(), projections.batches.clone());
+        let indexes = unwatched::Indexes { unwatched, batches };
+        tasks.keep("unwatched jobs", unwatched::run(self.services.engine.clone(), indexes));
+        tasks.keep("passwords", passwords::run(services()));
+        tasks.keep("positions", positions::run(services(), registry()));
         tasks
     }
 }
 
 /// What a crash has left. The store may be away: nobody waits for it.
-async fn sweep_drafts(engine: Arc<Engine>) {
-    if let Err(error) = engine.objects.sweep_uploads(engine.wall.file_time()).await {
+async fn sweep_drafts(services: Arc<Services>) {
+    if let Err(error) = services.objects.sweep_uploads(services.engine.wall.file_time()).await {
         tracing::warn!(%error, "old uploads could not be swept");
     }
 }

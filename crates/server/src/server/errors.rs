@@ -6,9 +6,10 @@ use courant_runtime::supervisor::TaskFailed;
 
 use crate::config::ConfigError;
 use crate::data_dir::DataDirError;
-use crate::notices::push::PushError;
-use crate::notices::store::StoreError;
-use crate::{engine, objects};
+use crate::notifications::push::PushError;
+use crate::notifications::store::StoreError;
+use crate::objects;
+use crate::services::OpenError;
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -22,18 +23,18 @@ pub enum StartError {
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] sqlite::OpenError),
-    /// The engine cannot be opened.
+    /// The engine, or the key of passwords, cannot be opened.
     #[error(transparent)]
-    Engine(#[from] engine::OpenError),
+    Services(#[from] OpenError),
     /// The object store cannot be opened.
     #[error(transparent)]
     Objects(#[from] objects::OpenError),
     /// Web Push cannot be used.
     #[error(transparent)]
     Push(#[from] PushError),
-    /// The notices cannot be opened.
+    /// The notifications cannot be opened.
     #[error(transparent)]
-    Notices(#[from] StoreError),
+    NotificationStore(#[from] StoreError),
 }
 
 /// Why a server stopped by itself.

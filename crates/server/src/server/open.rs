@@ -11,19 +11,19 @@ use courant_tls::ServerTls;
 use super::errors::StartError;
 use crate::config::Config;
 use crate::data_dir;
-use crate::engine::Engine;
-use crate::notices::Notices;
-use crate::notices::push::Push;
-use crate::notices::store::{Bounds, Store};
+use crate::notifications::NotificationInbox;
+use crate::notifications::push::Push;
+use crate::notifications::store::{Bounds, Store};
 use crate::objects::Objects;
 use crate::presence::registry::PresenceRegistry;
+use crate::services::Services;
 use crate::worker::registry::Registry;
 
 /// A server that is ready to serve.
 pub struct Server {
-    pub(super) engine: Arc<Engine>,
+    pub(super) services: Arc<Services>,
     pub(super) registry: Arc<Registry>,
-    pub(super) notices: Arc<Notices>,
+    pub(super) notifications: Arc<NotificationInbox>,
     pub(super) push: Option<Arc<Push>>,
     pub(super) roll: Arc<PresenceRegistry>,
     pub(super) verifier: Verifier,
@@ -62,13 +62,13 @@ impl Server {
             per_user: config.notices_per_user,
             age_ms: i64::try_from(config.notice_retention.as_millis()).unwrap_or(i64::MAX),
         };
-        let notices = Arc::new(Notices::new(Store::open(&config.data_dir, bounds)?));
+        let notifications = Arc::new(NotificationInbox::new(Store::open(&config.data_dir, bounds)?));
         let push = Push::open(&config.push, &config.data_dir)?;
-        let engine = Engine::open(config, log, objects).await?;
-        let roll = PresenceRegistry::new(engine.config.presence.clone());
-        let registry = Arc::new(Registry::new(engine.config.lease));
+        let services = Services::open(config, log, objects).await?;
+        let roll = PresenceRegistry::new(services.config.presence.clone());
+        let registry = Arc::new(Registry::new(services.config.lease));
         let lame_duck = Duration::ZERO;
-        Ok(Self { engine, registry, notices, push, roll, verifier, tls: None, lame_duck })
+        Ok(Self { services, registry, notifications, push, roll, verifier, tls: None, lame_duck })
     }
 
     /// Serves on for so long after it was told to stop and says that it is not ready.

@@ -20,7 +20,7 @@ use crate::admin::Admin;
 use crate::arrival::MAX_PIECE_MESSAGE;
 use crate::auth::Guard;
 use crate::jobs::Jobs;
-use crate::notices::Notifications;
+use crate::notifications::Notifications;
 use crate::presence::{self, Presences};
 use crate::queue::Queues;
 use crate::uploads::Uploads;
@@ -34,20 +34,20 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 impl Server {
     pub(super) async fn router(&self) -> Result<CountedRouter, ServeError> {
         let guard = Guard::new(self.verifier.clone());
-        let jobs = JobServiceServer::new(Jobs(self.engine.clone()))
+        let jobs = JobServiceServer::new(Jobs(self.services.clone()))
             .max_decoding_message_size(MAX_PIECE_MESSAGE)
             .accept_compressed(Gzip)
             .accept_compressed(Zstd)
             .send_compressed(Gzip)
             .send_compressed(Zstd);
         let workers =
-            WorkerServiceServer::new(Workers { engine: self.engine.clone(), registry: self.registry.clone() })
+            WorkerServiceServer::new(Workers { services: self.services.clone(), registry: self.registry.clone() })
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .accept_compressed(Gzip)
                 .accept_compressed(Zstd);
-        let admin = AdminServiceServer::new(Admin::new(self.engine.clone(), self.registry.clone()));
+        let admin = AdminServiceServer::new(Admin::new(self.services.clone(), self.registry.clone()));
         let queue = QueueServiceServer::new(Queues {
-            engine: self.engine.clone(),
+            services: self.services.clone(),
             registry: self.registry.clone(),
             now: Arc::default(),
         })
@@ -56,13 +56,13 @@ impl Server {
         .send_compressed(Gzip)
         .send_compressed(Zstd);
         let notifications = NotificationServiceServer::new(Notifications {
-            engine: self.engine.clone(),
-            notices: self.notices.clone(),
+            services: self.services.clone(),
+            notifications: self.notifications.clone(),
             push: self.push.clone(),
         });
-        let presences = Presences { engine: self.engine.clone(), roll: self.roll.clone() };
+        let presences = Presences { services: self.services.clone(), roll: self.roll.clone() };
         let presence = PresenceServiceServer::new(presences).max_decoding_message_size(presence::MAX_MESSAGE_BYTES);
-        let uploads = UploadServiceServer::new(Uploads(self.engine.clone()))
+        let uploads = UploadServiceServer::new(Uploads(self.services.clone()))
             .max_decoding_message_size(MAX_PIECE_MESSAGE)
             .accept_compressed(Gzip)
             .accept_compressed(Zstd);
@@ -74,7 +74,7 @@ impl Server {
         Ok(tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
-            .max_concurrent_streams(Some(self.engine.config.max_streams))
+            .max_concurrent_streams(Some(self.services.config.max_streams))
             .layer(CountCalls)
             .add_service(InterceptedService::new(jobs, guard.clone()))
             .add_service(InterceptedService::new(workers, guard.clone()))

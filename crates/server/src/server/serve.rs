@@ -32,7 +32,7 @@ impl Server {
         let background = self.start_background(Supervisor::new(stop.clone()), &health);
         let served = tokio::select! {
             // Everything needs the log followed, to the end.
-            followed = self.engine.follow() => followed.map_err(ServeError::Log),
+            followed = self.services.engine.follow() => followed.map_err(ServeError::Log),
             failed = background.failed() => Err(failed.into()),
             () = shutdown.ended() => {
                 tracing::warn!("connections were cut: told to end at once");
@@ -40,12 +40,12 @@ impl Server {
             }
             served = self.serve_and_drain(router, listener, &health, &shutdown) => served,
         };
-        self.engine.stopping.cancel();
+        self.services.stopping.cancel();
         stop.cancel();
         let tasks = async {
             background.stopped().await;
-            self.engine.streams.close();
-            self.engine.streams.wait().await;
+            self.services.streams.close();
+            self.services.streams.wait().await;
         };
         if tokio::time::timeout(CLOSE_WITHIN, tasks).await.is_err() {
             tracing::warn!("background tasks did not end within {CLOSE_WITHIN:?}");
@@ -61,7 +61,7 @@ impl Server {
         shutdown: &Shutdown,
     ) -> Result<(), ServeError> {
         let refusing = CancellationToken::new();
-        let incoming = courant_tls::incoming(listener, self.tls.clone(), &self.engine.config.connections);
+        let incoming = courant_tls::incoming(listener, self.tls.clone(), &self.services.config.connections);
         let incoming = incoming.take_until(refusing.clone().cancelled_owned());
         let serving = router.serve_with_incoming_shutdown(incoming, std::future::pending());
         tokio::pin!(serving);
@@ -71,16 +71,16 @@ impl Server {
         }
         // Nothing new comes in: connections that are open are told to send no more calls, and finish those they have.
         refusing.cancel();
-        let grace = Instant::now() + self.engine.config.drain_grace;
+        let grace = Instant::now() + self.services.config.drain_grace;
         let drain = async {
             self.hand_back(grace).await;
-            self.engine.stopping.cancel();
+            self.services.stopping.cancel();
             tokio::time::sleep_until(grace.max(Instant::now() + CLOSE_WITHIN)).await;
         };
         let served = async {
             serving.await?;
-            self.engine.detached.close();
-            self.engine.detached.wait().await;
+            self.services.detached.close();
+            self.services.detached.wait().await;
             Ok::<(), ServeError>(())
         };
         tokio::select! {
@@ -88,7 +88,7 @@ impl Server {
                 served?;
                 tracing::info!("drained: every call has ended");
             }
-            () = drain => tracing::warn!("calls were cut after {:?}", self.engine.config.drain_grace),
+            () = drain => tracing::warn!("calls were cut after {:?}", self.services.config.drain_grace),
         }
         Ok(())
     }
@@ -104,8 +104,8 @@ impl Server {
     /// Asks workers to hand back or finish what they hold, until the grace is over.
     async fn hand_back(&self, grace: Instant) {
         self.registry.close();
-        let mut applied = self.engine.applied();
-        while self.registry.any_connected() && self.engine.read(|view| view.held().next().is_some()) {
+        let mut applied = self.services.engine.applied();
+        while self.registry.any_connected() && self.services.engine.read(|view| view.held().next().is_some()) {
             tokio::select! {
                 _ = applied.changed() => {}
                 () = tokio::time::sleep_until(grace) => {

@@ -3,39 +3,39 @@
 use std::sync::Arc;
 
 use courant_auth::Identity;
+use courant_engine::quota::{self, Refusal, Which};
 use courant_joblog::ids::{JobId, Owner};
 use courant_proto::v1::SubmitJobHeader;
 use futures::{StreamExt, TryStreamExt};
 
 use super::finish::{self, Outcome};
 use super::held::{self, Name, unfinished};
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::submit;
 use crate::jobs::submit_request::SubmitRequest;
-use crate::quota::{self, Refusal, Which};
+use crate::services::Services;
 
 /// Uploads of one owner looked at at once.
 const LOOKED_AT: usize = 16;
 
 /// Begins an upload, or finds the one that this request began before.
-pub async fn create(engine: Arc<Engine>, identity: Identity, header: SubmitJobHeader) -> Result<Outcome, Error> {
-    let wish = SubmitRequest::check(header.clone(), &identity, &engine.config)?;
-    let length = wish.bytes.ok_or_else(|| Error::field("document_bytes", "must be the size of the document"))?;
-    let name = Name { owner: wish.owner.clone(), id: wish.id.clone() };
+pub async fn create(services: Arc<Services>, identity: Identity, header: SubmitJobHeader) -> Result<Outcome, Error> {
+    let request = SubmitRequest::check(header.clone(), &identity, &services.config)?;
+    let length = request.bytes.ok_or_else(|| Error::field("document_bytes", "must be the size of the document"))?;
+    let name = Name { owner: request.owner.clone(), id: request.id.clone() };
     // One at a time: many at once do not go over the limits together.
-    let _turn = turn(&engine, &name.owner).await;
-    match finish::state(engine.clone(), identity, name.clone()).await {
+    let _turn = turn(&services, &name.owner).await;
+    match finish::state(services.clone(), identity, name.clone()).await {
         Err(Error::UploadNotFound(_)) => {}
-        known => return known.and_then(|known| same(&wish, length, known)),
+        known => return known.and_then(|known| same(&request, length, known)),
     }
-    drop(submit::reserve(&engine, &wish)?);
-    check_limit(&engine, &name.owner, length).await?;
+    drop(submit::reserve(&services, &request)?);
+    check_limit(&services, &name.owner, length).await?;
     // One that has expired and is not swept yet would be in the way.
-    engine.objects.remove_resumable(&engine.objects.resumable(&name.owner, &name.id)).await?;
-    held::begin(&engine, &name, header).await?;
+    services.objects.remove_resumable(&services.objects.resumable(&name.owner, &name.id)).await?;
+    held::begin(&services, &name, header).await?;
     tracing::debug!(upload = %name.id, owner = %name.owner, bytes = length, "upload begun");
-    let held = held::find(&engine, &name).await?.ok_or_else(|| name.not_found())?;
+    let held = held::find(&services, &name).await?.ok_or_else(|| name.not_found())?;
     // Another server may have been quicker with the same request.
     if held.length() != length {
         return Err(Error::RequestIdMismatch);
@@ -44,14 +44,14 @@ pub async fn create(engine: Arc<Engine>, identity: Identity, header: SubmitJobHe
 }
 
 /// Waits for one's turn to begin or sweep uploads of an owner.
-pub async fn turn(engine: &Engine, owner: &Owner) -> crate::holds::Hold {
-    engine.holds.take(&JobId::new(format!("uploads of {owner}"))).await
+pub async fn turn(services: &Services, owner: &Owner) -> crate::holds::Hold {
+    services.holds.take(&JobId::new(format!("uploads of {owner}"))).await
 }
 
 /// What is there, if it is for the same document.
-fn same(wish: &SubmitRequest, length: u64, known: Outcome) -> Result<Outcome, Error> {
+fn same(request: &SubmitRequest, length: u64, known: Outcome) -> Result<Outcome, Error> {
     let is_other = |job: &courant_proto::v1::Job| {
-        wish.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&job.document_sha256))
+        request.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&job.document_sha256))
     };
     if known.upload.length_bytes.unsigned_abs() != length || known.job.as_ref().is_some_and(is_other) {
         return Err(Error::RequestIdMismatch);
@@ -60,22 +60,21 @@ fn same(wish: &SubmitRequest, length: u64, known: Outcome) -> Result<Outcome, Er
 }
 
 /// Whether an owner may have one more, of so many bytes.
-async fn check_limit(engine: &Engine, owner: &Owner, length: u64) -> Result<(), Error> {
-    let folder = engine.objects.resumable_of(owner);
-    let ids = engine.objects.folders(&folder).await?;
+async fn check_limit(services: &Services, owner: &Owner, length: u64) -> Result<(), Error> {
+    let folder = services.objects.resumable_of(owner);
+    let ids = services.objects.folders(&folder).await?;
     let names = ids.iter().filter_map(|place| Some(Name { owner: owner.clone(), id: JobId::new(place.id()?) }));
     let found = futures::stream::iter(names.collect::<Vec<_>>())
-        .map(|name| async move { held::find(engine, &name).await })
+        .map(|name| async move { held::find(services, &name).await })
         .buffer_unordered(LOOKED_AT)
         .try_filter_map(|held| std::future::ready(Ok(held.map(|held| held.length()))));
     let lengths: Vec<u64> = found.try_collect().await?;
-    let refuse =
-        |which, limit, retry_after| Err(Error::Quota(Refusal { owner: owner.clone(), which, limit, retry_after }));
-    let most = engine.config.uploads_per_user;
+    let refuse = |which, limit, retry_after| Err(Refusal { owner: owner.clone(), which, limit, retry_after }.into());
+    let most = services.config.uploads_per_user;
     if lengths.len() >= most {
         return refuse(Which::Uploads, most as u64, Some(quota::LOOK_AGAIN));
     }
-    let most = engine.config.upload_bytes_per_user;
+    let most = services.config.upload_bytes_per_user;
     let sum = lengths.iter().fold(length, |sum, length| sum.saturating_add(*length));
     if most > 0 && sum > most {
         return refuse(Which::UploadBytes, most, (length <= most).then_some(quota::LOOK_AGAIN));

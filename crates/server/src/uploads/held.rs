@@ -8,11 +8,11 @@ use courant_proto::v1::{Password, SubmitJobHeader, Upload};
 use prost::Message;
 
 use crate::auth::require;
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::holds::Hold;
 use crate::jobs::submit_request::SubmitRequest;
 use crate::objects::{DESCRIPTOR, Found, Objects, Place};
+use crate::services::Services;
 
 /// What names of pieces begin with.
 const PIECE: &str = "piece-";
@@ -47,9 +47,9 @@ impl Name {
     }
 
     /// Waits until nobody else on this server puts it together or removes it.
-    pub(super) async fn turn(&self, engine: &Engine) -> Hold {
+    pub(super) async fn turn(&self, services: &Services) -> Hold {
         // Not the id alone: that is the hold on the job's files.
-        engine.holds.take(&JobId::new(format!("upload {}", self.id))).await
+        services.holds.take(&JobId::new(format!("upload {}", self.id))).await
     }
 }
 
@@ -101,30 +101,30 @@ impl Held {
     }
 
     /// What is to be submitted.
-    pub fn wish(&self, engine: &Engine, identity: &Identity) -> Result<SubmitRequest, Error> {
+    pub fn request(&self, services: &Services, identity: &Identity) -> Result<SubmitRequest, Error> {
         let mut header = self.header().cloned().unwrap_or_default();
         let sealed = &self.descriptor.password;
         if !sealed.is_empty() {
             let unreadable = || Error::PasswordUnreadable(self.name.id.clone());
-            let text = engine.passwords.unseal(&self.name.id, sealed).ok_or_else(unreadable)?;
+            let text = services.passwords.unseal(&self.name.id, sealed).ok_or_else(unreadable)?;
             header.password = Some(Password { text });
         }
-        let mut wish = SubmitRequest::check(header, identity, &engine.config)?;
-        wish.id = self.name.id.clone();
-        Ok(wish)
+        let mut request = SubmitRequest::check(header, identity, &services.config)?;
+        request.id = self.name.id.clone();
+        Ok(request)
     }
 }
 
 /// Looks for an upload. One that has expired is not there.
-pub async fn find(engine: &Engine, name: &Name) -> Result<Option<Held>, Error> {
-    let place = engine.objects.resumable(&name.owner, &name.id);
-    let found = engine.objects.found(&place).await?;
+pub async fn find(services: &Services, name: &Name) -> Result<Option<Held>, Error> {
+    let place = services.objects.resumable(&name.owner, &name.id);
+    let found = services.objects.found(&place).await?;
     let Some(newest) = newest(&found) else { return Ok(None) };
-    let expires = newest + engine.config.upload_retention;
-    if expires <= engine.wall.file_time() {
+    let expires = newest + services.config.upload_retention;
+    if expires <= services.engine.wall.file_time() {
         return Ok(None);
     }
-    let Some(descriptor) = descriptor(&engine.objects, &place).await? else { return Ok(None) };
+    let Some(descriptor) = descriptor(&services.objects, &place).await? else { return Ok(None) };
     let (offset, pieces) = contiguous(found, &descriptor.generation);
     Ok(Some(Held { name: name.clone(), place, offset, pieces, expires, descriptor }))
 }
@@ -145,16 +145,16 @@ pub async fn is_there(objects: &Objects, place: &Place, generation: &str) -> Res
 }
 
 /// Writes the descriptor of a new upload; `false` when one is there already.
-pub async fn begin(engine: &Engine, name: &Name, mut header: SubmitJobHeader) -> Result<bool, Error> {
-    let password = header.password.take().map(|password| engine.passwords.seal(&name.id, &password.text));
+pub async fn begin(services: &Services, name: &Name, mut header: SubmitJobHeader) -> Result<bool, Error> {
+    let password = header.password.take().map(|password| services.passwords.seal(&name.id, &password.text));
     header.owner = name.owner.to_string();
     let generation = format!("{:016x}", fastrand::u64(..));
     let descriptor = Descriptor { header: Some(header), password: password.unwrap_or_default(), generation };
     let mut bytes = vec![FORMAT];
     // Into a vector there is always room.
     bytes.append(&mut descriptor.encode_to_vec());
-    let place = engine.objects.resumable(&name.owner, &name.id);
-    engine.objects.put_new(&place.file(DESCRIPTOR), bytes.into()).await
+    let place = services.objects.resumable(&name.owner, &name.id);
+    services.objects.put_new(&place.file(DESCRIPTOR), bytes.into()).await
 }
 
 /// The name of the piece that begins there. Of one width: they are in order when they are ordered by name.

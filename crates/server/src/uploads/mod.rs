@@ -25,9 +25,9 @@ use tonic::{Request, Response, Status, Streaming};
 use self::finish::Outcome;
 use self::held::{Held, Name};
 use crate::auth::caller;
-use crate::engine::Engine;
+use crate::services::Services;
 
-pub struct Uploads(pub Arc<Engine>);
+pub struct Uploads(pub Arc<Services>);
 
 #[tonic::async_trait]
 impl UploadService for Uploads {
@@ -69,13 +69,13 @@ impl UploadService for Uploads {
         let identity = caller(&request)?;
         let DeleteUploadRequest { upload_id, owner } = request.get_ref();
         let name = Name::read(&identity, owner, upload_id)?;
-        let engine = self.0.clone();
+        let services = self.0.clone();
         self.0
             .run_detached(async move {
-                let _turn = name.turn(&engine).await;
-                let held = held::find(&engine, &name).await?.filter(|_| engine.get(&name.id).is_none());
+                let _turn = name.turn(&services).await;
+                let held = held::find(&services, &name).await?.filter(|_| services.engine.get(&name.id).is_none());
                 let Held { place, .. } = held.ok_or_else(|| name.not_found())?;
-                engine.objects.remove_resumable(&place).await
+                services.objects.remove_resumable(&place).await
             })
             .await?;
         Ok(Response::new(DeleteUploadResponse {}))

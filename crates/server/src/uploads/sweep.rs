@@ -1,7 +1,7 @@
 //! Uploads that nobody finished go, once nothing has come for long enough.
 //!
 //! How old one is the store's times say, which outlive a restart. A wall clock that is set ahead removes nothing early, see
-//! [`Wall`](crate::clock::Wall); of one that was set back, whose files seem to be of days to come, what was seen without a change
+//! [`Wall`](courant_engine::clock::Wall); of one that was set back, whose files seem to be of days to come, what was seen without a change
 //! for long enough goes as well.
 
 use std::collections::HashMap;
@@ -11,23 +11,23 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::held;
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::objects::Place;
+use crate::services::Services;
 
 /// The longest pause between two looks. Whoever asks in between is told that an expired upload is not there.
 const EVERY: Duration = Duration::from_secs(3600);
 
 /// Looks for them for ever.
-pub async fn run(engine: Arc<Engine>) {
+pub async fn run(services: Arc<Services>) {
     let mut seen = LastSeen::default();
     loop {
-        match sweep(&engine, &mut seen).await {
+        match sweep(&services, &mut seen).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "removed uploads that nobody finished"),
             Err(error) => tracing::warn!(%error, "expired uploads could not be looked for"),
         }
-        tokio::time::sleep(EVERY.min(engine.config.upload_retention)).await;
+        tokio::time::sleep(EVERY.min(services.config.upload_retention)).await;
     }
 }
 
@@ -36,16 +36,16 @@ pub async fn run(engine: Arc<Engine>) {
 pub struct LastSeen(HashMap<Place, (SystemTime, Instant)>);
 
 /// Removes what has expired. How many uploads that were.
-pub async fn sweep(engine: &Engine, seen: &mut LastSeen) -> Result<usize, Error> {
+pub async fn sweep(services: &Services, seen: &mut LastSeen) -> Result<usize, Error> {
     let mut removed = 0;
     let mut now = LastSeen::default();
-    for owner in engine.objects.resumable_owners().await? {
-        for place in engine.objects.folders(&owner).await? {
-            let Some(newest) = held::newest(&engine.objects.found(&place).await?) else { continue };
+    for owner in services.objects.resumable_owners().await? {
+        for place in services.objects.folders(&owner).await? {
+            let Some(newest) = held::newest(&services.objects.found(&place).await?) else { continue };
             let known = seen.0.get(&place).filter(|(written, _)| *written == newest).map(|(_, since)| *since);
             let since = known.unwrap_or_else(Instant::now);
-            if is_over(engine, newest, since) {
-                engine.objects.remove_resumable(&place).await?;
+            if is_over(services, newest, since) {
+                services.objects.remove_resumable(&place).await?;
                 removed += 1;
             } else {
                 now.0.insert(place, (newest, since));
@@ -57,9 +57,9 @@ pub async fn sweep(engine: &Engine, seen: &mut LastSeen) -> Result<usize, Error>
 }
 
 /// Also what has no descriptor: a piece that came after its upload was removed.
-fn is_over(engine: &Engine, newest: SystemTime, since: Instant) -> bool {
-    let keep = engine.config.upload_retention;
-    newest + keep <= engine.wall.file_time() || since.elapsed() >= keep
+fn is_over(services: &Services, newest: SystemTime, since: Instant) -> bool {
+    let keep = services.config.upload_retention;
+    newest + keep <= services.engine.wall.file_time() || since.elapsed() >= keep
 }
 
 #[cfg(test)]
@@ -77,49 +77,49 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
-    async fn engine() -> (Arc<Engine>, tempfile::TempDir, Name) {
+    async fn services() -> (Arc<Services>, tempfile::TempDir, Name) {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();
-        let engine = Engine::open(Config::new(folder.path()), Arc::new(MemoryLog::new()), objects).await.unwrap();
+        let services = Services::open(Config::new(folder.path()), Arc::new(MemoryLog::new()), objects).await.unwrap();
         let name = Name { owner: Owner::new("alice"), id: JobId::new("U") };
-        assert!(held::begin(&engine, &name, SubmitJobHeader::default()).await.unwrap());
-        (engine, folder, name)
+        assert!(held::begin(&services, &name, SubmitJobHeader::default()).await.unwrap());
+        (services, folder, name)
     }
 
-    fn set(engine: &Engine, by: i64) {
-        engine.wall.set_by.store(by, Ordering::Relaxed);
+    fn set(services: &Services, by: i64) {
+        services.engine.wall.set_by.store(by, Ordering::Relaxed);
     }
 
     #[tokio::test]
     async fn a_wall_clock_that_is_set_a_day_ahead_removes_nothing_early() {
-        let (engine, _folder, name) = engine().await;
-        let keep = engine.config.upload_retention.as_millis() as i64;
+        let (services, _folder, name) = services().await;
+        let keep = services.config.upload_retention.as_millis() as i64;
         let mut seen = LastSeen::default();
         for by in [keep, 2 * keep, -keep] {
-            set(&engine, by);
-            assert_eq!(sweep(&engine, &mut seen).await.unwrap(), 0, "set by {by} ms");
-            assert!(held::find(&engine, &name).await.unwrap().is_some(), "set by {by} ms");
+            set(&services, by);
+            assert_eq!(sweep(&services, &mut seen).await.unwrap(), 0, "set by {by} ms");
+            assert!(held::find(&services, &name).await.unwrap().is_some(), "set by {by} ms");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_upload_goes_after_its_time_also_by_a_wall_clock_that_was_set_back() {
-        let (engine, folder, name) = engine().await;
-        set(&engine, -10 * DAY.as_millis() as i64);
-        let (mut seen, keep) = (LastSeen::default(), engine.config.upload_retention);
-        assert_eq!(sweep(&engine, &mut seen).await.unwrap(), 0);
+        let (services, folder, name) = services().await;
+        set(&services, -10 * DAY.as_millis() as i64);
+        let (mut seen, keep) = (LastSeen::default(), services.config.upload_retention);
+        assert_eq!(sweep(&services, &mut seen).await.unwrap(), 0);
         tokio::time::advance(keep - Duration::from_secs(1)).await;
-        let place = engine.objects.resumable(&name.owner, &name.id);
+        let place = services.objects.resumable(&name.owner, &name.id);
         let piece = place.file("piece");
-        engine.objects.put_new(&piece, "more".into()).await.unwrap();
+        services.objects.put_new(&piece, "more".into()).await.unwrap();
         // Later than the descriptor, however coarse the times of files are.
         let written = SystemTime::now() + Duration::from_secs(1);
         std::fs::File::open(folder.path().join(piece.as_ref())).unwrap().set_modified(written).unwrap();
-        assert_eq!(sweep(&engine, &mut seen).await.unwrap(), 0, "something came");
+        assert_eq!(sweep(&services, &mut seen).await.unwrap(), 0, "something came");
         tokio::time::advance(keep - Duration::from_secs(1)).await;
-        assert_eq!(sweep(&engine, &mut seen).await.unwrap(), 0);
+        assert_eq!(sweep(&services, &mut seen).await.unwrap(), 0);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(sweep(&engine, &mut seen).await.unwrap(), 1);
+        assert_eq!(sweep(&services, &mut seen).await.unwrap(), 1);
         assert!(seen.0.is_empty());
     }
 }

@@ -11,40 +11,40 @@ use super::append::Appender;
 use super::finish::{self, Outcome};
 use super::held::{self, Name, unfinished};
 use crate::arrival::Arrival;
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::jobs::submit::MAX_CHUNK;
+use crate::services::Services;
 
 /// Takes bytes in and, with the last of them, makes a job.
 pub async fn write(
-    engine: Arc<Engine>,
+    services: Arc<Services>,
     identity: Identity,
     mut parts: Streaming<WriteUploadRequest>,
 ) -> Result<Outcome, Error> {
-    let buffers = engine.config.upload_piece_bytes;
-    let mut arrival = Arrival::begin(&engine, &identity.subject, buffers).await?;
+    let buffers = services.config.upload_piece_bytes;
+    let mut arrival = Arrival::begin(&services, &identity.subject, buffers).await?;
     let Some(Part::Header(header)) = arrival.next(next(&mut parts)).await? else {
         return Err(Error::WrongOrder("the first message must be the header"));
     };
     let name = Name::read(&identity, &header.owner, &header.upload_id)?;
     let given = offset(&header)?;
-    if engine.get(&name.id).is_some_and(|seen| seen.known.job.owner == name.owner) {
-        return repeated(engine, identity, name, given).await;
+    if services.engine.get(&name.id).is_some_and(|snapshot| snapshot.known.job.owner == name.owner) {
+        return repeated(services, identity, name, given).await;
     }
-    let held = held::find(&engine, &name).await?.ok_or_else(|| name.not_found())?;
+    let held = held::find(&services, &name).await?.ok_or_else(|| name.not_found())?;
     if given != held.offset {
         return Err(Error::UploadOffset { offset: held.offset, given });
     }
-    let mut appender = Appender::new(&engine.objects, &engine.config, &held);
-    let poured = stream_body(&engine, &mut parts, &mut arrival, &mut appender).await;
+    let mut appender = Appender::new(&services.objects, &services.config, &held);
+    let poured = stream_body(&services, &mut parts, &mut arrival, &mut appender).await;
     let kept = appender.flush().await;
     let is_whole = appender.is_whole();
     drop(arrival);
     match poured.and(kept) {
-        Ok(()) if is_whole => finish::state(engine, identity, name).await,
-        Ok(()) => again(&engine, &name).await,
+        Ok(()) if is_whole => finish::state(services, identity, name).await,
+        Ok(()) => again(&services, &name).await,
         Err(Error::UploadOffset { .. }) => {
-            let offset = held::find(&engine, &name).await?.ok_or_else(|| name.not_found())?.offset;
+            let offset = held::find(&services, &name).await?.ok_or_else(|| name.not_found())?.offset;
             Err(Error::UploadOffset { offset, given })
         }
         Err(error) => Err(error),
@@ -52,15 +52,15 @@ pub async fn write(
 }
 
 /// The last bytes of an upload that is a job by now: who did not hear of it asks again, and sends nothing.
-async fn repeated(engine: Arc<Engine>, identity: Identity, name: Name, given: u64) -> Result<Outcome, Error> {
-    let outcome = finish::state(engine, identity, name).await?;
+async fn repeated(services: Arc<Services>, identity: Identity, name: Name, given: u64) -> Result<Outcome, Error> {
+    let outcome = finish::state(services, identity, name).await?;
     let offset = outcome.upload.offset_bytes.unsigned_abs();
     if given > offset { Err(Error::UploadOffset { offset, given }) } else { Ok(outcome) }
 }
 
 /// How far it is now: the store's clock says when it expires.
-async fn again(engine: &Engine, name: &Name) -> Result<Outcome, Error> {
-    let held = held::find(engine, name).await?.ok_or_else(|| name.not_found())?;
+async fn again(services: &Services, name: &Name) -> Result<Outcome, Error> {
+    let held = held::find(services, name).await?.ok_or_else(|| name.not_found())?;
     Ok(Outcome { upload: unfinished(&held), job: None, cursor: String::new() })
 }
 
@@ -69,7 +69,7 @@ fn offset(header: &WriteUploadHeader) -> Result<u64, Error> {
 }
 
 async fn stream_body(
-    engine: &Engine,
+    services: &Services,
     parts: &mut Streaming<WriteUploadRequest>,
     arrival: &mut Arrival<'_>,
     appender: &mut Appender<'_>,
@@ -77,7 +77,7 @@ async fn stream_body(
     loop {
         let part = tokio::select! {
             part = arrival.next(next(parts)) => part?,
-            () = engine.stopping.cancelled() => return Err(Error::Draining),
+            () = services.stopping.cancelled() => return Err(Error::Draining),
         };
         match part {
             Some(Part::Chunk(chunk)) if (1..=MAX_CHUNK).contains(&chunk.len()) => {

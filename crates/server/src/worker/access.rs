@@ -7,21 +7,25 @@ use courant_proto::v1::AttemptRef;
 
 use super::parts::{Holder, holder_in};
 use super::registry::Registry;
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
 
 /// The attempt or part that a call is about, and its job, if the call comes from the worker that holds it.
-pub(super) fn held(engine: &Engine, registry: &Registry, at: Option<AttemptRef>) -> Result<(Holder, Arc<Job>), Error> {
+pub(super) fn held(
+    services: &Services,
+    registry: &Registry,
+    at: Option<AttemptRef>,
+) -> Result<(Holder, Arc<Job>), Error> {
     let credential = at.as_ref().map(|at| at.credential.clone()).unwrap_or_default();
     let holder = holder_in(at)?;
     if credential.is_empty() {
         let problem = "must be that of the assignment: send `Assignment.attempt` as it came";
         return Err(Error::field("attempt.credential", problem));
     }
-    let job = holder.held(engine, &registry.parts)?;
+    let job = holder.held(services, &registry.parts)?;
     let worker = holder.worker(&job, &registry.parts).ok_or_else(|| holder.attempt.lost())?;
-    if !engine.credentials.is_of(&credential, holder.holding(&worker)) {
-        return Err(holder.attempt.lost());
+    if !services.credentials.is_of(&credential, holder.holding(&worker)) {
+        return Err(holder.attempt.lost().into());
     }
     Ok((holder, job))
 }

@@ -15,34 +15,34 @@ use tonic::{Status, Streaming};
 use super::access::held;
 use super::registry::Registry;
 use crate::arrival::Arrival;
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::objects::{Stored, Writer};
+use crate::services::Services;
 
 /// The longest name of an artifact in bytes.
 pub const MAX_NAME: usize = 128;
 
 /// The document of a held job.
 pub async fn read_document(
-    engine: &Engine,
+    services: &Services,
     job: &Job,
 ) -> Result<BoxStream<'static, Result<ReadDocumentResponse, Status>>, Error> {
-    let path = engine.objects.document(&job.id, &job.document.sha256);
-    let pieces = engine.objects.read(&path, 0, None).await?;
+    let path = services.objects.document(&job.id, &job.document.sha256);
+    let pieces = services.objects.read(&path, 0, None).await?;
     Ok(pieces.map_ok(|chunk| ReadDocumentResponse { chunk }).map_err(Status::from).boxed())
 }
 
 /// An artifact of this or an earlier attempt.
 pub async fn read(
-    engine: &Engine,
+    services: &Services,
     registry: &Registry,
     request: ReadArtifactRequest,
 ) -> Result<BoxStream<'static, Result<ReadArtifactResponse, Status>>, Error> {
-    let (holder, _) = held(engine, registry, request.attempt)?;
+    let (holder, _) = held(services, registry, request.attempt)?;
     check_name(&request.name)?;
     let writer = u32::try_from(request.written_by).map_err(|_| Error::field("written_by", "must be at least 1"))?;
-    let path = engine.objects.artifact(&holder.attempt.job, writer, &request.name);
-    let pieces = engine.objects.read(&path, 0, None).await.map_err(|error| match error {
+    let path = services.objects.artifact(&holder.attempt.job, writer, &request.name);
+    let pieces = services.objects.read(&path, 0, None).await.map_err(|error| match error {
         Error::Objects(object_store::Error::NotFound { .. }) => Error::ArtifactNotFound(request.name),
         other => other,
     })?;
@@ -50,27 +50,27 @@ pub async fn read(
 }
 
 pub async fn write(
-    engine: &Engine,
+    services: &Services,
     registry: &Registry,
     identity: &Identity,
     mut parts: Streaming<WriteArtifactRequest>,
 ) -> Result<WriteArtifactResponse, Error> {
-    let mut arrival = Arrival::begin(engine, &identity.subject, engine.objects.write_buffers()).await?;
+    let mut arrival = Arrival::begin(services, &identity.subject, services.objects.write_buffers()).await?;
     let Some(Part::Header(WriteArtifactHeader { attempt, name })) = arrival.next(next(&mut parts)).await? else {
         return Err(Error::WrongOrder("the first message must be the header"));
     };
     check_name(&name)?;
-    let (holder, _) = held(engine, registry, attempt)?;
+    let (holder, _) = held(services, registry, attempt)?;
     let attempt = &holder.attempt;
-    drop(holder.enter(engine, &registry.parts, &name)?);
-    let path = engine.objects.artifact(&attempt.job, attempt.number, &name);
-    let mut writer = engine.objects.write(path);
-    let poured = stream_body(engine.config.max_artifact_bytes, &mut parts, &mut arrival, &mut writer).await;
+    drop(holder.enter(services, &registry.parts, &name)?);
+    let path = services.objects.artifact(&attempt.job, attempt.number, &name);
+    let mut writer = services.objects.write(path);
+    let poured = stream_body(services.config.max_artifact_bytes, &mut parts, &mut arrival, &mut writer).await;
     // An attempt or a part that ended meanwhile leaves nothing behind.
-    match poured.and_then(|()| holder.enter(engine, &registry.parts, &name)) {
+    match poured.and_then(|()| holder.enter(services, &registry.parts, &name)) {
         Ok(_inside) => {
             let Stored { bytes, sha256 } = writer.finish().await?;
-            attempt.held(engine)?;
+            attempt.held(&services.engine)?;
             Ok(WriteArtifactResponse { size_bytes: bytes as i64, sha256: sha256.into() })
         }
         Err(error) => {

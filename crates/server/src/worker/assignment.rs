@@ -1,15 +1,17 @@
 //! What a worker is given, and who could be given something.
 
+use courant_engine::dispatch::FreeWorker;
+use courant_engine::parts::Span;
 use courant_joblog::job::Job;
-use courant_proto::v1::{Assignment, AttemptRef, FinishedPages};
+use courant_proto::v1::{Assignment, AttemptRef, FinishedPages, PageRange};
 
-use super::registry::{Free, Registry};
+use super::registry::Registry;
 use crate::convert;
-use crate::engine::Engine;
+use crate::services::Services;
 
 /// The workers with a free slot for one of these kinds, for whole jobs: parts do not count.
-pub(super) fn free(engine: &Engine, registry: &Registry, kinds: &[Box<str>]) -> Vec<Free> {
-    engine.read(|view| registry.free(kinds, |worker| view.held_count(worker)))
+pub(super) fn free(services: &Services, registry: &Registry, kinds: &[Box<str>]) -> Vec<FreeWorker> {
+    services.engine.read(|view| registry.free(kinds, |worker| view.held_count(worker)))
 }
 
 /// The pages of a job that are done.
@@ -20,6 +22,10 @@ pub(super) fn finished_pages(job: &Job) -> Vec<FinishedPages> {
         attempt: range.attempt as i32,
     });
     finished.collect()
+}
+
+pub(super) fn page_range(pages: Span) -> PageRange {
+    PageRange { first: pages.first as i32, last: pages.last as i32 }
 }
 
 /// A job as its worker gets it.

@@ -13,8 +13,8 @@ use super::messages;
 use super::parts::{Holder, holder_in};
 use super::registry::Registry;
 use crate::convert;
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
 use crate::status;
 
 /// The attempts and parts of one stream whose reports wait. A new stream begins without any: on it everything is sent again.
@@ -34,7 +34,7 @@ impl Deferred {
     /// Takes one message; says what to answer.
     pub async fn take(
         &mut self,
-        engine: &Engine,
+        services: &Services,
         registry: &Registry,
         worker: &WorkerId,
         message: In,
@@ -46,10 +46,10 @@ impl Deferred {
         }
         let declines = matches!(message, In::Cancelled(_) | In::Released(_));
         if !declines && let Some(waiting) = self.waiting(at.as_ref()) {
-            return Ok(self.behind(engine, registry, worker, waiting, at));
+            return Ok(self.behind(services, registry, worker, waiting, at));
         }
-        match messages::take(engine, registry, worker, message).await {
-            Err(error) if self.understood => self.defer(engine, registry, worker, at, error),
+        match messages::take(services, registry, worker, message).await {
+            Err(error) if self.understood => self.defer(services, registry, worker, at, error),
             taken => taken,
         }
     }
@@ -65,13 +65,13 @@ impl Deferred {
     /// A report behind one that waits: the worker sends it again with that one, unless the attempt is over.
     fn behind(
         &mut self,
-        engine: &Engine,
+        services: &Services,
         registry: &Registry,
         worker: &WorkerId,
         holder: Holder,
         at: Option<AttemptRef>,
     ) -> Option<Out> {
-        if holder.is_of(engine, &registry.parts, worker) {
+        if holder.is_of(services, &registry.parts, worker) {
             return None;
         }
         self.holders.remove(&holder);
@@ -80,7 +80,7 @@ impl Deferred {
 
     fn defer(
         &mut self,
-        engine: &Engine,
+        services: &Services,
         registry: &Registry,
         worker: &WorkerId,
         at: Option<AttemptRef>,
@@ -90,7 +90,7 @@ impl Deferred {
         let holder = holder_in(at.clone())?;
         tracing::debug!(job = %holder.attempt.job, %worker, %error, ?after, "a report has to wait");
         // Those that ended while they waited; so there are never more than the worker holds.
-        self.holders.retain(|holder| holder.is_of(engine, &registry.parts, worker));
+        self.holders.retain(|holder| holder.is_of(services, &registry.parts, worker));
         self.holders.insert(holder);
         Ok(Some(Out::DeferReports(DeferReports {
             attempt: at,

@@ -1,99 +1,81 @@
 //! Giving waiting jobs to free workers. A claim is an append with compare-and-set, so nobody gets a job twice however
 //! many servers there are. Claims for different workers are written at the same time.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use courant_joblog::event::{Change, Counts};
+use courant_engine::Error as Refused;
+use courant_engine::attempt::AttemptId;
+use courant_engine::dispatch::FreeWorker;
+use courant_engine::view::Known;
+use courant_joblog::event::Counts;
 use courant_joblog::ids::WorkerId;
-use courant_joblog::job::{Job, JobError, State};
+use courant_joblog::job::{Job, JobError};
 use courant_joblog::log::AppendError;
 use courant_proto::v1::work_response::Message;
 use tokio::time::Instant;
 
 use super::assignment::{assignment, free};
-use super::attempt::AttemptId;
-use super::registry::{Free, Registry};
-use super::retry_decision::end_attempt;
+use super::parts::Holder;
+use super::registry::Registry;
 use super::sharing::{self, Why};
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::view::Known;
+use crate::services::Services;
 
 /// Gives out jobs for ever.
-pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
+pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     loop {
         // Also while no worker is free: a job that is due has its place in the line.
-        let due = engine.release_due();
-        sharing::prune(&engine, &registry);
-        assign_all(&engine, &registry);
-        sharing::give_out(&engine, &registry);
+        let due = services.engine.release_due();
+        sharing::prune(&services, &registry);
+        assign_all(&services, &registry);
+        sharing::give_out(&services, &registry);
         tokio::select! {
-            () = engine.wake.notified() => {}
+            () = services.engine.wake.notified() => {}
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
         }
     }
 }
 
-fn assign_all(engine: &Arc<Engine>, registry: &Arc<Registry>) {
+fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) {
     loop {
-        let wanted = wanted(engine, registry);
+        let wanted = wanted(services, registry);
         if wanted.is_empty() {
             return;
         }
-        let (mut free, parts) = (free(engine, registry, &wanted), registry.parts.counts());
-        let idle = |free: &Free| free.slots.saturating_sub(parts.get(&free.worker).copied().unwrap_or(0));
-        // The worker with most room first, so that jobs spread; parts make way where there is no room.
-        free.sort_by(|a, b| (idle(b), b.slots, &a.worker).cmp(&(idle(a), a.slots, &b.worker)));
-        let (slots, mut given) = (registry.slots_of(&wanted), HashSet::new());
-        for worker in &free {
-            if given.contains(&worker.worker) {
-                continue;
-            }
-            let Some(known) = engine.take_next(&worker.kinds, &slots) else { continue };
-            let to = another(&known.job, worker, &free, &given).unwrap_or(worker);
-            given.insert(to.worker.clone());
-            assign(engine, registry, to, known);
-        }
-        if given.is_empty() {
+        let (mut free, parts) = (free(services, registry, &wanted), registry.parts.counts());
+        let matched = services.engine.match_jobs(&mut free, &parts, &registry.slots_of(&wanted));
+        if matched.is_empty() {
             return;
         }
+        for (worker, known) in matched {
+            assign(services, registry, worker, known);
+        }
     }
-}
-
-/// Where the last attempt at a job came to nothing on this worker: another one that could do it now.
-fn another<'a>(job: &Job, worker: &Free, free: &'a [Free], given: &HashSet<WorkerId>) -> Option<&'a Free> {
-    job.attempts.last().filter(|last| last.worker == worker.worker)?;
-    let able = |other: &&Free| {
-        other.worker != worker.worker && !given.contains(&other.worker) && other.kinds.contains(&job.kind)
-    };
-    free.iter().find(able)
 }
 
 /// The kinds that jobs wait for and workers take.
-fn wanted(engine: &Engine, registry: &Registry) -> Vec<Box<str>> {
-    engine.read(|view| registry.kinds(|offered| view.waited_for(offered).into_iter().map(Box::from).collect()))
+fn wanted(services: &Services, registry: &Registry) -> Vec<Box<str>> {
+    services.engine.read(|view| registry.kinds(|offered| view.waited_for(offered).into_iter().map(Box::from).collect()))
 }
 
-fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free, known: Known) {
+fn assign(services: &Arc<Services>, registry: &Arc<Registry>, free: &FreeWorker, known: Known) {
     let attempt = AttemptId { job: known.job.id.clone(), number: known.job.attempt.saturating_add(1) };
     registry.claiming(&free.worker, &attempt);
     for part in registry.parts.beyond(&free.worker, free.slots - 1) {
-        sharing::end_soon(engine, registry, part, Why::MadeWay);
+        sharing::end_soon(services, registry, part, Why::MadeWay);
     }
     let mut claim = Claim {
-        engine: engine.clone(),
+        services: services.clone(),
         registry: registry.clone(),
         worker: free.worker.clone(),
         attempt,
         again_at_once: true,
     };
-    engine.detached.spawn(async move {
-        if let Err(error) = self::claim(&claim.engine, &claim.registry, &claim.worker, &known.job).await {
+    services.detached.spawn(async move {
+        if let Err(error) = self::claim(&claim.services, &claim.registry, &claim.worker, &known.job).await {
             match error {
                 // The log says so itself, once. Tried again when leases are looked after, and not as fast as it can be refused.
-                Error::Append(AppendError::Full) => claim.later(),
+                Error::Engine(Refused::Append(AppendError::Full)) => claim.later(),
                 error => tracing::warn!(job = %known.job.id, worker = %claim.worker, %error, "a claim failed"),
             }
         }
@@ -102,7 +84,7 @@ fn assign(engine: &Arc<Engine>, registry: &Arc<Registry>, free: &Free, known: Kn
 
 /// A claim under way. However it ends, a job that still waits stands in its line again.
 struct Claim {
-    engine: Arc<Engine>,
+    services: Arc<Services>,
     registry: Arc<Registry>,
     worker: WorkerId,
     attempt: AttemptId,
@@ -119,31 +101,22 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         self.registry.claimed(&self.worker, &self.attempt);
-        self.engine.give_back(&self.attempt.job);
+        self.services.engine.give_back(&self.attempt.job);
         if self.again_at_once {
-            self.engine.wake.notify_one();
+            self.services.engine.wake.notify_one();
         }
     }
 }
 
-async fn claim(engine: &Engine, registry: &Registry, worker: &WorkerId, job: &Job) -> Result<(), Error> {
-    // The job may run by now because somebody else was quicker: only who has started it may give it out.
-    let started = AtomicBool::new(false);
-    let decide = |now: &Job| {
-        let first = now.state == State::Queued && now.attempt == job.attempt;
-        started.store(first, Ordering::Relaxed);
-        Ok(first.then(|| Change::Started { attempt: now.attempt + 1, worker: worker.clone() }))
-    };
-    let claimed = engine.change(&job.id, decide).await?.known.job;
-    if !started.into_inner() || claimed.state != State::Running || claimed.attempt != job.attempt + 1 {
-        return Ok(());
-    }
+async fn claim(services: &Services, registry: &Registry, worker: &WorkerId, job: &Job) -> Result<(), Error> {
+    // The job may run by now because somebody else was quicker.
+    let Some(claimed) = services.engine.claim(worker, job).await? else { return Ok(()) };
     let attempt = AttemptId::of(&claimed);
     tracing::info!(job = %job.id, attempt = attempt.number, %worker, "job started");
     if registry.assign(
         worker,
         attempt.clone(),
-        Message::Assignment(assignment(&claimed, attempt.wire(&engine.credentials, worker))),
+        Message::Assignment(assignment(&claimed, Holder::of(&attempt).wire(&services.credentials, worker))),
     ) {
         return Ok(());
     }
@@ -152,16 +125,16 @@ async fn claim(engine: &Engine, registry: &Registry, worker: &WorkerId, job: &Jo
         message: "The worker left before it got the job.".into(),
         retryable: true,
     };
-    end_attempt(engine, &attempt, why, Counts::No).await?;
+    services.end_attempt(&attempt, why, Counts::No).await?;
     registry.answered(worker, &attempt);
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use courant_joblog::event::Submission;
-    use courant_joblog::ids::{DocumentId, JobId, Owner};
-    use courant_joblog::job::{Document, Lane};
+    use courant_engine::testing::submission;
+    use courant_joblog::event::Change;
+    use courant_joblog::ids::JobId;
     use courant_joblog::memory::MemoryLog;
     use tokio::sync::mpsc;
 
@@ -170,35 +143,16 @@ mod tests {
     use crate::config::Config;
     use crate::objects::Objects;
 
-    fn submission() -> Submission {
-        Submission {
-            id: JobId::random(),
-            owner: Owner::new("alice"),
-            document: Document { id: DocumentId::new("D"), name: "a.pdf".into(), bytes: 1, sha256: "00".into() },
-            batch: None,
-            request: None,
-            kind: "pdf".into(),
-            lane: Lane::Normal,
-            labels: Default::default(),
-            formats: vec![],
-            max_attempts: 3,
-            pages: None,
-            batch_size: None,
-            cancel_unwatched_ms: None,
-            password: None,
-        }
-    }
-
     #[tokio::test]
     async fn of_claims_that_saw_the_same_job_waiting_one_gives_it_out() {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();
-        let engine = Engine::open(Config::new(folder.path()), Arc::new(MemoryLog::new()), objects).await.unwrap();
-        let following = engine.clone();
-        tokio::spawn(async move { following.follow().await });
-        let submission = submission();
-        let id = submission.id.clone();
-        let (waiting, _) = engine.create(Change::Submitted(Box::new(submission)), id).await.unwrap();
+        let services = Services::open(Config::new(folder.path()), Arc::new(MemoryLog::new()), objects).await.unwrap();
+        let following = services.clone();
+        tokio::spawn(async move { following.engine.follow().await });
+        let id = JobId::random();
+        let submission = submission(id.as_str(), "alice");
+        let (waiting, _) = services.engine.create(Change::Submitted(Box::new(submission)), id).await.unwrap();
         let registry = Registry::default();
         let workers = ["w1", "w2"].map(WorkerId::new);
         let mut inboxes = workers.clone().map(|worker| {
@@ -209,7 +163,7 @@ mod tests {
             inbox
         });
         for worker in [&workers[0], &workers[1], &workers[0]] {
-            claim(&engine, &registry, worker, &waiting.known.job).await.unwrap();
+            claim(&services, &registry, worker, &waiting.known.job).await.unwrap();
         }
         assert!(inboxes[0].try_recv().is_ok(), "who came first gets it");
         assert!(inboxes[0].try_recv().is_err(), "twice to the same worker");

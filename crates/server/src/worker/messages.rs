@@ -1,31 +1,38 @@
 //! What workers send on their streams after the hello, one message at a time and in order.
 
+use courant_engine::Error as Refused;
+use courant_engine::attempt::AttemptId;
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::State;
 use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::work_response::Message as Out;
 
-use super::attempt::AttemptId;
 use super::hello::slots_in;
 use super::parts::holder_in;
 use super::registry::Registry;
 use super::reports::{Report, Taken};
 use super::{part_reports, sharing};
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
+use crate::worker::parts::Holder;
 
 /// Takes one message; says what to answer.
-pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, message: In) -> Result<Option<Out>, Error> {
+pub async fn take(
+    services: &Services,
+    registry: &Registry,
+    worker: &WorkerId,
+    message: In,
+) -> Result<Option<Out>, Error> {
     match &message {
         In::Hello(_) => return Err(Error::WrongOrder("only the first message may be the hello")),
         In::Heartbeat(_) => {
-            sharing::remind_lead(engine, registry, worker);
-            return Ok(Some(heartbeat(engine, worker)));
+            sharing::remind_lead(services, registry, worker);
+            return Ok(Some(heartbeat(services, worker)));
         }
         In::Slots(change) => {
             registry.change_slots(worker, slots_in("slots.slots", change.slots)?);
-            engine.wake.notify_one();
+            services.engine.wake.notify_one();
             return Ok(None);
         }
         _ => {}
@@ -33,9 +40,9 @@ pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, messa
     let at = attempt(&message).cloned();
     let holder = holder_in(at.clone())?;
     if holder.part.is_some() {
-        return part_reports::take(engine, registry, worker, &holder, at, message).await;
+        return part_reports::take(services, registry, worker, &holder, at, message).await;
     }
-    let report = Report { engine, registry, worker, attempt: holder.attempt };
+    let report = Report { services, registry, worker, attempt: holder.attempt };
     let declines = matches!(message, In::Accepted(_) | In::Cancelled(_) | In::Released(_));
     if !declines && registry.is_unanswered(worker, &report.attempt) {
         return Err(Error::WrongOrder("an assignment must be accepted before anything is reported of it"));
@@ -48,7 +55,9 @@ pub async fn take(engine: &Engine, registry: &Registry, worker: &WorkerId, messa
     match outcome {
         Ok(Taken::Good) => Ok(None),
         // Named as it came: a credential is given with an assignment and never else.
-        Ok(Taken::Ended) | Err(Error::LeaseLost { .. }) => Ok(Some(Out::LeaseLost(v1::LeaseLost { attempt: at }))),
+        Ok(Taken::Ended) | Err(Error::Engine(Refused::LeaseLost { .. })) => {
+            Ok(Some(Out::LeaseLost(v1::LeaseLost { attempt: at })))
+        }
         Err(error) => Err(error),
     }
 }
@@ -75,11 +84,11 @@ pub(super) fn attempt(message: &In) -> Option<&v1::AttemptRef> {
     }
 }
 
-fn heartbeat(engine: &Engine, worker: &WorkerId) -> Out {
-    let cancel = engine.read(|view| {
+fn heartbeat(services: &Services, worker: &WorkerId) -> Out {
+    let cancel = services.engine.read(|view| {
         let held = view.held_by(worker).map(|known| &known.job);
         held.filter(|job| job.state == State::Cancelling)
-            .map(|job| AttemptId::of(job).wire(&engine.credentials, worker))
+            .map(|job| Holder::of(&AttemptId::of(job)).wire(&services.credentials, worker))
             .collect()
     });
     Out::HeartbeatAck(v1::HeartbeatAck { cancel })

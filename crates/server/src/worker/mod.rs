@@ -7,13 +7,11 @@ mod attempt;
 mod deferred;
 pub mod dispatch;
 mod hello;
-mod large;
 mod messages;
 mod part_reports;
 pub mod parts;
 pub mod registry;
 mod reports;
-mod retry_decision;
 mod session;
 mod sharing;
 pub mod sweep;
@@ -34,16 +32,15 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::auth::{caller, require};
-use crate::engine::Engine;
 use crate::passwords;
+use crate::services::Services;
 use crate::shares::Counted;
 use access::held;
-pub use attempt::AttemptId;
 use registry::Registry;
 
 pub struct Workers {
     /// What the services share.
-    pub engine: Arc<Engine>,
+    pub services: Arc<Services>,
     pub registry: Arc<Registry>,
 }
 
@@ -56,8 +53,8 @@ impl WorkerService for Workers {
     async fn work(&self, request: Request<Streaming<WorkRequest>>) -> Result<Response<Self::WorkStream>, Status> {
         let identity = caller(&request)?;
         require(&identity, Role::Worker, "worker")?;
-        let used = self.engine.shares.stream(&identity)?;
-        let out = session::start(self.engine.clone(), self.registry.clone(), request.into_inner(), identity);
+        let used = self.services.shares.stream(&identity)?;
+        let out = session::start(self.services.clone(), self.registry.clone(), request.into_inner(), identity);
         Ok(Response::new(Counted::new(out, used)))
     }
 
@@ -67,9 +64,9 @@ impl WorkerService for Workers {
     ) -> Result<Response<Self::ReadDocumentStream>, Status> {
         let identity = caller(&request)?;
         require(&identity, Role::Worker, "worker")?;
-        let used = self.engine.shares.stream(&identity)?;
-        let (_, job) = held(&self.engine, &self.registry, request.into_inner().attempt)?;
-        Ok(Response::new(Counted::new(artifacts::read_document(&self.engine, &job).await?, used)))
+        let used = self.services.shares.stream(&identity)?;
+        let (_, job) = held(&self.services, &self.registry, request.into_inner().attempt)?;
+        Ok(Response::new(Counted::new(artifacts::read_document(&self.services, &job).await?, used)))
     }
 
     async fn read_password(
@@ -77,8 +74,8 @@ impl WorkerService for Workers {
         request: Request<ReadPasswordRequest>,
     ) -> Result<Response<ReadPasswordResponse>, Status> {
         require(&caller(&request)?, Role::Worker, "worker")?;
-        let (_, job) = held(&self.engine, &self.registry, request.into_inner().attempt)?;
-        let text = passwords::read(&self.engine, &job).await?;
+        let (_, job) = held(&self.services, &self.registry, request.into_inner().attempt)?;
+        let text = passwords::read(&self.services, &job).await?;
         Ok(Response::new(ReadPasswordResponse { password: Some(Password { text }) }))
     }
 
@@ -88,7 +85,7 @@ impl WorkerService for Workers {
     ) -> Result<Response<WriteArtifactResponse>, Status> {
         let identity = caller(&request)?;
         require(&identity, Role::Worker, "worker")?;
-        let written = artifacts::write(&self.engine, &self.registry, &identity, request.into_inner()).await?;
+        let written = artifacts::write(&self.services, &self.registry, &identity, request.into_inner()).await?;
         Ok(Response::new(written))
     }
 
@@ -98,8 +95,8 @@ impl WorkerService for Workers {
     ) -> Result<Response<Self::ReadArtifactStream>, Status> {
         let identity = caller(&request)?;
         require(&identity, Role::Worker, "worker")?;
-        let used = self.engine.shares.stream(&identity)?;
-        let artifact = artifacts::read(&self.engine, &self.registry, request.into_inner()).await?;
+        let used = self.services.shares.stream(&identity)?;
+        let artifact = artifacts::read(&self.services, &self.registry, request.into_inner()).await?;
         Ok(Response::new(Counted::new(artifact, used)))
     }
 }

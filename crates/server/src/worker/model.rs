@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use courant_engine::Error;
 use courant_joblog::event::{Change, Submission};
 use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, WorkerId};
 use courant_joblog::job::{Document, Job, Lane, State};
@@ -24,9 +25,8 @@ use super::registry::{OUTBOX, Offer, Session};
 use super::*;
 use crate::config::Config;
 use crate::credential::Credentials;
-use crate::error::Error;
 use crate::objects::Objects;
-use crate::places;
+use crate::positions;
 
 const KINDS: [&str; 2] = ["pdf", "scan"];
 const WORKERS: usize = 3;
@@ -167,7 +167,7 @@ impl Log for Shaky {
 
 struct World {
     log: Arc<Shaky>,
-    engine: Arc<Engine>,
+    services: Arc<Services>,
     registry: Arc<Registry>,
     workers: Vec<Fake>,
     jobs: Vec<JobId>,
@@ -181,20 +181,20 @@ impl World {
         let mut config = Config::new(folder.path());
         config.retry_base = Duration::ZERO;
         let log = Arc::new(Shaky { log: MemoryLog::new(), refuse: AtomicU32::new(0) });
-        let engine = Engine::open(config, log.clone(), Objects::local(folder.path()).unwrap()).await.unwrap();
+        let services = Services::open(config, log.clone(), Objects::local(folder.path()).unwrap()).await.unwrap();
         let registry = Arc::<Registry>::default();
-        let following = engine.clone();
-        tokio::spawn(async move { following.follow().await });
-        tokio::spawn(dispatch::run(engine.clone(), registry.clone()));
-        tokio::spawn(sweep::run(engine.clone(), registry.clone()));
-        tokio::spawn(places::run(engine.clone(), registry.clone()));
+        let following = services.clone();
+        tokio::spawn(async move { following.engine.follow().await });
+        tokio::spawn(dispatch::run(services.clone(), registry.clone()));
+        tokio::spawn(sweep::run(services.clone(), registry.clone()));
+        tokio::spawn(positions::run(services.clone(), registry.clone()));
         // The first takes all kinds, the others one each.
         let kinds = |n: usize| {
             KINDS.iter().enumerate().filter(move |(k, _)| n == 0 || n - 1 == *k).map(|(_, kind)| (*kind).into())
         };
         let fake = |n: usize| Fake::new(&format!("w{n}"), kinds(n).collect(), SLOTS);
         let workers = (0..WORKERS).map(fake).collect();
-        Self { log, engine, registry, workers, jobs: vec![], assigned: HashSet::new(), _folder: folder }
+        Self { log, services, registry, workers, jobs: vec![], assigned: HashSet::new(), _folder: folder }
     }
 
     async fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
@@ -258,7 +258,7 @@ impl World {
             cancel_unwatched_ms: None,
             password: None,
         };
-        if self.engine.create(Change::Submitted(Box::new(submission)), id.clone()).await.is_ok() {
+        if self.services.engine.create(Change::Submitted(Box::new(submission)), id.clone()).await.is_ok() {
             self.jobs.push(id);
         }
     }
@@ -271,7 +271,7 @@ impl World {
         let session = self.registry.attach(fake.id.clone(), "worker", offer, outbox).unwrap();
         self.registry.welcomed(&session);
         (fake.session, fake.inbox, fake.silent) = (Some(session), Some(inbox), false);
-        self.engine.wake.notify_one();
+        self.services.engine.wake.notify_one();
     }
 
     async fn say(&mut self, worker: usize, holder: &Holder, what: Report) -> Result<(), TestCaseError> {
@@ -280,13 +280,13 @@ impl World {
             self.store(holder, page).await;
         }
         let job = &holder.attempt.job;
-        let before = self.engine.get(job).map(|seen| seen.known.revision);
+        let before = self.services.engine.get(job).map(|seen| seen.known.revision);
         let mine = self.is_mine(worker, holder);
         let id = self.workers[worker].id.clone();
         self.hear(&id);
-        let answer = messages::take(&self.engine, &self.registry, &id, message(holder, what)).await;
+        let answer = messages::take(&self.services, &self.registry, &id, message(holder, what)).await;
         if !mine {
-            let after = self.engine.get(job).map(|seen| seen.known.revision);
+            let after = self.services.engine.get(job).map(|seen| seen.known.revision);
             prop_assert_eq!(before, after, "a late {:?} of {:?} changed something: {:?}", what, holder, answer);
         }
         Ok(())
@@ -294,8 +294,8 @@ impl World {
 
     async fn store(&self, holder: &Holder, page: i32) {
         let name = crate::objects::page_name(page as u32);
-        let path = self.engine.objects.artifact(&holder.attempt.job, holder.attempt.number, &name);
-        let mut writer = self.engine.objects.write(path);
+        let path = self.services.objects.artifact(&holder.attempt.job, holder.attempt.number, &name);
+        let mut writer = self.services.objects.write(path);
         writer.push(bytes::Bytes::from_static(b"{}")).await.unwrap();
         writer.finish().await.unwrap();
     }
@@ -303,7 +303,7 @@ impl World {
     /// A sign of life, as a stream takes it in.
     fn hear(&self, worker: &WorkerId) {
         if self.registry.heard(worker) {
-            self.engine.wake.notify_one();
+            self.services.engine.wake.notify_one();
         }
     }
 
@@ -312,7 +312,7 @@ impl World {
         if holder.part.is_some() {
             return self.registry.parts.pages(holder, &self.workers[worker].id).is_some();
         }
-        let job = self.engine.get(&attempt.job).map(|seen| seen.known.job);
+        let job = self.services.engine.get(&attempt.job).map(|seen| seen.known.job);
         job.is_some_and(|job| {
             job.state.is_held()
                 && job.attempt == attempt.number
@@ -323,7 +323,7 @@ impl World {
     async fn change(&self, number: usize, decide: impl Fn(&Job) -> Result<Option<Change>, Error>) {
         if !self.jobs.is_empty() {
             // The log may refuse it: then it did not happen.
-            let _ = self.engine.change(&self.jobs[number % self.jobs.len()], decide).await;
+            let _ = self.services.engine.change(&self.jobs[number % self.jobs.len()], decide).await;
         }
     }
 
@@ -355,21 +355,21 @@ impl World {
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
-        let free = assignment::free(&self.engine, &self.registry, &KINDS.map(Box::from));
+        let free = assignment::free(&self.services, &self.registry, &KINDS.map(Box::from));
         let free: HashMap<WorkerId, _> = free.into_iter().map(|free| (free.worker, free.kinds)).collect();
-        self.engine.read(|view| {
+        self.services.engine.read(|view| {
             let all = || view.list(None, None).map(|(_, known)| &known.job);
             let queued = all().filter(|job| job.state == State::Queued).count() as u64;
-            let stand: u64 = view.lines().map(|line| line.waiting.jobs + u64::from(line.delayed)).sum();
+            let stand: u64 = view.queues().map(|queue| queue.waiting.jobs + u64::from(queue.delayed)).sum();
             prop_assert_eq!(queued, stand, "who waits stands in a line");
             let held = all().filter(|job| job.state.is_held()).count() as u32;
-            prop_assert_eq!(held, view.lines().map(|line| line.held).sum::<u32>());
+            prop_assert_eq!(held, view.queues().map(|queue| queue.held).sum::<u32>());
             for fake in &self.workers {
                 prop_assert!(view.held_count(&fake.id) <= fake.slots, "{} holds too much", fake.id);
             }
-            for line in view.lines().filter(|line| line.waiting.jobs > 0) {
-                let idle = free.iter().find(|(_, kinds)| kinds.iter().any(|kind| **kind == *line.kind));
-                prop_assert!(idle.is_none(), "{:?} is idle while {} waits", idle, line.kind);
+            for queue in view.queues().filter(|queue| queue.waiting.jobs > 0) {
+                let idle = free.iter().find(|(_, kinds)| kinds.iter().any(|kind| **kind == *queue.kind));
+                prop_assert!(idle.is_none(), "{:?} is idle while {} waits", idle, queue.kind);
             }
             Ok(())
         })?;
@@ -382,7 +382,7 @@ impl World {
         for fake in &self.workers {
             let parts = self.registry.parts.held_by(&fake.id);
             for part in &parts {
-                let job = part.attempt.held(&self.engine);
+                let job = part.attempt.held(&self.services.engine);
                 let lead =
                     job.as_ref().ok().filter(|job| job.state == State::Running).and_then(|job| job.worker.clone());
                 prop_assert!(lead.is_some_and(|lead| lead != fake.id), "{part:?} of {job:?} is with {}", fake.id);
@@ -391,7 +391,7 @@ impl World {
                     prop_assert!(pages.insert((part.attempt.clone(), page)), "page {page} is in two hands");
                 }
             }
-            let held = self.engine.read(|view| view.held_count(&fake.id));
+            let held = self.services.engine.read(|view| view.held_count(&fake.id));
             prop_assert!(held + parts.len() as u32 <= fake.slots, "{} has too much: {parts:?}", fake.id);
         }
         Ok(())
@@ -411,7 +411,7 @@ impl World {
                 }
             }
             self.workers[good].got.clear();
-            let ended = |id: &JobId| self.engine.get(id).unwrap().known.job.state.is_terminal();
+            let ended = |id: &JobId| self.services.engine.get(id).unwrap().known.job.state.is_terminal();
             if self.jobs.iter().all(ended) {
                 self.settle().await?;
                 prop_assert!(self.registry.parts.counts().is_empty(), "parts of jobs that have ended");
@@ -425,7 +425,7 @@ impl World {
 
     /// Attempts are counted without a gap, and one ends before the next begins.
     async fn check_log(&self) -> Result<(), TestCaseError> {
-        let entries = self.engine.log.read(Revision::ZERO, &Filter::All, usize::MAX).await.unwrap();
+        let entries = self.services.engine.log.read(Revision::ZERO, &Filter::All, usize::MAX).await.unwrap();
         let mut live: HashMap<JobId, (u32, bool)> = HashMap::new();
         for entry in &entries {
             let Record::Changed { event, job } = &entry.record else { continue };

@@ -1,20 +1,22 @@
 //! What the worker of a part reports. Its pages are taken as the lead's own; nothing else it says moves the job.
 
+use courant_engine::Error as Refused;
+use courant_engine::parts::Span;
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::work_response::Message as Out;
 
-use super::parts::{Holder, Span};
+use super::parts::Holder;
 use super::registry::Registry;
 use super::reports::{Report, nonsense};
 use super::sharing::{Why, end};
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
 
 /// Takes one message of a part; says what to answer.
 pub(crate) async fn take(
-    engine: &Engine,
+    services: &Services,
     registry: &Registry,
     worker: &WorkerId,
     holder: &Holder,
@@ -30,23 +32,29 @@ pub(crate) async fn take(
     if matches!(message, In::Failed(_)) {
         registry.parts.bar(holder, worker);
     }
-    match handle(engine, registry, holder, pages, message).await {
+    match handle(services, registry, holder, pages, message).await {
         Ok(()) => Ok(None),
-        Err(Error::LeaseLost { .. } | Error::JobNotFound(_)) => Ok(lost()),
+        Err(Error::Engine(Refused::LeaseLost { .. } | Refused::JobNotFound(_))) => Ok(lost()),
         Err(error) => {
             let Some(problem) = nonsense(&error) else { return Err(error) };
             tracing::warn!(job = %holder.attempt.job, %worker, problem, "a report of a part is refused");
             registry.parts.bar(holder, worker);
-            end(engine, registry, holder, Why::Nonsense).await;
+            end(services, registry, holder, Why::Nonsense).await;
             Ok(None)
         }
     }
 }
 
-async fn handle(engine: &Engine, registry: &Registry, holder: &Holder, pages: Span, message: In) -> Result<(), Error> {
-    let job = holder.held(engine, &registry.parts)?;
+async fn handle(
+    services: &Services,
+    registry: &Registry,
+    holder: &Holder,
+    pages: Span,
+    message: In,
+) -> Result<(), Error> {
+    let job = holder.held(services, &registry.parts)?;
     let lead = job.worker.clone().ok_or_else(|| holder.attempt.lost())?;
-    let report = Report { engine, registry, worker: &lead, attempt: holder.attempt.clone() };
+    let report = Report { services, registry, worker: &lead, attempt: holder.attempt.clone() };
     match message {
         In::Accepted(_) => registry.parts.accept(holder),
         // How far the document is, its pages say.
@@ -56,15 +64,15 @@ async fn handle(engine: &Engine, registry: &Registry, holder: &Holder, pages: Sp
             if !page.page.as_ref().is_some_and(|page| u32::try_from(page.number).is_ok_and(|page| pages.has(page))) {
                 return Err(Error::field("page.number", "must be that of a page of the part"));
             }
-            let Some((_, _inside)) = registry.parts.enter(holder) else { return Err(holder.attempt.lost()) };
+            let Some((_, _inside)) = registry.parts.enter(holder) else { return Err(holder.attempt.lost().into()) };
             report.page(page).await?;
         }
         In::Failed(failed) => {
             let error = failed.error.unwrap_or_default();
             tracing::warn!(job = %job.id, code = error.code, message = error.message, "a part failed");
-            end(engine, registry, holder, Why::SaidSo).await;
+            end(services, registry, holder, Why::SaidSo).await;
         }
-        In::Succeeded(_) | In::Cancelled(_) | In::Released(_) => end(engine, registry, holder, Why::SaidSo).await,
+        In::Succeeded(_) | In::Cancelled(_) | In::Released(_) => end(services, registry, holder, Why::SaidSo).await,
         In::Plan(_)
         | In::Offer(_)
         | In::ExportStarted(_)

@@ -3,6 +3,12 @@
 
 use std::sync::Arc;
 
+use courant_engine::Error as Refused;
+use courant_engine::attempt::AttemptId;
+use courant_engine::hub::watch_queue::TransientChange;
+use courant_engine::large;
+use courant_engine::retry::cancelled;
+use courant_engine::view::Live;
 use courant_joblog::event::{Change, Counts};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{ExportState, Format, Job, JobError, KEPT_WARNINGS, Progress, Stage, State};
@@ -10,16 +16,13 @@ use courant_joblog::log::AppendError;
 use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
 
-use super::attempt::AttemptId;
+use super::assignment::free;
 use super::registry::Registry;
-use super::retry_decision::{cancelled, end_attempt};
-use super::{large, sharing};
+use super::sharing;
 use crate::convert;
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::hub::watch_queue::TransientChange;
 use crate::objects::{artifact_name, page_name};
-use crate::view::Live;
+use crate::services::Services;
 
 /// Pages of one document.
 pub const MAX_PAGES: i32 = 100_000;
@@ -37,7 +40,7 @@ pub(super) enum Taken {
 
 /// What a worker says of its attempt, or the worker of a part on its behalf.
 pub(super) struct Report<'a> {
-    pub(super) engine: &'a Engine,
+    pub(super) services: &'a Services,
     pub(super) registry: &'a Registry,
     /// The holder of the job.
     pub(super) worker: &'a WorkerId,
@@ -62,7 +65,7 @@ impl Report<'_> {
             In::Succeeded(report) => self.succeeded(report.warnings).await?,
             In::Failed(report) => self.end(convert::error_in(report.error)?, Counts::Yes).await?,
             In::Cancelled(_) | In::Released(_) => self.end(handed_back(), Counts::No).await?,
-            In::Offer(offer) => sharing::offer(self.engine, self.registry, self.worker, &self.attempt, &offer)?,
+            In::Offer(offer) => sharing::offer(self.services, self.registry, self.worker, &self.attempt, &offer)?,
         }
         Ok(Taken::Good)
     }
@@ -72,7 +75,7 @@ impl Report<'_> {
         let problem = match nonsense(&error) {
             Some(problem) => problem,
             // The job was removed meanwhile.
-            None if matches!(error, Error::JobNotFound(_)) => return Err(self.attempt.lost()),
+            None if matches!(error, Error::Engine(Refused::JobNotFound(_))) => return Err(self.attempt.lost().into()),
             None => return Err(error),
         };
         tracing::warn!(job = %self.attempt.job, worker = %self.worker, problem, "a report was refused");
@@ -84,12 +87,12 @@ impl Report<'_> {
 
     /// The job, if this worker holds it in this attempt.
     fn held(&self) -> Result<Arc<Job>, Error> {
-        let job = self.attempt.held(self.engine)?;
+        let job = self.attempt.held(&self.services.engine)?;
         self.owned(&job)?;
         Ok(job)
     }
 
-    fn owned(&self, job: &Job) -> Result<(), Error> {
+    fn owned(&self, job: &Job) -> Result<(), Refused> {
         let mine =
             job.state.is_held() && job.attempt == self.attempt.number && job.worker.as_ref() == Some(self.worker);
         if mine { Ok(()) } else { Err(self.attempt.lost()) }
@@ -101,7 +104,7 @@ impl Report<'_> {
             self.owned(job)?;
             Ok(if job.state == State::Running { decide(job) } else { None })
         };
-        self.engine.change(&self.attempt.job, decide).await.map(drop)
+        Ok(self.services.engine.change(&self.attempt.job, decide).await.map(drop)?)
     }
 
     fn news(&self, job: &Job, progress: Progress, news: TransientChange) -> Result<(), Error> {
@@ -110,14 +113,15 @@ impl Report<'_> {
         }
         let zone = match &news {
             TransientChange::Zone(zone) => Some(zone.clone()),
-            TransientChange::Progress | TransientChange::Export { .. } | TransientChange::Place => None,
+            TransientChange::Progress | TransientChange::Export { .. } | TransientChange::Position => None,
         };
         let live = Live { attempt: self.attempt.number, progress, zone };
-        if self.engine.report(&job.id, live, news) { Ok(()) } else { Err(self.attempt.lost()) }
+        if self.services.engine.report(&job.id, live, news) { Ok(()) } else { Err(self.attempt.lost().into()) }
     }
 
     fn current(&self, job: &Job) -> Progress {
-        self.engine
+        self.services
+            .engine
             .read(|view| view.get(&job.id).map_or_else(|| job.progress.clone(), |known| known.progress().clone()))
     }
 
@@ -162,22 +166,28 @@ impl Report<'_> {
         self.news(&job, progress, TransientChange::Export { format, percent: report.percent })
     }
 
+    /// Whether smaller jobs wait that could have its slot, while no worker has another for them.
+    fn is_in_the_way(&self, large: &Job) -> bool {
+        self.services.engine.smaller_waits(large)
+            && free(self.services, self.registry, std::slice::from_ref(&large.kind)).is_empty()
+    }
+
     async fn plan(&self, report: v1::ReportPlan) -> Result<Taken, Error> {
         if !(1..=MAX_PAGES).contains(&report.pages_total) {
             return Err(Error::field("plan.pages_total", format!("must be 1 to {MAX_PAGES}")));
         }
         let (attempt, pages) = (self.attempt.number, report.pages_total as u32);
-        let moved = |job: &Job| large::lane_for(&self.engine.config, job, pages);
+        let moved = |job: &Job| large::lane_for(self.services.config.large_document_pages, job, pages);
         let before = self.held()?;
         self.change(|job| {
             let lane = moved(job);
             (job.pages.total != Some(pages)).then_some(Change::Planned { attempt, pages, lane })
         })
         .await?;
-        if moved(&before).is_none() || !large::is_in_the_way(self.engine, self.registry, &before) {
+        if moved(&before).is_none() || !self.is_in_the_way(&before) {
             return Ok(Taken::Good);
         }
-        large::hand_back(self.engine, &self.attempt, pages).await?;
+        self.services.engine.hand_back_large(&self.attempt, pages).await?;
         Ok(Taken::Ended)
     }
 
@@ -198,8 +208,8 @@ impl Report<'_> {
 
     /// Says so if an artifact that must be there is not.
     async fn stored(&self, name: &str) -> Result<(), Error> {
-        let path = self.engine.objects.artifact(&self.attempt.job, self.attempt.number, name);
-        let stored = self.engine.objects.promptly(self.engine.objects.exists(&path)).await?;
+        let path = self.services.objects.artifact(&self.attempt.job, self.attempt.number, name);
+        let stored = self.services.objects.promptly(self.services.objects.exists(&path)).await?;
         if stored { Ok(()) } else { Err(Error::ArtifactNotFound(name.to_owned())) }
     }
 
@@ -212,9 +222,9 @@ impl Report<'_> {
         let (attempt, format) = (self.attempt.number, convert::format_in("export.format", format)?);
         self.held()?;
         let name = artifact_name(format);
-        let path = self.engine.objects.artifact(&self.attempt.job, attempt, &name);
+        let path = self.services.objects.artifact(&self.attempt.job, attempt, &name);
         self.stored(&name).await?;
-        let stored = self.engine.objects.describe(&path).await?.ok_or(Error::ArtifactNotFound(name))?;
+        let stored = self.services.objects.describe(&path).await?.ok_or(Error::ArtifactNotFound(name))?;
         self.change(|job| {
             let (bytes, sha256) = (stored.bytes, stored.sha256.clone());
             (!over(job, format)).then_some(Change::ExportCompleted { attempt, format, bytes, sha256 })
@@ -244,14 +254,14 @@ impl Report<'_> {
             // A cancel that was promised is kept, even if the work was done in the meantime.
             Ok(Some(if job.state == State::Cancelling { cancelled(job) } else { done }))
         };
-        self.engine.change(&self.attempt.job, decide).await?;
+        self.services.engine.change(&self.attempt.job, decide).await?;
         tracing::info!(job = %self.attempt.job, attempt, worker = %self.worker, "job finished");
         Ok(())
     }
 
     async fn end(&self, why: JobError, counts: Counts) -> Result<(), Error> {
         self.held()?;
-        end_attempt(self.engine, &self.attempt, why, counts).await
+        Ok(self.services.end_attempt(&self.attempt, why, counts).await?)
     }
 }
 
@@ -259,9 +269,9 @@ impl Report<'_> {
 pub(super) fn nonsense(error: &Error) -> Option<String> {
     match error {
         Error::Field { .. } | Error::ArtifactNotFound(_) => Some(error.to_string()),
-        Error::Illegal(illegal) => Some(illegal.to_string()),
+        Error::Engine(Refused::Illegal(illegal)) => Some(illegal.to_string()),
         // Sent again, it could be written down no better.
-        Error::Append(error @ (AppendError::TooLarge { .. } | AppendError::Unencodable { .. })) => {
+        Error::Engine(Refused::Append(error @ (AppendError::TooLarge { .. } | AppendError::Unencodable { .. }))) => {
             Some(error.to_string())
         }
         _ => None,
@@ -270,13 +280,13 @@ pub(super) fn nonsense(error: &Error) -> Option<String> {
 
 /// Where the worker counts fewer pages than are done, others have done the rest: there is one progress, and it does not go
 /// back.
-fn counting_all_parts(job: &Job, told: Progress) -> Progress {
-    let counts_pages = told.stage == Stage::Extract && job.pages.total == Some(told.units_total);
-    if !counts_pages || told.units_done >= job.progress.units_done {
-        return told;
+fn counting_all_parts(job: &Job, reported: Progress) -> Progress {
+    let counts_pages = reported.stage == Stage::Extract && job.pages.total == Some(reported.units_total);
+    if !counts_pages || reported.units_done >= job.progress.units_done {
+        return reported;
     }
     let (operation, units_done) = (job.progress.operation.clone(), job.progress.units_done);
-    Progress { operation, units_done, ..told }
+    Progress { operation, units_done, ..reported }
 }
 
 fn handed_back() -> JobError {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::{Identity, TokenError};
+use courant_engine::Error as Refused;
+use courant_engine::attempt::AttemptId;
 use courant_joblog::event::Counts;
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, JobError};
@@ -16,31 +18,29 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
-use super::attempt::AttemptId;
 use super::deferred::Deferred;
 use super::hello::Greeting;
 use super::parts::Holder;
 use super::registry::{OUTBOX, Offer, Outbox, Registry, Session};
-use super::retry_decision;
 use super::sharing::{self, Why};
 use crate::auth::time_left;
 use crate::convert;
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
 
 /// How long a stream may take to say hello.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
 /// Serves the stream; what goes to the worker comes out of the receiver.
 pub fn start(
-    engine: Arc<Engine>,
+    services: Arc<Services>,
     registry: Arc<Registry>,
     inbound: Streaming<WorkRequest>,
     identity: Identity,
 ) -> mpsc::Receiver<Result<WorkResponse, Status>> {
     let (outbox, out) = mpsc::channel(OUTBOX);
-    engine.clone().streams.spawn(async move {
-        if let Err(error) = serve(&engine, &registry, inbound, &outbox, &identity).await {
+    services.clone().streams.spawn(async move {
+        if let Err(error) = serve(&services, &registry, inbound, &outbox, &identity).await {
             tracing::debug!(%error, "a worker's stream ended");
             let _ = outbox.send(Err(error.into())).await;
         }
@@ -49,7 +49,7 @@ pub fn start(
 }
 
 async fn serve(
-    engine: &Arc<Engine>,
+    services: &Arc<Services>,
     registry: &Registry,
     mut inbound: Streaming<WorkRequest>,
     outbox: &Outbox,
@@ -62,17 +62,17 @@ async fn serve(
     let Some(In::Hello(hello)) = hello else {
         return Err(Error::WrongOrder("the first message must be the hello"));
     };
-    let greeting = Greeting::check(hello, &engine.credentials)?;
+    let greeting = Greeting::check(hello, &services.credentials)?;
     let kinds = greeting.offer.kinds.len() as u32;
-    let _kinds = engine.shares.worker_kinds.try_take(&identity.subject, kinds)?;
+    let _kinds = services.shares.worker_kinds.try_take(&identity.subject, kinds)?;
     let session =
         registry.attach(greeting.worker.clone(), &identity.subject, greeting.offer.clone(), outbox.clone())?;
     let Offer { slots, software, .. } = &greeting.offer;
     tracing::info!(worker = %session.worker, %software, slots, "worker connected");
     let served = tokio::select! {
-        served = converse(engine, registry, &session, &greeting, &mut inbound, outbox) => served,
+        served = converse(services, registry, &session, &greeting, &mut inbound, outbox) => served,
         () = session.replaced.0.cancelled() => Err(Error::Replaced),
-        () = engine.stopping.cancelled() => Err(Error::Draining),
+        () = services.stopping.cancelled() => Err(Error::Draining),
         () = tokio::time::sleep_until(expires) => Err(TokenError::Expired.into()),
     };
     registry.detach(&session);
@@ -81,23 +81,23 @@ async fn serve(
 }
 
 async fn converse(
-    engine: &Arc<Engine>,
+    services: &Arc<Services>,
     registry: &Registry,
     session: &Session,
     greeting: &Greeting,
     inbound: &mut Streaming<WorkRequest>,
     outbox: &Outbox,
 ) -> Result<(), Error> {
-    let kept = reconcile(engine, registry, session, &greeting.in_flight).await?;
-    send(outbox, welcome(engine, &session.worker, &kept)).await;
+    let kept = reconcile(services, registry, session, &greeting.in_flight).await?;
+    send(outbox, welcome(services, &session.worker, &kept)).await;
     registry.welcomed(session);
-    engine.wake.notify_one();
+    services.engine.wake.notify_one();
     let mut deferred = Deferred::new(greeting.resends_reports);
     while let Some(message) = receive(inbound).await? {
         if registry.heard(&session.worker) {
-            engine.wake.notify_one();
+            services.engine.wake.notify_one();
         }
-        if let Some(answer) = deferred.take(engine, registry, &session.worker, message).await? {
+        if let Some(answer) = deferred.take(services, registry, &session.worker, message).await? {
             send(outbox, answer).await;
         }
     }
@@ -123,12 +123,12 @@ async fn send(outbox: &Outbox, message: Out) {
     let _ = outbox.send(Ok(WorkResponse { message: Some(message) })).await;
 }
 
-fn welcome(engine: &Engine, worker: &WorkerId, kept: &[Holder]) -> Out {
-    let config = &engine.config;
+fn welcome(services: &Services, worker: &WorkerId, kept: &[Holder]) -> Out {
+    let config = &services.config;
     Out::Welcome(courant_proto::v1::Welcome {
         heartbeat_interval: Some(convert::duration(config.heartbeat_interval())),
         lease_duration: Some(convert::duration(config.lease)),
-        in_flight: kept.iter().map(|holder| holder.wire(&engine.credentials, worker)).collect(),
+        in_flight: kept.iter().map(|holder| holder.wire(&services.credentials, worker)).collect(),
         max_artifact_bytes: config.max_artifact_bytes as i64,
     })
 }
@@ -136,13 +136,13 @@ fn welcome(engine: &Engine, worker: &WorkerId, kept: &[Holder]) -> Out {
 /// Compares what the worker says it works on with what it holds: it keeps what is on both lists; what it lost is queued
 /// again at once.
 async fn reconcile(
-    engine: &Engine,
+    services: &Services,
     registry: &Registry,
     session: &Session,
     in_flight: &HashSet<Holder>,
 ) -> Result<Vec<Holder>, Error> {
     let held: Vec<Arc<Job>> =
-        engine.read(|view| view.held_by(&session.worker).map(|known| known.job.clone()).collect());
+        services.engine.read(|view| view.held_by(&session.worker).map(|known| known.job.clone()).collect());
     let mut kept = Vec::new();
     for attempt in held.iter().map(|job| AttemptId::of(job)) {
         if registry.is_claiming(&session.worker, &attempt) {
@@ -163,10 +163,10 @@ async fn reconcile(
         };
         // An assignment that never arrived is nobody's failure.
         let counts = if unanswered { Counts::No } else { Counts::Yes };
-        match retry_decision::end_attempt(engine, &attempt, why, counts).await {
+        match services.end_attempt(&attempt, why, counts).await {
             // It stays the worker's in name, which says nothing of it: once the log takes entries again it ends like an
             // assignment that was not accepted.
-            Err(Error::Append(AppendError::Full) | Error::Busy(_)) => {}
+            Err(Refused::Append(AppendError::Full) | Refused::Busy(_)) => {}
             ended => ended?,
         }
     }
@@ -175,7 +175,7 @@ async fn reconcile(
             registry.parts.accept(&part);
             kept.push(part);
         } else {
-            sharing::end(engine, registry, &part, Why::WorkerGone).await;
+            sharing::end(services, registry, &part, Why::WorkerGone).await;
         }
     }
     Ok(kept)

@@ -3,6 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use courant_engine::Error as Refused;
+use courant_engine::attempt::AttemptId;
+use courant_engine::retry::cancelled;
 use courant_joblog::event::Counts;
 use courant_joblog::ids::{JobId, WorkerId};
 use courant_joblog::job::{Job, JobError, State};
@@ -10,26 +13,25 @@ use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{CancelAttempt, LeaseLost};
 use tokio::time::{Duration, Instant, MissedTickBehavior};
 
-use super::attempt::AttemptId;
+use super::parts::Holder;
 use super::registry::Registry;
-use super::retry_decision::{cancelled, end_attempt};
 use super::sharing;
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::services::Services;
 
 /// The longest pause between two looks.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Looks after leases for ever.
-pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
-    let every = TICK.min(engine.config.lease / 10);
+pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
+    let every = TICK.min(services.config.lease / 10);
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sweep = Sweep { engine, registry, cancelling: HashMap::new() };
+    let mut sweep = Sweep { services, registry, cancelling: HashMap::new() };
     let mut last = Instant::now();
     loop {
         ticks.tick().await;
-        if last.elapsed() > every + sweep.engine.config.lease / 3 {
+        if last.elapsed() > every + sweep.services.config.lease / 3 {
             // This process stood still: the workers' signs of life lie unread, nobody is to blame.
             sweep.registry.forgive();
         }
@@ -41,25 +43,26 @@ pub async fn run(engine: Arc<Engine>, registry: Arc<Registry>) {
 }
 
 struct Sweep {
-    engine: Arc<Engine>,
+    services: Arc<Services>,
     registry: Arc<Registry>,
     cancelling: HashMap<JobId, Instant>,
 }
 
 impl Sweep {
     async fn once(&mut self) -> Result<(), Error> {
-        let held: Vec<Arc<Job>> = self.engine.read(|view| view.held().map(|known| known.job.clone()).collect());
+        let held: Vec<Arc<Job>> =
+            self.services.engine.read(|view| view.held().map(|known| known.job.clone()).collect());
         // One that the log does not take must not keep the others, and what needs no log, from being looked at.
         let looked = [self.leases(&held).await, self.unanswered(&held).await, self.cancels(&held).await];
-        sharing::sweep(&self.engine, &self.registry);
+        sharing::sweep(&self.services, &self.registry);
         self.registry.forget_gone();
         // A worker with room again in its outbox tells nobody.
-        self.engine.wake.notify_one();
+        self.services.engine.wake.notify_one();
         looked.into_iter().collect()
     }
 
     async fn leases(&self, held: &[Arc<Job>]) -> Result<(), Error> {
-        let lease = self.engine.config.lease;
+        let lease = self.services.config.lease;
         for job in held {
             let attempt = AttemptId::of(job);
             let lost = |worker: &&WorkerId| self.registry.is_lost(worker, Some(&attempt));
@@ -73,10 +76,12 @@ impl Sweep {
                 retryable: true,
             };
             tracing::warn!(job = %job.id, %worker, "lease ran out");
-            end_attempt(&self.engine, &attempt, why, Counts::Yes).await?;
+            self.services.end_attempt(&attempt, why, Counts::Yes).await?;
             self.registry.send(
                 worker,
-                Message::LeaseLost(LeaseLost { attempt: Some(attempt.wire(&self.engine.credentials, worker)) }),
+                Message::LeaseLost(LeaseLost {
+                    attempt: Some(Holder::of(&attempt).wire(&self.services.credentials, worker)),
+                }),
             );
         }
         Ok(())
@@ -90,18 +95,18 @@ impl Sweep {
             }
         }
         holders.iter().for_each(|(worker, attempts)| self.registry.expect(worker, attempts));
-        for (worker, attempt) in self.registry.late(self.engine.config.accept_within) {
+        for (worker, attempt) in self.registry.late(self.services.config.accept_within) {
             let why = JobError {
                 code: "NOT_ACCEPTED".into(),
                 message: "The worker did not accept the job in time.".into(),
                 retryable: true,
             };
-            match end_attempt(&self.engine, &attempt, why, Counts::No).await {
+            match self.services.end_attempt(&attempt, why, Counts::No).await {
                 // Only now: an end that the log refused is tried again.
-                Ok(()) | Err(Error::JobNotFound(_)) => {
+                Ok(()) | Err(Refused::JobNotFound(_)) => {
                     self.registry.answered(&worker, &attempt);
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
@@ -114,18 +119,22 @@ impl Sweep {
             let Some(worker) = job.worker.as_ref() else { continue };
             let since = self.cancelling.entry(job.id.clone()).or_insert_with(Instant::now);
             let attempt = AttemptId::of(job);
-            if since.elapsed() <= self.engine.config.cancel_grace {
+            if since.elapsed() <= self.services.config.cancel_grace {
                 self.registry.send(
                     worker,
-                    Message::Cancel(CancelAttempt { attempt: Some(attempt.wire(&self.engine.credentials, worker)) }),
+                    Message::Cancel(CancelAttempt {
+                        attempt: Some(Holder::of(&attempt).wire(&self.services.credentials, worker)),
+                    }),
                 );
                 continue;
             }
             let over = |now: &Job| Ok((now.state == State::Cancelling).then(|| cancelled(now)));
-            self.engine.change(&job.id, over).await?;
+            self.services.engine.change(&job.id, over).await?;
             self.registry.send(
                 worker,
-                Message::LeaseLost(LeaseLost { attempt: Some(attempt.wire(&self.engine.credentials, worker)) }),
+                Message::LeaseLost(LeaseLost {
+                    attempt: Some(Holder::of(&attempt).wire(&self.services.credentials, worker)),
+                }),
             );
         }
         Ok(())

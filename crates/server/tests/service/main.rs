@@ -14,7 +14,7 @@ mod jobs;
 mod large;
 mod lists;
 mod nonsense;
-mod notices;
+mod notifications;
 mod operators;
 mod parts;
 mod passwords;

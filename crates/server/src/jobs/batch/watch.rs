@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::TokenError;
+use courant_engine::batches::{Batch, Name};
 use courant_joblog::ids::{Revision, Timestamp};
 use courant_proto::v1::WatchBatchResponse;
 use tokio::sync::{mpsc, watch};
@@ -11,9 +12,8 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use crate::convert;
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::indexes::{Batch, Name};
+use crate::services::Services;
 
 /// How often the percent of running jobs is looked at, which is not in the log.
 const LIVE: Duration = Duration::from_secs(1);
@@ -23,41 +23,43 @@ const LONG: Duration = Duration::from_secs(366 * 24 * 3600);
 type Out = mpsc::Sender<Result<WatchBatchResponse, Status>>;
 
 /// The batch, and the revision of the view it was read at.
-pub(super) fn look(engine: &Engine, name: &Name) -> Result<(Batch, Revision), Error> {
+pub(super) fn look(services: &Services, name: &Name) -> Result<(Batch, Revision), Error> {
     let now = Timestamp::now();
-    let found = engine.indexes(|indexes, view| Some((indexes.batches.get(name, view, now)?, view.revision())));
+    let found = services.engine.projection(&services.projections.batches, |batches, view| {
+        Some((batches.get(name, view, now)?, view.revision()))
+    });
     found.ok_or_else(|| Error::BatchNotFound(name.1.clone()))
 }
 
 /// Starts to follow a batch.
 pub fn follow(
-    engine: Arc<Engine>,
+    services: Arc<Services>,
     name: Name,
     interval: Duration,
     token_left: Duration,
 ) -> Result<mpsc::Receiver<Result<WatchBatchResponse, Status>>, Error> {
-    let found = engine.indexes(|indexes, _| indexes.batches.subscribe(&name));
+    let found = services.engine.projection(&services.projections.batches, |batches, _| batches.subscribe(&name));
     let changed = found.ok_or_else(|| Error::BatchNotFound(name.1.clone()))?;
     let (out, states) = mpsc::channel(1);
     let expired = Instant::now() + token_left.min(LONG);
-    engine.clone().streams.spawn(async move {
-        let (stopping, told) = (engine.stopping.clone(), out.clone());
-        let follower = Follower { engine, name, changed, interval, out };
+    services.clone().streams.spawn(async move {
+        let (stopping, sender) = (services.stopping.clone(), out.clone());
+        let follower = Follower { services, name, changed, interval, out };
         let ended = tokio::select! {
             ended = follower.run() => ended,
             () = stopping.cancelled() => Err(Error::Draining),
             () = tokio::time::sleep_until(expired) => Err(TokenError::Expired.into()),
-            () = told.closed() => Ok(()),
+            () = sender.closed() => Ok(()),
         };
         if let Err(error) = ended {
-            let _ = told.send(Err(error.into())).await;
+            let _ = sender.send(Err(error.into())).await;
         }
     });
     Ok(states)
 }
 
 struct Follower {
-    engine: Arc<Engine>,
+    services: Arc<Services>,
     name: Name,
     changed: watch::Receiver<()>,
     interval: Duration,
@@ -69,10 +71,10 @@ impl Follower {
         let mut last: Option<(Batch, Instant)> = None;
         loop {
             self.changed.mark_unchanged();
-            let (batch, revision) = look(&self.engine, &self.name)?;
-            let silent = last.as_ref().is_none_or(|(_, at)| at.elapsed() >= self.engine.config.bookmark_interval);
-            if silent || last.as_ref().is_some_and(|(told, _)| *told != batch) {
-                let cursor = self.engine.cursor(revision).encode();
+            let (batch, revision) = look(&self.services, &self.name)?;
+            let silent = last.as_ref().is_none_or(|(_, at)| at.elapsed() >= self.services.config.bookmark_interval);
+            if silent || last.as_ref().is_some_and(|(last_sent, _)| *last_sent != batch) {
+                let cursor = self.services.engine.cursor(revision).encode();
                 let state = WatchBatchResponse { batch: Some(convert::batch(&batch)), cursor };
                 if self.out.send(Ok(state)).await.is_err() || batch.complete {
                     return Ok(());
@@ -86,9 +88,9 @@ impl Follower {
 
     /// One interval, or until the batch is complete.
     async fn pause(&mut self) {
-        let (engine, name, changed) = (&self.engine, &self.name, &mut self.changed);
+        let (services, name, changed) = (&self.services, &self.name, &mut self.changed);
         let over = async {
-            while look(engine, name).is_ok_and(|(batch, _)| !batch.complete) && changed.changed().await.is_ok() {}
+            while look(services, name).is_ok_and(|(batch, _)| !batch.complete) && changed.changed().await.is_ok() {}
         };
         let _ = tokio::time::timeout(self.interval, over).await;
         // Whatever came during the pause is news still.

@@ -7,14 +7,14 @@ use courant_joblog::job::Job;
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::holder::Holder;
-use super::table::Parts;
-use crate::engine::Engine;
+use super::table::PartRegistry;
 use crate::error::Error;
 use crate::objects::page_name;
+use crate::services::Services;
 
 impl Holder {
     /// The worker that holds it.
-    pub fn worker(&self, job: &Job, parts: &Parts) -> Option<WorkerId> {
+    pub fn worker(&self, job: &Job, parts: &PartRegistry) -> Option<WorkerId> {
         match &self.part {
             Some(part) => parts.worker(&self.attempt, part),
             None => job.worker.clone(),
@@ -22,24 +22,29 @@ impl Holder {
     }
 
     /// Whether this worker holds it.
-    pub fn is_of(&self, engine: &Engine, parts: &Parts, worker: &WorkerId) -> bool {
-        let job = self.held(engine, parts);
+    pub fn is_of(&self, services: &Services, parts: &PartRegistry, worker: &WorkerId) -> bool {
+        let job = self.held(services, parts);
         job.is_ok_and(|job| self.worker(&job, parts).is_some_and(|holder| holder == *worker))
     }
 
     /// The job, if the attempt is held and the part, if it is one, too.
-    pub fn held(&self, engine: &Engine, parts: &Parts) -> Result<Arc<Job>, Error> {
-        let job = self.attempt.held(engine)?;
+    pub fn held(&self, services: &Services, parts: &PartRegistry) -> Result<Arc<Job>, Error> {
+        let job = self.attempt.held(&services.engine)?;
         match self.part {
-            Some(_) => parts.enter(self).map(|_| job).ok_or_else(|| self.attempt.lost()),
+            Some(_) => parts.enter(self).map(|_| job).ok_or_else(|| self.attempt.lost().into()),
             None => Ok(job),
         }
     }
 
     /// Like [`Holder::held`], for writing an artifact of this name: what the guard is of ends only after the guard. A part
     /// writes its own pages and nothing else.
-    pub fn enter(&self, engine: &Engine, parts: &Parts, name: &str) -> Result<Option<OwnedRwLockReadGuard<()>>, Error> {
-        self.attempt.held(engine)?;
+    pub fn enter(
+        &self,
+        services: &Services,
+        parts: &PartRegistry,
+        name: &str,
+    ) -> Result<Option<OwnedRwLockReadGuard<()>>, Error> {
+        self.attempt.held(&services.engine)?;
         if self.part.is_none() {
             return Ok(None);
         }

@@ -1,12 +1,13 @@
 //! Who speaks: the worker of an attempt, or that of a part of it.
 
+use courant_engine::attempt::AttemptId;
+use courant_engine::parts::{MAX_PART_ID, PartId};
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::AttemptRef;
 
-use super::span::{MAX_PART_ID, PartId};
 use crate::credential::{Credentials, Holding};
 use crate::error::Error;
-use crate::worker::attempt::{AttemptId, attempt_in};
+use crate::worker::attempt::attempt_in;
 
 /// An attempt, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +18,11 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// The worker of an attempt itself.
+    pub fn of(attempt: &AttemptId) -> Self {
+        Self { attempt: attempt.clone(), part: None }
+    }
+
     pub(crate) fn of_part(attempt: &AttemptId, part: &PartId) -> Self {
         Self { attempt: attempt.clone(), part: Some(part.clone()) }
     }
@@ -37,14 +43,7 @@ impl Holder {
     }
 
     fn part_id(&self) -> &str {
-        self.part.as_ref().map_or("", |part| &part.0)
-    }
-}
-
-impl AttemptId {
-    /// As it is sent to a worker. The credential in it is of use to the holder alone.
-    pub fn wire(&self, credentials: &Credentials, worker: &WorkerId) -> AttemptRef {
-        Holder { attempt: self.clone(), part: None }.wire(credentials, worker)
+        self.part.as_ref().map_or("", PartId::as_str)
     }
 }
 
@@ -53,5 +52,5 @@ pub(crate) fn holder_in(at: Option<AttemptRef>) -> Result<Holder, Error> {
     if part.as_ref().is_some_and(|part| part.len() > MAX_PART_ID) {
         return Err(Error::field("attempt.part", format!("must have at most {MAX_PART_ID} bytes")));
     }
-    Ok(Holder { attempt: attempt_in(at)?, part: part.map(|part| PartId(part.into())) })
+    Ok(Holder { attempt: attempt_in(at)?, part: part.map(PartId::new) })
 }

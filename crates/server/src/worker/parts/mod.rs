@@ -8,16 +8,12 @@
 //! A part's id is given once. Whatever is written under it goes through its gate, and a part is handed back to its lead
 //! only after the last one inside has left: from then on its pages are the lead's alone.
 //!
-//! Locks: the book's before the engine's, the engine's before the registry's.
+//! Who has which pages is in [`courant_engine::parts`]. Locks: the ledger's before the engine's, the engine's before the registry's.
 
 mod access;
-mod book;
 mod holder;
-mod span;
 mod table;
 
-pub(super) use book::Given;
 pub use holder::Holder;
 pub(super) use holder::holder_in;
-pub use span::{MAX_PART_ID, MAX_RANGES, PartId, Span};
-pub use table::Parts;
+pub use table::PartRegistry;

@@ -2,30 +2,29 @@
 
 use std::collections::{HashMap, HashSet};
 
+use courant_engine::attempt::AttemptId;
+use courant_engine::parts::{Given, PartId, PartLedger, Span};
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::AttemptRef;
 use parking_lot::Mutex;
 use tokio::sync::OwnedRwLockReadGuard;
 use tokio::time::Duration;
 
-use super::book::{Book, Given};
 use super::holder::Holder;
-use super::span::{PartId, Span};
-use crate::worker::attempt::AttemptId;
 
 /// All parts of all documents.
 #[derive(Debug, Default)]
-pub struct Parts {
-    pub(crate) book: Mutex<Book>,
+pub struct PartRegistry {
+    pub(crate) ledger: Mutex<PartLedger>,
     /// Workers that could not be told that a part is over.
-    pub(crate) untold: Mutex<Vec<(WorkerId, AttemptRef)>>,
+    pub(crate) unsent: Mutex<Vec<(WorkerId, AttemptRef)>>,
 }
 
-impl Parts {
+impl PartRegistry {
     /// How many parts each worker does.
     pub fn counts(&self) -> HashMap<WorkerId, u32> {
         let mut counts = HashMap::new();
-        for (_, part) in self.book.lock().parts() {
+        for (_, part) in self.ledger.lock().parts() {
             *counts.entry(part.worker.clone()).or_default() += 1;
         }
         counts
@@ -33,66 +32,66 @@ impl Parts {
 
     /// Gives a worker a part, if one of these kinds is to be had.
     pub(crate) fn give(&self, worker: &WorkerId, kinds: &[Box<str>]) -> Option<Given> {
-        self.book.lock().give(worker, kinds)
+        self.ledger.lock().give(worker, kinds)
     }
 
     /// The pages of a part that this worker does; `None` if it does not, or no longer.
     pub(crate) fn pages(&self, holder: &Holder, worker: &WorkerId) -> Option<Span> {
-        let book = self.book.lock();
-        let part = book.part(&holder.attempt, holder.part.as_ref()?)?;
+        let ledger = self.ledger.lock();
+        let part = ledger.part(&holder.attempt, holder.part.as_ref()?)?;
         (part.worker == *worker).then_some(part.pages)
     }
 
     /// The worker that does a part.
     pub(crate) fn worker(&self, attempt: &AttemptId, part: &PartId) -> Option<WorkerId> {
-        self.book.lock().part(attempt, part).map(|part| part.worker.clone())
+        self.ledger.lock().part(attempt, part).map(|part| part.worker.clone())
     }
 
     /// Enters a part to write for it: while the guard lives the part is not handed back.
     pub(crate) fn enter(&self, holder: &Holder) -> Option<(Span, OwnedRwLockReadGuard<()>)> {
-        let book = self.book.lock();
-        let part = book.part(&holder.attempt, holder.part.as_ref()?)?;
+        let ledger = self.ledger.lock();
+        let part = ledger.part(&holder.attempt, holder.part.as_ref()?)?;
         Some((part.pages, part.gate.clone().try_read_owned().ok()?))
     }
 
     /// The parts of a worker.
     pub(crate) fn held_by(&self, worker: &WorkerId) -> Vec<Holder> {
-        let book = self.book.lock();
-        let mine = book.parts().filter(|(_, part)| part.worker == *worker);
+        let ledger = self.ledger.lock();
+        let mine = ledger.parts().filter(|(_, part)| part.worker == *worker);
         mine.map(|(attempt, part)| Holder::of_part(attempt, &part.id)).collect()
     }
 
     /// The parts of a worker beyond so many, those given last first.
     pub(crate) fn beyond(&self, worker: &WorkerId, most: u32) -> Vec<Holder> {
-        let beyond = self.book.lock().beyond(worker, most);
+        let beyond = self.ledger.lock().beyond(worker, most);
         beyond.into_iter().map(|(attempt, part)| Holder::of_part(&attempt, &part)).collect()
     }
 
     /// The worker has shown that it knows of a part.
     pub(crate) fn accept(&self, holder: &Holder) {
         if let Some(part) = &holder.part {
-            self.book.lock().accept(&holder.attempt, part);
+            self.ledger.lock().accept(&holder.attempt, part);
         }
     }
 
     /// The worker failed on a part: it gets no more of this document.
     pub(crate) fn bar(&self, holder: &Holder, worker: &WorkerId) {
-        self.book.lock().bar(&holder.attempt, worker);
+        self.ledger.lock().bar(&holder.attempt, worker);
     }
 
     pub(crate) fn is_accepted(&self, holder: &Holder) -> bool {
-        holder.part.as_ref().is_some_and(|part| self.book.lock().is_accepted(&holder.attempt, part))
+        holder.part.as_ref().is_some_and(|part| self.ledger.lock().is_accepted(&holder.attempt, part))
     }
 
     pub(crate) fn workers(&self) -> HashSet<WorkerId> {
-        self.book.lock().workers()
+        self.ledger.lock().workers()
     }
 
     pub(crate) fn late(&self, within: Duration) -> Vec<(WorkerId, Holder)> {
-        let book = self.book.lock();
-        let late = book.late(within).into_iter();
+        let ledger = self.ledger.lock();
+        let late = ledger.late(within).into_iter();
         late.filter_map(|(attempt, part)| {
-            let worker = book.part(&attempt, &part)?.worker.clone();
+            let worker = ledger.part(&attempt, &part)?.worker.clone();
             Some((worker, Holder::of_part(&attempt, &part)))
         })
         .collect()

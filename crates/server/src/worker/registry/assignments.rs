@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
+use courant_engine::attempt::AttemptId;
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::work_response::Message;
 use tokio::time::{Duration, Instant};
 
 use super::Registry;
-use crate::worker::attempt::AttemptId;
 
 /// How long a confirmed attempt is remembered at least.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ impl Registry {
         let mut inner = self.inner.lock();
         let Some(worker) = inner.workers.get_mut(worker) else { return false };
         worker.unanswered.insert(attempt, Instant::now());
-        worker.line.as_ref().is_some_and(|line| line.send(message))
+        worker.connection.as_ref().is_some_and(|connection| connection.send(message))
     }
 
     /// Whether the worker was given this attempt and has not answered yet.
@@ -68,7 +68,7 @@ impl Registry {
         let Some(worker) = inner.workers.get_mut(worker) else { return };
         // What was confirmed a moment ago may have begun after `held` was read.
         worker.confirmed.retain(|attempt, since| held.contains(attempt) || since.elapsed() < REMEMBERED);
-        if !worker.line.as_ref().is_some_and(|line| line.welcomed) {
+        if !worker.connection.as_ref().is_some_and(|connection| connection.welcomed) {
             return;
         }
         for attempt in held {

@@ -9,6 +9,8 @@ mod tests;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use courant_engine::attempt::AttemptId;
+use courant_engine::dispatch::FreeWorker;
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{Drain, DrainReason, WorkResponse};
@@ -18,8 +20,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::attempt::AttemptId;
-use super::parts::Parts;
+use super::parts::PartRegistry;
 use crate::error::Error;
 
 /// Messages under way to one worker. When it is full the worker does not read: what must not get lost is repeated in
@@ -37,7 +38,7 @@ pub struct Registry {
     inner: Mutex<Inner>,
     lease: Duration,
     /// Which pages they do for one another.
-    pub parts: Parts,
+    pub parts: PartRegistry,
 }
 
 struct Inner {
@@ -68,10 +69,10 @@ struct Worker {
     /// Attempts that the worker has shown, on this stream, to know of, and when it first did. Those that are over are
     /// forgotten a while later.
     confirmed: HashMap<AttemptId, Instant>,
-    line: Option<Line>,
+    connection: Option<Connection>,
 }
 
-struct Line {
+struct Connection {
     outbox: Outbox,
     replaced: CancellationToken,
     /// Whether the welcome, which must come first, is on its way.
@@ -113,17 +114,6 @@ impl PartialEq for ReplacedToken {
 
 impl Eq for ReplacedToken {}
 
-/// A worker that could take a job.
-#[derive(Clone, Debug)]
-pub struct Free {
-    pub worker: WorkerId,
-    pub kinds: Arc<[Box<str>]>,
-    /// Slots, those being claimed already taken off.
-    pub slots: u32,
-    /// Whether it takes parts of documents that others do.
-    pub takes_parts: bool,
-}
-
 /// A worker as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -148,7 +138,7 @@ impl Registry {
     pub fn new(lease: Duration) -> Self {
         let (workers, by_kind) = (HashMap::new(), HashMap::new());
         let inner = Inner { workers, by_kind, closing: false, floor: Instant::now(), next: 0 };
-        Self { inner: Mutex::new(inner), lease, parts: Parts::default() }
+        Self { inner: Mutex::new(inner), lease, parts: PartRegistry::default() }
     }
 
     /// A worker said hello on a new stream, with a token of this subject. An older stream of the same worker is told to end.
@@ -157,21 +147,30 @@ impl Registry {
     pub fn attach(&self, worker: WorkerId, subject: &str, offer: Offer, outbox: Outbox) -> Result<Session, Error> {
         let mut inner = self.inner.lock();
         let taken =
-            |old: &Worker| *old.subject != *subject && (old.line.is_some() || old.heard.elapsed() <= self.lease);
+            |old: &Worker| *old.subject != *subject && (old.connection.is_some() || old.heard.elapsed() <= self.lease);
         if inner.workers.get(&worker).is_some_and(taken) {
             return Err(Error::WorkerIdTaken(worker));
         }
         inner.next += 1;
         let (session, replaced) = (inner.next, CancellationToken::new());
-        let line = Some(Line { outbox, replaced: replaced.clone(), welcomed: false });
+        let connection = Some(Connection { outbox, replaced: replaced.clone(), welcomed: false });
         let kinds = offer.kinds.clone();
         let now = match inner.remove(&worker) {
             Some(old) => {
-                old.line.iter().for_each(|line| line.replaced.cancel());
+                old.connection.iter().for_each(|connection| connection.replaced.cancel());
                 let (heard, confirmed) = (Instant::now(), HashMap::new());
-                Worker { session, subject: subject.into(), offer, heard, unresponsive: false, confirmed, line, ..old }
+                Worker {
+                    session,
+                    subject: subject.into(),
+                    offer,
+                    heard,
+                    unresponsive: false,
+                    confirmed,
+                    connection,
+                    ..old
+                }
             }
-            None => Worker::new(session, subject, offer, line),
+            None => Worker::new(session, subject, offer, connection),
         };
         for kind in kinds.iter() {
             inner.by_kind.entry(kind.clone()).or_default().insert(worker.clone());
@@ -189,12 +188,12 @@ impl Registry {
             return;
         };
         let drained = worker.drained;
-        let Some(line) = worker.line.as_mut() else { return };
-        line.welcomed = true;
+        let Some(connection) = worker.connection.as_mut() else { return };
+        connection.welcomed = true;
         if closing {
-            line.send(told_to_drain(DrainReason::ServerStopping));
+            connection.send(told_to_drain(DrainReason::ServerStopping));
         } else if drained {
-            line.send(told_to_drain(DrainReason::Operator));
+            connection.send(told_to_drain(DrainReason::Operator));
         }
     }
 
@@ -203,7 +202,7 @@ impl Registry {
         if let Some(worker) = self.inner.lock().workers.get_mut(&session.worker)
             && worker.session == session.number
         {
-            worker.line = None;
+            worker.connection = None;
         }
     }
 
@@ -246,7 +245,7 @@ impl Registry {
     }
 
     /// The workers that may get jobs of one of these kinds; their free slots by what they hold.
-    pub fn free(&self, kinds: &[Box<str>], held: impl Fn(&WorkerId) -> u32) -> Vec<Free> {
+    pub fn free(&self, kinds: &[Box<str>], held: impl Fn(&WorkerId) -> u32) -> Vec<FreeWorker> {
         let inner = self.inner.lock();
         if inner.closing {
             return Vec::new();
@@ -255,7 +254,7 @@ impl Registry {
         let takers: BTreeMap<&WorkerId, &Worker> = ids.filter_map(|id| Some((id, inner.workers.get(id)?))).collect();
         let able =
             |worker: &Worker| worker.takes_jobs() && worker.listens() && !worker.is_silent(inner.floor, self.lease);
-        let free = takers.into_iter().filter(|(_, worker)| able(worker)).map(|(id, worker)| Free {
+        let free = takers.into_iter().filter(|(_, worker)| able(worker)).map(|(id, worker)| FreeWorker {
             worker: id.clone(),
             kinds: worker.offer.kinds.clone(),
             slots: worker.offer.slots.saturating_sub(held(id) + worker.claiming.len() as u32),
@@ -281,18 +280,22 @@ impl Registry {
 
     /// Whether any worker is connected.
     pub fn any_connected(&self) -> bool {
-        self.inner.lock().workers.values().any(|worker| worker.line.is_some())
+        self.inner.lock().workers.values().any(|worker| worker.connection.is_some())
     }
 
     /// Sends something that is repeated elsewhere if it does not arrive. `false` when it cannot be sent.
     pub fn send(&self, worker: &WorkerId, message: Message) -> bool {
         let inner = self.inner.lock();
-        inner.workers.get(worker).and_then(|worker| worker.line.as_ref()).is_some_and(|line| line.send(message))
+        inner
+            .workers
+            .get(worker)
+            .and_then(|worker| worker.connection.as_ref())
+            .is_some_and(|connection| connection.send(message))
     }
 
     /// Whether the worker's stream is open.
     pub fn is_connected(&self, worker: &WorkerId) -> bool {
-        self.inner.lock().workers.get(worker).is_some_and(|worker| worker.line.is_some())
+        self.inner.lock().workers.get(worker).is_some_and(|worker| worker.connection.is_some())
     }
 
     /// The worker does not answer: it gets nothing more until it is heard.
@@ -304,7 +307,8 @@ impl Registry {
 
     /// Forgets workers that are gone longer than a lease. Drained ones are remembered: they are to stay so.
     pub fn forget_gone(&self) {
-        let here = |worker: &Worker| worker.line.is_some() || worker.drained || worker.heard.elapsed() <= self.lease;
+        let here =
+            |worker: &Worker| worker.connection.is_some() || worker.drained || worker.heard.elapsed() <= self.lease;
         let mut inner = self.inner.lock();
         let gone = inner.workers.iter().filter(|(_, worker)| !here(worker)).map(|(id, _)| id.clone());
         for id in gone.collect::<Vec<_>>() {
@@ -329,7 +333,7 @@ impl Inner {
 }
 
 impl Worker {
-    fn new(session: u64, subject: &str, offer: Offer, line: Option<Line>) -> Self {
+    fn new(session: u64, subject: &str, offer: Offer, connection: Option<Connection>) -> Self {
         let (claiming, unanswered, confirmed) = (HashSet::new(), HashMap::new(), HashMap::new());
         Self {
             session,
@@ -341,12 +345,12 @@ impl Worker {
             claiming,
             unanswered,
             confirmed,
-            line,
+            connection,
         }
     }
 
     fn takes_jobs(&self) -> bool {
-        !self.drained && self.line.as_ref().is_some_and(|line| line.welcomed)
+        !self.drained && self.connection.as_ref().is_some_and(|connection| connection.welcomed)
     }
 
     /// Whether two signs of life of the three that a lease has room for did not come.
@@ -361,11 +365,11 @@ impl Worker {
 
     /// Whether a job given now would likely arrive.
     fn listens(&self) -> bool {
-        !self.unresponsive && self.line.as_ref().is_some_and(|line| line.outbox.capacity() > 0)
+        !self.unresponsive && self.connection.as_ref().is_some_and(|connection| connection.outbox.capacity() > 0)
     }
 }
 
-impl Line {
+impl Connection {
     /// `false` when it cannot be sent: there is no room, or nothing may be sent yet.
     fn send(&self, message: Message) -> bool {
         self.welcomed && self.outbox.try_send(Ok(WorkResponse { message: Some(message) })).is_ok()

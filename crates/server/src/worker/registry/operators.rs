@@ -11,8 +11,8 @@ impl Registry {
     pub fn close(&self) {
         let mut inner = self.inner.lock();
         inner.closing = true;
-        inner.workers.values().filter_map(|worker| worker.line.as_ref()).for_each(|line| {
-            line.send(told_to_drain(DrainReason::ServerStopping));
+        inner.workers.values().filter_map(|worker| worker.connection.as_ref()).for_each(|connection| {
+            connection.send(told_to_drain(DrainReason::ServerStopping));
         });
     }
 
@@ -31,8 +31,8 @@ impl Registry {
         let Some(worker) = inner.workers.get_mut(worker) else { return false };
         if worker.drained != drained {
             worker.drained = drained;
-            worker.line.iter().for_each(|line| {
-                line.send(news.clone());
+            worker.connection.iter().for_each(|connection| {
+                connection.send(news.clone());
             });
         }
         true
@@ -44,7 +44,7 @@ impl Registry {
         let listed = inner.workers.iter().map(|(id, worker)| Listed {
             worker: id.clone(),
             offer: worker.offer.clone(),
-            connected: worker.line.is_some(),
+            connected: worker.connection.is_some(),
             drained: worker.drained,
             silence: worker.heard.elapsed(),
         });

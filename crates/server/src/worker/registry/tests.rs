@@ -11,7 +11,7 @@ fn attempt(number: u32) -> AttemptId {
     AttemptId { job: JobId::new("J"), number }
 }
 
-fn free(registry: &Registry, held: u32) -> Vec<Free> {
+fn free(registry: &Registry, held: u32) -> Vec<FreeWorker> {
     registry.free(&["pdf".into()], |_| held)
 }
 

@@ -8,30 +8,30 @@ use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{AttemptRef, LeaseLost};
 
 use super::lead::send_to_lead;
-use crate::engine::Engine;
+use crate::services::Services;
 use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
 
 /// Ends a part: what is not done of it goes back to its lead. Its worker is told, unless it said so itself.
-pub(crate) async fn end(engine: &Engine, registry: &Registry, holder: &Holder, why: Why) {
+pub(crate) async fn end(services: &Services, registry: &Registry, holder: &Holder, why: Why) {
     let Some(id) = &holder.part else { return };
-    let Some(part) = registry.parts.book.lock().shut(&holder.attempt, id) else { return };
+    let Some(part) = registry.parts.ledger.lock().shut(&holder.attempt, id) else { return };
     tracing::info!(job = %holder.attempt.job, worker = %part.worker, pages = ?part.pages, ?why, "a part ended");
     if why != Why::SaidSo {
-        send_to_helper(registry, &part.worker, holder.wire(&engine.credentials, &part.worker));
+        send_to_helper(registry, &part.worker, holder.wire(&services.credentials, &part.worker));
     }
-    engine.wake.notify_one();
+    services.engine.wake.notify_one();
     // Whoever is inside may finish, and nobody comes in any more.
     drop(part.gate.write().await);
-    registry.parts.book.lock().close(&holder.attempt, id);
-    send_to_lead(engine, registry, &holder.attempt);
-    engine.wake.notify_one();
+    registry.parts.ledger.lock().close(&holder.attempt, id);
+    send_to_lead(services, registry, &holder.attempt);
+    services.engine.wake.notify_one();
 }
 
 /// Like [`end`], for those who cannot wait.
-pub(crate) fn end_soon(engine: &Arc<Engine>, registry: &Arc<Registry>, holder: Holder, why: Why) {
-    let (engine, registry) = (engine.clone(), registry.clone());
-    tokio::spawn(async move { end(&engine, &registry, &holder, why).await });
+pub(crate) fn end_soon(services: &Arc<Services>, registry: &Arc<Registry>, holder: Holder, why: Why) {
+    let (services, registry) = (services.clone(), registry.clone());
+    tokio::spawn(async move { end(&services, &registry, &holder, why).await });
 }
 
 /// Why a part ends.
@@ -52,44 +52,44 @@ pub(crate) enum Why {
 }
 
 /// Ends the parts of attempts that are over or being cancelled.
-pub(crate) fn prune(engine: &Engine, registry: &Registry) {
+pub(crate) fn prune(services: &Services, registry: &Registry) {
     let attempts = {
-        let book = registry.parts.book.lock();
-        if book.is_empty() {
+        let ledger = registry.parts.ledger.lock();
+        if ledger.is_empty() {
             return;
         }
-        book.attempts()
+        ledger.attempts()
     };
     for attempt in attempts {
-        let running = attempt.held(engine).is_ok_and(|job| job.state == State::Running);
+        let running = attempt.held(&services.engine).is_ok_and(|job| job.state == State::Running);
         if running {
             continue;
         }
-        let parts = registry.parts.book.lock().dissolve(&attempt);
+        let parts = registry.parts.ledger.lock().dissolve(&attempt);
         for part in parts {
             tracing::info!(job = %attempt.job, worker = %part.worker, pages = ?part.pages, "a part ended with its job");
-            let at = Holder::of_part(&attempt, &part.id).wire(&engine.credentials, &part.worker);
+            let at = Holder::of_part(&attempt, &part.id).wire(&services.credentials, &part.worker);
             send_to_helper(registry, &part.worker, at);
         }
     }
 }
 
 /// What time does to parts: their workers fall silent or do not answer.
-pub(crate) fn sweep(engine: &Arc<Engine>, registry: &Arc<Registry>) {
-    prune(engine, registry);
+pub(crate) fn sweep(services: &Arc<Services>, registry: &Arc<Registry>) {
+    prune(services, registry);
     for worker in registry.parts.workers() {
         if registry.is_lost(&worker, None) {
             for holder in registry.parts.held_by(&worker) {
-                end_soon(engine, registry, holder, Why::WorkerGone);
+                end_soon(services, registry, holder, Why::WorkerGone);
             }
         }
     }
-    for (worker, holder) in registry.parts.late(engine.config.accept_within) {
+    for (worker, holder) in registry.parts.late(services.config.accept_within) {
         registry.set_unresponsive(&worker);
-        end_soon(engine, registry, holder, Why::NotAccepted);
+        end_soon(services, registry, holder, Why::NotAccepted);
     }
-    let untold = std::mem::take(&mut *registry.parts.untold.lock());
-    untold.into_iter().for_each(|(worker, at)| send_to_helper(registry, &worker, at));
+    let stale = std::mem::take(&mut *registry.parts.unsent.lock());
+    stale.into_iter().for_each(|(worker, at)| send_to_helper(registry, &worker, at));
 }
 
 /// Tells a worker that a part is over. One that is away learns it from its next welcome.
@@ -97,6 +97,6 @@ fn send_to_helper(registry: &Registry, worker: &WorkerId, at: AttemptRef) {
     if !registry.send(worker, Message::LeaseLost(LeaseLost { attempt: Some(at.clone()) }))
         && registry.is_connected(worker)
     {
-        registry.parts.untold.lock().push((worker.clone(), at));
+        registry.parts.unsent.lock().push((worker.clone(), at));
     }
 }

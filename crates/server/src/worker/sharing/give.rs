@@ -2,51 +2,52 @@
 
 use std::sync::Arc;
 
+use courant_engine::parts::Given;
 use courant_joblog::job::State;
 use courant_proto::v1::Assignment;
 use courant_proto::v1::work_response::Message;
 
 use super::end::{Why, end_soon};
 use super::lead::send_to_lead;
-use crate::engine::Engine;
-use crate::worker::assignment::{assignment, free};
-use crate::worker::parts::{Given, Holder};
+use crate::services::Services;
+use crate::worker::assignment::{assignment, free, page_range};
+use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
 
 /// Gives parts to workers with room for which no job waits. Whole jobs were given out before.
-pub(crate) fn give_out(engine: &Arc<Engine>, registry: &Arc<Registry>) {
-    if registry.parts.book.lock().is_empty() {
+pub(crate) fn give_out(services: &Arc<Services>, registry: &Arc<Registry>) {
+    if registry.parts.ledger.lock().is_empty() {
         return;
     }
     let counts = registry.parts.counts();
-    let kinds = registry.parts.book.lock().kinds();
-    for able in free(engine, registry, &kinds).into_iter().filter(|free| free.takes_parts) {
+    let kinds = registry.parts.ledger.lock().kinds();
+    for able in free(services, registry, &kinds).into_iter().filter(|free| free.takes_parts) {
         let room = able.slots.saturating_sub(counts.get(&able.worker).copied().unwrap_or(0));
         for _ in 0..room {
             let Some(given) = registry.parts.give(&able.worker, &able.kinds) else { break };
-            hand_over(engine, registry, &able.worker, given);
+            hand_over(services, registry, &able.worker, given);
         }
     }
 }
 
 fn hand_over(
-    engine: &Arc<Engine>,
+    services: &Arc<Services>,
     registry: &Arc<Registry>,
     worker: &courant_joblog::ids::WorkerId,
     Given { attempt, part, pages }: Given,
 ) {
     let holder = Holder::of_part(&attempt, &part);
     // Should it be over already, that will be noticed where all parts of it are ended.
-    let Ok(job) = attempt.held(engine) else { return };
+    let Ok(job) = attempt.held(&services.engine) else { return };
     if job.state != State::Running || (pages.first..=pages.last).all(|page| job.pages.is_done(page)) {
-        return end_soon(engine, registry, holder, Why::NothingToDo);
+        return end_soon(services, registry, holder, Why::NothingToDo);
     }
-    let at = holder.wire(&engine.credentials, worker);
-    let message = Assignment { pages: Some(pages.wire()), ..assignment(&job, at) };
+    let at = holder.wire(&services.credentials, worker);
+    let message = Assignment { pages: Some(page_range(pages)), ..assignment(&job, at) };
     if registry.send(worker, Message::Assignment(message)) {
         tracing::info!(job = %attempt.job, attempt = attempt.number, %worker, ?pages, "a part was given");
-        send_to_lead(engine, registry, &attempt);
+        send_to_lead(services, registry, &attempt);
     } else {
-        end_soon(engine, registry, holder, Why::WorkerGone);
+        end_soon(services, registry, holder, Why::WorkerGone);
     }
 }

@@ -1,35 +1,36 @@
 //! What a lead offers, and what it is told of that.
 
+use courant_engine::attempt::AttemptId;
+use courant_engine::parts::{MAX_RANGES, Span};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::State;
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{OfferPages, PageRange, PartsChanged};
 
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::worker::assignment::finished_pages;
-use crate::worker::attempt::AttemptId;
-use crate::worker::parts::{MAX_RANGES, Span};
+use crate::services::Services;
+use crate::worker::assignment::{finished_pages, page_range};
+use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
 
 /// Takes the offer of an attempt. The caller knows that the attempt is the worker's.
 pub(crate) fn offer(
-    engine: &Engine,
+    services: &Services,
     registry: &Registry,
     lead: &WorkerId,
     attempt: &AttemptId,
     offer: &OfferPages,
 ) -> Result<(), Error> {
-    let job = attempt.held(engine)?;
+    let job = attempt.held(&services.engine)?;
     let total = job.pages.total.ok_or_else(|| Error::field("offer", "must come after the plan"))?;
     let pages = spans_in(&offer.pages, total)?;
     if offer.revision < 1 {
         return Err(Error::field("offer.revision", "must be at least 1"));
     }
     if job.state == State::Running {
-        registry.parts.book.lock().offer(attempt, lead, &job.kind, offer.revision, pages);
-        send_to_lead(engine, registry, attempt);
-        engine.wake.notify_one();
+        registry.parts.ledger.lock().offer(attempt, lead, &job.kind, offer.revision, pages);
+        send_to_lead(services, registry, attempt);
+        services.engine.wake.notify_one();
     }
     Ok(())
 }
@@ -52,29 +53,31 @@ fn spans_in(ranges: &[PageRange], total: u32) -> Result<Vec<Span>, Error> {
 }
 
 /// Tells the lead how its offers stand.
-pub(super) fn send_to_lead(engine: &Engine, registry: &Registry, attempt: &AttemptId) {
-    // Under the book's lock, so that what is told later is newer.
-    let mut book = registry.parts.book.lock();
-    let Some(split) = book.split(attempt) else { return };
-    let finished = attempt.held(engine).map(|job| finished_pages(&job)).unwrap_or_default();
+pub(super) fn send_to_lead(services: &Services, registry: &Registry, attempt: &AttemptId) {
+    // Under the ledger's lock, so that what is told later is newer.
+    let mut ledger = registry.parts.ledger.lock();
+    let Some(split) = ledger.split(attempt) else { return };
+    let finished = attempt.held(&services.engine).map(|job| finished_pages(&job)).unwrap_or_default();
     let news = PartsChanged {
-        attempt: Some(attempt.wire(&engine.credentials, &split.lead)),
+        attempt: Some(Holder::of(attempt).wire(&services.credentials, &split.lead)),
         revision: split.revision,
-        held: split.held().map(Span::wire).collect(),
+        held: split.held().map(page_range).collect(),
         finished_pages: finished,
     };
-    let told = registry.send(&split.lead, Message::Parts(news));
-    if let Some(split) = book.split_mut(attempt) {
-        split.untold = !told;
+    let sent = registry.send(&split.lead, Message::Parts(news));
+    if let Some(split) = ledger.split_mut(attempt) {
+        split.lead_is_stale = !sent;
     }
 }
 
 /// Tells a worker what it could not be told before.
-pub(crate) fn remind_lead(engine: &Engine, registry: &Registry, worker: &WorkerId) {
-    let untold: Vec<AttemptId> = {
-        let book = registry.parts.book.lock();
-        let mine = |attempt: &AttemptId| book.split(attempt).is_some_and(|s| s.untold && s.lead == *worker);
-        book.attempts().into_iter().filter(mine).collect()
+pub(crate) fn remind_lead(services: &Services, registry: &Registry, worker: &WorkerId) {
+    let stale: Vec<AttemptId> = {
+        let ledger = registry.parts.ledger.lock();
+        let mine = |attempt: &AttemptId| {
+            ledger.split(attempt).is_some_and(|split| split.lead_is_stale && split.lead == *worker)
+        };
+        ledger.attempts().into_iter().filter(mine).collect()
     };
-    untold.iter().for_each(|attempt| send_to_lead(engine, registry, attempt));
+    stale.iter().for_each(|attempt| send_to_lead(services, registry, attempt));
 }

@@ -1,0 +1,17 @@
+//! The engine: the one way to change a job, and the one place where the log becomes the view and the
+//! watchers' messages.
+//!
+//! View and hub lie under one lock, so what a watcher sees first and what it is told afterwards fit together without a
+//! gap. Nothing waits while holding it.
+
+mod change;
+mod core;
+mod positions;
+mod state;
+mod walk;
+mod watchers;
+
+pub use self::core::Engine;
+pub use self::positions::SentPositions;
+pub use self::state::PAGE;
+pub use self::walk::{CHUNK, Walk};

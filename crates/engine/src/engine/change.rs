@@ -1,0 +1,102 @@
+//! Changing jobs: an append with compare-and-set, tried again while others are quicker.
+
+use std::sync::Arc;
+
+use courant_joblog::apply::apply;
+use courant_joblog::event::{Change, Event};
+use courant_joblog::ids::{JobId, Revision, Timestamp};
+use courant_joblog::job::Job;
+use courant_joblog::log::{Append, AppendError, Key};
+
+use super::core::Engine;
+use crate::error::Error;
+use crate::snapshot::JobSnapshot;
+
+/// How often a change is tried again after losing a race.
+const RACES: usize = 32;
+
+impl Engine {
+    /// Brings a job into being. `false` if it was there already.
+    pub async fn create(&self, change: Change, id: JobId) -> Result<(JobSnapshot, bool), Error> {
+        let event = Event::new(Timestamp::now(), change);
+        let job = Arc::new(apply(None, &event)?);
+        let append = Append { key: Key::of(&job), expect: None, event, job };
+        for _ in 0..RACES {
+            let new = match self.log.append(append.clone()).await {
+                Ok(revision) => {
+                    self.caught_up(revision).await;
+                    true
+                }
+                Err(AppendError::Conflict { actual }) => {
+                    self.lost_to(actual).await;
+                    false
+                }
+                Err(error) => return Err(Error::Append(error)),
+            };
+            match self.get(&id) {
+                Some(snapshot) => return Ok((snapshot, new)),
+                // Made, ended and removed again by others in the meantime.
+                None if new => return Err(Error::JobNotFound(id)),
+                None => {}
+            }
+        }
+        Err(Error::Busy(id))
+    }
+
+    /// Removes a job and its history from the log, if `may` says so of its newest state. `false` when it does not, or
+    /// there is no such job. Its files are the caller's.
+    pub async fn remove(&self, id: &JobId, may: impl Fn(&Job) -> Result<bool, Error>) -> Result<bool, Error> {
+        for _ in 0..RACES {
+            let Some(known) = self.read(|view| view.get(id).cloned()) else { return Ok(false) };
+            if !may(&known.job)? {
+                return Ok(false);
+            }
+            match self.log.forget(&Key::of(&known.job), known.revision).await {
+                Ok(revision) => {
+                    self.caught_up(revision).await;
+                    return Ok(true);
+                }
+                Err(AppendError::Conflict { actual }) => self.lost_to(actual).await,
+                Err(error) => return Err(Error::Append(error)),
+            }
+        }
+        Err(Error::Busy(id.clone()))
+    }
+
+    /// Changes a job: `decide` sees the newest job and says what should happen (`None`: nothing). It is asked again when
+    /// somebody else was quicker. The caller reads its own write: the view has it when this returns.
+    pub async fn change(
+        &self,
+        id: &JobId,
+        decide: impl Fn(&Job) -> Result<Option<Change>, Error>,
+    ) -> Result<JobSnapshot, Error> {
+        for _ in 0..RACES {
+            let known = self.read(|view| view.get(id).cloned()).ok_or_else(|| Error::JobNotFound(id.clone()))?;
+            let Some(change) = decide(&known.job)? else { return Ok(self.snapshot(&known)) };
+            let ran_ms = self.read(|view| known.held_for_ms(view.now()));
+            let event = Event { at: Timestamp::now(), change, ran_ms };
+            let job = Arc::new(apply(Some(&known.job), &event)?);
+            let append = Append { key: Key::of(&job), expect: Some(known.revision), event, job };
+            match self.log.append(append).await {
+                Ok(revision) => {
+                    self.caught_up(revision).await;
+                    return self.get(id).ok_or_else(|| Error::JobNotFound(id.clone()));
+                }
+                Err(AppendError::Conflict { actual }) => self.lost_to(actual).await,
+                Err(error) => return Err(Error::Append(error)),
+            }
+        }
+        Err(Error::Busy(id.clone()))
+    }
+
+    /// Waits until the view has what won the race. A key that has no entry any more was removed by one up to the head.
+    async fn lost_to(&self, actual: Option<Revision>) {
+        let head = *self.log.head().borrow();
+        self.caught_up(actual.unwrap_or(head)).await;
+    }
+
+    async fn caught_up(&self, revision: Revision) {
+        // An error means that the engine is going down; the caller finds out by itself.
+        let _ = self.applied.subscribe().wait_for(|applied| *applied >= revision).await;
+    }
+}

@@ -1,0 +1,145 @@
+//! The engine's parts, and reading them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use courant_joblog::ids::{JobId, Revision, Timestamp};
+use courant_joblog::log::{Entry, Filter, Log, ReadError};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::state::{PAGE, State, warm_up};
+use crate::clock::Wall;
+use crate::config::Config;
+use crate::cursor::Cursor;
+use crate::estimate::Estimates;
+use crate::hub::watch_queue::{TransientChange, TransientUpdate};
+use crate::projection::{Projections, Registered};
+use crate::snapshot::JobSnapshot;
+use crate::view::{Known, Live, View};
+
+/// All jobs of a log: read here, changed here, followed from here.
+pub struct Engine {
+    pub config: Config,
+    pub log: Arc<dyn Log>,
+    /// By what is too old is told.
+    pub wall: Wall,
+    /// Told when a job may be waiting for a worker.
+    pub wake: Notify,
+    pub(super) state: Mutex<State>,
+    pub(super) applied: watch::Sender<Revision>,
+}
+
+impl Engine {
+    /// Reads the newest entry of every job and is ready to follow from there.
+    pub async fn open(config: Config, log: Arc<dyn Log>, projections: Projections) -> Result<Self, ReadError> {
+        let latest = log.latest().await?;
+        let mut state = State { projections, ..State::default() };
+        let clock = warm_up(&*log, latest.revision, &mut state).await?;
+        state.view = View::new(config.weights, clock);
+        latest.entries.iter().for_each(|entry| state.found(entry));
+        state.view.advance(latest.revision);
+        Ok(Self {
+            config,
+            log,
+            wall: Wall::default(),
+            wake: Notify::new(),
+            applied: watch::Sender::new(latest.revision),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Follows the log until it stops. Whoever runs this must not go on serving when it ends.
+    pub async fn follow(&self) -> Result<(), ReadError> {
+        let mut head = self.log.head();
+        loop {
+            let after = *self.applied.borrow();
+            if *head.borrow_and_update() <= after {
+                if head.changed().await.is_err() {
+                    return Err(ReadError::Storage { reason: "the log has stopped".into() });
+                }
+                continue;
+            }
+            let page = self.log.read(after, &Filter::All, PAGE).await?;
+            self.apply_page(&page);
+        }
+    }
+
+    /// One job, if there is such a one.
+    pub fn get(&self, id: &JobId) -> Option<JobSnapshot> {
+        let state = self.state.lock();
+        state.view.get(id).map(|known| state.snapshot(known))
+    }
+
+    /// Reads the view. Keep it short: everybody waits.
+    pub fn read<T>(&self, read: impl FnOnce(&View) -> T) -> T {
+        read(&self.state.lock().view)
+    }
+
+    /// Reads or writes a projection that the engine was opened with. Keep it short: everybody waits.
+    pub fn projection<P, T>(&self, of: &Registered<P>, look: impl FnOnce(&mut P, &View) -> T) -> T {
+        let state = self.state.lock();
+        look(&mut of.lock(), &state.view)
+    }
+
+    /// Reads the view and what is estimated from it. Keep it short: everybody waits.
+    pub fn survey<T>(&self, read: impl FnOnce(&View, &Estimates) -> T) -> T {
+        let state = self.state.lock();
+        read(&state.view, &state.estimates)
+    }
+
+    /// The job as readers see it.
+    pub fn snapshot(&self, known: &Known) -> JobSnapshot {
+        self.state.lock().snapshot(known)
+    }
+
+    /// A cursor for a position in the log.
+    pub fn cursor(&self, revision: Revision) -> Cursor {
+        Cursor::now(self.log.info(), revision)
+    }
+
+    /// Takes in news of a running attempt that is not for the log. `false` if it is not the job's attempt.
+    pub fn report(&self, id: &JobId, live: Live, news: TransientChange) -> bool {
+        let mut state = self.state.lock();
+        let Some(known) = state.view.set_live(id, live) else { return false };
+        let (at, now) = (Timestamp::now(), state.view.now());
+        let (remaining, elapsed) = (state.estimates.remaining(&known, now), known.elapsed_ms(now));
+        let news = TransientUpdate { at, known, position: None, remaining, elapsed, news };
+        state.hub.notify_transient(&Arc::new(news));
+        true
+    }
+
+    /// Takes the next waiting job of these kinds out of its line for a claim, given how many slots workers have for each
+    /// kind.
+    pub fn take_next(&self, kinds: &[Box<str>], slots: &BTreeMap<Box<str>, u32>) -> Option<Known> {
+        let limits = self.config.owner_limits(slots);
+        self.state.lock().view.take_next(kinds, &limits, Instant::now())
+    }
+
+    /// Puts the delayed jobs that are due into their lines. Gives back when the next one is.
+    pub fn release_due(&self) -> Option<Instant> {
+        let mut state = self.state.lock();
+        state.view.release_due(Instant::now());
+        state.view.next_due()
+    }
+
+    /// Puts a job that was taken for a claim back into its line, if it still waits.
+    pub fn give_back(&self, id: &JobId) {
+        self.state.lock().view.give_back(id);
+    }
+
+    /// A signal that grows as the view does.
+    pub fn applied(&self) -> watch::Receiver<Revision> {
+        self.applied.subscribe()
+    }
+
+    fn apply_page(&self, page: &[Arc<Entry>]) {
+        let Some(last) = page.last() else { return };
+        let mut state = self.state.lock();
+        page.iter().for_each(|entry| state.apply(entry));
+        drop(state);
+        self.applied.send_replace(last.revision);
+        self.wake.notify_one();
+    }
+}

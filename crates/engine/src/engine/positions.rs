@@ -1,0 +1,175 @@
+//! Telling places: who follows waiting jobs hears where they stand, when that changed. What this costs depends on what is
+//! watched, not on what waits.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use courant_joblog::ids::{JobId, Timestamp};
+
+use super::core::Engine;
+use super::state::State;
+use super::walk::CHUNK;
+use crate::estimate::{Estimate, WorkerCapacity};
+use crate::hub::ScopeKey;
+use crate::hub::watch_queue::{TransientChange, TransientUpdate};
+use crate::snapshot::EstimatedPosition;
+use crate::view::{Known, View};
+
+/// Jobs looked at for each one that is told: a watch of few among many waiting jobs hears of those near their turn.
+const LOOKED_AT: usize = 10;
+/// An estimate that moved by less than this share of it,
+const MOVED_SHARE: f64 = 0.1;
+/// or by less than these milliseconds, did not move.
+const MOVED_MS: f64 = 1000.0;
+const MOVED_PAGES: f64 = 1.0;
+
+/// What was told of places in a round.
+#[derive(Debug, Default)]
+pub struct SentPositions(HashMap<JobId, (EstimatedPosition, Novelty)>);
+
+/// Whether those who follow a job have to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Novelty {
+    New,
+    /// Those alone who were not told before.
+    Old,
+}
+
+impl Engine {
+    /// Looks at who works now, for estimates.
+    pub fn look(&self, hands: impl FnOnce(&View) -> Vec<WorkerCapacity>) {
+        let state = &mut *self.state.lock();
+        let hands = hands(&state.view);
+        state.estimates.look(&state.view, &hands, state.view.now());
+    }
+
+    /// Tells the places of waiting jobs to those who follow them, where they changed since they were told. Of a watch over
+    /// many jobs at most so many, those that are next.
+    pub async fn send_positions(&self, before: &SentPositions, limit: usize) -> SentPositions {
+        let (mut sent, mut last) = (SentPositions::default(), None);
+        loop {
+            let scope_keys = self.state.lock().hub.scope_keys(last.as_ref(), CHUNK);
+            let Some(end) = scope_keys.last() else { return sent };
+            last = Some(end.clone());
+            // Watches of one job are many and cheap, the others the other way round.
+            let (jobs, many): (Vec<&ScopeKey>, Vec<&ScopeKey>) =
+                scope_keys.iter().partition(|scope_key| matches!(scope_key, ScopeKey::Job(_)));
+            self.state.lock().send_positions_to(&jobs, before, &mut sent, limit);
+            for scope_key in many {
+                tokio::task::yield_now().await;
+                self.state.lock().send_positions_to(&[scope_key], before, &mut sent, limit);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl State {
+    fn send_positions_to(
+        &self,
+        scope_keys: &[&ScopeKey],
+        before: &SentPositions,
+        sent: &mut SentPositions,
+        limit: usize,
+    ) {
+        let now = Timestamp::now();
+        for scope_key in scope_keys {
+            match scope_key {
+                ScopeKey::Job(id) => {
+                    if let Some(known) = self.view.get(id) {
+                        self.notify(scope_key, known, before, sent, now);
+                    }
+                }
+                ScopeKey::Document(owner, _) | ScopeKey::Owner(owner) => {
+                    let keys = self.view.job_index(Some(owner)).into_iter().flat_map(|job_index| job_index.open(None));
+                    let jobs = keys.take(limit * LOOKED_AT).filter_map(|key| self.view.get(&key.1));
+                    jobs.filter(|known| self.notify(scope_key, known, before, sent, now)).take(limit).for_each(drop);
+                }
+                ScopeKey::All => {
+                    let queues = self.view.queues().map(|queue| (queue.kind, queue.lane));
+                    let jobs = queues.flat_map(|(kind, lane)| self.view.upcoming(kind, lane, limit));
+                    for known in jobs.take(limit * LOOKED_AT) {
+                        self.notify(scope_key, known, before, sent, now);
+                    }
+                }
+            }
+            self.hub.end_of_positions(scope_key);
+        }
+    }
+
+    /// Tells one job's place. `false` if it has none, or nobody here follows it.
+    fn notify(
+        &self,
+        scope_key: &ScopeKey,
+        known: &Known,
+        before: &SentPositions,
+        sent: &mut SentPositions,
+        at: Timestamp,
+    ) -> bool {
+        if !self.hub.is_watched_at(scope_key, &known.job) {
+            return false;
+        }
+        let id = &known.job.id;
+        let (placed, novelty) = match sent.0.get(id) {
+            Some(known) => *known,
+            None => {
+                let Some(placed) = self.placed(&known.job, self.view.now()) else { return false };
+                let snapshot = before.0.get(id).map(|(sent, _)| *sent).filter(|sent| !sent.moved_to(&placed));
+                // What was told stands until it is told anew: small steps add up.
+                let news = snapshot.map_or((placed, Novelty::New), |sent| (sent, Novelty::Old));
+                sent.0.insert(id.clone(), news);
+                news
+            }
+        };
+        let elapsed = known.elapsed_ms(self.view.now());
+        let news = TransientUpdate {
+            at,
+            known: known.clone(),
+            position: Some(placed),
+            remaining: None,
+            elapsed,
+            news: TransientChange::Position,
+        };
+        self.hub.notify_position(scope_key, &Arc::new(news), novelty == Novelty::New);
+        true
+    }
+}
+
+impl EstimatedPosition {
+    /// Whether the step from one to the other is worth telling.
+    fn moved_to(&self, now: &Self) -> bool {
+        let wait = |wait: Option<Estimate>| wait.map(|wait| wait.ms as f64);
+        let waits_moved = match (wait(self.wait), wait(now.wait)) {
+            (Some(old), Some(new)) => moved(old, new, MOVED_MS),
+            (old, new) => old.is_some() != new.is_some(),
+        };
+        let pages_moved = moved(self.pages_ahead as f64, now.pages_ahead as f64, MOVED_PAGES);
+        self.position != now.position || waits_moved || pages_moved
+    }
+}
+
+fn moved(old: f64, new: f64, least: f64) -> bool {
+    (old - new).abs() > (old * MOVED_SHARE).max(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placed(position: u32, pages_ahead: u64, ms: Option<u64>) -> EstimatedPosition {
+        EstimatedPosition { position, pages_ahead, wait: ms.map(|ms| Estimate { ms, low: 0, high: ms }) }
+    }
+
+    #[test]
+    fn a_step_is_told_when_somebody_would_notice() {
+        let sent = placed(3, 100, Some(60_000));
+        for same in [sent, placed(3, 101, Some(60_000)), placed(3, 100, Some(55_000)), placed(3, 109, Some(65_900))] {
+            assert!(!sent.moved_to(&same), "{same:?}");
+        }
+        for moved in [placed(2, 100, Some(60_000)), placed(3, 80, Some(60_000)), placed(3, 100, Some(53_000))] {
+            assert!(sent.moved_to(&moved), "{moved:?}");
+        }
+        assert!(sent.moved_to(&placed(3, 100, None)));
+        assert!(!placed(1, 0, Some(500)).moved_to(&placed(1, 0, Some(1400))), "less than a second");
+    }
+}

@@ -1,0 +1,263 @@
+//! Estimates from measurements: how long a job may wait, and how long a running one may take. Never promises; each comes
+//! with a band that says how sure it is.
+//!
+//! What is measured, per kind of work: what is spent on a page by its text layer and on one by OCR, how that compares with
+//! the time between a worker's finished pages, which share of a document's pages needs OCR, the time before the first and
+//! after the last page, the pages of a document, and how wrong such estimates turned out to be: the band is that, and how
+//! little is known of a document's pages. A wait is the work that will be taken before the job, divided among the slots of
+//! the workers that are there now; jobs and workers yet to come are not foreseen.
+//!
+//! Nothing is said rather than something wrong: while a page takes far longer than is known of any, while it is not known
+//! how a document's pages are read and that makes all the difference, and before there was enough to measure. Nothing is
+//! said of waits while that is so of the jobs in all slots.
+//!
+//! All times are read on the steady clock when an event is seen, see [`crate::clock`].
+
+mod average;
+mod kind;
+mod run;
+mod worker_pool;
+
+#[cfg(test)]
+mod recorded;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use courant_joblog::event::{Change, Event};
+use courant_joblog::ids::JobId;
+use courant_joblog::job::{Job, Lane, Page, State};
+use courant_joblog::log::Record;
+
+use self::kind::{Kind, Reading};
+use self::run::{Guess, Run, by_percent, part};
+pub use self::worker_pool::WorkerCapacity;
+use self::worker_pool::{FirstFree, Gathering, WorkerPool};
+use crate::clock::Moment;
+use crate::projection::{JobChange, PastEvent, Projection};
+use crate::view::{Known, Load, QueuePosition, View};
+
+/// 8 of 10 cases lie within so many deviations on either side.
+const BAND: f64 = 1.2816;
+/// How uncertain a mean of recent jobs is itself: this share of the variance of one.
+const MEAN_IS_UNSURE: f64 = 0.05;
+
+/// A wait whose deviation is a larger share of it than this says nothing,
+const TOO_UNSURE: f64 = 0.85;
+/// unless both are short, in milliseconds.
+const SHORT: f64 = 1_000.0;
+
+/// Milliseconds a job may have waited by the word of a log: more says that the wall clock was set.
+const LONGEST_WAIT: i64 = 24 * 3600 * 1000;
+
+/// Kinds that are remembered: callers name them. With more, the one of which nothing was done for longest goes.
+const MAX_KINDS: usize = 1024;
+
+/// A span that is guessed, and how sure that is. Milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// As likely too long as too short.
+    pub ms: u64,
+    /// In 8 of 10 cases it is not less than this,
+    pub low: u64,
+    /// and not more than this.
+    pub high: u64,
+}
+
+/// What was learned, and who works now.
+#[derive(Debug, Default)]
+pub struct Estimates {
+    kinds: HashMap<Box<str>, Kind>,
+    /// When each kind was last learned of, counted in events.
+    used: HashMap<Box<str>, u64>,
+    tick: u64,
+    runs: HashMap<JobId, Run>,
+    pools: HashMap<Box<str>, WorkerPool>,
+}
+
+impl Projection for Estimates {
+    fn recall(&mut self, past: &PastEvent<'_>) {
+        let waited = past.event.at.ms_since(past.job.queued).min(LONGEST_WAIT).unsigned_abs();
+        self.learn(past.event, past.job, past.at, waited);
+    }
+
+    /// What was recalled says more than how a job is.
+    fn found(&mut self, _change: &JobChange<'_>) {}
+
+    fn on_change(&mut self, change: &JobChange<'_>) {
+        match (&change.entry.record, change.before) {
+            (Record::Changed { event, job }, before) => {
+                let stayed = before.map_or(0, |before| change.now.ms_since(before.since));
+                self.learn(event, job, change.now, stayed);
+            }
+            (Record::Forgotten, Some(before)) => self.forget(&before.job.id),
+            (Record::Forgotten, None) => {}
+        }
+    }
+}
+
+impl Estimates {
+    /// Learns from an event that is seen now, given the job after it and for how many milliseconds it was in its state
+    /// before.
+    pub fn learn(&mut self, event: &Event, job: &Job, at: Moment, stayed_ms: u64) {
+        match &event.change {
+            Change::Started { worker, .. } => self.started(job, Run::start(job, worker.clone(), at), at, stayed_ms),
+            Change::Planned { pages, .. } => {
+                self.kind(job).pages.add(f64::from(*pages));
+                if let Some(run) = self.runs.get_mut(&job.id) {
+                    run.planned(at);
+                }
+            }
+            Change::PageFinished { page, .. } => self.page(job, at, page),
+            Change::Succeeded { .. } => {
+                if let Some(run) = self.runs.remove(&job.id) {
+                    run.succeeded(self.kind(job), job, at);
+                }
+            }
+            Change::Retrying { .. } | Change::Failed { .. } | Change::Cancelled { .. } => self.forget(&job.id),
+            Change::Submitted(_)
+            | Change::ExportStarted { .. }
+            | Change::ExportCompleted { .. }
+            | Change::ExportFailed { .. }
+            | Change::Requeued { .. }
+            | Change::Cancelling { .. } => {}
+        }
+    }
+
+    /// A job is gone.
+    pub fn forget(&mut self, id: &JobId) {
+        self.runs.remove(id);
+    }
+
+    /// Looks at who works now.
+    pub fn look(&mut self, view: &View, workers: &[WorkerCapacity], now: Moment) {
+        /// Running jobs: the least that one still takes, how many may be known of, and how many there are.
+        type Ends = (Option<f64>, u32, u32);
+        let mut ends: HashMap<&str, Ends> = HashMap::new();
+        for known in view.held() {
+            let (first, sure, all) = ends.entry(&known.job.kind).or_default();
+            *all += 1;
+            if let Some(guess) = self.guess(known, now) {
+                *sure += 1;
+                *first = Some(first.map_or(guess.ms, |first| first.min(guess.ms)));
+            }
+        }
+        let first_free = |kind: &str| {
+            let (first, sure, all) = ends.get(kind)?;
+            Some(FirstFree { ms: (*first)?, unknown: f64::from(all - sure) / f64::from(*all) })
+        };
+        let mut known: HashMap<&str, bool> = HashMap::new();
+        let mut demanded = |kind| *known.entry(kind).or_insert_with(|| view.is_demanded(kind));
+        let mut gathering = Gathering::default();
+        for worker in workers {
+            let ms_per_page = |kind: &str| self.kinds.get(kind).map(|known| known.ms_per_page(&worker.worker));
+            gathering.add(worker, &mut demanded, ms_per_page);
+        }
+        self.pools = gathering.pools(first_free, now);
+    }
+
+    /// How long a job at this place of a line will wait. `None` until there is something to estimate from, and while no
+    /// worker for it is there.
+    pub fn wait(&self, view: &View, kind: &str, lane: Lane, position: QueuePosition, now: Moment) -> Option<Estimate> {
+        let (known, pool) = (self.kinds.get(kind)?, self.pools.get(kind)?);
+        let cost = known.cost(pool.ms_per_page)?;
+        let (mut work, mut squares) = (cost.of(position.ahead), cost.squares_of(position.ahead));
+        let weights = view.weights();
+        for other in Lane::ALL.into_iter().filter(|other| *other != lane) {
+            let waiting = view.queue(kind, other).waiting;
+            let turns = f64::from(position.position) * f64::from(weights.of(other)) / f64::from(weights.of(lane));
+            let share = (turns / waiting.jobs.max(1) as f64).min(1.0);
+            work += share * cost.of(waiting);
+            squares += share * cost.squares_of(waiting);
+        }
+        let free = pool.first_free(now)?;
+        let first = free.ms;
+        let ms = first + work / pool.slots;
+        let miss = known.miss(0).powi(2) + known.unevenness().powi(2);
+        let one = cost.of(Load::of(None));
+        let variance = miss * squares / pool.slots.powi(2)
+            + MEAN_IS_UNSURE * miss * ms.powi(2)
+            + (known.miss(0).powi(2) + free.unknown) * first.powi(2)
+            // With several slots nobody knows how their ends are spread.
+            + if work > 0.0 { one.powi(2) / 12.0 * (1.0 - 1.0 / pool.slots.max(1.0)) } else { 0.0 };
+        if variance.sqrt() > TOO_UNSURE * (ms + SHORT) {
+            return None;
+        }
+        let off = BAND * variance.sqrt();
+        Some(Estimate { ms: ms as u64, low: (ms - off).max(0.0) as u64, high: (ms + off).ceil() as u64 })
+    }
+
+    /// How long a running job may still take.
+    pub fn remaining(&self, known: &Known, now: Moment) -> Option<Estimate> {
+        let Guess { ms, spread } = self.guess(known, now)?;
+        let model = self.kinds.get(&known.job.kind);
+        // Before anything was measured the first guess of the deviation stands.
+        let miss = model.map_or_else(|| Kind::default().miss(0), |model| model.miss(part(&known.job)));
+        let factor = (BAND * (miss.powi(2) + spread.powi(2).ln_1p()).sqrt()).exp();
+        Some(Estimate { ms: ms as u64, low: (ms / factor) as u64, high: (ms * factor).ceil() as u64 })
+    }
+
+    /// Pages in a load; what is not known counts as the average, and as 1 before there is one.
+    pub fn pages(&self, kind: &str, load: Load) -> u64 {
+        let usual = self.kinds.get(kind).and_then(Kind::usual_pages).unwrap_or(1.0);
+        load.pages + (load.unknown as f64 * usual).round() as u64
+    }
+
+    /// How long the jobs of a line that started lately had waited, in milliseconds.
+    pub fn average_wait(&self, kind: &str, lane: Lane) -> Option<u64> {
+        self.kinds.get(kind)?.average_wait(lane).map(|ms| ms as u64)
+    }
+
+    fn kind(&mut self, job: &Job) -> &mut Kind {
+        self.tick += 1;
+        if self.kinds.len() >= MAX_KINDS && !self.kinds.contains_key(&job.kind) {
+            let idle = self.used.iter().min_by_key(|(_, used)| **used).map(|(kind, _)| kind.clone());
+            if let Some(idle) = idle {
+                self.kinds.remove(&idle);
+                self.used.remove(&idle);
+            }
+        }
+        self.used.insert(job.kind.clone(), self.tick);
+        self.kinds.entry(job.kind.clone()).or_default()
+    }
+
+    fn started(&mut self, job: &Job, mut run: Run, at: Moment, waited_ms: u64) {
+        let kind = self.kind(job);
+        // Who is tried again had its turn already.
+        if job.attempts.last().is_none_or(|last| last.ended <= job.queued) {
+            kind.learn_wait(job.lane, waited_ms as f64);
+        }
+        run.estimated(job, at, run.remaining(kind, job, at));
+        self.runs.insert(job.id.clone(), run);
+    }
+
+    fn page(&mut self, job: &Job, at: Moment, page: &Page) {
+        let Some(mut run) = self.runs.remove(&job.id) else { return };
+        let kind = self.kind(job);
+        run.page(kind, at, Reading::of(page), page.duration_ms);
+        run.estimated(job, at, run.remaining(kind, job, at));
+        self.runs.insert(job.id.clone(), run);
+    }
+
+    fn guess(&self, known: &Known, now: Moment) -> Option<Guess> {
+        let job = &known.job;
+        if job.state != State::Running {
+            return None;
+        }
+        let model = self.kinds.get(&job.kind);
+        let run = self.runs.get(&job.id).filter(|run| run.is_of(job));
+        let percent = || {
+            let ms = by_percent(job, known.progress().percent, now.ms_since(known.since))?;
+            Some(Guess { ms, spread: 0.0 })
+        };
+        match (model, run) {
+            (Some(model), Some(run)) if model.has_pages() => run.remaining(model, job, now),
+            // Its percent is of pages, of which more is known: it would be a worse guess.
+            (Some(model), None) if model.has_pages() => None,
+            // A kind without pages: the worker's own word is better than what others took.
+            (Some(model), run) => percent().or_else(|| run.and_then(|run| run.remaining(model, job, now))),
+            (None, _) => percent(),
+        }
+    }
+}

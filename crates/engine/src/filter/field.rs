@@ -1,0 +1,406 @@
+//! What a filter's words mean: fields of a job, and what they are compared with.
+
+use std::cmp::Ordering;
+use std::fmt::{Display, Formatter};
+
+use courant_joblog::ids::Timestamp;
+use courant_joblog::job::{Job, Lane, State};
+
+use super::candidate::Candidate;
+use super::lexer::{Comparator, Text, quote};
+use crate::rfc3339::Instant;
+
+/// All fields, for those who named another.
+pub const NAMES: &str = "job_id, owner, document_id, batch_id, request_id, kind, filename, document_bytes, lane, state, \
+    attempt, pages_total, pages_done, worker_id, error.code, create_time, start_time, end_time, labels, labels.KEY";
+const STATES: [(&str, State); 6] = [
+    ("QUEUED", State::Queued),
+    ("RUNNING", State::Running),
+    ("CANCELLING", State::Cancelling),
+    ("SUCCEEDED", State::Succeeded),
+    ("FAILED", State::Failed),
+    ("CANCELLED", State::Cancelled),
+];
+const LANES: [(&str, Lane); 3] = [("PREMIUM", Lane::Premium), ("NORMAL", Lane::Normal), ("LARGE", Lane::Large)];
+
+/// A field of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Field {
+    Word(Word),
+    Number(Number),
+    Moment(Moment),
+    State,
+    Lane,
+    Labels,
+}
+
+/// A field that is a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    JobId,
+    Owner,
+    DocumentId,
+    BatchId,
+    RequestId,
+    Kind,
+    Filename,
+    WorkerId,
+    ErrorCode,
+    Label(String),
+}
+
+/// A field that is a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    DocumentBytes,
+    Attempt,
+    PagesTotal,
+    PagesDone,
+}
+
+/// A field that is a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    Create,
+    Start,
+    End,
+}
+
+/// A text, perhaps with anything before or after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// What it has in it.
+    pub text: String,
+    /// Anything may stand before.
+    pub open_start: bool,
+    /// Anything may stand after.
+    pub open_end: bool,
+}
+
+/// A condition on one field.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Test {
+    /// A text is like this, or is not.
+    Like(Word, Pattern, Sense),
+    /// A text comes before or after another.
+    Sorted(Word, Comparator, String),
+    /// A number compares so.
+    Count(Number, Comparator, i64),
+    /// A moment compares so.
+    At(Moment, Comparator, Instant),
+    /// The moment has come.
+    Came(Moment),
+    /// The state is this, or is not.
+    State(State, Sense),
+    /// The lane is this, or is not.
+    Lane(Lane, Sense),
+    /// There is a label of this name.
+    HasLabel(String),
+}
+
+/// Whether something is to be so, or not so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sense {
+    Is,
+    IsNot,
+}
+
+/// Which word a problem is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Comparator,
+    /// What is compared with.
+    Value,
+}
+
+type Refused = (Whose, String);
+
+impl Field {
+    /// The field of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "job_id" => Self::Word(Word::JobId),
+            "owner" => Self::Word(Word::Owner),
+            "document_id" => Self::Word(Word::DocumentId),
+            "batch_id" => Self::Word(Word::BatchId),
+            "request_id" => Self::Word(Word::RequestId),
+            "kind" => Self::Word(Word::Kind),
+            "filename" => Self::Word(Word::Filename),
+            "worker_id" => Self::Word(Word::WorkerId),
+            "error.code" => Self::Word(Word::ErrorCode),
+            "document_bytes" => Self::Number(Number::DocumentBytes),
+            "attempt" => Self::Number(Number::Attempt),
+            "pages_total" => Self::Number(Number::PagesTotal),
+            "pages_done" => Self::Number(Number::PagesDone),
+            "create_time" => Self::Moment(Moment::Create),
+            "start_time" => Self::Moment(Moment::Start),
+            "end_time" => Self::Moment(Moment::End),
+            "state" => Self::State,
+            "lane" => Self::Lane,
+            "labels" => Self::Labels,
+            other => Self::Word(Word::Label(other.strip_prefix("labels.").filter(|key| !key.is_empty())?.to_owned())),
+        })
+    }
+
+    /// The condition that a comparison with a value makes.
+    pub fn test(self, comparator: Comparator, value: Text) -> Result<Test, Refused> {
+        let any = comparator == Comparator::Has && value.stars == [0] && value.text == "*";
+        match self {
+            Self::Word(word) => word.test(comparator, value),
+            Self::Number(number) => {
+                let count = value.text.parse().map_err(|_| (Whose::Value, "expected a whole number".to_owned()))?;
+                Ok(Test::Count(number, plain(comparator), count))
+            }
+            Self::Moment(moment) if any => Ok(Test::Came(moment)),
+            Self::Moment(moment) => Ok(Test::At(moment, plain(comparator), instant(&value.text)?)),
+            Self::State => Ok(Test::State(choice(&STATES, "JOB_STATE_", &value.text)?, sense(comparator)?)),
+            Self::Lane => Ok(Test::Lane(choice(&LANES, "LANE_", &value.text)?, sense(comparator)?)),
+            Self::Labels if comparator == Comparator::Has => Ok(Test::HasLabel(value.text)),
+            Self::Labels => {
+                let problem = "labels goes with : only; one label is labels.KEY";
+                Err((Whose::Comparator, problem.to_owned()))
+            }
+        }
+    }
+}
+
+impl Word {
+    fn test(self, comparator: Comparator, value: Text) -> Result<Test, Refused> {
+        let sense = match comparator {
+            Comparator::Equal | Comparator::Has => Sense::Is,
+            Comparator::NotEqual => Sense::IsNot,
+            Comparator::Less | Comparator::AtMost | Comparator::Greater | Comparator::AtLeast => {
+                return match value.stars.is_empty() {
+                    true => Ok(Test::Sorted(self, comparator, value.text)),
+                    false => {
+                        Err((Whose::Value, "`*` goes with =, != and : only; a real one is written \\*".to_owned()))
+                    }
+                };
+            }
+        };
+        let mut pattern = Pattern::of(value)?;
+        if comparator == Comparator::Has && !pattern.open_start && !pattern.open_end {
+            (pattern.open_start, pattern.open_end) = (true, true);
+        }
+        Ok(Test::Like(self, pattern, sense))
+    }
+
+    /// `None` when it is not set.
+    fn of<'a>(&self, job: &'a Job) -> Option<&'a str> {
+        match self {
+            Self::JobId => Some(job.id.as_str()),
+            Self::Owner => Some(job.owner.as_str()),
+            Self::DocumentId => Some(job.document.id.as_str()),
+            Self::BatchId => job.batch.as_ref().map(|id| id.as_str()),
+            Self::RequestId => job.request.as_ref().map(|id| id.as_str()),
+            Self::Kind => Some(&job.kind),
+            Self::Filename => Some(&job.document.name),
+            Self::WorkerId => job.worker.as_ref().map(|id| id.as_str()),
+            Self::ErrorCode => job.error.as_ref().map(|error| &*error.code),
+            Self::Label(key) => job.labels.get(key).map(String::as_str),
+        }
+    }
+}
+
+impl Display for Word {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::JobId => "job_id",
+            Self::Owner => "owner",
+            Self::DocumentId => "document_id",
+            Self::BatchId => "batch_id",
+            Self::RequestId => "request_id",
+            Self::Kind => "kind",
+            Self::Filename => "filename",
+            Self::WorkerId => "worker_id",
+            Self::ErrorCode => "error.code",
+            Self::Label(key) => return write!(f, "labels.{}", quote(key)),
+        })
+    }
+}
+
+impl Number {
+    fn of(self, job: &Job) -> i64 {
+        match self {
+            Self::DocumentBytes => i64::try_from(job.document.bytes).unwrap_or(i64::MAX),
+            Self::Attempt => job.attempt.into(),
+            Self::PagesTotal => job.pages.total.unwrap_or(0).into(),
+            Self::PagesDone => job.pages.done_count().into(),
+        }
+    }
+}
+
+impl Display for Number {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::DocumentBytes => "document_bytes",
+            Self::Attempt => "attempt",
+            Self::PagesTotal => "pages_total",
+            Self::PagesDone => "pages_done",
+        })
+    }
+}
+
+impl Moment {
+    fn of(self, job: &Job) -> Option<Instant> {
+        let at = match self {
+            Self::Create => Some(job.created),
+            Self::Start => job.started,
+            Self::End => job.ended,
+        };
+        at.map(|Timestamp(ms)| Instant { seconds: ms.div_euclid(1000), nanos: ms.rem_euclid(1000) as i32 * 1_000_000 })
+    }
+}
+
+impl Display for Moment {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create_time",
+            Self::Start => "start_time",
+            Self::End => "end_time",
+        })
+    }
+}
+
+impl Pattern {
+    fn of(value: Text) -> Result<Self, Refused> {
+        let Text { text, stars, .. } = value;
+        let open_start = stars.first() == Some(&0);
+        let open_end = !text.is_empty() && stars.last() == Some(&(text.len() - 1));
+        if text.len() == 1 && open_start {
+            return Ok(Self { text: String::new(), open_start: true, open_end: true });
+        }
+        if stars.len() > usize::from(open_start) + usize::from(open_end) {
+            let problem = "`*` stands at an end of a text only; a real one is written \\*";
+            return Err((Whose::Value, problem.to_owned()));
+        }
+        let inner = &text[usize::from(open_start)..text.len() - usize::from(open_end)];
+        Ok(Self { text: inner.to_owned(), open_start, open_end }.settled())
+    }
+
+    /// Open at one end without a text is open at both.
+    pub fn settled(mut self) -> Self {
+        if self.text.is_empty() && (self.open_start || self.open_end) {
+            (self.open_start, self.open_end) = (true, true);
+        }
+        self
+    }
+
+    fn fits(&self, text: &str) -> bool {
+        match (self.open_start, self.open_end) {
+            (true, true) => text.contains(&self.text),
+            (true, false) => text.ends_with(&self.text),
+            (false, true) => text.starts_with(&self.text),
+            (false, false) => text == self.text,
+        }
+    }
+}
+
+impl Display for Pattern {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let quoted = quote(&self.text);
+        let star = |open: bool| if open { "*" } else { "" };
+        if self.text.is_empty() && self.open_start {
+            return f.write_str("\"*\"");
+        }
+        write!(f, "\"{}{}{}\"", star(self.open_start), &quoted[1..quoted.len() - 1], star(self.open_end))
+    }
+}
+
+impl Test {
+    /// Whether it holds for a job. What is not set is neither before nor after anything, and not equal to it.
+    pub fn holds(&self, candidate: &Candidate) -> bool {
+        let job = candidate.job;
+        match self {
+            Self::Like(word, pattern, sense) => {
+                let text = word.of(job).inspect(|text| candidate.spend(text.len() as u64));
+                sense.is(text.is_some_and(|text| pattern.fits(text)))
+            }
+            Self::Sorted(word, how, text) => word.of(job).is_some_and(|of| how.holds(of.cmp(text.as_str()))),
+            Self::Count(number, how, count) => how.holds(number.of(job).cmp(count)),
+            Self::At(moment, how, at) => match moment.of(job) {
+                Some(of) => how.holds(of.cmp(at)),
+                None => *how == Comparator::NotEqual,
+            },
+            Self::Came(moment) => moment.of(job).is_some(),
+            Self::State(state, sense) => sense.is(job.state == *state),
+            Self::Lane(lane, sense) => sense.is(job.lane == *lane),
+            Self::HasLabel(key) => job.labels.contains_key(key),
+        }
+    }
+}
+
+impl Display for Test {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Like(word, pattern, sense) => write!(f, "{word} {} {pattern}", sense.sign()),
+            Self::Sorted(word, how, text) => write!(f, "{word} {} {}", how.sign(), quote(text)),
+            Self::Count(number, how, count) => write!(f, "{number} {} {count}", how.sign()),
+            Self::At(moment, how, at) => write!(f, "{moment} {} \"{at}\"", how.sign()),
+            Self::Came(moment) => write!(f, "{moment}:*"),
+            Self::State(state, sense) => write!(f, "state {} {}", sense.sign(), name(&STATES, *state)),
+            Self::Lane(lane, sense) => write!(f, "lane {} {}", sense.sign(), name(&LANES, *lane)),
+            Self::HasLabel(key) => write!(f, "labels:{}", quote(key)),
+        }
+    }
+}
+
+impl Sense {
+    fn is(self, so: bool) -> bool {
+        match self {
+            Self::Is => so,
+            Self::IsNot => !so,
+        }
+    }
+
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Is => "=",
+            Self::IsNot => "!=",
+        }
+    }
+}
+
+impl Comparator {
+    fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Equal | Self::Has => order.is_eq(),
+            Self::NotEqual => order.is_ne(),
+            Self::Less => order.is_lt(),
+            Self::AtMost => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::AtLeast => order.is_ge(),
+        }
+    }
+}
+
+/// For a single value, to have it is to be equal to it.
+fn plain(comparator: Comparator) -> Comparator {
+    if comparator == Comparator::Has { Comparator::Equal } else { comparator }
+}
+
+fn sense(comparator: Comparator) -> Result<Sense, Refused> {
+    match comparator {
+        Comparator::Equal | Comparator::Has => Ok(Sense::Is),
+        Comparator::NotEqual => Ok(Sense::IsNot),
+        Comparator::Less | Comparator::AtMost | Comparator::Greater | Comparator::AtLeast => {
+            Err((Whose::Comparator, "this field goes with = and != only".to_owned()))
+        }
+    }
+}
+
+fn choice<T: Copy>(known: &[(&str, T)], prefix: &str, text: &str) -> Result<T, Refused> {
+    let short = text.strip_prefix(prefix).unwrap_or(text);
+    known.iter().find(|(name, _)| *name == short).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        (Whose::Value, format!("expected one of {}", names.join(", ")))
+    })
+}
+
+fn name<T: PartialEq>(known: &[(&'static str, T)], value: T) -> &'static str {
+    known.iter().find(|(_, of)| *of == value).map_or("", |(name, _)| name)
+}
+
+fn instant(text: &str) -> Result<Instant, Refused> {
+    Instant::parse(text).ok_or_else(|| (Whose::Value, "expected a time like \"2026-01-31T12:00:00Z\"".to_owned()))
+}

@@ -1,0 +1,354 @@
+//! What waits for one watcher: bounded, whatever the watcher does.
+//!
+//! Durable entries queue up to the capacity. Beyond it they are thrown away and the queue says *lagged*: the
+//! watcher then reads what it missed from the log, so a slow one costs no memory and loses nothing. Transient news is
+//! kept once per job and kind, the newest wins, with a count of what it replaced. A durable entry pushes the pending
+//! news of its job ahead of itself.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use courant_joblog::ids::{BatchId, JobId, Timestamp};
+use courant_joblog::job::{Format, Zone};
+use courant_joblog::log::Entry;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Duration, Instant};
+
+use crate::estimate::Estimate;
+use crate::snapshot::EstimatedPosition;
+use crate::view::Known;
+
+/// A durable entry on its way to a watcher.
+#[derive(Clone, Debug)]
+pub struct Durable {
+    pub entry: Arc<Entry>,
+    /// The percent that was told live already; the entry must not be shown with less.
+    pub percent: f64,
+    /// The batch of a job that was removed, where it is still known: the entry does not say it.
+    pub batch: Option<BatchId>,
+    /// How long the job may take from there on, where that is known.
+    pub remaining: Option<Estimate>,
+}
+
+impl Durable {
+    /// An entry as the log has it.
+    pub fn of(entry: Arc<Entry>) -> Self {
+        Self { entry, percent: 0.0, batch: None, remaining: None }
+    }
+}
+
+/// News that is not in the log.
+#[derive(Clone, Debug)]
+pub struct TransientUpdate {
+    pub at: Timestamp,
+    /// The job with this news in it.
+    pub known: Known,
+    /// Its place while it waits.
+    pub position: Option<EstimatedPosition>,
+    /// How long it may still take while it runs.
+    pub remaining: Option<Estimate>,
+    /// Milliseconds its attempt runs, or its last one ran.
+    pub elapsed: Option<u64>,
+    pub news: TransientChange,
+}
+
+#[derive(Clone, Debug)]
+pub enum TransientChange {
+    /// Percent, stage or sentence.
+    Progress,
+    /// Work on a zone began.
+    Zone(Zone),
+    /// An export is under way.
+    Export {
+        format: Format,
+        /// 0 to 100 of this export.
+        percent: f64,
+    },
+    /// The place in the lane.
+    Position,
+}
+
+/// News of one kind replaces older news of that kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum TransientKind {
+    Progress,
+    Zone,
+    Export,
+    Position,
+}
+
+impl TransientChange {
+    fn kind(&self) -> TransientKind {
+        match self {
+            Self::Progress => TransientKind::Progress,
+            Self::Zone(_) => TransientKind::Zone,
+            Self::Export { .. } => TransientKind::Export,
+            Self::Position => TransientKind::Position,
+        }
+    }
+}
+
+/// One thing to tell.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// An entry of the log.
+    Durable(Durable),
+    /// News, and how many older ones were folded into it.
+    Transient(Arc<TransientUpdate>, u32),
+}
+
+/// What a watcher found in its queue.
+#[derive(Debug)]
+pub enum Received {
+    /// To be told now, in order.
+    Messages(Vec<Message>),
+    /// Entries were thrown away; read them from the log.
+    Lagged,
+}
+
+/// The queue of one watcher.
+#[derive(Debug)]
+pub struct WatchQueue {
+    capacity: usize,
+    min_interval: Duration,
+    inner: Mutex<Inner>,
+    signal: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    queue: VecDeque<Message>,
+    pending: HashMap<JobId, Vec<Pending>>,
+    last_sent: HashMap<(JobId, TransientKind), Instant>,
+    lagged: bool,
+    /// Whether it was told where its waiting jobs stand since it was empty.
+    knows_positions: bool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    kind: TransientKind,
+    news: Arc<TransientUpdate>,
+    folded: u32,
+}
+
+impl WatchQueue {
+    /// An empty one that holds back news of one job and kind to one per interval.
+    pub fn new(capacity: usize, min_interval: Duration) -> Self {
+        Self { capacity, min_interval, inner: Mutex::default(), signal: Notify::new() }
+    }
+
+    /// Empties it. Whoever calls this knows from where to read on.
+    pub fn clear(&self) {
+        let mut inner = self.inner.lock();
+        inner.queue.clear();
+        inner.pending.clear();
+        inner.lagged = false;
+        inner.knows_positions = false;
+    }
+
+    /// Whether it was told where its waiting jobs stand.
+    pub fn knows_positions(&self) -> bool {
+        self.inner.lock().knows_positions
+    }
+
+    /// It was told where its waiting jobs stand.
+    pub fn end_of_positions(&self) {
+        let mut inner = self.inner.lock();
+        inner.knows_positions = !inner.lagged;
+    }
+
+    /// Whether nothing waits and nothing was thrown away.
+    pub fn is_empty(&self) -> bool {
+        let inner = self.inner.lock();
+        !inner.lagged && inner.queue.is_empty() && inner.pending.is_empty()
+    }
+
+    /// Puts in an entry of the log, behind the pending news of its job.
+    pub fn push(&self, durable: Durable) {
+        let mut inner = self.inner.lock();
+        if inner.lagged {
+            return;
+        }
+        let id = durable.entry.key.job.clone();
+        let before = inner.pending.remove(&id).unwrap_or_default();
+        inner.last_sent.retain(|(job, _), _| *job != id);
+        inner.queue.extend(before.into_iter().map(|pending| Message::Transient(pending.news, pending.folded)));
+        inner.queue.push_back(Message::Durable(durable));
+        if inner.queue.len() > self.capacity {
+            *inner = Inner { lagged: true, ..Inner::default() };
+        }
+        self.signal.notify_one();
+    }
+
+    /// Puts in news; older news of the same job and kind gives way.
+    pub fn push_news(&self, news: Arc<TransientUpdate>) {
+        let mut inner = self.inner.lock();
+        if inner.lagged {
+            return;
+        }
+        let kind = news.news.kind();
+        let of_job = inner.pending.entry(news.known.job.id.clone()).or_default();
+        let older = of_job.iter().position(|pending| pending.kind == kind);
+        let folded = older.map_or(0, |older| of_job.remove(older).folded + 1);
+        for pending in &mut *of_job {
+            // What is told after this must not show the job as it was before it.
+            let known = news.known.clone();
+            pending.news = Arc::new(TransientUpdate { known, ..TransientUpdate::clone(&pending.news) });
+        }
+        of_job.push(Pending { kind, news, folded });
+        self.signal.notify_one();
+    }
+
+    /// Waits until there is something to tell. Cancel-safe: nothing is taken before it is returned.
+    pub async fn next(&self) -> Received {
+        loop {
+            let due = match self.take(Instant::now()) {
+                Taken::Received(found) => return found,
+                Taken::Nothing { due } => due,
+            };
+            match due {
+                Some(due) => tokio::select! {
+                    () = self.signal.notified() => {}
+                    () = tokio::time::sleep_until(due) => {}
+                },
+                None => self.signal.notified().await,
+            }
+        }
+    }
+
+    fn take(&self, now: Instant) -> Taken {
+        let mut inner = self.inner.lock();
+        if inner.lagged {
+            return Taken::Received(Received::Lagged);
+        }
+        let mut messages: Vec<Message> = inner.queue.drain(..).collect();
+        let due = inner.take_due(now, self.min_interval, &mut messages);
+        if messages.is_empty() { Taken::Nothing { due } } else { Taken::Received(Received::Messages(messages)) }
+    }
+}
+
+enum Taken {
+    Received(Received),
+    Nothing { due: Option<Instant> },
+}
+
+impl Inner {
+    /// Moves the news whose time has come into `messages`; says when the next is due.
+    fn take_due(&mut self, now: Instant, interval: Duration, messages: &mut Vec<Message>) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        let last_sent = &mut self.last_sent;
+        self.pending.retain(|job, of_job| {
+            of_job.retain(|pending| {
+                let at = last_sent.get(&(job.clone(), pending.kind)).map_or(now, |last| *last + interval);
+                if at > now {
+                    next = Some(next.map_or(at, |known| known.min(at)));
+                    return true;
+                }
+                last_sent.insert((job.clone(), pending.kind), now);
+                messages.push(Message::Transient(pending.news.clone(), pending.folded));
+                false
+            });
+            !of_job.is_empty()
+        });
+        last_sent.retain(|_, last| *last + interval > now);
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use courant_joblog::event::{Change, Event};
+    use courant_joblog::ids::Revision;
+    use courant_joblog::log::{Key, Record};
+
+    use super::*;
+    use crate::clock::Moment;
+    use crate::testing::queued;
+
+    fn news(job: &str, percent: f64) -> Arc<TransientUpdate> {
+        let mut job = queued(job, "alice");
+        job.progress.percent = percent;
+        let known = Known { revision: Revision(1), job: Arc::new(job), live: None, since: Moment::default() };
+        Arc::new(TransientUpdate {
+            at: Timestamp(1),
+            known,
+            position: None,
+            remaining: None,
+            elapsed: None,
+            news: TransientChange::Progress,
+        })
+    }
+
+    fn durable(job: &str, revision: u64) -> Durable {
+        let job = queued(job, "alice");
+        let event = Event::new(Timestamp(1), Change::Requeued { by: "x".into(), password: None });
+        let record = Record::Changed { event, job: Arc::new(job.clone()) };
+        Durable::of(Arc::new(Entry { revision: Revision(revision), key: Key::of(&job), record }))
+    }
+
+    /// `p<percent>+<folded>` and `r<revision>`, in order.
+    fn shown(found: Received) -> String {
+        let Received::Messages(messages) = found else { return "lagged".into() };
+        let words = messages.iter().map(|message| match message {
+            Message::Durable(durable) => format!("r{}", durable.entry.revision),
+            Message::Transient(news, folded) => format!("p{}+{folded}", news.known.job.progress.percent),
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_is_folded_to_one_per_interval_and_the_newest_wins() {
+        let queue = WatchQueue::new(8, Duration::from_secs(1));
+        queue.push_news(news("A", 1.0));
+        assert_eq!(shown(queue.next().await), "p1+0");
+        let start = Instant::now();
+        for percent in [2.0, 3.0, 4.0] {
+            queue.push_news(news("A", percent));
+        }
+        assert_eq!(shown(queue.next().await), "p4+2");
+        assert_eq!(start.elapsed().as_secs(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_that_was_held_back_takes_nothing_back() {
+        let queue = WatchQueue::new(8, Duration::from_secs(1));
+        queue.push_news(news("A", 1.0));
+        queue.next().await;
+        queue.push_news(news("A", 2.0));
+        queue.push_news(Arc::new(TransientUpdate {
+            news: TransientChange::Position,
+            ..TransientUpdate::clone(&news("A", 5.0))
+        }));
+        assert_eq!(shown(queue.next().await), "p5+0");
+        assert_eq!(shown(queue.next().await), "p5+0");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_entry_is_never_held_back_and_pushes_its_jobs_news_ahead() {
+        let queue = WatchQueue::new(8, Duration::from_secs(1));
+        queue.push_news(news("A", 1.0));
+        queue.next().await;
+        queue.push_news(news("A", 2.0));
+        queue.push_news(news("A", 3.0));
+        queue.push(durable("A", 7));
+        let start = Instant::now();
+        assert_eq!(shown(queue.next().await), "p3+1 r7");
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_overfull_mailbox_says_so_until_it_is_cleared() {
+        let queue = WatchQueue::new(2, Duration::ZERO);
+        for revision in 1..=3 {
+            queue.push(durable("A", revision));
+        }
+        assert_eq!(shown(queue.next().await), "lagged");
+        queue.push(durable("A", 4));
+        assert_eq!(shown(queue.next().await), "lagged");
+        queue.clear();
+        queue.push(durable("A", 5));
+        assert_eq!(shown(queue.next().await), "r5");
+    }
+}

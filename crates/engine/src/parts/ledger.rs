@@ -1,0 +1,342 @@
+//! Which pages are offered and who has them. Plain bookkeeping: it sends nothing.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use courant_joblog::ids::WorkerId;
+use tokio::sync::RwLock;
+use tokio::time::{Duration, Instant};
+
+use super::span::{PartId, Span};
+use crate::attempt::AttemptId;
+
+/// All documents of which parts are offered or given, by the attempt that offers them.
+#[derive(Debug, Default)]
+pub struct PartLedger {
+    splits: HashMap<AttemptId, Split>,
+}
+
+/// A document that is done in parts.
+#[derive(Debug)]
+pub struct Split {
+    /// The worker that holds the job.
+    pub lead: WorkerId,
+    /// The kind of job.
+    pub kind: Box<str>,
+    /// Of the newest offer.
+    pub revision: i64,
+    /// Offered and not given, in order.
+    open: Vec<Span>,
+    parts: Vec<Part>,
+    /// Workers that failed on a part: they would fail on the next.
+    barred: HashSet<WorkerId>,
+    /// The lead does not know the newest state.
+    pub lead_is_stale: bool,
+}
+
+/// Pages that another worker does.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub id: PartId,
+    pub pages: Span,
+    pub worker: WorkerId,
+    given: Instant,
+    accepted: bool,
+    /// Nothing more is taken in. It stays here until what was begun before has ended.
+    over: bool,
+    /// Held for reading by whoever writes for the part.
+    pub gate: Arc<RwLock<()>>,
+}
+
+/// A part that was just given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    pub attempt: AttemptId,
+    pub part: PartId,
+    pub pages: Span,
+}
+
+impl PartLedger {
+    pub fn is_empty(&self) -> bool {
+        self.splits.is_empty()
+    }
+
+    /// The kinds of work that pages are offered of.
+    pub fn kinds(&self) -> Vec<Box<str>> {
+        let kinds: HashSet<&Box<str>> = self.splits.values().map(|split| &split.kind).collect();
+        kinds.into_iter().cloned().collect()
+    }
+
+    pub fn attempts(&self) -> Vec<AttemptId> {
+        self.splits.keys().cloned().collect()
+    }
+
+    pub fn split(&self, attempt: &AttemptId) -> Option<&Split> {
+        self.splits.get(attempt)
+    }
+
+    pub fn split_mut(&mut self, attempt: &AttemptId) -> Option<&mut Split> {
+        self.splits.get_mut(attempt)
+    }
+
+    /// The offers of an attempt. One that is not newer than the last changes nothing: it was sent again.
+    pub fn offer(&mut self, attempt: &AttemptId, lead: &WorkerId, kind: &str, revision: i64, mut pages: Vec<Span>) {
+        let new = || Split {
+            lead: lead.clone(),
+            kind: kind.into(),
+            revision: 0,
+            open: Vec::new(),
+            parts: Vec::new(),
+            barred: HashSet::new(),
+            lead_is_stale: false,
+        };
+        let split = self.splits.entry(attempt.clone()).or_insert_with(new);
+        if revision <= split.revision {
+            return;
+        }
+        pages.retain(|pages| !split.parts.iter().any(|part| part.pages.meets(pages)));
+        pages.sort_unstable_by_key(|pages| pages.first);
+        (split.revision, split.open) = (revision, pages);
+    }
+
+    /// Gives this worker the last open pages of the document of these kinds that has the fewest helpers.
+    pub fn give(&mut self, worker: &WorkerId, kinds: &[Box<str>]) -> Option<Given> {
+        let fits = |split: &Split| !split.open.is_empty() && split.may_give(worker, kinds);
+        let able = self.splits.iter_mut().filter(|(_, split)| fits(split));
+        let (attempt, split) =
+            able.min_by(|(a, x), (b, y)| (x.helpers(), &a.job, a.number).cmp(&(y.helpers(), &b.job, b.number)))?;
+        let pages = split.open.pop()?;
+        let part = PartId::random();
+        split.parts.push(Part {
+            id: part.clone(),
+            pages,
+            worker: worker.clone(),
+            given: Instant::now(),
+            accepted: false,
+            over: false,
+            gate: Arc::default(),
+        });
+        Some(Given { attempt: attempt.clone(), part, pages })
+    }
+
+    /// Gives this worker nothing more of this document.
+    pub fn bar(&mut self, attempt: &AttemptId, worker: &WorkerId) {
+        if let Some(split) = self.splits.get_mut(attempt) {
+            split.barred.insert(worker.clone());
+        }
+    }
+
+    /// A part that is not over.
+    pub fn part(&self, attempt: &AttemptId, part: &PartId) -> Option<&Part> {
+        self.splits.get(attempt)?.parts.iter().find(|known| known.id == *part && !known.over)
+    }
+
+    /// The worker knows of its part.
+    pub fn accept(&mut self, attempt: &AttemptId, part: &PartId) {
+        let parts = self.splits.get_mut(attempt).into_iter().flat_map(|split| &mut split.parts);
+        parts.filter(|known| known.id == *part).for_each(|known| known.accepted = true);
+    }
+
+    pub fn is_accepted(&self, attempt: &AttemptId, part: &PartId) -> bool {
+        self.part(attempt, part).is_some_and(|part| part.accepted)
+    }
+
+    /// From here on nothing is taken in for this part. `None` if that was so already.
+    pub fn shut(&mut self, attempt: &AttemptId, part: &PartId) -> Option<Part> {
+        let parts = &mut self.splits.get_mut(attempt)?.parts;
+        let part = parts.iter_mut().find(|known| known.id == *part && !known.over)?;
+        part.over = true;
+        Some(part.clone())
+    }
+
+    /// What was begun for a part has ended: it is no more.
+    pub fn close(&mut self, attempt: &AttemptId, part: &PartId) {
+        if let Some(split) = self.splits.get_mut(attempt) {
+            split.parts.retain(|known| known.id != *part);
+        }
+    }
+
+    /// The attempt is over, and all parts with it.
+    pub fn dissolve(&mut self, attempt: &AttemptId) -> Vec<Part> {
+        let parts = self.splits.remove(attempt).map(|split| split.parts).unwrap_or_default();
+        parts.into_iter().filter(|part| !part.over).collect()
+    }
+
+    /// The parts that workers do.
+    pub fn parts(&self) -> impl Iterator<Item = (&AttemptId, &Part)> {
+        let all = self.splits.iter().flat_map(|(attempt, split)| split.parts.iter().map(move |part| (attempt, part)));
+        all.filter(|(_, part)| !part.over)
+    }
+
+    /// The parts of a worker beyond so many, those given last first.
+    pub fn beyond(&self, worker: &WorkerId, most: u32) -> Vec<(AttemptId, PartId)> {
+        let mut held: Vec<_> = self.parts().filter(|(_, part)| part.worker == *worker).collect();
+        held.sort_by_key(|(_, part)| part.given);
+        let beyond = held.into_iter().skip(most as usize).rev();
+        beyond.map(|(attempt, part)| (attempt.clone(), part.id.clone())).collect()
+    }
+
+    /// Parts that were not accepted in time.
+    pub fn late(&self, within: Duration) -> Vec<(AttemptId, PartId)> {
+        let late = self.parts().filter(|(_, part)| !part.accepted && part.given.elapsed() > within);
+        late.map(|(attempt, part)| (attempt.clone(), part.id.clone())).collect()
+    }
+
+    pub fn workers(&self) -> HashSet<WorkerId> {
+        self.parts().map(|(_, part)| part.worker.clone()).collect()
+    }
+}
+
+impl Split {
+    fn may_give(&self, worker: &WorkerId, kinds: &[Box<str>]) -> bool {
+        self.lead != *worker && !self.barred.contains(worker) && kinds.contains(&self.kind)
+    }
+
+    fn helpers(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// The pages that others do, those included whose part is over but not closed.
+    pub fn held(&self) -> impl Iterator<Item = Span> {
+        self.parts.iter().map(|part| part.pages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use courant_joblog::ids::JobId;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// Offers some of ten ranges, newer or again.
+        Offer {
+            attempt: u32,
+            newer: i64,
+            which: Vec<bool>,
+        },
+        Give {
+            worker: u8,
+        },
+        Shut {
+            which: usize,
+        },
+        Close {
+            which: usize,
+        },
+        Dissolve {
+            attempt: u32,
+        },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => (1u32..3, 0i64..2, vec(any::<bool>(), 10))
+                .prop_map(|(attempt, newer, which)| Step::Offer { attempt, newer, which }),
+            6 => (0u8..4).prop_map(|worker| Step::Give { worker }),
+            3 => any::<usize>().prop_map(|which| Step::Shut { which }),
+            3 => any::<usize>().prop_map(|which| Step::Close { which }),
+            1 => (1u32..3).prop_map(|attempt| Step::Dissolve { attempt }),
+        ]
+    }
+
+    fn at(number: u32) -> AttemptId {
+        AttemptId { job: JobId::new(format!("J{number}")), number }
+    }
+
+    fn worker(number: u8) -> WorkerId {
+        WorkerId::new(format!("w{number}"))
+    }
+
+    fn tens(which: &[bool]) -> Vec<Span> {
+        let wanted = which.iter().zip(0..).filter(|(wanted, _)| **wanted);
+        wanted.map(|(_, n)| Span { first: n * 10 + 1, last: n * 10 + 10 }).collect()
+    }
+
+    #[derive(Default)]
+    struct Model {
+        ledger: PartLedger,
+        given: Vec<Given>,
+        offered: HashMap<AttemptId, (i64, Vec<Span>)>,
+    }
+
+    impl Model {
+        fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+            match step {
+                Step::Offer { attempt, newer, which } => {
+                    let (attempt, which) = (at(attempt), tens(&which));
+                    let last = self.offered.get(&attempt).map_or(0, |(revision, _)| *revision);
+                    let revision = last + newer;
+                    self.ledger.offer(&attempt, &worker(attempt.number as u8), "pdf", revision, which.clone());
+                    if revision > last {
+                        self.offered.insert(attempt, (revision, which));
+                    }
+                }
+                Step::Give { worker: number } => {
+                    let Some(given) = self.ledger.give(&worker(number), &["pdf".into()]) else { return Ok(()) };
+                    prop_assert!(at(u32::from(number)) != given.attempt, "to the lead itself");
+                    let offered = &self.offered[&given.attempt].1;
+                    prop_assert!(offered.contains(&given.pages), "{given:?} was not offered: {offered:?}");
+                    prop_assert!(self.given.iter().all(|before| before.part != given.part));
+                    self.given.push(given);
+                }
+                Step::Shut { which } => {
+                    if let Some(given) = which.checked_rem(self.given.len()).map(|n| self.given[n].clone()) {
+                        let first = self.ledger.shut(&given.attempt, &given.part);
+                        prop_assert!(self.ledger.part(&given.attempt, &given.part).is_none());
+                        prop_assert!(self.ledger.shut(&given.attempt, &given.part).is_none(), "{first:?} ended twice");
+                    }
+                }
+                Step::Close { which } => {
+                    if let Some(given) = which.checked_rem(self.given.len()).map(|n| self.given[n].clone()) {
+                        self.ledger.shut(&given.attempt, &given.part);
+                        self.ledger.close(&given.attempt, &given.part);
+                    }
+                }
+                Step::Dissolve { attempt } => {
+                    self.ledger.dissolve(&at(attempt));
+                    prop_assert!(self.ledger.parts().all(|(of, _)| *of != at(attempt)));
+                    self.offered.remove(&at(attempt));
+                }
+            }
+            Ok(())
+        }
+
+        /// No page is in two hands, and none that is in somebody's hands is still to be had.
+        fn check(&self) -> Result<(), TestCaseError> {
+            for split in self.ledger.splits.values() {
+                let mut all: Vec<Span> = split.held().chain(split.open.iter().copied()).collect();
+                all.sort_by_key(|pages| pages.first);
+                prop_assert!(all.windows(2).all(|pair| !pair[0].meets(&pair[1])), "{split:?}");
+            }
+            Ok(())
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_page_is_given_twice_or_without_being_offered(steps in vec(step(), 0..60)) {
+            let mut model = Model::default();
+            for step in steps {
+                model.step(step)?;
+                model.check()?;
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_pages_go_first_and_helpers_spread() {
+        let mut ledger = PartLedger::default();
+        ledger.offer(&at(1), &worker(1), "pdf", 1, tens(&[true; 3]));
+        ledger.offer(&at(2), &worker(2), "pdf", 1, tens(&[true; 3]));
+        let kinds = ["pdf".into()];
+        let given: Vec<_> = (0..4).map(|_| ledger.give(&worker(9), &kinds).unwrap()).collect();
+        let seen: Vec<_> = given.iter().map(|given| (given.attempt.number, given.pages.first)).collect();
+        assert_eq!(seen, [(1, 21), (2, 21), (1, 11), (2, 11)]);
+        assert!(ledger.give(&worker(9), &["scan".into()]).is_none());
+        assert_eq!(ledger.beyond(&worker(9), 3).len(), 1);
+    }
+}

@@ -1,0 +1,28 @@
+//! A job as it is shown to readers: what the log says, what is newer, and what is estimated of it.
+
+use crate::estimate::Estimate;
+use crate::view::Known;
+
+/// A job as a reader sees it.
+#[derive(Clone, Debug)]
+pub struct JobSnapshot {
+    /// The job and its news.
+    pub known: Known,
+    /// Its place while it waits.
+    pub position: Option<EstimatedPosition>,
+    /// How long it may still take, while it runs.
+    pub remaining: Option<Estimate>,
+    /// Milliseconds its attempt runs, or its last one ran.
+    pub elapsed: Option<u64>,
+}
+
+/// The place of a waiting job as it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EstimatedPosition {
+    /// 1 for the next of its lane.
+    pub position: u32,
+    /// Pages of the jobs before it.
+    pub pages_ahead: u64,
+    /// How long it may wait.
+    pub wait: Option<Estimate>,
+}

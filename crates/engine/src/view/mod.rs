@@ -1,0 +1,266 @@
+//! The view: what the log says, kept in memory for reading. Rebuilt at start, advanced only by the follower, never
+//! written to by calls. The live news of running jobs, which the log does not have, lies beside it.
+
+mod job_index;
+mod known;
+mod load;
+mod order_statistic_tree;
+mod queues;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use courant_joblog::ids::{JobId, Owner, Revision, Timestamp, WorkerId};
+use courant_joblog::job::{Job, Lane, State};
+use courant_joblog::log::{Entry, Record};
+
+pub use job_index::{JobIndex, ListKey};
+pub use known::{Known, Live};
+use known::{carried, goes_on, logged_since};
+pub use load::{Load, PagesLeft};
+use queues::JobQueues;
+pub use queues::{Now, OwnerLimits, QueuePosition, QueueState, Weights};
+use tokio::time::Instant;
+
+use crate::clock::{Clock, Moment};
+
+/// All jobs of the log as they are at one revision.
+#[derive(Debug, Default)]
+pub struct View {
+    revision: Revision,
+    jobs: HashMap<JobId, Known>,
+    all: JobIndex,
+    owners: HashMap<Owner, JobIndex>,
+    held: BTreeMap<WorkerId, BTreeSet<JobId>>,
+    queues: JobQueues,
+    clock: Clock,
+    /// Entries are of now; before that, of whenever the log says.
+    following: bool,
+}
+
+impl View {
+    /// Empty, with these weights of the lanes. It measures by this clock.
+    pub fn new(weights: Weights, clock: Clock) -> Self {
+        Self { queues: JobQueues::new(weights), clock, ..Self::default() }
+    }
+
+    /// This moment on the view's clock.
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// Everything up to here is in the view.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    pub fn get(&self, id: &JobId) -> Option<&Known> {
+        self.jobs.get(id)
+    }
+
+    /// Jobs of an owner, or all, newest first, those before a key. Many: read them in pieces, see
+    /// [`Engine::find`](crate::engine::Engine::find).
+    pub fn list<'a>(
+        &'a self,
+        owner: Option<&Owner>,
+        before: Option<&ListKey>,
+    ) -> impl Iterator<Item = (&'a ListKey, &'a Known)> {
+        let keys = self.job_index(owner).map(|job_index| job_index.newest_first(before));
+        keys.into_iter().flatten().filter_map(|key| Some((key, self.jobs.get(&key.1)?)))
+    }
+
+    /// The jobs of an owner, or all, in the order of lists.
+    pub fn job_index(&self, owner: Option<&Owner>) -> Option<&JobIndex> {
+        match owner {
+            Some(owner) => self.owners.get(owner),
+            None => Some(&self.all),
+        }
+    }
+
+    /// The jobs that workers hold.
+    pub fn held(&self) -> impl Iterator<Item = &Known> {
+        self.held.values().flatten().filter_map(|id| self.jobs.get(id))
+    }
+
+    /// The jobs that a worker holds.
+    pub fn held_by(&self, worker: &WorkerId) -> impl Iterator<Item = &Known> {
+        self.held.get(worker).into_iter().flatten().filter_map(|id| self.jobs.get(id))
+    }
+
+    /// How many jobs a worker holds.
+    pub fn held_count(&self, worker: &WorkerId) -> u32 {
+        self.held.get(worker).map_or(0, |jobs| u32::try_from(jobs.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The place of a waiting job.
+    pub fn position(&self, job: &Job) -> Option<QueuePosition> {
+        self.queues.position(job)
+    }
+
+    /// How a line stands.
+    pub fn queue<'a>(&'a self, kind: &'a str, lane: Lane) -> QueueState<'a> {
+        self.queues.state(kind, lane)
+    }
+
+    /// How the lines stand that anybody is in.
+    pub fn queues(&self) -> impl Iterator<Item = QueueState<'_>> {
+        let all = self.queues.kinds().flat_map(|kind| Lane::ALL.map(|lane| self.queues.state(kind, lane)));
+        all.filter(|queue| queue.waiting.jobs > 0 || queue.delayed > 0 || queue.held > 0)
+    }
+
+    /// The next jobs of a line in the order they will be taken, at most so many.
+    pub fn upcoming(&self, kind: &str, lane: Lane, limit: usize) -> impl Iterator<Item = &Known> {
+        self.queues.upcoming(kind, lane, limit).filter_map(|id| self.jobs.get(id))
+    }
+
+    /// The weights of the lanes.
+    pub fn weights(&self) -> Weights {
+        self.queues.weights()
+    }
+
+    /// Whether jobs of a kind wait or are held.
+    pub fn is_demanded(&self, kind: &str) -> bool {
+        self.queues.states(kind).iter().any(|queue| queue.waiting.jobs > 0 || queue.held > 0)
+    }
+
+    /// Those of the kinds that jobs wait for, where `offered` has all kinds that workers take. Looks through the smaller of
+    /// the two: callers name kinds, and so do workers.
+    pub fn waited_for<'a, V>(&'a self, offered: &'a HashMap<Box<str>, V>) -> Vec<&'a str> {
+        let waits = |kind: &str| self.queues.states(kind).iter().any(|queue| queue.waiting.jobs > 0);
+        if self.queues.kinds().len() < offered.len() {
+            self.queues.kinds().filter(|kind| offered.contains_key(*kind) && waits(kind)).collect()
+        } else {
+            offered.keys().map(|kind| &**kind).filter(|kind| waits(kind)).collect()
+        }
+    }
+
+    /// Whether a job of this kind waits in this lane that would be given out if the owner of one that runs gave it back: one
+    /// whose own owner has as many running as may be waits for those, not for a worker.
+    pub fn is_waited(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &OwnerLimits<'_>) -> bool {
+        self.queues.would_serve(kind, lane, leaving, limits)
+    }
+
+    /// When the next delayed job is due.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.queues.next_due()
+    }
+
+    /// Puts the delayed jobs that are due into their lines.
+    pub fn release_due(&mut self, now: Instant) {
+        while let Some(known) = self.queues.first_due(now).and_then(|id| self.jobs.get(id)) {
+            self.queues.release(&known.job);
+        }
+    }
+
+    /// Takes the next job of these kinds out of its line, for a claim. However the claim ends, it must be followed by
+    /// [`View::give_back`].
+    pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>, now: Instant) -> Option<Known> {
+        self.release_due(now);
+        let id = self.queues.take_next(kinds, limits)?;
+        self.jobs.get(&id).cloned()
+    }
+
+    /// Puts a job that was taken for a claim back into its line, if it still waits.
+    pub fn give_back(&mut self, id: &JobId) {
+        let unused = self.queues.claim_over(id);
+        let waits = self.jobs.get(id).filter(|known| known.job.state == State::Queued);
+        match waits {
+            Some(known) if unused => self.queues.put_back(&known.job, Now::read()),
+            // It was started and waits again since.
+            Some(known) => self.queues.insert(&known.job, Now::read()),
+            None => {}
+        }
+    }
+
+    /// Takes in the next entry of the log. One that is not after all before it is passed over: what it says is known.
+    pub fn apply(&mut self, entry: &Entry) {
+        if entry.revision <= self.revision {
+            return;
+        }
+        self.revision = entry.revision;
+        let old = self.jobs.remove(&entry.key.job);
+        if let Some(known) = &old {
+            self.step_out(&known.job);
+        }
+        match &entry.record {
+            Record::Forgotten => self.unlist(old.as_ref()),
+            Record::Changed { job, .. } => self.admit(entry.revision, job, old),
+        }
+    }
+
+    /// What was taken in up to now was a list as of a revision: how a start begins. From now on entries are seen as they come.
+    pub fn advance(&mut self, revision: Revision) {
+        self.revision = self.revision.max(revision);
+        self.following = true;
+    }
+
+    /// Takes in news of a running attempt; percent never goes back. `None` if it is not the job's attempt.
+    pub fn set_live(&mut self, id: &JobId, mut live: Live) -> Option<Known> {
+        let known = self.jobs.get_mut(id)?;
+        if known.job.attempt != live.attempt || !known.job.state.is_held() {
+            return None;
+        }
+        live.progress.percent = live.progress.percent.max(known.progress().percent);
+        known.live = Some(Arc::new(live));
+        Some(known.clone())
+    }
+
+    fn admit(&mut self, revision: Revision, job: &Arc<Job>, old: Option<Known>) {
+        let key = (job.created, job.id.clone());
+        self.all.put(&key, job.state);
+        self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
+        if job.state == State::Queued {
+            self.queues.insert(job, Now::read());
+        }
+        if job.state.is_held() {
+            self.queues.hold(job);
+            self.held.entry(holder(job)).or_default().insert(job.id.clone());
+        }
+        let since = match &old {
+            Some(old) if goes_on(&old.job, job) => old.since,
+            _ if self.following => self.clock.now(),
+            _ => self.clock.moment_of(logged_since(job), Timestamp::now()),
+        };
+        let live = old.and_then(|known| known.live).and_then(|live| carried(&live, job));
+        self.jobs.insert(job.id.clone(), Known { revision, job: job.clone(), live, since });
+    }
+
+    /// Takes a job as it was out of the line or the hands it is in.
+    fn step_out(&mut self, job: &Job) {
+        if job.state == State::Queued {
+            self.queues.remove(job);
+        }
+        if job.state.is_held() {
+            self.queues.let_go(job);
+            let holder = holder(job);
+            if let Some(jobs) = self.held.get_mut(&holder) {
+                jobs.remove(&job.id);
+                if jobs.is_empty() {
+                    self.held.remove(&holder);
+                }
+            }
+        }
+    }
+
+    fn unlist(&mut self, old: Option<&Known>) {
+        let Some(known) = old else { return };
+        let key = (known.job.created, known.job.id.clone());
+        self.all.remove(&key);
+        if let Some(keys) = self.owners.get_mut(&known.job.owner) {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.owners.remove(&known.job.owner);
+            }
+        }
+    }
+}
+
+/// Who holds a job; a job that is held has a holder.
+fn holder(job: &Job) -> WorkerId {
+    job.worker.clone().unwrap_or_else(|| WorkerId::new(""))
+}

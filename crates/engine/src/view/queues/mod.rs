@@ -1,0 +1,446 @@
+//! The lines waiting jobs stand in, and who is next.
+//!
+//! One line for each kind of work and lane. In it owners take turns, see [`fair`]; the jobs of one owner are in the order
+//! of [`Job::queued`]. A job that is tried again keeps its place among them (the log says when it loses it), but stands
+//! aside until it is due.
+
+mod delayed;
+mod fair;
+mod lane_scheduler;
+mod limits;
+
+use std::collections::HashMap;
+
+use courant_joblog::ids::{JobId, Owner};
+use courant_joblog::job::{Attempt, Job, Lane};
+
+use tokio::time::Instant;
+
+use self::delayed::Delayed;
+pub use self::delayed::Now;
+use self::fair::{FairQueue, QueueKey, Turn};
+use self::lane_scheduler::LaneScheduler;
+pub use self::lane_scheduler::Weights;
+pub use self::limits::OwnerLimits;
+use super::load::{Load, pages_left};
+
+/// All waiting jobs, and how many of each line are held.
+#[derive(Debug, Default)]
+pub struct JobQueues {
+    kinds: HashMap<Box<str>, Kind>,
+    /// Jobs that were taken out for a claim that is under way.
+    claims: HashMap<JobId, (Box<str>, Owner)>,
+    aside: Delayed,
+    turns: LaneScheduler,
+}
+
+/// All of one kind of work.
+#[derive(Debug, Default)]
+struct Kind {
+    lanes: [LaneQueue; Lane::ALL.len()],
+    /// Jobs of each owner that are held or being claimed. Nobody has 0.
+    running: HashMap<Owner, u32>,
+}
+
+#[derive(Debug, Default)]
+struct LaneQueue {
+    waiting: FairQueue,
+    delayed: u32,
+    held: u32,
+}
+
+/// The place of a waiting job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueuePosition {
+    /// 1 for the next.
+    pub position: u32,
+    /// What will be taken before it, if nobody comes.
+    pub ahead: Load,
+}
+
+/// How a line stands.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueState<'a> {
+    /// The kind of work.
+    pub kind: &'a str,
+    pub lane: Lane,
+    /// Jobs that wait and are due.
+    pub waiting: Load,
+    /// Jobs that wait for their time.
+    pub delayed: u32,
+    /// Jobs that workers hold.
+    pub held: u32,
+    /// The job that waits longest.
+    pub oldest: Option<&'a JobId>,
+    /// What would be taken before a job that comes now from an owner who has nothing waiting.
+    pub before_newcomer: Load,
+}
+
+impl<'a> QueueState<'a> {
+    /// A line that nobody is in.
+    pub fn empty(kind: &'a str, lane: Lane) -> Self {
+        let (waiting, before_newcomer) = (Load::default(), Load::default());
+        Self { kind, lane, waiting, delayed: 0, held: 0, oldest: None, before_newcomer }
+    }
+
+    /// The place behind all that wait: where a job that comes now stands at worst.
+    pub fn end(&self) -> QueuePosition {
+        QueuePosition::behind(self.waiting)
+    }
+
+    /// The place of a job that comes now from an owner who has nothing waiting.
+    pub fn newcomer(&self) -> QueuePosition {
+        QueuePosition::behind(self.before_newcomer)
+    }
+}
+
+impl QueuePosition {
+    fn behind(ahead: Load) -> Self {
+        Self { position: u32::try_from(ahead.jobs + 1).unwrap_or(u32::MAX), ahead }
+    }
+}
+
+impl JobQueues {
+    /// Empty, with these weights of the lanes.
+    pub fn new(weights: Weights) -> Self {
+        Self { turns: LaneScheduler::new(weights), ..Self::default() }
+    }
+
+    /// The weights of the lanes.
+    pub fn weights(&self) -> Weights {
+        self.turns.weights()
+    }
+
+    /// Puts a queued job into its line, or aside until it is due.
+    pub fn insert(&mut self, job: &Job, now: Now) {
+        self.take_out(job);
+        if self.aside.put(job, now) {
+            self.queue(job).delayed += 1;
+        } else {
+            self.stand_in(job, turn(job));
+        }
+    }
+
+    /// Puts a job back that was taken out for a claim of which nothing came.
+    pub fn put_back(&mut self, job: &Job, now: Now) {
+        self.insert(job, now);
+        if self.position(job).is_some() {
+            self.stand_in(job, Turn::Returned);
+        }
+    }
+
+    /// Puts a delayed job that is due into its line.
+    pub fn release(&mut self, job: &Job) {
+        self.take_out(job);
+        self.stand_in(job, turn(job));
+    }
+
+    /// Takes a job out, wherever it stands.
+    pub fn remove(&mut self, job: &Job) {
+        self.take_out(job);
+        self.forget_unused(&job.kind);
+    }
+
+    /// A worker took it.
+    pub fn hold(&mut self, job: &Job) {
+        self.claim_over(&job.id);
+        self.queue(job).held += 1;
+        self.kind(&job.kind).runs(&job.owner);
+    }
+
+    /// No worker has it any more.
+    pub fn let_go(&mut self, job: &Job) {
+        let queue = self.queue(job);
+        queue.held = queue.held.saturating_sub(1);
+        self.kind(&job.kind).ended(&job.owner);
+        self.forget_unused(&job.kind);
+    }
+
+    /// The claim of a job that was taken out is over. `false` if it was over already: a worker took the job.
+    pub fn claim_over(&mut self, job: &JobId) -> bool {
+        let Some((kind, owner)) = self.claims.remove(job) else { return false };
+        self.kind(&kind).ended(&owner);
+        self.forget_unused(&kind);
+        true
+    }
+
+    /// When the next delayed job is due.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.aside.next_due()
+    }
+
+    /// The next delayed job that is due; it belongs into its line.
+    pub fn first_due(&self, now: Instant) -> Option<&JobId> {
+        self.aside.first_due(now)
+    }
+
+    /// Takes out the next job for a worker of these kinds, for a claim: [`JobQueues::claim_over`] must follow. An owner who
+    /// has its share of the slots is passed over while another one waits for this worker.
+    pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>) -> Option<JobId> {
+        let within_share = self.take(kinds, |kind| limits.while_others_wait(kind));
+        within_share.or_else(|| self.take(kinds, |_| limits.at_any_time()))
+    }
+
+    /// Whether a job of a line would be given out if this owner had one fewer running.
+    pub fn would_serve(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &OwnerLimits<'_>) -> bool {
+        let Some(known) = self.kinds.get(kind) else { return false };
+        let left = |owner: &Owner| known.running(owner).saturating_sub(u32::from(owner == leaving));
+        known.lanes[lane as usize].waiting.first(|owner| left(owner) < limits.at_any_time()).is_some()
+    }
+
+    /// Takes out the next job of an owner who has fewer running of its kind than may be.
+    fn take(&mut self, kinds: &[Box<str>], most: impl Fn(&str) -> u32) -> Option<JobId> {
+        let Self { kinds: queues, turns, .. } = self;
+        let head = |kind: &str, lane: Lane| {
+            let (known, most) = (queues.get(kind)?, most(kind));
+            known.lanes[lane as usize].waiting.first(|owner| known.running(owner) < most)
+        };
+        let (kind, lane) = turns.next(kinds, head)?;
+        let owner = head(kind, lane)?.1.clone();
+        let known = queues.get_mut(kind)?;
+        let job = known.lanes[lane as usize].waiting.serve(&owner)?;
+        known.runs(&owner);
+        self.claims.insert(job.clone(), (kind.into(), owner));
+        Some(job)
+    }
+
+    /// The place of a waiting job; `None` when it is not in a line.
+    pub fn position(&self, job: &Job) -> Option<QueuePosition> {
+        let queue = &self.kinds.get(&job.kind)?.lanes[job.lane as usize];
+        queue.waiting.before(&job.owner, &stand(job)).map(QueuePosition::behind)
+    }
+
+    /// How a line stands.
+    pub fn state<'a>(&'a self, kind: &'a str, lane: Lane) -> QueueState<'a> {
+        let Some(LaneQueue { waiting, delayed, held }) = self.kinds.get(kind).map(|kind| &kind.lanes[lane as usize])
+        else {
+            return QueueState::empty(kind, lane);
+        };
+        let (oldest, before_newcomer) = (waiting.oldest(), waiting.before_newcomer());
+        let waiting = waiting.load();
+        QueueState { kind, lane, waiting, delayed: *delayed, held: *held, oldest, before_newcomer }
+    }
+
+    /// Kinds that jobs wait for or are held of.
+    pub fn kinds(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.kinds.keys().map(|kind| &**kind)
+    }
+
+    /// How the lines of a kind stand; none when nothing of it waits or is held.
+    pub fn states<'a>(&'a self, kind: &'a str) -> Vec<QueueState<'a>> {
+        if !self.kinds.contains_key(kind) {
+            return Vec::new();
+        }
+        Lane::ALL.into_iter().map(|lane| self.state(kind, lane)).collect()
+    }
+
+    /// The next jobs of a line in the order they will be taken, at most so many.
+    pub fn upcoming(&self, kind: &str, lane: Lane, limit: usize) -> impl Iterator<Item = &JobId> {
+        let queue = self.kinds.get(kind).map(|kind| &kind.lanes[lane as usize]);
+        queue.into_iter().flat_map(move |queue| queue.waiting.upcoming(limit))
+    }
+
+    fn take_out(&mut self, job: &Job) {
+        let aside = self.aside.take(&job.id);
+        let queue = self.queue(job);
+        if aside {
+            queue.delayed -= 1;
+        } else {
+            queue.waiting.remove(&job.owner, &stand(job));
+        }
+    }
+
+    fn stand_in(&mut self, job: &Job, turn: Turn) {
+        self.queue(job).waiting.insert(&job.owner, stand(job), pages_left(job), turn);
+    }
+
+    fn queue(&mut self, job: &Job) -> &mut LaneQueue {
+        &mut self.kind(&job.kind).lanes[job.lane as usize]
+    }
+
+    fn kind(&mut self, kind: &str) -> &mut Kind {
+        self.kinds.entry(kind.into()).or_default()
+    }
+
+    /// Kinds are named by callers: those of which nothing is left must not stay.
+    fn forget_unused(&mut self, kind: &str) {
+        if self.kinds.get(kind).is_some_and(Kind::is_unused) {
+            self.kinds.remove(kind);
+        }
+    }
+}
+
+impl Kind {
+    fn running(&self, owner: &Owner) -> u32 {
+        self.running.get(owner).copied().unwrap_or(0)
+    }
+
+    fn runs(&mut self, owner: &Owner) {
+        *self.running.entry(owner.clone()).or_default() += 1;
+    }
+
+    fn ended(&mut self, owner: &Owner) {
+        if let Some(jobs) = self.running.get_mut(owner) {
+            *jobs -= 1;
+            if *jobs == 0 {
+                self.running.remove(owner);
+            }
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        let unused = |queue: &LaneQueue| queue.waiting.is_empty() && queue.delayed == 0 && queue.held == 0;
+        self.running.is_empty() && self.lanes.iter().all(unused)
+    }
+}
+
+fn stand(job: &Job) -> QueueKey {
+    (job.queued, job.id.clone())
+}
+
+/// A job that kept its place after an attempt that finished no page had a turn of which nothing came. What finished pages
+/// was served, and an owner must not get turn after turn for it.
+fn turn(job: &Job) -> Turn {
+    let for_nothing = |last: &Attempt| last.pages_done == 0 && job.queued <= last.started;
+    if job.attempts.last().is_some_and(for_nothing) { Turn::Returned } else { Turn::Needed }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use courant_joblog::ids::Timestamp;
+
+    use super::*;
+    use crate::testing::queued;
+    use crate::view::tests::tried;
+
+    fn filled(lanes: &[(Lane, usize)]) -> JobQueues {
+        let mut queues = JobQueues::default();
+        for (lane, count) in lanes {
+            for n in 0..*count {
+                let mut job = queued(&format!("{lane:?}{n:03}"), "alice");
+                job.lane = *lane;
+                job.queued = Timestamp(n as i64);
+                job.pages.expected = Some(n as u32);
+                queues.insert(&job, Now::read());
+            }
+        }
+        queues
+    }
+
+    fn take(queues: &mut JobQueues) -> String {
+        queues.take_next(&["pdf".into()], &OwnerLimits::NONE).unwrap().to_string()
+    }
+
+    #[test]
+    fn each_lane_gets_its_share_and_none_starves() {
+        let mut queues = filled(&[(Lane::Premium, 100), (Lane::Normal, 100), (Lane::Large, 100)]);
+        let served: Vec<String> = (0..50).map(|_| take(&mut queues)).collect();
+        let count = |lane: &str| served.iter().filter(|job| job.starts_with(lane)).count();
+        assert_eq!((count("Premium"), count("Normal"), count("Large")), (30, 15, 5));
+    }
+
+    #[test]
+    fn places_are_counted_from_one_in_jobs_and_pages_and_close_up() {
+        let mut queues = filled(&[(Lane::Normal, 4)]);
+        let mut last = queued("Normal003", "alice");
+        last.queued = Timestamp(3);
+        last.pages.expected = Some(3);
+        let position = queues.position(&last).unwrap();
+        assert_eq!((position.position, position.ahead.pages), (4, 3));
+        take(&mut queues);
+        take(&mut queues);
+        let position = queues.position(&last).unwrap();
+        assert_eq!((position.position, position.ahead.pages), (2, 2));
+        queues.remove(&last);
+        assert_eq!(queues.position(&last), None);
+    }
+
+    #[test]
+    fn a_delayed_job_waits_aside_until_it_is_due() {
+        let mut queues = JobQueues::default();
+        let job = tried("J", 1_000, 1_100);
+        let now = Now { wall: Timestamp(1_000), steady: Instant::now() };
+        let due = now.steady + Duration::from_millis(100);
+        queues.insert(&job, now);
+        assert_eq!(queues.take_next(&["pdf".into()], &OwnerLimits::NONE), None);
+        assert_eq!((queues.next_due(), queues.state("pdf", job.lane).delayed), (Some(due), 1));
+        assert_eq!(queues.first_due(due - Duration::from_millis(1)), None);
+        assert_eq!(queues.first_due(due), Some(&job.id));
+        queues.release(&job);
+        assert_eq!((queues.next_due(), queues.state("pdf", job.lane).delayed), (None, 0));
+        assert_eq!(queues.take_next(&["pdf".into()], &OwnerLimits::NONE), Some(job.id));
+    }
+
+    /// Jobs of owners in one lane; workers with so many slots.
+    fn of_owners(owners: &[(&str, Lane, usize)]) -> (JobQueues, HashMap<JobId, Job>) {
+        let (mut queues, mut jobs) = (JobQueues::default(), HashMap::new());
+        for (owner, lane, count) in owners {
+            for n in 0..*count {
+                let mut job = queued(&format!("{owner}-{lane:?}-{n:03}"), owner);
+                (job.lane, job.queued) = (*lane, Timestamp(jobs.len() as i64));
+                queues.insert(&job, Now::read());
+                jobs.insert(job.id.clone(), job);
+            }
+        }
+        (queues, jobs)
+    }
+
+    fn limits(slots: &BTreeMap<Box<str>, u32>, running: u32) -> OwnerLimits<'_> {
+        OwnerLimits { share: 0.75, running, slots }
+    }
+
+    #[test]
+    fn an_owner_leaves_a_slot_to_others_who_wait_and_takes_all_while_nobody_does() {
+        let slots = BTreeMap::from([("pdf".into(), 4)]);
+        let (mut queues, jobs) =
+            of_owners(&[("alice", Lane::Normal, 20), ("alice", Lane::Premium, 20), ("bob", Lane::Large, 3)]);
+        let take = |queues: &mut JobQueues| {
+            let job = jobs[&queues.take_next(&["pdf".into()], &limits(&slots, u32::MAX)).unwrap()].clone();
+            queues.hold(&job);
+            job
+        };
+        let running: Vec<Job> = (0..4).map(|_| take(&mut queues)).collect();
+        let of = |running: &[Job], owner: &str| running.iter().filter(|job| job.owner.as_str() == owner).count();
+        assert_eq!((of(&running, "alice"), of(&running, "bob")), (3, 1), "whatever the lanes weigh");
+        // Bob's jobs are short: each slot he gives up is his again while he waits.
+        let mut running = running;
+        for left in (0..3).rev() {
+            let at = running.iter().position(|job| job.owner.as_str() == "bob").unwrap();
+            queues.let_go(&running.swap_remove(at));
+            running.push(take(&mut queues));
+            assert_eq!(of(&running, "alice"), if left == 0 { 4 } else { 3 }, "{left} of bob's wait");
+        }
+    }
+
+    #[test]
+    fn a_claim_counts_until_it_is_over_and_the_job_runs_or_not() {
+        let slots = BTreeMap::from([("pdf".into(), 2)]);
+        let (mut queues, jobs) = of_owners(&[("alice", Lane::Normal, 5), ("bob", Lane::Normal, 1)]);
+        let take = |queues: &mut JobQueues, most| queues.take_next(&["pdf".into()], &limits(&slots, most));
+        let first = take(&mut queues, 1).unwrap();
+        assert_eq!(jobs[&first].owner.as_str(), "alice");
+        assert_eq!(jobs[&take(&mut queues, 1).unwrap()].owner.as_str(), "bob");
+        assert_eq!(take(&mut queues, 1), None, "nobody may have two");
+        assert!(queues.claim_over(&first) && !queues.claim_over(&first));
+        let again = take(&mut queues, 1).unwrap();
+        queues.hold(&jobs[&again]);
+        assert!(!queues.claim_over(&again), "it runs");
+        assert_eq!(take(&mut queues, 1), None);
+        queues.let_go(&jobs[&again]);
+        assert!(take(&mut queues, 1).is_some());
+    }
+
+    #[test]
+    fn a_kind_that_is_not_used_any_more_leaves_nothing_behind() {
+        let mut queues = JobQueues::default();
+        let job = queued("J", "alice");
+        queues.insert(&job, Now::read());
+        queues.remove(&job);
+        queues.hold(&job);
+        queues.let_go(&job);
+        assert_eq!(queues.kinds().count(), 0);
+    }
+}

@@ -1,0 +1,160 @@
+//! The notifications and those who wait for them.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_engine::clock::Wall;
+use courant_joblog::ids::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::pending_users::PendingUsers;
+use super::store::{Draft, Store, StoreError, StoredNotification};
+
+/// Users whose watchers are woken by name before those without any are forgotten.
+const REMEMBERED: usize = 1024;
+
+/// The notifications and those who wait for them.
+pub struct NotificationInbox {
+    pub(super) store: Arc<Store>,
+    pub(super) waiting: Mutex<HashMap<String, watch::Sender<u64>>>,
+    pub(super) pending_users: PendingUsers,
+    pub(super) wall: Wall,
+    past: Mutex<Past>,
+}
+
+/// The number of the newest change as it was at earlier moments, oldest first. By it what is too old goes although the clock
+/// that its time was read from was set back since.
+#[derive(Default)]
+struct Past(VecDeque<(Instant, i64)>);
+
+impl Past {
+    /// Takes in the newest change; gives the newest of those that are so old, 0 for none.
+    fn before(&mut self, change: i64, age: Duration) -> i64 {
+        // A hundredth of the age is near enough, and bounds what is remembered.
+        if self.0.back().is_none_or(|(at, _)| at.elapsed() >= age / 100) {
+            self.0.push_back((Instant::now(), change));
+        }
+        let old = self.0.iter().take_while(|(at, _)| at.elapsed() >= age).count();
+        self.0.drain(..old).next_back().map_or(0, |(_, change)| change)
+    }
+}
+
+impl NotificationInbox {
+    pub fn new(store: Store) -> Self {
+        Self {
+            store: Arc::new(store),
+            waiting: Mutex::default(),
+            pending_users: PendingUsers::default(),
+            wall: Wall::default(),
+            past: Mutex::default(),
+        }
+    }
+
+    /// Told when something about a user's notifications has changed.
+    pub(super) fn changes(&self, user: &str) -> watch::Receiver<u64> {
+        let mut waiting = self.waiting.lock();
+        if waiting.len() > REMEMBERED {
+            waiting.retain(|_, sender| sender.receiver_count() > 0);
+        }
+        waiting.entry(user.to_owned()).or_insert_with(|| watch::channel(0).0).subscribe()
+    }
+
+    pub(super) fn wake(&self, user: Option<&str>) {
+        self.pending_users.add(user);
+        let waiting = self.waiting.lock();
+        let tell = |sender: &watch::Sender<u64>| sender.send_modify(|times| *times += 1);
+        match user {
+            Some(user) => waiting.get(user).into_iter().for_each(tell),
+            None => waiting.values().for_each(tell),
+        }
+    }
+
+    pub(super) async fn with<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.store.clone();
+        match tokio::task::spawn_blocking(move || look(&store)).await {
+            Ok(done) => done,
+            // The store does not panic, and the runtime does not end under its own calls.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Removes what is too old.
+    pub(super) async fn sweep(&self) -> Result<(), StoreError> {
+        let change = self.with(Store::change).await?;
+        let (now, up_to) = (self.wall.now(), self.past.lock().before(change, self.store.age()));
+        self.with(move |store| store.sweep(now, up_to)).await
+    }
+
+    pub(super) async fn keep(&self, draft: Draft, reader: String) -> Result<Option<StoredNotification>, StoreError> {
+        let (owner, id) = (draft.owner.clone(), draft.id.clone());
+        self.with(move |store| store.keep(&[draft], None)).await?;
+        self.wake(owner.as_deref());
+        self.with(move |store| store.get(&reader, &id)).await
+    }
+
+    pub(super) async fn mark_read(&self, user: String, ids: Vec<String>) -> Result<i64, StoreError> {
+        let reader = user.clone();
+        let marked = self.with(move |store| store.mark_read(&reader, &ids, Timestamp::now())).await?;
+        if marked > 0 {
+            self.wake(Some(&user));
+        }
+        self.with(move |store| store.unread(&user)).await
+    }
+}
+
+/// Between two looks for notifications that are too old.
+pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use courant_joblog::ids::Timestamp;
+
+    use super::super::store::Bounds;
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn notifications(folder: &std::path::Path, made: Timestamp) -> NotificationInbox {
+        let bounds = Bounds { per_user: 10, age_ms: DAY.as_millis() as i64 };
+        let notifications = NotificationInbox::new(Store::open(folder, bounds).unwrap());
+        let (title, body, job) = (String::new(), String::new(), String::new());
+        let (id, owner) = ("n".to_owned(), Some("alice".to_owned()));
+        notifications
+            .store
+            .keep(&[Draft { id, owner, kind: "message", severity: 1, title, body, job, made }], None)
+            .unwrap();
+        notifications
+    }
+
+    #[tokio::test]
+    async fn a_wall_clock_that_is_set_removes_no_notice_early() {
+        let folder = tempfile::tempdir().unwrap();
+        let notifications = notifications(folder.path(), Timestamp::now());
+        for days in [2, 40, -2] {
+            notifications.wall.set_by.store(days * DAY.as_millis() as i64, Ordering::Relaxed);
+            notifications.sweep().await.unwrap();
+            assert_eq!(notifications.store.unread("alice").unwrap(), 1, "set by {days} days");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_notice_goes_after_its_time_also_when_it_was_made_by_a_clock_that_was_set_back_since() {
+        let folder = tempfile::tempdir().unwrap();
+        let notifications = notifications(folder.path(), Timestamp::now().plus_ms(40 * DAY.as_millis() as i64));
+        for _ in 0..24 {
+            notifications.sweep().await.unwrap();
+            assert_eq!(notifications.store.unread("alice").unwrap(), 1);
+            tokio::time::advance(SWEEP_EVERY).await;
+        }
+        notifications.sweep().await.unwrap();
+        assert_eq!(notifications.store.unread("alice").unwrap(), 0);
+    }
+}

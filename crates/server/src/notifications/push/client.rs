@@ -1,0 +1,64 @@
+//! What is needed to send.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use courant_auth::secret::SecretError;
+
+use super::key::VapidKey;
+use crate::config::PushConfig;
+use crate::error::Error;
+use crate::notifications::subscription::Subscription;
+
+/// How long a push service keeps a notification for a browser that is away, and how old a notification may be when it is sent.
+pub const TTL: Duration = Duration::from_secs(24 * 3600);
+/// How long a push service may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why Web Push cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    #[error(transparent)]
+    Key(#[from] SecretError),
+    #[error("the client for push services cannot be made: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// What is needed to send; there is none where Web Push is off.
+pub struct Push {
+    pub(super) config: PushConfig,
+    pub(super) contact: String,
+    pub(super) key: VapidKey,
+    pub(super) client: reqwest::Client,
+}
+
+impl Push {
+    /// As configured; none when it is off.
+    pub fn open(config: &PushConfig, data_dir: &std::path::Path) -> Result<Option<Arc<Self>>, PushError> {
+        let Some(contact) = config.push_contact.clone() else { return Ok(None) };
+        let file = config.push_key_file.clone().unwrap_or_else(|| data_dir.join("push.key"));
+        let key = VapidKey::open(&file)?;
+        // A push service that sends elsewhere could send into the operator's own network.
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(ANSWER_WITHIN)
+            .user_agent(concat!("courant/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Some(Arc::new(Self { config: config.clone(), contact, key, client })))
+    }
+
+    /// The public key that browsers subscribe with.
+    pub fn public_key(&self) -> &[u8] {
+        self.key.public()
+    }
+
+    /// The most subscriptions of one user.
+    pub fn per_user(&self) -> usize {
+        self.config.push_per_user
+    }
+
+    /// Checks what a browser gave.
+    pub fn subscription(&self, endpoint: &str, p256dh: &[u8], auth: &[u8]) -> Result<Subscription, Error> {
+        Subscription::check(endpoint, p256dh, auth, &self.config.push_services)
+    }
+}

@@ -1,0 +1,234 @@
+//! Sends what is due, for ever.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::client::{Push, TTL};
+use super::payload::{SINGLY, of_many, of_one};
+use super::schedule::{PushLimits, Schedule};
+use crate::notifications::inbox::NotificationInbox;
+use crate::notifications::store::{StoreError, StoredNotification};
+use crate::notifications::subscription::{Delivery, Subscription};
+
+/// Notifications of one subscription that are looked at together.
+const TOGETHER: usize = 100;
+/// The first wait after a push service failed, and the longest; full jitter between.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// Failures in a row after which a subscription is given up: about half a day.
+const PATIENCE: u32 = 20;
+
+/// What became of one message.
+enum Sent {
+    Yes,
+    /// The browser has ended the subscription.
+    Gone,
+    /// The push service does not take it, and will not.
+    Refused(StatusCode),
+    /// Another time, not before so long.
+    Later(Option<Duration>, String),
+}
+
+/// A subscription whose push service failed.
+struct Failing {
+    delivery: Delivery,
+    times: u32,
+    /// None while it is being tried again.
+    again: Option<Instant>,
+}
+
+/// Sends for ever. Pushes are not worth the service: what fails is tried again.
+pub async fn run(push: Arc<Push>, notifications: Arc<NotificationInbox>) {
+    let mut office = Office {
+        schedule: Schedule::new(PushLimits::new(&push.config)),
+        failing: HashMap::new(),
+        running: JoinSet::new(),
+    };
+    notifications.pending_users.add(None);
+    loop {
+        office.begin(&push, &notifications);
+        let next = office.failing.values().filter_map(|failing| failing.again).min();
+        let done = tokio::select! {
+            () = notifications.pending_users.changed() => office.collect(&notifications).await,
+            () = tokio::time::sleep_until(next.unwrap_or_else(far)), if next.is_some() => {
+                office.retry();
+                Ok(())
+            }
+            Some(ended) = office.running.join_next() => match ended {
+                Ok((delivery, sent)) => office.end(&notifications, delivery, sent).await,
+                Err(error) => {
+                    tracing::error!(%error, "a push ended badly");
+                    Ok(())
+                }
+            }
+        };
+        if let Err(error) = done {
+            tracing::error!(%error, "notices are not pushed at the moment");
+            tokio::time::sleep(FIRST_WAIT).await;
+            notifications.pending_users.add(None);
+        }
+    }
+}
+
+fn far() -> Instant {
+    Instant::now() + LONGEST_WAIT
+}
+
+/// What is to be sent, what is under way, and what is tried again later.
+struct Office {
+    schedule: Schedule,
+    failing: HashMap<String, Failing>,
+    running: JoinSet<(Delivery, Result<Sent, StoreError>)>,
+}
+
+impl Office {
+    fn begin(&mut self, push: &Arc<Push>, notifications: &Arc<NotificationInbox>) {
+        while let Some(delivery) = self.schedule.begin() {
+            let (push, notifications) = (push.clone(), notifications.clone());
+            self.running.spawn(async move {
+                let sent = all(&push, &notifications, &delivery.subscription).await;
+                (delivery, sent)
+            });
+        }
+    }
+
+    /// Takes what is due. Those whose push service failed wait for their time.
+    async fn collect(&mut self, notifications: &NotificationInbox) -> Result<(), StoreError> {
+        let users = notifications.pending_users.take();
+        for delivery in notifications.with(move |store| store.subscriptions(users.as_deref())).await? {
+            match self.failing.get_mut(&delivery.subscription.endpoint) {
+                Some(failing) => failing.delivery = delivery,
+                None => self.schedule.add(delivery),
+            }
+        }
+        Ok(())
+    }
+
+    fn retry(&mut self) {
+        let now = Instant::now();
+        for failing in self.failing.values_mut().filter(|failing| failing.again.is_some_and(|again| again <= now)) {
+            failing.again = None;
+            self.schedule.add(failing.delivery.clone());
+        }
+    }
+
+    async fn end(
+        &mut self,
+        notifications: &NotificationInbox,
+        delivery: Delivery,
+        sent: Result<Sent, StoreError>,
+    ) -> Result<(), StoreError> {
+        let meanwhile = self.schedule.end(&delivery);
+        let endpoint = &delivery.subscription.endpoint;
+        match sent {
+            Ok(Sent::Yes | Sent::Refused(_)) => {
+                self.failing.remove(endpoint);
+                meanwhile.into_iter().for_each(|again| self.schedule.add(again));
+                Ok(())
+            }
+            Ok(Sent::Gone) => self.forget(notifications, endpoint.clone()).await,
+            Ok(Sent::Later(wait, why)) => self.later(notifications, meanwhile.unwrap_or(delivery), wait, &why).await,
+            Err(error) => {
+                // It is due again with all others.
+                self.failing.remove(endpoint);
+                Err(error)
+            }
+        }
+    }
+
+    async fn later(
+        &mut self,
+        notifications: &NotificationInbox,
+        delivery: Delivery,
+        wait: Option<Duration>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let endpoint = delivery.subscription.endpoint.clone();
+        let service = delivery.subscription.host();
+        let times = self.failing.get(&endpoint).map_or(0, |failing| failing.times) + 1;
+        if times >= PATIENCE {
+            tracing::warn!(service, why, "a push service failed too often; the browser must subscribe anew");
+            return self.forget(notifications, endpoint).await;
+        }
+        let longest = FIRST_WAIT.saturating_mul(1 << times.min(16)).min(LONGEST_WAIT);
+        let drawn = longest.mul_f64(fastrand::f64());
+        let again = Instant::now() + wait.unwrap_or(drawn).min(LONGEST_WAIT).max(Duration::from_millis(100));
+        tracing::info!(service, why, times, "a push service failed; trying again later");
+        self.failing.insert(endpoint, Failing { delivery, times, again: Some(again) });
+        Ok(())
+    }
+
+    async fn forget(&mut self, notifications: &NotificationInbox, endpoint: String) -> Result<(), StoreError> {
+        self.failing.remove(&endpoint);
+        notifications.with(move |store| store.forget(&endpoint)).await
+    }
+}
+
+/// Sends all that one subscription waits for, or until something is in the way.
+async fn all(push: &Push, notifications: &NotificationInbox, to: &Subscription) -> Result<Sent, StoreError> {
+    loop {
+        let (endpoint, since) = (to.endpoint.clone(), notifications.wall.now().plus_ms(-(TTL.as_millis() as i64)));
+        let waiting = notifications.with(move |store| store.unsent(&endpoint, since, TOGETHER)).await?;
+        if waiting.is_empty() {
+            return Ok(Sent::Yes);
+        }
+        let parts = if waiting.len() > SINGLY { waiting.len() } else { 1 };
+        for part in waiting.chunks(parts) {
+            let sent = one(push, to, part).await;
+            if !matches!(sent, Sent::Yes | Sent::Refused(_)) {
+                return Ok(sent);
+            }
+            // What is refused is refused again: the next may fare better.
+            if let Sent::Refused(status) = sent {
+                tracing::warn!(service = to.host(), %status, "a push service refused a notice");
+            }
+            let (endpoint, last) = (to.endpoint.clone(), part.last().map_or(0, |notification| notification.change));
+            notifications.with(move |store| store.was_sent(&endpoint, last)).await?;
+        }
+    }
+}
+
+async fn one(push: &Push, to: &Subscription, notifications: &[StoredNotification]) -> Sent {
+    let letter = match notifications {
+        [one] => of_one(one),
+        many => of_many(many),
+    };
+    let Some(sealed) = to.seal(letter) else { return Sent::Gone };
+    let signed = match push.key.authorization(&to.origin(), &push.contact) {
+        Ok(signed) => signed,
+        Err(error) => return Sent::Later(None, error.to_string()),
+    };
+    let request = push
+        .client
+        .post(&to.endpoint)
+        .header(AUTHORIZATION, signed)
+        .header(CONTENT_ENCODING, "aes128gcm")
+        .header(CONTENT_TYPE, "application/octet-stream")
+        .header("TTL", TTL.as_secs())
+        .header("Urgency", "normal")
+        .body(sealed);
+    match request.send().await {
+        Ok(answer) => verdict(&answer),
+        // Without the address, which is a secret.
+        Err(error) => Sent::Later(None, error.without_url().to_string()),
+    }
+}
+
+fn verdict(answer: &reqwest::Response) -> Sent {
+    let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    match answer.status() {
+        status if status.is_success() => Sent::Yes,
+        StatusCode::NOT_FOUND | StatusCode::GONE => Sent::Gone,
+        status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) => {
+            Sent::Later(wait.map(Duration::from_secs), status.to_string())
+        }
+        status if status.is_client_error() || status.is_redirection() => Sent::Refused(status),
+        status => Sent::Later(wait.map(Duration::from_secs), status.to_string()),
+    }
+}

@@ -1,0 +1,39 @@
+//! Once a second: who works now, and where the waiting jobs stand that somebody follows.
+
+use std::sync::Arc;
+
+use courant_engine::engine::SentPositions;
+use courant_engine::estimate::WorkerCapacity;
+use courant_engine::view::View;
+use tokio::time::{Duration, MissedTickBehavior};
+
+use crate::services::Services;
+use crate::worker::registry::{Listed, Registry};
+
+/// The least time between two places told of a job.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Tells places for ever.
+pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
+    let mut ticks = tokio::time::interval(EVERY);
+    // A round that took long is followed by a whole pause.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sent = SentPositions::default();
+    loop {
+        ticks.tick().await;
+        services.engine.look(|view| worker_capacities(&registry.list(), view));
+        sent = services.engine.send_positions(&sent, services.config.watch_places).await;
+    }
+}
+
+/// Those who take jobs now.
+pub fn worker_capacities(workers: &[Listed], view: &View) -> Vec<WorkerCapacity> {
+    let takers = workers.iter().filter(|worker| worker.connected && !worker.drained);
+    let hand = |worker: &Listed| WorkerCapacity {
+        worker: worker.worker.clone(),
+        kinds: worker.offer.kinds.clone(),
+        slots: worker.offer.slots,
+        held: view.held_count(&worker.worker),
+    };
+    takers.map(hand).collect()
+}

@@ -1,0 +1,44 @@
+//! What is counted beside the view, entry by entry, under the engine's lock, and rebuilt with the view at start.
+//!
+//! A new one is a file with a type that is a [`Projection`], a field here, and a line in [`register`].
+//!
+//! [`Projection`]: courant_engine::projection::Projection
+
+use courant_engine::batches::Batches;
+use courant_engine::metrics::Metrics;
+use courant_engine::projection::{self, Registered};
+use courant_engine::quota::QuotaLedger;
+use courant_engine::unwatched_index::UnwatchedIndex;
+
+use crate::config::Config;
+use crate::expiry::ExpiryIndex;
+use crate::unused_passwords::UnusedPasswords;
+
+pub struct Projections {
+    /// What owners submitted and have waiting.
+    pub quotas: Registered<QuotaLedger>,
+    /// Ended jobs by their end.
+    pub expiry: Registered<ExpiryIndex>,
+    /// Jobs that were submitted together.
+    pub batches: Registered<Batches>,
+    /// Unfinished jobs that somebody must follow.
+    pub unwatched: Registered<UnwatchedIndex>,
+    /// Passwords that are needed no more.
+    pub unused_passwords: Registered<UnusedPasswords>,
+    /// Counts and times of the work.
+    pub metrics: Registered<Metrics>,
+}
+
+/// All of them, and what the engine is opened with.
+pub fn register(config: &Config) -> (Projections, projection::Projections) {
+    let mut with = projection::Projections::default();
+    let projections = Projections {
+        quotas: with.register(QuotaLedger::new(config.quotas())),
+        expiry: with.register(ExpiryIndex::default()),
+        batches: with.register(Batches::default()),
+        unwatched: with.register(UnwatchedIndex::default()),
+        unused_passwords: with.register(UnusedPasswords::default()),
+        metrics: with.register(Metrics::default()),
+    };
+    (projections, with)
+}

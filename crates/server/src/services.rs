@@ -1,0 +1,97 @@
+//! What the services share beside each other's jobs.
+
+use std::sync::Arc;
+
+use courant_engine::attempt::AttemptId;
+use courant_engine::{self as engine, Engine, watch};
+use courant_joblog::event::Counts;
+use courant_joblog::job::JobError;
+use courant_joblog::log::{Log, ReadError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::credential::Credentials;
+use crate::error::Error;
+use crate::holds::Holds;
+use crate::objects::Objects;
+use crate::projections::{self, Projections};
+use crate::seal::{self, Passwords};
+use crate::shares::Shares;
+
+/// The engine, and all that services need beside it.
+pub struct Services {
+    pub config: Config,
+    pub engine: Arc<Engine>,
+    pub projections: Projections,
+    pub objects: Objects,
+    /// Seals and opens passwords of documents.
+    pub passwords: Passwords,
+    /// Shows which worker holds an attempt.
+    pub credentials: Credentials,
+    /// Who is putting or removing a job's files.
+    pub holds: Holds,
+    /// What all users use together.
+    pub shares: Shares,
+    /// Told to every stream when the server stops.
+    pub stopping: CancellationToken,
+    /// What is done to its end though its caller went away. The server waits for it before it ends.
+    pub detached: TaskTracker,
+    /// Tasks that serve streams. They end when the server stops.
+    pub streams: TaskTracker,
+}
+
+/// Why the services cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The key that seals passwords cannot be used.
+    #[error("--password-key-file: {0}")]
+    PasswordKey(#[from] courant_auth::secret::SecretError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl Services {
+    /// Opens the engine on a log, with all projections.
+    pub async fn open(config: Config, log: Arc<dyn Log>, objects: Objects) -> Result<Arc<Self>, OpenError> {
+        let secret = seal::shared_secret(&config)?;
+        let (projections, registered) = projections::register(&config);
+        let engine = Arc::new(Engine::open(config.engine(), log, registered).await?);
+        Ok(Arc::new(Self {
+            shares: Shares::new(&config),
+            config,
+            engine,
+            projections,
+            objects,
+            passwords: Passwords::new(&secret),
+            credentials: Credentials::new(&secret),
+            holds: Holds::default(),
+            stopping: CancellationToken::new(),
+            detached: TaskTracker::new(),
+            streams: TaskTracker::new(),
+        }))
+    }
+
+    /// Does something to its end, also when the caller goes away.
+    pub async fn run_detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        match self.detached.spawn(work).await {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(Error::Draining),
+        }
+    }
+
+    /// Ends an attempt: the job is tried again, fails, or is cancelled if that was asked for.
+    pub async fn end_attempt(&self, attempt: &AttemptId, why: JobError, counts: Counts) -> Result<(), engine::Error> {
+        self.engine.end_attempt(self.config.retry_waits(), attempt, why, counts).await
+    }
+
+    /// Where watches of jobs run.
+    pub fn watch_tasks(&self) -> watch::Tasks {
+        watch::Tasks { tracker: self.streams.clone(), stopping: self.stopping.clone() }
+    }
+}

@@ -1,0 +1,44 @@
+//! The passwords that are needed no more: those of jobs that have ended.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use courant_engine::projection::{JobChange, Projection};
+use courant_joblog::ids::JobId;
+use tokio::sync::Notify;
+
+/// A job and the name of its password.
+pub type Of = (JobId, Box<str>);
+
+/// Passwords to remove. Found again at every start, as long as their jobs are there.
+#[derive(Debug, Default)]
+pub struct UnusedPasswords {
+    left: BTreeSet<Of>,
+    news: Arc<Notify>,
+}
+
+impl Projection for UnusedPasswords {
+    /// A job that is gone takes its password with it.
+    fn on_change(&mut self, change: &JobChange<'_>) {
+        let Some(job) = change.jobs().1.filter(|job| job.state.is_terminal()) else { return };
+        if let Some(name) = &job.password {
+            self.left.insert((job.id.clone(), name.clone()));
+            self.news.notify_one();
+        }
+    }
+}
+
+impl UnusedPasswords {
+    /// Told when there may be one.
+    pub fn news(&self) -> Arc<Notify> {
+        self.news.clone()
+    }
+
+    pub fn first(&self) -> Option<Of> {
+        self.left.first().cloned()
+    }
+
+    pub fn removed(&mut self, of: &Of) {
+        self.left.remove(of);
+    }
+}
