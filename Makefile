@@ -9,6 +9,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/release/courant
 # What was set up is noted here, so that it is not done twice.
 DONE := $(TARGET)/make
+# What only the tests use. Building with the same features as testing compiles everything once.
+TEST_FEATURES := --features courant-bridge/schema
 VENV := tests/.venv
 BUF := tests/node_modules/.bin/buf
 SAMPLE ?= tests/fixtures/pdf/cc-by-sa-4.0/pages-120.pdf
@@ -73,16 +75,25 @@ $(DONE)/next: $(DONE)/web-deps $(filter bridge/web/packages/% bridge/web/example
 .PHONY: build
 build: $(DONE)/web ## Build everything, optimised
 	@tests/setup/need cargo 1.95
-	cargo build --release --workspace --bins --locked
+	cargo build --release --workspace --bins --locked $(TEST_FEATURES)
 
 # --- running --------------------------------------------------------------------------------------------------------
 
 # `--workspace` and not `-p courant-cli`: so dependencies are built with the features that everything else has, once.
+# `--no-default-features`: without cloud stores.
+RUN_FEATURES := --no-default-features
+
 .PHONY: run
-run: $(DONE)/web ## Build, start Courant on ./data, show a sample document being processed
+run: ## Build, start Courant on ./data, show a sample document being processed
 	@tests/setup/need cargo 1.95
-	cargo build --release --workspace --bin courant --locked
+	@$(MAKE) --no-print-directory --jobs=2 $(DONE)/web run-worker
+	cargo build --release --workspace --bin courant --locked $(RUN_FEATURES)
 	$(BIN) up --data-dir $(DATA) --demo $(SAMPLE) --log warn
+
+# The half of the program that needs no console, while that is built.
+.PHONY: run-worker
+run-worker:
+	@cargo build --release --workspace --bin courant-pdf-worker --locked $(RUN_FEATURES)
 
 # --- testing --------------------------------------------------------------------------------------------------------
 
@@ -103,7 +114,7 @@ test-clients:
 
 .PHONY: test-rust
 test-rust: build $(DONE)/tools packages ## Unit, property and end-to-end tests in Rust
-	cargo test --release --workspace --locked --no-fail-fast --features courant-bridge/schema
+	cargo test --release --workspace --locked --no-fail-fast $(TEST_FEATURES)
 
 # A seed whose first minute has every kind of fault.
 .PHONY: test-torture
@@ -146,7 +157,7 @@ check: lint-rust lint-proto lint-web lint-licences ## Formatting, lints, types, 
 .PHONY: lint-rust
 lint-rust: $(DONE)/web
 	cargo fmt --all --check
-	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+	cargo clippy --release --workspace --all-targets --locked $(TEST_FEATURES) -- -D warnings
 
 BASELINE := proto/baseline.binpb
 

@@ -14,6 +14,7 @@ use courant_runtime::Shutdown;
 use courant_runtime::logging::Occasional;
 use courant_runtime::supervisor::{Supervisor, TaskFailed};
 use courant_tls::{Protocol, Socket};
+use futures::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -59,9 +60,21 @@ pub enum Error {
 }
 
 /// Runs a bridge on a listener until it is shut down. Draining ends by itself; the end cuts everything at once.
-pub async fn run(listener: TcpListener, config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Error> {
+pub fn run(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Into<Shutdown>,
+) -> BoxFuture<'static, Result<(), Error>> {
+    boxed(listener, config, shutdown.into())
+}
+
+/// A box is compiled here, with this crate; a plain future would be compiled again in each program that awaits it.
+fn boxed(listener: TcpListener, config: Config, shutdown: Shutdown) -> BoxFuture<'static, Result<(), Error>> {
+    Box::pin(run_until_stopped(listener, config, shutdown))
+}
+
+async fn run_until_stopped(listener: TcpListener, config: Config, shutdown: Shutdown) -> Result<(), Error> {
     config.check()?;
-    let shutdown = shutdown.into();
     let stop = CancellationToken::new();
     // Whatever ends this function ends what it started.
     let _stop = stop.clone().drop_guard();

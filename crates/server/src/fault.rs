@@ -4,8 +4,6 @@
 use std::error::Error;
 use std::io;
 
-use object_store::client::{HttpError, HttpErrorKind};
-
 /// A kind of failure of the object store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -54,7 +52,7 @@ impl Fault {
                     _ => {}
                 }
             }
-            timeout |= error.downcast_ref::<HttpError>().is_some_and(|error| error.kind() == HttpErrorKind::Timeout);
+            timeout |= is_timeout(error);
             text.push_str(&error.to_string());
             text.push('\n');
             cause = error.source();
@@ -92,6 +90,18 @@ impl Fault {
     }
 }
 
+#[cfg(feature = "cloud")]
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    use object_store::client::{HttpError, HttpErrorKind};
+    error.downcast_ref::<HttpError>().is_some_and(|error| error.kind() == HttpErrorKind::Timeout)
+}
+
+/// A folder answers with errors of the operating system, which are looked at before.
+#[cfg(not(feature = "cloud"))]
+const fn is_timeout(_: &(dyn Error + 'static)) -> bool {
+    false
+}
+
 /// An error with all its causes, for the log.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -114,6 +124,7 @@ mod tests {
         object_store::Error::Generic { store: "S3", source: source.into() }
     }
 
+    #[cfg(feature = "cloud")]
     #[test]
     fn what_an_error_means_shows_in_its_causes() {
         let full = io::Error::from_raw_os_error(28);
@@ -126,6 +137,7 @@ mod tests {
             |text: &str| Fault::of(&object_store::Error::NotFound { path: "a".into(), source: text.to_owned().into() });
         assert_eq!(missing("404 Not Found: <Code>NoSuchKey</Code>"), Fault::Missing);
         assert_eq!(missing("<Code>NoSuchBucket</Code>"), Fault::Misconfigured("there is no such bucket"));
+        use object_store::client::{HttpError, HttpErrorKind};
         let timeout = HttpError::new(HttpErrorKind::Timeout, io::Error::other("slow"));
         assert_eq!(Fault::of(&generic(timeout)), Fault::Timeout);
     }

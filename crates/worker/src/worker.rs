@@ -10,6 +10,7 @@ use courant_proto::v1::work_request::Message;
 use courant_proto::v1::worker_service_client::WorkerServiceClient;
 use courant_proto::v1::{Assignment, Hello, PartsChanged, Welcome};
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -47,7 +48,20 @@ pub enum Error {
 /// Never gives up because the server is away. Errors: a configuration that cannot work, or a server that refuses the
 /// worker (role, id, kinds; an id that another process took over; the token only until the first welcome, since a server
 /// may be restarted with other keys). [`Config::status`] says how it stands meanwhile.
-pub async fn run(config: Config, handler: Arc<dyn Handler>, shutdown: CancellationToken) -> Result<(), Error> {
+pub fn run(
+    config: Config,
+    handler: Arc<dyn Handler>,
+    shutdown: CancellationToken,
+) -> BoxFuture<'static, Result<(), Error>> {
+    // A box is compiled with this crate; a plain future would be compiled again in each worker.
+    Box::pin(run_until_stopped(config, handler, shutdown))
+}
+
+async fn run_until_stopped(
+    config: Config,
+    handler: Arc<dyn Handler>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     let channel = courant_tls::connector::lazy(&config.endpoint()?, config.tls.as_ref());
     let client = WorkerServiceClient::with_interceptor(channel, Bearer(config.token.clone()))
         .max_decoding_message_size(MAX_MESSAGE);

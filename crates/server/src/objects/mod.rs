@@ -1,6 +1,7 @@
 //! Documents and results: where they lie, and streams in and out of the object store. Knows nothing of jobs' states.
 
 mod names;
+#[cfg(feature = "cloud")]
 mod open;
 pub mod probe;
 mod store;

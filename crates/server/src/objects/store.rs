@@ -18,9 +18,12 @@ use std::sync::atomic::AtomicBool;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Notify;
 
+#[cfg(feature = "cloud")]
 use super::open;
 use crate::error::Error;
-use crate::fault::{self, Fault};
+#[cfg(feature = "cloud")]
+use crate::fault;
+use crate::fault::Fault;
 
 /// Drafts of documents, made while a call lasts, that a crash has left: they are removed at start when they are older than this.
 /// Uploads that go on over many calls lie elsewhere (`uploads`).
@@ -94,8 +97,15 @@ impl Objects {
             let folder = parsed.to_file_path().map_err(|()| refuse("not a local path".into()))?;
             return Self::local(&folder);
         }
-        let (store, prefix) = open::open(&parsed).map_err(|error| refuse(fault::causes(&error)))?;
-        Ok(Self { store, prefix, folder: None, state: Arc::default() })
+        #[cfg(feature = "cloud")]
+        {
+            let (store, prefix) = open::open(&parsed).map_err(|error| refuse(fault::causes(&error)))?;
+            Ok(Self { store, prefix, folder: None, state: Arc::default() })
+        }
+        #[cfg(not(feature = "cloud"))]
+        Err(refuse(
+            "this program was built without cloud stores, as `make run` does; use one that `make build` built".into(),
+        ))
     }
 
     pub(super) fn path(&self, tail: &str) -> Path {

@@ -6,6 +6,7 @@ use courant_runtime::Shutdown;
 use courant_runtime::supervisor::Supervisor;
 use courant_tls::CountedRouter;
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,8 +23,20 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 impl Server {
     /// Serves until told to stop, then drains: not ready but serving for the time as a lame duck; then workers hand back and
     /// streams say where to go on, within the grace; then it ends. The end of `shutdown` cuts everything at once.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Into<Shutdown>) -> Result<(), ServeError> {
-        let shutdown = shutdown.into();
+    pub fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Into<Shutdown>,
+    ) -> BoxFuture<'static, Result<(), ServeError>> {
+        self.boxed(listener, shutdown.into())
+    }
+
+    /// A box is compiled here, with this crate; a plain future would be compiled again in each program that awaits it.
+    fn boxed(self, listener: TcpListener, shutdown: Shutdown) -> BoxFuture<'static, Result<(), ServeError>> {
+        Box::pin(self.run(listener, shutdown))
+    }
+
+    async fn run(self, listener: TcpListener, shutdown: Shutdown) -> Result<(), ServeError> {
         let (health, health_service) = tonic_health::server::health_reporter();
         announce(&health, ServingStatus::Serving).await;
         let router = self.router().await?.add_service(health_service);
