@@ -158,6 +158,7 @@ check: lint-rust lint-proto lint-web lint-licences ## Formatting, lints, types, 
 lint-rust: $(DONE)/web
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --locked $(TEST_FEATURES) -- -D warnings
+	cargo clippy --release --workspace --bin courant --locked $(RUN_FEATURES) -- -D warnings
 
 BASELINE := proto/baseline.binpb
 

@@ -12,7 +12,8 @@ from conftest import PATIENCE, ROOT, clean_environment
 def test_make_run_shows_a_result_and_a_link_and_stays_up(tmp_path):
     free_ports = {"COURANT_GRPC": "127.0.0.1:0", "COURANT_HTTP": "127.0.0.1:0", "COURANT_PRINT_LINK": "true"}
     process = subprocess.Popen(
-        ["make", "--no-print-directory", "run", f"DATA={tmp_path / 'data'}"],
+        # With the features of `make build`, so that nothing is compiled again, and the tests after this one have the same program.
+        ["make", "--no-print-directory", "run", f"DATA={tmp_path / 'data'}", "RUN_FEATURES=$(TEST_FEATURES)"],
         cwd=ROOT,
         env={**clean_environment(), **free_ports},
         stdin=subprocess.DEVNULL,
