@@ -75,7 +75,9 @@ impl Story {
     async fn by_grpc(&mut self, up: &Up, id: &str) -> anyhow::Result<()> {
         let from = self.revisions.len();
         let mut watch = up.jobs("alice").await?.watch(id, &self.cursor).await?;
-        while self.revisions.len() < from + TURN && watch.next().await?.is_some() {
+        while self.revisions.len() < from + TURN && !self.over {
+            // A watch ends with its job.
+            self.over = watch.next().await?.is_none();
             self.revisions.truncate(from);
             self.revisions.extend(watch.revisions());
         }
