@@ -1,4 +1,4 @@
-//! Who may see what a subscription shows. RateDecision again with every token.
+//! Who may see what a subscription shows. Decided again with every token.
 
 use courant_auth::{Identity, Role};
 
