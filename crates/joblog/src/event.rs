@@ -150,7 +150,7 @@ pub struct Submission {
     pub request: Option<RequestId>,
     /// The kind of work.
     pub kind: Box<str>,
-    /// The line to wait in.
+    /// The lane to wait in.
     pub lane: Lane,
     /// Labels of the caller.
     pub labels: BTreeMap<String, String>,

@@ -10,7 +10,7 @@ use crate::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Timestamp, Worker
 
 /// How many past attempts a job remembers.
 pub const KEPT_ATTEMPTS: usize = 20;
-/// After so many attempts in a row without a finished page a job loses its place in the line.
+/// After so many attempts in a row without a finished page a job loses its position in the queue.
 pub const KEEPS_PLACE: usize = 5;
 /// How many warnings a job keeps.
 pub const KEPT_WARNINGS: usize = 100;
@@ -27,7 +27,7 @@ pub struct Job {
     pub request: Option<RequestId>,
     /// The kind of work, matched with what workers take.
     pub kind: Box<str>,
-    /// The line it waits in.
+    /// The lane it waits in.
     pub lane: Lane,
     /// Labels of the caller.
     pub labels: BTreeMap<String, String>,
@@ -59,7 +59,7 @@ pub struct Job {
     pub attempts: Vec<Attempt>,
     /// When it was submitted.
     pub created: Timestamp,
-    /// Since when it stands in its line: when it was submitted, queued again by hand, or put at the line's end. A retry keeps
+    /// Since when it is in its queue: when it was submitted, queued again by hand, or put at the queue's end. A retry keeps
     /// its place.
     pub queued: Timestamp,
     /// When the first attempt started.
@@ -131,7 +131,7 @@ impl State {
     }
 }
 
-/// The line a job waits in.
+/// The lane a job waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Lane {
     Premium,

@@ -21,7 +21,7 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     let mut sent = SentPositions::default();
     loop {
         ticks.tick().await;
-        services.engine.look(|view| worker_capacities(&registry.list(), view));
+        services.engine.update_capacities(|view| worker_capacities(&registry.list(), view));
         sent = services.engine.send_positions(&sent, services.config.watch_places).await;
     }
 }

@@ -110,21 +110,21 @@ impl Engine {
         true
     }
 
-    /// Takes the next waiting job of these kinds out of its line for a claim, given how many slots workers have for each
+    /// Takes the next waiting job of these kinds out of its queue for a claim, given how many slots workers have for each
     /// kind.
     pub fn take_next(&self, kinds: &[Box<str>], slots: &BTreeMap<Box<str>, u32>) -> Option<Known> {
         let limits = self.config.owner_limits(slots);
         self.state.lock().view.take_next(kinds, &limits, Instant::now())
     }
 
-    /// Puts the delayed jobs that are due into their lines. Gives back when the next one is.
+    /// Puts the delayed jobs that are due into their queues. Gives back when the next one is.
     pub fn release_due(&self) -> Option<Instant> {
         let mut state = self.state.lock();
         state.view.release_due(Instant::now());
         state.view.next_due()
     }
 
-    /// Puts a job that was taken for a claim back into its line, if it still waits.
+    /// Puts a job that was taken for a claim back into its queue, if it still waits.
     pub fn give_back(&self, id: &JobId) {
         self.state.lock().view.give_back(id);
     }

@@ -1,5 +1,5 @@
-//! Telling places: who follows waiting jobs hears where they stand, when that changed. What this costs depends on what is
-//! watched, not on what waits.
+//! Sends queue positions to those who watch waiting jobs, when they changed. The cost depends on what is watched, not on
+//! what waits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::hub::watch_queue::{TransientChange, TransientUpdate};
 use crate::snapshot::EstimatedPosition;
 use crate::view::{Known, View};
 
-/// Jobs looked at for each one that is told: a watch of few among many waiting jobs hears of those near their turn.
+/// Jobs examined for each one that is sent: a watch of few among many waiting jobs is sent those near their turn.
 const LOOKED_AT: usize = 10;
 /// An estimate that moved by less than this share of it,
 const MOVED_SHARE: f64 = 0.1;
@@ -23,28 +23,29 @@ const MOVED_SHARE: f64 = 0.1;
 const MOVED_MS: f64 = 1000.0;
 const MOVED_PAGES: f64 = 1.0;
 
-/// What was told of places in a round.
+/// The positions sent in a round.
 #[derive(Debug, Default)]
 pub struct SentPositions(HashMap<JobId, (EstimatedPosition, Novelty)>);
 
-/// Whether those who follow a job have to be told.
+/// Who is sent a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Novelty {
+    /// All who watch the job: it changed.
     New,
-    /// Those alone who were not told before.
+    /// Only those who were not sent it before.
     Old,
 }
 
 impl Engine {
-    /// Looks at who works now, for estimates.
-    pub fn look(&self, hands: impl FnOnce(&View) -> Vec<WorkerCapacity>) {
+    /// Updates the worker capacities that estimates are made from.
+    pub fn update_capacities(&self, capacities: impl FnOnce(&View) -> Vec<WorkerCapacity>) {
         let state = &mut *self.state.lock();
-        let hands = hands(&state.view);
-        state.estimates.look(&state.view, &hands, state.view.now());
+        let capacities = capacities(&state.view);
+        state.estimates.look(&state.view, &capacities, state.view.now());
     }
 
-    /// Tells the places of waiting jobs to those who follow them, where they changed since they were told. Of a watch over
-    /// many jobs at most so many, those that are next.
+    /// Sends the positions of waiting jobs that changed since they were last sent to their watchers. Of a watch over many
+    /// jobs at most `limit`, those that are next.
     pub async fn send_positions(&self, before: &SentPositions, limit: usize) -> SentPositions {
         let (mut sent, mut last) = (SentPositions::default(), None);
         loop {

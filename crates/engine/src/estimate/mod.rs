@@ -157,7 +157,7 @@ impl Estimates {
         self.pools = gathering.pools(first_free, now);
     }
 
-    /// How long a job at this place of a line will wait. `None` until there is something to estimate from, and while no
+    /// How long a job at this position of a queue will wait. `None` until there is something to estimate from, and while no
     /// worker for it is there.
     pub fn wait(&self, view: &View, kind: &str, lane: Lane, position: QueuePosition, now: Moment) -> Option<Estimate> {
         let (known, pool) = (self.kinds.get(kind)?, self.pools.get(kind)?);
@@ -204,7 +204,7 @@ impl Estimates {
         load.pages + (load.unknown as f64 * usual).round() as u64
     }
 
-    /// How long the jobs of a line that started lately had waited, in milliseconds.
+    /// How long the jobs of a queue that started lately had waited, in milliseconds.
     pub fn average_wait(&self, kind: &str, lane: Lane) -> Option<u64> {
         self.kinds.get(kind)?.average_wait(lane).map(|ms| ms as u64)
     }

@@ -102,18 +102,18 @@ impl View {
         self.queues.position(job)
     }
 
-    /// How a line stands.
+    /// The state of a queue.
     pub fn queue<'a>(&'a self, kind: &'a str, lane: Lane) -> QueueState<'a> {
         self.queues.state(kind, lane)
     }
 
-    /// How the lines stand that anybody is in.
+    /// The state of each queue that is not empty.
     pub fn queues(&self) -> impl Iterator<Item = QueueState<'_>> {
         let all = self.queues.kinds().flat_map(|kind| Lane::ALL.map(|lane| self.queues.state(kind, lane)));
         all.filter(|queue| queue.waiting.jobs > 0 || queue.delayed > 0 || queue.held > 0)
     }
 
-    /// The next jobs of a line in the order they will be taken, at most so many.
+    /// The next jobs of a queue in the order they will be taken, at most so many.
     pub fn upcoming(&self, kind: &str, lane: Lane, limit: usize) -> impl Iterator<Item = &Known> {
         self.queues.upcoming(kind, lane, limit).filter_map(|id| self.jobs.get(id))
     }
@@ -150,14 +150,14 @@ impl View {
         self.queues.next_due()
     }
 
-    /// Puts the delayed jobs that are due into their lines.
+    /// Puts the delayed jobs that are due into their queues.
     pub fn release_due(&mut self, now: Instant) {
         while let Some(known) = self.queues.first_due(now).and_then(|id| self.jobs.get(id)) {
             self.queues.release(&known.job);
         }
     }
 
-    /// Takes the next job of these kinds out of its line, for a claim. However the claim ends, it must be followed by
+    /// Takes the next job of these kinds out of its queue, for a claim. However the claim ends, it must be followed by
     /// [`View::give_back`].
     pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>, now: Instant) -> Option<Known> {
         self.release_due(now);
@@ -165,7 +165,7 @@ impl View {
         self.jobs.get(&id).cloned()
     }
 
-    /// Puts a job that was taken for a claim back into its line, if it still waits.
+    /// Puts a job that was taken for a claim back into its queue, if it still waits.
     pub fn give_back(&mut self, id: &JobId) {
         let unused = self.queues.claim_over(id);
         let waits = self.jobs.get(id).filter(|known| known.job.state == State::Queued);
@@ -230,7 +230,7 @@ impl View {
         self.jobs.insert(job.id.clone(), Known { revision, job: job.clone(), live, since });
     }
 
-    /// Takes a job as it was out of the line or the hands it is in.
+    /// Takes a job as it was out of the queue it is in, or from the worker that has it.
     fn step_out(&mut self, job: &Job) {
         if job.state == State::Queued {
             self.queues.remove(job);

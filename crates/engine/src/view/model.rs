@@ -246,7 +246,7 @@ impl World {
         Ok(())
     }
 
-    /// The lines as they should be: jobs by the time they came, those being claimed left out.
+    /// The queues as they should be: jobs by the time they came, those being claimed left out.
     fn queues(&self) -> BTreeMap<(Box<str>, Lane), Vec<Arc<Job>>> {
         let mut queues: BTreeMap<_, Vec<Arc<Job>>> = BTreeMap::new();
         for job in self.jobs.values().filter(|job| self.stands(job)) {

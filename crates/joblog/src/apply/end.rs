@@ -19,7 +19,7 @@ pub(super) fn retrying(job: &mut Job, error: &JobError, not_before: Timestamp, c
 }
 
 /// Whether a job that is tried again stands where it stood: nobody who came later is served before it only because a
-/// worker went away. After [`KEEPS_PLACE`] attempts in a row without a page it goes to the end of its line: a job that
+/// worker went away. After [`KEEPS_PLACE`] attempts in a row without a page it goes to the end of its queue: a job that
 /// breaks its workers must not be the first for ever.
 fn keeps_its_place(job: &Job) -> bool {
     let at_this_place = job.attempts.iter().rev().take_while(|attempt| attempt.started >= job.queued);

@@ -24,7 +24,7 @@ use crate::services::Services;
 /// Gives out jobs for ever.
 pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     loop {
-        // Also while no worker is free: a job that is due has its place in the line.
+        // Also while no worker is free: a job that is due has its position in the queue.
         let due = services.engine.release_due();
         sharing::prune(&services, &registry);
         assign_all(&services, &registry);
@@ -82,7 +82,7 @@ fn assign(services: &Arc<Services>, registry: &Arc<Registry>, free: &FreeWorker,
     });
 }
 
-/// A claim under way. However it ends, a job that still waits stands in its line again.
+/// A claim under way. However it ends, a job that still waits is in its queue again.
 struct Claim {
     services: Arc<Services>,
     registry: Arc<Registry>,

@@ -1,4 +1,4 @@
-//! The jobs of one line in the order they are taken: owners take turns (start-time fair queueing, all owners weigh the
+//! The jobs of one queue in the order they are taken: owners take turns (start-time fair queueing, all owners weigh the
 //! same), and each owner's own jobs stay in their order.
 //!
 //! Turns are counted in rounds. In each round every owner with waiting jobs is served once, in the order of
@@ -58,7 +58,7 @@ struct OwnerQueue {
     jobs: OrderStatisticTree<QueueKey>,
     /// The round of its next turn: [`FairQueue::round`] or the one after.
     round: u64,
-    /// The oldest job it has had in this line since it last had none: its place in each round.
+    /// The oldest job it has had in this queue since it last had none: its place in each round.
     since: QueueKey,
 }
 

@@ -1,12 +1,12 @@
-//! Whose turn it is: weighted fair between the lines a worker can serve (start-time fair queueing, the kin of stride
+//! Whose turn it is: weighted fair between the queues a worker can serve (start-time fair queueing, the kin of stride
 //! scheduling).
 //!
-//! Each line has a clock that moves with every job served, the faster the smaller its weight; the line whose clock is
-//! behind is next. A line that was idle starts from now: it has no claim on the past.
+//! Each queue has a clock that moves with every job served, the faster the smaller its weight; the queue whose clock is
+//! behind is next. A queue that was idle starts from now: it has no claim on the past.
 //!
 //! Workers that take the same kinds are a pool, and each pool has clocks of its own: what workers elsewhere do is no
-//! reason to let a line wait here. Between the jobs of one line nothing is weighed; fairness between owners would have its
-//! place here, as one more set of clocks inside a line.
+//! reason to let a queue wait here. Between the jobs of one queue nothing is weighed; fairness between owners would have its
+//! place here, as one more set of clocks inside a queue.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use courant_joblog::job::Lane;
 
 /// Pools that are remembered. With more, all clocks start anew, which nobody who waits notices.
 const MAX_POOLS: usize = 1024;
-/// How far the clock of a line with weight 1 moves.
+/// How far the clock of a queue with weight 1 moves.
 const STRIDE: u64 = 1 << 24;
 
 /// How much each lane is served while all have jobs waiting.
@@ -81,8 +81,8 @@ impl LaneScheduler {
         self.weights
     }
 
-    /// The line whose turn it is for a worker of these kinds, of those for which `head` says who is next. The head decides
-    /// between lines that are equal. Their clock moves.
+    /// The queue whose turn it is for a worker of these kinds, of those for which `head` says who is next. The head decides
+    /// between queues that are equal. Their clock moves.
     pub fn next<'a, H: Ord>(
         &mut self,
         kinds: &'a [Box<str>],
@@ -128,7 +128,7 @@ mod tests {
         kind * Lane::ALL.len() + lane as usize
     }
 
-    /// Serves once; gives the line.
+    /// Serves once; gives the queue.
     fn serve(turns: &mut LaneScheduler, waiting: &mut [u32; 6]) -> Option<usize> {
         let kinds = kinds();
         let (kind, lane) = turns.next(&kinds, |kind, lane| {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes and goes elsewhere: a line that has jobs waiting is served before any other line has had more
+        /// Whatever comes and goes elsewhere: a queue that has jobs waiting is served before any other queue has had more
         /// turns than its weight allows.
         #[test]
         fn nobody_waits_longer_than_the_weights_say(

@@ -1,6 +1,6 @@
-//! The lines waiting jobs stand in, and who is next.
+//! The queues of waiting jobs, and who is next.
 //!
-//! One line for each kind of work and lane. In it owners take turns, see [`fair`]; the jobs of one owner are in the order
+//! One queue for each kind of work and lane. In it owners take turns, see [`fair`]; the jobs of one owner are in the order
 //! of [`Job::queued`]. A job that is tried again keeps its place among them (the log says when it loses it), but stands
 //! aside until it is due.
 
@@ -24,7 +24,7 @@ pub use self::lane_scheduler::Weights;
 pub use self::limits::OwnerLimits;
 use super::load::{Load, pages_left};
 
-/// All waiting jobs, and how many of each line are held.
+/// All waiting jobs, and how many of each queue are held.
 #[derive(Debug, Default)]
 pub struct JobQueues {
     kinds: HashMap<Box<str>, Kind>,
@@ -58,7 +58,7 @@ pub struct QueuePosition {
     pub ahead: Load,
 }
 
-/// How a line stands.
+/// The state of a queue.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueState<'a> {
     /// The kind of work.
@@ -77,7 +77,7 @@ pub struct QueueState<'a> {
 }
 
 impl<'a> QueueState<'a> {
-    /// A line that nobody is in.
+    /// An empty queue.
     pub fn empty(kind: &'a str, lane: Lane) -> Self {
         let (waiting, before_newcomer) = (Load::default(), Load::default());
         Self { kind, lane, waiting, delayed: 0, held: 0, oldest: None, before_newcomer }
@@ -111,7 +111,7 @@ impl JobQueues {
         self.turns.weights()
     }
 
-    /// Puts a queued job into its line, or aside until it is due.
+    /// Puts a queued job into its queue, or aside until it is due.
     pub fn insert(&mut self, job: &Job, now: Now) {
         self.take_out(job);
         if self.aside.put(job, now) {
@@ -129,7 +129,7 @@ impl JobQueues {
         }
     }
 
-    /// Puts a delayed job that is due into its line.
+    /// Puts a delayed job that is due into its queue.
     pub fn release(&mut self, job: &Job) {
         self.take_out(job);
         self.stand_in(job, turn(job));
@@ -169,7 +169,7 @@ impl JobQueues {
         self.aside.next_due()
     }
 
-    /// The next delayed job that is due; it belongs into its line.
+    /// The next delayed job that is due; it belongs into its queue.
     pub fn first_due(&self, now: Instant) -> Option<&JobId> {
         self.aside.first_due(now)
     }
@@ -181,7 +181,7 @@ impl JobQueues {
         within_share.or_else(|| self.take(kinds, |_| limits.at_any_time()))
     }
 
-    /// Whether a job of a line would be given out if this owner had one fewer running.
+    /// Whether a job of a queue would be given out if this owner had one fewer running.
     pub fn would_serve(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &OwnerLimits<'_>) -> bool {
         let Some(known) = self.kinds.get(kind) else { return false };
         let left = |owner: &Owner| known.running(owner).saturating_sub(u32::from(owner == leaving));
@@ -204,13 +204,13 @@ impl JobQueues {
         Some(job)
     }
 
-    /// The place of a waiting job; `None` when it is not in a line.
+    /// The position of a waiting job; `None` when it is not in a queue.
     pub fn position(&self, job: &Job) -> Option<QueuePosition> {
         let queue = &self.kinds.get(&job.kind)?.lanes[job.lane as usize];
         queue.waiting.before(&job.owner, &stand(job)).map(QueuePosition::behind)
     }
 
-    /// How a line stands.
+    /// The state of a queue.
     pub fn state<'a>(&'a self, kind: &'a str, lane: Lane) -> QueueState<'a> {
         let Some(LaneQueue { waiting, delayed, held }) = self.kinds.get(kind).map(|kind| &kind.lanes[lane as usize])
         else {
@@ -226,7 +226,7 @@ impl JobQueues {
         self.kinds.keys().map(|kind| &**kind)
     }
 
-    /// How the lines of a kind stand; none when nothing of it waits or is held.
+    /// The state of the queues of a kind; none when nothing of it waits or is held.
     pub fn states<'a>(&'a self, kind: &'a str) -> Vec<QueueState<'a>> {
         if !self.kinds.contains_key(kind) {
             return Vec::new();
@@ -234,7 +234,7 @@ impl JobQueues {
         Lane::ALL.into_iter().map(|lane| self.state(kind, lane)).collect()
     }
 
-    /// The next jobs of a line in the order they will be taken, at most so many.
+    /// The next jobs of a queue in the order they will be taken, at most so many.
     pub fn upcoming(&self, kind: &str, lane: Lane, limit: usize) -> impl Iterator<Item = &JobId> {
         let queue = self.kinds.get(kind).map(|kind| &kind.lanes[lane as usize]);
         queue.into_iter().flat_map(move |queue| queue.waiting.upcoming(limit))
