@@ -2,7 +2,7 @@
 //!
 //! Each is registered before the engine opens, and lies under the engine's lock together with view and hub, so that all of
 //! them agree. The engine knows them by this trait alone; whoever registered one reaches it by what [`Projections::register`]
-//! gave back. Nothing in them may wait or walk through all jobs: everybody else waits meanwhile.
+//! gave back. Nothing in them may wait or walk through all jobs: everything else waits meanwhile.
 
 use std::sync::Arc;
 

@@ -213,7 +213,7 @@ impl<'a> Extraction<'a> {
     }
 }
 
-/// A schedule after the pages of earlier attempts.
+/// The schedule of what earlier attempts have left to do.
 pub(super) fn schedule(finished: Finished) -> Mutex<PageSchedule> {
     Mutex::new(PageSchedule::new(finished))
 }

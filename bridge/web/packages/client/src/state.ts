@@ -44,9 +44,9 @@ export type ConnectionState =
   | ({ readonly status: 'failed' } & Cause);
 
 /** What a lost connection means, by its close code (PROTOCOL.md, section 6). */
-export type Verdict = 'token' | 'stop' | 'backoff' | 'at-once';
+export type CloseAction = 'token' | 'stop' | 'backoff' | 'at-once';
 
-export function closeAction(code: number): Verdict {
+export function closeAction(code: number): CloseAction {
   if (code === 4401) return 'token';
   if (code === 4508) return 'at-once';
   // Not our fault and worth another try: too slow a network for `auth`, or too many at this moment.
