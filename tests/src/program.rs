@@ -42,6 +42,14 @@ pub fn command(arguments: &[&str]) -> anyhow::Result<Command> {
     Ok(clean(courant()?, arguments))
 }
 
+/// `courant` with these arguments on one core, in a clean environment.
+pub(crate) fn command_on(core: u32, arguments: &[&str]) -> anyhow::Result<Command> {
+    let (core, program) = (core.to_string(), courant()?);
+    let program = program.to_str().context("the program has a plain path")?;
+    let on_core: Vec<&str> = ["-c", &core, program].into_iter().chain(arguments.iter().copied()).collect();
+    Ok(clean("taskset".into(), &on_core))
+}
+
 /// A program with these arguments, in a clean environment.
 pub(crate) fn clean(program: PathBuf, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);

@@ -20,6 +20,8 @@ pub struct Up {
     group: i32,
     home: Arc<TempDir>,
     flags: Vec<String>,
+    /// The one core it may use; none: all.
+    core: Option<u32>,
     /// `127.0.0.1:port` of the gRPC endpoint.
     pub grpc: String,
     /// `127.0.0.1:port` of the browser face.
@@ -39,10 +41,16 @@ impl Up {
     /// Starts with these flags in a new folder.
     pub async fn with(flags: &[&str]) -> anyhow::Result<Self> {
         let home = Arc::new(TempDir::with_prefix("courant-e2e-")?);
-        Self::launch(home, flags.iter().map(|flag| (*flag).to_owned()).collect()).await
+        Self::launch(home, flags.iter().map(|flag| (*flag).to_owned()).collect(), None).await
     }
 
-    async fn launch(home: Arc<TempDir>, flags: Vec<String>) -> anyhow::Result<Self> {
+    /// The same, on one core only.
+    pub async fn pinned(core: u32, flags: &[&str]) -> anyhow::Result<Self> {
+        let home = Arc::new(TempDir::with_prefix("courant-e2e-")?);
+        Self::launch(home, flags.iter().map(|flag| (*flag).to_owned()).collect(), Some(core)).await
+    }
+
+    async fn launch(home: Arc<TempDir>, flags: Vec<String>, core: Option<u32>) -> anyhow::Result<Self> {
         let data = home.path().join("data");
         let data = data.to_str().context("temporary folders have plain names")?.to_owned();
         let fixed = [
@@ -59,7 +67,10 @@ impl Up {
         ];
         let arguments: Vec<&str> = fixed.into_iter().chain(flags.iter().map(String::as_str)).collect();
         let begun = Instant::now();
-        let mut command = program::command(&arguments)?;
+        let mut command = match core {
+            Some(core) => program::command_on(core, &arguments)?,
+            None => program::command(&arguments)?,
+        };
         if !arguments.contains(&"--lame-duck") {
             // No load balancer has to notice.
             command.env("COURANT_LAME_DUCK", "0s");
@@ -79,13 +90,13 @@ impl Up {
         };
         let (grpc, console) = (value("grpc")?, value("console")?);
         let http = console.trim_start_matches("http://").split('/').next().unwrap_or_default().to_owned();
-        Ok(Self { child, group, home, flags, grpc, http, console, ready_after })
+        Ok(Self { child, group, home, flags, core, grpc, http, console, ready_after })
     }
 
     /// `kill -9` of the whole process group, and then the same again on the same folder.
     pub async fn kill_and_restart(mut self) -> anyhow::Result<Self> {
         self.kill().await?;
-        Self::launch(self.home.clone(), self.flags.clone()).await
+        Self::launch(self.home.clone(), self.flags.clone(), self.core).await
     }
 
     /// `kill -9` of the whole process group.
@@ -129,6 +140,20 @@ impl Up {
     /// The isolated processes that parse a PDF for this program right now.
     pub fn parsers(&self) -> anyhow::Result<Vec<Parser>> {
         Parser::of(self.group)
+    }
+
+    /// The program itself and the processes it started, by their ids.
+    pub fn processes(&self) -> anyhow::Result<Vec<u32>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc")?.flatten() {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            // "1234 (courant) S 1200 1199 …": after the name, state and parent comes the process group.
+            let group = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(2)?.parse::<i32>().ok());
+            if group == Some(self.group) {
+                found.extend(entry.file_name().to_string_lossy().parse::<u32>());
+            }
+        }
+        Ok(found)
     }
 
     /// How much memory the program itself takes, without its child processes, in bytes.

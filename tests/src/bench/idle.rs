@@ -1,0 +1,30 @@
+//! Waiting jobs of one owner, each watched by a WebSocket, while nothing happens.
+
+use std::time::{Duration, Instant};
+
+use super::cpu::Used;
+use super::load::{owners, submit};
+use super::{Options, Row, server};
+use crate::ws::Socket;
+
+pub async fn measure(options: &Options, jobs: usize) -> anyhow::Result<Row> {
+    let mut row = Row::new(format!("idle: {jobs} waiting jobs, each watched, for {} s", options.idle_seconds));
+    let up = server(options, 0).await?;
+    let clients = owners(&up, 1).await?;
+    let token = up.token("owner-0", &[], crate::up::HOUR)?;
+    let mut sockets = Vec::new();
+    for _ in 0..jobs {
+        let job = submit(&clients[0]).await?;
+        let mut socket = Socket::open(&up.http).await?;
+        socket.sign_in(&token).await?;
+        socket.subscribe(&format!("job/{job}"), None).await?;
+        sockets.push(socket);
+    }
+    // What follows from the last submit is over by then.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let (begun, used) = (Instant::now(), Used::now(&up)?);
+    tokio::time::sleep(Duration::from_secs(options.idle_seconds)).await;
+    let (server, _) = Used::since(used, &up)?;
+    row.add("% of a core", server / begun.elapsed().as_secs_f64() * 100.0);
+    Ok(row)
+}

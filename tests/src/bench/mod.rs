@@ -1,0 +1,112 @@
+//! Measures the whole system through its real binaries: jobs a second, latency, submits, pages, the cost of idle watches.
+//!
+//! The server runs on one core and everything else (clients, workers, watchers) in this process on another, so that the
+//! processor seconds of each can be told apart. Every row is measured several times on a fresh data folder; the table shows
+//! the median and the range.
+
+mod cpu;
+mod idle;
+mod jobs;
+mod load;
+mod pages;
+mod report;
+mod single;
+mod submits;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Parser, ValueEnum};
+
+pub use self::report::{Figures, Row};
+use crate::Up;
+
+/// What to measure, and how.
+#[derive(Clone, Debug, Parser)]
+pub struct Options {
+    /// Which rows to measure; none: all of them.
+    #[arg(value_enum)]
+    pub rows: Vec<Measure>,
+    /// How often each row is measured.
+    #[arg(long, default_value_t = 5)]
+    pub rounds: usize,
+    /// Jobs in each round of `jobs`, documents in each of `submits`.
+    #[arg(long, default_value_t = 20_000)]
+    pub jobs: usize,
+    /// Seconds for which idle watches are observed.
+    #[arg(long, default_value_t = 60)]
+    pub idle_seconds: u64,
+    /// The core of the server. This process should run on another one: `taskset -c 1`.
+    #[arg(long, default_value_t = 0)]
+    pub server_core: u32,
+    /// Also write the figures to this file, as JSON.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+}
+
+/// A group of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Measure {
+    /// Jobs that do nothing, submitted one by one with 100 in flight while a worker does them.
+    Jobs,
+    /// The same, with jobs of 100 owners, and with 2 and 8 workers.
+    Shared,
+    /// One job at a time, from the submit until a watcher hears that it ended.
+    Single,
+    /// Submits of small documents by 32 clients, without a worker.
+    Submits,
+    /// Small pages of PDFs: one document alone, and eight at once.
+    Pages,
+    /// Waiting jobs that are watched while nothing happens.
+    Idle,
+}
+
+/// Measures and prints the table.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let all = Measure::value_variants().to_vec();
+    let chosen = if options.rows.is_empty() { all } else { options.rows.clone() };
+    let mut rows = Vec::new();
+    for measure in chosen {
+        let new = match measure {
+            Measure::Jobs => vec![jobs::measure(&options, jobs::Mix { owners: 1, workers: 1 }).await?],
+            Measure::Shared => {
+                let mixes = [(100, 1), (1, 2), (1, 8)];
+                let mut shared = Vec::new();
+                for (owners, workers) in mixes {
+                    shared.push(jobs::measure(&options, jobs::Mix { owners, workers }).await?);
+                }
+                shared
+            }
+            Measure::Single => vec![single::measure(&options).await?],
+            Measure::Submits => vec![submits::measure(&options).await?],
+            Measure::Pages => vec![pages::measure(&options, 1).await?, pages::measure(&options, 8).await?],
+            Measure::Idle => vec![idle::measure(&options, 200).await?, idle::measure(&options, 1000).await?],
+        };
+        new.iter().for_each(|row| println!("{row}"));
+        rows.extend(new);
+    }
+    if let Some(path) = &options.json {
+        std::fs::write(path, report::json(&rows)?).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(())
+}
+
+/// A server on its core, without limits that a single user of a benchmark would meet.
+async fn server(options: &Options, workers: usize) -> anyhow::Result<Up> {
+    let workers = workers.to_string();
+    let flags = [
+        "--workers",
+        &workers,
+        "--log",
+        "warn",
+        "--quota-waiting",
+        "0",
+        "--quota-submits-per-minute",
+        "0",
+        "--quota-bytes-per-day",
+        "0",
+        "--owner-share",
+        "1",
+    ];
+    Up::pinned(options.server_core, &flags).await
+}
