@@ -107,7 +107,7 @@ mod tests {
     use courant_joblog::event::{Change, Event, Submission};
     use courant_joblog::ids::{BatchId, Owner, Timestamp};
     use courant_joblog::job::State;
-    use courant_joblog::log::{Append, Key, Log};
+    use courant_joblog::log::{Append, Log};
     use courant_joblog::memory::MemoryLog;
 
     use super::*;
@@ -132,7 +132,7 @@ mod tests {
         let at = Timestamp::now().plus_ms(-(queued_ago.as_millis() as i64));
         let event = Event::new(at, Change::Submitted(Box::new(wishing())));
         let job = Arc::new(courant_joblog::apply::apply(None, &event).unwrap());
-        log.append(Append { key: Key::of(&job), expect: None, event, job }).await.unwrap();
+        log.append(Append::one(None, event, job)).await.unwrap();
         let mut projections = Projections::default();
         let (unwatched, batches) = (UnwatchedIndex::default(), Batches::default());
         let (unwatched, batches) = (projections.register(unwatched), projections.register(batches));
@@ -183,7 +183,7 @@ mod tests {
             let event = Event::new(Timestamp::now().plus_ms(set_by), Change::Submitted(Box::new(submission)));
             let job = Arc::new(courant_joblog::apply::apply(None, &event).unwrap());
             let begun = Instant::now();
-            engine.log.append(Append { key: Key::of(&job), expect: None, event, job }).await.unwrap();
+            engine.log.append(Append::one(None, event, job)).await.unwrap();
             let is_over =
                 || engine.get(&JobId::new("K")).is_some_and(|snapshot| snapshot.known.job.state == State::Cancelled);
             while !is_over() {

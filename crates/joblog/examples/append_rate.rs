@@ -9,7 +9,7 @@ use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event, Submission};
 use courant_joblog::ids::{DocumentId, JobId, Owner, Timestamp};
 use courant_joblog::job::{Document, Format, Job, Lane};
-use courant_joblog::log::{Append, Key, Log};
+use courant_joblog::log::{Append, Log};
 use courant_joblog::sqlite::{Options, SqliteLog};
 
 const RUN: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ async fn appender(log: Arc<SqliteLog>, number: u32, began: Instant) -> Result<Ve
         let job = Arc::new(job);
         let mut expect = None;
         for _ in 0..ENTRIES_PER_JOB {
-            let append = Append { key: Key::of(&job), expect, event: event.clone(), job: job.clone() };
+            let append = Append::one(expect, event.clone(), job.clone());
             let asked = Instant::now();
             expect = Some(log.append(append).await?);
             times.push(asked.elapsed());

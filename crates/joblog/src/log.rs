@@ -7,7 +7,8 @@
 //! 1. **Order.** Every successful append gets a revision greater than that of every entry visible before it. Revisions
 //!    are unique over all keys and never given twice, not even after a crash. They MAY have gaps.
 //! 2. **Compare and set.** An append succeeds only if `expect` is the revision of the key's newest entry (`None`: the
-//!    key has none, or was forgotten). Of several appends with the same expectation at most one succeeds.
+//!    key has none, or was forgotten). Of several appends with the same expectation at most one succeeds. The entries and
+//!    blobs of one append exist all or not at all, and no other entry of the key comes between them.
 //! 3. **Durable before visible.** An entry is returned by `append`, `read`, `latest` or announced by `head` only when it
 //!    survives a crash of the process and of the machine (the memory engine: of nothing). This holds for the revision
 //!    named in a conflict too.
@@ -21,12 +22,16 @@
 //!    go while one reads: to be sure that nothing was missed, ask after the last `read`, not before the first.
 //! 8. **Unknown is said.** When the outcome of an append cannot be known the error is [`AppendError::Unknown`]; the
 //!    caller reads back before it tries again. After it the engine MAY refuse all further appends.
-//! 9. **Epochs.** Each opening of a log begins an epoch with a fresh random id. [`LogInfo::covers`] tells whether a
+//! 9. **Blobs.** A blob belongs to a job and exists only while the job has entries: it is stored with an append of the job
+//!    or after it, and goes with `forget`. It is returned only when it survives a crash, like an entry. Stored again under
+//!    its name, it is replaced.
+//! 10. **Epochs.** Each opening of a log begins an epoch with a fresh random id. [`LogInfo::covers`] tells whether a
 //!    position handed out in an epoch still means the same: false when the log was replaced, cut or restored since.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::event::Event;
@@ -59,16 +64,35 @@ pub enum Record {
     Forgotten,
 }
 
-/// An operation to append.
+/// Entries to append to one key, all of them or none.
 #[derive(Clone, Debug)]
 pub struct Append {
-    /// What it is about.
     pub key: Key,
     /// The revision of the key's newest entry, `None` if there must be none.
     pub expect: Option<Revision>,
+    /// The entries, oldest first; at least one.
+    pub changes: Vec<Changed>,
+    /// Become durable with the entries.
+    pub blobs: Vec<Blob>,
+}
+
+/// Something that happened, and the job afterwards.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changed {
     pub event: Event,
     pub job: Arc<Job>,
 }
+
+/// Bytes of a job that are too small for a file of their own, at most [`MAX_BLOB_BYTES`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// Unique within the job.
+    pub name: Box<str>,
+    pub bytes: Bytes,
+}
+
+/// Bytes of a blob.
+pub const MAX_BLOB_BYTES: usize = 256 * 1024;
 
 /// Which entries to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,14 +122,14 @@ pub struct LogInfo {
 /// Why an append did not happen, or may not have.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Somebody else appended to the key first. Read again and decide anew.
+    /// Somebody else appended to the key first, or a blob's job has no entry. Read again and decide anew.
     #[error("the key is at revision {actual:?}, not where it was expected")]
     Conflict {
         /// The key's newest revision.
         actual: Option<Revision>,
     },
-    /// The record is over the engine's limit. Make it smaller.
-    #[error("the record has {bytes} bytes, over the limit of {limit}")]
+    /// A record or blob is over the engine's limit. Make it smaller.
+    #[error("the record or blob has {bytes} bytes, over the limit of {limit}")]
     TooLarge { bytes: usize, limit: usize },
     /// The record cannot be written down: a defect of this crate. It did not happen.
     #[error("the record cannot be encoded: {reason}")]
@@ -142,12 +166,19 @@ pub struct Latest {
 /// One ordered log of job events. See the module's invariants.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
-    /// Appends one entry. Cancel-safe in the sense of law 8: a dropped call may or may not have happened.
+    /// Appends entries to one key; gives the revision of the newest. Cancel-safe in the sense of invariant 8: a dropped call
+    /// may or may not have happened.
     async fn append(&self, append: Append) -> Result<Revision, AppendError>;
 
     /// Reads at most `limit` (at least 1) entries after `after` (exclusive) that match, oldest first. Empty means there
     /// are none up to the head at the time of the call.
     async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError>;
+
+    /// The same without waiting, of all keys and from memory only. `None` when that cannot be told from memory; then use
+    /// [`Log::read`].
+    fn recent(&self, _after: Revision, _limit: usize) -> Option<Vec<Arc<Entry>>> {
+        None
+    }
 
     /// The newest durable revision, and a signal when it grows. The sender is gone when the engine has stopped.
     fn head(&self) -> watch::Receiver<Revision>;
@@ -155,7 +186,16 @@ pub trait Log: Send + Sync + 'static {
     /// The newest entry of each key.
     async fn latest(&self) -> Result<Latest, ReadError>;
 
-    /// Removes a key. `expect` as in `append`; forgetting an absent key is a conflict.
+    /// Stores a blob of a job that has entries; a conflict without a revision says that it has none.
+    async fn store_blob(&self, job: &JobId, blob: Blob) -> Result<(), AppendError>;
+
+    /// The bytes of a blob; `None` when there is none of this name.
+    async fn blob(&self, job: &JobId, name: &str) -> Result<Option<Bytes>, ReadError>;
+
+    /// Removes a blob; none there is fine.
+    async fn remove_blob(&self, job: &JobId, name: &str) -> Result<(), AppendError>;
+
+    /// Removes a key and its blobs. `expect` as in `append`; forgetting an absent key is a conflict.
     async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError>;
 
     /// The newest revision removed from this scope; ZERO when nothing ever was.
@@ -171,6 +211,30 @@ pub trait Log: Send + Sync + 'static {
 
     /// Tries whether something could be appended now, and appends nothing.
     async fn probe(&self) -> Result<(), AppendError> {
+        Ok(())
+    }
+}
+
+impl Append {
+    /// One entry.
+    pub fn one(expect: Option<Revision>, event: Event, job: Arc<Job>) -> Self {
+        Self { key: Key::of(&job), expect, changes: vec![Changed { event, job }], blobs: Vec::new() }
+    }
+}
+
+impl From<Changed> for Record {
+    fn from(Changed { event, job }: Changed) -> Self {
+        Self::Changed { event, job }
+    }
+}
+
+impl Blob {
+    /// Says so if it is too large.
+    pub fn check(&self) -> Result<(), AppendError> {
+        let bytes = self.bytes.len();
+        if bytes > MAX_BLOB_BYTES {
+            return Err(AppendError::TooLarge { bytes, limit: MAX_BLOB_BYTES });
+        }
         Ok(())
     }
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::codec;
 use crate::ids::{JobId, Owner, Revision};
-use crate::log::{Append, AppendError, Entry, Epoch, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
+use crate::log::{Append, AppendError, Blob, Entry, Epoch, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
 
 /// A log in memory.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ struct State {
     entries: BTreeMap<Revision, Arc<Entry>>,
     last: Revision,
     jobs: HashMap<JobId, Vec<Revision>>,
+    blobs: HashMap<JobId, HashMap<Box<str>, Bytes>>,
     trimmed: Trimmed,
 }
 
@@ -61,20 +63,18 @@ impl MemoryLog {
 #[async_trait]
 impl Log for MemoryLog {
     async fn append(&self, append: Append) -> Result<Revision, AppendError> {
-        let record = Record::Changed { event: append.event, job: append.job };
-        // The same limit as the engines that store bytes, so that tests on this one find what would not fit there.
-        codec::encode(&record)?;
+        let records: Vec<Record> = append.changes.into_iter().map(Record::from).collect();
+        // The same limits as the engines that store bytes, so that tests on this one find what would not fit there.
+        records.iter().try_for_each(|record| codec::encode(record).map(drop))?;
+        append.blobs.iter().try_for_each(Blob::check)?;
         let mut state = self.state.lock();
         state.check(&append.key.job, append.expect)?;
-        let revision = state.push(append.key.clone(), record);
-        let revisions = state.jobs.entry(append.key.job.clone()).or_default();
-        revisions.push(revision);
-        if revisions.len() > self.history_per_job {
-            let oldest = revisions.remove(0);
-            state.remove(&append.key, oldest);
+        for record in records {
+            state.append(&append.key, record, self.history_per_job);
         }
-        self.head.send_replace(revision);
-        Ok(revision)
+        append.blobs.into_iter().for_each(|blob| state.store(&append.key.job, blob));
+        self.head.send_replace(state.last);
+        Ok(state.last)
     }
 
     async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
@@ -84,8 +84,36 @@ impl Log for MemoryLog {
         Ok(entries.filter(|entry| filter.matches(&entry.key)).take(limit.max(1)).cloned().collect())
     }
 
+    fn recent(&self, after: Revision, limit: usize) -> Option<Vec<Arc<Entry>>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let state = self.state.lock();
+        let entries = state.entries.range((Excluded(after), Unbounded)).map(|(_, entry)| entry);
+        Some(entries.take(limit.max(1)).cloned().collect())
+    }
+
     fn head(&self) -> watch::Receiver<Revision> {
         self.head.subscribe()
+    }
+
+    async fn store_blob(&self, job: &JobId, blob: Blob) -> Result<(), AppendError> {
+        blob.check()?;
+        let mut state = self.state.lock();
+        if !state.jobs.contains_key(job) {
+            return Err(AppendError::Conflict { actual: None });
+        }
+        state.store(job, blob);
+        Ok(())
+    }
+
+    async fn blob(&self, job: &JobId, name: &str) -> Result<Option<Bytes>, ReadError> {
+        Ok(self.state.lock().blobs.get(job).and_then(|blobs| blobs.get(name)).cloned())
+    }
+
+    async fn remove_blob(&self, job: &JobId, name: &str) -> Result<(), AppendError> {
+        if let Some(blobs) = self.state.lock().blobs.get_mut(job) {
+            blobs.remove(name);
+        }
+        Ok(())
     }
 
     async fn latest(&self) -> Result<Latest, ReadError> {
@@ -102,6 +130,7 @@ impl Log for MemoryLog {
         for revision in state.jobs.remove(&key.job).unwrap_or_default() {
             state.remove(key, revision);
         }
+        state.blobs.remove(&key.job);
         let revision = state.push(key.clone(), Record::Forgotten);
         self.head.send_replace(revision);
         Ok(revision)
@@ -125,6 +154,21 @@ impl State {
     fn check(&self, job: &JobId, expect: Option<Revision>) -> Result<(), AppendError> {
         let actual = self.jobs.get(job).and_then(|revisions| revisions.last().copied());
         if actual == expect { Ok(()) } else { Err(AppendError::Conflict { actual }) }
+    }
+
+    fn append(&mut self, key: &Key, record: Record, history: usize) {
+        let revision = self.push(key.clone(), record);
+        let revisions = self.jobs.entry(key.job.clone()).or_default();
+        revisions.push(revision);
+        if revisions.len() > history {
+            let oldest = revisions.remove(0);
+            self.remove(key, oldest);
+        }
+    }
+
+    fn store(&mut self, job: &JobId, Blob { name, bytes }: Blob) {
+        // Copied: the bytes may be a piece of a much larger buffer.
+        self.blobs.entry(job.clone()).or_default().insert(name, Bytes::copy_from_slice(&bytes));
     }
 
     fn push(&mut self, key: Key, record: Record) -> Revision {

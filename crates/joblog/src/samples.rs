@@ -7,7 +7,7 @@ use crate::apply::apply;
 use crate::event::{Change, Event, Submission};
 use crate::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Revision, Timestamp, WorkerId};
 use crate::job::{Document, Format, Job, JobError, Lane, Page, Zone, ZoneKind, ZoneStatus};
-use crate::log::{Append, Key};
+use crate::log::Append;
 
 /// What a submit of this job says: JSON and plain text, at most 3 fruitless attempts.
 pub fn submission(id: &str, owner: &str) -> Submission {
@@ -74,9 +74,15 @@ pub fn create(id: &str, owner: &str) -> Append {
 pub fn create_from(submission: Submission) -> Append {
     let event = Event::new(Timestamp(1_000), Change::Submitted(Box::new(submission)));
     match apply(None, &event) {
-        Ok(job) => Append { key: Key::of(&job), expect: None, event, job: Arc::new(job) },
+        Ok(job) => Append::one(None, event, Arc::new(job)),
         Err(illegal) => unreachable!("a submit is always legal where there is no job: {illegal}"),
     }
+}
+
+/// The job after an append.
+#[allow(clippy::expect_used, reason = "for tests")]
+pub fn job_of(append: &Append) -> &Arc<Job> {
+    &append.changes.last().expect("an append has at least one change").job
 }
 
 /// A further append of a job; any job can be made so as long as the log lasts. What it says does not matter to a log.
@@ -84,5 +90,5 @@ pub fn update(job: &Job, expect: Revision, number: u32) -> Append {
     let at = Timestamp(1_000 + i64::from(number));
     let event = Event::new(at, Change::Started { attempt: number, worker: WorkerId::new("worker") });
     let job = Job { attempt: number, ..job.clone() };
-    Append { key: Key::of(&job), expect: Some(expect), event, job: Arc::new(job) }
+    Append::one(Some(expect), event, Arc::new(job))
 }

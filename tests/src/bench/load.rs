@@ -13,9 +13,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
+use crate::Up;
 use crate::grpc::Jobs;
 use crate::up::HOUR;
-use crate::Up;
 
 /// The kind of the benchmark's jobs.
 pub const KIND: &str = "bench";

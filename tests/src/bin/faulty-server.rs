@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use courant_auth::{Secret, Verifier};
 use courant_joblog::event::Change;
-use courant_joblog::ids::Revision;
+use courant_joblog::ids::{JobId, Revision};
 use courant_joblog::job::State;
-use courant_joblog::log::{Append, AppendError, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
+use courant_joblog::log::{
+    Append, AppendError, Blob, Changed, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record,
+};
 use courant_joblog::sqlite::SqliteLog;
 use courant_server::{Config, Server};
 use tokio::net::TcpListener;
@@ -85,20 +88,22 @@ fn is_hit(revision: Revision) -> bool {
 impl Log for Faulty {
     async fn append(&self, mut append: Append) -> Result<Revision, AppendError> {
         let hit = append.expect.is_some_and(is_hit);
-        let page = hit && matches!(append.event.change, Change::PageFinished { .. });
-        if page && self.fault == Fault::PercentBack {
-            Arc::make_mut(&mut append.job).progress.percent = 1.0;
+        let page =
+            append.changes.iter_mut().find(|changed| matches!(changed.event.change, Change::PageFinished { .. }));
+        let page = page.filter(|_| hit);
+        if let (Fault::PercentBack, Some(page)) = (self.fault, page) {
+            Arc::make_mut(&mut page.job).progress.percent = 1.0;
         }
-        let again = append.clone();
+        let newest = append.changes.last().cloned();
         let revision = self.inner.append(append).await?;
-        let started = matches!(again.event.change, Change::Started { .. });
-        if page && self.fault == Fault::Doubled {
-            return self.inner.append(Append { expect: Some(revision), ..again }).await;
+        let Some(newest) = newest.filter(|_| hit) else { return Ok(revision) };
+        match (self.fault, &newest.event.change) {
+            (Fault::Doubled, Change::PageFinished { .. }) => {
+                self.inner.append(Append::one(Some(revision), newest.event, newest.job)).await
+            }
+            (Fault::TwoClaims, Change::Started { .. }) => self.unclaim(revision, newest).await.map(|()| revision),
+            _ => Ok(revision),
         }
-        if started && hit && self.fault == Fault::TwoClaims {
-            self.unclaim(revision, again).await?;
-        }
-        Ok(revision)
     }
 
     async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
@@ -116,8 +121,24 @@ impl Log for Faulty {
         Ok(page)
     }
 
+    fn recent(&self, after: Revision, limit: usize) -> Option<Vec<Arc<Entry>>> {
+        self.inner.recent(after, limit)
+    }
+
     fn head(&self) -> watch::Receiver<Revision> {
         self.inner.head()
+    }
+
+    async fn store_blob(&self, job: &JobId, blob: Blob) -> Result<(), AppendError> {
+        self.inner.store_blob(job, blob).await
+    }
+
+    async fn blob(&self, job: &JobId, name: &str) -> Result<Option<Bytes>, ReadError> {
+        self.inner.blob(job, name).await
+    }
+
+    async fn remove_blob(&self, job: &JobId, name: &str) -> Result<(), AppendError> {
+        self.inner.remove_blob(job, name).await
     }
 
     async fn latest(&self) -> Result<Latest, ReadError> {
@@ -139,14 +160,14 @@ impl Log for Faulty {
 
 impl Faulty {
     /// Puts a job that has just been taken back into its line, as if it never was.
-    async fn unclaim(&self, revision: Revision, mut taken: Append) -> Result<(), AppendError> {
+    async fn unclaim(&self, revision: Revision, mut taken: Changed) -> Result<(), AppendError> {
         let job = Arc::make_mut(&mut taken.job);
         (job.state, job.worker, job.attempt) = (State::Queued, None, job.attempt.saturating_sub(1));
         // The first claimant must have heard of its luck.
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         let change = Change::Requeued { by: "fault".into(), password: None };
         let event = courant_joblog::event::Event { change, ..taken.event };
-        match self.inner.append(Append { key: taken.key, expect: Some(revision), event, job: taken.job }).await {
+        match self.inner.append(Append::one(Some(revision), event, taken.job)).await {
             Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
         }

@@ -9,7 +9,7 @@ use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event, Submission};
 use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, Timestamp};
 use courant_joblog::job::{Document, Job, JobError, Lane, Page, State, Zone, ZoneKind, ZoneStatus};
-use courant_joblog::log::{Append, Key, Log};
+use courant_joblog::log::{Append, Log};
 use courant_joblog::memory::MemoryLog;
 use courant_proto::v1;
 use courant_proto::v1::admin_service_client::AdminServiceClient;
@@ -162,8 +162,7 @@ impl RealServer {
     }
 
     fn append(&self, expect: Option<Revision>, event: Event, job: Job) -> i64 {
-        let key = Key { owner: job.owner.clone(), document: job.document.id.clone(), job: job.id.clone() };
-        let append = Append { key, expect, event, job: Arc::new(job.clone()) };
+        let append = Append::one(expect, event, Arc::new(job.clone()));
         let revision = self.0.log.append(append).now_or_never().expect("memory does not wait").unwrap();
         self.0.jobs.lock().insert(job.id.to_string(), (revision, job));
         revision.0 as i64

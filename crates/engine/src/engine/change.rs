@@ -6,7 +6,7 @@ use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event};
 use courant_joblog::ids::{JobId, Revision, Timestamp};
 use courant_joblog::job::Job;
-use courant_joblog::log::{Append, AppendError, Key};
+use courant_joblog::log::{Append, AppendError, Changed, Key};
 
 use super::core::Engine;
 use crate::error::Error;
@@ -20,7 +20,7 @@ impl Engine {
     pub async fn create(&self, change: Change, id: JobId) -> Result<(JobSnapshot, bool), Error> {
         let event = Event::new(Timestamp::now(), change);
         let job = Arc::new(apply(None, &event)?);
-        let append = Append { key: Key::of(&job), expect: None, event, job };
+        let append = Append::one(None, event, job);
         for _ in 0..RACES {
             let new = match self.log.append(append.clone()).await {
                 Ok(revision) => {
@@ -70,14 +70,25 @@ impl Engine {
         id: &JobId,
         decide: impl Fn(&Job) -> Result<Option<Change>, Error>,
     ) -> Result<JobSnapshot, Error> {
+        self.change_all(id, |job| Ok(decide(job)?.into_iter().collect())).await
+    }
+
+    /// Changes a job several times in one append: all of the changes happen, in order, or none.
+    pub async fn change_all(
+        &self,
+        id: &JobId,
+        decide: impl Fn(&Job) -> Result<Vec<Change>, Error>,
+    ) -> Result<JobSnapshot, Error> {
         for _ in 0..RACES {
             let known = self.read(|view| view.get(id).cloned()).ok_or_else(|| Error::JobNotFound(id.clone()))?;
-            let Some(change) = decide(&known.job)? else { return Ok(self.snapshot(&known)) };
+            let wanted = decide(&known.job)?;
+            if wanted.is_empty() {
+                return Ok(self.snapshot(&known));
+            }
             let ran_ms = self.read(|view| known.held_for_ms(view.now()));
-            let event = Event { at: Timestamp::now(), change, ran_ms };
-            let job = Arc::new(apply(Some(&known.job), &event)?);
-            let append = Append { key: Key::of(&job), expect: Some(known.revision), event, job };
-            match self.log.append(append).await {
+            let changes = in_turn(&known.job, wanted, ran_ms)?;
+            let (key, expect) = (Key::of(&known.job), Some(known.revision));
+            match self.log.append(Append { key, expect, changes, blobs: Vec::new() }).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
                     return self.get(id).ok_or_else(|| Error::JobNotFound(id.clone()));
@@ -94,9 +105,15 @@ impl Engine {
         let head = *self.log.head().borrow();
         self.caught_up(actual.unwrap_or(head)).await;
     }
+}
 
-    async fn caught_up(&self, revision: Revision) {
-        // An error means that the engine is going down; the caller finds out by itself.
-        let _ = self.applied.subscribe().wait_for(|applied| *applied >= revision).await;
-    }
+/// Changes one after another, each of what the one before made of the job.
+fn in_turn(job: &Arc<Job>, wanted: Vec<Change>, ran_ms: Option<u64>) -> Result<Vec<Changed>, Error> {
+    let (mut newest, at) = (job.clone(), Timestamp::now());
+    let changes = wanted.into_iter().map(|change| {
+        let event = Event { at, change, ran_ms };
+        newest = Arc::new(apply(Some(&newest), &event)?);
+        Ok(Changed { event, job: newest.clone() })
+    });
+    changes.collect()
 }

@@ -134,12 +134,41 @@ impl Engine {
         self.applied.subscribe()
     }
 
-    fn apply_page(&self, page: &[Arc<Entry>]) {
-        let Some(last) = page.last() else { return };
+    /// Waits until the view has everything up to a revision of the log. Whoever comes first applies what the log holds in
+    /// memory, for all: nobody waits for another task to do it.
+    pub(super) async fn caught_up(&self, revision: Revision) {
+        while *self.applied.borrow() < revision {
+            if !self.apply_recent() {
+                break;
+            }
+        }
+        // An error means that the engine is going down; the caller finds out by itself.
+        let _ = self.applied.subscribe().wait_for(|applied| *applied >= revision).await;
+    }
+
+    /// Applies a page of what the log holds in memory. `false` if nothing new is there.
+    fn apply_recent(&self) -> bool {
         let mut state = self.state.lock();
+        match self.log.recent(state.view.revision(), PAGE) {
+            Some(page) => self.apply_to(&mut state, &page),
+            None => false,
+        }
+    }
+
+    /// Applies what is new of a page.
+    fn apply_page(&self, page: &[Arc<Entry>]) {
+        let mut state = self.state.lock();
+        let after = state.view.revision();
+        let new = page.partition_point(|entry| entry.revision <= after);
+        self.apply_to(&mut state, &page[new..]);
+    }
+
+    fn apply_to(&self, state: &mut State, page: &[Arc<Entry>]) -> bool {
+        let Some(last) = page.last() else { return false };
         page.iter().for_each(|entry| state.apply(entry));
-        drop(state);
+        // Under the lock, so that it only grows.
         self.applied.send_replace(last.revision);
         self.wake.notify_one();
+        true
     }
 }

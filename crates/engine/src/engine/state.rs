@@ -166,7 +166,7 @@ mod tests {
                 let jump = if tick > 3 { DAY * (1 - 2 * (number % 2)) } else { 0 };
                 let event = Event::new(Timestamp(100 * DAY + number * 10_000 + tick * 1_000 + jump), change);
                 job = apply(Some(&job), &event).unwrap();
-                let append = Append { key: Key::of(&job), expect, event, job: Arc::new(job.clone()) };
+                let append = Append::one(expect, event, Arc::new(job.clone()));
                 expect = Some(log.append(append).await.unwrap());
             }
         }

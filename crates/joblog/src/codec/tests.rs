@@ -11,7 +11,7 @@ use crate::{arbitrary, samples};
 
 fn changed() -> Record {
     let append = samples::create("J", "alice");
-    Record::Changed { event: append.event, job: append.job }
+    append.changes.into_iter().map(Record::from).next().unwrap()
 }
 
 #[test]

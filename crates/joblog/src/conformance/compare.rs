@@ -20,14 +20,14 @@ fn conflict(outcome: Result<Revision, AppendError>) -> Option<Revision> {
 /// Law 2, one after another.
 pub async fn an_append_needs_the_right_expectation(log: Subject) {
     let first = samples::create("A", "alice");
-    let early = samples::update(&first.job, Revision(1), 1);
+    let early = samples::update(samples::job_of(&first), Revision(1), 1);
     assert_eq!(conflict(log.append(early).await), None, "nothing can follow what is not there");
     let one = log.append(first.clone()).await.unwrap();
     assert_eq!(conflict(log.append(first.clone()).await), Some(one), "a key begins once");
-    let two = log.append(samples::update(&first.job, one, 1)).await.unwrap();
-    assert_eq!(conflict(log.append(samples::update(&first.job, one, 2)).await), Some(two));
+    let two = log.append(samples::update(samples::job_of(&first), one, 1)).await.unwrap();
+    assert_eq!(conflict(log.append(samples::update(samples::job_of(&first), one, 2)).await), Some(two));
     let ahead = Revision(two.0 + 1);
-    assert_eq!(conflict(log.append(samples::update(&first.job, ahead, 2)).await), Some(two));
+    assert_eq!(conflict(log.append(samples::update(samples::job_of(&first), ahead, 2)).await), Some(two));
     assert_eq!(read_all(&log, &Filter::All).await.len(), 2, "what was refused left no trace");
 }
 
@@ -35,7 +35,7 @@ pub async fn an_append_needs_the_right_expectation(log: Subject) {
 pub async fn a_race_has_one_winner(log: Subject) {
     for round in 0..20 {
         let (first, revision) = create(&log, &format!("J{round}"), "alice").await;
-        let contenders = (1..=16).map(|number| samples::update(&first.job, revision, number));
+        let contenders = (1..=16).map(|number| samples::update(samples::job_of(&first), revision, number));
         race(&log, contenders.collect()).await;
     }
 }
@@ -73,7 +73,7 @@ pub async fn concurrent_counters_lose_nothing(log: Subject) {
         let (log, first) = (log.clone(), first.clone());
         tokio::spawn(async move {
             for _ in 0..EACH {
-                count(&log, &first.job, revision).await;
+                count(&log, samples::job_of(&first), revision).await;
             }
         })
     });
@@ -100,7 +100,7 @@ async fn count(log: &Subject, job: &Job, mut position: Revision) {
 pub async fn a_conflict_names_what_can_be_read(log: Subject) {
     let (first, revision) = create(&log, "A", "alice").await;
     let racing = (1..=8).map(|number| {
-        let (log, append) = (log.clone(), samples::update(&first.job, revision, number));
+        let (log, append) = (log.clone(), samples::update(samples::job_of(&first), revision, number));
         tokio::spawn(async move {
             if let Err(error) = log.append(append).await {
                 let actual = conflict(Err(error)).unwrap();
@@ -120,7 +120,7 @@ pub async fn a_dropped_append_happened_or_did_not(log: Subject) {
     let (first, mut position) = create(&log, "A", "alice").await;
     for number in 1..=20 {
         {
-            let mut append = log.append(samples::update(&first.job, position, number));
+            let mut append = log.append(samples::update(samples::job_of(&first), position, number));
             // Asked once, then dropped.
             std::future::poll_fn(|context| Poll::Ready(append.as_mut().poll(context).is_ready())).await;
         }
@@ -132,19 +132,19 @@ pub async fn a_dropped_append_happened_or_did_not(log: Subject) {
         }
         position = newest.revision;
     }
-    log.append(samples::update(&first.job, position, 99)).await.unwrap();
+    log.append(samples::update(samples::job_of(&first), position, 99)).await.unwrap();
 }
 
 /// Law 8: an error that is not Unknown means that nothing happened.
 pub async fn too_large_did_not_happen(log: Subject) {
     let revisions = write(&log, "A", "alice", 1).await;
     let large = samples::create("A", "alice");
-    let job = Arc::new(Job { warnings: vec!["x".repeat(MAX_RECORD_BYTES)], ..(*large.job).clone() });
-    let large = Append { expect: Some(revisions[0]), job, ..large };
+    let job = Arc::new(Job { warnings: vec!["x".repeat(MAX_RECORD_BYTES)], ..(**samples::job_of(&large)).clone() });
+    let large = Append::one(Some(revisions[0]), large.changes[0].event.clone(), job);
     let error = log.append(large.clone()).await.unwrap_err();
     assert!(matches!(error, AppendError::TooLarge { bytes, limit } if bytes > limit), "{error}");
     assert_eq!(read_all(&log, &Filter::All).await.len(), 1);
-    log.append(samples::update(&large.job, revisions[0], 1)).await.unwrap_err();
+    log.append(samples::update(samples::job_of(&large), revisions[0], 1)).await.unwrap_err();
     let small = samples::create("A", "alice");
-    log.append(samples::update(&small.job, revisions[0], 1)).await.unwrap();
+    log.append(samples::update(samples::job_of(&small), revisions[0], 1)).await.unwrap();
 }

@@ -9,6 +9,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests, even where they are compiled as a library")]
 
+pub mod blobs;
 pub mod compare;
 pub mod order;
 pub mod reading;
@@ -52,6 +53,12 @@ macro_rules! conformance {
             removal::forget_needs_the_right_expectation,
             removal::forget_leaves_others_alone,
             removal::forgetting_many_at_once,
+            blobs::entries_of_one_append_are_all_there,
+            blobs::a_refused_append_leaves_nothing,
+            blobs::entries_of_one_append_stay_together,
+            blobs::a_stored_blob_is_found,
+            blobs::blobs_go_with_their_job,
+            blobs::a_blob_that_is_too_large_did_not_happen,
         );
         $crate::conformance!(@each $short,
             removal::a_short_history_says_what_it_lost,
@@ -79,7 +86,10 @@ async fn write(log: &Subject, id: &str, owner: &str, entries: u32) -> Vec<Revisi
     let (first, mut revision) = create(log, id, owner).await;
     let mut revisions = vec![revision];
     for number in 1..entries {
-        revision = log.append(samples::update(&first.job, revision, number)).await.expect("nobody else writes here");
+        revision = log
+            .append(samples::update(samples::job_of(&first), revision, number))
+            .await
+            .expect("nobody else writes here");
         revisions.push(revision);
     }
     revisions

@@ -20,7 +20,7 @@ pub async fn an_empty_log_is_empty(log: Subject) {
 pub async fn what_was_appended_is_read(log: Subject) {
     let append = samples::create("A", "zoë / \u{1F4C4} 'quoted' *.>");
     let revision = log.append(append.clone()).await.unwrap();
-    let record = Record::Changed { event: append.event, job: append.job };
+    let record = Record::from(append.changes[0].clone());
     let expected = Entry { revision, key: append.key.clone(), record };
     for filter in [Filter::All, Filter::Owner(append.key.owner), Filter::Job(append.key.job)] {
         let read = log.read(Revision::ZERO, &filter, 10).await.unwrap();
@@ -76,7 +76,7 @@ pub async fn latest_has_the_newest_of_each_key(log: Subject) {
     assert_eq!(revisions(&latest.entries), [a[2], b[0]]);
     assert_eq!((number(&latest.entries[0]), latest.revision), (Some(2), forgotten));
     let one = samples::create("A", "alice");
-    let three = log.append(samples::update(&one.job, a[2], 7)).await.unwrap();
+    let three = log.append(samples::update(samples::job_of(&one), a[2], 7)).await.unwrap();
     let latest = log.latest().await.unwrap();
     assert_eq!((revisions(&latest.entries), latest.revision), (vec![b[0], three], three));
 }

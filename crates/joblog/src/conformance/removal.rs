@@ -27,14 +27,14 @@ pub async fn forget_removes_and_tells(log: Subject) {
 pub async fn a_forgotten_key_begins_anew(log: Subject) {
     let (first, made) = create(&log, "A", "alice").await;
     let forgotten = log.forget(&first.key, made).await.unwrap();
-    let outcome = log.append(samples::update(&first.job, made, 1)).await;
+    let outcome = log.append(samples::update(samples::job_of(&first), made, 1)).await;
     assert!(matches!(outcome, Err(AppendError::Conflict { actual: None })), "{outcome:?}");
-    let outcome = log.append(samples::update(&first.job, forgotten, 1)).await;
+    let outcome = log.append(samples::update(samples::job_of(&first), forgotten, 1)).await;
     assert!(matches!(outcome, Err(AppendError::Conflict { actual: None })), "{outcome:?}");
     let again = log.append(first.clone()).await.unwrap();
     assert!(again > forgotten);
     assert_eq!(revisions(&log.latest().await.unwrap().entries), [again]);
-    let next = log.append(samples::update(&first.job, again, 1)).await.unwrap();
+    let next = log.append(samples::update(samples::job_of(&first), again, 1)).await.unwrap();
     assert_eq!(revisions(&read_all(&log, &of_job("A")).await), [forgotten, again, next]);
 }
 
@@ -108,7 +108,7 @@ pub async fn a_slow_follower_learns_of_its_loss(log: Subject) {
     let first = samples::create("A", "alice");
     for number in 2..60 {
         let newest = *written.last().expect("it has two");
-        written.push(log.append(samples::update(&first.job, newest, number)).await.unwrap());
+        written.push(log.append(samples::update(samples::job_of(&first), newest, number)).await.unwrap());
         let seen = revisions(&super::read_on(&log, &of_job("A"), position, 3).await);
         let whole = seen == written[1..];
         let told = log.trimmed(&of_job("A")).await.unwrap() > position;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::ring::Kept;
 use super::table::Head;
 use crate::ids::{JobId, Revision};
-use crate::log::{AppendError, Entry, Key, Record};
+use crate::log::{AppendError, Blob, Entry, Key, Record};
 
 /// At most so many requests are committed together.
 const MAX_REQUESTS: usize = 1_024;
@@ -18,28 +18,38 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// What became of a request.
 pub(super) type Outcome = Result<Revision, AppendError>;
 
-/// Something to be appended.
+/// Something to be done to a key.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) key: Key,
-    pub(super) expect: Option<Revision>,
     pub(super) operation: Operation,
     /// Nobody may be listening any more; the request is carried out all the same.
     pub(super) answer: oneshot::Sender<Outcome>,
 }
 
-/// What is to be appended; bytes as stored.
-#[derive(Debug)]
+/// What is to be done; bytes as stored.
+#[derive(Clone, Debug)]
 pub(super) enum Operation {
     Append {
-        record: Record,
-        bytes: Vec<u8>,
+        expect: Option<Revision>,
+        records: Vec<Encoded>,
+        blobs: Vec<Blob>,
     },
     Forget {
+        expect: Revision,
         bytes: Vec<u8>,
     },
+    StoreBlob(Blob),
+    RemoveBlob(Box<str>),
     /// Nothing: only whether something could be.
     Probe,
+}
+
+/// A record and its bytes as stored.
+#[derive(Clone, Debug)]
+pub(super) struct Encoded {
+    pub(super) record: Record,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// What one commit holds.
@@ -58,13 +68,25 @@ pub(super) struct Batch {
 }
 
 impl Operation {
+    /// How many entries it adds.
+    pub(super) fn entries(&self) -> u64 {
+        match self {
+            Self::Append { records, .. } => records.len() as u64,
+            Self::Forget { .. } => 1,
+            Self::StoreBlob(_) | Self::RemoveBlob(_) | Self::Probe => 0,
+        }
+    }
+
     /// Whether it may have what is kept for ends.
     pub(super) fn is_end(&self) -> bool {
         match self {
-            Self::Append { record: Record::Changed { event, .. }, .. } => event.change.is_end(),
-            // Its job's entries go by it.
-            Self::Append { record: Record::Forgotten, .. } | Self::Forget { .. } => true,
-            Self::Probe => false,
+            Self::Append { records, .. } => records.iter().all(|Encoded { record, .. }| match record {
+                Record::Changed { event, .. } => event.change.is_end(),
+                Record::Forgotten => true,
+            }),
+            // Space is made by it.
+            Self::Forget { .. } | Self::RemoveBlob(_) => true,
+            Self::StoreBlob(_) | Self::Probe => false,
         }
     }
 }
@@ -82,6 +104,11 @@ impl Batch {
     pub(super) fn entry(&mut self, revision: Revision, key: Key, record: Record, bytes: usize) {
         self.bytes += bytes;
         self.entries.push(Kept { entry: Arc::new(Entry { revision, key, record }), bytes });
+    }
+
+    /// Counts bytes that are written beside entries.
+    pub(super) fn blob(&mut self, blob: &Blob) {
+        self.bytes += blob.bytes.len();
     }
 
     /// Drops what this very batch holds of a job that is forgotten in it.

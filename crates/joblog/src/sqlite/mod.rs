@@ -31,10 +31,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::batch::{Operation, Outcome, Request};
+use self::batch::{Encoded, Operation, Outcome, Request};
 use self::checkpointer::Checkpointer;
 use self::lock::Lock;
 use self::mark::{Mark, Marked};
@@ -45,7 +46,7 @@ use self::ring::Ring;
 use self::writer::{Stopped, Writer};
 use crate::codec;
 use crate::ids::{DocumentId, JobId, Owner, Revision};
-use crate::log::{Append, AppendError, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
+use crate::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
 
 /// How often an end of a job is tried that finds the disk full: each time some of the reserve is given up for it.
 const TRIES: usize = 4;
@@ -128,11 +129,11 @@ impl SqliteLog {
         })
     }
 
-    async fn ask(&self, key: Key, expect: Option<Revision>, operation: Operation) -> Outcome {
+    async fn ask(&self, key: Key, operation: Operation) -> Outcome {
         let (answer, outcome) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or_else(|| self.stopped.unknown())?;
         // Full: the caller waits. That is the back-pressure.
-        let request = Request { key, expect, operation, answer };
+        let request = Request { key, operation, answer };
         requests.send(request).await.map_err(|_| self.stopped.unknown())?;
         outcome.await.unwrap_or_else(|_| Err(self.stopped.unknown()))
     }
@@ -153,17 +154,22 @@ impl Drop for SqliteLog {
 #[async_trait]
 impl Log for SqliteLog {
     async fn append(&self, append: Append) -> Result<Revision, AppendError> {
-        let tries = if self.reserves && append.event.change.is_end() { TRIES } else { 1 };
-        let record = Record::Changed { event: append.event, job: append.job };
-        let bytes = codec::encode(&record)?;
+        let Append { key, expect, changes, blobs } = append;
+        blobs.iter().try_for_each(Blob::check)?;
+        let encoded = changes.into_iter().map(|changed| {
+            let record = Record::from(changed);
+            Ok(Encoded { bytes: codec::encode(&record)?, record })
+        });
+        let records = encoded.collect::<Result<_, codec::EncodeError>>()?;
+        let operation = Operation::Append { expect, records, blobs };
+        let tries = if self.reserves && operation.is_end() { TRIES } else { 1 };
         for _ in 1..tries {
-            let operation = Operation::Append { record: record.clone(), bytes: bytes.clone() };
-            match self.ask(append.key.clone(), append.expect, operation).await {
+            match self.ask(key.clone(), operation.clone()).await {
                 Err(AppendError::Full) => {}
                 done => return done,
             }
         }
-        self.ask(append.key, append.expect, Operation::Append { record, bytes }).await
+        self.ask(key, operation).await
     }
 
     async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
@@ -175,8 +181,26 @@ impl Log for SqliteLog {
         self.readers.run(move |db| reader::read(db, after, &filter, limit)).await
     }
 
+    fn recent(&self, after: Revision, limit: usize) -> Option<Vec<Arc<Entry>>> {
+        self.recent.read().read(after, &Filter::All, limit.max(1))
+    }
+
     fn head(&self) -> watch::Receiver<Revision> {
         self.head.clone()
+    }
+
+    async fn store_blob(&self, job: &JobId, blob: Blob) -> Result<(), AppendError> {
+        blob.check()?;
+        self.ask(key_of(job), Operation::StoreBlob(blob)).await.map(drop)
+    }
+
+    async fn blob(&self, job: &JobId, name: &str) -> Result<Option<Bytes>, ReadError> {
+        let (job, name) = (job.clone(), Box::<str>::from(name));
+        self.readers.run(move |db| reader::blob(db, &job, &name)).await
+    }
+
+    async fn remove_blob(&self, job: &JobId, name: &str) -> Result<(), AppendError> {
+        self.ask(key_of(job), Operation::RemoveBlob(name.into())).await.map(drop)
     }
 
     async fn latest(&self) -> Result<Latest, ReadError> {
@@ -185,7 +209,7 @@ impl Log for SqliteLog {
 
     async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError> {
         let bytes = codec::encode(&Record::Forgotten)?;
-        self.ask(key.clone(), Some(expect), Operation::Forget { bytes }).await
+        self.ask(key.clone(), Operation::Forget { expect, bytes }).await
     }
 
     async fn trimmed(&self, filter: &Filter) -> Result<Revision, ReadError> {
@@ -202,9 +226,13 @@ impl Log for SqliteLog {
     }
 
     async fn probe(&self) -> Result<(), AppendError> {
-        let nobody = Key { owner: Owner::new(""), document: DocumentId::new(""), job: JobId::new("") };
-        self.ask(nobody, None, Operation::Probe).await.map(drop)
+        self.ask(key_of(&JobId::new("")), Operation::Probe).await.map(drop)
     }
+}
+
+/// A key for what needs the job alone.
+fn key_of(job: &JobId) -> Key {
+    Key { owner: Owner::new(""), document: DocumentId::new(""), job: job.clone() }
 }
 
 /// Above which revision new ones must be, or why the log must not be opened.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use tokio::sync::Semaphore;
@@ -123,6 +124,13 @@ pub(super) fn trimmed(db: &mut Connection, filter: &Filter) -> Result<Revision, 
             }
         },
     }
+}
+
+/// See [`Log::blob`](crate::log::Log::blob).
+pub(super) fn blob(db: &mut Connection, job: &JobId, name: &str) -> Result<Option<Bytes>, ReadError> {
+    let mut statement = db.prepare_cached("SELECT bytes FROM blob WHERE job = ?1 AND name = ?2").map_err(storage)?;
+    let bytes = statement.query_row((job.as_str(), name), |row| row.get::<_, Vec<u8>>(0)).optional();
+    Ok(bytes.map_err(storage)?.map(Bytes::from))
 }
 
 fn first(db: &Connection, job: &JobId) -> rusqlite::Result<Option<Revision>> {

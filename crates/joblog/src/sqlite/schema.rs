@@ -12,7 +12,7 @@ use super::{OpenError, Options};
 /// "CRNT": tells our files from other databases.
 const APPLICATION_ID: i64 = 0x4352_4E54;
 /// The schema this version writes, and the newest it knows.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 /// Bytes of a page, and nearly those of a frame of the write-ahead log.
 const PAGE_SIZE: u64 = 16_384;
 /// How long to wait for other programs that look into the file.
@@ -31,6 +31,14 @@ const CREATE: &str = "
     CREATE INDEX entry_job ON entry (job);
     CREATE INDEX entry_owner ON entry (owner);
     CREATE INDEX entry_forgotten ON entry (revision) WHERE forgotten = 1;
+
+    -- Small files of jobs. They go with their job's entries.
+    CREATE TABLE blob (
+        job   TEXT NOT NULL,
+        name  TEXT NOT NULL,
+        bytes BLOB NOT NULL,
+        PRIMARY KEY (job, name)
+    ) STRICT;
 
     -- The newest revision ever removed from: ('all', ''), ('owner', owner), ('job', job), ('forgotten', '').
     CREATE TABLE trimmed (
@@ -58,6 +66,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Connection, OpenErr
     db.busy_timeout(BUSY).map_err(failed)?;
     match identify(&db) {
         Ok(Identity::Ours) => {}
+        Ok(Identity::Older(version)) => migrate(&mut db, version).map_err(failed)?,
         Ok(Identity::Empty) => create(&mut db, path)?,
         Ok(Identity::Newer(found)) => return Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA }),
         Ok(Identity::Foreign(found)) => return Err(OpenError::Foreign { path: path.to_owned(), found }),
@@ -72,6 +81,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Connection, OpenErr
 
 enum Identity {
     Ours,
+    Older(i64),
     Empty,
     Newer(i64),
     Foreign(String),
@@ -82,7 +92,8 @@ fn identify(db: &Connection) -> rusqlite::Result<Identity> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let things: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok(match (application, version) {
-        (APPLICATION_ID, 1..=SCHEMA) => Identity::Ours,
+        (APPLICATION_ID, SCHEMA) => Identity::Ours,
+        (APPLICATION_ID, older @ 1..SCHEMA) => Identity::Older(older),
         (APPLICATION_ID, newer) if newer > SCHEMA => Identity::Newer(newer),
         (0, 0) if things == 0 => Identity::Empty,
         (application, version) => {
@@ -108,6 +119,20 @@ fn create(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
         all.commit()
     };
     fill(db).map_err(failed)
+}
+
+/// Brings the schema of an earlier version up to this one, in one transaction.
+fn migrate(db: &mut Connection, from: i64) -> rusqlite::Result<()> {
+    let all = db.transaction()?;
+    if from < 2 {
+        all.execute_batch(
+            "CREATE TABLE blob (
+                 job TEXT NOT NULL, name TEXT NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (job, name)
+             ) STRICT;",
+        )?;
+    }
+    all.pragma_update(None, "user_version", SCHEMA)?;
+    all.commit()
 }
 
 fn settle(db: &Connection, options: &Options) -> rusqlite::Result<()> {

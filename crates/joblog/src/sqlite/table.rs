@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::ids::{JobId, Revision};
-use crate::log::Key;
+use crate::log::{Blob, Key};
 
 /// The newest entry of a job, and how many it has.
 #[derive(Clone, Copy, Debug)]
@@ -58,9 +58,23 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// Removes all entries of a job, the newest of which is `head`.
+pub(super) fn store_blob(db: &Connection, job: &JobId, blob: &Blob) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "INSERT INTO blob (job, name, bytes) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET bytes = excluded.bytes",
+    )?;
+    statement.execute((job.as_str(), &*blob.name, &*blob.bytes))?;
+    Ok(())
+}
+
+pub(super) fn remove_blob(db: &Connection, job: &JobId, name: &str) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM blob WHERE job = ?1 AND name = ?2")?.execute((job.as_str(), name))?;
+    Ok(())
+}
+
+/// Removes all entries and blobs of a job, the newest entry of which is `head`.
 pub(super) fn forget(db: &Connection, key: &Key, head: Revision) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM entry WHERE job = ?1")?.execute([key.job.as_str()])?;
+    db.prepare_cached("DELETE FROM blob WHERE job = ?1")?.execute([key.job.as_str()])?;
     removed(db, key.owner.as_str(), key.job.as_str(), head)
 }
 

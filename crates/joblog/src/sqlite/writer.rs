@@ -15,14 +15,14 @@ use parking_lot::RwLock;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, watch};
 
-use super::batch::{Batch, Operation, Request};
+use super::batch::{Batch, Encoded, Operation, Request};
 use super::checkpointer::CheckpointState;
 use super::reserve::Reserve;
 use super::ring::Ring;
 use super::table::{self, Head, Kind};
 use super::{Options, schema};
 use crate::ids::{JobId, Revision};
-use crate::log::{AppendError, Record};
+use crate::log::{AppendError, Key, Record};
 
 /// Entries removed in one transaction of its own, at most: a few milliseconds.
 const CARE_ROWS: usize = 1_000;
@@ -182,7 +182,7 @@ impl Writer {
     }
 
     fn take(&mut self, request: Request, batch: &mut Batch) -> rusqlite::Result<()> {
-        let Request { key, expect, operation, answer } = request;
+        let Request { key, operation, answer } = request;
         if matches!(operation, Operation::Probe) {
             if self.only_ends && !self.reserve.fill() {
                 batch.answer(answer, Err(AppendError::Full));
@@ -196,7 +196,13 @@ impl Writer {
             return schema::touch(&self.db);
         }
         let actual = self.heads.get(&key.job).map(|head| head.revision);
-        if actual != expect {
+        let as_expected = match &operation {
+            Operation::Append { expect, .. } => actual == *expect,
+            Operation::Forget { expect, .. } => actual == Some(*expect),
+            Operation::StoreBlob(_) => actual.is_some(),
+            Operation::RemoveBlob(_) | Operation::Probe => true,
+        };
+        if !as_expected {
             batch.answer(answer, Err(AppendError::Conflict { actual }));
             return Ok(());
         }
@@ -205,31 +211,59 @@ impl Writer {
             return Ok(());
         }
         batch.ends |= operation.is_end();
-        let revision = Revision(self.next);
-        self.next += 1;
-        batch.answer(answer, Ok(revision));
         batch.undo.push((key.job.clone(), self.heads.get(&key.job).copied()));
         if !std::mem::replace(&mut batch.begun, true) {
             self.begin()?;
         }
+        // Should the transaction fail, this answer is replaced.
+        let newest = Revision(self.next + operation.entries() - 1);
+        batch.answer(answer, Ok(newest));
         match operation {
-            Operation::Append { record, bytes } => {
-                table::insert(&self.db, revision, &key, Kind::Changed, &bytes)?;
-                self.advance(&key.job, revision);
-                batch.entry(revision, key, record, bytes.len());
+            Operation::Append { records, blobs, .. } => {
+                for blob in &blobs {
+                    table::store_blob(&self.db, &key.job, blob)?;
+                    batch.blob(blob);
+                }
+                records.into_iter().try_for_each(|record| self.append(&key, record, batch))?;
             }
-            Operation::Forget { bytes } => {
-                table::forget(&self.db, &key, actual.unwrap_or_default())?;
-                table::insert(&self.db, revision, &key, Kind::Forgotten, &bytes)?;
-                self.heads.remove(&key.job);
-                self.forgotten += 1;
+            Operation::Forget { expect, bytes } => self.forget(key, expect, &bytes, batch)?,
+            Operation::StoreBlob(blob) => {
+                table::store_blob(&self.db, &key.job, &blob)?;
+                batch.blob(&blob);
+            }
+            Operation::RemoveBlob(name) => {
+                table::remove_blob(&self.db, &key.job, &name)?;
                 self.freed = true;
-                batch.forget(&key.job);
-                batch.entry(revision, key, Record::Forgotten, bytes.len());
             }
             Operation::Probe => {}
         }
         Ok(())
+    }
+
+    fn append(&mut self, key: &Key, Encoded { record, bytes }: Encoded, batch: &mut Batch) -> rusqlite::Result<()> {
+        let revision = self.next_revision();
+        table::insert(&self.db, revision, key, Kind::Changed, &bytes)?;
+        self.advance(&key.job, revision);
+        batch.entry(revision, key.clone(), record, bytes.len());
+        Ok(())
+    }
+
+    fn forget(&mut self, key: Key, head: Revision, bytes: &[u8], batch: &mut Batch) -> rusqlite::Result<()> {
+        let revision = self.next_revision();
+        table::forget(&self.db, &key, head)?;
+        table::insert(&self.db, revision, &key, Kind::Forgotten, bytes)?;
+        self.heads.remove(&key.job);
+        self.forgotten += 1;
+        self.freed = true;
+        batch.forget(&key.job);
+        batch.entry(revision, key, Record::Forgotten, bytes.len());
+        Ok(())
+    }
+
+    fn next_revision(&mut self) -> Revision {
+        let revision = Revision(self.next);
+        self.next += 1;
+        revision
     }
 
     fn advance(&mut self, job: &JobId, revision: Revision) {

@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use bytes::Bytes;
 use courant_engine::Error;
 use courant_joblog::event::{Change, Submission};
 use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, WorkerId};
 use courant_joblog::job::{Document, Job, Lane, State};
-use courant_joblog::log::{Append, AppendError, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
+use courant_joblog::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
 use courant_joblog::memory::MemoryLog;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::{self, WorkResponse, work_response};
@@ -144,8 +145,24 @@ impl Log for Shaky {
         self.log.read(after, filter, limit).await
     }
 
+    fn recent(&self, after: Revision, limit: usize) -> Option<Vec<Arc<Entry>>> {
+        self.log.recent(after, limit)
+    }
+
     fn head(&self) -> watch::Receiver<Revision> {
         self.log.head()
+    }
+
+    async fn store_blob(&self, job: &JobId, blob: Blob) -> Result<(), AppendError> {
+        self.log.store_blob(job, blob).await
+    }
+
+    async fn blob(&self, job: &JobId, name: &str) -> Result<Option<Bytes>, ReadError> {
+        self.log.blob(job, name).await
+    }
+
+    async fn remove_blob(&self, job: &JobId, name: &str) -> Result<(), AppendError> {
+        self.log.remove_blob(job, name).await
     }
 
     async fn latest(&self) -> Result<Latest, ReadError> {

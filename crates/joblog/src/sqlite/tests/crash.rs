@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 
+use bytes::Bytes;
+
 use super::*;
 use crate::ids::JobId;
 
@@ -44,6 +46,8 @@ async fn check(dir: &Path, acked: &BTreeMap<Revision, JobId>, round: usize) {
     }
     for (revision, job) in acked {
         assert_eq!(found.get(revision), Some(job), "round {round}: {revision} was acknowledged");
+        let document = log.blob(job, "document").await.unwrap();
+        assert_eq!(document.as_deref(), Some(job.as_str().as_bytes()), "round {round}: the document of {job}");
     }
     let dense: Vec<Revision> = (1..=found.len() as u64).map(Revision).collect();
     assert_eq!(found.keys().copied().collect::<Vec<_>>(), dense, "round {round}: revisions without a gap");
@@ -87,10 +91,11 @@ async fn the_child() {
 }
 
 async fn write(log: &SqliteLog, id: &str) {
-    let first = samples::create(id, "alice");
+    let document = Blob { name: "document".into(), bytes: Bytes::copy_from_slice(id.as_bytes()) };
+    let first = Append { blobs: vec![document], ..samples::create(id, "alice") };
     let one = log.append(first.clone()).await.unwrap();
     acknowledge(one, id);
-    let two = log.append(samples::update(&first.job, one, 1)).await.unwrap();
+    let two = log.append(samples::update(samples::job_of(&first), one, 1)).await.unwrap();
     acknowledge(two, id);
 }
 

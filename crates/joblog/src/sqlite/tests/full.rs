@@ -101,8 +101,8 @@ async fn fill(log: &SqliteLog, disk: &Path) -> Vec<(Revision, Append)> {
 
 fn cancel(revision: Revision, created: &Append) -> Append {
     let event = Event::new(Timestamp::now(), Change::Cancelled { by: "alice".into() });
-    let job = Arc::new(apply(Some(&created.job), &event).unwrap());
-    Append { key: created.key.clone(), expect: Some(revision), event, job }
+    let job = Arc::new(apply(Some(samples::job_of(created)), &event).unwrap());
+    Append::one(Some(revision), event, job)
 }
 
 /// A restart on a full disk knows that it is, and when it is not any more.

@@ -17,14 +17,14 @@ async fn a_long_history_is_cut_to_its_limit() {
     let first = samples::create("A", "alice");
     let mut newest = log.append(first.clone()).await.unwrap();
     for number in 1..=100 {
-        newest = log.append(samples::update(&first.job, newest, number)).await.unwrap();
+        newest = log.append(samples::update(samples::job_of(&first), newest, number)).await.unwrap();
         // Whatever was due after the last entry is done before the next is answered.
         assert!(rows(dir.path(), "job = 'A'") <= 16 + 16 / 8 + 1, "after {number} entries");
     }
     drop(log);
     let log = SqliteLog::open(dir.path(), limited).unwrap();
     for number in 101..=110 {
-        newest = log.append(samples::update(&first.job, newest, number)).await.unwrap();
+        newest = log.append(samples::update(samples::job_of(&first), newest, number)).await.unwrap();
     }
     let left = revisions(&log).await;
     assert!((16..=19).contains(&left.len()) && left.last() == Some(&newest), "{left:?}");
@@ -79,8 +79,8 @@ async fn space_is_given_back() {
     let big = |job: &crate::job::Job| crate::job::Job { warnings: vec!["x".repeat(900_000)], ..job.clone() };
     let mut newest = log.append(first.clone()).await.unwrap();
     for number in 1..=40 {
-        let mut append = samples::update(&first.job, newest, number);
-        append.job = Arc::new(big(&append.job));
+        let mut append = samples::update(samples::job_of(&first), newest, number);
+        append.changes[0].job = Arc::new(big(samples::job_of(&append)));
         newest = log.append(append).await.unwrap();
     }
     log.forget(&first.key, newest).await.unwrap();
@@ -143,7 +143,8 @@ async fn a_very_long_read_ends_early_but_never_empty() {
     let mut last = Revision::ZERO;
     for number in 0..20 {
         let mut append = samples::create(&format!("J{number}"), "alice");
-        append.job = Arc::new(crate::job::Job { warnings: vec!["x".repeat(1_000_000)], ..(*append.job).clone() });
+        append.changes[0].job =
+            Arc::new(crate::job::Job { warnings: vec!["x".repeat(1_000_000)], ..(**samples::job_of(&append)).clone() });
         last = log.append(append).await.unwrap();
     }
     let page = log.read(Revision::ZERO, &Filter::All, usize::MAX).await.unwrap();

@@ -10,7 +10,7 @@ async fn everything_is_there_again() {
     let log = open(dir.path());
     let mut written = append_jobs(&log, 0..3).await;
     let first = samples::create("J0", "alice");
-    written.push(log.append(samples::update(&first.job, written[0], 1)).await.unwrap());
+    written.push(log.append(samples::update(samples::job_of(&first), written[0], 1)).await.unwrap());
     written.push(log.forget(&samples::create("J1", "alice").key, written[1]).await.unwrap());
     let before = log.read(Revision::ZERO, &Filter::All, 100).await.unwrap();
     drop(log);
@@ -18,7 +18,7 @@ async fn everything_is_there_again() {
     let log = open(dir.path());
     assert_eq!(log.read(Revision::ZERO, &Filter::All, 100).await.unwrap(), before);
     assert_eq!(*log.head().borrow(), written[4]);
-    let outcome = log.append(samples::update(&first.job, written[0], 2)).await;
+    let outcome = log.append(samples::update(samples::job_of(&first), written[0], 2)).await;
     assert!(matches!(outcome, Err(AppendError::Conflict { actual }) if actual == Some(written[3])), "{outcome:?}");
     let again = log.append(samples::create("J1", "alice")).await.unwrap();
     assert_eq!(again, Revision(written[4].0 + 1), "revisions go on where they ended");
@@ -97,7 +97,7 @@ fn the_database_is_set_as_promised() {
         ("auto_vacuum", 2),
         ("wal_autocheckpoint", 0),
         ("application_id", 0x4352_4E54),
-        ("user_version", 1),
+        ("user_version", 2),
         ("cache_size", -65_536),
     ] {
         assert_eq!(pragma(name), format!("Integer({value})"), "{name}");
@@ -118,14 +118,31 @@ fn the_database_is_set_as_promised() {
     }
 }
 
+#[tokio::test]
+async fn an_older_schema_is_brought_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let written = append_jobs(&log, 0..3).await;
+    drop(log);
+    let db = Connection::open(dir.path().join("log.db")).unwrap();
+    db.execute_batch("DROP TABLE blob; PRAGMA user_version = 1").unwrap();
+    drop(db);
+    for _ in 0..2 {
+        let log = open(dir.path());
+        assert_eq!(revisions(&log).await, written);
+        let blob = Blob { name: "x".into(), bytes: "y".into() };
+        log.store_blob(&crate::ids::JobId::new("J0"), blob).await.unwrap();
+    }
+}
+
 #[test]
 fn a_newer_schema_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
     let path = dir.path().join("log.db");
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
     let error = SqliteLog::open(dir.path(), options()).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
 }
 
 #[test]
