@@ -32,7 +32,7 @@ pub fn find(services: &Services, registry: &Registry, worker: &str) -> Option<v1
 /// Whether two lists say the same. That a worker was heard again is no change.
 #[allow(clippy::ptr_arg, reason = "it compares states, which are vectors here")]
 pub fn same(before: &Vec<v1::Worker>, after: &Vec<v1::Worker>) -> bool {
-    let heard_apart = |a: &v1::Worker, b: &v1::Worker| v1::Worker { heard_time: b.heard_time, ..a.clone() } == *b;
+    let heard_apart = |a: &v1::Worker, b: &v1::Worker| v1::Worker { last_seen_time: b.last_seen_time, ..a.clone() } == *b;
     before.len() == after.len() && before.iter().zip(after).all(|(a, b)| heard_apart(a, b))
 }
 
@@ -66,7 +66,7 @@ fn form(services: &Services, worker: Listed, jobs: Vec<v1::WorkerJob>, now: Time
         slots: worker.offer.slots as i32,
         connected: worker.connected,
         draining: worker.drained,
-        heard_time: Some(convert::time(now.plus_ms(-(worker.silence.as_millis() as i64)))),
+        last_seen_time: Some(convert::time(now.plus_ms(-(worker.silence.as_millis() as i64)))),
         jobs,
         page_duration: speed.map(|speed| convert::duration(Duration::from_secs_f64(speed.ms_per_page / 1000.0))),
         pages_done: speed.map_or(0, |speed| speed.pages as i64),

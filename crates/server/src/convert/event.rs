@@ -19,7 +19,7 @@ pub fn watch_job(retention: Retention, update: Update) -> v1::WatchJobResponse {
     let step = match update.step {
         Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(dated(retention, snapshot(&at))) }),
         Step::Event(durable) => Out::Event(durable_event(retention, &durable)),
-        Step::Transient(news, folded) => Out::Event(news_event(&news, folded)),
+        Step::Transient(news, coalesced) => Out::Event(news_event(&news, coalesced)),
         Step::Live => Out::Live(v1::WatchLive { revision }),
         Step::Bookmark => Out::Bookmark(v1::WatchBookmark {}),
         Step::Gap(why) => Out::Gap(v1::WatchGap { reason: gap(why).into() }),
@@ -66,7 +66,7 @@ fn durable_event(retention: Retention, durable: &Durable) -> v1::JobEvent {
                 revision: revision as i64,
                 event_time: Some(time(event.at)),
                 job: Some(dated(retention, wire)),
-                folded: 0,
+                coalesced: 0,
                 change: Some(change(&event.change, after)),
             }
         }
@@ -98,19 +98,19 @@ fn removed(durable: &Durable) -> v1::JobEvent {
     v1::JobEvent { revision, job: Some(job), change, ..v1::JobEvent::default() }
 }
 
-fn news_event(news: &TransientUpdate, folded: u32) -> v1::JobEvent {
+fn news_event(news: &TransientUpdate, coalesced: u32) -> v1::JobEvent {
     let mut job = known(&news.known, news.remaining, news.elapsed);
-    job.queue_place = news.position.map(position);
+    job.queue_position = news.position.map(position);
     let change = match &news.news {
         TransientChange::Progress => Wire::Progressed(v1::JobProgressed {}),
         TransientChange::Zone(at) => Wire::ZoneStarted(v1::ZoneStarted { zone: Some(zone(at)) }),
         TransientChange::Export { format: of, percent } => {
             Wire::ExportProgressed(v1::ExportProgressed { format: format(*of).into(), percent: *percent })
         }
-        TransientChange::Position => Wire::QueuePlaceChanged(v1::QueuePlaceChanged {}),
+        TransientChange::Position => Wire::QueuePositionChanged(v1::QueuePositionChanged {}),
     };
     let event_time = Some(time(news.at));
-    v1::JobEvent { revision: 0, event_time, job: Some(job), folded: folded as i32, change: Some(change) }
+    v1::JobEvent { revision: 0, event_time, job: Some(job), coalesced: coalesced as i32, change: Some(change) }
 }
 
 fn change(change: &Change, after: &Job) -> Wire {

@@ -31,7 +31,7 @@ pub fn duration(span: Duration) -> prost_types::Duration {
 /// A job as a reader sees it now.
 pub fn snapshot(snapshot: &JobSnapshot) -> v1::Job {
     let mut job = known(&snapshot.known, snapshot.remaining, snapshot.elapsed);
-    job.queue_place = snapshot.position.map(position);
+    job.queue_position = snapshot.position.map(position);
     job
 }
 
@@ -45,8 +45,8 @@ pub fn dated(keep: Retention, mut job: v1::Job) -> v1::Job {
 }
 
 /// Where a job waits.
-pub fn position(placed: EstimatedPosition) -> v1::QueuePlace {
-    v1::QueuePlace {
+pub fn position(placed: EstimatedPosition) -> v1::QueuePosition {
+    v1::QueuePosition {
         position: i32::try_from(placed.position).unwrap_or(i32::MAX),
         estimated_wait: placed.wait.map(|wait| span(wait.ms)),
         estimated_wait_band: placed.wait.map(band),
@@ -100,7 +100,7 @@ pub fn job(job: &Job, revision: u64, elapsed_ms: Option<u64>) -> v1::Job {
         pages_total: job.pages.total.unwrap_or(0) as i32,
         pages_done: job.pages.done_count() as i32,
         zones_completed: job.zones as i32,
-        queue_place: None,
+        queue_position: None,
         worker_id: job.worker.as_ref().map(ToString::to_string).unwrap_or_default(),
         create_time: Some(time(job.created)),
         start_time: job.started.map(time),

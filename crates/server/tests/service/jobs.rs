@@ -174,7 +174,7 @@ async fn a_waiting_job_knows_its_place_and_leaves_its_lane_when_cancelled() {
     let world = World::new().await;
     let first = world.submit("alice").await.job.unwrap();
     let second = world.submit("alice").await.job.unwrap();
-    let place = |job: Job| job.queue_place.map(|place| place.position);
+    let place = |job: Job| job.queue_position.map(|place| place.position);
     assert_eq!(place(world.job("alice", &first.job_id).await), Some(1));
     assert_eq!(place(world.job("alice", &second.job_id).await), Some(2));
     assert_eq!(world.cancel("alice", &first.job_id).await.unwrap().state(), JobState::Cancelled);

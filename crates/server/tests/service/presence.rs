@@ -202,9 +202,9 @@ async fn admins_follow_the_bridges_and_what_they_count() {
     let mut watch = presence(&world, "root", &[Role::Admin]).watch_bridges(request()).await.unwrap().into_inner();
     assert_eq!(watch.message().await.unwrap().unwrap(), WatchBridgesResponse::default());
     let (first, second) = (Teller::new(&world, "b1").await, Teller::new(&world, "b2").await);
-    let room = |name: &str, members| RoomCount { name: name.into(), members };
+    let topic = |name: &str, subscribers| TopicCount { name: name.into(), subscribers };
     let counts =
-        BridgeCounts { connections: 7, rooms: 1, kinds: vec![room("mine", 2)], fullest: vec![room("mine", 2)] };
+        BridgeCounts { connections: 7, topics: 1, kinds: vec![topic("mine", 2)], fullest: vec![topic("mine", 2)] };
     first.say(Message::Counts(counts.clone())).await;
     first.say(user("alice", vec![device("laptop", 5)], false)).await;
     second.say(user("alice", vec![device("laptop", 5), device("phone", 5)], false)).await;

@@ -406,7 +406,7 @@ pub fn name(event: &JobEvent) -> &'static str {
         Succeeded(_) => "succeeded",
         Failed(_) => "failed",
         Cancelled(_) => "cancelled",
-        QueuePlaceChanged(_) => "place",
+        QueuePositionChanged(_) => "place",
         Deleted(_) => "deleted",
     }
 }

@@ -16,8 +16,8 @@ async fn submit_to(world: &World, lane: Lane, pages: i32) -> String {
     world.submit_with("alice", header, b"x").await.unwrap().job.unwrap().job_id
 }
 
-async fn place(world: &World, id: &str) -> Option<QueuePlace> {
-    world.job("alice", id).await.queue_place
+async fn place(world: &World, id: &str) -> Option<QueuePosition> {
+    world.job("alice", id).await.queue_position
 }
 
 fn queue(world: &World) -> QueueServiceClient<Authed> {
@@ -69,7 +69,7 @@ async fn a_job_that_is_handed_back_stands_where_it_stood() {
     loop {
         let Some(Step::Event(event)) = events.next().await.unwrap().step else { continue };
         if name(&event) == "place" {
-            assert_eq!(event.job.unwrap().queue_place.unwrap().position, 1);
+            assert_eq!(event.job.unwrap().queue_position.unwrap().position, 1);
             break;
         }
     }
@@ -97,7 +97,7 @@ async fn places_are_told_as_they_change_and_at_most_once_a_second() {
     while told.last().is_none_or(|(_, position)| *position > 1) {
         let Some(Step::Event(event)) = watcher.next().await.unwrap().step else { continue };
         assert_eq!(name(&event), "place");
-        told.push((Instant::now(), event.job.unwrap().queue_place.unwrap().position));
+        told.push((Instant::now(), event.job.unwrap().queue_position.unwrap().position));
     }
     canceller.await.unwrap();
     let positions: Vec<i32> = told.iter().map(|(_, position)| *position).collect();
@@ -123,7 +123,7 @@ async fn a_watch_of_many_jobs_hears_of_those_that_are_next() {
             && name(&event) == "place"
         {
             let job = event.job.unwrap();
-            told.push((job.job_id, job.queue_place.unwrap().position));
+            told.push((job.job_id, job.queue_position.unwrap().position));
         }
     }
     // Before or after the cancel was seen, never the third or fourth of those that wait.
@@ -141,7 +141,7 @@ async fn owners_take_turns_and_places_say_so() {
     }
     let mut told = Vec::new();
     for (owner, id) in &ids {
-        let place = world.job(owner, id).await.queue_place.unwrap();
+        let place = world.job(owner, id).await.queue_position.unwrap();
         assert_eq!(place.pages_ahead, i64::from(place.position - 1) * 10);
         told.push((place.position, id.clone()));
     }
@@ -247,8 +247,8 @@ async fn waits_are_estimated_once_something_was_measured() {
             }
         };
         let place = match step {
-            Some(Step::Event(event)) => event.job.unwrap().queue_place,
-            Some(Step::Snapshot(snapshot)) => snapshot.job.unwrap().queue_place,
+            Some(Step::Event(event)) => event.job.unwrap().queue_position,
+            Some(Step::Snapshot(snapshot)) => snapshot.job.unwrap().queue_position,
             _ => None,
         };
         if let Some(place) = place.filter(|place| place.estimated_wait.is_some()) {
