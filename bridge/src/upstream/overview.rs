@@ -67,7 +67,8 @@ impl Overview {
 impl From<&v1::WatchBridgesResponse> for AllBridges {
     fn from(all: &v1::WatchBridgesResponse) -> Self {
         let counts = || all.bridges.iter().filter_map(|bridge| bridge.counts.as_ref());
-        let count = |count: &v1::TopicCount| (count.name.clone(), usize::try_from(count.subscribers).unwrap_or_default());
+        let count =
+            |count: &v1::TopicCount| (count.name.clone(), usize::try_from(count.subscribers).unwrap_or_default());
         Self {
             total: counts().map(|counts| counts.connections).fold(0, i32::saturating_add),
             users: all.users,

@@ -30,7 +30,7 @@ impl AttemptId {
     /// The job, if a worker holds it in this attempt.
     pub fn held(&self, engine: &Engine) -> Result<Arc<Job>, Error> {
         engine
-            .read(|view| view.get(&self.job).map(|known| known.job.clone()))
+            .read(|view| view.get(&self.job).map(|current| current.job.clone()))
             .filter(|job| job.state.is_held() && job.attempt == self.number)
             .ok_or_else(|| self.lost())
     }

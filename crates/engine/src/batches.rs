@@ -155,7 +155,8 @@ impl BatchCounts {
         let announced = if waited_for { self.announced.saturating_sub(self.removed) } else { 0 };
         let total = there.max(announced);
         let ended: u32 = self.states.iter().filter(|(state, _)| state.is_terminal()).map(|(_, count)| count).sum();
-        let running: f64 = self.held.iter().filter_map(|id| view.get(id)).map(|known| known.progress().percent).sum();
+        let running: f64 =
+            self.held.iter().filter_map(|id| view.get(id)).map(|current| current.progress().percent).sum();
         let complete = ended == total;
         Batch {
             name: name.clone(),

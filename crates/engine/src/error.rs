@@ -1,6 +1,6 @@
 //! What the engine refuses, in words that tell the caller what to do.
 
-use courant_joblog::apply::Illegal;
+use courant_joblog::apply::IllegalChange;
 use courant_joblog::ids::JobId;
 use courant_joblog::job::State;
 use courant_joblog::log::{AppendError, ReadError};
@@ -42,7 +42,7 @@ pub enum Error {
     Busy(JobId),
     /// A move that the life of a job does not have, where the service should have known better.
     #[error("internal error; the server's log says more")]
-    Illegal(#[from] Illegal),
+    IllegalChange(#[from] IllegalChange),
 }
 
 fn append_words(error: &AppendError) -> &'static str {

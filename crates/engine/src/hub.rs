@@ -145,8 +145,8 @@ impl Hub {
     }
 
     /// Tells news to all who follow its job.
-    pub fn notify_transient(&self, news: &Arc<TransientUpdate>) {
-        self.of(&news.known.job).for_each(|queue| queue.push_news(news.clone()));
+    pub fn notify_transient(&self, update: &Arc<TransientUpdate>) {
+        self.of(&update.current.job).for_each(|queue| queue.push_transient(update.clone()));
     }
 
     /// Where watchers are, so many after a place.
@@ -162,11 +162,11 @@ impl Hub {
 
     /// Tells the place of a waiting job to those at one place who follow it: to all when it is new, else to those who were
     /// not told before.
-    pub fn notify_position(&self, place: &ScopeKey, news: &Arc<TransientUpdate>, new: bool) {
+    pub fn notify_position(&self, place: &ScopeKey, update: &Arc<TransientUpdate>, new: bool) {
         let watchers = self.watchers.get(place).into_iter().flatten();
-        let here = watchers.filter(|watcher| watcher.scope.holds(&news.known.job));
+        let here = watchers.filter(|watcher| watcher.scope.holds(&update.current.job));
         here.filter(|watcher| new || !watcher.queue.knows_positions())
-            .for_each(|watcher| watcher.queue.push_news(news.clone()));
+            .for_each(|watcher| watcher.queue.push_transient(update.clone()));
     }
 
     /// Everybody at this place was told all places.

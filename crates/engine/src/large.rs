@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use courant_joblog::event::{Change, Counts};
+use courant_joblog::event::{AttemptCharge, Change};
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::{Job, JobError, Lane, State};
 
@@ -40,7 +40,12 @@ impl Engine {
         let decide = |job: &Job| {
             let current = job.state == State::Running && job.attempt == attempt.number;
             let (not_before, error) = (Timestamp::now().plus_ms(ASIDE.as_millis() as i64), error.clone());
-            Ok(current.then_some(Change::Retrying { attempt: attempt.number, error, not_before, counts: Counts::No }))
+            Ok(current.then_some(Change::Retrying {
+                attempt: attempt.number,
+                error,
+                not_before,
+                charge: AttemptCharge::Free,
+            }))
         };
         self.change(&attempt.job, decide).await?;
         tracing::info!(job = %attempt.job, attempt = attempt.number, pages, "a large document made room for smaller ones");

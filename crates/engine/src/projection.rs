@@ -12,23 +12,23 @@ use courant_joblog::log::Entry;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock::Moment;
-use crate::view::Known;
+use crate::view::CurrentJob;
 
 /// One entry of the log, and what it changed.
 #[derive(Clone, Copy, Debug)]
 pub struct JobChange<'a> {
     pub entry: &'a Entry,
     /// The job as it was; `None` if it is new.
-    pub before: Option<&'a Known>,
+    pub before: Option<&'a CurrentJob>,
     /// The job as it is; `None` if it was removed.
-    pub after: Option<&'a Known>,
+    pub after: Option<&'a CurrentJob>,
     pub now: Moment,
 }
 
 impl JobChange<'_> {
     /// The job before and after.
     pub fn jobs(&self) -> (Option<&Job>, Option<&Job>) {
-        (self.before.map(|known| &*known.job), self.after.map(|known| &*known.job))
+        (self.before.map(|current| &*current.job), self.after.map(|current| &*current.job))
     }
 }
 

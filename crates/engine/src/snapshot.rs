@@ -1,13 +1,13 @@
 //! A job as it is shown to readers: what the log says, what is newer, and what is estimated of it.
 
 use crate::estimate::Estimate;
-use crate::view::Known;
+use crate::view::CurrentJob;
 
 /// A job as a reader sees it.
 #[derive(Clone, Debug)]
 pub struct JobSnapshot {
     /// The job and its news.
-    pub known: Known,
+    pub current: CurrentJob,
     /// Its place while it waits.
     pub position: Option<EstimatedPosition>,
     /// How long it may still take, while it runs.

@@ -77,7 +77,7 @@ pub enum Change {
         /// When the next may start.
         not_before: Timestamp,
         /// Whether the attempt counts against the job.
-        counts: Counts,
+        charge: AttemptCharge,
     },
     /// A person asked for another try of an ended job.
     Requeued {
@@ -131,11 +131,13 @@ impl Change {
 
 /// Whether an attempt that ended badly counts against `max_attempts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Counts {
-    /// It does, unless it finished a page.
-    Yes,
-    /// It does not: the worker handed the job back in good order.
-    No,
+pub enum AttemptCharge {
+    /// It does, unless it finished a page. Old records say `Yes`.
+    #[serde(alias = "Yes")]
+    Charged,
+    /// It does not: the worker handed the job back in good order. Old records say `No`.
+    #[serde(alias = "No")]
+    Free,
 }
 
 /// What is fixed when a job comes into being.

@@ -11,7 +11,7 @@ use crate::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Timestamp, Worker
 /// How many past attempts a job remembers.
 pub const KEPT_ATTEMPTS: usize = 20;
 /// After so many attempts in a row without a finished page a job loses its position in the queue.
-pub const KEEPS_PLACE: usize = 5;
+pub const MAX_ATTEMPTS_KEEPING_POSITION: usize = 5;
 /// How many warnings a job keeps.
 pub const KEPT_WARNINGS: usize = 100;
 
@@ -40,7 +40,8 @@ pub struct Job {
     /// How many attempts without a finished page end the job.
     pub max_attempts: u32,
     /// Attempts in a row that ended without finishing a page.
-    pub fruitless: u32,
+    #[serde(alias = "fruitless")]
+    pub attempts_without_progress: u32,
     /// Who holds it; only while running or cancelling.
     pub worker: Option<WorkerId>,
     /// How far it is, as of the last durable event.

@@ -180,17 +180,23 @@ pub struct Config {
     #[arg(long, env = "COURANT_OWNER_RUNNING", default_value_t = 0, value_name = "N")]
     pub owner_running: u32,
 
-    /// Waiting jobs of one watch over many jobs whose places are told as they change, those that are next (0 to 10000)
-    #[arg(long, env = "COURANT_WATCH_PLACES", default_value_t = 1000, value_name = "N")]
-    pub watch_places: usize,
+    /// Waiting jobs of one watch over many jobs whose positions are sent as they change, those that are next (0 to 10000)
+    #[arg(long, alias = "watch-places", env = "COURANT_WATCH_POSITIONS", default_value_t = 1000, value_name = "N")]
+    pub watch_positions: usize,
 
-    /// How long a notice to people is kept, read or not
-    #[arg(long, env = "COURANT_NOTICE_RETENTION", default_value = "30d", value_parser = humantime::parse_duration)]
-    pub notice_retention: Duration,
+    /// How long a notification is kept, read or not
+    #[arg(long, alias = "notice-retention", env = "COURANT_NOTIFICATION_RETENTION", default_value = "30d", value_parser = humantime::parse_duration)]
+    pub notification_retention: Duration,
 
-    /// Notices kept of one user; over it the oldest go (1 to 10000)
-    #[arg(long, env = "COURANT_NOTICES_PER_USER", default_value_t = 500, value_name = "N")]
-    pub notices_per_user: usize,
+    /// Notifications kept of one user; over it the oldest go (1 to 10000)
+    #[arg(
+        long,
+        alias = "notices-per-user",
+        env = "COURANT_NOTIFICATIONS_PER_USER",
+        default_value_t = 500,
+        value_name = "N"
+    )]
+    pub notifications_per_user: usize,
 
     /// What users share
     #[command(flatten)]
@@ -204,7 +210,7 @@ pub struct Config {
     #[command(flatten)]
     pub connections: courant_tls::ConnectionLimits,
 
-    /// Notices for browsers in which no page is open
+    /// Web Push: notifications for browsers in which no page is open
     #[command(flatten)]
     pub push: PushConfig,
 
@@ -267,9 +273,9 @@ impl Config {
             large_weight: 1,
             owner_share: 0.75,
             owner_running: 0,
-            watch_places: 1000,
-            notice_retention: Duration::from_secs(30 * 24 * 3600),
-            notices_per_user: 500,
+            watch_positions: 1000,
+            notification_retention: Duration::from_secs(30 * 24 * 3600),
+            notifications_per_user: 500,
             shares: ShareLimits::default(),
             log_reserve: 4 << 20,
             connections: courant_tls::ConnectionLimits::default(),
@@ -333,8 +339,8 @@ impl Config {
             ("--upload-idle", self.upload_idle < Duration::from_millis(100), "must be at least 100ms"),
             ("--retention", self.retention.is_absurd(), "must be at most 36500d, or forever"),
             ("--log-reserve", self.log_reserve > 1 << 40, "must be at most 1099511627776"),
-            ("--watch-places", self.watch_places > 10_000, "must be 0 to 10000"),
-            ("--notices-per-user", !(1..=10_000).contains(&self.notices_per_user), "must be 1 to 10000"),
+            ("--watch-positions", self.watch_positions > 10_000, "must be 0 to 10000"),
+            ("--notifications-per-user", !(1..=10_000).contains(&self.notifications_per_user), "must be 1 to 10000"),
             ("--push-per-user", !(1..=1000).contains(&self.push.push_per_user), "must be 1 to 1000"),
             ("--push-at-once", !(1..=10_000).contains(&self.push.push_at_once), "must be 1 to 10000"),
             ("--push-per-host-at-once", !(1..=10_000).contains(&self.push.push_per_host_at_once), "must be 1 to 10000"),

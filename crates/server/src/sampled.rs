@@ -24,7 +24,7 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 #[derive(Clone, Copy, Debug)]
 pub struct Intervals {
     /// Between two looks, and so the least between two states.
-    pub look_every: Duration,
+    pub sample_every: Duration,
     /// The most between two states, changed or not.
     pub send_within: Duration,
     /// How long the caller's token is good.
@@ -36,7 +36,7 @@ pub struct Intervals {
 pub fn start<S, T>(
     services: Arc<Services>,
     intervals: Intervals,
-    look: impl Fn() -> S + Send + 'static,
+    take: impl Fn() -> S + Send + 'static,
     same: fn(&S, &S) -> bool,
     form: fn(S) -> T,
 ) -> mpsc::Receiver<Result<T, Status>>
@@ -48,7 +48,7 @@ where
     services.clone().streams.spawn(async move {
         let expires = Instant::now() + intervals.token_left.min(LONGEST);
         let why = tokio::select! {
-            () = send(intervals, look, same, form, &out) => return,
+            () = send(intervals, take, same, form, &out) => return,
             () = out.closed() => return,
             () = services.stopping.cancelled() => Error::Draining,
             () = tokio::time::sleep_until(expires) => TokenError::Expired.into(),
@@ -61,21 +61,21 @@ where
 
 async fn send<S: Clone, T>(
     intervals: Intervals,
-    look: impl Fn() -> S,
+    take: impl Fn() -> S,
     same: fn(&S, &S) -> bool,
     form: fn(S) -> T,
     out: &mpsc::Sender<Result<T, Status>>,
 ) {
-    let mut looks = tokio::time::interval(intervals.look_every);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tokio::time::interval(intervals.sample_every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last: Option<(S, Instant)> = None;
     loop {
-        looks.tick().await;
+        ticks.tick().await;
         // Room first, so that what is told is what is true then.
         let Ok(room) = out.reserve().await else { return };
-        let state = look();
-        let news = last.as_ref().is_none_or(|(old, at)| !same(old, &state) || at.elapsed() >= intervals.send_within);
-        if news {
+        let state = take();
+        let due = last.as_ref().is_none_or(|(old, at)| !same(old, &state) || at.elapsed() >= intervals.send_within);
+        if due {
             room.send(Ok(form(state.clone())));
             last = Some((state, Instant::now()));
         }
@@ -93,18 +93,18 @@ mod tests {
         let state = Arc::new(AtomicU32::new(1));
         let seen = state.clone();
         let (out, mut states) = mpsc::channel::<Result<u32, Status>>(IN_FLIGHT);
-        let (look_every, send_within) = (Duration::from_secs(1), Duration::from_secs(10));
-        let intervals = Intervals { look_every, send_within, token_left: LONGEST };
-        let look = move || seen.load(Ordering::SeqCst);
-        tokio::spawn(async move { send(intervals, look, u32::eq, |state| state, &out).await });
+        let (sample_every, send_within) = (Duration::from_secs(1), Duration::from_secs(10));
+        let intervals = Intervals { sample_every, send_within, token_left: LONGEST };
+        let take = move || seen.load(Ordering::SeqCst);
+        tokio::spawn(async move { send(intervals, take, u32::eq, |state| state, &out).await });
         let begun = Instant::now();
         assert_eq!(states.recv().await.unwrap().unwrap(), 1);
         assert_eq!(begun.elapsed(), Duration::ZERO, "at once");
         state.store(2, Ordering::SeqCst);
         assert_eq!(states.recv().await.unwrap().unwrap(), 2);
-        assert_eq!(begun.elapsed(), look_every);
+        assert_eq!(begun.elapsed(), sample_every);
         assert_eq!(states.recv().await.unwrap().unwrap(), 2);
-        assert_eq!(begun.elapsed(), look_every + send_within, "the same again, so that silence is death");
+        assert_eq!(begun.elapsed(), sample_every + send_within, "the same again, so that silence is death");
     }
 
     #[tokio::test(start_paused = true)]
@@ -113,9 +113,9 @@ mod tests {
         let seen = state.clone();
         let (out, mut states) = mpsc::channel::<Result<u32, Status>>(IN_FLIGHT);
         let second = Duration::from_secs(1);
-        let intervals = Intervals { look_every: second, send_within: second, token_left: LONGEST };
-        let look = move || seen.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(async move { send(intervals, look, u32::eq, |state| state, &out).await });
+        let intervals = Intervals { sample_every: second, send_within: second, token_left: LONGEST };
+        let take = move || seen.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(async move { send(intervals, take, u32::eq, |state| state, &out).await });
         tokio::time::sleep(100 * second).await;
         assert!(states.recv().await.unwrap().unwrap() == 0 && states.recv().await.unwrap().unwrap() <= 2);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use courant_engine::attempt::AttemptId;
 use courant_engine::{self as engine, Engine, watch};
-use courant_joblog::event::Counts;
+use courant_joblog::event::AttemptCharge;
 use courant_joblog::job::JobError;
 use courant_joblog::log::{Log, ReadError};
 use tokio_util::sync::CancellationToken;
@@ -86,8 +86,13 @@ impl Services {
     }
 
     /// Ends an attempt: the job is tried again, fails, or is cancelled if that was asked for.
-    pub async fn end_attempt(&self, attempt: &AttemptId, why: JobError, counts: Counts) -> Result<(), engine::Error> {
-        self.engine.end_attempt(self.config.retry_waits(), attempt, why, counts).await
+    pub async fn end_attempt(
+        &self,
+        attempt: &AttemptId,
+        why: JobError,
+        charge: AttemptCharge,
+    ) -> Result<(), engine::Error> {
+        self.engine.end_attempt(self.config.retry_waits(), attempt, why, charge).await
     }
 
     /// Where watches of jobs run.

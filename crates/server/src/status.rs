@@ -69,7 +69,7 @@ pub fn deferral(error: &Error) -> Option<(ErrorReason, Duration)> {
 /// What the log keeps and the client does not read.
 fn log(error: &Error) {
     match error {
-        Error::Engine(Refused::Illegal(cause)) => {
+        Error::Engine(Refused::IllegalChange(cause)) => {
             tracing::error!(%cause, "a change was illegal where it should not be")
         }
         // The log says itself when it is full, once.
@@ -154,7 +154,7 @@ fn classify_refused(error: &Refused) -> (Code, ErrorReason) {
         Refused::LeaseLost { .. } => (Code::Aborted, ErrorReason::LeaseLost),
         Refused::Quota(_) => (Code::ResourceExhausted, ErrorReason::QuotaExceeded),
         Refused::CursorTooOld(_) => (Code::OutOfRange, ErrorReason::CursorTooOld),
-        Refused::Append(AppendError::TooLarge { .. } | AppendError::Unencodable { .. }) | Refused::Illegal(_) => {
+        Refused::Append(AppendError::TooLarge { .. } | AppendError::Unencodable { .. }) | Refused::IllegalChange(_) => {
             (Code::Internal, ErrorReason::Internal)
         }
         Refused::Append(AppendError::Full) => (Code::Unavailable, ErrorReason::StorageFull),

@@ -47,11 +47,11 @@ impl Engine {
     /// there is no such job. Its files are the caller's.
     pub async fn remove(&self, id: &JobId, may: impl Fn(&Job) -> Result<bool, Error>) -> Result<bool, Error> {
         for _ in 0..RACES {
-            let Some(known) = self.read(|view| view.get(id).cloned()) else { return Ok(false) };
-            if !may(&known.job)? {
+            let Some(current) = self.read(|view| view.get(id).cloned()) else { return Ok(false) };
+            if !may(&current.job)? {
                 return Ok(false);
             }
-            match self.log.forget(&Key::of(&known.job), known.revision).await {
+            match self.log.forget(&Key::of(&current.job), current.revision).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
                     return Ok(true);
@@ -71,12 +71,12 @@ impl Engine {
         decide: impl Fn(&Job) -> Result<Option<Change>, Error>,
     ) -> Result<JobSnapshot, Error> {
         for _ in 0..RACES {
-            let known = self.read(|view| view.get(id).cloned()).ok_or_else(|| Error::JobNotFound(id.clone()))?;
-            let Some(change) = decide(&known.job)? else { return Ok(self.snapshot(&known)) };
-            let ran_ms = self.read(|view| known.held_for_ms(view.now()));
+            let current = self.read(|view| view.get(id).cloned()).ok_or_else(|| Error::JobNotFound(id.clone()))?;
+            let Some(change) = decide(&current.job)? else { return Ok(self.snapshot(&current)) };
+            let ran_ms = self.read(|view| current.held_for_ms(view.now()));
             let event = Event { at: Timestamp::now(), change, ran_ms };
-            let job = Arc::new(apply(Some(&known.job), &event)?);
-            let append = Append { key: Key::of(&job), expect: Some(known.revision), event, job };
+            let job = Arc::new(apply(Some(&current.job), &event)?);
+            let append = Append { key: Key::of(&job), expect: Some(current.revision), event, job };
             match self.log.append(append).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;

@@ -12,7 +12,7 @@ use crate::hub::Hub;
 use crate::hub::watch_queue::Durable;
 use crate::projection::{JobChange, PastEvent, Projection, Projections};
 use crate::snapshot::{EstimatedPosition, JobSnapshot};
-use crate::view::{Known, View};
+use crate::view::{CurrentJob, View};
 
 /// Entries read from the log at a time.
 pub const PAGE: usize = 512;
@@ -44,9 +44,9 @@ impl State {
         let batch = before.as_ref().and_then(|before| before.job.batch.clone());
         match (&entry.record, &before) {
             (Record::Changed { job, .. }, _) => {
-                let known = self.view.get(&job.id);
-                let percent = known.map_or(job.progress.percent, |known| known.progress().percent);
-                let remaining = known.and_then(|known| self.estimates.remaining(known, self.view.now()));
+                let current = self.view.get(&job.id);
+                let percent = current.map_or(job.progress.percent, |current| current.progress().percent);
+                let remaining = current.and_then(|current| self.estimates.remaining(current, self.view.now()));
                 self.hub.notify(job, &Durable { entry: entry.clone(), percent, remaining, batch });
             }
             (Record::Forgotten, Some(before)) => {
@@ -57,7 +57,12 @@ impl State {
         }
     }
 
-    fn project(&mut self, entry: &Entry, before: Option<&Known>, call: impl Fn(&mut dyn Projection, &JobChange<'_>)) {
+    fn project(
+        &mut self,
+        entry: &Entry,
+        before: Option<&CurrentJob>,
+        call: impl Fn(&mut dyn Projection, &JobChange<'_>),
+    ) {
         let change = JobChange { entry, before, after: self.view.get(&entry.key.job), now: self.view.now() };
         call(&mut self.estimates, &change);
         self.projections.each(|projection| call(projection, &change));
@@ -68,14 +73,19 @@ impl State {
         self.projections.each(|projection| projection.recall(past));
     }
 
-    pub(super) fn snapshot(&self, known: &Known) -> JobSnapshot {
+    pub(super) fn snapshot(&self, current: &CurrentJob) -> JobSnapshot {
         let now = self.view.now();
-        let remaining = self.estimates.remaining(known, now);
-        let elapsed = known.elapsed_ms(now);
-        JobSnapshot { known: known.clone(), position: self.placed(&known.job, now), remaining, elapsed }
+        let remaining = self.estimates.remaining(current, now);
+        let elapsed = current.elapsed_ms(now);
+        JobSnapshot {
+            current: current.clone(),
+            position: self.estimated_position(&current.job, now),
+            remaining,
+            elapsed,
+        }
     }
 
-    pub(super) fn placed(&self, job: &Job, now: Moment) -> Option<EstimatedPosition> {
+    pub(super) fn estimated_position(&self, job: &Job, now: Moment) -> Option<EstimatedPosition> {
         let position = self.view.position(job)?;
         let wait = self.estimates.wait(&self.view, &job.kind, job.lane, position, now);
         let pages_ahead = self.estimates.pages(&job.kind, position.ahead);
@@ -139,16 +149,16 @@ mod tests {
                 tokio::time::advance(Duration::from_secs(1)).await;
                 // In the middle of a document too.
                 let at = Timestamp(if job.pages.done_count() > 2 { wall - DAY } else { wall });
-                let known = state.view.get(&job.id).and_then(|known| known.held_for_ms(state.view.now()));
-                let event = Event { at, change, ran_ms: known };
+                let current = state.view.get(&job.id).and_then(|current| current.held_for_ms(state.view.now()));
+                let event = Event { at, change, ran_ms: current };
                 job = apply(Some(&job), &event).unwrap();
                 revision += 1;
                 let (key, record) = (Key::of(&job), Record::Changed { event, job: Arc::new(job.clone()) });
                 state.apply(&Arc::new(Entry { revision: Revision(1 + revision), key, record }));
             }
-            let known = state.view.get(&job.id).unwrap();
-            assert_eq!(known.elapsed_ms(state.view.now()), Some(5_000), "{number}");
-            let remaining = state.estimates.remaining(known, state.view.now());
+            let current = state.view.get(&job.id).unwrap();
+            assert_eq!(current.elapsed_ms(state.view.now()), Some(5_000), "{number}");
+            let remaining = state.estimates.remaining(current, state.view.now());
             let left = remaining.map_or(0, |remaining| remaining.ms);
             assert!(number < 2 || (500..2_000).contains(&left), "{number}: {remaining:?}");
         }

@@ -7,7 +7,7 @@ use super::state::State;
 use crate::hub::watch_queue::WatchQueue;
 use crate::hub::{Scope, Topic};
 use crate::snapshot::JobSnapshot;
-use crate::view::{Known, ListKey};
+use crate::view::{CurrentJob, ListKey};
 
 /// Jobs looked at under one lock: everybody waits for that long.
 pub const CHUNK: usize = 512;
@@ -43,10 +43,10 @@ impl Walk {
 
 impl Engine {
     /// At most [`CHUNK`] of the newest jobs of an owner, or of all, before a key, as they are now.
-    pub fn newest(&self, owner: Option<&Owner>, before: Option<&ListKey>) -> Vec<(ListKey, Known)> {
+    pub fn newest(&self, owner: Option<&Owner>, before: Option<&ListKey>) -> Vec<(ListKey, CurrentJob)> {
         let state = self.state.lock();
         let jobs = state.view.list(owner, before).take(CHUNK);
-        jobs.map(|(key, known)| (key.clone(), known.clone())).collect()
+        jobs.map(|(key, current)| (key.clone(), current.clone())).collect()
     }
 
     /// Begins a walk and empties the queue, which goes on from the walk's revision. Gives the first piece.
@@ -74,7 +74,7 @@ impl State {
         let owner = match &walk.scope.topic {
             Topic::Job(id) => {
                 walk.at = At::Done;
-                return self.view.get(id).map(|known| self.snapshot(known)).into_iter().collect();
+                return self.view.get(id).map(|current| self.snapshot(current)).into_iter().collect();
             }
             Topic::Owner(owner) => Some(owner),
             Topic::All => None,
@@ -108,6 +108,6 @@ impl State {
     }
 
     fn in_scope(&self, scope: &Scope, key: &ListKey) -> Option<JobSnapshot> {
-        self.view.get(&key.1).filter(|known| scope.holds(&known.job)).map(|known| self.snapshot(known))
+        self.view.get(&key.1).filter(|current| scope.holds(&current.job)).map(|current| self.snapshot(current))
     }
 }

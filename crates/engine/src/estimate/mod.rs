@@ -33,10 +33,10 @@ use courant_joblog::log::Record;
 use self::kind::{Kind, Reading};
 use self::run::{Guess, Run, by_percent, part};
 pub use self::worker_pool::WorkerCapacity;
-use self::worker_pool::{FirstFree, Gathering, WorkerPool};
+use self::worker_pool::{FirstFree, WorkerPool, WorkerPoolsBuilder};
 use crate::clock::Moment;
 use crate::projection::{JobChange, PastEvent, Projection};
-use crate::view::{Known, Load, QueuePosition, View};
+use crate::view::{CurrentJob, Load, QueuePosition, View};
 
 /// 8 of 10 cases lie within so many deviations on either side.
 const BAND: f64 = 1.2816;
@@ -131,14 +131,14 @@ impl Estimates {
     }
 
     /// Looks at who works now.
-    pub fn look(&mut self, view: &View, workers: &[WorkerCapacity], now: Moment) {
+    pub fn update_pools(&mut self, view: &View, workers: &[WorkerCapacity], now: Moment) {
         /// Running jobs: the least that one still takes, how many may be known of, and how many there are.
         type Ends = (Option<f64>, u32, u32);
         let mut ends: HashMap<&str, Ends> = HashMap::new();
-        for known in view.held() {
-            let (first, sure, all) = ends.entry(&known.job.kind).or_default();
+        for current in view.held() {
+            let (first, sure, all) = ends.entry(&current.job.kind).or_default();
             *all += 1;
-            if let Some(guess) = self.guess(known, now) {
+            if let Some(guess) = self.guess(current, now) {
                 *sure += 1;
                 *first = Some(first.map_or(guess.ms, |first| first.min(guess.ms)));
             }
@@ -149,12 +149,12 @@ impl Estimates {
         };
         let mut known: HashMap<&str, bool> = HashMap::new();
         let mut demanded = |kind| *known.entry(kind).or_insert_with(|| view.is_demanded(kind));
-        let mut gathering = Gathering::default();
+        let mut builder = WorkerPoolsBuilder::default();
         for worker in workers {
             let ms_per_page = |kind: &str| self.kinds.get(kind).map(|known| known.ms_per_page(&worker.worker));
-            gathering.add(worker, &mut demanded, ms_per_page);
+            builder.add(worker, &mut demanded, ms_per_page);
         }
-        self.pools = gathering.pools(first_free, now);
+        self.pools = builder.build(first_free, now);
     }
 
     /// How long a job at this position of a queue will wait. `None` until there is something to estimate from, and while no
@@ -189,11 +189,11 @@ impl Estimates {
     }
 
     /// How long a running job may still take.
-    pub fn remaining(&self, known: &Known, now: Moment) -> Option<Estimate> {
-        let Guess { ms, spread } = self.guess(known, now)?;
-        let model = self.kinds.get(&known.job.kind);
+    pub fn remaining(&self, current: &CurrentJob, now: Moment) -> Option<Estimate> {
+        let Guess { ms, spread } = self.guess(current, now)?;
+        let model = self.kinds.get(&current.job.kind);
         // Before anything was measured the first guess of the deviation stands.
-        let miss = model.map_or_else(|| Kind::default().miss(0), |model| model.miss(part(&known.job)));
+        let miss = model.map_or_else(|| Kind::default().miss(0), |model| model.miss(part(&current.job)));
         let factor = (BAND * (miss.powi(2) + spread.powi(2).ln_1p()).sqrt()).exp();
         Some(Estimate { ms: ms as u64, low: (ms / factor) as u64, high: (ms * factor).ceil() as u64 })
     }
@@ -240,15 +240,15 @@ impl Estimates {
         self.runs.insert(job.id.clone(), run);
     }
 
-    fn guess(&self, known: &Known, now: Moment) -> Option<Guess> {
-        let job = &known.job;
+    fn guess(&self, current: &CurrentJob, now: Moment) -> Option<Guess> {
+        let job = &current.job;
         if job.state != State::Running {
             return None;
         }
         let model = self.kinds.get(&job.kind);
         let run = self.runs.get(&job.id).filter(|run| run.is_of(job));
         let percent = || {
-            let ms = by_percent(job, known.progress().percent, now.ms_since(known.since))?;
+            let ms = by_percent(job, current.progress().percent, now.ms_since(current.since))?;
             Some(Guess { ms, spread: 0.0 })
         };
         match (model, run) {

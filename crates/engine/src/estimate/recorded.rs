@@ -9,7 +9,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use courant_joblog::apply::apply;
-use courant_joblog::event::{Change, Counts, Event};
+use courant_joblog::event::{AttemptCharge, Change, Event};
 use courant_joblog::ids::{JobId, Revision, Timestamp, WorkerId};
 use courant_joblog::job::{Job, JobError, Page, Zone, ZoneKind, ZoneStatus};
 use courant_joblog::log::{Entry, Key, Record};
@@ -122,7 +122,10 @@ impl Service {
 
     fn step(&mut self, next: Next) {
         let current = |service: &Self, id: &JobId, attempt: u32| {
-            service.view.get(id).is_some_and(|known| known.job.attempt == attempt && known.job.state == State::Running)
+            service
+                .view
+                .get(id)
+                .is_some_and(|current| current.job.attempt == attempt && current.job.state == State::Running)
         };
         match next {
             Next::Arrive => self.arrive(),
@@ -141,7 +144,7 @@ impl Service {
             Next::Lost(id, attempt) if current(self, &id, attempt) => {
                 let error = JobError { code: "WORKER_LOST".into(), message: "x".into(), retryable: true };
                 let not_before = Timestamp(self.clock);
-                self.change(&id, Change::Retrying { attempt, error, not_before, counts: Counts::No });
+                self.change(&id, Change::Retrying { attempt, error, not_before, charge: AttemptCharge::Free });
                 // Nobody can foresee it: what was told before is not judged.
                 self.stories.get_mut(&id).unwrap().remains.clear();
             }
@@ -196,8 +199,10 @@ impl Service {
             if self.view.held_count(&worker) > 0 {
                 continue;
             }
-            let Some(known) = self.view.take_next(&["pdf".into()], &OwnerLimits::NONE, Instant::now()) else { return };
-            let (id, attempt) = (known.job.id.clone(), known.job.attempt + 1);
+            let Some(current) = self.view.take_next(&["pdf".into()], &OwnerLimits::NONE, Instant::now()) else {
+                return;
+            };
+            let (id, attempt) = (current.job.id.clone(), current.job.attempt + 1);
             self.change(&id, Change::Started { attempt, worker });
             self.view.give_back(&id);
             self.stories.get_mut(&id).unwrap().started.get_or_insert(self.clock);
@@ -207,20 +212,20 @@ impl Service {
     }
 
     fn ask(&mut self) {
-        let hand = |worker: &str| {
+        let capacity = |worker: &str| {
             let worker = WorkerId::new(worker);
             let held = self.view.held_count(&worker);
             WorkerCapacity { worker, kinds: ["pdf".into()].into(), slots: 1, held }
         };
-        let (now, hands) = (Moment(self.clock), WORKERS.map(hand));
-        self.estimates.look(&self.view, &hands, now);
+        let (now, workers) = (Moment(self.clock), WORKERS.map(capacity));
+        self.estimates.update_pools(&self.view, &workers, now);
         for (id, story) in &mut self.stories {
-            let known = self.view.get(id).unwrap();
-            if let Some(position) = self.view.position(&known.job).filter(|_| story.started.is_none()) {
-                let wait = self.estimates.wait(&self.view, "pdf", known.job.lane, position, now);
+            let current = self.view.get(id).unwrap();
+            if let Some(position) = self.view.position(&current.job).filter(|_| story.started.is_none()) {
+                let wait = self.estimates.wait(&self.view, "pdf", current.job.lane, position, now);
                 story.waits.push((self.clock, wait));
-            } else if known.job.state == State::Running {
-                story.remains.push((self.clock, self.estimates.remaining(known, now)));
+            } else if current.job.state == State::Running {
+                story.remains.push((self.clock, self.estimates.remaining(current, now)));
             }
         }
         if !self.due.is_empty() {

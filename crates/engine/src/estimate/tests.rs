@@ -125,10 +125,10 @@ impl Sim {
         job.pages.expected = self.random.bool().then_some(pages);
         let page_ms = 200.0 * self.about(0.3);
         self.admit(job);
-        self.look();
-        let known = self.view.get(&id).unwrap().job.clone();
-        let position = self.view.position(&known).unwrap();
-        let wait = self.estimates.wait(&self.view, "pdf", known.lane, position, Moment(self.clock));
+        self.update_pools();
+        let current = self.view.get(&id).unwrap().job.clone();
+        let position = self.view.position(&current).unwrap();
+        let wait = self.estimates.wait(&self.view, "pdf", current.lane, position, Moment(self.clock));
         self.jobs.insert(id, Truth { pages, page_ms, wait, said: vec![] });
         self.arriving -= 1;
         if self.arriving > 0 {
@@ -137,15 +137,15 @@ impl Sim {
         }
     }
 
-    fn look(&mut self) {
-        let hand = |(worker, _): &(WorkerId, f64)| WorkerCapacity {
+    fn update_pools(&mut self) {
+        let capacity = |(worker, _): &(WorkerId, f64)| WorkerCapacity {
             worker: worker.clone(),
             kinds: ["pdf".into()].into(),
             slots: 1,
             held: self.view.held_count(worker),
         };
-        let hands: Vec<WorkerCapacity> = self.workers.iter().map(hand).collect();
-        self.estimates.look(&self.view, &hands, Moment(self.clock));
+        let workers: Vec<WorkerCapacity> = self.workers.iter().map(capacity).collect();
+        self.estimates.update_pools(&self.view, &workers, Moment(self.clock));
     }
 
     fn assign(&mut self) {
@@ -153,10 +153,12 @@ impl Sim {
             if self.view.held_count(&worker) > 0 {
                 continue;
             }
-            let Some(known) = self.view.take_next(&["pdf".into()], &OwnerLimits::NONE, Instant::now()) else { return };
-            let id = known.job.id.clone();
+            let Some(current) = self.view.take_next(&["pdf".into()], &OwnerLimits::NONE, Instant::now()) else {
+                return;
+            };
+            let id = current.job.id.clone();
             self.change(&id, |attempt| Change::Started { attempt: attempt + 1, worker });
-            let came = (self.clock - known.job.queued.0) as f64;
+            let came = (self.clock - current.job.queued.0) as f64;
             self.waits.extend(self.jobs[&id].wait.map(|said| Told { said, came }));
             self.say(&id);
             let head = 300.0 * self.about(0.2);
@@ -284,7 +286,7 @@ fn a_kind_without_pages_is_judged_by_whole_jobs() {
         sim.clock += 4_000;
         sim.change(&id, |attempt| Change::Succeeded { attempt, warnings: vec![] });
     }
-    sim.look();
+    sim.update_pools();
     let queue = QueueState { waiting: Load::of(None), ..QueueState::empty("pdf", Lane::Normal) };
     let wait = sim.estimates.wait(&sim.view, "pdf", Lane::Normal, queue.end(), Moment(sim.clock)).unwrap();
     assert!((3_500..=4_500).contains(&wait.ms), "one job ahead takes four seconds: {wait:?}");
@@ -299,7 +301,7 @@ fn a_lane_waits_for_the_share_that_others_take() {
             job.lane = lane;
             sim.admit(job);
         }
-        sim.look();
+        sim.update_pools();
         let queue = sim.view.queue("pdf", Lane::Large);
         sim.estimates.wait(&sim.view, "pdf", Lane::Large, queue.end(), Moment(sim.clock)).unwrap().ms as f64
     };
@@ -322,7 +324,7 @@ proptest! {
         seed in 0u64..8, jobs in 1u32..60, ahead in load(), more in proptest::option::of(0u32..5_000),
     ) {
         let mut sim = Sim::new(seed, &[0.5, 1.0, 2.0], jobs, 300.0).run();
-        sim.look();
+        sim.update_pools();
         let wait = |waiting: &[PagesLeft]| {
             let waiting = waiting.iter().map(|pages| Load::of(*pages)).sum();
             let queue = QueueState { waiting, ..QueueState::empty("pdf", Lane::Normal) };

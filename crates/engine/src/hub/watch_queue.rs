@@ -17,7 +17,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::estimate::Estimate;
 use crate::snapshot::EstimatedPosition;
-use crate::view::Known;
+use crate::view::CurrentJob;
 
 /// A durable entry on its way to a watcher.
 #[derive(Clone, Debug)]
@@ -43,14 +43,14 @@ impl Durable {
 pub struct TransientUpdate {
     pub at: Timestamp,
     /// The job with this news in it.
-    pub known: Known,
+    pub current: CurrentJob,
     /// Its place while it waits.
     pub position: Option<EstimatedPosition>,
     /// How long it may still take while it runs.
     pub remaining: Option<Estimate>,
     /// Milliseconds its attempt runs, or its last one ran.
     pub elapsed: Option<u64>,
-    pub news: TransientChange,
+    pub change: TransientChange,
 }
 
 #[derive(Clone, Debug)]
@@ -129,8 +129,8 @@ struct Inner {
 #[derive(Debug)]
 struct Pending {
     kind: TransientKind,
-    news: Arc<TransientUpdate>,
-    folded: u32,
+    update: Arc<TransientUpdate>,
+    coalesced: u32,
 }
 
 impl WatchQueue {
@@ -174,7 +174,7 @@ impl WatchQueue {
         let id = durable.entry.key.job.clone();
         let before = inner.pending.remove(&id).unwrap_or_default();
         inner.last_sent.retain(|(job, _), _| *job != id);
-        inner.queue.extend(before.into_iter().map(|pending| Message::Transient(pending.news, pending.folded)));
+        inner.queue.extend(before.into_iter().map(|pending| Message::Transient(pending.update, pending.coalesced)));
         inner.queue.push_back(Message::Durable(durable));
         if inner.queue.len() > self.capacity {
             *inner = Inner { lagged: true, ..Inner::default() };
@@ -183,21 +183,21 @@ impl WatchQueue {
     }
 
     /// Puts in news; older news of the same job and kind gives way.
-    pub fn push_news(&self, news: Arc<TransientUpdate>) {
+    pub fn push_transient(&self, update: Arc<TransientUpdate>) {
         let mut inner = self.inner.lock();
         if inner.lagged {
             return;
         }
-        let kind = news.news.kind();
-        let of_job = inner.pending.entry(news.known.job.id.clone()).or_default();
+        let kind = update.change.kind();
+        let of_job = inner.pending.entry(update.current.job.id.clone()).or_default();
         let older = of_job.iter().position(|pending| pending.kind == kind);
-        let folded = older.map_or(0, |older| of_job.remove(older).folded + 1);
+        let coalesced = older.map_or(0, |older| of_job.remove(older).coalesced + 1);
         for pending in &mut *of_job {
             // What is told after this must not show the job as it was before it.
-            let known = news.known.clone();
-            pending.news = Arc::new(TransientUpdate { known, ..TransientUpdate::clone(&pending.news) });
+            let current = update.current.clone();
+            pending.update = Arc::new(TransientUpdate { current, ..TransientUpdate::clone(&pending.update) });
         }
-        of_job.push(Pending { kind, news, folded });
+        of_job.push(Pending { kind, update, coalesced });
         self.signal.notify_one();
     }
 
@@ -247,7 +247,7 @@ impl Inner {
                     return true;
                 }
                 last_sent.insert((job.clone(), pending.kind), now);
-                messages.push(Message::Transient(pending.news.clone(), pending.folded));
+                messages.push(Message::Transient(pending.update.clone(), pending.coalesced));
                 false
             });
             !of_job.is_empty()
@@ -267,17 +267,17 @@ mod tests {
     use crate::clock::Moment;
     use crate::testing::queued;
 
-    fn news(job: &str, percent: f64) -> Arc<TransientUpdate> {
+    fn update(job: &str, percent: f64) -> Arc<TransientUpdate> {
         let mut job = queued(job, "alice");
         job.progress.percent = percent;
-        let known = Known { revision: Revision(1), job: Arc::new(job), live: None, since: Moment::default() };
+        let current = CurrentJob { revision: Revision(1), job: Arc::new(job), live: None, since: Moment::default() };
         Arc::new(TransientUpdate {
             at: Timestamp(1),
-            known,
+            current,
             position: None,
             remaining: None,
             elapsed: None,
-            news: TransientChange::Progress,
+            change: TransientChange::Progress,
         })
     }
 
@@ -293,7 +293,7 @@ mod tests {
         let Received::Messages(messages) = found else { return "lagged".into() };
         let words = messages.iter().map(|message| match message {
             Message::Durable(durable) => format!("r{}", durable.entry.revision),
-            Message::Transient(news, folded) => format!("p{}+{folded}", news.known.job.progress.percent),
+            Message::Transient(update, coalesced) => format!("p{}+{coalesced}", update.current.job.progress.percent),
         });
         words.collect::<Vec<_>>().join(" ")
     }
@@ -301,11 +301,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn news_is_folded_to_one_per_interval_and_the_newest_wins() {
         let queue = WatchQueue::new(8, Duration::from_secs(1));
-        queue.push_news(news("A", 1.0));
+        queue.push_transient(update("A", 1.0));
         assert_eq!(shown(queue.next().await), "p1+0");
         let start = Instant::now();
         for percent in [2.0, 3.0, 4.0] {
-            queue.push_news(news("A", percent));
+            queue.push_transient(update("A", percent));
         }
         assert_eq!(shown(queue.next().await), "p4+2");
         assert_eq!(start.elapsed().as_secs(), 1);
@@ -314,12 +314,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn news_that_was_held_back_takes_nothing_back() {
         let queue = WatchQueue::new(8, Duration::from_secs(1));
-        queue.push_news(news("A", 1.0));
+        queue.push_transient(update("A", 1.0));
         queue.next().await;
-        queue.push_news(news("A", 2.0));
-        queue.push_news(Arc::new(TransientUpdate {
-            news: TransientChange::Position,
-            ..TransientUpdate::clone(&news("A", 5.0))
+        queue.push_transient(update("A", 2.0));
+        queue.push_transient(Arc::new(TransientUpdate {
+            change: TransientChange::Position,
+            ..TransientUpdate::clone(&update("A", 5.0))
         }));
         assert_eq!(shown(queue.next().await), "p5+0");
         assert_eq!(shown(queue.next().await), "p5+0");
@@ -328,10 +328,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_entry_is_never_held_back_and_pushes_its_jobs_news_ahead() {
         let queue = WatchQueue::new(8, Duration::from_secs(1));
-        queue.push_news(news("A", 1.0));
+        queue.push_transient(update("A", 1.0));
         queue.next().await;
-        queue.push_news(news("A", 2.0));
-        queue.push_news(news("A", 3.0));
+        queue.push_transient(update("A", 2.0));
+        queue.push_transient(update("A", 3.0));
         queue.push(durable("A", 7));
         let start = Instant::now();
         assert_eq!(shown(queue.next().await), "p3+1 r7");

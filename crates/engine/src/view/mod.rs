@@ -1,8 +1,8 @@
 //! The view: what the log says, kept in memory for reading. Rebuilt at start, advanced only by the follower, never
 //! written to by calls. The live news of running jobs, which the log does not have, lies beside it.
 
+mod current_job;
 mod job_index;
-mod known;
 mod load;
 mod order_statistic_tree;
 mod queues;
@@ -19,9 +19,9 @@ use courant_joblog::ids::{JobId, Owner, Revision, Timestamp, WorkerId};
 use courant_joblog::job::{Job, Lane, State};
 use courant_joblog::log::{Entry, Record};
 
+pub use current_job::{CurrentJob, LiveProgress};
+use current_job::{carried, goes_on, logged_since};
 pub use job_index::{JobIndex, ListKey};
-pub use known::{Known, Live};
-use known::{carried, goes_on, logged_since};
 pub use load::{Load, PagesLeft};
 use queues::JobQueues;
 pub use queues::{Now, OwnerLimits, QueuePosition, QueueState, Weights};
@@ -33,7 +33,7 @@ use crate::clock::{Clock, Moment};
 #[derive(Debug, Default)]
 pub struct View {
     revision: Revision,
-    jobs: HashMap<JobId, Known>,
+    jobs: HashMap<JobId, CurrentJob>,
     all: JobIndex,
     owners: HashMap<Owner, JobIndex>,
     held: BTreeMap<WorkerId, BTreeSet<JobId>>,
@@ -59,7 +59,7 @@ impl View {
         self.revision
     }
 
-    pub fn get(&self, id: &JobId) -> Option<&Known> {
+    pub fn get(&self, id: &JobId) -> Option<&CurrentJob> {
         self.jobs.get(id)
     }
 
@@ -69,7 +69,7 @@ impl View {
         &'a self,
         owner: Option<&Owner>,
         before: Option<&ListKey>,
-    ) -> impl Iterator<Item = (&'a ListKey, &'a Known)> {
+    ) -> impl Iterator<Item = (&'a ListKey, &'a CurrentJob)> {
         let keys = self.job_index(owner).map(|job_index| job_index.newest_first(before));
         keys.into_iter().flatten().filter_map(|key| Some((key, self.jobs.get(&key.1)?)))
     }
@@ -83,12 +83,12 @@ impl View {
     }
 
     /// The jobs that workers hold.
-    pub fn held(&self) -> impl Iterator<Item = &Known> {
+    pub fn held(&self) -> impl Iterator<Item = &CurrentJob> {
         self.held.values().flatten().filter_map(|id| self.jobs.get(id))
     }
 
     /// The jobs that a worker holds.
-    pub fn held_by(&self, worker: &WorkerId) -> impl Iterator<Item = &Known> {
+    pub fn held_by(&self, worker: &WorkerId) -> impl Iterator<Item = &CurrentJob> {
         self.held.get(worker).into_iter().flatten().filter_map(|id| self.jobs.get(id))
     }
 
@@ -114,7 +114,7 @@ impl View {
     }
 
     /// The next jobs of a queue in the order they will be taken, at most so many.
-    pub fn upcoming(&self, kind: &str, lane: Lane, limit: usize) -> impl Iterator<Item = &Known> {
+    pub fn upcoming(&self, kind: &str, lane: Lane, limit: usize) -> impl Iterator<Item = &CurrentJob> {
         self.queues.upcoming(kind, lane, limit).filter_map(|id| self.jobs.get(id))
     }
 
@@ -152,14 +152,14 @@ impl View {
 
     /// Puts the delayed jobs that are due into their queues.
     pub fn release_due(&mut self, now: Instant) {
-        while let Some(known) = self.queues.first_due(now).and_then(|id| self.jobs.get(id)) {
-            self.queues.release(&known.job);
+        while let Some(current) = self.queues.first_due(now).and_then(|id| self.jobs.get(id)) {
+            self.queues.release(&current.job);
         }
     }
 
     /// Takes the next job of these kinds out of its queue, for a claim. However the claim ends, it must be followed by
     /// [`View::give_back`].
-    pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>, now: Instant) -> Option<Known> {
+    pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>, now: Instant) -> Option<CurrentJob> {
         self.release_due(now);
         let id = self.queues.take_next(kinds, limits)?;
         self.jobs.get(&id).cloned()
@@ -168,11 +168,11 @@ impl View {
     /// Puts a job that was taken for a claim back into its queue, if it still waits.
     pub fn give_back(&mut self, id: &JobId) {
         let unused = self.queues.claim_over(id);
-        let waits = self.jobs.get(id).filter(|known| known.job.state == State::Queued);
+        let waits = self.jobs.get(id).filter(|current| current.job.state == State::Queued);
         match waits {
-            Some(known) if unused => self.queues.put_back(&known.job, Now::read()),
+            Some(current) if unused => self.queues.put_back(&current.job, Now::read()),
             // It was started and waits again since.
-            Some(known) => self.queues.insert(&known.job, Now::read()),
+            Some(current) => self.queues.insert(&current.job, Now::read()),
             None => {}
         }
     }
@@ -184,8 +184,8 @@ impl View {
         }
         self.revision = entry.revision;
         let old = self.jobs.remove(&entry.key.job);
-        if let Some(known) = &old {
-            self.step_out(&known.job);
+        if let Some(current) = &old {
+            self.step_out(&current.job);
         }
         match &entry.record {
             Record::Forgotten => self.unlist(old.as_ref()),
@@ -200,17 +200,17 @@ impl View {
     }
 
     /// Takes in news of a running attempt; percent never goes back. `None` if it is not the job's attempt.
-    pub fn set_live(&mut self, id: &JobId, mut live: Live) -> Option<Known> {
-        let known = self.jobs.get_mut(id)?;
-        if known.job.attempt != live.attempt || !known.job.state.is_held() {
+    pub fn set_live_progress(&mut self, id: &JobId, mut live: LiveProgress) -> Option<CurrentJob> {
+        let current = self.jobs.get_mut(id)?;
+        if current.job.attempt != live.attempt || !current.job.state.is_held() {
             return None;
         }
-        live.progress.percent = live.progress.percent.max(known.progress().percent);
-        known.live = Some(Arc::new(live));
-        Some(known.clone())
+        live.progress.percent = live.progress.percent.max(current.progress().percent);
+        current.live = Some(Arc::new(live));
+        Some(current.clone())
     }
 
-    fn admit(&mut self, revision: Revision, job: &Arc<Job>, old: Option<Known>) {
+    fn admit(&mut self, revision: Revision, job: &Arc<Job>, old: Option<CurrentJob>) {
         let key = (job.created, job.id.clone());
         self.all.put(&key, job.state);
         self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
@@ -226,8 +226,8 @@ impl View {
             _ if self.following => self.clock.now(),
             _ => self.clock.moment_of(logged_since(job), Timestamp::now()),
         };
-        let live = old.and_then(|known| known.live).and_then(|live| carried(&live, job));
-        self.jobs.insert(job.id.clone(), Known { revision, job: job.clone(), live, since });
+        let live = old.and_then(|current| current.live).and_then(|live| carried(&live, job));
+        self.jobs.insert(job.id.clone(), CurrentJob { revision, job: job.clone(), live, since });
     }
 
     /// Takes a job as it was out of the queue it is in, or from the worker that has it.
@@ -247,14 +247,14 @@ impl View {
         }
     }
 
-    fn unlist(&mut self, old: Option<&Known>) {
-        let Some(known) = old else { return };
-        let key = (known.job.created, known.job.id.clone());
+    fn unlist(&mut self, old: Option<&CurrentJob>) {
+        let Some(current) = old else { return };
+        let key = (current.job.created, current.job.id.clone());
         self.all.remove(&key);
-        if let Some(keys) = self.owners.get_mut(&known.job.owner) {
+        if let Some(keys) = self.owners.get_mut(&current.job.owner) {
             keys.remove(&key);
             if keys.is_empty() {
-                self.owners.remove(&known.job.owner);
+                self.owners.remove(&current.job.owner);
             }
         }
     }

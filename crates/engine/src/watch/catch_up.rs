@@ -58,8 +58,8 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
         let at = matches!(self.watch.scope.topic, Topic::Job(_)).then_some(self.last);
         loop {
             for seen in piece {
-                if seen.known.revision > self.last {
-                    self.shown.insert(seen.known.job.id.clone(), seen.known.revision);
+                if seen.current.revision > self.last {
+                    self.shown.insert(seen.current.job.id.clone(), seen.current.revision);
                 }
                 self.send(at, Step::Snapshot(Box::new(seen))).await?;
             }

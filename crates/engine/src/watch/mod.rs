@@ -230,7 +230,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
 
     async fn message(&mut self, message: Message) -> Result<(), Stop> {
         match message {
-            Message::Transient(news, folded) => self.send(None, Step::Transient(news, folded)).await,
+            Message::Transient(update, coalesced) => self.send(None, Step::Transient(update, coalesced)).await,
             Message::Durable(durable) => {
                 let ends = matches!(&durable.entry.record,
                     Record::Changed { job, .. } if job.state.is_terminal())
@@ -264,9 +264,9 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
     /// Stops a watch that is to end with its job, if that has ended by the position reached.
     fn ended(&self) -> Result<(), Stop> {
         let Topic::Job(id) = &self.watch.scope.topic else { return Ok(()) };
-        let over = self
-            .engine
-            .read(|view| view.get(id).is_none_or(|known| known.job.state.is_terminal() && known.revision <= self.last));
+        let over = self.engine.read(|view| {
+            view.get(id).is_none_or(|current| current.job.state.is_terminal() && current.revision <= self.last)
+        });
         if over && self.watch.end == End::WithTheJob { Err(Stop::Done) } else { Ok(()) }
     }
 

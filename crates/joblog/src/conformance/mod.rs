@@ -47,7 +47,7 @@ macro_rules! conformance {
             reading::limits_cut_and_pages_join,
             reading::latest_has_the_newest_of_each_key,
             reading::latest_and_then_reading_on_misses_nothing,
-            removal::forget_removes_and_tells,
+            removal::forget_removes_and_reports,
             removal::a_forgotten_key_begins_anew,
             removal::forget_needs_the_right_expectation,
             removal::forget_leaves_others_alone,

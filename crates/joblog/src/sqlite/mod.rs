@@ -34,11 +34,11 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::batch::{Operation, Outcome, Request};
+use self::batch::{AppendResult, Operation, Request};
 use self::checkpointer::Checkpointer;
 use self::lock::Lock;
-use self::mark::{Mark, Marked};
-pub use self::options::{Loss, OpenError, Options};
+use self::mark::{Mark, MarkState};
+pub use self::options::{OnLoss, OpenError, Options};
 use self::reader::Readers;
 use self::reserve::Reserve;
 use self::ring::Ring;
@@ -82,8 +82,8 @@ impl SqliteLog {
 
         let mut db = schema::open(&path, &options)?;
         let have = table::newest(&db).map_err(failed)?;
-        let (mark, marked) = Mark::open(&dir.join("log.mark")).map_err(io)?;
-        let floor = floor(marked, have, options.loss, dir)?;
+        let (mark, state) = Mark::open(&dir.join("log.mark")).map_err(io)?;
+        let floor = floor(state, have, options.loss, dir)?;
         let opening = epochs::begin(&mut db, have, floor).map_err(failed)?;
         // Only now: should this be cut short, the loss must be found again.
         mark.write(have).map_err(io)?;
@@ -100,7 +100,7 @@ impl SqliteLog {
         let (announce, head) = watch::channel(have);
         let (requests, waiting) = mpsc::channel(options.queue.max(1));
         let stopped = Stopped::default();
-        let (tell_full, full) = watch::channel(false);
+        let (report_full, full) = watch::channel(false);
         let reserve = Reserve::open(dir.join("log.reserve"), options.reserve_bytes);
         let writer = Writer::new(
             db,
@@ -109,7 +109,7 @@ impl SqliteLog {
             recent.clone(),
             announce,
             checkpointer.checkpoint_state(),
-            tell_full,
+            report_full,
         )
         .map_err(failed)?;
         let writer = writer.reserving(reserve).spawn(waiting, stopped.clone()).map_err(io)?;
@@ -128,7 +128,7 @@ impl SqliteLog {
         })
     }
 
-    async fn ask(&self, key: Key, expect: Option<Revision>, operation: Operation) -> Outcome {
+    async fn ask(&self, key: Key, expect: Option<Revision>, operation: Operation) -> AppendResult {
         let (answer, outcome) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or_else(|| self.stopped.unknown())?;
         // Full: the caller waits. That is the back-pressure.
@@ -208,18 +208,20 @@ impl Log for SqliteLog {
 }
 
 /// Above which revision new ones must be, or why the log must not be opened.
-fn floor(marked: Marked, have: Revision, loss: Loss, dir: &Path) -> Result<Revision, OpenError> {
-    match (marked, loss) {
-        (Marked::Absent, _) => Ok(have),
-        (Marked::At(expected), _) if expected <= have => Ok(have),
-        (Marked::At(expected), Loss::Refuse) => Err(OpenError::Truncated { path: dir.join("log.db"), have, expected }),
-        (Marked::At(expected), Loss::Accept) => {
-            tracing::warn!(%have, %expected, "entries are missing from the log; going on without them, as told");
+fn floor(state: MarkState, have: Revision, loss: OnLoss, dir: &Path) -> Result<Revision, OpenError> {
+    match (state, loss) {
+        (MarkState::Absent, _) => Ok(have),
+        (MarkState::At(expected), _) if expected <= have => Ok(have),
+        (MarkState::At(expected), OnLoss::Refuse) => {
+            Err(OpenError::Truncated { path: dir.join("log.db"), have, expected })
+        }
+        (MarkState::At(expected), OnLoss::Accept) => {
+            tracing::warn!(%have, %expected, "entries are missing from the log; going on without them (--accept-log-loss)");
             Ok(expected)
         }
-        (Marked::Damaged, Loss::Refuse) => Err(OpenError::MarkDamaged { path: dir.join("log.mark") }),
-        (Marked::Damaged, Loss::Accept) => {
-            tracing::warn!(%have, "whether entries are missing from the log is not known; going on, as told");
+        (MarkState::Damaged, OnLoss::Refuse) => Err(OpenError::MarkDamaged { path: dir.join("log.mark") }),
+        (MarkState::Damaged, OnLoss::Accept) => {
+            tracing::warn!(%have, "whether entries are missing from the log is not known; going on (--accept-log-loss)");
             Ok(Revision(have.0.saturating_add(JUMP)))
         }
     }

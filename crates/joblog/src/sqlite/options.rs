@@ -31,12 +31,12 @@ pub struct Options {
     /// Default 0: none.
     pub reserve_bytes: u64,
     /// What to do when the log is shorter than it once was.
-    pub loss: Loss,
+    pub loss: OnLoss,
 }
 
 /// What to do when entries that were acknowledged are missing from the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Loss {
+pub enum OnLoss {
     /// Do not open it.
     #[default]
     Refuse,
@@ -57,7 +57,7 @@ impl Default for Options {
             wal_ahead_bytes: 1024 * 1024,
             checkpoint_bytes: 16 * 1024 * 1024,
             reserve_bytes: 0,
-            loss: Loss::Refuse,
+            loss: OnLoss::Refuse,
         }
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Connection, OpenErr
         }
         Err(error) => return Err(failed(error)),
     }
-    settle(&db, options).map_err(failed)?;
+    configure(&db, options).map_err(failed)?;
     Ok(db)
 }
 
@@ -110,7 +110,7 @@ fn create(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     fill(db).map_err(failed)
 }
 
-fn settle(db: &Connection, options: &Options) -> rusqlite::Result<()> {
+fn configure(db: &Connection, options: &Options) -> rusqlite::Result<()> {
     db.pragma_update(None, "synchronous", "FULL")?;
     // The checkpointer does it, so that commits need not wait for it.
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -150,9 +150,9 @@ pub(super) fn checkpoint(db: &Connection) -> rusqlite::Result<()> {
 /// Tells the size of the write-ahead log after each commit, in bytes.
 pub(super) fn watch_wal(db: &mut Connection) -> rusqlite::Result<Arc<AtomicU64>> {
     let bytes = Arc::new(AtomicU64::new(0));
-    let told = bytes.clone();
+    let wal_bytes = bytes.clone();
     db.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, frames| {
-        told.store(u64::try_from(frames).unwrap_or(0) * PAGE_SIZE, Ordering::Relaxed);
+        wal_bytes.store(u64::try_from(frames).unwrap_or(0) * PAGE_SIZE, Ordering::Relaxed);
         Ok(())
     }))?;
     Ok(bytes)

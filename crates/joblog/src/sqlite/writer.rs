@@ -105,7 +105,7 @@ impl Writer {
         self.reserve = reserve;
         if self.reserve.is_wanted() && !self.reserve.fill() {
             self.only_ends = true;
-            self.tell_full(true);
+            self.set_full(true);
         }
         self
     }
@@ -135,7 +135,7 @@ impl Writer {
         match self.commit(first, requests, &mut batch) {
             Ok(()) => {
                 if batch.begun && !self.only_ends {
-                    self.tell_full(false);
+                    self.set_full(false);
                 }
                 self.publish(batch);
                 self.unless_full(Self::care)
@@ -154,13 +154,13 @@ impl Writer {
                     // Who is told now tries again at once.
                     self.reserve.give();
                 }
-                self.tell_full(true);
-                batch.tell_full();
+                self.set_full(true);
+                batch.send_full();
                 // What was moved into the database meanwhile may have made room in the write-ahead log.
                 self.unless_full(|writer| schema::checkpoint(&writer.db))
             }
             Err(error) => {
-                batch.tell_unknown(&stopped.because(&error));
+                batch.send_unknown(&stopped.because(&error));
                 Err(error)
             }
         }
@@ -247,7 +247,7 @@ impl Writer {
             self.head.send_replace(last);
             self.checkpoint_state.committed(last, self.wal.load(Ordering::Relaxed));
         }
-        batch.tell();
+        batch.send_answers();
     }
 
     /// A little housekeeping after each commit, so that it never piles up nor takes long.
@@ -298,14 +298,14 @@ impl Writer {
     fn unless_full(&mut self, work: impl FnOnce(&mut Self) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
         match work(self) {
             Err(error) if is_full(&error) => {
-                self.tell_full(true);
+                self.set_full(true);
                 self.roll_back()
             }
             done => done,
         }
     }
 
-    fn tell_full(&self, full: bool) {
+    fn set_full(&self, full: bool) {
         let changed = self.full.send_if_modified(|known| std::mem::replace(known, full) != full);
         match (changed, full) {
             (true, true) => {

@@ -38,7 +38,7 @@ impl Default for Machine {
         let pid = sysinfo::get_current_pid().ok();
         let mut seen =
             Sample { system: System::new(), at: Instant::now(), cpu: Duration::ZERO, usage: Usage::default() };
-        seen.look(pid);
+        seen.sample(pid);
         Self { pid, seen: Mutex::new(seen) }
     }
 }
@@ -48,14 +48,14 @@ impl Machine {
     pub fn usage(&self) -> Usage {
         let mut seen = self.seen.lock();
         if seen.at.elapsed() >= MEASURED_OVER {
-            seen.look(self.pid);
+            seen.sample(self.pid);
         }
         seen.usage.clone()
     }
 }
 
 impl Sample {
-    fn look(&mut self, pid: Option<Pid>) {
+    fn sample(&mut self, pid: Option<Pid>) {
         let load = System::load_average();
         let has_load = cfg!(unix) && [load.one, load.five, load.fifteen].iter().all(|load| load.is_finite());
         self.usage.load_average = if has_load { vec![load.one, load.five, load.fifteen] } else { Vec::new() };

@@ -72,12 +72,12 @@ impl AdminService for Admin {
     ) -> Result<Response<Self::WatchSystemMetricsStream>, Status> {
         let identity = reader(&request)?;
         let (used, token_left) = (self.services.shares.state_watch(&identity)?, time_left(&identity));
-        let look_every = interval_within("interval", request.get_ref().interval, METRICS_EVERY)?;
-        let intervals = Intervals { look_every, send_within: look_every, token_left };
+        let sample_every = interval_within("interval", request.get_ref().interval, METRICS_EVERY)?;
+        let intervals = Intervals { sample_every, send_within: sample_every, token_left };
         let (services, registry, machine) = (self.services.clone(), self.registry.clone(), self.machine.clone());
-        let look = move || metrics::take(&services, &registry, &machine);
+        let take = move || metrics::take(&services, &registry, &machine);
         let form = |metrics| WatchSystemMetricsResponse { metrics: Some(metrics) };
-        let states = sampled::start(self.services.clone(), intervals, look, |_, _| false, form);
+        let states = sampled::start(self.services.clone(), intervals, take, |_, _| false, form);
         Ok(Response::new(Counted::new(states, used)))
     }
 
@@ -95,12 +95,12 @@ impl AdminService for Admin {
     ) -> Result<Response<Self::WatchWorkersStream>, Status> {
         let identity = reader(&request)?;
         let (used, token_left) = (self.services.shares.state_watch(&identity)?, time_left(&identity));
-        let look_every = interval_within("min_interval", request.get_ref().min_interval, LISTS_EVERY)?;
-        let intervals = Intervals { look_every, send_within: self.services.config.bookmark_interval, token_left };
+        let sample_every = interval_within("min_interval", request.get_ref().min_interval, LISTS_EVERY)?;
+        let intervals = Intervals { sample_every, send_within: self.services.config.bookmark_interval, token_left };
         let (services, registry) = (self.services.clone(), self.registry.clone());
-        let look = move || workers::list(&services, &registry);
+        let take = move || workers::list(&services, &registry);
         let form = |workers| WatchWorkersResponse { workers };
-        let states = sampled::start(self.services.clone(), intervals, look, workers::same, form);
+        let states = sampled::start(self.services.clone(), intervals, take, workers::same, form);
         Ok(Response::new(Counted::new(states, used)))
     }
 

@@ -9,7 +9,7 @@ use courant_joblog::log::Record;
 use courant_proto::v1;
 use courant_proto::v1::job_event::Change as Wire;
 
-use super::job::{dated, error, estimate, export, format, job, known, page, position, snapshot, time, zone};
+use super::job::{current_job, dated, error, estimate, export, format, job, page, position, snapshot, time, zone};
 use crate::config::Retention;
 
 /// A step of a watch over one job.
@@ -19,7 +19,7 @@ pub fn watch_job(retention: Retention, update: Update) -> v1::WatchJobResponse {
     let step = match update.step {
         Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(dated(retention, snapshot(&at))) }),
         Step::Event(durable) => Out::Event(durable_event(retention, &durable)),
-        Step::Transient(news, coalesced) => Out::Event(news_event(&news, coalesced)),
+        Step::Transient(update, coalesced) => Out::Event(transient_event(&update, coalesced)),
         Step::Live => Out::Live(v1::WatchLive { revision }),
         Step::Bookmark => Out::Bookmark(v1::WatchBookmark {}),
         Step::Gap(why) => Out::Gap(v1::WatchGap { reason: gap(why).into() }),
@@ -98,10 +98,10 @@ fn removed(durable: &Durable) -> v1::JobEvent {
     v1::JobEvent { revision, job: Some(job), change, ..v1::JobEvent::default() }
 }
 
-fn news_event(news: &TransientUpdate, coalesced: u32) -> v1::JobEvent {
-    let mut job = known(&news.known, news.remaining, news.elapsed);
-    job.queue_position = news.position.map(position);
-    let change = match &news.news {
+fn transient_event(update: &TransientUpdate, coalesced: u32) -> v1::JobEvent {
+    let mut job = current_job(&update.current, update.remaining, update.elapsed);
+    job.queue_position = update.position.map(position);
+    let change = match &update.change {
         TransientChange::Progress => Wire::Progressed(v1::JobProgressed {}),
         TransientChange::Zone(at) => Wire::ZoneStarted(v1::ZoneStarted { zone: Some(zone(at)) }),
         TransientChange::Export { format: of, percent } => {
@@ -109,7 +109,7 @@ fn news_event(news: &TransientUpdate, coalesced: u32) -> v1::JobEvent {
         }
         TransientChange::Position => Wire::QueuePositionChanged(v1::QueuePositionChanged {}),
     };
-    let event_time = Some(time(news.at));
+    let event_time = Some(time(update.at));
     v1::JobEvent { revision: 0, event_time, job: Some(job), coalesced: coalesced as i32, change: Some(change) }
 }
 

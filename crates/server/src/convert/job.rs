@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use courant_engine::estimate::Estimate;
 use courant_engine::quota::Usage;
 use courant_engine::snapshot::{EstimatedPosition, JobSnapshot};
-use courant_engine::view::Known;
+use courant_engine::view::CurrentJob;
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::{
     Attempt, Export, ExportState, Format, Job, JobError, Lane, Page, Progress, Stage, State, Zone, ZoneKind, ZoneStatus,
@@ -30,7 +30,7 @@ pub fn duration(span: Duration) -> prost_types::Duration {
 
 /// A job as a reader sees it now.
 pub fn snapshot(snapshot: &JobSnapshot) -> v1::Job {
-    let mut job = known(&snapshot.known, snapshot.remaining, snapshot.elapsed);
+    let mut job = current_job(&snapshot.current, snapshot.remaining, snapshot.elapsed);
     job.queue_position = snapshot.position.map(position);
     job
 }
@@ -45,12 +45,12 @@ pub fn dated(keep: Retention, mut job: v1::Job) -> v1::Job {
 }
 
 /// Where a job waits.
-pub fn position(placed: EstimatedPosition) -> v1::QueuePosition {
+pub fn position(estimated: EstimatedPosition) -> v1::QueuePosition {
     v1::QueuePosition {
-        position: i32::try_from(placed.position).unwrap_or(i32::MAX),
-        estimated_wait: placed.wait.map(|wait| span(wait.ms)),
-        estimated_wait_band: placed.wait.map(band),
-        pages_ahead: i64::try_from(placed.pages_ahead).unwrap_or(i64::MAX),
+        position: i32::try_from(estimated.position).unwrap_or(i32::MAX),
+        estimated_wait: estimated.wait.map(|wait| span(wait.ms)),
+        estimated_wait_band: estimated.wait.map(band),
+        pages_ahead: i64::try_from(estimated.pages_ahead).unwrap_or(i64::MAX),
     }
 }
 
@@ -60,11 +60,11 @@ pub fn band(estimate: Estimate) -> v1::EstimateBand {
 }
 
 /// A job with its live news.
-pub fn known(known: &Known, remaining: Option<Estimate>, elapsed_ms: Option<u64>) -> v1::Job {
-    let mut out = job(&known.job, known.revision.0, elapsed_ms);
-    let mut progress = progress(known.progress(), elapsed_ms);
+pub fn current_job(current: &CurrentJob, remaining: Option<Estimate>, elapsed_ms: Option<u64>) -> v1::Job {
+    let mut out = job(&current.job, current.revision.0, elapsed_ms);
+    let mut progress = progress(current.progress(), elapsed_ms);
     estimate(&mut progress, remaining);
-    progress.current_zone = known.live.as_ref().and_then(|live| live.zone.as_ref()).map(zone);
+    progress.current_zone = current.live.as_ref().and_then(|live| live.zone.as_ref()).map(zone);
     out.progress = Some(progress);
     out
 }

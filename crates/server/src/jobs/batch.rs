@@ -3,7 +3,7 @@
 mod watch;
 
 pub use self::watch::follow;
-use self::watch::look;
+use self::watch::read;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,14 +36,14 @@ pub fn named(identity: &Identity, owner: &str, batch: &str) -> Result<Name, Erro
 
 /// The batch as it is.
 pub fn get(services: &Services, name: &Name) -> Result<GetBatchResponse, Error> {
-    let batch = look(services, name)?;
+    let batch = read(services, name)?;
     let cursor = services.engine.cursor(batch.1).encode();
     Ok(GetBatchResponse { batch: Some(convert::batch(&batch.0)), cursor })
 }
 
 /// Cancels every job of the batch that has not ended.
 pub async fn cancel(services: &Services, identity: &Identity, name: &Name) -> Result<CancelBatchResponse, Error> {
-    look(services, name)?;
+    read(services, name)?;
     let (mut asked, mut after) = (0, None);
     loop {
         let jobs = services
@@ -58,7 +58,7 @@ pub async fn cancel(services: &Services, identity: &Identity, name: &Name) -> Re
         after = Some(last);
     }
     tracing::info!(batch = %name.1, by = %identity.subject, jobs = asked, "cancel of a batch asked for");
-    let batch = look(services, name).ok().map(|(batch, _)| convert::batch(&batch));
+    let batch = read(services, name).ok().map(|(batch, _)| convert::batch(&batch));
     Ok(CancelBatchResponse { batch, jobs_cancelled: asked })
 }
 

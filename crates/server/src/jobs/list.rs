@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use courant_auth::Identity;
 use courant_engine::filter::{self, Candidate, Filter};
-use courant_engine::view::{Known, ListKey, View};
+use courant_engine::view::{CurrentJob, ListKey, View};
 use courant_joblog::ids::{JobId, Owner, Timestamp};
 use courant_joblog::job::{Job, State};
 use courant_proto::v1::{self, ListJobsRequest, ListJobsResponse};
@@ -98,8 +98,8 @@ impl Listing<'_> {
             }
             while slice.next < slice.jobs.len() {
                 slice = self.look_through(slice).await?;
-                for (key, known) in slice.found.drain(..) {
-                    let snapshot = self.services.engine.snapshot(&known);
+                for (key, current) in slice.found.drain(..) {
+                    let snapshot = self.services.engine.snapshot(&current);
                     let job = convert::dated(self.services.config.retention, convert::snapshot(&snapshot));
                     if !page.push(key, job) {
                         return Ok(page.last.take());
@@ -130,24 +130,24 @@ impl Listing<'_> {
 
 /// Jobs to look through, and those of them that are wanted.
 struct Slice {
-    jobs: Vec<(ListKey, Known)>,
+    jobs: Vec<(ListKey, CurrentJob)>,
     next: usize,
-    found: Vec<(ListKey, Known)>,
+    found: Vec<(ListKey, CurrentJob)>,
     spent: u64,
 }
 
 impl Slice {
-    fn of(jobs: Vec<(ListKey, Known)>) -> Self {
+    fn of(jobs: Vec<(ListKey, CurrentJob)>) -> Self {
         Self { jobs, next: 0, found: Vec::new(), spent: 0 }
     }
 
     /// Looks at jobs until they end or a slice's budget is spent.
     fn look_through(mut self, wanted: &Wanted) -> Self {
         self.spent = 0;
-        while let Some((key, known)) = self.jobs.get(self.next).filter(|_| self.spent < SLICE_BUDGET) {
-            let candidate = Candidate::new(&known.job);
+        while let Some((key, current)) = self.jobs.get(self.next).filter(|_| self.spent < SLICE_BUDGET) {
+            let candidate = Candidate::new(&current.job);
             if wanted.holds(&candidate) {
-                self.found.push((key.clone(), known.clone()));
+                self.found.push((key.clone(), current.clone()));
             }
             self.spent += JOB_COST + candidate.cost();
             self.next += 1;

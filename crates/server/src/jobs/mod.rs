@@ -58,7 +58,7 @@ impl JobService for Jobs {
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {
         let identity = caller(&request)?;
         let snapshot = self.visible(&identity, &request.get_ref().job_id)?;
-        let cursor = self.0.engine.cursor(snapshot.known.revision).encode();
+        let cursor = self.0.engine.cursor(snapshot.current.revision).encode();
         Ok(Response::new(GetJobResponse { job: Some(self.wire(&snapshot)), cursor }))
     }
 
@@ -124,7 +124,7 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let snapshot = self.visible(&identity, &request.job_id)?;
         let watch = Watch {
-            scope: Scope::job(snapshot.known.job.id.clone()),
+            scope: Scope::job(snapshot.current.job.id.clone()),
             after: cursor_in(&request.after_cursor)?,
             min_interval: interval_in(request.min_interval)?,
             end: End::WithTheJob,
@@ -163,7 +163,7 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let snapshot = self.visible(&identity, &request.job_id)?;
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(results::read(&self.0, &snapshot.known.job, &request).await?, used)))
+        Ok(Response::new(Counted::new(results::read(&self.0, &snapshot.current.job, &request).await?, used)))
     }
 
     async fn read_page(&self, request: Request<ReadPageRequest>) -> Result<Response<Self::ReadPageStream>, Status> {
@@ -171,7 +171,7 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let snapshot = self.visible(&identity, &request.job_id)?;
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(results::read_page(&self.0, &snapshot.known.job, &request).await?, used)))
+        Ok(Response::new(Counted::new(results::read_page(&self.0, &snapshot.current.job, &request).await?, used)))
     }
 
     async fn download_document(
@@ -182,7 +182,7 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let snapshot = self.visible(&identity, &request.job_id)?;
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(results::read_document(&self.0, &snapshot.known.job, &request).await?, used)))
+        Ok(Response::new(Counted::new(results::read_document(&self.0, &snapshot.current.job, &request).await?, used)))
     }
 }
 

@@ -45,8 +45,8 @@ pub async fn read(
         sha256: sha256.to_owned(),
     };
     let path = services.objects.artifact(&job.id, attempt, &artifact_name(format));
-    let span = Span::of(request.offset, request.limit, bytes)?;
-    let pieces = pieces(services, job, &path, span).await?;
+    let range = ByteRange::of(request.offset, request.limit, bytes)?;
+    let pieces = pieces(services, job, &path, range).await?;
     let header = futures::stream::once(async { Ok(ReadResultResponse { part: Some(Part::Header(header)) }) });
     let pieces = pieces.map_ok(|chunk| ReadResultResponse { part: Some(Part::Chunk(chunk)) });
     Ok(header.chain(pieces).boxed())
@@ -94,8 +94,8 @@ pub async fn read_document(
         sha256: of.sha256.to_string(),
     };
     let path = services.objects.document(&job.id, &of.sha256);
-    let span = Span::of(request.offset, request.limit, of.bytes)?;
-    let pieces = pieces(services, job, &path, span).await?;
+    let range = ByteRange::of(request.offset, request.limit, of.bytes)?;
+    let pieces = pieces(services, job, &path, range).await?;
     let part = |part| Ok(DownloadDocumentResponse { part: Some(part) });
     let header = futures::stream::once(async move { part(DocumentPart::Header(header)) });
     let pieces = pieces.map(move |chunk| part(DocumentPart::Chunk(chunk?)));
@@ -104,13 +104,13 @@ pub async fn read_document(
 
 /// The bytes of something stored that were asked for; none, when that is behind its end.
 #[derive(Clone, Copy)]
-struct Span {
+struct ByteRange {
     offset: u64,
     limit: Option<u64>,
     empty: bool,
 }
 
-impl Span {
+impl ByteRange {
     fn of(offset: i64, limit: i64, size: u64) -> Result<Self, Error> {
         let offset = number("offset", offset)?;
         let limit = Some(number("limit", limit)?).filter(|limit| *limit > 0);
@@ -126,13 +126,13 @@ async fn pieces(
     services: &Services,
     job: &Job,
     path: &Path,
-    span: Span,
+    range: ByteRange,
 ) -> Result<BoxStream<'static, Result<Bytes, Status>>, Error> {
-    if span.empty {
+    if range.empty {
         return Ok(futures::stream::empty().boxed());
     }
     let pieces =
-        services.objects.read(path, span.offset, span.limit).await.map_err(|error| gone(services, job, error))?;
+        services.objects.read(path, range.offset, range.limit).await.map_err(|error| gone(services, job, error))?;
     Ok(pieces.map_err(Status::from).boxed())
 }
 

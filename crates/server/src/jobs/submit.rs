@@ -185,7 +185,7 @@ pub async fn commit(
         passwords::drop_unused(&services, &request.id, password.as_deref()).await;
     }
     if new {
-        tracing::info!(job = %snapshot.known.job.id, owner = %request.owner, bytes = stored.bytes, "job submitted");
+        tracing::info!(job = %snapshot.current.job.id, owner = %request.owner, bytes = stored.bytes, "job submitted");
     }
     same(snapshot, &request, &stored)
 }
@@ -193,7 +193,7 @@ pub async fn commit(
 /// The job, if it is what this request asks for. Whose it is is looked at although its id says so: an id is only as good
 /// as its hash.
 fn same(snapshot: JobSnapshot, request: &SubmitRequest, stored: &Stored) -> Result<JobSnapshot, Error> {
-    let job = &snapshot.known.job;
+    let job = &snapshot.current.job;
     if job.owner != request.owner || job.request != request.request || job.document.sha256 != stored.sha256 {
         return Err(Error::RequestIdMismatch);
     }
@@ -202,12 +202,12 @@ fn same(snapshot: JobSnapshot, request: &SubmitRequest, stored: &Stored) -> Resu
 
 /// The position just before the job's first event. An earlier job of the same request may have been removed.
 async fn before_first(services: &Services, snapshot: &JobSnapshot) -> Result<Revision, Error> {
-    let filter = Filter::Job(snapshot.known.job.id.clone());
+    let filter = Filter::Job(snapshot.current.job.id.clone());
     let first = services.engine.log.read(Revision::ZERO, &filter, 1).await?.pop();
     Ok(match first {
         Some(entry) if entry.record == Record::Forgotten => entry.revision,
         Some(entry) => Revision(entry.revision.0.saturating_sub(1)),
-        None => Revision(snapshot.known.revision.0.saturating_sub(1)),
+        None => Revision(snapshot.current.revision.0.saturating_sub(1)),
     })
 }
 
@@ -217,7 +217,7 @@ mod tests {
 
     use super::*;
     use courant_engine::testing::queued;
-    use courant_engine::view::Known;
+    use courant_engine::view::CurrentJob;
 
     /// Were two requests ever to give one id, nobody may be handed another's job.
     #[test]
@@ -225,7 +225,7 @@ mod tests {
         let job = queued("J", "alice");
         let stored = Stored { bytes: 1, sha256: job.document.sha256.clone() };
         let snapshot = |job| JobSnapshot {
-            known: Known {
+            current: CurrentJob {
                 revision: Revision(1),
                 job: Arc::new(job),
                 live: None,

@@ -74,10 +74,10 @@ impl NotificationInbox {
 
     pub(super) async fn with<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = self.store.clone();
-        match tokio::task::spawn_blocking(move || look(&store)).await {
+        match tokio::task::spawn_blocking(move || read(&store)).await {
             Ok(done) => done,
             // The store does not panic, and the runtime does not end under its own calls.
             Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -20,7 +20,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 
 /// What is wrong with the store. None: it works.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct StoreFailure {
     kind: Option<Fault>,
     causes: String,
 }
@@ -33,18 +33,18 @@ const PROMPTLY: Duration = Duration::from_secs(5);
 
 /// Looks for ever. Each change of state is one line in the log, and told.
 pub async fn run(objects: Objects, works: watch::Sender<bool>) {
-    let mut known: Option<Trouble> = None;
+    let mut last: Option<StoreFailure> = None;
     loop {
-        let found = objects.trouble().await;
-        let away = found.as_ref().is_some_and(|trouble| trouble.kind != Some(Fault::Full));
+        let found = objects.probe().await;
+        let away = found.as_ref().is_some_and(|failure| failure.kind != Some(Fault::Full));
         objects.state.away.store(away, Ordering::Relaxed);
-        match (&known, &found) {
-            (None, Some(trouble)) => {
-                tracing::error!(why = trouble.causes, "the store of documents and results cannot be used");
+        match (&last, &found) {
+            (None, Some(failure)) => {
+                tracing::error!(why = failure.causes, "the store of documents and results cannot be used");
                 works.send_replace(false);
             }
-            (Some(known), Some(trouble)) if known.kind != trouble.kind => {
-                tracing::error!(why = trouble.causes, "the store of documents and results still cannot be used");
+            (Some(last), Some(failure)) if last.kind != failure.kind => {
+                tracing::error!(why = failure.causes, "the store of documents and results still cannot be used");
             }
             (Some(_), None) => {
                 tracing::info!("the store of documents and results can be used again");
@@ -56,7 +56,7 @@ pub async fn run(objects: Objects, works: watch::Sender<bool>) {
         // Not more often than that: everybody may find out at once.
         tokio::time::sleep(pause.min(EVERY.1)).await;
         let _ = tokio::time::timeout(pause.saturating_sub(EVERY.1), objects.state.doubted.notified()).await;
-        known = found;
+        last = found;
     }
 }
 
@@ -88,9 +88,9 @@ impl Objects {
 
     /// Reads something that is not there: a bucket that is missing or closed shows, and nothing is written. Into a folder it
     /// writes: a disk without space shows nowhere else.
-    async fn trouble(&self) -> Option<Trouble> {
+    async fn probe(&self) -> Option<StoreFailure> {
         let path = self.path("uploads/probe");
-        let look = async {
+        let probe = async {
             match self.store.get(&path).await {
                 Ok(found) => found.into_stream().try_for_each(|_| async { Ok(()) }).await?,
                 Err(error) if absent(&error) => {}
@@ -101,11 +101,13 @@ impl Objects {
                 None => Ok(()),
             }
         };
-        match tokio::time::timeout(WITHIN, look).await {
+        match tokio::time::timeout(WITHIN, probe).await {
             Ok(Ok(())) => None,
-            Ok(Err(Error::Objects(error))) => Some(Trouble { kind: Some(Fault::of(&error)), causes: causes(&error) }),
-            Ok(Err(error)) => Some(Trouble { kind: None, causes: error.to_string() }),
-            Err(_) => Some(Trouble { kind: Some(Fault::Timeout), causes: format!("no answer within {WITHIN:?}") }),
+            Ok(Err(Error::Objects(error))) => {
+                Some(StoreFailure { kind: Some(Fault::of(&error)), causes: causes(&error) })
+            }
+            Ok(Err(error)) => Some(StoreFailure { kind: None, causes: error.to_string() }),
+            Err(_) => Some(StoreFailure { kind: Some(Fault::Timeout), causes: format!("no answer within {WITHIN:?}") }),
         }
     }
 }

@@ -232,15 +232,15 @@ impl Objects {
 
     /// Removes everything a job has here; nothing there is fine.
     pub async fn remove_job(&self, job: &JobId) -> Result<(), Error> {
-        let place = self.path(&format!("jobs/{job}"));
+        let path = self.path(&format!("jobs/{job}"));
         if let Some(folder) = &self.folder {
-            return absent_is_fine(tokio::fs::remove_dir_all(folder.join(place.as_ref())).await);
+            return absent_is_fine(tokio::fs::remove_dir_all(folder.join(path.as_ref())).await);
         }
-        self.remove_below(&place).await
+        self.remove_below(&path).await
     }
 
-    pub(super) async fn remove_below(&self, place: &Path) -> Result<(), Error> {
-        let files = self.store.list(Some(place)).map_ok(|meta| meta.location).boxed();
+    pub(super) async fn remove_below(&self, path: &Path) -> Result<(), Error> {
+        let files = self.store.list(Some(path)).map_ok(|meta| meta.location).boxed();
         let gone = self.store.delete_stream(files);
         Ok(gone.try_for_each(|_| std::future::ready(Ok(()))).await?)
     }
@@ -356,7 +356,7 @@ async fn abort(mut upload: BufWriter) {
     }
 }
 
-/// A place for an upload that is not anywhere yet. What lies there goes with it.
+/// A temporary file for an upload that has no final path yet. Dropping it removes the file.
 pub struct Draft {
     objects: Objects,
     path: Option<Path>,
@@ -367,10 +367,10 @@ impl Draft {
         self.path.clone().unwrap_or_default()
     }
 
-    /// Moves what was written to its final place, over whatever is there.
-    pub async fn keep(mut self, place: &Path) -> Result<(), Error> {
+    /// Moves what was written to its final path, over whatever is there.
+    pub async fn keep(mut self, path: &Path) -> Result<(), Error> {
         let from = self.path();
-        self.objects.store.rename(&from, place).await?;
+        self.objects.store.rename(&from, path).await?;
         self.path = None;
         Ok(())
     }
@@ -414,7 +414,7 @@ mod tests {
     async fn what_is_written_is_described_and_read_in_part() {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();
-        let (draft, place) = (objects.upload(), objects.document(&JobId::new("J"), "abc"));
+        let (draft, path) = (objects.upload(), objects.document(&JobId::new("J"), "abc"));
         let written = draft.path();
         let mut writer = objects.write(written.clone());
         writer.push(Bytes::from_static(b"hello ")).await.unwrap();
@@ -422,10 +422,10 @@ mod tests {
         let stored = writer.finish().await.unwrap();
         assert_eq!(stored.bytes, 11);
         assert_eq!(&stored.sha256[..12], "b94d27b9934d");
-        draft.keep(&place).await.unwrap();
-        assert_eq!(objects.describe(&place).await.unwrap(), Some(stored));
+        draft.keep(&path).await.unwrap();
+        assert_eq!(objects.describe(&path).await.unwrap(), Some(stored));
         assert_eq!(objects.describe(&written).await.unwrap(), None);
-        let part: Vec<Bytes> = objects.read(&place, 6, Some(3)).await.unwrap().try_collect().await.unwrap();
+        let part: Vec<Bytes> = objects.read(&path, 6, Some(3)).await.unwrap().try_collect().await.unwrap();
         assert_eq!(part.concat(), b"wor");
     }
 

@@ -56,14 +56,14 @@ impl QueueService for Queues {
         let identity = caller(&request)?;
         let (used, token_left) = (self.services.shares.state_watch(&identity)?, time_left(&identity));
         let asked = request.get_ref().min_interval;
-        let look_every = if asked.is_some() { interval_in(asked)?.max(SHORTEST) } else { EVERY };
-        let intervals = Intervals { look_every, send_within: self.services.config.bookmark_interval, token_left };
+        let sample_every = if asked.is_some() { interval_in(asked)?.max(SHORTEST) } else { EVERY };
+        let intervals = Intervals { sample_every, send_within: self.services.config.bookmark_interval, token_left };
         let (services, registry) = (self.services.clone(), self.registry.clone());
         let now = self.now.clone();
-        let look = move || now.get(&services, &registry, SHORTEST);
+        let take = move || now.get(&services, &registry, SHORTEST);
         let same = |before: &Version, after: &Version| before.number == after.number;
         let form = |version: Version| WatchQueueResponse { queue: Some((*version.queue).clone()) };
-        let states = sampled::start(self.services.clone(), intervals, look, same, form);
+        let states = sampled::start(self.services.clone(), intervals, take, same, form);
         Ok(Response::new(Counted::new(states, used)))
     }
 

@@ -60,7 +60,7 @@ impl Server {
             notifications: self.notifications.clone(),
             push: self.push.clone(),
         });
-        let presences = Presences { services: self.services.clone(), roll: self.roll.clone() };
+        let presences = Presences { services: self.services.clone(), presence: self.presence.clone() };
         let presence = PresenceServiceServer::new(presences).max_decoding_message_size(presence::MAX_MESSAGE_BYTES);
         let uploads = UploadServiceServer::new(Uploads(self.services.clone()))
             .max_decoding_message_size(MAX_PIECE_MESSAGE)

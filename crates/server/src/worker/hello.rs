@@ -7,7 +7,7 @@ use courant_joblog::ids::WorkerId;
 use courant_proto::v1::Hello;
 
 use super::parts::{Holder, holder_in};
-use super::registry::Offer;
+use super::registry::WorkerCapabilities;
 use crate::credential::Credentials;
 use crate::error::Error;
 use crate::text::is_kind;
@@ -37,7 +37,7 @@ fn distinct(names: Vec<String>) -> Arc<[Box<str>]> {
 /// A hello whose every field is in its range.
 pub(super) struct Greeting {
     pub(super) worker: WorkerId,
-    pub(super) offer: Offer,
+    pub(super) capabilities: WorkerCapabilities,
     pub(super) in_flight: HashSet<Holder>,
     /// Whether reports can be deferred.
     pub(super) resends_reports: bool,
@@ -71,7 +71,7 @@ impl Greeting {
         let letters = hello.software.chars().filter(|letter| !letter.is_control());
         Ok(Self {
             worker,
-            offer: Offer {
+            capabilities: WorkerCapabilities {
                 kinds: distinct(hello.kinds),
                 slots,
                 software: letters.take(MAX_SOFTWARE).collect(),

@@ -86,7 +86,7 @@ pub(super) fn attempt(message: &In) -> Option<&v1::AttemptRef> {
 
 fn heartbeat(services: &Services, worker: &WorkerId) -> Out {
     let cancel = services.engine.read(|view| {
-        let held = view.held_by(worker).map(|known| &known.job);
+        let held = view.held_by(worker).map(|current| &current.job);
         held.filter(|job| job.state == State::Cancelling)
             .map(|job| Holder::of(&AttemptId::of(job)).wire(&services.credentials, worker))
             .collect()

@@ -21,7 +21,7 @@ use tokio::time::Duration;
 use tonic::Status;
 
 use super::parts::{Holder, holder_in};
-use super::registry::{OUTBOX, Offer, Session};
+use super::registry::{OUTBOX, Session, WorkerCapabilities};
 use super::*;
 use crate::config::Config;
 use crate::credential::Credentials;
@@ -46,9 +46,9 @@ enum Step {
     /// A worker's stream breaks.
     Cut(usize),
     /// A worker falls silent, or is heard again.
-    Hush(usize),
+    ToggleSilence(usize),
     /// A worker reports of an attempt that is, or once was, its own.
-    Say {
+    Report {
         worker: usize,
         which: usize,
         what: Report,
@@ -104,8 +104,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..KINDS.len(), select(Lane::ALL.to_vec())).prop_map(|(kind, lane)| Step::Submit { kind, lane }),
         3 => (0..WORKERS).prop_map(Step::Join),
         1 => (0..WORKERS).prop_map(Step::Cut),
-        1 => (0..WORKERS).prop_map(Step::Hush),
-        12 => (0..WORKERS, any::<usize>(), report).prop_map(|(worker, which, what)| Step::Say { worker, which, what }),
+        1 => (0..WORKERS).prop_map(Step::ToggleSilence),
+        12 => (0..WORKERS, any::<usize>(), report).prop_map(|(worker, which, what)| Step::Report { worker, which, what }),
         2 => any::<usize>().prop_map(Step::Cancel),
         1 => any::<usize>().prop_map(Step::Requeue),
         2 => select(vec![1, 6, 40]).prop_map(Step::Pass),
@@ -207,12 +207,12 @@ impl World {
                     self.workers[worker].inbox = None;
                 }
             }
-            Step::Hush(worker) => self.workers[worker].silent = !self.workers[worker].silent,
-            Step::Say { worker, which, what } => {
+            Step::ToggleSilence(worker) => self.workers[worker].silent = !self.workers[worker].silent,
+            Step::Report { worker, which, what } => {
                 let got = &self.workers[worker].got;
                 if !got.is_empty() {
                     let attempt = got[which % got.len()].clone();
-                    self.say(worker, &attempt, what).await?;
+                    self.report(worker, &attempt, what).await?;
                 }
             }
             Step::Cancel(number) => {
@@ -236,7 +236,7 @@ impl World {
             Step::Pass(seconds) => self.pass(seconds).await?,
             Step::Shake(appends) => self.log.refuse.store(appends, Ordering::SeqCst),
         }
-        self.settle().await
+        self.run_pending().await
     }
 
     async fn submit(&mut self, kind: &str, lane: Lane) {
@@ -266,27 +266,31 @@ impl World {
     fn join(&mut self, worker: usize) {
         let (outbox, inbox) = mpsc::channel(OUTBOX);
         let fake = &mut self.workers[worker];
-        let offer =
-            Offer { kinds: fake.kinds.clone().into(), slots: fake.slots, software: "test".into(), takes_parts: true };
+        let offer = WorkerCapabilities {
+            kinds: fake.kinds.clone().into(),
+            slots: fake.slots,
+            software: "test".into(),
+            takes_parts: true,
+        };
         let session = self.registry.attach(fake.id.clone(), "worker", offer, outbox).unwrap();
         self.registry.welcomed(&session);
         (fake.session, fake.inbox, fake.silent) = (Some(session), Some(inbox), false);
         self.services.engine.wake.notify_one();
     }
 
-    async fn say(&mut self, worker: usize, holder: &Holder, what: Report) -> Result<(), TestCaseError> {
+    async fn report(&mut self, worker: usize, holder: &Holder, what: Report) -> Result<(), TestCaseError> {
         // Writing takes time, in which the server may do something by itself: before anybody looks.
         if let Report::Page(page) = what {
             self.store(holder, page).await;
         }
         let job = &holder.attempt.job;
-        let before = self.services.engine.get(job).map(|seen| seen.known.revision);
+        let before = self.services.engine.get(job).map(|seen| seen.current.revision);
         let mine = self.is_mine(worker, holder);
         let id = self.workers[worker].id.clone();
-        self.hear(&id);
+        self.record_contact(&id);
         let answer = messages::take(&self.services, &self.registry, &id, message(holder, what)).await;
         if !mine {
-            let after = self.services.engine.get(job).map(|seen| seen.known.revision);
+            let after = self.services.engine.get(job).map(|seen| seen.current.revision);
             prop_assert_eq!(before, after, "a late {:?} of {:?} changed something: {:?}", what, holder, answer);
         }
         Ok(())
@@ -301,7 +305,7 @@ impl World {
     }
 
     /// A sign of life, as a stream takes it in.
-    fn hear(&self, worker: &WorkerId) {
+    fn record_contact(&self, worker: &WorkerId) {
         if self.registry.heard(worker) {
             self.services.engine.wake.notify_one();
         }
@@ -312,7 +316,7 @@ impl World {
         if holder.part.is_some() {
             return self.registry.parts.pages(holder, &self.workers[worker].id).is_some();
         }
-        let job = self.services.engine.get(&attempt.job).map(|seen| seen.known.job);
+        let job = self.services.engine.get(&attempt.job).map(|seen| seen.current.job);
         job.is_some_and(|job| {
             job.state.is_held()
                 && job.attempt == attempt.number
@@ -330,16 +334,16 @@ impl World {
     async fn pass(&mut self, seconds: u64) -> Result<(), TestCaseError> {
         for _ in 0..seconds {
             for fake in self.workers.iter().filter(|fake| !fake.silent && fake.session.is_some()) {
-                self.hear(&fake.id);
+                self.record_contact(&fake.id);
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
-            self.settle().await?;
+            self.run_pending().await?;
         }
         Ok(())
     }
 
     /// Lets everything happen that can happen now, and reads what the workers were sent.
-    async fn settle(&mut self) -> Result<(), TestCaseError> {
+    async fn run_pending(&mut self) -> Result<(), TestCaseError> {
         // Time passes only when nobody has anything to do.
         tokio::time::sleep(Duration::from_millis(1)).await;
         for fake in &mut self.workers {
@@ -358,7 +362,7 @@ impl World {
         let free = assignment::free(&self.services, &self.registry, &KINDS.map(Box::from));
         let free: HashMap<WorkerId, _> = free.into_iter().map(|free| (free.worker, free.kinds)).collect();
         self.services.engine.read(|view| {
-            let all = || view.list(None, None).map(|(_, known)| &known.job);
+            let all = || view.list(None, None).map(|(_, current)| &current.job);
             let queued = all().filter(|job| job.state == State::Queued).count() as u64;
             let stand: u64 = view.queues().map(|queue| queue.waiting.jobs + u64::from(queue.delayed)).sum();
             prop_assert_eq!(queued, stand, "who waits stands in a line");
@@ -407,13 +411,13 @@ impl World {
             self.pass(1).await?;
             for attempt in self.workers[good].got.clone() {
                 for what in [Report::Accepted, Report::Succeeded, Report::Cancelled] {
-                    self.say(good, &attempt, what).await?;
+                    self.report(good, &attempt, what).await?;
                 }
             }
             self.workers[good].got.clear();
-            let ended = |id: &JobId| self.services.engine.get(id).unwrap().known.job.state.is_terminal();
+            let ended = |id: &JobId| self.services.engine.get(id).unwrap().current.job.state.is_terminal();
             if self.jobs.iter().all(ended) {
-                self.settle().await?;
+                self.run_pending().await?;
                 prop_assert!(self.registry.parts.counts().is_empty(), "parts of jobs that have ended");
                 return self.check_log().await;
             }

@@ -8,8 +8,8 @@ use courant_engine::attempt::AttemptId;
 use courant_engine::hub::watch_queue::TransientChange;
 use courant_engine::large;
 use courant_engine::retry::cancelled;
-use courant_engine::view::Live;
-use courant_joblog::event::{Change, Counts};
+use courant_engine::view::LiveProgress;
+use courant_joblog::event::{AttemptCharge, Change};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{ExportState, Format, Job, JobError, KEPT_WARNINGS, Progress, Stage, State};
 use courant_joblog::log::AppendError;
@@ -63,8 +63,8 @@ impl Report<'_> {
             In::ExportCompleted(report) => self.export_completed(report.format).await?,
             In::ExportFailed(report) => self.export_failed(report).await?,
             In::Succeeded(report) => self.succeeded(report.warnings).await?,
-            In::Failed(report) => self.end(convert::error_in(report.error)?, Counts::Yes).await?,
-            In::Cancelled(_) | In::Released(_) => self.end(handed_back(), Counts::No).await?,
+            In::Failed(report) => self.end(convert::error_in(report.error)?, AttemptCharge::Charged).await?,
+            In::Cancelled(_) | In::Released(_) => self.end(handed_back(), AttemptCharge::Free).await?,
             In::Offer(offer) => sharing::offer(self.services, self.registry, self.worker, &self.attempt, &offer)?,
         }
         Ok(Taken::Good)
@@ -81,7 +81,7 @@ impl Report<'_> {
         tracing::warn!(job = %self.attempt.job, worker = %self.worker, problem, "a report was refused");
         let message = format!("The worker sent a report that makes no sense: {problem}.").into();
         let why = JobError { code: "INVALID_REPORT".into(), message, retryable: false };
-        self.end(why, Counts::Yes).await?;
+        self.end(why, AttemptCharge::Charged).await?;
         Ok(Taken::Ended)
     }
 
@@ -107,22 +107,22 @@ impl Report<'_> {
         Ok(self.services.engine.change(&self.attempt.job, decide).await.map(drop)?)
     }
 
-    fn news(&self, job: &Job, progress: Progress, news: TransientChange) -> Result<(), Error> {
+    fn report_transient(&self, job: &Job, progress: Progress, change: TransientChange) -> Result<(), Error> {
         if job.state != State::Running {
             return Ok(());
         }
-        let zone = match &news {
+        let zone = match &change {
             TransientChange::Zone(zone) => Some(zone.clone()),
             TransientChange::Progress | TransientChange::Export { .. } | TransientChange::Position => None,
         };
-        let live = Live { attempt: self.attempt.number, progress, zone };
-        if self.services.engine.report(&job.id, live, news) { Ok(()) } else { Err(self.attempt.lost().into()) }
+        let live = LiveProgress { attempt: self.attempt.number, progress, zone };
+        if self.services.engine.report(&job.id, live, change) { Ok(()) } else { Err(self.attempt.lost().into()) }
     }
 
     fn current(&self, job: &Job) -> Progress {
         self.services
             .engine
-            .read(|view| view.get(&job.id).map_or_else(|| job.progress.clone(), |known| known.progress().clone()))
+            .read(|view| view.get(&job.id).map_or_else(|| job.progress.clone(), |current| current.progress().clone()))
     }
 
     fn progress(&self, report: v1::ReportProgress) -> Result<(), Error> {
@@ -143,13 +143,13 @@ impl Report<'_> {
             units_done: units(report.units_done)?,
             units_total: units(report.units_total)?,
         };
-        self.news(&job, counting_all_parts(&job, progress), TransientChange::Progress)
+        self.report_transient(&job, counting_all_parts(&job, progress), TransientChange::Progress)
     }
 
     pub(super) fn zone(&self, report: v1::ReportZone) -> Result<(), Error> {
         let job = self.held()?;
         let zone = report.zone.ok_or_else(|| Error::field("zone.zone", "must be set"))?;
-        self.news(&job, self.current(&job), TransientChange::Zone(convert::zone_in(zone)?))
+        self.report_transient(&job, self.current(&job), TransientChange::Zone(convert::zone_in(zone)?))
     }
 
     fn export_progress(&self, report: &v1::ReportExportProgress) -> Result<(), Error> {
@@ -163,7 +163,7 @@ impl Report<'_> {
         let done = job.exports.iter().filter(|export| export.state != ExportState::Started).count() as f64;
         progress.percent = progress.percent.max(75.0 + share * (done + report.percent / 100.0)).min(99.0);
         progress.stage = Stage::Export;
-        self.news(&job, progress, TransientChange::Export { format, percent: report.percent })
+        self.report_transient(&job, progress, TransientChange::Export { format, percent: report.percent })
     }
 
     /// Whether smaller jobs wait that could have its slot, while no worker has another for them.
@@ -259,9 +259,9 @@ impl Report<'_> {
         Ok(())
     }
 
-    async fn end(&self, why: JobError, counts: Counts) -> Result<(), Error> {
+    async fn end(&self, why: JobError, charge: AttemptCharge) -> Result<(), Error> {
         self.held()?;
-        Ok(self.services.end_attempt(&self.attempt, why, counts).await?)
+        Ok(self.services.end_attempt(&self.attempt, why, charge).await?)
     }
 }
 
@@ -269,7 +269,7 @@ impl Report<'_> {
 pub(super) fn nonsense(error: &Error) -> Option<String> {
     match error {
         Error::Field { .. } | Error::ArtifactNotFound(_) => Some(error.to_string()),
-        Error::Engine(Refused::Illegal(illegal)) => Some(illegal.to_string()),
+        Error::Engine(Refused::IllegalChange(illegal)) => Some(illegal.to_string()),
         // Sent again, it could be written down no better.
         Error::Engine(Refused::Append(error @ (AppendError::TooLarge { .. } | AppendError::Unencodable { .. }))) => {
             Some(error.to_string())

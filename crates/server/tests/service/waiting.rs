@@ -109,7 +109,7 @@ async fn places_are_told_as_they_change_and_at_most_once_a_second() {
 
 #[tokio::test]
 async fn a_watch_of_many_jobs_hears_of_those_that_are_next() {
-    let world = World::tuned(|config| config.watch_places = 2).await;
+    let world = World::tuned(|config| config.watch_positions = 2).await;
     let mut ids = Vec::new();
     for _ in 0..4 {
         ids.push(submit_to(&world, Lane::Normal, 10).await);

@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(366 * 24 * 3600);
 type Out = mpsc::Sender<Result<WatchBatchResponse, Status>>;
 
 /// The batch, and the revision of the view it was read at.
-pub(super) fn look(services: &Services, name: &Name) -> Result<(Batch, Revision), Error> {
+pub(super) fn read(services: &Services, name: &Name) -> Result<(Batch, Revision), Error> {
     let now = Timestamp::now();
     let found = services.engine.projection(&services.projections.batches, |batches, view| {
         Some((batches.get(name, view, now)?, view.revision()))
@@ -71,7 +71,7 @@ impl Follower {
         let mut last: Option<(Batch, Instant)> = None;
         loop {
             self.changed.mark_unchanged();
-            let (batch, revision) = look(&self.services, &self.name)?;
+            let (batch, revision) = read(&self.services, &self.name)?;
             let silent = last.as_ref().is_none_or(|(_, at)| at.elapsed() >= self.services.config.bookmark_interval);
             if silent || last.as_ref().is_some_and(|(last_sent, _)| *last_sent != batch) {
                 let cursor = self.services.engine.cursor(revision).encode();
@@ -82,7 +82,7 @@ impl Follower {
                 last = Some((batch, Instant::now()));
                 self.pause().await;
             }
-            self.news().await;
+            self.wait_for_change().await;
         }
     }
 
@@ -90,15 +90,15 @@ impl Follower {
     async fn pause(&mut self) {
         let (services, name, changed) = (&self.services, &self.name, &mut self.changed);
         let over = async {
-            while look(services, name).is_ok_and(|(batch, _)| !batch.complete) && changed.changed().await.is_ok() {}
+            while read(services, name).is_ok_and(|(batch, _)| !batch.complete) && changed.changed().await.is_ok() {}
         };
         let _ = tokio::time::timeout(self.interval, over).await;
-        // Whatever came during the pause is news still.
+        // A change during the pause still counts.
         self.changed.mark_changed();
     }
 
-    /// Until there may be something to tell.
-    async fn news(&mut self) {
+    /// Until the batch may have changed.
+    async fn wait_for_change(&mut self) {
         let _ = tokio::time::timeout(LIVE, self.changed.changed()).await;
     }
 }

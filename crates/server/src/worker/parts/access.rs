@@ -50,7 +50,7 @@ impl Holder {
         }
         let (pages, gate) = parts.enter(self).ok_or_else(|| self.attempt.lost())?;
         let page = name.strip_prefix("pages/").and_then(|name| name.strip_suffix(".json")?.parse().ok());
-        if !page.is_some_and(|page| pages.has(page) && name == page_name(page)) {
+        if !page.is_some_and(|page| pages.contains(page) && name == page_name(page)) {
             return Err(Error::field("header.name", "must be that of a page of the part"));
         }
         Ok(Some(gate))

@@ -80,7 +80,7 @@ impl Registry {
 
     /// The assignments that were not answered in time; each stays one until [`Registry::answered`]. Their workers get
     /// nothing more until they are heard.
-    pub fn late(&self, within: Duration) -> Vec<(WorkerId, AttemptId)> {
+    pub fn overdue(&self, within: Duration) -> Vec<(WorkerId, AttemptId)> {
         let mut late = Vec::new();
         for (id, worker) in &mut self.inner.lock().workers {
             let over = worker.unanswered.iter().filter(|(_, since)| since.elapsed() > within);

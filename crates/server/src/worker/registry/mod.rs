@@ -56,7 +56,7 @@ struct Worker {
     session: u64,
     /// Whose token it came with.
     subject: Box<str>,
-    offer: Offer,
+    capabilities: WorkerCapabilities,
     heard: Instant,
     /// It left an assignment unanswered, or lost a lease, and has not been heard since.
     unresponsive: bool,
@@ -81,7 +81,7 @@ struct Connection {
 
 /// What a worker offers with its hello.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Offer {
+pub struct WorkerCapabilities {
     /// The kinds of work it takes.
     pub kinds: Arc<[Box<str>]>,
     /// Jobs it takes at once.
@@ -116,9 +116,9 @@ impl Eq for ReplacedToken {}
 
 /// A worker as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct WorkerSummary {
     pub worker: WorkerId,
-    pub offer: Offer,
+    pub capabilities: WorkerCapabilities,
     /// Whether its stream is open.
     pub connected: bool,
     /// Whether it is to take nothing new.
@@ -144,7 +144,13 @@ impl Registry {
     /// A worker said hello on a new stream, with a token of this subject. An older stream of the same worker is told to end.
     /// Nothing is sent on the new one before [`Registry::welcomed`]. Refused while a worker of another subject has the id:
     /// it would take over that worker's jobs.
-    pub fn attach(&self, worker: WorkerId, subject: &str, offer: Offer, outbox: Outbox) -> Result<Session, Error> {
+    pub fn attach(
+        &self,
+        worker: WorkerId,
+        subject: &str,
+        capabilities: WorkerCapabilities,
+        outbox: Outbox,
+    ) -> Result<Session, Error> {
         let mut inner = self.inner.lock();
         let taken =
             |old: &Worker| *old.subject != *subject && (old.connection.is_some() || old.heard.elapsed() <= self.lease);
@@ -154,7 +160,7 @@ impl Registry {
         inner.next += 1;
         let (session, replaced) = (inner.next, CancellationToken::new());
         let connection = Some(Connection { outbox, replaced: replaced.clone(), welcomed: false });
-        let kinds = offer.kinds.clone();
+        let kinds = capabilities.kinds.clone();
         let now = match inner.remove(&worker) {
             Some(old) => {
                 old.connection.iter().for_each(|connection| connection.replaced.cancel());
@@ -162,7 +168,7 @@ impl Registry {
                 Worker {
                     session,
                     subject: subject.into(),
-                    offer,
+                    capabilities,
                     heard,
                     unresponsive: false,
                     confirmed,
@@ -170,7 +176,7 @@ impl Registry {
                     ..old
                 }
             }
-            None => Worker::new(session, subject, offer, connection),
+            None => Worker::new(session, subject, capabilities, connection),
         };
         for kind in kinds.iter() {
             inner.by_kind.entry(kind.clone()).or_default().insert(worker.clone());
@@ -191,9 +197,9 @@ impl Registry {
         let Some(connection) = worker.connection.as_mut() else { return };
         connection.welcomed = true;
         if closing {
-            connection.send(told_to_drain(DrainReason::ServerStopping));
+            connection.send(drain_message(DrainReason::ServerStopping));
         } else if drained {
-            connection.send(told_to_drain(DrainReason::Operator));
+            connection.send(drain_message(DrainReason::Operator));
         }
     }
 
@@ -220,12 +226,12 @@ impl Registry {
     /// The worker takes so many jobs at once from now on.
     pub fn change_slots(&self, worker: &WorkerId, slots: u32) {
         if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
-            worker.offer.slots = slots;
+            worker.capabilities.slots = slots;
         }
     }
 
     /// The server itself was not there for a while: everybody's lease begins anew.
-    pub fn forgive(&self) {
+    pub fn renew_all_leases(&self) {
         self.inner.lock().floor = Instant::now();
     }
 
@@ -240,8 +246,8 @@ impl Registry {
     }
 
     /// Looks at the kinds that workers take.
-    pub fn kinds<T>(&self, look: impl FnOnce(&HashMap<Box<str>, HashSet<WorkerId>>) -> T) -> T {
-        look(&self.inner.lock().by_kind)
+    pub fn kinds<T>(&self, read: impl FnOnce(&HashMap<Box<str>, HashSet<WorkerId>>) -> T) -> T {
+        read(&self.inner.lock().by_kind)
     }
 
     /// The workers that may get jobs of one of these kinds; their free slots by what they hold.
@@ -256,16 +262,22 @@ impl Registry {
             |worker: &Worker| worker.takes_jobs() && worker.listens() && !worker.is_silent(inner.floor, self.lease);
         let free = takers.into_iter().filter(|(_, worker)| able(worker)).map(|(id, worker)| FreeWorker {
             worker: id.clone(),
-            kinds: worker.offer.kinds.clone(),
-            slots: worker.offer.slots.saturating_sub(held(id) + worker.claiming.len() as u32),
-            takes_parts: worker.offer.takes_parts,
+            kinds: worker.capabilities.kinds.clone(),
+            slots: worker.capabilities.slots.saturating_sub(held(id) + worker.claiming.len() as u32),
+            takes_parts: worker.capabilities.takes_parts,
         });
         free.filter(|free| free.slots > 0).collect()
     }
 
     /// Slots of all workers that may get jobs.
     pub fn slots(&self) -> u32 {
-        self.inner.lock().workers.values().filter(|worker| worker.takes_jobs()).map(|worker| worker.offer.slots).sum()
+        self.inner
+            .lock()
+            .workers
+            .values()
+            .filter(|worker| worker.takes_jobs())
+            .map(|worker| worker.capabilities.slots)
+            .sum()
     }
 
     /// Slots of the workers that may get jobs of each of these kinds, busy or not.
@@ -273,7 +285,10 @@ impl Registry {
         let inner = self.inner.lock();
         let slots = |kind: &str| {
             let workers = inner.by_kind.get(kind).into_iter().flatten().filter_map(|id| inner.workers.get(id));
-            workers.filter(|worker| worker.takes_jobs()).map(|worker| worker.offer.slots).fold(0, u32::saturating_add)
+            workers
+                .filter(|worker| worker.takes_jobs())
+                .map(|worker| worker.capabilities.slots)
+                .fold(0, u32::saturating_add)
         };
         kinds.iter().map(|kind| (kind.clone(), slots(kind))).collect()
     }
@@ -320,7 +335,7 @@ impl Registry {
 impl Inner {
     fn remove(&mut self, id: &WorkerId) -> Option<Worker> {
         let worker = self.workers.remove(id)?;
-        for kind in worker.offer.kinds.iter() {
+        for kind in worker.capabilities.kinds.iter() {
             if let Some(takers) = self.by_kind.get_mut(kind) {
                 takers.remove(id);
                 if takers.is_empty() {
@@ -333,12 +348,12 @@ impl Inner {
 }
 
 impl Worker {
-    fn new(session: u64, subject: &str, offer: Offer, connection: Option<Connection>) -> Self {
+    fn new(session: u64, subject: &str, capabilities: WorkerCapabilities, connection: Option<Connection>) -> Self {
         let (claiming, unanswered, confirmed) = (HashSet::new(), HashMap::new(), HashMap::new());
         Self {
             session,
             subject: subject.into(),
-            offer,
+            capabilities,
             heard: Instant::now(),
             unresponsive: false,
             drained: false,
@@ -377,6 +392,6 @@ impl Connection {
 }
 
 /// Take nothing new, and why.
-fn told_to_drain(reason: DrainReason) -> Message {
+fn drain_message(reason: DrainReason) -> Message {
     Message::Drain(Drain { reason: reason.into() })
 }

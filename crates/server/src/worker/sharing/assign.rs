@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use courant_engine::parts::Given;
+use courant_engine::parts::AssignedPart;
 use courant_joblog::job::State;
 use courant_proto::v1::Assignment;
 use courant_proto::v1::work_response::Message;
 
-use super::end::{Why, end_soon};
+use super::end::{PartEnd, end_soon};
 use super::lead::send_to_lead;
 use crate::services::Services;
 use crate::worker::assignment::{assignment, free, page_range};
@@ -15,7 +15,7 @@ use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
 
 /// Gives parts to workers with room for which no job waits. Whole jobs were given out before.
-pub(crate) fn give_out(services: &Arc<Services>, registry: &Arc<Registry>) {
+pub(crate) fn assign_parts(services: &Arc<Services>, registry: &Arc<Registry>) {
     if registry.parts.ledger.lock().is_empty() {
         return;
     }
@@ -24,23 +24,23 @@ pub(crate) fn give_out(services: &Arc<Services>, registry: &Arc<Registry>) {
     for able in free(services, registry, &kinds).into_iter().filter(|free| free.takes_parts) {
         let room = able.slots.saturating_sub(counts.get(&able.worker).copied().unwrap_or(0));
         for _ in 0..room {
-            let Some(given) = registry.parts.give(&able.worker, &able.kinds) else { break };
-            hand_over(services, registry, &able.worker, given);
+            let Some(part) = registry.parts.assign(&able.worker, &able.kinds) else { break };
+            send_part(services, registry, &able.worker, part);
         }
     }
 }
 
-fn hand_over(
+fn send_part(
     services: &Arc<Services>,
     registry: &Arc<Registry>,
     worker: &courant_joblog::ids::WorkerId,
-    Given { attempt, part, pages }: Given,
+    AssignedPart { attempt, part, pages }: AssignedPart,
 ) {
     let holder = Holder::of_part(&attempt, &part);
     // Should it be over already, that will be noticed where all parts of it are ended.
     let Ok(job) = attempt.held(&services.engine) else { return };
     if job.state != State::Running || (pages.first..=pages.last).all(|page| job.pages.is_done(page)) {
-        return end_soon(services, registry, holder, Why::NothingToDo);
+        return end_soon(services, registry, holder, PartEnd::NothingToDo);
     }
     let at = holder.wire(&services.credentials, worker);
     let message = Assignment { pages: Some(page_range(pages)), ..assignment(&job, at) };
@@ -48,6 +48,6 @@ fn hand_over(
         tracing::info!(job = %attempt.job, attempt = attempt.number, %worker, ?pages, "a part was given");
         send_to_lead(services, registry, &attempt);
     } else {
-        end_soon(services, registry, holder, Why::WorkerGone);
+        end_soon(services, registry, holder, PartEnd::WorkerGone);
     }
 }

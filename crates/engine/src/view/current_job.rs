@@ -8,20 +8,20 @@ use courant_joblog::job::{Job, Progress, State, Zone};
 use crate::clock::Moment;
 
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct CurrentJob {
     /// The revision of its newest entry.
     pub revision: Revision,
     /// As the log has it.
     pub job: Arc<Job>,
     /// What is newer than the log.
-    pub live: Option<Arc<Live>>,
+    pub live: Option<Arc<LiveProgress>>,
     /// Since when it waits, is held (by the same attempt) or has ended, by the view's clock.
     pub since: Moment,
 }
 
 /// News of a running attempt that is not in the log.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Live {
+pub struct LiveProgress {
     pub attempt: u32,
     /// How far it is.
     pub progress: Progress,
@@ -29,7 +29,7 @@ pub struct Live {
     pub zone: Option<Zone>,
 }
 
-impl Known {
+impl CurrentJob {
     /// How long the attempt under way runs, or the last one ran, in milliseconds. `None` before the first, and while the
     /// job waits for the next.
     pub fn elapsed_ms(&self, now: Moment) -> Option<u64> {
@@ -70,11 +70,11 @@ pub(super) fn goes_on(old: &Job, new: &Job) -> bool {
 }
 
 /// The live news after a durable event: what the event says, but no percent lower than was told already.
-pub(super) fn carried(live: &Live, job: &Job) -> Option<Arc<Live>> {
+pub(super) fn carried(live: &LiveProgress, job: &Job) -> Option<Arc<LiveProgress>> {
     if !job.state.is_held() || job.attempt != live.attempt {
         return None;
     }
     let percent = live.progress.percent.max(job.progress.percent);
     let progress = Progress { percent, ..job.progress.clone() };
-    Some(Arc::new(Live { attempt: live.attempt, progress, zone: None }))
+    Some(Arc::new(LiveProgress { attempt: live.attempt, progress, zone: None }))
 }
