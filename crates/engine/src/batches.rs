@@ -18,11 +18,11 @@ use crate::view::{ListKey, View};
 pub const ANNOUNCED_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// A batch belongs to one owner; another owner's of the same name is another batch.
-pub type Name = (Owner, BatchId);
+pub type BatchKey = (Owner, BatchId);
 
 /// All batches that have jobs.
 #[derive(Debug, Default)]
-pub struct Batches(HashMap<Name, BatchCounts>, Clock);
+pub struct Batches(HashMap<BatchKey, BatchCounts>, Clock);
 
 /// What is known of one batch.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ struct BatchCounts {
 /// A batch as it is at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    pub name: Name,
+    pub name: BatchKey,
     /// Jobs that are there or announced.
     pub total: u32,
     /// Jobs that are there, by state.
@@ -97,12 +97,12 @@ impl Batches {
     }
 
     /// A batch as it is, when the wall clock says this.
-    pub fn get(&self, name: &Name, view: &View, now: Timestamp) -> Option<Batch> {
+    pub fn get(&self, name: &BatchKey, view: &View, now: Timestamp) -> Option<Batch> {
         Some(self.0.get(name)?.state(name, view, now, self.1.now()))
     }
 
     /// A signal for each change of a batch. The sender is gone when the batch is.
-    pub fn subscribe(&mut self, name: &Name) -> Option<watch::Receiver<()>> {
+    pub fn subscribe(&mut self, name: &BatchKey) -> Option<watch::Receiver<()>> {
         let changed = &mut self.0.get_mut(name)?.changed;
         Some(changed.get_or_insert_with(|| watch::Sender::new(())).subscribe())
     }
@@ -114,14 +114,14 @@ impl Batches {
     }
 
     /// Jobs of a batch after a key, oldest first, at most so many.
-    pub fn jobs(&self, name: &Name, after: Option<&ListKey>, most: usize) -> Vec<ListKey> {
+    pub fn jobs(&self, name: &BatchKey, after: Option<&ListKey>, most: usize) -> Vec<ListKey> {
         use std::ops::Bound::{Excluded, Unbounded};
         let Some(counts) = self.0.get(name) else { return Vec::new() };
         counts.jobs.range((after.map_or(Unbounded, Excluded), Unbounded)).take(most).cloned().collect()
     }
 }
 
-fn name(job: &Job) -> Option<Name> {
+fn name(job: &Job) -> Option<BatchKey> {
     Some((job.owner.clone(), job.batch.clone()?))
 }
 
@@ -148,11 +148,11 @@ impl BatchCounts {
         self.pages_done = self.pages_done.saturating_sub(u64::from(job.pages.done_count()));
     }
 
-    fn state(&self, name: &Name, view: &View, wall: Timestamp, now: Moment) -> Batch {
+    fn state(&self, name: &BatchKey, view: &View, wall: Timestamp, now: Moment) -> Batch {
         let there = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
         let stood = self.newest.map_or(0, |newest| now.ms_since(newest));
-        let waited_for = stood <= ANNOUNCED_FOR.as_millis() as u64;
-        let announced = if waited_for { self.announced.saturating_sub(self.removed) } else { 0 };
+        let kinds_with_waiting_jobs = stood <= ANNOUNCED_FOR.as_millis() as u64;
+        let announced = if kinds_with_waiting_jobs { self.announced.saturating_sub(self.removed) } else { 0 };
         let total = there.max(announced);
         let ended: u32 = self.states.iter().filter(|(state, _)| state.is_terminal()).map(|(_, count)| count).sum();
         let running: f64 =
@@ -187,7 +187,7 @@ mod tests {
         job
     }
 
-    fn name() -> Name {
+    fn name() -> BatchKey {
         (Owner::new("alice"), BatchId::new("B"))
     }
 

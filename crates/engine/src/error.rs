@@ -6,7 +6,7 @@ use courant_joblog::job::State;
 use courant_joblog::log::{AppendError, ReadError};
 
 use crate::cursor::Gap;
-use crate::quota::Refusal;
+use crate::quota::QuotaExceeded;
 
 /// Why the engine did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum Error {
     LeaseLost { job: JobId, attempt: u32 },
     /// The owner's quota is used up.
     #[error(transparent)]
-    Quota(#[from] Refusal),
+    Quota(#[from] QuotaExceeded),
     /// Events after the cursor are gone.
     #[error("the cursor cannot be continued from: {}; start from a snapshot", gap_words(*.0))]
     CursorTooOld(Gap),

@@ -45,10 +45,10 @@ pub struct PastEvent<'a> {
 pub trait Projection: Send {
     /// Takes in the newest entries from before the start, oldest first and before anything else. They are a part of the log,
     /// and what they are about may be gone.
-    fn recall(&mut self, _past: &PastEvent<'_>) {}
+    fn replay(&mut self, _past: &PastEvent<'_>) {}
 
     /// Takes in a job that was there at the start, by its newest entry.
-    fn found(&mut self, change: &JobChange<'_>) {
+    fn restore(&mut self, change: &JobChange<'_>) {
         self.on_change(change);
     }
 

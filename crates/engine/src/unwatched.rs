@@ -18,19 +18,19 @@ use crate::projection::Registered;
 use crate::transitions::cancel_change;
 use crate::unwatched_index::UnwatchedIndex;
 
-/// How often one looks.
+/// How often jobs are checked.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// Who is said to have cancelled such a job.
+/// The `requested_by` of such a cancel.
 pub const BY: &str = "unwatched";
 
-/// What it is found out by which jobs nobody follows.
+/// The indexes from which it is found which jobs nobody follows.
 #[derive(Clone, Debug)]
 pub struct Indexes {
     pub unwatched: Registered<UnwatchedIndex>,
     pub batches: Registered<Batches>,
 }
 
-/// Looks for jobs that nobody follows, for ever.
+/// Cancels jobs that nobody follows, for ever.
 pub async fn run(engine: Arc<Engine>, indexes: Indexes) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,7 +72,7 @@ impl UnwatchedSweep {
         let Some((job, stood_ms)) = current else { return };
         let Some(limit) = job.cancel_unwatched_ms.map(Duration::from_millis) else { return };
         if self.is_followed(&job) {
-            // From now on: the next look finds out whether they left.
+            // From now on: the next sweep finds out whether they left.
             self.since.insert(id, Instant::now());
             return;
         }
@@ -96,7 +96,7 @@ impl UnwatchedSweep {
         self.engine.is_followed(job) || self.engine.projection(batches, |batches, _| batches.is_followed(job))
     }
 
-    /// When a job that is looked at for the first time was queued, but not before this server began.
+    /// When a job that is checked for the first time was queued, but not before this server began.
     fn stands_since(&self, stood_ms: u64) -> Instant {
         Instant::now() - Duration::from_millis(stood_ms).min(self.begun.elapsed())
     }

@@ -1,5 +1,5 @@
-//! What can happen to a job, durably. Transient news (percent, current zone, queue place) is not here: it never
-//! touches the log.
+//! What can happen to a job, durably. Transient updates (percent, current zone, queue position) are not here: they
+//! never touch the log.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ pub enum Change {
         error: JobError,
         /// When the next may start.
         not_before: Timestamp,
-        /// Whether the attempt counts against the job.
+        /// Whether the attempt is charged to the job.
         charge: AttemptCharge,
     },
     /// A person asked for another try of an ended job.
@@ -129,7 +129,7 @@ impl Change {
     }
 }
 
-/// Whether an attempt that ended badly counts against `max_attempts`.
+/// Whether an attempt that ended badly is charged against `max_attempts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AttemptCharge {
     /// It does, unless it finished a page. Old records say `Yes`.
@@ -157,12 +157,12 @@ pub struct Submission {
     /// Labels of the caller.
     pub labels: BTreeMap<String, String>,
     pub formats: Vec<Format>,
-    /// How many fruitless attempts end the job, at least 1.
+    /// How many attempts without progress in a row end the job, at least 1.
     pub max_attempts: u32,
-    /// Pages in the document, by the word of the caller.
+    /// Pages in the document, as declared by the caller.
     #[serde(default)]
     pub pages: Option<u32>,
-    /// How many jobs the batch will have, by the word of the caller.
+    /// How many jobs the batch will have, as declared by the caller.
     #[serde(default)]
     pub batch_size: Option<u32>,
     /// Milliseconds without a watcher after which the job is cancelled.

@@ -61,7 +61,7 @@ pub struct Job {
     /// When it was submitted.
     pub created: Timestamp,
     /// Since when it is in its queue: when it was submitted, queued again by hand, or put at the queue's end. A retry keeps
-    /// its place.
+    /// its position.
     pub queued: Timestamp,
     /// When the first attempt started.
     pub started: Option<Timestamp>,
@@ -73,7 +73,7 @@ pub struct Job {
     pub not_before: Option<Timestamp>,
     /// Who asked for the cancel, once someone did.
     pub cancelled_by: Option<Box<str>>,
-    /// How many jobs its batch will have, by the word of the caller.
+    /// How many jobs its batch will have, as declared by the caller.
     #[serde(default)]
     pub batch_size: Option<u32>,
     /// Milliseconds without a watcher after which the job is cancelled.
@@ -178,7 +178,7 @@ pub struct Pages {
     pub total: Option<u32>,
     /// Finished, in order, neighbours of one attempt joined.
     pub done: Vec<PageRange>,
-    /// In the document, by the word of the caller: for lanes and estimates only.
+    /// In the document, as declared by the caller: for lanes and estimates only.
     #[serde(default)]
     pub expected: Option<u32>,
 }

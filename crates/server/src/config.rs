@@ -155,7 +155,7 @@ pub struct Config {
     #[arg(long, env = "COURANT_UPLOAD_PIECE_BYTES", default_value_t = 4 << 20, value_name = "BYTES")]
     pub upload_piece_bytes: usize,
 
-    /// Pieces of one upload; who sends in smaller ones than these have room for is refused (1 to 100000)
+    /// Pieces of one upload; an upload in smaller pieces than that needs is refused (1 to 100000)
     #[arg(long, env = "COURANT_UPLOAD_PIECES", default_value_t = 10_000, value_name = "N")]
     pub upload_pieces: usize,
 
@@ -218,7 +218,7 @@ pub struct Config {
     #[command(flatten)]
     pub presence: PresenceConfig,
 
-    /// Open a log that has lost its end, and tell every watcher that there is a gap
+    /// Open a log that has lost its end, and report a gap to every watcher
     #[arg(long, env = "COURANT_ACCEPT_LOG_LOSS")]
     pub accept_log_loss: bool,
 }
@@ -337,7 +337,7 @@ impl Config {
             ("--upload-memory", self.upload_memory < UPLOAD_MEMORY, "must be at least 67108864"),
             ("--upload-memory-per-user", self.upload_memory_per_user < UPLOAD_MEMORY, "must be at least 67108864"),
             ("--upload-idle", self.upload_idle < Duration::from_millis(100), "must be at least 100ms"),
-            ("--retention", self.retention.is_absurd(), "must be at most 36500d, or forever"),
+            ("--retention", self.retention.is_too_long(), "must be at most 36500d, or forever"),
             ("--log-reserve", self.log_reserve > 1 << 40, "must be at most 1099511627776"),
             ("--watch-positions", self.watch_positions > 10_000, "must be 0 to 10000"),
             ("--notifications-per-user", !(1..=10_000).contains(&self.notifications_per_user), "must be 1 to 10000"),

@@ -1,4 +1,4 @@
-//! Once a second: who works now, and where the waiting jobs stand that somebody follows.
+//! Once a second: which workers are connected, and the positions of the waiting jobs that somebody follows.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use tokio::time::{Duration, MissedTickBehavior};
 use crate::services::Services;
 use crate::worker::registry::{Registry, WorkerSummary};
 
-/// The least time between two places told of a job.
+/// The least time between two positions sent of a job.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Tells places for ever.
+/// Sends positions for ever.
 pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     let mut ticks = tokio::time::interval(EVERY);
     // A round that took long is followed by a whole pause.

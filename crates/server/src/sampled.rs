@@ -20,10 +20,10 @@ pub const LISTS_EVERY: (Duration, Duration, Duration) =
 /// The longest a stream may live, whatever its token says.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// How often a state is looked at and told.
+/// How often a state is sampled and sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Intervals {
-    /// Between two looks, and so the least between two states.
+    /// Between two samples, and so the least between two states.
     pub sample_every: Duration,
     /// The most between two states, changed or not.
     pub send_within: Duration,
@@ -31,8 +31,8 @@ pub struct Intervals {
     pub token_left: Duration,
 }
 
-/// Tells states until the client goes, its token runs out or the server stops. `look` takes the state, `same` says
-/// whether two are worth telling apart, `form` makes the message.
+/// Sends states until the client goes, its token expires or the server stops. `take` samples the state, `same` decides
+/// whether two are equal for the client, `form` makes the message.
 pub fn start<S, T>(
     services: Arc<Services>,
     intervals: Intervals,
@@ -53,7 +53,7 @@ where
             () = services.stopping.cancelled() => Error::Draining,
             () = tokio::time::sleep_until(expires) => TokenError::Expired.into(),
         };
-        // Nobody may be there to hear it.
+        // The receiver may be gone.
         let _ = out.send(Err(why.into())).await;
     });
     states
@@ -71,12 +71,12 @@ async fn send<S: Clone, T>(
     let mut last: Option<(S, Instant)> = None;
     loop {
         ticks.tick().await;
-        // Room first, so that what is told is what is true then.
-        let Ok(room) = out.reserve().await else { return };
+        // Reserve first, so that what is sent is current.
+        let Ok(permit) = out.reserve().await else { return };
         let state = take();
         let due = last.as_ref().is_none_or(|(old, at)| !same(old, &state) || at.elapsed() >= intervals.send_within);
         if due {
-            room.send(Ok(form(state.clone())));
+            permit.send(Ok(form(state.clone())));
             last = Some((state, Instant::now()));
         }
     }

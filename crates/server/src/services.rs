@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::holds::Holds;
 use crate::objects::Objects;
 use crate::projections::{self, Projections};
-use crate::seal::{self, Passwords};
+use crate::seal::{self, PasswordSealer};
 use crate::shares::Shares;
 
 /// The engine, and all that services need beside it.
@@ -26,7 +26,7 @@ pub struct Services {
     pub projections: Projections,
     pub objects: Objects,
     /// Seals and opens passwords of documents.
-    pub passwords: Passwords,
+    pub passwords: PasswordSealer,
     /// Shows which worker holds an attempt.
     pub credentials: Credentials,
     /// Who is putting or removing a job's files.
@@ -64,7 +64,7 @@ impl Services {
             engine,
             projections,
             objects,
-            passwords: Passwords::new(&secret),
+            passwords: PasswordSealer::new(&secret),
             credentials: Credentials::new(&secret),
             holds: Holds::default(),
             stopping: CancellationToken::new(),

@@ -72,7 +72,7 @@ fn log(error: &Error) {
         Error::Engine(Refused::IllegalChange(cause)) => {
             tracing::error!(%cause, "a change was illegal where it should not be")
         }
-        // The log says itself when it is full, once.
+        // The log reports once by itself that it is full.
         Error::Engine(Refused::Append(AppendError::Full)) => tracing::debug!("nothing was appended: no space"),
         Error::Engine(Refused::Append(cause)) => tracing::error!(%cause, "append failed"),
         Error::Engine(Refused::Read(cause)) => tracing::error!(%cause, "read failed"),
@@ -135,7 +135,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::NotificationStore(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
         Error::Objects(cause) => match Fault::of(cause) {
             Fault::Missing => (Code::Internal, ErrorReason::Internal),
-            // Workers wait for the operator with what they have; clients are told by the reason that it takes one.
+            // Workers wait for the operator with what they have; the reason tells clients that it takes one.
             Fault::Misconfigured(_) => (Code::Unavailable, ErrorReason::StorageMisconfigured),
             Fault::Full => (Code::Unavailable, ErrorReason::StorageFull),
             Fault::Overloaded | Fault::Timeout | Fault::Unavailable => {

@@ -43,7 +43,7 @@ impl Engine {
         Err(Error::Busy(id))
     }
 
-    /// Removes a job and its history from the log, if `may` says so of its newest state. `false` when it does not, or
+    /// Removes a job and its history from the log, if `may` allows it for its newest state. `false` when it does not, or
     /// there is no such job. Its files are the caller's.
     pub async fn remove(&self, id: &JobId, may: impl Fn(&Job) -> Result<bool, Error>) -> Result<bool, Error> {
         for _ in 0..RACES {
@@ -63,7 +63,7 @@ impl Engine {
         Err(Error::Busy(id.clone()))
     }
 
-    /// Changes a job: `decide` sees the newest job and says what should happen (`None`: nothing). It is asked again when
+    /// Changes a job: `decide` gets the newest job and returns the change (`None`: nothing). It is called again when
     /// somebody else was quicker. The caller reads its own write: the view has it when this returns.
     pub async fn change(
         &self,

@@ -23,9 +23,9 @@ use crate::view::{CurrentJob, LiveProgress, View};
 pub struct Engine {
     pub config: Config,
     pub log: Arc<dyn Log>,
-    /// By what is too old is told.
+    /// The wall clock by which ages are judged.
     pub wall: Wall,
-    /// Told when a job may be waiting for a worker.
+    /// Notified when a job may be waiting for a worker.
     pub wake: Notify,
     pub(super) state: Mutex<State>,
     pub(super) applied: watch::Sender<Revision>,
@@ -38,7 +38,7 @@ impl Engine {
         let mut state = State { projections, ..State::default() };
         let clock = warm_up(&*log, latest.revision, &mut state).await?;
         state.view = View::new(config.weights, clock);
-        latest.entries.iter().for_each(|entry| state.found(entry));
+        latest.entries.iter().for_each(|entry| state.restore(entry));
         state.view.advance(latest.revision);
         Ok(Self {
             config,
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// Reads the view and what is estimated from it. Keep it short: everybody waits.
-    pub fn survey<T>(&self, read: impl FnOnce(&View, &Estimates) -> T) -> T {
+    pub fn read_with_estimates<T>(&self, read: impl FnOnce(&View, &Estimates) -> T) -> T {
         let state = self.state.lock();
         read(&state.view, &state.estimates)
     }
@@ -99,7 +99,7 @@ impl Engine {
         Cursor::now(self.log.info(), revision)
     }
 
-    /// Takes in news of a running attempt that is not for the log. `false` if it is not the job's attempt.
+    /// Publishes a transient update of a running attempt. `false` if it is not the job's attempt.
     pub fn report(&self, id: &JobId, live: LiveProgress, change: TransientChange) -> bool {
         let mut state = self.state.lock();
         let Some(current) = state.view.set_live_progress(id, live) else { return false };

@@ -100,7 +100,7 @@ impl State {
         }
     }
 
-    /// Tells one job's place. `false` if it has none, or nobody here follows it.
+    /// Sends one job's position. `false` if it has none, or nobody here follows it.
     fn notify(
         &self,
         scope_key: &ScopeKey,
@@ -118,7 +118,7 @@ impl State {
             None => {
                 let Some(position) = self.estimated_position(&current.job, self.view.now()) else { return false };
                 let snapshot = before.0.get(id).map(|(sent, _)| *sent).filter(|sent| !sent.moved_to(&position));
-                // What was told stands until it is told anew: small steps add up.
+                // Compared with what was sent last, not with the last round: small steps add up.
                 let update =
                     snapshot.map_or((position, PositionUpdate::Changed), |sent| (sent, PositionUpdate::Unchanged));
                 sent.0.insert(id.clone(), update);
@@ -140,7 +140,7 @@ impl State {
 }
 
 impl EstimatedPosition {
-    /// Whether the step from one to the other is worth telling.
+    /// Whether the difference is large enough to be sent.
     fn moved_to(&self, now: &Self) -> bool {
         let wait = |wait: Option<Estimate>| wait.map(|wait| wait.ms as f64);
         let waits_moved = match (wait(self.wait), wait(now.wait)) {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_told_when_somebody_would_notice() {
+    fn a_step_is_sent_when_somebody_would_notice() {
         let sent = position(3, 100, Some(60_000));
         for same in
             [sent, position(3, 101, Some(60_000)), position(3, 100, Some(55_000)), position(3, 109, Some(65_900))]

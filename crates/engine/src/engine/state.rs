@@ -16,7 +16,7 @@ use crate::view::{CurrentJob, View};
 
 /// Entries read from the log at a time.
 pub const PAGE: usize = 512;
-/// How far back a start looks for what estimates are made from.
+/// How many entries a start replays for the estimates.
 const WARM_UP: u64 = 8192;
 
 /// View, watchers and all that is counted beside them.
@@ -30,11 +30,11 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Takes in the newest entry of a job at the start.
-    pub(super) fn found(&mut self, entry: &Entry) {
+    /// Applies the newest entry of a job at the start.
+    pub(super) fn restore(&mut self, entry: &Entry) {
         let before = self.view.get(&entry.key.job).cloned();
         self.view.apply(entry);
-        self.project(entry, before.as_ref(), |projection, change| projection.found(change));
+        self.project(entry, before.as_ref(), |projection, change| projection.restore(change));
     }
 
     pub(super) fn apply(&mut self, entry: &Arc<Entry>) {
@@ -52,7 +52,7 @@ impl State {
             (Record::Forgotten, Some(before)) => {
                 self.hub.notify(&before.job, &Durable { batch, ..Durable::of(entry.clone()) });
             }
-            // Made and removed between two looks at the log: nobody ever heard of it.
+            // Created and removed between two reads of the log: nobody ever saw it.
             (Record::Forgotten, None) => {}
         }
     }
@@ -68,9 +68,9 @@ impl State {
         self.projections.each(|projection| call(projection, &change));
     }
 
-    fn recall(&mut self, past: &PastEvent<'_>) {
-        self.estimates.recall(past);
-        self.projections.each(|projection| projection.recall(past));
+    fn replay(&mut self, past: &PastEvent<'_>) {
+        self.estimates.replay(past);
+        self.projections.each(|projection| projection.replay(past));
     }
 
     pub(super) fn snapshot(&self, current: &CurrentJob) -> JobSnapshot {
@@ -104,7 +104,7 @@ pub(super) async fn warm_up(log: &dyn Log, head: Revision, state: &mut State) ->
         after = last.revision;
         for entry in &page {
             if let Record::Changed { event, job } = &entry.record {
-                state.recall(&PastEvent { event, job, at: replay.moment(event.at) });
+                state.replay(&PastEvent { event, job, at: replay.moment(event.at) });
             }
         }
     }
@@ -149,8 +149,8 @@ mod tests {
                 tokio::time::advance(Duration::from_secs(1)).await;
                 // In the middle of a document too.
                 let at = Timestamp(if job.pages.done_count() > 2 { wall - DAY } else { wall });
-                let current = state.view.get(&job.id).and_then(|current| current.held_for_ms(state.view.now()));
-                let event = Event { at, change, ran_ms: current };
+                let ran_ms = state.view.get(&job.id).and_then(|current| current.held_for_ms(state.view.now()));
+                let event = Event { at, change, ran_ms };
                 job = apply(Some(&job), &event).unwrap();
                 revision += 1;
                 let (key, record) = (Key::of(&job), Record::Changed { event, job: Arc::new(job.clone()) });

@@ -9,7 +9,7 @@ use crate::hub::{Scope, Topic};
 use crate::snapshot::JobSnapshot;
 use crate::view::{CurrentJob, ListKey};
 
-/// Jobs looked at under one lock: everybody waits for that long.
+/// Jobs read under one lock: everybody waits for that long.
 pub const CHUNK: usize = 512;
 /// Finished jobs among the first snapshots of a watch over many jobs.
 pub const RECENT_FINISHED: usize = 50;
@@ -69,7 +69,7 @@ impl Engine {
 }
 
 impl State {
-    /// Looks at one piece.
+    /// Reads one piece.
     fn walk(&self, walk: &mut Walk) -> Vec<JobSnapshot> {
         let owner = match &walk.scope.topic {
             Topic::Job(id) => {

@@ -1,4 +1,4 @@
-//! Coming and going of watchers: where what they were told ends and what comes into their queue begins.
+//! Joining and leaving of watchers: up to which revision they were served, and from which their queue goes on.
 
 use std::sync::Arc;
 

@@ -379,11 +379,11 @@ fn kinds_and_workers_are_bounded_and_the_longest_unused_go() {
     }
     assert_eq!((estimates.kinds.len(), estimates.used.len()), (MAX_KINDS, MAX_KINDS));
     assert!(estimates.kinds.contains_key("kind-0") && !estimates.kinds.contains_key("kind-1"));
-    let mut kind = Kind::default();
+    let mut kind = KindModel::default();
     let worker = |number: usize| WorkerId::new(format!("w{number}"));
     for number in 0..3_000 {
-        kind.learn_page(&worker(number), Reading::Text, 40.0, 40.0);
-        kind.learn_page(&worker(0), Reading::Text, 400.0, 400.0);
+        kind.learn_page(&worker(number), ReadMethod::Text, 40.0, 40.0);
+        kind.learn_page(&worker(0), ReadMethod::Text, 400.0, 400.0);
     }
     assert!(kind.workers() <= 1024 && kind.factor(&worker(0)) > kind.factor(&worker(1)));
 }

@@ -24,7 +24,7 @@ enum Next {
     End(JobId),
 }
 
-/// What was said, and what came: milliseconds.
+/// What was estimated, and what came: milliseconds.
 #[derive(Clone, Copy, Debug)]
 struct Told {
     said: Estimate,

@@ -1,10 +1,10 @@
-//! What filters mean, what is said of those that mean nothing, and the laws.
+//! What filters mean, the errors of those that mean nothing, and the invariants.
 
 use courant_joblog::ids::{BatchId, Timestamp};
 use courant_joblog::job::{JobError, Lane, State};
 use proptest::prelude::*;
 
-use super::field::{Moment, Number, Pattern, Sense, Test, Word};
+use super::field::{NumberField, Pattern, Polarity, Test, TextField, TimeField};
 use super::lexer::Comparator;
 use super::*;
 use crate::rfc3339::Instant;
@@ -132,31 +132,35 @@ fn length_and_depth_are_bounded() {
     assert!(parse(&"x".repeat(MAX_BYTES + 1)).unwrap_err().problem.contains("2048 bytes"));
 }
 
-fn word() -> impl Strategy<Value = Word> {
+fn word() -> impl Strategy<Value = TextField> {
     prop_oneof![
         prop::sample::select(vec![
-            Word::JobId,
-            Word::Owner,
-            Word::DocumentId,
-            Word::BatchId,
-            Word::RequestId,
-            Word::Kind,
-            Word::Filename,
-            Word::WorkerId,
-            Word::ErrorCode
+            TextField::JobId,
+            TextField::Owner,
+            TextField::DocumentId,
+            TextField::BatchId,
+            TextField::RequestId,
+            TextField::Kind,
+            TextField::Filename,
+            TextField::WorkerId,
+            TextField::ErrorCode
         ]),
-        "\\PC{1,8}".prop_map(Word::Label),
+        "\\PC{1,8}".prop_map(TextField::Label),
     ]
 }
 
 fn test() -> impl Strategy<Value = Test> {
     use Comparator::*;
-    let sense = || prop::sample::select(vec![Sense::Is, Sense::IsNot]);
+    let sense = || prop::sample::select(vec![Polarity::Is, Polarity::IsNot]);
     let order = || prop::sample::select(vec![Less, AtMost, Greater, AtLeast]);
     let any = || prop::sample::select(vec![Equal, NotEqual, Less, AtMost, Greater, AtLeast]);
-    let number =
-        prop::sample::select(vec![Number::DocumentBytes, Number::Attempt, Number::PagesTotal, Number::PagesDone]);
-    let moment = || prop::sample::select(vec![Moment::Create, Moment::Start, Moment::End]);
+    let number = prop::sample::select(vec![
+        NumberField::DocumentBytes,
+        NumberField::Attempt,
+        NumberField::PagesTotal,
+        NumberField::PagesDone,
+    ]);
+    let moment = || prop::sample::select(vec![TimeField::Create, TimeField::Start, TimeField::End]);
     let pattern = (".{0,8}", any_bool(), any_bool())
         .prop_map(|(text, open_start, open_end)| Pattern { text, open_start, open_end }.settled());
     prop_oneof![

@@ -1,9 +1,9 @@
 //! What waits for one watcher: bounded, whatever the watcher does.
 //!
-//! Durable entries queue up to the capacity. Beyond it they are thrown away and the queue says *lagged*: the
-//! watcher then reads what it missed from the log, so a slow one costs no memory and loses nothing. Transient news is
-//! kept once per job and kind, the newest wins, with a count of what it replaced. A durable entry pushes the pending
-//! news of its job ahead of itself.
+//! Durable entries queue up to the capacity. Beyond it they are dropped and the queue reports *lagged*: the
+//! watcher then reads what it missed from the log, so a slow one costs no memory and loses nothing. Transient
+//! updates are kept once per job and kind, the newest wins, with a count of what it replaced. A durable entry pushes the
+//! pending updates of its job ahead of itself.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,9 +23,9 @@ use crate::view::CurrentJob;
 #[derive(Clone, Debug)]
 pub struct Durable {
     pub entry: Arc<Entry>,
-    /// The percent that was told live already; the entry must not be shown with less.
+    /// The percent that was sent live already; the entry must not be shown with less.
     pub percent: f64,
-    /// The batch of a job that was removed, where it is still known: the entry does not say it.
+    /// The batch of a job that was removed, where it is still known: the entry does not have it.
     pub batch: Option<BatchId>,
     /// How long the job may take from there on, where that is known.
     pub remaining: Option<Estimate>,
@@ -38,13 +38,13 @@ impl Durable {
     }
 }
 
-/// News that is not in the log.
+/// A change that is not in the log.
 #[derive(Clone, Debug)]
 pub struct TransientUpdate {
     pub at: Timestamp,
-    /// The job with this news in it.
+    /// The job with this change in it.
     pub current: CurrentJob,
-    /// Its place while it waits.
+    /// Its position while it waits.
     pub position: Option<EstimatedPosition>,
     /// How long it may still take while it runs.
     pub remaining: Option<Estimate>,
@@ -65,11 +65,11 @@ pub enum TransientChange {
         /// 0 to 100 of this export.
         percent: f64,
     },
-    /// The place in the lane.
+    /// The position in the lane.
     Position,
 }
 
-/// News of one kind replaces older news of that kind.
+/// An update of one kind replaces older ones of that kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum TransientKind {
     Progress,
@@ -89,21 +89,21 @@ impl TransientChange {
     }
 }
 
-/// One thing to tell.
+/// One message for a watcher.
 #[derive(Clone, Debug)]
 pub enum Message {
     /// An entry of the log.
     Durable(Durable),
-    /// News, and how many older ones were folded into it.
+    /// A transient update, and how many older ones were coalesced into it.
     Transient(Arc<TransientUpdate>, u32),
 }
 
 /// What a watcher found in its queue.
 #[derive(Debug)]
 pub enum Received {
-    /// To be told now, in order.
+    /// To be sent now, in order.
     Messages(Vec<Message>),
-    /// Entries were thrown away; read them from the log.
+    /// Entries were dropped; read them from the log.
     Lagged,
 }
 
@@ -122,7 +122,7 @@ struct Inner {
     pending: HashMap<JobId, Vec<Pending>>,
     last_sent: HashMap<(JobId, TransientKind), Instant>,
     lagged: bool,
-    /// Whether it was told where its waiting jobs stand since it was empty.
+    /// Whether it was sent the positions of its waiting jobs since it was empty.
     knows_positions: bool,
 }
 
@@ -134,7 +134,7 @@ struct Pending {
 }
 
 impl WatchQueue {
-    /// An empty one that holds back news of one job and kind to one per interval.
+    /// An empty one that throttles the updates of one job and kind to one per interval.
     pub fn new(capacity: usize, min_interval: Duration) -> Self {
         Self { capacity, min_interval, inner: Mutex::default(), signal: Notify::new() }
     }
@@ -148,12 +148,12 @@ impl WatchQueue {
         inner.knows_positions = false;
     }
 
-    /// Whether it was told where its waiting jobs stand.
+    /// Whether it was sent the positions of its waiting jobs.
     pub fn knows_positions(&self) -> bool {
         self.inner.lock().knows_positions
     }
 
-    /// It was told where its waiting jobs stand.
+    /// All positions of its waiting jobs were sent.
     pub fn end_of_positions(&self) {
         let mut inner = self.inner.lock();
         inner.knows_positions = !inner.lagged;
@@ -165,7 +165,7 @@ impl WatchQueue {
         !inner.lagged && inner.queue.is_empty() && inner.pending.is_empty()
     }
 
-    /// Puts in an entry of the log, behind the pending news of its job.
+    /// Puts in an entry of the log, behind the pending updates of its job.
     pub fn push(&self, durable: Durable) {
         let mut inner = self.inner.lock();
         if inner.lagged {
@@ -182,7 +182,7 @@ impl WatchQueue {
         self.signal.notify_one();
     }
 
-    /// Puts in news; older news of the same job and kind gives way.
+    /// Puts in a transient update; it replaces an older one of the same job and kind.
     pub fn push_transient(&self, update: Arc<TransientUpdate>) {
         let mut inner = self.inner.lock();
         if inner.lagged {
@@ -193,7 +193,7 @@ impl WatchQueue {
         let older = of_job.iter().position(|pending| pending.kind == kind);
         let coalesced = older.map_or(0, |older| of_job.remove(older).coalesced + 1);
         for pending in &mut *of_job {
-            // What is told after this must not show the job as it was before it.
+            // What is sent after this must not show the job as it was before it.
             let current = update.current.clone();
             pending.update = Arc::new(TransientUpdate { current, ..TransientUpdate::clone(&pending.update) });
         }
@@ -201,7 +201,7 @@ impl WatchQueue {
         self.signal.notify_one();
     }
 
-    /// Waits until there is something to tell. Cancel-safe: nothing is taken before it is returned.
+    /// Waits until there is something to send. Cancel-safe: nothing is taken before it is returned.
     pub async fn next(&self) -> Received {
         loop {
             let due = match self.take(Instant::now()) {
@@ -235,7 +235,7 @@ enum Taken {
 }
 
 impl Inner {
-    /// Moves the news whose time has come into `messages`; says when the next is due.
+    /// Moves the updates that are due into `messages`; returns when the next is due.
     fn take_due(&mut self, now: Instant, interval: Duration, messages: &mut Vec<Message>) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         let last_sent = &mut self.last_sent;
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn news_is_folded_to_one_per_interval_and_the_newest_wins() {
+    async fn updates_are_coalesced_to_one_per_interval_and_the_newest_wins() {
         let queue = WatchQueue::new(8, Duration::from_secs(1));
         queue.push_transient(update("A", 1.0));
         assert_eq!(shown(queue.next().await), "p1+0");
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn news_that_was_held_back_takes_nothing_back() {
+    async fn an_update_that_was_held_back_takes_nothing_back() {
         let queue = WatchQueue::new(8, Duration::from_secs(1));
         queue.push_transient(update("A", 1.0));
         queue.next().await;
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_entry_is_never_held_back_and_pushes_its_jobs_news_ahead() {
+    async fn an_entry_is_never_held_back_and_pushes_its_jobs_updates_ahead() {
         let queue = WatchQueue::new(8, Duration::from_secs(1));
         queue.push_transient(update("A", 1.0));
         queue.next().await;

@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant};
 use super::span::{PageSpan, PartId};
 use crate::attempt::AttemptId;
 
-/// All documents of which parts are offered or given, by the attempt that offers them.
+/// All documents of which parts are offered or assigned, by the attempt that offers them.
 #[derive(Debug, Default)]
 pub struct PartLedger {
     splits: HashMap<AttemptId, Split>,
@@ -25,7 +25,7 @@ pub struct Split {
     pub kind: Box<str>,
     /// Of the newest offer.
     pub revision: i64,
-    /// Offered and not given, in order.
+    /// Offered and not assigned, in order.
     open: Vec<PageSpan>,
     parts: Vec<Part>,
     /// Workers that failed on a part: they would fail on the next.
@@ -42,13 +42,13 @@ pub struct Part {
     pub worker: WorkerId,
     assigned_at: Instant,
     accepted: bool,
-    /// Nothing more is taken in. It stays here until what was begun before has ended.
+    /// Nothing more is accepted. It stays here until what was begun before has ended.
     over: bool,
     /// Held for reading by whoever writes for the part.
     pub gate: Arc<RwLock<()>>,
 }
 
-/// A part that was just given.
+/// A part that was just assigned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AssignedPart {
     pub attempt: AttemptId,
@@ -99,7 +99,7 @@ impl PartLedger {
         (split.revision, split.open) = (revision, pages);
     }
 
-    /// Gives this worker the last open pages of the document of these kinds that has the fewest helpers.
+    /// Assigns this worker the last open pages of the document of these kinds that has the fewest helpers.
     pub fn assign(&mut self, worker: &WorkerId, kinds: &[Box<str>]) -> Option<AssignedPart> {
         let fits = |split: &Split| !split.open.is_empty() && split.may_assign(worker, kinds);
         let able = self.splits.iter_mut().filter(|(_, split)| fits(split));
@@ -119,7 +119,7 @@ impl PartLedger {
         Some(AssignedPart { attempt: attempt.clone(), part, pages })
     }
 
-    /// Gives this worker nothing more of this document.
+    /// Assigns this worker nothing more of this document.
     pub fn exclude(&mut self, attempt: &AttemptId, worker: &WorkerId) {
         if let Some(split) = self.splits.get_mut(attempt) {
             split.excluded.insert(worker.clone());
@@ -141,7 +141,7 @@ impl PartLedger {
         self.part(attempt, part).is_some_and(|part| part.accepted)
     }
 
-    /// From here on nothing is taken in for this part. `None` if that was so already.
+    /// From here on nothing is accepted for this part. `None` if that was so already.
     pub fn begin_close(&mut self, attempt: &AttemptId, part: &PartId) -> Option<Part> {
         let parts = &mut self.splits.get_mut(attempt)?.parts;
         let part = parts.iter_mut().find(|known| known.id == *part && !known.over)?;
@@ -168,7 +168,7 @@ impl PartLedger {
         all.filter(|(_, part)| !part.over)
     }
 
-    /// The parts of a worker beyond so many, those given last first.
+    /// The parts of a worker over `most`, those assigned last first.
     pub fn over_limit(&self, worker: &WorkerId, most: u32) -> Vec<(AttemptId, PartId)> {
         let mut held: Vec<_> = self.parts().filter(|(_, part)| part.worker == *worker).collect();
         held.sort_by_key(|(_, part)| part.assigned_at);
@@ -308,7 +308,7 @@ mod tests {
             Ok(())
         }
 
-        /// No page is in two hands, and none that is in somebody's hands is still to be had.
+        /// No page is assigned twice, and none that is assigned is still open.
         fn check(&self) -> Result<(), TestCaseError> {
             for split in self.ledger.splits.values() {
                 let mut all: Vec<PageSpan> = split.held().chain(split.open.iter().copied()).collect();

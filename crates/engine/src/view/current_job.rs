@@ -1,4 +1,4 @@
-//! One job as the view has it: what the log says, and what is newer.
+//! One job as the view has it: the state in the log, and what is newer.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct CurrentJob {
     pub since: Moment,
 }
 
-/// News of a running attempt that is not in the log.
+/// Progress of a running attempt that is not in the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LiveProgress {
     pub attempt: u32,
@@ -45,7 +45,7 @@ impl CurrentJob {
         self.job.state.is_held().then(|| now.ms_since(self.since))
     }
 
-    /// How far the job is, by the newest news.
+    /// How far the job is, by the newest update.
     pub fn progress(&self) -> &Progress {
         match &self.live {
             Some(live) => &live.progress,
@@ -54,7 +54,7 @@ impl CurrentJob {
     }
 }
 
-/// Since when a job is in its state by the word of the log.
+/// Since when a job is in its state according to the log.
 pub(super) fn logged_since(job: &Job) -> Timestamp {
     match job.state {
         State::Queued => job.attempts.last().map_or(job.queued, |last| last.ended.max(job.queued)),
@@ -69,7 +69,7 @@ pub(super) fn goes_on(old: &Job, new: &Job) -> bool {
     phase(old) == phase(new) && (new.state != State::Queued || old.queued == new.queued)
 }
 
-/// The live news after a durable event: what the event says, but no percent lower than was told already.
+/// The live progress after a durable event: that of the event, but no percent lower than was sent already.
 pub(super) fn carried(live: &LiveProgress, job: &Job) -> Option<Arc<LiveProgress>> {
     if !job.state.is_held() || job.attempt != live.attempt {
         return None;

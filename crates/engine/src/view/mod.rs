@@ -1,5 +1,5 @@
 //! The view: what the log says, kept in memory for reading. Rebuilt at start, advanced only by the follower, never
-//! written to by calls. The live news of running jobs, which the log does not have, lies beside it.
+//! written to by calls. The live progress of running jobs, which the log does not have, is kept beside it.
 
 mod current_job;
 mod job_index;
@@ -24,7 +24,7 @@ use current_job::{carried, goes_on, logged_since};
 pub use job_index::{JobIndex, ListKey};
 pub use load::{Load, PagesLeft};
 use queues::JobQueues;
-pub use queues::{Now, OwnerLimits, QueuePosition, QueueState, Weights};
+pub use queues::{ClockReading, OwnerLimits, QueuePosition, QueueState, Weights};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Moment};
@@ -64,7 +64,7 @@ impl View {
     }
 
     /// Jobs of an owner, or all, newest first, those before a key. Many: read them in pieces, see
-    /// [`Engine::find`](crate::engine::Engine::find).
+    /// [`Engine::newest`](crate::engine::Engine::newest).
     pub fn list<'a>(
         &'a self,
         owner: Option<&Owner>,
@@ -97,7 +97,7 @@ impl View {
         self.held.get(worker).map_or(0, |jobs| u32::try_from(jobs.len()).unwrap_or(u32::MAX))
     }
 
-    /// The place of a waiting job.
+    /// The position of a waiting job.
     pub fn position(&self, job: &Job) -> Option<QueuePosition> {
         self.queues.position(job)
     }
@@ -130,7 +130,7 @@ impl View {
 
     /// Those of the kinds that jobs wait for, where `offered` has all kinds that workers take. Looks through the smaller of
     /// the two: callers name kinds, and so do workers.
-    pub fn waited_for<'a, V>(&'a self, offered: &'a HashMap<Box<str>, V>) -> Vec<&'a str> {
+    pub fn kinds_with_waiting_jobs<'a, V>(&'a self, offered: &'a HashMap<Box<str>, V>) -> Vec<&'a str> {
         let waits = |kind: &str| self.queues.states(kind).iter().any(|queue| queue.waiting.jobs > 0);
         if self.queues.kinds().len() < offered.len() {
             self.queues.kinds().filter(|kind| offered.contains_key(*kind) && waits(kind)).collect()
@@ -141,7 +141,7 @@ impl View {
 
     /// Whether a job of this kind waits in this lane that would be given out if the owner of one that runs gave it back: one
     /// whose own owner has as many running as may be waits for those, not for a worker.
-    pub fn is_waited(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &OwnerLimits<'_>) -> bool {
+    pub fn would_serve(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &OwnerLimits<'_>) -> bool {
         self.queues.would_serve(kind, lane, leaving, limits)
     }
 
@@ -167,17 +167,17 @@ impl View {
 
     /// Puts a job that was taken for a claim back into its queue, if it still waits.
     pub fn give_back(&mut self, id: &JobId) {
-        let unused = self.queues.claim_over(id);
+        let unused = self.queues.end_claim(id);
         let waits = self.jobs.get(id).filter(|current| current.job.state == State::Queued);
         match waits {
-            Some(current) if unused => self.queues.put_back(&current.job, Now::read()),
+            Some(current) if unused => self.queues.put_back(&current.job, ClockReading::read()),
             // It was started and waits again since.
-            Some(current) => self.queues.insert(&current.job, Now::read()),
+            Some(current) => self.queues.insert(&current.job, ClockReading::read()),
             None => {}
         }
     }
 
-    /// Takes in the next entry of the log. One that is not after all before it is passed over: what it says is known.
+    /// Applies the next entry of the log. One that is not after all before it is ignored: the view has it.
     pub fn apply(&mut self, entry: &Entry) {
         if entry.revision <= self.revision {
             return;
@@ -185,21 +185,21 @@ impl View {
         self.revision = entry.revision;
         let old = self.jobs.remove(&entry.key.job);
         if let Some(current) = &old {
-            self.step_out(&current.job);
+            self.take_out(&current.job);
         }
         match &entry.record {
             Record::Forgotten => self.unlist(old.as_ref()),
-            Record::Changed { job, .. } => self.admit(entry.revision, job, old),
+            Record::Changed { job, .. } => self.insert(entry.revision, job, old),
         }
     }
 
-    /// What was taken in up to now was a list as of a revision: how a start begins. From now on entries are seen as they come.
+    /// What was applied up to now was a list as of a revision: how a start begins. From now on entries are seen as they come.
     pub fn advance(&mut self, revision: Revision) {
         self.revision = self.revision.max(revision);
         self.following = true;
     }
 
-    /// Takes in news of a running attempt; percent never goes back. `None` if it is not the job's attempt.
+    /// Sets the live progress of a running attempt; percent never goes back. `None` if it is not the job's attempt.
     pub fn set_live_progress(&mut self, id: &JobId, mut live: LiveProgress) -> Option<CurrentJob> {
         let current = self.jobs.get_mut(id)?;
         if current.job.attempt != live.attempt || !current.job.state.is_held() {
@@ -210,15 +210,15 @@ impl View {
         Some(current.clone())
     }
 
-    fn admit(&mut self, revision: Revision, job: &Arc<Job>, old: Option<CurrentJob>) {
+    fn insert(&mut self, revision: Revision, job: &Arc<Job>, old: Option<CurrentJob>) {
         let key = (job.created, job.id.clone());
         self.all.put(&key, job.state);
         self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
         if job.state == State::Queued {
-            self.queues.insert(job, Now::read());
+            self.queues.insert(job, ClockReading::read());
         }
         if job.state.is_held() {
-            self.queues.hold(job);
+            self.queues.add_running(job);
             self.held.entry(holder(job)).or_default().insert(job.id.clone());
         }
         let since = match &old {
@@ -231,12 +231,12 @@ impl View {
     }
 
     /// Takes a job as it was out of the queue it is in, or from the worker that has it.
-    fn step_out(&mut self, job: &Job) {
+    fn take_out(&mut self, job: &Job) {
         if job.state == State::Queued {
             self.queues.remove(job);
         }
         if job.state.is_held() {
-            self.queues.let_go(job);
+            self.queues.remove_running(job);
             let holder = holder(job);
             if let Some(jobs) = self.held.get_mut(&holder) {
                 jobs.remove(&job.id);

@@ -91,7 +91,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The view and, told by the log alone, what it should say.
+/// The view and, computed from the log alone, what it should be.
 #[derive(Default)]
 struct World {
     view: View,

@@ -1,4 +1,4 @@
-//! What a watcher is told of more jobs than are read at once, while they change: nothing is missed, nothing comes twice,
+//! What a watcher is sent of more jobs than are read at once, while they change: nothing is missed, nothing comes twice,
 //! and nothing older after what is newer.
 
 use std::collections::HashMap;
@@ -70,7 +70,7 @@ impl World {
     }
 }
 
-/// What a client knows from what it was told.
+/// What a client knows from what it was sent.
 #[derive(Default)]
 struct Client {
     jobs: HashMap<JobId, Revision>,

@@ -1,4 +1,4 @@
-//! How a job comes into being, into a worker's hands and back into its lane.
+//! How a job is created, taken by a worker and queued again.
 
 use super::{IllegalChange, count_units, pages_percent, wrong_state};
 use crate::event::Submission;
@@ -79,7 +79,7 @@ pub(super) fn requeued(job: &mut Job, password: Option<&str>, at: Timestamp) -> 
     Ok(())
 }
 
-/// Back into the lane, to stand as if it had come at `since`. Finished pages stay finished.
+/// Back into the lane, with the position as if it had come at `since`. Finished pages stay finished.
 pub(super) fn queue(job: &mut Job, operation: String, since: Timestamp) {
     job.state = State::Queued;
     job.worker = None;

@@ -18,7 +18,7 @@ pub(super) fn retrying(job: &mut Job, error: &JobError, not_before: Timestamp, c
     job.not_before = Some(not_before);
 }
 
-/// Whether a job that is tried again stands where it stood: nobody who came later is served before it only because a
+/// Whether a job that is tried again keeps its position: nobody who came later is served before it only because a
 /// worker went away. After [`MAX_ATTEMPTS_KEEPING_POSITION`] attempts in a row without a page it goes to the end of its queue: a job that
 /// breaks its workers must not be the first for ever.
 fn keeps_its_position(job: &Job) -> bool {
@@ -59,7 +59,7 @@ pub(super) fn succeeded(job: &mut Job, warnings: &[String], at: Timestamp) -> Re
         return Err(IllegalChange::NotEnded { format: export.format });
     }
     warn(job, warnings.iter().cloned());
-    // It says why the last attempt failed, and the last did not.
+    // It is the error of the last attempt, and the last did not fail.
     job.error = None;
     job.progress.percent = 100.0;
     job.progress.stage = Stage::Done;
@@ -67,7 +67,7 @@ pub(super) fn succeeded(job: &mut Job, warnings: &[String], at: Timestamp) -> Re
     Ok(())
 }
 
-/// Fruitless attempts in a row if the current one ends now and counts.
+/// Attempts without progress in a row if the current one ends now and is charged.
 pub(super) fn attempts_without_progress_after(job: &Job) -> u32 {
     if job.pages.done_by(job.attempt) > 0 { 0 } else { job.attempts_without_progress.saturating_add(1) }
 }

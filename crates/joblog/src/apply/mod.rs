@@ -96,7 +96,7 @@ pub fn apply(job: Option<&Job>, event: &Event) -> Result<Job, IllegalChange> {
     Ok(next)
 }
 
-/// Whether another attempt may follow if the current one ends now and counts: false when it would be the last fruitless
+/// Whether another attempt may follow if the current one ends now and is charged: false when it would be the last fruitless
 /// one that the job has.
 pub fn may_retry(job: &Job) -> bool {
     end::attempts_without_progress_after(job) < job.max_attempts
@@ -130,7 +130,7 @@ fn change(job: &mut Job, change: &Change, at: Timestamp) -> Result<(), IllegalCh
 
 /// The job, if this attempt of it is running.
 fn running(job: &mut Job, attempt: u32) -> Result<&mut Job, IllegalChange> {
-    // The attempt first: an old worker must hear that it is out, whatever became of the job.
+    // The attempt first: an old worker must learn that it lost the lease, whatever became of the job.
     if job.attempt != attempt {
         return Err(IllegalChange::WrongAttempt { current: job.attempt });
     }

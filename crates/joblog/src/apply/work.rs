@@ -74,7 +74,7 @@ fn format_name(format: Format) -> &'static str {
     }
 }
 
-/// Puts a page into its place and joins it with its neighbours of the same attempt.
+/// Inserts a page in order and joins it with its neighbours of the same attempt.
 fn insert(pages: &mut Pages, page: u32, attempt: u32) {
     let place = pages.done.partition_point(|range| range.last < page);
     let joins_left = place.checked_sub(1).filter(|left| {

@@ -1,4 +1,4 @@
-//! Invariants 2 and 8: compare and set, and what is said when it fails.
+//! Invariants 2 and 8: compare and set, and what is reported when it fails.
 
 use std::sync::Arc;
 use std::task::Poll;

@@ -1,4 +1,4 @@
-//! Invariants 6 and 7: forget, and what is said of entries that are gone.
+//! Invariants 6 and 7: forget, and what is reported of entries that are gone.
 
 use super::{Subject, create, of_job, read_all, revisions, write};
 use crate::ids::{Owner, Revision};

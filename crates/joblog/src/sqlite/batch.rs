@@ -1,4 +1,4 @@
-//! What is asked of the writer, and what came of it: gathered until the commit, told only after it.
+//! The requests to the writer and their answers: gathered until the commit, sent only after it.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
-use super::mark::Mark;
+use super::mark::HighWaterMark;
 use super::schema;
 use crate::ids::Revision;
 
@@ -36,7 +36,7 @@ struct State {
 }
 
 impl Checkpointer {
-    pub(super) fn spawn(db: Connection, mark: Mark, durable: Revision, limit: usize) -> std::io::Result<Self> {
+    pub(super) fn spawn(db: Connection, mark: HighWaterMark, durable: Revision, limit: usize) -> std::io::Result<Self> {
         let state = State { durable, wal_bytes: 0, closing: false };
         let checkpoint_state = Arc::new(CheckpointState { state: Mutex::new(state), changed: Condvar::new() });
         let state = checkpoint_state.clone();
@@ -90,7 +90,7 @@ impl CheckpointState {
     }
 }
 
-fn keep(checkpoint_state: &CheckpointState, db: &Connection, mark: &Mark, mut marked: Revision, limit: u64) {
+fn keep(checkpoint_state: &CheckpointState, db: &Connection, mark: &HighWaterMark, mut marked: Revision, limit: u64) {
     loop {
         let State { durable, wal_bytes, closing } = checkpoint_state.wait(marked);
         let next = Instant::now() + PAUSE;

@@ -1,7 +1,7 @@
-//! The mark: a small file beside the log that says how far it once reached.
+//! The high-water mark: a small file beside the log that records how far it once reached.
 //!
 //! SQLite silently ends its write-ahead log at the first frame that is damaged or missing, so a log can lose what it
-//! acknowledged and still open. The mark notices. It is written after the commit it tells of and never before, so it can
+//! acknowledged and still open. The mark detects that. It is written after the commit it records and never before, so it can
 //! be behind the log, but the log never behind it.
 
 use std::fs::File;
@@ -14,7 +14,7 @@ const MAGIC: [u8; 8] = *b"CRNTMRK1";
 const SIZE: usize = 20;
 
 #[derive(Debug)]
-pub(super) struct Mark {
+pub(super) struct HighWaterMark {
     file: File,
 }
 
@@ -28,7 +28,7 @@ pub(super) enum MarkState {
     Damaged,
 }
 
-impl Mark {
+impl HighWaterMark {
     pub(super) fn open(path: &Path) -> io::Result<(Self, MarkState)> {
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::with_capacity(SIZE);

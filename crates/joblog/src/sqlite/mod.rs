@@ -2,7 +2,7 @@
 //!
 //! A folder holds `log.db` (the entries, openable with any SQLite tool), `log.lock` (held while a process has the log
 //! open), `log.mark` (how far the log must reach) and, if asked for, `log.reserve` (space for ends of jobs on a full disk). One thread owns the only writing connection and commits what is
-//! ready in one transaction with one fsync; nothing is told to anybody before that. A second thread moves the write-ahead
+//! ready in one transaction with one fsync; nothing is answered before that. A second thread moves the write-ahead
 //! log into the database and writes the mark. Readers of what is new are served from memory, others by a few reading
 //! connections.
 //!
@@ -37,7 +37,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::batch::{AppendResult, Operation, Request};
 use self::checkpointer::Checkpointer;
 use self::lock::Lock;
-use self::mark::{Mark, MarkState};
+use self::mark::{HighWaterMark, MarkState};
 pub use self::options::{OnLoss, OpenError, Options};
 use self::reader::Readers;
 use self::reserve::Reserve;
@@ -49,7 +49,7 @@ use crate::log::{Append, AppendError, Entry, Filter, Key, Latest, Log, LogInfo, 
 
 /// How often an end of a job is tried that finds the disk full: each time some of the reserve is given up for it.
 const TRIES: usize = 4;
-/// How far revisions jump when the mark cannot say how far they once went.
+/// How far revisions jump when the mark cannot say how far they once reached.
 const JUMP: u64 = 1 << 20;
 
 /// A log in a folder. Dropping it waits until what is queued is committed, then lets go of the folder.
@@ -82,7 +82,7 @@ impl SqliteLog {
 
         let mut db = schema::open(&path, &options)?;
         let have = table::newest(&db).map_err(failed)?;
-        let (mark, state) = Mark::open(&dir.join("log.mark")).map_err(io)?;
+        let (mark, state) = HighWaterMark::open(&dir.join("log.mark")).map_err(io)?;
         let floor = floor(state, have, options.loss, dir)?;
         let opening = epochs::begin(&mut db, have, floor).map_err(failed)?;
         // Only now: should this be cut short, the loss must be found again.

@@ -10,7 +10,7 @@ pub struct Options {
     /// Entries kept per job, at least 1; a job may go over it by an eighth before it is trimmed. Default 120,000:
     /// a document may have 100,000 pages, and each is an entry.
     pub history_per_job: usize,
-    /// Notices of forgotten jobs kept for followers; over it (by an eighth) the oldest go. Default 100,000.
+    /// Tombstones of forgotten jobs kept for followers; over it (by an eighth) the oldest go. Default 100,000.
     pub forgotten_kept: usize,
     /// Appends waiting for the writer; when it is full, appends wait. Default 1,024.
     pub queue: usize,
@@ -72,7 +72,7 @@ pub enum OpenError {
     )]
     Locked {
         dir: PathBuf,
-        /// Who, if that can be told.
+        /// Its id, if known.
         pid: Option<u32>,
     },
     /// The file is somebody else's.
@@ -102,9 +102,9 @@ pub enum OpenError {
         /// The newest revision it once had, or more.
         expected: Revision,
     },
-    /// The file that says how far the log must reach cannot be read.
+    /// The file that records how far the log must reach cannot be read.
     #[error(
-        "{path} is damaged, so it cannot be told whether entries are missing from the log. Check the disk, then start \
+        "{path} is damaged, so it is not known whether entries are missing from the log. Check the disk, then start \
          with --accept-log-loss to go on with the entries that are there"
     )]
     MarkDamaged { path: PathBuf },

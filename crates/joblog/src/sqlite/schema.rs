@@ -9,13 +9,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{OpenError, Options};
 
-/// "CRNT": tells our files from other databases.
+/// "CRNT": distinguishes our files from other databases.
 const APPLICATION_ID: i64 = 0x4352_4E54;
 /// The schema this version writes, and the newest it knows.
 const SCHEMA: i64 = 1;
 /// Bytes of a page, and nearly those of a frame of the write-ahead log.
 const PAGE_SIZE: u64 = 16_384;
-/// How long to wait for other programs that look into the file.
+/// How long to wait for other programs that read the file.
 const BUSY: Duration = Duration::from_secs(10);
 
 const CREATE: &str = "

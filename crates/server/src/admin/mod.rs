@@ -23,7 +23,7 @@ use crate::convert::interval_within;
 use crate::error::Error;
 use crate::sampled::{self, Intervals, LISTS_EVERY};
 use crate::services::Services;
-use crate::shares::Counted;
+use crate::shares::WithPermit;
 use crate::worker::registry::Registry;
 use machine::Machine;
 
@@ -54,8 +54,8 @@ impl Admin {
 
 #[tonic::async_trait]
 impl AdminService for Admin {
-    type WatchSystemMetricsStream = Counted<ReceiverStream<Result<WatchSystemMetricsResponse, Status>>>;
-    type WatchWorkersStream = Counted<ReceiverStream<Result<WatchWorkersResponse, Status>>>;
+    type WatchSystemMetricsStream = WithPermit<ReceiverStream<Result<WatchSystemMetricsResponse, Status>>>;
+    type WatchWorkersStream = WithPermit<ReceiverStream<Result<WatchWorkersResponse, Status>>>;
 
     async fn get_system_metrics(
         &self,
@@ -78,7 +78,7 @@ impl AdminService for Admin {
         let take = move || metrics::take(&services, &registry, &machine);
         let form = |metrics| WatchSystemMetricsResponse { metrics: Some(metrics) };
         let states = sampled::start(self.services.clone(), intervals, take, |_, _| false, form);
-        Ok(Response::new(Counted::new(states, used)))
+        Ok(Response::new(WithPermit::new(states, used)))
     }
 
     async fn list_workers(
@@ -101,7 +101,7 @@ impl AdminService for Admin {
         let take = move || workers::list(&services, &registry);
         let form = |workers| WatchWorkersResponse { workers };
         let states = sampled::start(self.services.clone(), intervals, take, workers::same, form);
-        Ok(Response::new(Counted::new(states, used)))
+        Ok(Response::new(WithPermit::new(states, used)))
     }
 
     async fn drain_worker(

@@ -29,12 +29,12 @@ pub fn find(services: &Services, registry: &Registry, worker: &str) -> Option<v1
     list(services, registry).into_iter().find(|known| known.worker_id == worker)
 }
 
-/// Whether two lists say the same. That a worker was heard again is no change.
+/// Whether two lists are the same. A newer `last_seen_time` alone is no change.
 #[allow(clippy::ptr_arg, reason = "it compares states, which are vectors here")]
 pub fn same(before: &Vec<v1::Worker>, after: &Vec<v1::Worker>) -> bool {
-    let heard_apart =
+    let last_seen_apart =
         |a: &v1::Worker, b: &v1::Worker| v1::Worker { last_seen_time: b.last_seen_time, ..a.clone() } == *b;
-    before.len() == after.len() && before.iter().zip(after).all(|(a, b)| heard_apart(a, b))
+    before.len() == after.len() && before.iter().zip(after).all(|(a, b)| last_seen_apart(a, b))
 }
 
 fn held(services: &Services) -> HashMap<WorkerId, Vec<v1::WorkerJob>> {

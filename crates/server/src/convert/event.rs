@@ -9,7 +9,9 @@ use courant_joblog::log::Record;
 use courant_proto::v1;
 use courant_proto::v1::job_event::Change as Wire;
 
-use super::job::{current_job, dated, error, estimate, export, format, job, page, position, snapshot, time, zone};
+use super::job::{
+    current_job, error, estimate, export, format, job, page, position, snapshot, time, with_expire_time, zone,
+};
 use crate::config::Retention;
 
 /// A step of a watch over one job.
@@ -17,7 +19,7 @@ pub fn watch_job(retention: Retention, update: Update) -> v1::WatchJobResponse {
     use v1::watch_job_response::Step as Out;
     let revision = update.cursor.map_or(0, |cursor| cursor.revision.0 as i64);
     let step = match update.step {
-        Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(dated(retention, snapshot(&at))) }),
+        Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(with_expire_time(retention, snapshot(&at))) }),
         Step::Event(durable) => Out::Event(durable_event(retention, &durable)),
         Step::Transient(update, coalesced) => Out::Event(transient_event(&update, coalesced)),
         Step::Live => Out::Live(v1::WatchLive { revision }),
@@ -65,7 +67,7 @@ fn durable_event(retention: Retention, durable: &Durable) -> v1::JobEvent {
             v1::JobEvent {
                 revision: revision as i64,
                 event_time: Some(time(event.at)),
-                job: Some(dated(retention, wire)),
+                job: Some(with_expire_time(retention, wire)),
                 coalesced: 0,
                 change: Some(change(&event.change, after)),
             }

@@ -36,7 +36,7 @@ pub fn snapshot(snapshot: &JobSnapshot) -> v1::Job {
 }
 
 /// With the time when the job is removed: that depends on the server, not on the job.
-pub fn dated(keep: Retention, mut job: v1::Job) -> v1::Job {
+pub fn with_expire_time(keep: Retention, mut job: v1::Job) -> v1::Job {
     job.expire_time = keep.0.zip(job.end_time.as_ref()).and_then(|(keep, ended)| {
         let ended = std::time::SystemTime::try_from(*ended).ok()?;
         Some(ended.checked_add(keep)?.into())
@@ -59,7 +59,7 @@ pub fn band(estimate: Estimate) -> v1::EstimateBand {
     v1::EstimateBand { low: Some(span(estimate.low)), high: Some(span(estimate.high)) }
 }
 
-/// A job with its live news.
+/// A job with its live progress.
 pub fn current_job(current: &CurrentJob, remaining: Option<Estimate>, elapsed_ms: Option<u64>) -> v1::Job {
     let mut out = job(&current.job, current.revision.0, elapsed_ms);
     let mut progress = progress(current.progress(), elapsed_ms);

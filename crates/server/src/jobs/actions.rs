@@ -58,7 +58,7 @@ impl Jobs {
 
     /// As the caller sees it.
     pub(super) fn wire(&self, snapshot: &JobSnapshot) -> v1::Job {
-        convert::dated(self.0.config.retention, convert::snapshot(snapshot))
+        convert::with_expire_time(self.0.config.retention, convert::snapshot(snapshot))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Listing jobs, newest first. A page token is a place in that order, so a list stays right while jobs come in.
+//! Listing jobs, newest first. A page token is a position in that order, so a list stays right while jobs come in.
 //!
 //! Callers choose how much work a list is: the filter, the labels, how many jobs there are. So a call has a budget, after
 //! which the page is shorter and its token goes on from there, and filters are asked outside of the engine's lock, off the
@@ -100,7 +100,7 @@ impl Listing<'_> {
                 slice = self.look_through(slice).await?;
                 for (key, current) in slice.found.drain(..) {
                     let snapshot = self.services.engine.snapshot(&current);
-                    let job = convert::dated(self.services.config.retention, convert::snapshot(&snapshot));
+                    let job = convert::with_expire_time(self.services.config.retention, convert::snapshot(&snapshot));
                     if !page.push(key, job) {
                         return Ok(page.last.take());
                     }

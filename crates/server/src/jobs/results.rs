@@ -52,7 +52,7 @@ pub async fn read(
     Ok(header.chain(pieces).boxed())
 }
 
-/// What was found on a page: its artifact, durable before anybody hears that the page is done.
+/// What was found on a page: its artifact, durable before the page is reported done.
 pub async fn read_page(
     services: &Services,
     job: &Job,
@@ -136,7 +136,7 @@ async fn pieces(
     Ok(pieces.map_err(Status::from).boxed())
 }
 
-/// Something that is not there any more was removed with its job since we looked.
+/// Something that is not there any more was removed with its job since the job was read.
 fn gone(services: &Services, job: &Job, error: Error) -> Error {
     match error {
         Error::Objects(object_store::Error::NotFound { .. }) if services.engine.get(&job.id).is_none() => {

@@ -13,9 +13,9 @@ use courant_proto::v1::{SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
 use tonic::{Code, Streaming};
 
 use super::submit_request::SubmitRequest;
-use crate::arrival::Arrival;
 use crate::convert;
 use crate::error::Error;
+use crate::incoming_body::IncomingBody;
 use crate::objects::{Draft, Stored, Writer};
 use crate::passwords;
 use crate::services::Services;
@@ -29,12 +29,12 @@ pub async fn submit(
     identity: &Identity,
     mut parts: Streaming<SubmitJobRequest>,
 ) -> Result<SubmitJobResponse, Error> {
-    let mut arrival = Arrival::begin(services, &identity.subject, services.objects.write_buffers()).await?;
-    let request = SubmitRequest::check(arrival.next(header(&mut parts)).await?, identity, &services.config)?;
+    let mut body = IncomingBody::begin(services, &identity.subject, services.objects.write_buffers()).await?;
+    let request = SubmitRequest::check(body.next(header(&mut parts)).await?, identity, &services.config)?;
     let room = reserve(services, &request)?;
     let draft = services.objects.upload();
     let writer = services.objects.write(draft.path());
-    let upload = Upload { services, request: &request, room: room.as_ref(), arrival, writer };
+    let upload = Upload { services, request: &request, room: room.as_ref(), body, writer };
     let stored = upload.receive(&mut parts).await?;
     if request.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
         return Err(Error::ChecksumMismatch { found: stored.sha256.to_string() });
@@ -47,7 +47,7 @@ pub async fn submit(
 /// The job, and the cursor just before its first event.
 pub async fn answer(services: &Services, snapshot: &JobSnapshot) -> Result<SubmitJobResponse, Error> {
     let cursor = services.engine.cursor(before_first(services, snapshot).await?).encode();
-    let job = convert::dated(services.config.retention, convert::snapshot(snapshot));
+    let job = convert::with_expire_time(services.config.retention, convert::snapshot(snapshot));
     Ok(SubmitJobResponse { job: Some(job), cursor })
 }
 
@@ -99,7 +99,7 @@ struct Upload<'a> {
     services: &'a Services,
     request: &'a SubmitRequest,
     room: Option<&'a Reservation>,
-    arrival: Arrival<'a>,
+    body: IncomingBody<'a>,
     writer: Writer,
 }
 
@@ -115,7 +115,7 @@ impl Upload<'_> {
     }
 
     async fn stream_body(&mut self, parts: &mut Streaming<SubmitJobRequest>) -> Result<(), Error> {
-        while let Some(part) = self.arrival.next(next(parts)).await? {
+        while let Some(part) = self.body.next(next(parts)).await? {
             let Part::Chunk(chunk) = part else {
                 return Err(Error::WrongOrder("only the first message may be a header"));
             };
@@ -123,7 +123,7 @@ impl Upload<'_> {
                 return Err(Error::field("chunk", "must have 1 byte to 1 MiB"));
             }
             self.check_limit(self.writer.bytes() + chunk.len() as u64)?;
-            self.arrival.grow(chunk.len()).await?;
+            self.body.grow(chunk.len()).await?;
             self.writer.push(chunk).await?;
         }
         let found = self.writer.bytes();
@@ -150,7 +150,7 @@ impl Upload<'_> {
     }
 }
 
-/// Puts the document in its place and the job into the log, or finds the job that this request made before.
+/// Moves the document to its final path and puts the job into the log, or finds the job that this request made before.
 pub async fn commit(
     services: Arc<Services>,
     request: SubmitRequest,
@@ -190,7 +190,7 @@ pub async fn commit(
     same(snapshot, &request, &stored)
 }
 
-/// The job, if it is what this request asks for. Whose it is is looked at although its id says so: an id is only as good
+/// The job, if it is what this request asks for. Its owner is compared although the id is derived from it: an id is only as good
 /// as its hash.
 fn same(snapshot: JobSnapshot, request: &SubmitRequest, stored: &Stored) -> Result<JobSnapshot, Error> {
     let job = &snapshot.current.job;

@@ -63,7 +63,7 @@ async fn follow(services: &Services, notifications: &NotificationInbox) -> Resul
     }
 }
 
-/// Where it stopped last; the end of the log when that cannot be known: nobody is told of old jobs anew.
+/// Where it stopped last; the end of the log when that cannot be known: nobody is notified of old jobs again.
 async fn begin(services: &Services, notifications: &NotificationInbox, head: Revision) -> Result<Revision, Failed> {
     let known = notifications.with(super::store::Store::followed).await?;
     let info = services.engine.log.info();

@@ -108,7 +108,7 @@ impl NotificationInbox {
     }
 }
 
-/// Between two looks for notifications that are too old.
+/// Between two sweeps of notifications that are too old.
 pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]

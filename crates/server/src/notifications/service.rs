@@ -23,7 +23,7 @@ use crate::auth::{caller, require, time_left};
 use crate::convert;
 use crate::error::Error;
 use crate::services::Services;
-use crate::shares::Counted;
+use crate::shares::WithPermit;
 
 /// The longest title in bytes.
 const TITLE_BYTES: usize = 200;
@@ -50,7 +50,7 @@ type Sender = mpsc::Sender<Result<WatchNotificationsResponse, Status>>;
 
 #[tonic::async_trait]
 impl NotificationService for Notifications {
-    type WatchNotificationsStream = Counted<ReceiverStream<Result<WatchNotificationsResponse, Status>>>;
+    type WatchNotificationsStream = WithPermit<ReceiverStream<Result<WatchNotificationsResponse, Status>>>;
 
     async fn notify(&self, request: Request<NotifyRequest>) -> Result<Response<NotifyResponse>, Status> {
         let identity = caller(&request)?;
@@ -76,7 +76,7 @@ impl NotificationService for Notifications {
         };
         let id = self.notifications.store.id().to_owned();
         let read = move |store: &super::store::Store| {
-            // The number first: what comes meanwhile is told again by a watch from here, and not lost.
+            // The number first: what comes meanwhile is sent again by a watch from here, and not lost.
             let change = store.change()?;
             Ok((change, store.newest(&user, most, unread_only)?, store.unread(&user)?))
         };
@@ -159,10 +159,10 @@ impl NotificationService for Notifications {
                 () = services.stopping.cancelled() => Error::Draining,
                 () = tokio::time::sleep_until(expires) => TokenError::Expired.into(),
             };
-            // Nobody may be there to hear it.
+            // The receiver may be gone.
             let _ = out.send(Err(why.into())).await;
         });
-        Ok(Response::new(Counted::new(steps, used)))
+        Ok(Response::new(WithPermit::new(steps, used)))
     }
 }
 
@@ -218,7 +218,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Says something; `false` when nobody listens any more.
+    /// Sends a message; `false` when the receiver is gone.
     async fn send(
         &self,
         notifications: &[StoredNotification],

@@ -1,4 +1,4 @@
-//! Looks whether the store works, from the start on: an operator learns of a wrong setting before a user does.
+//! Probes whether the store works, from the start on: an operator learns of a wrong setting before a user does.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -13,25 +13,25 @@ use super::store::{Objects, absent, storage};
 use crate::error::Error;
 use crate::fault::{Fault, causes};
 
-/// Between two looks: while it works, and while it does not.
+/// Between two probes: while it works, and while it does not.
 const EVERY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
-/// How long a look may take.
+/// How long a probe may take.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// What is wrong with the store. None: it works.
+/// Why the store cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreFailure {
     kind: Option<Fault>,
     causes: String,
 }
 
-/// What a look writes into a folder and takes back, to find out whether there is space: as much as a small document.
+/// What a probe writes into a folder and removes, to find out whether there is space: as much as a small document.
 const SPACE_BYTES: usize = 1 << 20;
 
 /// How long the store may take for one answer while something else waits behind it.
 const PROMPTLY: Duration = Duration::from_secs(5);
 
-/// Looks for ever. Each change of state is one line in the log, and told.
+/// Probes for ever. Each change of state is one log line, and sent to `works`.
 pub async fn run(objects: Objects, works: watch::Sender<bool>) {
     let mut last: Option<StoreFailure> = None;
     loop {
@@ -69,7 +69,7 @@ impl Objects {
             Error::Objects(object_store::Error::Generic { store: "objects", source })
         };
         if self.state.away.load(Ordering::Relaxed) {
-            return Err(failed("it did not work when it was looked at last"));
+            return Err(failed("it failed its last health probe"));
         }
         let answer = tokio::time::timeout(PROMPTLY, ask).await;
         let answer = answer.unwrap_or_else(|_| Err(failed("it did not answer in time")));
@@ -79,7 +79,7 @@ impl Objects {
         answer
     }
 
-    /// Somebody could not write: a look finds out whether there is space.
+    /// Somebody could not write: a probe finds out whether there is space.
     pub(super) fn doubt_space(&self, error: &object_store::Error) {
         if Fault::of(error) == Fault::Full {
             self.state.doubted.notify_one();

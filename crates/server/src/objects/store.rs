@@ -38,7 +38,7 @@ const PARTS_AT_ONCE: usize = 2;
 /// What is known of how the store does.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    /// The last look failed, and not for want of space: then what is there can be read.
+    /// The last probe failed, and not for want of space: on a full store, existing objects can be read.
     pub(super) away: AtomicBool,
     /// Told when somebody finds that it fails.
     pub(super) doubted: Notify,

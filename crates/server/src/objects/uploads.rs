@@ -15,7 +15,7 @@ use crate::error::Error;
 
 /// The folder of all of them.
 const FOLDER: &str = "resumable";
-/// The file that says what an upload is. Without it there is none, whatever pieces there are.
+/// The file that describes an upload. Without it there is none, whatever pieces there are.
 pub const DESCRIPTOR: &str = "descriptor";
 /// How often removing a folder is tried again that somebody writes into.
 const REMOVALS: usize = 16;

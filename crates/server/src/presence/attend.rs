@@ -36,7 +36,7 @@ pub fn start(
         let expires = Instant::now() + token_left.min(LONGEST);
         if let Err(error) = serve(&services, &presence, inbound, &out, expires).await {
             tracing::debug!(%error, "a bridge's stream ended");
-            // Nobody may be there to hear it.
+            // The receiver may be gone.
             let _ = out.send(Err(error.into())).await;
         }
     });
@@ -100,10 +100,10 @@ async fn receive_reports(
 async fn send(registration: &BridgeRegistration, out: &Out) {
     loop {
         for user in registration.send_queue.next().await {
-            let Ok(room) = out.reserve().await else { return };
-            // Taken when there is room for it, so that it is what is true then.
+            let Ok(permit) = out.reserve().await else { return };
+            // Read only now that it can be sent, so that it is current.
             if let Some(elsewhere) = registration.elsewhere(&user) {
-                room.send(Ok(AttendResponse { elsewhere: Some(elsewhere) }));
+                permit.send(Ok(AttendResponse { elsewhere: Some(elsewhere) }));
             }
         }
     }

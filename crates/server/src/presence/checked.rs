@@ -6,7 +6,7 @@ use courant_auth::token::MAX_SUBJECT_BYTES;
 use courant_proto::v1::{BridgeCounts, BridgeHello, BridgeUser, Device, TopicCount};
 
 use crate::error::Error;
-use crate::text::is_unruly;
+use crate::text::is_control_or_bidi;
 
 /// The longest id of a bridge or a device in bytes.
 pub const MAX_ID: usize = 64;
@@ -48,7 +48,7 @@ fn check(device: &Device) -> Result<(), Error> {
     if !is_id(&device.device_id) {
         return Err(Error::field("user.devices.device_id", "must be 1 to 64 of [A-Za-z0-9._-]"));
     }
-    if device.name.chars().count() > MAX_NAME || device.name.chars().any(is_unruly) {
+    if device.name.chars().count() > MAX_NAME || device.name.chars().any(is_control_or_bidi) {
         return Err(Error::field("user.devices.name", "must be at most 64 characters and no control characters"));
     }
     if device.websockets < 0 || device.event_streams < 0 {

@@ -1,4 +1,4 @@
-//! What is shown is what is connected: the roll against a model that only remembers who reported what.
+//! What is shown is what is connected: the registry against a model that only remembers who reported what.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ enum Act {
     /// A bridge comes, or comes again while its former stream is still there.
     Arrive(usize),
     Leave(usize),
-    /// It says whole what it knows of a user.
+    /// It reports the whole state of a user.
     Report {
         bridge: usize,
         user: usize,

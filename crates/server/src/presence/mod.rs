@@ -1,7 +1,7 @@
-//! `PresenceService`: which devices of whom are connected, over all bridges. Bridges tell it ([`attend`]), the server puts
-//! it together ([`registry`]) and tells each bridge of the users it follows.
+//! `PresenceService`: which devices of whom are connected, over all bridges. Bridges report it ([`attend`]), the server puts
+//! it together ([`registry`]) and sends each bridge the users it follows.
 //!
-//! Nothing of it is durable and no job depends on it. Must never guess: who is not told of is not there.
+//! Nothing of it is durable and no job depends on it. Must never guess: who is not reported is not there.
 
 mod attend;
 mod checked;
@@ -26,7 +26,7 @@ use crate::auth::{caller, require, time_left};
 use crate::convert::interval_within;
 use crate::sampled::{self, Intervals, LISTS_EVERY};
 use crate::services::Services;
-use crate::shares::Counted;
+use crate::shares::WithPermit;
 use registry::PresenceRegistry;
 
 /// The largest message of a bridge: a thousand devices with the longest names fit.
@@ -41,7 +41,7 @@ pub struct Presences {
 #[tonic::async_trait]
 impl PresenceService for Presences {
     type AttendStream = ReceiverStream<Result<AttendResponse, Status>>;
-    type WatchBridgesStream = Counted<ReceiverStream<Result<WatchBridgesResponse, Status>>>;
+    type WatchBridgesStream = WithPermit<ReceiverStream<Result<WatchBridgesResponse, Status>>>;
 
     async fn attend(&self, request: Request<Streaming<AttendRequest>>) -> Result<Response<Self::AttendStream>, Status> {
         let identity = caller(&request)?;
@@ -82,6 +82,6 @@ impl PresenceService for Presences {
         let presence = self.presence.clone();
         let take = move || presence.bridges();
         let states = sampled::start(self.services.clone(), intervals, take, PartialEq::eq, |state| state);
-        Ok(Response::new(Counted::new(states, used)))
+        Ok(Response::new(WithPermit::new(states, used)))
     }
 }

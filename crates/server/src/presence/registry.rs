@@ -1,4 +1,4 @@
-//! Who is connected, as the bridges tell it. In memory alone; each bridge's word goes when the bridge goes.
+//! Who is connected, as the bridges report it. In memory alone; what a bridge reported is dropped with its stream.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -45,23 +45,23 @@ struct Bridge {
 
 #[derive(Debug, Default)]
 struct User {
-    /// Bridges that have said something of it.
+    /// Bridges that have reported it.
     bridges: BTreeSet<Number>,
     devices: usize,
 }
 
-/// The stream of one bridge; what it said goes when this is dropped.
+/// The stream of one bridge; what it reported goes when this is dropped.
 #[derive(Debug)]
 pub struct BridgeRegistration {
     presence: Arc<PresenceRegistry>,
     number: Number,
-    /// Of whom the bridge is to hear.
+    /// The users that the bridge is to be sent.
     pub send_queue: Arc<SendQueue>,
-    /// Cancelled when a newer stream has taken its place.
+    /// Cancelled when a newer stream has replaced it.
     pub replaced: CancellationToken,
 }
 
-/// Whether what was said is kept.
+/// What became of a reported user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserUpdate {
     Applied,
@@ -74,7 +74,7 @@ impl PresenceRegistry {
         Arc::new(Self { limits, inner: Mutex::default() })
     }
 
-    /// A bridge comes. Another stream in its name ends: the newer one knows better.
+    /// Registers a bridge. An older stream with the same id ends: the newer one is current.
     pub fn register(self: &Arc<Self>, hello: BridgeHello) -> BridgeRegistration {
         let (send_queue, replaced) = (Arc::<SendQueue>::default(), CancellationToken::new());
         let mut inner = self.inner.lock();
@@ -123,12 +123,12 @@ impl PresenceRegistry {
 }
 
 impl BridgeRegistration {
-    /// Takes what the bridge says of a user.
+    /// Applies what the bridge reports of a user.
     pub fn user(&self, reported: BridgeUser) -> UserUpdate {
         self.presence.inner.lock().user(self.number, reported, self.presence.limits.presence_users_per_bridge)
     }
 
-    /// Takes what the bridge counts.
+    /// Applies the counts of the bridge.
     pub fn counts(&self, counts: BridgeCounts) {
         if let Some(bridge) = self.presence.inner.lock().bridges.get_mut(&self.number) {
             bridge.counts = Some(counts);
@@ -160,7 +160,7 @@ impl Inner {
     }
 
     fn user(&mut self, number: Number, reported: BridgeUser, most: usize) -> UserUpdate {
-        // A stream that was replaced has nothing to say.
+        // A stream that was replaced changes nothing.
         let Some(bridge) = self.bridges.get_mut(&number) else { return UserUpdate::Applied };
         let name: Arc<str> = reported.user.as_str().into();
         let before = bridge.reported.get(&name);
@@ -198,7 +198,7 @@ impl Inner {
         }
     }
 
-    /// Counts a user anew, forgets it when nobody speaks of it, and tells the others that follow it what one has changed.
+    /// Counts a user again, removes it when no bridge reports it, and queues it for the other bridges that follow it.
     fn refresh_user(&mut self, name: &Arc<str>, changed_by: Option<Number>) {
         let devices = self.devices(name, None).len();
         let Some(user) = self.users.get_mut(name) else { return };

@@ -30,7 +30,7 @@ pub fn take(services: &Services, registry: &Registry) -> v1::Queue {
     let takers = connected.iter().filter(|worker| !worker.drained);
     let served: BTreeSet<Box<str>> = takers.flat_map(|worker| kinds_of(worker).to_vec()).collect();
     let served: BTreeSet<&str> = served.iter().map(|kind| &**kind).collect();
-    services.engine.survey(|view, estimates| {
+    services.engine.read_with_estimates(|view, estimates| {
         let now = view.now();
         let workers = worker_capacities(&listed, view);
         let kinds = kinds(view, &served);
@@ -101,7 +101,7 @@ fn count(jobs: u64) -> i32 {
     i32::try_from(jobs).unwrap_or(i32::MAX)
 }
 
-/// Whether two states say the same. That time goes by for those who wait is no change.
+/// Whether two states are the same. That time goes by for those who wait is no change.
 pub fn same(before: &v1::Queue, after: &v1::Queue) -> bool {
     let lanes =
         before.lanes.len() == after.lanes.len() && before.lanes.iter().zip(&after.lanes).all(|(a, b)| alike(a, b));

@@ -71,7 +71,7 @@ async fn remove_all(services: &Services, jobs: Vec<JobId>, now: Timestamp) -> bo
     removals.buffer_unordered(AT_ONCE).fold(true, |all, one| async move { all && one }).await
 }
 
-/// Removes a job, if `may` says so of its newest state. `false` when it does not, or the job is gone already.
+/// Removes a job, if `may` allows it for its newest state. `false` when it does not, or the job is gone already.
 ///
 /// Must run to its end: who may be cancelled gives it a task of its own.
 pub async fn remove(

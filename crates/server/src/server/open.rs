@@ -71,7 +71,7 @@ impl Server {
         Ok(Self { services, registry, notifications, push, presence, verifier, tls: None, lame_duck })
     }
 
-    /// Serves on for so long after it was told to stop and says that it is not ready.
+    /// How long it goes on serving, but not ready, after it was asked to stop.
     pub fn with_lame_duck(self, lame_duck: Duration) -> Self {
         Self { lame_duck, ..self }
     }

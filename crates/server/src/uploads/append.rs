@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::held::{self, StoredUpload};
+use super::stored_upload::{self, StoredUpload};
 use crate::config::Config;
 use crate::error::Error;
 use crate::objects::Objects;
@@ -53,10 +53,10 @@ impl<'a> Appender<'a> {
         }
         let piece = self.buffer.split().freeze();
         let StoredUpload { key, path, .. } = self.held;
-        let (bytes, file) = (piece.len() as u64, path.file(&held::piece(self.held.generation(), self.end)));
+        let (bytes, file) = (piece.len() as u64, path.file(&stored_upload::piece(self.held.generation(), self.end)));
         let put = self.objects.put_new(&file, piece).await;
         // Also where the piece could not be written: the folder may have been removed under it.
-        if !held::exists(self.objects, path, self.held.generation()).await? {
+        if !stored_upload::exists(self.objects, path, self.held.generation()).await? {
             self.objects.remove_piece(path, &file).await;
             return Err(key.not_found());
         }

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use courant_auth::Identity;
-use courant_engine::quota::{self, Refusal, Which};
+use courant_engine::quota::{self, QuotaExceeded, QuotaKind};
 use courant_joblog::ids::{JobId, Owner};
 use courant_proto::v1::SubmitJobHeader;
 use futures::{StreamExt, TryStreamExt};
 
 use super::finish::{self, UploadState};
-use super::held::{self, UploadKey, unfinished};
+use super::stored_upload::{self, UploadKey, unfinished};
 use crate::error::Error;
 use crate::jobs::submit;
 use crate::jobs::submit_request::SubmitRequest;
 use crate::services::Services;
 
-/// Uploads of one owner looked at at once.
-const LOOKED_AT: usize = 16;
+/// Uploads of one owner read at once.
+const READ_AT_ONCE: usize = 16;
 
 /// Begins an upload, or finds the one that this request began before.
 pub async fn create(
@@ -37,9 +37,9 @@ pub async fn create(
     check_limit(&services, &key.owner, length).await?;
     // One that has expired and is not swept yet would be in the way.
     services.objects.remove_upload(&services.objects.upload_path(&key.owner, &key.id)).await?;
-    held::begin(&services, &key, header).await?;
+    stored_upload::begin(&services, &key, header).await?;
     tracing::debug!(upload = %key.id, owner = %key.owner, bytes = length, "upload begun");
-    let held = held::find(&services, &key).await?.ok_or_else(|| key.not_found())?;
+    let held = stored_upload::find(&services, &key).await?.ok_or_else(|| key.not_found())?;
     // Another server may have been quicker with the same request.
     if held.length() != length {
         return Err(Error::RequestIdMismatch);
@@ -69,19 +69,20 @@ async fn check_limit(services: &Services, owner: &Owner, length: u64) -> Result<
     let ids = services.objects.folders(&folder).await?;
     let names = ids.iter().filter_map(|path| Some(UploadKey { owner: owner.clone(), id: JobId::new(path.id()?) }));
     let found = futures::stream::iter(names.collect::<Vec<_>>())
-        .map(|key| async move { held::find(services, &key).await })
-        .buffer_unordered(LOOKED_AT)
+        .map(|key| async move { stored_upload::find(services, &key).await })
+        .buffer_unordered(READ_AT_ONCE)
         .try_filter_map(|held| std::future::ready(Ok(held.map(|held| held.length()))));
     let lengths: Vec<u64> = found.try_collect().await?;
-    let refuse = |which, limit, retry_after| Err(Refusal { owner: owner.clone(), which, limit, retry_after }.into());
+    let refuse =
+        |which, limit, retry_after| Err(QuotaExceeded { owner: owner.clone(), which, limit, retry_after }.into());
     let most = services.config.uploads_per_user;
     if lengths.len() >= most {
-        return refuse(Which::Uploads, most as u64, Some(quota::LOOK_AGAIN));
+        return refuse(QuotaKind::Uploads, most as u64, Some(quota::LOOK_AGAIN));
     }
     let most = services.config.upload_bytes_per_user;
     let sum = lengths.iter().fold(length, |sum, length| sum.saturating_add(*length));
     if most > 0 && sum > most {
-        return refuse(Which::UploadBytes, most, (length <= most).then_some(quota::LOOK_AGAIN));
+        return refuse(QuotaKind::UploadBytes, most, (length <= most).then_some(quota::LOOK_AGAIN));
     }
     Ok(())
 }

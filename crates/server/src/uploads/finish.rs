@@ -7,8 +7,8 @@ use courant_engine::snapshot::JobSnapshot;
 use courant_proto::v1::{Job, SubmitJobResponse, Upload};
 use futures::TryStreamExt;
 
-use super::held::{self, StoredUpload};
-use super::held::{UploadKey, unfinished};
+use super::stored_upload::{self, StoredUpload};
+use super::stored_upload::{UploadKey, unfinished};
 use crate::error::Error;
 use crate::jobs::submit;
 use crate::objects::{Stored, Writer};
@@ -28,7 +28,7 @@ pub async fn state(services: Arc<Services>, identity: Identity, key: UploadKey) 
     if let Some(snapshot) = job(&services, &key) {
         return finished(&services, &key, &snapshot).await;
     }
-    let held = held::find(&services, &key).await?.ok_or_else(|| key.not_found())?;
+    let held = stored_upload::find(&services, &key).await?.ok_or_else(|| key.not_found())?;
     if !held.is_whole() {
         return Ok(UploadState { upload: unfinished(&held), job: None, cursor: String::new() });
     }
@@ -54,7 +54,8 @@ async fn finished(services: &Services, key: &UploadKey, snapshot: &JobSnapshot) 
 }
 
 async fn submit(services: &Arc<Services>, identity: &Identity, key: &UploadKey) -> Result<JobSnapshot, Error> {
-    let held = held::find(services, key).await?.filter(StoredUpload::is_whole).ok_or_else(|| key.not_found())?;
+    let held =
+        stored_upload::find(services, key).await?.filter(StoredUpload::is_whole).ok_or_else(|| key.not_found())?;
     let request = held.request(services, identity)?;
     let room = submit::reserve(services, &request)?;
     let draft = services.objects.upload();

@@ -9,7 +9,7 @@
 mod append;
 mod create;
 mod finish;
-mod held;
+mod stored_upload;
 pub mod sweep;
 mod write;
 
@@ -23,7 +23,7 @@ use courant_proto::v1::{
 use tonic::{Request, Response, Status, Streaming};
 
 use self::finish::UploadState;
-use self::held::{StoredUpload, UploadKey};
+use self::stored_upload::{StoredUpload, UploadKey};
 use crate::auth::caller;
 use crate::services::Services;
 
@@ -73,7 +73,8 @@ impl UploadService for Uploads {
         self.0
             .run_detached(async move {
                 let _turn = key.turn(&services).await;
-                let held = held::find(&services, &key).await?.filter(|_| services.engine.get(&key.id).is_none());
+                let held =
+                    stored_upload::find(&services, &key).await?.filter(|_| services.engine.get(&key.id).is_none());
                 let StoredUpload { path, .. } = held.ok_or_else(|| key.not_found())?;
                 services.objects.remove_upload(&path).await
             })

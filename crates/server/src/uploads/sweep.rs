@@ -10,12 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::held;
+use super::stored_upload;
 use crate::error::Error;
 use crate::objects::UploadPath;
 use crate::services::Services;
 
-/// The longest pause between two looks. Whoever asks in between is told that an expired upload is not there.
+/// The longest pause between two sweeps. In between, an expired upload is answered as not found.
 const EVERY: Duration = Duration::from_secs(3600);
 
 /// Looks for them for ever.
@@ -31,7 +31,7 @@ pub async fn run(services: Arc<Services>) {
     }
 }
 
-/// Each upload that was there at the last look, when something of it was written last, and since when that is known.
+/// Each upload that was there at the last sweep, when something of it was written last, and since when that is known.
 #[derive(Debug, Default)]
 pub struct LastSeen(HashMap<UploadPath, (SystemTime, Instant)>);
 
@@ -41,7 +41,7 @@ pub async fn sweep(services: &Services, seen: &mut LastSeen) -> Result<usize, Er
     let mut now = LastSeen::default();
     for owner in services.objects.upload_owners().await? {
         for path in services.objects.folders(&owner).await? {
-            let Some(newest) = held::newest(&services.objects.upload_files(&path).await?) else { continue };
+            let Some(newest) = stored_upload::newest(&services.objects.upload_files(&path).await?) else { continue };
             let known = seen.0.get(&path).filter(|(written, _)| *written == newest).map(|(_, since)| *since);
             let since = known.unwrap_or_else(Instant::now);
             if is_over(services, newest, since) {
@@ -70,7 +70,7 @@ mod tests {
     use courant_joblog::memory::MemoryLog;
     use courant_proto::v1::SubmitJobHeader;
 
-    use super::super::held::UploadKey;
+    use super::super::stored_upload::UploadKey;
     use super::*;
     use crate::Config;
     use crate::objects::Objects;
@@ -82,7 +82,7 @@ mod tests {
         let objects = Objects::local(folder.path()).unwrap();
         let services = Services::open(Config::new(folder.path()), Arc::new(MemoryLog::new()), objects).await.unwrap();
         let key = UploadKey { owner: Owner::new("alice"), id: JobId::new("U") };
-        assert!(held::begin(&services, &key, SubmitJobHeader::default()).await.unwrap());
+        assert!(stored_upload::begin(&services, &key, SubmitJobHeader::default()).await.unwrap());
         (services, folder, key)
     }
 
@@ -98,7 +98,7 @@ mod tests {
         for by in [keep, 2 * keep, -keep] {
             set(&services, by);
             assert_eq!(sweep(&services, &mut seen).await.unwrap(), 0, "set by {by} ms");
-            assert!(held::find(&services, &key).await.unwrap().is_some(), "set by {by} ms");
+            assert!(stored_upload::find(&services, &key).await.unwrap().is_some(), "set by {by} ms");
         }
     }
 

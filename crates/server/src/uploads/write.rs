@@ -9,9 +9,9 @@ use tonic::Streaming;
 
 use super::append::Appender;
 use super::finish::{self, UploadState};
-use super::held::{self, UploadKey, unfinished};
-use crate::arrival::Arrival;
+use super::stored_upload::{self, UploadKey, unfinished};
 use crate::error::Error;
+use crate::incoming_body::IncomingBody;
 use crate::jobs::submit::MAX_CHUNK;
 use crate::services::Services;
 
@@ -22,8 +22,8 @@ pub async fn write(
     mut parts: Streaming<WriteUploadRequest>,
 ) -> Result<UploadState, Error> {
     let buffers = services.config.upload_piece_bytes;
-    let mut arrival = Arrival::begin(&services, &identity.subject, buffers).await?;
-    let Some(Part::Header(header)) = arrival.next(next(&mut parts)).await? else {
+    let mut body = IncomingBody::begin(&services, &identity.subject, buffers).await?;
+    let Some(Part::Header(header)) = body.next(next(&mut parts)).await? else {
         return Err(Error::WrongOrder("the first message must be the header"));
     };
     let key = UploadKey::read(&identity, &header.owner, &header.upload_id)?;
@@ -31,27 +31,27 @@ pub async fn write(
     if services.engine.get(&key.id).is_some_and(|snapshot| snapshot.current.job.owner == key.owner) {
         return repeated(services, identity, key, given).await;
     }
-    let held = held::find(&services, &key).await?.ok_or_else(|| key.not_found())?;
+    let held = stored_upload::find(&services, &key).await?.ok_or_else(|| key.not_found())?;
     if given != held.offset {
         return Err(Error::UploadOffset { offset: held.offset, given });
     }
     let mut appender = Appender::new(&services.objects, &services.config, &held);
-    let poured = stream_body(&services, &mut parts, &mut arrival, &mut appender).await;
+    let streamed = stream_body(&services, &mut parts, &mut body, &mut appender).await;
     let kept = appender.flush().await;
     let is_whole = appender.is_whole();
-    drop(arrival);
-    match poured.and(kept) {
+    drop(body);
+    match streamed.and(kept) {
         Ok(()) if is_whole => finish::state(services, identity, key).await,
         Ok(()) => again(&services, &key).await,
         Err(Error::UploadOffset { .. }) => {
-            let offset = held::find(&services, &key).await?.ok_or_else(|| key.not_found())?.offset;
+            let offset = stored_upload::find(&services, &key).await?.ok_or_else(|| key.not_found())?.offset;
             Err(Error::UploadOffset { offset, given })
         }
         Err(error) => Err(error),
     }
 }
 
-/// The last bytes of an upload that is a job by now: who did not hear of it asks again, and sends nothing.
+/// The last bytes of an upload that is a job by now: a client that missed the answer asks again, and sends nothing.
 async fn repeated(
     services: Arc<Services>,
     identity: Identity,
@@ -65,7 +65,7 @@ async fn repeated(
 
 /// How far it is now: the store's clock says when it expires.
 async fn again(services: &Services, key: &UploadKey) -> Result<UploadState, Error> {
-    let held = held::find(services, key).await?.ok_or_else(|| key.not_found())?;
+    let held = stored_upload::find(services, key).await?.ok_or_else(|| key.not_found())?;
     Ok(UploadState { upload: unfinished(&held), job: None, cursor: String::new() })
 }
 
@@ -76,17 +76,17 @@ fn offset(header: &WriteUploadHeader) -> Result<u64, Error> {
 async fn stream_body(
     services: &Services,
     parts: &mut Streaming<WriteUploadRequest>,
-    arrival: &mut Arrival<'_>,
+    body: &mut IncomingBody<'_>,
     appender: &mut Appender<'_>,
 ) -> Result<(), Error> {
     loop {
         let part = tokio::select! {
-            part = arrival.next(next(parts)) => part?,
+            part = body.next(next(parts)) => part?,
             () = services.stopping.cancelled() => return Err(Error::Draining),
         };
         match part {
             Some(Part::Chunk(chunk)) if (1..=MAX_CHUNK).contains(&chunk.len()) => {
-                arrival.grow(chunk.len()).await?;
+                body.grow(chunk.len()).await?;
                 appender.push(chunk).await?;
             }
             Some(Part::Chunk(_)) => return Err(Error::field("chunk", "must have 1 byte to 1 MiB")),

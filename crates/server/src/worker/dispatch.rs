@@ -55,12 +55,14 @@ fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) {
 
 /// The kinds that jobs wait for and workers take.
 fn wanted(services: &Services, registry: &Registry) -> Vec<Box<str>> {
-    services.engine.read(|view| registry.kinds(|offered| view.waited_for(offered).into_iter().map(Box::from).collect()))
+    services.engine.read(|view| {
+        registry.kinds(|offered| view.kinds_with_waiting_jobs(offered).into_iter().map(Box::from).collect())
+    })
 }
 
 fn assign(services: &Arc<Services>, registry: &Arc<Registry>, free: &FreeWorker, current: CurrentJob) {
     let attempt = AttemptId { job: current.job.id.clone(), number: current.job.attempt.saturating_add(1) };
-    registry.claiming(&free.worker, &attempt);
+    registry.begin_claim(&free.worker, &attempt);
     for part in registry.parts.over_limit(&free.worker, free.slots - 1) {
         sharing::end_soon(services, registry, part, PartEnd::SlotNeeded);
     }
@@ -100,7 +102,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.registry.claimed(&self.worker, &self.attempt);
+        self.registry.end_claim(&self.worker, &self.attempt);
         self.services.engine.give_back(&self.attempt.job);
         if self.again_at_once {
             self.services.engine.wake.notify_one();

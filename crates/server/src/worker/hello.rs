@@ -1,4 +1,4 @@
-//! What a worker says first.
+//! The first message of a worker.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn distinct(names: Vec<String>) -> Arc<[Box<str>]> {
 }
 
 /// A hello whose every field is in its range.
-pub(super) struct Greeting {
+pub(super) struct ValidatedHello {
     pub(super) worker: WorkerId,
     pub(super) capabilities: WorkerCapabilities,
     pub(super) in_flight: HashSet<Holder>,
@@ -43,7 +43,7 @@ pub(super) struct Greeting {
     pub(super) resends_reports: bool,
 }
 
-impl Greeting {
+impl ValidatedHello {
     /// Attempts in flight without their credential are not the worker's.
     pub(super) fn check(hello: Hello, credentials: &Credentials) -> Result<Self, Error> {
         let id_fits = (1..=MAX_WORKER_ID).contains(&hello.worker_id.len())

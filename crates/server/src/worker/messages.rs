@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::services::Services;
 use crate::worker::parts::Holder;
 
-/// Takes one message; says what to answer.
+/// Handles one message; returns the answer.
 pub async fn take(
     services: &Services,
     registry: &Registry,
@@ -62,7 +62,7 @@ pub async fn take(
     }
 }
 
-/// What a message is about; none where it is about the worker, or does not say.
+/// What a message is about; none where it is about the worker, or names none.
 pub(super) fn attempt(message: &In) -> Option<&v1::AttemptRef> {
     match message {
         In::Hello(_) | In::Heartbeat(_) | In::Slots(_) => None,

@@ -45,7 +45,7 @@ enum Step {
     Join(usize),
     /// A worker's stream breaks.
     Cut(usize),
-    /// A worker falls silent, or is heard again.
+    /// A worker falls silent, or sends again.
     ToggleSilence(usize),
     /// A worker reports of an attempt that is, or once was, its own.
     Report {
@@ -124,7 +124,7 @@ struct Fake {
     got: Vec<Holder>,
 }
 
-/// A log that refuses appends when it is told to.
+/// A log that refuses appends on demand.
 struct Shaky {
     log: MemoryLog,
     refuse: AtomicU32,
@@ -306,7 +306,7 @@ impl World {
 
     /// A sign of life, as a stream takes it in.
     fn record_contact(&self, worker: &WorkerId) {
-        if self.registry.heard(worker) {
+        if self.registry.renew_lease(worker) {
             self.services.engine.wake.notify_one();
         }
     }
@@ -380,7 +380,7 @@ impl World {
         self.check_parts()
     }
 
-    /// Parts are of running jobs that others hold, no page is in two hands, and nobody has more than its slots.
+    /// Parts are of running jobs that others hold, no page is assigned twice, and nobody has more than its slots.
     fn check_parts(&self) -> Result<(), TestCaseError> {
         let mut pages = HashSet::new();
         for fake in &self.workers {
@@ -392,7 +392,7 @@ impl World {
                 prop_assert!(lead.is_some_and(|lead| lead != fake.id), "{part:?} of {job:?} is with {}", fake.id);
                 let span = self.registry.parts.pages(part, &fake.id).unwrap();
                 for page in span.first..=span.last {
-                    prop_assert!(pages.insert((part.attempt.clone(), page)), "page {page} is in two hands");
+                    prop_assert!(pages.insert((part.attempt.clone(), page)), "page {page} is assigned twice");
                 }
             }
             let held = self.services.engine.read(|view| view.held_count(&fake.id));
@@ -421,7 +421,7 @@ impl World {
                 prop_assert!(self.registry.parts.counts().is_empty(), "parts of jobs that have ended");
                 return self.check_log().await;
             }
-            // Those who hold something and say nothing of it for ever.
+            // Those who hold something and never report on it.
             (0..WORKERS).for_each(|worker| self.workers[worker].silent = true);
         }
         Err(TestCaseError::fail("somebody is stuck"))

@@ -1,4 +1,4 @@
-//! What the worker of a part reports. Its pages are taken as the lead's own; nothing else it says moves the job.
+//! What the worker of a part reports. Its pages are taken as the lead's own; nothing else it reports moves the job.
 
 use courant_engine::Error as Refused;
 use courant_engine::parts::PageSpan;
@@ -14,7 +14,7 @@ use super::sharing::{PartEnd, end};
 use crate::error::Error;
 use crate::services::Services;
 
-/// Takes one message of a part; says what to answer.
+/// Handles one message of a part; returns the answer.
 pub(crate) async fn take(
     services: &Services,
     registry: &Registry,

@@ -1,4 +1,4 @@
-//! What workers report, one message at a time and in order. A report is checked, becomes a change or news, or is
+//! What workers report, one message at a time and in order. A report is checked, becomes a change or a transient update, or is
 //! answered with *lease lost*. A repeated report changes nothing: workers repeat what they are not sure of.
 
 use std::sync::Arc;
@@ -32,13 +32,13 @@ pub const MAX_OPERATION: usize = 255;
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// It was taken, or was no news.
+    /// It was taken, or changes nothing.
     Good,
     /// The attempt is over by it: the worker must stop.
     Ended,
 }
 
-/// What a worker says of its attempt, or the worker of a part on its behalf.
+/// What a worker reports of its attempt, or the worker of a part on its behalf.
 pub(super) struct Report<'a> {
     pub(super) services: &'a Services,
     pub(super) registry: &'a Registry,
@@ -49,7 +49,7 @@ pub(super) struct Report<'a> {
 
 impl Report<'_> {
     pub(super) async fn take(&self, message: In) -> Result<Taken, Error> {
-        // Whatever is said of somebody else's attempt is not even looked at.
+        // Reports of somebody else's attempt are not even read.
         self.held()?;
         self.registry.confirm(self.worker, &self.attempt);
         match message {
@@ -168,7 +168,7 @@ impl Report<'_> {
 
     /// Whether smaller jobs wait that could have its slot, while no worker has another for them.
     fn is_in_the_way(&self, large: &Job) -> bool {
-        self.services.engine.smaller_waits(large)
+        self.services.engine.has_smaller_waiting(large)
             && free(self.services, self.registry, std::slice::from_ref(&large.kind)).is_empty()
     }
 
@@ -187,7 +187,7 @@ impl Report<'_> {
         if moved(&before).is_none() || !self.is_in_the_way(&before) {
             return Ok(Taken::Good);
         }
-        self.services.engine.hand_back_large(&self.attempt, pages).await?;
+        self.services.engine.requeue_large(&self.attempt, pages).await?;
         Ok(Taken::Ended)
     }
 

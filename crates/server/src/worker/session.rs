@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::deferred::Deferred;
-use super::hello::Greeting;
+use super::hello::ValidatedHello;
 use super::parts::Holder;
 use super::registry::{OUTBOX, Outbox, Registry, Session, WorkerCapabilities};
 use super::sharing::{self, PartEnd};
@@ -62,15 +62,15 @@ async fn serve(
     let Some(In::Hello(hello)) = hello else {
         return Err(Error::WrongOrder("the first message must be the hello"));
     };
-    let greeting = Greeting::check(hello, &services.credentials)?;
-    let kinds = greeting.capabilities.kinds.len() as u32;
+    let hello = ValidatedHello::check(hello, &services.credentials)?;
+    let kinds = hello.capabilities.kinds.len() as u32;
     let _kinds = services.shares.worker_kinds.try_take(&identity.subject, kinds)?;
     let session =
-        registry.attach(greeting.worker.clone(), &identity.subject, greeting.capabilities.clone(), outbox.clone())?;
-    let WorkerCapabilities { slots, software, .. } = &greeting.capabilities;
+        registry.attach(hello.worker.clone(), &identity.subject, hello.capabilities.clone(), outbox.clone())?;
+    let WorkerCapabilities { slots, software, .. } = &hello.capabilities;
     tracing::info!(worker = %session.worker, %software, slots, "worker connected");
     let served = tokio::select! {
-        served = converse(services, registry, &session, &greeting, &mut inbound, outbox) => served,
+        served = converse(services, registry, &session, &hello, &mut inbound, outbox) => served,
         () = session.replaced.0.cancelled() => Err(Error::Replaced),
         () = services.stopping.cancelled() => Err(Error::Draining),
         () = tokio::time::sleep_until(expires) => Err(TokenError::Expired.into()),
@@ -84,17 +84,17 @@ async fn converse(
     services: &Arc<Services>,
     registry: &Registry,
     session: &Session,
-    greeting: &Greeting,
+    hello: &ValidatedHello,
     inbound: &mut Streaming<WorkRequest>,
     outbox: &Outbox,
 ) -> Result<(), Error> {
-    let kept = reconcile(services, registry, session, &greeting.in_flight).await?;
+    let kept = reconcile(services, registry, session, &hello.in_flight).await?;
     send(outbox, welcome(services, &session.worker, &kept)).await;
     registry.welcomed(session);
     services.engine.wake.notify_one();
-    let mut deferred = Deferred::new(greeting.resends_reports);
+    let mut deferred = Deferred::new(hello.resends_reports);
     while let Some(message) = receive(inbound).await? {
-        if registry.heard(&session.worker) {
+        if registry.renew_lease(&session.worker) {
             services.engine.wake.notify_one();
         }
         if let Some(answer) = deferred.take(services, registry, &session.worker, message).await? {

@@ -19,7 +19,7 @@ use super::sharing;
 use crate::error::Error;
 use crate::services::Services;
 
-/// The longest pause between two looks.
+/// The longest pause between two sweeps.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Looks after leases for ever.
@@ -52,11 +52,11 @@ impl Sweep {
     async fn once(&mut self) -> Result<(), Error> {
         let held: Vec<Arc<Job>> =
             self.services.engine.read(|view| view.held().map(|current| current.job.clone()).collect());
-        // One that the log does not take must not keep the others, and what needs no log, from being looked at.
+        // One that the log does not take must not keep the others, and what needs no log, from being handled.
         let looked = [self.leases(&held).await, self.unanswered(&held).await, self.cancels(&held).await];
         sharing::sweep(&self.services, &self.registry);
         self.registry.forget_gone();
-        // A worker with room again in its outbox tells nobody.
+        // Nothing signals that a worker's outbox has space again.
         self.services.engine.wake.notify_one();
         looked.into_iter().collect()
     }

@@ -32,7 +32,7 @@ async fn nothing_acknowledged_is_lost() {
 }
 
 async fn check(dir: &Path, acked: &BTreeMap<Revision, JobId>, round: usize) {
-    let (_, marked) = Mark::open(&dir.join("log.mark")).unwrap();
+    let (_, marked) = HighWaterMark::open(&dir.join("log.mark")).unwrap();
     let log = open(dir);
     let mut found = BTreeMap::new();
     let mut after = Revision::ZERO;

@@ -16,7 +16,7 @@ use crate::notifications::inbox::NotificationInbox;
 use crate::notifications::store::{StoreError, StoredNotification};
 use crate::notifications::subscription::{Delivery, Subscription};
 
-/// Notifications of one subscription that are looked at together.
+/// Notifications of one subscription that are read together.
 const TOGETHER: usize = 100;
 /// The first wait after a push service failed, and the longest; full jitter between.
 const FIRST_WAIT: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use crate::notifications::store::StoredNotification;
 /// The longest title and body in bytes: sealed, all of it must fit into 4096 bytes (RFC 8291, section 4).
 const TITLE_BYTES: usize = 400;
 const BODY_BYTES: usize = 1600;
-/// More notifications than this at once are told in one.
+/// More notifications than this at once are sent as one summary.
 pub(super) const SINGLY: usize = 3;
 
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use super::{FIND, Result, Store, StoredNotification, current, notification};
 use crate::notifications::subscription::{Delivery, Subscription};
 
 impl Store {
-    /// Keeps a subscription, from the next notification on; one that is there keeps its place, unless it was another user's. Over
+    /// Keeps a subscription, from the next notification on; one that is there keeps its position, unless it was another user's. Over
     /// `most` the owner's oldest go.
     pub fn subscribe(&self, owner: &str, to: &Subscription, most: usize, now: Timestamp) -> Result<()> {
         let mut database = self.database.lock();
@@ -121,7 +121,7 @@ mod tests {
         store.subscribe("alice", &subscription("a"), 5, Timestamp(3)).unwrap();
         assert_eq!(unsent(&store, "a"), ["4"]);
         assert!(store.unsent("a", Timestamp(i64::MAX), 10).unwrap().is_empty(), "too old");
-        // The same browser with another user: what was the first one's is not told to the second.
+        // The same browser with another user: what was the first one's is not sent to the second.
         store.subscribe("bob", &subscription("a"), 5, Timestamp(4)).unwrap();
         assert!(unsent(&store, "a").is_empty());
     }

@@ -1,4 +1,4 @@
-//! Whether a worker holds what it speaks of.
+//! Whether a worker holds the attempt or part that it names.
 
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ use super::holder::Holder;
 #[derive(Debug, Default)]
 pub struct PartRegistry {
     pub(crate) ledger: Mutex<PartLedger>,
-    /// Workers that could not be told that a part is over.
+    /// Messages that a part is over which could not be sent.
     pub(crate) unsent: Mutex<Vec<(WorkerId, AttemptRef)>>,
 }
 
@@ -30,7 +30,7 @@ impl PartRegistry {
         counts
     }
 
-    /// Gives a worker a part, if one of these kinds is to be had.
+    /// Assigns a worker a part, if one of these kinds is open.
     pub(crate) fn assign(&self, worker: &WorkerId, kinds: &[Box<str>]) -> Option<AssignedPart> {
         self.ledger.lock().assign(worker, kinds)
     }
@@ -61,7 +61,7 @@ impl PartRegistry {
         mine.map(|(attempt, part)| Holder::of_part(attempt, &part.id)).collect()
     }
 
-    /// The parts of a worker beyond so many, those given last first.
+    /// The parts of a worker over `most`, those assigned last first.
     pub(crate) fn over_limit(&self, worker: &WorkerId, most: u32) -> Vec<Holder> {
         let over_limit = self.ledger.lock().over_limit(worker, most);
         over_limit.into_iter().map(|(attempt, part)| Holder::of_part(&attempt, &part)).collect()

@@ -1,4 +1,4 @@
-//! Which workers are there. A worker's lease is one for all its jobs: it lives as long as anything was heard from the
+//! The connected workers. A worker has one lease for all its jobs: it lives as long as anything was received from the
 //! worker within the lease time. What a worker holds is not kept here: the view knows.
 
 mod assignments;
@@ -47,7 +47,7 @@ struct Inner {
     by_kind: HashMap<Box<str>, HashSet<WorkerId>>,
     /// The server is stopping: nobody gets anything new.
     closing: bool,
-    /// Nobody is judged by silence before this moment: the server was not there, or slept itself.
+    /// Silence before this moment counts for nobody: the server was not there, or slept itself.
     floor: Instant,
     next: u64,
 }
@@ -57,8 +57,8 @@ struct Worker {
     /// Whose token it came with.
     subject: Box<str>,
     capabilities: WorkerCapabilities,
-    heard: Instant,
-    /// It left an assignment unanswered, or lost a lease, and has not been heard since.
+    last_seen: Instant,
+    /// It left an assignment unanswered, or lost a lease, and has sent nothing since.
     unresponsive: bool,
     /// An operator wants it to take nothing new.
     drained: bool,
@@ -79,7 +79,7 @@ struct Connection {
     welcomed: bool,
 }
 
-/// What a worker offers with its hello.
+/// What a worker declares in its hello.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkerCapabilities {
     /// The kinds of work it takes.
@@ -92,7 +92,7 @@ pub struct WorkerCapabilities {
     pub takes_parts: bool,
 }
 
-/// Names a stream of a worker.
+/// Identifies a stream of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     pub worker: WorkerId,
@@ -123,7 +123,7 @@ pub struct WorkerSummary {
     pub connected: bool,
     /// Whether it is to take nothing new.
     pub drained: bool,
-    /// How long ago something was heard from it.
+    /// How long ago something was received from it.
     pub silence: Duration,
 }
 
@@ -141,7 +141,7 @@ impl Registry {
         Self { inner: Mutex::new(inner), lease, parts: PartRegistry::default() }
     }
 
-    /// A worker said hello on a new stream, with a token of this subject. An older stream of the same worker is told to end.
+    /// A worker said hello on a new stream, with a token of this subject. An older stream of the same worker is ended.
     /// Nothing is sent on the new one before [`Registry::welcomed`]. Refused while a worker of another subject has the id:
     /// it would take over that worker's jobs.
     pub fn attach(
@@ -152,8 +152,9 @@ impl Registry {
         outbox: Outbox,
     ) -> Result<Session, Error> {
         let mut inner = self.inner.lock();
-        let taken =
-            |old: &Worker| *old.subject != *subject && (old.connection.is_some() || old.heard.elapsed() <= self.lease);
+        let taken = |old: &Worker| {
+            *old.subject != *subject && (old.connection.is_some() || old.last_seen.elapsed() <= self.lease)
+        };
         if inner.workers.get(&worker).is_some_and(taken) {
             return Err(Error::WorkerIdTaken(worker));
         }
@@ -164,12 +165,12 @@ impl Registry {
         let now = match inner.remove(&worker) {
             Some(old) => {
                 old.connection.iter().for_each(|connection| connection.replaced.cancel());
-                let (heard, confirmed) = (Instant::now(), HashMap::new());
+                let (last_seen, confirmed) = (Instant::now(), HashMap::new());
                 Worker {
                     session,
                     subject: subject.into(),
                     capabilities,
-                    heard,
+                    last_seen,
                     unresponsive: false,
                     confirmed,
                     connection,
@@ -212,13 +213,13 @@ impl Registry {
         }
     }
 
-    /// Something was heard: the lease begins anew. `true` if the worker can be given jobs again by that.
-    pub fn heard(&self, worker: &WorkerId) -> bool {
+    /// A message arrived: the lease is renewed. `true` if the worker can be given jobs again by that.
+    pub fn renew_lease(&self, worker: &WorkerId) -> bool {
         let mut inner = self.inner.lock();
         let floor = inner.floor;
         inner.workers.get_mut(worker).is_some_and(|worker| {
             let was_silent = worker.is_silent(floor, self.lease);
-            worker.heard = Instant::now();
+            worker.last_seen = Instant::now();
             std::mem::take(&mut worker.unresponsive) || was_silent
         })
     }
@@ -230,7 +231,7 @@ impl Registry {
         }
     }
 
-    /// The server itself was not there for a while: everybody's lease begins anew.
+    /// The server itself was not running for a while: everybody's lease begins anew.
     pub fn renew_all_leases(&self) {
         self.inner.lock().floor = Instant::now();
     }
@@ -240,12 +241,12 @@ impl Registry {
         let inner = self.inner.lock();
         let since = inner.workers.get(worker).map_or(inner.floor, |worker| {
             let given = attempt.and_then(|attempt| worker.since(attempt));
-            worker.heard.max(inner.floor).max(given.unwrap_or(inner.floor))
+            worker.last_seen.max(inner.floor).max(given.unwrap_or(inner.floor))
         });
         since.elapsed() > self.lease
     }
 
-    /// Looks at the kinds that workers take.
+    /// Reads which workers take each kind.
     pub fn kinds<T>(&self, read: impl FnOnce(&HashMap<Box<str>, HashSet<WorkerId>>) -> T) -> T {
         read(&self.inner.lock().by_kind)
     }
@@ -259,7 +260,7 @@ impl Registry {
         let ids = kinds.iter().filter_map(|kind| inner.by_kind.get(kind)).flatten();
         let takers: BTreeMap<&WorkerId, &Worker> = ids.filter_map(|id| Some((id, inner.workers.get(id)?))).collect();
         let able =
-            |worker: &Worker| worker.takes_jobs() && worker.listens() && !worker.is_silent(inner.floor, self.lease);
+            |worker: &Worker| worker.takes_jobs() && worker.can_receive() && !worker.is_silent(inner.floor, self.lease);
         let free = takers.into_iter().filter(|(_, worker)| able(worker)).map(|(id, worker)| FreeWorker {
             worker: id.clone(),
             kinds: worker.capabilities.kinds.clone(),
@@ -313,7 +314,7 @@ impl Registry {
         self.inner.lock().workers.get(worker).is_some_and(|worker| worker.connection.is_some())
     }
 
-    /// The worker does not answer: it gets nothing more until it is heard.
+    /// The worker does not answer: it gets nothing more until it sends something.
     pub fn set_unresponsive(&self, worker: &WorkerId) {
         if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
             worker.unresponsive = true;
@@ -323,7 +324,7 @@ impl Registry {
     /// Forgets workers that are gone longer than a lease. Drained ones are remembered: they are to stay so.
     pub fn forget_gone(&self) {
         let here =
-            |worker: &Worker| worker.connection.is_some() || worker.drained || worker.heard.elapsed() <= self.lease;
+            |worker: &Worker| worker.connection.is_some() || worker.drained || worker.last_seen.elapsed() <= self.lease;
         let mut inner = self.inner.lock();
         let gone = inner.workers.iter().filter(|(_, worker)| !here(worker)).map(|(id, _)| id.clone());
         for id in gone.collect::<Vec<_>>() {
@@ -354,7 +355,7 @@ impl Worker {
             session,
             subject: subject.into(),
             capabilities,
-            heard: Instant::now(),
+            last_seen: Instant::now(),
             unresponsive: false,
             drained: false,
             claiming,
@@ -370,7 +371,7 @@ impl Worker {
 
     /// Whether two signs of life of the three that a lease has room for did not come.
     fn is_silent(&self, floor: Instant, lease: Duration) -> bool {
-        self.heard.max(floor).elapsed() > lease * 2 / 3
+        self.last_seen.max(floor).elapsed() > lease * 2 / 3
     }
 
     /// Since when it has this attempt.
@@ -379,13 +380,13 @@ impl Worker {
     }
 
     /// Whether a job given now would likely arrive.
-    fn listens(&self) -> bool {
+    fn can_receive(&self) -> bool {
         !self.unresponsive && self.connection.as_ref().is_some_and(|connection| connection.outbox.capacity() > 0)
     }
 }
 
 impl Connection {
-    /// `false` when it cannot be sent: there is no room, or nothing may be sent yet.
+    /// `false` when it cannot be sent: the outbox is full, or nothing may be sent yet.
     fn send(&self, message: Message) -> bool {
         self.welcomed && self.outbox.try_send(Ok(WorkResponse { message: Some(message) })).is_ok()
     }

@@ -1,4 +1,4 @@
-//! What operators see of workers and tell them, and the end of the server.
+//! Listing, draining and resuming workers for operators, and the end of the server.
 
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::work_response::Message;
@@ -7,7 +7,7 @@ use courant_proto::v1::{DrainReason, Resume};
 use super::{Registry, WorkerSummary, drain_message};
 
 impl Registry {
-    /// The server is stopping: nobody gets anything new, and all are told.
+    /// The server is stopping: nobody gets anything new, and all are drained.
     pub fn close(&self) {
         let mut inner = self.inner.lock();
         inner.closing = true;
@@ -46,7 +46,7 @@ impl Registry {
             capabilities: worker.capabilities.clone(),
             connected: worker.connection.is_some(),
             drained: worker.drained,
-            silence: worker.heard.elapsed(),
+            silence: worker.last_seen.elapsed(),
         });
         let mut workers: Vec<WorkerSummary> = summaries.collect();
         workers.sort_by(|a, b| a.worker.cmp(&b.worker));

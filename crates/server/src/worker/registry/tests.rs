@@ -62,7 +62,7 @@ async fn who_does_not_answer_gets_nothing_more_until_it_is_heard() {
     assert_eq!(registry.overdue(WITHIN).len(), 1, "it stays late until it is dealt with");
     assert!(registry.answered(&worker, &attempt(1)) && registry.overdue(WITHIN).is_empty());
     assert!(free(&registry, 0).is_empty());
-    assert!(registry.heard(&worker) && !registry.heard(&worker));
+    assert!(registry.renew_lease(&worker) && !registry.renew_lease(&worker));
     assert_eq!(free(&registry, 0).len(), 1);
 }
 
@@ -74,7 +74,7 @@ async fn what_a_worker_holds_without_knowing_is_found() {
     tokio::time::advance(WITHIN * 2).await;
     assert!(registry.overdue(WITHIN).is_empty(), "it may still be telling what it has");
     registry.confirm(&worker, &attempt(1));
-    registry.claiming(&worker, &attempt(2));
+    registry.begin_claim(&worker, &attempt(2));
     registry.welcomed(&session);
     registry.expect(&worker, &held);
     tokio::time::advance(WITHIN * 2).await;
@@ -93,7 +93,7 @@ async fn leases_hang_on_signs_of_life_alone() {
     registry.detach(&session);
     tokio::time::advance(lease).await;
     assert!(!registry.is_lost(&worker, None), "a lease outlives its stream");
-    registry.heard(&worker);
+    registry.renew_lease(&worker);
     tokio::time::advance(lease).await;
     assert!(!registry.is_lost(&worker, None));
     tokio::time::advance(Duration::from_millis(1)).await;
@@ -112,7 +112,7 @@ async fn a_silent_worker_gets_nothing_before_it_speaks_again() {
     assert_eq!(free(&registry, 0).len(), 1, "two heartbeats are not overdue yet");
     tokio::time::advance(Duration::from_millis(1)).await;
     assert!(free(&registry, 0).is_empty(), "though its stream is open");
-    assert!(registry.heard(&worker), "whoever gives out jobs has to know");
+    assert!(registry.renew_lease(&worker), "whoever gives out jobs has to know");
     assert_eq!(free(&registry, 0).len(), 1);
 }
 

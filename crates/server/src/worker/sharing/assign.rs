@@ -1,4 +1,4 @@
-//! Giving parts to workers that have nothing better to do.
+//! Assigning parts to workers with free slots.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::worker::assignment::{assignment, free, page_range};
 use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
 
-/// Gives parts to workers with room for which no job waits. Whole jobs were given out before.
+/// Assigns parts to workers with free slots for which no job waits. Whole jobs were assigned before.
 pub(crate) fn assign_parts(services: &Arc<Services>, registry: &Arc<Registry>) {
     if registry.parts.ledger.lock().is_empty() {
         return;
@@ -22,8 +22,8 @@ pub(crate) fn assign_parts(services: &Arc<Services>, registry: &Arc<Registry>) {
     let counts = registry.parts.counts();
     let kinds = registry.parts.ledger.lock().kinds();
     for able in free(services, registry, &kinds).into_iter().filter(|free| free.takes_parts) {
-        let room = able.slots.saturating_sub(counts.get(&able.worker).copied().unwrap_or(0));
-        for _ in 0..room {
+        let free = able.slots.saturating_sub(counts.get(&able.worker).copied().unwrap_or(0));
+        for _ in 0..free {
             let Some(part) = registry.parts.assign(&able.worker, &able.kinds) else { break };
             send_part(services, registry, &able.worker, part);
         }
@@ -37,7 +37,7 @@ fn send_part(
     AssignedPart { attempt, part, pages }: AssignedPart,
 ) {
     let holder = Holder::of_part(&attempt, &part);
-    // Should it be over already, that will be noticed where all parts of it are ended.
+    // If the attempt is over already, the sweep ends all its parts.
     let Ok(job) = attempt.held(&services.engine) else { return };
     if job.state != State::Running || (pages.first..=pages.last).all(|page| job.pages.is_done(page)) {
         return end_soon(services, registry, holder, PartEnd::NothingToDo);
@@ -45,7 +45,7 @@ fn send_part(
     let at = holder.wire(&services.credentials, worker);
     let message = Assignment { pages: Some(page_range(pages)), ..assignment(&job, at) };
     if registry.send(worker, Message::Assignment(message)) {
-        tracing::info!(job = %attempt.job, attempt = attempt.number, %worker, ?pages, "a part was given");
+        tracing::info!(job = %attempt.job, attempt = attempt.number, %worker, ?pages, "part assigned");
         send_to_lead(services, registry, &attempt);
     } else {
         end_soon(services, registry, holder, PartEnd::WorkerGone);

@@ -12,7 +12,7 @@ use crate::services::Services;
 use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
 
-/// Ends a part: what is not done of it goes back to its lead. Its worker is told, unless it said so itself.
+/// Ends a part: what is not done of it goes back to its lead. Its worker is notified, unless it reported the end itself.
 pub(crate) async fn end(services: &Services, registry: &Registry, holder: &Holder, why: PartEnd) {
     let Some(id) = &holder.part else { return };
     let Some(part) = registry.parts.ledger.lock().begin_close(&holder.attempt, id) else { return };
@@ -37,7 +37,7 @@ pub(crate) fn end_soon(services: &Arc<Services>, registry: &Arc<Registry>, holde
 /// PartEnd a part ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PartEnd {
-    /// Its worker said so: it is done, or handed back.
+    /// Its worker reported it: done, or handed back.
     Reported,
     /// Its worker is gone, or was restarted.
     WorkerGone,
@@ -92,7 +92,7 @@ pub(crate) fn sweep(services: &Arc<Services>, registry: &Arc<Registry>) {
     stale.into_iter().for_each(|(worker, at)| send_to_helper(registry, &worker, at));
 }
 
-/// Tells a worker that a part is over. One that is away learns it from its next welcome.
+/// Notifies a worker that a part is over. One that is disconnected learns it from its next welcome.
 fn send_to_helper(registry: &Registry, worker: &WorkerId, at: AttemptRef) {
     if !registry.send(worker, Message::LeaseLost(LeaseLost { attempt: Some(at.clone()) }))
         && registry.is_connected(worker)

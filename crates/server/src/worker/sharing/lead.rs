@@ -1,4 +1,4 @@
-//! What a lead offers, and what it is told of that.
+//! What a lead offers, and the state it is sent of that.
 
 use courant_engine::attempt::AttemptId;
 use courant_engine::parts::{MAX_RANGES, PageSpan};
@@ -52,9 +52,9 @@ fn spans_in(ranges: &[PageRange], total: u32) -> Result<Vec<PageSpan>, Error> {
     Ok(spans)
 }
 
-/// Tells the lead how its offers stand.
+/// Sends the lead the state of its offers.
 pub(super) fn send_to_lead(services: &Services, registry: &Registry, attempt: &AttemptId) {
-    // Under the ledger's lock, so that what is told later is newer.
+    // Under the ledger's lock, so that what is sent later is newer.
     let mut ledger = registry.parts.ledger.lock();
     let Some(split) = ledger.split(attempt) else { return };
     let finished = attempt.held(&services.engine).map(|job| finished_pages(&job)).unwrap_or_default();
@@ -70,7 +70,7 @@ pub(super) fn send_to_lead(services: &Services, registry: &Registry, attempt: &A
     }
 }
 
-/// Tells a worker what it could not be told before.
+/// Sends a worker what could not be sent before.
 pub(crate) fn remind_lead(services: &Services, registry: &Registry, worker: &WorkerId) {
     let stale: Vec<AttemptId> = {
         let ledger = registry.parts.ledger.lock();

@@ -1,4 +1,4 @@
-//! Documents that several workers do: what is told to a lead and to its helpers, and when a part ends. Who has which part is
+//! Documents that several workers do: what is sent to a lead and to its helpers, and when a part ends. Who has which part is
 //! in [`super::parts`].
 
 mod assign;

@@ -67,7 +67,7 @@ pub struct StoredUpload {
     descriptor: Descriptor,
 }
 
-/// What was said when it began.
+/// What was given when it began.
 #[derive(Clone, PartialEq, Message)]
 struct Descriptor {
     #[prost(message, optional, tag = "1")]
