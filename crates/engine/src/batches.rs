@@ -229,21 +229,21 @@ mod tests {
         let only = job("A", State::Succeeded, Some(5));
         batches.apply(None, Some(&only), Revision(1));
         let day = ANNOUNCED_FOR.as_millis() as i64;
-        let told = |batches: &Batches, set_by| {
+        let seen = |batches: &Batches, set_by| {
             let batch = batches.get(&name(), &View::default(), Timestamp::now().plus_ms(set_by)).unwrap();
             (batch.total, batch.complete)
         };
         for set_by in [0, 2 * day, -2 * day] {
-            assert_eq!(told(&batches, set_by), (5, false), "set by {set_by} ms");
+            assert_eq!(seen(&batches, set_by), (5, false), "set by {set_by} ms");
         }
         tokio::time::advance(ANNOUNCED_FOR + Duration::from_secs(1)).await;
         for set_by in [0, 2 * day, -2 * day] {
-            assert_eq!(told(&batches, set_by), (1, true), "set by {set_by} ms");
+            assert_eq!(seen(&batches, set_by), (1, true), "set by {set_by} ms");
         }
         let mut restarted = Batches::default();
         let old = Job { created: only.created.plus_ms(-day - 1), ..only };
         restarted.apply(None, Some(&old), Revision(1));
-        assert_eq!(told(&restarted, 0), (1, true), "at a start the log is believed");
+        assert_eq!(seen(&restarted, 0), (1, true), "at a start the log is believed");
     }
 
     #[test]

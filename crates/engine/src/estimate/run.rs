@@ -30,7 +30,7 @@ pub struct AttemptTimer {
     took_ms: f64,
     usual_ms: f64,
     /// What was estimated at the beginning of each part, and when.
-    told: [Option<(Moment, f64)>; PARTS],
+    estimates: [Option<(Moment, f64)>; PARTS],
 }
 
 /// How long something may take.
@@ -51,8 +51,8 @@ impl RawEstimate {
 impl AttemptTimer {
     /// A worker has started on the job.
     pub fn start(job: &Job, worker: WorkerId, at: Moment) -> Self {
-        let (attempt, told) = (job.attempt, [None; PARTS]);
-        Self { attempt, worker, started: at, mark: None, pages: 0, ocr: 0, took_ms: 0.0, usual_ms: 0.0, told }
+        let (attempt, estimates) = (job.attempt, [None; PARTS]);
+        Self { attempt, worker, started: at, mark: None, pages: 0, ocr: 0, took_ms: 0.0, usual_ms: 0.0, estimates }
     }
 
     /// Whether it is of this attempt.
@@ -78,8 +78,8 @@ impl AttemptTimer {
 
     /// Remembers what is estimated now, at the beginning of a part of the job.
     pub fn estimated(&mut self, job: &Job, at: Moment, guess: Option<RawEstimate>) {
-        let (told, Some(guess)) = (&mut self.told[part(job)], guess) else { return };
-        told.get_or_insert((at, guess.ms));
+        let (estimates, Some(guess)) = (&mut self.estimates[part(job)], guess) else { return };
+        estimates.get_or_insert((at, guess.ms));
     }
 
     /// The job has ended well: what it took is learned.
@@ -95,7 +95,9 @@ impl AttemptTimer {
             }
         }
         kind.learn_mix(self.pages, self.ocr);
-        for (part, (then, ms)) in self.told.iter().enumerate().filter_map(|(part, told)| Some((part, (*told)?))) {
+        for (part, (then, ms)) in
+            self.estimates.iter().enumerate().filter_map(|(part, estimates)| Some((part, (*estimates)?)))
+        {
             kind.learn_error(part, ms, at.ms_since(then) as f64);
         }
     }

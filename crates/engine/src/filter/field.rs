@@ -273,15 +273,15 @@ impl Pattern {
             return Ok(Self { text: String::new(), open_start: true, open_end: true });
         }
         if stars.len() > usize::from(open_start) + usize::from(open_end) {
-            let problem = "`*` stands at an end of a text only; a real one is written \\*";
+            let problem = "`*` is allowed at an end of a text only; a real one is written \\*";
             return Err((ProblemAt::Value, problem.to_owned()));
         }
         let inner = &text[usize::from(open_start)..text.len() - usize::from(open_end)];
-        Ok(Self { text: inner.to_owned(), open_start, open_end }.settled())
+        Ok(Self { text: inner.to_owned(), open_start, open_end }.normalized())
     }
 
     /// Open at one end without a text is open at both.
-    pub fn settled(mut self) -> Self {
+    pub fn normalized(mut self) -> Self {
         if self.text.is_empty() && (self.open_start || self.open_end) {
             (self.open_start, self.open_end) = (true, true);
         }

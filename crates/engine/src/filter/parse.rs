@@ -136,14 +136,14 @@ fn unknown(name: &str) -> String {
 fn unexpected(at: usize, token: &Token) -> InvalidFilter {
     let what = match token {
         Token::End => "the filter ends where",
-        Token::Open => "`(` stands where",
-        Token::Close => "`)` stands where",
-        Token::Minus => "`-` stands where",
-        Token::And => "AND stands where",
-        Token::Or => "OR stands where",
-        Token::Not => "NOT stands where",
-        Token::Compare(_) => "a comparison stands where",
-        Token::Text(_) => "a word stands where",
+        Token::Open => "`(` found where",
+        Token::Close => "`)` found where",
+        Token::Minus => "`-` found where",
+        Token::And => "AND found where",
+        Token::Or => "OR found where",
+        Token::Not => "NOT found where",
+        Token::Compare(_) => "a comparison found where",
+        Token::Text(_) => "a word found where",
     };
-    problem(at, format!("{what} a field, a word to look for or `(` was expected"))
+    problem(at, format!("{what} a field, a word to search for or `(` was expected"))
 }

@@ -99,12 +99,12 @@ fn what_is_no_filter_is_told_where_and_why() {
         ("labels. = 3", 1, "there is no field"),
         ("labels = red", 8, "labels.KEY"),
         ("a AND", 6, "the filter ends where"),
-        ("AND a", 1, "AND stands where"),
-        ("a OR OR b", 6, "OR stands where"),
+        ("AND a", 1, "AND found where"),
+        ("a OR OR b", 6, "OR found where"),
         ("(a", 1, "`(` without a `)`"),
         ("a)", 2, "`)` without a `(`"),
-        ("()", 2, "`)` stands where"),
-        ("= 3", 1, "a comparison stands where"),
+        ("()", 2, "`)` found where"),
+        ("= 3", 1, "a comparison found where"),
         ("attempt = many", 11, "a whole number"),
         ("attempt = 99999999999999999999", 11, "a whole number"),
         ("create_time > yesterday", 15, "expected a time like"),
@@ -115,7 +115,7 @@ fn what_is_no_filter_is_told_where_and_why() {
         ("\"state\" = FAILED", 1, "not in quotes"),
         ("stat* = FAILED", 1, "has no `*`"),
         ("a, b", 2, "`,` has no meaning"),
-        ("NOT NOT a", 5, "NOT stands where"),
+        ("NOT NOT a", 5, "NOT found where"),
         ("filename = (a)", 12, "in quotes"),
     ] {
         let error = parse(text).unwrap_err();
@@ -162,7 +162,7 @@ fn test() -> impl Strategy<Value = Test> {
     ]);
     let moment = || prop::sample::select(vec![TimeField::Create, TimeField::Start, TimeField::End]);
     let pattern = (".{0,8}", any_bool(), any_bool())
-        .prop_map(|(text, open_start, open_end)| Pattern { text, open_start, open_end }.settled());
+        .prop_map(|(text, open_start, open_end)| Pattern { text, open_start, open_end }.normalized());
     prop_oneof![
         (word(), pattern, sense()).prop_map(|(word, pattern, sense)| Test::Like(word, pattern, sense)),
         (word(), order(), ".{0,8}").prop_map(|(word, how, text)| Test::Sorted(word, how, text)),

@@ -250,14 +250,14 @@ impl World {
     /// The queues as they should be: jobs by the time they came, those being claimed left out.
     fn queues(&self) -> BTreeMap<(Box<str>, Lane), Vec<Arc<Job>>> {
         let mut queues: BTreeMap<_, Vec<Arc<Job>>> = BTreeMap::new();
-        for job in self.jobs.values().filter(|job| self.stands(job)) {
+        for job in self.jobs.values().filter(|job| self.is_waiting(job)) {
             queues.entry((job.kind.clone(), job.lane)).or_default().push(job.clone());
         }
         queues.values_mut().for_each(|queue| queue.sort_by_key(|job| (job.queued, job.id.clone())));
         queues
     }
 
-    fn stands(&self, job: &Job) -> bool {
+    fn is_waiting(&self, job: &Job) -> bool {
         let claimed = self.claims.iter().any(|(id, _)| *id == job.id) && self.view.position(job).is_none();
         job.state == State::Queued && !claimed && !self.is_delayed(job)
     }
@@ -294,8 +294,8 @@ impl World {
         }
         check_turns(&upcoming)?;
         for (job, position) in upcoming.iter().zip(1u32..) {
-            let stands = self.view.position(job).unwrap();
-            prop_assert_eq!((stands.position, stands.ahead.jobs), (position, u64::from(position - 1)));
+            let queued = self.view.position(job).unwrap();
+            prop_assert_eq!((queued.position, queued.ahead.jobs), (position, u64::from(position - 1)));
         }
         let load: Load = queue.iter().map(|job| Load::of(load::pages_left(job))).sum();
         if let Some(last) = upcoming.last() {

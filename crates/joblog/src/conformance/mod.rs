@@ -58,11 +58,11 @@ macro_rules! conformance {
             removal::a_slow_follower_learns_of_its_loss,
         );
     };
-    (@each $make:expr, $($module:ident::$law:ident,)+) => {$(
+    (@each $make:expr, $($module:ident::$test:ident,)+) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $law() {
+        async fn $test() {
             let (log, _keep) = $make;
-            $crate::conformance::$module::$law(log).await;
+            $crate::conformance::$module::$test(log).await;
         }
     )+};
 }

@@ -65,10 +65,10 @@ impl NotificationInbox {
     pub(super) fn wake(&self, user: Option<&str>) {
         self.pending_users.add(user);
         let waiting = self.waiting.lock();
-        let tell = |sender: &watch::Sender<u64>| sender.send_modify(|times| *times += 1);
+        let bump = |sender: &watch::Sender<u64>| sender.send_modify(|times| *times += 1);
         match user {
-            Some(user) => waiting.get(user).into_iter().for_each(tell),
-            None => waiting.values().for_each(tell),
+            Some(user) => waiting.get(user).into_iter().for_each(bump),
+            None => waiting.values().for_each(bump),
         }
     }
 

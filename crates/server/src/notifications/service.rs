@@ -148,10 +148,10 @@ impl NotificationService for Notifications {
         let (services, notifications) = (self.services.clone(), self.notifications.clone());
         let expires = Instant::now() + time_left(&identity).min(LONGEST);
         services.clone().streams.spawn(async move {
-            let tell =
+            let watch =
                 Watch { notifications: &notifications, user, out: &out, beat: services.config.bookmark_interval };
             let why = tokio::select! {
-                ended = tell.run(&after_cursor) => match ended {
+                ended = watch.run(&after_cursor) => match ended {
                     Ok(()) => return,
                     Err(error) => error.into(),
                 },
@@ -247,7 +247,7 @@ fn draft(by: &Identity, request: NotifyRequest) -> Result<Draft, Error> {
     }
     let severity = match request.severity() {
         NotificationSeverity::Unspecified => NotificationSeverity::Info,
-        said => said,
+        severity => severity,
     };
     let id = match request.request_id.as_str() {
         "" => format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)),

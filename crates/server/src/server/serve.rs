@@ -48,7 +48,7 @@ impl Server {
             followed = self.services.engine.follow() => followed.map_err(ServeError::Log),
             failed = background.failed() => Err(failed.into()),
             () = shutdown.ended() => {
-                tracing::warn!("connections were cut: told to end at once");
+                tracing::warn!("connections were cut: stopped without grace");
                 Ok(())
             }
             served = self.serve_and_drain(router, listener, &health, &shutdown) => served,

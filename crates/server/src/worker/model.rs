@@ -364,8 +364,8 @@ impl World {
         self.services.engine.read(|view| {
             let all = || view.list(None, None).map(|(_, current)| &current.job);
             let queued = all().filter(|job| job.state == State::Queued).count() as u64;
-            let stand: u64 = view.queues().map(|queue| queue.waiting.jobs + u64::from(queue.delayed)).sum();
-            prop_assert_eq!(queued, stand, "who waits stands in a line");
+            let waiting: u64 = view.queues().map(|queue| queue.waiting.jobs + u64::from(queue.delayed)).sum();
+            prop_assert_eq!(queued, waiting, "who waits is in a queue");
             let held = all().filter(|job| job.state.is_held()).count() as u32;
             prop_assert_eq!(held, view.queues().map(|queue| queue.held).sum::<u32>());
             for fake in &self.workers {

@@ -9,7 +9,7 @@ use courant_proto::v1::work_response::Message as Out;
 
 use super::parts::Holder;
 use super::registry::Registry;
-use super::reports::{Report, nonsense};
+use super::reports::{Report, invalid_input};
 use super::sharing::{PartEnd, end};
 use crate::error::Error;
 use crate::services::Services;
@@ -36,7 +36,7 @@ pub(crate) async fn take(
         Ok(()) => Ok(None),
         Err(Error::Engine(Refused::LeaseLost { .. } | Refused::JobNotFound(_))) => Ok(lost()),
         Err(error) => {
-            let Some(problem) = nonsense(&error) else { return Err(error) };
+            let Some(problem) = invalid_input(&error) else { return Err(error) };
             tracing::warn!(job = %holder.attempt.job, %worker, problem, "a report of a part is refused");
             registry.parts.exclude(holder, worker);
             end(services, registry, holder, PartEnd::InvalidReport).await;

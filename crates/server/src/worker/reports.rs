@@ -72,7 +72,7 @@ impl Report<'_> {
 
     /// A report that makes no sense ends its attempt for good: sent again, it would make no more sense.
     pub(super) async fn refuse(&self, error: Error) -> Result<Taken, Error> {
-        let problem = match nonsense(&error) {
+        let problem = match invalid_input(&error) {
             Some(problem) => problem,
             // The job was removed meanwhile.
             None if matches!(error, Error::Engine(Refused::JobNotFound(_))) => return Err(self.attempt.lost().into()),
@@ -266,7 +266,7 @@ impl Report<'_> {
 }
 
 /// What makes no sense about a report, if that is why it was refused.
-pub(super) fn nonsense(error: &Error) -> Option<String> {
+pub(super) fn invalid_input(error: &Error) -> Option<String> {
     match error {
         Error::Field { .. } | Error::ArtifactNotFound(_) => Some(error.to_string()),
         Error::Engine(Refused::IllegalChange(illegal)) => Some(illegal.to_string()),

@@ -72,7 +72,7 @@ impl Sweep {
             self.registry.set_unresponsive(worker);
             let why = JobError {
                 code: "WORKER_LOST".into(),
-                message: format!("Nothing was heard from the worker for {} s.", lease.as_secs_f32()).into(),
+                message: format!("The worker sent nothing for {} s.", lease.as_secs_f32()).into(),
                 retryable: true,
             };
             tracing::warn!(job = %job.id, %worker, "lease ran out");

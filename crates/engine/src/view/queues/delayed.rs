@@ -103,15 +103,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn setting_the_wall_clock_changes_nothing_for_one_who_waits() {
-        let mut aside = Delayed::default();
+        let mut delayed = Delayed::default();
         let job = tried("J", 1_000, 1_400);
         let now = |wall| ClockReading { wall: Timestamp(wall), steady: Instant::now() };
-        assert!(aside.put(&job, now(1_000)));
+        assert!(delayed.put(&job, now(1_000)));
         tokio::time::advance(Duration::from_millis(399)).await;
-        assert_eq!(aside.first_due(now(9_000_000).steady), None);
+        assert_eq!(delayed.first_due(now(9_000_000).steady), None);
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(aside.first_due(now(-9_000_000).steady), Some(&job.id));
-        assert!(aside.take(&job.id) && !aside.take(&job.id));
-        assert_eq!(aside.next_due(), None);
+        assert_eq!(delayed.first_due(now(-9_000_000).steady), Some(&job.id));
+        assert!(delayed.take(&job.id) && !delayed.take(&job.id));
+        assert_eq!(delayed.next_due(), None);
     }
 }

@@ -397,7 +397,7 @@ mod tests {
         }
 
         /// The load before each job, as it is reported.
-        fn told(&self) -> BTreeMap<QueueKey, Load> {
+        fn reported(&self) -> BTreeMap<QueueKey, Load> {
             let all = self.jobs.iter().flat_map(|(owner, jobs)| jobs.keys().map(move |key| (owner, key)));
             all.map(|(owner, key)| (key.clone(), self.queue.before(owner, key).unwrap())).collect()
         }
@@ -411,17 +411,17 @@ mod tests {
         fn places_come_true(steps in vec(step(6), 0..150)) {
             let mut world = World::default();
             steps.into_iter().for_each(|step| world.step(step));
-            let told = world.told();
+            let reported = world.reported();
             let newcomer = world.queue.before_newcomer().jobs;
             let upcoming: Vec<JobId> = world.queue.upcoming(usize::MAX).cloned().collect();
-            prop_assert_eq!(world.queue.oldest(), told.keys().next().map(|(_, job)| job));
+            prop_assert_eq!(world.queue.oldest(), reported.keys().next().map(|(_, job)| job));
             prop_assert!(world.queue.upcoming(3).eq(upcoming.iter().take(3)));
             let (mut served, mut jobs, mut pages) = (BTreeMap::<Owner, u64>::new(), 0, 0);
             while let Some((owner, key, own)) = world.serve(|_| true) {
                 prop_assert_eq!(&upcoming[jobs as usize], &key.1);
-                prop_assert_eq!(told[&key].jobs, jobs);
+                prop_assert_eq!(reported[&key].jobs, jobs);
                 // Pages of others are averages: nobody has more than 100.
-                prop_assert!(told[&key].pages.abs_diff(pages) <= 100 * jobs);
+                prop_assert!(reported[&key].pages.abs_diff(pages) <= 100 * jobs);
                 *served.entry(owner).or_default() += 1;
                 let behind = world.jobs.keys().map(|owner| served.get(owner).copied().unwrap_or(0)).min();
                 prop_assert!(behind.is_none_or(|behind| served.values().all(|turns| *turns <= behind + 2)));
@@ -472,12 +472,12 @@ mod tests {
         for _ in 0..3_000 {
             world.serve(|_| true);
         }
-        let told = world.told();
+        let reported = world.reported();
         let mut jobs = 0u64;
         while let Some((owner, key, _)) = world.serve(|_| true) {
-            let off = told[&key].jobs.abs_diff(jobs);
+            let off = reported[&key].jobs.abs_diff(jobs);
             assert!(off * 20 <= jobs.max(20 * COUNTED), "{owner}: {off} off at {jobs}");
-            assert_eq!(told[&key].pages, told[&key].jobs * 10);
+            assert_eq!(reported[&key].pages, reported[&key].jobs * 10);
             jobs += 1;
         }
     }
@@ -489,7 +489,7 @@ mod tests {
         (0..50).for_each(|_| drop(world.serve(|_| true)));
         assert_eq!(world.queue.before_newcomer().jobs, 1);
         world.insert(Owner::new("bob"), false, 1);
-        assert_eq!(world.told()[&world.jobs[&Owner::new("bob")].keys().next().unwrap().clone()].jobs, 1);
+        assert_eq!(world.reported()[&world.jobs[&Owner::new("bob")].keys().next().unwrap().clone()].jobs, 1);
         let turns: Vec<Owner> = (0..2).filter_map(|_| Some(world.serve(|_| true)?.0)).collect();
         assert!(turns.contains(&Owner::new("bob")));
     }

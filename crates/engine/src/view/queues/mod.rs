@@ -30,7 +30,7 @@ pub struct JobQueues {
     kinds: HashMap<Box<str>, Kind>,
     /// Jobs that were taken out for a claim that is under way.
     claims: HashMap<JobId, (Box<str>, Owner)>,
-    aside: Delayed,
+    delayed: Delayed,
     turns: LaneScheduler,
 }
 
@@ -114,7 +114,7 @@ impl JobQueues {
     /// Puts a queued job into its queue, or delays it until it is due.
     pub fn insert(&mut self, job: &Job, now: ClockReading) {
         self.take_out(job);
-        if self.aside.put(job, now) {
+        if self.delayed.put(job, now) {
             self.queue(job).delayed += 1;
         } else {
             self.stand_in(job, turn(job));
@@ -166,12 +166,12 @@ impl JobQueues {
 
     /// When the next delayed job is due.
     pub fn next_due(&self) -> Option<Instant> {
-        self.aside.next_due()
+        self.delayed.next_due()
     }
 
     /// The next delayed job that is due; it belongs into its queue.
     pub fn first_due(&self, now: Instant) -> Option<&JobId> {
-        self.aside.first_due(now)
+        self.delayed.first_due(now)
     }
 
     /// Takes out the next job for a worker of these kinds, for a claim: [`JobQueues::end_claim`] must follow. An owner who
@@ -207,7 +207,7 @@ impl JobQueues {
     /// The position of a waiting job; `None` when it is not in a queue.
     pub fn position(&self, job: &Job) -> Option<QueuePosition> {
         let queue = &self.kinds.get(&job.kind)?.lanes[job.lane as usize];
-        queue.waiting.before(&job.owner, &stand(job)).map(QueuePosition::behind)
+        queue.waiting.before(&job.owner, &queue_key(job)).map(QueuePosition::behind)
     }
 
     /// The state of a queue.
@@ -241,17 +241,17 @@ impl JobQueues {
     }
 
     fn take_out(&mut self, job: &Job) {
-        let aside = self.aside.take(&job.id);
+        let delayed = self.delayed.take(&job.id);
         let queue = self.queue(job);
-        if aside {
+        if delayed {
             queue.delayed -= 1;
         } else {
-            queue.waiting.remove(&job.owner, &stand(job));
+            queue.waiting.remove(&job.owner, &queue_key(job));
         }
     }
 
     fn stand_in(&mut self, job: &Job, turn: Turn) {
-        self.queue(job).waiting.insert(&job.owner, stand(job), pages_left(job), turn);
+        self.queue(job).waiting.insert(&job.owner, queue_key(job), pages_left(job), turn);
     }
 
     fn queue(&mut self, job: &Job) -> &mut LaneQueue {
@@ -294,7 +294,7 @@ impl Kind {
     }
 }
 
-fn stand(job: &Job) -> QueueKey {
+fn queue_key(job: &Job) -> QueueKey {
     (job.queued, job.id.clone())
 }
 

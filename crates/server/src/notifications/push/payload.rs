@@ -31,7 +31,7 @@ pub(super) fn of_one(notification: &StoredNotification) -> Vec<u8> {
         Ok(NotificationSeverity::Error) => "error",
         _ => "info",
     };
-    let letter = PushPayload {
+    let payload = PushPayload {
         notification_id: Some(&notification.id),
         kind: &notification.kind,
         severity,
@@ -40,7 +40,7 @@ pub(super) fn of_one(notification: &StoredNotification) -> Vec<u8> {
         job_id: Some(notification.job.as_str()).filter(|job| !job.is_empty()),
         create_time: convert::time(notification.made).to_string(),
     };
-    bytes(&letter)
+    bytes(&payload)
 }
 
 /// Many notifications, in the order they were made. Nobody wants a hundred of them at once.
@@ -50,7 +50,7 @@ pub(super) fn of_many(notifications: &[StoredNotification]) -> Vec<u8> {
         notifications.iter().rev().take(SINGLY).map(|notification| cut(&notification.title, TITLE_BYTES)).collect();
     let body = format!("{} and {} more", newest.join(", "), notifications.len() - newest.len());
     let made = notifications.last().map(|notification| convert::time(notification.made).to_string());
-    let letter = PushPayload {
+    let payload = PushPayload {
         notification_id: None,
         kind: "summary",
         severity: "info",
@@ -59,12 +59,12 @@ pub(super) fn of_many(notifications: &[StoredNotification]) -> Vec<u8> {
         job_id: None,
         create_time: made.unwrap_or_default(),
     };
-    bytes(&letter)
+    bytes(&payload)
 }
 
-fn bytes(letter: &PushPayload<'_>) -> Vec<u8> {
+fn bytes(payload: &PushPayload<'_>) -> Vec<u8> {
     // Strings and names of fields: there is nothing that could not be written.
-    serde_json::to_vec(letter).unwrap_or_default()
+    serde_json::to_vec(payload).unwrap_or_default()
 }
 
 fn cut(text: &str, most: usize) -> &str {
@@ -89,9 +89,9 @@ mod tests {
         // Control characters are the longest in JSON: six bytes each. They cannot be in a title that people read.
         let large = notification(&id, "\u{1F600}".repeat(101), "é".repeat(2000));
         let many: Vec<StoredNotification> = (0..40).map(|_| large.clone()).collect();
-        for letter in [of_one(&large), of_many(&many)] {
-            assert!(letter.len() < 3900, "{}", letter.len());
-            let read: serde_json::Value = serde_json::from_slice(&letter).unwrap();
+        for payload in [of_one(&large), of_many(&many)] {
+            assert!(payload.len() < 3900, "{}", payload.len());
+            let read: serde_json::Value = serde_json::from_slice(&payload).unwrap();
             assert!(read["createTime"].as_str().unwrap().starts_with("2023-11-14T22:13:20"));
         }
         let read: serde_json::Value = serde_json::from_slice(&of_one(&large)).unwrap();
