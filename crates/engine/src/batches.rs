@@ -151,8 +151,8 @@ impl BatchCounts {
     fn state(&self, name: &BatchKey, view: &View, wall: Timestamp, now: Moment) -> Batch {
         let there = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
         let stood = self.newest.map_or(0, |newest| now.ms_since(newest));
-        let kinds_with_waiting_jobs = stood <= ANNOUNCED_FOR.as_millis() as u64;
-        let announced = if kinds_with_waiting_jobs { self.announced.saturating_sub(self.removed) } else { 0 };
+        let still_announced = stood <= ANNOUNCED_FOR.as_millis() as u64;
+        let announced = if still_announced { self.announced.saturating_sub(self.removed) } else { 0 };
         let total = there.max(announced);
         let ended: u32 = self.states.iter().filter(|(state, _)| state.is_terminal()).map(|(_, count)| count).sum();
         let running: f64 =

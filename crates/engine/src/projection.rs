@@ -41,18 +41,18 @@ pub struct PastEvent<'a> {
     pub at: Moment,
 }
 
-/// Something that is made of the log's entries.
+/// Something that is computed from the log's entries.
 pub trait Projection: Send {
-    /// Takes in the newest entries from before the start, oldest first and before anything else. They are a part of the log,
+    /// Applies the newest entries from before the start, oldest first and before anything else. They are a part of the log,
     /// and what they are about may be gone.
     fn replay(&mut self, _past: &PastEvent<'_>) {}
 
-    /// Takes in a job that was there at the start, by its newest entry.
+    /// Applies a job that was there at the start, by its newest entry.
     fn restore(&mut self, change: &JobChange<'_>) {
         self.on_change(change);
     }
 
-    /// Takes in an entry as it is followed.
+    /// Applies an entry as it is followed.
     fn on_change(&mut self, change: &JobChange<'_>);
 }
 

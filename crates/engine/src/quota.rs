@@ -1,8 +1,9 @@
 //! Quotas: what one owner may have waiting and may submit in a time.
 //!
-//! A retry by hand counts as a submit of no bytes. A submit reserves before its job is made, so that many at once cannot go over together. The reservation turns into
-//! the job when the follower sees it, or is given back when nothing comes of the submit. The ledger is rebuilt from the
-//! log's jobs at start; jobs that were removed within the day are then not counted any more.
+//! A retry by hand counts as a submit of no bytes. A submit reserves before its job is made, so that many at once cannot go
+//! over together. The reservation turns into the job when the follower sees it, or is given back when nothing comes of the
+//! submit. The ledger is rebuilt from the log's jobs at start; jobs that were removed within the day are then not counted any
+//! more.
 
 mod window;
 

@@ -77,6 +77,7 @@ pub enum Change {
         /// When the next may start.
         not_before: Timestamp,
         /// Whether the attempt is charged to the job.
+        #[serde(rename = "counts")]
         charge: AttemptCharge,
     },
     /// A person asked for another try of an ended job.
@@ -129,14 +130,14 @@ impl Change {
     }
 }
 
-/// Whether an attempt that ended badly is charged against `max_attempts`.
+/// Whether an attempt that ended badly is charged against `max_attempts`. Stored under the names that version 1 gave them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AttemptCharge {
-    /// It does, unless it finished a page. Old records say `Yes`.
-    #[serde(alias = "Yes")]
+    /// It does, unless it finished a page.
+    #[serde(rename = "Yes")]
     Charged,
-    /// It does not: the worker handed the job back in good order. Old records say `No`.
-    #[serde(alias = "No")]
+    /// It does not: the worker handed the job back in good order.
+    #[serde(rename = "No")]
     Free,
 }
 

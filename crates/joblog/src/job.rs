@@ -39,8 +39,8 @@ pub struct Job {
     pub attempt: u32,
     /// How many attempts without a finished page end the job.
     pub max_attempts: u32,
-    /// Attempts in a row that ended without finishing a page.
-    #[serde(alias = "fruitless")]
+    /// Attempts in a row that ended without finishing a page. Stored under the name that version 1 gave it.
+    #[serde(rename = "fruitless")]
     pub attempts_without_progress: u32,
     /// Who holds it; only while running or cancelling.
     pub worker: Option<WorkerId>,

@@ -19,8 +19,9 @@
 //! 7. **Trimming is reported.** When entries are removed (history cap, forget), `trimmed` of that scope covers them: a reader
 //!    whose position is below it may have missed something. An engine MAY over-report, MUST NOT under-report. Entries may
 //!    go while one reads: to be sure that nothing was missed, ask after the last `read`, not before the first.
-//! 8. **Unknown outcomes are reported.** When the outcome of an append cannot be known the error is [`AppendError::Unknown`]; the
-//!    caller reads back before it tries again. After it the engine MAY refuse all further appends.
+//! 8. **Unknown outcomes are reported.** When the outcome of an append cannot be known the error is
+//!    [`AppendError::Unknown`]; the caller reads back before it tries again. After it the engine MAY refuse all further
+//!    appends.
 //! 9. **Epochs.** Each opening of a log begins an epoch with a fresh random id. [`LogInfo::covers`] tells whether a
 //!    position handed out in an epoch still means the same: false when the log was replaced, cut or restored since.
 

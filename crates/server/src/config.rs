@@ -185,7 +185,13 @@ pub struct Config {
     pub watch_positions: usize,
 
     /// How long a notification is kept, read or not
-    #[arg(long, alias = "notice-retention", env = "COURANT_NOTIFICATION_RETENTION", default_value = "30d", value_parser = humantime::parse_duration)]
+    #[arg(
+        long,
+        alias = "notice-retention",
+        env = "COURANT_NOTIFICATION_RETENTION",
+        default_value = "30d",
+        value_parser = humantime::parse_duration
+    )]
     pub notification_retention: Duration,
 
     /// Notifications kept of one user; over it the oldest go (1 to 10000)

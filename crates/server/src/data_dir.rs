@@ -35,8 +35,8 @@ pub enum DataDirError {
     },
 }
 
-/// From now on all files of this process are its user's alone, whatever the umask was. For programs that write a data folder, before
-/// they start threads.
+/// From now on all files of this process are its user's alone, whatever the umask was. For programs that write a data folder,
+/// before they start threads.
 pub fn keep_private() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
 }

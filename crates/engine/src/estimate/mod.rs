@@ -31,7 +31,7 @@ use courant_joblog::job::{Job, Lane, Page, State};
 use courant_joblog::log::Record;
 
 use self::kind::{KindModel, ReadMethod};
-use self::run::{AttemptTimer, RawEstimate, by_percent, part};
+use self::run::{AttemptMeasurement, RawEstimate, by_percent, part};
 pub use self::worker_pool::WorkerCapacity;
 use self::worker_pool::{FirstFree, WorkerPool, WorkerPoolsBuilder};
 use crate::clock::Moment;
@@ -72,7 +72,7 @@ pub struct Estimates {
     /// When each kind was last learned of, counted in events.
     used: HashMap<Box<str>, u64>,
     tick: u64,
-    runs: HashMap<JobId, AttemptTimer>,
+    runs: HashMap<JobId, AttemptMeasurement>,
     pools: HashMap<Box<str>, WorkerPool>,
 }
 
@@ -103,7 +103,7 @@ impl Estimates {
     pub fn learn(&mut self, event: &Event, job: &Job, at: Moment, stayed_ms: u64) {
         match &event.change {
             Change::Started { worker, .. } => {
-                self.started(job, AttemptTimer::start(job, worker.clone(), at), at, stayed_ms)
+                self.started(job, AttemptMeasurement::start(job, worker.clone(), at), at, stayed_ms)
             }
             Change::Planned { pages, .. } => {
                 self.kind(job).pages.add(f64::from(*pages));
@@ -224,7 +224,7 @@ impl Estimates {
         self.kinds.entry(job.kind.clone()).or_default()
     }
 
-    fn started(&mut self, job: &Job, mut run: AttemptTimer, at: Moment, waited_ms: u64) {
+    fn started(&mut self, job: &Job, mut run: AttemptMeasurement, at: Moment, waited_ms: u64) {
         let kind = self.kind(job);
         // Who is tried again had its turn already.
         if job.attempts.last().is_none_or(|last| last.ended <= job.queued) {

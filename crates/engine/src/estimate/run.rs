@@ -17,7 +17,7 @@ const TOO_UNSURE: f64 = 0.7;
 
 /// An attempt under way.
 #[derive(Debug)]
-pub struct AttemptTimer {
+pub struct AttemptMeasurement {
     attempt: u32,
     worker: WorkerId,
     started: Moment,
@@ -48,7 +48,7 @@ impl RawEstimate {
     }
 }
 
-impl AttemptTimer {
+impl AttemptMeasurement {
     /// A worker has started on the job.
     pub fn start(job: &Job, worker: WorkerId, at: Moment) -> Self {
         let (attempt, estimates) = (job.attempt, [None; PARTS]);

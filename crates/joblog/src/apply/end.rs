@@ -18,8 +18,8 @@ pub(super) fn retrying(job: &mut Job, error: &JobError, not_before: Timestamp, c
     job.not_before = Some(not_before);
 }
 
-/// Whether a job that is tried again keeps its position: nobody who came later is served before it only because a
-/// worker went away. After [`MAX_ATTEMPTS_KEEPING_POSITION`] attempts in a row without a page it goes to the end of its queue: a job that
+/// Whether a job that is tried again keeps its position: nobody who came later is served before it only because a worker went
+/// away. After [`MAX_ATTEMPTS_KEEPING_POSITION`] attempts in a row without a page it goes to the end of its queue: a job that
 /// breaks its workers must not be the first for ever.
 fn keeps_its_position(job: &Job) -> bool {
     let at_this_position = job.attempts.iter().rev().take_while(|attempt| attempt.started >= job.queued);

@@ -149,6 +149,19 @@ fn version_1_is_read_for_ever() {
 }
 
 #[test]
+fn names_in_records_stay_those_of_version_1() {
+    let written: Vec<u8> = every_record().iter().flat_map(|record| encode(record).unwrap()).collect();
+    for name in ["fruitless", "counts"] {
+        for bytes in [V1, &written] {
+            assert!(bytes.windows(name.len()).any(|window| window == name.as_bytes()), "{name}");
+        }
+    }
+    for (name, charge) in [("Yes", AttemptCharge::Charged), ("No", AttemptCharge::Free)] {
+        assert_eq!(rmp_serde::to_vec(&charge).unwrap(), rmp_serde::to_vec(name).unwrap());
+    }
+}
+
+#[test]
 fn nothing_of_version_1_is_lost_when_it_is_written_again() {
     for bytes in records(V1) {
         let record = decode(bytes).unwrap();

@@ -1,10 +1,10 @@
 //! The SQLite engine: one file, one writer, nothing to install.
 //!
-//! A folder holds `log.db` (the entries, openable with any SQLite tool), `log.lock` (held while a process has the log
-//! open), `log.mark` (how far the log must reach) and, if asked for, `log.reserve` (space for ends of jobs on a full disk). One thread owns the only writing connection and commits what is
-//! ready in one transaction with one fsync; nothing is answered before that. A second thread moves the write-ahead
-//! log into the database and writes the mark. Readers of what is new are served from memory, others by a few reading
-//! connections.
+//! A folder holds `log.db` (the entries, openable with any SQLite tool), `log.lock` (held while a process has the log open),
+//! `log.mark` (how far the log must reach) and, if asked for, `log.reserve` (space for ends of jobs on a full disk). One
+//! thread owns the only writing connection and commits what is ready in one transaction with one fsync; nothing is answered
+//! before that. A second thread moves the write-ahead log into the database and writes the mark. Readers of what is new are
+//! served from memory, others by a few reading connections.
 //!
 //! A reader that needs to know whether it missed something asks `trimmed` after `read`, not before.
 //!

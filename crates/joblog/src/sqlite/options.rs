@@ -27,8 +27,8 @@ pub struct Options {
     pub wal_ahead_bytes: usize,
     /// At what size the write-ahead log is moved into the database. Default 16 MiB.
     pub checkpoint_bytes: usize,
-    /// Bytes on the disk that are kept for ends of jobs ([`Change::is_end`](crate::event::Change::is_end)), for when it is full.
-    /// Default 0: none.
+    /// Bytes on the disk that are kept for ends of jobs ([`Change::is_end`](crate::event::Change::is_end)), for when it is
+    /// full. Default 0: none.
     pub reserve_bytes: u64,
     /// What to do when the log is shorter than it once was.
     pub loss: OnLoss,

@@ -1,10 +1,10 @@
 //! The writer: one thread, the only one that changes the log.
 //!
-//! It takes what is ready, never waits for more, commits it with one fsync, and only then publishes it: first to the ring, then the
-//! head, then the callers. An error of the storage is final: what was under way is unknown, and the writer stops. A
-//! failed fsync cannot be tried again; only opening the log anew shows what is there. One error is not final: that there is
-//! no space left shows while pages are written, before the one that makes them count. The transaction never was, and the
-//! next may find space again.
+//! It takes what is ready, never waits for more, commits it with one fsync, and only then publishes it: first to the ring,
+//! then the head, then the callers. An error of the storage is final: what was under way is unknown, and the writer stops. A
+//! failed fsync cannot be tried again; only opening the log anew shows what is there. One error is not final: that there is no
+//! space left shows while pages are written, before the one that makes them count. The transaction never was, and the next may
+//! find space again.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

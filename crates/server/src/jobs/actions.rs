@@ -78,13 +78,13 @@ impl Jobs {
         let CurrentJob { job, revision: before, .. } = self.changeable(identity, id)?.current;
         check_retry(&job)?;
         // It waits again, as a submitted job does.
-        let room = Reservation::make(&self.0.engine, &self.0.projections.quotas, &job.owner, &job.id, 0)?;
+        let reservation = Reservation::make(&self.0.engine, &self.0.projections.quotas, &job.owner, &job.id, 0)?;
         // On its own: a caller that goes away must not leave a password that no job knows of.
         let (jobs, by) = (Jobs(self.0.clone()), Box::<str>::from(identity.subject.as_str()));
         let snapshot = self
             .0
             .run_detached(async move {
-                let _room = room;
+                let _reservation = reservation;
                 jobs.requeue(&job.id, &by, password).await
             })
             .await?;

@@ -31,16 +31,16 @@ pub async fn submit(
 ) -> Result<SubmitJobResponse, Error> {
     let mut body = IncomingBody::begin(services, &identity.subject, services.objects.write_buffers()).await?;
     let request = SubmitRequest::check(body.next(header(&mut parts)).await?, identity, &services.config)?;
-    let room = reserve(services, &request)?;
+    let reservation = reserve(services, &request)?;
     let draft = services.objects.upload();
     let writer = services.objects.write(draft.path());
-    let upload = Upload { services, request: &request, room: room.as_ref(), body, writer };
+    let upload = Upload { services, request: &request, reservation: reservation.as_ref(), body, writer };
     let stored = upload.receive(&mut parts).await?;
     if request.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
         return Err(Error::ChecksumMismatch { found: stored.sha256.to_string() });
     }
     // A caller that goes away from here on may have its job or not, but never half of it.
-    let snapshot = services.run_detached(commit(services.clone(), request, stored, draft, room)).await?;
+    let snapshot = services.run_detached(commit(services.clone(), request, stored, draft, reservation)).await?;
     answer(services, &snapshot).await
 }
 
@@ -76,7 +76,7 @@ async fn next(parts: &mut Streaming<SubmitJobRequest>) -> Result<Option<Part>, E
     }
 }
 
-/// Room in the owner's quotas; none is needed for a request that has made its job already.
+/// A reservation in the owner's quotas; none is needed for a request that has made its job already.
 pub fn reserve(services: &Arc<Services>, request: &SubmitRequest) -> Result<Option<Reservation>, Error> {
     let made = || services.engine.get(&request.id).is_some();
     if made() {
@@ -98,7 +98,7 @@ pub fn reserve(services: &Arc<Services>, request: &SubmitRequest) -> Result<Opti
 struct Upload<'a> {
     services: &'a Services,
     request: &'a SubmitRequest,
-    room: Option<&'a Reservation>,
+    reservation: Option<&'a Reservation>,
     body: IncomingBody<'a>,
     writer: Writer,
 }
@@ -143,7 +143,7 @@ impl Upload<'_> {
         if let Some(promised) = self.request.bytes.filter(|promised| found > *promised) {
             return Err(Error::DocumentCut { promised, found });
         }
-        match self.room.map_or(Ok(()), |room| room.grow(found)) {
+        match self.reservation.map_or(Ok(()), |reservation| reservation.grow(found)) {
             Err(_) if self.services.engine.get(&self.request.id).is_some() => Ok(()),
             grown => Ok(grown?),
         }
@@ -156,16 +156,16 @@ pub async fn commit(
     request: SubmitRequest,
     stored: Stored,
     draft: Draft,
-    mut room: Option<Reservation>,
+    mut reservation: Option<Reservation>,
 ) -> Result<JobSnapshot, Error> {
     // Who removes a job holds its files, too: a repeat of its request waits until they are gone.
     let _hold = services.holds.take(&request.id).await;
     if let Some(snapshot) = services.engine.get(&request.id) {
         return same(snapshot, &request, &stored);
     }
-    if room.is_none() {
+    if reservation.is_none() {
         // It was there when this call began, and was removed since.
-        room = Some(Reservation::make(
+        reservation = Some(Reservation::make(
             &services.engine,
             &services.projections.quotas,
             &request.owner,
@@ -180,7 +180,7 @@ pub async fn commit(
     };
     let submission = request.clone().submission(&stored, password.clone(), &services.config);
     let (snapshot, new) = services.engine.create(Change::Submitted(Box::new(submission)), request.id.clone()).await?;
-    drop(room);
+    drop(reservation);
     if !new {
         passwords::drop_unused(&services, &request.id, password.as_deref()).await;
     }
@@ -190,8 +190,8 @@ pub async fn commit(
     same(snapshot, &request, &stored)
 }
 
-/// The job, if it is what this request asks for. Its owner is compared although the id is derived from it: an id is only as good
-/// as its hash.
+/// The job, if it is what this request asks for. Its owner is compared although the id is derived from it: an id is only as
+/// good as its hash.
 fn same(snapshot: JobSnapshot, request: &SubmitRequest, stored: &Stored) -> Result<JobSnapshot, Error> {
     let job = &snapshot.current.job;
     if job.owner != request.owner || job.request != request.request || job.document.sha256 != stored.sha256 {

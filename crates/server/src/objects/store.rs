@@ -25,8 +25,8 @@ use crate::error::Error;
 use crate::fault;
 use crate::fault::Fault;
 
-/// Drafts of documents, made while a call lasts, that a crash has left: they are removed at start when they are older than this.
-/// Uploads that go on over many calls lie elsewhere (`uploads`).
+/// Drafts of documents, made while a call lasts, that a crash has left: they are removed at start when they are older than
+/// this. Uploads that go on over many calls lie elsewhere (`uploads`).
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Pieces in which a remote store takes an upload. S3 wants at least 5 MiB.
 const REMOTE_PART_BYTES: usize = 5 << 20;

@@ -45,7 +45,7 @@ fn actions() -> impl Strategy<Value = Vec<Act>> {
 /// Devices by id, with how many connections each has.
 type Shown = BTreeMap<String, i32>;
 
-/// One bridge of the model: what it reported, and what it was received.
+/// One bridge of the model: what it reported, and what it received.
 #[derive(Default)]
 struct ModelBridge {
     stream: Option<BridgeRegistration>,

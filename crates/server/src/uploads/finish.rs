@@ -57,7 +57,7 @@ async fn submit(services: &Arc<Services>, identity: &Identity, key: &UploadKey) 
     let held =
         stored_upload::find(services, key).await?.filter(StoredUpload::is_whole).ok_or_else(|| key.not_found())?;
     let request = held.request(services, identity)?;
-    let room = submit::reserve(services, &request)?;
+    let reservation = submit::reserve(services, &request)?;
     let draft = services.objects.upload();
     let stored = join(services, &held, services.objects.write(draft.path())).await?;
     if request.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
@@ -65,7 +65,7 @@ async fn submit(services: &Arc<Services>, identity: &Identity, key: &UploadKey) 
         services.objects.remove_upload(&held.path).await?;
         return Err(Error::ChecksumMismatch { found: stored.sha256.into() });
     }
-    let snapshot = submit::commit(services.clone(), request, stored, draft, room).await?;
+    let snapshot = submit::commit(services.clone(), request, stored, draft, reservation).await?;
     // The job is there; what is left of the upload is found by the sweep.
     if let Err(error) = services.objects.remove_upload(&held.path).await {
         tracing::warn!(upload = %key.id, %error, "the pieces of a finished upload are left; the next sweep takes them");

@@ -1,8 +1,8 @@
 //! Uploads that nobody finished go, once nothing has come for long enough.
 //!
 //! How old one is the store's times say, which outlive a restart. A wall clock that is set ahead removes nothing early, see
-//! [`Wall`](courant_engine::clock::Wall); of one that was set back, whose files seem to be of days to come, what was seen without a change
-//! for long enough goes as well.
+//! [`Wall`](courant_engine::clock::Wall); of one that was set back, whose files seem to be of days to come, what was seen
+//! without a change for long enough goes as well.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -76,7 +76,8 @@ fn assign(services: &Arc<Services>, registry: &Arc<Registry>, free: &FreeWorker,
     services.detached.spawn(async move {
         if let Err(error) = self::claim(&claim.services, &claim.registry, &claim.worker, &current.job).await {
             match error {
-                // The log says so itself, once. Tried again when leases are looked after, and not as fast as it can be refused.
+                // The log says so itself, once. Tried again when leases are looked after, and not as fast as it can be
+                // refused.
                 Error::Engine(Refused::Append(AppendError::Full)) => claim.later(),
                 error => tracing::warn!(job = %current.job.id, worker = %claim.worker, %error, "a claim failed"),
             }

@@ -2,9 +2,9 @@
 //! same), and each owner's own jobs stay in their order.
 //!
 //! Turns are counted in rounds. In each round every owner with waiting jobs is served once, in the order of
-//! [`OwnerQueue::since`]; who was served has its next turn in the round after, also when it has nothing waiting in
-//! between. An owner who was not served in the round that is under way joins it: it has no claim on the past. So the `k`th job of an owner comes after `k - 1` jobs of each
-//! other owner, or `k` of those who are earlier in the round.
+//! [`OwnerQueue::since`]; who was served has its next turn in the round after, also when it has nothing waiting in between. An
+//! owner who was not served in the round that is under way joins it: it has no claim on the past. So the `k`th job of an owner
+//! comes after `k - 1` jobs of each other owner, or `k` of those who are earlier in the round.
 //!
 //! All operations are O(log n). The load before a job is exact in jobs, but for one case: of more than [`COUNTED`]
 //! other owners who have jobs in the very round of the job, it is taken that as many are before it as are before it among

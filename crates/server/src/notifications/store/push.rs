@@ -7,8 +7,8 @@ use super::{FIND, Result, Store, StoredNotification, current, notification};
 use crate::notifications::subscription::{Delivery, Subscription};
 
 impl Store {
-    /// Keeps a subscription, from the next notification on; one that is there keeps its position, unless it was another user's. Over
-    /// `most` the owner's oldest go.
+    /// Keeps a subscription, from the next notification on; one that is there keeps its position, unless it was another
+    /// user's. Over `most` the owner's oldest go.
     pub fn subscribe(&self, owner: &str, to: &Subscription, most: usize, now: Timestamp) -> Result<()> {
         let mut database = self.database.lock();
         let all = database.transaction()?;

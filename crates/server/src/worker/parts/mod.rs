@@ -8,7 +8,8 @@
 //! A part's id is used once. Whatever is written under it goes through its gate, and a part is handed back to its lead
 //! only after the last one inside has left: from then on its pages are the lead's alone.
 //!
-//! Who has which pages is in [`courant_engine::parts`]. Locks: the ledger's before the engine's, the engine's before the registry's.
+//! Who has which pages is in [`courant_engine::parts`]. Locks: the ledger's before the engine's, the engine's before the
+//! registry's.
 
 mod access;
 mod holder;
