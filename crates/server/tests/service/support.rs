@@ -406,7 +406,7 @@ pub fn name(event: &JobEvent) -> &'static str {
         Succeeded(_) => "succeeded",
         Failed(_) => "failed",
         Cancelled(_) => "cancelled",
-        QueuePositionChanged(_) => "place",
+        QueuePositionChanged(_) => "position",
         Deleted(_) => "deleted",
     }
 }

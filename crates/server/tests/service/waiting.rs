@@ -68,7 +68,7 @@ async fn a_job_that_is_handed_back_stands_where_it_stood() {
     let mut events = world.watch("alice", &first, "").await;
     loop {
         let Some(Step::Event(event)) = events.next().await.unwrap().step else { continue };
-        if name(&event) == "place" {
+        if name(&event) == "position" {
             assert_eq!(event.job.unwrap().queue_position.unwrap().position, 1);
             break;
         }
@@ -96,7 +96,7 @@ async fn places_are_told_as_they_change_and_at_most_once_a_second() {
     let mut received: Vec<(Instant, i32)> = Vec::new();
     while received.last().is_none_or(|(_, position)| *position > 1) {
         let Some(Step::Event(event)) = watcher.next().await.unwrap().step else { continue };
-        assert_eq!(name(&event), "place");
+        assert_eq!(name(&event), "position");
         received.push((Instant::now(), event.job.unwrap().queue_position.unwrap().position));
     }
     canceller.await.unwrap();
@@ -120,7 +120,7 @@ async fn a_watch_of_many_jobs_hears_of_those_that_are_next() {
     while received.len() < 2 {
         let step = tokio::time::timeout(PATIENCE, steps.message()).await.expect("no step").unwrap().unwrap();
         if let Some(Many::Event(event)) = step.step
-            && name(&event) == "place"
+            && name(&event) == "position"
         {
             let job = event.job.unwrap();
             received.push((job.job_id, job.queue_position.unwrap().position));
