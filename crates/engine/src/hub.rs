@@ -165,13 +165,13 @@ impl Hub {
     pub fn notify_position(&self, key: &ScopeKey, update: &Arc<TransientUpdate>, changed: bool) {
         let watchers = self.watchers.get(key).into_iter().flatten();
         let here = watchers.filter(|watcher| watcher.scope.holds(&update.current.job));
-        here.filter(|watcher| changed || !watcher.queue.knows_positions())
+        here.filter(|watcher| changed || !watcher.queue.has_positions())
             .for_each(|watcher| watcher.queue.push_transient(update.clone()));
     }
 
     /// All positions were sent to the watchers under this key.
-    pub fn end_of_positions(&self, key: &ScopeKey) {
-        self.watchers.get(key).into_iter().flatten().for_each(|watcher| watcher.queue.end_of_positions());
+    pub fn positions_sent(&self, key: &ScopeKey) {
+        self.watchers.get(key).into_iter().flatten().for_each(|watcher| watcher.queue.positions_sent());
     }
 
     fn of<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Arc<WatchQueue>> {

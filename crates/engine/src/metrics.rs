@@ -23,7 +23,7 @@ const MAX_WORKERS: usize = 4096;
 pub struct Metrics {
     pub since: Timestamp,
     /// Jobs that ended since then, by how.
-    pub ended: Ended,
+    pub ended: EndedJobs,
     /// Milliseconds from start to end of jobs that ended well (moving average).
     pub job_ms: Option<f64>,
     /// Jobs by state, as they are now.
@@ -34,7 +34,7 @@ pub struct Metrics {
 
 /// How many jobs ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
+pub struct EndedJobs {
     pub succeeded: u64,
     pub failed: u64,
     pub cancelled: u64,
@@ -76,7 +76,7 @@ impl Metrics {
     /// Counting begins at this moment.
     pub fn since(since: Timestamp) -> Self {
         let (states, workers) = (HashMap::new(), HashMap::new());
-        Self { since, ended: Ended::default(), job_ms: None, states, hour: LastHour::default(), workers }
+        Self { since, ended: EndedJobs::default(), job_ms: None, states, hour: LastHour::default(), workers }
     }
 
     /// Takes in a job that was there before counting began, and has been in its state since a moment. Its end counts for the
@@ -212,7 +212,7 @@ mod tests {
     fn a_life_is_counted_once_in_every_figure() {
         let mut metrics = Metrics::since(Timestamp(0));
         live(&mut metrics, &story());
-        assert_eq!(metrics.ended, Ended { succeeded: 1, ..Ended::default() });
+        assert_eq!(metrics.ended, EndedJobs { succeeded: 1, ..EndedJobs::default() });
         assert_eq!((metrics.jobs(State::Succeeded), metrics.jobs(State::Running)), (1, 0));
         assert_eq!(metrics.job_ms, Some(40_000.0));
         let hour = metrics.last_hour(Moment(60_000));

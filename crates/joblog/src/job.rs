@@ -336,11 +336,11 @@ impl Pages {
 
     /// Whether this page is finished.
     pub fn is_done(&self, page: u32) -> bool {
-        self.finisher(page).is_some()
+        self.attempt_of_page(page).is_some()
     }
 
     /// The attempt that finished this page.
-    pub fn finisher(&self, page: u32) -> Option<u32> {
+    pub fn attempt_of_page(&self, page: u32) -> Option<u32> {
         self.done.iter().find(|range| (range.first..=range.last).contains(&page)).map(|range| range.attempt)
     }
 

@@ -111,7 +111,7 @@ pub enum Error {
     #[error("no worker {0} is known; `courant workers` lists them")]
     WorkerNotFound(String),
     /// The object store failed.
-    #[error("{}", Fault::of(.0).words())]
+    #[error("{}", Fault::of(.0).client_message())]
     Objects(#[from] object_store::Error),
     /// Nothing is pushed here.
     #[error("this service sends no Web Push; its operator turns it on with --push-contact")]

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::error::Error;
-use crate::fault::{Fault, causes};
+use crate::fault::{Fault, error_chain};
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "courant";
@@ -80,7 +80,7 @@ fn log(error: &Error) {
             // Every call may fail alike while the store is away.
             static LINES: Mutex<Option<Occasional>> = Mutex::new(None);
             LINES.lock().get_or_insert_default().log(|left_out| {
-                tracing::error!(cause = causes(cause), left_out, "the store of documents and results failed");
+                tracing::error!(cause = error_chain(cause), left_out, "the store of documents and results failed");
             });
         }
         Error::NotificationStore(cause) => tracing::error!(%cause, "the store of notifications failed"),

@@ -96,7 +96,7 @@ impl State {
                     }
                 }
             }
-            self.hub.end_of_positions(scope_key);
+            self.hub.positions_sent(scope_key);
         }
     }
 

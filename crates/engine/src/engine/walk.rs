@@ -21,14 +21,14 @@ pub const RECENT_FINISHED: usize = 50;
 #[derive(Debug)]
 pub struct Walk {
     scope: Scope,
-    at: At,
+    at: WalkPosition,
     /// Events after this one are in the watcher's queue.
     pub revision: Revision,
 }
 
 /// How far a walk is.
 #[derive(Debug)]
-enum At {
+enum WalkPosition {
     Ended { before: Option<ListKey>, found: Vec<JobSnapshot> },
     Open { after: Option<ListKey> },
     Done,
@@ -37,7 +37,7 @@ enum At {
 impl Walk {
     /// Whether everything was reached.
     pub fn is_over(&self) -> bool {
-        matches!(self.at, At::Done)
+        matches!(self.at, WalkPosition::Done)
     }
 }
 
@@ -53,10 +53,10 @@ impl Engine {
     pub fn begin_walk(&self, scope: &Scope, queue: &WatchQueue) -> (Walk, Vec<JobSnapshot>) {
         let state = self.state.lock();
         queue.clear();
-        let at = At::Ended { before: None, found: Vec::new() };
+        let at = WalkPosition::Ended { before: None, found: Vec::new() };
         let mut walk = Walk { scope: scope.clone(), at, revision: state.view.revision() };
         let mut piece = state.walk(&mut walk);
-        if matches!(walk.at, At::Open { .. }) {
+        if matches!(walk.at, WalkPosition::Open { .. }) {
             piece.extend(state.walk(&mut walk));
         }
         (walk, piece)
@@ -73,18 +73,18 @@ impl State {
     fn walk(&self, walk: &mut Walk) -> Vec<JobSnapshot> {
         let owner = match &walk.scope.topic {
             Topic::Job(id) => {
-                walk.at = At::Done;
+                walk.at = WalkPosition::Done;
                 return self.view.get(id).map(|current| self.snapshot(current)).into_iter().collect();
             }
             Topic::Owner(owner) => Some(owner),
             Topic::All => None,
         };
         let Some(job_index) = self.view.job_index(owner) else {
-            walk.at = At::Done;
+            walk.at = WalkPosition::Done;
             return Vec::new();
         };
         match &mut walk.at {
-            At::Ended { before, found } => {
+            WalkPosition::Ended { before, found } => {
                 let keys: Vec<&ListKey> = job_index.ended(before.as_ref()).take(CHUNK).collect();
                 let room = RECENT_FINISHED - found.len();
                 found.extend(keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).take(room));
@@ -93,17 +93,17 @@ impl State {
                     return Vec::new();
                 }
                 let recent = found.drain(..).rev().collect();
-                walk.at = At::Open { after: None };
+                walk.at = WalkPosition::Open { after: None };
                 recent
             }
-            At::Open { after } => {
+            WalkPosition::Open { after } => {
                 let keys: Vec<&ListKey> = job_index.open(after.as_ref()).take(CHUNK).collect();
                 let snapshot = keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).collect();
                 let last = keys.get(CHUNK - 1).map(|key| (*key).clone());
-                walk.at = last.map_or(At::Done, |last| At::Open { after: Some(last) });
+                walk.at = last.map_or(WalkPosition::Done, |last| WalkPosition::Open { after: Some(last) });
                 snapshot
             }
-            At::Done => Vec::new(),
+            WalkPosition::Done => Vec::new(),
         }
     }
 

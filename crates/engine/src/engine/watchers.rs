@@ -29,7 +29,7 @@ impl Engine {
     }
 
     /// The revision up to which nothing is missing from a watcher whose queue is empty; `None` when it is not empty.
-    pub fn quiet_since(&self, queue: &WatchQueue) -> Option<Revision> {
+    pub fn revision_if_idle(&self, queue: &WatchQueue) -> Option<Revision> {
         let state = self.state.lock();
         queue.is_empty().then(|| state.view.revision())
     }

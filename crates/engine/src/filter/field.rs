@@ -79,7 +79,7 @@ pub struct Pattern {
 
 /// A condition on one field.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Test {
+pub enum Condition {
     /// A text is like this, or is not.
     Like(TextField, Pattern, Polarity),
     /// A text comes before or after another.
@@ -145,19 +145,19 @@ impl Field {
     }
 
     /// The condition that a comparison with a value makes.
-    pub fn test(self, comparator: Comparator, value: Text) -> Result<Test, Refused> {
+    pub fn test(self, comparator: Comparator, value: Text) -> Result<Condition, Refused> {
         let any = comparator == Comparator::Has && value.stars == [0] && value.text == "*";
         match self {
             Self::Text(word) => word.test(comparator, value),
             Self::Number(number) => {
                 let count = value.text.parse().map_err(|_| (ProblemAt::Value, "expected a whole number".to_owned()))?;
-                Ok(Test::Count(number, plain(comparator), count))
+                Ok(Condition::Count(number, plain(comparator), count))
             }
-            Self::Time(moment) if any => Ok(Test::Came(moment)),
-            Self::Time(moment) => Ok(Test::At(moment, plain(comparator), instant(&value.text)?)),
-            Self::State => Ok(Test::State(choice(&STATES, "JOB_STATE_", &value.text)?, sense(comparator)?)),
-            Self::Lane => Ok(Test::Lane(choice(&LANES, "LANE_", &value.text)?, sense(comparator)?)),
-            Self::Labels if comparator == Comparator::Has => Ok(Test::HasLabel(value.text)),
+            Self::Time(moment) if any => Ok(Condition::Came(moment)),
+            Self::Time(moment) => Ok(Condition::At(moment, plain(comparator), instant(&value.text)?)),
+            Self::State => Ok(Condition::State(choice(&STATES, "JOB_STATE_", &value.text)?, sense(comparator)?)),
+            Self::Lane => Ok(Condition::Lane(choice(&LANES, "LANE_", &value.text)?, sense(comparator)?)),
+            Self::Labels if comparator == Comparator::Has => Ok(Condition::HasLabel(value.text)),
             Self::Labels => {
                 let problem = "labels goes with : only; one label is labels.KEY";
                 Err((ProblemAt::Comparator, problem.to_owned()))
@@ -167,13 +167,13 @@ impl Field {
 }
 
 impl TextField {
-    fn test(self, comparator: Comparator, value: Text) -> Result<Test, Refused> {
+    fn test(self, comparator: Comparator, value: Text) -> Result<Condition, Refused> {
         let sense = match comparator {
             Comparator::Equal | Comparator::Has => Polarity::Is,
             Comparator::NotEqual => Polarity::IsNot,
             Comparator::Less | Comparator::AtMost | Comparator::Greater | Comparator::AtLeast => {
                 return match value.stars.is_empty() {
-                    true => Ok(Test::Sorted(self, comparator, value.text)),
+                    true => Ok(Condition::Sorted(self, comparator, value.text)),
                     false => {
                         Err((ProblemAt::Value, "`*` goes with =, != and : only; a real one is written \\*".to_owned()))
                     }
@@ -184,7 +184,7 @@ impl TextField {
         if comparator == Comparator::Has && !pattern.open_start && !pattern.open_end {
             (pattern.open_start, pattern.open_end) = (true, true);
         }
-        Ok(Test::Like(self, pattern, sense))
+        Ok(Condition::Like(self, pattern, sense))
     }
 
     /// `None` when it is not set.
@@ -309,7 +309,7 @@ impl Display for Pattern {
     }
 }
 
-impl Test {
+impl Condition {
     /// Whether it holds for a job. What is not set is neither before nor after anything, and not equal to it.
     pub fn holds(&self, candidate: &Candidate) -> bool {
         let job = candidate.job;
@@ -332,7 +332,7 @@ impl Test {
     }
 }
 
-impl Display for Test {
+impl Display for Condition {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Like(word, pattern, sense) => write!(f, "{word} {} {pattern}", sense.sign()),

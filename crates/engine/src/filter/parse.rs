@@ -117,7 +117,7 @@ impl Parser<'_> {
             problem(if whose == super::field::ProblemAt::Comparator { sign_at } else { value_at }, text)
         })?;
         self.advance()?;
-        Ok(Filter::Test(test))
+        Ok(Filter::Condition(test))
     }
 }
 

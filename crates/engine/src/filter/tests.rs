@@ -4,7 +4,7 @@ use courant_joblog::ids::{BatchId, Timestamp};
 use courant_joblog::job::{JobError, Lane, State};
 use proptest::prelude::*;
 
-use super::field::{NumberField, Pattern, Polarity, Test, TextField, TimeField};
+use super::field::{Condition, NumberField, Pattern, Polarity, TextField, TimeField};
 use super::lexer::Comparator;
 use super::*;
 use crate::rfc3339::Instant;
@@ -149,7 +149,7 @@ fn word() -> impl Strategy<Value = TextField> {
     ]
 }
 
-fn test() -> impl Strategy<Value = Test> {
+fn test() -> impl Strategy<Value = Condition> {
     use Comparator::*;
     let sense = || prop::sample::select(vec![Polarity::Is, Polarity::IsNot]);
     let order = || prop::sample::select(vec![Less, AtMost, Greater, AtLeast]);
@@ -164,16 +164,16 @@ fn test() -> impl Strategy<Value = Test> {
     let pattern = (".{0,8}", any_bool(), any_bool())
         .prop_map(|(text, open_start, open_end)| Pattern { text, open_start, open_end }.normalized());
     prop_oneof![
-        (word(), pattern, sense()).prop_map(|(word, pattern, sense)| Test::Like(word, pattern, sense)),
-        (word(), order(), ".{0,8}").prop_map(|(word, how, text)| Test::Sorted(word, how, text)),
-        (number, any(), proptest::num::i64::ANY).prop_map(|(number, how, count)| Test::Count(number, how, count)),
+        (word(), pattern, sense()).prop_map(|(word, pattern, sense)| Condition::Like(word, pattern, sense)),
+        (word(), order(), ".{0,8}").prop_map(|(word, how, text)| Condition::Sorted(word, how, text)),
+        (number, any(), proptest::num::i64::ANY).prop_map(|(number, how, count)| Condition::Count(number, how, count)),
         (moment(), any(), 0i64..200_000_000_000, 0i32..1_000_000_000)
-            .prop_map(|(moment, how, seconds, nanos)| Test::At(moment, how, Instant { seconds, nanos })),
-        moment().prop_map(Test::Came),
+            .prop_map(|(moment, how, seconds, nanos)| Condition::At(moment, how, Instant { seconds, nanos })),
+        moment().prop_map(Condition::Came),
         (prop::sample::select(vec![State::Queued, State::Running, State::Cancelled]), sense())
-            .prop_map(|(state, sense)| Test::State(state, sense)),
-        (prop::sample::select(Lane::ALL.to_vec()), sense()).prop_map(|(lane, sense)| Test::Lane(lane, sense)),
-        ".{0,8}".prop_map(Test::HasLabel),
+            .prop_map(|(state, sense)| Condition::State(state, sense)),
+        (prop::sample::select(Lane::ALL.to_vec()), sense()).prop_map(|(lane, sense)| Condition::Lane(lane, sense)),
+        ".{0,8}".prop_map(Condition::HasLabel),
     ]
 }
 
@@ -183,7 +183,7 @@ fn any_bool() -> proptest::bool::Any {
 
 fn filter() -> impl Strategy<Value = Filter> {
     let leaf =
-        prop_oneof![test().prop_map(Filter::Test), ".{0,8}".prop_map(|text| Filter::Search(text.to_lowercase()))];
+        prop_oneof![test().prop_map(Filter::Condition), ".{0,8}".prop_map(|text| Filter::Search(text.to_lowercase()))];
     leaf.prop_recursive(4, 24, 3, |inner| {
         let many = || prop::collection::vec(inner.clone(), 2..4);
         prop_oneof![

@@ -123,7 +123,7 @@ struct Inner {
     last_sent: HashMap<(JobId, TransientKind), Instant>,
     lagged: bool,
     /// Whether it was sent the positions of its waiting jobs since it was empty.
-    knows_positions: bool,
+    has_positions: bool,
 }
 
 #[derive(Debug)]
@@ -145,18 +145,18 @@ impl WatchQueue {
         inner.queue.clear();
         inner.pending.clear();
         inner.lagged = false;
-        inner.knows_positions = false;
+        inner.has_positions = false;
     }
 
     /// Whether it was sent the positions of its waiting jobs.
-    pub fn knows_positions(&self) -> bool {
-        self.inner.lock().knows_positions
+    pub fn has_positions(&self) -> bool {
+        self.inner.lock().has_positions
     }
 
     /// All positions of its waiting jobs were sent.
-    pub fn end_of_positions(&self) {
+    pub fn positions_sent(&self) {
         let mut inner = self.inner.lock();
-        inner.knows_positions = !inner.lagged;
+        inner.has_positions = !inner.lagged;
     }
 
     /// Whether nothing waits and nothing was thrown away.
@@ -205,8 +205,8 @@ impl WatchQueue {
     pub async fn next(&self) -> Received {
         loop {
             let due = match self.take(Instant::now()) {
-                Taken::Received(found) => return found,
-                Taken::Nothing { due } => due,
+                NextBatch::Ready(found) => return found,
+                NextBatch::Wait { due } => due,
             };
             match due {
                 Some(due) => tokio::select! {
@@ -218,20 +218,20 @@ impl WatchQueue {
         }
     }
 
-    fn take(&self, now: Instant) -> Taken {
+    fn take(&self, now: Instant) -> NextBatch {
         let mut inner = self.inner.lock();
         if inner.lagged {
-            return Taken::Received(Received::Lagged);
+            return NextBatch::Ready(Received::Lagged);
         }
         let mut messages: Vec<Message> = inner.queue.drain(..).collect();
         let due = inner.take_due(now, self.min_interval, &mut messages);
-        if messages.is_empty() { Taken::Nothing { due } } else { Taken::Received(Received::Messages(messages)) }
+        if messages.is_empty() { NextBatch::Wait { due } } else { NextBatch::Ready(Received::Messages(messages)) }
     }
 }
 
-enum Taken {
-    Received(Received),
-    Nothing { due: Option<Instant> },
+enum NextBatch {
+    Ready(Received),
+    Wait { due: Option<Instant> },
 }
 
 impl Inner {

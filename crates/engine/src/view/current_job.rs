@@ -64,13 +64,13 @@ pub(super) fn logged_since(job: &Job) -> Timestamp {
 }
 
 /// Whether a job goes on with what it did: it waits, or is held by the same attempt.
-pub(super) fn goes_on(old: &Job, new: &Job) -> bool {
+pub(super) fn continues(old: &Job, new: &Job) -> bool {
     let phase = |job: &Job| (job.state == State::Queued, job.state.is_held(), job.attempt);
     phase(old) == phase(new) && (new.state != State::Queued || old.queued == new.queued)
 }
 
 /// The live progress after a durable event: that of the event, but no percent lower than was sent already.
-pub(super) fn carried(live: &LiveProgress, job: &Job) -> Option<Arc<LiveProgress>> {
+pub(super) fn carry_over(live: &LiveProgress, job: &Job) -> Option<Arc<LiveProgress>> {
     if !job.state.is_held() || job.attempt != live.attempt {
         return None;
     }

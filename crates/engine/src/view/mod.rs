@@ -20,7 +20,7 @@ use courant_joblog::job::{Job, Lane, State};
 use courant_joblog::log::{Entry, Record};
 
 pub use current_job::{CurrentJob, LiveProgress};
-use current_job::{carried, goes_on, logged_since};
+use current_job::{carry_over, continues, logged_since};
 pub use job_index::{JobIndex, ListKey};
 pub use load::{Load, PagesLeft};
 use queues::JobQueues;
@@ -222,11 +222,11 @@ impl View {
             self.held.entry(holder(job)).or_default().insert(job.id.clone());
         }
         let since = match &old {
-            Some(old) if goes_on(&old.job, job) => old.since,
+            Some(old) if continues(&old.job, job) => old.since,
             _ if self.following => self.clock.now(),
             _ => self.clock.moment_of(logged_since(job), Timestamp::now()),
         };
-        let live = old.and_then(|current| current.live).and_then(|live| carried(&live, job));
+        let live = old.and_then(|current| current.live).and_then(|live| carry_over(&live, job));
         self.jobs.insert(job.id.clone(), CurrentJob { revision, job: job.clone(), live, since });
     }
 

@@ -214,7 +214,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
             },
             () = silence => {
                 // Entries of other scopes moved the log on: the bookmark keeps this cursor from falling behind.
-                self.last = self.engine.quiet_since(&self.queue).unwrap_or(self.last);
+                self.last = self.engine.revision_if_idle(&self.queue).unwrap_or(self.last);
                 self.send(Some(self.last), Step::Bookmark).await?;
             }
         }

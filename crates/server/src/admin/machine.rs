@@ -10,7 +10,7 @@ use tokio::time::Instant;
 const MEASURED_OVER: Duration = Duration::from_secs(1);
 
 /// Looks at the machine when asked.
-pub struct Machine {
+pub struct ProcessSampler {
     pid: Option<Pid>,
     seen: Mutex<Sample>,
 }
@@ -33,7 +33,7 @@ pub struct Usage {
     pub load_average: Vec<f64>,
 }
 
-impl Default for Machine {
+impl Default for ProcessSampler {
     fn default() -> Self {
         let pid = sysinfo::get_current_pid().ok();
         let mut seen =
@@ -43,7 +43,7 @@ impl Default for Machine {
     }
 }
 
-impl Machine {
+impl ProcessSampler {
     /// What the process takes now; at most a second old.
     pub fn usage(&self) -> Usage {
         let mut seen = self.seen.lock();
@@ -78,7 +78,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn memory_and_load_are_those_of_this_process_and_machine() {
-        let machine = Machine::default();
+        let machine = ProcessSampler::default();
         let first = machine.usage();
         assert!(first.memory_bytes > 1 << 20, "{first:?}");
         tokio::time::advance(MEASURED_OVER).await;

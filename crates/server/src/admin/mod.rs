@@ -25,7 +25,7 @@ use crate::sampled::{self, Intervals, LISTS_EVERY};
 use crate::services::Services;
 use crate::shares::WithPermit;
 use crate::worker::registry::Registry;
-use machine::Machine;
+use machine::ProcessSampler;
 
 /// Time between two sets of figures, when none is asked for, and its bounds.
 pub const METRICS_EVERY: (Duration, Duration, Duration) =
@@ -33,7 +33,7 @@ pub const METRICS_EVERY: (Duration, Duration, Duration) =
 pub struct Admin {
     services: Arc<Services>,
     registry: Arc<Registry>,
-    machine: Arc<Machine>,
+    machine: Arc<ProcessSampler>,
 }
 
 impl Admin {

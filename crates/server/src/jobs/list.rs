@@ -45,7 +45,7 @@ pub async fn list(
     request: ListJobsRequest,
 ) -> Result<ListJobsResponse, Error> {
     let owner = scope(identity, &request.owner)?;
-    let wanted = Arc::new(Wanted::check(&request)?);
+    let wanted = Arc::new(ListFilter::check(&request)?);
     let size = page_size(request.page_size)?;
     let mark = filter_mark(&request);
     let before = token_in(&request.page_token, mark)?;
@@ -83,7 +83,7 @@ impl Page {
 struct Listing<'a> {
     services: &'a Services,
     owner: Option<&'a Owner>,
-    wanted: Arc<Wanted>,
+    wanted: Arc<ListFilter>,
     budget: u64,
 }
 
@@ -142,7 +142,7 @@ impl Slice {
     }
 
     /// Looks at jobs until they end or a slice's budget is spent.
-    fn look_through(mut self, wanted: &Wanted) -> Self {
+    fn look_through(mut self, wanted: &ListFilter) -> Self {
         self.spent = 0;
         while let Some((key, current)) = self.jobs.get(self.next).filter(|_| self.spent < SLICE_BUDGET) {
             let candidate = Candidate::new(&current.job);
@@ -163,7 +163,7 @@ impl Slice {
 /// What looking at a job costs in any case, in the unit of [`Candidate::cost`].
 const JOB_COST: u64 = 256;
 
-struct Wanted {
+struct ListFilter {
     states: Vec<State>,
     document: Option<String>,
     batch: Option<String>,
@@ -171,7 +171,7 @@ struct Wanted {
     filter: Option<Filter>,
 }
 
-impl Wanted {
+impl ListFilter {
     fn check(request: &ListJobsRequest) -> Result<Self, Error> {
         if request.labels.len() > MAX_LABELS {
             return Err(Error::field("labels", format!("must be at most {MAX_LABELS}: no job has more")));

@@ -60,7 +60,7 @@ pub async fn read_page(
 ) -> Result<BoxStream<'static, Result<ReadPageResponse, Status>>, Error> {
     let page = u32::try_from(request.page).ok().filter(|page| *page > 0);
     let page = page.ok_or_else(|| Error::field("page", "must be at least 1"))?;
-    let attempt = finisher(job, page)?;
+    let attempt = attempt_of_page(job, page)?;
     let path = services.objects.artifact(&job.id, attempt, &page_name(page));
     let (size, pieces) = services.objects.open(&path).await.map_err(|error| gone(services, job, error))?;
     let header = ReadPageHeader { attempt: attempt as i32, size_bytes: size as i64 };
@@ -71,9 +71,9 @@ pub async fn read_page(
 }
 
 /// The attempt that did a page.
-fn finisher(job: &Job, page: u32) -> Result<u32, Error> {
+fn attempt_of_page(job: &Job, page: u32) -> Result<u32, Error> {
     let beyond = job.pages.total.is_some_and(|total| page > total);
-    match job.pages.finisher(page) {
+    match job.pages.attempt_of_page(page) {
         Some(attempt) => Ok(attempt),
         None if beyond || job.state.is_terminal() => Err(Error::PageNotFound { job: job.id.clone(), page }),
         None => Err(Error::PageNotReady { job: job.id.clone(), page }),

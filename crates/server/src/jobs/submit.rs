@@ -173,7 +173,7 @@ pub async fn commit(
             stored.bytes,
         )?);
     }
-    draft.keep(&services.objects.document(&request.id, &stored.sha256)).await?;
+    draft.commit(&services.objects.document(&request.id, &stored.sha256)).await?;
     let password = match &request.password {
         Some(password) => Some(passwords::store(&services, &request.id, &password.text).await?),
         None => None,

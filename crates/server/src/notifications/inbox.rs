@@ -91,9 +91,9 @@ impl NotificationInbox {
         self.with(move |store| store.sweep(now, up_to)).await
     }
 
-    pub(super) async fn keep(&self, draft: Draft, reader: String) -> Result<Option<StoredNotification>, StoreError> {
+    pub(super) async fn insert(&self, draft: Draft, reader: String) -> Result<Option<StoredNotification>, StoreError> {
         let (owner, id) = (draft.owner.clone(), draft.id.clone());
-        self.with(move |store| store.keep(&[draft], None)).await?;
+        self.with(move |store| store.insert(&[draft], None)).await?;
         self.wake(owner.as_deref());
         self.with(move |store| store.get(&reader, &id)).await
     }
@@ -129,7 +129,7 @@ mod tests {
         let (id, owner) = ("n".to_owned(), Some("alice".to_owned()));
         notifications
             .store
-            .keep(&[Draft { id, owner, kind: "message", severity: 1, title, body, job, made }], None)
+            .insert(&[Draft { id, owner, kind: "message", severity: 1, title, body, job, made }], None)
             .unwrap();
         notifications
     }

@@ -59,7 +59,7 @@ impl NotificationService for Notifications {
             require(&identity, Role::Admin, "admin")?;
         }
         let reader = if request.user.is_empty() { identity.subject.clone() } else { request.user.clone() };
-        let made = self.notifications.keep(draft(&identity, request)?, reader).await.map_err(Error::from)?;
+        let made = self.notifications.insert(draft(&identity, request)?, reader).await.map_err(Error::from)?;
         tracing::info!(by = %identity.subject, "notification sent");
         Ok(Response::new(NotifyResponse { notification: made.as_ref().map(wire) }))
     }

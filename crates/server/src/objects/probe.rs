@@ -9,9 +9,9 @@ use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
 use tokio::sync::watch;
 
-use super::store::{Objects, absent, storage};
+use super::store::{Objects, is_not_found, storage};
 use crate::error::Error;
-use crate::fault::{Fault, causes};
+use crate::fault::{Fault, error_chain};
 
 /// Between two probes: while it works, and while it does not.
 const EVERY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
@@ -29,7 +29,7 @@ pub struct StoreFailure {
 const SPACE_BYTES: usize = 1 << 20;
 
 /// How long the store may take for one answer while something else waits behind it.
-const PROMPTLY: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Probes for ever. Each change of state is one log line, and sent to `works`.
 pub async fn run(objects: Objects, works: watch::Sender<bool>) {
@@ -55,7 +55,7 @@ pub async fn run(objects: Objects, works: watch::Sender<bool>) {
         let pause = if found.is_none() { EVERY.0 } else { EVERY.1 };
         // Not more often than that: everybody may find out at once.
         tokio::time::sleep(pause.min(EVERY.1)).await;
-        let _ = tokio::time::timeout(pause.saturating_sub(EVERY.1), objects.state.doubted.notified()).await;
+        let _ = tokio::time::timeout(pause.saturating_sub(EVERY.1), objects.state.probe_requested.notified()).await;
         last = found;
     }
 }
@@ -63,7 +63,7 @@ pub async fn run(objects: Objects, works: watch::Sender<bool>) {
 impl Objects {
     /// Asks the store something that others wait behind: answered soon, or not at all. A store that is known to be away is
     /// not asked.
-    pub async fn promptly<T>(&self, ask: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub async fn with_timeout<T>(&self, ask: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let failed = |why: &'static str| {
             let source = Box::new(std::io::Error::new(std::io::ErrorKind::TimedOut, why));
             Error::Objects(object_store::Error::Generic { store: "objects", source })
@@ -71,18 +71,18 @@ impl Objects {
         if self.state.away.load(Ordering::Relaxed) {
             return Err(failed("it failed its last health probe"));
         }
-        let answer = tokio::time::timeout(PROMPTLY, ask).await;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, ask).await;
         let answer = answer.unwrap_or_else(|_| Err(failed("it did not answer in time")));
         if matches!(answer, Err(Error::Objects(_))) {
-            self.state.doubted.notify_one();
+            self.state.probe_requested.notify_one();
         }
         answer
     }
 
     /// Somebody could not write: a probe finds out whether there is space.
-    pub(super) fn doubt_space(&self, error: &object_store::Error) {
+    pub(super) fn request_probe_if_full(&self, error: &object_store::Error) {
         if Fault::of(error) == Fault::Full {
-            self.state.doubted.notify_one();
+            self.state.probe_requested.notify_one();
         }
     }
 
@@ -93,7 +93,7 @@ impl Objects {
         let probe = async {
             match self.store.get(&path).await {
                 Ok(found) => found.into_stream().try_for_each(|_| async { Ok(()) }).await?,
-                Err(error) if absent(&error) => {}
+                Err(error) if is_not_found(&error) => {}
                 Err(error) => return Err(Error::from(error)),
             }
             match self.folder.clone() {
@@ -104,7 +104,7 @@ impl Objects {
         match tokio::time::timeout(WITHIN, probe).await {
             Ok(Ok(())) => None,
             Ok(Err(Error::Objects(error))) => {
-                Some(StoreFailure { kind: Some(Fault::of(&error)), causes: causes(&error) })
+                Some(StoreFailure { kind: Some(Fault::of(&error)), causes: error_chain(&error) })
             }
             Ok(Err(error)) => Some(StoreFailure { kind: None, causes: error.to_string() }),
             Err(_) => Some(StoreFailure { kind: Some(Fault::Timeout), causes: format!("no answer within {WITHIN:?}") }),

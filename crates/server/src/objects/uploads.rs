@@ -10,7 +10,7 @@ use object_store::path::Path;
 use object_store::{PutMode, PutOptions};
 use sha2::{Digest, Sha256};
 
-use super::store::{Objects, absent_is_fine, hex};
+use super::store::{Objects, hex, ignore_not_found};
 use crate::error::Error;
 
 /// The folder of all of them.
@@ -89,7 +89,7 @@ impl Objects {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => {
-                self.doubt_space(&error);
+                self.request_probe_if_full(&error);
                 Err(error.into())
             }
         }
@@ -125,8 +125,8 @@ async fn remove_folder(folder: &std::path::Path) -> Result<(), Error> {
     for _ in 0..REMOVALS {
         match tokio::fs::remove_dir_all(folder).await {
             Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => tokio::task::yield_now().await,
-            removed => return absent_is_fine(removed),
+            removed => return ignore_not_found(removed),
         }
     }
-    absent_is_fine(tokio::fs::remove_dir_all(folder).await)
+    ignore_not_found(tokio::fs::remove_dir_all(folder).await)
 }

@@ -17,7 +17,7 @@ use tonic::service::interceptor::InterceptedService;
 use super::errors::ServeError;
 use super::open::Server;
 use crate::admin::Admin;
-use crate::auth::Guard;
+use crate::auth::AuthInterceptor;
 use crate::incoming_body::MAX_PIECE_MESSAGE;
 use crate::jobs::Jobs;
 use crate::notifications::Notifications;
@@ -33,7 +33,7 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 
 impl Server {
     pub(super) async fn router(&self) -> Result<CountedRouter, ServeError> {
-        let guard = Guard::new(self.verifier.clone());
+        let guard = AuthInterceptor::new(self.verifier.clone());
         let jobs = JobServiceServer::new(Jobs(self.services.clone()))
             .max_decoding_message_size(MAX_PIECE_MESSAGE)
             .accept_compressed(Gzip)

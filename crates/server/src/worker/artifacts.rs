@@ -70,7 +70,7 @@ pub async fn write(
     match poured.and_then(|()| holder.enter(services, &registry.parts, &name)) {
         Ok(_inside) => {
             let Stored { bytes, sha256 } = writer.finish().await?;
-            attempt.held(&services.engine)?;
+            attempt.held_job(&services.engine)?;
             Ok(WriteArtifactResponse { size_bytes: bytes as i64, sha256: sha256.into() })
         }
         Err(error) => {

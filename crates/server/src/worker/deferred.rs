@@ -19,13 +19,13 @@ use crate::status;
 
 /// The attempts and parts of one stream whose reports wait. A new stream begins without any: on it everything is sent again.
 #[derive(Debug, Default)]
-pub struct Deferred {
+pub struct DeferredReports {
     /// Whether the worker knows what to do. Otherwise the stream ends, which makes it send everything again.
     understood: bool,
     holders: HashSet<Holder>,
 }
 
-impl Deferred {
+impl DeferredReports {
     /// Of a stream whose worker declared whether it sends reports again.
     pub fn new(understood: bool) -> Self {
         Self { understood, holders: HashSet::new() }

@@ -11,7 +11,7 @@ use courant_proto::v1::work_response::Message as Out;
 use super::hello::slots_in;
 use super::parts::holder_in;
 use super::registry::Registry;
-use super::reports::{Report, Taken};
+use super::reports::{Report, ReportOutcome};
 use super::{part_reports, sharing};
 use crate::error::Error;
 use crate::services::Services;
@@ -53,9 +53,9 @@ pub async fn take(
         taken => taken,
     };
     match outcome {
-        Ok(Taken::Good) => Ok(None),
+        Ok(ReportOutcome::Good) => Ok(None),
         // Named as it came: a credential is given with an assignment and never else.
-        Ok(Taken::Ended) | Err(Error::Engine(Refused::LeaseLost { .. })) => {
+        Ok(ReportOutcome::Ended) | Err(Error::Engine(Refused::LeaseLost { .. })) => {
             Ok(Some(Out::LeaseLost(v1::LeaseLost { attempt: at })))
         }
         Err(error) => Err(error),

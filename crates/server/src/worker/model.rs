@@ -386,7 +386,7 @@ impl World {
         for fake in &self.workers {
             let parts = self.registry.parts.held_by(&fake.id);
             for part in &parts {
-                let job = part.attempt.held(&self.services.engine);
+                let job = part.attempt.held_job(&self.services.engine);
                 let lead =
                     job.as_ref().ok().filter(|job| job.state == State::Running).and_then(|job| job.worker.clone());
                 prop_assert!(lead.is_some_and(|lead| lead != fake.id), "{part:?} of {job:?} is with {}", fake.id);

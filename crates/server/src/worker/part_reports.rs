@@ -53,7 +53,7 @@ async fn handle(
     message: In,
 ) -> Result<(), Error> {
     let job = holder.held(services, &registry.parts)?;
-    let lead = job.worker.clone().ok_or_else(|| holder.attempt.lost())?;
+    let lead = job.worker.clone().ok_or_else(|| holder.attempt.lease_lost())?;
     let report = Report { services, registry, worker: &lead, attempt: holder.attempt.clone() };
     match message {
         In::Accepted(_) => registry.parts.accept(holder),
@@ -65,7 +65,9 @@ async fn handle(
             {
                 return Err(Error::field("page.number", "must be that of a page of the part"));
             }
-            let Some((_, _inside)) = registry.parts.enter(holder) else { return Err(holder.attempt.lost().into()) };
+            let Some((_, _inside)) = registry.parts.enter(holder) else {
+                return Err(holder.attempt.lease_lost().into());
+            };
             report.page(page).await?;
         }
         In::Failed(failed) => {

@@ -31,7 +31,7 @@ pub const MAX_OPERATION: usize = 255;
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum ReportOutcome {
     /// It was taken, or changes nothing.
     Good,
     /// The attempt is over by it: the worker must stop.
@@ -48,9 +48,9 @@ pub(super) struct Report<'a> {
 }
 
 impl Report<'_> {
-    pub(super) async fn take(&self, message: In) -> Result<Taken, Error> {
+    pub(super) async fn take(&self, message: In) -> Result<ReportOutcome, Error> {
         // Reports of somebody else's attempt are not even read.
-        self.held()?;
+        self.held_job()?;
         self.registry.confirm(self.worker, &self.attempt);
         match message {
             In::Hello(_) | In::Heartbeat(_) | In::Slots(_) | In::Accepted(_) | In::ResumeReports(_) => {}
@@ -67,27 +67,29 @@ impl Report<'_> {
             In::Cancelled(_) | In::Released(_) => self.end(handed_back(), AttemptCharge::Free).await?,
             In::Offer(offer) => sharing::offer(self.services, self.registry, self.worker, &self.attempt, &offer)?,
         }
-        Ok(Taken::Good)
+        Ok(ReportOutcome::Good)
     }
 
     /// A report that makes no sense ends its attempt for good: sent again, it would make no more sense.
-    pub(super) async fn refuse(&self, error: Error) -> Result<Taken, Error> {
+    pub(super) async fn refuse(&self, error: Error) -> Result<ReportOutcome, Error> {
         let problem = match invalid_input(&error) {
             Some(problem) => problem,
             // The job was removed meanwhile.
-            None if matches!(error, Error::Engine(Refused::JobNotFound(_))) => return Err(self.attempt.lost().into()),
+            None if matches!(error, Error::Engine(Refused::JobNotFound(_))) => {
+                return Err(self.attempt.lease_lost().into());
+            }
             None => return Err(error),
         };
         tracing::warn!(job = %self.attempt.job, worker = %self.worker, problem, "a report was refused");
         let message = format!("The worker sent a report that makes no sense: {problem}.").into();
         let why = JobError { code: "INVALID_REPORT".into(), message, retryable: false };
         self.end(why, AttemptCharge::Charged).await?;
-        Ok(Taken::Ended)
+        Ok(ReportOutcome::Ended)
     }
 
     /// The job, if this worker holds it in this attempt.
-    fn held(&self) -> Result<Arc<Job>, Error> {
-        let job = self.attempt.held(&self.services.engine)?;
+    fn held_job(&self) -> Result<Arc<Job>, Error> {
+        let job = self.attempt.held_job(&self.services.engine)?;
         self.owned(&job)?;
         Ok(job)
     }
@@ -95,7 +97,7 @@ impl Report<'_> {
     fn owned(&self, job: &Job) -> Result<(), Refused> {
         let mine =
             job.state.is_held() && job.attempt == self.attempt.number && job.worker.as_ref() == Some(self.worker);
-        if mine { Ok(()) } else { Err(self.attempt.lost()) }
+        if mine { Ok(()) } else { Err(self.attempt.lease_lost()) }
     }
 
     /// Changes the job if it is still this worker's and not being cancelled.
@@ -116,7 +118,7 @@ impl Report<'_> {
             TransientChange::Progress | TransientChange::Export { .. } | TransientChange::Position => None,
         };
         let live = LiveProgress { attempt: self.attempt.number, progress, zone };
-        if self.services.engine.report(&job.id, live, change) { Ok(()) } else { Err(self.attempt.lost().into()) }
+        if self.services.engine.report(&job.id, live, change) { Ok(()) } else { Err(self.attempt.lease_lost().into()) }
     }
 
     fn current(&self, job: &Job) -> Progress {
@@ -126,7 +128,7 @@ impl Report<'_> {
     }
 
     fn progress(&self, report: v1::ReportProgress) -> Result<(), Error> {
-        let job = self.held()?;
+        let job = self.held_job()?;
         if !(0.0..=100.0).contains(&report.percent) {
             return Err(Error::field("progress.percent", "must be 0 to 100"));
         }
@@ -147,13 +149,13 @@ impl Report<'_> {
     }
 
     pub(super) fn zone(&self, report: v1::ReportZone) -> Result<(), Error> {
-        let job = self.held()?;
+        let job = self.held_job()?;
         let zone = report.zone.ok_or_else(|| Error::field("zone.zone", "must be set"))?;
         self.report_transient(&job, self.current(&job), TransientChange::Zone(convert::zone_in(zone)?))
     }
 
     fn export_progress(&self, report: &v1::ReportExportProgress) -> Result<(), Error> {
-        let job = self.held()?;
+        let job = self.held_job()?;
         if !(0.0..=100.0).contains(&report.percent) {
             return Err(Error::field("export_progress.percent", "must be 0 to 100"));
         }
@@ -172,28 +174,28 @@ impl Report<'_> {
             && free(self.services, self.registry, std::slice::from_ref(&large.kind)).is_empty()
     }
 
-    async fn plan(&self, report: v1::ReportPlan) -> Result<Taken, Error> {
+    async fn plan(&self, report: v1::ReportPlan) -> Result<ReportOutcome, Error> {
         if !(1..=MAX_PAGES).contains(&report.pages_total) {
             return Err(Error::field("plan.pages_total", format!("must be 1 to {MAX_PAGES}")));
         }
         let (attempt, pages) = (self.attempt.number, report.pages_total as u32);
         let moved = |job: &Job| large::lane_for(self.services.config.large_document_pages, job, pages);
-        let before = self.held()?;
+        let before = self.held_job()?;
         self.change(|job| {
             let lane = moved(job);
             (job.pages.total != Some(pages)).then_some(Change::Planned { attempt, pages, lane })
         })
         .await?;
         if moved(&before).is_none() || !self.is_in_the_way(&before) {
-            return Ok(Taken::Good);
+            return Ok(ReportOutcome::Good);
         }
         self.services.engine.requeue_large(&self.attempt, pages).await?;
-        Ok(Taken::Ended)
+        Ok(ReportOutcome::Ended)
     }
 
     pub(super) async fn page(&self, report: v1::ReportPage) -> Result<(), Error> {
         let page = convert::page_in(report.page)?;
-        let job = self.held()?;
+        let job = self.held_job()?;
         if job.pages.is_done(page.number) {
             return Ok(());
         }
@@ -209,7 +211,7 @@ impl Report<'_> {
     /// Says so if an artifact that must be there is not.
     async fn stored(&self, name: &str) -> Result<(), Error> {
         let path = self.services.objects.artifact(&self.attempt.job, self.attempt.number, name);
-        let stored = self.services.objects.promptly(self.services.objects.exists(&path)).await?;
+        let stored = self.services.objects.with_timeout(self.services.objects.exists(&path)).await?;
         if stored { Ok(()) } else { Err(Error::ArtifactNotFound(name.to_owned())) }
     }
 
@@ -220,7 +222,7 @@ impl Report<'_> {
 
     async fn export_completed(&self, format: i32) -> Result<(), Error> {
         let (attempt, format) = (self.attempt.number, convert::format_in("export.format", format)?);
-        self.held()?;
+        self.held_job()?;
         let name = artifact_name(format);
         let path = self.services.objects.artifact(&self.attempt.job, attempt, &name);
         self.stored(&name).await?;
@@ -260,7 +262,7 @@ impl Report<'_> {
     }
 
     async fn end(&self, why: JobError, charge: AttemptCharge) -> Result<(), Error> {
-        self.held()?;
+        self.held_job()?;
         Ok(self.services.end_attempt(&self.attempt, why, charge).await?)
     }
 }

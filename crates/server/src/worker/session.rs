@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
-use super::deferred::Deferred;
+use super::deferred::DeferredReports;
 use super::hello::ValidatedHello;
 use super::parts::Holder;
 use super::registry::{OUTBOX, Outbox, Registry, Session, WorkerCapabilities};
@@ -92,7 +92,7 @@ async fn converse(
     send(outbox, welcome(services, &session.worker, &kept)).await;
     registry.welcomed(session);
     services.engine.wake.notify_one();
-    let mut deferred = Deferred::new(hello.resends_reports);
+    let mut deferred = DeferredReports::new(hello.resends_reports);
     while let Some(message) = receive(inbound).await? {
         if registry.renew_lease(&session.worker) {
             services.engine.wake.notify_one();

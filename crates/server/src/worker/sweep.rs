@@ -55,7 +55,7 @@ impl Sweep {
         // One that the log does not take must not keep the others, and what needs no log, from being handled.
         let looked = [self.leases(&held).await, self.unanswered(&held).await, self.cancels(&held).await];
         sharing::sweep(&self.services, &self.registry);
-        self.registry.forget_gone();
+        self.registry.remove_expired();
         // Nothing signals that a worker's outbox has space again.
         self.services.engine.wake.notify_one();
         looked.into_iter().collect()

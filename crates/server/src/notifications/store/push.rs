@@ -108,10 +108,10 @@ mod tests {
     #[test]
     fn a_subscription_is_sent_what_comes_after_it_is_unread_and_was_not_sent() {
         let store = store(10);
-        store.keep(&[draft("old", Some("alice"))], None).unwrap();
+        store.insert(&[draft("old", Some("alice"))], None).unwrap();
         store.subscribe("alice", &subscription("a"), 5, Timestamp(1)).unwrap();
         let drafts = [draft("1", Some("alice")), draft("2", Some("bob")), draft("3", None), draft("4", Some("alice"))];
-        store.keep(&drafts, None).unwrap();
+        store.insert(&drafts, None).unwrap();
         assert_eq!(unsent(&store, "a"), ["1", "3", "4"]);
         store.mark_read("alice", &["3".into()], Timestamp(2)).unwrap();
         let first = store.unsent("a", Timestamp(0), 1).unwrap().remove(0);

@@ -322,7 +322,7 @@ impl Registry {
     }
 
     /// Forgets workers that are gone longer than a lease. Drained ones are remembered: they are to stay so.
-    pub fn forget_gone(&self) {
+    pub fn remove_expired(&self) {
         let here =
             |worker: &Worker| worker.connection.is_some() || worker.drained || worker.last_seen.elapsed() <= self.lease;
         let mut inner = self.inner.lock();

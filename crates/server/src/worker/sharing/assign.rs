@@ -38,7 +38,7 @@ fn send_part(
 ) {
     let holder = Holder::of_part(&attempt, &part);
     // If the attempt is over already, the sweep ends all its parts.
-    let Ok(job) = attempt.held(&services.engine) else { return };
+    let Ok(job) = attempt.held_job(&services.engine) else { return };
     if job.state != State::Running || (pages.first..=pages.last).all(|page| job.pages.is_done(page)) {
         return end_soon(services, registry, holder, PartEnd::NothingToDo);
     }

@@ -61,7 +61,7 @@ pub(crate) fn prune(services: &Services, registry: &Registry) {
         ledger.attempts()
     };
     for attempt in attempts {
-        let running = attempt.held(&services.engine).is_ok_and(|job| job.state == State::Running);
+        let running = attempt.held_job(&services.engine).is_ok_and(|job| job.state == State::Running);
         if running {
             continue;
         }

@@ -21,7 +21,7 @@ pub(crate) fn offer(
     attempt: &AttemptId,
     offer: &OfferPages,
 ) -> Result<(), Error> {
-    let job = attempt.held(&services.engine)?;
+    let job = attempt.held_job(&services.engine)?;
     let total = job.pages.total.ok_or_else(|| Error::field("offer", "must come after the plan"))?;
     let pages = spans_in(&offer.pages, total)?;
     if offer.revision < 1 {
@@ -57,7 +57,7 @@ pub(super) fn send_to_lead(services: &Services, registry: &Registry, attempt: &A
     // Under the ledger's lock, so that what is sent later is newer.
     let mut ledger = registry.parts.ledger.lock();
     let Some(split) = ledger.split(attempt) else { return };
-    let finished = attempt.held(&services.engine).map(|job| finished_pages(&job)).unwrap_or_default();
+    let finished = attempt.held_job(&services.engine).map(|job| finished_pages(&job)).unwrap_or_default();
     let message = PartsChanged {
         attempt: Some(Holder::of(attempt).wire(&services.credentials, &split.lead)),
         revision: split.revision,
