@@ -21,7 +21,7 @@ async fn a_waiting_job_leaves_at_once_and_the_others_move_up() -> anyhow::Result
     let (first, _) = jobs.submit_kind("test", "first").await?;
     let (second, _) = jobs.submit_kind("test", "second").await?;
     ensure!(cancel(&jobs, &first.job_id).await?.state() == JobState::Cancelled, "not cancelled");
-    let place = jobs.get(&second.job_id).await?.queue_place.map(|place| place.position);
+    let place = jobs.get(&second.job_id).await?.queue_position.map(|place| place.position);
     ensure!(place == Some(1), "the second has place {place:?}");
     // Again changes nothing.
     ensure!(cancel(&jobs, &first.job_id).await?.state() == JobState::Cancelled, "not idempotent");

@@ -23,7 +23,7 @@ async fn premium_is_served_first_and_places_are_right() -> anyhow::Result<()> {
     let (second, _) = accepted(jobs.submit_with(header("second", Lane::Normal), b"2".to_vec()).await?)?;
     let (paid, _) = accepted(jobs.submit_with(header("paid", Lane::Premium), b"3".to_vec()).await?)?;
     for (job, place) in [(&first, 1), (&second, 2), (&paid, 1)] {
-        let found = jobs.get(&job.job_id).await?.queue_place.map(|found| found.position);
+        let found = jobs.get(&job.job_id).await?.queue_position.map(|found| found.position);
         ensure!(found == Some(place), "{} has place {found:?}, not {place}", job.filename);
     }
     let mut worker = Worker::start(&up, "test", 1)?;

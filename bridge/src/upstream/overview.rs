@@ -38,10 +38,10 @@ impl Overview {
     /// What is reported to the server.
     pub fn counts(&self) -> v1::BridgeCounts {
         let (by_name, by_kind) = self.subscribers();
-        let count = |(name, count): (String, usize)| v1::RoomCount { name, members: whole(count) };
+        let count = |(name, count): (String, usize)| v1::TopicCount { name, subscribers: whole(count) };
         v1::BridgeCounts {
             connections: whole(self.connections.count()),
-            rooms: whole(by_name.len()),
+            topics: whole(by_name.len()),
             kinds: by_kind.into_iter().map(count).collect(),
             fullest: by_size(by_name.into_iter().collect(), REPORTED).into_iter().map(count).collect(),
         }
@@ -67,7 +67,8 @@ impl Overview {
 impl From<&v1::WatchBridgesResponse> for AllBridges {
     fn from(all: &v1::WatchBridgesResponse) -> Self {
         let counts = || all.bridges.iter().filter_map(|bridge| bridge.counts.as_ref());
-        let count = |count: &v1::RoomCount| (count.name.clone(), usize::try_from(count.members).unwrap_or_default());
+        let count =
+            |count: &v1::TopicCount| (count.name.clone(), usize::try_from(count.subscribers).unwrap_or_default());
         Self {
             total: counts().map(|counts| counts.connections).fold(0, i32::saturating_add),
             users: all.users,
@@ -81,7 +82,7 @@ impl From<&v1::WatchBridgesResponse> for AllBridges {
 
 impl From<&v1::Bridge> for BridgeConnections {
     fn from(bridge: &v1::Bridge) -> Self {
-        let (connections, topics) = bridge.counts.as_ref().map_or((0, 0), |counts| (counts.connections, counts.rooms));
+        let (connections, topics) = bridge.counts.as_ref().map_or((0, 0), |counts| (counts.connections, counts.topics));
         Self {
             bridge: bridge.bridge_id.clone(),
             software: bridge.software.clone(),

@@ -192,7 +192,7 @@ impl Push {
         let mut body = JobEvent {
             topic: topic.clone(),
             cursor: slot.is_none().then(|| cursor.clone()).filter(|cursor| !cursor.is_empty()),
-            coalesced: slot.is_some().then_some(event.folded),
+            coalesced: slot.is_some().then_some(event.coalesced),
             job: Job { timestamp: time(event.event_time.as_ref()), ..Job::from(job) },
             zone: None,
             page: None,
@@ -224,7 +224,7 @@ fn slot(change: &Change) -> Option<Slot> {
         Change::Progressed(_) => Some(Slot::Progress),
         Change::ZoneStarted(_) => Some(Slot::Zone),
         Change::ExportProgressed(_) => Some(Slot::Export),
-        Change::QueuePlaceChanged(_) => Some(Slot::QueuePosition),
+        Change::QueuePositionChanged(_) => Some(Slot::QueuePosition),
         Change::Queued(_)
         | Change::Started(_)
         | Change::Planned(_)
@@ -261,7 +261,7 @@ fn attach(body: &mut JobEvent, job: &v1::Job, change: &Change) {
         | Change::Failed(_)
         | Change::Cancelled(_)
         | Change::Deleted(_)
-        | Change::QueuePlaceChanged(_) => {}
+        | Change::QueuePositionChanged(_) => {}
     }
 }
 
@@ -282,7 +282,7 @@ fn named(change: &Change, body: Box<JobEvent>) -> ServerMessage {
         Change::Succeeded(_) => ServerMessage::JobCompleted(body),
         Change::Failed(_) => ServerMessage::JobFailed(body),
         Change::Cancelled(_) | Change::Deleted(_) => ServerMessage::JobCancelled(body),
-        Change::QueuePlaceChanged(_) => ServerMessage::QueuePosition(body),
+        Change::QueuePositionChanged(_) => ServerMessage::QueuePosition(body),
     }
 }
 

@@ -202,7 +202,7 @@ impl From<&v1::Job> for Job {
     fn from(job: &v1::Job) -> Self {
         let nothing = v1::Progress::default();
         let progress = job.progress.as_ref().unwrap_or(&nothing);
-        let place = job.queue_place.as_ref();
+        let place = job.queue_position.as_ref();
         let changed = job.end_time.as_ref().or(job.start_time.as_ref()).or(job.create_time.as_ref());
         Self {
             job_id: job.job_id.clone(),

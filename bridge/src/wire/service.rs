@@ -295,7 +295,7 @@ impl From<&v1::Worker> for Worker {
             slots: worker.slots,
             connected: worker.connected,
             draining: worker.draining,
-            last_seen_time: time(worker.heard_time.as_ref()),
+            last_seen_time: time(worker.last_seen_time.as_ref()),
             jobs: worker.jobs.iter().map(job).collect(),
             page_duration_ms: worker.page_duration.as_ref().map(|span| rounded(seconds(span) * 1e3, 10.0)),
             pages_done: worker.pages_done,

@@ -23,15 +23,15 @@ impl AttemptId {
     }
 
     /// The error of whoever no longer holds it.
-    pub fn lost(&self) -> Error {
+    pub fn lease_lost(&self) -> Error {
         Error::LeaseLost { job: self.job.clone(), attempt: self.number }
     }
 
     /// The job, if a worker holds it in this attempt.
-    pub fn held(&self, engine: &Engine) -> Result<Arc<Job>, Error> {
+    pub fn held_job(&self, engine: &Engine) -> Result<Arc<Job>, Error> {
         engine
-            .read(|view| view.get(&self.job).map(|known| known.job.clone()))
+            .read(|view| view.get(&self.job).map(|current| current.job.clone()))
             .filter(|job| job.state.is_held() && job.attempt == self.number)
-            .ok_or_else(|| self.lost())
+            .ok_or_else(|| self.lease_lost())
     }
 }

@@ -18,11 +18,11 @@ use crate::view::{ListKey, View};
 pub const ANNOUNCED_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// A batch belongs to one owner; another owner's of the same name is another batch.
-pub type Name = (Owner, BatchId);
+pub type BatchKey = (Owner, BatchId);
 
 /// All batches that have jobs.
 #[derive(Debug, Default)]
-pub struct Batches(HashMap<Name, BatchCounts>, Clock);
+pub struct Batches(HashMap<BatchKey, BatchCounts>, Clock);
 
 /// What is known of one batch.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ struct BatchCounts {
 /// A batch as it is at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    pub name: Name,
+    pub name: BatchKey,
     /// Jobs that are there or announced.
     pub total: u32,
     /// Jobs that are there, by state.
@@ -97,12 +97,12 @@ impl Batches {
     }
 
     /// A batch as it is, when the wall clock says this.
-    pub fn get(&self, name: &Name, view: &View, now: Timestamp) -> Option<Batch> {
+    pub fn get(&self, name: &BatchKey, view: &View, now: Timestamp) -> Option<Batch> {
         Some(self.0.get(name)?.state(name, view, now, self.1.now()))
     }
 
     /// A signal for each change of a batch. The sender is gone when the batch is.
-    pub fn subscribe(&mut self, name: &Name) -> Option<watch::Receiver<()>> {
+    pub fn subscribe(&mut self, name: &BatchKey) -> Option<watch::Receiver<()>> {
         let changed = &mut self.0.get_mut(name)?.changed;
         Some(changed.get_or_insert_with(|| watch::Sender::new(())).subscribe())
     }
@@ -114,14 +114,14 @@ impl Batches {
     }
 
     /// Jobs of a batch after a key, oldest first, at most so many.
-    pub fn jobs(&self, name: &Name, after: Option<&ListKey>, most: usize) -> Vec<ListKey> {
+    pub fn jobs(&self, name: &BatchKey, after: Option<&ListKey>, most: usize) -> Vec<ListKey> {
         use std::ops::Bound::{Excluded, Unbounded};
         let Some(counts) = self.0.get(name) else { return Vec::new() };
         counts.jobs.range((after.map_or(Unbounded, Excluded), Unbounded)).take(most).cloned().collect()
     }
 }
 
-fn name(job: &Job) -> Option<Name> {
+fn name(job: &Job) -> Option<BatchKey> {
     Some((job.owner.clone(), job.batch.clone()?))
 }
 
@@ -148,14 +148,15 @@ impl BatchCounts {
         self.pages_done = self.pages_done.saturating_sub(u64::from(job.pages.done_count()));
     }
 
-    fn state(&self, name: &Name, view: &View, wall: Timestamp, now: Moment) -> Batch {
+    fn state(&self, name: &BatchKey, view: &View, wall: Timestamp, now: Moment) -> Batch {
         let there = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
         let stood = self.newest.map_or(0, |newest| now.ms_since(newest));
-        let waited_for = stood <= ANNOUNCED_FOR.as_millis() as u64;
-        let announced = if waited_for { self.announced.saturating_sub(self.removed) } else { 0 };
+        let still_announced = stood <= ANNOUNCED_FOR.as_millis() as u64;
+        let announced = if still_announced { self.announced.saturating_sub(self.removed) } else { 0 };
         let total = there.max(announced);
         let ended: u32 = self.states.iter().filter(|(state, _)| state.is_terminal()).map(|(_, count)| count).sum();
-        let running: f64 = self.held.iter().filter_map(|id| view.get(id)).map(|known| known.progress().percent).sum();
+        let running: f64 =
+            self.held.iter().filter_map(|id| view.get(id)).map(|current| current.progress().percent).sum();
         let complete = ended == total;
         Batch {
             name: name.clone(),
@@ -186,7 +187,7 @@ mod tests {
         job
     }
 
-    fn name() -> Name {
+    fn name() -> BatchKey {
         (Owner::new("alice"), BatchId::new("B"))
     }
 
@@ -228,21 +229,21 @@ mod tests {
         let only = job("A", State::Succeeded, Some(5));
         batches.apply(None, Some(&only), Revision(1));
         let day = ANNOUNCED_FOR.as_millis() as i64;
-        let told = |batches: &Batches, set_by| {
+        let seen = |batches: &Batches, set_by| {
             let batch = batches.get(&name(), &View::default(), Timestamp::now().plus_ms(set_by)).unwrap();
             (batch.total, batch.complete)
         };
         for set_by in [0, 2 * day, -2 * day] {
-            assert_eq!(told(&batches, set_by), (5, false), "set by {set_by} ms");
+            assert_eq!(seen(&batches, set_by), (5, false), "set by {set_by} ms");
         }
         tokio::time::advance(ANNOUNCED_FOR + Duration::from_secs(1)).await;
         for set_by in [0, 2 * day, -2 * day] {
-            assert_eq!(told(&batches, set_by), (1, true), "set by {set_by} ms");
+            assert_eq!(seen(&batches, set_by), (1, true), "set by {set_by} ms");
         }
         let mut restarted = Batches::default();
         let old = Job { created: only.created.plus_ms(-day - 1), ..only };
         restarted.apply(None, Some(&old), Revision(1));
-        assert_eq!(told(&restarted, 0), (1, true), "at a start the log is believed");
+        assert_eq!(seen(&restarted, 0), (1, true), "at a start the log is believed");
     }
 
     #[test]

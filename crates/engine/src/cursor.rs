@@ -32,7 +32,7 @@ pub enum Gap {
 /// Not a cursor of this service.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor of this service; use one exactly as it was given, or none")]
-pub struct NotACursor;
+pub struct InvalidCursor;
 
 impl Cursor {
     /// A position in the log as it is open now.
@@ -50,15 +50,15 @@ impl Cursor {
     }
 
     /// Reads a client's text.
-    pub fn decode(text: &str) -> Result<Self, NotACursor> {
+    pub fn decode(text: &str) -> Result<Self, InvalidCursor> {
         // Longer texts are refused before any memory is spent on them.
         if text.len() != BYTES * 4 / 3 {
-            return Err(NotACursor);
+            return Err(InvalidCursor);
         }
         let bytes: [u8; BYTES] =
-            URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(NotACursor)?;
+            URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(InvalidCursor)?;
         if bytes[..2] != [FORMAT, WHOLE] {
-            return Err(NotACursor);
+            return Err(InvalidCursor);
         }
         let number =
             |from: usize| bytes[from..from + 8].iter().fold(0u64, |number, byte| (number << 8) | u64::from(*byte));
@@ -83,7 +83,7 @@ mod tests {
         for text in
             ["", "x", "älterer Cursor", &good[1..], &format!("{good}A"), &good.replace("Af", "Bf"), &"/".repeat(24)]
         {
-            assert_eq!(Cursor::decode(text), Err(NotACursor), "{text}");
+            assert_eq!(Cursor::decode(text), Err(InvalidCursor), "{text}");
         }
     }
 }

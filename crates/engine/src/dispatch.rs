@@ -11,7 +11,7 @@ use courant_joblog::job::{Job, State};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::view::Known;
+use crate::view::CurrentJob;
 
 /// A worker that could take a job.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ impl Engine {
         free: &'a mut [FreeWorker],
         parts: &HashMap<WorkerId, u32>,
         slots: &BTreeMap<Box<str>, u32>,
-    ) -> Vec<(&'a FreeWorker, Known)> {
+    ) -> Vec<(&'a FreeWorker, CurrentJob)> {
         let idle = |free: &FreeWorker| free.slots.saturating_sub(parts.get(&free.worker).copied().unwrap_or(0));
         // The worker with most free slots first, so that jobs spread; parts make way where there is none.
         free.sort_by(|a, b| (idle(b), b.slots, &a.worker).cmp(&(idle(a), a.slots, &b.worker)));
@@ -41,10 +41,10 @@ impl Engine {
             if given.contains(&worker.worker) {
                 continue;
             }
-            let Some(known) = self.take_next(&worker.kinds, slots) else { continue };
-            let to = another(&known.job, worker, free, &given).unwrap_or(worker);
+            let Some(current) = self.take_next(&worker.kinds, slots) else { continue };
+            let to = another(&current.job, worker, free, &given).unwrap_or(worker);
             given.insert(&to.worker);
-            matched.push((to, known));
+            matched.push((to, current));
         }
         matched
     }
@@ -58,7 +58,7 @@ impl Engine {
             started.store(first, Ordering::Relaxed);
             Ok(first.then(|| Change::Started { attempt: now.attempt + 1, worker: worker.clone() }))
         };
-        let claimed = self.change(&job.id, decide).await?.known.job;
+        let claimed = self.change(&job.id, decide).await?.current.job;
         let ours = started.into_inner() && claimed.state == State::Running && claimed.attempt == job.attempt + 1;
         Ok(ours.then_some(claimed))
     }

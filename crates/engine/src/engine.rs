@@ -1,7 +1,7 @@
 //! The engine: the one way to change a job, and the one place where the log becomes the view and the
 //! watchers' messages.
 //!
-//! View and hub lie under one lock, so what a watcher sees first and what it is told afterwards fit together without a
+//! View and hub lie under one lock, so what a watcher sees first and what it is sent afterwards fit together without a
 //! gap. Nothing waits while holding it.
 
 mod change;

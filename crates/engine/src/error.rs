@@ -1,12 +1,12 @@
 //! What the engine refuses, in words that tell the caller what to do.
 
-use courant_joblog::apply::Illegal;
+use courant_joblog::apply::IllegalChange;
 use courant_joblog::ids::JobId;
 use courant_joblog::job::State;
 use courant_joblog::log::{AppendError, ReadError};
 
 use crate::cursor::Gap;
-use crate::quota::Refusal;
+use crate::quota::QuotaExceeded;
 
 /// Why the engine did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum Error {
     LeaseLost { job: JobId, attempt: u32 },
     /// The owner's quota is used up.
     #[error(transparent)]
-    Quota(#[from] Refusal),
+    Quota(#[from] QuotaExceeded),
     /// Events after the cursor are gone.
     #[error("the cursor cannot be continued from: {}; start from a snapshot", gap_words(*.0))]
     CursorTooOld(Gap),
@@ -42,7 +42,7 @@ pub enum Error {
     Busy(JobId),
     /// A move that the life of a job does not have, where the service should have known better.
     #[error("internal error; the server's log says more")]
-    Illegal(#[from] Illegal),
+    IllegalChange(#[from] IllegalChange),
 }
 
 fn append_words(error: &AppendError) -> &'static str {

@@ -113,10 +113,10 @@ impl Hub {
 
     pub fn join(&mut self, scope: Scope, queue: Arc<WatchQueue>) -> WatcherId {
         self.next += 1;
-        let place = ScopeKey::of(&scope);
+        let key = ScopeKey::of(&scope);
         let watcher = Watcher { id: self.next, scope, queue };
-        self.watchers.entry(place.clone()).or_default().push(watcher);
-        WatcherId(place, self.next)
+        self.watchers.entry(key.clone()).or_default().push(watcher);
+        WatcherId(key, self.next)
     }
 
     pub fn leave(&mut self, id: &WatcherId) {
@@ -139,39 +139,39 @@ impl Hub {
         self.watchers_of(job).any(|watcher| watcher.scope.topic != Topic::All)
     }
 
-    /// Tells an entry of the log to all who follow its job.
+    /// Sends an entry of the log to all who follow its job.
     pub fn notify(&self, job: &Job, durable: &Durable) {
         self.of(job).for_each(|queue| queue.push(durable.clone()));
     }
 
-    /// Tells news to all who follow its job.
-    pub fn notify_transient(&self, news: &Arc<TransientUpdate>) {
-        self.of(&news.known.job).for_each(|queue| queue.push_news(news.clone()));
+    /// Sends a transient update to all who follow its job.
+    pub fn notify_transient(&self, update: &Arc<TransientUpdate>) {
+        self.of(&update.current.job).for_each(|queue| queue.push_transient(update.clone()));
     }
 
-    /// Where watchers are, so many after a place.
+    /// The next `count` keys that have watchers, after `after`.
     pub fn scope_keys(&self, after: Option<&ScopeKey>, count: usize) -> Vec<ScopeKey> {
         let rest = self.watchers.range::<ScopeKey, _>((after.map_or(Unbounded, Excluded), Unbounded));
-        rest.map(|(place, _)| place.clone()).take(count).collect()
+        rest.map(|(key, _)| key.clone()).take(count).collect()
     }
 
-    /// Whether anybody at this place follows the job.
-    pub fn is_watched_at(&self, place: &ScopeKey, job: &Job) -> bool {
-        self.watchers.get(place).is_some_and(|watchers| watchers.iter().any(|watcher| watcher.scope.holds(job)))
+    /// Whether any watcher under this key follows the job.
+    pub fn is_watched_at(&self, key: &ScopeKey, job: &Job) -> bool {
+        self.watchers.get(key).is_some_and(|watchers| watchers.iter().any(|watcher| watcher.scope.holds(job)))
     }
 
-    /// Tells the place of a waiting job to those at one place who follow it: to all when it is new, else to those who were
-    /// not told before.
-    pub fn notify_position(&self, place: &ScopeKey, news: &Arc<TransientUpdate>, new: bool) {
-        let watchers = self.watchers.get(place).into_iter().flatten();
-        let here = watchers.filter(|watcher| watcher.scope.holds(&news.known.job));
-        here.filter(|watcher| new || !watcher.queue.knows_positions())
-            .for_each(|watcher| watcher.queue.push_news(news.clone()));
+    /// Sends the position of a waiting job to its watchers under one key: to all when it has changed, else to those who were
+    /// not sent it before.
+    pub fn notify_position(&self, key: &ScopeKey, update: &Arc<TransientUpdate>, changed: bool) {
+        let watchers = self.watchers.get(key).into_iter().flatten();
+        let here = watchers.filter(|watcher| watcher.scope.holds(&update.current.job));
+        here.filter(|watcher| changed || !watcher.queue.has_positions())
+            .for_each(|watcher| watcher.queue.push_transient(update.clone()));
     }
 
-    /// Everybody at this place was told all places.
-    pub fn end_of_positions(&self, place: &ScopeKey) {
-        self.watchers.get(place).into_iter().flatten().for_each(|watcher| watcher.queue.end_of_positions());
+    /// All positions were sent to the watchers under this key.
+    pub fn positions_sent(&self, key: &ScopeKey) {
+        self.watchers.get(key).into_iter().flatten().for_each(|watcher| watcher.queue.positions_sent());
     }
 
     fn of<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Arc<WatchQueue>> {
@@ -187,7 +187,7 @@ impl Hub {
             ScopeKey::All,
         ]
         .into_iter()
-        .filter_map(|place| self.watchers.get(&place))
+        .filter_map(|key| self.watchers.get(&key))
         .flatten()
         .filter(|watcher| watcher.scope.holds(job))
     }

@@ -1,4 +1,4 @@
-//! Jobs: what the log says of them in memory, who is next, how long it will take, who follows them, and the one way to change
+//! Jobs: the state of the log in memory, who is next, how long it will take, who follows them, and the one way to change
 //! one.
 //!
 //! Everything durable is in the log ([`courant_joblog`]); what is kept here can be rebuilt from it at any time. Nothing here

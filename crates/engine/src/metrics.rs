@@ -9,7 +9,7 @@ use courant_joblog::ids::{Timestamp, WorkerId};
 use courant_joblog::job::{Job, State};
 use courant_joblog::log::Record;
 
-use self::hour::{Hour, Minute};
+use self::hour::{JobCounts, LastHour};
 use crate::clock::Moment;
 use crate::projection::{JobChange, Projection};
 
@@ -23,18 +23,18 @@ const MAX_WORKERS: usize = 4096;
 pub struct Metrics {
     pub since: Timestamp,
     /// Jobs that ended since then, by how.
-    pub ended: Ended,
+    pub ended: EndedJobs,
     /// Milliseconds from start to end of jobs that ended well (moving average).
     pub job_ms: Option<f64>,
     /// Jobs by state, as they are now.
     states: HashMap<State, u64>,
-    hour: Hour,
+    hour: LastHour,
     workers: HashMap<WorkerId, WorkerSpeed>,
 }
 
 /// How many jobs ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
+pub struct EndedJobs {
     pub succeeded: u64,
     pub failed: u64,
     pub cancelled: u64,
@@ -57,7 +57,7 @@ impl Default for Metrics {
 }
 
 impl Projection for Metrics {
-    fn found(&mut self, change: &JobChange<'_>) {
+    fn restore(&mut self, change: &JobChange<'_>) {
         if let Some(known) = change.after {
             self.found_job(&known.job, known.since);
         }
@@ -76,7 +76,7 @@ impl Metrics {
     /// Counting begins at this moment.
     pub fn since(since: Timestamp) -> Self {
         let (states, workers) = (HashMap::new(), HashMap::new());
-        Self { since, ended: Ended::default(), job_ms: None, states, hour: Hour::default(), workers }
+        Self { since, ended: EndedJobs::default(), job_ms: None, states, hour: LastHour::default(), workers }
     }
 
     /// Takes in a job that was there before counting began, and has been in its state since a moment. Its end counts for the
@@ -85,7 +85,7 @@ impl Metrics {
         self.moved(None, Some(job.state));
         if let Some(ended) = job.ended.map(|_| since) {
             self.hour.add(ended, ended_as(job.state));
-            self.hour.add(ended, Minute { pages: job.pages.done_count().into(), ..Minute::default() });
+            self.hour.add(ended, JobCounts { pages: job.pages.done_count().into(), ..JobCounts::default() });
         }
     }
 
@@ -103,7 +103,7 @@ impl Metrics {
     fn learn(&mut self, at: Moment, change: &Change, job: &Job) {
         match change {
             Change::PageFinished { page, .. } => {
-                self.hour.add(at, Minute { pages: 1, ..Minute::default() });
+                self.hour.add(at, JobCounts { pages: 1, ..JobCounts::default() });
                 if let Some(worker) = &job.worker {
                     self.page_finished(worker, at, page.duration_ms as f64);
                 }
@@ -131,7 +131,7 @@ impl Metrics {
         }
     }
 
-    pub fn last_hour(&self, now: Moment) -> Minute {
+    pub fn last_hour(&self, now: Moment) -> JobCounts {
         self.hour.sum(now)
     }
 
@@ -161,12 +161,12 @@ fn averaged(known: Option<f64>, new: f64) -> f64 {
     known.map_or(new, |known| known + NEWEST * (new - known))
 }
 
-fn ended_as(state: State) -> Minute {
+fn ended_as(state: State) -> JobCounts {
     match state {
-        State::Succeeded => Minute { succeeded: 1, ..Minute::default() },
-        State::Failed => Minute { failed: 1, ..Minute::default() },
-        State::Cancelled => Minute { cancelled: 1, ..Minute::default() },
-        State::Queued | State::Running | State::Cancelling => Minute::default(),
+        State::Succeeded => JobCounts { succeeded: 1, ..JobCounts::default() },
+        State::Failed => JobCounts { failed: 1, ..JobCounts::default() },
+        State::Cancelled => JobCounts { cancelled: 1, ..JobCounts::default() },
+        State::Queued | State::Running | State::Cancelling => JobCounts::default(),
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
     fn a_life_is_counted_once_in_every_figure() {
         let mut metrics = Metrics::since(Timestamp(0));
         live(&mut metrics, &story());
-        assert_eq!(metrics.ended, Ended { succeeded: 1, ..Ended::default() });
+        assert_eq!(metrics.ended, EndedJobs { succeeded: 1, ..EndedJobs::default() });
         assert_eq!((metrics.jobs(State::Succeeded), metrics.jobs(State::Running)), (1, 0));
         assert_eq!(metrics.job_ms, Some(40_000.0));
         let hour = metrics.last_hour(Moment(60_000));

@@ -12,23 +12,23 @@ use courant_joblog::log::Entry;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock::Moment;
-use crate::view::Known;
+use crate::view::CurrentJob;
 
 /// One entry of the log, and what it changed.
 #[derive(Clone, Copy, Debug)]
 pub struct JobChange<'a> {
     pub entry: &'a Entry,
     /// The job as it was; `None` if it is new.
-    pub before: Option<&'a Known>,
+    pub before: Option<&'a CurrentJob>,
     /// The job as it is; `None` if it was removed.
-    pub after: Option<&'a Known>,
+    pub after: Option<&'a CurrentJob>,
     pub now: Moment,
 }
 
 impl JobChange<'_> {
     /// The job before and after.
     pub fn jobs(&self) -> (Option<&Job>, Option<&Job>) {
-        (self.before.map(|known| &*known.job), self.after.map(|known| &*known.job))
+        (self.before.map(|current| &*current.job), self.after.map(|current| &*current.job))
     }
 }
 
@@ -41,18 +41,18 @@ pub struct PastEvent<'a> {
     pub at: Moment,
 }
 
-/// Something that is made of the log's entries.
+/// Something that is computed from the log's entries.
 pub trait Projection: Send {
-    /// Takes in the newest entries from before the start, oldest first and before anything else. They are a part of the log,
+    /// Applies the newest entries from before the start, oldest first and before anything else. They are a part of the log,
     /// and what they are about may be gone.
-    fn recall(&mut self, _past: &PastEvent<'_>) {}
+    fn replay(&mut self, _past: &PastEvent<'_>) {}
 
-    /// Takes in a job that was there at the start, by its newest entry.
-    fn found(&mut self, change: &JobChange<'_>) {
+    /// Applies a job that was there at the start, by its newest entry.
+    fn restore(&mut self, change: &JobChange<'_>) {
         self.on_change(change);
     }
 
-    /// Takes in an entry as it is followed.
+    /// Applies an entry as it is followed.
     fn on_change(&mut self, change: &JobChange<'_>);
 }
 

@@ -1,8 +1,9 @@
 //! Quotas: what one owner may have waiting and may submit in a time.
 //!
-//! A retry by hand counts as a submit of no bytes. A submit reserves before its job is made, so that many at once cannot go over together. The reservation turns into
-//! the job when the follower sees it, or is given back when nothing comes of the submit. The ledger is rebuilt from the
-//! log's jobs at start; jobs that were removed within the day are then not counted any more.
+//! A retry by hand counts as a submit of no bytes. A submit reserves before its job is made, so that many at once cannot go
+//! over together. The reservation turns into the job when the follower sees it, or is given back when nothing comes of the
+//! submit. The ledger is rebuilt from the log's jobs at start; jobs that were removed within the day are then not counted any
+//! more.
 
 mod window;
 
@@ -24,7 +25,7 @@ pub const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const TIDY_FROM: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum QuotaKind {
     /// Jobs that wait at once.
     Waiting,
     /// Bytes within 24 hours.
@@ -37,7 +38,7 @@ pub enum Which {
     UploadBytes,
 }
 
-impl Which {
+impl QuotaKind {
     /// Its name for clients.
     pub fn name(self) -> &'static str {
         match self {
@@ -52,9 +53,9 @@ impl Which {
 
 /// Why a submit is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct QuotaExceeded {
     pub owner: Owner,
-    pub which: Which,
+    pub which: QuotaKind,
     pub limit: u64,
     /// When it is worth trying again; `None` for never with this document.
     pub retry_after: Option<Duration>,
@@ -63,7 +64,7 @@ pub struct Refusal {
 /// How much of a quota an owner has used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
-    pub which: Which,
+    pub which: QuotaKind,
     /// The limit; above 0.
     pub limit: u64,
     pub used: u64,
@@ -71,27 +72,31 @@ pub struct Usage {
     pub retry_after: Option<Duration>,
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for QuotaExceeded {}
 
-impl std::fmt::Display for Refusal {
+impl std::fmt::Display for QuotaExceeded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let limit = self.limit;
         match (self.which, self.retry_after) {
-            (Which::Waiting, _) => {
+            (QuotaKind::Waiting, _) => {
                 write!(f, "{limit} jobs may wait at once; submit again when one of them has started")
             }
-            (Which::Submits, _) => write!(f, "{limit} jobs may be submitted within 60 seconds; submit again later"),
-            (Which::Uploads, _) => {
+            (QuotaKind::Submits, _) => write!(f, "{limit} jobs may be submitted within 60 seconds; submit again later"),
+            (QuotaKind::Uploads, _) => {
                 write!(f, "{limit} uploads may be unfinished at once; finish or give up one of them")
             }
-            (Which::UploadBytes, None) => write!(f, "unfinished uploads may come to {limit} bytes; this one is larger"),
-            (Which::UploadBytes, Some(_)) => {
+            (QuotaKind::UploadBytes, None) => {
+                write!(f, "unfinished uploads may come to {limit} bytes; this one is larger")
+            }
+            (QuotaKind::UploadBytes, Some(_)) => {
                 write!(f, "unfinished uploads may come to {limit} bytes; finish or give up one of them")
             }
-            (Which::Bytes, None) => {
+            (QuotaKind::Bytes, None) => {
                 write!(f, "{limit} bytes may be submitted within 24 hours; this document is larger")
             }
-            (Which::Bytes, Some(_)) => write!(f, "{limit} bytes may be submitted within 24 hours; submit again later"),
+            (QuotaKind::Bytes, Some(_)) => {
+                write!(f, "{limit} bytes may be submitted within 24 hours; submit again later")
+            }
         }
     }
 }
@@ -147,26 +152,26 @@ impl Account {
 
     fn check(&mut self, limits: Limits, jobs: u64, bytes: u64, now: Timestamp) -> Result<(), Over> {
         if over(limits.waiting, self.waiting + self.reserved_jobs, jobs) {
-            return Err((Which::Waiting, limits.waiting, Some(LOOK_AGAIN)));
+            return Err((QuotaKind::Waiting, limits.waiting, Some(LOOK_AGAIN)));
         }
         let submitted = self.submits.sum(now) + self.reserved_jobs;
         if over(limits.submits_per_minute, submitted, jobs) {
             let room = limits.submits_per_minute.saturating_sub(self.reserved_jobs + jobs);
-            return Err((Which::Submits, limits.submits_per_minute, wait(&mut self.submits, room, now)));
+            return Err((QuotaKind::Submits, limits.submits_per_minute, wait(&mut self.submits, room, now)));
         }
         let sent = self.bytes.sum(now).saturating_add(self.reserved_bytes);
         if over(limits.bytes_per_day, sent, bytes) {
             let limit = limits.bytes_per_day;
             let room = limit.saturating_sub(self.reserved_bytes.saturating_add(bytes));
             let after = if bytes > limit { None } else { wait(&mut self.bytes, room, now) };
-            return Err((Which::Bytes, limit, after));
+            return Err((QuotaKind::Bytes, limit, after));
         }
         Ok(())
     }
 }
 
 /// Which quota, its limit, and when to try again.
-type Over = (Which, u64, Option<Duration>);
+type Over = (QuotaKind, u64, Option<Duration>);
 
 /// Whether so much more is too much. A limit of 0 is none; nothing more is never too much.
 fn over(limit: u64, used: u64, more: u64) -> bool {
@@ -227,7 +232,7 @@ impl QuotaLedger {
     }
 
     /// Sets aside a job and so many bytes of it.
-    pub fn reserve(&mut self, owner: &Owner, job: &JobId, bytes: u64) -> Result<u64, Refusal> {
+    pub fn reserve(&mut self, owner: &Owner, job: &JobId, bytes: u64) -> Result<u64, QuotaExceeded> {
         let (limits, now) = (self.limits, self.now());
         let account = self.account(owner, now);
         account.check(limits, 1, bytes, now).map_err(|over| refusal(owner, over))?;
@@ -240,7 +245,7 @@ impl QuotaLedger {
     }
 
     /// Sets aside more bytes, up to so many in all.
-    pub fn grow(&mut self, ticket: u64, to: u64) -> Result<(), Refusal> {
+    pub fn grow(&mut self, ticket: u64, to: u64) -> Result<(), QuotaExceeded> {
         let (limits, now) = (self.limits, self.now());
         let Some(ticket) = self.tickets.get_mut(&ticket) else { return Ok(()) };
         let Some(account) = self.owners.get_mut(&ticket.owner) else { return Ok(()) };
@@ -293,18 +298,18 @@ impl QuotaLedger {
         let mut none = Account::new();
         let account = self.owners.get_mut(owner).unwrap_or(&mut none);
         let used = [
-            (Which::Waiting, limits.waiting, account.waiting + account.reserved_jobs),
-            (Which::Bytes, limits.bytes_per_day, account.bytes.sum(now) + account.reserved_bytes),
-            (Which::Submits, limits.submits_per_minute, account.submits.sum(now) + account.reserved_jobs),
+            (QuotaKind::Waiting, limits.waiting, account.waiting + account.reserved_jobs),
+            (QuotaKind::Bytes, limits.bytes_per_day, account.bytes.sum(now) + account.reserved_bytes),
+            (QuotaKind::Submits, limits.submits_per_minute, account.submits.sum(now) + account.reserved_jobs),
         ];
         used.into_iter()
             .filter(|(_, limit, _)| *limit > 0)
             .map(|(which, limit, used)| {
                 let room = limit.saturating_sub(1);
                 let after = match which {
-                    Which::Waiting | Which::Uploads | Which::UploadBytes => None,
-                    Which::Bytes => wait(&mut account.bytes, room, now),
-                    Which::Submits => wait(&mut account.submits, room, now),
+                    QuotaKind::Waiting | QuotaKind::Uploads | QuotaKind::UploadBytes => None,
+                    QuotaKind::Bytes => wait(&mut account.bytes, room, now),
+                    QuotaKind::Submits => wait(&mut account.submits, room, now),
                 };
                 let retry_after = after.filter(|_| used >= limit);
                 Usage { which, limit, used, retry_after }
@@ -313,8 +318,8 @@ impl QuotaLedger {
     }
 }
 
-fn refusal(owner: &Owner, (which, limit, retry_after): Over) -> Refusal {
-    Refusal { owner: owner.clone(), which, limit, retry_after }
+fn refusal(owner: &Owner, (which, limit, retry_after): Over) -> QuotaExceeded {
+    QuotaExceeded { owner: owner.clone(), which, limit, retry_after }
 }
 
 #[cfg(test)]
@@ -332,7 +337,7 @@ mod tests {
         job
     }
 
-    fn refused(ledger: &mut QuotaLedger, id: &str, bytes: u64) -> (Which, Option<Duration>) {
+    fn refused(ledger: &mut QuotaLedger, id: &str, bytes: u64) -> (QuotaKind, Option<Duration>) {
         let refusal = ledger.reserve(&Owner::new("alice"), &JobId::new(id), bytes).unwrap_err();
         (refusal.which, refusal.retry_after)
     }
@@ -342,13 +347,13 @@ mod tests {
         let (mut ledger, alice) = (ledger(2, 100, 0), Owner::new("alice"));
         let ticket = ledger.reserve(&alice, &JobId::new("A"), 10).unwrap();
         ledger.grow(ticket, 60).unwrap();
-        assert_eq!(refused(&mut ledger, "B", 41).0, Which::Bytes);
+        assert_eq!(refused(&mut ledger, "B", 41).0, QuotaKind::Bytes);
         ledger.apply(None, Some(&made("A", 60)));
         ledger.give_back(ticket);
         let used: Vec<u64> = ledger.used(&alice).iter().map(|quota| quota.used).collect();
         assert_eq!(used, [1, 60]);
         ledger.reserve(&alice, &JobId::new("B"), 40).unwrap();
-        assert_eq!(refused(&mut ledger, "C", 0), (Which::Waiting, Some(LOOK_AGAIN)));
+        assert_eq!(refused(&mut ledger, "C", 0), (QuotaKind::Waiting, Some(LOOK_AGAIN)));
         assert_eq!(ledger.tickets.len(), 1);
     }
 
@@ -356,7 +361,7 @@ mod tests {
     fn what_came_of_nothing_is_given_back() {
         let (mut ledger, alice) = (ledger(1, 10, 1), Owner::new("alice"));
         let ticket = ledger.reserve(&alice, &JobId::new("A"), 10).unwrap();
-        assert_eq!(refused(&mut ledger, "B", 1).0, Which::Waiting);
+        assert_eq!(refused(&mut ledger, "B", 1).0, QuotaKind::Waiting);
         ledger.give_back(ticket);
         ledger.reserve(&alice, &JobId::new("B"), 10).unwrap();
         assert!(ledger.reserve(&Owner::new("bob"), &JobId::new("C"), 10).is_ok(), "each owner has its own");
@@ -369,14 +374,14 @@ mod tests {
         ledger.apply(None, Some(&job));
         let mut running = job.clone();
         running.state = State::Running;
-        assert_eq!(refused(&mut ledger, "B", 1).0, Which::Waiting);
+        assert_eq!(refused(&mut ledger, "B", 1).0, QuotaKind::Waiting);
         ledger.apply(Some(&job), Some(&running));
         ledger.apply(Some(&running), None);
         let (which, after) = refused(&mut ledger, "B", 5);
-        assert_eq!(which, Which::Bytes);
+        assert_eq!(which, QuotaKind::Bytes);
         let hours = after.unwrap().as_secs() / 3600;
         assert!((23..=24).contains(&hours), "a truthful time: {after:?}");
-        assert_eq!(refused(&mut ledger, "B", 11), (Which::Bytes, None), "it never fits");
+        assert_eq!(refused(&mut ledger, "B", 11), (QuotaKind::Bytes, None), "it never fits");
         ledger.reserve(&Owner::new("alice"), &JobId::new("B"), 4).unwrap();
     }
 
@@ -389,7 +394,7 @@ mod tests {
         ledger.apply(None, Some(&made("A", 1)));
         ledger.reserve(&Owner::new("alice"), &JobId::new("B"), 1).unwrap();
         let (which, after) = refused(&mut ledger, "C", 1);
-        assert_eq!(which, Which::Submits);
+        assert_eq!(which, QuotaKind::Submits);
         assert!((55..=61).contains(&after.unwrap().as_secs()), "{after:?}");
     }
 
@@ -406,7 +411,7 @@ mod tests {
             later.created = wall.plus_ms(days * DAY_MS);
             tokio::time::advance(Duration::from_secs(1)).await;
             ledger.apply_at(None, Some(&later), later.created);
-            assert_eq!(refused(&mut ledger, "C", 0).0, Which::Submits, "{days} days");
+            assert_eq!(refused(&mut ledger, "C", 0).0, QuotaKind::Submits, "{days} days");
             tokio::time::advance(Duration::from_secs(61)).await;
             assert_eq!(ledger.used(&Owner::new("alice")).last().unwrap().used, 0, "{days} days: a minute is over");
             tokio::time::advance(Duration::from_secs(24 * 3600 + 120)).await;

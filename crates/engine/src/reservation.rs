@@ -6,7 +6,7 @@ use courant_joblog::ids::{JobId, Owner};
 
 use crate::engine::Engine;
 use crate::projection::Registered;
-use crate::quota::{QuotaLedger, Refusal};
+use crate::quota::{QuotaExceeded, QuotaLedger};
 
 /// What a submit has set aside. Given back when dropped, unless the job is there by then.
 pub struct Reservation {
@@ -23,13 +23,13 @@ impl Reservation {
         owner: &Owner,
         job: &JobId,
         bytes: u64,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, QuotaExceeded> {
         let ticket = engine.projection(quotas, |quotas, _| quotas.reserve(owner, job, bytes))?;
         Ok(Self { engine: engine.clone(), quotas: quotas.clone(), ticket })
     }
 
     /// Sets aside more bytes, up to so many in all.
-    pub fn grow(&self, to: u64) -> Result<(), Refusal> {
+    pub fn grow(&self, to: u64) -> Result<(), QuotaExceeded> {
         self.engine.projection(&self.quotas, |quotas, _| quotas.grow(self.ticket, to))
     }
 }

@@ -1,14 +1,14 @@
-//! A job as it is shown to readers: what the log says, what is newer, and what is estimated of it.
+//! A job as it is shown to readers: what the log has, what is newer, and what is estimated of it.
 
 use crate::estimate::Estimate;
-use crate::view::Known;
+use crate::view::CurrentJob;
 
 /// A job as a reader sees it.
 #[derive(Clone, Debug)]
 pub struct JobSnapshot {
-    /// The job and its news.
-    pub known: Known,
-    /// Its place while it waits.
+    /// The job with its newest progress.
+    pub current: CurrentJob,
+    /// Its position while it waits.
     pub position: Option<EstimatedPosition>,
     /// How long it may still take, while it runs.
     pub remaining: Option<Estimate>,
@@ -16,7 +16,7 @@ pub struct JobSnapshot {
     pub elapsed: Option<u64>,
 }
 
-/// The place of a waiting job as it is told.
+/// The position of a waiting job as it is sent to watchers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EstimatedPosition {
     /// 1 for the next of its lane.

@@ -18,30 +18,30 @@ use crate::projection::Registered;
 use crate::transitions::cancel_change;
 use crate::unwatched_index::UnwatchedIndex;
 
-/// How often one looks.
-const LOOK: Duration = Duration::from_secs(1);
-/// Who is said to have cancelled such a job.
+/// How often jobs are checked.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// The `requested_by` of such a cancel.
 pub const BY: &str = "unwatched";
 
-/// What it is found out by which jobs nobody follows.
+/// The indexes from which it is found which jobs nobody follows.
 #[derive(Clone, Debug)]
 pub struct Indexes {
     pub unwatched: Registered<UnwatchedIndex>,
     pub batches: Registered<Batches>,
 }
 
-/// Looks for jobs that nobody follows, for ever.
+/// Cancels jobs that nobody follows, for ever.
 pub async fn run(engine: Arc<Engine>, indexes: Indexes) {
-    let mut ticks = tokio::time::interval(LOOK);
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut alone = Alone { engine, indexes, begun: Instant::now(), since: HashMap::new() };
+    let mut sweep = UnwatchedSweep { engine, indexes, begun: Instant::now(), since: HashMap::new() };
     loop {
         ticks.tick().await;
-        alone.look().await;
+        sweep.run().await;
     }
 }
 
-struct Alone {
+struct UnwatchedSweep {
     engine: Arc<Engine>,
     indexes: Indexes,
     begun: Instant,
@@ -49,8 +49,8 @@ struct Alone {
     since: HashMap<JobId, Instant>,
 }
 
-impl Alone {
-    async fn look(&mut self) {
+impl UnwatchedSweep {
+    async fn run(&mut self) {
         let mut before = std::mem::take(&mut self.since);
         let mut after: Option<JobId> = None;
         loop {
@@ -58,21 +58,21 @@ impl Alone {
                 self.engine.projection(&self.indexes.unwatched, |unwatched, _| unwatched.after(after.as_ref(), CHUNK));
             let Some(last) = ids.last().cloned() else { return };
             for id in ids {
-                self.judge(id, &mut before).await;
+                self.check(id, &mut before).await;
             }
             after = Some(last);
         }
     }
 
-    async fn judge(&mut self, id: JobId, before: &mut HashMap<JobId, Instant>) {
-        let known = self.engine.read(|view| {
-            let known = view.get(&id)?;
-            Some((known.job.clone(), view.now().ms_since(known.since)))
+    async fn check(&mut self, id: JobId, before: &mut HashMap<JobId, Instant>) {
+        let current = self.engine.read(|view| {
+            let current = view.get(&id)?;
+            Some((current.job.clone(), view.now().ms_since(current.since)))
         });
-        let Some((job, stood_ms)) = known else { return };
+        let Some((job, stood_ms)) = current else { return };
         let Some(limit) = job.cancel_unwatched_ms.map(Duration::from_millis) else { return };
         if self.is_followed(&job) {
-            // From now on: the next look finds out whether they left.
+            // From now on: the next sweep finds out whether they left.
             self.since.insert(id, Instant::now());
             return;
         }
@@ -82,7 +82,7 @@ impl Alone {
             return;
         }
         match self.engine.change(&id, |job| Ok(cancel_change(job, BY).filter(|_| !self.is_followed(job)))).await {
-            Ok(snapshot) if snapshot.known.job.cancelled_by.as_deref() == Some(BY) => {
+            Ok(snapshot) if snapshot.current.job.cancelled_by.as_deref() == Some(BY) => {
                 tracing::info!(job = %id, "cancelled: nobody follows it");
             }
             // Somebody came, or it has ended.
@@ -96,7 +96,7 @@ impl Alone {
         self.engine.is_followed(job) || self.engine.projection(batches, |batches, _| batches.is_followed(job))
     }
 
-    /// When a job that is looked at for the first time was queued, but not before this server began.
+    /// When a job that is checked for the first time was queued, but not before this server began.
     fn stands_since(&self, stood_ms: u64) -> Instant {
         Instant::now() - Duration::from_millis(stood_ms).min(self.begun.elapsed())
     }
@@ -118,7 +118,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(30);
 
-    fn wishing() -> Submission {
+    fn unwatched_submission() -> Submission {
         Submission {
             batch: Some(BatchId::new("B")),
             cancel_unwatched_ms: Some(LIMIT.as_millis() as u64),
@@ -130,7 +130,7 @@ mod tests {
     async fn began(queued_ago: Duration) -> (Arc<Engine>, Registered<Batches>) {
         let log = MemoryLog::new();
         let at = Timestamp::now().plus_ms(-(queued_ago.as_millis() as i64));
-        let event = Event::new(at, Change::Submitted(Box::new(wishing())));
+        let event = Event::new(at, Change::Submitted(Box::new(unwatched_submission())));
         let job = Arc::new(courant_joblog::apply::apply(None, &event).unwrap());
         log.append(Append::one(None, event, job)).await.unwrap();
         let mut projections = Projections::default();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn state(engine: &Engine) -> State {
-        engine.get(&JobId::new("J")).unwrap().known.job.state
+        engine.get(&JobId::new("J")).unwrap().current.job.state
     }
 
     /// How long it lasts until the job is cancelled.
@@ -151,12 +151,12 @@ mod tests {
         while state(engine) != State::Cancelled {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        assert_eq!(engine.get(&JobId::new("J")).unwrap().known.job.cancelled_by.as_deref(), Some(BY));
+        assert_eq!(engine.get(&JobId::new("J")).unwrap().current.job.cancelled_by.as_deref(), Some(BY));
         begun.elapsed()
     }
 
     fn about_the_limit(after: Duration) -> bool {
-        (LIMIT - LOOK..=LIMIT + 2 * LOOK).contains(&after)
+        (LIMIT - SWEEP_EVERY..=LIMIT + 2 * SWEEP_EVERY).contains(&after)
     }
 
     #[tokio::test(start_paused = true)]
@@ -179,13 +179,13 @@ mod tests {
         for set_by in [day, -day] {
             let (engine, _batches) = began(Duration::ZERO).await;
             tokio::time::sleep(LIMIT * 3).await;
-            let submission = Submission { id: JobId::new("K"), ..wishing() };
+            let submission = Submission { id: JobId::new("K"), ..unwatched_submission() };
             let event = Event::new(Timestamp::now().plus_ms(set_by), Change::Submitted(Box::new(submission)));
             let job = Arc::new(courant_joblog::apply::apply(None, &event).unwrap());
             let begun = Instant::now();
             engine.log.append(Append::one(None, event, job)).await.unwrap();
             let is_over =
-                || engine.get(&JobId::new("K")).is_some_and(|snapshot| snapshot.known.job.state == State::Cancelled);
+                || engine.get(&JobId::new("K")).is_some_and(|snapshot| snapshot.current.job.state == State::Cancelled);
             while !is_over() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::apply::apply;
-use crate::event::{Change, Counts, Event, Submission};
+use crate::event::{AttemptCharge, Change, Event, Submission};
 use crate::ids::{BatchId, RequestId, Timestamp, WorkerId};
 use crate::job::{Format, Job, JobError, Lane, Page, Zone, ZoneKind, ZoneStatus};
 use crate::samples;
@@ -50,7 +50,7 @@ pub(crate) fn life(length: usize) -> impl Strategy<Value = (Submission, Vec<Draf
 }
 
 /// Every event of a life that is legal, with the job after it.
-pub(crate) fn told(submission: Submission, drafts: Vec<Draft>) -> Vec<(Event, Job)> {
+pub(crate) fn history(submission: Submission, drafts: Vec<Draft>) -> Vec<(Event, Job)> {
     let first = Event::new(Timestamp(0), Change::Submitted(Box::new(submission)));
     let job = apply(None, &first).unwrap();
     let mut story = vec![(first, job)];
@@ -83,8 +83,8 @@ fn change() -> impl Strategy<Value = Change> {
             Change::ExportCompleted { attempt: 0, format, bytes, sha256: sha256.into() }
         }),
         2 => (format(), error()).prop_map(|(format, error)| Change::ExportFailed { attempt: 0, format, error }),
-        3 => (error(), any::<i64>(), select(vec![Counts::Yes, Counts::No])).prop_map(|(error, not_before, counts)| {
-            Change::Retrying { attempt: 0, error, not_before: Timestamp(not_before), counts }
+        3 => (error(), any::<i64>(), select(vec![AttemptCharge::Charged, AttemptCharge::Free])).prop_map(|(error, not_before, charge)| {
+            Change::Retrying { attempt: 0, error, not_before: Timestamp(not_before), charge }
         }),
         3 => (text(), proptest::option::of(text())).prop_map(|(by, password)| Change::Requeued { by: by.into(), password: password.map(Into::into) }),
         1 => text().prop_map(|by| Change::Cancelling { by: by.into() }),

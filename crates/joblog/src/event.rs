@@ -1,5 +1,5 @@
-//! What can happen to a job, durably. Transient news (percent, current zone, queue place) is not here: it never
-//! touches the log.
+//! What can happen to a job, durably. Transient updates (percent, current zone, queue position) are not here: they
+//! never touch the log.
 
 use std::collections::BTreeMap;
 
@@ -76,8 +76,9 @@ pub enum Change {
         error: JobError,
         /// When the next may start.
         not_before: Timestamp,
-        /// Whether the attempt counts against the job.
-        counts: Counts,
+        /// Whether the attempt is charged to the job.
+        #[serde(rename = "counts")]
+        charge: AttemptCharge,
     },
     /// A person asked for another try of an ended job.
     Requeued {
@@ -129,13 +130,15 @@ impl Change {
     }
 }
 
-/// Whether an attempt that ended badly counts against `max_attempts`.
+/// Whether an attempt that ended badly is charged against `max_attempts`. Stored under the names that version 1 gave them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Counts {
+pub enum AttemptCharge {
     /// It does, unless it finished a page.
-    Yes,
+    #[serde(rename = "Yes")]
+    Charged,
     /// It does not: the worker handed the job back in good order.
-    No,
+    #[serde(rename = "No")]
+    Free,
 }
 
 /// What is fixed when a job comes into being.
@@ -155,12 +158,12 @@ pub struct Submission {
     /// Labels of the caller.
     pub labels: BTreeMap<String, String>,
     pub formats: Vec<Format>,
-    /// How many fruitless attempts end the job, at least 1.
+    /// How many attempts without progress in a row end the job, at least 1.
     pub max_attempts: u32,
-    /// Pages in the document, by the word of the caller.
+    /// Pages in the document, as declared by the caller.
     #[serde(default)]
     pub pages: Option<u32>,
-    /// How many jobs the batch will have, by the word of the caller.
+    /// How many jobs the batch will have, as declared by the caller.
     #[serde(default)]
     pub batch_size: Option<u32>,
     /// Milliseconds without a watcher after which the job is cancelled.

@@ -11,7 +11,7 @@ use crate::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Timestamp, Worker
 /// How many past attempts a job remembers.
 pub const KEPT_ATTEMPTS: usize = 20;
 /// After so many attempts in a row without a finished page a job loses its position in the queue.
-pub const KEEPS_PLACE: usize = 5;
+pub const MAX_ATTEMPTS_KEEPING_POSITION: usize = 5;
 /// How many warnings a job keeps.
 pub const KEPT_WARNINGS: usize = 100;
 
@@ -39,8 +39,9 @@ pub struct Job {
     pub attempt: u32,
     /// How many attempts without a finished page end the job.
     pub max_attempts: u32,
-    /// Attempts in a row that ended without finishing a page.
-    pub fruitless: u32,
+    /// Attempts in a row that ended without finishing a page. Stored under the name that version 1 gave it.
+    #[serde(rename = "fruitless")]
+    pub attempts_without_progress: u32,
     /// Who holds it; only while running or cancelling.
     pub worker: Option<WorkerId>,
     /// How far it is, as of the last durable event.
@@ -60,7 +61,7 @@ pub struct Job {
     /// When it was submitted.
     pub created: Timestamp,
     /// Since when it is in its queue: when it was submitted, queued again by hand, or put at the queue's end. A retry keeps
-    /// its place.
+    /// its position.
     pub queued: Timestamp,
     /// When the first attempt started.
     pub started: Option<Timestamp>,
@@ -72,7 +73,7 @@ pub struct Job {
     pub not_before: Option<Timestamp>,
     /// Who asked for the cancel, once someone did.
     pub cancelled_by: Option<Box<str>>,
-    /// How many jobs its batch will have, by the word of the caller.
+    /// How many jobs its batch will have, as declared by the caller.
     #[serde(default)]
     pub batch_size: Option<u32>,
     /// Milliseconds without a watcher after which the job is cancelled.
@@ -177,7 +178,7 @@ pub struct Pages {
     pub total: Option<u32>,
     /// Finished, in order, neighbours of one attempt joined.
     pub done: Vec<PageRange>,
-    /// In the document, by the word of the caller: for lanes and estimates only.
+    /// In the document, as declared by the caller: for lanes and estimates only.
     #[serde(default)]
     pub expected: Option<u32>,
 }
@@ -335,11 +336,11 @@ impl Pages {
 
     /// Whether this page is finished.
     pub fn is_done(&self, page: u32) -> bool {
-        self.finisher(page).is_some()
+        self.attempt_of_page(page).is_some()
     }
 
     /// The attempt that finished this page.
-    pub fn finisher(&self, page: u32) -> Option<u32> {
+    pub fn attempt_of_page(&self, page: u32) -> Option<u32> {
         self.done.iter().find(|range| (range.first..=range.last).contains(&page)).map(|range| range.attempt)
     }
 

@@ -15,13 +15,14 @@
 //! 4. **Prefix.** Once `head` announces R, `read` returns every entry up to R that still exists. A reader that reads
 //!    until it reaches `head` and then waits for `head` to change sees each entry exactly once, in order.
 //! 5. **Latest.** `latest` returns the newest entry of each key that is not forgotten, and the revision it is true for.
-//! 6. **Forget.** `forget` removes a key's entries and appends a [`Record::Forgotten`], so that followers hear of it.
+//! 6. **Forget.** `forget` removes a key's entries and appends a [`Record::Forgotten`], so that followers see it.
 //!    Afterwards the key is as if it never was.
-//! 7. **Trimmed is told.** When entries are removed (history cap, forget), `trimmed` of that scope covers them: a reader
+//! 7. **Trimming is reported.** When entries are removed (history cap, forget), `trimmed` of that scope covers them: a reader
 //!    whose position is below it may have missed something. An engine MAY over-report, MUST NOT under-report. Entries may
 //!    go while one reads: to be sure that nothing was missed, ask after the last `read`, not before the first.
-//! 8. **Unknown is said.** When the outcome of an append cannot be known the error is [`AppendError::Unknown`]; the
-//!    caller reads back before it tries again. After it the engine MAY refuse all further appends.
+//! 8. **Unknown outcomes are reported.** When the outcome of an append cannot be known the error is
+//!    [`AppendError::Unknown`]; the caller reads back before it tries again. After it the engine MAY refuse all further
+//!    appends.
 //! 9. **Blobs.** A blob belongs to a job and exists only while the job has entries: it is stored with an append of the job
 //!    or after it, and goes with `forget`. It is returned only when it survives a crash, like an entry. Stored again under
 //!    its name, it is replaced.

@@ -9,7 +9,7 @@ use crate::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Revision, Timesta
 use crate::job::{Document, Format, Job, JobError, Lane, Page, Zone, ZoneKind, ZoneStatus};
 use crate::log::Append;
 
-/// What a submit of this job says: JSON and plain text, at most 3 fruitless attempts.
+/// What a submit of this job says: JSON and plain text, at most 3 attempts without progress.
 pub fn submission(id: &str, owner: &str) -> Submission {
     Submission {
         id: JobId::new(id),

@@ -13,9 +13,9 @@ use crate::error::Error;
 
 /// Judges the token of each call before the service sees it.
 #[derive(Clone)]
-pub struct Guard(Verifier);
+pub struct AuthInterceptor(Verifier);
 
-impl Guard {
+impl AuthInterceptor {
     pub fn new(verifier: Verifier) -> Self {
         Self(verifier)
     }
@@ -31,7 +31,7 @@ impl Guard {
     }
 }
 
-impl Interceptor for Guard {
+impl Interceptor for AuthInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let identity = self.identify(&request)?;
         request.extensions_mut().insert(identity);

@@ -155,7 +155,7 @@ pub struct Config {
     #[arg(long, env = "COURANT_UPLOAD_PIECE_BYTES", default_value_t = 4 << 20, value_name = "BYTES")]
     pub upload_piece_bytes: usize,
 
-    /// Pieces of one upload; who sends in smaller ones than these have room for is refused (1 to 100000)
+    /// Pieces of one upload; an upload in smaller pieces than that needs is refused (1 to 100000)
     #[arg(long, env = "COURANT_UPLOAD_PIECES", default_value_t = 10_000, value_name = "N")]
     pub upload_pieces: usize,
 
@@ -180,17 +180,29 @@ pub struct Config {
     #[arg(long, env = "COURANT_OWNER_RUNNING", default_value_t = 0, value_name = "N")]
     pub owner_running: u32,
 
-    /// Waiting jobs of one watch over many jobs whose places are told as they change, those that are next (0 to 10000)
-    #[arg(long, env = "COURANT_WATCH_PLACES", default_value_t = 1000, value_name = "N")]
-    pub watch_places: usize,
+    /// Waiting jobs of one watch over many jobs whose positions are sent as they change, those that are next (0 to 10000)
+    #[arg(long, alias = "watch-places", env = "COURANT_WATCH_POSITIONS", default_value_t = 1000, value_name = "N")]
+    pub watch_positions: usize,
 
-    /// How long a notice to people is kept, read or not
-    #[arg(long, env = "COURANT_NOTICE_RETENTION", default_value = "30d", value_parser = humantime::parse_duration)]
-    pub notice_retention: Duration,
+    /// How long a notification is kept, read or not
+    #[arg(
+        long,
+        alias = "notice-retention",
+        env = "COURANT_NOTIFICATION_RETENTION",
+        default_value = "30d",
+        value_parser = humantime::parse_duration
+    )]
+    pub notification_retention: Duration,
 
-    /// Notices kept of one user; over it the oldest go (1 to 10000)
-    #[arg(long, env = "COURANT_NOTICES_PER_USER", default_value_t = 500, value_name = "N")]
-    pub notices_per_user: usize,
+    /// Notifications kept of one user; over it the oldest go (1 to 10000)
+    #[arg(
+        long,
+        alias = "notices-per-user",
+        env = "COURANT_NOTIFICATIONS_PER_USER",
+        default_value_t = 500,
+        value_name = "N"
+    )]
+    pub notifications_per_user: usize,
 
     /// What users share
     #[command(flatten)]
@@ -204,7 +216,7 @@ pub struct Config {
     #[command(flatten)]
     pub connections: courant_tls::ConnectionLimits,
 
-    /// Notices for browsers in which no page is open
+    /// Web Push: notifications for browsers in which no page is open
     #[command(flatten)]
     pub push: PushConfig,
 
@@ -212,7 +224,7 @@ pub struct Config {
     #[command(flatten)]
     pub presence: PresenceConfig,
 
-    /// Open a log that has lost its end, and tell every watcher that there is a gap
+    /// Open a log that has lost its end, and report a gap to every watcher
     #[arg(long, env = "COURANT_ACCEPT_LOG_LOSS")]
     pub accept_log_loss: bool,
 }
@@ -267,9 +279,9 @@ impl Config {
             large_weight: 1,
             owner_share: 0.75,
             owner_running: 0,
-            watch_places: 1000,
-            notice_retention: Duration::from_secs(30 * 24 * 3600),
-            notices_per_user: 500,
+            watch_positions: 1000,
+            notification_retention: Duration::from_secs(30 * 24 * 3600),
+            notifications_per_user: 500,
             shares: ShareLimits::default(),
             log_reserve: 4 << 20,
             connections: courant_tls::ConnectionLimits::default(),
@@ -331,10 +343,10 @@ impl Config {
             ("--upload-memory", self.upload_memory < UPLOAD_MEMORY, "must be at least 67108864"),
             ("--upload-memory-per-user", self.upload_memory_per_user < UPLOAD_MEMORY, "must be at least 67108864"),
             ("--upload-idle", self.upload_idle < Duration::from_millis(100), "must be at least 100ms"),
-            ("--retention", self.retention.is_absurd(), "must be at most 36500d, or forever"),
+            ("--retention", self.retention.is_too_long(), "must be at most 36500d, or forever"),
             ("--log-reserve", self.log_reserve > 1 << 40, "must be at most 1099511627776"),
-            ("--watch-places", self.watch_places > 10_000, "must be 0 to 10000"),
-            ("--notices-per-user", !(1..=10_000).contains(&self.notices_per_user), "must be 1 to 10000"),
+            ("--watch-positions", self.watch_positions > 10_000, "must be 0 to 10000"),
+            ("--notifications-per-user", !(1..=10_000).contains(&self.notifications_per_user), "must be 1 to 10000"),
             ("--push-per-user", !(1..=1000).contains(&self.push.push_per_user), "must be 1 to 1000"),
             ("--push-at-once", !(1..=10_000).contains(&self.push.push_at_once), "must be 1 to 10000"),
             ("--push-per-host-at-once", !(1..=10_000).contains(&self.push.push_per_host_at_once), "must be 1 to 10000"),

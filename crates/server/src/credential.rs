@@ -16,7 +16,7 @@ pub struct Credentials(hmac::Key);
 
 /// What a credential is for.
 #[derive(Clone, Copy, Debug)]
-pub struct Holding<'a> {
+pub struct HeldAttempt<'a> {
     pub job: &'a JobId,
     pub number: u32,
     /// The part of it; empty for the attempt itself.
@@ -34,19 +34,19 @@ impl Credentials {
     }
 
     /// The credential for an attempt.
-    pub fn of(&self, holding: Holding) -> String {
+    pub fn of(&self, holding: HeldAttempt) -> String {
         URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, &bytes(holding)))
     }
 
     /// Whether it is the credential for an attempt. Takes as long for a wrong one as for the right one.
-    pub fn is_of(&self, credential: &str, holding: Holding) -> bool {
+    pub fn is_of(&self, credential: &str, holding: HeldAttempt) -> bool {
         let given = URL_SAFE_NO_PAD.decode(credential);
         given.is_ok_and(|given| hmac::verify(&self.0, &bytes(holding), &given).is_ok())
     }
 }
 
 /// None of the names has a NUL byte.
-fn bytes(Holding { job, number, part, worker }: Holding) -> Vec<u8> {
+fn bytes(HeldAttempt { job, number, part, worker }: HeldAttempt) -> Vec<u8> {
     format!("{job}\0{number}\0{part}\0{worker}").into_bytes()
 }
 
@@ -59,14 +59,14 @@ mod tests {
         let credentials = Credentials::new(&Secret::new([1; 32]).unwrap());
         let (job, other_job) = (JobId::new("J"), JobId::new("K"));
         let (worker, other_worker) = (WorkerId::new("w"), WorkerId::new("v"));
-        let holding = Holding { job: &job, number: 1, part: "", worker: &worker };
+        let holding = HeldAttempt { job: &job, number: 1, part: "", worker: &worker };
         let credential = credentials.of(holding);
         assert!(credentials.is_of(&credential, holding));
         for other in [
-            Holding { job: &other_job, ..holding },
-            Holding { number: 2, ..holding },
-            Holding { part: "p", ..holding },
-            Holding { worker: &other_worker, ..holding },
+            HeldAttempt { job: &other_job, ..holding },
+            HeldAttempt { number: 2, ..holding },
+            HeldAttempt { part: "p", ..holding },
+            HeldAttempt { worker: &other_worker, ..holding },
         ] {
             assert!(!credentials.is_of(&credential, other), "{other:?}");
         }

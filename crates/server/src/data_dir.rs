@@ -1,7 +1,7 @@
 //! The data folder: whose it is, and that nobody else can look into it.
 //!
 //! It holds documents, results, names of people, and the keys that tokens and passwords depend on. What is made by this
-//! process is its own alone ([`keep_private`]); what is found open is closed, and said in the log.
+//! process is its own alone ([`keep_private`]); what is found open is closed, and logged.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::ErrorKind;
@@ -35,8 +35,8 @@ pub enum DataDirError {
     },
 }
 
-/// From now on all files of this process are its user's alone, whatever the umask was. For programs that write a data folder, before
-/// they start threads.
+/// From now on all files of this process are its user's alone, whatever the umask was. For programs that write a data folder,
+/// before they start threads.
 pub fn keep_private() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
 }

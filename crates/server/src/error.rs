@@ -1,7 +1,7 @@
 //! What can go wrong in the service, in words that tell the caller what to do. How it looks on the wire is decided in
 //! one other place, `status`.
 
-use courant_engine::quota::Refusal;
+use courant_engine::quota::QuotaExceeded;
 use courant_engine::watch::WatchError;
 use courant_joblog::ids::{BatchId, JobId};
 use courant_joblog::job::Format;
@@ -78,12 +78,12 @@ pub enum Error {
     BatchNotFound(BatchId),
     /// The filter cannot be read.
     #[error("filter, at byte {}: {}", .0.at, .0.problem)]
-    Filter(courant_engine::filter::NotAFilter),
+    Filter(courant_engine::filter::InvalidFilter),
     /// A request id used twice.
     #[error("the request id was used for another document; use a new one")]
     RequestIdMismatch,
     #[error(transparent)]
-    Cursor(#[from] courant_engine::cursor::NotACursor),
+    Cursor(#[from] courant_engine::cursor::InvalidCursor),
     /// Not a page token.
     #[error("not a page token of this list; use one exactly as it was given, with the same filter")]
     PageToken,
@@ -111,7 +111,7 @@ pub enum Error {
     #[error("no worker {0} is known; `courant workers` lists them")]
     WorkerNotFound(String),
     /// The object store failed.
-    #[error("{}", Fault::of(.0).words())]
+    #[error("{}", Fault::of(.0).client_message())]
     Objects(#[from] object_store::Error),
     /// Nothing is pushed here.
     #[error("this service sends no Web Push; its operator turns it on with --push-contact")]
@@ -143,8 +143,8 @@ impl From<ReadError> for Error {
     }
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
+impl From<QuotaExceeded> for Error {
+    fn from(refusal: QuotaExceeded) -> Self {
         Self::Engine(refusal.into())
     }
 }

@@ -77,7 +77,7 @@ impl Fault {
     }
 
     /// For callers. Says nothing of addresses and names: these are the operator's.
-    pub fn words(self) -> String {
+    pub fn client_message(self) -> String {
         let store = "the store of documents and results";
         match self {
             Self::Missing => format!("{store} does not have what should be there; the server's log says more"),
@@ -103,7 +103,7 @@ const fn is_timeout(_: &(dyn Error + 'static)) -> bool {
 }
 
 /// An error with all its causes, for the log.
-pub fn causes(error: &(dyn Error + 'static)) -> String {
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

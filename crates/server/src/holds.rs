@@ -1,4 +1,4 @@
-//! Holds on jobs' files: who puts a job's document in its place and who removes a job's files do not do so at once.
+//! Holds on jobs' files: storing a job's document and removing a job's files exclude each other.
 //!
 //! Of one server. Several servers on one store need the removal to be done by one of them.
 
@@ -16,7 +16,7 @@ pub struct Holds(Arc<Mutex<HashMap<JobId, Arc<Turn<()>>>>>);
 /// The files of one job, for as long as this lives.
 #[derive(Debug)]
 pub struct Hold {
-    // Dropped before the ticket, which looks who else is there.
+    // Dropped before the ticket, which checks who else is there.
     _turn: OwnedMutexGuard<()>,
     _ticket: Ticket,
 }

@@ -1,4 +1,4 @@
-//! The service: takes jobs, gives them to workers, and tells everyone who may know what happens to them.
+//! The service: takes jobs, dispatches them to workers, and streams what happens to them to everyone who may know.
 //!
 //! Everything durable is in the log ([`courant_joblog`]); what is kept here can be rebuilt from it at any time.
 //!
@@ -11,7 +11,6 @@
 //! - [`error`] and [`status`]: what can go wrong, and how it looks on the wire. [`server`]: starts, runs and stops all of it.
 
 pub mod admin;
-pub mod arrival;
 pub mod auth;
 pub mod config;
 pub mod convert;
@@ -21,6 +20,7 @@ pub mod error;
 pub mod expiry;
 pub mod fault;
 pub mod holds;
+pub mod incoming_body;
 pub mod jobs;
 pub mod notifications;
 pub mod objects;

@@ -12,7 +12,7 @@ use courant_runtime::{Shutdown, exit_code, listen};
 use courant_server::{Config, Server, data_dir};
 use courant_tls::ServerFlags;
 
-/// Courant's server: takes jobs over gRPC, gives them to workers, and tells everyone live what happens to them
+/// Courant's server: takes jobs over gRPC, dispatches them to workers, and streams what happens to them
 #[derive(Parser)]
 #[command(version)]
 struct Flags {
@@ -29,7 +29,7 @@ struct Flags {
     /// Let in only clients that show a certificate of this authority (mutual TLS), in PEM
     #[arg(long, env = "COURANT_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
-    /// How long the server serves on after SIGTERM and says that it is not ready, so that others turn away first
+    /// How long the server goes on serving after SIGTERM while it reports not ready, so that load balancers turn away first
     #[arg(long, env = "COURANT_LAME_DUCK", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
     lame_duck: Duration,
     #[command(flatten)]

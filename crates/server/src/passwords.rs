@@ -40,7 +40,7 @@ pub async fn drop_unused(services: &Services, job: &JobId, name: Option<&str>) {
 /// Removes the passwords of jobs that have ended, for ever.
 pub async fn run(services: Arc<Services>) {
     let unused = &services.projections.unused_passwords;
-    let news = services.engine.projection(unused, |unused, _| unused.news());
+    let added = services.engine.projection(unused, |unused, _| unused.added());
     loop {
         while let Some((job, name)) = services.engine.projection(unused, |unused, _| unused.first()) {
             let path = services.objects.password(&job, &name);
@@ -52,6 +52,6 @@ pub async fn run(services: Arc<Services>) {
                 }
             }
         }
-        news.notified().await;
+        added.notified().await;
     }
 }

@@ -1,4 +1,4 @@
-//! Once a second: who works now, and where the waiting jobs stand that somebody follows.
+//! Once a second: which workers are connected, and the positions of the waiting jobs that somebody follows.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use courant_engine::view::View;
 use tokio::time::{Duration, MissedTickBehavior};
 
 use crate::services::Services;
-use crate::worker::registry::{Listed, Registry};
+use crate::worker::registry::{Registry, WorkerSummary};
 
-/// The least time between two places told of a job.
+/// The least time between two positions sent of a job.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Tells places for ever.
+/// Sends positions for ever.
 pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     let mut ticks = tokio::time::interval(EVERY);
     // A round that took long is followed by a whole pause.
@@ -22,18 +22,18 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     loop {
         ticks.tick().await;
         services.engine.update_capacities(|view| worker_capacities(&registry.list(), view));
-        sent = services.engine.send_positions(&sent, services.config.watch_places).await;
+        sent = services.engine.send_positions(&sent, services.config.watch_positions).await;
     }
 }
 
 /// Those who take jobs now.
-pub fn worker_capacities(workers: &[Listed], view: &View) -> Vec<WorkerCapacity> {
+pub fn worker_capacities(workers: &[WorkerSummary], view: &View) -> Vec<WorkerCapacity> {
     let takers = workers.iter().filter(|worker| worker.connected && !worker.drained);
-    let hand = |worker: &Listed| WorkerCapacity {
+    let capacity = |worker: &WorkerSummary| WorkerCapacity {
         worker: worker.worker.clone(),
-        kinds: worker.offer.kinds.clone(),
-        slots: worker.offer.slots,
+        kinds: worker.capabilities.kinds.clone(),
+        slots: worker.capabilities.slots,
         held: view.held_count(&worker.worker),
     };
-    takers.map(hand).collect()
+    takers.map(capacity).collect()
 }

@@ -20,23 +20,23 @@ pub const LISTS_EVERY: (Duration, Duration, Duration) =
 /// The longest a stream may live, whatever its token says.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// How often a state is looked at and told.
+/// How often a state is sampled and sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Intervals {
-    /// Between two looks, and so the least between two states.
-    pub look_every: Duration,
+    /// Between two samples, and so the least between two states.
+    pub sample_every: Duration,
     /// The most between two states, changed or not.
     pub send_within: Duration,
     /// How long the caller's token is good.
     pub token_left: Duration,
 }
 
-/// Tells states until the client goes, its token runs out or the server stops. `look` takes the state, `same` says
-/// whether two are worth telling apart, `form` makes the message.
+/// Sends states until the client goes, its token expires or the server stops. `take` samples the state, `same` decides
+/// whether two are equal for the client, `form` makes the message.
 pub fn start<S, T>(
     services: Arc<Services>,
     intervals: Intervals,
-    look: impl Fn() -> S + Send + 'static,
+    take: impl Fn() -> S + Send + 'static,
     same: fn(&S, &S) -> bool,
     form: fn(S) -> T,
 ) -> mpsc::Receiver<Result<T, Status>>
@@ -48,12 +48,12 @@ where
     services.clone().streams.spawn(async move {
         let expires = Instant::now() + intervals.token_left.min(LONGEST);
         let why = tokio::select! {
-            () = send(intervals, look, same, form, &out) => return,
+            () = send(intervals, take, same, form, &out) => return,
             () = out.closed() => return,
             () = services.stopping.cancelled() => Error::Draining,
             () = tokio::time::sleep_until(expires) => TokenError::Expired.into(),
         };
-        // Nobody may be there to hear it.
+        // The receiver may be gone.
         let _ = out.send(Err(why.into())).await;
     });
     states
@@ -61,22 +61,22 @@ where
 
 async fn send<S: Clone, T>(
     intervals: Intervals,
-    look: impl Fn() -> S,
+    take: impl Fn() -> S,
     same: fn(&S, &S) -> bool,
     form: fn(S) -> T,
     out: &mpsc::Sender<Result<T, Status>>,
 ) {
-    let mut looks = tokio::time::interval(intervals.look_every);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tokio::time::interval(intervals.sample_every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last: Option<(S, Instant)> = None;
     loop {
-        looks.tick().await;
-        // Room first, so that what is told is what is true then.
-        let Ok(room) = out.reserve().await else { return };
-        let state = look();
-        let news = last.as_ref().is_none_or(|(old, at)| !same(old, &state) || at.elapsed() >= intervals.send_within);
-        if news {
-            room.send(Ok(form(state.clone())));
+        ticks.tick().await;
+        // Reserve first, so that what is sent is current.
+        let Ok(permit) = out.reserve().await else { return };
+        let state = take();
+        let due = last.as_ref().is_none_or(|(old, at)| !same(old, &state) || at.elapsed() >= intervals.send_within);
+        if due {
+            permit.send(Ok(form(state.clone())));
             last = Some((state, Instant::now()));
         }
     }
@@ -93,18 +93,18 @@ mod tests {
         let state = Arc::new(AtomicU32::new(1));
         let seen = state.clone();
         let (out, mut states) = mpsc::channel::<Result<u32, Status>>(IN_FLIGHT);
-        let (look_every, send_within) = (Duration::from_secs(1), Duration::from_secs(10));
-        let intervals = Intervals { look_every, send_within, token_left: LONGEST };
-        let look = move || seen.load(Ordering::SeqCst);
-        tokio::spawn(async move { send(intervals, look, u32::eq, |state| state, &out).await });
+        let (sample_every, send_within) = (Duration::from_secs(1), Duration::from_secs(10));
+        let intervals = Intervals { sample_every, send_within, token_left: LONGEST };
+        let take = move || seen.load(Ordering::SeqCst);
+        tokio::spawn(async move { send(intervals, take, u32::eq, |state| state, &out).await });
         let begun = Instant::now();
         assert_eq!(states.recv().await.unwrap().unwrap(), 1);
         assert_eq!(begun.elapsed(), Duration::ZERO, "at once");
         state.store(2, Ordering::SeqCst);
         assert_eq!(states.recv().await.unwrap().unwrap(), 2);
-        assert_eq!(begun.elapsed(), look_every);
+        assert_eq!(begun.elapsed(), sample_every);
         assert_eq!(states.recv().await.unwrap().unwrap(), 2);
-        assert_eq!(begun.elapsed(), look_every + send_within, "the same again, so that silence is death");
+        assert_eq!(begun.elapsed(), sample_every + send_within, "the same again, so that silence is death");
     }
 
     #[tokio::test(start_paused = true)]
@@ -113,9 +113,9 @@ mod tests {
         let seen = state.clone();
         let (out, mut states) = mpsc::channel::<Result<u32, Status>>(IN_FLIGHT);
         let second = Duration::from_secs(1);
-        let intervals = Intervals { look_every: second, send_within: second, token_left: LONGEST };
-        let look = move || seen.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(async move { send(intervals, look, u32::eq, |state| state, &out).await });
+        let intervals = Intervals { sample_every: second, send_within: second, token_left: LONGEST };
+        let take = move || seen.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(async move { send(intervals, take, u32::eq, |state| state, &out).await });
         tokio::time::sleep(100 * second).await;
         assert!(states.recv().await.unwrap().unwrap() == 0 && states.recv().await.unwrap().unwrap() <= 2);
     }

@@ -14,11 +14,11 @@ pub const MAX_PASSWORD: usize = 1024;
 /// The first byte of what is stored. Another way of sealing takes another.
 const FORMAT: u8 = 1;
 
-pub struct Passwords {
+pub struct PasswordSealer {
     key: RandomizedNonceKey,
 }
 
-impl Passwords {
+impl PasswordSealer {
     /// With a key drawn from a secret that serves other purposes as well.
     pub fn new(secret: &Secret) -> Self {
         let mut key = [0; 32];
@@ -61,8 +61,8 @@ mod tests {
 
     use super::*;
 
-    fn passwords(fill: u8) -> Passwords {
-        Passwords::new(&Secret::new([fill; 32]).unwrap())
+    fn passwords(fill: u8) -> PasswordSealer {
+        PasswordSealer::new(&Secret::new([fill; 32]).unwrap())
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use courant_engine::attempt::AttemptId;
 use courant_engine::{self as engine, Engine, watch};
-use courant_joblog::event::Counts;
+use courant_joblog::event::AttemptCharge;
 use courant_joblog::job::JobError;
 use courant_joblog::log::{Log, ReadError};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::holds::Holds;
 use crate::objects::Objects;
 use crate::projections::{self, Projections};
-use crate::seal::{self, Passwords};
+use crate::seal::{self, PasswordSealer};
 use crate::shares::Shares;
 
 /// The engine, and all that services need beside it.
@@ -26,7 +26,7 @@ pub struct Services {
     pub projections: Projections,
     pub objects: Objects,
     /// Seals and opens passwords of documents.
-    pub passwords: Passwords,
+    pub passwords: PasswordSealer,
     /// Shows which worker holds an attempt.
     pub credentials: Credentials,
     /// Who is putting or removing a job's files.
@@ -64,7 +64,7 @@ impl Services {
             engine,
             projections,
             objects,
-            passwords: Passwords::new(&secret),
+            passwords: PasswordSealer::new(&secret),
             credentials: Credentials::new(&secret),
             holds: Holds::default(),
             stopping: CancellationToken::new(),
@@ -86,8 +86,13 @@ impl Services {
     }
 
     /// Ends an attempt: the job is tried again, fails, or is cancelled if that was asked for.
-    pub async fn end_attempt(&self, attempt: &AttemptId, why: JobError, counts: Counts) -> Result<(), engine::Error> {
-        self.engine.end_attempt(self.config.retry_waits(), attempt, why, counts).await
+    pub async fn end_attempt(
+        &self,
+        attempt: &AttemptId,
+        why: JobError,
+        charge: AttemptCharge,
+    ) -> Result<(), engine::Error> {
+        self.engine.end_attempt(self.config.retry_waits(), attempt, why, charge).await
     }
 
     /// Where watches of jobs run.

@@ -13,7 +13,7 @@ const TIDY_FROM: usize = 1024;
 
 /// A resource that all users share. Counted in units: calls, streams or bytes.
 #[derive(Debug)]
-pub struct Share {
+pub struct UserLimit {
     /// In the plural, for the message: "streams".
     what: &'static str,
     per_user: u32,
@@ -24,7 +24,7 @@ pub struct Share {
 
 /// Part of a resource. Dropping it gives it back.
 #[derive(Debug)]
-pub struct Used {
+pub struct UserPermit {
     // The user's own goes back first, so that a user who waits finds room in all.
     _of_user: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
@@ -57,7 +57,7 @@ impl std::fmt::Display for Limit {
     }
 }
 
-impl Share {
+impl UserLimit {
     /// `per_user` and `in_all` are units; a user never gets more than there is in all.
     pub fn new(what: &'static str, per_user: u32, in_all: u32) -> Self {
         let per_user = per_user.min(in_all);
@@ -65,22 +65,22 @@ impl Share {
     }
 
     /// Takes units at once or refuses.
-    pub fn try_take(&self, user: &str, units: u32) -> Result<Used, Exhausted> {
+    pub fn try_take(&self, user: &str, units: u32) -> Result<UserPermit, Exhausted> {
         let of_user = self.user(user).try_acquire_many_owned(units).map_err(|_| self.refuse(self.user_limit()))?;
         let of_all = self.all.clone().try_acquire_many_owned(units).map_err(|_| self.refuse(self.all_limit()))?;
-        Ok(Used { _of_user: of_user, _of_all: of_all })
+        Ok(UserPermit { _of_user: of_user, _of_all: of_all })
     }
 
     /// Takes units, waiting for them no longer than `within`. Users take turns: in the queue for the whole nobody has more
     /// entries than a user's limit.
-    pub async fn take(&self, user: &str, units: u32, within: Duration) -> Result<Used, Exhausted> {
+    pub async fn take(&self, user: &str, units: u32, within: Duration) -> Result<UserPermit, Exhausted> {
         let deadline = tokio::time::Instant::now() + within;
         let of_user = self.user(user).acquire_many_owned(units);
         let of_user = tokio::time::timeout_at(deadline, of_user).await;
         let Ok(Ok(of_user)) = of_user else { return Err(self.refuse(self.user_limit())) };
         let of_all = tokio::time::timeout_at(deadline, self.all.clone().acquire_many_owned(units)).await;
         let Ok(Ok(of_all)) = of_all else { return Err(self.refuse(self.all_limit())) };
-        Ok(Used { _of_user: of_user, _of_all: of_all })
+        Ok(UserPermit { _of_user: of_user, _of_all: of_all })
     }
 
     fn user_limit(&self) -> Limit {
@@ -116,13 +116,13 @@ mod tests {
 
     use super::*;
 
-    fn limit(refused: Result<Used, Exhausted>) -> Limit {
+    fn limit(refused: Result<UserPermit, Exhausted>) -> Limit {
         refused.unwrap_err().limit
     }
 
     #[tokio::test]
     async fn one_user_at_the_limit_leaves_room_for_another() {
-        let share = Share::new("streams", 2, 3);
+        let share = UserLimit::new("streams", 2, 3);
         let (first, _second) = (share.try_take("alice", 1).unwrap(), share.try_take("alice", 1).unwrap());
         assert_eq!(limit(share.try_take("alice", 1)), Limit::PerUser(2));
         let _bob = share.try_take("bob", 1).unwrap();
@@ -133,7 +133,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_gets_what_is_given_back_or_is_refused_in_time() {
-        let share = Share::new("bytes", 10, 10);
+        let share = UserLimit::new("bytes", 10, 10);
         let used = share.try_take("alice", 10).unwrap();
         let within = Duration::from_secs(5);
         assert_eq!(limit(share.take("alice", 1, within).await), Limit::PerUser(10));
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn users_who_hold_nothing_are_forgotten() {
-        let share = Share::new("calls", 1, 1_000_000);
+        let share = UserLimit::new("calls", 1, 1_000_000);
         let _held = share.try_take("held", 1).unwrap();
         for n in 0..2 * TIDY_FROM {
             share.try_take(&n.to_string(), 1).unwrap();

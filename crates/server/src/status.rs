@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::error::Error;
-use crate::fault::{Fault, causes};
+use crate::fault::{Fault, error_chain};
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "courant";
@@ -69,10 +69,10 @@ pub fn deferral(error: &Error) -> Option<(ErrorReason, Duration)> {
 /// What the log keeps and the client does not read.
 fn log(error: &Error) {
     match error {
-        Error::Engine(Refused::Illegal(cause)) => {
+        Error::Engine(Refused::IllegalChange(cause)) => {
             tracing::error!(%cause, "a change was illegal where it should not be")
         }
-        // The log says itself when it is full, once.
+        // The log reports once by itself that it is full.
         Error::Engine(Refused::Append(AppendError::Full)) => tracing::debug!("nothing was appended: no space"),
         Error::Engine(Refused::Append(cause)) => tracing::error!(%cause, "append failed"),
         Error::Engine(Refused::Read(cause)) => tracing::error!(%cause, "read failed"),
@@ -80,7 +80,7 @@ fn log(error: &Error) {
             // Every call may fail alike while the store is away.
             static LINES: Mutex<Option<Occasional>> = Mutex::new(None);
             LINES.lock().get_or_insert_default().log(|left_out| {
-                tracing::error!(cause = causes(cause), left_out, "the store of documents and results failed");
+                tracing::error!(cause = error_chain(cause), left_out, "the store of documents and results failed");
             });
         }
         Error::NotificationStore(cause) => tracing::error!(%cause, "the store of notifications failed"),
@@ -135,7 +135,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::NotificationStore(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
         Error::Objects(cause) => match Fault::of(cause) {
             Fault::Missing => (Code::Internal, ErrorReason::Internal),
-            // Workers wait for the operator with what they have; clients are told by the reason that it takes one.
+            // Workers wait for the operator with what they have; the reason tells clients that it takes one.
             Fault::Misconfigured(_) => (Code::Unavailable, ErrorReason::StorageMisconfigured),
             Fault::Full => (Code::Unavailable, ErrorReason::StorageFull),
             Fault::Overloaded | Fault::Timeout | Fault::Unavailable => {
@@ -154,7 +154,7 @@ fn classify_refused(error: &Refused) -> (Code, ErrorReason) {
         Refused::LeaseLost { .. } => (Code::Aborted, ErrorReason::LeaseLost),
         Refused::Quota(_) => (Code::ResourceExhausted, ErrorReason::QuotaExceeded),
         Refused::CursorTooOld(_) => (Code::OutOfRange, ErrorReason::CursorTooOld),
-        Refused::Append(AppendError::TooLarge { .. } | AppendError::Unencodable { .. }) | Refused::Illegal(_) => {
+        Refused::Append(AppendError::TooLarge { .. } | AppendError::Unencodable { .. }) | Refused::IllegalChange(_) => {
             (Code::Internal, ErrorReason::Internal)
         }
         Refused::Append(AppendError::Full) => (Code::Unavailable, ErrorReason::StorageFull),

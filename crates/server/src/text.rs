@@ -5,7 +5,7 @@ pub const MAX_KIND: usize = 64;
 
 /// Whether a character cannot be seen, or changes how its neighbours are shown: two ids that look the same would not be,
 /// and a name could be shown turned round.
-pub fn is_unseen(letter: char) -> bool {
+pub fn is_invisible(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,
             '\u{00AD}'                   // soft hyphen
@@ -22,7 +22,7 @@ pub fn is_unseen(letter: char) -> bool {
 
 /// Whether a character turns round how its neighbours are shown, or ends the line. In names for people; joiners and
 /// variation selectors are part of many scripts and of emoji.
-pub fn is_unruly(letter: char) -> bool {
+pub fn is_control_or_bidi(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
@@ -41,10 +41,10 @@ mod tests {
     fn what_is_part_of_a_script_is_kept() {
         for text in ["Bericht", "отчёт", "نامه\u{200C}ها.pdf", "👩\u{200D}🔬.pdf", "e\u{301}", "\u{301}", "𝒳", "報告書"]
         {
-            assert!(!text.chars().any(is_unruly), "{text}");
+            assert!(!text.chars().any(is_control_or_bidi), "{text}");
         }
-        assert!("a\u{202E}fdp.exe".chars().any(is_unruly) && "a\0".chars().any(is_unruly));
-        assert!("a\u{200B}".chars().any(is_unseen) && "a\u{E0041}".chars().any(is_unseen));
-        assert!(!"déjà-vu_報告".chars().any(is_unseen));
+        assert!("a\u{202E}fdp.exe".chars().any(is_control_or_bidi) && "a\0".chars().any(is_control_or_bidi));
+        assert!("a\u{200B}".chars().any(is_invisible) && "a\u{E0041}".chars().any(is_invisible));
+        assert!(!"déjà-vu_報告".chars().any(is_invisible));
     }
 }

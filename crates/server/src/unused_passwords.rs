@@ -8,13 +8,13 @@ use courant_joblog::ids::JobId;
 use tokio::sync::Notify;
 
 /// A job and the name of its password.
-pub type Of = (JobId, Box<str>);
+pub type PasswordKey = (JobId, Box<str>);
 
 /// Passwords to remove. Found again at every start, as long as their jobs are there.
 #[derive(Debug, Default)]
 pub struct UnusedPasswords {
-    left: BTreeSet<Of>,
-    news: Arc<Notify>,
+    left: BTreeSet<PasswordKey>,
+    added: Arc<Notify>,
 }
 
 impl Projection for UnusedPasswords {
@@ -23,22 +23,22 @@ impl Projection for UnusedPasswords {
         let Some(job) = change.jobs().1.filter(|job| job.state.is_terminal()) else { return };
         if let Some(name) = &job.password {
             self.left.insert((job.id.clone(), name.clone()));
-            self.news.notify_one();
+            self.added.notify_one();
         }
     }
 }
 
 impl UnusedPasswords {
     /// Told when there may be one.
-    pub fn news(&self) -> Arc<Notify> {
-        self.news.clone()
+    pub fn added(&self) -> Arc<Notify> {
+        self.added.clone()
     }
 
-    pub fn first(&self) -> Option<Of> {
+    pub fn first(&self) -> Option<PasswordKey> {
         self.left.first().cloned()
     }
 
-    pub fn removed(&mut self, of: &Of) {
+    pub fn removed(&mut self, of: &PasswordKey) {
         self.left.remove(of);
     }
 }

@@ -12,7 +12,7 @@ const LAYERS: [&str; 16] = [
     // The engine, and what services need beside it.
     "services",
     // What runs beside the services: uploads' memory, removals.
-    "arrival passwords retention",
+    "incoming_body passwords retention",
     // The wire: what is read and written, who calls, how an error looks.
     "auth convert status",
     "sampled",

@@ -204,7 +204,7 @@ fn named(change: &Change) -> (&'static str, String, i32) {
         Change::Planned(_) => plain("planned"),
         Change::Progressed(_) => plain("progress"),
         Change::ZoneStarted(_) => plain("zone-processing"),
-        Change::QueuePlaceChanged(_) => plain("queue-position"),
+        Change::QueuePositionChanged(_) => plain("queue-position"),
         Change::PageFinished(finished) => {
             let page = finished.page.as_ref();
             let zones = page.map_or(0, |page| i32::try_from(page.zones.len()).unwrap_or(i32::MAX));

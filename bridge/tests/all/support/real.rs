@@ -73,7 +73,7 @@ impl RealServer {
         let mut config = courant_server::Config::new(data.path());
         config.drain_grace = Duration::ZERO;
         // Places come once a second by themselves, in the middle of any story.
-        config.watch_places = 0;
+        config.watch_positions = 0;
         adjust(&mut config);
         let server = courant_server::Server::with_log(config, verifier(), log.clone()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

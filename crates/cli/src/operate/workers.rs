@@ -101,7 +101,7 @@ mod tests {
             connected: true,
             kinds: vec!["pdf".into()],
             page_duration: Some(prost_types::Duration { seconds: 0, nanos: 250_000_000 }),
-            heard_time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+            last_seen_time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
             ..Worker::default()
         };
         assert_eq!(rows(&[worker(1)]), rows(&[worker(2)]));

@@ -98,7 +98,7 @@ pub(crate) fn sentence(job: &Job) -> String {
 }
 
 fn waiting(job: &Job) -> String {
-    match (&job.queue_place, &job.error) {
+    match (&job.queue_position, &job.error) {
         (_, Some(error)) => format!("will be tried again: {}", error.message),
         (Some(place), None) => format!("waiting, place {}", place.position),
         (None, None) => "waiting".to_owned(),

@@ -43,15 +43,15 @@ impl Engine {
         Err(Error::Busy(id))
     }
 
-    /// Removes a job and its history from the log, if `may` says so of its newest state. `false` when it does not, or
+    /// Removes a job and its history from the log, if `may` allows it for its newest state. `false` when it does not, or
     /// there is no such job. Its files are the caller's.
     pub async fn remove(&self, id: &JobId, may: impl Fn(&Job) -> Result<bool, Error>) -> Result<bool, Error> {
         for _ in 0..RACES {
-            let Some(known) = self.read(|view| view.get(id).cloned()) else { return Ok(false) };
-            if !may(&known.job)? {
+            let Some(current) = self.read(|view| view.get(id).cloned()) else { return Ok(false) };
+            if !may(&current.job)? {
                 return Ok(false);
             }
-            match self.log.forget(&Key::of(&known.job), known.revision).await {
+            match self.log.forget(&Key::of(&current.job), current.revision).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
                     return Ok(true);
@@ -63,7 +63,7 @@ impl Engine {
         Err(Error::Busy(id.clone()))
     }
 
-    /// Changes a job: `decide` sees the newest job and says what should happen (`None`: nothing). It is asked again when
+    /// Changes a job: `decide` gets the newest job and returns the change (`None`: nothing). It is called again when
     /// somebody else was quicker. The caller reads its own write: the view has it when this returns.
     pub async fn change(
         &self,
@@ -80,14 +80,14 @@ impl Engine {
         decide: impl Fn(&Job) -> Result<Vec<Change>, Error>,
     ) -> Result<JobSnapshot, Error> {
         for _ in 0..RACES {
-            let known = self.read(|view| view.get(id).cloned()).ok_or_else(|| Error::JobNotFound(id.clone()))?;
-            let wanted = decide(&known.job)?;
+            let current = self.read(|view| view.get(id).cloned()).ok_or_else(|| Error::JobNotFound(id.clone()))?;
+            let wanted = decide(&current.job)?;
             if wanted.is_empty() {
-                return Ok(self.snapshot(&known));
+                return Ok(self.snapshot(&current));
             }
-            let ran_ms = self.read(|view| known.held_for_ms(view.now()));
-            let changes = in_turn(&known.job, wanted, ran_ms)?;
-            let (key, expect) = (Key::of(&known.job), Some(known.revision));
+            let ran_ms = self.read(|view| current.held_for_ms(view.now()));
+            let changes = in_turn(&current.job, wanted, ran_ms)?;
+            let (key, expect) = (Key::of(&current.job), Some(current.revision));
             match self.log.append(Append { key, expect, changes, blobs: Vec::new() }).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;

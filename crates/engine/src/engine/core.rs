@@ -17,15 +17,15 @@ use crate::estimate::Estimates;
 use crate::hub::watch_queue::{TransientChange, TransientUpdate};
 use crate::projection::{Projections, Registered};
 use crate::snapshot::JobSnapshot;
-use crate::view::{Known, Live, View};
+use crate::view::{CurrentJob, LiveProgress, View};
 
 /// All jobs of a log: read here, changed here, followed from here.
 pub struct Engine {
     pub config: Config,
     pub log: Arc<dyn Log>,
-    /// By what is too old is told.
+    /// The wall clock by which ages are judged.
     pub wall: Wall,
-    /// Told when a job may be waiting for a worker.
+    /// Notified when a job may be waiting for a worker.
     pub wake: Notify,
     pub(super) state: Mutex<State>,
     pub(super) applied: watch::Sender<Revision>,
@@ -38,7 +38,7 @@ impl Engine {
         let mut state = State { projections, ..State::default() };
         let clock = warm_up(&*log, latest.revision, &mut state).await?;
         state.view = View::new(config.weights, clock);
-        latest.entries.iter().for_each(|entry| state.found(entry));
+        latest.entries.iter().for_each(|entry| state.restore(entry));
         state.view.advance(latest.revision);
         Ok(Self {
             config,
@@ -69,7 +69,7 @@ impl Engine {
     /// One job, if there is such a one.
     pub fn get(&self, id: &JobId) -> Option<JobSnapshot> {
         let state = self.state.lock();
-        state.view.get(id).map(|known| state.snapshot(known))
+        state.view.get(id).map(|current| state.snapshot(current))
     }
 
     /// Reads the view. Keep it short: everybody waits.
@@ -78,20 +78,20 @@ impl Engine {
     }
 
     /// Reads or writes a projection that the engine was opened with. Keep it short: everybody waits.
-    pub fn projection<P, T>(&self, of: &Registered<P>, look: impl FnOnce(&mut P, &View) -> T) -> T {
+    pub fn projection<P, T>(&self, of: &Registered<P>, access: impl FnOnce(&mut P, &View) -> T) -> T {
         let state = self.state.lock();
-        look(&mut of.lock(), &state.view)
+        access(&mut of.lock(), &state.view)
     }
 
     /// Reads the view and what is estimated from it. Keep it short: everybody waits.
-    pub fn survey<T>(&self, read: impl FnOnce(&View, &Estimates) -> T) -> T {
+    pub fn read_with_estimates<T>(&self, read: impl FnOnce(&View, &Estimates) -> T) -> T {
         let state = self.state.lock();
         read(&state.view, &state.estimates)
     }
 
     /// The job as readers see it.
-    pub fn snapshot(&self, known: &Known) -> JobSnapshot {
-        self.state.lock().snapshot(known)
+    pub fn snapshot(&self, current: &CurrentJob) -> JobSnapshot {
+        self.state.lock().snapshot(current)
     }
 
     /// A cursor for a position in the log.
@@ -99,20 +99,20 @@ impl Engine {
         Cursor::now(self.log.info(), revision)
     }
 
-    /// Takes in news of a running attempt that is not for the log. `false` if it is not the job's attempt.
-    pub fn report(&self, id: &JobId, live: Live, news: TransientChange) -> bool {
+    /// Publishes a transient update of a running attempt. `false` if it is not the job's attempt.
+    pub fn report(&self, id: &JobId, live: LiveProgress, change: TransientChange) -> bool {
         let mut state = self.state.lock();
-        let Some(known) = state.view.set_live(id, live) else { return false };
+        let Some(current) = state.view.set_live_progress(id, live) else { return false };
         let (at, now) = (Timestamp::now(), state.view.now());
-        let (remaining, elapsed) = (state.estimates.remaining(&known, now), known.elapsed_ms(now));
-        let news = TransientUpdate { at, known, position: None, remaining, elapsed, news };
-        state.hub.notify_transient(&Arc::new(news));
+        let (remaining, elapsed) = (state.estimates.remaining(&current, now), current.elapsed_ms(now));
+        let update = TransientUpdate { at, current, position: None, remaining, elapsed, change };
+        state.hub.notify_transient(&Arc::new(update));
         true
     }
 
     /// Takes the next waiting job of these kinds out of its queue for a claim, given how many slots workers have for each
     /// kind.
-    pub fn take_next(&self, kinds: &[Box<str>], slots: &BTreeMap<Box<str>, u32>) -> Option<Known> {
+    pub fn take_next(&self, kinds: &[Box<str>], slots: &BTreeMap<Box<str>, u32>) -> Option<CurrentJob> {
         let limits = self.config.owner_limits(slots);
         self.state.lock().view.take_next(kinds, &limits, Instant::now())
     }

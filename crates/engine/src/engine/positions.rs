@@ -13,10 +13,10 @@ use crate::estimate::{Estimate, WorkerCapacity};
 use crate::hub::ScopeKey;
 use crate::hub::watch_queue::{TransientChange, TransientUpdate};
 use crate::snapshot::EstimatedPosition;
-use crate::view::{Known, View};
+use crate::view::{CurrentJob, View};
 
 /// Jobs examined for each one that is sent: a watch of few among many waiting jobs is sent those near their turn.
-const LOOKED_AT: usize = 10;
+const EXAMINED_PER_SENT: usize = 10;
 /// An estimate that moved by less than this share of it,
 const MOVED_SHARE: f64 = 0.1;
 /// or by less than these milliseconds, did not move.
@@ -25,15 +25,15 @@ const MOVED_PAGES: f64 = 1.0;
 
 /// The positions sent in a round.
 #[derive(Debug, Default)]
-pub struct SentPositions(HashMap<JobId, (EstimatedPosition, Novelty)>);
+pub struct SentPositions(HashMap<JobId, (EstimatedPosition, PositionUpdate)>);
 
 /// Who is sent a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Novelty {
+enum PositionUpdate {
     /// All who watch the job: it changed.
-    New,
+    Changed,
     /// Only those who were not sent it before.
-    Old,
+    Unchanged,
 }
 
 impl Engine {
@@ -41,7 +41,7 @@ impl Engine {
     pub fn update_capacities(&self, capacities: impl FnOnce(&View) -> Vec<WorkerCapacity>) {
         let state = &mut *self.state.lock();
         let capacities = capacities(&state.view);
-        state.estimates.look(&state.view, &capacities, state.view.now());
+        state.estimates.update_pools(&state.view, &capacities, state.view.now());
     }
 
     /// Sends the positions of waiting jobs that changed since they were last sent to their watchers. Of a watch over many
@@ -77,67 +77,70 @@ impl State {
         for scope_key in scope_keys {
             match scope_key {
                 ScopeKey::Job(id) => {
-                    if let Some(known) = self.view.get(id) {
-                        self.notify(scope_key, known, before, sent, now);
+                    if let Some(current) = self.view.get(id) {
+                        self.notify(scope_key, current, before, sent, now);
                     }
                 }
                 ScopeKey::Document(owner, _) | ScopeKey::Owner(owner) => {
                     let keys = self.view.job_index(Some(owner)).into_iter().flat_map(|job_index| job_index.open(None));
-                    let jobs = keys.take(limit * LOOKED_AT).filter_map(|key| self.view.get(&key.1));
-                    jobs.filter(|known| self.notify(scope_key, known, before, sent, now)).take(limit).for_each(drop);
+                    let jobs = keys.take(limit * EXAMINED_PER_SENT).filter_map(|key| self.view.get(&key.1));
+                    jobs.filter(|current| self.notify(scope_key, current, before, sent, now))
+                        .take(limit)
+                        .for_each(drop);
                 }
                 ScopeKey::All => {
                     let queues = self.view.queues().map(|queue| (queue.kind, queue.lane));
                     let jobs = queues.flat_map(|(kind, lane)| self.view.upcoming(kind, lane, limit));
-                    for known in jobs.take(limit * LOOKED_AT) {
-                        self.notify(scope_key, known, before, sent, now);
+                    for current in jobs.take(limit * EXAMINED_PER_SENT) {
+                        self.notify(scope_key, current, before, sent, now);
                     }
                 }
             }
-            self.hub.end_of_positions(scope_key);
+            self.hub.positions_sent(scope_key);
         }
     }
 
-    /// Tells one job's place. `false` if it has none, or nobody here follows it.
+    /// Sends one job's position. `false` if it has none, or nobody here follows it.
     fn notify(
         &self,
         scope_key: &ScopeKey,
-        known: &Known,
+        current: &CurrentJob,
         before: &SentPositions,
         sent: &mut SentPositions,
         at: Timestamp,
     ) -> bool {
-        if !self.hub.is_watched_at(scope_key, &known.job) {
+        if !self.hub.is_watched_at(scope_key, &current.job) {
             return false;
         }
-        let id = &known.job.id;
-        let (placed, novelty) = match sent.0.get(id) {
+        let id = &current.job.id;
+        let (position, kind) = match sent.0.get(id) {
             Some(known) => *known,
             None => {
-                let Some(placed) = self.placed(&known.job, self.view.now()) else { return false };
-                let snapshot = before.0.get(id).map(|(sent, _)| *sent).filter(|sent| !sent.moved_to(&placed));
-                // What was told stands until it is told anew: small steps add up.
-                let news = snapshot.map_or((placed, Novelty::New), |sent| (sent, Novelty::Old));
-                sent.0.insert(id.clone(), news);
-                news
+                let Some(position) = self.estimated_position(&current.job, self.view.now()) else { return false };
+                let snapshot = before.0.get(id).map(|(sent, _)| *sent).filter(|sent| !sent.moved_to(&position));
+                // Compared with what was sent last, not with the last round: small steps add up.
+                let update =
+                    snapshot.map_or((position, PositionUpdate::Changed), |sent| (sent, PositionUpdate::Unchanged));
+                sent.0.insert(id.clone(), update);
+                update
             }
         };
-        let elapsed = known.elapsed_ms(self.view.now());
-        let news = TransientUpdate {
+        let elapsed = current.elapsed_ms(self.view.now());
+        let update = TransientUpdate {
             at,
-            known: known.clone(),
-            position: Some(placed),
+            current: current.clone(),
+            position: Some(position),
             remaining: None,
             elapsed,
-            news: TransientChange::Position,
+            change: TransientChange::Position,
         };
-        self.hub.notify_position(scope_key, &Arc::new(news), novelty == Novelty::New);
+        self.hub.notify_position(scope_key, &Arc::new(update), kind == PositionUpdate::Changed);
         true
     }
 }
 
 impl EstimatedPosition {
-    /// Whether the step from one to the other is worth telling.
+    /// Whether the difference is large enough to be sent.
     fn moved_to(&self, now: &Self) -> bool {
         let wait = |wait: Option<Estimate>| wait.map(|wait| wait.ms as f64);
         let waits_moved = match (wait(self.wait), wait(now.wait)) {
@@ -157,20 +160,22 @@ fn moved(old: f64, new: f64, least: f64) -> bool {
 mod tests {
     use super::*;
 
-    fn placed(position: u32, pages_ahead: u64, ms: Option<u64>) -> EstimatedPosition {
+    fn position(position: u32, pages_ahead: u64, ms: Option<u64>) -> EstimatedPosition {
         EstimatedPosition { position, pages_ahead, wait: ms.map(|ms| Estimate { ms, low: 0, high: ms }) }
     }
 
     #[test]
-    fn a_step_is_told_when_somebody_would_notice() {
-        let sent = placed(3, 100, Some(60_000));
-        for same in [sent, placed(3, 101, Some(60_000)), placed(3, 100, Some(55_000)), placed(3, 109, Some(65_900))] {
+    fn a_step_is_sent_when_somebody_would_notice() {
+        let sent = position(3, 100, Some(60_000));
+        for same in
+            [sent, position(3, 101, Some(60_000)), position(3, 100, Some(55_000)), position(3, 109, Some(65_900))]
+        {
             assert!(!sent.moved_to(&same), "{same:?}");
         }
-        for moved in [placed(2, 100, Some(60_000)), placed(3, 80, Some(60_000)), placed(3, 100, Some(53_000))] {
+        for moved in [position(2, 100, Some(60_000)), position(3, 80, Some(60_000)), position(3, 100, Some(53_000))] {
             assert!(sent.moved_to(&moved), "{moved:?}");
         }
-        assert!(sent.moved_to(&placed(3, 100, None)));
-        assert!(!placed(1, 0, Some(500)).moved_to(&placed(1, 0, Some(1400))), "less than a second");
+        assert!(sent.moved_to(&position(3, 100, None)));
+        assert!(!position(1, 0, Some(500)).moved_to(&position(1, 0, Some(1400))), "less than a second");
     }
 }

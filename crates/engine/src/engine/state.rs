@@ -12,11 +12,11 @@ use crate::hub::Hub;
 use crate::hub::watch_queue::Durable;
 use crate::projection::{JobChange, PastEvent, Projection, Projections};
 use crate::snapshot::{EstimatedPosition, JobSnapshot};
-use crate::view::{Known, View};
+use crate::view::{CurrentJob, View};
 
 /// Entries read from the log at a time.
 pub const PAGE: usize = 512;
-/// How far back a start looks for what estimates are made from.
+/// How many entries a start replays for the estimates.
 const WARM_UP: u64 = 8192;
 
 /// View, watchers and all that is counted beside them.
@@ -30,11 +30,11 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Takes in the newest entry of a job at the start.
-    pub(super) fn found(&mut self, entry: &Entry) {
+    /// Applies the newest entry of a job at the start.
+    pub(super) fn restore(&mut self, entry: &Entry) {
         let before = self.view.get(&entry.key.job).cloned();
         self.view.apply(entry);
-        self.project(entry, before.as_ref(), |projection, change| projection.found(change));
+        self.project(entry, before.as_ref(), |projection, change| projection.restore(change));
     }
 
     pub(super) fn apply(&mut self, entry: &Arc<Entry>) {
@@ -44,38 +44,48 @@ impl State {
         let batch = before.as_ref().and_then(|before| before.job.batch.clone());
         match (&entry.record, &before) {
             (Record::Changed { job, .. }, _) => {
-                let known = self.view.get(&job.id);
-                let percent = known.map_or(job.progress.percent, |known| known.progress().percent);
-                let remaining = known.and_then(|known| self.estimates.remaining(known, self.view.now()));
+                let current = self.view.get(&job.id);
+                let percent = current.map_or(job.progress.percent, |current| current.progress().percent);
+                let remaining = current.and_then(|current| self.estimates.remaining(current, self.view.now()));
                 self.hub.notify(job, &Durable { entry: entry.clone(), percent, remaining, batch });
             }
             (Record::Forgotten, Some(before)) => {
                 self.hub.notify(&before.job, &Durable { batch, ..Durable::of(entry.clone()) });
             }
-            // Made and removed between two looks at the log: nobody ever heard of it.
+            // Created and removed between two reads of the log: nobody ever saw it.
             (Record::Forgotten, None) => {}
         }
     }
 
-    fn project(&mut self, entry: &Entry, before: Option<&Known>, call: impl Fn(&mut dyn Projection, &JobChange<'_>)) {
+    fn project(
+        &mut self,
+        entry: &Entry,
+        before: Option<&CurrentJob>,
+        call: impl Fn(&mut dyn Projection, &JobChange<'_>),
+    ) {
         let change = JobChange { entry, before, after: self.view.get(&entry.key.job), now: self.view.now() };
         call(&mut self.estimates, &change);
         self.projections.each(|projection| call(projection, &change));
     }
 
-    fn recall(&mut self, past: &PastEvent<'_>) {
-        self.estimates.recall(past);
-        self.projections.each(|projection| projection.recall(past));
+    fn replay(&mut self, past: &PastEvent<'_>) {
+        self.estimates.replay(past);
+        self.projections.each(|projection| projection.replay(past));
     }
 
-    pub(super) fn snapshot(&self, known: &Known) -> JobSnapshot {
+    pub(super) fn snapshot(&self, current: &CurrentJob) -> JobSnapshot {
         let now = self.view.now();
-        let remaining = self.estimates.remaining(known, now);
-        let elapsed = known.elapsed_ms(now);
-        JobSnapshot { known: known.clone(), position: self.placed(&known.job, now), remaining, elapsed }
+        let remaining = self.estimates.remaining(current, now);
+        let elapsed = current.elapsed_ms(now);
+        JobSnapshot {
+            current: current.clone(),
+            position: self.estimated_position(&current.job, now),
+            remaining,
+            elapsed,
+        }
     }
 
-    pub(super) fn placed(&self, job: &Job, now: Moment) -> Option<EstimatedPosition> {
+    pub(super) fn estimated_position(&self, job: &Job, now: Moment) -> Option<EstimatedPosition> {
         let position = self.view.position(job)?;
         let wait = self.estimates.wait(&self.view, &job.kind, job.lane, position, now);
         let pages_ahead = self.estimates.pages(&job.kind, position.ahead);
@@ -94,7 +104,7 @@ pub(super) async fn warm_up(log: &dyn Log, head: Revision, state: &mut State) ->
         after = last.revision;
         for entry in &page {
             if let Record::Changed { event, job } = &entry.record {
-                state.recall(&PastEvent { event, job, at: replay.moment(event.at) });
+                state.replay(&PastEvent { event, job, at: replay.moment(event.at) });
             }
         }
     }
@@ -139,16 +149,16 @@ mod tests {
                 tokio::time::advance(Duration::from_secs(1)).await;
                 // In the middle of a document too.
                 let at = Timestamp(if job.pages.done_count() > 2 { wall - DAY } else { wall });
-                let known = state.view.get(&job.id).and_then(|known| known.held_for_ms(state.view.now()));
-                let event = Event { at, change, ran_ms: known };
+                let ran_ms = state.view.get(&job.id).and_then(|current| current.held_for_ms(state.view.now()));
+                let event = Event { at, change, ran_ms };
                 job = apply(Some(&job), &event).unwrap();
                 revision += 1;
                 let (key, record) = (Key::of(&job), Record::Changed { event, job: Arc::new(job.clone()) });
                 state.apply(&Arc::new(Entry { revision: Revision(1 + revision), key, record }));
             }
-            let known = state.view.get(&job.id).unwrap();
-            assert_eq!(known.elapsed_ms(state.view.now()), Some(5_000), "{number}");
-            let remaining = state.estimates.remaining(known, state.view.now());
+            let current = state.view.get(&job.id).unwrap();
+            assert_eq!(current.elapsed_ms(state.view.now()), Some(5_000), "{number}");
+            let remaining = state.estimates.remaining(current, state.view.now());
             let left = remaining.map_or(0, |remaining| remaining.ms);
             assert!(number < 2 || (500..2_000).contains(&left), "{number}: {remaining:?}");
         }

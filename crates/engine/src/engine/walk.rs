@@ -7,9 +7,9 @@ use super::state::State;
 use crate::hub::watch_queue::WatchQueue;
 use crate::hub::{Scope, Topic};
 use crate::snapshot::JobSnapshot;
-use crate::view::{Known, ListKey};
+use crate::view::{CurrentJob, ListKey};
 
-/// Jobs looked at under one lock: everybody waits for that long.
+/// Jobs read under one lock: everybody waits for that long.
 pub const CHUNK: usize = 512;
 /// Finished jobs among the first snapshots of a watch over many jobs.
 pub const RECENT_FINISHED: usize = 50;
@@ -21,14 +21,14 @@ pub const RECENT_FINISHED: usize = 50;
 #[derive(Debug)]
 pub struct Walk {
     scope: Scope,
-    at: At,
+    at: WalkPosition,
     /// Events after this one are in the watcher's queue.
     pub revision: Revision,
 }
 
 /// How far a walk is.
 #[derive(Debug)]
-enum At {
+enum WalkPosition {
     Ended { before: Option<ListKey>, found: Vec<JobSnapshot> },
     Open { after: Option<ListKey> },
     Done,
@@ -37,26 +37,26 @@ enum At {
 impl Walk {
     /// Whether everything was reached.
     pub fn is_over(&self) -> bool {
-        matches!(self.at, At::Done)
+        matches!(self.at, WalkPosition::Done)
     }
 }
 
 impl Engine {
     /// At most [`CHUNK`] of the newest jobs of an owner, or of all, before a key, as they are now.
-    pub fn newest(&self, owner: Option<&Owner>, before: Option<&ListKey>) -> Vec<(ListKey, Known)> {
+    pub fn newest(&self, owner: Option<&Owner>, before: Option<&ListKey>) -> Vec<(ListKey, CurrentJob)> {
         let state = self.state.lock();
         let jobs = state.view.list(owner, before).take(CHUNK);
-        jobs.map(|(key, known)| (key.clone(), known.clone())).collect()
+        jobs.map(|(key, current)| (key.clone(), current.clone())).collect()
     }
 
     /// Begins a walk and empties the queue, which goes on from the walk's revision. Gives the first piece.
     pub fn begin_walk(&self, scope: &Scope, queue: &WatchQueue) -> (Walk, Vec<JobSnapshot>) {
         let state = self.state.lock();
         queue.clear();
-        let at = At::Ended { before: None, found: Vec::new() };
+        let at = WalkPosition::Ended { before: None, found: Vec::new() };
         let mut walk = Walk { scope: scope.clone(), at, revision: state.view.revision() };
         let mut piece = state.walk(&mut walk);
-        if matches!(walk.at, At::Open { .. }) {
+        if matches!(walk.at, WalkPosition::Open { .. }) {
             piece.extend(state.walk(&mut walk));
         }
         (walk, piece)
@@ -69,22 +69,22 @@ impl Engine {
 }
 
 impl State {
-    /// Looks at one piece.
+    /// Reads one piece.
     fn walk(&self, walk: &mut Walk) -> Vec<JobSnapshot> {
         let owner = match &walk.scope.topic {
             Topic::Job(id) => {
-                walk.at = At::Done;
-                return self.view.get(id).map(|known| self.snapshot(known)).into_iter().collect();
+                walk.at = WalkPosition::Done;
+                return self.view.get(id).map(|current| self.snapshot(current)).into_iter().collect();
             }
             Topic::Owner(owner) => Some(owner),
             Topic::All => None,
         };
         let Some(job_index) = self.view.job_index(owner) else {
-            walk.at = At::Done;
+            walk.at = WalkPosition::Done;
             return Vec::new();
         };
         match &mut walk.at {
-            At::Ended { before, found } => {
+            WalkPosition::Ended { before, found } => {
                 let keys: Vec<&ListKey> = job_index.ended(before.as_ref()).take(CHUNK).collect();
                 let room = RECENT_FINISHED - found.len();
                 found.extend(keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).take(room));
@@ -93,21 +93,21 @@ impl State {
                     return Vec::new();
                 }
                 let recent = found.drain(..).rev().collect();
-                walk.at = At::Open { after: None };
+                walk.at = WalkPosition::Open { after: None };
                 recent
             }
-            At::Open { after } => {
+            WalkPosition::Open { after } => {
                 let keys: Vec<&ListKey> = job_index.open(after.as_ref()).take(CHUNK).collect();
                 let snapshot = keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).collect();
                 let last = keys.get(CHUNK - 1).map(|key| (*key).clone());
-                walk.at = last.map_or(At::Done, |last| At::Open { after: Some(last) });
+                walk.at = last.map_or(WalkPosition::Done, |last| WalkPosition::Open { after: Some(last) });
                 snapshot
             }
-            At::Done => Vec::new(),
+            WalkPosition::Done => Vec::new(),
         }
     }
 
     fn in_scope(&self, scope: &Scope, key: &ListKey) -> Option<JobSnapshot> {
-        self.view.get(&key.1).filter(|known| scope.holds(&known.job)).map(|known| self.snapshot(known))
+        self.view.get(&key.1).filter(|current| scope.holds(&current.job)).map(|current| self.snapshot(current))
     }
 }

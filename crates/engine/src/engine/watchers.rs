@@ -1,4 +1,4 @@
-//! Coming and going of watchers: where what they were told ends and what comes into their queue begins.
+//! Joining and leaving of watchers: up to which revision they were served, and from which their queue goes on.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl Engine {
     }
 
     /// The revision up to which nothing is missing from a watcher whose queue is empty; `None` when it is not empty.
-    pub fn quiet_since(&self, queue: &WatchQueue) -> Option<Revision> {
+    pub fn revision_if_idle(&self, queue: &WatchQueue) -> Option<Revision> {
         let state = self.state.lock();
         queue.is_empty().then(|| state.view.revision())
     }

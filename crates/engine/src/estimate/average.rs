@@ -51,7 +51,7 @@ impl Average {
 
 /// A straight line through measurements: so much in any case, and so much for each page. Neither is ever below 0.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Trend {
+pub struct LinearFit {
     weight: f64,
     x: f64,
     y: f64,
@@ -64,7 +64,7 @@ const KEEP: f64 = 0.95;
 /// Measurements of much the same size say little about a slope: it is drawn towards 0 by this much.
 const FLAT: f64 = 10.0;
 
-impl Trend {
+impl LinearFit {
     /// Takes in what so many pages took.
     pub fn add(&mut self, pages: f64, took: f64) {
         self.weight = self.weight * KEEP + 1.0;
@@ -113,12 +113,12 @@ mod tests {
 
     #[test]
     fn a_trend_finds_the_line_and_stays_flat_without_reason() {
-        let mut trend = Trend::default();
+        let mut trend = LinearFit::default();
         for pages in [1.0, 200.0, 40.0, 90.0, 3.0, 120.0] {
             trend.add(pages, 500.0 + 2.0 * pages);
         }
         assert!((trend.at(1000.0).unwrap() - 2500.0).abs() < 25.0, "{:?}", trend.line());
-        let mut same = Trend::default();
+        let mut same = LinearFit::default();
         for took in [100.0, 130.0, 90.0, 110.0] {
             same.add(1.0, took);
         }
@@ -128,7 +128,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_trend_never_falls_and_never_begins_below_zero(all in vec((0.0..1e5f64, 0.0..1e7f64), 1..60)) {
-            let mut trend = Trend::default();
+            let mut trend = LinearFit::default();
             all.iter().for_each(|(pages, took)| trend.add(*pages, *took));
             let (base, slope) = trend.line().unwrap();
             prop_assert!(base >= -1e-3 && slope >= 0.0 && base.is_finite() && slope.is_finite(), "{base} {slope}");

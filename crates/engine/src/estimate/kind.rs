@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Lane, Page};
 
-use super::average::{Average, Trend};
+use super::average::{Average, LinearFit};
 use crate::view::Load;
 
 /// Pages a worker's own speed is measured over, and as many times as it counts those of all workers.
@@ -33,13 +33,13 @@ pub const PARTS: usize = 4;
 
 /// How a page is read: what that costs differs by a factor of a hundred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum ReadMethod {
     /// By its text layer.
     Text,
     Ocr,
 }
 
-impl Reading {
+impl ReadMethod {
     /// How this page was read.
     pub fn of(page: &Page) -> Self {
         if page.zones.iter().any(|zone| zone.tool.starts_with("ocr")) { Self::Ocr } else { Self::Text }
@@ -48,13 +48,13 @@ impl Reading {
 
 /// What was measured of a kind of work. Times are milliseconds.
 #[derive(Debug)]
-pub struct Kind {
+pub struct KindModel {
     /// Pages of a document.
     pub pages: Average,
     /// From the start to the first page.
     pub head: Average,
     /// From the last page to the end: merging and writing results; the whole of a job without pages.
-    pub tail: Trend,
+    pub tail: LinearFit,
     /// What workers say they spent on a page, by its reading.
     spent: [Average; 2],
     /// Which share of its pages a document has for OCR.
@@ -62,26 +62,26 @@ pub struct Kind {
     /// Pages on any worker.
     page_times: PageTimes,
     workers: HashMap<WorkerId, (PageTimes, u64)>,
-    /// Counts pages: when a worker was last heard of.
+    /// Counts pages: when a worker last finished one.
     tick: u64,
     /// How wrong estimates were, by the part of the job they were made in.
-    misses: [Average; PARTS],
+    errors: [Average; PARTS],
     /// How long jobs had waited, by lane.
     waits: [Average; Lane::ALL.len()],
 }
 
-impl Default for Kind {
+impl Default for KindModel {
     fn default() -> Self {
         Self {
             pages: Average::over(JOBS),
             head: Average::over(JOBS),
-            tail: Trend::default(),
+            tail: LinearFit::default(),
             spent: [Average::over(WORKER_PAGES); 2],
             ocr_share: Average::over(JOBS),
             page_times: PageTimes::over(4.0 * WORKER_PAGES),
             workers: HashMap::new(),
             tick: 0,
-            misses: [Average::over(JOBS); PARTS],
+            errors: [Average::over(JOBS); PARTS],
             waits: [Average::over(JOBS); Lane::ALL.len()],
         }
     }
@@ -118,7 +118,7 @@ impl PageTimes {
 
 /// Which share of a document's pages needs OCR, as far as it is known.
 #[derive(Clone, Copy, Debug)]
-pub struct Mix {
+pub struct PageMix {
     /// The share, 0 to 1.
     pub ocr: f64,
     /// The variance of that.
@@ -155,10 +155,10 @@ impl Cost {
     }
 }
 
-impl Kind {
+impl KindModel {
     /// A page was finished on which the worker spent some time, so long after what came before it. Gives what is usually
     /// spent on such a page.
-    pub fn learn_page(&mut self, worker: &WorkerId, reading: Reading, spent: f64, took: f64) -> f64 {
+    pub fn learn_page(&mut self, worker: &WorkerId, reading: ReadMethod, spent: f64, took: f64) -> f64 {
         let average = &mut self.spent[reading as usize];
         average.add(spent);
         let usual = average.mean().unwrap_or(spent);
@@ -183,22 +183,22 @@ impl Kind {
     }
 
     /// The mix of a document of which so many pages are done: like that of other documents, and more and more like its own.
-    pub fn mix(&self, pages: u32, ocr: u32) -> Mix {
+    pub fn mix(&self, pages: u32, ocr: u32) -> PageMix {
         let (least, usual, most) = MIX_PAGES;
         let (pages, ocr) = (f64::from(pages), f64::from(ocr));
         let Some((mean, square)) = self.ocr_share.mean().zip(self.ocr_share.mean_square()) else {
             // No document is done yet: this one is its own measure.
             let share = if pages > 0.0 { ocr / pages } else { 0.0 };
-            return Mix { ocr: share, variance: 0.0 };
+            return PageMix { ocr: share, variance: 0.0 };
         };
         let (mean, one) = (mean.clamp(0.0, 1.0), (mean * (1.0 - mean)).max(0.0));
         let among = (square - mean * mean).clamp(0.0, one);
         if pages == 0.0 {
-            return Mix { ocr: mean, variance: among };
+            return PageMix { ocr: mean, variance: among };
         }
         let like = if one < 0.01 { usual } else { (one / among.max(1e-9) - 1.0).clamp(least, most) };
         let share = (ocr + like * mean) / (pages + like);
-        Mix { ocr: share, variance: share * (1.0 - share) / (pages + like + 1.0) }
+        PageMix { ocr: share, variance: share * (1.0 - share) / (pages + like + 1.0) }
     }
 
     /// What is spent on a page of each reading. A reading that was never seen is taken to cost what the other does.
@@ -208,16 +208,16 @@ impl Kind {
     }
 
     /// Whether enough pages of this mix are done to say what they take.
-    pub fn is_measured(&self, mix: Mix) -> bool {
+    pub fn is_measured(&self, mix: PageMix) -> bool {
         let [text, ocr] = [0, 1].map(|reading: usize| self.spent[reading].count());
         let enough = |share: f64, pages: f64| share < 0.2 || pages >= FEW_PAGES;
         text + ocr >= FEW_PAGES && enough(mix.ocr, ocr) && enough(1.0 - mix.ocr, text)
     }
 
     /// What was estimated in a part of a job, and what came.
-    pub fn learn_miss(&mut self, part: usize, estimated: f64, came: f64) {
-        let miss = ((came + NOTHING) / (estimated + NOTHING)).ln();
-        self.misses[part.min(PARTS - 1)].add(miss.clamp(-WORST_MISS, WORST_MISS));
+    pub fn learn_error(&mut self, part: usize, estimated: f64, came: f64) {
+        let error = ((came + NOTHING) / (estimated + NOTHING)).ln();
+        self.errors[part.min(PARTS - 1)].add(error.clamp(-WORST_MISS, WORST_MISS));
     }
 
     /// How long a job of this lane had waited when it started.
@@ -264,8 +264,8 @@ impl Kind {
     }
 
     /// How far off an estimate made in this part of a job may be, as the deviation of its logarithm.
-    pub fn miss(&self, part: usize) -> f64 {
-        self.misses[part.min(PARTS - 1)].mean_square_with(MISS.0, MISS.1).sqrt()
+    pub fn error(&self, part: usize) -> f64 {
+        self.errors[part.min(PARTS - 1)].mean_square_with(MISS.0, MISS.1).sqrt()
     }
 
     /// What jobs cost where a page takes so long (`None` where nobody has finished one). `None` before any job has ended or
@@ -281,6 +281,6 @@ impl Kind {
 }
 
 /// What is spent on an average page of this mix.
-pub fn mean_of([text, ocr]: [f64; 2], mix: Mix) -> f64 {
+pub fn mean_of([text, ocr]: [f64; 2], mix: PageMix) -> f64 {
     text + mix.ocr * (ocr - text)
 }

@@ -7,7 +7,7 @@
 //! little is known of a document's pages. A wait is the work that will be taken before the job, divided among the slots of
 //! the workers that are there now; jobs and workers yet to come are not foreseen.
 //!
-//! Nothing is said rather than something wrong: while a page takes far longer than is known of any, while it is not known
+//! No estimate is given rather than a wrong one: while a page takes far longer than is known of any, while it is not known
 //! how a document's pages are read and that makes all the difference, and before there was enough to measure. Nothing is
 //! said of waits while that is so of the jobs in all slots.
 //!
@@ -30,25 +30,25 @@ use courant_joblog::ids::JobId;
 use courant_joblog::job::{Job, Lane, Page, State};
 use courant_joblog::log::Record;
 
-use self::kind::{Kind, Reading};
-use self::run::{Guess, Run, by_percent, part};
+use self::kind::{KindModel, ReadMethod};
+use self::run::{AttemptMeasurement, RawEstimate, by_percent, part};
 pub use self::worker_pool::WorkerCapacity;
-use self::worker_pool::{FirstFree, Gathering, WorkerPool};
+use self::worker_pool::{FirstFree, WorkerPool, WorkerPoolsBuilder};
 use crate::clock::Moment;
 use crate::projection::{JobChange, PastEvent, Projection};
-use crate::view::{Known, Load, QueuePosition, View};
+use crate::view::{CurrentJob, Load, QueuePosition, View};
 
 /// 8 of 10 cases lie within so many deviations on either side.
 const BAND: f64 = 1.2816;
 /// How uncertain a mean of recent jobs is itself: this share of the variance of one.
 const MEAN_IS_UNSURE: f64 = 0.05;
 
-/// A wait whose deviation is a larger share of it than this says nothing,
+/// A wait whose deviation is a larger share of it than this gives no estimate,
 const TOO_UNSURE: f64 = 0.85;
 /// unless both are short, in milliseconds.
 const SHORT: f64 = 1_000.0;
 
-/// Milliseconds a job may have waited by the word of a log: more says that the wall clock was set.
+/// Milliseconds a job may have waited according to a log: more means that the wall clock was set.
 const LONGEST_WAIT: i64 = 24 * 3600 * 1000;
 
 /// Kinds that are remembered: callers name them. With more, the one of which nothing was done for longest goes.
@@ -68,22 +68,22 @@ pub struct Estimate {
 /// What was learned, and who works now.
 #[derive(Debug, Default)]
 pub struct Estimates {
-    kinds: HashMap<Box<str>, Kind>,
+    kinds: HashMap<Box<str>, KindModel>,
     /// When each kind was last learned of, counted in events.
     used: HashMap<Box<str>, u64>,
     tick: u64,
-    runs: HashMap<JobId, Run>,
+    runs: HashMap<JobId, AttemptMeasurement>,
     pools: HashMap<Box<str>, WorkerPool>,
 }
 
 impl Projection for Estimates {
-    fn recall(&mut self, past: &PastEvent<'_>) {
+    fn replay(&mut self, past: &PastEvent<'_>) {
         let waited = past.event.at.ms_since(past.job.queued).min(LONGEST_WAIT).unsigned_abs();
         self.learn(past.event, past.job, past.at, waited);
     }
 
-    /// What was recalled says more than how a job is.
-    fn found(&mut self, _change: &JobChange<'_>) {}
+    /// The replayed events say more than the state of a job.
+    fn restore(&mut self, _change: &JobChange<'_>) {}
 
     fn on_change(&mut self, change: &JobChange<'_>) {
         match (&change.entry.record, change.before) {
@@ -102,7 +102,9 @@ impl Estimates {
     /// before.
     pub fn learn(&mut self, event: &Event, job: &Job, at: Moment, stayed_ms: u64) {
         match &event.change {
-            Change::Started { worker, .. } => self.started(job, Run::start(job, worker.clone(), at), at, stayed_ms),
+            Change::Started { worker, .. } => {
+                self.started(job, AttemptMeasurement::start(job, worker.clone(), at), at, stayed_ms)
+            }
             Change::Planned { pages, .. } => {
                 self.kind(job).pages.add(f64::from(*pages));
                 if let Some(run) = self.runs.get_mut(&job.id) {
@@ -130,15 +132,15 @@ impl Estimates {
         self.runs.remove(id);
     }
 
-    /// Looks at who works now.
-    pub fn look(&mut self, view: &View, workers: &[WorkerCapacity], now: Moment) {
+    /// Recomputes the worker pools from the workers that are connected now.
+    pub fn update_pools(&mut self, view: &View, workers: &[WorkerCapacity], now: Moment) {
         /// Running jobs: the least that one still takes, how many may be known of, and how many there are.
         type Ends = (Option<f64>, u32, u32);
         let mut ends: HashMap<&str, Ends> = HashMap::new();
-        for known in view.held() {
-            let (first, sure, all) = ends.entry(&known.job.kind).or_default();
+        for current in view.held() {
+            let (first, sure, all) = ends.entry(&current.job.kind).or_default();
             *all += 1;
-            if let Some(guess) = self.guess(known, now) {
+            if let Some(guess) = self.guess(current, now) {
                 *sure += 1;
                 *first = Some(first.map_or(guess.ms, |first| first.min(guess.ms)));
             }
@@ -149,12 +151,12 @@ impl Estimates {
         };
         let mut known: HashMap<&str, bool> = HashMap::new();
         let mut demanded = |kind| *known.entry(kind).or_insert_with(|| view.is_demanded(kind));
-        let mut gathering = Gathering::default();
+        let mut builder = WorkerPoolsBuilder::default();
         for worker in workers {
             let ms_per_page = |kind: &str| self.kinds.get(kind).map(|known| known.ms_per_page(&worker.worker));
-            gathering.add(worker, &mut demanded, ms_per_page);
+            builder.add(worker, &mut demanded, ms_per_page);
         }
-        self.pools = gathering.pools(first_free, now);
+        self.pools = builder.build(first_free, now);
     }
 
     /// How long a job at this position of a queue will wait. `None` until there is something to estimate from, and while no
@@ -174,11 +176,11 @@ impl Estimates {
         let free = pool.first_free(now)?;
         let first = free.ms;
         let ms = first + work / pool.slots;
-        let miss = known.miss(0).powi(2) + known.unevenness().powi(2);
+        let error = known.error(0).powi(2) + known.unevenness().powi(2);
         let one = cost.of(Load::of(None));
-        let variance = miss * squares / pool.slots.powi(2)
-            + MEAN_IS_UNSURE * miss * ms.powi(2)
-            + (known.miss(0).powi(2) + free.unknown) * first.powi(2)
+        let variance = error * squares / pool.slots.powi(2)
+            + MEAN_IS_UNSURE * error * ms.powi(2)
+            + (known.error(0).powi(2) + free.unknown) * first.powi(2)
             // With several slots nobody knows how their ends are spread.
             + if work > 0.0 { one.powi(2) / 12.0 * (1.0 - 1.0 / pool.slots.max(1.0)) } else { 0.0 };
         if variance.sqrt() > TOO_UNSURE * (ms + SHORT) {
@@ -189,18 +191,18 @@ impl Estimates {
     }
 
     /// How long a running job may still take.
-    pub fn remaining(&self, known: &Known, now: Moment) -> Option<Estimate> {
-        let Guess { ms, spread } = self.guess(known, now)?;
-        let model = self.kinds.get(&known.job.kind);
+    pub fn remaining(&self, current: &CurrentJob, now: Moment) -> Option<Estimate> {
+        let RawEstimate { ms, spread } = self.guess(current, now)?;
+        let model = self.kinds.get(&current.job.kind);
         // Before anything was measured the first guess of the deviation stands.
-        let miss = model.map_or_else(|| Kind::default().miss(0), |model| model.miss(part(&known.job)));
-        let factor = (BAND * (miss.powi(2) + spread.powi(2).ln_1p()).sqrt()).exp();
+        let error = model.map_or_else(|| KindModel::default().error(0), |model| model.error(part(&current.job)));
+        let factor = (BAND * (error.powi(2) + spread.powi(2).ln_1p()).sqrt()).exp();
         Some(Estimate { ms: ms as u64, low: (ms / factor) as u64, high: (ms * factor).ceil() as u64 })
     }
 
     /// Pages in a load; what is not known counts as the average, and as 1 before there is one.
     pub fn pages(&self, kind: &str, load: Load) -> u64 {
-        let usual = self.kinds.get(kind).and_then(Kind::usual_pages).unwrap_or(1.0);
+        let usual = self.kinds.get(kind).and_then(KindModel::usual_pages).unwrap_or(1.0);
         load.pages + (load.unknown as f64 * usual).round() as u64
     }
 
@@ -209,7 +211,7 @@ impl Estimates {
         self.kinds.get(kind)?.average_wait(lane).map(|ms| ms as u64)
     }
 
-    fn kind(&mut self, job: &Job) -> &mut Kind {
+    fn kind(&mut self, job: &Job) -> &mut KindModel {
         self.tick += 1;
         if self.kinds.len() >= MAX_KINDS && !self.kinds.contains_key(&job.kind) {
             let idle = self.used.iter().min_by_key(|(_, used)| **used).map(|(kind, _)| kind.clone());
@@ -222,7 +224,7 @@ impl Estimates {
         self.kinds.entry(job.kind.clone()).or_default()
     }
 
-    fn started(&mut self, job: &Job, mut run: Run, at: Moment, waited_ms: u64) {
+    fn started(&mut self, job: &Job, mut run: AttemptMeasurement, at: Moment, waited_ms: u64) {
         let kind = self.kind(job);
         // Who is tried again had its turn already.
         if job.attempts.last().is_none_or(|last| last.ended <= job.queued) {
@@ -235,27 +237,27 @@ impl Estimates {
     fn page(&mut self, job: &Job, at: Moment, page: &Page) {
         let Some(mut run) = self.runs.remove(&job.id) else { return };
         let kind = self.kind(job);
-        run.page(kind, at, Reading::of(page), page.duration_ms);
+        run.page(kind, at, ReadMethod::of(page), page.duration_ms);
         run.estimated(job, at, run.remaining(kind, job, at));
         self.runs.insert(job.id.clone(), run);
     }
 
-    fn guess(&self, known: &Known, now: Moment) -> Option<Guess> {
-        let job = &known.job;
+    fn guess(&self, current: &CurrentJob, now: Moment) -> Option<RawEstimate> {
+        let job = &current.job;
         if job.state != State::Running {
             return None;
         }
         let model = self.kinds.get(&job.kind);
         let run = self.runs.get(&job.id).filter(|run| run.is_of(job));
         let percent = || {
-            let ms = by_percent(job, known.progress().percent, now.ms_since(known.since))?;
-            Some(Guess { ms, spread: 0.0 })
+            let ms = by_percent(job, current.progress().percent, now.ms_since(current.since))?;
+            Some(RawEstimate { ms, spread: 0.0 })
         };
         match (model, run) {
             (Some(model), Some(run)) if model.has_pages() => run.remaining(model, job, now),
             // Its percent is of pages, of which more is known: it would be a worse guess.
             (Some(model), None) if model.has_pages() => None,
-            // A kind without pages: the worker's own word is better than what others took.
+            // A kind without pages: the worker's own percent is better than what others took.
             (Some(model), run) => percent().or_else(|| run.and_then(|run| run.remaining(model, job, now))),
             (None, _) => percent(),
         }

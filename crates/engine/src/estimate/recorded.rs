@@ -9,7 +9,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use courant_joblog::apply::apply;
-use courant_joblog::event::{Change, Counts, Event};
+use courant_joblog::event::{AttemptCharge, Change, Event};
 use courant_joblog::ids::{JobId, Revision, Timestamp, WorkerId};
 use courant_joblog::job::{Job, JobError, Page, Zone, ZoneKind, ZoneStatus};
 use courant_joblog::log::{Entry, Key, Record};
@@ -53,14 +53,14 @@ enum Next {
 }
 
 /// A thing that was told at a time, or that nothing was.
-type Told = (i64, Option<Estimate>);
+type Sample = (i64, Option<Estimate>);
 
 #[derive(Default)]
 struct Story {
     /// Milliseconds of each page, and whether it is a scan.
     pages: Vec<(u64, bool)>,
-    waits: Vec<Told>,
-    remains: Vec<Told>,
+    waits: Vec<Sample>,
+    remains: Vec<Sample>,
     started: Option<i64>,
     ended: Option<i64>,
 }
@@ -122,7 +122,10 @@ impl Service {
 
     fn step(&mut self, next: Next) {
         let current = |service: &Self, id: &JobId, attempt: u32| {
-            service.view.get(id).is_some_and(|known| known.job.attempt == attempt && known.job.state == State::Running)
+            service
+                .view
+                .get(id)
+                .is_some_and(|current| current.job.attempt == attempt && current.job.state == State::Running)
         };
         match next {
             Next::Arrive => self.arrive(),
@@ -141,7 +144,7 @@ impl Service {
             Next::Lost(id, attempt) if current(self, &id, attempt) => {
                 let error = JobError { code: "WORKER_LOST".into(), message: "x".into(), retryable: true };
                 let not_before = Timestamp(self.clock);
-                self.change(&id, Change::Retrying { attempt, error, not_before, counts: Counts::No });
+                self.change(&id, Change::Retrying { attempt, error, not_before, charge: AttemptCharge::Free });
                 // Nobody can foresee it: what was told before is not judged.
                 self.stories.get_mut(&id).unwrap().remains.clear();
             }
@@ -162,7 +165,7 @@ impl Service {
         self.stories.insert(id.clone(), Story { pages, ..Story::default() });
         let mut job = queued(id.as_str(), "alice");
         (job.created, job.queued) = (Timestamp(self.clock), Timestamp(self.clock));
-        self.admit(job, Event::new(Timestamp(self.clock), Change::Requeued { by: "x".into(), password: None }));
+        self.apply_to_view(job, Event::new(Timestamp(self.clock), Change::Requeued { by: "x".into(), password: None }));
         self.arriving -= 1;
         if self.arriving > 0 {
             let gap = -self.traffic.every_ms * (1.0 - self.random.f64()).ln();
@@ -196,8 +199,10 @@ impl Service {
             if self.view.held_count(&worker) > 0 {
                 continue;
             }
-            let Some(known) = self.view.take_next(&["pdf".into()], &OwnerLimits::NONE, Instant::now()) else { return };
-            let (id, attempt) = (known.job.id.clone(), known.job.attempt + 1);
+            let Some(current) = self.view.take_next(&["pdf".into()], &OwnerLimits::NONE, Instant::now()) else {
+                return;
+            };
+            let (id, attempt) = (current.job.id.clone(), current.job.attempt + 1);
             self.change(&id, Change::Started { attempt, worker });
             self.view.give_back(&id);
             self.stories.get_mut(&id).unwrap().started.get_or_insert(self.clock);
@@ -207,20 +212,20 @@ impl Service {
     }
 
     fn ask(&mut self) {
-        let hand = |worker: &str| {
+        let capacity = |worker: &str| {
             let worker = WorkerId::new(worker);
             let held = self.view.held_count(&worker);
             WorkerCapacity { worker, kinds: ["pdf".into()].into(), slots: 1, held }
         };
-        let (now, hands) = (Moment(self.clock), WORKERS.map(hand));
-        self.estimates.look(&self.view, &hands, now);
+        let (now, workers) = (Moment(self.clock), WORKERS.map(capacity));
+        self.estimates.update_pools(&self.view, &workers, now);
         for (id, story) in &mut self.stories {
-            let known = self.view.get(id).unwrap();
-            if let Some(position) = self.view.position(&known.job).filter(|_| story.started.is_none()) {
-                let wait = self.estimates.wait(&self.view, "pdf", known.job.lane, position, now);
+            let current = self.view.get(id).unwrap();
+            if let Some(position) = self.view.position(&current.job).filter(|_| story.started.is_none()) {
+                let wait = self.estimates.wait(&self.view, "pdf", current.job.lane, position, now);
                 story.waits.push((self.clock, wait));
-            } else if known.job.state == State::Running {
-                story.remains.push((self.clock, self.estimates.remaining(known, now)));
+            } else if current.job.state == State::Running {
+                story.remains.push((self.clock, self.estimates.remaining(current, now)));
             }
         }
         if !self.due.is_empty() {
@@ -234,10 +239,10 @@ impl Service {
         let job = apply(Some(&old), &event).unwrap();
         let waited = (self.clock - job.queued.0).unsigned_abs();
         self.estimates.learn(&event, &job, Moment(self.clock), waited);
-        self.admit(job, event);
+        self.apply_to_view(job, event);
     }
 
-    fn admit(&mut self, job: Job, event: Event) {
+    fn apply_to_view(&mut self, job: Job, event: Event) {
         self.revision += 1;
         let (key, record) = (Key::of(&job), Record::Changed { event, job: Arc::new(job) });
         self.view.apply(&Entry { revision: Revision(self.revision), key, record });
@@ -253,9 +258,9 @@ fn page(number: u32, tool: &str, duration_ms: u64) -> Page {
 
 /// How good what was told was.
 #[derive(Debug, Default)]
-struct Judgement {
+struct Accuracy {
     asked: usize,
-    told: usize,
+    estimated: usize,
     within: usize,
     /// The longest while that something was told that was wrong by more than this factor, and more than that is short.
     wrong_ms: i64,
@@ -266,22 +271,22 @@ struct Judgement {
 /// More than this factor is wrong, where it is more than these milliseconds.
 const WRONG: (f64, f64) = (5.0, 1_500.0);
 
-impl Judgement {
+impl Accuracy {
     /// What was told of something that came at a time.
-    fn add(&mut self, told: &[Told], came: i64) {
+    fn add(&mut self, samples: &[Sample], came: i64) {
         let mut since = None;
-        for (at, said) in told {
+        for (at, estimate) in samples {
             let real = (came - at) as f64;
             self.asked += 1;
-            let Some(said) = said else {
+            let Some(estimate) = estimate else {
                 since = None;
                 continue;
             };
-            self.told += 1;
+            self.estimated += 1;
             // What is told to people is rounded to seconds.
-            let within = said.low as f64 - 500.0 <= real && real <= said.high as f64 + 500.0;
+            let within = estimate.low as f64 - 500.0 <= real && real <= estimate.high as f64 + 500.0;
             self.within += usize::from(within);
-            let (less, more) = (real.min(said.ms as f64), real.max(said.ms as f64));
+            let (less, more) = (real.min(estimate.ms as f64), real.max(estimate.ms as f64));
             if more > WRONG.0 * less && more - less > WRONG.1 {
                 self.wrong += 1;
                 let begin = *since.get_or_insert(*at);
@@ -293,16 +298,19 @@ impl Judgement {
     }
 
     /// 8 of 10 that came lay within the band, and what was told was hardly ever far off, nor for long.
-    fn check(&self, least_told: f64, most_wrong: f64) {
+    fn check(&self, min_estimated: f64, most_wrong: f64) {
         let share = |part: usize, of: usize| part as f64 / of.max(1) as f64;
-        assert!(self.told > 50 && share(self.told, self.asked) >= least_told, "too little was told: {self:?}");
-        assert!(share(self.within, self.told) >= 0.8, "not within the band: {self:?}");
-        assert!(share(self.wrong, self.told) <= most_wrong, "far off too often: {self:?}");
+        assert!(
+            self.estimated > 50 && share(self.estimated, self.asked) >= min_estimated,
+            "too few estimates: {self:?}"
+        );
+        assert!(share(self.within, self.estimated) >= 0.8, "not within the band: {self:?}");
+        assert!(share(self.wrong, self.estimated) <= most_wrong, "far off too often: {self:?}");
     }
 }
 
 fn judge(traffic: Traffic) {
-    let (mut waits, mut remains) = (Judgement::default(), Judgement::default());
+    let (mut waits, mut remains) = (Accuracy::default(), Accuracy::default());
     for seed in 0..2 {
         let stories = Service::run(seed, traffic, 120);
         // Before, it learns.
@@ -355,10 +363,13 @@ fn nothing_is_said_before_the_first_page_of_a_document_that_may_be_either() {
     for story in stories[40..].iter().filter(|story| story.pages[0].1) {
         scans += 1;
         let first = story.started.unwrap() + story.pages[0].0 as i64;
-        let told = |(at, said): &&Told| *at < first && said.is_some_and(|said| said.high < 3_000);
-        early += story.remains.iter().filter(told).count();
+        let samples = |(at, estimate): &&Sample| *at < first && estimate.is_some_and(|estimate| estimate.high < 3_000);
+        early += story.remains.iter().filter(samples).count();
     }
-    assert!(scans > 10 && early <= scans, "of {scans} scans a short end was told {early} times before the first page");
+    assert!(
+        scans > 10 && early <= scans,
+        "of {scans} scans a short end was estimated {early} times before the first page"
+    );
 }
 
 #[test]
@@ -374,11 +385,11 @@ fn kinds_and_workers_are_bounded_and_the_longest_unused_go() {
     }
     assert_eq!((estimates.kinds.len(), estimates.used.len()), (MAX_KINDS, MAX_KINDS));
     assert!(estimates.kinds.contains_key("kind-0") && !estimates.kinds.contains_key("kind-1"));
-    let mut kind = Kind::default();
+    let mut kind = KindModel::default();
     let worker = |number: usize| WorkerId::new(format!("w{number}"));
     for number in 0..3_000 {
-        kind.learn_page(&worker(number), Reading::Text, 40.0, 40.0);
-        kind.learn_page(&worker(0), Reading::Text, 400.0, 400.0);
+        kind.learn_page(&worker(number), ReadMethod::Text, 40.0, 40.0);
+        kind.learn_page(&worker(0), ReadMethod::Text, 400.0, 400.0);
     }
     assert!(kind.workers() <= 1024 && kind.factor(&worker(0)) > kind.factor(&worker(1)));
 }
@@ -392,7 +403,7 @@ const TESSERACT: &str = include_str!("tesseract.txt");
 fn documents_that_were_really_read() {
     let (mut view, mut estimates) = (View::default(), Estimates::default());
     let (mut job, mut revision, mut last) = (queued("J", "alice"), 0, 0);
-    let (mut told, mut documents, mut judgement) = (Vec::new(), 0, Judgement::default());
+    let (mut samples, mut documents, mut accuracy) = (Vec::new(), 0, Accuracy::default());
     for line in TESSERACT.lines() {
         let words: Vec<&str> = line.split(' ').collect();
         let number = |at: usize| words[at].parse::<u64>().unwrap();
@@ -400,7 +411,7 @@ fn documents_that_were_really_read() {
         // What is told in between, as somebody sees it who looks every 250 ms.
         while last + (ASK_EVERY as i64) < at && job.state == State::Running {
             last += ASK_EVERY as i64;
-            told.push((last, estimates.remaining(view.get(&job.id).unwrap(), Moment(last))));
+            samples.push((last, estimates.remaining(view.get(&job.id).unwrap(), Moment(last))));
         }
         let attempt = 1;
         let change = match words[1] {
@@ -421,15 +432,15 @@ fn documents_that_were_really_read() {
         view.apply(&Entry { revision: Revision(revision), key, record });
         last = at;
         if job.state == State::Running {
-            told.push((at, estimates.remaining(view.get(&job.id).unwrap(), Moment(at))));
+            samples.push((at, estimates.remaining(view.get(&job.id).unwrap(), Moment(at))));
         } else if documents > 3 {
-            judgement.add(&std::mem::take(&mut told), at);
+            accuracy.add(&std::mem::take(&mut samples), at);
         } else {
-            told.clear();
+            samples.clear();
         }
     }
-    println!("{documents} documents: {judgement:?}");
+    println!("{documents} documents: {accuracy:?}");
     // At the end of a document nobody knows how far the pages under way are.
-    judgement.check(0.25, 0.09);
-    assert!(judgement.wrong_ms <= 3_000, "far off for long: {judgement:?}");
+    accuracy.check(0.25, 0.09);
+    assert!(accuracy.wrong_ms <= 3_000, "far off for long: {accuracy:?}");
 }

@@ -3,7 +3,7 @@
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, State};
 
-use super::kind::{Kind, Mix, PARTS, Reading, mean_of};
+use super::kind::{KindModel, PARTS, PageMix, ReadMethod, mean_of};
 use crate::clock::Moment;
 
 /// How many of its own pages count as much as all that is known of its worker: pages of one document are alike.
@@ -12,12 +12,12 @@ const PRIOR_PAGES: f64 = 5.0;
 const OVERDUE: f64 = 0.05;
 /// What takes so many times as long as expected, and this many milliseconds more, is overdue: nobody knows when it comes.
 const FAR_OVERDUE: (f64, f64) = (3.0, 1_000.0);
-/// A guess whose deviation is a larger share of it than this says nothing.
+/// A guess whose deviation is a larger share of it than this is not used.
 const TOO_UNSURE: f64 = 0.7;
 
 /// An attempt under way.
 #[derive(Debug)]
-pub struct Run {
+pub struct AttemptMeasurement {
     attempt: u32,
     worker: WorkerId,
     started: Moment,
@@ -30,29 +30,29 @@ pub struct Run {
     took_ms: f64,
     usual_ms: f64,
     /// What was estimated at the beginning of each part, and when.
-    told: [Option<(Moment, f64)>; PARTS],
+    estimates: [Option<(Moment, f64)>; PARTS],
 }
 
 /// How long something may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Guess {
+pub struct RawEstimate {
     /// Milliseconds.
     pub ms: f64,
     /// The deviation, as a share of it, that comes from not knowing how the pages are read.
     pub spread: f64,
 }
 
-impl Guess {
+impl RawEstimate {
     fn sure(ms: f64) -> Self {
         Self { ms, spread: 0.0 }
     }
 }
 
-impl Run {
+impl AttemptMeasurement {
     /// A worker has started on the job.
     pub fn start(job: &Job, worker: WorkerId, at: Moment) -> Self {
-        let (attempt, told) = (job.attempt, [None; PARTS]);
-        Self { attempt, worker, started: at, mark: None, pages: 0, ocr: 0, took_ms: 0.0, usual_ms: 0.0, told }
+        let (attempt, estimates) = (job.attempt, [None; PARTS]);
+        Self { attempt, worker, started: at, mark: None, pages: 0, ocr: 0, took_ms: 0.0, usual_ms: 0.0, estimates }
     }
 
     /// Whether it is of this attempt.
@@ -65,25 +65,25 @@ impl Run {
         self.mark = Some(at);
     }
 
-    /// A page is finished. A page that nothing came before is measured by its own word.
-    pub fn page(&mut self, kind: &mut Kind, at: Moment, reading: Reading, spent_ms: u64) {
+    /// A page is finished. A page that nothing came before is measured by the duration it reports.
+    pub fn page(&mut self, kind: &mut KindModel, at: Moment, reading: ReadMethod, spent_ms: u64) {
         let spent = spent_ms.max(1) as f64;
         let took = self.mark.map_or(spent, |mark| at.ms_since(mark) as f64);
         self.mark = Some(at);
         self.pages += 1;
-        self.ocr += u32::from(reading == Reading::Ocr);
+        self.ocr += u32::from(reading == ReadMethod::Ocr);
         self.took_ms += took;
         self.usual_ms += kind.learn_page(&self.worker, reading, spent, took);
     }
 
     /// Remembers what is estimated now, at the beginning of a part of the job.
-    pub fn estimated(&mut self, job: &Job, at: Moment, guess: Option<Guess>) {
-        let (told, Some(guess)) = (&mut self.told[part(job)], guess) else { return };
-        told.get_or_insert((at, guess.ms));
+    pub fn estimated(&mut self, job: &Job, at: Moment, guess: Option<RawEstimate>) {
+        let (estimates, Some(guess)) = (&mut self.estimates[part(job)], guess) else { return };
+        estimates.get_or_insert((at, guess.ms));
     }
 
     /// The job has ended well: what it took is learned.
-    pub fn succeeded(&self, kind: &mut Kind, job: &Job, at: Moment) {
+    pub fn succeeded(&self, kind: &mut KindModel, job: &Job, at: Moment) {
         let whole = at.ms_since(self.started) as f64;
         let pages = f64::from(job.pages.total.unwrap_or(0));
         match self.mark {
@@ -95,17 +95,19 @@ impl Run {
             }
         }
         kind.learn_mix(self.pages, self.ocr);
-        for (part, (then, ms)) in self.told.iter().enumerate().filter_map(|(part, told)| Some((part, (*told)?))) {
-            kind.learn_miss(part, ms, at.ms_since(then) as f64);
+        for (part, (then, ms)) in
+            self.estimates.iter().enumerate().filter_map(|(part, estimates)| Some((part, (*estimates)?)))
+        {
+            kind.learn_error(part, ms, at.ms_since(then) as f64);
         }
     }
 
     /// How long it may still take. `None` while there is nothing to estimate from, or what there is says nothing.
-    pub fn remaining(&self, kind: &Kind, job: &Job, now: Moment) -> Option<Guess> {
+    pub fn remaining(&self, kind: &KindModel, job: &Job, now: Moment) -> Option<RawEstimate> {
         let elapsed = now.ms_since(self.started) as f64;
         if !kind.has_pages() {
             let whole = kind.tail.at(0.0)?;
-            return (!far_overdue(elapsed, whole)).then(|| Guess::sure((whole - elapsed).max(OVERDUE * whole)));
+            return (!far_overdue(elapsed, whole)).then(|| RawEstimate::sure((whole - elapsed).max(OVERDUE * whole)));
         }
         let total = job.pages.total.or(job.pages.expected).map(f64::from).or(kind.usual_pages())?;
         let left = (total - f64::from(job.pages.done_count())).max(0.0);
@@ -114,7 +116,7 @@ impl Run {
         if left == 0.0
             && let Some(since) = since
         {
-            return (!far_overdue(since, tail)).then(|| Guess::sure((tail - since).max(OVERDUE * tail)));
+            return (!far_overdue(since, tail)).then(|| RawEstimate::sure((tail - since).max(OVERDUE * tail)));
         }
         let mix = kind.mix(self.pages, self.ocr);
         let one = longest_page(kind.spent()?, mix);
@@ -138,11 +140,11 @@ impl Run {
             }
         };
         let spread = pages.ms * pages.spread / ms.max(f64::MIN_POSITIVE);
-        (spread <= TOO_UNSURE).then_some(Guess { ms, spread })
+        (spread <= TOO_UNSURE).then_some(RawEstimate { ms, spread })
     }
 
     /// How long so many pages of this document take this worker, when the last one was finished so long ago.
-    fn pages_left(&self, kind: &Kind, mix: Mix, left: f64, since: Option<f64>) -> Option<Guess> {
+    fn pages_left(&self, kind: &KindModel, mix: PageMix, left: f64, since: Option<f64>) -> Option<RawEstimate> {
         /// What takes so many times as long as a page of text is none.
         const NO_TEXT: f64 = 3.0;
         if !kind.is_measured(mix) {
@@ -163,12 +165,12 @@ impl Run {
         let ms = ((left - known) * usual + known * ocr) * factor + end;
         let open = left - known;
         let variance = (open * open * mix.variance + open * mix.ocr * (1.0 - mix.ocr)) * (ocr - text).powi(2);
-        Some(Guess { ms, spread: variance.sqrt() * factor / ms.max(f64::MIN_POSITIVE) })
+        Some(RawEstimate { ms, spread: variance.sqrt() * factor / ms.max(f64::MIN_POSITIVE) })
     }
 }
 
 /// What is spent on the longest page there may well be.
-fn longest_page([text, ocr]: [f64; 2], mix: Mix) -> f64 {
+fn longest_page([text, ocr]: [f64; 2], mix: PageMix) -> f64 {
     /// A share of pages that is as good as none.
     const FEW: f64 = 0.05;
     if mix.ocr > FEW { ocr.max(text) } else { text }

@@ -24,10 +24,10 @@ enum Next {
     End(JobId),
 }
 
-/// What was said, and what came: milliseconds.
+/// What was estimated, and what came: milliseconds.
 #[derive(Clone, Copy, Debug)]
-struct Told {
-    said: Estimate,
+struct Outcome {
+    estimated: Estimate,
     came: f64,
 }
 
@@ -42,8 +42,8 @@ struct Sim {
     workers: Vec<(WorkerId, f64)>,
     arriving: u32,
     every_ms: f64,
-    waits: Vec<Told>,
-    remains: Vec<Told>,
+    waits: Vec<Outcome>,
+    remains: Vec<Outcome>,
 }
 
 /// What only the simulation knows of a job.
@@ -51,7 +51,7 @@ struct Truth {
     pages: u32,
     page_ms: f64,
     wait: Option<Estimate>,
-    said: Vec<(i64, Estimate)>,
+    estimated: Vec<(i64, Estimate)>,
 }
 
 impl Sim {
@@ -106,13 +106,16 @@ impl Sim {
             Next::Page(id, number) => {
                 let page = Page { number, width: 1.0, height: 1.0, zones: vec![], duration_ms: 1, warnings: vec![] };
                 self.change(&id, |attempt| Change::PageFinished { attempt, page: Box::new(page) });
-                self.say(&id);
+                self.record_estimate(&id);
                 self.next_page(&id, number + 1);
             }
             Next::End(id) => {
                 self.change(&id, |attempt| Change::Succeeded { attempt, warnings: vec![] });
-                let came = |(at, said): &(i64, Estimate)| Told { said: *said, came: (self.clock - at) as f64 };
-                self.remains.extend(self.jobs[&id].said.iter().map(came));
+                let came = |(at, estimated): &(i64, Estimate)| Outcome {
+                    estimated: *estimated,
+                    came: (self.clock - at) as f64,
+                };
+                self.remains.extend(self.jobs[&id].estimated.iter().map(came));
             }
         }
     }
@@ -124,12 +127,12 @@ impl Sim {
         (job.created, job.queued) = (Timestamp(self.clock), Timestamp(self.clock));
         job.pages.expected = self.random.bool().then_some(pages);
         let page_ms = 200.0 * self.about(0.3);
-        self.admit(job);
-        self.look();
-        let known = self.view.get(&id).unwrap().job.clone();
-        let position = self.view.position(&known).unwrap();
-        let wait = self.estimates.wait(&self.view, "pdf", known.lane, position, Moment(self.clock));
-        self.jobs.insert(id, Truth { pages, page_ms, wait, said: vec![] });
+        self.apply_to_view(job);
+        self.update_pools();
+        let current = self.view.get(&id).unwrap().job.clone();
+        let position = self.view.position(&current).unwrap();
+        let wait = self.estimates.wait(&self.view, "pdf", current.lane, position, Moment(self.clock));
+        self.jobs.insert(id, Truth { pages, page_ms, wait, estimated: vec![] });
         self.arriving -= 1;
         if self.arriving > 0 {
             let gap = -self.every_ms * (1.0 - self.random.f64()).ln();
@@ -137,15 +140,15 @@ impl Sim {
         }
     }
 
-    fn look(&mut self) {
-        let hand = |(worker, _): &(WorkerId, f64)| WorkerCapacity {
+    fn update_pools(&mut self) {
+        let capacity = |(worker, _): &(WorkerId, f64)| WorkerCapacity {
             worker: worker.clone(),
             kinds: ["pdf".into()].into(),
             slots: 1,
             held: self.view.held_count(worker),
         };
-        let hands: Vec<WorkerCapacity> = self.workers.iter().map(hand).collect();
-        self.estimates.look(&self.view, &hands, Moment(self.clock));
+        let workers: Vec<WorkerCapacity> = self.workers.iter().map(capacity).collect();
+        self.estimates.update_pools(&self.view, &workers, Moment(self.clock));
     }
 
     fn assign(&mut self) {
@@ -153,12 +156,14 @@ impl Sim {
             if self.view.held_count(&worker) > 0 {
                 continue;
             }
-            let Some(known) = self.view.take_next(&["pdf".into()], &OwnerLimits::NONE, Instant::now()) else { return };
-            let id = known.job.id.clone();
+            let Some(current) = self.view.take_next(&["pdf".into()], &OwnerLimits::NONE, Instant::now()) else {
+                return;
+            };
+            let id = current.job.id.clone();
             self.change(&id, |attempt| Change::Started { attempt: attempt + 1, worker });
-            let came = (self.clock - known.job.queued.0) as f64;
-            self.waits.extend(self.jobs[&id].wait.map(|said| Told { said, came }));
-            self.say(&id);
+            let came = (self.clock - current.job.queued.0) as f64;
+            self.waits.extend(self.jobs[&id].wait.map(|estimated| Outcome { estimated, came }));
+            self.record_estimate(&id);
             let head = 300.0 * self.about(0.2);
             self.after(head, Next::Plan(id));
         }
@@ -177,9 +182,9 @@ impl Sim {
     }
 
     /// Notes what is said now of how long a job will take.
-    fn say(&mut self, id: &JobId) {
-        let said = self.estimates.remaining(self.view.get(id).unwrap(), Moment(self.clock));
-        self.jobs.get_mut(id).unwrap().said.extend(said.map(|said| (self.clock, said)));
+    fn record_estimate(&mut self, id: &JobId) {
+        let estimated = self.estimates.remaining(self.view.get(id).unwrap(), Moment(self.clock));
+        self.jobs.get_mut(id).unwrap().estimated.extend(estimated.map(|estimated| (self.clock, estimated)));
     }
 
     fn change(&mut self, id: &JobId, change: impl FnOnce(u32) -> Change) {
@@ -192,10 +197,10 @@ impl Sim {
             0
         };
         self.estimates.learn(&event, &job, Moment(self.clock), stayed);
-        self.admit(job);
+        self.apply_to_view(job);
     }
 
-    fn admit(&mut self, job: Job) {
+    fn apply_to_view(&mut self, job: Job) {
         self.revision += 1;
         let event = Event::new(Timestamp(0), Change::Requeued { by: "x".into(), password: None });
         let key = Key::of(&job);
@@ -205,21 +210,22 @@ impl Sim {
 }
 
 /// How many of those that came lay within the band, and the mean of the misses (as a logarithm).
-fn judged(told: &[Told]) -> (f64, f64) {
-    let within = |told: &&Told| (told.said.low as f64..=told.said.high as f64).contains(&told.came);
-    let miss = |told: &Told| ((told.came + 500.0) / (told.said.ms as f64 + 500.0)).ln();
-    let count = told.len() as f64;
-    (told.iter().filter(within).count() as f64 / count, told.iter().map(miss).sum::<f64>() / count)
+fn accuracy(outcomes: &[Outcome]) -> (f64, f64) {
+    let within =
+        |outcome: &&Outcome| (outcome.estimated.low as f64..=outcome.estimated.high as f64).contains(&outcome.came);
+    let miss = |outcome: &Outcome| ((outcome.came + 500.0) / (outcome.estimated.ms as f64 + 500.0)).ln();
+    let count = outcomes.len() as f64;
+    (outcomes.iter().filter(within).count() as f64 / count, outcomes.iter().map(miss).sum::<f64>() / count)
 }
 
 #[test]
 fn waits_come_true_and_their_bands_hold_what_they_say() {
     // A busy service with queues that come and go: four workers that manage a job in about three seconds each.
     let sim = Sim::new(7, &[0.7, 1.0, 1.0, 1.5], 1500, 950.0).run();
-    let (within, miss) = judged(&sim.waits[300..]);
+    let (within, miss) = accuracy(&sim.waits[300..]);
     assert!((0.68..=0.97).contains(&within), "{within} of {} within the band", sim.waits.len());
     assert!(miss.abs() < 0.2, "on the whole off by {miss}");
-    assert!(sim.waits[300..].iter().filter(|told| told.came > 5_000.0).count() > 200, "nobody had to wait");
+    assert!(sim.waits[300..].iter().filter(|outcome| outcome.came > 5_000.0).count() > 200, "nobody had to wait");
 }
 
 #[test]
@@ -229,14 +235,14 @@ fn a_long_line_is_estimated_from_its_end() {
     sim.waits.clear();
     sim.after(0.0, Next::Arrive);
     let sim = sim.run();
-    let (within, miss) = judged(&sim.waits[50..]);
+    let (within, miss) = accuracy(&sim.waits[50..]);
     assert!(miss.abs() < 0.15 && within > 0.6, "{within} within, off by {miss}");
 }
 
 #[test]
 fn what_remains_comes_true_and_the_band_holds_what_it_says() {
     let sim = Sim::new(11, &[0.6, 1.0, 1.8], 600, 1_600.0).run();
-    let (within, miss) = judged(&sim.remains[2_000..]);
+    let (within, miss) = accuracy(&sim.remains[2_000..]);
     assert!((0.65..=0.97).contains(&within), "{within} of {} within the band", sim.remains.len());
     assert!(miss.abs() < 0.15, "on the whole off by {miss}");
 }
@@ -248,7 +254,7 @@ fn a_running_job_is_judged_by_its_own_worker() {
     for worker in ["w0", "w1"] {
         let mut job = queued(worker, "alice");
         job.pages.expected = Some(50);
-        sim.admit(job);
+        sim.apply_to_view(job);
         let (id, worker) = (JobId::new(worker), WorkerId::new(worker));
         sim.change(&id, |attempt| Change::Started { attempt: attempt + 1, worker });
         remaining.push(sim.estimates.remaining(sim.view.get(&id).unwrap(), Moment(sim.clock)).unwrap().ms);
@@ -274,7 +280,7 @@ fn a_kind_without_pages_is_judged_by_whole_jobs() {
     let mut sim = Sim::new(5, &[1.0], 1, 0.0);
     for n in 0..20 {
         let id = JobId::new(format!("K{n}"));
-        sim.admit(queued(id.as_str(), "alice"));
+        sim.apply_to_view(queued(id.as_str(), "alice"));
         sim.change(&id, |attempt| Change::Started { attempt: attempt + 1, worker: WorkerId::new("w0") });
         if n == 19 {
             sim.clock += 1_000;
@@ -284,7 +290,7 @@ fn a_kind_without_pages_is_judged_by_whole_jobs() {
         sim.clock += 4_000;
         sim.change(&id, |attempt| Change::Succeeded { attempt, warnings: vec![] });
     }
-    sim.look();
+    sim.update_pools();
     let queue = QueueState { waiting: Load::of(None), ..QueueState::empty("pdf", Lane::Normal) };
     let wait = sim.estimates.wait(&sim.view, "pdf", Lane::Normal, queue.end(), Moment(sim.clock)).unwrap();
     assert!((3_500..=4_500).contains(&wait.ms), "one job ahead takes four seconds: {wait:?}");
@@ -297,9 +303,9 @@ fn a_lane_waits_for_the_share_that_others_take() {
         for n in 0..count {
             let mut job = queued(&format!("{lane:?}{n}"), "alice");
             job.lane = lane;
-            sim.admit(job);
+            sim.apply_to_view(job);
         }
-        sim.look();
+        sim.update_pools();
         let queue = sim.view.queue("pdf", Lane::Large);
         sim.estimates.wait(&sim.view, "pdf", Lane::Large, queue.end(), Moment(sim.clock)).unwrap().ms as f64
     };
@@ -322,7 +328,7 @@ proptest! {
         seed in 0u64..8, jobs in 1u32..60, ahead in load(), more in proptest::option::of(0u32..5_000),
     ) {
         let mut sim = Sim::new(seed, &[0.5, 1.0, 2.0], jobs, 300.0).run();
-        sim.look();
+        sim.update_pools();
         let wait = |waiting: &[PagesLeft]| {
             let waiting = waiting.iter().map(|pages| Load::of(*pages)).sum();
             let queue = QueueState { waiting, ..QueueState::empty("pdf", Lane::Normal) };

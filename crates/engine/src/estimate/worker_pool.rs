@@ -52,17 +52,17 @@ impl WorkerPool {
 /// All pools, gathered in one pass over the workers: what that costs grows with the kinds that workers name, not with
 /// their product.
 #[derive(Debug, Default)]
-pub struct Gathering<'a>(HashMap<&'a str, Gathered>);
+pub struct WorkerPoolsBuilder<'a>(HashMap<&'a str, PoolTotals>);
 
 #[derive(Debug, Default)]
-struct Gathered {
+struct PoolTotals {
     slots: f64,
     pages_per_ms: f64,
     unmeasured: bool,
     free: bool,
 }
 
-impl<'a> Gathering<'a> {
+impl<'a> WorkerPoolsBuilder<'a> {
     /// Adds a worker. `demanded` says whether jobs of a kind wait or run; `ms_per_page` how many milliseconds a page of a kind
     /// takes this worker, and `None` for a kind of which nothing is known, which has no pool.
     pub fn add(
@@ -90,8 +90,8 @@ impl<'a> Gathering<'a> {
     }
 
     /// The pools, given when the first slot of each kind will be free as far as none is now.
-    pub fn pools(self, first_free: impl Fn(&str) -> Option<FirstFree>, at: Moment) -> HashMap<Box<str>, WorkerPool> {
-        let pool = |(kind, all): (&str, Gathered)| {
+    pub fn build(self, first_free: impl Fn(&str) -> Option<FirstFree>, at: Moment) -> HashMap<Box<str>, WorkerPool> {
+        let pool = |(kind, all): (&str, PoolTotals)| {
             let ms_per_page = (!all.unmeasured && all.pages_per_ms > 0.0).then(|| all.slots / all.pages_per_ms);
             let first_free = if all.free { Some(FirstFree::default()) } else { first_free(kind) };
             (kind.into(), WorkerPool { slots: all.slots, ms_per_page, first_free, at })

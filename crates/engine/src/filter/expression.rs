@@ -3,7 +3,7 @@
 use std::fmt::{Display, Formatter};
 
 use super::candidate::Candidate;
-use super::field::Test;
+use super::field::Condition;
 use super::lexer::quote;
 
 /// A filter that was understood. Shown in a form that is read as the same filter.
@@ -18,7 +18,7 @@ pub enum Filter {
     /// The text, in lower case, is somewhere in the job's ids, name or labels, in whatever case.
     Search(String),
     /// A field is as this says.
-    Test(Test),
+    Condition(Condition),
 }
 
 impl Filter {
@@ -30,7 +30,7 @@ impl Filter {
             Self::Any(parts) => parts.iter().any(|part| part.holds(job)),
             Self::Not(part) => !part.holds(job),
             Self::Search(text) => job.mentions(text),
-            Self::Test(test) => test.holds(job),
+            Self::Condition(test) => test.holds(job),
         }
     }
 }
@@ -49,7 +49,7 @@ impl Display for Filter {
             Self::Any(parts) => joined(f, parts, " OR "),
             Self::Not(part) => write!(f, "NOT ({part})"),
             Self::Search(text) => f.write_str(&quote(text)),
-            Self::Test(test) => test.fmt(f),
+            Self::Condition(test) => test.fmt(f),
         }
     }
 }

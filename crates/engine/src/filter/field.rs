@@ -26,9 +26,9 @@ const LANES: [(&str, Lane); 3] = [("PREMIUM", Lane::Premium), ("NORMAL", Lane::N
 /// A field of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Field {
-    Word(Word),
-    Number(Number),
-    Moment(Moment),
+    Text(TextField),
+    Number(NumberField),
+    Time(TimeField),
     State,
     Lane,
     Labels,
@@ -36,7 +36,7 @@ pub enum Field {
 
 /// A field that is a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum TextField {
     JobId,
     Owner,
     DocumentId,
@@ -51,7 +51,7 @@ pub enum Word {
 
 /// A field that is a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Number {
+pub enum NumberField {
     DocumentBytes,
     Attempt,
     PagesTotal,
@@ -60,7 +60,7 @@ pub enum Number {
 
 /// A field that is a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum TimeField {
     Create,
     Start,
     End,
@@ -79,101 +79,103 @@ pub struct Pattern {
 
 /// A condition on one field.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Test {
+pub enum Condition {
     /// A text is like this, or is not.
-    Like(Word, Pattern, Sense),
+    Like(TextField, Pattern, Polarity),
     /// A text comes before or after another.
-    Sorted(Word, Comparator, String),
+    Sorted(TextField, Comparator, String),
     /// A number compares so.
-    Count(Number, Comparator, i64),
+    Count(NumberField, Comparator, i64),
     /// A moment compares so.
-    At(Moment, Comparator, Instant),
+    At(TimeField, Comparator, Instant),
     /// The moment has come.
-    Came(Moment),
+    Came(TimeField),
     /// The state is this, or is not.
-    State(State, Sense),
+    State(State, Polarity),
     /// The lane is this, or is not.
-    Lane(Lane, Sense),
+    Lane(Lane, Polarity),
     /// There is a label of this name.
     HasLabel(String),
 }
 
 /// Whether something is to be so, or not so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sense {
+pub enum Polarity {
     Is,
     IsNot,
 }
 
 /// Which word a problem is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum ProblemAt {
     Comparator,
     /// What is compared with.
     Value,
 }
 
-type Refused = (Whose, String);
+type Refused = (ProblemAt, String);
 
 impl Field {
     /// The field of this name.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
-            "job_id" => Self::Word(Word::JobId),
-            "owner" => Self::Word(Word::Owner),
-            "document_id" => Self::Word(Word::DocumentId),
-            "batch_id" => Self::Word(Word::BatchId),
-            "request_id" => Self::Word(Word::RequestId),
-            "kind" => Self::Word(Word::Kind),
-            "filename" => Self::Word(Word::Filename),
-            "worker_id" => Self::Word(Word::WorkerId),
-            "error.code" => Self::Word(Word::ErrorCode),
-            "document_bytes" => Self::Number(Number::DocumentBytes),
-            "attempt" => Self::Number(Number::Attempt),
-            "pages_total" => Self::Number(Number::PagesTotal),
-            "pages_done" => Self::Number(Number::PagesDone),
-            "create_time" => Self::Moment(Moment::Create),
-            "start_time" => Self::Moment(Moment::Start),
-            "end_time" => Self::Moment(Moment::End),
+            "job_id" => Self::Text(TextField::JobId),
+            "owner" => Self::Text(TextField::Owner),
+            "document_id" => Self::Text(TextField::DocumentId),
+            "batch_id" => Self::Text(TextField::BatchId),
+            "request_id" => Self::Text(TextField::RequestId),
+            "kind" => Self::Text(TextField::Kind),
+            "filename" => Self::Text(TextField::Filename),
+            "worker_id" => Self::Text(TextField::WorkerId),
+            "error.code" => Self::Text(TextField::ErrorCode),
+            "document_bytes" => Self::Number(NumberField::DocumentBytes),
+            "attempt" => Self::Number(NumberField::Attempt),
+            "pages_total" => Self::Number(NumberField::PagesTotal),
+            "pages_done" => Self::Number(NumberField::PagesDone),
+            "create_time" => Self::Time(TimeField::Create),
+            "start_time" => Self::Time(TimeField::Start),
+            "end_time" => Self::Time(TimeField::End),
             "state" => Self::State,
             "lane" => Self::Lane,
             "labels" => Self::Labels,
-            other => Self::Word(Word::Label(other.strip_prefix("labels.").filter(|key| !key.is_empty())?.to_owned())),
+            other => {
+                Self::Text(TextField::Label(other.strip_prefix("labels.").filter(|key| !key.is_empty())?.to_owned()))
+            }
         })
     }
 
     /// The condition that a comparison with a value makes.
-    pub fn test(self, comparator: Comparator, value: Text) -> Result<Test, Refused> {
+    pub fn test(self, comparator: Comparator, value: Text) -> Result<Condition, Refused> {
         let any = comparator == Comparator::Has && value.stars == [0] && value.text == "*";
         match self {
-            Self::Word(word) => word.test(comparator, value),
+            Self::Text(word) => word.test(comparator, value),
             Self::Number(number) => {
-                let count = value.text.parse().map_err(|_| (Whose::Value, "expected a whole number".to_owned()))?;
-                Ok(Test::Count(number, plain(comparator), count))
+                let count = value.text.parse().map_err(|_| (ProblemAt::Value, "expected a whole number".to_owned()))?;
+                Ok(Condition::Count(number, plain(comparator), count))
             }
-            Self::Moment(moment) if any => Ok(Test::Came(moment)),
-            Self::Moment(moment) => Ok(Test::At(moment, plain(comparator), instant(&value.text)?)),
-            Self::State => Ok(Test::State(choice(&STATES, "JOB_STATE_", &value.text)?, sense(comparator)?)),
-            Self::Lane => Ok(Test::Lane(choice(&LANES, "LANE_", &value.text)?, sense(comparator)?)),
-            Self::Labels if comparator == Comparator::Has => Ok(Test::HasLabel(value.text)),
+            Self::Time(moment) if any => Ok(Condition::Came(moment)),
+            Self::Time(moment) => Ok(Condition::At(moment, plain(comparator), instant(&value.text)?)),
+            Self::State => Ok(Condition::State(choice(&STATES, "JOB_STATE_", &value.text)?, sense(comparator)?)),
+            Self::Lane => Ok(Condition::Lane(choice(&LANES, "LANE_", &value.text)?, sense(comparator)?)),
+            Self::Labels if comparator == Comparator::Has => Ok(Condition::HasLabel(value.text)),
             Self::Labels => {
                 let problem = "labels goes with : only; one label is labels.KEY";
-                Err((Whose::Comparator, problem.to_owned()))
+                Err((ProblemAt::Comparator, problem.to_owned()))
             }
         }
     }
 }
 
-impl Word {
-    fn test(self, comparator: Comparator, value: Text) -> Result<Test, Refused> {
+impl TextField {
+    fn test(self, comparator: Comparator, value: Text) -> Result<Condition, Refused> {
         let sense = match comparator {
-            Comparator::Equal | Comparator::Has => Sense::Is,
-            Comparator::NotEqual => Sense::IsNot,
+            Comparator::Equal | Comparator::Has => Polarity::Is,
+            Comparator::NotEqual => Polarity::IsNot,
             Comparator::Less | Comparator::AtMost | Comparator::Greater | Comparator::AtLeast => {
                 return match value.stars.is_empty() {
-                    true => Ok(Test::Sorted(self, comparator, value.text)),
+                    true => Ok(Condition::Sorted(self, comparator, value.text)),
                     false => {
-                        Err((Whose::Value, "`*` goes with =, != and : only; a real one is written \\*".to_owned()))
+                        Err((ProblemAt::Value, "`*` goes with =, != and : only; a real one is written \\*".to_owned()))
                     }
                 };
             }
@@ -182,7 +184,7 @@ impl Word {
         if comparator == Comparator::Has && !pattern.open_start && !pattern.open_end {
             (pattern.open_start, pattern.open_end) = (true, true);
         }
-        Ok(Test::Like(self, pattern, sense))
+        Ok(Condition::Like(self, pattern, sense))
     }
 
     /// `None` when it is not set.
@@ -202,7 +204,7 @@ impl Word {
     }
 }
 
-impl Display for Word {
+impl Display for TextField {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::JobId => "job_id",
@@ -219,7 +221,7 @@ impl Display for Word {
     }
 }
 
-impl Number {
+impl NumberField {
     fn of(self, job: &Job) -> i64 {
         match self {
             Self::DocumentBytes => i64::try_from(job.document.bytes).unwrap_or(i64::MAX),
@@ -230,7 +232,7 @@ impl Number {
     }
 }
 
-impl Display for Number {
+impl Display for NumberField {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::DocumentBytes => "document_bytes",
@@ -241,7 +243,7 @@ impl Display for Number {
     }
 }
 
-impl Moment {
+impl TimeField {
     fn of(self, job: &Job) -> Option<Instant> {
         let at = match self {
             Self::Create => Some(job.created),
@@ -252,7 +254,7 @@ impl Moment {
     }
 }
 
-impl Display for Moment {
+impl Display for TimeField {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Create => "create_time",
@@ -271,15 +273,15 @@ impl Pattern {
             return Ok(Self { text: String::new(), open_start: true, open_end: true });
         }
         if stars.len() > usize::from(open_start) + usize::from(open_end) {
-            let problem = "`*` stands at an end of a text only; a real one is written \\*";
-            return Err((Whose::Value, problem.to_owned()));
+            let problem = "`*` is allowed at an end of a text only; a real one is written \\*";
+            return Err((ProblemAt::Value, problem.to_owned()));
         }
         let inner = &text[usize::from(open_start)..text.len() - usize::from(open_end)];
-        Ok(Self { text: inner.to_owned(), open_start, open_end }.settled())
+        Ok(Self { text: inner.to_owned(), open_start, open_end }.normalized())
     }
 
     /// Open at one end without a text is open at both.
-    pub fn settled(mut self) -> Self {
+    pub fn normalized(mut self) -> Self {
         if self.text.is_empty() && (self.open_start || self.open_end) {
             (self.open_start, self.open_end) = (true, true);
         }
@@ -307,7 +309,7 @@ impl Display for Pattern {
     }
 }
 
-impl Test {
+impl Condition {
     /// Whether it holds for a job. What is not set is neither before nor after anything, and not equal to it.
     pub fn holds(&self, candidate: &Candidate) -> bool {
         let job = candidate.job;
@@ -330,7 +332,7 @@ impl Test {
     }
 }
 
-impl Display for Test {
+impl Display for Condition {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Like(word, pattern, sense) => write!(f, "{word} {} {pattern}", sense.sign()),
@@ -345,7 +347,7 @@ impl Display for Test {
     }
 }
 
-impl Sense {
+impl Polarity {
     fn is(self, so: bool) -> bool {
         match self {
             Self::Is => so,
@@ -379,12 +381,12 @@ fn plain(comparator: Comparator) -> Comparator {
     if comparator == Comparator::Has { Comparator::Equal } else { comparator }
 }
 
-fn sense(comparator: Comparator) -> Result<Sense, Refused> {
+fn sense(comparator: Comparator) -> Result<Polarity, Refused> {
     match comparator {
-        Comparator::Equal | Comparator::Has => Ok(Sense::Is),
-        Comparator::NotEqual => Ok(Sense::IsNot),
+        Comparator::Equal | Comparator::Has => Ok(Polarity::Is),
+        Comparator::NotEqual => Ok(Polarity::IsNot),
         Comparator::Less | Comparator::AtMost | Comparator::Greater | Comparator::AtLeast => {
-            Err((Whose::Comparator, "this field goes with = and != only".to_owned()))
+            Err((ProblemAt::Comparator, "this field goes with = and != only".to_owned()))
         }
     }
 }
@@ -393,7 +395,7 @@ fn choice<T: Copy>(known: &[(&str, T)], prefix: &str, text: &str) -> Result<T, R
     let short = text.strip_prefix(prefix).unwrap_or(text);
     known.iter().find(|(name, _)| *name == short).map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        (Whose::Value, format!("expected one of {}", names.join(", ")))
+        (ProblemAt::Value, format!("expected one of {}", names.join(", ")))
     })
 }
 
@@ -402,5 +404,5 @@ fn name<T: PartialEq>(known: &[(&'static str, T)], value: T) -> &'static str {
 }
 
 fn instant(text: &str) -> Result<Instant, Refused> {
-    Instant::parse(text).ok_or_else(|| (Whose::Value, "expected a time like \"2026-01-31T12:00:00Z\"".to_owned()))
+    Instant::parse(text).ok_or_else(|| (ProblemAt::Value, "expected a time like \"2026-01-31T12:00:00Z\"".to_owned()))
 }

@@ -1,8 +1,8 @@
-//! The words of a filter, each with its place.
+//! The tokens of a filter, each with its position.
 
 /// Why a text is no filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotAFilter {
+pub struct InvalidFilter {
     /// Where, in bytes from 1.
     pub at: usize,
     /// What is wrong there, and what would be possible.
@@ -83,8 +83,8 @@ impl<'a> Lexer<'a> {
         Self { source, at: 0 }
     }
 
-    /// The next word and its place.
-    pub fn next(&mut self) -> Result<(usize, Token), NotAFilter> {
+    /// The next token and its position.
+    pub fn next(&mut self) -> Result<(usize, Token), InvalidFilter> {
         self.skip_space();
         let at = self.at;
         let Some(first) = self.peek() else { return Ok((at, Token::End)) };
@@ -101,7 +101,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next word as what a field is compared with: a time has `:` in it, a number `-` before it.
-    pub fn argument(&mut self) -> Result<(usize, Text), NotAFilter> {
+    pub fn argument(&mut self) -> Result<(usize, Text), InvalidFilter> {
         self.skip_space();
         let at = self.at;
         match self.peek() {
@@ -114,7 +114,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// A quoted word that follows at once: `labels."with space"`.
-    pub fn adjoining(&mut self) -> Result<Option<Text>, NotAFilter> {
+    pub fn adjoining(&mut self) -> Result<Option<Text>, InvalidFilter> {
         match self.peek() {
             Some(quote @ ('"' | '\'')) => self.quoted(quote).map(Some),
             Some(_) | None => Ok(None),
@@ -140,7 +140,7 @@ impl<'a> Lexer<'a> {
         self.source[self.at + 1..].chars().next().is_some_and(|next| !next.is_whitespace())
     }
 
-    fn comparator(&mut self) -> Result<Token, NotAFilter> {
+    fn comparator(&mut self) -> Result<Token, InvalidFilter> {
         let rest = &self.source[self.at..];
         let all = [
             Comparator::AtMost,
@@ -178,7 +178,7 @@ impl<'a> Lexer<'a> {
         text
     }
 
-    fn quoted(&mut self, quote: char) -> Result<Text, NotAFilter> {
+    fn quoted(&mut self, quote: char) -> Result<Text, InvalidFilter> {
         let begin = self.at;
         self.at += quote.len_utf8();
         let mut text = Text { quoted: true, ..Text::default() };
@@ -217,9 +217,9 @@ fn keyword(text: Text) -> Token {
     }
 }
 
-/// A problem at a place, which is told from 1.
-pub fn problem(at: usize, problem: impl Into<String>) -> NotAFilter {
-    NotAFilter { at: at + 1, problem: problem.into() }
+/// A problem at a position, which is reported from 1.
+pub fn problem(at: usize, problem: impl Into<String>) -> InvalidFilter {
+    InvalidFilter { at: at + 1, problem: problem.into() }
 }
 
 /// A text in quotes that is read as this very text.

@@ -14,6 +14,6 @@ mod tests;
 
 pub use candidate::Candidate;
 pub use expression::Filter;
-pub use field::Test;
-pub use lexer::NotAFilter;
+pub use field::Condition;
+pub use lexer::InvalidFilter;
 pub use parse::{MAX_BYTES, MAX_DEPTH, parse};

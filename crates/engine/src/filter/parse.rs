@@ -2,7 +2,7 @@
 
 use super::expression::Filter;
 use super::field::Field;
-use super::lexer::{Lexer, NotAFilter, Text, Token, problem};
+use super::lexer::{InvalidFilter, Lexer, Text, Token, problem};
 
 /// The longest filter in bytes.
 pub const MAX_BYTES: usize = 2048;
@@ -10,7 +10,7 @@ pub const MAX_BYTES: usize = 2048;
 pub const MAX_DEPTH: usize = 32;
 
 /// Reads a filter; `None` for one that says nothing.
-pub fn parse(source: &str) -> Result<Option<Filter>, NotAFilter> {
+pub fn parse(source: &str) -> Result<Option<Filter>, InvalidFilter> {
     if source.len() > MAX_BYTES {
         return Err(problem(MAX_BYTES, format!("a filter may have at most {MAX_BYTES} bytes")));
     }
@@ -34,12 +34,12 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn advance(&mut self) -> Result<(usize, Token), NotAFilter> {
+    fn advance(&mut self) -> Result<(usize, Token), InvalidFilter> {
         let next = self.lexer.next()?;
         Ok(std::mem::replace(&mut self.next, next))
     }
 
-    fn expression(&mut self) -> Result<Filter, NotAFilter> {
+    fn expression(&mut self) -> Result<Filter, InvalidFilter> {
         let mut parts = vec![self.factor()?];
         loop {
             match self.next.1 {
@@ -51,7 +51,7 @@ impl Parser<'_> {
         }
     }
 
-    fn factor(&mut self) -> Result<Filter, NotAFilter> {
+    fn factor(&mut self) -> Result<Filter, InvalidFilter> {
         let mut parts = vec![self.term()?];
         while self.next.1 == Token::Or {
             self.advance()?;
@@ -60,7 +60,7 @@ impl Parser<'_> {
         Ok(one_or(parts, Filter::Any))
     }
 
-    fn term(&mut self) -> Result<Filter, NotAFilter> {
+    fn term(&mut self) -> Result<Filter, InvalidFilter> {
         if matches!(self.next.1, Token::Not | Token::Minus) {
             self.advance()?;
             return Ok(Filter::Not(Box::new(self.simple()?)));
@@ -68,8 +68,8 @@ impl Parser<'_> {
         self.simple()
     }
 
-    fn simple(&mut self) -> Result<Filter, NotAFilter> {
-        // What follows a word decides how it is read on, so the lexer stands right behind it.
+    fn simple(&mut self) -> Result<Filter, InvalidFilter> {
+        // What follows a word decides how it is read on, so the lexer is right behind it.
         match std::mem::replace(&mut self.next, (0, Token::End)) {
             (at, Token::Open) => self.group(at),
             (at, Token::Text(text)) => self.restriction(at, text),
@@ -77,7 +77,7 @@ impl Parser<'_> {
         }
     }
 
-    fn group(&mut self, at: usize) -> Result<Filter, NotAFilter> {
+    fn group(&mut self, at: usize) -> Result<Filter, InvalidFilter> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(problem(at, format!("parentheses may be nested at most {MAX_DEPTH} deep")));
@@ -91,7 +91,7 @@ impl Parser<'_> {
         }
     }
 
-    fn restriction(&mut self, at: usize, mut name: Text) -> Result<Filter, NotAFilter> {
+    fn restriction(&mut self, at: usize, mut name: Text) -> Result<Filter, InvalidFilter> {
         let mut quoted_key = false;
         if !name.quoted
             && name.text.ends_with('.')
@@ -114,10 +114,10 @@ impl Parser<'_> {
         let sign_at = self.next.0;
         let (value_at, value) = self.lexer.argument()?;
         let test = field.test(comparator, value).map_err(|(whose, text)| {
-            problem(if whose == super::field::Whose::Comparator { sign_at } else { value_at }, text)
+            problem(if whose == super::field::ProblemAt::Comparator { sign_at } else { value_at }, text)
         })?;
         self.advance()?;
-        Ok(Filter::Test(test))
+        Ok(Filter::Condition(test))
     }
 }
 
@@ -133,17 +133,17 @@ fn unknown(name: &str) -> String {
     format!("there is no field {shown:?}; there are {}", super::field::NAMES)
 }
 
-fn unexpected(at: usize, token: &Token) -> NotAFilter {
+fn unexpected(at: usize, token: &Token) -> InvalidFilter {
     let what = match token {
         Token::End => "the filter ends where",
-        Token::Open => "`(` stands where",
-        Token::Close => "`)` stands where",
-        Token::Minus => "`-` stands where",
-        Token::And => "AND stands where",
-        Token::Or => "OR stands where",
-        Token::Not => "NOT stands where",
-        Token::Compare(_) => "a comparison stands where",
-        Token::Text(_) => "a word stands where",
+        Token::Open => "`(` found where",
+        Token::Close => "`)` found where",
+        Token::Minus => "`-` found where",
+        Token::And => "AND found where",
+        Token::Or => "OR found where",
+        Token::Not => "NOT found where",
+        Token::Compare(_) => "a comparison found where",
+        Token::Text(_) => "a word found where",
     };
-    problem(at, format!("{what} a field, a word to look for or `(` was expected"))
+    problem(at, format!("{what} a field, a word to search for or `(` was expected"))
 }

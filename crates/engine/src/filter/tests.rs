@@ -1,10 +1,10 @@
-//! What filters mean, what is said of those that mean nothing, and the laws.
+//! What filters mean, the errors of those that mean nothing, and the invariants.
 
 use courant_joblog::ids::{BatchId, Timestamp};
 use courant_joblog::job::{JobError, Lane, State};
 use proptest::prelude::*;
 
-use super::field::{Moment, Number, Pattern, Sense, Test, Word};
+use super::field::{Condition, NumberField, Pattern, Polarity, TextField, TimeField};
 use super::lexer::Comparator;
 use super::*;
 use crate::rfc3339::Instant;
@@ -99,12 +99,12 @@ fn what_is_no_filter_is_told_where_and_why() {
         ("labels. = 3", 1, "there is no field"),
         ("labels = red", 8, "labels.KEY"),
         ("a AND", 6, "the filter ends where"),
-        ("AND a", 1, "AND stands where"),
-        ("a OR OR b", 6, "OR stands where"),
+        ("AND a", 1, "AND found where"),
+        ("a OR OR b", 6, "OR found where"),
         ("(a", 1, "`(` without a `)`"),
         ("a)", 2, "`)` without a `(`"),
-        ("()", 2, "`)` stands where"),
-        ("= 3", 1, "a comparison stands where"),
+        ("()", 2, "`)` found where"),
+        ("= 3", 1, "a comparison found where"),
         ("attempt = many", 11, "a whole number"),
         ("attempt = 99999999999999999999", 11, "a whole number"),
         ("create_time > yesterday", 15, "expected a time like"),
@@ -115,7 +115,7 @@ fn what_is_no_filter_is_told_where_and_why() {
         ("\"state\" = FAILED", 1, "not in quotes"),
         ("stat* = FAILED", 1, "has no `*`"),
         ("a, b", 2, "`,` has no meaning"),
-        ("NOT NOT a", 5, "NOT stands where"),
+        ("NOT NOT a", 5, "NOT found where"),
         ("filename = (a)", 12, "in quotes"),
     ] {
         let error = parse(text).unwrap_err();
@@ -132,44 +132,48 @@ fn length_and_depth_are_bounded() {
     assert!(parse(&"x".repeat(MAX_BYTES + 1)).unwrap_err().problem.contains("2048 bytes"));
 }
 
-fn word() -> impl Strategy<Value = Word> {
+fn word() -> impl Strategy<Value = TextField> {
     prop_oneof![
         prop::sample::select(vec![
-            Word::JobId,
-            Word::Owner,
-            Word::DocumentId,
-            Word::BatchId,
-            Word::RequestId,
-            Word::Kind,
-            Word::Filename,
-            Word::WorkerId,
-            Word::ErrorCode
+            TextField::JobId,
+            TextField::Owner,
+            TextField::DocumentId,
+            TextField::BatchId,
+            TextField::RequestId,
+            TextField::Kind,
+            TextField::Filename,
+            TextField::WorkerId,
+            TextField::ErrorCode
         ]),
-        "\\PC{1,8}".prop_map(Word::Label),
+        "\\PC{1,8}".prop_map(TextField::Label),
     ]
 }
 
-fn test() -> impl Strategy<Value = Test> {
+fn test() -> impl Strategy<Value = Condition> {
     use Comparator::*;
-    let sense = || prop::sample::select(vec![Sense::Is, Sense::IsNot]);
+    let sense = || prop::sample::select(vec![Polarity::Is, Polarity::IsNot]);
     let order = || prop::sample::select(vec![Less, AtMost, Greater, AtLeast]);
     let any = || prop::sample::select(vec![Equal, NotEqual, Less, AtMost, Greater, AtLeast]);
-    let number =
-        prop::sample::select(vec![Number::DocumentBytes, Number::Attempt, Number::PagesTotal, Number::PagesDone]);
-    let moment = || prop::sample::select(vec![Moment::Create, Moment::Start, Moment::End]);
+    let number = prop::sample::select(vec![
+        NumberField::DocumentBytes,
+        NumberField::Attempt,
+        NumberField::PagesTotal,
+        NumberField::PagesDone,
+    ]);
+    let moment = || prop::sample::select(vec![TimeField::Create, TimeField::Start, TimeField::End]);
     let pattern = (".{0,8}", any_bool(), any_bool())
-        .prop_map(|(text, open_start, open_end)| Pattern { text, open_start, open_end }.settled());
+        .prop_map(|(text, open_start, open_end)| Pattern { text, open_start, open_end }.normalized());
     prop_oneof![
-        (word(), pattern, sense()).prop_map(|(word, pattern, sense)| Test::Like(word, pattern, sense)),
-        (word(), order(), ".{0,8}").prop_map(|(word, how, text)| Test::Sorted(word, how, text)),
-        (number, any(), proptest::num::i64::ANY).prop_map(|(number, how, count)| Test::Count(number, how, count)),
+        (word(), pattern, sense()).prop_map(|(word, pattern, sense)| Condition::Like(word, pattern, sense)),
+        (word(), order(), ".{0,8}").prop_map(|(word, how, text)| Condition::Sorted(word, how, text)),
+        (number, any(), proptest::num::i64::ANY).prop_map(|(number, how, count)| Condition::Count(number, how, count)),
         (moment(), any(), 0i64..200_000_000_000, 0i32..1_000_000_000)
-            .prop_map(|(moment, how, seconds, nanos)| Test::At(moment, how, Instant { seconds, nanos })),
-        moment().prop_map(Test::Came),
+            .prop_map(|(moment, how, seconds, nanos)| Condition::At(moment, how, Instant { seconds, nanos })),
+        moment().prop_map(Condition::Came),
         (prop::sample::select(vec![State::Queued, State::Running, State::Cancelled]), sense())
-            .prop_map(|(state, sense)| Test::State(state, sense)),
-        (prop::sample::select(Lane::ALL.to_vec()), sense()).prop_map(|(lane, sense)| Test::Lane(lane, sense)),
-        ".{0,8}".prop_map(Test::HasLabel),
+            .prop_map(|(state, sense)| Condition::State(state, sense)),
+        (prop::sample::select(Lane::ALL.to_vec()), sense()).prop_map(|(lane, sense)| Condition::Lane(lane, sense)),
+        ".{0,8}".prop_map(Condition::HasLabel),
     ]
 }
 
@@ -179,7 +183,7 @@ fn any_bool() -> proptest::bool::Any {
 
 fn filter() -> impl Strategy<Value = Filter> {
     let leaf =
-        prop_oneof![test().prop_map(Filter::Test), ".{0,8}".prop_map(|text| Filter::Search(text.to_lowercase()))];
+        prop_oneof![test().prop_map(Filter::Condition), ".{0,8}".prop_map(|text| Filter::Search(text.to_lowercase()))];
     leaf.prop_recursive(4, 24, 3, |inner| {
         let many = || prop::collection::vec(inner.clone(), 2..4);
         prop_oneof![

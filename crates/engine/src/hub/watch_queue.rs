@@ -1,9 +1,9 @@
 //! What waits for one watcher: bounded, whatever the watcher does.
 //!
-//! Durable entries queue up to the capacity. Beyond it they are thrown away and the queue says *lagged*: the
-//! watcher then reads what it missed from the log, so a slow one costs no memory and loses nothing. Transient news is
-//! kept once per job and kind, the newest wins, with a count of what it replaced. A durable entry pushes the pending
-//! news of its job ahead of itself.
+//! Durable entries queue up to the capacity. Beyond it they are dropped and the queue reports *lagged*: the
+//! watcher then reads what it missed from the log, so a slow one costs no memory and loses nothing. Transient
+//! updates are kept once per job and kind, the newest wins, with a count of what it replaced. A durable entry pushes the
+//! pending updates of its job ahead of itself.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use tokio::time::{Duration, Instant};
 
 use crate::estimate::Estimate;
 use crate::snapshot::EstimatedPosition;
-use crate::view::Known;
+use crate::view::CurrentJob;
 
 /// A durable entry on its way to a watcher.
 #[derive(Clone, Debug)]
 pub struct Durable {
     pub entry: Arc<Entry>,
-    /// The percent that was told live already; the entry must not be shown with less.
+    /// The percent that was sent live already; the entry must not be shown with less.
     pub percent: f64,
-    /// The batch of a job that was removed, where it is still known: the entry does not say it.
+    /// The batch of a job that was removed, where it is still known: the entry does not have it.
     pub batch: Option<BatchId>,
     /// How long the job may take from there on, where that is known.
     pub remaining: Option<Estimate>,
@@ -38,19 +38,19 @@ impl Durable {
     }
 }
 
-/// News that is not in the log.
+/// A change that is not in the log.
 #[derive(Clone, Debug)]
 pub struct TransientUpdate {
     pub at: Timestamp,
-    /// The job with this news in it.
-    pub known: Known,
-    /// Its place while it waits.
+    /// The job with this change in it.
+    pub current: CurrentJob,
+    /// Its position while it waits.
     pub position: Option<EstimatedPosition>,
     /// How long it may still take while it runs.
     pub remaining: Option<Estimate>,
     /// Milliseconds its attempt runs, or its last one ran.
     pub elapsed: Option<u64>,
-    pub news: TransientChange,
+    pub change: TransientChange,
 }
 
 #[derive(Clone, Debug)]
@@ -65,11 +65,11 @@ pub enum TransientChange {
         /// 0 to 100 of this export.
         percent: f64,
     },
-    /// The place in the lane.
+    /// The position in the lane.
     Position,
 }
 
-/// News of one kind replaces older news of that kind.
+/// An update of one kind replaces older ones of that kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum TransientKind {
     Progress,
@@ -89,21 +89,21 @@ impl TransientChange {
     }
 }
 
-/// One thing to tell.
+/// One message for a watcher.
 #[derive(Clone, Debug)]
 pub enum Message {
     /// An entry of the log.
     Durable(Durable),
-    /// News, and how many older ones were folded into it.
+    /// A transient update, and how many older ones were coalesced into it.
     Transient(Arc<TransientUpdate>, u32),
 }
 
 /// What a watcher found in its queue.
 #[derive(Debug)]
 pub enum Received {
-    /// To be told now, in order.
+    /// To be sent now, in order.
     Messages(Vec<Message>),
-    /// Entries were thrown away; read them from the log.
+    /// Entries were dropped; read them from the log.
     Lagged,
 }
 
@@ -122,19 +122,19 @@ struct Inner {
     pending: HashMap<JobId, Vec<Pending>>,
     last_sent: HashMap<(JobId, TransientKind), Instant>,
     lagged: bool,
-    /// Whether it was told where its waiting jobs stand since it was empty.
-    knows_positions: bool,
+    /// Whether it was sent the positions of its waiting jobs since it was empty.
+    has_positions: bool,
 }
 
 #[derive(Debug)]
 struct Pending {
     kind: TransientKind,
-    news: Arc<TransientUpdate>,
-    folded: u32,
+    update: Arc<TransientUpdate>,
+    coalesced: u32,
 }
 
 impl WatchQueue {
-    /// An empty one that holds back news of one job and kind to one per interval.
+    /// An empty one that throttles the updates of one job and kind to one per interval.
     pub fn new(capacity: usize, min_interval: Duration) -> Self {
         Self { capacity, min_interval, inner: Mutex::default(), signal: Notify::new() }
     }
@@ -145,18 +145,18 @@ impl WatchQueue {
         inner.queue.clear();
         inner.pending.clear();
         inner.lagged = false;
-        inner.knows_positions = false;
+        inner.has_positions = false;
     }
 
-    /// Whether it was told where its waiting jobs stand.
-    pub fn knows_positions(&self) -> bool {
-        self.inner.lock().knows_positions
+    /// Whether it was sent the positions of its waiting jobs.
+    pub fn has_positions(&self) -> bool {
+        self.inner.lock().has_positions
     }
 
-    /// It was told where its waiting jobs stand.
-    pub fn end_of_positions(&self) {
+    /// All positions of its waiting jobs were sent.
+    pub fn positions_sent(&self) {
         let mut inner = self.inner.lock();
-        inner.knows_positions = !inner.lagged;
+        inner.has_positions = !inner.lagged;
     }
 
     /// Whether nothing waits and nothing was thrown away.
@@ -165,7 +165,7 @@ impl WatchQueue {
         !inner.lagged && inner.queue.is_empty() && inner.pending.is_empty()
     }
 
-    /// Puts in an entry of the log, behind the pending news of its job.
+    /// Puts in an entry of the log, behind the pending updates of its job.
     pub fn push(&self, durable: Durable) {
         let mut inner = self.inner.lock();
         if inner.lagged {
@@ -174,7 +174,7 @@ impl WatchQueue {
         let id = durable.entry.key.job.clone();
         let before = inner.pending.remove(&id).unwrap_or_default();
         inner.last_sent.retain(|(job, _), _| *job != id);
-        inner.queue.extend(before.into_iter().map(|pending| Message::Transient(pending.news, pending.folded)));
+        inner.queue.extend(before.into_iter().map(|pending| Message::Transient(pending.update, pending.coalesced)));
         inner.queue.push_back(Message::Durable(durable));
         if inner.queue.len() > self.capacity {
             *inner = Inner { lagged: true, ..Inner::default() };
@@ -182,31 +182,31 @@ impl WatchQueue {
         self.signal.notify_one();
     }
 
-    /// Puts in news; older news of the same job and kind gives way.
-    pub fn push_news(&self, news: Arc<TransientUpdate>) {
+    /// Puts in a transient update; it replaces an older one of the same job and kind.
+    pub fn push_transient(&self, update: Arc<TransientUpdate>) {
         let mut inner = self.inner.lock();
         if inner.lagged {
             return;
         }
-        let kind = news.news.kind();
-        let of_job = inner.pending.entry(news.known.job.id.clone()).or_default();
+        let kind = update.change.kind();
+        let of_job = inner.pending.entry(update.current.job.id.clone()).or_default();
         let older = of_job.iter().position(|pending| pending.kind == kind);
-        let folded = older.map_or(0, |older| of_job.remove(older).folded + 1);
+        let coalesced = older.map_or(0, |older| of_job.remove(older).coalesced + 1);
         for pending in &mut *of_job {
-            // What is told after this must not show the job as it was before it.
-            let known = news.known.clone();
-            pending.news = Arc::new(TransientUpdate { known, ..TransientUpdate::clone(&pending.news) });
+            // What is sent after this must not show the job as it was before it.
+            let current = update.current.clone();
+            pending.update = Arc::new(TransientUpdate { current, ..TransientUpdate::clone(&pending.update) });
         }
-        of_job.push(Pending { kind, news, folded });
+        of_job.push(Pending { kind, update, coalesced });
         self.signal.notify_one();
     }
 
-    /// Waits until there is something to tell. Cancel-safe: nothing is taken before it is returned.
+    /// Waits until there is something to send. Cancel-safe: nothing is taken before it is returned.
     pub async fn next(&self) -> Received {
         loop {
             let due = match self.take(Instant::now()) {
-                Taken::Received(found) => return found,
-                Taken::Nothing { due } => due,
+                NextBatch::Ready(found) => return found,
+                NextBatch::Wait { due } => due,
             };
             match due {
                 Some(due) => tokio::select! {
@@ -218,24 +218,24 @@ impl WatchQueue {
         }
     }
 
-    fn take(&self, now: Instant) -> Taken {
+    fn take(&self, now: Instant) -> NextBatch {
         let mut inner = self.inner.lock();
         if inner.lagged {
-            return Taken::Received(Received::Lagged);
+            return NextBatch::Ready(Received::Lagged);
         }
         let mut messages: Vec<Message> = inner.queue.drain(..).collect();
         let due = inner.take_due(now, self.min_interval, &mut messages);
-        if messages.is_empty() { Taken::Nothing { due } } else { Taken::Received(Received::Messages(messages)) }
+        if messages.is_empty() { NextBatch::Wait { due } } else { NextBatch::Ready(Received::Messages(messages)) }
     }
 }
 
-enum Taken {
-    Received(Received),
-    Nothing { due: Option<Instant> },
+enum NextBatch {
+    Ready(Received),
+    Wait { due: Option<Instant> },
 }
 
 impl Inner {
-    /// Moves the news whose time has come into `messages`; says when the next is due.
+    /// Moves the updates that are due into `messages`; returns when the next is due.
     fn take_due(&mut self, now: Instant, interval: Duration, messages: &mut Vec<Message>) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         let last_sent = &mut self.last_sent;
@@ -247,7 +247,7 @@ impl Inner {
                     return true;
                 }
                 last_sent.insert((job.clone(), pending.kind), now);
-                messages.push(Message::Transient(pending.news.clone(), pending.folded));
+                messages.push(Message::Transient(pending.update.clone(), pending.coalesced));
                 false
             });
             !of_job.is_empty()
@@ -267,17 +267,17 @@ mod tests {
     use crate::clock::Moment;
     use crate::testing::queued;
 
-    fn news(job: &str, percent: f64) -> Arc<TransientUpdate> {
+    fn update(job: &str, percent: f64) -> Arc<TransientUpdate> {
         let mut job = queued(job, "alice");
         job.progress.percent = percent;
-        let known = Known { revision: Revision(1), job: Arc::new(job), live: None, since: Moment::default() };
+        let current = CurrentJob { revision: Revision(1), job: Arc::new(job), live: None, since: Moment::default() };
         Arc::new(TransientUpdate {
             at: Timestamp(1),
-            known,
+            current,
             position: None,
             remaining: None,
             elapsed: None,
-            news: TransientChange::Progress,
+            change: TransientChange::Progress,
         })
     }
 
@@ -293,45 +293,45 @@ mod tests {
         let Received::Messages(messages) = found else { return "lagged".into() };
         let words = messages.iter().map(|message| match message {
             Message::Durable(durable) => format!("r{}", durable.entry.revision),
-            Message::Transient(news, folded) => format!("p{}+{folded}", news.known.job.progress.percent),
+            Message::Transient(update, coalesced) => format!("p{}+{coalesced}", update.current.job.progress.percent),
         });
         words.collect::<Vec<_>>().join(" ")
     }
 
     #[tokio::test(start_paused = true)]
-    async fn news_is_folded_to_one_per_interval_and_the_newest_wins() {
+    async fn updates_are_coalesced_to_one_per_interval_and_the_newest_wins() {
         let queue = WatchQueue::new(8, Duration::from_secs(1));
-        queue.push_news(news("A", 1.0));
+        queue.push_transient(update("A", 1.0));
         assert_eq!(shown(queue.next().await), "p1+0");
         let start = Instant::now();
         for percent in [2.0, 3.0, 4.0] {
-            queue.push_news(news("A", percent));
+            queue.push_transient(update("A", percent));
         }
         assert_eq!(shown(queue.next().await), "p4+2");
         assert_eq!(start.elapsed().as_secs(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn news_that_was_held_back_takes_nothing_back() {
+    async fn an_update_that_was_held_back_takes_nothing_back() {
         let queue = WatchQueue::new(8, Duration::from_secs(1));
-        queue.push_news(news("A", 1.0));
+        queue.push_transient(update("A", 1.0));
         queue.next().await;
-        queue.push_news(news("A", 2.0));
-        queue.push_news(Arc::new(TransientUpdate {
-            news: TransientChange::Position,
-            ..TransientUpdate::clone(&news("A", 5.0))
+        queue.push_transient(update("A", 2.0));
+        queue.push_transient(Arc::new(TransientUpdate {
+            change: TransientChange::Position,
+            ..TransientUpdate::clone(&update("A", 5.0))
         }));
         assert_eq!(shown(queue.next().await), "p5+0");
         assert_eq!(shown(queue.next().await), "p5+0");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_entry_is_never_held_back_and_pushes_its_jobs_news_ahead() {
+    async fn an_entry_is_never_held_back_and_pushes_its_jobs_updates_ahead() {
         let queue = WatchQueue::new(8, Duration::from_secs(1));
-        queue.push_news(news("A", 1.0));
+        queue.push_transient(update("A", 1.0));
         queue.next().await;
-        queue.push_news(news("A", 2.0));
-        queue.push_news(news("A", 3.0));
+        queue.push_transient(update("A", 2.0));
+        queue.push_transient(update("A", 3.0));
         queue.push(durable("A", 7));
         let start = Instant::now();
         assert_eq!(shown(queue.next().await), "p3+1 r7");

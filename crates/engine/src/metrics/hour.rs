@@ -7,7 +7,7 @@ const MINUTE_MS: i64 = 60_000;
 
 /// What happened in some time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Minute {
+pub struct JobCounts {
     /// Jobs that ended well.
     pub succeeded: u64,
     pub failed: u64,
@@ -17,7 +17,7 @@ pub struct Minute {
     pub pages: u64,
 }
 
-impl Minute {
+impl JobCounts {
     /// Jobs that ended, however.
     pub fn ended(&self) -> u64 {
         self.succeeded + self.failed + self.cancelled
@@ -39,35 +39,35 @@ impl Minute {
 
 /// The last hour: the current minute and the 59 before it. A fixed size, however much happens.
 #[derive(Debug)]
-pub struct Hour {
-    /// Each minute stands at its number modulo 60, beside that number.
-    minutes: [(i64, Minute); MINUTES],
+pub struct LastHour {
+    /// Each minute is at its number modulo 60, with that number.
+    minutes: [(i64, JobCounts); MINUTES],
 }
 
-impl Default for Hour {
+impl Default for LastHour {
     fn default() -> Self {
-        Self { minutes: [(i64::MIN, Minute::default()); MINUTES] }
+        Self { minutes: [(i64::MIN, JobCounts::default()); MINUTES] }
     }
 }
 
-impl Hour {
-    /// Takes in what happened at a moment. What is older than an hour, by the newest moment of its place, is passed over.
-    pub fn add(&mut self, at: Moment, happened: Minute) {
+impl LastHour {
+    /// Adds what happened at a moment. What is more than an hour older than the newest of its slot is ignored.
+    pub fn add(&mut self, at: Moment, happened: JobCounts) {
         let number = at.0.div_euclid(MINUTE_MS);
-        let place = &mut self.minutes[number.rem_euclid(MINUTES as i64) as usize];
-        if place.0 < number {
-            *place = (number, Minute::default());
+        let slot = &mut self.minutes[number.rem_euclid(MINUTES as i64) as usize];
+        if slot.0 < number {
+            *slot = (number, JobCounts::default());
         }
-        if place.0 == number {
-            place.1.add(happened);
+        if slot.0 == number {
+            slot.1.add(happened);
         }
     }
 
     /// All of it, as of a moment.
-    pub fn sum(&self, now: Moment) -> Minute {
+    pub fn sum(&self, now: Moment) -> JobCounts {
         let last = now.0.div_euclid(MINUTE_MS);
         let fresh = self.minutes.iter().filter(|(number, _)| (last - (MINUTES as i64 - 1)..=last).contains(number));
-        fresh.fold(Minute::default(), |mut sum, (_, minute)| {
+        fresh.fold(JobCounts::default(), |mut sum, (_, minute)| {
             sum.add(*minute);
             sum
         })
@@ -80,16 +80,16 @@ mod tests {
 
     use super::*;
 
-    const ONE: Minute = Minute { succeeded: 1, failed: 0, cancelled: 0, pages: 3 };
+    const ONE: JobCounts = JobCounts { succeeded: 1, failed: 0, cancelled: 0, pages: 3 };
 
     #[test]
     fn what_is_older_than_an_hour_is_forgotten() {
-        let mut hour = Hour::default();
+        let mut hour = LastHour::default();
         hour.add(Moment(0), ONE);
         hour.add(Moment(59 * MINUTE_MS), ONE);
         assert_eq!(hour.sum(Moment(59 * MINUTE_MS)).succeeded, 2);
         assert_eq!(hour.sum(Moment(60 * MINUTE_MS)).succeeded, 1);
-        assert_eq!(hour.sum(Moment(500 * MINUTE_MS)), Minute::default());
+        assert_eq!(hour.sum(Moment(500 * MINUTE_MS)), JobCounts::default());
         hour.add(Moment(60 * MINUTE_MS), ONE);
         hour.add(Moment(0), ONE);
         assert_eq!(hour.sum(Moment(60 * MINUTE_MS)).succeeded, 2, "an old one does not come in by the back door");
@@ -97,15 +97,15 @@ mod tests {
 
     #[test]
     fn the_rate_leaves_out_what_was_cancelled() {
-        let minute = Minute { succeeded: 3, failed: 1, cancelled: 9, pages: 0 };
+        let minute = JobCounts { succeeded: 3, failed: 1, cancelled: 9, pages: 0 };
         assert_eq!((minute.error_rate(), minute.ended()), (0.25, 13));
-        assert_eq!(Minute::default().error_rate(), 0.0);
+        assert_eq!(JobCounts::default().error_rate(), 0.0);
     }
 
     proptest! {
         #[test]
         fn in_order_the_sum_is_what_came_within_the_hour(steps in proptest::collection::vec(0i64..200_000, 0..300)) {
-            let (mut hour, mut now, mut came) = (Hour::default(), 1_700_000_000_000, Vec::new());
+            let (mut hour, mut now, mut came) = (LastHour::default(), 1_700_000_000_000, Vec::new());
             for step in steps {
                 now += step;
                 hour.add(Moment(now), ONE);

@@ -7,10 +7,10 @@ use courant_joblog::ids::WorkerId;
 use tokio::sync::RwLock;
 use tokio::time::{Duration, Instant};
 
-use super::span::{PartId, Span};
+use super::span::{PageSpan, PartId};
 use crate::attempt::AttemptId;
 
-/// All documents of which parts are offered or given, by the attempt that offers them.
+/// All documents of which parts are offered or assigned, by the attempt that offers them.
 #[derive(Debug, Default)]
 pub struct PartLedger {
     splits: HashMap<AttemptId, Split>,
@@ -25,11 +25,11 @@ pub struct Split {
     pub kind: Box<str>,
     /// Of the newest offer.
     pub revision: i64,
-    /// Offered and not given, in order.
-    open: Vec<Span>,
+    /// Offered and not assigned, in order.
+    open: Vec<PageSpan>,
     parts: Vec<Part>,
     /// Workers that failed on a part: they would fail on the next.
-    barred: HashSet<WorkerId>,
+    excluded: HashSet<WorkerId>,
     /// The lead does not know the newest state.
     pub lead_is_stale: bool,
 }
@@ -38,22 +38,22 @@ pub struct Split {
 #[derive(Clone, Debug)]
 pub struct Part {
     pub id: PartId,
-    pub pages: Span,
+    pub pages: PageSpan,
     pub worker: WorkerId,
-    given: Instant,
+    assigned_at: Instant,
     accepted: bool,
-    /// Nothing more is taken in. It stays here until what was begun before has ended.
+    /// Nothing more is accepted. It stays here until what was begun before has ended.
     over: bool,
     /// Held for reading by whoever writes for the part.
     pub gate: Arc<RwLock<()>>,
 }
 
-/// A part that was just given.
+/// A part that was just assigned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
+pub struct AssignedPart {
     pub attempt: AttemptId,
     pub part: PartId,
-    pub pages: Span,
+    pub pages: PageSpan,
 }
 
 impl PartLedger {
@@ -80,28 +80,28 @@ impl PartLedger {
     }
 
     /// The offers of an attempt. One that is not newer than the last changes nothing: it was sent again.
-    pub fn offer(&mut self, attempt: &AttemptId, lead: &WorkerId, kind: &str, revision: i64, mut pages: Vec<Span>) {
+    pub fn offer(&mut self, attempt: &AttemptId, lead: &WorkerId, kind: &str, revision: i64, mut pages: Vec<PageSpan>) {
         let new = || Split {
             lead: lead.clone(),
             kind: kind.into(),
             revision: 0,
             open: Vec::new(),
             parts: Vec::new(),
-            barred: HashSet::new(),
+            excluded: HashSet::new(),
             lead_is_stale: false,
         };
         let split = self.splits.entry(attempt.clone()).or_insert_with(new);
         if revision <= split.revision {
             return;
         }
-        pages.retain(|pages| !split.parts.iter().any(|part| part.pages.meets(pages)));
+        pages.retain(|pages| !split.parts.iter().any(|part| part.pages.overlaps(pages)));
         pages.sort_unstable_by_key(|pages| pages.first);
         (split.revision, split.open) = (revision, pages);
     }
 
-    /// Gives this worker the last open pages of the document of these kinds that has the fewest helpers.
-    pub fn give(&mut self, worker: &WorkerId, kinds: &[Box<str>]) -> Option<Given> {
-        let fits = |split: &Split| !split.open.is_empty() && split.may_give(worker, kinds);
+    /// Assigns this worker the last open pages of the document of these kinds that has the fewest helpers.
+    pub fn assign(&mut self, worker: &WorkerId, kinds: &[Box<str>]) -> Option<AssignedPart> {
+        let fits = |split: &Split| !split.open.is_empty() && split.may_assign(worker, kinds);
         let able = self.splits.iter_mut().filter(|(_, split)| fits(split));
         let (attempt, split) =
             able.min_by(|(a, x), (b, y)| (x.helpers(), &a.job, a.number).cmp(&(y.helpers(), &b.job, b.number)))?;
@@ -111,18 +111,18 @@ impl PartLedger {
             id: part.clone(),
             pages,
             worker: worker.clone(),
-            given: Instant::now(),
+            assigned_at: Instant::now(),
             accepted: false,
             over: false,
             gate: Arc::default(),
         });
-        Some(Given { attempt: attempt.clone(), part, pages })
+        Some(AssignedPart { attempt: attempt.clone(), part, pages })
     }
 
-    /// Gives this worker nothing more of this document.
-    pub fn bar(&mut self, attempt: &AttemptId, worker: &WorkerId) {
+    /// Assigns this worker nothing more of this document.
+    pub fn exclude(&mut self, attempt: &AttemptId, worker: &WorkerId) {
         if let Some(split) = self.splits.get_mut(attempt) {
-            split.barred.insert(worker.clone());
+            split.excluded.insert(worker.clone());
         }
     }
 
@@ -141,8 +141,8 @@ impl PartLedger {
         self.part(attempt, part).is_some_and(|part| part.accepted)
     }
 
-    /// From here on nothing is taken in for this part. `None` if that was so already.
-    pub fn shut(&mut self, attempt: &AttemptId, part: &PartId) -> Option<Part> {
+    /// From here on nothing is accepted for this part. `None` if that was so already.
+    pub fn begin_close(&mut self, attempt: &AttemptId, part: &PartId) -> Option<Part> {
         let parts = &mut self.splits.get_mut(attempt)?.parts;
         let part = parts.iter_mut().find(|known| known.id == *part && !known.over)?;
         part.over = true;
@@ -157,7 +157,7 @@ impl PartLedger {
     }
 
     /// The attempt is over, and all parts with it.
-    pub fn dissolve(&mut self, attempt: &AttemptId) -> Vec<Part> {
+    pub fn remove_split(&mut self, attempt: &AttemptId) -> Vec<Part> {
         let parts = self.splits.remove(attempt).map(|split| split.parts).unwrap_or_default();
         parts.into_iter().filter(|part| !part.over).collect()
     }
@@ -168,17 +168,17 @@ impl PartLedger {
         all.filter(|(_, part)| !part.over)
     }
 
-    /// The parts of a worker beyond so many, those given last first.
-    pub fn beyond(&self, worker: &WorkerId, most: u32) -> Vec<(AttemptId, PartId)> {
+    /// The parts of a worker over `most`, those assigned last first.
+    pub fn over_limit(&self, worker: &WorkerId, most: u32) -> Vec<(AttemptId, PartId)> {
         let mut held: Vec<_> = self.parts().filter(|(_, part)| part.worker == *worker).collect();
-        held.sort_by_key(|(_, part)| part.given);
-        let beyond = held.into_iter().skip(most as usize).rev();
-        beyond.map(|(attempt, part)| (attempt.clone(), part.id.clone())).collect()
+        held.sort_by_key(|(_, part)| part.assigned_at);
+        let over_limit = held.into_iter().skip(most as usize).rev();
+        over_limit.map(|(attempt, part)| (attempt.clone(), part.id.clone())).collect()
     }
 
     /// Parts that were not accepted in time.
-    pub fn late(&self, within: Duration) -> Vec<(AttemptId, PartId)> {
-        let late = self.parts().filter(|(_, part)| !part.accepted && part.given.elapsed() > within);
+    pub fn overdue(&self, within: Duration) -> Vec<(AttemptId, PartId)> {
+        let late = self.parts().filter(|(_, part)| !part.accepted && part.assigned_at.elapsed() > within);
         late.map(|(attempt, part)| (attempt.clone(), part.id.clone())).collect()
     }
 
@@ -188,8 +188,8 @@ impl PartLedger {
 }
 
 impl Split {
-    fn may_give(&self, worker: &WorkerId, kinds: &[Box<str>]) -> bool {
-        self.lead != *worker && !self.barred.contains(worker) && kinds.contains(&self.kind)
+    fn may_assign(&self, worker: &WorkerId, kinds: &[Box<str>]) -> bool {
+        self.lead != *worker && !self.excluded.contains(worker) && kinds.contains(&self.kind)
     }
 
     fn helpers(&self) -> usize {
@@ -197,7 +197,7 @@ impl Split {
     }
 
     /// The pages that others do, those included whose part is over but not closed.
-    pub fn held(&self) -> impl Iterator<Item = Span> {
+    pub fn held(&self) -> impl Iterator<Item = PageSpan> {
         self.parts.iter().map(|part| part.pages)
     }
 }
@@ -218,16 +218,16 @@ mod tests {
             newer: i64,
             which: Vec<bool>,
         },
-        Give {
+        Assign {
             worker: u8,
         },
-        Shut {
+        BeginClose {
             which: usize,
         },
         Close {
             which: usize,
         },
-        Dissolve {
+        RemoveSplit {
             attempt: u32,
         },
     }
@@ -236,10 +236,10 @@ mod tests {
         prop_oneof![
             3 => (1u32..3, 0i64..2, vec(any::<bool>(), 10))
                 .prop_map(|(attempt, newer, which)| Step::Offer { attempt, newer, which }),
-            6 => (0u8..4).prop_map(|worker| Step::Give { worker }),
-            3 => any::<usize>().prop_map(|which| Step::Shut { which }),
+            6 => (0u8..4).prop_map(|worker| Step::Assign { worker }),
+            3 => any::<usize>().prop_map(|which| Step::BeginClose { which }),
             3 => any::<usize>().prop_map(|which| Step::Close { which }),
-            1 => (1u32..3).prop_map(|attempt| Step::Dissolve { attempt }),
+            1 => (1u32..3).prop_map(|attempt| Step::RemoveSplit { attempt }),
         ]
     }
 
@@ -251,16 +251,16 @@ mod tests {
         WorkerId::new(format!("w{number}"))
     }
 
-    fn tens(which: &[bool]) -> Vec<Span> {
+    fn tens(which: &[bool]) -> Vec<PageSpan> {
         let wanted = which.iter().zip(0..).filter(|(wanted, _)| **wanted);
-        wanted.map(|(_, n)| Span { first: n * 10 + 1, last: n * 10 + 10 }).collect()
+        wanted.map(|(_, n)| PageSpan { first: n * 10 + 1, last: n * 10 + 10 }).collect()
     }
 
     #[derive(Default)]
     struct Model {
         ledger: PartLedger,
-        given: Vec<Given>,
-        offered: HashMap<AttemptId, (i64, Vec<Span>)>,
+        assigned: Vec<AssignedPart>,
+        offered: HashMap<AttemptId, (i64, Vec<PageSpan>)>,
     }
 
     impl Model {
@@ -275,29 +275,32 @@ mod tests {
                         self.offered.insert(attempt, (revision, which));
                     }
                 }
-                Step::Give { worker: number } => {
-                    let Some(given) = self.ledger.give(&worker(number), &["pdf".into()]) else { return Ok(()) };
-                    prop_assert!(at(u32::from(number)) != given.attempt, "to the lead itself");
-                    let offered = &self.offered[&given.attempt].1;
-                    prop_assert!(offered.contains(&given.pages), "{given:?} was not offered: {offered:?}");
-                    prop_assert!(self.given.iter().all(|before| before.part != given.part));
-                    self.given.push(given);
+                Step::Assign { worker: number } => {
+                    let Some(assigned) = self.ledger.assign(&worker(number), &["pdf".into()]) else { return Ok(()) };
+                    prop_assert!(at(u32::from(number)) != assigned.attempt, "to the lead itself");
+                    let offered = &self.offered[&assigned.attempt].1;
+                    prop_assert!(offered.contains(&assigned.pages), "{assigned:?} was not offered: {offered:?}");
+                    prop_assert!(self.assigned.iter().all(|before| before.part != assigned.part));
+                    self.assigned.push(assigned);
                 }
-                Step::Shut { which } => {
-                    if let Some(given) = which.checked_rem(self.given.len()).map(|n| self.given[n].clone()) {
-                        let first = self.ledger.shut(&given.attempt, &given.part);
-                        prop_assert!(self.ledger.part(&given.attempt, &given.part).is_none());
-                        prop_assert!(self.ledger.shut(&given.attempt, &given.part).is_none(), "{first:?} ended twice");
+                Step::BeginClose { which } => {
+                    if let Some(assigned) = which.checked_rem(self.assigned.len()).map(|n| self.assigned[n].clone()) {
+                        let first = self.ledger.begin_close(&assigned.attempt, &assigned.part);
+                        prop_assert!(self.ledger.part(&assigned.attempt, &assigned.part).is_none());
+                        prop_assert!(
+                            self.ledger.begin_close(&assigned.attempt, &assigned.part).is_none(),
+                            "{first:?} ended twice"
+                        );
                     }
                 }
                 Step::Close { which } => {
-                    if let Some(given) = which.checked_rem(self.given.len()).map(|n| self.given[n].clone()) {
-                        self.ledger.shut(&given.attempt, &given.part);
-                        self.ledger.close(&given.attempt, &given.part);
+                    if let Some(assigned) = which.checked_rem(self.assigned.len()).map(|n| self.assigned[n].clone()) {
+                        self.ledger.begin_close(&assigned.attempt, &assigned.part);
+                        self.ledger.close(&assigned.attempt, &assigned.part);
                     }
                 }
-                Step::Dissolve { attempt } => {
-                    self.ledger.dissolve(&at(attempt));
+                Step::RemoveSplit { attempt } => {
+                    self.ledger.remove_split(&at(attempt));
                     prop_assert!(self.ledger.parts().all(|(of, _)| *of != at(attempt)));
                     self.offered.remove(&at(attempt));
                 }
@@ -305,12 +308,12 @@ mod tests {
             Ok(())
         }
 
-        /// No page is in two hands, and none that is in somebody's hands is still to be had.
+        /// No page is assigned twice, and none that is assigned is still open.
         fn check(&self) -> Result<(), TestCaseError> {
             for split in self.ledger.splits.values() {
-                let mut all: Vec<Span> = split.held().chain(split.open.iter().copied()).collect();
+                let mut all: Vec<PageSpan> = split.held().chain(split.open.iter().copied()).collect();
                 all.sort_by_key(|pages| pages.first);
-                prop_assert!(all.windows(2).all(|pair| !pair[0].meets(&pair[1])), "{split:?}");
+                prop_assert!(all.windows(2).all(|pair| !pair[0].overlaps(&pair[1])), "{split:?}");
             }
             Ok(())
         }
@@ -333,10 +336,10 @@ mod tests {
         ledger.offer(&at(1), &worker(1), "pdf", 1, tens(&[true; 3]));
         ledger.offer(&at(2), &worker(2), "pdf", 1, tens(&[true; 3]));
         let kinds = ["pdf".into()];
-        let given: Vec<_> = (0..4).map(|_| ledger.give(&worker(9), &kinds).unwrap()).collect();
-        let seen: Vec<_> = given.iter().map(|given| (given.attempt.number, given.pages.first)).collect();
+        let assigned: Vec<_> = (0..4).map(|_| ledger.assign(&worker(9), &kinds).unwrap()).collect();
+        let seen: Vec<_> = assigned.iter().map(|assigned| (assigned.attempt.number, assigned.pages.first)).collect();
         assert_eq!(seen, [(1, 21), (2, 21), (1, 11), (2, 11)]);
-        assert!(ledger.give(&worker(9), &["scan".into()]).is_none());
-        assert_eq!(ledger.beyond(&worker(9), 3).len(), 1);
+        assert!(ledger.assign(&worker(9), &["scan".into()]).is_none());
+        assert_eq!(ledger.over_limit(&worker(9), 3).len(), 1);
     }
 }

@@ -7,5 +7,5 @@
 mod ledger;
 mod span;
 
-pub use ledger::{Given, Part, PartLedger, Split};
-pub use span::{MAX_PART_ID, MAX_RANGES, PartId, Span};
+pub use ledger::{AssignedPart, Part, PartLedger, Split};
+pub use span::{MAX_PART_ID, MAX_RANGES, PageSpan, PartId};

@@ -25,19 +25,19 @@ impl PartId {
 
 /// Pages in a row, both inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct PageSpan {
     /// The first, from 1.
     pub first: u32,
     pub last: u32,
 }
 
-impl Span {
+impl PageSpan {
     /// Whether this page is one of them.
-    pub fn has(&self, page: u32) -> bool {
+    pub fn contains(&self, page: u32) -> bool {
         (self.first..=self.last).contains(&page)
     }
 
-    pub fn meets(&self, other: &Self) -> bool {
+    pub fn overlaps(&self, other: &Self) -> bool {
         self.first <= other.last && other.first <= self.last
     }
 }

@@ -30,10 +30,10 @@ impl Window {
             return;
         }
         self.sum = self.sum.saturating_add(amount);
-        let place = self.steps.partition_point(|(begin, _)| *begin < step);
-        match self.steps.get_mut(place) {
+        let index = self.steps.partition_point(|(begin, _)| *begin < step);
+        match self.steps.get_mut(index) {
             Some((begin, there)) if *begin == step => *there = there.saturating_add(amount),
-            Some(_) | None => self.steps.insert(place, (step, amount)),
+            Some(_) | None => self.steps.insert(index, (step, amount)),
         }
     }
 

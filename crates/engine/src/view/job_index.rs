@@ -19,7 +19,7 @@ pub struct JobIndex {
 }
 
 impl JobIndex {
-    /// Puts a job where its state says, and takes it from where it stood.
+    /// Puts a job where its state belongs, and takes it from where it was.
     pub fn put(&mut self, key: &ListKey, state: State) {
         let (to, from) = match state.is_terminal() {
             true => (&mut self.ended, &mut self.open),

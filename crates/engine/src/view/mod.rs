@@ -1,8 +1,8 @@
 //! The view: what the log says, kept in memory for reading. Rebuilt at start, advanced only by the follower, never
-//! written to by calls. The live news of running jobs, which the log does not have, lies beside it.
+//! written to by calls. The live progress of running jobs, which the log does not have, is kept beside it.
 
+mod current_job;
 mod job_index;
-mod known;
 mod load;
 mod order_statistic_tree;
 mod queues;
@@ -19,12 +19,12 @@ use courant_joblog::ids::{JobId, Owner, Revision, Timestamp, WorkerId};
 use courant_joblog::job::{Job, Lane, State};
 use courant_joblog::log::{Entry, Record};
 
+pub use current_job::{CurrentJob, LiveProgress};
+use current_job::{carry_over, continues, logged_since};
 pub use job_index::{JobIndex, ListKey};
-pub use known::{Known, Live};
-use known::{carried, goes_on, logged_since};
 pub use load::{Load, PagesLeft};
 use queues::JobQueues;
-pub use queues::{Now, OwnerLimits, QueuePosition, QueueState, Weights};
+pub use queues::{ClockReading, OwnerLimits, QueuePosition, QueueState, Weights};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Moment};
@@ -33,7 +33,7 @@ use crate::clock::{Clock, Moment};
 #[derive(Debug, Default)]
 pub struct View {
     revision: Revision,
-    jobs: HashMap<JobId, Known>,
+    jobs: HashMap<JobId, CurrentJob>,
     all: JobIndex,
     owners: HashMap<Owner, JobIndex>,
     held: BTreeMap<WorkerId, BTreeSet<JobId>>,
@@ -59,17 +59,17 @@ impl View {
         self.revision
     }
 
-    pub fn get(&self, id: &JobId) -> Option<&Known> {
+    pub fn get(&self, id: &JobId) -> Option<&CurrentJob> {
         self.jobs.get(id)
     }
 
     /// Jobs of an owner, or all, newest first, those before a key. Many: read them in pieces, see
-    /// [`Engine::find`](crate::engine::Engine::find).
+    /// [`Engine::newest`](crate::engine::Engine::newest).
     pub fn list<'a>(
         &'a self,
         owner: Option<&Owner>,
         before: Option<&ListKey>,
-    ) -> impl Iterator<Item = (&'a ListKey, &'a Known)> {
+    ) -> impl Iterator<Item = (&'a ListKey, &'a CurrentJob)> {
         let keys = self.job_index(owner).map(|job_index| job_index.newest_first(before));
         keys.into_iter().flatten().filter_map(|key| Some((key, self.jobs.get(&key.1)?)))
     }
@@ -83,12 +83,12 @@ impl View {
     }
 
     /// The jobs that workers hold.
-    pub fn held(&self) -> impl Iterator<Item = &Known> {
+    pub fn held(&self) -> impl Iterator<Item = &CurrentJob> {
         self.held.values().flatten().filter_map(|id| self.jobs.get(id))
     }
 
     /// The jobs that a worker holds.
-    pub fn held_by(&self, worker: &WorkerId) -> impl Iterator<Item = &Known> {
+    pub fn held_by(&self, worker: &WorkerId) -> impl Iterator<Item = &CurrentJob> {
         self.held.get(worker).into_iter().flatten().filter_map(|id| self.jobs.get(id))
     }
 
@@ -97,7 +97,7 @@ impl View {
         self.held.get(worker).map_or(0, |jobs| u32::try_from(jobs.len()).unwrap_or(u32::MAX))
     }
 
-    /// The place of a waiting job.
+    /// The position of a waiting job.
     pub fn position(&self, job: &Job) -> Option<QueuePosition> {
         self.queues.position(job)
     }
@@ -114,7 +114,7 @@ impl View {
     }
 
     /// The next jobs of a queue in the order they will be taken, at most so many.
-    pub fn upcoming(&self, kind: &str, lane: Lane, limit: usize) -> impl Iterator<Item = &Known> {
+    pub fn upcoming(&self, kind: &str, lane: Lane, limit: usize) -> impl Iterator<Item = &CurrentJob> {
         self.queues.upcoming(kind, lane, limit).filter_map(|id| self.jobs.get(id))
     }
 
@@ -130,7 +130,7 @@ impl View {
 
     /// Those of the kinds that jobs wait for, where `offered` has all kinds that workers take. Looks through the smaller of
     /// the two: callers name kinds, and so do workers.
-    pub fn waited_for<'a, V>(&'a self, offered: &'a HashMap<Box<str>, V>) -> Vec<&'a str> {
+    pub fn kinds_with_waiting_jobs<'a, V>(&'a self, offered: &'a HashMap<Box<str>, V>) -> Vec<&'a str> {
         let waits = |kind: &str| self.queues.states(kind).iter().any(|queue| queue.waiting.jobs > 0);
         if self.queues.kinds().len() < offered.len() {
             self.queues.kinds().filter(|kind| offered.contains_key(*kind) && waits(kind)).collect()
@@ -141,7 +141,7 @@ impl View {
 
     /// Whether a job of this kind waits in this lane that would be given out if the owner of one that runs gave it back: one
     /// whose own owner has as many running as may be waits for those, not for a worker.
-    pub fn is_waited(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &OwnerLimits<'_>) -> bool {
+    pub fn would_serve(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &OwnerLimits<'_>) -> bool {
         self.queues.would_serve(kind, lane, leaving, limits)
     }
 
@@ -152,14 +152,14 @@ impl View {
 
     /// Puts the delayed jobs that are due into their queues.
     pub fn release_due(&mut self, now: Instant) {
-        while let Some(known) = self.queues.first_due(now).and_then(|id| self.jobs.get(id)) {
-            self.queues.release(&known.job);
+        while let Some(current) = self.queues.first_due(now).and_then(|id| self.jobs.get(id)) {
+            self.queues.release(&current.job);
         }
     }
 
     /// Takes the next job of these kinds out of its queue, for a claim. However the claim ends, it must be followed by
     /// [`View::give_back`].
-    pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>, now: Instant) -> Option<Known> {
+    pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>, now: Instant) -> Option<CurrentJob> {
         self.release_due(now);
         let id = self.queues.take_next(kinds, limits)?;
         self.jobs.get(&id).cloned()
@@ -167,76 +167,76 @@ impl View {
 
     /// Puts a job that was taken for a claim back into its queue, if it still waits.
     pub fn give_back(&mut self, id: &JobId) {
-        let unused = self.queues.claim_over(id);
-        let waits = self.jobs.get(id).filter(|known| known.job.state == State::Queued);
+        let unused = self.queues.end_claim(id);
+        let waits = self.jobs.get(id).filter(|current| current.job.state == State::Queued);
         match waits {
-            Some(known) if unused => self.queues.put_back(&known.job, Now::read()),
+            Some(current) if unused => self.queues.put_back(&current.job, ClockReading::read()),
             // It was started and waits again since.
-            Some(known) => self.queues.insert(&known.job, Now::read()),
+            Some(current) => self.queues.insert(&current.job, ClockReading::read()),
             None => {}
         }
     }
 
-    /// Takes in the next entry of the log. One that is not after all before it is passed over: what it says is known.
+    /// Applies the next entry of the log. One that is not after all before it is ignored: the view has it.
     pub fn apply(&mut self, entry: &Entry) {
         if entry.revision <= self.revision {
             return;
         }
         self.revision = entry.revision;
         let old = self.jobs.remove(&entry.key.job);
-        if let Some(known) = &old {
-            self.step_out(&known.job);
+        if let Some(current) = &old {
+            self.take_out(&current.job);
         }
         match &entry.record {
             Record::Forgotten => self.unlist(old.as_ref()),
-            Record::Changed { job, .. } => self.admit(entry.revision, job, old),
+            Record::Changed { job, .. } => self.insert(entry.revision, job, old),
         }
     }
 
-    /// What was taken in up to now was a list as of a revision: how a start begins. From now on entries are seen as they come.
+    /// What was applied up to now was a list as of a revision: how a start begins. From now on entries are seen as they come.
     pub fn advance(&mut self, revision: Revision) {
         self.revision = self.revision.max(revision);
         self.following = true;
     }
 
-    /// Takes in news of a running attempt; percent never goes back. `None` if it is not the job's attempt.
-    pub fn set_live(&mut self, id: &JobId, mut live: Live) -> Option<Known> {
-        let known = self.jobs.get_mut(id)?;
-        if known.job.attempt != live.attempt || !known.job.state.is_held() {
+    /// Sets the live progress of a running attempt; percent never goes back. `None` if it is not the job's attempt.
+    pub fn set_live_progress(&mut self, id: &JobId, mut live: LiveProgress) -> Option<CurrentJob> {
+        let current = self.jobs.get_mut(id)?;
+        if current.job.attempt != live.attempt || !current.job.state.is_held() {
             return None;
         }
-        live.progress.percent = live.progress.percent.max(known.progress().percent);
-        known.live = Some(Arc::new(live));
-        Some(known.clone())
+        live.progress.percent = live.progress.percent.max(current.progress().percent);
+        current.live = Some(Arc::new(live));
+        Some(current.clone())
     }
 
-    fn admit(&mut self, revision: Revision, job: &Arc<Job>, old: Option<Known>) {
+    fn insert(&mut self, revision: Revision, job: &Arc<Job>, old: Option<CurrentJob>) {
         let key = (job.created, job.id.clone());
         self.all.put(&key, job.state);
         self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
         if job.state == State::Queued {
-            self.queues.insert(job, Now::read());
+            self.queues.insert(job, ClockReading::read());
         }
         if job.state.is_held() {
-            self.queues.hold(job);
+            self.queues.add_running(job);
             self.held.entry(holder(job)).or_default().insert(job.id.clone());
         }
         let since = match &old {
-            Some(old) if goes_on(&old.job, job) => old.since,
+            Some(old) if continues(&old.job, job) => old.since,
             _ if self.following => self.clock.now(),
             _ => self.clock.moment_of(logged_since(job), Timestamp::now()),
         };
-        let live = old.and_then(|known| known.live).and_then(|live| carried(&live, job));
-        self.jobs.insert(job.id.clone(), Known { revision, job: job.clone(), live, since });
+        let live = old.and_then(|current| current.live).and_then(|live| carry_over(&live, job));
+        self.jobs.insert(job.id.clone(), CurrentJob { revision, job: job.clone(), live, since });
     }
 
     /// Takes a job as it was out of the queue it is in, or from the worker that has it.
-    fn step_out(&mut self, job: &Job) {
+    fn take_out(&mut self, job: &Job) {
         if job.state == State::Queued {
             self.queues.remove(job);
         }
         if job.state.is_held() {
-            self.queues.let_go(job);
+            self.queues.remove_running(job);
             let holder = holder(job);
             if let Some(jobs) = self.held.get_mut(&holder) {
                 jobs.remove(&job.id);
@@ -247,14 +247,14 @@ impl View {
         }
     }
 
-    fn unlist(&mut self, old: Option<&Known>) {
-        let Some(known) = old else { return };
-        let key = (known.job.created, known.job.id.clone());
+    fn unlist(&mut self, old: Option<&CurrentJob>) {
+        let Some(current) = old else { return };
+        let key = (current.job.created, current.job.id.clone());
         self.all.remove(&key);
-        if let Some(keys) = self.owners.get_mut(&known.job.owner) {
+        if let Some(keys) = self.owners.get_mut(&current.job.owner) {
             keys.remove(&key);
             if keys.is_empty() {
-                self.owners.remove(&known.job.owner);
+                self.owners.remove(&current.job.owner);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use courant_joblog::apply::apply;
-use courant_joblog::event::{Change, Counts, Event};
+use courant_joblog::event::{AttemptCharge, Change, Event};
 use courant_joblog::job::{JobError, Page};
 use courant_joblog::log::Key;
 use proptest::collection::vec;
@@ -56,7 +56,7 @@ enum Step {
     /// Handed back, lost or failed for now.
     Retry {
         job: usize,
-        counts: Counts,
+        charge: AttemptCharge,
         delayed: bool,
     },
     Cancel(usize),
@@ -81,8 +81,8 @@ fn step() -> impl Strategy<Value = Step> {
         5 => job().prop_map(|job| Step::Page { job }),
         2 => job().prop_map(Step::Succeed),
         1 => job().prop_map(Step::Fail),
-        3 => (job(), select(vec![Counts::Yes, Counts::No]), any::<bool>())
-            .prop_map(|(job, counts, delayed)| Step::Retry { job, counts, delayed }),
+        3 => (job(), select(vec![AttemptCharge::Charged, AttemptCharge::Free]), any::<bool>())
+            .prop_map(|(job, charge, delayed)| Step::Retry { job, charge, delayed }),
         2 => job().prop_map(Step::Cancel),
         2 => job().prop_map(Step::Requeue),
         1 => job().prop_map(Step::Forget),
@@ -91,7 +91,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The view and, told by the log alone, what it should say.
+/// The view and, computed from the log alone, what it should be.
 #[derive(Default)]
 struct World {
     view: View,
@@ -143,9 +143,10 @@ impl World {
             .queues()
             .into_keys()
             .filter(|(kind, _)| kinds.iter().any(|taken| **taken == **kind))
-            .filter_map(|(kind, lane)| self.view.upcoming(&kind, lane, 1).next().map(|known| known.job.id.clone()))
+            .filter_map(|(kind, lane)| self.view.upcoming(&kind, lane, 1).next().map(|current| current.job.id.clone()))
             .collect();
-        let taken = self.view.take_next(&kinds, &OwnerLimits::NONE, Instant::now()).map(|known| known.job.id.clone());
+        let taken =
+            self.view.take_next(&kinds, &OwnerLimits::NONE, Instant::now()).map(|current| current.job.id.clone());
         match &taken {
             Some(id) => prop_assert!(heads.contains(id), "{id} is no head of {heads:?}"),
             None => prop_assert!(heads.is_empty(), "nobody of {heads:?} was taken"),
@@ -213,10 +214,10 @@ impl World {
                 let Some(job) = self.pick(job, running) else { return Ok(()) };
                 self.change(&job, Change::Failed { attempt: job.attempt, error: error() });
             }
-            Step::Retry { job, counts, delayed } => {
+            Step::Retry { job, charge, delayed } => {
                 let Some(job) = self.pick(job, running) else { return Ok(()) };
                 let not_before = if delayed { LATER } else { Timestamp(0) };
-                self.change(&job, Change::Retrying { attempt: job.attempt, error: error(), not_before, counts });
+                self.change(&job, Change::Retrying { attempt: job.attempt, error: error(), not_before, charge });
                 self.released.remove(&job.id);
             }
             Step::Cancel(job) => {
@@ -249,14 +250,14 @@ impl World {
     /// The queues as they should be: jobs by the time they came, those being claimed left out.
     fn queues(&self) -> BTreeMap<(Box<str>, Lane), Vec<Arc<Job>>> {
         let mut queues: BTreeMap<_, Vec<Arc<Job>>> = BTreeMap::new();
-        for job in self.jobs.values().filter(|job| self.stands(job)) {
+        for job in self.jobs.values().filter(|job| self.is_waiting(job)) {
             queues.entry((job.kind.clone(), job.lane)).or_default().push(job.clone());
         }
         queues.values_mut().for_each(|queue| queue.sort_by_key(|job| (job.queued, job.id.clone())));
         queues
     }
 
-    fn stands(&self, job: &Job) -> bool {
+    fn is_waiting(&self, job: &Job) -> bool {
         let claimed = self.claims.iter().any(|(id, _)| *id == job.id) && self.view.position(job).is_none();
         job.state == State::Queued && !claimed && !self.is_delayed(job)
     }
@@ -283,7 +284,7 @@ impl World {
     }
 
     fn check_queue(&self, kind: &str, lane: Lane, queue: &[Arc<Job>]) -> Result<(), TestCaseError> {
-        let upcoming: Vec<&Job> = self.view.upcoming(kind, lane, usize::MAX).map(|known| &*known.job).collect();
+        let upcoming: Vec<&Job> = self.view.upcoming(kind, lane, usize::MAX).map(|current| &*current.job).collect();
         let id = |job: &&Job| job.id.clone();
         prop_assert_eq!(upcoming.len(), queue.len());
         for owner in OWNERS.map(Owner::new) {
@@ -293,8 +294,8 @@ impl World {
         }
         check_turns(&upcoming)?;
         for (job, position) in upcoming.iter().zip(1u32..) {
-            let stands = self.view.position(job).unwrap();
-            prop_assert_eq!((stands.position, stands.ahead.jobs), (position, u64::from(position - 1)));
+            let queued = self.view.position(job).unwrap();
+            prop_assert_eq!((queued.position, queued.ahead.jobs), (position, u64::from(position - 1)));
         }
         let load: Load = queue.iter().map(|job| Load::of(load::pages_left(job))).sum();
         if let Some(last) = upcoming.last() {
@@ -410,8 +411,8 @@ proptest! {
             // Whose turn it is begins anew; each owner's jobs are in their order.
             let orders: Vec<BTreeMap<Owner, Vec<JobId>>> = queues.iter().map(|queue| {
                 let mut order: BTreeMap<Owner, Vec<JobId>> = BTreeMap::new();
-                for known in view.upcoming(&queue.0, queue.1, usize::MAX) {
-                    order.entry(known.job.owner.clone()).or_default().push(known.job.id.clone());
+                for current in view.upcoming(&queue.0, queue.1, usize::MAX) {
+                    order.entry(current.job.owner.clone()).or_default().push(current.job.id.clone());
                 }
                 order
             }).collect();

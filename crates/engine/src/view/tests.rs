@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use courant_joblog::apply::apply;
-use courant_joblog::event::{Change, Counts, Event};
+use courant_joblog::event::{AttemptCharge, Change, Event};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{JobError, Progress, Stage};
 use courant_joblog::log::Key;
@@ -17,7 +17,7 @@ fn started(job: &Job) -> Job {
 /// A job whose first attempt ended and that waits until it is due.
 pub(crate) fn tried(id: &str, ended: i64, due: i64) -> Job {
     let error = JobError { code: "X".into(), message: "x".into(), retryable: true };
-    let change = Change::Retrying { attempt: 1, error, not_before: Timestamp(due), counts: Counts::Yes };
+    let change = Change::Retrying { attempt: 1, error, not_before: Timestamp(due), charge: AttemptCharge::Charged };
     apply(Some(&started(&queued(id, "alice"))), &Event::new(Timestamp(ended), change)).unwrap()
 }
 
@@ -56,14 +56,14 @@ fn percent_told_live_is_never_taken_back() {
     let mut view = View::default();
     view.apply(&entry(1, &job));
     let progress = Progress { percent: 40.0, stage: Stage::Extract, ..job.progress.clone() };
-    let live = Live { attempt: 1, progress, zone: None };
-    view.set_live(&job.id, live.clone()).unwrap();
+    let live = LiveProgress { attempt: 1, progress, zone: None };
+    view.set_live_progress(&job.id, live.clone()).unwrap();
     let lower = Progress { percent: 30.0, ..live.progress.clone() };
-    let known = view.set_live(&job.id, Live { progress: lower, ..live.clone() }).unwrap();
-    assert_eq!(known.progress().percent, 40.0);
+    let current = view.set_live_progress(&job.id, LiveProgress { progress: lower, ..live.clone() }).unwrap();
+    assert_eq!(current.progress().percent, 40.0);
     view.apply(&entry(2, &job));
     assert_eq!(view.get(&job.id).unwrap().progress().percent, 40.0);
-    assert!(view.set_live(&job.id, Live { attempt: 2, ..live }).is_none());
+    assert!(view.set_live_progress(&job.id, LiveProgress { attempt: 2, ..live }).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,10 +82,10 @@ async fn how_long_an_attempt_runs_is_no_matter_of_the_wall_clock() {
         let planned = Change::Planned { attempt: 1, pages: 2, lane: None };
         let job = apply(Some(&job), &Event::new(Timestamp(2 + jump), planned)).unwrap();
         view.apply(&entry(4, &job));
-        let known = view.get(&job.id).unwrap();
-        assert_eq!((waited, known.elapsed_ms(view.now())), (3_000, Some(4_000)));
+        let current = view.get(&job.id).unwrap();
+        assert_eq!((waited, current.elapsed_ms(view.now())), (3_000, Some(4_000)));
         let ended = Change::Succeeded { attempt: 1, warnings: vec![] };
-        let event = Event { at: Timestamp(2 + jump), change: ended, ran_ms: known.held_for_ms(view.now()) };
+        let event = Event { at: Timestamp(2 + jump), change: ended, ran_ms: current.held_for_ms(view.now()) };
         view.apply(&entry(5, &apply(Some(&job), &event).unwrap()));
         tokio::time::advance(Duration::from_secs(5)).await;
         assert_eq!(view.get(&job.id).unwrap().elapsed_ms(view.now()), Some(4_000));

@@ -27,15 +27,15 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
         }
     }
 
-    /// Sends what came after one position up to another, or says that it is not there any more and starts over.
-    pub(super) async fn go_on(&mut self, after: Revision, target: Revision) -> Result<(), Stop> {
+    /// Sends what came after one position up to another, or reports a gap and starts over.
+    pub(super) async fn resume(&mut self, after: Revision, target: Revision) -> Result<(), Stop> {
         match self.replay(after, target).await? {
-            Some(reason) => self.start_over(reason).await,
+            Some(reason) => self.restart(reason).await,
             None => Ok(()),
         }
     }
 
-    pub(super) async fn start_over(&mut self, reason: Gap) -> Result<(), Stop> {
+    pub(super) async fn restart(&mut self, reason: Gap) -> Result<(), Stop> {
         if self.watch.on_gap == OnGap::Fail {
             return Err(Error::CursorTooOld(reason).into());
         }
@@ -54,12 +54,12 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
         let at_once = walk.is_over();
         self.last = walk.revision;
         self.shown.clear();
-        // The snapshot of one job is all there is to know. One of many is not: it is no place to go on from.
+        // The snapshot of one job is complete. One of many is not: a watch cannot continue from it.
         let at = matches!(self.watch.scope.topic, Topic::Job(_)).then_some(self.last);
         loop {
             for seen in piece {
-                if seen.known.revision > self.last {
-                    self.shown.insert(seen.known.job.id.clone(), seen.known.revision);
+                if seen.current.revision > self.last {
+                    self.shown.insert(seen.current.job.id.clone(), seen.current.revision);
                 }
                 self.send(at, Step::Snapshot(Box::new(seen))).await?;
             }

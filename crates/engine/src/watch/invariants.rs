@@ -1,4 +1,4 @@
-//! What a watcher is told of more jobs than are read at once, while they change: nothing is missed, nothing comes twice,
+//! What a watcher is sent of more jobs than are read at once, while they change: nothing is missed, nothing comes twice,
 //! and nothing older after what is newer.
 
 use std::collections::HashMap;
@@ -70,7 +70,7 @@ impl World {
     }
 }
 
-/// What a client knows from what it was told.
+/// What a client knows from what it was sent.
 #[derive(Default)]
 struct Client {
     jobs: HashMap<JobId, Revision>,
@@ -84,7 +84,7 @@ impl Client {
             Step::Snapshot(seen) => {
                 assert!(!self.live && update.cursor.is_none());
                 self.snapshots += 1;
-                (seen.known.job.id.clone(), seen.known.revision)
+                (seen.current.job.id.clone(), seen.current.revision)
             }
             Step::Event(durable) => (durable.entry.key.job.clone(), durable.entry.revision),
             Step::Live => return self.live = true,
@@ -109,7 +109,7 @@ async fn follow_while_things_happen(seed: u64, buffer: usize) {
     while !world
         .jobs
         .iter()
-        .all(|id| client.jobs.get(id) == world.engine.get(id).map(|seen| seen.known.revision).as_ref())
+        .all(|id| client.jobs.get(id) == world.engine.get(id).map(|seen| seen.current.revision).as_ref())
     {
         let update = tokio::time::timeout(LONG, steps.recv()).await.expect("something was missed").unwrap().unwrap();
         client.take(update);

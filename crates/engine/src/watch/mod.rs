@@ -31,7 +31,7 @@ pub struct Watch {
     pub scope: Scope,
     /// From where; `None`: from a snapshot.
     pub after: Option<Cursor>,
-    /// At most one piece of news of a job and kind in this time.
+    /// At most one transient update per job and kind in this time.
     pub min_interval: Duration,
     /// Whether it ends with the job.
     pub end: End,
@@ -81,7 +81,7 @@ pub enum Step {
     Snapshot(Box<JobSnapshot>),
     /// An entry of the log.
     Event(Durable),
-    /// News, and how much was folded into it.
+    /// A transient update, and how many older ones it coalesced.
     Transient(Arc<TransientUpdate>, u32),
     /// From here on it is live.
     Live,
@@ -93,7 +93,7 @@ pub enum Step {
 /// A step and where to continue after it.
 #[derive(Debug)]
 pub struct Update {
-    /// `None` for news.
+    /// `None` for transient updates.
     pub cursor: Option<Cursor>,
     pub step: Step,
 }
@@ -108,7 +108,7 @@ pub fn start<T: Send + 'static>(
     let (out, steps) = mpsc::channel(IN_FLIGHT);
     let queue = Arc::new(WatchQueue::new(engine.config.watch_buffer, watch.min_interval));
     let (id, revision) = engine.join(watch.scope.clone(), &queue);
-    let left = Leave { engine: engine.clone(), id };
+    let left = LeaveGuard { engine: engine.clone(), id };
     let watcher = Watcher { engine, watch, queue, last: revision, shown: HashMap::new(), out, form };
     let stopping = tasks.stopping.clone();
     tasks.tracker.spawn(async move {
@@ -118,12 +118,12 @@ pub fn start<T: Send + 'static>(
     steps
 }
 
-struct Leave {
+struct LeaveGuard {
     engine: Arc<Engine>,
     id: WatcherId,
 }
 
-impl Drop for Leave {
+impl Drop for LeaveGuard {
     fn drop(&mut self) {
         self.engine.leave(&self.id);
     }
@@ -134,7 +134,7 @@ struct Watcher<T, F> {
     watch: Watch,
     queue: Arc<WatchQueue>,
     last: Revision,
-    /// Jobs that were shown as they were after `last`: what led there must not be told again.
+    /// Jobs that were shown as they were after `last`: what led there must not be sent again.
     shown: HashMap<JobId, Revision>,
     out: mpsc::Sender<T>,
     form: F,
@@ -144,7 +144,7 @@ struct Watcher<T, F> {
 enum Stop {
     /// The job has ended, or the client has gone.
     Done,
-    /// The client is told.
+    /// The client gets an error.
     Failed(WatchError),
 }
 
@@ -186,8 +186,8 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
             // What was removed while it was shown is shown anew; nothing was promised before *live*.
             None => while self.snapshots().await?.is_some() {},
             Some(cursor) => match self.gap(cursor) {
-                Some(reason) => self.start_over(reason).await?,
-                None => self.go_on(cursor.revision, target).await?,
+                Some(reason) => self.restart(reason).await?,
+                None => self.resume(cursor.revision, target).await?,
             },
         }
         self.send(Some(self.last), Step::Live).await?;
@@ -214,7 +214,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
             },
             () = silence => {
                 // Entries of other scopes moved the log on: the bookmark keeps this cursor from falling behind.
-                self.last = self.engine.quiet_since(&self.queue).unwrap_or(self.last);
+                self.last = self.engine.revision_if_idle(&self.queue).unwrap_or(self.last);
                 self.send(Some(self.last), Step::Bookmark).await?;
             }
         }
@@ -224,13 +224,13 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
     /// The queue threw entries away: they are in the log.
     async fn catch_up(&mut self) -> Result<(), Stop> {
         let target = self.engine.rejoin(&self.queue);
-        self.go_on(self.last, target).await?;
+        self.resume(self.last, target).await?;
         self.ended()
     }
 
     async fn message(&mut self, message: Message) -> Result<(), Stop> {
         match message {
-            Message::Transient(news, folded) => self.send(None, Step::Transient(news, folded)).await,
+            Message::Transient(update, coalesced) => self.send(None, Step::Transient(update, coalesced)).await,
             Message::Durable(durable) => {
                 let ends = matches!(&durable.entry.record,
                     Record::Changed { job, .. } if job.state.is_terminal())
@@ -264,9 +264,9 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
     /// Stops a watch that is to end with its job, if that has ended by the position reached.
     fn ended(&self) -> Result<(), Stop> {
         let Topic::Job(id) = &self.watch.scope.topic else { return Ok(()) };
-        let over = self
-            .engine
-            .read(|view| view.get(id).is_none_or(|known| known.job.state.is_terminal() && known.revision <= self.last));
+        let over = self.engine.read(|view| {
+            view.get(id).is_none_or(|current| current.job.state.is_terminal() && current.revision <= self.last)
+        });
         if over && self.watch.end == End::WithTheJob { Err(Stop::Done) } else { Ok(()) }
     }
 

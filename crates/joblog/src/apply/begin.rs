@@ -1,6 +1,6 @@
-//! How a job comes into being, into a worker's hands and back into its lane.
+//! How a job is created, taken by a worker and queued again.
 
-use super::{Illegal, count_units, pages_percent, wrong_state};
+use super::{IllegalChange, count_units, pages_percent, wrong_state};
 use crate::event::Submission;
 use crate::ids::{Timestamp, WorkerId};
 use crate::job::{Format, Job, Lane, Pages, Progress, Stage, State};
@@ -20,7 +20,7 @@ pub(super) fn submitted(submission: &Submission, at: Timestamp) -> Job {
         state: State::Queued,
         attempt: 0,
         max_attempts: of.max_attempts.max(1),
-        fruitless: 0,
+        attempts_without_progress: 0,
         worker: None,
         progress: waiting(format!("Waiting in the {} lane", lane_name(submission.lane))),
         pages: Pages { expected: of.pages, ..Pages::default() },
@@ -43,12 +43,12 @@ pub(super) fn submitted(submission: &Submission, at: Timestamp) -> Job {
     }
 }
 
-pub(super) fn started(job: &mut Job, attempt: u32, worker: &WorkerId, at: Timestamp) -> Result<(), Illegal> {
+pub(super) fn started(job: &mut Job, attempt: u32, worker: &WorkerId, at: Timestamp) -> Result<(), IllegalChange> {
     if job.state != State::Queued {
         return wrong_state(job);
     }
     if job.attempt.checked_add(1) != Some(attempt) {
-        return Err(Illegal::WrongAttempt { current: job.attempt });
+        return Err(IllegalChange::WrongAttempt { current: job.attempt });
     }
     job.state = State::Running;
     job.attempt = attempt;
@@ -65,12 +65,12 @@ pub(super) fn started(job: &mut Job, attempt: u32, worker: &WorkerId, at: Timest
     Ok(())
 }
 
-pub(super) fn requeued(job: &mut Job, password: Option<&str>, at: Timestamp) -> Result<(), Illegal> {
+pub(super) fn requeued(job: &mut Job, password: Option<&str>, at: Timestamp) -> Result<(), IllegalChange> {
     match job.state {
         State::Failed | State::Cancelled => {}
         State::Queued | State::Running | State::Cancelling | State::Succeeded => return wrong_state(job),
     }
-    job.fruitless = 0;
+    job.attempts_without_progress = 0;
     job.error = None;
     job.ended = None;
     job.cancelled_by = None;
@@ -79,7 +79,7 @@ pub(super) fn requeued(job: &mut Job, password: Option<&str>, at: Timestamp) -> 
     Ok(())
 }
 
-/// Back into the lane, to stand as if it had come at `since`. Finished pages stay finished.
+/// Back into the lane, with the position as if it had come at `since`. Finished pages stay finished.
 pub(super) fn queue(job: &mut Job, operation: String, since: Timestamp) {
     job.state = State::Queued;
     job.worker = None;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use super::*;
-use crate::arbitrary::{life, told};
-use crate::event::Counts;
+use crate::arbitrary::{history, life};
+use crate::event::AttemptCharge;
 use crate::ids::WorkerId;
 use crate::job::{Export, ExportState};
 use crate::samples::{error, page, submission};
@@ -64,7 +64,7 @@ fn changes() -> Vec<Change> {
         Change::ExportStarted { attempt, format },
         Change::ExportCompleted { attempt, format, bytes: 1, sha256: "ab".into() },
         Change::ExportFailed { attempt, format, error: error("X") },
-        Change::Retrying { attempt, error: error("X"), not_before: Timestamp(0), counts: Counts::Yes },
+        Change::Retrying { attempt, error: error("X"), not_before: Timestamp(0), charge: AttemptCharge::Charged },
         Change::Requeued { by: by.clone(), password: None },
         Change::Cancelling { by: by.clone() },
         Change::Succeeded { attempt, warnings: vec![] },
@@ -139,7 +139,7 @@ fn arbitrary_lives_make_all_moves_of_the_diagram_and_no_other() {
     for _ in 0..400 {
         let (submission, drafts) = life(80).new_tree(&mut runner).unwrap().current();
         let mut before = None;
-        for (event, job) in told(submission, drafts) {
+        for (event, job) in history(submission, drafts) {
             made.insert(Move::made(before, &event.change, job.state));
             before = Some(job.state);
         }

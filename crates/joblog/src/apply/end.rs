@@ -1,38 +1,38 @@
 //! How an attempt ends, and with it, maybe, the job.
 
 use super::begin::queue;
-use super::{Illegal, warn, wrong_state};
-use crate::event::Counts;
+use super::{IllegalChange, warn, wrong_state};
+use crate::event::AttemptCharge;
 use crate::ids::Timestamp;
-use crate::job::{Attempt, ExportState, Job, JobError, KEEPS_PLACE, KEPT_ATTEMPTS, Stage, State};
+use crate::job::{Attempt, ExportState, Job, JobError, KEPT_ATTEMPTS, MAX_ATTEMPTS_KEEPING_POSITION, Stage, State};
 
-pub(super) fn retrying(job: &mut Job, error: &JobError, not_before: Timestamp, counts: Counts, at: Timestamp) {
-    job.fruitless = match counts {
-        Counts::Yes => fruitless_after(job),
-        Counts::No if job.pages.done_by(job.attempt) > 0 => 0,
-        Counts::No => job.fruitless,
+pub(super) fn retrying(job: &mut Job, error: &JobError, not_before: Timestamp, charge: AttemptCharge, at: Timestamp) {
+    job.attempts_without_progress = match charge {
+        AttemptCharge::Charged => attempts_without_progress_after(job),
+        AttemptCharge::Free if job.pages.done_by(job.attempt) > 0 => 0,
+        AttemptCharge::Free => job.attempts_without_progress,
     };
     remember(job, error, at);
-    let queued = if keeps_its_place(job) { job.queued } else { at };
+    let queued = if keeps_its_position(job) { job.queued } else { at };
     queue(job, "Waiting to try again".into(), queued);
     job.not_before = Some(not_before);
 }
 
-/// Whether a job that is tried again stands where it stood: nobody who came later is served before it only because a
-/// worker went away. After [`KEEPS_PLACE`] attempts in a row without a page it goes to the end of its queue: a job that
+/// Whether a job that is tried again keeps its position: nobody who came later is served before it only because a worker went
+/// away. After [`MAX_ATTEMPTS_KEEPING_POSITION`] attempts in a row without a page it goes to the end of its queue: a job that
 /// breaks its workers must not be the first for ever.
-fn keeps_its_place(job: &Job) -> bool {
-    let at_this_place = job.attempts.iter().rev().take_while(|attempt| attempt.started >= job.queued);
-    at_this_place.take_while(|attempt| attempt.pages_done == 0).count() < KEEPS_PLACE
+fn keeps_its_position(job: &Job) -> bool {
+    let at_this_position = job.attempts.iter().rev().take_while(|attempt| attempt.started >= job.queued);
+    at_this_position.take_while(|attempt| attempt.pages_done == 0).count() < MAX_ATTEMPTS_KEEPING_POSITION
 }
 
 pub(super) fn failed(job: &mut Job, error: &JobError, at: Timestamp) {
-    job.fruitless = fruitless_after(job);
+    job.attempts_without_progress = attempts_without_progress_after(job);
     remember(job, error, at);
     end(job, State::Failed, "Failed", at);
 }
 
-pub(super) fn cancelling(job: &mut Job, by: &str) -> Result<(), Illegal> {
+pub(super) fn cancelling(job: &mut Job, by: &str) -> Result<(), IllegalChange> {
     if job.state != State::Running {
         return wrong_state(job);
     }
@@ -42,7 +42,7 @@ pub(super) fn cancelling(job: &mut Job, by: &str) -> Result<(), Illegal> {
     Ok(())
 }
 
-pub(super) fn cancelled(job: &mut Job, by: &str, at: Timestamp) -> Result<(), Illegal> {
+pub(super) fn cancelled(job: &mut Job, by: &str, at: Timestamp) -> Result<(), IllegalChange> {
     match job.state {
         State::Queued | State::Running | State::Cancelling => {}
         State::Succeeded | State::Failed | State::Cancelled => return wrong_state(job),
@@ -54,12 +54,12 @@ pub(super) fn cancelled(job: &mut Job, by: &str, at: Timestamp) -> Result<(), Il
     Ok(())
 }
 
-pub(super) fn succeeded(job: &mut Job, warnings: &[String], at: Timestamp) -> Result<(), Illegal> {
+pub(super) fn succeeded(job: &mut Job, warnings: &[String], at: Timestamp) -> Result<(), IllegalChange> {
     if let Some(export) = job.exports.iter().find(|export| export.state == ExportState::Started) {
-        return Err(Illegal::NotEnded { format: export.format });
+        return Err(IllegalChange::NotEnded { format: export.format });
     }
     warn(job, warnings.iter().cloned());
-    // It says why the last attempt failed, and the last did not.
+    // It is the error of the last attempt, and the last did not fail.
     job.error = None;
     job.progress.percent = 100.0;
     job.progress.stage = Stage::Done;
@@ -67,9 +67,9 @@ pub(super) fn succeeded(job: &mut Job, warnings: &[String], at: Timestamp) -> Re
     Ok(())
 }
 
-/// Fruitless attempts in a row if the current one ends now and counts.
-pub(super) fn fruitless_after(job: &Job) -> u32 {
-    if job.pages.done_by(job.attempt) > 0 { 0 } else { job.fruitless.saturating_add(1) }
+/// Attempts without progress in a row if the current one ends now and is charged.
+pub(super) fn attempts_without_progress_after(job: &Job) -> u32 {
+    if job.pages.done_by(job.attempt) > 0 { 0 } else { job.attempts_without_progress.saturating_add(1) }
 }
 
 fn end(job: &mut Job, state: State, operation: &str, at: Timestamp) {

@@ -26,7 +26,7 @@ use crate::job::{Format, Job, KEPT_WARNINGS, Pages, Stage, State};
 
 /// Why a change is not possible, in words of what the caller can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Illegal {
+pub enum IllegalChange {
     /// Only a submit brings a job into being. Submit it first.
     #[error("the job does not exist yet")]
     NotYet,
@@ -43,8 +43,8 @@ pub enum Illegal {
     #[error("the number of pages is not known yet")]
     NotPlanned,
     /// A plan of no pages, or not the one an earlier attempt made of the same document. Fail the attempt.
-    #[error("a plan of {told} pages, where {known:?} are known")]
-    BadPlan { known: Option<u32>, told: u32 },
+    #[error("a plan of {reported} pages, where {known:?} are known")]
+    BadPlan { known: Option<u32>, reported: u32 },
     /// The document has no such page. Fail the attempt.
     #[error("there is no page {page} among {total}")]
     BadPage {
@@ -67,7 +67,7 @@ pub enum Illegal {
 }
 
 /// The job after the event, or why there is no such event in its life.
-pub fn apply(job: Option<&Job>, event: &Event) -> Result<Job, Illegal> {
+pub fn apply(job: Option<&Job>, event: &Event) -> Result<Job, IllegalChange> {
     let at = event.at;
     let Some(job) = job else {
         return match &event.change {
@@ -83,7 +83,7 @@ pub fn apply(job: Option<&Job>, event: &Event) -> Result<Job, Illegal> {
             | Change::Cancelling { .. }
             | Change::Succeeded { .. }
             | Change::Failed { .. }
-            | Change::Cancelled { .. } => Err(Illegal::NotYet),
+            | Change::Cancelled { .. } => Err(IllegalChange::NotYet),
         };
     };
     let mut next = job.clone();
@@ -96,15 +96,15 @@ pub fn apply(job: Option<&Job>, event: &Event) -> Result<Job, Illegal> {
     Ok(next)
 }
 
-/// Whether another attempt may follow if the current one ends now and counts: false when it would be the last fruitless
+/// Whether another attempt may follow if the current one ends now and is charged: false when it would be the last fruitless
 /// one that the job has.
 pub fn may_retry(job: &Job) -> bool {
-    end::fruitless_after(job) < job.max_attempts
+    end::attempts_without_progress_after(job) < job.max_attempts
 }
 
-fn change(job: &mut Job, change: &Change, at: Timestamp) -> Result<(), Illegal> {
+fn change(job: &mut Job, change: &Change, at: Timestamp) -> Result<(), IllegalChange> {
     match change {
-        Change::Submitted(_) => Err(Illegal::AlreadyExists),
+        Change::Submitted(_) => Err(IllegalChange::AlreadyExists),
         Change::Started { attempt, worker } => begin::started(job, *attempt, worker, at),
         Change::Planned { attempt, pages, lane } => work::planned(running(job, *attempt)?, *pages, *lane),
         Change::PageFinished { attempt, page } => work::page_finished(running(job, *attempt)?, page),
@@ -113,8 +113,8 @@ fn change(job: &mut Job, change: &Change, at: Timestamp) -> Result<(), Illegal> 
             work::export_completed(running(job, *attempt)?, *format, *bytes, sha256)
         }
         Change::ExportFailed { attempt, format, error } => work::export_failed(running(job, *attempt)?, *format, error),
-        Change::Retrying { attempt, error, not_before, counts } => {
-            end::retrying(running(job, *attempt)?, error, *not_before, *counts, at);
+        Change::Retrying { attempt, error, not_before, charge } => {
+            end::retrying(running(job, *attempt)?, error, *not_before, *charge, at);
             Ok(())
         }
         Change::Requeued { by: _, password } => begin::requeued(job, password.as_deref(), at),
@@ -129,10 +129,10 @@ fn change(job: &mut Job, change: &Change, at: Timestamp) -> Result<(), Illegal> 
 }
 
 /// The job, if this attempt of it is running.
-fn running(job: &mut Job, attempt: u32) -> Result<&mut Job, Illegal> {
-    // The attempt first: an old worker must hear that it is out, whatever became of the job.
+fn running(job: &mut Job, attempt: u32) -> Result<&mut Job, IllegalChange> {
+    // The attempt first: an old worker must learn that it lost the lease, whatever became of the job.
     if job.attempt != attempt {
-        return Err(Illegal::WrongAttempt { current: job.attempt });
+        return Err(IllegalChange::WrongAttempt { current: job.attempt });
     }
     match job.state {
         State::Running => Ok(job),
@@ -140,8 +140,8 @@ fn running(job: &mut Job, attempt: u32) -> Result<&mut Job, Illegal> {
     }
 }
 
-fn wrong_state<T>(job: &Job) -> Result<T, Illegal> {
-    Err(Illegal::WrongState { state: job.state })
+fn wrong_state<T>(job: &Job) -> Result<T, IllegalChange> {
+    Err(IllegalChange::WrongState { state: job.state })
 }
 
 /// Moves the progress on, never back.

@@ -1,4 +1,4 @@
-//! What is true of every job, whatever it is told.
+//! What is true of every job, whatever events it gets.
 
 use proptest::prelude::*;
 
@@ -135,7 +135,7 @@ fn arbitrary_lives_reach_every_state() {
     for _ in 0..200 {
         let (submission, drafts) = life(80).new_tree(&mut runner).unwrap().current();
         let mut states: Vec<State> =
-            crate::arbitrary::told(submission, drafts).into_iter().map(|(_, job)| job.state).collect();
+            crate::arbitrary::history(submission, drafts).into_iter().map(|(_, job)| job.state).collect();
         states.sort_by_key(|state| *state as u8);
         states.dedup();
         states.into_iter().for_each(|state| *reached.entry(state).or_default() += 1);

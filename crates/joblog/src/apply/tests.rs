@@ -1,7 +1,7 @@
 use super::*;
-use crate::event::Counts;
+use crate::event::AttemptCharge;
 use crate::ids::{JobId, WorkerId};
-use crate::job::{ExportState, KEEPS_PLACE, KEPT_ATTEMPTS, PageRange};
+use crate::job::{ExportState, KEPT_ATTEMPTS, MAX_ATTEMPTS_KEEPING_POSITION, PageRange};
 use crate::samples::{error, page, submission};
 
 /// Applies one change after another, a second apart.
@@ -34,11 +34,11 @@ impl Story {
         &self.job
     }
 
-    fn refuses(&mut self, change: Change) -> Illegal {
+    fn refuses(&mut self, change: Change) -> IllegalChange {
         self.attempt(change).unwrap_err()
     }
 
-    fn attempt(&mut self, change: Change) -> Result<Job, Illegal> {
+    fn attempt(&mut self, change: Change) -> Result<Job, IllegalChange> {
         self.clock += 1_000;
         apply(Some(&self.job), &Event::new(Timestamp(self.clock), change))
     }
@@ -60,8 +60,8 @@ fn completed(attempt: u32, format: Format) -> Change {
     Change::ExportCompleted { attempt, format, bytes: 10, sha256: "ab".into() }
 }
 
-fn retrying(attempt: u32, counts: Counts) -> Change {
-    Change::Retrying { attempt, error: error("WORKER_LOST"), not_before: Timestamp(99_000), counts }
+fn retrying(attempt: u32, charge: AttemptCharge) -> Change {
+    Change::Retrying { attempt, error: error("WORKER_LOST"), not_before: Timestamp(99_000), charge }
 }
 
 fn failed(attempt: u32, code: &str) -> Change {
@@ -110,7 +110,7 @@ fn a_whole_life_that_ends_well() {
     assert_eq!(job.warnings, ["no OCR"]);
     assert_eq!(
         story.refuses(Change::Requeued { by: "alice".into(), password: None }),
-        Illegal::WrongState { state: State::Succeeded }
+        IllegalChange::WrongState { state: State::Succeeded }
     );
 }
 
@@ -120,8 +120,8 @@ fn a_second_attempt_goes_on_from_the_last_finished_page() {
     story.then(finished(1, 1));
     story.then(finished(1, 2));
     story.then(Change::ExportStarted { attempt: 1, format: Format::Json });
-    let job = story.then(retrying(1, Counts::Yes));
-    assert_eq!((job.state, job.fruitless, job.worker.as_ref()), (State::Queued, 0, None));
+    let job = story.then(retrying(1, AttemptCharge::Charged));
+    assert_eq!((job.state, job.attempts_without_progress, job.worker.as_ref()), (State::Queued, 0, None));
     assert_eq!((job.progress.percent, job.progress.operation.as_str()), (45.0, "Waiting to try again"));
     assert_eq!((job.not_before, job.progress.units_done), (Some(Timestamp(99_000)), 2));
     let attempt = &job.attempts[0];
@@ -131,13 +131,13 @@ fn a_second_attempt_goes_on_from_the_last_finished_page() {
     let job = story.then(started(2));
     assert_eq!((job.not_before, job.exports.len(), job.progress.percent), (None, 0, 45.0));
     assert_eq!((job.started, job.attempt_started), (Some(Timestamp(2_000)), Some(Timestamp(8_000))));
-    assert_eq!(story.refuses(finished(1, 3)), Illegal::WrongAttempt { current: 2 });
+    assert_eq!(story.refuses(finished(1, 3)), IllegalChange::WrongAttempt { current: 2 });
     assert_eq!(
         story.refuses(Change::Planned { attempt: 2, pages: 5, lane: None }),
-        Illegal::BadPlan { known: Some(4), told: 5 }
+        IllegalChange::BadPlan { known: Some(4), reported: 5 }
     );
     story.then(Change::Planned { attempt: 2, pages: 4, lane: None });
-    assert_eq!(story.refuses(finished(2, 2)), Illegal::Duplicate);
+    assert_eq!(story.refuses(finished(2, 2)), IllegalChange::Duplicate);
     let job = story.then(finished(2, 3));
     let ranges = [PageRange { first: 1, last: 2, attempt: 1 }, PageRange { first: 3, last: 3, attempt: 2 }];
     assert_eq!((job.pages.done.as_slice(), job.progress.percent), (ranges.as_slice(), 60.0));
@@ -147,37 +147,37 @@ fn a_second_attempt_goes_on_from_the_last_finished_page() {
 }
 
 #[test]
-fn fruitless_attempts_are_counted_until_none_is_left() {
+fn attempts_without_progress_are_counted_until_none_is_left() {
     let mut story = Story::running();
     assert_eq!(story.job.max_attempts, 3);
-    assert_eq!(story.then(retrying(1, Counts::Yes)).fruitless, 1);
+    assert_eq!(story.then(retrying(1, AttemptCharge::Charged)).attempts_without_progress, 1);
     story.then(started(2));
-    assert_eq!(story.then(retrying(2, Counts::No)).fruitless, 1);
+    assert_eq!(story.then(retrying(2, AttemptCharge::Free)).attempts_without_progress, 1);
     story.then(started(3));
     assert!(may_retry(&story.job));
-    assert_eq!(story.then(retrying(3, Counts::Yes)).fruitless, 2);
+    assert_eq!(story.then(retrying(3, AttemptCharge::Charged)).attempts_without_progress, 2);
     story.then(started(4));
     assert!(!may_retry(&story.job));
     story.then(Change::Planned { attempt: 4, pages: 2, lane: None });
     story.then(finished(4, 1));
     assert!(may_retry(&story.job), "a finished page earns the job another attempt");
-    assert_eq!(story.then(retrying(4, Counts::Yes)).fruitless, 0);
+    assert_eq!(story.then(retrying(4, AttemptCharge::Charged)).attempts_without_progress, 0);
 }
 
 #[test]
 fn a_retry_keeps_its_place_until_too_many_in_a_row_finish_nothing() {
     let mut story = Story::submitted();
     let place = story.job.queued;
-    for attempt in 1..KEEPS_PLACE as u32 {
+    for attempt in 1..MAX_ATTEMPTS_KEEPING_POSITION as u32 {
         story.then(started(attempt));
-        assert_eq!(story.then(retrying(attempt, Counts::No)).queued, place, "attempt {attempt}");
+        assert_eq!(story.then(retrying(attempt, AttemptCharge::Free)).queued, place, "attempt {attempt}");
     }
     story.then(started(5));
-    let job = story.then(retrying(5, Counts::No));
+    let job = story.then(retrying(5, AttemptCharge::Free));
     assert!(job.queued > place, "to the end of the line");
     let place = job.queued;
     story.then(started(6));
-    assert_eq!(story.then(retrying(6, Counts::No)).queued, place, "and there it is patient again");
+    assert_eq!(story.then(retrying(6, AttemptCharge::Free)).queued, place, "and there it is patient again");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_finished_page_keeps_the_place_for_as_long_as_it_takes() {
     let place = story.job.queued;
     for attempt in 1..=20 {
         story.then(finished(attempt, attempt));
-        assert_eq!(story.then(retrying(attempt, Counts::Yes)).queued, place);
+        assert_eq!(story.then(retrying(attempt, AttemptCharge::Charged)).queued, place);
         story.then(started(attempt + 1));
     }
 }
@@ -197,9 +197,12 @@ fn a_failed_job_may_be_tried_again_by_hand() {
     let job = story.then(failed(1, "PASSWORD_REQUIRED"));
     assert_eq!((job.state, job.ended, job.worker.as_ref()), (State::Failed, Some(Timestamp(3_000)), None));
     assert_eq!((job.error.as_ref(), job.attempts.len()), (Some(&error("PASSWORD_REQUIRED")), 1));
-    assert_eq!(story.refuses(started(2)), Illegal::WrongState { state: State::Failed });
+    assert_eq!(story.refuses(started(2)), IllegalChange::WrongState { state: State::Failed });
     let job = story.then(Change::Requeued { by: "alice".into(), password: None });
-    assert_eq!((job.state, job.ended, job.error.as_ref(), job.fruitless), (State::Queued, None, None, 0));
+    assert_eq!(
+        (job.state, job.ended, job.error.as_ref(), job.attempts_without_progress),
+        (State::Queued, None, None, 0)
+    );
     assert_eq!((job.queued, job.attempts.len()), (Timestamp(5_000), 1));
     assert_eq!(story.then(started(2)).attempt, 2);
 }
@@ -212,16 +215,16 @@ fn a_promised_cancel_is_kept() {
         (job.state, job.worker.is_some(), job.cancelled_by.as_deref()),
         (State::Cancelling, true, Some("alice"))
     );
-    let cancelling = Illegal::WrongState { state: State::Cancelling };
+    let cancelling = IllegalChange::WrongState { state: State::Cancelling };
     assert_eq!(story.refuses(Change::Cancelling { by: "bob".into() }), cancelling);
     assert_eq!(story.refuses(Change::Succeeded { attempt: 1, warnings: vec![] }), cancelling);
     assert_eq!(story.refuses(failed(1, "X")), cancelling);
-    assert_eq!(story.refuses(retrying(1, Counts::Yes)), cancelling);
+    assert_eq!(story.refuses(retrying(1, AttemptCharge::Charged)), cancelling);
     assert_eq!(story.refuses(finished(1, 1)), cancelling);
     let job = story.then(cancelled("server"));
     assert_eq!((job.state, job.worker.as_ref(), job.cancelled_by.as_deref()), (State::Cancelled, None, Some("alice")));
     assert!(job.ended.is_some());
-    assert_eq!(story.refuses(cancelled("alice")), Illegal::WrongState { state: State::Cancelled });
+    assert_eq!(story.refuses(cancelled("alice")), IllegalChange::WrongState { state: State::Cancelled });
     let job = story.then(Change::Requeued { by: "alice".into(), password: None });
     assert_eq!((job.state, job.cancelled_by.as_ref(), job.ended), (State::Queued, None, None));
 }
@@ -229,8 +232,11 @@ fn a_promised_cancel_is_kept() {
 #[test]
 fn a_waiting_job_is_cancelled_at_once() {
     let mut story = Story::running();
-    story.then(retrying(1, Counts::Yes));
-    assert_eq!(story.refuses(Change::Cancelling { by: "a".into() }), Illegal::WrongState { state: State::Queued });
+    story.then(retrying(1, AttemptCharge::Charged));
+    assert_eq!(
+        story.refuses(Change::Cancelling { by: "a".into() }),
+        IllegalChange::WrongState { state: State::Queued }
+    );
     let job = story.then(cancelled("alice"));
     assert_eq!((job.state, job.not_before, job.cancelled_by.as_deref()), (State::Cancelled, None, Some("alice")));
 }
@@ -238,34 +244,34 @@ fn a_waiting_job_is_cancelled_at_once() {
 #[test]
 fn only_a_submit_begins_and_only_once() {
     let event = Event::new(Timestamp(1), started(1));
-    assert_eq!(apply(None, &event), Err(Illegal::NotYet));
+    assert_eq!(apply(None, &event), Err(IllegalChange::NotYet));
     let again = Change::Submitted(Box::new(submission("J", "alice")));
-    assert_eq!(Story::submitted().refuses(again), Illegal::AlreadyExists);
+    assert_eq!(Story::submitted().refuses(again), IllegalChange::AlreadyExists);
 }
 
 #[test]
 fn attempts_are_counted_without_a_gap() {
     let mut story = Story::submitted();
-    assert_eq!(story.refuses(started(2)), Illegal::WrongAttempt { current: 0 });
-    assert_eq!(story.refuses(started(0)), Illegal::WrongAttempt { current: 0 });
+    assert_eq!(story.refuses(started(2)), IllegalChange::WrongAttempt { current: 0 });
+    assert_eq!(story.refuses(started(0)), IllegalChange::WrongAttempt { current: 0 });
     story.then(started(1));
-    assert_eq!(story.refuses(started(2)), Illegal::WrongState { state: State::Running });
+    assert_eq!(story.refuses(started(2)), IllegalChange::WrongState { state: State::Running });
     story.job.attempt = u32::MAX;
     story.job.state = State::Queued;
-    assert_eq!(story.refuses(started(0)), Illegal::WrongAttempt { current: u32::MAX });
+    assert_eq!(story.refuses(started(0)), IllegalChange::WrongAttempt { current: u32::MAX });
 }
 
 #[test]
 fn pages_need_a_plan_and_a_place_in_it() {
     let mut story = Story::running();
-    assert_eq!(story.refuses(finished(1, 1)), Illegal::NotPlanned);
+    assert_eq!(story.refuses(finished(1, 1)), IllegalChange::NotPlanned);
     assert_eq!(
         story.refuses(Change::Planned { attempt: 1, pages: 0, lane: None }),
-        Illegal::BadPlan { known: None, told: 0 }
+        IllegalChange::BadPlan { known: None, reported: 0 }
     );
     story.then(Change::Planned { attempt: 1, pages: 2, lane: None });
-    assert_eq!(story.refuses(finished(1, 0)), Illegal::BadPage { page: 0, total: 2 });
-    assert_eq!(story.refuses(finished(1, 3)), Illegal::BadPage { page: 3, total: 2 });
+    assert_eq!(story.refuses(finished(1, 0)), IllegalChange::BadPage { page: 0, total: 2 });
+    assert_eq!(story.refuses(finished(1, 3)), IllegalChange::BadPage { page: 3, total: 2 });
 }
 
 #[test]
@@ -281,15 +287,15 @@ fn pages_in_any_order_become_one_range() {
 fn exports_are_asked_for_started_and_ended_once() {
     let mut story = Story::planned(1);
     let start = |format| Change::ExportStarted { attempt: 1, format };
-    assert_eq!(story.refuses(start(Format::Html)), Illegal::NotAsked { format: Format::Html });
-    assert_eq!(story.refuses(completed(1, Format::Json)), Illegal::NotStarted { format: Format::Json });
+    assert_eq!(story.refuses(start(Format::Html)), IllegalChange::NotAsked { format: Format::Html });
+    assert_eq!(story.refuses(completed(1, Format::Json)), IllegalChange::NotStarted { format: Format::Json });
     story.then(start(Format::Json));
     assert_eq!(story.percent(), 75.0);
-    assert_eq!(story.refuses(start(Format::Json)), Illegal::Duplicate);
+    assert_eq!(story.refuses(start(Format::Json)), IllegalChange::Duplicate);
     let early = Change::Succeeded { attempt: 1, warnings: vec![] };
-    assert_eq!(story.refuses(early), Illegal::NotEnded { format: Format::Json });
+    assert_eq!(story.refuses(early), IllegalChange::NotEnded { format: Format::Json });
     story.then(completed(1, Format::Json));
-    assert_eq!(story.refuses(completed(1, Format::Json)), Illegal::Duplicate);
+    assert_eq!(story.refuses(completed(1, Format::Json)), IllegalChange::Duplicate);
 }
 
 #[test]
@@ -301,7 +307,7 @@ fn warnings_and_attempts_are_kept_within_their_limits() {
     assert_eq!((job.warnings.len(), job.warnings[0].as_str()), (KEPT_WARNINGS, "page 1: a scan"));
 
     for attempt in 1..=KEPT_ATTEMPTS as u32 + 5 {
-        story.then(retrying(attempt, Counts::No));
+        story.then(retrying(attempt, AttemptCharge::Free));
         story.then(started(attempt + 1));
     }
     let numbers: Vec<u32> = story.job.attempts.iter().map(|attempt| attempt.number).collect();
@@ -323,7 +329,7 @@ fn a_submission_is_put_in_order() {
 fn numbers_at_the_edge_do_not_overflow() {
     let mut story = Story::planned(u32::MAX);
     story.job.zones = u32::MAX;
-    story.job.fruitless = u32::MAX;
+    story.job.attempts_without_progress = u32::MAX;
     story.then(finished(1, u32::MAX));
     story.then(finished(1, u32::MAX - 1));
     assert_eq!(story.job.zones, u32::MAX);
@@ -338,7 +344,7 @@ fn how_long_an_attempt_ran_is_kept_with_its_end_and_is_no_matter_of_times() {
     let first = Event::new(Timestamp(1_000), Change::Submitted(Box::new(submission("J", "alice"))));
     let job = apply(None, &first).unwrap();
     let error = error("X");
-    let retrying = Change::Retrying { attempt: 1, error, not_before: Timestamp(0), counts: Counts::Yes };
+    let retrying = Change::Retrying { attempt: 1, error, not_before: Timestamp(0), charge: AttemptCharge::Charged };
     let worker = WorkerId::new("w");
     let story = [
         (Change::Started { attempt: 1, worker: worker.clone() }, None),

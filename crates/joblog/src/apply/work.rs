@@ -1,11 +1,11 @@
 //! What a running attempt brings about: the plan, pages and exports.
 
-use super::{Illegal, advance, pages_percent, warn};
+use super::{IllegalChange, advance, pages_percent, warn};
 use crate::job::{Export, ExportState, Format, Job, JobError, Lane, Page, PageRange, Pages, Stage};
 
-pub(super) fn planned(job: &mut Job, pages: u32, lane: Option<Lane>) -> Result<(), Illegal> {
+pub(super) fn planned(job: &mut Job, pages: u32, lane: Option<Lane>) -> Result<(), IllegalChange> {
     if pages == 0 || job.pages.total.is_some_and(|known| known != pages) {
-        return Err(Illegal::BadPlan { known: job.pages.total, told: pages });
+        return Err(IllegalChange::BadPlan { known: job.pages.total, reported: pages });
     }
     job.pages.total = Some(pages);
     job.lane = lane.unwrap_or(job.lane);
@@ -13,13 +13,13 @@ pub(super) fn planned(job: &mut Job, pages: u32, lane: Option<Lane>) -> Result<(
     Ok(())
 }
 
-pub(super) fn page_finished(job: &mut Job, page: &Page) -> Result<(), Illegal> {
-    let total = job.pages.total.ok_or(Illegal::NotPlanned)?;
+pub(super) fn page_finished(job: &mut Job, page: &Page) -> Result<(), IllegalChange> {
+    let total = job.pages.total.ok_or(IllegalChange::NotPlanned)?;
     if !(1..=total).contains(&page.number) {
-        return Err(Illegal::BadPage { page: page.number, total });
+        return Err(IllegalChange::BadPage { page: page.number, total });
     }
     if job.pages.is_done(page.number) {
-        return Err(Illegal::Duplicate);
+        return Err(IllegalChange::Duplicate);
     }
     insert(&mut job.pages, page.number, job.attempt);
     job.zones = job.zones.saturating_add(u32::try_from(page.zones.len()).unwrap_or(u32::MAX));
@@ -29,33 +29,34 @@ pub(super) fn page_finished(job: &mut Job, page: &Page) -> Result<(), Illegal> {
     Ok(())
 }
 
-pub(super) fn export_started(job: &mut Job, format: Format) -> Result<(), Illegal> {
+pub(super) fn export_started(job: &mut Job, format: Format) -> Result<(), IllegalChange> {
     if !job.formats.contains(&format) {
-        return Err(Illegal::NotAsked { format });
+        return Err(IllegalChange::NotAsked { format });
     }
     if job.exports.iter().any(|export| export.format == format) {
-        return Err(Illegal::Duplicate);
+        return Err(IllegalChange::Duplicate);
     }
     job.exports.push(Export { format, attempt: job.attempt, state: ExportState::Started });
     advance(job, 75.0, Stage::Export, format!("Writing {}", format_name(format)));
     Ok(())
 }
 
-pub(super) fn export_completed(job: &mut Job, format: Format, bytes: u64, sha256: &str) -> Result<(), Illegal> {
+pub(super) fn export_completed(job: &mut Job, format: Format, bytes: u64, sha256: &str) -> Result<(), IllegalChange> {
     let state = ExportState::Completed { bytes, sha256: sha256.into() };
     export_ended(job, format, state, format!("Wrote {}", format_name(format)))
 }
 
-pub(super) fn export_failed(job: &mut Job, format: Format, error: &JobError) -> Result<(), Illegal> {
+pub(super) fn export_failed(job: &mut Job, format: Format, error: &JobError) -> Result<(), IllegalChange> {
     let operation = format!("Could not write {}", format_name(format));
     export_ended(job, format, ExportState::Failed(error.clone()), operation)
 }
 
-fn export_ended(job: &mut Job, format: Format, state: ExportState, operation: String) -> Result<(), Illegal> {
-    let export = job.exports.iter_mut().find(|export| export.format == format).ok_or(Illegal::NotStarted { format })?;
+fn export_ended(job: &mut Job, format: Format, state: ExportState, operation: String) -> Result<(), IllegalChange> {
+    let export =
+        job.exports.iter_mut().find(|export| export.format == format).ok_or(IllegalChange::NotStarted { format })?;
     match export.state {
         ExportState::Started => export.state = state,
-        ExportState::Completed { .. } | ExportState::Failed(_) => return Err(Illegal::Duplicate),
+        ExportState::Completed { .. } | ExportState::Failed(_) => return Err(IllegalChange::Duplicate),
     }
     let ended = job.exports.iter().filter(|export| export.state != ExportState::Started).count();
     // The last step to 100 is the job's own end.
@@ -73,7 +74,7 @@ fn format_name(format: Format) -> &'static str {
     }
 }
 
-/// Puts a page into its place and joins it with its neighbours of the same attempt.
+/// Inserts a page in order and joins it with its neighbours of the same attempt.
 fn insert(pages: &mut Pages, page: u32, attempt: u32) {
     let place = pages.done.partition_point(|range| range.last < page);
     let joins_left = place.checked_sub(1).filter(|left| {

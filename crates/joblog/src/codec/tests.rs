@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::apply::apply;
-use crate::event::{Change, Counts};
+use crate::event::{AttemptCharge, Change};
 use crate::ids::{Timestamp, WorkerId};
 use crate::job::Format;
 use crate::{arbitrary, samples};
@@ -82,7 +82,7 @@ proptest! {
 
     #[test]
     fn any_life_is_read_as_it_was_written((submission, drafts) in arbitrary::life(30)) {
-        for (event, job) in arbitrary::told(submission, drafts) {
+        for (event, job) in arbitrary::history(submission, drafts) {
             let record = Record::Changed { event, job: job.into() };
             prop_assert_eq!(decode(&encode(&record).unwrap()).unwrap(), record);
         }
@@ -136,13 +136,29 @@ fn version_1_is_read_for_ever() {
     );
     assert_eq!((&*page.zones[1].id, page.zones[1].bbox), ("J-p1-z2", [72.0, 145.0, 523.0, 90.25]));
     let done = &jobs[17];
-    assert_eq!((done.id.as_str(), done.owner.as_str(), done.attempt, done.fruitless), ("J", "alice", 3, 0));
+    assert_eq!(
+        (done.id.as_str(), done.owner.as_str(), done.attempt, done.attempts_without_progress),
+        ("J", "alice", 3, 0)
+    );
     assert_eq!((done.created, done.ended), (Timestamp(1_000), Some(Timestamp(18_000))));
     assert_eq!((done.pages.total, done.pages.done_count(), done.zones), (Some(3), 3, 4));
     assert_eq!(done.warnings, ["page 1: dim", "no OCR"]);
     assert_eq!(done.attempts.iter().map(|attempt| &*attempt.error.code).collect::<Vec<_>>(), ["LOST", "BAD"]);
     assert_eq!(done.labels.get("team").map(String::as_str), Some("blue"));
     assert_eq!(done.exports.iter().map(|export| export.format).collect::<Vec<_>>(), [Format::Json, Format::Text]);
+}
+
+#[test]
+fn names_in_records_stay_those_of_version_1() {
+    let written: Vec<u8> = every_record().iter().flat_map(|record| encode(record).unwrap()).collect();
+    for name in ["fruitless", "counts"] {
+        for bytes in [V1, &written] {
+            assert!(bytes.windows(name.len()).any(|window| window == name.as_bytes()), "{name}");
+        }
+    }
+    for (name, charge) in [("Yes", AttemptCharge::Charged), ("No", AttemptCharge::Free)] {
+        assert_eq!(rmp_serde::to_vec(&charge).unwrap(), rmp_serde::to_vec(name).unwrap());
+    }
 }
 
 #[test]
@@ -195,7 +211,12 @@ fn every_record() -> Vec<Record> {
         Change::PageFinished { attempt: 1, page: dim },
         Change::PageFinished { attempt: 1, page: page(3, 1) },
         Change::ExportStarted { attempt: 1, format: Format::Json },
-        Change::Retrying { attempt: 1, error: error("LOST"), not_before: Timestamp(9_000), counts: Counts::Yes },
+        Change::Retrying {
+            attempt: 1,
+            error: error("LOST"),
+            not_before: Timestamp(9_000),
+            charge: AttemptCharge::Charged,
+        },
         Change::Started { attempt: 2, worker: worker.clone() },
         Change::Failed { attempt: 2, error: error("BAD") },
         Change::Requeued { by: "alice".into(), password: None },
@@ -214,13 +235,13 @@ fn every_record() -> Vec<Record> {
         Change::Cancelling { by: "alice".into() },
         Change::Cancelled { by: "alice".into() },
     ];
-    let mut records = told(&life);
-    records.extend(told(&stopped));
+    let mut records = history(&life);
+    records.extend(history(&stopped));
     records.push(Record::Forgotten);
     records
 }
 
-fn told(changes: &[Change]) -> Vec<Record> {
+fn history(changes: &[Change]) -> Vec<Record> {
     let (mut job, mut at, mut records) = (None::<Job>, 0, Vec::new());
     for change in changes {
         at += 1_000;

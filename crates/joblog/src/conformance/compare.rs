@@ -1,4 +1,4 @@
-//! Invariants 2 and 8: compare and set, and what is said when it fails.
+//! Invariants 2 and 8: compare and set, and what is reported when it fails.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -17,7 +17,7 @@ fn conflict(outcome: Result<Revision, AppendError>) -> Option<Revision> {
     }
 }
 
-/// Law 2, one after another.
+/// Invariant 2, one after another.
 pub async fn an_append_needs_the_right_expectation(log: Subject) {
     let first = samples::create("A", "alice");
     let early = samples::update(samples::job_of(&first), Revision(1), 1);
@@ -31,7 +31,7 @@ pub async fn an_append_needs_the_right_expectation(log: Subject) {
     assert_eq!(read_all(&log, &Filter::All).await.len(), 2, "what was refused left no trace");
 }
 
-/// Law 2: many append with the same expectation.
+/// Invariant 2: many append with the same expectation.
 pub async fn a_race_has_one_winner(log: Subject) {
     for round in 0..20 {
         let (first, revision) = create(&log, &format!("J{round}"), "alice").await;
@@ -40,7 +40,7 @@ pub async fn a_race_has_one_winner(log: Subject) {
     }
 }
 
-/// Law 2: many append to a key that is not there.
+/// Invariant 2: many append to a key that is not there.
 pub async fn a_race_to_create_has_one_winner(log: Subject) {
     for round in 0..20 {
         let first = samples::create(&format!("J{round}"), "alice");
@@ -64,7 +64,7 @@ async fn race(log: &Subject, contenders: Vec<Append>) {
     }
 }
 
-/// Law 2 as callers use it: each reads, decides and tries again.
+/// Invariant 2 as callers use it: each reads, decides and tries again.
 pub async fn concurrent_counters_lose_nothing(log: Subject) {
     const WRITERS: u32 = 8;
     const EACH: u32 = 25;
@@ -96,7 +96,7 @@ async fn count(log: &Subject, job: &Job, mut position: Revision) {
     }
 }
 
-/// Law 3: the revision named in a conflict is visible already.
+/// Invariant 3: the revision named in a conflict is visible already.
 pub async fn a_conflict_names_what_can_be_read(log: Subject) {
     let (first, revision) = create(&log, "A", "alice").await;
     let racing = (1..=8).map(|number| {
@@ -115,7 +115,7 @@ pub async fn a_conflict_names_what_can_be_read(log: Subject) {
     }
 }
 
-/// Law 8: a call that was dropped leaves the log whole, and its outcome can be read.
+/// Invariant 8: a call that was dropped leaves the log whole, and its outcome can be read.
 pub async fn a_dropped_append_happened_or_did_not(log: Subject) {
     let (first, mut position) = create(&log, "A", "alice").await;
     for number in 1..=20 {
@@ -135,7 +135,7 @@ pub async fn a_dropped_append_happened_or_did_not(log: Subject) {
     log.append(samples::update(samples::job_of(&first), position, 99)).await.unwrap();
 }
 
-/// Law 8: an error that is not Unknown means that nothing happened.
+/// Invariant 8: an error that is not Unknown means that nothing happened.
 pub async fn too_large_did_not_happen(log: Subject) {
     let revisions = write(&log, "A", "alice", 1).await;
     let large = samples::create("A", "alice");

@@ -48,7 +48,7 @@ macro_rules! conformance {
             reading::limits_cut_and_pages_join,
             reading::latest_has_the_newest_of_each_key,
             reading::latest_and_then_reading_on_misses_nothing,
-            removal::forget_removes_and_tells,
+            removal::forget_removes_and_reports,
             removal::a_forgotten_key_begins_anew,
             removal::forget_needs_the_right_expectation,
             removal::forget_leaves_others_alone,
@@ -65,11 +65,11 @@ macro_rules! conformance {
             removal::a_slow_follower_learns_of_its_loss,
         );
     };
-    (@each $make:expr, $($module:ident::$law:ident,)+) => {$(
+    (@each $make:expr, $($module:ident::$test:ident,)+) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $law() {
+        async fn $test() {
             let (log, _keep) = $make;
-            $crate::conformance::$module::$law(log).await;
+            $crate::conformance::$module::$test(log).await;
         }
     )+};
 }

@@ -6,7 +6,7 @@ use super::{Subject, create, number, read_all, revisions, write};
 use crate::ids::Revision;
 use crate::log::Filter;
 
-/// Law 1, one after another, over several keys, a forget among them.
+/// Invariant 1, one after another, over several keys, a forget among them.
 pub async fn revisions_only_grow(log: Subject) {
     let mut given = write(&log, "A", "alice", 3).await;
     given.extend(write(&log, "B", "bob", 2).await);
@@ -18,7 +18,7 @@ pub async fn revisions_only_grow(log: Subject) {
     assert!(given.is_sorted_by(|a, b| a < b), "{given:?}");
 }
 
-/// Law 1, from many sides at once.
+/// Invariant 1, from many sides at once.
 pub async fn revisions_of_concurrent_appends_are_unique(log: Subject) {
     let writers = (0..16).map(|writer| {
         let log = log.clone();
@@ -47,7 +47,7 @@ pub async fn an_acknowledged_append_is_visible(log: Subject) {
     }
 }
 
-/// Law 4: the follower's loop, while many write.
+/// Invariant 4: the follower's loop, while many write.
 pub async fn a_follower_sees_everything_once_and_in_order(log: Subject) {
     const WRITERS: usize = 8;
     const EACH: u32 = 100;
@@ -89,7 +89,7 @@ async fn follow(log: Subject, until: usize, limit: usize) -> Vec<Revision> {
     seen
 }
 
-/// Law 4: whoever waits for the head is woken, and finds at least what was announced.
+/// Invariant 4: whoever waits for the head is woken, and finds at least what was announced.
 pub async fn the_head_wakes_who_waits(log: Subject) {
     let mut head = log.head();
     let waiting = tokio::spawn(async move {
@@ -100,7 +100,7 @@ pub async fn the_head_wakes_who_waits(log: Subject) {
     assert_eq!(waiting.await.unwrap(), revision);
 }
 
-/// Law 9, within one opening.
+/// Invariant 9, within one opening.
 pub async fn positions_of_this_opening_are_covered(log: Subject) {
     let (_, revision) = create(&log, "A", "alice").await;
     let info = log.info();

@@ -1,4 +1,4 @@
-//! Invariants 6 and 7: forget, and what is said of entries that are gone.
+//! Invariants 6 and 7: forget, and what is reported of entries that are gone.
 
 use super::{Subject, create, of_job, read_all, revisions, write};
 use crate::ids::{Owner, Revision};
@@ -6,7 +6,7 @@ use crate::log::{AppendError, Filter, Key, Record};
 use crate::samples;
 
 /// Invariants 6 and 7.
-pub async fn forget_removes_and_tells(log: Subject) {
+pub async fn forget_removes_and_reports(log: Subject) {
     let written = write(&log, "A", "alice", 3).await;
     let key = samples::create("A", "alice").key;
     let mut head = log.head();
@@ -23,7 +23,7 @@ pub async fn forget_removes_and_tells(log: Subject) {
     assert!(log.latest().await.unwrap().entries.is_empty());
 }
 
-/// Law 6: as if it never was, also for compare and set.
+/// Invariant 6: as if it never was, also for compare and set.
 pub async fn a_forgotten_key_begins_anew(log: Subject) {
     let (first, made) = create(&log, "A", "alice").await;
     let forgotten = log.forget(&first.key, made).await.unwrap();
@@ -38,7 +38,7 @@ pub async fn a_forgotten_key_begins_anew(log: Subject) {
     assert_eq!(revisions(&read_all(&log, &of_job("A")).await), [forgotten, again, next]);
 }
 
-/// Law 6: forget compares too.
+/// Invariant 6: forget compares too.
 pub async fn forget_needs_the_right_expectation(log: Subject) {
     let absent = Key { ..samples::create("X", "alice").key };
     let outcome = log.forget(&absent, Revision(1)).await;
@@ -53,7 +53,7 @@ pub async fn forget_needs_the_right_expectation(log: Subject) {
     assert!(matches!(outcome, Err(AppendError::Conflict { actual: None })), "twice: {outcome:?}");
 }
 
-/// Law 6: nobody else loses anything.
+/// Invariant 6: nobody else loses anything.
 pub async fn forget_leaves_others_alone(log: Subject) {
     let a = write(&log, "A", "alice", 2).await;
     let b = write(&log, "B", "alice", 2).await;
@@ -64,7 +64,7 @@ pub async fn forget_leaves_others_alone(log: Subject) {
     assert_eq!(log.latest().await.unwrap().entries.len(), 2);
 }
 
-/// Law 6, many at once, each written, forgotten and written again.
+/// Invariant 6, many at once, each written, forgotten and written again.
 pub async fn forgetting_many_at_once(log: Subject) {
     let tasks = (0..16).map(|number| {
         let log = log.clone();
@@ -84,7 +84,7 @@ pub async fn forgetting_many_at_once(log: Subject) {
     assert_eq!(read_all(&log, &Filter::All).await.len(), 16 + 2 * 8);
 }
 
-/// Law 7: whatever is gone, `trimmed` covers it; the newest entry never goes.
+/// Invariant 7: whatever is gone, `trimmed` covers it; the newest entry never goes.
 pub async fn a_short_history_says_what_it_lost(log: Subject) {
     let other = write(&log, "B", "bob", 2).await;
     let written = write(&log, "A", "alice", 60).await;
@@ -101,7 +101,7 @@ pub async fn a_short_history_says_what_it_lost(log: Subject) {
     assert_eq!(log.latest().await.unwrap().entries.len(), 2);
 }
 
-/// Law 7 as a follower uses it: it sees everything, or `trimmed` tells it that it may not have.
+/// Invariant 7 as a follower uses it: it sees everything, or `trimmed` tells it that it may not have.
 pub async fn a_slow_follower_learns_of_its_loss(log: Subject) {
     let mut written = write(&log, "A", "alice", 2).await;
     let position = written[0];
@@ -111,8 +111,8 @@ pub async fn a_slow_follower_learns_of_its_loss(log: Subject) {
         written.push(log.append(samples::update(samples::job_of(&first), newest, number)).await.unwrap());
         let seen = revisions(&super::read_on(&log, &of_job("A"), position, 3).await);
         let whole = seen == written[1..];
-        let told = log.trimmed(&of_job("A")).await.unwrap() > position;
-        assert!(whole || told, "after {number} entries: {seen:?}");
+        let reported = log.trimmed(&of_job("A")).await.unwrap() > position;
+        assert!(whole || reported, "after {number} entries: {seen:?}");
     }
     assert!(log.trimmed(&of_job("A")).await.unwrap() > position, "by now something must be gone");
 }

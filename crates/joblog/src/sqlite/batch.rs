@@ -1,11 +1,11 @@
-//! What is asked of the writer, and what came of it: gathered until the commit, told only after it.
+//! The requests to the writer and their answers: gathered until the commit, sent only after it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::ring::Kept;
+use super::ring::StoredEntry;
 use super::table::Head;
 use crate::ids::{JobId, Revision};
 use crate::log::{AppendError, Blob, Entry, Key, Record};
@@ -15,8 +15,8 @@ const MAX_REQUESTS: usize = 1_024;
 /// At most about so many bytes are committed together.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// What became of a request.
-pub(super) type Outcome = Result<Revision, AppendError>;
+/// The answer to a request.
+pub(super) type AppendResult = Result<Revision, AppendError>;
 
 /// Something to be done to a key.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Request {
     pub(super) key: Key,
     pub(super) operation: Operation,
     /// Nobody may be listening any more; the request is carried out all the same.
-    pub(super) answer: oneshot::Sender<Outcome>,
+    pub(super) answer: oneshot::Sender<AppendResult>,
 }
 
 /// What is to be done; bytes as stored.
@@ -57,13 +57,13 @@ pub(super) struct Encoded {
 pub(super) struct Batch {
     /// Whether its transaction began: conflicts alone need none.
     pub(super) begun: bool,
-    pub(super) entries: Vec<Kept>,
+    pub(super) entries: Vec<StoredEntry>,
     pub(super) forgotten: HashSet<JobId>,
     /// The heads of jobs before this batch, the oldest first, should it not come about.
     pub(super) undo: Vec<(JobId, Option<Head>)>,
     /// Whether something in it ends a job, or makes space.
     pub(super) ends: bool,
-    answers: Vec<(oneshot::Sender<Outcome>, Outcome)>,
+    answers: Vec<(oneshot::Sender<AppendResult>, AppendResult)>,
     bytes: usize,
 }
 
@@ -97,13 +97,13 @@ impl Batch {
     }
 
     /// Remembers an answer. Conflicts too wait for the commit: they name a revision that may be part of it.
-    pub(super) fn answer(&mut self, to: oneshot::Sender<Outcome>, outcome: Outcome) {
-        self.answers.push((to, outcome));
+    pub(super) fn answer(&mut self, to: oneshot::Sender<AppendResult>, result: AppendResult) {
+        self.answers.push((to, result));
     }
 
     pub(super) fn entry(&mut self, revision: Revision, key: Key, record: Record, bytes: usize) {
         self.bytes += bytes;
-        self.entries.push(Kept { entry: Arc::new(Entry { revision, key, record }), bytes });
+        self.entries.push(StoredEntry { entry: Arc::new(Entry { revision, key, record }), bytes });
     }
 
     /// Counts bytes that are written beside entries.
@@ -122,23 +122,23 @@ impl Batch {
         self.entries.last().map(|kept| kept.entry.revision)
     }
 
-    /// Tells everybody after the commit.
-    pub(super) fn tell(self) {
-        for (to, outcome) in self.answers {
+    /// Sends the answers after the commit.
+    pub(super) fn send_answers(self) {
+        for (to, result) in self.answers {
             // Who does not listen any more does not need the answer.
-            let _ = to.send(outcome);
+            let _ = to.send(result);
         }
     }
 
-    /// Tells everybody that nothing of it happened, for want of space.
-    pub(super) fn tell_full(self) {
+    /// Answers that nothing was appended, for want of space.
+    pub(super) fn send_full(self) {
         for (to, _) in self.answers {
             let _ = to.send(Err(AppendError::Full));
         }
     }
 
-    /// Tells everybody that the commit failed.
-    pub(super) fn tell_unknown(self, reason: &Arc<str>) {
+    /// Answers that the commit failed.
+    pub(super) fn send_unknown(self, reason: &Arc<str>) {
         for (to, _) in self.answers {
             let _ = to.send(Err(AppendError::Unknown { reason: reason.clone() }));
         }

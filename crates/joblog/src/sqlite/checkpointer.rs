@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
-use super::mark::Mark;
+use super::mark::HighWaterMark;
 use super::schema;
 use crate::ids::Revision;
 
@@ -21,7 +21,7 @@ pub(super) struct Checkpointer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What there is to do. The writer tells, the checkpointer listens; only the newest counts.
+/// What there is to do. The writer updates it, the checkpointer waits for changes; only the newest counts.
 #[derive(Debug)]
 pub(super) struct CheckpointState {
     state: Mutex<State>,
@@ -36,13 +36,13 @@ struct State {
 }
 
 impl Checkpointer {
-    pub(super) fn spawn(db: Connection, mark: Mark, durable: Revision, limit: usize) -> std::io::Result<Self> {
+    pub(super) fn spawn(db: Connection, mark: HighWaterMark, durable: Revision, limit: usize) -> std::io::Result<Self> {
         let state = State { durable, wal_bytes: 0, closing: false };
         let checkpoint_state = Arc::new(CheckpointState { state: Mutex::new(state), changed: Condvar::new() });
-        let told = checkpoint_state.clone();
+        let state = checkpoint_state.clone();
         let thread = std::thread::Builder::new()
             .name("joblog-checkpointer".into())
-            .spawn(move || keep(&told, &db, &mark, durable, limit as u64))?;
+            .spawn(move || keep(&state, &db, &mark, durable, limit as u64))?;
         Ok(Self { checkpoint_state, thread: Some(thread) })
     }
 
@@ -52,7 +52,7 @@ impl Checkpointer {
 
     /// Writes the last mark and ends.
     pub(super) fn close(&mut self) {
-        self.checkpoint_state.tell(|state| state.closing = true);
+        self.checkpoint_state.update(|state| state.closing = true);
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the checkpointer of the log panicked");
         }
@@ -68,10 +68,10 @@ impl Drop for Checkpointer {
 impl CheckpointState {
     /// Everything up to here is durable, and the write-ahead log has this size.
     pub(super) fn committed(&self, durable: Revision, wal_bytes: u64) {
-        self.tell(|state| (state.durable, state.wal_bytes) = (durable, wal_bytes));
+        self.update(|state| (state.durable, state.wal_bytes) = (durable, wal_bytes));
     }
 
-    fn tell(&self, change: impl FnOnce(&mut State)) {
+    fn update(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock());
         self.changed.notify_one();
     }
@@ -90,7 +90,7 @@ impl CheckpointState {
     }
 }
 
-fn keep(checkpoint_state: &CheckpointState, db: &Connection, mark: &Mark, mut marked: Revision, limit: u64) {
+fn keep(checkpoint_state: &CheckpointState, db: &Connection, mark: &HighWaterMark, mut marked: Revision, limit: u64) {
     loop {
         let State { durable, wal_bytes, closing } = checkpoint_state.wait(marked);
         let next = Instant::now() + PAUSE;

@@ -1,7 +1,7 @@
-//! The mark: a small file beside the log that says how far it once reached.
+//! The high-water mark: a small file beside the log that records how far it once reached.
 //!
 //! SQLite silently ends its write-ahead log at the first frame that is damaged or missing, so a log can lose what it
-//! acknowledged and still open. The mark notices. It is written after the commit it tells of and never before, so it can
+//! acknowledged and still open. The mark detects that. It is written after the commit it records and never before, so it can
 //! be behind the log, but the log never behind it.
 
 use std::fs::File;
@@ -14,12 +14,12 @@ const MAGIC: [u8; 8] = *b"CRNTMRK1";
 const SIZE: usize = 20;
 
 #[derive(Debug)]
-pub(super) struct Mark {
+pub(super) struct HighWaterMark {
     file: File,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Marked {
+pub(super) enum MarkState {
     /// Nothing: it is new.
     Absent,
     /// The log reached this revision.
@@ -28,8 +28,8 @@ pub(super) enum Marked {
     Damaged,
 }
 
-impl Mark {
-    pub(super) fn open(path: &Path) -> io::Result<(Self, Marked)> {
+impl HighWaterMark {
+    pub(super) fn open(path: &Path) -> io::Result<(Self, MarkState)> {
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::with_capacity(SIZE);
         (&mut file).take(SIZE as u64 + 1).read_to_end(&mut bytes)?;
@@ -57,15 +57,15 @@ fn format(revision: Revision) -> [u8; SIZE] {
     bytes
 }
 
-fn parse(bytes: &[u8]) -> Marked {
+fn parse(bytes: &[u8]) -> MarkState {
     if bytes.is_empty() {
-        return Marked::Absent;
+        return MarkState::Absent;
     }
     let revision =
         bytes.get(8..).and_then(|rest| rest.first_chunk()).map(|number| Revision(u64::from_le_bytes(*number)));
     match revision {
-        Some(revision) if bytes == format(revision) => Marked::At(revision),
-        Some(_) | None => Marked::Damaged,
+        Some(revision) if bytes == format(revision) => MarkState::At(revision),
+        Some(_) | None => MarkState::Damaged,
     }
 }
 
@@ -76,14 +76,14 @@ mod tests {
     #[test]
     fn says_what_was_written_and_notices_any_damage() {
         let bytes = format(Revision(0x0102_0304_0506));
-        assert_eq!(parse(&bytes), Marked::At(Revision(0x0102_0304_0506)));
-        assert_eq!(parse(&[]), Marked::Absent);
+        assert_eq!(parse(&bytes), MarkState::At(Revision(0x0102_0304_0506)));
+        assert_eq!(parse(&[]), MarkState::Absent);
         for place in 0..SIZE {
             let mut flipped = bytes;
             flipped[place] ^= 1;
-            assert_eq!(parse(&flipped), Marked::Damaged, "byte {place}");
-            assert_eq!(place == 0, parse(&bytes[..place]) == Marked::Absent, "cut at {place}");
+            assert_eq!(parse(&flipped), MarkState::Damaged, "byte {place}");
+            assert_eq!(place == 0, parse(&bytes[..place]) == MarkState::Absent, "cut at {place}");
         }
-        assert_eq!(parse(&[bytes.as_slice(), &[0]].concat()), Marked::Damaged);
+        assert_eq!(parse(&[bytes.as_slice(), &[0]].concat()), MarkState::Damaged);
     }
 }

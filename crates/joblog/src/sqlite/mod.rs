@@ -1,10 +1,10 @@
 //! The SQLite engine: one file, one writer, nothing to install.
 //!
-//! A folder holds `log.db` (the entries, openable with any SQLite tool), `log.lock` (held while a process has the log
-//! open), `log.mark` (how far the log must reach) and, if asked for, `log.reserve` (space for ends of jobs on a full disk). One thread owns the only writing connection and commits what is
-//! ready in one transaction with one fsync; nothing is told to anybody before that. A second thread moves the write-ahead
-//! log into the database and writes the mark. Readers of what is new are served from memory, others by a few reading
-//! connections.
+//! A folder holds `log.db` (the entries, openable with any SQLite tool), `log.lock` (held while a process has the log open),
+//! `log.mark` (how far the log must reach) and, if asked for, `log.reserve` (space for ends of jobs on a full disk). One
+//! thread owns the only writing connection and commits what is ready in one transaction with one fsync; nothing is answered
+//! before that. A second thread moves the write-ahead log into the database and writes the mark. Readers of what is new are
+//! served from memory, others by a few reading connections.
 //!
 //! A reader that needs to know whether it missed something asks `trimmed` after `read`, not before.
 //!
@@ -35,11 +35,11 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::batch::{Encoded, Operation, Outcome, Request};
+use self::batch::{AppendResult, Encoded, Operation, Request};
 use self::checkpointer::Checkpointer;
 use self::lock::Lock;
-use self::mark::{Mark, Marked};
-pub use self::options::{Loss, OpenError, Options};
+use self::mark::{HighWaterMark, MarkState};
+pub use self::options::{OnLoss, OpenError, Options};
 use self::reader::Readers;
 use self::reserve::Reserve;
 use self::ring::Ring;
@@ -50,7 +50,7 @@ use crate::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, Log
 
 /// How often an end of a job is tried that finds the disk full: each time some of the reserve is given up for it.
 const TRIES: usize = 4;
-/// How far revisions jump when the mark cannot say how far they once went.
+/// How far revisions jump when the mark cannot say how far they once reached.
 const JUMP: u64 = 1 << 20;
 
 /// A log in a folder. Dropping it waits until what is queued is committed, then lets go of the folder.
@@ -83,8 +83,8 @@ impl SqliteLog {
 
         let mut db = schema::open(&path, &options)?;
         let have = table::newest(&db).map_err(failed)?;
-        let (mark, marked) = Mark::open(&dir.join("log.mark")).map_err(io)?;
-        let floor = floor(marked, have, options.loss, dir)?;
+        let (mark, state) = HighWaterMark::open(&dir.join("log.mark")).map_err(io)?;
+        let floor = floor(state, have, options.loss, dir)?;
         let opening = epochs::begin(&mut db, have, floor).map_err(failed)?;
         // Only now: should this be cut short, the loss must be found again.
         mark.write(have).map_err(io)?;
@@ -101,7 +101,7 @@ impl SqliteLog {
         let (announce, head) = watch::channel(have);
         let (requests, waiting) = mpsc::channel(options.queue.max(1));
         let stopped = Stopped::default();
-        let (tell_full, full) = watch::channel(false);
+        let (report_full, full) = watch::channel(false);
         let reserve = Reserve::open(dir.join("log.reserve"), options.reserve_bytes);
         let writer = Writer::new(
             db,
@@ -110,7 +110,7 @@ impl SqliteLog {
             recent.clone(),
             announce,
             checkpointer.checkpoint_state(),
-            tell_full,
+            report_full,
         )
         .map_err(failed)?;
         let writer = writer.reserving(reserve).spawn(waiting, stopped.clone()).map_err(io)?;
@@ -129,7 +129,7 @@ impl SqliteLog {
         })
     }
 
-    async fn ask(&self, key: Key, operation: Operation) -> Outcome {
+    async fn ask(&self, key: Key, operation: Operation) -> AppendResult {
         let (answer, outcome) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or_else(|| self.stopped.unknown())?;
         // Full: the caller waits. That is the back-pressure.
@@ -236,18 +236,20 @@ fn key_of(job: &JobId) -> Key {
 }
 
 /// Above which revision new ones must be, or why the log must not be opened.
-fn floor(marked: Marked, have: Revision, loss: Loss, dir: &Path) -> Result<Revision, OpenError> {
-    match (marked, loss) {
-        (Marked::Absent, _) => Ok(have),
-        (Marked::At(expected), _) if expected <= have => Ok(have),
-        (Marked::At(expected), Loss::Refuse) => Err(OpenError::Truncated { path: dir.join("log.db"), have, expected }),
-        (Marked::At(expected), Loss::Accept) => {
-            tracing::warn!(%have, %expected, "entries are missing from the log; going on without them, as told");
+fn floor(state: MarkState, have: Revision, loss: OnLoss, dir: &Path) -> Result<Revision, OpenError> {
+    match (state, loss) {
+        (MarkState::Absent, _) => Ok(have),
+        (MarkState::At(expected), _) if expected <= have => Ok(have),
+        (MarkState::At(expected), OnLoss::Refuse) => {
+            Err(OpenError::Truncated { path: dir.join("log.db"), have, expected })
+        }
+        (MarkState::At(expected), OnLoss::Accept) => {
+            tracing::warn!(%have, %expected, "entries are missing from the log; going on without them (--accept-log-loss)");
             Ok(expected)
         }
-        (Marked::Damaged, Loss::Refuse) => Err(OpenError::MarkDamaged { path: dir.join("log.mark") }),
-        (Marked::Damaged, Loss::Accept) => {
-            tracing::warn!(%have, "whether entries are missing from the log is not known; going on, as told");
+        (MarkState::Damaged, OnLoss::Refuse) => Err(OpenError::MarkDamaged { path: dir.join("log.mark") }),
+        (MarkState::Damaged, OnLoss::Accept) => {
+            tracing::warn!(%have, "whether entries are missing from the log is not known; going on (--accept-log-loss)");
             Ok(Revision(have.0.saturating_add(JUMP)))
         }
     }

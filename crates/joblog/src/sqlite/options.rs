@@ -10,7 +10,7 @@ pub struct Options {
     /// Entries kept per job, at least 1; a job may go over it by an eighth before it is trimmed. Default 120,000:
     /// a document may have 100,000 pages, and each is an entry.
     pub history_per_job: usize,
-    /// Notices of forgotten jobs kept for followers; over it (by an eighth) the oldest go. Default 100,000.
+    /// Tombstones of forgotten jobs kept for followers; over it (by an eighth) the oldest go. Default 100,000.
     pub forgotten_kept: usize,
     /// Appends waiting for the writer; when it is full, appends wait. Default 1,024.
     pub queue: usize,
@@ -27,16 +27,16 @@ pub struct Options {
     pub wal_ahead_bytes: usize,
     /// At what size the write-ahead log is moved into the database. Default 16 MiB.
     pub checkpoint_bytes: usize,
-    /// Bytes on the disk that are kept for ends of jobs ([`Change::is_end`](crate::event::Change::is_end)), for when it is full.
-    /// Default 0: none.
+    /// Bytes on the disk that are kept for ends of jobs ([`Change::is_end`](crate::event::Change::is_end)), for when it is
+    /// full. Default 0: none.
     pub reserve_bytes: u64,
     /// What to do when the log is shorter than it once was.
-    pub loss: Loss,
+    pub loss: OnLoss,
 }
 
 /// What to do when entries that were acknowledged are missing from the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Loss {
+pub enum OnLoss {
     /// Do not open it.
     #[default]
     Refuse,
@@ -57,7 +57,7 @@ impl Default for Options {
             wal_ahead_bytes: 1024 * 1024,
             checkpoint_bytes: 16 * 1024 * 1024,
             reserve_bytes: 0,
-            loss: Loss::Refuse,
+            loss: OnLoss::Refuse,
         }
     }
 }
@@ -72,7 +72,7 @@ pub enum OpenError {
     )]
     Locked {
         dir: PathBuf,
-        /// Who, if that can be told.
+        /// Its id, if known.
         pid: Option<u32>,
     },
     /// The file is somebody else's.
@@ -102,9 +102,9 @@ pub enum OpenError {
         /// The newest revision it once had, or more.
         expected: Revision,
     },
-    /// The file that says how far the log must reach cannot be read.
+    /// The file that records how far the log must reach cannot be read.
     #[error(
-        "{path} is damaged, so it cannot be told whether entries are missing from the log. Check the disk, then start \
+        "{path} is damaged, so it is not known whether entries are missing from the log. Check the disk, then start \
          with --accept-log-loss to go on with the entries that are there"
     )]
     MarkDamaged { path: PathBuf },

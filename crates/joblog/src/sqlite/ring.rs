@@ -9,7 +9,7 @@ use crate::log::{Entry, Filter};
 /// Bounded by count and bytes; the oldest make room for the newest.
 #[derive(Debug)]
 pub(super) struct Ring {
-    entries: VecDeque<Kept>,
+    entries: VecDeque<StoredEntry>,
     /// Every entry of the log above this is here.
     floor: Revision,
     bytes: usize,
@@ -19,7 +19,7 @@ pub(super) struct Ring {
 
 /// An entry and its size as stored.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct StoredEntry {
     pub(super) entry: Arc<Entry>,
     pub(super) bytes: usize,
 }
@@ -30,7 +30,7 @@ impl Ring {
     }
 
     /// Takes in what was committed; of the forgotten jobs only that remains.
-    pub(super) fn push(&mut self, committed: Vec<Kept>, forgotten: &HashSet<JobId>) {
+    pub(super) fn push(&mut self, committed: Vec<StoredEntry>, forgotten: &HashSet<JobId>) {
         if !forgotten.is_empty() {
             self.entries.retain(|kept| !forgotten.contains(&kept.entry.key.job));
             self.bytes = self.entries.iter().map(|kept| kept.bytes).sum();
@@ -63,9 +63,9 @@ mod tests {
     use crate::log::Record;
     use crate::samples;
 
-    fn kept(revision: u64, job: &str, bytes: usize) -> Kept {
+    fn kept(revision: u64, job: &str, bytes: usize) -> StoredEntry {
         let key = samples::create(job, "alice").key;
-        Kept { entry: Arc::new(Entry { revision: Revision(revision), key, record: Record::Forgotten }), bytes }
+        StoredEntry { entry: Arc::new(Entry { revision: Revision(revision), key, record: Record::Forgotten }), bytes }
     }
 
     fn read(ring: &Ring, after: u64) -> Option<Vec<u64>> {

@@ -9,13 +9,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{OpenError, Options};
 
-/// "CRNT": tells our files from other databases.
+/// "CRNT": distinguishes our files from other databases.
 const APPLICATION_ID: i64 = 0x4352_4E54;
 /// The schema this version writes, and the newest it knows.
 const SCHEMA: i64 = 2;
 /// Bytes of a page, and nearly those of a frame of the write-ahead log.
 const PAGE_SIZE: u64 = 16_384;
-/// How long to wait for other programs that look into the file.
+/// How long to wait for other programs that read the file.
 const BUSY: Duration = Duration::from_secs(10);
 
 const CREATE: &str = "
@@ -75,7 +75,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Connection, OpenErr
         }
         Err(error) => return Err(failed(error)),
     }
-    settle(&db, options).map_err(failed)?;
+    configure(&db, options).map_err(failed)?;
     Ok(db)
 }
 
@@ -135,7 +135,7 @@ fn migrate(db: &mut Connection, from: i64) -> rusqlite::Result<()> {
     all.commit()
 }
 
-fn settle(db: &Connection, options: &Options) -> rusqlite::Result<()> {
+fn configure(db: &Connection, options: &Options) -> rusqlite::Result<()> {
     db.pragma_update(None, "synchronous", "FULL")?;
     // The checkpointer does it, so that commits need not wait for it.
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -175,9 +175,9 @@ pub(super) fn checkpoint(db: &Connection) -> rusqlite::Result<()> {
 /// Tells the size of the write-ahead log after each commit, in bytes.
 pub(super) fn watch_wal(db: &mut Connection) -> rusqlite::Result<Arc<AtomicU64>> {
     let bytes = Arc::new(AtomicU64::new(0));
-    let told = bytes.clone();
+    let wal_bytes = bytes.clone();
     db.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, frames| {
-        told.store(u64::try_from(frames).unwrap_or(0) * PAGE_SIZE, Ordering::Relaxed);
+        wal_bytes.store(u64::try_from(frames).unwrap_or(0) * PAGE_SIZE, Ordering::Relaxed);
         Ok(())
     }))?;
     Ok(bytes)

@@ -91,7 +91,7 @@ pub(super) fn trim(db: &Connection, job: &JobId, keep: usize, most: usize) -> ru
     gone.iter().try_for_each(|(owner, revision)| removed(db, owner, job.as_str(), *revision))
 }
 
-/// Removes the oldest notices of forgotten jobs, at most `most`.
+/// Removes the oldest tombstones of forgotten jobs, at most `most`.
 pub(super) fn drop_forgotten(db: &Connection, most: usize) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(
         "DELETE FROM entry WHERE revision IN (
@@ -106,7 +106,7 @@ pub(super) fn drop_forgotten(db: &Connection, most: usize) -> rusqlite::Result<(
     for (owner, job, revision) in &gone {
         removed(db, owner, job, *revision)?;
         raise(db, "forgotten", "", *revision)?;
-        // What is remembered for each forgotten job goes with its notice; from here on 'forgotten' speaks for it.
+        // What is remembered for each forgotten job goes with its tombstone; from here on 'forgotten' speaks for it.
         clear.execute([job])?;
     }
     Ok(())

@@ -1,10 +1,10 @@
 //! The writer: one thread, the only one that changes the log.
 //!
-//! It takes what is ready, never waits for more, commits it with one fsync, and only then tells: first the ring, then the
-//! head, then the callers. An error of the storage is final: what was under way is unknown, and the writer stops. A
-//! failed fsync cannot be tried again; only opening the log anew shows what is there. One error is not final: that there is
-//! no space left shows while pages are written, before the one that makes them count. The transaction never was, and the
-//! next may find space again.
+//! It takes what is ready, never waits for more, commits it with one fsync, and only then publishes it: first to the ring,
+//! then the head, then the callers. An error of the storage is final: what was under way is unknown, and the writer stops. A
+//! failed fsync cannot be tried again; only opening the log anew shows what is there. One error is not final: that there is no
+//! space left shows while pages are written, before the one that makes them count. The transaction never was, and the next may
+//! find space again.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -105,7 +105,7 @@ impl Writer {
         self.reserve = reserve;
         if self.reserve.is_wanted() && !self.reserve.fill() {
             self.only_ends = true;
-            self.tell_full(true);
+            self.set_full(true);
         }
         self
     }
@@ -135,7 +135,7 @@ impl Writer {
         match self.commit(first, requests, &mut batch) {
             Ok(()) => {
                 if batch.begun && !self.only_ends {
-                    self.tell_full(false);
+                    self.set_full(false);
                 }
                 self.publish(batch);
                 self.unless_full(Self::care)
@@ -151,16 +151,16 @@ impl Writer {
                 self.forgotten = forgotten;
                 self.only_ends = self.reserve.is_wanted();
                 if batch.ends {
-                    // Who is told now tries again at once.
+                    // Who gets an answer now tries again at once.
                     self.reserve.give();
                 }
-                self.tell_full(true);
-                batch.tell_full();
+                self.set_full(true);
+                batch.send_full();
                 // What was moved into the database meanwhile may have made room in the write-ahead log.
                 self.unless_full(|writer| schema::checkpoint(&writer.db))
             }
             Err(error) => {
-                batch.tell_unknown(&stopped.because(&error));
+                batch.send_unknown(&stopped.because(&error));
                 Err(error)
             }
         }
@@ -281,7 +281,7 @@ impl Writer {
             self.head.send_replace(last);
             self.checkpoint_state.committed(last, self.wal.load(Ordering::Relaxed));
         }
-        batch.tell();
+        batch.send_answers();
     }
 
     /// A little housekeeping after each commit, so that it never piles up nor takes long.
@@ -332,14 +332,14 @@ impl Writer {
     fn unless_full(&mut self, work: impl FnOnce(&mut Self) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
         match work(self) {
             Err(error) if is_full(&error) => {
-                self.tell_full(true);
+                self.set_full(true);
                 self.roll_back()
             }
             done => done,
         }
     }
 
-    fn tell_full(&self, full: bool) {
+    fn set_full(&self, full: bool) {
         let changed = self.full.send_if_modified(|known| std::mem::replace(known, full) != full);
         match (changed, full) {
             (true, true) => {

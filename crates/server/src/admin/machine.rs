@@ -10,7 +10,7 @@ use tokio::time::Instant;
 const MEASURED_OVER: Duration = Duration::from_secs(1);
 
 /// Looks at the machine when asked.
-pub struct Machine {
+pub struct ProcessSampler {
     pid: Option<Pid>,
     seen: Mutex<Sample>,
 }
@@ -33,29 +33,29 @@ pub struct Usage {
     pub load_average: Vec<f64>,
 }
 
-impl Default for Machine {
+impl Default for ProcessSampler {
     fn default() -> Self {
         let pid = sysinfo::get_current_pid().ok();
         let mut seen =
             Sample { system: System::new(), at: Instant::now(), cpu: Duration::ZERO, usage: Usage::default() };
-        seen.look(pid);
+        seen.sample(pid);
         Self { pid, seen: Mutex::new(seen) }
     }
 }
 
-impl Machine {
+impl ProcessSampler {
     /// What the process takes now; at most a second old.
     pub fn usage(&self) -> Usage {
         let mut seen = self.seen.lock();
         if seen.at.elapsed() >= MEASURED_OVER {
-            seen.look(self.pid);
+            seen.sample(self.pid);
         }
         seen.usage.clone()
     }
 }
 
 impl Sample {
-    fn look(&mut self, pid: Option<Pid>) {
+    fn sample(&mut self, pid: Option<Pid>) {
         let load = System::load_average();
         let has_load = cfg!(unix) && [load.one, load.five, load.fifteen].iter().all(|load| load.is_finite());
         self.usage.load_average = if has_load { vec![load.one, load.five, load.fifteen] } else { Vec::new() };
@@ -78,7 +78,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn memory_and_load_are_those_of_this_process_and_machine() {
-        let machine = Machine::default();
+        let machine = ProcessSampler::default();
         let first = machine.usage();
         assert!(first.memory_bytes > 1 << 20, "{first:?}");
         tokio::time::advance(MEASURED_OVER).await;

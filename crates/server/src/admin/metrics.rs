@@ -6,7 +6,7 @@ use courant_joblog::job::State;
 use courant_proto::v1;
 use tokio::time::Duration;
 
-use super::machine::Machine;
+use super::machine::ProcessSampler;
 use super::workers;
 use crate::convert;
 use crate::services::Services;
@@ -17,7 +17,7 @@ const STATES: [State; 6] =
     [State::Queued, State::Running, State::Cancelling, State::Succeeded, State::Failed, State::Cancelled];
 
 /// The figures as they are now.
-pub fn take(services: &Services, registry: &Registry, machine: &Machine) -> v1::SystemMetrics {
+pub fn take(services: &Services, registry: &Registry, machine: &ProcessSampler) -> v1::SystemMetrics {
     let (now, usage) = (Timestamp::now(), machine.usage());
     let workers = workers::list(services, registry);
     let connected = || workers.iter().filter(|worker| worker.connected);

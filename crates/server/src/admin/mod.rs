@@ -23,9 +23,9 @@ use crate::convert::interval_within;
 use crate::error::Error;
 use crate::sampled::{self, Intervals, LISTS_EVERY};
 use crate::services::Services;
-use crate::shares::Counted;
+use crate::shares::WithPermit;
 use crate::worker::registry::Registry;
-use machine::Machine;
+use machine::ProcessSampler;
 
 /// Time between two sets of figures, when none is asked for, and its bounds.
 pub const METRICS_EVERY: (Duration, Duration, Duration) =
@@ -33,7 +33,7 @@ pub const METRICS_EVERY: (Duration, Duration, Duration) =
 pub struct Admin {
     services: Arc<Services>,
     registry: Arc<Registry>,
-    machine: Arc<Machine>,
+    machine: Arc<ProcessSampler>,
 }
 
 impl Admin {
@@ -54,8 +54,8 @@ impl Admin {
 
 #[tonic::async_trait]
 impl AdminService for Admin {
-    type WatchSystemMetricsStream = Counted<ReceiverStream<Result<WatchSystemMetricsResponse, Status>>>;
-    type WatchWorkersStream = Counted<ReceiverStream<Result<WatchWorkersResponse, Status>>>;
+    type WatchSystemMetricsStream = WithPermit<ReceiverStream<Result<WatchSystemMetricsResponse, Status>>>;
+    type WatchWorkersStream = WithPermit<ReceiverStream<Result<WatchWorkersResponse, Status>>>;
 
     async fn get_system_metrics(
         &self,
@@ -72,13 +72,13 @@ impl AdminService for Admin {
     ) -> Result<Response<Self::WatchSystemMetricsStream>, Status> {
         let identity = reader(&request)?;
         let (used, token_left) = (self.services.shares.state_watch(&identity)?, time_left(&identity));
-        let look_every = interval_within("interval", request.get_ref().interval, METRICS_EVERY)?;
-        let intervals = Intervals { look_every, send_within: look_every, token_left };
+        let sample_every = interval_within("interval", request.get_ref().interval, METRICS_EVERY)?;
+        let intervals = Intervals { sample_every, send_within: sample_every, token_left };
         let (services, registry, machine) = (self.services.clone(), self.registry.clone(), self.machine.clone());
-        let look = move || metrics::take(&services, &registry, &machine);
+        let take = move || metrics::take(&services, &registry, &machine);
         let form = |metrics| WatchSystemMetricsResponse { metrics: Some(metrics) };
-        let states = sampled::start(self.services.clone(), intervals, look, |_, _| false, form);
-        Ok(Response::new(Counted::new(states, used)))
+        let states = sampled::start(self.services.clone(), intervals, take, |_, _| false, form);
+        Ok(Response::new(WithPermit::new(states, used)))
     }
 
     async fn list_workers(
@@ -95,13 +95,13 @@ impl AdminService for Admin {
     ) -> Result<Response<Self::WatchWorkersStream>, Status> {
         let identity = reader(&request)?;
         let (used, token_left) = (self.services.shares.state_watch(&identity)?, time_left(&identity));
-        let look_every = interval_within("min_interval", request.get_ref().min_interval, LISTS_EVERY)?;
-        let intervals = Intervals { look_every, send_within: self.services.config.bookmark_interval, token_left };
+        let sample_every = interval_within("min_interval", request.get_ref().min_interval, LISTS_EVERY)?;
+        let intervals = Intervals { sample_every, send_within: self.services.config.bookmark_interval, token_left };
         let (services, registry) = (self.services.clone(), self.registry.clone());
-        let look = move || workers::list(&services, &registry);
+        let take = move || workers::list(&services, &registry);
         let form = |workers| WatchWorkersResponse { workers };
-        let states = sampled::start(self.services.clone(), intervals, look, workers::same, form);
-        Ok(Response::new(Counted::new(states, used)))
+        let states = sampled::start(self.services.clone(), intervals, take, workers::same, form);
+        Ok(Response::new(WithPermit::new(states, used)))
     }
 
     async fn drain_worker(

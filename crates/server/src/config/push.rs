@@ -10,7 +10,7 @@ use url::Url;
 const KNOWN: &str = "https://fcm.googleapis.com,https://*.push.services.mozilla.com,https://*.notify.windows.com,\
                      https://*.push.apple.com";
 
-/// How notices reach browsers in which no page is open.
+/// How notifications reach browsers in which no page is open.
 #[derive(Args, Clone, Debug)]
 pub struct PushConfig {
     /// Turns Web Push on: whom push services may ask about this service (mailto:… or https://…). Notices then leave this
@@ -35,7 +35,7 @@ pub struct PushConfig {
     #[arg(long, env = "COURANT_PUSH_AT_ONCE", default_value_t = 64, value_name = "N")]
     pub push_at_once: usize,
 
-    /// Those of one push service, so that one that hangs leaves places for the others (1 to 10000)
+    /// Those of one push service, so that one that hangs leaves slots for the others (1 to 10000)
     #[arg(long, env = "COURANT_PUSH_PER_HOST_AT_ONCE", default_value_t = 32, value_name = "N")]
     pub push_per_host_at_once: usize,
 

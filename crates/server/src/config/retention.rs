@@ -40,7 +40,7 @@ impl Retention {
     }
 
     /// Whether it is longer than a program lives.
-    pub fn is_absurd(self) -> bool {
+    pub fn is_too_long(self) -> bool {
         self.0.is_some_and(|time| time > ABSURD)
     }
 }
@@ -57,7 +57,7 @@ mod tests {
         }
         assert_eq!("90m".parse(), Ok(Retention(Some(Duration::from_secs(5400)))));
         assert!("soon".parse::<Retention>().is_err() && "-1s".parse::<Retention>().is_err());
-        assert!(Retention(Some(ABSURD * 2)).is_absurd() && !Retention::default().is_absurd());
+        assert!(Retention(Some(ABSURD * 2)).is_too_long() && !Retention::default().is_too_long());
     }
 
     #[test]

@@ -9,7 +9,9 @@ use courant_joblog::log::Record;
 use courant_proto::v1;
 use courant_proto::v1::job_event::Change as Wire;
 
-use super::job::{dated, error, estimate, export, format, job, known, page, position, snapshot, time, zone};
+use super::job::{
+    current_job, error, estimate, export, format, job, page, position, snapshot, time, with_expire_time, zone,
+};
 use crate::config::Retention;
 
 /// A step of a watch over one job.
@@ -17,9 +19,9 @@ pub fn watch_job(retention: Retention, update: Update) -> v1::WatchJobResponse {
     use v1::watch_job_response::Step as Out;
     let revision = update.cursor.map_or(0, |cursor| cursor.revision.0 as i64);
     let step = match update.step {
-        Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(dated(retention, snapshot(&at))) }),
+        Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(with_expire_time(retention, snapshot(&at))) }),
         Step::Event(durable) => Out::Event(durable_event(retention, &durable)),
-        Step::Transient(news, folded) => Out::Event(news_event(&news, folded)),
+        Step::Transient(update, coalesced) => Out::Event(transient_event(&update, coalesced)),
         Step::Live => Out::Live(v1::WatchLive { revision }),
         Step::Bookmark => Out::Bookmark(v1::WatchBookmark {}),
         Step::Gap(why) => Out::Gap(v1::WatchGap { reason: gap(why).into() }),
@@ -65,8 +67,8 @@ fn durable_event(retention: Retention, durable: &Durable) -> v1::JobEvent {
             v1::JobEvent {
                 revision: revision as i64,
                 event_time: Some(time(event.at)),
-                job: Some(dated(retention, wire)),
-                folded: 0,
+                job: Some(with_expire_time(retention, wire)),
+                coalesced: 0,
                 change: Some(change(&event.change, after)),
             }
         }
@@ -98,19 +100,19 @@ fn removed(durable: &Durable) -> v1::JobEvent {
     v1::JobEvent { revision, job: Some(job), change, ..v1::JobEvent::default() }
 }
 
-fn news_event(news: &TransientUpdate, folded: u32) -> v1::JobEvent {
-    let mut job = known(&news.known, news.remaining, news.elapsed);
-    job.queue_place = news.position.map(position);
-    let change = match &news.news {
+fn transient_event(update: &TransientUpdate, coalesced: u32) -> v1::JobEvent {
+    let mut job = current_job(&update.current, update.remaining, update.elapsed);
+    job.queue_position = update.position.map(position);
+    let change = match &update.change {
         TransientChange::Progress => Wire::Progressed(v1::JobProgressed {}),
         TransientChange::Zone(at) => Wire::ZoneStarted(v1::ZoneStarted { zone: Some(zone(at)) }),
         TransientChange::Export { format: of, percent } => {
             Wire::ExportProgressed(v1::ExportProgressed { format: format(*of).into(), percent: *percent })
         }
-        TransientChange::Position => Wire::QueuePlaceChanged(v1::QueuePlaceChanged {}),
+        TransientChange::Position => Wire::QueuePositionChanged(v1::QueuePositionChanged {}),
     };
-    let event_time = Some(time(news.at));
-    v1::JobEvent { revision: 0, event_time, job: Some(job), folded: folded as i32, change: Some(change) }
+    let event_time = Some(time(update.at));
+    v1::JobEvent { revision: 0, event_time, job: Some(job), coalesced: coalesced as i32, change: Some(change) }
 }
 
 fn change(change: &Change, after: &Job) -> Wire {

@@ -40,7 +40,7 @@ pub fn id_in<'a>(field: &'static str, id: &'a str) -> Result<Option<&'a str>, Er
     if id.len() > MAX_ID {
         return Err(Error::field(field, format!("must have at most {MAX_ID} bytes")));
     }
-    if id.chars().any(text::is_unseen) {
+    if id.chars().any(text::is_invisible) {
         return Err(Error::field(field, "must not have control characters or characters that cannot be seen"));
     }
     Ok((!id.is_empty()).then_some(id))

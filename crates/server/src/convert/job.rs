@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use courant_engine::estimate::Estimate;
 use courant_engine::quota::Usage;
 use courant_engine::snapshot::{EstimatedPosition, JobSnapshot};
-use courant_engine::view::Known;
+use courant_engine::view::CurrentJob;
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::{
     Attempt, Export, ExportState, Format, Job, JobError, Lane, Page, Progress, Stage, State, Zone, ZoneKind, ZoneStatus,
@@ -30,13 +30,13 @@ pub fn duration(span: Duration) -> prost_types::Duration {
 
 /// A job as a reader sees it now.
 pub fn snapshot(snapshot: &JobSnapshot) -> v1::Job {
-    let mut job = known(&snapshot.known, snapshot.remaining, snapshot.elapsed);
-    job.queue_place = snapshot.position.map(position);
+    let mut job = current_job(&snapshot.current, snapshot.remaining, snapshot.elapsed);
+    job.queue_position = snapshot.position.map(position);
     job
 }
 
 /// With the time when the job is removed: that depends on the server, not on the job.
-pub fn dated(keep: Retention, mut job: v1::Job) -> v1::Job {
+pub fn with_expire_time(keep: Retention, mut job: v1::Job) -> v1::Job {
     job.expire_time = keep.0.zip(job.end_time.as_ref()).and_then(|(keep, ended)| {
         let ended = std::time::SystemTime::try_from(*ended).ok()?;
         Some(ended.checked_add(keep)?.into())
@@ -45,12 +45,12 @@ pub fn dated(keep: Retention, mut job: v1::Job) -> v1::Job {
 }
 
 /// Where a job waits.
-pub fn position(placed: EstimatedPosition) -> v1::QueuePlace {
-    v1::QueuePlace {
-        position: i32::try_from(placed.position).unwrap_or(i32::MAX),
-        estimated_wait: placed.wait.map(|wait| span(wait.ms)),
-        estimated_wait_band: placed.wait.map(band),
-        pages_ahead: i64::try_from(placed.pages_ahead).unwrap_or(i64::MAX),
+pub fn position(estimated: EstimatedPosition) -> v1::QueuePosition {
+    v1::QueuePosition {
+        position: i32::try_from(estimated.position).unwrap_or(i32::MAX),
+        estimated_wait: estimated.wait.map(|wait| span(wait.ms)),
+        estimated_wait_band: estimated.wait.map(band),
+        pages_ahead: i64::try_from(estimated.pages_ahead).unwrap_or(i64::MAX),
     }
 }
 
@@ -59,12 +59,12 @@ pub fn band(estimate: Estimate) -> v1::EstimateBand {
     v1::EstimateBand { low: Some(span(estimate.low)), high: Some(span(estimate.high)) }
 }
 
-/// A job with its live news.
-pub fn known(known: &Known, remaining: Option<Estimate>, elapsed_ms: Option<u64>) -> v1::Job {
-    let mut out = job(&known.job, known.revision.0, elapsed_ms);
-    let mut progress = progress(known.progress(), elapsed_ms);
+/// A job with its live progress.
+pub fn current_job(current: &CurrentJob, remaining: Option<Estimate>, elapsed_ms: Option<u64>) -> v1::Job {
+    let mut out = job(&current.job, current.revision.0, elapsed_ms);
+    let mut progress = progress(current.progress(), elapsed_ms);
     estimate(&mut progress, remaining);
-    progress.current_zone = known.live.as_ref().and_then(|live| live.zone.as_ref()).map(zone);
+    progress.current_zone = current.live.as_ref().and_then(|live| live.zone.as_ref()).map(zone);
     out.progress = Some(progress);
     out
 }
@@ -100,7 +100,7 @@ pub fn job(job: &Job, revision: u64, elapsed_ms: Option<u64>) -> v1::Job {
         pages_total: job.pages.total.unwrap_or(0) as i32,
         pages_done: job.pages.done_count() as i32,
         zones_completed: job.zones as i32,
-        queue_place: None,
+        queue_position: None,
         worker_id: job.worker.as_ref().map(ToString::to_string).unwrap_or_default(),
         create_time: Some(time(job.created)),
         start_time: job.started.map(time),

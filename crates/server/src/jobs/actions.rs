@@ -8,7 +8,7 @@ use courant_engine::cursor::Cursor;
 use courant_engine::reservation::Reservation;
 use courant_engine::snapshot::JobSnapshot;
 use courant_engine::transitions::{self, check_remove, check_retry};
-use courant_engine::view::Known;
+use courant_engine::view::CurrentJob;
 use courant_joblog::event::Change;
 use courant_joblog::ids::JobId;
 use courant_joblog::job::Job;
@@ -30,7 +30,7 @@ impl Jobs {
     pub(super) fn visible(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
         let id = job_id(id)?;
         let found = self.0.engine.get(&id);
-        check_visible(identity, &id, found.as_ref().map(|snapshot| &*snapshot.known.job))?;
+        check_visible(identity, &id, found.as_ref().map(|snapshot| &*snapshot.current.job))?;
         found.ok_or_else(|| Refused::JobNotFound(id).into())
     }
 
@@ -42,13 +42,13 @@ impl Jobs {
         decide: impl Fn(&Job) -> Result<Option<Change>, Refused>,
     ) -> Result<JobSnapshot, Error> {
         let found = self.changeable(identity, id)?;
-        Ok(self.0.engine.change(&found.known.job.id, decide).await?)
+        Ok(self.0.engine.change(&found.current.job.id, decide).await?)
     }
 
     /// The job, if the caller may change it.
     pub(super) fn changeable(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
         let found = self.visible(identity, id)?;
-        let job = &found.known.job;
+        let job = &found.current.job;
         // The bridge sees all but changes nothing: it forwards the user's own token for that.
         if job.owner.as_str() != identity.subject && !identity.has(Role::Admin) {
             return Err(Refused::JobNotFound(job.id.clone()).into());
@@ -58,14 +58,14 @@ impl Jobs {
 
     /// As the caller sees it.
     pub(super) fn wire(&self, snapshot: &JobSnapshot) -> v1::Job {
-        convert::dated(self.0.config.retention, convert::snapshot(snapshot))
+        convert::with_expire_time(self.0.config.retention, convert::snapshot(snapshot))
     }
 }
 
 impl Jobs {
     pub(super) async fn cancel(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
         let snapshot = self.change(identity, id, |job| transitions::cancel(job, &identity.subject)).await?;
-        tracing::info!(job = %snapshot.known.job.id, by = %identity.subject, "cancel asked for");
+        tracing::info!(job = %snapshot.current.job.id, by = %identity.subject, "cancel asked for");
         Ok(snapshot)
     }
 
@@ -75,16 +75,16 @@ impl Jobs {
         request: RetryJobRequest,
     ) -> Result<(JobSnapshot, Cursor), Error> {
         let (id, password) = (request.job_id.as_str(), submit_request::password(request.password)?);
-        let Known { job, revision: before, .. } = self.changeable(identity, id)?.known;
+        let CurrentJob { job, revision: before, .. } = self.changeable(identity, id)?.current;
         check_retry(&job)?;
         // It waits again, as a submitted job does.
-        let room = Reservation::make(&self.0.engine, &self.0.projections.quotas, &job.owner, &job.id, 0)?;
+        let reservation = Reservation::make(&self.0.engine, &self.0.projections.quotas, &job.owner, &job.id, 0)?;
         // On its own: a caller that goes away must not leave a password that no job knows of.
         let (jobs, by) = (Jobs(self.0.clone()), Box::<str>::from(identity.subject.as_str()));
         let snapshot = self
             .0
             .run_detached(async move {
-                let _room = room;
+                let _reservation = reservation;
                 jobs.requeue(&job.id, &by, password).await
             })
             .await?;
@@ -109,7 +109,7 @@ impl Jobs {
     }
 
     pub(super) async fn delete(&self, identity: &Identity, id: &str) -> Result<(), Error> {
-        let id = self.changeable(identity, id)?.known.job.id.clone();
+        let id = self.changeable(identity, id)?.current.job.id.clone();
         let (services, job) = (self.0.clone(), id.clone());
         // On its own: a caller that goes away in the middle must not leave files behind.
         self.0

@@ -3,13 +3,13 @@
 mod watch;
 
 pub use self::watch::follow;
-use self::watch::look;
+use self::watch::read;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use courant_auth::Identity;
 use courant_engine::Error as Refused;
-use courant_engine::batches::Name;
+use courant_engine::batches::BatchKey;
 use courant_engine::engine::CHUNK;
 use courant_engine::transitions::cancel_change;
 use courant_joblog::ids::{BatchId, JobId};
@@ -27,7 +27,7 @@ use crate::services::Services;
 const AT_ONCE: usize = 64;
 
 /// The batch a request is about. Only an own one, or with a role another's.
-pub fn named(identity: &Identity, owner: &str, batch: &str) -> Result<Name, Error> {
+pub fn named(identity: &Identity, owner: &str, batch: &str) -> Result<BatchKey, Error> {
     let batch = id_in("batch_id", batch)?.ok_or_else(|| Error::field("batch_id", "must be set"))?;
     let owner = id_in("owner", owner)?.unwrap_or_default();
     let owner = scope(identity, owner)?.ok_or_else(|| Error::field("owner", "must be one owner"))?;
@@ -35,15 +35,15 @@ pub fn named(identity: &Identity, owner: &str, batch: &str) -> Result<Name, Erro
 }
 
 /// The batch as it is.
-pub fn get(services: &Services, name: &Name) -> Result<GetBatchResponse, Error> {
-    let batch = look(services, name)?;
+pub fn get(services: &Services, name: &BatchKey) -> Result<GetBatchResponse, Error> {
+    let batch = read(services, name)?;
     let cursor = services.engine.cursor(batch.1).encode();
     Ok(GetBatchResponse { batch: Some(convert::batch(&batch.0)), cursor })
 }
 
 /// Cancels every job of the batch that has not ended.
-pub async fn cancel(services: &Services, identity: &Identity, name: &Name) -> Result<CancelBatchResponse, Error> {
-    look(services, name)?;
+pub async fn cancel(services: &Services, identity: &Identity, name: &BatchKey) -> Result<CancelBatchResponse, Error> {
+    read(services, name)?;
     let (mut asked, mut after) = (0, None);
     loop {
         let jobs = services
@@ -58,7 +58,7 @@ pub async fn cancel(services: &Services, identity: &Identity, name: &Name) -> Re
         after = Some(last);
     }
     tracing::info!(batch = %name.1, by = %identity.subject, jobs = asked, "cancel of a batch asked for");
-    let batch = look(services, name).ok().map(|(batch, _)| convert::batch(&batch));
+    let batch = read(services, name).ok().map(|(batch, _)| convert::batch(&batch));
     Ok(CancelBatchResponse { batch, jobs_cancelled: asked })
 }
 

@@ -1,4 +1,4 @@
-//! Listing jobs, newest first. A page token is a place in that order, so a list stays right while jobs come in.
+//! Listing jobs, newest first. A page token is a position in that order, so a list stays right while jobs come in.
 //!
 //! Callers choose how much work a list is: the filter, the labels, how many jobs there are. So a call has a budget, after
 //! which the page is shorter and its token goes on from there, and filters are asked outside of the engine's lock, off the
@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use courant_auth::Identity;
 use courant_engine::filter::{self, Candidate, Filter};
-use courant_engine::view::{Known, ListKey, View};
+use courant_engine::view::{CurrentJob, ListKey, View};
 use courant_joblog::ids::{JobId, Owner, Timestamp};
 use courant_joblog::job::{Job, State};
 use courant_proto::v1::{self, ListJobsRequest, ListJobsResponse};
@@ -45,7 +45,7 @@ pub async fn list(
     request: ListJobsRequest,
 ) -> Result<ListJobsResponse, Error> {
     let owner = scope(identity, &request.owner)?;
-    let wanted = Arc::new(Wanted::check(&request)?);
+    let wanted = Arc::new(ListFilter::check(&request)?);
     let size = page_size(request.page_size)?;
     let mark = filter_mark(&request);
     let before = token_in(&request.page_token, mark)?;
@@ -83,7 +83,7 @@ impl Page {
 struct Listing<'a> {
     services: &'a Services,
     owner: Option<&'a Owner>,
-    wanted: Arc<Wanted>,
+    wanted: Arc<ListFilter>,
     budget: u64,
 }
 
@@ -98,9 +98,9 @@ impl Listing<'_> {
             }
             while slice.next < slice.jobs.len() {
                 slice = self.look_through(slice).await?;
-                for (key, known) in slice.found.drain(..) {
-                    let snapshot = self.services.engine.snapshot(&known);
-                    let job = convert::dated(self.services.config.retention, convert::snapshot(&snapshot));
+                for (key, current) in slice.found.drain(..) {
+                    let snapshot = self.services.engine.snapshot(&current);
+                    let job = convert::with_expire_time(self.services.config.retention, convert::snapshot(&snapshot));
                     if !page.push(key, job) {
                         return Ok(page.last.take());
                     }
@@ -130,24 +130,24 @@ impl Listing<'_> {
 
 /// Jobs to look through, and those of them that are wanted.
 struct Slice {
-    jobs: Vec<(ListKey, Known)>,
+    jobs: Vec<(ListKey, CurrentJob)>,
     next: usize,
-    found: Vec<(ListKey, Known)>,
+    found: Vec<(ListKey, CurrentJob)>,
     spent: u64,
 }
 
 impl Slice {
-    fn of(jobs: Vec<(ListKey, Known)>) -> Self {
+    fn of(jobs: Vec<(ListKey, CurrentJob)>) -> Self {
         Self { jobs, next: 0, found: Vec::new(), spent: 0 }
     }
 
     /// Looks at jobs until they end or a slice's budget is spent.
-    fn look_through(mut self, wanted: &Wanted) -> Self {
+    fn look_through(mut self, wanted: &ListFilter) -> Self {
         self.spent = 0;
-        while let Some((key, known)) = self.jobs.get(self.next).filter(|_| self.spent < SLICE_BUDGET) {
-            let candidate = Candidate::new(&known.job);
+        while let Some((key, current)) = self.jobs.get(self.next).filter(|_| self.spent < SLICE_BUDGET) {
+            let candidate = Candidate::new(&current.job);
             if wanted.holds(&candidate) {
-                self.found.push((key.clone(), known.clone()));
+                self.found.push((key.clone(), current.clone()));
             }
             self.spent += JOB_COST + candidate.cost();
             self.next += 1;
@@ -163,7 +163,7 @@ impl Slice {
 /// What looking at a job costs in any case, in the unit of [`Candidate::cost`].
 const JOB_COST: u64 = 256;
 
-struct Wanted {
+struct ListFilter {
     states: Vec<State>,
     document: Option<String>,
     batch: Option<String>,
@@ -171,7 +171,7 @@ struct Wanted {
     filter: Option<Filter>,
 }
 
-impl Wanted {
+impl ListFilter {
     fn check(request: &ListJobsRequest) -> Result<Self, Error> {
         if request.labels.len() > MAX_LABELS {
             return Err(Error::field("labels", format!("must be at most {MAX_LABELS}: no job has more")));

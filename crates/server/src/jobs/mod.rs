@@ -32,19 +32,19 @@ use crate::auth::{caller, require, scope, time_left};
 use crate::config::Retention;
 use crate::convert::{self, id_in, interval_in};
 use crate::error::Error;
-use crate::shares::Counted;
+use crate::shares::WithPermit;
 
 /// The `min_interval` of a watch over a batch that names none.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 #[tonic::async_trait]
 impl JobService for Jobs {
-    type WatchJobStream = Counted<ReceiverStream<Result<WatchJobResponse, Status>>>;
-    type WatchJobsStream = Counted<ReceiverStream<Result<WatchJobsResponse, Status>>>;
-    type ReadResultStream = Counted<BoxStream<'static, Result<ReadResultResponse, Status>>>;
-    type ReadPageStream = Counted<BoxStream<'static, Result<ReadPageResponse, Status>>>;
-    type DownloadDocumentStream = Counted<BoxStream<'static, Result<DownloadDocumentResponse, Status>>>;
-    type WatchBatchStream = Counted<ReceiverStream<Result<WatchBatchResponse, Status>>>;
+    type WatchJobStream = WithPermit<ReceiverStream<Result<WatchJobResponse, Status>>>;
+    type WatchJobsStream = WithPermit<ReceiverStream<Result<WatchJobsResponse, Status>>>;
+    type ReadResultStream = WithPermit<BoxStream<'static, Result<ReadResultResponse, Status>>>;
+    type ReadPageStream = WithPermit<BoxStream<'static, Result<ReadPageResponse, Status>>>;
+    type DownloadDocumentStream = WithPermit<BoxStream<'static, Result<DownloadDocumentResponse, Status>>>;
+    type WatchBatchStream = WithPermit<ReceiverStream<Result<WatchBatchResponse, Status>>>;
 
     async fn submit_job(
         &self,
@@ -58,7 +58,7 @@ impl JobService for Jobs {
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {
         let identity = caller(&request)?;
         let snapshot = self.visible(&identity, &request.get_ref().job_id)?;
-        let cursor = self.0.engine.cursor(snapshot.known.revision).encode();
+        let cursor = self.0.engine.cursor(snapshot.current.revision).encode();
         Ok(Response::new(GetJobResponse { job: Some(self.wire(&snapshot)), cursor }))
     }
 
@@ -116,7 +116,7 @@ impl JobService for Jobs {
         let interval = if request.min_interval.is_some() { interval_in(request.min_interval)? } else { BATCH_INTERVAL };
         let used = self.0.shares.stream(&identity)?;
         let states = batch::follow(self.0.clone(), name, interval, time_left(&identity))?;
-        Ok(Response::new(Counted::new(states, used)))
+        Ok(Response::new(WithPermit::new(states, used)))
     }
 
     async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
@@ -124,7 +124,7 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let snapshot = self.visible(&identity, &request.job_id)?;
         let watch = Watch {
-            scope: Scope::job(snapshot.known.job.id.clone()),
+            scope: Scope::job(snapshot.current.job.id.clone()),
             after: cursor_in(&request.after_cursor)?,
             min_interval: interval_in(request.min_interval)?,
             end: End::WithTheJob,
@@ -132,7 +132,7 @@ impl JobService for Jobs {
             token_left: time_left(&identity),
         };
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(self.watch(watch, convert::watch_job), used)))
+        Ok(Response::new(WithPermit::new(self.watch(watch, convert::watch_job), used)))
     }
 
     async fn watch_jobs(&self, request: Request<WatchJobsRequest>) -> Result<Response<Self::WatchJobsStream>, Status> {
@@ -152,7 +152,7 @@ impl JobService for Jobs {
             token_left: time_left(&identity),
         };
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(self.watch(watch, convert::watch_jobs), used)))
+        Ok(Response::new(WithPermit::new(self.watch(watch, convert::watch_jobs), used)))
     }
 
     async fn read_result(
@@ -163,7 +163,7 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let snapshot = self.visible(&identity, &request.job_id)?;
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(results::read(&self.0, &snapshot.known.job, &request).await?, used)))
+        Ok(Response::new(WithPermit::new(results::read(&self.0, &snapshot.current.job, &request).await?, used)))
     }
 
     async fn read_page(&self, request: Request<ReadPageRequest>) -> Result<Response<Self::ReadPageStream>, Status> {
@@ -171,7 +171,7 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let snapshot = self.visible(&identity, &request.job_id)?;
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(results::read_page(&self.0, &snapshot.known.job, &request).await?, used)))
+        Ok(Response::new(WithPermit::new(results::read_page(&self.0, &snapshot.current.job, &request).await?, used)))
     }
 
     async fn download_document(
@@ -182,7 +182,10 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let snapshot = self.visible(&identity, &request.job_id)?;
         let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(Counted::new(results::read_document(&self.0, &snapshot.known.job, &request).await?, used)))
+        Ok(Response::new(WithPermit::new(
+            results::read_document(&self.0, &snapshot.current.job, &request).await?,
+            used,
+        )))
     }
 }
 

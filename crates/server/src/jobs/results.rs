@@ -45,14 +45,14 @@ pub async fn read(
         sha256: sha256.to_owned(),
     };
     let path = services.objects.artifact(&job.id, attempt, &artifact_name(format));
-    let span = Span::of(request.offset, request.limit, bytes)?;
-    let pieces = pieces(services, job, &path, span).await?;
+    let range = ByteRange::of(request.offset, request.limit, bytes)?;
+    let pieces = pieces(services, job, &path, range).await?;
     let header = futures::stream::once(async { Ok(ReadResultResponse { part: Some(Part::Header(header)) }) });
     let pieces = pieces.map_ok(|chunk| ReadResultResponse { part: Some(Part::Chunk(chunk)) });
     Ok(header.chain(pieces).boxed())
 }
 
-/// What was found on a page: its artifact, durable before anybody hears that the page is done.
+/// What was found on a page: its artifact, durable before the page is reported done.
 pub async fn read_page(
     services: &Services,
     job: &Job,
@@ -60,7 +60,7 @@ pub async fn read_page(
 ) -> Result<BoxStream<'static, Result<ReadPageResponse, Status>>, Error> {
     let page = u32::try_from(request.page).ok().filter(|page| *page > 0);
     let page = page.ok_or_else(|| Error::field("page", "must be at least 1"))?;
-    let attempt = finisher(job, page)?;
+    let attempt = attempt_of_page(job, page)?;
     let path = services.objects.artifact(&job.id, attempt, &page_name(page));
     let (size, pieces) = services.objects.open(&path).await.map_err(|error| gone(services, job, error))?;
     let header = ReadPageHeader { attempt: attempt as i32, size_bytes: size as i64 };
@@ -71,9 +71,9 @@ pub async fn read_page(
 }
 
 /// The attempt that did a page.
-fn finisher(job: &Job, page: u32) -> Result<u32, Error> {
+fn attempt_of_page(job: &Job, page: u32) -> Result<u32, Error> {
     let beyond = job.pages.total.is_some_and(|total| page > total);
-    match job.pages.finisher(page) {
+    match job.pages.attempt_of_page(page) {
         Some(attempt) => Ok(attempt),
         None if beyond || job.state.is_terminal() => Err(Error::PageNotFound { job: job.id.clone(), page }),
         None => Err(Error::PageNotReady { job: job.id.clone(), page }),
@@ -94,8 +94,8 @@ pub async fn read_document(
         sha256: of.sha256.to_string(),
     };
     let path = services.objects.document(&job.id, &of.sha256);
-    let span = Span::of(request.offset, request.limit, of.bytes)?;
-    let pieces = pieces(services, job, &path, span).await?;
+    let range = ByteRange::of(request.offset, request.limit, of.bytes)?;
+    let pieces = pieces(services, job, &path, range).await?;
     let part = |part| Ok(DownloadDocumentResponse { part: Some(part) });
     let header = futures::stream::once(async move { part(DocumentPart::Header(header)) });
     let pieces = pieces.map(move |chunk| part(DocumentPart::Chunk(chunk?)));
@@ -104,13 +104,13 @@ pub async fn read_document(
 
 /// The bytes of something stored that were asked for; none, when that is behind its end.
 #[derive(Clone, Copy)]
-struct Span {
+struct ByteRange {
     offset: u64,
     limit: Option<u64>,
     empty: bool,
 }
 
-impl Span {
+impl ByteRange {
     fn of(offset: i64, limit: i64, size: u64) -> Result<Self, Error> {
         let offset = number("offset", offset)?;
         let limit = Some(number("limit", limit)?).filter(|limit| *limit > 0);
@@ -126,17 +126,17 @@ async fn pieces(
     services: &Services,
     job: &Job,
     path: &Path,
-    span: Span,
+    range: ByteRange,
 ) -> Result<BoxStream<'static, Result<Bytes, Status>>, Error> {
-    if span.empty {
+    if range.empty {
         return Ok(futures::stream::empty().boxed());
     }
     let pieces =
-        services.objects.read(path, span.offset, span.limit).await.map_err(|error| gone(services, job, error))?;
+        services.objects.read(path, range.offset, range.limit).await.map_err(|error| gone(services, job, error))?;
     Ok(pieces.map_err(Status::from).boxed())
 }
 
-/// Something that is not there any more was removed with its job since we looked.
+/// Something that is not there any more was removed with its job since the job was read.
 fn gone(services: &Services, job: &Job, error: Error) -> Error {
     match error {
         Error::Objects(object_store::Error::NotFound { .. }) if services.engine.get(&job.id).is_none() => {

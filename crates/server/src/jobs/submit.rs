@@ -13,9 +13,9 @@ use courant_proto::v1::{SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
 use tonic::{Code, Streaming};
 
 use super::submit_request::SubmitRequest;
-use crate::arrival::Arrival;
 use crate::convert;
 use crate::error::Error;
+use crate::incoming_body::IncomingBody;
 use crate::objects::{Draft, Stored, Writer};
 use crate::passwords;
 use crate::services::Services;
@@ -29,25 +29,25 @@ pub async fn submit(
     identity: &Identity,
     mut parts: Streaming<SubmitJobRequest>,
 ) -> Result<SubmitJobResponse, Error> {
-    let mut arrival = Arrival::begin(services, &identity.subject, services.objects.write_buffers()).await?;
-    let request = SubmitRequest::check(arrival.next(header(&mut parts)).await?, identity, &services.config)?;
-    let room = reserve(services, &request)?;
+    let mut body = IncomingBody::begin(services, &identity.subject, services.objects.write_buffers()).await?;
+    let request = SubmitRequest::check(body.next(header(&mut parts)).await?, identity, &services.config)?;
+    let reservation = reserve(services, &request)?;
     let draft = services.objects.upload();
     let writer = services.objects.write(draft.path());
-    let upload = Upload { services, request: &request, room: room.as_ref(), arrival, writer };
+    let upload = Upload { services, request: &request, reservation: reservation.as_ref(), body, writer };
     let stored = upload.receive(&mut parts).await?;
     if request.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
         return Err(Error::ChecksumMismatch { found: stored.sha256.to_string() });
     }
     // A caller that goes away from here on may have its job or not, but never half of it.
-    let snapshot = services.run_detached(commit(services.clone(), request, stored, draft, room)).await?;
+    let snapshot = services.run_detached(commit(services.clone(), request, stored, draft, reservation)).await?;
     answer(services, &snapshot).await
 }
 
 /// The job, and the cursor just before its first event.
 pub async fn answer(services: &Services, snapshot: &JobSnapshot) -> Result<SubmitJobResponse, Error> {
     let cursor = services.engine.cursor(before_first(services, snapshot).await?).encode();
-    let job = convert::dated(services.config.retention, convert::snapshot(snapshot));
+    let job = convert::with_expire_time(services.config.retention, convert::snapshot(snapshot));
     Ok(SubmitJobResponse { job: Some(job), cursor })
 }
 
@@ -76,7 +76,7 @@ async fn next(parts: &mut Streaming<SubmitJobRequest>) -> Result<Option<Part>, E
     }
 }
 
-/// Room in the owner's quotas; none is needed for a request that has made its job already.
+/// A reservation in the owner's quotas; none is needed for a request that has made its job already.
 pub fn reserve(services: &Arc<Services>, request: &SubmitRequest) -> Result<Option<Reservation>, Error> {
     let made = || services.engine.get(&request.id).is_some();
     if made() {
@@ -98,8 +98,8 @@ pub fn reserve(services: &Arc<Services>, request: &SubmitRequest) -> Result<Opti
 struct Upload<'a> {
     services: &'a Services,
     request: &'a SubmitRequest,
-    room: Option<&'a Reservation>,
-    arrival: Arrival<'a>,
+    reservation: Option<&'a Reservation>,
+    body: IncomingBody<'a>,
     writer: Writer,
 }
 
@@ -115,7 +115,7 @@ impl Upload<'_> {
     }
 
     async fn stream_body(&mut self, parts: &mut Streaming<SubmitJobRequest>) -> Result<(), Error> {
-        while let Some(part) = self.arrival.next(next(parts)).await? {
+        while let Some(part) = self.body.next(next(parts)).await? {
             let Part::Chunk(chunk) = part else {
                 return Err(Error::WrongOrder("only the first message may be a header"));
             };
@@ -123,7 +123,7 @@ impl Upload<'_> {
                 return Err(Error::field("chunk", "must have 1 byte to 1 MiB"));
             }
             self.check_limit(self.writer.bytes() + chunk.len() as u64)?;
-            self.arrival.grow(chunk.len()).await?;
+            self.body.grow(chunk.len()).await?;
             self.writer.push(chunk).await?;
         }
         let found = self.writer.bytes();
@@ -143,29 +143,29 @@ impl Upload<'_> {
         if let Some(promised) = self.request.bytes.filter(|promised| found > *promised) {
             return Err(Error::DocumentCut { promised, found });
         }
-        match self.room.map_or(Ok(()), |room| room.grow(found)) {
+        match self.reservation.map_or(Ok(()), |reservation| reservation.grow(found)) {
             Err(_) if self.services.engine.get(&self.request.id).is_some() => Ok(()),
             grown => Ok(grown?),
         }
     }
 }
 
-/// Puts the document in its place and the job into the log, or finds the job that this request made before.
+/// Moves the document to its final path and puts the job into the log, or finds the job that this request made before.
 pub async fn commit(
     services: Arc<Services>,
     request: SubmitRequest,
     stored: Stored,
     draft: Draft,
-    mut room: Option<Reservation>,
+    mut reservation: Option<Reservation>,
 ) -> Result<JobSnapshot, Error> {
     // Who removes a job holds its files, too: a repeat of its request waits until they are gone.
     let _hold = services.holds.take(&request.id).await;
     if let Some(snapshot) = services.engine.get(&request.id) {
         return same(snapshot, &request, &stored);
     }
-    if room.is_none() {
+    if reservation.is_none() {
         // It was there when this call began, and was removed since.
-        room = Some(Reservation::make(
+        reservation = Some(Reservation::make(
             &services.engine,
             &services.projections.quotas,
             &request.owner,
@@ -173,27 +173,27 @@ pub async fn commit(
             stored.bytes,
         )?);
     }
-    draft.keep(&services.objects.document(&request.id, &stored.sha256)).await?;
+    draft.commit(&services.objects.document(&request.id, &stored.sha256)).await?;
     let password = match &request.password {
         Some(password) => Some(passwords::store(&services, &request.id, &password.text).await?),
         None => None,
     };
     let submission = request.clone().submission(&stored, password.clone(), &services.config);
     let (snapshot, new) = services.engine.create(Change::Submitted(Box::new(submission)), request.id.clone()).await?;
-    drop(room);
+    drop(reservation);
     if !new {
         passwords::drop_unused(&services, &request.id, password.as_deref()).await;
     }
     if new {
-        tracing::info!(job = %snapshot.known.job.id, owner = %request.owner, bytes = stored.bytes, "job submitted");
+        tracing::info!(job = %snapshot.current.job.id, owner = %request.owner, bytes = stored.bytes, "job submitted");
     }
     same(snapshot, &request, &stored)
 }
 
-/// The job, if it is what this request asks for. Whose it is is looked at although its id says so: an id is only as good
-/// as its hash.
+/// The job, if it is what this request asks for. Its owner is compared although the id is derived from it: an id is only as
+/// good as its hash.
 fn same(snapshot: JobSnapshot, request: &SubmitRequest, stored: &Stored) -> Result<JobSnapshot, Error> {
-    let job = &snapshot.known.job;
+    let job = &snapshot.current.job;
     if job.owner != request.owner || job.request != request.request || job.document.sha256 != stored.sha256 {
         return Err(Error::RequestIdMismatch);
     }
@@ -202,12 +202,12 @@ fn same(snapshot: JobSnapshot, request: &SubmitRequest, stored: &Stored) -> Resu
 
 /// The position just before the job's first event. An earlier job of the same request may have been removed.
 async fn before_first(services: &Services, snapshot: &JobSnapshot) -> Result<Revision, Error> {
-    let filter = Filter::Job(snapshot.known.job.id.clone());
+    let filter = Filter::Job(snapshot.current.job.id.clone());
     let first = services.engine.log.read(Revision::ZERO, &filter, 1).await?.pop();
     Ok(match first {
         Some(entry) if entry.record == Record::Forgotten => entry.revision,
         Some(entry) => Revision(entry.revision.0.saturating_sub(1)),
-        None => Revision(snapshot.known.revision.0.saturating_sub(1)),
+        None => Revision(snapshot.current.revision.0.saturating_sub(1)),
     })
 }
 
@@ -217,7 +217,7 @@ mod tests {
 
     use super::*;
     use courant_engine::testing::queued;
-    use courant_engine::view::Known;
+    use courant_engine::view::CurrentJob;
 
     /// Were two requests ever to give one id, nobody may be handed another's job.
     #[test]
@@ -225,7 +225,7 @@ mod tests {
         let job = queued("J", "alice");
         let stored = Stored { bytes: 1, sha256: job.document.sha256.clone() };
         let snapshot = |job| JobSnapshot {
-            known: Known {
+            current: CurrentJob {
                 revision: Revision(1),
                 job: Arc::new(job),
                 live: None,

@@ -44,9 +44,9 @@ pub struct SubmitRequest {
     pub owner: Owner,
     /// The request, if it may be repeated.
     pub request: Option<RequestId>,
-    /// The size of the document, if it was said.
+    /// The size of the document, if the caller gave it.
     pub bytes: Option<u64>,
-    /// The checksum of the document, if it was said.
+    /// The checksum of the document, if the caller gave it.
     pub sha256: Option<String>,
     /// The password of the document.
     pub password: Option<Password>,
@@ -93,7 +93,7 @@ impl SubmitRequest {
         })
     }
 
-    /// What the log is told; the password by its name only.
+    /// What goes into the log; the password by its name only.
     pub fn submission(self, stored: &Stored, password: Option<Box<str>>, config: &Config) -> Submission {
         let many = self.pages.is_some_and(|pages| pages > config.large_document_pages);
         let large = many || stored.bytes > config.large_document_bytes;
@@ -137,7 +137,7 @@ fn name(filename: &str) -> Result<Box<str>, Error> {
     if name.len() > MAX_FILENAME {
         return Err(Error::field("filename", format!("must have at most {MAX_FILENAME} bytes")));
     }
-    if name.chars().any(text::is_unruly) {
+    if name.chars().any(text::is_control_or_bidi) {
         return Err(Error::field("filename", "must not have control characters or marks that turn the text round"));
     }
     Ok(if name.is_empty() { "document".into() } else { name.into() })
@@ -210,7 +210,7 @@ fn labels(labels: std::collections::HashMap<String, String>) -> Result<BTreeMap<
             return Err(Error::field("labels", problem));
         }
         let in_value = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
-        if key.chars().any(text::is_unseen) || value.chars().any(in_value) {
+        if key.chars().any(text::is_invisible) || value.chars().any(in_value) {
             return Err(Error::field("labels", "must not have control characters"));
         }
     }

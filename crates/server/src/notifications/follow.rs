@@ -15,7 +15,7 @@ use super::store::{Draft, StoreError};
 use crate::services::Services;
 
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+enum FollowError {
     #[error(transparent)]
     Log(#[from] ReadError),
     #[error(transparent)]
@@ -30,7 +30,7 @@ pub async fn run(services: Arc<Services>, notifications: Arc<NotificationInbox>)
     }
 }
 
-async fn follow(services: &Services, notifications: &NotificationInbox) -> Result<(), Failed> {
+async fn follow(services: &Services, notifications: &NotificationInbox) -> Result<(), FollowError> {
     let mut head = services.engine.log.head();
     let newest = *head.borrow_and_update();
     let mut after = begin(services, notifications, newest).await?;
@@ -53,7 +53,7 @@ async fn follow(services: &Services, notifications: &NotificationInbox) -> Resul
         // A page without an end of a job is read again after a crash, and gives nothing again.
         if !drafts.is_empty() {
             let position = (services.engine.log.info().current().id, after);
-            notifications.with(move |store| store.keep(&drafts, Some(position))).await?;
+            notifications.with(move |store| store.insert(&drafts, Some(position))).await?;
             owners.iter().for_each(|owner| notifications.wake(Some(owner)));
         }
         if swept.elapsed() > SWEEP_EVERY {
@@ -63,15 +63,19 @@ async fn follow(services: &Services, notifications: &NotificationInbox) -> Resul
     }
 }
 
-/// Where it stopped last; the end of the log when that cannot be known: nobody is told of old jobs anew.
-async fn begin(services: &Services, notifications: &NotificationInbox, head: Revision) -> Result<Revision, Failed> {
+/// Where it stopped last; the end of the log when that cannot be known: nobody is notified of old jobs again.
+async fn begin(
+    services: &Services,
+    notifications: &NotificationInbox,
+    head: Revision,
+) -> Result<Revision, FollowError> {
     let known = notifications.with(super::store::Store::followed).await?;
     let info = services.engine.log.info();
     if let Some((_, revision)) = known.filter(|(epoch, revision)| info.covers(*epoch, *revision)) {
         return Ok(revision);
     }
     let position = (info.current().id, head);
-    notifications.with(move |store| store.keep(&[], Some(position))).await?;
+    notifications.with(move |store| store.insert(&[], Some(position))).await?;
     Ok(head)
 }
 

@@ -65,19 +65,19 @@ impl NotificationInbox {
     pub(super) fn wake(&self, user: Option<&str>) {
         self.pending_users.add(user);
         let waiting = self.waiting.lock();
-        let tell = |sender: &watch::Sender<u64>| sender.send_modify(|times| *times += 1);
+        let bump = |sender: &watch::Sender<u64>| sender.send_modify(|times| *times += 1);
         match user {
-            Some(user) => waiting.get(user).into_iter().for_each(tell),
-            None => waiting.values().for_each(tell),
+            Some(user) => waiting.get(user).into_iter().for_each(bump),
+            None => waiting.values().for_each(bump),
         }
     }
 
     pub(super) async fn with<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = self.store.clone();
-        match tokio::task::spawn_blocking(move || look(&store)).await {
+        match tokio::task::spawn_blocking(move || read(&store)).await {
             Ok(done) => done,
             // The store does not panic, and the runtime does not end under its own calls.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -91,9 +91,9 @@ impl NotificationInbox {
         self.with(move |store| store.sweep(now, up_to)).await
     }
 
-    pub(super) async fn keep(&self, draft: Draft, reader: String) -> Result<Option<StoredNotification>, StoreError> {
+    pub(super) async fn insert(&self, draft: Draft, reader: String) -> Result<Option<StoredNotification>, StoreError> {
         let (owner, id) = (draft.owner.clone(), draft.id.clone());
-        self.with(move |store| store.keep(&[draft], None)).await?;
+        self.with(move |store| store.insert(&[draft], None)).await?;
         self.wake(owner.as_deref());
         self.with(move |store| store.get(&reader, &id)).await
     }
@@ -108,7 +108,7 @@ impl NotificationInbox {
     }
 }
 
-/// Between two looks for notifications that are too old.
+/// Between two sweeps of notifications that are too old.
 pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ mod tests {
         let (id, owner) = ("n".to_owned(), Some("alice".to_owned()));
         notifications
             .store
-            .keep(&[Draft { id, owner, kind: "message", severity: 1, title, body, job, made }], None)
+            .insert(&[Draft { id, owner, kind: "message", severity: 1, title, body, job, made }], None)
             .unwrap();
         notifications
     }

@@ -1,4 +1,4 @@
-//! `NotificationService`: what people are told, kept until they have read it, the same on all their devices.
+//! `NotificationService`: notifications to people, kept until read, the same on all their devices.
 
 mod follow;
 mod inbox;

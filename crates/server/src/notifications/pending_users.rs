@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Users with news since the last look. Bounded: with too many it is everybody.
+/// Users with new notifications since the last [`take`](Self::take). Bounded: with too many it is everybody.
 #[derive(Default)]
 pub struct PendingUsers {
     users: Mutex<Users>,
@@ -22,7 +22,7 @@ struct Users {
 }
 
 impl PendingUsers {
-    /// A user has news; everybody when none is named.
+    /// A user has a new notification; everybody when none is named.
     pub fn add(&self, user: Option<&str>) {
         let mut users = self.users.lock();
         match user {
@@ -35,13 +35,13 @@ impl PendingUsers {
         self.changed_signal.notify_one();
     }
 
-    /// Those with news, who then have none; `None` for everybody.
+    /// Takes the users; `None` for everybody.
     pub(super) fn take(&self) -> Option<Vec<String>> {
         let Users { some, all } = std::mem::take(&mut *self.users.lock());
         (!all).then(|| some.into_iter().collect())
     }
 
-    /// Until somebody has news.
+    /// Waits until there is a user.
     pub(super) async fn changed(&self) {
         self.changed_signal.notified().await;
     }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn news_are_remembered_until_they_are_taken() {
+    async fn users_are_remembered_until_they_are_taken() {
         let pending_users = PendingUsers::default();
         pending_users.add(Some("alice"));
         pending_users.add(Some("alice"));

@@ -23,7 +23,7 @@ use crate::auth::{caller, require, time_left};
 use crate::convert;
 use crate::error::Error;
 use crate::services::Services;
-use crate::shares::Counted;
+use crate::shares::WithPermit;
 
 /// The longest title in bytes.
 const TITLE_BYTES: usize = 200;
@@ -50,17 +50,17 @@ type Sender = mpsc::Sender<Result<WatchNotificationsResponse, Status>>;
 
 #[tonic::async_trait]
 impl NotificationService for Notifications {
-    type WatchNotificationsStream = Counted<ReceiverStream<Result<WatchNotificationsResponse, Status>>>;
+    type WatchNotificationsStream = WithPermit<ReceiverStream<Result<WatchNotificationsResponse, Status>>>;
 
     async fn notify(&self, request: Request<NotifyRequest>) -> Result<Response<NotifyResponse>, Status> {
         let identity = caller(&request)?;
-        let wish = request.into_inner();
-        if wish.user.is_empty() || !identity.has(Role::Service) {
+        let request = request.into_inner();
+        if request.user.is_empty() || !identity.has(Role::Service) {
             require(&identity, Role::Admin, "admin")?;
         }
-        let reader = if wish.user.is_empty() { identity.subject.clone() } else { wish.user.clone() };
-        let made = self.notifications.keep(draft(&identity, wish)?, reader).await.map_err(Error::from)?;
-        tracing::info!(by = %identity.subject, "notice sent");
+        let reader = if request.user.is_empty() { identity.subject.clone() } else { request.user.clone() };
+        let made = self.notifications.insert(draft(&identity, request)?, reader).await.map_err(Error::from)?;
+        tracing::info!(by = %identity.subject, "notification sent");
         Ok(Response::new(NotifyResponse { notification: made.as_ref().map(wire) }))
     }
 
@@ -75,12 +75,12 @@ impl NotificationService for Notifications {
             size => usize::try_from(size).map_err(|_| Error::field("page_size", "must be 0 to 200"))?.min(SHOWN),
         };
         let id = self.notifications.store.id().to_owned();
-        let look = move |store: &super::store::Store| {
-            // The number first: what comes meanwhile is told again by a watch from here, and not lost.
+        let read = move |store: &super::store::Store| {
+            // The number first: what comes meanwhile is sent again by a watch from here, and not lost.
             let change = store.change()?;
             Ok((change, store.newest(&user, most, unread_only)?, store.unread(&user)?))
         };
-        let (change, found, unread) = self.notifications.with(look).await.map_err(Error::from)?;
+        let (change, found, unread) = self.notifications.with(read).await.map_err(Error::from)?;
         Ok(Response::new(ListNotificationsResponse {
             notifications: found.iter().map(wire).collect(),
             unread: count(unread),
@@ -148,10 +148,10 @@ impl NotificationService for Notifications {
         let (services, notifications) = (self.services.clone(), self.notifications.clone());
         let expires = Instant::now() + time_left(&identity).min(LONGEST);
         services.clone().streams.spawn(async move {
-            let tell =
+            let watch =
                 Watch { notifications: &notifications, user, out: &out, beat: services.config.bookmark_interval };
             let why = tokio::select! {
-                ended = tell.run(&after_cursor) => match ended {
+                ended = watch.run(&after_cursor) => match ended {
                     Ok(()) => return,
                     Err(error) => error.into(),
                 },
@@ -159,10 +159,10 @@ impl NotificationService for Notifications {
                 () = services.stopping.cancelled() => Error::Draining,
                 () = tokio::time::sleep_until(expires) => TokenError::Expired.into(),
             };
-            // Nobody may be there to hear it.
+            // The receiver may be gone.
             let _ = out.send(Err(why.into())).await;
         });
-        Ok(Response::new(Counted::new(steps, used)))
+        Ok(Response::new(WithPermit::new(steps, used)))
     }
 }
 
@@ -183,10 +183,10 @@ impl Watch<'_> {
             Some(from) => from,
             None => {
                 let user = self.user.clone();
-                let look = move |store: &super::store::Store| Ok((store.change()?, store.newest(&user, SHOWN, false)?));
-                let (change, mut newest) = self.notifications.with(look).await?;
+                let read = move |store: &super::store::Store| Ok((store.change()?, store.newest(&user, SHOWN, false)?));
+                let (change, mut newest) = self.notifications.with(read).await?;
                 newest.reverse();
-                if !self.say(&newest, cursor(&id, change), (true, true)).await? {
+                if !self.send(&newest, cursor(&id, change), (true, true)).await? {
                     return Ok(());
                 }
                 change
@@ -199,18 +199,18 @@ impl Watch<'_> {
             let found = self.notifications.with(move |store| store.after(&user, from, SHOWN)).await?;
             if let Some(last) = found.last() {
                 from = last.change;
-                if !self.say(&found, cursor(&id, from), (false, false)).await? {
+                if !self.send(&found, cursor(&id, from), (false, false)).await? {
                     return Ok(());
                 }
                 continue;
             }
-            if !std::mem::replace(&mut live, true) && !self.say(&[], cursor(&id, from), (false, true)).await? {
+            if !std::mem::replace(&mut live, true) && !self.send(&[], cursor(&id, from), (false, true)).await? {
                 return Ok(());
             }
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return Ok(()) },
                 () = tokio::time::sleep(self.beat) => {
-                    if !self.say(&[], cursor(&id, from), (false, true)).await? {
+                    if !self.send(&[], cursor(&id, from), (false, true)).await? {
                         return Ok(());
                     }
                 }
@@ -218,8 +218,8 @@ impl Watch<'_> {
         }
     }
 
-    /// Says something; `false` when nobody listens any more.
-    async fn say(
+    /// Sends a message; `false` when the receiver is gone.
+    async fn send(
         &self,
         notifications: &[StoredNotification],
         cursor: String,
@@ -233,34 +233,34 @@ impl Watch<'_> {
     }
 }
 
-fn draft(by: &Identity, wish: NotifyRequest) -> Result<Draft, Error> {
+fn draft(by: &Identity, request: NotifyRequest) -> Result<Draft, Error> {
     let within = |field, text: &str, most| {
         (text.len() <= most).then_some(()).ok_or_else(|| Error::field(field, format!("has at most {most} bytes")))
     };
-    within("title", &wish.title, TITLE_BYTES)?;
-    within("body", &wish.body, BODY_BYTES)?;
-    within("job_id", &wish.job_id, ID_BYTES)?;
-    within("request_id", &wish.request_id, ID_BYTES)?;
-    within("user", &wish.user, SUBJECT_BYTES)?;
-    if wish.title.trim().is_empty() {
+    within("title", &request.title, TITLE_BYTES)?;
+    within("body", &request.body, BODY_BYTES)?;
+    within("job_id", &request.job_id, ID_BYTES)?;
+    within("request_id", &request.request_id, ID_BYTES)?;
+    within("user", &request.user, SUBJECT_BYTES)?;
+    if request.title.trim().is_empty() {
         return Err(Error::field("title", "must not be empty"));
     }
-    let severity = match wish.severity() {
+    let severity = match request.severity() {
         NotificationSeverity::Unspecified => NotificationSeverity::Info,
-        said => said,
+        severity => severity,
     };
-    let id = match wish.request_id.as_str() {
+    let id = match request.request_id.as_str() {
         "" => format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)),
         request => format!("by-{}-{request}", by.subject),
     };
     Ok(Draft {
         id,
-        owner: Some(wish.user).filter(|user| !user.is_empty()),
+        owner: Some(request.user).filter(|user| !user.is_empty()),
         kind: "message",
         severity: severity.into(),
-        title: wish.title,
-        body: wish.body,
-        job: wish.job_id,
+        title: request.title,
+        body: request.body,
+        job: request.job_id,
         made: Timestamp::now(),
     })
 }

@@ -9,4 +9,4 @@ mod uploads;
 
 pub use self::names::{artifact_name, page_name};
 pub use self::store::{Draft, Objects, OpenError, Stored, Writer};
-pub use self::uploads::{DESCRIPTOR, Found, Place};
+pub use self::uploads::{DESCRIPTOR, UploadFile, UploadPath};

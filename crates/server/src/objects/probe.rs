@@ -1,4 +1,4 @@
-//! Looks whether the store works, from the start on: an operator learns of a wrong setting before a user does.
+//! Probes whether the store works, from the start on: an operator learns of a wrong setting before a user does.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -9,42 +9,42 @@ use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
 use tokio::sync::watch;
 
-use super::store::{Objects, absent, storage};
+use super::store::{Objects, is_not_found, storage};
 use crate::error::Error;
-use crate::fault::{Fault, causes};
+use crate::fault::{Fault, error_chain};
 
-/// Between two looks: while it works, and while it does not.
+/// Between two probes: while it works, and while it does not.
 const EVERY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
-/// How long a look may take.
+/// How long a probe may take.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// What is wrong with the store. None: it works.
+/// Why the store cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct StoreFailure {
     kind: Option<Fault>,
     causes: String,
 }
 
-/// What a look writes into a folder and takes back, to find out whether there is space: as much as a small document.
+/// What a probe writes into a folder and removes, to find out whether there is space: as much as a small document.
 const SPACE_BYTES: usize = 1 << 20;
 
 /// How long the store may take for one answer while something else waits behind it.
-const PROMPTLY: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Looks for ever. Each change of state is one line in the log, and told.
+/// Probes for ever. Each change of state is one log line, and sent to `works`.
 pub async fn run(objects: Objects, works: watch::Sender<bool>) {
-    let mut known: Option<Trouble> = None;
+    let mut last: Option<StoreFailure> = None;
     loop {
-        let found = objects.trouble().await;
-        let away = found.as_ref().is_some_and(|trouble| trouble.kind != Some(Fault::Full));
+        let found = objects.probe().await;
+        let away = found.as_ref().is_some_and(|failure| failure.kind != Some(Fault::Full));
         objects.state.away.store(away, Ordering::Relaxed);
-        match (&known, &found) {
-            (None, Some(trouble)) => {
-                tracing::error!(why = trouble.causes, "the store of documents and results cannot be used");
+        match (&last, &found) {
+            (None, Some(failure)) => {
+                tracing::error!(why = failure.causes, "the store of documents and results cannot be used");
                 works.send_replace(false);
             }
-            (Some(known), Some(trouble)) if known.kind != trouble.kind => {
-                tracing::error!(why = trouble.causes, "the store of documents and results still cannot be used");
+            (Some(last), Some(failure)) if last.kind != failure.kind => {
+                tracing::error!(why = failure.causes, "the store of documents and results still cannot be used");
             }
             (Some(_), None) => {
                 tracing::info!("the store of documents and results can be used again");
@@ -55,45 +55,45 @@ pub async fn run(objects: Objects, works: watch::Sender<bool>) {
         let pause = if found.is_none() { EVERY.0 } else { EVERY.1 };
         // Not more often than that: everybody may find out at once.
         tokio::time::sleep(pause.min(EVERY.1)).await;
-        let _ = tokio::time::timeout(pause.saturating_sub(EVERY.1), objects.state.doubted.notified()).await;
-        known = found;
+        let _ = tokio::time::timeout(pause.saturating_sub(EVERY.1), objects.state.probe_requested.notified()).await;
+        last = found;
     }
 }
 
 impl Objects {
     /// Asks the store something that others wait behind: answered soon, or not at all. A store that is known to be away is
     /// not asked.
-    pub async fn promptly<T>(&self, ask: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub async fn with_timeout<T>(&self, ask: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let failed = |why: &'static str| {
             let source = Box::new(std::io::Error::new(std::io::ErrorKind::TimedOut, why));
             Error::Objects(object_store::Error::Generic { store: "objects", source })
         };
         if self.state.away.load(Ordering::Relaxed) {
-            return Err(failed("it did not work when it was looked at last"));
+            return Err(failed("it failed its last health probe"));
         }
-        let answer = tokio::time::timeout(PROMPTLY, ask).await;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, ask).await;
         let answer = answer.unwrap_or_else(|_| Err(failed("it did not answer in time")));
         if matches!(answer, Err(Error::Objects(_))) {
-            self.state.doubted.notify_one();
+            self.state.probe_requested.notify_one();
         }
         answer
     }
 
-    /// Somebody could not write: a look finds out whether there is space.
-    pub(super) fn doubt_space(&self, error: &object_store::Error) {
+    /// Somebody could not write: a probe finds out whether there is space.
+    pub(super) fn request_probe_if_full(&self, error: &object_store::Error) {
         if Fault::of(error) == Fault::Full {
-            self.state.doubted.notify_one();
+            self.state.probe_requested.notify_one();
         }
     }
 
     /// Reads something that is not there: a bucket that is missing or closed shows, and nothing is written. Into a folder it
     /// writes: a disk without space shows nowhere else.
-    async fn trouble(&self) -> Option<Trouble> {
+    async fn probe(&self) -> Option<StoreFailure> {
         let path = self.path("uploads/probe");
-        let look = async {
+        let probe = async {
             match self.store.get(&path).await {
                 Ok(found) => found.into_stream().try_for_each(|_| async { Ok(()) }).await?,
-                Err(error) if absent(&error) => {}
+                Err(error) if is_not_found(&error) => {}
                 Err(error) => return Err(Error::from(error)),
             }
             match self.folder.clone() {
@@ -101,11 +101,13 @@ impl Objects {
                 None => Ok(()),
             }
         };
-        match tokio::time::timeout(WITHIN, look).await {
+        match tokio::time::timeout(WITHIN, probe).await {
             Ok(Ok(())) => None,
-            Ok(Err(Error::Objects(error))) => Some(Trouble { kind: Some(Fault::of(&error)), causes: causes(&error) }),
-            Ok(Err(error)) => Some(Trouble { kind: None, causes: error.to_string() }),
-            Err(_) => Some(Trouble { kind: Some(Fault::Timeout), causes: format!("no answer within {WITHIN:?}") }),
+            Ok(Err(Error::Objects(error))) => {
+                Some(StoreFailure { kind: Some(Fault::of(&error)), causes: error_chain(&error) })
+            }
+            Ok(Err(error)) => Some(StoreFailure { kind: None, causes: error.to_string() }),
+            Err(_) => Some(StoreFailure { kind: Some(Fault::Timeout), causes: format!("no answer within {WITHIN:?}") }),
         }
     }
 }

@@ -25,8 +25,8 @@ use crate::error::Error;
 use crate::fault;
 use crate::fault::Fault;
 
-/// Drafts of documents, made while a call lasts, that a crash has left: they are removed at start when they are older than this.
-/// Uploads that go on over many calls lie elsewhere (`uploads`).
+/// Drafts of documents, made while a call lasts, that a crash has left: they are removed at start when they are older than
+/// this. Uploads that go on over many calls lie elsewhere (`uploads`).
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Pieces in which a remote store takes an upload. S3 wants at least 5 MiB.
 const REMOTE_PART_BYTES: usize = 5 << 20;
@@ -38,10 +38,10 @@ const PARTS_AT_ONCE: usize = 2;
 /// What is known of how the store does.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    /// The last look failed, and not for want of space: then what is there can be read.
+    /// The last probe failed, and not for want of space: on a full store, existing objects can be read.
     pub(super) away: AtomicBool,
     /// Told when somebody finds that it fails.
-    pub(super) doubted: Notify,
+    pub(super) probe_requested: Notify,
 }
 
 /// The store of documents and results.
@@ -99,7 +99,7 @@ impl Objects {
         }
         #[cfg(feature = "cloud")]
         {
-            let (store, prefix) = open::open(&parsed).map_err(|error| refuse(fault::causes(&error)))?;
+            let (store, prefix) = open::open(&parsed).map_err(|error| refuse(fault::error_chain(&error)))?;
             Ok(Self { store, prefix, folder: None, state: Arc::default() })
         }
         #[cfg(not(feature = "cloud"))]
@@ -133,7 +133,7 @@ impl Objects {
     }
 
     pub async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<(), Error> {
-        self.store.put(path, bytes.into()).await.inspect_err(|error| self.doubt_space(error))?;
+        self.store.put(path, bytes.into()).await.inspect_err(|error| self.request_probe_if_full(error))?;
         Ok(())
     }
 
@@ -141,7 +141,7 @@ impl Objects {
     pub async fn get(&self, path: &Path) -> Result<Option<Bytes>, Error> {
         match self.store.get(path).await {
             Ok(found) => Ok(Some(found.bytes().await?)),
-            Err(error) if absent(&error) => Ok(None),
+            Err(error) if is_not_found(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -165,7 +165,7 @@ impl Objects {
     /// Removes something; nothing there is fine.
     pub async fn delete(&self, path: &Path) -> Result<(), Error> {
         match self.store.delete(path).await {
-            Err(error) if !absent(&error) => Err(error.into()),
+            Err(error) if !is_not_found(&error) => Err(error.into()),
             Ok(()) | Err(_) => Ok(()),
         }
     }
@@ -203,11 +203,11 @@ impl Objects {
     pub async fn describe(&self, path: &Path) -> Result<Option<Stored>, Error> {
         let mut stream = match self.read(path, 0, None).await {
             Ok(stream) => stream,
-            Err(Error::Objects(error)) if absent(&error) => return Ok(None),
+            Err(Error::Objects(error)) if is_not_found(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
         let (mut hash, mut bytes) = (Sha256::new(), 0);
-        while let Some(piece) = self.promptly(stream.try_next()).await? {
+        while let Some(piece) = self.with_timeout(stream.try_next()).await? {
             hash.update(&piece);
             bytes += piece.len() as u64;
         }
@@ -218,7 +218,7 @@ impl Objects {
     pub async fn exists(&self, path: &Path) -> Result<bool, Error> {
         match self.store.head(path).await {
             Ok(_) => Ok(true),
-            Err(error) if absent(&error) => Ok(false),
+            Err(error) if is_not_found(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -232,15 +232,15 @@ impl Objects {
 
     /// Removes everything a job has here; nothing there is fine.
     pub async fn remove_job(&self, job: &JobId) -> Result<(), Error> {
-        let place = self.path(&format!("jobs/{job}"));
+        let path = self.path(&format!("jobs/{job}"));
         if let Some(folder) = &self.folder {
-            return absent_is_fine(tokio::fs::remove_dir_all(folder.join(place.as_ref())).await);
+            return ignore_not_found(tokio::fs::remove_dir_all(folder.join(path.as_ref())).await);
         }
-        self.remove_below(&place).await
+        self.remove_below(&path).await
     }
 
-    pub(super) async fn remove_below(&self, place: &Path) -> Result<(), Error> {
-        let files = self.store.list(Some(place)).map_ok(|meta| meta.location).boxed();
+    pub(super) async fn remove_below(&self, path: &Path) -> Result<(), Error> {
+        let files = self.store.list(Some(path)).map_ok(|meta| meta.location).boxed();
         let gone = self.store.delete_stream(files);
         Ok(gone.try_for_each(|_| std::future::ready(Ok(()))).await?)
     }
@@ -277,18 +277,18 @@ async fn sweep_folder(folder: &FilePath, now: SystemTime) -> Result<(), Error> {
     while let Some(file) = files.next_entry().await.map_err(storage)? {
         let written = file.metadata().await.and_then(|meta| meta.modified()).map_err(storage)?;
         if is_abandoned(written, now) {
-            absent_is_fine(tokio::fs::remove_file(file.path()).await)?;
+            ignore_not_found(tokio::fs::remove_file(file.path()).await)?;
         }
     }
     Ok(())
 }
 
 /// Whether it is just not there. A missing bucket answers alike, and is something else.
-pub(super) fn absent(error: &object_store::Error) -> bool {
+pub(super) fn is_not_found(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotFound { .. }) && Fault::of(error) == Fault::Missing
 }
 
-pub(super) fn absent_is_fine(removed: std::io::Result<()>) -> Result<(), Error> {
+pub(super) fn ignore_not_found(removed: std::io::Result<()>) -> Result<(), Error> {
     match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(storage(error)),
         Ok(()) | Err(_) => Ok(()),
@@ -315,7 +315,7 @@ impl Writer {
         let Some(upload) = &mut self.upload else { return Ok(()) };
         self.hash.update(&piece);
         self.bytes += piece.len() as u64;
-        Ok(upload.put(piece).await.inspect_err(|error| self.objects.doubt_space(error))?)
+        Ok(upload.put(piece).await.inspect_err(|error| self.objects.request_probe_if_full(error))?)
     }
 
     /// How much there is so far.
@@ -326,7 +326,7 @@ impl Writer {
     /// Makes it durable and visible.
     pub async fn finish(mut self) -> Result<Stored, Error> {
         if let Some(mut upload) = self.upload.take() {
-            upload.shutdown().await.map_err(cause).inspect_err(|error| self.objects.doubt_space(error))?;
+            upload.shutdown().await.map_err(cause).inspect_err(|error| self.objects.request_probe_if_full(error))?;
         }
         let hash = std::mem::take(&mut self.hash);
         Ok(Stored { bytes: self.bytes, sha256: hex(hash) })
@@ -356,7 +356,7 @@ async fn abort(mut upload: BufWriter) {
     }
 }
 
-/// A place for an upload that is not anywhere yet. What lies there goes with it.
+/// A temporary file for an upload that has no final path yet. Dropping it removes the file.
 pub struct Draft {
     objects: Objects,
     path: Option<Path>,
@@ -367,10 +367,10 @@ impl Draft {
         self.path.clone().unwrap_or_default()
     }
 
-    /// Moves what was written to its final place, over whatever is there.
-    pub async fn keep(mut self, place: &Path) -> Result<(), Error> {
+    /// Moves what was written to its final path, over whatever is there.
+    pub async fn commit(mut self, path: &Path) -> Result<(), Error> {
         let from = self.path();
-        self.objects.store.rename(&from, place).await?;
+        self.objects.store.rename(&from, path).await?;
         self.path = None;
         Ok(())
     }
@@ -414,7 +414,7 @@ mod tests {
     async fn what_is_written_is_described_and_read_in_part() {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();
-        let (draft, place) = (objects.upload(), objects.document(&JobId::new("J"), "abc"));
+        let (draft, path) = (objects.upload(), objects.document(&JobId::new("J"), "abc"));
         let written = draft.path();
         let mut writer = objects.write(written.clone());
         writer.push(Bytes::from_static(b"hello ")).await.unwrap();
@@ -422,10 +422,10 @@ mod tests {
         let stored = writer.finish().await.unwrap();
         assert_eq!(stored.bytes, 11);
         assert_eq!(&stored.sha256[..12], "b94d27b9934d");
-        draft.keep(&place).await.unwrap();
-        assert_eq!(objects.describe(&place).await.unwrap(), Some(stored));
+        draft.commit(&path).await.unwrap();
+        assert_eq!(objects.describe(&path).await.unwrap(), Some(stored));
         assert_eq!(objects.describe(&written).await.unwrap(), None);
-        let part: Vec<Bytes> = objects.read(&place, 6, Some(3)).await.unwrap().try_collect().await.unwrap();
+        let part: Vec<Bytes> = objects.read(&path, 6, Some(3)).await.unwrap().try_collect().await.unwrap();
         assert_eq!(part.concat(), b"wor");
     }
 

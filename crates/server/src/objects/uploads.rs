@@ -1,5 +1,5 @@
 //! Where unfinished uploads lie: `resumable/OWNER/ID/`, with a descriptor and one object for each piece, named by its
-//! place in the document. Nothing here is ever written over, so two writers never mix their bytes.
+//! offset in the document. Nothing here is ever written over, so two writers never mix their bytes.
 
 use std::time::SystemTime;
 
@@ -10,12 +10,12 @@ use object_store::path::Path;
 use object_store::{PutMode, PutOptions};
 use sha2::{Digest, Sha256};
 
-use super::store::{Objects, absent_is_fine, hex};
+use super::store::{Objects, hex, ignore_not_found};
 use crate::error::Error;
 
 /// The folder of all of them.
 const FOLDER: &str = "resumable";
-/// The file that says what an upload is. Without it there is none, whatever pieces there are.
+/// The file that describes an upload. Without it there is none, whatever pieces there are.
 pub const DESCRIPTOR: &str = "descriptor";
 /// How often removing a folder is tried again that somebody writes into.
 const REMOVALS: usize = 16;
@@ -24,11 +24,11 @@ const OWNER_LETTERS: usize = 32;
 
 /// The folder of an upload. Without its id: that of all uploads of an owner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place(Path);
+pub struct UploadPath(Path);
 
 /// A file in the folder of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct UploadFile {
     /// Its name in the folder.
     pub name: String,
     pub bytes: u64,
@@ -36,7 +36,7 @@ pub struct Found {
     pub written: SystemTime,
 }
 
-impl Place {
+impl UploadPath {
     /// The id of the upload that lies here.
     pub fn id(&self) -> Option<&str> {
         self.0.filename()
@@ -50,34 +50,34 @@ impl Place {
 
 impl Objects {
     /// Where an upload lies.
-    pub fn resumable(&self, owner: &Owner, id: &JobId) -> Place {
-        Place(self.resumable_of(owner).0.join(id.as_str()))
+    pub fn upload_path(&self, owner: &Owner, id: &JobId) -> UploadPath {
+        UploadPath(self.uploads_path(owner).0.join(id.as_str()))
     }
 
     /// Where all uploads of an owner lie.
-    pub fn resumable_of(&self, owner: &Owner) -> Place {
+    pub fn uploads_path(&self, owner: &Owner) -> UploadPath {
         let name = hex(Sha256::new_with_prefix(owner.as_str().as_bytes()));
         let name = name.get(..OWNER_LETTERS).unwrap_or(&name);
-        Place(self.path(FOLDER).join(name))
+        UploadPath(self.path(FOLDER).join(name))
     }
 
-    pub async fn resumable_owners(&self) -> Result<Vec<Place>, Error> {
-        self.folders(&Place(self.path(FOLDER))).await
+    pub async fn upload_owners(&self) -> Result<Vec<UploadPath>, Error> {
+        self.folders(&UploadPath(self.path(FOLDER))).await
     }
 
     /// The folders in a folder.
-    pub async fn folders(&self, place: &Place) -> Result<Vec<Place>, Error> {
-        Ok(self.store.list_with_delimiter(Some(&place.0)).await?.common_prefixes.into_iter().map(Place).collect())
+    pub async fn folders(&self, path: &UploadPath) -> Result<Vec<UploadPath>, Error> {
+        Ok(self.store.list_with_delimiter(Some(&path.0)).await?.common_prefixes.into_iter().map(UploadPath).collect())
     }
 
     /// The files of an upload, ordered by name.
-    pub async fn found(&self, place: &Place) -> Result<Vec<Found>, Error> {
-        let found = self.store.list(Some(&place.0)).map_ok(|meta| Found {
+    pub async fn upload_files(&self, path: &UploadPath) -> Result<Vec<UploadFile>, Error> {
+        let found = self.store.list(Some(&path.0)).map_ok(|meta| UploadFile {
             name: meta.location.filename().unwrap_or_default().to_owned(),
             bytes: meta.size,
             written: meta.last_modified.into(),
         });
-        let mut found: Vec<Found> = found.try_collect().await?;
+        let mut found: Vec<UploadFile> = found.try_collect().await?;
         found.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(found)
     }
@@ -89,26 +89,26 @@ impl Objects {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => {
-                self.doubt_space(&error);
+                self.request_probe_if_full(&error);
                 Err(error.into())
             }
         }
     }
 
     /// Takes back a piece of an upload that was removed meanwhile, with the folder that writing it made.
-    pub async fn take_back(&self, place: &Place, piece: &Path) {
+    pub async fn remove_piece(&self, path: &UploadPath, piece: &Path) {
         self.remove(piece).await;
         if let Some(folder) = &self.folder {
             // A full one refuses: somebody began an upload of the same name.
-            let _ = tokio::fs::remove_dir(folder.join(place.0.as_ref())).await;
+            let _ = tokio::fs::remove_dir(folder.join(path.0.as_ref())).await;
         }
     }
 
     /// Removes an upload, its descriptor first; nothing there is fine.
-    pub async fn remove_resumable(&self, place: &Place) -> Result<(), Error> {
-        self.delete(&place.file(DESCRIPTOR)).await?;
+    pub async fn remove_upload(&self, path: &UploadPath) -> Result<(), Error> {
+        self.delete(&path.file(DESCRIPTOR)).await?;
         if let Some(folder) = &self.folder {
-            let folder = folder.join(place.0.as_ref());
+            let folder = folder.join(path.0.as_ref());
             remove_folder(&folder).await?;
             // The owner's folder, if this was the last in it: a full one refuses.
             if let Some(owner) = folder.parent() {
@@ -116,7 +116,7 @@ impl Objects {
             }
             return Ok(());
         }
-        self.remove_below(&place.0).await
+        self.remove_below(&path.0).await
     }
 }
 
@@ -125,8 +125,8 @@ async fn remove_folder(folder: &std::path::Path) -> Result<(), Error> {
     for _ in 0..REMOVALS {
         match tokio::fs::remove_dir_all(folder).await {
             Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => tokio::task::yield_now().await,
-            removed => return absent_is_fine(removed),
+            removed => return ignore_not_found(removed),
         }
     }
-    absent_is_fine(tokio::fs::remove_dir_all(folder).await)
+    ignore_not_found(tokio::fs::remove_dir_all(folder).await)
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::checked;
-use super::registry::{BridgeRegistration, Kept, PresenceRegistry};
+use super::registry::{BridgeRegistration, PresenceRegistry, UserUpdate};
 use crate::error::Error;
 use crate::services::Services;
 
@@ -27,16 +27,16 @@ type Out = mpsc::Sender<Result<AttendResponse, Status>>;
 /// Serves the stream; what goes to the bridge comes out of the receiver.
 pub fn start(
     services: Arc<Services>,
-    roll: Arc<PresenceRegistry>,
+    presence: Arc<PresenceRegistry>,
     inbound: Streaming<AttendRequest>,
     token_left: Duration,
 ) -> mpsc::Receiver<Result<AttendResponse, Status>> {
     let (out, responses) = mpsc::channel(IN_FLIGHT);
     services.clone().streams.spawn(async move {
         let expires = Instant::now() + token_left.min(LONGEST);
-        if let Err(error) = serve(&services, &roll, inbound, &out, expires).await {
+        if let Err(error) = serve(&services, &presence, inbound, &out, expires).await {
             tracing::debug!(%error, "a bridge's stream ended");
-            // Nobody may be there to hear it.
+            // The receiver may be gone.
             let _ = out.send(Err(error.into())).await;
         }
     });
@@ -45,7 +45,7 @@ pub fn start(
 
 async fn serve(
     services: &Services,
-    roll: &Arc<PresenceRegistry>,
+    presence: &Arc<PresenceRegistry>,
     mut inbound: Streaming<AttendRequest>,
     out: &Out,
     expires: Instant,
@@ -59,13 +59,13 @@ async fn serve(
     let hello = checked::hello(hello)?;
     let bridge = hello.bridge_id.clone();
     tracing::info!(%bridge, software = %hello.software, "bridge connected");
-    let attendance = roll.arrive(hello);
+    let registration = presence.register(hello);
     // Side by side: a bridge that waits for us to read must not wait for itself.
     let served = tokio::select! {
-        heard = hear(services, &attendance, &mut inbound) => heard,
-        () = send(&attendance, out) => Ok(()),
+        reported = receive_reports(services, &registration, &mut inbound) => reported,
+        () = send(&registration, out) => Ok(()),
         () = out.closed() => Ok(()),
-        () = attendance.replaced.cancelled() => Ok(()),
+        () = registration.replaced.cancelled() => Ok(()),
         () = services.stopping.cancelled() => Err(Error::Draining),
         () = tokio::time::sleep_until(expires) => Err(TokenError::Expired.into()),
     };
@@ -73,19 +73,19 @@ async fn serve(
     served
 }
 
-async fn hear(
+async fn receive_reports(
     services: &Services,
-    attendance: &BridgeRegistration,
+    registration: &BridgeRegistration,
     inbound: &mut Streaming<AttendRequest>,
 ) -> Result<(), Error> {
     let mut surplus = 0_u64;
     while let Some(message) = receive(inbound).await? {
         match message {
             Message::Hello(_) => return Err(Error::WrongOrder("the hello comes once")),
-            Message::Counts(counts) => attendance.counts(checked::counts(counts)?),
+            Message::Counts(counts) => registration.counts(checked::counts(counts)?),
             Message::User(user) => {
                 let user = checked::user(user, services.config.presence.presence_devices_per_user)?;
-                if attendance.user(user) == Kept::TooMany {
+                if registration.user(user) == UserUpdate::TooManyUsers {
                     if surplus == 0 {
                         tracing::warn!("a bridge has more users than --presence-users-per-bridge: some are not shown");
                     }
@@ -97,13 +97,13 @@ async fn hear(
     Ok(())
 }
 
-async fn send(attendance: &BridgeRegistration, out: &Out) {
+async fn send(registration: &BridgeRegistration, out: &Out) {
     loop {
-        for user in attendance.post.next().await {
-            let Ok(room) = out.reserve().await else { return };
-            // Taken when there is room for it, so that it is what is true then.
-            if let Some(elsewhere) = attendance.elsewhere(&user) {
-                room.send(Ok(AttendResponse { elsewhere: Some(elsewhere) }));
+        for user in registration.send_queue.next().await {
+            let Ok(permit) = out.reserve().await else { return };
+            // Read only now that it can be sent, so that it is current.
+            if let Some(elsewhere) = registration.elsewhere(&user) {
+                permit.send(Ok(AttendResponse { elsewhere: Some(elsewhere) }));
             }
         }
     }

@@ -1,23 +1,23 @@
-//! What bridges say, within its bounds.
+//! Validates the messages of bridges.
 
 use std::collections::HashSet;
 
 use courant_auth::token::MAX_SUBJECT_BYTES;
-use courant_proto::v1::{BridgeCounts, BridgeHello, BridgeUser, Device, RoomCount};
+use courant_proto::v1::{BridgeCounts, BridgeHello, BridgeUser, Device, TopicCount};
 
 use crate::error::Error;
-use crate::text::is_unruly;
+use crate::text::is_control_or_bidi;
 
 /// The longest id of a bridge or a device in bytes.
 pub const MAX_ID: usize = 64;
 /// The longest name of a device, and what is kept of the name of a bridge's program, in characters.
 pub const MAX_NAME: usize = 64;
-/// Rooms of one bridge that are kept by name.
-pub const MAX_ROOMS: usize = 200;
-/// Kinds of rooms of one bridge.
+/// Topics of one bridge that are kept by name.
+pub const MAX_TOPICS: usize = 200;
+/// Kinds of topics of one bridge.
 pub const MAX_KINDS: usize = 64;
-/// The longest name of a room in bytes.
-pub const MAX_ROOM: usize = 256;
+/// The longest name of a topic in bytes.
+pub const MAX_TOPIC_BYTES: usize = 256;
 
 /// A hello that can be used.
 pub fn hello(hello: BridgeHello) -> Result<BridgeHello, Error> {
@@ -29,26 +29,26 @@ pub fn hello(hello: BridgeHello) -> Result<BridgeHello, Error> {
 }
 
 /// A user that can be used, with at most so many devices.
-pub fn user(mut said: BridgeUser, most: usize) -> Result<BridgeUser, Error> {
-    if !(1..=MAX_SUBJECT_BYTES).contains(&said.user.len()) {
+pub fn user(mut user: BridgeUser, most: usize) -> Result<BridgeUser, Error> {
+    if !(1..=MAX_SUBJECT_BYTES).contains(&user.user.len()) {
         return Err(Error::field("user.user", format!("must be 1 to {MAX_SUBJECT_BYTES} bytes")));
     }
-    said.devices.truncate(most);
+    user.devices.truncate(most);
     let mut seen = HashSet::new();
-    for device in &said.devices {
+    for device in &user.devices {
         check(device)?;
         if !seen.insert(&device.device_id) {
             return Err(Error::field("user.devices.device_id", "must be there once"));
         }
     }
-    Ok(said)
+    Ok(user)
 }
 
 fn check(device: &Device) -> Result<(), Error> {
     if !is_id(&device.device_id) {
         return Err(Error::field("user.devices.device_id", "must be 1 to 64 of [A-Za-z0-9._-]"));
     }
-    if device.name.chars().count() > MAX_NAME || device.name.chars().any(is_unruly) {
+    if device.name.chars().count() > MAX_NAME || device.name.chars().any(is_control_or_bidi) {
         return Err(Error::field("user.devices.name", "must be at most 64 characters and no control characters"));
     }
     if device.websockets < 0 || device.event_streams < 0 {
@@ -60,13 +60,13 @@ fn check(device: &Device) -> Result<(), Error> {
     Ok(())
 }
 
-/// Counts that can be used; surplus rooms are left out.
+/// Counts that can be used; surplus topics are left out.
 pub fn counts(mut counts: BridgeCounts) -> Result<BridgeCounts, Error> {
-    counts.fullest.truncate(MAX_ROOMS);
+    counts.fullest.truncate(MAX_TOPICS);
     counts.kinds.truncate(MAX_KINDS);
-    let fits = |count: &RoomCount| (1..=MAX_ROOM).contains(&count.name.len()) && count.members >= 0;
-    if counts.connections < 0 || counts.rooms < 0 || !counts.fullest.iter().chain(&counts.kinds).all(fits) {
-        return Err(Error::field("counts", "must count from 0, and name rooms with 1 to 256 bytes"));
+    let fits = |count: &TopicCount| (1..=MAX_TOPIC_BYTES).contains(&count.name.len()) && count.subscribers >= 0;
+    if counts.connections < 0 || counts.topics < 0 || !counts.fullest.iter().chain(&counts.kinds).all(fits) {
+        return Err(Error::field("counts", "must count from 0, and name topics with 1 to 256 bytes"));
     }
     Ok(counts)
 }

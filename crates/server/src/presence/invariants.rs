@@ -1,4 +1,4 @@
-//! What is shown is what is connected: the roll against a model that only remembers who said what.
+//! What is shown is what is connected: the registry against a model that only remembers who reported what.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use courant_proto::v1::{BridgeHello, BridgeUser, Device};
 use proptest::prelude::*;
 
-use super::registry::{BridgeRegistration, Kept, PresenceRegistry};
+use super::registry::{BridgeRegistration, PresenceRegistry, UserUpdate};
 use crate::config::PresenceConfig;
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
@@ -17,8 +17,8 @@ enum Act {
     /// A bridge comes, or comes again while its former stream is still there.
     Arrive(usize),
     Leave(usize),
-    /// It says whole what it knows of a user.
-    Say {
+    /// It reports the whole state of a user.
+    Report {
         bridge: usize,
         user: usize,
         devices: Vec<(usize, i32)>,
@@ -30,13 +30,13 @@ enum Act {
 
 fn actions() -> impl Strategy<Value = Vec<Act>> {
     let devices = prop::collection::btree_map(0..DEVICES.len(), 1..4_i32, 0..=DEVICES.len());
-    let say = (0..3_usize, 0..USERS.len(), devices, any::<bool>()).prop_map(|(bridge, user, devices, followed)| {
-        Act::Say { bridge, user, devices: devices.into_iter().collect(), followed }
+    let report = (0..3_usize, 0..USERS.len(), devices, any::<bool>()).prop_map(|(bridge, user, devices, followed)| {
+        Act::Report { bridge, user, devices: devices.into_iter().collect(), followed }
     });
     let act = prop_oneof![
         1 => (0..3_usize).prop_map(Act::Arrive),
         1 => (0..3_usize).prop_map(Act::Leave),
-        6 => say,
+        6 => report,
         2 => (0..3_usize).prop_map(Act::Read),
     ];
     prop::collection::vec(act, 0..60)
@@ -45,12 +45,12 @@ fn actions() -> impl Strategy<Value = Vec<Act>> {
 /// Devices by id, with how many connections each has.
 type Shown = BTreeMap<String, i32>;
 
-/// One bridge of the model: what it said, and what it was told.
+/// One bridge of the model: what it reported, and what it received.
 #[derive(Default)]
-struct Known {
+struct ModelBridge {
     stream: Option<BridgeRegistration>,
-    said: BTreeMap<usize, (Shown, bool)>,
-    told: BTreeMap<usize, Shown>,
+    reported: BTreeMap<usize, (Shown, bool)>,
+    received: BTreeMap<usize, Shown>,
 }
 
 fn shown(devices: &[Device]) -> Shown {
@@ -67,9 +67,9 @@ fn devices(of: &[(usize, i32)]) -> Vec<Device> {
     of.iter().map(device).collect()
 }
 
-fn truth<'a>(bridges: impl Iterator<Item = &'a Known>, user: usize) -> Shown {
+fn truth<'a>(bridges: impl Iterator<Item = &'a ModelBridge>, user: usize) -> Shown {
     let mut all = Shown::new();
-    for (devices, _) in bridges.filter_map(|bridge| bridge.said.get(&user)) {
+    for (devices, _) in bridges.filter_map(|bridge| bridge.reported.get(&user)) {
         for (device, sockets) in devices {
             *all.entry(device.clone()).or_default() += sockets;
         }
@@ -77,36 +77,36 @@ fn truth<'a>(bridges: impl Iterator<Item = &'a Known>, user: usize) -> Shown {
     all
 }
 
-impl Known {
+impl ModelBridge {
     fn read(&mut self) {
         let Some(stream) = &self.stream else { return };
-        for user in stream.post.take() {
+        for user in stream.send_queue.take() {
             if let Some(elsewhere) = stream.elsewhere(&user) {
                 let index = USERS.iter().position(|name| *name == elsewhere.user).unwrap();
-                self.told.insert(index, shown(&elsewhere.devices));
+                self.received.insert(index, shown(&elsewhere.devices));
             }
         }
     }
 }
 
-fn act(roll: &Arc<PresenceRegistry>, bridges: &mut [Known], act: Act) {
+fn act(presence: &Arc<PresenceRegistry>, bridges: &mut [ModelBridge], act: Act) {
     match act {
         Act::Arrive(index) => {
             let hello = BridgeHello { bridge_id: format!("b{index}"), software: String::new() };
             // The old stream is dropped after the new one came, as it happens with a half-open one.
-            let stream = Some(roll.arrive(hello));
-            bridges[index] = Known { stream, ..Known::default() };
+            let stream = Some(presence.register(hello));
+            bridges[index] = ModelBridge { stream, ..ModelBridge::default() };
         }
-        Act::Leave(index) => bridges[index] = Known::default(),
-        Act::Say { bridge, user, devices: of, followed } => {
-            let Known { stream: Some(stream), said, told } = &mut bridges[bridge] else { return };
+        Act::Leave(index) => bridges[index] = ModelBridge::default(),
+        Act::Report { bridge, user, devices: of, followed } => {
+            let ModelBridge { stream: Some(stream), reported, received } = &mut bridges[bridge] else { return };
             let devices = devices(&of);
             let (name, now) = (USERS[user].to_owned(), shown(&devices));
-            assert_eq!(stream.user(BridgeUser { user: name, devices, followed }), Kept::Yes);
+            assert_eq!(stream.user(BridgeUser { user: name, devices, followed }), UserUpdate::Applied);
             if !followed {
-                told.remove(&user);
+                received.remove(&user);
             }
-            said.insert(user, (now, followed));
+            reported.insert(user, (now, followed));
         }
         Act::Read(index) => bridges[index].read(),
     }
@@ -115,26 +115,26 @@ fn act(roll: &Arc<PresenceRegistry>, bridges: &mut [Known], act: Act) {
 proptest! {
     #[test]
     fn what_is_shown_is_what_is_connected(all in actions()) {
-        let roll = PresenceRegistry::new(PresenceConfig::default());
-        let mut bridges: Vec<Known> = (0..3).map(|_| Known::default()).collect();
+        let presence = PresenceRegistry::new(PresenceConfig::default());
+        let mut bridges: Vec<ModelBridge> = (0..3).map(|_| ModelBridge::default()).collect();
         for next in all {
-            act(&roll, &mut bridges, next);
-            let totals = roll.bridges();
+            act(&presence, &mut bridges, next);
+            let totals = presence.bridges();
             let every: Vec<_> = (0..USERS.len()).map(|user| truth(bridges.iter(), user)).collect();
             for (user, truth) in every.iter().enumerate() {
-                prop_assert_eq!(&shown(&roll.devices(USERS[user])), truth);
+                prop_assert_eq!(&shown(&presence.devices(USERS[user])), truth);
             }
             prop_assert_eq!(totals.bridges.len(), bridges.iter().filter(|bridge| bridge.stream.is_some()).count());
             prop_assert_eq!(totals.users as usize, every.iter().filter(|shown| !shown.is_empty()).count());
             prop_assert_eq!(totals.devices as usize, every.iter().map(Shown::len).sum::<usize>());
         }
         // Whoever reads all it is sent knows in the end what is true of those it follows.
-        bridges.iter_mut().for_each(Known::read);
+        bridges.iter_mut().for_each(ModelBridge::read);
         for index in 0..bridges.len() {
-            for (user, (_, followed)) in bridges[index].said.clone() {
+            for (user, (_, followed)) in bridges[index].reported.clone() {
                 if followed {
                     let others = bridges.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, known)| known);
-                    prop_assert_eq!(bridges[index].told.get(&user), Some(&truth(others, user)));
+                    prop_assert_eq!(bridges[index].received.get(&user), Some(&truth(others, user)));
                 }
             }
         }
@@ -144,18 +144,18 @@ proptest! {
 #[test]
 fn users_over_the_limit_are_left_out_and_those_that_go_make_room() {
     let limits = PresenceConfig { presence_users_per_bridge: 1, presence_devices_per_user: 2 };
-    let roll = PresenceRegistry::new(limits);
-    let stream = roll.arrive(BridgeHello { bridge_id: "b".into(), software: String::new() });
-    let say = |user: &str, of: &[(usize, i32)]| {
+    let presence = PresenceRegistry::new(limits);
+    let stream = presence.register(BridgeHello { bridge_id: "b".into(), software: String::new() });
+    let report = |user: &str, of: &[(usize, i32)]| {
         stream.user(BridgeUser { user: user.into(), devices: devices(of), followed: false })
     };
-    assert_eq!(say("alice", &[(0, 1)]), Kept::Yes);
-    assert_eq!(say("bob", &[(0, 1)]), Kept::TooMany);
-    assert!(roll.devices("bob").is_empty());
-    assert_eq!(say("alice", &[(0, 1), (1, 2), (2, 3)]), Kept::Yes);
-    assert_eq!(roll.devices("alice").len(), 2, "those that have been connected longest");
-    assert_eq!(say("alice", &[]), Kept::Yes);
-    assert_eq!(say("bob", &[(0, 1)]), Kept::Yes);
+    assert_eq!(report("alice", &[(0, 1)]), UserUpdate::Applied);
+    assert_eq!(report("bob", &[(0, 1)]), UserUpdate::TooManyUsers);
+    assert!(presence.devices("bob").is_empty());
+    assert_eq!(report("alice", &[(0, 1), (1, 2), (2, 3)]), UserUpdate::Applied);
+    assert_eq!(presence.devices("alice").len(), 2, "those that have been connected longest");
+    assert_eq!(report("alice", &[]), UserUpdate::Applied);
+    assert_eq!(report("bob", &[(0, 1)]), UserUpdate::Applied);
     drop(stream);
-    assert!(roll.devices("bob").is_empty() && roll.bridges() == Default::default());
+    assert!(presence.devices("bob").is_empty() && presence.bridges() == Default::default());
 }

@@ -1,4 +1,4 @@
-//! What several bridges say of one device becomes one.
+//! Merges what several bridges report of one device.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ fn join(known: &mut Device, more: &Device) {
     if since(more) < since(known) {
         known.connect_time = more.connect_time;
     }
-    // A device has one name; should it have told two, all who look see the same.
+    // A device has one name; should it have given two, everybody sees the same.
     if more.name > known.name {
         known.name.clone_from(&more.name);
     }

@@ -1,7 +1,7 @@
-//! `PresenceService`: which devices of whom are connected, over all bridges. Bridges tell it ([`attend`]), the server puts
-//! it together ([`registry`]) and tells each bridge of the users it follows.
+//! `PresenceService`: which devices of whom are connected, over all bridges. Bridges report it ([`attend`]), the server puts
+//! it together ([`registry`]) and sends each bridge the users it follows.
 //!
-//! Nothing of it is durable and no job depends on it. Must never guess: who is not told of is not there.
+//! Nothing of it is durable and no job depends on it. Must never guess: who is not reported is not there.
 
 mod attend;
 mod checked;
@@ -26,7 +26,7 @@ use crate::auth::{caller, require, time_left};
 use crate::convert::interval_within;
 use crate::sampled::{self, Intervals, LISTS_EVERY};
 use crate::services::Services;
-use crate::shares::Counted;
+use crate::shares::WithPermit;
 use registry::PresenceRegistry;
 
 /// The largest message of a bridge: a thousand devices with the longest names fit.
@@ -35,19 +35,19 @@ pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 pub struct Presences {
     /// What the services share.
     pub services: Arc<Services>,
-    pub roll: Arc<PresenceRegistry>,
+    pub presence: Arc<PresenceRegistry>,
 }
 
 #[tonic::async_trait]
 impl PresenceService for Presences {
     type AttendStream = ReceiverStream<Result<AttendResponse, Status>>;
-    type WatchBridgesStream = Counted<ReceiverStream<Result<WatchBridgesResponse, Status>>>;
+    type WatchBridgesStream = WithPermit<ReceiverStream<Result<WatchBridgesResponse, Status>>>;
 
     async fn attend(&self, request: Request<Streaming<AttendRequest>>) -> Result<Response<Self::AttendStream>, Status> {
         let identity = caller(&request)?;
         require(&identity, Role::Bridge, "bridge")?;
         let token_left = time_left(&identity);
-        let out = attend::start(self.services.clone(), self.roll.clone(), request.into_inner(), token_left);
+        let out = attend::start(self.services.clone(), self.presence.clone(), request.into_inner(), token_left);
         Ok(Response::new(out.into()))
     }
 
@@ -64,7 +64,7 @@ impl PresenceService for Presences {
             }
             user => user,
         };
-        Ok(Response::new(ListDevicesResponse { devices: self.roll.devices(user) }))
+        Ok(Response::new(ListDevicesResponse { devices: self.presence.devices(user) }))
     }
 
     async fn watch_bridges(
@@ -76,12 +76,12 @@ impl PresenceService for Presences {
             require(&identity, Role::Admin, "admin")?;
         }
         let used = self.services.shares.state_watch(&identity)?;
-        let look_every = interval_within("min_interval", request.get_ref().min_interval, LISTS_EVERY)?;
+        let sample_every = interval_within("min_interval", request.get_ref().min_interval, LISTS_EVERY)?;
         let send_within = self.services.config.bookmark_interval;
-        let intervals = Intervals { look_every, send_within, token_left: time_left(&identity) };
-        let roll = self.roll.clone();
-        let look = move || roll.bridges();
-        let states = sampled::start(self.services.clone(), intervals, look, PartialEq::eq, |state| state);
-        Ok(Response::new(Counted::new(states, used)))
+        let intervals = Intervals { sample_every, send_within, token_left: time_left(&identity) };
+        let presence = self.presence.clone();
+        let take = move || presence.bridges();
+        let states = sampled::start(self.services.clone(), intervals, take, PartialEq::eq, |state| state);
+        Ok(Response::new(WithPermit::new(states, used)))
     }
 }

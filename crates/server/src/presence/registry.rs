@@ -1,4 +1,4 @@
-//! Who is connected, as the bridges tell it. In memory alone; each bridge's word goes when the bridge goes.
+//! Who is connected, as the bridges report it. In memory alone; what a bridge reported is dropped with its stream.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -35,38 +35,38 @@ struct Inner {
 struct Bridge {
     hello: BridgeHello,
     since: SystemTime,
-    said: HashMap<Arc<str>, BridgeUser>,
+    reported: HashMap<Arc<str>, BridgeUser>,
     /// Users with a device at it.
     present: usize,
     counts: Option<BridgeCounts>,
-    post: Arc<SendQueue>,
+    send_queue: Arc<SendQueue>,
     replaced: CancellationToken,
 }
 
 #[derive(Debug, Default)]
 struct User {
-    /// Bridges that have said something of it.
+    /// Bridges that have reported it.
     bridges: BTreeSet<Number>,
     devices: usize,
 }
 
-/// The stream of one bridge; what it said goes when this is dropped.
+/// The stream of one bridge; what it reported goes when this is dropped.
 #[derive(Debug)]
 pub struct BridgeRegistration {
-    roll: Arc<PresenceRegistry>,
+    presence: Arc<PresenceRegistry>,
     number: Number,
-    /// Of whom the bridge is to hear.
-    pub post: Arc<SendQueue>,
-    /// Cancelled when a newer stream has taken its place.
+    /// The users that the bridge is to be sent.
+    pub send_queue: Arc<SendQueue>,
+    /// Cancelled when a newer stream has replaced it.
     pub replaced: CancellationToken,
 }
 
-/// Whether what was said is kept.
+/// What became of a reported user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
-    Yes,
+pub enum UserUpdate {
+    Applied,
     /// The bridge has too many users: this one is left out.
-    TooMany,
+    TooManyUsers,
 }
 
 impl PresenceRegistry {
@@ -74,28 +74,28 @@ impl PresenceRegistry {
         Arc::new(Self { limits, inner: Mutex::default() })
     }
 
-    /// A bridge comes. Another stream in its name ends: the newer one knows better.
-    pub fn arrive(self: &Arc<Self>, hello: BridgeHello) -> BridgeRegistration {
-        let (post, replaced) = (Arc::<SendQueue>::default(), CancellationToken::new());
+    /// Registers a bridge. An older stream with the same id ends: the newer one is current.
+    pub fn register(self: &Arc<Self>, hello: BridgeHello) -> BridgeRegistration {
+        let (send_queue, replaced) = (Arc::<SendQueue>::default(), CancellationToken::new());
         let mut inner = self.inner.lock();
         let same = inner.bridges.iter().find(|(_, bridge)| bridge.hello.bridge_id == hello.bridge_id);
         if let Some(number) = same.map(|(number, _)| *number) {
-            inner.leave(number);
+            inner.remove_bridge(number);
         }
         let number = inner.next;
         inner.next += 1;
         let bridge = Bridge {
             hello,
             since: SystemTime::now(),
-            said: HashMap::new(),
+            reported: HashMap::new(),
             present: 0,
             counts: None,
-            post: post.clone(),
+            send_queue: send_queue.clone(),
             replaced: replaced.clone(),
         };
         inner.bridges.insert(number, bridge);
         drop(inner);
-        BridgeRegistration { roll: self.clone(), number, post, replaced }
+        BridgeRegistration { presence: self.clone(), number, send_queue, replaced }
     }
 
     /// The devices of a user that are connected now.
@@ -123,31 +123,31 @@ impl PresenceRegistry {
 }
 
 impl BridgeRegistration {
-    /// Takes what the bridge says of a user.
-    pub fn user(&self, said: BridgeUser) -> Kept {
-        self.roll.inner.lock().user(self.number, said, self.roll.limits.presence_users_per_bridge)
+    /// Applies what the bridge reports of a user.
+    pub fn user(&self, reported: BridgeUser) -> UserUpdate {
+        self.presence.inner.lock().user(self.number, reported, self.presence.limits.presence_users_per_bridge)
     }
 
-    /// Takes what the bridge counts.
+    /// Applies the counts of the bridge.
     pub fn counts(&self, counts: BridgeCounts) {
-        if let Some(bridge) = self.roll.inner.lock().bridges.get_mut(&self.number) {
+        if let Some(bridge) = self.presence.inner.lock().bridges.get_mut(&self.number) {
             bridge.counts = Some(counts);
         }
     }
 
     /// A user's devices at other bridges; none for a user that this one does not follow any more.
     pub fn elsewhere(&self, user: &str) -> Option<UserElsewhere> {
-        let inner = self.roll.inner.lock();
-        inner.bridges.get(&self.number)?.said.get(user).filter(|said| said.followed)?;
+        let inner = self.presence.inner.lock();
+        inner.bridges.get(&self.number)?.reported.get(user).filter(|reported| reported.followed)?;
         let mut devices = inner.devices(user, Some(self.number));
-        devices.truncate(self.roll.limits.presence_devices_per_user);
+        devices.truncate(self.presence.limits.presence_devices_per_user);
         Some(UserElsewhere { user: user.to_owned(), devices })
     }
 }
 
 impl Drop for BridgeRegistration {
     fn drop(&mut self) {
-        self.roll.inner.lock().leave(self.number);
+        self.presence.inner.lock().remove_bridge(self.number);
     }
 }
 
@@ -155,50 +155,51 @@ impl Inner {
     fn devices(&self, user: &str, except: Option<Number>) -> Vec<Device> {
         let Some(known) = self.users.get(user) else { return Vec::new() };
         let bridges = known.bridges.iter().filter(|number| Some(**number) != except);
-        let said = bridges.filter_map(|number| self.bridges.get(number)?.said.get(user));
-        merged(said.flat_map(|said| &said.devices))
+        let reported = bridges.filter_map(|number| self.bridges.get(number)?.reported.get(user));
+        merged(reported.flat_map(|reported| &reported.devices))
     }
 
-    fn user(&mut self, number: Number, said: BridgeUser, most: usize) -> Kept {
-        // A stream that was replaced has nothing to say.
-        let Some(bridge) = self.bridges.get_mut(&number) else { return Kept::Yes };
-        let name: Arc<str> = said.user.as_str().into();
-        let before = bridge.said.get(&name);
-        if before.is_none() && bridge.said.len() >= most {
-            return Kept::TooMany;
+    fn user(&mut self, number: Number, reported: BridgeUser, most: usize) -> UserUpdate {
+        // A stream that was replaced changes nothing.
+        let Some(bridge) = self.bridges.get_mut(&number) else { return UserUpdate::Applied };
+        let name: Arc<str> = reported.user.as_str().into();
+        let before = bridge.reported.get(&name);
+        if before.is_none() && bridge.reported.len() >= most {
+            return UserUpdate::TooManyUsers;
         }
-        let (was_there, was_followed) = before.map_or((false, false), |said| (!said.devices.is_empty(), said.followed));
-        let news = before.map_or(&[][..], |said| &said.devices) != said.devices;
-        let (is_there, is_followed) = (!said.devices.is_empty(), said.followed);
+        let (was_there, was_followed) =
+            before.map_or((false, false), |reported| (!reported.devices.is_empty(), reported.followed));
+        let changed = before.map_or(&[][..], |reported| &reported.devices) != reported.devices;
+        let (is_there, is_followed) = (!reported.devices.is_empty(), reported.followed);
         bridge.present = bridge.present + usize::from(is_there) - usize::from(was_there);
         if is_followed && !was_followed {
-            bridge.post.put(&name);
+            bridge.send_queue.put(&name);
         }
         let user = self.users.entry(name.clone()).or_default();
         if is_there || is_followed {
-            bridge.said.insert(name.clone(), said);
+            bridge.reported.insert(name.clone(), reported);
             user.bridges.insert(number);
         } else {
-            bridge.said.remove(&name);
+            bridge.reported.remove(&name);
             user.bridges.remove(&number);
         }
-        self.settle(&name, news.then_some(number));
-        Kept::Yes
+        self.refresh_user(&name, changed.then_some(number));
+        UserUpdate::Applied
     }
 
-    fn leave(&mut self, number: Number) {
+    fn remove_bridge(&mut self, number: Number) {
         let Some(bridge) = self.bridges.remove(&number) else { return };
         bridge.replaced.cancel();
-        for (name, said) in bridge.said {
+        for (name, reported) in bridge.reported {
             if let Some(user) = self.users.get_mut(&name) {
                 user.bridges.remove(&number);
             }
-            self.settle(&name, (!said.devices.is_empty()).then_some(number));
+            self.refresh_user(&name, (!reported.devices.is_empty()).then_some(number));
         }
     }
 
-    /// Counts a user anew, forgets it when nobody speaks of it, and tells the others that follow it what one has changed.
-    fn settle(&mut self, name: &Arc<str>, changed_by: Option<Number>) {
+    /// Counts a user again, removes it when no bridge reports it, and queues it for the other bridges that follow it.
+    fn refresh_user(&mut self, name: &Arc<str>, changed_by: Option<Number>) {
         let devices = self.devices(name, None).len();
         let Some(user) = self.users.get_mut(name) else { return };
         let before = std::mem::replace(&mut user.devices, devices);
@@ -207,8 +208,10 @@ impl Inner {
         if let Some(changed) = changed_by {
             for number in user.bridges.iter().filter(|number| **number != changed) {
                 let bridge = self.bridges.get(number);
-                if let Some(bridge) = bridge.filter(|bridge| bridge.said.get(name).is_some_and(|said| said.followed)) {
-                    bridge.post.put(name);
+                if let Some(bridge) =
+                    bridge.filter(|bridge| bridge.reported.get(name).is_some_and(|reported| reported.followed))
+                {
+                    bridge.send_queue.put(name);
                 }
             }
         }

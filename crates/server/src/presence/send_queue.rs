@@ -1,4 +1,4 @@
-//! What one bridge is still to hear: users, not messages, so that however often one changes it waits once.
+//! What one bridge is still to be sent: users, not messages, so that however often one changes it waits once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// The users of whom a bridge is to hear. As many as it follows, at most.
+/// The users that a bridge is to be sent. As many as it follows, at most.
 #[derive(Debug, Default)]
 pub struct SendQueue {
     users: Mutex<BTreeSet<Arc<str>>>,

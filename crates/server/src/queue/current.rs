@@ -16,7 +16,7 @@ const SHARE_OF_TIME: u32 = 20;
 
 /// The queue as it was when it was last computed.
 #[derive(Debug, Default)]
-pub struct Current(Mutex<Option<Computed>>);
+pub struct QueueCache(Mutex<Option<Computed>>);
 
 #[derive(Debug)]
 struct Computed {
@@ -27,7 +27,7 @@ struct Computed {
     changed: Arc<Queue>,
 }
 
-/// The queue, and a number that changes when there is something worth telling.
+/// The queue, and a number that changes when there is something worth sending.
 #[derive(Clone, Debug)]
 pub struct Version {
     /// Grows with each change.
@@ -35,7 +35,7 @@ pub struct Version {
     pub queue: Arc<Queue>,
 }
 
-impl Current {
+impl QueueCache {
     /// The queue, at most `age` old, or older when computing it takes long.
     pub fn get(&self, services: &Services, registry: &Registry, age: Duration) -> Version {
         let mut last = self.0.lock();

@@ -20,10 +20,10 @@ use crate::convert;
 use crate::convert::interval_in;
 use crate::sampled::{self, Intervals};
 use crate::services::Services;
-use crate::shares::Counted;
+use crate::shares::WithPermit;
 use crate::worker::registry::Registry;
 
-pub use current::{Current, Version};
+pub use current::{QueueCache, Version};
 
 /// The least time between two states, when none is asked for.
 pub const EVERY: Duration = Duration::from_secs(1);
@@ -35,12 +35,12 @@ pub struct Queues {
     pub services: Arc<Services>,
     pub registry: Arc<Registry>,
     /// The queue as all callers see it.
-    pub now: Arc<Current>,
+    pub now: Arc<QueueCache>,
 }
 
 #[tonic::async_trait]
 impl QueueService for Queues {
-    type WatchQueueStream = Counted<ReceiverStream<Result<WatchQueueResponse, Status>>>;
+    type WatchQueueStream = WithPermit<ReceiverStream<Result<WatchQueueResponse, Status>>>;
 
     async fn get_queue(&self, request: Request<GetQueueRequest>) -> Result<Response<GetQueueResponse>, Status> {
         caller(&request)?;
@@ -56,15 +56,15 @@ impl QueueService for Queues {
         let identity = caller(&request)?;
         let (used, token_left) = (self.services.shares.state_watch(&identity)?, time_left(&identity));
         let asked = request.get_ref().min_interval;
-        let look_every = if asked.is_some() { interval_in(asked)?.max(SHORTEST) } else { EVERY };
-        let intervals = Intervals { look_every, send_within: self.services.config.bookmark_interval, token_left };
+        let sample_every = if asked.is_some() { interval_in(asked)?.max(SHORTEST) } else { EVERY };
+        let intervals = Intervals { sample_every, send_within: self.services.config.bookmark_interval, token_left };
         let (services, registry) = (self.services.clone(), self.registry.clone());
         let now = self.now.clone();
-        let look = move || now.get(&services, &registry, SHORTEST);
+        let take = move || now.get(&services, &registry, SHORTEST);
         let same = |before: &Version, after: &Version| before.number == after.number;
         let form = |version: Version| WatchQueueResponse { queue: Some((*version.queue).clone()) };
-        let states = sampled::start(self.services.clone(), intervals, look, same, form);
-        Ok(Response::new(Counted::new(states, used)))
+        let states = sampled::start(self.services.clone(), intervals, take, same, form);
+        Ok(Response::new(WithPermit::new(states, used)))
     }
 
     async fn get_quota(&self, request: Request<GetQuotaRequest>) -> Result<Response<GetQuotaResponse>, Status> {

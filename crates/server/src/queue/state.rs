@@ -12,7 +12,7 @@ use prost_types::Duration as Span;
 use crate::convert;
 use crate::positions::worker_capacities;
 use crate::services::Services;
-use crate::worker::registry::{Listed, Registry};
+use crate::worker::registry::{Registry, WorkerSummary};
 
 /// Kinds of work that are shown: those that workers take, then those with most jobs. Callers make up kinds.
 pub const MAX_KINDS: usize = 256;
@@ -25,12 +25,12 @@ const MOVED_SECONDS: f64 = 1.0;
 pub fn take(services: &Services, registry: &Registry) -> v1::Queue {
     let listed = registry.list();
     let connected: Vec<_> = listed.iter().filter(|worker| worker.connected).collect();
-    let kinds_of = |worker: &&Listed| worker.offer.kinds.clone();
+    let kinds_of = |worker: &&WorkerSummary| worker.capabilities.kinds.clone();
     let taken: BTreeSet<Box<str>> = connected.iter().flat_map(|worker| kinds_of(worker).to_vec()).collect();
     let takers = connected.iter().filter(|worker| !worker.drained);
     let served: BTreeSet<Box<str>> = takers.flat_map(|worker| kinds_of(worker).to_vec()).collect();
     let served: BTreeSet<&str> = served.iter().map(|kind| &**kind).collect();
-    services.engine.survey(|view, estimates| {
+    services.engine.read_with_estimates(|view, estimates| {
         let now = view.now();
         let workers = worker_capacities(&listed, view);
         let kinds = kinds(view, &served);
@@ -73,7 +73,7 @@ fn kinds<'a>(view: &'a View, served: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
 
 fn lane(view: &View, estimates: &Estimates, queue_state: QueueState, now: Moment) -> v1::QueueLane {
     let wait = wait(view, estimates, &queue_state, now);
-    let oldest = queue_state.oldest.and_then(|id| view.get(id)).map(|known| now.ms_since(known.since));
+    let oldest = queue_state.oldest.and_then(|id| view.get(id)).map(|current| now.ms_since(current.since));
     v1::QueueLane {
         kind: queue_state.kind.to_owned(),
         lane: convert::lane(queue_state.lane).into(),
@@ -101,7 +101,7 @@ fn count(jobs: u64) -> i32 {
     i32::try_from(jobs).unwrap_or(i32::MAX)
 }
 
-/// Whether two states say the same. That time goes by for those who wait is no change.
+/// Whether two states are the same. That time goes by for those who wait is no change.
 pub fn same(before: &v1::Queue, after: &v1::Queue) -> bool {
     let lanes =
         before.lanes.len() == after.lanes.len() && before.lanes.iter().zip(&after.lanes).all(|(a, b)| alike(a, b));

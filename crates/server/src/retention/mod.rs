@@ -19,8 +19,8 @@ use futures::StreamExt;
 use crate::error::Error;
 use crate::services::Services;
 
-/// The longest pause between two looks, in case the clock was set.
-const LOOK: Duration = Duration::from_secs(60);
+/// The longest pause between two checks, in case the clock was set.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// Jobs removed at once.
 const AT_ONCE: usize = 16;
 /// Jobs taken from the list at a time.
@@ -31,7 +31,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Removes jobs whose time is over, for ever.
 pub async fn run(services: Arc<Services>) {
     let Some(keep) = services.config.retention.0 else { return std::future::pending().await };
-    let look = LOOK.min(keep / 10).max(Duration::from_millis(10));
+    let max_pause = MAX_PAUSE.min(keep / 10).max(Duration::from_millis(10));
     let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
     loop {
         let now = services.engine.wall.now();
@@ -43,7 +43,7 @@ pub async fn run(services: Arc<Services>) {
         };
         if over.is_empty() {
             let left = next.map_or(i64::MAX, |ended| ended.plus_ms(keep_ms).ms_since(now));
-            tokio::time::sleep(look.min(Duration::from_millis(left.unsigned_abs() + 1))).await;
+            tokio::time::sleep(max_pause.min(Duration::from_millis(left.unsigned_abs() + 1))).await;
             continue;
         }
         if !remove_all(&services, over, now).await {
@@ -71,7 +71,7 @@ async fn remove_all(services: &Services, jobs: Vec<JobId>, now: Timestamp) -> bo
     removals.buffer_unordered(AT_ONCE).fold(true, |all, one| async move { all && one }).await
 }
 
-/// Removes a job, if `may` says so of its newest state. `false` when it does not, or the job is gone already.
+/// Removes a job, if `may` allows it for its newest state. `false` when it does not, or the job is gone already.
 ///
 /// Must run to its end: who may be cancelled gives it a task of its own.
 pub async fn remove(

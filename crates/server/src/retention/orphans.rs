@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::services::Services;
 
-/// How often they are looked for, beside at start. Each look lists the folders of all jobs, and nothing in them.
+/// How often they are searched for, besides at start. Each search lists the folders of all jobs, and nothing in them.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// Looks for them for ever.

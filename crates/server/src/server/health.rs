@@ -1,4 +1,4 @@
-//! What health checks are told.
+//! The answers to health checks.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -25,7 +25,7 @@ pub struct Server {
     pub(super) registry: Arc<Registry>,
     pub(super) notifications: Arc<NotificationInbox>,
     pub(super) push: Option<Arc<Push>>,
-    pub(super) roll: Arc<PresenceRegistry>,
+    pub(super) presence: Arc<PresenceRegistry>,
     pub(super) verifier: Verifier,
     pub(super) tls: Option<ServerTls>,
     pub(super) lame_duck: Duration,
@@ -44,7 +44,7 @@ impl Server {
         let folder = config.data_dir.clone();
         data_dir::prepare(&folder)?;
         let options = sqlite::Options {
-            loss: if config.accept_log_loss { sqlite::Loss::Accept } else { sqlite::Loss::Refuse },
+            loss: if config.accept_log_loss { sqlite::OnLoss::Accept } else { sqlite::OnLoss::Refuse },
             reserve_bytes: config.log_reserve,
             ..sqlite::Options::default()
         };
@@ -59,19 +59,19 @@ impl Server {
             None => Objects::local(&config.data_dir.join("objects"))?,
         };
         let bounds = Bounds {
-            per_user: config.notices_per_user,
-            age_ms: i64::try_from(config.notice_retention.as_millis()).unwrap_or(i64::MAX),
+            per_user: config.notifications_per_user,
+            age_ms: i64::try_from(config.notification_retention.as_millis()).unwrap_or(i64::MAX),
         };
         let notifications = Arc::new(NotificationInbox::new(Store::open(&config.data_dir, bounds)?));
         let push = Push::open(&config.push, &config.data_dir)?;
         let services = Services::open(config, log, objects).await?;
-        let roll = PresenceRegistry::new(services.config.presence.clone());
+        let presence = PresenceRegistry::new(services.config.presence.clone());
         let registry = Arc::new(Registry::new(services.config.lease));
         let lame_duck = Duration::ZERO;
-        Ok(Self { services, registry, notifications, push, roll, verifier, tls: None, lame_duck })
+        Ok(Self { services, registry, notifications, push, presence, verifier, tls: None, lame_duck })
     }
 
-    /// Serves on for so long after it was told to stop and says that it is not ready.
+    /// How long it goes on serving, but not ready, after it was asked to stop.
     pub fn with_lame_duck(self, lame_duck: Duration) -> Self {
         Self { lame_duck, ..self }
     }

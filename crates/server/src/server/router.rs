@@ -17,8 +17,8 @@ use tonic::service::interceptor::InterceptedService;
 use super::errors::ServeError;
 use super::open::Server;
 use crate::admin::Admin;
-use crate::arrival::MAX_PIECE_MESSAGE;
-use crate::auth::Guard;
+use crate::auth::AuthInterceptor;
+use crate::incoming_body::MAX_PIECE_MESSAGE;
 use crate::jobs::Jobs;
 use crate::notifications::Notifications;
 use crate::presence::{self, Presences};
@@ -33,7 +33,7 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 
 impl Server {
     pub(super) async fn router(&self) -> Result<CountedRouter, ServeError> {
-        let guard = Guard::new(self.verifier.clone());
+        let guard = AuthInterceptor::new(self.verifier.clone());
         let jobs = JobServiceServer::new(Jobs(self.services.clone()))
             .max_decoding_message_size(MAX_PIECE_MESSAGE)
             .accept_compressed(Gzip)
@@ -60,7 +60,7 @@ impl Server {
             notifications: self.notifications.clone(),
             push: self.push.clone(),
         });
-        let presences = Presences { services: self.services.clone(), roll: self.roll.clone() };
+        let presences = Presences { services: self.services.clone(), presence: self.presence.clone() };
         let presence = PresenceServiceServer::new(presences).max_decoding_message_size(presence::MAX_MESSAGE_BYTES);
         let uploads = UploadServiceServer::new(Uploads(self.services.clone()))
             .max_decoding_message_size(MAX_PIECE_MESSAGE)

@@ -17,11 +17,11 @@ use super::errors::ServeError;
 use super::health::announce;
 use super::open::Server;
 
-/// How long connections, and then tasks, may take to end at least once every stream was told to.
+/// How long connections, and then tasks, may take to end at least once every stream was asked to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 impl Server {
-    /// Serves until told to stop, then drains: not ready but serving for the time as a lame duck; then workers hand back and
+    /// Serves until asked to stop, then drains: not ready but serving for the time as a lame duck; then workers hand back and
     /// streams say where to go on, within the grace; then it ends. The end of `shutdown` cuts everything at once.
     pub fn serve(
         self,
@@ -48,7 +48,7 @@ impl Server {
             followed = self.services.engine.follow() => followed.map_err(ServeError::Log),
             failed = background.failed() => Err(failed.into()),
             () = shutdown.ended() => {
-                tracing::warn!("connections were cut: told to end at once");
+                tracing::warn!("connections were cut: stopped without grace");
                 Ok(())
             }
             served = self.serve_and_drain(router, listener, &health, &shutdown) => served,
@@ -82,7 +82,7 @@ impl Server {
             served = &mut serving => return Ok(served?),
             () = self.lame_duck(health, shutdown) => {}
         }
-        // Nothing new comes in: connections that are open are told to send no more calls, and finish those they have.
+        // Nothing new comes in: open connections are asked (GOAWAY) to send no more calls, and finish those they have.
         refusing.cancel();
         let grace = Instant::now() + self.services.config.drain_grace;
         let drain = async {

@@ -2,16 +2,16 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::held::{self, Held};
+use super::stored_upload::{self, StoredUpload};
 use crate::config::Config;
 use crate::error::Error;
 use crate::objects::Objects;
 
-/// One who adds to an upload. There may be others: each piece has one place, and whoever comes second is told.
+/// One who adds to an upload. There may be others: each piece has one offset, and the second writer of it gets an error.
 pub struct Appender<'a> {
     objects: &'a Objects,
     config: &'a Config,
-    held: &'a Held,
+    held: &'a StoredUpload,
     length: u64,
     /// Where what is durable ends.
     end: u64,
@@ -22,7 +22,7 @@ pub struct Appender<'a> {
 
 impl<'a> Appender<'a> {
     /// At the end of what is there.
-    pub fn new(objects: &'a Objects, config: &'a Config, held: &'a Held) -> Self {
+    pub fn new(objects: &'a Objects, config: &'a Config, held: &'a StoredUpload) -> Self {
         let (length, end, pieces) = (held.length(), held.offset, held.pieces.len());
         Self { objects, config, held, length, end, pieces, buffer: BytesMut::new() }
     }
@@ -52,13 +52,13 @@ impl<'a> Appender<'a> {
             return Err(Error::field("chunk", format!("comes in too small pieces: an upload has at most {most}")));
         }
         let piece = self.buffer.split().freeze();
-        let Held { name, place, .. } = self.held;
-        let (bytes, path) = (piece.len() as u64, place.file(&held::piece(self.held.generation(), self.end)));
-        let put = self.objects.put_new(&path, piece).await;
+        let StoredUpload { key, path, .. } = self.held;
+        let (bytes, file) = (piece.len() as u64, path.file(&stored_upload::piece(self.held.generation(), self.end)));
+        let put = self.objects.put_new(&file, piece).await;
         // Also where the piece could not be written: the folder may have been removed under it.
-        if !held::is_there(self.objects, place, self.held.generation()).await? {
-            self.objects.take_back(place, &path).await;
-            return Err(name.not_found());
+        if !stored_upload::exists(self.objects, path, self.held.generation()).await? {
+            self.objects.remove_piece(path, &file).await;
+            return Err(key.not_found());
         }
         if !put? {
             return Err(Error::UploadOffset { offset: self.end, given: self.end });

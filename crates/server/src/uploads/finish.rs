@@ -7,8 +7,8 @@ use courant_engine::snapshot::JobSnapshot;
 use courant_proto::v1::{Job, SubmitJobResponse, Upload};
 use futures::TryStreamExt;
 
-use super::held::{self, Held};
-use super::held::{Name, unfinished};
+use super::stored_upload::{self, StoredUpload};
+use super::stored_upload::{UploadKey, unfinished};
 use crate::error::Error;
 use crate::jobs::submit;
 use crate::objects::{Stored, Writer};
@@ -16,7 +16,7 @@ use crate::services::Services;
 
 /// An upload, and the job it has become if it has.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct UploadState {
     pub upload: Upload,
     pub job: Option<Job>,
     /// Just before the job's first event; empty without one.
@@ -24,59 +24,60 @@ pub struct Outcome {
 }
 
 /// How far an upload is. If all its bytes are there and no job is, it becomes one. Must run to its end.
-pub async fn state(services: Arc<Services>, identity: Identity, name: Name) -> Result<Outcome, Error> {
-    if let Some(snapshot) = job(&services, &name) {
-        return finished(&services, &name, &snapshot).await;
+pub async fn state(services: Arc<Services>, identity: Identity, key: UploadKey) -> Result<UploadState, Error> {
+    if let Some(snapshot) = job(&services, &key) {
+        return finished(&services, &key, &snapshot).await;
     }
-    let held = held::find(&services, &name).await?.ok_or_else(|| name.not_found())?;
+    let held = stored_upload::find(&services, &key).await?.ok_or_else(|| key.not_found())?;
     if !held.is_whole() {
-        return Ok(Outcome { upload: unfinished(&held), job: None, cursor: String::new() });
+        return Ok(UploadState { upload: unfinished(&held), job: None, cursor: String::new() });
     }
     // Two that ask at once must not both put it together.
-    let _turn = name.turn(&services).await;
-    let snapshot = match job(&services, &name) {
+    let _turn = key.turn(&services).await;
+    let snapshot = match job(&services, &key) {
         Some(snapshot) => snapshot,
-        None => submit(&services, &identity, &name).await?,
+        None => submit(&services, &identity, &key).await?,
     };
-    finished(&services, &name, &snapshot).await
+    finished(&services, &key, &snapshot).await
 }
 
 /// The job that it has become.
-fn job(services: &Services, name: &Name) -> Option<JobSnapshot> {
-    services.engine.get(&name.id).filter(|snapshot| snapshot.known.job.owner == name.owner)
+fn job(services: &Services, key: &UploadKey) -> Option<JobSnapshot> {
+    services.engine.get(&key.id).filter(|snapshot| snapshot.current.job.owner == key.owner)
 }
 
-async fn finished(services: &Services, name: &Name, snapshot: &JobSnapshot) -> Result<Outcome, Error> {
+async fn finished(services: &Services, key: &UploadKey, snapshot: &JobSnapshot) -> Result<UploadState, Error> {
     let SubmitJobResponse { job, cursor } = submit::answer(services, snapshot).await?;
-    let length_bytes = snapshot.known.job.document.bytes as i64;
-    let upload = Upload { upload_id: name.id.to_string(), length_bytes, offset_bytes: length_bytes, expire_time: None };
-    Ok(Outcome { upload, job, cursor })
+    let length_bytes = snapshot.current.job.document.bytes as i64;
+    let upload = Upload { upload_id: key.id.to_string(), length_bytes, offset_bytes: length_bytes, expire_time: None };
+    Ok(UploadState { upload, job, cursor })
 }
 
-async fn submit(services: &Arc<Services>, identity: &Identity, name: &Name) -> Result<JobSnapshot, Error> {
-    let held = held::find(services, name).await?.filter(Held::is_whole).ok_or_else(|| name.not_found())?;
+async fn submit(services: &Arc<Services>, identity: &Identity, key: &UploadKey) -> Result<JobSnapshot, Error> {
+    let held =
+        stored_upload::find(services, key).await?.filter(StoredUpload::is_whole).ok_or_else(|| key.not_found())?;
     let request = held.request(services, identity)?;
-    let room = submit::reserve(services, &request)?;
+    let reservation = submit::reserve(services, &request)?;
     let draft = services.objects.upload();
     let stored = join(services, &held, services.objects.write(draft.path())).await?;
     if request.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
         // It will never fit: who has the right bytes begins anew.
-        services.objects.remove_resumable(&held.place).await?;
+        services.objects.remove_upload(&held.path).await?;
         return Err(Error::ChecksumMismatch { found: stored.sha256.into() });
     }
-    let snapshot = submit::commit(services.clone(), request, stored, draft, room).await?;
+    let snapshot = submit::commit(services.clone(), request, stored, draft, reservation).await?;
     // The job is there; what is left of the upload is found by the sweep.
-    if let Err(error) = services.objects.remove_resumable(&held.place).await {
-        tracing::warn!(upload = %name.id, %error, "the pieces of a finished upload are left; the next sweep takes them");
+    if let Err(error) = services.objects.remove_upload(&held.path).await {
+        tracing::warn!(upload = %key.id, %error, "the pieces of a finished upload are left; the next sweep takes them");
     }
     Ok(snapshot)
 }
 
 /// Streams the pieces into one document.
-async fn join(services: &Services, held: &Held, mut writer: Writer) -> Result<Stored, Error> {
+async fn join(services: &Services, held: &StoredUpload, mut writer: Writer) -> Result<Stored, Error> {
     let mut copy = async || -> Result<(), Error> {
         for piece in &held.pieces {
-            let mut bytes = services.objects.read(&held.place.file(&piece.name), 0, None).await?;
+            let mut bytes = services.objects.read(&held.path.file(&piece.name), 0, None).await?;
             while let Some(bytes) = bytes.try_next().await? {
                 writer.push(bytes).await?;
             }

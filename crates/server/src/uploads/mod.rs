@@ -9,7 +9,7 @@
 mod append;
 mod create;
 mod finish;
-mod held;
+mod stored_upload;
 pub mod sweep;
 mod write;
 
@@ -22,8 +22,8 @@ use courant_proto::v1::{
 };
 use tonic::{Request, Response, Status, Streaming};
 
-use self::finish::Outcome;
-use self::held::{Held, Name};
+use self::finish::UploadState;
+use self::stored_upload::{StoredUpload, UploadKey};
 use crate::auth::caller;
 use crate::services::Services;
 
@@ -38,7 +38,7 @@ impl UploadService for Uploads {
         let identity = caller(&request)?;
         let header = request.into_inner().header.unwrap_or_default();
         let work = create::create(self.0.clone(), identity, header);
-        let Outcome { upload, job, cursor } = self.0.run_detached(work).await?;
+        let UploadState { upload, job, cursor } = self.0.run_detached(work).await?;
         Ok(Response::new(CreateUploadResponse { upload: Some(upload), job, cursor }))
     }
 
@@ -49,16 +49,16 @@ impl UploadService for Uploads {
         let identity = caller(&request)?;
         // To its end also when the caller goes away: what came is kept.
         let work = write::write(self.0.clone(), identity, request.into_inner());
-        let Outcome { upload, job, cursor } = self.0.run_detached(work).await?;
+        let UploadState { upload, job, cursor } = self.0.run_detached(work).await?;
         Ok(Response::new(WriteUploadResponse { upload: Some(upload), job, cursor }))
     }
 
     async fn get_upload(&self, request: Request<GetUploadRequest>) -> Result<Response<GetUploadResponse>, Status> {
         let identity = caller(&request)?;
         let GetUploadRequest { upload_id, owner } = request.get_ref();
-        let name = Name::read(&identity, owner, upload_id)?;
-        let found = self.0.run_detached(finish::state(self.0.clone(), identity, name)).await?;
-        let Outcome { upload, job, cursor } = found;
+        let key = UploadKey::read(&identity, owner, upload_id)?;
+        let found = self.0.run_detached(finish::state(self.0.clone(), identity, key)).await?;
+        let UploadState { upload, job, cursor } = found;
         Ok(Response::new(GetUploadResponse { upload: Some(upload), job, cursor }))
     }
 
@@ -68,14 +68,15 @@ impl UploadService for Uploads {
     ) -> Result<Response<DeleteUploadResponse>, Status> {
         let identity = caller(&request)?;
         let DeleteUploadRequest { upload_id, owner } = request.get_ref();
-        let name = Name::read(&identity, owner, upload_id)?;
+        let key = UploadKey::read(&identity, owner, upload_id)?;
         let services = self.0.clone();
         self.0
             .run_detached(async move {
-                let _turn = name.turn(&services).await;
-                let held = held::find(&services, &name).await?.filter(|_| services.engine.get(&name.id).is_none());
-                let Held { place, .. } = held.ok_or_else(|| name.not_found())?;
-                services.objects.remove_resumable(&place).await
+                let _turn = key.turn(&services).await;
+                let held =
+                    stored_upload::find(&services, &key).await?.filter(|_| services.engine.get(&key.id).is_none());
+                let StoredUpload { path, .. } = held.ok_or_else(|| key.not_found())?;
+                services.objects.remove_upload(&path).await
             })
             .await?;
         Ok(Response::new(DeleteUploadResponse {}))

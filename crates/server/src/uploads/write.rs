@@ -8,10 +8,10 @@ use courant_proto::v1::{WriteUploadHeader, WriteUploadRequest};
 use tonic::Streaming;
 
 use super::append::Appender;
-use super::finish::{self, Outcome};
-use super::held::{self, Name, unfinished};
-use crate::arrival::Arrival;
+use super::finish::{self, UploadState};
+use super::stored_upload::{self, UploadKey, unfinished};
 use crate::error::Error;
+use crate::incoming_body::IncomingBody;
 use crate::jobs::submit::MAX_CHUNK;
 use crate::services::Services;
 
@@ -20,48 +20,53 @@ pub async fn write(
     services: Arc<Services>,
     identity: Identity,
     mut parts: Streaming<WriteUploadRequest>,
-) -> Result<Outcome, Error> {
+) -> Result<UploadState, Error> {
     let buffers = services.config.upload_piece_bytes;
-    let mut arrival = Arrival::begin(&services, &identity.subject, buffers).await?;
-    let Some(Part::Header(header)) = arrival.next(next(&mut parts)).await? else {
+    let mut body = IncomingBody::begin(&services, &identity.subject, buffers).await?;
+    let Some(Part::Header(header)) = body.next(next(&mut parts)).await? else {
         return Err(Error::WrongOrder("the first message must be the header"));
     };
-    let name = Name::read(&identity, &header.owner, &header.upload_id)?;
+    let key = UploadKey::read(&identity, &header.owner, &header.upload_id)?;
     let given = offset(&header)?;
-    if services.engine.get(&name.id).is_some_and(|snapshot| snapshot.known.job.owner == name.owner) {
-        return repeated(services, identity, name, given).await;
+    if services.engine.get(&key.id).is_some_and(|snapshot| snapshot.current.job.owner == key.owner) {
+        return repeated(services, identity, key, given).await;
     }
-    let held = held::find(&services, &name).await?.ok_or_else(|| name.not_found())?;
+    let held = stored_upload::find(&services, &key).await?.ok_or_else(|| key.not_found())?;
     if given != held.offset {
         return Err(Error::UploadOffset { offset: held.offset, given });
     }
     let mut appender = Appender::new(&services.objects, &services.config, &held);
-    let poured = stream_body(&services, &mut parts, &mut arrival, &mut appender).await;
+    let streamed = stream_body(&services, &mut parts, &mut body, &mut appender).await;
     let kept = appender.flush().await;
     let is_whole = appender.is_whole();
-    drop(arrival);
-    match poured.and(kept) {
-        Ok(()) if is_whole => finish::state(services, identity, name).await,
-        Ok(()) => again(&services, &name).await,
+    drop(body);
+    match streamed.and(kept) {
+        Ok(()) if is_whole => finish::state(services, identity, key).await,
+        Ok(()) => again(&services, &key).await,
         Err(Error::UploadOffset { .. }) => {
-            let offset = held::find(&services, &name).await?.ok_or_else(|| name.not_found())?.offset;
+            let offset = stored_upload::find(&services, &key).await?.ok_or_else(|| key.not_found())?.offset;
             Err(Error::UploadOffset { offset, given })
         }
         Err(error) => Err(error),
     }
 }
 
-/// The last bytes of an upload that is a job by now: who did not hear of it asks again, and sends nothing.
-async fn repeated(services: Arc<Services>, identity: Identity, name: Name, given: u64) -> Result<Outcome, Error> {
-    let outcome = finish::state(services, identity, name).await?;
-    let offset = outcome.upload.offset_bytes.unsigned_abs();
-    if given > offset { Err(Error::UploadOffset { offset, given }) } else { Ok(outcome) }
+/// The last bytes of an upload that is a job by now: a client that missed the answer asks again, and sends nothing.
+async fn repeated(
+    services: Arc<Services>,
+    identity: Identity,
+    key: UploadKey,
+    given: u64,
+) -> Result<UploadState, Error> {
+    let state = finish::state(services, identity, key).await?;
+    let offset = state.upload.offset_bytes.unsigned_abs();
+    if given > offset { Err(Error::UploadOffset { offset, given }) } else { Ok(state) }
 }
 
 /// How far it is now: the store's clock says when it expires.
-async fn again(services: &Services, name: &Name) -> Result<Outcome, Error> {
-    let held = held::find(services, name).await?.ok_or_else(|| name.not_found())?;
-    Ok(Outcome { upload: unfinished(&held), job: None, cursor: String::new() })
+async fn again(services: &Services, key: &UploadKey) -> Result<UploadState, Error> {
+    let held = stored_upload::find(services, key).await?.ok_or_else(|| key.not_found())?;
+    Ok(UploadState { upload: unfinished(&held), job: None, cursor: String::new() })
 }
 
 fn offset(header: &WriteUploadHeader) -> Result<u64, Error> {
@@ -71,17 +76,17 @@ fn offset(header: &WriteUploadHeader) -> Result<u64, Error> {
 async fn stream_body(
     services: &Services,
     parts: &mut Streaming<WriteUploadRequest>,
-    arrival: &mut Arrival<'_>,
+    body: &mut IncomingBody<'_>,
     appender: &mut Appender<'_>,
 ) -> Result<(), Error> {
     loop {
         let part = tokio::select! {
-            part = arrival.next(next(parts)) => part?,
+            part = body.next(next(parts)) => part?,
             () = services.stopping.cancelled() => return Err(Error::Draining),
         };
         match part {
             Some(Part::Chunk(chunk)) if (1..=MAX_CHUNK).contains(&chunk.len()) => {
-                arrival.grow(chunk.len()).await?;
+                body.grow(chunk.len()).await?;
                 appender.push(chunk).await?;
             }
             Some(Part::Chunk(_)) => return Err(Error::field("chunk", "must have 1 byte to 1 MiB")),

@@ -23,9 +23,9 @@ pub(super) fn held(
         return Err(Error::field("attempt.credential", problem));
     }
     let job = holder.held(services, &registry.parts)?;
-    let worker = holder.worker(&job, &registry.parts).ok_or_else(|| holder.attempt.lost())?;
+    let worker = holder.worker(&job, &registry.parts).ok_or_else(|| holder.attempt.lease_lost())?;
     if !services.credentials.is_of(&credential, holder.holding(&worker)) {
-        return Err(holder.attempt.lost().into());
+        return Err(holder.attempt.lease_lost().into());
     }
     Ok((holder, job))
 }

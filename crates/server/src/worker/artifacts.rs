@@ -14,8 +14,8 @@ use tonic::{Status, Streaming};
 
 use super::access::held;
 use super::registry::Registry;
-use crate::arrival::Arrival;
 use crate::error::Error;
+use crate::incoming_body::IncomingBody;
 use crate::objects::{Stored, Writer};
 use crate::services::Services;
 
@@ -55,8 +55,8 @@ pub async fn write(
     identity: &Identity,
     mut parts: Streaming<WriteArtifactRequest>,
 ) -> Result<WriteArtifactResponse, Error> {
-    let mut arrival = Arrival::begin(services, &identity.subject, services.objects.write_buffers()).await?;
-    let Some(Part::Header(WriteArtifactHeader { attempt, name })) = arrival.next(next(&mut parts)).await? else {
+    let mut body = IncomingBody::begin(services, &identity.subject, services.objects.write_buffers()).await?;
+    let Some(Part::Header(WriteArtifactHeader { attempt, name })) = body.next(next(&mut parts)).await? else {
         return Err(Error::WrongOrder("the first message must be the header"));
     };
     check_name(&name)?;
@@ -65,12 +65,12 @@ pub async fn write(
     drop(holder.enter(services, &registry.parts, &name)?);
     let path = services.objects.artifact(&attempt.job, attempt.number, &name);
     let mut writer = services.objects.write(path);
-    let poured = stream_body(services.config.max_artifact_bytes, &mut parts, &mut arrival, &mut writer).await;
+    let poured = stream_body(services.config.max_artifact_bytes, &mut parts, &mut body, &mut writer).await;
     // An attempt or a part that ended meanwhile leaves nothing behind.
     match poured.and_then(|()| holder.enter(services, &registry.parts, &name)) {
         Ok(_inside) => {
             let Stored { bytes, sha256 } = writer.finish().await?;
-            attempt.held(&services.engine)?;
+            attempt.held_job(&services.engine)?;
             Ok(WriteArtifactResponse { size_bytes: bytes as i64, sha256: sha256.into() })
         }
         Err(error) => {
@@ -99,17 +99,17 @@ async fn next(parts: &mut Streaming<WriteArtifactRequest>) -> Result<Option<Part
 async fn stream_body(
     limit: u64,
     parts: &mut Streaming<WriteArtifactRequest>,
-    arrival: &mut Arrival<'_>,
+    body: &mut IncomingBody<'_>,
     writer: &mut Writer,
 ) -> Result<(), Error> {
-    while let Some(part) = arrival.next(next(parts)).await? {
+    while let Some(part) = body.next(next(parts)).await? {
         let Part::Chunk(chunk) = part else {
             return Err(Error::WrongOrder("only the first message may be a header"));
         };
         if writer.bytes() + chunk.len() as u64 > limit {
             return Err(Error::ArtifactTooLarge { limit });
         }
-        arrival.grow(chunk.len()).await?;
+        body.grow(chunk.len()).await?;
         writer.push(chunk).await?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What a worker is given, and who could be given something.
 
 use courant_engine::dispatch::FreeWorker;
-use courant_engine::parts::Span;
+use courant_engine::parts::PageSpan;
 use courant_joblog::job::Job;
 use courant_proto::v1::{Assignment, AttemptRef, FinishedPages, PageRange};
 
@@ -24,7 +24,7 @@ pub(super) fn finished_pages(job: &Job) -> Vec<FinishedPages> {
     finished.collect()
 }
 
-pub(super) fn page_range(pages: Span) -> PageRange {
+pub(super) fn page_range(pages: PageSpan) -> PageRange {
     PageRange { first: pages.first as i32, last: pages.last as i32 }
 }
 

@@ -1,4 +1,4 @@
-//! Which attempt a worker speaks of.
+//! The attempt that a message refers to.
 
 use courant_engine::attempt::AttemptId;
 use courant_proto::v1::AttemptRef;
@@ -6,7 +6,7 @@ use courant_proto::v1::AttemptRef;
 use crate::convert::job_id;
 use crate::error::Error;
 
-/// Reads which attempt a worker speaks of.
+/// Reads the attempt that a message refers to.
 pub(super) fn attempt_in(attempt: Option<AttemptRef>) -> Result<AttemptId, Error> {
     let attempt = attempt.ok_or_else(|| Error::field("attempt", "must be set"))?;
     let number = u32::try_from(attempt.attempt).ok().filter(|number| *number > 0);

@@ -1,5 +1,5 @@
 //! Reports that cannot be taken now, because the object store or the log's disk does not do its part. Only the attempt that
-//! they are of waits: its worker is told to say them again, and until it does nothing that was sent behind them is taken, so
+//! they are of waits: its worker is asked to send them again, and until it does nothing that was sent behind them is taken, so
 //! that their order holds. The other attempts on the stream go on.
 
 use std::collections::HashSet;
@@ -19,19 +19,19 @@ use crate::status;
 
 /// The attempts and parts of one stream whose reports wait. A new stream begins without any: on it everything is sent again.
 #[derive(Debug, Default)]
-pub struct Deferred {
+pub struct DeferredReports {
     /// Whether the worker knows what to do. Otherwise the stream ends, which makes it send everything again.
     understood: bool,
     holders: HashSet<Holder>,
 }
 
-impl Deferred {
-    /// Of a stream whose worker said whether it sends reports again.
+impl DeferredReports {
+    /// Of a stream whose worker declared whether it sends reports again.
     pub fn new(understood: bool) -> Self {
         Self { understood, holders: HashSet::new() }
     }
 
-    /// Takes one message; says what to answer.
+    /// Handles one message; returns the answer.
     pub async fn take(
         &mut self,
         services: &Services,

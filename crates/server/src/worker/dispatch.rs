@@ -6,8 +6,8 @@ use std::sync::Arc;
 use courant_engine::Error as Refused;
 use courant_engine::attempt::AttemptId;
 use courant_engine::dispatch::FreeWorker;
-use courant_engine::view::Known;
-use courant_joblog::event::Counts;
+use courant_engine::view::CurrentJob;
+use courant_joblog::event::AttemptCharge;
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, JobError};
 use courant_joblog::log::AppendError;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::assignment::{assignment, free};
 use super::parts::Holder;
 use super::registry::Registry;
-use super::sharing::{self, Why};
+use super::sharing::{self, PartEnd};
 use crate::error::Error;
 use crate::services::Services;
 
@@ -28,7 +28,7 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
         let due = services.engine.release_due();
         sharing::prune(&services, &registry);
         assign_all(&services, &registry);
-        sharing::give_out(&services, &registry);
+        sharing::assign_parts(&services, &registry);
         tokio::select! {
             () = services.engine.wake.notified() => {}
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
@@ -47,22 +47,24 @@ fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) {
         if matched.is_empty() {
             return;
         }
-        for (worker, known) in matched {
-            assign(services, registry, worker, known);
+        for (worker, current) in matched {
+            assign(services, registry, worker, current);
         }
     }
 }
 
 /// The kinds that jobs wait for and workers take.
 fn wanted(services: &Services, registry: &Registry) -> Vec<Box<str>> {
-    services.engine.read(|view| registry.kinds(|offered| view.waited_for(offered).into_iter().map(Box::from).collect()))
+    services.engine.read(|view| {
+        registry.kinds(|offered| view.kinds_with_waiting_jobs(offered).into_iter().map(Box::from).collect())
+    })
 }
 
-fn assign(services: &Arc<Services>, registry: &Arc<Registry>, free: &FreeWorker, known: Known) {
-    let attempt = AttemptId { job: known.job.id.clone(), number: known.job.attempt.saturating_add(1) };
-    registry.claiming(&free.worker, &attempt);
-    for part in registry.parts.beyond(&free.worker, free.slots - 1) {
-        sharing::end_soon(services, registry, part, Why::MadeWay);
+fn assign(services: &Arc<Services>, registry: &Arc<Registry>, free: &FreeWorker, current: CurrentJob) {
+    let attempt = AttemptId { job: current.job.id.clone(), number: current.job.attempt.saturating_add(1) };
+    registry.begin_claim(&free.worker, &attempt);
+    for part in registry.parts.over_limit(&free.worker, free.slots - 1) {
+        sharing::end_soon(services, registry, part, PartEnd::SlotNeeded);
     }
     let mut claim = Claim {
         services: services.clone(),
@@ -72,11 +74,12 @@ fn assign(services: &Arc<Services>, registry: &Arc<Registry>, free: &FreeWorker,
         again_at_once: true,
     };
     services.detached.spawn(async move {
-        if let Err(error) = self::claim(&claim.services, &claim.registry, &claim.worker, &known.job).await {
+        if let Err(error) = self::claim(&claim.services, &claim.registry, &claim.worker, &current.job).await {
             match error {
-                // The log says so itself, once. Tried again when leases are looked after, and not as fast as it can be refused.
+                // The log says so itself, once. Tried again when leases are looked after, and not as fast as it can be
+                // refused.
                 Error::Engine(Refused::Append(AppendError::Full)) => claim.later(),
-                error => tracing::warn!(job = %known.job.id, worker = %claim.worker, %error, "a claim failed"),
+                error => tracing::warn!(job = %current.job.id, worker = %claim.worker, %error, "a claim failed"),
             }
         }
     });
@@ -100,7 +103,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.registry.claimed(&self.worker, &self.attempt);
+        self.registry.end_claim(&self.worker, &self.attempt);
         self.services.engine.give_back(&self.attempt.job);
         if self.again_at_once {
             self.services.engine.wake.notify_one();
@@ -125,7 +128,7 @@ async fn claim(services: &Services, registry: &Registry, worker: &WorkerId, job:
         message: "The worker left before it got the job.".into(),
         retryable: true,
     };
-    services.end_attempt(&attempt, why, Counts::No).await?;
+    services.end_attempt(&attempt, why, AttemptCharge::Free).await?;
     registry.answered(worker, &attempt);
     Ok(())
 }
@@ -138,7 +141,7 @@ mod tests {
     use courant_joblog::memory::MemoryLog;
     use tokio::sync::mpsc;
 
-    use super::super::registry::{OUTBOX, Offer};
+    use super::super::registry::{OUTBOX, WorkerCapabilities};
     use super::*;
     use crate::config::Config;
     use crate::objects::Objects;
@@ -157,13 +160,18 @@ mod tests {
         let workers = ["w1", "w2"].map(WorkerId::new);
         let mut inboxes = workers.clone().map(|worker| {
             let (outbox, inbox) = mpsc::channel(OUTBOX);
-            let offer = Offer { kinds: ["pdf".into()].into(), slots: 2, software: "test".into(), takes_parts: false };
+            let offer = WorkerCapabilities {
+                kinds: ["pdf".into()].into(),
+                slots: 2,
+                software: "test".into(),
+                takes_parts: false,
+            };
             let session = registry.attach(worker, "worker", offer, outbox).unwrap();
             registry.welcomed(&session);
             inbox
         });
         for worker in [&workers[0], &workers[1], &workers[0]] {
-            claim(&services, &registry, worker, &waiting.known.job).await.unwrap();
+            claim(&services, &registry, worker, &waiting.current.job).await.unwrap();
         }
         assert!(inboxes[0].try_recv().is_ok(), "who came first gets it");
         assert!(inboxes[0].try_recv().is_err(), "twice to the same worker");

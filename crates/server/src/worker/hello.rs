@@ -1,4 +1,4 @@
-//! What a worker says first.
+//! The first message of a worker.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use courant_joblog::ids::WorkerId;
 use courant_proto::v1::Hello;
 
 use super::parts::{Holder, holder_in};
-use super::registry::Offer;
+use super::registry::WorkerCapabilities;
 use crate::credential::Credentials;
 use crate::error::Error;
 use crate::text::is_kind;
@@ -35,15 +35,15 @@ fn distinct(names: Vec<String>) -> Arc<[Box<str>]> {
 }
 
 /// A hello whose every field is in its range.
-pub(super) struct Greeting {
+pub(super) struct ValidatedHello {
     pub(super) worker: WorkerId,
-    pub(super) offer: Offer,
+    pub(super) capabilities: WorkerCapabilities,
     pub(super) in_flight: HashSet<Holder>,
     /// Whether reports can be deferred.
     pub(super) resends_reports: bool,
 }
 
-impl Greeting {
+impl ValidatedHello {
     /// Attempts in flight without their credential are not the worker's.
     pub(super) fn check(hello: Hello, credentials: &Credentials) -> Result<Self, Error> {
         let id_fits = (1..=MAX_WORKER_ID).contains(&hello.worker_id.len())
@@ -71,7 +71,7 @@ impl Greeting {
         let letters = hello.software.chars().filter(|letter| !letter.is_control());
         Ok(Self {
             worker,
-            offer: Offer {
+            capabilities: WorkerCapabilities {
                 kinds: distinct(hello.kinds),
                 slots,
                 software: letters.take(MAX_SOFTWARE).collect(),

@@ -11,13 +11,13 @@ use courant_proto::v1::work_response::Message as Out;
 use super::hello::slots_in;
 use super::parts::holder_in;
 use super::registry::Registry;
-use super::reports::{Report, Taken};
+use super::reports::{Report, ReportOutcome};
 use super::{part_reports, sharing};
 use crate::error::Error;
 use crate::services::Services;
 use crate::worker::parts::Holder;
 
-/// Takes one message; says what to answer.
+/// Handles one message; returns the answer.
 pub async fn take(
     services: &Services,
     registry: &Registry,
@@ -53,16 +53,16 @@ pub async fn take(
         taken => taken,
     };
     match outcome {
-        Ok(Taken::Good) => Ok(None),
+        Ok(ReportOutcome::Good) => Ok(None),
         // Named as it came: a credential is given with an assignment and never else.
-        Ok(Taken::Ended) | Err(Error::Engine(Refused::LeaseLost { .. })) => {
+        Ok(ReportOutcome::Ended) | Err(Error::Engine(Refused::LeaseLost { .. })) => {
             Ok(Some(Out::LeaseLost(v1::LeaseLost { attempt: at })))
         }
         Err(error) => Err(error),
     }
 }
 
-/// What a message is about; none where it is about the worker, or does not say.
+/// What a message is about; none where it is about the worker, or names none.
 pub(super) fn attempt(message: &In) -> Option<&v1::AttemptRef> {
     match message {
         In::Hello(_) | In::Heartbeat(_) | In::Slots(_) => None,
@@ -86,7 +86,7 @@ pub(super) fn attempt(message: &In) -> Option<&v1::AttemptRef> {
 
 fn heartbeat(services: &Services, worker: &WorkerId) -> Out {
     let cancel = services.engine.read(|view| {
-        let held = view.held_by(worker).map(|known| &known.job);
+        let held = view.held_by(worker).map(|current| &current.job);
         held.filter(|job| job.state == State::Cancelling)
             .map(|job| Holder::of(&AttemptId::of(job)).wire(&services.credentials, worker))
             .collect()

@@ -34,7 +34,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::auth::{caller, require};
 use crate::passwords;
 use crate::services::Services;
-use crate::shares::Counted;
+use crate::shares::WithPermit;
 use access::held;
 use registry::Registry;
 
@@ -46,16 +46,16 @@ pub struct Workers {
 
 #[tonic::async_trait]
 impl WorkerService for Workers {
-    type WorkStream = Counted<ReceiverStream<Result<WorkResponse, Status>>>;
-    type ReadDocumentStream = Counted<BoxStream<'static, Result<ReadDocumentResponse, Status>>>;
-    type ReadArtifactStream = Counted<BoxStream<'static, Result<ReadArtifactResponse, Status>>>;
+    type WorkStream = WithPermit<ReceiverStream<Result<WorkResponse, Status>>>;
+    type ReadDocumentStream = WithPermit<BoxStream<'static, Result<ReadDocumentResponse, Status>>>;
+    type ReadArtifactStream = WithPermit<BoxStream<'static, Result<ReadArtifactResponse, Status>>>;
 
     async fn work(&self, request: Request<Streaming<WorkRequest>>) -> Result<Response<Self::WorkStream>, Status> {
         let identity = caller(&request)?;
         require(&identity, Role::Worker, "worker")?;
         let used = self.services.shares.stream(&identity)?;
         let out = session::start(self.services.clone(), self.registry.clone(), request.into_inner(), identity);
-        Ok(Response::new(Counted::new(out, used)))
+        Ok(Response::new(WithPermit::new(out, used)))
     }
 
     async fn read_document(
@@ -66,7 +66,7 @@ impl WorkerService for Workers {
         require(&identity, Role::Worker, "worker")?;
         let used = self.services.shares.stream(&identity)?;
         let (_, job) = held(&self.services, &self.registry, request.into_inner().attempt)?;
-        Ok(Response::new(Counted::new(artifacts::read_document(&self.services, &job).await?, used)))
+        Ok(Response::new(WithPermit::new(artifacts::read_document(&self.services, &job).await?, used)))
     }
 
     async fn read_password(
@@ -97,6 +97,6 @@ impl WorkerService for Workers {
         require(&identity, Role::Worker, "worker")?;
         let used = self.services.shares.stream(&identity)?;
         let artifact = artifacts::read(&self.services, &self.registry, request.into_inner()).await?;
-        Ok(Response::new(Counted::new(artifact, used)))
+        Ok(Response::new(WithPermit::new(artifact, used)))
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::Duration;
 use tonic::Status;
 
 use super::parts::{Holder, holder_in};
-use super::registry::{OUTBOX, Offer, Session};
+use super::registry::{OUTBOX, Session, WorkerCapabilities};
 use super::*;
 use crate::config::Config;
 use crate::credential::Credentials;
@@ -46,10 +46,10 @@ enum Step {
     Join(usize),
     /// A worker's stream breaks.
     Cut(usize),
-    /// A worker falls silent, or is heard again.
-    Hush(usize),
+    /// A worker falls silent, or sends again.
+    ToggleSilence(usize),
     /// A worker reports of an attempt that is, or once was, its own.
-    Say {
+    Report {
         worker: usize,
         which: usize,
         what: Report,
@@ -105,8 +105,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..KINDS.len(), select(Lane::ALL.to_vec())).prop_map(|(kind, lane)| Step::Submit { kind, lane }),
         3 => (0..WORKERS).prop_map(Step::Join),
         1 => (0..WORKERS).prop_map(Step::Cut),
-        1 => (0..WORKERS).prop_map(Step::Hush),
-        12 => (0..WORKERS, any::<usize>(), report).prop_map(|(worker, which, what)| Step::Say { worker, which, what }),
+        1 => (0..WORKERS).prop_map(Step::ToggleSilence),
+        12 => (0..WORKERS, any::<usize>(), report).prop_map(|(worker, which, what)| Step::Report { worker, which, what }),
         2 => any::<usize>().prop_map(Step::Cancel),
         1 => any::<usize>().prop_map(Step::Requeue),
         2 => select(vec![1, 6, 40]).prop_map(Step::Pass),
@@ -125,7 +125,7 @@ struct Fake {
     got: Vec<Holder>,
 }
 
-/// A log that refuses appends when it is told to.
+/// A log that refuses appends on demand.
 struct Shaky {
     log: MemoryLog,
     refuse: AtomicU32,
@@ -224,12 +224,12 @@ impl World {
                     self.workers[worker].inbox = None;
                 }
             }
-            Step::Hush(worker) => self.workers[worker].silent = !self.workers[worker].silent,
-            Step::Say { worker, which, what } => {
+            Step::ToggleSilence(worker) => self.workers[worker].silent = !self.workers[worker].silent,
+            Step::Report { worker, which, what } => {
                 let got = &self.workers[worker].got;
                 if !got.is_empty() {
                     let attempt = got[which % got.len()].clone();
-                    self.say(worker, &attempt, what).await?;
+                    self.report(worker, &attempt, what).await?;
                 }
             }
             Step::Cancel(number) => {
@@ -253,7 +253,7 @@ impl World {
             Step::Pass(seconds) => self.pass(seconds).await?,
             Step::Shake(appends) => self.log.refuse.store(appends, Ordering::SeqCst),
         }
-        self.settle().await
+        self.run_pending().await
     }
 
     async fn submit(&mut self, kind: &str, lane: Lane) {
@@ -283,27 +283,31 @@ impl World {
     fn join(&mut self, worker: usize) {
         let (outbox, inbox) = mpsc::channel(OUTBOX);
         let fake = &mut self.workers[worker];
-        let offer =
-            Offer { kinds: fake.kinds.clone().into(), slots: fake.slots, software: "test".into(), takes_parts: true };
+        let offer = WorkerCapabilities {
+            kinds: fake.kinds.clone().into(),
+            slots: fake.slots,
+            software: "test".into(),
+            takes_parts: true,
+        };
         let session = self.registry.attach(fake.id.clone(), "worker", offer, outbox).unwrap();
         self.registry.welcomed(&session);
         (fake.session, fake.inbox, fake.silent) = (Some(session), Some(inbox), false);
         self.services.engine.wake.notify_one();
     }
 
-    async fn say(&mut self, worker: usize, holder: &Holder, what: Report) -> Result<(), TestCaseError> {
+    async fn report(&mut self, worker: usize, holder: &Holder, what: Report) -> Result<(), TestCaseError> {
         // Writing takes time, in which the server may do something by itself: before anybody looks.
         if let Report::Page(page) = what {
             self.store(holder, page).await;
         }
         let job = &holder.attempt.job;
-        let before = self.services.engine.get(job).map(|seen| seen.known.revision);
+        let before = self.services.engine.get(job).map(|seen| seen.current.revision);
         let mine = self.is_mine(worker, holder);
         let id = self.workers[worker].id.clone();
-        self.hear(&id);
+        self.record_contact(&id);
         let answer = messages::take(&self.services, &self.registry, &id, message(holder, what)).await;
         if !mine {
-            let after = self.services.engine.get(job).map(|seen| seen.known.revision);
+            let after = self.services.engine.get(job).map(|seen| seen.current.revision);
             prop_assert_eq!(before, after, "a late {:?} of {:?} changed something: {:?}", what, holder, answer);
         }
         Ok(())
@@ -318,8 +322,8 @@ impl World {
     }
 
     /// A sign of life, as a stream takes it in.
-    fn hear(&self, worker: &WorkerId) {
-        if self.registry.heard(worker) {
+    fn record_contact(&self, worker: &WorkerId) {
+        if self.registry.renew_lease(worker) {
             self.services.engine.wake.notify_one();
         }
     }
@@ -329,7 +333,7 @@ impl World {
         if holder.part.is_some() {
             return self.registry.parts.pages(holder, &self.workers[worker].id).is_some();
         }
-        let job = self.services.engine.get(&attempt.job).map(|seen| seen.known.job);
+        let job = self.services.engine.get(&attempt.job).map(|seen| seen.current.job);
         job.is_some_and(|job| {
             job.state.is_held()
                 && job.attempt == attempt.number
@@ -347,16 +351,16 @@ impl World {
     async fn pass(&mut self, seconds: u64) -> Result<(), TestCaseError> {
         for _ in 0..seconds {
             for fake in self.workers.iter().filter(|fake| !fake.silent && fake.session.is_some()) {
-                self.hear(&fake.id);
+                self.record_contact(&fake.id);
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
-            self.settle().await?;
+            self.run_pending().await?;
         }
         Ok(())
     }
 
     /// Lets everything happen that can happen now, and reads what the workers were sent.
-    async fn settle(&mut self) -> Result<(), TestCaseError> {
+    async fn run_pending(&mut self) -> Result<(), TestCaseError> {
         // Time passes only when nobody has anything to do.
         tokio::time::sleep(Duration::from_millis(1)).await;
         for fake in &mut self.workers {
@@ -375,10 +379,10 @@ impl World {
         let free = assignment::free(&self.services, &self.registry, &KINDS.map(Box::from));
         let free: HashMap<WorkerId, _> = free.into_iter().map(|free| (free.worker, free.kinds)).collect();
         self.services.engine.read(|view| {
-            let all = || view.list(None, None).map(|(_, known)| &known.job);
+            let all = || view.list(None, None).map(|(_, current)| &current.job);
             let queued = all().filter(|job| job.state == State::Queued).count() as u64;
-            let stand: u64 = view.queues().map(|queue| queue.waiting.jobs + u64::from(queue.delayed)).sum();
-            prop_assert_eq!(queued, stand, "who waits stands in a line");
+            let waiting: u64 = view.queues().map(|queue| queue.waiting.jobs + u64::from(queue.delayed)).sum();
+            prop_assert_eq!(queued, waiting, "who waits is in a queue");
             let held = all().filter(|job| job.state.is_held()).count() as u32;
             prop_assert_eq!(held, view.queues().map(|queue| queue.held).sum::<u32>());
             for fake in &self.workers {
@@ -393,19 +397,19 @@ impl World {
         self.check_parts()
     }
 
-    /// Parts are of running jobs that others hold, no page is in two hands, and nobody has more than its slots.
+    /// Parts are of running jobs that others hold, no page is assigned twice, and nobody has more than its slots.
     fn check_parts(&self) -> Result<(), TestCaseError> {
         let mut pages = HashSet::new();
         for fake in &self.workers {
             let parts = self.registry.parts.held_by(&fake.id);
             for part in &parts {
-                let job = part.attempt.held(&self.services.engine);
+                let job = part.attempt.held_job(&self.services.engine);
                 let lead =
                     job.as_ref().ok().filter(|job| job.state == State::Running).and_then(|job| job.worker.clone());
                 prop_assert!(lead.is_some_and(|lead| lead != fake.id), "{part:?} of {job:?} is with {}", fake.id);
                 let span = self.registry.parts.pages(part, &fake.id).unwrap();
                 for page in span.first..=span.last {
-                    prop_assert!(pages.insert((part.attempt.clone(), page)), "page {page} is in two hands");
+                    prop_assert!(pages.insert((part.attempt.clone(), page)), "page {page} is assigned twice");
                 }
             }
             let held = self.services.engine.read(|view| view.held_count(&fake.id));
@@ -424,17 +428,17 @@ impl World {
             self.pass(1).await?;
             for attempt in self.workers[good].got.clone() {
                 for what in [Report::Accepted, Report::Succeeded, Report::Cancelled] {
-                    self.say(good, &attempt, what).await?;
+                    self.report(good, &attempt, what).await?;
                 }
             }
             self.workers[good].got.clear();
-            let ended = |id: &JobId| self.services.engine.get(id).unwrap().known.job.state.is_terminal();
+            let ended = |id: &JobId| self.services.engine.get(id).unwrap().current.job.state.is_terminal();
             if self.jobs.iter().all(ended) {
-                self.settle().await?;
+                self.run_pending().await?;
                 prop_assert!(self.registry.parts.counts().is_empty(), "parts of jobs that have ended");
                 return self.check_log().await;
             }
-            // Those who hold something and say nothing of it for ever.
+            // Those who hold something and never report on it.
             (0..WORKERS).for_each(|worker| self.workers[worker].silent = true);
         }
         Err(TestCaseError::fail("somebody is stuck"))

@@ -1,7 +1,7 @@
-//! What the worker of a part reports. Its pages are taken as the lead's own; nothing else it says moves the job.
+//! What the worker of a part reports. Its pages are taken as the lead's own; nothing else it reports moves the job.
 
 use courant_engine::Error as Refused;
-use courant_engine::parts::Span;
+use courant_engine::parts::PageSpan;
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
@@ -9,12 +9,12 @@ use courant_proto::v1::work_response::Message as Out;
 
 use super::parts::Holder;
 use super::registry::Registry;
-use super::reports::{Report, nonsense};
-use super::sharing::{Why, end};
+use super::reports::{Report, invalid_input};
+use super::sharing::{PartEnd, end};
 use crate::error::Error;
 use crate::services::Services;
 
-/// Takes one message of a part; says what to answer.
+/// Handles one message of a part; returns the answer.
 pub(crate) async fn take(
     services: &Services,
     registry: &Registry,
@@ -30,16 +30,16 @@ pub(crate) async fn take(
         return Err(Error::WrongOrder("an assignment must be accepted before anything is reported of it"));
     }
     if matches!(message, In::Failed(_)) {
-        registry.parts.bar(holder, worker);
+        registry.parts.exclude(holder, worker);
     }
     match handle(services, registry, holder, pages, message).await {
         Ok(()) => Ok(None),
         Err(Error::Engine(Refused::LeaseLost { .. } | Refused::JobNotFound(_))) => Ok(lost()),
         Err(error) => {
-            let Some(problem) = nonsense(&error) else { return Err(error) };
+            let Some(problem) = invalid_input(&error) else { return Err(error) };
             tracing::warn!(job = %holder.attempt.job, %worker, problem, "a report of a part is refused");
-            registry.parts.bar(holder, worker);
-            end(services, registry, holder, Why::Nonsense).await;
+            registry.parts.exclude(holder, worker);
+            end(services, registry, holder, PartEnd::InvalidReport).await;
             Ok(None)
         }
     }
@@ -49,11 +49,11 @@ async fn handle(
     services: &Services,
     registry: &Registry,
     holder: &Holder,
-    pages: Span,
+    pages: PageSpan,
     message: In,
 ) -> Result<(), Error> {
     let job = holder.held(services, &registry.parts)?;
-    let lead = job.worker.clone().ok_or_else(|| holder.attempt.lost())?;
+    let lead = job.worker.clone().ok_or_else(|| holder.attempt.lease_lost())?;
     let report = Report { services, registry, worker: &lead, attempt: holder.attempt.clone() };
     match message {
         In::Accepted(_) => registry.parts.accept(holder),
@@ -61,18 +61,23 @@ async fn handle(
         In::Progress(_) => {}
         In::Zone(zone) => report.zone(zone)?,
         In::Page(page) => {
-            if !page.page.as_ref().is_some_and(|page| u32::try_from(page.number).is_ok_and(|page| pages.has(page))) {
+            if !page.page.as_ref().is_some_and(|page| u32::try_from(page.number).is_ok_and(|page| pages.contains(page)))
+            {
                 return Err(Error::field("page.number", "must be that of a page of the part"));
             }
-            let Some((_, _inside)) = registry.parts.enter(holder) else { return Err(holder.attempt.lost().into()) };
+            let Some((_, _inside)) = registry.parts.enter(holder) else {
+                return Err(holder.attempt.lease_lost().into());
+            };
             report.page(page).await?;
         }
         In::Failed(failed) => {
             let error = failed.error.unwrap_or_default();
             tracing::warn!(job = %job.id, code = error.code, message = error.message, "a part failed");
-            end(services, registry, holder, Why::SaidSo).await;
+            end(services, registry, holder, PartEnd::Reported).await;
         }
-        In::Succeeded(_) | In::Cancelled(_) | In::Released(_) => end(services, registry, holder, Why::SaidSo).await,
+        In::Succeeded(_) | In::Cancelled(_) | In::Released(_) => {
+            end(services, registry, holder, PartEnd::Reported).await
+        }
         In::Plan(_)
         | In::Offer(_)
         | In::ExportStarted(_)

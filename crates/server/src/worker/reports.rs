@@ -1,4 +1,4 @@
-//! What workers report, one message at a time and in order. A report is checked, becomes a change or news, or is
+//! What workers report, one message at a time and in order. A report is checked, becomes a change or a transient update, or is
 //! answered with *lease lost*. A repeated report changes nothing: workers repeat what they are not sure of.
 
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use courant_engine::attempt::AttemptId;
 use courant_engine::hub::watch_queue::TransientChange;
 use courant_engine::large;
 use courant_engine::retry::cancelled;
-use courant_engine::view::Live;
-use courant_joblog::event::{Change, Counts};
+use courant_engine::view::LiveProgress;
+use courant_joblog::event::{AttemptCharge, Change};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{ExportState, Format, Job, JobError, KEPT_WARNINGS, Progress, Stage, State};
 use courant_joblog::log::AppendError;
@@ -31,14 +31,14 @@ pub const MAX_OPERATION: usize = 255;
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// It was taken, or was no news.
+pub(super) enum ReportOutcome {
+    /// It was taken, or changes nothing.
     Good,
     /// The attempt is over by it: the worker must stop.
     Ended,
 }
 
-/// What a worker says of its attempt, or the worker of a part on its behalf.
+/// What a worker reports of its attempt, or the worker of a part on its behalf.
 pub(super) struct Report<'a> {
     pub(super) services: &'a Services,
     pub(super) registry: &'a Registry,
@@ -48,9 +48,9 @@ pub(super) struct Report<'a> {
 }
 
 impl Report<'_> {
-    pub(super) async fn take(&self, message: In) -> Result<Taken, Error> {
-        // Whatever is said of somebody else's attempt is not even looked at.
-        self.held()?;
+    pub(super) async fn take(&self, message: In) -> Result<ReportOutcome, Error> {
+        // Reports of somebody else's attempt are not even read.
+        self.held_job()?;
         self.registry.confirm(self.worker, &self.attempt);
         match message {
             In::Hello(_) | In::Heartbeat(_) | In::Slots(_) | In::Accepted(_) | In::ResumeReports(_) => {}
@@ -63,31 +63,33 @@ impl Report<'_> {
             In::ExportCompleted(report) => self.export_completed(report.format).await?,
             In::ExportFailed(report) => self.export_failed(report).await?,
             In::Succeeded(report) => self.succeeded(report.warnings).await?,
-            In::Failed(report) => self.end(convert::error_in(report.error)?, Counts::Yes).await?,
-            In::Cancelled(_) | In::Released(_) => self.end(handed_back(), Counts::No).await?,
+            In::Failed(report) => self.end(convert::error_in(report.error)?, AttemptCharge::Charged).await?,
+            In::Cancelled(_) | In::Released(_) => self.end(handed_back(), AttemptCharge::Free).await?,
             In::Offer(offer) => sharing::offer(self.services, self.registry, self.worker, &self.attempt, &offer)?,
         }
-        Ok(Taken::Good)
+        Ok(ReportOutcome::Good)
     }
 
     /// A report that makes no sense ends its attempt for good: sent again, it would make no more sense.
-    pub(super) async fn refuse(&self, error: Error) -> Result<Taken, Error> {
-        let problem = match nonsense(&error) {
+    pub(super) async fn refuse(&self, error: Error) -> Result<ReportOutcome, Error> {
+        let problem = match invalid_input(&error) {
             Some(problem) => problem,
             // The job was removed meanwhile.
-            None if matches!(error, Error::Engine(Refused::JobNotFound(_))) => return Err(self.attempt.lost().into()),
+            None if matches!(error, Error::Engine(Refused::JobNotFound(_))) => {
+                return Err(self.attempt.lease_lost().into());
+            }
             None => return Err(error),
         };
         tracing::warn!(job = %self.attempt.job, worker = %self.worker, problem, "a report was refused");
         let message = format!("The worker sent a report that makes no sense: {problem}.").into();
         let why = JobError { code: "INVALID_REPORT".into(), message, retryable: false };
-        self.end(why, Counts::Yes).await?;
-        Ok(Taken::Ended)
+        self.end(why, AttemptCharge::Charged).await?;
+        Ok(ReportOutcome::Ended)
     }
 
     /// The job, if this worker holds it in this attempt.
-    fn held(&self) -> Result<Arc<Job>, Error> {
-        let job = self.attempt.held(&self.services.engine)?;
+    fn held_job(&self) -> Result<Arc<Job>, Error> {
+        let job = self.attempt.held_job(&self.services.engine)?;
         self.owned(&job)?;
         Ok(job)
     }
@@ -95,7 +97,7 @@ impl Report<'_> {
     fn owned(&self, job: &Job) -> Result<(), Refused> {
         let mine =
             job.state.is_held() && job.attempt == self.attempt.number && job.worker.as_ref() == Some(self.worker);
-        if mine { Ok(()) } else { Err(self.attempt.lost()) }
+        if mine { Ok(()) } else { Err(self.attempt.lease_lost()) }
     }
 
     /// Changes the job if it is still this worker's and not being cancelled.
@@ -107,26 +109,26 @@ impl Report<'_> {
         Ok(self.services.engine.change(&self.attempt.job, decide).await.map(drop)?)
     }
 
-    fn news(&self, job: &Job, progress: Progress, news: TransientChange) -> Result<(), Error> {
+    fn report_transient(&self, job: &Job, progress: Progress, change: TransientChange) -> Result<(), Error> {
         if job.state != State::Running {
             return Ok(());
         }
-        let zone = match &news {
+        let zone = match &change {
             TransientChange::Zone(zone) => Some(zone.clone()),
             TransientChange::Progress | TransientChange::Export { .. } | TransientChange::Position => None,
         };
-        let live = Live { attempt: self.attempt.number, progress, zone };
-        if self.services.engine.report(&job.id, live, news) { Ok(()) } else { Err(self.attempt.lost().into()) }
+        let live = LiveProgress { attempt: self.attempt.number, progress, zone };
+        if self.services.engine.report(&job.id, live, change) { Ok(()) } else { Err(self.attempt.lease_lost().into()) }
     }
 
     fn current(&self, job: &Job) -> Progress {
         self.services
             .engine
-            .read(|view| view.get(&job.id).map_or_else(|| job.progress.clone(), |known| known.progress().clone()))
+            .read(|view| view.get(&job.id).map_or_else(|| job.progress.clone(), |current| current.progress().clone()))
     }
 
     fn progress(&self, report: v1::ReportProgress) -> Result<(), Error> {
-        let job = self.held()?;
+        let job = self.held_job()?;
         if !(0.0..=100.0).contains(&report.percent) {
             return Err(Error::field("progress.percent", "must be 0 to 100"));
         }
@@ -143,17 +145,17 @@ impl Report<'_> {
             units_done: units(report.units_done)?,
             units_total: units(report.units_total)?,
         };
-        self.news(&job, counting_all_parts(&job, progress), TransientChange::Progress)
+        self.report_transient(&job, counting_all_parts(&job, progress), TransientChange::Progress)
     }
 
     pub(super) fn zone(&self, report: v1::ReportZone) -> Result<(), Error> {
-        let job = self.held()?;
+        let job = self.held_job()?;
         let zone = report.zone.ok_or_else(|| Error::field("zone.zone", "must be set"))?;
-        self.news(&job, self.current(&job), TransientChange::Zone(convert::zone_in(zone)?))
+        self.report_transient(&job, self.current(&job), TransientChange::Zone(convert::zone_in(zone)?))
     }
 
     fn export_progress(&self, report: &v1::ReportExportProgress) -> Result<(), Error> {
-        let job = self.held()?;
+        let job = self.held_job()?;
         if !(0.0..=100.0).contains(&report.percent) {
             return Err(Error::field("export_progress.percent", "must be 0 to 100"));
         }
@@ -163,37 +165,37 @@ impl Report<'_> {
         let done = job.exports.iter().filter(|export| export.state != ExportState::Started).count() as f64;
         progress.percent = progress.percent.max(75.0 + share * (done + report.percent / 100.0)).min(99.0);
         progress.stage = Stage::Export;
-        self.news(&job, progress, TransientChange::Export { format, percent: report.percent })
+        self.report_transient(&job, progress, TransientChange::Export { format, percent: report.percent })
     }
 
     /// Whether smaller jobs wait that could have its slot, while no worker has another for them.
     fn is_in_the_way(&self, large: &Job) -> bool {
-        self.services.engine.smaller_waits(large)
+        self.services.engine.has_smaller_waiting(large)
             && free(self.services, self.registry, std::slice::from_ref(&large.kind)).is_empty()
     }
 
-    async fn plan(&self, report: v1::ReportPlan) -> Result<Taken, Error> {
+    async fn plan(&self, report: v1::ReportPlan) -> Result<ReportOutcome, Error> {
         if !(1..=MAX_PAGES).contains(&report.pages_total) {
             return Err(Error::field("plan.pages_total", format!("must be 1 to {MAX_PAGES}")));
         }
         let (attempt, pages) = (self.attempt.number, report.pages_total as u32);
         let moved = |job: &Job| large::lane_for(self.services.config.large_document_pages, job, pages);
-        let before = self.held()?;
+        let before = self.held_job()?;
         self.change(|job| {
             let lane = moved(job);
             (job.pages.total != Some(pages)).then_some(Change::Planned { attempt, pages, lane })
         })
         .await?;
         if moved(&before).is_none() || !self.is_in_the_way(&before) {
-            return Ok(Taken::Good);
+            return Ok(ReportOutcome::Good);
         }
-        self.services.engine.hand_back_large(&self.attempt, pages).await?;
-        Ok(Taken::Ended)
+        self.services.engine.requeue_large(&self.attempt, pages).await?;
+        Ok(ReportOutcome::Ended)
     }
 
     pub(super) async fn page(&self, report: v1::ReportPage) -> Result<(), Error> {
         let page = convert::page_in(report.page)?;
-        let job = self.held()?;
+        let job = self.held_job()?;
         if job.pages.is_done(page.number) {
             return Ok(());
         }
@@ -209,7 +211,7 @@ impl Report<'_> {
     /// Says so if an artifact that must be there is not.
     async fn stored(&self, name: &str) -> Result<(), Error> {
         let path = self.services.objects.artifact(&self.attempt.job, self.attempt.number, name);
-        let stored = self.services.objects.promptly(self.services.objects.exists(&path)).await?;
+        let stored = self.services.objects.with_timeout(self.services.objects.exists(&path)).await?;
         if stored { Ok(()) } else { Err(Error::ArtifactNotFound(name.to_owned())) }
     }
 
@@ -220,7 +222,7 @@ impl Report<'_> {
 
     async fn export_completed(&self, format: i32) -> Result<(), Error> {
         let (attempt, format) = (self.attempt.number, convert::format_in("export.format", format)?);
-        self.held()?;
+        self.held_job()?;
         let name = artifact_name(format);
         let path = self.services.objects.artifact(&self.attempt.job, attempt, &name);
         self.stored(&name).await?;
@@ -259,17 +261,17 @@ impl Report<'_> {
         Ok(())
     }
 
-    async fn end(&self, why: JobError, counts: Counts) -> Result<(), Error> {
-        self.held()?;
-        Ok(self.services.end_attempt(&self.attempt, why, counts).await?)
+    async fn end(&self, why: JobError, charge: AttemptCharge) -> Result<(), Error> {
+        self.held_job()?;
+        Ok(self.services.end_attempt(&self.attempt, why, charge).await?)
     }
 }
 
 /// What makes no sense about a report, if that is why it was refused.
-pub(super) fn nonsense(error: &Error) -> Option<String> {
+pub(super) fn invalid_input(error: &Error) -> Option<String> {
     match error {
         Error::Field { .. } | Error::ArtifactNotFound(_) => Some(error.to_string()),
-        Error::Engine(Refused::Illegal(illegal)) => Some(illegal.to_string()),
+        Error::Engine(Refused::IllegalChange(illegal)) => Some(illegal.to_string()),
         // Sent again, it could be written down no better.
         Error::Engine(Refused::Append(error @ (AppendError::TooLarge { .. } | AppendError::Unencodable { .. }))) => {
             Some(error.to_string())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use courant_auth::{Identity, TokenError};
 use courant_engine::Error as Refused;
 use courant_engine::attempt::AttemptId;
-use courant_joblog::event::Counts;
+use courant_joblog::event::AttemptCharge;
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, JobError};
 use courant_joblog::log::AppendError;
@@ -18,11 +18,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
-use super::deferred::Deferred;
-use super::hello::Greeting;
+use super::deferred::DeferredReports;
+use super::hello::ValidatedHello;
 use super::parts::Holder;
-use super::registry::{OUTBOX, Offer, Outbox, Registry, Session};
-use super::sharing::{self, Why};
+use super::registry::{OUTBOX, Outbox, Registry, Session, WorkerCapabilities};
+use super::sharing::{self, PartEnd};
 use crate::auth::time_left;
 use crate::convert;
 use crate::error::Error;
@@ -62,15 +62,15 @@ async fn serve(
     let Some(In::Hello(hello)) = hello else {
         return Err(Error::WrongOrder("the first message must be the hello"));
     };
-    let greeting = Greeting::check(hello, &services.credentials)?;
-    let kinds = greeting.offer.kinds.len() as u32;
+    let hello = ValidatedHello::check(hello, &services.credentials)?;
+    let kinds = hello.capabilities.kinds.len() as u32;
     let _kinds = services.shares.worker_kinds.try_take(&identity.subject, kinds)?;
     let session =
-        registry.attach(greeting.worker.clone(), &identity.subject, greeting.offer.clone(), outbox.clone())?;
-    let Offer { slots, software, .. } = &greeting.offer;
+        registry.attach(hello.worker.clone(), &identity.subject, hello.capabilities.clone(), outbox.clone())?;
+    let WorkerCapabilities { slots, software, .. } = &hello.capabilities;
     tracing::info!(worker = %session.worker, %software, slots, "worker connected");
     let served = tokio::select! {
-        served = converse(services, registry, &session, &greeting, &mut inbound, outbox) => served,
+        served = converse(services, registry, &session, &hello, &mut inbound, outbox) => served,
         () = session.replaced.0.cancelled() => Err(Error::Replaced),
         () = services.stopping.cancelled() => Err(Error::Draining),
         () = tokio::time::sleep_until(expires) => Err(TokenError::Expired.into()),
@@ -84,17 +84,17 @@ async fn converse(
     services: &Arc<Services>,
     registry: &Registry,
     session: &Session,
-    greeting: &Greeting,
+    hello: &ValidatedHello,
     inbound: &mut Streaming<WorkRequest>,
     outbox: &Outbox,
 ) -> Result<(), Error> {
-    let kept = reconcile(services, registry, session, &greeting.in_flight).await?;
+    let kept = reconcile(services, registry, session, &hello.in_flight).await?;
     send(outbox, welcome(services, &session.worker, &kept)).await;
     registry.welcomed(session);
     services.engine.wake.notify_one();
-    let mut deferred = Deferred::new(greeting.resends_reports);
+    let mut deferred = DeferredReports::new(hello.resends_reports);
     while let Some(message) = receive(inbound).await? {
-        if registry.heard(&session.worker) {
+        if registry.renew_lease(&session.worker) {
             services.engine.wake.notify_one();
         }
         if let Some(answer) = deferred.take(services, registry, &session.worker, message).await? {
@@ -142,7 +142,7 @@ async fn reconcile(
     in_flight: &HashSet<Holder>,
 ) -> Result<Vec<Holder>, Error> {
     let held: Vec<Arc<Job>> =
-        services.engine.read(|view| view.held_by(&session.worker).map(|known| known.job.clone()).collect());
+        services.engine.read(|view| view.held_by(&session.worker).map(|current| current.job.clone()).collect());
     let mut kept = Vec::new();
     for attempt in held.iter().map(|job| AttemptId::of(job)) {
         if registry.is_claiming(&session.worker, &attempt) {
@@ -162,8 +162,8 @@ async fn reconcile(
             retryable: true,
         };
         // An assignment that never arrived is nobody's failure.
-        let counts = if unanswered { Counts::No } else { Counts::Yes };
-        match services.end_attempt(&attempt, why, counts).await {
+        let charge = if unanswered { AttemptCharge::Free } else { AttemptCharge::Charged };
+        match services.end_attempt(&attempt, why, charge).await {
             // It stays the worker's in name, which says nothing of it: once the log takes entries again it ends like an
             // assignment that was not accepted.
             Err(Refused::Append(AppendError::Full) | Refused::Busy(_)) => {}
@@ -175,7 +175,7 @@ async fn reconcile(
             registry.parts.accept(&part);
             kept.push(part);
         } else {
-            sharing::end(services, registry, &part, Why::WorkerGone).await;
+            sharing::end(services, registry, &part, PartEnd::WorkerGone).await;
         }
     }
     Ok(kept)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use courant_engine::Error as Refused;
 use courant_engine::attempt::AttemptId;
 use courant_engine::retry::cancelled;
-use courant_joblog::event::Counts;
+use courant_joblog::event::AttemptCharge;
 use courant_joblog::ids::{JobId, WorkerId};
 use courant_joblog::job::{Job, JobError, State};
 use courant_proto::v1::work_response::Message;
@@ -19,7 +19,7 @@ use super::sharing;
 use crate::error::Error;
 use crate::services::Services;
 
-/// The longest pause between two looks.
+/// The longest pause between two sweeps.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Looks after leases for ever.
@@ -33,7 +33,7 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
         ticks.tick().await;
         if last.elapsed() > every + sweep.services.config.lease / 3 {
             // This process stood still: the workers' signs of life lie unread, nobody is to blame.
-            sweep.registry.forgive();
+            sweep.registry.renew_all_leases();
         }
         last = Instant::now();
         if let Err(error) = sweep.once().await {
@@ -51,12 +51,12 @@ struct Sweep {
 impl Sweep {
     async fn once(&mut self) -> Result<(), Error> {
         let held: Vec<Arc<Job>> =
-            self.services.engine.read(|view| view.held().map(|known| known.job.clone()).collect());
-        // One that the log does not take must not keep the others, and what needs no log, from being looked at.
+            self.services.engine.read(|view| view.held().map(|current| current.job.clone()).collect());
+        // One that the log does not take must not keep the others, and what needs no log, from being handled.
         let looked = [self.leases(&held).await, self.unanswered(&held).await, self.cancels(&held).await];
         sharing::sweep(&self.services, &self.registry);
-        self.registry.forget_gone();
-        // A worker with room again in its outbox tells nobody.
+        self.registry.remove_expired();
+        // Nothing signals that a worker's outbox has space again.
         self.services.engine.wake.notify_one();
         looked.into_iter().collect()
     }
@@ -72,11 +72,11 @@ impl Sweep {
             self.registry.set_unresponsive(worker);
             let why = JobError {
                 code: "WORKER_LOST".into(),
-                message: format!("Nothing was heard from the worker for {} s.", lease.as_secs_f32()).into(),
+                message: format!("The worker sent nothing for {} s.", lease.as_secs_f32()).into(),
                 retryable: true,
             };
             tracing::warn!(job = %job.id, %worker, "lease ran out");
-            self.services.end_attempt(&attempt, why, Counts::Yes).await?;
+            self.services.end_attempt(&attempt, why, AttemptCharge::Charged).await?;
             self.registry.send(
                 worker,
                 Message::LeaseLost(LeaseLost {
@@ -95,13 +95,13 @@ impl Sweep {
             }
         }
         holders.iter().for_each(|(worker, attempts)| self.registry.expect(worker, attempts));
-        for (worker, attempt) in self.registry.late(self.services.config.accept_within) {
+        for (worker, attempt) in self.registry.overdue(self.services.config.accept_within) {
             let why = JobError {
                 code: "NOT_ACCEPTED".into(),
                 message: "The worker did not accept the job in time.".into(),
                 retryable: true,
             };
-            match self.services.end_attempt(&attempt, why, Counts::No).await {
+            match self.services.end_attempt(&attempt, why, AttemptCharge::Free).await {
                 // Only now: an end that the log refused is tried again.
                 Ok(()) | Err(Refused::JobNotFound(_)) => {
                     self.registry.answered(&worker, &attempt);

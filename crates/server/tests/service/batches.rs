@@ -37,7 +37,7 @@ async fn a_batch_is_followed_to_its_one_completion() {
     let mut worker = world.worker("w").await;
     let at = worker.take().await.attempt.unwrap();
     worker.work_off(&at, 3).await;
-    worker.settle().await;
+    worker.sync().await;
     let half = batch(&world).await;
     assert_eq!((half.jobs_succeeded, half.percent, half.complete, half.pages_done), (1, 50.0, false, 3));
     world.submit_with("alice", batched(0), b"x").await.unwrap();
@@ -65,8 +65,8 @@ async fn a_running_job_counts_with_its_live_percent() {
     let at = worker.take().await.attempt.unwrap();
     let report =
         ReportProgress { attempt: Some(at), percent: 60.0, stage: Stage::Extract.into(), ..Default::default() };
-    worker.say(work_request::Message::Progress(report)).await;
-    worker.settle().await;
+    worker.send(work_request::Message::Progress(report)).await;
+    worker.sync().await;
     assert_eq!(batch(&world).await.percent, 30.0);
 }
 
@@ -78,14 +78,14 @@ async fn a_batch_is_cancelled_as_one() {
     }
     let mut worker = world.worker("w").await;
     let at = worker.take().await.attempt.unwrap();
-    worker.settle().await;
+    worker.sync().await;
     let cancel = |owner: &str| CancelBatchRequest { batch_id: "b".into(), owner: owner.into() };
     let answer = world.jobs("alice").cancel_batch(cancel("")).await.unwrap().into_inner();
     assert_eq!(answer.jobs_cancelled, 3);
     let now = answer.batch.unwrap();
     assert_eq!((now.jobs_cancelled, now.jobs_cancelling, now.complete), (2, 1, false));
     worker.succeed(&at).await;
-    worker.settle().await;
+    worker.sync().await;
     assert_eq!(batch(&world).await.jobs_cancelled, 3);
     let again = world.jobs("alice").cancel_batch(cancel("")).await.unwrap().into_inner();
     assert_eq!((again.jobs_cancelled, again.batch.unwrap().complete), (0, true));

@@ -41,7 +41,7 @@ impl Folder {
 async fn resender(world: &World, slots: i32) -> Worker {
     let mut worker = world.stream().await;
     let Report::Hello(hello) = hello("w", slots, vec![]) else { unreachable!() };
-    worker.say(Report::Hello(Hello { resends_reports: true, ..hello })).await;
+    worker.send(Report::Hello(Hello { resends_reports: true, ..hello })).await;
     assert!(matches!(worker.order().await, Order::Welcome(_)));
     worker
 }
@@ -66,39 +66,39 @@ async fn a_report_that_the_store_fails_waits_alone_and_in_order() {
     worker.plan(&a, 2).await;
     worker.write(&a, "pages/000001.json", b"{}").await.unwrap();
     worker.write(&a, "pages/000002.json", b"{}").await.unwrap();
-    worker.settle().await;
+    worker.sync().await;
 
     let watched = world.watch("alice", &first, "").await;
     let folder = Folder::of(&world, &first);
     folder.fail();
-    worker.say(page(&a, 1)).await;
-    worker.say(page(&a, 2)).await;
+    worker.send(page(&a, 1)).await;
+    worker.send(page(&a, 2)).await;
     worker.succeed(&a).await;
-    let said = worker.settle().await;
-    let [Order::DeferReports(deferred), Order::HeartbeatAck(_)] = &said[..] else { panic!("{said:?}") };
+    let sent = worker.sync().await;
+    let [Order::DeferReports(deferred), Order::HeartbeatAck(_)] = &sent[..] else { panic!("{sent:?}") };
     assert_eq!(deferred.attempt.as_ref(), Some(&a));
     assert_eq!(deferred.reason(), ErrorReason::StorageUnavailable);
     assert!(deferred.retry_after.as_ref().is_some_and(|after| after.seconds >= 1), "{deferred:?}");
 
     worker.work_off(&b, 1).await;
-    worker.settle().await;
+    worker.sync().await;
     assert_eq!(world.job("alice", &second).await.state(), JobState::Succeeded, "on the same stream");
     assert_eq!(world.job("alice", &first).await.state(), JobState::Running, "its end did not overtake its pages");
 
     // Again too early: the same once more.
-    worker.say(Report::ResumeReports(ResumeReports { attempt: Some(a.clone()) })).await;
-    worker.say(page(&a, 1)).await;
-    worker.say(page(&a, 2)).await;
-    assert!(matches!(worker.settle().await[..], [Order::DeferReports(_), Order::HeartbeatAck(_)]));
+    worker.send(Report::ResumeReports(ResumeReports { attempt: Some(a.clone()) })).await;
+    worker.send(page(&a, 1)).await;
+    worker.send(page(&a, 2)).await;
+    assert!(matches!(worker.sync().await[..], [Order::DeferReports(_), Order::HeartbeatAck(_)]));
 
     folder.work();
-    worker.say(page(&a, 1)).await;
-    assert!(matches!(worker.settle().await[..], [Order::HeartbeatAck(_)]), "nothing is taken before it resumes");
-    worker.say(Report::ResumeReports(ResumeReports { attempt: Some(a.clone()) })).await;
-    worker.say(page(&a, 1)).await;
-    worker.say(page(&a, 2)).await;
+    worker.send(page(&a, 1)).await;
+    assert!(matches!(worker.sync().await[..], [Order::HeartbeatAck(_)]), "nothing is taken before it resumes");
+    worker.send(Report::ResumeReports(ResumeReports { attempt: Some(a.clone()) })).await;
+    worker.send(page(&a, 1)).await;
+    worker.send(page(&a, 2)).await;
     worker.succeed(&a).await;
-    assert!(matches!(worker.settle().await[..], [Order::HeartbeatAck(_)]));
+    assert!(matches!(worker.sync().await[..], [Order::HeartbeatAck(_)]));
     let job = world.job("alice", &first).await;
     assert_eq!((job.state(), job.attempt), (JobState::Succeeded, 1));
     assert_eq!(names(&watched.durable().await), ["page", "page", "succeeded"], "none is lost and none is doubled");
@@ -114,14 +114,14 @@ async fn a_job_whose_reports_wait_can_be_handed_back() {
     worker.write(&at, "pages/000001.json", b"{}").await.unwrap();
     let folder = Folder::of(&world, &id);
     folder.fail();
-    worker.say(page(&at, 1)).await;
-    worker.say(Report::Slots(ChangeSlots { slots: 0 })).await;
-    worker.say(Report::Released(ReportReleased { attempt: Some(at.clone()) })).await;
-    worker.say(page(&at, 1)).await;
-    let said = worker.settle().await;
+    worker.send(page(&at, 1)).await;
+    worker.send(Report::Slots(ChangeSlots { slots: 0 })).await;
+    worker.send(Report::Released(ReportReleased { attempt: Some(at.clone()) })).await;
+    worker.send(page(&at, 1)).await;
+    let sent = worker.sync().await;
     assert!(
-        matches!(&said[..], [Order::DeferReports(_), Order::LeaseLost(_), Order::HeartbeatAck(_)]),
-        "what comes behind the end learns that it is over: {said:?}"
+        matches!(&sent[..], [Order::DeferReports(_), Order::LeaseLost(_), Order::HeartbeatAck(_)]),
+        "what comes behind the end learns that it is over: {sent:?}"
     );
     folder.work();
     assert_eq!(world.job("alice", &id).await.state(), JobState::Queued);
@@ -137,15 +137,15 @@ async fn a_worker_that_knows_no_deferral_is_made_to_send_everything_again() {
     worker.write(&at, "pages/000001.json", b"{}").await.unwrap();
     let folder = Folder::of(&world, &id);
     folder.fail();
-    worker.say(page(&at, 1)).await;
+    worker.send(page(&at, 1)).await;
     worker.succeed(&at).await;
     let ended = worker.end().await;
     assert_eq!((ended.code(), reason(&ended).as_str()), (Code::Unavailable, "STORAGE_UNAVAILABLE"));
     folder.work();
     let mut worker = world.worker_with("w", 1, vec![at.clone()]).await;
-    worker.say(page(&at, 1)).await;
+    worker.send(page(&at, 1)).await;
     worker.succeed(&at).await;
-    worker.settle().await;
+    worker.sync().await;
     assert_eq!(world.job("alice", &id).await.state(), JobState::Succeeded);
 }
 

@@ -30,7 +30,7 @@ async fn every_cursor_of_a_finished_job_leads_to_exactly_the_rest() {
     let mut worker = world.worker("w1").await;
     let at = worker.take().await.attempt.unwrap();
     worker.work_off(&at, 20).await;
-    worker.settle().await;
+    worker.sync().await;
     let all = world.watch("alice", &id, &submitted.cursor).await.durable().await;
     assert_eq!(all.len(), 26);
     for (seen, (_, cursor, _)) in all.iter().enumerate() {
@@ -48,7 +48,7 @@ async fn a_cursor_is_good_after_a_restart() {
     let at = worker.take().await.attempt.unwrap();
     worker.plan(&at, 3).await;
     worker.page(&at, 1).await;
-    worker.settle().await;
+    worker.sync().await;
     drop(worker);
     let world = world.restart().await;
     let mut worker = world.worker("w1").await;
@@ -100,7 +100,7 @@ async fn a_watcher_too_slow_for_its_buffer_still_gets_everything_once() {
     let mut worker = world.worker("w1").await;
     let at = worker.take().await.attempt.unwrap();
     worker.work_off(&at, 300).await;
-    worker.settle().await;
+    worker.sync().await;
     let events = slow.durable().await;
     assert_eq!(events.len(), 306);
     assert!(events.windows(2).all(|pair| pair[0].0 < pair[1].0));
@@ -136,11 +136,11 @@ async fn progress_is_told_live_and_never_goes_back() {
             operation: format!("at {percent}"),
             ..ReportProgress::default()
         };
-        worker.say(Report::Progress(report)).await;
-        worker.settle().await;
+        worker.send(Report::Progress(report)).await;
+        worker.sync().await;
     }
     let zone_report = ReportZone { attempt: Some(at.clone()), zone: Some(zone(1)) };
-    worker.say(Report::Zone(zone_report)).await;
+    worker.send(Report::Zone(zone_report)).await;
     worker.fail(&at, false).await;
     let mut percents = Vec::new();
     let mut zones = 0;

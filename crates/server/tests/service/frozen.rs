@@ -26,7 +26,7 @@ async fn the_job_of_a_frozen_worker_goes_to_a_healthy_one_and_costs_one_attempt(
     let at = healthy.take_while_alive().await.attempt.unwrap();
     assert_eq!((at.job_id.as_str(), at.attempt), (id.as_str(), 2));
     healthy.work_off(&at, 1).await;
-    healthy.settle().await;
+    healthy.sync().await;
     let job = world.job("alice", &id).await;
     assert_eq!((job.state(), job.attempts.len()), (JobState::Succeeded, 1), "{job:?}");
 }
@@ -41,7 +41,7 @@ async fn new_jobs_do_not_go_to_a_frozen_worker() {
         assert_eq!(healthy.take_while_alive().await.attempt.unwrap().job_id, new);
     }
     // All that the frozen one finds when it wakes is that its attempt is over.
-    let found = frozen.settle().await;
+    let found = frozen.sync().await;
     assert!(found.iter().all(|order| !matches!(order, work_response::Message::Assignment(_))), "{found:?}");
 }
 
@@ -61,13 +61,13 @@ async fn alone_a_worker_that_wakes_gets_the_job_again_with_a_whole_lease() {
     tokio::time::timeout(PATIENCE, waits).await.expect("the lease did not run out");
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     assert_eq!(world.job("alice", &id).await.attempt, 1, "nobody who could do it was there");
-    frozen.settle().await;
+    frozen.sync().await;
     let at = frozen.take_while_alive().await.attempt.unwrap();
     assert_eq!(at.attempt, 2);
     // Half a lease without a word, and it is still the worker's.
     tokio::time::sleep(Duration::from_millis(450)).await;
     frozen.work_off(&at, 1).await;
-    frozen.settle().await;
+    frozen.sync().await;
     assert_eq!(world.job("alice", &id).await.state(), JobState::Succeeded);
 }
 

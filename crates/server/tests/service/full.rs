@@ -63,8 +63,8 @@ async fn health(world: &World, part: &str, wanted: i32) {
     let mut client = HealthClient::new(world.channel.clone());
     let request = HealthCheckRequest { service: part.into() };
     let mut states = client.watch(request).await.unwrap().into_inner();
-    let told = async { while states.message().await.unwrap().expect("the watch ended").status != wanted {} };
-    tokio::time::timeout(Duration::from_secs(60), told).await.expect("health never said so");
+    let received = async { while states.message().await.unwrap().expect("the watch ended").status != wanted {} };
+    tokio::time::timeout(Duration::from_secs(60), received).await.expect("health never reported it");
 }
 
 const SERVING: i32 = 1;
@@ -92,9 +92,9 @@ fn a_store_without_space_is_not_ready_and_reads_and_reports_go_on() {
         worker.plan(&at, 1).await;
         let page = Page { number: 1, width: 1.0, height: 1.0, ..Page::default() };
         let report = ReportPage { attempt: Some(at.clone()), page: Some(page) };
-        worker.say(work_request::Message::Page(report)).await;
+        worker.send(work_request::Message::Page(report)).await;
         worker.succeed(&at).await;
-        worker.settle().await;
+        worker.sync().await;
         assert_eq!(world.job("alice", &id).await.state(), JobState::Succeeded);
         make_space(&small);
         health(&world, "courant.store", SERVING).await;
@@ -114,12 +114,12 @@ fn on_a_full_disk_of_the_log_jobs_are_cancelled_and_reports_wait() {
         let id = world.submit_with("alice", markdown_only(), b"x").await.unwrap().job.unwrap().job_id;
         let mut worker = world.stream().await;
         let work_request::Message::Hello(hello) = hello("w", 1, vec![]) else { unreachable!() };
-        worker.say(work_request::Message::Hello(Hello { resends_reports: true, ..hello })).await;
+        worker.send(work_request::Message::Hello(Hello { resends_reports: true, ..hello })).await;
         worker.order().await;
         let at = worker.take().await.attempt.unwrap();
         worker.plan(&at, 2).await;
         worker.write(&at, "pages/000001.json", b"{}").await.unwrap();
-        worker.settle().await;
+        worker.sync().await;
         health(&world, "courant.log", SERVING).await;
         fill(&small);
         let mut waiting = Vec::new();
@@ -139,16 +139,16 @@ fn on_a_full_disk_of_the_log_jobs_are_cancelled_and_reports_wait() {
             let page = Page { number: 1, width: 1.0, height: 1.0, ..Page::default() };
             work_request::Message::Page(ReportPage { attempt: Some(at.clone()), page: Some(page) })
         };
-        worker.say(page()).await;
-        let said = worker.settle().await;
-        let [work_response::Message::DeferReports(deferred), _] = &said[..] else { panic!("{said:?}") };
+        worker.send(page()).await;
+        let sent = worker.sync().await;
+        let [work_response::Message::DeferReports(deferred), _] = &sent[..] else { panic!("{sent:?}") };
         assert_eq!(deferred.reason(), ErrorReason::StorageFull);
         make_space(&small);
         health(&world, "courant.log", SERVING).await;
-        worker.say(work_request::Message::ResumeReports(ResumeReports { attempt: Some(at.clone()) })).await;
-        worker.say(page()).await;
+        worker.send(work_request::Message::ResumeReports(ResumeReports { attempt: Some(at.clone()) })).await;
+        worker.send(page()).await;
         worker.succeed(&at).await;
-        worker.settle().await;
+        worker.sync().await;
         let job = world.job("alice", &id).await;
         assert_eq!((job.state(), job.attempt), (JobState::Succeeded, 1));
         world.submit_with("alice", markdown_only(), b"x").await.unwrap();

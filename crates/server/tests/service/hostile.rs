@@ -285,7 +285,7 @@ async fn a_worker_of_another_user_does_not_take_over_a_workers_id() {
     let status = orders.message().await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "WORKER_ID_TAKEN"));
     holder.succeed(&at).await;
-    holder.settle().await;
+    holder.sync().await;
     // Its own process, begun anew, goes on with what it shows the credential of, and with nothing else.
     world.submit("alice").await;
     let at = holder.take_while_alive().await.attempt.unwrap();

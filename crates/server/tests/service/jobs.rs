@@ -174,7 +174,7 @@ async fn a_waiting_job_knows_its_place_and_leaves_its_lane_when_cancelled() {
     let world = World::new().await;
     let first = world.submit("alice").await.job.unwrap();
     let second = world.submit("alice").await.job.unwrap();
-    let place = |job: Job| job.queue_place.map(|place| place.position);
+    let place = |job: Job| job.queue_position.map(|place| place.position);
     assert_eq!(place(world.job("alice", &first.job_id).await), Some(1));
     assert_eq!(place(world.job("alice", &second.job_id).await), Some(2));
     assert_eq!(world.cancel("alice", &first.job_id).await.unwrap().state(), JobState::Cancelled);
@@ -192,7 +192,7 @@ async fn a_failed_job_is_retried_by_hand_and_a_finished_one_is_neither_cancelled
     worker.plan(&at, 2).await;
     worker.page(&at, 1).await;
     worker.fail(&at, false).await;
-    worker.settle().await;
+    worker.sync().await;
     let failed = world.job("alice", &id).await;
     assert_eq!((failed.state(), failed.error.unwrap().code.as_str()), (JobState::Failed, "BROKEN"));
 
@@ -202,7 +202,7 @@ async fn a_failed_job_is_retried_by_hand_and_a_finished_one_is_neither_cancelled
     assert_eq!(assignment.pages_total, 2);
     assert_eq!(assignment.finished_pages, [FinishedPages { first: 1, last: 1, attempt: 1 }], "page 1 is kept");
     worker.work_off(&assignment.attempt.unwrap(), 2).await;
-    worker.settle().await;
+    worker.sync().await;
     assert_eq!(world.job("alice", &id).await.state(), JobState::Succeeded);
 
     let late = world.cancel("alice", &id).await.unwrap_err();

@@ -17,7 +17,7 @@ async fn submit(world: &World) -> String {
 async fn planned(worker: &mut Worker, pages: i32) -> (AttemptRef, Vec<Order>) {
     let at = worker.take().await.attempt.unwrap();
     worker.plan(&at, pages).await;
-    (at, worker.settle().await)
+    (at, worker.sync().await)
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn a_large_document_makes_room_for_smaller_ones_once() {
     worker.work_off(&again.attempt.unwrap(), 5).await;
     let rest = worker.take().await.attempt.unwrap();
     worker.work_off(&rest, 1).await;
-    worker.settle().await;
+    worker.sync().await;
     let job = world.job("alice", &large).await;
     assert_eq!((job.state(), job.attempt), (JobState::Succeeded, 2));
 }
@@ -67,11 +67,11 @@ async fn where_nothing_smaller_waits_it_goes_on_in_the_large_lane() {
     let world = world().await;
     let large = submit(&world).await;
     let mut worker = world.worker("w").await;
-    let (at, said) = planned(&mut worker, 5).await;
-    assert_eq!(said.len(), 1, "{said:?}");
+    let (at, sent) = planned(&mut worker, 5).await;
+    assert_eq!(sent.len(), 1, "{sent:?}");
     assert_eq!(world.job("alice", &large).await.lane(), Lane::Large);
     worker.work_off(&at, 5).await;
-    worker.settle().await;
+    worker.sync().await;
     assert_eq!(world.job("alice", &large).await.state(), JobState::Succeeded);
 }
 
@@ -83,7 +83,7 @@ async fn a_document_at_the_limit_stays_in_its_lane() {
     let at = worker.take().await.attempt.unwrap();
     submit(&world).await;
     worker.plan(&at, 4).await;
-    assert_eq!(worker.settle().await.len(), 1);
+    assert_eq!(worker.sync().await.len(), 1);
     assert_eq!(world.job("alice", &job).await.lane(), Lane::Normal);
 }
 
@@ -94,8 +94,8 @@ async fn smaller_ones_of_another_kind_are_not_held_up_by_it() {
     let other = SubmitJobHeader { kind: "other".into(), ..SubmitJobHeader::default() };
     world.submit_with("alice", other, b"x").await.unwrap();
     let mut worker = world.worker("w").await;
-    let (_, said) = planned(&mut worker, 5).await;
-    assert_eq!(said.len(), 1, "{said:?}");
+    let (_, sent) = planned(&mut worker, 5).await;
+    assert_eq!(sent.len(), 1, "{sent:?}");
     let job = world.job("alice", &large).await;
     assert_eq!((job.lane(), job.state()), (Lane::Large, JobState::Running));
 }
@@ -117,8 +117,8 @@ async fn smaller_ones_whose_owner_may_not_have_more_running_are_not_held_up_by_i
     // Bob has one running, so this one waits for that, whoever has the other slot.
     let waiting = submit_for("bob").await;
     worker.plan(&at, 5).await;
-    let said = worker.settle().await;
-    assert!(matches!(said[..], [Order::HeartbeatAck(_)]), "{said:?}");
+    let sent = worker.sync().await;
+    assert!(matches!(sent[..], [Order::HeartbeatAck(_)]), "{sent:?}");
     let job = world.job("alice", &large).await;
     assert_eq!((job.lane(), job.state(), job.attempt), (Lane::Large, JobState::Running, 1));
     assert_eq!(world.job("bob", &waiting).await.state(), JobState::Queued);

@@ -8,25 +8,25 @@ use tonic::{Code, Streaming};
 use crate::support::*;
 
 type Client = NotificationServiceClient<Authed>;
-type Told = Streaming<WatchNotificationsResponse>;
+type Watch = Streaming<WatchNotificationsResponse>;
 
 fn client(world: &World, who: &str, roles: &[Role]) -> Client {
     NotificationServiceClient::with_interceptor(world.channel.clone(), Bearer(world.token(who, roles)))
 }
 
-async fn watch(world: &World, who: &str, after: &str) -> Told {
+async fn watch(world: &World, who: &str, after: &str) -> Watch {
     let request = WatchNotificationsRequest { after_cursor: after.into(), ..Default::default() };
     client(world, who, &[]).watch_notifications(request).await.unwrap().into_inner()
 }
 
-async fn next(told: &mut Told) -> WatchNotificationsResponse {
-    tokio::time::timeout(PATIENCE, told.message()).await.expect("nothing came").unwrap().expect("the watch ended")
+async fn next(watch: &mut Watch) -> WatchNotificationsResponse {
+    tokio::time::timeout(PATIENCE, watch.message()).await.expect("nothing came").unwrap().expect("the watch ended")
 }
 
 /// The next message that has notices.
-async fn news(told: &mut Told) -> WatchNotificationsResponse {
+async fn fresh(watch: &mut Watch) -> WatchNotificationsResponse {
     loop {
-        let message = next(told).await;
+        let message = next(watch).await;
         if !message.notifications.is_empty() {
             return message;
         }
@@ -40,18 +40,18 @@ fn to(user: &str, title: &str) -> NotifyRequest {
 #[tokio::test]
 async fn the_end_of_a_job_is_told_once_also_over_a_restart() {
     let world = World::new().await;
-    let mut told = watch(&world, "alice", "").await;
-    let first = next(&mut told).await;
+    let mut received = watch(&world, "alice", "").await;
+    let first = next(&mut received).await;
     assert!(first.whole && first.live && first.notifications.is_empty());
     let job = world.submit("alice").await.job.unwrap();
     let mut worker = world.worker("w").await;
     let attempt = worker.take().await.attempt.unwrap();
     worker.work_off(&attempt, 1).await;
-    let message = news(&mut told).await;
+    let message = fresh(&mut received).await;
     let notice = &message.notifications[0];
     assert_eq!((notice.kind.as_str(), notice.job_id.as_str()), ("job-succeeded", job.job_id.as_str()));
     assert_eq!((message.unread, notice.read_time), (1, None));
-    drop((worker, told));
+    drop((worker, received));
 
     let world = world.restart().await;
     // From the cursor nothing was missed; from the start there is the one notice.
@@ -70,20 +70,20 @@ async fn what_one_device_reads_is_read_on_the_others_and_by_nobody_else() {
     next(&mut bob).await;
     let mut admin = client(&world, "root", &[Role::Admin]);
     admin.notify(to("", "maintenance at noon")).await.unwrap();
-    let heard = news(&mut phone).await;
-    let id = heard.notifications[0].notification_id.clone();
-    assert_eq!(news(&mut bob).await.notifications[0].title, "maintenance at noon");
+    let received = fresh(&mut phone).await;
+    let id = received.notifications[0].notification_id.clone();
+    assert_eq!(fresh(&mut bob).await.notifications[0].title, "maintenance at noon");
 
     let mut laptop = client(&world, "alice", &[]);
     let request = MarkNotificationsReadRequest { notification_ids: vec![id.clone(), "unknown".into()] };
     assert_eq!(laptop.mark_notifications_read(request).await.unwrap().into_inner().unread, 0);
-    let read = news(&mut phone).await;
+    let read = fresh(&mut phone).await;
     assert_eq!((read.notifications[0].notification_id.as_str(), read.unread), (id.as_str(), 0));
     assert!(read.notifications[0].read_time.is_some());
     let bobs = client(&world, "bob", &[]).list_notifications(ListNotificationsRequest::default()).await;
     assert_eq!(bobs.unwrap().into_inner().unread, 1);
     // Away meanwhile: both, in their newest shape.
-    let missed = news(&mut watch(&world, "alice", &first_cursor(&heard)).await).await;
+    let missed = fresh(&mut watch(&world, "alice", &first_cursor(&received)).await).await;
     assert!(missed.notifications[0].read_time.is_some());
 }
 
@@ -104,9 +104,9 @@ async fn who_may_say_what_and_a_repeat_is_the_same_notice() {
     for bad in [to("bob", " "), to("bob", &"x".repeat(201))] {
         assert_eq!(service.notify(bad).await.unwrap_err().code(), Code::InvalidArgument);
     }
-    let wish = NotifyRequest { request_id: "r-1".into(), ..to("bob", "your invoice") };
+    let request = NotifyRequest { request_id: "r-1".into(), ..to("bob", "your invoice") };
     for _ in 0..2 {
-        let kept = service.notify(wish.clone()).await.unwrap().into_inner().notification.unwrap();
+        let kept = service.notify(request.clone()).await.unwrap().into_inner().notification.unwrap();
         assert_eq!((kept.kind.as_str(), kept.severity()), ("message", NotificationSeverity::Info));
     }
     let bobs = client(&world, "bob", &[]).list_notifications(ListNotificationsRequest::default()).await;

@@ -66,20 +66,20 @@ async fn a_drained_worker_finishes_what_it_has_and_gets_nothing_new_until_resume
     let first = world.submit_with("alice", markdown_only(), b"x").await.unwrap().job.unwrap().job_id;
     let mut worker = world.worker_with("w", 2, vec![]).await;
     let at = worker.take().await.attempt.unwrap();
-    worker.settle().await;
+    worker.sync().await;
     let drained = drain(&world, "w").await;
     assert!(drained.draining && drained.connected && drained.jobs[0].job_id == first);
     assert!(is_operators_drain(&worker.order().await));
 
     let second = world.submit("alice").await.job.unwrap().job_id;
     worker.work_off(&at, 1).await;
-    assert_eq!(worker.settle().await.len(), 1, "nothing new, although both slots are free");
+    assert_eq!(worker.sync().await.len(), 1, "nothing new, although both slots are free");
     assert_eq!(world.job("alice", &first).await.state(), JobState::Succeeded);
 
     // It is told so again on a new stream, and still gets nothing.
     let mut worker = world.worker_with("w", 2, vec![]).await;
     assert!(is_operators_drain(&worker.order().await));
-    assert_eq!(worker.settle().await.len(), 1);
+    assert_eq!(worker.sync().await.len(), 1);
     assert!(!resume(&world, "w").await.draining);
     assert!(matches!(worker.order().await, Order::Resume(_)));
     assert_eq!(worker.take().await.attempt.unwrap().job_id, second);
@@ -176,18 +176,18 @@ async fn the_figures_say_what_was_done() {
     let at = worker.take().await.attempt.unwrap();
     worker.work_off(&at, 3).await;
     let at = worker.take().await.attempt.unwrap();
-    worker.settle().await;
+    worker.sync().await;
     let during = metrics(&world).await;
     assert_eq!((during.workers_total, during.workers_active, during.slots_total, during.slots_used), (1, 1, 1, 1));
     assert_eq!((jobs_in(&during, JobState::Running), jobs_in(&during, JobState::Succeeded)), (1, 1));
     assert_eq!(at.job_id, doomed);
     worker.fail(&at, false).await;
-    worker.settle().await;
+    worker.sync().await;
     world.submit("alice").await;
     let at = worker.take().await.attempt.unwrap();
     world.cancel("alice", &at.job_id).await.unwrap();
-    worker.say(work_request::Message::Cancelled(ReportCancelled { attempt: Some(at) })).await;
-    worker.settle().await;
+    worker.send(work_request::Message::Cancelled(ReportCancelled { attempt: Some(at) })).await;
+    worker.sync().await;
     let after = metrics(&world).await;
     assert_eq!((after.jobs_succeeded, after.jobs_failed, after.jobs_cancelled), (1, 1, 1));
     assert_eq!((after.throughput_per_hour, after.pages_per_hour, after.error_rate), (3, 3, 0.5));

@@ -41,10 +41,10 @@ impl Story {
     }
 
     /// Waits until the lead is told this.
-    async fn until(&mut self, told: impl Fn(&PartsChanged) -> bool) -> PartsChanged {
+    async fn until(&mut self, received: impl Fn(&PartsChanged) -> bool) -> PartsChanged {
         loop {
             let parts = self.lead.parts().await;
-            if told(&parts) {
+            if received(&parts) {
                 return parts;
             }
         }
@@ -65,8 +65,8 @@ impl Story {
         }
         self.lead.write(&self.at, "result.md", b"# Hello").await.unwrap();
         let (attempt, format) = (|| Some(self.at.clone()), ResultFormat::Markdown.into());
-        self.lead.say(Report::ExportStarted(ReportExportStarted { attempt: attempt(), format })).await;
-        self.lead.say(Report::ExportCompleted(ReportExportCompleted { attempt: attempt(), format })).await;
+        self.lead.send(Report::ExportStarted(ReportExportStarted { attempt: attempt(), format })).await;
+        self.lead.send(Report::ExportCompleted(ReportExportCompleted { attempt: attempt(), format })).await;
         self.lead.succeed(&self.at).await;
         let events = self.world.watch("alice", &self.job, &self.cursor).await.durable().await;
         let percents: Vec<f64> = events.iter().map(|(_, _, event)| event.job.as_ref().unwrap().percent()).collect();
@@ -89,7 +89,7 @@ impl Percent for Job {
 impl Worker {
     async fn offer(&self, at: &AttemptRef, revision: i64, ranges: &[(i32, i32)]) {
         let pages = ranges.iter().map(|&(first, last)| PageRange { first, last }).collect();
-        self.say(Report::Offer(OfferPages { attempt: Some(at.clone()), revision, pages })).await;
+        self.send(Report::Offer(OfferPages { attempt: Some(at.clone()), revision, pages })).await;
     }
 
     /// The next news of its parts; other orders are passed over.
@@ -120,7 +120,7 @@ impl Worker {
     }
 
     async fn released(&self, at: &AttemptRef) {
-        self.say(Report::Released(ReportReleased { attempt: Some(at.clone()) })).await;
+        self.send(Report::Released(ReportReleased { attempt: Some(at.clone()) })).await;
     }
 }
 
@@ -136,8 +136,8 @@ fn finished(parts: &PartsChanged) -> Vec<(i32, i32)> {
 async fn pages_are_offered_taken_done_and_merged_with_one_progress() {
     let mut story = story().await;
     let mut helper = story.world.helper("helper", 1, vec![]).await;
-    let told = story.offer(1, &[(5, 7), (8, 10)]).await;
-    assert!(held(&told).len() <= 1 && finished(&told).is_empty());
+    let received = story.offer(1, &[(5, 7), (8, 10)]).await;
+    assert!(held(&received).len() <= 1 && finished(&received).is_empty());
     let (first, pages) = helper.part().await;
     assert_eq!(pages, (8, 10), "from the back");
     story.until(|parts| held(parts) == [(8, 10)]).await;
@@ -147,8 +147,8 @@ async fn pages_are_offered_taken_done_and_merged_with_one_progress() {
         helper.page(&first, page).await;
     }
     helper.succeed(&first).await;
-    let told = story.until(|parts| finished(parts) == [(8, 10)] && held(parts) != [(8, 10)]).await;
-    assert!(told.finished_pages.iter().all(|range| range.attempt == 1));
+    let received = story.until(|parts| finished(parts) == [(8, 10)] && held(parts) != [(8, 10)]).await;
+    assert!(received.finished_pages.iter().all(|range| range.attempt == 1));
     let read = ReadArtifactRequest { attempt: Some(story.at.clone()), written_by: 1, name: "pages/000009.json".into() };
     assert!(story.lead.client.read_artifact(read).await.is_ok(), "the lead reads what the helper wrote");
     let (second, pages) = helper.part().await;
@@ -167,14 +167,14 @@ async fn pages_are_offered_taken_done_and_merged_with_one_progress() {
 async fn who_does_not_take_parts_never_sees_one_and_nor_does_the_lead() {
     let mut story = story().await;
     let mut old = story.world.worker("old").await;
-    let told = story.offer(1, &[(5, 10)]).await;
-    assert!(told.held.is_empty());
-    assert_eq!(old.settle().await.len(), 1);
-    assert_eq!(story.lead.settle().await.len(), 1);
+    let received = story.offer(1, &[(5, 10)]).await;
+    assert!(received.held.is_empty());
+    assert_eq!(old.sync().await.len(), 1);
+    assert_eq!(story.lead.sync().await.len(), 1);
     // Taken back before anybody came: then nobody gets them.
     story.offer(2, &[]).await;
     let mut late = story.world.helper("late", 1, vec![]).await;
-    assert_eq!(late.settle().await.len(), 1);
+    assert_eq!(late.sync().await.len(), 1);
     let (_, job, _) = story.finish(1..=10).await;
     assert_eq!(job.state(), JobState::Succeeded);
 }
@@ -186,22 +186,22 @@ async fn a_part_of_a_dead_helper_comes_back_with_what_was_done_of_it() {
     story.offer(1, &[(6, 10)]).await;
     let (part, _) = helper.part().await;
     helper.page(&part, 7).await;
-    helper.settle().await;
+    helper.sync().await;
     // Silent from here on; the lead is not.
-    let told = loop {
-        story.lead.say(Report::Heartbeat(Heartbeat {})).await;
-        let told = tokio::time::timeout(Duration::from_millis(100), story.returned()).await;
-        if let Ok(told) = told.map(|told| (finished(&told) == [(7, 7)]).then_some(told))
-            && let Some(told) = told
+    let received = loop {
+        story.lead.send(Report::Heartbeat(Heartbeat {})).await;
+        let received = tokio::time::timeout(Duration::from_millis(100), story.returned()).await;
+        if let Ok(received) = received.map(|received| (finished(&received) == [(7, 7)]).then_some(received))
+            && let Some(received) = received
         {
-            break told;
+            break received;
         }
     };
-    assert_eq!(told.finished_pages[0].attempt, 1);
+    assert_eq!(received.finished_pages[0].attempt, 1);
     let refused = helper.write(&part, "pages/000008.json", b"{}").await.unwrap_err();
     assert_eq!(reason(&refused), "LEASE_LOST");
     let page = Page { number: 8, width: 1.0, height: 1.0, ..Page::default() };
-    helper.say(Report::Page(ReportPage { attempt: Some(part.clone()), page: Some(page) })).await;
+    helper.send(Report::Page(ReportPage { attempt: Some(part.clone()), page: Some(page) })).await;
     helper.lost(&part).await;
     let (_, job, _) = story.finish((1..=10).filter(|page| *page != 7)).await;
     assert_eq!((job.state(), job.attempt), (JobState::Succeeded, 1), "the lead finished alone, in the same attempt");
@@ -217,8 +217,8 @@ async fn when_the_lead_is_gone_the_next_attempt_keeps_the_pages_and_the_helper_i
         helper.page(&part, page).await;
     }
     story.lead.page(&story.at, 1).await;
-    story.lead.settle().await;
-    helper.settle().await;
+    story.lead.sync().await;
+    helper.sync().await;
     // It comes back and has forgotten everything.
     let mut again = story.world.worker_with("lead", 0, vec![]).await;
     helper.lost(&part).await;
@@ -231,10 +231,10 @@ async fn when_the_lead_is_gone_the_next_attempt_keeps_the_pages_and_the_helper_i
     assert_eq!(done, [(1, 1, 1), (6, 6, 1), (8, 8, 1)], "it knows which, not only how many");
     // The old part says something still.
     let page = Page { number: 7, width: 1.0, height: 1.0, ..Page::default() };
-    helper.say(Report::Page(ReportPage { attempt: Some(part.clone()), page: Some(page) })).await;
+    helper.send(Report::Page(ReportPage { attempt: Some(part.clone()), page: Some(page) })).await;
     helper.lost(&part).await;
     assert_eq!(story.done().await, 3);
-    again.settle().await;
+    again.sync().await;
 }
 
 #[tokio::test]
@@ -243,7 +243,7 @@ async fn a_cancel_reaches_lead_and_helper() {
     let mut helper = story.world.helper("helper", 1, vec![]).await;
     story.offer(1, &[(6, 10)]).await;
     let (part, _) = helper.part().await;
-    helper.settle().await;
+    helper.sync().await;
     story.world.cancel("alice", &story.job).await.unwrap();
     helper.lost(&part).await;
     loop {
@@ -254,8 +254,8 @@ async fn a_cancel_reaches_lead_and_helper() {
     }
     let refused = helper.write(&part, "pages/000006.json", b"{}").await.unwrap_err();
     assert_eq!(reason(&refused), "LEASE_LOST");
-    story.lead.say(Report::Cancelled(ReportCancelled { attempt: Some(story.at.clone()) })).await;
-    story.lead.settle().await;
+    story.lead.send(Report::Cancelled(ReportCancelled { attempt: Some(story.at.clone()) })).await;
+    story.lead.sync().await;
     assert_eq!(story.world.job("alice", &story.job).await.state(), JobState::Cancelled);
 }
 
@@ -267,11 +267,11 @@ async fn waiting_jobs_go_before_parts_and_parts_make_way() {
     let whole = helper.take().await.attempt.unwrap();
     assert_eq!(whole.job_id, other);
     story.offer(1, &[(6, 10)]).await;
-    assert_eq!(helper.settle().await.len(), 1, "busy");
+    assert_eq!(helper.sync().await.len(), 1, "busy");
     helper.work_off(&whole, 1).await;
     let (part, _) = helper.part().await;
     helper.page(&part, 9).await;
-    helper.settle().await;
+    helper.sync().await;
     let third = story.world.submit_with("bob", markdown_only(), b"z").await.unwrap().job.unwrap().job_id;
     let (mut lost, mut taken) = (None, None);
     while lost.is_none() || taken.is_none() {
@@ -282,13 +282,13 @@ async fn waiting_jobs_go_before_parts_and_parts_make_way() {
         }
     }
     assert_eq!((lost.as_ref(), taken.unwrap().job_id), (Some(&part), third));
-    let told = story.returned().await;
-    assert_eq!(finished(&told), [(9, 9)]);
+    let received = story.returned().await;
+    assert_eq!(finished(&received), [(9, 9)]);
 }
 
 #[tokio::test]
 async fn a_part_reports_its_own_pages_and_nothing_else() {
-    for nonsense in 0..4 {
+    for invalid in 0..4 {
         let mut story = story().await;
         let mut helper = story.world.helper("helper", 1, vec![]).await;
         story.offer(1, &[(6, 10)]).await;
@@ -300,7 +300,7 @@ async fn a_part_reports_its_own_pages_and_nothing_else() {
         let attempt = Some(part.clone());
         let page = Page { number: 5, width: 1.0, height: 1.0, ..Page::default() };
         helper
-            .say(match nonsense {
+            .send(match invalid {
                 0 => Report::Page(ReportPage { attempt, page: Some(page) }),
                 1 => Report::Page(ReportPage { attempt, page: Some(Page { number: 6, ..page }) }),
                 2 => Report::Plan(ReportPlan { attempt, pages_total: 3 }),
@@ -308,8 +308,8 @@ async fn a_part_reports_its_own_pages_and_nothing_else() {
             })
             .await;
         helper.lost(&part).await;
-        let told = story.returned().await;
-        assert!(finished(&told).is_empty());
+        let received = story.returned().await;
+        assert!(finished(&received).is_empty());
         let (_, job, _) = story.finish(1..=10).await;
         assert_eq!(job.state(), JobState::Succeeded, "the job does not suffer");
     }
@@ -327,7 +327,7 @@ async fn a_part_that_is_declined_not_accepted_or_failed_comes_back() {
             0 => helper.released(&part).await,
             1 => {}
             _ => {
-                helper.say(Report::Accepted(Accepted { attempt: Some(part.clone()) })).await;
+                helper.send(Report::Accepted(Accepted { attempt: Some(part.clone()) })).await;
                 helper.fail(&part, true).await;
             }
         }
@@ -343,11 +343,11 @@ async fn a_helper_that_comes_back_with_its_part_keeps_it_and_without_it_loses_it
     let mut helper = story.world.helper("helper", 1, vec![]).await;
     story.offer(1, &[(6, 10)]).await;
     let (part, _) = helper.part().await;
-    helper.settle().await;
+    helper.sync().await;
     let mut back = story.world.helper("helper", 1, vec![part.clone()]).await;
     assert_eq!(back.welcome.in_flight, std::slice::from_ref(&part));
     back.page(&part, 6).await;
-    back.settle().await;
+    back.sync().await;
     assert_eq!(story.done().await, 1);
     let fresh = story.world.helper("helper", 0, vec![]).await;
     assert!(fresh.welcome.in_flight.is_empty());
@@ -364,9 +364,9 @@ async fn a_lead_that_comes_back_goes_on_with_its_parts_as_they_are() {
     let (part, _) = helper.part().await;
     story.lead = story.world.helper("lead", 1, vec![story.at.clone()]).await;
     helper.page(&part, 6).await;
-    helper.settle().await;
-    let told = story.offer(1, &[(3, 5), (6, 10)]).await;
-    assert_eq!((held(&told), finished(&told)), (vec![(6, 10)], vec![(6, 6)]));
+    helper.sync().await;
+    let received = story.offer(1, &[(3, 5), (6, 10)]).await;
+    assert_eq!((held(&received), finished(&received)), (vec![(6, 10)], vec![(6, 6)]));
     helper.released(&part).await;
     let (_, pages) = helper.part().await;
     assert_eq!(pages, (3, 5), "what was given and came back is not given again under the same offer");
@@ -379,8 +379,8 @@ async fn a_restart_of_the_server_ends_parts_and_the_lead_offers_the_rest_again()
     story.offer(1, &[(6, 10)]).await;
     let (part, _) = helper.part().await;
     helper.page(&part, 9).await;
-    helper.settle().await;
-    story.lead.settle().await;
+    helper.sync().await;
+    story.lead.sync().await;
     drop((helper, story.lead));
     let world = story.world.restart().await;
     let mut helper = world.helper("helper", 1, vec![part.clone()]).await;
@@ -389,8 +389,8 @@ async fn a_restart_of_the_server_ends_parts_and_the_lead_offers_the_rest_again()
     assert_eq!(lead.welcome.in_flight, std::slice::from_ref(&story.at));
     let mut story = Story { world, lead, ..story };
     story.lead.offer(&story.at, 1, &[(6, 10)]).await;
-    let told = story.until(|parts| parts.revision == 1).await;
-    assert_eq!(finished(&told), [(9, 9)]);
+    let received = story.until(|parts| parts.revision == 1).await;
+    assert_eq!(finished(&received), [(9, 9)]);
     let (new, _) = helper.part().await;
     assert_ne!(new.part, part.part, "a part is given once");
     let refused = helper.write(&part, "pages/000008.json", b"{}").await.unwrap_err();
@@ -421,12 +421,12 @@ async fn progress_that_a_lead_counts_alone_does_not_go_back() {
     for page in 6..=10 {
         helper.page(&part, page).await;
     }
-    helper.settle().await;
+    helper.sync().await;
     let (attempt, stage) = (Some(story.at.clone()), Stage::Extract.into());
     let operation = "Processed 2/10 pages".to_owned();
     let report = ReportProgress { attempt, percent: 27.0, stage, operation, units_done: 2, units_total: PAGES };
-    story.lead.say(Report::Progress(report)).await;
-    story.lead.settle().await;
+    story.lead.send(Report::Progress(report)).await;
+    story.lead.sync().await;
     let progress = story.world.job("alice", &story.job).await.progress.unwrap();
     assert_eq!((progress.percent, progress.operation.as_str(), progress.units_done), (45.0, "Processed 5/10 pages", 5));
 }
@@ -437,7 +437,7 @@ async fn operators_see_who_helps() {
     let mut helper = story.world.helper("helper", 1, vec![]).await;
     story.offer(1, &[(6, 10)]).await;
     helper.part().await;
-    helper.settle().await;
+    helper.sync().await;
     let request = ListWorkersRequest::default();
     let workers = story.world.admin(&[Role::Admin]).list_workers(request).await.unwrap().into_inner().workers;
     let parts: Vec<_> = workers.iter().map(|worker| (worker.worker_id.as_str(), worker.parts)).collect();

@@ -57,9 +57,9 @@ async fn the_worker_that_holds_the_job_reads_it_and_nobody_else() {
     assert_eq!(reason(&alice.read_password(request).await.unwrap_err()), "ROLE_REQUIRED");
     assert_eq!((sealed(&world), holding(&world, PASSWORD)), (1, vec![]), "sealed, and nowhere in the open");
     worker.work_off(&at, 2).await;
-    worker.settle().await;
-    let told = world.watch("alice", &at.job_id, &submitted.cursor).await.durable().await;
-    assert!(!format!("{told:?}").contains(PASSWORD), "no event has it");
+    worker.sync().await;
+    let received = world.watch("alice", &at.job_id, &submitted.cursor).await.durable().await;
+    assert!(!format!("{received:?}").contains(PASSWORD), "no event has it");
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn it_is_gone_when_the_job_has_ended_and_a_retry_brings_it_again() {
     let mut worker = world.worker("w1").await;
     let at = worker.take().await.attempt.unwrap();
     worker.fail(&at, false).await;
-    worker.settle().await;
+    worker.sync().await;
     until(|| sealed(&world) == 0).await;
 
     let job_id = at.job_id.clone();
@@ -81,7 +81,7 @@ async fn it_is_gone_when_the_job_has_ended_and_a_retry_brings_it_again() {
     let none = read(&mut worker, &at).await.unwrap_err();
     assert_eq!((none.code(), reason(&none).as_str()), (Code::FailedPrecondition, "PASSWORD_UNREADABLE"));
     worker.fail(&at, false).await;
-    worker.settle().await;
+    worker.sync().await;
 
     let right = RetryJobRequest { job_id: job_id.clone(), password: Some(Password { text: PASSWORD.into() }) };
     world.jobs("alice").retry_job(right.clone()).await.unwrap();
@@ -91,7 +91,7 @@ async fn it_is_gone_when_the_job_has_ended_and_a_retry_brings_it_again() {
     assert_eq!(reason(&early), "JOB_STATE");
     assert_eq!(sealed(&world), 1, "a retry that is refused leaves nothing");
     worker.work_off(&at, 1).await;
-    worker.settle().await;
+    worker.sync().await;
     until(|| sealed(&world) == 0).await;
 }
 
@@ -101,7 +101,7 @@ async fn it_outlives_a_restart_and_a_lost_attempt() {
     world.submit_with("alice", with(PASSWORD), b"x").await.unwrap();
     let mut worker = world.worker("w1").await;
     worker.take().await;
-    worker.settle().await;
+    worker.sync().await;
     drop(worker);
     let world = world.restart().await;
     let mut worker = world.worker("w1").await;

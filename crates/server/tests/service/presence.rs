@@ -11,9 +11,9 @@ use tonic::{Code, Status, Streaming};
 use crate::support::*;
 
 /// A bridge that says what the story says.
-struct Teller {
+struct TestBridge {
     out: mpsc::Sender<AttendRequest>,
-    told: Streaming<AttendResponse>,
+    received: Streaming<AttendResponse>,
 }
 
 fn presence(world: &World, who: &str, roles: &[Role]) -> PresenceServiceClient<Authed> {
@@ -29,35 +29,35 @@ fn user(name: &str, devices: Vec<Device>, followed: bool) -> Message {
     Message::User(BridgeUser { user: name.into(), devices, followed })
 }
 
-impl Teller {
+impl TestBridge {
     async fn quiet(world: &World) -> Self {
         let (out, inbox) = mpsc::channel(64);
         let mut client = presence(world, "bridge", &[Role::Bridge]);
-        let told = client.attend(ReceiverStream::new(inbox)).await.unwrap().into_inner();
-        Self { out, told }
+        let received = client.attend(ReceiverStream::new(inbox)).await.unwrap().into_inner();
+        Self { out, received }
     }
 
     async fn new(world: &World, id: &str) -> Self {
-        let teller = Self::quiet(world).await;
-        teller.say(Message::Hello(BridgeHello { bridge_id: id.into(), software: "test/1".into() })).await;
-        teller
+        let bridge = Self::quiet(world).await;
+        bridge.send(Message::Hello(BridgeHello { bridge_id: id.into(), software: "test/1".into() })).await;
+        bridge
     }
 
-    async fn say(&self, message: Message) {
+    async fn send(&self, message: Message) {
         self.out.send(AttendRequest { message: Some(message) }).await.unwrap();
     }
 
     async fn next(&mut self) -> Result<Option<UserElsewhere>, Status> {
-        let next = tokio::time::timeout(PATIENCE, self.told.message()).await.expect("nothing was told");
-        Ok(next?.and_then(|told| told.elsewhere))
+        let next = tokio::time::timeout(PATIENCE, self.received.message()).await.expect("nothing was received");
+        Ok(next?.and_then(|received| received.elsewhere))
     }
 
     /// Reads until the user's devices elsewhere are these.
-    async fn hears(&mut self, name: &str, ids: &[&str]) {
+    async fn wait_for_devices(&mut self, name: &str, ids: &[&str]) {
         loop {
-            let told = self.next().await.unwrap().expect("the stream ended");
-            let found: Vec<_> = told.devices.iter().map(|device| device.device_id.as_str()).collect();
-            if told.user == name && found == ids {
+            let received = self.next().await.unwrap().expect("the stream ended");
+            let found: Vec<_> = received.devices.iter().map(|device| device.device_id.as_str()).collect();
+            if received.user == name && found == ids {
                 return;
             }
         }
@@ -83,19 +83,19 @@ async fn shows(world: &World, name: &str, expected: &[(&str, i32)]) {
 #[tokio::test]
 async fn a_bridge_hears_of_its_users_at_other_bridges_and_of_nobody_else() {
     let world = World::new().await;
-    let mut first = Teller::new(&world, "b1").await;
-    let second = Teller::new(&world, "b2").await;
-    first.say(user("alice", vec![device("laptop", 5)], true)).await;
-    first.hears("alice", &[]).await;
-    second.say(user("bob", vec![device("phone", 1)], false)).await;
-    second.say(user("alice", vec![device("phone", 3), device("laptop", 4)], false)).await;
-    first.hears("alice", &["phone", "laptop"]).await;
+    let mut first = TestBridge::new(&world, "b1").await;
+    let second = TestBridge::new(&world, "b2").await;
+    first.send(user("alice", vec![device("laptop", 5)], true)).await;
+    first.wait_for_devices("alice", &[]).await;
+    second.send(user("bob", vec![device("phone", 1)], false)).await;
+    second.send(user("alice", vec![device("phone", 3), device("laptop", 4)], false)).await;
+    first.wait_for_devices("alice", &["phone", "laptop"]).await;
     shows(&world, "alice", &[("phone", 1), ("laptop", 2)]).await;
-    second.say(user("alice", vec![device("phone", 3)], false)).await;
-    first.hears("alice", &["phone"]).await;
+    second.send(user("alice", vec![device("phone", 3)], false)).await;
+    first.wait_for_devices("alice", &["phone"]).await;
     // It is killed: nobody says goodbye.
     drop(second);
-    first.hears("alice", &[]).await;
+    first.wait_for_devices("alice", &[]).await;
     shows(&world, "alice", &[("laptop", 1)]).await;
     shows(&world, "bob", &[]).await;
 }
@@ -103,11 +103,11 @@ async fn a_bridge_hears_of_its_users_at_other_bridges_and_of_nobody_else() {
 #[tokio::test]
 async fn a_bridge_that_comes_again_takes_the_place_of_its_former_stream() {
     let world = World::new().await;
-    let mut stale = Teller::new(&world, "b1").await;
-    stale.say(user("alice", vec![device("laptop", 5), device("tablet", 6)], false)).await;
+    let mut stale = TestBridge::new(&world, "b1").await;
+    stale.send(user("alice", vec![device("laptop", 5), device("tablet", 6)], false)).await;
     shows(&world, "alice", &[("laptop", 1), ("tablet", 1)]).await;
-    let again = Teller::new(&world, "b1").await;
-    again.say(user("alice", vec![device("laptop", 5)], false)).await;
+    let again = TestBridge::new(&world, "b1").await;
+    again.send(user("alice", vec![device("laptop", 5)], false)).await;
     shows(&world, "alice", &[("laptop", 1)]).await;
     assert!(stale.next().await.unwrap().is_none(), "the old stream ends");
     drop(stale);
@@ -117,14 +117,14 @@ async fn a_bridge_that_comes_again_takes_the_place_of_its_former_stream() {
 #[tokio::test]
 async fn after_a_restart_of_the_server_the_bridges_tell_all_anew() {
     let world = World::new().await;
-    let mut teller = Teller::new(&world, "b1").await;
-    teller.say(user("alice", vec![device("laptop", 5)], true)).await;
-    teller.hears("alice", &[]).await;
-    let (ending, world) = tokio::join!(teller.next(), world.restart());
+    let mut bridge = TestBridge::new(&world, "b1").await;
+    bridge.send(user("alice", vec![device("laptop", 5)], true)).await;
+    bridge.wait_for_devices("alice", &[]).await;
+    let (ending, world) = tokio::join!(bridge.next(), world.restart());
     assert_eq!(reason(&ending.unwrap_err()), "DRAINING");
     shows(&world, "alice", &[]).await;
-    let teller = Teller::new(&world, "b1").await;
-    teller.say(user("alice", vec![device("laptop", 5)], false)).await;
+    let bridge = TestBridge::new(&world, "b1").await;
+    bridge.send(user("alice", vec![device("laptop", 5)], false)).await;
     shows(&world, "alice", &[("laptop", 1)]).await;
 }
 
@@ -153,25 +153,25 @@ async fn what_a_bridge_may_not_say_ends_its_stream_with_the_reason() {
         (vec![hello("b"), named("x".repeat(2 << 20))], "INVALID_FIELD"),
     ];
     for (index, (messages, expected)) in cases.into_iter().enumerate() {
-        let mut teller = Teller::quiet(&world).await;
+        let mut bridge = TestBridge::quiet(&world).await;
         for message in messages {
-            teller.say(message).await;
+            bridge.send(message).await;
         }
-        assert_eq!(reason(&teller.next().await.unwrap_err()), expected, "case {index}");
+        assert_eq!(reason(&bridge.next().await.unwrap_err()), expected, "case {index}");
     }
     // The name of the longest length in characters, not in bytes.
-    let teller = Teller::new(&world, "b").await;
-    teller.say(named("ü".repeat(64))).await;
+    let bridge = TestBridge::new(&world, "b").await;
+    bridge.send(named("ü".repeat(64))).await;
     shows(&world, "alice", &[("d", 1)]).await;
 }
 
 #[tokio::test]
 async fn devices_over_the_limit_are_left_out() {
     let world = World::tuned(|config| config.presence.presence_devices_per_user = 2).await;
-    let (first, second) = (Teller::new(&world, "b1").await, Teller::new(&world, "b2").await);
-    first.say(user("alice", vec![device("a", 1), device("b", 2), device("c", 3)], false)).await;
+    let (first, second) = (TestBridge::new(&world, "b1").await, TestBridge::new(&world, "b2").await);
+    first.send(user("alice", vec![device("a", 1), device("b", 2), device("c", 3)], false)).await;
     shows(&world, "alice", &[("a", 1), ("b", 1)]).await;
-    second.say(user("alice", vec![device("z", 0)], false)).await;
+    second.send(user("alice", vec![device("z", 0)], false)).await;
     shows(&world, "alice", &[("z", 1), ("a", 1)]).await;
 }
 
@@ -201,22 +201,22 @@ async fn admins_follow_the_bridges_and_what_they_count() {
         || WatchBridgesRequest { min_interval: Some(prost_types::Duration { seconds: 0, nanos: 100_000_000 }) };
     let mut watch = presence(&world, "root", &[Role::Admin]).watch_bridges(request()).await.unwrap().into_inner();
     assert_eq!(watch.message().await.unwrap().unwrap(), WatchBridgesResponse::default());
-    let (first, second) = (Teller::new(&world, "b1").await, Teller::new(&world, "b2").await);
-    let room = |name: &str, members| RoomCount { name: name.into(), members };
+    let (first, second) = (TestBridge::new(&world, "b1").await, TestBridge::new(&world, "b2").await);
+    let topic = |name: &str, subscribers| TopicCount { name: name.into(), subscribers };
     let counts =
-        BridgeCounts { connections: 7, rooms: 1, kinds: vec![room("mine", 2)], fullest: vec![room("mine", 2)] };
-    first.say(Message::Counts(counts.clone())).await;
-    first.say(user("alice", vec![device("laptop", 5)], false)).await;
-    second.say(user("alice", vec![device("laptop", 5), device("phone", 5)], false)).await;
-    let told = loop {
-        let told = watch.message().await.unwrap().unwrap();
-        if (told.users, told.devices) == (1, 2) && told.bridges[0].counts.is_some() {
-            break told;
+        BridgeCounts { connections: 7, topics: 1, kinds: vec![topic("mine", 2)], fullest: vec![topic("mine", 2)] };
+    first.send(Message::Counts(counts.clone())).await;
+    first.send(user("alice", vec![device("laptop", 5)], false)).await;
+    second.send(user("alice", vec![device("laptop", 5), device("phone", 5)], false)).await;
+    let received = loop {
+        let received = watch.message().await.unwrap().unwrap();
+        if (received.users, received.devices) == (1, 2) && received.bridges[0].counts.is_some() {
+            break received;
         }
     };
-    let bridges: Vec<_> = told.bridges.iter().map(|bridge| (bridge.bridge_id.as_str(), bridge.users)).collect();
+    let bridges: Vec<_> = received.bridges.iter().map(|bridge| (bridge.bridge_id.as_str(), bridge.users)).collect();
     assert_eq!(bridges, [("b1", 1), ("b2", 1)]);
-    assert_eq!((&told.bridges[0].counts, told.bridges[0].software.as_str()), (&Some(counts), "test/1"));
+    assert_eq!((&received.bridges[0].counts, received.bridges[0].software.as_str()), (&Some(counts), "test/1"));
     drop((first, second));
     while watch.message().await.unwrap().unwrap() != WatchBridgesResponse::default() {}
 }

@@ -108,8 +108,8 @@ async fn answers_and_requests_may_be_compressed() {
         let job = client.submit_job(tokio_stream::iter(parts)).await.unwrap().into_inner().job.unwrap();
         assert_eq!(job.document_bytes, 1 << 20);
         let answer = client.list_jobs(ListJobsRequest::default()).await.unwrap();
-        let told = answer.metadata().get("grpc-encoding").map(|value| value.to_str().unwrap().to_owned());
-        assert_eq!(told.as_deref(), Some(if encoding == CompressionEncoding::Gzip { "gzip" } else { "zstd" }));
+        let received = answer.metadata().get("grpc-encoding").map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(received.as_deref(), Some(if encoding == CompressionEncoding::Gzip { "gzip" } else { "zstd" }));
         assert!(!answer.into_inner().jobs.is_empty());
     }
 }

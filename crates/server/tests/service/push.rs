@@ -97,7 +97,7 @@ impl Browser {
         Self { endpoint: format!("http://{address}/send/{name}"), key, auth: [9; 16], arrived }
     }
 
-    fn wish(&self) -> AddPushSubscriptionRequest {
+    fn request(&self) -> AddPushSubscriptionRequest {
         let p256dh = self.key.public_key().to_encoded_point(false).as_bytes().to_vec();
         AddPushSubscriptionRequest {
             endpoint: self.endpoint.clone(),
@@ -115,7 +115,7 @@ impl Browser {
     }
 
     async fn subscribe(&self, world: &World, user: &str) {
-        client(world, user, &[]).add_push_subscription(self.wish()).await.unwrap();
+        client(world, user, &[]).add_push_subscription(self.request()).await.unwrap();
     }
 
     async fn next(&mut self) -> (HeaderMap, serde_json::Value) {
@@ -129,7 +129,7 @@ impl Browser {
         self.next().await.1["title"].as_str().unwrap().to_owned()
     }
 
-    fn heard_more(&mut self) -> bool {
+    fn got_more(&mut self) -> bool {
         self.arrived.try_recv().is_ok()
     }
 }
@@ -138,9 +138,9 @@ fn client(world: &World, who: &str, roles: &[Role]) -> NotificationServiceClient
     NotificationServiceClient::with_interceptor(world.channel.clone(), Bearer(world.token(who, roles)))
 }
 
-async fn tell(world: &World, user: &str, title: &str) {
-    let wish = NotifyRequest { user: user.into(), title: title.into(), ..NotifyRequest::default() };
-    client(world, "root", &[Role::Admin]).notify(wish).await.unwrap();
+async fn notify_user(world: &World, user: &str, title: &str) {
+    let request = NotifyRequest { user: user.into(), title: title.into(), ..NotifyRequest::default() };
+    client(world, "root", &[Role::Admin]).notify(request).await.unwrap();
 }
 
 fn on(config: &mut Config) {
@@ -153,37 +153,37 @@ fn on(config: &mut Config) {
 async fn the_end_of_a_job_reaches_a_browser_that_is_away_also_over_a_restart() {
     let world = World::tuned(on).await;
     let mut phone = Browser::with("away", &[]);
-    tell(&world, "alice", "before the subscription").await;
+    notify_user(&world, "alice", "before the subscription").await;
     phone.subscribe(&world, "alice").await;
     let job = world.submit("alice").await.job.unwrap();
     let mut worker = world.worker("w").await;
     let attempt = worker.take().await.attempt.unwrap();
     worker.work_off(&attempt, 1).await;
 
-    let (headers, letter) = phone.next().await;
-    assert_eq!((&letter["kind"], &letter["jobId"]), (&"job-succeeded".into(), &job.job_id.into()), "{letter}");
+    let (headers, payload) = phone.next().await;
+    assert_eq!((&payload["kind"], &payload["jobId"]), (&"job-succeeded".into(), &job.job_id.into()), "{payload}");
     let header = |name: &str| headers[name].to_str().unwrap();
     assert_eq!((header("content-encoding"), header("ttl")), ("aes128gcm", "86400"));
     let key = client(&world, "alice", &[]).get_push_key(GetPushKeyRequest {}).await.unwrap().into_inner().public_key;
     assert_eq!((key.len(), header("authorization").starts_with("vapid t=")), (65, true));
 
     // Only the one under way while the process ends may come again; its id says so.
-    tell(&world, "alice", "before the restart").await;
+    notify_user(&world, "alice", "before the restart").await;
     let last = phone.next().await.1;
     drop(worker);
     let world = world.restart().await;
     let same = client(&world, "alice", &[]).get_push_key(GetPushKeyRequest {}).await.unwrap().into_inner();
     assert_eq!(same.public_key, key, "the key outlives the process");
-    tell(&world, "alice", "after the restart").await;
-    tell(&world, "bob", "not for alice").await;
-    tell(&world, "", "for everybody").await;
+    notify_user(&world, "alice", "after the restart").await;
+    notify_user(&world, "bob", "not for alice").await;
+    notify_user(&world, "", "for everybody").await;
     let mut after = phone.next().await.1;
     if after["notificationId"] == last["notificationId"] {
         after = phone.next().await.1;
     }
     assert_eq!(after["title"], "after the restart");
     assert_eq!(phone.title().await, "for everybody");
-    assert!(!phone.heard_more());
+    assert!(!phone.got_more());
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn a_push_service_that_fails_is_tried_again_and_a_browser_that_is_gone_is_
     let mut gone = Browser::with("gone-away", &[(StatusCode::GONE, None)]);
     busy.subscribe(&world, "alice").await;
     gone.subscribe(&world, "alice").await;
-    tell(&world, "alice", "one").await;
+    notify_user(&world, "alice", "one").await;
     for _ in 0..4 {
         assert_eq!(busy.title().await, "one");
     }
@@ -202,13 +202,13 @@ async fn a_push_service_that_fails_is_tried_again_and_a_browser_that_is_gone_is_
     // What is refused is not sent again, and does not hold up the next.
     let mut strict = Browser::with("strict", &[(StatusCode::PAYLOAD_TOO_LARGE, None)]);
     strict.subscribe(&world, "carol").await;
-    tell(&world, "carol", "refused").await;
+    notify_user(&world, "carol", "refused").await;
     assert_eq!(strict.title().await, "refused");
-    tell(&world, "carol", "taken").await;
+    notify_user(&world, "carol", "taken").await;
     assert_eq!(strict.title().await, "taken");
-    tell(&world, "alice", "two").await;
+    notify_user(&world, "alice", "two").await;
     assert_eq!(busy.title().await, "two");
-    assert!(!gone.heard_more() && !busy.heard_more() && !strict.heard_more());
+    assert!(!gone.got_more() && !busy.got_more() && !strict.got_more());
 }
 
 /// A push service that takes connections and never answers, and how many it has taken.
@@ -240,18 +240,19 @@ async fn a_user_whose_push_service_hangs_delays_nobody_else() {
     .await;
     let template = Browser::with("hanging", &[]);
     for number in 0..20 {
-        let wish = AddPushSubscriptionRequest { endpoint: format!("http://{address}/{number}"), ..template.wish() };
-        client(&world, "mallory", &[]).add_push_subscription(wish).await.unwrap();
+        let request =
+            AddPushSubscriptionRequest { endpoint: format!("http://{address}/{number}"), ..template.request() };
+        client(&world, "mallory", &[]).add_push_subscription(request).await.unwrap();
     }
     let mut phone = Browser::with("not-hanging", &[]);
     phone.subscribe(&world, "alice").await;
-    tell(&world, "mallory", "hello").await;
+    notify_user(&world, "mallory", "hello").await;
     while taken.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
     let began = std::time::Instant::now();
     for number in 0..3 {
-        tell(&world, "alice", &format!("hello {number}")).await;
+        notify_user(&world, "alice", &format!("hello {number}")).await;
         assert_eq!(phone.title().await, format!("hello {number}"));
     }
     // One answer that is waited for takes ten.
@@ -266,16 +267,16 @@ async fn what_piled_up_is_told_in_one() {
     let mut phone = Browser::with("sleepy-phone", &[(StatusCode::SERVICE_UNAVAILABLE, Some("1"))]);
     let gate = phone.held();
     phone.subscribe(&world, "alice").await;
-    tell(&world, "alice", "first").await;
+    notify_user(&world, "alice", "first").await;
     assert_eq!(phone.title().await, "first");
     for number in 0..4 {
-        tell(&world, "alice", &format!("number {number}")).await;
+        notify_user(&world, "alice", &format!("number {number}")).await;
     }
     gate.notify_one();
-    let (_, letter) = phone.next().await;
-    assert_eq!((&letter["kind"], &letter["title"]), (&"summary".into(), &"5 new notices".into()));
-    assert_eq!(letter["body"], "number 3, number 2, number 1 and 2 more");
-    assert!(!phone.heard_more());
+    let (_, payload) = phone.next().await;
+    assert_eq!((&payload["kind"], &payload["title"]), (&"summary".into(), &"5 new notifications".into()));
+    assert_eq!(payload["body"], "number 3, number 2, number 1 and 2 more");
+    assert!(!phone.got_more());
 }
 
 #[tokio::test]
@@ -285,17 +286,20 @@ async fn who_subscribes_and_to_what() {
     let browser = Browser::with("mine", &[]);
     let field = |status: Status| (status.code(), status.message().to_owned());
     let spoilt: [(Spoil, &str); 6] = [
-        (|wish| wish.endpoint = "nonsense".into(), "endpoint is no URL"),
-        (|wish| wish.endpoint = "http://169.254.169.254/latest".into(), "endpoint is not of a push service"),
-        (|wish| wish.endpoint = format!("{}{}", wish.endpoint, "x".repeat(2048)), "endpoint has at most 2048 bytes"),
-        (|wish| wish.p256dh = vec![4; 65].into(), "p256dh must be"),
-        (|wish| wish.p256dh = wish.p256dh.slice(1..), "p256dh must be"),
-        (|wish| wish.auth = vec![0; 17].into(), "auth must have 16 bytes"),
+        (|request| request.endpoint = "nonsense".into(), "endpoint is no URL"),
+        (|request| request.endpoint = "http://169.254.169.254/latest".into(), "endpoint is not of a push service"),
+        (
+            |request| request.endpoint = format!("{}{}", request.endpoint, "x".repeat(2048)),
+            "endpoint has at most 2048 bytes",
+        ),
+        (|request| request.p256dh = vec![4; 65].into(), "p256dh must be"),
+        (|request| request.p256dh = request.p256dh.slice(1..), "p256dh must be"),
+        (|request| request.auth = vec![0; 17].into(), "auth must have 16 bytes"),
     ];
     for (spoil, says) in spoilt {
-        let mut wish = browser.wish();
-        spoil(&mut wish);
-        let (code, message) = field(alice.add_push_subscription(wish).await.unwrap_err());
+        let mut request = browser.request();
+        spoil(&mut request);
+        let (code, message) = field(alice.add_push_subscription(request).await.unwrap_err());
         assert!(code == Code::InvalidArgument && message.starts_with(says), "{code} {message}");
     }
     // Two at most: the third ends the first. What is another's stays.
@@ -308,13 +312,13 @@ async fn who_subscribes_and_to_what() {
     bob.remove_push_subscription(other).await.unwrap();
     let own = RemovePushSubscriptionRequest { endpoint: browsers[2].endpoint.clone() };
     alice.remove_push_subscription(own).await.unwrap();
-    tell(&world, "alice", "hello").await;
+    notify_user(&world, "alice", "hello").await;
     assert_eq!(browsers[1].title().await, "hello");
-    assert!(!browsers[0].heard_more() && !browsers[2].heard_more());
+    assert!(!browsers[0].got_more() && !browsers[2].got_more());
 
     let off = World::new().await;
     let mut alice = client(&off, "alice", &[]);
     assert!(alice.get_push_key(GetPushKeyRequest {}).await.unwrap().into_inner().public_key.is_empty());
-    let refused = alice.add_push_subscription(browser.wish()).await.unwrap_err();
+    let refused = alice.add_push_subscription(browser.request()).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "PUSH_DISABLED"));
 }

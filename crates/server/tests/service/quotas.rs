@@ -81,10 +81,10 @@ async fn many_at_once_do_not_go_over_together() {
 async fn bytes_are_counted_before_they_are_sent_where_they_are_said_and_as_they_come_where_not() {
     let world = World::tuned(|config| config.quota_bytes_per_day = 100).await;
     world.submit_with("alice", asking(""), &[b'x'; 60]).await.unwrap();
-    let said = SubmitJobHeader { document_bytes: 50, ..SubmitJobHeader::default() };
+    let sent = SubmitJobHeader { document_bytes: 50, ..SubmitJobHeader::default() };
     // The stream never ends: only the header can have been the reason.
     let (parts, stream) = tokio::sync::mpsc::channel(1);
-    parts.send(SubmitJobRequest { part: Some(Part::Header(said)) }).await.unwrap();
+    parts.send(SubmitJobRequest { part: Some(Part::Header(sent)) }).await.unwrap();
     let stream = tokio_stream::wrappers::ReceiverStream::new(stream);
     let over = tokio::time::timeout(PATIENCE, world.jobs("alice").submit_job(stream)).await.unwrap().unwrap_err();
     let (_, quota, after) = refused(&over);

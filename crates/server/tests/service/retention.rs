@@ -25,7 +25,7 @@ async fn finished(world: &World, header: SubmitJobHeader) -> SubmitJobResponse {
     let mut worker = world.worker("w").await;
     let at = worker.take().await.attempt.unwrap();
     worker.work_off(&at, 2).await;
-    worker.settle().await;
+    worker.sync().await;
     submitted
 }
 
@@ -79,8 +79,8 @@ async fn an_ended_job_says_when_it_goes_and_goes_with_all_it_has() {
         match step(&mut watch).await {
             (cursor, Many::Event(event)) if name(&event) == "deleted" => break (cursor, event),
             (_, Many::Event(event)) => {
-                let told = event.job.as_ref().unwrap().expire_time;
-                assert_eq!(told.is_some(), name(&event) == "succeeded");
+                let received = event.job.as_ref().unwrap().expire_time;
+                assert_eq!(received.is_some(), name(&event) == "succeeded");
             }
             _ => {}
         }

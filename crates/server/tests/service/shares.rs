@@ -49,10 +49,10 @@ async fn the_operator_says_how_many_kinds_workers_may_name() {
         work_request::Message::Hello(hello)
     };
     let mut first = world.stream().await;
-    first.say(greet("a", kinds(64))).await;
+    first.send(greet("a", kinds(64))).await;
     first.order().await;
     let mut second = world.stream().await;
-    second.say(greet("b", kinds(1))).await;
+    second.send(greet("b", kinds(1))).await;
     too_many::<()>(Err(second.end().await));
 }
 

@@ -19,7 +19,7 @@ async fn a_second_hello_ends_the_stream_and_costs_nothing() {
     let id = world.submit("alice").await.job.unwrap().job_id;
     let mut worker = world.worker("w").await;
     let at = worker.take().await.attempt.unwrap();
-    worker.say(hello("w", 1, vec![])).await;
+    worker.send(hello("w", 1, vec![])).await;
     ended_by(&worker.end().await, Code::InvalidArgument, "WRONG_ORDER");
     // The lease outlives the stream.
     let back = world.worker_with("w", 1, vec![at.clone()]).await;
@@ -33,7 +33,7 @@ async fn of_racing_streams_with_one_id_exactly_one_stays_and_the_job_with_it() {
     let at = world.worker("w").await.take().await.attempt.unwrap();
     let racers = (0..8).map(|_| async {
         let racer = world.stream().await;
-        racer.say(hello("w", 1, vec![at.clone()])).await;
+        racer.send(hello("w", 1, vec![at.clone()])).await;
         racer
     });
     let racers = futures::future::join_all(racers).await;
@@ -44,7 +44,7 @@ async fn of_racing_streams_with_one_id_exactly_one_stays_and_the_job_with_it() {
         tokio::spawn(async move {
             loop {
                 match racer.next_for_long().await {
-                    Ok(_) => racer.say(Report::Heartbeat(Heartbeat {})).await,
+                    Ok(_) => racer.send(Report::Heartbeat(Heartbeat {})).await,
                     Err(status) => break done.send(status).unwrap(),
                 }
             }
@@ -87,7 +87,7 @@ async fn what_is_in_flight_elsewhere_is_not_had_by_naming_it() {
     let thief = world.worker_with("thief", 0, claims).await;
     assert!(thief.welcome.in_flight.is_empty(), "{:?}", thief.welcome);
     owner.succeed(&at).await;
-    owner.settle().await;
+    owner.sync().await;
     assert_eq!(world.job("alice", &id).await.state(), JobState::Succeeded);
 }
 
@@ -124,7 +124,7 @@ async fn hellos_out_of_range_are_refused_by_field() {
     ];
     for hello in bad {
         let mut stream = world.stream().await;
-        stream.say(Report::Hello(hello)).await;
+        stream.send(Report::Hello(hello)).await;
         ended_by(&stream.end().await, Code::InvalidArgument, "INVALID_FIELD");
     }
     let workers = world.admin(&[courant_auth::Role::Admin]).list_workers(ListWorkersRequest {}).await.unwrap();
@@ -137,7 +137,7 @@ async fn nothing_is_taken_before_the_hello() {
     let at = Some(AttemptRef { job_id: "J".into(), attempt: 1, ..Default::default() });
     for early in [Report::Heartbeat(Heartbeat {}), Report::Accepted(Accepted { attempt: at })] {
         let mut stream = world.stream().await;
-        stream.say(early).await;
+        stream.send(early).await;
         ended_by(&stream.end().await, Code::InvalidArgument, "WRONG_ORDER");
     }
 }
@@ -147,9 +147,9 @@ async fn accepting_what_was_never_given_is_answered_and_harms_nobody() {
     let world = World::new().await;
     let mut worker = world.worker("w").await;
     let at = AttemptRef { job_id: "01UNKNOWN".into(), attempt: 1, ..Default::default() };
-    worker.say(Report::Accepted(Accepted { attempt: Some(at.clone()) })).await;
-    let said = worker.settle().await;
-    assert!(matches!(&said[0], Order::LeaseLost(lost) if lost.attempt.as_ref() == Some(&at)), "{said:?}");
+    worker.send(Report::Accepted(Accepted { attempt: Some(at.clone()) })).await;
+    let sent = worker.sync().await;
+    assert!(matches!(&sent[0], Order::LeaseLost(lost) if lost.attempt.as_ref() == Some(&at)), "{sent:?}");
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn an_assignment_may_be_declined_at_no_cost() {
     world.submit("alice").await;
     let mut busy = world.worker("busy").await;
     let at = busy.assigned().await.attempt;
-    busy.say(Report::Released(ReportReleased { attempt: at })).await;
+    busy.send(Report::Released(ReportReleased { attempt: at })).await;
     assert_eq!(busy.take().await.attempt.unwrap().attempt, 2);
 }
 
@@ -186,7 +186,7 @@ async fn a_stream_that_ends_after_the_hello_leaves_no_job_behind() {
     .await;
     for n in 0..5 {
         let stream = world.stream().await;
-        stream.say(hello(&format!("gone-{n}"), 1, vec![])).await;
+        stream.send(hello(&format!("gone-{n}"), 1, vec![])).await;
         drop(stream);
     }
     let id = world.submit("alice").await.job.unwrap().job_id;
@@ -204,17 +204,17 @@ async fn a_worker_takes_as_many_as_it_says_from_now_on() {
     let slots = |slots| Report::Slots(ChangeSlots { slots });
     let mut worker = world.worker("w").await;
     let first = worker.take().await.attempt.unwrap();
-    worker.say(slots(2)).await;
+    worker.send(slots(2)).await;
     let second = worker.take().await.attempt.unwrap();
-    worker.say(slots(0)).await;
-    worker.say(Report::Released(ReportReleased { attempt: Some(first) })).await;
+    worker.send(slots(0)).await;
+    worker.send(Report::Released(ReportReleased { attempt: Some(first) })).await;
     worker.fail(&second, false).await;
-    assert_eq!(worker.settle().await.len(), 1, "nothing comes back to who takes nothing");
-    worker.say(slots(1)).await;
+    assert_eq!(worker.sync().await.len(), 1, "nothing comes back to who takes nothing");
+    worker.send(slots(1)).await;
     worker.take().await;
     for odd in [-1, 1025] {
         let mut stream = world.worker_with("odd", 0, vec![]).await;
-        stream.say(slots(odd)).await;
+        stream.send(slots(odd)).await;
         ended_by(&stream.end().await, Code::InvalidArgument, "INVALID_FIELD");
     }
 }

@@ -146,7 +146,7 @@ impl World {
 
     pub async fn worker_with(&self, id: &str, slots: i32, in_flight: Vec<AttemptRef>) -> Worker {
         let mut worker = self.stream().await;
-        worker.say(hello(id, slots, in_flight)).await;
+        worker.send(hello(id, slots, in_flight)).await;
         match worker.order().await {
             Order::Welcome(welcome) => worker.welcome = welcome,
             other => panic!("expected a welcome, not {other:?}"),
@@ -158,7 +158,7 @@ impl World {
     pub async fn helper(&self, id: &str, slots: i32, in_flight: Vec<AttemptRef>) -> Worker {
         let mut worker = self.stream().await;
         let Report::Hello(hello) = hello(id, slots, in_flight) else { unreachable!() };
-        worker.say(Report::Hello(Hello { takes_parts: true, ..hello })).await;
+        worker.send(Report::Hello(Hello { takes_parts: true, ..hello })).await;
         match worker.order().await {
             Order::Welcome(welcome) => worker.welcome = welcome,
             other => panic!("expected a welcome, not {other:?}"),
@@ -227,7 +227,7 @@ impl Worker {
         next.map(|order| order.expect("the stream ended"))
     }
 
-    pub async fn say(&self, report: Report) {
+    pub async fn send(&self, report: Report) {
         self.out.send(WorkRequest { message: Some(report) }).await.unwrap();
     }
 
@@ -248,7 +248,7 @@ impl Worker {
     /// Waits for a job and accepts it.
     pub async fn take(&mut self) -> Assignment {
         let assignment = self.assigned().await;
-        self.say(Report::Accepted(Accepted { attempt: assignment.attempt.clone() })).await;
+        self.send(Report::Accepted(Accepted { attempt: assignment.attempt.clone() })).await;
         assignment
     }
 
@@ -262,13 +262,13 @@ impl Worker {
                 order = self.orders.message() => match order.unwrap().expect("the stream ended").message.unwrap() {
                     Order::HeartbeatAck(_) => unanswered -= 1,
                     Order::Assignment(assignment) => {
-                        self.say(Report::Accepted(Accepted { attempt: assignment.attempt.clone() })).await;
+                        self.send(Report::Accepted(Accepted { attempt: assignment.attempt.clone() })).await;
                         found = Some(assignment);
                     }
                     other => panic!("expected an assignment, not {other:?}"),
                 },
                 _ = beats.tick(), if found.is_none() => {
-                    self.say(Report::Heartbeat(Heartbeat {})).await;
+                    self.send(Report::Heartbeat(Heartbeat {})).await;
                     unanswered += 1;
                 }
             }
@@ -284,8 +284,8 @@ impl Worker {
     }
 
     /// Makes sure that everything said so far has been dealt with.
-    pub async fn settle(&mut self) -> Vec<Order> {
-        self.say(Report::Heartbeat(Heartbeat {})).await;
+    pub async fn sync(&mut self) -> Vec<Order> {
+        self.send(Report::Heartbeat(Heartbeat {})).await;
         let mut before = Vec::new();
         loop {
             match self.order().await {
@@ -307,22 +307,22 @@ impl Worker {
     }
 
     pub async fn plan(&self, at: &AttemptRef, pages_total: i32) {
-        self.say(Report::Plan(ReportPlan { attempt: Some(at.clone()), pages_total })).await;
+        self.send(Report::Plan(ReportPlan { attempt: Some(at.clone()), pages_total })).await;
     }
 
     pub async fn page(&mut self, at: &AttemptRef, number: i32) {
         self.write(at, &format!("pages/{number:06}.json"), page_json(number).as_bytes()).await.unwrap();
         let page = Page { number, width: 100.0, height: 100.0, zones: vec![zone(number)], ..Page::default() };
-        self.say(Report::Page(ReportPage { attempt: Some(at.clone()), page: Some(page) })).await;
+        self.send(Report::Page(ReportPage { attempt: Some(at.clone()), page: Some(page) })).await;
     }
 
     pub async fn succeed(&self, at: &AttemptRef) {
-        self.say(Report::Succeeded(ReportSucceeded { attempt: Some(at.clone()), warnings: vec![] })).await;
+        self.send(Report::Succeeded(ReportSucceeded { attempt: Some(at.clone()), warnings: vec![] })).await;
     }
 
     pub async fn fail(&self, at: &AttemptRef, retryable: bool) {
         let error = JobError { code: "BROKEN".into(), message: "It broke.".into(), retryable };
-        self.say(Report::Failed(ReportFailed { attempt: Some(at.clone()), error: Some(error) })).await;
+        self.send(Report::Failed(ReportFailed { attempt: Some(at.clone()), error: Some(error) })).await;
     }
 
     /// The whole of a job with so many pages and one Markdown result.
@@ -333,8 +333,8 @@ impl Worker {
         }
         self.write(at, "result.md", b"# Hello").await.unwrap();
         let format = ResultFormat::Markdown.into();
-        self.say(Report::ExportStarted(ReportExportStarted { attempt: Some(at.clone()), format })).await;
-        self.say(Report::ExportCompleted(ReportExportCompleted { attempt: Some(at.clone()), format })).await;
+        self.send(Report::ExportStarted(ReportExportStarted { attempt: Some(at.clone()), format })).await;
+        self.send(Report::ExportCompleted(ReportExportCompleted { attempt: Some(at.clone()), format })).await;
         self.succeed(at).await;
     }
 }
@@ -406,7 +406,7 @@ pub fn name(event: &JobEvent) -> &'static str {
         Succeeded(_) => "succeeded",
         Failed(_) => "failed",
         Cancelled(_) => "cancelled",
-        QueuePlaceChanged(_) => "place",
+        QueuePositionChanged(_) => "position",
         Deleted(_) => "deleted",
     }
 }

@@ -5,7 +5,7 @@ use courant_proto::v1::*;
 
 use crate::support::*;
 
-fn wishing() -> SubmitJobHeader {
+fn cancelled_when_unwatched() -> SubmitJobHeader {
     let cancel_when_unwatched = Some(prost_types::Duration { seconds: 1, nanos: 0 });
     SubmitJobHeader { cancel_when_unwatched, batch_id: "b".into(), ..SubmitJobHeader::default() }
 }
@@ -13,7 +13,7 @@ fn wishing() -> SubmitJobHeader {
 #[tokio::test]
 async fn a_job_that_nobody_follows_is_cancelled_and_its_worker_stopped() {
     let world = World::new().await;
-    let submitted = world.submit_with("alice", wishing(), b"x").await.unwrap();
+    let submitted = world.submit_with("alice", cancelled_when_unwatched(), b"x").await.unwrap();
     let job = submitted.job.unwrap();
     assert_eq!(job.cancel_when_unwatched.unwrap().seconds, 1);
     let mut worker = world.worker("w").await;
@@ -45,10 +45,10 @@ async fn a_job_without_that_wish_is_left_alone_and_absurd_wishes_are_refused() {
         assert_eq!(reason(&refused), "INVALID_FIELD", "{seconds}");
     }
     let left_alone = world.submit("alice").await.job.unwrap().job_id;
-    let wishing = world.submit_with("alice", wishing(), b"x").await.unwrap();
-    let id = wishing.job.unwrap().job_id;
+    let submitted = world.submit_with("alice", cancelled_when_unwatched(), b"x").await.unwrap();
+    let id = submitted.job.unwrap().job_id;
     // The other one goes: by then this one would have gone, too.
-    let all = WatchJobsRequest { owner: "-".into(), after_cursor: wishing.cursor, ..Default::default() };
+    let all = WatchJobsRequest { owner: "-".into(), after_cursor: submitted.cursor, ..Default::default() };
     let mut steps = world.jobs_as("root", &[Role::Admin]).watch_jobs(all).await.unwrap().into_inner();
     loop {
         let step = tokio::time::timeout(PATIENCE, steps.message()).await.unwrap().unwrap().unwrap();

@@ -175,12 +175,12 @@ async fn of_two_writers_one_wins_and_the_other_is_told_where_to_go_on() {
     until(|| sender.capacity() == 1).await;
     write(&world, &id, 0, &whole[..500]).await.unwrap();
     drop(sender);
-    let told = slow.await.unwrap().unwrap_err();
-    assert_eq!((told.code(), reason(&told).as_str()), (Code::Aborted, "UPLOAD_OFFSET"));
-    assert!(told.message().contains("at byte 500"), "{told:?}");
+    let received = slow.await.unwrap().unwrap_err();
+    assert_eq!((received.code(), reason(&received).as_str()), (Code::Aborted, "UPLOAD_OFFSET"));
+    assert!(received.message().contains("at byte 500"), "{received:?}");
     for wrong in [499, 501, 1000] {
-        let told = write(&world, &id, wrong, &whole[500..]).await.unwrap_err();
-        assert_eq!(reason(&told), "UPLOAD_OFFSET", "{wrong}");
+        let received = write(&world, &id, wrong, &whole[500..]).await.unwrap_err();
+        assert_eq!(reason(&received), "UPLOAD_OFFSET", "{wrong}");
     }
     write(&world, &id, 500, &whole[500..]).await.unwrap();
     assert_eq!(stored(&world, &id).await, whole);
@@ -371,8 +371,8 @@ proptest! {
                 match step {
                     Step::Write(bytes) if end < length => {
                         let to = length.min(end + bytes);
-                        let told = write(&world, &id, end, &whole[end..to]).await.unwrap();
-                        assert_eq!((told.upload.unwrap().offset_bytes as usize, told.job.is_some()), (to, to == length));
+                        let received = write(&world, &id, end, &whole[end..to]).await.unwrap();
+                        assert_eq!((received.upload.unwrap().offset_bytes as usize, received.job.is_some()), (to, to == length));
                         end = to;
                     }
                     Step::Astray(off, bytes) if end < length => {

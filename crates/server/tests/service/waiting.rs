@@ -16,8 +16,8 @@ async fn submit_to(world: &World, lane: Lane, pages: i32) -> String {
     world.submit_with("alice", header, b"x").await.unwrap().job.unwrap().job_id
 }
 
-async fn place(world: &World, id: &str) -> Option<QueuePlace> {
-    world.job("alice", id).await.queue_place
+async fn place(world: &World, id: &str) -> Option<QueuePosition> {
+    world.job("alice", id).await.queue_position
 }
 
 fn queue(world: &World) -> QueueServiceClient<Authed> {
@@ -64,12 +64,12 @@ async fn a_job_that_is_handed_back_stands_where_it_stood() {
     let at = worker.take().await.attempt.unwrap();
     assert_eq!(at.job_id, first);
     let idle = world.worker_with("w", 0, vec![at.clone()]).await;
-    idle.say(Report::Released(ReportReleased { attempt: Some(at) })).await;
+    idle.send(Report::Released(ReportReleased { attempt: Some(at) })).await;
     let mut events = world.watch("alice", &first, "").await;
     loop {
         let Some(Step::Event(event)) = events.next().await.unwrap().step else { continue };
-        if name(&event) == "place" {
-            assert_eq!(event.job.unwrap().queue_place.unwrap().position, 1);
+        if name(&event) == "position" {
+            assert_eq!(event.job.unwrap().queue_position.unwrap().position, 1);
             break;
         }
     }
@@ -93,42 +93,42 @@ async fn places_are_told_as_they_change_and_at_most_once_a_second() {
             }
         })
     };
-    let mut told: Vec<(Instant, i32)> = Vec::new();
-    while told.last().is_none_or(|(_, position)| *position > 1) {
+    let mut received: Vec<(Instant, i32)> = Vec::new();
+    while received.last().is_none_or(|(_, position)| *position > 1) {
         let Some(Step::Event(event)) = watcher.next().await.unwrap().step else { continue };
-        assert_eq!(name(&event), "place");
-        told.push((Instant::now(), event.job.unwrap().queue_place.unwrap().position));
+        assert_eq!(name(&event), "position");
+        received.push((Instant::now(), event.job.unwrap().queue_position.unwrap().position));
     }
     canceller.await.unwrap();
-    let positions: Vec<i32> = told.iter().map(|(_, position)| *position).collect();
+    let positions: Vec<i32> = received.iter().map(|(_, position)| *position).collect();
     assert!(positions.windows(2).all(|pair| pair[0] > pair[1]), "only what is new: {positions:?}");
     // The server waits a whole second between two rounds; what arrives may have been held up on the way.
-    let (first, last) = (told[0].0, told[told.len() - 1].0);
-    assert!(told.len() <= (last - first).as_secs() as usize + 2, "{told:?}");
+    let (first, last) = (received[0].0, received[received.len() - 1].0);
+    assert!(received.len() <= (last - first).as_secs() as usize + 2, "{received:?}");
 }
 
 #[tokio::test]
 async fn a_watch_of_many_jobs_hears_of_those_that_are_next() {
-    let world = World::tuned(|config| config.watch_places = 2).await;
+    let world = World::tuned(|config| config.watch_positions = 2).await;
     let mut ids = Vec::new();
     for _ in 0..4 {
         ids.push(submit_to(&world, Lane::Normal, 10).await);
     }
     let mut steps = world.jobs("alice").watch_jobs(WatchJobsRequest::default()).await.unwrap().into_inner();
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     world.cancel("alice", &ids[0]).await.unwrap();
-    while told.len() < 2 {
+    while received.len() < 2 {
         let step = tokio::time::timeout(PATIENCE, steps.message()).await.expect("no step").unwrap().unwrap();
         if let Some(Many::Event(event)) = step.step
-            && name(&event) == "place"
+            && name(&event) == "position"
         {
             let job = event.job.unwrap();
-            told.push((job.job_id, job.queue_place.unwrap().position));
+            received.push((job.job_id, job.queue_position.unwrap().position));
         }
     }
     // Before or after the cancel was seen, never the third or fourth of those that wait.
     let near = [(&ids[0], 1), (&ids[1], 2), (&ids[1], 1), (&ids[2], 2)];
-    assert!(told.iter().all(|(id, position)| near.contains(&(id, *position))), "{told:?}");
+    assert!(received.iter().all(|(id, position)| near.contains(&(id, *position))), "{received:?}");
 }
 
 #[tokio::test]
@@ -139,16 +139,16 @@ async fn owners_take_turns_and_places_say_so() {
         let header = SubmitJobHeader { pages: 10, ..markdown_only() };
         ids.push((owner, world.submit_with(owner, header, b"x").await.unwrap().job.unwrap().job_id));
     }
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     for (owner, id) in &ids {
-        let place = world.job(owner, id).await.queue_place.unwrap();
+        let place = world.job(owner, id).await.queue_position.unwrap();
         assert_eq!(place.pages_ahead, i64::from(place.position - 1) * 10);
-        told.push((place.position, id.clone()));
+        received.push((place.position, id.clone()));
     }
-    assert_eq!(told.iter().map(|(position, _)| *position).collect::<Vec<_>>(), [1, 4, 6, 2, 5, 3]);
-    told.sort();
+    assert_eq!(received.iter().map(|(position, _)| *position).collect::<Vec<_>>(), [1, 4, 6, 2, 5, 3]);
+    received.sort();
     let mut worker = world.worker("w").await;
-    for (position, id) in told {
+    for (position, id) in received {
         let at = worker.take().await.attempt.unwrap();
         assert_eq!(at.job_id, id, "{position}");
         worker.work_off(&at, 1).await;
@@ -220,13 +220,13 @@ async fn waits_are_estimated_once_something_was_measured() {
     let mut worker = world.worker("w").await;
     let at = worker.take().await.attempt.unwrap();
     worker.work_off(&at, 3).await;
-    worker.settle().await;
+    worker.sync().await;
     let running = submit_to(&world, Lane::Normal, 300).await;
     let at = worker.take().await.attempt.unwrap();
     assert_eq!(at.job_id, running);
     worker.plan(&at, 300).await;
     worker.page(&at, 1).await;
-    worker.settle().await;
+    worker.sync().await;
     let progress = world.job("alice", &running).await.progress.unwrap();
     let band = progress.estimated_remaining_band.unwrap();
     let ms =
@@ -237,7 +237,7 @@ async fn waits_are_estimated_once_something_was_measured() {
     let mut watcher = world.watch("alice", &far, "").await;
     // A worker that gives no sign for much longer than a page takes ends nobody knows when.
     let (mut pages, mut number) = (tokio::time::interval(Duration::from_millis(100)), 1);
-    let told = loop {
+    let received = loop {
         let step = tokio::select! {
             step = watcher.next() => step.unwrap().step,
             _ = pages.tick() => {
@@ -247,18 +247,18 @@ async fn waits_are_estimated_once_something_was_measured() {
             }
         };
         let place = match step {
-            Some(Step::Event(event)) => event.job.unwrap().queue_place,
-            Some(Step::Snapshot(snapshot)) => snapshot.job.unwrap().queue_place,
+            Some(Step::Event(event)) => event.job.unwrap().queue_position,
+            Some(Step::Snapshot(snapshot)) => snapshot.job.unwrap().queue_position,
             _ => None,
         };
         if let Some(place) = place.filter(|place| place.estimated_wait.is_some()) {
             break place;
         }
     };
-    assert_eq!((told.position, told.pages_ahead), (2, 100));
-    assert!(told.estimated_wait_band.is_some());
+    assert_eq!((received.position, received.pages_ahead), (2, 100));
+    assert!(received.estimated_wait_band.is_some());
     let near = place(&world, &near).await.unwrap();
-    assert!(ms(near.estimated_wait).unwrap() <= ms(told.estimated_wait).unwrap());
+    assert!(ms(near.estimated_wait).unwrap() <= ms(received.estimated_wait).unwrap());
 }
 
 #[tokio::test]

@@ -21,10 +21,10 @@ async fn a_silent_worker_loses_its_job_and_its_late_reports_are_refused() {
     let refused = silent.write(&old, "pages/000001.json", b"{}").await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "LEASE_LOST"));
     silent.succeed(&old).await;
-    let said = silent.settle().await;
-    assert!(said.iter().any(|order| matches!(order, Order::LeaseLost(lost) if lost.attempt.as_ref() == Some(&old))));
+    let sent = silent.sync().await;
+    assert!(sent.iter().any(|order| matches!(order, Order::LeaseLost(lost) if lost.attempt.as_ref() == Some(&old))));
     second.work_off(&new, 1).await;
-    second.settle().await;
+    second.sync().await;
     let job = world.job("alice", &id).await;
     assert_eq!(
         (job.state(), job.attempt, job.attempts[0].error.as_ref().unwrap().code.as_str()),
@@ -61,18 +61,18 @@ async fn an_assignment_that_is_not_accepted_goes_on_and_costs_nothing() {
     })
     .await;
     world.submit("alice").await;
-    let mut deaf = world.worker("deaf").await;
-    assert_eq!(deaf.assigned().await.attempt.unwrap().attempt, 1);
+    let mut silent = world.worker("silent").await;
+    assert_eq!(silent.assigned().await.attempt.unwrap().attempt, 1);
     let mut other = world.worker("other").await;
     let at = other.assigned().await.attempt.unwrap();
     assert_eq!(at.attempt, 2, "offered again, although one attempt is all it has");
-    other.say(Report::Slots(ChangeSlots { slots: 0 })).await;
-    other.say(Report::Released(ReportReleased { attempt: Some(at) })).await;
-    other.settle().await;
+    other.send(Report::Slots(ChangeSlots { slots: 0 })).await;
+    other.send(Report::Released(ReportReleased { attempt: Some(at) })).await;
+    other.sync().await;
     // Who did not answer gets nothing more before it is heard again.
-    deaf.say(Report::Heartbeat(Heartbeat {})).await;
-    assert!(matches!(deaf.order().await, Order::HeartbeatAck(_)));
-    assert_eq!(deaf.assigned().await.attempt.unwrap().attempt, 3);
+    silent.send(Report::Heartbeat(Heartbeat {})).await;
+    assert!(matches!(silent.order().await, Order::HeartbeatAck(_)));
+    assert_eq!(silent.assigned().await.attempt.unwrap().attempt, 3);
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn a_running_job_is_cancelled_through_its_worker_even_if_it_says_done() {
     let id = world.submit("alice").await.job.unwrap().job_id;
     let mut worker = world.worker("w").await;
     let at = worker.take().await.attempt.unwrap();
-    worker.settle().await;
+    worker.sync().await;
     assert_eq!(world.cancel("alice", &id).await.unwrap().state(), JobState::Cancelling);
     loop {
         if let Order::Cancel(cancel) = worker.order().await {
@@ -90,7 +90,7 @@ async fn a_running_job_is_cancelled_through_its_worker_even_if_it_says_done() {
         }
     }
     worker.succeed(&at).await;
-    worker.settle().await;
+    worker.sync().await;
     assert_eq!(world.job("alice", &id).await.state(), JobState::Cancelled);
 }
 
@@ -101,7 +101,7 @@ async fn a_worker_that_does_not_stop_is_left_behind() {
     let id = submitted.job.unwrap().job_id;
     let mut worker = world.worker("w").await;
     worker.take().await;
-    worker.settle().await;
+    worker.sync().await;
     world.cancel("alice", &id).await.unwrap();
     let events = world.watch("alice", &id, &submitted.cursor).await.durable().await;
     assert_eq!(names(&events), ["queued", "started", "cancelling", "cancelled"]);
@@ -126,19 +126,19 @@ async fn retryable_failures_are_tried_again_until_the_attempts_are_used_up() {
 #[tokio::test]
 async fn a_report_that_makes_no_sense_fails_the_job_and_not_the_worker() {
     let world = World::new().await;
-    let nonsense: [fn(AttemptRef) -> Report; 4] = [
+    let invalid: [fn(AttemptRef) -> Report; 4] = [
         |at| Report::Progress(ReportProgress { attempt: Some(at), percent: f64::NAN, ..Default::default() }),
         |at| Report::Plan(ReportPlan { attempt: Some(at), pages_total: -1 }),
         |at| Report::Page(ReportPage { attempt: Some(at), page: Some(Page::default()) }),
         |at| Report::ExportCompleted(ReportExportCompleted { attempt: Some(at), format: 1 }),
     ];
     let mut worker = world.worker("w").await;
-    for report in nonsense {
+    for report in invalid {
         let id = world.submit("alice").await.job.unwrap().job_id;
         let at = worker.take().await.attempt.unwrap();
-        worker.say(report(at)).await;
-        let said = worker.settle().await;
-        assert!(matches!(said[0], Order::LeaseLost(_)));
+        worker.send(report(at)).await;
+        let sent = worker.sync().await;
+        assert!(matches!(sent[0], Order::LeaseLost(_)));
         let job = world.job("alice", &id).await;
         assert_eq!((job.state(), job.error.unwrap().code.as_str()), (JobState::Failed, "INVALID_REPORT"));
     }
@@ -157,7 +157,7 @@ async fn repeated_reports_change_nothing() {
     worker.page(&at, 1).await;
     worker.work_off(&at, 1).await;
     worker.succeed(&at).await;
-    worker.settle().await;
+    worker.sync().await;
     let events = world.watch("alice", &id, &submitted.cursor).await.durable().await;
     let expected = ["queued", "started", "planned", "page", "export-started", "export-completed", "succeeded"];
     assert_eq!(names(&events), expected);
@@ -173,12 +173,12 @@ async fn a_worker_gets_as_many_jobs_as_it_has_slots_and_only_its_kinds() {
     world.submit_with("alice", other, b"x").await.unwrap();
     let mut worker = world.worker_with("w", 2, vec![]).await;
     let (first, second) = (worker.take().await, worker.take().await);
-    assert_eq!(worker.settle().await.len(), 1, "no third job while both slots are taken");
+    assert_eq!(worker.sync().await.len(), 1, "no third job while both slots are taken");
     worker.fail(first.attempt.as_ref().unwrap(), false).await;
     let third = worker.take().await;
     worker.fail(second.attempt.as_ref().unwrap(), false).await;
     worker.fail(third.attempt.as_ref().unwrap(), false).await;
-    assert_eq!(worker.settle().await.len(), 1, "nothing of another kind comes");
+    assert_eq!(worker.sync().await.len(), 1, "nothing of another kind comes");
 }
 
 #[tokio::test]

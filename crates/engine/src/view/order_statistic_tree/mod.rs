@@ -1,4 +1,4 @@
-//! An ordered set that knows how much stands before each of its members: a B+ tree whose inner nodes carry the sum of the
+//! An ordered set that knows the weight before each of its members: a B+ tree whose inner nodes carry the sum of the
 //! weights of what lies beneath them. Everything is O(log n).
 //!
 //! Two neighbours under one node that are together half empty are joined, so the tree stays low whatever is removed.
@@ -65,17 +65,17 @@ impl<K: Ord + Clone, W: Weight> OrderStatisticTree<K, W> {
         self.iter().next()
     }
 
-    /// What stands before a member; `None` if it is not there.
+    /// The weight before a member; `None` if it is not there.
     pub fn before(&self, key: &K) -> Option<W::Sum> {
         self.search(key).ok()
     }
 
-    /// What stands before a key, whether it is there or not.
+    /// The weight before a key, whether it is there or not.
     pub fn below(&self, key: &K) -> W::Sum {
         self.search(key).unwrap_or_else(|below| below)
     }
 
-    /// What stands before a key: an error if the key itself is not there.
+    /// The weight before a key: an error if the key itself is not there.
     fn search(&self, key: &K) -> Result<W::Sum, W::Sum> {
         let (mut node, mut load) = (&self.root, W::Sum::default());
         loop {

@@ -29,27 +29,27 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn do_both(step: Step, ranked: &mut OrderStatisticTree<u32>, model: &mut BTreeMap<u32, PagesLeft>) {
+fn do_both(step: Step, tree: &mut OrderStatisticTree<u32>, model: &mut BTreeMap<u32, PagesLeft>) {
     match step {
         Step::Insert(key, pages) => {
-            ranked.insert(u32::from(key), pages);
+            tree.insert(u32::from(key), pages);
             model.insert(u32::from(key), pages);
         }
         Step::Append(pages) => {
             let key = model.last_key_value().map_or(0, |(key, _)| key + 1);
-            ranked.insert(key, pages);
+            tree.insert(key, pages);
             model.insert(key, pages);
         }
         Step::Remove(key) => {
             let key = u32::from(key);
-            assert_eq!(ranked.remove(&key), model.remove(&key).is_some());
+            assert_eq!(tree.remove(&key), model.remove(&key).is_some());
         }
         Step::RemoveNth(n) => {
             let Some(key) = model.keys().nth(n % model.len().max(1)).copied() else { return };
-            assert!(ranked.remove(&key));
+            assert!(tree.remove(&key));
             model.remove(&key);
         }
-        Step::PopFirst => assert_eq!(ranked.pop_first(), model.pop_first().map(|(key, _)| key)),
+        Step::PopFirst => assert_eq!(tree.pop_first(), model.pop_first().map(|(key, _)| key)),
     }
 }
 
@@ -73,51 +73,51 @@ proptest! {
 
     #[test]
     fn it_does_what_a_sorted_list_does(start in 0u32..6000, steps in vec(step(), 0..2500)) {
-        let (mut ranked, mut model): (OrderStatisticTree<u32>, _) = (OrderStatisticTree::default(), BTreeMap::new());
+        let (mut tree, mut model): (OrderStatisticTree<u32>, _) = (OrderStatisticTree::default(), BTreeMap::new());
         for key in 0..start {
-            do_both(Step::Insert((key * 7919 % 65_536) as u16, Some(key)), &mut ranked, &mut model);
+            do_both(Step::Insert((key * 7919 % 65_536) as u16, Some(key)), &mut tree, &mut model);
         }
         for step in steps {
-            do_both(step, &mut ranked, &mut model);
+            do_both(step, &mut tree, &mut model);
         }
-        holds(&ranked.root, true);
-        prop_assert!(ranked.iter().eq(model.keys()));
+        holds(&tree.root, true);
+        prop_assert!(tree.iter().eq(model.keys()));
         let mut before = Load::default();
         for (key, pages) in &model {
-            prop_assert_eq!(ranked.before(key), Some(before));
-            prop_assert_eq!(ranked.below(key), before);
+            prop_assert_eq!(tree.before(key), Some(before));
+            prop_assert_eq!(tree.below(key), before);
             before += Load::of(*pages);
         }
-        prop_assert_eq!(ranked.load(), before);
-        prop_assert_eq!(ranked.before(&u32::MAX), None);
-        prop_assert_eq!(ranked.below(&u32::MAX), before);
+        prop_assert_eq!(tree.load(), before);
+        prop_assert_eq!(tree.before(&u32::MAX), None);
+        prop_assert_eq!(tree.below(&u32::MAX), before);
         for key in [0, 1, 500, 9_999, 40_000, u32::MAX] {
-            prop_assert!(ranked.iter_from(&key).eq(model.range(key..).map(|(key, _)| key)), "from {}", key);
+            prop_assert!(tree.iter_from(&key).eq(model.range(key..).map(|(key, _)| key)), "from {}", key);
             let below: Load = model.range(..key).map(|(_, pages)| Load::of(*pages)).sum();
-            prop_assert_eq!(ranked.below(&key), below);
+            prop_assert_eq!(tree.below(&key), below);
         }
     }
 }
 
 #[test]
 fn it_stays_low_and_full() {
-    let mut ranked: OrderStatisticTree<u32> = OrderStatisticTree::default();
-    (0u32..100_000).for_each(|key| ranked.insert(key, None));
-    assert_eq!(holds(&ranked.root, true), 2, "64³ have room in three levels");
-    (0u32..100_000).filter(|key| key % 100 != 0).for_each(|key| assert!(ranked.remove(&key)));
-    assert!(holds(&ranked.root, true) <= 2);
-    assert_eq!(ranked.before(&50_000).unwrap().jobs, 500);
-    while ranked.pop_first().is_some() {}
-    assert!(ranked.is_empty() && matches!(&ranked.root, Node::Leaf(members) if members.is_empty()));
+    let mut tree: OrderStatisticTree<u32> = OrderStatisticTree::default();
+    (0u32..100_000).for_each(|key| tree.insert(key, None));
+    assert_eq!(holds(&tree.root, true), 2, "64³ have room in three levels");
+    (0u32..100_000).filter(|key| key % 100 != 0).for_each(|key| assert!(tree.remove(&key)));
+    assert!(holds(&tree.root, true) <= 2);
+    assert_eq!(tree.before(&50_000).unwrap().jobs, 500);
+    while tree.pop_first().is_some() {}
+    assert!(tree.is_empty() && matches!(&tree.root, Node::Leaf(members) if members.is_empty()));
 }
 
 #[test]
 fn a_node_divided_at_its_end_joins_its_small_neighbour() {
-    let mut ranked: OrderStatisticTree<u32> = OrderStatisticTree::default();
+    let mut tree: OrderStatisticTree<u32> = OrderStatisticTree::default();
     // Full leaves, the second one thinned out; then the first grows at its own end.
-    (0u32..192).for_each(|key| ranked.insert(key * 1000, None));
-    (66u32..128).for_each(|key| assert!(ranked.remove(&(key * 1000))));
-    (1u32..200).for_each(|key| ranked.insert(63_000 + key, None));
-    holds(&ranked.root, true);
-    assert_eq!(ranked.before(&191_000).unwrap().jobs, 192 - 62 + 199 - 1);
+    (0u32..192).for_each(|key| tree.insert(key * 1000, None));
+    (66u32..128).for_each(|key| assert!(tree.remove(&(key * 1000))));
+    (1u32..200).for_each(|key| tree.insert(63_000 + key, None));
+    holds(&tree.root, true);
+    assert_eq!(tree.before(&191_000).unwrap().jobs, 192 - 62 + 199 - 1);
 }

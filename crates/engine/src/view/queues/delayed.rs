@@ -1,4 +1,4 @@
-//! Jobs that are tried again stand aside until they are due.
+//! Jobs that are tried again are delayed until they are due.
 //!
 //! The log says when by the wall clock, which may be set back or forth while they wait; so the wait is measured once and
 //! then kept on the steady clock. It is never longer than it was when it was decided, whatever the wall clock says.
@@ -10,25 +10,25 @@ use courant_joblog::ids::{JobId, Timestamp};
 use courant_joblog::job::Job;
 use tokio::time::Instant;
 
-/// Nobody stands aside longer, whatever the log says: it is as good as for ever, and no clock overflows.
+/// Nobody is delayed longer, whatever the log says: it is as good as for ever, and no clock overflows.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A moment on both clocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Now {
+pub struct ClockReading {
     /// What the log counts in.
     pub wall: Timestamp,
     /// What waiting is measured by.
     pub steady: Instant,
 }
 
-impl Now {
+impl ClockReading {
     pub fn read() -> Self {
         Self { wall: Timestamp::now(), steady: Instant::now() }
     }
 }
 
-/// Who stands aside, and until when.
+/// The delayed jobs, and until when.
 #[derive(Debug, Default)]
 pub(super) struct Delayed {
     order: BTreeSet<(Instant, JobId)>,
@@ -36,8 +36,8 @@ pub(super) struct Delayed {
 }
 
 impl Delayed {
-    /// Puts a job aside if it is not due. `false` if it is.
-    pub(super) fn put(&mut self, job: &Job, now: Now) -> bool {
+    /// Delays a job if it is not due. `false` if it is.
+    pub(super) fn put(&mut self, job: &Job, now: ClockReading) -> bool {
         let wait = wait(job, now.wall);
         if wait.is_zero() {
             return false;
@@ -48,7 +48,7 @@ impl Delayed {
         self.order.insert((until, job.id.clone()))
     }
 
-    /// Takes a job away. `false` if it does not stand here.
+    /// Takes a job away. `false` if it is not here.
     pub(super) fn take(&mut self, job: &JobId) -> bool {
         let Some(until) = self.until.remove(job) else { return false };
         self.order.remove(&(until, job.clone()))
@@ -103,15 +103,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn setting_the_wall_clock_changes_nothing_for_one_who_waits() {
-        let mut aside = Delayed::default();
+        let mut delayed = Delayed::default();
         let job = tried("J", 1_000, 1_400);
-        let now = |wall| Now { wall: Timestamp(wall), steady: Instant::now() };
-        assert!(aside.put(&job, now(1_000)));
+        let now = |wall| ClockReading { wall: Timestamp(wall), steady: Instant::now() };
+        assert!(delayed.put(&job, now(1_000)));
         tokio::time::advance(Duration::from_millis(399)).await;
-        assert_eq!(aside.first_due(now(9_000_000).steady), None);
+        assert_eq!(delayed.first_due(now(9_000_000).steady), None);
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(aside.first_due(now(-9_000_000).steady), Some(&job.id));
-        assert!(aside.take(&job.id) && !aside.take(&job.id));
-        assert_eq!(aside.next_due(), None);
+        assert_eq!(delayed.first_due(now(-9_000_000).steady), Some(&job.id));
+        assert!(delayed.take(&job.id) && !delayed.take(&job.id));
+        assert_eq!(delayed.next_due(), None);
     }
 }

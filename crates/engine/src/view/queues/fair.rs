@@ -2,11 +2,11 @@
 //! same), and each owner's own jobs stay in their order.
 //!
 //! Turns are counted in rounds. In each round every owner with waiting jobs is served once, in the order of
-//! [`OwnerQueue::since`]; who was served has its next turn in the round after, also when it has nothing waiting in
-//! between. An owner who was not served in the round that is under way joins it: it has no claim on the past. So the `k`th job of an owner comes after `k - 1` jobs of each
-//! other owner, or `k` of those who are earlier in the round.
+//! [`OwnerQueue::since`]; who was served has its next turn in the round after, also when it has nothing waiting in between. An
+//! owner who was not served in the round that is under way joins it: it has no claim on the past. So the `k`th job of an owner
+//! comes after `k - 1` jobs of each other owner, or `k` of those who are earlier in the round.
 //!
-//! All operations are O(log n). What stands before a job is exact in jobs, but for one case: of more than [`COUNTED`]
+//! All operations are O(log n). The load before a job is exact in jobs, but for one case: of more than [`COUNTED`]
 //! other owners who have jobs in the very round of the job, it is taken that as many are before it as are before it among
 //! all owners. Pages are exact for the jobs of its owner and of owners who will be through by then; those of owners who
 //! are partly before it count as their average.
@@ -21,7 +21,7 @@ use courant_joblog::ids::{JobId, Owner, Timestamp};
 use crate::view::load::{Load, PagesLeft};
 use crate::view::order_statistic_tree::{OrderStatisticTree, Weight};
 
-/// Where a job stands among those of its owner; the id decides between equals.
+/// The position of a job among those of its owner; the id decides between equals.
 pub(super) type QueueKey = (Timestamp, JobId);
 
 /// Owners with jobs in one round are counted one by one up to so many.
@@ -58,7 +58,7 @@ struct OwnerQueue {
     jobs: OrderStatisticTree<QueueKey>,
     /// The round of its next turn: [`FairQueue::round`] or the one after.
     round: u64,
-    /// The oldest job it has had in this queue since it last had none: its place in each round.
+    /// The oldest job it has had in this queue since it last had none: its position in each round.
     since: QueueKey,
 }
 
@@ -109,29 +109,29 @@ impl Weight for Load {
 
 impl FairQueue {
     /// Puts in a job.
-    pub(super) fn insert(&mut self, owner: &Owner, stand: QueueKey, pages: PagesLeft, turn: Turn) {
+    pub(super) fn insert(&mut self, owner: &Owner, key: QueueKey, pages: PagesLeft, turn: Turn) {
         self.leave(owner);
         let was_served = self.served.remove(owner) && turn == Turn::Needed;
         let round = self.round + u64::from(was_served);
-        let new = || OwnerQueue { jobs: OrderStatisticTree::default(), round, since: stand.clone() };
+        let new = || OwnerQueue { jobs: OrderStatisticTree::default(), round, since: key.clone() };
         let queue = self.owners.entry(owner.clone()).or_insert_with(new);
-        queue.since = queue.since.clone().min(stand.clone());
-        queue.jobs.insert(stand, pages);
+        queue.since = queue.since.clone().min(key.clone());
+        queue.jobs.insert(key, pages);
         if turn == Turn::Returned {
             queue.round = self.round;
         }
         self.join(owner);
     }
 
-    /// Takes out a job, wherever it stands. `false` if it is not here.
-    pub(super) fn remove(&mut self, owner: &Owner, stand: &QueueKey) -> bool {
-        let removes = |queue: &OwnerQueue| queue.jobs.before(stand).is_some();
+    /// Takes out a job, wherever it is. `false` if it is not here.
+    pub(super) fn remove(&mut self, owner: &Owner, key: &QueueKey) -> bool {
+        let removes = |queue: &OwnerQueue| queue.jobs.before(key).is_some();
         if !self.owners.get(owner).is_some_and(removes) {
             return false;
         }
         self.leave(owner);
         if let Some(queue) = self.owners.get_mut(owner) {
-            queue.jobs.remove(stand);
+            queue.jobs.remove(key);
         }
         self.join(owner);
         true
@@ -157,10 +157,10 @@ impl FairQueue {
         job
     }
 
-    /// What stands before a job. `None` if it is not here.
-    pub(super) fn before(&self, owner: &Owner, stand: &QueueKey) -> Option<Load> {
+    /// The load before a job. `None` if it is not here.
+    pub(super) fn before(&self, owner: &Owner, key: &QueueKey) -> Option<Load> {
         let queue = self.owners.get(owner)?;
-        let mut ahead = queue.jobs.before(stand)?;
+        let mut ahead = queue.jobs.before(key)?;
         let own = queue.jobs.load();
         let mine = queue.round - self.round;
         // Counted from the current round.
@@ -173,7 +173,7 @@ impl FairQueue {
         Some(ahead)
     }
 
-    /// What stands before a job that comes now from an owner who has nothing waiting here.
+    /// The load before a job that comes now from an owner who has nothing waiting here.
     pub(super) fn before_newcomer(&self) -> Load {
         let all = self.current.by_turn.load();
         share(all.load, all.count)
@@ -358,15 +358,15 @@ mod tests {
         fn insert(&mut self, owner: Owner, old: bool, pages: u32) {
             self.clock += 1;
             let at = if old { self.clock % 7 } else { 1_000 + self.clock };
-            let stand = (Timestamp(at), JobId::new(format!("J{:05}", self.clock)));
+            let key = (Timestamp(at), JobId::new(format!("J{:05}", self.clock)));
             let turn = if old { Turn::Returned } else { Turn::Needed };
-            self.queue.insert(&owner, stand.clone(), Some(pages), turn);
-            self.jobs.entry(owner).or_default().insert(stand, pages);
+            self.queue.insert(&owner, key.clone(), Some(pages), turn);
+            self.jobs.entry(owner).or_default().insert(key, pages);
         }
 
-        fn forget(&mut self, owner: &Owner, stand: &QueueKey) -> u32 {
+        fn forget(&mut self, owner: &Owner, key: &QueueKey) -> u32 {
             let own = self.jobs.get_mut(owner).unwrap();
-            let pages = own.remove(stand).unwrap();
+            let pages = own.remove(key).unwrap();
             if own.is_empty() {
                 self.jobs.remove(owner);
             }
@@ -374,12 +374,12 @@ mod tests {
         }
 
         fn serve(&mut self, may: impl Fn(&Owner) -> bool) -> Option<(Owner, QueueKey, u32)> {
-            let (stand, owner) = self.queue.first(may)?;
-            let (stand, owner) = (stand.clone(), owner.clone());
-            assert_eq!(self.queue.serve(&owner), Some(stand.1.clone()));
-            assert_eq!(Some(&stand), self.jobs[&owner].keys().next(), "an owner's first job is first");
-            let pages = self.forget(&owner, &stand);
-            Some((owner, stand, pages))
+            let (key, owner) = self.queue.first(may)?;
+            let (key, owner) = (key.clone(), owner.clone());
+            assert_eq!(self.queue.serve(&owner), Some(key.1.clone()));
+            assert_eq!(Some(&key), self.jobs[&owner].keys().next(), "an owner's first job is first");
+            let pages = self.forget(&owner, &key);
+            Some((owner, key, pages))
         }
 
         fn step(&mut self, step: Step) {
@@ -387,42 +387,41 @@ mod tests {
                 Step::Insert { owner: number, old, pages } => self.insert(owner(number), old, pages),
                 Step::Serve { not } => drop(self.serve(|known| *known != owner(not))),
                 Step::Remove(nth) => {
-                    let all = self.jobs.iter().flat_map(|(owner, jobs)| jobs.keys().map(move |stand| (owner, stand)));
-                    let all: Vec<(Owner, QueueKey)> =
-                        all.map(|(owner, stand)| (owner.clone(), stand.clone())).collect();
-                    let Some((owner, stand)) = all.get(nth % all.len().max(1)) else { return };
-                    assert!(self.queue.remove(owner, stand) && !self.queue.remove(owner, stand));
-                    self.forget(owner, stand);
+                    let all = self.jobs.iter().flat_map(|(owner, jobs)| jobs.keys().map(move |key| (owner, key)));
+                    let all: Vec<(Owner, QueueKey)> = all.map(|(owner, key)| (owner.clone(), key.clone())).collect();
+                    let Some((owner, key)) = all.get(nth % all.len().max(1)) else { return };
+                    assert!(self.queue.remove(owner, key) && !self.queue.remove(owner, key));
+                    self.forget(owner, key);
                 }
             }
         }
 
-        /// What stands before each job, as it is told.
-        fn told(&self) -> BTreeMap<QueueKey, Load> {
-            let all = self.jobs.iter().flat_map(|(owner, jobs)| jobs.keys().map(move |stand| (owner, stand)));
-            all.map(|(owner, stand)| (stand.clone(), self.queue.before(owner, stand).unwrap())).collect()
+        /// The load before each job, as it is reported.
+        fn reported(&self) -> BTreeMap<QueueKey, Load> {
+            let all = self.jobs.iter().flat_map(|(owner, jobs)| jobs.keys().map(move |key| (owner, key)));
+            all.map(|(owner, key)| (key.clone(), self.queue.before(owner, key).unwrap())).collect()
         }
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
-        /// The place that is told is the one that comes if nobody else does.
+        /// The position that is reported is the one that comes if nobody else does.
         #[test]
         fn places_come_true(steps in vec(step(6), 0..150)) {
             let mut world = World::default();
             steps.into_iter().for_each(|step| world.step(step));
-            let told = world.told();
+            let reported = world.reported();
             let newcomer = world.queue.before_newcomer().jobs;
             let upcoming: Vec<JobId> = world.queue.upcoming(usize::MAX).cloned().collect();
-            prop_assert_eq!(world.queue.oldest(), told.keys().next().map(|(_, job)| job));
+            prop_assert_eq!(world.queue.oldest(), reported.keys().next().map(|(_, job)| job));
             prop_assert!(world.queue.upcoming(3).eq(upcoming.iter().take(3)));
             let (mut served, mut jobs, mut pages) = (BTreeMap::<Owner, u64>::new(), 0, 0);
-            while let Some((owner, stand, own)) = world.serve(|_| true) {
-                prop_assert_eq!(&upcoming[jobs as usize], &stand.1);
-                prop_assert_eq!(told[&stand].jobs, jobs);
+            while let Some((owner, key, own)) = world.serve(|_| true) {
+                prop_assert_eq!(&upcoming[jobs as usize], &key.1);
+                prop_assert_eq!(reported[&key].jobs, jobs);
                 // Pages of others are averages: nobody has more than 100.
-                prop_assert!(told[&stand].pages.abs_diff(pages) <= 100 * jobs);
+                prop_assert!(reported[&key].pages.abs_diff(pages) <= 100 * jobs);
                 *served.entry(owner).or_default() += 1;
                 let behind = world.jobs.keys().map(|owner| served.get(owner).copied().unwrap_or(0)).min();
                 prop_assert!(behind.is_none_or(|behind| served.values().all(|turns| *turns <= behind + 2)));
@@ -473,12 +472,12 @@ mod tests {
         for _ in 0..3_000 {
             world.serve(|_| true);
         }
-        let told = world.told();
+        let reported = world.reported();
         let mut jobs = 0u64;
-        while let Some((owner, stand, _)) = world.serve(|_| true) {
-            let off = told[&stand].jobs.abs_diff(jobs);
+        while let Some((owner, key, _)) = world.serve(|_| true) {
+            let off = reported[&key].jobs.abs_diff(jobs);
             assert!(off * 20 <= jobs.max(20 * COUNTED), "{owner}: {off} off at {jobs}");
-            assert_eq!(told[&stand].pages, told[&stand].jobs * 10);
+            assert_eq!(reported[&key].pages, reported[&key].jobs * 10);
             jobs += 1;
         }
     }
@@ -490,7 +489,7 @@ mod tests {
         (0..50).for_each(|_| drop(world.serve(|_| true)));
         assert_eq!(world.queue.before_newcomer().jobs, 1);
         world.insert(Owner::new("bob"), false, 1);
-        assert_eq!(world.told()[&world.jobs[&Owner::new("bob")].keys().next().unwrap().clone()].jobs, 1);
+        assert_eq!(world.reported()[&world.jobs[&Owner::new("bob")].keys().next().unwrap().clone()].jobs, 1);
         let turns: Vec<Owner> = (0..2).filter_map(|_| Some(world.serve(|_| true)?.0)).collect();
         assert!(turns.contains(&Owner::new("bob")));
     }
@@ -518,8 +517,8 @@ mod tests {
         for name in ["alice", "bob", "carol"] {
             world.insert(Owner::new(name), false, 1);
         }
-        let (owner, stand, pages) = world.serve(|_| true).unwrap();
-        world.queue.insert(&owner, stand.clone(), Some(pages), Turn::Returned);
-        assert_eq!(world.queue.before(&owner, &stand).map(|ahead| ahead.jobs), Some(0));
+        let (owner, key, pages) = world.serve(|_| true).unwrap();
+        world.queue.insert(&owner, key.clone(), Some(pages), Turn::Returned);
+        assert_eq!(world.queue.before(&owner, &key).map(|ahead| ahead.jobs), Some(0));
     }
 }

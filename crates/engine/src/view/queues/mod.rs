@@ -1,8 +1,8 @@
 //! The queues of waiting jobs, and who is next.
 //!
 //! One queue for each kind of work and lane. In it owners take turns, see [`fair`]; the jobs of one owner are in the order
-//! of [`Job::queued`]. A job that is tried again keeps its place among them (the log says when it loses it), but stands
-//! aside until it is due.
+//! of [`Job::queued`]. A job that is tried again keeps its position among them (the log says when it loses it), but is
+//! delayed until it is due.
 
 mod delayed;
 mod fair;
@@ -16,8 +16,8 @@ use courant_joblog::job::{Attempt, Job, Lane};
 
 use tokio::time::Instant;
 
+pub use self::delayed::ClockReading;
 use self::delayed::Delayed;
-pub use self::delayed::Now;
 use self::fair::{FairQueue, QueueKey, Turn};
 use self::lane_scheduler::LaneScheduler;
 pub use self::lane_scheduler::Weights;
@@ -30,7 +30,7 @@ pub struct JobQueues {
     kinds: HashMap<Box<str>, Kind>,
     /// Jobs that were taken out for a claim that is under way.
     claims: HashMap<JobId, (Box<str>, Owner)>,
-    aside: Delayed,
+    delayed: Delayed,
     turns: LaneScheduler,
 }
 
@@ -49,7 +49,7 @@ struct LaneQueue {
     held: u32,
 }
 
-/// The place of a waiting job.
+/// The position of a waiting job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueuePosition {
     /// 1 for the next.
@@ -83,12 +83,12 @@ impl<'a> QueueState<'a> {
         Self { kind, lane, waiting, delayed: 0, held: 0, oldest: None, before_newcomer }
     }
 
-    /// The place behind all that wait: where a job that comes now stands at worst.
+    /// The position behind all that wait: that of a job that comes now, at worst.
     pub fn end(&self) -> QueuePosition {
         QueuePosition::behind(self.waiting)
     }
 
-    /// The place of a job that comes now from an owner who has nothing waiting.
+    /// The position of a job that comes now from an owner who has nothing waiting.
     pub fn newcomer(&self) -> QueuePosition {
         QueuePosition::behind(self.before_newcomer)
     }
@@ -111,10 +111,10 @@ impl JobQueues {
         self.turns.weights()
     }
 
-    /// Puts a queued job into its queue, or aside until it is due.
-    pub fn insert(&mut self, job: &Job, now: Now) {
+    /// Puts a queued job into its queue, or delays it until it is due.
+    pub fn insert(&mut self, job: &Job, now: ClockReading) {
         self.take_out(job);
-        if self.aside.put(job, now) {
+        if self.delayed.put(job, now) {
             self.queue(job).delayed += 1;
         } else {
             self.stand_in(job, turn(job));
@@ -122,7 +122,7 @@ impl JobQueues {
     }
 
     /// Puts a job back that was taken out for a claim of which nothing came.
-    pub fn put_back(&mut self, job: &Job, now: Now) {
+    pub fn put_back(&mut self, job: &Job, now: ClockReading) {
         self.insert(job, now);
         if self.position(job).is_some() {
             self.stand_in(job, Turn::Returned);
@@ -135,21 +135,21 @@ impl JobQueues {
         self.stand_in(job, turn(job));
     }
 
-    /// Takes a job out, wherever it stands.
+    /// Takes a job out, wherever it is.
     pub fn remove(&mut self, job: &Job) {
         self.take_out(job);
         self.forget_unused(&job.kind);
     }
 
     /// A worker took it.
-    pub fn hold(&mut self, job: &Job) {
-        self.claim_over(&job.id);
+    pub fn add_running(&mut self, job: &Job) {
+        self.end_claim(&job.id);
         self.queue(job).held += 1;
         self.kind(&job.kind).runs(&job.owner);
     }
 
     /// No worker has it any more.
-    pub fn let_go(&mut self, job: &Job) {
+    pub fn remove_running(&mut self, job: &Job) {
         let queue = self.queue(job);
         queue.held = queue.held.saturating_sub(1);
         self.kind(&job.kind).ended(&job.owner);
@@ -157,7 +157,7 @@ impl JobQueues {
     }
 
     /// The claim of a job that was taken out is over. `false` if it was over already: a worker took the job.
-    pub fn claim_over(&mut self, job: &JobId) -> bool {
+    pub fn end_claim(&mut self, job: &JobId) -> bool {
         let Some((kind, owner)) = self.claims.remove(job) else { return false };
         self.kind(&kind).ended(&owner);
         self.forget_unused(&kind);
@@ -166,15 +166,15 @@ impl JobQueues {
 
     /// When the next delayed job is due.
     pub fn next_due(&self) -> Option<Instant> {
-        self.aside.next_due()
+        self.delayed.next_due()
     }
 
     /// The next delayed job that is due; it belongs into its queue.
     pub fn first_due(&self, now: Instant) -> Option<&JobId> {
-        self.aside.first_due(now)
+        self.delayed.first_due(now)
     }
 
-    /// Takes out the next job for a worker of these kinds, for a claim: [`JobQueues::claim_over`] must follow. An owner who
+    /// Takes out the next job for a worker of these kinds, for a claim: [`JobQueues::end_claim`] must follow. An owner who
     /// has its share of the slots is passed over while another one waits for this worker.
     pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>) -> Option<JobId> {
         let within_share = self.take(kinds, |kind| limits.while_others_wait(kind));
@@ -207,7 +207,7 @@ impl JobQueues {
     /// The position of a waiting job; `None` when it is not in a queue.
     pub fn position(&self, job: &Job) -> Option<QueuePosition> {
         let queue = &self.kinds.get(&job.kind)?.lanes[job.lane as usize];
-        queue.waiting.before(&job.owner, &stand(job)).map(QueuePosition::behind)
+        queue.waiting.before(&job.owner, &queue_key(job)).map(QueuePosition::behind)
     }
 
     /// The state of a queue.
@@ -241,17 +241,17 @@ impl JobQueues {
     }
 
     fn take_out(&mut self, job: &Job) {
-        let aside = self.aside.take(&job.id);
+        let delayed = self.delayed.take(&job.id);
         let queue = self.queue(job);
-        if aside {
+        if delayed {
             queue.delayed -= 1;
         } else {
-            queue.waiting.remove(&job.owner, &stand(job));
+            queue.waiting.remove(&job.owner, &queue_key(job));
         }
     }
 
     fn stand_in(&mut self, job: &Job, turn: Turn) {
-        self.queue(job).waiting.insert(&job.owner, stand(job), pages_left(job), turn);
+        self.queue(job).waiting.insert(&job.owner, queue_key(job), pages_left(job), turn);
     }
 
     fn queue(&mut self, job: &Job) -> &mut LaneQueue {
@@ -294,11 +294,11 @@ impl Kind {
     }
 }
 
-fn stand(job: &Job) -> QueueKey {
+fn queue_key(job: &Job) -> QueueKey {
     (job.queued, job.id.clone())
 }
 
-/// A job that kept its place after an attempt that finished no page had a turn of which nothing came. What finished pages
+/// A job that kept its position after an attempt that finished no page had a turn of which nothing came. What finished pages
 /// was served, and an owner must not get turn after turn for it.
 fn turn(job: &Job) -> Turn {
     let for_nothing = |last: &Attempt| last.pages_done == 0 && job.queued <= last.started;
@@ -324,7 +324,7 @@ mod tests {
                 job.lane = *lane;
                 job.queued = Timestamp(n as i64);
                 job.pages.expected = Some(n as u32);
-                queues.insert(&job, Now::read());
+                queues.insert(&job, ClockReading::read());
             }
         }
         queues
@@ -362,7 +362,7 @@ mod tests {
     fn a_delayed_job_waits_aside_until_it_is_due() {
         let mut queues = JobQueues::default();
         let job = tried("J", 1_000, 1_100);
-        let now = Now { wall: Timestamp(1_000), steady: Instant::now() };
+        let now = ClockReading { wall: Timestamp(1_000), steady: Instant::now() };
         let due = now.steady + Duration::from_millis(100);
         queues.insert(&job, now);
         assert_eq!(queues.take_next(&["pdf".into()], &OwnerLimits::NONE), None);
@@ -381,7 +381,7 @@ mod tests {
             for n in 0..*count {
                 let mut job = queued(&format!("{owner}-{lane:?}-{n:03}"), owner);
                 (job.lane, job.queued) = (*lane, Timestamp(jobs.len() as i64));
-                queues.insert(&job, Now::read());
+                queues.insert(&job, ClockReading::read());
                 jobs.insert(job.id.clone(), job);
             }
         }
@@ -399,7 +399,7 @@ mod tests {
             of_owners(&[("alice", Lane::Normal, 20), ("alice", Lane::Premium, 20), ("bob", Lane::Large, 3)]);
         let take = |queues: &mut JobQueues| {
             let job = jobs[&queues.take_next(&["pdf".into()], &limits(&slots, u32::MAX)).unwrap()].clone();
-            queues.hold(&job);
+            queues.add_running(&job);
             job
         };
         let running: Vec<Job> = (0..4).map(|_| take(&mut queues)).collect();
@@ -409,7 +409,7 @@ mod tests {
         let mut running = running;
         for left in (0..3).rev() {
             let at = running.iter().position(|job| job.owner.as_str() == "bob").unwrap();
-            queues.let_go(&running.swap_remove(at));
+            queues.remove_running(&running.swap_remove(at));
             running.push(take(&mut queues));
             assert_eq!(of(&running, "alice"), if left == 0 { 4 } else { 3 }, "{left} of bob's wait");
         }
@@ -424,12 +424,12 @@ mod tests {
         assert_eq!(jobs[&first].owner.as_str(), "alice");
         assert_eq!(jobs[&take(&mut queues, 1).unwrap()].owner.as_str(), "bob");
         assert_eq!(take(&mut queues, 1), None, "nobody may have two");
-        assert!(queues.claim_over(&first) && !queues.claim_over(&first));
+        assert!(queues.end_claim(&first) && !queues.end_claim(&first));
         let again = take(&mut queues, 1).unwrap();
-        queues.hold(&jobs[&again]);
-        assert!(!queues.claim_over(&again), "it runs");
+        queues.add_running(&jobs[&again]);
+        assert!(!queues.end_claim(&again), "it runs");
         assert_eq!(take(&mut queues, 1), None);
-        queues.let_go(&jobs[&again]);
+        queues.remove_running(&jobs[&again]);
         assert!(take(&mut queues, 1).is_some());
     }
 
@@ -437,10 +437,10 @@ mod tests {
     fn a_kind_that_is_not_used_any_more_leaves_nothing_behind() {
         let mut queues = JobQueues::default();
         let job = queued("J", "alice");
-        queues.insert(&job, Now::read());
+        queues.insert(&job, ClockReading::read());
         queues.remove(&job);
-        queues.hold(&job);
-        queues.let_go(&job);
+        queues.add_running(&job);
+        queues.remove_running(&job);
         assert_eq!(queues.kinds().count(), 0);
     }
 }

@@ -34,7 +34,7 @@ async fn nothing_acknowledged_is_lost() {
 }
 
 async fn check(dir: &Path, acked: &BTreeMap<Revision, JobId>, round: usize) {
-    let (_, marked) = Mark::open(&dir.join("log.mark")).unwrap();
+    let (_, marked) = HighWaterMark::open(&dir.join("log.mark")).unwrap();
     let log = open(dir);
     let mut found = BTreeMap::new();
     let mut after = Revision::ZERO;
@@ -53,7 +53,7 @@ async fn check(dir: &Path, acked: &BTreeMap<Revision, JobId>, round: usize) {
     assert_eq!(found.keys().copied().collect::<Vec<_>>(), dense, "round {round}: revisions without a gap");
     // Written while it ran: a mark of this round, and none that is ahead of the log.
     let (begun, head) = (log.info().epochs[2 * round].start, log.info().current().start);
-    assert!(matches!(marked, Marked::At(at) if begun < at && at <= head), "round {round}: {marked:?} of {head}");
+    assert!(matches!(marked, MarkState::At(at) if begun < at && at <= head), "round {round}: {marked:?} of {head}");
     assert_eq!(log.info().epochs.len(), 2 * (round + 1));
     assert!(log.info().epochs.iter().all(|epoch| log.info().covers(epoch.id, epoch.start)));
 }

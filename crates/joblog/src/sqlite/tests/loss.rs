@@ -31,12 +31,12 @@ impl Crashed {
         std::fs::write(path, bytes).unwrap();
     }
 
-    fn open(&self, loss: Loss) -> Result<SqliteLog, OpenError> {
+    fn open(&self, loss: OnLoss) -> Result<SqliteLog, OpenError> {
         SqliteLog::open(self.dir.path(), Options { loss, ..options() })
     }
 
     fn refused(&self) -> (Revision, Revision) {
-        match self.open(Loss::Refuse) {
+        match self.open(OnLoss::Refuse) {
             Err(error @ OpenError::Truncated { have, expected, .. }) => {
                 assert!(error.to_string().contains("--accept-log-loss"), "{error}");
                 (have, expected)
@@ -49,7 +49,7 @@ impl Crashed {
 #[tokio::test]
 async fn a_crash_loses_nothing() {
     let crashed = Crashed::new().await;
-    let log = crashed.open(Loss::Refuse).unwrap();
+    let log = crashed.open(OnLoss::Refuse).unwrap();
     assert_eq!(revisions(&log).await.len(), 20);
     assert!(log.info().covers(crashed.epoch, crashed.head));
 }
@@ -60,7 +60,7 @@ async fn a_write_ahead_log_cut_short_anywhere_is_noticed() {
         let crashed = Crashed::new().await;
         crashed.change("log.db-wal", |bytes| bytes.truncate(bytes.len() * tenth / 10));
         if tenth == 10 {
-            assert_eq!(revisions(&crashed.open(Loss::Refuse).unwrap()).await.len(), 20);
+            assert_eq!(revisions(&crashed.open(OnLoss::Refuse).unwrap()).await.len(), 20);
             continue;
         }
         let (have, expected) = crashed.refused();
@@ -101,13 +101,13 @@ async fn an_accepted_loss_gives_no_revision_twice_and_voids_lost_positions() {
     let crashed = Crashed::new().await;
     crashed.change("log.db-wal", |bytes| bytes.truncate(bytes.len() * 2 / 3));
     let (have, expected) = crashed.refused();
-    let log = crashed.open(Loss::Accept).unwrap();
+    let log = crashed.open(OnLoss::Accept).unwrap();
     assert_eq!(*log.head().borrow(), have);
     assert!(log.info().covers(crashed.epoch, have));
     assert!(!log.info().covers(crashed.epoch, Revision(have.0 + 1)));
     drop(log);
 
-    let log = crashed.open(Loss::Refuse).expect("a loss is accepted once and for all");
+    let log = crashed.open(OnLoss::Refuse).expect("a loss is accepted once and for all");
     let next = log.append(samples::create("new", "alice")).await.unwrap();
     assert_eq!(next, Revision(expected.0 + 1));
     assert!(!log.info().covers(crashed.epoch, expected));
@@ -119,21 +119,21 @@ async fn an_accepted_loss_gives_no_revision_twice_and_voids_lost_positions() {
 async fn a_damaged_mark_is_told_apart() {
     let crashed = Crashed::new().await;
     crashed.change("log.mark", |bytes| bytes[10] ^= 1);
-    let error = crashed.open(Loss::Refuse).unwrap_err();
+    let error = crashed.open(OnLoss::Refuse).unwrap_err();
     assert!(matches!(error, OpenError::MarkDamaged { .. }), "{error}");
-    let log = crashed.open(Loss::Accept).unwrap();
+    let log = crashed.open(OnLoss::Accept).unwrap();
     assert_eq!(revisions(&log).await.len(), 20);
     let next = log.append(samples::create("new", "alice")).await.unwrap();
     assert_eq!(next, Revision(crashed.head.0 + JUMP + 1), "how far it went is not known, so it jumps far");
     drop(log);
-    crashed.open(Loss::Refuse).unwrap();
+    crashed.open(OnLoss::Refuse).unwrap();
 }
 
 #[tokio::test]
 async fn a_missing_mark_is_made_again() {
     let crashed = Crashed::new().await;
     std::fs::remove_file(crashed.dir.path().join("log.mark")).unwrap();
-    let log = crashed.open(Loss::Refuse).unwrap();
+    let log = crashed.open(OnLoss::Refuse).unwrap();
     append_jobs(&log, 20..21).await;
     drop(log);
     std::fs::remove_file(crashed.dir.path().join("log.db")).unwrap();

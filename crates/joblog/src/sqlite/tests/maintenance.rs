@@ -111,7 +111,7 @@ async fn an_error_of_the_storage_is_final_and_said() {
             assert!(reason.contains("no such table"), "{reason}");
         }
         announced.mark_unchanged();
-        assert!(announced.changed().await.is_err(), "whoever follows must hear that it has stopped");
+        assert!(announced.changed().await.is_err(), "whoever follows must be notified that it has stopped");
         assert_eq!(*announced.borrow(), head);
         let forgotten = log.forget(&samples::create("J0", "alice").key, Revision(1)).await;
         assert!(matches!(forgotten, Err(AppendError::Unknown { .. })));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::TokenError;
-use courant_engine::batches::{Batch, Name};
+use courant_engine::batches::{Batch, BatchKey};
 use courant_joblog::ids::{Revision, Timestamp};
 use courant_proto::v1::WatchBatchResponse;
 use tokio::sync::{mpsc, watch};
@@ -15,7 +15,7 @@ use crate::convert;
 use crate::error::Error;
 use crate::services::Services;
 
-/// How often the percent of running jobs is looked at, which is not in the log.
+/// How often the percent of running jobs, which is not in the log, is read.
 const LIVE: Duration = Duration::from_secs(1);
 /// A year: longer than a token or a server lives.
 const LONG: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(366 * 24 * 3600);
 type Out = mpsc::Sender<Result<WatchBatchResponse, Status>>;
 
 /// The batch, and the revision of the view it was read at.
-pub(super) fn look(services: &Services, name: &Name) -> Result<(Batch, Revision), Error> {
+pub(super) fn read(services: &Services, name: &BatchKey) -> Result<(Batch, Revision), Error> {
     let now = Timestamp::now();
     let found = services.engine.projection(&services.projections.batches, |batches, view| {
         Some((batches.get(name, view, now)?, view.revision()))
@@ -34,7 +34,7 @@ pub(super) fn look(services: &Services, name: &Name) -> Result<(Batch, Revision)
 /// Starts to follow a batch.
 pub fn follow(
     services: Arc<Services>,
-    name: Name,
+    name: BatchKey,
     interval: Duration,
     token_left: Duration,
 ) -> Result<mpsc::Receiver<Result<WatchBatchResponse, Status>>, Error> {
@@ -60,7 +60,7 @@ pub fn follow(
 
 struct Follower {
     services: Arc<Services>,
-    name: Name,
+    name: BatchKey,
     changed: watch::Receiver<()>,
     interval: Duration,
     out: Out,
@@ -71,7 +71,7 @@ impl Follower {
         let mut last: Option<(Batch, Instant)> = None;
         loop {
             self.changed.mark_unchanged();
-            let (batch, revision) = look(&self.services, &self.name)?;
+            let (batch, revision) = read(&self.services, &self.name)?;
             let silent = last.as_ref().is_none_or(|(_, at)| at.elapsed() >= self.services.config.bookmark_interval);
             if silent || last.as_ref().is_some_and(|(last_sent, _)| *last_sent != batch) {
                 let cursor = self.services.engine.cursor(revision).encode();
@@ -82,7 +82,7 @@ impl Follower {
                 last = Some((batch, Instant::now()));
                 self.pause().await;
             }
-            self.news().await;
+            self.wait_for_change().await;
         }
     }
 
@@ -90,15 +90,15 @@ impl Follower {
     async fn pause(&mut self) {
         let (services, name, changed) = (&self.services, &self.name, &mut self.changed);
         let over = async {
-            while look(services, name).is_ok_and(|(batch, _)| !batch.complete) && changed.changed().await.is_ok() {}
+            while read(services, name).is_ok_and(|(batch, _)| !batch.complete) && changed.changed().await.is_ok() {}
         };
         let _ = tokio::time::timeout(self.interval, over).await;
-        // Whatever came during the pause is news still.
+        // A change during the pause still counts.
         self.changed.mark_changed();
     }
 
-    /// Until there may be something to tell.
-    async fn news(&mut self) {
+    /// Until the batch may have changed.
+    async fn wait_for_change(&mut self) {
         let _ = tokio::time::timeout(LIVE, self.changed.changed()).await;
     }
 }

@@ -16,7 +16,7 @@ use crate::notifications::inbox::NotificationInbox;
 use crate::notifications::store::{StoreError, StoredNotification};
 use crate::notifications::subscription::{Delivery, Subscription};
 
-/// Notifications of one subscription that are looked at together.
+/// Notifications of one subscription that are read together.
 const TOGETHER: usize = 100;
 /// The first wait after a push service failed, and the longest; full jitter between.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
@@ -25,14 +25,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 const PATIENCE: u32 = 20;
 
 /// What became of one message.
-enum Sent {
-    Yes,
+enum SendResult {
+    Delivered,
     /// The browser has ended the subscription.
     Gone,
     /// The push service does not take it, and will not.
     Refused(StatusCode),
     /// Another time, not before so long.
-    Later(Option<Duration>, String),
+    RetryLater(Option<Duration>, String),
 }
 
 /// A subscription whose push service failed.
@@ -45,23 +45,23 @@ struct Failing {
 
 /// Sends for ever. Pushes are not worth the service: what fails is tried again.
 pub async fn run(push: Arc<Push>, notifications: Arc<NotificationInbox>) {
-    let mut office = Office {
+    let mut sender = PushSender {
         schedule: Schedule::new(PushLimits::new(&push.config)),
         failing: HashMap::new(),
         running: JoinSet::new(),
     };
     notifications.pending_users.add(None);
     loop {
-        office.begin(&push, &notifications);
-        let next = office.failing.values().filter_map(|failing| failing.again).min();
+        sender.begin(&push, &notifications);
+        let next = sender.failing.values().filter_map(|failing| failing.again).min();
         let done = tokio::select! {
-            () = notifications.pending_users.changed() => office.collect(&notifications).await,
+            () = notifications.pending_users.changed() => sender.collect(&notifications).await,
             () = tokio::time::sleep_until(next.unwrap_or_else(far)), if next.is_some() => {
-                office.retry();
+                sender.retry();
                 Ok(())
             }
-            Some(ended) = office.running.join_next() => match ended {
-                Ok((delivery, sent)) => office.end(&notifications, delivery, sent).await,
+            Some(ended) = sender.running.join_next() => match ended {
+                Ok((delivery, sent)) => sender.end(&notifications, delivery, sent).await,
                 Err(error) => {
                     tracing::error!(%error, "a push ended badly");
                     Ok(())
@@ -69,7 +69,7 @@ pub async fn run(push: Arc<Push>, notifications: Arc<NotificationInbox>) {
             }
         };
         if let Err(error) = done {
-            tracing::error!(%error, "notices are not pushed at the moment");
+            tracing::error!(%error, "sending push notifications failed, retrying");
             tokio::time::sleep(FIRST_WAIT).await;
             notifications.pending_users.add(None);
         }
@@ -81,13 +81,13 @@ fn far() -> Instant {
 }
 
 /// What is to be sent, what is under way, and what is tried again later.
-struct Office {
+struct PushSender {
     schedule: Schedule,
     failing: HashMap<String, Failing>,
-    running: JoinSet<(Delivery, Result<Sent, StoreError>)>,
+    running: JoinSet<(Delivery, Result<SendResult, StoreError>)>,
 }
 
-impl Office {
+impl PushSender {
     fn begin(&mut self, push: &Arc<Push>, notifications: &Arc<NotificationInbox>) {
         while let Some(delivery) = self.schedule.begin() {
             let (push, notifications) = (push.clone(), notifications.clone());
@@ -122,18 +122,20 @@ impl Office {
         &mut self,
         notifications: &NotificationInbox,
         delivery: Delivery,
-        sent: Result<Sent, StoreError>,
+        sent: Result<SendResult, StoreError>,
     ) -> Result<(), StoreError> {
         let meanwhile = self.schedule.end(&delivery);
         let endpoint = &delivery.subscription.endpoint;
         match sent {
-            Ok(Sent::Yes | Sent::Refused(_)) => {
+            Ok(SendResult::Delivered | SendResult::Refused(_)) => {
                 self.failing.remove(endpoint);
                 meanwhile.into_iter().for_each(|again| self.schedule.add(again));
                 Ok(())
             }
-            Ok(Sent::Gone) => self.forget(notifications, endpoint.clone()).await,
-            Ok(Sent::Later(wait, why)) => self.later(notifications, meanwhile.unwrap_or(delivery), wait, &why).await,
+            Ok(SendResult::Gone) => self.forget(notifications, endpoint.clone()).await,
+            Ok(SendResult::RetryLater(wait, why)) => {
+                self.later(notifications, meanwhile.unwrap_or(delivery), wait, &why).await
+            }
             Err(error) => {
                 // It is due again with all others.
                 self.failing.remove(endpoint);
@@ -171,22 +173,22 @@ impl Office {
 }
 
 /// Sends all that one subscription waits for, or until something is in the way.
-async fn all(push: &Push, notifications: &NotificationInbox, to: &Subscription) -> Result<Sent, StoreError> {
+async fn all(push: &Push, notifications: &NotificationInbox, to: &Subscription) -> Result<SendResult, StoreError> {
     loop {
         let (endpoint, since) = (to.endpoint.clone(), notifications.wall.now().plus_ms(-(TTL.as_millis() as i64)));
         let waiting = notifications.with(move |store| store.unsent(&endpoint, since, TOGETHER)).await?;
         if waiting.is_empty() {
-            return Ok(Sent::Yes);
+            return Ok(SendResult::Delivered);
         }
         let parts = if waiting.len() > SINGLY { waiting.len() } else { 1 };
         for part in waiting.chunks(parts) {
             let sent = one(push, to, part).await;
-            if !matches!(sent, Sent::Yes | Sent::Refused(_)) {
+            if !matches!(sent, SendResult::Delivered | SendResult::Refused(_)) {
                 return Ok(sent);
             }
             // What is refused is refused again: the next may fare better.
-            if let Sent::Refused(status) = sent {
-                tracing::warn!(service = to.host(), %status, "a push service refused a notice");
+            if let SendResult::Refused(status) = sent {
+                tracing::warn!(service = to.host(), %status, "a push service refused a notification");
             }
             let (endpoint, last) = (to.endpoint.clone(), part.last().map_or(0, |notification| notification.change));
             notifications.with(move |store| store.was_sent(&endpoint, last)).await?;
@@ -194,15 +196,15 @@ async fn all(push: &Push, notifications: &NotificationInbox, to: &Subscription) 
     }
 }
 
-async fn one(push: &Push, to: &Subscription, notifications: &[StoredNotification]) -> Sent {
-    let letter = match notifications {
+async fn one(push: &Push, to: &Subscription, notifications: &[StoredNotification]) -> SendResult {
+    let payload = match notifications {
         [one] => of_one(one),
         many => of_many(many),
     };
-    let Some(sealed) = to.seal(letter) else { return Sent::Gone };
+    let Some(sealed) = to.seal(payload) else { return SendResult::Gone };
     let signed = match push.key.authorization(&to.origin(), &push.contact) {
         Ok(signed) => signed,
-        Err(error) => return Sent::Later(None, error.to_string()),
+        Err(error) => return SendResult::RetryLater(None, error.to_string()),
     };
     let request = push
         .client
@@ -214,21 +216,21 @@ async fn one(push: &Push, to: &Subscription, notifications: &[StoredNotification
         .header("Urgency", "normal")
         .body(sealed);
     match request.send().await {
-        Ok(answer) => verdict(&answer),
+        Ok(answer) => classify(&answer),
         // Without the address, which is a secret.
-        Err(error) => Sent::Later(None, error.without_url().to_string()),
+        Err(error) => SendResult::RetryLater(None, error.without_url().to_string()),
     }
 }
 
-fn verdict(answer: &reqwest::Response) -> Sent {
+fn classify(answer: &reqwest::Response) -> SendResult {
     let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     match answer.status() {
-        status if status.is_success() => Sent::Yes,
-        StatusCode::NOT_FOUND | StatusCode::GONE => Sent::Gone,
+        status if status.is_success() => SendResult::Delivered,
+        StatusCode::NOT_FOUND | StatusCode::GONE => SendResult::Gone,
         status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) => {
-            Sent::Later(wait.map(Duration::from_secs), status.to_string())
+            SendResult::RetryLater(wait.map(Duration::from_secs), status.to_string())
         }
-        status if status.is_client_error() || status.is_redirection() => Sent::Refused(status),
-        status => Sent::Later(wait.map(Duration::from_secs), status.to_string()),
+        status if status.is_client_error() || status.is_redirection() => SendResult::Refused(status),
+        status => SendResult::RetryLater(wait.map(Duration::from_secs), status.to_string()),
     }
 }

@@ -9,7 +9,7 @@ use crate::notifications::store::StoredNotification;
 /// The longest title and body in bytes: sealed, all of it must fit into 4096 bytes (RFC 8291, section 4).
 const TITLE_BYTES: usize = 400;
 const BODY_BYTES: usize = 1600;
-/// More notifications than this at once are told in one.
+/// More notifications than this at once are sent as one summary.
 pub(super) const SINGLY: usize = 3;
 
 #[derive(Serialize)]
@@ -31,7 +31,7 @@ pub(super) fn of_one(notification: &StoredNotification) -> Vec<u8> {
         Ok(NotificationSeverity::Error) => "error",
         _ => "info",
     };
-    let letter = PushPayload {
+    let payload = PushPayload {
         notification_id: Some(&notification.id),
         kind: &notification.kind,
         severity,
@@ -40,17 +40,17 @@ pub(super) fn of_one(notification: &StoredNotification) -> Vec<u8> {
         job_id: Some(notification.job.as_str()).filter(|job| !job.is_empty()),
         create_time: convert::time(notification.made).to_string(),
     };
-    bytes(&letter)
+    bytes(&payload)
 }
 
 /// Many notifications, in the order they were made. Nobody wants a hundred of them at once.
 pub(super) fn of_many(notifications: &[StoredNotification]) -> Vec<u8> {
-    let title = format!("{} new notices", notifications.len());
+    let title = format!("{} new notifications", notifications.len());
     let newest: Vec<&str> =
         notifications.iter().rev().take(SINGLY).map(|notification| cut(&notification.title, TITLE_BYTES)).collect();
     let body = format!("{} and {} more", newest.join(", "), notifications.len() - newest.len());
     let made = notifications.last().map(|notification| convert::time(notification.made).to_string());
-    let letter = PushPayload {
+    let payload = PushPayload {
         notification_id: None,
         kind: "summary",
         severity: "info",
@@ -59,12 +59,12 @@ pub(super) fn of_many(notifications: &[StoredNotification]) -> Vec<u8> {
         job_id: None,
         create_time: made.unwrap_or_default(),
     };
-    bytes(&letter)
+    bytes(&payload)
 }
 
-fn bytes(letter: &PushPayload<'_>) -> Vec<u8> {
+fn bytes(payload: &PushPayload<'_>) -> Vec<u8> {
     // Strings and names of fields: there is nothing that could not be written.
-    serde_json::to_vec(letter).unwrap_or_default()
+    serde_json::to_vec(payload).unwrap_or_default()
 }
 
 fn cut(text: &str, most: usize) -> &str {
@@ -89,15 +89,15 @@ mod tests {
         // Control characters are the longest in JSON: six bytes each. They cannot be in a title that people read.
         let large = notification(&id, "\u{1F600}".repeat(101), "é".repeat(2000));
         let many: Vec<StoredNotification> = (0..40).map(|_| large.clone()).collect();
-        for letter in [of_one(&large), of_many(&many)] {
-            assert!(letter.len() < 3900, "{}", letter.len());
-            let read: serde_json::Value = serde_json::from_slice(&letter).unwrap();
+        for payload in [of_one(&large), of_many(&many)] {
+            assert!(payload.len() < 3900, "{}", payload.len());
+            let read: serde_json::Value = serde_json::from_slice(&payload).unwrap();
             assert!(read["createTime"].as_str().unwrap().starts_with("2023-11-14T22:13:20"));
         }
         let read: serde_json::Value = serde_json::from_slice(&of_one(&large)).unwrap();
         assert_eq!((read["title"].as_str().unwrap().len(), read["body"].as_str().unwrap().len()), (400, 1600));
         let read: serde_json::Value = serde_json::from_slice(&of_many(&many)).unwrap();
-        assert_eq!(read["title"], "40 new notices");
+        assert_eq!(read["title"], "40 new notifications");
         assert!(read["body"].as_str().unwrap().ends_with(" and 37 more"));
     }
 }

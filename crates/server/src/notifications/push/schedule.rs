@@ -1,7 +1,7 @@
 //! Which subscription is sent to next.
 //!
-//! Deliveries are independent of each other, and each takes a place while its push service answers. A service that hangs, or
-//! a user whose browsers are all at one, gets only so many places: the others go on beside it.
+//! Deliveries are independent of each other, and each takes a slot while its push service answers. A service that hangs, or
+//! a user whose browsers are all at one, gets only so many slots: the others go on beside it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -47,7 +47,7 @@ impl Schedule {
         Self { limits, waiting, known, running, users: HashMap::new(), hosts: HashMap::new() }
     }
 
-    /// Something is to be sent. One that is under way is looked at again when it has ended.
+    /// Something is to be sent. One that is under way is sent again when it has ended.
     pub(super) fn add(&mut self, delivery: Delivery) {
         let endpoint = &delivery.subscription.endpoint;
         if let Some(again) = self.running.get_mut(endpoint) {
@@ -58,7 +58,7 @@ impl Schedule {
         }
     }
 
-    /// The next that has a place; it has to be ended.
+    /// The next that gets a slot; [`Schedule::end`] must follow.
     pub(super) fn begin(&mut self) -> Option<Delivery> {
         if self.running.len() >= self.limits.in_all {
             return None;

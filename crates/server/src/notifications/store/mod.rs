@@ -158,7 +158,7 @@ impl Store {
     }
 
     /// Keeps notifications, and that the log was looked through up to here. Those that are there already stay as they are.
-    pub fn keep(&self, drafts: &[Draft], followed: Option<(u64, Revision)>) -> Result<()> {
+    pub fn insert(&self, drafts: &[Draft], followed: Option<(u64, Revision)>) -> Result<()> {
         let mut database = self.database.lock();
         let all = database.transaction()?;
         for draft in drafts {
@@ -321,7 +321,7 @@ mod tests {
     fn notices_are_the_users_and_everybodys_and_read_by_each_alone() {
         let store = store(10);
         let drafts = [draft("a", Some("alice")), draft("b", Some("bob")), draft("all", None), draft("a", Some("bob"))];
-        store.keep(&drafts, None).unwrap();
+        store.insert(&drafts, None).unwrap();
         assert_eq!(ids(store.after("alice", 0, 10).unwrap()), ["a", "all"]);
         assert_eq!((store.unread("alice").unwrap(), store.unread("carol").unwrap()), (2, 1));
         let seen = store.change().unwrap();
@@ -339,7 +339,7 @@ mod tests {
     fn the_oldest_go_first_with_their_marks() {
         let store = store(3);
         for number in 0..6 {
-            store.keep(&[draft(&number.to_string(), Some("alice"))], None).unwrap();
+            store.insert(&[draft(&number.to_string(), Some("alice"))], None).unwrap();
             store.mark_read("alice", &[], Timestamp(1)).unwrap();
         }
         assert_eq!(ids(store.newest("alice", 10, false).unwrap()), ["5", "4", "3"]);
@@ -366,7 +366,7 @@ mod tests {
         let bounds = Bounds { per_user: 5, age_ms: 1000 };
         let store = Store::open(folder.path(), bounds).unwrap();
         assert_eq!(store.followed().unwrap(), None);
-        store.keep(&[], Some((u64::MAX, Revision(42)))).unwrap();
+        store.insert(&[], Some((u64::MAX, Revision(42)))).unwrap();
         let id = store.id().to_owned();
         drop(store);
         let store = Store::open(folder.path(), bounds).unwrap();

@@ -7,8 +7,8 @@ use super::{FIND, Result, Store, StoredNotification, current, notification};
 use crate::notifications::subscription::{Delivery, Subscription};
 
 impl Store {
-    /// Keeps a subscription, from the next notification on; one that is there keeps its place, unless it was another user's. Over
-    /// `most` the owner's oldest go.
+    /// Keeps a subscription, from the next notification on; one that is there keeps its position, unless it was another
+    /// user's. Over `most` the owner's oldest go.
     pub fn subscribe(&self, owner: &str, to: &Subscription, most: usize, now: Timestamp) -> Result<()> {
         let mut database = self.database.lock();
         let all = database.transaction()?;
@@ -108,10 +108,10 @@ mod tests {
     #[test]
     fn a_subscription_is_sent_what_comes_after_it_is_unread_and_was_not_sent() {
         let store = store(10);
-        store.keep(&[draft("old", Some("alice"))], None).unwrap();
+        store.insert(&[draft("old", Some("alice"))], None).unwrap();
         store.subscribe("alice", &subscription("a"), 5, Timestamp(1)).unwrap();
         let drafts = [draft("1", Some("alice")), draft("2", Some("bob")), draft("3", None), draft("4", Some("alice"))];
-        store.keep(&drafts, None).unwrap();
+        store.insert(&drafts, None).unwrap();
         assert_eq!(unsent(&store, "a"), ["1", "3", "4"]);
         store.mark_read("alice", &["3".into()], Timestamp(2)).unwrap();
         let first = store.unsent("a", Timestamp(0), 1).unwrap().remove(0);
@@ -121,7 +121,7 @@ mod tests {
         store.subscribe("alice", &subscription("a"), 5, Timestamp(3)).unwrap();
         assert_eq!(unsent(&store, "a"), ["4"]);
         assert!(store.unsent("a", Timestamp(i64::MAX), 10).unwrap().is_empty(), "too old");
-        // The same browser with another user: what was the first one's is not told to the second.
+        // The same browser with another user: what was the first one's is not sent to the second.
         store.subscribe("bob", &subscription("a"), 5, Timestamp(4)).unwrap();
         assert!(unsent(&store, "a").is_empty());
     }

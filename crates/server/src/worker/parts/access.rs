@@ -1,4 +1,4 @@
-//! Whether a worker holds what it speaks of.
+//! Whether a worker holds the attempt or part that it names.
 
 use std::sync::Arc;
 
@@ -29,9 +29,9 @@ impl Holder {
 
     /// The job, if the attempt is held and the part, if it is one, too.
     pub fn held(&self, services: &Services, parts: &PartRegistry) -> Result<Arc<Job>, Error> {
-        let job = self.attempt.held(&services.engine)?;
+        let job = self.attempt.held_job(&services.engine)?;
         match self.part {
-            Some(_) => parts.enter(self).map(|_| job).ok_or_else(|| self.attempt.lost().into()),
+            Some(_) => parts.enter(self).map(|_| job).ok_or_else(|| self.attempt.lease_lost().into()),
             None => Ok(job),
         }
     }
@@ -44,13 +44,13 @@ impl Holder {
         parts: &PartRegistry,
         name: &str,
     ) -> Result<Option<OwnedRwLockReadGuard<()>>, Error> {
-        self.attempt.held(&services.engine)?;
+        self.attempt.held_job(&services.engine)?;
         if self.part.is_none() {
             return Ok(None);
         }
-        let (pages, gate) = parts.enter(self).ok_or_else(|| self.attempt.lost())?;
+        let (pages, gate) = parts.enter(self).ok_or_else(|| self.attempt.lease_lost())?;
         let page = name.strip_prefix("pages/").and_then(|name| name.strip_suffix(".json")?.parse().ok());
-        if !page.is_some_and(|page| pages.has(page) && name == page_name(page)) {
+        if !page.is_some_and(|page| pages.contains(page) && name == page_name(page)) {
             return Err(Error::field("header.name", "must be that of a page of the part"));
         }
         Ok(Some(gate))

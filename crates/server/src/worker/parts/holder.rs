@@ -1,11 +1,11 @@
-//! Who speaks: the worker of an attempt, or that of a part of it.
+//! The sender of a report: the worker of an attempt, or that of a part of it.
 
 use courant_engine::attempt::AttemptId;
 use courant_engine::parts::{MAX_PART_ID, PartId};
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::AttemptRef;
 
-use crate::credential::{Credentials, Holding};
+use crate::credential::{Credentials, HeldAttempt};
 use crate::error::Error;
 use crate::worker::attempt::attempt_in;
 
@@ -38,8 +38,8 @@ impl Holder {
     }
 
     /// What the credential of a worker is for.
-    pub fn holding<'a>(&'a self, worker: &'a WorkerId) -> Holding<'a> {
-        Holding { job: &self.attempt.job, number: self.attempt.number, part: self.part_id(), worker }
+    pub fn holding<'a>(&'a self, worker: &'a WorkerId) -> HeldAttempt<'a> {
+        HeldAttempt { job: &self.attempt.job, number: self.attempt.number, part: self.part_id(), worker }
     }
 
     fn part_id(&self) -> &str {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use courant_engine::attempt::AttemptId;
-use courant_engine::parts::{Given, PartId, PartLedger, Span};
+use courant_engine::parts::{AssignedPart, PageSpan, PartId, PartLedger};
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::AttemptRef;
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use super::holder::Holder;
 #[derive(Debug, Default)]
 pub struct PartRegistry {
     pub(crate) ledger: Mutex<PartLedger>,
-    /// Workers that could not be told that a part is over.
+    /// Messages that a part is over which could not be sent.
     pub(crate) unsent: Mutex<Vec<(WorkerId, AttemptRef)>>,
 }
 
@@ -30,13 +30,13 @@ impl PartRegistry {
         counts
     }
 
-    /// Gives a worker a part, if one of these kinds is to be had.
-    pub(crate) fn give(&self, worker: &WorkerId, kinds: &[Box<str>]) -> Option<Given> {
-        self.ledger.lock().give(worker, kinds)
+    /// Assigns a worker a part, if one of these kinds is open.
+    pub(crate) fn assign(&self, worker: &WorkerId, kinds: &[Box<str>]) -> Option<AssignedPart> {
+        self.ledger.lock().assign(worker, kinds)
     }
 
     /// The pages of a part that this worker does; `None` if it does not, or no longer.
-    pub(crate) fn pages(&self, holder: &Holder, worker: &WorkerId) -> Option<Span> {
+    pub(crate) fn pages(&self, holder: &Holder, worker: &WorkerId) -> Option<PageSpan> {
         let ledger = self.ledger.lock();
         let part = ledger.part(&holder.attempt, holder.part.as_ref()?)?;
         (part.worker == *worker).then_some(part.pages)
@@ -48,7 +48,7 @@ impl PartRegistry {
     }
 
     /// Enters a part to write for it: while the guard lives the part is not handed back.
-    pub(crate) fn enter(&self, holder: &Holder) -> Option<(Span, OwnedRwLockReadGuard<()>)> {
+    pub(crate) fn enter(&self, holder: &Holder) -> Option<(PageSpan, OwnedRwLockReadGuard<()>)> {
         let ledger = self.ledger.lock();
         let part = ledger.part(&holder.attempt, holder.part.as_ref()?)?;
         Some((part.pages, part.gate.clone().try_read_owned().ok()?))
@@ -61,10 +61,10 @@ impl PartRegistry {
         mine.map(|(attempt, part)| Holder::of_part(attempt, &part.id)).collect()
     }
 
-    /// The parts of a worker beyond so many, those given last first.
-    pub(crate) fn beyond(&self, worker: &WorkerId, most: u32) -> Vec<Holder> {
-        let beyond = self.ledger.lock().beyond(worker, most);
-        beyond.into_iter().map(|(attempt, part)| Holder::of_part(&attempt, &part)).collect()
+    /// The parts of a worker over `most`, those assigned last first.
+    pub(crate) fn over_limit(&self, worker: &WorkerId, most: u32) -> Vec<Holder> {
+        let over_limit = self.ledger.lock().over_limit(worker, most);
+        over_limit.into_iter().map(|(attempt, part)| Holder::of_part(&attempt, &part)).collect()
     }
 
     /// The worker has shown that it knows of a part.
@@ -75,8 +75,8 @@ impl PartRegistry {
     }
 
     /// The worker failed on a part: it gets no more of this document.
-    pub(crate) fn bar(&self, holder: &Holder, worker: &WorkerId) {
-        self.ledger.lock().bar(&holder.attempt, worker);
+    pub(crate) fn exclude(&self, holder: &Holder, worker: &WorkerId) {
+        self.ledger.lock().exclude(&holder.attempt, worker);
     }
 
     pub(crate) fn is_accepted(&self, holder: &Holder) -> bool {
@@ -87,9 +87,9 @@ impl PartRegistry {
         self.ledger.lock().workers()
     }
 
-    pub(crate) fn late(&self, within: Duration) -> Vec<(WorkerId, Holder)> {
+    pub(crate) fn overdue(&self, within: Duration) -> Vec<(WorkerId, Holder)> {
         let ledger = self.ledger.lock();
-        let late = ledger.late(within).into_iter();
+        let late = ledger.overdue(within).into_iter();
         late.filter_map(|(attempt, part)| {
             let worker = ledger.part(&attempt, &part)?.worker.clone();
             Some((worker, Holder::of_part(&attempt, &part)))

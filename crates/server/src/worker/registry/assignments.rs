@@ -14,14 +14,14 @@ pub(super) const REMEMBERED: Duration = Duration::from_secs(60);
 
 impl Registry {
     /// A claim for the worker is being written.
-    pub fn claiming(&self, worker: &WorkerId, attempt: &AttemptId) {
+    pub fn begin_claim(&self, worker: &WorkerId, attempt: &AttemptId) {
         if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
             worker.claiming.insert(attempt.clone());
         }
     }
 
     /// The claim is written, or came to nothing.
-    pub fn claimed(&self, worker: &WorkerId, attempt: &AttemptId) {
+    pub fn end_claim(&self, worker: &WorkerId, attempt: &AttemptId) {
         if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
             worker.claiming.remove(attempt);
         }
@@ -60,7 +60,7 @@ impl Registry {
         }
     }
 
-    /// Compares what a worker holds with what it has shown to know of. What it holds and has not heard of, because the
+    /// Compares what a worker holds with what it has shown to know of. What it holds and does not know of, because the
     /// claim was written but its assignment never sent, is awaited like any assignment, so that no job is held by
     /// somebody who does not know.
     pub fn expect(&self, worker: &WorkerId, held: &HashSet<AttemptId>) {
@@ -79,8 +79,8 @@ impl Registry {
     }
 
     /// The assignments that were not answered in time; each stays one until [`Registry::answered`]. Their workers get
-    /// nothing more until they are heard.
-    pub fn late(&self, within: Duration) -> Vec<(WorkerId, AttemptId)> {
+    /// nothing more until they send something.
+    pub fn overdue(&self, within: Duration) -> Vec<(WorkerId, AttemptId)> {
         let mut late = Vec::new();
         for (id, worker) in &mut self.inner.lock().workers {
             let over = worker.unanswered.iter().filter(|(_, since)| since.elapsed() > within);

@@ -1,4 +1,4 @@
-//! Which workers are there. A worker's lease is one for all its jobs: it lives as long as anything was heard from the
+//! The connected workers. A worker has one lease for all its jobs: it lives as long as anything was received from the
 //! worker within the lease time. What a worker holds is not kept here: the view knows.
 
 mod assignments;
@@ -47,7 +47,7 @@ struct Inner {
     by_kind: HashMap<Box<str>, HashSet<WorkerId>>,
     /// The server is stopping: nobody gets anything new.
     closing: bool,
-    /// Nobody is judged by silence before this moment: the server was not there, or slept itself.
+    /// Silence before this moment counts for nobody: the server was not there, or slept itself.
     floor: Instant,
     next: u64,
 }
@@ -56,9 +56,9 @@ struct Worker {
     session: u64,
     /// Whose token it came with.
     subject: Box<str>,
-    offer: Offer,
-    heard: Instant,
-    /// It left an assignment unanswered, or lost a lease, and has not been heard since.
+    capabilities: WorkerCapabilities,
+    last_seen: Instant,
+    /// It left an assignment unanswered, or lost a lease, and has sent nothing since.
     unresponsive: bool,
     /// An operator wants it to take nothing new.
     drained: bool,
@@ -79,9 +79,9 @@ struct Connection {
     welcomed: bool,
 }
 
-/// What a worker offers with its hello.
+/// What a worker declares in its hello.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Offer {
+pub struct WorkerCapabilities {
     /// The kinds of work it takes.
     pub kinds: Arc<[Box<str>]>,
     /// Jobs it takes at once.
@@ -92,7 +92,7 @@ pub struct Offer {
     pub takes_parts: bool,
 }
 
-/// Names a stream of a worker.
+/// Identifies a stream of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     pub worker: WorkerId,
@@ -116,14 +116,14 @@ impl Eq for ReplacedToken {}
 
 /// A worker as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct WorkerSummary {
     pub worker: WorkerId,
-    pub offer: Offer,
+    pub capabilities: WorkerCapabilities,
     /// Whether its stream is open.
     pub connected: bool,
     /// Whether it is to take nothing new.
     pub drained: bool,
-    /// How long ago something was heard from it.
+    /// How long ago something was received from it.
     pub silence: Duration,
 }
 
@@ -141,36 +141,43 @@ impl Registry {
         Self { inner: Mutex::new(inner), lease, parts: PartRegistry::default() }
     }
 
-    /// A worker said hello on a new stream, with a token of this subject. An older stream of the same worker is told to end.
+    /// A worker said hello on a new stream, with a token of this subject. An older stream of the same worker is ended.
     /// Nothing is sent on the new one before [`Registry::welcomed`]. Refused while a worker of another subject has the id:
     /// it would take over that worker's jobs.
-    pub fn attach(&self, worker: WorkerId, subject: &str, offer: Offer, outbox: Outbox) -> Result<Session, Error> {
+    pub fn attach(
+        &self,
+        worker: WorkerId,
+        subject: &str,
+        capabilities: WorkerCapabilities,
+        outbox: Outbox,
+    ) -> Result<Session, Error> {
         let mut inner = self.inner.lock();
-        let taken =
-            |old: &Worker| *old.subject != *subject && (old.connection.is_some() || old.heard.elapsed() <= self.lease);
+        let taken = |old: &Worker| {
+            *old.subject != *subject && (old.connection.is_some() || old.last_seen.elapsed() <= self.lease)
+        };
         if inner.workers.get(&worker).is_some_and(taken) {
             return Err(Error::WorkerIdTaken(worker));
         }
         inner.next += 1;
         let (session, replaced) = (inner.next, CancellationToken::new());
         let connection = Some(Connection { outbox, replaced: replaced.clone(), welcomed: false });
-        let kinds = offer.kinds.clone();
+        let kinds = capabilities.kinds.clone();
         let now = match inner.remove(&worker) {
             Some(old) => {
                 old.connection.iter().for_each(|connection| connection.replaced.cancel());
-                let (heard, confirmed) = (Instant::now(), HashMap::new());
+                let (last_seen, confirmed) = (Instant::now(), HashMap::new());
                 Worker {
                     session,
                     subject: subject.into(),
-                    offer,
-                    heard,
+                    capabilities,
+                    last_seen,
                     unresponsive: false,
                     confirmed,
                     connection,
                     ..old
                 }
             }
-            None => Worker::new(session, subject, offer, connection),
+            None => Worker::new(session, subject, capabilities, connection),
         };
         for kind in kinds.iter() {
             inner.by_kind.entry(kind.clone()).or_default().insert(worker.clone());
@@ -191,9 +198,9 @@ impl Registry {
         let Some(connection) = worker.connection.as_mut() else { return };
         connection.welcomed = true;
         if closing {
-            connection.send(told_to_drain(DrainReason::ServerStopping));
+            connection.send(drain_message(DrainReason::ServerStopping));
         } else if drained {
-            connection.send(told_to_drain(DrainReason::Operator));
+            connection.send(drain_message(DrainReason::Operator));
         }
     }
 
@@ -206,13 +213,13 @@ impl Registry {
         }
     }
 
-    /// Something was heard: the lease begins anew. `true` if the worker can be given jobs again by that.
-    pub fn heard(&self, worker: &WorkerId) -> bool {
+    /// A message arrived: the lease is renewed. `true` if the worker can be given jobs again by that.
+    pub fn renew_lease(&self, worker: &WorkerId) -> bool {
         let mut inner = self.inner.lock();
         let floor = inner.floor;
         inner.workers.get_mut(worker).is_some_and(|worker| {
             let was_silent = worker.is_silent(floor, self.lease);
-            worker.heard = Instant::now();
+            worker.last_seen = Instant::now();
             std::mem::take(&mut worker.unresponsive) || was_silent
         })
     }
@@ -220,12 +227,12 @@ impl Registry {
     /// The worker takes so many jobs at once from now on.
     pub fn change_slots(&self, worker: &WorkerId, slots: u32) {
         if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
-            worker.offer.slots = slots;
+            worker.capabilities.slots = slots;
         }
     }
 
-    /// The server itself was not there for a while: everybody's lease begins anew.
-    pub fn forgive(&self) {
+    /// The server itself was not running for a while: everybody's lease begins anew.
+    pub fn renew_all_leases(&self) {
         self.inner.lock().floor = Instant::now();
     }
 
@@ -234,14 +241,14 @@ impl Registry {
         let inner = self.inner.lock();
         let since = inner.workers.get(worker).map_or(inner.floor, |worker| {
             let given = attempt.and_then(|attempt| worker.since(attempt));
-            worker.heard.max(inner.floor).max(given.unwrap_or(inner.floor))
+            worker.last_seen.max(inner.floor).max(given.unwrap_or(inner.floor))
         });
         since.elapsed() > self.lease
     }
 
-    /// Looks at the kinds that workers take.
-    pub fn kinds<T>(&self, look: impl FnOnce(&HashMap<Box<str>, HashSet<WorkerId>>) -> T) -> T {
-        look(&self.inner.lock().by_kind)
+    /// Reads which workers take each kind.
+    pub fn kinds<T>(&self, read: impl FnOnce(&HashMap<Box<str>, HashSet<WorkerId>>) -> T) -> T {
+        read(&self.inner.lock().by_kind)
     }
 
     /// The workers that may get jobs of one of these kinds; their free slots by what they hold.
@@ -253,19 +260,25 @@ impl Registry {
         let ids = kinds.iter().filter_map(|kind| inner.by_kind.get(kind)).flatten();
         let takers: BTreeMap<&WorkerId, &Worker> = ids.filter_map(|id| Some((id, inner.workers.get(id)?))).collect();
         let able =
-            |worker: &Worker| worker.takes_jobs() && worker.listens() && !worker.is_silent(inner.floor, self.lease);
+            |worker: &Worker| worker.takes_jobs() && worker.can_receive() && !worker.is_silent(inner.floor, self.lease);
         let free = takers.into_iter().filter(|(_, worker)| able(worker)).map(|(id, worker)| FreeWorker {
             worker: id.clone(),
-            kinds: worker.offer.kinds.clone(),
-            slots: worker.offer.slots.saturating_sub(held(id) + worker.claiming.len() as u32),
-            takes_parts: worker.offer.takes_parts,
+            kinds: worker.capabilities.kinds.clone(),
+            slots: worker.capabilities.slots.saturating_sub(held(id) + worker.claiming.len() as u32),
+            takes_parts: worker.capabilities.takes_parts,
         });
         free.filter(|free| free.slots > 0).collect()
     }
 
     /// Slots of all workers that may get jobs.
     pub fn slots(&self) -> u32 {
-        self.inner.lock().workers.values().filter(|worker| worker.takes_jobs()).map(|worker| worker.offer.slots).sum()
+        self.inner
+            .lock()
+            .workers
+            .values()
+            .filter(|worker| worker.takes_jobs())
+            .map(|worker| worker.capabilities.slots)
+            .sum()
     }
 
     /// Slots of the workers that may get jobs of each of these kinds, busy or not.
@@ -273,7 +286,10 @@ impl Registry {
         let inner = self.inner.lock();
         let slots = |kind: &str| {
             let workers = inner.by_kind.get(kind).into_iter().flatten().filter_map(|id| inner.workers.get(id));
-            workers.filter(|worker| worker.takes_jobs()).map(|worker| worker.offer.slots).fold(0, u32::saturating_add)
+            workers
+                .filter(|worker| worker.takes_jobs())
+                .map(|worker| worker.capabilities.slots)
+                .fold(0, u32::saturating_add)
         };
         kinds.iter().map(|kind| (kind.clone(), slots(kind))).collect()
     }
@@ -298,7 +314,7 @@ impl Registry {
         self.inner.lock().workers.get(worker).is_some_and(|worker| worker.connection.is_some())
     }
 
-    /// The worker does not answer: it gets nothing more until it is heard.
+    /// The worker does not answer: it gets nothing more until it sends something.
     pub fn set_unresponsive(&self, worker: &WorkerId) {
         if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
             worker.unresponsive = true;
@@ -306,9 +322,9 @@ impl Registry {
     }
 
     /// Forgets workers that are gone longer than a lease. Drained ones are remembered: they are to stay so.
-    pub fn forget_gone(&self) {
+    pub fn remove_expired(&self) {
         let here =
-            |worker: &Worker| worker.connection.is_some() || worker.drained || worker.heard.elapsed() <= self.lease;
+            |worker: &Worker| worker.connection.is_some() || worker.drained || worker.last_seen.elapsed() <= self.lease;
         let mut inner = self.inner.lock();
         let gone = inner.workers.iter().filter(|(_, worker)| !here(worker)).map(|(id, _)| id.clone());
         for id in gone.collect::<Vec<_>>() {
@@ -320,7 +336,7 @@ impl Registry {
 impl Inner {
     fn remove(&mut self, id: &WorkerId) -> Option<Worker> {
         let worker = self.workers.remove(id)?;
-        for kind in worker.offer.kinds.iter() {
+        for kind in worker.capabilities.kinds.iter() {
             if let Some(takers) = self.by_kind.get_mut(kind) {
                 takers.remove(id);
                 if takers.is_empty() {
@@ -333,13 +349,13 @@ impl Inner {
 }
 
 impl Worker {
-    fn new(session: u64, subject: &str, offer: Offer, connection: Option<Connection>) -> Self {
+    fn new(session: u64, subject: &str, capabilities: WorkerCapabilities, connection: Option<Connection>) -> Self {
         let (claiming, unanswered, confirmed) = (HashSet::new(), HashMap::new(), HashMap::new());
         Self {
             session,
             subject: subject.into(),
-            offer,
-            heard: Instant::now(),
+            capabilities,
+            last_seen: Instant::now(),
             unresponsive: false,
             drained: false,
             claiming,
@@ -355,7 +371,7 @@ impl Worker {
 
     /// Whether two signs of life of the three that a lease has room for did not come.
     fn is_silent(&self, floor: Instant, lease: Duration) -> bool {
-        self.heard.max(floor).elapsed() > lease * 2 / 3
+        self.last_seen.max(floor).elapsed() > lease * 2 / 3
     }
 
     /// Since when it has this attempt.
@@ -364,19 +380,19 @@ impl Worker {
     }
 
     /// Whether a job given now would likely arrive.
-    fn listens(&self) -> bool {
+    fn can_receive(&self) -> bool {
         !self.unresponsive && self.connection.as_ref().is_some_and(|connection| connection.outbox.capacity() > 0)
     }
 }
 
 impl Connection {
-    /// `false` when it cannot be sent: there is no room, or nothing may be sent yet.
+    /// `false` when it cannot be sent: the outbox is full, or nothing may be sent yet.
     fn send(&self, message: Message) -> bool {
         self.welcomed && self.outbox.try_send(Ok(WorkResponse { message: Some(message) })).is_ok()
     }
 }
 
 /// Take nothing new, and why.
-fn told_to_drain(reason: DrainReason) -> Message {
+fn drain_message(reason: DrainReason) -> Message {
     Message::Drain(Drain { reason: reason.into() })
 }

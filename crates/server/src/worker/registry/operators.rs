@@ -1,24 +1,24 @@
-//! What operators see of workers and tell them, and the end of the server.
+//! Listing, draining and resuming workers for operators, and the end of the server.
 
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{DrainReason, Resume};
 
-use super::{Listed, Registry, told_to_drain};
+use super::{Registry, WorkerSummary, drain_message};
 
 impl Registry {
-    /// The server is stopping: nobody gets anything new, and all are told.
+    /// The server is stopping: nobody gets anything new, and all are drained.
     pub fn close(&self) {
         let mut inner = self.inner.lock();
         inner.closing = true;
         inner.workers.values().filter_map(|worker| worker.connection.as_ref()).for_each(|connection| {
-            connection.send(told_to_drain(DrainReason::ServerStopping));
+            connection.send(drain_message(DrainReason::ServerStopping));
         });
     }
 
     /// Gives a worker nothing new until it is resumed. `false` when there is no such worker.
     pub fn drain(&self, worker: &WorkerId) -> bool {
-        self.set_drained(worker, true, told_to_drain(DrainReason::Operator))
+        self.set_drained(worker, true, drain_message(DrainReason::Operator))
     }
 
     /// Lets a drained worker take jobs again. `false` when there is no such worker.
@@ -26,30 +26,30 @@ impl Registry {
         self.set_drained(worker, false, Message::Resume(Resume {}))
     }
 
-    fn set_drained(&self, worker: &WorkerId, drained: bool, news: Message) -> bool {
+    fn set_drained(&self, worker: &WorkerId, drained: bool, message: Message) -> bool {
         let mut inner = self.inner.lock();
         let Some(worker) = inner.workers.get_mut(worker) else { return false };
         if worker.drained != drained {
             worker.drained = drained;
             worker.connection.iter().for_each(|connection| {
-                connection.send(news.clone());
+                connection.send(message.clone());
             });
         }
         true
     }
 
     /// All workers, by id.
-    pub fn list(&self) -> Vec<Listed> {
+    pub fn list(&self) -> Vec<WorkerSummary> {
         let inner = self.inner.lock();
-        let listed = inner.workers.iter().map(|(id, worker)| Listed {
+        let summaries = inner.workers.iter().map(|(id, worker)| WorkerSummary {
             worker: id.clone(),
-            offer: worker.offer.clone(),
+            capabilities: worker.capabilities.clone(),
             connected: worker.connection.is_some(),
             drained: worker.drained,
-            silence: worker.heard.elapsed(),
+            silence: worker.last_seen.elapsed(),
         });
-        let mut listed: Vec<Listed> = listed.collect();
-        listed.sort_by(|a, b| a.worker.cmp(&b.worker));
-        listed
+        let mut workers: Vec<WorkerSummary> = summaries.collect();
+        workers.sort_by(|a, b| a.worker.cmp(&b.worker));
+        workers
     }
 }

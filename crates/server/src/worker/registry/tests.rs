@@ -23,8 +23,9 @@ fn assignment() -> Message {
 fn registry(room: usize) -> (Registry, WorkerId, Session, mpsc::Receiver<Result<WorkResponse, Status>>) {
     let (registry, worker) = (Registry::default(), WorkerId::new("w"));
     let (outbox, sent) = mpsc::channel(room);
-    let offer = Offer { kinds: ["pdf".into()].into(), slots: 2, software: "test".into(), takes_parts: false };
-    let session = registry.attach(worker.clone(), "worker", offer, outbox).unwrap();
+    let capabilities =
+        WorkerCapabilities { kinds: ["pdf".into()].into(), slots: 2, software: "test".into(), takes_parts: false };
+    let session = registry.attach(worker.clone(), "worker", capabilities, outbox).unwrap();
     (registry, worker, session, sent)
 }
 
@@ -55,13 +56,13 @@ async fn who_does_not_answer_gets_nothing_more_until_it_is_heard() {
     registry.welcomed(&session);
     registry.assign(&worker, attempt(1), assignment());
     tokio::time::advance(WITHIN).await;
-    assert!(registry.late(WITHIN).is_empty() && free(&registry, 1).len() == 1);
+    assert!(registry.overdue(WITHIN).is_empty() && free(&registry, 1).len() == 1);
     tokio::time::advance(Duration::from_millis(1)).await;
-    assert_eq!(registry.late(WITHIN), [(worker.clone(), attempt(1))]);
-    assert_eq!(registry.late(WITHIN).len(), 1, "it stays late until it is dealt with");
-    assert!(registry.answered(&worker, &attempt(1)) && registry.late(WITHIN).is_empty());
+    assert_eq!(registry.overdue(WITHIN), [(worker.clone(), attempt(1))]);
+    assert_eq!(registry.overdue(WITHIN).len(), 1, "it stays late until it is dealt with");
+    assert!(registry.answered(&worker, &attempt(1)) && registry.overdue(WITHIN).is_empty());
     assert!(free(&registry, 0).is_empty());
-    assert!(registry.heard(&worker) && !registry.heard(&worker));
+    assert!(registry.renew_lease(&worker) && !registry.renew_lease(&worker));
     assert_eq!(free(&registry, 0).len(), 1);
 }
 
@@ -71,13 +72,13 @@ async fn what_a_worker_holds_without_knowing_is_found() {
     let held: HashSet<_> = [attempt(1), attempt(2), attempt(3)].into();
     registry.expect(&worker, &held);
     tokio::time::advance(WITHIN * 2).await;
-    assert!(registry.late(WITHIN).is_empty(), "it may still be telling what it has");
+    assert!(registry.overdue(WITHIN).is_empty(), "it may still be telling what it has");
     registry.confirm(&worker, &attempt(1));
-    registry.claiming(&worker, &attempt(2));
+    registry.begin_claim(&worker, &attempt(2));
     registry.welcomed(&session);
     registry.expect(&worker, &held);
     tokio::time::advance(WITHIN * 2).await;
-    assert_eq!(registry.late(WITHIN), [(worker.clone(), attempt(3))]);
+    assert_eq!(registry.overdue(WITHIN), [(worker.clone(), attempt(3))]);
     registry.answered(&worker, &attempt(3));
     // What ended is not remembered for ever.
     tokio::time::advance(REMEMBERED).await;
@@ -92,12 +93,12 @@ async fn leases_hang_on_signs_of_life_alone() {
     registry.detach(&session);
     tokio::time::advance(lease).await;
     assert!(!registry.is_lost(&worker, None), "a lease outlives its stream");
-    registry.heard(&worker);
+    registry.renew_lease(&worker);
     tokio::time::advance(lease).await;
     assert!(!registry.is_lost(&worker, None));
     tokio::time::advance(Duration::from_millis(1)).await;
     assert!(registry.is_lost(&worker, None));
-    registry.forgive();
+    registry.renew_all_leases();
     assert!(!registry.is_lost(&worker, None) && !registry.is_lost(&WorkerId::new("unknown"), None));
     tokio::time::advance(lease + Duration::from_millis(1)).await;
     assert!(registry.is_lost(&worker, None) && registry.is_lost(&WorkerId::new("unknown"), None));
@@ -111,7 +112,7 @@ async fn a_silent_worker_gets_nothing_before_it_speaks_again() {
     assert_eq!(free(&registry, 0).len(), 1, "two heartbeats are not overdue yet");
     tokio::time::advance(Duration::from_millis(1)).await;
     assert!(free(&registry, 0).is_empty(), "though its stream is open");
-    assert!(registry.heard(&worker), "whoever gives out jobs has to know");
+    assert!(registry.renew_lease(&worker), "whoever gives out jobs has to know");
     assert_eq!(free(&registry, 0).len(), 1);
 }
 
@@ -131,8 +132,8 @@ async fn an_attempt_begins_with_a_whole_lease() {
 async fn a_worker_id_belongs_to_its_user_for_as_long_as_the_worker_is_there() {
     let (registry, worker, session, _sent) = registry(8);
     let come = |subject| {
-        let offer = Offer { kinds: ["scan".into()].into(), ..Offer::default() };
-        registry.attach(worker.clone(), subject, offer, mpsc::channel(1).0)
+        let capabilities = WorkerCapabilities { kinds: ["scan".into()].into(), ..WorkerCapabilities::default() };
+        registry.attach(worker.clone(), subject, capabilities, mpsc::channel(1).0)
     };
     assert!(matches!(come("mallory"), Err(Error::WorkerIdTaken(_))));
     registry.detach(&session);

@@ -12,12 +12,12 @@ use crate::services::Services;
 use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
 
-/// Ends a part: what is not done of it goes back to its lead. Its worker is told, unless it said so itself.
-pub(crate) async fn end(services: &Services, registry: &Registry, holder: &Holder, why: Why) {
+/// Ends a part: what is not done of it goes back to its lead. Its worker is notified, unless it reported the end itself.
+pub(crate) async fn end(services: &Services, registry: &Registry, holder: &Holder, why: PartEnd) {
     let Some(id) = &holder.part else { return };
-    let Some(part) = registry.parts.ledger.lock().shut(&holder.attempt, id) else { return };
+    let Some(part) = registry.parts.ledger.lock().begin_close(&holder.attempt, id) else { return };
     tracing::info!(job = %holder.attempt.job, worker = %part.worker, pages = ?part.pages, ?why, "a part ended");
-    if why != Why::SaidSo {
+    if why != PartEnd::Reported {
         send_to_helper(registry, &part.worker, holder.wire(&services.credentials, &part.worker));
     }
     services.engine.wake.notify_one();
@@ -29,24 +29,24 @@ pub(crate) async fn end(services: &Services, registry: &Registry, holder: &Holde
 }
 
 /// Like [`end`], for those who cannot wait.
-pub(crate) fn end_soon(services: &Arc<Services>, registry: &Arc<Registry>, holder: Holder, why: Why) {
+pub(crate) fn end_soon(services: &Arc<Services>, registry: &Arc<Registry>, holder: Holder, why: PartEnd) {
     let (services, registry) = (services.clone(), registry.clone());
     tokio::spawn(async move { end(&services, &registry, &holder, why).await });
 }
 
-/// Why a part ends.
+/// PartEnd a part ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// Its worker said so: it is done, or handed back.
-    SaidSo,
+pub(crate) enum PartEnd {
+    /// Its worker reported it: done, or handed back.
+    Reported,
     /// Its worker is gone, or was restarted.
     WorkerGone,
     /// It was not accepted in time.
     NotAccepted,
     /// What its worker reported made no sense.
-    Nonsense,
+    InvalidReport,
     /// A job needs the slot.
-    MadeWay,
+    SlotNeeded,
     /// Nothing of it is left to do.
     NothingToDo,
 }
@@ -61,11 +61,11 @@ pub(crate) fn prune(services: &Services, registry: &Registry) {
         ledger.attempts()
     };
     for attempt in attempts {
-        let running = attempt.held(&services.engine).is_ok_and(|job| job.state == State::Running);
+        let running = attempt.held_job(&services.engine).is_ok_and(|job| job.state == State::Running);
         if running {
             continue;
         }
-        let parts = registry.parts.ledger.lock().dissolve(&attempt);
+        let parts = registry.parts.ledger.lock().remove_split(&attempt);
         for part in parts {
             tracing::info!(job = %attempt.job, worker = %part.worker, pages = ?part.pages, "a part ended with its job");
             let at = Holder::of_part(&attempt, &part.id).wire(&services.credentials, &part.worker);
@@ -80,19 +80,19 @@ pub(crate) fn sweep(services: &Arc<Services>, registry: &Arc<Registry>) {
     for worker in registry.parts.workers() {
         if registry.is_lost(&worker, None) {
             for holder in registry.parts.held_by(&worker) {
-                end_soon(services, registry, holder, Why::WorkerGone);
+                end_soon(services, registry, holder, PartEnd::WorkerGone);
             }
         }
     }
-    for (worker, holder) in registry.parts.late(services.config.accept_within) {
+    for (worker, holder) in registry.parts.overdue(services.config.accept_within) {
         registry.set_unresponsive(&worker);
-        end_soon(services, registry, holder, Why::NotAccepted);
+        end_soon(services, registry, holder, PartEnd::NotAccepted);
     }
     let stale = std::mem::take(&mut *registry.parts.unsent.lock());
     stale.into_iter().for_each(|(worker, at)| send_to_helper(registry, &worker, at));
 }
 
-/// Tells a worker that a part is over. One that is away learns it from its next welcome.
+/// Notifies a worker that a part is over. One that is disconnected learns it from its next welcome.
 fn send_to_helper(registry: &Registry, worker: &WorkerId, at: AttemptRef) {
     if !registry.send(worker, Message::LeaseLost(LeaseLost { attempt: Some(at.clone()) }))
         && registry.is_connected(worker)

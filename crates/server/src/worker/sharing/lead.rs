@@ -1,7 +1,7 @@
-//! What a lead offers, and what it is told of that.
+//! What a lead offers, and the state it is sent of that.
 
 use courant_engine::attempt::AttemptId;
-use courant_engine::parts::{MAX_RANGES, Span};
+use courant_engine::parts::{MAX_RANGES, PageSpan};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::State;
 use courant_proto::v1::work_response::Message;
@@ -21,7 +21,7 @@ pub(crate) fn offer(
     attempt: &AttemptId,
     offer: &OfferPages,
 ) -> Result<(), Error> {
-    let job = attempt.held(&services.engine)?;
+    let job = attempt.held_job(&services.engine)?;
     let total = job.pages.total.ok_or_else(|| Error::field("offer", "must come after the plan"))?;
     let pages = spans_in(&offer.pages, total)?;
     if offer.revision < 1 {
@@ -35,42 +35,42 @@ pub(crate) fn offer(
     Ok(())
 }
 
-fn spans_in(ranges: &[PageRange], total: u32) -> Result<Vec<Span>, Error> {
+fn spans_in(ranges: &[PageRange], total: u32) -> Result<Vec<PageSpan>, Error> {
     if ranges.len() > MAX_RANGES {
         return Err(Error::field("offer.pages", format!("must have at most {MAX_RANGES} ranges")));
     }
     let span = |range: &PageRange| {
         let (first, last) = (u32::try_from(range.first).ok()?, u32::try_from(range.last).ok()?);
-        (1 <= first && first <= last && last <= total).then_some(Span { first, last })
+        (1 <= first && first <= last && last <= total).then_some(PageSpan { first, last })
     };
-    let spans: Option<Vec<Span>> = ranges.iter().map(span).collect();
+    let spans: Option<Vec<PageSpan>> = ranges.iter().map(span).collect();
     let mut spans = spans.ok_or_else(|| Error::field("offer.pages", format!("must lie within 1 to {total}")))?;
     spans.sort_unstable_by_key(|span| span.first);
-    if spans.windows(2).any(|pair| pair[0].meets(&pair[1])) {
+    if spans.windows(2).any(|pair| pair[0].overlaps(&pair[1])) {
         return Err(Error::field("offer.pages", "must have no page in common"));
     }
     Ok(spans)
 }
 
-/// Tells the lead how its offers stand.
+/// Sends the lead the state of its offers.
 pub(super) fn send_to_lead(services: &Services, registry: &Registry, attempt: &AttemptId) {
-    // Under the ledger's lock, so that what is told later is newer.
+    // Under the ledger's lock, so that what is sent later is newer.
     let mut ledger = registry.parts.ledger.lock();
     let Some(split) = ledger.split(attempt) else { return };
-    let finished = attempt.held(&services.engine).map(|job| finished_pages(&job)).unwrap_or_default();
-    let news = PartsChanged {
+    let finished = attempt.held_job(&services.engine).map(|job| finished_pages(&job)).unwrap_or_default();
+    let message = PartsChanged {
         attempt: Some(Holder::of(attempt).wire(&services.credentials, &split.lead)),
         revision: split.revision,
         held: split.held().map(page_range).collect(),
         finished_pages: finished,
     };
-    let sent = registry.send(&split.lead, Message::Parts(news));
+    let sent = registry.send(&split.lead, Message::Parts(message));
     if let Some(split) = ledger.split_mut(attempt) {
         split.lead_is_stale = !sent;
     }
 }
 
-/// Tells a worker what it could not be told before.
+/// Sends a worker what could not be sent before.
 pub(crate) fn remind_lead(services: &Services, registry: &Registry, worker: &WorkerId) {
     let stale: Vec<AttemptId> = {
         let ledger = registry.parts.ledger.lock();

@@ -1,10 +1,10 @@
-//! Documents that several workers do: what is told to a lead and to its helpers, and when a part ends. Who has which part is
+//! Documents that several workers do: what is sent to a lead and to its helpers, and when a part ends. Who has which part is
 //! in [`super::parts`].
 
+mod assign;
 mod end;
-mod give;
 mod lead;
 
-pub(super) use end::{Why, end, end_soon, prune, sweep};
-pub(super) use give::give_out;
+pub(super) use assign::assign_parts;
+pub(super) use end::{PartEnd, end, end_soon, prune, sweep};
 pub(super) use lead::{offer, remind_lead};

@@ -1,53 +1,53 @@
-//! Giving parts to workers that have nothing better to do.
+//! Assigning parts to workers with free slots.
 
 use std::sync::Arc;
 
-use courant_engine::parts::Given;
+use courant_engine::parts::AssignedPart;
 use courant_joblog::job::State;
 use courant_proto::v1::Assignment;
 use courant_proto::v1::work_response::Message;
 
-use super::end::{Why, end_soon};
+use super::end::{PartEnd, end_soon};
 use super::lead::send_to_lead;
 use crate::services::Services;
 use crate::worker::assignment::{assignment, free, page_range};
 use crate::worker::parts::Holder;
 use crate::worker::registry::Registry;
 
-/// Gives parts to workers with room for which no job waits. Whole jobs were given out before.
-pub(crate) fn give_out(services: &Arc<Services>, registry: &Arc<Registry>) {
+/// Assigns parts to workers with free slots for which no job waits. Whole jobs were assigned before.
+pub(crate) fn assign_parts(services: &Arc<Services>, registry: &Arc<Registry>) {
     if registry.parts.ledger.lock().is_empty() {
         return;
     }
     let counts = registry.parts.counts();
     let kinds = registry.parts.ledger.lock().kinds();
     for able in free(services, registry, &kinds).into_iter().filter(|free| free.takes_parts) {
-        let room = able.slots.saturating_sub(counts.get(&able.worker).copied().unwrap_or(0));
-        for _ in 0..room {
-            let Some(given) = registry.parts.give(&able.worker, &able.kinds) else { break };
-            hand_over(services, registry, &able.worker, given);
+        let free = able.slots.saturating_sub(counts.get(&able.worker).copied().unwrap_or(0));
+        for _ in 0..free {
+            let Some(part) = registry.parts.assign(&able.worker, &able.kinds) else { break };
+            send_part(services, registry, &able.worker, part);
         }
     }
 }
 
-fn hand_over(
+fn send_part(
     services: &Arc<Services>,
     registry: &Arc<Registry>,
     worker: &courant_joblog::ids::WorkerId,
-    Given { attempt, part, pages }: Given,
+    AssignedPart { attempt, part, pages }: AssignedPart,
 ) {
     let holder = Holder::of_part(&attempt, &part);
-    // Should it be over already, that will be noticed where all parts of it are ended.
-    let Ok(job) = attempt.held(&services.engine) else { return };
+    // If the attempt is over already, the sweep ends all its parts.
+    let Ok(job) = attempt.held_job(&services.engine) else { return };
     if job.state != State::Running || (pages.first..=pages.last).all(|page| job.pages.is_done(page)) {
-        return end_soon(services, registry, holder, Why::NothingToDo);
+        return end_soon(services, registry, holder, PartEnd::NothingToDo);
     }
     let at = holder.wire(&services.credentials, worker);
     let message = Assignment { pages: Some(page_range(pages)), ..assignment(&job, at) };
     if registry.send(worker, Message::Assignment(message)) {
-        tracing::info!(job = %attempt.job, attempt = attempt.number, %worker, ?pages, "a part was given");
+        tracing::info!(job = %attempt.job, attempt = attempt.number, %worker, ?pages, "part assigned");
         send_to_lead(services, registry, &attempt);
     } else {
-        end_soon(services, registry, holder, Why::WorkerGone);
+        end_soon(services, registry, holder, PartEnd::WorkerGone);
     }
 }

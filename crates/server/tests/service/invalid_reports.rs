@@ -39,7 +39,7 @@ fn completed(attempt: Option<AttemptRef>, format: i32) -> Report {
 }
 
 /// Each alone makes no sense, in an attempt that has a plan of two pages and page 9 stored.
-const NONSENSE: &[(&str, Nonsense)] = &[
+const INVALID_REPORTS: &[(&str, Nonsense)] = &[
     ("percent is not a number", |at| progress(at, f64::NAN)),
     ("percent is endless", |at| progress(at, f64::INFINITY)),
     ("percent is endless the other way", |at| progress(at, f64::NEG_INFINITY)),
@@ -116,7 +116,7 @@ async fn held(world: &World, worker: &mut Worker) -> AttemptRef {
     let at = worker.take().await.attempt.unwrap();
     worker.plan(&at, 2).await;
     worker.write(&at, "pages/000009.json", b"{}").await.unwrap();
-    worker.settle().await;
+    worker.sync().await;
     at
 }
 
@@ -128,11 +128,11 @@ fn is_lost(order: &Order, at: &AttemptRef) -> bool {
 async fn from_who_holds_the_job_it_ends_the_job_with_a_reason_and_the_worker_goes_on() {
     let world = World::new().await;
     let mut worker = world.worker("w").await;
-    for (name, nonsense) in NONSENSE {
+    for (name, invalid) in INVALID_REPORTS {
         let at = held(&world, &mut worker).await;
-        worker.say(nonsense(Some(at.clone()))).await;
-        let said = worker.settle().await;
-        assert!(is_lost(&said[0], &at), "{name}: {said:?}");
+        worker.send(invalid(Some(at.clone()))).await;
+        let sent = worker.sync().await;
+        assert!(is_lost(&sent[0], &at), "{name}: {sent:?}");
         let job = world.job("alice", &at.job_id).await;
         let error = job.error.clone().unwrap_or_default();
         assert_eq!((job.state(), error.code.as_str()), (JobState::Failed, "INVALID_REPORT"), "{name}");
@@ -148,23 +148,23 @@ async fn from_anybody_else_it_changes_nothing() {
     let at = held(&world, &mut owner).await;
     let (before, files) = (world.job("alice", &at.job_id).await.revision, world.files());
     let next = AttemptRef { attempt: 2, ..at.clone() };
-    for (name, nonsense) in NONSENSE {
-        for (teller, told) in [(&mut stranger, &at), (&mut owner, &next)] {
-            teller.say(nonsense(Some(told.clone()))).await;
-            let said = teller.settle().await;
-            assert!(is_lost(&said[0], told), "{name}: {said:?}");
+    for (name, invalid) in INVALID_REPORTS {
+        for (sender, received) in [(&mut stranger, &at), (&mut owner, &next)] {
+            sender.send(invalid(Some(received.clone()))).await;
+            let sent = sender.sync().await;
+            assert!(is_lost(&sent[0], received), "{name}: {sent:?}");
         }
     }
     assert_eq!(world.job("alice", &at.job_id).await.revision, before);
     assert_eq!(world.files(), files);
     // And once it is over, it stays over, also for who held it.
     owner.fail(&at, false).await;
-    owner.settle().await;
+    owner.sync().await;
     let before = world.job("alice", &at.job_id).await.revision;
-    for (name, nonsense) in NONSENSE {
-        owner.say(nonsense(Some(at.clone()))).await;
-        let said = owner.settle().await;
-        assert!(is_lost(&said[0], &at), "{name}: {said:?}");
+    for (name, invalid) in INVALID_REPORTS {
+        owner.send(invalid(Some(at.clone()))).await;
+        let sent = owner.sync().await;
+        assert!(is_lost(&sent[0], &at), "{name}: {sent:?}");
     }
     assert_eq!(world.job("alice", &at.job_id).await.revision, before);
 }
@@ -182,7 +182,7 @@ async fn an_attempt_that_cannot_be_one_ends_the_stream_and_not_the_job() {
     let mut worker = world.worker("w").await;
     let at = held(&world, &mut worker).await;
     for odd in odd {
-        worker.say(progress(odd, 1.0)).await;
+        worker.send(progress(odd, 1.0)).await;
         let status = worker.end().await;
         assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "INVALID_FIELD"));
         worker = world.worker_with("w", 1, vec![at.clone()]).await;
@@ -197,9 +197,9 @@ async fn ids_of_every_unicode_oddity_are_just_unknown() {
     for job_id in ["\0", "../..", "日本語", "e\u{301}", "\u{202e}abc", "\u{feff}", "👩‍👩‍👧‍👦", "a\nb", "'; DROP TABLE", "*.>"]
     {
         let at = AttemptRef { job_id: job_id.into(), attempt: 1, credential: "x".into(), ..Default::default() };
-        worker.say(plan(Some(at.clone()), 1)).await;
-        let said = worker.settle().await;
-        assert!(is_lost(&said[0], &at), "{job_id:?}: {said:?}");
+        worker.send(plan(Some(at.clone()), 1)).await;
+        let sent = worker.sync().await;
+        assert!(is_lost(&sent[0], &at), "{job_id:?}: {sent:?}");
         let refused = worker.write(&at, "x", b"x").await.unwrap_err();
         assert_eq!(reason(&refused), "LEASE_LOST", "{job_id:?}");
     }
@@ -214,7 +214,7 @@ async fn a_message_too_large_to_read_ends_the_stream_with_the_reason() {
     let operation = "x".repeat(10 << 20);
     let stage = Stage::Extract.into();
     let huge = ReportProgress { attempt: Some(at.clone()), operation, stage, ..Default::default() };
-    worker.say(Report::Progress(huge)).await;
+    worker.send(Report::Progress(huge)).await;
     let status = worker.end().await;
     assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "INVALID_FIELD"), "{status}");
     assert_eq!(world.job("alice", &at.job_id).await.state(), JobState::Running);
@@ -253,10 +253,14 @@ async fn artifacts_keep_to_their_folder_and_their_attempt() {
     ];
     for name in names.map(str::to_owned).into_iter().chain(["x".repeat(129), "x".repeat(1 << 20)]) {
         let refused = worker.write(&at, &name, b"x").await.unwrap_err();
-        let told: String = name.chars().take(40).collect();
-        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELD"), "{told:?}");
+        let received: String = name.chars().take(40).collect();
+        assert_eq!(
+            (refused.code(), reason(&refused).as_str()),
+            (Code::InvalidArgument, "INVALID_FIELD"),
+            "{received:?}"
+        );
         let read = ReadArtifactRequest { attempt: Some(at.clone()), written_by: 1, name };
-        assert_eq!(reason(&worker.client.read_artifact(read).await.unwrap_err()), "INVALID_FIELD", "{told:?}");
+        assert_eq!(reason(&worker.client.read_artifact(read).await.unwrap_err()), "INVALID_FIELD", "{received:?}");
     }
     for attempt in [0, -1] {
         let never = AttemptRef { attempt, ..at.clone() };
@@ -265,7 +269,7 @@ async fn artifacts_keep_to_their_folder_and_their_attempt() {
     let other = AttemptRef { attempt: 2, ..at.clone() };
     assert_eq!(reason(&worker.write(&other, "x", b"x").await.unwrap_err()), "LEASE_LOST");
     worker.fail(&at, false).await;
-    worker.settle().await;
+    worker.sync().await;
     assert_eq!(reason(&stranger.write(&at, "x", b"x").await.unwrap_err()), "LEASE_LOST", "a finished attempt");
     assert_eq!(world.files(), files, "something was left behind");
 }
@@ -287,13 +291,13 @@ async fn an_artifact_of_an_attempt_that_ends_meanwhile_leaves_nothing() {
         let parts = tokio_stream::wrappers::ReceiverStream::new(parts);
         let writing = tokio::spawn(async move { client.write_artifact(parts).await });
         if cut {
-            worker.settle().await;
+            worker.sync().await;
             writing.abort();
             continue;
         }
-        worker.settle().await;
+        worker.sync().await;
         worker.fail(&at, true).await;
-        worker.settle().await;
+        worker.sync().await;
         drop(send);
         assert_eq!(reason(&writing.await.unwrap().unwrap_err()), "LEASE_LOST");
     }
@@ -313,9 +317,9 @@ async fn a_flood_of_nonsense_is_answered_and_does_no_harm() {
     let begun = std::time::Instant::now();
     let mut lost = 0;
     for n in 0..FLOOD {
-        let (_, nonsense) = NONSENSE[n % NONSENSE.len()];
+        let (_, invalid) = INVALID_REPORTS[n % INVALID_REPORTS.len()];
         let job_id = if n % 2 == 0 { at.job_id.clone() } else { format!("J{n}") };
-        fool.say(nonsense(Some(AttemptRef { job_id, attempt: 1, ..Default::default() }))).await;
+        fool.send(invalid(Some(AttemptRef { job_id, attempt: 1, ..Default::default() }))).await;
         lost += usize::from(matches!(fool.order().await, Order::LeaseLost(_)));
     }
     println!("{FLOOD} senseless reports answered in {:?}", begun.elapsed());
@@ -323,6 +327,6 @@ async fn a_flood_of_nonsense_is_answered_and_does_no_harm() {
     worker.page(&at, 1).await;
     worker.page(&at, 2).await;
     worker.succeed(&at).await;
-    worker.settle().await;
+    worker.sync().await;
     assert_eq!(world.job("alice", &at.job_id).await.state(), JobState::Succeeded);
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::error::Error;
 use crate::services::Services;
-use crate::share::Used;
+use crate::share::UserPermit;
 
 /// The largest message with a piece of a document in it: 1 MiB, and room for what is around it.
 pub const MAX_PIECE_MESSAGE: usize = (1 << 20) + (64 << 10);
@@ -23,7 +23,7 @@ const SMALL: u64 = 256 << 10;
 const SLOW_FOR: Duration = Duration::from_secs(60);
 
 /// One document that arrives.
-pub struct Arrival<'a> {
+pub struct IncomingBody<'a> {
     services: &'a Services,
     user: &'a str,
     /// Bytes that the store keeps in memory of a large document.
@@ -31,11 +31,11 @@ pub struct Arrival<'a> {
     bytes: u64,
     /// How long the server has waited for the sender.
     waited: Duration,
-    _message: Used,
-    _buffers: Option<Used>,
+    _message: UserPermit,
+    _buffers: Option<UserPermit>,
 }
 
-impl<'a> Arrival<'a> {
+impl<'a> IncomingBody<'a> {
     /// Waits for memory. `buffers` is how many bytes are kept in memory of a large document.
     pub async fn begin(services: &'a Services, user: &'a str, buffers: usize) -> Result<Self, Error> {
         let buffers = u32::try_from(buffers).unwrap_or(u32::MAX);

@@ -1,4 +1,4 @@
-//! One job as the view has it: what the log says, and what is newer.
+//! One job as the view has it: the state in the log, and what is newer.
 
 use std::sync::Arc;
 
@@ -8,20 +8,20 @@ use courant_joblog::job::{Job, Progress, State, Zone};
 use crate::clock::Moment;
 
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct CurrentJob {
     /// The revision of its newest entry.
     pub revision: Revision,
     /// As the log has it.
     pub job: Arc<Job>,
     /// What is newer than the log.
-    pub live: Option<Arc<Live>>,
+    pub live: Option<Arc<LiveProgress>>,
     /// Since when it waits, is held (by the same attempt) or has ended, by the view's clock.
     pub since: Moment,
 }
 
-/// News of a running attempt that is not in the log.
+/// Progress of a running attempt that is not in the log.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Live {
+pub struct LiveProgress {
     pub attempt: u32,
     /// How far it is.
     pub progress: Progress,
@@ -29,7 +29,7 @@ pub struct Live {
     pub zone: Option<Zone>,
 }
 
-impl Known {
+impl CurrentJob {
     /// How long the attempt under way runs, or the last one ran, in milliseconds. `None` before the first, and while the
     /// job waits for the next.
     pub fn elapsed_ms(&self, now: Moment) -> Option<u64> {
@@ -45,7 +45,7 @@ impl Known {
         self.job.state.is_held().then(|| now.ms_since(self.since))
     }
 
-    /// How far the job is, by the newest news.
+    /// How far the job is, by the newest update.
     pub fn progress(&self) -> &Progress {
         match &self.live {
             Some(live) => &live.progress,
@@ -54,7 +54,7 @@ impl Known {
     }
 }
 
-/// Since when a job is in its state by the word of the log.
+/// Since when a job is in its state according to the log.
 pub(super) fn logged_since(job: &Job) -> Timestamp {
     match job.state {
         State::Queued => job.attempts.last().map_or(job.queued, |last| last.ended.max(job.queued)),
@@ -64,17 +64,17 @@ pub(super) fn logged_since(job: &Job) -> Timestamp {
 }
 
 /// Whether a job goes on with what it did: it waits, or is held by the same attempt.
-pub(super) fn goes_on(old: &Job, new: &Job) -> bool {
+pub(super) fn continues(old: &Job, new: &Job) -> bool {
     let phase = |job: &Job| (job.state == State::Queued, job.state.is_held(), job.attempt);
     phase(old) == phase(new) && (new.state != State::Queued || old.queued == new.queued)
 }
 
-/// The live news after a durable event: what the event says, but no percent lower than was told already.
-pub(super) fn carried(live: &Live, job: &Job) -> Option<Arc<Live>> {
+/// The live progress after a durable event: that of the event, but no percent lower than was sent already.
+pub(super) fn carry_over(live: &LiveProgress, job: &Job) -> Option<Arc<LiveProgress>> {
     if !job.state.is_held() || job.attempt != live.attempt {
         return None;
     }
     let percent = live.progress.percent.max(job.progress.percent);
     let progress = Progress { percent, ..job.progress.clone() };
-    Some(Arc::new(Live { attempt: live.attempt, progress, zone: None }))
+    Some(Arc::new(LiveProgress { attempt: live.attempt, progress, zone: None }))
 }
