@@ -147,13 +147,7 @@ impl Subscriptions {
         let fewer = before.roles.difference(&now.roles).next().is_some();
         let lost = self.topics.iter().filter(|(topic, entry)| match &entry.subscription {
             Some(subscription) => !subscription.visibility.allows(now),
-            None => {
-                fewer
-                    && !matches!(
-                        topic,
-                        TopicName::Mine | TopicName::Notifications | TopicName::Devices | TopicName::Queue
-                    )
-            }
+            None => fewer && topic.kind().may_need_role(),
         });
         let lost: Vec<_> = lost.map(|(topic, _)| topic.clone()).collect();
         lost.iter().for_each(|topic| self.remove(topic));

@@ -12,10 +12,10 @@ use futures::{Stream, StreamExt, TryStreamExt};
 
 use crate::fault::Fault;
 use crate::server::Server;
-use crate::topic::scope::Scope;
+use crate::topic::scope::{EVERYBODY, Scope};
 use crate::topic::upstream::{Content, Grant, Reach, SubscribeRequest, Update, Updates};
 use crate::wire::encode::Push;
-use crate::wire::{Tier, TopicName};
+use crate::wire::{JobFilter, Tier, TopicKind};
 
 /// A step with its cursor; no step where this version does not know it.
 type Message = (String, Option<Step>);
@@ -72,8 +72,8 @@ pub async fn replay(server: &Server, scope: &Scope, after: &str) -> Result<Updat
 
 /// Whether the user may follow the topic; the answer about a single job brings the job.
 pub async fn authorize(server: &Server, request: &SubscribeRequest) -> Result<Grant, Fault> {
-    let owner = match (&request.topic, request.reach) {
-        (TopicName::Job(id), _) => {
+    let owner = match (request.topic.kind(), request.reach) {
+        (TopicKind::Jobs(JobFilter::Job(id)), _) => {
             let call = server.call_as(v1::GetJobRequest { job_id: id.to_owned() }, &request.token)?;
             let answer = server.jobs().get_job(call).await?.into_inner();
             let job = answer.job.ok_or_else(Fault::job_not_found)?;
@@ -84,7 +84,7 @@ pub async fn authorize(server: &Server, request: &SubscribeRequest) -> Result<Gr
             };
             return Ok(Grant { scope, job: Some((job, answer.cursor)) });
         }
-        (TopicName::Document(_) | TopicName::Batch(_), Reach::All) => "-".to_owned(),
+        (TopicKind::Jobs(JobFilter::Document(_) | JobFilter::Batch(_)), Reach::All) => EVERYBODY.to_owned(),
         _ => request.user.name().to_string(),
     };
     Ok(Grant::new(Scope::new(request.topic.clone(), owner)))
@@ -187,13 +187,11 @@ fn replayed(scope: &Scope, name: &Arc<str>, cursor: String, step: Option<Step>) 
 
 /// The watch on the server.
 fn watch(scope: &Scope, after: &str, interval: Duration) -> v1::WatchJobsRequest {
-    let (document, batch) = match &scope.topic {
-        TopicName::Job(_) => (scope.document.as_deref(), None),
-        TopicName::Document(id) => (Some(id.as_str()), None),
-        TopicName::Batch(id) => (None, Some(id.as_str())),
-        TopicName::Mine | TopicName::Notifications | TopicName::Devices | TopicName::Queue | TopicName::Admin => {
-            (None, None)
-        }
+    let (document, batch) = match scope.topic.kind() {
+        TopicKind::Jobs(JobFilter::Job(_)) => (scope.document.as_deref(), None),
+        TopicKind::Jobs(JobFilter::Document(id)) => (Some(id), None),
+        TopicKind::Jobs(JobFilter::Batch(id)) => (None, Some(id)),
+        TopicKind::Jobs(JobFilter::Owner) | TopicKind::State { .. } | TopicKind::Inbox => (None, None),
     };
     v1::WatchJobsRequest {
         owner: scope.owner.clone(),
@@ -207,15 +205,9 @@ fn watch(scope: &Scope, after: &str, interval: Duration) -> v1::WatchJobsRequest
 
 /// The job, if the topic is one job.
 fn single_job(scope: &Scope) -> Option<&str> {
-    match &scope.topic {
-        TopicName::Job(id) => Some(id),
-        TopicName::Document(_)
-        | TopicName::Batch(_)
-        | TopicName::Mine
-        | TopicName::Notifications
-        | TopicName::Devices
-        | TopicName::Queue
-        | TopicName::Admin => None,
+    match scope.topic.kind() {
+        TopicKind::Jobs(JobFilter::Job(id)) => Some(id),
+        TopicKind::Jobs(_) | TopicKind::State { .. } | TopicKind::Inbox => None,
     }
 }
 

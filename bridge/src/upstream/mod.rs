@@ -23,7 +23,7 @@ use crate::presence::local::LocalPresence;
 use crate::server::Server;
 use crate::topic::scope::{Scope, TopicKey};
 use crate::topic::upstream::{Grant, Reach, SubscribeRequest, Updates, Upstream};
-use crate::wire::TopicName;
+use crate::wire::{Audience, TopicKind, TopicName};
 use overview::Overview;
 
 /// The server, with what this bridge adds to its states.
@@ -65,19 +65,18 @@ impl Upstream for ServerUpstream {
     fn authorize<'a>(&'a self, request: &'a SubscribeRequest) -> BoxFuture<'a, Result<Grant, Fault>> {
         let topic = request.topic.clone();
         async move {
-            match topic {
-                TopicName::Admin if request.reach != Reach::All => {
-                    Err(Fault::new(Code::Server(ErrorReason::RoleRequired), "this topic is for admins"))
+            let owner = match topic.kind() {
+                TopicKind::Jobs(_) => return jobs::authorize(&self.server, request).await,
+                TopicKind::State { audience: Audience::Admins, .. } if request.reach != Reach::All => {
+                    return Err(Fault::new(Code::Server(ErrorReason::RoleRequired), "this topic is for admins"));
                 }
-                TopicName::Queue | TopicName::Admin => Ok(Grant::new(Scope::new(topic, ""))),
+                TopicKind::State { audience: Audience::Everybody | Audience::Admins, .. } => String::new(),
                 // Always the user's own, also for admins.
-                TopicName::Devices | TopicName::Notifications => {
-                    Ok(Grant::new(Scope::new(topic, request.user.name().to_string())))
+                TopicKind::State { audience: Audience::Owner, .. } | TopicKind::Inbox => {
+                    request.user.name().to_string()
                 }
-                TopicName::Job(_) | TopicName::Document(_) | TopicName::Batch(_) | TopicName::Mine => {
-                    jobs::authorize(&self.server, request).await
-                }
-            }
+            };
+            Ok(Grant::new(Scope::new(topic, owner)))
         }
         .boxed()
     }

@@ -27,6 +27,65 @@ pub enum TopicName {
     Admin,
 }
 
+/// All that is decided by which topic it is; the rest of the bridge matches on this, not on names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicKind<'a> {
+    /// Events of jobs. What a subscriber missed is replayed from the server's log.
+    Jobs(JobFilter<'a>),
+    /// A state that is sent whole, in this many parts. The newest of each part is retained.
+    State { parts: usize, audience: Audience },
+    /// Durable messages to one user. Each subscriber follows them from its own cursor.
+    Inbox,
+}
+
+/// The jobs of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobFilter<'a> {
+    /// The job with this id.
+    Job(&'a str),
+    /// Jobs of the document with this id.
+    Document(&'a str),
+    /// Jobs of the batch with this id.
+    Batch(&'a str),
+    /// All jobs of the owner.
+    Owner,
+}
+
+/// Who may see a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    Everybody,
+    /// The user it is about.
+    Owner,
+    Admins,
+}
+
+impl TopicName {
+    pub fn kind(&self) -> TopicKind<'_> {
+        match self {
+            Self::Job(id) => TopicKind::Jobs(JobFilter::Job(id)),
+            Self::Document(id) => TopicKind::Jobs(JobFilter::Document(id)),
+            Self::Batch(id) => TopicKind::Jobs(JobFilter::Batch(id)),
+            Self::Mine => TopicKind::Jobs(JobFilter::Owner),
+            Self::Notifications => TopicKind::Inbox,
+            Self::Devices => TopicKind::State { parts: 1, audience: Audience::Owner },
+            Self::Queue => TopicKind::State { parts: 1, audience: Audience::Everybody },
+            Self::Admin => TopicKind::State { parts: 4, audience: Audience::Admins },
+        }
+    }
+}
+
+impl TopicKind<'_> {
+    /// Whether a role may be what allows a user to follow it: not where it is about the user alone or for everybody.
+    pub fn may_need_role(self) -> bool {
+        match self {
+            Self::Jobs(JobFilter::Owner) | Self::Inbox => false,
+            Self::Jobs(JobFilter::Job(_) | JobFilter::Document(_) | JobFilter::Batch(_)) => true,
+            Self::State { audience, .. } => audience == Audience::Admins,
+        }
+    }
+}
+
 /// Why a text names no topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
@@ -124,6 +183,15 @@ mod tests {
         for text in ["mine", "notifications", "devices", "queue", "admin", "job/01K9", "document/a/b c", "batch/ü"] {
             assert_eq!(text.parse::<TopicName>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn only_topics_about_the_user_and_for_everybody_need_no_role() {
+        let topics = ["mine", "notifications", "devices", "queue", "admin", "job/1", "document/1", "batch/1"];
+        let (free, bound): (Vec<_>, Vec<_>) =
+            topics.into_iter().partition(|text| !text.parse::<TopicName>().unwrap().kind().may_need_role());
+        assert_eq!(free, ["mine", "notifications", "devices", "queue"]);
+        assert_eq!(bound, ["admin", "job/1", "document/1", "batch/1"]);
     }
 
     #[test]
