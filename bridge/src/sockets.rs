@@ -8,7 +8,7 @@ use std::sync::Arc;
 use courant_proto::v1::ErrorReason;
 use parking_lot::Mutex;
 
-use crate::fault::{Code, Fault};
+use crate::api_error::{ApiError, Code};
 use crate::metrics::Limit;
 use crate::rate::network;
 
@@ -16,11 +16,11 @@ use crate::rate::network;
 pub struct Sockets {
     total: usize,
     per_address: usize,
-    counts: Mutex<Counts>,
+    counts: Mutex<SocketCounts>,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct SocketCounts {
     total: usize,
     networks: HashMap<IpAddr, usize>,
 }
@@ -62,7 +62,7 @@ impl Sockets {
     }
 }
 
-impl Counts {
+impl SocketCounts {
     fn add(&mut self, network: IpAddr) {
         self.total += 1;
         *self.networks.entry(network).or_default() += 1;
@@ -102,12 +102,13 @@ impl Drop for Acquired {
 }
 
 /// What a client reads that finds no place.
-pub fn refusal(limit: Limit) -> Fault {
+pub fn refusal(limit: Limit) -> ApiError {
     match limit {
-        Limit::SocketsPerAddress => Fault::too_many("too many HTTP connections from your address; close some"),
+        Limit::SocketsPerAddress => ApiError::too_many("too many HTTP connections from your address; close some"),
         _ => {
-            let busy = Fault::new(Code::Server(ErrorReason::Busy), "the bridge has no HTTP connection free; try again");
-            Fault { retry_after: Some(std::time::Duration::from_secs(1)), ..busy }
+            let busy =
+                ApiError::new(Code::Server(ErrorReason::Busy), "the bridge has no HTTP connection free; try again");
+            ApiError { retry_after: Some(std::time::Duration::from_secs(1)), ..busy }
         }
     }
 }

@@ -144,7 +144,7 @@ impl Up {
     }
 
     /// SIGCONT after [`Up::pause`].
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         signal(self.group, libc::SIGCONT);
     }
 

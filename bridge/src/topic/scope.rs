@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::wire::{Tier, TopicKind, TopicName};
+use crate::wire::{ThrottleTier, TopicKind, TopicName};
 
 /// In place of an owner: the jobs of all users. The server's API writes it so.
 pub const EVERYBODY: &str = "-";
@@ -63,17 +63,17 @@ pub struct TopicKey {
     /// What it is about.
     pub scope: Scope,
     /// How often transient messages come.
-    pub tier: Tier,
+    pub tier: ThrottleTier,
     /// Of a private topic: whose subscription it is.
     pub subscriber: Option<u64>,
 }
 
 impl TopicKey {
     /// The topic for a subscriber of this number.
-    pub fn new(scope: Scope, tier: Tier, subscriber: u64) -> Self {
+    pub fn new(scope: Scope, tier: ThrottleTier, subscriber: u64) -> Self {
         match scope.history() {
             // Nothing in it is transient.
-            History::Private => Self { scope, tier: Tier::Every, subscriber: Some(subscriber) },
+            History::Private => Self { scope, tier: ThrottleTier::Unthrottled, subscriber: Some(subscriber) },
             History::Replayed | History::Retained(_) => Self { scope, tier, subscriber: None },
         }
     }

@@ -3,7 +3,7 @@
 use courant_auth::{Identity, Role};
 
 use super::scope::{EVERYBODY, Scope};
-use super::upstream::Reach;
+use super::upstream::JobAccess;
 use crate::wire::{Audience, JobFilter, TopicKind};
 
 /// What one must be to see it.
@@ -42,7 +42,7 @@ impl Visibility {
     }
 }
 
-impl Reach {
+impl JobAccess {
     /// As far as the roles of this identity reach.
     pub fn of(identity: &Identity) -> Self {
         if identity.has(Role::Admin) { Self::All } else { Self::Own }

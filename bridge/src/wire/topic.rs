@@ -140,25 +140,25 @@ impl fmt::Display for TopicName {
 
 /// How often transient messages come. A few fixed steps, so that subscribers of a topic can share every message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Tier {
+pub enum ThrottleTier {
     /// As fast as they come.
-    Every,
+    Unthrottled,
     /// At most four per second.
-    Quarter,
+    QuarterSecond,
     /// At most one per second.
     #[default]
-    Second,
+    OneSecond,
     /// At most one in five seconds.
     FiveSeconds,
 }
 
-impl Tier {
+impl ThrottleTier {
     /// The slowest tier that is not faster than asked for; the slowest there is for anything beyond.
     pub fn at_least(interval_ms: u64) -> Self {
         match interval_ms {
-            0 => Self::Every,
-            1..=250 => Self::Quarter,
-            251..=1000 => Self::Second,
+            0 => Self::Unthrottled,
+            1..=250 => Self::QuarterSecond,
+            251..=1000 => Self::OneSecond,
             1001.. => Self::FiveSeconds,
         }
     }
@@ -166,9 +166,9 @@ impl Tier {
     /// The least time between two transient messages of a job.
     pub fn interval(self) -> Duration {
         match self {
-            Self::Every => Duration::ZERO,
-            Self::Quarter => Duration::from_millis(250),
-            Self::Second => Duration::from_secs(1),
+            Self::Unthrottled => Duration::ZERO,
+            Self::QuarterSecond => Duration::from_millis(250),
+            Self::OneSecond => Duration::from_secs(1),
             Self::FiveSeconds => Duration::from_secs(5),
         }
     }
@@ -208,7 +208,7 @@ mod tests {
     fn intervals_are_rounded_up_to_a_tier() {
         let steps = [(0, 0), (1, 250), (250, 250), (251, 1000), (1000, 1000), (1001, 5000), (u64::MAX, 5000)];
         for (asked, given) in steps {
-            assert_eq!(Tier::at_least(asked).interval().as_millis(), given, "{asked}");
+            assert_eq!(ThrottleTier::at_least(asked).interval().as_millis(), given, "{asked}");
         }
     }
 }

@@ -147,7 +147,7 @@ fn every_code_there_is_stands_in_the_document_with_its_status() {
             .any(|line| line.starts_with(&format!("| {status} | `")) && line.contains(&format!("`{}`", code.name())));
         assert!(found, "section 7 has no row for {} with {status}", code.name());
     }
-    let own = codes_in(include_str!("../../src/fault.rs"), &["=>"]);
+    let own = codes_in(include_str!("../../src/api_error.rs"), &["=>"]);
     assert!(own.len() > 10, "{own:?}");
     for code in own {
         assert!(section.contains(&format!("`{code}`")), "section 7 does not name {code}");

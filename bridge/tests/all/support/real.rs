@@ -279,7 +279,7 @@ impl RealServer {
         request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
         let (worker_id, kinds) = ("w-1".into(), vec!["pdf".into()]);
         let hello = v1::Hello { worker_id, kinds, slots: 1, software: "test".into(), ..v1::Hello::default() };
-        say(&out, Report::Hello(hello)).await;
+        send_report(&out, Report::Hello(hello)).await;
         let mut client = WorkerServiceClient::new(self.0.direct.clone());
         let mut orders = client.work(request).await.unwrap().into_inner();
         let assigned = async {
@@ -290,13 +290,13 @@ impl RealServer {
             }
         };
         let attempt = tokio::time::timeout(PATIENCE, assigned).await.expect("no job came");
-        say(&out, Report::Accepted(v1::Accepted { attempt: Some(attempt.clone()) })).await;
+        send_report(&out, Report::Accepted(v1::Accepted { attempt: Some(attempt.clone()) })).await;
         tokio::spawn(async move { while let Ok(Some(_)) = orders.message().await {} });
         Worker { client, token, out, attempt }
     }
 }
 
-async fn say(out: &mpsc::Sender<v1::WorkRequest>, report: Report) {
+async fn send_report(out: &mpsc::Sender<v1::WorkRequest>, report: Report) {
     out.send(v1::WorkRequest { message: Some(report) }).await.unwrap();
 }
 
@@ -314,7 +314,7 @@ impl Worker {
     }
 
     pub async fn plan(&self, pages_total: i32) {
-        say(&self.out, Report::Plan(v1::ReportPlan { attempt: self.attempt(), pages_total })).await;
+        send_report(&self.out, Report::Plan(v1::ReportPlan { attempt: self.attempt(), pages_total })).await;
     }
 
     fn call<T>(&self, message: T) -> Request<T> {
@@ -343,10 +343,10 @@ impl Worker {
     pub async fn export(&mut self, format: v1::ResultFormat, ending: &str, content: &[u8]) {
         let format = format.into();
         let started = v1::ReportExportStarted { attempt: self.attempt(), format };
-        say(&self.out, Report::ExportStarted(started)).await;
+        send_report(&self.out, Report::ExportStarted(started)).await;
         self.write(format!("result.{ending}"), content).await;
         let completed = v1::ReportExportCompleted { attempt: self.attempt(), format };
-        say(&self.out, Report::ExportCompleted(completed)).await;
+        send_report(&self.out, Report::ExportCompleted(completed)).await;
     }
 
     /// A page with two zones.
@@ -363,23 +363,23 @@ impl Worker {
             ..v1::Zone::default()
         };
         let page = v1::Page { number, width: 1.0, height: 1.0, zones: vec![zone(1), zone(2)], ..v1::Page::default() };
-        say(&self.out, Report::Page(v1::ReportPage { attempt: self.attempt(), page: Some(page) })).await;
+        send_report(&self.out, Report::Page(v1::ReportPage { attempt: self.attempt(), page: Some(page) })).await;
     }
 
     pub async fn progress(&self, percent: f64) {
         let (attempt, stage) = (self.attempt(), v1::Stage::Extract.into());
         let report = v1::ReportProgress { attempt, percent, stage, ..v1::ReportProgress::default() };
-        say(&self.out, Report::Progress(report)).await;
+        send_report(&self.out, Report::Progress(report)).await;
     }
 
     pub async fn fail(&self) {
         let error = v1::JobError { code: "BROKEN".into(), message: "It broke.".into(), retryable: false };
         let report = v1::ReportFailed { attempt: self.attempt(), error: Some(error) };
-        say(&self.out, Report::Failed(report)).await;
+        send_report(&self.out, Report::Failed(report)).await;
     }
 
     pub async fn succeed(&self) {
         let report = v1::ReportSucceeded { attempt: self.attempt(), warnings: Vec::new() };
-        say(&self.out, Report::Succeeded(report)).await;
+        send_report(&self.out, Report::Succeeded(report)).await;
     }
 }

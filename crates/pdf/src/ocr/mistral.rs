@@ -116,7 +116,7 @@ impl Mistral {
             return Ok(CallOutcome::Answer(answer));
         }
         let why = format!("{status}: {}", String::from_utf8_lossy(&answer).chars().take(300).collect::<String>());
-        if is_of_the_moment(status) {
+        if is_retryable(status) {
             return Ok(CallOutcome::Again(OcrError::Unavailable(why), wait));
         }
         Err(OcrError::Refused(why))
@@ -174,7 +174,7 @@ pub(crate) fn answer(body: &[u8], usd_per_1000_pages: f64) -> Result<Reading, Oc
 }
 
 /// Whether it may be otherwise a little later.
-fn is_of_the_moment(status: StatusCode) -> bool {
+fn is_retryable(status: StatusCode) -> bool {
     matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) || status.is_server_error()
 }
 
