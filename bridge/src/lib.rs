@@ -42,4 +42,5 @@ pub mod bodies {
     };
     pub use crate::http::session::SessionAnswer;
     pub use crate::request::problem::Problem;
+    pub use crate::request::query::SUBMIT_FIELDS;
 }

@@ -14,6 +14,24 @@ pub fn pairs(uri: &http::Uri) -> Result<Vec<(String, String)>, ApiError> {
         .map_err(|error| ApiError::field("query", error.to_string()))
 }
 
+/// The fields of a submission that stand in a query or a text part, as [`submission`] reads them.
+pub const SUBMIT_FIELDS: [&str; 14] = [
+    "name",
+    "requestId",
+    "documentId",
+    "documentBytes",
+    "pages",
+    "batchId",
+    "batchSize",
+    "kind",
+    "owner",
+    "sha256",
+    "lane",
+    "formats",
+    "label",
+    "cancelWhenUnwatched",
+];
+
 /// One more field of a submission. Unknown names are refused: a misspelt one must not get lost.
 pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -> Result<(), ApiError> {
     match name {
@@ -41,13 +59,7 @@ pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -
         "password" => {
             return Err(ApiError::field("password", "must be a text part of a form: addresses end up in logs"));
         }
-        _ => {
-            return Err(unknown(
-                name,
-                "name, requestId, documentId, documentBytes, pages, batchId, batchSize, kind, owner, sha256, lane, \
-                 formats, label, cancelWhenUnwatched",
-            ));
-        }
+        _ => return Err(unknown(name, &SUBMIT_FIELDS.join(", "))),
     }
     Ok(())
 }
@@ -121,6 +133,20 @@ mod tests {
             let uri = format!("/v1/jobs?{query}").parse().unwrap();
             assert_eq!(listing(pairs(&uri).unwrap()).unwrap_err().fields[0].0, field);
         }
+    }
+
+    #[test]
+    fn the_fields_of_a_submission_are_those_that_are_read() {
+        for name in SUBMIT_FIELDS {
+            let value = ["1", "json", "large", "a:b"].into_iter();
+            let read = value.map(|value| submission(&mut v1::SubmitJobHeader::default(), name, value.into()));
+            assert!(read.into_iter().any(|read| read.is_ok()), "{name} is listed and not read");
+        }
+        let arms = include_str!("query.rs").split("match name {").nth(1).unwrap().split("_ =>").next().unwrap();
+        let read = arms.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
+        let read: Vec<_> = read.map(|(name, _)| name).filter(|name| *name != "password").collect();
+        assert_eq!(read.len(), SUBMIT_FIELDS.len(), "{read:?}");
+        assert!(read.iter().all(|name| SUBMIT_FIELDS.contains(name)), "{read:?}");
     }
 
     #[test]

@@ -18,7 +18,10 @@ use crate::task::{CallError, FinishedPage, each_page};
 const MAX_RANGES: usize = 1024;
 
 /// Has other workers do pages of a document: offers ranges of pages and follows what becomes of them. Made by
-/// [`Task::split`](crate::Task::split), once per attempt. When it is dropped, offered ranges stay offered until the attempt ends.
+/// [`Task::split`](crate::Task::split), once per attempt: servers take no offer of a second one.
+///
+/// When it is dropped, its last offer stays until the attempt ends, also over new streams. Other workers may then take these
+/// ranges, even ones that were done already, and nothing is heard of them: take everything back first.
 pub struct Split {
     attempt: Arc<Attempt>,
     parts: watch::Receiver<PartsChanged>,

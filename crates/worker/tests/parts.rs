@@ -109,6 +109,30 @@ async fn every_range_comes_back_once_also_over_a_new_stream_and_a_new_server() {
 }
 
 #[tokio::test]
+async fn the_offer_of_a_dropped_split_stays_also_on_a_new_stream() {
+    struct Drops;
+    #[async_trait]
+    impl Handler for Drops {
+        async fn run(&self, task: Task) -> Result<Outcome, TaskError> {
+            task.split().offer([4..=6]);
+            task.cancelled().cancelled().await;
+            Ok(Outcome::default())
+        }
+    }
+    let mut server = FakeServer::start().await;
+    let mut config = Config::new(server.url(), Arc::new(|| "token".to_owned()), "w-1", ["text"]);
+    (config.backoff_min, config.backoff_max) = (Duration::from_millis(1), Duration::from_millis(20));
+    tokio::spawn(run(config, Arc::new(Drops), CancellationToken::new()));
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment("J", 1)).await;
+    let first = offer(&mut line).await;
+    assert_eq!(first.pages, [range(4, 6)]);
+    line.fail(Status::unavailable("cut")).await;
+    let mut line = server.welcomed_line().await;
+    assert_eq!(offer(&mut line).await, first);
+}
+
+#[tokio::test]
 async fn a_part_is_done_under_its_own_name_and_can_be_lost_alone() {
     let (mut server, _changes, _shutdown) = start().await;
     let mut line = server.welcomed_line().await;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use courant_auth::Role;
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event, Submission};
-use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, Timestamp};
-use courant_joblog::job::{Document, Job, JobError, Lane, Page, State, Zone, ZoneKind, ZoneStatus};
+use courant_joblog::ids::{DocumentId, Revision, Timestamp};
+use courant_joblog::job::{Document, Job, JobError, Page, State, Zone, ZoneKind, ZoneStatus};
 use courant_joblog::log::{Append, Key, Log};
 use courant_joblog::memory::MemoryLog;
+use courant_joblog::samples;
 use courant_proto::v1;
 use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
@@ -89,27 +90,9 @@ impl RealServer {
     /// A new job, queued. Returns the cursor before it.
     pub async fn submit(&self, id: &str, owner: &str, document: &str) -> String {
         let before = self.head();
-        let submission = Submission {
-            id: JobId::new(id),
-            owner: Owner::new(owner),
-            document: Document {
-                id: DocumentId::new(document),
-                name: "report.pdf".into(),
-                bytes: 1,
-                sha256: "00".into(),
-            },
-            batch: None,
-            request: None,
-            kind: "pdf".into(),
-            lane: Lane::Normal,
-            labels: Default::default(),
-            formats: Vec::new(),
-            max_attempts: 3,
-            pages: None,
-            batch_size: None,
-            cancel_unwatched_ms: None,
-            password: None,
-        };
+        let document =
+            Document { id: DocumentId::new(document), name: "report.pdf".into(), bytes: 1, sha256: "00".into() };
+        let submission = Submission { document, formats: vec![], ..samples::minimal_submission(id, owner) };
         let event = Event::new(Timestamp::now(), Change::Submitted(Box::new(submission)));
         let job = apply(None, &event).unwrap();
         self.append(None, event, job);
