@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use courant_proto::v1::ErrorReason;
+use courant_tls::{Network, network};
 use parking_lot::Mutex;
 
 use crate::api_error::{ApiError, Code};
 use crate::metrics::Limit;
-use crate::rate::network;
 
 #[derive(Debug)]
 pub struct Sockets {
@@ -22,7 +22,7 @@ pub struct Sockets {
 #[derive(Debug, Default)]
 struct SocketCounts {
     total: usize,
-    networks: HashMap<IpAddr, usize>,
+    networks: HashMap<Network, usize>,
 }
 
 /// One connection, as long as anything of it is left. Cloning shares.
@@ -32,7 +32,7 @@ pub struct SocketPermit(Arc<Acquired>);
 #[derive(Debug)]
 struct Acquired {
     sockets: Arc<Sockets>,
-    network: IpAddr,
+    network: Network,
 }
 
 /// The connection is counted elsewhere until this is dropped.
@@ -63,12 +63,12 @@ impl Sockets {
 }
 
 impl SocketCounts {
-    fn add(&mut self, network: IpAddr) {
+    fn add(&mut self, network: Network) {
         self.total += 1;
         *self.networks.entry(network).or_default() += 1;
     }
 
-    fn remove(&mut self, network: IpAddr) {
+    fn remove(&mut self, network: Network) {
         self.total = self.total.saturating_sub(1);
         if let Some(count) = self.networks.get_mut(&network) {
             *count -= 1;

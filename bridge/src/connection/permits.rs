@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use courant_tls::{Network, network};
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
@@ -16,7 +17,7 @@ use crate::api_error::ApiError;
 use crate::audit::AuditLog;
 use crate::config::Limits;
 use crate::metrics::{Limit, Metrics, Refusal};
-use crate::rate::{at_least_one, network};
+use crate::rate::at_least_one;
 use crate::wire::admin::AuditAction;
 
 /// Attempts of addresses, and acts of users, beyond this many are not remembered one by one; those that have recovered are forgotten first.
@@ -26,8 +27,8 @@ type Keyed<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock, NoOpMiddlew
 
 pub struct Permits {
     counts: Mutex<PermitCounts>,
-    attempts: Keyed<IpAddr>,
-    requests: Keyed<IpAddr>,
+    attempts: Keyed<Network>,
+    requests: Keyed<Network>,
     users: Keyed<Arc<str>>,
     audit: Arc<AuditLog>,
     limits: Limits,
@@ -38,7 +39,7 @@ pub struct Permits {
 struct PermitCounts {
     total: usize,
     users: HashMap<String, usize>,
-    addresses: HashMap<IpAddr, usize>,
+    addresses: HashMap<Network, usize>,
 }
 
 /// The place of one connection.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use courant_runtime::doubled;
 use jsonwebtoken::Algorithm;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -192,8 +193,8 @@ impl Refresher {
 
     /// Until it is time again, or a token names an unknown key; never sooner than the shortest interval.
     async fn pause(&self, began: tokio::time::Instant, failed: u32) {
-        let (soonest, doubled) = (began + self.interval, 2_u32.saturating_pow(failed.saturating_sub(1)));
-        let wait = if failed == 0 { self.refresh } else { self.interval.saturating_mul(doubled).min(self.refresh) };
+        let soonest = began + self.interval;
+        let wait = if failed == 0 { self.refresh } else { doubled(self.interval, failed - 1, self.refresh) };
         let _ = tokio::time::timeout_at(began + wait, self.wanted.notified()).await;
         tokio::time::sleep_until(soonest).await;
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use courant_runtime::{doubled, jitter};
 use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 use url::{Host, Url};
@@ -137,8 +138,8 @@ impl Mistral {
 
     /// How long to wait before the next try: what was asked, or twice as long as the last time and up to as long again.
     fn wait(&self, tried: u32, asked: Option<Duration>) -> Duration {
-        let doubled = self.config.backoff.saturating_mul(1u32.checked_shl(tried).unwrap_or(u32::MAX));
-        asked.unwrap_or_else(|| doubled.mul_f64(1.0 + fastrand::f64())).min(MAX_WAIT)
+        let least = doubled(self.config.backoff, tried, MAX_WAIT);
+        asked.unwrap_or_else(|| least + jitter(least)).min(MAX_WAIT)
     }
 }
 

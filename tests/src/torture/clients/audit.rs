@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use courant_proto::v1::read_result_response::Part;
 use courant_proto::v1::{GetBatchRequest, GetJobRequest, ListJobsRequest, ReadResultRequest, ResultFormat};
+use courant_runtime::hex;
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -168,13 +169,4 @@ async fn over_http_of(world: &World, user: &User, job: &str, format: ResultForma
     let answer = reqwest::Client::new().get(url).bearer_auth(&user.token).send().await;
     let answer = answer.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
     Ok(hex(&Sha256::digest(answer.bytes().await.map_err(|error| error.to_string())?)))
-}
-
-/// Bytes as lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

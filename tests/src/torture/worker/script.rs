@@ -12,6 +12,7 @@ use courant_proto::v1::{
     ReportProgress, ReportReleased, ReportZone, ResultFormat, Stage, WriteArtifactHeader, WriteArtifactRequest, Zone,
     ZoneKind, ZoneStatus,
 };
+use courant_runtime::hex;
 use fastrand::Rng;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, watch};
@@ -21,7 +22,6 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Request};
 
-use super::super::clients::audit::hex;
 use super::super::clients::grpc::CALL;
 use super::super::fact::{MADE, format};
 use super::super::record::{Record, RecordWriter};
