@@ -103,10 +103,10 @@ pub fn print(batch: &v1::Batch, json: bool) -> Result<(), Failure> {
         }));
     }
     let counts = [
-        (batch.jobs_queued, "waiting"),
+        (batch.jobs_queued, "queued"),
         (batch.jobs_running, "running"),
         (batch.jobs_cancelling, "being cancelled"),
-        (batch.jobs_succeeded, "done"),
+        (batch.jobs_succeeded, "succeeded"),
         (batch.jobs_failed, "failed"),
         (batch.jobs_cancelled, "cancelled"),
     ];

@@ -215,7 +215,7 @@ impl Session {
 
     fn assigned(&mut self, worker: &mut Worker, assignment: Assignment) {
         let Some(attempt) = assignment.attempt.clone() else {
-            tracing::warn!("the server gave a job without saying which");
+            tracing::warn!("the server sent an assignment without an attempt");
             return;
         };
         let attempt = Some(attempt);
@@ -242,7 +242,7 @@ impl Session {
         if fits {
             self.answers.push_back(message);
         } else {
-            tracing::warn!("too many orders at once; one is not answered");
+            tracing::warn!("too many commands at once; one is not answered");
         }
         fits
     }

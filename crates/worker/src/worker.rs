@@ -138,7 +138,7 @@ impl Worker {
                 End::Drained => return Ok(()),
                 End::Closed(Some(status)) if fatal(&status, welcomed) => return Err(refused(&status)),
                 End::Closed(status) => tracing::warn!(?status, "no stream to the server; connecting again"),
-                End::Silent => tracing::warn!("nothing heard from the server; connecting again"),
+                End::Silent => tracing::warn!("no message from the server; connecting again"),
             }
             let wait = backoff.pause();
             tokio::select! {
@@ -271,7 +271,7 @@ impl Worker {
     /// The attempt is not ours any more.
     pub(crate) fn abandon(&mut self, key: &AttemptKey) {
         if let Some(attempt) = self.attempts.remove(key) {
-            tracing::info!(job_id = key.job_id, attempt = key.number, "the job belongs to someone else now");
+            tracing::info!(job_id = key.job_id, attempt = key.number, "lease lost: the job belongs to another worker");
             attempt.stop(Stop::Lost);
         }
     }

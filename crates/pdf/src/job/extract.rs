@@ -127,7 +127,7 @@ impl<'a> Extraction<'a> {
             match lane.survey(&mut planned).await? {
                 Ok(survey) => return Ok((planned.unwrap_or(0), survey)),
                 Err((error, page)) => {
-                    tracing::warn!(%error, page, "the child failed over the survey");
+                    tracing::warn!(%error, page, "the child failed during the survey");
                     if self.schedule().died_early(page, self.config.child_restarts) == RetryDecision::Fail {
                         return Err(Failure::Child { error, page });
                     }
