@@ -190,11 +190,11 @@ deny: ## The same, with cargo-deny built first; and known vulnerabilities, which
 	$(or $(DENY),$(TARGET)/tools/bin/cargo-deny) --locked check
 
 .PHONY: bench
-bench: build bench-lines ## First figures: jobs and events a second through the whole of it
+bench: build bench-queues ## Throughput of the whole system: jobs and events per second
 	cargo run --release --locked -p courant-tests --bin bench
 
-.PHONY: bench-lines
-bench-lines: ## A thousand to a million waiting jobs side by side: places, submits, claims, start, memory
+.PHONY: bench-queues
+bench-queues: ## A thousand to a million queued jobs side by side: positions, submits, claims, start, memory
 	cargo run --release --locked -p courant-engine --example queues
 
 # Poppler's pdftotext, when it is there, says which words there are; pdfium (`pip install pypdfium2`), when it is there,

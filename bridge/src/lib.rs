@@ -3,12 +3,12 @@
 //! Speaks `PROTOCOL.md` to browsers and `courant.v1` to the server. Keeps no state that matters: any number of bridges may
 //! stand side by side, and each may be killed at any time.
 
+mod api_error;
 mod app;
 mod audit;
 mod config;
 mod connection;
 mod events;
-mod fault;
 mod flags;
 mod http;
 mod ledger;
@@ -25,8 +25,8 @@ mod upstream;
 pub mod wire;
 mod ws;
 
+pub use api_error::Code;
 pub use config::{Config, ConfigError, Limits, Times, TokenSource};
-pub use fault::Code;
 pub use flags::Flags;
 pub use ledger::{Bound, Bounds};
 pub use serve::{Error, run};
@@ -42,4 +42,5 @@ pub mod bodies {
     };
     pub use crate::http::session::SessionAnswer;
     pub use crate::request::problem::Problem;
+    pub use crate::request::query::SUBMIT_FIELDS;
 }

@@ -6,23 +6,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use courant_proto::v1::ErrorReason;
+use courant_tls::{Network, network};
 use parking_lot::Mutex;
 
-use crate::fault::{Code, Fault};
+use crate::api_error::{ApiError, Code};
 use crate::metrics::Limit;
-use crate::rate::network;
 
 #[derive(Debug)]
 pub struct Sockets {
     total: usize,
     per_address: usize,
-    counts: Mutex<Counts>,
+    counts: Mutex<SocketCounts>,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct SocketCounts {
     total: usize,
-    networks: HashMap<IpAddr, usize>,
+    networks: HashMap<Network, usize>,
 }
 
 /// One connection, as long as anything of it is left. Cloning shares.
@@ -32,7 +32,7 @@ pub struct SocketPermit(Arc<Acquired>);
 #[derive(Debug)]
 struct Acquired {
     sockets: Arc<Sockets>,
-    network: IpAddr,
+    network: Network,
 }
 
 /// The connection is counted elsewhere until this is dropped.
@@ -62,13 +62,13 @@ impl Sockets {
     }
 }
 
-impl Counts {
-    fn add(&mut self, network: IpAddr) {
+impl SocketCounts {
+    fn add(&mut self, network: Network) {
         self.total += 1;
         *self.networks.entry(network).or_default() += 1;
     }
 
-    fn remove(&mut self, network: IpAddr) {
+    fn remove(&mut self, network: Network) {
         self.total = self.total.saturating_sub(1);
         if let Some(count) = self.networks.get_mut(&network) {
             *count -= 1;
@@ -102,12 +102,13 @@ impl Drop for Acquired {
 }
 
 /// What a client reads that finds no place.
-pub fn refusal(limit: Limit) -> Fault {
+pub fn refusal(limit: Limit) -> ApiError {
     match limit {
-        Limit::SocketsPerAddress => Fault::too_many("too many HTTP connections from your address; close some"),
+        Limit::SocketsPerAddress => ApiError::too_many("too many HTTP connections from your address; close some"),
         _ => {
-            let busy = Fault::new(Code::Server(ErrorReason::Busy), "the bridge has no HTTP connection free; try again");
-            Fault { retry_after: Some(std::time::Duration::from_secs(1)), ..busy }
+            let busy =
+                ApiError::new(Code::Server(ErrorReason::Busy), "the bridge has no HTTP connection free; try again");
+            ApiError { retry_after: Some(std::time::Duration::from_secs(1)), ..busy }
         }
     }
 }

@@ -65,7 +65,7 @@ async fn the_queue_is_shown_to_people_and_programs() -> anyhow::Result<()> {
     program::must(&with(&["submit", &path.to_string_lossy()], &to)).await?;
     let table = program::must(&with(&["queue"], &to)).await?;
     ensure!(table.contains("pdf") && table.contains("0 of 0 workers busy"), "{table}");
-    ensure!(table.contains("nobody takes: pdf"), "{table}");
+    ensure!(table.contains("no worker for: pdf"), "{table}");
     let json: Value = serde_json::from_str(program::must(&with(&["queue", "--json"], &to)).await?.trim())?;
     ensure!(json["lanes"][0]["waiting"] == 1 && json["unservedKinds"][0] == "pdf", "{json}");
     Ok(())

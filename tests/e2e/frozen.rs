@@ -21,7 +21,7 @@ async fn its_job_goes_to_the_idle_one_and_does_not_fail() -> anyhow::Result<()> 
     let job = jobs.ended(&job.job_id).await?;
     ensure!(job.state() == JobState::Succeeded && job.attempts.len() == 1, "{:?} {:?}", job.state(), job.attempts);
     // It wakes, learns that the job is not its own any more, and works again.
-    frozen.go_on();
+    frozen.resume();
     let (last, _) = accepted(jobs.submit("last.pdf", documents::pages(1)).await?)?;
     ensure!(jobs.ended(&last.job_id).await?.state() == JobState::Succeeded);
     Ok(())

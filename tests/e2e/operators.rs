@@ -27,15 +27,15 @@ async fn a_worker_is_drained_and_resumed() -> anyhow::Result<()> {
 
     let jobs = up.jobs("alice").await?;
     let (job, _) = accepted(jobs.submit("one.pdf", documents::pages(1)).await?)?;
-    let figures = json(&up, &["metrics"]).await?;
-    ensure!(figures["jobs"]["queued"] == 1 && figures["slotsTotal"] == 0, "{figures}");
+    let metrics = json(&up, &["metrics"]).await?;
+    ensure!(metrics["jobs"]["queued"] == 1 && metrics["slotsTotal"] == 0, "{metrics}");
     ensure!(json(&up, &["resume", "local-1"]).await?["state"] == "connected", "not resumed");
     ensure!(jobs.ended(&job.job_id).await?.state() == JobState::Succeeded, "the worker is stuck");
 
-    let figures = json(&up, &["metrics"]).await?;
-    ensure!(figures["jobsSucceeded"] == 1 && figures["pagesPerHour"] == 1, "{figures}");
-    ensure!(figures["memoryBytes"].as_i64() > Some(1 << 20), "{figures}");
-    ensure!(must(&up, &["metrics"]).await?.contains("1 succeeded"), "no figures for people");
+    let metrics = json(&up, &["metrics"]).await?;
+    ensure!(metrics["jobsSucceeded"] == 1 && metrics["pagesPerHour"] == 1, "{metrics}");
+    ensure!(metrics["memoryBytes"].as_i64() > Some(1 << 20), "{metrics}");
+    ensure!(must(&up, &["metrics"]).await?.contains("1 succeeded"), "no metrics for people");
     Ok(())
 }
 

@@ -33,7 +33,7 @@ async fn its_health_follows_its_server_and_its_operators() -> anyhow::Result<()>
     health.becomes(true).await?;
     up.pause();
     health.becomes(false).await?;
-    up.go_on();
+    up.resume();
     health.becomes(true).await?;
 
     let channel = Endpoint::from_shared(format!("http://{}", up.grpc))?.connect().await?;

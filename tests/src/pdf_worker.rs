@@ -53,7 +53,7 @@ impl PdfWorker {
     }
 
     /// SIGCONT after [`PdfWorker::pause`].
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         signal(self.pid, libc::SIGCONT);
     }
 

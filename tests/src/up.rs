@@ -169,7 +169,7 @@ impl Up {
     }
 
     /// SIGCONT after [`Up::pause`].
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         signal(self.group, libc::SIGCONT);
     }
 

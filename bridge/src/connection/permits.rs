@@ -6,17 +6,18 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use courant_tls::{Network, network};
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 
+use crate::api_error::ApiError;
 use crate::audit::AuditLog;
 use crate::config::Limits;
-use crate::fault::Fault;
 use crate::metrics::{Limit, Metrics, Refusal};
-use crate::rate::{at_least_one, network};
+use crate::rate::at_least_one;
 use crate::wire::admin::AuditAction;
 
 /// Attempts of addresses, and acts of users, beyond this many are not remembered one by one; those that have recovered are forgotten first.
@@ -25,9 +26,9 @@ const REMEMBERED: usize = 10_000;
 type Keyed<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
 pub struct Permits {
-    counts: Mutex<Counts>,
-    attempts: Keyed<IpAddr>,
-    requests: Keyed<IpAddr>,
+    counts: Mutex<PermitCounts>,
+    attempts: Keyed<Network>,
+    requests: Keyed<Network>,
     users: Keyed<Arc<str>>,
     audit: Arc<AuditLog>,
     limits: Limits,
@@ -35,10 +36,10 @@ pub struct Permits {
 }
 
 #[derive(Default)]
-struct Counts {
+struct PermitCounts {
     total: usize,
     users: HashMap<String, usize>,
-    addresses: HashMap<IpAddr, usize>,
+    addresses: HashMap<Network, usize>,
 }
 
 /// The place of one connection.
@@ -67,7 +68,7 @@ impl Permits {
     }
 
     /// Whether an address may ask once more now.
-    pub fn check_request_rate(&self, address: IpAddr) -> Result<(), Fault> {
+    pub fn check_request_rate(&self, address: IpAddr) -> Result<(), ApiError> {
         let message = "too many requests from your address at once; wait a second";
         self.check(&self.requests, network(address), message, |permits| {
             permits.refused(Limit::RequestsPerSecond, None, address);
@@ -75,7 +76,7 @@ impl Permits {
     }
 
     /// Whether an address may try once more now.
-    pub fn check_connect_rate(&self, address: IpAddr) -> Result<(), Fault> {
+    pub fn check_connect_rate(&self, address: IpAddr) -> Result<(), ApiError> {
         let message = "too many connection attempts from your address; wait a minute";
         self.check(&self.attempts, network(address), message, |permits| {
             permits.refused(Limit::AttemptsPerMinute, None, address);
@@ -83,7 +84,7 @@ impl Permits {
     }
 
     /// Whether a user may say or ask one more thing now, over whatever connections and requests.
-    pub fn check_user_rate(&self, user: &str, address: IpAddr) -> Result<(), Fault> {
+    pub fn check_user_rate(&self, user: &str, address: IpAddr) -> Result<(), ApiError> {
         let message = "too many messages and requests of your user at once; wait a second";
         self.check(&self.users, user.into(), message, |permits| {
             permits.refused(Limit::PerUserPerSecond, Some(user), address);
@@ -96,19 +97,19 @@ impl Permits {
         key: K,
         message: &'static str,
         refused: impl FnOnce(&Self),
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ApiError> {
         if rate.len() > REMEMBERED {
             rate.retain_recent();
             rate.shrink_to_fit();
         }
         rate.check_key(&key).map_err(|not_until| {
             refused(self);
-            Fault::rate_limited(message, not_until.wait_time_from(MonotonicClock.now()))
+            ApiError::rate_limited(message, not_until.wait_time_from(MonotonicClock.now()))
         })
     }
 
     /// A place for a connection whose user is not known yet.
-    pub fn permit(self: &Arc<Self>, address: IpAddr) -> Result<ConnectionPermit, Fault> {
+    pub fn permit(self: &Arc<Self>, address: IpAddr) -> Result<ConnectionPermit, ApiError> {
         let mut counts = self.counts.lock();
         let Limits { connections, connections_per_address: mut most, .. } = self.limits;
         if counts.total >= connections {
@@ -127,9 +128,9 @@ impl Permits {
         Ok(ConnectionPermit { permits: self.clone(), address, user: None })
     }
 
-    fn refuse(&self, limit: Limit, user: Option<&str>, address: IpAddr, why: &'static str) -> Fault {
+    fn refuse(&self, limit: Limit, user: Option<&str>, address: IpAddr, why: &'static str) -> ApiError {
         self.refused(limit, user, address);
-        Fault::too_many(why)
+        ApiError::too_many(why)
     }
 
     /// How many connections there are, in all and of each user.
@@ -151,7 +152,7 @@ impl ConnectionPermit {
     }
 
     /// Counts the connection for its user, once.
-    pub fn assign_to(&mut self, user: &str) -> Result<(), Fault> {
+    pub fn assign_to(&mut self, user: &str) -> Result<(), ApiError> {
         if self.user.is_some() {
             return Ok(());
         }

@@ -6,8 +6,8 @@ use courant_auth::Identity;
 use tokio::time::Instant;
 use ulid::Ulid;
 
+use crate::api_error::ApiError;
 use crate::config::Config;
-use crate::fault::Fault;
 use crate::wire::ServerMessage;
 use crate::wire::message::{Connected, ErrorReply, Expiring, Limits, Refusal};
 
@@ -68,28 +68,28 @@ pub fn warn_at(left: Duration, warning: Duration) -> Option<Instant> {
 }
 
 /// Answers a bad token, or says that a good one has run out.
-pub fn auth_error(id: Option<u64>, fault: &Fault) -> ServerMessage {
-    let (code, message) = (fault.code.name().to_owned(), fault.message.to_string());
+pub fn auth_error(id: Option<u64>, error: &ApiError) -> ServerMessage {
+    let (code, message) = (error.code.name().to_owned(), error.message.to_string());
     ServerMessage::AuthError(Refusal { id, code, message })
 }
 
 /// Answers a command that failed.
-pub fn error(id: Option<u64>, fault: &Fault) -> ServerMessage {
-    ServerMessage::Error(failure(id, None, fault))
+pub fn error(id: Option<u64>, error: &ApiError) -> ServerMessage {
+    ServerMessage::Error(failure(id, None, error))
 }
 
 /// Says that a topic cannot be followed.
-pub fn refused(id: Option<u64>, topic: String, fault: &Fault) -> ServerMessage {
-    ServerMessage::Error(failure(id, Some(topic), fault))
+pub fn refused(id: Option<u64>, topic: String, error: &ApiError) -> ServerMessage {
+    ServerMessage::Error(failure(id, Some(topic), error))
 }
 
-fn failure(id: Option<u64>, topic: Option<String>, fault: &Fault) -> ErrorReply {
+fn failure(id: Option<u64>, topic: Option<String>, error: &ApiError) -> ErrorReply {
     ErrorReply {
         id,
         topic,
-        code: fault.code.name().to_owned(),
-        message: fault.message.to_string(),
-        retryable: fault.retryable(),
-        retry_after_ms: fault.retry_after.map(|wait| wait.as_millis() as u64),
+        code: error.code.name().to_owned(),
+        message: error.message.to_string(),
+        retryable: error.retryable(),
+        retry_after_ms: error.retry_after.map(|wait| wait.as_millis() as u64),
     }
 }

@@ -8,7 +8,7 @@ use courant_proto::v1::ErrorReason;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
-use crate::fault::{Code, Fault};
+use crate::api_error::{ApiError, Code};
 use crate::ledger::TopicShare;
 use crate::topic::subscribe::{SubscribeError, Subscription, Topics};
 use crate::topic::subscriber::Subscriber;
@@ -21,7 +21,7 @@ const REPLAYS: usize = 4;
 /// The subscriptions of one connection. Dropping it ends them all.
 pub struct Subscriptions {
     topics: HashMap<TopicName, Entry>,
-    tasks: JoinSet<Outcome>,
+    tasks: JoinSet<SubscribeResult>,
     replays: Arc<Semaphore>,
 }
 
@@ -36,26 +36,26 @@ struct Entry {
 }
 
 /// What became of a request to subscribe.
-pub struct Outcome {
+pub struct SubscribeResult {
     topic: TopicName,
     subscriber: u64,
     result: Result<Subscription, SubscribeError>,
 }
 
 /// A subscribe task that ended, or panicked.
-pub type Finished = Result<(Id, Outcome), JoinError>;
+pub type FinishedTask = Result<(Id, SubscribeResult), JoinError>;
 
 /// A command that failed.
-pub struct Refused {
+pub struct RefusedCommand {
     pub command: Option<u64>,
     /// What it was about.
     pub topic: TopicName,
-    pub fault: Fault,
+    pub error: ApiError,
 }
 
 impl Entry {
     fn end(self) {
-        self.subscriber.leave();
+        self.subscriber.end();
         self.task.abort();
     }
 }
@@ -76,11 +76,11 @@ impl Subscriptions {
         topics: &Arc<Topics>,
         subscriber: Arc<Subscriber>,
         request: SubscribeRequest,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ApiError> {
         let (topic, command) = (request.topic.clone(), request.id);
         self.remove(&topic);
         let share = request.user.take_topic(&topic).map_err(|refused| {
-            refused.fault("topics over all connections", "--max-topics-per-user", "unsubscribe from some")
+            refused.api_error("topics over all connections", "--max-topics-per-user", "unsubscribe from some")
         })?;
         let (replays, name, topics, entering) =
             (self.replays.clone(), topic.clone(), topics.clone(), subscriber.clone());
@@ -88,7 +88,7 @@ impl Subscriptions {
             // Never closed, so this is always a turn.
             let _turn = replays.acquire_owned().await;
             let subscriber = entering.id;
-            Outcome { topic: name, subscriber, result: topics.subscribe(entering, request).await }
+            SubscribeResult { topic: name, subscriber, result: topics.subscribe(entering, request).await }
         });
         self.topics.insert(topic, Entry { subscriber, task, subscription: None, command, _share: share });
         Ok(())
@@ -106,14 +106,14 @@ impl Subscriptions {
     }
 
     /// The next task to end; none while none is under way. Cancel-safe.
-    pub async fn finished(&mut self) -> Option<Finished> {
+    pub async fn finished(&mut self) -> Option<FinishedTask> {
         self.tasks.join_next_with_id().await
     }
 
     /// Keeps what a task brought, unless its subscription has ended meanwhile. The client is to be answered with a refusal.
-    pub fn apply(&mut self, finished: Finished) -> Option<Refused> {
-        let Outcome { topic, subscriber, result } = match finished {
-            Ok((_, outcome)) => outcome,
+    pub fn apply(&mut self, finished: FinishedTask) -> Option<RefusedCommand> {
+        let SubscribeResult { topic, subscriber, result } = match finished {
+            Ok((_, subscribe_result)) => subscribe_result,
             Err(error) if error.is_cancelled() => return None,
             Err(error) => return self.panicked(&error),
         };
@@ -128,18 +128,18 @@ impl Subscriptions {
         let command = entry.command;
         self.remove(&topic);
         match error {
-            SubscribeError::Refused(fault) => Some(Refused { command, topic, fault }),
+            SubscribeError::Refused(error) => Some(RefusedCommand { command, topic, error }),
             SubscribeError::Ended => None,
         }
     }
 
-    fn panicked(&mut self, error: &JoinError) -> Option<Refused> {
+    fn panicked(&mut self, error: &JoinError) -> Option<RefusedCommand> {
         tracing::error!(%error, "subscribe task panicked");
         let (topic, entry) = self.topics.iter().find(|(_, entry)| entry.task.id() == error.id())?;
         let (topic, command) = (topic.clone(), entry.command);
         self.remove(&topic);
-        let fault = Fault::new(Code::Server(ErrorReason::Internal), "something failed on our side; try again");
-        Some(Refused { command, topic, fault })
+        let error = ApiError::new(Code::Server(ErrorReason::Internal), "something failed on our side; try again");
+        Some(RefusedCommand { command, topic, error })
     }
 
     /// Ends all that this identity may not see, and what was asked for with more rights and is not live yet.
@@ -147,13 +147,7 @@ impl Subscriptions {
         let fewer = before.roles.difference(&now.roles).next().is_some();
         let lost = self.topics.iter().filter(|(topic, entry)| match &entry.subscription {
             Some(subscription) => !subscription.visibility.allows(now),
-            None => {
-                fewer
-                    && !matches!(
-                        topic,
-                        TopicName::Mine | TopicName::Notifications | TopicName::Devices | TopicName::Queue
-                    )
-            }
+            None => fewer && topic.kind().may_need_role(),
         });
         let lost: Vec<_> = lost.map(|(topic, _)| topic.clone()).collect();
         lost.iter().for_each(|topic| self.remove(topic));

@@ -14,22 +14,22 @@ use axum::extract::State;
 use axum::response::Response;
 use http::request::Parts;
 
+use crate::api_error::ApiError;
 use crate::app::App;
 use crate::config::Config;
-use crate::fault::Fault;
 use crate::presence::connections::Transport;
 use crate::request::caller::Caller;
 use query::EventsQuery;
 use session::EventsSession;
 
 /// `GET /v1/events`
-pub async fn stream(State(app): State<Arc<App>>, caller: Caller, parts: Parts) -> Result<Response, Fault> {
+pub async fn stream(State(app): State<Arc<App>>, caller: Caller, parts: Parts) -> Result<Response, ApiError> {
     let query = EventsQuery::of_stream(&parts.uri, &parts.headers, app.config.limits.subscriptions)?;
     Ok(sse::response(EventsSession::open(app, &caller, &parts, query, Transport::EventStream).await?))
 }
 
 /// `GET /v1/events:poll`
-pub async fn poll(State(app): State<Arc<App>>, caller: Caller, parts: Parts) -> Result<Response, Fault> {
+pub async fn poll(State(app): State<Arc<App>>, caller: Caller, parts: Parts) -> Result<Response, ApiError> {
     let Config { times, limits, .. } = &app.config;
     let (query, wait) = EventsQuery::of_poll(&parts.uri, times.poll, limits.subscriptions)?;
     Ok(poll::response(EventsSession::open(app, &caller, &parts, query, Transport::Poll).await?, wait))

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, Uri};
 
-use crate::fault::Fault;
+use crate::api_error::ApiError;
 use crate::request::query;
 use crate::wire::device::Device;
-use crate::wire::{Tier, TopicName};
+use crate::wire::{ThrottleTier, TopicName};
 
 /// The header by which a browser says where its event stream was cut.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -18,7 +18,7 @@ pub struct EventsQuery {
     /// In the order of the URL, each once.
     pub topics: Vec<TopicQuery>,
     /// How often transient messages come.
-    pub tier: Tier,
+    pub tier: ThrottleTier,
     /// The device the client runs on, if it names one.
     pub device: Option<Device>,
 }
@@ -33,42 +33,42 @@ pub struct TopicQuery {
 impl EventsQuery {
     /// Of an event stream. `Last-Event-ID` is newer than the URL, which a browser keeps when it connects again. Only a
     /// stream of one topic has ids.
-    pub fn of_stream(uri: &Uri, headers: &HeaderMap, most: usize) -> Result<Self, Fault> {
+    pub fn of_stream(uri: &Uri, headers: &HeaderMap, most: usize) -> Result<Self, ApiError> {
         let (mut asked_for, _) = Self::read(uri, &["topic", "after", "minIntervalMs", "deviceId", "deviceName"], most)?;
         if let ([only], Some(last)) = (asked_for.topics.as_mut_slice(), headers.get(LAST_EVENT_ID))
             && !last.is_empty()
         {
-            let last = last.to_str().map_err(|_| Fault::field("Last-Event-ID", "is not a cursor"))?;
+            let last = last.to_str().map_err(|_| ApiError::field("Last-Event-ID", "is not a cursor"))?;
             only.after = Some(last.to_owned());
         }
         Ok(asked_for)
     }
 
     /// Of a poll, and how long it may wait.
-    pub fn of_poll(uri: &Uri, longest: Duration, most: usize) -> Result<(Self, Duration), Fault> {
+    pub fn of_poll(uri: &Uri, longest: Duration, most: usize) -> Result<(Self, Duration), ApiError> {
         let (asked_for, wait) =
             Self::read(uri, &["topic", "after", "minIntervalMs", "wait", "deviceId", "deviceName"], most)?;
         let wait = match wait {
             None => longest,
             Some(seconds) => Duration::try_from_secs_f64(seconds)
-                .map_err(|_| Fault::field("wait", "must be a number of seconds, 0 or more"))?
+                .map_err(|_| ApiError::field("wait", "must be a number of seconds, 0 or more"))?
                 .min(longest),
         };
         Ok((asked_for, wait))
     }
 
-    fn read(uri: &Uri, known: &[&str], most: usize) -> Result<(Self, Option<f64>), Fault> {
+    fn read(uri: &Uri, known: &[&str], most: usize) -> Result<(Self, Option<f64>), ApiError> {
         let (mut asked_for, mut wait) = (Self::default(), None);
         let (mut device, mut device_name) = (None, None);
         for (name, value) in query::pairs(uri)? {
             if !known.contains(&name.as_str()) {
                 return Err(query::unknown(&name, &known.join(", ")));
             }
-            let number = || Fault::field(&name, "must be a number");
+            let number = || ApiError::field(&name, "must be a number");
             match name.as_str() {
                 "topic" => asked_for.add(&value, most)?,
                 "after" => asked_for.continue_after(value)?,
-                "minIntervalMs" => asked_for.tier = Tier::at_least(value.parse().map_err(|_| number())?),
+                "minIntervalMs" => asked_for.tier = ThrottleTier::at_least(value.parse().map_err(|_| number())?),
                 "deviceId" => device = Some(value),
                 "deviceName" => device_name = Some(value),
                 _ => wait = Some(value.parse().map_err(|_| number())?),
@@ -76,26 +76,29 @@ impl EventsQuery {
         }
         asked_for.device = match (device, device_name) {
             (Some(id), name) => Some(Device { id, name }.check("deviceId", "deviceName")?),
-            (None, Some(_)) => return Err(Fault::field("deviceName", "must come with deviceId")),
+            (None, Some(_)) => return Err(ApiError::field("deviceName", "must come with deviceId")),
             (None, None) => None,
         };
         Ok((asked_for, wait))
     }
 
-    fn add(&mut self, topic: &str, most: usize) -> Result<(), Fault> {
-        let topic: TopicName = topic.parse().map_err(|error| Fault::field("topic", format!("{error}")))?;
+    fn add(&mut self, topic: &str, most: usize) -> Result<(), ApiError> {
+        let topic: TopicName = topic.parse().map_err(|error| ApiError::field("topic", format!("{error}")))?;
         if self.topics.iter().any(|asked| asked.topic == topic) {
-            return Err(Fault::field("topic", "is there twice"));
+            return Err(ApiError::field("topic", "is there twice"));
         }
         if self.topics.len() == most {
-            return Err(Fault::field("topic", format!("may be there {most} times at most (limits.maxSubscriptions)")));
+            return Err(ApiError::field(
+                "topic",
+                format!("may be there {most} times at most (limits.maxSubscriptions)"),
+            ));
         }
         self.topics.push(TopicQuery { topic, after: None });
         Ok(())
     }
 
-    fn continue_after(&mut self, cursor: String) -> Result<(), Fault> {
-        let asked = self.topics.last_mut().ok_or_else(|| Fault::field("after", "must follow its topic"))?;
+    fn continue_after(&mut self, cursor: String) -> Result<(), ApiError> {
+        let asked = self.topics.last_mut().ok_or_else(|| ApiError::field("after", "must follow its topic"))?;
         asked.after = Some(cursor).filter(|cursor| !cursor.is_empty());
         Ok(())
     }
@@ -105,7 +108,7 @@ impl EventsQuery {
 mod tests {
     use super::*;
 
-    fn stream(uri: &str, last: Option<&str>) -> Result<EventsQuery, Fault> {
+    fn stream(uri: &str, last: Option<&str>) -> Result<EventsQuery, ApiError> {
         let headers = last.map(|last| (http::HeaderName::from_static(LAST_EVENT_ID), last.parse().unwrap()));
         EventsQuery::of_stream(&uri.parse().unwrap(), &headers.into_iter().collect(), 3)
     }
@@ -115,7 +118,7 @@ mod tests {
         topics.into_iter().map(|asked| asked.after.unwrap_or_else(|| "-".into())).collect()
     }
 
-    fn wait(uri: &str) -> Result<Duration, Fault> {
+    fn wait(uri: &str) -> Result<Duration, ApiError> {
         EventsQuery::of_poll(&uri.parse().unwrap(), Duration::from_secs(25), 3).map(|(_, wait)| wait)
     }
 

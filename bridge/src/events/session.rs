@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::query::{EventsQuery, TopicQuery};
+use crate::api_error::{ApiError, Code};
 use crate::app::{App, Peer};
 use crate::connection::permits::ConnectionPermit;
 use crate::connection::replies;
-use crate::connection::subscriptions::{Finished, Subscriptions};
-use crate::fault::{Code, Fault};
+use crate::connection::subscriptions::{FinishedTask, Subscriptions};
 use crate::metrics::Limit;
 use crate::outbox::close_reason::CloseReason;
 use crate::outbox::{Batch, Outbox, Taken};
@@ -25,7 +25,7 @@ use crate::request::caller::Caller;
 use crate::request::headers;
 use crate::sockets::{SocketPermit, UpgradedSocket};
 use crate::topic::subscriber::Subscriber;
-use crate::topic::upstream::{Reach, SubscribeRequest};
+use crate::topic::upstream::{JobAccess, SubscribeRequest};
 use crate::wire::device::Device;
 use crate::wire::encode::{Push, text};
 
@@ -68,9 +68,9 @@ impl EventsSession {
         parts: &Parts,
         query: EventsQuery,
         transport: Transport,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, ApiError> {
         let peer = parts.extensions.get::<Peer>();
-        let peer = peer.ok_or_else(|| Fault::new(Code::BadMessage, "this connection has no address"))?;
+        let peer = peer.ok_or_else(|| ApiError::new(Code::BadMessage, "this connection has no address"))?;
         let address = headers::address(*peer, &parts.headers, &app.config);
         app.permits.check_connect_rate(address)?;
         let mut permit = app.permits.permit(address)?;
@@ -111,7 +111,7 @@ impl EventsSession {
         Ok(session)
     }
 
-    fn subscribe(&mut self, caller: &Caller, query: EventsQuery, address: IpAddr) -> Result<(), Fault> {
+    fn subscribe(&mut self, caller: &Caller, query: EventsQuery, address: IpAddr) -> Result<(), ApiError> {
         let user = self.app.ledger.user(&caller.identity.subject);
         for TopicQuery { topic, after } in query.topics {
             let request = SubscribeRequest {
@@ -121,7 +121,7 @@ impl EventsSession {
                 tier: query.tier,
                 token: caller.token.clone(),
                 user: user.clone(),
-                reach: Reach::of(&caller.identity),
+                access: JobAccess::of(&caller.identity),
             };
             let subscriber = Subscriber::new(self.outbox.clone());
             self.subscriptions.add(&self.app.topics, subscriber, request).inspect_err(|_| {
@@ -132,13 +132,13 @@ impl EventsSession {
     }
 
     /// Waits until the only join has its first message, or came to nothing.
-    async fn wait_for_answer(&mut self) -> Result<(), Fault> {
+    async fn wait_for_answer(&mut self) -> Result<(), ApiError> {
         loop {
             tokio::select! {
                 () = self.outbox.wait_until_filled() => return Ok(()),
                 Some(finished) = self.subscriptions.finished() => {
                     if let Some(refused) = self.subscriptions.apply(finished) {
-                        return Err(refused.fault);
+                        return Err(refused.error);
                     }
                 }
             }
@@ -166,22 +166,22 @@ impl EventsSession {
                     self.outbox.end_for_drain(&self.app.config.times);
                 }
                 Ok(()) = self.server_unavailable.changed(), if !self.outbox.is_ended() => {
-                    self.outbox.end(CloseReason::on(Fault::unreachable()));
+                    self.outbox.end(CloseReason::on(ApiError::unreachable()));
                 }
             }
         }
     }
 
-    fn handle_finished(&mut self, finished: Finished) {
+    fn handle_finished(&mut self, finished: FinishedTask) {
         if let Some(refused) = self.subscriptions.apply(finished) {
-            let message = replies::refused(None, refused.topic.to_string(), &refused.fault);
+            let message = replies::refused(None, refused.topic.to_string(), &refused.error);
             self.outbox.push(0, Arc::new(Push::refused(&refused.topic.to_string().into(), message)));
         }
     }
 
     fn expire(&self) {
-        let fault: Fault = TokenError::Expired.into();
-        self.outbox.reply(&replies::auth_error(None, &fault));
-        self.outbox.end(CloseReason::on(fault));
+        let error: ApiError = TokenError::Expired.into();
+        self.outbox.reply(&replies::auth_error(None, &error));
+        self.outbox.end(CloseReason::on(error));
     }
 }

@@ -7,7 +7,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{Method, StatusCode};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use crate::fault::{Code, Fault};
+use crate::api_error::{ApiError, Code};
 
 /// In debug builds the files are read from the folder at every request.
 #[derive(RustEmbed)]
@@ -19,9 +19,9 @@ const HASHED: &str = "assets/";
 const INDEX: &str = "index.html";
 
 /// Any path that is nothing else: a file, or the page itself for paths of the page's own.
-pub async fn serve(request: Request) -> Result<Response, Fault> {
+pub async fn serve(request: Request) -> Result<Response, ApiError> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return Err(Fault::new(Code::MethodNotAllowed, "this path can only be read"));
+        return Err(ApiError::new(Code::MethodNotAllowed, "this path can only be read"));
     }
     let path = request.uri().path().trim_start_matches('/');
     let path = if path.is_empty() { INDEX } else { path };
@@ -30,10 +30,11 @@ pub async fn serve(request: Request) -> Result<Response, Fault> {
         Some(file) => Ok(file_response(path, file, known)),
         // What looks like a file and is not there is missing; everything else is a place inside the page.
         None if path.rsplit('/').next().is_some_and(|last| last.contains('.')) => {
-            Err(Fault::new(Code::NotFound, "there is nothing at this path"))
+            Err(ApiError::new(Code::NotFound, "there is nothing at this path"))
         }
         None => {
-            let index = Files::get(INDEX).ok_or_else(|| Fault::new(Code::NotFound, "the console is not built in"))?;
+            let index =
+                Files::get(INDEX).ok_or_else(|| ApiError::new(Code::NotFound, "the console is not built in"))?;
             Ok(file_response(INDEX, index, known))
         }
     }

@@ -3,10 +3,10 @@
 use http::HeaderMap;
 use http::header::CONTENT_DISPOSITION;
 
-use crate::fault::Fault;
+use crate::api_error::ApiError;
 
 /// What `filename*` says, if it is there; it counts more than `filename` (RFC 6266, section 4.3).
-pub fn extended(headers: &HeaderMap) -> Result<Option<String>, Fault> {
+pub fn extended(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let value = headers.get(CONTENT_DISPOSITION).map(|value| value.as_bytes()).unwrap_or_default();
     let Ok(text) = std::str::from_utf8(value) else { return Ok(None) };
     let Some(value) =
@@ -14,7 +14,7 @@ pub fn extended(headers: &HeaderMap) -> Result<Option<String>, Fault> {
     else {
         return Ok(None);
     };
-    let unreadable = || Fault::field("file", "filename* must be written as UTF-8''name, other bytes as %XX");
+    let unreadable = || ApiError::field("file", "filename* must be written as UTF-8''name, other bytes as %XX");
     decoded(value).map(Some).ok_or_else(unreadable)
 }
 
@@ -64,7 +64,7 @@ fn decoded(value: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn name(disposition: &str) -> Result<Option<String>, Fault> {
+    fn name(disposition: &str) -> Result<Option<String>, ApiError> {
         extended(&HeaderMap::from_iter([(CONTENT_DISPOSITION, disposition.parse().unwrap())]))
     }
 

@@ -13,8 +13,8 @@ use http::header::CACHE_CONTROL;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::api_error::{ApiError, Code};
 use crate::app::App;
-use crate::fault::{Code, Fault};
 use crate::request::caller::Caller;
 use crate::request::query;
 use crate::wire::admin::AuditAction;
@@ -47,8 +47,8 @@ pub struct JobsAnswer {
 
 impl JobAnswer {
     /// Of a job that the server always sends.
-    pub fn new(job: Option<v1::Job>, cursor: Option<String>) -> Result<Self, Fault> {
-        let job = job.as_ref().map(Job::from).ok_or_else(Fault::job_not_found)?;
+    pub fn new(job: Option<v1::Job>, cursor: Option<String>) -> Result<Self, ApiError> {
+        let job = job.as_ref().map(Job::from).ok_or_else(ApiError::job_not_found)?;
         Ok(Self { job, cursor })
     }
 }
@@ -59,7 +59,7 @@ pub fn uncached(body: impl Serialize) -> Response {
 }
 
 /// `GET /v1/jobs`
-pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
+pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, ApiError> {
     let request = app.server.call_as(query::listing(query::pairs(&uri)?)?, &caller.token)?;
     let found = app.server.jobs().list_jobs(request).await?.into_inner();
     let next_page_token = Some(found.next_page_token).filter(|token| !token.is_empty());
@@ -67,7 +67,11 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -
 }
 
 /// `GET /v1/jobs/{id}`
-pub async fn get(State(app): State<Arc<App>>, caller: Caller, Path(job_id): Path<String>) -> Result<Response, Fault> {
+pub async fn get(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(job_id): Path<String>,
+) -> Result<Response, ApiError> {
     let request = app.server.call_as(v1::GetJobRequest { job_id }, &caller.token)?;
     let found = app.server.jobs().get_job(request).await?.into_inner();
     Ok(uncached(JobAnswer::new(found.job, Some(found.cursor))?))
@@ -79,7 +83,7 @@ pub async fn change(
     caller: Caller,
     Path(path): Path<String>,
     body: Bytes,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let mut jobs = app.server.jobs();
     let (answer, action, id) = match path.rsplit_once(':') {
         Some((id, "cancel")) => {
@@ -92,7 +96,7 @@ pub async fn change(
             let retried = jobs.retry_job(request).await?.into_inner();
             (JobAnswer::new(retried.job, Some(retried.cursor))?, AuditAction::Retried, id)
         }
-        _ => return Err(Fault::new(Code::NotFound, "the actions of a job are :cancel and :retry")),
+        _ => return Err(ApiError::new(Code::NotFound, "the actions of a job are :cancel and :retry")),
     };
     caller.audit(&app, action, Some(id));
     Ok(uncached(answer))
@@ -105,18 +109,18 @@ struct Retry {
     password: Option<String>,
 }
 
-fn password(body: &[u8]) -> Result<Option<v1::Password>, Fault> {
+fn password(body: &[u8]) -> Result<Option<v1::Password>, ApiError> {
     if body.is_empty() {
         return Ok(None);
     }
     // What was wrong with it is not repeated: it may be the password.
     let retry: Retry = serde_json::from_slice(body)
-        .map_err(|_| Fault::field("body", "must be empty or JSON like {\"password\": \"…\"}"))?;
+        .map_err(|_| ApiError::field("body", "must be empty or JSON like {\"password\": \"…\"}"))?;
     Ok(retry.password.map(|text| v1::Password { text }))
 }
 
 /// `DELETE /v1/jobs/{id}`
-pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>) -> Result<Response, Fault> {
+pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
     let request = app.server.call_as(v1::DeleteJobRequest { job_id: id.clone() }, &caller.token)?;
     app.server.jobs().delete_job(request).await?;
     caller.audit(&app, AuditAction::Deleted, Some(&id));

@@ -24,9 +24,9 @@ use courant_tls::Socket;
 use http::StatusCode;
 use hyper_util::rt::TokioIo;
 
+use crate::api_error::{ApiError, Code};
 use crate::app::{App, Peer};
 use crate::events;
-use crate::fault::{Code, Fault};
 use crate::request::caller::Caller;
 use crate::request::origin::{Origins, PageOrigin};
 use crate::request::{body_timeout, cookie, headers};
@@ -89,7 +89,7 @@ pub fn router(app: Arc<App>) -> Router {
 async fn refuse_duplicate_headers(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     match headers::check_duplicates(request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(fault) => headers::secured(&app.config, fault.into_response()),
+        Err(error) => headers::secured(&app.config, error.into_response()),
     }
 }
 
@@ -99,7 +99,7 @@ async fn limit_rate(State(app): State<Arc<App>>, request: Request, next: Next) -
     let address = peer.map(|peer| headers::address(*peer, request.headers(), &app.config));
     let probe = matches!(request.uri().path(), "/livez" | "/readyz" | "/healthz");
     match address.filter(|_| !probe).map(|address| app.permits.check_request_rate(address)) {
-        Some(Err(fault)) => fault.into_response(),
+        Some(Err(error)) => error.into_response(),
         Some(Ok(())) | None => next.run(with_body_deadline(&app, request)).await,
     }
 }
@@ -127,28 +127,28 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 }
 
 /// For admins: the metrics show what others do.
-async fn metrics(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
+async fn metrics(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, ApiError> {
     caller.require(courant_auth::Role::Admin)?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(http::header::CONTENT_TYPE, kind)], app.metrics.text()).into_response())
 }
 
-async fn no_such_path() -> Fault {
-    Fault::new(Code::NotFound, "there is nothing at this path")
+async fn no_such_path() -> ApiError {
+    ApiError::new(Code::NotFound, "there is nothing at this path")
 }
 
-async fn wrong_method() -> Fault {
-    Fault::new(Code::MethodNotAllowed, "this path does not know that method")
+async fn wrong_method() -> ApiError {
+    ApiError::new(Code::MethodNotAllowed, "this path does not know that method")
 }
 
-async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
+async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let opening = Opening::read(request.method(), request.version(), request.headers(), Origins::of(&app.config))?;
     let cookie = cookie::token(request.headers(), &app.config)
         .filter(|_| opening.page_origin == PageOrigin::Known)
         .map(str::to_owned);
     let peer = request.extensions().get::<Peer>().map(|peer| headers::address(*peer, request.headers(), &app.config));
     let Some(address) = peer else {
-        return Err(Fault::new(Code::UpgradeRequired, "this connection cannot be upgraded"));
+        return Err(ApiError::new(Code::UpgradeRequired, "this connection cannot be upgraded"));
     };
     app.permits.check_connect_rate(address)?;
     let response = opening.response();
@@ -184,7 +184,7 @@ async fn run_session(
             session.set_cookie(cookie);
             match (opening.choice, opening.token) {
                 (Choice::Unknown, _) => {
-                    session.refuse(Fault::new(
+                    session.refuse(ApiError::new(
                         Code::SubprotocolUnknown,
                         "offer the subprotocol courant.v1.json or courant.v1.msgpack",
                     ));
@@ -194,6 +194,6 @@ async fn run_session(
             }
             session.run(socket, read).await;
         }
-        Err(fault) => crate::ws::session::refuse_connection(&app, fault, format, socket, read).await,
+        Err(error) => crate::ws::session::refuse_connection(&app, error, format, socket, read).await,
     }
 }

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::jobs::uncached;
+use crate::api_error::ApiError;
 use crate::app::App;
-use crate::fault::Fault;
 use crate::request::caller::Caller;
 use crate::request::query;
 use crate::wire::admin::AuditAction;
@@ -82,16 +82,16 @@ pub struct Read {
 }
 
 /// `GET /v1/notifications`
-pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
+pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, ApiError> {
     let mut request = v1::ListNotificationsRequest::default();
     for (name, value) in query::pairs(&uri)? {
         match name.as_str() {
             "pageSize" => {
                 request.page_size =
-                    value.parse().map_err(|_| Fault::field("pageSize", "must be a number from 1 to 200"))?;
+                    value.parse().map_err(|_| ApiError::field("pageSize", "must be a number from 1 to 200"))?;
             }
             "unread" => {
-                request.unread_only = value.parse().map_err(|_| Fault::field("unread", "must be true or false"))?;
+                request.unread_only = value.parse().map_err(|_| ApiError::field("unread", "must be true or false"))?;
             }
             _ => return Err(query::unknown(&name, "pageSize, unread")),
         }
@@ -103,11 +103,11 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -
 }
 
 /// `POST /v1/notifications`
-pub async fn send(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
+pub async fn send(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
     let Notify { user, severity, title, body, job_id, request_id } = json(request).await?;
     let mut request = v1::NotifyRequest { user, title, body, job_id, request_id, ..v1::NotifyRequest::default() };
     if let Some(severity) = severity {
-        let known = || Fault::field("severity", "must be info, success, warning or error");
+        let known = || ApiError::field("severity", "must be info, success, warning or error");
         request.set_severity(names::parse_severity(&severity).ok_or_else(known)?);
     }
     let target = request.user.clone();
@@ -117,7 +117,7 @@ pub async fn send(State(app): State<Arc<App>>, caller: Caller, request: Request)
 }
 
 /// `POST /v1/notifications:read`
-pub async fn read(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
+pub async fn read(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
     let Read { ids } = json(request).await?;
     let request = v1::MarkNotificationsReadRequest { notification_ids: ids };
     let request = app.server.call_as(request, &caller.token)?;
@@ -126,7 +126,7 @@ pub async fn read(State(app): State<Arc<App>>, caller: Caller, request: Request)
 }
 
 /// A small JSON body.
-pub(super) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Fault> {
+pub(super) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
     let read = Json::<T>::from_request(request, &()).await;
-    read.map(|Json(body)| body).map_err(|error| Fault::field("body", error.body_text()))
+    read.map(|Json(body)| body).map_err(|error| ApiError::field("body", error.body_text()))
 }

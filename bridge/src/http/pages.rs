@@ -11,8 +11,8 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MA
 use http::{HeaderMap, StatusCode};
 
 use super::results::{chunks, matches_etag, missing_header, set_header};
+use crate::api_error::ApiError;
 use crate::app::App;
-use crate::fault::Fault;
 use crate::request::caller::Caller;
 
 /// `GET /v1/jobs/{id}/pages/{page}`
@@ -21,8 +21,8 @@ pub async fn read(
     caller: Caller,
     Path((job_id, page)): Path<(String, String)>,
     headers: HeaderMap,
-) -> Result<Response, Fault> {
-    let page = page.parse().map_err(|_| Fault::field("page", "must be a number, at least 1"))?;
+) -> Result<Response, ApiError> {
+    let page = page.parse().map_err(|_| ApiError::field("page", "must be a number, at least 1"))?;
     let download = caller.take_download(&app)?;
     let request = app.server.stream_as(ReadPageRequest { job_id, page }, &caller.token)?;
     let mut stream = app.server.bulk().read_page(request).await?.into_inner();

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::jobs::uncached;
 use super::notifications::json;
+use crate::api_error::ApiError;
 use crate::app::App;
-use crate::fault::Fault;
 use crate::request::caller::Caller;
 
 /// The key to subscribe with.
@@ -62,7 +62,7 @@ pub struct PushEnd {
 }
 
 /// `GET /v1/push/key`
-pub async fn key(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
+pub async fn key(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, ApiError> {
     let request = app.server.call_as(v1::GetPushKeyRequest {}, &caller.token)?;
     let key = app.server.notifications().get_push_key(request).await?.into_inner().public_key;
     let public_key = Some(URL_SAFE_NO_PAD.encode(&key)).filter(|_| !key.is_empty());
@@ -70,12 +70,12 @@ pub async fn key(State(app): State<Arc<App>>, caller: Caller) -> Result<Response
 }
 
 /// `PUT /v1/push/subscriptions`
-pub async fn add(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
+pub async fn add(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
     let PushSubscription { endpoint, keys, .. } = json(request).await?;
     // Browsers leave the padding out, libraries may not.
     let bytes = |field, text: &str| {
         let decoded = URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
-        decoded.map_err(|_| Fault::field(field, "must be base64url"))
+        decoded.map_err(|_| ApiError::field(field, "must be base64url"))
     };
     let request = v1::AddPushSubscriptionRequest {
         endpoint,
@@ -87,7 +87,7 @@ pub async fn add(State(app): State<Arc<App>>, caller: Caller, request: Request) 
 }
 
 /// `DELETE /v1/push/subscriptions`
-pub async fn end(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
+pub async fn end(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
     let PushEnd { endpoint } = json(request).await?;
     let request = v1::RemovePushSubscriptionRequest { endpoint };
     app.server.notifications().remove_push_subscription(app.server.call_as(request, &caller.token)?).await?;

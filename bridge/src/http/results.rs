@@ -17,8 +17,8 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tonic::Streaming;
 
+use crate::api_error::{ApiError, Code};
 use crate::app::App;
-use crate::fault::{Code, Fault};
 use crate::ledger::Share;
 use crate::request::caller::Caller;
 use crate::wire::names;
@@ -42,8 +42,8 @@ pub async fn read(
     caller: Caller,
     Path((job_id, format)): Path<(String, String)>,
     headers: HeaderMap,
-) -> Result<Response, Fault> {
-    let unknown = || Fault::new(Code::Server(ErrorReason::ResultNotFound), "a result is json, md, txt or html");
+) -> Result<Response, ApiError> {
+    let unknown = || ApiError::new(Code::Server(ErrorReason::ResultNotFound), "a result is json, md, txt or html");
     let format = names::parse_format(&format).ok_or_else(unknown)?;
     serve(&Source { app, caller, job_id, file: File::Result(format) }, &headers).await
 }
@@ -54,11 +54,11 @@ pub async fn document(
     caller: Caller,
     Path(job_id): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     serve(&Source { app, caller, job_id, file: File::Document }, &headers).await
 }
 
-async fn serve(source: &Source, headers: &HeaderMap) -> Result<Response, Fault> {
+async fn serve(source: &Source, headers: &HeaderMap) -> Result<Response, ApiError> {
     let conditional = headers.contains_key(IF_NONE_MATCH) || headers.contains_key(RANGE);
     if !conditional {
         return whole(source).await;
@@ -84,7 +84,7 @@ async fn serve(source: &Source, headers: &HeaderMap) -> Result<Response, Fault> 
     }
 }
 
-async fn whole(source: &Source) -> Result<Response, Fault> {
+async fn whole(source: &Source) -> Result<Response, ApiError> {
     let (header, bytes) = source.open(0, 0).await?;
     let length = header.size_bytes;
     answer(&header, source.file, StatusCode::OK, (Body::from_stream(bytes), Some(length)))
@@ -108,7 +108,7 @@ struct Source {
 pub(super) type Chunks = BoxStream<'static, std::io::Result<Bytes>>;
 
 impl Source {
-    async fn open(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Chunks), Fault> {
+    async fn open(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Chunks), ApiError> {
         match self.file {
             File::Result(format) => self.result(format, offset, limit).await,
             File::Document => self.document(offset, limit).await,
@@ -120,7 +120,7 @@ impl Source {
         format: v1::ResultFormat,
         offset: i64,
         limit: i64,
-    ) -> Result<(v1::ReadResultHeader, Chunks), Fault> {
+    ) -> Result<(v1::ReadResultHeader, Chunks), ApiError> {
         let download = self.caller.take_download(&self.app)?;
         let request = v1::ReadResultRequest { job_id: self.job_id.clone(), format: format.into(), offset, limit };
         let request = self.app.server.stream_as(request, &self.caller.token)?;
@@ -135,7 +135,7 @@ impl Source {
         Ok((header, chunks(stream, download, chunk)))
     }
 
-    async fn document(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Chunks), Fault> {
+    async fn document(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Chunks), ApiError> {
         let download = self.caller.take_download(&self.app)?;
         let request = v1::DownloadDocumentRequest { job_id: self.job_id.clone(), offset, limit };
         let request = self.app.server.stream_as(request, &self.caller.token)?;
@@ -165,9 +165,9 @@ pub(super) fn chunks<M: Send + 'static>(
     stream.map(piece).boxed()
 }
 
-pub(super) fn missing_header() -> Fault {
+pub(super) fn missing_header() -> ApiError {
     tracing::error!("server sent a stream without its header");
-    Fault::new(Code::Server(ErrorReason::Internal), "something failed on our side; try again")
+    ApiError::new(Code::Server(ErrorReason::Internal), "something failed on our side; try again")
 }
 
 fn answer(
@@ -175,7 +175,7 @@ fn answer(
     file: File,
     status: StatusCode,
     (body, length): (Body, Option<i64>),
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     set_header(&mut response, ETAG, &etag(header))?;
@@ -192,19 +192,19 @@ fn answer(
     Ok(response)
 }
 
-pub(super) fn set_header(response: &mut Response, name: HeaderName, value: &str) -> Result<(), Fault> {
+pub(super) fn set_header(response: &mut Response, name: HeaderName, value: &str) -> Result<(), ApiError> {
     let value = HeaderValue::from_str(value).map_err(|_| {
         tracing::error!(%name, "server sent a value that no header can carry");
-        Fault::new(Code::Server(ErrorReason::Internal), "something failed on our side; the log says more")
+        ApiError::new(Code::Server(ErrorReason::Internal), "something failed on our side; the log says more")
     })?;
     response.headers_mut().insert(name, value);
     Ok(())
 }
 
-fn unsatisfiable(size: u64) -> Result<Response, Fault> {
+fn unsatisfiable(size: u64) -> Result<Response, ApiError> {
     use axum::response::IntoResponse as _;
-    let fault = Fault::new(Code::Server(ErrorReason::OffsetOutOfRange), format!("there are {size} bytes"));
-    let mut response = fault.into_response();
+    let error = ApiError::new(Code::Server(ErrorReason::OffsetOutOfRange), format!("there are {size} bytes"));
+    let mut response = error.into_response();
     set_header(&mut response, CONTENT_RANGE, &format!("bytes */{size}"))?;
     Ok(response)
 }

@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::jobs::uncached;
+use crate::api_error::{ApiError, Code};
 use crate::app::App;
-use crate::fault::{Code, Fault};
 use crate::request::caller::Caller;
 use crate::request::query;
 use crate::wire::admin::AuditAction;
@@ -88,7 +88,7 @@ pub async fn batch(
     caller: Caller,
     Path(batch_id): Path<String>,
     uri: http::Uri,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let request = v1::GetBatchRequest { batch_id, owner: owner(&uri)? };
     let found = app.server.jobs().get_batch(app.server.call_as(request, &caller.token)?).await?.into_inner();
     let batch = Batch::from(&found.batch.unwrap_or_default());
@@ -101,9 +101,9 @@ pub async fn change_batch(
     caller: Caller,
     Path(path): Path<String>,
     uri: http::Uri,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let Some((id, "cancel")) = path.rsplit_once(':') else {
-        return Err(Fault::new(Code::NotFound, "the only action of a batch is :cancel"));
+        return Err(ApiError::new(Code::NotFound, "the only action of a batch is :cancel"));
     };
     let request = v1::CancelBatchRequest { batch_id: id.to_owned(), owner: owner(&uri)? };
     let done = app.server.jobs().cancel_batch(app.server.call_as(request, &caller.token)?).await?.into_inner();
@@ -113,28 +113,28 @@ pub async fn change_batch(
 }
 
 /// `GET /v1/queue`
-pub async fn queue(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
+pub async fn queue(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, ApiError> {
     let request = app.server.call_as(v1::GetQueueRequest {}, &caller.token)?;
     let found = app.server.queue().get_queue(request).await?.into_inner();
     Ok(uncached(QueueAnswer { queue: Queue::from(&found.queue.unwrap_or_default()) }))
 }
 
 /// `GET /v1/quota`
-pub async fn quota(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
+pub async fn quota(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, ApiError> {
     let request = app.server.call_as(v1::GetQuotaRequest { owner: owner(&uri)? }, &caller.token)?;
     let found = app.server.queue().get_quota(request).await?.into_inner();
     Ok(uncached(QuotaAnswer { quotas: found.quotas.iter().map(Quota::from).collect() }))
 }
 
 /// `GET /v1/devices`: those connected now, over all bridges.
-pub async fn devices(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, Fault> {
+pub async fn devices(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, ApiError> {
     let request = app.server.call_as(v1::ListDevicesRequest { user: only(&uri, "user")? }, &caller.token)?;
     let found = app.server.presence().list_devices(request).await?.into_inner();
     Ok(uncached(DevicesAnswer { devices: found.devices.iter().map(ShownDevice::from).collect() }))
 }
 
 /// `GET /v1/workers`
-pub async fn workers(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
+pub async fn workers(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
     caller.audit(&app, AuditAction::AdminRead, Some("workers"));
     let request = app.server.call_as(v1::ListWorkersRequest {}, &caller.token)?;
@@ -143,7 +143,7 @@ pub async fn workers(State(app): State<Arc<App>>, caller: Caller) -> Result<Resp
 }
 
 /// `GET /v1/system`
-pub async fn system(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
+pub async fn system(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
     caller.audit(&app, AuditAction::AdminRead, Some("system"));
     let request = app.server.call_as(v1::GetSystemMetricsRequest {}, &caller.token)?;
@@ -156,7 +156,7 @@ pub async fn change_worker(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(path): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
     let mut admin = app.server.admin();
     let (worker, action, id) = match path.rsplit_once(':') {
@@ -168,18 +168,18 @@ pub async fn change_worker(
             let request = app.server.call_as(v1::ResumeWorkerRequest { worker_id: id.to_owned() }, &caller.token)?;
             (admin.resume_worker(request).await?.into_inner().worker, AuditAction::WorkerResumed, id)
         }
-        _ => return Err(Fault::new(Code::NotFound, "the actions of a worker are :drain and :resume")),
+        _ => return Err(ApiError::new(Code::NotFound, "the actions of a worker are :drain and :resume")),
     };
     caller.audit(&app, action, Some(id));
     Ok(uncached(WorkerAnswer { worker: Worker::from(&worker.unwrap_or_default()) }))
 }
 
-fn owner(uri: &http::Uri) -> Result<String, Fault> {
+fn owner(uri: &http::Uri) -> Result<String, ApiError> {
     only(uri, "owner")
 }
 
 /// The only parameter of a path; empty when it is left out.
-fn only(uri: &http::Uri, known: &'static str) -> Result<String, Fault> {
+fn only(uri: &http::Uri, known: &'static str) -> Result<String, ApiError> {
     let mut given = String::new();
     for (name, value) in query::pairs(uri)? {
         if name != known {

@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::jobs::uncached;
+use crate::api_error::{ApiError, Code};
 use crate::app::App;
-use crate::fault::{Code, Fault};
 use crate::request::caller::{Caller, TokenLocation};
 use crate::request::cookie;
 use crate::request::origin::Origins;
@@ -43,10 +43,10 @@ impl From<&Caller> for SessionAnswer {
 }
 
 /// `POST /v1/session`
-pub async fn begin(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Fault> {
+pub async fn begin(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, ApiError> {
     if caller.token_location == TokenLocation::Cookie {
         let why = "send the token to put into the cookie as Authorization: Bearer <token>";
-        return Err(Fault::new(Code::Server(courant_proto::v1::ErrorReason::TokenMissing), why));
+        return Err(ApiError::new(Code::Server(courant_proto::v1::ErrorReason::TokenMissing), why));
     }
     let life = caller.identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
     let cookie = cookie::set(&caller.token, life, &app.config)?;
@@ -59,7 +59,7 @@ pub async fn read(caller: Caller) -> Response {
 }
 
 /// `DELETE /v1/session`: also of a cookie whose token has run out.
-pub async fn end(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Fault> {
+pub async fn end(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, ApiError> {
     Origins::of(&app.config).check_cookie(&Method::DELETE, &headers)?;
     let cookie = cookie::end(&app.config)?;
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie), (CACHE_CONTROL, HeaderValue::from_static("no-store"))])

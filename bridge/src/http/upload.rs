@@ -20,8 +20,8 @@ use tokio::sync::mpsc;
 
 use super::filename;
 use super::jobs::{JobAnswer, uncached};
+use crate::api_error::{ApiError, Code};
 use crate::app::App;
-use crate::fault::{Code, Fault};
 use crate::ledger::Share;
 use crate::request::body_timeout::{BodyTimeout, TooSlow};
 use crate::request::caller::Caller;
@@ -38,7 +38,7 @@ const TEXT_PART: usize = 8 << 10;
 const DRAIN: usize = 16 << 20;
 
 /// `POST /v1/jobs`
-pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
+pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
     let limit = app.config.limits.upload_bytes;
     if content_length(request.headers()).is_some_and(|bytes| bytes > limit.saturating_add(64 << 10)) {
         return Err(too_large(limit));
@@ -46,9 +46,9 @@ pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Reques
     let mut header = v1::SubmitJobHeader::default();
     let share = match caller.take_upload(&app) {
         Ok(share) => share,
-        Err(fault) => {
+        Err(error) => {
             drain(request.into_body().into_data_stream(), app.config.times.body).await;
-            return Err(fault);
+            return Err(error);
         }
     };
     let timeout = BodyTimeout::new(&app.config);
@@ -86,7 +86,7 @@ impl Upload {
         mut self,
         header: v1::SubmitJobHeader,
         mut body: BodyDataStream,
-    ) -> Result<v1::SubmitJobResponse, Fault> {
+    ) -> Result<v1::SubmitJobResponse, ApiError> {
         let (parts, stream) = pipe(header);
         let (app, token) = (self.app.clone(), self.token.clone());
         let sent = async {
@@ -99,8 +99,8 @@ impl Upload {
             let call = submit_stream(&app, &token, stream);
             tokio::pin!(call);
             match run_beside(call.as_mut(), sent).await? {
-                Answered::Already(answer) => Ok(*answer),
-                Answered::NotYet => call.await,
+                CallProgress::Answered(answer) => Ok(*answer),
+                CallProgress::Pending => call.await,
             }
         }
         .await;
@@ -111,13 +111,17 @@ impl Upload {
     }
 
     /// The document is the part `file` of a form; the fields come before it.
-    async fn form(mut self, mut header: v1::SubmitJobHeader, request: Request) -> Result<v1::SubmitJobResponse, Fault> {
+    async fn form(
+        mut self,
+        mut header: v1::SubmitJobHeader,
+        request: Request,
+    ) -> Result<v1::SubmitJobResponse, ApiError> {
         let mut form = Multipart::from_request(request, &())
             .await
-            .map_err(|error| Fault::field("body", format!("is not a form: {error}")))?;
+            .map_err(|error| ApiError::field("body", format!("is not a form: {error}")))?;
         loop {
             let Some(mut field) = self.next(form.next_field()).await?.map_err(|error| form_fault(&error))? else {
-                return Err(Fault::field("file", "the part with the document is missing"));
+                return Err(ApiError::field("file", "the part with the document is missing"));
             };
             let name = field.name().unwrap_or_default().to_owned();
             if name != "file" {
@@ -142,36 +146,36 @@ impl Upload {
                 }
                 Ok(())
             };
-            if let Answered::Already(answer) = run_beside(call.as_mut(), file).await? {
+            if let CallProgress::Answered(answer) = run_beside(call.as_mut(), file).await? {
                 return Ok(*answer);
             }
             drop(field);
             let rest = async {
                 match self.next(form.next_field()).await?.map_err(|error| form_fault(&error))? {
-                    Some(_) => Err(Fault::field("file", "must be the last part of the form")),
+                    Some(_) => Err(ApiError::field("file", "must be the last part of the form")),
                     None => finish(&parts).await,
                 }
             };
             return match run_beside(call.as_mut(), rest).await? {
-                Answered::Already(answer) => Ok(*answer),
-                Answered::NotYet => call.await,
+                CallProgress::Answered(answer) => Ok(*answer),
+                CallProgress::Pending => call.await,
             };
         }
     }
 
-    async fn text(&mut self, field: &mut Field<'_>) -> Result<String, Fault> {
+    async fn text(&mut self, field: &mut Field<'_>) -> Result<String, ApiError> {
         let mut text = Vec::new();
         while let Some(piece) = self.chunk(field).await? {
             if text.len() + piece.len() > TEXT_PART {
-                return Err(Fault::field("form", format!("a text part may have at most {TEXT_PART} bytes")));
+                return Err(ApiError::field("form", format!("a text part may have at most {TEXT_PART} bytes")));
             }
             text.extend_from_slice(&piece);
         }
-        String::from_utf8(text).map_err(|_| Fault::field("form", "a text part is not UTF-8"))
+        String::from_utf8(text).map_err(|_| ApiError::field("form", "a text part is not UTF-8"))
     }
 
     /// Waits for the client within its time.
-    async fn next<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Fault> {
+    async fn next<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, ApiError> {
         self.timeout.wait(wait, |_| 0).await.map_err(|TooSlow| broken_off())
     }
 
@@ -179,18 +183,18 @@ impl Upload {
     async fn piece<E>(
         &mut self,
         wait: impl Future<Output = Option<Result<Bytes, E>>>,
-    ) -> Result<Option<Result<Bytes, E>>, Fault> {
+    ) -> Result<Option<Result<Bytes, E>>, ApiError> {
         let size = |piece: &Option<Result<Bytes, E>>| piece.iter().flatten().map(Bytes::len).sum();
         self.timeout.wait(wait, size).await.map_err(|TooSlow| broken_off())
     }
 
     /// Waits for a piece of a part of the form.
-    async fn chunk(&mut self, field: &mut Field<'_>) -> Result<Option<Bytes>, Fault> {
+    async fn chunk(&mut self, field: &mut Field<'_>) -> Result<Option<Bytes>, ApiError> {
         let piece = async { field.chunk().await.transpose() };
         self.piece(piece).await?.transpose().map_err(|error| form_fault(&error))
     }
 
-    async fn send(&mut self, parts: &mpsc::Sender<PipeItem>, mut piece: Bytes) -> Result<(), Fault> {
+    async fn send(&mut self, parts: &mpsc::Sender<PipeItem>, mut piece: Bytes) -> Result<(), ApiError> {
         let limit = self.app.config.limits.upload_bytes;
         self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| too_large(limit))?;
         while !piece.is_empty() {
@@ -204,30 +208,30 @@ impl Upload {
     }
 }
 
-async fn finish(parts: &mpsc::Sender<PipeItem>) -> Result<(), Fault> {
+async fn finish(parts: &mpsc::Sender<PipeItem>) -> Result<(), ApiError> {
     // When nobody takes it any more, the server has answered already.
     let _ = parts.send(PipeItem::End).await;
     Ok(())
 }
 
 /// Whether the server has answered before it got everything.
-enum Answered {
-    Already(Box<v1::SubmitJobResponse>),
-    NotYet,
+enum CallProgress {
+    Answered(Box<v1::SubmitJobResponse>),
+    Pending,
 }
 
 /// Does a step of the upload while the call runs. A failed step makes the caller drop the call, which cancels it.
 async fn run_beside(
-    call: Pin<&mut impl Future<Output = Result<v1::SubmitJobResponse, Fault>>>,
-    step: impl Future<Output = Result<(), Fault>>,
-) -> Result<Answered, Fault> {
+    call: Pin<&mut impl Future<Output = Result<v1::SubmitJobResponse, ApiError>>>,
+    step: impl Future<Output = Result<(), ApiError>>,
+) -> Result<CallProgress, ApiError> {
     tokio::select! {
-        answer = call => answer.map(|answer| Answered::Already(Box::new(answer))),
-        done = step => done.map(|()| Answered::NotYet),
+        answer = call => answer.map(|answer| CallProgress::Answered(Box::new(answer))),
+        done = step => done.map(|()| CallProgress::Pending),
     }
 }
 
-async fn submit_stream(app: &App, token: &str, stream: Pipe) -> Result<v1::SubmitJobResponse, Fault> {
+async fn submit_stream(app: &App, token: &str, stream: Pipe) -> Result<v1::SubmitJobResponse, ApiError> {
     let request = app.server.stream_as(stream, token)?;
     Ok(app.server.bulk().submit_job(request).await?.into_inner())
 }
@@ -273,16 +277,19 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn too_large(limit: u64) -> Fault {
-    Fault::new(Code::Server(ErrorReason::DocumentTooLarge), format!("a document may have at most {limit} bytes here"))
+fn too_large(limit: u64) -> ApiError {
+    ApiError::new(
+        Code::Server(ErrorReason::DocumentTooLarge),
+        format!("a document may have at most {limit} bytes here"),
+    )
 }
 
-fn broken_off() -> Fault {
-    Fault::new(Code::BadMessage, "the upload broke off; send it again")
+fn broken_off() -> ApiError {
+    ApiError::new(Code::BadMessage, "the upload broke off; send it again")
 }
 
-fn form_fault(error: &axum::extract::multipart::MultipartError) -> Fault {
-    Fault::field("body", format!("is not a whole form: {error}"))
+fn form_fault(error: &axum::extract::multipart::MultipartError) -> ApiError {
+    ApiError::field("body", format!("is not a whole form: {error}"))
 }
 
 /// Reads on for a while, so that the client gets to read the answer.

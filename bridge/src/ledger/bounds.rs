@@ -1,6 +1,6 @@
 //! What is counted, how much of it there may be, and how more is refused.
 
-use crate::fault::Fault;
+use crate::api_error::ApiError;
 
 /// The resources that are counted for each user and in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,8 +82,8 @@ pub enum Refused {
 
 impl Refused {
     /// The error for the client. `what` is the plural of the resource, `remedy` what the user can do.
-    pub fn fault(self, what: &str, flag: &str, remedy: &str) -> Fault {
-        Fault::too_many(match self {
+    pub fn api_error(self, what: &str, flag: &str, remedy: &str) -> ApiError {
+        ApiError::too_many(match self {
             Self::PerUser(limit) => format!("your user may have {limit} {what} at once ({flag}); {remedy}"),
             Self::Scarce => {
                 format!("the bridge has too few {what} left for more of yours; {remedy}, or try again later")

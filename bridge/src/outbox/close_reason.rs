@@ -1,38 +1,38 @@
-//! Close codes, and which fault leads to which (`PROTOCOL.md`, section 6).
+//! Close codes, and which error leads to which (`PROTOCOL.md`, section 6).
 
 use std::time::Duration;
 
 use courant_proto::v1::ErrorReason;
 
-use crate::fault::{Code, Fault};
+use crate::api_error::{ApiError, Code};
 use crate::wire::message::{Closing, ServerMessage};
 
 /// Why the bridge closes a connection. 44xx: do not just come back; 45xx: come back with backoff.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseReason {
     pub code: u16,
-    /// The fault behind it.
-    pub fault: Fault,
+    /// The error behind it.
+    pub error: ApiError,
 }
 
 impl CloseReason {
-    /// The close_reason on a fault that ends the connection.
-    pub fn on(fault: Fault) -> Self {
-        Self { code: close_code(fault.code), fault }
+    /// For an error that ends the connection.
+    pub fn on(error: ApiError) -> Self {
+        Self { code: close_code(error.code), error }
     }
 
     /// The client does not read fast enough.
     pub fn too_slow() -> Self {
         let message = "this connection does not read fast enough; connect again and continue from your last cursor";
-        Self::on(Fault { retry_after: Some(Duration::ZERO), ..Fault::new(Code::TooSlow, message) })
+        Self::on(ApiError { retry_after: Some(Duration::ZERO), ..ApiError::new(Code::TooSlow, message) })
     }
 
     pub fn closing(&self) -> ServerMessage {
         ServerMessage::Closing(Closing {
             code: self.code,
-            reason: self.fault.code.name().to_owned(),
-            message: self.fault.message.to_string(),
-            retry_after_ms: self.fault.retry_after.map_or(0, |wait| wait.as_millis() as u64),
+            reason: self.error.code.name().to_owned(),
+            message: self.error.message.to_string(),
+            retry_after_ms: self.error.retry_after.map_or(0, |wait| wait.as_millis() as u64),
         })
     }
 }

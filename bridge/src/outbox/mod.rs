@@ -20,8 +20,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use crate::api_error::{ApiError, Code};
 use crate::config::Times;
-use crate::fault::{Code, Fault};
 use crate::ledger::User;
 use crate::metrics::Metrics;
 use crate::wire::ServerMessage;
@@ -191,7 +191,7 @@ impl Outbox {
         self.writer.wake();
     }
 
-    /// Ends the connection after what waits already. The first close_reason stands.
+    /// Ends the connection after what waits already. The first reason stands.
     pub fn end(&self, close_reason: CloseReason) {
         let mut inner = self.inner.lock();
         if inner.close_reason.is_none() {
@@ -208,8 +208,8 @@ impl Outbox {
         let wait = jitter(times.drain_spread);
         self.reply(&ServerMessage::Draining(Draining { retry_after_ms: wait.as_millis() as u64 }));
         let code = Code::Server(ErrorReason::Draining);
-        let fault = Fault::new(code, "the bridge is stopping; connect again");
-        self.end(CloseReason::on(Fault { retry_after: Some(wait), ..fault }));
+        let error = ApiError::new(code, "the bridge is stopping; connect again");
+        self.end(CloseReason::on(ApiError { retry_after: Some(wait), ..error }));
     }
 
     fn announce_end(&self) {

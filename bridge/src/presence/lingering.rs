@@ -12,11 +12,11 @@ use super::merge::since;
 #[derive(Debug)]
 pub struct Lingering {
     grace: Duration,
-    known: BTreeMap<String, Known>,
+    known: BTreeMap<String, LingeringDevice>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct LingeringDevice {
     device: v1::Device,
     /// When it has left for good, while it is away.
     until: Option<Instant>,
@@ -39,7 +39,7 @@ impl Lingering {
             {
                 device.connect_time = known.device.connect_time;
             }
-            self.known.insert(id, Known { device, until: None });
+            self.known.insert(id, LingeringDevice { device, until: None });
         }
         let mut shown: Vec<_> = self.known.values().map(|known| known.device.clone()).collect();
         shown.sort_by_key(since);

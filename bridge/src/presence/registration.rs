@@ -13,8 +13,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::local::LocalPresence;
+use crate::api_error::ApiError;
 use crate::config::{FIRST_PAUSE, Times};
-use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::server::Server;
 
@@ -44,8 +44,8 @@ impl<C: Fn() -> BridgeCounts> BridgeRegistration<C> {
     pub async fn run(&self) {
         let mut backoff = Backoff::new(FIRST_PAUSE, self.times.backoff);
         loop {
-            if let Err(fault) = self.register(&mut backoff).await {
-                tracing::debug!(%fault, losses = backoff.failures(), "presence stream lost, retrying");
+            if let Err(error) = self.register(&mut backoff).await {
+                tracing::debug!(%error, losses = backoff.failures(), "presence stream lost, retrying");
             }
             self.presence.server_lost();
             self.metrics.upstream_losses.inc();
@@ -53,7 +53,7 @@ impl<C: Fn() -> BridgeCounts> BridgeRegistration<C> {
         }
     }
 
-    async fn register(&self, backoff: &mut Backoff) -> Result<(), Fault> {
+    async fn register(&self, backoff: &mut Backoff) -> Result<(), ApiError> {
         let (out, inbox) = mpsc::channel(IN_FLIGHT);
         let request = self.server.stream_own(ReceiverStream::new(inbox))?;
         let hello = BridgeHello {
@@ -74,7 +74,7 @@ impl<C: Fn() -> BridgeCounts> BridgeRegistration<C> {
     }
 }
 
-async fn receive(presence: &LocalPresence, mut sent: Streaming<AttendResponse>) -> Result<(), Fault> {
+async fn receive(presence: &LocalPresence, mut sent: Streaming<AttendResponse>) -> Result<(), ApiError> {
     while let Some(AttendResponse { elsewhere }) = sent.message().await? {
         if let Some(elsewhere) = elsewhere {
             presence.apply(elsewhere);

@@ -11,8 +11,8 @@ use http::request::Parts;
 
 use super::origin::Origins;
 use super::{cookie, headers};
+use crate::api_error::{ApiError, Code};
 use crate::app::{App, Peer};
-use crate::fault::{Code, Fault};
 use crate::ledger::{Resource, Share, User};
 use crate::metrics::Limit;
 use crate::wire::admin::AuditAction;
@@ -22,7 +22,7 @@ pub struct Caller {
     pub identity: Identity,
     /// For calling the server in the caller's name.
     pub token: String,
-    /// How it was token_location.
+    /// How the token was sent.
     pub token_location: TokenLocation,
     /// Where it calls from.
     pub address: Option<IpAddr>,
@@ -32,7 +32,7 @@ pub struct Caller {
     _request: Share,
 }
 
-/// How a token was token_location.
+/// How a token was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenLocation {
     /// In the header, which no browser sends by itself.
@@ -48,34 +48,34 @@ impl Caller {
     }
 
     /// One more upload of the user.
-    pub fn take_upload(&self, app: &App) -> Result<Share, Fault> {
+    pub fn take_upload(&self, app: &App) -> Result<Share, ApiError> {
         self.shares.take(Resource::Uploads).map_err(|refused| {
             refuse(app, &self.identity, self.address, Limit::UploadsPerUser);
-            refused.fault("uploads", "--max-uploads-per-user", "wait for one to end")
+            refused.api_error("uploads", "--max-uploads-per-user", "wait for one to end")
         })
     }
 
     /// One more download of the user.
-    pub fn take_download(&self, app: &App) -> Result<Share, Fault> {
+    pub fn take_download(&self, app: &App) -> Result<Share, ApiError> {
         self.shares.take(Resource::Downloads).map_err(|refused| {
             refuse(app, &self.identity, self.address, Limit::DownloadsPerUser);
-            refused.fault("downloads", "--max-downloads-per-user", "wait for one to end")
+            refused.api_error("downloads", "--max-downloads-per-user", "wait for one to end")
         })
     }
 
     /// Refuses callers without the role.
-    pub fn require(&self, role: Role) -> Result<(), Fault> {
+    pub fn require(&self, role: Role) -> Result<(), ApiError> {
         if self.identity.has(role) {
             return Ok(());
         }
-        Err(Fault::new(Code::Server(ErrorReason::RoleRequired), "your token does not allow this"))
+        Err(ApiError::new(Code::Server(ErrorReason::RoleRequired), "your token does not allow this"))
     }
 }
 
 impl FromRequestParts<Arc<App>> for Caller {
-    type Rejection = Fault;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let (token, token_location) = token(parts, app)?;
         let peer = parts.extensions.get::<Peer>();
         let address = peer.map(|peer| headers::address(*peer, &parts.headers, &app.config));
@@ -88,7 +88,7 @@ impl FromRequestParts<Arc<App>> for Caller {
         let shares = app.ledger.user(&identity.subject);
         let request = shares.take(Resource::Requests).map_err(|refused| {
             refuse(app, &identity, address, Limit::RequestsPerUser);
-            refused.fault("HTTP requests", "--max-requests-per-user", "wait for their answers")
+            refused.api_error("HTTP requests", "--max-requests-per-user", "wait for their answers")
         })?;
         Ok(Self { identity, token, token_location, address, shares, _request: request })
     }
@@ -101,9 +101,9 @@ fn refuse(app: &App, identity: &Identity, address: Option<IpAddr>, limit: Limit)
 }
 
 /// The header counts more than the cookie.
-fn token(parts: &Parts, app: &App) -> Result<(String, TokenLocation), Fault> {
+fn token(parts: &Parts, app: &App) -> Result<(String, TokenLocation), ApiError> {
     let missing =
-        || Fault::new(Code::Server(ErrorReason::TokenMissing), "send the header Authorization: Bearer <token>");
+        || ApiError::new(Code::Server(ErrorReason::TokenMissing), "send the header Authorization: Bearer <token>");
     if let Some(value) = parts.headers.get(AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
         if !scheme.eq_ignore_ascii_case("bearer") {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
+use crate::api_error::ApiError;
 use crate::config::Config;
-use crate::fault::Fault;
 
 /// With this prefix browsers take it from this very host by https alone, for all paths (RFC 6265bis, section 4.1.3.2).
 const SECURE: &str = "__Host-courant";
@@ -28,22 +28,22 @@ pub fn token<'a>(headers: &'a HeaderMap, config: &Config) -> Option<&'a str> {
 }
 
 /// The header that sets it.
-pub fn set(token: &str, life: Duration, config: &Config) -> Result<HeaderValue, Fault> {
+pub fn set(token: &str, life: Duration, config: &Config) -> Result<HeaderValue, ApiError> {
     if token.len() > MAX_BYTES {
-        return Err(Fault::field("token", format!("is too long for a cookie, which holds {MAX_BYTES} bytes")));
+        return Err(ApiError::field("token", format!("is too long for a cookie, which holds {MAX_BYTES} bytes")));
     }
     header(config, token, life.as_secs())
 }
 
 /// The header that ends it.
-pub fn end(config: &Config) -> Result<HeaderValue, Fault> {
+pub fn end(config: &Config) -> Result<HeaderValue, ApiError> {
     header(config, "", 0)
 }
 
-fn header(config: &Config, value: &str, seconds: u64) -> Result<HeaderValue, Fault> {
+fn header(config: &Config, value: &str, seconds: u64) -> Result<HeaderValue, ApiError> {
     let secure = if config.is_secure() { "; Secure" } else { "" };
     let text = format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}", name(config));
-    let mut header = HeaderValue::try_from(text).map_err(|_| Fault::from(courant_auth::TokenError::Invalid))?;
+    let mut header = HeaderValue::try_from(text).map_err(|_| ApiError::from(courant_auth::TokenError::Invalid))?;
     header.set_sensitive(true);
     Ok(header)
 }

@@ -11,9 +11,9 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
+use crate::api_error::{ApiError, Code};
 use crate::app::{App, Peer};
 use crate::config::Config;
-use crate::fault::{Code, Fault};
 
 /// The console loads everything from its own place and talks to nobody else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
@@ -59,11 +59,11 @@ const SINGLE_HEADERS: [HeaderName; 8] = [
 ];
 
 /// Refuses requests that have one of these headers more than once.
-pub fn check_duplicates(headers: &HeaderMap) -> Result<(), Fault> {
+pub fn check_duplicates(headers: &HeaderMap) -> Result<(), ApiError> {
     match SINGLE_HEADERS.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) {
         None => Ok(()),
         Some(name) => {
-            Err(Fault::new(Code::BadMessage, format!("the header {name} is there more than once; send it once")))
+            Err(ApiError::new(Code::BadMessage, format!("the header {name} is there more than once; send it once")))
         }
     }
 }

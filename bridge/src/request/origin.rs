@@ -3,8 +3,8 @@
 use http::header::{HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, Method};
 
+use crate::api_error::{ApiError, Code};
 use crate::config::Config;
-use crate::fault::{Code, Fault};
 
 /// Where the page that makes a request comes from, as browsers say (W3C Fetch Metadata).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -26,7 +26,7 @@ impl<'a> Origins<'a> {
     }
 
     /// Refuses pages of other origins; programs that send no origin may pass. Returns whether there was one.
-    pub fn check(self, headers: &HeaderMap) -> Result<PageOrigin, Fault> {
+    pub fn check(self, headers: &HeaderMap) -> Result<PageOrigin, ApiError> {
         let Some(origin) = headers.get(ORIGIN) else { return Ok(PageOrigin::Absent) };
         let origin = origin.to_str().unwrap_or_default();
         if self.is_own(origin, headers) || self.allowed.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
@@ -37,7 +37,7 @@ impl<'a> Origins<'a> {
 
     /// The stricter rule for requests whose token is in a cookie, which browsers send by themselves: what changes something
     /// must have been begun by a page of ours, provably.
-    pub fn check_cookie(self, method: &Method, headers: &HeaderMap) -> Result<(), Fault> {
+    pub fn check_cookie(self, method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
         let site = headers.get(SEC_FETCH_SITE).map(|site| site.to_str().unwrap_or_default());
         match (self.check(headers)?, site) {
             (PageOrigin::Known, _) | (PageOrigin::Absent, Some("same-origin")) => Ok(()),
@@ -68,8 +68,8 @@ pub enum PageOrigin {
     Absent,
 }
 
-fn forbidden(why: &'static str) -> Fault {
-    Fault::new(Code::OriginForbidden, why)
+fn forbidden(why: &'static str) -> ApiError {
+    ApiError::new(Code::OriginForbidden, why)
 }
 
 #[cfg(test)]

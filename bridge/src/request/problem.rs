@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Code, Fault};
+use crate::api_error::{ApiError, Code};
 
 /// The body of an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,23 +40,23 @@ pub struct FieldProblem {
     pub message: String,
 }
 
-impl From<&Fault> for Problem {
-    fn from(fault: &Fault) -> Self {
-        let status = fault.code.http();
-        let errors = fault.fields.iter().cloned().map(|(field, message)| FieldProblem { field, message });
+impl From<&ApiError> for Problem {
+    fn from(error: &ApiError) -> Self {
+        let status = error.code.http();
+        let errors = error.fields.iter().cloned().map(|(field, message)| FieldProblem { field, message });
         Self {
-            r#type: format!("urn:courant:error:{}", fault.code.name()),
+            r#type: format!("urn:courant:error:{}", error.code.name()),
             title: status.canonical_reason().unwrap_or_default().to_owned(),
             status: status.as_u16(),
-            code: fault.code.name().to_owned(),
-            detail: fault.message.to_string(),
-            retryable: fault.retryable(),
+            code: error.code.name().to_owned(),
+            detail: error.message.to_string(),
+            retryable: error.retryable(),
             errors: errors.collect(),
         }
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let problem = Problem::from(&self);
         let status = self.code.http();

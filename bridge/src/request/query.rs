@@ -4,18 +4,36 @@ use std::collections::HashMap;
 
 use courant_proto::v1;
 
-use crate::fault::Fault;
+use crate::api_error::ApiError;
 use crate::wire::names;
 
 /// Pairs of a query string, decoded, in order.
-pub fn pairs(uri: &http::Uri) -> Result<Vec<(String, String)>, Fault> {
+pub fn pairs(uri: &http::Uri) -> Result<Vec<(String, String)>, ApiError> {
     axum::extract::Query::try_from_uri(uri)
         .map(|axum::extract::Query(pairs)| pairs)
-        .map_err(|error| Fault::field("query", error.to_string()))
+        .map_err(|error| ApiError::field("query", error.to_string()))
 }
 
+/// The fields of a submission that stand in a query or a text part, as [`submission`] reads them.
+pub const SUBMIT_FIELDS: [&str; 14] = [
+    "name",
+    "requestId",
+    "documentId",
+    "documentBytes",
+    "pages",
+    "batchId",
+    "batchSize",
+    "kind",
+    "owner",
+    "sha256",
+    "lane",
+    "formats",
+    "label",
+    "cancelWhenUnwatched",
+];
+
 /// One more field of a submission. Unknown names are refused: a misspelt one must not get lost.
-pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -> Result<(), Fault> {
+pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -> Result<(), ApiError> {
     match name {
         "name" => header.filename = value,
         "requestId" => header.request_id = value,
@@ -26,7 +44,7 @@ pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -
         "sha256" => header.sha256 = value,
         "lane" => {
             let lane =
-                names::parse_lane(&value).ok_or_else(|| Fault::field("lane", "must be premium, normal or large"))?;
+                names::parse_lane(&value).ok_or_else(|| ApiError::field("lane", "must be premium, normal or large"))?;
             header.set_lane(lane);
         }
         "formats" => header.formats = formats(&value)?,
@@ -39,26 +57,20 @@ pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -
             header.cancel_when_unwatched = Some(prost_types::Duration { seconds, nanos: 0 });
         }
         "password" => {
-            return Err(Fault::field("password", "must be a text part of a form: addresses end up in logs"));
+            return Err(ApiError::field("password", "must be a text part of a form: addresses end up in logs"));
         }
-        _ => {
-            return Err(unknown(
-                name,
-                "name, requestId, documentId, documentBytes, pages, batchId, batchSize, kind, owner, sha256, lane, \
-                 formats, label, cancelWhenUnwatched",
-            ));
-        }
+        _ => return Err(unknown(name, &SUBMIT_FIELDS.join(", "))),
     }
     Ok(())
 }
 
-pub fn listing(pairs: Vec<(String, String)>) -> Result<v1::ListJobsRequest, Fault> {
+pub fn listing(pairs: Vec<(String, String)>) -> Result<v1::ListJobsRequest, ApiError> {
     let mut list = v1::ListJobsRequest::default();
     for (name, value) in pairs {
         match name.as_str() {
             "pageSize" => {
                 list.page_size =
-                    value.parse().map_err(|_| Fault::field("pageSize", "must be a number from 1 to 1000"))?;
+                    value.parse().map_err(|_| ApiError::field("pageSize", "must be a number from 1 to 1000"))?;
             }
             "pageToken" => list.page_token = value,
             "state" => list.states.extend(states(&value)?),
@@ -74,34 +86,34 @@ pub fn listing(pairs: Vec<(String, String)>) -> Result<v1::ListJobsRequest, Faul
 }
 
 /// A parameter that is not known.
-pub fn unknown(name: &str, known: &str) -> Fault {
+pub fn unknown(name: &str, known: &str) -> ApiError {
     let shown: String = name.chars().take(64).collect();
-    Fault::field(&shown, format!("is not known here; there are {known}"))
+    ApiError::field(&shown, format!("is not known here; there are {known}"))
 }
 
-fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, Fault> {
-    value.parse().map_err(|_| Fault::field(name, "must be a whole number"))
+fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, ApiError> {
+    value.parse().map_err(|_| ApiError::field(name, "must be a whole number"))
 }
 
 fn words(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 
-fn formats(list: &str) -> Result<Vec<i32>, Fault> {
+fn formats(list: &str) -> Result<Vec<i32>, ApiError> {
     let format = |word| names::parse_format(word).map(i32::from);
     words(list)
-        .map(|word| format(word).ok_or_else(|| Fault::field("formats", "must be of json, md, txt, html")))
+        .map(|word| format(word).ok_or_else(|| ApiError::field("formats", "must be of json, md, txt, html")))
         .collect()
 }
 
-fn states(list: &str) -> Result<Vec<i32>, Fault> {
+fn states(list: &str) -> Result<Vec<i32>, ApiError> {
     let state = |word| names::parse_state(word).map(i32::from);
     let expected = "must be of queued, running, cancelling, succeeded, failed, cancelled";
-    words(list).map(|word| state(word).ok_or_else(|| Fault::field("state", expected))).collect()
+    words(list).map(|word| state(word).ok_or_else(|| ApiError::field("state", expected))).collect()
 }
 
-fn add_label(labels: &mut HashMap<String, String>, text: &str) -> Result<(), Fault> {
-    let (key, value) = text.split_once(':').ok_or_else(|| Fault::field("label", "must be key:value"))?;
+fn add_label(labels: &mut HashMap<String, String>, text: &str) -> Result<(), ApiError> {
+    let (key, value) = text.split_once(':').ok_or_else(|| ApiError::field("label", "must be key:value"))?;
     labels.insert(key.to_owned(), value.to_owned());
     Ok(())
 }
@@ -121,6 +133,20 @@ mod tests {
             let uri = format!("/v1/jobs?{query}").parse().unwrap();
             assert_eq!(listing(pairs(&uri).unwrap()).unwrap_err().fields[0].0, field);
         }
+    }
+
+    #[test]
+    fn the_fields_of_a_submission_are_those_that_are_read() {
+        for name in SUBMIT_FIELDS {
+            let value = ["1", "json", "large", "a:b"].into_iter();
+            let read = value.map(|value| submission(&mut v1::SubmitJobHeader::default(), name, value.into()));
+            assert!(read.into_iter().any(|read| read.is_ok()), "{name} is listed and not read");
+        }
+        let arms = include_str!("query.rs").split("match name {").nth(1).unwrap().split("_ =>").next().unwrap();
+        let read = arms.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
+        let read: Vec<_> = read.map(|(name, _)| name).filter(|name| *name != "password").collect();
+        assert_eq!(read.len(), SUBMIT_FIELDS.len(), "{read:?}");
+        assert!(read.iter().all(|name| SUBMIT_FIELDS.contains(name)), "{read:?}");
     }
 
     #[test]

@@ -19,8 +19,8 @@ use tonic::transport::{Channel, Endpoint};
 
 pub use self::channel_pool::ChannelLease;
 use self::channel_pool::{ChannelPool, MAX_MESSAGE};
+use crate::api_error::{ApiError, Code};
 use crate::config::{Config, TokenSource};
-use crate::fault::{Code, Fault};
 
 /// Pings notice a dead connection to the server though nothing is asked.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -129,16 +129,16 @@ impl Server {
     }
 
     /// A request in a user's name, with a deadline.
-    pub fn call_as<T>(&self, message: T, token: &str) -> Result<Request<T>, Fault> {
+    pub fn call_as<T>(&self, message: T, token: &str) -> Result<Request<T>, ApiError> {
         let mut request = self.stream_as(message, token)?;
         request.set_timeout(self.call);
         Ok(request)
     }
 
     /// A request in a user's name, without a deadline.
-    pub fn stream_as<T>(&self, message: T, token: &str) -> Result<Request<T>, Fault> {
+    pub fn stream_as<T>(&self, message: T, token: &str) -> Result<Request<T>, ApiError> {
         let mut value = MetadataValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| Fault::from(courant_auth::TokenError::Invalid))?;
+            .map_err(|_| ApiError::from(courant_auth::TokenError::Invalid))?;
         value.set_sensitive(true);
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", value);
@@ -146,19 +146,19 @@ impl Server {
     }
 
     /// A request in the bridge's own name, without a deadline.
-    pub fn stream_own<T>(&self, message: T) -> Result<Request<T>, Fault> {
+    pub fn stream_own<T>(&self, message: T) -> Result<Request<T>, ApiError> {
         self.stream_as(message, &(self.token)()).map_err(|_| own_token())
     }
 
     /// A request in the bridge's own name, with a deadline.
-    pub fn call_own<T>(&self, message: T) -> Result<Request<T>, Fault> {
+    pub fn call_own<T>(&self, message: T) -> Result<Request<T>, ApiError> {
         self.call_as(message, &(self.token)()).map_err(|_| own_token())
     }
 }
 
-fn own_token() -> Fault {
+fn own_token() -> ApiError {
     tracing::error!("the bridge's own token cannot be sent");
-    Fault::new(
+    ApiError::new(
         Code::Server(courant_proto::v1::ErrorReason::Internal),
         "the bridge is misconfigured; contact its operator",
     )

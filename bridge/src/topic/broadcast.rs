@@ -9,7 +9,7 @@ use courant_proto::v1::{ErrorReason, GapReason};
 use super::fanout::Topic;
 use super::follow::{Next, Receiver, Retry, STALLED_AFTER};
 use super::upstream::{Content, Update, Updates, Upstream};
-use crate::fault::Fault;
+use crate::api_error::ApiError;
 use crate::metrics::Metrics;
 use crate::wire::encode::Push;
 
@@ -33,7 +33,7 @@ impl Broadcast<'_> {
 impl Receiver for Broadcast<'_> {
     type End = Infallible;
 
-    async fn open(&mut self) -> Result<Updates, Fault> {
+    async fn open(&mut self) -> Result<Updates, ApiError> {
         self.upstream.follow(&self.topic.key, &self.cursor).await
     }
 
@@ -67,20 +67,20 @@ impl Receiver for Broadcast<'_> {
         Next::Update
     }
 
-    fn lost(&mut self, fault: Fault, losses: u32) -> ControlFlow<Infallible, Retry> {
+    fn lost(&mut self, error: ApiError, losses: u32) -> ControlFlow<Infallible, Retry> {
         let name = &self.topic.name;
-        if fault.is(ErrorReason::CursorInvalid) {
+        if error.is(ErrorReason::CursorInvalid) {
             tracing::warn!(topic = %name, "the server does not know the topic's cursor; starting over");
             self.gap(GapReason::LogReplaced);
             self.cursor.clear();
         }
-        tracing::debug!(topic = %self.topic.name, %fault, losses, "upstream lost, retrying");
+        tracing::debug!(topic = %self.topic.name, %error, losses, "upstream lost, retrying");
         if losses == STALLED_AFTER {
             self.topic.send_stalled();
             self.announce_live = true;
         }
         // The next stream has a new token.
-        let at_once = fault.is(ErrorReason::TokenExpired) && losses < STALLED_AFTER;
+        let at_once = error.is(ErrorReason::TokenExpired) && losses < STALLED_AFTER;
         ControlFlow::Continue(if at_once { Retry::AtOnce } else { Retry::AfterPause })
     }
 }

@@ -11,18 +11,18 @@ use super::retained::Retained;
 use super::scope::{History, TopicKey};
 use super::subscriber::Subscriber;
 use super::upstream::{Part, SubscribeRequest};
-use crate::fault::{Code, Fault};
+use crate::api_error::{ApiError, Code};
 use crate::ledger::Share;
 use crate::wire::encode::Push;
 use crate::wire::message::{Ended, Mode, Subscribed};
-use crate::wire::{ServerMessage, Tier};
+use crate::wire::{ServerMessage, ThrottleTier};
 
 pub(super) struct Topic {
     pub(super) key: TopicKey,
     pub(super) name: Arc<str>,
     inner: Mutex<Inner>,
     /// The state has become whole, or it will not become so for now.
-    settled: Notify,
+    state_changed: Notify,
     emptied: Notify,
 }
 
@@ -59,7 +59,7 @@ impl Topic {
             stalled: false,
         };
         let name = key.scope.name();
-        Self { key, name, inner: Mutex::new(inner), settled: Notify::new(), emptied: Notify::new() }
+        Self { key, name, inner: Mutex::new(inner), state_changed: Notify::new(), emptied: Notify::new() }
     }
 
     /// Lets a subscriber in. It holds what is sent until it has caught up.
@@ -79,7 +79,7 @@ impl Topic {
         if let Some(index) = inner.subscribers.iter().position(|subscriber| subscriber.id == id) {
             let before = inner.users.len();
             let subscriber = inner.subscribers.swap_remove(index);
-            subscriber.leave();
+            subscriber.end();
             inner.forget(&subscriber);
             inner.pass_on_stream(before);
         }
@@ -122,7 +122,7 @@ impl Topic {
         inner.stalled = true;
         inner.send(&Arc::new(stalled(&self.name)));
         drop(inner);
-        self.settled.notify_waiters();
+        self.state_changed.notify_waiters();
     }
 
     /// Keeps a part of the state and sends it to all.
@@ -136,24 +136,24 @@ impl Topic {
         }
         drop(inner);
         if whole {
-            self.settled.notify_waiters();
+            self.state_changed.notify_waiters();
         }
     }
 
     /// Waits until the state is whole and gives it to a subscriber, which is live from then on. Fails while the server is
     /// unavailable and the state is not known.
-    pub(super) async fn catch_up(&self, subscriber: &Subscriber, request: &SubscribeRequest) -> Result<(), Fault> {
+    pub(super) async fn catch_up(&self, subscriber: &Subscriber, request: &SubscribeRequest) -> Result<(), ApiError> {
         loop {
-            let settled = self.settled.notified();
-            tokio::pin!(settled);
-            settled.as_mut().enable();
+            let state_changed = self.state_changed.notified();
+            tokio::pin!(state_changed);
+            state_changed.as_mut().enable();
             subscriber.outbox.wait_for_space().await;
             match self.try_catch_up(subscriber, request) {
                 CatchUp::Done => return Ok(()),
                 CatchUp::NotYet => {}
-                CatchUp::Never => return Err(Fault::unreachable()),
+                CatchUp::Never => return Err(ApiError::unreachable()),
             }
-            settled.await;
+            state_changed.await;
         }
     }
 
@@ -219,7 +219,7 @@ pub(super) fn subscribed(
     mode: Mode,
     reason: Option<String>,
     cursor: Option<String>,
-    tier: Tier,
+    tier: ThrottleTier,
 ) -> Push {
     let min_interval_ms = tier.interval().as_millis() as u64;
     let answer = Subscribed { id: request.id, topic: topic.clone(), mode, reason, cursor, min_interval_ms };

@@ -8,8 +8,8 @@ use courant_runtime::Backoff;
 use futures::StreamExt;
 
 use super::upstream::{Update, Updates};
+use crate::api_error::ApiError;
 use crate::config::FIRST_PAUSE;
-use crate::fault::Fault;
 use crate::metrics::Metrics;
 
 /// Losses in a row after which subscribers get `stalled`: the first attempt to come back is silent.
@@ -21,13 +21,13 @@ pub(super) trait Receiver: Send {
     type End: Send;
 
     /// Opens the scope where the receiver has come to.
-    fn open(&mut self) -> impl Future<Output = Result<Updates, Fault>> + Send;
+    fn open(&mut self) -> impl Future<Output = Result<Updates, ApiError>> + Send;
 
     /// Takes one update. The next is not read before that is done.
     fn receive(&mut self, update: Update) -> impl Future<Output = Next<Self::End>> + Send;
 
     /// Hears of the loss that is the `losses`th in a row, and says how it goes on.
-    fn lost(&mut self, fault: Fault, losses: u32) -> ControlFlow<Self::End, Retry>;
+    fn lost(&mut self, error: ApiError, losses: u32) -> ControlFlow<Self::End, Retry>;
 }
 
 /// What comes after an update.
@@ -54,13 +54,13 @@ pub(super) enum Retry {
 pub(super) async fn follow<R: Receiver>(receiver: &mut R, metrics: &Metrics, longest: Duration) -> R::End {
     let mut backoff = Backoff::new(FIRST_PAUSE, longest);
     loop {
-        let fault = match stream(receiver, &mut backoff).await {
+        let error = match stream(receiver, &mut backoff).await {
             Ok(Some(end)) => return end,
             Ok(None) => continue,
-            Err(fault) => fault,
+            Err(error) => error,
         };
         let pause = backoff.pause();
-        let retry = match receiver.lost(fault, backoff.failures()) {
+        let retry = match receiver.lost(error, backoff.failures()) {
             ControlFlow::Continue(retry) => retry,
             ControlFlow::Break(end) => return end,
         };
@@ -72,7 +72,7 @@ pub(super) async fn follow<R: Receiver>(receiver: &mut R, metrics: &Metrics, lon
 }
 
 /// One stream, until it is lost or its receiver wants no more of it.
-async fn stream<R: Receiver>(receiver: &mut R, backoff: &mut Backoff) -> Result<Option<R::End>, Fault> {
+async fn stream<R: Receiver>(receiver: &mut R, backoff: &mut Backoff) -> Result<Option<R::End>, ApiError> {
     let mut updates = receiver.open().await?;
     while let Some(update) = updates.next().await {
         let update = update?;
@@ -85,7 +85,7 @@ async fn stream<R: Receiver>(receiver: &mut R, backoff: &mut Backoff) -> Result<
             Next::End(end) => return Ok(Some(end)),
         }
     }
-    Err(Fault::unreachable())
+    Err(ApiError::unreachable())
 }
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ mod tests {
 
     /// Streams to open, one after another; when there are no more, it ends. Keeps the losses it hears of.
     struct Script {
-        streams: VecDeque<Result<Vec<Content>, Fault>>,
+        streams: VecDeque<Result<Vec<Content>, ApiError>>,
         lost: Vec<u32>,
         updates: usize,
     }
@@ -105,7 +105,7 @@ mod tests {
     impl Receiver for Script {
         type End = ();
 
-        async fn open(&mut self) -> Result<Updates, Fault> {
+        async fn open(&mut self) -> Result<Updates, ApiError> {
             let contents = self.streams.pop_front().unwrap_or_else(|| Ok(vec![Content::Ended("DONE")]))?;
             Ok(futures::stream::iter(contents.into_iter().map(|content| Ok(Update::new(content)))).boxed())
         }
@@ -119,7 +119,7 @@ mod tests {
             }
         }
 
-        fn lost(&mut self, _: Fault, losses: u32) -> ControlFlow<(), Retry> {
+        fn lost(&mut self, _: ApiError, losses: u32) -> ControlFlow<(), Retry> {
             self.lost.push(losses);
             ControlFlow::Continue(Retry::AfterPause)
         }
@@ -128,11 +128,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn losses_in_a_row_are_counted_until_something_comes() {
         let streams = [
-            Err(Fault::unreachable()),
+            Err(ApiError::unreachable()),
             Ok(vec![]),
             Ok(vec![Content::Nothing]),
             Ok(vec![Content::Live(1), Content::Bookmark]),
-            Err(Fault::unreachable()),
+            Err(ApiError::unreachable()),
         ];
         let mut script = Script { streams: streams.into(), lost: Vec::new(), updates: 0 };
         let metrics = Metrics::default();

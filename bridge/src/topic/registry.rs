@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::fanout::Topic;
 use super::scope::TopicKey;
 use super::subscriber::Subscriber;
-use crate::fault::Fault;
+use crate::api_error::ApiError;
 use crate::ledger::Share;
 use crate::metrics::Metrics;
 
@@ -18,13 +18,13 @@ pub struct Registry {
 }
 
 /// A subscriber's place in a topic; dropping it leaves the topic.
-pub(super) struct Membership {
+pub(super) struct SubscriberGuard {
     pub(super) topic: Arc<Topic>,
     subscriber: u64,
     metrics: Metrics,
 }
 
-impl Drop for Membership {
+impl Drop for SubscriberGuard {
     fn drop(&mut self) {
         self.topic.leave(self.subscriber);
         self.metrics.subscriptions.dec();
@@ -46,7 +46,7 @@ impl Registry {
     }
 
     /// Enters a topic that is there already.
-    pub(super) fn enter(&self, key: &TopicKey, subscriber: &Arc<Subscriber>) -> Option<Membership> {
+    pub(super) fn enter(&self, key: &TopicKey, subscriber: &Arc<Subscriber>) -> Option<SubscriberGuard> {
         let topics = self.topics.lock();
         topics.get(key).map(|topic| self.join(topic, subscriber))
     }
@@ -56,8 +56,8 @@ impl Registry {
         &self,
         key: &TopicKey,
         subscriber: &Arc<Subscriber>,
-        share: impl FnOnce() -> Result<Option<Share>, Fault>,
-    ) -> Result<(Membership, Started), Fault> {
+        share: impl FnOnce() -> Result<Option<Share>, ApiError>,
+    ) -> Result<(SubscriberGuard, Started), ApiError> {
         let mut topics = self.topics.lock();
         if let Some(topic) = topics.get(key) {
             return Ok((self.join(topic, subscriber), Started::Before));
@@ -68,10 +68,10 @@ impl Registry {
         Ok((self.join(&topic, subscriber), Started::Now))
     }
 
-    fn join(&self, topic: &Arc<Topic>, subscriber: &Arc<Subscriber>) -> Membership {
+    fn join(&self, topic: &Arc<Topic>, subscriber: &Arc<Subscriber>) -> SubscriberGuard {
         topic.enter(subscriber.clone());
         self.metrics.subscriptions.inc();
-        Membership { topic: topic.clone(), subscriber: subscriber.id, metrics: self.metrics.clone() }
+        SubscriberGuard { topic: topic.clone(), subscriber: subscriber.id, metrics: self.metrics.clone() }
     }
 
     /// Ends a topic unless somebody has come in the meantime.

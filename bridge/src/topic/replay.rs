@@ -12,7 +12,7 @@ use super::follow::{Next, Receiver, Retry, STALLED_AFTER};
 use super::scope::{History, TopicKey};
 use super::subscriber::{Released, Subscriber};
 use super::upstream::{Content, SubscribeRequest, Update, Updates, Upstream};
-use crate::fault::Fault;
+use crate::api_error::ApiError;
 use crate::ledger::{Resource, Share};
 use crate::metrics::{Limit, Metrics, Refusal};
 use crate::wire::encode::{Kind, Push};
@@ -23,7 +23,7 @@ use crate::wire::names;
 #[derive(Debug)]
 pub enum SubscribeError {
     /// The command has no answer yet: this.
-    Refused(Fault),
+    Refused(ApiError),
     /// It was answered, and the client got the end of the subscription.
     Ended,
 }
@@ -139,7 +139,7 @@ impl Replay {
 impl Receiver for Replay {
     type End = Result<(), SubscribeError>;
 
-    async fn open(&mut self) -> Result<Updates, Fault> {
+    async fn open(&mut self) -> Result<Updates, ApiError> {
         if self.is_private() {
             return self.upstream.follow(&self.key, &self.from).await;
         }
@@ -183,18 +183,18 @@ impl Receiver for Replay {
         Next::Update
     }
 
-    fn lost(&mut self, fault: Fault, losses: u32) -> ControlFlow<Self::End, Retry> {
+    fn lost(&mut self, error: ApiError, losses: u32) -> ControlFlow<Self::End, Retry> {
         self.share = None;
         if !self.answered {
-            return ControlFlow::Break(Err(SubscribeError::Refused(fault)));
+            return ControlFlow::Break(Err(SubscribeError::Refused(error)));
         }
-        if fault.is(ErrorReason::JobNotFound) {
-            self.subscriber.replay(Arc::new(Push::ended(&self.name, fault.code.name())));
+        if error.is(ErrorReason::JobNotFound) {
+            self.subscriber.replay(Arc::new(Push::ended(&self.name, error.code.name())));
             return ControlFlow::Break(Err(SubscribeError::Ended));
         }
-        tracing::debug!(topic = %self.name, %fault, losses, "replay lost, retrying");
+        tracing::debug!(topic = %self.name, %error, losses, "replay lost, retrying");
         // The cursor is the server's own: the log was replaced under us.
-        if fault.is(ErrorReason::CursorInvalid) {
+        if error.is(ErrorReason::CursorInvalid) {
             self.subscriber.replay(Arc::new(Push::gap(&self.name, GapReason::LogReplaced)));
             self.from.clear();
             self.live = false;
@@ -208,9 +208,9 @@ impl Receiver for Replay {
 }
 
 /// One more stream from the server for the user of a request.
-pub(super) fn stream_share(request: &SubscribeRequest, metrics: &Metrics) -> Result<Share, Fault> {
+pub(super) fn stream_share(request: &SubscribeRequest, metrics: &Metrics) -> Result<Share, ApiError> {
     request.user.take(Resource::Streams).map_err(|refused| {
         metrics.refused.get_or_create(&Refusal { limit: Limit::StreamsPerUser }).inc();
-        refused.fault("streams of topics", "--max-streams-per-user", "unsubscribe from some")
+        refused.api_error("streams of topics", "--max-streams-per-user", "unsubscribe from some")
     })
 }

@@ -13,11 +13,11 @@ use crate::wire::encode::{Push, Slot};
 pub(super) struct Retained {
     /// Parts without which the state is not whole.
     needed: usize,
-    parts: BTreeMap<Slot, Known>,
+    parts: BTreeMap<Slot, RetainedPart>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct RetainedPart {
     hash: u64,
     push: Arc<Push>,
 }
@@ -38,7 +38,7 @@ impl Retained {
         let cursor = name(hashes.into_iter());
         let message = (part.message)(topic.clone(), cursor.clone());
         let push = Arc::new(Push::state(topic, part.slot, &cursor, message));
-        self.parts.insert(part.slot, Known { hash: part.hash, push: push.clone() });
+        self.parts.insert(part.slot, RetainedPart { hash: part.hash, push: push.clone() });
         push
     }
 

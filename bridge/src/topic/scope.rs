@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::wire::{Tier, TopicName};
+use crate::wire::{ThrottleTier, TopicKind, TopicName};
+
+/// In place of an owner: the jobs of all users. The server's API writes it so.
+pub const EVERYBODY: &str = "-";
 
 /// What a topic is about, as the server is asked for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scope {
     /// The name clients know.
     pub topic: TopicName,
-    /// Whose: a user's name, `-` for everybody's, empty for `queue` and `admin`, which are nobody's.
+    /// Whose: a user's name, [`EVERYBODY`], or empty for `queue` and `admin`, which are nobody's.
     pub owner: String,
     /// Of one job: its document.
     pub document: Option<String>,
@@ -46,11 +49,10 @@ impl Scope {
 impl History {
     /// Of a topic, whoever's it is.
     pub fn of(topic: &TopicName) -> Self {
-        match topic {
-            TopicName::Job(_) | TopicName::Document(_) | TopicName::Batch(_) | TopicName::Mine => Self::Replayed,
-            TopicName::Queue | TopicName::Devices => Self::Retained(1),
-            TopicName::Admin => Self::Retained(4),
-            TopicName::Notifications => Self::Private,
+        match topic.kind() {
+            TopicKind::Jobs(_) => Self::Replayed,
+            TopicKind::State { parts, .. } => Self::Retained(parts),
+            TopicKind::Inbox => Self::Private,
         }
     }
 }
@@ -61,17 +63,17 @@ pub struct TopicKey {
     /// What it is about.
     pub scope: Scope,
     /// How often transient messages come.
-    pub tier: Tier,
+    pub tier: ThrottleTier,
     /// Of a private topic: whose subscription it is.
     pub subscriber: Option<u64>,
 }
 
 impl TopicKey {
     /// The topic for a subscriber of this number.
-    pub fn new(scope: Scope, tier: Tier, subscriber: u64) -> Self {
+    pub fn new(scope: Scope, tier: ThrottleTier, subscriber: u64) -> Self {
         match scope.history() {
             // Nothing in it is transient.
-            History::Private => Self { scope, tier: Tier::Every, subscriber: Some(subscriber) },
+            History::Private => Self { scope, tier: ThrottleTier::Unthrottled, subscriber: Some(subscriber) },
             History::Replayed | History::Retained(_) => Self { scope, tier, subscriber: None },
         }
     }

@@ -12,15 +12,15 @@ use tokio::sync::oneshot;
 use super::broadcast::Broadcast;
 use super::fanout::Topic;
 use super::follow::follow;
-use super::registry::{Membership, Registry, Started};
+use super::registry::{Registry, Started, SubscriberGuard};
 pub use super::replay::SubscribeError;
 use super::replay::{Replay, stream_share};
 use super::scope::{History, TopicKey};
 use super::subscriber::{Released, Subscriber};
 use super::upstream::{Grant, SubscribeRequest, Upstream};
 use super::visibility::Visibility;
+use crate::api_error::ApiError;
 use crate::config::Times;
-use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::wire::encode::Push;
 
@@ -37,7 +37,7 @@ pub struct Topics {
 pub struct Subscription {
     /// What one must be to see it.
     pub visibility: Visibility,
-    _membership: Membership,
+    _membership: SubscriberGuard,
 }
 
 impl Topics {
@@ -71,7 +71,7 @@ impl Topics {
             History::Retained(_) => {
                 self.with_state(&key, &subscriber, &request).await.map_err(SubscribeError::Refused)?
             }
-            History::Private => self.alone(key, subscriber, request).await?,
+            History::Private => self.with_private_topic(key, subscriber, request).await?,
             History::Replayed => self.with_replay(key, job, subscriber, request).await?,
         };
         Ok(Subscription { visibility, _membership: membership })
@@ -83,7 +83,7 @@ impl Topics {
         key: &TopicKey,
         subscriber: &Arc<Subscriber>,
         request: &SubscribeRequest,
-    ) -> Result<Membership, Fault> {
+    ) -> Result<SubscriberGuard, ApiError> {
         let (membership, started) = self.registry.enter_or_start(key, subscriber, || Ok(None))?;
         if started == Started::Now {
             self.broadcast(&membership.topic, String::new());
@@ -99,7 +99,7 @@ impl Topics {
         job: Option<(v1::Job, String)>,
         subscriber: Arc<Subscriber>,
         request: SubscribeRequest,
-    ) -> Result<Membership, SubscribeError> {
+    ) -> Result<SubscriberGuard, SubscribeError> {
         let entered = self.enter(&key, job.as_ref().map(|(_, cursor)| cursor.clone()), &subscriber, &request).await;
         let (membership, started) = entered.map_err(SubscribeError::Refused)?;
         let begins_now = request.after.is_none() && started == Started::Now;
@@ -122,7 +122,7 @@ impl Topics {
         cursor: Option<String>,
         subscriber: &Arc<Subscriber>,
         request: &SubscribeRequest,
-    ) -> Result<(Membership, Started), Fault> {
+    ) -> Result<(SubscriberGuard, Started), ApiError> {
         if let Some(membership) = self.registry.enter(key, subscriber) {
             return Ok((membership, Started::Before));
         }
@@ -139,12 +139,12 @@ impl Topics {
     }
 
     /// Gives the subscriber a topic of its own.
-    async fn alone(
+    async fn with_private_topic(
         self: &Arc<Self>,
         key: TopicKey,
         subscriber: Arc<Subscriber>,
         request: SubscribeRequest,
-    ) -> Result<Membership, SubscribeError> {
+    ) -> Result<SubscriberGuard, SubscribeError> {
         let share = || stream_share(&request, &self.metrics).map(Some);
         let entered = self.registry.enter_or_start(&key, &subscriber, share);
         let (membership, _) = entered.map_err(SubscribeError::Refused)?;
@@ -160,7 +160,7 @@ impl Topics {
             biased;
             Ok(()) = answered => Ok(membership),
             Ok(Err(error)) = end => Err(error),
-            else => Err(SubscribeError::Refused(Fault::unreachable())),
+            else => Err(SubscribeError::Refused(ApiError::unreachable())),
         }
     }
 

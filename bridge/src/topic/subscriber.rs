@@ -31,7 +31,7 @@ pub struct Subscriber {
 enum State {
     CatchingUp(Held, Delivered),
     Live(Delivered),
-    Left,
+    Ended,
 }
 
 /// Updates that wait until the subscriber has caught up.
@@ -82,7 +82,7 @@ impl Subscriber {
                     self.outbox.push(self.id, delivered.adjusted(push));
                 }
             }
-            State::Left => {}
+            State::Ended => {}
         }
     }
 
@@ -138,8 +138,8 @@ impl Subscriber {
     }
 
     /// From here on nothing is sent any more.
-    pub fn leave(&self) {
-        *self.state.lock() = State::Left;
+    pub fn end(&self) {
+        *self.state.lock() = State::Ended;
     }
 }
 
@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn after_leaving_nothing_is_sent() {
         let subscriber = subscriber();
-        subscriber.leave();
+        subscriber.end();
         subscriber.replay(durable("A", 1));
         subscriber.release(live(), 0);
         subscriber.deliver(&durable("A", 2));

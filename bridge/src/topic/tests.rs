@@ -20,18 +20,18 @@ use super::registry::Registry;
 use super::scope::{Scope, TopicKey};
 use super::subscribe::{SubscribeError, Subscription, Topics};
 use super::subscriber::Subscriber;
-use super::upstream::{Content, Grant, Origin, Part, Reach, SubscribeRequest, Update, Updates, Upstream};
+use super::upstream::{Content, Grant, JobAccess, Origin, Part, SubscribeRequest, Update, Updates, Upstream};
+use crate::api_error::ApiError;
 use crate::config::Times;
-use crate::fault::Fault;
 use crate::ledger::{Bounds, Ledger, Resource};
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, Taken};
 use crate::wire::encode::{Kind, Push, Slot};
 use crate::wire::message::QueueStatus;
 use crate::wire::service::Queue;
-use crate::wire::{ServerMessage, Tier, TopicName};
+use crate::wire::{ServerMessage, ThrottleTier, TopicName};
 
-type Stream = mpsc::UnboundedSender<Result<Update, Fault>>;
+type Stream = mpsc::UnboundedSender<Result<Update, ApiError>>;
 
 /// Hands out the streams of the story, and then is unavailable. Remembers from where it was asked.
 #[derive(Default)]
@@ -48,26 +48,26 @@ impl Script {
         stream
     }
 
-    fn open(&self, after: &str) -> Result<Updates, Fault> {
+    fn open(&self, after: &str) -> Result<Updates, ApiError> {
         self.asked.lock().push(after.to_owned());
-        self.streams.lock().pop_front().ok_or_else(Fault::unreachable)
+        self.streams.lock().pop_front().ok_or_else(ApiError::unreachable)
     }
 }
 
 impl Upstream for Script {
-    fn follow<'a>(&'a self, _: &'a TopicKey, after: &'a str) -> BoxFuture<'a, Result<Updates, Fault>> {
+    fn follow<'a>(&'a self, _: &'a TopicKey, after: &'a str) -> BoxFuture<'a, Result<Updates, ApiError>> {
         async move { self.open(after) }.boxed()
     }
 
-    fn replay<'a>(&'a self, _: &'a Scope, after: &'a str) -> BoxFuture<'a, Result<Updates, Fault>> {
+    fn replay<'a>(&'a self, _: &'a Scope, after: &'a str) -> BoxFuture<'a, Result<Updates, ApiError>> {
         async move { self.open(after) }.boxed()
     }
 
-    fn authorize<'a>(&'a self, request: &'a SubscribeRequest) -> BoxFuture<'a, Result<Grant, Fault>> {
+    fn authorize<'a>(&'a self, request: &'a SubscribeRequest) -> BoxFuture<'a, Result<Grant, ApiError>> {
         async move { Ok(Grant::new(Scope::new(request.topic.clone(), "alice"))) }.boxed()
     }
 
-    fn head<'a>(&'a self, _: &'a Scope, _: &'a SubscribeRequest) -> BoxFuture<'a, Result<String, Fault>> {
+    fn head<'a>(&'a self, _: &'a Scope, _: &'a SubscribeRequest) -> BoxFuture<'a, Result<String, ApiError>> {
         async move { Ok("now".to_owned()) }.boxed()
     }
 }
@@ -112,10 +112,10 @@ impl Stage {
             id: Some(1),
             topic,
             after: after.map(str::to_owned),
-            tier: Tier::Every,
+            tier: ThrottleTier::Unthrottled,
             token: String::new(),
             user: self.ledger.user("alice"),
-            reach: Reach::Own,
+            access: JobAccess::Own,
         };
         self.topics.clone().subscribe(subscriber.clone(), request).await
     }
@@ -146,18 +146,18 @@ fn types(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["type"].as_str().unwrap()).collect()
 }
 
-fn notification(id: &str, cursor: &str) -> Result<Update, Fault> {
+fn notification(id: &str, cursor: &str) -> Result<Update, ApiError> {
     let kind = Kind::Durable { job: id.into(), revision: 0 };
     let text = format!("{{\"type\":\"notification\",\"id\":\"{id}\"}}");
     let push = Push::plain(&"notifications".into(), kind, &[text.as_str()]);
     Ok(Update { cursor: cursor.into(), content: Content::Event(push) })
 }
 
-fn live(cursor: &str) -> Result<Update, Fault> {
+fn live(cursor: &str) -> Result<Update, ApiError> {
     Ok(Update { cursor: cursor.into(), content: Content::Live(0) })
 }
 
-fn queue(waiting: u64, origin: Origin) -> Result<Update, Fault> {
+fn queue(waiting: u64, origin: Origin) -> Result<Update, ApiError> {
     let message = move |topic, cursor| {
         let queue = Queue::from(&v1::Queue { workers_total: waiting as i32, ..v1::Queue::default() });
         ServerMessage::QueueStatus(Box::new(QueueStatus { topic, cursor, queue }))
@@ -205,7 +205,7 @@ async fn a_subscription_that_fails_before_its_answer_is_refused_and_leaves_nothi
     let alice = stage.subscriber();
     for topic in [TopicName::Notifications, TopicName::Mine, TopicName::Queue] {
         let refused = stage.subscribe(topic.clone(), None, &alice).await;
-        assert!(matches!(refused, Err(SubscribeError::Refused(fault)) if fault == Fault::unreachable()), "{topic}");
+        assert!(matches!(refused, Err(SubscribeError::Refused(error)) if error == ApiError::unreachable()), "{topic}");
         stage.ended().await;
     }
     // Nobody waits for an answer for ever: one that went away while it was waited for leaves nothing either.

@@ -7,30 +7,30 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use super::scope::{Scope, TopicKey};
-use crate::fault::Fault;
+use crate::api_error::ApiError;
 use crate::ledger::User;
 use crate::wire::encode::{Push, Slot};
-use crate::wire::{ServerMessage, Tier, TopicName};
+use crate::wire::{ServerMessage, ThrottleTier, TopicName};
 
 /// The source of all topics' updates. Whether each topic has a stream of its own behind it or all share one is its affair.
 ///
 /// Updates of one scope come in order and without gaps; where that cannot be, a [`Content::Gap`] says so.
 pub trait Upstream: Send + Sync {
     /// For all subscribers of a topic: updates after a cursor, without end. After an empty cursor snapshots come first.
-    fn follow<'a>(&'a self, key: &'a TopicKey, after: &'a str) -> BoxFuture<'a, Result<Updates, Fault>>;
+    fn follow<'a>(&'a self, key: &'a TopicKey, after: &'a str) -> BoxFuture<'a, Result<Updates, ApiError>>;
 
     /// For one subscriber: what it missed after its cursor, up to [`Content::Live`]; of [`Content::Event`]s the durable ones.
-    fn replay<'a>(&'a self, scope: &'a Scope, after: &'a str) -> BoxFuture<'a, Result<Updates, Fault>>;
+    fn replay<'a>(&'a self, scope: &'a Scope, after: &'a str) -> BoxFuture<'a, Result<Updates, ApiError>>;
 
     /// Asks, in the user's name, whether the topic may be followed.
-    fn authorize<'a>(&'a self, request: &'a SubscribeRequest) -> BoxFuture<'a, Result<Grant, Fault>>;
+    fn authorize<'a>(&'a self, request: &'a SubscribeRequest) -> BoxFuture<'a, Result<Grant, ApiError>>;
 
     /// The cursor of the present, where a topic begins that nobody follows yet.
-    fn head<'a>(&'a self, scope: &'a Scope, request: &'a SubscribeRequest) -> BoxFuture<'a, Result<String, Fault>>;
+    fn head<'a>(&'a self, scope: &'a Scope, request: &'a SubscribeRequest) -> BoxFuture<'a, Result<String, ApiError>>;
 }
 
 /// Ends with its first error. A stream that ends without one is lost all the same.
-pub type Updates = BoxStream<'static, Result<Update, Fault>>;
+pub type Updates = BoxStream<'static, Result<Update, ApiError>>;
 
 /// What comes from upstream.
 #[derive(Debug)]
@@ -106,18 +106,18 @@ pub struct SubscribeRequest {
     /// Continue after this cursor; none: begin with what is now.
     pub after: Option<String>,
     /// How often transient messages come.
-    pub tier: Tier,
+    pub tier: ThrottleTier,
     /// For asking the server in the user's name.
     pub token: String,
     /// Whose shares of the bridge it takes.
     pub user: Arc<User>,
     /// Whose jobs the topics `document` and `batch` are about.
-    pub reach: Reach,
+    pub access: JobAccess,
 }
 
 /// Whose jobs a user sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum JobAccess {
     Own,
     All,
 }

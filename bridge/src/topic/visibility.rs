@@ -2,9 +2,9 @@
 
 use courant_auth::{Identity, Role};
 
-use super::scope::Scope;
-use super::upstream::Reach;
-use crate::wire::TopicName;
+use super::scope::{EVERYBODY, Scope};
+use super::upstream::JobAccess;
+use crate::wire::{Audience, JobFilter, TopicKind};
 
 /// What one must be to see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,19 +18,17 @@ pub enum Visibility {
 impl Visibility {
     /// Who may see the topic of a scope.
     pub fn of(scope: &Scope) -> Self {
-        match (&scope.topic, scope.owner.as_str()) {
-            (TopicName::Queue, _) => Self::Everybody,
-            (TopicName::Admin, _) => Self::Admins,
-            (TopicName::Document(_) | TopicName::Batch(_) | TopicName::Mine, "-") => Self::Admins,
-            (
-                TopicName::Job(_)
-                | TopicName::Document(_)
-                | TopicName::Batch(_)
-                | TopicName::Mine
-                | TopicName::Notifications
-                | TopicName::Devices,
-                owner,
-            ) => Self::Owner(owner.to_owned()),
+        let owner = || Self::Owner(scope.owner.clone());
+        match scope.topic.kind() {
+            // The server has said whose job it is.
+            TopicKind::Jobs(JobFilter::Job(_)) => owner(),
+            TopicKind::Jobs(_) if scope.owner == EVERYBODY => Self::Admins,
+            TopicKind::Jobs(_) | TopicKind::Inbox => owner(),
+            TopicKind::State { audience, .. } => match audience {
+                Audience::Everybody => Self::Everybody,
+                Audience::Owner => owner(),
+                Audience::Admins => Self::Admins,
+            },
         }
     }
 
@@ -44,7 +42,7 @@ impl Visibility {
     }
 }
 
-impl Reach {
+impl JobAccess {
     /// As far as the roles of this identity reach.
     pub fn of(identity: &Identity) -> Self {
         if identity.has(Role::Admin) { Self::All } else { Self::Own }

@@ -13,41 +13,46 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::content::{content_hash, interval};
 use super::overview::Overview;
-use crate::fault::Fault;
+use crate::api_error::ApiError;
 use crate::server::Server;
 use crate::topic::upstream::{Content, Origin, Part, Update, Updates};
 use crate::wire::encode::Slot;
 use crate::wire::message::{Audit, ConnectionsStatus, SystemMetrics, Workers};
 use crate::wire::service::{Statistics, Worker};
-use crate::wire::{ServerMessage, Tier};
+use crate::wire::{ServerMessage, ThrottleTier};
 
 /// The metrics come at least this far apart; the server takes no shorter interval.
 const METRICS_INTERVAL: Duration = Duration::from_secs(1);
-/// Least time between two looks of the bridge at itself.
+/// Least time between two samples of the state of this bridge.
 const OWN_INTERVAL: Duration = Duration::from_millis(250);
 
 /// All bridges, as the server last reported them.
-type Everywhere = Arc<Mutex<Option<v1::WatchBridgesResponse>>>;
+type LatestBridges = Arc<Mutex<Option<v1::WatchBridgesResponse>>>;
 
 /// Follows four parts side by side; lost with the first that is. What has not changed of the bridge itself comes once in
 /// `repeat`: a subscriber with a full outbox may have missed it.
-pub async fn follow(server: &Server, overview: &Overview, tier: Tier, repeat: Duration) -> Result<Updates, Fault> {
+pub async fn follow(
+    server: &Server,
+    overview: &Overview,
+    tier: ThrottleTier,
+    repeat: Duration,
+) -> Result<Updates, ApiError> {
     let every = interval(tier.interval().max(METRICS_INTERVAL));
     let request = server.stream_own(v1::WatchSystemMetricsRequest { interval: every })?;
     let metrics = server.system_admin().watch_system_metrics(request).await?.into_inner();
-    let metrics = metrics.map_err(Fault::from).map_ok(|v1::WatchSystemMetricsResponse { metrics }| {
+    let metrics = metrics.map_err(ApiError::from).map_ok(|v1::WatchSystemMetricsResponse { metrics }| {
         Update::new(metrics.map_or(Content::Nothing, |metrics| Content::Part(metrics_part(&metrics))))
     });
     let min_interval = interval(tier.interval().max(OWN_INTERVAL));
     let request = server.stream_own(v1::WatchWorkersRequest { min_interval })?;
     let workers = server.system_admin().watch_workers(request).await?.into_inner();
-    let workers = workers.map_err(Fault::from);
+    let workers = workers.map_err(ApiError::from);
     let workers = workers.map_ok(|answer| Update::new(Content::Part(workers_part(&answer.workers))));
-    let everywhere = Everywhere::default();
-    let bridges = watch_bridges(server, min_interval, everywhere.clone()).await?;
-    let own = follow_itself(overview, tier, repeat, everywhere);
+    let bridges_report = LatestBridges::default();
+    let bridges = watch_bridges(server, min_interval, bridges_report.clone()).await?;
+    let own = follow_this_bridge(overview, tier, repeat, bridges_report);
     // A stream that ends without an error is lost as well, and all with it.
-    let end = || futures::stream::once(ready(Err(Fault::unreachable())));
+    let end = || futures::stream::once(ready(Err(ApiError::unreachable())));
     Ok(futures::stream::select_all([metrics.chain(end()).boxed(), workers.chain(end()).boxed(), bridges, own]).boxed())
 }
 
@@ -55,8 +60,8 @@ pub async fn follow(server: &Server, overview: &Overview, tier: Tier, repeat: Du
 async fn watch_bridges(
     server: &Server,
     min_interval: Option<prost_types::Duration>,
-    everywhere: Everywhere,
-) -> Result<Updates, Fault> {
+    bridges_report: LatestBridges,
+) -> Result<Updates, ApiError> {
     let request = server.stream_own(v1::WatchBridgesRequest { min_interval })?;
     let bridges: BoxStream<'static, _> = match server.system_presence().watch_bridges(request).await {
         Ok(bridges) => bridges.into_inner().boxed(),
@@ -64,26 +69,33 @@ async fn watch_bridges(
         Err(status) => return Err(status.into()),
     };
     let keep = move |all: v1::WatchBridgesResponse| {
-        *everywhere.lock() = Some(all);
+        *bridges_report.lock() = Some(all);
         ready(Ok(None))
     };
-    Ok(bridges.map_err(Fault::from).try_filter_map(keep).boxed())
+    Ok(bridges.map_err(ApiError::from).try_filter_map(keep).boxed())
 }
 
-fn follow_itself(overview: &Overview, tier: Tier, repeat: Duration, everywhere: Everywhere) -> Updates {
+fn follow_this_bridge(
+    overview: &Overview,
+    tier: ThrottleTier,
+    repeat: Duration,
+    bridges_report: LatestBridges,
+) -> Updates {
     let mut ticks = tokio::time::interval(tier.interval().max(OWN_INTERVAL));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let known = HashMap::new();
-    let itself = Itself { overview: overview.clone(), everywhere, ticks, again: Instant::now(), repeat, known };
-    let parts = futures::stream::unfold(itself, |mut itself| async { Some((itself.next().await, itself)) });
+    let this_bridge =
+        ThisBridge { overview: overview.clone(), bridges_report, ticks, again: Instant::now(), repeat, known };
+    let parts =
+        futures::stream::unfold(this_bridge, |mut this_bridge| async { Some((this_bridge.next().await, this_bridge)) });
     parts
         .flat_map(|parts| futures::stream::iter(parts.into_iter().map(|part| Ok(Update::new(Content::Part(part))))))
         .boxed()
 }
 
-struct Itself {
+struct ThisBridge {
     overview: Overview,
-    everywhere: Everywhere,
+    bridges_report: LatestBridges,
     ticks: Interval,
     /// When to send all though nothing has changed.
     again: Instant,
@@ -92,7 +104,7 @@ struct Itself {
     known: HashMap<Slot, u64>,
 }
 
-impl Itself {
+impl ThisBridge {
     /// What is to be sent at the next tick.
     async fn next(&mut self) -> Vec<Part> {
         self.ticks.tick().await;
@@ -100,7 +112,7 @@ impl Itself {
         if all {
             self.again = Instant::now() + self.repeat;
         }
-        let connections = connections_part(&self.overview, self.everywhere.lock().as_ref());
+        let connections = connections_part(&self.overview, self.bridges_report.lock().as_ref());
         let mut parts = vec![connections, audit_part(&self.overview)];
         parts.retain(|part| self.known.insert(part.slot, part.hash) != Some(part.hash) || all);
         parts
@@ -133,8 +145,8 @@ fn workers_part(workers: &[v1::Worker]) -> Part {
     }
 }
 
-fn connections_part(overview: &Overview, everywhere: Option<&v1::WatchBridgesResponse>) -> Part {
-    let connections = overview.connections(everywhere);
+fn connections_part(overview: &Overview, bridges_report: Option<&v1::WatchBridgesResponse>) -> Part {
+    let connections = overview.connections(bridges_report);
     Part {
         slot: Slot::Connections,
         hash: content_hash(&connections),

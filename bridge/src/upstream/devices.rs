@@ -14,14 +14,14 @@ use crate::topic::upstream::{Content, Origin, Part, Update, Updates};
 use crate::wire::device::ShownDevice;
 use crate::wire::encode::Slot;
 use crate::wire::message::Devices;
-use crate::wire::{ServerMessage, Tier};
+use crate::wire::{ServerMessage, ThrottleTier};
 
 /// Follows the devices of a user. Never lost: while the server is unavailable the state is marked as incomplete. What has not changed
 /// comes once in `repeat`: a subscriber with a full outbox may have missed it.
 pub async fn follow(
     presence: &Arc<LocalPresence>,
     user: &str,
-    tier: Tier,
+    tier: ThrottleTier,
     grace: Duration,
     repeat: Duration,
 ) -> Updates {
@@ -39,7 +39,7 @@ struct Watching {
     again: Instant,
     /// What was sent last, and whether it was.
     known: Option<u64>,
-    tier: Tier,
+    tier: ThrottleTier,
     repeat: Duration,
 }
 

@@ -10,18 +10,18 @@ use std::time::Duration;
 use courant_proto::v1::{self, ErrorReason, watch_job_response as one, watch_jobs_response::Step};
 use futures::{Stream, StreamExt, TryStreamExt};
 
-use crate::fault::Fault;
+use crate::api_error::ApiError;
 use crate::server::Server;
-use crate::topic::scope::Scope;
-use crate::topic::upstream::{Content, Grant, Reach, SubscribeRequest, Update, Updates};
+use crate::topic::scope::{EVERYBODY, Scope};
+use crate::topic::upstream::{Content, Grant, JobAccess, SubscribeRequest, Update, Updates};
 use crate::wire::encode::Push;
-use crate::wire::{Tier, TopicName};
+use crate::wire::{JobFilter, ThrottleTier, TopicKind};
 
 /// A step with its cursor; no step where this version does not know it.
 type Message = (String, Option<Step>);
 
 /// Follows for all subscribers of a topic.
-pub async fn follow(server: &Server, scope: &Scope, tier: Tier, after: &str) -> Result<Updates, Fault> {
+pub async fn follow(server: &Server, scope: &Scope, tier: ThrottleTier, after: &str) -> Result<Updates, ApiError> {
     let request = server.stream_own(watch(scope, after, tier.interval()))?;
     let lease = server.stream_channel();
     let steps = lease.jobs().watch_jobs(request).await?.into_inner();
@@ -42,16 +42,16 @@ pub async fn follow(server: &Server, scope: &Scope, tier: Tier, after: &str) -> 
 }
 
 /// What one subscriber missed.
-pub async fn replay(server: &Server, scope: &Scope, after: &str) -> Result<Updates, Fault> {
+pub async fn replay(server: &Server, scope: &Scope, after: &str) -> Result<Updates, ApiError> {
     let lease = server.stream_channel();
     let mut jobs = lease.jobs();
     // Transient events are of no use in a replay: as few as possible.
-    let watch = watch(scope, after, Tier::FiveSeconds.interval());
+    let watch = watch(scope, after, ThrottleTier::FiveSeconds.interval());
     let (scope, name) = (scope.clone(), scope.name());
     let Some(job_id) = single_job(&scope).map(str::to_owned) else {
         let steps = jobs.watch_jobs(server.stream_own(watch)?).await?.into_inner();
         return Ok(steps
-            .map_err(Fault::from)
+            .map_err(ApiError::from)
             .try_filter_map(move |message| {
                 let _ = &lease;
                 std::future::ready(Ok(replayed(&scope, &name, message.cursor, message.step)))
@@ -62,7 +62,7 @@ pub async fn replay(server: &Server, scope: &Scope, after: &str) -> Result<Updat
     let watch = v1::WatchJobRequest { job_id, after_cursor, min_interval, fail_on_gap: false };
     let steps = jobs.watch_job(server.stream_own(watch)?).await?.into_inner();
     Ok(steps
-        .map_err(Fault::from)
+        .map_err(ApiError::from)
         .try_filter_map(move |message| {
             let _ = &lease;
             std::future::ready(Ok(replayed(&scope, &name, message.cursor, message.step.map(same_step))))
@@ -71,12 +71,12 @@ pub async fn replay(server: &Server, scope: &Scope, after: &str) -> Result<Updat
 }
 
 /// Whether the user may follow the topic; the answer about a single job brings the job.
-pub async fn authorize(server: &Server, request: &SubscribeRequest) -> Result<Grant, Fault> {
-    let owner = match (&request.topic, request.reach) {
-        (TopicName::Job(id), _) => {
+pub async fn authorize(server: &Server, request: &SubscribeRequest) -> Result<Grant, ApiError> {
+    let owner = match (request.topic.kind(), request.access) {
+        (TopicKind::Jobs(JobFilter::Job(id)), _) => {
             let call = server.call_as(v1::GetJobRequest { job_id: id.to_owned() }, &request.token)?;
             let answer = server.jobs().get_job(call).await?.into_inner();
-            let job = answer.job.ok_or_else(Fault::job_not_found)?;
+            let job = answer.job.ok_or_else(ApiError::job_not_found)?;
             let scope = Scope {
                 topic: request.topic.clone(),
                 owner: job.owner.clone(),
@@ -84,14 +84,14 @@ pub async fn authorize(server: &Server, request: &SubscribeRequest) -> Result<Gr
             };
             return Ok(Grant { scope, job: Some((job, answer.cursor)) });
         }
-        (TopicName::Document(_) | TopicName::Batch(_), Reach::All) => "-".to_owned(),
+        (TopicKind::Jobs(JobFilter::Document(_) | JobFilter::Batch(_)), JobAccess::All) => EVERYBODY.to_owned(),
         _ => request.user.name().to_string(),
     };
     Ok(Grant::new(Scope::new(request.topic.clone(), owner)))
 }
 
 /// The end of the log as the server sees it now.
-pub async fn head(server: &Server, scope: &Scope, request: &SubscribeRequest) -> Result<String, Fault> {
+pub async fn head(server: &Server, scope: &Scope, request: &SubscribeRequest) -> Result<String, ApiError> {
     let list = v1::ListJobsRequest { page_size: 1, owner: scope.owner.clone(), ..v1::ListJobsRequest::default() };
     let call = server.call_as(list, &request.token)?;
     Ok(server.jobs().list_jobs(call).await?.into_inner().cursor)
@@ -109,7 +109,7 @@ struct Following<S> {
 }
 
 impl<S: Stream<Item = Result<Message, tonic::Status>> + Unpin> Following<S> {
-    async fn next(mut self) -> Result<Option<(Update, Self)>, Fault> {
+    async fn next(mut self) -> Result<Option<(Update, Self)>, ApiError> {
         loop {
             if let Some(update) = self.ready.pop_front() {
                 return Ok(Some((update, self)));
@@ -119,7 +119,7 @@ impl<S: Stream<Item = Result<Message, tonic::Status>> + Unpin> Following<S> {
         }
     }
 
-    async fn handle(&mut self, cursor: String, step: Option<Step>) -> Result<(), Fault> {
+    async fn handle(&mut self, cursor: String, step: Option<Step>) -> Result<(), ApiError> {
         let update = match step {
             Some(Step::Event(event)) => {
                 let included = includes(&self.scope, event.job.as_ref());
@@ -151,18 +151,18 @@ impl<S: Stream<Item = Result<Message, tonic::Status>> + Unpin> Following<S> {
     }
 
     /// The only job as it is now, or that it is no more.
-    async fn job(&self) -> Result<Option<Update>, Fault> {
+    async fn job(&self) -> Result<Option<Update>, ApiError> {
         let Some(id) = single_job(&self.scope) else { return Ok(None) };
         let call = self.server.call_own(v1::GetJobRequest { job_id: id.to_owned() })?;
-        match self.server.jobs().get_job(call).await.map_err(Fault::from) {
+        match self.server.jobs().get_job(call).await.map_err(ApiError::from) {
             Ok(answer) => {
                 let job = answer.into_inner().job;
                 Ok(job.map(|job| Update::new(Content::Snapshot(Push::snapshot(&self.name, &job)))))
             }
-            Err(fault) if fault.is(ErrorReason::JobNotFound) => {
-                Ok(Some(Update::new(Content::Ended(fault.code.name()))))
+            Err(error) if error.is(ErrorReason::JobNotFound) => {
+                Ok(Some(Update::new(Content::Ended(error.code.name()))))
             }
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
         }
     }
 }
@@ -187,13 +187,11 @@ fn replayed(scope: &Scope, name: &Arc<str>, cursor: String, step: Option<Step>) 
 
 /// The watch on the server.
 fn watch(scope: &Scope, after: &str, interval: Duration) -> v1::WatchJobsRequest {
-    let (document, batch) = match &scope.topic {
-        TopicName::Job(_) => (scope.document.as_deref(), None),
-        TopicName::Document(id) => (Some(id.as_str()), None),
-        TopicName::Batch(id) => (None, Some(id.as_str())),
-        TopicName::Mine | TopicName::Notifications | TopicName::Devices | TopicName::Queue | TopicName::Admin => {
-            (None, None)
-        }
+    let (document, batch) = match scope.topic.kind() {
+        TopicKind::Jobs(JobFilter::Job(_)) => (scope.document.as_deref(), None),
+        TopicKind::Jobs(JobFilter::Document(id)) => (Some(id), None),
+        TopicKind::Jobs(JobFilter::Batch(id)) => (None, Some(id)),
+        TopicKind::Jobs(JobFilter::Owner) | TopicKind::State { .. } | TopicKind::Inbox => (None, None),
     };
     v1::WatchJobsRequest {
         owner: scope.owner.clone(),
@@ -207,15 +205,9 @@ fn watch(scope: &Scope, after: &str, interval: Duration) -> v1::WatchJobsRequest
 
 /// The job, if the topic is one job.
 fn single_job(scope: &Scope) -> Option<&str> {
-    match &scope.topic {
-        TopicName::Job(id) => Some(id),
-        TopicName::Document(_)
-        | TopicName::Batch(_)
-        | TopicName::Mine
-        | TopicName::Notifications
-        | TopicName::Devices
-        | TopicName::Queue
-        | TopicName::Admin => None,
+    match scope.topic.kind() {
+        TopicKind::Jobs(JobFilter::Job(id)) => Some(id),
+        TopicKind::Jobs(_) | TopicKind::State { .. } | TopicKind::Inbox => None,
     }
 }
 

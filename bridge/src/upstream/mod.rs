@@ -17,13 +17,13 @@ use courant_proto::v1::ErrorReason;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use crate::api_error::{ApiError, Code};
 use crate::config::Times;
-use crate::fault::{Code, Fault};
 use crate::presence::local::LocalPresence;
 use crate::server::Server;
 use crate::topic::scope::{Scope, TopicKey};
-use crate::topic::upstream::{Grant, Reach, SubscribeRequest, Updates, Upstream};
-use crate::wire::TopicName;
+use crate::topic::upstream::{Grant, JobAccess, SubscribeRequest, Updates, Upstream};
+use crate::wire::{Audience, TopicKind, TopicName};
 use overview::Overview;
 
 /// The server, with what this bridge adds to its states.
@@ -39,7 +39,7 @@ pub struct ServerUpstream {
 }
 
 impl Upstream for ServerUpstream {
-    fn follow<'a>(&'a self, key: &'a TopicKey, after: &'a str) -> BoxFuture<'a, Result<Updates, Fault>> {
+    fn follow<'a>(&'a self, key: &'a TopicKey, after: &'a str) -> BoxFuture<'a, Result<Updates, ApiError>> {
         let TopicKey { scope, tier, .. } = key;
         async move {
             match &scope.topic {
@@ -58,31 +58,30 @@ impl Upstream for ServerUpstream {
         .boxed()
     }
 
-    fn replay<'a>(&'a self, scope: &'a Scope, after: &'a str) -> BoxFuture<'a, Result<Updates, Fault>> {
+    fn replay<'a>(&'a self, scope: &'a Scope, after: &'a str) -> BoxFuture<'a, Result<Updates, ApiError>> {
         jobs::replay(&self.server, scope, after).boxed()
     }
 
-    fn authorize<'a>(&'a self, request: &'a SubscribeRequest) -> BoxFuture<'a, Result<Grant, Fault>> {
+    fn authorize<'a>(&'a self, request: &'a SubscribeRequest) -> BoxFuture<'a, Result<Grant, ApiError>> {
         let topic = request.topic.clone();
         async move {
-            match topic {
-                TopicName::Admin if request.reach != Reach::All => {
-                    Err(Fault::new(Code::Server(ErrorReason::RoleRequired), "this topic is for admins"))
+            let owner = match topic.kind() {
+                TopicKind::Jobs(_) => return jobs::authorize(&self.server, request).await,
+                TopicKind::State { audience: Audience::Admins, .. } if request.access != JobAccess::All => {
+                    return Err(ApiError::new(Code::Server(ErrorReason::RoleRequired), "this topic is for admins"));
                 }
-                TopicName::Queue | TopicName::Admin => Ok(Grant::new(Scope::new(topic, ""))),
+                TopicKind::State { audience: Audience::Everybody | Audience::Admins, .. } => String::new(),
                 // Always the user's own, also for admins.
-                TopicName::Devices | TopicName::Notifications => {
-                    Ok(Grant::new(Scope::new(topic, request.user.name().to_string())))
+                TopicKind::State { audience: Audience::Owner, .. } | TopicKind::Inbox => {
+                    request.user.name().to_string()
                 }
-                TopicName::Job(_) | TopicName::Document(_) | TopicName::Batch(_) | TopicName::Mine => {
-                    jobs::authorize(&self.server, request).await
-                }
-            }
+            };
+            Ok(Grant::new(Scope::new(topic, owner)))
         }
         .boxed()
     }
 
-    fn head<'a>(&'a self, scope: &'a Scope, request: &'a SubscribeRequest) -> BoxFuture<'a, Result<String, Fault>> {
+    fn head<'a>(&'a self, scope: &'a Scope, request: &'a SubscribeRequest) -> BoxFuture<'a, Result<String, ApiError>> {
         jobs::head(&self.server, scope, request).boxed()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use courant_proto::v1::{self, GapReason};
 use futures::{StreamExt, TryStreamExt};
 
-use crate::fault::Fault;
+use crate::api_error::ApiError;
 use crate::server::Server;
 use crate::topic::scope::Scope;
 use crate::topic::upstream::{Content, Update, Updates};
@@ -16,12 +16,12 @@ use crate::wire::message::NotificationEvent;
 use crate::wire::service::Notification;
 
 /// Follows the notifications of the scope's owner.
-pub async fn follow(server: &Server, scope: &Scope, after: &str) -> Result<Updates, Fault> {
+pub async fn follow(server: &Server, scope: &Scope, after: &str) -> Result<Updates, ApiError> {
     let request = v1::WatchNotificationsRequest { user: scope.owner.clone(), after_cursor: after.to_owned() };
     let lease = server.stream_channel();
     let stream = lease.notifications().watch_notifications(server.stream_own(request)?).await?.into_inner();
     let mut reader = Reader { topic: scope.name(), continues: !after.is_empty(), live: false };
-    let updates = stream.map_err(Fault::from).map_ok(move |message| {
+    let updates = stream.map_err(ApiError::from).map_ok(move |message| {
         // Held as long as the stream.
         let _ = &lease;
         futures::stream::iter(reader.updates(message).into_iter().map(Ok))

@@ -28,7 +28,7 @@ pub struct Overview {
 
 impl Overview {
     /// The subscribers of all topics that have some, by name, and by kind of topic.
-    fn subscribers(&self) -> (Counts, Counts) {
+    fn subscribers(&self) -> (CountByName, CountByName) {
         let by_name = summed(self.topics.subscribers().into_iter());
         let kind = |(name, count): (&String, &usize)| (name.split('/').next().unwrap_or_default().to_owned(), *count);
         let by_kind = summed(by_name.iter().map(kind));
@@ -55,10 +55,10 @@ impl Overview {
             bridge: self.bridge.to_string(),
             total,
             users: users.len(),
-            by_user: fullest(users),
+            by_user: with_most_connections(users),
             topics_total: by_name.len(),
             by_kind,
-            topics: fullest(by_name.into_iter().collect()),
+            topics: with_most_connections(by_name.into_iter().collect()),
             all_bridges: all_bridges.map(AllBridges::from),
         }
     }
@@ -74,7 +74,9 @@ impl From<&v1::WatchBridgesResponse> for AllBridges {
             users: all.users,
             devices: all.devices,
             by_kind: summed(counts().flat_map(|counts| &counts.kinds).map(count)),
-            topics: fullest(summed(counts().flat_map(|counts| &counts.fullest).map(count)).into_iter().collect()),
+            topics: with_most_connections(
+                summed(counts().flat_map(|counts| &counts.fullest).map(count)).into_iter().collect(),
+            ),
             bridges: all.bridges.iter().map(BridgeConnections::from).collect(),
         }
     }
@@ -94,10 +96,10 @@ impl From<&v1::Bridge> for BridgeConnections {
     }
 }
 
-type Counts = BTreeMap<String, usize>;
+type CountByName = BTreeMap<String, usize>;
 
-fn summed(counts: impl Iterator<Item = (String, usize)>) -> Counts {
-    let mut all = Counts::new();
+fn summed(counts: impl Iterator<Item = (String, usize)>) -> CountByName {
+    let mut all = CountByName::new();
     counts.for_each(|(name, count)| *all.entry(name).or_default() += count);
     all.retain(|_, count| *count > 0);
     all
@@ -113,7 +115,7 @@ fn by_size(mut all: Vec<(String, usize)>, most: usize) -> Vec<(String, usize)> {
     all
 }
 
-fn fullest(all: Vec<(String, usize)>) -> Vec<Count> {
+fn with_most_connections(all: Vec<(String, usize)>) -> Vec<Count> {
     by_size(all, NAMED).into_iter().map(|(name, connections)| Count { name, connections }).collect()
 }
 
@@ -124,7 +126,7 @@ mod tests {
     #[test]
     fn the_fullest_are_named_and_in_a_fixed_order() {
         let many = (0..200).map(|number| (format!("r{number:03}"), number % 7)).collect();
-        let shown = fullest(many);
+        let shown = with_most_connections(many);
         assert_eq!((shown.len(), shown[0].name.as_str(), shown[0].connections), (NAMED, "r006", 6));
     }
 }

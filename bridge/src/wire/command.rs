@@ -98,7 +98,7 @@ pub struct MarkRead {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct AdminOnly {
+pub struct SubscribeAdmin {
     /// Continue after this cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
@@ -107,8 +107,8 @@ pub struct AdminOnly {
     pub min_interval_ms: Option<u64>,
 }
 
-impl From<AdminOnly> for Subscribe {
-    fn from(AdminOnly { after, min_interval_ms }: AdminOnly) -> Self {
+impl From<SubscribeAdmin> for Subscribe {
+    fn from(SubscribeAdmin { after, min_interval_ms }: SubscribeAdmin) -> Self {
         Self { topic: Some(ADMIN.to_owned()), after, min_interval_ms, topics: None }
     }
 }
@@ -217,18 +217,18 @@ pub enum ClientMessage {
     Auth(Auth),
     Subscribe(Subscribe),
     Unsubscribe(Unsubscribe),
-    SubscribeAdmin(AdminOnly),
-    UnsubscribeAdmin(Nothing),
-    RequestSystemMetrics(Nothing),
+    SubscribeAdmin(SubscribeAdmin),
+    UnsubscribeAdmin(NoFields),
+    RequestSystemMetrics(NoFields),
     MarkRead(MarkRead),
-    Ping(Nothing),
+    Ping(NoFields),
     Ack(Ack),
 }
 
 /// No fields of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-pub struct Nothing {}
+pub struct NoFields {}
 
 /// The topic of the commands that name it themselves.
 const ADMIN: &str = "admin";
@@ -294,7 +294,7 @@ impl Command {
             "unsubscribe" => Verb::Unsubscribe(body(message, id)?),
             "ping" => Verb::Ping,
             "ack" => Verb::Ack(body(message, id)?),
-            "subscribe-admin" => Verb::Subscribe(body::<AdminOnly>(message, id)?.into()),
+            "subscribe-admin" => Verb::Subscribe(body::<SubscribeAdmin>(message, id)?.into()),
             "unsubscribe-admin" => Verb::Unsubscribe(Unsubscribe { topic: Some(ADMIN.to_owned()), topics: None }),
             "mark-read" => Verb::MarkRead(body(message, id)?),
             "request-system-metrics" => Verb::RequestSystemMetrics,

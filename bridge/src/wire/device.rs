@@ -33,7 +33,7 @@ impl Device {
         if !is_id(&self.id) {
             return Err(InvalidField::new(id, "must be 1 to 64 of [A-Za-z0-9._-]"));
         }
-        let unfit = |text: &String| text.chars().count() > MAX_NAME || text.chars().any(is_unruly);
+        let unfit = |text: &String| text.chars().count() > MAX_NAME || text.chars().any(changes_text_layout);
         if self.name.as_ref().is_some_and(unfit) {
             return Err(InvalidField::new(name, "must be at most 64 characters and no control characters"));
         }
@@ -56,7 +56,7 @@ fn is_id(id: &str) -> bool {
 }
 
 /// What turns round how its neighbours are shown, or ends the line. The server judges alike.
-pub fn is_unruly(letter: char) -> bool {
+pub fn changes_text_layout(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
@@ -109,7 +109,7 @@ impl From<&v1::Device> for ShownDevice {
 mod tests {
     use super::*;
 
-    fn judge(id: &str, name: &str) -> Result<Option<String>, String> {
+    fn checked_name(id: &str, name: &str) -> Result<Option<String>, String> {
         let device = Device { id: id.into(), name: Some(name.into()) };
         let checked = device.check("device.id", "device.name");
         checked.map(|device| device.name).map_err(|invalid| invalid.field)
@@ -117,14 +117,14 @@ mod tests {
 
     #[test]
     fn ids_and_names_have_their_bounds() {
-        assert_eq!(judge("a.B-9_", "Firefox on Linux"), Ok(Some("Firefox on Linux".into())));
-        assert_eq!(judge(&"x".repeat(64), &"ü".repeat(64)), Ok(Some("ü".repeat(64))));
-        assert_eq!(judge("a", "  "), Ok(None));
+        assert_eq!(checked_name("a.B-9_", "Firefox on Linux"), Ok(Some("Firefox on Linux".into())));
+        assert_eq!(checked_name(&"x".repeat(64), &"ü".repeat(64)), Ok(Some("ü".repeat(64))));
+        assert_eq!(checked_name("a", "  "), Ok(None));
         for id in ["", "a b", "ü", &"x".repeat(65)] {
-            assert_eq!(judge(id, "n"), Err("device.id".into()), "{id}");
+            assert_eq!(checked_name(id, "n"), Err("device.id".into()), "{id}");
         }
         for name in [&"x".repeat(65), "a\nb", "a\u{202e}b"] {
-            assert_eq!(judge("a", name), Err("device.name".into()), "{name}");
+            assert_eq!(checked_name("a", name), Err("device.name".into()), "{name}");
         }
     }
 }

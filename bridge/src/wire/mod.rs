@@ -19,4 +19,4 @@ pub mod topic;
 
 pub use command::{Command, CommandError};
 pub use message::ServerMessage;
-pub use topic::{Tier, TopicName};
+pub use topic::{Audience, JobFilter, ThrottleTier, TopicKind, TopicName};

@@ -76,7 +76,7 @@ pub struct Statistics {
     pub slots_used: i32,
     /// Resident memory of the server.
     pub memory_bytes: i64,
-    /// Of one core.
+    /// In percent of one CPU core; more than 100 when the server uses several cores.
     pub cpu_percent: f64,
     /// Of the server's machine over 1, 5 and 15 minutes.
     pub load_average: Vec<f64>,

@@ -27,6 +27,65 @@ pub enum TopicName {
     Admin,
 }
 
+/// All that is decided by which topic it is; the rest of the bridge matches on this, not on names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicKind<'a> {
+    /// Events of jobs. What a subscriber missed is replayed from the server's log.
+    Jobs(JobFilter<'a>),
+    /// A state that is sent whole, in this many parts. The newest of each part is retained.
+    State { parts: usize, audience: Audience },
+    /// Durable messages to one user. Each subscriber follows them from its own cursor.
+    Inbox,
+}
+
+/// The jobs of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobFilter<'a> {
+    /// The job with this id.
+    Job(&'a str),
+    /// Jobs of the document with this id.
+    Document(&'a str),
+    /// Jobs of the batch with this id.
+    Batch(&'a str),
+    /// All jobs of the owner.
+    Owner,
+}
+
+/// Who may see a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    Everybody,
+    /// The user it is about.
+    Owner,
+    Admins,
+}
+
+impl TopicName {
+    pub fn kind(&self) -> TopicKind<'_> {
+        match self {
+            Self::Job(id) => TopicKind::Jobs(JobFilter::Job(id)),
+            Self::Document(id) => TopicKind::Jobs(JobFilter::Document(id)),
+            Self::Batch(id) => TopicKind::Jobs(JobFilter::Batch(id)),
+            Self::Mine => TopicKind::Jobs(JobFilter::Owner),
+            Self::Notifications => TopicKind::Inbox,
+            Self::Devices => TopicKind::State { parts: 1, audience: Audience::Owner },
+            Self::Queue => TopicKind::State { parts: 1, audience: Audience::Everybody },
+            Self::Admin => TopicKind::State { parts: 4, audience: Audience::Admins },
+        }
+    }
+}
+
+impl TopicKind<'_> {
+    /// Whether a role may be what allows a user to follow it: not where it is about the user alone or for everybody.
+    pub fn may_need_role(self) -> bool {
+        match self {
+            Self::Jobs(JobFilter::Owner) | Self::Inbox => false,
+            Self::Jobs(JobFilter::Job(_) | JobFilter::Document(_) | JobFilter::Batch(_)) => true,
+            Self::State { audience, .. } => audience == Audience::Admins,
+        }
+    }
+}
+
 /// Why a text names no topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
@@ -81,25 +140,25 @@ impl fmt::Display for TopicName {
 
 /// How often transient messages come. A few fixed steps, so that subscribers of a topic can share every message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Tier {
+pub enum ThrottleTier {
     /// As fast as they come.
-    Every,
+    Unthrottled,
     /// At most four per second.
-    Quarter,
+    QuarterSecond,
     /// At most one per second.
     #[default]
-    Second,
+    OneSecond,
     /// At most one in five seconds.
     FiveSeconds,
 }
 
-impl Tier {
+impl ThrottleTier {
     /// The slowest tier that is not faster than asked for; the slowest there is for anything beyond.
     pub fn at_least(interval_ms: u64) -> Self {
         match interval_ms {
-            0 => Self::Every,
-            1..=250 => Self::Quarter,
-            251..=1000 => Self::Second,
+            0 => Self::Unthrottled,
+            1..=250 => Self::QuarterSecond,
+            251..=1000 => Self::OneSecond,
             1001.. => Self::FiveSeconds,
         }
     }
@@ -107,9 +166,9 @@ impl Tier {
     /// The least time between two transient messages of a job.
     pub fn interval(self) -> Duration {
         match self {
-            Self::Every => Duration::ZERO,
-            Self::Quarter => Duration::from_millis(250),
-            Self::Second => Duration::from_secs(1),
+            Self::Unthrottled => Duration::ZERO,
+            Self::QuarterSecond => Duration::from_millis(250),
+            Self::OneSecond => Duration::from_secs(1),
             Self::FiveSeconds => Duration::from_secs(5),
         }
     }
@@ -127,6 +186,15 @@ mod tests {
     }
 
     #[test]
+    fn only_topics_about_the_user_and_for_everybody_need_no_role() {
+        let topics = ["mine", "notifications", "devices", "queue", "admin", "job/1", "document/1", "batch/1"];
+        let (free, bound): (Vec<_>, Vec<_>) =
+            topics.into_iter().partition(|text| !text.parse::<TopicName>().unwrap().kind().may_need_role());
+        assert_eq!(free, ["mine", "notifications", "devices", "queue"]);
+        assert_eq!(bound, ["admin", "job/1", "document/1", "batch/1"]);
+    }
+
+    #[test]
     fn anything_else_is_no_topic() {
         for text in ["", "Mine", "queues", "jobs/1", "admin/1"] {
             assert_eq!(text.parse::<TopicName>(), Err(TopicError::Unknown), "{text}");
@@ -140,7 +208,7 @@ mod tests {
     fn intervals_are_rounded_up_to_a_tier() {
         let steps = [(0, 0), (1, 250), (250, 250), (251, 1000), (1000, 1000), (1001, 5000), (u64::MAX, 5000)];
         for (asked, given) in steps {
-            assert_eq!(Tier::at_least(asked).interval().as_millis(), given, "{asked}");
+            assert_eq!(ThrottleTier::at_least(asked).interval().as_millis(), given, "{asked}");
         }
     }
 }

@@ -10,7 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::fault::{Code, Fault};
+use crate::api_error::{ApiError, Code};
 use crate::request::origin::{Origins, PageOrigin};
 use crate::ws::format::Format;
 
@@ -64,8 +64,13 @@ impl Choice {
 
 impl Opening {
     /// Judges the head of a request.
-    pub fn read(method: &Method, version: Version, headers: &HeaderMap, origins: Origins<'_>) -> Result<Self, Fault> {
-        let upgrade = |why| Fault::new(Code::UpgradeRequired, why);
+    pub fn read(
+        method: &Method,
+        version: Version,
+        headers: &HeaderMap,
+        origins: Origins<'_>,
+    ) -> Result<Self, ApiError> {
+        let upgrade = |why| ApiError::new(Code::UpgradeRequired, why);
         if method != Method::GET || version != Version::HTTP_11 {
             return Err(upgrade("open a WebSocket here: GET with Upgrade: websocket over HTTP/1.1"));
         }
@@ -76,7 +81,7 @@ impl Opening {
             return Err(upgrade("only WebSocket version 13 is supported"));
         }
         let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|key| key.len() == 16));
-        let key = key.ok_or_else(|| Fault::new(Code::BadMessage, "Sec-WebSocket-Key is not a key"))?;
+        let key = key.ok_or_else(|| ApiError::new(Code::BadMessage, "Sec-WebSocket-Key is not a key"))?;
         let page_origin = origins.check(headers)?;
         let (choice, token) = subprotocols(headers)?;
         Ok(Self { accept: derive_accept_key(key.as_bytes()), choice, token, page_origin })
@@ -113,7 +118,7 @@ fn list_tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &s
         .map(str::trim)
 }
 
-fn subprotocols(headers: &HeaderMap) -> Result<(Choice, Option<String>), Fault> {
+fn subprotocols(headers: &HeaderMap) -> Result<(Choice, Option<String>), ApiError> {
     let mut choice = Choice::Default;
     let mut token = None;
     for word in list_tokens(headers, SEC_WEBSOCKET_PROTOCOL) {
@@ -124,7 +129,9 @@ fn subprotocols(headers: &HeaderMap) -> Result<(Choice, Option<String>), Fault> 
         };
         match (word.strip_prefix(TOKEN), known) {
             (Some(found), _) if token.is_none() => token = Some(found.to_owned()),
-            (Some(_), _) => return Err(Fault::new(Code::BadMessage, "Sec-WebSocket-Protocol has more than one token")),
+            (Some(_), _) => {
+                return Err(ApiError::new(Code::BadMessage, "Sec-WebSocket-Protocol has more than one token"));
+            }
             (None, Some(format)) if !matches!(choice, Choice::Offered(_)) => choice = Choice::Offered(format),
             (None, None) if choice == Choice::Default && !word.is_empty() => choice = Choice::Unknown,
             (None, _) => {}
@@ -154,7 +161,7 @@ mod tests {
 
     fn open(headers: &HeaderMap) -> Result<Opening, Code> {
         let origins = Origins { allowed: &[], public: None, secure: false };
-        Opening::read(&Method::GET, Version::HTTP_11, headers, origins).map_err(|fault| fault.code)
+        Opening::read(&Method::GET, Version::HTTP_11, headers, origins).map_err(|error| error.code)
     }
 
     #[test]

@@ -15,11 +15,11 @@ use tokio::time::Instant;
 
 use super::format::{Format, Frames};
 use super::socket::{FramedSocket, Inbound};
+use crate::api_error::{ApiError, Code};
 use crate::app::App;
 use crate::connection::permits::ConnectionPermit;
 use crate::connection::replies;
-use crate::connection::subscriptions::{Finished, Subscriptions};
-use crate::fault::{Code, Fault};
+use crate::connection::subscriptions::{FinishedTask, Subscriptions};
 use crate::ledger;
 use crate::metrics::Limit;
 use crate::outbox::Outbox;
@@ -55,7 +55,7 @@ pub struct Session {
     /// When to remind of the token's end.
     warning: Option<Instant>,
     /// Statistics that were asked for.
-    queries: JoinSet<(Option<u64>, Result<Answer, Fault>)>,
+    queries: JoinSet<(Option<u64>, Result<Answer, ApiError>)>,
 }
 
 /// Whose connection it is.
@@ -69,8 +69,8 @@ struct User {
 /// What wakes a session.
 enum SessionEvent {
     Inbound(Inbound),
-    Joined(Finished),
-    Answered((Option<u64>, Result<Answer, Fault>)),
+    Joined(FinishedTask),
+    Answered((Option<u64>, Result<Answer, ApiError>)),
     Ping,
     Warning,
     Deadline,
@@ -102,9 +102,9 @@ impl Session {
         }
     }
 
-    /// Puts in a close_reason before the first message.
-    pub fn refuse(&mut self, fault: Fault) {
-        self.end(fault);
+    /// Ends it with this error, before the first message.
+    pub fn refuse(&mut self, error: ApiError) {
+        self.end(error);
     }
 
     /// Takes a token that came with the handshake.
@@ -159,7 +159,7 @@ impl Session {
             }
             SessionEvent::Joined(finished) => {
                 if let Some(refused) = self.subscriptions.apply(finished) {
-                    self.outbox.reply(&replies::refused(refused.command, refused.topic.to_string(), &refused.fault));
+                    self.outbox.reply(&replies::refused(refused.command, refused.topic.to_string(), &refused.error));
                 }
             }
             SessionEvent::Answered((id, answer)) => self.answer(id, answer),
@@ -170,7 +170,7 @@ impl Session {
                 }
             }
             SessionEvent::Ping if self.unanswered_pings >= MISSED_PINGS => {
-                tracing::debug!(connection = %self.id, "closing: pings unanswered_pings");
+                tracing::debug!(connection = %self.id, "closing: pings unanswered");
                 return Flow::Stop;
             }
             SessionEvent::Ping => {
@@ -181,7 +181,7 @@ impl Session {
             SessionEvent::Deadline => self.handle_deadline(),
             SessionEvent::Ending => self.begin_ending(),
             SessionEvent::Drain => self.drain(),
-            SessionEvent::ServerUnavailable => self.end(Fault::unreachable()),
+            SessionEvent::ServerUnavailable => self.end(ApiError::unreachable()),
         }
         Flow::Continue
     }
@@ -202,24 +202,24 @@ impl Session {
             Inbound::Text(_) | Inbound::Binary(_) if !self.check_message_rate(&inbound) => {}
             Inbound::Control if !self.rates.control() => {
                 self.record_refusal(Limit::Pings);
-                self.end(Fault::too_many("too many WebSocket pings or pongs; send one in several seconds"));
+                self.end(ApiError::too_many("too many WebSocket pings or pongs; send one in several seconds"));
             }
             Inbound::Text(text) if self.format == Format::Json => self.command(Command::parse(text.as_str())),
             Inbound::Text(_) => {
-                self.end(Fault::new(Code::BadMessage, "with courant.v1.msgpack send binary messages, not text"))
+                self.end(ApiError::new(Code::BadMessage, "with courant.v1.msgpack send binary messages, not text"))
             }
             Inbound::Binary(frame) if self.format == Format::MessagePack => match unframed(&frame) {
                 Ok(packed) => self.command(Command::parse_packed(packed)),
-                Err(why) => self.end(Fault::new(Code::BadMessage, why)),
+                Err(why) => self.end(ApiError::new(Code::BadMessage, why)),
             },
             Inbound::Binary(_) => {
-                self.end(Fault::new(Code::BadMessage, "binary messages need the subprotocol courant.v1.msgpack"));
+                self.end(ApiError::new(Code::BadMessage, "binary messages need the subprotocol courant.v1.msgpack"));
             }
-            Inbound::Broken => self.end(Fault::new(Code::BadMessage, "not a WebSocket message of text in UTF-8")),
+            Inbound::Broken => self.end(ApiError::new(Code::BadMessage, "not a WebSocket message of text in UTF-8")),
             Inbound::TooLarge => {
                 let limit = self.app.config.limits.message_bytes;
                 self.record_refusal(Limit::MessageBytes);
-                self.end(Fault::new(Code::MessageTooLarge, format!("a message may have at most {limit} bytes")));
+                self.end(ApiError::new(Code::MessageTooLarge, format!("a message may have at most {limit} bytes")));
             }
             Inbound::Control | Inbound::Alive | Inbound::Gone => {}
         }
@@ -232,7 +232,9 @@ impl Session {
             RateDecision::Refused(wait) => wait,
             RateDecision::Flood => {
                 self.record_refusal(Limit::MessagesPerSecond);
-                self.end(Fault::too_many("a flood of messages; keep to limits.messagesPerSecond, then connect again"));
+                self.end(ApiError::too_many(
+                    "a flood of messages; keep to limits.messagesPerSecond, then connect again",
+                ));
                 return false;
             }
         };
@@ -245,7 +247,7 @@ impl Session {
         let limit = self.app.config.limits.messages_per_second;
         let message =
             format!("a connection may send {limit} messages per second; this one was not done, send it again later");
-        self.error(id, &Fault::rate_limited(message, wait));
+        self.error(id, &ApiError::rate_limited(message, wait));
         false
     }
 
@@ -262,7 +264,7 @@ impl Session {
         if self.user.is_some() {
             self.refuse_token(None, TokenError::Expired.into());
         } else {
-            self.end(Fault::new(
+            self.end(ApiError::new(
                 Code::AuthTimeout,
                 "no token came in time; send {\"type\":\"auth\",\"token\":…} first",
             ));
@@ -273,13 +275,13 @@ impl Session {
         self.outbox.end_for_drain(&self.app.config.times);
     }
 
-    fn error(&self, id: Option<u64>, fault: &Fault) {
-        self.outbox.reply(&replies::error(id, fault));
+    fn error(&self, id: Option<u64>, error: &ApiError) {
+        self.outbox.reply(&replies::error(id, error));
     }
 
-    fn end(&mut self, fault: Fault) {
-        tracing::debug!(connection = %self.id, %fault, "closing");
-        self.outbox.end(CloseReason::on(fault));
+    fn end(&mut self, error: ApiError) {
+        tracing::debug!(connection = %self.id, %error, "closing");
+        self.outbox.end(CloseReason::on(error));
     }
 }
 
@@ -305,9 +307,9 @@ async fn framed(app: &App, format: Format, outbox: Arc<Outbox>, socket: Socket, 
 }
 
 /// Tells a connection there is no permit for why, and closes it.
-pub async fn refuse_connection(app: &App, fault: Fault, format: Format, socket: Socket, read: Bytes) {
+pub async fn refuse_connection(app: &App, error: ApiError, format: Format, socket: Socket, read: Bytes) {
     let outbox = Arc::new(Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone()));
-    outbox.end(CloseReason::on(fault));
+    outbox.end(CloseReason::on(error));
     let mut socket = framed(app, format, outbox, socket, read).await;
     let farewell = async { while !matches!(socket.next().await, Inbound::Gone) {} };
     let _ = tokio::time::timeout(app.config.times.close, farewell).await;

@@ -158,7 +158,7 @@ impl FramedSocket {
 fn close_frame(close_reason: &CloseReason) -> CloseFrame {
     CloseFrame {
         code: CloseCode::from(close_reason.code),
-        reason: Utf8Bytes::from_static(close_reason.fault.code.name()),
+        reason: Utf8Bytes::from_static(close_reason.error.code.name()),
     }
 }
 

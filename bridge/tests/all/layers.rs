@@ -6,7 +6,7 @@ use std::path::Path;
 const LAYERS: [&str; 17] = [
     // What clients read and write, and what can go wrong.
     "wire rate metrics",
-    "fault",
+    "api_error",
     // Shares and limits.
     "ledger",
     "config",

@@ -137,6 +137,14 @@ fn codes_in(source: &str, beginnings: &[&str]) -> Vec<String> {
 }
 
 #[test]
+fn every_field_of_a_submission_stands_in_the_document() {
+    let section = DOCUMENT.split("**Submitting.**").nth(1).unwrap().split("\n\n").next().unwrap();
+    for name in courant_bridge::bodies::SUBMIT_FIELDS {
+        assert!(section.contains(&format!("`{name}`")), "the paragraph about submitting does not name {name}");
+    }
+}
+
+#[test]
 fn every_code_there_is_stands_in_the_document_with_its_status() {
     let section = DOCUMENT.split("## 7. ").nth(1).unwrap().split("## 8. ").next().unwrap();
     for reason in (1..1000).filter_map(|number| ErrorReason::try_from(number).ok()) {
@@ -147,7 +155,7 @@ fn every_code_there_is_stands_in_the_document_with_its_status() {
             .any(|line| line.starts_with(&format!("| {status} | `")) && line.contains(&format!("`{}`", code.name())));
         assert!(found, "section 7 has no row for {} with {status}", code.name());
     }
-    let own = codes_in(include_str!("../../src/fault.rs"), &["=>"]);
+    let own = codes_in(include_str!("../../src/api_error.rs"), &["=>"]);
     assert!(own.len() > 10, "{own:?}");
     for code in own {
         assert!(section.contains(&format!("`{code}`")), "section 7 does not name {code}");

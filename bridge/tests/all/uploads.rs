@@ -44,11 +44,12 @@ async fn head(stage: &Stage, path: &str) -> (StatusCode, HeaderMap) {
 
 /// Waits until so many bytes at least are stored.
 async fn comes_to(stage: &Stage, path: &str, bytes: usize) {
-    let stored = async { while told(&head(stage, path).await.1, "upload-offset").parse::<usize>().unwrap() < bytes {} };
+    let stored =
+        async { while header(&head(stage, path).await.1, "upload-offset").parse::<usize>().unwrap() < bytes {} };
     tokio::time::timeout(PATIENCE, stored).await.expect("the bytes do not come");
 }
 
-fn told<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).map_or("", |value| value.to_str().unwrap())
 }
 
@@ -61,11 +62,11 @@ async fn an_upload_begun_on_one_bridge_and_cut_goes_on_at_another() {
     let said = metadata(&[("filename", "réport.pdf"), ("lane", "premium"), ("requestId", "r"), ("password", "pw")]);
     let create = request(&first, "POST", "/v1/uploads").header("upload-length", LENGTH).header("upload-metadata", said);
     let created = create.send().await.unwrap();
-    assert_eq!((created.status(), told(created.headers(), "upload-offset")), (StatusCode::CREATED, "0"));
-    let expires = httpdate::parse_http_date(told(created.headers(), "upload-expires")).unwrap();
+    assert_eq!((created.status(), header(created.headers(), "upload-offset")), (StatusCode::CREATED, "0"));
+    let expires = httpdate::parse_http_date(header(created.headers(), "upload-expires")).unwrap();
     let left = expires.duration_since(SystemTime::now()).unwrap();
     assert!(left > Duration::from_secs(23 * 3600) && left <= Duration::from_secs(24 * 3600), "{left:?}");
-    let path = told(created.headers(), "location").to_owned();
+    let path = header(created.headers(), "location").to_owned();
     let id = path.strip_prefix("/v1/uploads/").unwrap();
     let mut socket = TcpStream::connect(first.address).await.unwrap();
     let bearer = token("alice");
@@ -82,16 +83,16 @@ async fn an_upload_begun_on_one_bridge_and_cut_goes_on_at_another() {
     // What was in its memory and on its way is stored when the server has noticed.
     comes_to(&second, &path, 200_000).await;
     let (status, headers) = head(&second, &path).await;
-    assert_eq!((status, told(&headers, "upload-offset")), (StatusCode::OK, "200000"));
-    assert_eq!((told(&headers, "upload-length"), told(&headers, "cache-control")), ("300000", "no-store"));
-    assert_eq!(told(&headers, "courant-job"), "");
+    assert_eq!((status, header(&headers, "upload-offset")), (StatusCode::OK, "200000"));
+    assert_eq!((header(&headers, "upload-length"), header(&headers, "cache-control")), ("300000", "no-store"));
+    assert_eq!(header(&headers, "courant-job"), "");
     let more = patch(&second, &path, 200_000, &[b'y'; 500]).await;
-    assert_eq!((more.status(), told(more.headers(), "upload-offset")), (StatusCode::NO_CONTENT, "200500"));
+    assert_eq!((more.status(), header(more.headers(), "upload-offset")), (StatusCode::NO_CONTENT, "200500"));
     let last = patch(&second, &path, 200_500, &[b'z'; LENGTH - 200_500]).await;
-    assert_eq!((last.status(), told(last.headers(), "upload-offset")), (StatusCode::NO_CONTENT, "300000"));
-    assert_eq!(told(last.headers(), "courant-job"), id);
-    assert_ne!(told(last.headers(), "courant-cursor"), "");
-    assert_eq!(told(&head(&second, &path).await.1, "courant-job"), id);
+    assert_eq!((last.status(), header(last.headers(), "upload-offset")), (StatusCode::NO_CONTENT, "300000"));
+    assert_eq!(header(last.headers(), "courant-job"), id);
+    assert_ne!(header(last.headers(), "courant-cursor"), "");
+    assert_eq!(header(&head(&second, &path).await.1, "courant-job"), id);
     let jobs = second.server.jobs().await;
     assert_eq!((jobs.len(), jobs[0].filename.as_str(), jobs[0].lane()), (1, "réport.pdf", Lane::Premium));
     let whole = [vec![b'x'; 200_000], vec![b'y'; 500], vec![b'z'; LENGTH - 200_500]].concat();
@@ -114,7 +115,7 @@ async fn a_client_that_goes_silent_keeps_what_it_sent() {
     tokio::io::AsyncReadExt::read_to_string(&mut socket, &mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     comes_to(&stage, &path, 5).await;
-    assert_eq!(told(&head(&stage, &path).await.1, "upload-offset"), "5");
+    assert_eq!(header(&head(&stage, &path).await.1, "upload-offset"), "5");
 }
 
 #[tokio::test]
@@ -125,18 +126,18 @@ async fn bytes_may_come_with_the_creation_and_an_upload_may_be_given_up() {
         request.header("content-type", CONTENT).header("upload-metadata", metadata(&[("requestId", id)]))
     };
     let answer = create("r").body("0123").send().await.unwrap();
-    assert_eq!((answer.status(), told(answer.headers(), "upload-offset")), (StatusCode::CREATED, "4"));
-    let path = told(answer.headers(), "location").to_owned();
+    assert_eq!((answer.status(), header(answer.headers(), "upload-offset")), (StatusCode::CREATED, "4"));
+    let path = header(answer.headers(), "location").to_owned();
     // Once more, because the answer got lost: what is there stays, and what is sent along is not taken twice.
     let again = create("r").body("0123").send().await.unwrap();
-    assert_eq!((told(again.headers(), "location"), told(again.headers(), "upload-offset")), (path.as_str(), "4"));
+    assert_eq!((header(again.headers(), "location"), header(again.headers(), "upload-offset")), (path.as_str(), "4"));
     let gone = request(&stage, "DELETE", &path).send().await.unwrap();
-    assert_eq!((gone.status(), told(gone.headers(), "tus-resumable")), (StatusCode::NO_CONTENT, "1.0.0"));
+    assert_eq!((gone.status(), header(gone.headers(), "tus-resumable")), (StatusCode::NO_CONTENT, "1.0.0"));
     assert_eq!(head(&stage, &path).await.0, StatusCode::NOT_FOUND);
     assert_eq!(patch(&stage, &path, 4, b"456789").await.status(), StatusCode::NOT_FOUND);
     let whole = create("w").body("0123456789").send().await.unwrap();
-    let job = told(whole.headers(), "courant-job");
-    assert_eq!(told(whole.headers(), "location"), format!("/v1/uploads/{job}"));
+    let job = header(whole.headers(), "courant-job");
+    assert_eq!(header(whole.headers(), "location"), format!("/v1/uploads/{job}"));
     assert_eq!(stage.server.document(job).await, b"0123456789");
 }
 
@@ -145,16 +146,16 @@ async fn what_is_possible_is_told_to_whoever_asks() {
     let stage = Stage::with(|config| config.allow_origins = vec!["https://app.example".into()]).await;
     let options = || Client::new().request(Method::OPTIONS, stage.url("/v1/uploads"));
     let answer = options().send().await.unwrap();
-    assert_eq!((answer.status(), told(answer.headers(), "tus-version")), (StatusCode::NO_CONTENT, "1.0.0"));
-    assert_eq!(told(answer.headers(), "tus-extension"), "creation,creation-with-upload,expiration,termination");
-    assert_eq!(told(answer.headers(), "tus-max-size"), (512u64 << 20).to_string());
+    assert_eq!((answer.status(), header(answer.headers(), "tus-version")), (StatusCode::NO_CONTENT, "1.0.0"));
+    assert_eq!(header(answer.headers(), "tus-extension"), "creation,creation-with-upload,expiration,termination");
+    assert_eq!(header(answer.headers(), "tus-max-size"), (512u64 << 20).to_string());
     let asks = options().header("origin", "https://app.example").header("access-control-request-method", "PATCH");
     let answer = asks.header("access-control-request-headers", "upload-offset").send().await.unwrap();
-    assert!(told(answer.headers(), "access-control-allow-methods").contains("PATCH"));
-    assert!(told(answer.headers(), "access-control-allow-headers").contains("upload-offset"));
+    assert!(header(answer.headers(), "access-control-allow-methods").contains("PATCH"));
+    assert!(header(answer.headers(), "access-control-allow-headers").contains("upload-offset"));
     let path = begin(&stage, 5).await;
     let answer = request(&stage, "HEAD", &path).header("origin", "https://app.example").send().await.unwrap();
-    let exposed = told(answer.headers(), "access-control-expose-headers");
+    let exposed = header(answer.headers(), "access-control-expose-headers");
     assert!(["upload-offset", "location", "courant-job"].iter().all(|name| exposed.contains(name)), "{exposed}");
 }
 
@@ -197,12 +198,12 @@ async fn what_is_said_wrongly_is_refused_with_the_reason() {
         (Client::new().delete(stage.url(&path)).header("tus-resumable", "1.0.0"), 401, "TOKEN_MISSING"),
     ] {
         let answer = request.send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), told(answer.headers(), "tus-resumable")), (status, "1.0.0"), "{code}");
+        assert_eq!((answer.status().as_u16(), header(answer.headers(), "tus-resumable")), (status, "1.0.0"), "{code}");
         assert_eq!(answer.headers().contains_key("tus-version"), status == 412);
         let problem: Value = answer.json().await.unwrap();
         assert_eq!(problem["code"], code, "{problem}");
     }
-    assert!(told(&head(&stage, &path).await.1, "upload-offset").parse::<usize>().unwrap() <= 10);
+    assert!(header(&head(&stage, &path).await.1, "upload-offset").parse::<usize>().unwrap() <= 10);
 }
 
 #[tokio::test]
@@ -231,8 +232,8 @@ async fn who_can_send_nothing_but_post_says_what_is_meant() {
     let path = begin(&stage, 5).await;
     let post = |method: &str| request(&stage, "POST", &path).header("x-http-method-override", method);
     let write = post("PATCH").header("content-type", CONTENT).header("upload-offset", 0).body("012");
-    assert_eq!(told(write.send().await.unwrap().headers(), "upload-offset"), "3");
-    assert_eq!(told(post("HEAD").send().await.unwrap().headers(), "upload-offset"), "3");
+    assert_eq!(header(write.send().await.unwrap().headers(), "upload-offset"), "3");
+    assert_eq!(header(post("HEAD").send().await.unwrap().headers(), "upload-offset"), "3");
     assert_eq!(post("DELETE").send().await.unwrap().status(), StatusCode::NO_CONTENT);
 }
 
@@ -246,10 +247,10 @@ async fn a_service_goes_on_with_its_users_upload_by_the_address_it_was_given() {
         request.header("tus-resumable", "1.0.0").header("content-type", CONTENT)
     };
     let create = as_service(Method::POST, "/v1/uploads").header("upload-length", 3).header("upload-metadata", said);
-    let path = told(create.send().await.unwrap().headers(), "location").to_owned();
+    let path = header(create.send().await.unwrap().headers(), "location").to_owned();
     let id = path.strip_prefix("/v1/uploads/").and_then(|rest| rest.strip_suffix("?owner=bob+%26+co")).unwrap();
     let last = as_service(Method::PATCH, &path).header("upload-offset", 0).body("abc").send().await.unwrap();
-    assert_eq!(told(last.headers(), "courant-job"), id);
+    assert_eq!(header(last.headers(), "courant-job"), id);
     assert_eq!(stage.server.jobs().await[0].owner, "bob & co");
 }
 

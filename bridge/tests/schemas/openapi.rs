@@ -30,22 +30,7 @@ enum Answer {
 use Answer::{Empty, Events, File, Page, Text, Upload};
 
 const LIST: &[&str] = &["pageSize", "pageToken", "state", "documentId", "batchId", "label", "filter", "owner"];
-const SUBMIT: &[&str] = &[
-    "name",
-    "requestId",
-    "documentId",
-    "documentBytes",
-    "pages",
-    "batchId",
-    "batchSize",
-    "kind",
-    "owner",
-    "sha256",
-    "lane",
-    "formats",
-    "label",
-    "cancelWhenUnwatched",
-];
+const SUBMIT: &[&str] = &courant_bridge::bodies::SUBMIT_FIELDS;
 
 const BEGIN: &[&str] = &["Tus-Resumable", "Upload-Length", "Upload-Metadata"];
 const WRITE: &[&str] = &["owner", "Tus-Resumable", "Upload-Offset"];

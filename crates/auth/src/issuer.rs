@@ -10,9 +10,9 @@ use crate::keys::KeysError;
 use crate::source::Source;
 
 /// `--jwt-refresh` and `--jwt-max-stale` are at least this.
-const LEAST_REFRESH: Duration = Duration::from_secs(10);
+const MIN_REFRESH: Duration = Duration::from_secs(10);
 /// `--jwt-min-interval` is at least this.
-const LEAST_INTERVAL: Duration = Duration::from_millis(100);
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whose tokens are accepted besides our own. Also a group of flags: each has an environment variable `COURANT_…`.
 #[cfg_attr(feature = "flags", derive(clap::Args))]
@@ -97,13 +97,13 @@ pub struct Issuer {
 }
 
 /// Whether a key is there.
-pub(crate) enum Found {
+pub(crate) enum KeyLookup {
     Key(Box<DecodingKey>),
     /// Not known yet: the keys are being fetched, or cannot be fetched. Ask again.
-    Soon,
+    Pending,
     /// A key of this id is there, for another algorithm.
     OtherAlgorithm,
-    No,
+    NotFound,
 }
 
 impl Trust {
@@ -123,10 +123,10 @@ impl Trust {
     }
 
     fn check_times(&self) -> Result<(), TrustError> {
-        if self.jwt_refresh < LEAST_REFRESH {
+        if self.jwt_refresh < MIN_REFRESH {
             return Err(TrustError::Refresh);
         }
-        if self.jwt_min_interval < LEAST_INTERVAL || self.jwt_min_interval > self.jwt_refresh {
+        if self.jwt_min_interval < MIN_INTERVAL || self.jwt_min_interval > self.jwt_refresh {
             return Err(TrustError::Interval);
         }
         if self.jwt_max_stale < self.jwt_refresh { Err(TrustError::Stale) } else { Ok(()) }
@@ -135,7 +135,7 @@ impl Trust {
 
 impl Issuer {
     /// The key for a token's header.
-    pub(crate) fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Found {
+    pub(crate) fn key(&self, id: Option<&str>, algorithm: Algorithm) -> KeyLookup {
         self.keys.find(id, algorithm)
     }
 }

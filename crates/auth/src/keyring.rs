@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use courant_runtime::doubled;
 use jsonwebtoken::Algorithm;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::TrustError;
-use crate::issuer::Found;
+use crate::issuer::KeyLookup;
 use crate::keys::{Keys, Lookup};
 use crate::source::Source;
 
@@ -39,11 +40,11 @@ struct Shared {
 struct State {
     keys: Keys,
     /// When the last fetch that brought a set began: the keys are as old as that.
-    fresh: Option<Instant>,
+    fetched_at: Option<Instant>,
     /// The number of the fetch that began last.
     begun: u64,
     /// The number of the last fetch that brought a set.
-    brought: u64,
+    completed: u64,
     unknown: HashMap<Box<str>, Unknown>,
 }
 
@@ -68,9 +69,9 @@ impl Keyring {
         let mut state = State::default();
         if let Some(keys) = first {
             tracing::info!(from = source.name(), ?keys, "keys read");
-            (state.keys, state.fresh) = (keys, Some(Instant::now()));
+            (state.keys, state.fetched_at) = (keys, Some(Instant::now()));
         }
-        let at_once = state.fresh.is_none();
+        let at_once = state.fetched_at.is_none();
         let shared = Arc::new(Shared { state: Mutex::new(state), wanted: wanted.clone(), max_stale });
         let refresher = Refresher { source, keys: Arc::downgrade(&shared), wanted, refresh, interval, max_stale };
         tokio::spawn(refresher.run(at_once));
@@ -78,15 +79,15 @@ impl Keyring {
     }
 
     /// The key for a token's header.
-    pub(crate) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Found {
+    pub(crate) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> KeyLookup {
         let mut state = self.0.state.lock();
-        let found = if state.fresh.is_none_or(|fresh| fresh.elapsed() > self.0.max_stale) {
-            Found::Soon
+        let found = if state.fetched_at.is_none_or(|fetched_at| fetched_at.elapsed() > self.0.max_stale) {
+            KeyLookup::Pending
         } else {
             state.find(id, algorithm)
         };
         drop(state);
-        if matches!(found, Found::Soon) {
+        if matches!(found, KeyLookup::Pending) {
             self.0.wanted.notify_one();
         }
         found
@@ -94,13 +95,13 @@ impl Keyring {
 }
 
 impl State {
-    fn find(&mut self, id: Option<&str>, algorithm: Algorithm) -> Found {
+    fn find(&mut self, id: Option<&str>, algorithm: Algorithm) -> KeyLookup {
         match self.keys.find(id, algorithm) {
-            Lookup::Key(key) => Found::Key(Box::new(key.clone())),
-            Lookup::OtherAlgorithm => Found::OtherAlgorithm,
+            Lookup::Key(key) => KeyLookup::Key(Box::new(key.clone())),
+            Lookup::OtherAlgorithm => KeyLookup::OtherAlgorithm,
             Lookup::Unknown => match id.filter(|id| id.len() <= MAX_ID_BYTES) {
-                Some(id) if !self.is_unknown(id) => Found::Soon,
-                Some(_) | None => Found::No,
+                Some(id) if !self.is_unknown(id) => KeyLookup::Pending,
+                Some(_) | None => KeyLookup::NotFound,
             },
         }
     }
@@ -109,21 +110,21 @@ impl State {
     fn is_unknown(&mut self, id: &str) -> bool {
         let next = Unknown { decided_by: self.begun + 1, since: Instant::now() };
         match self.unknown.get_mut(id) {
-            Some(known) if known.decided_by > self.brought => false,
+            Some(known) if known.decided_by > self.completed => false,
             Some(known) if known.since.elapsed() < UNKNOWN_FOR => true,
             Some(known) => {
                 *known = next;
                 false
             }
             None => {
-                self.make_room();
+                self.evict_unknown();
                 self.unknown.insert(id.into(), next);
                 false
             }
         }
     }
 
-    fn make_room(&mut self) {
+    fn evict_unknown(&mut self) {
         if self.unknown.len() < UNKNOWN_KEPT {
             return;
         }
@@ -140,8 +141,8 @@ impl State {
         self.begun
     }
 
-    fn brought(&mut self, number: u64, began: Instant, keys: Keys) {
-        (self.keys, self.fresh, self.brought) = (keys, Some(began), number);
+    fn completed(&mut self, number: u64, began: Instant, keys: Keys) {
+        (self.keys, self.fetched_at, self.completed) = (keys, Some(began), number);
         // From now on it counts how long a key has been unknown.
         for known in self.unknown.values_mut().filter(|known| known.decided_by == number) {
             known.since = Instant::now();
@@ -176,13 +177,13 @@ impl Refresher {
             match read {
                 Ok(read) => {
                     self.log_change(&keys, &read.keys, failed);
-                    keys.state.lock().brought(number, began.into_std(), read.keys);
+                    keys.state.lock().completed(number, began.into_std(), read.keys);
                     (failed, logged) = (0, None);
                 }
                 Err(error) => {
                     failed = failed.saturating_add(1);
-                    let fresh = keys.state.lock().fresh;
-                    self.log_failure(&error, fresh, &mut logged);
+                    let fetched_at = keys.state.lock().fetched_at;
+                    self.log_failure(&error, fetched_at, &mut logged);
                 }
             }
             drop(keys);
@@ -192,8 +193,8 @@ impl Refresher {
 
     /// Until it is time again, or a token names an unknown key; never sooner than the shortest interval.
     async fn pause(&self, began: tokio::time::Instant, failed: u32) {
-        let (soonest, doubled) = (began + self.interval, 2_u32.saturating_pow(failed.saturating_sub(1)));
-        let wait = if failed == 0 { self.refresh } else { self.interval.saturating_mul(doubled).min(self.refresh) };
+        let soonest = began + self.interval;
+        let wait = if failed == 0 { self.refresh } else { doubled(self.interval, failed - 1, self.refresh) };
         let _ = tokio::time::timeout_at(began + wait, self.wanted.notified()).await;
         tokio::time::sleep_until(soonest).await;
     }
@@ -202,17 +203,17 @@ impl Refresher {
         let state = known.state.lock();
         let from = self.source.name();
         if keys.is_empty() {
-            if state.fresh.is_none() || !state.keys.is_empty() {
+            if state.fetched_at.is_none() || !state.keys.is_empty() {
                 tracing::warn!(from, "the issuer has no key that can be used: none of its tokens is accepted");
             }
-        } else if state.fresh.is_none() || failed > 0 || format!("{keys:?}") != format!("{:?}", state.keys) {
+        } else if state.fetched_at.is_none() || failed > 0 || format!("{keys:?}") != format!("{:?}", state.keys) {
             tracing::info!(from, ?keys, "keys fetched");
         }
     }
 
     /// Says each cause once, and again when it changes or the keys become too old.
-    fn log_failure(&self, error: &TrustError, fresh: Option<Instant>, logged: &mut Option<(String, bool)>) {
-        let too_old = fresh.is_none_or(|fresh| fresh.elapsed() > self.max_stale);
+    fn log_failure(&self, error: &TrustError, fetched_at: Option<Instant>, logged: &mut Option<(String, bool)>) {
+        let too_old = fetched_at.is_none_or(|fetched_at| fetched_at.elapsed() > self.max_stale);
         let now = Some((error.to_string(), too_old));
         if *logged == now {
             tracing::debug!(%error, "the keys of the issuer still cannot be fetched");

@@ -20,7 +20,7 @@ pub(crate) enum Source {
 }
 
 #[derive(Debug)]
-pub(crate) struct Read {
+pub(crate) struct FetchedKeys {
     pub(crate) keys: Keys,
     from: String,
 }
@@ -52,7 +52,7 @@ impl Source {
         }
     }
 
-    pub(crate) async fn read(&self) -> Result<Read, TrustError> {
+    pub(crate) async fn read(&self) -> Result<FetchedKeys, TrustError> {
         let from = self.name();
         let text = match self {
             Self::File(path) => tokio::fs::read_to_string(path)
@@ -63,13 +63,13 @@ impl Source {
             }
         };
         match Keys::parse_set(&text) {
-            Ok(keys) => Ok(Read { keys, from }),
+            Ok(keys) => Ok(FetchedKeys { keys, from }),
             Err(source) => Err(TrustError::Keys { from, source }),
         }
     }
 }
 
-impl Read {
+impl FetchedKeys {
     /// Refuses a set without keys: at a start that is a mistake.
     pub(crate) fn not_empty(self) -> Result<Keys, TrustError> {
         if self.keys.is_empty() {

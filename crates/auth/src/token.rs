@@ -79,7 +79,7 @@ pub enum SignError {
 }
 
 #[derive(Serialize)]
-struct Made<'a> {
+struct SignedClaims<'a> {
     sub: &'a str,
     roles: &'a [Role],
     iss: &'a str,
@@ -104,7 +104,7 @@ impl Signer {
         }
         let iat = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let exp = iat.saturating_add(ttl.as_secs());
-        let claims = Made { sub: subject, roles, iss: ISSUER, aud: AUDIENCE, iat, exp };
+        let claims = SignedClaims { sub: subject, roles, iss: ISSUER, aud: AUDIENCE, iat, exp };
         Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.0)?)
     }
 }

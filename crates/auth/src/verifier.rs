@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::Secret;
 use crate::claims::Claims;
-use crate::issuer::{Found, Issuer};
+use crate::issuer::{Issuer, KeyLookup};
 use crate::refusal::{Refusal, RefusalLog};
 use crate::token::{AUDIENCE, ISSUER, Identity, LEEWAY, MAX_SUBJECT_BYTES, MAX_TOKEN_BYTES, Role, TokenError};
 
@@ -57,10 +57,12 @@ impl Verifier {
         }
         let other = self.other.as_ref().ok_or(Refusal::NoIssuer)?;
         match other.key(header.kid.as_deref(), header.alg) {
-            Found::Key(key) => identity(decode(token, &key, header.alg)?, (&other.name, &other.audience), &other.roles),
-            Found::Soon => Err(Refusal::KeysStale),
-            Found::OtherAlgorithm => Err(Refusal::Algorithm),
-            Found::No => Err(Refusal::UnknownKey),
+            KeyLookup::Key(key) => {
+                identity(decode(token, &key, header.alg)?, (&other.name, &other.audience), &other.roles)
+            }
+            KeyLookup::Pending => Err(Refusal::KeysStale),
+            KeyLookup::OtherAlgorithm => Err(Refusal::Algorithm),
+            KeyLookup::NotFound => Err(Refusal::UnknownKey),
         }
     }
 }

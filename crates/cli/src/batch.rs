@@ -27,9 +27,9 @@ pub async fn run(args: Batch) -> Result<ExitCode, Failure> {
 }
 
 async fn follow(args: &Batch) -> Result<ExitCode, Failure> {
-    let (mut heard, mut last) = (Instant::now(), None);
+    let (mut last_message, mut last) = (Instant::now(), None);
     loop {
-        match stretch(args, &mut heard, &mut last).await {
+        match follow_once(args, &mut last_message, &mut last).await {
             Ok(Some(batch)) => {
                 let good = batch.jobs_succeeded == batch.jobs_total;
                 return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -37,7 +37,7 @@ async fn follow(args: &Batch) -> Result<ExitCode, Failure> {
             Ok(None) | Err(Failure::Unreachable { .. } | Failure::NotRunning(_)) => {}
             Err(failure) => return Err(failure),
         }
-        if heard.elapsed() > args.following.give_up_after {
+        if last_message.elapsed() > args.following.give_up_after {
             return Err(Failure::GaveUp(humantime::format_duration(args.following.give_up_after)));
         }
         tokio::time::sleep(WAIT).await;
@@ -45,9 +45,9 @@ async fn follow(args: &Batch) -> Result<ExitCode, Failure> {
 }
 
 /// One watch. Gives the batch back once it is complete, nothing when the watch broke.
-async fn stretch(
+async fn follow_once(
     args: &Batch,
-    heard: &mut Instant,
+    last_message: &mut Instant,
     last: &mut Option<v1::Batch>,
 ) -> Result<Option<v1::Batch>, Failure> {
     let mut client = connect(&args.connection).await?;
@@ -68,7 +68,7 @@ async fn stretch(
             Err(status) if passes(&status) => return Ok(None),
             Err(status) => return Err(status.into()),
         };
-        *heard = Instant::now();
+        *last_message = Instant::now();
         // The same again is a sign of life.
         if last.as_ref() != Some(&batch) {
             print(&batch, args.json)?;
@@ -103,10 +103,10 @@ pub fn print(batch: &v1::Batch, json: bool) -> Result<(), Failure> {
         }));
     }
     let counts = [
-        (batch.jobs_queued, "waiting"),
+        (batch.jobs_queued, "queued"),
         (batch.jobs_running, "running"),
         (batch.jobs_cancelling, "being cancelled"),
-        (batch.jobs_succeeded, "done"),
+        (batch.jobs_succeeded, "succeeded"),
         (batch.jobs_failed, "failed"),
         (batch.jobs_cancelled, "cancelled"),
     ];

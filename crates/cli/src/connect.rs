@@ -14,7 +14,7 @@ use tonic::{Request, Status};
 
 use crate::args::Connection;
 use crate::failure::{Failure, root};
-use crate::home::{Home, Note};
+use crate::home::{Home, RunningService};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
@@ -79,8 +79,8 @@ async fn reach(to: &Connection, roles: &[Role]) -> Result<(Channel, Bearer), Fai
 fn address(to: &Connection) -> Result<(String, Option<ClientTls>), Failure> {
     let address = match &to.server {
         Some(server) => server.clone(),
-        None => match Home::at(&to.data_dir).note() {
-            Ok(Note { grpc, tls: Some(files), .. }) => return Ok((grpc, Some(files.into_client()?))),
+        None => match Home::at(&to.data_dir).running() {
+            Ok(RunningService { grpc, tls: Some(files), .. }) => return Ok((grpc, Some(files.into_client()?))),
             Ok(note) => note.grpc,
             // With a token of one's own the well-known port is worth a try; without, there is nothing to go by.
             Err(_) if to.token.is_some() => DEFAULT_SERVER.to_owned(),

@@ -15,9 +15,9 @@ use crate::failure::{Failure, passes};
 use crate::words::is_terminal;
 
 /// The service says something at least every 25 s by default; a stream silent for this long is dead.
-const SILENCE: Duration = Duration::from_secs(90);
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+const MIN_BACKOFF: Duration = Duration::from_millis(200);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// An update about a job, for a view. Sent over a bounded channel: a slow terminal slows the stream, and the service then
 /// folds progress together; nothing is lost.
@@ -45,8 +45,8 @@ pub struct Follower {
     pub cursor: String,
 }
 
-/// Why one stretch of the stream ended.
-enum Pause {
+/// Why the stream ended.
+enum StreamEnd {
     Ended(Box<Job>),
     Broken(String),
 }
@@ -54,18 +54,18 @@ enum Pause {
 impl Follower {
     /// Follows until the job has ended and gives it back as it was then.
     pub async fn run(mut self, updates: Sender<(String, Update)>) -> Result<Job, Failure> {
-        let mut heard = Instant::now();
-        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut last_message = Instant::now();
+        let mut backoff = Backoff::new(MIN_BACKOFF, MAX_BACKOFF);
         loop {
             let before = self.cursor.clone();
-            let cause = match self.stretch(&updates, &mut heard).await? {
-                Pause::Ended(job) => {
+            let cause = match self.follow_once(&updates, &mut last_message).await? {
+                StreamEnd::Ended(job) => {
                     self.send(&updates, Update::Ended(job.clone())).await;
                     return Ok(*job);
                 }
-                Pause::Broken(cause) => cause,
+                StreamEnd::Broken(cause) => cause,
             };
-            if heard.elapsed() > self.following.give_up_after {
+            if last_message.elapsed() > self.following.give_up_after {
                 return Err(Failure::GaveUp(humantime::format_duration(self.following.give_up_after)));
             }
             self.send(&updates, Update::Interrupted(cause)).await;
@@ -77,11 +77,15 @@ impl Follower {
     }
 
     /// One connection, from connecting to its end.
-    async fn stretch(&mut self, updates: &Sender<(String, Update)>, heard: &mut Instant) -> Result<Pause, Failure> {
+    async fn follow_once(
+        &mut self,
+        updates: &Sender<(String, Update)>,
+        last_message: &mut Instant,
+    ) -> Result<StreamEnd, Failure> {
         let mut client = match connect(&self.connection).await {
             Ok(client) => client,
             Err(failure @ (Failure::Unreachable { .. } | Failure::NotRunning(_))) => {
-                return Ok(Pause::Broken(failure.to_string()));
+                return Ok(StreamEnd::Broken(failure.to_string()));
             }
             Err(failure) => return Err(failure),
         };
@@ -92,12 +96,12 @@ impl Follower {
         loop {
             match next(&mut stream).await {
                 Ok(Some(message)) => {
-                    *heard = Instant::now();
+                    *last_message = Instant::now();
                     if let Some(job) = self.take(message, updates).await {
-                        return Ok(Pause::Ended(job));
+                        return Ok(StreamEnd::Ended(job));
                     }
                 }
-                Ok(None) => return self.look(&mut client).await,
+                Ok(None) => return self.read_job(&mut client).await,
                 Err(status) => return broken(status),
             }
         }
@@ -142,12 +146,16 @@ impl Follower {
     }
 
     /// The stream ended in order: has the job?
-    async fn look(&self, client: &mut Client) -> Result<Pause, Failure> {
+    async fn read_job(&self, client: &mut Client) -> Result<StreamEnd, Failure> {
         match client.get_job(GetJobRequest { job_id: self.job_id.clone() }).await {
             Ok(answer) => {
                 let job = answer.into_inner().job.ok_or(Failure::Incomplete("the job"))?;
                 let ended = is_terminal(job.state());
-                Ok(if ended { Pause::Ended(Box::new(job)) } else { Pause::Broken("the stream ended".to_owned()) })
+                Ok(if ended {
+                    StreamEnd::Ended(Box::new(job))
+                } else {
+                    StreamEnd::Broken("the stream ended".to_owned())
+                })
             }
             Err(status) => broken(status),
         }
@@ -160,12 +168,12 @@ impl Follower {
 }
 
 async fn next(stream: &mut Streaming<WatchJobResponse>) -> Result<Option<WatchJobResponse>, tonic::Status> {
-    match tokio::time::timeout(SILENCE, stream.message()).await {
+    match tokio::time::timeout(IDLE_TIMEOUT, stream.message()).await {
         Ok(message) => message,
-        Err(_) => Err(tonic::Status::unavailable("the service has gone silent")),
+        Err(_) => Err(tonic::Status::unavailable("the service sends nothing any more")),
     }
 }
 
-fn broken(status: tonic::Status) -> Result<Pause, Failure> {
-    if passes(&status) { Ok(Pause::Broken(status.message().to_owned())) } else { Err(status.into()) }
+fn broken(status: tonic::Status) -> Result<StreamEnd, Failure> {
+    if passes(&status) { Ok(StreamEnd::Broken(status.message().to_owned())) } else { Err(status.into()) }
 }

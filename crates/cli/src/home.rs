@@ -14,29 +14,29 @@ use crate::failure::Failure;
 
 /// The secret that tokens are signed with.
 pub const SECRET_FILE: &str = "secret";
-const NOTE_FILE: &str = "up.json";
+const RUNNING_FILE: &str = "up.json";
 /// How long a token lives that a command makes for itself; made anew for every connection.
 const OWN_TOKEN_TTL: Duration = Duration::from_secs(3600);
 
 /// Where a running `up` listens. No secrets. A killed `up` leaves it behind, so it is a hint and never a proof.
 #[derive(Serialize, Deserialize)]
-pub struct Note {
+pub struct RunningService {
     pub pid: u32,
     pub grpc: String,
     pub http: String,
     /// With TLS: whose certificate it shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<NoteTls>,
+    pub tls: Option<RunningTls>,
 }
 
 /// Where the certificate of an `up` is, for commands of the same person on the same machine.
 #[derive(Serialize, Deserialize)]
-pub struct NoteTls {
+pub struct RunningTls {
     pub cert: PathBuf,
     pub key: PathBuf,
 }
 
-impl NoteTls {
+impl RunningTls {
     /// The files may be named from anywhere.
     pub fn of(files: &ServerFiles) -> Self {
         let absolute = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -89,24 +89,24 @@ impl Home {
     }
 
     /// Where the `up` on this folder listens.
-    pub fn note(&self) -> Result<Note, Failure> {
-        let text = fs::read(self.0.join(NOTE_FILE)).map_err(|_| Failure::NotRunning(self.0.clone()))?;
+    pub fn running(&self) -> Result<RunningService, Failure> {
+        let text = fs::read(self.0.join(RUNNING_FILE)).map_err(|_| Failure::NotRunning(self.0.clone()))?;
         serde_json::from_slice(&text).map_err(|_| Failure::NotRunning(self.0.clone()))
     }
 
     /// Leaves the note; written aside and moved, so that nobody reads half of it.
-    pub fn write_note(&self, note: &Note) -> Result<(), Failure> {
-        let path = self.0.join(NOTE_FILE);
-        let draft = self.0.join(format!("{NOTE_FILE}.new"));
+    pub fn write_running(&self, note: &RunningService) -> Result<(), Failure> {
+        let path = self.0.join(RUNNING_FILE);
+        let draft = self.0.join(format!("{RUNNING_FILE}.new"));
         let file = |source| Failure::File { path: path.clone(), source };
         fs::write(&draft, serde_json::to_vec(note)?).map_err(file)?;
         fs::rename(&draft, &path).map_err(file)
     }
 
     /// Takes the note away at the end.
-    pub fn remove_note(&self) {
+    pub fn remove_running(&self) {
         // Left behind it does no harm: a command that follows it finds nobody there and says so.
-        let _ = fs::remove_file(self.0.join(NOTE_FILE));
+        let _ = fs::remove_file(self.0.join(RUNNING_FILE));
     }
 }
 

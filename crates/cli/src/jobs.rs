@@ -24,7 +24,7 @@ pub async fn run(args: Jobs) -> Result<ExitCode, Failure> {
         let answer = client.list_jobs(request(&args, wanted - shown, page_token)).await?.into_inner();
         if std::mem::take(&mut header_due) {
             let (job, name) = ("JOB", "DOCUMENT");
-            out::line(format_args!("{job:<26}  STATE        DONE  LANE     {name:<NAME_WIDTH$}  WHAT"))?;
+            out::line(format_args!("{job:<26}  STATE        DONE  LANE     {name:<NAME_WIDTH$}  DETAILS"))?;
         }
         for job in &answer.jobs {
             print(job, args.json)?;

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     }
     match run(command) {
         Ok(code) => code,
-        Err(failure) if out::had_enough(&failure) => ExitCode::SUCCESS,
+        Err(failure) if out::is_output_closed(&failure) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("courant: {failure}");
             ExitCode::FAILURE

@@ -11,6 +11,6 @@ pub fn line(text: impl Display) -> Result<(), Failure> {
 }
 
 /// Whether the reader of our output (`head`, say) has seen enough: the end of the command, and no failure.
-pub fn had_enough(failure: &Failure) -> bool {
+pub fn is_output_closed(failure: &Failure) -> bool {
     matches!(failure, Failure::Io(error) if error.kind() == ErrorKind::BrokenPipe)
 }

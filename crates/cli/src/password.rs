@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 use crate::failure::Failure;
 
 /// More than this is no password but a mistaken path.
-const MOST: u64 = 4096;
+const MAX_BYTES: u64 = 4096;
 
 /// Reads it; `-` is standard input. One line end at its end does not count.
 pub async fn read(file: Option<&Path>) -> Result<Option<Password>, Failure> {
@@ -16,10 +16,10 @@ pub async fn read(file: Option<&Path>) -> Result<Option<Password>, Failure> {
     let fail = |source| Failure::File { path: file.to_owned(), source };
     let mut text = String::new();
     if file == Path::new("-") {
-        tokio::io::stdin().take(MOST).read_to_string(&mut text).await.map_err(fail)?;
+        tokio::io::stdin().take(MAX_BYTES).read_to_string(&mut text).await.map_err(fail)?;
     } else {
         let open = tokio::fs::File::open(file).await.map_err(fail)?;
-        open.take(MOST).read_to_string(&mut text).await.map_err(fail)?;
+        open.take(MAX_BYTES).read_to_string(&mut text).await.map_err(fail)?;
     }
     let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     Ok(Some(Password { text: text.to_owned() }))

@@ -15,9 +15,9 @@ use crate::failure::{Failure, passes};
 use crate::out;
 
 /// The service repeats the queue every 25 s by default; a stream silent for this long is dead.
-const SILENCE: Duration = Duration::from_secs(90);
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+const MIN_BACKOFF: Duration = Duration::from_millis(200);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 const KIND_WIDTH: usize = 12;
 
 /// Prints the queue, once or whenever it changes.
@@ -33,32 +33,32 @@ pub async fn run(args: args::Queue) -> Result<ExitCode, Failure> {
 
 /// Follows the queue over broken connections until it is interrupted.
 async fn follow(args: &args::Queue) -> Result<ExitCode, Failure> {
-    let (mut heard, mut wait) = (Instant::now(), FIRST_WAIT);
+    let (mut last_message, mut wait) = (Instant::now(), MIN_BACKOFF);
     loop {
-        let before = heard;
-        let cause = match stretch(args, &mut heard).await {
+        let before = last_message;
+        let cause = match follow_once(args, &mut last_message).await {
             Ok(()) => "the stream ended".to_owned(),
-            Err(Lost::Connection(cause)) => cause,
-            Err(Lost::Everything(failure)) => return Err(failure),
+            Err(StreamError::Connection(cause)) => cause,
+            Err(StreamError::Everything(failure)) => return Err(failure),
         };
         let give_up_after = args.give_up_after;
-        if heard.elapsed() > give_up_after {
+        if last_message.elapsed() > give_up_after {
             return Err(Failure::GaveUp(humantime::format_duration(give_up_after)));
         }
         eprintln!("connection lost ({cause}), connecting again");
-        wait = if heard == before { (wait * 2).min(LONGEST_WAIT) } else { FIRST_WAIT };
+        wait = if last_message == before { (wait * 2).min(MAX_BACKOFF) } else { MIN_BACKOFF };
         tokio::time::sleep(wait).await;
     }
 }
 
-/// Why a stretch of the stream ended.
-enum Lost {
+/// Why the stream ended.
+enum StreamError {
     Connection(String),
     /// Nothing to be done.
     Everything(Failure),
 }
 
-impl From<Failure> for Lost {
+impl From<Failure> for StreamError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Unreachable { .. } | Failure::NotRunning(_) => Self::Connection(failure.to_string()),
@@ -67,19 +67,19 @@ impl From<Failure> for Lost {
     }
 }
 
-impl From<tonic::Status> for Lost {
+impl From<tonic::Status> for StreamError {
     fn from(status: tonic::Status) -> Self {
         if passes(&status) { Self::Connection(status.message().to_owned()) } else { Self::Everything(status.into()) }
     }
 }
 
-async fn stretch(args: &args::Queue, heard: &mut Instant) -> Result<(), Lost> {
+async fn follow_once(args: &args::Queue, last_message: &mut Instant) -> Result<(), StreamError> {
     let mut client: QueueClient = connect_queue(&args.connection, &[]).await?;
     let min_interval = Span::try_from(args.min_interval).ok();
     let mut stream = client.watch_queue(WatchQueueRequest { min_interval }).await?.into_inner();
     let mut shown = None;
     while let Some(WatchQueueResponse { queue }) = next(&mut stream).await? {
-        *heard = Instant::now();
+        *last_message = Instant::now();
         // The same again is a sign of life and no news.
         let Some(queue) = queue.filter(|queue| shown.as_ref() != Some(queue)) else { continue };
         print(&queue, args.json)?;
@@ -89,9 +89,9 @@ async fn stretch(args: &args::Queue, heard: &mut Instant) -> Result<(), Lost> {
 }
 
 async fn next(stream: &mut Streaming<WatchQueueResponse>) -> Result<Option<WatchQueueResponse>, tonic::Status> {
-    match tokio::time::timeout(SILENCE, stream.message()).await {
+    match tokio::time::timeout(IDLE_TIMEOUT, stream.message()).await {
         Ok(message) => message,
-        Err(_) => Err(tonic::Status::unavailable("the service has gone silent")),
+        Err(_) => Err(tonic::Status::unavailable("the service sends nothing any more")),
     }
 }
 
@@ -106,7 +106,7 @@ fn print(queue: &Queue, json: bool) -> Result<(), Failure> {
 fn table(queue: &Queue) -> String {
     let header = format!(
         "{:<KIND_WIDTH$}  {:<7}  {:>7}  {:>7}  {:>6}  {:>8}  {:>9}  {:<22}  {:>5}",
-        "KIND", "LANE", "WAITING", "DELAYED", "ACTIVE", "PAGES", "USUALLY", "WAIT IF SUBMITTED NOW", "SHARE"
+        "KIND", "LANE", "WAITING", "DELAYED", "ACTIVE", "PAGES", "AVG WAIT", "ESTIMATED WAIT", "SHARE"
     );
     let mut lines = vec![header];
     lines.extend(queue.lanes.iter().map(row));
@@ -115,15 +115,15 @@ fn table(queue: &Queue) -> String {
         queue.workers_active, queue.workers_total, queue.slots_used, queue.slots_total
     ));
     if !queue.unserved_kinds.is_empty() {
-        lines.push(format!("nobody takes: {}; start a worker for it", queue.unserved_kinds.join(", ")));
+        lines.push(format!("no worker for: {}; start one", queue.unserved_kinds.join(", ")));
     }
     lines.join("\n")
 }
 
 fn row(lane: &QueueLane) -> String {
-    let usually = lane.average_wait.map_or("-".to_owned(), spoken);
-    let band = lane.estimated_wait_band.and_then(|band| Some((spoken(band.low?), spoken(band.high?))));
-    let wait = match (lane.estimated_wait.map(spoken), band) {
+    let usually = lane.average_wait.map_or("-".to_owned(), span_text);
+    let band = lane.estimated_wait_band.and_then(|band| Some((span_text(band.low?), span_text(band.high?))));
+    let wait = match (lane.estimated_wait.map(span_text), band) {
         (Some(wait), Some((low, high))) if low != high => format!("{wait} ({low} to {high})"),
         (Some(wait), _) => wait,
         (None, _) => "-".to_owned(),
@@ -143,7 +143,7 @@ fn row(lane: &QueueLane) -> String {
 }
 
 /// A span in two units at most, whole seconds.
-fn spoken(span: Span) -> String {
+fn span_text(span: Span) -> String {
     let seconds = u64::try_from(span.seconds).unwrap_or(0);
     let seconds = if seconds > 3600 { seconds / 60 * 60 } else { seconds };
     humantime::format_duration(Duration::from_secs(seconds)).to_string()
@@ -240,7 +240,7 @@ mod tests {
         let queue =
             Queue { lanes: vec![lane], workers_total: 2, unserved_kinds: vec!["scan".into()], ..Queue::default() };
         let table = table(&queue);
-        for part in ["pdf", "normal", "1m 30s (1m to 2h 1m)", "30%", "0 of 2 workers busy", "nobody takes: scan"] {
+        for part in ["pdf", "normal", "1m 30s (1m to 2h 1m)", "30%", "0 of 2 workers busy", "no worker for: scan"] {
             assert!(table.contains(part), "{part} is missing in\n{table}");
         }
     }

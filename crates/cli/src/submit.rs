@@ -53,53 +53,53 @@ pub async fn run(args: Submit) -> Result<ExitCode, Failure> {
     if !args.watch {
         return Ok(ExitCode::SUCCESS);
     }
-    view::follow(followers, view::fitting(args.json).as_mut()).await
+    view::follow(followers, view::for_output(args.json).as_mut()).await
 }
 
 /// Submits one file. Safe to repeat, because every submit has a request id: it is repeated while the service is away.
 pub async fn submit(file: &Path, args: &Submit, password: Option<Password>) -> Result<SubmitJobResponse, Failure> {
     let header = SubmitJobHeader { password, ..header(file, args).await? };
     let begun = Instant::now();
-    let mut told = None;
+    let mut last_reason = None;
     loop {
         match attempt(file, &header, &args.connection).await {
-            Err(Sent::Lost(failure)) if begun.elapsed() < args.following.give_up_after => {
+            Err(SubmitError::Unavailable(failure)) if begun.elapsed() < args.following.give_up_after => {
                 let why = failure.to_string();
-                if told.as_ref() != Some(&why) {
+                if last_reason.as_ref() != Some(&why) {
                     eprintln!(
                         "courant: {why}; trying again for up to {}",
                         humantime::format_duration(args.following.give_up_after)
                     );
                 }
-                told = Some(why);
+                last_reason = Some(why);
                 tokio::time::sleep(WAIT).await;
             }
-            Err(Sent::Lost(failure) | Sent::Final(failure)) => return Err(failure),
+            Err(SubmitError::Unavailable(failure) | SubmitError::Final(failure)) => return Err(failure),
             Ok(answer) => return Ok(answer),
         }
     }
 }
 
 /// Why a submit did not get through.
-enum Sent {
+enum SubmitError {
     /// The service went away meanwhile.
-    Lost(Failure),
+    Unavailable(Failure),
     /// The same would happen again.
     Final(Failure),
 }
 
-async fn attempt(file: &Path, header: &SubmitJobHeader, to: &Connection) -> Result<SubmitJobResponse, Sent> {
-    let mut client = connect(to).await.map_err(Sent::Final)?;
+async fn attempt(file: &Path, header: &SubmitJobHeader, to: &Connection) -> Result<SubmitJobResponse, SubmitError> {
+    let mut client = connect(to).await.map_err(SubmitError::Final)?;
     let (pieces, body) = mpsc::channel(PIECES_AHEAD);
     let reading = tokio::spawn(read(file.to_owned(), header.clone(), pieces));
     let answer = client.submit_job(ReceiverStream::new(body)).await;
-    let read = reading.await.map_err(|error| Sent::Final(Failure::Io(std::io::Error::other(error))))?;
+    let read = reading.await.map_err(|error| SubmitError::Final(Failure::Io(std::io::Error::other(error))))?;
     match (answer, read) {
         // A file that cannot be read to its end is the cause of whatever the service says.
-        (_, Err(failure)) => Err(Sent::Final(failure)),
+        (_, Err(failure)) => Err(SubmitError::Final(failure)),
         (Ok(answer), Ok(())) => Ok(answer.into_inner()),
-        (Err(status), Ok(())) if passes(&status) => Err(Sent::Lost(status.into())),
-        (Err(status), Ok(())) => Err(Sent::Final(status.into())),
+        (Err(status), Ok(())) if passes(&status) => Err(SubmitError::Unavailable(status.into())),
+        (Err(status), Ok(())) => Err(SubmitError::Final(status.into())),
     }
 }
 
@@ -139,7 +139,7 @@ async fn header(file: &Path, args: &Submit) -> Result<SubmitJobHeader, Failure> 
     })
 }
 
-/// These files are the batch, unless told otherwise.
+/// These files are the batch, unless --batch-size says otherwise.
 fn batch_size(args: &Submit) -> i32 {
     match (&args.batch, args.batch_size) {
         (None, _) => 0,

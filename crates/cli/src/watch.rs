@@ -20,5 +20,5 @@ pub async fn run(args: Watch) -> Result<ExitCode, Failure> {
         cursor: cursor.clone(),
     };
     let followers = args.jobs.into_iter().map(follower).collect();
-    view::follow(followers, view::fitting(args.json).as_mut()).await
+    view::follow(followers, view::for_output(args.json).as_mut()).await
 }

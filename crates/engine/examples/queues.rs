@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use courant_engine::view::{OwnerLimits, View};
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event, Submission};
-use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, Timestamp, WorkerId};
-use courant_joblog::job::{Document, Format, Job, Lane};
+use courant_joblog::ids::{DocumentId, JobId, Revision, Timestamp, WorkerId};
+use courant_joblog::job::{Document, Job, Lane};
 use courant_joblog::log::{Entry, Key, Record};
+use courant_joblog::samples;
 
 /// Each figure is the mean of so many.
 const TIMES: usize = 20_000;
@@ -135,25 +136,15 @@ fn mean(times: usize, mut what: impl FnMut(usize)) -> Duration {
 fn submitted(number: u64) -> Entry {
     let owner = format!("owner-{}", number as usize % OWNERS);
     let submission = Submission {
-        id: JobId::random(),
-        owner: Owner::new(owner),
         document: Document {
             id: DocumentId::new(format!("document-{number}")),
             name: format!("document-{number}.pdf").into(),
             bytes: 1 << 20,
             sha256: "0".repeat(64).into(),
         },
-        batch: None,
-        request: None,
-        kind: "pdf".into(),
         lane: Lane::ALL[number as usize % Lane::ALL.len()],
-        labels: Default::default(),
-        formats: Format::ALL.to_vec(),
-        max_attempts: 3,
         pages: number.is_multiple_of(2).then_some(number as u32 % 100),
-        batch_size: None,
-        cancel_unwatched_ms: None,
-        password: None,
+        ..samples::minimal_submission(JobId::random().as_str(), &owner)
     };
     let event = Event::new(Timestamp(number as i64), Change::Submitted(Box::new(submission)));
     let job = apply(None, &event).expect("a submission");

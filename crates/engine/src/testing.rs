@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event, Submission};
-use courant_joblog::ids::{DocumentId, JobId, Owner, Timestamp};
-use courant_joblog::job::{Document, Format, Job, Lane};
+use courant_joblog::ids::{DocumentId, Timestamp};
+use courant_joblog::job::{Document, Job};
 use courant_joblog::log::{Log, ReadError};
+use courant_joblog::samples;
 
 use crate::config::Config;
 use crate::engine::Engine;
@@ -16,22 +17,8 @@ use crate::view::Weights;
 
 /// What somebody who asks for nothing in particular submits.
 pub fn submission(id: &str, owner: &str) -> Submission {
-    Submission {
-        id: JobId::new(id),
-        owner: Owner::new(owner),
-        document: Document { id: DocumentId::new("D"), name: "a.pdf".into(), bytes: 1, sha256: "00".into() },
-        batch: None,
-        request: None,
-        kind: "pdf".into(),
-        lane: Lane::Normal,
-        labels: Default::default(),
-        formats: Format::ALL.to_vec(),
-        max_attempts: 3,
-        pages: None,
-        batch_size: None,
-        cancel_unwatched_ms: None,
-        password: None,
-    }
+    let document = Document { id: DocumentId::new("D"), name: "a.pdf".into(), bytes: 1, sha256: "00".into() };
+    Submission { document, ..samples::minimal_submission(id, owner) }
 }
 
 /// A job that waits for its first attempt.

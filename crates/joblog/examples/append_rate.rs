@@ -1,4 +1,5 @@
-//! How many durable appends a second this disk gives: `cargo run --release --example append_rate [folder]`.
+//! How many durable appends a second this disk gives:
+//! `cargo run --release -p courant-joblog --features conformance --example append_rate [folder]`.
 //!
 //! Each appender waits for its answer before it appends again, as a server's callers do; each job gets 10 entries.
 
@@ -6,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use courant_joblog::apply::apply;
-use courant_joblog::event::{Change, Event, Submission};
-use courant_joblog::ids::{DocumentId, JobId, Owner, Timestamp};
-use courant_joblog::job::{Document, Format, Job, Lane};
+use courant_joblog::event::{Change, Event};
+use courant_joblog::ids::{JobId, Timestamp};
+use courant_joblog::job::Job;
 use courant_joblog::log::{Append, Log};
+use courant_joblog::samples;
 use courant_joblog::sqlite::{Options, SqliteLog};
 
 const RUN: Duration = Duration::from_secs(5);
@@ -55,27 +57,7 @@ async fn appender(log: Arc<SqliteLog>, number: u32, began: Instant) -> Result<Ve
 }
 
 fn submitted(number: u32) -> Result<(Event, Job)> {
-    let submission = Submission {
-        id: JobId::random(),
-        owner: Owner::new(format!("owner-{number}")),
-        document: Document {
-            id: DocumentId::new("a-document"),
-            name: "report.pdf".into(),
-            bytes: 123_456,
-            sha256: "0".repeat(64).into(),
-        },
-        batch: None,
-        request: None,
-        kind: "pdf".into(),
-        lane: Lane::Normal,
-        labels: Default::default(),
-        formats: Format::ALL.to_vec(),
-        max_attempts: 3,
-        pages: None,
-        batch_size: None,
-        cancel_unwatched_ms: None,
-        password: None,
-    };
+    let submission = samples::minimal_submission(JobId::random().as_str(), &format!("owner-{number}"));
     let event = Event::new(Timestamp::now(), Change::Submitted(Box::new(submission)));
     let job = apply(None, &event)?;
     Ok((event, job))

@@ -10,7 +10,23 @@ use crate::job::{Document, Format, Job, JobError, Lane, Page, Zone, ZoneKind, Zo
 use crate::log::Append;
 
 /// What a submit of this job says: JSON and plain text, at most 3 attempts without progress.
+/// With every field set.
 pub fn submission(id: &str, owner: &str) -> Submission {
+    Submission {
+        batch: Some(BatchId::new("batch")),
+        request: Some(RequestId::new("request")),
+        labels: BTreeMap::from([("team".into(), "blue".into())]),
+        formats: vec![Format::Json, Format::Text],
+        pages: Some(3),
+        batch_size: Some(2),
+        cancel_unwatched_ms: Some(60_000),
+        password: Some("password-1".into()),
+        ..minimal_submission(id, owner)
+    }
+}
+
+/// Without anything that may be left out; all formats. For `..minimal_submission(id, owner)`.
+pub fn minimal_submission(id: &str, owner: &str) -> Submission {
     Submission {
         id: JobId::new(id),
         owner: Owner::new(owner),
@@ -20,17 +36,17 @@ pub fn submission(id: &str, owner: &str) -> Submission {
             bytes: 12_345,
             sha256: "00ff".repeat(16).into(),
         },
-        batch: Some(BatchId::new("batch")),
-        request: Some(RequestId::new("request")),
+        batch: None,
+        request: None,
         kind: "pdf".into(),
         lane: Lane::Normal,
-        labels: BTreeMap::from([("team".into(), "blue".into())]),
-        formats: vec![Format::Json, Format::Text],
+        labels: BTreeMap::new(),
+        formats: Format::ALL.to_vec(),
         max_attempts: 3,
-        pages: Some(3),
-        batch_size: Some(2),
-        cancel_unwatched_ms: Some(60_000),
-        password: Some("password-1".into()),
+        pages: None,
+        batch_size: None,
+        cancel_unwatched_ms: None,
+        password: None,
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 /// How often the children's processor time is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
 /// Documents whose cost is remembered after an attempt that did not succeed.
 const REMEMBERED: usize = 1024;
 
@@ -136,7 +136,7 @@ impl Budget {
             if let Some(exceeded) = self.over(Instant::now()) {
                 return exceeded;
             }
-            sleep_until((self.0.start + self.time_limit()).min(Instant::now() + LOOK_EVERY)).await;
+            sleep_until((self.0.start + self.time_limit()).min(Instant::now() + SAMPLE_INTERVAL)).await;
         }
     }
 

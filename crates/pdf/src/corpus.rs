@@ -15,7 +15,7 @@ use futures::StreamExt;
 use crate::PdfConfig;
 use crate::artifact::{Item, Zone};
 use crate::jail::Limits;
-use crate::process::{Child, Fault};
+use crate::process::{Child, ChildFailure};
 use crate::protocol::{ChildMessage, ChildTask, Chunk, Instruction, Refusal, Request};
 use crate::supervisor::Supervisor;
 pub use compare::Compared;
@@ -72,12 +72,12 @@ pub enum End {
     Hung(String),
 }
 
-/// Reads all PDFs below a folder; `tell` hears of each as it ends.
+/// Reads all PDFs below a folder; calls `on_row` for each as it ends.
 pub async fn run(
     folder: &Path,
     config: &PdfConfig,
     options: &CorpusOptions,
-    mut tell: impl FnMut(&Row),
+    mut on_row: impl FnMut(&Row),
 ) -> std::io::Result<Table> {
     let mut files = Vec::new();
     find(folder, &mut files)?;
@@ -89,7 +89,7 @@ pub async fn run(
     .buffer_unordered(options.at_once.max(1));
     let mut table = Table::default();
     while let Some(row) = rows.next().await {
-        tell(&row);
+        on_row(&row);
         table.add(row);
     }
     Ok(table)
@@ -156,7 +156,7 @@ async fn read(path: &Path, config: &PdfConfig, row: &mut Row, words: &mut Words)
     let mut at = None;
     child.instruct(&Instruction::Open { password: None }).await.map_err(failed)?;
     loop {
-        match child.next(config.page_timeout).await.map_err(|fault| end(&fault, at))? {
+        match child.next(config.page_timeout).await.map_err(|error| end(&error, at))? {
             ChildMessage::Opened { .. } => {
                 child.instruct(&Instruction::Survey { avoid: Vec::new() }).await.map_err(failed)?
             }
@@ -190,11 +190,13 @@ fn text_with_markers(zone: &Zone) -> String {
     zone.items.iter().map(item).collect::<Vec<_>>().join("\n")
 }
 
-fn end(fault: &Fault, page: Option<u32>) -> End {
+fn end(error: &ChildFailure, page: Option<u32>) -> End {
     let at = page.map_or("while it was opened".to_owned(), |page| format!("on page {page}"));
-    match fault {
-        Fault::Silent => End::Hung(at),
-        Fault::TooMuch | Fault::ProtocolViolation(_) | Fault::Died { .. } => End::Crashed(format!("{at}: {fault}")),
+    match error {
+        ChildFailure::Silent => End::Hung(at),
+        ChildFailure::TooMuch | ChildFailure::ProtocolViolation(_) | ChildFailure::Died { .. } => {
+            End::Crashed(format!("{at}: {error}"))
+        }
     }
 }
 

@@ -102,7 +102,7 @@ pub(crate) fn write(
     target: &Path,
     limit: u64,
     stopped: &CancellationToken,
-    mut tell: impl FnMut(f64),
+    mut on_progress: impl FnMut(f64),
 ) -> Result<(), ExportError> {
     let mut export: Box<dyn Export> = match format {
         Format::Json => Box::new(json::Json::default()),
@@ -118,7 +118,7 @@ pub(crate) fn write(
                 if stopped.is_cancelled() {
                     return Err(ExportError::Stopped);
                 }
-                tell(100.0 * f64::from(before) / f64::from(pages.count.max(1)));
+                on_progress(100.0 * f64::from(before) / f64::from(pages.count.max(1)));
             }
             export.page(&mut out, &page?)?;
         }

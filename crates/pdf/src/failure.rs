@@ -6,7 +6,7 @@ use std::time::Duration;
 use courant_worker::{CallError, TaskError};
 
 use crate::budget::Exceeded;
-use crate::process::Fault;
+use crate::process::ChildFailure;
 use crate::protocol::Refusal;
 
 /// What an operator or the kernel, short of memory, kills with.
@@ -21,9 +21,9 @@ pub(crate) enum Failure {
     #[error("the document is too large")]
     DocumentTooLarge(Limits),
     /// The child failed once too often.
-    #[error("the child failed on page {page:?}: {fault}")]
+    #[error("the child failed on page {page:?}: {error}")]
     Child {
-        fault: Fault,
+        error: ChildFailure,
         /// Over which page; none while opening.
         page: Option<u32>,
     },
@@ -67,7 +67,7 @@ impl From<Failure> for TaskError {
                     limits.max_document_bytes >> 20
                 ),
             ),
-            Failure::Child { fault, page } => crashed(&fault, page),
+            Failure::Child { error, page } => crashed(&error, page),
             Failure::Exceeded { exceeded, done } => self::exceeded(exceeded, done),
             Failure::NothingRead => Self::permanent(
                 "DAMAGED_DOCUMENT",
@@ -116,29 +116,29 @@ fn refused(why: Refusal, limits: Limits) -> TaskError {
     }
 }
 
-fn crashed(fault: &Fault, page: Option<u32>) -> TaskError {
+fn crashed(error: &ChildFailure, page: Option<u32>) -> TaskError {
     let at = page.map_or("while it was opened".to_owned(), |page| format!("on page {page}"));
-    if fault.is_out_of_memory() {
+    if error.is_out_of_memory() {
         return out_of_memory(&at);
     }
-    match fault {
+    match error {
         // Not by its own limits: those end it with other signals, or a time-out comes first.
-        Fault::Died { status: Some(status), .. } if status.signal() == Some(SIGKILL) => TaskError::transient(
+        ChildFailure::Died { status: Some(status), .. } if status.signal() == Some(SIGKILL) => TaskError::transient(
             "PARSER_KILLED",
             format!(
                 "The process that reads the document was killed from outside ({at}), probably because the worker's machine has \
                  too little memory. It is tried again; if it stays so, give the worker more memory."
             ),
         ),
-        Fault::Silent => TaskError::permanent(
+        ChildFailure::Silent => TaskError::permanent(
             "PAGE_TIMEOUT",
             format!("Reading the document took too long ({at}). Save it again with a PDF printer, or split it."),
         ),
-        Fault::TooMuch => TaskError::permanent(
+        ChildFailure::TooMuch => TaskError::permanent(
             "RESULT_TOO_LARGE",
             format!("The document holds more text than is allowed ({at}). Split it and submit the parts."),
         ),
-        Fault::ProtocolViolation(_) | Fault::Died { .. } => TaskError::permanent(
+        ChildFailure::ProtocolViolation(_) | ChildFailure::Died { .. } => TaskError::permanent(
             "PARSER_CRASHED",
             format!(
                 "The document made the PDF reader crash ({at}). Save it again with a PDF printer and submit that copy."

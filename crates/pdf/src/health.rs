@@ -21,7 +21,7 @@ const CALLS: u32 = 16;
 /// HTTP/2 pings to probes that are silent, and how long they may take to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
-/// Serves the health of a worker until told to stop; the name of the service is empty.
+/// Serves the health of a worker until it is stopped; the name of the service is empty.
 pub async fn serve(
     listener: TcpListener,
     board: StatusBoard,
@@ -43,7 +43,7 @@ pub async fn serve(
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .layer(CountCalls)
         .add_service(service);
-    let told = async {
+    let stopped = async {
         while status.changed().await.is_ok() {
             let now = serving(*status.borrow_and_update());
             reporter.set_service_status("", now).await;
@@ -53,7 +53,7 @@ pub async fn serve(
     };
     tokio::select! {
         served = router.serve_with_incoming(courant_tls::incoming(listener, None, &limits)) => served,
-        () = told => Ok(()),
+        () = stopped => Ok(()),
         () = stop.cancelled() => Ok(()),
     }
 }

@@ -180,7 +180,7 @@ impl Job<'_> {
             password,
             reader,
             schedule: extract::schedule(finished),
-            fault: Mutex::default(),
+            error: Mutex::default(),
             progress: Mutex::new(Progress::new(self.task)),
             part,
             more: Notify::new(),
@@ -254,8 +254,8 @@ impl Job<'_> {
         };
         let (task, limit, target) = (self.task.clone(), self.task.max_artifact_bytes(), path.clone());
         let written = blocking(move || {
-            let tell = |percent| task.export_progress(wire, percent);
-            Ok(export::write(format, &document, &pages, &target, limit, task.cancelled(), tell))
+            let on_progress = |percent| task.export_progress(wire, percent);
+            Ok(export::write(format, &document, &pages, &target, limit, task.cancelled(), on_progress))
         });
         match written.await? {
             Ok(()) => {}

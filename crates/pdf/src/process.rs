@@ -36,7 +36,7 @@ impl ChildCommand {
     }
 }
 
-/// Limits on what is heard.
+/// Limits on what a child sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLimits {
     /// The longest line, in bytes.
@@ -47,7 +47,7 @@ pub struct OutputLimits {
 
 /// How a child failed its parent.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum ChildFailure {
     /// It said nothing for too long.
     #[error("it said nothing for too long")]
     Silent,
@@ -66,7 +66,7 @@ pub enum Fault {
     },
 }
 
-impl Fault {
+impl ChildFailure {
     /// The document has another number of pages than before.
     pub(crate) fn changed(before: u32, now: u32) -> Self {
         Self::ProtocolViolation(format!("{now} pages, {before} before"))
@@ -143,12 +143,12 @@ impl Child {
     }
 
     /// What it says next. Waits at most `patience`. May be dropped and called again without losing anything.
-    pub async fn next(&mut self, patience: Duration) -> Result<ChildMessage, Fault> {
+    pub async fn next(&mut self, patience: Duration) -> Result<ChildMessage, ChildFailure> {
         match timeout(patience, self.lines.next()).await {
-            Err(_) => Err(Fault::Silent),
+            Err(_) => Err(ChildFailure::Silent),
             Ok(Ok(Some(line))) => {
-                let said =
-                    serde_json::from_slice(&line).map_err(|error| Fault::ProtocolViolation(error.to_string()))?;
+                let said = serde_json::from_slice(&line)
+                    .map_err(|error| ChildFailure::ProtocolViolation(error.to_string()))?;
                 if matches!(said, ChildMessage::Picture { .. }) {
                     // Pictures are not kept; there is one a page at most, and none is longer than a line may be.
                     self.lines.forget(line.len());
@@ -156,7 +156,7 @@ impl Child {
                 Ok(said)
             }
             Ok(Ok(None)) => Err(self.exit_status().await),
-            Ok(Err(fault)) => Err(fault),
+            Ok(Err(error)) => Err(error),
         }
     }
 
@@ -165,13 +165,13 @@ impl Child {
         cost_of(self.child.id()?)
     }
 
-    async fn exit_status(&mut self) -> Fault {
+    async fn exit_status(&mut self) -> ChildFailure {
         let status = timeout(END_TIMEOUT, self.child.wait()).await.ok().and_then(Result::ok);
         let stderr_tail = match self.stderr_tail.take() {
             Some(words) => timeout(END_TIMEOUT, words).await.ok().and_then(Result::ok).unwrap_or_default(),
             None => String::new(),
         };
-        Fault::Died { status, stderr_tail }
+        ChildFailure::Died { status, stderr_tail }
     }
 }
 
@@ -197,23 +197,23 @@ pub(crate) fn cpu_of(process: u32) -> Option<Duration> {
 struct Lines<R> {
     from: BufReader<R>,
     partial: Vec<u8>,
-    heard: u64,
+    bytes_read: u64,
     output_limits: OutputLimits,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     fn new(from: R, output_limits: OutputLimits) -> Self {
-        Self { from: BufReader::with_capacity(64 * 1024, from), partial: Vec::new(), heard: 0, output_limits }
+        Self { from: BufReader::with_capacity(64 * 1024, from), partial: Vec::new(), bytes_read: 0, output_limits }
     }
 
     /// So many bytes do not count.
     fn forget(&mut self, bytes: usize) {
-        self.heard = self.heard.saturating_sub(bytes as u64);
+        self.bytes_read = self.bytes_read.saturating_sub(bytes as u64);
     }
 
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, ChildFailure> {
         loop {
-            let died = |_| Fault::Died { status: None, stderr_tail: String::new() };
+            let died = |_| ChildFailure::Died { status: None, stderr_tail: String::new() };
             let piece = self.from.fill_buf().await.map_err(died)?;
             if piece.is_empty() {
                 // Half a line is no line: the child died over it.
@@ -223,9 +223,9 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             let taken = end.map_or(piece.len(), |end| end + 1);
             self.partial.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
             self.from.consume(taken);
-            self.heard += taken as u64;
-            if self.partial.len() > self.output_limits.line_bytes || self.heard > self.output_limits.total_bytes {
-                return Err(Fault::TooMuch);
+            self.bytes_read += taken as u64;
+            if self.partial.len() > self.output_limits.line_bytes || self.bytes_read > self.output_limits.total_bytes {
+                return Err(ChildFailure::TooMuch);
             }
             if end.is_some() {
                 return Ok(Some(std::mem::take(&mut self.partial)));
@@ -251,7 +251,7 @@ mod tests {
 
     use super::*;
 
-    async fn heard(input: &[u8], line_bytes: usize, total_bytes: u64) -> (Vec<Vec<u8>>, bool) {
+    async fn lines_of(input: &[u8], line_bytes: usize, total_bytes: u64) -> (Vec<Vec<u8>>, bool) {
         let mut lines = Lines::new(input, OutputLimits { line_bytes, total_bytes });
         let mut all = Vec::new();
         loop {
@@ -265,9 +265,9 @@ mod tests {
 
     #[tokio::test]
     async fn lines_have_a_greatest_length_each_and_together() {
-        assert_eq!(heard(b"ab\ncd\nhalf", 10, 100).await, (vec![b"ab".to_vec(), b"cd".to_vec()], true));
-        assert_eq!(heard(b"ab\nabcdef\n", 5, 100).await, (vec![b"ab".to_vec()], false));
-        assert_eq!(heard(b"ab\nab\nab\n", 5, 7).await, (vec![b"ab".to_vec(), b"ab".to_vec()], false));
+        assert_eq!(lines_of(b"ab\ncd\nhalf", 10, 100).await, (vec![b"ab".to_vec(), b"cd".to_vec()], true));
+        assert_eq!(lines_of(b"ab\nabcdef\n", 5, 100).await, (vec![b"ab".to_vec()], false));
+        assert_eq!(lines_of(b"ab\nab\nab\n", 5, 7).await, (vec![b"ab".to_vec(), b"ab".to_vec()], false));
     }
 
     fn now<T>(future: impl Future<Output = T>) -> T {
@@ -291,9 +291,9 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_become_lines_within_the_limits(input in noise(), line in 1usize..300, total in 1u64..2000) {
-            let (lines, whole) = now(heard(&input, line, total));
+            let (lines, whole) = now(lines_of(&input, line, total));
             let held: usize = lines.iter().map(|line| line.len() + 1).sum();
-            prop_assert!(lines.iter().all(|heard| heard.len() <= line && !heard.contains(&b'\n')));
+            prop_assert!(lines.iter().all(|read| read.len() <= line && !read.contains(&b'\n')));
             prop_assert!(held as u64 <= total && input.starts_with(&lines.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect::<Vec<u8>>()));
             let ends = input.iter().filter(|byte| **byte == b'\n').count();
             let complete = lines.len() == ends;
@@ -302,7 +302,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_understood_or_called_senseless(input in noise()) {
-            let (lines, _) = now(heard(&input, 10_000, 1 << 20));
+            let (lines, _) = now(lines_of(&input, 10_000, 1 << 20));
             for line in lines {
                 // What is understood can be said again and means the same.
                 if let Ok(said) = serde_json::from_slice::<ChildMessage>(&line) {

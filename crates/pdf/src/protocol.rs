@@ -112,9 +112,9 @@ pub enum ChildMessage {
     Refused { why: Refusal, detail: String },
     /// The survey is done.
     Surveyed { survey: Survey },
-    /// From here on, whatever goes wrong is this page's fault.
+    /// From here on, whatever goes wrong is this page's error.
     Reading { page: u32 },
-    /// From here on, whatever goes wrong is the fault of this page's pictures.
+    /// From here on, whatever goes wrong is the error of this page's pictures.
     Drawing { page: u32 },
     /// How the page looks; before the page itself.
     Picture {
@@ -157,7 +157,7 @@ pub enum Refusal {
     TooManyPages,
     /// It does not even fit into the memory allowed.
     OutOfMemory,
-    /// The child could not be set up; not the document's fault.
+    /// The child could not be set up; not the document's error.
     Setup,
 }
 

@@ -18,7 +18,7 @@ impl Shared {
     }
 
     /// Waits for a turn to have a child read pages of this document.
-    pub(crate) async fn turn(&self, document: &str) -> Permit {
+    pub(crate) async fn child_permit(&self, document: &str) -> Permit {
         self.turns.take(document).await
     }
 }

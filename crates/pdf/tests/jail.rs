@@ -46,7 +46,7 @@ fn attacker() {
     let open = std::fs::File::open("/etc/hostname");
     let parent = rustix::process::getppid().unwrap();
     let layers = jail::enter(std::os::unix::process::parent_id(), &LIMITS, &purpose).unwrap();
-    say(&format!("on: {layers}"));
+    print_line(&format!("on: {layers}"));
     match name {
         "reads what is open" => verdict(open.and_then(|mut file| file.read_to_string(&mut String::new()))),
         "reads a file" => verdict(std::fs::read("/etc/passwd")),
@@ -63,12 +63,12 @@ fn attacker() {
         "raises a limit" => verdict(raise()),
         "has threads" => verdict(std::thread::Builder::new().spawn(|| ()).map(std::thread::JoinHandle::join)),
         // The compiler must not see that nobody looks at it.
-        "takes memory" => say(&format!("took {}", std::hint::black_box(vec![1u8; 1 << 30]).len())),
+        "takes memory" => print_line(&format!("took {}", std::hint::black_box(vec![1u8; 1 << 30]).len())),
         "burns" => loop {
             std::hint::spin_loop();
         },
         "opens without end" => verdict(open_all()),
-        "shows itself" => say(&std::fs::read_to_string("/proc/self/status").unwrap_or_default()),
+        "shows itself" => print_line(&std::fs::read_to_string("/proc/self/status").unwrap_or_default()),
         _ => {
             let (_, call, arguments) = calls(parent.as_raw_nonzero().get().into())
                 .into_iter()
@@ -188,13 +188,13 @@ fn open_all() -> std::io::Result<()> {
 }
 
 fn verdict<T>(result: std::io::Result<T>) {
-    say(&match result {
+    print_line(&match result {
         Ok(_) => "allowed".to_owned(),
         Err(error) => format!("refused: {error}"),
     });
 }
 
-fn say(words: &str) {
+fn print_line(words: &str) {
     let mut out = std::io::stdout();
     writeln!(out, "{words}").unwrap();
     out.flush().unwrap();

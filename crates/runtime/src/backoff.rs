@@ -18,7 +18,7 @@ impl Backoff {
 
     /// The pause after one more failure: anything from nothing to the current bound.
     pub fn pause(&mut self) -> Duration {
-        let bound = self.min.saturating_mul(1 << self.failures.min(16)).min(self.max);
+        let bound = doubled(self.min, self.failures.min(16), self.max);
         self.failures = self.failures.saturating_add(1);
         jitter(bound)
     }
@@ -32,6 +32,11 @@ impl Backoff {
     pub fn reset(&mut self) {
         self.failures = 0;
     }
+}
+
+/// `first`, doubled so many times, `longest` at most. For pauses that must not be shorter; a [`Backoff`] has jitter.
+pub fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
+    first.saturating_mul(1u32.checked_shl(times).unwrap_or(u32::MAX)).min(longest)
 }
 
 /// Anything from nothing to the longest, so that what many do at the same time is spread.

@@ -12,7 +12,7 @@ mod signals;
 mod start;
 pub mod supervisor;
 
-pub use backoff::{Backoff, jitter};
+pub use backoff::{Backoff, doubled, jitter};
 pub use drain::Shutdown;
 pub use hex::hex;
 pub use open_files::raise_open_files;

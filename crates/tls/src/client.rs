@@ -87,12 +87,12 @@ impl ClientFiles {
 
 /// TLS, ready to connect. Cloning shares.
 #[derive(Clone, Debug)]
-pub struct ClientTls(Arc<Whom>);
+pub struct ClientTls(Arc<Trust>);
 
 #[derive(Debug)]
-enum Whom {
+enum Trust {
     Files { files: ClientFiles, last: Mutex<Last> },
-    House(ServerTls),
+    Pinned(ServerTls),
 }
 
 /// What was read last.
@@ -106,18 +106,18 @@ impl ClientTls {
     pub fn load(files: ClientFiles) -> Result<Self, TlsError> {
         let read = files.read()?;
         let config = Arc::new(files.config(&read)?);
-        Ok(Self(Arc::new(Whom::Files { files, last: Mutex::new(Last { read, config }) })))
+        Ok(Self(Arc::new(Trust::Files { files, last: Mutex::new(Last { read, config }) })))
     }
 
-    pub(crate) fn of(house: ServerTls) -> Self {
-        Self(Arc::new(Whom::House(house)))
+    pub(crate) fn of(server: ServerTls) -> Self {
+        Self(Arc::new(Trust::Pinned(server)))
     }
 
     /// For the next connection: files that have changed are read again. When they cannot be used, the old ones stay.
     pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
         let (files, last) = match &*self.0 {
-            Whom::House(house) => return of_house(house).map(Arc::new),
-            Whom::Files { files, last } => (files, last),
+            Trust::Pinned(server) => return pinned_config(server).map(Arc::new),
+            Trust::Files { files, last } => (files, last),
         };
         let mut last = last.lock();
         match files.read() {
@@ -131,8 +131,8 @@ impl ClientTls {
     }
 }
 
-fn of_house(house: &ServerTls) -> Result<ClientConfig, TlsError> {
-    let (identity, provider) = (house.identity(), provider());
+fn pinned_config(server: &ServerTls) -> Result<ClientConfig, TlsError> {
+    let (identity, provider) = (server.identity(), provider());
     let only = Pinned { certificate: identity.cert[0].clone(), provider: provider.clone() };
     let shown: Arc<dyn ResolvesClientCert> = Arc::new(SingleCertAndKey::from(identity));
     let mut config = ClientConfig::builder_with_provider(provider)

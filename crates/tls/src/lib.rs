@@ -16,7 +16,7 @@ pub use client::{ClientFiles, ClientFlags, ClientTls};
 pub use connection::{Connection, ConnectionInfo, CountCalls, CountedRouter};
 pub use files::TlsError;
 pub use incoming::incoming;
-pub use limits::ConnectionLimits;
+pub use limits::{ConnectionLimits, Network, network};
 pub use server::{Protocol, ServerFiles, ServerFlags, ServerTls};
 pub use socket::Socket;
 

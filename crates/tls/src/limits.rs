@@ -8,6 +8,9 @@ use std::time::Duration;
 use courant_runtime::raise_open_files;
 use parking_lot::Mutex;
 
+const MAX_CONNECTIONS: usize = 10_000;
+const MAX_CONNECTIONS_PER_ADDRESS: usize = 1_000;
+
 /// What connections to a gRPC server may take. Also a group of flags: each has an environment variable `COURANT_…`.
 #[cfg_attr(feature = "flags", derive(clap::Args))]
 #[derive(Clone, Debug)]
@@ -15,14 +18,14 @@ pub struct ConnectionLimits {
     /// gRPC connections at once; over it new ones are closed. At most half of the open files that the process may have
     #[cfg_attr(
         feature = "flags",
-        arg(long, env = "COURANT_GRPC_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N")
+        arg(long, env = "COURANT_GRPC_MAX_CONNECTIONS", default_value_t = MAX_CONNECTIONS, value_name = "N")
     )]
     pub grpc_max_connections: usize,
 
     /// gRPC connections at once from one address (IPv6: from one /64); all that come by a proxy have its address
     #[cfg_attr(
         feature = "flags",
-        arg(long, env = "COURANT_GRPC_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N")
+        arg(long, env = "COURANT_GRPC_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = MAX_CONNECTIONS_PER_ADDRESS, value_name = "N")
     )]
     pub grpc_max_connections_per_address: usize,
 
@@ -38,8 +41,8 @@ pub struct ConnectionLimits {
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
-            grpc_max_connections: 10_000,
-            grpc_max_connections_per_address: 1_000,
+            grpc_max_connections: MAX_CONNECTIONS,
+            grpc_max_connections_per_address: MAX_CONNECTIONS_PER_ADDRESS,
             grpc_handshake_timeout: Duration::from_secs(10),
             grpc_idle_timeout: Duration::from_secs(600),
         }
@@ -65,9 +68,10 @@ impl ConnectionLimits {
 
 /// Where a connection comes from: whoever has one IPv6 address has its whole /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Network(IpAddr);
+pub struct Network(IpAddr);
 
-pub(crate) fn network(address: IpAddr) -> Network {
+/// What counts as one address: IPv4 whole, also where it is mapped into IPv6; of IPv6 the /64.
+pub fn network(address: IpAddr) -> Network {
     Network(match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         address => address,

@@ -20,7 +20,7 @@ use crate::{Socket, provider};
 /// The first byte of every TLS connection: a record of the handshake.
 const HANDSHAKE_RECORD: u8 = 22;
 /// What somebody reads who speaks plain HTTP where TLS is spoken.
-const SPEAK_TLS: &[u8] =
+const TLS_REQUIRED: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 40\r\n\
     connection: close\r\n\r\nTLS is spoken here: begin with https://\n";
 /// Shorter makes no sense.
@@ -131,8 +131,8 @@ impl ServerTls {
             let mut first = [0];
             if socket.peek(&mut first).await? == 1 && first[0] != HANDSHAKE_RECORD {
                 if protocol == Protocol::Http1 {
-                    socket.write_all(SPEAK_TLS).await?;
-                    end_gently(socket).await?;
+                    socket.write_all(TLS_REQUIRED).await?;
+                    close_with_error(socket).await?;
                 }
                 return Err(std::io::Error::other("not TLS"));
             }
@@ -142,7 +142,7 @@ impl ServerTls {
                 Ok(socket) => Ok(Socket::Tls(Box::new(socket.into()))),
                 Err((error, socket)) => {
                     // The reason has been sent as an alert.
-                    end_gently(socket).await?;
+                    close_with_error(socket).await?;
                     Err(error)
                 }
             }
@@ -150,7 +150,7 @@ impl ServerTls {
         tokio::time::timeout(self.handshake, shake).await?
     }
 
-    /// For those who are of the same house: believes this very certificate, and shows it.
+    /// TLS for clients with the same certificate, such as parts of one process: they trust this one only, and present it.
     pub fn as_client(&self) -> ClientTls {
         ClientTls::of(self.clone())
     }
@@ -192,7 +192,7 @@ impl Now {
 }
 
 /// Reads to the end: closing a socket with unread bytes makes the kernel reset it, and what was said last would be lost.
-async fn end_gently(mut socket: TcpStream) -> std::io::Result<()> {
+async fn close_with_error(mut socket: TcpStream) -> std::io::Result<()> {
     socket.shutdown().await?;
     let mut scratch = [0; 4096];
     while socket.read(&mut scratch).await? > 0 {}

@@ -155,7 +155,7 @@ impl Attempt {
             if self.stopped.is_cancelled() {
                 return false;
             }
-            if self.push_if_room(&mut message) {
+            if self.push_if_capacity(&mut message) {
                 self.wake.notify_one();
                 return true;
             }
@@ -166,9 +166,9 @@ impl Attempt {
         }
     }
 
-    fn push_if_room(&self, message: &mut Option<Message>) -> bool {
+    fn push_if_capacity(&self, message: &mut Option<Message>) -> bool {
         let mut state = self.state();
-        if !state.outbox.has_room() {
+        if !state.outbox.has_capacity() {
             return false;
         }
         if let Some(message) = message.take() {

@@ -65,17 +65,17 @@ impl Calls {
         path: &Path,
         (bytes, sha256): (i64, &str),
     ) -> Result<(), CallError> {
-        self.patiently(attempt, || async {
+        self.with_retries(attempt, || async {
             let request = ReadDocumentRequest { attempt: Some(attempt.key.to_ref()) };
             let mut chunks = self.client.clone().read_document(request).await?.into_inner();
-            let mut file = File::create(path).await.map_err(Fault::io)?;
+            let mut file = File::create(path).await.map_err(AttemptError::io)?;
             let mut received = Received::new(bytes.max(0).unsigned_abs());
             while let Some(message) = chunks.next().await {
                 let chunk = message?.chunk;
                 received.add(&chunk)?;
-                file.write_all(&chunk).await.map_err(Fault::io)?;
+                file.write_all(&chunk).await.map_err(AttemptError::io)?;
             }
-            file.flush().await.map_err(Fault::io)?;
+            file.flush().await.map_err(AttemptError::io)?;
             received.finish(Some(sha256)).map(drop)
         })
         .await
@@ -83,7 +83,7 @@ impl Calls {
 
     /// Reads the password of the document.
     pub(crate) async fn read_password(&self, attempt: &Attempt) -> Result<Password, CallError> {
-        let read = self.patiently(attempt, || async {
+        let read = self.with_retries(attempt, || async {
             let request = ReadPasswordRequest { attempt: Some(attempt.key.to_ref()) };
             Ok(self.client.clone().read_password(request).await?.into_inner().password)
         });
@@ -97,7 +97,7 @@ impl Calls {
         name: &str,
         source: &Source,
     ) -> Result<WriteArtifactResponse, CallError> {
-        self.patiently(attempt, || async {
+        self.with_retries(attempt, || async {
             let header = WriteArtifactHeader { attempt: Some(attempt.key.to_ref()), name: name.to_owned() };
             let (send, receive) = tokio::sync::mpsc::channel(AHEAD);
             let feed = feed(send, header, source);
@@ -107,7 +107,7 @@ impl Calls {
             let answer = answer?.into_inner();
             let (bytes, sha256) = sum?;
             if answer.sha256 != sha256 || answer.size_bytes.max(0).unsigned_abs() != bytes {
-                return Err(Fault::Corrupt);
+                return Err(AttemptError::Corrupt);
             }
             Ok(answer)
         })
@@ -122,7 +122,7 @@ impl Calls {
         name: &str,
         limit: usize,
     ) -> Result<Bytes, CallError> {
-        self.patiently(attempt, || async {
+        self.with_retries(attempt, || async {
             let request =
                 ReadArtifactRequest { attempt: Some(attempt.key.to_ref()), written_by, name: name.to_owned() };
             let mut chunks = self.client.clone().read_artifact(request).await?.into_inner();
@@ -130,7 +130,7 @@ impl Calls {
             while let Some(message) = chunks.next().await {
                 let chunk = message?.chunk;
                 if whole.len() + chunk.len() > limit {
-                    return Err(Fault::Corrupt);
+                    return Err(AttemptError::Corrupt);
                 }
                 whole.extend_from_slice(&chunk);
             }
@@ -140,26 +140,27 @@ impl Calls {
     }
 
     /// Runs a call until it is answered, the attempt is stopped or patience ends.
-    async fn patiently<T, F>(&self, attempt: &Attempt, mut call: impl FnMut() -> F) -> Result<T, CallError>
+    async fn with_retries<T, F>(&self, attempt: &Attempt, mut call: impl FnMut() -> F) -> Result<T, CallError>
     where
-        F: Future<Output = Result<T, Fault>>,
+        F: Future<Output = Result<T, AttemptError>>,
     {
         let deadline = Instant::now() + self.patience;
         let mut backoff = Backoff::new(self.backoff.0, self.backoff.1);
         loop {
-            let fault = tokio::select! {
+            let error = tokio::select! {
                 biased;
                 () = attempt.stopped().cancelled() => return Err(CallError::Stopped),
                 result = call() => match result {
                     Ok(value) => return Ok(value),
-                    Err(fault) => fault,
+                    Err(error) => error,
                 },
             };
-            let again = matches!(&fault, Fault::Status(status) if may_pass(status)) || matches!(fault, Fault::Corrupt);
+            let again = matches!(&error, AttemptError::Status(status) if is_retryable(status))
+                || matches!(error, AttemptError::Corrupt);
             if !again || Instant::now() >= deadline {
-                return Err(fault.into_error(attempt));
+                return Err(error.into_error(attempt));
             }
-            tracing::debug!(?fault, "the call is tried again");
+            tracing::debug!(?error, "the call is tried again");
             tokio::select! {
                 () = attempt.stopped().cancelled() => return Err(CallError::Stopped),
                 () = sleep(backoff.pause()) => {}
@@ -168,13 +169,13 @@ impl Calls {
     }
 }
 
-/// Sends the header and the bytes; gives their number and checksum. A receiver that has gone is not a fault here: its
+/// Sends the header and the bytes; gives their number and checksum. A receiver that has gone is not an error here: its
 /// answer says more.
 async fn feed(
     send: tokio::sync::mpsc::Sender<WriteArtifactRequest>,
     header: WriteArtifactHeader,
     source: &Source,
-) -> Result<(u64, String), Fault> {
+) -> Result<(u64, String), AttemptError> {
     let mut received = Received::new(u64::MAX);
     let part = |part| WriteArtifactRequest { part: Some(part) };
     let mut open = send.send(part(Part::Header(header))).await.is_ok();
@@ -188,10 +189,10 @@ async fn feed(
             }
         }
         Source::File(path) => {
-            let mut file = File::open(path).await.map_err(Fault::io)?;
+            let mut file = File::open(path).await.map_err(AttemptError::io)?;
             while open {
                 let mut chunk = BytesMut::with_capacity(CHUNK);
-                if file.read_buf(&mut chunk).await.map_err(Fault::io)? == 0 {
+                if file.read_buf(&mut chunk).await.map_err(AttemptError::io)? == 0 {
                     break;
                 }
                 let chunk = chunk.freeze();
@@ -215,29 +216,29 @@ impl Received {
         Self { expected, bytes: 0, hash: Sha256::new() }
     }
 
-    fn add(&mut self, chunk: &[u8]) -> Result<(), Fault> {
+    fn add(&mut self, chunk: &[u8]) -> Result<(), AttemptError> {
         self.bytes += chunk.len() as u64;
         self.hash.update(chunk);
-        if self.bytes > self.expected { Err(Fault::Corrupt) } else { Ok(()) }
+        if self.bytes > self.expected { Err(AttemptError::Corrupt) } else { Ok(()) }
     }
 
-    fn finish(self, sha256: Option<&str>) -> Result<(u64, String), Fault> {
+    fn finish(self, sha256: Option<&str>) -> Result<(u64, String), AttemptError> {
         let sum = hex(&self.hash.finalize());
         match sha256 {
-            Some(expected) if expected != sum || self.bytes != self.expected => Err(Fault::Corrupt),
+            Some(expected) if expected != sum || self.bytes != self.expected => Err(AttemptError::Corrupt),
             _ => Ok((self.bytes, sum)),
         }
     }
 }
 
 #[derive(Debug)]
-enum Fault {
+enum AttemptError {
     Status(Status),
     Io(std::io::Error),
     Corrupt,
 }
 
-impl Fault {
+impl AttemptError {
     fn io(error: std::io::Error) -> Self {
         Self::Io(error)
     }
@@ -256,13 +257,13 @@ impl Fault {
             Self::Status(status) if status.code() == Code::ResourceExhausted => {
                 CallError::TooLarge(status.message().to_owned())
             }
-            Self::Status(status) if may_pass(&status) => CallError::Unavailable(status.message().to_owned()),
+            Self::Status(status) if is_retryable(&status) => CallError::Unavailable(status.message().to_owned()),
             Self::Status(status) => CallError::Refused(status.message().to_owned()),
         }
     }
 }
 
-impl From<Status> for Fault {
+impl From<Status> for AttemptError {
     fn from(status: Status) -> Self {
         Self::Status(status)
     }
@@ -270,7 +271,7 @@ impl From<Status> for Fault {
 
 /// Whether the same call may work later. A broken connection shows as UNAVAILABLE or, in the middle of an answer, as a
 /// status that this side made up, which has the broken connection as its source.
-pub(crate) fn may_pass(status: &Status) -> bool {
+pub(crate) fn is_retryable(status: &Status) -> bool {
     let broken = std::error::Error::source(status).is_some();
     match status.code() {
         Code::Unavailable => true,

@@ -64,7 +64,7 @@ pub use async_trait::async_trait;
 pub use config::{Config, ConfigError, TokenSource};
 pub use courant_proto::v1::{BoundingBox, Page, ResultFormat, Stage, Zone, ZoneKind, ZoneStatus};
 pub use handler::{Handler, Outcome, TaskError};
-pub use split::{Change, Split};
+pub use split::{Split, SplitEvent};
 pub use status::{Status, StatusBoard};
 pub use task::{Artifact, CallError, FinishedPage, Source, Task};
 pub use worker::{Error, run};

@@ -56,7 +56,7 @@ impl Outbox {
     }
 
     /// Whether another durable report fits.
-    pub(crate) fn has_room(&self) -> bool {
+    pub(crate) fn has_capacity(&self) -> bool {
         self.waiting.len() < self.capacity
     }
 
@@ -144,7 +144,7 @@ impl Outbox {
     }
 
     /// What is deferred goes out at once.
-    pub(crate) fn hasten(&mut self) {
+    pub(crate) fn resend_now(&mut self) {
         self.deferred.iter_mut().for_each(|deferred| deferred.until = Instant::now());
     }
 
@@ -164,7 +164,7 @@ impl Outbox {
     }
 
     /// Whether the attempt has ended and the server knows all about it.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(crate) fn is_acknowledged(&self) -> bool {
         self.ended && self.waiting.is_empty()
     }
 }
@@ -207,14 +207,14 @@ mod tests {
     #[test]
     fn room_comes_back_with_the_acknowledgement_and_the_end_always_fits() {
         let (mut outbox, mut seq) = (Outbox::new(1), 0);
-        assert!(outbox.has_room());
+        assert!(outbox.has_capacity());
         outbox.push(plan(1));
-        assert!(!outbox.has_room());
+        assert!(!outbox.has_capacity());
         outbox.end(Message::Succeeded(ReportSucceeded::default()));
         assert_eq!(drain(&mut outbox, &mut seq).len(), 2);
-        assert!(!outbox.is_settled());
+        assert!(!outbox.is_acknowledged());
         assert!(outbox.acknowledge(seq));
-        assert!(outbox.is_settled());
+        assert!(outbox.is_acknowledged());
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
         outbox.defer(attempt(), until);
         assert!(!outbox.acknowledge(seq), "they were not taken");
         assert_eq!((drain(&mut outbox, &mut seq), outbox.deferred_until()), (vec![], Some(until)));
-        outbox.hasten();
+        outbox.resend_now();
         let resume = Message::ResumeReports(ResumeReports { attempt: Some(attempt()) });
         assert_eq!(drain(&mut outbox, &mut seq), [resume, plan(2), plan(3), progress(20.0)]);
         assert!(outbox.acknowledge(seq) && outbox.deferred_until().is_none());

@@ -108,7 +108,7 @@ impl Session {
     }
 
     /// Carries reports and orders until the stream ends.
-    pub(crate) async fn carry(mut self, worker: &mut Worker) -> End {
+    pub(crate) async fn run(mut self, worker: &mut Worker) -> End {
         let outgoing = self.outgoing.clone();
         let mut more = true;
         loop {
@@ -135,7 +135,7 @@ impl Session {
                         None => more = false,
                     }
                 }
-                () = worker.woken() => more = true,
+                () = worker.wait_for_wake() => more = true,
                 () = sleep_until(self.heartbeat_due), if !more && self.asked.is_none() => more = true,
                 () = sleep_until(resend.unwrap_or(self.last_received)), if !more && resend.is_some() => more = true,
                 () = sleep_until(unacknowledged.unwrap_or(self.last_received)), if unacknowledged.is_some() => {}
@@ -149,7 +149,7 @@ impl Session {
         if worker.is_draining() && !self.closed {
             // Before anything is handed back: it would come right back here.
             self.closed = true;
-            worker.hasten();
+            worker.resend_now();
             return Some(Message::Slots(ChangeSlots { slots: 0 }));
         }
         if let Some(answer) = self.answers.pop_front() {
@@ -192,7 +192,7 @@ impl Session {
             }
             Reply::LeaseLost(lost) => {
                 if let Some(attempt) = lost.attempt {
-                    worker.lose(&attempt.into());
+                    worker.abandon(&attempt.into());
                 }
             }
             Reply::DeferReports(deferred) => {
@@ -207,7 +207,7 @@ impl Session {
                 worker.set_status(Status::Draining);
             }
             Reply::Resume(_) => {
-                tracing::info!("jobs will come again");
+                tracing::info!("dispatch resumed");
                 worker.set_status(Status::Serving);
             }
         }
@@ -215,7 +215,7 @@ impl Session {
 
     fn assigned(&mut self, worker: &mut Worker, assignment: Assignment) {
         let Some(attempt) = assignment.attempt.clone() else {
-            tracing::warn!("the server gave a job without saying which");
+            tracing::warn!("the server sent an assignment without an attempt");
             return;
         };
         let attempt = Some(attempt);
@@ -242,7 +242,7 @@ impl Session {
         if fits {
             self.answers.push_back(message);
         } else {
-            tracing::warn!("too many orders at once; one is not answered");
+            tracing::warn!("too many commands at once; one is not answered");
         }
         fits
     }

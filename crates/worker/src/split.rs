@@ -18,7 +18,10 @@ use crate::task::{CallError, FinishedPage, each_page};
 const MAX_RANGES: usize = 1024;
 
 /// Has other workers do pages of a document: offers ranges of pages and follows what becomes of them. Made by
-/// [`Task::split`](crate::Task::split), once per attempt. When it is dropped, offered ranges stay offered until the attempt ends.
+/// [`Task::split`](crate::Task::split), once per attempt: servers take no offer of a second one.
+///
+/// When it is dropped, its last offer stays until the attempt ends, also over new streams. Other workers may then take these
+/// ranges, even ones that were done already, and nothing is heard of them: take everything back first.
 pub struct Split {
     attempt: Arc<Attempt>,
     parts: watch::Receiver<PartsChanged>,
@@ -27,11 +30,11 @@ pub struct Split {
 
 /// What became of offered pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum SplitEvent {
     /// Another worker does them now.
     Taken(RangeInclusive<u32>),
     /// They are this worker's again.
-    Back {
+    Returned {
         /// The range as it was offered.
         pages: RangeInclusive<u32>,
         /// Those of them that are done: do not do them again, read their artifacts.
@@ -52,7 +55,7 @@ impl Split {
         self.send_offer();
     }
 
-    /// Asks for offered pages back. They come with [`Change::Back`], and if another worker has them, when that has ended.
+    /// Asks for offered pages back. They come with [`SplitEvent::Returned`], and if another worker has them, when that has ended.
     pub fn take_back(&mut self, pages: &RangeInclusive<u32>) {
         self.ledger.take_back(*pages.start());
         self.send_offer();
@@ -64,12 +67,12 @@ impl Split {
     }
 
     /// The first of the offered ranges that nobody has and that were not asked back.
-    pub fn first_open(&self) -> Option<RangeInclusive<u32>> {
-        self.ledger.first_open()
+    pub fn first_untaken(&self) -> Option<RangeInclusive<u32>> {
+        self.ledger.first_untaken()
     }
 
     /// What happens next. May be dropped and called again without losing anything. Errors: the attempt was stopped.
-    pub async fn next(&mut self) -> Result<Change, CallError> {
+    pub async fn next(&mut self) -> Result<SplitEvent, CallError> {
         loop {
             if let Some(change) = self.ledger.changes.pop_front() {
                 return Ok(change);
@@ -101,7 +104,7 @@ struct Ledger {
     revision: i64,
     /// The newest offer is not what should be offered.
     stale: bool,
-    changes: VecDeque<Change>,
+    changes: VecDeque<SplitEvent>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +132,7 @@ impl Ledger {
         }
     }
 
-    fn first_open(&self) -> Option<RangeInclusive<u32>> {
+    fn first_untaken(&self) -> Option<RangeInclusive<u32>> {
         let open = |(_, range): &(&u32, &Range)| range.left_out.is_none();
         self.ranges.iter().find(open).map(|(first, range)| *first..=range.last)
     }
@@ -162,14 +165,14 @@ impl Ledger {
                 None | Some(_) => {}
             }
             if held && !std::mem::replace(&mut range.taken, true) {
-                self.changes.push_back(Change::Taken(first..=range.last));
+                self.changes.push_back(SplitEvent::Taken(first..=range.last));
             }
         }
         for first in back {
             let Some(range) = self.ranges.remove(&first) else { continue };
             let pages = first..=range.last;
             let finished = within(&parts.finished_pages, &pages);
-            self.changes.push_back(Change::Back { pages, finished });
+            self.changes.push_back(SplitEvent::Returned { pages, finished });
         }
     }
 }
@@ -274,7 +277,7 @@ mod tests {
             }
             self.send_offer();
             for change in self.ledger.changes.drain(..) {
-                if let Change::Back { pages, .. } = change {
+                if let SplitEvent::Returned { pages, .. } = change {
                     prop_assert!(!self.back.contains(pages.start()), "{pages:?} came back twice");
                     self.back.push(*pages.start());
                 }
@@ -318,7 +321,7 @@ mod tests {
         ledger.offer((1..=2000).map(|page| page..=page));
         let offered = ledger.next_offer().unwrap().pages;
         assert_eq!((offered.len(), offered.first()), (1024, Some(&wire(2000, 2000))));
-        assert_eq!(ledger.first_open(), Some(1..=1));
+        assert_eq!(ledger.first_untaken(), Some(1..=1));
     }
 
     #[test]
@@ -331,9 +334,9 @@ mod tests {
         assert_eq!(ledger.next_offer().map(|offer| (offer.revision, offer.pages)), Some((2, vec![])));
         let finished_pages = vec![FinishedPages { first: 1, last: 6, attempt: 1 }];
         ledger.apply(&PartsChanged { revision: 1, finished_pages: finished_pages.clone(), ..Default::default() });
-        assert_eq!(ledger.changes.make_contiguous(), [Change::Taken(5..=9)], "it could be given again");
+        assert_eq!(ledger.changes.make_contiguous(), [SplitEvent::Taken(5..=9)], "it could be given again");
         ledger.apply(&PartsChanged { revision: 2, finished_pages, ..Default::default() });
         let finished = [5, 6].map(|number| FinishedPage { number, written_by: 1 }).to_vec();
-        assert_eq!(ledger.changes.pop_back(), Some(Change::Back { pages: 5..=9, finished }));
+        assert_eq!(ledger.changes.pop_back(), Some(SplitEvent::Returned { pages: 5..=9, finished }));
     }
 }

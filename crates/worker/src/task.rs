@@ -39,7 +39,8 @@ pub struct Task {
 pub enum Source {
     /// Bytes in memory.
     Bytes(Bytes),
-    /// A local file, read in pieces. It must not change before the call returns.
+    /// A local file, read in pieces, and again from its beginning when the call starts over. It must not change before the
+    /// call returns: what was read is stored, and a change meanwhile goes unnoticed.
     File(PathBuf),
 }
 

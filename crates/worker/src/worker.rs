@@ -28,7 +28,7 @@ use courant_runtime::Backoff;
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
 /// A stream that lasted so long worked: the waits between tries begin anew. One that the server ends again and again, because
 /// its store is away, makes them longer.
-const STEADY: Duration = Duration::from_secs(10);
+const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// The longest wait before the next try while shutting down.
 const DRAINING_WAIT: Duration = Duration::from_millis(500);
 
@@ -124,8 +124,8 @@ impl Worker {
                     self.set_status(Status::Serving);
                     self.welcome(&welcome);
                     let begun = Instant::now();
-                    let end = session.carry(self).await;
-                    if begun.elapsed() >= STEADY {
+                    let end = session.run(self).await;
+                    if begun.elapsed() >= STABLE_AFTER {
                         backoff.reset();
                     }
                     end
@@ -138,7 +138,7 @@ impl Worker {
                 End::Drained => return Ok(()),
                 End::Closed(Some(status)) if fatal(&status, welcomed) => return Err(refused(&status)),
                 End::Closed(status) => tracing::warn!(?status, "no stream to the server; connecting again"),
-                End::Silent => tracing::warn!("nothing heard from the server; connecting again"),
+                End::Silent => tracing::warn!("no message from the server; connecting again"),
             }
             let wait = backoff.pause();
             tokio::select! {
@@ -181,8 +181,8 @@ impl Worker {
     }
 
     /// What is deferred goes out at once: there is not much time left.
-    pub(crate) fn hasten(&self) {
-        self.attempts.values().for_each(|attempt| attempt.with_outbox(Outbox::hasten));
+    pub(crate) fn resend_now(&self) {
+        self.attempts.values().for_each(|attempt| attempt.with_outbox(Outbox::resend_now));
     }
 
     /// Takes no new jobs from the shutdown on; tasks go on for the grace period.
@@ -224,7 +224,7 @@ impl Worker {
     fn welcome(&mut self, welcome: &Welcome) {
         let ours: Vec<AttemptKey> = welcome.in_flight.iter().cloned().map(AttemptKey::from).collect();
         let lost: Vec<AttemptKey> = self.attempts.keys().filter(|key| !ours.contains(key)).cloned().collect();
-        lost.iter().for_each(|key| self.lose(key));
+        lost.iter().for_each(|key| self.abandon(key));
         self.attempts.values().for_each(|attempt| attempt.with_outbox(|outbox| outbox.rewind()));
         tracing::info!(in_flight = self.attempts.len(), lost = lost.len(), "connected");
     }
@@ -245,7 +245,7 @@ impl Worker {
         let (handler, released) = (self.handler.clone(), self.released.clone());
         let (longest, patience) = (self.config.max_job_duration, self.config.stop_timeout);
         self.tracker.spawn(async move {
-            let work = AssertUnwindSafe(do_it(&*handler, task, pages)).catch_unwind();
+            let work = AssertUnwindSafe(run_handler(&*handler, task, pages)).catch_unwind();
             let result = until_stopped(work, &attempt, &released, longest, patience).await;
             tracing::info!(job_id = attempt.key.job_id, attempt = attempt.key.number, ?result, "job ended");
             attempt.end(result);
@@ -269,9 +269,9 @@ impl Worker {
     }
 
     /// The attempt is not ours any more.
-    pub(crate) fn lose(&mut self, key: &AttemptKey) {
+    pub(crate) fn abandon(&mut self, key: &AttemptKey) {
         if let Some(attempt) = self.attempts.remove(key) {
-            tracing::info!(job_id = key.job_id, attempt = key.number, "the job belongs to someone else now");
+            tracing::info!(job_id = key.job_id, attempt = key.number, "lease lost: the job belongs to another worker");
             attempt.stop(Stop::Lost);
         }
     }
@@ -279,7 +279,7 @@ impl Worker {
     pub(crate) fn acknowledge(&mut self, seq: Seq) {
         self.attempts.retain(|_, attempt| {
             attempt.acknowledge(seq);
-            !attempt.with_outbox(|outbox| outbox.is_settled()) && !attempt.is_lost()
+            !attempt.with_outbox(|outbox| outbox.is_acknowledged()) && !attempt.is_lost()
         });
     }
 
@@ -306,7 +306,7 @@ impl Worker {
         self.attempts.values().for_each(|attempt| attempt.with_outbox(|outbox| outbox.forget_transient()));
     }
 
-    pub(crate) async fn woken(&self) {
+    pub(crate) async fn wait_for_wake(&self) {
         self.wake.notified().await;
     }
 
@@ -321,7 +321,11 @@ impl Worker {
 }
 
 /// A whole job, or these pages of somebody else's.
-async fn do_it(handler: &dyn Handler, task: Task, pages: Option<RangeInclusive<u32>>) -> Result<Outcome, TaskError> {
+async fn run_handler(
+    handler: &dyn Handler,
+    task: Task,
+    pages: Option<RangeInclusive<u32>>,
+) -> Result<Outcome, TaskError> {
     match pages {
         Some(pages) => handler.run_part(task, pages).await.map(|()| Outcome::default()),
         None => handler.run(task).await,
@@ -343,15 +347,15 @@ async fn until_stopped(
     tokio::pin!(work);
     let result = tokio::select! {
         result = &mut work => result,
-        () = attempt.stopped().cancelled() => give_time(work, patience).await,
+        () = attempt.stopped().cancelled() => wait_or_abort(work, patience).await,
         () = released.cancelled() => {
             attempt.stop(Stop::Released);
-            give_time(work, patience).await
+            wait_or_abort(work, patience).await
         }
         () = sleep(longest) => {
             tracing::warn!(job_id = attempt.key.job_id, attempt = attempt.key.number, ?longest, "the job takes too long");
             attempt.stop(Stop::TimedOut(longest));
-            give_time(work, patience).await
+            wait_or_abort(work, patience).await
         }
     };
     result.unwrap_or_else(|_| {
@@ -359,7 +363,7 @@ async fn until_stopped(
     })
 }
 
-async fn give_time<T>(
+async fn wait_or_abort<T>(
     work: impl Future<Output = std::thread::Result<Result<T, TaskError>>>,
     patience: Duration,
 ) -> std::thread::Result<Result<T, TaskError>> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use courant_proto::v1::work_request::Message as Said;
 use courant_proto::v1::work_response::Message as Reply;
 use courant_proto::v1::*;
-use courant_worker::{Change, Config, Handler, Outcome, Page, Task, TaskError, async_trait, run};
+use courant_worker::{Config, Handler, Outcome, Page, SplitEvent, Task, TaskError, async_trait, run};
 use support::{FakeServer, LONG, assignment};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use tonic::Status;
 
 /// As a lead it offers pages 4 to 6 and 7 to 9 of nine, takes the first back, and tells the test what comes of it; as a helper
 /// it does the pages it is given.
-struct Divides(mpsc::UnboundedSender<Change>);
+struct Divides(mpsc::UnboundedSender<SplitEvent>);
 
 #[async_trait]
 impl Handler for Divides {
@@ -25,7 +25,7 @@ impl Handler for Divides {
         task.plan(9).await?;
         let mut split = task.split();
         split.offer([4..=6, 7..=9]);
-        assert_eq!(split.first_open(), Some(4..=6));
+        assert_eq!(split.first_untaken(), Some(4..=6));
         split.take_back(&(4..=6));
         while split.outstanding() > 0 {
             let _ = self.0.send(split.next().await?);
@@ -42,7 +42,7 @@ impl Handler for Divides {
     }
 }
 
-async fn start() -> (FakeServer, mpsc::UnboundedReceiver<Change>, CancellationToken) {
+async fn start() -> (FakeServer, mpsc::UnboundedReceiver<SplitEvent>, CancellationToken) {
     let server = FakeServer::start().await;
     let mut config = Config::new(server.url(), Arc::new(|| "token".to_owned()), "w-1", ["text"]);
     (config.backoff_min, config.backoff_max) = (Duration::from_millis(1), Duration::from_millis(20));
@@ -73,7 +73,7 @@ async fn offer(line: &mut support::Line) -> OfferPages {
     }
 }
 
-async fn next(changes: &mut mpsc::UnboundedReceiver<Change>) -> Change {
+async fn next(changes: &mut mpsc::UnboundedReceiver<SplitEvent>) -> SplitEvent {
     tokio::time::timeout(LONG, changes.recv()).await.expect("a change").expect("the handler is there")
 }
 
@@ -92,8 +92,8 @@ async fn every_range_comes_back_once_also_over_a_new_stream_and_a_new_server() {
         assert_eq!(offer.pages, [range(7, 9), range(4, 6)]);
     };
     line.reply(parts(newest.revision, &[range(7, 9)], &[])).await;
-    assert_eq!(next(&mut changes).await, Change::Taken(7..=9));
-    assert_eq!(next(&mut changes).await, Change::Back { pages: 4..=6, finished: vec![] });
+    assert_eq!(next(&mut changes).await, SplitEvent::Taken(7..=9));
+    assert_eq!(next(&mut changes).await, SplitEvent::Returned { pages: 4..=6, finished: vec![] });
     assert_eq!(offer(&mut line).await.pages, [], "what is taken is not offered any more");
     line.fail(Status::unavailable("cut")).await;
 
@@ -103,9 +103,33 @@ async fn every_range_comes_back_once_also_over_a_new_stream_and_a_new_server() {
     let again = offer(&mut line).await;
     assert!(again.pages.is_empty() && again.revision > newest.revision);
     line.reply(parts(again.revision, &[], &[(1, 2), (8, 8)])).await;
-    let Change::Back { pages, finished } = next(&mut changes).await else { panic!("not back") };
+    let SplitEvent::Returned { pages, finished } = next(&mut changes).await else { panic!("not back") };
     assert_eq!((pages, finished.iter().map(|page| page.number).collect::<Vec<_>>()), (7..=9, vec![8]));
     assert!(matches!(line.reports().await.last(), Some(Said::Succeeded(_))));
+}
+
+#[tokio::test]
+async fn the_offer_of_a_dropped_split_stays_also_on_a_new_stream() {
+    struct Drops;
+    #[async_trait]
+    impl Handler for Drops {
+        async fn run(&self, task: Task) -> Result<Outcome, TaskError> {
+            task.split().offer([4..=6]);
+            task.cancelled().cancelled().await;
+            Ok(Outcome::default())
+        }
+    }
+    let mut server = FakeServer::start().await;
+    let mut config = Config::new(server.url(), Arc::new(|| "token".to_owned()), "w-1", ["text"]);
+    (config.backoff_min, config.backoff_max) = (Duration::from_millis(1), Duration::from_millis(20));
+    tokio::spawn(run(config, Arc::new(Drops), CancellationToken::new()));
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment("J", 1)).await;
+    let first = offer(&mut line).await;
+    assert_eq!(first.pages, [range(4, 6)]);
+    line.fail(Status::unavailable("cut")).await;
+    let mut line = server.welcomed_line().await;
+    assert_eq!(offer(&mut line).await, first);
 }
 
 #[tokio::test]

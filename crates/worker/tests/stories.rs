@@ -355,11 +355,13 @@ async fn documents_and_artifacts_are_tried_again_and_checked() {
     let mut server = FakeServer::start().await;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("document");
-    let target = path.clone();
+    let (target, memory) = (path.clone(), server.memory.clone());
     let _worker = start(config(&server), move |task| {
-        let path = target.clone();
+        let (path, memory) = (target.clone(), memory.clone());
         async move {
             task.read_document(&path).await?;
+            // A file is read again from its beginning.
+            memory.failing_calls.store(1, Ordering::SeqCst);
             let stored = task.write_artifact("result.json", path.clone()).await?;
             assert_eq!(stored.sha256, task.document_sha256());
             let back = task.read_artifact(1, "result.json").await?;

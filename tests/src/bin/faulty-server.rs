@@ -15,10 +15,10 @@ use courant_joblog::log::{
     Append, AppendError, Blob, Changed, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record,
 };
 use courant_joblog::sqlite::SqliteLog;
+use courant_runtime::{Shutdown, logging};
 use courant_server::{Config, Server};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -54,10 +54,14 @@ struct Flags {
     config: Config,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
+    courant_runtime::run(logging::filter_from_env("RUST_LOG"), logging::Format::Text, async move |shutdown| {
+        serve(flags, shutdown).await
+    })
+}
+
+async fn serve(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
     let verifier = Verifier::hs256(&Secret::load_or_create(&flags.secret_file)?);
     let log = Faulty { inner: Server::open_log(&flags.config)?, fault: flags.fault };
     if flags.fault == Fault::Lost {
@@ -66,7 +70,7 @@ async fn main() -> anyhow::Result<()> {
     let server = Server::with_log(flags.config, verifier, Arc::new(log)).await?;
     let listener = TcpListener::bind(flags.grpc).await?;
     tracing::info!(address = %listener.local_addr()?, "serving gRPC");
-    Ok(server.serve(listener, CancellationToken::new()).await?)
+    Ok(server.serve(listener, shutdown).await?)
 }
 
 /// A log that does not keep its laws.

@@ -62,19 +62,19 @@ fn is_zero(number: &i32) -> bool {
 
 /// What a watch says beside durable events.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub enum WatchUpdate {
     /// A durable event.
     Fact(Box<Fact>),
     /// News that is not in the log: job, attempt, tenths of a percent.
-    News(String, i32, i64),
+    Transient(String, i32, i64),
 }
 
 /// Reads an event of gRPC.
-pub fn of_event(event: &JobEvent) -> Option<Told> {
+pub fn of_event(event: &JobEvent) -> Option<WatchUpdate> {
     let (job, change) = (event.job.as_ref()?, event.change.as_ref()?);
     let (ev, of, pz) = named(change);
     if event.revision == 0 {
-        return Some(Told::News(job.job_id.clone(), job.attempt, tenths(percent(job))));
+        return Some(WatchUpdate::Transient(job.job_id.clone(), job.attempt, tenths(percent(job))));
     }
     let width = match change {
         Change::PageFinished(finished) => finished.page.as_ref().map_or(0.0, |page| page.width),
@@ -94,7 +94,7 @@ pub fn of_event(event: &JobEvent) -> Option<Told> {
     let exports = job.exports.iter().map(|export| format!("{}:{}", format(export.format()), export.sha256));
     fact.dig = digest(&fact, &time, &error, &job.warnings, exports.collect());
     fact.rev = event.revision;
-    Some(Told::Fact(Box::new(fact)))
+    Some(WatchUpdate::Fact(Box::new(fact)))
 }
 
 /// Reads the state of a job over gRPC.
@@ -115,12 +115,12 @@ pub fn of_job(job: &Job) -> Fact {
 }
 
 /// Reads a message of the browser protocol that is about a job.
-pub fn of_message(message: &Value) -> Option<Told> {
+pub fn of_message(message: &Value) -> Option<WatchUpdate> {
     let kind = message["type"].as_str()?;
     let ev = kind.strip_prefix("job-").unwrap_or(kind);
     let mut fact = of_json(message)?;
     if !message["cursor"].is_string() {
-        return Some(Told::News(fact.job, fact.att, fact.pct));
+        return Some(WatchUpdate::Transient(fact.job, fact.att, fact.pct));
     }
     fact.ev = if ev == "page-completed" { "page" } else { ev }.to_owned();
     if ev == DELETED {
@@ -138,7 +138,7 @@ pub fn of_message(message: &Value) -> Option<Told> {
     let exports = message["result"]["formats"].as_array().into_iter().flatten();
     let exports = exports.map(|export| format!("{}:{}", text(&export["format"]), text(&export["sha256"])));
     fact.dig = digest(&fact, &text(&message["timestamp"]), &error, &warnings, exports.collect());
-    Some(Told::Fact(Box::new(fact)))
+    Some(WatchUpdate::Fact(Box::new(fact)))
 }
 
 /// Reads the state of a job in JSON.

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use options::{Attack, Command, Options};
 use plan::Plan;
-use verify::{Kept, Verdict};
+use verify::{Kept, VerifyReport};
 
 /// Does what the options say.
 pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
@@ -54,20 +54,20 @@ fn planned(options: &Attack) -> Plan {
 async fn attack(options: &Attack) -> anyhow::Result<ExitCode> {
     let (plan, home, begun) = (planned(options), options.home(), Instant::now());
     let ran = run::attack(options, &plan, &home).await?;
-    let verdict = verify::verify(&Kept(&home.join(run::RECORDS)))?;
-    println!("{}", table::table(&plan, &ran, &verdict, begun.elapsed()));
-    let good = verdict.total() == 0 && !ran.interrupted;
-    if verdict.total() > 0 {
-        println!("{}", table::violations(&plan, &home, &verdict));
+    let report = verify::verify(&Kept(&home.join(run::RECORDS)))?;
+    println!("{}", table::table(&plan, &ran, &report, begun.elapsed()));
+    let good = report.total() == 0 && !ran.interrupted;
+    if report.total() > 0 {
+        println!("{}", table::violations(&plan, &home, &report));
     } else if !options.keep {
         std::fs::remove_dir_all(home.join(run::RECORDS))?;
     }
-    println!("{}", table::sum(&verdict));
+    println!("{}", table::sum(&report));
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn again(folder: &Path) -> anyhow::Result<ExitCode> {
-    let verdict: Verdict = verify::verify(&Kept(folder))?;
+    let report: VerifyReport = verify::verify(&Kept(folder))?;
     let (mut seed, mut seconds) = (0, 0);
     record::read(folder, |_, line| {
         if let record::Record::Begin { seed: of, seconds: long } = line.record {
@@ -75,10 +75,10 @@ fn again(folder: &Path) -> anyhow::Result<ExitCode> {
         }
     })?;
     let plan = Plan { seed, length: Duration::from_secs(seconds), faults: Vec::new() };
-    println!("{}", table::table(&plan, &run::Ran::default(), &verdict, Duration::ZERO));
-    if verdict.total() == 0 {
+    println!("{}", table::table(&plan, &run::Ran::default(), &report, Duration::ZERO));
+    if report.total() == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}", table::violations(&plan, folder.parent().unwrap_or(folder), &verdict));
+    println!("{}", table::violations(&plan, folder.parent().unwrap_or(folder), &report));
     Ok(ExitCode::FAILURE)
 }

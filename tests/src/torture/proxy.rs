@@ -14,16 +14,16 @@ use super::plan::Cut;
 
 /// How a link is at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Weather {
+pub enum LinkCondition {
     /// Everything passes.
     #[default]
-    Fair,
+    Normal,
     /// Nothing passes, in either direction, and nobody is told.
     Stalled,
     /// Everything is late by this much.
-    Late(Duration),
+    Delayed(Duration),
     /// This many bytes pass in a second.
-    Thin(usize),
+    Trickling(usize),
     /// No new connections.
     Closed,
 }
@@ -33,7 +33,7 @@ pub enum Weather {
 pub struct Proxy {
     /// Where to connect to.
     pub address: SocketAddr,
-    weather: watch::Sender<Weather>,
+    condition: watch::Sender<LinkCondition>,
     cut: watch::Sender<(u64, Cut)>,
     target: Arc<Mutex<Option<SocketAddr>>>,
 }
@@ -44,18 +44,18 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let proxy = Self {
             address: listener.local_addr()?,
-            weather: watch::Sender::new(Weather::Fair),
+            condition: watch::Sender::new(LinkCondition::Normal),
             cut: watch::Sender::new((0, Cut::Fin)),
             target: Arc::default(),
         };
-        let (weather, cut, target) = (proxy.weather.subscribe(), proxy.cut.subscribe(), proxy.target.clone());
+        let (condition, cut, target) = (proxy.condition.subscribe(), proxy.cut.subscribe(), proxy.target.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let target = *target.lock();
-                let Some(target) = target.filter(|_| *weather.borrow() != Weather::Closed) else { continue };
-                let (weather, mut cut) = (weather.clone(), cut.clone());
+                let Some(target) = target.filter(|_| *condition.borrow() != LinkCondition::Closed) else { continue };
+                let (condition, mut cut) = (condition.clone(), cut.clone());
                 cut.mark_unchanged();
-                tokio::spawn(carry(client, target, weather, cut));
+                tokio::spawn(proxy_connection(client, target, condition, cut));
             }
         });
         Ok(proxy)
@@ -67,8 +67,8 @@ impl Proxy {
     }
 
     /// Changes how the link is.
-    pub fn set(&self, weather: Weather) {
-        self.weather.send_replace(weather);
+    pub fn set(&self, condition: LinkCondition) {
+        self.condition.send_replace(condition);
     }
 
     /// Cuts all connections that are there.
@@ -77,10 +77,10 @@ impl Proxy {
     }
 }
 
-async fn carry(
+async fn proxy_connection(
     client: TcpStream,
     target: SocketAddr,
-    weather: watch::Receiver<Weather>,
+    condition: watch::Receiver<LinkCondition>,
     mut cut: watch::Receiver<(u64, Cut)>,
 ) {
     let Ok(server) = TcpStream::connect(target).await else { return };
@@ -88,8 +88,11 @@ async fn carry(
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let both = async {
-        let (mut up, mut down) = (weather.clone(), weather);
-        tokio::join!(pour(&mut from_client, &mut to_server, &mut up), pour(&mut from_server, &mut to_client, &mut down))
+        let (mut up, mut down) = (condition.clone(), condition);
+        tokio::join!(
+            copy_stream(&mut from_client, &mut to_server, &mut up),
+            copy_stream(&mut from_server, &mut to_client, &mut down)
+        )
     };
     tokio::select! {
         _ = both => return,
@@ -104,29 +107,33 @@ async fn carry(
 }
 
 /// Carries one direction to its end.
-async fn pour(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, weather: &mut watch::Receiver<Weather>) {
+async fn copy_stream(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    condition: &mut watch::Receiver<LinkCondition>,
+) {
     let mut buffer = vec![0; 16 << 10];
     loop {
-        let now = *weather.borrow_and_update();
-        if now == Weather::Stalled {
-            if weather.changed().await.is_err() {
+        let now = *condition.borrow_and_update();
+        if now == LinkCondition::Stalled {
+            if condition.changed().await.is_err() {
                 return;
             }
             continue;
         }
-        let most = if let Weather::Thin(rate) = now { (rate / 20).max(1) } else { buffer.len() };
+        let most = if let LinkCondition::Trickling(rate) = now { (rate / 20).max(1) } else { buffer.len() };
         let read = tokio::select! {
             read = from.read(&mut buffer[..most]) => read,
-            _ = weather.changed() => continue,
+            _ = condition.changed() => continue,
         };
         let Ok(count @ 1..) = read else { break };
         match now {
-            Weather::Late(time) => tokio::time::sleep(time).await,
-            Weather::Thin(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            Weather::Fair | Weather::Stalled | Weather::Closed => {}
+            LinkCondition::Delayed(time) => tokio::time::sleep(time).await,
+            LinkCondition::Trickling(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            LinkCondition::Normal | LinkCondition::Stalled | LinkCondition::Closed => {}
         }
         // It may have begun to stall while these bytes were under way.
-        if weather.wait_for(|now| *now != Weather::Stalled).await.is_err()
+        if condition.wait_for(|now| *now != LinkCondition::Stalled).await.is_err()
             || to.write_all(&buffer[..count]).await.is_err()
         {
             break;
@@ -172,12 +179,12 @@ mod tests {
     #[tokio::test]
     async fn what_was_stalled_comes_when_the_stall_is_over() -> anyhow::Result<()> {
         let (proxy, mut stream) = connected().await?;
-        proxy.set(Weather::Stalled);
+        proxy.set(LinkCondition::Stalled);
         stream.write_all(b"late").await?;
         let mut heard = [0; 4];
         let waiting = tokio::time::timeout(Duration::from_millis(50), stream.read_exact(&mut heard)).await;
         anyhow::ensure!(waiting.is_err(), "it passed");
-        proxy.set(Weather::Fair);
+        proxy.set(LinkCondition::Normal);
         stream.read_exact(&mut heard).await?;
         anyhow::ensure!(&heard == b"late");
         said(&mut stream, b"again").await
@@ -198,11 +205,11 @@ mod tests {
     #[tokio::test]
     async fn late_thin_and_closed_links_behave_so() -> anyhow::Result<()> {
         let (proxy, mut stream) = connected().await?;
-        proxy.set(Weather::Late(Duration::from_millis(5)));
+        proxy.set(LinkCondition::Delayed(Duration::from_millis(5)));
         said(&mut stream, b"late").await?;
-        proxy.set(Weather::Thin(40));
+        proxy.set(LinkCondition::Trickling(40));
         said(&mut stream, b"thin").await?;
-        proxy.set(Weather::Closed);
+        proxy.set(LinkCondition::Closed);
         let mut refused = TcpStream::connect(proxy.address).await?;
         anyhow::ensure!(!matches!(refused.read(&mut [0; 1]).await, Ok(1..)), "it was let in");
         said(&mut stream, b"still there").await

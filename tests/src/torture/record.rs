@@ -175,7 +175,7 @@ pub struct Folder {
 
 /// The file of one client. Clones write into the same file.
 #[derive(Clone, Debug)]
-pub struct Pen {
+pub struct RecordWriter {
     folder: Arc<Folder>,
     file: Arc<Mutex<BufWriter<File>>>,
 }
@@ -191,9 +191,9 @@ impl Folder {
     }
 
     /// A file for a client.
-    pub fn pen(self: &Arc<Self>, name: &str) -> anyhow::Result<Pen> {
+    pub fn writer(self: &Arc<Self>, name: &str) -> anyhow::Result<RecordWriter> {
         let file = File::create_new(self.path.join(format!("{name}.jsonl")))?;
-        Ok(Pen { folder: self.clone(), file: Arc::new(Mutex::new(BufWriter::new(file))) })
+        Ok(RecordWriter { folder: self.clone(), file: Arc::new(Mutex::new(BufWriter::new(file))) })
     }
 
     /// A number that nobody else of this run has.
@@ -202,7 +202,7 @@ impl Folder {
     }
 }
 
-impl Pen {
+impl RecordWriter {
     /// Writes a line.
     pub fn write(&self, record: Record) {
         let mut file = self.file.lock();
@@ -229,26 +229,26 @@ impl Pen {
 
 /// Where a record stands, for people.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct RecordPosition {
     /// The file's name without its end.
     pub file: Arc<str>,
     /// The line, from 1.
     pub line: u64,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for RecordPosition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
     }
 }
 
 /// Reads all records of a folder, file by file.
-pub fn read(folder: &Path, mut take: impl FnMut(&Place, Line)) -> anyhow::Result<()> {
+pub fn read(folder: &Path, mut take: impl FnMut(&RecordPosition, Line)) -> anyhow::Result<()> {
     for path in files(folder)? {
         let name: Arc<str> = path.file_stem().unwrap_or_default().to_string_lossy().into();
         let lines = BufReader::new(File::open(&path)?).split(b'\n');
         for (line, bytes) in (1..).zip(lines) {
-            let place = Place { file: name.clone(), line };
+            let place = RecordPosition { file: name.clone(), line };
             take(&place, serde_json::from_slice(&bytes?).with_context(|| format!("{place} is no record"))?);
         }
     }

@@ -22,11 +22,11 @@ use super::clients::watch::Watcher;
 use super::clients::{USERS, User, World};
 use super::options::Attack;
 use super::plan::{Fault, Link, Plan, WORKERS, Who};
-use super::record::{Folder, Pen, Record, Scope, Via};
+use super::record::{Folder, Record, RecordWriter, Scope, Via};
 use super::system::{Binaries, System};
 use super::verify::watches::ADMIN;
 use super::worker::frozen::Frozen;
-use super::worker::{Blow, Worker, Workplace};
+use super::worker::{Worker, WorkerFault, Workplace};
 
 /// Within the folder of a run.
 pub const RECORDS: &str = "records";
@@ -51,9 +51,9 @@ struct Run {
     world: Arc<World>,
     /// Those who submit and meddle.
     callers: JoinSet<()>,
-    workers: Vec<mpsc::Sender<Blow>>,
+    workers: Vec<mpsc::Sender<WorkerFault>>,
     tasks: JoinSet<()>,
-    pen: Pen,
+    writer: RecordWriter,
     skipped: Vec<&'static str>,
     calm: Duration,
 }
@@ -71,7 +71,7 @@ pub async fn attack(options: &Attack, plan: &Plan, home: &Path) -> anyhow::Resul
     let folder = Folder::create(&home.join(RECORDS))?;
     let system = Arc::new(System::start(home, &binaries, &stop).await?);
     let mut run = Run::new(plan.seed, &folder, system, Duration::from_secs(options.calm))?;
-    run.pen.write(Record::Begin { seed: plan.seed, seconds: plan.length.as_secs() });
+    run.writer.write(Record::Begin { seed: plan.seed, seconds: plan.length.as_secs() });
     run.wait_for_the_system().await?;
     run.start_clients()?;
     let interrupted = tokio::select! {
@@ -144,8 +144,8 @@ impl Run {
             calm: CancellationToken::new(),
             over: CancellationToken::new(),
         });
-        let (callers, workers, tasks, pen) = (JoinSet::new(), Vec::new(), JoinSet::new(), folder.pen("run")?);
-        Ok(Self { system, world, callers, workers, tasks, pen, skipped: Vec::new(), calm })
+        let (callers, workers, tasks, writer) = (JoinSet::new(), Vec::new(), JoinSet::new(), folder.writer("run")?);
+        Ok(Self { system, world, callers, workers, tasks, writer, skipped: Vec::new(), calm })
     }
 
     async fn wait_for_the_system(&self) -> anyhow::Result<()> {
@@ -215,13 +215,13 @@ impl Run {
                 let jobs: usize = self.world.users.iter().map(|user| user.all.lock().len()).sum();
                 eprintln!("torture: {:>5} s, {jobs} jobs", begun.elapsed().as_secs());
             }
-            self.suffer(timed.fault, &mut lasting);
+            self.inject(timed.fault, &mut lasting);
         }
         sleep_until(begun + plan.length).await;
         lasting.abort_all();
     }
 
-    fn suffer(&mut self, fault: Fault, lasting: &mut JoinSet<()>) {
+    fn inject(&mut self, fault: Fault, lasting: &mut JoinSet<()>) {
         match fault {
             Fault::Full(_, _) if !self.system.disk.own => return self.skip("full disks: no mounts of one's own here"),
             Fault::Jump(_) if !self.system.clock.can_jump() => {
@@ -229,14 +229,14 @@ impl Run {
             }
             _ => {}
         }
-        self.pen.write(Record::Fault { what: fault.to_string() });
+        self.writer.write(Record::Fault { what: fault.to_string() });
         if let Fault::Drain(worker, time) = fault {
             lasting.spawn(drain(self.world.clone(), format!("worker-{worker}"), time));
             return;
         }
         let blow = match fault {
-            Fault::Kill(Who::Worker(number)) => Some((number, Blow::Forget)),
-            Fault::Pause(Who::Worker(number), time) => Some((number, Blow::Freeze(time))),
+            Fault::Kill(Who::Worker(number)) => Some((number, WorkerFault::Forget)),
+            Fault::Pause(Who::Worker(number), time) => Some((number, WorkerFault::Freeze(time))),
             _ => None,
         };
         if let Some((number, blow)) = blow {
@@ -245,7 +245,7 @@ impl Run {
         }
         let system = self.system.clone();
         lasting.spawn(async move {
-            if let Err(error) = system.suffer(fault).await {
+            if let Err(error) = system.inject(fault).await {
                 eprintln!("torture: {fault}: {error:#}");
             }
         });
@@ -261,7 +261,7 @@ impl Run {
     /// Lets the system come to rest, and looks at everything once more.
     async fn end(&mut self, folder: &Arc<Folder>) -> anyhow::Result<()> {
         eprintln!("torture: calm");
-        self.system.calm()?;
+        self.system.clear_faults()?;
         self.world.calm.cancel();
         for number in 0..WORKERS {
             resume(&self.world, &format!("worker-{number}")).await;
@@ -275,12 +275,12 @@ impl Run {
         self.world.over.cancel();
         all_gone(&mut self.tasks, self.calm).await;
         eprintln!("torture: reading everything once more");
-        let (pen, results) = (folder.pen("audit")?, folder.pen("results")?);
+        let (writer, results) = (folder.writer("audit")?, folder.writer("results")?);
         let patience = Duration::from_secs(if ended { 20 } else { 3 });
-        audit::read_all(&self.world, &pen, &results, patience).await;
-        self.pen.write(Record::End);
-        self.pen.flush()?;
-        pen.flush()?;
+        audit::read_all(&self.world, &writer, &results, patience).await;
+        self.writer.write(Record::End);
+        self.writer.flush()?;
+        writer.flush()?;
         Ok(results.flush()?)
     }
 }

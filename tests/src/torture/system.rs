@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::disk::{Clock, Disk};
 use super::plan::{Cut, Fault, Link, PDF_WORKERS, Who};
 use super::process::{Process, Program};
-use super::proxy::{Proxy, Weather};
+use super::proxy::{LinkCondition, Proxy};
 
 /// The lease: short, so that many run out.
 pub const LEASE: Duration = Duration::from_secs(3);
@@ -120,7 +120,7 @@ impl System {
     }
 
     /// Does one bad thing, to its end. `false` when it cannot be done here.
-    pub async fn suffer(&self, fault: Fault) -> anyhow::Result<bool> {
+    pub async fn inject(&self, fault: Fault) -> anyhow::Result<bool> {
         match fault {
             Fault::Kill(who) => self.process(who).into_iter().for_each(Process::kill),
             Fault::Pause(who, time) => {
@@ -131,12 +131,12 @@ impl System {
                 }
             }
             Fault::Cut(link, how) => self.link(link).cut(how),
-            Fault::Stall(link, time) => self.weather(link, Weather::Stalled, time).await,
-            Fault::Delay(link, by, time) => self.weather(link, Weather::Late(by), time).await,
-            Fault::Trickle(link, rate, time) => self.weather(link, Weather::Thin(rate), time).await,
+            Fault::Stall(link, time) => self.condition(link, LinkCondition::Stalled, time).await,
+            Fault::Delay(link, by, time) => self.condition(link, LinkCondition::Delayed(by), time).await,
+            Fault::Trickle(link, rate, time) => self.condition(link, LinkCondition::Trickling(rate), time).await,
             Fault::Refuse(link, time) => {
                 self.link(link).cut(Cut::Rst);
-                self.weather(link, Weather::Closed, time).await;
+                self.condition(link, LinkCondition::Closed, time).await;
             }
             Fault::Full(_, _) if !self.disk.own => return Ok(false),
             Fault::Full(left, time) => {
@@ -153,8 +153,8 @@ impl System {
     }
 
     /// Ends everything bad.
-    pub fn calm(&self) -> anyhow::Result<()> {
-        self.links.iter().for_each(|link| link.set(Weather::Fair));
+    pub fn clear_faults(&self) -> anyhow::Result<()> {
+        self.links.iter().for_each(|link| link.set(LinkCondition::Normal));
         self.pdf_workers.iter().chain([&self.server, &self.bridge]).for_each(|process| process.pause(false));
         if self.disk.own {
             self.disk.free()?;
@@ -162,10 +162,10 @@ impl System {
         self.clock.jump(0)
     }
 
-    async fn weather(&self, link: Link, weather: Weather, time: Duration) {
-        self.link(link).set(weather);
+    async fn condition(&self, link: Link, condition: LinkCondition, time: Duration) {
+        self.link(link).set(condition);
         tokio::time::sleep(time).await;
-        self.link(link).set(Weather::Fair);
+        self.link(link).set(LinkCondition::Normal);
     }
 
     fn process(&self, who: Who) -> Option<&Process> {

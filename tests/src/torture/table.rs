@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::plan::Plan;
 use super::run::Ran;
-use super::verify::{Rule, Verdict};
+use super::verify::{Rule, VerifyReport};
 
 /// The table of a run.
-pub fn table(plan: &Plan, ran: &Ran, verdict: &Verdict, took: Duration) -> String {
-    let seen = &verdict.seen;
+pub fn table(plan: &Plan, ran: &Ran, report: &VerifyReport, took: Duration) -> String {
+    let seen = &report.seen;
     let fault = |word: &str| seen.faults.get(word).copied().unwrap_or(0);
     let network = ["cut", "stall", "delay", "trickle", "refuse"].map(fault).iter().sum();
     let columns: [(&str, u64); 19] = [
@@ -31,7 +31,7 @@ pub fn table(plan: &Plan, ran: &Ran, verdict: &Verdict, took: Duration) -> Strin
         ("watches", seen.watches),
         ("resumes", seen.resumes),
         ("gaps", seen.gaps),
-        ("violations", verdict.total()),
+        ("violations", report.total()),
     ];
     let widths = columns.map(|(name, value)| name.len().max(value.to_string().len()));
     let row = |cells: [String; 19]| {
@@ -46,11 +46,11 @@ pub fn table(plan: &Plan, ran: &Ran, verdict: &Verdict, took: Duration) -> Strin
 }
 
 /// The violations, what shows them, and how to see them again.
-pub fn violations(plan: &Plan, home: &Path, verdict: &Verdict) -> String {
+pub fn violations(plan: &Plan, home: &Path, report: &VerifyReport) -> String {
     let mut text = String::new();
-    for rule in Rule::ALL.iter().filter(|rule| verdict.counts.contains_key(rule)) {
-        text += &format!("\n{} was broken {} times\n", rule.name(), verdict.counts[rule]);
-        for violation in verdict.violations.iter().filter(|violation| violation.rule == *rule) {
+    for rule in Rule::ALL.iter().filter(|rule| report.counts.contains_key(rule)) {
+        text += &format!("\n{} was broken {} times\n", rule.name(), report.counts[rule]);
+        for violation in report.violations.iter().filter(|violation| violation.rule == *rule) {
             let places: Vec<_> = violation.places.iter().map(ToString::to_string).collect();
             text += &format!("  {}\n    {}\n", violation.what, places.join(", "));
         }
@@ -62,7 +62,7 @@ pub fn violations(plan: &Plan, home: &Path, verdict: &Verdict) -> String {
 }
 
 /// One line that says how many promises held: what CI counts.
-pub fn sum(verdict: &Verdict) -> String {
-    let failed = verdict.counts.len();
+pub fn sum(report: &VerifyReport) -> String {
+    let failed = report.counts.len();
     format!("torture: {} passed, {failed} failed; guarantees", Rule::ALL.len() - failed)
 }

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::status::{UploadStatus, status};
+use crate::api_error::{ApiError, Code};
 use crate::app::App;
-use crate::fault::{Code, Fault};
 use crate::http::upload::{IN_FLIGHT, PIECE, drain};
 use crate::ledger::Share;
 use crate::request::body_timeout::{BodyTimeout, TooSlow};
@@ -37,17 +37,17 @@ impl UploadBody {
     }
 
     /// To its end also when the client goes away: what it sent is kept.
-    pub async fn run(self, body: BodyDataStream) -> Result<UploadStatus, Fault> {
+    pub async fn run(self, body: BodyDataStream) -> Result<UploadStatus, ApiError> {
         let app = self.app.clone();
         match app.spawn(self.stream_body(body)).await {
             Ok(Some(done)) => done,
             Ok(None) | Err(_) => {
-                Err(Fault::new(Code::Server(ErrorReason::Internal), "the upload failed; the bridge's log says more"))
+                Err(ApiError::new(Code::Server(ErrorReason::Internal), "the upload failed; the bridge's log says more"))
             }
         }
     }
 
-    async fn stream_body(mut self, mut body: BodyDataStream) -> Result<UploadStatus, Fault> {
+    async fn stream_body(mut self, mut body: BodyDataStream) -> Result<UploadStatus, ApiError> {
         let (parts, stream) = mpsc::channel(IN_FLIGHT);
         let first = Part::Header(self.at.clone());
         let messages = futures::stream::iter([first]).chain(ReceiverStream::new(stream));
@@ -70,12 +70,12 @@ impl UploadBody {
         sent.map(|()| status(answer))
     }
 
-    async fn send(&mut self, body: &mut BodyDataStream, parts: &mpsc::Sender<Part>) -> Result<(), Fault> {
+    async fn send(&mut self, body: &mut BodyDataStream, parts: &mpsc::Sender<Part>) -> Result<(), ApiError> {
         while let Some(mut piece) = next(body, &mut self.timeout).await? {
             let limit = self.app.config.limits.upload_bytes;
             self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| {
                 let message = format!("a document may have at most {limit} bytes here");
-                Fault::new(Code::Server(ErrorReason::DocumentTooLarge), message)
+                ApiError::new(Code::Server(ErrorReason::DocumentTooLarge), message)
             })?;
             while !piece.is_empty() {
                 let chunk = piece.split_to(piece.len().min(PIECE));
@@ -90,8 +90,8 @@ impl UploadBody {
 }
 
 /// Waits for the client within its time.
-async fn next(body: &mut BodyDataStream, timeout: &mut BodyTimeout) -> Result<Option<Bytes>, Fault> {
-    let broken = || Fault::new(Code::BadMessage, "the upload broke off; ask how far it is and go on there");
+async fn next(body: &mut BodyDataStream, timeout: &mut BodyTimeout) -> Result<Option<Bytes>, ApiError> {
+    let broken = || ApiError::new(Code::BadMessage, "the upload broke off; ask how far it is and go on there");
     let size = |piece: &Option<Result<Bytes, _>>| piece.iter().flatten().map(Bytes::len).sum();
     let piece = timeout.wait(body.next(), size).await.map_err(|TooSlow| broken())?;
     piece.transpose().map_err(|_| broken())

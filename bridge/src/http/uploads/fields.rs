@@ -6,7 +6,7 @@ use courant_proto::v1::{self, ErrorReason};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 
-use crate::fault::{Code, Fault};
+use crate::api_error::{ApiError, Code};
 use crate::request::query;
 
 /// The version of the protocol.
@@ -16,18 +16,18 @@ const CONTENT: &str = "application/offset+octet-stream";
 const IDLE: [&str; 3] = ["filetype", "type", "relativePath"];
 
 /// Refuses other versions of the protocol.
-pub fn check_version(headers: &HeaderMap) -> Result<(), Fault> {
+pub fn check_version(headers: &HeaderMap) -> Result<(), ApiError> {
     match text(headers, "tus-resumable")? {
         Some(VERSION) => Ok(()),
-        _ => Err(Fault::new(Code::TusVersion, "send the header Tus-Resumable: 1.0.0")),
+        _ => Err(ApiError::new(Code::TusVersion, "send the header Tus-Resumable: 1.0.0")),
     }
 }
 
 /// Refuses bodies that say they are something else.
-pub fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
+pub fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     match headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()) {
         Some(kind) if kind.eq_ignore_ascii_case(CONTENT) => Ok(()),
-        _ => Err(Fault::new(Code::ContentType, "send the header Content-Type: application/offset+octet-stream")),
+        _ => Err(ApiError::new(Code::ContentType, "send the header Content-Type: application/offset+octet-stream")),
     }
 }
 
@@ -37,20 +37,20 @@ pub fn has_body(headers: &HeaderMap) -> bool {
 }
 
 /// Where the body belongs.
-pub fn offset(headers: &HeaderMap) -> Result<i64, Fault> {
-    number(headers, "Upload-Offset")?.ok_or_else(|| Fault::field("Upload-Offset", "must be where the body belongs"))
+pub fn offset(headers: &HeaderMap) -> Result<i64, ApiError> {
+    number(headers, "Upload-Offset")?.ok_or_else(|| ApiError::field("Upload-Offset", "must be where the body belongs"))
 }
 
 /// What is to be done with the document.
-pub fn submission(headers: &HeaderMap, most: u64) -> Result<v1::SubmitJobHeader, Fault> {
+pub fn submission(headers: &HeaderMap, most: u64) -> Result<v1::SubmitJobHeader, ApiError> {
     if headers.contains_key("upload-defer-length") {
-        return Err(Fault::field("Upload-Defer-Length", "is not known here; send Upload-Length"));
+        return Err(ApiError::field("Upload-Defer-Length", "is not known here; send Upload-Length"));
     }
     let length = number(headers, "Upload-Length")?.filter(|length| *length > 0);
-    let length = length.ok_or_else(|| Fault::field("Upload-Length", "must be the size of the document"))?;
+    let length = length.ok_or_else(|| ApiError::field("Upload-Length", "must be the size of the document"))?;
     if length.unsigned_abs() > most {
         let message = format!("a document may have at most {most} bytes here");
-        return Err(Fault::new(Code::Server(ErrorReason::DocumentTooLarge), message));
+        return Err(ApiError::new(Code::Server(ErrorReason::DocumentTooLarge), message));
     }
     let mut header = v1::SubmitJobHeader::default();
     for pair in text(headers, "upload-metadata")?.unwrap_or_default().split(',').map(str::trim) {
@@ -60,23 +60,23 @@ pub fn submission(headers: &HeaderMap, most: u64) -> Result<v1::SubmitJobHeader,
         }
     }
     if header.document_bytes != 0 && header.document_bytes != length {
-        return Err(Fault::field("documentBytes", "is not what Upload-Length says"));
+        return Err(ApiError::field("documentBytes", "is not what Upload-Length says"));
     }
     header.document_bytes = length;
     Ok(header)
 }
 
 /// The names are those of the parts of a form; clients of tus write `filename`, and can write no name twice.
-fn field(header: &mut v1::SubmitJobHeader, name: &str, value: &str) -> Result<(), Fault> {
+fn field(header: &mut v1::SubmitJobHeader, name: &str, value: &str) -> Result<(), ApiError> {
     let value = BASE64.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     // What was wrong with it is not repeated: it may be the password.
-    let value = value.ok_or_else(|| Fault::field("Upload-Metadata", "must be names with UTF-8 text in base64"))?;
+    let value = value.ok_or_else(|| ApiError::field("Upload-Metadata", "must be names with UTF-8 text in base64"))?;
     match name {
         "filename" => header.filename = value,
         "password" => header.password = Some(v1::Password { text: value }),
         "labels" => {
             let labels = serde_json::from_str(&value);
-            header.labels = labels.map_err(|_| Fault::field("labels", "must be JSON like {\"team\":\"red\"}"))?;
+            header.labels = labels.map_err(|_| ApiError::field("labels", "must be JSON like {\"team\":\"red\"}"))?;
         }
         name if IDLE.contains(&name) => {}
         name => query::submission(header, name, value)?,
@@ -84,20 +84,20 @@ fn field(header: &mut v1::SubmitJobHeader, name: &str, value: &str) -> Result<()
     Ok(())
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Result<Option<i64>, Fault> {
+fn number(headers: &HeaderMap, name: &str) -> Result<Option<i64>, ApiError> {
     let Some(value) = text(headers, name)? else { return Ok(None) };
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let number = value.parse().ok().filter(|_| digits);
-    number.map(Some).ok_or_else(|| Fault::field(name, "must be a whole number that is not negative"))
+    number.map(Some).ok_or_else(|| ApiError::field(name, "must be a whole number that is not negative"))
 }
 
 /// A header that may be there once.
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Fault> {
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
     let mut all = headers.get_all(name).iter();
     match (all.next().map(|value| value.to_str()), all.next()) {
         (None, _) => Ok(None),
         (Some(Ok(value)), None) => Ok(Some(value)),
-        _ => Err(Fault::field(name, "must be there once, in plain ASCII")),
+        _ => Err(ApiError::field(name, "must be there once, in plain ASCII")),
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
         pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
 
-    fn read(metadata: &str) -> Result<v1::SubmitJobHeader, Fault> {
+    fn read(metadata: &str) -> Result<v1::SubmitJobHeader, ApiError> {
         submission(&headers(&[("upload-length", "12"), ("upload-metadata", metadata)]), 100)
     }
 

@@ -20,8 +20,8 @@ use self::fields::VERSION;
 pub use self::fields::has_body;
 use self::status::{UploadStatus, status};
 use super::upload::drain;
+use crate::api_error::{ApiError, Code};
 use crate::app::App;
-use crate::fault::{Code, Fault};
 use crate::request::caller::Caller;
 use crate::request::query;
 use crate::wire::admin::AuditAction;
@@ -51,7 +51,7 @@ pub async fn tus(State(app): State<Arc<App>>, request: Request, next: Next) -> R
 }
 
 /// `POST /v1/uploads`
-pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Fault> {
+pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
     fields::check_version(request.headers())?;
     let header = fields::submission(request.headers(), app.config.limits.upload_bytes)?;
     let owner = header.owner.clone();
@@ -79,7 +79,7 @@ pub async fn state(
     caller: Caller,
     Path(upload_id): Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     fields::check_version(request.headers())?;
     let message = v1::GetUploadRequest { upload_id, owner: owner(&request)? };
     // Without a deadline: one that has all its bytes is put together now.
@@ -94,7 +94,7 @@ pub async fn write(
     caller: Caller,
     Path(upload_id): Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     fields::check_version(request.headers())?;
     fields::check_type(request.headers())?;
     let offset_bytes = fields::offset(request.headers())?;
@@ -102,9 +102,9 @@ pub async fn write(
     let body = request.into_body().into_data_stream();
     let status = match caller.take_upload(&app) {
         Ok(share) => UploadBody::new(&app, &caller, at, share).run(body).await?,
-        Err(fault) => {
+        Err(error) => {
             drain(body, app.config.times.body).await;
-            return Err(fault);
+            return Err(error);
         }
     };
     note(&app, &caller, &status);
@@ -117,7 +117,7 @@ pub async fn delete(
     caller: Caller,
     Path(upload_id): Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     fields::check_version(request.headers())?;
     let message = v1::DeleteUploadRequest { upload_id, owner: owner(&request)? };
     app.server.uploads().delete_upload(app.server.call_as(message, &caller.token)?).await?;
@@ -131,13 +131,13 @@ pub async fn overridden(
     caller: Caller,
     path: Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let method = method_override(request.headers()).map(str::to_ascii_uppercase);
     match method.as_deref() {
         Some("PATCH") => write(state, caller, path, request).await,
         Some("HEAD") => self::state(state, caller, path, request).await,
         Some("DELETE") => delete(state, caller, path, request).await,
-        _ => Err(Fault::new(Code::MethodNotAllowed, "send PATCH, HEAD or DELETE, also as X-HTTP-Method-Override")),
+        _ => Err(ApiError::new(Code::MethodNotAllowed, "send PATCH, HEAD or DELETE, also as X-HTTP-Method-Override")),
     }
 }
 
@@ -146,7 +146,7 @@ fn method_override(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whose upload it is, where that is another user.
-fn owner(request: &Request) -> Result<String, Fault> {
+fn owner(request: &Request) -> Result<String, ApiError> {
     let mut owner = String::new();
     for (name, value) in query::pairs(request.uri())? {
         match name.as_str() {

@@ -6,7 +6,7 @@ use courant_proto::v1;
 use http::header::{CACHE_CONTROL, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
-use crate::fault::Fault;
+use crate::api_error::ApiError;
 
 /// An upload as the server answers.
 pub struct UploadStatus {
@@ -60,7 +60,7 @@ impl UploadStatus {
     }
 
     /// As the protocol says it, and the job in two of our own.
-    pub fn headers(&self) -> Result<HeaderMap, Fault> {
+    pub fn headers(&self) -> Result<HeaderMap, ApiError> {
         let mut headers = HeaderMap::new();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert("upload-offset", HeaderValue::from(self.offset()));

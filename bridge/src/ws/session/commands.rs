@@ -9,18 +9,18 @@ use tokio::time::Instant;
 
 use super::server_query::{Answer, ServerQuery};
 use super::{Session, User};
+use crate::api_error::{ApiError, Code};
 use crate::connection::replies;
-use crate::fault::{Code, Fault};
 use crate::metrics::Limit;
 use crate::presence::connections::Transport;
 use crate::topic::subscriber::Subscriber;
-use crate::topic::upstream::{Reach, SubscribeRequest};
+use crate::topic::upstream::{JobAccess, SubscribeRequest};
 use crate::wire::admin::AuditAction;
 use crate::wire::command::{Auth, MarkRead, Subscribe, SubscribeTopic, Unsubscribe, Verb};
 use crate::wire::device::Device;
 use crate::wire::encode::Push;
 use crate::wire::message::{Reply, SystemMetrics};
-use crate::wire::{Command, CommandError, ServerMessage, Tier, TopicName};
+use crate::wire::{Command, CommandError, ServerMessage, ThrottleTier, TopicName};
 
 /// Queries to the server of one connection that may be under way at once.
 const MAX_QUERIES: usize = 4;
@@ -29,8 +29,8 @@ impl Session {
     pub(super) fn command(&mut self, command: Result<Command, CommandError>) {
         // Others of this user's connections may be the busy ones: this one stays.
         let user = self.user.as_ref().map(|user| &user.identity.subject);
-        if let Some(Err(fault)) = user.map(|user| self.app.permits.check_user_rate(user, self.permit.address())) {
-            return self.error(command.ok().and_then(|command| command.id), &fault);
+        if let Some(Err(error)) = user.map(|user| self.app.permits.check_user_rate(user, self.permit.address())) {
+            return self.error(command.ok().and_then(|command| command.id), &error);
         }
         let Command { id, verb } = match command {
             Ok(command) => command,
@@ -39,7 +39,7 @@ impl Session {
                     CommandError::Bad { id, .. } => (id, Code::BadMessage),
                     CommandError::Unknown { id } => (id, Code::UnknownCommand),
                 };
-                return self.error(id, &Fault::new(code, error.to_string()));
+                return self.error(id, &ApiError::new(code, error.to_string()));
             }
         };
         match verb {
@@ -53,13 +53,13 @@ impl Session {
                 if self.user.is_none() =>
             {
                 let code = Code::Server(ErrorReason::TokenMissing);
-                self.error(id, &Fault::new(code, "send {\"type\":\"auth\",\"token\":…} first"));
+                self.error(id, &ApiError::new(code, "send {\"type\":\"auth\",\"token\":…} first"));
             }
             Verb::Subscribe(subscribe) => self.subscribe(id, subscribe),
             Verb::Unsubscribe(unsubscribe) => self.unsubscribe(id, unsubscribe),
             Verb::Ack(ack) => match parse(&ack.topic) {
                 Ok(_) => self.ok(id),
-                Err(fault) => self.error(id, &fault),
+                Err(error) => self.error(id, &error),
             },
             Verb::RequestSystemMetrics => self.ask(id, ServerQuery::Statistics),
             Verb::MarkRead(MarkRead { ids }) => self.ask(id, ServerQuery::MarkRead(ids)),
@@ -70,20 +70,20 @@ impl Session {
     fn ask(&mut self, id: Option<u64>, query: ServerQuery) {
         let Some(user) = &self.user else { return };
         if self.queries.len() >= MAX_QUERIES {
-            return self.error(id, &Fault::too_many("wait for the answers to what you have asked already"));
+            return self.error(id, &ApiError::too_many("wait for the answers to what you have asked already"));
         }
         let (server, token) = (self.app.server.clone(), user.token.clone());
         self.queries.spawn(async move { (id, query.run(&server, &token).await) });
     }
 
-    pub(super) fn answer(&self, id: Option<u64>, answer: Result<Answer, Fault>) {
+    pub(super) fn answer(&self, id: Option<u64>, answer: Result<Answer, ApiError>) {
         match answer {
             Ok(Answer::Done) => self.ok(id),
             Ok(Answer::Statistics(metrics)) => {
                 let message = SystemMetrics { id, topic: None, cursor: None, metrics: *metrics };
                 self.outbox.reply(&ServerMessage::SystemMetrics(Box::new(message)));
             }
-            Err(fault) => self.error(id, &fault),
+            Err(error) => self.error(id, &error),
         }
     }
 
@@ -94,7 +94,7 @@ impl Session {
         };
         let Some(token) = auth.token.or_else(|| self.cookie.clone()) else {
             let why = "send a token, or open the connection from a page of ours with a session cookie";
-            return self.refuse_token(id, Fault::new(Code::Server(ErrorReason::TokenMissing), why));
+            return self.refuse_token(id, ApiError::new(Code::Server(ErrorReason::TokenMissing), why));
         };
         let identity = match self.app.config.verifier.verify(&token) {
             Ok(identity) => identity,
@@ -104,13 +104,13 @@ impl Session {
         };
         if self.user.as_ref().is_some_and(|user| user.identity.subject != identity.subject) {
             let message = "this connection belongs to another user; open a new one";
-            return self.refuse_token(id, Fault::new(Code::SubjectChanged, message));
+            return self.refuse_token(id, ApiError::new(Code::SubjectChanged, message));
         }
         if self.user.is_none() {
             self.audit(AuditAction::Connected, Some(&identity.subject));
         }
-        if let Err(fault) = self.permit.assign_to(&identity.subject) {
-            return self.end(fault);
+        if let Err(error) = self.permit.assign_to(&identity.subject) {
+            return self.end(error);
         }
         // The verifier's leeway is for clocks that differ; the connection ends when the token says so.
         let left = identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
@@ -143,10 +143,10 @@ impl Session {
         device.id
     }
 
-    pub(super) fn refuse_token(&mut self, id: Option<u64>, fault: Fault) {
+    pub(super) fn refuse_token(&mut self, id: Option<u64>, error: ApiError) {
         self.audit(AuditAction::TokenRefused, self.user.as_ref().map(|user| user.identity.subject.as_str()));
-        self.outbox.reply(&replies::auth_error(id, &fault));
-        self.end(fault);
+        self.outbox.reply(&replies::auth_error(id, &error));
+        self.end(error);
     }
 
     /// Each topic is answered by itself.
@@ -157,21 +157,21 @@ impl Session {
         };
         for SubscribeTopic { topic, after, min_interval_ms } in wanted {
             let after = after.filter(|after| !after.is_empty());
-            if let Err(fault) = self.join(id, &topic, after, min_interval_ms) {
-                self.outbox.reply(&replies::refused(id, topic, &fault));
+            if let Err(error) = self.join(id, &topic, after, min_interval_ms) {
+                self.outbox.reply(&replies::refused(id, topic, &error));
             }
         }
     }
 
     fn unsubscribe(&mut self, id: Option<u64>, command: Unsubscribe) {
-        let unwanted = command.into_topics(self.app.config.limits.subscriptions).map_err(Fault::from);
+        let unwanted = command.into_topics(self.app.config.limits.subscriptions).map_err(ApiError::from);
         let parsed = unwanted.and_then(|names| names.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>());
         match parsed {
             Ok(topics) => {
                 topics.iter().for_each(|topic| self.subscriptions.remove(topic));
                 self.ok(id);
             }
-            Err(fault) => self.error(id, &fault),
+            Err(error) => self.error(id, &error),
         }
     }
 
@@ -181,23 +181,23 @@ impl Session {
         topic: &str,
         after: Option<String>,
         min_interval_ms: Option<u64>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ApiError> {
         let topic = parse(topic)?;
         let Some(user) = &self.user else { return Ok(()) };
         self.subscriptions.remove(&topic);
         let limit = self.app.config.limits.subscriptions;
         if self.subscriptions.len() >= limit {
             self.record_refusal(Limit::Subscriptions);
-            return Err(Fault::too_many(format!("a connection may have {limit} subscriptions; end some")));
+            return Err(ApiError::too_many(format!("a connection may have {limit} subscriptions; end some")));
         }
         let request = SubscribeRequest {
             id,
             topic,
             after,
-            tier: min_interval_ms.map_or_else(Tier::default, Tier::at_least),
+            tier: min_interval_ms.map_or_else(ThrottleTier::default, ThrottleTier::at_least),
             token: user.token.clone(),
             user: user.shares.clone(),
-            reach: Reach::of(&user.identity),
+            access: JobAccess::of(&user.identity),
         };
         let subscriber = Subscriber::new(self.outbox.clone());
         let added = self.subscriptions.add(&self.app.topics, subscriber, request);
@@ -219,6 +219,6 @@ impl Session {
     }
 }
 
-fn parse(topic: &str) -> Result<TopicName, Fault> {
-    topic.parse().map_err(|error| Fault::field("topic", format!("{error}")))
+fn parse(topic: &str) -> Result<TopicName, ApiError> {
+    topic.parse().map_err(|error| ApiError::field("topic", format!("{error}")))
 }

@@ -2,7 +2,7 @@
 
 use courant_proto::v1;
 
-use crate::fault::Fault;
+use crate::api_error::ApiError;
 use crate::server::Server;
 use crate::wire::service::Statistics;
 
@@ -18,7 +18,7 @@ pub(super) enum Answer {
 }
 
 impl ServerQuery {
-    pub(super) async fn run(self, server: &Server, token: &str) -> Result<Answer, Fault> {
+    pub(super) async fn run(self, server: &Server, token: &str) -> Result<Answer, ApiError> {
         match self {
             Self::Statistics => {
                 let request = server.call_as(v1::GetSystemMetricsRequest {}, token)?;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use courant_auth::Role;
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event, Submission};
-use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, Timestamp};
-use courant_joblog::job::{Document, Job, JobError, Lane, Page, State, Zone, ZoneKind, ZoneStatus};
+use courant_joblog::ids::{DocumentId, Revision, Timestamp};
+use courant_joblog::job::{Document, Job, JobError, Page, State, Zone, ZoneKind, ZoneStatus};
 use courant_joblog::log::{Append, Log};
 use courant_joblog::memory::MemoryLog;
+use courant_joblog::samples;
 use courant_proto::v1;
 use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
@@ -89,27 +90,9 @@ impl RealServer {
     /// A new job, queued. Returns the cursor before it.
     pub async fn submit(&self, id: &str, owner: &str, document: &str) -> String {
         let before = self.head();
-        let submission = Submission {
-            id: JobId::new(id),
-            owner: Owner::new(owner),
-            document: Document {
-                id: DocumentId::new(document),
-                name: "report.pdf".into(),
-                bytes: 1,
-                sha256: "00".into(),
-            },
-            batch: None,
-            request: None,
-            kind: "pdf".into(),
-            lane: Lane::Normal,
-            labels: Default::default(),
-            formats: Vec::new(),
-            max_attempts: 3,
-            pages: None,
-            batch_size: None,
-            cancel_unwatched_ms: None,
-            password: None,
-        };
+        let document =
+            Document { id: DocumentId::new(document), name: "report.pdf".into(), bytes: 1, sha256: "00".into() };
+        let submission = Submission { document, formats: vec![], ..samples::minimal_submission(id, owner) };
         let event = Event::new(Timestamp::now(), Change::Submitted(Box::new(submission)));
         let job = apply(None, &event).unwrap();
         self.append(None, event, job);
@@ -278,7 +261,7 @@ impl RealServer {
         request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
         let (worker_id, kinds) = ("w-1".into(), vec!["pdf".into()]);
         let hello = v1::Hello { worker_id, kinds, slots: 1, software: "test".into(), ..v1::Hello::default() };
-        say(&out, Report::Hello(hello)).await;
+        send_report(&out, Report::Hello(hello)).await;
         let mut client = WorkerServiceClient::new(self.0.direct.clone());
         let mut orders = client.work(request).await.unwrap().into_inner();
         let assigned = async {
@@ -289,13 +272,13 @@ impl RealServer {
             }
         };
         let attempt = tokio::time::timeout(PATIENCE, assigned).await.expect("no job came");
-        say(&out, Report::Accepted(v1::Accepted { attempt: Some(attempt.clone()) })).await;
+        send_report(&out, Report::Accepted(v1::Accepted { attempt: Some(attempt.clone()) })).await;
         tokio::spawn(async move { while let Ok(Some(_)) = orders.message().await {} });
         Worker { client, token, out, attempt }
     }
 }
 
-async fn say(out: &mpsc::Sender<v1::WorkRequest>, report: Report) {
+async fn send_report(out: &mpsc::Sender<v1::WorkRequest>, report: Report) {
     out.send(v1::WorkRequest { message: Some(report) }).await.unwrap();
 }
 
@@ -313,7 +296,7 @@ impl Worker {
     }
 
     pub async fn plan(&self, pages_total: i32) {
-        say(&self.out, Report::Plan(v1::ReportPlan { attempt: self.attempt(), pages_total })).await;
+        send_report(&self.out, Report::Plan(v1::ReportPlan { attempt: self.attempt(), pages_total })).await;
     }
 
     fn call<T>(&self, message: T) -> Request<T> {
@@ -342,10 +325,10 @@ impl Worker {
     pub async fn export(&mut self, format: v1::ResultFormat, ending: &str, content: &[u8]) {
         let format = format.into();
         let started = v1::ReportExportStarted { attempt: self.attempt(), format };
-        say(&self.out, Report::ExportStarted(started)).await;
+        send_report(&self.out, Report::ExportStarted(started)).await;
         self.write(format!("result.{ending}"), content).await;
         let completed = v1::ReportExportCompleted { attempt: self.attempt(), format };
-        say(&self.out, Report::ExportCompleted(completed)).await;
+        send_report(&self.out, Report::ExportCompleted(completed)).await;
     }
 
     /// A page with two zones.
@@ -362,23 +345,23 @@ impl Worker {
             ..v1::Zone::default()
         };
         let page = v1::Page { number, width: 1.0, height: 1.0, zones: vec![zone(1), zone(2)], ..v1::Page::default() };
-        say(&self.out, Report::Page(v1::ReportPage { attempt: self.attempt(), page: Some(page) })).await;
+        send_report(&self.out, Report::Page(v1::ReportPage { attempt: self.attempt(), page: Some(page) })).await;
     }
 
     pub async fn progress(&self, percent: f64) {
         let (attempt, stage) = (self.attempt(), v1::Stage::Extract.into());
         let report = v1::ReportProgress { attempt, percent, stage, ..v1::ReportProgress::default() };
-        say(&self.out, Report::Progress(report)).await;
+        send_report(&self.out, Report::Progress(report)).await;
     }
 
     pub async fn fail(&self) {
         let error = v1::JobError { code: "BROKEN".into(), message: "It broke.".into(), retryable: false };
         let report = v1::ReportFailed { attempt: self.attempt(), error: Some(error) };
-        say(&self.out, Report::Failed(report)).await;
+        send_report(&self.out, Report::Failed(report)).await;
     }
 
     pub async fn succeed(&self) {
         let report = v1::ReportSucceeded { attempt: self.attempt(), warnings: Vec::new() };
-        say(&self.out, Report::Succeeded(report)).await;
+        send_report(&self.out, Report::Succeeded(report)).await;
     }
 }

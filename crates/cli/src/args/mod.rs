@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::operate::{ActOnWorkers, Look};
+pub use self::operate::{WatchFlags, WorkerIds};
 pub use self::up::{LogFormat, Up};
 
 /// Live document jobs: submit a PDF, watch it being processed, get the result.
@@ -30,7 +30,7 @@ pub enum Command {
     Watch(Watch),
     /// List jobs, newest first
     Jobs(Jobs),
-    /// Show what waits, who works, and how long a new job would wait
+    /// Show the queue, the busy workers and the estimated wait of a new job
     Queue(Queue),
     /// Cancel jobs, or all jobs of a batch
     Cancel(Cancel),
@@ -38,19 +38,19 @@ pub enum Command {
     Retry(Retry),
     /// Remove finished jobs before their time, with their documents and results
     Delete(Act),
-    /// Show a batch as one thing, or follow it until all its jobs have ended
+    /// Show the state of a batch, or follow it until all its jobs have ended
     Batch(Batch),
-    /// Show what may be submitted and what was
+    /// Show quotas and how much of them is used
     Quota(Quota),
     Result(ResultArgs),
-    /// List workers and what they hold; needs the role `admin`
-    Workers(Look),
-    /// Give workers nothing new; they finish what they have. Until they are resumed or the server restarts
-    Drain(ActOnWorkers),
-    /// Let drained workers take jobs again
-    Resume(ActOnWorkers),
-    /// Show figures of the server and its work; needs the role `admin`
-    Metrics(Look),
+    /// List workers and their jobs; needs the role `admin`
+    Workers(WatchFlags),
+    /// Drain workers: they finish their jobs and get no new ones, until they are resumed or the server restarts
+    Drain(WorkerIds),
+    /// Resume drained workers
+    Resume(WorkerIds),
+    /// Show metrics of the server and its work; needs the role `admin`
+    Metrics(WatchFlags),
     /// Make a token from the secret of a data folder; prints only the token
     Token(Token),
     /// The isolated process that reads one PDF; started by workers
@@ -58,7 +58,7 @@ pub enum Command {
     PdfChild,
 }
 
-/// Where the service is and who asks.
+/// How to reach the service, and as whom.
 #[derive(Args, Clone)]
 pub struct Connection {
     /// The gRPC address, with https:// for TLS; default: that of the `courant up` on the data folder
@@ -98,7 +98,7 @@ pub struct Submit {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// The line to stand in; large documents go to `large` by themselves
+    /// The lane to queue in; large documents move to `large` by themselves
     #[arg(long, env = "COURANT_LANE", value_enum)]
     pub lane: Option<LaneName>,
 
@@ -206,7 +206,7 @@ pub struct Jobs {
 
 #[derive(Args)]
 pub struct Queue {
-    /// Go on showing the queue whenever it changes
+    /// Keep running and show the queue whenever it changes
     #[arg(long, short, env = "COURANT_WATCH")]
     pub watch: bool,
 
@@ -214,7 +214,7 @@ pub struct Queue {
     #[arg(long, env = "COURANT_JSON")]
     pub json: bool,
 
-    /// Least time between two states with --watch
+    /// Least time between two updates with --watch
     #[arg(long, env = "COURANT_MIN_INTERVAL", default_value = "1s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub min_interval: Duration,
 
@@ -258,7 +258,7 @@ pub struct Batch {
     #[arg(long, short, env = "COURANT_WATCH")]
     pub watch: bool,
 
-    /// Whose it is; needs the role `admin` when it is somebody else's
+    /// The owner of the batch; needs the role `admin` when it is somebody else's
     #[arg(long, env = "COURANT_OWNER", value_name = "USER")]
     pub owner: Option<String>,
 
@@ -275,7 +275,7 @@ pub struct Batch {
 
 #[derive(Args)]
 pub struct Quota {
-    /// Whose; needs the role `admin` when it is somebody else's
+    /// The user; needs the role `admin` when it is somebody else's
     #[arg(long, env = "COURANT_OWNER", value_name = "USER")]
     pub owner: Option<String>,
 

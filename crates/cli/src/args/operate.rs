@@ -7,12 +7,12 @@ use clap::Args;
 use super::Connection;
 
 #[derive(Args)]
-pub struct Look {
-    /// Go on: show it again whenever it changes
+pub struct WatchFlags {
+    /// Keep running and show it again whenever it changes
     #[arg(long, short, env = "COURANT_WATCH")]
     pub watch: bool,
 
-    /// With --watch: time between two looks
+    /// With --watch: time between two updates
     #[arg(long, env = "COURANT_INTERVAL", default_value = "2s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub interval: Duration,
 
@@ -25,7 +25,7 @@ pub struct Look {
 }
 
 #[derive(Args)]
-pub struct ActOnWorkers {
+pub struct WorkerIds {
     /// The workers, by the ids that `courant workers` lists
     #[arg(required = true, value_name = "WORKER")]
     pub workers: Vec<String>,

@@ -1,6 +1,6 @@
 //! `courant workers`, `drain`, `resume` and `metrics`: for operators.
 
-mod figures;
+mod metrics;
 mod workers;
 
 use std::process::ExitCode;
@@ -11,12 +11,12 @@ use courant_proto::v1::{
 };
 use tonic::Status;
 
-use crate::args::{ActOnWorkers, Look};
+use crate::args::{WatchFlags, WorkerIds};
 use crate::connect::{Admin, connect_admin};
 use crate::failure::Failure;
 
 /// Lists the workers, once or whenever something about them changes.
-pub async fn workers(args: Look) -> Result<ExitCode, Failure> {
+pub async fn workers(args: WatchFlags) -> Result<ExitCode, Failure> {
     let mut admin = connect_admin(&args.connection).await?;
     if !args.watch {
         let list = admin.list_workers(ListWorkersRequest {}).await?.into_inner();
@@ -37,24 +37,24 @@ pub async fn workers(args: Look) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the figures, once or again and again.
-pub async fn metrics(args: Look) -> Result<ExitCode, Failure> {
+/// Prints the metrics, once or again and again.
+pub async fn metrics(args: WatchFlags) -> Result<ExitCode, Failure> {
     let mut admin = connect_admin(&args.connection).await?;
     if !args.watch {
         let answer = admin.get_system_metrics(GetSystemMetricsRequest {}).await?.into_inner();
-        figures::print(&answer.metrics.ok_or(Failure::Incomplete("the figures"))?, args.json)?;
+        metrics::print(&answer.metrics.ok_or(Failure::Incomplete("the metrics"))?, args.json)?;
         return Ok(ExitCode::SUCCESS);
     }
     let interval = prost_types::Duration::try_from(args.interval).ok();
     let mut sets = admin.watch_system_metrics(WatchSystemMetricsRequest { interval }).await?.into_inner();
     while let Some(set) = sets.message().await? {
-        figures::print(&set.metrics.ok_or(Failure::Incomplete("the figures"))?, args.json)?;
+        metrics::print(&set.metrics.ok_or(Failure::Incomplete("the metrics"))?, args.json)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Drains each worker; goes on with the others when one cannot be.
-pub async fn drain(args: ActOnWorkers) -> Result<ExitCode, Failure> {
+pub async fn drain(args: WorkerIds) -> Result<ExitCode, Failure> {
     each(args, async |admin, worker_id| {
         admin.drain_worker(DrainWorkerRequest { worker_id }).await.map(|answer| answer.into_inner().worker)
     })
@@ -62,7 +62,7 @@ pub async fn drain(args: ActOnWorkers) -> Result<ExitCode, Failure> {
 }
 
 /// Resumes each worker; goes on with the others when one cannot be.
-pub async fn resume(args: ActOnWorkers) -> Result<ExitCode, Failure> {
+pub async fn resume(args: WorkerIds) -> Result<ExitCode, Failure> {
     each(args, async |admin, worker_id| {
         admin.resume_worker(ResumeWorkerRequest { worker_id }).await.map(|answer| answer.into_inner().worker)
     })
@@ -70,7 +70,7 @@ pub async fn resume(args: ActOnWorkers) -> Result<ExitCode, Failure> {
 }
 
 async fn each(
-    args: ActOnWorkers,
+    args: WorkerIds,
     act: impl AsyncFn(&mut Admin, String) -> Result<Option<Worker>, Status>,
 ) -> Result<ExitCode, Failure> {
     let mut admin = connect_admin(&args.connection).await?;

@@ -24,7 +24,7 @@ pub async fn run(file: PathBuf, home: Home, user: String, shutdown: Cancellation
 
 async fn process(file: &Path, home: &Home, user: &str) -> Result<(), Failure> {
     let args = as_typed(file, home, user)?;
-    out::line(format_args!("\nProcessing {} to show how it looks …", file.display()))?;
+    out::line(format_args!("\nProcessing {} as an example …", file.display()))?;
     let answer = submit::submit(file, &args, None).await?;
     let job = answer.job.ok_or(Failure::Incomplete("the job"))?;
     let follower = Follower {
@@ -33,7 +33,7 @@ async fn process(file: &Path, home: &Home, user: &str) -> Result<(), Failure> {
         following: args.following.clone(),
         cursor: answer.cursor,
     };
-    let code = view::follow(vec![follower], view::fitting(false).as_mut()).await?;
+    let code = view::follow(vec![follower], view::for_output(false).as_mut()).await?;
     if code != ExitCode::SUCCESS {
         return Ok(());
     }

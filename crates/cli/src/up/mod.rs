@@ -23,7 +23,7 @@ use courant_tls::ServerTls;
 use self::parts::{Parts, ServerEndpoint};
 use crate::args::{LogFormat, Up};
 use crate::failure::Failure;
-use crate::home::{Home, Note, NoteTls, user_name};
+use crate::home::{Home, RunningService, RunningTls, user_name};
 
 /// What the parts show each other; made anew for each call or connection.
 const PART_TOKEN_TTL: Duration = Duration::from_secs(3600);
@@ -66,9 +66,9 @@ async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {
     }
 
     let grpc_shown = if tls.is_some() { endpoint.url.clone() } else { grpc_address.to_string() };
-    let note_tls = tls.as_ref().map(|tls| NoteTls::of(tls.files()));
+    let running_tls = tls.as_ref().map(|tls| RunningTls::of(tls.files()));
     let (pid, http_shown) = (std::process::id(), http_address.to_string());
-    home.write_note(&Note { pid, grpc: grpc_shown.clone(), http: http_shown, tls: note_tls })?;
+    home.write_running(&RunningService { pid, grpc: grpc_shown.clone(), http: http_shown, tls: running_tls })?;
     let user = user_name(args.user.as_deref());
     // What goes to a file or a pipe may be collected and read by others for longer than the token lives.
     let shown = args.print_link || std::io::stdout().is_terminal();
@@ -81,7 +81,7 @@ async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {
         parts.demo(|stop| demo::run(file, home.clone(), user, stop));
     }
     let ended = parts.until_end().await;
-    home.remove_note();
+    home.remove_running();
     ended.map(|()| ExitCode::SUCCESS)
 }
 

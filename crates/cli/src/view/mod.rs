@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::follow::{Follower, Update};
 
 /// Updates waiting to be shown; when these are so many the followers wait.
-const NEWS_WAITING: usize = 256;
+const UPDATE_QUEUE: usize = 256;
 /// Jobs followed at the same time; the others wait for their turn and then catch up from their cursor.
 const FOLLOWED_AT_ONCE: usize = 64;
 
@@ -32,7 +32,7 @@ pub trait View: Send {
 }
 
 /// The view that fits: JSON when asked for, bars when a person looks at a terminal, else lines.
-pub fn fitting(json: bool) -> Box<dyn View> {
+pub fn for_output(json: bool) -> Box<dyn View> {
     if json {
         Box::new(Json)
     } else if std::io::stderr().is_terminal() {
@@ -45,18 +45,18 @@ pub fn fitting(json: bool) -> Box<dyn View> {
 /// Follows all of them to their ends. The exit code is 0 when all succeeded.
 pub async fn follow(followers: Vec<Follower>, view: &mut dyn View) -> Result<ExitCode, Failure> {
     let turns = Arc::new(Semaphore::new(FOLLOWED_AT_ONCE));
-    let (tell, mut update) = mpsc::channel(NEWS_WAITING);
+    let (updates, mut update) = mpsc::channel(UPDATE_QUEUE);
     let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
     for follower in followers {
-        let (job_id, tell, turns) = (follower.job_id.clone(), tell.clone(), turns.clone());
+        let (job_id, updates, turns) = (follower.job_id.clone(), updates.clone(), turns.clone());
         let task = tasks.spawn(async move {
             // Closed only when dropped, and we hold it.
             let _turn = turns.acquire_owned().await;
-            follower.run(tell).await
+            follower.run(updates).await
         });
         names.insert(task.id(), job_id);
     }
-    drop(tell);
+    drop(updates);
     while let Some((job_id, update)) = update.recv().await {
         view.show(&job_id, update)?;
     }
@@ -78,10 +78,10 @@ pub async fn follow(followers: Vec<Follower>, view: &mut dyn View) -> Result<Exi
 pub(crate) fn sentence(job: &Job) -> String {
     match job.state() {
         JobState::Succeeded => match (job.pages_total, job.warnings.len()) {
-            (0, _) => "done".to_owned(),
-            (pages, 0) => format!("done, {}", counted(i64::from(pages), "page")),
+            (0, _) => "succeeded".to_owned(),
+            (pages, 0) => format!("succeeded, {}", counted(i64::from(pages), "page")),
             (pages, warnings) => {
-                format!("done, {}, {}", counted(i64::from(pages), "page"), counted(warnings as i64, "warning"))
+                format!("succeeded, {}, {}", counted(i64::from(pages), "page"), counted(warnings as i64, "warning"))
             }
         },
         JobState::Failed => job
@@ -99,9 +99,9 @@ pub(crate) fn sentence(job: &Job) -> String {
 
 fn waiting(job: &Job) -> String {
     match (&job.queue_position, &job.error) {
-        (_, Some(error)) => format!("will be tried again: {}", error.message),
-        (Some(place), None) => format!("waiting, place {}", place.position),
-        (None, None) => "waiting".to_owned(),
+        (_, Some(error)) => format!("will be retried: {}", error.message),
+        (Some(position), None) => format!("queued, position {}", position.position),
+        (None, None) => "queued".to_owned(),
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn run(
 ) -> Result<(), ChildError> {
     let source = match source(request, path) {
         Ok(source) => source,
-        Err(error) => return say(&ChildMessage::Refused { why: Refusal::Setup, detail: error.to_string() }),
+        Err(error) => return send(&ChildMessage::Refused { why: Refusal::Setup, detail: error.to_string() }),
     };
     let mut orders = std::io::stdin().lock().lines();
     let Some(first) = orders.next() else { return Ok(()) };
@@ -37,19 +37,19 @@ pub(super) fn run(
     let source = Source { password, ..source };
     let document: Pdfboss = match source.open() {
         Ok(document) => document,
-        Err((why, detail)) => return say(&ChildMessage::Refused { why, detail }),
+        Err((why, detail)) => return send(&ChildMessage::Refused { why, detail }),
     };
     let pages = document.page_count();
     if let Some(why) = refusal(pages, max_pages) {
-        return say(&ChildMessage::Refused { why, detail: format!("{pages} pages") });
+        return send(&ChildMessage::Refused { why, detail: format!("{pages} pages") });
     }
-    say(&ChildMessage::Opened { pages })?;
+    send(&ChildMessage::Opened { pages })?;
     let mut reader = Reader { source, document, pages, picture, window: Window::default() };
     for order in orders {
         match serde_json::from_str(&order?)? {
             Instruction::Open { .. } => return Err(ChildError::NotOpen),
             Instruction::Survey { avoid } => reader.survey(&avoid)?,
-            Instruction::Know { survey } => reader.window.know(survey),
+            Instruction::Know { survey } => reader.window.insert_survey(survey),
             Instruction::Read { chunk, avoid, undrawn } => reader.read(chunk, &avoid, &undrawn)?,
         }
     }
@@ -65,8 +65,8 @@ fn refusal(pages: u32, max_pages: u32) -> Option<Refusal> {
 }
 
 /// Says one thing, at once, so that it is known whatever comes next.
-fn say(said: &ChildMessage) -> Result<(), ChildError> {
-    let mut line = serde_json::to_vec(said)?;
+fn send(message: &ChildMessage) -> Result<(), ChildError> {
+    let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     let mut out = std::io::stdout().lock();
     out.write_all(&line)?;
@@ -133,7 +133,7 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
             self.window.keep_hints(number);
         }
         let survey = Survey { hints: self.window.surveyed() };
-        say(&ChildMessage::Surveyed { survey })
+        send(&ChildMessage::Surveyed { survey })
     }
 
     fn read(&mut self, chunk: Chunk, avoid: &[u32], undrawn: &[u32]) -> Result<(), ChildError> {
@@ -144,19 +144,19 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
                 self.look_at(neighbour, &others)?;
             }
             self.window.move_to(number);
-            say(&ChildMessage::Reading { page: number })?;
+            send(&ChildMessage::Reading { page: number })?;
             let page = self.page(number, !undrawn.contains(&number))?;
-            say(&ChildMessage::Page { page })?;
+            send(&ChildMessage::Page { page })?;
         }
-        say(&ChildMessage::Done)
+        send(&ChildMessage::Done)
     }
 
     /// Reads a page into the window, unless it is there or must not be touched.
     fn look_at(&mut self, number: u32, avoid: &[u32]) -> Result<(), ChildError> {
-        if self.window.knows(number) || avoid.contains(&number) {
+        if self.window.contains(number) || avoid.contains(&number) {
             return Ok(());
         }
-        say(&ChildMessage::Reading { page: number })?;
+        send(&ChildMessage::Reading { page: number })?;
         let start = Instant::now();
         let document = &self.document;
         let read = catch_unwind(AssertUnwindSafe(|| {
@@ -187,7 +187,7 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
         let mut begun = StartedZones::default();
         let made = catch_unwind(AssertUnwindSafe(|| {
             let layout = document.layout(raw, &context);
-            zones::page(number, layout, reading + start.elapsed(), |zone| begun.tell(number, zone))
+            zones::page(number, layout, reading + start.elapsed(), |zone| begun.add(number, zone))
         }));
         begun.end()?;
         match made {
@@ -211,15 +211,15 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
             zones::not_drawn(page);
             return Ok(());
         }
-        say(&ChildMessage::Drawing { page: page.number })?;
+        send(&ChildMessage::Drawing { page: page.number })?;
         match self.drawn(page, &size)? {
             Some(PageAppearance::Picture { width, height, dpi, png }) => {
-                say(&ChildMessage::Picture { page: page.number, width, height, dpi, png })?;
+                send(&ChildMessage::Picture { page: page.number, width, height, dpi, png })?;
             }
             Some(PageAppearance::Blank) => {}
             None => zones::not_drawn(page),
         }
-        say(&ChildMessage::Reading { page: page.number })
+        send(&ChildMessage::Reading { page: page.number })
     }
 
     /// Draws a page with the back end that reads it or, where that fails, with the other.
@@ -269,16 +269,16 @@ impl Default for StartedZones {
 }
 
 impl StartedZones {
-    fn tell(&mut self, page: u32, zone: &Zone) {
+    fn add(&mut self, page: u32, zone: &Zone) {
         let written = serde_json::to_writer(&mut self.lines, &ChildMessage::Zone { page, zone: zone.clone() });
         self.lines.push(b'\n');
         self.failed = self.failed.take().or(written.err().map(ChildError::from));
         if self.last.elapsed() >= ANNOUNCE_EVERY {
-            self.say();
+            self.flush();
         }
     }
 
-    fn say(&mut self) {
+    fn flush(&mut self) {
         let mut out = std::io::stdout().lock();
         let said = out.write_all(&self.lines).and_then(|()| out.flush());
         self.failed = self.failed.take().or(said.err().map(ChildError::from));
@@ -287,7 +287,7 @@ impl StartedZones {
     }
 
     fn end(mut self) -> Result<(), ChildError> {
-        self.say();
+        self.flush();
         self.failed.map_or(Ok(()), Err)
     }
 }

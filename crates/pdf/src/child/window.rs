@@ -17,7 +17,7 @@ const KEPT_MAX_CHARS: usize = 10_000;
 /// How many pages are sampled for sizes of type.
 const SAMPLE: u32 = 24;
 
-struct Known<R> {
+struct WindowPage<R> {
     /// The content until it is worked on, or why there is none.
     content: Result<Option<R>, String>,
     hints: PageHints,
@@ -25,7 +25,7 @@ struct Known<R> {
 }
 
 pub(super) struct Window<R> {
-    pages: BTreeMap<u32, Known<R>>,
+    pages: BTreeMap<u32, WindowPage<R>>,
     sampled: BTreeMap<u32, PageHints>,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn around(page: u32, pages: u32) -> impl Iterator<Item = u32> {
 }
 
 impl<R> Window<R> {
-    pub(super) fn knows(&self, page: u32) -> bool {
+    pub(super) fn contains(&self, page: u32) -> bool {
         self.pages.contains_key(&page)
     }
 
@@ -59,11 +59,11 @@ impl<R> Window<R> {
     }
 
     pub(super) fn insert(&mut self, page: u32, content: R, hints: PageHints, time: Duration) {
-        self.pages.insert(page, Known { content: Ok(Some(content)), hints, time });
+        self.pages.insert(page, WindowPage { content: Ok(Some(content)), hints, time });
     }
 
     pub(super) fn insert_broken(&mut self, page: u32, why: String, time: Duration) {
-        self.pages.insert(page, Known { content: Err(why), hints: PageHints::default(), time });
+        self.pages.insert(page, WindowPage { content: Err(why), hints: PageHints::default(), time });
     }
 
     /// Remembers the hints of a sampled page for good. The first few pages, about to be worked on, stay whole, and so do
@@ -84,7 +84,7 @@ impl<R> Window<R> {
     }
 
     /// Takes over what another child has sampled.
-    pub(super) fn know(&mut self, survey: Survey) {
+    pub(super) fn insert_survey(&mut self, survey: Survey) {
         self.sampled = survey.hints.into_iter().collect();
     }
 
@@ -97,10 +97,10 @@ impl<R> Window<R> {
     /// Takes the content of a page, with the time reading it took, or why there is none.
     pub(super) fn take(&mut self, page: u32) -> Result<(R, Duration), (String, Duration)> {
         match self.pages.get_mut(&page) {
-            Some(Known { content: Ok(content), time, .. }) => {
+            Some(WindowPage { content: Ok(content), time, .. }) => {
                 content.take().map(|content| (content, *time)).ok_or(("the page was not read".into(), *time))
             }
-            Some(Known { content: Err(why), time, .. }) => Err((why.clone(), *time)),
+            Some(WindowPage { content: Err(why), time, .. }) => Err((why.clone(), *time)),
             None => Err(("the page was not read".into(), Duration::ZERO)),
         }
     }
@@ -145,11 +145,11 @@ mod tests {
             window.move_to(page);
         }
         assert_eq!(window.pages.len() as u32, REACH + 2);
-        assert!(window.knows(1) && window.take(1).is_err());
+        assert!(window.contains(1) && window.take(1).is_err());
         assert!(window.take(99).is_ok() && window.take(50).is_err());
         assert!(window.take(99).is_err(), "taken");
         window.renew(99);
         window.renew(98);
-        assert!(!window.knows(99) && window.knows(98));
+        assert!(!window.contains(99) && window.contains(98));
     }
 }

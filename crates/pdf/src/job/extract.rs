@@ -19,7 +19,7 @@ use crate::PdfConfig;
 use crate::artifact::PageArtifact;
 use crate::failure::{Failure, Limits};
 use crate::fair_semaphore::Permit;
-use crate::process::Fault;
+use crate::process::ChildFailure;
 use crate::protocol::{Chunk, Survey};
 use crate::secret::SecretText;
 use crate::shared::Shared;
@@ -40,8 +40,8 @@ pub(super) struct Extraction<'a> {
     pub(super) password: Option<SecretText>,
     pub(super) reader: Option<PictureReader<'a>>,
     pub(super) schedule: Mutex<PageSchedule>,
-    /// The last fault, for when nothing at all could be read.
-    pub(super) fault: Mutex<Option<(Fault, Option<u32>)>>,
+    /// The last error, for when nothing at all could be read.
+    pub(super) error: Mutex<Option<(ChildFailure, Option<u32>)>>,
     pub(super) progress: Mutex<Progress<'a>>,
     /// The pages to do, when they are a part of somebody else's job.
     pub(super) part: Option<RangeInclusive<u32>>,
@@ -69,9 +69,9 @@ impl<'a> Extraction<'a> {
             return Ok(pages);
         }
         let schedule = self.schedule();
-        let fault = self.fault.lock().ok().and_then(|mut fault| fault.take());
-        match (schedule.finished.readable(), fault) {
-            (0, Some((fault, page))) => Err(Failure::Child { fault, page }),
+        let error = self.error.lock().ok().and_then(|mut error| error.take());
+        match (schedule.finished.readable(), error) {
+            (0, Some((error, page))) => Err(Failure::Child { error, page }),
             (0, None) => Err(Failure::NothingRead),
             _ => Ok(pages),
         }
@@ -126,12 +126,12 @@ impl<'a> Extraction<'a> {
         loop {
             match lane.survey(&mut planned).await? {
                 Ok(survey) => return Ok((planned.unwrap_or(0), survey)),
-                Err((fault, page)) => {
-                    tracing::warn!(%fault, page, "the child failed over the survey");
+                Err((error, page)) => {
+                    tracing::warn!(%error, page, "the child failed during the survey");
                     if self.schedule().died_early(page, self.config.child_restarts) == RetryDecision::Fail {
-                        return Err(Failure::Child { fault, page });
+                        return Err(Failure::Child { error, page });
                     }
-                    self.remember(fault, page);
+                    self.remember(error, page);
                 }
             }
         }
@@ -139,7 +139,7 @@ impl<'a> Extraction<'a> {
 
     /// Waits until a child of this document may work; documents take turns.
     pub(super) async fn turn(&self) -> Permit {
-        self.shared.turn(self.task.job_id()).await
+        self.shared.child_permit(self.task.job_id()).await
     }
 
     pub(super) fn schedule(&self) -> std::sync::MutexGuard<'_, PageSchedule> {
@@ -147,9 +147,9 @@ impl<'a> Extraction<'a> {
         self.schedule.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(super) fn remember(&self, fault: Fault, page: Option<u32>) {
-        if let Ok(mut last) = self.fault.lock() {
-            *last = Some((fault, page));
+    pub(super) fn remember(&self, error: ChildFailure, page: Option<u32>) {
+        if let Ok(mut last) = self.error.lock() {
+            *last = Some((error, page));
         }
     }
 
@@ -201,14 +201,14 @@ impl<'a> Extraction<'a> {
         Ok(())
     }
 
-    fn with_progress(&self, tell: impl FnOnce(&mut Progress<'a>, u32)) {
+    fn with_progress(&self, change: impl FnOnce(&mut Progress<'a>, u32)) {
         if self.part.is_some() {
             // How far the document is, only who holds it can say.
             return;
         }
         let done = self.schedule().finished.len();
         if let Ok(mut progress) = self.progress.lock() {
-            tell(&mut progress, done);
+            change(&mut progress, done);
         }
     }
 }

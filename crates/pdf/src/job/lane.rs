@@ -12,7 +12,7 @@ use crate::artifact::PageArtifact;
 use crate::failure::Failure;
 use crate::fair_semaphore::Permit;
 use crate::ocr::Picture;
-use crate::process::{Child, Fault};
+use crate::process::{Child, ChildFailure};
 use crate::protocol::{ChildMessage, ChildTask, Chunk, Instruction, Refusal, Request, Survey};
 use crate::wire;
 
@@ -20,7 +20,7 @@ use crate::wire;
 const STORING: usize = 4;
 
 /// What came of a message of the child.
-enum Handled {
+enum HandledMessage {
     /// A page that was read, and its picture if it has to be read by OCR.
     Page(Box<PageArtifact>, Option<Picture>),
     /// A picture that waits for its page.
@@ -32,13 +32,13 @@ enum Handled {
 pub(super) struct Lane<'l, 'a> {
     job: &'l Extraction<'a>,
     child: Option<Child>,
-    /// The page that whatever goes wrong is the fault of, and whether it is being drawn.
+    /// The page that an error is attributed to, and whether it is being drawn.
     at: Option<u32>,
     drawing: bool,
 }
 
 /// How a child failed, and at which page.
-type Failed = (Fault, Option<u32>);
+type Failed = (ChildFailure, Option<u32>);
 
 impl<'l, 'a> Lane<'l, 'a> {
     pub(super) fn new(job: &'l Extraction<'a>) -> Self {
@@ -50,22 +50,22 @@ impl<'l, 'a> Lane<'l, 'a> {
     pub(super) async fn survey(&mut self, planned: &mut Option<u32>) -> Result<Result<Survey, Failed>, Failure> {
         let pages = match self.open().await? {
             Ok(pages) => pages,
-            Err(fault) => return Ok(Err(self.failed(fault))),
+            Err(error) => return Ok(Err(self.failed(error))),
         };
         match *planned {
             None => {
                 *planned = Some(pages);
                 self.job.opened(pages).await?;
             }
-            Some(before) if before != pages => return Ok(Err(self.failed(Fault::changed(before, pages)))),
+            Some(before) if before != pages => return Ok(Err(self.failed(ChildFailure::changed(before, pages)))),
             Some(_) => {}
         }
         let avoid = self.job.schedule().suspects();
         self.instruct(&Instruction::Survey { avoid }).await?;
         Ok(match self.next().await? {
             Ok(ChildMessage::Surveyed { survey }) => Ok(survey),
-            Ok(other) => Err(self.failed(Fault::unexpected(&other))),
-            Err(fault) => Err(self.failed(fault)),
+            Ok(other) => Err(self.failed(ChildFailure::unexpected(&other))),
+            Err(error) => Err(self.failed(error)),
         })
     }
 
@@ -75,20 +75,20 @@ impl<'l, 'a> Lane<'l, 'a> {
             let Some(chunk) = self.job.next_chunk().await else { return Ok(()) };
             match self.chunk(&chunk, pages, survey).await? {
                 Ok(()) => {}
-                Err((fault, page)) => self.on_child_failure(chunk, fault, page).await?,
+                Err((error, page)) => self.on_child_failure(chunk, error, page).await?,
             }
         }
     }
 
     /// A child failed over a chunk.
-    async fn on_child_failure(&mut self, chunk: Chunk, fault: Fault, page: Option<u32>) -> Result<(), Failure> {
-        tracing::warn!(%fault, page, first = chunk.first, last = chunk.last, drawing = self.drawing, "the child failed");
-        let end = ChunkEnd { page, drawing: self.drawing, hung: matches!(fault, Fault::Silent) };
+    async fn on_child_failure(&mut self, chunk: Chunk, error: ChildFailure, page: Option<u32>) -> Result<(), Failure> {
+        tracing::warn!(%error, page, first = chunk.first, last = chunk.last, drawing = self.drawing, "the child failed");
+        let end = ChunkEnd { page, drawing: self.drawing, hung: matches!(error, ChildFailure::Silent) };
         let decision = self.job.schedule().died(chunk, &end, self.job.config.child_restarts);
         if decision == RetryDecision::Fail {
-            return Err(Failure::Child { fault, page });
+            return Err(Failure::Child { error, page });
         }
-        self.job.remember(fault, page);
+        self.job.remember(error, page);
         match decision {
             RetryDecision::GiveUp(page) => self.job.give_up(page).await,
             RetryDecision::GoOn | RetryDecision::Fail => Ok(()),
@@ -100,9 +100,9 @@ impl<'l, 'a> Lane<'l, 'a> {
     async fn chunk(&mut self, chunk: &Chunk, pages: u32, survey: &Survey) -> Result<Result<(), Failed>, Failure> {
         let mut turn = Some(self.job.turn().await);
         if self.child.is_none()
-            && let Err(fault) = self.start(pages, survey).await?
+            && let Err(error) = self.start(pages, survey).await?
         {
-            return Ok(Err(self.failed(fault)));
+            return Ok(Err(self.failed(error)));
         }
         let (avoid, undrawn) = {
             let schedule = self.job.schedule();
@@ -127,10 +127,10 @@ impl<'l, 'a> Lane<'l, 'a> {
                 biased;
                 Some(stored) = storing.next() => self.job.report(&stored?).await?,
                 said = self.next() => match said?.and_then(|said| self.take(said, chunk, &mut pictures)) {
-                    Ok(Handled::Page(page, picture)) => storing.push_back(keep(self.job, *page, picture)),
-                    Ok(Handled::Picture) => {}
-                    Ok(Handled::Done) => break Ok(()),
-                    Err(fault) => break Err(fault),
+                    Ok(HandledMessage::Page(page, picture)) => storing.push_back(recognize_and_keep(self.job, *page, picture)),
+                    Ok(HandledMessage::Picture) => {}
+                    Ok(HandledMessage::Done) => break Ok(()),
+                    Err(error) => break Err(error),
                 },
             }
         };
@@ -139,44 +139,49 @@ impl<'l, 'a> Lane<'l, 'a> {
         while let Some(stored) = storing.next().await {
             self.job.report(&stored?).await?;
         }
-        Ok(ended.map_err(|fault| self.failed(fault)))
+        Ok(ended.map_err(|error| self.failed(error)))
     }
 
     /// Starts a child that knows of the document what the first one found.
-    async fn start(&mut self, pages: u32, survey: &Survey) -> Result<Result<(), Fault>, Failure> {
+    async fn start(&mut self, pages: u32, survey: &Survey) -> Result<Result<(), ChildFailure>, Failure> {
         Ok(match self.open().await? {
             Ok(same) if same == pages => Ok(self.instruct(&Instruction::Know { survey: survey.clone() }).await?),
-            Ok(other) => Err(Fault::changed(pages, other)),
-            Err(fault) => Err(fault),
+            Ok(other) => Err(ChildFailure::changed(pages, other)),
+            Err(error) => Err(error),
         })
     }
 
     /// What a message of the child means for the chunk. A picture waits in `pictures` for its page, which comes next.
-    fn take(&self, said: ChildMessage, chunk: &Chunk, pictures: &mut HashMap<u32, Picture>) -> Result<Handled, Fault> {
+    fn take(
+        &self,
+        said: ChildMessage,
+        chunk: &Chunk,
+        pictures: &mut HashMap<u32, Picture>,
+    ) -> Result<HandledMessage, ChildFailure> {
         match said {
             ChildMessage::Page { page } if self.job.schedule().accept(page.number, chunk) => {
                 let picture = pictures.remove(&page.number);
-                Ok(Handled::Page(Box::new(page), picture))
+                Ok(HandledMessage::Page(Box::new(page), picture))
             }
             ChildMessage::Page { page } => {
-                Err(Fault::ProtocolViolation(format!("page {} was not asked for", page.number)))
+                Err(ChildFailure::ProtocolViolation(format!("page {} was not asked for", page.number)))
             }
             ChildMessage::Picture { page, width, height, dpi, png } => match Picture::decoded(width, height, dpi, &png)
             {
                 Some(picture) if pictures.is_empty() => {
                     pictures.insert(page, picture);
-                    Ok(Handled::Picture)
+                    Ok(HandledMessage::Picture)
                 }
-                _ => Err(Fault::ProtocolViolation(format!("the picture of page {page}"))),
+                _ => Err(ChildFailure::ProtocolViolation(format!("the picture of page {page}"))),
             },
-            ChildMessage::Done if self.job.schedule().has(chunk) => Ok(Handled::Done),
-            ChildMessage::Done => Err(Fault::ProtocolViolation("done, with pages missing".into())),
-            other => Err(Fault::unexpected(&other)),
+            ChildMessage::Done if self.job.schedule().has(chunk) => Ok(HandledMessage::Done),
+            ChildMessage::Done => Err(ChildFailure::ProtocolViolation("done, with pages missing".into())),
+            other => Err(ChildFailure::unexpected(&other)),
         }
     }
 
     /// Starts a child and has it open the document. Gives the number of pages.
-    async fn open(&mut self) -> Result<Result<u32, Fault>, Failure> {
+    async fn open(&mut self) -> Result<Result<u32, ChildFailure>, Failure> {
         let config = self.job.config;
         let mut limits = config.child_limits();
         // Should this process be stopped, the kernel still keeps the document to what it has left.
@@ -197,22 +202,22 @@ impl<'l, 'a> Lane<'l, 'a> {
         self.instruct(&Instruction::Open { password }).await?;
         Ok(match self.next().await? {
             Ok(ChildMessage::Opened { pages }) => Ok(pages),
-            Ok(other) => Err(Fault::unexpected(&other)),
-            Err(fault) => Err(fault),
+            Ok(other) => Err(ChildFailure::unexpected(&other)),
+            Err(error) => Err(error),
         })
     }
 
     async fn instruct(&mut self, instruction: &Instruction) -> Result<(), Failure> {
         let Some(child) = &mut self.child else { return Ok(()) };
-        // A child that does not read what it is told says nothing either, and is ended for that.
-        let told = timeout(self.job.config.idle_timeout, child.instruct(instruction)).await;
-        told.unwrap_or(Ok(())).map_err(|error| Failure::Start(error.to_string()))
+        // A child that does not read what it is sent says nothing either, and is ended for that.
+        let sent = timeout(self.job.config.idle_timeout, child.instruct(instruction)).await;
+        sent.unwrap_or(Ok(())).map_err(|error| Failure::Start(error.to_string()))
     }
 
     /// What the child says next that is not only about where it is. May be dropped and called again.
-    async fn next(&mut self) -> Result<Result<ChildMessage, Fault>, Failure> {
+    async fn next(&mut self) -> Result<Result<ChildMessage, ChildFailure>, Failure> {
         loop {
-            let Some(child) = &mut self.child else { return Ok(Err(Fault::Silent)) };
+            let Some(child) = &mut self.child else { return Ok(Err(ChildFailure::Silent)) };
             let config = self.job.config;
             let patience = if self.at.is_some() { config.page_timeout } else { config.idle_timeout };
             match child.next(patience).await {
@@ -226,9 +231,9 @@ impl<'l, 'a> Lane<'l, 'a> {
     }
 
     /// Ends a child that failed.
-    fn failed(&mut self, fault: Fault) -> Failed {
+    fn failed(&mut self, error: ChildFailure) -> Failed {
         self.child = None;
-        (fault, self.at.take())
+        (error, self.at.take())
     }
 
     fn refused(&self, why: Refusal, detail: &str) -> Failure {
@@ -263,7 +268,11 @@ async fn turn_while(
 }
 
 /// Reads the picture of a page, if it has one, and stores the page.
-async fn keep(job: &Extraction<'_>, page: PageArtifact, picture: Option<Picture>) -> Result<PageArtifact, Failure> {
+async fn recognize_and_keep(
+    job: &Extraction<'_>,
+    page: PageArtifact,
+    picture: Option<Picture>,
+) -> Result<PageArtifact, Failure> {
     let page = match (&job.reader, picture) {
         (Some(reader), Some(picture)) => reader.read(page, &picture).await,
         _ => page,

@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use courant_worker::{CallError, Change, FinishedPage, Split, Task};
+use courant_worker::{CallError, FinishedPage, Split, SplitEvent, Task};
 use futures::StreamExt;
 
 use super::extract::Extraction;
@@ -27,15 +27,15 @@ impl Extraction<'_> {
         split.offer(parts);
         let mut asked = None;
         while split.outstanding() > 0 {
-            self.feed(&mut split, &mut asked, lanes);
+            self.reclaim_pages(&mut split, &mut asked, lanes);
             tokio::select! {
                 change = split.next() => match change? {
-                    Change::Taken(pages) => {
+                    SplitEvent::Taken(pages) => {
                         asked.take_if(|asked| *asked == pages);
                     }
-                    Change::Back { pages, finished } => {
+                    SplitEvent::Returned { pages, finished } => {
                         asked.take_if(|asked| *asked == pages);
-                        self.back(pages, &finished).await?;
+                        self.apply_returned(pages, &finished).await?;
                     }
                 },
                 () = self.taken.notified() => {}
@@ -47,15 +47,15 @@ impl Extraction<'_> {
     }
 
     /// Asks for pages back, one range after the other, before the lanes are out of work.
-    fn feed(&self, split: &mut Split, asked: &mut Option<RangeInclusive<u32>>, lanes: usize) {
+    fn reclaim_pages(&self, split: &mut Split, asked: &mut Option<RangeInclusive<u32>>, lanes: usize) {
         if asked.is_none() && self.schedule().chunks_waiting() < lanes {
-            *asked = split.first_open();
+            *asked = split.first_untaken();
             asked.iter().for_each(|pages| split.take_back(pages));
         }
     }
 
     /// Takes over what is done of pages that came back; the rest is to be done here.
-    async fn back(&self, pages: RangeInclusive<u32>, finished: &[FinishedPage]) -> Result<(), Failure> {
+    async fn apply_returned(&self, pages: RangeInclusive<u32>, finished: &[FinishedPage]) -> Result<(), Failure> {
         let fetches: Vec<_> = finished.iter().map(|page| fetch(self.task, self.store, *page)).collect();
         let mut fetched = futures::stream::iter(fetches).buffer_unordered(FETCHING);
         let mut done = 0;

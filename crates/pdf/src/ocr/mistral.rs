@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use courant_runtime::{doubled, jitter};
 use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 use url::{Host, Url};
@@ -116,7 +117,7 @@ impl Mistral {
             return Ok(CallOutcome::Answer(answer));
         }
         let why = format!("{status}: {}", String::from_utf8_lossy(&answer).chars().take(300).collect::<String>());
-        if is_of_the_moment(status) {
+        if is_retryable(status) {
             return Ok(CallOutcome::Again(OcrError::Unavailable(why), wait));
         }
         Err(OcrError::Refused(why))
@@ -137,8 +138,8 @@ impl Mistral {
 
     /// How long to wait before the next try: what was asked, or twice as long as the last time and up to as long again.
     fn wait(&self, tried: u32, asked: Option<Duration>) -> Duration {
-        let doubled = self.config.backoff.saturating_mul(1u32.checked_shl(tried).unwrap_or(u32::MAX));
-        asked.unwrap_or_else(|| doubled.mul_f64(1.0 + fastrand::f64())).min(MAX_WAIT)
+        let least = doubled(self.config.backoff, tried, MAX_WAIT);
+        asked.unwrap_or_else(|| least + jitter(least)).min(MAX_WAIT)
     }
 }
 
@@ -174,7 +175,7 @@ pub(crate) fn answer(body: &[u8], usd_per_1000_pages: f64) -> Result<Reading, Oc
 }
 
 /// Whether it may be otherwise a little later.
-fn is_of_the_moment(status: StatusCode) -> bool {
+fn is_retryable(status: StatusCode) -> bool {
     matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) || status.is_server_error()
 }
 

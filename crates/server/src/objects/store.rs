@@ -395,15 +395,7 @@ fn cause(error: std::io::Error) -> object_store::Error {
 }
 
 pub(super) fn hex(hash: Sha256) -> Box<str> {
-    use std::fmt::Write as _;
-    let digest = hash.finalize();
-    digest
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-        .into_boxed_str()
+    courant_runtime::hex(&hash.finalize()).into_boxed_str()
 }
 
 #[cfg(test)]

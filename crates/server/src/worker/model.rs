@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 use courant_engine::Error;
 use courant_joblog::event::{Change, Submission};
-use courant_joblog::ids::{DocumentId, JobId, Owner, Revision, WorkerId};
-use courant_joblog::job::{Document, Job, Lane, State};
+use courant_joblog::ids::{JobId, Revision, WorkerId};
+use courant_joblog::job::{Job, Lane, State};
 use courant_joblog::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
 use courant_joblog::memory::MemoryLog;
 use courant_proto::v1::work_request::Message as In;
@@ -258,22 +258,11 @@ impl World {
 
     async fn submit(&mut self, kind: &str, lane: Lane) {
         let id = JobId::random();
-        let document = Document { id: DocumentId::new("D"), name: "a.pdf".into(), bytes: 1, sha256: "00".into() };
         let submission = Submission {
-            id: id.clone(),
-            owner: Owner::new("alice"),
-            document,
-            batch: None,
-            request: None,
             kind: kind.into(),
             lane,
-            labels: Default::default(),
             formats: vec![],
-            max_attempts: 3,
-            pages: None,
-            batch_size: None,
-            cancel_unwatched_ms: None,
-            password: None,
+            ..courant_engine::testing::submission(id.as_str(), "alice")
         };
         if self.services.engine.create(Change::Submitted(Box::new(submission)), id.clone()).await.is_ok() {
             self.jobs.push(id);

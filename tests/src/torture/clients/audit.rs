@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use courant_proto::v1::read_result_response::Part;
 use courant_proto::v1::{GetBatchRequest, GetJobRequest, ListJobsRequest, ReadResultRequest, ResultFormat};
+use courant_runtime::hex;
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::super::fact::{self, Told};
-use super::super::record::{After, Closed, Outcome, Pen, Record, Scope, Via};
+use super::super::fact::{self, WatchUpdate};
+use super::super::record::{After, Closed, Outcome, Record, RecordWriter, Scope, Via};
 use super::grpc::{Grpc, timely};
 use super::steps::{Step, Watch};
 use super::{BATCHES, User, World};
@@ -42,10 +43,10 @@ async fn unfinished(world: &World) -> Option<usize> {
 /// Reads everything.
 ///
 /// `patience` is how long a history may take that does not come to its end.
-pub async fn read_all(world: &Arc<World>, pen: &Pen, results: &Pen, patience: Duration) {
+pub async fn read_all(world: &Arc<World>, writer: &RecordWriter, results: &RecordWriter, patience: Duration) {
     for user in &world.users {
         let Ok(grpc) = Grpc::new(world.grpc, user) else { continue };
-        settle_removals(&grpc, user, pen).await;
+        finish_removals(&grpc, user, writer).await;
         let mut all = user.all.lock().clone();
         all.retain(|(job, _)| !user.deleted.lock().contains(job));
         all.sort();
@@ -54,7 +55,7 @@ pub async fn read_all(world: &Arc<World>, pen: &Pen, results: &Pen, patience: Du
             let (world, user, grpc) = (world.clone(), user.clone(), grpc.clone());
             async move {
                 for _ in 0..TRIES {
-                    if history(&grpc, &user, (job, cursor), pen, patience).await {
+                    if history(&grpc, &user, (job, cursor), writer, patience).await {
                         break;
                     }
                 }
@@ -69,7 +70,7 @@ pub async fn read_all(world: &Arc<World>, pen: &Pen, results: &Pen, patience: Du
 }
 
 /// Finds out of every job that may have been removed whether it was; one that is still there is read like all others.
-async fn settle_removals(grpc: &Grpc, user: &User, pen: &Pen) {
+async fn finish_removals(grpc: &Grpc, user: &User, writer: &RecordWriter) {
     let maybe: Vec<String> = user.deleted.lock().iter().cloned().collect();
     for job in maybe {
         let request = GetJobRequest { job_id: job.clone() };
@@ -77,60 +78,60 @@ async fn settle_removals(grpc: &Grpc, user: &User, pen: &Pen) {
         match timely(async { grpc.client().get_job(grpc.with(request)).await }).await {
             Ok(_) => {
                 user.deleted.lock().remove(&job);
-                pen.write(Record::Kept { user: name, job });
+                writer.write(Record::Kept { user: name, job });
             }
             Err(status) if super::grpc::reason(&status) == "JOB_NOT_FOUND" => {
-                pen.write(Record::Deleted { user: name, job, outcome: Outcome::Done });
+                writer.write(Record::Deleted { user: name, job, outcome: Outcome::Done });
             }
             Err(_) => {}
         }
     }
 }
 
-async fn history(grpc: &Grpc, user: &User, of: (&str, &str), pen: &Pen, patience: Duration) -> bool {
+async fn history(grpc: &Grpc, user: &User, of: (&str, &str), writer: &RecordWriter, patience: Duration) -> bool {
     let (job, cursor) = of;
-    let (seg, scope) = (pen.number(), Scope::Job(job.to_owned()));
+    let (seg, scope) = (writer.number(), Scope::Job(job.to_owned()));
     let (after, name) = (After::Submit(job.to_owned()), user.name.clone());
-    pen.write(Record::Open { seg, user: name, scope: scope.clone(), via: Via::Grpc, after, last: true });
+    writer.write(Record::Open { seg, user: name, scope: scope.clone(), via: Via::Grpc, after, last: true });
     let how = match super::grpc::Watch::open(grpc, &scope, cursor, Duration::ZERO).await {
-        Ok(watch) => told(Watch::Grpc(Box::new(watch)), seg, pen, patience).await,
+        Ok(watch) => read_to_end(Watch::Grpc(Box::new(watch)), seg, writer, patience).await,
         Err(status) => super::steps::refused(super::grpc::reason(&status)),
     };
     // One that goes on does not end by being read again.
     let done = matches!(how, Closed::Ended | Closed::Left);
-    pen.write(Record::Closed { seg, how });
+    writer.write(Record::Closed { seg, how });
     done
 }
 
-async fn told(mut watch: Watch, seg: u64, pen: &Pen, patience: Duration) -> Closed {
+async fn read_to_end(mut watch: Watch, seg: u64, writer: &RecordWriter, patience: Duration) -> Closed {
     let until = Instant::now() + patience;
     loop {
         match timeout_at(until, watch.next()).await {
             Err(_) => return Closed::Left,
             Ok(Err(how)) => return how,
-            Ok(Ok((_, Step::Told(Told::Fact(fact))))) => pen.write(Record::Heard { seg, fact: *fact }),
-            Ok(Ok((_, Step::Snapshot(fact)))) => pen.write(Record::Snapshot { seg, fact }),
-            Ok(Ok((_, Step::Gap(reason)))) => pen.write(Record::Gap { seg, reason }),
-            Ok(Ok((_, Step::Live))) => pen.write(Record::Live { seg }),
+            Ok(Ok((_, Step::Update(WatchUpdate::Fact(fact))))) => writer.write(Record::Heard { seg, fact: *fact }),
+            Ok(Ok((_, Step::Snapshot(fact)))) => writer.write(Record::Snapshot { seg, fact }),
+            Ok(Ok((_, Step::Gap(reason)))) => writer.write(Record::Gap { seg, reason }),
+            Ok(Ok((_, Step::Live))) => writer.write(Record::Live { seg }),
             Ok(Ok(_)) => {}
         }
     }
 }
 
-async fn read_batch(grpc: &Grpc, user: &User, batch: &str, pen: &Pen) {
+async fn read_batch(grpc: &Grpc, user: &User, batch: &str, writer: &RecordWriter) {
     let request = GetBatchRequest { batch_id: batch.to_owned(), owner: String::new() };
     let answer = timely(async { grpc.client().get_batch(grpc.with(request)).await }).await;
     let Ok(Some(state)) = answer.map(|answer| answer.into_inner().batch) else { return };
     let counts = [state.jobs_total, state.jobs_succeeded, state.jobs_failed, state.jobs_cancelled];
     let (user, batch, complete) = (user.name.clone(), batch.to_owned(), state.complete);
-    pen.write(Record::Batch { user, batch, counts, complete });
+    writer.write(Record::Batch { user, batch, counts, complete });
 }
 
-async fn read_results(world: &World, user: &User, grpc: &Grpc, job: &str, pen: &Pen) {
+async fn read_results(world: &World, user: &User, grpc: &Grpc, job: &str, writer: &RecordWriter) {
     let request = GetJobRequest { job_id: job.to_owned() };
     let answer = timely(async { grpc.client().get_job(grpc.with(request)).await });
     let Ok(Some(state)) = answer.await.map(|answer| answer.into_inner().job) else { return };
-    pen.write(Record::Read {
+    writer.write(Record::Read {
         user: user.name.clone(),
         via: Via::Grpc,
         call: "get".to_owned(),
@@ -146,7 +147,7 @@ async fn read_results(world: &World, user: &User, grpc: &Grpc, job: &str, pen: &
         let via = if over_http { Via::Http } else { Via::Grpc };
         let read = read.unwrap_or_else(|error| error);
         let (user, job, promised) = (user.name.clone(), job.to_owned(), promised.to_owned());
-        pen.write(Record::Result { user, via, job, of: fact::format(format).to_owned(), promised, read });
+        writer.write(Record::Result { user, via, job, of: fact::format(format).to_owned(), promised, read });
     }
 }
 
@@ -168,13 +169,4 @@ async fn over_http_of(world: &World, user: &User, job: &str, format: ResultForma
     let answer = reqwest::Client::new().get(url).bearer_auth(&user.token).send().await;
     let answer = answer.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
     Ok(hex(&Sha256::digest(answer.bytes().await.map_err(|error| error.to_string())?)))
-}
-
-/// Bytes as lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

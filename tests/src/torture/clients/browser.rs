@@ -55,7 +55,7 @@ pub fn step(message: &Value) -> Option<(String, Step)> {
             Step::Zone(message["jobId"].as_str().unwrap_or_default().to_owned(), page)
         }
         "unsubscribed" | "closing" => return None,
-        _ if message["jobId"].is_string() => fact::of_message(message).map_or(Step::Other, Step::Told),
+        _ if message["jobId"].is_string() => fact::of_message(message).map_or(Step::Other, Step::Update),
         _ => Step::Other,
     };
     Some((cursor, step))

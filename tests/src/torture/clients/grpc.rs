@@ -114,7 +114,7 @@ impl Watch {
 fn step_of(step: many::Step) -> Step {
     match step {
         many::Step::Snapshot(snapshot) => snapshot.job.map_or(Step::Other, |job| Step::Snapshot(fact::of_job(&job))),
-        many::Step::Event(event) => fact::of_event(&event).map_or(Step::Other, Step::Told),
+        many::Step::Event(event) => fact::of_event(&event).map_or(Step::Other, Step::Update),
         many::Step::Live(_) => Step::Live,
         many::Step::Bookmark(_) => Step::Bookmark,
         many::Step::Gap(gap) => Step::Gap(gap.reason().as_str_name().trim_start_matches("GAP_REASON_").to_owned()),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::super::fact::{self, Fact};
-use super::super::record::{Outcome, Pen, Record, Via};
+use super::super::record::{Outcome, Record, RecordWriter, Via};
 use super::grpc::{CALL, Grpc, reason, timely};
 use super::{User, World, outcome};
 
@@ -24,7 +24,7 @@ pub struct Meddler {
     world: Arc<World>,
     user: Arc<User>,
     rng: Rng,
-    pen: Pen,
+    writer: RecordWriter,
     grpc: Grpc,
     web: reqwest::Client,
 }
@@ -35,7 +35,7 @@ impl Meddler {
         let name = format!("meddle-{}", user.name);
         Ok(Self {
             rng: super::super::plan::rng(world.seed, &name),
-            pen: world.folder.pen(&name)?,
+            writer: world.folder.writer(&name)?,
             grpc: Grpc::new(world.grpc, user)?,
             web: reqwest::Client::builder().timeout(CALL).build()?,
             world: world.clone(),
@@ -65,7 +65,7 @@ impl Meddler {
     }
 
     fn read(&self, call: &str, via: Via, fact: Fact) {
-        self.pen.write(Record::Read { user: self.user.name.clone(), via, call: call.to_owned(), fact });
+        self.writer.write(Record::Read { user: self.user.name.clone(), via, call: call.to_owned(), fact });
     }
 
     fn answered(&self, call: &str, job: Option<Job>) {
@@ -105,7 +105,7 @@ impl Meddler {
         if matches!(&outcome, Outcome::Refused(code) if code != "JOB_NOT_FOUND") {
             self.user.deleted.lock().remove(job);
         }
-        self.pen.write(Record::Deleted { user: self.user.name.clone(), job: job.to_owned(), outcome });
+        self.writer.write(Record::Deleted { user: self.user.name.clone(), job: job.to_owned(), outcome });
     }
 
     async fn cancel_batch(&self, batch: &str) {
@@ -171,6 +171,6 @@ impl Meddler {
     fn probed(&self, call: &str, via: Via, job: &str, answer: Result<(), String>) {
         let outcome = answer.map_or_else(|code| outcome(&code), |()| Outcome::Done);
         let (user, call, job) = (self.user.name.clone(), call.to_owned(), job.to_owned());
-        self.pen.write(Record::Probe { user, via, call, job, outcome });
+        self.writer.write(Record::Probe { user, via, call, job, outcome });
     }
 }

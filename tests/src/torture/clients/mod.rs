@@ -54,7 +54,7 @@ pub struct User {
     /// The token.
     pub token: String,
     /// The newest jobs.
-    pub recent: Mutex<VecDeque<Mine>>,
+    pub recent: Mutex<VecDeque<OwnJob>>,
     /// All jobs, with the cursors their submits gave.
     pub all: Mutex<Vec<(String, String)>>,
     /// Jobs that were removed, or may have been.
@@ -63,7 +63,7 @@ pub struct User {
 
 /// A job of a user.
 #[derive(Clone, Debug)]
-pub struct Mine {
+pub struct OwnJob {
     /// Its id.
     pub job: String,
     /// From its submit.
@@ -89,7 +89,7 @@ impl User {
     }
 
     /// Remembers a job.
-    pub fn add(&self, mine: Mine) {
+    pub fn add(&self, mine: OwnJob) {
         self.all.lock().push((mine.job.clone(), mine.cursor.clone()));
         let mut recent = self.recent.lock();
         recent.push_back(mine);
@@ -99,7 +99,7 @@ impl User {
     }
 
     /// One of the newest jobs.
-    pub fn any(&self, rng: &mut fastrand::Rng) -> Option<Mine> {
+    pub fn any(&self, rng: &mut fastrand::Rng) -> Option<OwnJob> {
         let recent = self.recent.lock();
         (!recent.is_empty()).then(|| recent[rng.usize(0..recent.len())].clone())
     }

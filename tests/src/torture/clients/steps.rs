@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::fact::{Fact, Told};
+use super::super::fact::{Fact, WatchUpdate};
 use super::super::record::{Closed, Scope, Via};
 use super::grpc::{Grpc, reason};
 use super::{User, World, browser, grpc, ws};
@@ -13,7 +13,7 @@ pub enum Step {
     /// A job as it is.
     Snapshot(Fact),
     /// Something happened.
-    Told(Told),
+    Update(WatchUpdate),
     /// A zone of a page that is about to come.
     Zone(String, i64),
     /// All that was missed has been told.

@@ -10,9 +10,9 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::super::fact::KIND;
-use super::super::record::{Outcome, Pen, Record, Via};
+use super::super::record::{Outcome, Record, RecordWriter, Via};
 use super::grpc::{CALL, Grpc, reason, timely};
-use super::{BATCHES, Mine, User, World, outcome};
+use super::{BATCHES, OwnJob, User, World, outcome};
 use crate::documents;
 
 /// One of so many jobs is a PDF for the real pipeline.
@@ -26,13 +26,13 @@ pub struct Submitter {
     user: Arc<User>,
     via: Via,
     rng: Rng,
-    pen: Pen,
+    writer: RecordWriter,
     name: String,
     grpc: Grpc,
     web: reqwest::Client,
 }
 
-struct Wish {
+struct Submission {
     request: String,
     filename: String,
     kind: &'static str,
@@ -50,7 +50,7 @@ impl Submitter {
         let name = format!("submit-{}-{via:?}", user.name).to_lowercase();
         Ok(Self {
             rng: super::super::plan::rng(world.seed, &name),
-            pen: world.folder.pen(&name)?,
+            writer: world.folder.writer(&name)?,
             grpc: Grpc::new(world.grpc, user)?,
             web: reqwest::Client::builder().timeout(CALL).build()?,
             world: world.clone(),
@@ -65,16 +65,16 @@ impl Submitter {
         let mut number = 0;
         while !self.world.calm.is_cancelled() {
             number += 1;
-            let wish = self.wish(number);
-            let mine = self.insist(&wish).await;
+            let submission = self.next_submission(number);
+            let mine = self.insist(&submission).await;
             match self.rng.u32(0..20) {
                 // Asked again after the answer was heard: the same job.
-                0 => drop(self.insist(&wish).await),
-                1 => self.misuse(&wish).await,
+                0 => drop(self.insist(&submission).await),
+                1 => self.misuse(&submission).await,
                 _ => {}
             }
             if let Some(mine) = mine {
-                self.user.add(Mine { since: Instant::now(), ..mine });
+                self.user.add(OwnJob { since: Instant::now(), ..mine });
             }
             let calm = self.world.calm.clone();
             tokio::select! {
@@ -84,7 +84,7 @@ impl Submitter {
         }
     }
 
-    fn wish(&mut self, number: u32) -> Wish {
+    fn next_submission(&mut self, number: u32) -> Submission {
         let rng = &mut self.rng;
         let filename = format!("{}-{number}", self.name);
         let pdf = rng.u32(0..PDF_EVERY) == 0;
@@ -96,7 +96,7 @@ impl Submitter {
         };
         let all = [ResultFormat::Json, ResultFormat::Markdown, ResultFormat::Text, ResultFormat::Html];
         let first = rng.usize(0..all.len());
-        Wish {
+        Submission {
             request: format!("request {filename}"),
             filename,
             kind: if pdf { "pdf" } else { KIND },
@@ -110,16 +110,16 @@ impl Submitter {
     }
 
     /// Asks until there is an answer.
-    async fn insist(&mut self, wish: &Wish) -> Option<Mine> {
+    async fn insist(&mut self, submission: &Submission) -> Option<OwnJob> {
         for _ in 0..TRIES {
-            let answer = self.submit(wish, &wish.bytes).await;
+            let answer = self.submit(submission, &submission.bytes).await;
             let (outcome, mine) = match answer {
                 Ok(mine) => (Outcome::Done, Some(mine)),
                 Err(code) => (outcome(&code), None),
             };
             let job = mine.as_ref().map(|mine| mine.job.clone()).unwrap_or_default();
-            let (user, request) = (self.user.name.clone(), wish.request.clone());
-            self.pen.write(Record::Submit { user, request, via: self.via, outcome, job });
+            let (user, request) = (self.user.name.clone(), submission.request.clone());
+            self.writer.write(Record::Submit { user, request, via: self.via, outcome, job });
             if mine.is_some() {
                 return mine;
             }
@@ -131,33 +131,39 @@ impl Submitter {
         None
     }
 
-    async fn misuse(&mut self, wish: &Wish) {
-        let other = [wish.bytes.as_slice(), b"!"].concat();
-        let outcome = match self.submit(wish, &other).await {
+    async fn misuse(&mut self, submission: &Submission) {
+        let other = [submission.bytes.as_slice(), b"!"].concat();
+        let outcome = match self.submit(submission, &other).await {
             Ok(_) => Outcome::Done,
             Err(code) => outcome(&code),
         };
-        let (user, request) = (self.user.name.clone(), wish.request.clone());
-        self.pen.write(Record::Misused { user, request, outcome });
+        let (user, request) = (self.user.name.clone(), submission.request.clone());
+        self.writer.write(Record::Misused { user, request, outcome });
     }
 
-    async fn submit(&self, wish: &Wish, bytes: &[u8]) -> Result<Mine, String> {
+    async fn submit(&self, submission: &Submission, bytes: &[u8]) -> Result<OwnJob, String> {
         let (job, cursor) = match self.via {
-            Via::Grpc => self.over_grpc(wish, bytes).await?,
-            Via::Http | Via::Ws | Via::Sse | Via::Poll => self.over_http(wish, bytes).await?,
+            Via::Grpc => self.over_grpc(submission, bytes).await?,
+            Via::Http | Via::Ws | Via::Sse | Via::Poll => self.over_http(submission, bytes).await?,
         };
-        Ok(Mine { job, cursor, document: wish.document.clone(), batch: wish.batch.clone(), since: Instant::now() })
+        Ok(OwnJob {
+            job,
+            cursor,
+            document: submission.document.clone(),
+            batch: submission.batch.clone(),
+            since: Instant::now(),
+        })
     }
 
-    async fn over_grpc(&self, wish: &Wish, bytes: &[u8]) -> Result<(String, String), String> {
+    async fn over_grpc(&self, submission: &Submission, bytes: &[u8]) -> Result<(String, String), String> {
         let header = SubmitJobHeader {
-            request_id: wish.request.clone(),
-            filename: wish.filename.clone(),
-            kind: wish.kind.to_owned(),
-            document_id: wish.document.clone(),
-            batch_id: wish.batch.clone(),
-            formats: wish.formats.iter().map(|format| (*format).into()).collect(),
-            cancel_when_unwatched: wish.unwatched.map(|seconds| prost_types::Duration { seconds, nanos: 0 }),
+            request_id: submission.request.clone(),
+            filename: submission.filename.clone(),
+            kind: submission.kind.to_owned(),
+            document_id: submission.document.clone(),
+            batch_id: submission.batch.clone(),
+            formats: submission.formats.iter().map(|format| (*format).into()).collect(),
+            cancel_when_unwatched: submission.unwatched.map(|seconds| prost_types::Duration { seconds, nanos: 0 }),
             document_bytes: i64::try_from(bytes.len()).unwrap_or(0),
             ..SubmitJobHeader::default()
         };
@@ -169,17 +175,17 @@ impl Submitter {
         Ok((answer.job.map(|job| job.job_id).unwrap_or_default(), answer.cursor))
     }
 
-    async fn over_http(&self, wish: &Wish, bytes: &[u8]) -> Result<(String, String), String> {
-        let formats: Vec<_> = wish.formats.iter().map(|format| super::super::fact::format(*format)).collect();
+    async fn over_http(&self, submission: &Submission, bytes: &[u8]) -> Result<(String, String), String> {
+        let formats: Vec<_> = submission.formats.iter().map(|format| super::super::fact::format(*format)).collect();
         let mut url = reqwest::Url::parse(&format!("http://{}/v1/jobs", self.world.http)).map_err(|_| String::new())?;
         url.query_pairs_mut()
-            .append_pair("requestId", &wish.request)
-            .append_pair("name", &wish.filename)
-            .append_pair("kind", wish.kind)
-            .append_pair("documentId", &wish.document)
+            .append_pair("requestId", &submission.request)
+            .append_pair("name", &submission.filename)
+            .append_pair("kind", submission.kind)
+            .append_pair("documentId", &submission.document)
             .append_pair("formats", &formats.join(","));
-        if !wish.batch.is_empty() {
-            url.query_pairs_mut().append_pair("batchId", &wish.batch);
+        if !submission.batch.is_empty() {
+            url.query_pairs_mut().append_pair("batchId", &submission.batch);
         }
         let request = self.web.post(url).bearer_auth(&self.user.token).header("content-type", "application/pdf");
         let answer = request.body(bytes.to_vec()).send().await.map_err(|_| String::new())?;

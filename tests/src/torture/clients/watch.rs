@@ -8,8 +8,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::super::fact::Told;
-use super::super::record::{After, Closed, Pen, Record, Scope, Via};
+use super::super::fact::WatchUpdate;
+use super::super::record::{After, Closed, Record, RecordWriter, Scope, Via};
 use super::steps::{Step, Watch};
 use super::{User, World};
 
@@ -23,7 +23,7 @@ pub struct Watcher {
     scope: Scope,
     ways: Vec<Via>,
     rng: Rng,
-    pen: Pen,
+    writer: RecordWriter,
     cursors: VecDeque<(String, After)>,
 }
 
@@ -40,9 +40,9 @@ impl Watcher {
     /// Somebody who watches this.
     pub fn new(world: &Arc<World>, user: &Arc<User>, scope: Scope, name: &str) -> anyhow::Result<Self> {
         let ways = if scope == Scope::All { vec![Via::Grpc] } else { vec![Via::Grpc, Via::Ws, Via::Sse, Via::Poll] };
-        let (rng, pen) = (super::super::plan::rng(world.seed, name), world.folder.pen(name)?);
+        let (rng, writer) = (super::super::plan::rng(world.seed, name), world.folder.writer(name)?);
         let (world, user) = (world.clone(), user.clone());
-        Ok(Self { world, user, scope, ways, rng, pen, cursors: VecDeque::new() })
+        Ok(Self { world, user, scope, ways, rng, writer, cursors: VecDeque::new() })
     }
 
     /// Watches until everything is over, and then once more to the very end.
@@ -88,9 +88,9 @@ impl Watcher {
         let via = self.ways[self.rng.usize(0..self.ways.len())];
         let (cursor, after) = self.choose(last);
         let interval = Duration::from_millis([0, 250, 1000][self.rng.usize(0..3)]);
-        let seg = self.pen.number();
+        let seg = self.writer.number();
         let (user, scope) = (self.user.name.clone(), self.scope.clone());
-        self.pen.write(Record::Open { seg, user, scope, via, after: after.clone(), last });
+        self.writer.write(Record::Open { seg, user, scope, via, after: after.clone(), last });
         let at = match after {
             After::Event(at) | After::Mark(at) => Some(at),
             After::Nothing | After::Snapshots(_) | After::Submit(_) => None,
@@ -105,7 +105,7 @@ impl Watcher {
         if let Closed::Refused(_) = how {
             self.cursors.clear();
         }
-        self.pen.write(Record::Closed { seg, how });
+        self.writer.write(Record::Closed { seg, how });
         live
     }
 
@@ -158,17 +158,17 @@ impl Watcher {
     fn note(&mut self, part: &mut Part, (cursor, step): (String, Step)) {
         let seg = part.seg;
         let mut mark = None;
-        self.pen.write(match step {
+        self.writer.write(match step {
             Step::Snapshot(fact) => {
                 part.newest = part.newest.max(fact.rev);
                 Record::Snapshot { seg, fact }
             }
-            Step::Told(Told::Fact(fact)) => {
+            Step::Update(WatchUpdate::Fact(fact)) => {
                 part.at = Some(fact.rev);
                 mark = Some(After::Event(fact.rev));
                 Record::Heard { seg, fact: *fact }
             }
-            Step::Told(Told::News(job, att, pct)) => Record::News { seg, job, att, pct },
+            Step::Update(WatchUpdate::Transient(job, att, pct)) => Record::News { seg, job, att, pct },
             Step::Zone(job, page) => Record::Zone { seg, job, page },
             Step::Live => {
                 mark = Some(part.mark());

@@ -3,43 +3,43 @@
 use std::collections::HashMap;
 
 use super::super::fact::{Fact, KIND, is_end};
-use super::super::record::{Outcome, Place, Record};
+use super::super::record::{Outcome, Record, RecordPosition};
 use super::truth::{Truth, name};
 use super::watches::ADMIN;
-use super::{Rule, Verdict};
+use super::{Rule, VerifyReport};
 
 /// What was answered.
 #[derive(Debug, Default)]
 pub struct Answers {
     /// The job and where it was given, by owner and request id.
-    submits: HashMap<(String, String), (String, Place)>,
+    submits: HashMap<(String, String), (String, RecordPosition)>,
     /// The request that made a job.
     requests: HashMap<String, (String, String)>,
-    results: Vec<(Place, Record)>,
-    batches: Vec<(Place, Record)>,
+    results: Vec<(RecordPosition, Record)>,
+    batches: Vec<(RecordPosition, Record)>,
     wrote: HashMap<(String, i32, String), String>,
     /// The newest revision that a client has read of a job, by file.
-    read: HashMap<(std::sync::Arc<str>, String), (i64, Place)>,
+    read: HashMap<(std::sync::Arc<str>, String), (i64, RecordPosition)>,
 }
 
 impl Answers {
     /// Takes in a record of the first pass.
-    pub fn take(&mut self, place: &Place, record: &Record, verdict: &mut Verdict) {
+    pub fn take(&mut self, place: &RecordPosition, record: &Record, report: &mut VerifyReport) {
         match record {
             Record::Submit { user, request, outcome: Outcome::Done, job, .. } => {
-                self.submit(place, (user.clone(), request.clone()), job, verdict);
+                self.submit(place, (user.clone(), request.clone()), job, report);
             }
             Record::Submit { user, request, outcome: Outcome::Refused(code), .. }
                 if matches!(code.as_str(), "REQUEST_ID_MISMATCH" | "INVALID_FIELD" | "DOCUMENT_EMPTY") =>
             {
                 let what = format!("{request} of {user} is in order but was refused: {code}");
-                verdict.blame(Rule::SameRequest, &[place], what);
+                report.add_violation(Rule::SameRequest, &[place], what);
             }
             Record::Misused { user, request, outcome } if *outcome == Outcome::Done => {
                 let what = format!("another document under {request} of {user} was accepted");
-                verdict.blame(Rule::SameRequest, &[place], what);
+                report.add_violation(Rule::SameRequest, &[place], what);
             }
-            Record::Probe { user, call, job, outcome, .. } => probe(place, (user, call, job), outcome, verdict),
+            Record::Probe { user, call, job, outcome, .. } => probe(place, (user, call, job), outcome, report),
             Record::Wrote { job, att, of, sha, .. } => {
                 self.wrote.insert((job.clone(), *att, of.clone()), sha.clone());
             }
@@ -49,81 +49,89 @@ impl Answers {
         }
     }
 
-    fn submit(&mut self, place: &Place, request: (String, String), job: &str, verdict: &mut Verdict) {
+    fn submit(&mut self, place: &RecordPosition, request: (String, String), job: &str, report: &mut VerifyReport) {
         let (before, at) = self.submits.entry(request.clone()).or_insert_with(|| (job.to_owned(), place.clone()));
         if before != job {
             let what = format!("{} of {} gave {before} and then {job}", request.1, request.0);
-            verdict.blame(Rule::SameRequest, &[at, place], what);
+            report.add_violation(Rule::SameRequest, &[at, place], what);
         }
         let made_by = self.requests.entry(job.to_owned()).or_insert_with(|| request.clone());
         if *made_by != request {
             let what = format!("{job} is the answer to {made_by:?} and to {request:?}");
-            verdict.blame(Rule::SameRequest, &[place], what);
+            report.add_violation(Rule::SameRequest, &[place], what);
         }
     }
 
     /// Holds everything against the history.
-    pub fn check(&self, truth: &Truth, verdict: &mut Verdict) {
+    pub fn check(&self, truth: &Truth, report: &mut VerifyReport) {
         for ((owner, request), (job, place)) in &self.submits {
             match truth.last(job) {
                 _ if truth.deleted.contains(job) => {}
                 None => {
-                    verdict.blame(Rule::Acknowledged, &[place], format!("{job} ({request} of {owner}) is not there"));
+                    report.add_violation(
+                        Rule::Acknowledged,
+                        &[place],
+                        format!("{job} ({request} of {owner}) is not there"),
+                    );
                 }
                 Some(known) if known.fact.own != *owner => {
                     let what = format!("{job} was submitted by {owner} and is of {}", known.fact.own);
-                    verdict.blame(Rule::Isolated, &[place, &known.place], what);
+                    report.add_violation(Rule::Isolated, &[place, &known.place], what);
                 }
                 Some(known) if truth.ended && !is_end(&known.fact.st) => {
                     let what = format!("{job} is {} after {} for good", known.fact.st, name(&known.fact));
-                    verdict.blame(Rule::Ends, &[place, &known.place], what);
+                    report.add_violation(Rule::Ends, &[place, &known.place], what);
                 }
                 Some(_) if truth.ended && !truth.audited.contains(job) => {
-                    verdict.blame(Rule::Ends, &[place], format!("the history of {job} could not be read to its end"));
+                    report.add_violation(
+                        Rule::Ends,
+                        &[place],
+                        format!("the history of {job} could not be read to its end"),
+                    );
                 }
                 Some(_) => {}
             }
         }
-        self.batches.iter().for_each(|(place, batch)| check_batch(place, batch, truth, verdict));
-        self.results.iter().for_each(|(place, result)| self.result(place, result, truth, verdict));
+        self.batches.iter().for_each(|(place, batch)| check_batch(place, batch, truth, report));
+        self.results.iter().for_each(|(place, result)| self.result(place, result, truth, report));
     }
 
-    fn result(&self, place: &Place, result: &Record, truth: &Truth, verdict: &mut Verdict) {
+    fn result(&self, place: &RecordPosition, result: &Record, truth: &Truth, report: &mut VerifyReport) {
         let Record::Result { job, of, promised, read, .. } = result else { return };
         if promised != read {
-            verdict.blame(Rule::Results, &[place], format!("{of} of {job} is {read}, promised was {promised}"));
+            report.add_violation(Rule::Results, &[place], format!("{of} of {job} is {read}, promised was {promised}"));
         }
         let attempt = truth.last(job).map_or(0, |known| known.fact.att);
         if let Some(wrote) = self.wrote.get(&(job.clone(), attempt, of.clone()))
             && wrote != read
         {
             let what = format!("{of} of {job} is {read}, attempt {attempt} wrote {wrote} for {KIND}");
-            verdict.blame(Rule::Results, &[place], what);
+            report.add_violation(Rule::Results, &[place], what);
         }
     }
 
     /// Takes in a record of the second pass.
-    pub fn take_again(&mut self, place: &Place, record: &Record, truth: &Truth, verdict: &mut Verdict) {
+    pub fn take_again(&mut self, place: &RecordPosition, record: &Record, truth: &Truth, report: &mut VerifyReport) {
         let Record::Read { user, fact, call, .. } = record else { return };
         if user != ADMIN && fact.own != *user {
-            verdict.blame(Rule::Isolated, &[place], format!("{user} was told of {} of {}", fact.job, fact.own));
+            report.add_violation(Rule::Isolated, &[place], format!("{user} was told of {} of {}", fact.job, fact.own));
         }
-        agrees(truth, &[place], fact, verdict);
+        agrees(truth, &[place], fact, report);
         let newest = self.read.entry((place.file.clone(), fact.job.clone())).or_insert((fact.rev, place.clone()));
         if fact.rev < newest.0 {
             let what = format!("{call} of {} says {} after {} was read", fact.job, fact.rev, newest.0);
-            verdict.blame(Rule::Reads, &[&newest.1, place], what);
+            report.add_violation(Rule::Reads, &[&newest.1, place], what);
         }
         *newest = (fact.rev, place.clone());
     }
 }
 
 /// Whether a state of a job is the one that the history has at its revision.
-pub fn agrees(truth: &Truth, places: &[&Place], fact: &Fact, verdict: &mut Verdict) {
+pub fn agrees(truth: &Truth, places: &[&RecordPosition], fact: &Fact, report: &mut VerifyReport) {
     let Some(known) = truth.events.get(&fact.rev) else {
         if truth.audited.contains(&fact.job) {
             let what = format!("{} was read at {}, which is not in its history", fact.job, fact.rev);
-            verdict.blame(Rule::Durable, places, what);
+            report.add_violation(Rule::Durable, places, what);
         }
         return;
     };
@@ -131,16 +139,16 @@ pub fn agrees(truth: &Truth, places: &[&Place], fact: &Fact, verdict: &mut Verdi
     let is = &known.fact;
     if said != (&is.job, &is.own, &is.st, is.att, is.done, is.zon) {
         let what = format!("{} at {} was read as {said:?}, the event says {is:?}", fact.job, fact.rev);
-        verdict.blame(Rule::Reads, &[places, &[&known.place]].concat(), what);
+        report.add_violation(Rule::Reads, &[places, &[&known.place]].concat(), what);
     }
 }
 
 /// Whether a batch is the sum of its jobs. One of which a job may or may not be gone, because nobody could be asked at the
 /// end, says nothing.
-fn check_batch(place: &Place, read: &Record, truth: &Truth, verdict: &mut Verdict) {
+fn check_batch(place: &RecordPosition, read: &Record, truth: &Truth, report: &mut VerifyReport) {
     let Record::Batch { user, batch, counts, complete } = read else { return };
     let last = truth.jobs.keys().filter_map(|job| truth.last(job));
-    let of = |known: &&super::truth::Known| known.fact.own == *user && known.fact.bat == *batch;
+    let of = |known: &&super::truth::KnownJob| known.fact.own == *user && known.fact.bat == *batch;
     let (unsure, jobs): (Vec<_>, Vec<_>) = last.filter(of).partition(|known| truth.unsure.contains(&known.fact.job));
     let jobs: Vec<_> = jobs.into_iter().filter(|known| !truth.deleted.contains(&known.fact.job)).collect();
     let count = |state: &str| i32::try_from(jobs.iter().filter(|known| known.fact.st == state).count()).unwrap_or(0);
@@ -148,17 +156,17 @@ fn check_batch(place: &Place, read: &Record, truth: &Truth, verdict: &mut Verdic
     let sum = [i32::try_from(jobs.len()).unwrap_or(0), succeeded, failed, cancelled];
     if truth.ended && unsure.is_empty() && (sum != *counts || !complete) {
         let what = format!("{batch} of {user} was read as {counts:?}, complete {complete}; its jobs say {sum:?}");
-        verdict.blame(Rule::Reads, &[place], what);
+        report.add_violation(Rule::Reads, &[place], what);
     }
 }
 
-fn probe(place: &Place, (user, call, job): (&str, &str, &str), outcome: &Outcome, verdict: &mut Verdict) {
+fn probe(place: &RecordPosition, (user, call, job): (&str, &str, &str), outcome: &Outcome, report: &mut VerifyReport) {
     let hidden = match outcome {
         Outcome::Unknown => true,
         Outcome::Refused(code) => code == "JOB_NOT_FOUND" || !code.starts_with("JOB_") && code != "RESULT_NOT_READY",
         Outcome::Done => false,
     };
     if !hidden {
-        verdict.blame(Rule::Isolated, &[place], format!("{call} of {job} told {user} something: {outcome:?}"));
+        report.add_violation(Rule::Isolated, &[place], format!("{call} of {job} told {user} something: {outcome:?}"));
     }
 }

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::super::record::{Place, Record};
+use super::super::record::{Record, RecordPosition};
 use super::truth::Truth;
-use super::{Rule, Verdict};
+use super::{Rule, VerifyReport};
 
 /// Attempts and sessions.
 #[derive(Debug, Default)]
 pub struct Attempts {
-    given: HashMap<(String, i32), (String, Place)>,
-    parts: HashMap<String, (String, Place)>,
+    given: HashMap<(String, i32), (String, RecordPosition)>,
+    parts: HashMap<String, (String, RecordPosition)>,
     late: Vec<Late>,
 }
 
@@ -21,30 +21,30 @@ struct Late {
     att: i32,
     part: String,
     beats: u64,
-    place: Place,
+    place: RecordPosition,
     refused: bool,
     over: bool,
 }
 
 impl Attempts {
     /// Takes in a record.
-    pub fn take(&mut self, place: &Place, record: &Record, verdict: &mut Verdict) {
+    pub fn take(&mut self, place: &RecordPosition, record: &Record, report: &mut VerifyReport) {
         match record {
             Record::Assigned { worker, job, att, .. } => {
                 let given = (worker.clone(), place.clone());
                 if let Some((before, at)) = self.given.insert((job.clone(), *att), given) {
                     let what = format!("attempt {att} of {job} was given to {before} and to {worker}");
-                    verdict.blame(Rule::OneAttempt, &[&at, place], what);
+                    report.add_violation(Rule::OneAttempt, &[&at, place], what);
                 }
             }
             Record::AfterSilence { worker, job, att, ms, .. } => {
                 let what = format!("attempt {att} of {job} was given to {worker}, silent for {ms} ms");
-                verdict.blame(Rule::Silent, &[place], what);
+                report.add_violation(Rule::Silent, &[place], what);
             }
             Record::Part { worker, job, att, part, .. } => {
                 if let Some((before, at)) = self.parts.insert(part.clone(), (worker.clone(), place.clone())) {
                     let what = format!("part {part} of attempt {att} of {job} was given to {before} and to {worker}");
-                    verdict.blame(Rule::OneAttempt, &[&at, place], what);
+                    report.add_violation(Rule::OneAttempt, &[&at, place], what);
                 }
             }
             Record::Late { session, job, att, part, beats, .. } => self.late.push(Late {
@@ -72,7 +72,7 @@ impl Attempts {
                         late.over = true;
                         if !late.refused {
                             let what = format!("a late report of attempt {} of {} was not refused", late.att, late.job);
-                            verdict.blame(Rule::Fenced, &[&late.place, place], what);
+                            report.add_violation(Rule::Fenced, &[&late.place, place], what);
                         }
                     }
                 }
@@ -82,14 +82,14 @@ impl Attempts {
     }
 
     /// Holds the assignments against the history.
-    pub fn check(&self, truth: &Truth, verdict: &mut Verdict) {
+    pub fn check(&self, truth: &Truth, report: &mut VerifyReport) {
         for job in truth.jobs.keys() {
             for known in truth.story(job).filter(|known| known.fact.ev == "started" && !known.fact.who.is_empty()) {
                 let fact = &known.fact;
                 let Some((worker, place)) = self.given.get(&(job.clone(), fact.att)) else { continue };
                 if *worker != fact.who {
                     let what = format!("attempt {} of {job} was given to {worker}, not to {}", fact.att, fact.who);
-                    verdict.blame(Rule::OneAttempt, &[place, &known.place], what);
+                    report.add_violation(Rule::OneAttempt, &[place, &known.place], what);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The verdict: from what clients were told to what must not have happened. Pure: it reads records and nothing else.
+//! The report: from what clients were told to what must not have happened. Pure: it reads records and nothing else.
 //!
 //! It reads them twice. First everything becomes one [`truth`]: what is in the history at the end, and whatever anybody
 //! heard beside it. Then each watch is held against that truth, which needs little memory however long the run was.
@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use super::record::{Line, Place, Record};
+use super::record::{Line, Record, RecordPosition};
 
 /// What is promised, by the names that `docs/guarantees.md` links to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,12 +125,12 @@ pub struct Violation {
     /// How, in a sentence.
     pub what: String,
     /// The records that show it.
-    pub places: Vec<Place>,
+    pub places: Vec<RecordPosition>,
 }
 
 /// All violations of a run, and what was looked at.
 #[derive(Debug, Default)]
-pub struct Verdict {
+pub struct VerifyReport {
     /// The first ones of each rule; more are only counted.
     pub violations: Vec<Violation>,
     /// How many there were by rule.
@@ -173,9 +173,9 @@ pub struct Seen {
 /// How many violations of a rule are kept with their places.
 const KEPT: u64 = 10;
 
-impl Verdict {
+impl VerifyReport {
     /// Notes a violation.
-    pub fn blame(&mut self, rule: Rule, places: &[&Place], what: String) {
+    pub fn add_violation(&mut self, rule: Rule, places: &[&RecordPosition], what: String) {
         let count = self.counts.entry(rule).or_default();
         *count += 1;
         if *count <= KEPT {
@@ -193,43 +193,43 @@ impl Verdict {
 /// Hands over all records, as often as it is asked to.
 pub trait Records {
     /// Calls `take` with each record, in the order of each client.
-    fn each(&self, take: &mut dyn FnMut(&Place, &Line)) -> anyhow::Result<()>;
+    fn each(&self, take: &mut dyn FnMut(&RecordPosition, &Line)) -> anyhow::Result<()>;
 }
 
 /// The records of a folder.
 pub struct Kept<'a>(pub &'a std::path::Path);
 
 impl Records for Kept<'_> {
-    fn each(&self, take: &mut dyn FnMut(&Place, &Line)) -> anyhow::Result<()> {
+    fn each(&self, take: &mut dyn FnMut(&RecordPosition, &Line)) -> anyhow::Result<()> {
         super::record::read(self.0, |place, line| take(place, &line))
     }
 }
 
 /// Judges a run by its records.
-pub fn verify(records: &impl Records) -> anyhow::Result<Verdict> {
-    let mut verdict = Verdict::default();
+pub fn verify(records: &impl Records) -> anyhow::Result<VerifyReport> {
+    let mut report = VerifyReport::default();
     let mut truth = truth::Truth::default();
     let mut answers = answers::Answers::default();
     let mut attempts = attempts::Attempts::default();
     records.each(&mut |place, line| {
-        count(&mut verdict.seen, &line.record);
-        truth.take(place, &line.record, &mut verdict);
-        answers.take(place, &line.record, &mut verdict);
-        attempts.take(place, &line.record, &mut verdict);
+        count(&mut report.seen, &line.record);
+        truth.take(place, &line.record, &mut report);
+        answers.take(place, &line.record, &mut report);
+        attempts.take(place, &line.record, &mut report);
     })?;
-    truth.settle(&mut verdict);
-    story::check(&truth, &mut verdict);
-    answers.check(&truth, &mut verdict);
-    attempts.check(&truth, &mut verdict);
+    truth.finish(&mut report);
+    story::check(&truth, &mut report);
+    answers.check(&truth, &mut report);
+    attempts.check(&truth, &mut report);
     let mut watches = watches::Watches::new(&truth);
     records.each(&mut |place, line| {
-        watches.take(place, &line.record, &mut verdict);
-        answers.take_again(place, &line.record, &truth, &mut verdict);
+        watches.take(place, &line.record, &mut report);
+        answers.take_again(place, &line.record, &truth, &mut report);
     })?;
-    verdict.seen.jobs = truth.jobs.len() as u64;
-    verdict.seen.events = truth.events.len() as u64;
-    verdict.violations.sort_by_key(|violation| violation.rule);
-    Ok(verdict)
+    report.seen.jobs = truth.jobs.len() as u64;
+    report.seen.events = truth.events.len() as u64;
+    report.violations.sort_by_key(|violation| violation.rule);
+    Ok(report)
 }
 
 fn count(seen: &mut Seen, record: &Record) {

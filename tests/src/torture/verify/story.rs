@@ -1,21 +1,21 @@
 //! The story of each job: legal moves, one end, and every snapshot the sum of what came before it.
 
 use super::super::fact::{Fact, is_end};
-use super::super::record::Place;
+use super::super::record::RecordPosition;
 use super::truth::{Truth, name};
-use super::{Rule, Verdict};
+use super::{Rule, VerifyReport};
 
 /// Checks all jobs.
-pub fn check(truth: &Truth, verdict: &mut Verdict) {
+pub fn check(truth: &Truth, report: &mut VerifyReport) {
     // Of a job that was removed nobody may have heard all.
     for job in truth.jobs.keys().filter(|job| !truth.deleted.contains(*job)) {
         let mut told: Vec<(String, String, i32)> = Vec::new();
-        let mut before: Option<(&Fact, &Place)> = None;
+        let mut before: Option<(&Fact, &RecordPosition)> = None;
         for known in truth.story(job) {
-            let mut check = Check { before, now: &known.fact, place: &known.place, verdict };
+            let mut check = Check { before, now: &known.fact, place: &known.place, report };
             if check.is_again(&mut told) {
                 let what = format!("{job}: {} says again what was said", name(&known.fact));
-                check.blame(Rule::Unique, what);
+                check.add_violation(Rule::Unique, what);
             } else {
                 check.moves();
                 check.adds_up();
@@ -28,17 +28,17 @@ pub fn check(truth: &Truth, verdict: &mut Verdict) {
 }
 
 struct Check<'a> {
-    before: Option<(&'a Fact, &'a Place)>,
+    before: Option<(&'a Fact, &'a RecordPosition)>,
     now: &'a Fact,
-    place: &'a Place,
-    verdict: &'a mut Verdict,
+    place: &'a RecordPosition,
+    report: &'a mut VerifyReport,
 }
 
 impl Check<'_> {
-    fn blame(&mut self, rule: Rule, what: String) {
+    fn add_violation(&mut self, rule: Rule, what: String) {
         match self.before {
-            Some((_, before)) => self.verdict.blame(rule, &[before, self.place], what),
-            None => self.verdict.blame(rule, &[self.place], what),
+            Some((_, before)) => self.report.add_violation(rule, &[before, self.place], what),
+            None => self.report.add_violation(rule, &[self.place], what),
         }
     }
 
@@ -61,14 +61,14 @@ impl Check<'_> {
         let now = self.now;
         let Some((before, _)) = self.before else {
             if now.ev != "queued" || now.st != "queued" || now.att != 0 {
-                self.blame(Rule::Legal, format!("{} begins with {} as {}", now.job, name(now), now.st));
+                self.add_violation(Rule::Legal, format!("{} begins with {} as {}", now.job, name(now), now.st));
             }
             return;
         };
         let from = before.st.as_str();
         if is_end(from) {
             if !(now.ev == "deleted" || now.ev == "retrying" && now.st == "queued" && from != "succeeded") {
-                self.blame(Rule::Once, format!("{} had ended as {from} before {}", now.job, name(now)));
+                self.add_violation(Rule::Once, format!("{} had ended as {from} before {}", now.job, name(now)));
             }
             return;
         }
@@ -85,7 +85,7 @@ impl Check<'_> {
             _ => false,
         };
         if !fits {
-            self.blame(Rule::Legal, format!("{}: {} leads from {from} to {}", now.job, name(now), now.st));
+            self.add_violation(Rule::Legal, format!("{}: {} leads from {from} to {}", now.job, name(now), now.st));
         }
     }
 
@@ -102,14 +102,17 @@ impl Check<'_> {
         ];
         for (of, sum, said) in sums {
             if sum != said {
-                self.blame(
+                self.add_violation(
                     Rule::Snapshot,
                     format!("{}: {} says {of} {said}, the events say {sum}", now.job, name(now)),
                 );
             }
         }
         if self.before.is_some_and(|_| (&before.own, &before.doc, &before.bat) != (&now.own, &now.doc, &now.bat)) {
-            self.blame(Rule::Isolated, format!("{}: {} is of another owner, document or batch", now.job, name(now)));
+            self.add_violation(
+                Rule::Isolated,
+                format!("{}: {} is of another owner, document or batch", now.job, name(now)),
+            );
         }
     }
 
@@ -122,7 +125,7 @@ impl Check<'_> {
                 && before.st == "running"
         });
         if back {
-            self.blame(Rule::Percent, format!("{}: {} goes back to {}", now.job, name(now), tenths(now.pct)));
+            self.add_violation(Rule::Percent, format!("{}: {} goes back to {}", now.job, name(now), tenths(now.pct)));
         }
     }
 
@@ -131,7 +134,7 @@ impl Check<'_> {
         let now = self.now;
         if now.by != 0 && now.by != now.att {
             let what = format!("{}: {} was made by attempt {} and counted in {}", now.job, name(now), now.by, now.att);
-            self.blame(Rule::Fenced, what);
+            self.add_violation(Rule::Fenced, what);
         }
     }
 }

@@ -9,10 +9,10 @@ use crate::torture::record::{After, Closed, Outcome, Scope, Via};
 struct Written(Vec<(&'static str, Vec<Record>)>);
 
 impl Records for Written {
-    fn each(&self, take: &mut dyn FnMut(&Place, &Line)) -> anyhow::Result<()> {
+    fn each(&self, take: &mut dyn FnMut(&RecordPosition, &Line)) -> anyhow::Result<()> {
         for (file, records) in &self.0 {
             for (line, record) in (1..).zip(records) {
-                let place = Place { file: (*file).into(), line };
+                let place = RecordPosition { file: (*file).into(), line };
                 take(&place, &Line { n: line, t: 0, record: record.clone() });
             }
         }
@@ -46,8 +46,8 @@ impl Written {
     }
 
     fn broken(&self) -> Vec<Rule> {
-        let verdict = verify(self).unwrap();
-        verdict.counts.keys().copied().collect()
+        let report = verify(self).unwrap();
+        report.counts.keys().copied().collect()
     }
 }
 
@@ -151,9 +151,9 @@ fn clean() -> Written {
 
 #[test]
 fn a_clean_run_has_no_violation() {
-    let verdict = verify(&clean()).unwrap();
-    assert_eq!(verdict.violations, []);
-    assert_eq!((verdict.seen.jobs, verdict.seen.events, verdict.seen.watches), (1, 6, 4));
+    let report = verify(&clean()).unwrap();
+    assert_eq!(report.violations, []);
+    assert_eq!((report.seen.jobs, report.seen.events, report.seen.watches), (1, 6, 4));
 }
 
 #[test]
@@ -411,11 +411,11 @@ fn what_was_written_is_read_back() -> anyhow::Result<()> {
     let home = tempfile::TempDir::new()?;
     let folder = crate::torture::record::Folder::create(home.path())?;
     for (name, records) in clean().0 {
-        let pen = folder.pen(name)?;
-        records.into_iter().for_each(|record| pen.write(record));
-        pen.flush()?;
+        let writer = folder.writer(name)?;
+        records.into_iter().for_each(|record| writer.write(record));
+        writer.flush()?;
     }
-    let verdict = verify(&Kept(home.path()))?;
-    assert_eq!((verdict.total(), verdict.seen.heard), (0, 12));
+    let report = verify(&Kept(home.path()))?;
+    assert_eq!((report.total(), report.seen.heard), (0, 12));
     Ok(())
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::fact::{DELETED, Fact};
-use super::super::record::{Closed, Outcome, Place, Record, Scope};
-use super::{Rule, Verdict};
+use super::super::record::{Closed, Outcome, Record, RecordPosition, Scope};
+use super::{Rule, VerifyReport};
 
 /// Everything that happened, as far as anybody was told.
 #[derive(Debug, Default)]
 pub struct Truth {
     /// By revision.
-    pub events: BTreeMap<i64, Known>,
+    pub events: BTreeMap<i64, KnownJob>,
     /// The revisions of each job, in order.
     pub jobs: HashMap<String, Vec<i64>>,
     /// Jobs whose whole history was read at the end.
@@ -20,9 +20,9 @@ pub struct Truth {
     /// Of these, jobs of which nobody knows whether the removal was done.
     pub unsure: HashSet<String>,
     /// Jobs that were looked for at the end and were there, though they may have been removed.
-    kept: Vec<(String, Place)>,
+    kept: Vec<(String, RecordPosition)>,
     /// Where a removal was acknowledged.
-    removals: HashMap<String, Place>,
+    removals: HashMap<String, RecordPosition>,
     /// Whether the run came to its end.
     pub ended: bool,
     scopes: HashMap<Scope, Vec<i64>>,
@@ -31,18 +31,18 @@ pub struct Truth {
 
 /// An event and who said so.
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownJob {
     /// The event.
     pub fact: Fact,
     /// Where it was told first.
-    pub place: Place,
+    pub place: RecordPosition,
     /// Whether it is in a history that was read at the end.
     pub audited: bool,
 }
 
 impl Truth {
     /// Takes in a record of the first pass.
-    pub fn take(&mut self, place: &Place, record: &Record, verdict: &mut Verdict) {
+    pub fn take(&mut self, place: &RecordPosition, record: &Record, report: &mut VerifyReport) {
         match record {
             Record::Open { seg, scope: Scope::Job(job), last: true, .. } if &*place.file == "audit" => {
                 self.audits.insert(*seg, job.clone());
@@ -52,7 +52,7 @@ impl Truth {
                     self.audited.insert(job);
                 }
             }
-            Record::Heard { seg, fact } => self.hear(place, self.audits.contains_key(seg), fact, verdict),
+            Record::Heard { seg, fact } => self.observe(place, self.audits.contains_key(seg), fact, report),
             Record::Deleted { job, outcome: Outcome::Done, .. } => {
                 self.removals.entry(job.clone()).or_insert_with(|| place.clone());
                 self.deleted.insert(job.clone());
@@ -67,9 +67,9 @@ impl Truth {
         }
     }
 
-    fn hear(&mut self, place: &Place, audited: bool, fact: &Fact, verdict: &mut Verdict) {
+    fn observe(&mut self, place: &RecordPosition, audited: bool, fact: &Fact, report: &mut VerifyReport) {
         let Some(known) = self.events.get_mut(&fact.rev) else {
-            let known = Known { fact: fact.clone(), place: place.clone(), audited };
+            let known = KnownJob { fact: fact.clone(), place: place.clone(), audited };
             self.events.insert(fact.rev, known);
             return;
         };
@@ -78,7 +78,7 @@ impl Truth {
             let what = format!("revision {} is {was} here and {} of {} there", fact.rev, fact.ev, fact.job);
             // What does not survive is replaced under its own number.
             let rule = if known.fact.job == fact.job { Rule::SameContent } else { Rule::Durable };
-            verdict.blame(rule, &[&known.place, place], what);
+            report.add_violation(rule, &[&known.place, place], what);
         }
         if audited && !known.audited {
             // What the history says at the end counts; and gRPC says which worker, WebSocket does not.
@@ -89,8 +89,8 @@ impl Truth {
     }
 
     /// Puts everything in order once all is known.
-    pub fn settle(&mut self, verdict: &mut Verdict) {
-        self.settle_removals(verdict);
+    pub fn finish(&mut self, report: &mut VerifyReport) {
+        self.finish_removals(report);
         let missing: Vec<i64> = self
             .events
             .iter()
@@ -100,10 +100,10 @@ impl Truth {
         for rev in missing {
             if let Some(known) = self.events.remove(&rev) {
                 let what = format!("{} of {} was heard but is not in its history", name(&known.fact), known.fact.job);
-                verdict.blame(Rule::Durable, &[&known.place], what);
+                report.add_violation(Rule::Durable, &[&known.place], what);
             }
         }
-        for (rev, Known { fact, .. }) in &self.events {
+        for (rev, KnownJob { fact, .. }) in &self.events {
             self.jobs.entry(fact.job.clone()).or_default().push(*rev);
             let mut scopes = vec![Scope::All, Scope::Owner(fact.own.clone()), Scope::Job(fact.job.clone())];
             scopes.push(Scope::Document(fact.own.clone(), fact.doc.clone()));
@@ -116,13 +116,13 @@ impl Truth {
     }
 
     /// Says of jobs that may have been removed whether they were.
-    fn settle_removals(&mut self, verdict: &mut Verdict) {
+    fn finish_removals(&mut self, report: &mut VerifyReport) {
         self.unsure.retain(|job| !self.removals.contains_key(job));
         for (job, place) in &self.kept {
             match self.removals.get(job) {
                 Some(removal) => {
                     let what = format!("{job} was removed and is there again");
-                    verdict.blame(Rule::Durable, &[removal, place], what);
+                    report.add_violation(Rule::Durable, &[removal, place], what);
                 }
                 None => {
                     self.unsure.remove(job);
@@ -133,7 +133,7 @@ impl Truth {
     }
 
     /// The next event of a scope after a revision.
-    pub fn next(&self, scope: &Scope, after: i64) -> Option<&Known> {
+    pub fn next(&self, scope: &Scope, after: i64) -> Option<&KnownJob> {
         let revisions = self.scopes.get(scope)?;
         let rev = revisions.get(revisions.partition_point(|rev| *rev <= after))?;
         self.events.get(rev)
@@ -145,12 +145,12 @@ impl Truth {
     }
 
     /// The last event of a job.
-    pub fn last(&self, job: &str) -> Option<&Known> {
+    pub fn last(&self, job: &str) -> Option<&KnownJob> {
         self.jobs.get(job).and_then(|revisions| revisions.last()).and_then(|rev| self.events.get(rev))
     }
 
     /// The events of a job, in order.
-    pub fn story(&self, job: &str) -> impl Iterator<Item = &Known> {
+    pub fn story(&self, job: &str) -> impl Iterator<Item = &KnownJob> {
         self.jobs.get(job).into_iter().flatten().filter_map(|rev| self.events.get(rev))
     }
 }

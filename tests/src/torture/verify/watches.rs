@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::fact::{DELETED, Fact, is_end};
-use super::super::record::{After, Closed, Place, Record, Scope, Via};
+use super::super::record::{After, Closed, Record, RecordPosition, Scope, Via};
 use super::story::tenths;
 use super::truth::{Truth, name};
-use super::{Rule, Verdict};
+use super::{Rule, VerifyReport};
 
 /// The user that may see everything.
 pub const ADMIN: &str = "admin";
@@ -18,7 +18,7 @@ pub struct Watches<'a> {
 }
 
 struct Watch {
-    place: Place,
+    place: RecordPosition,
     user: String,
     scope: Scope,
     via: Via,
@@ -31,9 +31,9 @@ struct Watch {
     vague: Option<HashMap<String, i64>>,
     heard: HashSet<i64>,
     /// Skipped, and what was told instead.
-    missed: BTreeMap<i64, Place>,
+    missed: BTreeMap<i64, RecordPosition>,
     /// The percent last told, by job and attempt.
-    percent: HashMap<String, (i32, i64, Place)>,
+    percent: HashMap<String, (i32, i64, RecordPosition)>,
     /// Zones of a page that has not come yet.
     zones: i32,
 }
@@ -45,7 +45,7 @@ impl<'a> Watches<'a> {
     }
 
     /// Takes in a record of the second pass.
-    pub fn take(&mut self, place: &Place, record: &Record, verdict: &mut Verdict) {
+    pub fn take(&mut self, place: &RecordPosition, record: &Record, report: &mut VerifyReport) {
         if let Record::Open { seg, user, scope, via, after, last } = record {
             let watch = Watch::open(self.truth, place, (user, scope), *via, after, *last);
             self.open.insert(*seg, watch);
@@ -54,17 +54,17 @@ impl<'a> Watches<'a> {
         let Some(seg) = seg(record) else { return };
         if let Record::Closed { how, .. } = record {
             if let Some(watch) = self.open.remove(&seg) {
-                watch.close(self.truth, place, how, verdict);
+                watch.close(self.truth, place, how, report);
             }
             return;
         }
         let Some(watch) = self.open.get_mut(&seg) else { return };
         match record {
-            Record::Heard { fact, .. } => watch.hear(self.truth, place, fact, verdict),
-            Record::Snapshot { fact, .. } => watch.snapshot(self.truth, place, fact, verdict),
-            Record::News { job, att, pct, .. } => watch.percent(place, job, *att, *pct, verdict),
+            Record::Heard { fact, .. } => watch.observe(self.truth, place, fact, report),
+            Record::Snapshot { fact, .. } => watch.snapshot(self.truth, place, fact, report),
+            Record::News { job, att, pct, .. } => watch.percent(place, job, *att, *pct, report),
             Record::Zone { .. } => watch.zones += 1,
-            Record::Gap { reason, .. } => watch.gap(self.truth, place, reason, verdict),
+            Record::Gap { reason, .. } => watch.gap(self.truth, place, reason, report),
             Record::Live { .. } if watch.last && self.truth.ended => watch.skip(self.truth, i64::MAX, place),
             // The bridge comes back to a source that may have forgotten live news.
             Record::Stalled { .. } => watch.percent.clear(),
@@ -89,7 +89,7 @@ fn seg(record: &Record) -> Option<u64> {
 }
 
 impl Watch {
-    fn open(truth: &Truth, place: &Place, who: (&str, &Scope), via: Via, after: &After, last: bool) -> Self {
+    fn open(truth: &Truth, place: &RecordPosition, who: (&str, &Scope), via: Via, after: &After, last: bool) -> Self {
         let (at, vague) = match after {
             After::Nothing => (0, Some(HashMap::new())),
             After::Event(at) | After::Mark(at) => (*at, None),
@@ -113,23 +113,31 @@ impl Watch {
         }
     }
 
-    fn hear(&mut self, truth: &Truth, place: &Place, fact: &Fact, verdict: &mut Verdict) {
-        self.may_see(truth, place, fact, verdict);
+    fn observe(&mut self, truth: &Truth, place: &RecordPosition, fact: &Fact, report: &mut VerifyReport) {
+        self.may_see(truth, place, fact, report);
         if self.via != Via::Grpc && std::mem::take(&mut self.zones) != fact.pz {
             let what = format!("{}: not the {} zones of {} came before it", fact.job, fact.pz, name(fact));
-            verdict.blame(Rule::Reliable, &[&self.place, place], what);
+            report.add_violation(Rule::Reliable, &[&self.place, place], what);
         }
         if !truth.events.contains_key(&fact.rev) {
             // Heard and not in the history: said elsewhere.
             return;
         }
         if !self.heard.insert(fact.rev) {
-            verdict.blame(Rule::Unique, &[&self.place, place], format!("{}: {} came twice", fact.job, name(fact)));
+            report.add_violation(
+                Rule::Unique,
+                &[&self.place, place],
+                format!("{}: {} came twice", fact.job, name(fact)),
+            );
         } else if self.missed.remove(&fact.rev).is_some() {
-            verdict.blame(Rule::Ordered, &[&self.place, place], format!("{}: {} came too late", fact.job, name(fact)));
+            report.add_violation(
+                Rule::Ordered,
+                &[&self.place, place],
+                format!("{}: {} came too late", fact.job, name(fact)),
+            );
         } else if fact.rev <= self.at.max(self.shown(&fact.job)) {
             let what = format!("{}: {} came although the watch was at {}", fact.job, name(fact), self.at);
-            verdict.blame(
+            report.add_violation(
                 if self.heard.len() == 1 { Rule::Unique } else { Rule::Ordered },
                 &[&self.place, place],
                 what,
@@ -140,7 +148,7 @@ impl Watch {
             if is_end(&fact.st) || fact.st == "queued" {
                 self.percent.remove(&fact.job);
             } else {
-                self.percent(place, &fact.job, fact.att, fact.pct, verdict);
+                self.percent(place, &fact.job, fact.att, fact.pct, report);
             }
         }
     }
@@ -151,7 +159,7 @@ impl Watch {
     }
 
     /// Notes what should have come before this revision.
-    fn skip(&mut self, truth: &Truth, before: i64, place: &Place) {
+    fn skip(&mut self, truth: &Truth, before: i64, place: &RecordPosition) {
         let mut at = self.at;
         while let Some(next) = truth.next(&self.scope, at).filter(|next| next.fact.rev < before) {
             at = next.fact.rev;
@@ -166,7 +174,7 @@ impl Watch {
         }
     }
 
-    fn may_see(&self, truth: &Truth, place: &Place, fact: &Fact, verdict: &mut Verdict) {
+    fn may_see(&self, truth: &Truth, place: &RecordPosition, fact: &Fact, report: &mut VerifyReport) {
         // By the word of the history, not by that of the event.
         let owner = truth.last(&fact.job).map_or(&fact.own, |known| &known.fact.own);
         let own = self.user == ADMIN || *owner == self.user;
@@ -179,46 +187,46 @@ impl Watch {
         };
         if !own || !fits {
             let what = format!("{} was told of {} of {owner}, watching {:?}", self.user, fact.job, self.scope);
-            verdict.blame(Rule::Isolated, &[&self.place, place], what);
+            report.add_violation(Rule::Isolated, &[&self.place, place], what);
         }
     }
 
-    fn snapshot(&mut self, truth: &Truth, place: &Place, fact: &Fact, verdict: &mut Verdict) {
-        self.may_see(truth, place, fact, verdict);
-        super::answers::agrees(truth, &[&self.place, place], fact, verdict);
+    fn snapshot(&mut self, truth: &Truth, place: &RecordPosition, fact: &Fact, report: &mut VerifyReport) {
+        self.may_see(truth, place, fact, report);
+        super::answers::agrees(truth, &[&self.place, place], fact, report);
         let shown = self.vague.get_or_insert_default();
         shown.insert(fact.job.clone(), fact.rev);
         // From the oldest of them on it is known what must come.
         self.at = shown.values().copied().min().unwrap_or(0);
-        self.percent(place, &fact.job, fact.att, fact.pct, verdict);
+        self.percent(place, &fact.job, fact.att, fact.pct, report);
     }
 
-    fn percent(&mut self, place: &Place, job: &str, att: i32, pct: i64, verdict: &mut Verdict) {
+    fn percent(&mut self, place: &RecordPosition, job: &str, att: i32, pct: i64, report: &mut VerifyReport) {
         let last = self.percent.entry(job.to_owned()).or_insert((att, pct, place.clone()));
         if last.0 == att && pct < last.1 {
             let what = format!("{job}: percent went from {} back to {} in attempt {att}", tenths(last.1), tenths(pct));
-            verdict.blame(Rule::Percent, &[&self.place, &last.2, place], what);
+            report.add_violation(Rule::Percent, &[&self.place, &last.2, place], what);
         }
         *last = (att, pct, place.clone());
     }
 
-    fn gap(&mut self, truth: &Truth, place: &Place, reason: &str, verdict: &mut Verdict) {
+    fn gap(&mut self, truth: &Truth, place: &RecordPosition, reason: &str, report: &mut VerifyReport) {
         if reason != "HISTORY_TRIMMED" || truth.deleted.is_empty() {
             let what = format!("the watch of {} could not go on after {:?}: {reason}", self.user, self.after);
-            verdict.blame(Rule::Resumable, &[&self.place, place], what);
+            report.add_violation(Rule::Resumable, &[&self.place, place], what);
         }
         (self.at, self.vague) = (0, Some(HashMap::new()));
         self.percent.clear();
     }
 
-    fn close(mut self, truth: &Truth, place: &Place, how: &Closed, verdict: &mut Verdict) {
+    fn close(mut self, truth: &Truth, place: &RecordPosition, how: &Closed, report: &mut VerifyReport) {
         let gone = matches!(&self.scope, Scope::Job(job) if truth.deleted.contains(job));
         if let Closed::Refused(code) = how
             && !gone
             && matches!(code.as_str(), "CURSOR_INVALID" | "OUT_OF_RANGE" | "JOB_NOT_FOUND" | "INVALID_FIELD")
         {
             let what = format!("{} was refused {:?} after {:?}: {code}", self.user, self.scope, self.after);
-            verdict.blame(Rule::Resumable, &[&self.place, place], what);
+            report.add_violation(Rule::Resumable, &[&self.place, place], what);
         }
         let of_job = matches!(self.scope, Scope::Job(_)) && self.via == Via::Grpc;
         if *how == Closed::Ended
@@ -228,7 +236,7 @@ impl Watch {
             && at.fact.ev != DELETED
         {
             let what = format!("the watch of {} ended after {}", at.fact.job, name(&at.fact));
-            verdict.blame(Rule::Reliable, &[&self.place, place], what);
+            report.add_violation(Rule::Reliable, &[&self.place, place], what);
         }
         let first = truth.next(&self.scope, self.start(truth)).map(|known| known.fact.rev);
         for (rev, instead) in std::mem::take(&mut self.missed) {
@@ -240,7 +248,7 @@ impl Watch {
                 _ => Rule::Reliable,
             };
             let what = format!("{}: {} never came on {:?}", known.fact.job, name(&known.fact), self.scope);
-            verdict.blame(rule, &[&self.place, &instead, &known.place], what);
+            report.add_violation(rule, &[&self.place, &instead, &known.place], what);
         }
     }
 

@@ -16,7 +16,7 @@ use tonic::{Request, Streaming};
 
 use super::super::clients::grpc::{CALL, channel};
 use super::super::fact::KIND;
-use super::super::record::{Folder, Pen, Record};
+use super::super::record::{Folder, Record, RecordWriter};
 use super::Workplace;
 
 /// Attempts it takes.
@@ -30,13 +30,13 @@ const UNDER_WAY: Duration = Duration::from_secs(20);
 pub struct Frozen {
     id: String,
     place: Workplace,
-    pen: Pen,
+    writer: RecordWriter,
 }
 
 impl Frozen {
     /// With this id.
     pub fn new(id: &str, place: Workplace, folder: &Arc<Folder>) -> anyhow::Result<Self> {
-        Ok(Self { id: id.to_owned(), place, pen: folder.pen(id)? })
+        Ok(Self { id: id.to_owned(), place, writer: folder.writer(id)? })
     }
 
     /// Comes, freezes and comes again until told to stop.
@@ -64,14 +64,14 @@ impl Frozen {
 
     /// Accepts what comes at first, then only listens.
     async fn freeze(&self, out: mpsc::Sender<WorkRequest>, mut inbound: Streaming<WorkResponse>) -> anyhow::Result<()> {
-        let session = self.pen.number();
+        let session = self.writer.number();
         let until = Instant::now() + STILL;
         let mut silent_since = None;
         while let Ok(message) = timeout_at(until, inbound.message()).await {
             let Some(WorkResponse { message: Some(In::Assignment(assignment)) }) = message? else { continue };
             let Some(at) = assignment.attempt else { continue };
             let (worker, job, att) = (self.id.clone(), at.job_id.clone(), at.attempt);
-            self.pen.write(Record::Assigned { worker: worker.clone(), session, job: job.clone(), att });
+            self.writer.write(Record::Assigned { worker: worker.clone(), session, job: job.clone(), att });
             match silent_since {
                 None => {
                     let accepted = Out::Accepted(Accepted { attempt: Some(at) });
@@ -80,7 +80,7 @@ impl Frozen {
                 }
                 Some(since) if since.elapsed() > UNDER_WAY => {
                     let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    self.pen.write(Record::AfterSilence { worker, session, job, att, ms });
+                    self.writer.write(Record::AfterSilence { worker, session, job, att, ms });
                 }
                 Some(_) => {}
             }

@@ -26,7 +26,7 @@ use tonic::{Request, Streaming};
 
 use super::clients::grpc::{CALL, channel};
 use super::fact::KIND;
-use super::record::{Folder, Pen, Record};
+use super::record::{Folder, Record, RecordWriter};
 
 /// Attempts a worker takes at once.
 const SLOTS: i32 = 8;
@@ -82,7 +82,7 @@ impl Key {
 
 /// What is done to a worker.
 #[derive(Clone, Copy, Debug)]
-pub enum Blow {
+pub enum WorkerFault {
     /// It forgets everything, as after a `kill -9`.
     Forget,
     /// It stands still, streams and all.
@@ -109,11 +109,11 @@ pub struct Worker {
     place: Workplace,
     token: MetadataValue<Ascii>,
     rng: Rng,
-    pen: Pen,
+    writer: RecordWriter,
     held: HashMap<Key, Held>,
     old: VecDeque<Key>,
     reports: Reports,
-    blows: mpsc::Receiver<Blow>,
+    blows: mpsc::Receiver<WorkerFault>,
 }
 
 /// An attempt in a worker's hands.
@@ -138,12 +138,17 @@ struct Session {
 
 impl Worker {
     /// A worker with this id.
-    pub fn new(id: &str, place: Workplace, folder: &Arc<Folder>, blows: mpsc::Receiver<Blow>) -> anyhow::Result<Self> {
+    pub fn new(
+        id: &str,
+        place: Workplace,
+        folder: &Arc<Folder>,
+        blows: mpsc::Receiver<WorkerFault>,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             id: id.to_owned(),
             token: format!("Bearer {}", place.token).parse()?,
             rng: super::plan::rng(place.seed, id),
-            pen: folder.pen(id)?,
+            writer: folder.writer(id)?,
             held: HashMap::new(),
             old: VecDeque::new(),
             reports: mpsc::channel(64),
@@ -184,7 +189,7 @@ impl Worker {
         let mut request = Request::new(ReceiverStream::new(outbound));
         request.metadata_mut().insert("authorization", self.token.clone());
         let Ok(Ok(inbound)) = timeout(CALL, client.work(request)).await else { return };
-        let session = Session { id: self.pen.number(), out, sent: 0, answered: 0 };
+        let session = Session { id: self.writer.number(), out, sent: 0, answered: 0 };
         self.converse(session, inbound.into_inner()).await;
     }
 
@@ -216,8 +221,8 @@ impl Worker {
                     if welcomed && !self.beat(&mut session).await { return }
                 }
                 Some(blow) = self.blows.recv() => match blow {
-                    Blow::Forget => return self.forget(),
-                    Blow::Freeze(time) => sleep(time).await,
+                    WorkerFault::Forget => return self.forget(),
+                    WorkerFault::Freeze(time) => sleep(time).await,
                 }
             }
         }
@@ -229,7 +234,7 @@ impl Worker {
         match message {
             In::Welcome(welcome) => {
                 let kept: Vec<Key> = welcome.in_flight.into_iter().map(Key::of).collect();
-                self.pen.write(Record::Welcomed { worker, session: id, kept: kept.len() });
+                self.writer.write(Record::Welcomed { worker, session: id, kept: kept.len() });
                 let lost: Vec<Key> = self.held.keys().filter(|key| !kept.contains(key)).cloned().collect();
                 lost.iter().for_each(|key| self.let_go(key));
                 return self.send_again(session).await;
@@ -237,7 +242,7 @@ impl Worker {
             In::Assignment(assignment) => {
                 let Some(key) = assignment.attempt.clone().map(Key::of) else { return true };
                 let Key { job, att, part, .. } = key.clone();
-                self.pen.write(match part.is_empty() {
+                self.writer.write(match part.is_empty() {
                     true => Record::Assigned { worker, session: id, job, att },
                     false => Record::Part { worker, session: id, job, att, part },
                 });
@@ -251,7 +256,7 @@ impl Worker {
             }
             In::HeartbeatAck(ack) => {
                 session.answered += 1;
-                self.pen.write(Record::Beat { worker, session: id, beats: session.answered });
+                self.writer.write(Record::Beat { worker, session: id, beats: session.answered });
                 for at in ack.cancel {
                     self.held.get(&Key::of(at)).into_iter().for_each(|held| held.cancel.cancel());
                 }
@@ -263,7 +268,7 @@ impl Worker {
             In::LeaseLost(lost) => {
                 let Some(key) = lost.attempt.map(Key::of) else { return true };
                 let Key { job, att, part, .. } = key.clone();
-                self.pen.write(Record::LeaseLost { worker, session: id, job, att, part });
+                self.writer.write(Record::LeaseLost { worker, session: id, job, att, part });
                 self.let_go(&key);
             }
             In::Parts(news) => {
@@ -288,7 +293,7 @@ impl Worker {
             reports: self.reports.0.clone(),
             client,
             token: self.token.clone(),
-            pen: self.pen.clone(),
+            writer: self.writer.clone(),
             worker: self.id.clone(),
             cancel: cancel.clone(),
             parts: parts.subscribe(),
@@ -335,7 +340,7 @@ impl Worker {
             let (worker, id, beats) = (self.id.clone(), session.id, session.sent);
             let report = script::late(&mut self.rng, &key);
             let Key { job, att, part, .. } = key;
-            self.pen.write(Record::Late { worker, session: id, job, att, part, beats });
+            self.writer.write(Record::Late { worker, session: id, job, att, part, beats });
             if !session.send(report).await {
                 return false;
             }

@@ -12,6 +12,7 @@ use courant_proto::v1::{
     ReportProgress, ReportReleased, ReportZone, ResultFormat, Stage, WriteArtifactHeader, WriteArtifactRequest, Zone,
     ZoneKind, ZoneStatus,
 };
+use courant_runtime::hex;
 use fastrand::Rng;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, watch};
@@ -21,10 +22,9 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Request};
 
-use super::super::clients::audit::hex;
 use super::super::clients::grpc::CALL;
 use super::super::fact::{MADE, format};
-use super::super::record::{Pen, Record};
+use super::super::record::{Record, RecordWriter};
 use super::{Key, succeeded};
 
 /// One attempt.
@@ -35,7 +35,7 @@ pub(super) struct Script {
     pub reports: mpsc::Sender<(Key, Out)>,
     pub client: WorkerServiceClient<Channel>,
     pub token: MetadataValue<Ascii>,
-    pub pen: Pen,
+    pub writer: RecordWriter,
     pub worker: String,
     pub cancel: CancellationToken,
     pub parts: watch::Receiver<PartsChanged>,
@@ -52,7 +52,7 @@ impl Script {
             _ = self.play() => {}
             () = cancel.cancelled(), if obeys => {
                 let attempt = Some(self.key.reference());
-                let _ = self.say(Out::Cancelled(ReportCancelled { attempt })).await;
+                let _ = self.send(Out::Cancelled(ReportCancelled { attempt })).await;
             }
         }
     }
@@ -65,7 +65,7 @@ impl Script {
             // Never accepted: it goes to someone else.
             return Ok(());
         }
-        self.say(Out::Accepted(Accepted { attempt: attempt() })).await?;
+        self.send(Out::Accepted(Accepted { attempt: attempt() })).await?;
         if chance < 7 {
             self.rest(500, 6_000).await;
         }
@@ -75,22 +75,22 @@ impl Script {
         if let Some(part) = self.assignment.pages {
             self.pages(part.first..=part.last, pages, &done).await?;
         } else {
-            self.say(Out::Plan(ReportPlan { attempt: attempt(), pages_total: pages })).await?;
+            self.send(Out::Plan(ReportPlan { attempt: attempt(), pages_total: pages })).await?;
             self.divide(pages, done).await?;
         }
         match chance {
             7..15 => return self.fail(true).await,
             15..18 => return self.fail(false).await,
-            18..22 => return self.say(Out::Released(ReportReleased { attempt: attempt() })).await,
+            18..22 => return self.send(Out::Released(ReportReleased { attempt: attempt() })).await,
             _ => {}
         }
         if self.assignment.pages.is_none() {
             self.exports().await?;
         }
-        self.say(succeeded(&key)).await?;
+        self.send(succeeded(&key)).await?;
         if chance > 95 {
             // Said twice, and the contrary after it: the first word counts.
-            self.say(succeeded(&key)).await?;
+            self.send(succeeded(&key)).await?;
             self.fail(true).await?;
         }
         Ok(())
@@ -102,10 +102,10 @@ impl Script {
         if pages > 1 && self.rng.bool() {
             let attempt = || Some(self.key.reference());
             let offered = (2..=pages).map(|page| PageRange { first: page, last: page }).collect();
-            self.say(Out::Offer(OfferPages { attempt: attempt(), revision: 1, pages: offered })).await?;
+            self.send(Out::Offer(OfferPages { attempt: attempt(), revision: 1, pages: offered })).await?;
             self.pages(1..=1, pages, &done).await?;
             self.rest(1, 300).await;
-            self.say(Out::Offer(OfferPages { attempt: Some(self.key.reference()), revision: 2, pages: vec![] }))
+            self.send(Out::Offer(OfferPages { attempt: Some(self.key.reference()), revision: 2, pages: vec![] }))
                 .await?;
             let back = self.parts.wait_for(|parts| parts.revision >= 2 && parts.held.is_empty()).await;
             done.clone_from(&back.map_err(|_| Over)?.finished_pages);
@@ -124,7 +124,7 @@ impl Script {
             let zones = (1..=self.rng.i32(0..3)).map(|index| zone(number, index)).collect();
             // The width says who made the page.
             let page = Page { number, width: f64::from(att), height: 1.0, zones, ..Page::default() };
-            self.say(Out::Page(ReportPage { attempt: Some(self.key.reference()), page: Some(page) })).await?;
+            self.send(Out::Page(ReportPage { attempt: Some(self.key.reference()), page: Some(page) })).await?;
         }
         Ok(())
     }
@@ -138,9 +138,9 @@ impl Script {
         let stage = Stage::Extract.into();
         let attempt_of = attempt();
         let report = ReportProgress { attempt: attempt_of, percent, stage, operation, units_done, units_total };
-        self.say(Out::Progress(report)).await?;
+        self.send(Out::Progress(report)).await?;
         let zone = Zone { status: ZoneStatus::Processing.into(), ..zone(number, 1) };
-        self.say(Out::Zone(ReportZone { attempt: attempt(), zone: Some(zone) })).await
+        self.send(Out::Zone(ReportZone { attempt: attempt(), zone: Some(zone) })).await
     }
 
     async fn exports(&mut self) -> Result<(), Over> {
@@ -148,30 +148,30 @@ impl Script {
         let (job, att, attempt) = (key.job.clone(), key.att, || Some(key.reference()));
         for wanted in self.assignment.formats.clone() {
             let Ok(of) = ResultFormat::try_from(wanted) else { continue };
-            self.say(Out::ExportStarted(ReportExportStarted { attempt: attempt(), format: wanted })).await?;
+            self.send(Out::ExportStarted(ReportExportStarted { attempt: attempt(), format: wanted })).await?;
             if self.rng.u32(0..20) == 0 {
                 let error = Some(error(att, false));
                 let failed = ReportExportFailed { attempt: attempt(), format: wanted, error };
-                self.say(Out::ExportFailed(failed)).await?;
+                self.send(Out::ExportFailed(failed)).await?;
                 continue;
             }
             let name = format!("result.{}", format(of));
             let text = format!("{name} of {job} by {} in attempt {att}\n", self.worker).repeat(self.rng.usize(1..50));
             let sha = hex(&Sha256::digest(&text));
             let (worker, of) = (self.worker.clone(), format(of).to_owned());
-            self.pen.write(Record::Wrote { worker, job: job.clone(), att, of, sha });
+            self.writer.write(Record::Wrote { worker, job: job.clone(), att, of, sha });
             self.write(&name, text).await?;
-            self.say(Out::ExportCompleted(ReportExportCompleted { attempt: attempt(), format: wanted })).await?;
+            self.send(Out::ExportCompleted(ReportExportCompleted { attempt: attempt(), format: wanted })).await?;
         }
         Ok(())
     }
 
     async fn fail(&mut self, retryable: bool) -> Result<(), Over> {
         let attempt = Some(self.key.reference());
-        self.say(Out::Failed(ReportFailed { attempt, error: Some(error(self.key.att, retryable)) })).await
+        self.send(Out::Failed(ReportFailed { attempt, error: Some(error(self.key.att, retryable)) })).await
     }
 
-    async fn say(&self, report: Out) -> Result<(), Over> {
+    async fn send(&self, report: Out) -> Result<(), Over> {
         self.reports.send((self.key.clone(), report)).await.map_err(|_| Over)
     }
 

@@ -402,7 +402,7 @@ export interface QueueStatus {
 export interface Statistics {
   /** Seconds from start to end; `null` before the first job ended. */
   readonly averageDuration: number | null;
-  /** Of one core. */
+  /** In percent of one CPU core; more than 100 when the server uses several cores. */
   readonly cpuPercent: number;
   /** Of the jobs that ended within the last hour, 0 to 1. */
   readonly errorRate: number;

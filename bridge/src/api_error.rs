@@ -18,7 +18,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// A failure as the client sees it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", code.name())]
-pub struct Fault {
+pub struct ApiError {
     pub code: Code,
     /// For people: what to do.
     pub message: Cow<'static, str>,
@@ -146,7 +146,7 @@ fn reason_http(reason: ErrorReason) -> StatusCode {
     }
 }
 
-impl Fault {
+impl ApiError {
     /// A failure of our own that trying again does not help.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into(), retry_after: None, fields: Vec::new() }
@@ -190,7 +190,7 @@ impl Fault {
     }
 }
 
-impl From<InvalidField> for Fault {
+impl From<InvalidField> for ApiError {
     fn from(invalid: InvalidField) -> Self {
         let message = invalid.to_string();
         let fields = vec![(invalid.field, invalid.problem)];
@@ -198,7 +198,7 @@ impl From<InvalidField> for Fault {
     }
 }
 
-impl From<courant_auth::TokenError> for Fault {
+impl From<courant_auth::TokenError> for ApiError {
     fn from(error: courant_auth::TokenError) -> Self {
         let reason = match error {
             courant_auth::TokenError::Invalid => ErrorReason::TokenInvalid,
@@ -210,7 +210,7 @@ impl From<courant_auth::TokenError> for Fault {
     }
 }
 
-impl From<tonic::Status> for Fault {
+impl From<tonic::Status> for ApiError {
     fn from(status: tonic::Status) -> Self {
         let Some(reason) = reason(&status) else { return unexplained(&status) };
         if reason == ErrorReason::JobNotFound {
@@ -238,23 +238,25 @@ fn reason(status: &tonic::Status) -> Option<ErrorReason> {
 }
 
 /// A status without a reason of ours: from the transport, a proxy between, or another version of the server.
-fn unexplained(status: &tonic::Status) -> Fault {
+fn unexplained(status: &tonic::Status) -> ApiError {
     let internal = || {
         tracing::warn!(code = ?status.code(), message = status.message(), "the server answered without a reason");
-        Fault::new(Code::Server(ErrorReason::Internal), "something failed on our side; the server's log says more")
+        ApiError::new(Code::Server(ErrorReason::Internal), "something failed on our side; the server's log says more")
     };
     match status.code() {
         // How a lost connection shows depends on when it was lost.
         Grpc::Unavailable | Grpc::Unknown | Grpc::DeadlineExceeded | Grpc::Cancelled | Grpc::Aborted => {
-            Fault::unreachable()
+            ApiError::unreachable()
         }
-        Grpc::Internal if std::error::Error::source(status).is_some() => Fault::unreachable(),
-        Grpc::NotFound => Fault::job_not_found(),
+        Grpc::Internal if std::error::Error::source(status).is_some() => ApiError::unreachable(),
+        Grpc::NotFound => ApiError::job_not_found(),
         Grpc::Unauthenticated => courant_auth::TokenError::Invalid.into(),
-        Grpc::PermissionDenied => Fault::new(Code::Server(ErrorReason::RoleRequired), "your token does not allow this"),
-        Grpc::ResourceExhausted => Fault::too_many("too many requests at once; try again later"),
+        Grpc::PermissionDenied => {
+            ApiError::new(Code::Server(ErrorReason::RoleRequired), "your token does not allow this")
+        }
+        Grpc::ResourceExhausted => ApiError::too_many("too many requests at once; try again later"),
         Grpc::InvalidArgument | Grpc::OutOfRange => {
-            Fault::new(Code::Server(ErrorReason::InvalidField), status.message().to_owned())
+            ApiError::new(Code::Server(ErrorReason::InvalidField), status.message().to_owned())
         }
         Grpc::Ok
         | Grpc::AlreadyExists
@@ -277,15 +279,15 @@ mod tests {
                 "courant",
                 std::collections::HashMap::new(),
             );
-            Fault::from(tonic::Status::with_error_details(Grpc::NotFound, message, details))
+            ApiError::from(tonic::Status::with_error_details(Grpc::NotFound, message, details))
         };
         assert_eq!(message_of("job 1 is bob's"), message_of("there is no job 2"));
     }
 
     #[test]
     fn a_lost_server_is_worth_another_try() {
-        let fault = Fault::from(tonic::Status::unavailable("tcp connect error"));
-        assert_eq!((fault.code, fault.retryable()), (Code::ServerUnavailable, true));
-        assert!(!Fault::from(tonic::Status::internal("bug at line 7")).message.contains("line 7"));
+        let error = ApiError::from(tonic::Status::unavailable("tcp connect error"));
+        assert_eq!((error.code, error.retryable()), (Code::ServerUnavailable, true));
+        assert!(!ApiError::from(tonic::Status::internal("bug at line 7")).message.contains("line 7"));
     }
 }

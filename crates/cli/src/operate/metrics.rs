@@ -1,4 +1,4 @@
-//! The server's figures as people and programs read them.
+//! The server's metrics as people and programs read them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::out;
 
-/// The figures, named as the browser protocol names things.
+/// The metrics, named as the browser protocol names things.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Figures {
+struct Metrics {
     version: String,
     uptime_seconds: i64,
     workers_total: i32,
@@ -37,14 +37,14 @@ struct Figures {
 
 /// Prints them as lines, or as one line of JSON.
 pub fn print(metrics: &SystemMetrics, json: bool) -> Result<(), Failure> {
-    let figures = Figures::from(metrics);
+    let metrics = Metrics::from(metrics);
     if json {
-        return out::line(serde_json::to_string(&figures)?);
+        return out::line(serde_json::to_string(&metrics)?);
     }
-    out::line(figures)
+    out::line(metrics)
 }
 
-impl From<&SystemMetrics> for Figures {
+impl From<&SystemMetrics> for Metrics {
     fn from(from: &SystemMetrics) -> Self {
         let seconds = |time: &Option<prost_types::Timestamp>| time.as_ref().map_or(0, |time| time.seconds);
         let average = from.average_duration.and_then(|span| Duration::try_from(span).ok());
@@ -72,7 +72,7 @@ impl From<&SystemMetrics> for Figures {
     }
 }
 
-impl std::fmt::Display for Figures {
+impl std::fmt::Display for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let up = humantime::format_duration(Duration::from_secs(self.uptime_seconds.unsigned_abs()));
         let mib = self.memory_bytes as f64 / f64::from(1 << 20);
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_lines_for_people_and_one_object_for_programs() {
+    fn metrics_are_lines_for_people_and_one_object_for_programs() {
         let queued = JobStateCount { state: JobState::Queued.into(), jobs: 3 };
         let metrics = SystemMetrics {
             version: "1.2.3".into(),
@@ -113,14 +113,14 @@ mod tests {
             jobs: vec![queued],
             ..SystemMetrics::default()
         };
-        let figures = Figures::from(&metrics);
-        let text = figures.to_string();
+        let metrics = Metrics::from(&metrics);
+        let text = metrics.to_string();
         assert!(
             text.contains("64 MiB") && text.contains("load 0.50 1.00 1.50") && text.contains("25 % failed"),
             "{text}"
         );
         assert!(text.contains("3 queued") && text.contains("none yet"), "{text}");
-        let json = serde_json::to_value(&figures).unwrap();
+        let json = serde_json::to_value(&metrics).unwrap();
         assert_eq!((json["jobs"]["queued"].as_i64(), json["memoryBytes"].as_i64()), (Some(3), Some(64 << 20)));
     }
 }
