@@ -30,6 +30,7 @@ const layers = [
     'state',
     'store',
     'timer',
+    'topics',
   ],
   // One connection.
   [

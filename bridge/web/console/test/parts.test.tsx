@@ -1,5 +1,6 @@
 // @vitest-environment jsdom
 import { view } from '@courant/client';
+import { formatDuration } from '@courant/react/format';
 import { renderHook } from '@testing-library/react';
 import { describe, expect, it } from 'vitest';
 import { JobStore } from '../../packages/client/src/store.ts';
@@ -11,7 +12,7 @@ import { Recent } from '../src/jobs/recent.tsx';
 import { countZones, leaves } from '../src/paper/pages.ts';
 import { signOut, takeTokenFromAddress, tokenFrom, useSession } from '../src/session/session.ts';
 import { parse, searchHref } from '../src/shell/route.ts';
-import { ago, bytes, span } from '../src/ui/format.ts';
+import { ago, bytes } from '../src/ui/format.ts';
 import { objection } from '../src/upload/uploads.ts';
 
 describe('the page strip', () => {
@@ -138,7 +139,7 @@ describe('small things', () => {
 
   it('words for numbers', () => {
     expect([bytes(999), bytes(1500), bytes(250_000_000)]).toEqual(['999 B', '1.5 kB', '250 MB']);
-    expect([span(0.84), span(42.4), span(185), span(7800)]).toEqual([
+    expect([formatDuration(0.84), formatDuration(42.4), formatDuration(185), formatDuration(7800)]).toEqual([
       '0.8 s',
       '42 s',
       '3 min 05 s',

@@ -1,6 +1,7 @@
 import type { AllBridges, BridgeConnections } from '@courant/client/service';
 import { useConnectionCounts } from '@courant/react';
-import { ago, count, dateTime } from '../ui/format.ts';
+import { formatCount } from '@courant/react/format';
+import { ago, dateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 
 /** All bridges, and how many are connected to each. Nothing until the server has sent it. */
@@ -38,10 +39,10 @@ export function Bridges() {
 
 function summary({ bridges, devices, total, users }: AllBridges): string {
   return [
-    count(bridges.length, 'bridge'),
-    count(total, 'connection'),
-    count(users, 'person', 'people'),
-    count(devices, 'device'),
+    formatCount(bridges.length, 'bridge'),
+    formatCount(total, 'connection'),
+    formatCount(users, 'person', 'people'),
+    formatCount(devices, 'device'),
   ].join(', ');
 }
 

@@ -1,9 +1,10 @@
 import { drainWorker, type Worker } from '@courant/client/service';
 import { useCourant, useWorkers } from '@courant/react';
+import { errorMessage } from '@courant/react/format';
 import { useState } from 'react';
 import { jobHref } from '../shell/route.ts';
 import { Confirm } from '../ui/Confirm.tsx';
-import { ago, failure } from '../ui/format.ts';
+import { ago } from '../ui/format.ts';
 import { toast } from '../ui/toasts.ts';
 import { useNow } from '../ui/useNow.ts';
 
@@ -101,7 +102,7 @@ function Drain({ worker: { draining, jobs, workerId } }: { readonly worker: Work
     try {
       await drainWorker(client, workerId, verb === 'drain');
     } catch (error) {
-      toast({ tone: 'bad', title: `${workerId} could not be told to ${verb}`, text: failure(error) });
+      toast({ tone: 'bad', title: `${workerId} could not be told to ${verb}`, text: errorMessage(error) });
     }
     setBusy(false);
   };

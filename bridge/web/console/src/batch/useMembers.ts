@@ -1,8 +1,8 @@
 import { CourantError, type JobView, type ListOptions } from '@courant/client';
 import { useCourant, useJobs, useWatch } from '@courant/react';
+import { errorMessage } from '@courant/react/format';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { useHidden } from '../jobs/removal.tsx';
-import { failure } from '../ui/format.ts';
 
 const pageSize = 500;
 
@@ -41,7 +41,7 @@ export function useMembers(batchId: string): Members {
     } catch (reason) {
       if (reason instanceof CourantError && reason.code === 'ABORTED') return;
       // Those that are known are shown; the topic brings what changes.
-      setError(failure(reason));
+      setError(errorMessage(reason));
     }
     setLoading(false);
   }, [client, batchId]);

@@ -1,5 +1,6 @@
 import type { Job } from '@courant/client';
-import { bytes, count, dateTime, span } from '../ui/format.ts';
+import { formatCount, formatDuration } from '@courant/react/format';
+import { bytes, dateTime } from '../ui/format.ts';
 
 /** The small print of a job. */
 export function Facts({ job }: { readonly job: Job }) {
@@ -37,8 +38,10 @@ export function Facts({ job }: { readonly job: Job }) {
             {first > 1 && <li className="muted">Attempts before {first} are not listed.</li>}
             {earlier.map(({ number, startTime, endTime, error, pagesDone }) => (
               <li key={number}>
-                <strong>Attempt {number}</strong> finished {count(pagesDone, 'page')}
-                {startTime && endTime && ` in ${span((Date.parse(endTime) - Date.parse(startTime)) / 1000)}`}
+                <strong>Attempt {number}</strong> finished {formatCount(pagesDone, 'page')}
+                {startTime &&
+                  endTime &&
+                  ` in ${formatDuration((Date.parse(endTime) - Date.parse(startTime)) / 1000)}`}
                 {error && `: ${error.message} (${error.code})`}
               </li>
             ))}

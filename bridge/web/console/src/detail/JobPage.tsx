@@ -1,5 +1,6 @@
 import { isFinished, type JobView } from '@courant/client';
 import { useCourant, useJob, useTopic } from '@courant/react';
+import { sentenceCase } from '@courant/react/format';
 import { ArrowLeft, FileX2, Layers } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { Actions } from '../jobs/Actions.tsx';
@@ -7,7 +8,6 @@ import { Progress } from '../jobs/Progress.tsx';
 import { StateChip } from '../jobs/StateChip.tsx';
 import { Troubles } from '../jobs/Troubles.tsx';
 import { batchHref, historyPage, home } from '../shell/route.ts';
-import { sentenceCase } from '../ui/format.ts';
 import { firstCursor } from '../upload/uploads.ts';
 import { Facts } from './Facts.tsx';
 import { Results } from './Results.tsx';

@@ -1,7 +1,7 @@
 import { CourantError, type Job, type ResultFormat } from '@courant/client';
 import { useCourant } from '@courant/react';
+import { errorMessage } from '@courant/react/format';
 import { useEffect, useMemo, useState } from 'react';
-import { failure } from '../ui/format.ts';
 import { type DocumentPage, readDocument } from './document.ts';
 
 export type Loaded =
@@ -37,7 +37,7 @@ export function useResult(job: Job, format: ResultFormat | null): Loaded {
       (text) => set({ state: 'ready', text }),
       (error: unknown) => {
         if (error instanceof CourantError && error.code === 'ABORTED') return;
-        set({ state: 'failed', message: failure(error) });
+        set({ state: 'failed', message: errorMessage(error) });
       },
     );
     return () => abort.abort();

@@ -1,4 +1,5 @@
 import type { Job } from '@courant/client';
+import { formatDuration, sentenceCase } from '@courant/react/format';
 import {
   createColumnHelper,
   createSortedRowModel,
@@ -13,7 +14,7 @@ import { ArrowDown, ArrowUp } from 'lucide-react';
 import { Actions } from '../jobs/Actions.tsx';
 import { StateChip } from '../jobs/StateChip.tsx';
 import { jobHref } from '../shell/route.ts';
-import { ago, bytes, dateTime, sentenceCase, span } from '../ui/format.ts';
+import { ago, bytes, dateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 
 const features = tableFeatures({
@@ -66,7 +67,7 @@ const columns = helper.columns([
   helper.accessor((job) => job.elapsed ?? 0, {
     id: 'elapsed',
     header: 'Took',
-    cell: ({ row }) => (row.original.elapsed === null ? '–' : span(row.original.elapsed)),
+    cell: ({ row }) => (row.original.elapsed === null ? '–' : formatDuration(row.original.elapsed)),
   }),
   helper.accessor('createTime', { header: 'Submitted', cell: ({ getValue }) => <Age time={getValue()} /> }),
 ]);

@@ -1,8 +1,8 @@
 import type { Job } from '@courant/client';
 import { useConnection, useCourant, useJobs } from '@courant/react';
+import { errorMessage } from '@courant/react/format';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { useHidden } from '../jobs/removal.tsx';
-import { failure } from '../ui/format.ts';
 import { type Filters, listOptions } from './filters.ts';
 
 interface Loaded {
@@ -45,7 +45,7 @@ export function useHistory(filters: Filters): History {
         setLoaded({ key, ids: all, next: page.nextPageToken, state: 'ready', error: '' });
       } catch (error) {
         const next = before?.next ?? null;
-        if (mine === run.current) setLoaded({ key, ids, next, state: 'failed', error: failure(error) });
+        if (mine === run.current) setLoaded({ key, ids, next, state: 'failed', error: errorMessage(error) });
       }
     },
     [client, key],

@@ -1,7 +1,8 @@
 import type { JobView } from '@courant/client';
+import { formatCount, formatDuration, sentenceCase } from '@courant/react/format';
 import { ArrowRight } from 'lucide-react';
 import { historyPage, jobHref } from '../shell/route.ts';
-import { ago, bytes, count, dateTime, sentenceCase, span } from '../ui/format.ts';
+import { ago, bytes, dateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { Actions } from './Actions.tsx';
 import { StateChip } from './StateChip.tsx';
@@ -48,9 +49,9 @@ function Row({ view: { job } }: { readonly view: JobView }) {
   const now = useNow();
   const end = job.endTime ?? job.createTime;
   const facts = [
-    job.pagesTotal === null ? null : count(job.pagesTotal, 'page'),
+    job.pagesTotal === null ? null : formatCount(job.pagesTotal, 'page'),
     bytes(job.documentBytes),
-    job.elapsed === null ? null : span(job.elapsed),
+    job.elapsed === null ? null : formatDuration(job.elapsed),
     // The longest last: it is cut off where there is no room.
     job.state === 'failed' && job.error !== null ? sentenceCase(job.error.message) : null,
   ].filter((fact) => fact != null);

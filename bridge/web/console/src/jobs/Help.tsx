@@ -1,29 +1,29 @@
 import type { Job } from '@courant/client';
-import { recoveryOf, useCourant } from '@courant/react';
+import { recoveryOf } from '@courant/react';
+import { recoveryAdvice } from '@courant/react/format';
 import { RotateCw } from 'lucide-react';
-import { useState } from 'react';
-import { failure } from '../ui/format.ts';
-import { toast } from '../ui/toasts.ts';
 import { UploadAgain } from '../upload/UploadAgain.tsx';
+import { useJobActionsWithToasts } from './Actions.tsx';
 import { PasswordForm } from './PasswordForm.tsx';
 import { useRecent } from './recent.tsx';
 
 /** What one can do about a failed job, beside the Retry of its actions. */
 export function Help({ job }: { readonly job: Job }) {
-  switch (recoveryOf(job)) {
+  const recovery = recoveryOf(job);
+  switch (recovery) {
     case 'password':
       return <PasswordForm job={job} />;
     case 'new-document':
       return (
         <>
-          <p>Retrying cannot help: the document itself has to change.</p>
+          <p>{recoveryAdvice[recovery]}</p>
           <UploadAgain filename={job.filename} />
         </>
       );
     case 'change':
       return (
         <>
-          <p>Retrying gives the same result, unless an operator has changed a limit or a setting since.</p>
+          <p>{recoveryAdvice[recovery]}</p>
           <div className="row">
             <UploadAgain filename={job.filename} />
             <RetryAnyway job={job} />
@@ -31,32 +31,24 @@ export function Help({ job }: { readonly job: Job }) {
         </>
       );
     case 'retry':
-      return job.state === 'failed' ? <p>Retrying may help; finished pages are kept.</p> : null;
+      return job.state === 'failed' ? <p>{recoveryAdvice[recovery]}</p> : null;
     case null:
       return null;
   }
 }
 
 function RetryAnyway({ job }: { readonly job: Job }) {
-  const client = useCourant();
   const { recent } = useRecent();
-  const [busy, setBusy] = useState(false);
-  const retry = async () => {
-    setBusy(true);
-    recent.keep(job.jobId);
-    try {
-      await client.retry(job.jobId);
-    } catch (error) {
-      toast({ tone: 'bad', title: `${job.filename} could not be retried`, text: failure(error) });
-    }
-    setBusy(false);
-  };
+  const { busy, retry } = useJobActionsWithToasts(job);
   return (
     <button
       type="button"
       className="button small"
       disabled={busy}
-      onClick={() => void retry()}
+      onClick={() => {
+        recent.keep(job.jobId);
+        void retry();
+      }}
       aria-label={`Retry ${job.filename} anyway`}
       data-testid="retry-anyway"
     >

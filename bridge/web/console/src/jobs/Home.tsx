@@ -1,7 +1,7 @@
 import { isFinished, type JobView } from '@courant/client';
 import { useCourant, useJobs, useTopic } from '@courant/react';
+import { formatCount } from '@courant/react/format';
 import { useEffect, useState } from 'react';
-import { count } from '../ui/format.ts';
 import { useUploads } from '../upload/context.tsx';
 import { DropZone } from '../upload/DropZone.tsx';
 import { UploadCard } from '../upload/UploadCard.tsx';
@@ -15,7 +15,7 @@ import { useHidden } from './removal.tsx';
 /** The tab says how much is under way. */
 function useTitle(running: number): void {
   useEffect(() => {
-    document.title = running === 0 ? 'Courant' : `${count(running, 'job')} – Courant`;
+    document.title = running === 0 ? 'Courant' : `${formatCount(running, 'job')} – Courant`;
     return () => {
       document.title = 'Courant';
     };

@@ -1,8 +1,9 @@
 import { isFinished, type JobView } from '@courant/client';
+import { formatCount } from '@courant/react/format';
 import { FileText } from 'lucide-react';
 import { memo } from 'react';
 import { jobHref } from '../shell/route.ts';
-import { bytes, count } from '../ui/format.ts';
+import { bytes } from '../ui/format.ts';
 import { Actions } from './Actions.tsx';
 import { Downloads } from './Downloads.tsx';
 import { Progress } from './Progress.tsx';
@@ -12,7 +13,7 @@ import { Troubles } from './Troubles.tsx';
 /** One job, live. Renders again only when the job changed. */
 export const JobCard = memo(function JobCard({ view }: { readonly view: JobView }) {
   const { job } = view;
-  const pages = job.pagesTotal === null ? null : count(job.pagesTotal, 'page');
+  const pages = job.pagesTotal === null ? null : formatCount(job.pagesTotal, 'page');
   return (
     <article
       className="card job"

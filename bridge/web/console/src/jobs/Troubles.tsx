@@ -1,9 +1,8 @@
 import type { Job } from '@courant/client';
+import { formatCount, isMovedToLargeLane, sentenceCase } from '@courant/react/format';
 import { ChevronDown, CircleAlert, TriangleAlert } from 'lucide-react';
-import { count, sentenceCase } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { Help } from './Help.tsx';
-import { movedLane } from './lane.ts';
 
 /** So many the server keeps of a job. */
 const keptWarnings = 100;
@@ -16,7 +15,7 @@ function RetryIn({ time }: { readonly time: string }) {
 /** What went wrong and what to do about it; and what a reader of the result should know. */
 export function Troubles({ job }: { readonly job: Job }) {
   const { error, warnings } = job;
-  const moved = movedLane(job);
+  const moved = isMovedToLargeLane(job);
   const showError = error !== null && job.state !== 'succeeded' && !moved;
   const failedExports = job.result?.formats.filter(({ state }) => state === 'failed') ?? [];
   return (
@@ -62,7 +61,7 @@ export function Troubles({ job }: { readonly job: Job }) {
             <TriangleAlert aria-hidden="true" />
             {warnings.length >= keptWarnings
               ? `${keptWarnings} or more warnings`
-              : count(warnings.length, 'warning')}
+              : formatCount(warnings.length, 'warning')}
             <ChevronDown className="chevron" aria-hidden="true" />
           </summary>
           <ul>

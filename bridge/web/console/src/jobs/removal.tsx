@@ -3,8 +3,8 @@
  * mind is over. A page that is closed before deletes nothing.
  */
 import type { CourantClient, Job } from '@courant/client';
+import { errorMessage, formatCount } from '@courant/react/format';
 import { useSyncExternalStore } from 'react';
-import { count, failure } from '../ui/format.ts';
 import { dismiss, toast } from '../ui/toasts.ts';
 
 const graceMs = 6_000;
@@ -25,7 +25,7 @@ async function remove(client: CourantClient, jobs: readonly Job[]): Promise<void
     try {
       await client.delete(jobId);
     } catch (error) {
-      toast({ tone: 'bad', title: `${filename} could not be deleted`, text: failure(error) });
+      toast({ tone: 'bad', title: `${filename} could not be deleted`, text: errorMessage(error) });
     }
   }
   show(jobs.map(({ jobId }) => jobId));
@@ -45,7 +45,7 @@ export function removeLater(client: CourantClient, jobs: readonly Job[]): void {
   };
   const id = toast({
     tone: 'plain',
-    title: jobs.length === 1 ? `${first.filename} deleted` : `${count(jobs.length, 'job')} deleted`,
+    title: jobs.length === 1 ? `${first.filename} deleted` : `${formatCount(jobs.length, 'job')} deleted`,
     text: 'With its document and results.',
     action: { label: 'Undo', run: undo },
     staysMs: graceMs,

@@ -1,7 +1,7 @@
 import type { Job, ResultFormat } from '@courant/client';
 import { useCourant } from '@courant/react';
+import { errorMessage } from '@courant/react/format';
 import { useState } from 'react';
-import { failure } from '../ui/format.ts';
 import { save } from '../ui/save.ts';
 import { toast } from '../ui/toasts.ts';
 
@@ -16,7 +16,7 @@ export function useDownload(job: Job) {
       const { blob, filename } = await client.resultFile(job.jobId, format);
       save(blob, filename);
     } catch (error) {
-      toast({ tone: 'bad', title: `${job.filename} could not be downloaded`, text: failure(error) });
+      toast({ tone: 'bad', title: `${job.filename} could not be downloaded`, text: errorMessage(error) });
     }
     setBusy(null);
   };

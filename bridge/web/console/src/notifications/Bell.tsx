@@ -3,7 +3,7 @@ import { useNotifications } from '@courant/react';
 import { Bell as BellIcon } from 'lucide-react';
 import { useState } from 'react';
 import { notificationsPage } from '../shell/route.ts';
-import { NotificationList, tell } from './NotificationList.tsx';
+import { NotificationItems, reportUnmarked } from './NotificationItems.tsx';
 
 const atMost = 8;
 
@@ -36,7 +36,7 @@ export function Bell() {
                 type="button"
                 className="button small"
                 disabled={unread === 0}
-                onClick={() => void read().catch(tell)}
+                onClick={() => void read().catch(reportUnmarked)}
                 data-testid="read-all"
               >
                 Mark all read
@@ -45,7 +45,7 @@ export function Bell() {
             {list.length === 0 ? (
               <p className="muted small popover-empty">Finished and failed jobs appear here.</p>
             ) : (
-              <NotificationList list={list.slice(0, atMost)} onOpen={close} />
+              <NotificationItems list={list.slice(0, atMost)} onOpen={close} />
             )}
             <a href={notificationsPage} className="popover-foot" onClick={close}>
               All notifications

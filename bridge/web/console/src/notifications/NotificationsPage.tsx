@@ -1,10 +1,10 @@
 import { useCourant, useNotifications } from '@courant/react';
+import { formatCount } from '@courant/react/format';
 import { BellRing, CheckCheck } from 'lucide-react';
 import { useState } from 'react';
-import { count } from '../ui/format.ts';
 import { useTitle } from '../ui/useTitle.ts';
 import { type Permission, setWished, usePermission } from './desktop.ts';
-import { NotificationList, tell } from './NotificationList.tsx';
+import { NotificationItems, reportUnmarked } from './NotificationItems.tsx';
 
 /** All that happened, read and unread. */
 export default function NotificationsPage() {
@@ -34,7 +34,7 @@ export default function NotificationsPage() {
               aria-pressed={unreadOnly}
               onClick={() => setUnreadOnly(true)}
             >
-              {count(unread.length, 'unread', 'unread')}
+              {formatCount(unread.length, 'unread', 'unread')}
             </button>
           </fieldset>
           <div className="row">
@@ -42,7 +42,7 @@ export default function NotificationsPage() {
               type="button"
               className="button small"
               disabled={unread.length === 0}
-              onClick={() => void read().catch(tell)}
+              onClick={() => void read().catch(reportUnmarked)}
             >
               <CheckCheck aria-hidden="true" />
               Mark all read
@@ -54,7 +54,7 @@ export default function NotificationsPage() {
             {unreadOnly ? 'You have read everything.' : 'Finished and failed jobs appear here.'}
           </p>
         ) : (
-          <NotificationList list={shown} />
+          <NotificationItems list={shown} />
         )}
         {hasOlder && (
           <p className="empty muted small" data-testid="notifications-cut">

@@ -1,5 +1,5 @@
+import { formatCount } from '@courant/react/format';
 import { memo, useRef, useState } from 'react';
-import { count } from '../ui/format.ts';
 import { PageText } from './PageText.tsx';
 import type { PageItem } from './pages.ts';
 import type { PDFDocumentProxy } from './pdf.ts';
@@ -17,7 +17,7 @@ interface Props {
 
 function caption({ page, current }: PageItem): string {
   if (page === null) return current ? 'processing' : '';
-  return `${count(page.zones.length, 'zone')} · ${time(page.durationMs)}`;
+  return `${formatCount(page.zones.length, 'zone')} · ${time(page.durationMs)}`;
 }
 
 /** A page and what it says, side by side. */

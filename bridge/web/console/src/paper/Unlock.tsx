@@ -1,5 +1,8 @@
+import { PasswordForm } from '@courant/react/components';
+import { passwordSlots } from '../ui/password-slots.ts';
+
 interface Props {
-  /** The last one did not open it. */
+  /** The last password did not open it. */
   readonly refused: boolean;
   readonly unlock: (password: string) => void;
 }
@@ -7,34 +10,12 @@ interface Props {
 /** The password to draw a locked document with. It stays in this tab. */
 export function Unlock({ refused, unlock }: Props) {
   return (
-    <form
-      className="password"
-      data-testid="unlock"
-      onSubmit={(event) => {
-        event.preventDefault();
-        unlock(String(new FormData(event.currentTarget).get('password') ?? ''));
-      }}
-    >
-      <label className="field">
-        <span>The document is locked. Its password, to draw the pages here:</span>
-        <input
-          name="password"
-          type="password"
-          autoComplete="off"
-          required
-          maxLength={1024}
-          aria-describedby={refused ? 'unlock-refused' : undefined}
-          data-testid="unlock-password"
-        />
-      </label>
-      <button type="submit" className="button small primary" data-testid="unlock-submit">
-        Draw
-      </button>
-      {refused && (
-        <p className="bad small" role="alert" id="unlock-refused">
-          That password does not open it.
-        </p>
-      )}
-    </form>
+    <PasswordForm
+      label="The document is locked. Its password, to draw the pages here:"
+      verb="Draw"
+      error={refused ? 'That password does not open it.' : null}
+      onPassword={unlock}
+      slotProps={passwordSlots('unlock', 'unlock', 'unlock-password')}
+    />
   );
 }

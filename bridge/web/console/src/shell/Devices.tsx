@@ -1,11 +1,11 @@
 import type { ConnectedDevice, Devices } from '@courant/client/service';
 import { comings } from '@courant/client/service';
 import { useDevices } from '@courant/react';
+import { formatCount, transportNames } from '@courant/react/format';
 import { Monitor, Smartphone } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
-import { ago, count, dateTime } from '../ui/format.ts';
+import { ago, dateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
-import { transportNames } from './transport-names.ts';
 
 const titleId = 'devices-title';
 
@@ -54,7 +54,7 @@ function Device({ device }: { readonly device: ConnectedDevice }) {
           {device.current && <span className="device-this">this device</span>}
         </span>
         <span className="muted small">
-          {connections > 1 ? `${count(connections, 'connection')}, ` : ''}
+          {connections > 1 ? `${formatCount(connections, 'connection')}, ` : ''}
           {how}
           {connectTime !== null && (
             <>

@@ -1,7 +1,7 @@
 /** Turns events into toasts, desktop notifications, and into sentences for screen readers. */
 import type { CourantClient, Job, JobEvent } from '@courant/client';
+import { formatCount, sentenceCase } from '@courant/react/format';
 import { notify } from '../notifications/desktop.ts';
-import { count, sentenceCase } from '../ui/format.ts';
 import { toast } from '../ui/toasts.ts';
 import { jobHref } from './route.ts';
 
@@ -16,7 +16,7 @@ function sentence(type: JobEvent['type'], job: Job): string | null {
     case 'job-cancelling':
       return `${job.filename} is being cancelled.`;
     case 'job-completed':
-      return `${job.filename} is done, ${count(job.pagesDone, 'page')}.`;
+      return `${job.filename} is done, ${formatCount(job.pagesDone, 'page')}.`;
     case 'job-failed':
       return `${job.filename} failed. ${job.error?.message ?? ''}`;
     case 'job-cancelled':
@@ -34,7 +34,7 @@ interface News {
 
 function newsOf(type: JobEvent['type'], job: Job): News | null {
   if (type === 'job-completed') {
-    return { tone: 'good', title: `${job.filename} is done`, text: count(job.pagesDone, 'page') };
+    return { tone: 'good', title: `${job.filename} is done`, text: formatCount(job.pagesDone, 'page') };
   }
   if (type !== 'job-failed') return null;
   const text = job.error === null ? '' : sentenceCase(job.error.message);

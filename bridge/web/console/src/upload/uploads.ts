@@ -1,7 +1,7 @@
 /** Files on their way to the server: a few at a time, each with its progress, safe to try again. */
 import { type CourantClient, CourantError, newRequestId } from '@courant/client';
+import { errorMessage } from '@courant/react/format';
 import { keep } from '../paper/copies.ts';
-import { failure } from '../ui/format.ts';
 
 export interface Upload {
   readonly id: string;
@@ -149,7 +149,7 @@ export class Uploads {
       if (error instanceof CourantError && error.code === 'ABORTED') return;
       this.#aborts.delete(id);
       const canRetry = !(error instanceof CourantError) || error.retryable || error.isAuth;
-      this.#change(id, { state: 'failed', error: failure(error), canRetry });
+      this.#change(id, { state: 'failed', error: errorMessage(error), canRetry });
       this.#next();
     }
   }

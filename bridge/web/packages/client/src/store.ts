@@ -5,6 +5,7 @@
 import { applyEvent, type JobView, view, withJob } from './job-view.ts';
 import type { JobEvent } from './messages.ts';
 import { Timer } from './timer.ts';
+import { jobIdOf, mine } from './topics.ts';
 import { isFinished, type Job } from './types.ts';
 
 /** Runs `flush` soon, once. */
@@ -98,7 +99,7 @@ export class JobStore {
     const first = restart?.unseen.delete(job.jobId) ?? false;
     if (restart && isFinished(job)) restart.finished += 1;
     const known = first && restart?.replace ? undefined : this.#views.get(job.jobId);
-    const isOneOfMany = !topic.startsWith('job/');
+    const isOneOfMany = jobIdOf(topic) === null;
     this.#set(known ? withJob(known, job, Date.now()) : view(job, Date.now()), isOneOfMany);
   }
 
@@ -126,13 +127,13 @@ export class JobStore {
     const restart = this.#restarts.get(topic);
     // A topic that went on from a cursor of an earlier page did not tell what there is.
     const mayHaveOlder = restart ? restart.finished >= finishedInMine : this.#older === undefined;
-    if (topic === 'mine' && (restart || mayHaveOlder)) {
+    if (topic === mine && (restart || mayHaveOlder)) {
       this.#older = mayHaveOlder ? { token: null, loading: null } : null;
       this.#changed();
     } else if (this.#gathered.pending) this.#changed();
     if (restart === undefined) return;
     this.#restarts.delete(topic);
-    if (topic !== 'mine') return;
+    if (topic !== mine) return;
     for (const jobId of restart.unseen) {
       const known = this.#views.get(jobId);
       if (known && (restart.replace || !isFinished(known.job))) this.remove(jobId);
