@@ -1,6 +1,6 @@
 import { CourantError } from '@courant/client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { type Documents, ranges } from '../src/paper/ranges.ts';
+import { type Documents, rangeReader } from '../src/viewer/range-reader.ts';
 
 const text = 'abcdefghij';
 const { signal } = new AbortController();
@@ -15,7 +15,7 @@ function behind(answer: Documents['documentPart'] | undefined) {
 }
 
 async function read(from: Documents, pieces: readonly (readonly [number, number])[]): Promise<string[]> {
-  const reader = ranges(from, 'J1', signal);
+  const reader = rangeReader(from, 'J1', signal);
   const blobs = await Promise.all(pieces.map(([begin, end]) => reader(begin, end)));
   return Promise.all(blobs.map((blob) => blob.text()));
 }
@@ -62,7 +62,7 @@ describe('a document', () => {
       if (refusal) throw refusal;
       return { begin, blob: new Blob([text.slice(begin, end)]) };
     });
-    const found = ranges(bridge, 'J1', signal)(0, 2);
+    const found = rangeReader(bridge, 'J1', signal)(0, 2);
     await vi.advanceTimersByTimeAsync(10_000);
     vi.useRealTimers();
     expect(await (await found).text()).toBe('ab');

@@ -13,12 +13,12 @@ import { useSyncExternalStore } from 'react';
 import { Tile } from '../queue/QueuePage.tsx';
 import { Unserved } from '../queue/Unserved.tsx';
 import { home } from '../shell/route.ts';
-import { ago, bytes, dateTime, uptime } from '../ui/format.ts';
+import { formatAgo, formatBytes, formatDateTime, formatUptime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { useTitle } from '../ui/useTitle.ts';
 import { Bridges } from './Bridges.tsx';
 import { Chart } from './Chart.tsx';
-import { figuresOf } from './series.ts';
+import { metricsHistoryOf } from './metrics-history.ts';
 import { Workers } from './Workers.tsx';
 import 'uplot/dist/uPlot.min.css';
 
@@ -80,20 +80,20 @@ function Summary({ metrics }: { readonly metrics: SystemMetrics }) {
         name="Job duration"
         value={metrics.averageDuration === null ? '–' : formatDuration(metrics.averageDuration)}
       />
-      <Tile name="Memory" value={bytes(metrics.memoryBytes)} />
-      <Tile name={`Up, version ${metrics.version}`} value={up === null ? '–' : uptime(up)} />
+      <Tile name="Memory" value={formatBytes(metrics.memoryBytes)} />
+      <Tile name={`Up, version ${metrics.version}`} value={up === null ? '–' : formatUptime(up)} />
     </dl>
   );
 }
 
 function Charts() {
-  const figures = figuresOf(useCourant());
-  const series = useSyncExternalStore(figures.subscribe, figures.series);
+  const history = metricsHistoryOf(useCourant());
+  const series = useSyncExternalStore(history.subscribe, history.series);
   return (
     <section className="charts" aria-label="Metrics over time">
       <Chart title="Throughput" unit="jobs / h" name="jobs" series={series} color="--flow" />
       <Chart title="Pages" unit="pages / h" name="pages" series={series} color="--flow" />
-      <Chart title="Recent wait" unit="s" name="wait" series={series} color="--zone-list" digits={1} />
+      <Chart title="RecentJobs wait" unit="s" name="wait" series={series} color="--zone-list" digits={1} />
       <Chart title="Errors" unit="%" name="errors" series={series} color="--bad" digits={1} />
       <Chart title="Latency" unit="ms" name="latency" series={series} color="--zone-heading" />
       <Chart title="Connections" unit="" name="connections" series={series} color="--zone-heading" />
@@ -207,8 +207,8 @@ function Entry({ entry: { address, count, action, target, time, user } }: { read
         {[user, target].filter(Boolean).join(' · ')}
         {address && <span className="muted"> from {address}</span>}
       </span>
-      <time className="muted small nowrap" dateTime={time} title={dateTime(time)}>
-        {ago(time, now)}
+      <time className="muted small nowrap" dateTime={time} title={formatDateTime(time)}>
+        {formatAgo(time, now)}
       </time>
     </li>
   );

@@ -1,7 +1,7 @@
 import type { AllBridges, BridgeConnections } from '@courant/client/service';
 import { useConnectionCounts } from '@courant/react';
 import { formatCount } from '@courant/react/format';
-import { ago, dateTime } from '../ui/format.ts';
+import { formatAgo, formatDateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 
 /** All bridges, and how many are connected to each. Nothing until the server has sent it. */
@@ -59,8 +59,8 @@ function Line({ line, own }: { readonly line: BridgeConnections; readonly own: b
         {line.connectTime === null ? (
           '–'
         ) : (
-          <time dateTime={line.connectTime} title={dateTime(line.connectTime)}>
-            {ago(line.connectTime, now)}
+          <time dateTime={line.connectTime} title={formatDateTime(line.connectTime)}>
+            {formatAgo(line.connectTime, now)}
           </time>
         )}
       </td>

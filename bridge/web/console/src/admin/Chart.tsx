@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'react';
 import uPlot from 'uplot';
-import type { Series, SeriesName } from './series.ts';
+import type { Series, SeriesName } from './metrics-history.ts';
 
 interface Props {
   readonly title: string;

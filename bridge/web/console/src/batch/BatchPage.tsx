@@ -12,7 +12,7 @@ import { toast } from '../ui/toasts.ts';
 import { useNow } from '../ui/useNow.ts';
 import { useTitle } from '../ui/useTitle.ts';
 import { progressOf } from './progress.ts';
-import { useMembers } from './useMembers.ts';
+import { useBatchJobs } from './useBatchJobs.ts';
 
 const unfinishedFirst = (a: JobView, b: JobView): number =>
   Number(isFinished(a.job)) - Number(isFinished(b.job));
@@ -21,7 +21,7 @@ const unfinishedFirst = (a: JobView, b: JobView): number =>
 export default function BatchPage({ batchId }: { readonly batchId: string }) {
   useTitle('Batch');
   const topic = useTopic(`batch/${batchId}`);
-  const { views, loading: asking, error, reload } = useMembers(batchId);
+  const { views, loading: asking, error, reload } = useBatchJobs(batchId);
   const loading = asking || topic.phase === 'waiting' || topic.phase === 'loading';
   return (
     <div className="page" data-testid="batch" data-batch-id={batchId}>

@@ -1,17 +1,17 @@
 import type { Job } from '@courant/client';
 import { formatCount, formatDuration } from '@courant/react/format';
-import { bytes, dateTime } from '../ui/format.ts';
+import { formatBytes, formatDateTime } from '../ui/format.ts';
 
 /** The small print of a job. */
 export function Facts({ job }: { readonly job: Job }) {
   const facts: readonly (readonly [string, string | null])[] = [
     ['Job', job.jobId],
     ['Document', job.documentId],
-    ['Size', bytes(job.documentBytes)],
+    ['Size', formatBytes(job.documentBytes)],
     ['Lane', job.lane],
-    ['Submitted', dateTime(job.createTime)],
-    ['Started', job.startTime && dateTime(job.startTime)],
-    ['Ended', job.endTime && dateTime(job.endTime)],
+    ['Submitted', formatDateTime(job.createTime)],
+    ['Started', job.startTime && formatDateTime(job.startTime)],
+    ['Ended', job.endTime && formatDateTime(job.endTime)],
     ['Attempt', job.attempt === 0 ? null : String(job.attempt)],
     ['SHA-256', job.documentSha256],
   ];

@@ -4,9 +4,9 @@ import { sentenceCase } from '@courant/react/format';
 import { ArrowLeft, FileX2, Layers } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { Actions } from '../jobs/Actions.tsx';
+import { JobProblems } from '../jobs/JobProblems.tsx';
 import { Progress } from '../jobs/Progress.tsx';
 import { StateChip } from '../jobs/StateChip.tsx';
-import { Troubles } from '../jobs/Troubles.tsx';
 import { batchHref, historyPage, home } from '../shell/route.ts';
 import { firstCursor } from '../upload/uploads.ts';
 import { Facts } from './Facts.tsx';
@@ -109,7 +109,7 @@ function Loaded({ view }: { readonly view: JobView }) {
           <Actions job={job} />
         </div>
         <Progress view={view} />
-        <Troubles job={job} />
+        <JobProblems job={job} />
       </div>
       <Results view={view} document={document} />
       <Facts job={job} />

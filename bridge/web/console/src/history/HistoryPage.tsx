@@ -4,7 +4,7 @@ import { formatCount, jobStateNames } from '@courant/react/format';
 import type { RowSelectionState } from '@tanstack/react-table';
 import { History, Search, SearchX, Trash2 } from 'lucide-react';
 import { useMemo, useState } from 'react';
-import { removeLater } from '../jobs/removal.tsx';
+import { deleteWithUndo } from '../jobs/delayed-delete.tsx';
 import { historyPage, home } from '../shell/route.ts';
 import { Confirm } from '../ui/Confirm.tsx';
 import { useTitle } from '../ui/useTitle.ts';
@@ -179,7 +179,7 @@ function Chosen({ jobs, clear }: ChosenProps) {
         onAnswer={(yes) => {
           setAsking(false);
           if (!yes) return;
-          removeLater(client, removable);
+          deleteWithUndo(client, removable);
           clear();
           // The bar goes away with what was chosen.
           requestAnimationFrame(() => document.getElementById('main')?.focus({ preventScroll: true }));

@@ -14,7 +14,7 @@ import { ArrowDown, ArrowUp } from 'lucide-react';
 import { Actions } from '../jobs/Actions.tsx';
 import { StateChip } from '../jobs/StateChip.tsx';
 import { jobHref } from '../shell/route.ts';
-import { ago, bytes, dateTime } from '../ui/format.ts';
+import { formatAgo, formatBytes, formatDateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 
 const features = tableFeatures({
@@ -48,8 +48,8 @@ function Name({ job }: { readonly job: Job }) {
 
 function Age({ time }: { readonly time: string }) {
   return (
-    <time dateTime={time} title={dateTime(time)}>
-      {ago(time, useNow())}
+    <time dateTime={time} title={formatDateTime(time)}>
+      {formatAgo(time, useNow())}
     </time>
   );
 }
@@ -62,7 +62,7 @@ const columns = helper.columns([
     header: 'Pages',
     cell: ({ getValue }) => (getValue() === 0 ? '–' : getValue().toLocaleString('en')),
   }),
-  helper.accessor('documentBytes', { header: 'Size', cell: ({ getValue }) => bytes(getValue()) }),
+  helper.accessor('documentBytes', { header: 'Size', cell: ({ getValue }) => formatBytes(getValue()) }),
   helper.accessor('lane', { header: 'Lane', cell: ({ getValue }) => getValue() }),
   helper.accessor((job) => job.elapsed ?? 0, {
     id: 'elapsed',

@@ -2,7 +2,7 @@ import type { Job } from '@courant/client';
 import { useConnection, useCourant, useJobs } from '@courant/react';
 import { errorMessage } from '@courant/react/format';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import { useHidden } from '../jobs/removal.tsx';
+import { usePendingDeletes } from '../jobs/delayed-delete.tsx';
 import { type Filters, listOptions } from './filters.ts';
 
 interface Loaded {
@@ -59,7 +59,7 @@ export function useHistory(filters: Filters): History {
   }, [load, connected]);
 
   const { jobs: views } = useJobs({ minIntervalMs: 250 });
-  const hidden = useHidden();
+  const hidden = usePendingDeletes();
   const plain = filters.words === '' && filters.lane === null && filters.since === '';
   const jobs = useMemo(() => {
     const ids = new Set(loaded.ids);

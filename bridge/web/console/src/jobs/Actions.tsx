@@ -6,8 +6,8 @@ import { useRef, useState } from 'react';
 import { Confirm } from '../ui/Confirm.tsx';
 import { focusBeside, useKeptFocus } from '../ui/focus.ts';
 import { toast } from '../ui/toasts.ts';
-import { useRecent } from './recent.tsx';
-import { removeLater } from './removal.tsx';
+import { deleteWithUndo } from './delayed-delete.tsx';
+import { useRecentJobs } from './recent-jobs.tsx';
 
 /** Like `useJobActions`, and says in a toast what could not be done. */
 export function useJobActionsWithToasts(job: Job): JobActions {
@@ -20,7 +20,7 @@ export function useJobActionsWithToasts(job: Job): JobActions {
 /** Cancel while it can be cancelled; delete once it is over, and retry where that can help. */
 export function Actions({ job }: { readonly job: Job }) {
   const client = useCourant();
-  const { recent } = useRecent();
+  const { recent } = useRecentJobs();
   const box = useRef<HTMLDivElement>(null);
   const [asking, setAsking] = useState(false);
   const actions = useJobActionsWithToasts(job);
@@ -74,7 +74,7 @@ export function Actions({ job }: { readonly job: Job }) {
           className="button icon small"
           onClick={() => {
             focusBeside(box.current);
-            removeLater(client, [job]);
+            deleteWithUndo(client, [job]);
           }}
           aria-label={`Delete ${job.filename}`}
           title="Delete"

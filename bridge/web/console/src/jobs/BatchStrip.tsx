@@ -3,7 +3,7 @@ import { formatCount } from '@courant/react/format';
 import { ArrowRight, Layers } from 'lucide-react';
 import { progressOf } from '../batch/progress.ts';
 import { batchHref } from '../shell/route.ts';
-import type { Card } from './arrange.ts';
+import type { Card } from './card-order.ts';
 
 interface Batch {
   readonly jobs: readonly Job[];

@@ -2,7 +2,7 @@ import type { JobView } from '@courant/client';
 import { formatCount, formatDuration, sentenceCase } from '@courant/react/format';
 import { ArrowRight } from 'lucide-react';
 import { historyPage, jobHref } from '../shell/route.ts';
-import { ago, bytes, dateTime } from '../ui/format.ts';
+import { formatAgo, formatBytes, formatDateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { Actions } from './Actions.tsx';
 import { StateChip } from './StateChip.tsx';
@@ -50,7 +50,7 @@ function Row({ view: { job } }: { readonly view: JobView }) {
   const end = job.endTime ?? job.createTime;
   const facts = [
     job.pagesTotal === null ? null : formatCount(job.pagesTotal, 'page'),
-    bytes(job.documentBytes),
+    formatBytes(job.documentBytes),
     job.elapsed === null ? null : formatDuration(job.elapsed),
     // The longest last: it is cut off where there is no room.
     job.state === 'failed' && job.error !== null ? sentenceCase(job.error.message) : null,
@@ -70,8 +70,8 @@ function Row({ view: { job } }: { readonly view: JobView }) {
         </a>
         <span className="muted small row-facts">{facts.join(' · ')}</span>
       </div>
-      <time className="muted small nowrap" dateTime={end} title={dateTime(end)}>
-        {ago(end, now)}
+      <time className="muted small nowrap" dateTime={end} title={formatDateTime(end)}>
+        {formatAgo(end, now)}
       </time>
       <Actions job={job} />
     </li>

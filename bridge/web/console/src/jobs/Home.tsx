@@ -5,12 +5,12 @@ import { useEffect, useState } from 'react';
 import { useUploads } from '../upload/context.tsx';
 import { DropZone } from '../upload/DropZone.tsx';
 import { UploadCard } from '../upload/UploadCard.tsx';
-import { arrange, Places } from './arrange.ts';
 import { BatchStrip } from './BatchStrip.tsx';
+import { CardPositions, orderCards } from './card-order.ts';
+import { usePendingDeletes } from './delayed-delete.tsx';
 import { Earlier } from './Earlier.tsx';
 import { JobCard } from './JobCard.tsx';
-import { useRecent } from './recent.tsx';
-import { useHidden } from './removal.tsx';
+import { useRecentJobs } from './recent-jobs.tsx';
 
 /** The tab says how much is under way. */
 function useTitle(running: number): void {
@@ -24,10 +24,10 @@ function useTitle(running: number): void {
 
 export function Home() {
   const client = useCourant();
-  const hidden = useHidden();
+  const hidden = usePendingDeletes();
   const { jobs, hasMore } = useJobs({ minIntervalMs: 250 });
   const views = jobs.filter(({ job }) => !hidden.has(job.jobId));
-  const { ids, recent } = useRecent();
+  const { ids, recent } = useRecentJobs();
   const { list: uploads } = useUploads();
   const topic = useTopic('mine');
   const loading = topic.phase === 'waiting' || topic.phase === 'loading';
@@ -37,9 +37,9 @@ export function Home() {
   const past = views.filter((view) => !onStage(view));
   const nothing = views.length === 0 && uploads.length === 0;
   const done = current.filter(({ job }) => isFinished(job)).length;
-  const [places] = useState(() => new Places());
+  const [places] = useState(() => new CardPositions());
   places.keep(uploads, views);
-  const cards = arrange(uploads, current, places);
+  const cards = orderCards(uploads, current, places);
   useTitle(current.length - done);
 
   return (

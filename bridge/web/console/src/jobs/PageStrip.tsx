@@ -1,5 +1,5 @@
 import { isFinished, type JobView } from '@courant/client';
-import { pagesSentence } from '../ui/format.ts';
+import { formatPagesDone } from '../ui/format.ts';
 
 const mostCells = 96;
 
@@ -39,7 +39,7 @@ function title({ first, last, filled }: Cell): string {
 }
 
 /** The room that the strip takes once the pages are counted, so that nothing moves then. */
-export function PagesAhead() {
+export function PageStripPlaceholder() {
   return (
     <div className="pages">
       <div className="strip-ahead" aria-hidden="true" />
@@ -73,7 +73,7 @@ export function PageStrip({ view }: { readonly view: JobView }) {
           </span>
         ))}
       </div>
-      <span className="pages-words">{pagesSentence(job)}</span>
+      <span className="pages-words">{formatPagesDone(job)}</span>
     </div>
   );
 }

@@ -10,7 +10,7 @@ import {
 import { toolName, zoneNames } from '../ui/format.ts';
 import { ProgressRow } from '../ui/ProgressBar.tsx';
 import { useNow } from '../ui/useNow.ts';
-import { PageStrip, PagesAhead } from './PageStrip.tsx';
+import { PageStrip, PageStripPlaceholder } from './PageStrip.tsx';
 import { Stages } from './Stages.tsx';
 import { ZoneCounts } from './ZoneCounts.tsx';
 
@@ -32,7 +32,7 @@ export function Progress({ view }: { readonly view: JobView }) {
         </p>
         <Times view={view} />
       </div>
-      {(job.pagesTotal ?? 0) > 0 ? <PageStrip view={view} /> : !isFinished(job) && <PagesAhead />}
+      {(job.pagesTotal ?? 0) > 0 ? <PageStrip view={view} /> : !isFinished(job) && <PageStripPlaceholder />}
       <div className="found">
         <ZoneCounts view={view} />
         {!isFinished(job) && <CurrentZone job={job} />}

@@ -2,7 +2,7 @@ import type { Job, ResultFormat } from '@courant/client';
 import { useCourant } from '@courant/react';
 import { errorMessage } from '@courant/react/format';
 import { useState } from 'react';
-import { save } from '../ui/save.ts';
+import { save } from '../ui/download-blob.ts';
 import { toast } from '../ui/toasts.ts';
 
 /** What can be downloaded of a job, what is being downloaded now, and how to begin. */

@@ -3,7 +3,7 @@ import { useNotifications } from '@courant/react';
 import { Bell as BellIcon } from 'lucide-react';
 import { useState } from 'react';
 import { notificationsPage } from '../shell/route.ts';
-import { NotificationItems, reportUnmarked } from './NotificationItems.tsx';
+import { NotificationItems, reportMarkReadFailure } from './NotificationItems.tsx';
 
 const atMost = 8;
 
@@ -36,7 +36,7 @@ export function Bell() {
                 type="button"
                 className="button small"
                 disabled={unread === 0}
-                onClick={() => void read().catch(reportUnmarked)}
+                onClick={() => void read().catch(reportMarkReadFailure)}
                 data-testid="read-all"
               >
                 Mark all read

@@ -3,14 +3,14 @@ import { NotificationItems as Items } from '@courant/react/components';
 import { errorMessage } from '@courant/react/format';
 import { CircleAlert, CircleCheck, Info, TriangleAlert } from 'lucide-react';
 import { jobHref } from '../shell/route.ts';
-import { ago, dateTime } from '../ui/format.ts';
+import { formatAgo, formatDateTime } from '../ui/format.ts';
 import { toast } from '../ui/toasts.ts';
 import { useNow } from '../ui/useNow.ts';
 
 const icons = { success: CircleCheck, error: CircleAlert, warning: TriangleAlert, info: Info };
 
 /** A notification that could not be marked stays unread, and one is told why. */
-export function reportUnmarked(error: unknown): void {
+export function reportMarkReadFailure(error: unknown): void {
   toast({ tone: 'bad', title: 'That could not be marked as read', text: errorMessage(error) });
 }
 
@@ -26,7 +26,7 @@ export function NotificationItems({ list, onOpen }: Props) {
       list={list}
       hrefOf={jobHref}
       onOpen={onOpen}
-      onRead={(id) => void read(id).catch(reportUnmarked)}
+      onRead={(id) => void read(id).catch(reportMarkReadFailure)}
       icon={({ severity }) => <Icon severity={severity} />}
       time={({ createTime }) => <Ago time={createTime} />}
       mark={null}
@@ -49,8 +49,8 @@ function Icon({ severity }: Pick<Notification, 'severity'>) {
 function Ago({ time }: { readonly time: string }) {
   const now = useNow();
   return (
-    <time className="muted small" dateTime={time} title={dateTime(time)}>
-      {ago(time, now)}
+    <time className="muted small" dateTime={time} title={formatDateTime(time)}>
+      {formatAgo(time, now)}
     </time>
   );
 }

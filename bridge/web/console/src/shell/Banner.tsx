@@ -2,7 +2,7 @@ import type { ConnectionState } from '@courant/client';
 import { useConnection, useCourant } from '@courant/react';
 import { formatWholeSeconds } from '@courant/react/format';
 import { CloudOff, KeyRound } from 'lucide-react';
-import { refusal, signOut } from '../session/session.ts';
+import { signInMessage, signOut } from '../session/session.ts';
 import { useNow } from '../ui/useNow.ts';
 
 function words(state: ConnectionState): string | null {
@@ -63,7 +63,7 @@ function Expiry({ at }: { readonly at: number }) {
           <button
             type="button"
             className="button small"
-            onClick={() => signOut(refusal('TOKEN_MISSING'))}
+            onClick={() => signOut(signInMessage('TOKEN_MISSING'))}
             data-testid="sign-in-again"
           >
             Sign in again

@@ -3,7 +3,7 @@ import type { ConnectionState } from '@courant/client';
 import { useConnection, useCourant } from '@courant/react';
 import { describeConnection, transportNames } from '@courant/react/format';
 import { RefreshCw } from 'lucide-react';
-import { dateTime } from '../ui/format.ts';
+import { formatDateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { MyDevices } from './Devices.tsx';
 
@@ -65,7 +65,7 @@ function facts(state: ConnectionState): readonly (readonly [string, string])[] {
         ? []
         : [['Why no WebSocket', `${state.fallback.message} (${state.fallback.reason})`] as const]),
       ['Latency', state.latencyMs === null ? 'not measured yet' : `${state.latencyMs} ms`],
-      ['Session until', state.tokenExpiresAt === null ? 'open end' : dateTime(state.tokenExpiresAt)],
+      ['Session until', state.tokenExpiresAt === null ? 'open end' : formatDateTime(state.tokenExpiresAt)],
       ['Connection', state.connectionId],
     ];
   }

@@ -4,7 +4,7 @@ import { formatCount, formatDuration, formatWholeSeconds } from '@courant/react/
 
 const units = ['B', 'kB', 'MB', 'GB'];
 
-export function bytes(size: number): string {
+export function formatBytes(size: number): string {
   let value = size;
   let unit = 0;
   while (value >= 1000 && unit < units.length - 1) {
@@ -15,14 +15,14 @@ export function bytes(size: number): string {
 }
 
 /** A long duration that need not tick: `40 s`, `12 min`, `3 h 20 min`, `9 days`. */
-export function uptime(seconds: number): string {
+export function formatUptime(seconds: number): string {
   if (seconds < 60) return formatWholeSeconds(seconds);
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   return seconds < 172_800 ? formatDuration(seconds) : `${Math.floor(seconds / 86_400)} days`;
 }
 
 /** `5 of 12 pages`. */
-export function pagesSentence(job: Job): string {
+export function formatPagesDone(job: Job): string {
   return job.pagesTotal === null
     ? formatCount(job.pagesDone, 'page')
     : `${job.pagesDone.toLocaleString('en')} of ${formatCount(job.pagesTotal, 'page')}`;
@@ -30,7 +30,7 @@ export function pagesSentence(job: Job): string {
 
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 
-export function ago(time: string, now: number): string {
+export function formatAgo(time: string, now: number): string {
   const seconds = (Date.parse(time) - now) / 1000;
   if (seconds > -45) return 'just now';
   if (seconds > -3600) return relative.format(Math.round(seconds / 60), 'minute');
@@ -38,7 +38,7 @@ export function ago(time: string, now: number): string {
   return relative.format(Math.round(seconds / 86_400), 'day');
 }
 
-export function dateTime(time: string): string {
+export function formatDateTime(time: string): string {
   return new Date(time).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
 }
 

@@ -1,6 +1,6 @@
 import { useConnection } from '@courant/react';
 import { RotateCw, X } from 'lucide-react';
-import { bytes } from '../ui/format.ts';
+import { formatBytes } from '../ui/format.ts';
 import { ProgressBar } from '../ui/ProgressBar.tsx';
 import { useUploads } from './context.tsx';
 import type { Upload } from './uploads.ts';
@@ -42,7 +42,7 @@ export function UploadCard({ upload }: { readonly upload: Upload }) {
         <h3 className="card-name" dir="auto" title={file.name}>
           {file.name}
         </h3>
-        <span className="muted nowrap">{bytes(file.size)}</span>
+        <span className="muted nowrap">{formatBytes(file.size)}</span>
         <div className="card-actions">
           {canRetry && (
             <button type="button" className="button small" onClick={() => uploads.retry(id)}>

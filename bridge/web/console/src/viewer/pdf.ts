@@ -22,7 +22,7 @@ export interface Source {
   /** Closes the document and frees its worker. */
   readonly signal: AbortSignal;
   /** It cannot be read any more. */
-  readonly lost: (error: unknown) => void;
+  readonly onError: (error: unknown) => void;
 }
 
 /** A document of this size or less comes in one piece: each request is a way to the bridge and back. */
@@ -30,12 +30,12 @@ const atOnceBytes = 1024 * 1024;
 /** The smallest piece of a larger one. pdf.js looks at where each page lies before it draws the first. */
 const pieceBytes = 64 * 1024;
 
-function transport(pdf: Library, { bytes, read, lost }: Source): PDFDataRangeTransport {
+function transport(pdf: Library, { bytes, read, onError }: Source): PDFDataRangeTransport {
   class Ranges extends pdf.PDFDataRangeTransport {
     override requestDataRange(begin: number, end: number): void {
       const give = async () =>
         this.onDataRange(begin, new Uint8Array(await (await read(begin, end)).arrayBuffer()));
-      give().catch(lost);
+      give().catch(onError);
     }
   }
   return new Ranges(bytes, null);
@@ -94,7 +94,7 @@ export function draw(page: PDFPageProxy, canvas: HTMLCanvasElement, width: numbe
   const task = page.render({ canvas, viewport });
   task.promise.then(
     () => canvas.setAttribute('data-drawn', 'true'),
-    // Cancelled, or a page that cannot be drawn: its zones are shown on blank paper.
+    // Cancelled, or a page that cannot be drawn: its zones are shown on a blank page.
     () => undefined,
   );
   return () => task.cancel();

@@ -5,7 +5,7 @@ import { RotateCw } from 'lucide-react';
 import { UploadAgain } from '../upload/UploadAgain.tsx';
 import { useJobActionsWithToasts } from './Actions.tsx';
 import { PasswordForm } from './PasswordForm.tsx';
-import { useRecent } from './recent.tsx';
+import { useRecentJobs } from './recent-jobs.tsx';
 
 /** What one can do about a failed job, beside the Retry of its actions. */
 export function Help({ job }: { readonly job: Job }) {
@@ -38,7 +38,7 @@ export function Help({ job }: { readonly job: Job }) {
 }
 
 function RetryAnyway({ job }: { readonly job: Job }) {
-  const { recent } = useRecent();
+  const { recent } = useRecentJobs();
   const { busy, retry } = useJobActionsWithToasts(job);
   return (
     <button

@@ -5,7 +5,7 @@
 import { isFinished, type JobStore } from '@courant/client';
 import { createContext, useContext, useSyncExternalStore } from 'react';
 
-export class Recent {
+export class RecentJobs {
   readonly #jobs: JobStore;
   readonly #listeners = new Set<() => void>();
   #ids: ReadonlySet<string> = new Set();
@@ -15,15 +15,15 @@ export class Recent {
   }
 
   start(): () => void {
-    const look = (): void => {
+    const update = (): void => {
       const more = this.#jobs.list().filter(({ job }) => !isFinished(job) && !this.#ids.has(job.jobId));
       if (more.length > 0) this.#set(new Set([...this.#ids, ...more.map(({ job }) => job.jobId)]));
     };
-    look();
-    return this.#jobs.subscribe(look);
+    update();
+    return this.#jobs.subscribe(update);
   }
 
-  /** A job asked for here keeps its card even when it is over before its first news arrives. */
+  /** A job asked for here keeps its card even when it is over before its first event arrives. */
   keep(jobId: string): void {
     if (!this.#ids.has(jobId)) this.#set(new Set([...this.#ids, jobId]));
   }
@@ -47,11 +47,11 @@ export class Recent {
   }
 }
 
-const Context = createContext<Recent | null>(null);
-export const RecentProvider = Context.Provider;
+const Context = createContext<RecentJobs | null>(null);
+export const RecentJobsProvider = Context.Provider;
 
-export function useRecent(): { readonly recent: Recent; readonly ids: ReadonlySet<string> } {
+export function useRecentJobs(): { readonly recent: RecentJobs; readonly ids: ReadonlySet<string> } {
   const recent = useContext(Context);
-  if (recent === null) throw new Error('useRecent needs a <RecentProvider> above it');
+  if (recent === null) throw new Error('useRecent needs a <RecentJobsProvider> above it');
   return { recent, ids: useSyncExternalStore(recent.subscribe, recent.ids) };
 }

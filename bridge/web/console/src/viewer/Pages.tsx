@@ -5,9 +5,9 @@ import { useEffect, useMemo, useRef, useState } from 'react';
 import type { DocumentPage } from '../detail/document.ts';
 import { Legend } from '../jobs/ZoneCounts.tsx';
 import { PageRow } from './PageRow.tsx';
-import { countZones, leaves, type PageItem } from './pages.ts';
-import { Unlock } from './Unlock.tsx';
-import { usePaper } from './usePaper.ts';
+import { countZones, type PageItem, pageItems } from './page-items.ts';
+import { UnlockForm } from './UnlockForm.tsx';
+import { usePdf } from './usePdf.ts';
 
 const atATime = 40;
 
@@ -16,12 +16,12 @@ function useFollow(list: readonly PageItem[], following: boolean): void {
   const before = useRef<ReadonlySet<number>>(new Set());
   useEffect(() => {
     const done = new Set(list.filter(({ page }) => page !== null).map(({ number }) => number));
-    const fresh = [...done].filter((number) => !before.current.has(number)).at(-1);
+    const newest = [...done].filter((number) => !before.current.has(number)).at(-1);
     before.current = done;
-    if (!following || fresh === undefined) return;
+    if (!following || newest === undefined) return;
     const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
     document
-      .getElementById(`page-${fresh}`)
+      .getElementById(`page-${newest}`)
       ?.scrollIntoView({ behavior: calm ? 'auto' : 'smooth', block: 'center' });
   }, [list, following]);
 }
@@ -34,12 +34,12 @@ interface Props {
 /** The document, page by page: on the left as it looks, on the right what it says. */
 export function Pages({ view, read }: Props) {
   const { job } = view;
-  const paper = usePaper(job);
-  const pdf = paper.state === 'open' ? paper.pdf : null;
+  const pdfState = usePdf(job);
+  const pdf = pdfState.state === 'open' ? pdfState.pdf : null;
   const [zonesShown, setZonesShown] = useState(true);
   const [following, setFollowing] = useState(false);
   const [limit, setLimit] = useState(atATime);
-  const list = useMemo(() => leaves(view, read, pdf?.numPages ?? 0), [view, read, pdf]);
+  const list = useMemo(() => pageItems(view, read, pdf?.numPages ?? 0), [view, read, pdf]);
   const counts = useMemo(() => countZones(list), [list]);
   const running = !isFinished(job);
   // Who saw it run keeps the button to the end: nothing moves when it is over.
@@ -49,7 +49,7 @@ export function Pages({ view, read }: Props) {
   const Icon = zonesShown ? Eye : EyeOff;
 
   return (
-    <div className="pages-view" data-testid="pages-view" data-paper={paper.state}>
+    <div className="pages-view" data-testid="pages-view" data-document={pdfState.state}>
       {list.length > 0 && (
         <div className="pages-bar">
           <Legend counts={counts} />
@@ -81,12 +81,12 @@ export function Pages({ view, read }: Props) {
           </div>
         </div>
       )}
-      {paper.state === 'unreadable' && list.length > 0 && (
-        <p className="note plain" data-testid="paper-unreadable">
-          The document cannot be drawn here; what was found in it is shown on blank paper.
+      {pdfState.state === 'unreadable' && list.length > 0 && (
+        <p className="note plain" data-testid="document-unreadable">
+          The document cannot be drawn here; what was found in it is shown on blank pages.
         </p>
       )}
-      {paper.state === 'locked' && recoveryOf(job) !== 'password' && <Unlock {...paper} />}
+      {pdfState.state === 'locked' && recoveryOf(job) !== 'password' && <UnlockForm {...pdfState} />}
       {list.length === 0 && (
         <div className="panel empty-panel" data-ahead={running}>
           <FileStack aria-hidden="true" />
@@ -95,8 +95,8 @@ export function Pages({ view, read }: Props) {
           </p>
         </div>
       )}
-      {list.slice(0, limit).map((leaf) => (
-        <Row key={leaf.number} jobId={job.jobId} leaf={leaf} pdf={pdf} zonesShown={zonesShown} />
+      {list.slice(0, limit).map((item) => (
+        <Row key={item.number} jobId={job.jobId} item={item} pdf={pdf} zonesShown={zonesShown} />
       ))}
       {list.length > limit && <div ref={end} className="reader-end" />}
     </div>
@@ -104,13 +104,13 @@ export function Pages({ view, read }: Props) {
 }
 
 /** Keeps what it gave for a page whose facts have not changed, so that only changed pages are drawn anew. */
-function Row({ leaf, ...rest }: Parameters<typeof PageRow>[0]) {
-  const { number, width, height, page, blocks, current } = leaf;
+function Row({ item, ...rest }: Parameters<typeof PageRow>[0]) {
+  const { number, width, height, page, blocks, current } = item;
   const kept = useMemo(
     () => ({ number, width, height, page, blocks, current }),
     [number, width, height, page, blocks, current],
   );
-  return <PageRow leaf={kept} {...rest} />;
+  return <PageRow item={kept} {...rest} />;
 }
 
 function useMore(more: boolean, load: () => void) {

@@ -1,4 +1,4 @@
-/** The figures of the last while, as the charts draw them. Kept when one leaves the page and comes back. */
+/** The metrics of the last hour, as the charts draw them. Kept when one leaves the page and comes back. */
 import type { CourantClient } from '@courant/client';
 import { connectionCounts, queueStatus, systemMetrics } from '@courant/client/service';
 
@@ -28,7 +28,7 @@ const nothing: Series = {
   values: { jobs: [], pages: [], wait: [], errors: [], latency: [], connections: [], memory: [], cpu: [] },
 };
 
-export class Figures {
+export class MetricsHistory {
   readonly #client: CourantClient;
   readonly #listeners = new Set<() => void>();
   #series: Series = nothing;
@@ -36,7 +36,7 @@ export class Figures {
 
   constructor(client: CourantClient) {
     this.#client = client;
-    client.onPushed(() => this.#take());
+    client.onPushed(() => this.#update());
   }
 
   readonly series = (): Series => this.#series;
@@ -46,7 +46,7 @@ export class Figures {
     return () => this.#listeners.delete(listener);
   };
 
-  #take(): void {
+  #update(): void {
     const metrics = systemMetrics(this.#client);
     if (metrics === null || metrics.sampleTime === null || metrics.sampleTime === this.#last) return;
     this.#last = metrics.sampleTime;
@@ -73,10 +73,10 @@ export class Figures {
   }
 }
 
-const known = new WeakMap<CourantClient, Figures>();
+const known = new WeakMap<CourantClient, MetricsHistory>();
 
-export function figuresOf(client: CourantClient): Figures {
-  const figures = known.get(client) ?? new Figures(client);
-  known.set(client, figures);
-  return figures;
+export function metricsHistoryOf(client: CourantClient): MetricsHistory {
+  const history = known.get(client) ?? new MetricsHistory(client);
+  known.set(client, history);
+  return history;
 }

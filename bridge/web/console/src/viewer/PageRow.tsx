@@ -1,16 +1,16 @@
 import { formatCount } from '@courant/react/format';
 import { memo, useRef, useState } from 'react';
+import { PageImage, usePdfPage } from './PageImage.tsx';
 import { PageText } from './PageText.tsx';
-import type { PageItem } from './pages.ts';
+import type { PageItem } from './page-items.ts';
 import type { PDFDocumentProxy } from './pdf.ts';
-import { Sheet, usePdfPage } from './Sheet.tsx';
 import { useEarlyText } from './useEarlyText.ts';
-import { useNear } from './useNear.ts';
+import { useNearViewport } from './useNearViewport.ts';
 import { time } from './ZoneLayer.tsx';
 
 interface Props {
   readonly jobId: string;
-  readonly leaf: PageItem;
+  readonly item: PageItem;
   readonly pdf: PDFDocumentProxy | null;
   readonly zonesShown: boolean;
 }
@@ -21,39 +21,39 @@ function caption({ page, current }: PageItem): string {
 }
 
 /** A page and what it says, side by side. */
-export const PageRow = memo(function PageRow({ jobId, leaf, pdf, zonesShown }: Props) {
+export const PageRow = memo(function PageRow({ jobId, item, pdf, zonesShown }: Props) {
   const row = useRef<HTMLElement>(null);
-  const near = useNear(row);
+  const near = useNearViewport(row);
   const [active, activate] = useState<string | null>(null);
   // Pages that were there already when one came do not light up.
-  const [readBefore] = useState(leaf.page !== null);
-  const pdfPage = usePdfPage(pdf, leaf.number, near);
-  const early = useEarlyText(jobId, leaf.number, near && leaf.page !== null && leaf.blocks === null);
-  const blocks = leaf.blocks ?? early;
+  const [readBefore] = useState(item.page !== null);
+  const pdfPage = usePdfPage(pdf, item.number, near);
+  const early = useEarlyText(jobId, item.number, near && item.page !== null && item.blocks === null);
+  const blocks = item.blocks ?? early;
   return (
     <section
-      className="leaf"
+      className="item"
       ref={row}
-      id={`page-${leaf.number}`}
-      aria-label={`Page ${leaf.number}`}
-      data-testid="leaf"
-      data-page={leaf.number}
+      id={`page-${item.number}`}
+      aria-label={`Page ${item.number}`}
+      data-testid="item"
+      data-page={item.number}
     >
-      <p className="leaf-head">
-        <span className="leaf-number">{leaf.number}</span>
-        <span className="muted">{caption(leaf)}</span>
+      <p className="page-row-head">
+        <span className="page-row-number">{item.number}</span>
+        <span className="muted">{caption(item)}</span>
       </p>
-      <Sheet
-        leaf={leaf}
+      <PageImage
+        item={item}
         pdfPage={pdfPage}
         near={near}
-        fresh={!readBefore}
+        isNew={!readBefore}
         zonesShown={zonesShown}
         active={active}
         activate={activate}
       />
       {near ? (
-        <PageText leaf={leaf} blocks={blocks} active={active} activate={activate} />
+        <PageText item={item} blocks={blocks} active={active} activate={activate} />
       ) : (
         <div className="page-text" />
       )}

@@ -1,12 +1,12 @@
 import type { Zone } from '@courant/client';
 import { useEffect, useRef } from 'react';
 import type { Block } from '../detail/document.ts';
-import { Part } from '../detail/Reader.tsx';
+import { BlockView } from '../detail/Reader.tsx';
 import { zoneNames } from '../ui/format.ts';
-import type { PageItem } from './pages.ts';
+import type { PageItem } from './page-items.ts';
 
 interface Props {
-  readonly leaf: PageItem;
+  readonly item: PageItem;
   /** What it says; `null` until it was read. */
   readonly blocks: readonly Block[] | null;
   readonly active: string | null;
@@ -14,9 +14,9 @@ interface Props {
 }
 
 /** What a page says, piece by piece; before that was read, what there is on it. */
-export function PageText({ leaf, blocks, active, activate }: Props) {
+export function PageText({ item, blocks, active, activate }: Props) {
   const box = useRef<HTMLDivElement>(null);
-  const { page } = leaf;
+  const { page } = item;
   useEffect(() => {
     if (active === null) return;
     const part = box.current?.querySelector<HTMLElement>(`[data-part="${CSS.escape(active)}"]`);
@@ -25,8 +25,8 @@ export function PageText({ leaf, blocks, active, activate }: Props) {
 
   if (page === null) {
     return (
-      <div className="page-text" data-state={leaf.current ? 'now' : 'ahead'}>
-        <p className="muted small">{leaf.current ? 'Processing…' : 'Not processed yet'}</p>
+      <div className="page-text" data-state={item.current ? 'now' : 'ahead'}>
+        <p className="muted small">{item.current ? 'Processing…' : 'Not processed yet'}</p>
       </div>
     );
   }
@@ -36,7 +36,7 @@ export function PageText({ leaf, blocks, active, activate }: Props) {
       className="page-text"
       ref={box}
       data-state={blocks ? 'read' : 'found'}
-      aria-label={`Text of page ${leaf.number}`}
+      aria-label={`Text of page ${item.number}`}
       tabIndex={0}
     >
       {page.warnings.map((warning) => (
@@ -54,7 +54,7 @@ export function PageText({ leaf, blocks, active, activate }: Props) {
               active={active}
               activate={activate}
             >
-              <Part block={block} />
+              <BlockView block={block} />
             </Piece>
           ))
         : page.zones.map((zone) => (

@@ -2,7 +2,7 @@ import type { Job } from '@courant/client';
 import { formatCount, isMovedToLargeLane, sentenceCase } from '@courant/react/format';
 import { ChevronDown, CircleAlert, TriangleAlert } from 'lucide-react';
 import { useNow } from '../ui/useNow.ts';
-import { Help } from './Help.tsx';
+import { Help } from './RecoveryHelp.tsx';
 
 /** So many the server keeps of a job. */
 const keptWarnings = 100;
@@ -13,7 +13,7 @@ function RetryIn({ time }: { readonly time: string }) {
 }
 
 /** What went wrong and what to do about it; and what a reader of the result should know. */
-export function Troubles({ job }: { readonly job: Job }) {
+export function JobProblems({ job }: { readonly job: Job }) {
   const { error, warnings } = job;
   const moved = isMovedToLargeLane(job);
   const showError = error !== null && job.state !== 'succeeded' && !moved;

@@ -1,7 +1,7 @@
 import { type JobView, view } from '@courant/client';
 import { describe, expect, it } from 'vitest';
 import { job } from '../../packages/client/test/harness.ts';
-import { arrange, Places } from '../src/jobs/arrange.ts';
+import { CardPositions, orderCards } from '../src/jobs/card-order.ts';
 import type { Upload } from '../src/upload/uploads.ts';
 
 const batch = { id: 'b', size: 3 };
@@ -18,19 +18,28 @@ const upload = (name: string, together = true): Upload => ({
 const jobOf = (filename: string, batchId: string | null = 'b'): JobView =>
   view(job({ jobId: `job of ${filename}`, filename, batchId }), 0);
 
-function shown(places: Places, uploads: readonly Upload[], views: readonly JobView[]): readonly string[] {
+function shown(
+  places: CardPositions,
+  uploads: readonly Upload[],
+  views: readonly JobView[],
+): readonly string[] {
   places.keep(uploads, views);
-  return arrange(uploads, views, places).map((card) => card.upload?.id ?? card.view?.job.jobId ?? '');
+  return orderCards(uploads, views, places).map((card) => card.upload?.id ?? card.view?.job.jobId ?? '');
 }
 
 describe('uploads and jobs', () => {
   it('stand newest first', () => {
     const uploads = [upload('a'), upload('alone', false), upload('b')];
-    expect(shown(new Places(), uploads, [jobOf('old', null)])).toEqual(['b', 'a', 'alone', 'job of old']);
+    expect(shown(new CardPositions(), uploads, [jobOf('old', null)])).toEqual([
+      'b',
+      'a',
+      'alone',
+      'job of old',
+    ]);
   });
 
   it('keep their places, in whatever order they arrive', () => {
-    const places = new Places();
+    const places = new CardPositions();
     const [a, b, c] = [upload('a'), upload('b'), upload('c')];
     const old = jobOf('old', null);
     expect(shown(places, [a, b, c], [old])).toEqual(['c', 'b', 'a', 'job of old']);
@@ -50,11 +59,11 @@ describe('uploads and jobs', () => {
   });
 
   it('are not shown twice when a job is heard of before its upload is answered', () => {
-    expect(shown(new Places(), [upload('a'), upload('b')], [jobOf('a')])).toEqual(['b', 'job of a']);
+    expect(shown(new CardPositions(), [upload('a'), upload('b')], [jobOf('a')])).toEqual(['b', 'job of a']);
   });
 
   it('are told from older jobs of the same name', () => {
-    const places = new Places();
+    const places = new CardPositions();
     const [alone, older] = [upload('a', false), jobOf('a', null)];
     expect(shown(places, [alone], [older])).toEqual(['a', 'job of a']);
     const newer = view(job({ jobId: 'newer', filename: 'a', batchId: null }), 0);
@@ -62,11 +71,11 @@ describe('uploads and jobs', () => {
   });
 
   it('may have the same name', () => {
-    const places = new Places();
+    const places = new CardPositions();
     expect(shown(places, [upload('a'), upload('a')], [jobOf('a')])).toEqual(['job of a', 'a']);
   });
 
   it('stand as they came where nobody saw them come', () => {
-    expect(shown(new Places(), [], [jobOf('b'), jobOf('a')])).toEqual(['job of b', 'job of a']);
+    expect(shown(new CardPositions(), [], [jobOf('b'), jobOf('a')])).toEqual(['job of b', 'job of a']);
   });
 });

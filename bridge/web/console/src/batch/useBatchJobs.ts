@@ -2,11 +2,11 @@ import { CourantError, type JobView, type ListOptions } from '@courant/client';
 import { useCourant, useJobs, useWatch } from '@courant/react';
 import { errorMessage } from '@courant/react/format';
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { useHidden } from '../jobs/removal.tsx';
+import { usePendingDeletes } from '../jobs/delayed-delete.tsx';
 
 const pageSize = 500;
 
-export interface Members {
+export interface BatchJobs {
   readonly views: readonly JobView[];
   readonly loading: boolean;
   /** Why some of them may be missing. */
@@ -15,13 +15,13 @@ export interface Members {
 }
 
 /** All jobs of a batch. The topic tells of those that go on and of the newest that ended; the others are asked for. */
-export function useMembers(batchId: string): Members {
+export function useBatchJobs(batchId: string): BatchJobs {
   const client = useCourant();
   const [loading, setLoading] = useState(true);
   const [error, setError] = useState<string | null>(null);
   const running = useRef(new AbortController());
   useWatch(`batch/${batchId}`, { minIntervalMs: 250 });
-  const hidden = useHidden();
+  const hidden = usePendingDeletes();
   const views = useJobs({ minIntervalMs: 250 }).jobs.filter(
     ({ job }) => job.batchId === batchId && !hidden.has(job.jobId),
   );

@@ -8,7 +8,7 @@ interface Props {
 }
 
 /** The password to draw a locked document with. It stays in this tab. */
-export function Unlock({ refused, unlock }: Props) {
+export function UnlockForm({ refused, unlock }: Props) {
   return (
     <PasswordForm
       label="The document is locked. Its password, to draw the pages here:"

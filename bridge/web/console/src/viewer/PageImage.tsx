@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'react';
-import type { PageItem } from './pages.ts';
+import type { PageItem } from './page-items.ts';
 import { draw, type PDFDocumentProxy, type PDFPageProxy } from './pdf.ts';
 import { ZoneLayer } from './ZoneLayer.tsx';
 
@@ -28,31 +28,31 @@ export function usePdfPage(
 }
 
 interface Props {
-  readonly leaf: PageItem;
+  readonly item: PageItem;
   readonly pdfPage: PDFPageProxy | null;
   readonly near: boolean;
-  readonly fresh: boolean;
+  readonly isNew: boolean;
   readonly zonesShown: boolean;
   readonly active: string | null;
   readonly activate: (zoneId: string | null) => void;
 }
 
 /** The picture of a page with what was found on it. Has its size before anything is drawn. */
-export function Sheet({ leaf, pdfPage, near, fresh, zonesShown, active, activate }: Props) {
+export function PageImage({ item, pdfPage, near, isNew, zonesShown, active, activate }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     const to = canvas.current;
     if (pdfPage === null || to === null) return;
     return draw(pdfPage, to, to.clientWidth);
   }, [pdfPage]);
-  const { width, height, page, current } = leaf;
-  const look = page !== null ? 'read' : current !== null ? 'now' : 'ahead';
+  const { width, height, page, current } = item;
+  const status = page !== null ? 'read' : current !== null ? 'now' : 'ahead';
   return (
     <div
-      className="paper"
-      data-look={look}
-      data-testid="paper"
-      data-page={leaf.number}
+      className="page-image"
+      data-status={status}
+      data-testid="page-image"
+      data-page={item.number}
       style={{ aspectRatio: `${width} / ${height}` }}
     >
       {pdfPage !== null && <canvas ref={canvas} />}
@@ -62,7 +62,7 @@ export function Sheet({ leaf, pdfPage, near, fresh, zonesShown, active, activate
           current={current}
           width={width}
           height={height}
-          fresh={fresh}
+          isNew={isNew}
           active={active}
           activate={activate}
         />

@@ -1,7 +1,7 @@
 import { type RefObject, useEffect, useState } from 'react';
 
 /** Whether an element is on the screen or nearly so. */
-export function useNear(element: RefObject<Element | null>, margin = '900px 0px'): boolean {
+export function useNearViewport(element: RefObject<Element | null>, margin = '900px 0px'): boolean {
   const [near, setNear] = useState(false);
   useEffect(() => {
     if (element.current === null) return;

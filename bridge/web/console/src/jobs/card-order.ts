@@ -6,7 +6,7 @@ export type Card =
   | { readonly view: JobView; readonly upload?: undefined };
 
 /** Where files stand, so that a job takes the place of its upload, in whatever order they arrive; kept while the page is open. */
-export class Places {
+export class CardPositions {
   readonly #names = new Map<string, readonly string[]>();
   /** The jobs that were there when a file came that came alone. */
   readonly #before = new Map<string, ReadonlySet<string>>();
@@ -47,10 +47,10 @@ function take<T>(from: T[], is: (each: T) => boolean): T | undefined {
 }
 
 /** Uploads and jobs as they stand: newest first, and each file once, though its job may be heard of before its upload is answered. */
-export function arrange(
+export function orderCards(
   uploads: readonly Upload[],
   views: readonly JobView[],
-  places: Places,
+  places: CardPositions,
 ): readonly Card[] {
   const cards: Card[] = [];
   const placed = new Set<string>();

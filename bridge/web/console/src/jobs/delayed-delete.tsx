@@ -32,7 +32,7 @@ async function remove(client: CourantClient, jobs: readonly Job[]): Promise<void
 }
 
 /** Deletes finished jobs, unless one changes one's mind within a few seconds. */
-export function removeLater(client: CourantClient, jobs: readonly Job[]): void {
+export function deleteWithUndo(client: CourantClient, jobs: readonly Job[]): void {
   const jobIds = jobs.map(({ jobId }) => jobId);
   const [first] = jobs;
   if (first === undefined) return;
@@ -53,7 +53,7 @@ export function removeLater(client: CourantClient, jobs: readonly Job[]): void {
 }
 
 /** Jobs that are about to be deleted: no list shows them. */
-export function useHidden(): ReadonlySet<string> {
+export function usePendingDeletes(): ReadonlySet<string> {
   return useSyncExternalStore(
     (listener) => {
       listeners.add(listener);

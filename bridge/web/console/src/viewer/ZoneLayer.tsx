@@ -9,7 +9,7 @@ interface Props {
   readonly width: number;
   readonly height: number;
   /** Zones of a page that was finished just now light up one after the other. */
-  readonly fresh: boolean;
+  readonly isNew: boolean;
   readonly active: string | null;
   readonly activate: (zoneId: string | null) => void;
 }
@@ -38,7 +38,7 @@ function spoken({ index, kind, tool, status, confidence, durationMs, note }: Zon
 }
 
 /** What was found on a page, over its picture. One stop for Tab; arrows go from zone to zone. */
-export function ZoneLayer({ zones, current, width, height, fresh, active, activate }: Props) {
+export function ZoneLayer({ zones, current, width, height, isNew, active, activate }: Props) {
   const layer = useRef<HTMLDivElement>(null);
   const shown = zones.filter(({ boundingBox }) => boundingBox !== null);
   const chosen = shown.find(({ zoneId }) => zoneId === active);
@@ -64,14 +64,14 @@ export function ZoneLayer({ zones, current, width, height, fresh, active, activa
           data-kind={zone.kind}
           data-zone={zone.zoneId}
           data-status={zone.status}
-          data-fresh={fresh}
+          data-new={isNew}
           data-active={zone.zoneId === active}
           data-testid="zone"
           tabIndex={zone === stop ? 0 : -1}
           aria-label={spoken(zone)}
           style={{
             ...place(zone, width, height),
-            animationDelay: fresh ? `${Math.min(at * 35, 900)}ms` : '0ms',
+            animationDelay: isNew ? `${Math.min(at * 35, 900)}ms` : '0ms',
           }}
           onMouseEnter={() => activate(zone.zoneId)}
           onMouseLeave={() => activate(null)}

@@ -21,7 +21,7 @@ function sized(page: PageView | undefined): { width: number; height: number } | 
   return page && page.width > 0 && page.height > 0 ? { width: page.width, height: page.height } : null;
 }
 
-export function leaves(
+export function pageItems(
   { job, pages }: JobView,
   read: readonly DocumentPage[] | null,
   drawn: number,
