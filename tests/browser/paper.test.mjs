@@ -2,39 +2,29 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import { card, choose, connected, ended, goTo, leftOut, openBrowser, openPage, PATIENCE, pdf, shot } from './page.mjs';
+import { startCourant } from './courant.mjs';
+import { card, choose, ended, goTo, leftOut, PATIENCE, pdf, shot } from './page.mjs';
 import { pages } from './pdf.mjs';
 import { Proxy } from './proxy.mjs';
-import { fixture, Up } from './up.mjs';
+import { fixture } from './up.mjs';
 
 describe('a large document', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
   const large = pages(24, { weight: 1_000_000 });
-  let up;
-  let browser;
   let jobId;
+  const courant = startCourant();
 
   before(async () => {
-    [up, browser] = await Promise.all([Up.start(), openBrowser()]);
-    jobId = await up.submit('pam', 'large.pdf', large);
-  });
-
-  after(async () => {
-    await browser?.close();
-    await up?.kill();
+    jobId = await courant.up.submit('pam', 'large.pdf', large);
   });
 
   /** Its page, seen through a proxy that does with ranges what it was told. */
   async function seen(t, ranges) {
-    const proxy = await Proxy.to(up.http);
+    const proxy = await Proxy.to(courant.up.http);
     t.after(() => proxy.close());
     proxy.ranges = ranges;
-    const page = await openPage(browser);
-    const link = new URL(up.linkFor('pam'));
-    link.port = String(proxy.port);
-    await page.goto(link.href);
-    await connected(page);
+    const page = await courant.signIn('pam', { port: proxy.port });
     await ended(page, 'large.pdf');
     await goTo(page, `#/jobs/${jobId}`);
     const reads = () => proxy.asked.filter(({ path }) => path.endsWith('/document'));
@@ -44,7 +34,7 @@ describe('a large document', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
 
   const drawn = (page, number) => page.locator(`#page-${number} canvas[data-drawn=true]`).waitFor();
 
-  async function leafTo(page, number) {
+  async function goToPage(page, number) {
     await page.getByTestId('goto-page').fill(String(number));
     await page.getByTestId('goto-page').press('Enter');
     await drawn(page, number);
@@ -56,7 +46,7 @@ describe('a large document', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     assert.ok(reads().length > 1 && reads().every(({ range }) => /^bytes=\d+-\d+$/.test(range)), JSON.stringify(reads()));
     const first = bytes(); 
     assert.ok(first < large.length / 2, `${first} of ${large.length} bytes`);
-    await leafTo(page, 20);
+    await goToPage(page, 20);
     assert.ok(bytes() > first && bytes() < large.length, `${bytes()} of ${large.length} bytes`);
     assert.deepEqual(page.faults, []);
   });
@@ -82,7 +72,7 @@ describe('a large document', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
   test('is read once and whole behind a proxy that drops what ranges ask for', async (t) => {
     const { page, reads } = await seen(t, 'dropped');
     await drawn(page, 1);
-    await leafTo(page, 20);
+    await goToPage(page, 20);
     assert.equal(reads().length, 1);
     assert.equal(reads()[0].bytes, large.length);
     assert.deepEqual(page.faults, []);
@@ -91,7 +81,7 @@ describe('a large document', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
   test('is read once and whole behind a proxy that refuses ranges', async (t) => {
     const { page, reads } = await seen(t, 'refused');
     await drawn(page, 1);
-    await leafTo(page, 20);
+    await goToPage(page, 20);
     assert.equal(reads().filter(({ range }) => range === undefined).length, 1);
     assert.equal(reads().length, 2);
     assert.deepEqual(page.faults, []);
