@@ -93,7 +93,7 @@ function Charts() {
     <section className="charts" aria-label="Metrics over time">
       <Chart title="Throughput" unit="jobs / h" name="jobs" series={series} color="--flow" />
       <Chart title="Pages" unit="pages / h" name="pages" series={series} color="--flow" />
-      <Chart title="RecentJobs wait" unit="s" name="wait" series={series} color="--zone-list" digits={1} />
+      <Chart title="Recent wait" unit="s" name="wait" series={series} color="--zone-list" digits={1} />
       <Chart title="Errors" unit="%" name="errors" series={series} color="--bad" digits={1} />
       <Chart title="Latency" unit="ms" name="latency" series={series} color="--zone-heading" />
       <Chart title="Connections" unit="" name="connections" series={series} color="--zone-heading" />

@@ -51,7 +51,7 @@ function Line({ line, own }: { readonly line: BridgeConnections; readonly own: b
   return (
     <tr data-testid="bridge">
       <td className="mono bridge-name" title={`${line.bridge} ${line.software}`}>
-        {/* The end tells bridges apart that started together. */}
+        {/* The end of the id distinguishes bridges that started together. */}
         {`…${line.bridge.slice(-8)}`}
         {own && <span className="bridge-this">this page’s</span>}
       </td>

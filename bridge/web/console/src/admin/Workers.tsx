@@ -107,7 +107,11 @@ function Drain({ worker: { draining, jobs, workerId } }: { readonly worker: Work
     try {
       await drainWorker(client, workerId, verb === 'drain');
     } catch (error) {
-      toast({ tone: 'bad', title: `${workerId} could not ${verb}`, text: errorMessage(error) });
+      toast({
+        tone: 'bad',
+        title: `${workerId} could not be ${verb === 'drain' ? 'drained' : 'resumed'}`,
+        text: errorMessage(error),
+      });
     }
     setBusy(false);
   };

@@ -14,7 +14,7 @@ export interface BatchJobs {
   readonly reload: () => void;
 }
 
-/** All jobs of a batch. The topic tells of those that go on and of the newest that ended; the others are asked for. */
+/** All jobs of a batch. The topic sends the unfinished ones and the newest finished ones; the others are listed. */
 export function useBatchJobs(batchId: string): BatchJobs {
   const client = useCourant();
   const [loading, setLoading] = useState(true);

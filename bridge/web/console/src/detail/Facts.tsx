@@ -15,7 +15,7 @@ export function Facts({ job }: { readonly job: Job }) {
     ['Attempt', job.attempt === 0 ? null : String(job.attempt)],
     ['SHA-256', job.documentSha256],
   ];
-  // What the last attempt ended with is told above.
+  // The error of the last attempt is shown above.
   const earlier = job.attempts.filter(({ number }) => job.state !== 'failed' || number !== job.attempt);
   const first = job.attempts[0]?.number ?? 1;
   return (

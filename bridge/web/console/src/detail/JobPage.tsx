@@ -16,7 +16,7 @@ import { useDocument } from './useResult.ts';
 export function JobPage({ jobId }: { readonly jobId: string }) {
   const client = useCourant();
   const [known] = useState(() => client.jobs.get(jobId));
-  // What was missed is told again from the first event, unless all of it was seen here anyway.
+  // Missed events are replayed from the first one, unless this page has seen all of them.
   const [after] = useState(() => (known && complete(known) ? undefined : firstCursor(jobId)));
   const view = useJob(jobId, { after, minIntervalMs: 250 });
   const topic = useTopic(`job/${jobId}`);

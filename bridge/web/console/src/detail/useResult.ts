@@ -17,7 +17,7 @@ function written(job: Job, format: ResultFormat) {
   return job.result?.formats.find((each) => each.format === format && each.state === 'completed');
 }
 
-/** A result as text, read again when it was written anew. `null`: not wanted now. */
+/** A result as text, loaded again when it was rewritten. `null`: not wanted now. */
 export function useResult(job: Job, format: ResultFormat | null): Loaded {
   const client = useCourant();
   const sha256 = format === null ? null : (written(job, format)?.sha256 ?? null);

@@ -52,7 +52,7 @@ export function useHistory(filters: Filters): History {
   );
 
   useEffect(() => {
-    // Typing asks once one pauses; coming back after a cut asks anew.
+    // Typing asks once one pauses; coming back after a lost connection asks again.
     if (!connected) return;
     const timer = setTimeout(() => void load(null), 150);
     return () => clearTimeout(timer);

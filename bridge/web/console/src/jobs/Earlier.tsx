@@ -52,7 +52,7 @@ function Row({ view: { job } }: { readonly view: JobView }) {
     job.pagesTotal === null ? null : formatCount(job.pagesTotal, 'page'),
     formatBytes(job.documentBytes),
     job.elapsed === null ? null : formatDuration(job.elapsed),
-    // The longest last: it is cut off where there is no room.
+    // The longest last: it is cut off where space is short.
     job.state === 'failed' && job.error !== null ? sentenceCase(job.error.message) : null,
   ].filter((fact) => fact != null);
   return (

@@ -3,7 +3,7 @@ import { formatPagesDone } from '../ui/format.ts';
 
 const mostCells = 96;
 
-/** Which pages are done. Those told before this page was open are known by number only: they are taken to be the first. */
+/** Which pages are done. Of those done before this page was open only the number is known: they are taken to be the first. */
 export function donePages({ job, pages }: JobView): readonly boolean[] {
   const total = job.pagesTotal ?? 0;
   const done = Array.from({ length: total }, (_, index) => pages[index] !== undefined);
@@ -38,7 +38,7 @@ function title({ first, last, filled }: Cell): string {
   return filled === 1 ? `${name}: done` : name;
 }
 
-/** The room that the strip takes once the pages are counted, so that nothing moves then. */
+/** As tall as the strip that replaces it once the pages are counted, so that nothing moves then. */
 export function PageStripPlaceholder() {
   return (
     <div className="pages">

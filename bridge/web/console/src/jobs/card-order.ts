@@ -46,7 +46,7 @@ function take<T>(from: T[], is: (each: T) => boolean): T | undefined {
   return at < 0 ? undefined : from.splice(at, 1)[0];
 }
 
-/** Uploads and jobs as they stand: newest first, and each file once, though its job may be heard of before its upload is answered. */
+/** Uploads and jobs, newest first, and each file once, though the event of its job may come before the answer to its upload. */
 export function orderCards(
   uploads: readonly Upload[],
   views: readonly JobView[],

@@ -1,5 +1,5 @@
 /**
- * Deleting with a way back: the job leaves every list at once, and the server is told only when the time to change one's
+ * Deleting with a way back: the job leaves every list at once, and the server deletes it only when the time to change one's
  * mind is over. A page that is closed before deletes nothing.
  */
 import type { CourantClient, Job } from '@courant/client';

@@ -52,6 +52,6 @@ export const RecentJobsProvider = Context.Provider;
 
 export function useRecentJobs(): { readonly recent: RecentJobs; readonly ids: ReadonlySet<string> } {
   const recent = useContext(Context);
-  if (recent === null) throw new Error('useRecent needs a <RecentJobsProvider> above it');
+  if (recent === null) throw new Error('useRecentJobs needs a <RecentJobsProvider> above it');
   return { recent, ids: useSyncExternalStore(recent.subscribe, recent.ids) };
 }

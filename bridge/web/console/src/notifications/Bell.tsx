@@ -9,7 +9,7 @@ const atMost = 8;
 
 /** The newest notifications, and how many are unread. */
 export function Bell() {
-  const { list, unread, read } = useNotifications();
+  const { list, unread, markRead } = useNotifications();
   const [open, setOpen] = useState(false);
   const close = () => setOpen(false);
   return (
@@ -36,7 +36,7 @@ export function Bell() {
                 type="button"
                 className="button small"
                 disabled={unread === 0}
-                onClick={() => void read().catch(reportMarkReadFailure)}
+                onClick={() => void markRead().catch(reportMarkReadFailure)}
                 data-testid="read-all"
               >
                 Mark all read

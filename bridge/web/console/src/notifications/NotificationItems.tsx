@@ -9,7 +9,7 @@ import { useNow } from '../ui/useNow.ts';
 
 const icons = { success: CircleCheck, error: CircleAlert, warning: TriangleAlert, info: Info };
 
-/** A notification that could not be marked stays unread, and one is told why. */
+/** A notification that could not be marked stays unread; a toast says why. */
 export function reportMarkReadFailure(error: unknown): void {
   toast({ tone: 'bad', title: 'That could not be marked as read', text: errorMessage(error) });
 }
@@ -20,13 +20,13 @@ interface Props {
 }
 
 export function NotificationItems({ list, onOpen }: Props) {
-  const { read } = useNotifications();
+  const { markRead } = useNotifications();
   return (
     <Items
       list={list}
       hrefOf={jobHref}
       onOpen={onOpen}
-      onRead={(id) => void read(id).catch(reportMarkReadFailure)}
+      onRead={(id) => void markRead(id).catch(reportMarkReadFailure)}
       icon={({ severity }) => <Icon severity={severity} />}
       time={({ createTime }) => <Ago time={createTime} />}
       mark={null}

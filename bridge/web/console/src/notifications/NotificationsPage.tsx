@@ -9,7 +9,7 @@ import { NotificationItems, reportMarkReadFailure } from './NotificationItems.ts
 /** All that happened, read and unread. */
 export default function NotificationsPage() {
   useTitle('Notifications');
-  const { hasOlder, list, read } = useNotifications();
+  const { hasOlder, list, markRead } = useNotifications();
   const [unreadOnly, setUnreadOnly] = useState(false);
   const unread = list.filter(({ readTime }) => readTime === null);
   const shown = unreadOnly ? unread : list;
@@ -42,7 +42,7 @@ export default function NotificationsPage() {
               type="button"
               className="button small"
               disabled={unread.length === 0}
-              onClick={() => void read().catch(reportMarkReadFailure)}
+              onClick={() => void markRead().catch(reportMarkReadFailure)}
             >
               <CheckCheck aria-hidden="true" />
               Mark all read

@@ -40,7 +40,7 @@ export function desktopNotifications(): DesktopNotifications {
   return pushRegistration() === null ? 'on' : 'pushed';
 }
 
-/** A page that begins says again where notifications are to be pushed, if they are enabled for. */
+/** A page that begins says again where notifications are to be pushed, if they are switched on. */
 export async function renewPush(client: CourantClient): Promise<void> {
   if (desktopNotifications() === 'on' && (await subscribePush(client))) changed();
 }

@@ -1,6 +1,6 @@
 /**
  * Web Push: the bridge sends notifications, sealed for this browser, also while no page is open. `public/push.js` shows them. What
- * can be missing is missing in some browser: then there is none, and a page in the background tells by itself.
+ * can be missing is missing in some browser: then there is none, and a page in the background shows notifications itself.
  */
 import type { CourantClient } from '@courant/client';
 
@@ -55,7 +55,7 @@ export async function unsubscribePush(client: CourantClient): Promise<void> {
     const subscription = await registration?.pushManager?.getSubscription();
     if (!subscription) return;
     const { endpoint } = subscription;
-    // Also when the bridge cannot be told: the push service then refuses what it sends.
+    // Also when the bridge cannot be reached: the push service then refuses what it sends.
     await subscription.unsubscribe();
     await client.request('DELETE', subscriptions, { endpoint });
   } catch {

@@ -12,7 +12,7 @@ function Countdown({ until }: { readonly until: number }) {
   return <span className="badge-detail">{seconds > 0 ? `in ${seconds} s` : 'now'}</span>;
 }
 
-/** How the page hears of its jobs: one word, and all about it on demand. */
+/** The state of the connection: one word, and all about it on demand. */
 export function ConnectionBadge() {
   const state = useConnection();
   const { label, tone } = describeConnection(state);

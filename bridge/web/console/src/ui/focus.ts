@@ -1,4 +1,4 @@
-/** Keeps the keyboard where it was when what it was on goes away: a browser would begin anew at the top of the page. */
+/** Keeps the keyboard where it was when what it was on goes away: a browser would start again at the top of the page. */
 import { type FocusEvent, type RefObject, useEffect, useRef } from 'react';
 
 const items = 'article, tr, li';

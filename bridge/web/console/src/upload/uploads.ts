@@ -30,7 +30,7 @@ export function rejectionReason(file: File): string | null {
   return isPdf ? null : 'Only PDF files can be read. Export the document as PDF and drop that.';
 }
 
-/** The cursors just before the first event of each job submitted here: watching from there tells every page again. */
+/** The cursors just before the first event of each job submitted here: watching from there replays every page. */
 const cursorKey = (jobId: string): string => `courant.cursor.${jobId}`;
 
 export function firstCursor(jobId: string): string | undefined {
@@ -63,7 +63,7 @@ export class Uploads {
   readonly #taken = new Set<string>();
   #all: readonly Upload[] = [];
 
-  /** `submitted` is told the id of each job as soon as it has one. */
+  /** `submitted` is called with the id of each job as soon as it has one. */
   constructor(client: CourantClient, submitted: (jobId: string) => void, user = '') {
     this.#client = client;
     this.#submitted = submitted;
@@ -174,7 +174,7 @@ export class Uploads {
     try {
       return run(sessionStorage);
     } catch {
-      // Without storage an upload begins anew after a reload.
+      // Without storage an upload starts from the beginning after a reload.
       return undefined;
     }
   }

@@ -32,11 +32,11 @@ export const PageRow = memo(function PageRow({ jobId, item, pdf, zonesShown }: P
   const blocks = item.blocks ?? early;
   return (
     <section
-      className="item"
+      className="page-row"
       ref={row}
       id={`page-${item.number}`}
       aria-label={`Page ${item.number}`}
-      data-testid="item"
+      data-testid="page-row"
       data-page={item.number}
     >
       <p className="page-row-head">

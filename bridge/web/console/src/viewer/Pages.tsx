@@ -103,7 +103,7 @@ export function Pages({ view, read }: Props) {
   );
 }
 
-/** Keeps what it gave for a page whose facts have not changed, so that only changed pages are drawn anew. */
+/** Keeps what it gave for a page whose facts have not changed, so that only changed pages are rendered again. */
 function Row({ item, ...rest }: Parameters<typeof PageRow>[0]) {
   const { number, width, height, page, blocks, current } = item;
   const kept = useMemo(

@@ -12,7 +12,7 @@ const longestWaitMs = 30_000;
 const isTransient = (error: unknown): boolean =>
   error instanceof CourantError && (error.retryable || error.isAuth);
 
-/** Goes on trying while the network is away, less often as time goes by and no sooner than the server said. */
+/** Goes on trying while the network is away, less often as time goes by and no sooner than the server allows. */
 async function retrying<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (let wait = againAfterMs; ; wait = Math.min(2 * wait, longestWaitMs)) {
     try {

@@ -14,7 +14,7 @@ export type PdfState =
   | { readonly state: 'locked'; readonly refused: boolean; readonly unlock: (password: string) => void }
   | { readonly state: 'open'; readonly pdf: PDFDocumentProxy };
 
-/** Opened anew with each attempt: it may have brought the password. */
+/** Opened again with each attempt: it may have brought the password. */
 export function usePdf({
   jobId,
   attempt,

@@ -112,7 +112,7 @@ export class CourantClient extends Requests {
     this.#connection.connect();
   }
 
-  /** Connects anew without waiting, also after `failed`. */
+  /** Reconnects without waiting, also after `failed`. */
   reconnect(): void {
     this.#connection.reconnect();
   }

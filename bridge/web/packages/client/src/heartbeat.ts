@@ -44,7 +44,7 @@ export class Heartbeat {
   }
 
   /** Anything at all came: the connection lives. */
-  heard(): void {
+  onMessage(): void {
     this.#deadline.clear();
   }
 

@@ -77,7 +77,7 @@ export class JobStore {
     return this.older !== null;
   }
 
-  /** Where loading older jobs goes on. A new one each time `mine` begins anew. */
+  /** Where loading older jobs goes on. A new one each time `mine` restarts. */
   get older(): Older | null {
     return this.#older ?? null;
   }
@@ -116,7 +116,7 @@ export class JobStore {
     this.#set(applyEvent(this.#views.get(event.job.jobId) ?? view(event.job, Date.now()), event, Date.now()));
   }
 
-  /** A topic begins anew with snapshots. After a replaced log nothing known before counts. */
+  /** A topic restarts with snapshots. After a replaced log nothing known before counts. */
   restart(topic: string, reason: string | null): void {
     const unseen = new Set(this.#views.keys());
     this.#restarts.set(topic, { replace: reason === 'LOG_REPLACED', unseen, finished: 0 });

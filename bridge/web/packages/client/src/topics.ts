@@ -7,7 +7,7 @@ export type StateTopic = (typeof stateTopics)[number];
 /** All jobs of the user. */
 export const mine = 'mine';
 
-/** What a topic sends: events of jobs, which go on from a cursor, or a state, which begins anew for each page. */
+/** What a topic sends: events of jobs, which resume at a cursor, or a state, which is sent again to each page. */
 export function topicKind(topic: string): 'jobs' | 'state' {
   return stateTopics.some((each) => each === topic) ? 'state' : 'jobs';
 }

@@ -160,7 +160,7 @@ describe('the components', () => {
       id: 'n1',
       kind: 'job-succeeded',
       severity: 'success',
-      title: 'report.pdf is ready',
+      title: 'report.pdf succeeded',
       body: '',
       jobId: 'J1',
       createTime: '2026-11-21T08:30:12Z',
@@ -176,7 +176,7 @@ describe('the components', () => {
     await says(push);
     await says(push);
     expect(screen.getByRole('status').textContent).toBe('1 unread');
-    expect(screen.getByRole('link', { name: 'report.pdf is ready' }).getAttribute('href')).toBe('/jobs/J1');
+    expect(screen.getByRole('link', { name: 'report.pdf succeeded' }).getAttribute('href')).toBe('/jobs/J1');
     status = 403;
     await act(async () => fireEvent.click(screen.getByRole('button', { name: 'Mark all read' })));
     await vi.waitFor(() => expect(screen.getByRole('alert').textContent).toBe('No'));

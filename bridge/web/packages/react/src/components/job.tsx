@@ -10,7 +10,7 @@ import {
 import { useJob, useTopic } from '../hooks.ts';
 import { type JobActions, useJobActions } from '../job-actions.ts';
 import { recoveryOf } from '../recovery.ts';
-import { guarded } from './boundary.tsx';
+import { withErrorBoundary } from './boundary.tsx';
 import { PasswordForm } from './password.tsx';
 
 export interface JobProgressProps {
@@ -106,7 +106,7 @@ function Progress({ jobId, minIntervalMs, actions = false }: JobProgressProps) {
         data-courant="bar"
       />
       <p data-courant="sentence">{sentence(job)}</p>
-      {/* Only what matters is said aloud: a percent each second would talk without end. */}
+      {/* Only the state is announced: a percent each second would never stop. */}
       <p role="status" data-courant="spoken">
         {jobStateNames[job.state]}
       </p>
@@ -116,4 +116,4 @@ function Progress({ jobId, minIntervalMs, actions = false }: JobProgressProps) {
 }
 
 /** One job: name, bar, sentence, and what can be done with it. */
-export const JobProgress = guarded(Progress);
+export const JobProgress = withErrorBoundary(Progress);

@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { errorMessage, sentenceCase } from '../format.ts';
 import type { Notification } from '../notification-store.ts';
 import { useNotifications } from '../notifications.ts';
-import { guarded } from './boundary.tsx';
+import { withErrorBoundary } from './boundary.tsx';
 import type { Slot } from './slots.ts';
 
 export interface NotificationItemsProps {
@@ -85,10 +85,10 @@ export interface NotificationListProps {
 }
 
 function List({ hrefOf }: NotificationListProps) {
-  const { hasOlder, list, unread, read } = useNotifications();
+  const { hasOlder, list, unread, markRead } = useNotifications();
   const [error, setError] = useState<string | null>(null);
-  const markRead = (id?: string) => {
-    read(id).then(
+  const mark = (id?: string) => {
+    markRead(id).then(
       () => setError(null),
       (reason: unknown) => setError(errorMessage(reason)),
     );
@@ -97,14 +97,14 @@ function List({ hrefOf }: NotificationListProps) {
     <section data-courant="notifications" aria-label="Notifications">
       <p role="status">{unread} unread</p>
       {error !== null && <p role="alert">{error}</p>}
-      <button type="button" disabled={unread === 0} onClick={() => markRead()}>
+      <button type="button" disabled={unread === 0} onClick={() => mark()}>
         Mark all read
       </button>
-      <NotificationItems list={list} onRead={markRead} {...(hrefOf && { hrefOf })} />
+      <NotificationItems list={list} onRead={mark} {...(hrefOf && { hrefOf })} />
       {hasOlder && <p>Only the newest {list.length} notifications are shown.</p>}
     </section>
   );
 }
 
 /** Notifications of the signed-in user, with a way to mark them as read. */
-export const NotificationList = guarded(List);
+export const NotificationList = withErrorBoundary(List);

@@ -9,7 +9,7 @@ import {
   useSystemMetrics,
   useWorkers,
 } from '../service.ts';
-import { guarded } from './boundary.tsx';
+import { withErrorBoundary } from './boundary.tsx';
 import type { Slot } from './slots.ts';
 
 function Connection() {
@@ -36,8 +36,8 @@ function Connection() {
   );
 }
 
-/** How the page hears of its jobs, and a way to try again. */
-export const ConnectionStatus = guarded(Connection);
+/** The state of the connection, and a way to try again. */
+export const ConnectionStatus = withErrorBoundary(Connection);
 
 export interface UnservedKindsProps {
   readonly kinds: readonly string[];
@@ -95,7 +95,7 @@ function Queue() {
 }
 
 /** What waits in which lane, and how long. */
-export const QueueStatus = guarded(Queue);
+export const QueueStatus = withErrorBoundary(Queue);
 
 function Metrics() {
   const metrics = useSystemMetrics();
@@ -184,4 +184,4 @@ function Dashboard() {
 }
 
 /** The service as its operators see it; others see why not. */
-export const AdminDashboard = guarded(Dashboard);
+export const AdminDashboard = withErrorBoundary(Dashboard);

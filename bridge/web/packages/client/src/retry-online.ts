@@ -4,19 +4,23 @@ import { CourantError } from './errors.ts';
 import { online } from './network.ts';
 import type { ConnectionState } from './state.ts';
 
-/** What tells whether there is a network. */
-export interface Watched {
+/** Knows whether there is a connection. */
+export interface ConnectionSource {
   readonly connection: ConnectionState;
   readonly onConnection: (listener: () => void) => () => void;
 }
 
 /** On the way to a connection that was there or is being made. */
-function isAway({ connection: { status } }: Watched): boolean {
+function isAway({ connection: { status } }: ConnectionSource): boolean {
   return status === 'offline' || status === 'reconnecting';
 }
 
 /** Does it now, or again once connected when there was no network. Gives up when the client is closed or not connecting. */
-export async function persist<T>(watched: Watched, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+export async function retryOnceOnline<T>(
+  watched: ConnectionSource,
+  work: () => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
   for (;;) {
     try {
       if (isAway(watched)) await connected(watched, signal);
@@ -31,9 +35,9 @@ export async function persist<T>(watched: Watched, work: () => Promise<T>, signa
   }
 }
 
-const waiting = new WeakMap<Watched, number>();
+const waiting = new WeakMap<ConnectionSource, number>();
 
-function connected(watched: Watched, signal?: AbortSignal): Promise<void> {
+function connected(watched: ConnectionSource, signal?: AbortSignal): Promise<void> {
   const others = waiting.get(watched) ?? 0;
   if (others >= maxWaiting) {
     const message = 'too many calls wait for the connection';
@@ -60,7 +64,7 @@ function connected(watched: Watched, signal?: AbortSignal): Promise<void> {
         stop(new CourantError('CONNECTION_LOST', 'the connection was lost', { retryable: true }));
       }
     };
-    // Connecting anew ends the old connection first: only what lasts counts.
+    // Reconnecting ends the old connection first: only the state after that counts.
     const unlisten = watched.onConnection(() => queueMicrotask(look));
     globalThis.addEventListener?.('online', look);
     signal?.addEventListener('abort', abort);
