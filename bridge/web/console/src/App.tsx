@@ -15,7 +15,7 @@ import { ErrorBoundary } from './shell/ErrorBoundary.tsx';
 import { Header } from './shell/Header.tsx';
 import { announceJobEvents } from './shell/job-announcements.ts';
 import { Nav } from './shell/Nav.tsx';
-import { parse, type Route, useHash, viewKey } from './shell/route.ts';
+import { parseRoute, type Route, useHash, viewKey } from './shell/route.ts';
 import { AdminPage, BatchPage, HistoryPage, NotificationsPage, prefetch, QueuePage } from './shell/views.ts';
 import { Toasts } from './ui/Toasts.tsx';
 import { UploadsProvider } from './upload/context.tsx';
@@ -80,7 +80,7 @@ function SignedIn({ token }: { readonly token: string }) {
 
 function Shell({ announced }: { readonly announced: string }) {
   const state = useConnection();
-  const route = parse(useHash());
+  const route = parseRoute(useHash());
   const tokenRefused = state.status === 'failed' && (state.code === 4401 || state.code === 4403);
   const reason = state.status === 'failed' ? state.reason : '';
   useEffect(() => {

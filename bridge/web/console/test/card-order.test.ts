@@ -19,12 +19,12 @@ const jobOf = (filename: string, batchId: string | null = 'b'): JobView =>
   view(job({ jobId: `job of ${filename}`, filename, batchId }), 0);
 
 function shown(
-  places: CardPositions,
+  positions: CardPositions,
   uploads: readonly Upload[],
   views: readonly JobView[],
 ): readonly string[] {
-  places.keep(uploads, views);
-  return orderCards(uploads, views, places).map((card) => card.upload?.id ?? card.view?.job.jobId ?? '');
+  positions.keep(uploads, views);
+  return orderCards(uploads, views, positions).map((card) => card.upload?.id ?? card.view?.job.jobId ?? '');
 }
 
 describe('uploads and jobs', () => {
@@ -38,19 +38,19 @@ describe('uploads and jobs', () => {
     ]);
   });
 
-  it('keep their places, in whatever order they arrive', () => {
-    const places = new CardPositions();
+  it('keep their positions, in whatever order they arrive', () => {
+    const positions = new CardPositions();
     const [a, b, c] = [upload('a'), upload('b'), upload('c')];
     const old = jobOf('old', null);
-    expect(shown(places, [a, b, c], [old])).toEqual(['c', 'b', 'a', 'job of old']);
-    expect(shown(places, [a, c], [jobOf('b'), old])).toEqual(['c', 'job of b', 'a', 'job of old']);
-    expect(shown(places, [c], [jobOf('a'), jobOf('b'), old])).toEqual([
+    expect(shown(positions, [a, b, c], [old])).toEqual(['c', 'b', 'a', 'job of old']);
+    expect(shown(positions, [a, c], [jobOf('b'), old])).toEqual(['c', 'job of b', 'a', 'job of old']);
+    expect(shown(positions, [c], [jobOf('a'), jobOf('b'), old])).toEqual([
       'c',
       'job of b',
       'job of a',
       'job of old',
     ]);
-    expect(shown(places, [], [jobOf('a'), jobOf('c'), jobOf('b'), old])).toEqual([
+    expect(shown(positions, [], [jobOf('a'), jobOf('c'), jobOf('b'), old])).toEqual([
       'job of c',
       'job of b',
       'job of a',
@@ -63,16 +63,16 @@ describe('uploads and jobs', () => {
   });
 
   it('are told from older jobs of the same name', () => {
-    const places = new CardPositions();
+    const positions = new CardPositions();
     const [alone, older] = [upload('a', false), jobOf('a', null)];
-    expect(shown(places, [alone], [older])).toEqual(['a', 'job of a']);
+    expect(shown(positions, [alone], [older])).toEqual(['a', 'job of a']);
     const newer = view(job({ jobId: 'newer', filename: 'a', batchId: null }), 0);
-    expect(shown(places, [alone], [newer, older])).toEqual(['newer', 'job of a']);
+    expect(shown(positions, [alone], [newer, older])).toEqual(['newer', 'job of a']);
   });
 
   it('may have the same name', () => {
-    const places = new CardPositions();
-    expect(shown(places, [upload('a'), upload('a')], [jobOf('a')])).toEqual(['job of a', 'a']);
+    const positions = new CardPositions();
+    expect(shown(positions, [upload('a'), upload('a')], [jobOf('a')])).toEqual(['job of a', 'a']);
   });
 
   it('stand as they came where nobody saw them come', () => {

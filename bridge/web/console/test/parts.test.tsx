@@ -10,13 +10,13 @@ import { listOptions, readFilters, serverFilter, writeFilters } from '../src/his
 import { cells, donePages } from '../src/jobs/PageStrip.tsx';
 import { RecentJobs } from '../src/jobs/recent-jobs.tsx';
 import { parseToken, signOut, takeTokenFromAddress, useSession } from '../src/session/session.ts';
-import { parse, searchHref } from '../src/shell/route.ts';
+import { parseRoute, searchHref } from '../src/shell/route.ts';
 import { formatAgo, formatBytes } from '../src/ui/format.ts';
 import { rejectionReason } from '../src/upload/uploads.ts';
 import { countZones, pageItems } from '../src/viewer/page-items.ts';
 
 describe('the page strip', () => {
-  it('takes pages it was not told of to be the first', () => {
+  it('takes pages it got no events of to be the first', () => {
     const page = { number: 4, width: 1, height: 1, zoneCount: 0, durationMs: 1, warnings: [], zones: [] };
     const known = {
       ...view(job({ pagesTotal: 5, pagesDone: 3 }), 0),
@@ -36,7 +36,7 @@ describe('the page strip', () => {
 });
 
 describe('what is under way', () => {
-  it('keeps a job asked for here that was over before its first news', () => {
+  it('keeps a job asked for here that was over before its first event', () => {
     const jobs = new JobStore((flush) => flush());
     const recent = new RecentJobs(jobs);
     const stop = recent.start();
@@ -122,12 +122,12 @@ describe('a batch', () => {
 
 describe('small things', () => {
   it('route', () => {
-    expect(parse('')).toEqual({ page: 'home' });
-    expect(parse('#/jobs/01K9')).toEqual({ page: 'job', jobId: '01K9' });
-    expect(parse('#/batches/a%2Fb')).toEqual({ page: 'batch', batchId: 'a/b' });
-    expect(parse(searchHref('a b'))).toEqual({ page: 'history', query: 'q=a+b' });
-    expect(parse('#/jobs/%E0')).toEqual({ page: 'job', jobId: '%E0' });
-    expect(parse('#/nowhere')).toEqual({ page: 'home' });
+    expect(parseRoute('')).toEqual({ page: 'home' });
+    expect(parseRoute('#/jobs/01K9')).toEqual({ page: 'job', jobId: '01K9' });
+    expect(parseRoute('#/batches/a%2Fb')).toEqual({ page: 'batch', batchId: 'a/b' });
+    expect(parseRoute(searchHref('a b'))).toEqual({ page: 'history', query: 'q=a+b' });
+    expect(parseRoute('#/jobs/%E0')).toEqual({ page: 'job', jobId: '%E0' });
+    expect(parseRoute('#/nowhere')).toEqual({ page: 'home' });
   });
 
   it('objections to files', () => {

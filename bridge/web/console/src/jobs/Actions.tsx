@@ -4,7 +4,7 @@ import { errorMessage, formatCount } from '@courant/react/format';
 import { RotateCw, Trash2, X } from 'lucide-react';
 import { useRef, useState } from 'react';
 import { Confirm } from '../ui/Confirm.tsx';
-import { focusBeside, useKeptFocus } from '../ui/focus.ts';
+import { focusNeighbor, useFocusFallback } from '../ui/focus.ts';
 import { toast } from '../ui/toasts.ts';
 import { deleteWithUndo } from './delayed-delete.tsx';
 import { useRecentJobs } from './recent-jobs.tsx';
@@ -25,7 +25,7 @@ export function Actions({ job }: { readonly job: Job }) {
   const [asking, setAsking] = useState(false);
   const actions = useJobActionsWithToasts(job);
   const { busy } = actions;
-  const kept = useKeptFocus(box, `${job.state} ${busy}`);
+  const kept = useFocusFallback(box, `${job.state} ${busy}`);
   const retry = () => {
     recent.keep(job.jobId);
     void actions.retry();
@@ -73,7 +73,7 @@ export function Actions({ job }: { readonly job: Job }) {
           type="button"
           className="button icon small"
           onClick={() => {
-            focusBeside(box.current);
+            focusNeighbor(box.current);
             deleteWithUndo(client, [job]);
           }}
           aria-label={`Delete ${job.filename}`}

@@ -37,9 +37,9 @@ export function Home() {
   const past = views.filter((view) => !onStage(view));
   const nothing = views.length === 0 && uploads.length === 0;
   const done = current.filter(({ job }) => isFinished(job)).length;
-  const [places] = useState(() => new CardPositions());
-  places.keep(uploads, views);
-  const cards = orderCards(uploads, current, places);
+  const [positions] = useState(() => new CardPositions());
+  positions.keep(uploads, views);
+  const cards = orderCards(uploads, current, positions);
   useTitle(current.length - done);
 
   return (

@@ -26,14 +26,14 @@ export function Progress({ view }: { readonly view: JobView }) {
         testId="job-progress"
       />
       <Stages job={job} />
-      <div className="says">
+      <div className="job-line">
         <p className="operation" data-testid="job-operation">
           {jobActivity(job)}
         </p>
         <Times view={view} />
       </div>
       {(job.pagesTotal ?? 0) > 0 ? <PageStrip view={view} /> : !isFinished(job) && <PageStripPlaceholder />}
-      <div className="found">
+      <div className="zones-line">
         <ZoneCounts view={view} />
         {!isFinished(job) && <CurrentZone job={job} />}
       </div>

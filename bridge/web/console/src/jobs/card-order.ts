@@ -41,7 +41,7 @@ export class CardPositions {
 }
 
 /** Takes the first of its kind out of a list. */
-function take<T>(from: T[], is: (each: T) => boolean): T | undefined {
+function takeFirst<T>(from: T[], is: (each: T) => boolean): T | undefined {
   const at = from.findIndex(is);
   return at < 0 ? undefined : from.splice(at, 1)[0];
 }
@@ -50,7 +50,7 @@ function take<T>(from: T[], is: (each: T) => boolean): T | undefined {
 export function orderCards(
   uploads: readonly Upload[],
   views: readonly JobView[],
-  places: CardPositions,
+  positions: CardPositions,
 ): readonly Card[] {
   const cards: Card[] = [];
   const placed = new Set<string>();
@@ -59,9 +59,9 @@ export function orderCards(
     placed.add(batchId);
     const jobs = views.filter(({ job }) => job.batchId === batchId);
     const coming = uploads.filter(({ batch }) => batch?.id === batchId).reverse();
-    for (const name of places.of(batchId)) {
-      const view = take(jobs, ({ job }) => job.filename === name);
-      const upload = take(coming, ({ file }) => file.name === name);
+    for (const name of positions.of(batchId)) {
+      const view = takeFirst(jobs, ({ job }) => job.filename === name);
+      const upload = takeFirst(coming, ({ file }) => file.name === name);
       if (view) cards.push({ view });
       else if (upload) cards.push({ upload });
     }
@@ -69,7 +69,7 @@ export function orderCards(
   };
   for (const upload of uploads.toReversed()) {
     if (upload.batch !== null) placeBatch(upload.batch.id);
-    else if (upload.state === 'failed' || !places.arrived(upload, views)) cards.push({ upload });
+    else if (upload.state === 'failed' || !positions.arrived(upload, views)) cards.push({ upload });
   }
   for (const view of views) {
     if (view.job.batchId === null) cards.push({ view });

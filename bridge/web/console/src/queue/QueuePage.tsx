@@ -25,7 +25,7 @@ export default function QueuePage() {
       ) : (
         <Overview queue={queue} />
       )}
-      {(queue !== null || topic.phase === 'ended') && <Mine />}
+      {(queue !== null || topic.phase === 'ended') && <MyQueuedJobs />}
     </div>
   );
 }
@@ -115,7 +115,7 @@ function Lane({ lane, most }: { readonly lane: QueueLane; readonly most: number 
   );
 }
 
-function Mine() {
+function MyQueuedJobs() {
   const waiting = useJobs()
     .jobs.filter(({ job }) => !isFinished(job) && job.state === 'queued')
     .sort((a, b) => (a.job.queuePosition ?? 1e9) - (b.job.queuePosition ?? 1e9));
@@ -128,9 +128,9 @@ function Mine() {
       {waiting.length === 0 ? (
         <p className="empty muted">You have no queued jobs.</p>
       ) : (
-        <ol className="places">
+        <ol className="queued-jobs">
           {waiting.map((view) => (
-            <Place key={view.job.jobId} view={view} />
+            <QueuedJob key={view.job.jobId} view={view} />
           ))}
         </ol>
       )}
@@ -138,11 +138,11 @@ function Mine() {
   );
 }
 
-function Place({ view: { job, receivedAt } }: { readonly view: JobView }) {
+function QueuedJob({ view: { job, receivedAt } }: { readonly view: JobView }) {
   const since = (useNow() - receivedAt) / 1000;
   return (
     <li>
-      <span className="place-number">{job.queuePosition ?? '–'}</span>
+      <span className="queued-position">{job.queuePosition ?? '–'}</span>
       <a href={jobHref(job.jobId)} className="row-name" dir="auto" title={job.filename}>
         {job.filename}
       </a>

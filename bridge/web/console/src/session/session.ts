@@ -80,7 +80,7 @@ export function takeTokenFromAddress(): void {
   history.replaceState(null, '', `${location.pathname}${location.search}`);
   const token = decoded(text);
   if (session.token === null) signIn(token);
-  else if (token !== session.token) void consider(token);
+  else if (token !== session.token) void handleTokenLink(token);
 }
 
 function decoded(text: string): string {
@@ -92,7 +92,7 @@ function decoded(text: string): string {
 }
 
 /** Renews the session of the same user without a word, and offers that of another. The server says whose token it is. */
-async function consider(token: string): Promise<void> {
+async function handleTokenLink(token: string): Promise<void> {
   const before = session.token;
   const user = await userOf(token);
   // Somebody signed out or in meanwhile.

@@ -33,7 +33,7 @@ function decoded(text: string): string {
   }
 }
 
-export function parse(hash: string): Route {
+export function parseRoute(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?');
   const [first, second] = path.split('/');
   if (first === 'jobs' && second) return { page: 'job', jobId: decoded(second) };

@@ -1,5 +1,5 @@
 /** Hands a blob to the browser as a download. */
-export function save(blob: Blob, filename: string): void {
+export function downloadBlob(blob: Blob, filename: string): void {
   const url = URL.createObjectURL(blob);
   const link = document.createElement('a');
   link.href = url;

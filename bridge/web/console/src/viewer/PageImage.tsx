@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'react';
 import type { PageItem } from './page-items.ts';
-import { draw, type PDFDocumentProxy, type PDFPageProxy } from './pdf.ts';
+import { drawPage, type PDFDocumentProxy, type PDFPageProxy } from './pdf.ts';
 import { ZoneLayer } from './ZoneLayer.tsx';
 
 /** A page of the document once it is needed. */
@@ -43,7 +43,7 @@ export function PageImage({ item, pdfPage, near, isNew, zonesShown, active, acti
   useEffect(() => {
     const to = canvas.current;
     if (pdfPage === null || to === null) return;
-    return draw(pdfPage, to, to.clientWidth);
+    return drawPage(pdfPage, to, to.clientWidth);
   }, [pdfPage]);
   const { width, height, page, current } = item;
   const status = page !== null ? 'read' : current !== null ? 'now' : 'ahead';

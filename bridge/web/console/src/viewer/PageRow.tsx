@@ -6,7 +6,7 @@ import type { PageItem } from './page-items.ts';
 import type { PDFDocumentProxy } from './pdf.ts';
 import { useEarlyText } from './useEarlyText.ts';
 import { useNearViewport } from './useNearViewport.ts';
-import { time } from './ZoneLayer.tsx';
+import { formatMilliseconds } from './ZoneLayer.tsx';
 
 interface Props {
   readonly jobId: string;
@@ -17,7 +17,7 @@ interface Props {
 
 function caption({ page, current }: PageItem): string {
   if (page === null) return current ? 'processing' : '';
-  return `${formatCount(page.zones.length, 'zone')} · ${time(page.durationMs)}`;
+  return `${formatCount(page.zones.length, 'zone')} · ${formatMilliseconds(page.durationMs)}`;
 }
 
 /** A page and what it says, side by side. */

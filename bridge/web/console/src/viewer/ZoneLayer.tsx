@@ -16,7 +16,7 @@ interface Props {
 
 const percent = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(3)}%`;
 
-function place({ boundingBox: box }: Zone, width: number, height: number): CSSProperties {
+function zoneStyle({ boundingBox: box }: Zone, width: number, height: number): CSSProperties {
   if (box === null) return { display: 'none' };
   return {
     left: percent(box.x0, width),
@@ -26,14 +26,20 @@ function place({ boundingBox: box }: Zone, width: number, height: number): CSSPr
   };
 }
 
-export function time(ms: number): string {
+export function formatMilliseconds(ms: number): string {
   if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
   return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 }
 
-function spoken({ index, kind, tool, status, confidence, durationMs, note }: Zone): string {
+function zoneLabel({ index, kind, tool, status, confidence, durationMs, note }: Zone): string {
   const sure = status === 'completed' ? `${Math.round(confidence * 100)} % sure` : status;
-  const parts = [`${index}: ${zoneNames[kind][0]}`, sure, toolName(tool), time(durationMs), note];
+  const parts = [
+    `${index}: ${zoneNames[kind][0]}`,
+    sure,
+    toolName(tool),
+    formatMilliseconds(durationMs),
+    note,
+  ];
   return parts.filter(Boolean).join(', ');
 }
 
@@ -68,9 +74,9 @@ export function ZoneLayer({ zones, current, width, height, isNew, active, activa
           data-active={zone.zoneId === active}
           data-testid="zone"
           tabIndex={zone === stop ? 0 : -1}
-          aria-label={spoken(zone)}
+          aria-label={zoneLabel(zone)}
           style={{
-            ...place(zone, width, height),
+            ...zoneStyle(zone, width, height),
             animationDelay: isNew ? `${Math.min(at * 35, 900)}ms` : '0ms',
           }}
           onMouseEnter={() => activate(zone.zoneId)}
@@ -85,7 +91,7 @@ export function ZoneLayer({ zones, current, width, height, isNew, active, activa
           className="zone-now"
           data-kind={current.kind}
           data-testid="zone-now"
-          style={place(current, width, height)}
+          style={zoneStyle(current, width, height)}
         />
       )}
       {chosen && <Tip zone={chosen} width={width} height={height} />}
@@ -135,7 +141,7 @@ function Tip({
         </div>
         <div>
           <dt>Time</dt>
-          <dd>{time(zone.durationMs)}</dd>
+          <dd>{formatMilliseconds(zone.durationMs)}</dd>
         </div>
       </dl>
       {zone.status === 'completed' && (

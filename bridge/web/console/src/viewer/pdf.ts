@@ -76,14 +76,14 @@ export async function openPdf(source: Source, password?: string): Promise<PDFDoc
 }
 
 /** Whether the document is locked, and no password or a wrong one was given. */
-export function wantsPassword(error: unknown): boolean {
+export function needsPassword(error: unknown): boolean {
   return error instanceof Error && error.name === 'PasswordException';
 }
 
 const mostPixels = 8_000_000;
 
 /** Draws a page in the width it is shown in, as sharp as the screen. Returns how to stop. */
-export function draw(page: PDFPageProxy, canvas: HTMLCanvasElement, width: number): () => void {
+export function drawPage(page: PDFPageProxy, canvas: HTMLCanvasElement, width: number): () => void {
   const plain = page.getViewport({ scale: 1 });
   const ratio = Math.min(globalThis.devicePixelRatio || 1, 2);
   const wanted = (width * ratio) / plain.width;

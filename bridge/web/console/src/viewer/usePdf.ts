@@ -2,7 +2,7 @@ import type { Job } from '@courant/client';
 import { useCourant } from '@courant/react';
 import { useEffect, useState } from 'react';
 import { cachedDocument, cachedPassword, cachePassword } from './document-cache.ts';
-import { openPdf, type PDFDocumentProxy, wantsPassword } from './pdf.ts';
+import { needsPassword, openPdf, type PDFDocumentProxy } from './pdf.ts';
 import { rangeReader } from './range-reader.ts';
 
 /**
@@ -34,7 +34,7 @@ export function usePdf({
     const remote = rangeReader(client, jobId, signal);
     const read = async (begin: number, end: number) => copy?.slice(begin, end) ?? remote(begin, end);
     const onError = (error: unknown): void => {
-      if (!wantsPassword(error)) {
+      if (!needsPassword(error)) {
         set({ state: 'unreadable' });
         return;
       }
