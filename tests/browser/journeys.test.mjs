@@ -143,7 +143,7 @@ describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     const other = await courant.signIn('hal');
     await other.locator('[data-testid=bell][data-unread="1"]').waitFor();
     await other.getByTestId('bell').click();
-    await other.getByTestId('notification').filter({ hasText: 'heard.pdf is ready' }).waitFor();
+    await other.getByTestId('notification').filter({ hasText: 'heard.pdf succeeded' }).waitFor();
     await other.getByTestId('read-all').click();
     await page.locator('[data-testid=bell][data-unread="0"]').waitFor();
   });

@@ -147,7 +147,7 @@ describe('Web Push', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     const letter = service.open(body);
     assert.equal(letter.jobId, jobId);
     await deliver(page, worker, origin, letter);
-    assert.deepEqual(await until(() => shown(worker)), [['pushed.pdf is ready', letter.notificationId]]);
+    assert.deepEqual(await until(() => shown(worker)), [['pushed.pdf succeeded', letter.notificationId]]);
 
     await page.goto(here);
     await connected(page);

@@ -273,7 +273,7 @@ async fn what_piled_up_is_told_in_one() {
     }
     gate.notify_one();
     let (_, letter) = phone.next().await;
-    assert_eq!((&letter["kind"], &letter["title"]), (&"summary".into(), &"5 new notices".into()));
+    assert_eq!((&letter["kind"], &letter["title"]), (&"summary".into(), &"5 new notifications".into()));
     assert_eq!(letter["body"], "number 3, number 2, number 1 and 2 more");
     assert!(!phone.heard_more());
 }

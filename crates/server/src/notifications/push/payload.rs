@@ -45,7 +45,7 @@ pub(super) fn of_one(notification: &StoredNotification) -> Vec<u8> {
 
 /// Many notifications, in the order they were made. Nobody wants a hundred of them at once.
 pub(super) fn of_many(notifications: &[StoredNotification]) -> Vec<u8> {
-    let title = format!("{} new notices", notifications.len());
+    let title = format!("{} new notifications", notifications.len());
     let newest: Vec<&str> =
         notifications.iter().rev().take(SINGLY).map(|notification| cut(&notification.title, TITLE_BYTES)).collect();
     let body = format!("{} and {} more", newest.join(", "), notifications.len() - newest.len());
@@ -97,7 +97,7 @@ mod tests {
         let read: serde_json::Value = serde_json::from_slice(&of_one(&large)).unwrap();
         assert_eq!((read["title"].as_str().unwrap().len(), read["body"].as_str().unwrap().len()), (400, 1600));
         let read: serde_json::Value = serde_json::from_slice(&of_many(&many)).unwrap();
-        assert_eq!(read["title"], "40 new notices");
+        assert_eq!(read["title"], "40 new notifications");
         assert!(read["body"].as_str().unwrap().ends_with(" and 37 more"));
     }
 }
