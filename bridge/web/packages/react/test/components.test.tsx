@@ -62,6 +62,24 @@ describe('the components', () => {
     await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce(), 10_000);
   });
 
+  it('say why an action was refused, and let it be tried again', async () => {
+    let status = 409;
+    const body = () =>
+      JSON.stringify({ code: 'JOB_FINISHED', detail: 'it is over', job: job(), cursor: null });
+    const fetch = vi.fn(async () => new Response(body(), { status }));
+    await show(start(fetch), <JobProgress jobId="J1" actions />);
+    await subscribed('job/J1');
+    await says({ type: 'snapshot', topic: 'job/J1', job: job() });
+    const cancel = screen.getByRole('button', { name: 'Cancel report.pdf' });
+    await act(async () => fireEvent.click(cancel));
+    await vi.waitFor(() => expect(screen.getByRole('alert').textContent).toBe('It is over'));
+    expect(cancel.hasAttribute('disabled')).toBe(false);
+    status = 200;
+    await act(async () => fireEvent.click(cancel));
+    await vi.waitFor(() => expect(screen.queryByRole('alert')).toBeNull());
+    expect(fetch).toHaveBeenCalledTimes(2);
+  });
+
   it('say why a job cannot be shown, and why it failed', async () => {
     await show(start(), <JobProgress jobId="J1" actions />);
     const id = socket().ofType('subscribe')[0]?.['id'];
