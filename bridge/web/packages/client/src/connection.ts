@@ -207,7 +207,8 @@ export class Connection {
   }
 
   #receive(data: unknown): void {
-    this.#heartbeat.onMessage();
+    // Without a network this was on its way already: only the answer to the ping proves the connection.
+    if (online()) this.#heartbeat.onMessage();
     // Loaded before the socket was opened.
     const decoded = this.#decode?.(data);
     if (decoded?.kind === 'broken') this.#handlers.onBroken(decoded.reason);

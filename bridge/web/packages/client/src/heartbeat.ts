@@ -50,6 +50,7 @@ export class Heartbeat {
 
   pong(id: number | null): void {
     if (this.#sent === null || id !== this.#sent.id) return;
+    this.#deadline.clear();
     this.#handlers.onLatency(Math.round(performance.now() - this.#sent.at));
     this.#sent = null;
   }
