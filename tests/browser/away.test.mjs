@@ -1,36 +1,16 @@
 // The console when what it needs goes away in mid-job: the network, the bridge, the session. It says so and goes on.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import { card, choose, connected, ended, leftOut, openBrowser, openPage, PATIENCE, pdf, shot } from './page.mjs';
+import { startCourant } from './courant.mjs';
+import { card, choose, connected, ended, leftOut, PATIENCE, pdf, shot } from './page.mjs';
 import { pages } from './pdf.mjs';
 import { Proxy } from './proxy.mjs';
-import { Bridge, Up } from './up.mjs';
+import { Bridge, quickPong } from './up.mjs';
 
 describe('what goes away in mid-job', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
-  let up;
-  let browser;
-
-  before(async () => {
-    [up, browser] = await Promise.all([Up.start(), openBrowser()]);
-  });
-
-  after(async () => {
-    await browser?.close();
-    await up?.kill();
-  });
-
-  /** A page of somebody, by a port that may be that of a proxy or of another bridge. */
-  async function as(user, port, { ttl, prepare } = {}) {
-    const page = await openPage(browser);
-    await prepare?.(page);
-    const link = new URL(up.linkFor(user, ...(ttl ? ['--ttl', ttl] : [])));
-    link.port = String(port);
-    await page.goto(link.href);
-    await connected(page);
-    return page;
-  }
+  const courant = startCourant(quickPong);
 
   const badge = (page, state) => page.locator(`[data-testid=connection-badge][data-state=${state}]`).first().waitFor();
   const banner = (page, words) => page.getByTestId('offline-banner').filter({ hasText: words }).waitFor();
@@ -51,7 +31,7 @@ describe('what goes away in mid-job', { skip: leftOut, timeout: 10 * PATIENCE },
   }
 
   test('the device is offline: it says so, keeps what is dropped, and catches up by itself', async () => {
-    const page = await as('mia', up.http);
+    const page = await courant.signIn('mia');
     await begin(page, 'kept.pdf');
     await page.context().setOffline(true);
     await badge(page, 'offline');
@@ -67,9 +47,9 @@ describe('what goes away in mid-job', { skip: leftOut, timeout: 10 * PATIENCE },
   });
 
   test('the network is cut: it is tried anew by hand without waiting', async (t) => {
-    const proxy = await Proxy.to(up.http);
+    const proxy = await Proxy.to(courant.up.http);
     t.after(() => proxy.close());
-    const page = await as('ned', proxy.port, { prepare: ({ clock }) => clock.install() });
+    const page = await courant.signIn('ned', { port: proxy.port, prepare: ({ clock }) => clock.install() });
     proxy.cut();
     await banner(page, 'The connection was lost');
     // The clock stands: nothing is tried by itself any more.
@@ -82,9 +62,9 @@ describe('what goes away in mid-job', { skip: leftOut, timeout: 10 * PATIENCE },
   });
 
   test('the bridge is killed and comes back: the job went on, and the page goes on', async (t) => {
-    const bridge = await Bridge.beside(up);
+    const bridge = await Bridge.beside(courant.up);
     t.after(() => bridge.kill());
-    const page = await as('oda', bridge.http);
+    const page = await courant.signIn('oda', { port: bridge.http });
     await begin(page, 'bridged.pdf');
     await bridge.kill();
     await page.locator('[data-testid=connection-badge]:not([data-state=connected])').first().waitFor();
@@ -94,10 +74,10 @@ describe('what goes away in mid-job', { skip: leftOut, timeout: 10 * PATIENCE },
   });
 
   test('the session ends: the job goes on, and is there after signing in again', async () => {
-    const page = await as('pia', up.http, { ttl: '12s' });
+    const page = await courant.signIn('pia', { ttl: '12s' });
     await begin(page, 'unsigned.pdf');
     await page.getByTestId('signin-message').filter({ hasText: 'the token ran out' }).waitFor();
-    await page.getByTestId('signin-token').fill(up.linkFor('pia'));
+    await page.getByTestId('signin-token').fill(courant.up.linkFor('pia'));
     await page.getByTestId('signin-submit').click();
     await connected(page);
     await ended(page, 'unsigned.pdf');
@@ -109,15 +89,16 @@ describe('what goes away in mid-job', { skip: leftOut, timeout: 10 * PATIENCE },
   });
 
   test('the session ends while a file waits for the network: it is sent after signing in again', async () => {
-    const page = await as('quin', up.http, { ttl: '8s' });
+    const expired = Date.now() + 9_000;
+    const page = await courant.signIn('quin', { ttl: '8s' });
     await page.context().setOffline(true);
     await badge(page, 'offline');
     await choose(page, pdf('patient.pdf', pages(2)));
     await page.getByTestId('upload').filter({ hasText: 'patient.pdf' }).waitFor();
-    await page.waitForFunction((expired) => Date.now() > expired, Date.now() + 9_000);
+    await page.waitForFunction((time) => Date.now() > time, expired);
     await page.context().setOffline(false);
     await page.getByTestId('signin-message').filter({ hasText: 'the token ran out' }).waitFor();
-    await page.getByTestId('signin-token').fill(up.linkFor('quin'));
+    await page.getByTestId('signin-token').fill(courant.up.linkFor('quin'));
     await page.getByTestId('signin-submit').click();
     await ended(page, 'patient.pdf');
     assert.equal(await page.getByTestId('upload').count(), 0);

@@ -2,29 +2,20 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import { card, connected, drop, ended, leftOut, openBrowser, openPage, PATIENCE, shot } from './page.mjs';
+import { startCourant } from './courant.mjs';
+import { card, connected, drop, ended, leftOut, openPage, PATIENCE, shot } from './page.mjs';
 import { pages } from './pdf.mjs';
-import { fixture, Up } from './up.mjs';
+import { fixture } from './up.mjs';
 
 describe('the console', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
-  let up;
-  let browser;
+  const courant = startCourant();
 
-  before(async () => {
-    up = await Up.start();
-    browser = await openBrowser();
-  });
-
-  after(async () => {
-    await browser?.close();
-    await up?.kill();
-  });
-
+  /** By the link that `courant up` printed. */
   async function signedIn(options) {
-    const page = await openPage(browser, options);
-    await page.goto(up.link);
+    const page = await openPage(courant.browser, options);
+    await page.goto(courant.up.link);
     await connected(page);
     return page;
   }
@@ -38,13 +29,13 @@ describe('the console', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
   });
 
   test('without a link there is a way to sign in', async () => {
-    const page = await openPage(browser);
-    await page.goto(up.link.split('#')[0]);
+    const page = await openPage(courant.browser);
+    await page.goto(courant.up.link.split('#')[0]);
     await page.getByTestId('signin-token').fill('nonsense');
     await page.getByTestId('signin-submit').click();
     await page.getByTestId('signin-message').waitFor();
     await shot(page, 'signin');
-    await page.getByTestId('signin-token').fill(up.courant('token', '--sub', 'alice'));
+    await page.getByTestId('signin-token').fill(courant.up.courant('token', '--sub', 'alice'));
     await page.getByTestId('signin-submit').click();
     await connected(page);
   });
@@ -106,10 +97,10 @@ describe('the console', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     await page.getByTestId('dropzone-input').setInputFiles(file);
     const progress = card(page, 'survivor.pdf').getByTestId('job-pages');
     await page.waitForFunction((bar) => Number(bar?.dataset.done) > 5, await progress.elementHandle());
-    await up.kill();
+    await courant.up.kill();
     await page.locator('[data-testid=connection-badge]:not([data-state=connected])').first().waitFor();
     await shot(page, 'cut-desktop');
-    await up.launch();
+    await courant.up.launch();
     await connected(page);
     await ended(page, 'survivor.pdf');
     assert.deepEqual(page.faults, []);

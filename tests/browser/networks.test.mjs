@@ -1,39 +1,35 @@
 // The console in a real Chromium on networks that are not kind: proxies that refuse, mute or hold back.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, test } from 'node:test';
+import { afterEach, describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 
-import { card, connected, ended, leftOut, openBrowser, openPage, PATIENCE, shot } from './page.mjs';
+import { startCourant } from './courant.mjs';
+import { card, connected, ended, leftOut, PATIENCE, shot } from './page.mjs';
 import { pages } from './pdf.mjs';
 import { Proxy } from './proxy.mjs';
-import { Up } from './up.mjs';
+import { quickPong } from './up.mjs';
 
 describe('the console behind a proxy', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
-  let up;
-  let browser;
   let proxy;
-
-  before(async () => {
-    up = await Up.start();
-    browser = await openBrowser();
-  });
+  const courant = startCourant(quickPong);
 
   afterEach(() => proxy?.close());
 
-  after(async () => {
-    await browser?.close();
-    await up?.kill();
-  });
-
-  async function behind({ sockets, streams = 'pass' }) {
-    proxy = await Proxy.to(up.http);
+  async function behind({ sockets, streams = 'pass', ...options }) {
+    proxy = await Proxy.to(courant.up.http);
     Object.assign(proxy, { sockets, streams });
-    const page = await openPage(browser);
-    const link = new URL(up.link);
-    link.port = String(proxy.port);
-    await page.goto(link.href);
-    await connected(page);
-    return page;
+    return courant.signIn('alice', { port: proxy.port, ...options });
+  }
+
+  /** Sets the clock of a page forward whenever it waits for a stream that is held back: it gives one up after ten seconds. */
+  async function giveUpStreams(page, signal) {
+    for (let given = 0; !signal.aborted; ) {
+      await setTimeout(20);
+      if (proxy.asked.filter(({ path }) => path.startsWith('/v1/events?')).length <= given) continue;
+      given += 1;
+      await page.clock.fastForward(10_000).catch(() => undefined);
+    }
   }
 
   const transport = (page) => page.getByTestId('connection-transport');
@@ -47,21 +43,18 @@ describe('the console behind a proxy', { skip: leftOut, timeout: 10 * PATIENCE }
   }
 
   test('that passes everything, messages are packed, and compressed where that makes them smaller', async () => {
-    proxy = await Proxy.to(up.http);
-    const page = await openPage(browser);
-    const [heard, said] = [[], []];
-    page.on('websocket', (socket) => {
-      socket.on('framereceived', ({ payload }) => heard.push(payload));
-      socket.on('framesent', ({ payload }) => said.push(payload));
-    });
-    const link = new URL(up.link);
-    link.port = String(proxy.port);
-    await page.goto(link.href);
-    await connected(page);
+    proxy = await Proxy.to(courant.up.http);
+    const [received, sent] = [[], []];
+    const prepare = (page) =>
+      page.on('websocket', (socket) => {
+        socket.on('framereceived', ({ payload }) => received.push(payload));
+        socket.on('framesent', ({ payload }) => sent.push(payload));
+      });
+    const page = await courant.signIn('alice', { port: proxy.port, prepare });
     await submit(page, 'packed.pdf', 300);
     const first = (payload) => (Buffer.isBuffer(payload) ? payload[0] : 'text');
-    assert.deepEqual(new Set(heard.map(first)), new Set([0, 1]));
-    assert.deepEqual(new Set(said.map(first)), new Set([0]));
+    assert.deepEqual(new Set(received.map(first)), new Set([0, 1]));
+    assert.deepEqual(new Set(sent.map(first)), new Set([0]));
     assert.deepEqual(page.faults, []);
   });
 
@@ -73,20 +66,26 @@ describe('the console behind a proxy', { skip: leftOut, timeout: 10 * PATIENCE }
     assert.deepEqual(page.faults, []);
   });
 
-  test('that holds streams back as well, they are live by polling', async () => {
-    const page = await behind({ sockets: 'refuses', streams: 'held' });
+  test('that holds streams back as well, they are live by polling', async (t) => {
+    const prepare = async (page) => {
+      await page.clock.install();
+      void giveUpStreams(page, t.signal);
+    };
+    const page = await behind({ sockets: 'refuses', streams: 'held', prepare });
     await transport(page).filter({ hasText: 'polling' }).waitFor();
     await submit(page, 'by-polling.pdf', 300);
     assert.deepEqual(page.faults, []);
   });
 
   test('that mutes WebSockets, the mute one is left; and when it passes them again, the page climbs back', async () => {
-    const page = await behind({ sockets: 'mutes' });
+    const page = await behind({ sockets: 'mutes', prepare: ({ clock }) => clock.install() });
     await transport(page).filter({ hasText: 'event stream' }).waitFor();
     const file = { name: 'climber.pdf', mimeType: 'application/pdf', buffer: pages(300) };
     await page.getByTestId('dropzone-input').setInputFiles(file);
     await ended(page, 'climber.pdf');
     proxy.sockets = 'passes';
+    // So long a page waits before it tries a WebSocket again.
+    await page.clock.fastForward(15_000);
     await transport(page).waitFor({ state: 'detached' });
     await connected(page);
     await submit(page, 'climbed.pdf', 50);

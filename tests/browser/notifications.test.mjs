@@ -1,11 +1,11 @@
 // Notifications of the operating system: after permission, while nobody looks, and leading to the job.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import { choose, connected, ended, goTo, leftOut, openBrowser, openPage, PATIENCE, pdf } from './page.mjs';
+import { startCourant } from './courant.mjs';
+import { choose, ended, goTo, leftOut, PATIENCE, pdf } from './page.mjs';
 import { pages } from './pdf.mjs';
-import { Up } from './up.mjs';
 
 /** Keeps what is shown, and lets a test say whether somebody looks at the tab, which a browser without a screen never does. */
 function record() {
@@ -25,25 +25,10 @@ function record() {
 }
 
 describe('notifications outside the page', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
-  let up;
-  let browser;
+  const courant = startCourant();
 
-  before(async () => {
-    [up, browser] = await Promise.all([Up.start(), openBrowser()]);
-  });
-
-  after(async () => {
-    await browser?.close();
-    await up?.kill();
-  });
-
-  async function as(user, ...permissions) {
-    const page = await openPage(browser, { permissions });
-    await page.addInitScript(record);
-    await page.goto(up.linkFor(user));
-    await connected(page);
-    return page;
-  }
+  const signIn = (user, ...permissions) =>
+    courant.signIn(user, { permissions, prepare: (page) => page.addInitScript(record) });
 
   const shown = (page) => page.evaluate(() => globalThis.shown.map(({ title, body }) => [title, body]));
   const look = (page, state) => page.evaluate((to) => globalThis.look(to), state);
@@ -62,13 +47,13 @@ describe('notifications outside the page', { skip: leftOut, timeout: 10 * PATIEN
   }
 
   test('come when nobody looks, and a click leads to the job', async () => {
-    const page = await as('olga', 'notifications');
+    const page = await signIn('olga', 'notifications');
     await switchOn(page);
     await look(page, 'hidden');
     await done(page, 'unseen.pdf');
     await done(page, 'unseen-bad.pdf', Buffer.from('no PDF'), 'failed');
     const [good, bad] = await shown(page);
-    assert.deepEqual(good, ['unseen.pdf is done', '2 pages']);
+    assert.deepEqual(good, ['unseen.pdf succeeded', '2 pages']);
     assert.equal(bad[0], 'unseen-bad.pdf failed');
     await page.evaluate(() => globalThis.shown[0].dispatchEvent(new Event('click')));
     await page.getByTestId('job-detail').filter({ hasText: 'unseen.pdf' }).waitFor();
@@ -76,11 +61,11 @@ describe('notifications outside the page', { skip: leftOut, timeout: 10 * PATIEN
   });
 
   test('do not come while one looks, nor after they were switched off', async () => {
-    const page = await as('piet', 'notifications');
+    const page = await signIn('piet', 'notifications');
     await switchOn(page);
     await done(page, 'seen.pdf');
     await look(page, 'hidden');
-    await done(page, 'told.pdf');
+    await done(page, 'background.pdf');
     await look(page, 'visible');
     await goTo(page, '#/notifications');
     await page.getByTestId('desktop-switch').click();
@@ -88,11 +73,11 @@ describe('notifications outside the page', { skip: leftOut, timeout: 10 * PATIEN
     await goTo(page, '#/');
     await look(page, 'hidden');
     await done(page, 'untold.pdf');
-    assert.deepEqual(await shown(page), [['told.pdf is done', '2 pages']]);
+    assert.deepEqual(await shown(page), [['background.pdf succeeded', '2 pages']]);
   });
 
   test('are not asked for by themselves, and a browser that was told not to is believed', async () => {
-    const page = await as('rosa');
+    const page = await signIn('rosa');
     await look(page, 'hidden');
     await done(page, 'quiet.pdf', pages(1));
     assert.deepEqual(await shown(page), []);

@@ -62,7 +62,9 @@ export async function drop(page, files) {
   await zone.dispatchEvent('drop', { dataTransfer: transfer });
 }
 
+/** A picture of the page for people to look at, in `tests/browser/shots`; only where `COURANT_SHOTS` is set. */
 export async function shot(page, name) {
+  if (!process.env.COURANT_SHOTS) return;
   mkdirSync(shots, { recursive: true });
   await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
 }

@@ -3,33 +3,22 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { connected, goTo, leftOut, openBrowser, openPage, PATIENCE, shot } from './page.mjs';
-import { Bridge, Up } from './up.mjs';
+import { startCourant } from './courant.mjs';
+import { connected, goTo, leftOut, PATIENCE, shot } from './page.mjs';
+import { Bridge } from './up.mjs';
 
 describe('the devices that are connected', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
-  let up;
   let beside;
-  let browser;
+  // Short, so that a device that has left is soon told; a reload on this machine may take its time, and has its own story.
+  const courant = startCourant(['--presence-grace', '1s']);
 
   before(async () => {
-    // Short, so that a device that has left is soon told; a reload on this machine may take its time, and has its own story.
-    [up, browser] = await Promise.all([Up.start('--presence-grace', '1s'), openBrowser()]);
-    beside = await Bridge.beside(up);
+    beside = await Bridge.beside(courant.up);
   });
 
   after(async () => {
-    await browser?.close();
     await beside?.kill();
-    await up?.kill();
   });
-
-  /** Signed in with a browser of one's own, at the bridge on that port. */
-  async function as(user, port = up.http, options = {}, ...flags) {
-    const page = await openPage(browser, options);
-    await page.goto(up.linkFor(user, ...flags).replace(`:${up.http}`, `:${port}`));
-    await connected(page);
-    return page;
-  }
 
   const open = (page) => page.getByTestId('connection-badge').first().click();
   const devices = (page) => page.getByTestId('devices').getByTestId('device');
@@ -42,8 +31,8 @@ describe('the devices that are connected', { skip: leftOut, timeout: 10 * PATIEN
   }
 
   test('are shown over all bridges, with this one first, as they come and go', async () => {
-    const laptop = await as('paula');
-    const stranger = await as('quentin');
+    const laptop = await courant.signIn('paula');
+    const stranger = await courant.signIn('quentin');
     await open(laptop);
     await open(stranger);
     await shows(laptop, 1);
@@ -51,7 +40,7 @@ describe('the devices that are connected', { skip: leftOut, timeout: 10 * PATIEN
     assert.equal(await devices(laptop).first().getAttribute('data-current'), 'true');
     assert.match(await devices(laptop).innerText(), /Chrom\w+ on Linux\s*this device/);
 
-    const phone = await as('paula', beside.http, { userAgent: 'Mozilla/5.0 (Linux; Android 15; K) Firefox/140.0', viewport: { width: 390, height: 844 } });
+    const phone = await courant.signIn('paula', { port: beside.http, userAgent: 'Mozilla/5.0 (Linux; Android 15; K) Firefox/140.0', viewport: { width: 390, height: 844 } });
     await shows(laptop, 2);
     await laptop.getByTestId('devices').getByRole('status').filter({ hasText: 'connected.' }).waitFor();
     await open(phone);
@@ -67,8 +56,8 @@ describe('the devices that are connected', { skip: leftOut, timeout: 10 * PATIEN
 
     // A second tab is the same device.
     const tab = await laptop.context().newPage();
-    await tab.goto(`http://127.0.0.1:${up.http}/`);
-    await tab.goto(up.linkFor('paula'));
+    await tab.goto(`http://127.0.0.1:${courant.up.http}/`);
+    await tab.goto(courant.up.linkFor('paula'));
     await connected(tab);
     await devices(laptop).filter({ hasText: 'this device' }).filter({ hasText: '2 connections' }).waitFor();
     await shows(laptop, 2);
@@ -87,8 +76,8 @@ describe('the devices that are connected', { skip: leftOut, timeout: 10 * PATIEN
   });
 
   test('are counted for admins, with every bridge', async () => {
-    const admin = await as('root', up.http, {}, '--role', 'admin');
-    const other = await as('rosa', beside.http);
+    const admin = await courant.signIn('root', { role: 'admin' });
+    const other = await courant.signIn('rosa', { port: beside.http });
     await goTo(admin, '#/admin');
     await admin.getByTestId('bridges').getByTestId('bridge').nth(1).waitFor();
     await admin.getByTestId('bridges').getByText('this page’s').waitFor();
@@ -103,14 +92,14 @@ describe('the devices that are connected', { skip: leftOut, timeout: 10 * PATIEN
   });
 
   test('are those of one bridge while the server is away, which is said, and all again when it is back', async () => {
-    const here = await as('sara', beside.http);
-    const there = await as('sara');
+    const here = await courant.signIn('sara', { port: beside.http });
+    const there = await courant.signIn('sara');
     await open(here);
     await shows(here, 2);
-    await up.kill();
+    await courant.up.kill();
     await here.getByTestId('devices-incomplete').waitFor();
     await shows(here, 1);
-    await up.launch();
+    await courant.up.launch();
     await here.getByTestId('devices-incomplete').waitFor({ state: 'detached' });
     await shows(here, 2);
     assert.deepEqual([here.faults, there.faults], [[], []]);

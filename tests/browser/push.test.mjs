@@ -5,11 +5,11 @@ import assert from 'node:assert/strict';
 import { createDecipheriv, createECDH, hkdfSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 
-import { connected, goTo, leftOut, openBrowser, openPage, PATIENCE } from './page.mjs';
+import { startCourant } from './courant.mjs';
+import { connected, goTo, leftOut, PATIENCE } from './page.mjs';
 import { pages } from './pdf.mjs';
-import { Up } from './up.mjs';
 
 /** Takes what is sent to browsers, and has the keys of one. */
 class PushService {
@@ -66,35 +66,26 @@ function manager({ endpoint, p256dh, auth }) {
 }
 
 describe('Web Push', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
-  let up;
-  let browser;
   let service;
-
-  before(async () => {
+  const courant = startCourant(async () => {
     service = await PushService.start();
-    up = await Up.start('--push-contact', 'mailto:ops@example.org', '--push-services', service.origin);
-    browser = await openBrowser();
+    return ['--push-contact', 'mailto:ops@example.org', '--push-services', service.origin];
   });
 
-  after(async () => {
-    await browser?.close();
-    service?.close();
-    await up?.kill();
-  });
+  after(() => service?.close());
 
-  /** A page, and what it asked of Web Push and was answered. */
-  async function as(user) {
-    const page = await openPage(browser, { permissions: ['notifications'] });
-    page.asked = [];
-    page.on('response', (response) => {
-      const { pathname } = new URL(response.url());
-      if (pathname.startsWith('/v1/push/')) page.asked.push(`${response.request().method()} ${pathname} ${response.status()}`);
-    });
-    const [p256dh, auth] = [service.p256dh, service.auth].map((key) => key.toString('base64url'));
-    await page.addInitScript(manager, { endpoint: `${service.origin}/send/${user}`, p256dh, auth });
-    await page.goto(up.linkFor(user));
-    await connected(page);
-    return page;
+  /** A page, and in `pushRequests` what it asked of Web Push and was answered. */
+  function signIn(user) {
+    const prepare = async (page) => {
+      page.pushRequests = [];
+      page.on('response', (response) => {
+        const { pathname } = new URL(response.url());
+        if (pathname.startsWith('/v1/push/')) page.pushRequests.push(`${response.request().method()} ${pathname} ${response.status()}`);
+      });
+      const [p256dh, auth] = [service.p256dh, service.auth].map((key) => key.toString('base64url'));
+      await page.addInitScript(manager, { endpoint: `${service.origin}/send/${user}`, p256dh, auth });
+    };
+    return courant.signIn(user, { permissions: ['notifications'], prepare });
   }
 
   async function switchOn(page) {
@@ -141,7 +132,7 @@ describe('Web Push', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
   }
 
   test('tells of a job that is done while no page is open, and a click opens it', async () => {
-    const page = await as('vic');
+    const page = await signIn('vic');
     await switchOn(page);
     const worker = await workerOf(page);
     const here = page.url();
@@ -150,13 +141,13 @@ describe('Web Push', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
     await deliver(page, worker, origin, { notificationId: 'seen', title: 'not to be seen', body: '', jobId: null });
 
     await page.goto('about:blank');
-    const jobId = await up.submit('vic', 'pushed.pdf', pages(2));
+    const jobId = await courant.up.submit('vic', 'pushed.pdf', pages(2));
     const { headers, body } = await service.arrived;
     assert.match(headers.authorization, /^vapid /);
     const letter = service.open(body);
     assert.equal(letter.jobId, jobId);
     await deliver(page, worker, origin, letter);
-    assert.deepEqual(await until(() => shown(worker)), [['pushed.pdf is ready', letter.notificationId]]);
+    assert.deepEqual(await until(() => shown(worker)), [['pushed.pdf succeeded', letter.notificationId]]);
 
     await page.goto(here);
     await connected(page);
@@ -175,26 +166,26 @@ describe('Web Push', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
   const ended = 'DELETE /v1/push/subscriptions 204';
 
   test('is asked for again by the next page, and ends at the switch', async () => {
-    const page = await as('uma');
+    const page = await signIn('uma');
     await switchOn(page);
-    assert.deepEqual(page.asked, ['GET /v1/push/key 200', put]);
+    assert.deepEqual(page.pushRequests, ['GET /v1/push/key 200', put]);
     await page.reload();
     await page.locator('[data-testid=desktop-notifications][data-state=pushed]').waitFor();
-    assert.equal(page.asked.filter((each) => each === put).length, 2);
+    assert.equal(page.pushRequests.filter((each) => each === put).length, 2);
     await Promise.all([
       page.waitForResponse((response) => response.request().method() === 'DELETE'),
       page.getByTestId('desktop-switch').click(),
     ]);
     await page.locator('[data-testid=desktop-notifications][data-state=off]').waitFor();
-    assert.equal(page.asked.at(-1), ended);
+    assert.equal(page.pushRequests.at(-1), ended);
     assert.deepEqual(page.faults, []);
   });
 
   test('ends with the session: who comes next at this device hears nothing', async () => {
-    const page = await as('wes');
+    const page = await signIn('wes');
     await switchOn(page);
     await page.getByTestId('sign-out').click();
     await page.getByTestId('signin-token').waitFor();
-    assert.equal(page.asked.at(-1), ended);
+    assert.equal(page.pushRequests.at(-1), ended);
   });
 });

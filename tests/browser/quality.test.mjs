@@ -3,27 +3,22 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
-import { findings, sticksOut } from './axe.mjs';
-import { card, choose, connected, ended, goTo, leftOut, openBrowser, openPage, PATIENCE, pdf, shot } from './page.mjs';
+import { findings, measureShift, shiftSoFar, sticksOut } from './axe.mjs';
+import { startCourant } from './courant.mjs';
+import { card, choose, connected, ended, goTo, leftOut, openPage, PATIENCE, pdf, shot } from './page.mjs';
 import { pages } from './pdf.mjs';
-import { Up } from './up.mjs';
 
 const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
 
 describe('the quality of the console', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
-  let up;
-  let browser;
   const places = {};
+  const courant = startCourant();
 
   before(async () => {
-    up = await Up.start();
-    browser = await openBrowser();
-    const page = await openPage(browser);
-    await page.goto(up.linkFor('kim', '--role', 'admin'));
-    await connected(page);
+    const page = await courant.signIn('kim', { role: 'admin' });
     await choose(page, pdf('one.pdf', pages(3)), pdf('two.pdf', Buffer.from('no PDF')), pdf('three.pdf', pages(2)));
     await ended(page, 'one.pdf');
     await ended(page, 'two.pdf', 'failed');
@@ -41,14 +36,9 @@ describe('the quality of the console', { skip: leftOut, timeout: 10 * PATIENCE }
     await page.context().close();
   });
 
-  after(async () => {
-    await browser?.close();
-    await up?.kill();
-  });
-
   const ready = {
     home: 'earlier',
-    job: 'leaf',
+    job: 'page-row',
     failed: 'job-error',
     batch: 'batch-progress',
     history: 'job-row',
@@ -60,34 +50,34 @@ describe('the quality of the console', { skip: leftOut, timeout: 10 * PATIENCE }
   for (const colorScheme of ['light', 'dark']) {
     for (const [size, options] of Object.entries({ wide: { viewport: { width: 1440, height: 900 } }, phone })) {
       test(`every page, ${colorScheme} and ${size}: nothing keeps people out, nothing sticks out`, async () => {
-        const page = await openPage(browser, { colorScheme, ...options });
+        // The light ones are looked at whole.
+        const judged = (page) => findings(page, { onlyColours: colorScheme === 'dark' });
+        const page = await openPage(courant.browser, { colorScheme, ...options });
         await page.emulateMedia({ reducedMotion: 'reduce' });
-        await page.goto(up.link.split('#')[0]);
+        await page.goto(courant.up.link.split('#')[0]);
         await page.getByTestId('signin-token').waitFor();
-        assert.deepEqual(await findings(page), [], 'signin');
+        assert.deepEqual(await judged(page), [], 'signin');
         await shot(page, `signin-${colorScheme}-${size}`);
-        await page.goto(up.linkFor('kim', '--role', 'admin'));
+        await page.goto(courant.up.linkFor('kim', '--role', 'admin'));
         await connected(page);
         for (const [name, hash] of Object.entries(places)) {
           await goTo(page, hash);
           await page.getByTestId(ready[name]).first().waitFor();
-          assert.deepEqual(await findings(page), [], name);
+          assert.deepEqual(await judged(page), [], name);
           const wider = await sticksOut(page);
           assert.equal(wider, 0, `${wider} pixels stick out of ${name}`);
           await shot(page, `${name}-${colorScheme}-${size}`);
         }
         await page.getByTestId('connection-badge').click();
         await page.getByTestId('connection-details').waitFor();
-        assert.deepEqual(await findings(page), [], 'connection details');
+        assert.deepEqual(await judged(page), [], 'connection details');
         assert.deepEqual(page.faults, []);
       });
     }
   }
 
   test('everything is reached by keyboard, and the focus is seen', async () => {
-    const page = await openPage(browser);
-    await page.goto(up.linkFor('kim'));
-    await connected(page);
+    const page = await courant.signIn('kim');
     await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
     assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
@@ -111,20 +101,18 @@ describe('the quality of the console', { skip: leftOut, timeout: 10 * PATIENCE }
   });
 
   test('the keyboard stays where it was when a button goes away', async () => {
-    const page = await openPage(browser);
-    await page.goto(up.linkFor('max'));
-    await connected(page);
+    const page = await courant.signIn('max');
     await choose(page, pdf('right.pdf', pages(2)));
     await ended(page, 'right.pdf');
     const at = (name) => page.waitForFunction((text) => document.activeElement?.textContent === text, name);
-    await up.workers('drain');
+    await courant.up.workers('drain');
     await choose(page, pdf('left.pdf', pages(1)));
     await card(page, 'left.pdf').getByTestId('cancel-job').click();
     await ended(page, 'left.pdf', 'cancelled');
     await card(page, 'left.pdf').getByTestId('retry-job').focus();
     await page.keyboard.press('Enter');
     await at('left.pdf');
-    await up.workers('resume');
+    await courant.up.workers('resume');
     await ended(page, 'left.pdf');
     await card(page, 'left.pdf').getByTestId('delete-job').focus();
     await page.keyboard.press('Enter');
@@ -132,33 +120,24 @@ describe('the quality of the console', { skip: leftOut, timeout: 10 * PATIENCE }
   });
 
   test('nothing moves for those who want calm, and nothing jumps while a job runs', async () => {
-    const page = await openPage(browser, { reducedMotion: 'reduce' });
-    await page.addInitScript(() => {
-      globalThis.shift = 0;
-      new PerformanceObserver((list) => {
-        for (const entry of list.getEntries()) if (!entry.hadRecentInput) globalThis.shift += entry.value;
-      }).observe({ type: 'layout-shift', buffered: true });
-    });
-    await page.goto(up.linkFor('lea'));
-    await connected(page);
+    const page = await courant.signIn('lea', { reducedMotion: 'reduce', prepare: measureShift });
     await choose(page, pdf('calm.pdf', pages(300)));
     await card(page, 'calm.pdf').getByTestId('open-job').click();
     await page.locator('#page-1 canvas[data-drawn=true]').waitFor();
     assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
-    await page.evaluate(() => { globalThis.shift = 0; });
+    await shiftSoFar(page);
     await page.locator('[data-testid=job-detail][data-state=succeeded]').waitFor();
-    const shift = await page.evaluate(() => globalThis.shift);
-    assert.ok(shift < 0.1, `the layout shifted by ${shift}`);
+    const { sum, of } = await shiftSoFar(page);
+    assert.ok(sum < 0.1, `the layout shifted by ${sum}: ${JSON.stringify(of)}`);
   });
 
   test('the policy of the page is kept: nothing inline, no eval', async () => {
-    const page = await openPage(browser);
     const broken = [];
-    page.on('console', (message) => {
-      if (/Content Security Policy/i.test(message.text())) broken.push(message.text());
-    });
-    await page.goto(up.linkFor('kim', '--role', 'admin'));
-    await connected(page);
+    const prepare = (page) =>
+      page.on('console', (message) => {
+        if (/Content Security Policy/i.test(message.text())) broken.push(message.text());
+      });
+    const page = await courant.signIn('kim', { role: 'admin', prepare });
     for (const [name, hash] of Object.entries(places)) {
       await goTo(page, hash);
       await page.getByTestId(ready[name]).first().waitFor();

@@ -1,11 +1,11 @@
 // What OCR reads is shown page by page, while the pages behind it are still being read.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import { card, choose, connected, leftOut, openBrowser, openPage, PATIENCE, pdf, shot } from './page.mjs';
+import { startCourant } from './courant.mjs';
+import { card, choose, leftOut, PATIENCE, pdf, shot } from './page.mjs';
 import { scans } from './pdf.mjs';
-import { Up } from './up.mjs';
 
 const skip = process.env.COURANT_SKIP_OCR ? 'left out on purpose (COURANT_SKIP_OCR)' : leftOut;
 const sentence = 'The ferry leaves the harbour at seven.';
@@ -32,23 +32,11 @@ async function scanned(browser) {
 }
 
 describe('a scanned document', { skip, timeout: 10 * PATIENCE }, () => {
-  let up;
-  let browser;
-
-  before(async () => {
-    [up, browser] = await Promise.all([Up.start('--ocr', 'tesseract'), openBrowser()]);
-  });
-
-  after(async () => {
-    await browser?.close();
-    await up?.kill();
-  });
+  const courant = startCourant(['--ocr', 'tesseract']);
 
   test('is shown page by page as it is read, before the job has ended', async () => {
-    const document = scans(6, await scanned(browser));
-    const page = await openPage(browser);
-    await page.goto(up.linkFor('sam'));
-    await connected(page);
+    const document = scans(6, await scanned(courant.browser));
+    const page = await courant.signIn('sam');
     await choose(page, pdf('scan.pdf', document));
     await card(page, 'scan.pdf').getByTestId('open-job').click();
     await page.waitForFunction((sentence) => {

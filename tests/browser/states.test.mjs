@@ -2,12 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
 import { findings, measureShift, shiftSoFar, sticksOut, tooSmall } from './axe.mjs';
-import { card, choose, connected, ended, goTo, leftOut, openBrowser, openPage, PATIENCE, pdf, shot } from './page.mjs';
+import { startCourant } from './courant.mjs';
+import { card, choose, ended, goTo, leftOut, openPage, PATIENCE, pdf, shot } from './page.mjs';
 import { pages } from './pdf.mjs';
-import { fixture, Up } from './up.mjs';
+import { fixture, quickPong } from './up.mjs';
 
 const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 const sizes = { wide: {}, phone };
@@ -16,31 +17,10 @@ const arabic = 'التقرير السنوي للشركة.pdf';
 const nobody = '01K9Z3V5Q6W7E8R9T0Y1M2N3P4';
 
 describe('the states of the console', { skip: leftOut, timeout: 15 * PATIENCE }, () => {
-  let up;
-  let browser;
   const places = {};
-
-  const open = async (user, options = {}, role) => {
-    const page = await openPage(browser, { reducedMotion: 'reduce', ...options });
-    await page.goto(up.linkFor(user, ...(role ? ['--role', role] : [])));
-    await connected(page);
-    return page;
-  };
-
-  /** Looks at a state in both themes. */
-  const look = async (page, name) => {
-    for (const colorScheme of ['light', 'dark']) {
-      await page.emulateMedia({ colorScheme });
-      assert.deepEqual(await findings(page), [], `${name}, ${colorScheme}`);
-    }
-    const wider = await sticksOut(page);
-    assert.equal(wider, 0, `${wider} pixels stick out of ${name}`);
-    await shot(page, `state-${name}-${page.viewportSize().width}`);
-  };
+  const courant = startCourant(quickPong);
 
   before(async () => {
-    up = await Up.start();
-    browser = await openBrowser();
     const page = await open('kim');
     const seed = [
       [pdf(longName, pages(3)), 'succeeded'],
@@ -56,16 +36,24 @@ describe('the states of the console', { skip: leftOut, timeout: 15 * PATIENCE },
     await page.context().close();
   });
 
-  after(async () => {
-    await browser?.close();
-    await up?.kill();
-  });
+  const open = (user, options = {}, role) => courant.signIn(user, { reducedMotion: 'reduce', role, ...options });
+
+  /** Looks at a state in both themes. */
+  const look = async (page, name) => {
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme });
+      assert.deepEqual(await findings(page, { onlyColours: colorScheme === 'dark' }), [], `${name}, ${colorScheme}`);
+    }
+    const wider = await sticksOut(page);
+    assert.equal(wider, 0, `${wider} pixels stick out of ${name}`);
+    await shot(page, `state-${name}-${page.viewportSize().width}`);
+  };
 
   for (const [size, options] of Object.entries(sizes)) {
     test(`signing in, ${size}: what is wrong is said, and nothing moves for it`, async () => {
-      const page = await openPage(browser, { reducedMotion: 'reduce', ...options });
+      const page = await openPage(courant.browser, { reducedMotion: 'reduce', ...options });
       await measureShift(page);
-      await page.goto(up.link.split('#')[0]);
+      await page.goto(courant.up.link.split('#')[0]);
       await page.getByTestId('signin-token').fill('nonsense');
       await page.getByTestId('signin-submit').click();
       await page.getByTestId('signin-message').filter({ hasText: 'not a valid token' }).waitFor();
@@ -118,7 +106,7 @@ describe('the states of the console', { skip: leftOut, timeout: 15 * PATIENCE },
       const stops = page.getByTestId('upload').getByRole('button');
       while ((await stops.count()) > 0) await stops.last().click();
       await page.unrouteAll({ behavior: 'ignoreErrors' });
-      await up.workers('drain');
+      await courant.up.workers('drain');
       try {
         await choose(page, ...[1, 2, 3].map((each) => pdf(`waits-${each}.pdf`, pages(2))));
         await page.locator('[data-testid=job-card][data-state=queued]').nth(2).waitFor();
@@ -128,7 +116,7 @@ describe('the states of the console', { skip: leftOut, timeout: 15 * PATIENCE },
         await page.getByTestId('lane').first().waitFor();
         await look(page, 'queue-waiting');
         await goTo(page, '#/admin');
-        await page.locator('[data-testid=worker][data-look=draining]').first().waitFor();
+        await page.locator('[data-testid=worker][data-status=draining]').first().waitFor();
         await look(page, 'admin-drained');
         await goTo(page, batch);
         await page.getByTestId('cancel-batch').click();
@@ -140,7 +128,7 @@ describe('the states of the console', { skip: leftOut, timeout: 15 * PATIENCE },
         await page.getByTestId('toast').filter({ hasText: 'cancelled' }).waitFor();
         await look(page, 'toast-undo');
       } finally {
-        await up.workers('resume');
+        await courant.up.workers('resume');
       }
       await goTo(page, '#/admin');
       await page.getByTestId('drain-worker').first().click();
@@ -213,10 +201,8 @@ describe('the states of the console', { skip: leftOut, timeout: 15 * PATIENCE },
   });
 
   test('a view that cannot be loaded says so, and what to do', async () => {
-    const page = await openPage(browser, { reducedMotion: 'reduce' });
-    await page.route('**/QueuePage*', (route) => route.abort());
-    await page.goto(up.linkFor('kim'));
-    await connected(page);
+    const prepare = (page) => page.route('**/QueuePage*', (route) => route.abort());
+    const page = await open('kim', { prepare });
     await goTo(page, '#/queue');
     await page.getByTestId('view-missing').waitFor();
     await look(page, 'view-missing');
@@ -236,7 +222,7 @@ describe('the states of the console', { skip: leftOut, timeout: 15 * PATIENCE },
     const page = await open('kim', phone, 'admin');
     for (const [name, hash, shown] of [
       ['home', '#/', 'earlier'],
-      ['job', places[longName], 'leaf'],
+      ['job', places[longName], 'page-row'],
       ['locked', places['locked.pdf'], 'password-form'],
       ['history', '#/history', 'job-row'],
       ['queue', '#/queue', 'lane'],

@@ -1,40 +1,26 @@
 // Nothing on the page moves by itself: how much of it jumps on the main ways, as Chromium measures it (Cumulative Layout Shift).
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
 import { measureShift, shiftSoFar } from './axe.mjs';
-import { card, choose, connected, ended, goTo, leftOut, openBrowser, openPage, PATIENCE, pdf } from './page.mjs';
+import { startCourant } from './courant.mjs';
+import { card, choose, connected, ended, goTo, leftOut, PATIENCE, pdf } from './page.mjs';
 import { pages } from './pdf.mjs';
-import { Up } from './up.mjs';
 
 const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 
 describe('a steady page', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
-  let up;
-  let browser;
-
-  before(async () => {
-    up = await Up.start();
-    browser = await openBrowser();
-  });
-
-  after(async () => {
-    await browser?.close();
-    await up?.kill();
-  });
+  const courant = startCourant();
 
   for (const [size, options] of Object.entries({ wide: {}, phone })) {
     test(`nothing jumps on the main ways, ${size}`, async (t) => {
-      const page = await openPage(browser, options);
-      await measureShift(page);
+      const page = await courant.signIn(`calm-${size}`, { role: 'admin', prepare: measureShift, ...options });
       const judge = async (name) => {
         const { sum, of } = await shiftSoFar(page);
         t.diagnostic(`${name}: ${sum.toFixed(4)}`);
         assert.ok(sum < 0.05, `${name} shifted by ${sum}: ${JSON.stringify(of)}`);
       };
-      await page.goto(up.linkFor(`calm-${size}`, '--role', 'admin'));
-      await connected(page);
       await choose(page, pdf('first.pdf', pages(1)));
       await ended(page, 'first.pdf');
       await shiftSoFar(page);

@@ -24,6 +24,9 @@ export async function freePort() {
   return port;
 }
 
+/** A page that hears nothing asks once and waits so long: less than the 8 s that are usual, for stories that wait for it. */
+export const quickPong = ['--client-pong-timeout', '3s'];
+
 export class Up {
   /** `flags` are more flags of `courant up`. */
   static async start(...flags) {

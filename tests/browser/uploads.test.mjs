@@ -3,44 +3,28 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
-import { choose, connected, ended, leftOut, openBrowser, openPage, PATIENCE, shot } from './page.mjs';
+import { startCourant } from './courant.mjs';
+import { choose, connected, ended, leftOut, PATIENCE, shot } from './page.mjs';
 import { pages } from './pdf.mjs';
 import { Proxy } from './proxy.mjs';
-import { Bridge, Up } from './up.mjs';
+import { Bridge } from './up.mjs';
 
 /** What the server stores as one piece. */
 const piece = 4 << 20;
 const document = pages(150, { weight: 80_000 });
 
 describe('uploads that are cut', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
-  let up;
-  let browser;
+  const courant = startCourant();
 
-  before(async () => {
-    [up, browser] = await Promise.all([Up.start(), openBrowser()]);
-  });
-
-  after(async () => {
-    await browser?.close();
-    await up?.kill();
-  });
-
-  async function as(user, port) {
-    const page = await openPage(browser);
-    page.on('dialog', (dialog) => dialog.accept());
-    const link = new URL(up.linkFor(user));
-    link.port = String(port);
-    await page.goto(link.href);
-    await connected(page);
-    return page;
-  }
+  const signIn = (user, port) =>
+    courant.signIn(user, { port, prepare: (page) => page.on('dialog', (dialog) => dialog.accept()) });
 
   /** A file of its own time, which a page knows again. */
   function file(name) {
-    const path = join(up.folder, name);
+    const path = join(courant.up.folder, name);
     writeFileSync(path, document);
     return path;
   }
@@ -50,11 +34,11 @@ describe('uploads that are cut', { skip: leftOut, timeout: 10 * PATIENCE }, () =
 
   /** Waits until the server has a first piece, as another bridge tells. */
   async function arrived(user, proxy) {
-    const authorization = `Bearer ${up.courant('token', '--sub', user)}`;
+    const authorization = `Bearer ${courant.up.courant('token', '--sub', user)}`;
     const headers = { authorization, 'tus-resumable': '1.0.0' };
     for (;;) {
       const path = pieces(proxy)[0]?.path;
-      const answer = path && (await fetch(`http://127.0.0.1:${up.http}${path}`, { method: 'HEAD', headers }));
+      const answer = path && (await fetch(`http://127.0.0.1:${courant.up.http}${path}`, { method: 'HEAD', headers }));
       if (answer && Number(answer.headers.get('upload-offset')) >= piece) return;
       await setTimeout(50);
     }
@@ -68,10 +52,10 @@ describe('uploads that are cut', { skip: leftOut, timeout: 10 * PATIENCE }, () =
   }
 
   test('the bridge is killed in mid-upload: the page says so, and goes on when it is back', async (t) => {
-    const bridge = await Bridge.beside(up);
+    const bridge = await Bridge.beside(courant.up);
     const proxy = await Proxy.to(bridge.http);
     t.after(() => Promise.all([proxy.close(), bridge.kill()]));
-    const page = await as('tess', proxy.port);
+    const page = await signIn('tess', proxy.port);
     proxy.letsThrough = piece + 500_000;
     await choose(page, file('cut.pdf'));
     await upload(page, 'cut.pdf').filter({ hasText: 'Sending, ' }).waitFor();
@@ -90,9 +74,9 @@ describe('uploads that are cut', { skip: leftOut, timeout: 10 * PATIENCE }, () =
   });
 
   test('only the upload is cut, by a network that breaks long requests: it goes on by itself', async (t) => {
-    const proxy = await Proxy.to(up.http);
+    const proxy = await Proxy.to(courant.up.http);
     t.after(() => proxy.close());
-    const page = await as('uma', proxy.port);
+    const page = await signIn('uma', proxy.port);
     proxy.letsThrough = piece + 500_000;
     await choose(page, file('broken.pdf'));
     await arrived('uma', proxy);
@@ -106,9 +90,9 @@ describe('uploads that are cut', { skip: leftOut, timeout: 10 * PATIENCE }, () =
   });
 
   test('the page is loaded again: the same file goes on where it was', async (t) => {
-    const proxy = await Proxy.to(up.http);
+    const proxy = await Proxy.to(courant.up.http);
     t.after(() => proxy.close());
-    const page = await as('vera', proxy.port);
+    const page = await signIn('vera', proxy.port);
     proxy.letsThrough = piece + 500_000;
     const path = file('again.pdf');
     await choose(page, path);

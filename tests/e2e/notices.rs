@@ -22,7 +22,7 @@ async fn a_finished_job_is_told_kept_and_read_on_all_devices() -> anyhow::Result
     ensure!(jobs.ended(&job.job_id).await?.state() == JobState::Succeeded, "it failed");
     let told = phone.until(|message| message["type"] == "notification").await?;
     ensure!(notice(&told)["jobId"] == job.job_id.as_str() && told["unread"] == 1, "{told}");
-    ensure!(notice(&told)["title"] == "one.pdf is ready" && notice(&told)["readTime"].is_null(), "{told}");
+    ensure!(notice(&told)["title"] == "one.pdf succeeded" && notice(&told)["readTime"].is_null(), "{told}");
     let cursor = phone.cursor().context("notices have cursors")?;
 
     let up = up.kill_and_restart().await?;

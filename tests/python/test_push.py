@@ -81,7 +81,7 @@ def test_a_browser_that_is_away_is_sent_what_only_it_can_read(tmp_path, service)
         assert path == "/send/abc"
         opened = http_ece.decrypt(body, private_key=mine, auth_secret=auth, version="aes128gcm")
         letter = json.loads(opened)
-        assert letter["kind"] == "job-succeeded" and letter["title"] == "two-columns.pdf is ready", letter
+        assert letter["kind"] == "job-succeeded" and letter["title"] == "two-columns.pdf succeeded", letter
 
         scheme, parameters = headers["Authorization"].split(" ", 1)
         fields = dict(part.strip().split("=", 1) for part in parameters.split(","))

@@ -30,6 +30,7 @@ const layers = [
     'state',
     'store',
     'timer',
+    'topics',
   ],
   // One connection.
   [
@@ -43,7 +44,7 @@ const layers = [
     'upgrade-probe',
   ],
   // Topics and calls.
-  ['calls', 'commands', 'http', 'persist', 'resumable', 'subscriptions', 'transfer', 'upload'],
+  ['calls', 'commands', 'http', 'resumable', 'retry-online', 'subscriptions', 'transfer', 'upload'],
   // What users of the package hold.
   ['client', 'index', 'iterate', 'options', 'requests', 'service'],
 ].map((modules) => modules.map((name) => `${name}.ts`));

@@ -14,7 +14,7 @@ function read(data) {
 
 async function show(notification) {
   const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true });
-  // A page that is looked at tells by itself.
+  // A visible page shows a toast itself.
   if (pages.some(({ visibilityState }) => visibilityState === 'visible')) return;
   const { title, body, notificationId, jobId } = notification;
   const hash = jobId ? `#/jobs/${encodeURIComponent(jobId)}` : '#/notifications';

@@ -4,22 +4,22 @@ import { CourantProvider, useConnection } from '@courant/react';
 import { Suspense, useEffect, useRef, useState } from 'react';
 import { JobPage } from './detail/JobPage.tsx';
 import { Home } from './jobs/Home.tsx';
-import { Recent, RecentProvider } from './jobs/recent.tsx';
-import { renew } from './notifications/desktop.ts';
-import { followClicks } from './notifications/push.ts';
+import { RecentJobs, RecentJobsProvider } from './jobs/recent-jobs.tsx';
+import { renewPush } from './notifications/desktop.ts';
+import { openClickedNotifications } from './notifications/push.ts';
 import { SignIn } from './session/SignIn.tsx';
 import { SwitchUser } from './session/SwitchUser.tsx';
-import { hasLeft, refusal, signOut, subjectOf, useSession } from './session/session.ts';
+import { hasSignedOut, signInMessage, signOut, subjectOf, useSession } from './session/session.ts';
 import { Banner } from './shell/Banner.tsx';
 import { ErrorBoundary } from './shell/ErrorBoundary.tsx';
 import { Header } from './shell/Header.tsx';
+import { announceJobEvents } from './shell/job-announcements.ts';
 import { Nav } from './shell/Nav.tsx';
-import { spreadNews } from './shell/news.ts';
-import { parse, type Route, useHash, viewOf } from './shell/route.ts';
+import { parseRoute, type Route, useHash, viewKey } from './shell/route.ts';
 import { AdminPage, BatchPage, HistoryPage, NotificationsPage, prefetch, QueuePage } from './shell/views.ts';
 import { Toasts } from './ui/Toasts.tsx';
-import { carry, unload } from './upload/carried.ts';
 import { UploadsProvider } from './upload/context.tsx';
+import { restoreUnfinished, saveUnfinished } from './upload/unfinished-uploads.ts';
 import { Uploads } from './upload/uploads.ts';
 
 export function App() {
@@ -40,7 +40,7 @@ function nextFrame(flush: () => void): void {
 
 function start(token: string) {
   const client = new CourantClient({ token: () => token, schedule: nextFrame });
-  const recent = new Recent(client.jobs);
+  const recent = new RecentJobs(client.jobs);
   return { client, recent, uploads: new Uploads(client, (jobId) => recent.keep(jobId), subjectOf(token)) };
 }
 
@@ -52,12 +52,17 @@ function SignedIn({ token }: { readonly token: string }) {
     client.connect();
     const unwatch = client.watch('mine', { minIntervalMs: 250 });
     const user = subjectOf(token);
-    unload(user, uploads);
-    const stop = [recent.start(), spreadNews(client, announce), followClicks(client), unwatch];
-    void renew(client);
+    restoreUnfinished(user, uploads);
+    const stop = [
+      recent.start(),
+      announceJobEvents(client, announce),
+      openClickedNotifications(client),
+      unwatch,
+    ];
+    void renewPush(client);
     return () => {
       for (const each of stop) each();
-      if (!hasLeft()) carry(user, uploads);
+      if (!hasSignedOut()) saveUnfinished(user, uploads);
       client.disconnect();
     };
   }, [client, recent, uploads, token]);
@@ -65,9 +70,9 @@ function SignedIn({ token }: { readonly token: string }) {
   return (
     <CourantProvider client={client}>
       <UploadsProvider value={uploads}>
-        <RecentProvider value={recent}>
+        <RecentJobsProvider value={recent}>
           <Shell announced={announced} />
-        </RecentProvider>
+        </RecentJobsProvider>
       </UploadsProvider>
     </CourantProvider>
   );
@@ -75,14 +80,14 @@ function SignedIn({ token }: { readonly token: string }) {
 
 function Shell({ announced }: { readonly announced: string }) {
   const state = useConnection();
-  const route = parse(useHash());
+  const route = parseRoute(useHash());
   const tokenRefused = state.status === 'failed' && (state.code === 4401 || state.code === 4403);
   const reason = state.status === 'failed' ? state.reason : '';
   useEffect(() => {
-    if (tokenRefused) signOut(refusal(reason));
+    if (tokenRefused) signOut(signInMessage(reason));
   }, [tokenRefused, reason]);
 
-  const view = viewOf(route);
+  const view = viewKey(route);
   useFocusOnMove(view);
   useEffect(prefetch, []);
 

@@ -22,7 +22,7 @@ import './styles/job-head.css';
 import './styles/batch.css';
 import './styles/detail.css';
 import './styles/reader.css';
-import './styles/paper.css';
+import './styles/viewer.css';
 import './styles/zones.css';
 import './styles/page-text.css';
 import './styles/popover.css';

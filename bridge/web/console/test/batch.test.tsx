@@ -5,7 +5,7 @@ import { act, cleanup, configure, renderHook, waitFor } from '@testing-library/r
 import type { ReactNode } from 'react';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FakeSocket, job } from '../../packages/client/test/harness.ts';
-import { useMembers } from '../src/batch/useMembers.ts';
+import { useBatchJobs } from '../src/batch/useBatchJobs.ts';
 
 configure({ asyncUtilTimeout: 10_000 });
 
@@ -35,7 +35,7 @@ describe('a batch', () => {
     const wrapper = ({ children }: { readonly children: ReactNode }) => (
       <CourantProvider client={client}>{children}</CourantProvider>
     );
-    const { result } = renderHook(() => useMembers('b'), { wrapper });
+    const { result } = renderHook(() => useBatchJobs('b'), { wrapper });
     expect(result.current).toMatchObject({ views: [], loading: true });
     await waitFor(() => expect(result.current.loading).toBe(false));
     expect(result.current.views).toHaveLength(90);
@@ -59,7 +59,7 @@ describe('a batch', () => {
     const wrapper = ({ children }: { readonly children: ReactNode }) => (
       <CourantProvider client={client}>{children}</CourantProvider>
     );
-    const { result } = renderHook(() => useMembers('b'), { wrapper });
+    const { result } = renderHook(() => useBatchJobs('b'), { wrapper });
     await waitFor(() => expect(result.current.error).not.toBeNull());
     expect(result.current.views).toHaveLength(1);
     isBroken = false;

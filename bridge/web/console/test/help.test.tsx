@@ -5,8 +5,8 @@ import { cleanup, configure, fireEvent, render, screen } from '@testing-library/
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { FakeSocket, job } from '../../packages/client/test/harness.ts';
 import { Actions } from '../src/jobs/Actions.tsx';
-import { Recent, RecentProvider } from '../src/jobs/recent.tsx';
-import { Troubles } from '../src/jobs/Troubles.tsx';
+import { JobProblems } from '../src/jobs/JobProblems.tsx';
+import { RecentJobs, RecentJobsProvider } from '../src/jobs/recent-jobs.tsx';
 import { UploadsProvider } from '../src/upload/context.tsx';
 import { Uploads } from '../src/upload/uploads.ts';
 
@@ -27,10 +27,10 @@ function show(of: Job) {
   render(
     <CourantProvider client={client}>
       <UploadsProvider value={uploads}>
-        <RecentProvider value={new Recent(client.jobs)}>
+        <RecentJobsProvider value={new RecentJobs(client.jobs)}>
           <Actions job={of} />
-          <Troubles job={of} />
-        </RecentProvider>
+          <JobProblems job={of} />
+        </RecentJobsProvider>
       </UploadsProvider>
     </CourantProvider>,
   );

@@ -1,5 +1,6 @@
 // @vitest-environment jsdom
 import { view } from '@courant/client';
+import { formatDuration } from '@courant/react/format';
 import { renderHook } from '@testing-library/react';
 import { describe, expect, it } from 'vitest';
 import { JobStore } from '../../packages/client/src/store.ts';
@@ -7,15 +8,15 @@ import { job } from '../../packages/client/test/harness.ts';
 import { progressOf } from '../src/batch/progress.ts';
 import { listOptions, readFilters, serverFilter, writeFilters } from '../src/history/filters.ts';
 import { cells, donePages } from '../src/jobs/PageStrip.tsx';
-import { Recent } from '../src/jobs/recent.tsx';
-import { countZones, leaves } from '../src/paper/pages.ts';
-import { signOut, takeTokenFromAddress, tokenFrom, useSession } from '../src/session/session.ts';
-import { parse, searchHref } from '../src/shell/route.ts';
-import { ago, bytes, span } from '../src/ui/format.ts';
-import { objection } from '../src/upload/uploads.ts';
+import { RecentJobs } from '../src/jobs/recent-jobs.tsx';
+import { parseToken, signOut, takeTokenFromAddress, useSession } from '../src/session/session.ts';
+import { parseRoute, searchHref } from '../src/shell/route.ts';
+import { formatAgo, formatBytes } from '../src/ui/format.ts';
+import { rejectionReason } from '../src/upload/uploads.ts';
+import { countZones, pageItems } from '../src/viewer/page-items.ts';
 
 describe('the page strip', () => {
-  it('takes pages it was not told of to be the first', () => {
+  it('takes pages it got no events of to be the first', () => {
     const page = { number: 4, width: 1, height: 1, zoneCount: 0, durationMs: 1, warnings: [], zones: [] };
     const known = {
       ...view(job({ pagesTotal: 5, pagesDone: 3 }), 0),
@@ -35,9 +36,9 @@ describe('the page strip', () => {
 });
 
 describe('what is under way', () => {
-  it('keeps a job asked for here that was over before its first news', () => {
+  it('keeps a job asked for here that was over before its first event', () => {
     const jobs = new JobStore((flush) => flush());
-    const recent = new Recent(jobs);
+    const recent = new RecentJobs(jobs);
     const stop = recent.start();
     recent.keep('J1');
     jobs.put(job({ jobId: 'J1', state: 'failed' }));
@@ -51,9 +52,9 @@ describe('what is under way', () => {
 
 describe('signing in', () => {
   it('takes a token or the whole link', () => {
-    expect(tokenFrom('  aa.bb-_.cc\n')).toBe('aa.bb-_.cc');
-    expect(tokenFrom('http://127.0.0.1:8080/#token=aa.bb.cc')).toBe('aa.bb.cc');
-    expect(tokenFrom('hello')).toBeNull();
+    expect(parseToken('  aa.bb-_.cc\n')).toBe('aa.bb-_.cc');
+    expect(parseToken('http://127.0.0.1:8080/#token=aa.bb.cc')).toBe('aa.bb.cc');
+    expect(parseToken('hello')).toBeNull();
   });
 
   it('takes the token out of the address and keeps it for this tab', () => {
@@ -98,7 +99,7 @@ describe('the pages of a document', () => {
 
   it('are known from events, the result and the document, whichever knows more', () => {
     const live = { ...view(job({ pagesTotal: 3 }), 0), pages: [undefined, found(2, 'table')] };
-    const list = leaves(live, null, 4);
+    const list = pageItems(live, null, 4);
     expect(list.map(({ number, page }) => [number, page?.number ?? null])).toEqual([
       [1, null],
       [2, 2],
@@ -121,31 +122,35 @@ describe('a batch', () => {
 
 describe('small things', () => {
   it('route', () => {
-    expect(parse('')).toEqual({ page: 'home' });
-    expect(parse('#/jobs/01K9')).toEqual({ page: 'job', jobId: '01K9' });
-    expect(parse('#/batches/a%2Fb')).toEqual({ page: 'batch', batchId: 'a/b' });
-    expect(parse(searchHref('a b'))).toEqual({ page: 'history', query: 'q=a+b' });
-    expect(parse('#/jobs/%E0')).toEqual({ page: 'job', jobId: '%E0' });
-    expect(parse('#/nowhere')).toEqual({ page: 'home' });
+    expect(parseRoute('')).toEqual({ page: 'home' });
+    expect(parseRoute('#/jobs/01K9')).toEqual({ page: 'job', jobId: '01K9' });
+    expect(parseRoute('#/batches/a%2Fb')).toEqual({ page: 'batch', batchId: 'a/b' });
+    expect(parseRoute(searchHref('a b'))).toEqual({ page: 'history', query: 'q=a+b' });
+    expect(parseRoute('#/jobs/%E0')).toEqual({ page: 'job', jobId: '%E0' });
+    expect(parseRoute('#/nowhere')).toEqual({ page: 'home' });
   });
 
   it('objections to files', () => {
-    expect(objection(new File(['%PDF'], 'a.PDF'))).toBeNull();
-    expect(objection(new File(['x'], 'scan', { type: 'application/pdf' }))).toBeNull();
-    expect(objection(new File([], 'a.pdf'))).toContain('empty');
-    expect(objection(new File(['x'], 'a.docx'))).toContain('PDF');
+    expect(rejectionReason(new File(['%PDF'], 'a.PDF'))).toBeNull();
+    expect(rejectionReason(new File(['x'], 'scan', { type: 'application/pdf' }))).toBeNull();
+    expect(rejectionReason(new File([], 'a.pdf'))).toContain('empty');
+    expect(rejectionReason(new File(['x'], 'a.docx'))).toContain('PDF');
   });
 
   it('words for numbers', () => {
-    expect([bytes(999), bytes(1500), bytes(250_000_000)]).toEqual(['999 B', '1.5 kB', '250 MB']);
-    expect([span(0.84), span(42.4), span(185), span(7800)]).toEqual([
+    expect([formatBytes(999), formatBytes(1500), formatBytes(250_000_000)]).toEqual([
+      '999 B',
+      '1.5 kB',
+      '250 MB',
+    ]);
+    expect([formatDuration(0.84), formatDuration(42.4), formatDuration(185), formatDuration(7800)]).toEqual([
       '0.8 s',
       '42 s',
       '3 min 05 s',
       '2 h 10 min',
     ]);
     const now = Date.parse('2026-11-21T09:00:00Z');
-    expect(ago('2026-11-21T08:59:50Z', now)).toBe('just now');
-    expect(ago('2026-11-21T08:00:00Z', now)).toBe('1 hour ago');
+    expect(formatAgo('2026-11-21T08:59:50Z', now)).toBe('just now');
+    expect(formatAgo('2026-11-21T08:00:00Z', now)).toBe('1 hour ago');
   });
 });

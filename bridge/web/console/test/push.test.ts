@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import type { CourantClient } from '@courant/client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { pushed, subscribe, unsubscribe } from '../src/notifications/push.ts';
+import { pushRegistration, subscribePush, unsubscribePush } from '../src/notifications/push.ts';
 
 const bytes = (text: string) => Uint8Array.from(text, (letter) => letter.charCodeAt(0)).buffer;
 
@@ -49,33 +49,33 @@ describe('Web Push', () => {
 
   it('takes the subscription there is, and makes another for another key', async () => {
     const same = place('QUJD', 'QUJD');
-    expect(await subscribe(same.client)).toBe(true);
+    expect(await subscribePush(same.client)).toBe(true);
     expect(same.done).toEqual(['PUT v1/push/subscriptions {"endpoint":"to QUJD"}']);
     const other = place('REVG', 'QUJD');
-    expect(await subscribe(other.client)).toBe(true);
+    expect(await subscribePush(other.client)).toBe(true);
     expect(other.done).toEqual([
       'unsubscribed',
       'subscribed REVG',
       'PUT v1/push/subscriptions {"endpoint":"to REVG"}',
     ]);
-    expect(pushed()).not.toBeNull();
-    await unsubscribe(other.client);
+    expect(pushRegistration()).not.toBeNull();
+    await unsubscribePush(other.client);
     expect(other.done.slice(3)).toEqual([
       'unsubscribed',
       'DELETE v1/push/subscriptions {"endpoint":"to REVG"}',
     ]);
-    expect(pushed()).toBeNull();
+    expect(pushRegistration()).toBeNull();
   });
 
   it('is none where the bridge has no key, knows nothing of it, or the browser cannot', async () => {
     const off = place(null, null);
-    expect(await subscribe(off.client)).toBe(false);
+    expect(await subscribePush(off.client)).toBe(false);
     expect(off.done).toEqual([]);
     const older = { request: () => Promise.reject(new Error('NOT_FOUND')) } as unknown as CourantClient;
-    expect(await subscribe(older)).toBe(false);
+    expect(await subscribePush(older)).toBe(false);
     vi.stubGlobal('navigator', {});
-    expect(await subscribe(off.client)).toBe(false);
-    await unsubscribe(off.client);
-    expect(pushed()).toBeNull();
+    expect(await subscribePush(off.client)).toBe(false);
+    await unsubscribePush(off.client);
+    expect(pushRegistration()).toBeNull();
   });
 });

@@ -13,10 +13,10 @@ import {
 } from '@testing-library/react';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeSocket } from '../../packages/client/test/harness.ts';
-import { keepPassword, passwordOf } from '../src/paper/copies.ts';
 import { SwitchUser } from '../src/session/SwitchUser.tsx';
 import { signIn, signOut, takeTokenFromAddress, useSession } from '../src/session/session.ts';
 import { toastManager } from '../src/ui/toasts.ts';
+import { cachedPassword, cachePassword } from '../src/viewer/document-cache.ts';
 
 configure({ asyncUtilTimeout: 10_000 });
 
@@ -76,13 +76,13 @@ describe('a link with a token', () => {
 
   it('signs in as somebody else once one says so, who finds nothing of the one before', async () => {
     act(() => signIn(token('alice')));
-    keepPassword('J1', 'secret');
+    cachePassword('J1', 'secret');
     show();
     act(() => open(token('bob')));
     await waitFor(() => screen.getByText('Sign in as bob?'));
     fireEvent.click(screen.getByTestId('confirm-yes'));
     await waitFor(() => expect(kept()).toBe(token('bob')));
-    expect(passwordOf('J1')).toBeUndefined();
+    expect(cachedPassword('J1')).toBeUndefined();
   });
 
   it('renews the session of the same user without a question', async () => {

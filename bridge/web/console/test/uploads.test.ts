@@ -1,8 +1,8 @@
 // @vitest-environment jsdom
 import { type CourantClient, CourantError } from '@courant/client';
 import { describe, expect, it, vi } from 'vitest';
-import { hasLeft, signIn, signOut, subjectOf } from '../src/session/session.ts';
-import { carry, unload } from '../src/upload/carried.ts';
+import { hasSignedOut, signIn, signOut, subjectOf } from '../src/session/session.ts';
+import { restoreUnfinished, saveUnfinished } from '../src/upload/unfinished-uploads.ts';
 import { Uploads } from '../src/upload/uploads.ts';
 
 const pdf = (name: string) => new File(['%PDF'], name, { type: 'application/pdf' });
@@ -55,10 +55,10 @@ describe('files on their way when a session ends', () => {
     const first = new Uploads(before.client, vi.fn());
     first.add(['1.pdf', '2.pdf', '3.pdf', '4.pdf', '5.pdf'].map(pdf));
     expect(before.asked).toHaveLength(3);
-    carry('ann', first);
+    saveUnfinished('ann', first);
     expect(first.list()).toEqual([]);
     const second = new Uploads(after.client, vi.fn());
-    unload('ann', second);
+    restoreUnfinished('ann', second);
     expect(second.list().map(({ file }) => file.name)).toEqual(['1.pdf', '2.pdf', '3.pdf', '4.pdf', '5.pdf']);
     const ids = (asked: typeof before.asked) =>
       asked.map(({ requestId, batchId }) => `${requestId} ${batchId}`);
@@ -68,10 +68,10 @@ describe('files on their way when a session ends', () => {
   it('are nobody else’s, and are not kept twice', () => {
     const first = new Uploads(stuck().client, vi.fn());
     first.add([pdf('private.pdf')]);
-    carry('ann', first);
+    saveUnfinished('ann', first);
     for (const user of ['bob', 'ann']) {
       const next = new Uploads(stuck().client, vi.fn());
-      unload(user, next);
+      restoreUnfinished(user, next);
       expect(next.list()).toEqual([]);
     }
   });
@@ -81,8 +81,8 @@ describe('files on their way when a session ends', () => {
     expect([subjectOf(token), subjectOf('nonsense'), subjectOf('a.e30.c')]).toEqual(['ann', '', '']);
     signIn(token);
     signOut('the token ran out');
-    expect(hasLeft()).toBe(false);
+    expect(hasSignedOut()).toBe(false);
     signOut();
-    expect(hasLeft()).toBe(true);
+    expect(hasSignedOut()).toBe(true);
   });
 });

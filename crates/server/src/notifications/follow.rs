@@ -83,14 +83,11 @@ fn draft(entry: &Entry) -> Option<Draft> {
     let Record::Changed { event, job } = &entry.record else { return None };
     let (kind, severity, title, body) = match &event.change {
         Change::Succeeded { .. } => {
-            ("job-succeeded", NotificationSeverity::Success, format!("{} is ready", name(job)), String::new())
+            ("job-succeeded", NotificationSeverity::Success, format!("{} succeeded", name(job)), String::new())
         }
-        Change::Failed { error, .. } => (
-            "job-failed",
-            NotificationSeverity::Error,
-            format!("{} could not be processed", name(job)),
-            error.message.to_string(),
-        ),
+        Change::Failed { error, .. } => {
+            ("job-failed", NotificationSeverity::Error, format!("{} failed", name(job)), error.message.to_string())
+        }
         _ => return None,
     };
     Some(Draft {

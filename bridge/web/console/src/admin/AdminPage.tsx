@@ -7,16 +7,18 @@ import {
   useSystemMetrics,
   useTopic,
 } from '@courant/react';
+import { formatCount, formatDuration, sentenceCase } from '@courant/react/format';
 import { ShieldAlert } from 'lucide-react';
 import { useSyncExternalStore } from 'react';
-import { Tile, Unserved } from '../queue/QueuePage.tsx';
+import { Tile } from '../queue/QueuePage.tsx';
+import { Unserved } from '../queue/Unserved.tsx';
 import { home } from '../shell/route.ts';
-import { ago, bytes, count, dateTime, sentenceCase, span, uptime } from '../ui/format.ts';
+import { formatAgo, formatBytes, formatDateTime, formatUptime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { useTitle } from '../ui/useTitle.ts';
 import { Bridges } from './Bridges.tsx';
 import { Chart } from './Chart.tsx';
-import { figuresOf } from './series.ts';
+import { metricsHistoryOf } from './metrics-history.ts';
 import { Workers } from './Workers.tsx';
 import 'uplot/dist/uPlot.min.css';
 
@@ -76,17 +78,17 @@ function Summary({ metrics }: { readonly metrics: SystemMetrics }) {
       />
       <Tile
         name="Job duration"
-        value={metrics.averageDuration === null ? '–' : span(metrics.averageDuration)}
+        value={metrics.averageDuration === null ? '–' : formatDuration(metrics.averageDuration)}
       />
-      <Tile name="Memory" value={bytes(metrics.memoryBytes)} />
-      <Tile name={`Up, version ${metrics.version}`} value={up === null ? '–' : uptime(up)} />
+      <Tile name="Memory" value={formatBytes(metrics.memoryBytes)} />
+      <Tile name={`Up, version ${metrics.version}`} value={up === null ? '–' : formatUptime(up)} />
     </dl>
   );
 }
 
 function Charts() {
-  const figures = figuresOf(useCourant());
-  const series = useSyncExternalStore(figures.subscribe, figures.series);
+  const history = metricsHistoryOf(useCourant());
+  const series = useSyncExternalStore(history.subscribe, history.series);
   return (
     <section className="charts" aria-label="Metrics over time">
       <Chart title="Throughput" unit="jobs / h" name="jobs" series={series} color="--flow" />
@@ -121,7 +123,7 @@ function TopicCounts() {
 /** Over all bridges, as far as they are known. */
 function counted({ allBridges, total, users }: Connections): string {
   const of = allBridges ?? { total, users };
-  return `${count(of.total, 'connection')}, ${count(of.users, 'person', 'people')}`;
+  return `${formatCount(of.total, 'connection')}, ${formatCount(of.users, 'person', 'people')}`;
 }
 
 /** So many the server names. */
@@ -159,7 +161,7 @@ function RoomTable({ connections }: { readonly connections: Connections }) {
           ))}
         </tbody>
       </table>
-      {more > 0 && <p className="muted small">{count(more, 'more topic')} not shown</p>}
+      {more > 0 && <p className="muted small">{formatCount(more, 'more topic')} not shown</p>}
       {isCut && <p className="muted small">The {topics.length} busiest topics are shown.</p>}
     </section>
   );
@@ -205,8 +207,8 @@ function Entry({ entry: { address, count, action, target, time, user } }: { read
         {[user, target].filter(Boolean).join(' · ')}
         {address && <span className="muted"> from {address}</span>}
       </span>
-      <time className="muted small nowrap" dateTime={time} title={dateTime(time)}>
-        {ago(time, now)}
+      <time className="muted small nowrap" dateTime={time} title={formatDateTime(time)}>
+        {formatAgo(time, now)}
       </time>
     </li>
   );

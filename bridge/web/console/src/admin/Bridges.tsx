@@ -1,6 +1,7 @@
 import type { AllBridges, BridgeConnections } from '@courant/client/service';
 import { useConnectionCounts } from '@courant/react';
-import { ago, count, dateTime } from '../ui/format.ts';
+import { formatCount } from '@courant/react/format';
+import { formatAgo, formatDateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 
 /** All bridges, and how many are connected to each. Nothing until the server has sent it. */
@@ -38,10 +39,10 @@ export function Bridges() {
 
 function summary({ bridges, devices, total, users }: AllBridges): string {
   return [
-    count(bridges.length, 'bridge'),
-    count(total, 'connection'),
-    count(users, 'person', 'people'),
-    count(devices, 'device'),
+    formatCount(bridges.length, 'bridge'),
+    formatCount(total, 'connection'),
+    formatCount(users, 'person', 'people'),
+    formatCount(devices, 'device'),
   ].join(', ');
 }
 
@@ -50,7 +51,7 @@ function Line({ line, own }: { readonly line: BridgeConnections; readonly own: b
   return (
     <tr data-testid="bridge">
       <td className="mono bridge-name" title={`${line.bridge} ${line.software}`}>
-        {/* The end tells bridges apart that started together. */}
+        {/* The end of the id distinguishes bridges that started together. */}
         {`…${line.bridge.slice(-8)}`}
         {own && <span className="bridge-this">this page’s</span>}
       </td>
@@ -58,8 +59,8 @@ function Line({ line, own }: { readonly line: BridgeConnections; readonly own: b
         {line.connectTime === null ? (
           '–'
         ) : (
-          <time dateTime={line.connectTime} title={dateTime(line.connectTime)}>
-            {ago(line.connectTime, now)}
+          <time dateTime={line.connectTime} title={formatDateTime(line.connectTime)}>
+            {formatAgo(line.connectTime, now)}
           </time>
         )}
       </td>

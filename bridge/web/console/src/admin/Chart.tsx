@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'react';
 import uPlot from 'uplot';
-import type { Series, SeriesName } from './series.ts';
+import type { Series, SeriesName } from './metrics-history.ts';
 
 interface Props {
   readonly title: string;
@@ -76,7 +76,7 @@ function options(box: HTMLElement, color: string, words: (value: number) => stri
   };
 }
 
-/** One figure over time. What it draws is also said: the newest value, and least and most. */
+/** One figure over time. Screen readers get the newest value, the least and the most. */
 export function Chart({ title, unit, name, series, color, digits = 0 }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
@@ -88,7 +88,7 @@ export function Chart({ title, unit, name, series, color, digits = 0 }: Props) {
       notation: value >= 100_000 ? 'compact' : 'standard',
     });
 
-  // Another theme has other colours: the chart is made anew.
+  // Another theme has other colours: the chart is created again.
   useEffect(() => {
     const to = box.current;
     if (to === null) return;
@@ -109,7 +109,7 @@ export function Chart({ title, unit, name, series, color, digits = 0 }: Props) {
     };
   }, [color, theme]);
 
-  // A chart that was made anew needs its data.
+  // A new chart needs its data.
   useEffect(() => {
     plot.current?.setData([[...series.times], [...values]]);
   }, [series, values, theme]);

@@ -1,9 +1,10 @@
 import { drainWorker, type Worker } from '@courant/client/service';
 import { useCourant, useWorkers } from '@courant/react';
+import { errorMessage } from '@courant/react/format';
 import { useState } from 'react';
 import { jobHref } from '../shell/route.ts';
 import { Confirm } from '../ui/Confirm.tsx';
-import { ago, failure } from '../ui/format.ts';
+import { formatAgo } from '../ui/format.ts';
 import { toast } from '../ui/toasts.ts';
 import { useNow } from '../ui/useNow.ts';
 
@@ -38,10 +39,15 @@ export function Workers() {
 /** More free slots than this are a number. */
 const mostSlots = 16;
 
-type Look = 'busy' | 'idle' | 'draining' | 'away';
-const words: Record<Look, string> = { busy: 'Working', idle: 'Idle', draining: 'Drained', away: 'Lost' };
+type WorkerStatus = 'busy' | 'idle' | 'draining' | 'away';
+const words: Record<WorkerStatus, string> = {
+  busy: 'Working',
+  idle: 'Idle',
+  draining: 'Drained',
+  away: 'Lost',
+};
 
-function lookOf({ connected, draining, jobs }: Worker): Look {
+function statusOf({ connected, draining, jobs }: Worker): WorkerStatus {
   if (!connected) return 'away';
   if (draining) return 'draining';
   return jobs.length > 0 ? 'busy' : 'idle';
@@ -49,7 +55,7 @@ function lookOf({ connected, draining, jobs }: Worker): Look {
 
 function WorkerRow({ worker }: { readonly worker: Worker }) {
   const now = useNow();
-  const look = lookOf(worker);
+  const status = statusOf(worker);
   const free = Math.max(0, Math.min(worker.slots, mostSlots) - worker.jobs.length);
   const hidden = Math.max(0, worker.slots - worker.jobs.length - free);
   const { lastSeenTime, jobs, kinds, pageDurationMs, pagesDone, slots, software, workerId } = worker;
@@ -58,17 +64,17 @@ function WorkerRow({ worker }: { readonly worker: Worker }) {
     kinds.join(', '),
     `${pagesDone.toLocaleString('en')} pages`,
     pageDurationMs === null ? null : `${(pageDurationMs / 1000).toPrecision(3)} s/page`,
-    lastSeenTime === null || look !== 'away' ? null : `heard ${ago(lastSeenTime, now)}`,
+    lastSeenTime === null || status !== 'away' ? null : `last seen ${formatAgo(lastSeenTime, now)}`,
   ];
   return (
-    <li className="worker" data-testid="worker" data-look={look} data-worker-id={workerId}>
+    <li className="worker" data-testid="worker" data-status={status} data-worker-id={workerId}>
       <div className="worker-words">
         <p className="worker-name">
           <span className="worker-dot" aria-hidden="true" />
           <strong className="clip" title={workerId}>
             {workerId}
           </strong>
-          <span className="muted small">{words[look]}</span>
+          <span className="muted small">{words[status]}</span>
         </p>
         <p className="muted small">{facts.filter(Boolean).join(' · ')}</p>
       </div>
@@ -101,7 +107,11 @@ function Drain({ worker: { draining, jobs, workerId } }: { readonly worker: Work
     try {
       await drainWorker(client, workerId, verb === 'drain');
     } catch (error) {
-      toast({ tone: 'bad', title: `${workerId} could not be told to ${verb}`, text: failure(error) });
+      toast({
+        tone: 'bad',
+        title: `${workerId} could not be ${verb === 'drain' ? 'drained' : 'resumed'}`,
+        text: errorMessage(error),
+      });
     }
     setBusy(false);
   };

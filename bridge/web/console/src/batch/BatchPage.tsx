@@ -1,17 +1,18 @@
 import { isFinished, type Job, type JobView } from '@courant/client';
 import { cancelBatch } from '@courant/client/service';
 import { useCourant, useTopic } from '@courant/react';
+import { errorMessage, formatCount, formatDuration } from '@courant/react/format';
 import { ArrowLeft, Layers, X } from 'lucide-react';
 import { useState } from 'react';
 import { JobCard } from '../jobs/JobCard.tsx';
 import { historyPage, home } from '../shell/route.ts';
 import { Confirm } from '../ui/Confirm.tsx';
-import { count, failure, span } from '../ui/format.ts';
+import { ProgressRow } from '../ui/ProgressBar.tsx';
 import { toast } from '../ui/toasts.ts';
 import { useNow } from '../ui/useNow.ts';
 import { useTitle } from '../ui/useTitle.ts';
 import { progressOf } from './progress.ts';
-import { useMembers } from './useMembers.ts';
+import { useBatchJobs } from './useBatchJobs.ts';
 
 const unfinishedFirst = (a: JobView, b: JobView): number =>
   Number(isFinished(a.job)) - Number(isFinished(b.job));
@@ -20,7 +21,7 @@ const unfinishedFirst = (a: JobView, b: JobView): number =>
 export default function BatchPage({ batchId }: { readonly batchId: string }) {
   useTitle('Batch');
   const topic = useTopic(`batch/${batchId}`);
-  const { views, loading: asking, error, reload } = useMembers(batchId);
+  const { views, loading: asking, error, reload } = useBatchJobs(batchId);
   const loading = asking || topic.phase === 'waiting' || topic.phase === 'loading';
   return (
     <div className="page" data-testid="batch" data-batch-id={batchId}>
@@ -75,7 +76,7 @@ function useTimeLeft(jobs: readonly Job[], receivedAt: number): string | null {
     .filter((job) => !isFinished(job))
     .map((job) => (job.estimatedWait ?? 0) + (job.estimatedTimeRemaining ?? 0));
   const longest = Math.max(0, ...left) - (now - receivedAt) / 1000;
-  return left.length === 0 || longest <= 0 ? null : `about ${span(longest)} left`;
+  return left.length === 0 || longest <= 0 ? null : `about ${formatDuration(longest)} left`;
 }
 
 interface SummaryProps {
@@ -100,30 +101,14 @@ function Summary({ batchId, jobs, receivedAt }: SummaryProps) {
     <div className="card batch-card">
       <div className="card-head">
         <div className="card-title">
-          <h1 className="detail-name">Batch of {count(jobs.length, 'document')}</h1>
+          <h1 className="detail-name">Batch of {formatCount(jobs.length, 'document')}</h1>
           <p className="muted small">
-            {count(pages, 'page')} read{left && ` · ${left}`}
+            {formatCount(pages, 'page')} read{left && ` · ${left}`}
           </p>
         </div>
         <CancelAll batchId={batchId} jobs={jobs} />
       </div>
-      <div className="bar-row">
-        <div
-          className="bar"
-          role="progressbar"
-          aria-label="Progress of the batch"
-          aria-valuemin={0}
-          aria-valuemax={100}
-          aria-valuenow={percent}
-          data-testid="batch-progress"
-        >
-          <span className="bar-fill" style={{ transform: `scaleX(${percent / 100})` }} />
-        </div>
-        <span className="percent" aria-hidden="true">
-          {percent}
-          <small> %</small>
-        </span>
-      </div>
+      <ProgressRow label="Progress of the batch" percent={percent} testId="batch-progress" />
       <dl className="batch-counts">
         {counts.map(([state, label, number]) => (
           <div key={state} data-state={state} data-none={number === 0}>
@@ -149,7 +134,7 @@ function CancelAll({ batchId, jobs }: Pick<SummaryProps, 'batchId' | 'jobs'>) {
       const ended = await Promise.allSettled(open.map(({ jobId }) => client.cancel(jobId)));
       const failed = ended.find((each) => each.status === 'rejected');
       if (failed)
-        toast({ tone: 'bad', title: 'Not all jobs could be cancelled', text: failure(failed.reason) });
+        toast({ tone: 'bad', title: 'Not all jobs could be cancelled', text: errorMessage(failed.reason) });
     }
   };
   return (
@@ -165,7 +150,7 @@ function CancelAll({ batchId, jobs }: Pick<SummaryProps, 'batchId' | 'jobs'>) {
       </button>
       <Confirm
         open={asking}
-        title={`Cancel ${count(open.length, 'job')}?`}
+        title={`Cancel ${formatCount(open.length, 'job')}?`}
         verb="Cancel jobs"
         keep="Keep running"
         onAnswer={(yes) => {

@@ -1,20 +1,21 @@
 import type { Job } from '@courant/client';
-import { bytes, count, dateTime, span } from '../ui/format.ts';
+import { formatCount, formatDuration } from '@courant/react/format';
+import { formatBytes, formatDateTime } from '../ui/format.ts';
 
 /** The small print of a job. */
 export function Facts({ job }: { readonly job: Job }) {
   const facts: readonly (readonly [string, string | null])[] = [
     ['Job', job.jobId],
     ['Document', job.documentId],
-    ['Size', bytes(job.documentBytes)],
+    ['Size', formatBytes(job.documentBytes)],
     ['Lane', job.lane],
-    ['Submitted', dateTime(job.createTime)],
-    ['Started', job.startTime && dateTime(job.startTime)],
-    ['Ended', job.endTime && dateTime(job.endTime)],
+    ['Submitted', formatDateTime(job.createTime)],
+    ['Started', job.startTime && formatDateTime(job.startTime)],
+    ['Ended', job.endTime && formatDateTime(job.endTime)],
     ['Attempt', job.attempt === 0 ? null : String(job.attempt)],
     ['SHA-256', job.documentSha256],
   ];
-  // What the last attempt ended with is told above.
+  // The error of the last attempt is shown above.
   const earlier = job.attempts.filter(({ number }) => job.state !== 'failed' || number !== job.attempt);
   const first = job.attempts[0]?.number ?? 1;
   return (
@@ -37,8 +38,10 @@ export function Facts({ job }: { readonly job: Job }) {
             {first > 1 && <li className="muted">Attempts before {first} are not listed.</li>}
             {earlier.map(({ number, startTime, endTime, error, pagesDone }) => (
               <li key={number}>
-                <strong>Attempt {number}</strong> finished {count(pagesDone, 'page')}
-                {startTime && endTime && ` in ${span((Date.parse(endTime) - Date.parse(startTime)) / 1000)}`}
+                <strong>Attempt {number}</strong> finished {formatCount(pagesDone, 'page')}
+                {startTime &&
+                  endTime &&
+                  ` in ${formatDuration((Date.parse(endTime) - Date.parse(startTime)) / 1000)}`}
                 {error && `: ${error.message} (${error.code})`}
               </li>
             ))}

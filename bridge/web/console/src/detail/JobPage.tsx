@@ -1,13 +1,13 @@
 import { isFinished, type JobView } from '@courant/client';
 import { useCourant, useJob, useTopic } from '@courant/react';
+import { sentenceCase } from '@courant/react/format';
 import { ArrowLeft, FileX2, Layers } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { Actions } from '../jobs/Actions.tsx';
+import { JobProblems } from '../jobs/JobProblems.tsx';
 import { Progress } from '../jobs/Progress.tsx';
 import { StateChip } from '../jobs/StateChip.tsx';
-import { Troubles } from '../jobs/Troubles.tsx';
 import { batchHref, historyPage, home } from '../shell/route.ts';
-import { sentenceCase } from '../ui/format.ts';
 import { firstCursor } from '../upload/uploads.ts';
 import { Facts } from './Facts.tsx';
 import { Results } from './Results.tsx';
@@ -16,7 +16,7 @@ import { useDocument } from './useResult.ts';
 export function JobPage({ jobId }: { readonly jobId: string }) {
   const client = useCourant();
   const [known] = useState(() => client.jobs.get(jobId));
-  // What was missed is told again from the first event, unless all of it was seen here anyway.
+  // Missed events are replayed from the first one, unless this page has seen all of them.
   const [after] = useState(() => (known && complete(known) ? undefined : firstCursor(jobId)));
   const view = useJob(jobId, { after, minIntervalMs: 250 });
   const topic = useTopic(`job/${jobId}`);
@@ -109,7 +109,7 @@ function Loaded({ view }: { readonly view: JobView }) {
           <Actions job={job} />
         </div>
         <Progress view={view} />
-        <Troubles job={job} />
+        <JobProblems job={job} />
       </div>
       <Results view={view} document={document} />
       <Facts job={job} />

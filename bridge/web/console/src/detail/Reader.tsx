@@ -59,14 +59,14 @@ const Sheet = memo(function Sheet({ page: { view, blocks } }: { readonly page: D
       ))}
       {body.length === 0 && <p className="muted">Nothing was found on this page.</p>}
       {body.map((block) => (
-        <Part key={block.id} block={block} />
+        <BlockView key={block.id} block={block} />
       ))}
     </section>
   );
 });
 
 /** One block of the result as HTML. */
-export function Part({ block }: { readonly block: Block }) {
+export function BlockView({ block }: { readonly block: Block }) {
   switch (block.kind) {
     case 'heading':
       return <Heading level={block.level} text={block.text} />;

@@ -2,8 +2,8 @@ import { isFinished, type Job, type JobView, type ResultFormat } from '@courant/
 import { Check, Copy } from 'lucide-react';
 import { type KeyboardEvent, useRef, useState } from 'react';
 import { DownloadMenu } from '../jobs/Downloads.tsx';
-import { Pages } from '../paper/Pages.tsx';
 import { formatNames } from '../ui/format.ts';
+import { Pages } from '../viewer/Pages.tsx';
 import { Reader } from './Reader.tsx';
 import { type JobDocument, useResult } from './useResult.ts';
 

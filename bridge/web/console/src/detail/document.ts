@@ -51,7 +51,7 @@ function cell(from: Json): Cell {
 }
 
 /** Rows without any text are the finder's, not the author's. One that reaches into others must stay. */
-function saysSomething(row: readonly Cell[]): boolean {
+function hasText(row: readonly Cell[]): boolean {
   return row.some(({ text, rowspan }) => text.trim() !== '' || rowspan > 1);
 }
 
@@ -68,7 +68,7 @@ function block(from: Json): Block {
       number: typeof item['number'] === 'number' ? item['number'] : null,
       text: text(item['text']),
     })),
-    rows: rows.map((row) => objects(row).map(cell)).filter(saysSomething),
+    rows: rows.map((row) => objects(row).map(cell)).filter(hasText),
   };
 }
 

@@ -1,7 +1,7 @@
 import { CourantError, type Job, type ResultFormat } from '@courant/client';
 import { useCourant } from '@courant/react';
+import { errorMessage } from '@courant/react/format';
 import { useEffect, useMemo, useState } from 'react';
-import { failure } from '../ui/format.ts';
 import { type DocumentPage, readDocument } from './document.ts';
 
 export type Loaded =
@@ -17,7 +17,7 @@ function written(job: Job, format: ResultFormat) {
   return job.result?.formats.find((each) => each.format === format && each.state === 'completed');
 }
 
-/** A result as text, read again when it was written anew. `null`: not wanted now. */
+/** A result as text, loaded again when it was rewritten. `null`: not wanted now. */
 export function useResult(job: Job, format: ResultFormat | null): Loaded {
   const client = useCourant();
   const sha256 = format === null ? null : (written(job, format)?.sha256 ?? null);
@@ -37,7 +37,7 @@ export function useResult(job: Job, format: ResultFormat | null): Loaded {
       (text) => set({ state: 'ready', text }),
       (error: unknown) => {
         if (error instanceof CourantError && error.code === 'ABORTED') return;
-        set({ state: 'failed', message: failure(error) });
+        set({ state: 'failed', message: errorMessage(error) });
       },
     );
     return () => abort.abort();

@@ -1,12 +1,12 @@
 import { isFinished, type JobState, jobStates, lanes } from '@courant/client';
 import { useCourant } from '@courant/react';
+import { formatCount, jobStateNames } from '@courant/react/format';
 import type { RowSelectionState } from '@tanstack/react-table';
 import { History, Search, SearchX, Trash2 } from 'lucide-react';
 import { useMemo, useState } from 'react';
-import { removeLater } from '../jobs/removal.tsx';
+import { deleteWithUndo } from '../jobs/delayed-delete.tsx';
 import { historyPage, home } from '../shell/route.ts';
 import { Confirm } from '../ui/Confirm.tsx';
-import { count, stateNames } from '../ui/format.ts';
 import { useTitle } from '../ui/useTitle.ts';
 import { type Filters, readFilters, writeFilters } from './filters.ts';
 import { JobTable } from './JobTable.tsx';
@@ -54,13 +54,13 @@ export default function HistoryPage({ query }: { readonly query: string }) {
       )}
       {history.jobs.length > 0 && (
         <p className="muted small" data-testid="history-count">
-          {count(history.jobs.length, 'job')}
+          {formatCount(history.jobs.length, 'job')}
           {history.hasMore && ' shown; there are more'}
         </p>
       )}
       <Chosen jobs={history.jobs.filter(({ jobId }) => selected[jobId])} clear={() => select({})} />
       <p className="hidden" role="status">
-        {history.state === 'ready' ? count(history.jobs.length, 'job') : ''}
+        {history.state === 'ready' ? formatCount(history.jobs.length, 'job') : ''}
       </p>
     </div>
   );
@@ -136,7 +136,7 @@ function FilterBar({ filters, change }: BarProps) {
               onClick={() => toggle(state)}
               data-testid={`filter-${state}`}
             >
-              {stateNames[state]}
+              {jobStateNames[state]}
             </button>
           ))}
       </fieldset>
@@ -157,7 +157,7 @@ function Chosen({ jobs, clear }: ChosenProps) {
   if (jobs.length === 0) return null;
   return (
     <div className="selection" role="status">
-      <strong>{count(jobs.length, 'job')} selected</strong>
+      <strong>{formatCount(jobs.length, 'job')} selected</strong>
       <button
         type="button"
         className="button small"
@@ -173,13 +173,13 @@ function Chosen({ jobs, clear }: ChosenProps) {
       </button>
       <Confirm
         open={asking}
-        title={`Delete ${count(removable.length, 'job')}?`}
+        title={`Delete ${formatCount(removable.length, 'job')}?`}
         verb="Delete"
         keep="Keep"
         onAnswer={(yes) => {
           setAsking(false);
           if (!yes) return;
-          removeLater(client, removable);
+          deleteWithUndo(client, removable);
           clear();
           // The bar goes away with what was chosen.
           requestAnimationFrame(() => document.getElementById('main')?.focus({ preventScroll: true }));

@@ -1,4 +1,5 @@
 import type { Job } from '@courant/client';
+import { formatDuration, sentenceCase } from '@courant/react/format';
 import {
   createColumnHelper,
   createSortedRowModel,
@@ -13,7 +14,7 @@ import { ArrowDown, ArrowUp } from 'lucide-react';
 import { Actions } from '../jobs/Actions.tsx';
 import { StateChip } from '../jobs/StateChip.tsx';
 import { jobHref } from '../shell/route.ts';
-import { ago, bytes, dateTime, sentenceCase, span } from '../ui/format.ts';
+import { formatAgo, formatBytes, formatDateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 
 const features = tableFeatures({
@@ -47,8 +48,8 @@ function Name({ job }: { readonly job: Job }) {
 
 function Age({ time }: { readonly time: string }) {
   return (
-    <time dateTime={time} title={dateTime(time)}>
-      {ago(time, useNow())}
+    <time dateTime={time} title={formatDateTime(time)}>
+      {formatAgo(time, useNow())}
     </time>
   );
 }
@@ -61,12 +62,12 @@ const columns = helper.columns([
     header: 'Pages',
     cell: ({ getValue }) => (getValue() === 0 ? '–' : getValue().toLocaleString('en')),
   }),
-  helper.accessor('documentBytes', { header: 'Size', cell: ({ getValue }) => bytes(getValue()) }),
+  helper.accessor('documentBytes', { header: 'Size', cell: ({ getValue }) => formatBytes(getValue()) }),
   helper.accessor('lane', { header: 'Lane', cell: ({ getValue }) => getValue() }),
   helper.accessor((job) => job.elapsed ?? 0, {
     id: 'elapsed',
     header: 'Took',
-    cell: ({ row }) => (row.original.elapsed === null ? '–' : span(row.original.elapsed)),
+    cell: ({ row }) => (row.original.elapsed === null ? '–' : formatDuration(row.original.elapsed)),
   }),
   helper.accessor('createTime', { header: 'Submitted', cell: ({ getValue }) => <Age time={getValue()} /> }),
 ]);

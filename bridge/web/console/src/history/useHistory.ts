@@ -1,8 +1,8 @@
 import type { Job } from '@courant/client';
 import { useConnection, useCourant, useJobs } from '@courant/react';
+import { errorMessage } from '@courant/react/format';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import { useHidden } from '../jobs/removal.tsx';
-import { failure } from '../ui/format.ts';
+import { usePendingDeletes } from '../jobs/delayed-delete.tsx';
 import { type Filters, listOptions } from './filters.ts';
 
 interface Loaded {
@@ -45,21 +45,21 @@ export function useHistory(filters: Filters): History {
         setLoaded({ key, ids: all, next: page.nextPageToken, state: 'ready', error: '' });
       } catch (error) {
         const next = before?.next ?? null;
-        if (mine === run.current) setLoaded({ key, ids, next, state: 'failed', error: failure(error) });
+        if (mine === run.current) setLoaded({ key, ids, next, state: 'failed', error: errorMessage(error) });
       }
     },
     [client, key],
   );
 
   useEffect(() => {
-    // Typing asks once one pauses; coming back after a cut asks anew.
+    // Typing asks once one pauses; coming back after a lost connection asks again.
     if (!connected) return;
     const timer = setTimeout(() => void load(null), 150);
     return () => clearTimeout(timer);
   }, [load, connected]);
 
   const { jobs: views } = useJobs({ minIntervalMs: 250 });
-  const hidden = useHidden();
+  const hidden = usePendingDeletes();
   const plain = filters.words === '' && filters.lane === null && filters.since === '';
   const jobs = useMemo(() => {
     const ids = new Set(loaded.ids);

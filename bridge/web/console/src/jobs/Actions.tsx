@@ -1,47 +1,42 @@
-import { type CourantClient, isFinished, type Job } from '@courant/client';
-import { recoveryOf, useCourant } from '@courant/react';
+import { isFinished, type Job } from '@courant/client';
+import { type JobActions, recoveryOf, useCourant, useJobActions } from '@courant/react';
+import { errorMessage, formatCount } from '@courant/react/format';
 import { RotateCw, Trash2, X } from 'lucide-react';
 import { useRef, useState } from 'react';
 import { Confirm } from '../ui/Confirm.tsx';
-import { focusBeside, useKeptFocus } from '../ui/focus.ts';
-import { count, failure } from '../ui/format.ts';
+import { focusNeighbor, useFocusFallback } from '../ui/focus.ts';
 import { toast } from '../ui/toasts.ts';
-import { useRecent } from './recent.tsx';
-import { removeLater } from './removal.tsx';
+import { deleteWithUndo } from './delayed-delete.tsx';
+import { useRecentJobs } from './recent-jobs.tsx';
 
-type Verb = 'cancel' | 'retry';
-
-async function ask(client: CourantClient, verb: Verb, job: Job): Promise<void> {
-  try {
-    await client[verb](job.jobId);
-  } catch (error) {
-    toast({
-      tone: 'bad',
-      title: `${job.filename} could not be ${verb === 'retry' ? 'retried' : 'cancelled'}`,
-      text: failure(error),
-    });
-    return;
-  }
-  if (verb === 'retry') return;
-  const again = () => void ask(client, 'retry', job);
-  toast({ tone: 'plain', title: `${job.filename} cancelled`, action: { label: 'Undo', run: again } });
+/** Like `useJobActions`, and says in a toast what could not be done. */
+export function useJobActionsWithToasts(job: Job): JobActions {
+  return useJobActions(job, (error, action) => {
+    const what = action === 'retry' ? 'retried' : 'cancelled';
+    toast({ tone: 'bad', title: `${job.filename} could not be ${what}`, text: errorMessage(error) });
+  });
 }
 
 /** Cancel while it can be cancelled; delete once it is over, and retry where that can help. */
 export function Actions({ job }: { readonly job: Job }) {
   const client = useCourant();
-  const { recent } = useRecent();
+  const { recent } = useRecentJobs();
   const box = useRef<HTMLDivElement>(null);
-  const [busy, setBusy] = useState(false);
-  const kept = useKeptFocus(box, `${job.state} ${busy}`);
   const [asking, setAsking] = useState(false);
-  const run = (verb: Verb) => {
-    setBusy(true);
-    if (verb === 'retry') recent.keep(job.jobId);
-    void ask(client, verb, job).finally(() => setBusy(false));
+  const actions = useJobActionsWithToasts(job);
+  const { busy } = actions;
+  const kept = useFocusFallback(box, `${job.state} ${busy}`);
+  const retry = () => {
+    recent.keep(job.jobId);
+    void actions.retry();
+  };
+  const cancelNow = async () => {
+    if (!(await actions.cancel())) return;
+    const undo = { label: 'Undo', run: () => void actions.retry() };
+    toast({ tone: 'plain', title: `${job.filename} cancelled`, action: undo });
   };
   // What has begun is not thrown away by a slip of the hand.
-  const cancel = () => (job.pagesDone > 0 ? setAsking(true) : run('cancel'));
+  const cancel = () => (job.pagesDone > 0 ? setAsking(true) : void cancelNow());
   const canRetry = recoveryOf(job) === 'retry';
   return (
     <div className="actions" ref={box} {...kept}>
@@ -64,7 +59,7 @@ export function Actions({ job }: { readonly job: Job }) {
           type="button"
           className="button small"
           disabled={busy}
-          onClick={() => run('retry')}
+          onClick={retry}
           aria-label={`Retry ${job.filename}`}
           title="Retry"
           data-testid="retry-job"
@@ -78,8 +73,8 @@ export function Actions({ job }: { readonly job: Job }) {
           type="button"
           className="button icon small"
           onClick={() => {
-            focusBeside(box.current);
-            removeLater(client, [job]);
+            focusNeighbor(box.current);
+            deleteWithUndo(client, [job]);
           }}
           aria-label={`Delete ${job.filename}`}
           title="Delete"
@@ -95,10 +90,10 @@ export function Actions({ job }: { readonly job: Job }) {
         keep="Keep running"
         onAnswer={(yes) => {
           setAsking(false);
-          if (yes) run('cancel');
+          if (yes) void cancelNow();
         }}
       >
-        {count(job.pagesDone, 'finished page')} will be kept: a retry goes on from there.
+        {formatCount(job.pagesDone, 'finished page')} will be kept: a retry goes on from there.
       </Confirm>
     </div>
   );

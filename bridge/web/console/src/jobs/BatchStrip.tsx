@@ -1,9 +1,9 @@
 import { isFinished, type Job } from '@courant/client';
+import { formatCount } from '@courant/react/format';
 import { ArrowRight, Layers } from 'lucide-react';
 import { progressOf } from '../batch/progress.ts';
 import { batchHref } from '../shell/route.ts';
-import { count } from '../ui/format.ts';
-import type { Card } from './arrange.ts';
+import type { Card } from './card-order.ts';
 
 interface Batch {
   readonly jobs: readonly Job[];
@@ -41,7 +41,7 @@ export function BatchStrip({ cards }: { readonly cards: readonly Card[] }) {
       >
         <Layers aria-hidden="true" />
         <span className="batch-words">
-          <strong>Batch of {count(all, 'document')}</strong>
+          <strong>Batch of {formatCount(all, 'document')}</strong>
           <span className="muted small">
             {done} of {all} finished
           </span>

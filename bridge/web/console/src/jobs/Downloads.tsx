@@ -1,7 +1,7 @@
 import { Menu } from '@base-ui/react/menu';
 import { isFinished, type Job } from '@courant/client';
 import { ChevronDown, Download } from 'lucide-react';
-import { bytes, formatNames } from '../ui/format.ts';
+import { formatBytes, formatNames } from '../ui/format.ts';
 import { useDownload } from './useDownload.ts';
 
 /** A button for each format that was written. */
@@ -17,7 +17,7 @@ export function Downloads({ job }: { readonly job: Job }) {
           className="button small"
           disabled={busy !== null}
           onClick={() => void download(format)}
-          title={sizeBytes === null ? undefined : bytes(sizeBytes)}
+          title={sizeBytes === null ? undefined : formatBytes(sizeBytes)}
           data-testid={`download-${format}`}
         >
           <Download aria-hidden="true" />
@@ -51,7 +51,7 @@ export function DownloadMenu({ job }: { readonly job: Job }) {
                 data-testid={`download-${format}`}
               >
                 {formatNames[format]}
-                <span className="muted small">{sizeBytes === null ? '' : bytes(sizeBytes)}</span>
+                <span className="muted small">{sizeBytes === null ? '' : formatBytes(sizeBytes)}</span>
               </Menu.Item>
             ))}
           </Menu.Popup>

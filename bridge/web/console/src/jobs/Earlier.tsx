@@ -1,7 +1,8 @@
 import type { JobView } from '@courant/client';
+import { formatCount, formatDuration, sentenceCase } from '@courant/react/format';
 import { ArrowRight } from 'lucide-react';
 import { historyPage, jobHref } from '../shell/route.ts';
-import { ago, bytes, count, dateTime, sentenceCase, span } from '../ui/format.ts';
+import { formatAgo, formatBytes, formatDateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { Actions } from './Actions.tsx';
 import { StateChip } from './StateChip.tsx';
@@ -48,10 +49,10 @@ function Row({ view: { job } }: { readonly view: JobView }) {
   const now = useNow();
   const end = job.endTime ?? job.createTime;
   const facts = [
-    job.pagesTotal === null ? null : count(job.pagesTotal, 'page'),
-    bytes(job.documentBytes),
-    job.elapsed === null ? null : span(job.elapsed),
-    // The longest last: it is cut off where there is no room.
+    job.pagesTotal === null ? null : formatCount(job.pagesTotal, 'page'),
+    formatBytes(job.documentBytes),
+    job.elapsed === null ? null : formatDuration(job.elapsed),
+    // The longest last: it is cut off where space is short.
     job.state === 'failed' && job.error !== null ? sentenceCase(job.error.message) : null,
   ].filter((fact) => fact != null);
   return (
@@ -69,8 +70,8 @@ function Row({ view: { job } }: { readonly view: JobView }) {
         </a>
         <span className="muted small row-facts">{facts.join(' · ')}</span>
       </div>
-      <time className="muted small nowrap" dateTime={end} title={dateTime(end)}>
-        {ago(end, now)}
+      <time className="muted small nowrap" dateTime={end} title={formatDateTime(end)}>
+        {formatAgo(end, now)}
       </time>
       <Actions job={job} />
     </li>

@@ -1,21 +1,21 @@
 import { isFinished, type JobView } from '@courant/client';
 import { useCourant, useJobs, useTopic } from '@courant/react';
+import { formatCount } from '@courant/react/format';
 import { useEffect, useState } from 'react';
-import { count } from '../ui/format.ts';
 import { useUploads } from '../upload/context.tsx';
 import { DropZone } from '../upload/DropZone.tsx';
 import { UploadCard } from '../upload/UploadCard.tsx';
-import { arrange, Places } from './arrange.ts';
 import { BatchStrip } from './BatchStrip.tsx';
+import { CardPositions, orderCards } from './card-order.ts';
+import { usePendingDeletes } from './delayed-delete.tsx';
 import { Earlier } from './Earlier.tsx';
 import { JobCard } from './JobCard.tsx';
-import { useRecent } from './recent.tsx';
-import { useHidden } from './removal.tsx';
+import { useRecentJobs } from './recent-jobs.tsx';
 
 /** The tab says how much is under way. */
 function useTitle(running: number): void {
   useEffect(() => {
-    document.title = running === 0 ? 'Courant' : `${count(running, 'job')} – Courant`;
+    document.title = running === 0 ? 'Courant' : `${formatCount(running, 'job')} – Courant`;
     return () => {
       document.title = 'Courant';
     };
@@ -24,10 +24,10 @@ function useTitle(running: number): void {
 
 export function Home() {
   const client = useCourant();
-  const hidden = useHidden();
+  const hidden = usePendingDeletes();
   const { jobs, hasMore } = useJobs({ minIntervalMs: 250 });
   const views = jobs.filter(({ job }) => !hidden.has(job.jobId));
-  const { ids, recent } = useRecent();
+  const { ids, recent } = useRecentJobs();
   const { list: uploads } = useUploads();
   const topic = useTopic('mine');
   const loading = topic.phase === 'waiting' || topic.phase === 'loading';
@@ -37,9 +37,9 @@ export function Home() {
   const past = views.filter((view) => !onStage(view));
   const nothing = views.length === 0 && uploads.length === 0;
   const done = current.filter(({ job }) => isFinished(job)).length;
-  const [places] = useState(() => new Places());
-  places.keep(uploads, views);
-  const cards = arrange(uploads, current, places);
+  const [positions] = useState(() => new CardPositions());
+  positions.keep(uploads, views);
+  const cards = orderCards(uploads, current, positions);
   useTitle(current.length - done);
 
   return (

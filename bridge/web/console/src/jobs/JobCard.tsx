@@ -1,18 +1,19 @@
 import { isFinished, type JobView } from '@courant/client';
+import { formatCount } from '@courant/react/format';
 import { FileText } from 'lucide-react';
 import { memo } from 'react';
 import { jobHref } from '../shell/route.ts';
-import { bytes, count } from '../ui/format.ts';
+import { formatBytes } from '../ui/format.ts';
 import { Actions } from './Actions.tsx';
 import { Downloads } from './Downloads.tsx';
+import { JobProblems } from './JobProblems.tsx';
 import { Progress } from './Progress.tsx';
 import { StateChip } from './StateChip.tsx';
-import { Troubles } from './Troubles.tsx';
 
 /** One job, live. Renders again only when the job changed. */
 export const JobCard = memo(function JobCard({ view }: { readonly view: JobView }) {
   const { job } = view;
-  const pages = job.pagesTotal === null ? null : count(job.pagesTotal, 'page');
+  const pages = job.pagesTotal === null ? null : formatCount(job.pagesTotal, 'page');
   return (
     <article
       className="card job"
@@ -29,13 +30,13 @@ export const JobCard = memo(function JobCard({ view }: { readonly view: JobView 
               {job.filename}
             </a>
           </h3>
-          <p className="muted small">{[pages, bytes(job.documentBytes)].filter(Boolean).join(' · ')}</p>
+          <p className="muted small">{[pages, formatBytes(job.documentBytes)].filter(Boolean).join(' · ')}</p>
         </div>
         <StateChip job={job} />
         <Actions job={job} />
       </div>
       <Progress view={view} />
-      <Troubles job={job} />
+      <JobProblems job={job} />
       {isFinished(job) && <Downloads job={job} />}
     </article>
   );

@@ -1,9 +1,9 @@
 import { isFinished, type JobView } from '@courant/client';
-import { pagesSentence } from '../ui/format.ts';
+import { formatPagesDone } from '../ui/format.ts';
 
 const mostCells = 96;
 
-/** Which pages are done. Those told before this page was open are known by number only: they are taken to be the first. */
+/** Which pages are done. Of those done before this page was open only the number is known: they are taken to be the first. */
 export function donePages({ job, pages }: JobView): readonly boolean[] {
   const total = job.pagesTotal ?? 0;
   const done = Array.from({ length: total }, (_, index) => pages[index] !== undefined);
@@ -38,8 +38,8 @@ function title({ first, last, filled }: Cell): string {
   return filled === 1 ? `${name}: done` : name;
 }
 
-/** The room that the strip takes once the pages are counted, so that nothing moves then. */
-export function PagesAhead() {
+/** As tall as the strip that replaces it once the pages are counted, so that nothing moves then. */
+export function PageStripPlaceholder() {
   return (
     <div className="pages">
       <div className="strip-ahead" aria-hidden="true" />
@@ -73,7 +73,7 @@ export function PageStrip({ view }: { readonly view: JobView }) {
           </span>
         ))}
       </div>
-      <span className="pages-words">{pagesSentence(job)}</span>
+      <span className="pages-words">{formatPagesDone(job)}</span>
     </div>
   );
 }

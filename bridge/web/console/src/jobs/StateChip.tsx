@@ -1,7 +1,6 @@
 import type { Job } from '@courant/client';
+import { isMovedToLargeLane, jobStateNames } from '@courant/react/format';
 import { Ban, CircleAlert, CircleCheck, Clock, LoaderCircle } from 'lucide-react';
-import { stateNames } from '../ui/format.ts';
-import { movedLane } from './lane.ts';
 
 const icons = {
   queued: Clock,
@@ -14,8 +13,8 @@ const icons = {
 
 export function StateChip({ job }: { readonly job: Job }) {
   const Icon = icons[job.state];
-  const again = job.status === 'retrying' && !movedLane(job);
-  const label = again ? 'Trying again' : stateNames[job.state];
+  const again = job.status === 'retrying' && !isMovedToLargeLane(job);
+  const label = again ? 'Trying again' : jobStateNames[job.state];
   return (
     <span className="chip" data-state={job.state} data-testid="job-state">
       <Icon aria-hidden="true" />

@@ -1,5 +1,6 @@
 import { type ZoneCounts as Counts, type JobView, zoneKinds } from '@courant/client';
-import { count, zoneNames } from '../ui/format.ts';
+import { formatCount } from '@courant/react/format';
+import { zoneNames } from '../ui/format.ts';
 
 /** What was found so far, by kind. */
 export function ZoneCounts({
@@ -13,12 +14,12 @@ export function ZoneCounts({
     <ul className="zones" data-testid="job-zones" data-total={job.zonesCompleted} aria-label="Zones found">
       {/* After a reload only the sum is known until more pages finish: say just that rather than a part of it. */}
       {known < job.zonesCompleted ? (
-        <li className="zone">{count(job.zonesCompleted, 'zone')}</li>
+        <li className="zone">{formatCount(job.zonesCompleted, 'zone')}</li>
       ) : (
         found.map((kind) => (
           <li key={kind} className="zone" data-kind={kind}>
             <span className="zone-dot" aria-hidden="true" />
-            {count(zoneCounts[kind] ?? 0, ...zoneNames[kind])}
+            {formatCount(zoneCounts[kind] ?? 0, ...zoneNames[kind])}
           </li>
         ))
       )}
@@ -35,7 +36,7 @@ export function Legend({ counts }: { readonly counts: Counts }) {
         .map((kind) => (
           <li key={kind} className="zone" data-kind={kind}>
             <span className="zone-dot" aria-hidden="true" />
-            {count(counts[kind] ?? 0, ...zoneNames[kind])}
+            {formatCount(counts[kind] ?? 0, ...zoneNames[kind])}
           </li>
         ))}
     </ul>

@@ -1,8 +1,8 @@
 import type { Job, ResultFormat } from '@courant/client';
 import { useCourant } from '@courant/react';
+import { errorMessage } from '@courant/react/format';
 import { useState } from 'react';
-import { failure } from '../ui/format.ts';
-import { save } from '../ui/save.ts';
+import { downloadBlob } from '../ui/download-blob.ts';
 import { toast } from '../ui/toasts.ts';
 
 /** What can be downloaded of a job, what is being downloaded now, and how to begin. */
@@ -14,9 +14,9 @@ export function useDownload(job: Job) {
     setBusy(format);
     try {
       const { blob, filename } = await client.resultFile(job.jobId, format);
-      save(blob, filename);
+      downloadBlob(blob, filename);
     } catch (error) {
-      toast({ tone: 'bad', title: `${job.filename} could not be downloaded`, text: failure(error) });
+      toast({ tone: 'bad', title: `${job.filename} could not be downloaded`, text: errorMessage(error) });
     }
     setBusy(null);
   };

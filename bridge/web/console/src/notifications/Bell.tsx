@@ -3,13 +3,13 @@ import { useNotifications } from '@courant/react';
 import { Bell as BellIcon } from 'lucide-react';
 import { useState } from 'react';
 import { notificationsPage } from '../shell/route.ts';
-import { NotificationList, tell } from './NotificationList.tsx';
+import { NotificationItems, reportMarkReadFailure } from './NotificationItems.tsx';
 
 const atMost = 8;
 
 /** The newest notifications, and how many are unread. */
 export function Bell() {
-  const { list, unread, read } = useNotifications();
+  const { list, unread, markRead } = useNotifications();
   const [open, setOpen] = useState(false);
   const close = () => setOpen(false);
   return (
@@ -36,7 +36,7 @@ export function Bell() {
                 type="button"
                 className="button small"
                 disabled={unread === 0}
-                onClick={() => void read().catch(tell)}
+                onClick={() => void markRead().catch(reportMarkReadFailure)}
                 data-testid="read-all"
               >
                 Mark all read
@@ -45,7 +45,7 @@ export function Bell() {
             {list.length === 0 ? (
               <p className="muted small popover-empty">Finished and failed jobs appear here.</p>
             ) : (
-              <NotificationList list={list.slice(0, atMost)} onOpen={close} />
+              <NotificationItems list={list.slice(0, atMost)} onOpen={close} />
             )}
             <a href={notificationsPage} className="popover-foot" onClick={close}>
               All notifications

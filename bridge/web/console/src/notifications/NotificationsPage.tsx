@@ -1,15 +1,15 @@
 import { useCourant, useNotifications } from '@courant/react';
+import { formatCount } from '@courant/react/format';
 import { BellRing, CheckCheck } from 'lucide-react';
 import { useState } from 'react';
-import { count } from '../ui/format.ts';
 import { useTitle } from '../ui/useTitle.ts';
-import { type Permission, setWished, usePermission } from './desktop.ts';
-import { NotificationList, tell } from './NotificationList.tsx';
+import { type DesktopNotifications, setDesktopNotifications, useDesktopNotifications } from './desktop.ts';
+import { NotificationItems, reportMarkReadFailure } from './NotificationItems.tsx';
 
 /** All that happened, read and unread. */
 export default function NotificationsPage() {
   useTitle('Notifications');
-  const { hasOlder, list, read } = useNotifications();
+  const { hasOlder, list, markRead } = useNotifications();
   const [unreadOnly, setUnreadOnly] = useState(false);
   const unread = list.filter(({ readTime }) => readTime === null);
   const shown = unreadOnly ? unread : list;
@@ -34,7 +34,7 @@ export default function NotificationsPage() {
               aria-pressed={unreadOnly}
               onClick={() => setUnreadOnly(true)}
             >
-              {count(unread.length, 'unread', 'unread')}
+              {formatCount(unread.length, 'unread', 'unread')}
             </button>
           </fieldset>
           <div className="row">
@@ -42,7 +42,7 @@ export default function NotificationsPage() {
               type="button"
               className="button small"
               disabled={unread.length === 0}
-              onClick={() => void read().catch(tell)}
+              onClick={() => void markRead().catch(reportMarkReadFailure)}
             >
               <CheckCheck aria-hidden="true" />
               Mark all read
@@ -54,7 +54,7 @@ export default function NotificationsPage() {
             {unreadOnly ? 'You have read everything.' : 'Finished and failed jobs appear here.'}
           </p>
         ) : (
-          <NotificationList list={shown} />
+          <NotificationItems list={shown} />
         )}
         {hasOlder && (
           <p className="empty muted small" data-testid="notifications-cut">
@@ -66,7 +66,7 @@ export default function NotificationsPage() {
   );
 }
 
-const words: Record<Permission, string> = {
+const words: Record<DesktopNotifications, string> = {
   missing: 'This browser cannot show notifications outside the page.',
   denied: 'This browser blocks notifications of this page. Its settings can change that.',
   off: 'Notify me when a job finishes.',
@@ -76,7 +76,7 @@ const words: Record<Permission, string> = {
 
 function Desktop() {
   const client = useCourant();
-  const state = usePermission();
+  const state = useDesktopNotifications();
   const on = state === 'on' || state === 'pushed';
   return (
     <div className="panel desktop" data-testid="desktop-notifications" data-state={state}>
@@ -92,7 +92,7 @@ function Desktop() {
           className="switch"
           aria-checked={on}
           aria-label="Notifications outside the page"
-          onClick={() => void setWished(client, !on)}
+          onClick={() => void setDesktopNotifications(client, !on)}
           data-testid="desktop-switch"
         />
       )}

@@ -1,14 +1,14 @@
 /** Notifications of the operating system, once they are allowed and while nobody looks at the page. */
 import type { CourantClient } from '@courant/client';
 import { useSyncExternalStore } from 'react';
-import { pushed, subscribe, unsubscribe } from './push.ts';
+import { pushRegistration, subscribePush, unsubscribePush } from './push.ts';
 
 /** `pushed`: on, and they come also while no page is open. */
-export type Permission = 'missing' | 'off' | 'on' | 'pushed' | 'denied';
+export type DesktopNotifications = 'missing' | 'off' | 'on' | 'pushed' | 'denied';
 
 const key = 'courant.desktop-notifications';
 const listeners = new Set<() => void>();
-let wished = stored();
+let enabled = stored();
 
 function stored(): boolean {
   try {
@@ -25,7 +25,7 @@ function changed(): void {
 // Another tab of the same person; and the browser's own settings, which may take the permission back.
 addEventListener('storage', (event) => {
   if (event.key !== key) return;
-  wished = event.newValue === 'on';
+  enabled = event.newValue === 'on';
   changed();
 });
 navigator.permissions?.query({ name: 'notifications' }).then(
@@ -33,46 +33,46 @@ navigator.permissions?.query({ name: 'notifications' }).then(
   () => undefined,
 );
 
-export function permission(): Permission {
+export function desktopNotifications(): DesktopNotifications {
   if (typeof Notification !== 'function') return 'missing';
   if (Notification.permission === 'denied') return 'denied';
-  if (Notification.permission !== 'granted' || !wished) return 'off';
-  return pushed() === null ? 'on' : 'pushed';
+  if (Notification.permission !== 'granted' || !enabled) return 'off';
+  return pushRegistration() === null ? 'on' : 'pushed';
 }
 
-/** A page that begins says again where notifications are to be pushed, if they are wished for. */
-export async function renew(client: CourantClient): Promise<void> {
-  if (permission() === 'on' && (await subscribe(client))) changed();
+/** A page that begins says again where notifications are to be pushed, if they are switched on. */
+export async function renewPush(client: CourantClient): Promise<void> {
+  if (desktopNotifications() === 'on' && (await subscribePush(client))) changed();
 }
 
 /** Asks the browser when it has not been asked yet. Must be called from a click. */
-export async function setWished(client: CourantClient, on: boolean): Promise<void> {
-  wished = on;
+export async function setDesktopNotifications(client: CourantClient, on: boolean): Promise<void> {
+  enabled = on;
   try {
     localStorage.setItem(key, on ? 'on' : 'off');
   } catch {
-    // The wish lasts as long as the page.
+    // The choice lasts as long as the page.
   }
   if (on && Notification.permission === 'default') await Notification.requestPermission();
   changed();
-  if (permission() === 'on') await subscribe(client);
-  if (!on) await unsubscribe(client);
+  if (desktopNotifications() === 'on') await subscribePush(client);
+  if (!on) await unsubscribePush(client);
   changed();
 }
 
-export function usePermission(): Permission {
+export function useDesktopNotifications(): DesktopNotifications {
   return useSyncExternalStore((listener) => {
     listeners.add(listener);
     return () => listeners.delete(listener);
-  }, permission);
+  }, desktopNotifications);
 }
 
 /** Shows a notification; `id` is that of the bridge, and one for all tabs and what is pushed: the browser shows it once. */
-export function notify(title: string, text: string, href: string, id: string): void {
-  const state = permission();
+export function showDesktopNotification(title: string, text: string, href: string, id: string): void {
+  const state = desktopNotifications();
   if (document.visibilityState === 'visible' || (state !== 'on' && state !== 'pushed')) return;
   const options = { body: text, tag: id, icon: '/icon.svg' };
-  const worker = pushed();
+  const worker = pushRegistration();
   if (worker !== null) {
     const data = { hash: href, notificationId: id };
     worker.showNotification(title, { ...options, data }).catch(() => undefined);

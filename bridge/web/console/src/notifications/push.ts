@@ -1,6 +1,6 @@
 /**
  * Web Push: the bridge sends notifications, sealed for this browser, also while no page is open. `public/push.js` shows them. What
- * can be missing is missing in some browser: then there is none, and a page in the background tells by itself.
+ * can be missing is missing in some browser: then there is none, and a page in the background shows notifications itself.
  */
 import type { CourantClient } from '@courant/client';
 
@@ -8,7 +8,7 @@ const subscriptions = 'v1/push/subscriptions';
 let registered: ServiceWorkerRegistration | null = null;
 
 /** The service worker that shows notifications; `null` where none are pushed. */
-export const pushed = (): ServiceWorkerRegistration | null => registered;
+export const pushRegistration = (): ServiceWorkerRegistration | null => registered;
 
 /** The key of this service; `null` where nothing is pushed. */
 async function keyOf(client: CourantClient): Promise<string | null> {
@@ -23,7 +23,7 @@ function base64url(bytes: ArrayBuffer | null | undefined): string {
 }
 
 /** Subscribes this browser, or says again that it is. Safe to repeat; whether notifications are pushed now. */
-export async function subscribe(client: CourantClient): Promise<boolean> {
+export async function subscribePush(client: CourantClient): Promise<boolean> {
   const { serviceWorker } = navigator;
   if (!serviceWorker || !('PushManager' in globalThis)) return false;
   try {
@@ -48,14 +48,14 @@ export async function subscribe(client: CourantClient): Promise<boolean> {
 }
 
 /** Nothing is pushed to this browser any more; for the next person at it as well. */
-export async function unsubscribe(client: CourantClient): Promise<void> {
+export async function unsubscribePush(client: CourantClient): Promise<void> {
   registered = null;
   try {
     const registration = await navigator.serviceWorker?.getRegistration('/');
     const subscription = await registration?.pushManager?.getSubscription();
     if (!subscription) return;
     const { endpoint } = subscription;
-    // Also when the bridge cannot be told: the push service then refuses what it sends.
+    // Also when the bridge cannot be reached: the push service then refuses what it sends.
     await subscription.unsubscribe();
     await client.request('DELETE', subscriptions, { endpoint });
   } catch {
@@ -72,7 +72,7 @@ const isOpened = (data: unknown): data is Opened =>
   data instanceof Object && 'open' in data && typeof data.open === 'string' && data.open.startsWith('#/');
 
 /** Goes where a clicked notification leads, and marks it as read. Listens until the returned function is called. */
-export function followClicks(client: CourantClient): () => void {
+export function openClickedNotifications(client: CourantClient): () => void {
   const { serviceWorker } = navigator;
   const open = ({ data }: MessageEvent<unknown>): void => {
     if (!isOpened(data)) return;

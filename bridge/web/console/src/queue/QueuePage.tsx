@@ -1,11 +1,11 @@
 import { isFinished, type JobView } from '@courant/client';
 import type { Queue, QueueLane } from '@courant/client/service';
 import { useJobs, useQueueStatus, useTopic } from '@courant/react';
-import { TriangleAlert } from 'lucide-react';
+import { estimatedWaitText, formatCount, formatDuration, formatWholeSeconds } from '@courant/react/format';
 import { jobHref } from '../shell/route.ts';
-import { count, span, ticking } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { useTitle } from '../ui/useTitle.ts';
+import { Unserved } from './Unserved.tsx';
 
 /** What waits, how long, and who works; and where one's own jobs stand. */
 export default function QueuePage() {
@@ -25,21 +25,9 @@ export default function QueuePage() {
       ) : (
         <Overview queue={queue} />
       )}
-      {(queue !== null || topic.phase === 'ended') && <Mine />}
+      {(queue !== null || topic.phase === 'ended') && <MyQueuedJobs />}
     </div>
   );
-}
-
-/** Also on the system page. */
-export function Unserved({ kinds }: { readonly kinds: readonly string[] }) {
-  return kinds.map((kind) => (
-    <p key={kind} className="note warn" role="alert" data-testid="unserved-kind">
-      <TriangleAlert aria-hidden="true" />
-      <span>
-        No worker serves <strong>{kind}</strong>: jobs of this kind wait until one does.
-      </span>
-    </p>
-  ));
 }
 
 function Overview({ queue }: { readonly queue: Queue }) {
@@ -91,20 +79,12 @@ export function Tile({
   );
 }
 
-function waitWords({ estimatedWait, estimatedWaitBand: band }: QueueLane): string {
-  if (estimatedWait === null) return 'not known yet';
-  if (estimatedWait < 1) return 'none';
-  return band === null
-    ? span(estimatedWait)
-    : `${span(estimatedWait)} (${span(band.low)} to ${span(band.high)})`;
-}
-
 function Lane({ lane, most }: { readonly lane: QueueLane; readonly most: number }) {
   const { active, averageWait, delayed, kind, lane: name, oldestWait, pagesWaiting, share, waiting } = lane;
   const facts: readonly (readonly [string, string])[] = [
-    ['Estimated wait', waitWords(lane)],
-    ['Recent wait', averageWait === null ? '–' : span(averageWait)],
-    ['Longest wait', oldestWait === null ? '–' : span(oldestWait)],
+    ['Estimated wait', estimatedWaitText(lane)],
+    ['Recent wait', averageWait === null ? '–' : formatDuration(averageWait)],
+    ['Longest wait', oldestWait === null ? '–' : formatDuration(oldestWait)],
     ['Pages waiting', pagesWaiting.toLocaleString('en')],
     ['Share', `${Math.round(share * 100)} %`],
   ];
@@ -135,7 +115,7 @@ function Lane({ lane, most }: { readonly lane: QueueLane; readonly most: number 
   );
 }
 
-function Mine() {
+function MyQueuedJobs() {
   const waiting = useJobs()
     .jobs.filter(({ job }) => !isFinished(job) && job.state === 'queued')
     .sort((a, b) => (a.job.queuePosition ?? 1e9) - (b.job.queuePosition ?? 1e9));
@@ -143,14 +123,14 @@ function Mine() {
     <section className="panel" aria-labelledby="mine-title">
       <div className="panel-head">
         <h2 id="mine-title">My queued jobs</h2>
-        <span className="muted small">{count(waiting.length, 'job')} waiting</span>
+        <span className="muted small">{formatCount(waiting.length, 'job')} waiting</span>
       </div>
       {waiting.length === 0 ? (
         <p className="empty muted">You have no queued jobs.</p>
       ) : (
-        <ol className="places">
+        <ol className="queued-jobs">
           {waiting.map((view) => (
-            <Place key={view.job.jobId} view={view} />
+            <QueuedJob key={view.job.jobId} view={view} />
           ))}
         </ol>
       )}
@@ -158,17 +138,19 @@ function Mine() {
   );
 }
 
-function Place({ view: { job, receivedAt } }: { readonly view: JobView }) {
+function QueuedJob({ view: { job, receivedAt } }: { readonly view: JobView }) {
   const since = (useNow() - receivedAt) / 1000;
   return (
     <li>
-      <span className="place-number">{job.queuePosition ?? '–'}</span>
+      <span className="queued-position">{job.queuePosition ?? '–'}</span>
       <a href={jobHref(job.jobId)} className="row-name" dir="auto" title={job.filename}>
         {job.filename}
       </a>
       <span className="muted small">{job.lane}</span>
       <span className="muted small nowrap">
-        {job.estimatedWait === null ? '' : `in about ${ticking(Math.max(1, job.estimatedWait - since))}`}
+        {job.estimatedWait === null
+          ? ''
+          : `in about ${formatWholeSeconds(Math.max(1, job.estimatedWait - since))}`}
       </span>
     </li>
   );

@@ -1,7 +1,7 @@
 import { type FormEvent, useState } from 'react';
 import { Logo } from '../ui/Logo.tsx';
 import { ThemeToggle } from '../ui/ThemeToggle.tsx';
-import { signIn, tokenFrom } from './session.ts';
+import { parseToken, signIn } from './session.ts';
 
 export function SignIn({ notification }: { readonly notification: string | null }) {
   const [pasted, setPasted] = useState('');
@@ -9,7 +9,7 @@ export function SignIn({ notification }: { readonly notification: string | null 
 
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    const token = tokenFrom(pasted);
+    const token = parseToken(pasted);
     if (token === null) setProblem('This is not a valid token.');
     else signIn(token);
   };

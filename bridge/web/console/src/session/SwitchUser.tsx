@@ -1,7 +1,7 @@
 import { useCourant } from '@courant/react';
 import { Confirm } from '../ui/Confirm.tsx';
-import { leaveFor } from './leave.ts';
-import { keepSession, subjectOf, useSession } from './session.ts';
+import { switchUser } from './end-session.ts';
+import { declineOffer, subjectOf, useSession } from './session.ts';
 
 /** Asks before a link signs in as somebody else: it may come from anybody, who would then see what is uploaded here. */
 export function SwitchUser() {
@@ -17,8 +17,8 @@ export function SwitchUser() {
       keep={`Keep ${user}`}
       danger={false}
       onAnswer={(yes) => {
-        keepSession();
-        if (yes) void leaveFor(client, offer.token);
+        declineOffer();
+        if (yes) void switchUser(client, offer.token);
       }}
     >
       You are signed in as {user}. Sign in as {offer.user} only if you trust the link you opened.

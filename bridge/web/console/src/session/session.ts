@@ -3,8 +3,8 @@
  * is, it never replaces another user's session without being asked for, nor a good token by one that the server does not take.
  */
 import { useSyncExternalStore } from 'react';
-import { forget } from '../paper/copies.ts';
 import { toast } from '../ui/toasts.ts';
+import { clearDocumentCache } from '../viewer/document-cache.ts';
 
 export interface Session {
   readonly token: string | null;
@@ -41,24 +41,24 @@ function set(next: Session): void {
 
 export function signIn(token: string): void {
   const user = subjectOf(token);
-  if (lastUser !== '' && user !== lastUser) forget();
+  if (lastUser !== '' && user !== lastUser) clearDocumentCache();
   lastUser = user;
   set({ token: token.trim(), notification: null, offer: null });
 }
 
 /** Stays who one is, whatever a link offers. */
-export function keepSession(): void {
+export function declineOffer(): void {
   set({ ...session, offer: null });
 }
 
 /** Ends the session; what this device kept of it goes as well, unless one only has to sign in again. */
 export function signOut(notification: string | null = null): void {
-  if (notification === null) forget();
+  if (notification === null) clearDocumentCache();
   set({ token: null, notification, offer: null });
 }
 
 /** Whether somebody left on purpose, rather than that the token ran out. */
-export function hasLeft(): boolean {
+export function hasSignedOut(): boolean {
   return session.token === null && session.notification === null;
 }
 
@@ -80,7 +80,7 @@ export function takeTokenFromAddress(): void {
   history.replaceState(null, '', `${location.pathname}${location.search}`);
   const token = decoded(text);
   if (session.token === null) signIn(token);
-  else if (token !== session.token) void consider(token);
+  else if (token !== session.token) void handleTokenLink(token);
 }
 
 function decoded(text: string): string {
@@ -92,7 +92,7 @@ function decoded(text: string): string {
 }
 
 /** Renews the session of the same user without a word, and offers that of another. The server says whose token it is. */
-async function consider(token: string): Promise<void> {
+async function handleTokenLink(token: string): Promise<void> {
   const before = session.token;
   const user = await userOf(token);
   // Somebody signed out or in meanwhile.
@@ -122,14 +122,14 @@ async function userOf(token: string): Promise<string | null> {
 addEventListener('hashchange', takeTokenFromAddress);
 
 /** A token, or the whole link with one in it, as people paste it. `null` when it is neither. */
-export function tokenFrom(pasted: string): string | null {
+export function parseToken(pasted: string): string | null {
   const text = pasted.trim();
   const token = /[#&]token=([^&\s]+)/.exec(text)?.[1] ?? text;
   return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token) ? token : null;
 }
 
 /** What to say when the bridge no longer takes the token. */
-export function refusal(code: string): string {
+export function signInMessage(code: string): string {
   switch (code) {
     case 'TOKEN_EXPIRED':
       return 'Your session has ended: the token ran out. Sign in with a new one.';

@@ -1,8 +1,8 @@
 import type { ConnectionState } from '@courant/client';
 import { useConnection, useCourant } from '@courant/react';
+import { formatWholeSeconds } from '@courant/react/format';
 import { CloudOff, KeyRound } from 'lucide-react';
-import { refusal, signOut } from '../session/session.ts';
-import { ticking } from '../ui/format.ts';
+import { signInMessage, signOut } from '../session/session.ts';
 import { useNow } from '../ui/useNow.ts';
 
 function words(state: ConnectionState): string | null {
@@ -59,11 +59,11 @@ function Expiry({ at }: { readonly at: number }) {
       {soon && (
         <>
           <KeyRound aria-hidden="true" />
-          <span role="timer">Your session ends in {ticking(Math.max(0, left / 1000))}.</span>
+          <span role="timer">Your session ends in {formatWholeSeconds(Math.max(0, left / 1000))}.</span>
           <button
             type="button"
             className="button small"
-            onClick={() => signOut(refusal('TOKEN_MISSING'))}
+            onClick={() => signOut(signInMessage('TOKEN_MISSING'))}
             data-testid="sign-in-again"
           >
             Sign in again

@@ -1,55 +1,21 @@
 import { Popover } from '@base-ui/react/popover';
 import type { ConnectionState } from '@courant/client';
 import { useConnection, useCourant } from '@courant/react';
+import { describeConnection, transportNames } from '@courant/react/format';
 import { RefreshCw } from 'lucide-react';
-import { dateTime, sentenceCase } from '../ui/format.ts';
+import { formatDateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
 import { MyDevices } from './Devices.tsx';
-import { transportNames } from './transport-names.ts';
-
-interface Look {
-  readonly label: string;
-  readonly text: string;
-  readonly tone: 'good' | 'wait' | 'bad';
-}
-
-function look(state: ConnectionState): Look {
-  switch (state.status) {
-    case 'connected':
-      if (state.stalled) {
-        return {
-          label: 'Delayed',
-          text: 'The server is unavailable. Updates are delayed; none is lost.',
-          tone: 'wait',
-        };
-      }
-      return { label: 'Live', text: 'Everything you see is up to date.', tone: 'good' };
-    case 'connecting':
-      return {
-        label: state.attempt === 0 ? 'Connecting' : 'Reconnecting',
-        text: 'Trying to reach the server.',
-        tone: 'wait',
-      };
-    case 'reconnecting':
-      return { label: 'Reconnecting', text: `${sentenceCase(state.cause.message)}.`, tone: 'wait' };
-    case 'offline':
-      return { label: 'Offline', text: 'This device has no network.', tone: 'bad' };
-    case 'failed':
-      return { label: 'Not connected', text: `${state.message}.`, tone: 'bad' };
-    case 'disconnected':
-      return { label: 'Not connected', text: 'The connection was ended.', tone: 'bad' };
-  }
-}
 
 function Countdown({ until }: { readonly until: number }) {
   const seconds = Math.ceil((until - useNow()) / 1000);
   return <span className="badge-detail">{seconds > 0 ? `in ${seconds} s` : 'now'}</span>;
 }
 
-/** How the page hears of its jobs: one word, and all about it on demand. */
+/** The state of the connection: one word, and all about it on demand. */
 export function ConnectionBadge() {
   const state = useConnection();
-  const { label, tone } = look(state);
+  const { label, tone } = describeConnection(state);
   const fallback = state.status === 'connected' && state.transport !== 'websocket' ? state.transport : null;
   return (
     <div className="badge-row">
@@ -99,7 +65,7 @@ function facts(state: ConnectionState): readonly (readonly [string, string])[] {
         ? []
         : [['Why no WebSocket', `${state.fallback.message} (${state.fallback.reason})`] as const]),
       ['Latency', state.latencyMs === null ? 'not measured yet' : `${state.latencyMs} ms`],
-      ['Session until', state.tokenExpiresAt === null ? 'open end' : dateTime(state.tokenExpiresAt)],
+      ['Session until', state.tokenExpiresAt === null ? 'open end' : formatDateTime(state.tokenExpiresAt)],
       ['Connection', state.connectionId],
     ];
   }
@@ -120,7 +86,7 @@ function facts(state: ConnectionState): readonly (readonly [string, string])[] {
 
 function Details({ state }: { readonly state: ConnectionState }) {
   const client = useCourant();
-  const { label, text, tone } = look(state);
+  const { label, text, tone } = describeConnection(state);
   return (
     <>
       <Popover.Title className="popover-title" data-tone={tone}>

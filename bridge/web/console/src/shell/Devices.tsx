@@ -1,18 +1,18 @@
 import type { ConnectedDevice, Devices } from '@courant/client/service';
-import { comings } from '@courant/client/service';
+import { deviceChanges } from '@courant/client/service';
 import { useDevices } from '@courant/react';
+import { formatCount, transportNames } from '@courant/react/format';
 import { Monitor, Smartphone } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
-import { ago, count, dateTime } from '../ui/format.ts';
+import { formatAgo, formatDateTime } from '../ui/format.ts';
 import { useNow } from '../ui/useNow.ts';
-import { transportNames } from './transport-names.ts';
 
 const titleId = 'devices-title';
 
 /** Where else one is signed in and connected at this moment, as it changes. */
 export function MyDevices() {
   const known = useDevices();
-  const news = useNews(known);
+  const changes = useDeviceChanges(known);
   if (known === null) return null;
   // This one first: it is what people look for.
   const devices = [...known.devices].sort((a, b) => Number(b.current) - Number(a.current));
@@ -22,7 +22,7 @@ export function MyDevices() {
         Your devices
       </h3>
       <span className="hidden" role="status">
-        {news}
+        {changes}
       </span>
       <ul className="devices-list">
         {devices.map((device) => (
@@ -54,13 +54,13 @@ function Device({ device }: { readonly device: ConnectedDevice }) {
           {device.current && <span className="device-this">this device</span>}
         </span>
         <span className="muted small">
-          {connections > 1 ? `${count(connections, 'connection')}, ` : ''}
+          {connections > 1 ? `${formatCount(connections, 'connection')}, ` : ''}
           {how}
           {connectTime !== null && (
             <>
               {', connected '}
-              <time dateTime={connectTime} title={dateTime(connectTime)}>
-                {ago(connectTime, now)}
+              <time dateTime={connectTime} title={formatDateTime(connectTime)}>
+                {formatAgo(connectTime, now)}
               </time>
             </>
           )}
@@ -73,20 +73,20 @@ function Device({ device }: { readonly device: ConnectedDevice }) {
 const nameOf = ({ name }: ConnectedDevice): string => name ?? 'Unnamed device';
 
 /** What to say aloud of a change; nothing of what was there before one looked. */
-function useNews(known: Devices | null): string {
+function useDeviceChanges(known: Devices | null): string {
   const before = useRef<Devices | null>(null);
-  const [news, setNews] = useState('');
+  const [changes, setChanges] = useState('');
   useEffect(() => {
-    // What other bridges have cannot be told from what they lost while they are not heard.
+    // While other bridges cannot be reached, nobody knows which of their devices are gone.
     if (known !== null && before.current?.complete && known.complete) {
-      const { joined, left } = comings(before.current, known);
+      const { joined, left } = deviceChanges(before.current, known);
       const words = [
         ...joined.map((device) => `${nameOf(device)} connected.`),
         ...left.map((device) => `${nameOf(device)} disconnected.`),
       ];
-      if (words.length > 0) setNews(words.join(' '));
+      if (words.length > 0) setChanges(words.join(' '));
     }
     before.current = known;
   }, [known]);
-  return news;
+  return changes;
 }

@@ -1,5 +1,6 @@
+import { CourantErrorBoundary } from '@courant/react/components';
 import { CloudOff } from 'lucide-react';
-import { Component, type ReactNode } from 'react';
+import type { ReactNode } from 'react';
 
 interface Props {
   readonly children: ReactNode;
@@ -7,27 +8,15 @@ interface Props {
   readonly part?: string;
 }
 
-interface State {
-  readonly error: Error | null;
-}
-
 /** Keeps one broken part from taking the page with it, and says so. */
-export class ErrorBoundary extends Component<Props, State> {
-  override state: State = { error: null };
-
-  static getDerivedStateFromError(error: Error): State {
-    return { error };
-  }
-
-  override render(): ReactNode {
-    const { error } = this.state;
-    if (error === null) return this.props.children;
-    return isMissing(error) ? (
+export function ErrorBoundary({ children, part }: Props) {
+  const fallback = (error: Error, retry: () => void) =>
+    isMissing(error) ? (
       <Missing online={navigator.onLine} />
     ) : (
-      <Broken part={this.props.part} error={error} again={() => this.setState({ error: null })} />
+      <Broken part={part} error={error} again={retry} />
     );
-  }
+  return <CourantErrorBoundary fallback={fallback}>{children}</CourantErrorBoundary>;
 }
 
 /** A part of the console that is loaded when it is needed, and was not there to be loaded: browsers say so in their own words. */

@@ -2,7 +2,7 @@ import { useConnection, useCourant } from '@courant/react';
 import { LogOut, Search } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
 import { Bell } from '../notifications/Bell.tsx';
-import { leave } from '../session/leave.ts';
+import { endSession } from '../session/end-session.ts';
 import { Logo } from '../ui/Logo.tsx';
 import { ThemeToggle } from '../ui/ThemeToggle.tsx';
 import { ConnectionBadge } from './ConnectionBadge.tsx';
@@ -27,7 +27,7 @@ export function Header() {
         <button
           type="button"
           className="button icon"
-          onClick={() => void leave(client)}
+          onClick={() => void endSession(client)}
           aria-label="Sign out"
           title="Sign out"
           data-testid="sign-out"

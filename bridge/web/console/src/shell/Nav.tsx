@@ -3,21 +3,21 @@ import { useConnection, useJobs } from '@courant/react';
 import { Activity, FileStack, History, ListOrdered } from 'lucide-react';
 import { adminPage, historyPage, home, queuePage, type Route } from './route.ts';
 
-const places = [
+const navItems = [
   { page: 'home', href: home, label: 'Jobs', icon: FileStack, also: ['job', 'batch'] },
   { page: 'history', href: historyPage, label: 'History', icon: History, also: [] },
   { page: 'queue', href: queuePage, label: 'Queue', icon: ListOrdered, also: [] },
   { page: 'admin', href: adminPage, label: 'System', icon: Activity, also: [] },
 ] as const;
 
-/** The places of the console: a rail beside the page, or a bar below it on a phone. */
+/** The main views of the console: a rail beside the page, or a bar below it on a phone. */
 export function Nav({ route }: { readonly route: Route }) {
   const isAdmin = useIsAdmin();
   const active = useJobs({ minIntervalMs: 250 }).jobs.filter(({ job }) => !isFinished(job)).length;
   return (
     <nav className="nav" aria-label="Main">
       <ul>
-        {places
+        {navItems
           .filter(({ page }) => page !== 'admin' || isAdmin)
           .map(({ page, href, label, icon: Icon, also }) => {
             const here = route.page === page || (also as readonly string[]).includes(route.page);

@@ -33,7 +33,7 @@ function decoded(text: string): string {
   }
 }
 
-export function parse(hash: string): Route {
+export function parseRoute(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?');
   const [first, second] = path.split('/');
   if (first === 'jobs' && second) return { page: 'job', jobId: decoded(second) };
@@ -44,7 +44,7 @@ export function parse(hash: string): Route {
 }
 
 /** What makes one view another: the filters of the history do not. */
-export function viewOf(route: Route): string {
+export function viewKey(route: Route): string {
   if (route.page === 'job') return `job ${route.jobId}`;
   return route.page === 'batch' ? `batch ${route.batchId}` : route.page;
 }

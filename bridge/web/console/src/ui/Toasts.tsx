@@ -5,7 +5,7 @@ import { type ToastData, toastManager } from './toasts.ts';
 
 const icons: Record<string, typeof Info> = { good: CircleCheck, bad: CircleAlert, plain: Info };
 
-/** A phone has room for two messages and still something else. */
+/** On a phone two messages leave space for the page. */
 const atMost = matchMedia('(max-width: 640px)').matches ? 2 : 4;
 
 /** The corner in which messages appear; F6 leads there. */

@@ -1,4 +1,4 @@
-/** Keeps the keyboard where it was when what it was on goes away: a browser would begin anew at the top of the page. */
+/** Keeps the keyboard where it was when what it was on goes away: a browser would start again at the top of the page. */
 import { type FocusEvent, type RefObject, useEffect, useRef } from 'react';
 
 const items = 'article, tr, li';
@@ -9,13 +9,13 @@ function focus(item: Element | null | undefined): void {
 }
 
 /** To be called before an entry of a list goes away: its neighbour has the focus then. */
-export function focusBeside(element: Element | null): void {
+export function focusNeighbor(element: Element | null): void {
   const item = element?.closest(items);
   focus(item?.nextElementSibling ?? item?.previousElementSibling);
 }
 
 /** For buttons that come and go with a state: their entry has the focus when the one that had it is gone. */
-export function useKeptFocus(box: RefObject<HTMLElement | null>, state: string) {
+export function useFocusFallback(box: RefObject<HTMLElement | null>, state: string) {
   const inside = useRef(false);
   useEffect(() => {
     if (!inside.current || document.activeElement !== document.body) return;

@@ -1,4 +1,4 @@
-/** Short messages in the corner. They leave by themselves, bad news later: cards and history keep what they say. */
+/** Short messages in the corner. They leave by themselves, failures later: cards and history keep what they say. */
 import { Toast as Base } from '@base-ui/react/toast';
 
 export interface ToastMessage {
@@ -7,7 +7,7 @@ export interface ToastMessage {
   readonly text?: string | undefined;
   readonly href?: string | undefined;
   readonly action?: { readonly label: string; readonly run: () => void } | undefined;
-  /** Messages of one group that come together are told as one. */
+  /** Messages of one group that come together are shown as one. */
   readonly group?: { readonly name: string; readonly several: (count: number) => string } | undefined;
   readonly staysMs?: number | undefined;
 }

@@ -3,7 +3,7 @@ import { useRef } from 'react';
 import { home } from '../shell/route.ts';
 import { useUploads } from './context.tsx';
 
-/** Lets one choose a mended copy of a document, where one is told that it is needed. */
+/** Chooses a repaired copy of a document, where a retry cannot help. */
 export function UploadAgain({ filename }: { readonly filename: string }) {
   const { uploads } = useUploads();
   const input = useRef<HTMLInputElement>(null);

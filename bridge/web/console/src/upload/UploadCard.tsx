@@ -1,6 +1,7 @@
 import { useConnection } from '@courant/react';
 import { RotateCw, X } from 'lucide-react';
-import { bytes } from '../ui/format.ts';
+import { formatBytes } from '../ui/format.ts';
+import { ProgressBar } from '../ui/ProgressBar.tsx';
 import { useUploads } from './context.tsx';
 import type { Upload } from './uploads.ts';
 
@@ -41,7 +42,7 @@ export function UploadCard({ upload }: { readonly upload: Upload }) {
         <h3 className="card-name" dir="auto" title={file.name}>
           {file.name}
         </h3>
-        <span className="muted nowrap">{bytes(file.size)}</span>
+        <span className="muted nowrap">{formatBytes(file.size)}</span>
         <div className="card-actions">
           {canRetry && (
             <button type="button" className="button small" onClick={() => uploads.retry(id)}>
@@ -59,18 +60,7 @@ export function UploadCard({ upload }: { readonly upload: Upload }) {
           </button>
         </div>
       </div>
-      {!failed && (
-        <div
-          className="bar"
-          role="progressbar"
-          aria-label={`Upload of ${file.name}`}
-          aria-valuemin={0}
-          aria-valuemax={100}
-          aria-valuenow={Math.round(sent * 100)}
-        >
-          <span className="bar-fill" style={{ transform: `scaleX(${sent})` }} />
-        </div>
-      )}
+      {!failed && <ProgressBar label={`Upload of ${file.name}`} percent={sent * 100} />}
       <p className={failed ? 'upload-words bad' : 'upload-words muted'} role={failed ? 'alert' : undefined}>
         {words(upload, away)}
       </p>

@@ -1,7 +1,7 @@
 /** Files on their way to the server: a few at a time, each with its progress, safe to try again. */
 import { type CourantClient, CourantError, newRequestId } from '@courant/client';
-import { keep } from '../paper/copies.ts';
-import { failure } from '../ui/format.ts';
+import { errorMessage } from '@courant/react/format';
+import { cacheDocument } from '../viewer/document-cache.ts';
 
 export interface Upload {
   readonly id: string;
@@ -13,24 +13,24 @@ export interface Upload {
   readonly isCut: boolean;
   readonly error: string | null;
   readonly canRetry: boolean;
-  /** Files that came together are a batch. */
+  /** Files that came batch are a batch. */
   readonly batch: { readonly id: string; readonly size: number } | null;
 }
 
-const atOnce = 3;
+const maxConcurrent = 3;
 
 /** What a file is known by after a reload, so that an upload goes on with what has arrived. */
-const beginKey = (user: string, { name, size, lastModified }: File): string =>
+const requestIdKey = (user: string, { name, size, lastModified }: File): string =>
   `courant.upload ${user} ${name} ${size} ${lastModified}`;
 
 /** Why a file is not sent at all. `null` when it is. */
-export function objection(file: File): string | null {
+export function rejectionReason(file: File): string | null {
   if (file.size === 0) return 'The file is empty.';
   const isPdf = file.type === 'application/pdf' || /\.pdf$/i.test(file.name);
   return isPdf ? null : 'Only PDF files can be read. Export the document as PDF and drop that.';
 }
 
-/** The cursors just before the first event of each job submitted here: watching from there tells every page again. */
+/** The cursors just before the first event of each job submitted here: watching from there replays every page. */
 const cursorKey = (jobId: string): string => `courant.cursor.${jobId}`;
 
 export function firstCursor(jobId: string): string | undefined {
@@ -59,11 +59,11 @@ export class Uploads {
   readonly #user: string;
   readonly #listeners = new Set<() => void>();
   readonly #aborts = new Map<string, AbortController>();
-  /** Ids that were given out: of several files that come together none is on the list yet. */
+  /** Ids that were given out: of several files that come batch none is on the list yet. */
   readonly #taken = new Set<string>();
   #all: readonly Upload[] = [];
 
-  /** `submitted` is told the id of each job as soon as it has one. */
+  /** `submitted` is called with the id of each job as soon as it has one. */
   constructor(client: CourantClient, submitted: (jobId: string) => void, user = '') {
     this.#client = client;
     this.#submitted = submitted;
@@ -79,12 +79,12 @@ export class Uploads {
 
   add(files: Iterable<File>): void {
     const all = Array.from(files);
-    const size = all.filter((file) => objection(file) === null).length;
-    const together = size > 1 ? { id: newRequestId(), size } : null;
+    const size = all.filter((file) => rejectionReason(file) === null).length;
+    const common = size > 1 ? { id: newRequestId(), size } : null;
     const added = all.map((file): Upload => {
-      const error = objection(file);
+      const error = rejectionReason(file);
       const state = error === null ? 'waiting' : 'failed';
-      const batch = error === null ? together : null;
+      const batch = error === null ? common : null;
       return { id: this.#idOf(file), file, state, sent: 0, isCut: false, error, canRetry: false, batch };
     });
     this.#set([...this.#all, ...added]);
@@ -96,7 +96,7 @@ export class Uploads {
     this.#aborts.get(id)?.abort();
     this.#aborts.delete(id);
     const upload = this.#all.find((one) => one.id === id);
-    if (upload) this.#stored((storage) => storage.removeItem(beginKey(this.#user, upload.file)));
+    if (upload) this.#stored((storage) => storage.removeItem(requestIdKey(this.#user, upload.file)));
     this.#set(this.#all.filter((upload) => upload.id !== id));
     this.#next();
   }
@@ -107,17 +107,19 @@ export class Uploads {
   }
 
   /** Stops all there are and gives what has not arrived, so that it can go on elsewhere. */
-  leave(): readonly Upload[] {
-    const left = this.#all.filter(({ state, canRetry }) => state !== 'failed' || canRetry);
+  takeUnfinished(): readonly Upload[] {
+    const unfinished = this.#all.filter(({ state, canRetry }) => state !== 'failed' || canRetry);
     for (const abort of this.#aborts.values()) abort.abort('later');
     this.#aborts.clear();
     this.#set([]);
-    return left;
+    return unfinished;
   }
 
   /** Goes on with what another had. What did arrive is not submitted twice. */
-  resume(left: readonly Upload[]): void {
-    const again = left.map((upload): Upload => ({ ...upload, state: 'waiting', isCut: false, error: null }));
+  resume(unfinished: readonly Upload[]): void {
+    const again = unfinished.map(
+      (upload): Upload => ({ ...upload, state: 'waiting', isCut: false, error: null }),
+    );
     this.#set([...this.#all, ...again]);
     this.#next();
   }
@@ -125,7 +127,7 @@ export class Uploads {
   #next(): void {
     const busy = this.#all.filter(({ state }) => state === 'sending' || state === 'storing').length;
     const waiting = this.#all.filter(({ state }) => state === 'waiting');
-    for (const upload of waiting.slice(0, Math.max(0, atOnce - busy))) void this.#send(upload);
+    for (const upload of waiting.slice(0, Math.max(0, maxConcurrent - busy))) void this.#send(upload);
   }
 
   async #send({ id, file, batch }: Upload): Promise<void> {
@@ -142,14 +144,14 @@ export class Uploads {
         onWaiting: (isCut) => this.#change(id, { isCut }),
       });
       rememberCursor(job.jobId, cursor);
-      keep(job.jobId, file);
+      cacheDocument(job.jobId, file);
       this.#submitted(job.jobId);
       this.remove(id);
     } catch (error) {
       if (error instanceof CourantError && error.code === 'ABORTED') return;
       this.#aborts.delete(id);
       const canRetry = !(error instanceof CourantError) || error.retryable || error.isAuth;
-      this.#change(id, { state: 'failed', error: failure(error), canRetry });
+      this.#change(id, { state: 'failed', error: errorMessage(error), canRetry });
       this.#next();
     }
   }
@@ -159,7 +161,7 @@ export class Uploads {
    * documents.
    */
   #idOf(file: File): string {
-    const key = beginKey(this.#user, file);
+    const key = requestIdKey(this.#user, file);
     const known = this.#stored((storage) => storage.getItem(key));
     const isFree = known && !this.#all.some(({ id }) => id === known) && !this.#taken.has(known);
     const id = isFree ? known : newRequestId();
@@ -172,7 +174,7 @@ export class Uploads {
     try {
       return run(sessionStorage);
     } catch {
-      // Without storage an upload begins anew after a reload.
+      // Without storage an upload starts from the beginning after a reload.
       return undefined;
     }
   }

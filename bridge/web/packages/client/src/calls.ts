@@ -6,7 +6,7 @@ import { CourantError, problem } from './errors.ts';
 import type { Http } from './http.ts';
 import type { Reader } from './read.ts';
 import { readJobAnswer, readJobsAnswer } from './readers.generated.ts';
-import { isBusy, pause, waitMs } from './retry.ts';
+import { isBusy, retryDelayMs, waitToRetry } from './retry.ts';
 import type { JobStore, Older } from './store.ts';
 import type { JobAnswer, JobState, JobsAnswer, ResultFormat } from './wire.generated.ts';
 
@@ -115,7 +115,7 @@ async function nextOlder(http: Http, jobs: JobStore, older: Older): Promise<void
     const found = await list(http, { pageSize: olderPageSize, pageToken: older.token });
     for (const job of found.jobs) jobs.put(job);
     older.token = found.nextPageToken;
-    // The topic may have begun anew meanwhile: then there is another list to go through.
+    // The topic may have restarted meanwhile: then there is another list to go through.
     if (older.token === null && jobs.older === older) jobs.noOlder();
     if (older.token === null) return;
   }
@@ -211,9 +211,9 @@ async function call(
       // A bridge that is away says for how long; a proxy may have passed a POST on.
       const mayRepeat = isBusy(error) && (error.status === 429 || method !== 'POST');
       const hasRetryAfter = mayRepeat && error.retryAfterMs !== null && tries < mostTries;
-      const ms = hasRetryAfter ? waitMs(error, tries) : null;
+      const ms = hasRetryAfter ? retryDelayMs(error, tries) : null;
       if (ms === null) throw error;
-      await pause(ms, signal, true);
+      await waitToRetry(ms, signal, true);
       if (signal?.aborted) throw new CourantError('ABORTED', 'stopped', { cause: error });
     }
   }

@@ -11,14 +11,12 @@ import { load, Requests } from './requests.ts';
 import type { ConnectionState } from './state.ts';
 import { JobStore } from './store.ts';
 import { Subscriptions, type TopicState, type WatchOptions } from './subscriptions.ts';
+import { jobIdOf, topicKind } from './topics.ts';
 import { transports } from './transport.ts';
 import { isFinished, type Job } from './types.ts';
 
 type EventListener = (event: JobEvent) => void;
 type StateListener = (message: StateMessage) => void;
-
-/** Topics that send a state as a whole, not events. */
-const stateTopics = new Set(['queue', 'devices', 'admin', 'notifications']);
 
 export class CourantClient extends Requests {
   readonly #connection: Connection;
@@ -88,7 +86,7 @@ export class CourantClient extends Requests {
       onMessage: (message) => {
         this.#take(message);
         // The cursor of a state names what this page has received, and the next page has received nothing.
-        if (stateTopics.has(message.topic)) return;
+        if (topicKind(message.topic) === 'state') return;
         if ('cursor' in message && message.cursor !== null) this.cursors.keep(message.topic, message.cursor);
       },
     });
@@ -114,7 +112,7 @@ export class CourantClient extends Requests {
     this.#connection.connect();
   }
 
-  /** Connects anew without waiting, also after `failed`. */
+  /** Reconnects without waiting, also after `failed`. */
   reconnect(): void {
     this.#connection.reconnect();
   }
@@ -239,7 +237,7 @@ export class CourantClient extends Requests {
         this.jobs.live(message.topic);
         return;
       case 'unsubscribed':
-        if (message.code === 'JOB_NOT_FOUND') this.jobs.remove(message.topic.replace(/^job\//, ''));
+        if (message.code === 'JOB_NOT_FOUND') this.jobs.remove(jobIdOf(message.topic) ?? '');
         return;
       case 'bookmark':
       case 'gap':

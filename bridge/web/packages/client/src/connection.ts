@@ -1,6 +1,6 @@
 /**
  * One connection to the bridge that comes back by itself: opens, authenticates, notifications death, waits and tries again.
- * Knows nothing of topics and jobs. Holds at most one socket; what an older one still says is not heard.
+ * Knows nothing of topics and jobs. Holds at most one socket; messages of an older one are ignored.
  */
 import type { Device, TokenProvider } from './credentials.ts';
 import type { decode } from './decode.ts';
@@ -8,7 +8,7 @@ import { Heartbeat } from './heartbeat.ts';
 import type { Connected, Limits, ServerMessage } from './messages.ts';
 import { online, watchNetwork } from './network.ts';
 import { RateLimiter } from './rate-limiter.ts';
-import { discard, type SocketLike } from './socket.ts';
+import { closeSilently, type SocketLike } from './socket.ts';
 import { backoffMs, type Cause, type ConnectionState, closeAction } from './state.ts';
 import { Timer } from './timer.ts';
 import type { Transport } from './transport.ts';
@@ -73,7 +73,7 @@ export class Connection {
   #device: Device | undefined;
   #rejected: string | null = null;
   #closeReason: { readonly cause: Cause; readonly retryAfterMs: number } | null = null;
-  /** No try before, not even when the network or the tab comes back: the bridge said so. Milliseconds since 1970. */
+  /** No try before, not even when the network or the tab comes back: the bridge asked for it. Milliseconds since 1970. */
   #notBefore = 0;
   #readyAt = 0;
   /** Closes with 4408 in a row. */
@@ -109,7 +109,7 @@ export class Connection {
     void this.#open();
   }
 
-  /** Drops what there is and connects anew, without waiting. */
+  /** Drops the connection and reconnects without waiting. */
   reconnect(): void {
     this.disconnect();
     this.connect();
@@ -192,7 +192,7 @@ export class Connection {
       return;
     }
     if (run !== this.#run) {
-      discard(socket);
+      closeSilently(socket);
       return;
     }
     this.#socket = socket;
@@ -207,7 +207,8 @@ export class Connection {
   }
 
   #receive(data: unknown): void {
-    this.#heartbeat.heard();
+    // Without a network this was on its way already: only the answer to the ping proves the connection.
+    if (online()) this.#heartbeat.onMessage();
     // Loaded before the socket was opened.
     const decoded = this.#decode?.(data);
     if (decoded?.kind === 'broken') this.#handlers.onBroken(decoded.reason);
@@ -272,7 +273,7 @@ export class Connection {
     this.#handlers.onReady(message.limits);
   }
 
-  /** Asks for a fresh token a minute before the old one runs out, or after four fifths of a short life. */
+  /** Asks for a new token a minute before the old one runs out, or after four fifths of a short life. */
   #planRenewal(expiresAt: string | null): void {
     if (expiresAt === null) return;
     const left = Date.parse(expiresAt) - Date.now();
@@ -398,7 +399,7 @@ export class Connection {
     this.#heartbeat.stop();
     this.#upgradeProbe.stop();
     for (const timer of [this.#retry, this.#opening, this.#stable, this.#renew]) timer.clear();
-    if (this.#socket !== null) discard(this.#socket);
+    if (this.#socket !== null) closeSilently(this.#socket);
     this.#socket = null;
   }
 

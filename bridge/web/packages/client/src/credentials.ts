@@ -1,6 +1,6 @@
 /** Who uses the client, and on which device. */
 
-/** Gives a token, a fresh one where possible. `null`: there is none, the user must sign in. */
+/** Gives a token, a new one where possible. `null`: there is none, the user must sign in. */
 export type TokenProvider = () => string | null | Promise<string | null>;
 
 /** The device a client runs on, as its owner sees it among the others. */

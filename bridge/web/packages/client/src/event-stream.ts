@@ -40,7 +40,7 @@ async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<string> 
       for (const line of found) yield line.replace(/\r$/, '');
     }
   } finally {
-    // Whoever stops reading hangs up; that it was broken already is no news.
+    // Whoever stops reading cancels the body; that it was broken already changes nothing.
     reader.cancel().catch(() => undefined);
   }
 }

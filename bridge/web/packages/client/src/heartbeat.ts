@@ -44,12 +44,13 @@ export class Heartbeat {
   }
 
   /** Anything at all came: the connection lives. */
-  heard(): void {
+  onMessage(): void {
     this.#deadline.clear();
   }
 
   pong(id: number | null): void {
     if (this.#sent === null || id !== this.#sent.id) return;
+    this.#deadline.clear();
     this.#handlers.onLatency(Math.round(performance.now() - this.#sent.at));
     this.#sent = null;
   }

@@ -1,7 +1,7 @@
 /**
  * A socket over plain HTTP, for networks that let no WebSocket through: takes the commands a WebSocket takes and says what
  * it would say, over event streams or by polling (PROTOCOL.md, section 9). One request follows all topics; when they
- * change it is asked anew from where each topic is.
+ * change it is requested again from the cursor of each topic.
  */
 import { type CourantError, problem } from './errors.ts';
 import { events } from './event-stream.ts';
@@ -98,7 +98,7 @@ export class HttpSocket implements SocketLike {
     this.#closed.abort();
   }
 
-  /** Measures the way to the bridge. That the stream itself lives, its own silence tells. */
+  /** Measures the round trip to the bridge. Silence of the stream itself shows whether that lives. */
   async #ping(id: unknown): Promise<void> {
     // Not of the request that follows the topics: that ends whenever they change.
     const answer = await this.#get('livez', this.#closed.signal).catch(() => null);
@@ -135,7 +135,7 @@ export class HttpSocket implements SocketLike {
     }
     const { messages } = (await answer.json()) as { messages: unknown[] };
     this.#silence.clear();
-    for (const message of signal.aborted ? [] : messages) this.#hear(message);
+    for (const message of signal.aborted ? [] : messages) this.#receive(message);
     // Whatever answers at once is not asked without end.
     const took = performance.now() - begun;
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, betweenPollsMs - took)));
@@ -146,7 +146,7 @@ export class HttpSocket implements SocketLike {
     for await (const { type, data } of events(body)) {
       if (signal.aborted) return;
       this.#listen(signal);
-      if (type === 'message') this.#hear(JSON.parse(data));
+      if (type === 'message') this.#receive(JSON.parse(data));
     }
   }
 
@@ -178,7 +178,7 @@ export class HttpSocket implements SocketLike {
     const { code, message, status, retryable, retryAfterMs } = error;
     const [only] = asked;
     if (asked.length === 1 && (status === 400 || status === 404)) {
-      this.#hear({ type: 'error', topic: only, code, message, retryable });
+      this.#receive({ type: 'error', topic: only, code, message, retryable });
       return;
     }
     const close = status === 401 || status === 403 || status === 429 ? 4000 + status : 1006;
@@ -186,7 +186,7 @@ export class HttpSocket implements SocketLike {
     this.#end(close, code);
   }
 
-  #hear(message: unknown): void {
+  #receive(message: unknown): void {
     if (!isObject(message)) return;
     switch (message['type']) {
       case 'connected':
@@ -223,7 +223,7 @@ export class HttpSocket implements SocketLike {
       return;
     }
     topic.id = null;
-    // Asked anew and gone on from where it was: no news for who follows it already.
+    // Resumed at its cursor: nothing changes for who follows it already.
     if (id !== null) this.#say({ ...message, id });
     else if (message['mode'] !== 'resumed') this.#say(message);
   }

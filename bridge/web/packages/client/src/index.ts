@@ -13,6 +13,7 @@ export type { SocketConstructor, SocketLike } from './socket.ts';
 export type { Cause, ConnectionState } from './state.ts';
 export type { JobStore, Schedule } from './store.ts';
 export type { TopicState, WatchOptions } from './subscriptions.ts';
+export type { StateTopic } from './topics.ts';
 export type { MessageFormat, TransportName } from './transport.ts';
 export * from './types.ts';
 export type { SubmitOptions } from './upload.ts';

@@ -1,4 +1,4 @@
-/** What the browser tells about the network and the tab. Silent where there is no browser. */
+/** Events of the browser about the network and the tab. None where there is no browser. */
 
 export interface NetworkHandlers {
   /** The network came back, or the page did (from the back-forward cache). */

@@ -1,5 +1,5 @@
 /**
- * A WebSocket that speaks MessagePack where the bridge does, and looks like one that speaks JSON: texts are sent to it, and what
+ * A WebSocket that uses MessagePack where the bridge does, and looks like one that uses JSON: texts are sent to it, and what
  * it hears is unpacked. A bridge that took JSON instead is let through as it is.
  */
 import { pack, unpack } from './msgpack.ts';
@@ -39,9 +39,9 @@ class PackedSocket implements SocketLike {
     const self = this as unknown as WebSocket;
     socket.onopen = (event) => this.onopen?.call(self, event);
     socket.onerror = (event) => this.onerror?.call(self, event);
-    // What was said before the end is heard before it.
+    // Messages that came before the end are delivered before it.
     socket.onclose = (event) => this.#inTurn(() => this.onclose?.call(self, event));
-    socket.onmessage = ({ data }) => this.#heard(data);
+    socket.onmessage = ({ data }) => this.#receive(data);
   }
 
   send(text: string): void {
@@ -60,7 +60,7 @@ class PackedSocket implements SocketLike {
     this.#socket.close(code);
   }
 
-  #heard(data: unknown): void {
+  #receive(data: unknown): void {
     if (!(data instanceof ArrayBuffer)) {
       this.#inTurn(() => this.#say(data));
       return;
@@ -77,7 +77,7 @@ class PackedSocket implements SocketLike {
     else this.#queue(async () => work());
   }
 
-  /** Inflated side by side, heard in order. */
+  /** Inflated side by side, delivered in order. */
   #inTurnOnce(inflated: Promise<Uint8Array>): void {
     // Looked at in its turn; until then it is no unhandled failure.
     inflated.catch(() => undefined);

@@ -2,7 +2,7 @@
 import type { DocumentPart, JobAndCursor, JobList, ListOptions, Method, ResultFile } from './calls.ts';
 import type { Cursors } from './cursors.ts';
 import type { Http } from './http.ts';
-import { persist, type Watched } from './persist.ts';
+import { type ConnectionSource, retryOnceOnline } from './retry-online.ts';
 import type { ConnectionState } from './state.ts';
 import type { JobStore } from './store.ts';
 import type { ResultFormat } from './types.ts';
@@ -11,7 +11,7 @@ import type { SubmitOptions } from './upload.ts';
 /** Most pages need them only when somebody does something. */
 export const load = () => import('./calls.ts');
 
-export abstract class Requests implements Watched {
+export abstract class Requests implements ConnectionSource {
   /** All jobs known so far. */
   readonly jobs: JobStore;
   protected readonly http: Http;
@@ -35,7 +35,7 @@ export abstract class Requests implements Watched {
       named ??= upload.named(document, options, this.cursors);
       return upload.submit(this.http, document, named);
     };
-    return this.#keep(await persist(this, send, options.signal));
+    return this.#keep(await retryOnceOnline(this, send, options.signal));
   }
 
   async get(jobId: string, signal?: AbortSignal): Promise<JobAndCursor> {
@@ -44,7 +44,9 @@ export abstract class Requests implements Watched {
 
   /** Cancels a job; given without a network, when the network is back. */
   async cancel(jobId: string): Promise<JobAndCursor> {
-    return this.#keep(await persist(this, async () => (await load()).act(this.http, jobId, 'cancel')));
+    return this.#keep(
+      await retryOnceOnline(this, async () => (await load()).act(this.http, jobId, 'cancel')),
+    );
   }
 
   /**
@@ -53,12 +55,14 @@ export abstract class Requests implements Watched {
    */
   async retry(jobId: string, options: { readonly password?: string } = {}): Promise<JobAndCursor> {
     const body = options.password === undefined ? undefined : { password: options.password };
-    return this.#keep(await persist(this, async () => (await load()).act(this.http, jobId, 'retry', body)));
+    return this.#keep(
+      await retryOnceOnline(this, async () => (await load()).act(this.http, jobId, 'retry', body)),
+    );
   }
 
   /** Removes a finished job with its document and results; given without a network, when the network is back. */
   async delete(jobId: string): Promise<void> {
-    await persist(this, async () => (await load()).remove(this.http, jobId));
+    await retryOnceOnline(this, async () => (await load()).remove(this.http, jobId));
     this.jobs.remove(jobId);
   }
 
@@ -113,7 +117,7 @@ export abstract class Requests implements Watched {
 
   /** Marks notifications as read on every device, all when none are named; given without a network, when the network is back. */
   async markRead(ids: readonly string[] = []): Promise<void> {
-    await persist(this, () => this.request('POST', 'v1/notifications:read', { ids }));
+    await retryOnceOnline(this, () => this.request('POST', 'v1/notifications:read', { ids }));
   }
 
   #keep(answer: JobAndCursor): JobAndCursor {

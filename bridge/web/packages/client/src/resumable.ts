@@ -5,7 +5,7 @@
 import { get, type JobAndCursor } from './calls.ts';
 import { CourantError, problem } from './errors.ts';
 import type { Http } from './http.ts';
-import { isBusy, pause, waitMs } from './retry.ts';
+import { isBusy, retryDelayMs, waitToRetry } from './retry.ts';
 import { type Answer, type Sending, send } from './transfer.ts';
 
 /** Bytes of one request: proxies that gather whole requests lose no more than this at a cut. */
@@ -96,10 +96,10 @@ class Upload {
     if (!isRetryable(error) || ++this.#tries > maxTriesWithoutProgress) throw error;
     // Another writer, or an upload that has expired: what is there is asked for at once.
     if (error.code.startsWith('UPLOAD_') && this.#tries === 1) return;
-    const wait = waitMs(error, this.#tries);
+    const wait = retryDelayMs(error, this.#tries);
     if (wait === null) throw error;
     onWaiting?.(true);
-    await pause(wait, signal, error.retryAfterMs !== null);
+    await waitToRetry(wait, signal, error.retryAfterMs !== null);
     if (signal?.aborted) throw this.#stopped(error);
   }
 

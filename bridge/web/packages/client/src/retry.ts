@@ -11,13 +11,17 @@ export function isBusy(error: unknown): error is CourantError {
 }
 
 /** How long to wait before try number `tries` (from 1); `null`: longer than this client waits. */
-export function waitMs({ retryAfterMs }: CourantError, tries: number): number | null {
+export function retryDelayMs({ retryAfterMs }: CourantError, tries: number): number | null {
   if (retryAfterMs !== null && retryAfterMs > longestMs) return null;
   return Math.max(retryAfterMs ?? 0, backoffMs(tries - 1, Math.random, 1000, 30_000));
 }
 
-/** Waits; shorter when `signal` aborts or, unless the bridge said how long, when the network is back. */
-export function pause(ms: number, signal: AbortSignal | undefined, hasRetryAfter: boolean): Promise<void> {
+/** Waits; shorter when `signal` aborts or, unless the bridge sent a `Retry-After`, when the network is back. */
+export function waitToRetry(
+  ms: number,
+  signal: AbortSignal | undefined,
+  hasRetryAfter: boolean,
+): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);

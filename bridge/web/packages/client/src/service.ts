@@ -65,8 +65,8 @@ export function devices(client: CourantClient): Devices | null {
   });
 }
 
-/** Who came and who left between two states of `devices`. A page that is loaded anew does neither. */
-export function comings(
+/** Which devices connected and disconnected between two states of `devices`. A page reload does neither. */
+export function deviceChanges(
   before: Devices,
   now: Devices,
 ): { readonly joined: readonly ConnectedDevice[]; readonly left: readonly ConnectedDevice[] } {

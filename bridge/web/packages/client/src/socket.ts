@@ -8,7 +8,7 @@ export type SocketConstructor = new (url: string, protocols: string[]) => Socket
 export const subprotocol = 'courant.v1.json';
 
 /** Cuts a socket off: no callback runs any more, whatever it still does. */
-export function discard(socket: SocketLike): void {
+export function closeSilently(socket: SocketLike): void {
   socket.onopen = null;
   socket.onmessage = null;
   socket.onclose = null;

@@ -5,6 +5,7 @@
 import { applyEvent, type JobView, view, withJob } from './job-view.ts';
 import type { JobEvent } from './messages.ts';
 import { Timer } from './timer.ts';
+import { jobIdOf, mine } from './topics.ts';
 import { isFinished, type Job } from './types.ts';
 
 /** Runs `flush` soon, once. */
@@ -76,7 +77,7 @@ export class JobStore {
     return this.older !== null;
   }
 
-  /** Where loading older jobs goes on. A new one each time `mine` begins anew. */
+  /** Where loading older jobs goes on. A new one each time `mine` restarts. */
   get older(): Older | null {
     return this.#older ?? null;
   }
@@ -98,7 +99,7 @@ export class JobStore {
     const first = restart?.unseen.delete(job.jobId) ?? false;
     if (restart && isFinished(job)) restart.finished += 1;
     const known = first && restart?.replace ? undefined : this.#views.get(job.jobId);
-    const isOneOfMany = !topic.startsWith('job/');
+    const isOneOfMany = jobIdOf(topic) === null;
     this.#set(known ? withJob(known, job, Date.now()) : view(job, Date.now()), isOneOfMany);
   }
 
@@ -115,7 +116,7 @@ export class JobStore {
     this.#set(applyEvent(this.#views.get(event.job.jobId) ?? view(event.job, Date.now()), event, Date.now()));
   }
 
-  /** A topic begins anew with snapshots. After a replaced log nothing known before counts. */
+  /** A topic restarts with snapshots. After a replaced log nothing known before counts. */
   restart(topic: string, reason: string | null): void {
     const unseen = new Set(this.#views.keys());
     this.#restarts.set(topic, { replace: reason === 'LOG_REPLACED', unseen, finished: 0 });
@@ -126,13 +127,13 @@ export class JobStore {
     const restart = this.#restarts.get(topic);
     // A topic that went on from a cursor of an earlier page did not tell what there is.
     const mayHaveOlder = restart ? restart.finished >= finishedInMine : this.#older === undefined;
-    if (topic === 'mine' && (restart || mayHaveOlder)) {
+    if (topic === mine && (restart || mayHaveOlder)) {
       this.#older = mayHaveOlder ? { token: null, loading: null } : null;
       this.#changed();
     } else if (this.#gathered.pending) this.#changed();
     if (restart === undefined) return;
     this.#restarts.delete(topic);
-    if (topic !== 'mine') return;
+    if (topic !== mine) return;
     for (const jobId of restart.unseen) {
       const known = this.#views.get(jobId);
       if (known && (restart.replace || !isFinished(known.job))) this.remove(jobId);

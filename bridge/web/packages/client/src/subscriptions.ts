@@ -304,7 +304,7 @@ export class Subscriptions {
   #refused(entry: Entry, error: CourantError): void {
     entry.asked = 0;
     if (error.code === 'RATE_LIMITED') {
-      // Sent no sooner than was said: the commands see to that.
+      // `commands` sends it no sooner than the bridge allows.
       this.#wanted.add(entry);
     } else if (error.code === 'CURSOR_INVALID' && entry.cursor !== null) {
       // Also where it is kept: it would be taken from there again.

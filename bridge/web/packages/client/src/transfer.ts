@@ -2,7 +2,7 @@
 import { CourantError } from './errors.ts';
 import type { Http } from './http.ts';
 
-/** Nothing sent for so long: the way is dead, though nobody said so. */
+/** Nothing sent for so long: the connection is dead, though it was not closed. */
 const stalledMs = 45_000;
 
 export interface Sending {

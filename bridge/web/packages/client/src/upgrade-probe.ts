@@ -1,5 +1,5 @@
 /** The search for a better transport while a worse one is in use. */
-import { discard, type SocketLike } from './socket.ts';
+import { closeSilently, type SocketLike } from './socket.ts';
 import { Timer } from './timer.ts';
 import type { Transport } from './transport.ts';
 
@@ -30,7 +30,7 @@ export class UpgradeProbe {
 
   stop(): void {
     this.#timer.clear();
-    if (this.#socket !== null) discard(this.#socket);
+    if (this.#socket !== null) closeSilently(this.#socket);
     this.#socket = null;
   }
 
@@ -40,7 +40,7 @@ export class UpgradeProbe {
     const [socket, { decode }] = await Promise.all([transport.open(), import('./decode.ts')]);
     // Stopped in the meantime.
     if (!this.#timer.pending) {
-      discard(socket);
+      closeSilently(socket);
       return;
     }
     this.#socket = socket;

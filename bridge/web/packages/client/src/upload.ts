@@ -6,7 +6,7 @@ import { CourantError, problem } from './errors.ts';
 import type { Http } from './http.ts';
 import { newRequestId } from './request-id.ts';
 import { resumable } from './resumable.ts';
-import { isBusy, pause, waitMs } from './retry.ts';
+import { isBusy, retryDelayMs, waitToRetry } from './retry.ts';
 import { send } from './transfer.ts';
 import type { Lane, ResultFormat } from './types.ts';
 
@@ -27,7 +27,7 @@ export interface SubmitOptions {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** 0 to 1 of the bytes sent. Goes back after a cut when some of them did not arrive. */
   readonly onProgress?: ((sent: number) => void) | undefined;
-  /** Whether it waits to be sent, or sent on: the network or the bridge is away, or the bridge is busy and said for how long. */
+  /** Whether it waits to be sent, or sent on: the network or the bridge is away, or the bridge is busy and sent a `Retry-After`. */
   readonly onWaiting?: ((waits: boolean) => void) | undefined;
   /** Gives it up; with the reason `later` what has arrived is kept for the same request id. */
   readonly signal?: AbortSignal | undefined;
@@ -80,12 +80,12 @@ async function inOneGo(http: Http, document: Blob, options: SubmitOptions): Prom
     const error = problem(answer.status, answer.body, answer.header('retry-after'));
     const hasRetryAfter = error.retryAfterMs !== null;
     const wait = isBusy(error) && (hasRetryAfter || error.code === 'TOO_MANY') && tries < mostTries;
-    const ms = wait ? waitMs(error, tries) : null;
+    const ms = wait ? retryDelayMs(error, tries) : null;
     if (ms === null) throw error;
     // All of it goes again.
     onProgress?.(0);
     onWaiting?.(true);
-    await pause(ms, signal, hasRetryAfter);
+    await waitToRetry(ms, signal, hasRetryAfter);
     if (signal?.aborted) throw new CourantError('ABORTED', 'the upload was stopped', { cause: error });
     onWaiting?.(false);
   }

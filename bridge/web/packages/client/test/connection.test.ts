@@ -181,6 +181,29 @@ describe('coming back', () => {
     expect(made.connection.status).toBe('connected');
   });
 
+  it('is offline soon after the network went, though a message was still on its way', async () => {
+    const listeners = new Map<string, () => void>();
+    vi.stubGlobal('addEventListener', (type: string, run: () => void) => listeners.set(type, run));
+    vi.stubGlobal('removeEventListener', () => undefined);
+    const made = await connected();
+    const answer = () => socket().says({ type: 'pong', id: socket().ofType('ping').at(-1)?.['id'] });
+    answer();
+    vi.stubGlobal('navigator', { onLine: false });
+    listeners.get('offline')?.();
+    socket().says({ type: 'bookmark', topic: 'mine', cursor: 'c' });
+    await vi.advanceTimersByTimeAsync(8_000);
+    expect(made.connection.status).toBe('offline');
+    // A browser may be wrong about the network: an answer proves that it is there.
+    made.reconnect();
+    await settle();
+    socket().accept();
+    answer();
+    listeners.get('offline')?.();
+    answer();
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(made.connection.status).toBe('connected');
+  });
+
   it('tries at once when the tab shows again, and not while it is hidden', async () => {
     const heard = new Map<string, () => void>();
     const page = {

@@ -5,8 +5,8 @@ import {
   batch,
   type Connections,
   cancelBatch,
-  comings,
   connectionCounts,
+  deviceChanges,
   devices,
   drainWorker,
   type Queue,
@@ -170,11 +170,11 @@ describe('who is connected', () => {
     const now = devices(made);
     expect(now?.complete).toBe(false);
     if (before === null || now === null) throw new Error('nothing was read');
-    const { joined, left } = comings(before, now);
+    const { joined, left } = deviceChanges(before, now);
     expect([joined, left].map((some) => some.map(({ deviceId }) => deviceId))).toEqual([
       ['tablet'],
       ['phone'],
     ]);
-    expect(comings(now, now)).toEqual({ joined: [], left: [] });
+    expect(deviceChanges(now, now)).toEqual({ joined: [], left: [] });
   });
 });

@@ -37,7 +37,7 @@ export function useWatch(topic: string | null, options: WatchOptions = {}): void
   );
 }
 
-function useStored<T>(read: () => T, onServer: T): T {
+function useJobStore<T>(read: () => T, onServer: T): T {
   const client = useCourant();
   const subscribe = useCallback((changed: () => void) => client.jobs.subscribe(changed), [client]);
   return useSyncExternalStore(subscribe, read, () => onServer);
@@ -47,7 +47,7 @@ function useStored<T>(read: () => T, onServer: T): T {
 export function useJob(jobId: string, options: WatchOptions = {}): JobView | undefined {
   const client = useCourant();
   useWatch(`job/${jobId}`, options);
-  return useStored(() => client.jobs.get(jobId), undefined);
+  return useJobStore(() => client.jobs.get(jobId), undefined);
 }
 
 /**
@@ -57,8 +57,8 @@ export function useJob(jobId: string, options: WatchOptions = {}): JobView | und
 export function useJobs(options: WatchOptions = {}): Jobs {
   const client = useCourant();
   useWatch('mine', options);
-  const jobs = useStored(() => client.jobs.list(), none);
-  const hasMore = useStored(() => client.jobs.hasOlder, false);
+  const jobs = useJobStore(() => client.jobs.list(), none);
+  const hasMore = useJobStore(() => client.jobs.hasOlder, false);
   const loadMore = useCallback(() => client.loadOlder(), [client]);
   return useMemo(() => ({ jobs, hasMore, loadMore }), [jobs, hasMore, loadMore]);
 }
@@ -67,5 +67,5 @@ export function useJobs(options: WatchOptions = {}): Jobs {
 export function useTopic(topic: string): TopicState {
   const client = useCourant();
   const waiting = client.topic('');
-  return useStored(() => client.topic(topic), waiting);
+  return useJobStore(() => client.topic(topic), waiting);
 }

@@ -3,6 +3,7 @@
 /** `@courant/react`: `@courant/client` as React hooks. Components are in `@courant/react/components`. */
 export { CourantProvider, useCourant } from './context.ts';
 export { type Jobs, useConnection, useJob, useJobs, useTopic, useWatch } from './hooks.ts';
+export { type JobActions, useJobActions } from './job-actions.ts';
 export {
   type Notification,
   NotificationStore,

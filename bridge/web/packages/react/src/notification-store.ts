@@ -42,7 +42,7 @@ export class NotificationStore {
   };
 
   /** Marks one as read, or all; shown at once, and undone when the bridge refuses. */
-  readonly read = async (id?: string): Promise<void> => {
+  readonly markRead = async (id?: string): Promise<void> => {
     const before = this.#state;
     const readTime = new Date().toISOString();
     const list = before.list.map((each) =>

@@ -6,7 +6,7 @@ import { type NotificationsState, notificationStoreOf } from './notification-sto
 /** The notifications of the signed-in user, newest first. */
 export interface Notifications extends NotificationsState {
   /** Marks one as read, or all, on every device. Rejects with a `CourantError`. */
-  readonly read: (id?: string) => Promise<void>;
+  readonly markRead: (id?: string) => Promise<void>;
 }
 
 const onServer: NotificationsState = { list: [], unread: 0, hasOlder: false };
@@ -16,5 +16,5 @@ export function useNotifications(): Notifications {
   const notifications = notificationStoreOf(useCourant());
   useWatch('notifications');
   const state = useSyncExternalStore(notifications.subscribe, notifications.state, () => onServer);
-  return useMemo(() => ({ ...state, read: notifications.read }), [state, notifications]);
+  return useMemo(() => ({ ...state, markRead: notifications.markRead }), [state, notifications]);
 }

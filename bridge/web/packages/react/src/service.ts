@@ -1,6 +1,6 @@
 /** Hooks for what the whole service is doing. What they show is pushed; until something came they give `null`. */
 
-import type { CourantClient } from '@courant/client';
+import type { CourantClient, StateTopic } from '@courant/client';
 import {
   type AuditEntry,
   auditTrail,
@@ -19,7 +19,7 @@ import { useCallback, useSyncExternalStore } from 'react';
 import { useCourant } from './context.ts';
 import { useWatch } from './hooks.ts';
 
-function usePushed<T>(topic: string, read: (client: CourantClient) => T | null): T | null {
+function usePushed<T>(topic: StateTopic, read: (client: CourantClient) => T | null): T | null {
   const client = useCourant();
   useWatch(topic);
   const subscribe = useCallback((changed: () => void) => client.onPushed(changed), [client]);

@@ -53,13 +53,31 @@ describe('the components', () => {
       progress: 0,
     });
     await says({ type: 'snapshot', topic: 'job/J1', job: queued });
-    expect(screen.getByText(/Number 3 in line, starts in about 12 s/)).toBeDefined();
+    expect(screen.getByText(/Position 3 in the queue, starts in about 12 s/)).toBeDefined();
     await says(event('job-progress', 'job/J1', { progress: 41.7, estimatedTimeRemaining: 4 }));
     const bar = screen.getByRole('progressbar', { name: 'Progress of report.pdf' });
     expect((bar as HTMLProgressElement).value).toBe(41);
-    expect(screen.getByRole('status').textContent).toBe('running');
+    expect(screen.getByRole('status').textContent).toBe('Running');
     await act(async () => fireEvent.click(screen.getByRole('button', { name: 'Cancel report.pdf' })));
     await vi.waitFor(() => expect(fetch).toHaveBeenCalledOnce(), 10_000);
+  });
+
+  it('say why an action was refused, and let it be tried again', async () => {
+    let status = 409;
+    const body = () =>
+      JSON.stringify({ code: 'JOB_FINISHED', detail: 'it is over', job: job(), cursor: null });
+    const fetch = vi.fn(async () => new Response(body(), { status }));
+    await show(start(fetch), <JobProgress jobId="J1" actions />);
+    await subscribed('job/J1');
+    await says({ type: 'snapshot', topic: 'job/J1', job: job() });
+    const cancel = screen.getByRole('button', { name: 'Cancel report.pdf' });
+    await act(async () => fireEvent.click(cancel));
+    await vi.waitFor(() => expect(screen.getByRole('alert').textContent).toBe('It is over'));
+    expect(cancel.hasAttribute('disabled')).toBe(false);
+    status = 200;
+    await act(async () => fireEvent.click(cancel));
+    await vi.waitFor(() => expect(screen.queryByRole('alert')).toBeNull());
+    expect(fetch).toHaveBeenCalledTimes(2);
   });
 
   it('say why a job cannot be shown, and why it failed', async () => {
@@ -85,7 +103,7 @@ describe('the components', () => {
     expect(screen.getByRole('button', { name: 'Retry report.pdf' })).toBeDefined();
     await says({ type: 'snapshot', topic: 'job/J1', job: failed('DAMAGED_DOCUMENT', false) });
     expect(screen.queryByRole('button')).toBeNull();
-    expect(screen.getByText(/Submit a mended copy/)).toBeDefined();
+    expect(screen.getByText(/Retrying cannot help/)).toBeDefined();
     await says({ type: 'snapshot', topic: 'job/J1', job: failed('TOO_MANY_PAGES', false) });
     expect(screen.getByRole('button', { name: 'Retry anyway report.pdf' })).toBeDefined();
     await says({ type: 'snapshot', topic: 'job/J1', job: failed('PASSWORD_REQUIRED', false) });
@@ -130,7 +148,9 @@ describe('the components', () => {
       unservedKinds: ['docx'],
     };
     await says({ type: 'queue-status', topic: 'queue', cursor: 'q', queue });
-    expect(screen.getByRole('alert').textContent).toBe('No worker serves docx.');
+    expect(screen.getByRole('alert').textContent).toBe(
+      'No worker serves docx: jobs of this kind wait until one does.',
+    );
     expect(screen.getByRole('row', { name: /normal \(pdf\) 4 2 20 s/ })).toBeDefined();
   });
 
@@ -158,7 +178,7 @@ describe('the components', () => {
       id: 'n1',
       kind: 'job-succeeded',
       severity: 'success',
-      title: 'report.pdf is ready',
+      title: 'report.pdf succeeded',
       body: '',
       jobId: 'J1',
       createTime: '2026-11-21T08:30:12Z',
@@ -174,10 +194,10 @@ describe('the components', () => {
     await says(push);
     await says(push);
     expect(screen.getByRole('status').textContent).toBe('1 unread');
-    expect(screen.getByRole('link', { name: 'report.pdf is ready' }).getAttribute('href')).toBe('/jobs/J1');
+    expect(screen.getByRole('link', { name: 'report.pdf succeeded' }).getAttribute('href')).toBe('/jobs/J1');
     status = 403;
     await act(async () => fireEvent.click(screen.getByRole('button', { name: 'Mark all read' })));
-    await vi.waitFor(() => expect(screen.getByRole('alert').textContent).toBe('no'));
+    await vi.waitFor(() => expect(screen.getByRole('alert').textContent).toBe('No'));
     expect(screen.getByRole('status').textContent).toBe('1 unread');
     status = 200;
     await act(async () => fireEvent.click(screen.getByRole('button', { name: /^Mark “report.pdf/ })));

@@ -37,7 +37,7 @@ export class CourantErrorBoundary extends Component<ErrorBoundaryProps, { readon
 }
 
 /** A component with its own boundary around it. */
-export function guarded<P extends object>(Inner: ComponentType<P>): (props: P) => ReactNode {
+export function withErrorBoundary<P extends object>(Inner: ComponentType<P>): (props: P) => ReactNode {
   return (props) => (
     <CourantErrorBoundary>
       <Inner {...props} />

@@ -1,10 +1,17 @@
-import { isFinished, type Job } from '@courant/client';
-import { type FormEvent, useState } from 'react';
-import { useCourant } from '../context.ts';
+import type { Job } from '@courant/client';
+import {
+  errorMessage,
+  jobActivity,
+  jobEstimate,
+  jobProgressText,
+  jobStateNames,
+  recoveryAdvice,
+} from '../format.ts';
 import { useJob, useTopic } from '../hooks.ts';
+import { type JobActions, useJobActions } from '../job-actions.ts';
 import { recoveryOf } from '../recovery.ts';
-import { guarded } from './boundary.tsx';
-import { seconds } from './words.ts';
+import { withErrorBoundary } from './boundary.tsx';
+import { PasswordForm } from './password.tsx';
 
 export interface JobProgressProps {
   readonly jobId: string;
@@ -15,88 +22,64 @@ export interface JobProgressProps {
 }
 
 function sentence(job: Job): string {
-  if (job.state === 'queued' && job.queuePosition !== null) {
-    return `Number ${job.queuePosition} in line, starts in about ${seconds(job.estimatedWait)}`;
-  }
   if (job.state === 'failed' && job.error !== null) return `Failed: ${job.error.message}`;
-  const left =
-    isFinished(job) || job.estimatedTimeRemaining === null
-      ? ''
-      : `, about ${seconds(job.estimatedTimeRemaining)} left`;
-  return `${job.operation}${left}`;
-}
-
-interface ChoiceProps {
-  readonly job: Job;
-  readonly run: (work: Promise<unknown>) => void;
+  const estimate = jobEstimate(job);
+  return estimate === null ? jobActivity(job) : `${jobActivity(job)}, ${estimate}`;
 }
 
 function Actions({ job }: { readonly job: Job }) {
-  const [error, setError] = useState<string | null>(null);
-  const run = (work: Promise<unknown>) => {
-    work.then(
-      () => setError(null),
-      (reason: Error) => setError(reason.message),
-    );
-  };
+  const actions = useJobActions(job);
   return (
     <>
-      <Choice job={job} run={run} />
-      {error !== null && <p role="alert">{error}</p>}
+      <Choice job={job} actions={actions} />
+      {actions.error !== null && <p role="alert">{errorMessage(actions.error)}</p>}
     </>
   );
 }
 
-function Choice({ job, run }: ChoiceProps) {
-  const client = useCourant();
-  const { filename, jobId, state } = job;
-  switch (recoveryOf(job)) {
+function Choice({ job, actions }: { readonly job: Job; readonly actions: JobActions }) {
+  const { filename, state } = job;
+  const { busy, cancel, retry } = actions;
+  const recovery = recoveryOf(job);
+  switch (recovery) {
     case 'retry':
-      return <Button verb="Retry" name={filename} onClick={() => run(client.retry(jobId))} />;
+      return <Button verb="Retry" name={filename} busy={busy} onClick={() => retry()} />;
     case 'password':
-      return <Password job={job} run={run} />;
+      return (
+        <PasswordForm
+          label={`Password of ${filename}`}
+          busy={busy}
+          onPassword={(password) => retry({ password })}
+        />
+      );
     case 'new-document':
-      return <p data-courant="help">Retrying cannot help. Submit a mended copy of the document.</p>;
+      return <p data-courant="help">{recoveryAdvice[recovery]}</p>;
     case 'change':
       return (
         <>
-          <p data-courant="help">
-            Retrying gives the same result unless something has changed on the server.
-          </p>
-          <Button verb="Retry anyway" name={filename} onClick={() => run(client.retry(jobId))} />
+          <p data-courant="help">{recoveryAdvice[recovery]}</p>
+          <Button verb="Retry anyway" name={filename} busy={busy} onClick={() => retry()} />
         </>
       );
     case null:
       return state === 'queued' || state === 'running' ? (
-        <Button verb="Cancel" name={filename} onClick={() => run(client.cancel(jobId))} />
+        <Button verb="Cancel" name={filename} busy={busy} onClick={() => cancel()} />
       ) : null;
   }
 }
 
-function Button(props: { readonly verb: string; readonly name: string; readonly onClick: () => void }) {
-  const { verb, name, onClick } = props;
-  return (
-    <button type="button" aria-label={`${verb} ${name}`} onClick={onClick}>
-      {verb}
-    </button>
-  );
+interface ButtonProps {
+  readonly verb: string;
+  readonly name: string;
+  readonly busy: boolean;
+  readonly onClick: () => void;
 }
 
-function Password({ job, run }: ChoiceProps) {
-  const client = useCourant();
-  const submit = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    const password = String(new FormData(event.currentTarget).get('password') ?? '');
-    run(client.retry(job.jobId, { password }));
-  };
+function Button({ verb, name, busy, onClick }: ButtonProps) {
   return (
-    <form onSubmit={submit} data-courant="password">
-      <label>
-        Password of {job.filename}{' '}
-        <input name="password" type="password" autoComplete="off" required maxLength={1024} />
-      </label>
-      <button type="submit">Open</button>
-    </form>
+    <button type="button" aria-label={`${verb} ${name}`} disabled={busy} onClick={onClick}>
+      {verb}
+    </button>
   );
 }
 
@@ -111,22 +94,21 @@ function Progress({ jobId, minIntervalMs, actions = false }: JobProgressProps) {
     );
   }
   const { job } = view;
-  const percent = Math.floor(job.progress);
   return (
     <section data-courant="job" data-state={job.state} aria-label={job.filename}>
       <strong>{job.filename}</strong>
       {/* Seen without any style, and styled by `::-webkit-progress-value` and `::-moz-progress-bar`. */}
       <progress
         max={100}
-        value={percent}
+        value={Math.floor(job.progress)}
         aria-label={`Progress of ${job.filename}`}
-        aria-valuetext={`${percent} %, ${job.operation}`}
+        aria-valuetext={jobProgressText(job)}
         data-courant="bar"
       />
       <p data-courant="sentence">{sentence(job)}</p>
-      {/* Only what matters is said aloud: a percent each second would talk without end. */}
+      {/* Only the state is announced: a percent each second would never stop. */}
       <p role="status" data-courant="spoken">
-        {job.state}
+        {jobStateNames[job.state]}
       </p>
       {actions && <Actions job={job} />}
     </section>
@@ -134,4 +116,4 @@ function Progress({ jobId, minIntervalMs, actions = false }: JobProgressProps) {
 }
 
 /** One job: name, bar, sentence, and what can be done with it. */
-export const JobProgress = guarded(Progress);
+export const JobProgress = withErrorBoundary(Progress);

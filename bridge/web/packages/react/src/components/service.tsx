@@ -1,6 +1,6 @@
-import type { ConnectionState } from '@courant/client';
-import { useState } from 'react';
+import { type ReactNode, useState } from 'react';
 import { useCourant } from '../context.ts';
+import { describeConnection, estimatedWaitText, formatCount } from '../format.ts';
 import { useConnection, useTopic } from '../hooks.ts';
 import {
   useAuditTrail,
@@ -9,37 +9,23 @@ import {
   useSystemMetrics,
   useWorkers,
 } from '../service.ts';
-import { guarded } from './boundary.tsx';
-import { count, seconds } from './words.ts';
-
-function words(state: ConnectionState): string {
-  switch (state.status) {
-    case 'connected':
-      return state.stalled ? 'Connected; updates are late' : 'Live';
-    case 'connecting':
-      return 'Connecting…';
-    case 'reconnecting':
-      return `Reconnecting: ${state.cause.message}`;
-    case 'offline':
-      return 'Offline';
-    case 'failed':
-      return `Not connected: ${state.message}`;
-    case 'disconnected':
-      return 'Not connected';
-  }
-}
+import { withErrorBoundary } from './boundary.tsx';
+import type { Slot } from './slots.ts';
 
 function Connection() {
   const client = useCourant();
   const state = useConnection();
   const connected = state.status === 'connected';
+  const { label, text } = describeConnection(state);
+  const explained =
+    state.status === 'reconnecting' || state.status === 'failed' || (connected && state.stalled);
   return (
     <div
       data-courant="connection"
       data-status={state.status}
       data-transport={connected ? state.transport : undefined}
     >
-      <span role="status">{words(state)}</span>
+      <span role="status">{explained ? `${label}: ${text}` : label}</span>
       {connected && state.latencyMs !== null && <span> {state.latencyMs} ms</span>}
       {!connected && state.status !== 'connecting' && (
         <button type="button" onClick={() => client.reconnect()}>
@@ -50,8 +36,27 @@ function Connection() {
   );
 }
 
-/** How the page hears of its jobs, and a way to try again. */
-export const ConnectionStatus = guarded(Connection);
+/** The state of the connection, and a way to try again. */
+export const ConnectionStatus = withErrorBoundary(Connection);
+
+export interface UnservedKindsProps {
+  readonly kinds: readonly string[];
+  /** Before the words. */
+  readonly icon?: ReactNode;
+  readonly slotProps?: { readonly kind?: Slot<'p'> };
+}
+
+/** Warns of kinds of jobs that no worker serves. */
+export function UnservedKinds({ kinds, icon, slotProps = {} }: UnservedKindsProps) {
+  return kinds.map((kind) => (
+    <p key={kind} role="alert" data-courant="unserved-kind" {...slotProps.kind}>
+      {icon}
+      <span>
+        No worker serves <strong>{kind}</strong>: jobs of this kind wait until one does.
+      </span>
+    </p>
+  ));
+}
 
 function Queue() {
   const queue = useQueueStatus();
@@ -59,14 +64,10 @@ function Queue() {
   if (queue === null) return <p role="status">{topic.phase === 'ended' ? topic.message : 'Loading…'}</p>;
   return (
     <div data-courant="queue">
-      {queue.unservedKinds.map((kind) => (
-        <p key={kind} role="alert">
-          No worker serves {kind}.
-        </p>
-      ))}
+      <UnservedKinds kinds={queue.unservedKinds} />
       <table>
         <caption>
-          {count(queue.workersActive, 'worker')} of {queue.workersTotal} busy
+          {formatCount(queue.workersActive, 'worker')} of {queue.workersTotal} busy
         </caption>
         <thead>
           <tr>
@@ -84,7 +85,7 @@ function Queue() {
               </th>
               <td>{lane.waiting + lane.delayed}</td>
               <td>{lane.active}</td>
-              <td>{seconds(lane.estimatedWait)}</td>
+              <td>{estimatedWaitText(lane)}</td>
             </tr>
           ))}
         </tbody>
@@ -94,12 +95,12 @@ function Queue() {
 }
 
 /** What waits in which lane, and how long. */
-export const QueueStatus = guarded(Queue);
+export const QueueStatus = withErrorBoundary(Queue);
 
-function Figures() {
+function Metrics() {
   const metrics = useSystemMetrics();
   if (metrics === null) return <p role="status">Loading…</p>;
-  const figures: readonly (readonly [string, string])[] = [
+  const values: readonly (readonly [string, string])[] = [
     ['Slots in use', `${metrics.slotsUsed} of ${metrics.slotsTotal}`],
     ['Jobs in the last hour', String(metrics.throughputPerHour)],
     ['Failed of these', `${(100 * metrics.errorRate).toFixed(1)} %`],
@@ -108,7 +109,7 @@ function Figures() {
   ];
   return (
     <dl>
-      {figures.map(([name, value]) => (
+      {values.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
           <dd>{value}</dd>
@@ -124,7 +125,7 @@ function Workers() {
     <ul aria-label="Workers">
       {workers.map((worker) => (
         <li key={worker.workerId} data-connected={worker.connected} data-draining={worker.draining}>
-          {worker.workerId}: {count(worker.jobs.length, 'job')} of {worker.slots}
+          {worker.workerId}: {formatCount(worker.jobs.length, 'job')} of {worker.slots}
           {worker.draining && ', drained'}
           {!worker.connected && ', lost'}
         </li>
@@ -138,7 +139,7 @@ function TopicCounts() {
   if (connections === null) return null;
   return (
     <p>
-      {count(connections.total, 'connection')} in {count(connections.topicsTotal, 'topic')}
+      {formatCount(connections.total, 'connection')} in {formatCount(connections.topicsTotal, 'topic')}
     </p>
   );
 }
@@ -173,7 +174,7 @@ function Dashboard() {
   if (topic.phase === 'ended') return <p role="alert">{topic.message}</p>;
   return (
     <section data-courant="admin" aria-label="Service">
-      <Figures />
+      <Metrics />
       <Queue />
       <Workers />
       <TopicCounts />
@@ -183,4 +184,4 @@ function Dashboard() {
 }
 
 /** The service as its operators see it; others see why not. */
-export const AdminDashboard = guarded(Dashboard);
+export const AdminDashboard = withErrorBoundary(Dashboard);
