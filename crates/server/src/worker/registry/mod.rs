@@ -259,12 +259,11 @@ impl Registry {
         }
         let ids = kinds.iter().filter_map(|kind| inner.by_kind.get(kind)).flatten();
         let takers: BTreeMap<&WorkerId, &Worker> = ids.filter_map(|id| Some((id, inner.workers.get(id)?))).collect();
-        let able =
-            |worker: &Worker| worker.takes_jobs() && worker.can_receive() && !worker.is_silent(inner.floor, self.lease);
+        let able = |worker: &Worker| worker.can_be_given_jobs(inner.floor, self.lease);
         let free = takers.into_iter().filter(|(_, worker)| able(worker)).map(|(id, worker)| FreeWorker {
             worker: id.clone(),
             kinds: worker.capabilities.kinds.clone(),
-            slots: worker.capabilities.slots.saturating_sub(held(id) + worker.claiming.len() as u32),
+            slots: worker.free_slots(held(id)),
             takes_parts: worker.capabilities.takes_parts,
         });
         free.filter(|free| free.slots > 0).collect()
@@ -367,6 +366,15 @@ impl Worker {
 
     fn takes_jobs(&self) -> bool {
         !self.drained && self.connection.as_ref().is_some_and(|connection| connection.welcomed)
+    }
+
+    fn can_be_given_jobs(&self, floor: Instant, lease: Duration) -> bool {
+        self.takes_jobs() && self.can_receive() && !self.is_silent(floor, lease)
+    }
+
+    /// Slots beside the jobs it holds and those that are being claimed for it.
+    fn free_slots(&self, held: u32) -> u32 {
+        self.capabilities.slots.saturating_sub(held + self.claiming.len() as u32)
     }
 
     /// Whether two signs of life of the three that a lease has room for did not come.
