@@ -189,12 +189,23 @@ deny: ## The same, with cargo-deny built first; and known vulnerabilities, which
 	$(if $(DENY),,cargo install --locked --root $(TARGET)/tools cargo-deny)
 	$(or $(DENY),$(TARGET)/tools/bin/cargo-deny) --locked check
 
+# The server on core 0, clients and workers on core 1, so that the processor time of each can be told apart.
 .PHONY: bench
-bench: build bench-queues ## Throughput of the whole system: jobs and events per second
-	cargo run --release --locked -p courant-tests --bin bench
+bench: build ## Jobs, latency, submits, pages and idle watches; five rounds of each; ROWS="jobs single" chooses
+	taskset -c 1 $(TARGET)/release/bench $(ROWS) --json $(TARGET)/bench.json
+
+.PHONY: bench-peers
+bench-peers: build $(DONE)/peers ## The same jobs through BullMQ, graphile-worker and pg-boss beside Courant, in turns
+	tests/bench/peers.py --bench $(TARGET)/release/bench --json $(TARGET)/bench-peers.json
+
+$(DONE)/peers: tests/bench/peers/package-lock.json
+	@tests/setup/need node 20.19 npm 10
+	@COURANT_BENCH_PEERS=1 tests/setup/packages
+	$(NPM_INSTALL) --prefix tests/bench/peers
+	@mkdir -p $(@D) && touch $@
 
 .PHONY: bench-queues
-bench-queues: ## A thousand to a million queued jobs side by side: positions, submits, claims, start, memory
+bench-queues: ## A thousand to a million waiting jobs side by side: positions, submits, claims, start, memory
 	cargo run --release --locked -p courant-engine --example queues
 
 # Poppler's pdftotext, when it is there, says which words there are; pdfium (`pip install pypdfium2`), when it is there,
@@ -211,4 +222,4 @@ clean: ## Remove everything that was built or installed here; ./data stays
 	cargo clean
 	rm -rf bridge/web/node_modules bridge/web/dist bridge/web/packages/*/dist
 	rm -rf bridge/web/examples/next/node_modules bridge/web/examples/next/.next
-	rm -rf tests/node_modules $(VENV) tests/browser/shots
+	rm -rf tests/node_modules tests/bench/peers/node_modules $(VENV) tests/browser/shots
