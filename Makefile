@@ -90,10 +90,11 @@ run: ## Build, start Courant on ./data, show a sample document being processed
 	cargo build --release --workspace --bin courant --locked $(RUN_FEATURES)
 	$(BIN) up --data-dir $(DATA) --demo $(SAMPLE) --log warn
 
-# The half of the program that needs no console, while that is built.
+# The half of the program that needs no console, while that is built. Of the server only its libraries are needed; asked for
+# here, they are compiled while the PDF crate keeps a single core busy.
 .PHONY: run-worker
 run-worker:
-	@cargo build --release --workspace --bin courant-pdf-worker --locked $(RUN_FEATURES)
+	@cargo build --release --workspace --bin courant-pdf-worker --bin courant-server --locked $(RUN_FEATURES)
 
 # --- testing --------------------------------------------------------------------------------------------------------
 
