@@ -102,7 +102,7 @@ run-worker:
 .PHONY: test
 test: ## Run all tests
 	@code=0; \
-	$(MAKE) test-rust test-torture test-web || code=$$?; \
+	$(MAKE) test-rust bench-check test-torture test-web || code=$$?; \
 	$(MAKE) --jobs=2 --output-sync=target test-browser test-clients || code=$$?; \
 	exit $$code
 
@@ -194,6 +194,12 @@ deny: ## The same, with cargo-deny built first; and known vulnerabilities, which
 .PHONY: bench
 bench: build ## Jobs, latency, submits, pages and idle watches; five rounds of each; ROWS="jobs single" chooses
 	taskset -c 1 $(TARGET)/release/bench $(ROWS) --json $(TARGET)/bench.json
+
+# The examples are those that test-rust has built.
+.PHONY: bench-check
+bench-check: build packages ## Count instructions of the hot path and compare with the committed counts; COUNT=--update commits
+	cargo build --release --workspace --examples --locked $(TEST_FEATURES)
+	tests/bench/instructions.py $(TARGET)/release/examples/instructions $(COUNT)
 
 .PHONY: bench-peers
 bench-peers: build $(DONE)/peers ## The same jobs through BullMQ, graphile-worker and pg-boss beside Courant, in turns
