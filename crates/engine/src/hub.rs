@@ -446,4 +446,37 @@ mod tests {
             assert!(!watched(other.clone(), &job), "{other:?}");
         }
     }
+
+    #[test]
+    fn watchers_of_one_job_leave_one_by_one_and_the_others_stay() {
+        let (mut hub, job) = (Hub::default(), queued("J", "alice"));
+        let queue = || Arc::new(WatchQueue::new(8, Duration::ZERO));
+        let ids: Vec<WatcherId> = (0..50_000).map(|_| hub.join(Scope::job(job.id.clone()), queue())).collect();
+        assert_eq!((hub.len(), hub.without_positions(0, 8).len()), (50_000, 8));
+        let (last, others) = ids.split_last().unwrap();
+        // With a walk over all that are left these would be a thousand million steps.
+        others.iter().for_each(|id| hub.leave(id));
+        others.iter().for_each(|id| hub.leave(id));
+        assert_eq!((hub.len(), hub.is_watched(&job)), (1, true), "who left twice counts once");
+        hub.lost_positions(&others[0]);
+        assert_eq!(hub.without_positions(0, 8).len(), 1, "who left waits for nothing");
+        hub.begins_to_wait(&job.id);
+        hub.leave(last);
+        assert!(hub.is_empty() && hub.take_waiting(8).is_empty());
+    }
+
+    #[test]
+    fn a_watcher_of_a_batch_is_found_by_its_batch_alone() {
+        let (mut hub, mut job) = (Hub::default(), queued("J", "alice"));
+        job.batch = Some(BatchId::new("B"));
+        let scope = |batch: &str| Scope {
+            topic: Topic::Owner(job.owner.clone()),
+            document: None,
+            batch: Some(BatchId::new(batch)),
+        };
+        hub.join(scope("other"), Arc::new(WatchQueue::new(8, Duration::ZERO)));
+        assert_eq!((hub.is_watched(&job), hub.kinds_of(&job)), (false, KeyKinds::default()));
+        hub.join(scope("B"), Arc::new(WatchQueue::new(8, Duration::ZERO)));
+        assert_eq!((hub.is_watched(&job), hub.kinds_of(&job)), (true, KeyKinds::OWNER_BATCH));
+    }
 }

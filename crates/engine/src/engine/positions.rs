@@ -552,7 +552,7 @@ mod tests {
         let mut world = World::new().await;
         let mut queues = Vec::new();
         for number in 0..1000 {
-            let (id, kind) = (format!("J{number}"), if number < 900 { "pdf" } else { "scan" });
+            let (id, kind) = (format!("J{number:03}"), if number < 900 { "pdf" } else { "scan" });
             world.submit(&id, &format!("owner-{number}"), kind).await;
             queues.push(world.watch_job(&id));
         }
@@ -560,11 +560,11 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(world.round().await, NOTHING);
         }
-        assert_eq!((received(&queues[5]), received(&queues[905])), ("J56".into(), "J9056".into()));
+        assert_eq!((received(&queues[5]), received(&queues[905])), ("J0056".into(), "J9056".into()));
         // Who joins costs nobody else anything, and is sent the position that the others know.
-        let second = world.watch_job("J5");
+        let second = world.watch_job("J005");
         assert_eq!(world.round().await, RoundCost { sent: 1, ..NOTHING });
-        assert_eq!((received(&second), received(&queues[5])), ("J56".into(), String::new()));
+        assert_eq!((received(&second), received(&queues[5])), ("J0056".into(), String::new()));
         // A queue that moves is looked at, the other is not.
         took(&world.engine, "scan");
         assert_eq!(world.round().await, RoundCost { positions: 100, sent: 99, ..NOTHING });
