@@ -666,6 +666,126 @@ mod tests {
         assert_eq!(world.round().await, NOTHING);
     }
 
+    /// A watcher and what it knows of positions.
+    struct Client {
+        id: WatcherId,
+        scope: Scope,
+        queue: Arc<WatchQueue>,
+        known: HashMap<JobId, u32>,
+    }
+
+    impl Client {
+        fn take_in(&mut self) {
+            let Some(Received::Messages(messages)) = self.queue.next().now_or_never() else { return };
+            for message in messages {
+                if let Message::Transient(update, _) = message
+                    && let Some(position) = update.position
+                {
+                    self.known.insert(update.current.job.id.clone(), position.position);
+                }
+            }
+        }
+    }
+
+    impl World {
+        fn scope(&self, random: &mut fastrand::Rng, jobs: u32) -> Scope {
+            let job = format!("J{}", random.u32(..jobs));
+            let owner = format!("owner-{}", random.u32(..3));
+            match random.u8(..5) {
+                0 => of_owner(&owner, None, None),
+                1 => of_owner(&owner, Some(&job), None),
+                2 => of_owner(&owner, None, Some(&job)),
+                3 => Scope { topic: Topic::All, document: None, batch: None },
+                _ => Scope::job(JobId::new(job)),
+            }
+        }
+
+        /// Something happens to a job, if its state allows it.
+        async fn happen(&self, id: &JobId, random: &mut fastrand::Rng, claims: &mut Vec<JobId>) {
+            let Some(job) = self.engine.get(id).map(|seen| seen.current.job.clone()) else { return };
+            let attempt = job.attempt;
+            let change = match (job.state, random.u8(..4)) {
+                (job::State::Queued, 0) => Change::Cancelled { by: "x".into() },
+                (job::State::Queued, 1) => Change::Started { attempt: attempt + 1, worker: WorkerId::new("w") },
+                (job::State::Queued, _) => {
+                    let taken = self.engine.take_next(&["pdf".into(), "scan".into()], &Default::default());
+                    return claims.extend(taken.map(|current| current.job.id.clone()));
+                }
+                (job::State::Running, _) => Change::Failed { attempt, error: error() },
+                _ => Change::Requeued { by: "x".into(), password: None },
+            };
+            self.engine.change(id, |_| Ok(Some(change.clone()))).await.unwrap();
+        }
+    }
+
+    /// Whatever happens: after a round each watcher knows the position of each job in its scope that has one.
+    #[tokio::test]
+    async fn after_a_round_everybody_knows_all_positions_whatever_happened() {
+        const JOBS: u32 = 24;
+        for seed in 0..6 {
+            let (mut world, mut random) = (World::new().await, fastrand::Rng::with_seed(seed));
+            let (mut clients, mut claims, mut made) = (Vec::<Client>::new(), Vec::new(), 0);
+            for _ in 0..250 {
+                for _ in 0..random.u32(..4) {
+                    match random.u8(..10) {
+                        0..4 if made < JOBS => {
+                            let kind = if random.bool() { "pdf" } else { "scan" };
+                            world.submit(&format!("J{made}"), &format!("owner-{}", made % 3), kind).await;
+                            made += 1;
+                        }
+                        4 => {
+                            let scope = world.scope(&mut random, JOBS);
+                            let (id, queue) = world.watch(scope.clone());
+                            clients.push(Client { id, scope, queue, known: HashMap::new() });
+                        }
+                        5 if clients.len() > 8 => {
+                            let client = clients.swap_remove(random.usize(..clients.len()));
+                            world.engine.leave(&client.id);
+                        }
+                        6 if !clients.is_empty() => {
+                            let at = random.usize(..clients.len());
+                            world.engine.rejoin(&clients[at].id, &clients[at].queue);
+                            clients[at].known.clear();
+                        }
+                        7 if !claims.is_empty() => {
+                            let id: JobId = claims.swap_remove(random.usize(..claims.len()));
+                            world.engine.give_back(&id);
+                        }
+                        _ if made > 0 => {
+                            let id = JobId::new(format!("J{}", random.u32(..made)));
+                            world.happen(&id, &mut random, &mut claims).await;
+                        }
+                        _ => {}
+                    }
+                }
+                world.round().await;
+                for client in &mut clients {
+                    client.take_in();
+                    for number in 0..made {
+                        let seen = world.engine.get(&JobId::new(format!("J{number}"))).unwrap();
+                        let Some(position) = seen.position.filter(|_| client.scope.holds(&seen.current.job)) else {
+                            continue;
+                        };
+                        let known = client.known.get(&seen.current.job.id).copied();
+                        assert_eq!(known, Some(position.position), "J{number} for {:?}, seed {seed}", client.scope);
+                    }
+                }
+                assert_eq!(world.round().await, NOTHING);
+            }
+            clients.iter().for_each(|client| world.engine.leave(&client.id));
+            for number in 0..made {
+                let id = JobId::new(format!("J{number}"));
+                let cancel = |job: &Job| match job.state.is_terminal() {
+                    true => Ok(None),
+                    false => Ok(Some(Change::Cancelled { by: "x".into() })),
+                };
+                let _ = world.engine.change(&id, cancel).await;
+            }
+            world.round().await;
+            assert!(world.sent.is_empty() && world.sent.all.is_empty(), "seed {seed}");
+        }
+    }
+
     fn error() -> JobError {
         JobError { code: "BROKEN".into(), message: "it is broken".into(), retryable: false }
     }

@@ -142,6 +142,8 @@ impl JobQueues {
     /// Takes a job out, wherever it is.
     pub fn remove(&mut self, job: &Job) {
         self.take_out(job);
+        // Also of one that is delayed or being claimed: who tracks it learns that it waits no longer.
+        self.mark_changed(job);
         self.forget_unused(&job.kind);
     }
 
