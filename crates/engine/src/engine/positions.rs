@@ -474,7 +474,7 @@ mod tests {
 
     use courant_joblog::event::{Change, Submission};
     use courant_joblog::ids::WorkerId;
-    use courant_joblog::job::{Document, JobError};
+    use courant_joblog::job::{Document, JobError, Page};
     use courant_joblog::memory::MemoryLog;
     use futures::FutureExt as _;
 
@@ -664,6 +664,53 @@ mod tests {
         assert_eq!(world.round().await, RoundCost { sent: 1, ..NOTHING });
         assert_eq!(received(&queue), "A1");
         assert_eq!(world.round().await, NOTHING);
+    }
+
+    fn worker(slots: u32) -> Vec<WorkerCapacity> {
+        let kinds = ["pdf".into()].into();
+        vec![WorkerCapacity { worker: WorkerId::new("w"), kinds, slots, held: 0 }]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_estimate_that_changes_moves_no_position_and_is_computed_without_one() {
+        let mut world = World::new().await;
+        let page = |number| {
+            let page = Page { number, width: 1.0, height: 1.0, zones: vec![], duration_ms: 1_000, warnings: vec![] };
+            Change::PageFinished { attempt: 1, page: Box::new(page) }
+        };
+        world.submit("first", "alice", "pdf").await;
+        let mut changes = vec![Change::Started { attempt: 1, worker: WorkerId::new("w") }];
+        changes.push(Change::Planned { attempt: 1, pages: 5, lane: None });
+        changes.extend((1..=5).map(page));
+        changes.push(Change::Succeeded { attempt: 1, warnings: vec![] });
+        for change in changes {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            world.engine.change(&JobId::new("first"), |_| Ok(Some(change.clone()))).await.unwrap();
+        }
+        let mut queues = Vec::new();
+        for number in 0..100 {
+            let id = format!("J{number:02}");
+            world.submit(&id, "alice", "pdf").await;
+            queues.push(world.watch_job(&id));
+        }
+        assert_eq!(world.round().await, RoundCost { positions: 100, sent: 100, ..NOTHING });
+        let wait = || {
+            let Some(Received::Messages(mut messages)) = queues[99].next().now_or_never() else { return None };
+            let Some(Message::Transient(update, _)) = messages.pop() else { return None };
+            update.position?.wait.map(|wait| wait.ms)
+        };
+        assert_eq!(wait(), None, "no worker is there");
+        world.engine.update_capacities(|_| worker(1));
+        assert_eq!(world.round().await, RoundCost { estimates: 100, sent: 100, ..NOTHING });
+        let alone = wait().unwrap();
+        // The same workers again, as each second.
+        world.engine.update_capacities(|_| worker(1));
+        assert_eq!(world.round().await, NOTHING);
+        world.engine.update_capacities(|_| worker(10));
+        let cost = world.round().await;
+        assert_eq!((cost.positions, cost.estimates, cost.examined), (0, 100, 0));
+        let shared = wait().unwrap();
+        assert!(shared * 9 < alone && alone < shared * 11, "{alone} {shared}");
     }
 
     /// A watcher and what it knows of positions.
