@@ -113,7 +113,9 @@ impl Engine {
             }
             tokio::task::yield_now().await;
         }
-        gone.iter().for_each(|id| drop(queue.jobs.remove(id)));
+        for id in &gone {
+            queue.jobs.remove(id);
+        }
     }
 
     async fn update_estimates(&self, queue: &mut TrackedQueue, cost: &mut RoundCost) {
@@ -261,12 +263,12 @@ impl State {
     }
 
     /// Looks up the positions of tracked jobs and sends those that moved. Gives those that wait here no longer.
-    fn update_positions<'a>(
+    fn update_positions(
         &self,
         kind: &str,
         lane: Lane,
         basis: &QueueBasis,
-        jobs: Vec<(&'a JobId, &mut Tracked)>,
+        jobs: Vec<(&JobId, &mut Tracked)>,
         cost: &mut RoundCost,
     ) -> Vec<JobId> {
         let mut gone = Vec::new();
@@ -765,6 +767,16 @@ mod tests {
         }
     }
 
+    impl World {
+        async fn cancel_all(&self, jobs: u32) {
+            for number in 0..jobs {
+                let waits = |job: &Job| job.state == job::State::Queued;
+                let cancel = |job: &Job| Ok(waits(job).then(|| Change::Cancelled { by: "x".into() }));
+                self.engine.change(&JobId::new(format!("J{number}")), cancel).await.unwrap();
+            }
+        }
+    }
+
     /// Whatever happens: after a round each watcher knows the position of each job in its scope that has one.
     #[tokio::test]
     async fn after_a_round_everybody_knows_all_positions_whatever_happened() {
@@ -820,14 +832,7 @@ mod tests {
                 assert_eq!(world.round().await, NOTHING);
             }
             clients.iter().for_each(|client| world.engine.leave(&client.id));
-            for number in 0..made {
-                let id = JobId::new(format!("J{number}"));
-                let cancel = |job: &Job| match job.state.is_terminal() {
-                    true => Ok(None),
-                    false => Ok(Some(Change::Cancelled { by: "x".into() })),
-                };
-                let _ = world.engine.change(&id, cancel).await;
-            }
+            world.cancel_all(made).await;
             world.round().await;
             assert!(world.sent.is_empty() && world.sent.all.is_empty(), "seed {seed}");
         }

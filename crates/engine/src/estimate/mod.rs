@@ -216,8 +216,8 @@ impl Estimates {
             builder.add(worker, &mut demanded, ms_per_page);
         }
         let pools = builder.build(first_free, now);
-        let same = |(kind, pool): (&Box<str>, &WorkerPool)| self.pools.get(kind).is_some_and(|old| old.is_like(pool));
-        if pools.len() != self.pools.len() || !pools.iter().all(same) {
+        let mut pairs = pools.iter().map(|(kind, pool)| (self.pools.get(kind), pool));
+        if pools.len() != self.pools.len() || !pairs.all(|(old, new)| old.is_some_and(|old| old.is_like(new))) {
             self.changes += 1;
         }
         self.pools = pools;

@@ -398,9 +398,11 @@ mod tests {
             queue.push_transient(update(&format!("J{job}"), 1.0));
             assert_eq!(count(queue.next().await), 1);
         }
-        let inner = queue.inner.lock();
-        assert_eq!((inner.last_sent.len(), inner.sent_order.len()), (MAX_SENT, MAX_SENT));
-        drop(inner);
+        let remembered = || {
+            let inner = queue.inner.lock();
+            (inner.last_sent.len(), inner.sent_order.len())
+        };
+        assert_eq!(remembered(), (MAX_SENT, MAX_SENT));
         let begun = Instant::now();
         queue.push_transient(update("J0", 2.0));
         assert_eq!((shown(queue.next().await).as_str(), begun.elapsed()), ("p2+0", Duration::ZERO), "forgotten");
@@ -419,9 +421,11 @@ mod tests {
             (from..to).for_each(|job| queue.push_transient(update(&format!("J{job:06}"), 1.0)));
         };
         fill(0, MAX_PENDING + 8);
-        let inner = queue.inner.lock();
-        assert_eq!((inner.pending.len(), inner.due.len(), inner.queue.len()), (MAX_PENDING, MAX_PENDING, 8));
-        drop(inner);
+        let sizes = || {
+            let inner = queue.inner.lock();
+            (inner.pending.len(), inner.due.len(), inner.queue.len())
+        };
+        assert_eq!(sizes(), (MAX_PENDING, MAX_PENDING, 8));
         let Received::Messages(all) = queue.next().await else { panic!("lagged") };
         assert_eq!(all.len(), MAX_PENDING + 8, "none was lost");
         fill(MAX_PENDING + 8, 2 * MAX_PENDING + 17);
