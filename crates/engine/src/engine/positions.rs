@@ -340,6 +340,9 @@ impl State {
         let keys: Vec<&ListKey> = index.open(selection.after.as_ref()).take(selection.left.min(CHUNK)).collect();
         for current in keys.iter().filter_map(|key| self.view.get(&key.1)) {
             cost.examined += 1;
+            if current.job.state != job::State::Queued {
+                continue;
+            }
             let kinds = selection.room(&current.job, self.hub.kinds_of(&current.job));
             if self.select(sent, current, kinds, 0, cost) {
                 selection.add(&current.job, kinds);
