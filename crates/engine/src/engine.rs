@@ -8,10 +8,12 @@ mod change;
 mod core;
 mod positions;
 mod state;
+mod tracked;
 mod walk;
 mod watchers;
 
 pub use self::core::Engine;
-pub use self::positions::SentPositions;
+pub use self::positions::RoundCost;
 pub use self::state::PAGE;
+pub use self::tracked::SentPositions;
 pub use self::walk::{CHUNK, Walk};

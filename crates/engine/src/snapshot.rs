@@ -1,7 +1,7 @@
 //! A job as it is shown to readers: what the log has, what is newer, and what is estimated of it.
 
-use crate::estimate::Estimate;
-use crate::view::CurrentJob;
+use crate::estimate::{Estimate, QueueBasis};
+use crate::view::{CurrentJob, QueuePosition};
 
 /// A job as a reader sees it.
 #[derive(Clone, Debug)]
@@ -25,4 +25,11 @@ pub struct EstimatedPosition {
     pub pages_ahead: u64,
     /// How long it may wait.
     pub wait: Option<Estimate>,
+}
+
+impl EstimatedPosition {
+    /// A position with what is estimated from it.
+    pub fn of(position: QueuePosition, basis: &QueueBasis) -> Self {
+        Self { position: position.position, pages_ahead: basis.pages(position.ahead), wait: basis.wait(position) }
+    }
 }

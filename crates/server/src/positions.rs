@@ -22,7 +22,7 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     loop {
         ticks.tick().await;
         services.engine.update_capacities(|view| worker_capacities(&registry.list(), view));
-        sent = services.engine.send_positions(&sent, services.config.watch_positions).await;
+        services.engine.send_positions(&mut sent, services.config.watch_positions).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use courant_joblog::ids::{Revision, Timestamp};
-use courant_joblog::job::Job;
+use courant_joblog::job::{self, Job};
 use courant_joblog::log::{Entry, Filter, Log, ReadError, Record};
 
 use crate::clock::{Clock, Moment, Replay};
@@ -44,6 +44,11 @@ impl State {
         let batch = before.as_ref().and_then(|before| before.job.batch.clone());
         match (&entry.record, &before) {
             (Record::Changed { job, .. }, _) => {
+                let waited =
+                    |before: &CurrentJob| before.job.state == job::State::Queued && before.job.lane == job.lane;
+                if job.state == job::State::Queued && !before.as_ref().is_some_and(waited) {
+                    self.hub.begins_to_wait(&job.id);
+                }
                 let current = self.view.get(&job.id);
                 let percent = current.map_or(job.progress.percent, |current| current.progress().percent);
                 let remaining = current.and_then(|current| self.estimates.remaining(current, self.view.now()));
@@ -87,9 +92,7 @@ impl State {
 
     pub(super) fn estimated_position(&self, job: &Job, now: Moment) -> Option<EstimatedPosition> {
         let position = self.view.position(job)?;
-        let wait = self.estimates.wait(&self.view, &job.kind, job.lane, position, now);
-        let pages_ahead = self.estimates.pages(&job.kind, position.ahead);
-        Some(EstimatedPosition { position: position.position, pages_ahead, wait })
+        Some(EstimatedPosition::of(position, &self.estimates.basis(&self.view, &job.kind, job.lane, now)))
     }
 }
 

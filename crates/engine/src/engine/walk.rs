@@ -5,7 +5,7 @@ use courant_joblog::ids::{Owner, Revision};
 use super::core::Engine;
 use super::state::State;
 use crate::hub::watch_queue::WatchQueue;
-use crate::hub::{Scope, Topic};
+use crate::hub::{Scope, Topic, WatcherId};
 use crate::snapshot::JobSnapshot;
 use crate::view::{CurrentJob, ListKey};
 
@@ -49,10 +49,11 @@ impl Engine {
         jobs.map(|(key, current)| (key.clone(), current.clone())).collect()
     }
 
-    /// Begins a walk and empties the queue, which goes on from the walk's revision. Gives the first piece.
-    pub fn begin_walk(&self, scope: &Scope, queue: &WatchQueue) -> (Walk, Vec<JobSnapshot>) {
-        let state = self.state.lock();
+    /// Begins a walk and empties the watcher's queue, which goes on from the walk's revision. Gives the first piece.
+    pub fn begin_walk(&self, scope: &Scope, id: &WatcherId, queue: &WatchQueue) -> (Walk, Vec<JobSnapshot>) {
+        let mut state = self.state.lock();
         queue.clear();
+        state.hub.lost_positions(id);
         let at = WalkPosition::Ended { before: None, found: Vec::new() };
         let mut walk = Walk { scope: scope.clone(), at, revision: state.view.revision() };
         let mut piece = state.walk(&mut walk);

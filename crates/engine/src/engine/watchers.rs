@@ -21,10 +21,11 @@ impl Engine {
         self.state.lock().hub.leave(id);
     }
 
-    /// Empties a queue; from the returned revision on everything comes into it again.
-    pub fn rejoin(&self, queue: &WatchQueue) -> Revision {
-        let state = self.state.lock();
+    /// Empties a watcher's queue; from the returned revision on everything comes into it again.
+    pub fn rejoin(&self, id: &WatcherId, queue: &WatchQueue) -> Revision {
+        let mut state = self.state.lock();
         queue.clear();
+        state.hub.lost_positions(id);
         state.view.revision()
     }
 

@@ -126,7 +126,7 @@ pub struct PageMix {
 }
 
 /// What jobs cost where they are done: so much each, and so much a page.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cost {
     /// Milliseconds of a job without its pages.
     pub job: f64,

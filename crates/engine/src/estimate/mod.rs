@@ -30,7 +30,7 @@ use courant_joblog::ids::JobId;
 use courant_joblog::job::{Job, Lane, Page, State};
 use courant_joblog::log::Record;
 
-use self::kind::{KindModel, ReadMethod};
+use self::kind::{Cost, KindModel, ReadMethod};
 use self::run::{AttemptMeasurement, RawEstimate, by_percent, part};
 pub use self::worker_pool::WorkerCapacity;
 use self::worker_pool::{FirstFree, WorkerPool, WorkerPoolsBuilder};
@@ -72,8 +72,67 @@ pub struct Estimates {
     /// When each kind was last learned of, counted in events.
     used: HashMap<Box<str>, u64>,
     tick: u64,
+    changes: u64,
     runs: HashMap<JobId, AttemptMeasurement>,
     pools: HashMap<Box<str>, WorkerPool>,
+}
+
+/// What the estimates for all jobs of one queue are made from, beside their positions.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct QueueBasis {
+    /// What counts as the pages of a job of which they are not known.
+    usual_pages: f64,
+    wait: Option<WaitBasis>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct WaitBasis {
+    cost: Cost,
+    /// How many turns each lane has for each one of this lane, and what waits in it.
+    others: [(f64, Load); Lane::ALL.len()],
+    first: FirstFree,
+    slots: f64,
+    error: f64,
+    unevenness: f64,
+}
+
+impl QueueBasis {
+    /// How long a job at this position will wait.
+    pub fn wait(&self, position: QueuePosition) -> Option<Estimate> {
+        self.wait?.estimate(position)
+    }
+
+    /// Pages in a load; what is not known counts as the average, and as 1 before there is one.
+    pub fn pages(&self, load: Load) -> u64 {
+        load.pages + (load.unknown as f64 * self.usual_pages).round() as u64
+    }
+}
+
+impl WaitBasis {
+    fn estimate(&self, position: QueuePosition) -> Option<Estimate> {
+        let Self { cost, slots, error: deviation, .. } = *self;
+        let (mut work, mut squares) = (cost.of(position.ahead), cost.squares_of(position.ahead));
+        for (turns, waiting) in self.others {
+            let turns = f64::from(position.position) * turns;
+            let share = (turns / waiting.jobs.max(1) as f64).min(1.0);
+            work += share * cost.of(waiting);
+            squares += share * cost.squares_of(waiting);
+        }
+        let first = self.first.ms;
+        let ms = first + work / slots;
+        let error = deviation.powi(2) + self.unevenness.powi(2);
+        let one = cost.of(Load::of(None));
+        let variance = error * squares / slots.powi(2)
+            + MEAN_IS_UNSURE * error * ms.powi(2)
+            + (deviation.powi(2) + self.first.unknown) * first.powi(2)
+            // With several slots nobody knows how their ends are spread.
+            + if work > 0.0 { one.powi(2) / 12.0 * (1.0 - 1.0 / slots.max(1.0)) } else { 0.0 };
+        if variance.sqrt() > TOO_UNSURE * (ms + SHORT) {
+            return None;
+        }
+        let off = BAND * variance.sqrt();
+        Some(Estimate { ms: ms as u64, low: (ms - off).max(0.0) as u64, high: (ms + off).ceil() as u64 })
+    }
 }
 
 impl Projection for Estimates {
@@ -156,38 +215,51 @@ impl Estimates {
             let ms_per_page = |kind: &str| self.kinds.get(kind).map(|known| known.ms_per_page(&worker.worker));
             builder.add(worker, &mut demanded, ms_per_page);
         }
-        self.pools = builder.build(first_free, now);
+        let pools = builder.build(first_free, now);
+        let mut pairs = pools.iter().map(|(kind, pool)| (self.pools.get(kind), pool));
+        if pools.len() != self.pools.len() || !pairs.all(|(old, new)| old.is_some_and(|old| old.is_like(new))) {
+            self.changes += 1;
+        }
+        self.pools = pools;
+    }
+
+    /// A number that grows whenever something may be estimated otherwise.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// How long a job at this position of a queue will wait. `None` until there is something to estimate from, and while no
     /// worker for it is there.
     pub fn wait(&self, view: &View, kind: &str, lane: Lane, position: QueuePosition, now: Moment) -> Option<Estimate> {
+        self.basis(view, kind, lane, now).wait(position)
+    }
+
+    /// Pages in a load; what is not known counts as the average, and as 1 before there is one.
+    pub fn pages(&self, kind: &str, load: Load) -> u64 {
+        QueueBasis { usual_pages: self.usual_pages(kind), wait: None }.pages(load)
+    }
+
+    /// What the estimates for all jobs of a queue are made from, at this moment.
+    pub fn basis(&self, view: &View, kind: &str, lane: Lane, now: Moment) -> QueueBasis {
+        QueueBasis { usual_pages: self.usual_pages(kind), wait: self.wait_basis(view, kind, lane, now) }
+    }
+
+    fn usual_pages(&self, kind: &str) -> f64 {
+        self.kinds.get(kind).and_then(KindModel::usual_pages).unwrap_or(1.0)
+    }
+
+    fn wait_basis(&self, view: &View, kind: &str, lane: Lane, now: Moment) -> Option<WaitBasis> {
         let (known, pool) = (self.kinds.get(kind)?, self.pools.get(kind)?);
         let cost = known.cost(pool.ms_per_page)?;
-        let (mut work, mut squares) = (cost.of(position.ahead), cost.squares_of(position.ahead));
-        let weights = view.weights();
-        for other in Lane::ALL.into_iter().filter(|other| *other != lane) {
-            let waiting = view.queue(kind, other).waiting;
-            let turns = f64::from(position.position) * f64::from(weights.of(other)) / f64::from(weights.of(lane));
-            let share = (turns / waiting.jobs.max(1) as f64).min(1.0);
-            work += share * cost.of(waiting);
-            squares += share * cost.squares_of(waiting);
-        }
-        let free = pool.first_free(now)?;
-        let first = free.ms;
-        let ms = first + work / pool.slots;
-        let error = known.error(0).powi(2) + known.unevenness().powi(2);
-        let one = cost.of(Load::of(None));
-        let variance = error * squares / pool.slots.powi(2)
-            + MEAN_IS_UNSURE * error * ms.powi(2)
-            + (known.error(0).powi(2) + free.unknown) * first.powi(2)
-            // With several slots nobody knows how their ends are spread.
-            + if work > 0.0 { one.powi(2) / 12.0 * (1.0 - 1.0 / pool.slots.max(1.0)) } else { 0.0 };
-        if variance.sqrt() > TOO_UNSURE * (ms + SHORT) {
-            return None;
-        }
-        let off = BAND * variance.sqrt();
-        Some(Estimate { ms: ms as u64, low: (ms - off).max(0.0) as u64, high: (ms + off).ceil() as u64 })
+        let (first, weights) = (pool.first_free(now)?, view.weights());
+        let weight = |other| f64::from(weights.of(other));
+        // Its own lane is in there too: nothing of it counts.
+        let others = Lane::ALL.map(|other| match other == lane {
+            true => (0.0, Load::default()),
+            false => (weight(other) / weight(lane), view.queue(kind, other).waiting),
+        });
+        let (error, unevenness) = (known.error(0), known.unevenness());
+        Some(WaitBasis { cost, others, first, slots: pool.slots, error, unevenness })
     }
 
     /// How long a running job may still take.
@@ -200,12 +272,6 @@ impl Estimates {
         Some(Estimate { ms: ms as u64, low: (ms / factor) as u64, high: (ms * factor).ceil() as u64 })
     }
 
-    /// Pages in a load; what is not known counts as the average, and as 1 before there is one.
-    pub fn pages(&self, kind: &str, load: Load) -> u64 {
-        let usual = self.kinds.get(kind).and_then(KindModel::usual_pages).unwrap_or(1.0);
-        load.pages + (load.unknown as f64 * usual).round() as u64
-    }
-
     /// How long the jobs of a queue that started lately had waited, in milliseconds.
     pub fn average_wait(&self, kind: &str, lane: Lane) -> Option<u64> {
         self.kinds.get(kind)?.average_wait(lane).map(|ms| ms as u64)
@@ -213,6 +279,7 @@ impl Estimates {
 
     fn kind(&mut self, job: &Job) -> &mut KindModel {
         self.tick += 1;
+        self.changes += 1;
         if self.kinds.len() >= MAX_KINDS && !self.kinds.contains_key(&job.kind) {
             let idle = self.used.iter().min_by_key(|(_, used)| **used).map(|(kind, _)| kind.clone());
             if let Some(idle) = idle {

@@ -33,7 +33,7 @@ pub struct WorkerPool {
 }
 
 /// When the first slot will be free.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct FirstFree {
     /// Milliseconds from now.
     pub ms: f64,
@@ -42,6 +42,13 @@ pub struct FirstFree {
 }
 
 impl WorkerPool {
+    /// Whether all that is estimated from this pool is estimated from the other one too, also at another moment.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let passes = |pool: &Self| pool.first_free.is_some_and(|first| first.ms > 0.0);
+        (self.slots, self.ms_per_page, self.first_free) == (other.slots, other.ms_per_page, other.first_free)
+            && !passes(self)
+    }
+
     /// When the first slot will be free. `None` while nothing is known of the jobs in all of them.
     pub fn first_free(&self, now: Moment) -> Option<FirstFree> {
         let first = self.first_free?;

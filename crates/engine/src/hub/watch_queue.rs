@@ -3,9 +3,13 @@
 //! Durable entries queue up to the capacity. Beyond it they are dropped and the queue reports *lagged*: the
 //! watcher then reads what it missed from the log, so a slow one costs no memory and loses nothing. Transient
 //! updates are kept once per job and kind, the newest wins, with a count of what it replaced. A durable entry pushes the
-//! pending updates of its job ahead of itself.
+//! pending updates of its job ahead of itself. With more than [`MAX_PENDING`] updates held back the one that is due next is
+//! not held back any longer; of more than [`MAX_SENT`] that were sent lately the oldest are forgotten, so that their jobs' next
+//! updates are sent at once.
+//!
+//! What a push or an update costs does not grow with the jobs of the watcher but as their logarithm.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use courant_joblog::ids::{BatchId, JobId, Timestamp};
@@ -78,6 +82,10 @@ enum TransientKind {
     Position,
 }
 
+impl TransientKind {
+    const COUNT: usize = 4;
+}
+
 impl TransientChange {
     fn kind(&self) -> TransientKind {
         match self {
@@ -116,19 +124,31 @@ pub struct WatchQueue {
     signal: Notify,
 }
 
+/// Updates of one watcher that are held back: more than the positions that a watch of many jobs is sent at most, and what
+/// runs beside them.
+const MAX_PENDING: usize = 20_000;
+/// Updates of one watcher of which it is remembered when they were sent.
+const MAX_SENT: usize = 20_000;
+
 #[derive(Debug, Default)]
 struct Inner {
     queue: VecDeque<Message>,
     pending: HashMap<JobId, Vec<Pending>>,
-    last_sent: HashMap<(JobId, TransientKind), Instant>,
+    /// The pending updates by when they may be sent.
+    due: BTreeSet<(Instant, JobId, TransientKind)>,
+    /// When the newest update of each kind of a job was sent, for an interval.
+    last_sent: HashMap<JobId, SentOfKinds>,
+    /// The same, oldest first. What was replaced since is here too.
+    sent_order: VecDeque<(Instant, JobId, TransientKind)>,
     lagged: bool,
-    /// Whether it was sent the positions of its waiting jobs since it was empty.
-    has_positions: bool,
 }
+
+type SentOfKinds = [Option<Instant>; TransientKind::COUNT];
 
 #[derive(Debug)]
 struct Pending {
     kind: TransientKind,
+    due: Instant,
     update: Arc<TransientUpdate>,
     coalesced: u32,
 }
@@ -142,21 +162,8 @@ impl WatchQueue {
     /// Empties it. Whoever calls this knows from where to read on.
     pub fn clear(&self) {
         let mut inner = self.inner.lock();
-        inner.queue.clear();
-        inner.pending.clear();
-        inner.lagged = false;
-        inner.has_positions = false;
-    }
-
-    /// Whether it was sent the positions of its waiting jobs.
-    pub fn has_positions(&self) -> bool {
-        self.inner.lock().has_positions
-    }
-
-    /// All positions of its waiting jobs were sent.
-    pub fn positions_sent(&self) {
-        let mut inner = self.inner.lock();
-        inner.has_positions = !inner.lagged;
+        let Inner { last_sent, sent_order, .. } = std::mem::take(&mut *inner);
+        (inner.last_sent, inner.sent_order) = (last_sent, sent_order);
     }
 
     /// Whether nothing waits and nothing was thrown away.
@@ -171,14 +178,14 @@ impl WatchQueue {
         if inner.lagged {
             return;
         }
-        let id = durable.entry.key.job.clone();
-        let before = inner.pending.remove(&id).unwrap_or_default();
-        inner.last_sent.retain(|(job, _), _| *job != id);
-        inner.queue.extend(before.into_iter().map(|pending| Message::Transient(pending.update, pending.coalesced)));
-        inner.queue.push_back(Message::Durable(durable));
-        if inner.queue.len() > self.capacity {
-            *inner = Inner { lagged: true, ..Inner::default() };
+        let id = &durable.entry.key.job;
+        for pending in inner.pending.remove(id).unwrap_or_default() {
+            inner.due.remove(&(pending.due, id.clone(), pending.kind));
+            inner.queue.push_back(Message::Transient(pending.update, pending.coalesced));
         }
+        inner.last_sent.remove(id);
+        inner.queue.push_back(Message::Durable(durable));
+        inner.check_room(self.capacity);
         self.signal.notify_one();
     }
 
@@ -188,16 +195,12 @@ impl WatchQueue {
         if inner.lagged {
             return;
         }
-        let kind = update.change.kind();
-        let of_job = inner.pending.entry(update.current.job.id.clone()).or_default();
-        let older = of_job.iter().position(|pending| pending.kind == kind);
-        let coalesced = older.map_or(0, |older| of_job.remove(older).coalesced + 1);
-        for pending in &mut *of_job {
-            // What is sent after this must not show the job as it was before it.
-            let current = update.current.clone();
-            pending.update = Arc::new(TransientUpdate { current, ..TransientUpdate::clone(&pending.update) });
+        inner.hold_back(update, self.min_interval, Instant::now());
+        while inner.due.len() > MAX_PENDING {
+            let Some((_, next)) = inner.take_first(None) else { break };
+            inner.queue.push_back(next);
+            inner.check_room(self.capacity);
         }
-        of_job.push(Pending { kind, update, coalesced });
         self.signal.notify_one();
     }
 
@@ -235,25 +238,70 @@ enum NextBatch {
 }
 
 impl Inner {
+    /// Throws everything away where there is more than a queue may hold.
+    fn check_room(&mut self, capacity: usize) {
+        if self.queue.len() > capacity {
+            *self = Self { lagged: true, ..Self::default() };
+        }
+    }
+
+    fn hold_back(&mut self, update: Arc<TransientUpdate>, interval: Duration, now: Instant) {
+        let (kind, id) = (update.change.kind(), update.current.job.id.clone());
+        let of_job = self.pending.entry(id.clone()).or_default();
+        let older = of_job.iter().position(|pending| pending.kind == kind).map(|older| of_job.remove(older));
+        for pending in &mut *of_job {
+            // What is sent after this must not show the job as it was before it.
+            let current = update.current.clone();
+            pending.update = Arc::new(TransientUpdate { current, ..TransientUpdate::clone(&pending.update) });
+        }
+        let (due, coalesced) = match older {
+            Some(older) => (older.due, older.coalesced + 1),
+            None => {
+                let last = self.last_sent.get(&id).and_then(|kinds| kinds[kind as usize]);
+                let due = last.map_or(now, |last| last + interval);
+                self.due.insert((due, id, kind));
+                (due, 0)
+            }
+        };
+        of_job.push(Pending { kind, due, update, coalesced });
+    }
+
+    /// Takes out the update that is due first, if it is due by then.
+    fn take_first(&mut self, by: Option<Instant>) -> Option<((JobId, TransientKind), Message)> {
+        if by.is_some_and(|by| self.due.first().is_some_and(|(due, ..)| *due > by)) {
+            return None;
+        }
+        let (_, id, kind) = self.due.pop_first()?;
+        let of_job = self.pending.get_mut(&id)?;
+        let at = of_job.iter().position(|pending| pending.kind == kind)?;
+        let pending = of_job.remove(at);
+        if of_job.is_empty() {
+            self.pending.remove(&id);
+        }
+        Some(((id, kind), Message::Transient(pending.update, pending.coalesced)))
+    }
+
     /// Moves the updates that are due into `messages`; returns when the next is due.
     fn take_due(&mut self, now: Instant, interval: Duration, messages: &mut Vec<Message>) -> Option<Instant> {
-        let mut next: Option<Instant> = None;
-        let last_sent = &mut self.last_sent;
-        self.pending.retain(|job, of_job| {
-            of_job.retain(|pending| {
-                let at = last_sent.get(&(job.clone(), pending.kind)).map_or(now, |last| *last + interval);
-                if at > now {
-                    next = Some(next.map_or(at, |known| known.min(at)));
-                    return true;
-                }
-                last_sent.insert((job.clone(), pending.kind), now);
-                messages.push(Message::Transient(pending.update.clone(), pending.coalesced));
-                false
-            });
-            !of_job.is_empty()
-        });
-        last_sent.retain(|_, last| *last + interval > now);
-        next
+        while let Some(((id, kind), message)) = self.take_first(Some(now)) {
+            messages.push(message);
+            if !interval.is_zero() {
+                self.last_sent.entry(id.clone()).or_default()[kind as usize] = Some(now);
+                self.sent_order.push_back((now, id, kind));
+            }
+        }
+        let old = |(at, ..): &(Instant, JobId, TransientKind)| *at + interval <= now;
+        while self.sent_order.len() > MAX_SENT || self.sent_order.front().is_some_and(old) {
+            let Some((at, id, kind)) = self.sent_order.pop_front() else { break };
+            let Some(kinds) = self.last_sent.get_mut(&id) else { continue };
+            if kinds[kind as usize] == Some(at) {
+                kinds[kind as usize] = None;
+            }
+            if kinds.iter().all(Option::is_none) {
+                self.last_sent.remove(&id);
+            }
+        }
+        self.due.first().map(|(due, ..)| *due)
     }
 }
 
@@ -336,6 +384,53 @@ mod tests {
         let start = Instant::now();
         assert_eq!(shown(queue.next().await), "p3+1 r7");
         assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_of_sent_updates_is_bounded_and_the_newest_is_never_lost() {
+        let queue = WatchQueue::new(8, Duration::from_secs(1));
+        let count = |found: Received| match found {
+            Received::Messages(messages) => messages.len(),
+            Received::Lagged => panic!("lagged"),
+        };
+        // All within one interval, as after a mass start.
+        for job in 0..3 * MAX_SENT {
+            queue.push_transient(update(&format!("J{job}"), 1.0));
+            assert_eq!(count(queue.next().await), 1);
+        }
+        let remembered = || {
+            let inner = queue.inner.lock();
+            (inner.last_sent.len(), inner.sent_order.len())
+        };
+        assert_eq!(remembered(), (MAX_SENT, MAX_SENT));
+        let begun = Instant::now();
+        queue.push_transient(update("J0", 2.0));
+        assert_eq!((shown(queue.next().await).as_str(), begun.elapsed()), ("p2+0", Duration::ZERO), "forgotten");
+        queue.push_transient(update("J59999", 2.0));
+        assert_eq!((shown(queue.next().await).as_str(), begun.elapsed().as_secs()), ("p2+0", 1));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        queue.push_transient(update("J1", 2.0));
+        queue.next().await;
+        assert_eq!(queue.inner.lock().last_sent.len(), 1, "an interval later");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_pending_updates_than_may_be_are_sent_early_and_a_reader_that_is_gone_lags() {
+        let queue = WatchQueue::new(8, Duration::from_secs(1));
+        let fill = |from: usize, to: usize| {
+            (from..to).for_each(|job| queue.push_transient(update(&format!("J{job:06}"), 1.0)));
+        };
+        fill(0, MAX_PENDING + 8);
+        let sizes = || {
+            let inner = queue.inner.lock();
+            (inner.pending.len(), inner.due.len(), inner.queue.len())
+        };
+        assert_eq!(sizes(), (MAX_PENDING, MAX_PENDING, 8));
+        let Received::Messages(all) = queue.next().await else { panic!("lagged") };
+        assert_eq!(all.len(), MAX_PENDING + 8, "none was lost");
+        fill(MAX_PENDING + 8, 2 * MAX_PENDING + 17);
+        assert_eq!(shown(queue.next().await), "lagged");
+        assert!(queue.inner.lock().due.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ mod model;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use courant_joblog::ids::{JobId, Owner, Revision, Timestamp, WorkerId};
@@ -39,8 +39,39 @@ pub struct View {
     held: BTreeMap<WorkerId, BTreeSet<JobId>>,
     queues: JobQueues,
     clock: Clock,
+    moved_owners: MovedOwners,
     /// Entries are of now; before that, of whenever the log says.
     following: bool,
+}
+
+/// Owners of whom a job came into a queue or left one. Bounded: of too many it is everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MovedOwners {
+    Some(HashSet<Owner>),
+    All,
+}
+
+/// More owners than this are everybody.
+const MAX_MOVED: usize = 4096;
+
+impl Default for MovedOwners {
+    fn default() -> Self {
+        Self::Some(HashSet::new())
+    }
+}
+
+impl MovedOwners {
+    fn add(&mut self, owner: &Owner) {
+        let Self::Some(some) = self else { return };
+        if some.contains(owner) {
+            return;
+        }
+        if some.len() >= MAX_MOVED {
+            *self = Self::All;
+        } else {
+            some.insert(owner.clone());
+        }
+    }
 }
 
 impl View {
@@ -102,6 +133,21 @@ impl View {
         self.queues.position(job)
     }
 
+    /// A number that grows whenever the position of any job may have changed.
+    pub fn queue_changes(&self) -> u64 {
+        self.queues.changes()
+    }
+
+    /// The number at which a position in a queue may have changed last; 0 for one in which nothing is.
+    pub fn queue_changed(&self, kind: &str, lane: Lane) -> u64 {
+        self.queues.changed(kind, lane)
+    }
+
+    /// The owners of whom a job came into a queue or left one since the last call.
+    pub fn take_moved_owners(&mut self) -> MovedOwners {
+        std::mem::take(&mut self.moved_owners)
+    }
+
     /// The state of a queue.
     pub fn queue<'a>(&'a self, kind: &'a str, lane: Lane) -> QueueState<'a> {
         self.queues.state(kind, lane)
@@ -153,6 +199,7 @@ impl View {
     /// Puts the delayed jobs that are due into their queues.
     pub fn release_due(&mut self, now: Instant) {
         while let Some(current) = self.queues.first_due(now).and_then(|id| self.jobs.get(id)) {
+            self.moved_owners.add(&current.job.owner);
             self.queues.release(&current.job);
         }
     }
@@ -162,13 +209,18 @@ impl View {
     pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>, now: Instant) -> Option<CurrentJob> {
         self.release_due(now);
         let id = self.queues.take_next(kinds, limits)?;
-        self.jobs.get(&id).cloned()
+        let current = self.jobs.get(&id)?;
+        self.moved_owners.add(&current.job.owner);
+        Some(current.clone())
     }
 
     /// Puts a job that was taken for a claim back into its queue, if it still waits.
     pub fn give_back(&mut self, id: &JobId) {
         let unused = self.queues.end_claim(id);
         let waits = self.jobs.get(id).filter(|current| current.job.state == State::Queued);
+        if let Some(current) = waits {
+            self.moved_owners.add(&current.job.owner);
+        }
         match waits {
             Some(current) if unused => self.queues.put_back(&current.job, ClockReading::read()),
             // It was started and waits again since.
@@ -215,6 +267,7 @@ impl View {
         self.all.put(&key, job.state);
         self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
         if job.state == State::Queued {
+            self.moved_owners.add(&job.owner);
             self.queues.insert(job, ClockReading::read());
         }
         if job.state.is_held() {
@@ -233,6 +286,7 @@ impl View {
     /// Takes a job as it was out of the queue it is in, or from the worker that has it.
     fn take_out(&mut self, job: &Job) {
         if job.state == State::Queued {
+            self.moved_owners.add(&job.owner);
             self.queues.remove(job);
         }
         if job.state.is_held() {

@@ -50,7 +50,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
     /// Sends the jobs of the scope as they are, piece by piece, then what happened to them in the meantime. Gives the reason
     /// if that is not there any more.
     pub(super) async fn snapshots(&mut self) -> Result<Option<Gap>, Stop> {
-        let (mut walk, mut piece) = self.engine.begin_walk(&self.watch.scope, &self.queue);
+        let (mut walk, mut piece) = self.engine.begin_walk(&self.watch.scope, &self.id, &self.queue);
         let at_once = walk.is_over();
         self.last = walk.revision;
         self.shown.clear();
@@ -71,7 +71,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
         if at_once {
             return Ok(None);
         }
-        let target = self.engine.rejoin(&self.queue);
+        let target = self.engine.rejoin(&self.id, &self.queue);
         let gap = self.replay(walk.revision, target).await?;
         self.shown.clear();
         Ok(gap)

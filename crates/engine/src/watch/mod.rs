@@ -108,8 +108,8 @@ pub fn start<T: Send + 'static>(
     let (out, steps) = mpsc::channel(IN_FLIGHT);
     let queue = Arc::new(WatchQueue::new(engine.config.watch_buffer, watch.min_interval));
     let (id, revision) = engine.join(watch.scope.clone(), &queue);
-    let left = LeaveGuard { engine: engine.clone(), id };
-    let watcher = Watcher { engine, watch, queue, last: revision, shown: HashMap::new(), out, form };
+    let left = LeaveGuard { engine: engine.clone(), id: id.clone() };
+    let watcher = Watcher { engine, watch, id, queue, last: revision, shown: HashMap::new(), out, form };
     let stopping = tasks.stopping.clone();
     tasks.tracker.spawn(async move {
         let _left = left;
@@ -132,6 +132,7 @@ impl Drop for LeaveGuard {
 struct Watcher<T, F> {
     engine: Arc<Engine>,
     watch: Watch,
+    id: WatcherId,
     queue: Arc<WatchQueue>,
     last: Revision,
     /// Jobs that were shown as they were after `last`: what led there must not be sent again.
@@ -223,7 +224,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
 
     /// The queue threw entries away: they are in the log.
     async fn catch_up(&mut self) -> Result<(), Stop> {
-        let target = self.engine.rejoin(&self.queue);
+        let target = self.engine.rejoin(&self.id, &self.queue);
         self.resume(self.last, target).await?;
         self.ended()
     }

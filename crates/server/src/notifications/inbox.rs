@@ -13,16 +13,25 @@ use tokio::time::Instant;
 use super::pending_users::PendingUsers;
 use super::store::{Draft, Store, StoreError, StoredNotification};
 
-/// Users whose watchers are woken by name before those without any are forgotten.
+/// Users that are remembered in any case.
 const REMEMBERED: usize = 1024;
 
 /// The notifications and those who wait for them.
 pub struct NotificationInbox {
     pub(super) store: Arc<Store>,
-    pub(super) waiting: Mutex<HashMap<String, watch::Sender<u64>>>,
+    waiting: Mutex<Waiting>,
     pub(super) pending_users: PendingUsers,
     pub(super) wall: Wall,
     past: Mutex<Past>,
+}
+
+/// Those who watch, by user. Users without any are forgotten when there may be as many of them as of the others, so that
+/// this costs each who comes a few steps.
+#[derive(Default)]
+struct Waiting {
+    users: HashMap<String, watch::Sender<u64>>,
+    /// How many users had watchers when the others were forgotten last.
+    kept: usize,
 }
 
 /// The number of the newest change as it was at earlier moments, oldest first. By it what is too old goes although the clock
@@ -56,10 +65,12 @@ impl NotificationInbox {
     /// Told when something about a user's notifications has changed.
     pub(super) fn changes(&self, user: &str) -> watch::Receiver<u64> {
         let mut waiting = self.waiting.lock();
-        if waiting.len() > REMEMBERED {
-            waiting.retain(|_, sender| sender.receiver_count() > 0);
+        let Waiting { users, kept } = &mut *waiting;
+        if users.len() > REMEMBERED.max(2 * *kept) {
+            users.retain(|_, sender| sender.receiver_count() > 0);
+            *kept = users.len();
         }
-        waiting.entry(user.to_owned()).or_insert_with(|| watch::channel(0).0).subscribe()
+        users.entry(user.to_owned()).or_insert_with(|| watch::channel(0).0).subscribe()
     }
 
     pub(super) fn wake(&self, user: Option<&str>) {
@@ -67,8 +78,8 @@ impl NotificationInbox {
         let waiting = self.waiting.lock();
         let bump = |sender: &watch::Sender<u64>| sender.send_modify(|times| *times += 1);
         match user {
-            Some(user) => waiting.get(user).into_iter().for_each(bump),
-            None => waiting.values().for_each(bump),
+            Some(user) => waiting.users.get(user).into_iter().for_each(bump),
+            None => waiting.users.values().for_each(bump),
         }
     }
 
@@ -132,6 +143,23 @@ mod tests {
             .insert(&[Draft { id, owner, kind: "message", severity: 1, title, body, job, made }], None)
             .unwrap();
         notifications
+    }
+
+    #[tokio::test]
+    async fn users_without_watchers_are_forgotten_and_those_with_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let notifications = notifications(folder.path(), Timestamp::now());
+        let mut stay: Vec<_> =
+            (0..2 * REMEMBERED).map(|user| notifications.changes(&format!("stays-{user}"))).collect();
+        for user in 0..20 * REMEMBERED {
+            drop(notifications.changes(&format!("goes-{user}")));
+            let waiting = notifications.waiting.lock();
+            assert!(waiting.users.len() <= 2 * waiting.kept.max(REMEMBERED) + 1, "{}", waiting.users.len());
+        }
+        for (user, changes) in stay.iter_mut().enumerate() {
+            notifications.wake(Some(&format!("stays-{user}")));
+            assert!(changes.has_changed().unwrap());
+        }
     }
 
     #[tokio::test]

@@ -113,9 +113,10 @@ impl Sweep {
     }
 
     async fn cancels(&mut self, held: &[Arc<Job>]) -> Result<(), Error> {
-        let cancelling: Vec<&Arc<Job>> = held.iter().filter(|job| job.state == State::Cancelling).collect();
-        self.cancelling.retain(|id, _| cancelling.iter().any(|job| job.id == *id));
-        for job in cancelling {
+        let cancelling = || held.iter().filter(|job| job.state == State::Cancelling);
+        let ids: HashSet<&JobId> = cancelling().map(|job| &job.id).collect();
+        self.cancelling.retain(|id, _| ids.contains(id));
+        for job in cancelling() {
             let Some(worker) = job.worker.as_ref() else { continue };
             let since = self.cancelling.entry(job.id.clone()).or_insert_with(Instant::now);
             let attempt = AttemptId::of(job);

@@ -32,6 +32,8 @@ pub struct JobQueues {
     claims: HashMap<JobId, (Box<str>, Owner)>,
     delayed: Delayed,
     turns: LaneScheduler,
+    /// Counts what happens to any queue.
+    changes: u64,
 }
 
 /// All of one kind of work.
@@ -47,6 +49,8 @@ struct LaneQueue {
     waiting: FairQueue,
     delayed: u32,
     held: u32,
+    /// [`JobQueues::changes`] when a position in it may have changed last.
+    changed: u64,
 }
 
 /// The position of a waiting job.
@@ -138,6 +142,8 @@ impl JobQueues {
     /// Takes a job out, wherever it is.
     pub fn remove(&mut self, job: &Job) {
         self.take_out(job);
+        // Also of one that is delayed or being claimed: who tracks it learns that it waits no longer.
+        self.mark_changed(job);
         self.forget_unused(&job.kind);
     }
 
@@ -198,10 +204,23 @@ impl JobQueues {
         let (kind, lane) = turns.next(kinds, head)?;
         let owner = head(kind, lane)?.1.clone();
         let known = queues.get_mut(kind)?;
-        let job = known.lanes[lane as usize].waiting.serve(&owner)?;
+        let queue = &mut known.lanes[lane as usize];
+        let job = queue.waiting.serve(&owner)?;
+        self.changes += 1;
+        queue.changed = self.changes;
         known.runs(&owner);
         self.claims.insert(job.clone(), (kind.into(), owner));
         Some(job)
+    }
+
+    /// A number that grows whenever the position of any job may have changed.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// The number at which a position in a queue may have changed last; 0 for one in which nothing is.
+    pub fn changed(&self, kind: &str, lane: Lane) -> u64 {
+        self.kinds.get(kind).map_or(0, |kind| kind.lanes[lane as usize].changed)
     }
 
     /// The position of a waiting job; `None` when it is not in a queue.
@@ -212,7 +231,8 @@ impl JobQueues {
 
     /// The state of a queue.
     pub fn state<'a>(&'a self, kind: &'a str, lane: Lane) -> QueueState<'a> {
-        let Some(LaneQueue { waiting, delayed, held }) = self.kinds.get(kind).map(|kind| &kind.lanes[lane as usize])
+        let Some(LaneQueue { waiting, delayed, held, .. }) =
+            self.kinds.get(kind).map(|kind| &kind.lanes[lane as usize])
         else {
             return QueueState::empty(kind, lane);
         };
@@ -245,13 +265,20 @@ impl JobQueues {
         let queue = self.queue(job);
         if delayed {
             queue.delayed -= 1;
-        } else {
-            queue.waiting.remove(&job.owner, &queue_key(job));
+        } else if queue.waiting.remove(&job.owner, &queue_key(job)) {
+            self.mark_changed(job);
         }
+    }
+
+    fn mark_changed(&mut self, job: &Job) {
+        self.changes += 1;
+        let changes = self.changes;
+        self.queue(job).changed = changes;
     }
 
     fn stand_in(&mut self, job: &Job, turn: Turn) {
         self.queue(job).waiting.insert(&job.owner, queue_key(job), pages_left(job), turn);
+        self.mark_changed(job);
     }
 
     fn queue(&mut self, job: &Job) -> &mut LaneQueue {

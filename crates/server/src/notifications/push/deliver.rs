@@ -1,6 +1,6 @@
 //! Sends what is due, for ever.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,12 +48,13 @@ pub async fn run(push: Arc<Push>, notifications: Arc<NotificationInbox>) {
     let mut sender = PushSender {
         schedule: Schedule::new(PushLimits::new(&push.config)),
         failing: HashMap::new(),
+        retries: BTreeSet::new(),
         running: JoinSet::new(),
     };
     notifications.pending_users.add(None);
     loop {
         sender.begin(&push, &notifications);
-        let next = sender.failing.values().filter_map(|failing| failing.again).min();
+        let next = sender.retries.first().map(|(again, _)| *again);
         let done = tokio::select! {
             () = notifications.pending_users.changed() => sender.collect(&notifications).await,
             () = tokio::time::sleep_until(next.unwrap_or_else(far)), if next.is_some() => {
@@ -84,6 +85,8 @@ fn far() -> Instant {
 struct PushSender {
     schedule: Schedule,
     failing: HashMap<String, Failing>,
+    /// When those that fail are tried again. Some may be gone since, or have been delivered.
+    retries: BTreeSet<(Instant, String)>,
     running: JoinSet<(Delivery, Result<SendResult, StoreError>)>,
 }
 
@@ -112,9 +115,12 @@ impl PushSender {
 
     fn retry(&mut self) {
         let now = Instant::now();
-        for failing in self.failing.values_mut().filter(|failing| failing.again.is_some_and(|again| again <= now)) {
-            failing.again = None;
-            self.schedule.add(failing.delivery.clone());
+        while self.retries.first().is_some_and(|(again, _)| *again <= now) {
+            let Some((again, endpoint)) = self.retries.pop_first() else { return };
+            if let Some(failing) = self.failing.get_mut(&endpoint).filter(|failing| failing.again == Some(again)) {
+                failing.again = None;
+                self.schedule.add(failing.delivery.clone());
+            }
         }
     }
 
@@ -162,6 +168,7 @@ impl PushSender {
         let drawn = longest.mul_f64(fastrand::f64());
         let again = Instant::now() + wait.unwrap_or(drawn).min(LONGEST_WAIT).max(Duration::from_millis(100));
         tracing::info!(service, why, times, "a push service failed; trying again later");
+        self.retries.insert((again, endpoint.clone()));
         self.failing.insert(endpoint, Failing { delivery, times, again: Some(again) });
         Ok(())
     }

@@ -2,10 +2,12 @@
 //!
 //! Every change (a notification made, a notification read) gets the next number of one sequence; a cursor is such a number with the
 //! store's id. How far the job log has been looked through is kept in the same transaction as the notifications that came of it:
-//! each end of a job makes one notification, also over a crash.
+//! each end of a job makes one notification, also over a crash. The id of such a notification is made of the job and the
+//! revision of its end, so that looking through a part of the log again makes nothing twice.
 
 mod push;
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +21,10 @@ use crate::error::Error;
 const FILE: &str = "notices.db";
 /// The newest that a watch begins with.
 pub const SHOWN: usize = 200;
+/// Owners of whom it is remembered how many notifications they have. With more, all are counted anew when they get one.
+const MAX_COUNTED: usize = 10_000;
+/// More statements than there are.
+const STATEMENTS: usize = 64;
 /// The owner of notifications to everybody. No user can have that name: it is empty.
 const EVERYBODY: &str = "";
 
@@ -111,6 +117,11 @@ pub struct Store {
     database: Mutex<Connection>,
     id: String,
     bounds: Bounds,
+    /// How many notifications owners have: of some of those who got one lately. Locked while the database is.
+    counts: Mutex<HashMap<String, usize>>,
+    /// Transactions that were committed, each of which waits for the disk.
+    #[cfg(test)]
+    pub(super) commits: std::sync::atomic::AtomicUsize,
 }
 
 impl Store {
@@ -126,13 +137,21 @@ impl Store {
         }
         database.pragma_update(None, "journal_mode", "WAL")?;
         database.pragma_update(None, "synchronous", "FULL")?;
+        database.set_prepared_statement_cache_capacity(STATEMENTS);
         database.execute_batch(SCHEMA)?;
         database.execute_batch(PUSH_SCHEMA)?;
         database.pragma_update(None, "user_version", VERSION)?;
         let fresh = format!("{:016x}", fastrand::u64(..));
         database.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?1), ('change', '0')", [fresh])?;
         let id = database.query_row("SELECT value FROM meta WHERE name = 'id'", [], |row| row.get(0))?;
-        let store = Self { database: Mutex::new(database), id, bounds };
+        let store = Self {
+            database: Mutex::new(database),
+            id,
+            bounds,
+            counts: Mutex::default(),
+            #[cfg(test)]
+            commits: Default::default(),
+        };
         store.sweep(Timestamp::now(), 0)?;
         Ok(store)
     }
@@ -160,16 +179,24 @@ impl Store {
     /// Keeps notifications, and that the log was looked through up to here. Those that are there already stay as they are.
     pub fn insert(&self, drafts: &[Draft], followed: Option<(u64, Revision)>) -> Result<()> {
         let mut database = self.database.lock();
+        let mut counts = std::mem::take(&mut *self.counts.lock());
         let all = database.transaction()?;
-        for draft in drafts {
-            insert(&all, draft)?;
-            trim(&all, draft.owner.as_deref().unwrap_or(EVERYBODY), self.bounds.per_user)?;
-        }
+        insert(&all, drafts, self.bounds.per_user, &mut counts)?;
         if let Some((epoch, revision)) = followed {
             let value = format!("{epoch} {}", revision.0);
-            all.execute("INSERT OR REPLACE INTO meta VALUES ('followed', ?1)", [value])?;
+            all.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('followed', ?1)")?.execute([value])?;
         }
-        Ok(all.commit()?)
+        self.commit(all)?;
+        // Only now: of what failed nothing is known.
+        *self.counts.lock() = counts;
+        Ok(())
+    }
+
+    fn commit(&self, all: Transaction<'_>) -> Result<()> {
+        all.commit()?;
+        #[cfg(test)]
+        self.commits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
     }
 
     /// One notification as its reader sees it.
@@ -221,14 +248,21 @@ impl Store {
             let found = query.query_map([user], |row| row.get(0))?;
             found.collect::<std::result::Result<_, _>>()?
         };
-        let wanted = unread.into_iter().filter(|id| ids.is_empty() || ids.contains(id));
-        let mut marked = 0;
-        for id in wanted {
-            let change = next(&all)?;
-            all.execute("INSERT INTO reads VALUES (?1, ?2, ?3, ?4)", params![user, id, change, now.0])?;
-            marked += 1;
+        let named: HashSet<&String> = ids.iter().collect();
+        let wanted = unread.into_iter().filter(|id| ids.is_empty() || named.contains(id));
+        let (mut marked, mut change) = (0, current(&all)?);
+        {
+            let mut mark = all.prepare_cached("INSERT INTO reads VALUES (?1, ?2, ?3, ?4)")?;
+            for id in wanted {
+                change += 1;
+                mark.execute(params![user, id, change, now.0])?;
+                marked += 1;
+            }
         }
-        all.commit()?;
+        if marked > 0 {
+            set_current(&all, change)?;
+            self.commit(all)?;
+        }
         Ok(marked)
     }
 
@@ -239,42 +273,73 @@ impl Store {
         let before = now.0.saturating_sub(self.bounds.age_ms);
         all.execute("DELETE FROM notices WHERE made < ?1 OR change <= ?2", [before, up_to])?;
         all.execute("DELETE FROM reads WHERE id NOT IN (SELECT id FROM notices)", [])?;
-        Ok(all.commit()?)
+        self.counts.lock().clear();
+        self.commit(all)
     }
 }
 
-fn insert(all: &Transaction<'_>, draft: &Draft) -> Result<()> {
-    let there = "SELECT 1 FROM notices WHERE id = ?1";
-    if all.query_row(there, [&draft.id], |_| Ok(())).optional()?.is_some() {
+fn insert(
+    all: &Transaction<'_>,
+    drafts: &[Draft],
+    most: usize,
+    counts: &mut HashMap<String, usize>,
+) -> rusqlite::Result<()> {
+    if drafts.is_empty() {
         return Ok(());
     }
-    let change = next(all)?;
-    let owner = draft.owner.as_deref().unwrap_or(EVERYBODY);
-    let Draft { id, kind, severity, title, body, job, made, .. } = draft;
-    let values = params![id, owner, change, kind, severity, title, body, job, made.0];
-    all.execute("INSERT INTO notices VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)", values)?;
-    Ok(())
+    let before = current(all)?;
+    let (mut change, mut new) = (before, HashMap::<&str, usize>::new());
+    {
+        let mut insert = all.prepare_cached(
+            "INSERT INTO notices VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
+        )?;
+        for draft in drafts {
+            let owner = draft.owner.as_deref().unwrap_or(EVERYBODY);
+            let Draft { id, kind, severity, title, body, job, made, .. } = draft;
+            let values = params![id, owner, change + 1, kind, severity, title, body, job, made.0];
+            if insert.execute(values)? > 0 {
+                change += 1;
+                *new.entry(owner).or_default() += 1;
+            }
+        }
+    }
+    for (owner, new) in new {
+        let known = counts.get(owner).map(|known| known + new);
+        let count = known.map_or_else(|| count(all, owner), Ok)?;
+        trim(all, owner, count.saturating_sub(most))?;
+        if counts.len() >= MAX_COUNTED && !counts.contains_key(owner) {
+            counts.clear();
+        }
+        counts.insert(owner.to_owned(), count.min(most));
+    }
+    if change > before { set_current(all, change) } else { Ok(()) }
 }
 
-/// Lets the oldest of an owner go.
-fn trim(all: &Transaction<'_>, owner: &str, most: usize) -> Result<()> {
-    let oldest = "SELECT change FROM notices WHERE owner = ?1 ORDER BY change DESC LIMIT 1 OFFSET ?2";
-    let last = all.query_row(oldest, params![owner, most as i64], |row| row.get::<_, i64>(0)).optional()?;
-    if let Some(last) = last {
-        let gone = "SELECT id FROM notices WHERE owner = ?1 AND change <= ?2";
-        all.execute(&format!("DELETE FROM reads WHERE id IN ({gone})"), params![owner, last])?;
-        all.execute("DELETE FROM notices WHERE owner = ?1 AND change <= ?2", params![owner, last])?;
+fn count(all: &Transaction<'_>, owner: &str) -> rusqlite::Result<usize> {
+    let mut query = all.prepare_cached("SELECT COUNT(*) FROM notices WHERE owner = ?1")?;
+    query.query_row([owner], |row| row.get::<_, i64>(0)).map(|count| usize::try_from(count).unwrap_or(0))
+}
+
+/// Lets so many of the oldest of an owner go.
+fn trim(all: &Transaction<'_>, owner: &str, excess: usize) -> rusqlite::Result<()> {
+    if excess > 0 {
+        const OLDEST: &str = "SELECT id FROM notices WHERE owner = ?1 ORDER BY change LIMIT ?2";
+        for table in ["reads", "notices"] {
+            let mut delete = all.prepare_cached(&format!("DELETE FROM {table} WHERE id IN ({OLDEST})"))?;
+            delete.execute(params![owner, excess as i64])?;
+        }
     }
     Ok(())
 }
 
-fn next(all: &Transaction<'_>) -> Result<i64> {
-    all.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE name = 'change'", [])?;
-    Ok(current(all)?)
+fn set_current(all: &Transaction<'_>, change: i64) -> rusqlite::Result<()> {
+    all.prepare_cached("UPDATE meta SET value = ?1 WHERE name = 'change'")?.execute([change.to_string()])?;
+    Ok(())
 }
 
 fn current(database: &Connection) -> rusqlite::Result<i64> {
-    database.query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'change'", [], |row| row.get(0))
+    let mut query = database.prepare_cached("SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'change'")?;
+    query.query_row([], |row| row.get(0))
 }
 
 fn notification(row: &Row<'_>) -> rusqlite::Result<StoredNotification> {
@@ -292,7 +357,7 @@ fn notification(row: &Row<'_>) -> rusqlite::Result<StoredNotification> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     pub(super) fn store(per_user: usize) -> Store {
@@ -311,6 +376,10 @@ mod tests {
             job: String::new(),
             made: Timestamp::now(),
         }
+    }
+
+    pub fn commits(store: &Store) -> usize {
+        store.commits.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     fn ids(notifications: Vec<StoredNotification>) -> Vec<String> {
@@ -347,6 +416,53 @@ mod tests {
         assert!(store.newest("alice", 10, false).unwrap().is_empty());
         let marks = store.database.lock().query_row("SELECT COUNT(*) FROM reads", [], |row| row.get::<_, i64>(0));
         assert_eq!(marks.unwrap(), 0);
+    }
+
+    #[test]
+    fn an_owner_is_trimmed_once_for_a_batch_whatever_is_remembered_of_counts() {
+        let store = store(3);
+        let batch = |from: u32, to: u32| -> Vec<Draft> {
+            let of_two =
+                |number: u32| [draft(&format!("a{number}"), Some("alice")), draft(&format!("b{number}"), Some("bob"))];
+            (from..to).flat_map(of_two).collect()
+        };
+        store.insert(&batch(0, 2), None).unwrap();
+        store.mark_read("alice", &["a0".into()], Timestamp(1)).unwrap();
+        let before = commits(&store);
+        store.insert(&batch(0, 8), None).unwrap();
+        assert_eq!(commits(&store) - before, 1);
+        assert_eq!(ids(store.newest("alice", 10, false).unwrap()), ["a7", "a6", "a5"]);
+        // Forgotten, as by a start.
+        store.counts.lock().clear();
+        store.insert(&batch(8, 9), None).unwrap();
+        store.insert(&batch(9, 10), None).unwrap();
+        assert_eq!(ids(store.newest("bob", 10, false).unwrap()), ["b9", "b8", "b7"]);
+        let seen = store.change().unwrap();
+        store.insert(&batch(8, 10), None).unwrap();
+        assert_eq!(store.change().unwrap(), seen, "all were there");
+        let everybody: Vec<_> =
+            (0..MAX_COUNTED + 5).map(|user| draft(&format!("u{user}"), Some(&user.to_string()))).collect();
+        store.insert(&everybody, None).unwrap();
+        assert!(store.counts.lock().len() <= MAX_COUNTED);
+    }
+
+    /// `cargo test -p courant-server --lib how_fast -- --ignored --nocapture`
+    #[test]
+    #[ignore = "a measurement"]
+    fn how_fast_ended_jobs_are_kept() {
+        for owners in [1, 1000] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path(), Bounds { per_user: 500, age_ms: 1_000_000 }).unwrap();
+            let owner = |number: usize| format!("owner-{}", number % owners);
+            let drafts: Vec<Draft> =
+                (0..20_000).map(|number| draft(&number.to_string(), Some(&owner(number)))).collect();
+            let begun = std::time::Instant::now();
+            for (page, revision) in drafts.chunks(512).zip(1..) {
+                store.insert(page, Some((1, Revision(revision)))).unwrap();
+            }
+            let (rate, commits) = (drafts.len() as f64 / begun.elapsed().as_secs_f64(), commits(&store) - 1);
+            println!("{owners} owners: {rate:.0} ended jobs a second, {commits} transactions");
+        }
     }
 
     #[test]
