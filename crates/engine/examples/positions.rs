@@ -60,7 +60,7 @@ async fn measure(size: usize, by: Watched) {
         let sample = samples::minimal_submission(id.as_str(), &owner);
         let document = Document { id: document, ..sample.document.clone() };
         let change = Change::Submitted(Box::new(Submission { document: document.clone(), ..sample }));
-        engine.create(change, id.clone()).await.expect("a new job");
+        engine.create(change, id.clone(), Vec::new(), None).await.expect("a new job");
         let scope = match by {
             Watched::JobsOfMany | Watched::JobsOfOne => Scope::job(id),
             Watched::DocumentsOfOne => {
