@@ -33,7 +33,7 @@ impl World {
         let document = Document { id: DocumentId::new(id), ..submission.document.clone() };
         let batch = Some(BatchId::new(id.trim_end_matches('b')));
         let submission = Submission { document, batch, kind: kind.into(), ..submission };
-        self.engine.create(Change::Submitted(Box::new(submission)), JobId::new(id)).await.unwrap();
+        self.engine.create(Change::Submitted(Box::new(submission)), JobId::new(id), Vec::new(), None).await.unwrap();
     }
 
     fn watch(&self, scope: Scope) -> (WatcherId, Arc<WatchQueue>) {
