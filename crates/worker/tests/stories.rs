@@ -192,7 +192,8 @@ async fn a_cancelled_job_is_stopped_and_said_to_be() {
         line.assign(assignment(job, 1)).await;
         let attempt = AttemptRef { job_id: job.into(), attempt: 1, ..Default::default() };
         if by_heartbeat {
-            line.reply(Reply::HeartbeatAck(HeartbeatAck { cancel: vec![attempt.clone()] })).await;
+            line.reply(Reply::HeartbeatAck(HeartbeatAck { cancel: vec![attempt.clone()], reports_pending: false }))
+                .await;
         } else {
             line.reply(Reply::Cancel(CancelAttempt { attempt: Some(attempt.clone()) })).await;
         }

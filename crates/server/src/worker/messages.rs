@@ -17,26 +17,30 @@ use crate::error::Error;
 use crate::services::Services;
 use crate::worker::parts::Holder;
 
-/// Handles one message; returns the answer.
+/// Takes what is about the worker itself and needs no answer; `None` if it is a report.
+pub(super) fn of_worker(
+    services: &Services,
+    registry: &Registry,
+    worker: &WorkerId,
+    message: &In,
+) -> Option<Result<(), Error>> {
+    match message {
+        In::Hello(_) => Some(Err(Error::WrongOrder("only the first message may be the hello"))),
+        In::Slots(change) => Some(slots_in("slots.slots", change.slots).map(|slots| {
+            registry.change_slots(worker, slots);
+            services.engine.wake.notify_one();
+        })),
+        _ => None,
+    }
+}
+
+/// Takes one report; returns the answer.
 pub async fn take(
     services: &Services,
     registry: &Registry,
     worker: &WorkerId,
     message: In,
 ) -> Result<Option<Out>, Error> {
-    match &message {
-        In::Hello(_) => return Err(Error::WrongOrder("only the first message may be the hello")),
-        In::Heartbeat(_) => {
-            sharing::remind_lead(services, registry, worker);
-            return Ok(Some(heartbeat(services, worker)));
-        }
-        In::Slots(change) => {
-            registry.change_slots(worker, slots_in("slots.slots", change.slots)?);
-            services.engine.wake.notify_one();
-            return Ok(None);
-        }
-        _ => {}
-    }
     let at = attempt(&message).cloned();
     let holder = holder_in(at.clone())?;
     if holder.part.is_some() {
@@ -84,12 +88,14 @@ pub(super) fn attempt(message: &In) -> Option<&v1::AttemptRef> {
     }
 }
 
-fn heartbeat(services: &Services, worker: &WorkerId) -> Out {
-    let cancel = services.engine.read(|view| {
+/// The answer to a heartbeat, and beside it what could not be sent before.
+pub(super) fn heartbeat(services: &Services, registry: &Registry, worker: &WorkerId, reports_pending: bool) -> Out {
+    sharing::remind_lead(services, registry, worker);
+    let cancelling: Vec<AttemptId> = services.engine.read(|view| {
         let held = view.held_by(worker).map(|current| &current.job);
-        held.filter(|job| job.state == State::Cancelling)
-            .map(|job| Holder::of(&AttemptId::of(job)).wire(&services.credentials, worker))
-            .collect()
+        held.filter(|job| job.state == State::Cancelling).map(|job| AttemptId::of(job)).collect()
     });
-    Out::HeartbeatAck(v1::HeartbeatAck { cancel })
+    // A credential is computed: not under the engine's lock.
+    let wire = |attempt: &AttemptId| Holder::of(attempt).wire(&services.credentials, worker);
+    Out::HeartbeatAck(v1::HeartbeatAck { cancel: cancelling.iter().map(wire).collect(), reports_pending })
 }

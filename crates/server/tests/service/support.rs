@@ -268,7 +268,7 @@ impl Worker {
                     other => panic!("expected an assignment, not {other:?}"),
                 },
                 _ = beats.tick(), if found.is_none() => {
-                    self.send(Report::Heartbeat(Heartbeat {})).await;
+                    self.send(Report::Heartbeat(Heartbeat::default())).await;
                     unanswered += 1;
                 }
             }
@@ -285,7 +285,7 @@ impl Worker {
 
     /// Makes sure that everything said so far has been dealt with.
     pub async fn sync(&mut self) -> Vec<Order> {
-        self.send(Report::Heartbeat(Heartbeat {})).await;
+        self.send(Report::Heartbeat(Heartbeat::default())).await;
         let mut before = Vec::new();
         loop {
             match self.order().await {
