@@ -242,11 +242,11 @@ impl<'a> ReportQueue<'a> {
     fn done(&mut self, ticket: &Ticket) {
         self.bytes -= ticket.bytes;
         let marks = self.arrivals.end(ticket.number);
-        for _ in 0..marks.unnumbered {
-            self.answers.push_back(messages::heartbeat(self.services, self.registry, self.worker, false));
-        }
         if marks.number != 0 {
             self.answers.push_back(Out::ReportsTaken(ReportsTaken { number: marks.number }));
+        }
+        for _ in 0..marks.unnumbered {
+            self.answers.push_back(messages::heartbeat(self.services, self.registry, self.worker, false));
         }
     }
 

@@ -93,8 +93,8 @@ async fn a_heartbeat_with_a_number_is_answered_at_once_and_again_when_what_came_
     assert!(story.worker.next_now().is_none(), "without a number it waits for what came before it");
     story.release();
     let (first, second) = (story.worker.order().await, story.worker.order().await);
-    assert!(matches!(&first, Order::HeartbeatAck(ack) if !ack.reports_pending), "{first:?}");
-    assert!(matches!(&second, Order::ReportsTaken(taken) if taken.number == 3), "one for both: {second:?}");
+    assert!(matches!(&first, Order::ReportsTaken(taken) if taken.number == 3), "one for both: {first:?}");
+    assert!(matches!(&second, Order::HeartbeatAck(ack) if !ack.reports_pending), "{second:?}");
     assert_eq!(story.world.job("alice", &story.a.job_id).await.pages_total, 1);
     assert_eq!(story.worker.sync().await.len(), 1, "nothing more comes of it");
 }
