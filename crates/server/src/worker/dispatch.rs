@@ -55,7 +55,9 @@ fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) {
 
 /// The kinds that jobs wait for and workers take.
 fn wanted(services: &Services, registry: &Registry) -> Vec<Box<str>> {
-    services.engine.read(|view| {
+    services.engine.projection(&services.projections.freed_workers, |freed, view| {
+        // Also while nothing waits: they are not to pile up.
+        registry.reopen(&freed.take());
         registry.kinds(|offered| view.kinds_with_waiting_jobs(offered).into_iter().map(Box::from).collect())
     })
 }

@@ -1,9 +1,11 @@
 //! What workers send on their streams after the hello, one message at a time and in order.
 
+use std::sync::Arc;
+
 use courant_engine::Error as Refused;
 use courant_engine::attempt::AttemptId;
 use courant_joblog::ids::WorkerId;
-use courant_joblog::job::State;
+use courant_joblog::job::{Job, State};
 use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::work_response::Message as Out;
@@ -88,14 +90,14 @@ pub(super) fn attempt(message: &In) -> Option<&v1::AttemptRef> {
     }
 }
 
-/// The answer to a heartbeat, and beside it what could not be sent before.
+/// The answer to a heartbeat, and beside it what could not be sent before. Costs as much as the worker holds.
 pub(super) fn heartbeat(services: &Services, registry: &Registry, worker: &WorkerId, reports_pending: bool) -> Out {
-    sharing::remind_lead(services, registry, worker);
-    let cancelling: Vec<AttemptId> = services.engine.read(|view| {
-        let held = view.held_by(worker).map(|current| &current.job);
-        held.filter(|job| job.state == State::Cancelling).map(|job| AttemptId::of(job)).collect()
-    });
+    let held: Vec<Arc<Job>> =
+        services.engine.read(|view| view.held_by(worker).map(|current| current.job.clone()).collect());
+    let attempts: Vec<AttemptId> = held.iter().map(|job| AttemptId::of(job)).collect();
+    sharing::remind_lead(services, registry, &attempts);
+    let cancelling = held.iter().zip(&attempts).filter(|(job, _)| job.state == State::Cancelling);
     // A credential is computed: not under the engine's lock.
-    let wire = |attempt: &AttemptId| Holder::of(attempt).wire(&services.credentials, worker);
-    Out::HeartbeatAck(v1::HeartbeatAck { cancel: cancelling.iter().map(wire).collect(), reports_pending })
+    let cancel = cancelling.map(|(_, attempt)| Holder::of(attempt).wire(&services.credentials, worker)).collect();
+    Out::HeartbeatAck(v1::HeartbeatAck { cancel, reports_pending })
 }

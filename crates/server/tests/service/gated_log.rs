@@ -31,11 +31,15 @@ struct Gates {
 impl GatedLog {
     /// Holds back what is appended to a job from now on.
     pub fn hold(&self, job: &str) {
-        self.state.send_modify(|gates| drop(gates.held.insert(job.to_owned())));
+        self.state.send_modify(|gates| {
+            gates.held.insert(job.to_owned());
+        });
     }
 
     pub fn release(&self, job: &str) {
-        self.state.send_modify(|gates| drop(gates.held.remove(job)));
+        self.state.send_modify(|gates| {
+            gates.held.remove(job);
+        });
     }
 
     /// Waits until so many appends to a job are held back.

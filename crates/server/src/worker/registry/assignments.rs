@@ -22,9 +22,7 @@ impl Registry {
 
     /// The claim is written, or came to nothing.
     pub fn end_claim(&self, worker: &WorkerId, attempt: &AttemptId) {
-        if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
-            worker.claiming.remove(attempt);
-        }
+        self.inner.lock().change(worker, |worker| worker.claiming.remove(attempt));
     }
 
     /// Whether a claim of this attempt is being written for the worker.
