@@ -5,6 +5,7 @@ use std::sync::Arc;
 use courant_proto::v1::work_request::Message as Report;
 use courant_proto::v1::work_response::Message as Order;
 use courant_proto::v1::*;
+use courant_server::Config;
 
 use crate::gated_log::GatedLog;
 use crate::support::{Worker, *};
@@ -20,8 +21,12 @@ struct Story {
 }
 
 async fn story() -> Story {
+    story_with(|_| ()).await
+}
+
+async fn story_with(tune: fn(&mut Config)) -> Story {
     let log = Arc::new(GatedLog::default());
-    let world = World::with_log(log.clone()).await;
+    let world = World::with_log(log.clone(), tune).await;
     let (first, second) = (submit(&world).await, submit(&world).await);
     let mut worker = world.worker_apart("w", 2).await;
     let ats = [worker.take().await.attempt.unwrap(), worker.take().await.attempt.unwrap()];
@@ -211,7 +216,7 @@ async fn a_bad_page_among_those_that_wait_ends_the_attempt_behind_the_good_ones(
 #[tokio::test]
 async fn pages_of_a_part_that_wait_together_become_one_append() {
     let log = Arc::new(GatedLog::default());
-    let world = World::with_log(log.clone()).await;
+    let world = World::with_log(log.clone(), |_| ()).await;
     let job = submit(&world).await;
     let mut lead = world.worker("lead").await;
     let at = lead.take().await.attempt.unwrap();
@@ -275,6 +280,27 @@ async fn a_worker_that_sends_more_than_may_wait_is_not_read_further_and_another_
         sending.await.unwrap();
         assert_eq!(story.world.job("alice", &story.a.job_id).await.state(), JobState::Failed);
     }
+}
+
+#[tokio::test]
+async fn a_worker_whose_signs_of_life_lie_unread_keeps_its_jobs() {
+    let lease = std::time::Duration::from_millis(900);
+    let mut story = story_with(|config| config.lease = std::time::Duration::from_millis(900)).await;
+    story.hold_plan(1).await;
+    for _ in 0..255 {
+        story.worker.plan(&story.a, 1).await;
+    }
+    // It goes on sending, as a worker does that does not know.
+    let until = tokio::time::Instant::now() + 3 * lease;
+    while tokio::time::Instant::now() < until {
+        story.worker.send(Report::Heartbeat(Heartbeat { number: 1 })).await;
+        tokio::time::sleep(lease / 9).await;
+    }
+    assert_eq!(story.world.job("alice", &story.b.job_id).await.attempt, 1);
+    story.release();
+    while !matches!(story.worker.order().await, Order::HeartbeatAck(_)) {}
+    let job = story.world.job("alice", &story.b.job_id).await;
+    assert_eq!((job.state(), job.attempt), (JobState::Running, 1));
 }
 
 #[tokio::test]

@@ -64,8 +64,8 @@ impl World {
     }
 
     /// With this log instead of one in the data folder.
-    pub async fn with_log(log: Arc<dyn Log>) -> Self {
-        Self::open(tempfile::tempdir().unwrap(), |_| (), Some(log)).await
+    pub async fn with_log(log: Arc<dyn Log>, tune: fn(&mut Config)) -> Self {
+        Self::open(tempfile::tempdir().unwrap(), tune, Some(log)).await
     }
 
     async fn on(folder: TempDir, tune: fn(&mut Config)) -> Self {
