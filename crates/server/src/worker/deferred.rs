@@ -29,7 +29,7 @@ pub struct DeferredReports {
 pub(super) enum Turn {
     Take,
     /// Nothing more, apart from an answer.
-    Over(Option<Out>),
+    Over(Option<LeaseLost>),
 }
 
 impl DeferredReports {
@@ -81,12 +81,12 @@ impl DeferredReports {
         worker: &WorkerId,
         holder: &Holder,
         at: Option<AttemptRef>,
-    ) -> Option<Out> {
+    ) -> Option<LeaseLost> {
         if holder.is_of(services, &registry.parts, worker) {
             return None;
         }
         self.holders.remove(holder);
-        Some(Out::LeaseLost(LeaseLost { attempt: at }))
+        Some(LeaseLost { attempt: at })
     }
 
     fn defer(

@@ -66,15 +66,17 @@ pub(super) struct Arrived {
 
 /// What became of the reports of one turn.
 enum Taken {
-    One {
-        arrived: Ticket,
-        holder: Holder,
-        at: Option<AttemptRef>,
-        answer: Result<Option<Out>, Error>,
-    },
+    One(Box<TakenOne>),
     Pages(Vec<Ticket>),
     /// Not as one. Here they are again.
     NotTogether(Vec<Arrived>),
+}
+
+struct TakenOne {
+    arrived: Ticket,
+    holder: Holder,
+    at: Option<AttemptRef>,
+    answer: Result<Option<Out>, Error>,
 }
 
 /// What is kept of a report while it is being taken.
@@ -184,7 +186,8 @@ impl<'a> ReportQueue<'a> {
     pub(super) async fn finish_one(&mut self) {
         let Some(taken) = self.under_way.next().await else { return };
         let job = match taken {
-            Taken::One { arrived, holder, at, answer } => {
+            Taken::One(one) => {
+                let TakenOne { arrived, holder, at, answer } = *one;
                 let (services, registry, worker) = (self.services, self.registry, self.worker);
                 match self.deferred.after(services, registry, worker, holder, at, answer) {
                     Ok(answer) => self.answers.extend(answer),
@@ -224,15 +227,16 @@ impl<'a> ReportQueue<'a> {
             };
             match self.deferred.turn(services, registry, worker, &next.holder, &next.message) {
                 Turn::Over(answer) => {
-                    self.answers.extend(answer);
+                    self.answers.extend(answer.map(Out::LeaseLost));
                     let ticket = Ticket::of(&next);
                     self.done(&ticket);
                 }
                 Turn::Take => {
-                    let pages = chain.pages_with(next);
-                    return self.under_way.push(match pages {
-                        Ok(pages) => take_pages(services, registry, worker, pages).boxed(),
-                        Err(next) => take(services, registry, worker, next).boxed(),
+                    let more = chain.pages_behind(&next);
+                    return self.under_way.push(if more.is_empty() {
+                        take(services, registry, worker, next).boxed()
+                    } else {
+                        take_pages(services, registry, worker, std::iter::once(next).chain(more).collect()).boxed()
                     });
                 }
             }
@@ -257,21 +261,18 @@ impl<'a> ReportQueue<'a> {
 }
 
 impl Chain {
-    /// The pages that can be taken together with the next report; the report alone if there are none.
-    fn pages_with(&mut self, next: Arrived) -> Result<Vec<Arrived>, Arrived> {
+    /// The pages that can be taken together with the next report, if that is a page too.
+    fn pages_behind(&mut self, next: &Arrived) -> Vec<Arrived> {
         if self.one_by_one > 0 {
             self.one_by_one -= 1;
-            return Err(next);
+            return Vec::new();
         }
         let is_page = |report: &Arrived| report.holder == next.holder && matches!(report.message, In::Page(_));
-        if !is_page(&next) {
-            return Err(next);
+        if !is_page(next) {
+            return Vec::new();
         }
         let more = self.waiting.iter().take(page_batch::MAX_PAGES - 1).take_while(|report| is_page(report)).count();
-        if more == 0 {
-            return Err(next);
-        }
-        Ok(std::iter::once(next).chain(self.waiting.drain(..more)).collect())
+        self.waiting.drain(..more).collect()
     }
 }
 
@@ -286,7 +287,7 @@ async fn take(services: &Services, registry: &Registry, worker: &WorkerId, repor
     let Arrived { holder, message, .. } = report;
     let at = messages::attempt(&message).cloned();
     let answer = messages::take(services, registry, worker, message).await;
-    Taken::One { arrived, holder, at, answer }
+    Taken::One(Box::new(TakenOne { arrived, holder, at, answer }))
 }
 
 async fn take_pages(services: &Services, registry: &Registry, worker: &WorkerId, pages: Vec<Arrived>) -> Taken {
