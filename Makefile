@@ -90,10 +90,11 @@ run: ## Build, start Courant on ./data, show a sample document being processed
 	cargo build --release --workspace --bin courant --locked $(RUN_FEATURES)
 	$(BIN) up --data-dir $(DATA) --demo $(SAMPLE) --log warn
 
-# The half of the program that needs no console, while that is built.
+# The half of the program that needs no console, while that is built. Of the server only its libraries are needed; asked for
+# here, they are compiled while the PDF crate keeps a single core busy.
 .PHONY: run-worker
 run-worker:
-	@cargo build --release --workspace --bin courant-pdf-worker --locked $(RUN_FEATURES)
+	@cargo build --release --workspace --bin courant-pdf-worker --bin courant-server --locked $(RUN_FEATURES)
 
 # --- testing --------------------------------------------------------------------------------------------------------
 
@@ -101,7 +102,7 @@ run-worker:
 .PHONY: test
 test: ## Run all tests
 	@code=0; \
-	$(MAKE) test-rust test-torture test-web || code=$$?; \
+	$(MAKE) test-rust bench-check test-torture test-web || code=$$?; \
 	$(MAKE) --jobs=2 --output-sync=target test-browser test-clients || code=$$?; \
 	exit $$code
 
@@ -189,12 +190,29 @@ deny: ## The same, with cargo-deny built first; and known vulnerabilities, which
 	$(if $(DENY),,cargo install --locked --root $(TARGET)/tools cargo-deny)
 	$(or $(DENY),$(TARGET)/tools/bin/cargo-deny) --locked check
 
+# The server on core 0, clients and workers on core 1, so that the processor time of each can be told apart.
 .PHONY: bench
-bench: build bench-queues ## Throughput of the whole system: jobs and events per second
-	cargo run --release --locked -p courant-tests --bin bench
+bench: build ## Jobs, latency, submits, pages and idle watches; five rounds of each; ROWS="jobs single" chooses
+	taskset -c 1 $(TARGET)/release/bench $(ROWS) --json $(TARGET)/bench.json
+
+# The examples are those that test-rust has built.
+.PHONY: bench-check
+bench-check: build packages ## Count instructions of the hot path and compare with the committed counts; COUNT=--update commits
+	cargo build --release --workspace --examples --locked $(TEST_FEATURES)
+	tests/bench/instructions.py $(TARGET)/release/examples/instructions $(COUNT)
+
+.PHONY: bench-peers
+bench-peers: build $(DONE)/peers ## The same jobs through BullMQ, graphile-worker and pg-boss beside Courant, in turns
+	tests/bench/peers.py --bench $(TARGET)/release/bench --json $(TARGET)/bench-peers.json
+
+$(DONE)/peers: tests/bench/peers/package-lock.json
+	@tests/setup/need node 20.19 npm 10
+	@COURANT_BENCH_PEERS=1 tests/setup/packages
+	$(NPM_INSTALL) --prefix tests/bench/peers
+	@mkdir -p $(@D) && touch $@
 
 .PHONY: bench-queues
-bench-queues: ## A thousand to a million queued jobs side by side: positions, submits, claims, start, memory
+bench-queues: ## A thousand to a million waiting jobs side by side: positions, submits, claims, start, memory
 	cargo run --release --locked -p courant-engine --example queues
 
 # Poppler's pdftotext, when it is there, says which words there are; pdfium (`pip install pypdfium2`), when it is there,
@@ -211,4 +229,4 @@ clean: ## Remove everything that was built or installed here; ./data stays
 	cargo clean
 	rm -rf bridge/web/node_modules bridge/web/dist bridge/web/packages/*/dist
 	rm -rf bridge/web/examples/next/node_modules bridge/web/examples/next/.next
-	rm -rf tests/node_modules $(VENV) tests/browser/shots
+	rm -rf tests/node_modules tests/bench/peers/node_modules $(VENV) tests/browser/shots

@@ -16,7 +16,7 @@ pub struct Event {
     pub change: Change,
     /// How long the attempt under way had run, in milliseconds by a clock that nobody sets. `None` while no worker holds
     /// the job, when that is not known, and in logs of versions before 0.2.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub ran_ms: Option<u64>,
 }
 

@@ -83,7 +83,7 @@ pub struct Job {
     #[serde(default)]
     pub password: Option<Box<str>>,
     /// How long the last attempt ran, in milliseconds, once it ended: by [`Event::ran_ms`](crate::event::Event::ran_ms).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub ran_ms: Option<u64>,
 }
 
@@ -259,7 +259,7 @@ pub struct Attempt {
     pub error: JobError,
     pub pages_done: u32,
     /// How long it ran, in milliseconds. `None` where that was not measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub ran_ms: Option<u64>,
 }
 

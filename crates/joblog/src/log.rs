@@ -8,7 +8,7 @@
 //!    are unique over all keys and never given twice, not even after a crash. They MAY have gaps.
 //! 2. **Compare and set.** An append succeeds only if `expect` is the revision of the key's newest entry (`None`: the
 //!    key has none, or was forgotten). Of several appends with the same expectation at most one succeeds. The entries and
-//!    blobs of one append exist all or not at all, and no other entry of the key comes between them.
+//!    blobs of one append exist all or not at all, and its entries have consecutive revisions.
 //! 3. **Durable before visible.** An entry is returned by `append`, `read`, `latest` or announced by `head` only when it
 //!    survives a crash of the process and of the machine (the memory engine: of nothing). This holds for the revision
 //!    named in a conflict too.

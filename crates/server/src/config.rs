@@ -12,6 +12,7 @@ use clap::Args;
 use courant_engine::quota;
 use courant_engine::retry::RetryWaits;
 use courant_engine::view::Weights;
+use courant_joblog::log::MAX_BLOB_BYTES;
 
 pub use self::presence::PresenceConfig;
 pub use self::push::{PushConfig, PushService};
@@ -57,6 +58,11 @@ pub struct Config {
     /// Largest page result or export in bytes
     #[arg(long, env = "COURANT_MAX_ARTIFACT_BYTES", default_value_t = 256 << 20, value_name = "BYTES")]
     pub max_artifact_bytes: u64,
+
+    /// Documents, page results and exports up to this many bytes are kept in the log, where they are durable sooner; larger
+    /// ones in the object store (0 to 262144)
+    #[arg(long, env = "COURANT_SMALL_FILE_BYTES", default_value_t = 64 << 10, value_name = "BYTES")]
+    pub small_file_bytes: usize,
 
     /// Attempts in a row without a finished page after which a job fails (1 to 100)
     #[arg(long, env = "COURANT_MAX_ATTEMPTS", default_value_t = 3, value_name = "N")]
@@ -249,6 +255,7 @@ impl Config {
             large_document_bytes: 32 << 20,
             large_document_pages: 500,
             max_artifact_bytes: 256 << 20,
+            small_file_bytes: 64 << 10,
             max_attempts: 3,
             lease: Duration::from_secs(30),
             accept_within: Duration::from_secs(5),
@@ -331,6 +338,7 @@ impl Config {
             ("--max-document-bytes", self.max_document_bytes == 0, "must be at least 1"),
             ("--large-document-pages", self.large_document_pages == 0, "must be at least 1"),
             ("--max-artifact-bytes", self.max_artifact_bytes == 0, "must be at least 1"),
+            ("--small-file-bytes", self.small_file_bytes > MAX_BLOB_BYTES, "must be 0 to 262144"),
             ("--max-attempts", !(1..=100).contains(&self.max_attempts), "must be 1 to 100"),
             ("--lease", self.lease < Duration::from_millis(300), "must be at least 300ms"),
             ("--accept-within", self.accept_within.is_zero(), "must be longer than 0s"),

@@ -19,6 +19,7 @@ pub mod data_dir;
 pub mod error;
 pub mod expiry;
 pub mod fault;
+pub mod files;
 mod freed_workers;
 pub mod holds;
 pub mod incoming_body;

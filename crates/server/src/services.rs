@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::credential::Credentials;
 use crate::error::Error;
+use crate::files::JobFiles;
 use crate::holds::Holds;
 use crate::objects::Objects;
 use crate::projections::{self, Projections};
@@ -25,6 +26,8 @@ pub struct Services {
     pub engine: Arc<Engine>,
     pub projections: Projections,
     pub objects: Objects,
+    /// Documents and artifacts of jobs.
+    pub files: JobFiles,
     /// Seals and opens passwords of documents.
     pub passwords: PasswordSealer,
     /// Shows which worker holds an attempt.
@@ -57,6 +60,7 @@ impl Services {
     pub async fn open(config: Config, log: Arc<dyn Log>, objects: Objects) -> Result<Arc<Self>, OpenError> {
         let secret = seal::shared_secret(&config)?;
         let (projections, registered) = projections::register(&config);
+        let files = JobFiles::new(objects.clone(), log.clone(), config.small_file_bytes);
         let engine = Arc::new(Engine::open(config.engine(), log, registered).await?);
         Ok(Arc::new(Self {
             shares: Shares::new(&config),
@@ -64,6 +68,7 @@ impl Services {
             engine,
             projections,
             objects,
+            files,
             passwords: PasswordSealer::new(&secret),
             credentials: Credentials::new(&secret),
             holds: Holds::default(),

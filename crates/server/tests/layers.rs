@@ -3,12 +3,13 @@
 use std::path::Path;
 
 /// Lowest first: each imports from those above its line in this list alone.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     // What needs nothing of this crate: texts, shares, holds, and what can go wrong with a store.
     "credential data_dir expiry fault freed_workers holds share text unused_passwords",
     "config",
     "error projections seal",
     "objects shares",
+    "files",
     // The engine, and what services need beside it.
     "services",
     // What runs beside the services: uploads' memory, removals.
@@ -17,9 +18,9 @@ const LAYERS: [&str; 16] = [
     "auth convert status",
     "sampled",
     // Services.
+    "worker",
     "jobs",
     "uploads",
-    "worker",
     "positions",
     "admin queue",
     "notifications presence",

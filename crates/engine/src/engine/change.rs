@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event};
-use courant_joblog::ids::{JobId, Revision, Timestamp};
+use courant_joblog::ids::{JobId, Revision, Timestamp, WorkerId};
 use courant_joblog::job::Job;
-use courant_joblog::log::{Append, AppendError, Changed, Key};
+use courant_joblog::log::{Append, AppendError, Blob, Changed, Key};
 
 use super::core::Engine;
 use crate::error::Error;
@@ -16,27 +16,38 @@ use crate::snapshot::JobSnapshot;
 const RACES: usize = 32;
 
 impl Engine {
-    /// Brings a job into being. `false` if it was there already.
-    pub async fn create(&self, change: Change, id: JobId) -> Result<(JobSnapshot, bool), Error> {
+    /// Brings a job into being, together with blobs of it; with a worker, its first attempt starts there at once. Gives the
+    /// revision of its first event; `None` if it was there already.
+    pub async fn create(
+        &self,
+        change: Change,
+        id: JobId,
+        blobs: Vec<Blob>,
+        worker: Option<WorkerId>,
+    ) -> Result<(JobSnapshot, Option<Revision>), Error> {
         let event = Event::new(Timestamp::now(), change);
         let job = Arc::new(apply(None, &event)?);
-        let append = Append::one(None, event, job);
+        let mut append = Append { blobs, ..Append::one(None, event, job.clone()) };
+        let start = worker.map(|worker| Change::Started { attempt: 1, worker });
+        append.changes.extend(in_turn(&job, start, None)?);
+        let entries = append.changes.len() as u64;
         for _ in 0..RACES {
             let new = match self.log.append(append.clone()).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
-                    true
+                    // The entries of one append have consecutive revisions.
+                    Some(Revision(revision.0 + 1 - entries))
                 }
                 Err(AppendError::Conflict { actual }) => {
                     self.lost_to(actual).await;
-                    false
+                    None
                 }
                 Err(error) => return Err(Error::Append(error)),
             };
             match self.get(&id) {
                 Some(snapshot) => return Ok((snapshot, new)),
                 // Made, ended and removed again by others in the meantime.
-                None if new => return Err(Error::JobNotFound(id)),
+                None if new.is_some() => return Err(Error::JobNotFound(id)),
                 None => {}
             }
         }
@@ -108,7 +119,11 @@ impl Engine {
 }
 
 /// Changes one after another, each of what the one before made of the job.
-fn in_turn(job: &Arc<Job>, wanted: Vec<Change>, ran_ms: Option<u64>) -> Result<Vec<Changed>, Error> {
+fn in_turn(
+    job: &Arc<Job>,
+    wanted: impl IntoIterator<Item = Change>,
+    ran_ms: Option<u64>,
+) -> Result<Vec<Changed>, Error> {
     let (mut newest, at) = (job.clone(), Timestamp::now());
     let changes = wanted.into_iter().map(|change| {
         let event = Event { at, change, ran_ms };

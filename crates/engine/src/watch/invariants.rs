@@ -38,7 +38,7 @@ impl World {
         let submission = submission(&format!("J{:05}", self.random.u32(..)), "alice");
         let submission = Submission { max_attempts: 1, ..submission };
         let id = submission.id.clone();
-        self.engine.create(Change::Submitted(Box::new(submission)), id.clone()).await.unwrap();
+        self.engine.create(Change::Submitted(Box::new(submission)), id.clone(), Vec::new(), None).await.unwrap();
         self.jobs.push(id);
     }
 

@@ -1,15 +1,18 @@
 //! The newest entries in memory, so that followers who keep up cost no reading and no decoding.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::ids::{JobId, Revision};
-use crate::log::{Entry, Filter};
+use crate::log::{Entry, Filter, Record};
 
 /// Bounded by count and bytes; the oldest make room for the newest.
 #[derive(Debug)]
 pub(super) struct Ring {
     entries: VecDeque<StoredEntry>,
+    /// Jobs whose removal is among the entries, and where: what is older of them is not shown. Looked up when somebody reads, so
+    /// that a removal costs the same however much is kept.
+    forgotten: HashMap<JobId, Revision>,
     /// Every entry of the log above this is here.
     floor: Revision,
     bytes: usize,
@@ -26,23 +29,25 @@ pub(super) struct StoredEntry {
 
 impl Ring {
     pub(super) fn new(head: Revision, max_entries: usize, max_bytes: usize) -> Self {
-        Self { entries: VecDeque::new(), floor: head, bytes: 0, max_entries, max_bytes }
+        Self { entries: VecDeque::new(), forgotten: HashMap::new(), floor: head, bytes: 0, max_entries, max_bytes }
     }
 
     /// Takes in what was committed; of the forgotten jobs only that remains.
     pub(super) fn push(&mut self, committed: Vec<StoredEntry>, forgotten: &HashSet<JobId>) {
-        if !forgotten.is_empty() {
-            self.entries.retain(|kept| !forgotten.contains(&kept.entry.key.job));
-            self.bytes = self.entries.iter().map(|kept| kept.bytes).sum();
-        }
         for kept in committed {
             self.bytes += kept.bytes;
+            if kept.entry.record == Record::Forgotten && forgotten.contains(&kept.entry.key.job) {
+                self.forgotten.insert(kept.entry.key.job.clone(), kept.entry.revision);
+            }
             self.entries.push_back(kept);
         }
         while self.entries.len() > self.max_entries || self.bytes > self.max_bytes {
             let Some(oldest) = self.entries.pop_front() else { return };
             self.bytes -= oldest.bytes;
             self.floor = oldest.entry.revision;
+            if self.forgotten.get(&oldest.entry.key.job) == Some(&oldest.entry.revision) {
+                self.forgotten.remove(&oldest.entry.key.job);
+            }
         }
     }
 
@@ -53,14 +58,18 @@ impl Ring {
         }
         let from = self.entries.partition_point(|kept| kept.entry.revision <= after);
         let entries = self.entries.range(from..).map(|kept| &kept.entry);
-        Some(entries.filter(|entry| filter.matches(&entry.key)).take(limit).cloned().collect())
+        let wanted = entries.filter(|entry| filter.matches(&entry.key) && self.is_there(entry));
+        Some(wanted.take(limit).cloned().collect())
+    }
+
+    fn is_there(&self, entry: &Entry) -> bool {
+        self.forgotten.get(&entry.key.job).is_none_or(|forgotten| entry.revision >= *forgotten)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Record;
     use crate::samples;
 
     fn kept(revision: u64, job: &str, bytes: usize) -> StoredEntry {
@@ -97,6 +106,10 @@ mod tests {
         let mut ring = Ring::new(Revision(0), 10, 100);
         ring.push(vec![kept(1, "A", 10), kept(2, "B", 20)], &HashSet::new());
         ring.push(vec![kept(3, "A", 5)], &HashSet::from([JobId::new("A")]));
-        assert_eq!((read(&ring, 0), ring.bytes), (Some(vec![2, 3]), 25));
+        assert_eq!(read(&ring, 0), Some(vec![2, 3]));
+        ring.push(vec![kept(4, "A", 5)], &HashSet::new());
+        assert_eq!(read(&ring, 0), Some(vec![2, 3, 4]), "made again");
+        ring.push((5..15).map(|revision| kept(revision, "B", 1)).collect(), &HashSet::new());
+        assert!(ring.forgotten.is_empty(), "nothing of it is kept here any more");
     }
 }

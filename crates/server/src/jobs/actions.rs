@@ -22,14 +22,19 @@ use crate::error::Error;
 use crate::passwords;
 use crate::retention;
 use crate::services::Services;
+use crate::worker::registry::Registry;
 
-pub struct Jobs(pub Arc<Services>);
+#[derive(Clone)]
+pub struct Jobs {
+    pub services: Arc<Services>,
+    pub registry: Arc<Registry>,
+}
 
 impl Jobs {
     /// The job, if the caller may see it.
     pub(super) fn visible(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
         let id = job_id(id)?;
-        let found = self.0.engine.get(&id);
+        let found = self.services.engine.get(&id);
         check_visible(identity, &id, found.as_ref().map(|snapshot| &*snapshot.current.job))?;
         found.ok_or_else(|| Refused::JobNotFound(id).into())
     }
@@ -42,7 +47,7 @@ impl Jobs {
         decide: impl Fn(&Job) -> Result<Option<Change>, Refused>,
     ) -> Result<JobSnapshot, Error> {
         let found = self.changeable(identity, id)?;
-        Ok(self.0.engine.change(&found.current.job.id, decide).await?)
+        Ok(self.services.engine.change(&found.current.job.id, decide).await?)
     }
 
     /// The job, if the caller may change it.
@@ -58,7 +63,7 @@ impl Jobs {
 
     /// As the caller sees it.
     pub(super) fn wire(&self, snapshot: &JobSnapshot) -> v1::Job {
-        convert::with_expire_time(self.0.config.retention, convert::snapshot(snapshot))
+        convert::with_expire_time(self.services.config.retention, convert::snapshot(snapshot))
     }
 }
 
@@ -78,41 +83,42 @@ impl Jobs {
         let CurrentJob { job, revision: before, .. } = self.changeable(identity, id)?.current;
         check_retry(&job)?;
         // It waits again, as a submitted job does.
-        let reservation = Reservation::make(&self.0.engine, &self.0.projections.quotas, &job.owner, &job.id, 0)?;
+        let reservation =
+            Reservation::make(&self.services.engine, &self.services.projections.quotas, &job.owner, &job.id, 0)?;
         // On its own: a caller that goes away must not leave a password that no job knows of.
-        let (jobs, by) = (Jobs(self.0.clone()), Box::<str>::from(identity.subject.as_str()));
+        let (jobs, by) = (self.clone(), Box::<str>::from(identity.subject.as_str()));
         let snapshot = self
-            .0
+            .services
             .run_detached(async move {
                 let _reservation = reservation;
                 jobs.requeue(&job.id, &by, password).await
             })
             .await?;
-        Ok((snapshot, self.0.engine.cursor(before)))
+        Ok((snapshot, self.services.engine.cursor(before)))
     }
 
     async fn requeue(&self, id: &JobId, by: &str, password: Option<Password>) -> Result<JobSnapshot, Error> {
         let name = match password {
-            Some(password) => Some(passwords::store(&self.0, id, &password.text).await?),
+            Some(password) => Some(passwords::store(&self.services, id, &password.text).await?),
             None => None,
         };
         let again = |job: &Job| {
             check_retry(job)?;
             Ok(Some(Change::Requeued { by: by.into(), password: name.clone() }))
         };
-        let snapshot = self.0.engine.change(id, again).await;
+        let snapshot = self.services.engine.change(id, again).await;
         // Whatever else went wrong, the retry may be in the log and need it; it goes with the job then.
         if matches!(snapshot, Err(Refused::JobState { .. } | Refused::JobNotFound(_))) {
-            passwords::drop_unused(&self.0, id, name.as_deref()).await;
+            passwords::drop_unused(&self.services, id, name.as_deref()).await;
         }
         Ok(snapshot?)
     }
 
     pub(super) async fn delete(&self, identity: &Identity, id: &str) -> Result<(), Error> {
         let id = self.changeable(identity, id)?.current.job.id.clone();
-        let (services, job) = (self.0.clone(), id.clone());
+        let (services, job) = (self.services.clone(), id.clone());
         // On its own: a caller that goes away in the middle must not leave files behind.
-        self.0
+        self.services
             .run_detached(async move {
                 let ended = |job: &Job| check_remove(job).map(|()| true);
                 // Removed by somebody else in the meantime is removed, too.

@@ -51,20 +51,20 @@ impl JobService for Jobs {
         request: Request<Streaming<SubmitJobRequest>>,
     ) -> Result<Response<SubmitJobResponse>, Status> {
         let identity = caller(&request)?;
-        let _used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(submit::submit(&self.0, &identity, request.into_inner()).await?))
+        let _used = self.services.shares.stream(&identity)?;
+        Ok(Response::new(submit::submit(&self.services, &self.registry, &identity, request.into_inner()).await?))
     }
 
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {
         let identity = caller(&request)?;
         let snapshot = self.visible(&identity, &request.get_ref().job_id)?;
-        let cursor = self.0.engine.cursor(snapshot.current.revision).encode();
+        let cursor = self.services.engine.cursor(snapshot.current.revision).encode();
         Ok(Response::new(GetJobResponse { job: Some(self.wire(&snapshot)), cursor }))
     }
 
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Result<Response<ListJobsResponse>, Status> {
         let identity = caller(&request)?;
-        Ok(Response::new(list::list(&self.0, &identity, request.into_inner()).await?))
+        Ok(Response::new(list::list(&self.services, &identity, request.into_inner()).await?))
     }
 
     async fn cancel_job(&self, request: Request<CancelJobRequest>) -> Result<Response<CancelJobResponse>, Status> {
@@ -89,7 +89,7 @@ impl JobService for Jobs {
         let identity = caller(&request)?;
         let GetBatchRequest { batch_id, owner } = request.get_ref();
         let name = batch::named(&identity, owner, batch_id)?;
-        Ok(Response::new(batch::get(&self.0, &name)?))
+        Ok(Response::new(batch::get(&self.services, &name)?))
     }
 
     async fn cancel_batch(
@@ -103,7 +103,7 @@ impl JobService for Jobs {
         if name.0.as_str() != identity.subject {
             require(&identity, Role::Admin, "admin")?;
         }
-        Ok(Response::new(batch::cancel(&self.0, &identity, &name).await?))
+        Ok(Response::new(batch::cancel(&self.services, &identity, &name).await?))
     }
 
     async fn watch_batch(
@@ -114,8 +114,8 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let name = batch::named(&identity, &request.owner, &request.batch_id)?;
         let interval = if request.min_interval.is_some() { interval_in(request.min_interval)? } else { BATCH_INTERVAL };
-        let used = self.0.shares.stream(&identity)?;
-        let states = batch::follow(self.0.clone(), name, interval, time_left(&identity))?;
+        let used = self.services.shares.stream(&identity)?;
+        let states = batch::follow(self.services.clone(), name, interval, time_left(&identity))?;
         Ok(Response::new(WithPermit::new(states, used)))
     }
 
@@ -131,7 +131,7 @@ impl JobService for Jobs {
             on_gap: on_gap(request.fail_on_gap),
             token_left: time_left(&identity),
         };
-        let used = self.0.shares.stream(&identity)?;
+        let used = self.services.shares.stream(&identity)?;
         Ok(Response::new(WithPermit::new(self.watch(watch, convert::watch_job), used)))
     }
 
@@ -151,7 +151,7 @@ impl JobService for Jobs {
             on_gap: on_gap(request.fail_on_gap),
             token_left: time_left(&identity),
         };
-        let used = self.0.shares.stream(&identity)?;
+        let used = self.services.shares.stream(&identity)?;
         Ok(Response::new(WithPermit::new(self.watch(watch, convert::watch_jobs), used)))
     }
 
@@ -162,16 +162,19 @@ impl JobService for Jobs {
         let identity = caller(&request)?;
         let request = request.into_inner();
         let snapshot = self.visible(&identity, &request.job_id)?;
-        let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(WithPermit::new(results::read(&self.0, &snapshot.current.job, &request).await?, used)))
+        let used = self.services.shares.stream(&identity)?;
+        Ok(Response::new(WithPermit::new(results::read(&self.services, &snapshot.current.job, &request).await?, used)))
     }
 
     async fn read_page(&self, request: Request<ReadPageRequest>) -> Result<Response<Self::ReadPageStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
         let snapshot = self.visible(&identity, &request.job_id)?;
-        let used = self.0.shares.stream(&identity)?;
-        Ok(Response::new(WithPermit::new(results::read_page(&self.0, &snapshot.current.job, &request).await?, used)))
+        let used = self.services.shares.stream(&identity)?;
+        Ok(Response::new(WithPermit::new(
+            results::read_page(&self.services, &snapshot.current.job, &request).await?,
+            used,
+        )))
     }
 
     async fn download_document(
@@ -181,9 +184,9 @@ impl JobService for Jobs {
         let identity = caller(&request)?;
         let request = request.into_inner();
         let snapshot = self.visible(&identity, &request.job_id)?;
-        let used = self.0.shares.stream(&identity)?;
+        let used = self.services.shares.stream(&identity)?;
         Ok(Response::new(WithPermit::new(
-            results::read_document(&self.0, &snapshot.current.job, &request).await?,
+            results::read_document(&self.services, &snapshot.current.job, &request).await?,
             used,
         )))
     }
@@ -195,12 +198,12 @@ impl Jobs {
         watch: Watch,
         form: fn(Retention, Update) -> T,
     ) -> mpsc::Receiver<Result<T, Status>> {
-        let retention = self.0.config.retention;
+        let retention = self.services.config.retention;
         let form = move |step: Result<Update, WatchError>| match step {
             Ok(update) => Ok(form(retention, update)),
             Err(error) => Err(Error::from(error).into()),
         };
-        watch::start(self.0.engine.clone(), &self.0.watch_tasks(), watch, form)
+        watch::start(self.services.engine.clone(), &self.services.watch_tasks(), watch, form)
     }
 }
 

@@ -12,11 +12,11 @@ use courant_proto::v1::{
 };
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
 use tonic::Status;
 
 use crate::convert;
 use crate::error::Error;
+use crate::files::JobFile;
 use crate::objects::{artifact_name, page_name};
 use crate::services::Services;
 
@@ -44,9 +44,9 @@ pub async fn read(
         size_bytes: bytes as i64,
         sha256: sha256.to_owned(),
     };
-    let path = services.objects.artifact(&job.id, attempt, &artifact_name(format));
+    let file = JobFile::artifact(&job.id, attempt, &artifact_name(format));
     let range = ByteRange::of(request.offset, request.limit, bytes)?;
-    let pieces = pieces(services, job, &path, range).await?;
+    let pieces = pieces(services, job, &file, range).await?;
     let header = futures::stream::once(async { Ok(ReadResultResponse { part: Some(Part::Header(header)) }) });
     let pieces = pieces.map_ok(|chunk| ReadResultResponse { part: Some(Part::Chunk(chunk)) });
     Ok(header.chain(pieces).boxed())
@@ -61,8 +61,8 @@ pub async fn read_page(
     let page = u32::try_from(request.page).ok().filter(|page| *page > 0);
     let page = page.ok_or_else(|| Error::field("page", "must be at least 1"))?;
     let attempt = attempt_of_page(job, page)?;
-    let path = services.objects.artifact(&job.id, attempt, &page_name(page));
-    let (size, pieces) = services.objects.open(&path).await.map_err(|error| gone(services, job, error))?;
+    let file = JobFile::artifact(&job.id, attempt, &page_name(page));
+    let (size, pieces) = services.files.open(&file).await.map_err(|error| gone(services, job, error))?;
     let header = ReadPageHeader { attempt: attempt as i32, size_bytes: size as i64 };
     let part = |part| Ok(ReadPageResponse { part: Some(part) });
     let header = futures::stream::once(async move { part(PagePart::Header(header)) });
@@ -93,9 +93,9 @@ pub async fn read_document(
         size_bytes: of.bytes as i64,
         sha256: of.sha256.to_string(),
     };
-    let path = services.objects.document(&job.id, &of.sha256);
+    let file = JobFile::document(&job.id, &of.sha256);
     let range = ByteRange::of(request.offset, request.limit, of.bytes)?;
-    let pieces = pieces(services, job, &path, range).await?;
+    let pieces = pieces(services, job, &file, range).await?;
     let part = |part| Ok(DownloadDocumentResponse { part: Some(part) });
     let header = futures::stream::once(async move { part(DocumentPart::Header(header)) });
     let pieces = pieces.map(move |chunk| part(DocumentPart::Chunk(chunk?)));
@@ -125,14 +125,14 @@ impl ByteRange {
 async fn pieces(
     services: &Services,
     job: &Job,
-    path: &Path,
+    file: &JobFile,
     range: ByteRange,
 ) -> Result<BoxStream<'static, Result<Bytes, Status>>, Error> {
     if range.empty {
         return Ok(futures::stream::empty().boxed());
     }
     let pieces =
-        services.objects.read(path, range.offset, range.limit).await.map_err(|error| gone(services, job, error))?;
+        services.files.read(file, range.offset, range.limit).await.map_err(|error| gone(services, job, error))?;
     Ok(pieces.map_err(Status::from).boxed())
 }
 

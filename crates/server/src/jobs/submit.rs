@@ -15,10 +15,13 @@ use tonic::{Code, Streaming};
 use super::submit_request::SubmitRequest;
 use crate::convert;
 use crate::error::Error;
+use crate::files::{Document, DocumentWriter, JobFile};
 use crate::incoming_body::IncomingBody;
-use crate::objects::{Draft, Stored, Writer};
+use crate::objects::Stored;
 use crate::passwords;
 use crate::services::Services;
+use crate::worker::dispatch::NewClaim;
+use crate::worker::registry::Registry;
 
 /// The largest piece of a document in bytes.
 pub const MAX_CHUNK: usize = 1 << 20;
@@ -26,29 +29,47 @@ pub const MAX_CHUNK: usize = 1 << 20;
 /// Takes a document in and makes a job of it.
 pub async fn submit(
     services: &Arc<Services>,
+    registry: &Arc<Registry>,
     identity: &Identity,
     mut parts: Streaming<SubmitJobRequest>,
 ) -> Result<SubmitJobResponse, Error> {
     let mut body = IncomingBody::begin(services, &identity.subject, services.objects.write_buffers()).await?;
     let request = SubmitRequest::check(body.next(header(&mut parts)).await?, identity, &services.config)?;
     let reservation = reserve(services, &request)?;
-    let draft = services.objects.upload();
-    let writer = services.objects.write(draft.path());
+    let writer = services.files.receive_document();
     let upload = Upload { services, request: &request, reservation: reservation.as_ref(), body, writer };
-    let stored = upload.receive(&mut parts).await?;
-    if request.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&stored.sha256)) {
-        return Err(Error::ChecksumMismatch { found: stored.sha256.to_string() });
+    let document = upload.receive(&mut parts).await?;
+    if request.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&document.stored.sha256)) {
+        return Err(Error::ChecksumMismatch { found: document.stored.sha256.to_string() });
     }
     // A caller that goes away from here on may have its job or not, but never half of it.
-    let snapshot = services.run_detached(commit(services.clone(), request, stored, draft, reservation)).await?;
-    answer(services, &snapshot).await
+    let commit = commit(services.clone(), Some(registry.clone()), request, document, reservation);
+    let submitted = services.run_detached(commit).await?;
+    answer(services, &submitted).await
+}
+
+/// The job of a submit.
+pub struct Submitted {
+    pub snapshot: JobSnapshot,
+    /// The revision of its first event; `None` when it was there before.
+    first: Option<Revision>,
+}
+
+impl Submitted {
+    /// A job that an earlier call made.
+    pub fn before(snapshot: JobSnapshot) -> Self {
+        Self { snapshot, first: None }
+    }
 }
 
 /// The job, and the cursor just before its first event.
-pub async fn answer(services: &Services, snapshot: &JobSnapshot) -> Result<SubmitJobResponse, Error> {
-    let cursor = services.engine.cursor(before_first(services, snapshot).await?).encode();
-    let job = convert::with_expire_time(services.config.retention, convert::snapshot(snapshot));
-    Ok(SubmitJobResponse { job: Some(job), cursor })
+pub async fn answer(services: &Services, submitted: &Submitted) -> Result<SubmitJobResponse, Error> {
+    let before = match submitted.first {
+        Some(first) => Revision(first.0.saturating_sub(1)),
+        None => before_first(services, &submitted.snapshot).await?,
+    };
+    let job = convert::with_expire_time(services.config.retention, convert::snapshot(&submitted.snapshot));
+    Ok(SubmitJobResponse { job: Some(job), cursor: services.engine.cursor(before).encode() })
 }
 
 async fn header(parts: &mut Streaming<SubmitJobRequest>) -> Result<SubmitJobHeader, Error> {
@@ -100,15 +121,15 @@ struct Upload<'a> {
     request: &'a SubmitRequest,
     reservation: Option<&'a Reservation>,
     body: IncomingBody<'a>,
-    writer: Writer,
+    writer: DocumentWriter<'a>,
 }
 
 impl Upload<'_> {
-    async fn receive(mut self, parts: &mut Streaming<SubmitJobRequest>) -> Result<Stored, Error> {
+    async fn receive(mut self, parts: &mut Streaming<SubmitJobRequest>) -> Result<Document, Error> {
         match self.stream_body(parts).await {
             Ok(()) => self.writer.finish().await,
             Err(error) => {
-                self.writer.abort().await;
+                self.writer.file.abort().await;
                 Err(error)
             }
         }
@@ -122,11 +143,11 @@ impl Upload<'_> {
             if !(1..=MAX_CHUNK).contains(&chunk.len()) {
                 return Err(Error::field("chunk", "must have 1 byte to 1 MiB"));
             }
-            self.check_limit(self.writer.bytes() + chunk.len() as u64)?;
+            self.check_limit(self.writer.file.bytes() + chunk.len() as u64)?;
             self.body.grow(chunk.len()).await?;
-            self.writer.push(chunk).await?;
+            self.writer.file.push(chunk).await?;
         }
-        let found = self.writer.bytes();
+        let found = self.writer.file.bytes();
         match self.request.bytes {
             _ if found == 0 => Err(Error::DocumentEmpty),
             Some(promised) if promised != found => Err(Error::DocumentCut { promised, found }),
@@ -150,18 +171,20 @@ impl Upload<'_> {
     }
 }
 
-/// Moves the document to its final path and puts the job into the log, or finds the job that this request made before.
+/// Moves the document to its final path and puts the job into the log, or finds the job that this request made before. With
+/// a registry of workers, a job that would be given out at once starts in the same commit.
 pub async fn commit(
     services: Arc<Services>,
+    registry: Option<Arc<Registry>>,
     request: SubmitRequest,
-    stored: Stored,
-    draft: Draft,
+    document: Document,
     mut reservation: Option<Reservation>,
-) -> Result<JobSnapshot, Error> {
+) -> Result<Submitted, Error> {
     // Who removes a job holds its files, too: a repeat of its request waits until they are gone.
     let _hold = services.holds.take(&request.id).await;
+    let stored = document.stored.clone();
     if let Some(snapshot) = services.engine.get(&request.id) {
-        return same(snapshot, &request, &stored);
+        return Ok(Submitted::before(same(snapshot, &request, &stored)?));
     }
     if reservation.is_none() {
         // It was there when this call began, and was removed since.
@@ -173,21 +196,27 @@ pub async fn commit(
             stored.bytes,
         )?);
     }
-    draft.commit(&services.objects.document(&request.id, &stored.sha256)).await?;
+    let file = JobFile::document(&request.id, &stored.sha256);
+    let blobs = services.files.place_document(&file, document).await?.into_iter().collect();
     let password = match &request.password {
         Some(password) => Some(passwords::store(&services, &request.id, &password.text).await?),
         None => None,
     };
     let submission = request.clone().submission(&stored, password.clone(), &services.config);
-    let (snapshot, new) = services.engine.create(Change::Submitted(Box::new(submission)), request.id.clone()).await?;
+    let start = registry.and_then(|registry| NewClaim::make(&services, &registry, &submission));
+    let worker = start.as_ref().map(|claim| claim.worker().clone());
+    let submission = Change::Submitted(Box::new(submission));
+    let (snapshot, first) = services.engine.create(submission, request.id.clone(), blobs, worker).await?;
     drop(reservation);
-    if !new {
+    if let (Some(start), Some(_)) = (start, first) {
+        start.assign(&snapshot.current.job).await;
+    }
+    if first.is_some() {
+        tracing::info!(job = %snapshot.current.job.id, owner = %request.owner, bytes = stored.bytes, "job submitted");
+    } else {
         passwords::drop_unused(&services, &request.id, password.as_deref()).await;
     }
-    if new {
-        tracing::info!(job = %snapshot.current.job.id, owner = %request.owner, bytes = stored.bytes, "job submitted");
-    }
-    same(snapshot, &request, &stored)
+    Ok(Submitted { snapshot: same(snapshot, &request, &stored)?, first })
 }
 
 /// The job, if it is what this request asks for. Its owner is compared although the id is derived from it: an id is only as

@@ -8,5 +8,6 @@ mod store;
 mod uploads;
 
 pub use self::names::{artifact_name, page_name};
+pub(crate) use self::store::hex;
 pub use self::store::{Draft, Objects, OpenError, Stored, Writer};
 pub use self::uploads::{DESCRIPTOR, UploadFile, UploadPath};

@@ -117,14 +117,9 @@ impl Objects {
         Draft { objects: self.clone(), path: Some(self.path(&format!("uploads/{}", JobId::random()))) }
     }
 
-    /// Where a job's document lies. The checksum in the name keeps two submits with one request id apart.
-    pub fn document(&self, job: &JobId, sha256: &str) -> Path {
-        self.path(&format!("jobs/{job}/document-{sha256}"))
-    }
-
-    /// Where an attempt's artifact lies. Each attempt has its own folder, so a late writer harms nobody.
-    pub fn artifact(&self, job: &JobId, attempt: u32, name: &str) -> Path {
-        self.path(&format!("jobs/{job}/a{attempt}/{name}"))
+    /// Where a file of a job lies.
+    pub fn job_file(&self, job: &JobId, name: &str) -> Path {
+        self.path(&format!("jobs/{job}/{name}"))
     }
 
     /// Where a sealed password of a job lies. Each has its own name, so that removing an old one harms no new one.
@@ -367,6 +362,11 @@ impl Draft {
         self.path.clone().unwrap_or_default()
     }
 
+    /// Nothing was written.
+    pub fn unused(mut self) {
+        self.path = None;
+    }
+
     /// Moves what was written to its final path, over whatever is there.
     pub async fn commit(mut self, path: &Path) -> Result<(), Error> {
         let from = self.path();
@@ -394,7 +394,7 @@ fn cause(error: std::io::Error) -> object_store::Error {
         .unwrap_or_else(|error| object_store::Error::Generic { store: "upload", source: error.into() })
 }
 
-pub(super) fn hex(hash: Sha256) -> Box<str> {
+pub(crate) fn hex(hash: Sha256) -> Box<str> {
     courant_runtime::hex(&hash.finalize()).into_boxed_str()
 }
 
@@ -406,7 +406,7 @@ mod tests {
     async fn what_is_written_is_described_and_read_in_part() {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();
-        let (draft, path) = (objects.upload(), objects.document(&JobId::new("J"), "abc"));
+        let (draft, path) = (objects.upload(), objects.job_file(&JobId::new("J"), "document-abc"));
         let written = draft.path();
         let mut writer = objects.write(written.clone());
         writer.push(Bytes::from_static(b"hello ")).await.unwrap();
@@ -432,9 +432,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();
         let id = JobId::new("J");
-        let writer = objects.write(objects.document(&id, "abc"));
+        let writer = objects.write(objects.job_file(&id, "document-abc"));
         writer.finish().await.unwrap();
-        let mut cut_off = objects.write(objects.artifact(&id, 1, "pages/000001.json"));
+        let mut cut_off = objects.write(objects.job_file(&id, "a1/pages/000001.json"));
         cut_off.push(vec![0; LOCAL_PART_BYTES + 1].into()).await.unwrap();
         assert_eq!(objects.jobs().await.unwrap(), std::slice::from_ref(&id));
         objects.remove_job(&id).await.unwrap();

@@ -34,7 +34,7 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 impl Server {
     pub(super) async fn router(&self) -> Result<CountedRouter, ServeError> {
         let guard = AuthInterceptor::new(self.verifier.clone());
-        let jobs = JobServiceServer::new(Jobs(self.services.clone()))
+        let jobs = JobServiceServer::new(Jobs { services: self.services.clone(), registry: self.registry.clone() })
             .max_decoding_message_size(MAX_PIECE_MESSAGE)
             .accept_compressed(Gzip)
             .accept_compressed(Zstd)

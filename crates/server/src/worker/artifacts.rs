@@ -15,8 +15,9 @@ use tonic::{Status, Streaming};
 use super::access::held;
 use super::registry::Registry;
 use crate::error::Error;
+use crate::files::{FileWriter, JobFile};
 use crate::incoming_body::IncomingBody;
-use crate::objects::{Stored, Writer};
+use crate::objects::Stored;
 use crate::services::Services;
 
 /// The longest name of an artifact in bytes.
@@ -27,8 +28,8 @@ pub async fn read_document(
     services: &Services,
     job: &Job,
 ) -> Result<BoxStream<'static, Result<ReadDocumentResponse, Status>>, Error> {
-    let path = services.objects.document(&job.id, &job.document.sha256);
-    let pieces = services.objects.read(&path, 0, None).await?;
+    let file = JobFile::document(&job.id, &job.document.sha256);
+    let pieces = services.files.read(&file, 0, None).await?;
     Ok(pieces.map_ok(|chunk| ReadDocumentResponse { chunk }).map_err(Status::from).boxed())
 }
 
@@ -41,8 +42,8 @@ pub async fn read(
     let (holder, _) = held(services, registry, request.attempt)?;
     check_name(&request.name)?;
     let writer = u32::try_from(request.written_by).map_err(|_| Error::field("written_by", "must be at least 1"))?;
-    let path = services.objects.artifact(&holder.attempt.job, writer, &request.name);
-    let pieces = services.objects.read(&path, 0, None).await.map_err(|error| match error {
+    let file = JobFile::artifact(&holder.attempt.job, writer, &request.name);
+    let pieces = services.files.read(&file, 0, None).await.map_err(|error| match error {
         Error::Objects(object_store::Error::NotFound { .. }) => Error::ArtifactNotFound(request.name),
         other => other,
     })?;
@@ -63,9 +64,9 @@ pub async fn write(
     let (holder, _) = held(services, registry, attempt)?;
     let attempt = &holder.attempt;
     drop(holder.enter(services, &registry.parts, &name)?);
-    let path = services.objects.artifact(&attempt.job, attempt.number, &name);
-    let mut writer = services.objects.write(path);
-    let poured = stream_body(services.config.max_artifact_bytes, &mut parts, &mut body, &mut writer).await;
+    let file = JobFile::artifact(&attempt.job, attempt.number, &name);
+    let mut writer = services.files.receive_artifact(file);
+    let poured = stream_body(services.config.max_artifact_bytes, &mut parts, &mut body, &mut writer.file).await;
     // An attempt or a part that ended meanwhile leaves nothing behind.
     match poured.and_then(|()| holder.enter(services, &registry.parts, &name)) {
         Ok(_inside) => {
@@ -74,7 +75,7 @@ pub async fn write(
             Ok(WriteArtifactResponse { size_bytes: bytes as i64, sha256: sha256.into() })
         }
         Err(error) => {
-            writer.abort().await;
+            writer.file.abort().await;
             Err(error)
         }
     }
@@ -100,7 +101,7 @@ async fn stream_body(
     limit: u64,
     parts: &mut Streaming<WriteArtifactRequest>,
     body: &mut IncomingBody<'_>,
-    writer: &mut Writer,
+    writer: &mut FileWriter<'_>,
 ) -> Result<(), Error> {
     while let Some(part) = body.next(next(parts)).await? {
         let Part::Chunk(chunk) = part else {

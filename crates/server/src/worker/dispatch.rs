@@ -7,9 +7,9 @@ use courant_engine::Error as Refused;
 use courant_engine::attempt::AttemptId;
 use courant_engine::dispatch::FreeWorker;
 use courant_engine::view::CurrentJob;
-use courant_joblog::event::AttemptCharge;
+use courant_joblog::event::{AttemptCharge, Submission};
 use courant_joblog::ids::WorkerId;
-use courant_joblog::job::{Job, JobError};
+use courant_joblog::job::{Job, JobError, Lane};
 use courant_joblog::log::AppendError;
 use courant_proto::v1::work_response::Message;
 use tokio::time::Instant;
@@ -64,7 +64,11 @@ fn wanted(services: &Services, registry: &Registry) -> Vec<Box<str>> {
 
 fn assign(services: &Arc<Services>, registry: &Arc<Registry>, free: &FreeWorker, current: CurrentJob) {
     let attempt = AttemptId { job: current.job.id.clone(), number: current.job.attempt.saturating_add(1) };
-    registry.begin_claim(&free.worker, &attempt);
+    // A job that was made meanwhile may have taken the slot.
+    if !services.engine.read(|view| registry.begin_claim(&free.worker, &attempt, view.held_count(&free.worker))) {
+        services.engine.give_back(&attempt.job);
+        return;
+    }
     for part in registry.parts.over_limit(&free.worker, free.slots - 1) {
         sharing::end_soon(services, registry, part, PartEnd::SlotNeeded);
     }
@@ -113,15 +117,67 @@ impl Drop for Claim {
     }
 }
 
+/// A worker's slot that is kept for a job while that is made, so that the job starts with its first entry.
+pub struct NewClaim {
+    services: Arc<Services>,
+    registry: Arc<Registry>,
+    worker: WorkerId,
+    attempt: AttemptId,
+}
+
+impl NewClaim {
+    /// Keeps a slot for a job that would be given out at once: no other job of its kind waits, and a worker is free. Jobs of the
+    /// large lane take their turn, and so does everything where an owner may have only so many jobs running.
+    pub fn make(services: &Arc<Services>, registry: &Arc<Registry>, job: &Submission) -> Option<Self> {
+        if job.lane == Lane::Large || services.config.owner_running > 0 {
+            return None;
+        }
+        let attempt = AttemptId { job: job.id.clone(), number: 1 };
+        let (worker, slots) = services.engine.projection(&services.projections.freed_workers, |freed, view| {
+            registry.reopen(&freed.take());
+            let others_wait = Lane::ALL.iter().any(|lane| view.queue(&job.kind, *lane).waiting.jobs > 0);
+            let held = |worker: &WorkerId| view.held_count(worker);
+            if others_wait { None } else { registry.claim_any(&job.kind, &attempt, held) }
+        })?;
+        for part in registry.parts.over_limit(&worker, slots - 1) {
+            sharing::end_soon(services, registry, part, PartEnd::SlotNeeded);
+        }
+        Some(Self { services: services.clone(), registry: registry.clone(), worker, attempt })
+    }
+
+    pub fn worker(&self) -> &WorkerId {
+        &self.worker
+    }
+
+    /// Gives the worker the job, which has started.
+    pub async fn assign(self, job: &Job) {
+        if let Err(error) = give_out(&self.services, &self.registry, &self.worker, job).await {
+            tracing::warn!(job = %job.id, worker = %self.worker, %error, "a claim failed");
+        }
+    }
+}
+
+impl Drop for NewClaim {
+    fn drop(&mut self) {
+        self.registry.end_claim(&self.worker, &self.attempt);
+        self.services.engine.wake.notify_one();
+    }
+}
+
 async fn claim(services: &Services, registry: &Registry, worker: &WorkerId, job: &Job) -> Result<(), Error> {
     // The job may run by now because somebody else was quicker.
     let Some(claimed) = services.engine.claim(worker, job).await? else { return Ok(()) };
-    let attempt = AttemptId::of(&claimed);
-    tracing::info!(job = %job.id, attempt = attempt.number, %worker, "job started");
+    give_out(services, registry, worker, &claimed).await
+}
+
+/// Sends a worker a job that was started for it. One that cannot be reached loses it at once.
+async fn give_out(services: &Services, registry: &Registry, worker: &WorkerId, claimed: &Job) -> Result<(), Error> {
+    let attempt = AttemptId::of(claimed);
+    tracing::info!(job = %claimed.id, attempt = attempt.number, %worker, "job started");
     if registry.assign(
         worker,
         attempt.clone(),
-        Message::Assignment(assignment(&claimed, Holder::of(&attempt).wire(&services.credentials, worker))),
+        Message::Assignment(assignment(claimed, Holder::of(&attempt).wire(&services.credentials, worker))),
     ) {
         return Ok(());
     }
@@ -157,7 +213,8 @@ mod tests {
         tokio::spawn(async move { following.engine.follow().await });
         let id = JobId::random();
         let submission = submission(id.as_str(), "alice");
-        let (waiting, _) = services.engine.create(Change::Submitted(Box::new(submission)), id).await.unwrap();
+        let (waiting, _) =
+            services.engine.create(Change::Submitted(Box::new(submission)), id, Vec::new(), None).await.unwrap();
         let registry = Registry::default();
         let workers = ["w1", "w2"].map(WorkerId::new);
         let mut inboxes = workers.clone().map(|worker| {

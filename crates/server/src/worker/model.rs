@@ -264,7 +264,13 @@ impl World {
             formats: vec![],
             ..courant_engine::testing::submission(id.as_str(), "alice")
         };
-        if self.services.engine.create(Change::Submitted(Box::new(submission)), id.clone()).await.is_ok() {
+        if self
+            .services
+            .engine
+            .create(Change::Submitted(Box::new(submission)), id.clone(), Vec::new(), None)
+            .await
+            .is_ok()
+        {
             self.jobs.push(id);
         }
     }
@@ -304,9 +310,9 @@ impl World {
 
     async fn store(&self, holder: &Holder, page: i32) {
         let name = crate::objects::page_name(page as u32);
-        let path = self.services.objects.artifact(&holder.attempt.job, holder.attempt.number, &name);
-        let mut writer = self.services.objects.write(path);
-        writer.push(bytes::Bytes::from_static(b"{}")).await.unwrap();
+        let file = crate::files::JobFile::artifact(&holder.attempt.job, holder.attempt.number, &name);
+        let mut writer = self.services.files.receive_artifact(file);
+        writer.file.push(bytes::Bytes::from_static(b"{}")).await.unwrap();
         writer.finish().await.unwrap();
     }
 

@@ -23,6 +23,7 @@ use super::registry::Registry;
 use super::sharing;
 use crate::convert;
 use crate::error::Error;
+use crate::files::JobFile;
 use crate::objects::{artifact_name, page_name};
 use crate::services::Services;
 
@@ -234,9 +235,8 @@ impl Report<'_> {
 
     /// Says so if an artifact that must be there is not.
     async fn stored(&self, name: &str) -> Result<(), Error> {
-        let path = self.services.objects.artifact(&self.attempt.job, self.attempt.number, name);
-        let stored = self.services.objects.with_timeout(self.services.objects.exists(&path)).await?;
-        if stored { Ok(()) } else { Err(Error::ArtifactNotFound(name.to_owned())) }
+        let file = JobFile::artifact(&self.attempt.job, self.attempt.number, name);
+        if self.services.files.exists(&file).await? { Ok(()) } else { Err(Error::ArtifactNotFound(name.to_owned())) }
     }
 
     async fn export_started(&self, format: i32) -> Result<(), Error> {
@@ -248,9 +248,8 @@ impl Report<'_> {
         let (attempt, format) = (self.attempt.number, convert::format_in("export.format", format)?);
         self.held_job()?;
         let name = artifact_name(format);
-        let path = self.services.objects.artifact(&self.attempt.job, attempt, &name);
-        self.stored(&name).await?;
-        let stored = self.services.objects.describe(&path).await?.ok_or(Error::ArtifactNotFound(name))?;
+        let file = JobFile::artifact(&self.attempt.job, attempt, &name);
+        let stored = self.services.files.describe(&file).await?.ok_or(Error::ArtifactNotFound(name))?;
         self.change(|job| {
             let (bytes, sha256) = (stored.bytes, stored.sha256.clone());
             (!over(job, format)).then_some(Change::ExportCompleted { attempt, format, bytes, sha256 })

@@ -72,7 +72,10 @@ impl Running {
         let secret = Secret::load(&data.join("secret")).unwrap();
         let token = Signer::hs256(&secret).sign("alice", &[Role::Service], PATIENCE).unwrap();
         let header = SubmitJobHeader { filename: "a.pdf".into(), kind: "pdf".into(), ..SubmitJobHeader::default() };
-        let parts = [Part::Header(header), Part::Chunk(b"%PDF-1.4".to_vec().into())];
+        let parts = [
+            Part::Header(header), // Too large for the log.
+            Part::Chunk(vec![b'%'; 100_000].into()),
+        ];
         let body = tokio_stream::iter(parts.map(|part| SubmitJobRequest { part: Some(part) }));
         let mut request = Request::new(body);
         request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());

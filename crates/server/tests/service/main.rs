@@ -26,6 +26,8 @@ mod push;
 mod quotas;
 mod retention;
 mod shares;
+mod small_files;
+mod start_at_once;
 mod streams;
 mod support;
 mod unwatched;

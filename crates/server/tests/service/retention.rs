@@ -12,6 +12,7 @@ use tonic::{Code, Status, Streaming};
 use crate::support::*;
 
 fn short(config: &mut courant_server::Config) {
+    in_object_store(config);
     config.retention = Retention(Some(Duration::from_millis(1500)));
 }
 
@@ -111,7 +112,7 @@ async fn with_no_retention_nothing_expires() {
 
 #[tokio::test]
 async fn a_person_removes_a_finished_job_and_only_that() {
-    let world = World::new().await;
+    let world = World::tuned(in_object_store).await;
     let waiting = id(&world.submit("alice").await);
     let early = delete(&world, "alice", &waiting).await.unwrap_err();
     assert_eq!((early.code(), reason(&early).as_str()), (Code::FailedPrecondition, "JOB_STATE"));
@@ -129,7 +130,7 @@ async fn a_person_removes_a_finished_job_and_only_that() {
 
 #[tokio::test]
 async fn a_watcher_who_was_away_hears_of_the_removal_or_of_a_gap() {
-    let world = World::new().await;
+    let world = World::tuned(in_object_store).await;
     let old = finished(&world, markdown_only()).await;
     let mut watch = all(&world, &old.cursor).await;
     let mut cursors = vec![old.cursor.clone()];
@@ -164,7 +165,7 @@ async fn a_watcher_who_was_away_hears_of_the_removal_or_of_a_gap() {
 
 #[tokio::test]
 async fn a_removed_request_can_be_made_again_and_its_cursor_leads_to_the_new_job_only() {
-    let world = World::new().await;
+    let world = World::tuned(in_object_store).await;
     let header = SubmitJobHeader { request_id: "r".into(), ..markdown_only() };
     let first = finished(&world, header.clone()).await;
     delete(&world, "alice", &id(&first)).await.unwrap();
@@ -179,7 +180,7 @@ async fn a_removed_request_can_be_made_again_and_its_cursor_leads_to_the_new_job
 /// Submits and removals of the same request at the same time: whoever is there has its document.
 #[tokio::test]
 async fn a_job_that_is_there_has_its_document_however_submits_and_removals_meet() {
-    let world = World::new().await;
+    let world = World::tuned(in_object_store).await;
     let header = SubmitJobHeader { request_id: "r".into(), ..SubmitJobHeader::default() };
     for _ in 0..20 {
         let submits = futures::future::join_all((0..4).map(|_| async {
@@ -196,7 +197,7 @@ async fn a_job_that_is_there_has_its_document_however_submits_and_removals_meet(
 
 #[tokio::test]
 async fn files_that_a_crash_left_are_swept_at_start_and_jobs_keep_theirs() {
-    let world = World::new().await;
+    let world = World::tuned(in_object_store).await;
     let kept = id(&world.submit("alice").await);
     let orphan = world.folder.path().join("objects/jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV/a1");
     std::fs::create_dir_all(&orphan).unwrap();

@@ -222,6 +222,11 @@ impl World {
     }
 }
 
+/// Small files too lie in the object store, where a story can look at them or make them fail.
+pub fn in_object_store(config: &mut Config) {
+    config.small_file_bytes = 0;
+}
+
 /// Waits for what happens without anybody being told.
 pub async fn until(done: impl Fn() -> bool) {
     let waiting = async {

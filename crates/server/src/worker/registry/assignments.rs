@@ -9,15 +9,40 @@ use tokio::time::{Duration, Instant};
 
 use super::Registry;
 
+/// Workers that are looked at for a job that is being made.
+const LOOKED_AT: usize = 16;
 /// How long a confirmed attempt is remembered at least.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(60);
 
 impl Registry {
-    /// A claim for the worker is being written.
-    pub fn begin_claim(&self, worker: &WorkerId, attempt: &AttemptId) {
-        if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
-            worker.claiming.insert(attempt.clone());
-        }
+    /// Keeps a slot of a worker for an attempt whose claim is about to be written, given how many jobs it holds. `false` if it
+    /// has none left by now.
+    pub fn begin_claim(&self, worker: &WorkerId, attempt: &AttemptId, held: u32) -> bool {
+        let mut inner = self.inner.lock();
+        let Some(worker) = inner.workers.get_mut(worker).filter(|worker| worker.free_slots(held) > 0) else {
+            return false;
+        };
+        worker.claiming.insert(attempt.clone());
+        true
+    }
+
+    /// Keeps a slot of the worker of this kind that has most, given how many jobs each holds. Gives the worker, and how many
+    /// slots it had. `None` when none is free, or so many may be that looking at all is left to the dispatcher.
+    pub fn claim_any(
+        &self,
+        kind: &str,
+        attempt: &AttemptId,
+        held: impl Fn(&WorkerId) -> u32,
+    ) -> Option<(WorkerId, u32)> {
+        let inner = &mut *self.inner.lock();
+        let takers = inner.by_kind.get(kind).filter(|takers| takers.open.len() <= LOOKED_AT && !inner.closing)?;
+        let able = takers.open.iter().filter_map(|id| Some((id, inner.workers.get(id)?)));
+        let able = able.filter(|(_, worker)| worker.can_be_given_jobs(inner.floor, self.lease));
+        let free = able.map(|(id, worker)| (worker.free_slots(held(id)), id));
+        let (slots, id) = free.max().filter(|(slots, _)| *slots > 0)?;
+        let id = id.clone();
+        inner.workers.get_mut(&id)?.claiming.insert(attempt.clone());
+        Some((id, slots))
     }
 
     /// The claim is written, or came to nothing.

@@ -272,11 +272,10 @@ impl Registry {
         let mut free = Vec::new();
         for id in open {
             let Some(worker) = inner.workers.get(&id) else { continue };
-            let busy = held(&id).saturating_add(worker.claiming.len() as u32);
-            let slots = worker.capabilities.slots.saturating_sub(busy);
+            let slots = worker.free_slots(held(&id));
             if slots == 0 {
                 inner.close(&id);
-            } else if worker.takes_jobs() && worker.can_receive() && !worker.is_silent(inner.floor, self.lease) {
+            } else if worker.can_be_given_jobs(inner.floor, self.lease) {
                 let (kinds, takes_parts) = (worker.capabilities.kinds.clone(), worker.capabilities.takes_parts);
                 free.push(FreeWorker { worker: id, kinds, slots, takes_parts });
             }
@@ -417,6 +416,15 @@ impl Worker {
 
     fn takes_jobs(&self) -> bool {
         !self.drained && self.connection.as_ref().is_some_and(|connection| connection.welcomed)
+    }
+
+    fn can_be_given_jobs(&self, floor: Instant, lease: Duration) -> bool {
+        self.takes_jobs() && self.can_receive() && !self.is_silent(floor, lease)
+    }
+
+    /// Slots beside the jobs it holds and those that are being claimed for it.
+    fn free_slots(&self, held: u32) -> u32 {
+        self.capabilities.slots.saturating_sub(held + self.claiming.len() as u32)
     }
 
     /// Slots, busy or not, for which it may get jobs.

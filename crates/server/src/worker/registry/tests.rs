@@ -74,7 +74,7 @@ async fn what_a_worker_holds_without_knowing_is_found() {
     tokio::time::advance(WITHIN * 2).await;
     assert!(registry.overdue(WITHIN).is_empty(), "it may still be telling what it has");
     registry.confirm(&worker, &attempt(1));
-    registry.begin_claim(&worker, &attempt(2));
+    assert!(registry.begin_claim(&worker, &attempt(2), 0));
     registry.welcomed(&session);
     registry.expect(&worker, &held);
     tokio::time::advance(WITHIN * 2).await;

@@ -131,7 +131,8 @@ mod tests {
         tokio::spawn(async move { following.engine.follow().await });
         let id = JobId::random();
         let submission = submission(id.as_str(), "alice");
-        let (waiting, _) = services.engine.create(Change::Submitted(Box::new(submission)), id).await.unwrap();
+        let change = Change::Submitted(Box::new(submission));
+        let (waiting, _) = services.engine.create(change, id, Vec::new(), None).await.unwrap();
         let (lead, helper) = (WorkerId::new("lead"), WorkerId::new("helper"));
         let job = services.engine.claim(&lead, &waiting.current.job).await.unwrap().unwrap();
         let registry = Arc::new(Registry::default());

@@ -1,0 +1,96 @@
+//! Documents and artifacts that are small enough for the log.
+
+use courant_proto::v1::*;
+
+use crate::support::*;
+
+fn thousand(config: &mut courant_server::Config) {
+    config.small_file_bytes = 1000;
+}
+
+async fn document(world: &World, id: &str) -> Result<Vec<u8>, tonic::Status> {
+    let request = DownloadDocumentRequest { job_id: id.into(), ..Default::default() };
+    let mut stream = world.jobs("alice").download_document(request).await?.into_inner();
+    let mut bytes = Vec::new();
+    while let Some(message) = stream.message().await? {
+        if let Some(download_document_response::Part::Chunk(chunk)) = message.part {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    Ok(bytes)
+}
+
+async fn submit(world: &World, bytes: usize) -> String {
+    world.submit_with("alice", markdown_only(), &vec![b'x'; bytes]).await.unwrap().job.unwrap().job_id
+}
+
+#[tokio::test]
+async fn a_file_lies_in_the_log_up_to_the_limit_and_is_there_after_a_restart() {
+    let world = World::tuned(thousand).await;
+    let small = submit(&world, 1000).await;
+    assert_eq!(world.files().len(), 0, "{:?}", world.files());
+    let large = submit(&world, 1001).await;
+    assert_eq!(world.files().len(), 1, "{:?}", world.files());
+    let world = world.restart().await;
+    for (job, bytes) in [(&small, 1000), (&large, 1001)] {
+        assert_eq!(document(&world, job).await.unwrap(), vec![b'x'; bytes]);
+    }
+}
+
+#[tokio::test]
+async fn the_last_written_artifact_counts_whichever_side_of_the_limit_it_is() {
+    let world = World::tuned(thousand).await;
+    submit(&world, 10).await;
+    let mut worker = world.worker("w").await;
+    let at = worker.take().await.attempt.unwrap();
+    for bytes in [10, 5000, 20, 6000] {
+        worker.write(&at, "result.md", &vec![b'y'; bytes]).await.unwrap();
+        let request =
+            ReadArtifactRequest { attempt: Some(at.clone()), name: "result.md".into(), written_by: at.attempt };
+        let mut stream = worker.client.read_artifact(request).await.unwrap().into_inner();
+        let mut found = 0;
+        while let Some(piece) = stream.message().await.unwrap() {
+            found += piece.chunk.len();
+        }
+        assert_eq!(found, bytes);
+    }
+}
+
+#[tokio::test]
+async fn a_small_file_goes_with_its_job() {
+    let world = World::tuned(thousand).await;
+    let id = submit(&world, 10).await;
+    world.cancel("alice", &id).await.unwrap();
+    world.jobs("alice").delete_job(DeleteJobRequest { job_id: id.clone() }).await.unwrap();
+    assert_eq!(reason(&document(&world, &id).await.unwrap_err()), "JOB_NOT_FOUND");
+}
+
+/// Submits and removals of one request at the same time: whoever is there has its document.
+#[tokio::test]
+async fn a_job_that_is_there_has_its_small_document_however_submits_and_removals_meet() {
+    let world = World::tuned(thousand).await;
+    let header = SubmitJobHeader { request_id: "r".into(), ..SubmitJobHeader::default() };
+    for _ in 0..20 {
+        let submits = futures::future::join_all((0..4).map(|_| async {
+            let job = world.submit_with("alice", header.clone(), b"x").await.unwrap().job.unwrap().job_id;
+            let _ = world.cancel("alice", &job).await;
+            let _ = world.jobs("alice").delete_job(DeleteJobRequest { job_id: job }).await;
+        }));
+        submits.await;
+        let last = world.submit_with("alice", header.clone(), b"x").await.unwrap().job.unwrap().job_id;
+        assert_eq!(document(&world, &last).await.unwrap(), b"x");
+    }
+}
+
+#[tokio::test]
+async fn an_artifact_of_an_attempt_that_is_over_is_refused() {
+    let world = World::tuned(thousand).await;
+    let id = submit(&world, 10).await;
+    let mut worker = world.worker("w").await;
+    let at = worker.take().await.attempt.unwrap();
+    worker.fail(&at, false).await;
+    worker.sync().await;
+    assert_eq!(reason(&worker.write(&at, "result.md", b"late").await.unwrap_err()), "LEASE_LOST");
+    world.jobs("alice").delete_job(DeleteJobRequest { job_id: id }).await.unwrap();
+    assert_eq!(reason(&worker.write(&at, "result.md", b"later").await.unwrap_err()), "LEASE_LOST");
+}
