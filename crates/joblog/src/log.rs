@@ -27,7 +27,7 @@
 //!    or after it, and goes with `forget`. It is returned only when it survives a crash, like an entry. Stored again under
 //!    its name, it is replaced.
 //! 10. **Epochs.** Each opening of a log begins an epoch with a fresh random id. [`LogInfo::covers`] tells whether a
-//!    position handed out in an epoch still means the same: false when the log was replaced, cut or restored since.
+//!     position handed out in an epoch still means the same: false when the log was replaced, cut or restored since.
 
 use std::sync::Arc;
 

@@ -20,6 +20,7 @@ pub mod error;
 pub mod expiry;
 pub mod fault;
 pub mod files;
+mod freed_workers;
 pub mod holds;
 pub mod incoming_body;
 pub mod jobs;

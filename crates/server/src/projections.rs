@@ -12,6 +12,7 @@ use courant_engine::unwatched_index::UnwatchedIndex;
 
 use crate::config::Config;
 use crate::expiry::ExpiryIndex;
+use crate::freed_workers::FreedWorkers;
 use crate::unused_passwords::UnusedPasswords;
 
 pub struct Projections {
@@ -25,6 +26,8 @@ pub struct Projections {
     pub unwatched: Registered<UnwatchedIndex>,
     /// Passwords that are needed no more.
     pub unused_passwords: Registered<UnusedPasswords>,
+    /// Workers that may have a free slot again.
+    pub freed_workers: Registered<FreedWorkers>,
     /// Counts and times of the work.
     pub metrics: Registered<Metrics>,
 }
@@ -38,6 +41,7 @@ pub fn register(config: &Config) -> (Projections, projection::Projections) {
         batches: with.register(Batches::default()),
         unwatched: with.register(UnwatchedIndex::default()),
         unused_passwords: with.register(UnusedPasswords::default()),
+        freed_workers: with.register(FreedWorkers::default()),
         metrics: with.register(Metrics::default()),
     };
     (projections, with)

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::outbox::{Outbox, Slot};
+use crate::turns::{Kind, Turns};
 use crate::{Outcome, TaskError};
 use courant_runtime::Backoff;
 
@@ -111,18 +112,18 @@ pub(crate) struct Attempt {
     stopped: CancellationToken,
     /// Room in the outbox.
     room: Notify,
-    /// Something to send: wakes the stream.
-    wake: Arc<Notify>,
+    /// Something to send: the stream learns of it here.
+    turns: Arc<Turns>,
     /// How the pages it offers to others stand.
     parts: watch::Sender<PartsChanged>,
 }
 
 impl Attempt {
-    pub(crate) fn new(key: AttemptKey, capacity: usize, wake: Arc<Notify>) -> Self {
+    pub(crate) fn new(key: AttemptKey, capacity: usize, turns: Arc<Turns>) -> Self {
         let state =
             Mutex::new(State { outbox: Outbox::new(capacity), resends: Backoff::new(RESEND.0, RESEND.1), stop: None });
         let parts = watch::Sender::new(PartsChanged::default());
-        Self { key, state, stopped: CancellationToken::new(), room: Notify::new(), wake, parts }
+        Self { key, state, stopped: CancellationToken::new(), room: Notify::new(), turns, parts }
     }
 
     /// Fires when the attempt must stop, for whatever reason.
@@ -156,7 +157,7 @@ impl Attempt {
                 return false;
             }
             if self.push_if_capacity(&mut message) {
-                self.wake.notify_one();
+                self.turns.add(Kind::Durable, &self.key);
                 return true;
             }
             tokio::select! {
@@ -180,13 +181,13 @@ impl Attempt {
     /// Replaces a transient report.
     pub(crate) fn report_latest(&self, slot: Slot, message: Message) {
         self.state().outbox.set(slot, message);
-        self.wake.notify_one();
+        self.turns.add(Kind::Transient, &self.key);
     }
 
     /// Replaces the offer of pages, which is sent on every stream.
     pub(crate) fn offer(&self, offer: OfferPages) {
         self.state().outbox.offer(Message::Offer(offer));
-        self.wake.notify_one();
+        self.turns.add(Kind::Transient, &self.key);
     }
 
     /// How the offered pages stand.
@@ -219,7 +220,13 @@ impl Attempt {
         };
         state.outbox.end(last);
         drop(state);
-        self.wake.notify_one();
+        self.turns.add(Kind::Durable, &self.key);
+    }
+
+    /// What waits is to be sent, or sent again.
+    pub(crate) fn send_waiting(&self) {
+        self.turns.add(Kind::Durable, &self.key);
+        self.turns.add(Kind::Transient, &self.key);
     }
 
     /// Access for the stream.
@@ -271,7 +278,7 @@ mod tests {
 
     fn attempt() -> Attempt {
         let key = AttemptKey::from(AttemptRef { job_id: "J".into(), attempt: 1, ..AttemptRef::default() });
-        Attempt::new(key, 1, Arc::new(Notify::new()))
+        Attempt::new(key, 1, Arc::default())
     }
 
     fn last(attempt: &Attempt) -> Option<Message> {

@@ -58,6 +58,7 @@ mod session;
 mod split;
 mod status;
 mod task;
+mod turns;
 mod worker;
 
 pub use async_trait::async_trait;

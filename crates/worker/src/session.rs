@@ -3,10 +3,10 @@
 //! Owns what belongs to this stream only: the numbering of reports, the heartbeat under way, the time of the last sign
 //! of life. What outlives it stands in [`Worker`](crate::worker::Worker).
 //!
-//! There is no acknowledgement of single reports on the wire. The server handles a stream in order, so the answer to a
-//! heartbeat says that everything sent before it has arrived; one heartbeat is under way at a time, and one follows
-//! every batch of durable reports. What the server could not take it defers by attempt, before it answers the heartbeat
-//! behind it: such reports count as never sent, and go out again later.
+//! There is no acknowledgement of single reports on the wire. A heartbeat follows every batch of durable reports; its answer
+//! says that everything sent before it has arrived, or that this takes longer: then the server says so later, by the number of
+//! the heartbeat, and heartbeats go on meanwhile as signs of life. What the server could not take it defers by attempt, before
+//! it acknowledges what is behind: such reports count as never sent, and go out again later.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -60,8 +60,10 @@ pub(crate) struct Session {
     closed: bool,
     seq: Seq,
     acknowledged: Seq,
-    /// Everything up to here arrives with the answer to the heartbeat under way.
+    /// What arrived up to here the server will say, in its answer to a heartbeat or later.
     asked: Option<Seq>,
+    /// Whether a heartbeat has no answer yet.
+    unanswered: bool,
     heartbeat_due: Instant,
     last_received: Instant,
 }
@@ -101,6 +103,7 @@ impl Session {
             seq: 0,
             acknowledged: 0,
             asked: None,
+            unanswered: false,
             heartbeat_due: now + interval,
             last_received: now,
         };
@@ -136,7 +139,7 @@ impl Session {
                     }
                 }
                 () = worker.wait_for_wake() => more = true,
-                () = sleep_until(self.heartbeat_due), if !more && self.asked.is_none() => more = true,
+                () = sleep_until(self.heartbeat_due), if !more && !self.unanswered => more = true,
                 () = sleep_until(resend.unwrap_or(self.last_received)), if !more && resend.is_some() => more = true,
                 () = sleep_until(unacknowledged.unwrap_or(self.last_received)), if unacknowledged.is_some() => {}
             }
@@ -160,10 +163,12 @@ impl Session {
             return Some(report);
         }
         let now = Instant::now();
-        if self.asked.is_none() && (self.seq != self.acknowledged || now >= self.heartbeat_due) {
+        let has_news = self.asked.is_none() && self.seq != self.acknowledged;
+        if !self.unanswered && (has_news || now >= self.heartbeat_due) {
             self.asked = Some(self.seq);
+            self.unanswered = true;
             self.heartbeat_due = now + self.interval;
-            return Some(Message::Heartbeat(Heartbeat {}));
+            return Some(Message::Heartbeat(Heartbeat { number: number_of(self.seq) }));
         }
         worker.next_transient()
     }
@@ -182,12 +187,17 @@ impl Session {
             Reply::Assignment(assignment) => self.assigned(worker, assignment),
             Reply::Cancel(cancel) => self.cancel(worker, cancel.attempt),
             Reply::HeartbeatAck(ack) => {
-                if let Some(seq) = self.asked.take() {
-                    self.acknowledged = seq;
-                    worker.acknowledge(seq);
+                self.unanswered = false;
+                if let Some(seq) = self.asked.filter(|_| !ack.reports_pending) {
+                    self.acknowledge(worker, seq);
                 }
                 for attempt in ack.cancel {
                     self.cancel(worker, Some(attempt));
+                }
+            }
+            Reply::ReportsTaken(taken) => {
+                if let Some(seq) = seq_of(taken.number).filter(|seq| *seq <= self.seq) {
+                    self.acknowledge(worker, seq);
                 }
             }
             Reply::LeaseLost(lost) => {
@@ -211,6 +221,13 @@ impl Session {
                 worker.set_status(Status::Serving);
             }
         }
+    }
+
+    /// Everything up to here has arrived.
+    fn acknowledge(&mut self, worker: &mut Worker, seq: Seq) {
+        self.acknowledged = self.acknowledged.max(seq);
+        self.asked = self.asked.filter(|asked| *asked > seq);
+        worker.acknowledge(seq);
     }
 
     fn assigned(&mut self, worker: &mut Worker, assignment: Assignment) {
@@ -246,4 +263,14 @@ impl Session {
         }
         fits
     }
+}
+
+/// The number of a heartbeat behind report `seq`; never 0.
+fn number_of(seq: Seq) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+/// The last report before the heartbeat of this number.
+fn seq_of(number: i64) -> Option<Seq> {
+    Seq::try_from(number).ok()?.checked_sub(1)
 }

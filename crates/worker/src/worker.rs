@@ -1,7 +1,7 @@
 //! The worker over all streams: which attempts are here, connecting, reconnecting, shutting down.
 
-use std::collections::BTreeMap;
-use std::ops::{Bound, RangeInclusive};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,6 @@ use courant_proto::v1::worker_service_client::WorkerServiceClient;
 use courant_proto::v1::{Assignment, Hello, PartsChanged, Welcome};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,6 +20,7 @@ use crate::attempt::{Attempt, AttemptKey, Stop};
 use crate::calls::{Bearer, Calls};
 use crate::outbox::{Outbox, Seq};
 use crate::session::{End, Session};
+use crate::turns::{Kind, Turns};
 use crate::{Config, ConfigError, Handler, Outcome, Status, Task, TaskError};
 use courant_runtime::Backoff;
 
@@ -70,10 +70,11 @@ async fn run_until_stopped(
         calls,
         handler,
         attempts: BTreeMap::new(),
-        wake: Arc::new(Notify::new()),
+        turns: Arc::default(),
+        sent: VecDeque::new(),
+        deferred: BTreeSet::new(),
         draining: CancellationToken::new(),
         released: CancellationToken::new(),
-        turn: None,
         unacknowledged: None,
         tracker: TaskTracker::new(),
         config,
@@ -96,13 +97,16 @@ pub(crate) struct Worker {
     handler: Arc<dyn Handler>,
     /// From assignment until the server knows how the attempt ended.
     attempts: BTreeMap<AttemptKey, Arc<Attempt>>,
-    wake: Arc<Notify>,
+    /// Which of them have something to send.
+    turns: Arc<Turns>,
+    /// What was sent on this stream and is not acknowledged, in order.
+    sent: VecDeque<(Seq, AttemptKey)>,
+    /// Attempts of which reports wait to be sent again.
+    deferred: BTreeSet<AttemptKey>,
     /// No new jobs.
     draining: CancellationToken,
     /// The grace period is over.
     released: CancellationToken,
-    /// Whose report went out last, so that every attempt gets its turn.
-    turn: Option<AttemptKey>,
     /// Since when, at a shutdown, only last reports are left.
     unacknowledged: Option<Instant>,
     tracker: TaskTracker,
@@ -169,15 +173,32 @@ impl Worker {
     }
 
     /// The server did not take reports of an attempt, which go out again later. One that is not here has nothing to say.
-    pub(crate) fn defer(&self, key: &AttemptKey, after: Duration, why: &str) {
+    pub(crate) fn defer(&mut self, key: &AttemptKey, after: Duration, why: &str) {
         let Some(attempt) = self.attempts.get(key) else { return };
         tracing::warn!(job_id = key.job_id, attempt = key.number, ?after, why, "reports of the job have to wait");
         attempt.defer(after, if self.is_draining() { DRAINING_WAIT } else { Duration::MAX });
+        self.deferred.insert(key.clone());
     }
 
     /// When the first of what is deferred goes out.
     pub(crate) fn deferred_until(&self) -> Option<Instant> {
-        self.attempts.values().filter_map(|attempt| attempt.with_outbox(|outbox| outbox.deferred_until())).min()
+        self.deferred.iter().filter_map(|key| self.until(key)).min()
+    }
+
+    /// Until when reports of an attempt wait.
+    fn until(&self, key: &AttemptKey) -> Option<Instant> {
+        self.attempts.get(key)?.with_outbox(|outbox| outbox.deferred_until())
+    }
+
+    /// What was deferred and is due is sent again.
+    fn resend_due(&mut self) {
+        let now = Instant::now();
+        let over = |key: &&AttemptKey| self.until(key).is_none_or(|until| until <= now);
+        let over: Vec<AttemptKey> = self.deferred.iter().filter(over).cloned().collect();
+        for key in over {
+            self.deferred.remove(&key);
+            self.attempts.get(&key).into_iter().for_each(|attempt| attempt.send_waiting());
+        }
     }
 
     /// What is deferred goes out at once: there is not much time left.
@@ -187,7 +208,7 @@ impl Worker {
 
     /// Takes no new jobs from the shutdown on; tasks go on for the grace period.
     fn watch_shutdown(&self, shutdown: CancellationToken) -> tokio::task::JoinHandle<()> {
-        let (draining, released, wake) = (self.draining.clone(), self.released.clone(), self.wake.clone());
+        let (draining, released, turns) = (self.draining.clone(), self.released.clone(), self.turns.clone());
         let board = self.config.status.clone();
         let grace = self.config.grace;
         tokio::spawn(async move {
@@ -195,7 +216,7 @@ impl Worker {
             tracing::info!(?grace, "shutting down: no new jobs");
             board.set(Status::Stopping);
             draining.cancel();
-            wake.notify_one();
+            turns.wake();
             sleep(grace).await;
             released.cancel();
         })
@@ -225,7 +246,12 @@ impl Worker {
         let ours: Vec<AttemptKey> = welcome.in_flight.iter().cloned().map(AttemptKey::from).collect();
         let lost: Vec<AttemptKey> = self.attempts.keys().filter(|key| !ours.contains(key)).cloned().collect();
         lost.iter().for_each(|key| self.abandon(key));
-        self.attempts.values().for_each(|attempt| attempt.with_outbox(|outbox| outbox.rewind()));
+        self.sent.clear();
+        self.deferred.clear();
+        for attempt in self.attempts.values() {
+            attempt.with_outbox(|outbox| outbox.rewind());
+            attempt.send_waiting();
+        }
         tracing::info!(in_flight = self.attempts.len(), lost = lost.len(), "connected");
     }
 
@@ -238,7 +264,7 @@ impl Worker {
         let kind = assignment.kind.as_str();
         tracing::info!(job_id = key.job_id, attempt = key.number, part = key.part, kind, "job taken");
         let pages = assignment.pages.map(|range| page(range.first)..=page(range.last));
-        let attempt = Arc::new(Attempt::new(key.clone(), self.config.outbox, self.wake.clone()));
+        let attempt = Arc::new(Attempt::new(key.clone(), self.config.outbox, self.turns.clone()));
         self.attempts.insert(key, attempt.clone());
         let calls = self.calls.clone();
         let task = Task { attempt: attempt.clone(), assignment: Arc::new(assignment), calls, max_artifact_bytes };
@@ -276,30 +302,41 @@ impl Worker {
         }
     }
 
+    /// Everything sent up to `seq` has arrived.
     pub(crate) fn acknowledge(&mut self, seq: Seq) {
-        self.attempts.retain(|_, attempt| {
+        let arrived = self.sent.partition_point(|(sent, _)| *sent <= seq);
+        let keys: BTreeSet<AttemptKey> = self.sent.drain(..arrived).map(|(_, key)| key).collect();
+        for key in keys {
+            let Some(attempt) = self.attempts.get(&key) else { continue };
             attempt.acknowledge(seq);
-            !attempt.with_outbox(|outbox| outbox.is_acknowledged()) && !attempt.is_lost()
-        });
+            if attempt.with_outbox(|outbox| outbox.is_acknowledged()) || attempt.is_lost() {
+                self.attempts.remove(&key);
+            }
+        }
     }
 
-    /// The next durable report, of one attempt after the other.
+    /// The next durable report, of one attempt after the other, as number `seq` of the stream.
     pub(crate) fn next_durable(&mut self, seq: Seq) -> Option<Message> {
-        self.next(|outbox| outbox.next_durable(seq))
+        self.resend_due();
+        let (key, message) = self.next(Kind::Durable, |outbox| outbox.next_durable(seq))?;
+        self.sent.push_back((seq, key));
+        Some(message)
     }
 
     /// The next transient report, of one attempt after the other.
     pub(crate) fn next_transient(&mut self) -> Option<Message> {
-        self.next(Outbox::next_transient)
+        self.next(Kind::Transient, Outbox::next_transient).map(|(_, message)| message)
     }
 
-    fn next(&mut self, mut of: impl FnMut(&mut Outbox) -> Option<Message>) -> Option<Message> {
-        let after = self.turn.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let behind = self.attempts.range::<AttemptKey, _>((after, Bound::Unbounded));
-        let (key, message) =
-            behind.chain(self.attempts.iter()).find_map(|(key, attempt)| Some((key, attempt.with_outbox(&mut of)?)))?;
-        self.turn = Some(key.clone());
-        Some(message)
+    fn next(&self, kind: Kind, mut of: impl FnMut(&mut Outbox) -> Option<Message>) -> Option<(AttemptKey, Message)> {
+        while let Some(key) = self.turns.next(kind) {
+            let Some(attempt) = self.attempts.get(&key) else { continue };
+            if let Some(message) = attempt.with_outbox(&mut of) {
+                self.turns.add_quietly(kind, &key);
+                return Some((key, message));
+            }
+        }
+        None
     }
 
     fn forget_transient(&self) {
@@ -307,7 +344,7 @@ impl Worker {
     }
 
     pub(crate) async fn wait_for_wake(&self) {
-        self.wake.notified().await;
+        self.turns.woken().await;
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -159,6 +159,92 @@ async fn what_was_acknowledged_is_not_sent_again() {
     assert_eq!(page_numbers(&line.reports().await), [2]);
 }
 
+/// Reports page 1, and page 2 when it may.
+fn two_pages(
+    go_on: &Arc<tokio::sync::Notify>,
+) -> impl Fn(Task) -> BoxFuture<'static, Result<Outcome, TaskError>> + use<> {
+    let go_on = go_on.clone();
+    move |task| {
+        let go_on = go_on.clone();
+        Box::pin(async move {
+            task.page(Page { number: 1, ..Default::default() }).await?;
+            go_on.notified().await;
+            task.page(Page { number: 2, ..Default::default() }).await?;
+            Ok(Outcome::default())
+        })
+    }
+}
+
+/// The number of the next heartbeat.
+async fn heartbeat(line: &mut support::Line) -> i64 {
+    match line.next().await {
+        Some(Said::Heartbeat(heartbeat)) => heartbeat.number,
+        other => panic!("not a heartbeat: {other:?}"),
+    }
+}
+
+/// Returns once the worker has heard all that it was sent.
+async fn heard(line: &mut support::Line) {
+    let attempt = Some(AttemptRef { job_id: "X".into(), attempt: 9, ..Default::default() });
+    line.reply(Reply::Cancel(CancelAttempt { attempt })).await;
+    assert!(matches!(line.unanswered().await, Some(Said::Cancelled(_))));
+}
+
+#[tokio::test]
+async fn what_an_answer_to_a_heartbeat_leaves_open_is_kept_until_the_server_has_it() {
+    let pending = || Reply::HeartbeatAck(HeartbeatAck { reports_pending: true, ..HeartbeatAck::default() });
+    for (taken, again) in [(false, vec![1, 2]), (true, vec![2])] {
+        let mut server = FakeServer::start().await;
+        let go_on = Arc::default();
+        let _worker = start(config(&server), two_pages(&go_on));
+        let mut line = server.welcomed_line().await;
+        line.assign(assignment("J", 1)).await;
+        assert!(matches!(line.next().await, Some(Said::Page(_))));
+        let number = heartbeat(&mut line).await;
+        assert!(number > 0);
+        line.reply(pending()).await;
+        // The number of no heartbeat that was sent yet says nothing.
+        line.reply(Reply::ReportsTaken(ReportsTaken { number: number + 7 })).await;
+        if taken {
+            line.reply(Reply::ReportsTaken(ReportsTaken { number })).await;
+        }
+        heard(&mut line).await;
+        line.fail(Status::unavailable("cut")).await;
+
+        let mut line = server.welcomed_line().await;
+        go_on.notify_one();
+        assert_eq!(page_numbers(&line.reports().await), again);
+    }
+}
+
+#[tokio::test]
+async fn signs_of_life_go_on_while_reports_are_pending() {
+    let mut server = FakeServer::start().await;
+    let go_on = Arc::default();
+    let _worker = start(config(&server), two_pages(&go_on));
+    let (mut line, _) = server.line().await;
+    line.welcome(vec![], Duration::from_millis(300)).await;
+    line.assign(assignment("J", 1)).await;
+    let pending = || Reply::HeartbeatAck(HeartbeatAck { reports_pending: true, ..HeartbeatAck::default() });
+    let mut numbers = Vec::new();
+    let begun = tokio::time::Instant::now();
+    while numbers.len() < 4 {
+        match line.next().await {
+            Some(Said::Heartbeat(heartbeat)) => {
+                numbers.push(heartbeat.number);
+                line.reply(pending()).await;
+            }
+            Some(Said::Page(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(numbers.is_sorted(), "{numbers:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(600), "one in each interval, not one after the other");
+    line.reply(Reply::ReportsTaken(ReportsTaken { number: numbers[3] })).await;
+    go_on.notify_one();
+    assert_eq!(page_numbers(&line.reports().await), [2]);
+}
+
 #[tokio::test]
 async fn a_full_outbox_holds_the_task_until_the_server_answers() {
     let mut server = FakeServer::start().await;
@@ -192,7 +278,8 @@ async fn a_cancelled_job_is_stopped_and_said_to_be() {
         line.assign(assignment(job, 1)).await;
         let attempt = AttemptRef { job_id: job.into(), attempt: 1, ..Default::default() };
         if by_heartbeat {
-            line.reply(Reply::HeartbeatAck(HeartbeatAck { cancel: vec![attempt.clone()] })).await;
+            line.reply(Reply::HeartbeatAck(HeartbeatAck { cancel: vec![attempt.clone()], reports_pending: false }))
+                .await;
         } else {
             line.reply(Reply::Cancel(CancelAttempt { attempt: Some(attempt.clone()) })).await;
         }

@@ -149,6 +149,13 @@ impl PartLedger {
         Some(part.clone())
     }
 
+    /// Parts of which nothing more is accepted and nothing goes on: they can be closed.
+    pub fn unclosed(&self) -> Vec<(AttemptId, PartId)> {
+        let over = |part: &&Part| part.over && part.gate.try_write().is_ok();
+        let parts = self.splits.iter().flat_map(|(attempt, split)| split.parts.iter().map(move |part| (attempt, part)));
+        parts.filter(|(_, part)| over(part)).map(|(attempt, part)| (attempt.clone(), part.id.clone())).collect()
+    }
+
     /// What was begun for a part has ended: it is no more.
     pub fn close(&mut self, attempt: &AttemptId, part: &PartId) {
         if let Some(split) = self.splits.get_mut(attempt) {

@@ -11,7 +11,10 @@ use crate::services::Services;
 
 /// The workers with a free slot for one of these kinds, for whole jobs: parts do not count.
 pub(super) fn free(services: &Services, registry: &Registry, kinds: &[Box<str>]) -> Vec<FreeWorker> {
-    services.engine.read(|view| registry.free(kinds, |worker| view.held_count(worker)))
+    services.engine.projection(&services.projections.freed_workers, |freed, view| {
+        registry.reopen(&freed.take());
+        registry.free(kinds, |worker| view.held_count(worker))
+    })
 }
 
 /// The pages of a job that are done.

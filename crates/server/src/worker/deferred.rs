@@ -10,7 +10,7 @@ use courant_proto::v1::work_response::Message as Out;
 use courant_proto::v1::{AttemptRef, DeferReports, LeaseLost};
 
 use super::messages;
-use super::parts::{Holder, holder_in};
+use super::parts::Holder;
 use super::registry::Registry;
 use crate::convert;
 use crate::error::Error;
@@ -25,41 +25,52 @@ pub struct DeferredReports {
     holders: HashSet<Holder>,
 }
 
+/// What is done with a report.
+pub(super) enum Turn {
+    Take,
+    /// Nothing more, apart from an answer.
+    Over(Option<LeaseLost>),
+}
+
 impl DeferredReports {
     /// Of a stream whose worker declared whether it sends reports again.
     pub fn new(understood: bool) -> Self {
         Self { understood, holders: HashSet::new() }
     }
 
-    /// Handles one message; returns the answer.
-    pub async fn take(
+    /// Decides about a report whose turn it is.
+    pub(super) fn turn(
         &mut self,
         services: &Services,
         registry: &Registry,
         worker: &WorkerId,
-        message: In,
-    ) -> Result<Option<Out>, Error> {
-        let at = messages::attempt(&message).cloned();
+        holder: &Holder,
+        message: &In,
+    ) -> Turn {
         if matches!(message, In::ResumeReports(_)) {
-            self.holders.remove(&holder_in(at)?);
-            return Ok(None);
+            self.holders.remove(holder);
+            return Turn::Over(None);
         }
-        let declines = matches!(message, In::Cancelled(_) | In::Released(_));
-        if !declines && let Some(waiting) = self.waiting(at.as_ref()) {
-            return Ok(self.behind(services, registry, worker, waiting, at));
+        if matches!(message, In::Cancelled(_) | In::Released(_)) || !self.holders.contains(holder) {
+            return Turn::Take;
         }
-        match messages::take(services, registry, worker, message).await {
-            Err(error) if self.understood => self.defer(services, registry, worker, at, error),
-            taken => taken,
-        }
+        Turn::Over(self.behind(services, registry, worker, holder, messages::attempt(message).cloned()))
     }
 
-    /// The attempt, if its reports wait.
-    fn waiting(&self, at: Option<&AttemptRef>) -> Option<Holder> {
-        if self.holders.is_empty() {
-            return None;
+    /// The answer to a report that was taken, or not.
+    pub(super) fn after(
+        &mut self,
+        services: &Services,
+        registry: &Registry,
+        worker: &WorkerId,
+        holder: Holder,
+        at: Option<AttemptRef>,
+        taken: Result<Option<Out>, Error>,
+    ) -> Result<Option<Out>, Error> {
+        match taken {
+            Err(error) if self.understood => self.defer(services, registry, worker, holder, at, error),
+            taken => taken,
         }
-        holder_in(at.cloned()).ok().filter(|holder| self.holders.contains(holder))
     }
 
     /// A report behind one that waits: the worker sends it again with that one, unless the attempt is over.
@@ -68,14 +79,14 @@ impl DeferredReports {
         services: &Services,
         registry: &Registry,
         worker: &WorkerId,
-        holder: Holder,
+        holder: &Holder,
         at: Option<AttemptRef>,
-    ) -> Option<Out> {
+    ) -> Option<LeaseLost> {
         if holder.is_of(services, &registry.parts, worker) {
             return None;
         }
-        self.holders.remove(&holder);
-        Some(Out::LeaseLost(LeaseLost { attempt: at }))
+        self.holders.remove(holder);
+        Some(LeaseLost { attempt: at })
     }
 
     fn defer(
@@ -83,11 +94,11 @@ impl DeferredReports {
         services: &Services,
         registry: &Registry,
         worker: &WorkerId,
+        holder: Holder,
         at: Option<AttemptRef>,
         error: Error,
     ) -> Result<Option<Out>, Error> {
         let Some((reason, after)) = status::deferral(&error) else { return Err(error) };
-        let holder = holder_in(at.clone())?;
         tracing::debug!(job = %holder.attempt.job, %worker, %error, ?after, "a report has to wait");
         // Those that ended while they waited; so there are never more than the worker holds.
         self.holders.retain(|holder| holder.is_of(services, &registry.parts, worker));

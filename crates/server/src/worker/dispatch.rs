@@ -55,7 +55,9 @@ fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) {
 
 /// The kinds that jobs wait for and workers take.
 fn wanted(services: &Services, registry: &Registry) -> Vec<Box<str>> {
-    services.engine.read(|view| {
+    services.engine.projection(&services.projections.freed_workers, |freed, view| {
+        // Also while nothing waits: they are not to pile up.
+        registry.reopen(&freed.take());
         registry.kinds(|offered| view.kinds_with_waiting_jobs(offered).into_iter().map(Box::from).collect())
     })
 }
@@ -131,7 +133,8 @@ impl NewClaim {
             return None;
         }
         let attempt = AttemptId { job: job.id.clone(), number: 1 };
-        let (worker, slots) = services.engine.read(|view| {
+        let (worker, slots) = services.engine.projection(&services.projections.freed_workers, |freed, view| {
+            registry.reopen(&freed.take());
             let others_wait = Lane::ALL.iter().any(|lane| view.queue(&job.kind, *lane).waiting.jobs > 0);
             let held = |worker: &WorkerId| view.held_count(worker);
             if others_wait { None } else { registry.claim_any(&job.kind, &attempt, held) }

@@ -1,9 +1,11 @@
 //! What workers send on their streams after the hello, one message at a time and in order.
 
+use std::sync::Arc;
+
 use courant_engine::Error as Refused;
 use courant_engine::attempt::AttemptId;
 use courant_joblog::ids::WorkerId;
-use courant_joblog::job::State;
+use courant_joblog::job::{Job, State};
 use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::work_response::Message as Out;
@@ -17,26 +19,30 @@ use crate::error::Error;
 use crate::services::Services;
 use crate::worker::parts::Holder;
 
-/// Handles one message; returns the answer.
+/// Takes what is about the worker itself and needs no answer; `None` if it is a report.
+pub(super) fn of_worker(
+    services: &Services,
+    registry: &Registry,
+    worker: &WorkerId,
+    message: &In,
+) -> Option<Result<(), Error>> {
+    match message {
+        In::Hello(_) => Some(Err(Error::WrongOrder("only the first message may be the hello"))),
+        In::Slots(change) => Some(slots_in("slots.slots", change.slots).map(|slots| {
+            registry.change_slots(worker, slots);
+            services.engine.wake.notify_one();
+        })),
+        _ => None,
+    }
+}
+
+/// Takes one report; returns the answer.
 pub async fn take(
     services: &Services,
     registry: &Registry,
     worker: &WorkerId,
     message: In,
 ) -> Result<Option<Out>, Error> {
-    match &message {
-        In::Hello(_) => return Err(Error::WrongOrder("only the first message may be the hello")),
-        In::Heartbeat(_) => {
-            sharing::remind_lead(services, registry, worker);
-            return Ok(Some(heartbeat(services, worker)));
-        }
-        In::Slots(change) => {
-            registry.change_slots(worker, slots_in("slots.slots", change.slots)?);
-            services.engine.wake.notify_one();
-            return Ok(None);
-        }
-        _ => {}
-    }
     let at = attempt(&message).cloned();
     let holder = holder_in(at.clone())?;
     if holder.part.is_some() {
@@ -84,12 +90,14 @@ pub(super) fn attempt(message: &In) -> Option<&v1::AttemptRef> {
     }
 }
 
-fn heartbeat(services: &Services, worker: &WorkerId) -> Out {
-    let cancel = services.engine.read(|view| {
-        let held = view.held_by(worker).map(|current| &current.job);
-        held.filter(|job| job.state == State::Cancelling)
-            .map(|job| Holder::of(&AttemptId::of(job)).wire(&services.credentials, worker))
-            .collect()
-    });
-    Out::HeartbeatAck(v1::HeartbeatAck { cancel })
+/// The answer to a heartbeat, and beside it what could not be sent before. Costs as much as the worker holds.
+pub(super) fn heartbeat(services: &Services, registry: &Registry, worker: &WorkerId, reports_pending: bool) -> Out {
+    let held: Vec<Arc<Job>> =
+        services.engine.read(|view| view.held_by(worker).map(|current| current.job.clone()).collect());
+    let attempts: Vec<AttemptId> = held.iter().map(|job| AttemptId::of(job)).collect();
+    sharing::remind_lead(services, registry, &attempts);
+    let cancelling = held.iter().zip(&attempts).filter(|(job, _)| job.state == State::Cancelling);
+    // A credential is computed: not under the engine's lock.
+    let cancel = cancelling.map(|(_, attempt)| Holder::of(attempt).wire(&services.credentials, worker)).collect();
+    Out::HeartbeatAck(v1::HeartbeatAck { cancel, reports_pending })
 }

@@ -45,6 +45,31 @@ pub(crate) async fn take(
     }
 }
 
+/// Takes pages of a part that wait together, or says why it takes none.
+pub(super) async fn take_pages(
+    services: &Services,
+    registry: &Registry,
+    worker: &WorkerId,
+    holder: &Holder,
+    reports: Vec<v1::ReportPage>,
+) -> Result<(), Error> {
+    let lost = || Error::from(holder.attempt.lease_lost());
+    let pages = registry.parts.pages(holder, worker).filter(|_| registry.parts.is_accepted(holder)).ok_or_else(lost)?;
+    let job = holder.held(services, &registry.parts)?;
+    let lead = job.worker.clone().ok_or_else(lost)?;
+    reports.iter().try_for_each(|report| check_number(report, pages))?;
+    let (_, _inside) = registry.parts.enter(holder).ok_or_else(lost)?;
+    Report { services, registry, worker: &lead, attempt: holder.attempt.clone() }.pages(reports).await
+}
+
+fn check_number(report: &v1::ReportPage, pages: PageSpan) -> Result<(), Error> {
+    let number = report.page.as_ref().and_then(|page| u32::try_from(page.number).ok());
+    match number.filter(|number| pages.contains(*number)) {
+        Some(_) => Ok(()),
+        None => Err(Error::field("page.number", "must be that of a page of the part")),
+    }
+}
+
 async fn handle(
     services: &Services,
     registry: &Registry,
@@ -61,10 +86,7 @@ async fn handle(
         In::Progress(_) => {}
         In::Zone(zone) => report.zone(zone)?,
         In::Page(page) => {
-            if !page.page.as_ref().is_some_and(|page| u32::try_from(page.number).is_ok_and(|page| pages.contains(page)))
-            {
-                return Err(Error::field("page.number", "must be that of a page of the part"));
-            }
+            check_number(&page, pages)?;
             let Some((_, _inside)) = registry.parts.enter(holder) else {
                 return Err(holder.attempt.lease_lost().into());
             };

@@ -1,6 +1,7 @@
 //! What workers report, one message at a time and in order. A report is checked, becomes a change or a transient update, or is
 //! answered with *lease lost*. A repeated report changes nothing: workers repeat what they are not sure of.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use courant_engine::Error as Refused;
@@ -15,6 +16,7 @@ use courant_joblog::job::{ExportState, Format, Job, JobError, KEPT_WARNINGS, Pro
 use courant_joblog::log::AppendError;
 use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
+use futures::{StreamExt, TryStreamExt};
 
 use super::assignment::free;
 use super::registry::Registry;
@@ -29,6 +31,8 @@ use crate::services::Services;
 pub const MAX_PAGES: i32 = 100_000;
 /// Bytes of a sentence about what is being done.
 pub const MAX_OPERATION: usize = 255;
+/// Artifacts of one worker's pages that are looked for at the same time.
+const LOOKS: usize = 8;
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +93,7 @@ impl Report<'_> {
     }
 
     /// The job, if this worker holds it in this attempt.
-    fn held_job(&self) -> Result<Arc<Job>, Error> {
+    pub(super) fn held_job(&self) -> Result<Arc<Job>, Error> {
         let job = self.attempt.held_job(&self.services.engine)?;
         self.owned(&job)?;
         Ok(job)
@@ -207,6 +211,26 @@ impl Report<'_> {
             new.then(|| Change::PageFinished { attempt, page: Box::new(page.clone()) })
         })
         .await
+    }
+
+    /// Pages that wait together, in one append. An error says that none was taken.
+    pub(super) async fn pages(&self, reports: Vec<v1::ReportPage>) -> Result<(), Error> {
+        let pages = reports.into_iter().map(|report| convert::page_in(report.page)).collect::<Result<Vec<_>, _>>()?;
+        let job = self.held_job()?;
+        let new: Vec<u32> = pages.iter().map(|page| page.number).filter(|page| !job.pages.is_done(*page)).collect();
+        let looks = futures::stream::iter(new).map(|page| async move { self.stored(&page_name(page)).await });
+        looks.buffer_unordered(LOOKS).try_collect::<()>().await?;
+        let attempt = self.attempt.number;
+        let decide = |job: &Job| {
+            self.owned(job)?;
+            if job.state != State::Running {
+                return Ok(Vec::new());
+            }
+            let mut seen = HashSet::new();
+            let new = pages.iter().filter(|page| !job.pages.is_done(page.number) && seen.insert(page.number));
+            Ok(new.map(|page| Change::PageFinished { attempt, page: Box::new(page.clone()) }).collect())
+        };
+        Ok(self.services.engine.change_all(&self.attempt.job, decide).await.map(drop)?)
     }
 
     /// Says so if an artifact that must be there is not.

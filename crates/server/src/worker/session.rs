@@ -18,10 +18,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
-use super::deferred::DeferredReports;
 use super::hello::ValidatedHello;
 use super::parts::Holder;
 use super::registry::{OUTBOX, Outbox, Registry, Session, WorkerCapabilities};
+use super::report_queue::ReportQueue;
 use super::sharing::{self, PartEnd};
 use crate::auth::time_left;
 use crate::convert;
@@ -92,16 +92,37 @@ async fn converse(
     send(outbox, welcome(services, &session.worker, &kept)).await;
     registry.welcomed(session);
     services.engine.wake.notify_one();
-    let mut deferred = DeferredReports::new(hello.resends_reports);
-    while let Some(message) = receive(inbound).await? {
-        if registry.renew_lease(&session.worker) {
-            services.engine.wake.notify_one();
-        }
-        if let Some(answer) = deferred.take(services, registry, &session.worker, message).await? {
-            send(outbox, answer).await;
+    let mut reports = ReportQueue::new(services, registry, &session.worker, hello.resends_reports);
+    let mut reading = true;
+    loop {
+        reading &= !reports.has_failed();
+        let has_capacity = reports.has_capacity();
+        tokio::select! {
+            () = reports.finish_one(), if !reports.is_idle() => {}
+            // Beside the rest: whoever does not read must not hold up what others may wait for.
+            permit = outbox.reserve(), if reports.has_answers() => match (permit, reports.next_answer()) {
+                (Ok(permit), Some(answer)) => permit.send(Ok(WorkResponse { message: Some(answer) })),
+                // A worker that is gone is noticed by the reading side.
+                _ => reports.forget_answers(),
+            },
+            received = receive(inbound), if reading && has_capacity && !reports.has_answers() => {
+                if registry.renew_lease(&session.worker) {
+                    services.engine.wake.notify_one();
+                }
+                match received {
+                    Ok(Some(message)) => reports.push(message),
+                    // What came before is taken.
+                    Ok(None) => reading = false,
+                    Err(error) => reports.fail(error),
+                }
+            }
+            // What the worker sends meanwhile lies unread, by no fault of its own.
+            () = tokio::time::sleep(services.config.heartbeat_interval()), if reading && !has_capacity => {
+                registry.renew_lease(&session.worker);
+            }
+            else => return reports.end(),
         }
     }
-    Ok(())
 }
 
 /// The next message; `None` at the end of the stream. What cannot be read ends it with the reason: sent again, it could

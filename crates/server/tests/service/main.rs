@@ -4,10 +4,12 @@
 
 mod bad_input;
 mod batches;
+mod concurrent_reports;
 mod deferred;
 mod following;
 mod frozen;
 mod full;
+mod gated_log;
 mod guards;
 mod hostile;
 mod invalid_reports;

@@ -189,7 +189,7 @@ async fn a_part_of_a_dead_helper_comes_back_with_what_was_done_of_it() {
     helper.sync().await;
     // Silent from here on; the lead is not.
     let received = loop {
-        story.lead.send(Report::Heartbeat(Heartbeat {})).await;
+        story.lead.send(Report::Heartbeat(Heartbeat::default())).await;
         let received = tokio::time::timeout(Duration::from_millis(100), story.returned()).await;
         if let Ok(received) = received.map(|received| (finished(&received) == [(7, 7)]).then_some(received))
             && let Some(received) = received

@@ -44,7 +44,7 @@ async fn of_racing_streams_with_one_id_exactly_one_stays_and_the_job_with_it() {
         tokio::spawn(async move {
             loop {
                 match racer.next_for_long().await {
-                    Ok(_) => racer.send(Report::Heartbeat(Heartbeat {})).await,
+                    Ok(_) => racer.send(Report::Heartbeat(Heartbeat::default())).await,
                     Err(status) => break done.send(status).unwrap(),
                 }
             }
@@ -135,7 +135,7 @@ async fn hellos_out_of_range_are_refused_by_field() {
 async fn nothing_is_taken_before_the_hello() {
     let world = World::new().await;
     let at = Some(AttemptRef { job_id: "J".into(), attempt: 1, ..Default::default() });
-    for early in [Report::Heartbeat(Heartbeat {}), Report::Accepted(Accepted { attempt: at })] {
+    for early in [Report::Heartbeat(Heartbeat::default()), Report::Accepted(Accepted { attempt: at })] {
         let mut stream = world.stream().await;
         stream.send(early).await;
         ended_by(&stream.end().await, Code::InvalidArgument, "WRONG_ORDER");

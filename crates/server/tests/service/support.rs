@@ -1,8 +1,10 @@
 //! The server of a story, its callers and its worker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::{Role, Secret, Signer, Verifier};
+use courant_joblog::log::Log;
 use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::queue_service_client::QueueServiceClient;
@@ -13,6 +15,7 @@ use courant_proto::v1::work_response::Message as Order;
 use courant_proto::v1::worker_service_client::WorkerServiceClient;
 use courant_proto::v1::*;
 use courant_server::{Config, Server};
+use futures::FutureExt;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -60,13 +63,26 @@ impl World {
         Self::on(tempfile::tempdir().unwrap(), tune).await
     }
 
+    /// With this log instead of one in the data folder.
+    pub async fn with_log(log: Arc<dyn Log>, tune: fn(&mut Config)) -> Self {
+        Self::open(tempfile::tempdir().unwrap(), tune, Some(log)).await
+    }
+
     async fn on(folder: TempDir, tune: fn(&mut Config)) -> Self {
+        Self::open(folder, tune, None).await
+    }
+
+    async fn open(folder: TempDir, tune: fn(&mut Config), log: Option<Arc<dyn Log>>) -> Self {
         let secret = Secret::new([7u8; 32]).unwrap();
         let mut config = Config::new(folder.path());
         config.retry_base = Duration::ZERO;
         config.drain_grace = Duration::ZERO;
         tune(&mut config);
-        let server = Server::open(config, Verifier::hs256(&secret)).await.unwrap();
+        let verifier = Verifier::hs256(&secret);
+        let server = match log {
+            Some(log) => Server::with_log(config, verifier, log).await.unwrap(),
+            None => Server::open(config, verifier).await.unwrap(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
@@ -145,7 +161,16 @@ impl World {
     }
 
     pub async fn worker_with(&self, id: &str, slots: i32, in_flight: Vec<AttemptRef>) -> Worker {
-        let mut worker = self.stream().await;
+        Self::welcomed(self.stream().await, id, slots, in_flight).await
+    }
+
+    /// A worker on a connection of its own, as a process of its own has it.
+    pub async fn worker_apart(&self, id: &str, slots: i32) -> Worker {
+        let channel = Endpoint::from_shared(self.address.clone()).unwrap().connect_lazy();
+        Self::welcomed(self.stream_on(channel).await, id, slots, vec![]).await
+    }
+
+    async fn welcomed(mut worker: Worker, id: &str, slots: i32, in_flight: Vec<AttemptRef>) -> Worker {
         worker.send(hello(id, slots, in_flight)).await;
         match worker.order().await {
             Order::Welcome(welcome) => worker.welcome = welcome,
@@ -168,8 +193,12 @@ impl World {
 
     /// A worker's stream on which nothing was said yet.
     pub async fn stream(&self) -> Worker {
+        self.stream_on(self.channel.clone()).await
+    }
+
+    async fn stream_on(&self, channel: Channel) -> Worker {
         let token = Bearer(self.token("worker", &[Role::Worker]));
-        let mut client = WorkerServiceClient::with_interceptor(self.channel.clone(), token);
+        let mut client = WorkerServiceClient::with_interceptor(channel, token);
         let (out, inbox) = mpsc::channel(64);
         let orders = client.work(ReceiverStream::new(inbox)).await.unwrap().into_inner();
         Worker { client, out, orders, welcome: Welcome::default() }
@@ -241,6 +270,17 @@ impl Worker {
         self.orders.message().await.map(|order| order.expect("the stream ended"))
     }
 
+    /// To send from another task.
+    pub fn outgoing(&self) -> mpsc::Sender<WorkRequest> {
+        self.out.clone()
+    }
+
+    /// What has come and was not looked at yet.
+    pub fn next_now(&mut self) -> Option<Order> {
+        let next = self.orders.message().now_or_never()?;
+        next.unwrap().expect("the stream ended").message
+    }
+
     /// The status with which the server ends the stream.
     pub async fn end(&mut self) -> Status {
         loop {
@@ -273,7 +313,7 @@ impl Worker {
                     other => panic!("expected an assignment, not {other:?}"),
                 },
                 _ = beats.tick(), if found.is_none() => {
-                    self.send(Report::Heartbeat(Heartbeat {})).await;
+                    self.send(Report::Heartbeat(Heartbeat::default())).await;
                     unanswered += 1;
                 }
             }
@@ -290,7 +330,7 @@ impl Worker {
 
     /// Makes sure that everything said so far has been dealt with.
     pub async fn sync(&mut self) -> Vec<Order> {
-        self.send(Report::Heartbeat(Heartbeat {})).await;
+        self.send(Report::Heartbeat(Heartbeat::default())).await;
         let mut before = Vec::new();
         loop {
             match self.order().await {

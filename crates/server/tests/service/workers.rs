@@ -70,7 +70,7 @@ async fn an_assignment_that_is_not_accepted_goes_on_and_costs_nothing() {
     other.send(Report::Released(ReportReleased { attempt: Some(at) })).await;
     other.sync().await;
     // Who did not answer gets nothing more before it is heard again.
-    silent.send(Report::Heartbeat(Heartbeat {})).await;
+    silent.send(Report::Heartbeat(Heartbeat::default())).await;
     assert!(matches!(silent.order().await, Order::HeartbeatAck(_)));
     assert_eq!(silent.assigned().await.attempt.unwrap().attempt, 3);
 }

@@ -250,6 +250,8 @@ impl Worker {
             }
             // Comes to those only who say that they send again: here a new stream does.
             In::DeferReports(_) => {}
+            // Comes to those only whose heartbeats have numbers.
+            In::ReportsTaken(_) => {}
             In::Cancel(cancel) => {
                 let held = cancel.attempt.and_then(|at| self.held.get(&Key::of(at)));
                 held.into_iter().for_each(|held| held.cancel.cancel());
@@ -346,7 +348,7 @@ impl Worker {
             }
         }
         session.sent += 1;
-        session.send(Out::Heartbeat(Heartbeat {})).await
+        session.send(Out::Heartbeat(Heartbeat::default())).await
     }
 
     fn long_over(&mut self) -> Option<Key> {

@@ -27,7 +27,7 @@ impl Registry {
     }
 
     /// Keeps a slot of the worker of this kind that has most, given how many jobs each holds. Gives the worker, and how many
-    /// slots it had. `None` when none is free, or there are so many workers that looking at all is left to the dispatcher.
+    /// slots it had. `None` when none is free, or so many may be that looking at all is left to the dispatcher.
     pub fn claim_any(
         &self,
         kind: &str,
@@ -35,8 +35,8 @@ impl Registry {
         held: impl Fn(&WorkerId) -> u32,
     ) -> Option<(WorkerId, u32)> {
         let inner = &mut *self.inner.lock();
-        let takers = inner.by_kind.get(kind).filter(|takers| takers.len() <= LOOKED_AT && !inner.closing)?;
-        let able = takers.iter().filter_map(|id| Some((id, inner.workers.get(id)?)));
+        let takers = inner.by_kind.get(kind).filter(|takers| takers.open.len() <= LOOKED_AT && !inner.closing)?;
+        let able = takers.open.iter().filter_map(|id| Some((id, inner.workers.get(id)?)));
         let able = able.filter(|(_, worker)| worker.can_be_given_jobs(inner.floor, self.lease));
         let free = able.map(|(id, worker)| (worker.free_slots(held(id)), id));
         let (slots, id) = free.max().filter(|(slots, _)| *slots > 0)?;
@@ -47,9 +47,7 @@ impl Registry {
 
     /// The claim is written, or came to nothing.
     pub fn end_claim(&self, worker: &WorkerId, attempt: &AttemptId) {
-        if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
-            worker.claiming.remove(attempt);
-        }
+        self.inner.lock().change(worker, |worker| worker.claiming.remove(attempt));
     }
 
     /// Whether a claim of this attempt is being written for the worker.

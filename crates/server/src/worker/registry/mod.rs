@@ -6,7 +6,7 @@ mod operators;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use courant_engine::attempt::AttemptId;
@@ -44,12 +44,22 @@ pub struct Registry {
 struct Inner {
     workers: HashMap<WorkerId, Worker>,
     /// Which of them take a kind.
-    by_kind: HashMap<Box<str>, HashSet<WorkerId>>,
+    by_kind: HashMap<Box<str>, Takers>,
     /// The server is stopping: nobody gets anything new.
     closing: bool,
     /// Silence before this moment counts for nobody: the server was not there, or slept itself.
     floor: Instant,
     next: u64,
+}
+
+/// The workers that take a kind.
+#[derive(Default)]
+pub struct Takers {
+    all: HashSet<WorkerId>,
+    /// Those that may have a free slot: all but those that had none when somebody asked, and have none more since.
+    open: HashSet<WorkerId>,
+    /// Slots of those that may get jobs, busy or not.
+    slots: u64,
 }
 
 struct Worker {
@@ -161,7 +171,6 @@ impl Registry {
         inner.next += 1;
         let (session, replaced) = (inner.next, CancellationToken::new());
         let connection = Some(Connection { outbox, replaced: replaced.clone(), welcomed: false });
-        let kinds = capabilities.kinds.clone();
         let now = match inner.remove(&worker) {
             Some(old) => {
                 old.connection.iter().for_each(|connection| connection.replaced.cancel());
@@ -179,10 +188,7 @@ impl Registry {
             }
             None => Worker::new(session, subject, capabilities, connection),
         };
-        for kind in kinds.iter() {
-            inner.by_kind.entry(kind.clone()).or_default().insert(worker.clone());
-        }
-        inner.workers.insert(worker.clone(), now);
+        inner.insert(worker.clone(), now);
         Ok(Session { worker, number: session, replaced: ReplacedToken(replaced) })
     }
 
@@ -190,27 +196,26 @@ impl Registry {
     pub fn welcomed(&self, session: &Session) {
         let mut inner = self.inner.lock();
         let closing = inner.closing;
-        let Some(worker) = inner.workers.get_mut(&session.worker).filter(|worker| worker.session == session.number)
-        else {
-            return;
-        };
-        let drained = worker.drained;
-        let Some(connection) = worker.connection.as_mut() else { return };
-        connection.welcomed = true;
-        if closing {
-            connection.send(drain_message(DrainReason::ServerStopping));
-        } else if drained {
-            connection.send(drain_message(DrainReason::Operator));
-        }
+        inner.change(&session.worker, |worker| {
+            let Some(connection) = worker.connection.as_mut().filter(|_| worker.session == session.number) else {
+                return;
+            };
+            connection.welcomed = true;
+            if closing {
+                connection.send(drain_message(DrainReason::ServerStopping));
+            } else if worker.drained {
+                connection.send(drain_message(DrainReason::Operator));
+            }
+        });
     }
 
     /// A stream ended. The lease goes on.
     pub fn detach(&self, session: &Session) {
-        if let Some(worker) = self.inner.lock().workers.get_mut(&session.worker)
-            && worker.session == session.number
-        {
-            worker.connection = None;
-        }
+        self.inner.lock().change(&session.worker, |worker| {
+            if worker.session == session.number {
+                worker.connection = None;
+            }
+        });
     }
 
     /// A message arrived: the lease is renewed. `true` if the worker can be given jobs again by that.
@@ -226,9 +231,7 @@ impl Registry {
 
     /// The worker takes so many jobs at once from now on.
     pub fn change_slots(&self, worker: &WorkerId, slots: u32) {
-        if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
-            worker.capabilities.slots = slots;
-        }
+        self.inner.lock().change(worker, |worker| worker.capabilities.slots = slots);
     }
 
     /// The server itself was not running for a while: everybody's lease begins anew.
@@ -247,26 +250,37 @@ impl Registry {
     }
 
     /// Reads which workers take each kind.
-    pub fn kinds<T>(&self, read: impl FnOnce(&HashMap<Box<str>, HashSet<WorkerId>>) -> T) -> T {
+    pub fn kinds<T>(&self, read: impl FnOnce(&HashMap<Box<str>, Takers>) -> T) -> T {
         read(&self.inner.lock().by_kind)
     }
 
-    /// The workers that may get jobs of one of these kinds; their free slots by what they hold.
+    /// These workers hold less than before.
+    pub fn reopen(&self, freed: &HashSet<WorkerId>) {
+        let mut inner = self.inner.lock();
+        freed.iter().for_each(|worker| inner.reopen(worker));
+    }
+
+    /// The workers that may get jobs of one of these kinds; their free slots by what they hold. Who holds too much is asked
+    /// again only once it was [reopened](Registry::reopen): to be called together with that under the lock of what they hold.
     pub fn free(&self, kinds: &[Box<str>], held: impl Fn(&WorkerId) -> u32) -> Vec<FreeWorker> {
-        let inner = self.inner.lock();
+        let mut inner = self.inner.lock();
         if inner.closing {
             return Vec::new();
         }
-        let ids = kinds.iter().filter_map(|kind| inner.by_kind.get(kind)).flatten();
-        let takers: BTreeMap<&WorkerId, &Worker> = ids.filter_map(|id| Some((id, inner.workers.get(id)?))).collect();
-        let able = |worker: &Worker| worker.can_be_given_jobs(inner.floor, self.lease);
-        let free = takers.into_iter().filter(|(_, worker)| able(worker)).map(|(id, worker)| FreeWorker {
-            worker: id.clone(),
-            kinds: worker.capabilities.kinds.clone(),
-            slots: worker.free_slots(held(id)),
-            takes_parts: worker.capabilities.takes_parts,
-        });
-        free.filter(|free| free.slots > 0).collect()
+        let open = kinds.iter().filter_map(|kind| inner.by_kind.get(kind)).flat_map(|takers| &takers.open);
+        let open: BTreeSet<WorkerId> = open.cloned().collect();
+        let mut free = Vec::new();
+        for id in open {
+            let Some(worker) = inner.workers.get(&id) else { continue };
+            let slots = worker.free_slots(held(&id));
+            if slots == 0 {
+                inner.close(&id);
+            } else if worker.can_be_given_jobs(inner.floor, self.lease) {
+                let (kinds, takes_parts) = (worker.capabilities.kinds.clone(), worker.capabilities.takes_parts);
+                free.push(FreeWorker { worker: id, kinds, slots, takes_parts });
+            }
+        }
+        free
     }
 
     /// Slots of all workers that may get jobs.
@@ -283,14 +297,8 @@ impl Registry {
     /// Slots of the workers that may get jobs of each of these kinds, busy or not.
     pub fn slots_of(&self, kinds: &[Box<str>]) -> BTreeMap<Box<str>, u32> {
         let inner = self.inner.lock();
-        let slots = |kind: &str| {
-            let workers = inner.by_kind.get(kind).into_iter().flatten().filter_map(|id| inner.workers.get(id));
-            workers
-                .filter(|worker| worker.takes_jobs())
-                .map(|worker| worker.capabilities.slots)
-                .fold(0, u32::saturating_add)
-        };
-        kinds.iter().map(|kind| (kind.clone(), slots(kind))).collect()
+        let slots = |kind: &str| inner.by_kind.get(kind).map_or(0, |takers| takers.slots);
+        kinds.iter().map(|kind| (kind.clone(), u32::try_from(slots(kind)).unwrap_or(u32::MAX))).collect()
     }
 
     /// Whether any worker is connected.
@@ -333,17 +341,59 @@ impl Registry {
 }
 
 impl Inner {
+    fn insert(&mut self, id: WorkerId, worker: Worker) {
+        for kind in worker.capabilities.kinds.iter() {
+            let takers = self.by_kind.entry(kind.clone()).or_default();
+            takers.all.insert(id.clone());
+            takers.open.insert(id.clone());
+            takers.slots += worker.offered_slots();
+        }
+        self.workers.insert(id, worker);
+    }
+
     fn remove(&mut self, id: &WorkerId) -> Option<Worker> {
         let worker = self.workers.remove(id)?;
         for kind in worker.capabilities.kinds.iter() {
             if let Some(takers) = self.by_kind.get_mut(kind) {
-                takers.remove(id);
-                if takers.is_empty() {
+                takers.all.remove(id);
+                takers.open.remove(id);
+                takers.slots -= worker.offered_slots();
+                if takers.all.is_empty() {
                     self.by_kind.remove(kind);
                 }
             }
         }
         Some(worker)
+    }
+
+    /// Changes what decides whether, and how much, a worker may be given.
+    fn change<T>(&mut self, id: &WorkerId, change: impl FnOnce(&mut Worker) -> T) -> Option<T> {
+        let worker = self.workers.get_mut(id)?;
+        let before = worker.offered_slots();
+        let changed = change(worker);
+        let after = worker.offered_slots();
+        for kind in worker.capabilities.kinds.iter() {
+            if let Some(takers) = self.by_kind.get_mut(kind) {
+                takers.slots = takers.slots - before + after;
+                takers.open.insert(id.clone());
+            }
+        }
+        Some(changed)
+    }
+
+    /// The worker may have a free slot.
+    fn reopen(&mut self, id: &WorkerId) {
+        self.change(id, |_| ());
+    }
+
+    /// The worker has no free slot.
+    fn close(&mut self, id: &WorkerId) {
+        let Some(worker) = self.workers.get(id) else { return };
+        for kind in worker.capabilities.kinds.iter() {
+            if let Some(takers) = self.by_kind.get_mut(kind) {
+                takers.open.remove(id);
+            }
+        }
     }
 }
 
@@ -375,6 +425,11 @@ impl Worker {
     /// Slots beside the jobs it holds and those that are being claimed for it.
     fn free_slots(&self, held: u32) -> u32 {
         self.capabilities.slots.saturating_sub(held + self.claiming.len() as u32)
+    }
+
+    /// Slots, busy or not, for which it may get jobs.
+    fn offered_slots(&self) -> u64 {
+        if self.takes_jobs() { self.capabilities.slots.into() } else { 0 }
     }
 
     /// Whether two signs of life of the three that a lease has room for did not come.

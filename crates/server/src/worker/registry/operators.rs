@@ -27,15 +27,15 @@ impl Registry {
     }
 
     fn set_drained(&self, worker: &WorkerId, drained: bool, message: Message) -> bool {
-        let mut inner = self.inner.lock();
-        let Some(worker) = inner.workers.get_mut(worker) else { return false };
-        if worker.drained != drained {
-            worker.drained = drained;
-            worker.connection.iter().for_each(|connection| {
-                connection.send(message.clone());
-            });
-        }
-        true
+        let changed = self.inner.lock().change(worker, |worker| {
+            if worker.drained != drained {
+                worker.drained = drained;
+                if let Some(connection) = &worker.connection {
+                    connection.send(message);
+                }
+            }
+        });
+        changed.is_some()
     }
 
     /// All workers, by id.

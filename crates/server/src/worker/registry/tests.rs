@@ -142,3 +142,57 @@ async fn a_worker_id_belongs_to_its_user_for_as_long_as_the_worker_is_there() {
     assert!(come("mallory").is_ok());
     registry.kinds(|kinds| assert_eq!(kinds.keys().map(|kind| &**kind).collect::<Vec<_>>(), ["scan"]));
 }
+
+#[tokio::test]
+async fn who_has_no_free_slot_is_asked_again_only_after_a_change() {
+    let (registry, worker, session, _sent) = registry(8);
+    registry.welcomed(&session);
+    let asked = std::cell::Cell::new(0);
+    let ask = |held: u32| {
+        let free = registry.free(&["pdf".into()], |_| {
+            asked.set(asked.get() + 1);
+            held
+        });
+        (free.len(), asked.replace(0))
+    };
+    assert_eq!(ask(2), (0, 1));
+    assert_eq!(ask(2), (0, 0));
+    let changes: [&dyn Fn(); 6] = [
+        &|| registry.reopen(&[worker.clone()].into()),
+        &|| registry.change_slots(&worker, 2),
+        &|| registry.end_claim(&worker, &attempt(1)),
+        &|| assert!(registry.drain(&worker) && registry.resume(&worker)),
+        &|| registry.welcomed(&session),
+        &|| registry.detach(&session),
+    ];
+    for change in changes {
+        change();
+        assert_eq!(ask(2), (0, 1));
+        assert_eq!(ask(0), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn the_slots_of_a_kind_are_those_of_workers_that_may_get_jobs() {
+    let (registry, worker, session, _sent) = registry(8);
+    let slots = || registry.slots_of(&["pdf".into(), "scan".into()]).into_values().collect::<Vec<_>>();
+    assert_eq!(slots(), [0, 0], "before the welcome");
+    registry.welcomed(&session);
+    registry.welcomed(&session);
+    assert_eq!(slots(), [2, 0]);
+    registry.change_slots(&worker, 5);
+    assert_eq!(slots(), [5, 0]);
+    registry.drain(&worker);
+    assert_eq!(slots(), [0, 0]);
+    registry.resume(&worker);
+    let (outbox, _sent) = mpsc::channel(8);
+    let kinds: Arc<[Box<str>]> = ["scan".into()].into();
+    let again = WorkerCapabilities { kinds, slots: 3, ..WorkerCapabilities::default() };
+    let again = registry.attach(worker.clone(), "worker", again, outbox).unwrap();
+    assert_eq!(slots(), [0, 0], "another stream, not welcomed yet");
+    registry.welcomed(&again);
+    registry.detach(&session);
+    assert_eq!(slots(), [0, 3]);
+    registry.detach(&again);
+    assert_eq!(slots(), [0, 0]);
+}

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use courant_engine::attempt::AttemptId;
+use courant_engine::parts::PartId;
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::State;
 use courant_proto::v1::work_response::Message;
@@ -21,10 +23,14 @@ pub(crate) async fn end(services: &Services, registry: &Registry, holder: &Holde
         send_to_helper(registry, &part.worker, holder.wire(&services.credentials, &part.worker));
     }
     services.engine.wake.notify_one();
-    // Whoever is inside may finish, and nobody comes in any more.
+    // Whoever is inside may finish, and nobody comes in any more. A stream that is cut ends here: then the sweep goes on.
     drop(part.gate.write().await);
-    registry.parts.ledger.lock().close(&holder.attempt, id);
-    send_to_lead(services, registry, &holder.attempt);
+    close(services, registry, &holder.attempt, id);
+}
+
+fn close(services: &Services, registry: &Registry, attempt: &AttemptId, part: &PartId) {
+    registry.parts.ledger.lock().close(attempt, part);
+    send_to_lead(services, registry, attempt);
     services.engine.wake.notify_one();
 }
 
@@ -88,6 +94,8 @@ pub(crate) fn sweep(services: &Arc<Services>, registry: &Arc<Registry>) {
         registry.set_unresponsive(&worker);
         end_soon(services, registry, holder, PartEnd::NotAccepted);
     }
+    let unclosed = registry.parts.ledger.lock().unclosed();
+    unclosed.iter().for_each(|(attempt, part)| close(services, registry, attempt, part));
     let stale = std::mem::take(&mut *registry.parts.unsent.lock());
     stale.into_iter().for_each(|(worker, at)| send_to_helper(registry, &worker, at));
 }
@@ -98,5 +106,49 @@ fn send_to_helper(registry: &Registry, worker: &WorkerId, at: AttemptRef) {
         && registry.is_connected(worker)
     {
         registry.parts.unsent.lock().push((worker.clone(), at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use courant_engine::parts::PageSpan;
+    use courant_engine::testing::submission;
+    use courant_joblog::event::Change;
+    use courant_joblog::ids::JobId;
+    use courant_joblog::memory::MemoryLog;
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::objects::Objects;
+
+    #[tokio::test]
+    async fn a_part_whose_end_was_cut_short_goes_back_to_its_lead() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::local(folder.path()).unwrap();
+        let services = Services::open(Config::new(folder.path()), Arc::new(MemoryLog::new()), objects).await.unwrap();
+        let following = services.clone();
+        tokio::spawn(async move { following.engine.follow().await });
+        let id = JobId::random();
+        let submission = submission(id.as_str(), "alice");
+        let change = Change::Submitted(Box::new(submission));
+        let (waiting, _) = services.engine.create(change, id, Vec::new(), None).await.unwrap();
+        let (lead, helper) = (WorkerId::new("lead"), WorkerId::new("helper"));
+        let job = services.engine.claim(&lead, &waiting.current.job).await.unwrap().unwrap();
+        let registry = Arc::new(Registry::default());
+        let attempt = AttemptId::of(&job);
+        let pages = PageSpan { first: 6, last: 10 };
+        registry.parts.ledger.lock().offer(&attempt, &lead, &job.kind, 1, vec![pages]);
+        let assigned = registry.parts.assign(&helper, std::slice::from_ref(&job.kind)).unwrap();
+        let holder = Holder::of_part(&attempt, &assigned.part);
+        let held = || registry.parts.ledger.lock().split(&attempt).map(|split| split.held().count());
+
+        let (_, inside) = registry.parts.enter(&holder).unwrap();
+        assert!(end(&services, &registry, &holder, PartEnd::Reported).now_or_never().is_none());
+        sweep(&services, &registry);
+        assert_eq!(held(), Some(1), "somebody is inside");
+        drop(inside);
+        sweep(&services, &registry);
+        assert_eq!(held(), Some(0));
     }
 }

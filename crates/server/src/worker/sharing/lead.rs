@@ -70,14 +70,11 @@ pub(super) fn send_to_lead(services: &Services, registry: &Registry, attempt: &A
     }
 }
 
-/// Sends a worker what could not be sent before.
-pub(crate) fn remind_lead(services: &Services, registry: &Registry, worker: &WorkerId) {
-    let stale: Vec<AttemptId> = {
+/// Sends a worker what could not be sent before of the attempts that it holds.
+pub(crate) fn remind_lead(services: &Services, registry: &Registry, held: &[AttemptId]) {
+    let stale: Vec<&AttemptId> = {
         let ledger = registry.parts.ledger.lock();
-        let mine = |attempt: &AttemptId| {
-            ledger.split(attempt).is_some_and(|split| split.lead_is_stale && split.lead == *worker)
-        };
-        ledger.attempts().into_iter().filter(mine).collect()
+        held.iter().filter(|attempt| ledger.split(attempt).is_some_and(|split| split.lead_is_stale)).collect()
     };
-    stale.iter().for_each(|attempt| send_to_lead(services, registry, attempt));
+    stale.into_iter().for_each(|attempt| send_to_lead(services, registry, attempt));
 }

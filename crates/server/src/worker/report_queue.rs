@@ -1,0 +1,404 @@
+//! The reports of one stream, between arriving and being taken.
+//!
+//! Those of one job are taken in the order in which they came, those of different jobs at the same time: none waits for what
+//! the log or the store does for another. By job and not by attempt or part, since two changes of one job would only race for
+//! its newest revision. Pages that wait behind one another become one append.
+//!
+//! What the worker itself is about (a sign of life, its slots) waits for nothing. A heartbeat has a second answer, which does:
+//! the worker keeps its reports until they have arrived.
+//!
+//! Bounded by [`MAX_REPORTS`] and [`MAX_BYTES`]. When it is full the stream is not read, so that the worker's own window
+//! fills; others do not notice.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use courant_joblog::ids::{JobId, WorkerId};
+use courant_proto::v1::work_request::Message as In;
+use courant_proto::v1::work_response::Message as Out;
+use courant_proto::v1::{AttemptRef, Heartbeat, ReportsTaken};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+
+use super::deferred::{DeferredReports, Turn};
+use super::parts::{Holder, holder_in};
+use super::registry::Registry;
+use super::{messages, page_batch};
+use crate::error::Error;
+use crate::services::Services;
+
+/// Reports of one stream that wait or are being taken, and heartbeats that wait for them.
+pub const MAX_REPORTS: usize = 256;
+/// Their bytes, as they came. The last one may exceed it, by no more than a message has.
+pub const MAX_BYTES: usize = 8 << 20;
+
+/// See the module.
+pub(super) struct ReportQueue<'a> {
+    services: &'a Services,
+    registry: &'a Registry,
+    worker: &'a WorkerId,
+    deferred: DeferredReports,
+    jobs: HashMap<JobId, Chain>,
+    /// At most one of each job.
+    under_way: FuturesUnordered<BoxFuture<'a, Taken>>,
+    arrivals: Arrivals,
+    bytes: usize,
+    answers: VecDeque<Out>,
+    /// Why the stream ends. Nothing that came with or behind the report that it is of is taken.
+    failed: Option<Error>,
+}
+
+/// The reports of one job. Gone with its last one.
+#[derive(Default)]
+struct Chain {
+    waiting: VecDeque<Arrived>,
+    /// So many of the next are taken one by one: together they were not.
+    one_by_one: usize,
+}
+
+/// A report as it came.
+pub(super) struct Arrived {
+    number: u64,
+    bytes: usize,
+    holder: Holder,
+    pub(super) message: In,
+}
+
+/// What became of the reports of one turn.
+enum Taken {
+    One(Box<TakenOne>),
+    Pages(Vec<Ticket>),
+    /// Not as one. Here they are again.
+    NotTogether(Vec<Arrived>),
+}
+
+struct TakenOne {
+    arrived: Ticket,
+    holder: Holder,
+    at: Option<AttemptRef>,
+    answer: Result<Option<Out>, Error>,
+}
+
+/// What is kept of a report while it is being taken.
+struct Ticket {
+    job: JobId,
+    number: u64,
+    bytes: usize,
+}
+
+impl<'a> ReportQueue<'a> {
+    /// Of a stream whose worker declared whether it sends reports again.
+    pub(super) fn new(
+        services: &'a Services,
+        registry: &'a Registry,
+        worker: &'a WorkerId,
+        resends_reports: bool,
+    ) -> Self {
+        Self {
+            services,
+            registry,
+            worker,
+            deferred: DeferredReports::new(resends_reports),
+            jobs: HashMap::new(),
+            under_way: FuturesUnordered::new(),
+            arrivals: Arrivals::default(),
+            bytes: 0,
+            answers: VecDeque::new(),
+            failed: None,
+        }
+    }
+
+    /// Whether another message may be read. If not, something is under way.
+    pub(super) fn has_capacity(&self) -> bool {
+        self.arrivals.len() < MAX_REPORTS && self.bytes < MAX_BYTES
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Whether the stream is to end, once what is under way is done.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    pub(super) fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// The next message to the worker.
+    pub(super) fn next_answer(&mut self) -> Option<Out> {
+        self.answers.pop_front()
+    }
+
+    /// Nobody reads them any more.
+    pub(super) fn forget_answers(&mut self) {
+        self.answers.clear();
+    }
+
+    /// How the stream ends.
+    pub(super) fn end(self) -> Result<(), Error> {
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    /// Takes in a message that arrived.
+    pub(super) fn push(&mut self, message: In) {
+        let pushed = match message {
+            In::Heartbeat(heartbeat) => {
+                self.heartbeat(&heartbeat);
+                Ok(())
+            }
+            message => match messages::of_worker(self.services, self.registry, self.worker, &message) {
+                Some(taken) => taken,
+                None => self.report(message),
+            },
+        };
+        if let Err(error) = pushed {
+            self.fail(error);
+        }
+    }
+
+    fn heartbeat(&mut self, heartbeat: &Heartbeat) {
+        let pending = self.arrivals.mark(heartbeat.number);
+        if !pending || heartbeat.number != 0 {
+            self.answers.push_back(messages::heartbeat(self.services, self.registry, self.worker, pending));
+        }
+    }
+
+    fn report(&mut self, message: In) -> Result<(), Error> {
+        let holder = holder_in(messages::attempt(&message).cloned())?;
+        let bytes = message.encoded_len();
+        let number = self.arrivals.begin();
+        self.bytes += bytes;
+        let job = holder.attempt.job.clone();
+        match self.jobs.get_mut(&job) {
+            Some(chain) => chain.waiting.push_back(Arrived { number, bytes, holder, message }),
+            None => {
+                let waiting = VecDeque::from([Arrived { number, bytes, holder, message }]);
+                self.jobs.insert(job.clone(), Chain { waiting, one_by_one: 0 });
+                self.next_turn(&job);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until something that is under way is done, and begins what it held up. May be dropped and called again.
+    pub(super) async fn finish_one(&mut self) {
+        let Some(taken) = self.under_way.next().await else { return };
+        let job = match taken {
+            Taken::One(one) => {
+                let TakenOne { arrived, holder, at, answer } = *one;
+                let (services, registry, worker) = (self.services, self.registry, self.worker);
+                match self.deferred.after(services, registry, worker, holder, at, answer) {
+                    Ok(answer) => self.answers.extend(answer),
+                    Err(error) => {
+                        // Its number stays: no heartbeat behind it says that it has arrived.
+                        self.jobs.remove(&arrived.job);
+                        return self.fail(error);
+                    }
+                }
+                self.done(&arrived);
+                arrived.job
+            }
+            Taken::Pages(pages) => {
+                pages.iter().for_each(|page| self.done(page));
+                let Some(page) = pages.into_iter().next() else { return };
+                page.job
+            }
+            Taken::NotTogether(pages) => {
+                let Some(job) = pages.first().map(|page| page.holder.attempt.job.clone()) else { return };
+                if let Some(chain) = self.jobs.get_mut(&job) {
+                    chain.one_by_one = pages.len();
+                    pages.into_iter().rev().for_each(|page| chain.waiting.push_front(page));
+                }
+                job
+            }
+        };
+        self.next_turn(&job);
+    }
+
+    /// Begins what is next of a job of which nothing is under way.
+    fn next_turn(&mut self, job: &JobId) {
+        let (services, registry, worker) = (self.services, self.registry, self.worker);
+        while let Some(chain) = self.jobs.get_mut(job) {
+            let Some(next) = chain.waiting.pop_front() else {
+                self.jobs.remove(job);
+                return;
+            };
+            match self.deferred.turn(services, registry, worker, &next.holder, &next.message) {
+                Turn::Over(answer) => {
+                    self.answers.extend(answer.map(Out::LeaseLost));
+                    let ticket = Ticket::of(&next);
+                    self.done(&ticket);
+                }
+                Turn::Take => {
+                    let more = chain.pages_behind(&next);
+                    return self.under_way.push(if more.is_empty() {
+                        take(services, registry, worker, next).boxed()
+                    } else {
+                        take_pages(services, registry, worker, std::iter::once(next).chain(more).collect()).boxed()
+                    });
+                }
+            }
+        }
+    }
+
+    fn done(&mut self, ticket: &Ticket) {
+        self.bytes -= ticket.bytes;
+        let marks = self.arrivals.end(ticket.number);
+        if marks.number != 0 {
+            self.answers.push_back(Out::ReportsTaken(ReportsTaken { number: marks.number }));
+        }
+        for _ in 0..marks.unnumbered {
+            self.answers.push_back(messages::heartbeat(self.services, self.registry, self.worker, false));
+        }
+    }
+
+    /// The first reason counts.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.failed.get_or_insert(error);
+    }
+}
+
+impl Chain {
+    /// The pages that can be taken together with the next report, if that is a page too.
+    fn pages_behind(&mut self, next: &Arrived) -> Vec<Arrived> {
+        if self.one_by_one > 0 {
+            self.one_by_one -= 1;
+            return Vec::new();
+        }
+        let is_page = |report: &Arrived| report.holder == next.holder && matches!(report.message, In::Page(_));
+        if !is_page(next) {
+            return Vec::new();
+        }
+        let more = self.waiting.iter().take(page_batch::MAX_PAGES - 1).take_while(|report| is_page(report)).count();
+        self.waiting.drain(..more).collect()
+    }
+}
+
+impl Ticket {
+    fn of(report: &Arrived) -> Self {
+        Self { job: report.holder.attempt.job.clone(), number: report.number, bytes: report.bytes }
+    }
+}
+
+async fn take(services: &Services, registry: &Registry, worker: &WorkerId, report: Arrived) -> Taken {
+    let arrived = Ticket::of(&report);
+    let Arrived { holder, message, .. } = report;
+    let at = messages::attempt(&message).cloned();
+    let answer = messages::take(services, registry, worker, message).await;
+    Taken::One(Box::new(TakenOne { arrived, holder, at, answer }))
+}
+
+async fn take_pages(services: &Services, registry: &Registry, worker: &WorkerId, pages: Vec<Arrived>) -> Taken {
+    let Some(holder) = pages.first().map(|page| page.holder.clone()) else { return Taken::Pages(Vec::new()) };
+    let reports = pages.iter().filter_map(|page| match &page.message {
+        In::Page(report) => Some(report.clone()),
+        _ => None,
+    });
+    match page_batch::take(services, registry, worker, &holder, reports.collect()).await {
+        Ok(()) => Taken::Pages(pages.iter().map(Ticket::of).collect()),
+        // Which one it was, and what that means, shows when they are taken alone.
+        Err(error) => {
+            tracing::debug!(job = %holder.attempt.job, %error, "pages are taken one by one");
+            Taken::NotTogether(pages)
+        }
+    }
+}
+
+/// The reports that have arrived and are not done, by number, each with the heartbeats that came behind it and wait for it and
+/// all before it.
+#[derive(Default)]
+struct Arrivals {
+    open: BTreeMap<u64, Marks>,
+    next: u64,
+    /// Heartbeats that are answered only once.
+    unnumbered: usize,
+}
+
+/// Heartbeats.
+#[derive(Default)]
+struct Marks {
+    /// So many without a number.
+    unnumbered: usize,
+    /// The newest with one; 0 for none.
+    number: i64,
+}
+
+impl Arrivals {
+    /// What a worker chooses the size of. Heartbeats with a number need nothing of their own.
+    fn len(&self) -> usize {
+        self.open.len() + self.unnumbered
+    }
+
+    fn begin(&mut self) -> u64 {
+        self.next += 1;
+        self.open.insert(self.next, Marks::default());
+        self.next
+    }
+
+    /// A heartbeat behind all of them. `false` if it has nothing to wait for.
+    fn mark(&mut self, number: i64) -> bool {
+        let Some(mut newest) = self.open.last_entry() else { return false };
+        let marks = newest.get_mut();
+        if number == 0 {
+            marks.unnumbered += 1;
+            self.unnumbered += 1;
+        } else {
+            marks.number = number;
+        }
+        true
+    }
+
+    /// A report is done. Gives the heartbeats for which it was the last; the others wait for what came before it.
+    fn end(&mut self, number: u64) -> Marks {
+        let Some(marks) = self.open.remove(&number) else { return Marks::default() };
+        if let Some((_, before)) = self.open.range_mut(..number).next_back() {
+            before.unnumbered += marks.unnumbered;
+            if marks.number != 0 {
+                before.number = marks.number;
+            }
+            return Marks::default();
+        }
+        self.unnumbered -= marks.unnumbered;
+        marks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(arrivals: &mut Arrivals, number: u64) -> (usize, i64) {
+        let marks = arrivals.end(number);
+        (marks.unnumbered, marks.number)
+    }
+
+    #[test]
+    fn a_heartbeat_waits_for_all_before_it_and_for_nothing_behind_it() {
+        let mut arrivals = Arrivals::default();
+        assert!(!arrivals.mark(1), "nothing to wait for");
+        let (first, second) = (arrivals.begin(), arrivals.begin());
+        assert!(arrivals.mark(2) && arrivals.mark(0));
+        let third = arrivals.begin();
+        assert!(arrivals.mark(3));
+        assert_eq!(arrivals.len(), 4);
+        assert_eq!(ended(&mut arrivals, second), (0, 0));
+        assert_eq!(ended(&mut arrivals, first), (1, 2));
+        assert_eq!(ended(&mut arrivals, third), (0, 3));
+        assert_eq!(arrivals.len(), 0);
+    }
+
+    #[test]
+    fn however_many_heartbeats_wait_they_need_no_more_than_the_reports() {
+        let mut arrivals = Arrivals::default();
+        let first = arrivals.begin();
+        for number in 1..10_000 {
+            let report = arrivals.begin();
+            assert!(arrivals.mark(number));
+            assert_eq!(ended(&mut arrivals, report), (0, 0));
+            assert_eq!(arrivals.len(), 1);
+        }
+        assert_eq!(ended(&mut arrivals, first), (0, 9_999), "one answer for all of them");
+    }
+}
