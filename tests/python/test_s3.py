@@ -42,7 +42,8 @@ def running(store, tmp_path_factory):
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
     }
-    flags = ("--workers", "1", "--objects", f"s3://{BUCKET}/{PREFIX}")
+    # Small files would lie in the log.
+    flags = ("--workers", "1", "--objects", f"s3://{BUCKET}/{PREFIX}", "--small-file-bytes", "0")
     up = Up(tmp_path_factory.mktemp("s3"), flags, environment)
     yield up
     up.stop()
