@@ -50,7 +50,7 @@ enum Body {
 /// Size and checksum of the files written last, so that a report about one need not read it again.
 #[derive(Default)]
 struct Written {
-    files: HashMap<JobFile, Stored>,
+    jobs: HashMap<JobId, HashMap<Box<str>, Stored>>,
     oldest_first: VecDeque<JobFile>,
 }
 
@@ -125,7 +125,7 @@ impl JobFiles {
 
     /// Size and checksum of a file; `None` when there is none.
     pub async fn describe(&self, file: &JobFile) -> Result<Option<Stored>, Error> {
-        if let Some(stored) = self.written.lock().files.get(file) {
+        if let Some(stored) = self.written.lock().get(file) {
             return Ok(Some(stored.clone()));
         }
         match self.small(file).await? {
@@ -136,11 +136,16 @@ impl JobFiles {
 
     /// Whether there is such a file.
     pub async fn exists(&self, file: &JobFile) -> Result<bool, Error> {
-        if self.written.lock().files.contains_key(file) || self.small(file).await?.is_some() {
+        if self.written.lock().get(file).is_some() || self.small(file).await?.is_some() {
             return Ok(true);
         }
         let path = file.path(&self.objects);
         self.objects.with_timeout(self.objects.exists(&path)).await
+    }
+
+    /// Forgets what was written for a job that is removed: another one may be made under its id.
+    pub fn forget(&self, job: &JobId) {
+        self.written.lock().jobs.remove(job);
     }
 
     async fn small(&self, file: &JobFile) -> Result<Option<Bytes>, Error> {
@@ -252,14 +257,23 @@ impl ArtifactWriter<'_> {
 
 impl Written {
     fn remember(&mut self, file: JobFile, stored: Stored) {
-        if self.files.insert(file.clone(), stored).is_none() {
+        let files = self.jobs.entry(file.job.clone()).or_default();
+        if files.insert(file.name.clone(), stored).is_none() {
             self.oldest_first.push_back(file);
         }
         if self.oldest_first.len() > REMEMBERED
             && let Some(oldest) = self.oldest_first.pop_front()
+            && let Some(files) = self.jobs.get_mut(&oldest.job)
         {
-            self.files.remove(&oldest);
+            files.remove(&oldest.name);
+            if files.is_empty() {
+                self.jobs.remove(&oldest.job);
+            }
         }
+    }
+
+    fn get(&self, file: &JobFile) -> Option<&Stored> {
+        self.jobs.get(&file.job)?.get(&file.name)
     }
 }
 

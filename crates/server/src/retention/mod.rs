@@ -82,6 +82,9 @@ pub async fn remove(
     // A repeated submit may make the same job again: not before its old files are gone.
     let _hold = services.holds.take(id).await;
     let removed = services.engine.remove(id, may).await?;
+    if removed {
+        services.files.forget(id);
+    }
     if removed && let Err(error) = services.objects.remove_job(id).await {
         tracing::warn!(job = %id, %error, "files of a removed job are left; the next sweep takes them");
     }

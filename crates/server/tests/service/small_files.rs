@@ -94,3 +94,26 @@ async fn an_artifact_of_an_attempt_that_is_over_is_refused() {
     world.jobs("alice").delete_job(DeleteJobRequest { job_id: id }).await.unwrap();
     assert_eq!(reason(&worker.write(&at, "result.md", b"later").await.unwrap_err()), "LEASE_LOST");
 }
+
+/// A repeated request makes a job with the id of the removed one. What was written for that is not there for this one.
+#[tokio::test]
+async fn artifacts_of_a_removed_job_are_not_those_of_the_next_with_its_id() {
+    let world = World::tuned(thousand).await;
+    let header = SubmitJobHeader { request_id: "r".into(), ..markdown_only() };
+    let mut worker = world.worker("w").await;
+    for round in 0..2 {
+        let id = world.submit_with("alice", header.clone(), b"x").await.unwrap().job.unwrap().job_id;
+        let at = worker.take().await.attempt.unwrap();
+        worker.plan(&at, 1).await;
+        if round == 0 {
+            worker.write(&at, "pages/000001.json", b"{}").await.unwrap();
+        }
+        let page = Page { number: 1, ..Page::default() };
+        worker.send(work_request::Message::Page(ReportPage { attempt: Some(at.clone()), page: Some(page) })).await;
+        worker.succeed(&at).await;
+        worker.sync().await;
+        let state = world.job("alice", &id).await.state();
+        assert_eq!(state, if round == 0 { JobState::Succeeded } else { JobState::Failed });
+        world.jobs("alice").delete_job(DeleteJobRequest { job_id: id }).await.unwrap();
+    }
+}
