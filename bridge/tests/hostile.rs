@@ -76,7 +76,6 @@ async fn forty_sockets_full_of_invented_topics_leave_the_bridge_to_others() {
         config.limits.bounds.topics_per_user = 300;
     })
     .await;
-    stage.ready(200).await;
     bob_is_served_soon(&stage, "quiet").await;
     let mut clients = Vec::new();
     for _ in 0..40 {
@@ -178,7 +177,6 @@ async fn stalled_uploads_of_one_user_and_one_address_leave_sockets_to_others() {
         config.limits.bounds.uploads.per_user = 8;
     })
     .await;
-    stage.ready(200).await;
     bob_is_served_soon(&stage, "quiet").await;
     let mut stalled = Vec::new();
     let mut refused = 0;
@@ -220,7 +218,6 @@ async fn a_full_bridge_says_so_and_drains_at_once() {
         config.times.drain = Duration::from_millis(200);
     })
     .await;
-    stage.ready(200).await;
     let mut held = Vec::new();
     loop {
         let mut socket = TcpStream::connect(stage.address).await.unwrap();
@@ -291,7 +288,6 @@ async fn a_trickle_holds_an_upload_only_for_a_while() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn floods_of_messages_pings_and_empty_fragments_leave_the_bridge_to_others() {
     let stage = Stage::new().await;
-    stage.ready(200).await;
     bob_is_served_soon(&stage, "quiet").await;
     let over = tokio_util::sync::CancellationToken::new();
     let mut floods = tokio::task::JoinSet::new();

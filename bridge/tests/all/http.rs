@@ -238,7 +238,6 @@ async fn who_dawdles_over_a_request_is_cut_off() {
 #[tokio::test]
 async fn probes_follow_the_server_and_the_numbers_are_for_admins() {
     let stage = Stage::new().await;
-    stage.ready(200).await;
     assert_eq!(reqwest::get(stage.url("/livez")).await.unwrap().status(), 200);
     let refused = Client::new().get(stage.url("/metrics")).bearer_auth(token("alice")).send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);

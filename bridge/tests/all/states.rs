@@ -176,7 +176,7 @@ async fn a_lost_feed_is_told_and_taken_up_again() {
 
 #[tokio::test]
 async fn while_the_server_is_away_nobody_waits_for_ever() {
-    let stage = Stage::with(|config| {
+    let stage = Stage::not_ready(RealServer::start().await, |config| {
         config.server = "http://127.0.0.1:9".into();
         config.times.backoff = Duration::from_millis(20);
     })

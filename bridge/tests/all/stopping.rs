@@ -13,7 +13,6 @@ use tokio::net::TcpStream;
 #[tokio::test]
 async fn it_serves_on_while_it_says_that_it_is_not_ready() {
     let stage = Stage::with(|config| config.times.lame_duck = Duration::from_secs(3600)).await;
-    stage.ready(200).await;
     let mut old = stage.client("alice").await;
     stage.shutdown.drain();
     stage.ready(503).await;
@@ -30,7 +29,6 @@ async fn it_serves_on_while_it_says_that_it_is_not_ready() {
 #[tokio::test]
 async fn a_person_who_stops_it_does_not_wait_for_load_balancers() {
     let stage = Stage::with(|config| config.times.lame_duck = Duration::from_secs(3600)).await;
-    stage.ready(200).await;
     stage.shutdown.drain_at_once();
     tokio::time::timeout(PATIENCE, stage.bridge).await.expect("it serves on as a lame duck").unwrap().unwrap();
 }
@@ -38,7 +36,6 @@ async fn a_person_who_stops_it_does_not_wait_for_load_balancers() {
 #[tokio::test]
 async fn what_is_under_way_finishes_after_nothing_new_is_taken() {
     let stage = Stage::with(|config| config.times.drain = PATIENCE).await;
-    stage.ready(200).await;
     let mut upload = TcpStream::connect(stage.address).await.unwrap();
     let head = format!(
         "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 10\r\n\r\n01234",
@@ -60,7 +57,10 @@ async fn what_is_under_way_finishes_after_nothing_new_is_taken() {
 
 #[tokio::test]
 async fn a_background_task_that_breaks_ends_the_bridge_with_the_reason() {
-    let stage = Stage::with(|config| config.server_token = Arc::new(|| panic!("no key"))).await;
+    let stage = Stage::not_ready(RealServer::start().await, |config| {
+        config.server_token = Arc::new(|| panic!("no key"));
+    })
+    .await;
     let ended = tokio::time::timeout(PATIENCE, stage.bridge).await.expect("it goes on").unwrap();
     let reason = ended.unwrap_err().to_string();
     assert!(reason.contains("presence panicked: no key"), "{reason}");

@@ -343,7 +343,6 @@ async fn a_bookmark_moves_the_cursor() {
 async fn when_the_server_stays_away_connections_are_sent_to_look_elsewhere() {
     let stage = Stage::with(|config| config.times.server_grace = Duration::from_millis(50)).await;
     let mut client = stage.client("alice").await;
-    stage.ready(200).await;
     stage.server.go_away();
     let (messages, close) = client.read_to_end().await;
     assert_eq!((messages[0]["reason"].as_str(), close), (Some("SERVER_UNAVAILABLE"), 4504));

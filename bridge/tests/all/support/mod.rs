@@ -61,8 +61,15 @@ impl Stage {
         Self::before(self.server.clone(), |_| {}).await
     }
 
-    /// A bridge before a server that is there.
+    /// A bridge before a server that is there, once it says that it can serve.
     pub async fn before(server: RealServer, adjust: impl FnOnce(&mut Config)) -> Self {
+        let stage = Self::not_ready(server, adjust).await;
+        stage.ready(200).await;
+        stage
+    }
+
+    /// A bridge that may never be ready.
+    pub async fn not_ready(server: RealServer, adjust: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(
             server.url(),
             verifier(),
