@@ -52,6 +52,9 @@ struct Args {
 /// How long the bridge's own tokens live; a new one is made for every watch.
 const OWN_TOKEN: Duration = Duration::from_secs(24 * 3600);
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     exit_code("courant-bridge", start(Args::parse()))
 }

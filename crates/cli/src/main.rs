@@ -31,6 +31,9 @@ use clap::Parser;
 use crate::args::{Command, Courant};
 use crate::failure::Failure;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let command = Courant::parse().command;
     if matches!(command, Command::PdfChild) {

@@ -98,8 +98,9 @@ pub(crate) fn std_command(child: &ChildCommand, request: &Request) -> std::io::R
         .args(&child.args)
         .env_clear()
         .env(REQUEST_VARIABLE, serde_json::to_string(request)?)
-        // Arenas of the allocator count against the address space, used or not.
+        // What an allocator reserves counts against the address space, used or not: glibc's and mimalloc's.
         .env("MALLOC_ARENA_MAX", "2")
+        .env("MIMALLOC_ARENA_RESERVE", "32MiB")
         .current_dir("/")
         .process_group(0);
     Ok(command)

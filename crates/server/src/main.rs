@@ -36,6 +36,9 @@ struct Flags {
     config: Config,
 }
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     data_dir::keep_private();
     let flags = Flags::parse();
