@@ -39,7 +39,7 @@ pub(super) struct EventsSession {
     expires: Instant,
     /// When to say that it will.
     warning: Option<Instant>,
-    identity: Identity,
+    identity: Arc<Identity>,
     /// How many topics were asked for.
     pub(super) asked: usize,
     pub(super) greeting: Utf8Bytes,

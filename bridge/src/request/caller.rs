@@ -19,7 +19,7 @@ use crate::wire::admin::AuditAction;
 
 /// A caller whose token is good.
 pub struct Caller {
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// For calling the server in the caller's name.
     pub token: String,
     /// How the token was sent.

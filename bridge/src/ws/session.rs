@@ -60,7 +60,7 @@ pub struct Session {
 
 /// Whose connection it is.
 struct User {
-    identity: Identity,
+    identity: Arc<Identity>,
     token: String,
     /// What the user holds.
     shares: Arc<ledger::User>,

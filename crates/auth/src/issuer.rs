@@ -138,4 +138,9 @@ impl Issuer {
     pub(crate) fn key(&self, id: Option<&str>, algorithm: Algorithm) -> KeyLookup {
         self.keys.find(id, algorithm)
     }
+
+    /// Which set of keys counts now; none while they are stale.
+    pub(crate) fn key_set(&self) -> Option<u64> {
+        self.keys.key_set()
+    }
 }

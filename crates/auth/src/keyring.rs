@@ -81,16 +81,25 @@ impl Keyring {
     /// The key for a token's header.
     pub(crate) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> KeyLookup {
         let mut state = self.0.state.lock();
-        let found = if state.fetched_at.is_none_or(|fetched_at| fetched_at.elapsed() > self.0.max_stale) {
-            KeyLookup::Pending
-        } else {
-            state.find(id, algorithm)
-        };
+        let found =
+            if self.0.is_stale(&state) { KeyLookup::Pending } else { state.find(id, algorithm) };
         drop(state);
         if matches!(found, KeyLookup::Pending) {
             self.0.wanted.notify_one();
         }
         found
+    }
+
+    /// The number of the fetch that brought the keys, 0 for those of the start; none while they are stale.
+    pub(crate) fn key_set(&self) -> Option<u64> {
+        let state = self.0.state.lock();
+        (!self.0.is_stale(&state)).then_some(state.completed)
+    }
+}
+
+impl Shared {
+    fn is_stale(&self, state: &State) -> bool {
+        state.fetched_at.is_none_or(|fetched_at| fetched_at.elapsed() > self.max_stale)
     }
 }
 

@@ -10,6 +10,7 @@ mod refusal;
 pub mod secret;
 mod source;
 pub mod token;
+mod verified;
 pub mod verifier;
 
 pub use issuer::{Issuer, Trust, TrustError};

@@ -4,6 +4,7 @@
 //! have that issuer's `iss` and `aud`: a key opens no other door than its own.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
@@ -14,6 +15,7 @@ use crate::claims::Claims;
 use crate::issuer::{Issuer, KeyLookup};
 use crate::refusal::{Refusal, RefusalLog};
 use crate::token::{AUDIENCE, ISSUER, Identity, LEEWAY, MAX_SUBJECT_BYTES, MAX_TOKEN_BYTES, Role, TokenError};
+use crate::verified::{TokenDigest, VerifiedBy, VerifiedTokens};
 
 /// What `typ` may be (RFC 7515, section 4.1.9; RFC 9068). Tokens of other kinds, such as logout tokens, must not pass for these
 /// (RFC 8725, section 3.11).
@@ -21,17 +23,20 @@ const TYPES: [&str; 3] = ["JWT", "at+jwt", "JOSE"];
 /// The end of the year 9999: later ends count as this one, which calendars can still write.
 const LATEST: Duration = Duration::from_secs(253_402_300_799);
 
+/// Cloning shares what is remembered of verified tokens.
 #[derive(Clone)]
 pub struct Verifier {
     own: DecodingKey,
     other: Option<Issuer>,
     refusals: RefusalLog,
+    verified: Arc<VerifiedTokens>,
 }
 
 impl Verifier {
     /// With a shared secret.
     pub fn hs256(secret: &Secret) -> Self {
-        Self { own: DecodingKey::from_secret(secret.bytes()), other: None, refusals: RefusalLog::default() }
+        let own = DecodingKey::from_secret(secret.bytes());
+        Self { own, other: None, refusals: RefusalLog::default(), verified: Arc::default() }
     }
 
     /// Accepts the tokens of another issuer as well.
@@ -40,9 +45,24 @@ impl Verifier {
     }
 
     /// Who the token speaks for. Why a token is refused goes to the log.
-    pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+    pub fn verify(&self, token: &str) -> Result<Arc<Identity>, TokenError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(self.refuse(Refusal::TooLong, None));
+        }
+        // Asked before the token is judged by it: should the keys change meanwhile, the token does not count for the new set.
+        let key_set = self.other.as_ref().and_then(Issuer::key_set);
+        let digest = TokenDigest::of(token);
+        if let Some(identity) = self.verified.get(&digest, key_set, SystemTime::now()) {
+            return Ok(identity);
+        }
         let header = header(token).map_err(|reason| self.refuse(reason, None))?;
-        self.judge(token, &header).map_err(|reason| self.refuse(reason, Some(&header)))
+        let identity = self.judge(token, &header).map_err(|reason| self.refuse(reason, Some(&header)))?;
+        let identity = Arc::new(identity);
+        let by = if header.alg == Algorithm::HS256 { Some(VerifiedBy::Secret) } else { key_set.map(VerifiedBy::KeySet) };
+        if let Some(by) = by {
+            self.verified.put(&digest, by, &identity);
+        }
+        Ok(identity)
     }
 
     fn refuse(&self, reason: Refusal, header: Option<&Header>) -> TokenError {
@@ -68,9 +88,6 @@ impl Verifier {
 }
 
 fn header(token: &str) -> Result<Header, Refusal> {
-    if token.len() > MAX_TOKEN_BYTES {
-        return Err(Refusal::TooLong);
-    }
     jsonwebtoken::decode_header(token).map_err(|_| Refusal::Malformed)
 }
 

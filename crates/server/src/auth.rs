@@ -1,5 +1,6 @@
 //! Who calls: the token of every call becomes an [`Identity`], and the identity answers what it may see.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::{Identity, Role, TokenError, Verifier};
@@ -20,7 +21,7 @@ impl AuthInterceptor {
         Self(verifier)
     }
 
-    fn identify(&self, request: &Request<()>) -> Result<Identity, Error> {
+    fn identify(&self, request: &Request<()>) -> Result<Arc<Identity>, Error> {
         let header = request.metadata().get("authorization").ok_or(Error::TokenMissing)?;
         let text = header.to_str().map_err(|_| TokenError::Invalid)?;
         let (scheme, token) = text.split_once(' ').ok_or(TokenError::Invalid)?;
@@ -40,8 +41,8 @@ impl Interceptor for AuthInterceptor {
 }
 
 /// The caller, as the guard found it.
-pub fn caller<T>(request: &Request<T>) -> Result<Identity, Error> {
-    request.extensions().get::<Identity>().cloned().ok_or(Error::TokenMissing)
+pub fn caller<T>(request: &Request<T>) -> Result<Arc<Identity>, Error> {
+    request.extensions().get::<Arc<Identity>>().cloned().ok_or(Error::TokenMissing)
 }
 
 /// Refuses callers without the role.

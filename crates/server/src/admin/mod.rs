@@ -126,7 +126,7 @@ impl AdminService for Admin {
 }
 
 /// An admin, or a bridge that shows it to admins: it has asked for their role itself.
-fn reader<T>(request: &Request<T>) -> Result<Identity, Error> {
+fn reader<T>(request: &Request<T>) -> Result<Arc<Identity>, Error> {
     let identity = caller(request)?;
     if !identity.has(Role::Bridge) {
         require(&identity, Role::Admin, "admin")?;
@@ -134,7 +134,7 @@ fn reader<T>(request: &Request<T>) -> Result<Identity, Error> {
     Ok(identity)
 }
 
-fn admin<T>(request: &Request<T>) -> Result<Identity, Error> {
+fn admin<T>(request: &Request<T>) -> Result<Arc<Identity>, Error> {
     let identity = caller(request)?;
     require(&identity, Role::Admin, "admin")?;
     Ok(identity)

@@ -68,7 +68,7 @@ impl NotificationService for Notifications {
         &self,
         request: Request<ListNotificationsRequest>,
     ) -> Result<Response<ListNotificationsResponse>, Status> {
-        let user = caller(&request)?.subject;
+        let user = caller(&request)?.subject.clone();
         let ListNotificationsRequest { page_size, unread_only } = request.into_inner();
         let most = match page_size {
             0 => 50,
@@ -92,7 +92,7 @@ impl NotificationService for Notifications {
         &self,
         request: Request<MarkNotificationsReadRequest>,
     ) -> Result<Response<MarkNotificationsReadResponse>, Status> {
-        let user = caller(&request)?.subject;
+        let user = caller(&request)?.subject.clone();
         let ids = request.into_inner().notification_ids;
         if ids.len() > SHOWN {
             return Err(Error::field("notification_ids", format!("has at most {SHOWN}; leave it empty for all")).into());
@@ -110,7 +110,7 @@ impl NotificationService for Notifications {
         &self,
         request: Request<AddPushSubscriptionRequest>,
     ) -> Result<Response<AddPushSubscriptionResponse>, Status> {
-        let user = caller(&request)?.subject;
+        let user = caller(&request)?.subject.clone();
         let push = self.push.as_ref().ok_or(Error::PushDisabled)?;
         let AddPushSubscriptionRequest { endpoint, p256dh, auth } = request.into_inner();
         let (subscription, most) = (push.subscription(&endpoint, &p256dh, &auth)?, push.per_user());
@@ -123,7 +123,7 @@ impl NotificationService for Notifications {
         &self,
         request: Request<RemovePushSubscriptionRequest>,
     ) -> Result<Response<RemovePushSubscriptionResponse>, Status> {
-        let user = caller(&request)?.subject;
+        let user = caller(&request)?.subject.clone();
         let endpoint = request.into_inner().endpoint;
         self.notifications.with(move |store| store.unsubscribe(&user, &endpoint)).await.map_err(Error::from)?;
         Ok(Response::new(RemovePushSubscriptionResponse {}))

@@ -21,7 +21,7 @@ const READ_AT_ONCE: usize = 16;
 /// Begins an upload, or finds the one that this request began before.
 pub async fn create(
     services: Arc<Services>,
-    identity: Identity,
+    identity: Arc<Identity>,
     header: SubmitJobHeader,
 ) -> Result<UploadState, Error> {
     let request = SubmitRequest::check(header.clone(), &identity, &services.config)?;

@@ -24,7 +24,7 @@ pub struct UploadState {
 }
 
 /// How far an upload is. If all its bytes are there and no job is, it becomes one. Must run to its end.
-pub async fn state(services: Arc<Services>, identity: Identity, key: UploadKey) -> Result<UploadState, Error> {
+pub async fn state(services: Arc<Services>, identity: Arc<Identity>, key: UploadKey) -> Result<UploadState, Error> {
     if let Some(snapshot) = job(&services, &key) {
         return finished(&services, &key, &Submitted::before(snapshot)).await;
     }

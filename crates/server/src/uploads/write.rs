@@ -18,7 +18,7 @@ use crate::services::Services;
 /// Takes bytes in and, with the last of them, makes a job.
 pub async fn write(
     services: Arc<Services>,
-    identity: Identity,
+    identity: Arc<Identity>,
     mut parts: Streaming<WriteUploadRequest>,
 ) -> Result<UploadState, Error> {
     let buffers = services.config.upload_piece_bytes;
@@ -54,7 +54,7 @@ pub async fn write(
 /// The last bytes of an upload that is a job by now: a client that missed the answer asks again, and sends nothing.
 async fn repeated(
     services: Arc<Services>,
-    identity: Identity,
+    identity: Arc<Identity>,
     key: UploadKey,
     given: u64,
 ) -> Result<UploadState, Error> {

@@ -75,7 +75,7 @@ impl WorkerService for Workers {
         &self,
         request: Request<ReadPasswordRequest>,
     ) -> Result<Response<ReadPasswordResponse>, Status> {
-        require(&caller(&request)?, Role::Worker, "worker")?;
+        require(&*caller(&request)?, Role::Worker, "worker")?;
         let (_, job) = held(&self.services, &self.registry, request.into_inner().attempt)?;
         let text = passwords::read(&self.services, &job).await?;
         Ok(Response::new(ReadPasswordResponse { password: Some(Password { text }) }))

@@ -36,7 +36,7 @@ pub fn start(
     services: Arc<Services>,
     registry: Arc<Registry>,
     inbound: Streaming<WorkRequest>,
-    identity: Identity,
+    identity: Arc<Identity>,
 ) -> mpsc::Receiver<Result<WorkResponse, Status>> {
     let (outbox, out) = mpsc::channel(OUTBOX);
     services.clone().streams.spawn(async move {
