@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use courant_joblog::ids::{Revision, Timestamp};
 use parking_lot::Mutex;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use crate::error::Error;
@@ -23,6 +24,10 @@ const FILE: &str = "notices.db";
 pub const SHOWN: usize = 200;
 /// Owners of whom it is remembered how many notifications they have. With more, all are counted anew when they get one.
 const MAX_COUNTED: usize = 10_000;
+/// `synchronous` for what is made of the job log: should the machine crash, it is made of it once more, with the same numbers.
+const DERIVED: &str = "NORMAL";
+/// `synchronous` for what nobody could make again. It makes everything before it durable as well.
+const SYNCED: &str = "FULL";
 /// More statements than there are.
 const STATEMENTS: usize = 64;
 /// The owner of notifications to everybody. No user can have that name: it is empty.
@@ -136,7 +141,9 @@ impl Store {
             return Err(StoreError::Newer { found });
         }
         database.pragma_update(None, "journal_mode", "WAL")?;
-        database.pragma_update(None, "synchronous", "FULL")?;
+        database.pragma_update(None, "synchronous", DERIVED)?;
+        // Otherwise a statement with a new LIMIT is prepared again each time.
+        database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         database.set_prepared_statement_cache_capacity(STATEMENTS);
         database.execute_batch(SCHEMA)?;
         database.execute_batch(PUSH_SCHEMA)?;
@@ -177,8 +184,29 @@ impl Store {
     }
 
     /// Keeps notifications, and that the log was looked through up to here. Those that are there already stay as they are.
+    /// Those that did not come of the log (`followed` is `None`) are durable then.
     pub fn insert(&self, drafts: &[Draft], followed: Option<(u64, Revision)>) -> Result<()> {
+        match followed {
+            Some(_) => self.insert_into(&mut self.database.lock(), drafts, followed),
+            None => self.synced(|database| self.insert_into(database, drafts, None)),
+        }
+    }
+
+    /// Makes a change that is durable when this returns.
+    fn synced<T>(&self, change: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let mut database = self.database.lock();
+        database.pragma_update(None, "synchronous", SYNCED)?;
+        let changed = change(&mut database);
+        database.pragma_update(None, "synchronous", DERIVED)?;
+        changed
+    }
+
+    fn insert_into(
+        &self,
+        database: &mut Connection,
+        drafts: &[Draft],
+        followed: Option<(u64, Revision)>,
+    ) -> Result<()> {
         let mut counts = std::mem::take(&mut *self.counts.lock());
         let all = database.transaction()?;
         insert(&all, drafts, self.bounds.per_user, &mut counts)?;
@@ -239,7 +267,10 @@ impl Store {
 
     /// Marks notifications read for a user; all when none is named. How many were unread before.
     pub fn mark_read(&self, user: &str, ids: &[String], now: Timestamp) -> Result<usize> {
-        let mut database = self.database.lock();
+        self.synced(|database| self.mark_read_in(database, user, ids, now))
+    }
+
+    fn mark_read_in(&self, database: &mut Connection, user: &str, ids: &[String], now: Timestamp) -> Result<usize> {
         let all = database.transaction()?;
         let unread: Vec<String> = {
             let sql = "SELECT n.id FROM notices n LEFT JOIN reads r ON r.id = n.id AND r.owner = ?1

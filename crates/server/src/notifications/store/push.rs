@@ -1,7 +1,7 @@
 //! Who is sent to by Web Push, and how far.
 
 use courant_joblog::ids::Timestamp;
-use rusqlite::{Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::{FIND, Result, Store, StoredNotification, current, notification};
 use crate::notifications::subscription::{Delivery, Subscription};
@@ -10,28 +10,13 @@ impl Store {
     /// Keeps a subscription, from the next notification on; one that is there keeps its position, unless it was another
     /// user's. Over `most` the owner's oldest go.
     pub fn subscribe(&self, owner: &str, to: &Subscription, most: usize, now: Timestamp) -> Result<()> {
-        let mut database = self.database.lock();
-        let all = database.transaction()?;
-        let change = current(&all)?;
-        // The newest, also by a clock that was set back.
-        let newest = "SELECT COALESCE(MAX(made), 0) FROM push WHERE owner = ?1 AND endpoint <> ?2";
-        let newest: i64 = all.query_row(newest, [owner, &to.endpoint], |row| row.get(0))?;
-        let made = now.0.max(newest.saturating_add(1));
-        let sql = "INSERT INTO push VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (endpoint) DO UPDATE SET
-            sent = iif(owner = excluded.owner, sent, excluded.sent),
-            owner = excluded.owner, p256dh = excluded.p256dh, auth = excluded.auth, made = excluded.made";
-        all.execute(sql, params![to.endpoint, owner, to.p256dh, to.auth, made, change])?;
-        let oldest = "DELETE FROM push WHERE owner = ?1 AND endpoint NOT IN (
-            SELECT endpoint FROM push WHERE owner = ?1 ORDER BY made DESC, rowid DESC LIMIT ?2)";
-        all.execute(oldest, params![owner, most as i64])?;
-        Ok(all.commit()?)
+        self.synced(|database| subscribe(database, owner, to, most, now))
     }
 
     /// Ends a subscription of an owner.
     pub fn unsubscribe(&self, owner: &str, endpoint: &str) -> Result<()> {
         let sql = "DELETE FROM push WHERE owner = ?1 AND endpoint = ?2";
-        self.database.lock().prepare_cached(sql)?.execute([owner, endpoint])?;
-        Ok(())
+        self.synced(|database| Ok(database.prepare_cached(sql)?.execute([owner, endpoint]).map(drop)?))
     }
 
     /// Ends a subscription whose browser is gone.
@@ -78,12 +63,29 @@ impl Store {
         Ok(found.collect::<std::result::Result<_, _>>()?)
     }
 
-    /// Notifications up to a change were sent.
+    /// Notifications up to a change were sent. After a crash of the machine the last ones may be sent once more.
     pub fn was_sent(&self, endpoint: &str, change: i64) -> Result<()> {
         let sql = "UPDATE push SET sent = ?2 WHERE endpoint = ?1 AND sent < ?2";
         self.database.lock().prepare_cached(sql)?.execute(params![endpoint, change])?;
         Ok(())
     }
+}
+
+fn subscribe(database: &mut Connection, owner: &str, to: &Subscription, most: usize, now: Timestamp) -> Result<()> {
+    let all = database.transaction()?;
+    let change = current(&all)?;
+    // The newest, also by a clock that was set back.
+    let newest = "SELECT COALESCE(MAX(made), 0) FROM push WHERE owner = ?1 AND endpoint <> ?2";
+    let newest: i64 = all.query_row(newest, [owner, &to.endpoint], |row| row.get(0))?;
+    let made = now.0.max(newest.saturating_add(1));
+    let sql = "INSERT INTO push VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (endpoint) DO UPDATE SET
+        sent = iif(owner = excluded.owner, sent, excluded.sent),
+        owner = excluded.owner, p256dh = excluded.p256dh, auth = excluded.auth, made = excluded.made";
+    all.execute(sql, params![to.endpoint, owner, to.p256dh, to.auth, made, change])?;
+    let oldest = "DELETE FROM push WHERE owner = ?1 AND endpoint NOT IN (
+        SELECT endpoint FROM push WHERE owner = ?1 ORDER BY made DESC, rowid DESC LIMIT ?2)";
+    all.execute(oldest, params![owner, most as i64])?;
+    Ok(all.commit()?)
 }
 
 fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
