@@ -28,6 +28,11 @@ use crate::worker::Workers;
 
 /// The largest message: pieces of documents are at most 1 MiB, pages with their zones stay below 4.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
+/// Bytes of one stream that its call has not taken yet. They count as one of its user's streams (`--streams-per-user`).
+const STREAM_WINDOW: u32 = 64 << 10;
+/// The same of all streams on a connection: so many calls may wait, for memory or for the store, before they hold up the others. A
+/// bridge has the uploads of all its users on one connection.
+const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 /// HTTP/2 pings to clients that are silent, and how long they may take to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
@@ -74,6 +79,8 @@ impl Server {
         Ok(tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(Some(self.services.config.max_streams))
             .layer(CountCalls)
             .add_service(InterceptedService::new(jobs, guard.clone()))

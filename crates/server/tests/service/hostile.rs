@@ -166,6 +166,32 @@ async fn documents_that_stop_arriving_are_ended() {
     let _ = open;
 }
 
+/// A bridge sends the uploads of all its users over one connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_that_wait_for_memory_hold_up_nothing_else_on_their_connection() {
+    let world = World::tuned(|config| {
+        config.upload_idle = Duration::from_secs(3600);
+        config.upload_memory_per_user = 64 << 20;
+    })
+    .await;
+    let shared = connection(&world).await;
+    let (mut open, mut calls) = (Vec::new(), tokio::task::JoinSet::new());
+    // Each takes 1.25 MiB, so the last 29 wait.
+    for _ in 0..80 {
+        let (sender, parts) = mpsc::channel(8);
+        let mut alice = JobServiceClient::with_interceptor(shared.clone(), Bearer(world.token("alice", &[])));
+        calls.spawn(async move { alice.submit_job(ReceiverStream::new(parts)).await });
+        let chunk = Part::Chunk(vec![b'x'; 256 << 10].into());
+        for part in [Part::Header(SubmitJobHeader::default()), chunk] {
+            sender.send(SubmitJobRequest { part: Some(part) }).await.unwrap();
+        }
+        open.push(sender);
+    }
+    let mut bob = Second(JobServiceClient::with_interceptor(shared, Bearer(world.token("bob", &[]))));
+    tokio::time::timeout(PATIENCE, bob.notices_nothing("while documents wait on the same connection")).await.unwrap();
+    assert!(calls.try_join_next().is_none(), "one was taken or refused");
+}
+
 #[tokio::test]
 async fn a_document_that_trickles_is_ended() {
     let world = World::tuned(|config| config.upload_idle = Duration::from_millis(300)).await;
