@@ -31,6 +31,9 @@ const MAX_PAGES: usize = 16;
 /// Between two times that it is kept how far the log was looked through when no notification came of it. What came after is
 /// looked through again after a crash, and gives nothing again.
 const POSITION_EVERY: Duration = Duration::from_secs(10);
+/// Between two transactions with notifications. The first after a pause is written at once; while many jobs end, those of this
+/// time are one transaction.
+const BATCH_FOR: Duration = Duration::from_millis(20);
 
 /// Follows for ever. Notifications are not worth the service: what fails is tried again.
 pub async fn run(services: Arc<Services>, notifications: Arc<NotificationInbox>) {
@@ -45,10 +48,15 @@ async fn follow(log: &dyn Log, notifications: &NotificationInbox) -> Result<(), 
     let newest = *head.borrow_and_update();
     let mut after = begin(log, notifications, newest).await?;
     let (mut swept, mut kept, mut kept_at) = (Instant::now(), after, Instant::now());
+    let mut batch_until = Instant::now();
     loop {
+        tokio::time::sleep_until(batch_until).await;
         let (drafts, last) = read(log, after).await?;
         let waits = last == after;
         after = last;
+        if !drafts.is_empty() {
+            batch_until = Instant::now() + BATCH_FOR;
+        }
         if !drafts.is_empty() || after > kept && kept_at.elapsed() >= POSITION_EVERY {
             let owners: BTreeSet<_> = drafts.iter().filter_map(|draft| draft.owner.clone()).collect();
             let position = (log.info().current().id, after);

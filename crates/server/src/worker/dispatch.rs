@@ -37,13 +37,15 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
 }
 
 fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) {
+    let wanted = wanted(services, registry);
+    if wanted.is_empty() {
+        return;
+    }
+    let (parts, slots) = (registry.parts.counts(), registry.slots_of(&wanted));
+    // Each worker gets at most one job at a time, so that jobs spread.
     loop {
-        let wanted = wanted(services, registry);
-        if wanted.is_empty() {
-            return;
-        }
-        let (mut free, parts) = (free(services, registry, &wanted), registry.parts.counts());
-        let matched = services.engine.match_jobs(&mut free, &parts, &registry.slots_of(&wanted));
+        let mut free = free(services, registry, &wanted);
+        let matched = services.engine.match_jobs(&mut free, &parts, &slots);
         if matched.is_empty() {
             return;
         }
