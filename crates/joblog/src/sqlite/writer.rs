@@ -116,6 +116,8 @@ impl Writer {
 
     fn run(mut self, mut requests: mpsc::Receiver<Request>, stopped: &Stopped) {
         while let Some(first) = requests.blocking_recv() {
+            // Who shares a processor with this thread goes on first, so that a commit takes in what it was about to append.
+            std::thread::yield_now();
             if let Err(error) = self.serve(first, &mut requests, stopped) {
                 tracing::error!(%error, "the log cannot be written any more; restart to see what it holds");
                 stopped.because(&error);
