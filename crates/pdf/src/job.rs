@@ -10,6 +10,7 @@ mod offer;
 mod progress;
 mod read;
 mod schedule;
+mod storing;
 mod warnings;
 
 use std::ops::RangeInclusive;
@@ -25,7 +26,7 @@ use crate::export::{self, Document, ExportError, Format};
 use crate::failure::{Failure, Limits};
 use crate::secret::SecretText;
 use crate::shared::Shared;
-use crate::store::{Pages, Store};
+use crate::store::{Pages, Store, blocking};
 use crate::supervisor::Supervisor;
 use extract::Extraction;
 use progress::Progress;
@@ -122,7 +123,7 @@ impl Job<'_> {
         let password = self.password().await?;
         let pages = self.extraction(&store, finished, password, None).run().await?;
         progress.merging(pages);
-        let pages = store.pages(pages);
+        let pages = store.pages(pages).await?;
         let warnings = self.merge(pages.clone()).await?;
         self.export(&store, pages, &warnings.sentences(), &mut progress).await?;
         Ok(Outcome { warnings: warnings.unreported() })
@@ -270,9 +271,4 @@ impl Job<'_> {
         let _ = tokio::fs::remove_file(&path).await;
         Ok(())
     }
-}
-
-/// Runs work that uses files or the processor for long on a thread of its own.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
 }

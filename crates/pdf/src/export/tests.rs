@@ -47,7 +47,8 @@ async fn written(format: Format, pages: &[Vec<Zone>], limit: u64) -> Result<Stri
     };
     let target = store.result(format.artifact());
     let stopped = CancellationToken::new();
-    write(format, &document, &store.pages(count), &target, limit, &stopped, |_| {})?;
+    let pages = store.pages(count).await?;
+    write(format, &document, &pages, &target, limit, &stopped, |_| {})?;
     Ok(std::fs::read_to_string(target)?)
 }
 

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use futures::StreamExt;
-use futures::stream::FuturesOrdered;
 use tokio::time::timeout;
 
 use super::extract::Extraction;
 use super::schedule::{ChunkEnd, RetryDecision};
+use super::storing::Storing;
 use crate::artifact::PageArtifact;
 use crate::failure::Failure;
 use crate::fair_semaphore::Permit;
@@ -15,9 +14,6 @@ use crate::ocr::Picture;
 use crate::process::{Child, ChildFailure};
 use crate::protocol::{ChildMessage, ChildTask, Chunk, Instruction, Refusal, Request, Survey};
 use crate::wire;
-
-/// Pages of one child on their way to the server at once. When they are all under way the child waits.
-const STORING: usize = 4;
 
 /// What came of a message of the child.
 enum HandledMessage {
@@ -110,9 +106,9 @@ impl<'l, 'a> Lane<'l, 'a> {
         };
         self.instruct(&Instruction::Read { chunk: *chunk, avoid, undrawn }).await?;
         let mut pictures = HashMap::new();
-        let mut storing = FuturesOrdered::new();
+        let mut storing = Storing::new(self.job);
         let ended = loop {
-            if storing.len() >= STORING {
+            if storing.is_full() {
                 // The child stops, too, as soon as its pipe is full.
                 turn = None;
                 if let Some(stored) = storing.next().await {
@@ -127,7 +123,7 @@ impl<'l, 'a> Lane<'l, 'a> {
                 biased;
                 Some(stored) = storing.next() => self.job.report(&stored?).await?,
                 said = self.next() => match said?.and_then(|said| self.take(said, chunk, &mut pictures)) {
-                    Ok(HandledMessage::Page(page, picture)) => storing.push_back(recognize_and_keep(self.job, *page, picture)),
+                    Ok(HandledMessage::Page(page, picture)) => storing.push(*page, picture),
                     Ok(HandledMessage::Picture) => {}
                     Ok(HandledMessage::Done) => break Ok(()),
                     Err(error) => break Err(error),
@@ -252,10 +248,7 @@ impl<'l, 'a> Lane<'l, 'a> {
 }
 
 /// Waits for a turn, and meanwhile goes on storing pages.
-async fn turn_while(
-    job: &Extraction<'_>,
-    storing: &mut FuturesOrdered<impl Future<Output = Result<PageArtifact, Failure>>>,
-) -> Result<Permit, Failure> {
+async fn turn_while(job: &Extraction<'_>, storing: &mut Storing<'_, '_>) -> Result<Permit, Failure> {
     let turn = job.turn();
     tokio::pin!(turn);
     loop {
@@ -265,17 +258,4 @@ async fn turn_while(
             turn = &mut turn => return Ok(turn),
         }
     }
-}
-
-/// Reads the picture of a page, if it has one, and stores the page.
-async fn recognize_and_keep(
-    job: &Extraction<'_>,
-    page: PageArtifact,
-    picture: Option<Picture>,
-) -> Result<PageArtifact, Failure> {
-    let page = match (&job.reader, picture) {
-        (Some(reader), Some(picture)) => reader.read(page, &picture).await,
-        _ => page,
-    };
-    job.keep(page).await
 }

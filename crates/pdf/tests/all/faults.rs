@@ -171,10 +171,10 @@ async fn limits_are_kept_by_the_real_child() {
     assert_eq!(bench.run(job).await.error().code, "RESULT_TOO_LARGE");
 
     let mut poor = config();
-    poor.child_memory_bytes = 24 << 20;
+    poor.child_memory_bytes = 64 << 20;
     let mut bench = Bench::start(poor).await;
     let mut large = fixture("mit/japanese.pdf");
-    large.resize(30 << 20, b' ');
+    large.resize(80 << 20, b' ');
     let job = bench.job(&large);
     let finished = bench.run(job).await;
     assert_eq!(finished.error().code, "OUT_OF_MEMORY");
