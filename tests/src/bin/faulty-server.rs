@@ -5,20 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use courant_auth::{Secret, Verifier};
 use courant_joblog::event::Change;
-use courant_joblog::ids::{JobId, Revision};
+use courant_joblog::ids::Revision;
 use courant_joblog::job::State;
-use courant_joblog::log::{
-    Append, AppendError, Blob, Changed, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record,
-};
+use courant_joblog::log::{Append, AppendError, Changed, Entry, Filter, Log, ReadError, Record};
 use courant_joblog::sqlite::SqliteLog;
+use courant_joblog::wrapper::LogWrapper;
 use courant_runtime::{Shutdown, logging};
 use courant_server::{Config, Server};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -89,7 +86,11 @@ fn is_hit(revision: Revision) -> bool {
 }
 
 #[async_trait]
-impl Log for Faulty {
+impl LogWrapper for Faulty {
+    fn inner(&self) -> &dyn Log {
+        &self.inner
+    }
+
     async fn append(&self, mut append: Append) -> Result<Revision, AppendError> {
         let hit = append.expect.is_some_and(is_hit);
         let page =
@@ -123,42 +124,6 @@ impl Log for Faulty {
             _ => {}
         }
         Ok(page)
-    }
-
-    fn recent(&self, after: Revision, limit: usize) -> Option<Vec<Arc<Entry>>> {
-        self.inner.recent(after, limit)
-    }
-
-    fn head(&self) -> watch::Receiver<Revision> {
-        self.inner.head()
-    }
-
-    async fn store_blob(&self, job: &JobId, blob: Blob) -> Result<(), AppendError> {
-        self.inner.store_blob(job, blob).await
-    }
-
-    async fn blob(&self, job: &JobId, name: &str) -> Result<Option<Bytes>, ReadError> {
-        self.inner.blob(job, name).await
-    }
-
-    async fn remove_blob(&self, job: &JobId, name: &str) -> Result<(), AppendError> {
-        self.inner.remove_blob(job, name).await
-    }
-
-    async fn latest(&self) -> Result<Latest, ReadError> {
-        self.inner.latest().await
-    }
-
-    async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError> {
-        self.inner.forget(key, expect).await
-    }
-
-    async fn trimmed(&self, filter: &Filter) -> Result<Revision, ReadError> {
-        self.inner.trimmed(filter).await
-    }
-
-    fn info(&self) -> &LogInfo {
-        self.inner.info()
     }
 }
 

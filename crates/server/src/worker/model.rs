@@ -5,19 +5,19 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use bytes::Bytes;
 use courant_engine::Error;
 use courant_joblog::event::{Change, Submission};
 use courant_joblog::ids::{JobId, Revision, WorkerId};
 use courant_joblog::job::{Job, Lane, State};
-use courant_joblog::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
+use courant_joblog::log::{Append, AppendError, Filter, Log, Record};
 use courant_joblog::memory::MemoryLog;
+use courant_joblog::wrapper::LogWrapper;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::{self, WorkResponse, work_response};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Duration;
 use tonic::Status;
 
@@ -132,53 +132,17 @@ struct Shaky {
 }
 
 #[async_trait::async_trait]
-impl Log for Shaky {
+impl LogWrapper for Shaky {
+    fn inner(&self) -> &dyn Log {
+        &self.log
+    }
+
     async fn append(&self, append: Append) -> Result<Revision, AppendError> {
         let refuse = |left: u32| left.checked_sub(1);
         match self.refuse.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refuse) {
             Ok(_) => Err(AppendError::Unknown { reason: "it shakes".into() }),
             Err(_) => self.log.append(append).await,
         }
-    }
-
-    async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
-        self.log.read(after, filter, limit).await
-    }
-
-    fn recent(&self, after: Revision, limit: usize) -> Option<Vec<Arc<Entry>>> {
-        self.log.recent(after, limit)
-    }
-
-    fn head(&self) -> watch::Receiver<Revision> {
-        self.log.head()
-    }
-
-    async fn store_blob(&self, job: &JobId, blob: Blob) -> Result<(), AppendError> {
-        self.log.store_blob(job, blob).await
-    }
-
-    async fn blob(&self, job: &JobId, name: &str) -> Result<Option<Bytes>, ReadError> {
-        self.log.blob(job, name).await
-    }
-
-    async fn remove_blob(&self, job: &JobId, name: &str) -> Result<(), AppendError> {
-        self.log.remove_blob(job, name).await
-    }
-
-    async fn latest(&self) -> Result<Latest, ReadError> {
-        self.log.latest().await
-    }
-
-    async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError> {
-        self.log.forget(key, expect).await
-    }
-
-    async fn trimmed(&self, filter: &Filter) -> Result<Revision, ReadError> {
-        self.log.trimmed(filter).await
-    }
-
-    fn info(&self) -> &LogInfo {
-        self.log.info()
     }
 }
 
