@@ -243,6 +243,7 @@ impl World {
                         self.send_report(worker, &attempt, what).await;
                     }
                 }
+                self.workers[worker].beat();
             }
             Step::Beat(worker) => self.workers[worker].beat(),
             Step::Cancel(number) => {
@@ -312,7 +313,8 @@ impl World {
 
     /// Reports and waits until the report is taken or refused.
     async fn report(&mut self, worker: usize, holder: &Holder, what: Report) -> Result<(), TestCaseError> {
-        // What the server does by itself, or of what came before, is done when anybody looks.
+        // A sign of life may bring the worker jobs. What the server does by itself is done when anybody looks.
+        self.workers[worker].beat();
         self.run_pending().await?;
         let job = &holder.attempt.job;
         let before = self.services.engine.get(job).map(|seen| seen.current.revision);
@@ -400,10 +402,12 @@ impl World {
 
     /// Lets everything happen that can happen now, and reads what the workers were sent.
     async fn run_pending(&mut self) -> Result<(), TestCaseError> {
+        // Answers are read as they come: what one acknowledges must be true then.
+        for worker in 0..self.workers.len() {
+            self.until_taken(worker).await?;
+        }
         // Time passes only when nobody has anything to do.
         tokio::time::sleep(Duration::from_millis(1)).await;
-        self.read_answers().await?;
-        // Answers to the most that was waiting may not have fit.
         for worker in 0..self.workers.len() {
             self.until_taken(worker).await?;
         }
