@@ -100,7 +100,7 @@ pub(crate) enum Stop {
 
 struct State {
     outbox: Outbox,
-    /// Waits between deferrals; anew when something was taken.
+    /// Waits between deferrals; again when something was taken.
     resends: Backoff,
     stop: Option<Stop>,
 }

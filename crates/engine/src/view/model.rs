@@ -412,7 +412,7 @@ proptest! {
             let queues = view.queues().map(|queue| (queue.kind.to_owned(), queue.lane, queue.waiting, queue.delayed, queue.held));
             let mut queues: Vec<_> = queues.collect();
             queues.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-            // Whose turn it is begins anew; each owner's jobs are in their order.
+            // Whose turn it is begins again; each owner's jobs are in their order.
             let orders: Vec<BTreeMap<Owner, Vec<JobId>>> = queues.iter().map(|queue| {
                 let mut order: BTreeMap<Owner, Vec<JobId>> = BTreeMap::new();
                 for current in view.upcoming(&queue.0, queue.1, usize::MAX) {

@@ -184,7 +184,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
     async fn begin(&mut self) -> Result<(), Stop> {
         let target = self.last;
         match self.watch.after {
-            // What was removed while it was shown is shown anew; nothing was promised before *live*.
+            // What was removed while it was shown is shown again; nothing was promised before *live*.
             None => while self.snapshots().await?.is_some() {},
             Some(cursor) => match self.gap(cursor) {
                 Some(reason) => self.restart(reason).await?,

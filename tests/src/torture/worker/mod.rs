@@ -34,7 +34,7 @@ use super::record::{Folder, Record, RecordWriter};
 const SLOTS: i32 = 8;
 /// How often it says something: a third of the lease.
 const BEAT: Duration = Duration::from_millis(700);
-/// Silence after which it connects anew.
+/// Silence after which it connects again.
 const SILENCE: Duration = Duration::from_secs(3);
 /// Attempts it remembers to report on when they are long over.
 const REMEMBERED: usize = 32;

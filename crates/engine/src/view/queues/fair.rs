@@ -510,7 +510,7 @@ mod tests {
         (0..4).for_each(|number| world.insert(owner(number), false, 1));
         let mut turns = 0;
         for _ in 0..50 {
-            // Two workers: who was served before the last one submits anew when its job is done.
+            // Two workers: who was served before the last one submits again when its job is done.
             let (served, ..) = world.serve(|_| true).unwrap();
             turns += u32::from(served == owner(9));
             if served != owner(9) {

@@ -21,7 +21,7 @@ use crate::error::Error;
 const FILE: &str = "notices.db";
 /// The newest that a watch begins with.
 pub const SHOWN: usize = 200;
-/// Owners of whom it is remembered how many notifications they have. With more, all are counted anew when they get one.
+/// Owners of whom it is remembered how many notifications they have. With more, all are counted again when they get one.
 const MAX_COUNTED: usize = 10_000;
 /// More statements than there are.
 const STATEMENTS: usize = 64;
