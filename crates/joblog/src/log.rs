@@ -217,7 +217,6 @@ pub trait Log: Send + Sync + 'static {
 }
 
 impl Append {
-    /// One entry.
     pub fn one(expect: Option<Revision>, event: Event, job: Arc<Job>) -> Self {
         Self { key: Key::of(&job), expect, changes: vec![Changed { event, job }], blobs: Vec::new() }
     }

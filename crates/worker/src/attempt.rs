@@ -105,7 +105,6 @@ struct State {
     stop: Option<Stop>,
 }
 
-/// See the module.
 pub(crate) struct Attempt {
     pub(crate) key: AttemptKey,
     state: Mutex<State>,

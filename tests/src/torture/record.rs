@@ -67,11 +67,9 @@ pub enum Via {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It was done.
     Done,
     /// It was refused, with this code.
     Refused(String),
-    /// Nobody knows.
     Unknown,
 }
 
@@ -174,7 +172,6 @@ pub struct Line {
     pub n: u64,
     /// Milliseconds since the run began, by a clock that never jumps.
     pub t: u64,
-    /// What.
     #[serde(flatten)]
     pub record: Record,
 }
@@ -217,7 +214,6 @@ impl Folder {
 }
 
 impl RecordWriter {
-    /// Writes a line.
     pub fn write(&self, record: Record) {
         let mut file = self.file.lock();
         let t = u64::try_from(self.folder.begun.elapsed().as_millis()).unwrap_or(u64::MAX);

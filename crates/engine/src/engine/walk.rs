@@ -70,7 +70,6 @@ impl Engine {
 }
 
 impl State {
-    /// Reads one piece.
     fn walk(&self, walk: &mut Walk) -> Vec<JobSnapshot> {
         let owner = match &walk.scope.topic {
             Topic::Job(id) => {

@@ -67,7 +67,6 @@ pub struct Tasks {
 /// What ends a watch before its end.
 #[derive(Debug)]
 pub enum WatchError {
-    /// The program stops.
     Stopping,
     /// The caller's token is not good any more.
     TokenExpired,

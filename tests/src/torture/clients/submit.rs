@@ -22,7 +22,6 @@ const PDF_EVERY: u32 = 14;
 /// How often an answer is asked for.
 const TRIES: u32 = 400;
 
-/// A submitter.
 pub struct Submitter {
     world: Arc<World>,
     user: Arc<User>,

@@ -9,7 +9,6 @@ use super::truth::{Truth, name};
 use super::watches::ADMIN;
 use super::{Rule, VerifyReport};
 
-/// What was answered.
 #[derive(Debug, Default)]
 pub struct Answers {
     /// The job and where it was given, by owner and request id.

@@ -6,7 +6,6 @@ use super::super::record::{Record, RecordPosition};
 use super::truth::Truth;
 use super::{Rule, VerifyReport};
 
-/// Attempts and sessions.
 #[derive(Debug, Default)]
 pub struct Attempts {
     given: HashMap<(String, i32), (String, RecordPosition)>,

@@ -154,7 +154,6 @@ pub struct Seen {
     pub heard: u64,
     /// News that clients heard.
     pub news: u64,
-    /// Watches.
     pub watches: u64,
     /// Of these, watches from a cursor.
     pub resumes: u64,
@@ -180,7 +179,6 @@ pub struct Seen {
 const KEPT: u64 = 10;
 
 impl VerifyReport {
-    /// Notes a violation.
     pub fn add_violation(&mut self, rule: Rule, places: &[&RecordPosition], what: String) {
         let count = self.counts.entry(rule).or_default();
         *count += 1;

@@ -90,6 +90,20 @@ fn reported(ev: &str, of: &str, beats: u64) -> Record {
     Record::Reported { worker, session: 5, job, att: 1, part, beats, ev: ev.to_owned(), of: of.to_owned() }
 }
 
+/// What the worker of the job saw.
+fn work() -> Vec<Record> {
+    let (worker, job) = (|| "w1".to_owned(), || "J".to_owned());
+    vec![
+        Record::Assigned { worker: worker(), session: 5, job: job(), att: 1 },
+        Record::Wrote { worker: worker(), job: job(), att: 1, of: "txt".to_owned(), sha: "abc".to_owned() },
+        reported("page", "2", 2),
+        Record::Beat { worker: worker(), session: 5, beats: 3 },
+        Record::Late { worker: worker(), session: 5, job: job(), att: 1, part: String::new(), beats: 3 },
+        Record::LeaseLost { worker: worker(), session: 5, job: job(), att: 1, part: String::new() },
+        Record::Beat { worker: worker(), session: 5, beats: 4 },
+    ]
+}
+
 /// One job, heard in two parts by a watcher, worked on by one worker, and read once more at the end.
 fn clean() -> Written {
     let story = story();
@@ -110,16 +124,7 @@ fn clean() -> Written {
     let mut audit = vec![Record::Open { seg: 9, user, scope, via: Via::Grpc, after, last: true }];
     audit.extend(heard(9, &story));
     audit.extend([Record::Live { seg: 9 }, Record::Closed { seg: 9, how: Closed::Ended }]);
-    let (worker, job) = (|| "w1".to_owned(), || "J".to_owned());
-    let work = vec![
-        Record::Assigned { worker: worker(), session: 5, job: job(), att: 1 },
-        Record::Wrote { worker: worker(), job: job(), att: 1, of: "txt".to_owned(), sha: "abc".to_owned() },
-        reported("page", "2", 2),
-        Record::Beat { worker: worker(), session: 5, beats: 3 },
-        Record::Late { worker: worker(), session: 5, job: job(), att: 1, part: String::new(), beats: 3 },
-        Record::LeaseLost { worker: worker(), session: 5, job: job(), att: 1, part: String::new() },
-        Record::Beat { worker: worker(), session: 5, beats: 4 },
-    ];
+    let job = || "J".to_owned();
     let read = |rev: usize| {
         let (user, call) = ("ann".to_owned(), "get".to_owned());
         Record::Read { user, via: Via::Http, call, fact: story[rev].clone() }
@@ -158,7 +163,7 @@ fn clean() -> Written {
         },
     ];
     let run = vec![Record::Begin { seed: 1, seconds: 1 }, Record::End];
-    Written(vec![("audit", audit), ("calls", calls), ("run", run), ("watch", watch), ("worker", work)])
+    Written(vec![("audit", audit), ("calls", calls), ("run", run), ("watch", watch), ("worker", work())])
 }
 
 #[test]

@@ -42,7 +42,6 @@ const REMEMBERED: usize = 32;
 /// An attempt, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// The job.
     pub job: String,
     /// The attempt's number.
     pub att: i32,
@@ -94,9 +93,7 @@ pub enum WorkerFault {
 /// Where a worker works.
 #[derive(Clone)]
 pub struct Workplace {
-    /// The server's address.
     pub address: std::net::SocketAddr,
-    /// Its token.
     pub token: String,
     /// The seed of the run.
     pub seed: u64,
@@ -105,7 +102,6 @@ pub struct Workplace {
 /// What its tasks want to say.
 type Reports = (mpsc::Sender<(Key, Out)>, mpsc::Receiver<(Key, Out)>);
 
-/// A worker.
 pub struct Worker {
     id: String,
     place: Workplace,

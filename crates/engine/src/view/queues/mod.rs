@@ -83,7 +83,6 @@ pub struct QueueState<'a> {
 }
 
 impl<'a> QueueState<'a> {
-    /// An empty queue.
     pub fn empty(kind: &'a str, lane: Lane) -> Self {
         let (waiting, before_newcomer) = (Load::default(), Load::default());
         Self { kind, lane, waiting, delayed: 0, held: 0, oldest: None, before_newcomer }
