@@ -70,6 +70,7 @@ impl Engine {
 }
 
 impl State {
+    /// Reads one piece.
     fn walk(&self, walk: &mut Walk) -> Vec<JobSnapshot> {
         let owner = match &walk.scope.topic {
             Topic::Job(id) => {

@@ -224,7 +224,7 @@ impl View {
         match waits {
             Some(current) if unused => self.queues.put_back(&current.job, ClockReading::read()),
             // It was started and waits again since.
-            Some(current) => self.queues.insert(&current.job, current.revision, ClockReading::read()),
+            Some(current) => self.queues.insert(&current.job, ClockReading::read()),
             None => {}
         }
     }
@@ -268,7 +268,7 @@ impl View {
         self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
         if job.state == State::Queued {
             self.moved_owners.add(&job.owner);
-            self.queues.insert(job, revision, ClockReading::read());
+            self.queues.add(job, revision, ClockReading::read());
         }
         if job.state.is_held() {
             self.queues.add_running(job);

@@ -118,13 +118,15 @@ impl JobQueues {
 
     /// Puts a job into its queue, or delays it until it is due. `revision` is of its newest entry, which queued it: so the
     /// order is the same when the queues are made from the newest entries alone.
-    pub fn insert(&mut self, job: &Job, revision: Revision, now: ClockReading) {
+    pub fn add(&mut self, job: &Job, revision: Revision, now: ClockReading) {
         self.take_out(job);
         self.revisions.insert(job.id.clone(), revision);
-        self.enqueue(job, now);
+        self.insert(job, now);
     }
 
-    fn enqueue(&mut self, job: &Job, now: ClockReading) {
+    /// Puts a job that was added into its queue again, or delays it until it is due.
+    pub fn insert(&mut self, job: &Job, now: ClockReading) {
+        self.take_out(job);
         if self.delayed.put(job, now) {
             self.queue(job).delayed += 1;
         } else {
@@ -134,8 +136,7 @@ impl JobQueues {
 
     /// Puts a job back that was taken out for a claim of which nothing came.
     pub fn put_back(&mut self, job: &Job, now: ClockReading) {
-        self.take_out(job);
-        self.enqueue(job, now);
+        self.insert(job, now);
         if self.position(job).is_some() {
             self.stand_in(job, Turn::Returned);
         }
@@ -369,7 +370,7 @@ mod tests {
                 job.lane = *lane;
                 job.queued = Timestamp(n as i64);
                 job.pages.expected = Some(n as u32);
-                queues.insert(&job, Revision(n as u64), ClockReading::read());
+                queues.add(&job, Revision(n as u64), ClockReading::read());
             }
         }
         queues
@@ -409,7 +410,7 @@ mod tests {
         let job = tried("J", 1_000, 1_100);
         let now = ClockReading { wall: Timestamp(1_000), steady: Instant::now() };
         let due = now.steady + Duration::from_millis(100);
-        queues.insert(&job, Revision(1), now);
+        queues.add(&job, Revision(1), now);
         assert_eq!(queues.take_next(&["pdf".into()], &OwnerLimits::NONE), None);
         assert_eq!((queues.next_due(), queues.state("pdf", job.lane).delayed), (Some(due), 1));
         assert_eq!(queues.first_due(due - Duration::from_millis(1)), None);
@@ -426,7 +427,7 @@ mod tests {
             for n in 0..*count {
                 let mut job = queued(&format!("{owner}-{lane:?}-{n:03}"), owner);
                 (job.lane, job.queued) = (*lane, Timestamp(jobs.len() as i64));
-                queues.insert(&job, Revision(jobs.len() as u64), ClockReading::read());
+                queues.add(&job, Revision(jobs.len() as u64), ClockReading::read());
                 jobs.insert(job.id.clone(), job);
             }
         }
@@ -482,7 +483,7 @@ mod tests {
     fn a_kind_that_is_not_used_any_more_leaves_nothing_behind() {
         let mut queues = JobQueues::default();
         let job = queued("J", "alice");
-        queues.insert(&job, Revision(1), ClockReading::read());
+        queues.add(&job, Revision(1), ClockReading::read());
         queues.remove(&job);
         queues.add_running(&job);
         queues.remove_running(&job);
