@@ -6,9 +6,10 @@ use std::process::{Command, Output};
 use anyhow::ensure;
 use tempfile::TempDir;
 
-/// Runs the tool for a few seconds against the server with this fault. Kills take longer to hit what they are to hit.
+/// Runs the tool for a few seconds against the server with this fault: until pages that are appended together, of which there
+/// are few, are hit several times, and until the server was killed while something was under way.
 fn torture(fault: &str, faults: &str) -> anyhow::Result<Output> {
-    let seconds = if faults == "kills" { "12" } else { "6" };
+    let seconds = if faults == "kills" { "12" } else { "10" };
     let home = TempDir::with_prefix("torture-")?;
     let folder = home.path().join("run");
     let mut command = Command::new(env!("CARGO_BIN_EXE_torture"));
