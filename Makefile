@@ -202,8 +202,8 @@ bench-check: build packages ## Count instructions of the hot path and compare wi
 	tests/bench/instructions.py $(TARGET)/release/examples/instructions $(COUNT)
 
 .PHONY: bench-peers
-bench-peers: build $(DONE)/peers ## The same jobs through BullMQ, graphile-worker and pg-boss beside Courant, in turns
-	tests/bench/peers.py --bench $(TARGET)/release/bench --json $(TARGET)/bench-peers.json
+bench-peers: build $(DONE)/peers ## The same jobs through BullMQ, graphile-worker and pg-boss beside Courant, in turns; ROWS as above
+	tests/bench/peers.py --rows "$(or $(ROWS),jobs single)" --bench $(TARGET)/release/bench --json $(TARGET)/bench-peers.json
 
 $(DONE)/peers: tests/bench/peers/package-lock.json
 	@tests/setup/need node 20.19 npm 10

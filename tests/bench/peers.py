@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Measures Courant and other job queues in turns, in one run: stores and servers on one core, clients and workers on another.
 
-A figure means something only beside the figures of the same run: machines differ, and so do hours on one machine.
+A figure means something only beside the figures of the same run: machines differ, and so do hours on one machine. So the
+rounds of all are interleaved, and the ratios are those of the same round.
 """
 
 import argparse
 import json
 import os
+import platform
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +22,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SERVER_CORE, CLIENT_CORE = "0", "1"
 TICKS = os.sysconf("SC_CLK_TCK")
+ROWS = ("jobs", "single")
+# How many times as good Courant is: more is better of the first two, less of the last.
+RATIOS = {"jobs/s": "jobs", "jobs per CPU s of all": "jobs", "single p50 ms": "single"}
 
 
 def free_port():
@@ -62,23 +68,27 @@ def machine_busy_seconds():
     return (sum(columns) - columns[3] - columns[4]) / TICKS
 
 
-def client(store, jobs, *command):
-    """Runs a client to its end; its processor time and the store's include the start and the latency samples."""
-    before, busy, own, began = cpu_seconds(store.pid), machine_busy_seconds(), os.times(), time.monotonic()
-    done = subprocess.run(["taskset", "-c", CLIENT_CORE, *command], capture_output=True, text=True, timeout=600)
-    if done.returncode:
-        raise RuntimeError(done.stderr[-2000:])
-    after, elapsed = os.times(), time.monotonic() - began
-    spent = after.children_user + after.children_system - own.children_user - own.children_system
-    cpu = cpu_seconds(store.pid) - before + spent
-    figures = json.loads(done.stdout.strip().splitlines()[-1])
-    return {
-        "jobs/s": figures["jobs_per_s"],
-        "jobs per CPU s of all": jobs / cpu,
-        "single p50 ms": figures["single_p50_ms"],
-        "single p99 ms": figures["single_p99_ms"],
-        "foreign CPU, cores": (machine_busy_seconds() - busy - cpu) / elapsed,
-    }
+def client(store, jobs, rows, *command):
+    """Runs a client to its end. Processor time is that of the store and the client while it measures, without their start."""
+    node = subprocess.Popen(["taskset", "-c", CLIENT_CORE, *command], text=True, stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, env={**os.environ, "BENCH_ROWS": ",".join(rows)})
+    marks, measured = [], {}
+    for line in node.stdout:
+        if line.strip() in ("begin", "end"):
+            marks.append((cpu_seconds(store.pid) + cpu_seconds(node.pid), machine_busy_seconds(), time.monotonic()))
+            print(file=node.stdin, flush=True)
+        else:
+            measured = json.loads(line)
+    if node.wait(600):
+        raise RuntimeError(f"{' '.join(command)} ended with {node.returncode}")
+    spans = [[after - before for before, after in zip(*marks[at:at + 2])] for at in range(0, len(marks), 2)]
+    of, figures = dict(zip(rows, spans)), {}
+    if "jobs" in rows:
+        figures |= {"jobs/s": measured["jobs_per_s"], "jobs per CPU s of all": jobs / of["jobs"][0]}
+    if "single" in rows:
+        figures |= {"single p50 ms": measured["single_p50_ms"], "single p99 ms": measured["single_p99_ms"]}
+    cpu, busy, elapsed = (sum(values) for values in zip(*spans))
+    return figures | {"foreign CPU, cores": (busy - cpu) / elapsed}
 
 
 def stop(process, how):
@@ -90,7 +100,7 @@ def stop(process, how):
         process.wait()
 
 
-def bullmq(jobs, appendfsync):
+def bullmq(jobs, rows, appendfsync):
     with tempfile.TemporaryDirectory(prefix="bench-redis-") as folder:
         port = free_port()
         options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--appendonly", "yes", "--save", ""]
@@ -98,12 +108,12 @@ def bullmq(jobs, appendfsync):
                                   "--loglevel", "warning"], stdout=subprocess.DEVNULL)
         try:
             await_port(port, redis)
-            return client(redis, jobs, "node", str(HERE / "peers/bullmq.mjs"), str(port), str(jobs))
+            return client(redis, jobs, rows, "node", str(HERE / "peers/bullmq.mjs"), str(port), str(jobs))
         finally:
             stop(redis, signal.SIGTERM)
 
 
-def on_postgres(script, jobs):
+def on_postgres(script, jobs, rows):
     program = Path(os.path.realpath(shutil.which("postgres") or max(Path("/usr/lib/postgresql").glob("*/bin/postgres"))))
     with tempfile.TemporaryDirectory(prefix="bench-postgres-") as folder:
         other = {}
@@ -119,56 +129,100 @@ def on_postgres(script, jobs):
         try:
             await_port(port, postgres)
             url = f"postgres://postgres@127.0.0.1:{port}/postgres"
-            return client(postgres, jobs, "node", str(HERE / "peers" / script), url, str(jobs))
+            return client(postgres, jobs, rows, "node", str(HERE / "peers" / script), url, str(jobs))
         finally:
             stop(postgres, signal.SIGINT)
 
 
-def courant(jobs, bench):
+def courant(jobs, rows, bench):
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
-        command = ["taskset", "-c", CLIENT_CORE, bench, "jobs", "single", "--rounds", "1", "--jobs", str(jobs)]
+        command = ["taskset", "-c", CLIENT_CORE, bench, *rows, "--rounds", "1", "--jobs", str(jobs)]
         subprocess.run([*command, "--server-core", SERVER_CORE, "--json", out.name], check=True, timeout=900,
                        stdout=subprocess.DEVNULL)
-        many, single = (row["figures"] for row in json.loads(Path(out.name).read_text()))
-    return {
-        "jobs/s": many["jobs/s"][0],
-        "jobs per CPU s of all": many["jobs per CPU s of all"][0],
-        "single p50 ms": single["p50 ms"][0],
-        "single p99 ms": single["p99 ms"][0],
-    }
+        measured = [row["figures"] for row in json.loads(Path(out.name).read_text())["rows"]]
+    of, figures = dict(zip(rows, measured)), {}
+    if "jobs" in rows:
+        figures |= {name: of["jobs"][name]["median"] for name in ("jobs/s", "jobs per CPU s of all")}
+    if "single" in rows:
+        figures |= {f"single {name}": of["single"][name]["median"] for name in ("p50 ms", "p99 ms")}
+    return figures
+
+
+def machine():
+    cpus = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"], cwd=HERE,
+                            capture_output=True, text=True, check=False).stdout.strip()
+    return {"cores": os.cpu_count(), "cpu": cpus[0] if cpus else "unknown", "kernel": platform.release(),
+            "commit": commit or "unknown"}
+
+
+def spread(values):
+    return {"median": statistics.median(values), "low": min(values), "high": max(values), "rounds": values}
+
+
+def cell(figure):
+    return f"{figure['median']:.2f} ({figure['low']:.2f} to {figure['high']:.2f})" if figure else "–"
+
+
+def table(results, rows):
+    """One line for each queue: its figures, then those of Courant divided by them, round by round."""
+    names = list(dict.fromkeys(name for rounds in results.values() for figures in rounds for name in figures))
+    ratios = [name for name, row in RATIOS.items() if row in rows] if "Courant" in results else []
+    summary = {}
+    for queue, rounds in results.items():
+        figures = {name: spread([one[name] for one in rounds]) for name in names if name in rounds[0]}
+        beside = {} if queue == "Courant" else {
+            name: spread([own[name] / one[name] for own, one in zip(results["Courant"], rounds)]) for name in ratios}
+        summary[queue] = {"figures": figures, "Courant's by its": beside}
+    lines = [f"| queue | {' | '.join([*names, *(f'Courant / it: {name}' for name in ratios)])} |",
+             "|---|" + "--:|" * (len(names) + len(ratios))]
+    for queue, of in summary.items():
+        cells = [cell(of["figures"].get(name)) for name in names]
+        cells += [cell(of["Courant's by its"].get(name)) for name in ratios]
+        lines.append(f"| {queue} | {' | '.join(cells)} |")
+    return summary, "\n".join(lines)
+
+
+def rows_in(text):
+    rows = [row for row in re.split(r"[,\s]+", text) if row]
+    unknown = [row for row in rows if row not in ROWS]
+    if unknown or not rows:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {' and '.join(ROWS)}")
+    return [row for row in ROWS if row in rows]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=rows_in, default=list(ROWS), help="what to measure; default jobs,single")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--bench", default="target/release/bench")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("queues", nargs="*")
+    parser.add_argument("queues", nargs="*", help="parts of the names of the queues to measure; default all")
     arguments = parser.parse_args()
+    jobs, rows = arguments.jobs, arguments.rows
     queues = {
-        "Courant": lambda: courant(arguments.jobs, arguments.bench),
-        "BullMQ, appendfsync always": lambda: bullmq(arguments.jobs, "always"),
-        "BullMQ, appendfsync everysec": lambda: bullmq(arguments.jobs, "everysec"),
-        "graphile-worker": lambda: on_postgres("graphile_worker.mjs", arguments.jobs // 4),
-        "pg-boss": lambda: on_postgres("pgboss.mjs", arguments.jobs // 4),
+        "Courant": lambda: courant(jobs, rows, arguments.bench),
+        "BullMQ, appendfsync always": lambda: bullmq(jobs, rows, "always"),
+        "BullMQ, appendfsync everysec": lambda: bullmq(jobs, rows, "everysec"),
+        "graphile-worker": lambda: on_postgres("graphile_worker.mjs", jobs // 4, rows),
+        "pg-boss": lambda: on_postgres("pgboss.mjs", jobs // 4, rows),
     }
     chosen = {name: run for name, run in queues.items()
               if not arguments.queues or any(word.lower() in name.lower() for word in arguments.queues)}
+    if not chosen:
+        parser.error(f"no queue has a name with {arguments.queues}; there are {', '.join(queues)}")
     results = {name: [] for name in chosen}
     for _ in range(arguments.rounds):
         for name, run in chosen.items():
             results[name].append(run())
             print(name, {key: round(value, 2) for key, value in results[name][-1].items()}, flush=True)
-    print(f"\n| queue | {' | '.join(next(iter(results.values()))[0])} |")
-    for name, rounds in results.items():
-        cells = []
-        for key in rounds[0]:
-            values = [figures[key] for figures in rounds]
-            cells.append(f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})")
-        print(f"| {name} | {' | '.join(cells)} |")
+    summary, lines = table(results, rows)
+    facts = machine()
+    print(f"\n{lines}\n\n{facts['cores']} cores of {facts['cpu']}, Linux {facts['kernel']}, commit {facts['commit']}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+        report = {"machine": facts, "jobs": jobs, "queues": summary}
+        arguments.json.write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

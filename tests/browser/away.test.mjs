@@ -46,7 +46,7 @@ describe('what goes away in mid-job', { skip: leftOut, timeout: 10 * PATIENCE },
     await wholeAndOnce(page, 'kept.pdf');
   });
 
-  test('the network is cut: it is tried anew by hand without waiting', async (t) => {
+  test('the network is cut: it is tried again by hand without waiting', async (t) => {
     const proxy = await Proxy.to(courant.up.http);
     t.after(() => proxy.close());
     const page = await courant.signIn('ned', { port: proxy.port, prepare: ({ clock }) => clock.install() });

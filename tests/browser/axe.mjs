@@ -63,7 +63,7 @@ export async function measureShift(page) {
   });
 }
 
-/** The sum of the shifts so far, with what moved; begins anew. */
+/** The sum of the shifts so far, with what moved; begins again. */
 export const shiftSoFar = (page) =>
   page.evaluate(() => {
     const shifts = globalThis.shifts.splice(0);

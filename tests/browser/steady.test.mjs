@@ -52,7 +52,7 @@ describe('a steady page', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
       await page.reload();
       await connected(page);
       await page.getByTestId('worker').first().waitFor();
-      await judge('admin, opened anew');
+      await judge('admin, opened again');
     });
   }
 });

@@ -61,7 +61,6 @@ impl Jobs {
         self.submit_with(header, document).await
     }
 
-    /// Submits a document.
     pub async fn submit_with(&self, header: SubmitJobHeader, document: Vec<u8>) -> Result<SubmitJobResponse, Status> {
         let chunks = document.chunks(64 << 10).map(|chunk| Part::Chunk(chunk.to_vec().into()));
         let parts: Vec<_> = [Part::Header(header)].into_iter().chain(chunks).collect();
@@ -76,7 +75,6 @@ impl Jobs {
         accepted(self.submit_with(header, filename.as_bytes().to_vec()).await?)
     }
 
-    /// Reads a job.
     pub async fn get(&self, job_id: &str) -> Result<Job, Status> {
         let answer = self.client.clone().get_job(GetJobRequest { job_id: job_id.to_owned() }).await?.into_inner();
         answer.job.ok_or_else(|| Status::internal("an answer without a job"))

@@ -15,11 +15,8 @@ pub struct Web {
 /// An answer, read whole.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The status code.
     pub status: u16,
-    /// The media type.
     pub content_type: String,
-    /// The body.
     pub body: String,
 }
 
@@ -36,7 +33,6 @@ impl Web {
         Self { client: Client::new(), base: format!("http://{address}"), token }
     }
 
-    /// GET.
     pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
         read(self.request(Method::GET, path)).await
     }

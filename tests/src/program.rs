@@ -31,9 +31,7 @@ pub fn pdf_worker() -> anyhow::Result<PathBuf> {
 pub struct Ran {
     /// The exit code; -1 when it was killed.
     pub code: i32,
-    /// Standard output.
     pub out: String,
-    /// Standard error.
     pub err: String,
 }
 

@@ -122,7 +122,6 @@ impl Up {
         within("a stopped courant to be gone", async { Ok(self.child.wait().await?.code()) }).await
     }
 
-    /// The data folder.
     pub fn data(&self) -> PathBuf {
         self.home.path().join("data")
     }

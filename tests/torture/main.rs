@@ -6,12 +6,14 @@ use std::process::{Command, Output};
 use anyhow::ensure;
 use tempfile::TempDir;
 
-/// Runs the tool for a few seconds against the server with this fault.
+/// Runs the tool for a few seconds against the server with this fault: until pages that are appended together, of which there
+/// are few, are hit several times, and until the server was killed while something was under way.
 fn torture(fault: &str, faults: &str) -> anyhow::Result<Output> {
+    let seconds = if faults == "kills" { "12" } else { "10" };
     let home = TempDir::with_prefix("torture-")?;
     let folder = home.path().join("run");
     let mut command = Command::new(env!("CARGO_BIN_EXE_torture"));
-    command.args(["--seed", "5", "--seconds", "6", "--calm", "15", "--faults", faults]);
+    command.args(["--seed", "5", "--seconds", seconds, "--calm", "15", "--faults", faults]);
     command.args(["--server", env!("CARGO_BIN_EXE_faulty-server"), "--server-flag=--fault", "--server-flag", fault]);
     Ok(command.arg("--folder").arg(folder).output()?)
 }
@@ -68,4 +70,44 @@ fn a_percent_that_falls_is_noticed() -> anyhow::Result<()> {
 #[test]
 fn a_strangers_event_is_noticed() -> anyhow::Result<()> {
     caught("leaked", "none", &["isolated"])
+}
+
+#[test]
+fn a_lost_document_is_noticed() -> anyhow::Result<()> {
+    caught("document-lost", "none", &["acknowledged-submits"])
+}
+
+#[test]
+fn a_lost_artifact_is_noticed() -> anyhow::Result<()> {
+    caught("artifact-lost", "none", &["results"])
+}
+
+#[test]
+fn half_a_submit_is_noticed() -> anyhow::Result<()> {
+    caught("halved-submit", "none", &["reads", "every-job-ends"])
+}
+
+#[test]
+fn half_a_batch_of_pages_is_noticed() -> anyhow::Result<()> {
+    caught("halved-pages", "none", &["acknowledged-reports"])
+}
+
+#[test]
+fn swapped_pages_of_a_batch_are_noticed() -> anyhow::Result<()> {
+    caught("swapped-pages", "none", &["snapshot-is-sum"])
+}
+
+#[test]
+fn a_page_dropped_from_a_batch_is_noticed() -> anyhow::Result<()> {
+    caught("page-dropped", "none", &["acknowledged-reports"])
+}
+
+#[test]
+fn a_batch_that_a_crash_loses_is_noticed() -> anyhow::Result<()> {
+    caught("unsynced-batch", "kills", &["durable-before-heard", "acknowledged-submits", "acknowledged-reports"])
+}
+
+#[test]
+fn a_report_acknowledged_before_its_append_is_noticed() -> anyhow::Result<()> {
+    caught("acknowledged-early", "kills", &["acknowledged-reports"])
 }

@@ -183,7 +183,7 @@ async fn a_reload_is_not_told_and_one_keeps_the_time_since_when_one_has_been_the
     assert_eq!(lingering.update(gone, BTreeMap::new()), before);
     assert_eq!(lingering.next(), Some(gone + LIMITS.grace));
     assert!(lingering.update(gone + LIMITS.grace, BTreeMap::new()).is_empty(), "left");
-    assert_eq!(lingering.update(gone + LIMITS.grace, at(200))[0].connect_time.unwrap().seconds, 200, "came anew");
+    assert_eq!(lingering.update(gone + LIMITS.grace, at(200))[0].connect_time.unwrap().seconds, 200, "came again");
 }
 
 #[tokio::test(start_paused = true)]

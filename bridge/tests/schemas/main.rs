@@ -1,7 +1,7 @@
 //! The machine-readable descriptions of the protocol are made from the types the bridge speaks, and committed. When one of
 //! types, descriptions and `PROTOCOL.md` moves without the others, a test here fails.
 //!
-//! `COURANT_WRITE_SCHEMAS=1 cargo test -p courant-bridge --features schema --test schemas` writes them anew; then
+//! `COURANT_WRITE_SCHEMAS=1 cargo test -p courant-bridge --features schema --test schemas` writes them again; then
 //! `npm run --prefix bridge/web generate` writes the TypeScript types and readers, which a test of the client compares.
 
 #![allow(clippy::unwrap_used, reason = "a description that cannot be made fails the test")]
@@ -95,7 +95,7 @@ fn committed(path: &str, made: &str) {
     }
     let there = std::fs::read_to_string(&path).unwrap_or_default();
     let same = there == made;
-    assert!(same, "{} is not what the types say; write it anew with COURANT_WRITE_SCHEMAS=1", path.display());
+    assert!(same, "{} is not what the types say; write it again with COURANT_WRITE_SCHEMAS=1", path.display());
 }
 
 fn pretty(value: &Value) -> String {

@@ -34,7 +34,7 @@ pub struct Trust {
     #[cfg_attr(feature = "flags", arg(long, env = "COURANT_JWT_ROLES", value_name = "CLAIM", default_value = "roles"))]
     pub jwt_roles: String,
 
-    /// How often keys are read or fetched anew; a token with an unknown key makes it sooner. Keys that are gone then are trusted no
+    /// How often keys are read or fetched again; a token with an unknown key makes it sooner. Keys that are gone then are trusted no
     /// longer
     #[cfg_attr(feature = "flags", arg(long, env = "COURANT_JWT_REFRESH", value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration))]
     pub jwt_refresh: Duration,
@@ -43,7 +43,7 @@ pub struct Trust {
     #[cfg_attr(feature = "flags", arg(long, env = "COURANT_JWT_MIN_INTERVAL", value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration))]
     pub jwt_min_interval: Duration,
 
-    /// How long keys are trusted while they cannot be fetched anew
+    /// How long keys are trusted while they cannot be fetched again
     #[cfg_attr(feature = "flags", arg(long, env = "COURANT_JWT_MAX_STALE", value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration))]
     pub jwt_max_stale: Duration,
 }

@@ -232,7 +232,7 @@ impl Refresher {
         if too_old {
             tracing::error!(%error, "the keys of the issuer cannot be fetched: none of its tokens is accepted until they are");
         } else {
-            tracing::warn!(%error, "the keys of the issuer cannot be fetched anew; the old ones stay in use");
+            tracing::warn!(%error, "the keys of the issuer cannot be fetched again; the old ones stay in use");
         }
     }
 }

@@ -70,7 +70,6 @@ impl Secret {
         }
     }
 
-    /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -41,7 +41,7 @@ impl Interceptor for Bearer {
     }
 }
 
-/// Connects. Address and token are found anew each time, because a restarted `up` may listen elsewhere and a token that a
+/// Connects. Address and token are found again each time, because a restarted `up` may listen elsewhere and a token that a
 /// command made for itself runs out.
 pub async fn connect(to: &Connection) -> Result<Client, Failure> {
     let (channel, bearer) = reach(to, &[]).await?;

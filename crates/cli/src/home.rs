@@ -15,7 +15,7 @@ use crate::failure::Failure;
 /// The secret that tokens are signed with.
 pub const SECRET_FILE: &str = "secret";
 const RUNNING_FILE: &str = "up.json";
-/// How long a token lives that a command makes for itself; made anew for every connection.
+/// How long a token lives that a command makes for itself; made for every connection.
 const OWN_TOKEN_TTL: Duration = Duration::from_secs(3600);
 
 /// Where a running `up` listens. No secrets. A killed `up` leaves it behind, so it is a hint and never a proof.

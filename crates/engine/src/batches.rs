@@ -258,9 +258,9 @@ mod tests {
             batches.apply(old.as_ref(), Some(&new), Revision(revision));
             old = Some(new);
         }
-        let mut anew = Batches::default();
-        anew.apply(None, old.as_ref(), Revision(6));
-        let (mut batch, fresh) = (now(&batches), now(&anew));
+        let mut rebuilt = Batches::default();
+        rebuilt.apply(None, old.as_ref(), Revision(6));
+        let (mut batch, fresh) = (now(&batches), now(&rebuilt));
         batch.states.retain(|_, count| *count > 0);
         assert_eq!(batch, fresh);
     }

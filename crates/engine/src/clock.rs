@@ -1,7 +1,7 @@
 //! The clock that durations are measured by: it only goes forward, whatever happens to the wall clock.
 //!
 //! Timestamps in the log are wall time, for people. What measures (how long an attempt runs, what a page takes, since when a
-//! job waits) reads this clock when it sees an event. It begins anew with each process; times from before are taken from
+//! job waits) reads this clock when it sees an event. It begins again with each process; times from before are taken from
 //! the log and clamped.
 
 use std::time::{Duration, SystemTime};

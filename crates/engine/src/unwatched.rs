@@ -1,7 +1,7 @@
 //! Jobs that are cancelled when nobody follows them any more.
 //!
 //! Who follows the job, its document, its batch or its owner's jobs counts; who follows everything does not. The time
-//! begins when the job is queued, or when the last follower leaves, and anew when the server starts.
+//! begins when the job is queued, or when the last follower leaves, and again when the server starts.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -21,3 +21,5 @@ pub mod sqlite;
 pub mod conformance;
 #[cfg(any(test, feature = "conformance"))]
 pub mod samples;
+#[cfg(any(test, feature = "conformance"))]
+pub mod wrapper;

@@ -123,7 +123,7 @@ pub struct LogInfo {
 /// Why an append did not happen, or may not have.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Somebody else appended to the key first, or a blob's job has no entry. Read again and decide anew.
+    /// Somebody else appended to the key first, or a blob's job has no entry. Read again and decide again.
     #[error("the key is at revision {actual:?}, not where it was expected")]
     Conflict {
         /// The key's newest revision.
@@ -217,7 +217,6 @@ pub trait Log: Send + Sync + 'static {
 }
 
 impl Append {
-    /// One entry.
     pub fn one(expect: Option<Revision>, event: Event, job: Arc<Job>) -> Self {
         Self { key: Key::of(&job), expect, changes: vec![Changed { event, job }], blobs: Vec::new() }
     }

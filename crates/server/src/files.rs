@@ -206,7 +206,6 @@ impl FileWriter<'_> {
         Ok((stored(&bytes), Some(bytes)))
     }
 
-    /// Gives it up.
     pub async fn abort(self) {
         if let Some(writer) = self.large {
             writer.abort().await;

@@ -100,12 +100,11 @@ pub(crate) enum Stop {
 
 struct State {
     outbox: Outbox,
-    /// Waits between deferrals; anew when something was taken.
+    /// Waits between deferrals; again when something was taken.
     resends: Backoff,
     stop: Option<Stop>,
 }
 
-/// See the module.
 pub(crate) struct Attempt {
     pub(crate) key: AttemptKey,
     state: Mutex<State>,

@@ -29,7 +29,6 @@ pub(crate) enum Slot {
 
 const SLOTS: usize = 3;
 
-/// See the module.
 pub(crate) struct Outbox {
     capacity: usize,
     waiting: VecDeque<Waiting>,

@@ -48,7 +48,6 @@ pub(crate) enum End {
     Drained,
 }
 
-/// See the module.
 pub(crate) struct Session {
     outgoing: mpsc::Sender<WorkRequest>,
     incoming: Streaming<courant_proto::v1::WorkResponse>,

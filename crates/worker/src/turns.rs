@@ -15,7 +15,6 @@ pub(crate) enum Kind {
     Transient,
 }
 
-/// See the module.
 #[derive(Default)]
 pub(crate) struct Turns {
     lists: Mutex<[List; 2]>,

@@ -26,7 +26,7 @@ use courant_runtime::Backoff;
 
 /// Messages of the server are small; a larger one is a mistake.
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
-/// A stream that lasted so long worked: the waits between tries begin anew. One that the server ends again and again, because
+/// A stream that lasted so long worked: the waits between tries begin again. One that the server ends again and again, because
 /// its store is away, makes them longer.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// The longest wait before the next try while shutting down.

@@ -8,6 +8,7 @@ mod cpu;
 mod idle;
 mod jobs;
 mod load;
+mod machine;
 mod pages;
 mod report;
 mod single;
@@ -18,7 +19,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 
-pub use self::report::{Figures, Row};
+use self::machine::Machine;
+pub use self::report::Row;
 use crate::Up;
 
 /// What to measure, and how.
@@ -39,7 +41,7 @@ pub struct Options {
     /// The core of the server. This process should run on another one: `taskset -c 1`.
     #[arg(long, default_value_t = 0)]
     pub server_core: u32,
-    /// Also write the figures to this file, as JSON.
+    /// Also write the figures to this file, as JSON with what is known of the machine.
     #[arg(long)]
     pub json: Option<PathBuf>,
 }
@@ -86,7 +88,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         rows.extend(new);
     }
     if let Some(path) = &options.json {
-        std::fs::write(path, report::json(&rows)?).with_context(|| format!("{} cannot be written", path.display()))?;
+        std::fs::write(path, report::json(&Machine::read(), &rows)?)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(())
 }

@@ -5,15 +5,45 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::machine::Machine;
+
 /// One line of the table: every figure once for each round.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Row {
     what: String,
-    figures: Figures,
+    figures: BTreeMap<&'static str, Vec<f64>>,
 }
 
-/// The values of each figure, by its name.
-pub type Figures = BTreeMap<&'static str, Vec<f64>>;
+/// A figure over all rounds.
+#[derive(Clone, Debug, Serialize)]
+struct Figure<'a> {
+    median: f64,
+    low: f64,
+    high: f64,
+    /// In the order in which they were measured.
+    rounds: &'a [f64],
+}
+
+impl<'a> Figure<'a> {
+    fn of(rounds: &'a [f64]) -> Self {
+        let mut sorted = rounds.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
+        Self { median: at(sorted.len() / 2), low: at(0), high: at(sorted.len().saturating_sub(1)), rounds }
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    machine: &'a Machine,
+    rows: Vec<ReportRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct ReportRow<'a> {
+    what: &'a str,
+    figures: BTreeMap<&'static str, Figure<'a>>,
+}
 
 impl Row {
     pub fn new(what: String) -> Self {
@@ -29,17 +59,18 @@ impl Row {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.what)?;
-        for (figure, values) in &self.figures {
-            let mut sorted = values.clone();
-            sorted.sort_by(f64::total_cmp);
-            let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
-            let (median, low, high) = (at(sorted.len() / 2), at(0), at(sorted.len().saturating_sub(1)));
-            writeln!(f, "  {figure:36} {median:12.2}  ({low:.2} to {high:.2})")?;
+        for (name, rounds) in &self.figures {
+            let Figure { median, low, high, .. } = Figure::of(rounds);
+            writeln!(f, "  {name:36} {median:12.2}  ({low:.2} to {high:.2})")?;
         }
         Ok(())
     }
 }
 
-pub fn json(rows: &[Row]) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(rows)
+pub fn json(machine: &Machine, rows: &[Row]) -> serde_json::Result<String> {
+    let rows = rows.iter().map(|Row { what, figures }| ReportRow {
+        what,
+        figures: figures.iter().map(|(name, rounds)| (*name, Figure::of(rounds))).collect(),
+    });
+    serde_json::to_string_pretty(&Report { machine, rows: rows.collect() })
 }

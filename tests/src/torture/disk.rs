@@ -32,7 +32,6 @@ pub fn with_own_mounts() {
 
 /// The folder of the server's data.
 pub struct Disk {
-    /// The folder.
     pub path: PathBuf,
     /// Whether it can be made full.
     pub own: bool,

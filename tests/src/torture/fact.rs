@@ -18,7 +18,6 @@ pub const MADE: &str = "TORTURE";
 pub struct Fact {
     /// The revision.
     pub rev: i64,
-    /// The job.
     pub job: String,
     /// What happened, in the words of the browser protocol without `job-`.
     pub ev: String,
@@ -63,7 +62,6 @@ fn is_zero(number: &i32) -> bool {
 /// What a watch says beside durable events.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WatchUpdate {
-    /// A durable event.
     Fact(Box<Fact>),
     /// News that is not in the log: job, attempt, tenths of a percent.
     Transient(String, i32, i64),

@@ -40,7 +40,6 @@ pub enum Cut {
     Rst,
 }
 
-/// Something bad.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     /// `kill -9`, then a start.
@@ -70,14 +69,12 @@ pub enum Fault {
 pub struct Timed {
     /// After the begin.
     pub at: Duration,
-    /// What.
     pub fault: Fault,
 }
 
 /// All faults of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The seed.
     pub seed: u64,
     /// How long faults happen.
     pub length: Duration,
@@ -98,7 +95,6 @@ pub enum Faults {
 
 /// Workers of each kind.
 pub const WORKERS: usize = 3;
-/// PDF workers.
 pub const PDF_WORKERS: usize = 2;
 
 impl Plan {

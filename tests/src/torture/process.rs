@@ -22,9 +22,7 @@ use super::proxy::Proxy;
 pub struct Program {
     /// For people.
     pub name: String,
-    /// The file.
     pub path: PathBuf,
-    /// Its arguments.
     pub arguments: Vec<String>,
     /// Its environment, beside what every process needs.
     pub environment: Vec<(String, String)>,
@@ -40,7 +38,6 @@ pub struct Program {
 pub struct Process {
     group: Arc<Mutex<Option<i32>>>,
     kill: Arc<Notify>,
-    /// Starts so far.
     pub starts: Arc<AtomicU64>,
     /// How often it ended by itself.
     pub exits: Arc<AtomicU64>,

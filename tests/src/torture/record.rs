@@ -67,11 +67,9 @@ pub enum Via {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It was done.
     Done,
     /// It was refused, with this code.
     Refused(String),
-    /// Nobody knows.
     Unknown,
 }
 
@@ -99,8 +97,16 @@ pub enum Record {
     Fault { what: String },
     /// The run came to its end, so that what ought to be there by then can be asked for.
     End,
-    /// A submit, with the job it was answered with.
-    Submit { user: String, request: String, via: Via, outcome: Outcome, job: String },
+    /// A submit, with the checksum of its document and the job it was answered with.
+    Submit {
+        user: String,
+        request: String,
+        via: Via,
+        outcome: Outcome,
+        job: String,
+        #[serde(default)]
+        sha: String,
+    },
     /// A submit of another document under a request id that was used.
     Misused { user: String, request: String, outcome: Outcome },
     /// A job was removed, or may have been.
@@ -145,10 +151,16 @@ pub enum Record {
     Late { worker: String, session: u64, job: String, att: i32, part: String, beats: u64 },
     /// A worker was told that an attempt is not its own.
     LeaseLost { worker: String, session: u64, job: String, att: i32, part: String },
-    /// The server answered this many heartbeats on a worker's stream.
+    /// A worker sent a report that is to be in the history, after so many heartbeats on its stream.
+    Reported { worker: String, session: u64, job: String, att: i32, part: String, beats: u64, ev: String, of: String },
+    /// The server acknowledged what a worker sent before this heartbeat on its stream, from 1.
     Beat { worker: String, session: u64, beats: u64 },
     /// A worker stored a result.
     Wrote { worker: String, job: String, att: i32, of: String, sha: String },
+    /// A document was read at the end.
+    Document { user: String, job: String, read: String },
+    /// A page of the tool's own workers was read at the end: its attempt by the answer, and the text.
+    Page { user: String, job: String, page: i32, att: i32, read: String },
     /// A result was read at the end.
     Result { user: String, via: Via, job: String, of: String, promised: String, read: String },
 }
@@ -160,7 +172,6 @@ pub struct Line {
     pub n: u64,
     /// Milliseconds since the run began, by a clock that never jumps.
     pub t: u64,
-    /// What.
     #[serde(flatten)]
     pub record: Record,
 }
@@ -203,7 +214,6 @@ impl Folder {
 }
 
 impl RecordWriter {
-    /// Writes a line.
     pub fn write(&self, record: Record) {
         let mut file = self.file.lock();
         let t = u64::try_from(self.folder.begun.elapsed().as_millis()).unwrap_or(u64::MAX);

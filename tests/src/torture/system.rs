@@ -108,7 +108,6 @@ impl System {
         self.link(link).address
     }
 
-    /// A token.
     pub fn token(&self, user: &str, roles: &[Role]) -> anyhow::Result<String> {
         Ok(self.signer.sign(user, roles, TOKENS)?)
     }
@@ -152,7 +151,6 @@ impl System {
         Ok(true)
     }
 
-    /// Ends everything bad.
     pub fn clear_faults(&self) -> anyhow::Result<()> {
         self.links.iter().for_each(|link| link.set(LinkCondition::Normal));
         self.pdf_workers.iter().chain([&self.server, &self.bridge]).for_each(|process| process.pause(false));

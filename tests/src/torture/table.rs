@@ -12,7 +12,7 @@ pub fn table(plan: &Plan, ran: &Ran, report: &VerifyReport, took: Duration) -> S
     let seen = &report.seen;
     let fault = |word: &str| seen.faults.get(word).copied().unwrap_or(0);
     let network = ["cut", "stall", "delay", "trickle", "refuse"].map(fault).iter().sum();
-    let columns: [(&str, u64); 19] = [
+    let columns: [(&str, u64); 20] = [
         ("seed", plan.seed),
         ("seconds", plan.length.as_secs()),
         ("took", took.as_secs()),
@@ -25,6 +25,7 @@ pub fn table(plan: &Plan, ran: &Ran, report: &VerifyReport, took: Duration) -> S
         ("jobs", seen.jobs),
         ("attempts", seen.attempts),
         ("parts", seen.parts),
+        ("reports", seen.reports),
         ("late reports", seen.late),
         ("events", seen.events),
         ("heard", seen.heard),
@@ -34,7 +35,7 @@ pub fn table(plan: &Plan, ran: &Ran, report: &VerifyReport, took: Duration) -> S
         ("violations", report.total()),
     ];
     let widths = columns.map(|(name, value)| name.len().max(value.to_string().len()));
-    let row = |cells: [String; 19]| {
+    let row = |cells: [String; 20]| {
         let cells = cells.iter().zip(widths).map(|(cell, width)| format!(" {cell:>width$} |"));
         format!("|{}\n", cells.collect::<String>())
     };

@@ -25,7 +25,7 @@ use crate::args::{LogFormat, Up};
 use crate::failure::Failure;
 use crate::home::{Home, RunningService, RunningTls, user_name};
 
-/// What the parts show each other; made anew for each call or connection.
+/// What the parts show each other; made for each call or connection.
 const PART_TOKEN_TTL: Duration = Duration::from_secs(3600);
 
 /// Runs until it has been stopped, or until a part ends by itself.

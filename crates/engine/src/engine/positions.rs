@@ -3,7 +3,7 @@
 //!
 //! A job is tracked while it waits and somebody watches it. Where only the estimates of its queue changed, what is sent of it
 //! is computed from the position it had, without the lock. Of a watch over many jobs the first of them are tracked; these are
-//! selected anew when a job of their owner came into a queue or left one, once for all such watches of that owner.
+//! selected again when a job of their owner came into a queue or left one, once for all such watches of that owner.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const EXAMINED_PER_SENT: usize = 10;
 pub struct RoundCost {
     /// Positions that were looked up in a queue.
     pub positions: usize,
-    /// Jobs whose estimates were computed anew from the position they had.
+    /// Jobs whose estimates were computed again from the position they had.
     pub estimates: usize,
     /// Jobs that were examined for watches over many jobs.
     pub examined: usize,
@@ -167,7 +167,7 @@ impl Engine {
         }
     }
 
-    /// Selects anew the jobs of owners that moved, and of those with watchers that wait for positions.
+    /// Selects again the jobs of owners that moved, and of those with watchers that wait for positions.
     async fn select_of_owners(
         &self,
         sent: &mut SentPositions,

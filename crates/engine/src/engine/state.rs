@@ -96,7 +96,7 @@ impl State {
     }
 }
 
-/// Shows the newest entries to what learns from them, so that estimates do not begin anew with every start. Gives the
+/// Shows the newest entries to what learns from them, so that estimates do not begin again with every start. Gives the
 /// clock that goes on from there.
 pub(super) async fn warm_up(log: &dyn Log, head: Revision, state: &mut State) -> Result<Clock, ReadError> {
     let mut after = Revision(head.0.saturating_sub(WARM_UP));

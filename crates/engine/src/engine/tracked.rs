@@ -36,7 +36,6 @@ pub struct SentPositions {
 
 pub(super) type TrackedKind = [TrackedQueue; Lane::ALL.len()];
 
-/// One queue.
 #[derive(Debug, Default)]
 pub(super) struct TrackedQueue {
     /// The change of the queue that was seen.

@@ -268,7 +268,7 @@ impl View {
         self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
         if job.state == State::Queued {
             self.moved_owners.add(&job.owner);
-            self.queues.insert(job, ClockReading::read());
+            self.queues.add(job, revision, ClockReading::read());
         }
         if job.state.is_held() {
             self.queues.add_running(job);

@@ -96,6 +96,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct World {
     view: View,
     jobs: BTreeMap<JobId, Arc<Job>>,
+    /// The newest entry of each job.
+    revisions: BTreeMap<JobId, u64>,
     entries: Vec<Entry>,
     claims: Vec<(JobId, usize)>,
     /// Jobs that were delayed and became due.
@@ -121,6 +123,7 @@ impl World {
     fn append(&mut self, job: Arc<Job>, event: Event) {
         self.revision += 1;
         self.jobs.insert(job.id.clone(), job.clone());
+        self.revisions.insert(job.id.clone(), self.revision);
         let key = Key::of(&job);
         let entry = Entry { revision: Revision(self.revision), key, record: Record::Changed { event, job } };
         self.view.apply(&entry);
@@ -128,8 +131,9 @@ impl World {
     }
 
     fn submit(&mut self, kind: usize, lane: Lane, owner: usize, pages: Option<u32>) {
-        self.clock += 1;
-        let mut job = queued(&format!("J{:04}", self.revision), OWNERS[owner]);
+        // Several in one millisecond, with ids in another order.
+        self.clock += i64::from(self.revision.is_multiple_of(3));
+        let mut job = queued(&format!("J{:04}", 9_999 - self.revision), OWNERS[owner]);
         (job.created, job.queued) = (Timestamp(self.clock), Timestamp(self.clock));
         (job.kind, job.lane, job.pages.expected) = (KINDS[kind].into(), lane, pages);
         let change = Change::Requeued { by: "x".into(), password: None };
@@ -253,7 +257,7 @@ impl World {
         for job in self.jobs.values().filter(|job| self.is_waiting(job)) {
             queues.entry((job.kind.clone(), job.lane)).or_default().push(job.clone());
         }
-        queues.values_mut().for_each(|queue| queue.sort_by_key(|job| (job.queued, job.id.clone())));
+        queues.values_mut().for_each(|queue| queue.sort_by_key(|job| (job.queued, self.revisions[&job.id])));
         queues
     }
 
@@ -408,7 +412,7 @@ proptest! {
             let queues = view.queues().map(|queue| (queue.kind.to_owned(), queue.lane, queue.waiting, queue.delayed, queue.held));
             let mut queues: Vec<_> = queues.collect();
             queues.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-            // Whose turn it is begins anew; each owner's jobs are in their order.
+            // Whose turn it is begins again; each owner's jobs are in their order.
             let orders: Vec<BTreeMap<Owner, Vec<JobId>>> = queues.iter().map(|queue| {
                 let mut order: BTreeMap<Owner, Vec<JobId>> = BTreeMap::new();
                 for current in view.upcoming(&queue.0, queue.1, usize::MAX) {

@@ -67,7 +67,6 @@ pub struct Tasks {
 /// What ends a watch before its end.
 #[derive(Debug)]
 pub enum WatchError {
-    /// The program stops.
     Stopping,
     /// The caller's token is not good any more.
     TokenExpired,
@@ -184,7 +183,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
     async fn begin(&mut self) -> Result<(), Stop> {
         let target = self.last;
         match self.watch.after {
-            // What was removed while it was shown is shown anew; nothing was promised before *live*.
+            // What was removed while it was shown is shown again; nothing was promised before *live*.
             None => while self.snapshots().await?.is_some() {},
             Some(cursor) => match self.gap(cursor) {
                 Some(reason) => self.restart(reason).await?,

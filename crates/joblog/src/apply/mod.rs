@@ -33,7 +33,7 @@ pub enum IllegalChange {
     /// A job is submitted once. Read it.
     #[error("the job exists already")]
     AlreadyExists,
-    /// The job's state does not have this way out. Read the job again and decide anew.
+    /// The job's state does not have this way out. Read the job again and decide again.
     #[error("the job is {state:?}, which does not allow this")]
     WrongState { state: State },
     /// The report is of another attempt. Whoever sent it does not hold the job and must stop.

@@ -19,7 +19,7 @@ pub struct PushConfig {
     pub push_contact: Option<String>,
 
     /// File with the secret that the key of Web Push is made from, mode 0600, the same for all servers of one log; default:
-    /// DATA_DIR/push.key, made on first start. With another, browsers must subscribe anew
+    /// DATA_DIR/push.key, made on first start. With another, browsers must subscribe again
     #[arg(long, env = "COURANT_PUSH_KEY_FILE", value_name = "FILE")]
     pub push_key_file: Option<PathBuf>,
 

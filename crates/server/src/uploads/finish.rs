@@ -61,7 +61,7 @@ async fn submit(services: &Arc<Services>, identity: &Identity, key: &UploadKey) 
     let document = join(services, &held, services.files.receive_document()).await?;
     let found = &document.stored.sha256;
     if request.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(found)) {
-        // It will never fit: who has the right bytes begins anew.
+        // It will never fit: who has the right bytes begins again.
         services.objects.remove_upload(&held.path).await?;
         return Err(Error::ChecksumMismatch { found: found.to_string() });
     }

@@ -1,28 +1,31 @@
-//! What is true of the server with its workers, whatever they do: the real engine, dispatch, leases and reports on a log
-//! in memory, with time that passes when nothing else is to do.
+//! What is true of the server with its workers, whatever they do: the real engine, dispatch, leases, queues of reports and
+//! batches of pages on a log in memory, with time that passes when nothing else is to do.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use bytes::Bytes;
 use courant_engine::Error;
 use courant_joblog::event::{Change, Submission};
 use courant_joblog::ids::{JobId, Revision, WorkerId};
 use courant_joblog::job::{Job, Lane, State};
-use courant_joblog::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
+use courant_joblog::log::{Append, AppendError, Filter, Log, Record};
 use courant_joblog::memory::MemoryLog;
+use courant_joblog::wrapper::LogWrapper;
 use courant_proto::v1::work_request::Message as In;
-use courant_proto::v1::{self, WorkResponse, work_response};
+use courant_proto::v1::work_response::Message as Out;
+use courant_proto::v1::{self, WorkResponse};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Duration;
 use tonic::Status;
 
 use super::parts::{Holder, holder_in};
-use super::registry::{OUTBOX, Session, WorkerCapabilities};
+use super::registry::{OUTBOX, Outbox, Session, WorkerCapabilities};
+use super::report_queue::ReportQueue;
 use super::*;
 use crate::config::Config;
 use crate::credential::Credentials;
@@ -34,6 +37,8 @@ const WORKERS: usize = 3;
 const SLOTS: u32 = 2;
 /// Pages of every document.
 const PAGES: i32 = 12;
+/// A session that has something to do has done it when the others have run so often.
+const TURNS: usize = 20_000;
 
 /// One step. Numbers choose among what there is.
 #[derive(Clone, Debug)]
@@ -54,6 +59,13 @@ enum Step {
         which: usize,
         what: Report,
     },
+    /// A worker reports of several attempts, and does not wait in between.
+    Burst {
+        worker: usize,
+        reports: Vec<(usize, Report)>,
+    },
+    /// A worker asks what has arrived.
+    Beat(usize),
     Cancel(usize),
     Requeue(usize),
     Pass(u64),
@@ -101,12 +113,16 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1i64..6, 0u8..16).prop_map(|(revision, which)| Report::Offer { revision, which }),
         1 => (1..=PAGES).prop_map(Report::Page),
     ];
+    let in_burst = prop_oneof![4 => (1..=PAGES).prop_map(Report::Page), 1 => report.clone()];
+    let burst = vec((any::<usize>(), in_burst), 1..24);
     prop_oneof![
         6 => (0..KINDS.len(), select(Lane::ALL.to_vec())).prop_map(|(kind, lane)| Step::Submit { kind, lane }),
         3 => (0..WORKERS).prop_map(Step::Join),
         1 => (0..WORKERS).prop_map(Step::Cut),
         1 => (0..WORKERS).prop_map(Step::ToggleSilence),
         12 => (0..WORKERS, any::<usize>(), report).prop_map(|(worker, which, what)| Step::Report { worker, which, what }),
+        4 => (0..WORKERS, burst).prop_map(|(worker, reports)| Step::Burst { worker, reports }),
+        2 => (0..WORKERS).prop_map(Step::Beat),
         2 => any::<usize>().prop_map(Step::Cancel),
         1 => any::<usize>().prop_map(Step::Requeue),
         2 => select(vec![1, 6, 40]).prop_map(Step::Pass),
@@ -118,67 +134,53 @@ struct Fake {
     id: WorkerId,
     kinds: Vec<Box<str>>,
     slots: u32,
-    session: Option<Session>,
-    inbox: Option<mpsc::Receiver<Result<WorkResponse, Status>>>,
+    /// Whether it knows that reports may be deferred.
+    resends: bool,
+    stream: Option<Stream>,
     silent: bool,
     /// Every attempt and part it ever got.
     got: Vec<Holder>,
+    accepted: HashSet<Holder>,
 }
 
-/// A log that refuses appends on demand.
+/// A stream as the worker has it.
+struct Stream {
+    session: Session,
+    sender: mpsc::UnboundedSender<In>,
+    inbox: mpsc::Receiver<Result<WorkResponse, Status>>,
+    /// Messages that are sent, and those that the server has done with.
+    sent: u64,
+    done: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+    /// Heartbeats that are sent, and those that are answered.
+    beats: i64,
+    answered: i64,
+    /// Pages that are reported and neither acknowledged nor refused, each with the heartbeats sent before.
+    pages: Vec<(i64, Holder, u32)>,
+}
+
+/// A log that refuses appends on demand. Each takes its time, in which others run.
 struct Shaky {
     log: MemoryLog,
     refuse: AtomicU32,
+    appends: AtomicU64,
 }
 
 #[async_trait::async_trait]
-impl Log for Shaky {
+impl LogWrapper for Shaky {
+    fn inner(&self) -> &dyn Log {
+        &self.log
+    }
+
     async fn append(&self, append: Append) -> Result<Revision, AppendError> {
+        for _ in 0..self.appends.fetch_add(7, Ordering::SeqCst) % 10 {
+            tokio::task::yield_now().await;
+        }
         let refuse = |left: u32| left.checked_sub(1);
         match self.refuse.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refuse) {
             Ok(_) => Err(AppendError::Unknown { reason: "it shakes".into() }),
             Err(_) => self.log.append(append).await,
         }
-    }
-
-    async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
-        self.log.read(after, filter, limit).await
-    }
-
-    fn recent(&self, after: Revision, limit: usize) -> Option<Vec<Arc<Entry>>> {
-        self.log.recent(after, limit)
-    }
-
-    fn head(&self) -> watch::Receiver<Revision> {
-        self.log.head()
-    }
-
-    async fn store_blob(&self, job: &JobId, blob: Blob) -> Result<(), AppendError> {
-        self.log.store_blob(job, blob).await
-    }
-
-    async fn blob(&self, job: &JobId, name: &str) -> Result<Option<Bytes>, ReadError> {
-        self.log.blob(job, name).await
-    }
-
-    async fn remove_blob(&self, job: &JobId, name: &str) -> Result<(), AppendError> {
-        self.log.remove_blob(job, name).await
-    }
-
-    async fn latest(&self) -> Result<Latest, ReadError> {
-        self.log.latest().await
-    }
-
-    async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError> {
-        self.log.forget(key, expect).await
-    }
-
-    async fn trimmed(&self, filter: &Filter) -> Result<Revision, ReadError> {
-        self.log.trimmed(filter).await
-    }
-
-    fn info(&self) -> &LogInfo {
-        self.log.info()
     }
 }
 
@@ -197,7 +199,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::new(folder.path());
         config.retry_base = Duration::ZERO;
-        let log = Arc::new(Shaky { log: MemoryLog::new(), refuse: AtomicU32::new(0) });
+        let log = Arc::new(Shaky { log: MemoryLog::new(), refuse: AtomicU32::new(0), appends: AtomicU64::new(0) });
         let services = Services::open(config, log.clone(), Objects::local(folder.path()).unwrap()).await.unwrap();
         let registry = Arc::<Registry>::default();
         let following = services.clone();
@@ -209,7 +211,7 @@ impl World {
         let kinds = |n: usize| {
             KINDS.iter().enumerate().filter(move |(k, _)| n == 0 || n - 1 == *k).map(|(_, kind)| (*kind).into())
         };
-        let fake = |n: usize| Fake::new(&format!("w{n}"), kinds(n).collect(), SLOTS);
+        let fake = |n: usize| Fake::new(&format!("w{n}"), kinds(n).collect(), SLOTS, n != 1);
         let workers = (0..WORKERS).map(fake).collect();
         Self { log, services, registry, workers, jobs: vec![], assigned: HashSet::new(), _folder: folder }
     }
@@ -219,9 +221,10 @@ impl World {
             Step::Submit { kind, lane } => self.submit(KINDS[kind], lane).await,
             Step::Join(worker) => self.join(worker),
             Step::Cut(worker) => {
-                if let Some(session) = self.workers[worker].session.take() {
-                    self.registry.detach(&session);
-                    self.workers[worker].inbox = None;
+                if let Some(stream) = self.workers[worker].stream.take() {
+                    // With what is under way on it.
+                    stream.task.abort();
+                    self.registry.detach(&stream.session);
                 }
             }
             Step::ToggleSilence(worker) => self.workers[worker].silent = !self.workers[worker].silent,
@@ -232,6 +235,17 @@ impl World {
                     self.report(worker, &attempt, what).await?;
                 }
             }
+            Step::Burst { worker, reports } => {
+                for (which, what) in reports {
+                    let got = &self.workers[worker].got;
+                    if !got.is_empty() {
+                        let attempt = got[which % got.len()].clone();
+                        self.send_report(worker, &attempt, what).await;
+                    }
+                }
+                self.workers[worker].beat();
+            }
+            Step::Beat(worker) => self.workers[worker].beat(),
             Step::Cancel(number) => {
                 let decide = |job: &Job| {
                     Ok(match job.state {
@@ -284,28 +298,69 @@ impl World {
             software: "test".into(),
             takes_parts: true,
         };
-        let session = self.registry.attach(fake.id.clone(), "worker", offer, outbox).unwrap();
+        let session = self.registry.attach(fake.id.clone(), "worker", offer, outbox.clone()).unwrap();
         self.registry.welcomed(&session);
-        (fake.session, fake.inbox, fake.silent) = (Some(session), Some(inbox), false);
+        let (sender, received) = mpsc::unbounded_channel();
+        let done = Arc::<AtomicU64>::default();
+        let (services, registry) = (self.services.clone(), self.registry.clone());
+        let served = serve(services, registry, session.clone(), received, outbox, fake.resends, done.clone());
+        let task = tokio::spawn(served);
+        let (sent, beats, answered, pages) = (0, 0, 0, vec![]);
+        fake.stream = Some(Stream { session, sender, inbox, sent, done, task, beats, answered, pages });
+        fake.silent = false;
         self.services.engine.wake.notify_one();
     }
 
+    /// Reports and waits until the report is taken or refused.
     async fn report(&mut self, worker: usize, holder: &Holder, what: Report) -> Result<(), TestCaseError> {
-        // Writing takes time, in which the server may do something by itself: before anybody looks.
-        if let Report::Page(page) = what {
-            self.store(holder, page).await;
-        }
+        // A sign of life may bring the worker jobs. What the server does by itself is done when anybody looks.
+        self.workers[worker].beat();
+        self.run_pending().await?;
         let job = &holder.attempt.job;
         let before = self.services.engine.get(job).map(|seen| seen.current.revision);
         let mine = self.is_mine(worker, holder);
-        let id = self.workers[worker].id.clone();
-        self.record_contact(&id);
-        let answer = messages::take(&self.services, &self.registry, &id, message(holder, what)).await;
+        self.send_report(worker, holder, what).await;
+        self.until_taken(worker).await?;
         if !mine {
             let after = self.services.engine.get(job).map(|seen| seen.current.revision);
-            prop_assert_eq!(before, after, "a late {:?} of {:?} changed something: {:?}", what, holder, answer);
+            prop_assert_eq!(before, after, "a late {:?} of {:?} changed something", what, holder);
         }
         Ok(())
+    }
+
+    async fn send_report(&mut self, worker: usize, holder: &Holder, what: Report) {
+        if self.workers[worker].stream.is_none() {
+            return;
+        }
+        if let Report::Page(page) = what {
+            self.store(holder, page).await;
+        }
+        let fake = &mut self.workers[worker];
+        if !matches!(what, Report::Accepted | Report::Released | Report::Cancelled)
+            && fake.accepted.insert(holder.clone())
+        {
+            // In any other order the stream ends.
+            fake.send(message(holder, Report::Accepted));
+        }
+        if let (Report::Page(page), Some(stream)) = (what, &mut fake.stream) {
+            let pages = self.registry.parts.pages(holder, &fake.id);
+            if holder.part.is_none() || pages.is_some_and(|pages| pages.contains(page as u32)) {
+                stream.pages.push((stream.beats, holder.clone(), page as u32));
+            }
+        }
+        fake.send(message(holder, what));
+    }
+
+    /// Waits until the server has done with what a worker sent, without letting time pass.
+    async fn until_taken(&mut self, worker: usize) -> Result<(), TestCaseError> {
+        for _ in 0..TURNS {
+            self.read_answers().await?;
+            if self.workers[worker].stream.as_ref().is_none_or(Stream::is_idle) {
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
+        }
+        Err(TestCaseError::fail("reports are not taken"))
     }
 
     async fn store(&self, holder: &Holder, page: i32) {
@@ -314,13 +369,6 @@ impl World {
         let mut writer = self.services.files.receive_artifact(file);
         writer.file.push(bytes::Bytes::from_static(b"{}")).await.unwrap();
         writer.finish().await.unwrap();
-    }
-
-    /// A sign of life, as a stream takes it in.
-    fn record_contact(&self, worker: &WorkerId) {
-        if self.registry.renew_lease(worker) {
-            self.services.engine.wake.notify_one();
-        }
     }
 
     fn is_mine(&self, worker: usize, holder: &Holder) -> bool {
@@ -345,9 +393,7 @@ impl World {
 
     async fn pass(&mut self, seconds: u64) -> Result<(), TestCaseError> {
         for _ in 0..seconds {
-            for fake in self.workers.iter().filter(|fake| !fake.silent && fake.session.is_some()) {
-                self.record_contact(&fake.id);
-            }
+            self.workers.iter_mut().filter(|fake| !fake.silent).for_each(Fake::beat);
             tokio::time::sleep(Duration::from_secs(1)).await;
             self.run_pending().await?;
         }
@@ -356,16 +402,85 @@ impl World {
 
     /// Lets everything happen that can happen now, and reads what the workers were sent.
     async fn run_pending(&mut self) -> Result<(), TestCaseError> {
+        // Answers are read as they come: what one acknowledges must be true then.
+        for worker in 0..self.workers.len() {
+            self.until_taken(worker).await?;
+        }
         // Time passes only when nobody has anything to do.
         tokio::time::sleep(Duration::from_millis(1)).await;
-        for fake in &mut self.workers {
-            while let Some(Ok(Ok(response))) = fake.inbox.as_mut().map(|inbox| inbox.try_recv()) {
-                let Some(work_response::Message::Assignment(assignment)) = response.message else { continue };
+        for worker in 0..self.workers.len() {
+            self.until_taken(worker).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_answers(&mut self) -> Result<(), TestCaseError> {
+        for worker in 0..self.workers.len() {
+            let next = |fake: &mut Fake| fake.stream.as_mut().map(|stream| stream.inbox.try_recv());
+            while let Some(Ok(Ok(response))) = next(&mut self.workers[worker]) {
+                if let Some(message) = response.message {
+                    self.answer(worker, message).await?;
+                }
+            }
+            let fake = &mut self.workers[worker];
+            // Its last answers have been read.
+            if fake.stream.as_ref().is_some_and(|stream| stream.task.is_finished() && stream.inbox.is_empty()) {
+                fake.stream = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the server sent to a worker.
+    async fn answer(&mut self, worker: usize, message: Out) -> Result<(), TestCaseError> {
+        let fake = &mut self.workers[worker];
+        let Some(stream) = &mut fake.stream else { return Ok(()) };
+        match message {
+            Out::Assignment(assignment) => {
                 let holder = holder_in(assignment.attempt).unwrap();
                 prop_assert!(self.assigned.insert(holder.clone()), "{holder:?} was given out twice");
                 prop_assert_eq!(holder.part.is_some(), assignment.pages.is_some());
                 fake.got.push(holder);
             }
+            Out::LeaseLost(lost) => {
+                let holder = holder_in(lost.attempt).unwrap();
+                stream.pages.retain(|(_, of, _)| *of != holder);
+            }
+            Out::DeferReports(deferred) => {
+                let holder = holder_in(deferred.attempt.clone()).unwrap();
+                stream.pages.retain(|(_, of, _)| *of != holder);
+                fake.send(In::ResumeReports(v1::ResumeReports { attempt: deferred.attempt }));
+            }
+            Out::HeartbeatAck(ack) => {
+                stream.answered += 1;
+                let beats = stream.answered;
+                if !ack.reports_pending {
+                    self.check_acknowledged(worker, beats).await?;
+                }
+            }
+            Out::ReportsTaken(taken) => self.check_acknowledged(worker, taken.number).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A page that was sent before an acknowledged heartbeat is in the log, unless the job was being cancelled.
+    async fn check_acknowledged(&mut self, worker: usize, beats: i64) -> Result<(), TestCaseError> {
+        let Some(stream) = &mut self.workers[worker].stream else { return Ok(()) };
+        for (_, holder, page) in stream.pages.extract_if(.., |(sent, ..)| *sent < beats) {
+            let history = Filter::Job(holder.attempt.job.clone());
+            let entries = self.services.engine.log.read(Revision::ZERO, &history, usize::MAX).await.unwrap();
+            let is_there = entries.iter().any(|entry| match &entry.record {
+                Record::Changed { event, job } => match &event.change {
+                    Change::PageFinished { page: done, .. } => done.number == page,
+                    _ => {
+                        job.attempt == holder.attempt.number
+                            && matches!(job.state, State::Cancelling | State::Cancelled)
+                    }
+                },
+                Record::Forgotten => false,
+            });
+            prop_assert!(is_there, "page {page} of {holder:?} was acknowledged and is not in the log");
         }
         Ok(())
     }
@@ -415,7 +530,7 @@ impl World {
 
     /// Good workers come, and everything comes to an end.
     async fn finish(&mut self) -> Result<(), TestCaseError> {
-        self.workers.push(Fake::new("good", KINDS.map(Box::from).to_vec(), 64));
+        self.workers.push(Fake::new("good", KINDS.map(Box::from).to_vec(), 64, true));
         let good = self.workers.len() - 1;
         self.log.refuse.store(0, Ordering::SeqCst);
         self.join(good);
@@ -457,9 +572,68 @@ impl World {
 }
 
 impl Fake {
-    fn new(id: &str, kinds: Vec<Box<str>>, slots: u32) -> Self {
-        Self { id: WorkerId::new(id), kinds, slots, session: None, inbox: None, silent: false, got: vec![] }
+    fn new(id: &str, kinds: Vec<Box<str>>, slots: u32, resends: bool) -> Self {
+        let id = WorkerId::new(id);
+        Self { id, kinds, slots, resends, stream: None, silent: false, got: vec![], accepted: HashSet::new() }
     }
+
+    fn send(&mut self, message: In) {
+        if let Some(stream) = &mut self.stream
+            && stream.sender.send(message).is_ok()
+        {
+            stream.sent += 1;
+        }
+    }
+
+    fn beat(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.beats += 1;
+            let number = stream.beats;
+            self.send(In::Heartbeat(v1::Heartbeat { number }));
+        }
+    }
+}
+
+impl Stream {
+    fn is_idle(&self) -> bool {
+        self.task.is_finished() || self.done.load(Ordering::SeqCst) == self.sent
+    }
+}
+
+/// A stream as the server has it, from the welcome on.
+async fn serve(
+    services: Arc<Services>,
+    registry: Arc<Registry>,
+    session: Session,
+    mut received: mpsc::UnboundedReceiver<In>,
+    outbox: Outbox,
+    resends: bool,
+    done: Arc<AtomicU64>,
+) {
+    let mut reports = ReportQueue::new(&services, &registry, &session.worker, resends);
+    let mut taken_in = 0;
+    while !(reports.has_failed() && reports.is_idle() && !reports.has_answers()) {
+        if reports.is_idle() && !reports.has_answers() {
+            done.store(taken_in, Ordering::SeqCst);
+        }
+        let reading = reports.has_capacity() && !reports.has_failed() && !reports.has_answers();
+        tokio::select! {
+            () = reports.finish_one(), if !reports.is_idle() => {}
+            Ok(permit) = outbox.reserve(), if reports.has_answers() => {
+                permit.send(Ok(WorkResponse { message: reports.next_answer() }));
+            }
+            Some(message) = received.recv(), if reading => {
+                if registry.renew_lease(&session.worker) {
+                    services.engine.wake.notify_one();
+                }
+                taken_in += 1;
+                reports.push(message);
+            }
+            () = session.replaced.0.cancelled() => break,
+        }
+    }
+    drop(reports);
+    registry.detach(&session);
 }
 
 fn message(holder: &Holder, what: Report) -> In {

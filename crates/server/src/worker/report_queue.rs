@@ -32,7 +32,6 @@ pub const MAX_REPORTS: usize = 256;
 /// Their bytes, as they came. The last one may exceed it, by no more than a message has.
 pub const MAX_BYTES: usize = 8 << 20;
 
-/// See the module.
 pub(super) struct ReportQueue<'a> {
     services: &'a Services,
     registry: &'a Registry,

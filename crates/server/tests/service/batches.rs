@@ -53,7 +53,7 @@ async fn a_batch_is_followed_to_its_one_completion() {
     assert!(last.end_time.is_some() && last.create_time == first.job.unwrap().create_time);
     assert_eq!(batch(&world).await, last);
     let world = world.restart().await;
-    assert_eq!(batch(&world).await, last, "counted anew from the log");
+    assert_eq!(batch(&world).await, last, "counted again from the log");
 }
 
 #[tokio::test]

@@ -1,18 +1,16 @@
 //! A log whose appends can be held back, job by job, and are counted.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
-use bytes::Bytes;
-use courant_joblog::ids::{JobId, Revision};
-use courant_joblog::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError};
+use courant_joblog::ids::Revision;
+use courant_joblog::log::{Append, AppendError, Log};
 use courant_joblog::memory::MemoryLog;
+use courant_joblog::wrapper::LogWrapper;
 use courant_worker::async_trait;
 use tokio::sync::watch;
 
 use crate::support::PATIENCE;
 
-/// See the module.
 #[derive(Default)]
 pub struct GatedLog {
     log: MemoryLog,
@@ -72,7 +70,11 @@ impl Drop for Waiting<'_> {
 }
 
 #[async_trait]
-impl Log for GatedLog {
+impl LogWrapper for GatedLog {
+    fn inner(&self) -> &dyn Log {
+        &self.log
+    }
+
     async fn append(&self, append: Append) -> Result<Revision, AppendError> {
         let (job, entries) = (append.key.job.to_string(), append.changes.len());
         {
@@ -85,45 +87,5 @@ impl Log for GatedLog {
             self.state.send_modify(|gates| gates.done.entry(job).or_default().push(entries));
         }
         appended
-    }
-
-    async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
-        self.log.read(after, filter, limit).await
-    }
-
-    fn recent(&self, after: Revision, limit: usize) -> Option<Vec<Arc<Entry>>> {
-        self.log.recent(after, limit)
-    }
-
-    fn head(&self) -> watch::Receiver<Revision> {
-        self.log.head()
-    }
-
-    async fn store_blob(&self, job: &JobId, blob: Blob) -> Result<(), AppendError> {
-        self.log.store_blob(job, blob).await
-    }
-
-    async fn blob(&self, job: &JobId, name: &str) -> Result<Option<Bytes>, ReadError> {
-        self.log.blob(job, name).await
-    }
-
-    async fn remove_blob(&self, job: &JobId, name: &str) -> Result<(), AppendError> {
-        self.log.remove_blob(job, name).await
-    }
-
-    async fn latest(&self) -> Result<Latest, ReadError> {
-        self.log.latest().await
-    }
-
-    async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError> {
-        self.log.forget(key, expect).await
-    }
-
-    async fn trimmed(&self, filter: &Filter) -> Result<Revision, ReadError> {
-        self.log.trimmed(filter).await
-    }
-
-    fn info(&self) -> &LogInfo {
-        self.log.info()
     }
 }

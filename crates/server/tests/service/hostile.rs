@@ -312,7 +312,7 @@ async fn a_worker_of_another_user_does_not_take_over_a_workers_id() {
     assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "WORKER_ID_TAKEN"));
     holder.succeed(&at).await;
     holder.sync().await;
-    // Its own process, begun anew, goes on with what it shows the credential of, and with nothing else.
+    // Its own process, begun again, goes on with what it shows the credential of, and with nothing else.
     world.submit("alice").await;
     let at = holder.take_while_alive().await.attempt.unwrap();
     let forged = AttemptRef { credential: "A".repeat(43), ..at.clone() };

@@ -195,9 +195,9 @@ async fn the_figures_say_what_was_done() {
 
     // The last hour is known after a restart; what counts, counts from there.
     let world = world.restart().await;
-    let anew = metrics(&world).await;
-    assert_eq!((anew.jobs_succeeded, anew.throughput_per_hour, anew.pages_per_hour), (0, 3, 3));
-    assert_eq!(jobs_in(&anew, JobState::Failed), 1);
+    let restarted = metrics(&world).await;
+    assert_eq!((restarted.jobs_succeeded, restarted.throughput_per_hour, restarted.pages_per_hour), (0, 3, 3));
+    assert_eq!(jobs_in(&restarted, JobState::Failed), 1);
 }
 
 #[tokio::test]

@@ -311,7 +311,7 @@ async fn an_upload_that_nothing_comes_for_expires_and_is_swept() {
     age(&world, 25);
     assert_eq!(reason(&get_as(&world, "alice", &id).await.unwrap_err()), "UPLOAD_NOT_FOUND");
     assert_eq!(reason(&write(&world, &id, 6, b"6789").await.unwrap_err()), "UPLOAD_NOT_FOUND");
-    // It counts no more, and its request begins anew.
+    // It counts no more, and its request begins again.
     assert_eq!((begin(&world, of(10, "r")).await, offset(&world, &id).await), (id.clone(), 0));
     write(&world, &id, 0, b"01").await.unwrap();
     age(&world, 25);
@@ -341,7 +341,7 @@ enum Step {
     Write(usize),
     /// From a wrong place, so many bytes off.
     Astray(isize, usize),
-    /// The server is started anew.
+    /// The server is started again.
     Restart,
 }
 

@@ -1,14 +1,19 @@
-//! The end: the whole history of every job is read once more, and the results of those that ended well.
+//! The end: the whole history of every job is read once more, with its document, and the results of those that ended well.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use courant_proto::v1::read_result_response::Part;
-use courant_proto::v1::{GetBatchRequest, GetJobRequest, ListJobsRequest, ReadResultRequest, ResultFormat};
+use bytes::Bytes;
+use courant_proto::v1::{
+    DownloadDocumentRequest, DownloadDocumentResponse, GetBatchRequest, GetJobRequest, Job, ListJobsRequest,
+    ReadPageRequest, ReadPageResponse, ReadResultRequest, ReadResultResponse, ResultFormat, download_document_response,
+    read_page_response, read_result_response,
+};
 use courant_runtime::hex;
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep, timeout_at};
+use tonic::Streaming;
 
 use super::super::fact::{self, WatchUpdate};
 use super::super::record::{After, Closed, Outcome, Record, RecordWriter, Scope, Via};
@@ -137,8 +142,13 @@ async fn read_results(world: &World, user: &User, grpc: &Grpc, job: &str, writer
         call: "get".to_owned(),
         fact: fact::of_job(&state),
     });
+    let read = document(grpc, job).await.unwrap_or_else(|error| error);
+    writer.write(Record::Document { user: user.name.clone(), job: job.to_owned(), read });
     if fact::state(state.state()) != "succeeded" {
         return;
+    }
+    if state.kind == fact::KIND && state.pages_total > 0 {
+        read_page(user, grpc, &state, writer).await;
     }
     for (number, (format, promised)) in fact::exports(&state).enumerate() {
         let over_http = number % 2 == 1;
@@ -151,15 +161,59 @@ async fn read_results(world: &World, user: &User, grpc: &Grpc, job: &str, writer
     }
 }
 
+/// Reads one of the pages.
+async fn read_page(user: &User, grpc: &Grpc, state: &Job, writer: &RecordWriter) {
+    let page = 1 + state.job_id.bytes().map(i32::from).sum::<i32>() % state.pages_total;
+    let request = ReadPageRequest { job_id: state.job_id.clone(), page };
+    let (att, read) = match page_of(grpc, request).await {
+        Ok((att, text)) => (att, String::from_utf8_lossy(&text).into_owned()),
+        Err(error) => (0, error),
+    };
+    writer.write(Record::Page { user: user.name.clone(), job: state.job_id.clone(), page, att, read });
+}
+
+async fn page_of(grpc: &Grpc, request: ReadPageRequest) -> Result<(i32, Vec<u8>), String> {
+    use read_page_response::Part;
+    let stream = timely(async { grpc.client().read_page(grpc.with(request)).await }).await;
+    let mut stream = stream.map_err(|status| status.to_string())?.into_inner();
+    let (mut att, mut text) = (0, Vec::new());
+    while let Some(ReadPageResponse { part }) = stream.message().await.map_err(|status| status.to_string())? {
+        match part {
+            Some(Part::Header(header)) => att = header.attempt,
+            Some(Part::Chunk(chunk)) => text.extend_from_slice(&chunk),
+            None => {}
+        }
+    }
+    Ok((att, text))
+}
+
+async fn document(grpc: &Grpc, job: &str) -> Result<String, String> {
+    use download_document_response::Part;
+    let request = DownloadDocumentRequest { job_id: job.to_owned(), offset: 0, limit: 0 };
+    let stream = timely(async { grpc.client().download_document(grpc.with(request)).await }).await;
+    sha(stream.map_err(|status| status.to_string())?.into_inner(), |DownloadDocumentResponse { part }| match part {
+        Some(Part::Chunk(chunk)) => Some(chunk),
+        _ => None,
+    })
+    .await
+}
+
 async fn bytes(grpc: &Grpc, job: &str, format: ResultFormat) -> Result<String, String> {
+    use read_result_response::Part;
     let request = ReadResultRequest { job_id: job.to_owned(), format: format.into(), offset: 0, limit: 0 };
     let stream = timely(async { grpc.client().read_result(grpc.with(request)).await }).await;
-    let mut stream = stream.map_err(|status| status.to_string())?.into_inner();
+    sha(stream.map_err(|status| status.to_string())?.into_inner(), |ReadResultResponse { part }| match part {
+        Some(Part::Chunk(chunk)) => Some(chunk),
+        _ => None,
+    })
+    .await
+}
+
+/// The checksum of what comes in pieces.
+async fn sha<T>(mut stream: Streaming<T>, chunk: impl Fn(T) -> Option<Bytes>) -> Result<String, String> {
     let mut hasher = Sha256::new();
     while let Some(message) = stream.message().await.map_err(|status| status.to_string())? {
-        if let Some(Part::Chunk(chunk)) = message.part {
-            hasher.update(&chunk);
-        }
+        hasher.update(chunk(message).unwrap_or_default());
     }
     Ok(hex(&hasher.finalize()))
 }

@@ -17,7 +17,6 @@ use super::steps::Step;
 /// How long a poll waits for news, in seconds.
 const WAIT: u32 = 2;
 
-/// An event stream.
 pub struct Events {
     stream: Pin<Box<dyn Stream<Item = Option<String>> + Send>>,
     told: VecDeque<Value>,
@@ -87,7 +86,6 @@ async fn ask(
 }
 
 impl Events {
-    /// Opens a stream.
     pub async fn open(
         address: SocketAddr,
         user: &User,
@@ -115,7 +113,6 @@ impl Events {
 }
 
 impl Poll {
-    /// Polls once.
     pub async fn open(
         address: SocketAddr,
         user: &User,

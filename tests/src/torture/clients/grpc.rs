@@ -47,12 +47,10 @@ pub async fn timely<T>(call: impl Future<Output = Result<T, Status>>) -> Result<
 }
 
 impl Grpc {
-    /// For a user.
     pub fn new(address: SocketAddr, user: &User) -> anyhow::Result<Self> {
         Ok(Self { channel: channel(address)?, token: format!("Bearer {}", user.token).parse()? })
     }
 
-    /// The generated client.
     pub fn client(&self) -> JobServiceClient<Channel> {
         JobServiceClient::new(self.channel.clone())
     }
@@ -79,7 +77,6 @@ pub enum Watch {
 }
 
 impl Watch {
-    /// Opens a watch.
     pub async fn open(grpc: &Grpc, scope: &Scope, cursor: &str, interval: Duration) -> Result<Self, Status> {
         let (after_cursor, min_interval) = (cursor.to_owned(), prost_types::Duration::try_from(interval).ok());
         let (owner, document_id, batch_id) = match scope {

@@ -31,7 +31,6 @@ const HELD: Duration = Duration::from_secs(4);
 /// Requests of one attack at once.
 const MANY: usize = 40;
 
-/// The hostile user.
 pub struct Hostile {
     world: Arc<World>,
     user: Arc<User>,

@@ -19,7 +19,6 @@ use super::{User, World, outcome};
 /// Only jobs that old are removed: nothing that was said about them is under way any more.
 const SETTLED: Duration = Duration::from_secs(20);
 
-/// A meddler.
 pub struct Meddler {
     world: Arc<World>,
     user: Arc<User>,

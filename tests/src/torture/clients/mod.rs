@@ -39,7 +39,6 @@ pub struct World {
     pub http: SocketAddr,
     /// Everybody who submits.
     pub users: Vec<Arc<User>>,
-    /// The admin.
     pub admin: Arc<User>,
     /// No new work from here on.
     pub calm: CancellationToken,
@@ -49,11 +48,8 @@ pub struct World {
 
 /// A user and their jobs.
 pub struct User {
-    /// The name.
     pub name: String,
-    /// The token.
     pub token: String,
-    /// The newest jobs.
     pub recent: Mutex<VecDeque<OwnJob>>,
     /// All jobs, with the cursors their submits gave.
     pub all: Mutex<Vec<(String, String)>>,
@@ -68,9 +64,7 @@ pub struct OwnJob {
     pub job: String,
     /// From its submit.
     pub cursor: String,
-    /// Its document.
     pub document: String,
-    /// Its batch.
     pub batch: String,
     /// When its submitter was done with it.
     pub since: Instant,
@@ -88,7 +82,6 @@ impl User {
         })
     }
 
-    /// Remembers a job.
     pub fn add(&self, mine: OwnJob) {
         self.all.lock().push((mine.job.clone(), mine.cursor.clone()));
         let mut recent = self.recent.lock();

@@ -12,7 +12,6 @@ use super::{User, World, browser, grpc, ws};
 pub enum Step {
     /// A job as it is.
     Snapshot(Fact),
-    /// Something happened.
     Update(WatchUpdate),
     /// A zone of a page that is about to come.
     Zone(String, i64),
@@ -24,15 +23,12 @@ pub enum Step {
     Gap(String),
     /// The bridge has lost its source.
     Stalled,
-    /// Anything else.
     Other,
 }
 
 /// A watch on any transport.
 pub enum Watch {
-    /// Over gRPC.
     Grpc(Box<grpc::Watch>),
-    /// Over WebSocket.
     Ws(Box<ws::Watch>),
     /// As an event stream.
     Sse(Box<browser::Events>),
@@ -44,7 +40,6 @@ pub enum Watch {
 const SILENCE: Duration = Duration::from_secs(8);
 
 impl Watch {
-    /// Opens a watch.
     pub async fn open(
         world: &World,
         user: &User,

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use courant_proto::v1::submit_job_request::Part;
 use courant_proto::v1::{ResultFormat, SubmitJobHeader, SubmitJobRequest};
+use courant_runtime::hex;
 use fastrand::Rng;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 
 use super::super::fact::KIND;
@@ -20,7 +22,6 @@ const PDF_EVERY: u32 = 14;
 /// How often an answer is asked for.
 const TRIES: u32 = 400;
 
-/// A submitter.
 pub struct Submitter {
     world: Arc<World>,
     user: Arc<User>,
@@ -119,7 +120,8 @@ impl Submitter {
             };
             let job = mine.as_ref().map(|mine| mine.job.clone()).unwrap_or_default();
             let (user, request) = (self.user.name.clone(), submission.request.clone());
-            self.writer.write(Record::Submit { user, request, via: self.via, outcome, job });
+            let sha = hex(&Sha256::digest(&submission.bytes));
+            self.writer.write(Record::Submit { user, request, via: self.via, outcome, job, sha });
             if mine.is_some() {
                 return mine;
             }

@@ -16,7 +16,6 @@ use super::{User, World};
 /// Cursors that are remembered.
 const REMEMBERED: usize = 24;
 
-/// A watcher.
 pub struct Watcher {
     world: Arc<World>,
     user: Arc<User>,

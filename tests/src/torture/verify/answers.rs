@@ -4,17 +4,19 @@ use std::collections::HashMap;
 
 use super::super::fact::{Fact, KIND, is_end};
 use super::super::record::{Outcome, Record, RecordPosition};
+use super::super::worker::page_text;
 use super::truth::{Truth, name};
 use super::watches::ADMIN;
 use super::{Rule, VerifyReport};
 
-/// What was answered.
 #[derive(Debug, Default)]
 pub struct Answers {
     /// The job and where it was given, by owner and request id.
     submits: HashMap<(String, String), (String, RecordPosition)>,
     /// The request that made a job.
     requests: HashMap<String, (String, String)>,
+    /// The checksum of the document that made a job.
+    documents: HashMap<String, String>,
     results: Vec<(RecordPosition, Record)>,
     batches: Vec<(RecordPosition, Record)>,
     wrote: HashMap<(String, i32, String), String>,
@@ -26,7 +28,8 @@ impl Answers {
     /// Takes in a record of the first pass.
     pub fn take(&mut self, place: &RecordPosition, record: &Record, report: &mut VerifyReport) {
         match record {
-            Record::Submit { user, request, outcome: Outcome::Done, job, .. } => {
+            Record::Submit { user, request, outcome: Outcome::Done, job, sha, .. } => {
+                self.documents.insert(job.clone(), sha.clone());
                 self.submit(place, (user.clone(), request.clone()), job, report);
             }
             Record::Submit { user, request, outcome: Outcome::Refused(code), .. }
@@ -44,7 +47,9 @@ impl Answers {
                 self.wrote.insert((job.clone(), *att, of.clone()), sha.clone());
             }
             Record::Batch { .. } => self.batches.push((place.clone(), record.clone())),
-            Record::Result { .. } => self.results.push((place.clone(), record.clone())),
+            Record::Result { .. } | Record::Document { .. } | Record::Page { .. } => {
+                self.results.push((place.clone(), record.clone()))
+            }
             _ => {}
         }
     }
@@ -97,7 +102,34 @@ impl Answers {
     }
 
     fn result(&self, place: &RecordPosition, result: &Record, truth: &Truth, report: &mut VerifyReport) {
-        let Record::Result { job, of, promised, read, .. } = result else { return };
+        match result {
+            Record::Result { job, of, promised, read, .. } => {
+                self.export(place, (job, of), (promised, read), truth, report);
+            }
+            Record::Document { job, read, .. } => {
+                if let Some(sha) = self.documents.get(job)
+                    && sha != read
+                {
+                    let what = format!("the document of {job} is {read}, submitted was {sha}");
+                    report.add_violation(Rule::Acknowledged, &[place], what);
+                }
+            }
+            Record::Page { job, page, att, read, .. } if *read != page_text(*att) => {
+                let what = format!("page {page} of {job} is {read:?} of attempt {att}");
+                report.add_violation(Rule::Results, &[place], what);
+            }
+            _ => {}
+        }
+    }
+
+    fn export(
+        &self,
+        place: &RecordPosition,
+        (job, of): (&String, &String),
+        (promised, read): (&String, &String),
+        truth: &Truth,
+        report: &mut VerifyReport,
+    ) {
         if promised != read {
             report.add_violation(Rule::Results, &[place], format!("{of} of {job} is {read}, promised was {promised}"));
         }

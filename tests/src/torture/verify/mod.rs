@@ -35,8 +35,10 @@ pub enum Rule {
     SameContent,
     /// What anybody has heard is in the history at the end.
     Durable,
-    /// A submit that was answered has its job in the history.
+    /// A submit that was answered has its job in the history, and its document can be read.
     Acknowledged,
+    /// What a worker reported and the server acknowledged is in the history.
+    Reports,
     /// The same request id gives the same job, another one another job.
     SameRequest,
     /// An attempt is given to one worker, once, and to the one that the event names.
@@ -57,7 +59,7 @@ pub enum Rule {
     Reads,
     /// Every job ends once the faults have stopped.
     Ends,
-    /// The results of a job that ended well can be read, and are the ones its last attempt wrote.
+    /// The results and pages of a job that ended well can be read, and are the ones that its attempts wrote.
     Results,
     /// Nobody sees a stranger's job.
     Isolated,
@@ -65,7 +67,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them, in the order of the guarantees.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Ordered,
         Self::Unique,
         Self::Reliable,
@@ -75,6 +77,7 @@ impl Rule {
         Self::SameContent,
         Self::Durable,
         Self::Acknowledged,
+        Self::Reports,
         Self::SameRequest,
         Self::OneAttempt,
         Self::Silent,
@@ -101,6 +104,7 @@ impl Rule {
             Self::SameContent => "same-content",
             Self::Durable => "durable-before-heard",
             Self::Acknowledged => "acknowledged-submits",
+            Self::Reports => "acknowledged-reports",
             Self::SameRequest => "same-request-same-job",
             Self::OneAttempt => "one-attempt",
             Self::Silent => "silent-gets-nothing",
@@ -150,7 +154,6 @@ pub struct Seen {
     pub heard: u64,
     /// News that clients heard.
     pub news: u64,
-    /// Watches.
     pub watches: u64,
     /// Of these, watches from a cursor.
     pub resumes: u64,
@@ -160,6 +163,8 @@ pub struct Seen {
     pub attempts: u64,
     /// Parts of attempts that workers of the tool were given.
     pub parts: u64,
+    /// Reports of workers of the tool that were acknowledged.
+    pub reports: u64,
     /// Reports on attempts that were over.
     pub late: u64,
     /// Calls on strangers' jobs.
@@ -174,7 +179,6 @@ pub struct Seen {
 const KEPT: u64 = 10;
 
 impl VerifyReport {
-    /// Notes a violation.
     pub fn add_violation(&mut self, rule: Rule, places: &[&RecordPosition], what: String) {
         let count = self.counts.entry(rule).or_default();
         *count += 1;

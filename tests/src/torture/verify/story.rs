@@ -5,7 +5,6 @@ use super::super::record::RecordPosition;
 use super::truth::{Truth, name};
 use super::{Rule, VerifyReport};
 
-/// Checks all jobs.
 pub fn check(truth: &Truth, report: &mut VerifyReport) {
     // Of a job that was removed nobody may have heard all.
     for job in truth.jobs.keys().filter(|job| !truth.deleted.contains(*job)) {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::torture::fact::Fact;
 use crate::torture::record::{After, Closed, Outcome, Scope, Via};
+use crate::torture::worker::page_text;
 
 /// Records by file.
 #[derive(Clone, Default)]
@@ -83,6 +84,26 @@ fn heard(seg: u64, facts: &[Fact]) -> impl Iterator<Item = Record> {
     facts.iter().map(move |fact| Record::Heard { seg, fact: fact.clone() })
 }
 
+/// A report of attempt 1.
+fn reported(ev: &str, of: &str, beats: u64) -> Record {
+    let (worker, job, part) = ("w1".to_owned(), "J".to_owned(), String::new());
+    Record::Reported { worker, session: 5, job, att: 1, part, beats, ev: ev.to_owned(), of: of.to_owned() }
+}
+
+/// What the worker of the job saw.
+fn work() -> Vec<Record> {
+    let (worker, job) = (|| "w1".to_owned(), || "J".to_owned());
+    vec![
+        Record::Assigned { worker: worker(), session: 5, job: job(), att: 1 },
+        Record::Wrote { worker: worker(), job: job(), att: 1, of: "txt".to_owned(), sha: "abc".to_owned() },
+        reported("page", "2", 2),
+        Record::Beat { worker: worker(), session: 5, beats: 3 },
+        Record::Late { worker: worker(), session: 5, job: job(), att: 1, part: String::new(), beats: 3 },
+        Record::LeaseLost { worker: worker(), session: 5, job: job(), att: 1, part: String::new() },
+        Record::Beat { worker: worker(), session: 5, beats: 4 },
+    ]
+}
+
 /// One job, heard in two parts by a watcher, worked on by one worker, and read once more at the end.
 fn clean() -> Written {
     let story = story();
@@ -103,14 +124,7 @@ fn clean() -> Written {
     let mut audit = vec![Record::Open { seg: 9, user, scope, via: Via::Grpc, after, last: true }];
     audit.extend(heard(9, &story));
     audit.extend([Record::Live { seg: 9 }, Record::Closed { seg: 9, how: Closed::Ended }]);
-    let (worker, job) = (|| "w1".to_owned(), || "J".to_owned());
-    let work = vec![
-        Record::Assigned { worker: worker(), session: 5, job: job(), att: 1 },
-        Record::Wrote { worker: worker(), job: job(), att: 1, of: "txt".to_owned(), sha: "abc".to_owned() },
-        Record::Late { worker: worker(), session: 5, job: job(), att: 1, part: String::new(), beats: 3 },
-        Record::LeaseLost { worker: worker(), session: 5, job: job(), att: 1, part: String::new() },
-        Record::Beat { worker: worker(), session: 5, beats: 4 },
-    ];
+    let job = || "J".to_owned();
     let read = |rev: usize| {
         let (user, call) = ("ann".to_owned(), "get".to_owned());
         Record::Read { user, via: Via::Http, call, fact: story[rev].clone() }
@@ -122,6 +136,7 @@ fn clean() -> Written {
         via: Via::Grpc,
         outcome,
         job: job.to_owned(),
+        sha: "def".to_owned(),
     };
     let probe = Outcome::Refused("JOB_NOT_FOUND".to_owned());
     let calls = vec![
@@ -136,6 +151,8 @@ fn clean() -> Written {
         Record::Probe { user: "bob".to_owned(), via: Via::Grpc, call: "get".to_owned(), job: job(), outcome: probe },
         read(2),
         read(4),
+        Record::Document { user: user(), job: job(), read: "def".to_owned() },
+        Record::Page { user: user(), job: job(), page: 1, att: 1, read: page_text(1) },
         Record::Result {
             user: user(),
             via: Via::Grpc,
@@ -146,7 +163,7 @@ fn clean() -> Written {
         },
     ];
     let run = vec![Record::Begin { seed: 1, seconds: 1 }, Record::End];
-    Written(vec![("audit", audit), ("calls", calls), ("run", run), ("watch", watch), ("worker", work)])
+    Written(vec![("audit", audit), ("calls", calls), ("run", run), ("watch", watch), ("worker", work())])
 }
 
 #[test]
@@ -240,13 +257,14 @@ fn submits() {
         via: Via::Http,
         outcome: Outcome::Done,
         job: "K".to_owned(),
+        sha: "def".to_owned(),
     };
     lost.file("calls").push(of_nobody.clone());
     assert_eq!(lost.broken(), [Rule::Acknowledged]);
 
     let mut two = clean();
-    let Record::Submit { user, via, outcome, .. } = of_nobody else { unreachable!() };
-    two.file("calls").push(Record::Submit { user, request: "r2".to_owned(), via, outcome, job: "J".to_owned() });
+    let Record::Submit { user, via, outcome, sha, .. } = of_nobody else { unreachable!() };
+    two.file("calls").push(Record::Submit { user, request: "r2".to_owned(), via, outcome, job: "J".to_owned(), sha });
     assert_eq!(two.broken(), [Rule::SameRequest]);
 
     let mut misused = clean();
@@ -291,6 +309,20 @@ fn attempts() {
     let mut traced = clean();
     traced.change_everywhere(15, |fact| fact.by = 2);
     assert_eq!(traced.broken(), [Rule::Fenced]);
+}
+
+#[test]
+fn acknowledged_reports() {
+    let with = |report: Record| {
+        let mut run = clean();
+        run.file("worker").insert(2, report);
+        run.broken()
+    };
+    assert_eq!(with(reported("page", "3", 2)), [Rule::Reports]);
+    assert_eq!(with(reported("export-completed", "txt", 2)), [Rule::Reports]);
+    assert_eq!(with(reported("completed", "", 2)), []);
+    assert_eq!(with(reported("page", "3", 3)), [], "it was refused before it was acknowledged");
+    assert_eq!(with(reported("page", "3", 4)), [], "it was not acknowledged");
 }
 
 #[test]
@@ -345,6 +377,14 @@ fn answers() {
         *read = "abd".to_owned();
     }
     assert_eq!(damaged.broken(), [Rule::Results]);
+
+    let mut of_another = clean();
+    of_another.file("calls").iter_mut().for_each(|record| match record {
+        Record::Document { read, .. } => *read = "abd".to_owned(),
+        Record::Page { read, .. } => *read = page_text(2),
+        _ => {}
+    });
+    assert_eq!(of_another.broken(), [Rule::Acknowledged, Rule::Results]);
 
     let mut told = clean();
     if let Record::Probe { outcome, .. } = &mut told.file("calls")[4] {

@@ -32,7 +32,6 @@ pub struct Truth {
 /// An event and who said so.
 #[derive(Debug)]
 pub struct KnownJob {
-    /// The event.
     pub fact: Fact,
     /// Where it was told first.
     pub place: RecordPosition,

@@ -26,7 +26,6 @@ const STILL: Duration = Duration::from_secs(40);
 /// What was sent to it before its lease ran out may be under way for as long, on a link that is stalled.
 const UNDER_WAY: Duration = Duration::from_secs(20);
 
-/// The worker.
 pub struct Frozen {
     id: String,
     place: Workplace,
@@ -34,7 +33,6 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    /// With this id.
     pub fn new(id: &str, place: Workplace, folder: &Arc<Folder>) -> anyhow::Result<Self> {
         Ok(Self { id: id.to_owned(), place, writer: folder.writer(id)? })
     }

@@ -4,6 +4,8 @@
 pub mod frozen;
 mod script;
 
+pub use script::page_text;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use courant_proto::v1::work_request::Message as Out;
 use courant_proto::v1::work_response::Message as In;
 use courant_proto::v1::worker_service_client::WorkerServiceClient;
 use courant_proto::v1::{
-    Assignment, AttemptRef, Heartbeat, Hello, PartsChanged, ReportSucceeded, WorkRequest, WorkResponse,
+    Assignment, AttemptRef, Heartbeat, Hello, PartsChanged, ReportSucceeded, ResultFormat, WorkRequest, WorkResponse,
 };
 use fastrand::Rng;
 use tokio::sync::{mpsc, watch};
@@ -25,14 +27,14 @@ use tonic::transport::Channel;
 use tonic::{Request, Streaming};
 
 use super::clients::grpc::{CALL, channel};
-use super::fact::KIND;
+use super::fact::{KIND, format as format_name};
 use super::record::{Folder, Record, RecordWriter};
 
 /// Attempts a worker takes at once.
 const SLOTS: i32 = 8;
 /// How often it says something: a third of the lease.
 const BEAT: Duration = Duration::from_millis(700);
-/// Silence after which it connects anew.
+/// Silence after which it connects again.
 const SILENCE: Duration = Duration::from_secs(3);
 /// Attempts it remembers to report on when they are long over.
 const REMEMBERED: usize = 32;
@@ -40,7 +42,6 @@ const REMEMBERED: usize = 32;
 /// An attempt, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// The job.
     pub job: String,
     /// The attempt's number.
     pub att: i32,
@@ -92,9 +93,7 @@ pub enum WorkerFault {
 /// Where a worker works.
 #[derive(Clone)]
 pub struct Workplace {
-    /// The server's address.
     pub address: std::net::SocketAddr,
-    /// Its token.
     pub token: String,
     /// The seed of the run.
     pub seed: u64,
@@ -103,7 +102,6 @@ pub struct Workplace {
 /// What its tasks want to say.
 type Reports = (mpsc::Sender<(Key, Out)>, mpsc::Receiver<(Key, Out)>);
 
-/// A worker.
 pub struct Worker {
     id: String,
     place: Workplace,
@@ -118,8 +116,10 @@ pub struct Worker {
 
 /// An attempt in a worker's hands.
 struct Held {
-    /// Sent so far: sent again on every new stream, since some of it may not have arrived.
-    sent: Vec<Out>,
+    accepted: bool,
+    /// Sent and not acknowledged, each with the heartbeats sent before it: sent again on every new stream. Offers stay: the
+    /// server does not keep them.
+    sent: Vec<(u64, Out)>,
     /// Heartbeats sent before the last report of all.
     ended: Option<u64>,
     cancel: CancellationToken,
@@ -132,8 +132,13 @@ struct Held {
 struct Session {
     id: u64,
     out: mpsc::Sender<WorkRequest>,
+    /// Whether its heartbeats have numbers, from 1. Without, each is answered when what came before it was taken.
+    numbered: bool,
+    /// Heartbeats.
     sent: u64,
     answered: u64,
+    /// What was sent before this heartbeat is acknowledged.
+    acknowledged: u64,
 }
 
 impl Worker {
@@ -179,7 +184,7 @@ impl Worker {
     async fn session(&mut self) {
         let (out, outbound) = mpsc::channel(64);
         // What it has not accepted it does not work on.
-        let taken = self.held.iter().filter(|(_, held)| !held.sent.is_empty());
+        let taken = self.held.iter().filter(|(_, held)| held.accepted);
         let in_flight = taken.map(|(key, _)| key.reference()).collect();
         let (worker_id, kinds, software) = (self.id.clone(), vec![KIND.to_owned()], "torture".to_owned());
         let hello =
@@ -189,7 +194,8 @@ impl Worker {
         let mut request = Request::new(ReceiverStream::new(outbound));
         request.metadata_mut().insert("authorization", self.token.clone());
         let Ok(Ok(inbound)) = timeout(CALL, client.work(request)).await else { return };
-        let session = Session { id: self.writer.number(), out, sent: 0, answered: 0 };
+        let numbered = self.rng.u32(0..4) > 0;
+        let session = Session { id: self.writer.number(), out, numbered, sent: 0, answered: 0, acknowledged: 0 };
         self.converse(session, inbound.into_inner()).await;
     }
 
@@ -250,22 +256,19 @@ impl Worker {
             }
             // Comes to those only who say that they send again: here a new stream does.
             In::DeferReports(_) => {}
-            // Comes to those only whose heartbeats have numbers.
-            In::ReportsTaken(_) => {}
+            In::ReportsTaken(taken) => self.acknowledged(session, u64::try_from(taken.number).unwrap_or(0)),
             In::Cancel(cancel) => {
                 let held = cancel.attempt.and_then(|at| self.held.get(&Key::of(at)));
                 held.into_iter().for_each(|held| held.cancel.cancel());
             }
             In::HeartbeatAck(ack) => {
                 session.answered += 1;
-                self.writer.write(Record::Beat { worker, session: id, beats: session.answered });
                 for at in ack.cancel {
                     self.held.get(&Key::of(at)).into_iter().for_each(|held| held.cancel.cancel());
                 }
-                let over = |held: &Held| held.ended.is_some_and(|sent| sent < session.answered);
-                let done: Vec<Key> =
-                    self.held.iter().filter(|(_, held)| over(held)).map(|(key, _)| key.clone()).collect();
-                done.iter().for_each(|key| self.let_go(key));
+                if !ack.reports_pending {
+                    self.acknowledged(session, session.answered);
+                }
             }
             In::LeaseLost(lost) => {
                 let Some(key) = lost.attempt.map(Key::of) else { return true };
@@ -280,6 +283,21 @@ impl Worker {
             In::Drain(_) | In::Resume(_) => {}
         }
         true
+    }
+
+    /// What was sent before a heartbeat need not be sent again.
+    fn acknowledged(&mut self, session: &mut Session, beats: u64) {
+        if beats <= session.acknowledged {
+            return;
+        }
+        session.acknowledged = beats;
+        self.writer.write(Record::Beat { worker: self.id.clone(), session: session.id, beats });
+        for held in self.held.values_mut() {
+            held.sent.retain(|(sent, report)| *sent >= beats || matches!(report, Out::Offer(_)));
+        }
+        let over = |held: &Held| held.ended.is_some_and(|sent| sent < beats);
+        let done: Vec<Key> = self.held.iter().filter(|(_, held)| over(held)).map(|(key, _)| key.clone()).collect();
+        done.iter().for_each(|key| self.let_go(key));
     }
 
     fn begin(&mut self, key: Key, assignment: Assignment) {
@@ -301,7 +319,7 @@ impl Worker {
             parts: parts.subscribe(),
         };
         let task = tokio::spawn(script.run()).abort_handle();
-        self.held.insert(key, Held { sent: Vec::new(), ended: None, cancel, parts, task });
+        self.held.insert(key, Held { accepted: false, sent: Vec::new(), ended: None, cancel, parts, task });
     }
 
     async fn report(&mut self, session: &mut Session, key: Key, report: Out) -> bool {
@@ -309,22 +327,24 @@ impl Worker {
         let last = matches!(report, Out::Succeeded(_) | Out::Failed(_) | Out::Cancelled(_) | Out::Released(_));
         if matches!(report, Out::Offer(_)) {
             // Only the newest counts: an older one would offer again what was taken back.
-            held.sent.retain(|sent| !matches!(sent, Out::Offer(_)));
+            held.sent.retain(|(_, sent)| !matches!(sent, Out::Offer(_)));
         }
+        held.accepted |= matches!(report, Out::Accepted(_));
         if !matches!(report, Out::Progress(_) | Out::Zone(_)) {
-            held.sent.push(report.clone());
+            held.sent.push((session.sent, report.clone()));
         }
         if last {
             held.ended = Some(session.sent);
         }
-        session.send(report).await
+        session.report(&self.writer, &self.id, &key, report).await
     }
 
     /// Says everything again that may not have arrived: saying it twice must change nothing.
     async fn send_again(&mut self, session: &mut Session) -> bool {
-        for held in self.held.values_mut() {
-            for report in &held.sent {
-                if !session.send(report.clone()).await {
+        for (key, held) in &mut self.held {
+            for (beats, report) in &mut held.sent {
+                *beats = session.sent;
+                if !session.report(&self.writer, &self.id, key, report.clone()).await {
                     return false;
                 }
             }
@@ -348,7 +368,8 @@ impl Worker {
             }
         }
         session.sent += 1;
-        session.send(Out::Heartbeat(Heartbeat::default())).await
+        let number = if session.numbered { i64::try_from(session.sent).unwrap_or(i64::MAX) } else { 0 };
+        session.send(Out::Heartbeat(Heartbeat { number })).await
     }
 
     fn long_over(&mut self) -> Option<Key> {
@@ -374,9 +395,35 @@ impl Worker {
 }
 
 impl Session {
+    /// Sends what is about an attempt, and writes down what has to come of it.
+    async fn report(&self, writer: &RecordWriter, worker: &str, key: &Key, report: Out) -> bool {
+        if let Some((ev, of)) = lasting(key, &report) {
+            let (worker, session, beats) = (worker.to_owned(), self.id, self.sent);
+            let Key { job, att, part, .. } = key.clone();
+            writer.write(Record::Reported { worker, session, job, att, part, beats, ev: ev.to_owned(), of });
+        }
+        self.send(report).await
+    }
+
     async fn send(&self, message: Out) -> bool {
         let sent = timeout(SILENCE, self.out.send(WorkRequest { message: Some(message) })).await;
         matches!(sent, Ok(Ok(())))
+    }
+}
+
+/// The event that is to come of a report, and what that is of. None of one that is transient, or of nothing but a part.
+fn lasting(key: &Key, report: &Out) -> Option<(&'static str, String)> {
+    let of_format = |format: i32| ResultFormat::try_from(format).map_or("", format_name).to_owned();
+    match report {
+        Out::Page(page) => Some(("page", page.page.as_ref()?.number.to_string())),
+        _ if !key.part.is_empty() => None,
+        Out::Plan(_) => Some(("planned", String::new())),
+        Out::ExportStarted(export) => Some(("export-started", of_format(export.format))),
+        Out::ExportCompleted(export) => Some(("export-completed", of_format(export.format))),
+        Out::ExportFailed(export) => Some(("export-failed", of_format(export.format))),
+        Out::Succeeded(_) => Some(("completed", String::new())),
+        Out::Failed(_) => Some(("failed", String::new())),
+        _ => None,
     }
 }
 

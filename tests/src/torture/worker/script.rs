@@ -117,14 +117,27 @@ impl Script {
     async fn pages(&mut self, own: RangeInclusive<i32>, pages: i32, done: &[FinishedPages]) -> Result<(), Over> {
         let att = self.key.att;
         let is_done = |page: &i32| done.iter().any(|range| (range.first..=range.last).contains(page));
+        // Some report their pages at once: the server takes together what waits.
+        let at_once = self.rng.bool();
+        let mut reports = Vec::new();
         for number in own.filter(|page| !is_done(page)) {
             self.progress(number, pages).await?;
             self.rest(1, 60).await;
-            self.write(&format!("pages/{number:06}.json"), format!("{{\"attempt\":{att}}}")).await?;
+            self.write(&format!("pages/{number:06}.json"), page_text(att)).await?;
             let zones = (1..=self.rng.i32(0..3)).map(|index| zone(number, index)).collect();
             // The width says who made the page.
             let page = Page { number, width: f64::from(att), height: 1.0, zones, ..Page::default() };
-            self.send(Out::Page(ReportPage { attempt: Some(self.key.reference()), page: Some(page) })).await?;
+            reports.push(Out::Page(ReportPage { attempt: Some(self.key.reference()), page: Some(page) }));
+            if !at_once {
+                self.send_all(&mut reports).await?;
+            }
+        }
+        self.send_all(&mut reports).await
+    }
+
+    async fn send_all(&self, reports: &mut Vec<Out>) -> Result<(), Over> {
+        for report in reports.drain(..) {
+            self.send(report).await?;
         }
         Ok(())
     }
@@ -195,6 +208,11 @@ impl Script {
     async fn rest(&mut self, least: u64, most: u64) {
         sleep(Duration::from_millis(self.rng.u64(least..most))).await;
     }
+}
+
+/// What an attempt writes for each page.
+pub fn page_text(att: i32) -> String {
+    format!("{{\"attempt\":{att}}}")
 }
 
 /// A report on an attempt that is over.

@@ -11,6 +11,7 @@ import { ProgressRow } from '../ui/ProgressBar.tsx';
 import { toast } from '../ui/toasts.ts';
 import { useNow } from '../ui/useNow.ts';
 import { useTitle } from '../ui/useTitle.ts';
+import { useUploads } from '../upload/context.tsx';
 import { progressOf } from './progress.ts';
 import { useBatchJobs } from './useBatchJobs.ts';
 
@@ -22,6 +23,7 @@ export default function BatchPage({ batchId }: { readonly batchId: string }) {
   useTitle('Batch');
   const topic = useTopic(`batch/${batchId}`);
   const { views, loading: asking, error, reload } = useBatchJobs(batchId);
+  const notSubmitted = useUploads().list.filter(({ batch }) => batch?.id === batchId).length;
   const loading = asking || topic.phase === 'waiting' || topic.phase === 'loading';
   return (
     <div className="page" data-testid="batch" data-batch-id={batchId}>
@@ -37,7 +39,7 @@ export default function BatchPage({ batchId }: { readonly batchId: string }) {
           </button>
         </div>
       )}
-      {views.length === 0 ? (
+      {views.length + notSubmitted === 0 ? (
         loading || error !== null ? (
           <div className="skeleton-card" aria-busy="true" />
         ) : (
@@ -57,7 +59,8 @@ export default function BatchPage({ batchId }: { readonly batchId: string }) {
           <Summary
             batchId={batchId}
             jobs={views.map(({ job }) => job)}
-            receivedAt={Math.max(...views.map((view) => view.receivedAt))}
+            receivedAt={Math.max(0, ...views.map((view) => view.receivedAt))}
+            notSubmitted={notSubmitted}
           />
           <div className="cards">
             {[...views].sort(unfinishedFirst).map((view) => (
@@ -83,10 +86,12 @@ interface SummaryProps {
   readonly batchId: string;
   readonly jobs: readonly Job[];
   readonly receivedAt: number;
+  /** Files of this browser that are still on their way. */
+  readonly notSubmitted: number;
 }
 
-function Summary({ batchId, jobs, receivedAt }: SummaryProps) {
-  const percent = Math.floor(progressOf(jobs));
+function Summary({ batchId, jobs, receivedAt, notSubmitted }: SummaryProps) {
+  const percent = Math.floor(progressOf(jobs, notSubmitted));
   const left = useTimeLeft(jobs, receivedAt);
   const of = (state: Job['state']): number => jobs.filter((job) => job.state === state).length;
   const pages = jobs.reduce((sum, job) => sum + job.pagesDone, 0);
@@ -101,9 +106,11 @@ function Summary({ batchId, jobs, receivedAt }: SummaryProps) {
     <div className="card batch-card">
       <div className="card-head">
         <div className="card-title">
-          <h1 className="detail-name">Batch of {formatCount(jobs.length, 'document')}</h1>
+          <h1 className="detail-name">Batch of {formatCount(jobs.length + notSubmitted, 'document')}</h1>
           <p className="muted small">
-            {formatCount(pages, 'page')} read{left && ` · ${left}`}
+            {formatCount(pages, 'page')} read
+            {notSubmitted > 0 && ` · ${formatCount(notSubmitted, 'file')} not submitted yet`}
+            {left && ` · ${left}`}
           </p>
         </div>
         <CancelAll batchId={batchId} jobs={jobs} />

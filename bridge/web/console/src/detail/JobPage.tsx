@@ -9,7 +9,7 @@ import { Progress } from '../jobs/Progress.tsx';
 import { StateChip } from '../jobs/StateChip.tsx';
 import { batchHref, historyPage, home } from '../shell/route.ts';
 import { firstCursor } from '../upload/uploads.ts';
-import { Facts } from './Facts.tsx';
+import { JobDetails } from './JobDetails.tsx';
 import { Results } from './Results.tsx';
 import { useDocument } from './useResult.ts';
 
@@ -112,7 +112,7 @@ function Loaded({ view }: { readonly view: JobView }) {
         <JobProblems job={job} />
       </div>
       <Results view={view} document={document} />
-      <Facts job={job} />
+      <JobDetails job={job} />
     </div>
   );
 }

@@ -4,7 +4,7 @@ import { type KeyboardEvent, useRef, useState } from 'react';
 import { DownloadMenu } from '../jobs/Downloads.tsx';
 import { formatNames } from '../ui/format.ts';
 import { Pages } from '../viewer/Pages.tsx';
-import { Reader } from './Reader.tsx';
+import { ExtractedText } from './ExtractedText.tsx';
 import { type JobDocument, useResult } from './useResult.ts';
 
 type Tab = 'pages' | 'read' | ResultFormat;
@@ -53,7 +53,7 @@ function Panel({ tab, view, document }: Props & { readonly tab: Tab }) {
   const pages = document.state === 'ready' ? document.pages : null;
   if (tab === 'pages') return <Pages view={view} read={pages} />;
   if (tab !== 'read') return <SourceOf job={view.job} format={tab} />;
-  return pages === null ? <p className="empty muted">Loading…</p> : <Reader pages={pages} />;
+  return pages === null ? <p className="empty muted">Loading…</p> : <ExtractedText pages={pages} />;
 }
 
 interface TabsProps {

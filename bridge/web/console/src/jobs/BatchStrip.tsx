@@ -29,7 +29,7 @@ function batchesOf(cards: readonly Card[]): ReadonlyMap<string, Batch> {
 export function BatchStrip({ cards }: { readonly cards: readonly Card[] }) {
   return [...batchesOf(cards)].map(([batchId, { jobs, coming }]) => {
     const all = jobs.length + coming;
-    const percent = Math.floor((progressOf(jobs) * jobs.length) / all);
+    const percent = Math.floor(progressOf(jobs, coming));
     const done = jobs.filter(isFinished).length;
     return (
       <a

@@ -8,7 +8,7 @@ import { UploadCard } from '../upload/UploadCard.tsx';
 import { BatchStrip } from './BatchStrip.tsx';
 import { CardPositions, orderCards } from './card-order.ts';
 import { usePendingDeletes } from './delayed-delete.tsx';
-import { Earlier } from './Earlier.tsx';
+import { FinishedJobs } from './FinishedJobs.tsx';
 import { JobCard } from './JobCard.tsx';
 import { useRecentJobs } from './recent-jobs.tsx';
 
@@ -80,7 +80,7 @@ export function Home() {
           </div>
         </section>
       )}
-      <Earlier views={past} hasMore={hasMore} loading={loading && views.length === 0} />
+      <FinishedJobs views={past} hasMore={hasMore} loading={loading && views.length === 0} />
     </div>
   );
 }

@@ -7,7 +7,7 @@ import {
   jobEstimate,
   jobProgressText,
 } from '@courant/react/format';
-import { toolName, zoneNames } from '../ui/format.ts';
+import { formatDateTime, toolName, zoneNames } from '../ui/format.ts';
 import { ProgressRow } from '../ui/ProgressBar.tsx';
 import { useNow } from '../ui/useNow.ts';
 import { PageStrip, PageStripPlaceholder } from './PageStrip.tsx';
@@ -28,7 +28,7 @@ export function Progress({ view }: { readonly view: JobView }) {
       <Stages job={job} />
       <div className="job-line">
         <p className="operation" data-testid="job-operation">
-          {jobActivity(job)}
+          {isFinished(job) ? job.endTime && `Ended ${formatDateTime(job.endTime)}` : jobActivity(job)}
         </p>
         <Times view={view} />
       </div>

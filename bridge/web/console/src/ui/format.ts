@@ -48,7 +48,7 @@ export const stepNames: Record<Step, string> = {
   extract: 'Extract',
   merge: 'Merge',
   export: 'Export',
-  done: 'Done',
+  done: 'Finish',
 };
 
 export const zoneNames: Record<ZoneKind, readonly [one: string, many: string]> = {

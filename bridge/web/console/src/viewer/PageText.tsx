@@ -1,7 +1,7 @@
 import type { Zone } from '@courant/client';
 import { useEffect, useRef } from 'react';
 import type { Block } from '../detail/document.ts';
-import { BlockView } from '../detail/Reader.tsx';
+import { BlockView } from '../detail/ExtractedText.tsx';
 import { zoneNames } from '../ui/format.ts';
 import type { PageItem } from './page-items.ts';
 

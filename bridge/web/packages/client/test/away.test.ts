@@ -106,7 +106,7 @@ describe('cursors that outlive the page', () => {
     expect([...storage.kept.values()]).toEqual(['c11']);
   });
 
-  it('belong to one person, and go when the topic begins anew', async () => {
+  it('belong to one person, and go when the topic begins again', async () => {
     const storage = memory();
     const alice = await connected({ storage });
     alice.watch('mine');
@@ -126,7 +126,7 @@ describe('cursors that outlive the page', () => {
     expect(socket().ofType('subscribe')[0]).not.toHaveProperty('after');
   });
 
-  it('are not kept of states: the next page must be told anew', async () => {
+  it('are not kept of states: the next page must be told again', async () => {
     const storage = memory();
     const made = await connected({ storage });
     made.watch('queue');
@@ -175,7 +175,7 @@ describe('without a network', () => {
     expect(fetch).toHaveBeenCalledOnce();
   });
 
-  it('it is done as well when one connects anew by hand', async () => {
+  it('it is done as well when one connects again by hand', async () => {
     const made = await connected({ fetch: async () => answer() });
     socket().ends(1006);
     const cancelled = made.cancel('J1');

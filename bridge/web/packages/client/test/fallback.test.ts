@@ -142,7 +142,7 @@ describe('where no WebSocket gets through', () => {
     });
   });
 
-  it('asks for all topics at once, and anew from where each is', async () => {
+  it('asks for all topics at once, and again from where each is', async () => {
     const bridge = http();
     const made = await onEvents(bridge);
     made.watch('mine');

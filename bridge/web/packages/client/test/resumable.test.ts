@@ -137,7 +137,7 @@ describe('large documents', () => {
     vi.restoreAllMocks();
   });
 
-  it('begin anew when what had arrived has expired, and look again when another writer was quicker', async () => {
+  it('begin again when what had arrived has expired, and look again when another writer was quicker', async () => {
     const bridge = new FakeBridge();
     const expire = (): undefined => void bridge.uploads.delete('UP-r');
     const overtake = (): undefined => void bridge.uploads.set('UP-r', 9 << 20);

@@ -78,7 +78,7 @@ describe('the store', () => {
     expect(store.get('J1')?.pages.map((page) => page?.number)).toEqual([1, undefined, 3]);
   });
 
-  it('counts the zones of a page anew when a later attempt reads it again', () => {
+  it('counts the zones of a page again when a later attempt reads it again', () => {
     const store = new JobStore(now);
     store.put(job());
     for (const message of pageGroup('mine', 1, 11, ['paragraph', 'table'])) store.apply(read(message));

@@ -104,7 +104,7 @@ describe('topics', () => {
     expect(socket().ofType('subscribe')).toHaveLength(2);
   });
 
-  it('begins anew without a cursor the bridge cannot read', async () => {
+  it('begins again without a cursor the bridge cannot read', async () => {
     const made = await connected();
     made.watch('mine', { after: 'garbage' });
     await settle();

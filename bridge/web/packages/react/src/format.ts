@@ -57,8 +57,9 @@ export function isMovedToLargeLane({ state, error }: Pick<Job, 'state' | 'error'
   return state === 'queued' && error?.code === 'LARGE_DOCUMENT';
 }
 
-/** What a job is doing now: its position in the queue, or its operation. */
+/** What a job is doing now: its position in the queue, or its operation. Empty once it has ended. */
 export function jobActivity(job: Job): string {
+  if (isFinished(job)) return '';
   if (job.state === 'queued' && job.queuePosition !== null) {
     return job.queuePosition === 1 ? 'Next in the queue' : `Position ${job.queuePosition} in the queue`;
   }
@@ -80,7 +81,7 @@ export function jobEstimate(job: Job, receivedAgo = 0): string | null {
 
 /** The text of a progress bar for screen readers. */
 export function jobProgressText(job: Job): string {
-  return `${Math.floor(job.progress)} %, ${job.operation}`;
+  return `${Math.floor(job.progress)} %, ${isFinished(job) ? jobStateNames[job.state] : job.operation}`;
 }
 
 /** What to tell a user whose job did not succeed; see `recoveryOf`. */

@@ -10,6 +10,7 @@ import {
   formatWholeSeconds,
   jobActivity,
   jobEstimate,
+  jobProgressText,
 } from '../src/format.ts';
 
 describe('words', () => {
@@ -39,6 +40,10 @@ describe('words', () => {
     expect(jobEstimate(queued, 60)).toBe('starts in about 1 s');
     const error = { code: 'LARGE_DOCUMENT', message: 'large', retryable: true };
     expect(jobActivity({ ...queued, queuePosition: null, operation: 'Retrying', error })).toBe('Waiting');
+    expect(jobActivity(job({ state: 'succeeded', operation: 'Done' }))).toBe('');
+    expect(jobProgressText(job({ state: 'succeeded', progress: 100, operation: 'Done' }))).toBe(
+      '100 %, Succeeded',
+    );
     expect(jobEstimate(job({ estimatedTimeRemaining: 4.2 }))).toBe('about 4 s left');
     expect(jobEstimate(job({ state: 'succeeded', estimatedTimeRemaining: 4.2 }))).toBeNull();
   });

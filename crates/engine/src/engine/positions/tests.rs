@@ -116,7 +116,7 @@ async fn many_watches_of_one_owner_are_served_in_one_pass() {
     assert_eq!(world.round().await, RoundCost { positions: 600, examined: 600, sent: 600, estimates: 0 });
     assert_eq!(world.round().await, NOTHING);
     assert_eq!((received(&queues[8]), received(&queues[9])), ("J0089".into(), "J00910".into()));
-    // Another owner's job moves theirs, but selects none of them anew.
+    // Another owner's job moves theirs, but selects none of them again.
     world.submit("B", "bob", "pdf").await;
     let cost = world.round().await;
     assert_eq!((cost.positions, cost.examined), (600, 0));

@@ -16,13 +16,20 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::iter::Sum;
 use std::ops::{AddAssign, SubAssign};
 
-use courant_joblog::ids::{JobId, Owner, Timestamp};
+use courant_joblog::ids::{JobId, Owner, Revision, Timestamp};
 
 use crate::view::load::{Load, PagesLeft};
 use crate::view::order_statistic_tree::{OrderStatisticTree, Weight};
 
-/// The position of a job among those of its owner; the id decides between equals.
-pub(super) type QueueKey = (Timestamp, JobId);
+/// The position of a job among those of its owner.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct QueueKey {
+    pub(super) queued: Timestamp,
+    /// The entry that queued it: decides between jobs of one millisecond, among which one that is tried again is the last.
+    /// No two jobs have the same.
+    pub(super) revision: Revision,
+    pub(super) job: JobId,
+}
 
 /// Owners with jobs in one round are counted one by one up to so many.
 const COUNTED: u64 = 256;
@@ -152,7 +159,7 @@ impl FairQueue {
         self.leave(owner);
         let queue = self.owners.get_mut(owner)?;
         queue.round = self.round + 1;
-        let job = queue.jobs.pop_first().map(|(_, job)| job);
+        let job = queue.jobs.pop_first().map(|key| key.job);
         self.join(owner);
         job
     }
@@ -189,7 +196,7 @@ impl FairQueue {
 
     /// The job that waits longest.
     pub(super) fn oldest(&self) -> Option<&JobId> {
-        self.heads.first().map(|(_, job)| job)
+        self.heads.first().map(|key| &key.job)
     }
 
     /// The next jobs in the order they will be taken, at most so many. Costs as much as they are.
@@ -206,9 +213,9 @@ impl FairQueue {
         }
         let next = move || {
             while let Some(Reverse((round, since, at))) = due.pop() {
-                if let Some((_, job)) = queues.get_mut(at).and_then(Iterator::next) {
+                if let Some(key) = queues.get_mut(at).and_then(Iterator::next) {
                     due.push(Reverse((round + 1, since, at)));
-                    return Some(job);
+                    return Some(&key.job);
                 }
             }
             None
@@ -302,8 +309,8 @@ impl Rotation {
     }
 
     fn first_with_more(&self, jobs: u64) -> Option<&(u64, QueueKey)> {
-        let least = (jobs + 1, (Timestamp(i64::MIN), JobId::new("")));
-        self.by_count.iter_from(&least).next()
+        let first = QueueKey { queued: Timestamp(i64::MIN), revision: Revision::ZERO, job: JobId::new("") };
+        self.by_count.iter_from(&(jobs + 1, first)).next()
     }
 }
 
@@ -358,7 +365,9 @@ mod tests {
         fn insert(&mut self, owner: Owner, old: bool, pages: u32) {
             self.clock += 1;
             let at = if old { self.clock % 7 } else { 1_000 + self.clock };
-            let key = (Timestamp(at), JobId::new(format!("J{:05}", self.clock)));
+            // Several of one millisecond.
+            let (queued, revision) = (Timestamp(at / 2), Revision(self.clock.unsigned_abs()));
+            let key = QueueKey { queued, revision, job: JobId::new(format!("J{:05}", 99_999 - self.clock)) };
             let turn = if old { Turn::Returned } else { Turn::Needed };
             self.queue.insert(&owner, key.clone(), Some(pages), turn);
             self.jobs.entry(owner).or_default().insert(key, pages);
@@ -376,7 +385,7 @@ mod tests {
         fn serve(&mut self, may: impl Fn(&Owner) -> bool) -> Option<(Owner, QueueKey, u32)> {
             let (key, owner) = self.queue.first(may)?;
             let (key, owner) = (key.clone(), owner.clone());
-            assert_eq!(self.queue.serve(&owner), Some(key.1.clone()));
+            assert_eq!(self.queue.serve(&owner), Some(key.job.clone()));
             assert_eq!(Some(&key), self.jobs[&owner].keys().next(), "an owner's first job is first");
             let pages = self.forget(&owner, &key);
             Some((owner, key, pages))
@@ -414,11 +423,11 @@ mod tests {
             let reported = world.reported();
             let newcomer = world.queue.before_newcomer().jobs;
             let upcoming: Vec<JobId> = world.queue.upcoming(usize::MAX).cloned().collect();
-            prop_assert_eq!(world.queue.oldest(), reported.keys().next().map(|(_, job)| job));
+            prop_assert_eq!(world.queue.oldest(), reported.keys().next().map(|key| &key.job));
             prop_assert!(world.queue.upcoming(3).eq(upcoming.iter().take(3)));
             let (mut served, mut jobs, mut pages) = (BTreeMap::<Owner, u64>::new(), 0, 0);
             while let Some((owner, key, own)) = world.serve(|_| true) {
-                prop_assert_eq!(&upcoming[jobs as usize], &key.1);
+                prop_assert_eq!(&upcoming[jobs as usize], &key.job);
                 prop_assert_eq!(reported[&key].jobs, jobs);
                 // Pages of others are averages: nobody has more than 100.
                 prop_assert!(reported[&key].pages.abs_diff(pages) <= 100 * jobs);
@@ -501,7 +510,7 @@ mod tests {
         (0..4).for_each(|number| world.insert(owner(number), false, 1));
         let mut turns = 0;
         for _ in 0..50 {
-            // Two workers: who was served before the last one submits anew when its job is done.
+            // Two workers: who was served before the last one submits again when its job is done.
             let (served, ..) = world.serve(|_| true).unwrap();
             turns += u32::from(served == owner(9));
             if served != owner(9) {

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use courant_joblog::job::Lane;
 
-/// Pools that are remembered. With more, all clocks start anew, which nobody who waits notices.
+/// Pools that are remembered. With more, all clocks start again, which nobody who waits notices.
 const MAX_POOLS: usize = 1024;
 /// How far the clock of a queue with weight 1 moves.
 const STRIDE: u64 = 1 << 24;

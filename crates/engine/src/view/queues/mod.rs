@@ -1,8 +1,8 @@
 //! The queues of waiting jobs, and who is next.
 //!
 //! One queue for each kind of work and lane. In it owners take turns, see [`fair`]; the jobs of one owner are in the order
-//! of [`Job::queued`]. A job that is tried again keeps its position among them (the log says when it loses it), but is
-//! delayed until it is due.
+//! of [`Job::queued`], those of one millisecond in the order of the log. A job that is tried again keeps its position among
+//! them (the log says when it loses it), but is delayed until it is due.
 
 mod delayed;
 mod fair;
@@ -11,7 +11,7 @@ mod limits;
 
 use std::collections::HashMap;
 
-use courant_joblog::ids::{JobId, Owner};
+use courant_joblog::ids::{JobId, Owner, Revision};
 use courant_joblog::job::{Attempt, Job, Lane};
 
 use tokio::time::Instant;
@@ -28,6 +28,8 @@ use super::load::{Load, pages_left};
 #[derive(Debug, Default)]
 pub struct JobQueues {
     kinds: HashMap<Box<str>, Kind>,
+    /// The entry that queued each job, also of those that are delayed or being claimed.
+    revisions: HashMap<JobId, Revision>,
     /// Jobs that were taken out for a claim that is under way.
     claims: HashMap<JobId, (Box<str>, Owner)>,
     delayed: Delayed,
@@ -81,7 +83,6 @@ pub struct QueueState<'a> {
 }
 
 impl<'a> QueueState<'a> {
-    /// An empty queue.
     pub fn empty(kind: &'a str, lane: Lane) -> Self {
         let (waiting, before_newcomer) = (Load::default(), Load::default());
         Self { kind, lane, waiting, delayed: 0, held: 0, oldest: None, before_newcomer }
@@ -115,7 +116,15 @@ impl JobQueues {
         self.turns.weights()
     }
 
-    /// Puts a queued job into its queue, or delays it until it is due.
+    /// Puts a job into its queue, or delays it until it is due. `revision` is of its newest entry, which queued it: so the
+    /// order is the same when the queues are made from the newest entries alone.
+    pub fn add(&mut self, job: &Job, revision: Revision, now: ClockReading) {
+        self.take_out(job);
+        self.revisions.insert(job.id.clone(), revision);
+        self.insert(job, now);
+    }
+
+    /// Puts a job that was added into its queue again, or delays it until it is due.
     pub fn insert(&mut self, job: &Job, now: ClockReading) {
         self.take_out(job);
         if self.delayed.put(job, now) {
@@ -142,6 +151,7 @@ impl JobQueues {
     /// Takes a job out, wherever it is.
     pub fn remove(&mut self, job: &Job) {
         self.take_out(job);
+        self.revisions.remove(&job.id);
         // Also of one that is delayed or being claimed: who tracks it learns that it waits no longer.
         self.mark_changed(job);
         self.forget_unused(&job.kind);
@@ -226,7 +236,7 @@ impl JobQueues {
     /// The position of a waiting job; `None` when it is not in a queue.
     pub fn position(&self, job: &Job) -> Option<QueuePosition> {
         let queue = &self.kinds.get(&job.kind)?.lanes[job.lane as usize];
-        queue.waiting.before(&job.owner, &queue_key(job)).map(QueuePosition::behind)
+        queue.waiting.before(&job.owner, &self.key(job)?).map(QueuePosition::behind)
     }
 
     /// The state of a queue.
@@ -261,11 +271,12 @@ impl JobQueues {
     }
 
     fn take_out(&mut self, job: &Job) {
-        let delayed = self.delayed.take(&job.id);
-        let queue = self.queue(job);
-        if delayed {
-            queue.delayed -= 1;
-        } else if queue.waiting.remove(&job.owner, &queue_key(job)) {
+        if self.delayed.take(&job.id) {
+            self.queue(job).delayed -= 1;
+            return;
+        }
+        let Some(key) = self.key(job) else { return };
+        if self.queue(job).waiting.remove(&job.owner, &key) {
             self.mark_changed(job);
         }
     }
@@ -277,8 +288,15 @@ impl JobQueues {
     }
 
     fn stand_in(&mut self, job: &Job, turn: Turn) {
-        self.queue(job).waiting.insert(&job.owner, queue_key(job), pages_left(job), turn);
+        let Some(key) = self.key(job) else { return };
+        self.queue(job).waiting.insert(&job.owner, key, pages_left(job), turn);
         self.mark_changed(job);
+    }
+
+    /// `None` if it is not queued.
+    fn key(&self, job: &Job) -> Option<QueueKey> {
+        let revision = *self.revisions.get(&job.id)?;
+        Some(QueueKey { queued: job.queued, revision, job: job.id.clone() })
     }
 
     fn queue(&mut self, job: &Job) -> &mut LaneQueue {
@@ -321,10 +339,6 @@ impl Kind {
     }
 }
 
-fn queue_key(job: &Job) -> QueueKey {
-    (job.queued, job.id.clone())
-}
-
 /// A job that kept its position after an attempt that finished no page had a turn of which nothing came. What finished pages
 /// was served, and an owner must not get turn after turn for it.
 fn turn(job: &Job) -> Turn {
@@ -335,12 +349,17 @@ fn turn(job: &Job) -> Turn {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
     use std::time::Duration;
 
-    use courant_joblog::ids::Timestamp;
+    use courant_joblog::event::{Change, Event};
+    use courant_joblog::ids::{RequestId, Timestamp};
+    use courant_joblog::log::{Append, Filter, Log as _};
+    use courant_joblog::memory::MemoryLog;
 
     use super::*;
-    use crate::testing::queued;
+    use crate::testing::{queued, submission};
+    use crate::view::View;
     use crate::view::tests::tried;
 
     fn filled(lanes: &[(Lane, usize)]) -> JobQueues {
@@ -351,7 +370,7 @@ mod tests {
                 job.lane = *lane;
                 job.queued = Timestamp(n as i64);
                 job.pages.expected = Some(n as u32);
-                queues.insert(&job, ClockReading::read());
+                queues.add(&job, Revision(n as u64), ClockReading::read());
             }
         }
         queues
@@ -391,7 +410,7 @@ mod tests {
         let job = tried("J", 1_000, 1_100);
         let now = ClockReading { wall: Timestamp(1_000), steady: Instant::now() };
         let due = now.steady + Duration::from_millis(100);
-        queues.insert(&job, now);
+        queues.add(&job, Revision(1), now);
         assert_eq!(queues.take_next(&["pdf".into()], &OwnerLimits::NONE), None);
         assert_eq!((queues.next_due(), queues.state("pdf", job.lane).delayed), (Some(due), 1));
         assert_eq!(queues.first_due(due - Duration::from_millis(1)), None);
@@ -408,7 +427,7 @@ mod tests {
             for n in 0..*count {
                 let mut job = queued(&format!("{owner}-{lane:?}-{n:03}"), owner);
                 (job.lane, job.queued) = (*lane, Timestamp(jobs.len() as i64));
-                queues.insert(&job, ClockReading::read());
+                queues.add(&job, Revision(jobs.len() as u64), ClockReading::read());
                 jobs.insert(job.id.clone(), job);
             }
         }
@@ -464,10 +483,32 @@ mod tests {
     fn a_kind_that_is_not_used_any_more_leaves_nothing_behind() {
         let mut queues = JobQueues::default();
         let job = queued("J", "alice");
-        queues.insert(&job, ClockReading::read());
+        queues.add(&job, Revision(1), ClockReading::read());
         queues.remove(&job);
         queues.add_running(&job);
         queues.remove_running(&job);
-        assert_eq!(queues.kinds().count(), 0);
+        assert_eq!((queues.kinds().count(), queues.revisions.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn jobs_of_one_millisecond_keep_the_order_of_their_submits_also_after_a_restart() {
+        let (alice, log) = (Owner::new("alice"), MemoryLog::new());
+        let mut submitted = Vec::new();
+        for request in 0..20 {
+            // An id that is computed from a request says nothing of its time.
+            let job = queued(JobId::derived(&alice, &RequestId::new(format!("request-{request}"))).as_str(), "alice");
+            submitted.push(job.id.clone());
+            let event = Event::new(job.queued, Change::Submitted(Box::new(submission(job.id.as_str(), "alice"))));
+            log.append(Append::one(None, event, Arc::new(job))).await.unwrap();
+        }
+        assert!(!submitted.is_sorted());
+        let history = log.read(Revision::ZERO, &Filter::All, usize::MAX).await.unwrap();
+        for entries in [history, log.latest().await.unwrap().entries] {
+            let mut view = View::default();
+            entries.iter().for_each(|entry| view.apply(entry));
+            let upcoming: Vec<JobId> =
+                view.upcoming("pdf", Lane::Normal, usize::MAX).map(|current| current.job.id.clone()).collect();
+            assert_eq!(upcoming, submitted);
+        }
     }
 }

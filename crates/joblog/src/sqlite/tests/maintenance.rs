@@ -64,7 +64,7 @@ async fn old_notices_of_forgotten_jobs_go_and_are_covered() {
         }
     }
     let trimmed = async |id| log.trimmed(&Filter::Job(crate::ids::JobId::new(id))).await.unwrap();
-    assert!(trimmed("J0").await < again, "a job made anew has lost nothing since");
+    assert!(trimmed("J0").await < again, "a job made again has lost nothing since");
     assert!(trimmed("J1000").await < early, "a job that was always there has lost nothing");
     assert!(trimmed("J2000").await < late);
     let heads = log.latest().await.unwrap().entries;

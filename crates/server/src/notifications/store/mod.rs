@@ -22,7 +22,7 @@ use crate::error::Error;
 const FILE: &str = "notices.db";
 /// The newest that a watch begins with.
 pub const SHOWN: usize = 200;
-/// Owners of whom it is remembered how many notifications they have. With more, all are counted anew when they get one.
+/// Owners of whom it is remembered how many notifications they have. With more, all are counted again when they get one.
 const MAX_COUNTED: usize = 10_000;
 /// `synchronous` for what is made of the job log: should the machine crash, it is made of it once more, with the same numbers.
 const DERIVED: &str = "NORMAL";

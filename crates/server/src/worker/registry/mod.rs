@@ -234,7 +234,7 @@ impl Registry {
         self.inner.lock().change(worker, |worker| worker.capabilities.slots = slots);
     }
 
-    /// The server itself was not running for a while: everybody's lease begins anew.
+    /// The server itself was not running for a while: everybody's lease begins again.
     pub fn renew_all_leases(&self) {
         self.inner.lock().floor = Instant::now();
     }

@@ -3,7 +3,7 @@ import { formatCount, formatDuration } from '@courant/react/format';
 import { formatBytes, formatDateTime } from '../ui/format.ts';
 
 /** The small print of a job. */
-export function Facts({ job }: { readonly job: Job }) {
+export function JobDetails({ job }: { readonly job: Job }) {
   const facts: readonly (readonly [string, string | null])[] = [
     ['Job', job.jobId],
     ['Document', job.documentId],

@@ -17,7 +17,7 @@ interface Props {
 }
 
 /** The newest finished jobs; the history has all of them. */
-export function Earlier({ views, hasMore, loading }: Props) {
+export function FinishedJobs({ views, hasMore, loading }: Props) {
   if (loading) return <Skeleton />;
   if (views.length === 0) return null;
   const isCut = hasMore || views.length > atMost;

@@ -9,7 +9,7 @@ interface Props {
 }
 
 /** The extracted text as one reads it: headings, paragraphs, lists and tables, page by page. */
-export function Reader({ pages }: Props) {
+export function ExtractedText({ pages }: Props) {
   const [limit, setLimit] = useState(pagesAtATime);
   const region = useRef<HTMLDivElement>(null);
   const end = useRef<HTMLDivElement>(null);
