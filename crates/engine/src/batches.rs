@@ -156,7 +156,7 @@ impl BatchCounts {
         let total = there.max(announced);
         let ended: u32 = self.states.iter().filter(|(state, _)| state.is_terminal()).map(|(_, count)| count).sum();
         let running: f64 =
-            self.held.iter().filter_map(|id| view.get(id)).map(|current| current.progress().percent).sum();
+            self.held.iter().filter_map(|id| view.unfinished(id)).map(|current| current.progress().percent).sum();
         let complete = ended == total;
         Batch {
             name: name.clone(),

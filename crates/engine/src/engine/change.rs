@@ -58,7 +58,7 @@ impl Engine {
     /// there is no such job. Its files are the caller's.
     pub async fn remove(&self, id: &JobId, may: impl Fn(&Job) -> Result<bool, Error>) -> Result<bool, Error> {
         for _ in 0..RACES {
-            let Some(current) = self.read(|view| view.get(id).cloned()) else { return Ok(false) };
+            let Some(current) = self.current(id) else { return Ok(false) };
             if !may(&current.job)? {
                 return Ok(false);
             }
@@ -91,10 +91,10 @@ impl Engine {
         decide: impl Fn(&Job) -> Result<Vec<Change>, Error>,
     ) -> Result<JobSnapshot, Error> {
         for _ in 0..RACES {
-            let current = self.read(|view| view.get(id).cloned()).ok_or_else(|| Error::JobNotFound(id.clone()))?;
+            let current = self.current(id).ok_or_else(|| Error::JobNotFound(id.clone()))?;
             let wanted = decide(&current.job)?;
             if wanted.is_empty() {
-                return Ok(self.snapshot(&current));
+                return Ok(self.snapshot(current));
             }
             let ran_ms = self.read(|view| current.held_for_ms(view.now()));
             let changes = in_turn(&current.job, wanted, ran_ms)?;

@@ -17,7 +17,7 @@ use crate::estimate::Estimates;
 use crate::hub::watch_queue::{TransientChange, TransientUpdate};
 use crate::projection::{Projections, Registered};
 use crate::snapshot::JobSnapshot;
-use crate::view::{CurrentJob, LiveProgress, View};
+use crate::view::{CurrentJob, LiveProgress, StoredJob, View};
 
 /// All jobs of a log: read here, changed here, followed from here.
 pub struct Engine {
@@ -34,11 +34,13 @@ pub struct Engine {
 impl Engine {
     /// Reads the newest entry of every job and is ready to follow from there.
     pub async fn open(config: Config, log: Arc<dyn Log>, projections: Projections) -> Result<Self, ReadError> {
-        let latest = log.latest().await?;
+        let mut latest = log.latest().await?;
         let mut state = State { projections, ..State::default() };
         let clock = warm_up(&*log, latest.revision, &mut state).await?;
         state.view = View::new(config.weights, clock);
-        latest.entries.iter().for_each(|entry| state.restore(entry));
+        while let Some(page) = latest.next().await? {
+            page.iter().for_each(|entry| state.restore(entry));
+        }
         state.view.advance(latest.revision);
         Ok(Self {
             config,
@@ -68,8 +70,20 @@ impl Engine {
 
     /// One job, if there is such a one.
     pub fn get(&self, id: &JobId) -> Option<JobSnapshot> {
-        let state = self.state.lock();
-        state.view.get(id).map(|current| state.snapshot(current))
+        let ended = {
+            let state = self.state.lock();
+            match state.view.stored(id)? {
+                StoredJob::Unfinished(current) => return Some(state.snapshot(current)),
+                StoredJob::Ended(ended) => ended.clone(),
+            }
+        };
+        ended.unpack().map(JobSnapshot::of_ended)
+    }
+
+    /// The same without what is estimated.
+    pub(super) fn current(&self, id: &JobId) -> Option<CurrentJob> {
+        let stored = self.read(|view| view.stored(id).cloned())?;
+        stored.into_current()
     }
 
     /// Reads the view. Keep it short: everybody waits.
@@ -90,8 +104,12 @@ impl Engine {
     }
 
     /// The job as readers see it.
-    pub fn snapshot(&self, current: &CurrentJob) -> JobSnapshot {
-        self.state.lock().snapshot(current)
+    pub fn snapshot(&self, current: CurrentJob) -> JobSnapshot {
+        if current.job.state.is_terminal() {
+            JobSnapshot::of_ended(current)
+        } else {
+            self.state.lock().snapshot(&current)
+        }
     }
 
     /// A cursor for a position in the log.

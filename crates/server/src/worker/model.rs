@@ -374,7 +374,7 @@ impl World {
         let free = assignment::free(&self.services, &self.registry, &KINDS.map(Box::from));
         let free: HashMap<WorkerId, _> = free.into_iter().map(|free| (free.worker, free.kinds)).collect();
         self.services.engine.read(|view| {
-            let all = || view.list(None, None).map(|(_, current)| &current.job);
+            let all = || view.list(None, None).filter_map(|(_, stored)| Some(&stored.unfinished()?.job));
             let queued = all().filter(|job| job.state == State::Queued).count() as u64;
             let waiting: u64 = view.queues().map(|queue| queue.waiting.jobs + u64::from(queue.delayed)).sum();
             prop_assert_eq!(queued, waiting, "who waits is in a queue");
