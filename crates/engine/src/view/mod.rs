@@ -7,6 +7,7 @@ mod job_index;
 mod load;
 mod order_statistic_tree;
 mod queues;
+mod sorted_set;
 mod stored_job;
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use job_index::{JobIndex, ListKey};
 pub use load::{Load, PagesLeft};
 use queues::JobQueues;
 pub use queues::{ClockReading, OwnerLimits, QueuePosition, QueueState, Weights};
+pub use sorted_set::SortedSet;
 pub use stored_job::{EndedJob, StoredJob};
 use tokio::time::Instant;
 
@@ -290,9 +292,13 @@ impl View {
     }
 
     fn insert(&mut self, revision: Revision, job: &Arc<Job>, old: Option<&CurrentJob>) -> CurrentJob {
-        let key = (job.created, job.id.clone());
-        self.all.put(&key, job.state);
-        self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
+        let stays =
+            |old: &CurrentJob| old.job.created == job.created && old.job.state.is_terminal() == job.state.is_terminal();
+        if !old.is_some_and(stays) {
+            let key = (job.created, job.id.clone());
+            self.all.put(&key, job.state);
+            self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
+        }
         if job.state == State::Queued {
             self.moved_owners.add(&job.owner);
             self.queues.insert(job, ClockReading::read());
