@@ -430,7 +430,7 @@ impl World {
             let ended = |id: &JobId| self.services.engine.get(id).unwrap().current.job.state.is_terminal();
             if self.jobs.iter().all(ended) {
                 self.run_pending().await?;
-                prop_assert!(self.registry.parts.counts().is_empty(), "parts of jobs that have ended");
+                prop_assert!(self.registry.parts.workers().is_empty(), "parts of jobs that have ended");
                 return self.check_log().await;
             }
             // Those who hold something and never report on it.
