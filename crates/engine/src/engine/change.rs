@@ -98,11 +98,12 @@ impl Engine {
             }
             let ran_ms = self.read(|view| current.held_for_ms(view.now()));
             let changes = in_turn(&current.job, wanted, ran_ms)?;
+            let newest = changes.last().map_or(&current.job, |last| &last.job).clone();
             let (key, expect) = (Key::of(&current.job), Some(current.revision));
             match self.log.append(Append { key, expect, changes, blobs: Vec::new() }).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
-                    return self.get(id).ok_or_else(|| Error::JobNotFound(id.clone()));
+                    return self.get_changed(id, revision, newest).ok_or_else(|| Error::JobNotFound(id.clone()));
                 }
                 Err(AppendError::Conflict { actual }) => self.lost_to(actual).await,
                 Err(error) => return Err(Error::Append(error)),

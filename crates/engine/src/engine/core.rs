@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use courant_joblog::ids::{JobId, Revision, Timestamp};
+use courant_joblog::job::Job;
 use courant_joblog::log::{Entry, Filter, Log, ReadError};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -17,7 +18,7 @@ use crate::estimate::Estimates;
 use crate::hub::watch_queue::{TransientChange, TransientUpdate};
 use crate::projection::{Projections, Registered};
 use crate::snapshot::JobSnapshot;
-use crate::view::{CurrentJob, LiveProgress, StoredJob, View};
+use crate::view::{CurrentJob, EndedJob, LiveProgress, StoredJob, View};
 
 /// All jobs of a log: read here, changed here, followed from here.
 pub struct Engine {
@@ -70,14 +71,28 @@ impl Engine {
 
     /// One job, if there is such a one.
     pub fn get(&self, id: &JobId) -> Option<JobSnapshot> {
-        let ended = {
-            let state = self.state.lock();
-            match state.view.stored(id)? {
-                StoredJob::Unfinished(current) => return Some(state.snapshot(current)),
-                StoredJob::Ended(ended) => ended.clone(),
-            }
-        };
-        ended.unpack().map(JobSnapshot::of_ended)
+        match self.snapshot_or_ended(id)? {
+            Ok(snapshot) => Some(snapshot),
+            Err(ended) => ended.unpack().map(JobSnapshot::of_ended),
+        }
+    }
+
+    /// What takes the lock: an unfinished job as readers see it, or one that is to be unpacked.
+    fn snapshot_or_ended(&self, id: &JobId) -> Option<Result<JobSnapshot, EndedJob>> {
+        let state = self.state.lock();
+        Some(match state.view.stored(id)? {
+            StoredJob::Unfinished(current) => Ok(state.snapshot(current)),
+            StoredJob::Ended(ended) => Err(ended.clone()),
+        })
+    }
+
+    /// The same for who has just made this of it. A job that ended so is not unpacked.
+    pub(super) fn get_changed(&self, id: &JobId, revision: Revision, job: Arc<Job>) -> Option<JobSnapshot> {
+        match self.snapshot_or_ended(id)? {
+            Ok(snapshot) => Some(snapshot),
+            Err(ended) if ended.revision() == revision => Some(JobSnapshot::of_ended(ended.unpacked(job))),
+            Err(ended) => ended.unpack().map(JobSnapshot::of_ended),
+        }
     }
 
     /// The same without what is estimated.

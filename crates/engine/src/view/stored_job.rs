@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use courant_joblog::ids::Revision;
-use courant_joblog::job::State;
+use courant_joblog::job::{Job, State};
 use courant_joblog::packed::PackedJob;
 
 use super::current_job::CurrentJob;
@@ -97,7 +97,16 @@ impl EndedJob {
             tracing::error!(revision = %self.revision, "a job that has ended cannot be unpacked: a defect of this program");
             return None;
         };
-        Some(CurrentJob { revision: self.revision, job: Arc::new(job), live: None, since: self.since })
+        Some(self.unpacked(Arc::new(job)))
+    }
+
+    /// The same for who has the job of this revision.
+    pub fn unpacked(&self, job: Arc<Job>) -> CurrentJob {
+        CurrentJob { revision: self.revision, job, live: None, since: self.since }
+    }
+
+    pub fn revision(&self) -> Revision {
+        self.revision
     }
 }
 

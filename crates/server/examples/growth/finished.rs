@@ -9,6 +9,7 @@ use courant_joblog::event::{Change, Event};
 use courant_joblog::ids::{DocumentId, JobId, Timestamp};
 use courant_joblog::job::{Document, Export, ExportState, Format, Job, Lane, PageRange, Pages, Progress, Stage, State};
 use courant_joblog::log::{Append, Log as _};
+use courant_joblog::packed::PackedJob;
 use courant_joblog::sqlite::{Options, SqliteLog};
 use courant_proto::v1::job_service_server::JobService as _;
 use courant_proto::v1::{JobState, ListJobsRequest};
@@ -43,6 +44,7 @@ pub async fn row(folder: &Path, size: usize) -> anyhow::Result<Row> {
     let (empty, watch) = (resident()?, Stopwatch::start());
     let services = open(folder).await?;
     row.add("start, µs a job", watch.stop().clock_us(size));
+    row.add("packed, bytes a job", PackedJob::of(&finished(size)).bytes() as f64);
     row.add("bytes a job", bytes_each(empty, resident()?, size));
     row.add("bytes a job at the peak", bytes_each(empty, peak()?, size));
     let ids: Vec<JobId> = services.engine.read(|view| view.list(None, None).map(|(key, _)| key.1.clone()).collect());
