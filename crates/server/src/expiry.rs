@@ -20,8 +20,12 @@ impl ExpiryIndex {
     fn apply(&mut self, old: Option<&Job>, new: Option<&Job>) {
         let (old, new) = (old.and_then(end), new.and_then(end));
         if old != new {
-            old.map(|end| self.0.remove(&end));
-            new.map(|end| self.0.insert(end));
+            if let Some(end) = old {
+                self.0.remove(&end);
+            }
+            if let Some(end) = new {
+                self.0.insert(end);
+            }
         }
     }
 

@@ -49,6 +49,7 @@ macro_rules! conformance {
             reading::latest_has_the_newest_of_each_key,
             reading::latest_and_then_reading_on_misses_nothing,
             reading::latest_is_of_one_moment_however_long_it_is_read,
+            reading::a_latest_that_is_dropped_holds_nothing,
             removal::forget_removes_and_reports,
             removal::a_forgotten_key_begins_anew,
             removal::forget_needs_the_right_expectation,
