@@ -68,10 +68,11 @@ impl Walk {
 }
 
 impl Engine {
-    /// At most [`CHUNK`] of the newest jobs of an owner, or of all, before a key, as they are now. Ended ones are packed.
-    pub fn newest(&self, owner: Option<&Owner>, before: Option<&ListKey>) -> Vec<(ListKey, StoredJob)> {
+    /// At most so many, and at most [`CHUNK`], of the newest jobs of an owner, or of all, before a key, as they are now. Ended
+    /// ones are packed.
+    pub fn newest(&self, owner: Option<&Owner>, before: Option<&ListKey>, most: usize) -> Vec<(ListKey, StoredJob)> {
         let state = self.state.lock();
-        let jobs = state.view.list(owner, before).take(CHUNK);
+        let jobs = state.view.list(owner, before).take(most.min(CHUNK));
         jobs.map(|(key, stored)| (key.clone(), stored.clone())).collect()
     }
 

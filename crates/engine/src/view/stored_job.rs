@@ -2,7 +2,7 @@
 //!
 //! A job spends some minutes unfinished and, by default, a month ended. While it is unfinished it is read and changed all the
 //! time and lies here as it is. Once it has ended it is read when somebody lists or opens it, and there may be a million of
-//! them: it is kept packed, in some 350 bytes instead of 2,000, and unpacked for whoever reads it, in some microseconds.
+//! them: it is kept packed, in some 340 bytes instead of 2,000, and unpacked for whoever reads it, in some microseconds.
 //!
 //! It is not read from the log: a read of the disk cannot be made under the engine's lock, so that every reader of a job would
 //! have to wait for it, and a list would not be of one moment. A hundred thousand jobs that a filter looks through would be as
@@ -18,7 +18,7 @@ use courant_joblog::packed::PackedJob;
 use super::current_job::CurrentJob;
 use crate::clock::Moment;
 
-/// A job of the view. A copy costs no copy of the job: take one under the lock, and unpack it after.
+/// A job of the view. A copy is cheap, a few hundred bytes at most: take one under the lock, and unpack it after.
 #[derive(Clone, Debug)]
 pub enum StoredJob {
     Unfinished(CurrentJob),

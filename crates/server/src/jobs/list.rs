@@ -11,6 +11,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use courant_auth::Identity;
+use courant_engine::engine::CHUNK;
 use courant_engine::filter::{self, Candidate, Filter};
 use courant_engine::view::{CurrentJob, ListKey, StoredJob, View};
 use courant_joblog::ids::{JobId, Owner, Timestamp};
@@ -92,12 +93,14 @@ impl Listing<'_> {
     /// the list.
     async fn fill(&mut self, page: &mut Page, mut before: Option<ListKey>) -> Result<Option<ListKey>, Error> {
         loop {
-            let mut slice = Slice::of(self.services.engine.newest(self.owner, before.as_ref()));
+            // One more than there is room for tells that there is a next page.
+            let wanted = page.size - page.jobs.len() + 1;
+            let most = if self.wanted.holds_all() { wanted } else { CHUNK };
+            let mut slice = Slice::of(self.services.engine.newest(self.owner, before.as_ref(), most));
             if slice.jobs.is_empty() {
                 return Ok(None);
             }
             while slice.next < slice.jobs.len() {
-                // One more than there is room for tells that there is a next page.
                 slice.wanted = page.size - page.jobs.len() + 1;
                 slice = self.look_through(slice).await?;
                 for (key, current) in slice.found.drain(..) {
@@ -206,6 +209,10 @@ impl ListFilter {
             labels: request.labels.clone(),
             filter: filter::parse(&request.filter).map_err(Error::Filter)?,
         })
+    }
+
+    fn holds_all(&self) -> bool {
+        self.is_short() && self.states.is_empty()
     }
 
     /// Whether only jobs that are found are unpacked.
