@@ -11,10 +11,12 @@ use courant_joblog::log::{Filter, Log as _};
 use courant_joblog::sqlite::{Options, SqliteLog};
 use courant_server::services::Services;
 
-use super::measure::Stopwatch;
+use super::measure::{Stopwatch, quickest_us};
 use super::report::Row;
 use super::service::{claim, open, owner, submit};
 
+/// How often the newest events are read.
+const READS: usize = 500;
 /// Pages that a worker reports together.
 const TOGETHER: usize = 100;
 
@@ -34,20 +36,24 @@ pub async fn row(folder: &Path, size: usize) -> anyhow::Result<Row> {
     row.add("bytes on the disk an event", std::fs::metadata(folder.join("log/log.db"))?.len() as f64 / size as f64);
     // Opened anew, so that nothing is read from memory.
     let log = SqliteLog::open(&folder.join("log"), Options::default())?;
-    let (filter, watch) = (Filter::Job(id), Stopwatch::start());
-    let (mut after, mut events) = (Revision::ZERO, 0);
-    loop {
-        let page = log.read(after, &filter, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        (after, events) = (last.revision, events + page.len());
-    }
-    row.add("read all, µs an event", watch.stop().clock_us(events));
-    let (watch, times) = (Stopwatch::start(), 1_000);
-    for _ in 0..times {
-        let newest = log.read(Revision(after.0 - 2), &filter, PAGE).await?;
-        newest.last().filter(|newest| newest.revision == after).context("the newest event")?;
-    }
-    row.add("read the newest, µs", watch.stop().clock_us(times));
+    let (filter, mut last) = (Filter::Job(id), Revision::ZERO);
+    let all = quickest_us(size, async || {
+        let mut after = Revision::ZERO;
+        while let Some(newest) = log.read(after, &filter, PAGE).await?.last() {
+            after = newest.revision;
+        }
+        last = after;
+        Ok(())
+    });
+    row.add("read all, µs an event", all.await?);
+    let newest = quickest_us(READS, async || {
+        for _ in 0..READS {
+            let newest = log.read(Revision(last.0 - 2), &filter, PAGE).await?;
+            newest.last().filter(|newest| newest.revision == last).context("the newest event")?;
+        }
+        Ok(())
+    });
+    row.add("read the newest, µs", newest.await?);
     Ok(row)
 }
 

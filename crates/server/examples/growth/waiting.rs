@@ -7,7 +7,7 @@ use std::sync::Arc;
 use courant_joblog::ids::JobId;
 use courant_server::services::Services;
 
-use super::measure::{Stopwatch, bytes_each, resident};
+use super::measure::{Stopwatch, bytes_each, quickest_us, resident};
 use super::report::Row;
 use super::service::{TIMES, cancel, claim, each, open, owner, submit};
 
@@ -30,11 +30,11 @@ pub async fn row(folder: &Path, size: usize) -> anyhow::Result<Row> {
 /// As many go as come: about as many wait at the end as at the beginning.
 pub async fn operations(row: &mut Row, services: &Arc<Services>, ids: &[JobId], owners: usize) -> anyhow::Result<()> {
     let mut random = fastrand::Rng::with_seed(1);
-    let watch = Stopwatch::start();
-    for _ in 0..TIMES {
-        black_box(services.engine.get(&ids[random.usize(..ids.len())]));
-    }
-    row.add("position, µs", watch.stop().clock_us(TIMES));
+    let position = quickest_us(TIMES, async || {
+        (0..TIMES).for_each(|_| drop(black_box(services.engine.get(&ids[random.usize(..ids.len())]))));
+        Ok(())
+    });
+    row.add("position, µs", position.await?);
 
     let watch = Stopwatch::start();
     let new = each(0..TIMES, |number| submit(services, number, owner(number % owners))).await?;
