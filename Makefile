@@ -215,6 +215,10 @@ $(DONE)/peers: tests/bench/peers/package-lock.json
 bench-queues: ## A thousand to a million waiting jobs side by side: positions, submits, claims, start, memory
 	cargo run --release --locked -p courant-engine --example queues
 
+.PHONY: bench-growth
+bench-growth: ## How cost grows with waiting, finished and watched jobs, workers, owners and events; CURVES="waiting --most 10000" chooses
+	cargo run --release --locked -p courant-server --example growth -- $(CURVES)
+
 # Poppler's pdftotext, when it is there, says which words there are; pdfium (`pip install pypdfium2`), when it is there,
 # says where poppler is to be believed. BARE=1 measures pdfboss alone beside it.
 CORPUS = $(if $(shell command -v pdftotext),--compare $(if $(shell python3 -c 'import pypdfium2' 2>&1),,--second crates/pdf/tools/pdfium-text))

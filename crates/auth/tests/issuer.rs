@@ -77,7 +77,7 @@ async fn verifier(keys: &str) -> Verifier {
 }
 
 /// What is said of a token once the keys are there.
-async fn settled(verifier: &Verifier, token: &str) -> Result<courant_auth::Identity, TokenError> {
+async fn settled(verifier: &Verifier, token: &str) -> Result<std::sync::Arc<courant_auth::Identity>, TokenError> {
     let asking = async {
         loop {
             match verifier.verify(token) {
@@ -174,7 +174,7 @@ async fn roles_are_where_the_issuer_has_them() {
         let trust = Trust { jwt_roles: path.into(), ..trust(&file.path().display().to_string()) };
         let verifier = Verifier::hs256(&secret()).trusting(trust.load().await.unwrap());
         let identity = verifier.verify(&token(Algorithm::EdDSA, None, &ed(), &claims)).unwrap();
-        assert_eq!(identity.roles.into_iter().collect::<Vec<_>>(), [Role::Service], "{path}");
+        assert_eq!(identity.roles.iter().copied().collect::<Vec<_>>(), [Role::Service], "{path}");
     }
 }
 

@@ -30,7 +30,7 @@ impl AttemptId {
     /// The job, if a worker holds it in this attempt.
     pub fn held_job(&self, engine: &Engine) -> Result<Arc<Job>, Error> {
         engine
-            .read(|view| view.get(&self.job).map(|current| current.job.clone()))
+            .read(|view| view.unfinished(&self.job).map(|current| current.job.clone()))
             .filter(|job| job.state.is_held() && job.attempt == self.number)
             .ok_or_else(|| self.lease_lost())
     }

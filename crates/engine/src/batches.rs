@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock, Moment};
 use crate::projection::{JobChange, Projection};
-use crate::view::{ListKey, View};
+use crate::view::{ListKey, SortedSet, View};
 
 /// How long after its newest job a batch waits for those that were announced.
 pub const ANNOUNCED_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -27,7 +27,7 @@ pub struct Batches(HashMap<BatchKey, BatchCounts>, Clock);
 /// What is known of one batch.
 #[derive(Debug, Default)]
 struct BatchCounts {
-    jobs: BTreeSet<ListKey>,
+    jobs: SortedSet<ListKey>,
     held: BTreeSet<JobId>,
     states: HashMap<State, u32>,
     pages_total: u64,
@@ -115,9 +115,8 @@ impl Batches {
 
     /// Jobs of a batch after a key, oldest first, at most so many.
     pub fn jobs(&self, name: &BatchKey, after: Option<&ListKey>, most: usize) -> Vec<ListKey> {
-        use std::ops::Bound::{Excluded, Unbounded};
         let Some(counts) = self.0.get(name) else { return Vec::new() };
-        counts.jobs.range((after.map_or(Unbounded, Excluded), Unbounded)).take(most).cloned().collect()
+        counts.jobs.after(after).take(most).cloned().collect()
     }
 }
 
@@ -156,7 +155,7 @@ impl BatchCounts {
         let total = there.max(announced);
         let ended: u32 = self.states.iter().filter(|(state, _)| state.is_terminal()).map(|(_, count)| count).sum();
         let running: f64 =
-            self.held.iter().filter_map(|id| view.get(id)).map(|current| current.progress().percent).sum();
+            self.held.iter().filter_map(|id| view.unfinished(id)).map(|current| current.progress().percent).sum();
         let complete = ended == total;
         Batch {
             name: name.clone(),

@@ -16,6 +16,14 @@ pub struct JobSnapshot {
     pub elapsed: Option<u64>,
 }
 
+impl JobSnapshot {
+    /// Of a job that has ended: nothing of it is estimated, so it takes no lock.
+    pub fn of_ended(current: CurrentJob) -> Self {
+        let elapsed = current.job.ran_for_ms();
+        Self { current, position: None, remaining: None, elapsed }
+    }
+}
+
 /// The position of a waiting job as it is sent to watchers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EstimatedPosition {

@@ -66,7 +66,7 @@ impl UnwatchedSweep {
 
     async fn check(&mut self, id: JobId, before: &mut HashMap<JobId, Instant>) {
         let current = self.engine.read(|view| {
-            let current = view.get(&id)?;
+            let current = view.unfinished(&id)?;
             Some((current.job.clone(), view.now().ms_since(current.since)))
         });
         let Some((job, stood_ms)) = current else { return };

@@ -3,6 +3,7 @@
 //! - [`job`] and [`event`]: the snapshot and the change.
 //! - [`apply`]: the job's life as one pure, total function.
 //! - [`log`]: the [`Log`](log::Log) trait with its invariants, and [`memory`] and [`sqlite`], its engines.
+//! - [`packed`]: a job in few bytes, for who keeps many.
 //!
 //! This crate knows neither gRPC nor JSON nor HTTP.
 
@@ -13,8 +14,10 @@ pub mod codec;
 pub mod event;
 pub mod ids;
 pub mod job;
+pub mod latest;
 pub mod log;
 pub mod memory;
+pub mod packed;
 pub mod sqlite;
 
 #[cfg(any(test, feature = "conformance"))]

@@ -14,7 +14,8 @@
 //!    named in a conflict too.
 //! 4. **Prefix.** Once `head` announces R, `read` returns every entry up to R that still exists. A reader that reads
 //!    until it reaches `head` and then waits for `head` to change sees each entry exactly once, in order.
-//! 5. **Latest.** `latest` returns the newest entry of each key that is not forgotten, and the revision it is true for.
+//! 5. **Latest.** `latest` returns the newest entry of each key that is not forgotten, and the revision it is true for: of that
+//!    one moment, however long its pages are read. MUST NOT hold more than a few pages in memory at a time.
 //! 6. **Forget.** `forget` removes a key's entries and appends a [`Record::Forgotten`], so that followers see it.
 //!    Afterwards the key is as if it never was.
 //! 7. **Trimming is reported.** When entries are removed (history cap, forget), `trimmed` of that scope covers them: a reader
@@ -38,6 +39,7 @@ use tokio::sync::watch;
 use crate::event::Event;
 use crate::ids::{DocumentId, JobId, Owner, Revision};
 use crate::job::Job;
+pub use crate::latest::Latest;
 
 /// What entries are about. Engines that need text (files, subjects) use [`Key::encode`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -156,14 +158,6 @@ pub enum ReadError {
     Damaged { revision: Revision, reason: String },
 }
 
-/// The newest entry of every key, and the revision this is true for.
-#[derive(Debug)]
-pub struct Latest {
-    pub entries: Vec<Arc<Entry>>,
-    /// True as of here; follow from here.
-    pub revision: Revision,
-}
-
 /// One ordered log of job events. See the module's invariants.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
@@ -184,7 +178,7 @@ pub trait Log: Send + Sync + 'static {
     /// The newest durable revision, and a signal when it grows. The sender is gone when the engine has stopped.
     fn head(&self) -> watch::Receiver<Revision>;
 
-    /// The newest entry of each key.
+    /// The newest entry of each key, in pages.
     async fn latest(&self) -> Result<Latest, ReadError>;
 
     /// Stores a blob of a job that has entries; a conflict without a revision says that it has none.

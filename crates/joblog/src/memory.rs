@@ -121,7 +121,7 @@ impl Log for MemoryLog {
         let mut heads: Vec<Revision> = state.jobs.values().filter_map(|revisions| revisions.last().copied()).collect();
         heads.sort_unstable();
         let entries = heads.iter().filter_map(|revision| state.entries.get(revision).cloned()).collect();
-        Ok(Latest { entries, revision: state.last })
+        Ok(Latest::known(state.last, entries))
     }
 
     async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError> {

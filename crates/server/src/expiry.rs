@@ -1,14 +1,13 @@
 //! Ended jobs in the order of their ends.
 
-use std::collections::BTreeSet;
-
 use courant_engine::projection::{JobChange, Projection};
+use courant_engine::view::SortedSet;
 use courant_joblog::ids::{JobId, Timestamp};
 use courant_joblog::job::Job;
 
 /// The jobs that will expire, first ended first.
 #[derive(Debug, Default)]
-pub struct ExpiryIndex(BTreeSet<(Timestamp, JobId)>);
+pub struct ExpiryIndex(SortedSet<(Timestamp, JobId)>);
 
 impl Projection for ExpiryIndex {
     fn on_change(&mut self, change: &JobChange<'_>) {
@@ -21,8 +20,12 @@ impl ExpiryIndex {
     fn apply(&mut self, old: Option<&Job>, new: Option<&Job>) {
         let (old, new) = (old.and_then(end), new.and_then(end));
         if old != new {
-            old.map(|end| self.0.remove(&end));
-            new.map(|end| self.0.insert(end));
+            if let Some(end) = old {
+                self.0.remove(&end);
+            }
+            if let Some(end) = new {
+                self.0.insert(end);
+            }
         }
     }
 
@@ -33,7 +36,7 @@ impl ExpiryIndex {
 
     /// Those that ended by then, at most so many.
     pub fn until(&self, then: Timestamp, most: usize) -> Vec<JobId> {
-        self.0.iter().take_while(|(ended, _)| *ended <= then).take(most).map(|(_, id)| id.clone()).collect()
+        self.0.after(None).take_while(|(ended, _)| *ended <= then).take(most).map(|(_, id)| id.clone()).collect()
     }
 }
 

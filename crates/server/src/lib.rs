@@ -16,6 +16,7 @@ pub mod config;
 pub mod convert;
 pub mod credential;
 pub mod data_dir;
+mod ended_attempts;
 pub mod error;
 pub mod expiry;
 pub mod fault;

@@ -11,6 +11,7 @@ use courant_engine::quota::QuotaLedger;
 use courant_engine::unwatched_index::UnwatchedIndex;
 
 use crate::config::Config;
+use crate::ended_attempts::EndedAttempts;
 use crate::expiry::ExpiryIndex;
 use crate::freed_workers::FreedWorkers;
 use crate::unused_passwords::UnusedPasswords;
@@ -28,6 +29,8 @@ pub struct Projections {
     pub unused_passwords: Registered<UnusedPasswords>,
     /// Workers that may have a free slot again.
     pub freed_workers: Registered<FreedWorkers>,
+    /// Attempts that run no more, for the parts of their documents.
+    pub ended_attempts: Registered<EndedAttempts>,
     /// Counts and times of the work.
     pub metrics: Registered<Metrics>,
 }
@@ -42,6 +45,7 @@ pub fn register(config: &Config) -> (Projections, projection::Projections) {
         unwatched: with.register(UnwatchedIndex::default()),
         unused_passwords: with.register(UnusedPasswords::default()),
         freed_workers: with.register(FreedWorkers::default()),
+        ended_attempts: with.register(EndedAttempts::default()),
         metrics: with.register(Metrics::default()),
     };
     (projections, with)

@@ -58,7 +58,7 @@ impl Engine {
     /// there is no such job. Its files are the caller's.
     pub async fn remove(&self, id: &JobId, may: impl Fn(&Job) -> Result<bool, Error>) -> Result<bool, Error> {
         for _ in 0..RACES {
-            let Some(current) = self.read(|view| view.get(id).cloned()) else { return Ok(false) };
+            let Some(current) = self.current(id) else { return Ok(false) };
             if !may(&current.job)? {
                 return Ok(false);
             }
@@ -91,18 +91,19 @@ impl Engine {
         decide: impl Fn(&Job) -> Result<Vec<Change>, Error>,
     ) -> Result<JobSnapshot, Error> {
         for _ in 0..RACES {
-            let current = self.read(|view| view.get(id).cloned()).ok_or_else(|| Error::JobNotFound(id.clone()))?;
+            let current = self.current(id).ok_or_else(|| Error::JobNotFound(id.clone()))?;
             let wanted = decide(&current.job)?;
             if wanted.is_empty() {
-                return Ok(self.snapshot(&current));
+                return Ok(self.snapshot(current));
             }
             let ran_ms = self.read(|view| current.held_for_ms(view.now()));
             let changes = in_turn(&current.job, wanted, ran_ms)?;
+            let newest = changes.last().map_or(&current.job, |last| &last.job).clone();
             let (key, expect) = (Key::of(&current.job), Some(current.revision));
             match self.log.append(Append { key, expect, changes, blobs: Vec::new() }).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
-                    return self.get(id).ok_or_else(|| Error::JobNotFound(id.clone()));
+                    return self.get_changed(id, revision, newest).ok_or_else(|| Error::JobNotFound(id.clone()));
                 }
                 Err(AppendError::Conflict { actual }) => self.lost_to(actual).await,
                 Err(error) => return Err(Error::Append(error)),

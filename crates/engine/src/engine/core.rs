@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use courant_joblog::ids::{JobId, Revision, Timestamp};
+use courant_joblog::job::Job;
 use courant_joblog::log::{Entry, Filter, Log, ReadError};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -17,7 +18,7 @@ use crate::estimate::Estimates;
 use crate::hub::watch_queue::{TransientChange, TransientUpdate};
 use crate::projection::{Projections, Registered};
 use crate::snapshot::JobSnapshot;
-use crate::view::{CurrentJob, LiveProgress, View};
+use crate::view::{CurrentJob, EndedJob, LiveProgress, StoredJob, View};
 
 /// All jobs of a log: read here, changed here, followed from here.
 pub struct Engine {
@@ -34,11 +35,13 @@ pub struct Engine {
 impl Engine {
     /// Reads the newest entry of every job and is ready to follow from there.
     pub async fn open(config: Config, log: Arc<dyn Log>, projections: Projections) -> Result<Self, ReadError> {
-        let latest = log.latest().await?;
+        let mut latest = log.latest().await?;
         let mut state = State { projections, ..State::default() };
         let clock = warm_up(&*log, latest.revision, &mut state).await?;
         state.view = View::new(config.weights, clock);
-        latest.entries.iter().for_each(|entry| state.restore(entry));
+        while let Some(page) = latest.next().await? {
+            page.iter().for_each(|entry| state.restore(entry));
+        }
         state.view.advance(latest.revision);
         Ok(Self {
             config,
@@ -68,8 +71,34 @@ impl Engine {
 
     /// One job, if there is such a one.
     pub fn get(&self, id: &JobId) -> Option<JobSnapshot> {
+        match self.snapshot_or_ended(id)? {
+            Ok(snapshot) => Some(snapshot),
+            Err(ended) => ended.unpack().map(JobSnapshot::of_ended),
+        }
+    }
+
+    /// What takes the lock: an unfinished job as readers see it, or one that is to be unpacked.
+    fn snapshot_or_ended(&self, id: &JobId) -> Option<Result<JobSnapshot, EndedJob>> {
         let state = self.state.lock();
-        state.view.get(id).map(|current| state.snapshot(current))
+        Some(match state.view.stored(id)? {
+            StoredJob::Unfinished(current) => Ok(state.snapshot(current)),
+            StoredJob::Ended(ended) => Err(ended.clone()),
+        })
+    }
+
+    /// The same for who has just made this of it. A job that ended so is not unpacked.
+    pub(super) fn get_changed(&self, id: &JobId, revision: Revision, job: Arc<Job>) -> Option<JobSnapshot> {
+        match self.snapshot_or_ended(id)? {
+            Ok(snapshot) => Some(snapshot),
+            Err(ended) if ended.revision() == revision => Some(JobSnapshot::of_ended(ended.unpacked(job))),
+            Err(ended) => ended.unpack().map(JobSnapshot::of_ended),
+        }
+    }
+
+    /// The same without what is estimated.
+    pub(super) fn current(&self, id: &JobId) -> Option<CurrentJob> {
+        let stored = self.read(|view| view.stored(id).cloned())?;
+        stored.into_current()
     }
 
     /// Reads the view. Keep it short: everybody waits.
@@ -90,8 +119,12 @@ impl Engine {
     }
 
     /// The job as readers see it.
-    pub fn snapshot(&self, current: &CurrentJob) -> JobSnapshot {
-        self.state.lock().snapshot(current)
+    pub fn snapshot(&self, current: CurrentJob) -> JobSnapshot {
+        if current.job.state.is_terminal() {
+            JobSnapshot::of_ended(current)
+        } else {
+            self.state.lock().snapshot(&current)
+        }
     }
 
     /// A cursor for a position in the log.

@@ -338,7 +338,7 @@ impl State {
             return false;
         };
         let keys: Vec<&ListKey> = index.open(selection.after.as_ref()).take(selection.left.min(CHUNK)).collect();
-        for current in keys.iter().filter_map(|key| self.view.get(&key.1)) {
+        for current in keys.iter().filter_map(|key| self.view.unfinished(&key.1)) {
             cost.examined += 1;
             if current.job.state != job::State::Queued {
                 continue;
@@ -373,7 +373,7 @@ impl State {
     }
 
     fn waiting(&self, id: &JobId) -> Option<&CurrentJob> {
-        self.view.get(id).filter(|current| current.job.state == job::State::Queued)
+        self.view.unfinished(id).filter(|current| current.job.state == job::State::Queued)
     }
 
     /// Tracks a job for a selection and serves it. `false` if it has no position, or nobody here follows it.

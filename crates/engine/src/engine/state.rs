@@ -12,7 +12,7 @@ use crate::hub::Hub;
 use crate::hub::watch_queue::Durable;
 use crate::projection::{JobChange, PastEvent, Projection, Projections};
 use crate::snapshot::{EstimatedPosition, JobSnapshot};
-use crate::view::{CurrentJob, View};
+use crate::view::{Applied, CurrentJob, View};
 
 /// Entries read from the log at a time.
 pub const PAGE: usize = 512;
@@ -32,26 +32,25 @@ pub(super) struct State {
 impl State {
     /// Applies the newest entry of a job at the start.
     pub(super) fn restore(&mut self, entry: &Entry) {
-        let before = self.view.get(&entry.key.job).cloned();
-        self.view.apply(entry);
-        self.project(entry, before.as_ref(), |projection, change| projection.restore(change));
+        if let Some(applied) = self.view.apply(entry) {
+            self.project(entry, &applied, |projection, change| projection.restore(change));
+        }
     }
 
     pub(super) fn apply(&mut self, entry: &Arc<Entry>) {
-        let before = self.view.get(&entry.key.job).cloned();
-        self.view.apply(entry);
-        self.project(entry, before.as_ref(), |projection, change| projection.on_change(change));
+        let Some(applied) = self.view.apply(entry) else { return };
+        self.project(entry, &applied, |projection, change| projection.on_change(change));
+        let Applied { before, after } = &applied;
         let batch = before.as_ref().and_then(|before| before.job.batch.clone());
-        match (&entry.record, &before) {
+        match (&entry.record, before) {
             (Record::Changed { job, .. }, _) => {
                 let waited =
                     |before: &CurrentJob| before.job.state == job::State::Queued && before.job.lane == job.lane;
                 if job.state == job::State::Queued && !before.as_ref().is_some_and(waited) {
                     self.hub.begins_to_wait(&job.id);
                 }
-                let current = self.view.get(&job.id);
-                let percent = current.map_or(job.progress.percent, |current| current.progress().percent);
-                let remaining = current.and_then(|current| self.estimates.remaining(current, self.view.now()));
+                let percent = after.as_ref().map_or(job.progress.percent, |current| current.progress().percent);
+                let remaining = after.as_ref().and_then(|current| self.estimates.remaining(current, self.view.now()));
                 self.hub.notify(job, &Durable { entry: entry.clone(), percent, remaining, batch });
             }
             (Record::Forgotten, Some(before)) => {
@@ -65,10 +64,10 @@ impl State {
     fn project(
         &mut self,
         entry: &Entry,
-        before: Option<&CurrentJob>,
+        Applied { before, after }: &Applied,
         call: impl Fn(&mut dyn Projection, &JobChange<'_>),
     ) {
-        let change = JobChange { entry, before, after: self.view.get(&entry.key.job), now: self.view.now() };
+        let change = JobChange { entry, before: before.as_ref(), after: after.as_ref(), now: self.view.now() };
         call(&mut self.estimates, &change);
         self.projections.each(|projection| call(projection, &change));
     }
@@ -161,7 +160,7 @@ mod tests {
             }
             let current = state.view.get(&job.id).unwrap();
             assert_eq!(current.elapsed_ms(state.view.now()), Some(5_000), "{number}");
-            let remaining = state.estimates.remaining(current, state.view.now());
+            let remaining = state.estimates.remaining(&current, state.view.now());
             let left = remaining.map_or(0, |remaining| remaining.ms);
             assert!(number < 2 || (500..2_000).contains(&left), "{number}: {remaining:?}");
         }
@@ -196,7 +195,7 @@ mod tests {
             let (key, record) = (Key::of(&job), Record::Changed { event, job: Arc::new(job.clone()) });
             state.apply(&Arc::new(Entry { revision, key, record }));
         }
-        let remaining = state.estimates.remaining(state.view.get(&job.id).unwrap(), state.view.now()).unwrap();
+        let remaining = state.estimates.remaining(&state.view.get(&job.id).unwrap(), state.view.now()).unwrap();
         assert!(remaining.ms < 3_600_000, "no page takes a day: {remaining:?}");
     }
 }

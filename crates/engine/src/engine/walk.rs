@@ -7,7 +7,7 @@ use super::state::State;
 use crate::hub::watch_queue::WatchQueue;
 use crate::hub::{Scope, Topic, WatcherId};
 use crate::snapshot::JobSnapshot;
-use crate::view::{CurrentJob, ListKey};
+use crate::view::{ListKey, StoredJob};
 
 /// Jobs read under one lock: everybody waits for that long.
 pub const CHUNK: usize = 512;
@@ -34,81 +34,114 @@ enum WalkPosition {
     Done,
 }
 
+/// What was read of a walk under the lock.
+enum Piece {
+    Snapshots(Vec<JobSnapshot>),
+    /// Ended jobs, newest first, still packed.
+    Ended(Vec<(ListKey, StoredJob)>),
+}
+
 impl Walk {
     /// Whether everything was reached.
     pub fn is_over(&self) -> bool {
         matches!(self.at, WalkPosition::Done)
     }
+
+    /// The snapshots of a piece. To be called without the lock: jobs are unpacked.
+    fn take(&mut self, piece: Piece) -> Vec<JobSnapshot> {
+        let jobs = match piece {
+            Piece::Snapshots(snapshots) => return snapshots,
+            Piece::Ended(jobs) => jobs,
+        };
+        let WalkPosition::Ended { before, found } = &mut self.at else { return Vec::new() };
+        *before = jobs.get(CHUNK - 1).map(|(key, _)| key.clone());
+        let ended = jobs.into_iter().filter_map(|(_, stored)| stored.into_current());
+        let wanted = ended.filter(|current| self.scope.holds(&current.job)).map(JobSnapshot::of_ended);
+        found.extend(wanted.take(RECENT_FINISHED - found.len()));
+        if before.is_some() && found.len() < RECENT_FINISHED {
+            return Vec::new();
+        }
+        let recent = found.drain(..).rev().collect();
+        self.at = WalkPosition::Open { after: None };
+        recent
+    }
 }
 
 impl Engine {
-    /// At most [`CHUNK`] of the newest jobs of an owner, or of all, before a key, as they are now.
-    pub fn newest(&self, owner: Option<&Owner>, before: Option<&ListKey>) -> Vec<(ListKey, CurrentJob)> {
+    /// At most so many, and at most [`CHUNK`], of the newest jobs of an owner, or of all, before a key, as they are now. Ended
+    /// ones are packed.
+    pub fn newest(&self, owner: Option<&Owner>, before: Option<&ListKey>, most: usize) -> Vec<(ListKey, StoredJob)> {
         let state = self.state.lock();
-        let jobs = state.view.list(owner, before).take(CHUNK);
-        jobs.map(|(key, current)| (key.clone(), current.clone())).collect()
+        let jobs = state.view.list(owner, before).take(most.min(CHUNK));
+        jobs.map(|(key, stored)| (key.clone(), stored.clone())).collect()
     }
 
     /// Begins a walk and empties the watcher's queue, which goes on from the walk's revision. Gives the first piece.
     pub fn begin_walk(&self, scope: &Scope, id: &WatcherId, queue: &WatchQueue) -> (Walk, Vec<JobSnapshot>) {
-        let mut state = self.state.lock();
-        queue.clear();
-        state.hub.lost_positions(id);
-        let at = WalkPosition::Ended { before: None, found: Vec::new() };
-        let mut walk = Walk { scope: scope.clone(), at, revision: state.view.revision() };
-        let mut piece = state.walk(&mut walk);
+        let (mut walk, piece) = {
+            let mut state = self.state.lock();
+            queue.clear();
+            state.hub.lost_positions(id);
+            let at = WalkPosition::Ended { before: None, found: Vec::new() };
+            let mut walk = Walk { scope: scope.clone(), at, revision: state.view.revision() };
+            let piece = state.walk(&mut walk);
+            (walk, piece)
+        };
+        let mut snapshots = walk.take(piece);
         if matches!(walk.at, WalkPosition::Open { .. }) {
-            piece.extend(state.walk(&mut walk));
+            snapshots.extend(self.walk_on(&mut walk).unwrap_or_default());
         }
-        (walk, piece)
+        (walk, snapshots)
     }
 
     /// The next piece of a walk; `None` at its end. A piece may be empty.
     pub fn walk_on(&self, walk: &mut Walk) -> Option<Vec<JobSnapshot>> {
-        (!walk.is_over()).then(|| self.state.lock().walk(walk))
+        if walk.is_over() {
+            return None;
+        }
+        let piece = self.state.lock().walk(walk);
+        Some(walk.take(piece))
     }
 }
 
 impl State {
     /// Reads one piece.
-    fn walk(&self, walk: &mut Walk) -> Vec<JobSnapshot> {
+    fn walk(&self, walk: &mut Walk) -> Piece {
         let owner = match &walk.scope.topic {
             Topic::Job(id) => {
                 walk.at = WalkPosition::Done;
-                return self.view.get(id).map(|current| self.snapshot(current)).into_iter().collect();
+                let current = self.view.get(id);
+                return Piece::Snapshots(current.map(|current| self.snapshot(&current)).into_iter().collect());
             }
             Topic::Owner(owner) => Some(owner),
             Topic::All => None,
         };
         let Some(job_index) = self.view.job_index(owner) else {
             walk.at = WalkPosition::Done;
-            return Vec::new();
+            return Piece::Snapshots(Vec::new());
         };
         match &mut walk.at {
-            WalkPosition::Ended { before, found } => {
-                let keys: Vec<&ListKey> = job_index.ended(before.as_ref()).take(CHUNK).collect();
-                let room = RECENT_FINISHED - found.len();
-                found.extend(keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).take(room));
-                if let Some(last) = keys.get(CHUNK - 1).filter(|_| found.len() < RECENT_FINISHED) {
-                    *before = Some((*last).clone());
-                    return Vec::new();
-                }
-                let recent = found.drain(..).rev().collect();
-                walk.at = WalkPosition::Open { after: None };
-                recent
+            WalkPosition::Ended { before, .. } => {
+                let keys = job_index.ended(before.as_ref()).take(most_ended(&walk.scope));
+                Piece::Ended(keys.filter_map(|key| Some((key.clone(), self.view.stored(&key.1)?.clone()))).collect())
             }
             WalkPosition::Open { after } => {
                 let keys: Vec<&ListKey> = job_index.open(after.as_ref()).take(CHUNK).collect();
-                let snapshot = keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).collect();
+                let snapshots = keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).collect();
                 let last = keys.get(CHUNK - 1).map(|key| (*key).clone());
                 walk.at = last.map_or(WalkPosition::Done, |last| WalkPosition::Open { after: Some(last) });
-                snapshot
+                Piece::Snapshots(snapshots)
             }
-            WalkPosition::Done => Vec::new(),
+            WalkPosition::Done => Piece::Snapshots(Vec::new()),
         }
     }
 
     fn in_scope(&self, scope: &Scope, key: &ListKey) -> Option<JobSnapshot> {
-        self.view.get(&key.1).filter(|current| scope.holds(&current.job)).map(|current| self.snapshot(current))
+        self.view.unfinished(&key.1).filter(|current| scope.holds(&current.job)).map(|current| self.snapshot(current))
     }
+}
+
+/// How many ended jobs are read at a time: no more than are shown where all of them are.
+fn most_ended(scope: &Scope) -> usize {
+    if scope.document.is_none() && scope.batch.is_none() { RECENT_FINISHED } else { CHUNK }
 }

@@ -225,7 +225,7 @@ impl Service {
                 let wait = self.estimates.wait(&self.view, "pdf", current.job.lane, position, now);
                 story.waits.push((self.clock, wait));
             } else if current.job.state == State::Running {
-                story.remains.push((self.clock, self.estimates.remaining(current, now)));
+                story.remains.push((self.clock, self.estimates.remaining(&current, now)));
             }
         }
         if !self.due.is_empty() {
@@ -411,7 +411,7 @@ fn documents_that_were_really_read() {
         // What is told in between, as somebody sees it who looks every 250 ms.
         while last + (ASK_EVERY as i64) < at && job.state == State::Running {
             last += ASK_EVERY as i64;
-            samples.push((last, estimates.remaining(view.get(&job.id).unwrap(), Moment(last))));
+            samples.push((last, estimates.remaining(&view.get(&job.id).unwrap(), Moment(last))));
         }
         let attempt = 1;
         let change = match words[1] {
@@ -432,7 +432,7 @@ fn documents_that_were_really_read() {
         view.apply(&Entry { revision: Revision(revision), key, record });
         last = at;
         if job.state == State::Running {
-            samples.push((at, estimates.remaining(view.get(&job.id).unwrap(), Moment(at))));
+            samples.push((at, estimates.remaining(&view.get(&job.id).unwrap(), Moment(at))));
         } else if documents > 3 {
             accuracy.add(&std::mem::take(&mut samples), at);
         } else {

@@ -183,7 +183,7 @@ impl Sim {
 
     /// Notes what is said now of how long a job will take.
     fn record_estimate(&mut self, id: &JobId) {
-        let estimated = self.estimates.remaining(self.view.get(id).unwrap(), Moment(self.clock));
+        let estimated = self.estimates.remaining(&self.view.get(id).unwrap(), Moment(self.clock));
         self.jobs.get_mut(id).unwrap().estimated.extend(estimated.map(|estimated| (self.clock, estimated)));
     }
 
@@ -257,7 +257,7 @@ fn a_running_job_is_judged_by_its_own_worker() {
         sim.apply_to_view(job);
         let (id, worker) = (JobId::new(worker), WorkerId::new(worker));
         sim.change(&id, |attempt| Change::Started { attempt: attempt + 1, worker });
-        remaining.push(sim.estimates.remaining(sim.view.get(&id).unwrap(), Moment(sim.clock)).unwrap().ms);
+        remaining.push(sim.estimates.remaining(&sim.view.get(&id).unwrap(), Moment(sim.clock)).unwrap().ms);
     }
     let ratio = remaining[1] as f64 / remaining[0] as f64;
     assert!((2.5..6.0).contains(&ratio), "{remaining:?}");
@@ -284,7 +284,7 @@ fn a_kind_without_pages_is_judged_by_whole_jobs() {
         sim.change(&id, |attempt| Change::Started { attempt: attempt + 1, worker: WorkerId::new("w0") });
         if n == 19 {
             sim.clock += 1_000;
-            let left = sim.estimates.remaining(sim.view.get(&id).unwrap(), Moment(sim.clock)).unwrap();
+            let left = sim.estimates.remaining(&sim.view.get(&id).unwrap(), Moment(sim.clock)).unwrap();
             assert!((2_500..=3_500).contains(&left.ms), "{left:?}");
         }
         sim.clock += 4_000;

@@ -14,6 +14,8 @@ use crate::attempt::AttemptId;
 #[derive(Debug, Default)]
 pub struct PartLedger {
     splits: HashMap<AttemptId, Split>,
+    /// The parts of each worker that are not over. Nobody has none.
+    held: HashMap<WorkerId, HashSet<(AttemptId, PartId)>>,
 }
 
 /// A document that is done in parts.
@@ -61,9 +63,10 @@ impl PartLedger {
         self.splits.is_empty()
     }
 
-    /// The kinds of work that pages are offered of.
-    pub fn kinds(&self) -> Vec<Box<str>> {
-        let kinds: HashSet<&Box<str>> = self.splits.values().map(|split| &split.kind).collect();
+    /// The kinds of work that pages are open of.
+    pub fn open_kinds(&self) -> Vec<Box<str>> {
+        let open = self.splits.values().filter(|split| !split.open.is_empty());
+        let kinds: HashSet<&Box<str>> = open.map(|split| &split.kind).collect();
         kinds.into_iter().cloned().collect()
     }
 
@@ -116,7 +119,9 @@ impl PartLedger {
             over: false,
             gate: Arc::default(),
         });
-        Some(AssignedPart { attempt: attempt.clone(), part, pages })
+        let assigned = AssignedPart { attempt: attempt.clone(), part, pages };
+        self.held.entry(worker.clone()).or_default().insert((assigned.attempt.clone(), assigned.part.clone()));
+        Some(assigned)
     }
 
     /// Assigns this worker nothing more of this document.
@@ -146,7 +151,9 @@ impl PartLedger {
         let parts = &mut self.splits.get_mut(attempt)?.parts;
         let part = parts.iter_mut().find(|known| known.id == *part && !known.over)?;
         part.over = true;
-        Some(part.clone())
+        let part = part.clone();
+        self.release(attempt, &part);
+        Some(part)
     }
 
     /// Parts of which nothing more is accepted and nothing goes on: they can be closed.
@@ -166,7 +173,29 @@ impl PartLedger {
     /// The attempt is over, and all parts with it.
     pub fn remove_split(&mut self, attempt: &AttemptId) -> Vec<Part> {
         let parts = self.splits.remove(attempt).map(|split| split.parts).unwrap_or_default();
-        parts.into_iter().filter(|part| !part.over).collect()
+        let parts: Vec<Part> = parts.into_iter().filter(|part| !part.over).collect();
+        parts.iter().for_each(|part| self.release(attempt, part));
+        parts
+    }
+
+    /// The worker has a part no more.
+    fn release(&mut self, attempt: &AttemptId, part: &Part) {
+        let Some(held) = self.held.get_mut(&part.worker) else { return };
+        held.remove(&(attempt.clone(), part.id.clone()));
+        if held.is_empty() {
+            self.held.remove(&part.worker);
+        }
+    }
+
+    /// How many parts a worker does.
+    pub fn held_count(&self, worker: &WorkerId) -> u32 {
+        self.held.get(worker).map_or(0, |held| u32::try_from(held.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The parts that a worker does, in no order.
+    pub fn held_by(&self, worker: &WorkerId) -> impl Iterator<Item = (&AttemptId, &Part)> {
+        let held = self.held.get(worker).into_iter().flatten();
+        held.filter_map(|(attempt, part)| Some((attempt, self.part(attempt, part)?)))
     }
 
     /// The parts that workers do.
@@ -177,7 +206,7 @@ impl PartLedger {
 
     /// The parts of a worker over `most`, those assigned last first.
     pub fn over_limit(&self, worker: &WorkerId, most: u32) -> Vec<(AttemptId, PartId)> {
-        let mut held: Vec<_> = self.parts().filter(|(_, part)| part.worker == *worker).collect();
+        let mut held: Vec<_> = self.held_by(worker).collect();
         held.sort_by_key(|(_, part)| part.assigned_at);
         let over_limit = held.into_iter().skip(most as usize).rev();
         over_limit.map(|(attempt, part)| (attempt.clone(), part.id.clone())).collect()
@@ -190,7 +219,7 @@ impl PartLedger {
     }
 
     pub fn workers(&self) -> HashSet<WorkerId> {
-        self.parts().map(|(_, part)| part.worker.clone()).collect()
+        self.held.keys().cloned().collect()
     }
 }
 
@@ -322,6 +351,17 @@ mod tests {
                 all.sort_by_key(|pages| pages.first);
                 prop_assert!(all.windows(2).all(|pair| !pair[0].overlaps(&pair[1])), "{split:?}");
             }
+            for number in 0..4 {
+                let mine = self.ledger.parts().filter(|(_, part)| part.worker == worker(number));
+                let mut mine: Vec<PartId> = mine.map(|(_, part)| part.id.clone()).collect();
+                let mut held: Vec<PartId> =
+                    self.ledger.held_by(&worker(number)).map(|(_, part)| part.id.clone()).collect();
+                mine.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+                held.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+                prop_assert_eq!(self.ledger.held_count(&worker(number)) as usize, mine.len());
+                prop_assert_eq!(held, mine);
+            }
+            prop_assert_eq!(self.ledger.workers().len(), self.ledger.held.len());
             Ok(())
         }
     }

@@ -1,12 +1,12 @@
 //! Jobs in the order of lists, unfinished and ended ones apart: both are looked for without walking over the other.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 use std::iter::Peekable;
-use std::ops::Bound::{Excluded, Unbounded};
 
 use courant_joblog::ids::{JobId, Timestamp};
 use courant_joblog::job::State;
+
+use super::sorted_set::SortedSet;
 
 /// When a job was submitted, and its id: the order of lists.
 pub type ListKey = (Timestamp, JobId);
@@ -14,8 +14,8 @@ pub type ListKey = (Timestamp, JobId);
 /// The jobs of an owner, or all jobs.
 #[derive(Debug, Default)]
 pub struct JobIndex {
-    open: BTreeSet<ListKey>,
-    ended: BTreeSet<ListKey>,
+    open: SortedSet<ListKey>,
+    ended: SortedSet<ListKey>,
 }
 
 impl JobIndex {
@@ -26,9 +26,7 @@ impl JobIndex {
             false => (&mut self.open, &mut self.ended),
         };
         from.remove(key);
-        if !to.contains(key) {
-            to.insert(key.clone());
-        }
+        to.insert(key.clone());
     }
 
     /// Takes a job out.
@@ -44,24 +42,20 @@ impl JobIndex {
 
     /// All jobs before a key, newest first.
     pub fn newest_first<'a>(&'a self, before: Option<&ListKey>) -> impl Iterator<Item = &'a ListKey> {
-        let mut open = down(&self.open, before).peekable();
-        let mut ended = down(&self.ended, before).peekable();
+        let mut open = self.open.before(before).peekable();
+        let mut ended = self.ended.before(before).peekable();
         std::iter::from_fn(move || greater(&mut open, &mut ended))
     }
 
     /// Unfinished jobs after a key, oldest first.
     pub fn open<'a>(&'a self, after: Option<&ListKey>) -> impl Iterator<Item = &'a ListKey> + use<'a> {
-        self.open.range::<ListKey, _>((after.map_or(Unbounded, Excluded), Unbounded))
+        self.open.after(after)
     }
 
     /// Ended jobs before a key, newest first.
     pub fn ended<'a>(&'a self, before: Option<&ListKey>) -> impl Iterator<Item = &'a ListKey> + use<'a> {
-        down(&self.ended, before)
+        self.ended.before(before)
     }
-}
-
-fn down<'a>(keys: &'a BTreeSet<ListKey>, before: Option<&ListKey>) -> impl Iterator<Item = &'a ListKey> + use<'a> {
-    keys.range::<ListKey, _>((Unbounded, before.map_or(Unbounded, Excluded))).rev()
 }
 
 /// The greater of two heads.

@@ -1,17 +1,21 @@
 //! The view: what the log says, kept in memory for reading. Rebuilt at start, advanced only by the follower, never
-//! written to by calls. The live progress of running jobs, which the log does not have, is kept beside it.
+//! written to by calls. The live progress of running jobs, which the log does not have, is kept beside it. Jobs that have ended
+//! are kept packed, see [`StoredJob`].
 
 mod current_job;
 mod job_index;
 mod load;
 mod order_statistic_tree;
 mod queues;
+mod sorted_set;
+mod stored_job;
 
 #[cfg(test)]
 mod model;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -25,6 +29,8 @@ pub use job_index::{JobIndex, ListKey};
 pub use load::{Load, PagesLeft};
 use queues::JobQueues;
 pub use queues::{ClockReading, OwnerLimits, QueuePosition, QueueState, Weights};
+pub use sorted_set::SortedSet;
+pub use stored_job::{EndedJob, StoredJob};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Moment};
@@ -33,7 +39,7 @@ use crate::clock::{Clock, Moment};
 #[derive(Debug, Default)]
 pub struct View {
     revision: Revision,
-    jobs: HashMap<JobId, CurrentJob>,
+    jobs: HashMap<JobId, StoredJob>,
     all: JobIndex,
     owners: HashMap<Owner, JobIndex>,
     held: BTreeMap<WorkerId, BTreeSet<JobId>>,
@@ -42,6 +48,15 @@ pub struct View {
     moved_owners: MovedOwners,
     /// Entries are of now; before that, of whenever the log says.
     following: bool,
+}
+
+/// What an entry did to its job.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The job as it was; `None` if it is new.
+    pub before: Option<CurrentJob>,
+    /// The job as it is; `None` if it was removed.
+    pub after: Option<CurrentJob>,
 }
 
 /// Owners of whom a job came into a queue or left one. Bounded: of too many it is everybody.
@@ -90,8 +105,19 @@ impl View {
         self.revision
     }
 
-    pub fn get(&self, id: &JobId) -> Option<&CurrentJob> {
+    /// A job, unpacked if it has ended. Under the engine's lock: for one job, not for many.
+    pub fn get(&self, id: &JobId) -> Option<Cow<'_, CurrentJob>> {
+        self.jobs.get(id)?.current()
+    }
+
+    /// A job as it is kept.
+    pub fn stored(&self, id: &JobId) -> Option<&StoredJob> {
         self.jobs.get(id)
+    }
+
+    /// A job, if it has not ended.
+    pub fn unfinished(&self, id: &JobId) -> Option<&CurrentJob> {
+        self.jobs.get(id)?.unfinished()
     }
 
     /// Jobs of an owner, or all, newest first, those before a key. Many: read them in pieces, see
@@ -100,7 +126,7 @@ impl View {
         &'a self,
         owner: Option<&Owner>,
         before: Option<&ListKey>,
-    ) -> impl Iterator<Item = (&'a ListKey, &'a CurrentJob)> {
+    ) -> impl Iterator<Item = (&'a ListKey, &'a StoredJob)> {
         let keys = self.job_index(owner).map(|job_index| job_index.newest_first(before));
         keys.into_iter().flatten().filter_map(|key| Some((key, self.jobs.get(&key.1)?)))
     }
@@ -115,12 +141,12 @@ impl View {
 
     /// The jobs that workers hold.
     pub fn held(&self) -> impl Iterator<Item = &CurrentJob> {
-        self.held.values().flatten().filter_map(|id| self.jobs.get(id))
+        self.held.values().flatten().filter_map(|id| self.unfinished(id))
     }
 
     /// The jobs that a worker holds.
     pub fn held_by(&self, worker: &WorkerId) -> impl Iterator<Item = &CurrentJob> {
-        self.held.get(worker).into_iter().flatten().filter_map(|id| self.jobs.get(id))
+        self.held.get(worker).into_iter().flatten().filter_map(|id| self.unfinished(id))
     }
 
     /// How many jobs a worker holds.
@@ -161,7 +187,7 @@ impl View {
 
     /// The next jobs of a queue in the order they will be taken, at most so many.
     pub fn upcoming(&self, kind: &str, lane: Lane, limit: usize) -> impl Iterator<Item = &CurrentJob> {
-        self.queues.upcoming(kind, lane, limit).filter_map(|id| self.jobs.get(id))
+        self.queues.upcoming(kind, lane, limit).filter_map(|id| self.unfinished(id))
     }
 
     /// The weights of the lanes.
@@ -198,9 +224,9 @@ impl View {
 
     /// Puts the delayed jobs that are due into their queues.
     pub fn release_due(&mut self, now: Instant) {
-        while let Some(current) = self.queues.first_due(now).and_then(|id| self.jobs.get(id)) {
-            self.moved_owners.add(&current.job.owner);
-            self.queues.release(&current.job);
+        while let Some(job) = self.queues.first_due(now).and_then(|id| self.unfinished(id)).map(|due| due.job.clone()) {
+            self.moved_owners.add(&job.owner);
+            self.queues.release(&job);
         }
     }
 
@@ -209,40 +235,43 @@ impl View {
     pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>, now: Instant) -> Option<CurrentJob> {
         self.release_due(now);
         let id = self.queues.take_next(kinds, limits)?;
-        let current = self.jobs.get(&id)?;
+        let current = self.unfinished(&id)?.clone();
         self.moved_owners.add(&current.job.owner);
-        Some(current.clone())
+        Some(current)
     }
 
     /// Puts a job that was taken for a claim back into its queue, if it still waits.
     pub fn give_back(&mut self, id: &JobId) {
         let unused = self.queues.end_claim(id);
-        let waits = self.jobs.get(id).filter(|current| current.job.state == State::Queued);
-        if let Some(current) = waits {
-            self.moved_owners.add(&current.job.owner);
-        }
-        match waits {
-            Some(current) if unused => self.queues.put_back(&current.job, ClockReading::read()),
+        let current = self.unfinished(id).filter(|current| current.job.state == State::Queued);
+        let Some(job) = current.map(|current| current.job.clone()) else { return };
+        self.moved_owners.add(&job.owner);
+        if unused {
+            self.queues.put_back(&job, ClockReading::read());
+        } else {
             // It was started and waits again since.
-            Some(current) => self.queues.insert(&current.job, ClockReading::read()),
-            None => {}
+            self.queues.insert(&job, ClockReading::read());
         }
     }
 
-    /// Applies the next entry of the log. One that is not after all before it is ignored: the view has it.
-    pub fn apply(&mut self, entry: &Entry) {
+    /// Applies the next entry of the log. `None` for one that is not after all before it: the view has it.
+    pub fn apply(&mut self, entry: &Entry) -> Option<Applied> {
         if entry.revision <= self.revision {
-            return;
+            return None;
         }
         self.revision = entry.revision;
-        let old = self.jobs.remove(&entry.key.job);
-        if let Some(current) = &old {
+        let before = self.jobs.remove(&entry.key.job).and_then(StoredJob::into_current);
+        if let Some(current) = &before {
             self.take_out(&current.job);
         }
-        match &entry.record {
-            Record::Forgotten => self.unlist(old.as_ref()),
-            Record::Changed { job, .. } => self.insert(entry.revision, job, old),
-        }
+        let after = match &entry.record {
+            Record::Forgotten => {
+                self.unlist(before.as_ref());
+                None
+            }
+            Record::Changed { job, .. } => Some(self.insert(entry.revision, job, before.as_ref())),
+        };
+        Some(Applied { before, after })
     }
 
     /// What was applied up to now was a list as of a revision: how a start begins. From now on entries are seen as they come.
@@ -253,7 +282,7 @@ impl View {
 
     /// Sets the live progress of a running attempt; percent never goes back. `None` if it is not the job's attempt.
     pub fn set_live_progress(&mut self, id: &JobId, mut live: LiveProgress) -> Option<CurrentJob> {
-        let current = self.jobs.get_mut(id)?;
+        let StoredJob::Unfinished(current) = self.jobs.get_mut(id)? else { return None };
         if current.job.attempt != live.attempt || !current.job.state.is_held() {
             return None;
         }
@@ -262,10 +291,14 @@ impl View {
         Some(current.clone())
     }
 
-    fn insert(&mut self, revision: Revision, job: &Arc<Job>, old: Option<CurrentJob>) {
-        let key = (job.created, job.id.clone());
-        self.all.put(&key, job.state);
-        self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
+    fn insert(&mut self, revision: Revision, job: &Arc<Job>, old: Option<&CurrentJob>) -> CurrentJob {
+        let stays =
+            |old: &CurrentJob| old.job.created == job.created && old.job.state.is_terminal() == job.state.is_terminal();
+        if !old.is_some_and(stays) {
+            let key = (job.created, job.id.clone());
+            self.all.put(&key, job.state);
+            self.owners.entry(job.owner.clone()).or_default().put(&key, job.state);
+        }
         if job.state == State::Queued {
             self.moved_owners.add(&job.owner);
             self.queues.add(job, revision, ClockReading::read());
@@ -274,13 +307,15 @@ impl View {
             self.queues.add_running(job);
             self.held.entry(holder(job)).or_default().insert(job.id.clone());
         }
-        let since = match &old {
+        let since = match old {
             Some(old) if continues(&old.job, job) => old.since,
             _ if self.following => self.clock.now(),
             _ => self.clock.moment_of(logged_since(job), Timestamp::now()),
         };
-        let live = old.and_then(|current| current.live).and_then(|live| carry_over(&live, job));
-        self.jobs.insert(job.id.clone(), CurrentJob { revision, job: job.clone(), live, since });
+        let live = old.and_then(|current| current.live.as_ref()).and_then(|live| carry_over(live, job));
+        let current = CurrentJob { revision, job: job.clone(), live, since };
+        self.jobs.insert(job.id.clone(), StoredJob::of(&current));
+        current
     }
 
     /// Takes a job as it was out of the queue it is in, or from the worker that has it.

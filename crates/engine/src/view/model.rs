@@ -284,7 +284,25 @@ impl World {
             prop_assert_eq!(self.view.held_count(&worker) as usize, held);
             prop_assert_eq!(self.view.held_by(&worker).count(), held);
         }
-        self.check_lists()
+        self.check_lists()?;
+        self.check_stored(&self.view)
+    }
+
+    /// Every job is what the log says, and packed while it has ended.
+    fn check_stored(&self, view: &View) -> Result<(), TestCaseError> {
+        for job in self.jobs.values() {
+            let Some(stored) = view.stored(&job.id) else {
+                return Err(TestCaseError::fail(format!("{} is gone", job.id)));
+            };
+            prop_assert_eq!((stored.state(), stored.is_packed()), (job.state, job.state.is_terminal()));
+            prop_assert_eq!(view.unfinished(&job.id).is_some(), !job.state.is_terminal());
+            let (current, newest) =
+                (view.get(&job.id).unwrap(), self.entries.iter().rev().find(|entry| entry.key.job == job.id));
+            prop_assert_eq!(&current.job, job);
+            prop_assert_eq!(Some(current.revision), newest.map(|newest| newest.revision));
+            prop_assert_eq!(stored.revision(), current.revision);
+        }
+        Ok(())
     }
 
     fn check_queue(&self, kind: &str, lane: Lane, queue: &[Arc<Job>]) -> Result<(), TestCaseError> {
@@ -406,7 +424,8 @@ proptest! {
         let mut newest: Vec<&Entry> = newest.into_values().collect();
         newest.sort_by_key(|entry| entry.revision);
         let mut fresh = View::default();
-        newest.into_iter().for_each(|entry| fresh.apply(entry));
+        newest.into_iter().for_each(|entry| drop(fresh.apply(entry)));
+        world.check_stored(&fresh)?;
         fresh.release_due(later());
         let shown = |view: &View| {
             let queues = view.queues().map(|queue| (queue.kind.to_owned(), queue.lane, queue.waiting, queue.delayed, queue.held));

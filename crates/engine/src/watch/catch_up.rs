@@ -14,7 +14,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
     /// After a gap in a watch over one job: that the job is gone, if so, instead of nothing.
     async fn gone(&mut self) -> Result<(), Stop> {
         let Topic::Job(id) = &self.watch.scope.topic else { return Ok(()) };
-        if self.engine.read(|view| view.get(id).is_some()) {
+        if self.engine.read(|view| view.stored(id).is_some()) {
             return Ok(());
         }
         let notice = self.engine.log.read(Revision::ZERO, &self.filter(), PAGE).await?.pop();

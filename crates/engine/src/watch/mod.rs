@@ -265,7 +265,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
     fn ended(&self) -> Result<(), Stop> {
         let Topic::Job(id) = &self.watch.scope.topic else { return Ok(()) };
         let over = self.engine.read(|view| {
-            view.get(id).is_none_or(|current| current.job.state.is_terminal() && current.revision <= self.last)
+            view.stored(id).is_none_or(|stored| stored.state().is_terminal() && stored.revision() <= self.last)
         });
         if over && self.watch.end == End::WithTheJob { Err(Stop::Done) } else { Ok(()) }
     }

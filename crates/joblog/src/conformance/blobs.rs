@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Subject, create, number, of_job, read_all, revisions, write};
+use super::{Subject, create, latest, number, of_job, read_all, revisions, write};
 use crate::ids::{JobId, Revision};
 use crate::log::{Append, AppendError, Blob, Changed, Filter, MAX_BLOB_BYTES};
 use crate::samples;
@@ -30,7 +30,7 @@ pub async fn entries_of_one_append_are_all_there(log: Subject) {
     let numbers: Vec<_> = entries.iter().filter_map(|entry| number(entry)).collect();
     assert_eq!((numbers, entries[3].revision), (vec![0, 1, 2, 3], newest));
     assert_eq!(revisions(&entries)[1..], [newest.0 - 2, newest.0 - 1, newest.0].map(Revision));
-    assert_eq!(log.latest().await.unwrap().entries[0].revision, newest);
+    assert_eq!(latest(&log).await[0].revision, newest);
     log.append(samples::update(samples::job_of(&first), newest, 9)).await.unwrap();
 }
 

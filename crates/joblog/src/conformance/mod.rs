@@ -48,6 +48,8 @@ macro_rules! conformance {
             reading::limits_cut_and_pages_join,
             reading::latest_has_the_newest_of_each_key,
             reading::latest_and_then_reading_on_misses_nothing,
+            reading::latest_is_of_one_moment_however_long_it_is_read,
+            reading::a_latest_that_is_dropped_holds_nothing,
             removal::forget_removes_and_reports,
             removal::a_forgotten_key_begins_anew,
             removal::forget_needs_the_right_expectation,
@@ -108,6 +110,11 @@ async fn read_on(log: &Subject, filter: &Filter, mut after: Revision, limit: usi
         after = last.revision;
         all.extend(page);
     }
+}
+
+/// The newest entry of each key.
+async fn latest(log: &Subject) -> Vec<Arc<Entry>> {
+    log.latest().await.expect("the log can be read").all().await.expect("to its end")
 }
 
 fn revisions(entries: &[Arc<Entry>]) -> Vec<Revision> {

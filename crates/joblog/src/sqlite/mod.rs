@@ -204,7 +204,7 @@ impl Log for SqliteLog {
     }
 
     async fn latest(&self) -> Result<Latest, ReadError> {
-        self.readers.run(reader::latest).await
+        reader::latest(&self.readers).await
     }
 
     async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError> {

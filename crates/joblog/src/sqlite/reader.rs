@@ -6,15 +6,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, Row};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use super::{schema, table};
 use crate::codec;
 use crate::ids::{DocumentId, JobId, Owner, Revision};
+use crate::latest::LATEST_PAGE;
 use crate::log::{Entry, Filter, Key, Latest, ReadError, Record};
 
 /// After so many bytes a read ends, whatever its limit: it is short then, but never empty.
 const READ_BYTES: usize = 16 * 1024 * 1024;
+/// After so many bytes a page of the newest entries is full.
+const LATEST_BYTES: usize = 4 * 1024 * 1024;
 
 /// A few connections. When all are in use, readers wait for one.
 #[derive(Debug)]
@@ -40,9 +44,17 @@ impl Readers {
         &self,
         ask: impl FnOnce(&mut Connection) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
+        self.begin(ask).await?.await.map_err(storage)?
+    }
+
+    /// Begins to ask on a thread that may block.
+    async fn begin<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Connection) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<JoinHandle<Result<T, ReadError>>, ReadError> {
         let permit = self.permits.clone().acquire_owned().await.map_err(storage)?;
         let (path, idle) = (self.path.clone(), self.idle.clone());
-        let task = tokio::task::spawn_blocking(move || {
+        Ok(tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let connection = idle.lock().pop();
             let mut db = connection.map_or_else(|| schema::open_reader(&path), Ok).map_err(storage)?;
@@ -50,8 +62,7 @@ impl Readers {
             let answer = ask(&mut db)?;
             idle.lock().push(db);
             Ok(answer)
-        });
-        task.await.map_err(storage)?
+        }))
     }
 }
 
@@ -85,10 +96,32 @@ pub(super) fn read(
     Ok(entries)
 }
 
-/// See [`Log::latest`](crate::log::Log::latest).
-pub(super) fn latest(db: &mut Connection) -> Result<Latest, ReadError> {
+/// See [`Log::latest`](crate::log::Log::latest). Holds one connection until its end.
+pub(super) async fn latest(readers: &Readers) -> Result<Latest, ReadError> {
+    // One page is taken, one waits, one is being read.
+    let (pages, read) = mpsc::channel(1);
+    let (begun, revision) = oneshot::channel();
+    let reading = readers.begin(move |db| read_latest(db, begun, &pages)).await?;
+    match revision.await {
+        Ok(revision) => Ok(Latest::read(revision, read, reading)),
+        Err(_) => {
+            reading.await.map_err(storage)??;
+            Err(storage("the reader ended before it began"))
+        }
+    }
+}
+
+/// All in one transaction, and so of one moment. Ends early when nobody takes the pages any more.
+fn read_latest(
+    db: &mut Connection,
+    begun: oneshot::Sender<Revision>,
+    pages: &mpsc::Sender<Vec<Arc<Entry>>>,
+) -> Result<(), ReadError> {
     let moment = db.transaction().map_err(storage)?;
     let revision = table::newest(&moment).map_err(storage)?;
+    if begun.send(revision).is_err() {
+        return Ok(());
+    }
     let mut statement = moment
         .prepare_cached(
             "SELECT revision, owner, document, job, record FROM entry
@@ -96,15 +129,26 @@ pub(super) fn latest(db: &mut Connection) -> Result<Latest, ReadError> {
         )
         .map_err(storage)?;
     let mut rows = statement.query([]).map_err(storage)?;
-    let mut entries = Vec::new();
+    let (mut page, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next().map_err(storage)? {
-        let (entry, _) = entry(row)?;
-        match entry.record {
-            Record::Changed { .. } => entries.push(Arc::new(entry)),
-            Record::Forgotten => {}
+        let (entry, size) = entry(row)?;
+        if entry.record == Record::Forgotten {
+            continue;
+        }
+        bytes += size;
+        page.push(Arc::new(entry));
+        if page.len() == LATEST_PAGE || bytes >= LATEST_BYTES {
+            bytes = 0;
+            if pages.blocking_send(std::mem::take(&mut page)).is_err() {
+                return Ok(());
+            }
         }
     }
-    Ok(Latest { entries, revision })
+    if !page.is_empty() {
+        // An error means that nobody is there: nothing is left to do either way.
+        let _ = pages.blocking_send(page);
+    }
+    Ok(())
 }
 
 /// See [`Log::trimmed`](crate::log::Log::trimmed).

@@ -28,7 +28,10 @@ pub(super) fn heads(db: &Connection) -> rusqlite::Result<HashMap<JobId, Head>> {
         Ok((JobId::new(row.get::<_, Box<str>>(0)?), Head { revision: Revision(row.get(1)?), entries: row.get(2)? }))
     })?;
     let alive = |(_, head): &(JobId, Head)| !forgotten.contains(&head.revision);
-    heads.filter(|found| found.as_ref().map_or(true, alive)).collect()
+    let heads = heads.filter(|found| found.as_ref().map_or(true, alive)).collect();
+    // All of an index went through the page cache, and most of it is not needed again.
+    db.execute_batch("PRAGMA shrink_memory")?;
+    heads
 }
 
 fn forgotten(db: &Connection) -> rusqlite::Result<HashSet<Revision>> {

@@ -14,7 +14,7 @@ use crate::worker::registry::{Registry, WorkerSummary};
 /// All workers and what they hold, by id.
 pub fn list(services: &Services, registry: &Registry) -> Vec<v1::Worker> {
     let listed = registry.list();
-    let (mut held, parts) = (held(services), registry.parts.counts());
+    let (mut held, parts) = (held(services), registry.parts.all_counts());
     let now = Timestamp::now();
     let form = |worker: WorkerSummary| {
         let jobs = held.remove(&worker.worker).unwrap_or_default();

@@ -11,8 +11,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use courant_auth::Identity;
+use courant_engine::engine::CHUNK;
 use courant_engine::filter::{self, Candidate, Filter};
-use courant_engine::view::{CurrentJob, ListKey, View};
+use courant_engine::view::{CurrentJob, ListKey, StoredJob, View};
 use courant_joblog::ids::{JobId, Owner, Timestamp};
 use courant_joblog::job::{Job, State};
 use courant_proto::v1::{self, ListJobsRequest, ListJobsResponse};
@@ -92,14 +93,18 @@ impl Listing<'_> {
     /// the list.
     async fn fill(&mut self, page: &mut Page, mut before: Option<ListKey>) -> Result<Option<ListKey>, Error> {
         loop {
-            let mut slice = Slice::of(self.services.engine.newest(self.owner, before.as_ref()));
+            // One more than there is room for tells that there is a next page.
+            let wanted = page.size - page.jobs.len() + 1;
+            let most = if self.wanted.holds_all() { wanted } else { CHUNK };
+            let mut slice = Slice::of(self.services.engine.newest(self.owner, before.as_ref(), most));
             if slice.jobs.is_empty() {
                 return Ok(None);
             }
             while slice.next < slice.jobs.len() {
+                slice.wanted = page.size - page.jobs.len() + 1;
                 slice = self.look_through(slice).await?;
                 for (key, current) in slice.found.drain(..) {
-                    let snapshot = self.services.engine.snapshot(&current);
+                    let snapshot = self.services.engine.snapshot(current);
                     let job = convert::with_expire_time(self.services.config.retention, convert::snapshot(&snapshot));
                     if !page.push(key, job) {
                         return Ok(page.last.take());
@@ -115,7 +120,7 @@ impl Listing<'_> {
 
     async fn look_through(&mut self, slice: Slice) -> Result<Slice, Error> {
         let wanted = self.wanted.clone();
-        let slice = if wanted.filter.is_none() {
+        let slice = if wanted.is_short() {
             tokio::task::yield_now().await;
             slice.look_through(&wanted)
         } else {
@@ -130,27 +135,39 @@ impl Listing<'_> {
 
 /// Jobs to look through, and those of them that are wanted.
 struct Slice {
-    jobs: Vec<(ListKey, CurrentJob)>,
+    jobs: Vec<(ListKey, StoredJob)>,
     next: usize,
     found: Vec<(ListKey, CurrentJob)>,
+    /// How many are looked for.
+    wanted: usize,
     spent: u64,
 }
 
 impl Slice {
-    fn of(jobs: Vec<(ListKey, CurrentJob)>) -> Self {
-        Self { jobs, next: 0, found: Vec::new(), spent: 0 }
+    fn of(jobs: Vec<(ListKey, StoredJob)>) -> Self {
+        Self { jobs, next: 0, found: Vec::new(), wanted: 0, spent: 0 }
     }
 
-    /// Looks at jobs until they end or a slice's budget is spent.
+    /// Looks at jobs until they end, enough are found or a slice's budget is spent.
     fn look_through(mut self, wanted: &ListFilter) -> Self {
         self.spent = 0;
-        while let Some((key, current)) = self.jobs.get(self.next).filter(|_| self.spent < SLICE_BUDGET) {
-            let candidate = Candidate::new(&current.job);
-            if wanted.holds(&candidate) {
-                self.found.push((key.clone(), current.clone()));
-            }
-            self.spent += JOB_COST + candidate.cost();
+        while self.spent < SLICE_BUDGET
+            && self.found.len() < self.wanted
+            && let Some((key, stored)) = self.jobs.get(self.next)
+        {
             self.next += 1;
+            self.spent += JOB_COST;
+            if !wanted.has_state(stored.state()) {
+                continue;
+            }
+            self.spent += if stored.is_packed() { UNPACK_COST } else { 0 };
+            let Some(current) = stored.current() else { continue };
+            let candidate = Candidate::new(&current.job);
+            let holds = wanted.holds(&candidate);
+            self.spent += candidate.cost();
+            if holds {
+                self.found.push((key.clone(), current.into_owned()));
+            }
         }
         self
     }
@@ -162,6 +179,8 @@ impl Slice {
 
 /// What looking at a job costs in any case, in the unit of [`Candidate::cost`].
 const JOB_COST: u64 = 256;
+/// What unpacking one that has ended costs besides, in the same unit: some microseconds.
+const UNPACK_COST: u64 = 1024;
 
 struct ListFilter {
     states: Vec<State>,
@@ -192,12 +211,26 @@ impl ListFilter {
         })
     }
 
+    fn holds_all(&self) -> bool {
+        self.is_short() && self.states.is_empty()
+    }
+
+    /// Whether only jobs that are found are unpacked.
+    fn is_short(&self) -> bool {
+        let Self { states: _, document, batch, labels, filter } = self;
+        document.is_none() && batch.is_none() && labels.is_empty() && filter.is_none()
+    }
+
+    fn has_state(&self, state: State) -> bool {
+        self.states.is_empty() || self.states.contains(&state)
+    }
+
     fn holds(&self, candidate: &Candidate) -> bool {
         self.fits(candidate.job) && self.filter.as_ref().is_none_or(|filter| filter.holds(candidate))
     }
 
     fn fits(&self, job: &Job) -> bool {
-        (self.states.is_empty() || self.states.contains(&job.state))
+        self.has_state(job.state)
             && self.document.as_ref().is_none_or(|document| job.document.id.as_str() == document)
             && self.batch.as_ref().is_none_or(|batch| job.batch.as_ref().is_some_and(|of| of.as_str() == batch))
             && self.labels.iter().all(|(key, value)| job.labels.get(key) == Some(value))

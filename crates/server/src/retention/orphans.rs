@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use courant_joblog::ids::JobId;
+
 use crate::error::Error;
 use crate::services::Services;
 
@@ -24,13 +26,14 @@ pub async fn run(services: Arc<Services>) {
 /// Removes the files of all jobs that are not there. How many jobs that were.
 pub async fn sweep(services: &Services) -> Result<usize, Error> {
     let mut removed = 0;
+    let is_there = |id: &JobId| services.engine.read(|view| view.stored(id).is_some());
     for id in services.objects.jobs().await? {
-        if services.engine.get(&id).is_some() {
+        if is_there(&id) {
             continue;
         }
         // A submit may be about to make it: under the hold it either has or has not.
         let _hold = services.holds.take(&id).await;
-        if services.engine.get(&id).is_none() {
+        if !is_there(&id) {
             services.objects.remove_job(&id).await?;
             removed += 1;
         }

@@ -5,7 +5,7 @@ use courant_engine::parts::PageSpan;
 use courant_joblog::job::Job;
 use courant_proto::v1::{Assignment, AttemptRef, FinishedPages, PageRange};
 
-use super::registry::Registry;
+use super::registry::{FreeSlice, Registry};
 use crate::convert;
 use crate::services::Services;
 
@@ -14,6 +14,14 @@ pub(super) fn free(services: &Services, registry: &Registry, kinds: &[Box<str>])
     services.engine.projection(&services.projections.freed_workers, |freed, view| {
         registry.reopen(&freed.take());
         registry.free(kinds, |worker| view.held_count(worker))
+    })
+}
+
+/// The same of the next workers only, see [`Registry::next_free`].
+pub(super) fn next_free(services: &Services, registry: &Registry, kinds: &[Box<str>]) -> FreeSlice {
+    services.engine.projection(&services.projections.freed_workers, |freed, view| {
+        registry.reopen(&freed.take());
+        registry.next_free(kinds, |worker| view.held_count(worker))
     })
 }
 

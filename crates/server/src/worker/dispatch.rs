@@ -14,7 +14,7 @@ use courant_joblog::log::AppendError;
 use courant_proto::v1::work_response::Message;
 use tokio::time::Instant;
 
-use super::assignment::{assignment, free};
+use super::assignment::{assignment, next_free};
 use super::parts::Holder;
 use super::registry::Registry;
 use super::sharing::{self, PartEnd};
@@ -26,7 +26,7 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     loop {
         // Also while no worker is free: a job that is due has its position in the queue.
         let due = services.engine.release_due();
-        sharing::prune(&services, &registry);
+        sharing::prune_ended(&services, &registry);
         assign_all(&services, &registry);
         sharing::assign_parts(&services, &registry);
         tokio::select! {
@@ -36,19 +36,24 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     }
 }
 
+/// Goes round the workers, some at a time, until no job waits or none of them all got one.
 fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) {
     let wanted = wanted(services, registry);
     if wanted.is_empty() {
         return;
     }
-    let (parts, slots) = (registry.parts.counts(), registry.slots_of(&wanted));
+    let slots = registry.slots_of(&wanted);
+    let mut none_since_first = false;
     // Each worker gets at most one job at a time, so that jobs spread.
     loop {
-        let mut free = free(services, registry, &wanted);
-        let matched = services.engine.match_jobs(&mut free, &parts, &slots);
-        if matched.is_empty() {
+        let mut free = next_free(services, registry, &wanted);
+        none_since_first |= free.is_first;
+        let parts = registry.parts.counts(free.workers.iter().map(|free| &free.worker));
+        let matched = services.engine.match_jobs(&mut free.workers, &parts, &slots);
+        if matched.is_empty() && none_since_first && free.is_last {
             return;
         }
+        none_since_first &= matched.is_empty();
         for (worker, current) in matched {
             assign(services, registry, worker, current);
         }

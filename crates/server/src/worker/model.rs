@@ -489,7 +489,7 @@ impl World {
         let free = assignment::free(&self.services, &self.registry, &KINDS.map(Box::from));
         let free: HashMap<WorkerId, _> = free.into_iter().map(|free| (free.worker, free.kinds)).collect();
         self.services.engine.read(|view| {
-            let all = || view.list(None, None).map(|(_, current)| &current.job);
+            let all = || view.list(None, None).filter_map(|(_, stored)| Some(&stored.unfinished()?.job));
             let queued = all().filter(|job| job.state == State::Queued).count() as u64;
             let waiting: u64 = view.queues().map(|queue| queue.waiting.jobs + u64::from(queue.delayed)).sum();
             prop_assert_eq!(queued, waiting, "who waits is in a queue");
@@ -545,7 +545,7 @@ impl World {
             let ended = |id: &JobId| self.services.engine.get(id).unwrap().current.job.state.is_terminal();
             if self.jobs.iter().all(ended) {
                 self.run_pending().await?;
-                prop_assert!(self.registry.parts.counts().is_empty(), "parts of jobs that have ended");
+                prop_assert!(self.registry.parts.workers().is_empty(), "parts of jobs that have ended");
                 return self.check_log().await;
             }
             // Those who hold something and never report on it.

@@ -127,9 +127,9 @@ impl Report<'_> {
     }
 
     fn current(&self, job: &Job) -> Progress {
-        self.services
-            .engine
-            .read(|view| view.get(&job.id).map_or_else(|| job.progress.clone(), |current| current.progress().clone()))
+        self.services.engine.read(|view| {
+            view.unfinished(&job.id).map_or_else(|| job.progress.clone(), |current| current.progress().clone())
+        })
     }
 
     fn progress(&self, report: v1::ReportProgress) -> Result<(), Error> {

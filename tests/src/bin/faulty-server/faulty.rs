@@ -216,8 +216,8 @@ impl Faulty {
 
     /// Forgets what was accepted last.
     async fn lose(&self) -> anyhow::Result<()> {
-        let latest = self.inner.latest().await?;
-        let jobs = latest.entries.iter().rev().filter(|entry| matches!(entry.record, Record::Changed { .. }));
+        let latest = self.inner.latest().await?.all().await?;
+        let jobs = latest.iter().rev().filter(|entry| matches!(entry.record, Record::Changed { .. }));
         for entry in jobs.take(LOST) {
             self.inner.forget(&entry.key, entry.revision).await?;
         }

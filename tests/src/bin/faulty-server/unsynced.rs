@@ -42,7 +42,7 @@ impl Unsynced {
         let (path, newest) = (path.to_owned(), Mutex::default());
         let new = Self { path, entries: Mutex::new(entries), newest };
         new.save(&new.entries.lock());
-        for entry in log.latest().await?.entries.iter().filter(|entry| new.is_lost(entry)) {
+        for entry in log.latest().await?.all().await?.iter().filter(|entry| new.is_lost(entry)) {
             let history = log.read(Revision::ZERO, &Filter::Job(entry.key.job.clone()), usize::MAX).await?;
             let left = history.iter().rev().find(|entry| !new.is_lost(entry)).map(|entry| entry.revision);
             new.newest.lock().insert(entry.key.job.clone(), (left, entry.revision));
@@ -94,14 +94,16 @@ impl Unsynced {
     }
 
     pub async fn latest(&self, log: &dyn Log) -> Result<Latest, ReadError> {
-        let mut latest = log.latest().await?;
-        latest.entries.retain(|entry| !self.is_lost(entry));
+        let latest = log.latest().await?;
+        let revision = latest.revision;
+        let mut entries = latest.all().await?;
+        entries.retain(|entry| !self.is_lost(entry));
         let left: Vec<Revision> = self.newest.lock().values().filter_map(|(left, _)| *left).collect();
-        for revision in left {
-            latest.entries.extend(log.read(Revision(revision.0 - 1), &Filter::All, 1).await?);
+        for newest in left {
+            entries.extend(log.read(Revision(newest.0 - 1), &Filter::All, 1).await?);
         }
-        latest.entries.sort_by_key(|entry| entry.revision);
-        Ok(latest)
+        entries.sort_by_key(|entry| entry.revision);
+        Ok(Latest::known(revision, entries))
     }
 
     fn is_lost(&self, entry: &Entry) -> bool {

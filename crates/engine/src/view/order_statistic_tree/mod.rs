@@ -10,8 +10,8 @@ mod walk;
 mod tests;
 
 pub use self::node::Weight;
-use self::node::{Child, Node, WIDTH, position};
-use self::walk::Walk;
+use self::node::{Child, Node, position};
+use self::walk::{Walk, WalkBack};
 use super::load::PagesLeft;
 
 /// Members in order, each with its weight: a job with its pages, unless said otherwise.
@@ -33,7 +33,7 @@ impl<K: Ord + Clone, W: Weight> OrderStatisticTree<K, W> {
         self.remove(&key);
         self.load += weight.alone();
         if let Some(right) = self.root.insert(key, weight) {
-            let left = std::mem::replace(&mut self.root, Node::Inner(Vec::with_capacity(WIDTH + 1)));
+            let left = std::mem::replace(&mut self.root, Node::Inner(Vec::with_capacity(2)));
             if let (Node::Inner(children), Some(low)) = (&mut self.root, left.low()) {
                 children.push(Child { low, load: left.load(), node: left });
                 children.push(right);
@@ -112,5 +112,20 @@ impl<K: Ord + Clone, W: Weight> OrderStatisticTree<K, W> {
     /// The members in order, from a key on.
     pub fn iter_from(&self, key: &K) -> impl Iterator<Item = &K> {
         Walk::from(&self.root, key)
+    }
+
+    /// The members after a key, or all, in order.
+    pub fn iter_after<'a>(&'a self, key: Option<&K>) -> impl Iterator<Item = &'a K> + use<'a, K, W> {
+        let mut walk = match key {
+            Some(key) => Walk::from(&self.root, key),
+            None => Walk::over(&self.root),
+        };
+        let first = walk.next().filter(|first| key.is_none_or(|key| *first > key));
+        first.into_iter().chain(walk)
+    }
+
+    /// The members before a key, or all, the last first.
+    pub fn iter_before<'a>(&'a self, key: Option<&K>) -> impl Iterator<Item = &'a K> + use<'a, K, W> {
+        WalkBack::from(&self.root, key)
     }
 }

@@ -8,6 +8,8 @@ use crate::view::load::{Load, PagesLeft};
 
 /// The most members of a leaf and children of an inner node.
 pub(super) const WIDTH: usize = 64;
+/// For fewer a leaf does not give some of its members away.
+const ROOM: usize = WIDTH / 8;
 /// Two neighbours with together at most this many become one.
 pub(super) const JOIN: usize = WIDTH / 2;
 
@@ -48,17 +50,21 @@ impl<K: Ord + Clone, W: Weight> Node<K, W> {
         match self {
             Self::Leaf(members) => {
                 let at = members.partition_point(|(known, _)| *known < key);
+                grow(members);
                 members.insert(at, (key, weight));
                 let right = divide(members, at)?;
                 let (low, load) = (right.first()?.0.clone(), right.iter().map(|(_, weight)| weight.alone()).sum());
                 Some(Child { low, load, node: Self::Leaf(right) })
             }
             Self::Inner(children) => {
+                let child = position(children, &key);
+                relieve(children, child);
                 let mut at = position(children, &key);
                 children[at].load += weight.alone();
                 if let Some(right) = children[at].node.insert(key, weight) {
                     children[at].load -= right.load;
                     at += 1;
+                    grow(children);
                     children.insert(at, right);
                     // Divided at its very end, the new one is small.
                     unite(children, at);
@@ -132,6 +138,13 @@ pub(super) fn position<K: Ord, W: Weight>(children: &[Child<K, W>], key: &K) -> 
     children.partition_point(|child| child.low <= *key).saturating_sub(1)
 }
 
+/// Makes space for one more: by halves, since many owners have few jobs, and never for more than a node can have.
+fn grow<T>(all: &mut Vec<T>) {
+    if all.len() == all.capacity() {
+        all.reserve_exact((all.len() / 2).clamp(4, (WIDTH + 1).saturating_sub(all.len()).max(4)));
+    }
+}
+
 /// The right half of what is too long after something was put in at `at`. Lines grow at their end: then all but the
 /// newest stays, so that nodes are full.
 fn divide<T>(all: &mut Vec<T>, at: usize) -> Option<Vec<T>> {
@@ -139,9 +152,34 @@ fn divide<T>(all: &mut Vec<T>, at: usize) -> Option<Vec<T>> {
         return None;
     }
     let keep = if at + 1 == all.len() { all.len() - 1 } else { all.len() / 2 };
-    let mut right = Vec::with_capacity(WIDTH + 1);
-    right.extend(all.drain(keep..));
-    Some(right)
+    Some(all.drain(keep..).collect())
+}
+
+/// Before something is put into a child: a leaf that is full gives some of its members to a neighbour that has room. Else all
+/// leaves were half empty after members had come in no order.
+fn relieve<K: Ord + Clone, W: Weight>(children: &mut [Child<K, W>], at: usize) {
+    if children[at].node.len() < WIDTH {
+        return;
+    }
+    let neighbours = [at.checked_sub(1).map(|left| (left, at)), Some((at, at + 1))];
+    for (left, right) in neighbours.into_iter().flatten() {
+        let Some([a, b]) = children.get_mut(left..=right) else { continue };
+        let (Node::Leaf(first), Node::Leaf(second)) = (&mut a.node, &mut b.node) else { return };
+        let half = (first.len() + second.len()) / 2;
+        if half + ROOM > WIDTH {
+            continue;
+        }
+        if first.len() > half {
+            second.splice(..0, first.drain(half..));
+        } else {
+            first.extend(second.drain(..half - first.len()));
+        }
+        if let Some((low, _)) = second.first() {
+            b.low = low.clone();
+        }
+        (a.load, b.load) = (a.node.load(), b.node.load());
+        return;
+    }
 }
 
 /// After something was taken from a child: no child is empty, and no two neighbours have room for each other.

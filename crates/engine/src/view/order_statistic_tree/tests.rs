@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::node::JOIN;
+use super::node::{JOIN, WIDTH};
 use super::*;
 use crate::view::load::Load;
 

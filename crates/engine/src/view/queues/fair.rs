@@ -223,15 +223,26 @@ impl FairQueue {
         std::iter::from_fn(next).take(limit)
     }
 
-    /// Ends a round in which those who are left cannot be served: they go on with the others.
+    /// Ends a round in which those who are left cannot be served: they go on with the others. The fewer are moved to the more:
+    /// thousands may be left while one owner is served again and again. Those who were served were moved by that too, so it costs
+    /// a serve no more than that did.
     fn end_round(&mut self) {
-        let left: Vec<Owner> = self.current.by_turn.iter().map(|(_, owner)| owner.clone()).collect();
-        for owner in &left {
+        let served_are_fewer = self.next.by_turn.load().count < self.current.by_turn.load().count;
+        let (fewer, round) = match served_are_fewer {
+            true => (&self.next, self.round),
+            false => (&self.current, self.round + 1),
+        };
+        let moved: Vec<Owner> = fewer.by_turn.iter().map(|(_, owner)| owner.clone()).collect();
+        for owner in &moved {
             self.leave(owner);
             if let Some(queue) = self.owners.get_mut(owner) {
-                queue.round = self.round + 1;
+                queue.round = round;
             }
             self.join(owner);
+        }
+        if served_are_fewer {
+            // The round that begins has the number of this one: only what they are to each other counts.
+            self.served.clear();
         }
         self.begin_round();
     }
@@ -410,6 +421,19 @@ mod tests {
             let all = self.jobs.iter().flat_map(|(owner, jobs)| jobs.keys().map(move |key| (owner, key)));
             all.map(|(owner, key)| (key.clone(), self.queue.before(owner, key).unwrap())).collect()
         }
+    }
+
+    #[test]
+    fn many_who_may_not_be_served_are_not_moved_for_one_who_is() {
+        let mut world = World::default();
+        (0..20).for_each(|number| world.insert(owner(number), false, 1));
+        (0..5).for_each(|_| world.insert(owner(20), false, 1));
+        for _ in 0..5 {
+            assert_eq!(world.serve(|known| *known == owner(20)).map(|served| served.0), Some(owner(20)));
+        }
+        assert_eq!(world.queue.round, 0, "a round was begun for all of them");
+        let rest = std::iter::from_fn(|| world.serve(|_| true)).map(|(owner, ..)| owner);
+        assert!(rest.eq((0..20).map(owner)), "they keep their order");
     }
 
     proptest! {

@@ -503,9 +503,9 @@ mod tests {
         }
         assert!(!submitted.is_sorted());
         let history = log.read(Revision::ZERO, &Filter::All, usize::MAX).await.unwrap();
-        for entries in [history, log.latest().await.unwrap().entries] {
+        for entries in [history, log.latest().await.unwrap().all().await.unwrap()] {
             let mut view = View::default();
-            entries.iter().for_each(|entry| view.apply(entry));
+            entries.iter().for_each(|entry| drop(view.apply(entry)));
             let upcoming: Vec<JobId> =
                 view.upcoming("pdf", Lane::Normal, usize::MAX).map(|current| current.job.id.clone()).collect();
             assert_eq!(upcoming, submitted);

@@ -67,7 +67,7 @@ async fn old_notices_of_forgotten_jobs_go_and_are_covered() {
     assert!(trimmed("J0").await < again, "a job made again has lost nothing since");
     assert!(trimmed("J1000").await < early, "a job that was always there has lost nothing");
     assert!(trimmed("J2000").await < late);
-    let heads = log.latest().await.unwrap().entries;
+    let heads = log.latest().await.unwrap().all().await.unwrap();
     assert_eq!(heads.iter().map(|entry| entry.revision).collect::<Vec<_>>(), [early, again, late]);
 }
 
@@ -132,7 +132,7 @@ async fn a_damaged_entry_is_named() {
     let error = log.read(Revision::ZERO, &Filter::All, 10).await.unwrap_err();
     assert!(matches!(error, ReadError::Damaged { revision: Revision(2), .. }), "{error}");
     db.execute("UPDATE entry SET record = CAST(x'09' || substr(record, 2) AS BLOB) WHERE revision = 2", []).unwrap();
-    let error = log.latest().await.unwrap_err();
+    let error = log.latest().await.unwrap().all().await.unwrap_err();
     assert!(matches!(error, ReadError::Version { revision: Revision(2), version: 9 }), "{error}");
     assert_eq!(log.read(Revision(2), &Filter::All, 10).await.unwrap().len(), 1, "others can still be read");
 }

@@ -21,13 +21,17 @@ pub struct PartRegistry {
 }
 
 impl PartRegistry {
-    /// How many parts each worker does.
-    pub fn counts(&self) -> HashMap<WorkerId, u32> {
-        let mut counts = HashMap::new();
-        for (_, part) in self.ledger.lock().parts() {
-            *counts.entry(part.worker.clone()).or_default() += 1;
-        }
-        counts
+    /// How many parts each of these workers does; those that do none are left out.
+    pub fn counts<'a>(&self, of: impl IntoIterator<Item = &'a WorkerId>) -> HashMap<WorkerId, u32> {
+        let ledger = self.ledger.lock();
+        let counts = of.into_iter().map(|worker| (worker, ledger.held_count(worker)));
+        counts.filter(|(_, count)| *count > 0).map(|(worker, count)| (worker.clone(), count)).collect()
+    }
+
+    /// How many parts each worker does that does any.
+    pub fn all_counts(&self) -> HashMap<WorkerId, u32> {
+        let ledger = self.ledger.lock();
+        ledger.workers().into_iter().map(|worker| (worker.clone(), ledger.held_count(&worker))).collect()
     }
 
     /// Assigns a worker a part, if one of these kinds is open.
@@ -57,8 +61,7 @@ impl PartRegistry {
     /// The parts of a worker.
     pub(crate) fn held_by(&self, worker: &WorkerId) -> Vec<Holder> {
         let ledger = self.ledger.lock();
-        let mine = ledger.parts().filter(|(_, part)| part.worker == *worker);
-        mine.map(|(attempt, part)| Holder::of_part(attempt, &part.id)).collect()
+        ledger.held_by(worker).map(|(attempt, part)| Holder::of_part(attempt, &part.id)).collect()
     }
 
     /// The parts of a worker over `most`, those assigned last first.

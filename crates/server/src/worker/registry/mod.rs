@@ -7,6 +7,7 @@ mod operators;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use courant_engine::attempt::AttemptId;
@@ -50,14 +51,28 @@ struct Inner {
     /// Silence before this moment counts for nobody: the server was not there, or slept itself.
     floor: Instant,
     next: u64,
+    /// The last worker that [`Registry::next_free`] looked at; `None` at the beginning.
+    looked_at: Option<WorkerId>,
 }
+
+/// Workers with free slots, of those that were looked at.
+pub struct FreeSlice {
+    pub workers: Vec<FreeWorker>,
+    /// Whether it begins with the first worker.
+    pub is_first: bool,
+    /// Whether it ends with the last.
+    pub is_last: bool,
+}
+
+/// Workers that are looked at for a [`FreeSlice`]. Few in tests: those have few workers.
+const SLICE: usize = if cfg!(test) { 2 } else { 64 };
 
 /// The workers that take a kind.
 #[derive(Default)]
 pub struct Takers {
     all: HashSet<WorkerId>,
     /// Those that may have a free slot: all but those that had none when somebody asked, and have none more since.
-    open: HashSet<WorkerId>,
+    open: BTreeSet<WorkerId>,
     /// Slots of those that may get jobs, busy or not.
     slots: u64,
 }
@@ -147,7 +162,7 @@ impl Registry {
     /// Of workers that keep their jobs so long without a sign of life.
     pub fn new(lease: Duration) -> Self {
         let (workers, by_kind) = (HashMap::new(), HashMap::new());
-        let inner = Inner { workers, by_kind, closing: false, floor: Instant::now(), next: 0 };
+        let inner = Inner { workers, by_kind, closing: false, floor: Instant::now(), next: 0, looked_at: None };
         Self { inner: Mutex::new(inner), lease, parts: PartRegistry::default() }
     }
 
@@ -269,18 +284,24 @@ impl Registry {
         }
         let open = kinds.iter().filter_map(|kind| inner.by_kind.get(kind)).flat_map(|takers| &takers.open);
         let open: BTreeSet<WorkerId> = open.cloned().collect();
-        let mut free = Vec::new();
-        for id in open {
-            let Some(worker) = inner.workers.get(&id) else { continue };
-            let slots = worker.free_slots(held(&id));
-            if slots == 0 {
-                inner.close(&id);
-            } else if worker.can_be_given_jobs(inner.floor, self.lease) {
-                let (kinds, takes_parts) = (worker.capabilities.kinds.clone(), worker.capabilities.takes_parts);
-                free.push(FreeWorker { worker: id, kinds, slots, takes_parts });
-            }
+        inner.free_among(open, self.lease, held)
+    }
+
+    /// The same of the next [`SLICE`] workers after those of the last call: what a job costs must not grow with all that are idle.
+    pub fn next_free(&self, kinds: &[Box<str>], held: impl Fn(&WorkerId) -> u32) -> FreeSlice {
+        let mut inner = self.inner.lock();
+        if inner.closing {
+            return FreeSlice { workers: Vec::new(), is_first: true, is_last: true };
         }
-        free
+        let after = inner.looked_at.take();
+        let rest = (after.as_ref().map_or(Unbounded, Excluded), Unbounded);
+        let takers = kinds.iter().filter_map(|kind| inner.by_kind.get(kind));
+        let open = takers.flat_map(|takers| takers.open.range::<WorkerId, _>(rest).take(SLICE));
+        let open: BTreeSet<&WorkerId> = open.collect();
+        let open: Vec<WorkerId> = open.into_iter().take(SLICE).cloned().collect();
+        let is_last = open.len() < SLICE;
+        inner.looked_at = open.last().filter(|_| !is_last).cloned();
+        FreeSlice { workers: inner.free_among(open, self.lease, held), is_first: after.is_none(), is_last }
     }
 
     /// Slots of all workers that may get jobs.
@@ -341,6 +362,26 @@ impl Registry {
 }
 
 impl Inner {
+    fn free_among(
+        &mut self,
+        ids: impl IntoIterator<Item = WorkerId>,
+        lease: Duration,
+        held: impl Fn(&WorkerId) -> u32,
+    ) -> Vec<FreeWorker> {
+        let mut free = Vec::new();
+        for id in ids {
+            let Some(worker) = self.workers.get(&id) else { continue };
+            let slots = worker.free_slots(held(&id));
+            if slots == 0 {
+                self.close(&id);
+            } else if worker.can_be_given_jobs(self.floor, lease) {
+                let (kinds, takes_parts) = (worker.capabilities.kinds.clone(), worker.capabilities.takes_parts);
+                free.push(FreeWorker { worker: id, kinds, slots, takes_parts });
+            }
+        }
+        free
+    }
+
     fn insert(&mut self, id: WorkerId, worker: Worker) {
         for kind in worker.capabilities.kinds.iter() {
             let takers = self.by_kind.entry(kind.clone()).or_default();

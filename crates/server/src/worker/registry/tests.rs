@@ -196,3 +196,32 @@ async fn the_slots_of_a_kind_are_those_of_workers_that_may_get_jobs() {
     registry.detach(&again);
     assert_eq!(slots(), [0, 0]);
 }
+
+#[tokio::test]
+async fn workers_are_looked_at_some_at_a_time_and_all_in_the_end() {
+    let (registry, mut sent) = (Registry::default(), Vec::new());
+    let all: Vec<WorkerId> = (0..5).map(|number| WorkerId::new(format!("w{number}"))).collect();
+    for (number, worker) in all.iter().enumerate() {
+        let (outbox, inbox) = mpsc::channel(8);
+        // Every other takes a kind more.
+        let kinds: &[Box<str>] = if number % 2 == 0 { &["pdf".into(), "scan".into()] } else { &["pdf".into()] };
+        let capabilities = WorkerCapabilities { kinds: kinds.into(), slots: 1, ..WorkerCapabilities::default() };
+        let session = registry.attach(worker.clone(), "worker", capabilities, outbox).unwrap();
+        registry.welcomed(&session);
+        sent.push(inbox);
+    }
+    let kinds = ["pdf".into(), "scan".into()];
+    let slice = || {
+        let slice = registry.next_free(&kinds, |worker| u32::from(worker.as_str() == "w3"));
+        let workers: Vec<String> = slice.workers.iter().map(|free| free.worker.to_string()).collect();
+        (workers.join(" "), slice.is_first, slice.is_last)
+    };
+    let first_round = [slice(), slice(), slice()];
+    assert_eq!(first_round, [("w0 w1".into(), true, false), ("w2".into(), false, false), ("w4".into(), false, true)]);
+    // The one without a free slot is not looked at again.
+    let second_round = [slice(), slice(), slice()];
+    assert_eq!(
+        second_round,
+        [("w0 w1".into(), true, false), ("w2 w4".into(), false, false), (String::new(), false, true)]
+    );
+}

@@ -16,12 +16,13 @@ use crate::worker::registry::Registry;
 
 /// Assigns parts to workers with free slots for which no job waits. Whole jobs were assigned before.
 pub(crate) fn assign_parts(services: &Arc<Services>, registry: &Arc<Registry>) {
-    if registry.parts.ledger.lock().is_empty() {
+    let kinds = registry.parts.ledger.lock().open_kinds();
+    if kinds.is_empty() {
         return;
     }
-    let counts = registry.parts.counts();
-    let kinds = registry.parts.ledger.lock().kinds();
-    for able in free(services, registry, &kinds).into_iter().filter(|free| free.takes_parts) {
+    let able = free(services, registry, &kinds);
+    let counts = registry.parts.counts(able.iter().map(|able| &able.worker));
+    for able in able.into_iter().filter(|free| free.takes_parts) {
         let free = able.slots.saturating_sub(counts.get(&able.worker).copied().unwrap_or(0));
         for _ in 0..free {
             let Some(part) = registry.parts.assign(&able.worker, &able.kinds) else { break };

@@ -68,15 +68,29 @@ pub(crate) fn prune(services: &Services, registry: &Registry) {
     };
     for attempt in attempts {
         let running = attempt.held_job(&services.engine).is_ok_and(|job| job.state == State::Running);
-        if running {
-            continue;
+        if !running {
+            end_all(services, registry, &attempt);
         }
-        let parts = registry.parts.ledger.lock().remove_split(&attempt);
-        for part in parts {
-            tracing::info!(job = %attempt.job, worker = %part.worker, pages = ?part.pages, "a part ended with its job");
-            let at = Holder::of_part(&attempt, &part.id).wire(&services.credentials, &part.worker);
-            send_to_helper(registry, &part.worker, at);
-        }
+    }
+}
+
+/// The same of attempts that were seen to end since the last call. What was offered for one at that very moment is left to the
+/// sweep.
+pub(crate) fn prune_ended(services: &Services, registry: &Registry) {
+    let ended = services.engine.projection(&services.projections.ended_attempts, |ended, _| ended.take());
+    if registry.parts.ledger.lock().is_empty() {
+        return;
+    }
+    ended.iter().for_each(|attempt| end_all(services, registry, attempt));
+}
+
+/// Ends all parts of an attempt.
+fn end_all(services: &Services, registry: &Registry, attempt: &AttemptId) {
+    let parts = registry.parts.ledger.lock().remove_split(attempt);
+    for part in parts {
+        tracing::info!(job = %attempt.job, worker = %part.worker, pages = ?part.pages, "a part ended with its job");
+        let at = Holder::of_part(attempt, &part.id).wire(&services.credentials, &part.worker);
+        send_to_helper(registry, &part.worker, at);
     }
 }
 

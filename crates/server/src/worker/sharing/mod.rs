@@ -6,5 +6,5 @@ mod end;
 mod lead;
 
 pub(super) use assign::assign_parts;
-pub(super) use end::{PartEnd, end, end_soon, prune, sweep};
+pub(super) use end::{PartEnd, end, end_soon, prune_ended, sweep};
 pub(super) use lead::{offer, remind_lead};
