@@ -49,13 +49,19 @@ fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) {
         let mut free = next_free(services, registry, &wanted);
         none_since_first |= free.is_first;
         let parts = registry.parts.counts(free.workers.iter().map(|free| &free.worker));
+        let idle = free.workers.len();
         let matched = services.engine.match_jobs(&mut free.workers, &parts, &slots);
         if matched.is_empty() && none_since_first && free.is_last {
             return;
         }
         none_since_first &= matched.is_empty();
+        let each_got_one = matched.len() == idle;
         for (worker, current) in matched {
             assign(services, registry, worker, current);
+        }
+        // Else the other idle workers would be looked at in vain, for each job.
+        if !each_got_one && self::wanted(services, registry).is_empty() {
+            return;
         }
     }
 }
@@ -242,5 +248,29 @@ mod tests {
         assert!(inboxes[0].try_recv().is_ok(), "who came first gets it");
         assert!(inboxes[0].try_recv().is_err(), "twice to the same worker");
         assert!(inboxes[1].try_recv().is_err(), "the same attempt to another worker");
+    }
+
+    #[tokio::test]
+    async fn for_one_job_some_of_the_idle_workers_are_looked_at_and_not_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::local(folder.path()).unwrap();
+        let services = Services::open(Config::new(folder.path()), Arc::new(MemoryLog::new()), objects).await.unwrap();
+        let following = services.clone();
+        tokio::spawn(async move { following.engine.follow().await });
+        let (registry, mut inboxes) = (Arc::new(Registry::default()), Vec::new());
+        for number in 0..7 {
+            let (outbox, inbox) = mpsc::channel(OUTBOX);
+            let offer = WorkerCapabilities { kinds: ["pdf".into()].into(), slots: 1, ..WorkerCapabilities::default() };
+            let session = registry.attach(WorkerId::new(format!("w{number}")), "worker", offer, outbox).unwrap();
+            registry.welcomed(&session);
+            inboxes.push(inbox);
+        }
+        let id = JobId::random();
+        let submission = submission(id.as_str(), "alice");
+        services.engine.create(Change::Submitted(Box::new(submission)), id, Vec::new(), None).await.unwrap();
+        assign_all(&services, &registry);
+        let next = registry.next_free(&["pdf".into()], |_| 0);
+        let next: Vec<&str> = next.workers.iter().map(|free| free.worker.as_str()).collect();
+        assert_eq!(next, ["w2", "w3"]);
     }
 }
