@@ -31,27 +31,24 @@ impl Engine {
         let start = worker.map(|worker| Change::Started { attempt: 1, worker });
         append.changes.extend(in_turn(&job, start, None)?);
         let entries = append.changes.len() as u64;
-        for _ in 0..RACES {
-            let new = match self.log.append(append.clone()).await {
-                Ok(revision) => {
-                    self.caught_up(revision).await;
-                    // The entries of one append have consecutive revisions.
-                    Some(Revision(revision.0 + 1 - entries))
-                }
-                Err(AppendError::Conflict { actual }) => {
-                    self.lost_to(actual).await;
-                    None
-                }
-                Err(error) => return Err(Error::Append(error)),
-            };
-            match self.get(&id) {
-                Some(snapshot) => return Ok((snapshot, new)),
-                // Made, ended and removed again by others in the meantime.
-                None if new.is_some() => return Err(Error::JobNotFound(id)),
-                None => {}
+        let new = match self.log.append(append).await {
+            Ok(revision) => {
+                self.caught_up(revision).await;
+                // The entries of one append have consecutive revisions.
+                Some(Revision(revision.0 + 1 - entries))
             }
+            Err(AppendError::Conflict { actual }) => {
+                self.lost_to(actual).await;
+                None
+            }
+            Err(error) => return Err(Error::Append(error)),
+        };
+        match self.get(&id) {
+            Some(snapshot) => Ok((snapshot, new)),
+            // Made, ended and removed again by others in the meantime; or they had made it first, and removed it.
+            None if new.is_some() => Err(Error::JobNotFound(id)),
+            None => Err(Error::Busy(id)),
         }
-        Err(Error::Busy(id))
     }
 
     /// Removes a job and its history from the log, if `may` allows it for its newest state. `false` when it does not, or
