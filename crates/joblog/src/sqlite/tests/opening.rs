@@ -92,7 +92,7 @@ fn the_database_is_set_as_promised() {
     };
     assert_eq!(pragma("journal_mode"), r#"Text("wal")"#);
     for (name, value) in [
-        ("page_size", 16_384),
+        ("page_size", 8_192),
         ("synchronous", 2),
         ("auto_vacuum", 2),
         ("wal_autocheckpoint", 0),
