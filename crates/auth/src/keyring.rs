@@ -81,8 +81,7 @@ impl Keyring {
     /// The key for a token's header.
     pub(crate) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> KeyLookup {
         let mut state = self.0.state.lock();
-        let found =
-            if self.0.is_stale(&state) { KeyLookup::Pending } else { state.find(id, algorithm) };
+        let found = if self.0.is_stale(&state) { KeyLookup::Pending } else { state.find(id, algorithm) };
         drop(state);
         if matches!(found, KeyLookup::Pending) {
             self.0.wanted.notify_one();

@@ -58,7 +58,8 @@ impl Verifier {
         let header = header(token).map_err(|reason| self.refuse(reason, None))?;
         let identity = self.judge(token, &header).map_err(|reason| self.refuse(reason, Some(&header)))?;
         let identity = Arc::new(identity);
-        let by = if header.alg == Algorithm::HS256 { Some(VerifiedBy::Secret) } else { key_set.map(VerifiedBy::KeySet) };
+        let by =
+            if header.alg == Algorithm::HS256 { Some(VerifiedBy::Secret) } else { key_set.map(VerifiedBy::KeySet) };
         if let Some(by) = by {
             self.verified.put(&digest, by, &identity);
         }
