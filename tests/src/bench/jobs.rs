@@ -32,7 +32,6 @@ pub async fn measure(options: &Options, mix: Mix) -> anyhow::Result<Row> {
         let clients = owners(&up, count).await?;
         let mut watches = JoinSet::new();
         for client in &clients {
-            // 100 clients share the jobs evenly, so each owner has the same number.
             watches.spawn(Ends::watch(client).await?.count(options.jobs / count));
         }
         let (begun, used) = (Instant::now(), Used::now(&up)?);

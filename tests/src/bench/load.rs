@@ -1,7 +1,6 @@
 //! Clients and workers of the benchmark.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -62,14 +61,15 @@ impl Workers {
     }
 }
 
-/// Submits `count` small documents, `at_once` of them at a time; the owners take turns.
+/// Submits `count` small documents, `at_once` of them at a time: so many clients, each with the same number, which belong to the
+/// owners in turn. Where the numbers of clients and owners divide evenly, so do the documents of the owners.
 pub async fn submit_all(owners: &[Jobs], count: usize, at_once: usize) -> anyhow::Result<()> {
-    let next = Arc::new(AtomicUsize::new(0));
     let mut clients = JoinSet::new();
     for client in 0..at_once {
-        let (jobs, next) = (owners[client % owners.len()].clone(), next.clone());
+        let jobs = owners[client % owners.len()].clone();
+        let share = count / at_once + usize::from(client < count % at_once);
         clients.spawn(async move {
-            while next.fetch_add(1, Ordering::Relaxed) < count {
+            for _ in 0..share {
                 submit(&jobs).await?;
             }
             anyhow::Ok(())
