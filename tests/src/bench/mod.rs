@@ -110,6 +110,18 @@ async fn server(options: &Options, workers: usize) -> anyhow::Result<Up> {
         "0",
         "--owner-share",
         "1",
+        "--max-connections-per-user",
+        "10000",
+        "--max-connections-per-address",
+        "10000",
+        "--max-http-connections-per-address",
+        "10000",
+        "--max-attempts-per-minute",
+        "1000000",
+        "--max-topics-per-user",
+        "100000",
+        "--max-streams-per-user",
+        "10000",
     ];
     Up::pinned(options.server_core, &flags).await
 }
