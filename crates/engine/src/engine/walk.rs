@@ -78,18 +78,21 @@ impl Engine {
 
     /// Begins a walk and empties the watcher's queue, which goes on from the walk's revision. Gives the first piece.
     pub fn begin_walk(&self, scope: &Scope, id: &WatcherId, queue: &WatchQueue) -> (Walk, Vec<JobSnapshot>) {
-        let (mut walk, piece) = {
+        // Under one lock, so that a walk that is over with this is of one moment.
+        let (mut walk, piece, open) = {
             let mut state = self.state.lock();
             queue.clear();
             state.hub.lost_positions(id);
             let at = WalkPosition::Ended { before: None, found: Vec::new() };
             let mut walk = Walk { scope: scope.clone(), at, revision: state.view.revision() };
             let piece = state.walk(&mut walk);
-            (walk, piece)
+            let open = (!walk.is_over()).then(|| state.open_jobs(scope, None));
+            (walk, piece, open)
         };
         let mut snapshots = walk.take(piece);
-        if matches!(walk.at, WalkPosition::Open { .. }) {
-            snapshots.extend(self.walk_on(&mut walk).unwrap_or_default());
+        if let (WalkPosition::Open { .. }, Some((first, at))) = (&walk.at, open) {
+            snapshots.extend(first);
+            walk.at = at;
         }
         (walk, snapshots)
     }
@@ -126,14 +129,25 @@ impl State {
                 Piece::Ended(keys.filter_map(|key| Some((key.clone(), self.view.stored(&key.1)?.clone()))).collect())
             }
             WalkPosition::Open { after } => {
-                let keys: Vec<&ListKey> = job_index.open(after.as_ref()).take(CHUNK).collect();
-                let snapshots = keys.iter().filter_map(|key| self.in_scope(&walk.scope, key)).collect();
-                let last = keys.get(CHUNK - 1).map(|key| (*key).clone());
-                walk.at = last.map_or(WalkPosition::Done, |last| WalkPosition::Open { after: Some(last) });
+                let (snapshots, at) = self.open_jobs(&walk.scope, after.as_ref());
+                walk.at = at;
                 Piece::Snapshots(snapshots)
             }
             WalkPosition::Done => Piece::Snapshots(Vec::new()),
         }
+    }
+
+    /// The next unfinished jobs of a scope over many jobs, and where the walk is then.
+    fn open_jobs(&self, scope: &Scope, after: Option<&ListKey>) -> (Vec<JobSnapshot>, WalkPosition) {
+        let owner = match &scope.topic {
+            Topic::Owner(owner) => Some(owner),
+            Topic::All | Topic::Job(_) => None,
+        };
+        let keys: Vec<&ListKey> =
+            self.view.job_index(owner).into_iter().flat_map(|jobs| jobs.open(after)).take(CHUNK).collect();
+        let snapshots = keys.iter().filter_map(|key| self.in_scope(scope, key)).collect();
+        let last = keys.get(CHUNK - 1).map(|key| (*key).clone());
+        (snapshots, last.map_or(WalkPosition::Done, |last| WalkPosition::Open { after: Some(last) }))
     }
 
     fn in_scope(&self, scope: &Scope, key: &ListKey) -> Option<JobSnapshot> {
