@@ -159,3 +159,50 @@ impl State {
 fn most_ended(scope: &Scope) -> usize {
     if scope.document.is_none() && scope.batch.is_none() { RECENT_FINISHED } else { CHUNK }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use courant_joblog::event::Change;
+    use courant_joblog::ids::JobId;
+    use courant_joblog::memory::MemoryLog;
+
+    use super::*;
+    use crate::projection::Projections;
+    use crate::testing::{config, follow, submission};
+
+    /// Jobs that are made all the time.
+    const JOBS: usize = 300;
+    const WALKS: usize = 20_000;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_walk_that_is_over_at_once_is_of_one_moment() {
+        let engine = follow(config(), Arc::new(MemoryLog::new()), Projections::default()).await.unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let (making, made) = (engine.clone(), over.clone());
+        let jobs = tokio::spawn(async move {
+            for number in 0..JOBS {
+                let id = JobId::new(format!("J{number}"));
+                let change = Change::Submitted(Box::new(submission(id.as_str(), "alice")));
+                making.create(change, id, Vec::new(), None).await.unwrap();
+            }
+            made.store(true, Ordering::Relaxed);
+        });
+        let scope = Scope { topic: Topic::All, document: None, batch: None };
+        let queue = Arc::new(WatchQueue::new(16, Duration::ZERO));
+        let (id, _) = engine.join(scope.clone(), &queue);
+        for _ in 0..WALKS {
+            let (walk, snapshots) = engine.begin_walk(&scope, &id, &queue);
+            assert!(walk.is_over(), "there are fewer jobs than are read at a time");
+            let newer = snapshots.iter().find(|seen| seen.current.revision > walk.revision);
+            assert!(newer.is_none(), "{newer:?} is newer than the walk of {}", walk.revision);
+            if over.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        jobs.await.unwrap();
+    }
+}
