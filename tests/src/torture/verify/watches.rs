@@ -198,7 +198,8 @@ impl Watch {
         shown.insert(fact.job.clone(), fact.rev);
         // From the oldest of them on it is known what must come.
         self.at = shown.values().copied().min().unwrap_or(0);
-        self.percent(place, &fact.job, fact.att, fact.pct, report);
+        // It may be ahead of the log, and then the events that are replayed after it say less: see `docs/guarantees.md`.
+        self.percent.remove(&fact.job);
     }
 
     fn percent(&mut self, place: &RecordPosition, job: &str, att: i32, pct: i64, report: &mut VerifyReport) {
