@@ -1,4 +1,4 @@
-//! Tokens that were verified before, so that a caller who sends the same token with every call is not judged anew each time.
+//! Tokens that were verified before, so that a caller who sends the same token with every call is not judged again each time.
 //!
 //! What is remembered is a digest of the token, never the token. Only good tokens are remembered: who makes tokens up fills
 //! nothing. A slot is overwritten by the next token that falls into it, so the memory has a fixed size.

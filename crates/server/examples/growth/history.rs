@@ -34,7 +34,7 @@ pub async fn row(folder: &Path, size: usize) -> anyhow::Result<Row> {
     row.add("report, µs an event", watch.stop().processor_us(size));
     services.close().await;
     row.add("bytes on the disk an event", std::fs::metadata(folder.join("log/log.db"))?.len() as f64 / size as f64);
-    // Opened anew, so that nothing is read from memory.
+    // Opened again, so that nothing is read from memory.
     let log = SqliteLog::open(&folder.join("log"), Options::default())?;
     let (filter, mut last) = (Filter::Job(id), Revision::ZERO);
     let all = quickest_us(size, async || {
