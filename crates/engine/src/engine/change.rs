@@ -94,7 +94,7 @@ impl Engine {
                 return Ok(self.snapshot(current));
             }
             let ran_ms = self.read(|view| current.held_for_ms(view.now()));
-            let changes = in_turn(&current.job, wanted, ran_ms)?;
+            let changes = in_turn(&current.with_live_percent(), wanted, ran_ms)?;
             let newest = changes.last().map_or(&current.job, |last| &last.job).clone();
             let (key, expect) = (Key::of(&current.job), Some(current.revision));
             match self.log.append(Append { key, expect, changes, blobs: Vec::new() }).await {

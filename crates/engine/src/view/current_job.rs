@@ -45,6 +45,18 @@ impl CurrentJob {
         self.job.state.is_held().then(|| now.ms_since(self.since))
     }
 
+    /// The job with the percent that was sent live. An entry made of it says no less than that, whoever reads it later from
+    /// the log: after a reconnect, behind a snapshot, from another server.
+    pub fn with_live_percent(&self) -> Arc<Job> {
+        let percent = self.progress().percent;
+        if percent <= self.job.progress.percent {
+            return self.job.clone();
+        }
+        let mut job = Job::clone(&self.job);
+        job.progress.percent = percent;
+        Arc::new(job)
+    }
+
     /// How far the job is, by the newest update.
     pub fn progress(&self) -> &Progress {
         match &self.live {

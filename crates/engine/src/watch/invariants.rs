@@ -4,15 +4,17 @@
 use std::collections::HashMap;
 
 use courant_joblog::event::{Change, Submission};
-use courant_joblog::ids::{JobId, Owner};
-use courant_joblog::job::{Job, State};
+use courant_joblog::ids::{JobId, Owner, WorkerId};
+use courant_joblog::job::{Job, Page, Progress, State};
 use courant_joblog::memory::MemoryLog;
 
 use super::*;
 use crate::config::Config;
 use crate::engine::CHUNK;
+use crate::hub::watch_queue::TransientChange;
 use crate::projection::Projections;
 use crate::testing::{self, submission};
+use crate::view::LiveProgress;
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -122,6 +124,45 @@ async fn what_happens_while_snapshots_are_read_is_told_once_and_in_order() {
     for seed in 0..2 {
         follow_while_things_happen(seed, 1 << 20).await;
     }
+}
+
+/// A job of a hundred pages that a worker runs, with so many percent sent live.
+async fn running_at(engine: &Engine, percent: f64) -> JobId {
+    let submission = submission("J", "alice");
+    let (id, worker) = (submission.id.clone(), WorkerId::new("w"));
+    let change = Change::Submitted(Box::new(submission));
+    engine.create(change, id.clone(), Vec::new(), Some(worker)).await.unwrap();
+    engine.change(&id, |_| Ok(Some(Change::Planned { attempt: 1, pages: 100, lane: None }))).await.unwrap();
+    let progress = Progress { percent, ..engine.get(&id).unwrap().current.job.progress.clone() };
+    assert!(engine.report(&id, LiveProgress { attempt: 1, progress, zone: None }, TransientChange::Progress));
+    id
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_read_from_the_log_says_no_less_than_what_was_sent_live() {
+    let config = Config { watch_buffer: 1, ..testing::config() };
+    let log = Arc::new(MemoryLog::new());
+    let engine = testing::follow(config, log.clone(), Projections::default()).await.unwrap();
+    let id = running_at(&engine, 70.0).await;
+    let world = World { engine: engine.clone(), jobs: vec![], random: fastrand::Rng::with_seed(0) };
+    let mut steps = world.watch();
+    let Step::Snapshot(first) = steps.recv().await.unwrap().unwrap().step else { panic!("no snapshot") };
+    assert_eq!(first.current.progress().percent, 70.0);
+    for number in 1..=100 {
+        let page = Page { number, width: 1.0, height: 1.0, zones: vec![], duration_ms: 1, warnings: vec![] };
+        let page = Box::new(page);
+        engine.change(&id, |_| Ok(Some(Change::PageFinished { attempt: 1, page: page.clone() }))).await.unwrap();
+    }
+    let mut percents = Vec::new();
+    while percents.len() < 100 {
+        let update = tokio::time::timeout(LONG, steps.recv()).await.expect("something was missed").unwrap().unwrap();
+        if let Step::Event(Durable { entry, .. }) = update.step
+            && let Record::Changed { job, .. } = &entry.record
+        {
+            percents.push(job.progress.percent);
+        }
+    }
+    assert!(percents.is_sorted() && percents[0] == 70.0 && percents[99] == 75.0, "{percents:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -198,8 +198,7 @@ impl Watch {
         shown.insert(fact.job.clone(), fact.rev);
         // From the oldest of them on it is known what must come.
         self.at = shown.values().copied().min().unwrap_or(0);
-        // It may be ahead of the log, and then the events that are replayed after it say less: see `docs/guarantees.md`.
-        self.percent.remove(&fact.job);
+        self.percent(place, &fact.job, fact.att, fact.pct, report);
     }
 
     fn percent(&mut self, place: &RecordPosition, job: &str, att: i32, pct: i64, report: &mut VerifyReport) {
