@@ -9,6 +9,7 @@ pub mod grpc;
 pub mod http;
 pub mod pdf_worker;
 pub mod program;
+pub mod submitter;
 pub mod torture;
 pub mod up;
 pub mod worker;

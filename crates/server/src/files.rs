@@ -81,6 +81,21 @@ impl JobFiles {
         DocumentWriter { file: self.receive(draft.path()), draft }
     }
 
+    /// Takes in a document that has arrived as a whole.
+    pub async fn whole_document(&self, bytes: Bytes) -> Result<Document, Error> {
+        if bytes.len() <= self.small_bytes {
+            return Ok(Document { stored: stored(&bytes), body: Body::Small(bytes) });
+        }
+        let mut writer = self.receive_document();
+        match writer.file.push(bytes).await {
+            Ok(()) => writer.finish().await,
+            Err(error) => {
+                writer.file.abort().await;
+                Err(error)
+            }
+        }
+    }
+
     /// Begins to take in an artifact.
     pub fn receive_artifact(&self, of: JobFile) -> ArtifactWriter<'_> {
         ArtifactWriter { file: self.receive(of.path(&self.objects)), of }

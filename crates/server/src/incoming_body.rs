@@ -58,9 +58,14 @@ impl<'a> IncomingBody<'a> {
         })
     }
 
+    /// A piece has come for which no more memory is needed.
+    pub fn arrived(&mut self, piece: usize) {
+        self.bytes += piece as u64;
+    }
+
     /// A piece has come: takes the memory that keeping it needs.
     pub async fn grow(&mut self, piece: usize) -> Result<(), Error> {
-        self.bytes += piece as u64;
+        self.arrived(piece);
         if self.bytes > SMALL && self._buffers.is_none() {
             let shares = &self.services.shares;
             let taken = shares.upload_memory.take(self.user, self.buffers, self.services.config.upload_idle).await?;

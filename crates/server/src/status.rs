@@ -17,6 +17,8 @@ use crate::fault::{Fault, error_chain};
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "courant";
+/// What the names of reasons begin with in the proto, and nowhere else.
+pub const REASON_PREFIX: &str = "ERROR_REASON_";
 /// When a caller may try again after a passing fault.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// When a caller may try again while there is no space.
@@ -28,7 +30,7 @@ impl From<Error> for Status {
         if matches!(code, Code::Internal | Code::Unavailable) {
             log(&error);
         }
-        let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
+        let name = reason.as_str_name().trim_start_matches(REASON_PREFIX);
         let mut details = ErrorDetails::with_error_info(name, DOMAIN, HashMap::new());
         if let Error::Field { field, problem } = &error {
             details.add_bad_request_violation(*field, problem);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::cpu::Used;
-use super::load::{owners, submit};
+use super::load::{Submits, Way, owners};
 use super::{Options, Row, server};
 use crate::ws::Socket;
 
@@ -12,9 +12,10 @@ pub async fn measure(options: &Options, jobs: usize) -> anyhow::Result<Row> {
     let up = server(options, 0).await?;
     let clients = owners(&up, 1).await?;
     let token = up.token("owner-0", &[], crate::up::HOUR)?;
+    let submits = Submits::open(&clients[0], Way::Calls).await?;
     let mut sockets = Vec::new();
     for _ in 0..jobs {
-        let job = submit(&clients[0]).await?;
+        let job = submits.submit().await?;
         let mut socket = Socket::open(&up.http).await?;
         socket.sign_in(&token).await?;
         socket.subscribe(&format!("job/{job}"), None).await?;

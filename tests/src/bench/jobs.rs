@@ -5,7 +5,7 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 
 use super::cpu::Used;
-use super::load::{Ends, Workers, owners, submit_all};
+use super::load::{Ends, Way, Workers, owners, submit_all, submits};
 use super::{Options, Row, server};
 
 /// Submits under way at a time.
@@ -18,12 +18,13 @@ const SLOTS: u32 = 64;
 pub struct Mix {
     pub owners: usize,
     pub workers: usize,
+    pub way: Way,
 }
 
 pub async fn measure(options: &Options, mix: Mix) -> anyhow::Result<Row> {
-    let Mix { owners: count, workers } = mix;
+    let Mix { owners: count, workers, way } = mix;
     let mut row = Row::new(format!(
-        "jobs: {} no-op jobs, {IN_FLIGHT} submits in flight, {count} owner(s), {workers} worker(s)",
+        "jobs: {} no-op jobs, {IN_FLIGHT} submits in flight {way}, {count} owner(s), {workers} worker(s)",
         options.jobs
     ));
     for _ in 0..options.rounds {
@@ -34,8 +35,9 @@ pub async fn measure(options: &Options, mix: Mix) -> anyhow::Result<Row> {
         for client in &clients {
             watches.spawn(Ends::watch(client).await?.count(options.jobs / count));
         }
+        let submits = submits(&clients, way).await?;
         let (begun, used) = (Instant::now(), Used::now(&up)?);
-        submit_all(&clients, options.jobs, IN_FLIGHT).await?;
+        submit_all(&submits, options.jobs, IN_FLIGHT).await?;
         while let Some(heard) = watches.join_next().await {
             heard??;
         }

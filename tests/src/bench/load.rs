@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use courant_auth::Role;
 use courant_proto::v1::watch_jobs_response::Step;
-use courant_proto::v1::{JobState, WatchJobsRequest, WatchJobsResponse};
+use courant_proto::v1::{JobState, SubmitJobHeader, WatchJobsRequest, WatchJobsResponse};
 use courant_worker::{Config, Handler, Outcome, Task, TaskError};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use tonic::Streaming;
 
 use crate::Up;
 use crate::grpc::Jobs;
+use crate::submitter::Submitter;
 use crate::up::HOUR;
 
 /// The kind of the benchmark's jobs.
@@ -61,31 +62,71 @@ impl Workers {
     }
 }
 
-/// Submits `count` small documents, `at_once` of them at a time: so many clients, each with the same number, which belong to the
-/// owners in turn. Where the numbers of clients and owners divide evenly, so do the documents of the owners.
-pub async fn submit_all(owners: &[Jobs], count: usize, at_once: usize) -> anyhow::Result<()> {
-    let mut clients = JoinSet::new();
-    for client in 0..at_once {
-        let jobs = owners[client % owners.len()].clone();
-        let share = count / at_once + usize::from(client < count % at_once);
-        clients.spawn(async move {
+/// How documents are submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// All of an owner on one stream, which answers each by itself.
+    Stream,
+    /// Each by a call of its own.
+    Calls,
+}
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Stream => "on a stream",
+            Self::Calls => "by calls",
+        })
+    }
+}
+
+/// What submits small documents of one owner.
+#[derive(Clone)]
+pub enum Submits {
+    Stream(Submitter),
+    Calls(Jobs),
+}
+
+impl Submits {
+    pub async fn open(jobs: &Jobs, way: Way) -> anyhow::Result<Self> {
+        Ok(match way {
+            Way::Stream => Self::Stream(Submitter::open(jobs).await?),
+            Way::Calls => Self::Calls(jobs.clone()),
+        })
+    }
+
+    /// Submits one; gives back its job's id.
+    pub async fn submit(&self) -> anyhow::Result<String> {
+        let header = SubmitJobHeader { kind: KIND.to_owned(), ..Default::default() };
+        let answer = match self {
+            Self::Calls(jobs) => jobs.submit_with(header, DOCUMENT.to_vec()).await?,
+            Self::Stream(submitter) => match submitter.submit(header, DOCUMENT.to_vec()).await? {
+                Ok(answer) => answer,
+                Err(error) => anyhow::bail!("refused: {error:?}"),
+            },
+        };
+        Ok(answer.job.context("an answer without a job")?.job_id)
+    }
+}
+
+/// Submits `count` small documents, `at_once` of them at a time: so many tasks, each with the same number, which belong to the
+/// owners in turn. Where the numbers of tasks and owners divide evenly, so do the documents of the owners.
+pub async fn submit_all(owners: &[Submits], count: usize, at_once: usize) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    for task in 0..at_once {
+        let submits = owners[task % owners.len()].clone();
+        let share = count / at_once + usize::from(task < count % at_once);
+        tasks.spawn(async move {
             for _ in 0..share {
-                submit(&jobs).await?;
+                submits.submit().await?;
             }
             anyhow::Ok(())
         });
     }
-    while let Some(ended) = clients.join_next().await {
+    while let Some(ended) = tasks.join_next().await {
         ended??;
     }
     Ok(())
-}
-
-/// Submits one small document; gives back its job's id.
-pub async fn submit(jobs: &Jobs) -> anyhow::Result<String> {
-    let header = courant_proto::v1::SubmitJobHeader { kind: KIND.to_owned(), ..Default::default() };
-    let answer = jobs.submit_with(header, DOCUMENT.to_vec()).await?;
-    Ok(answer.job.context("an answer without a job")?.job_id)
 }
 
 /// A watch over the jobs of one owner that counts those that ended.
@@ -131,4 +172,13 @@ pub async fn owners(up: &Up, count: usize) -> anyhow::Result<Vec<Jobs>> {
         owners.push(up.jobs(&format!("owner-{number}")).await?);
     }
     Ok(owners)
+}
+
+/// What submits for each of these owners.
+pub async fn submits(owners: &[Jobs], way: Way) -> anyhow::Result<Vec<Submits>> {
+    let mut all = Vec::new();
+    for owner in owners {
+        all.push(Submits::open(owner, way).await?);
+    }
+    Ok(all)
 }

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 
+use self::load::Way;
 use self::machine::Machine;
 pub use self::report::Row;
 use crate::Up;
@@ -70,17 +71,27 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for measure in chosen {
         let new = match measure {
-            Measure::Jobs => vec![jobs::measure(&options, jobs::Mix { owners: 1, workers: 1 }).await?],
+            Measure::Jobs => {
+                let mut both = Vec::new();
+                for way in [Way::Stream, Way::Calls] {
+                    both.push(jobs::measure(&options, jobs::Mix { owners: 1, workers: 1, way }).await?);
+                }
+                both
+            }
             Measure::Shared => {
                 let mixes = [(100, 1), (1, 2), (1, 8)];
                 let mut shared = Vec::new();
                 for (owners, workers) in mixes {
-                    shared.push(jobs::measure(&options, jobs::Mix { owners, workers }).await?);
+                    shared.push(jobs::measure(&options, jobs::Mix { owners, workers, way: Way::Stream }).await?);
                 }
                 shared
             }
-            Measure::Single => vec![single::measure(&options).await?],
-            Measure::Submits => vec![submits::measure(&options).await?],
+            Measure::Single => {
+                vec![single::measure(&options, Way::Stream).await?, single::measure(&options, Way::Calls).await?]
+            }
+            Measure::Submits => {
+                vec![submits::measure(&options, Way::Stream).await?, submits::measure(&options, Way::Calls).await?]
+            }
             Measure::Pages => vec![pages::measure(&options, 1).await?, pages::measure(&options, 8).await?],
             Measure::Idle => vec![idle::measure(&options, 200).await?, idle::measure(&options, 1000).await?],
         };

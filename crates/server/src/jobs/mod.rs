@@ -6,6 +6,7 @@ mod list;
 mod results;
 pub(crate) mod submit;
 pub(crate) mod submit_request;
+mod submit_stream;
 
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ use courant_proto::v1::{
     CancelBatchRequest, CancelBatchResponse, CancelJobRequest, CancelJobResponse, DeleteJobRequest, DeleteJobResponse,
     DownloadDocumentRequest, DownloadDocumentResponse, GetBatchRequest, GetBatchResponse, GetJobRequest,
     GetJobResponse, ListJobsRequest, ListJobsResponse, ReadPageRequest, ReadPageResponse, ReadResultRequest,
-    ReadResultResponse, RetryJobRequest, RetryJobResponse, SubmitJobRequest, SubmitJobResponse, WatchBatchRequest,
-    WatchBatchResponse, WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
+    ReadResultResponse, RetryJobRequest, RetryJobResponse, SubmitJobRequest, SubmitJobResponse, SubmitJobsRequest,
+    WatchBatchRequest, WatchBatchResponse, WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
 };
 use futures::stream::BoxStream;
 use tokio::sync::mpsc;
@@ -39,6 +40,7 @@ const BATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 #[tonic::async_trait]
 impl JobService for Jobs {
+    type SubmitJobsStream = submit_stream::SubmitJobsStream;
     type WatchJobStream = WithPermit<ReceiverStream<Result<WatchJobResponse, Status>>>;
     type WatchJobsStream = WithPermit<ReceiverStream<Result<WatchJobsResponse, Status>>>;
     type ReadResultStream = WithPermit<BoxStream<'static, Result<ReadResultResponse, Status>>>;
@@ -53,6 +55,16 @@ impl JobService for Jobs {
         let identity = caller(&request)?;
         let _used = self.services.shares.stream(&identity)?;
         Ok(Response::new(submit::submit(&self.services, &self.registry, &identity, request.into_inner()).await?))
+    }
+
+    async fn submit_jobs(
+        &self,
+        request: Request<Streaming<SubmitJobsRequest>>,
+    ) -> Result<Response<Self::SubmitJobsStream>, Status> {
+        let identity = caller(&request)?;
+        let used = self.services.shares.stream(&identity)?;
+        let answers = submit_stream::start(self.clone(), identity, request.into_inner());
+        Ok(Response::new(WithPermit::new(answers, used)))
     }
 
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {

@@ -39,9 +39,7 @@ pub async fn submit(
     let writer = services.files.receive_document();
     let upload = Upload { services, request: &request, reservation: reservation.as_ref(), body, writer };
     let document = upload.receive(&mut parts).await?;
-    if request.sha256.as_deref().is_some_and(|promised| !promised.eq_ignore_ascii_case(&document.stored.sha256)) {
-        return Err(Error::ChecksumMismatch { found: document.stored.sha256.to_string() });
-    }
+    check_sum(&request, &document)?;
     // A caller that goes away from here on may have its job or not, but never half of it.
     let commit = commit(services.clone(), Some(registry.clone()), request, document, reservation);
     let submitted = services.run_detached(commit).await?;
@@ -143,31 +141,51 @@ impl Upload<'_> {
             if !(1..=MAX_CHUNK).contains(&chunk.len()) {
                 return Err(Error::field("chunk", "must have 1 byte to 1 MiB"));
             }
-            self.check_limit(self.writer.file.bytes() + chunk.len() as u64)?;
+            let found = self.writer.file.bytes() + chunk.len() as u64;
+            check_limit(self.services, self.request, self.reservation, found)?;
             self.body.grow(chunk.len()).await?;
             self.writer.file.push(chunk).await?;
         }
-        let found = self.writer.file.bytes();
-        match self.request.bytes {
-            _ if found == 0 => Err(Error::DocumentEmpty),
-            Some(promised) if promised != found => Err(Error::DocumentCut { promised, found }),
-            Some(_) | None => Ok(()),
-        }
+        check_whole(self.request, self.writer.file.bytes())
     }
+}
 
-    /// Whether the document may have so many bytes.
-    fn check_limit(&self, found: u64) -> Result<(), Error> {
-        let limit = self.services.config.max_document_bytes;
-        if found > limit {
-            return Err(Error::DocumentTooLarge { limit });
+/// Whether the document may have so many bytes.
+pub fn check_limit(
+    services: &Services,
+    request: &SubmitRequest,
+    reservation: Option<&Reservation>,
+    found: u64,
+) -> Result<(), Error> {
+    let limit = services.config.max_document_bytes;
+    if found > limit {
+        return Err(Error::DocumentTooLarge { limit });
+    }
+    if let Some(promised) = request.bytes.filter(|promised| found > *promised) {
+        return Err(Error::DocumentCut { promised, found });
+    }
+    match reservation.map_or(Ok(()), |reservation| reservation.grow(found)) {
+        Err(_) if services.engine.get(&request.id).is_some() => Ok(()),
+        grown => Ok(grown?),
+    }
+}
+
+/// Whether a document of so many bytes is all of it.
+pub fn check_whole(request: &SubmitRequest, found: u64) -> Result<(), Error> {
+    match request.bytes {
+        _ if found == 0 => Err(Error::DocumentEmpty),
+        Some(promised) if promised != found => Err(Error::DocumentCut { promised, found }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether it is the document that was promised.
+pub fn check_sum(request: &SubmitRequest, Document { stored, .. }: &Document) -> Result<(), Error> {
+    match &request.sha256 {
+        Some(promised) if !promised.eq_ignore_ascii_case(&stored.sha256) => {
+            Err(Error::ChecksumMismatch { found: stored.sha256.to_string() })
         }
-        if let Some(promised) = self.request.bytes.filter(|promised| found > *promised) {
-            return Err(Error::DocumentCut { promised, found });
-        }
-        match self.reservation.map_or(Ok(()), |reservation| reservation.grow(found)) {
-            Err(_) if self.services.engine.get(&self.request.id).is_some() => Ok(()),
-            grown => Ok(grown?),
-        }
+        Some(_) | None => Ok(()),
     }
 }
 

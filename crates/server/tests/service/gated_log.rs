@@ -20,6 +20,7 @@ pub struct GatedLog {
 #[derive(Default)]
 struct Gates {
     held: HashSet<String>,
+    all_held: bool,
     /// Appends that wait.
     waiting: HashMap<String, usize>,
     /// How many entries each append had.
@@ -38,6 +39,27 @@ impl GatedLog {
         self.state.send_modify(|gates| {
             gates.held.remove(job);
         });
+    }
+
+    /// Holds back everything that is appended from now on.
+    pub fn hold_all(&self) {
+        self.state.send_modify(|gates| gates.all_held = true);
+    }
+
+    pub fn release_all(&self) {
+        self.state.send_modify(|gates| gates.all_held = false);
+    }
+
+    /// Waits until at least so many appends are held back, of whichever jobs.
+    pub async fn until_any_held(&self, appends: usize) {
+        let mut gates = self.state.subscribe();
+        let held = gates.wait_for(|gates| gates.waiting.values().sum::<usize>() >= appends);
+        tokio::time::timeout(PATIENCE, held).await.expect("they did not come").unwrap();
+    }
+
+    /// How many appends are held back now.
+    pub fn held(&self) -> usize {
+        self.state.borrow().waiting.values().sum()
     }
 
     /// Waits until so many appends to a job are held back.
@@ -80,7 +102,7 @@ impl LogWrapper for GatedLog {
         {
             let _waiting = Waiting::new(self, &job);
             let mut gates = self.state.subscribe();
-            gates.wait_for(|gates| !gates.held.contains(&job)).await.unwrap();
+            gates.wait_for(|gates| !gates.all_held && !gates.held.contains(&job)).await.unwrap();
         }
         let appended = self.log.append(append).await;
         if appended.is_ok() {

@@ -29,6 +29,7 @@ mod shares;
 mod small_files;
 mod start_at_once;
 mod streams;
+mod submit_stream;
 mod support;
 mod unwatched;
 mod uploads;
