@@ -75,6 +75,16 @@ impl JobFiles {
         Self { objects, log, small_bytes, written: Mutex::default() }
     }
 
+    /// Files of at most so many bytes lie in the log.
+    pub fn small_bytes(&self) -> usize {
+        self.small_bytes
+    }
+
+    /// A small file, to be appended with what is said of it.
+    pub fn small_file(&self, file: JobFile, bytes: Bytes) -> Blob {
+        Blob { name: file.name, bytes }
+    }
+
     /// Begins to take in a document.
     pub fn receive_document(&self) -> DocumentWriter<'_> {
         let draft = self.objects.upload();

@@ -13,8 +13,12 @@ use tokio::time::Instant;
 /// The order of reports on one stream, over all attempts.
 pub(crate) type Seq = u64;
 
+/// Bytes of the reports that wait, beyond which no other is taken: artifacts may be in them.
+const MAX_BYTES: usize = 4 << 20;
+
 struct Waiting {
     message: Message,
+    bytes: usize,
     /// Where on the current stream it went out.
     sent: Option<Seq>,
 }
@@ -32,6 +36,8 @@ const SLOTS: usize = 3;
 pub(crate) struct Outbox {
     capacity: usize,
     waiting: VecDeque<Waiting>,
+    /// Of all that wait.
+    bytes: usize,
     /// How many of `waiting`, from the front, went out on the current stream.
     sent: usize,
     latest: [Option<Message>; SLOTS],
@@ -51,19 +57,34 @@ struct Deferred {
 impl Outbox {
     pub(crate) fn new(capacity: usize) -> Self {
         let latest = [const { None }; SLOTS];
-        Self { capacity, waiting: VecDeque::new(), sent: 0, latest, offer: None, ended: false, deferred: None }
+        Self {
+            capacity,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            sent: 0,
+            latest,
+            offer: None,
+            ended: false,
+            deferred: None,
+        }
     }
 
     /// Whether another durable report fits.
     pub(crate) fn has_capacity(&self) -> bool {
-        self.waiting.len() < self.capacity
+        self.waiting.len() < self.capacity && self.bytes < MAX_BYTES
     }
 
     /// Takes a durable report, for which there must be room. After the end it is dropped.
     pub(crate) fn push(&mut self, message: Message) {
         if !self.ended {
-            self.waiting.push_back(Waiting { message, sent: None });
+            self.wait(message);
         }
+    }
+
+    fn wait(&mut self, message: Message) {
+        let bytes = message.encoded_len();
+        self.bytes += bytes;
+        self.waiting.push_back(Waiting { message, bytes, sent: None });
     }
 
     /// Takes the report that ends the attempt. There is always room for it; nothing is taken afterwards.
@@ -72,7 +93,7 @@ impl Outbox {
             self.ended = true;
             self.latest = [const { None }; SLOTS];
             self.offer = None;
-            self.waiting.push_back(Waiting { message, sent: None });
+            self.wait(message);
         }
     }
 
@@ -122,7 +143,7 @@ impl Outbox {
     pub(crate) fn acknowledge(&mut self, seq: Seq) -> bool {
         let before = self.waiting.len();
         while self.waiting.front().is_some_and(|waiting| waiting.sent.is_some_and(|sent| sent <= seq)) {
-            self.waiting.pop_front();
+            self.bytes -= self.waiting.pop_front().map_or(0, |arrived| arrived.bytes);
             self.sent -= 1;
         }
         self.waiting.len() < before

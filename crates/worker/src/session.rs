@@ -24,6 +24,7 @@ use tonic::Streaming;
 use crate::Status;
 use crate::attempt::{AttemptKey, Stop};
 use crate::outbox::Seq;
+use crate::task::ArtifactLimits;
 use crate::worker::Worker;
 
 /// Messages handed to the transport and not yet sent. When it is full, reports wait in their outboxes.
@@ -52,7 +53,7 @@ pub(crate) struct Session {
     outgoing: mpsc::Sender<WorkRequest>,
     incoming: Streaming<courant_proto::v1::WorkResponse>,
     interval: Duration,
-    max_artifact_bytes: u64,
+    artifacts: ArtifactLimits,
     /// Sent before any report.
     answers: VecDeque<Message>,
     /// Whether the server knows that nothing new is taken.
@@ -93,10 +94,7 @@ impl Session {
             outgoing,
             incoming,
             interval,
-            max_artifact_bytes: u64::try_from(welcome.max_artifact_bytes)
-                .ok()
-                .filter(|&max| max > 0)
-                .unwrap_or(u64::MAX),
+            artifacts: ArtifactLimits::of(&welcome),
             answers: VecDeque::new(),
             closed: hello_slots == 0,
             seq: 0,
@@ -239,7 +237,7 @@ impl Session {
             tracing::debug!("a job came while shutting down; it is handed back");
             self.answer(Message::Released(ReportReleased { attempt }));
         } else if self.answer(Message::Accepted(Accepted { attempt })) {
-            worker.start(assignment, self.max_artifact_bytes);
+            worker.start(assignment, self.artifacts);
         }
     }
 

@@ -8,7 +8,7 @@ use courant_proto::v1::work_request::Message;
 use courant_proto::v1::{
     Assignment, FinishedPages, JobError, Page, Password, ReportExportCompleted, ReportExportFailed,
     ReportExportProgress, ReportExportStarted, ReportPage, ReportPlan, ReportProgress, ReportZone, ResultFormat, Stage,
-    Zone,
+    Welcome, Zone,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,25 @@ pub struct Task {
     pub(crate) attempt: Arc<Attempt>,
     pub(crate) assignment: Arc<Assignment>,
     pub(crate) calls: Calls,
-    pub(crate) max_artifact_bytes: u64,
+    pub(crate) artifacts: ArtifactLimits,
+}
+
+/// The largest artifacts that the server takes, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ArtifactLimits {
+    by_itself: u64,
+    /// Within the report of its page; 0 of a server that takes none so.
+    with_page: u64,
+}
+
+impl ArtifactLimits {
+    pub(crate) fn of(welcome: &Welcome) -> Self {
+        let by_itself = u64::try_from(welcome.max_artifact_bytes).ok().filter(|&max| max > 0);
+        Self {
+            by_itself: by_itself.unwrap_or(u64::MAX),
+            with_page: u64::try_from(welcome.max_page_artifact_bytes).unwrap_or(0),
+        }
+    }
 }
 
 /// Where an artifact's bytes come from. Must be readable twice, since a broken connection starts the call over.
@@ -189,7 +207,7 @@ impl Task {
 
     /// The largest artifact the server takes, in bytes.
     pub fn max_artifact_bytes(&self) -> u64 {
-        self.max_artifact_bytes
+        self.artifacts.by_itself
     }
 
     /// Cancelled when the attempt must stop: the job was cancelled, its lease is lost, or this worker shuts down and its grace
@@ -224,7 +242,7 @@ impl Task {
     /// Reads an artifact that this or an earlier attempt wrote, for example `pages/000001.json`, whole into memory.
     /// `written_by`: the number of the attempt. [`CallError::NotFound`] if it wrote none of that name.
     pub async fn read_artifact(&self, written_by: i32, name: &str) -> Result<Bytes, CallError> {
-        let limit = usize::try_from(self.max_artifact_bytes).unwrap_or(usize::MAX);
+        let limit = usize::try_from(self.artifacts.by_itself).unwrap_or(usize::MAX);
         self.calls.read_artifact(&self.attempt, written_by, name, limit).await
     }
 
@@ -258,7 +276,25 @@ impl Task {
     /// zones. Durable.
     pub async fn page(&self, page: Page) -> Result<(), CallError> {
         let attempt = Some(self.attempt.key.to_ref());
-        self.durable(Message::Page(ReportPage { attempt, page: Some(page) })).await
+        self.durable(Message::Page(ReportPage { attempt, page: Some(page), artifact: Bytes::new() })).await
+    }
+
+    /// Says that a page is done, with its artifact: what [`write_artifact`](Self::write_artifact) and [`page`](Self::page)
+    /// do one after the other, in one step where the server takes artifacts of this size so. Durable.
+    pub async fn page_with_artifact(&self, page: Page, artifact: impl Into<Bytes>) -> Result<(), CallError> {
+        let artifact = artifact.into();
+        if artifact.is_empty() || !self.goes_with_page(artifact.len()) {
+            self.write_artifact(&format!("pages/{:06}.json", page.number), artifact).await?;
+            return self.page(page).await;
+        }
+        let attempt = Some(self.attempt.key.to_ref());
+        self.durable(Message::Page(ReportPage { attempt, page: Some(page), artifact })).await
+    }
+
+    /// Whether [`page_with_artifact`](Self::page_with_artifact) stores so many bytes in one step. Where it does not, several
+    /// artifacts written at the same time are faster than one after the other.
+    pub fn goes_with_page(&self, artifact_bytes: usize) -> bool {
+        artifact_bytes as u64 <= self.artifacts.with_page
     }
 
     /// Says that an export began. Durable.

@@ -20,6 +20,7 @@ use crate::attempt::{Attempt, AttemptKey, Stop};
 use crate::calls::{Bearer, Calls};
 use crate::outbox::{Outbox, Seq};
 use crate::session::{End, Session};
+use crate::task::ArtifactLimits;
 use crate::turns::{Kind, Turns};
 use crate::{Config, ConfigError, Handler, Outcome, Status, Task, TaskError};
 use courant_runtime::Backoff;
@@ -256,7 +257,7 @@ impl Worker {
     }
 
     /// Starts an attempt on its own task. One that is here already goes on.
-    pub(crate) fn start(&mut self, assignment: Assignment, max_artifact_bytes: u64) {
+    pub(crate) fn start(&mut self, assignment: Assignment, artifacts: ArtifactLimits) {
         let Some(key) = assignment.attempt.clone().map(AttemptKey::from) else { return };
         if self.attempts.contains_key(&key) {
             return;
@@ -267,7 +268,7 @@ impl Worker {
         let attempt = Arc::new(Attempt::new(key.clone(), self.config.outbox, self.turns.clone()));
         self.attempts.insert(key, attempt.clone());
         let calls = self.calls.clone();
-        let task = Task { attempt: attempt.clone(), assignment: Arc::new(assignment), calls, max_artifact_bytes };
+        let task = Task { attempt: attempt.clone(), assignment: Arc::new(assignment), calls, artifacts };
         let (handler, released) = (self.handler.clone(), self.released.clone());
         let (longest, patience) = (self.config.max_job_duration, self.config.stop_timeout);
         self.tracker.spawn(async move {

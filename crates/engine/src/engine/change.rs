@@ -15,6 +15,20 @@ use crate::snapshot::JobSnapshot;
 /// How often a change is tried again after losing a race.
 const RACES: usize = 32;
 
+/// What happens to a job at once.
+#[derive(Debug, Default)]
+pub struct Changes {
+    pub changes: Vec<Change>,
+    /// What the changes speak of.
+    pub blobs: Vec<Blob>,
+}
+
+impl From<Vec<Change>> for Changes {
+    fn from(changes: Vec<Change>) -> Self {
+        Self { changes, blobs: Vec::new() }
+    }
+}
+
 impl Engine {
     /// Brings a job into being, together with blobs of it; with a worker, its first attempt starts there at once. Gives the
     /// revision of its first event; `None` if it was there already.
@@ -78,18 +92,18 @@ impl Engine {
         id: &JobId,
         decide: impl Fn(&Job) -> Result<Option<Change>, Error>,
     ) -> Result<JobSnapshot, Error> {
-        self.change_all(id, |job| Ok(decide(job)?.into_iter().collect())).await
+        self.change_all(id, |job| Ok(Changes::from(decide(job)?.into_iter().collect::<Vec<_>>()))).await
     }
 
-    /// Changes a job several times in one append: all of the changes happen, in order, or none.
+    /// Changes a job several times in one append: all of the changes happen, in order, or none. Blobs are stored with them.
     pub async fn change_all(
         &self,
         id: &JobId,
-        decide: impl Fn(&Job) -> Result<Vec<Change>, Error>,
+        decide: impl Fn(&Job) -> Result<Changes, Error>,
     ) -> Result<JobSnapshot, Error> {
         for _ in 0..RACES {
             let current = self.current(id).ok_or_else(|| Error::JobNotFound(id.clone()))?;
-            let wanted = decide(&current.job)?;
+            let Changes { changes: wanted, blobs } = decide(&current.job)?;
             if wanted.is_empty() {
                 return Ok(self.snapshot(current));
             }
@@ -97,7 +111,7 @@ impl Engine {
             let changes = in_turn(&current.with_live_percent(), wanted, ran_ms)?;
             let newest = changes.last().map_or(&current.job, |last| &last.job).clone();
             let (key, expect) = (Key::of(&current.job), Some(current.revision));
-            match self.log.append(Append { key, expect, changes, blobs: Vec::new() }).await {
+            match self.log.append(Append { key, expect, changes, blobs }).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
                     return self.get_changed(id, revision, newest).ok_or_else(|| Error::JobNotFound(id.clone()));

@@ -7,6 +7,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use courant_worker::{CallError, Task};
 use futures::future::try_join_all;
 use tokio::sync::Notify;
@@ -175,27 +176,33 @@ impl<'a> Extraction<'a> {
     /// Gives a page up.
     pub(super) async fn give_up(&self, page: u32) -> Result<(), Failure> {
         let lost = self.keep(PageArtifact::unreadable(page, 0.0, LOST)).await?;
-        self.report(&lost).await
+        self.report(lost).await
     }
 
-    /// Stores a page here and at the server.
-    pub(super) async fn keep(&self, page: PageArtifact) -> Result<PageArtifact, Failure> {
+    /// Stores a page here, and at the server if it does not go there with its report.
+    pub(super) async fn keep(&self, page: PageArtifact) -> Result<KeptPage, Failure> {
         let json = serde_json::to_vec(&page).map_err(std::io::Error::from)?;
         self.store.put(page.number, &json).await?;
+        if self.task.goes_with_page(json.len()) {
+            return Ok(KeptPage { page, unsent: Some(json.into()) });
+        }
         match self.task.write_artifact(&PageArtifact::name(page.number), json).await {
             Err(CallError::TooLarge(_)) if !page.unreadable => {
                 let why = "this page could not be kept: it holds more text than the server takes for one page";
                 Box::pin(self.keep(PageArtifact::unreadable(page.number, page.duration_ms, why))).await
             }
             Err(error) => Err(error.into()),
-            Ok(_) => Ok(page),
+            Ok(_) => Ok(KeptPage { page, unsent: None }),
         }
     }
 
     /// Tells the server of a stored page.
-    pub(super) async fn report(&self, page: &PageArtifact) -> Result<(), Failure> {
-        self.task.page(wire::page(page)).await?;
-        self.schedule().finished.add(page);
+    pub(super) async fn report(&self, KeptPage { page, unsent }: KeptPage) -> Result<(), Failure> {
+        match unsent {
+            Some(artifact) => self.task.page_with_artifact(wire::page(&page), artifact).await?,
+            None => self.task.page(wire::page(&page)).await?,
+        }
+        self.schedule().finished.add(&page);
         self.supervisor.budget.page_done();
         self.with_progress(|progress, done| progress.extracting(done));
         Ok(())
@@ -211,6 +218,13 @@ impl<'a> Extraction<'a> {
             change(&mut progress, done);
         }
     }
+}
+
+/// A page that is stored here.
+pub(super) struct KeptPage {
+    pub(super) page: PageArtifact,
+    /// Its artifact, where that goes to the server with the report of the page.
+    unsent: Option<Bytes>,
 }
 
 /// The schedule of what earlier attempts have left to do.

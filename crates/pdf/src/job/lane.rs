@@ -112,7 +112,7 @@ impl<'l, 'a> Lane<'l, 'a> {
                 // The child stops, too, as soon as its pipe is full.
                 turn = None;
                 if let Some(stored) = storing.next().await {
-                    self.job.report(&stored?).await?;
+                    self.job.report(stored?).await?;
                 }
                 continue;
             }
@@ -121,7 +121,7 @@ impl<'l, 'a> Lane<'l, 'a> {
             }
             tokio::select! {
                 biased;
-                Some(stored) = storing.next() => self.job.report(&stored?).await?,
+                Some(stored) = storing.next() => self.job.report(stored?).await?,
                 said = self.next() => match said?.and_then(|said| self.take(said, chunk, &mut pictures)) {
                     Ok(HandledMessage::Page(page, picture)) => storing.push(*page, picture),
                     Ok(HandledMessage::Picture) => {}
@@ -133,7 +133,7 @@ impl<'l, 'a> Lane<'l, 'a> {
         drop(turn);
         // What the child said before its end counts.
         while let Some(stored) = storing.next().await {
-            self.job.report(&stored?).await?;
+            self.job.report(stored?).await?;
         }
         Ok(ended.map_err(|error| self.failed(error)))
     }
@@ -254,7 +254,7 @@ async fn turn_while(job: &Extraction<'_>, storing: &mut Storing<'_, '_>) -> Resu
     loop {
         tokio::select! {
             biased;
-            Some(stored) = storing.next() => job.report(&stored?).await?,
+            Some(stored) = storing.next() => job.report(stored?).await?,
             turn = &mut turn => return Ok(turn),
         }
     }

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 
-use super::extract::Extraction;
+use super::extract::{Extraction, KeptPage};
 use crate::artifact::PageArtifact;
 use crate::failure::Failure;
 use crate::ocr::Picture;
@@ -18,7 +18,7 @@ const PICTURES: usize = 4;
 
 pub(super) struct Storing<'l, 'a> {
     job: &'l Extraction<'a>,
-    under_way: FuturesOrdered<BoxFuture<'l, Result<PageArtifact, Failure>>>,
+    under_way: FuturesOrdered<BoxFuture<'l, Result<KeptPage, Failure>>>,
     /// Of each, whether it is a picture.
     is_picture: VecDeque<bool>,
 }
@@ -41,7 +41,7 @@ impl<'l, 'a> Storing<'l, 'a> {
     }
 
     /// Waits until the next page is stored. `None` if none is under way. May be dropped and called again.
-    pub(super) async fn next(&mut self) -> Option<Result<PageArtifact, Failure>> {
+    pub(super) async fn next(&mut self) -> Option<Result<KeptPage, Failure>> {
         let stored = self.under_way.next().await?;
         self.is_picture.pop_front();
         Some(stored)
@@ -53,7 +53,7 @@ async fn recognize_and_keep(
     job: &Extraction<'_>,
     page: PageArtifact,
     picture: Option<Picture>,
-) -> Result<PageArtifact, Failure> {
+) -> Result<KeptPage, Failure> {
     let page = match (&job.reader, picture) {
         (Some(reader), Some(picture)) => reader.read(page, &picture).await,
         _ => page,

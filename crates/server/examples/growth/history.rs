@@ -59,7 +59,7 @@ pub async fn row(folder: &Path, size: usize) -> anyhow::Result<Row> {
 
 async fn report(services: &Services, id: &JobId, pages: std::ops::Range<usize>) -> anyhow::Result<()> {
     let finished = |number: usize| Change::PageFinished { attempt: 1, page: Box::new(page(number as u32)) };
-    services.engine.change_all(id, |_| Ok(pages.clone().map(finished).collect())).await?;
+    services.engine.change_all(id, |_| Ok(pages.clone().map(finished).collect::<Vec<_>>().into())).await?;
     Ok(())
 }
 

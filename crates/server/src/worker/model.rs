@@ -332,7 +332,9 @@ impl World {
         if self.workers[worker].stream.is_none() {
             return;
         }
-        if let Report::Page(page) = what {
+        if let Report::Page(page) = what
+            && !goes_with_report(page)
+        {
             self.store(holder, page).await;
         }
         let fake = &mut self.workers[worker];
@@ -367,7 +369,7 @@ impl World {
         let name = crate::objects::page_name(page as u32);
         let file = crate::files::JobFile::artifact(&holder.attempt.job, holder.attempt.number, &name);
         let mut writer = self.services.files.receive_artifact(file);
-        writer.file.push(bytes::Bytes::from_static(b"{}")).await.unwrap();
+        writer.file.push(bytes::Bytes::from_static(PAGE)).await.unwrap();
         writer.finish().await.unwrap();
     }
 
@@ -636,6 +638,14 @@ async fn serve(
     registry.detach(&session);
 }
 
+/// The artifact of a page.
+const PAGE: &[u8] = b"{}";
+
+/// Whether the artifact of a page comes with its report, or was written before.
+fn goes_with_report(page: i32) -> bool {
+    page % 2 == 0
+}
+
 fn message(holder: &Holder, what: Report) -> In {
     // Reports need no credential: the stream says which worker it is.
     let none = Credentials::new(&courant_auth::Secret::new([0; 32]).unwrap());
@@ -646,9 +656,11 @@ fn message(holder: &Holder, what: Report) -> In {
             let pages = wanted.map(|n| v1::PageRange { first: n * 3 + 1, last: n * 3 + 3 }).collect();
             In::Offer(v1::OfferPages { attempt, revision, pages })
         }
-        Report::Page(number) => {
-            In::Page(v1::ReportPage { attempt, page: Some(v1::Page { number, ..v1::Page::default() }) })
-        }
+        Report::Page(number) => In::Page(v1::ReportPage {
+            attempt,
+            page: Some(v1::Page { number, ..v1::Page::default() }),
+            artifact: if goes_with_report(number) { PAGE.into() } else { bytes::Bytes::new() },
+        }),
         Report::Accepted => In::Accepted(v1::Accepted { attempt }),
         Report::Plan => In::Plan(v1::ReportPlan { attempt, pages_total: PAGES }),
         Report::Progress => {

@@ -13,6 +13,8 @@ use crate::services::Services;
 
 /// The most pages taken at once.
 pub const MAX_PAGES: usize = 64;
+/// Bytes of their reports, with the artifacts in them. A single one may have more.
+pub const MAX_BYTES: usize = 1 << 20;
 
 /// Takes the pages, or says why it takes none.
 pub(super) async fn take(

@@ -270,7 +270,12 @@ impl Chain {
         if !is_page(next) {
             return Vec::new();
         }
-        let more = self.waiting.iter().take(page_batch::MAX_PAGES - 1).take_while(|report| is_page(report)).count();
+        let mut bytes = next.bytes;
+        let fits = |report: &&Arrived| {
+            bytes += report.bytes;
+            is_page(report) && bytes <= page_batch::MAX_BYTES
+        };
+        let more = self.waiting.iter().take(page_batch::MAX_PAGES - 1).take_while(fits).count();
         self.waiting.drain(..more).collect()
     }
 }

@@ -4,16 +4,18 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use courant_engine::Error as Refused;
 use courant_engine::attempt::AttemptId;
+use courant_engine::engine::Changes;
 use courant_engine::hub::watch_queue::TransientChange;
 use courant_engine::large;
 use courant_engine::retry::cancelled;
 use courant_engine::view::LiveProgress;
 use courant_joblog::event::{AttemptCharge, Change};
 use courant_joblog::ids::WorkerId;
-use courant_joblog::job::{ExportState, Format, Job, JobError, KEPT_WARNINGS, Progress, Stage, State};
-use courant_joblog::log::AppendError;
+use courant_joblog::job::{ExportState, Format, Job, JobError, KEPT_WARNINGS, Page, Progress, Stage, State};
+use courant_joblog::log::{AppendError, MAX_BLOB_BYTES};
 use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
 use futures::{StreamExt, TryStreamExt};
@@ -199,38 +201,54 @@ impl Report<'_> {
     }
 
     pub(super) async fn page(&self, report: v1::ReportPage) -> Result<(), Error> {
-        let page = convert::page_in(report.page)?;
-        let job = self.held_job()?;
-        if job.pages.is_done(page.number) {
-            return Ok(());
-        }
-        self.stored(&page_name(page.number)).await?;
-        let attempt = self.attempt.number;
-        self.change(|job| {
-            let new = !job.pages.is_done(page.number);
-            new.then(|| Change::PageFinished { attempt, page: Box::new(page.clone()) })
-        })
-        .await
+        self.pages(vec![report]).await
     }
 
-    /// Pages that wait together, in one append. An error says that none was taken.
+    /// Pages that wait together, in one append with their artifacts. An error says that none was taken.
     pub(super) async fn pages(&self, reports: Vec<v1::ReportPage>) -> Result<(), Error> {
-        let pages = reports.into_iter().map(|report| convert::page_in(report.page)).collect::<Result<Vec<_>, _>>()?;
+        let pages = reports.into_iter().map(page_in).collect::<Result<Vec<_>, _>>()?;
         let job = self.held_job()?;
-        let new: Vec<u32> = pages.iter().map(|page| page.number).filter(|page| !job.pages.is_done(*page)).collect();
-        let looks = futures::stream::iter(new).map(|page| async move { self.stored(&page_name(page)).await });
+        let new = pages.iter().filter(|(page, _)| !job.pages.is_done(page.number));
+        let new: Vec<(u32, Bytes)> = new.map(|(page, artifact)| (page.number, artifact.clone())).collect();
+        let looks = futures::stream::iter(new).map(|(page, artifact)| self.store_or_look(page, artifact));
         looks.buffer_unordered(LOOKS).try_collect::<()>().await?;
-        let attempt = self.attempt.number;
         let decide = |job: &Job| {
             self.owned(job)?;
-            if job.state != State::Running {
-                return Ok(Vec::new());
-            }
-            let mut seen = HashSet::new();
-            let new = pages.iter().filter(|page| !job.pages.is_done(page.number) && seen.insert(page.number));
-            Ok(new.map(|page| Change::PageFinished { attempt, page: Box::new(page.clone()) }).collect())
+            Ok(if job.state == State::Running { self.finished(job, &pages) } else { Changes::default() })
         };
         Ok(self.services.engine.change_all(&self.attempt.job, decide).await.map(drop)?)
+    }
+
+    /// Sees to it that a page's artifact is there, unless it is stored with the report.
+    async fn store_or_look(&self, page: u32, artifact: Bytes) -> Result<(), Error> {
+        let (files, name) = (&self.services.files, page_name(page));
+        if artifact.is_empty() {
+            return self.stored(&name).await;
+        }
+        if artifact.len() <= files.small_bytes() {
+            return Ok(());
+        }
+        // Sent to a server that took more.
+        let mut writer = files.receive_artifact(JobFile::artifact(&self.attempt.job, self.attempt.number, &name));
+        writer.file.push(artifact).await?;
+        writer.finish().await.map(drop)
+    }
+
+    /// What is new of the pages.
+    fn finished(&self, job: &Job, pages: &[(Page, Bytes)]) -> Changes {
+        let (mut changes, mut seen) = (Changes::default(), HashSet::new());
+        let attempt = self.attempt.number;
+        for (page, artifact) in pages {
+            if job.pages.is_done(page.number) || !seen.insert(page.number) {
+                continue;
+            }
+            if (1..=self.services.files.small_bytes()).contains(&artifact.len()) {
+                let file = JobFile::artifact(&job.id, attempt, &page_name(page.number));
+                changes.blobs.push(self.services.files.small_file(file, artifact.clone()));
+            }
+            changes.changes.push(Change::PageFinished { attempt, page: Box::new(page.clone()) });
+        }
+        changes
     }
 
     /// Says so if an artifact that must be there is not.
@@ -312,6 +330,15 @@ fn counting_all_parts(job: &Job, reported: Progress) -> Progress {
     }
     let (operation, units_done) = (job.progress.operation.clone(), job.progress.units_done);
     Progress { operation, units_done, ..reported }
+}
+
+/// A page and its artifact, which is empty when it was stored before.
+fn page_in(report: v1::ReportPage) -> Result<(Page, Bytes), Error> {
+    if report.artifact.len() > MAX_BLOB_BYTES {
+        let problem = format!("must have at most {MAX_BLOB_BYTES} bytes; write a larger one with WriteArtifact");
+        return Err(Error::field("page.artifact", problem));
+    }
+    Ok((convert::page_in(report.page)?, report.artifact))
 }
 
 fn handed_back() -> JobError {

@@ -62,7 +62,7 @@ async fn submit(world: &World) -> String {
 
 fn page(at: &AttemptRef, number: i32) -> Report {
     let page = Page { number, width: 100.0, height: 100.0, ..Page::default() };
-    Report::Page(ReportPage { attempt: Some(at.clone()), page: Some(page) })
+    Report::Page(ReportPage { attempt: Some(at.clone()), page: Some(page), ..Default::default() })
 }
 
 /// Stores the artifacts of pages.
@@ -245,7 +245,7 @@ async fn pages_of_a_part_that_wait_together_become_one_append() {
 fn large_page(at: &AttemptRef, number: i32) -> Report {
     let zone = |index| Zone { zone_id: format!("z{index}"), index, note: "n".repeat(1024), ..zone(number) };
     let page = Page { number, width: 100.0, height: 100.0, zones: (1..=1000).map(zone).collect(), ..Page::default() };
-    Report::Page(ReportPage { attempt: Some(at.clone()), page: Some(page) })
+    Report::Page(ReportPage { attempt: Some(at.clone()), page: Some(page), ..Default::default() })
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ fn lay(world: &World, job: &str, page: u32) {
 
 fn page(at: &AttemptRef, number: i32) -> Report {
     let page = Page { number, width: 100.0, height: 100.0, ..Page::default() };
-    Report::Page(ReportPage { attempt: Some(at.clone()), page: Some(page) })
+    Report::Page(ReportPage { attempt: Some(at.clone()), page: Some(page), ..Default::default() })
 }
 
 #[tokio::test]

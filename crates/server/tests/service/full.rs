@@ -91,7 +91,7 @@ fn a_store_without_space_is_not_ready_and_reads_and_reports_go_on() {
         // What needs no space of the store: a report about what is there already, and the end of the job.
         worker.plan(&at, 1).await;
         let page = Page { number: 1, width: 1.0, height: 1.0, ..Page::default() };
-        let report = ReportPage { attempt: Some(at.clone()), page: Some(page) };
+        let report = ReportPage { attempt: Some(at.clone()), page: Some(page), ..Default::default() };
         worker.send(work_request::Message::Page(report)).await;
         worker.succeed(&at).await;
         worker.sync().await;
@@ -137,7 +137,11 @@ fn on_a_full_disk_of_the_log_jobs_are_cancelled_and_reports_wait() {
         }
         let page = || {
             let page = Page { number: 1, width: 1.0, height: 1.0, ..Page::default() };
-            work_request::Message::Page(ReportPage { attempt: Some(at.clone()), page: Some(page) })
+            work_request::Message::Page(ReportPage {
+                attempt: Some(at.clone()),
+                page: Some(page),
+                ..Default::default()
+            })
         };
         worker.send(page()).await;
         let sent = worker.sync().await;

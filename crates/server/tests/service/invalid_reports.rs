@@ -20,7 +20,7 @@ fn plan(attempt: Option<AttemptRef>, pages_total: i32) -> Report {
 }
 
 fn page(attempt: Option<AttemptRef>, page: Page) -> Report {
-    Report::Page(ReportPage { attempt, page: Some(page) })
+    Report::Page(ReportPage { attempt, page: Some(page), ..Default::default() })
 }
 
 fn zoned(attempt: Option<AttemptRef>, change: fn(&mut Zone)) -> Report {
@@ -72,7 +72,7 @@ const INVALID_REPORTS: &[(&str, Nonsense)] = &[
     ("negative pages", |at| plan(at, -1)),
     ("pages without end", |at| plan(at, i32::MAX)),
     ("another plan", |at| plan(at, 3)),
-    ("no page", |at| Report::Page(ReportPage { attempt: at, page: None })),
+    ("no page", |at| Report::Page(ReportPage { attempt: at, page: None, ..Default::default() })),
     ("page 0", |at| page(at, Page::default())),
     ("a negative page", |at| page(at, Page { number: -1, ..Page::default() })),
     ("a page over the plan", |at| page(at, Page { number: 9, ..Page::default() })),

@@ -201,7 +201,7 @@ async fn a_part_of_a_dead_helper_comes_back_with_what_was_done_of_it() {
     let refused = helper.write(&part, "pages/000008.json", b"{}").await.unwrap_err();
     assert_eq!(reason(&refused), "LEASE_LOST");
     let page = Page { number: 8, width: 1.0, height: 1.0, ..Page::default() };
-    helper.send(Report::Page(ReportPage { attempt: Some(part.clone()), page: Some(page) })).await;
+    helper.send(Report::Page(ReportPage { attempt: Some(part.clone()), page: Some(page), ..Default::default() })).await;
     helper.lost(&part).await;
     let (_, job, _) = story.finish((1..=10).filter(|page| *page != 7)).await;
     assert_eq!((job.state(), job.attempt), (JobState::Succeeded, 1), "the lead finished alone, in the same attempt");
@@ -231,7 +231,7 @@ async fn when_the_lead_is_gone_the_next_attempt_keeps_the_pages_and_the_helper_i
     assert_eq!(done, [(1, 1, 1), (6, 6, 1), (8, 8, 1)], "it knows which, not only how many");
     // The old part says something still.
     let page = Page { number: 7, width: 1.0, height: 1.0, ..Page::default() };
-    helper.send(Report::Page(ReportPage { attempt: Some(part.clone()), page: Some(page) })).await;
+    helper.send(Report::Page(ReportPage { attempt: Some(part.clone()), page: Some(page), ..Default::default() })).await;
     helper.lost(&part).await;
     assert_eq!(story.done().await, 3);
     again.sync().await;
@@ -301,8 +301,8 @@ async fn a_part_reports_its_own_pages_and_nothing_else() {
         let page = Page { number: 5, width: 1.0, height: 1.0, ..Page::default() };
         helper
             .send(match invalid {
-                0 => Report::Page(ReportPage { attempt, page: Some(page) }),
-                1 => Report::Page(ReportPage { attempt, page: Some(Page { number: 6, ..page }) }),
+                0 => Report::Page(ReportPage { attempt, page: Some(page), ..Default::default() }),
+                1 => Report::Page(ReportPage { attempt, page: Some(Page { number: 6, ..page }), ..Default::default() }),
                 2 => Report::Plan(ReportPlan { attempt, pages_total: 3 }),
                 _ => Report::Offer(OfferPages { attempt, revision: 1, pages: vec![] }),
             })

@@ -109,11 +109,75 @@ async fn artifacts_of_a_removed_job_are_not_those_of_the_next_with_its_id() {
             worker.write(&at, "pages/000001.json", b"{}").await.unwrap();
         }
         let page = Page { number: 1, ..Page::default() };
-        worker.send(work_request::Message::Page(ReportPage { attempt: Some(at.clone()), page: Some(page) })).await;
+        worker
+            .send(work_request::Message::Page(ReportPage {
+                attempt: Some(at.clone()),
+                page: Some(page),
+                ..Default::default()
+            }))
+            .await;
         worker.succeed(&at).await;
         worker.sync().await;
         let state = world.job("alice", &id).await.state();
         assert_eq!(state, if round == 0 { JobState::Succeeded } else { JobState::Failed });
         world.jobs("alice").delete_job(DeleteJobRequest { job_id: id }).await.unwrap();
     }
+}
+
+async fn page(world: &World, id: &str, page: i32) -> Vec<u8> {
+    use read_page_response::Part;
+    let mut stream =
+        world.jobs("alice").read_page(ReadPageRequest { job_id: id.into(), page }).await.unwrap().into_inner();
+    let mut bytes = Vec::new();
+    while let Some(message) = stream.message().await.unwrap() {
+        if let Some(Part::Chunk(chunk)) = message.part {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    bytes
+}
+
+fn page_with(at: &AttemptRef, number: i32, artifact: Vec<u8>) -> work_request::Message {
+    let page = Some(Page { number, ..Page::default() });
+    work_request::Message::Page(ReportPage { attempt: Some(at.clone()), page, artifact: artifact.into() })
+}
+
+#[tokio::test]
+async fn the_artifact_of_a_page_comes_with_its_report_and_stays_as_it_was_first() {
+    let world = World::tuned(thousand).await;
+    let id = submit(&world, 10).await;
+    let mut worker = world.worker("w").await;
+    assert_eq!(worker.welcome.max_page_artifact_bytes, 1000);
+    let at = worker.take().await.attempt.unwrap();
+    worker.plan(&at, 3).await;
+    // The largest that goes into the log, one that a server with other settings would take, and one said twice.
+    for (number, bytes) in [(1, vec![b'a'; 1000]), (2, vec![b'b'; 5000]), (3, vec![b'c'; 10]), (3, vec![b'd'; 10])] {
+        worker.send(page_with(&at, number, bytes)).await;
+    }
+    worker.sync().await;
+    assert_eq!(world.job("alice", &id).await.pages_done, 3);
+    let world = world.restart().await;
+    let pages = [page(&world, &id, 1).await, page(&world, &id, 2).await, page(&world, &id, 3).await];
+    assert_eq!(pages, [vec![b'a'; 1000], vec![b'b'; 5000], vec![b'c'; 10]]);
+}
+
+#[tokio::test]
+async fn artifacts_that_are_too_large_for_a_report_and_those_of_lost_attempts_are_not_stored() {
+    let world = World::tuned(thousand).await;
+    let id = submit(&world, 10).await;
+    let mut worker = world.worker("w").await;
+    let at = worker.take().await.attempt.unwrap();
+    worker.plan(&at, 2).await;
+    worker.send(page_with(&at, 1, vec![b'a'; 10])).await;
+    worker.send(page_with(&at, 2, vec![b'b'; (256 << 10) + 1])).await;
+    worker.sync().await;
+    let job = world.job("alice", &id).await;
+    let error = job.error.unwrap();
+    assert_eq!((error.code.as_str(), job.pages_done), ("INVALID_REPORT", 1), "{error:?}");
+    assert!(error.message.contains("WriteArtifact"), "{error:?}");
+    let files = world.files();
+    worker.send(page_with(&at, 2, vec![b'b'; 5000])).await;
+    let lost = worker.order().await;
+    assert!(matches!(lost, work_response::Message::LeaseLost(_)), "{lost:?}");
+    assert_eq!(world.files(), files);
 }

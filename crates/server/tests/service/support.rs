@@ -358,7 +358,7 @@ impl Worker {
     pub async fn page(&mut self, at: &AttemptRef, number: i32) {
         self.write(at, &format!("pages/{number:06}.json"), page_json(number).as_bytes()).await.unwrap();
         let page = Page { number, width: 100.0, height: 100.0, zones: vec![zone(number)], ..Page::default() };
-        self.send(Report::Page(ReportPage { attempt: Some(at.clone()), page: Some(page) })).await;
+        self.send(Report::Page(ReportPage { attempt: Some(at.clone()), page: Some(page), ..Default::default() })).await;
     }
 
     pub async fn succeed(&self, at: &AttemptRef) {

@@ -129,6 +129,7 @@ impl Line {
             lease_duration: duration(3 * interval),
             in_flight,
             max_artifact_bytes: 64 << 20,
+            max_page_artifact_bytes: 0,
         }))
         .await;
     }

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use bytes::Bytes;
 use courant_proto::v1::work_request::Message as Out;
 use courant_proto::v1::worker_service_client::WorkerServiceClient;
 use courant_proto::v1::write_artifact_request::Part;
@@ -123,11 +124,17 @@ impl Script {
         for number in own.filter(|page| !is_done(page)) {
             self.progress(number, pages).await?;
             self.rest(1, 60).await;
-            self.write(&format!("pages/{number:06}.json"), page_text(att)).await?;
+            // Some artifacts come with the report of their page, others before it.
+            let artifact = if self.rng.bool() {
+                page_text(att).into()
+            } else {
+                self.write(&format!("pages/{number:06}.json"), page_text(att)).await?;
+                Bytes::new()
+            };
             let zones = (1..=self.rng.i32(0..3)).map(|index| zone(number, index)).collect();
             // The width says who made the page.
             let page = Page { number, width: f64::from(att), height: 1.0, zones, ..Page::default() };
-            reports.push(Out::Page(ReportPage { attempt: Some(self.key.reference()), page: Some(page) }));
+            reports.push(Out::Page(ReportPage { attempt: Some(self.key.reference()), page: Some(page), artifact }));
             if !at_once {
                 self.send_all(&mut reports).await?;
             }
@@ -222,7 +229,7 @@ pub(super) fn late(rng: &mut Rng, key: &Key) -> Out {
         0 => Out::Accepted(Accepted { attempt }),
         1 => {
             let page = Page { number: 1, width: f64::from(att), height: 1.0, ..Page::default() };
-            Out::Page(ReportPage { attempt, page: Some(page) })
+            Out::Page(ReportPage { attempt, page: Some(page), artifact: page_text(att).into() })
         }
         2 => Out::Failed(ReportFailed { attempt, error: Some(error(att, true)) }),
         3 => Out::Released(ReportReleased { attempt }),
