@@ -32,8 +32,8 @@ const MAX_PAGES: usize = 16;
 /// looked through again after a crash, and gives nothing again.
 const POSITION_EVERY: Duration = Duration::from_secs(10);
 /// Between two transactions with notifications. The first after a pause is written at once; while many jobs end, those of this
-/// time are one transaction.
-const BATCH_FOR: Duration = Duration::from_millis(20);
+/// time are one transaction, and of one owner's those that would not be kept are not even written.
+const BATCH_FOR: Duration = Duration::from_millis(200);
 
 /// Follows for ever. Notifications are not worth the service: what fails is tried again.
 pub async fn run(services: Arc<Services>, notifications: Arc<NotificationInbox>) {

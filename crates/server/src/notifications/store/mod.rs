@@ -320,6 +320,7 @@ fn insert(
     }
     let before = current(all)?;
     let (mut change, mut new) = (before, HashMap::<&str, usize>::new());
+    let drafts = newest_of_each(drafts, most);
     {
         let mut insert = all.prepare_cached(
             "INSERT INTO notices VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
@@ -344,6 +345,22 @@ fn insert(
         counts.insert(owner.to_owned(), count.min(most));
     }
     if change > before { set_current(all, change) } else { Ok(()) }
+}
+
+/// Without those that would have to go again for the others.
+fn newest_of_each(drafts: &[Draft], most: usize) -> Vec<&Draft> {
+    let mut found = HashMap::<Option<&str>, usize>::new();
+    let mut kept: Vec<&Draft> = drafts
+        .iter()
+        .rev()
+        .filter(|draft| {
+            let count = found.entry(draft.owner.as_deref()).or_default();
+            *count += 1;
+            *count <= most
+        })
+        .collect();
+    kept.reverse();
+    kept
 }
 
 fn count(all: &Transaction<'_>, owner: &str) -> rusqlite::Result<usize> {
@@ -415,6 +432,18 @@ pub(super) mod tests {
 
     fn ids(notifications: Vec<StoredNotification>) -> Vec<String> {
         notifications.into_iter().map(|notification| notification.id).collect()
+    }
+
+    #[test]
+    fn of_more_than_are_kept_the_newest_are_written_and_others_keep_theirs() {
+        let store = store(3);
+        store.insert(&[draft("b0", Some("bob"))], None).unwrap();
+        let many: Vec<Draft> = (0..10).map(|n| draft(&format!("a{n}"), Some("alice"))).collect();
+        let before = store.change().unwrap();
+        store.insert(&many, None).unwrap();
+        assert_eq!(store.change().unwrap(), before + 3, "the others were not written at all");
+        assert_eq!(ids(store.newest("alice", 10, false).unwrap()), ["a9", "a8", "a7"]);
+        assert_eq!(ids(store.newest("bob", 10, false).unwrap()), ["b0"]);
     }
 
     #[test]
