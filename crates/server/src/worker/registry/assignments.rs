@@ -11,8 +11,6 @@ use super::Registry;
 
 /// Workers that are looked at for a job that is being made.
 const LOOKED_AT: usize = 16;
-/// How long a confirmed attempt is remembered at least.
-pub(super) const REMEMBERED: Duration = Duration::from_secs(60);
 
 impl Registry {
     /// Keeps a slot of a worker for an attempt whose claim is about to be written, given how many jobs it holds. `false` if it
@@ -79,7 +77,7 @@ impl Registry {
     pub fn confirm(&self, worker: &WorkerId, attempt: &AttemptId) {
         if let Some(worker) = self.inner.lock().workers.get_mut(worker) {
             worker.unanswered.remove(attempt);
-            worker.confirmed.entry(attempt.clone()).or_insert_with(Instant::now);
+            worker.confirmed.add(attempt);
         }
     }
 
@@ -90,12 +88,12 @@ impl Registry {
         let mut inner = self.inner.lock();
         let Some(worker) = inner.workers.get_mut(worker) else { return };
         // What was confirmed a moment ago may have begun after `held` was read.
-        worker.confirmed.retain(|attempt, since| held.contains(attempt) || since.elapsed() < REMEMBERED);
+        worker.confirmed.forget(held);
         if !worker.connection.as_ref().is_some_and(|connection| connection.welcomed) {
             return;
         }
         for attempt in held {
-            if !worker.confirmed.contains_key(attempt) && !worker.claiming.contains(attempt) {
+            if !worker.confirmed.contains(attempt) && !worker.claiming.contains(attempt) {
                 worker.unanswered.entry(attempt.clone()).or_insert_with(Instant::now);
             }
         }

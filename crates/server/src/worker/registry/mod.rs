@@ -2,6 +2,7 @@
 //! worker within the lease time. What a worker holds is not kept here: the view knows.
 
 mod assignments;
+mod confirmed;
 mod operators;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use self::confirmed::Confirmed;
 use super::parts::PartRegistry;
 use crate::error::Error;
 
@@ -91,9 +93,8 @@ struct Worker {
     claiming: HashSet<AttemptId>,
     /// Assignments the worker has not answered yet.
     unanswered: HashMap<AttemptId, Instant>,
-    /// Attempts that the worker has shown, on this stream, to know of, and when it first did. Those that are over are
-    /// forgotten a while later.
-    confirmed: HashMap<AttemptId, Instant>,
+    /// Attempts that the worker has shown, on this stream, to know of. Those that are over are forgotten a while later.
+    confirmed: Confirmed,
     connection: Option<Connection>,
 }
 
@@ -189,7 +190,7 @@ impl Registry {
         let now = match inner.remove(&worker) {
             Some(old) => {
                 old.connection.iter().for_each(|connection| connection.replaced.cancel());
-                let (last_seen, confirmed) = (Instant::now(), HashMap::new());
+                let (last_seen, confirmed) = (Instant::now(), Confirmed::default());
                 Worker {
                     session,
                     subject: subject.into(),
@@ -440,7 +441,7 @@ impl Inner {
 
 impl Worker {
     fn new(session: u64, subject: &str, capabilities: WorkerCapabilities, connection: Option<Connection>) -> Self {
-        let (claiming, unanswered, confirmed) = (HashSet::new(), HashMap::new(), HashMap::new());
+        let (claiming, unanswered, confirmed) = (HashSet::new(), HashMap::new(), Confirmed::default());
         Self {
             session,
             subject: subject.into(),
@@ -480,7 +481,7 @@ impl Worker {
 
     /// Since when it has this attempt.
     fn since(&self, attempt: &AttemptId) -> Option<Instant> {
-        self.unanswered.get(attempt).or_else(|| self.confirmed.get(attempt)).copied()
+        self.unanswered.get(attempt).copied().or_else(|| self.confirmed.since(attempt))
     }
 
     /// Whether a job given now would likely arrive.

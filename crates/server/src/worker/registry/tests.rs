@@ -2,7 +2,7 @@
 
 use courant_joblog::ids::JobId;
 
-use super::assignments::REMEMBERED;
+use super::confirmed::REMEMBERED;
 use super::*;
 
 const WITHIN: Duration = Duration::from_secs(5);
