@@ -23,6 +23,12 @@ pub struct Changes {
     pub blobs: Vec<Blob>,
 }
 
+impl From<Option<Change>> for Changes {
+    fn from(change: Option<Change>) -> Self {
+        Self { changes: change.into_iter().collect(), blobs: Vec::new() }
+    }
+}
+
 impl From<Vec<Change>> for Changes {
     fn from(changes: Vec<Change>) -> Self {
         Self { changes, blobs: Vec::new() }
@@ -92,7 +98,7 @@ impl Engine {
         id: &JobId,
         decide: impl Fn(&Job) -> Result<Option<Change>, Error>,
     ) -> Result<JobSnapshot, Error> {
-        self.change_all(id, |job| Ok(Changes::from(decide(job)?.into_iter().collect::<Vec<_>>()))).await
+        self.change_all(id, |job| Ok(decide(job)?.into())).await
     }
 
     /// Changes a job several times in one append: all of the changes happen, in order, or none. Blobs are stored with them.
@@ -101,11 +107,25 @@ impl Engine {
         id: &JobId,
         decide: impl Fn(&Job) -> Result<Changes, Error>,
     ) -> Result<JobSnapshot, Error> {
+        let snapshot = match self.write(id, decide).await? {
+            Some((revision, newest)) => self.get_changed(id, revision, newest),
+            None => self.get(id),
+        };
+        snapshot.ok_or_else(|| Error::JobNotFound(id.clone()))
+    }
+
+    /// The same for who does not need all that readers see of the job: gives the newest change and what it made of the job.
+    /// `None` if nothing was to be changed.
+    pub async fn write(
+        &self,
+        id: &JobId,
+        decide: impl Fn(&Job) -> Result<Changes, Error>,
+    ) -> Result<Option<(Revision, Arc<Job>)>, Error> {
         for _ in 0..RACES {
             let current = self.current(id).ok_or_else(|| Error::JobNotFound(id.clone()))?;
             let Changes { changes: wanted, blobs } = decide(&current.job)?;
             if wanted.is_empty() {
-                return Ok(self.snapshot(current));
+                return Ok(None);
             }
             let ran_ms = self.read(|view| current.held_for_ms(view.now()));
             let changes = in_turn(&current.with_live_percent(), wanted, ran_ms)?;
@@ -114,7 +134,7 @@ impl Engine {
             match self.log.append(Append { key, expect, changes, blobs }).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
-                    return self.get_changed(id, revision, newest).ok_or_else(|| Error::JobNotFound(id.clone()));
+                    return Ok(Some((revision, newest)));
                 }
                 Err(AppendError::Conflict { actual }) => self.lost_to(actual).await,
                 Err(error) => return Err(Error::Append(error)),

@@ -38,6 +38,11 @@ impl DeferredReports {
         Self { understood, holders: HashSet::new() }
     }
 
+    /// Whether reports of it wait.
+    pub(super) fn holds(&self, holder: &Holder) -> bool {
+        self.holders.contains(holder)
+    }
+
     /// Decides about a report whose turn it is.
     pub(super) fn turn(
         &mut self,

@@ -36,6 +36,25 @@ pub(super) fn of_worker(
     }
 }
 
+/// The worker of a whole job says that it has it, and nothing else that it said of the job waits: nothing has to be written.
+pub(super) fn accepted(
+    services: &Services,
+    registry: &Registry,
+    worker: &WorkerId,
+    holder: Holder,
+    at: Option<v1::AttemptRef>,
+) -> Option<Out> {
+    let report = Report { services, registry, worker, attempt: holder.attempt };
+    registry.answered(worker, &report.attempt);
+    match report.held_job() {
+        Ok(_) => {
+            registry.confirm(worker, &report.attempt);
+            None
+        }
+        Err(_) => Some(Out::LeaseLost(v1::LeaseLost { attempt: at })),
+    }
+}
+
 /// Takes one report; returns the answer.
 pub async fn take(
     services: &Services,

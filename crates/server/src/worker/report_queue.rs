@@ -166,6 +166,15 @@ impl<'a> ReportQueue<'a> {
 
     fn report(&mut self, message: In) -> Result<(), Error> {
         let holder = holder_in(messages::attempt(&message).cloned())?;
+        if let In::Accepted(accepted) = &message
+            && holder.part.is_none()
+            && !self.jobs.contains_key(&holder.attempt.job)
+            && !self.deferred.holds(&holder)
+        {
+            let at = accepted.attempt.clone();
+            self.answers.extend(messages::accepted(self.services, self.registry, self.worker, holder, at));
+            return Ok(());
+        }
         let bytes = message.encoded_len();
         let number = self.arrivals.begin();
         self.bytes += bytes;

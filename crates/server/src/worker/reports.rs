@@ -111,9 +111,9 @@ impl Report<'_> {
     async fn change(&self, decide: impl Fn(&Job) -> Option<Change>) -> Result<(), Error> {
         let decide = |job: &Job| {
             self.owned(job)?;
-            Ok(if job.state == State::Running { decide(job) } else { None })
+            Ok(if job.state == State::Running { decide(job).into() } else { Changes::default() })
         };
-        Ok(self.services.engine.change(&self.attempt.job, decide).await.map(drop)?)
+        Ok(self.services.engine.write(&self.attempt.job, decide).await.map(drop)?)
     }
 
     fn report_transient(&self, job: &Job, progress: Progress, change: TransientChange) -> Result<(), Error> {
@@ -216,7 +216,7 @@ impl Report<'_> {
             self.owned(job)?;
             Ok(if job.state == State::Running { self.finished(job, &pages) } else { Changes::default() })
         };
-        Ok(self.services.engine.change_all(&self.attempt.job, decide).await.map(drop)?)
+        Ok(self.services.engine.write(&self.attempt.job, decide).await.map(drop)?)
     }
 
     /// Sees to it that a page's artifact is there, unless it is stored with the report.
@@ -295,9 +295,9 @@ impl Report<'_> {
             self.owned(job)?;
             let done = Change::Succeeded { attempt, warnings: warnings.clone() };
             // A cancel that was promised is kept, even if the work was done in the meantime.
-            Ok(Some(if job.state == State::Cancelling { cancelled(job) } else { done }))
+            Ok(Some(if job.state == State::Cancelling { cancelled(job) } else { done }).into())
         };
-        self.services.engine.change(&self.attempt.job, decide).await?;
+        self.services.engine.write(&self.attempt.job, decide).await?;
         tracing::info!(job = %self.attempt.job, attempt, worker = %self.worker, "job finished");
         Ok(())
     }
