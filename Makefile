@@ -102,15 +102,17 @@ run-worker:
 .PHONY: test
 test: ## Run all tests
 	@code=0; \
-	$(MAKE) test-rust bench-check test-torture test-web || code=$$?; \
-	$(MAKE) --jobs=2 --output-sync=target test-browser test-clients || code=$$?; \
+	$(MAKE) test-rust || code=$$?; \
+	$(MAKE) --jobs=2 --output-sync=target bench-check test-web || code=$$?; \
+	$(MAKE) --jobs=2 --output-sync=target test-browser test-beside-browser || code=$$?; \
 	exit $$code
 
-.PHONY: test-clients
-test-clients:
+.PHONY: test-beside-browser
+test-beside-browser:
 	@code=0; \
 	$(MAKE) test-python || code=$$?; \
 	$(MAKE) test-node || code=$$?; \
+	$(MAKE) test-torture || code=$$?; \
 	exit $$code
 
 .PHONY: test-rust

@@ -134,9 +134,9 @@ def on_postgres(script, jobs, rows):
             stop(postgres, signal.SIGINT)
 
 
-def courant(jobs, rows, bench):
+def courant(jobs, rows, bench, way):
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
-        command = ["taskset", "-c", CLIENT_CORE, bench, *rows, "--rounds", "1", "--jobs", str(jobs)]
+        command = ["taskset", "-c", CLIENT_CORE, bench, *rows, "--rounds", "1", "--jobs", str(jobs), "--way", way]
         subprocess.run([*command, "--server-core", SERVER_CORE, "--json", out.name], check=True, timeout=900,
                        stdout=subprocess.DEVNULL)
         measured = [row["figures"] for row in json.loads(Path(out.name).read_text())["rows"]]
@@ -202,7 +202,8 @@ def main():
     arguments = parser.parse_args()
     jobs, rows = arguments.jobs, arguments.rows
     queues = {
-        "Courant": lambda: courant(jobs, rows, arguments.bench),
+        "Courant": lambda: courant(jobs, rows, arguments.bench, "stream"),
+        "Courant, a call for each submit": lambda: courant(jobs, rows, arguments.bench, "calls"),
         "BullMQ, appendfsync always": lambda: bullmq(jobs, rows, "always"),
         "BullMQ, appendfsync everysec": lambda: bullmq(jobs, rows, "everysec"),
         "graphile-worker": lambda: on_postgres("graphile_worker.mjs", jobs // 4, rows),

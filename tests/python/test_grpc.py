@@ -51,6 +51,21 @@ def test_resume_from_a_cursor(stubs, jobs, alice):
     assert again == [step.event.revision for step in durable[3:]]
 
 
+def test_many_small_documents_on_one_stream(stubs, jobs, alice):
+    pb = stubs.job_service_pb2
+    kind = pb.SubmitJobHeader(kind="nobody-does-this")
+    wrong = pb.SubmitJobHeader(kind="NOT A KIND")
+    requests = [pb.SubmitJobsRequest(number=n, header=kind, document=b"x" * 1000) for n in range(50)]
+    requests.append(pb.SubmitJobsRequest(number=50, header=wrong, document=b"x"))
+    answers = {answer.number: answer for answer in jobs.SubmitJobs(iter(requests), metadata=alice, timeout=PATIENCE)}
+    assert sorted(answers) == list(range(51))
+    assert len({answers[n].submitted.job.job_id for n in range(50)}) == 50
+    error = answers[50].error
+    assert error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0] and error.message.startswith("kind")
+    for number in range(50):
+        jobs.CancelJob(pb.CancelJobRequest(job_id=answers[number].submitted.job.job_id), metadata=alice)
+
+
 def test_errors_say_why(stubs, jobs, alice):
     with pytest.raises(grpc.RpcError) as caught:
         jobs.GetJob(stubs.job_service_pb2.GetJobRequest(job_id="0" * 26), metadata=alice)

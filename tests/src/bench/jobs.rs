@@ -11,7 +11,7 @@ use super::{Options, Row, server};
 /// Submits under way at a time.
 const IN_FLIGHT: usize = 100;
 /// Slots of all workers together.
-const SLOTS: u32 = 64;
+const SLOTS: u32 = 256;
 
 /// Who submits and who works.
 #[derive(Clone, Copy, Debug)]

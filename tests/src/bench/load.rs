@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use clap::ValueEnum;
 use courant_auth::Role;
 use courant_proto::v1::watch_jobs_response::Step;
 use courant_proto::v1::{JobState, SubmitJobHeader, WatchJobsRequest, WatchJobsResponse};
@@ -63,7 +64,7 @@ impl Workers {
 }
 
 /// How documents are submitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Way {
     /// All of an owner on one stream, which answers each by itself.
     Stream,

@@ -36,6 +36,9 @@ pub struct Options {
     /// Jobs in each round of `jobs`, documents in each of `submits`.
     #[arg(long, default_value_t = 20_000)]
     pub jobs: usize,
+    /// How documents are submitted; none: each way in turn.
+    #[arg(long, value_enum)]
+    pub way: Option<Way>,
     /// Seconds for which idle watches are observed.
     #[arg(long, default_value_t = 60)]
     pub idle_seconds: u64,
@@ -64,6 +67,12 @@ pub enum Measure {
     Idle,
 }
 
+impl Options {
+    fn ways(&self) -> Vec<Way> {
+        self.way.map_or_else(|| Way::value_variants().to_vec(), |way| vec![way])
+    }
+}
+
 /// Measures and prints the table.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let all = Measure::value_variants().to_vec();
@@ -72,11 +81,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     for measure in chosen {
         let new = match measure {
             Measure::Jobs => {
-                let mut both = Vec::new();
-                for way in [Way::Stream, Way::Calls] {
-                    both.push(jobs::measure(&options, jobs::Mix { owners: 1, workers: 1, way }).await?);
+                let mut rows = Vec::new();
+                for way in options.ways() {
+                    rows.push(jobs::measure(&options, jobs::Mix { owners: 1, workers: 1, way }).await?);
                 }
-                both
+                rows
             }
             Measure::Shared => {
                 let mixes = [(100, 1), (1, 2), (1, 8)];
@@ -87,10 +96,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
                 shared
             }
             Measure::Single => {
-                vec![single::measure(&options, Way::Stream).await?, single::measure(&options, Way::Calls).await?]
+                let mut rows = Vec::new();
+                for way in options.ways() {
+                    rows.push(single::measure(&options, way).await?);
+                }
+                rows
             }
             Measure::Submits => {
-                vec![submits::measure(&options, Way::Stream).await?, submits::measure(&options, Way::Calls).await?]
+                let mut rows = Vec::new();
+                for way in options.ways() {
+                    rows.push(submits::measure(&options, way).await?);
+                }
+                rows
             }
             Measure::Pages => vec![pages::measure(&options, 1).await?, pages::measure(&options, 8).await?],
             Measure::Idle => vec![idle::measure(&options, 200).await?, idle::measure(&options, 1000).await?],
